@@ -1,0 +1,159 @@
+"""Every error Lucky Hit raises on purpose, as one tree.
+
+    LuckyHitError                    base: `message`, `hint` (what to do next), `exit_code`
+    ├── InputError                   2  what you gave can't be used; nothing was started
+    │   ├── CaseError                2  the case file: every problem at once, with file, line and field
+    │   └── ArgumentError            2  a command-line argument, a notebook parameter, a run that doesn't exist
+    ├── GuardError                   3  a guard stopped the run before anything changed
+    │   ├── TargetError              3  the service under test, or its cache, can't be used
+    │   │   ├── ServiceNotReady      3  it never answered its ready check; carries its last log lines
+    │   │   ├── ServiceStopped       3  it ended while it was needed; carries its last log lines
+    │   │   ├── PortTaken            3  the port the case asks for is in use
+    │   │   ├── CacheUnreachable     3  the cache doesn't answer, or refuses the credentials
+    │   │   └── ResponseUnexpected   3  the route doesn't answer as the case expects
+    │   ├── ScopeRefused             3  a clear that would touch more than the case allows
+    │   └── TargetBusy               3  another run holds the target, or left a step open in its journal
+    ├── NotEnoughData                4  the run ended without the data a verdict needs
+    │   └── RunUnreadable            4  a run directory that is damaged, foreign, or from a newer version
+    └── RollbackNotConfirmed         5  the change may still be in place: what to do by hand
+
+The exit codes are the command line's contract. An error raised *after* the change was applied and rolled back
+is reported as `NotEnoughData`: exit code 3 promises that nothing was changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Sequence
+
+__all__ = [
+    "ArgumentError",
+    "CacheUnreachable",
+    "CaseError",
+    "GuardError",
+    "InputError",
+    "LuckyHitError",
+    "NotEnoughData",
+    "PortTaken",
+    "Problem",
+    "ResponseUnexpected",
+    "RollbackNotConfirmed",
+    "RunUnreadable",
+    "ScopeRefused",
+    "ServiceNotReady",
+    "ServiceStopped",
+    "TargetBusy",
+    "TargetError",
+]
+
+
+class LuckyHitError(Exception):
+    """Something Lucky Hit can explain. `str(error)` is the message, then the hint on a line of its own."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        self.message = message
+        self.hint = hint
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  what to do: {self.hint}" if self.hint else self.message
+
+
+class InputError(LuckyHitError):
+    """What was given can't be used; nothing was started."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a case file: where it is, what was found, what would be right."""
+
+    file: str
+    line: int
+    field: str
+    found: str
+    expected: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.field}: found {self.found}; expected {self.expected}"
+
+
+class CaseError(InputError):
+    """A case file that can't be used. `problems` has all of them, in the order of the file."""
+
+    def __init__(self, problems: Sequence[Problem], *, hint: str = "") -> None:
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        lines = "\n".join(str(problem) for problem in self.problems)
+        super().__init__(f"{count} problem{'s' if count != 1 else ''} in the case file:\n{lines}", hint=hint)
+
+
+class ArgumentError(InputError):
+    """A command-line argument, a notebook parameter, or a run that doesn't exist."""
+
+
+class GuardError(LuckyHitError):
+    """A guard stopped the run before anything changed."""
+
+    exit_code = 3
+
+
+class TargetError(GuardError):
+    """The service under test, or its cache, can't be used."""
+
+    def __init__(self, message: str, *, hint: str = "", log: Sequence[str] = ()) -> None:
+        self.log = tuple(log)
+        super().__init__(message, hint=hint)
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if self.log:
+            text += "\n  its last log lines:\n" + "\n".join(f"    | {line}" for line in self.log)
+        return text
+
+
+class ServiceNotReady(TargetError):
+    """The service never answered its ready check."""
+
+
+class ServiceStopped(TargetError):
+    """The service ended while it was needed."""
+
+
+class PortTaken(TargetError):
+    """The port the case asks for is in use."""
+
+
+class CacheUnreachable(TargetError):
+    """The cache doesn't answer, or refuses the credentials."""
+
+
+class ResponseUnexpected(TargetError):
+    """The route doesn't answer as the case expects."""
+
+
+class ScopeRefused(GuardError):
+    """A clear that would touch more than the case allows."""
+
+
+class TargetBusy(GuardError):
+    """Another run holds the target, or left a step open in its journal."""
+
+
+class NotEnoughData(LuckyHitError):
+    """The run ended without the data a verdict needs."""
+
+    exit_code = 4
+
+
+class RunUnreadable(NotEnoughData):
+    """A run directory that is damaged, foreign, or from a newer version."""
+
+
+class RollbackNotConfirmed(LuckyHitError):
+    """The change may still be in place; the hint says what to do by hand."""
+
+    exit_code = 5

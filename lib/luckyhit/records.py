@@ -1,0 +1,209 @@
+"""What one record is: the columns of every file in a run directory, and the shape of `result.json`.
+
+File format history (`SCHEMA_VERSION`):
+    1  first version
+
+Times are int64 nanoseconds of one monotonic clock, counted from the run's start (`origin_ns` in the manifest).
+Latency is `done_ns - due_ns`: what a user waits, counted from the moment the request was due, so that time
+spent waiting behind a slow answer is never hidden (coordinated omission).
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+
+Arm = Literal["before", "after"]
+Phase = Literal["warmup", "measure"]
+CacheStatus = Literal["hit", "miss", "stale", "bypass", "unknown"]
+RequestError = Literal["connect", "timeout", "reset", "protocol", "dropped", "unexpected"]
+Verdict = Literal["HELPED", "HURT", "EQUIVALENT", "INCONCLUSIVE", "INVALID"]
+MetricName = Literal[
+    "hit_ratio",
+    "latency_p50_ms",
+    "latency_p95_ms",
+    "latency_p99_ms",
+    "error_rate",
+    "db_calls",
+    "stale_reads",
+    "staleness_p99_ms",
+]
+METRICS: tuple[MetricName, ...] = get_args(MetricName)
+HIGHER_IS_BETTER: frozenset[MetricName] = frozenset({"hit_ratio"})
+UNITS: dict[MetricName, str] = {
+    "hit_ratio": "share",
+    "latency_p50_ms": "ms",
+    "latency_p95_ms": "ms",
+    "latency_p99_ms": "ms",
+    "error_rate": "share",
+    "db_calls": "calls/request",
+    "stale_reads": "share",
+    "staleness_p99_ms": "ms",
+}
+
+# Blocks are numbered through the whole run: the baseline first, then those of the change, then the one that is
+# measured after the rollback. `stage` in the manifest's list of blocks tells which is which.
+Stage = Literal["baseline", "change", "after-rollback"]
+
+_DICT = pa.dictionary(pa.int16(), pa.string())
+
+REQUESTS = pa.schema(
+    [
+        pa.field("arm", _DICT, nullable=False),
+        pa.field("block", pa.int32(), nullable=False),
+        pa.field("slot", pa.int64(), nullable=False),
+        pa.field("phase", _DICT, nullable=False),
+        pa.field("route", _DICT, nullable=False),
+        pa.field("key", pa.string()),
+        pa.field("due_ns", pa.int64(), nullable=False),
+        pa.field("sent_ns", pa.int64()),
+        pa.field("first_byte_ns", pa.int64()),
+        pa.field("done_ns", pa.int64()),
+        pa.field("status", pa.int16()),
+        pa.field("error", _DICT),
+        pa.field("cache", _DICT, nullable=False),
+        pa.field("db_calls", pa.int32()),
+        pa.field("age_s", pa.float64()),
+        pa.field("bytes", pa.int64()),
+        pa.field("connection", pa.int32()),
+        pa.field("worker", pa.int16()),
+    ]
+)
+"""One row for every scheduled request, sent or not."""
+
+WRITES = pa.schema(
+    [
+        pa.field("arm", _DICT, nullable=False),
+        pa.field("block", pa.int32(), nullable=False),
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("version", pa.int64(), nullable=False),
+        pa.field("mode", _DICT, nullable=False),
+        pa.field("prestate", _DICT, nullable=False),
+        pa.field("sent_ns", pa.int64(), nullable=False),
+        pa.field("acked_ns", pa.int64()),
+        pa.field("status", pa.int16()),
+    ]
+)
+"""One row for every version that the freshness probe wrote. `acked_ns` is null where no answer came."""
+
+READS = pa.schema(
+    [
+        pa.field("arm", _DICT, nullable=False),
+        pa.field("block", pa.int32(), nullable=False),
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("mode", _DICT, nullable=False),
+        pa.field("delay_ns", pa.int64(), nullable=False),
+        pa.field("conditional", pa.bool_(), nullable=False),
+        pa.field("sent_ns", pa.int64(), nullable=False),
+        pa.field("done_ns", pa.int64()),
+        pa.field("seen_version", pa.int64()),
+        pa.field("connection", pa.int32()),
+        pa.field("cache", _DICT, nullable=False),
+        pa.field("status", pa.int16()),
+    ]
+)
+"""One row for every read of the freshness probe after a write. `delay_ns` is the planned delay behind the
+acknowledgement (once) or the polling gap (burst); `seen_version` is null where the answer showed none."""
+
+COUNTERS = pa.schema(
+    [
+        pa.field("arm", _DICT, nullable=False),
+        pa.field("at_ns", pa.int64(), nullable=False),
+        pa.field("name", _DICT, nullable=False),
+        pa.field("value", pa.float64(), nullable=False),
+    ]
+)
+"""Redis INFO and the like over time, in long form."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Metric(_Record):
+    """One metric in both arms. Every number is null where it could not be seen: never 0 instead."""
+
+    unit: str
+    before: float | None = None
+    after: float | None = None
+    effect: float | None = Field(None, description="after - before, in the metric's unit")
+    low: float | None = None
+    high: float | None = None
+    margin: float | None = Field(None, description="the margin that matters, in the metric's unit; null: no goal")
+    want: Literal["better", "no-worse"] | None = None
+    verdict: Verdict | None = Field(None, description="null where the case sets no goal for it")
+    pairs: int = 0
+    note: str = ""
+
+
+class Guard(_Record):
+    """One guard: what it checked, whether that held, the evidence, and what to do where it did not hold."""
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
+class Accounting(_Record):
+    """scheduled = completed + failed + timed_out + dropped, exactly."""
+
+    scheduled: int = 0
+    completed: int = 0
+    failed: int = 0
+    timed_out: int = 0
+    dropped: int = 0
+
+    @property
+    def exact(self) -> bool:
+        return self.scheduled == self.completed + self.failed + self.timed_out + self.dropped
+
+
+class Naive(_Record):
+    """What a plain before/after would have said: the first look at the system as it was found, warming cache
+    and all, against the last look after the change, by means and Welch's t-test."""
+
+    latency_before_ms: float | None = None
+    latency_after_ms: float | None = None
+    latency_change: float | None = Field(None, description="relative: -0.4 is 40 % faster")
+    p_value: float | None = None
+    hit_ratio_before: float | None = None
+    hit_ratio_after: float | None = None
+    claim: Literal["faster", "slower", "no difference", "no data"] = "no data"
+    sentence: str = ""
+
+
+class Rollback(_Record):
+    """Whether the change is out again, and whether the second *before* equals the first."""
+
+    confirmed: bool = False
+    detail: str = ""
+    same_as_before: bool | None = Field(None, description="null where it was not measured again")
+
+
+class Result(_Record):
+    """`result.json`: the whole answer of one run. `schema` is the file's schema version."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    schema_: int = Field(SCHEMA_VERSION, alias="schema")
+    case: str
+    run: str
+    date: str
+    design: str
+    verdict: Verdict
+    because: str
+    metrics: dict[MetricName, Metric] = {}
+    guards: list[Guard] = []
+    accounting: Accounting = Accounting()
+    naive: Naive = Naive()
+    rollback: Rollback = Rollback()
+    noise_floor: dict[MetricName, float] = Field(
+        {}, description="half-width of an A/A comparison inside the baseline, in the metric's unit"
+    )
+    notes: list[str] = Field([], description="warnings and what could not be seen, one sentence each")
+    report: str | None = None

@@ -1,0 +1,258 @@
+"""A run: one execution of a case, and the directory that holds all it measured.
+
+    data/runs/<case>/<run>/
+        case.yml            the case as run, byte for byte
+        manifest.json       schema version, seed, code revision, versions, host, design, blocks, timings
+        journal.jsonl       what was changed, with its inverse (written by luckyhit.change)
+        progress.jsonl      what it was doing when
+        requests/*.parquet  writes/*.parquet  reads/*.parquet  counters/*.parquet
+        result.json         written by luckyhit.judge
+        notebooks/*.ipynb   executed
+
+Files are append-only while measuring: each part file is written under a temporary name and then renamed, so
+whatever has its final name can be read, also after a crash. All that is derived can be made again from here,
+without the target.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from luckyhit import records
+from luckyhit.case import Case, load_case
+from luckyhit.errors import ArgumentError, RunUnreadable
+from luckyhit.records import SCHEMA_VERSION, Result, Stage
+
+State = Literal["measuring", "measured", "finished", "failed"]
+Table = Literal["requests", "writes", "reads", "counters"]
+_SCHEMAS: dict[str, pa.Schema] = {
+    "requests": records.REQUESTS,
+    "writes": records.WRITES,
+    "reads": records.READS,
+    "counters": records.COUNTERS,
+}
+_RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write `text` under a temporary name, flush it to the disk, and rename it: whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run directory. `name` is the case's name, `id` the run's."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, runs_dir: Path, case_file: Path, *, now: datetime, manifest: dict[str, Any]) -> Run:
+        """Make the directory of a new run, with a copy of the case file in it."""
+        name = case_file.stem
+        for _ in range(100):
+            path = runs_dir / name / f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+            try:
+                path.mkdir(parents=True)
+                break
+            except FileExistsError:
+                continue
+        else:
+            raise ArgumentError(f"no free run directory under {runs_dir / name}")
+        for table in _SCHEMAS:
+            (path / table).mkdir()
+        (path / "notebooks").mkdir()
+        write_atomically(path / "case.yml", case_file.read_text(encoding="utf-8"))
+        run = cls(path)
+        run._write_manifest(
+            {
+                "schema": SCHEMA_VERSION,
+                "case": name,
+                "run": path.name,
+                "started": now.isoformat(timespec="seconds"),
+                "origin_ns": time.monotonic_ns(),
+                "state": "measuring",
+                "blocks": [],
+                **manifest,
+            }
+        )
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """An existing run. Raises RunUnreadable for what is not a run, or comes from a newer version."""
+        run = cls(Path(path))
+        version = run.manifest.get("schema")
+        if not isinstance(version, int) or version < 1:
+            raise RunUnreadable(f"{path} has no schema version in its manifest", hint="Is it a run directory?")
+        if version > SCHEMA_VERSION:
+            raise RunUnreadable(
+                f"{path} was written by a newer version (schema {version}, this one reads {SCHEMA_VERSION})",
+                hint="Update Lucky Hit and try again.",
+            )
+        return run
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @property
+    def name(self) -> str:
+        return str(self.manifest["case"])
+
+    @property
+    def date(self) -> str:
+        return str(self.manifest["started"])[:10]
+
+    @property
+    def state(self) -> State:
+        return self.manifest["state"]
+
+    @cached_property
+    def case(self) -> Case:
+        return load_case(self.path / "case.yml")
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """`manifest.json`, read anew each time (three notebooks write to it, one after the other)."""
+        try:
+            manifest = json.loads((self.path / "manifest.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise RunUnreadable(
+                f"{self.path} is not a run directory: it has no manifest.json",
+                hint="`luckyhit runs` lists the runs there are.",
+            ) from None
+        except (OSError, ValueError) as error:
+            raise RunUnreadable(f"the manifest of {self.path} can't be read: {error}") from None
+        if not isinstance(manifest, dict):
+            raise RunUnreadable(f"the manifest of {self.path} is not an object")
+        return manifest
+
+    def _write_manifest(self, manifest: dict[str, Any]) -> None:
+        write_atomically(self.path / "manifest.json", json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+
+    def update(self, **fields: Any) -> None:
+        """Set fields of the manifest."""
+        self._write_manifest({**self.manifest, **fields})
+
+    def add_block(self, block: int, stage: Stage, arms: list[str], **facts: Any) -> None:
+        """Note a finished block: its number, its stage, the arms measured in it, and what is known of it."""
+        blocks = [*self.manifest["blocks"], {"block": block, "stage": stage, "arms": arms, **facts}]
+        self.update(blocks=blocks)
+
+    def blocks(self, stage: Stage) -> list[int]:
+        """Numbers of the finished blocks of one stage."""
+        return [entry["block"] for entry in self.manifest["blocks"] if entry["stage"] == stage]
+
+    def table(self, table: Table) -> pd.DataFrame:
+        """All rows of one table, in the columns of `luckyhit.records`; no rows where nothing was written.
+
+        Raises RunUnreadable where a part file is damaged.
+        """
+        schema = _SCHEMAS[table]
+        parts = []
+        for path in sorted((self.path / table).glob("*.parquet")):
+            try:
+                parts.append(pq.read_table(path, schema=schema))
+            except (OSError, pa.ArrowInvalid) as error:
+                raise RunUnreadable(
+                    f"{table}/{path.name} of {self.id} can't be read: {error}",
+                    hint="Move the damaged part away; what remains can be judged, and is marked incomplete.",
+                ) from None
+        whole = pa.concat_tables(parts) if parts else schema.empty_table()
+        return whole.to_pandas(types_mapper=_nullable_integers)
+
+    def requests(self) -> pd.DataFrame:
+        return self.table("requests")
+
+    def writes(self) -> pd.DataFrame:
+        return self.table("writes")
+
+    def reads(self) -> pd.DataFrame:
+        return self.table("reads")
+
+    def counters(self) -> pd.DataFrame:
+        return self.table("counters")
+
+    @property
+    def result(self) -> Result | None:
+        """`result.json`, or None where the run was not judged yet."""
+        try:
+            text = (self.path / "result.json").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        try:
+            return Result.model_validate_json(text)
+        except ValueError as error:
+            raise RunUnreadable(f"result.json of {self.id} can't be read: {error}") from None
+
+    def write_result(self, result: Result) -> None:
+        write_atomically(self.path / "result.json", result.model_dump_json(by_alias=True, indent=2) + "\n")
+
+    def progress(self, text: str, *, done: float | None = None, total: float | None = None) -> None:
+        """Append one line to `progress.jsonl`: what is being done, and how far (seconds of measuring)."""
+        event = {"at": time.time(), "text": text, "done": done, "total": total}
+        with (self.path / "progress.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(event) + "\n")
+
+
+def _nullable_integers(dtype: pa.DataType) -> Any:
+    """Columns that may hold nulls keep whole numbers: a nanosecond must not pass through a float."""
+    return {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype(), pa.int16(): pd.Int16Dtype()}.get(dtype)
+
+
+def write_part(directory: Path, name: str, table: pa.Table) -> Path:
+    """Write one Parquet part file: under a temporary name first, so that a crash leaves no half of one."""
+    final = directory / f"{name}.parquet"
+    temporary = directory / f".{name}.{os.getpid()}.tmp"
+    pq.write_table(table, temporary, compression="zstd")
+    temporary.replace(final)
+    return final
+
+
+def runs(runs_dir: Path) -> Iterator[Run]:
+    """All runs under `runs_dir`, oldest first; directories that don't look like a run are passed over."""
+    found = (path for path in runs_dir.glob("*/*") if path.is_dir() and _RUN_ID.fullmatch(path.name))
+    for path in sorted(found, key=lambda path: path.name):
+        yield Run(path)
+
+
+def find_run(runs_dir: Path, wanted: str) -> Run:
+    """A run by its directory, its id, the end of its id, or `latest` (`latest:CASE` for one case's)."""
+    as_path = Path(wanted)
+    if as_path.is_dir():
+        return Run.open(as_path)
+    known = list(runs(runs_dir))
+    if wanted == "latest" or wanted.startswith("latest:"):
+        case = wanted.partition(":")[2]
+        matches = [run for run in known if not case or run.path.parent.name == case][-1:]
+    else:
+        matches = [run for run in known if run.id == wanted or (len(wanted) >= 4 and run.id.endswith(wanted))]
+    if len(matches) != 1:
+        raise ArgumentError(
+            f"{'no run' if not matches else f'{len(matches)} runs'} called {wanted!r} under {runs_dir}",
+            hint="`luckyhit runs` lists the runs there are.",
+        )
+    return Run.open(matches[0].path)
