@@ -5,75 +5,168 @@ A bare number is refused: `5` says neither five seconds nor five milliseconds.
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from decimal import Decimal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|m)")
-_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+_NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
+_DURATION = re.compile(_NUMBER + r"\s*(ms|s|m|h)")
+_PER_SECOND = {"ms": 1000, "s": 1, "m": 1 / 60, "h": 1 / 3600}
+_RATE = re.compile(_NUMBER + r"\s*/\s*(s|m)")
+_PERCENT = re.compile(_NUMBER + r"\s*%")
+LONGEST_S = 86_400.0
+HIGHEST_PER_S = 100_000.0
+
+# How people write units where they don't write ours: only used to say what would be right.
+_LOOSE = re.compile(_NUMBER + r"\s*(?:req(?:uest)?s?)?\s*(?:/|per\b)?\s*([A-Za-zµ]*)\.?")
+_MEANT_DURATION = {
+    "ms": ("msec", "msecs", "milli", "millis", "millisecond", "milliseconds"),
+    "s": ("sec", "secs", "second", "seconds"),
+    "m": ("min", "mins", "minute", "minutes"),
+    "h": ("hr", "hrs", "hour", "hours"),
+}
+_MEANT_RATE = {"s": ("rps", "qps", "hz", "s", "sec", "second"), "m": ("rpm", "m", "min", "minute")}
+
+
+def _meant(value: object, units: dict[str, tuple[str, ...]]) -> tuple[str, str] | None:
+    """Number and unit that were probably meant; the unit is empty where none was written."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        return _plain(value), ""
+    if isinstance(value, str) and len(value) <= 40 and (match := _LOOSE.fullmatch(value.strip())):
+        written = match[2].lower()
+        for unit, spellings in units.items():
+            if written in ("", unit, *spellings):
+                return match[1], unit if written else ""
+    return None
+
+
+def _plain(number: float) -> str:
+    """A number without an exponent, at the precision it has: 0.0000001, 1500, 0.3."""
+    text = format(Decimal(repr(number)), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def parse_duration(value: object) -> float:
     """`300ms`, `1.5 s`, `2m`, `1h` as seconds. Raises ValueError for anything else, bare numbers included."""
     if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
-        return float(match[1]) * _SECONDS[match[2]]
-    raise ValueError("a duration with its unit: ms, s, m or h (for example 300ms)")
+        seconds = float(match[1]) / _PER_SECOND[match[2]]
+        if seconds > LONGEST_S:
+            raise ValueError("a duration of 24h at most")
+        return seconds
+    meant = _meant(value, _MEANT_DURATION)
+    if meant is None:
+        example = "for example 300ms or 5s"
+    elif meant[1]:
+        example = f"that is {meant[0]}{meant[1]}"
+    else:
+        example = f"that is {meant[0]}s or {meant[0]}ms"
+    raise ValueError(f"a duration with its unit ms, s, m or h: {example}")
 
 
 def parse_rate(value: object) -> float:
     """`150/s`, `30/m` as requests per second. Raises ValueError for anything else."""
     if isinstance(value, str) and (match := _RATE.fullmatch(value.strip())):
-        return float(match[1]) / _SECONDS[match[2]]
-    raise ValueError("a rate with its unit: /s or /m (for example 150/s)")
+        rate = float(match[1]) / (1 if match[2] == "s" else 60)
+        if rate > HIGHEST_PER_S:
+            raise ValueError(f"a rate of {HIGHEST_PER_S:.0f}/s at most")
+        return rate
+    meant = _meant(value, _MEANT_RATE)
+    example = "for example 150/s" if meant is None else f"that is {meant[0]}/{meant[1] or 's'}"
+    raise ValueError(f"a rate with its unit /s or /m: {example}")
 
 
 def parse_share(value: object) -> float:
     """`5 %` as 0.05. Raises ValueError for anything else, so that 5 and 0.05 are never mixed up."""
     if isinstance(value, str) and (match := _PERCENT.fullmatch(value.strip())):
-        return float(match[1]) / 100
-    raise ValueError("a percentage with its sign (for example 5 %)")
+        share = float(match[1]) / 100
+        if not math.isfinite(share):
+            raise ValueError("a smaller percentage")
+        return share
+    meant = _meant(value, {"%": ("percent", "pct")})
+    example = "for example 5 %" if meant is None else f"that is {meant[0]} %"
+    if meant is not None and not meant[1] and 0 < float(meant[0]) <= 1:
+        example = f"that is {_plain(round(float(meant[0]) * 100, 9))} % or {meant[0]} %"
+    raise ValueError(f"a percentage with its sign: {example}")
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest exact way to write `seconds`: 0.3 -> `300ms`, 90 -> `90s`."""
-    return f"{seconds * 1000:g}ms" if seconds < 1 else f"{seconds:g}s"
+    """A way to write `seconds` that is read as the same again: 0.3 -> `300ms`, 90 -> `90s`."""
+    return f"{_plain(float(f'{seconds * 1000:.12g}'))}ms" if 0 < seconds < 1 else f"{_plain(seconds)}s"
 
 
 def format_rate(per_second: float) -> str:
-    return f"{per_second:g}/s"
+    """A rate as it is written in a case file: 150 -> `150/s`."""
+    return f"{_plain(per_second)}/s"
 
 
 def format_share(share: float) -> str:
-    return f"{share * 100:g} %"
+    """A share as it is written in a case file: 0.05 -> `5 %`."""
+    return f"{_plain(float(f'{share * 100:.12g}'))} %"
 
+
+def _above_zero(what: str) -> Callable[[float], float]:
+    def check(value: float) -> float:
+        if value <= 0:
+            raise ValueError(f"{what} above zero")
+        return value
+
+    return check
+
+
+def _at_most_all(share: float) -> float:
+    if not 0 < share <= 1:
+        raise ValueError("a percentage above 0 % and up to 100 %")
+    return share
+
+
+def _written(pattern: str, *examples: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": list(examples)})
+
+
+def _checked(parse: Callable[[object], float], check: Callable[[float], float]) -> BeforeValidator:
+    return BeforeValidator(lambda value: check(parse(value)))
+
+
+_DURATION_WRITTEN = _written(r"^\s*\d+(\.\d+)?\s*(ms|s|m|h)\s*$", "300ms", "5s")
 
 Duration = Annotated[
     float,
+    _checked(parse_duration, _above_zero("a duration")),
+    PlainSerializer(format_duration, when_used="json"),
+    _DURATION_WRITTEN,
+]
+"""Seconds, more than none, written as `300ms`, `5s`, `2m` or `1h`."""
+
+Bound = Annotated[
+    float,
     BeforeValidator(parse_duration),
     PlainSerializer(format_duration, when_used="json"),
-    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*(ms|s|m|h)$", "examples": ["300ms", "5s"]}),
+    _DURATION_WRITTEN,
 ]
-"""Seconds, written as `300ms`, `5s`, `2m` or `1h`."""
+"""Seconds that may be none at all, written as `0s`, `300ms`, `5s`, `2m` or `1h`."""
 
 Rate = Annotated[
     float,
-    BeforeValidator(parse_rate),
+    _checked(parse_rate, _above_zero("a rate")),
     PlainSerializer(format_rate, when_used="json"),
-    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*/\s*(s|m)$", "examples": ["150/s"]}),
+    _written(r"^\s*\d+(\.\d+)?\s*/\s*(s|m)\s*$", "150/s"),
 ]
 """Per second, written as `150/s` or `30/m`."""
 
 Share = Annotated[
     float,
-    BeforeValidator(parse_share),
+    _checked(parse_share, _at_most_all),
     PlainSerializer(format_share, when_used="json"),
-    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*%$", "examples": ["5 %"]}),
+    _written(r"^\s*\d+(\.\d+)?\s*%\s*$", "5 %"),
 ]
-"""A share from 0 to 1, written as `5 %`."""
+"""A share above 0 and up to 1, written as `5 %`."""
+
+AmountUnit = Literal["%", "ms", "calls"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,36 +174,39 @@ class Amount:
     """A margin or limit, with the unit it was written in: `%` (amount is a share), `ms`, or `calls`."""
 
     amount: float
-    unit: Literal["%", "ms", "calls"]
+    unit: AmountUnit
 
     def __str__(self) -> str:
         if self.unit == "%":
             return format_share(self.amount)
-        return f"{self.amount:g}ms" if self.unit == "ms" else f"{self.amount:g}"
+        return f"{_plain(self.amount)}ms" if self.unit == "ms" else _plain(self.amount)
 
 
 def parse_amount(value: object) -> Amount:
     """`5 %`, `5ms` or a bare count such as 0.2 (database calls per request)."""
     if isinstance(value, Amount):
         return value
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf:
         return Amount(float(value), "calls")
-    for parse, unit, scale in ((parse_share, "%", 1), (parse_duration, "ms", 1000)):
-        try:
-            return Amount(parse(value) * scale, unit)  # type: ignore[arg-type]
-        except ValueError:
-            continue
+    if isinstance(value, str) and _PERCENT.fullmatch(value.strip()):
+        return Amount(parse_share(value), "%")
+    if isinstance(value, str) and _DURATION.fullmatch(value.strip()):
+        return Amount(float(f"{parse_duration(value) * 1000:.12g}"), "ms")
     raise ValueError("a percentage (5 %), a duration (5ms), or a number of database calls (0.2)")
+
+
+def _json_amount(amount: Amount) -> Any:
+    return amount.amount if amount.unit == "calls" else str(amount)
 
 
 Quantity = Annotated[
     Amount,
     BeforeValidator(parse_amount),
-    PlainSerializer(str, when_used="json"),
+    PlainSerializer(_json_amount, when_used="json"),
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "string", "pattern": r"^\d+(\.\d+)?\s*(%|ms|s|m|h)$", "examples": ["5 %", "5ms"]},
+                {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(%|ms|s|m|h)\s*$", "examples": ["5 %", "5ms"]},
                 {"type": "number", "minimum": 0},
             ]
         }

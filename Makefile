@@ -1,0 +1,56 @@
+# Two commands: `make demo` (set up, run the main job) and `make test` (set up, run the tests).
+# Needs Linux or macOS, Python >= 3.11 and make; everything else is installed into .venv from requirements.lock.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+CASE   ?= stale-price
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo lab check test test-all bench docs lock clean
+
+help:  ## List the commands
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## Install everything into .venv (demo and test do this first)
+
+$(READY): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "No $(PYTHON) here: install Python 3.11 or newer, or say make PYTHON=..."; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; found `$(PYTHON) -V`. Try: make PYTHON=python3.12"; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { echo "Could not make a virtual environment (on Debian and Ubuntu: apt install python3-venv)"; rm -rf $(VENV); exit 2; }
+	@echo "Installing the locked packages (a minute or two, once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+
+demo: setup  ## Run the main job on the demo service: one case, one report (CASE=stale-price)
+	@$(BIN)/luckyhit run $(CASE)
+
+lab: setup  ## Open the notebooks in JupyterLab
+	$(BIN)/jupyter lab notebooks
+
+check: setup  ## Style, types, import contract, clean notebooks (seconds)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/nbstripout --verify notebooks/*.ipynb
+
+test: setup  ## All tests but the slow ones
+	$(BIN)/pytest -m "not slow"
+
+test-all: setup  ## Every test
+	$(BIN)/pytest
+
+bench: setup  ## Benchmarks: ratios measured in one run
+	@for bench in benchmarks/*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+
+docs: setup  ## Write the generated pages again: case-file reference, JSON Schema
+	$(BIN)/python -m luckyhit.case.reference
+
+lock: setup  ## Resolve the dependencies anew (needs uv)
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-config \
+	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet --upgrade --output-file requirements.lock
+
+clean:  ## Remove what setup installed (runs and reports stay)
+	rm -rf $(VENV)

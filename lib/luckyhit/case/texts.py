@@ -1,0 +1,115 @@
+"""Texts with a shape: names of environment variables, paths, key templates, headers. Each says what would be right."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, WithJsonSchema
+
+from luckyhit.case.findings import plain_name
+from luckyhit.case.placeholders import PlaceholderError, parse_template, placeholder_names
+
+
+def _shaped(pattern: str, expected: str, *, longest: int = 2000) -> tuple[AfterValidator, WithJsonSchema]:
+    """Metadata for a text that matches `pattern` as a whole, for the loader and for editors."""
+    compiled = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if len(text) > longest:
+            raise ValueError(f"at most {longest} characters")
+        if not compiled.fullmatch(text):
+            raise ValueError(expected)
+        return text
+
+    return AfterValidator(check), WithJsonSchema(
+        {"type": "string", "pattern": f"^(?:{pattern})$", "maxLength": longest}
+    )
+
+
+def _worded(longest: int, *, one_line: bool) -> tuple[AfterValidator, WithJsonSchema]:
+    def check(text: str) -> str:
+        text = text.strip()
+        if not text:
+            raise ValueError("some text")
+        if len(text) > longest:
+            raise ValueError(f"at most {longest} characters (these are {len(text)})")
+        if one_line and "\n" in text:
+            raise ValueError("one line")
+        return text
+
+    schema: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": longest}
+    return AfterValidator(check), WithJsonSchema(schema | ({"pattern": r"^\s*[^\n]+\s*$"} if one_line else {}))
+
+
+def _filled_with(*names: str) -> AfterValidator:
+    """Only these placeholders may stand in the text."""
+
+    def check(text: str) -> str:
+        try:
+            unknown = sorted(set(placeholder_names(text)) - set(names))
+        except PlaceholderError as error:
+            raise ValueError(str(error)) from None
+        if unknown:
+            raise ValueError(wrong_placeholder(names, unknown[0]))
+        return text
+
+    return AfterValidator(check)
+
+
+def wrong_placeholder(names: tuple[str, ...], unknown: str) -> str:
+    """What would be right where `{unknown}` stands: `{a}, {b} or {c} where something is filled in, not {x}`."""
+    *most, last = [f"{{{name}}}" for name in names]
+    known = f"{', '.join(most)} or {last}" if most else last
+    return f"{known} where something is filled in, not {{{plain_name(unknown)}}}"
+
+
+def _a_key_template(text: str) -> str:
+    try:
+        parse_template(text)
+    except PlaceholderError as error:
+        raise ValueError(str(error)) from None
+    if not text or len(text) > 500:
+        raise ValueError("a template of 1 to 500 characters")
+    return text
+
+
+START_NAMES = ("port", "cache_url", "workdir", "python")
+WORKLOAD_NAMES = ("key", "number")
+WRITE_NAMES = ("key", "version")
+READ_NAMES = ("key",)
+
+_NOT_A_PATH = "a path that begins with / and has no space, no # and no letters beyond ASCII in it (%-encode them)"
+_PATH = _shaped(r"/[!-~]*", _NOT_A_PATH)
+_NO_FRAGMENT = _shaped(r"[^#]*", _NOT_A_PATH)[0]
+
+Text = Annotated[str, *_worded(4000, one_line=False)]
+Line = Annotated[str, *_worded(300, one_line=True)]
+Name = Annotated[str, *_shaped(r"[a-z0-9][a-z0-9-]{0,39}", "a short name: small letters, digits and hyphens")]
+EnvName = Annotated[
+    str, *_shaped(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable: letters, digits and _", longest=200)
+]
+PlainPath = Annotated[str, *_PATH, _NO_FRAGMENT]
+WorkloadPath = Annotated[str, *_PATH, _NO_FRAGMENT, _filled_with(*WORKLOAD_NAMES)]
+WritePath = Annotated[str, *_PATH, _NO_FRAGMENT, _filled_with(*WRITE_NAMES)]
+ReadPath = Annotated[str, *_PATH, _NO_FRAGMENT, _filled_with(*READ_NAMES)]
+StartText = Annotated[str, _filled_with(*START_NAMES)]
+KeyTemplate = Annotated[str, AfterValidator(_a_key_template), WithJsonSchema({"type": "string", "minLength": 1})]
+JsonPath = Annotated[
+    str,
+    *_shaped(
+        r"\$(?:\.[A-Za-z_][A-Za-z0-9_]*|\[\d{1,6}\])+",
+        "a path into the JSON answer such as $.price_cents or $.items[0].id",
+    ),
+]
+BaseUrl = Annotated[
+    str,
+    *_shaped(
+        r"https?://[A-Za-z0-9.\[\]:_-]+(?:/[A-Za-z0-9._~%/-]*)?",
+        "an address such as http://localhost:8000, without credentials",
+    ),
+]
+HeaderName = Annotated[
+    str, *_shaped(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "the name of a header, such as Accept-Language", longest=200)
+]
+HeaderValue = Annotated[str, *_shaped(r"[\t -~]*", "a header's value: one line of ASCII")]
