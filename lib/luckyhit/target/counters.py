@@ -1,0 +1,121 @@
+"""The cache's own counters over time: INFO and DBSIZE, which leave its hit and miss counters alone."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Self
+
+import pyarrow as pa
+import redis
+
+from luckyhit.records import COUNTERS, Arm
+from luckyhit.target.cache import Cache
+
+COUNTED = (
+    "keyspace_hits",
+    "keyspace_misses",
+    "expired_keys",
+    "evicted_keys",
+    "used_memory",
+    "instantaneous_ops_per_sec",
+    "connected_clients",
+)
+"""Fields of INFO that are sampled, by the server's own names; `used_memory` is in bytes. `dbsize` comes with them:
+the keys of the URL's database."""
+
+
+def sample(cache: Cache) -> dict[str, float]:
+    """The counters now. Those that the server does not tell are left out. Raises redis.RedisError."""
+    with cache.client() as client:
+        return _sample(client)
+
+
+def _sample(client: redis.Redis) -> dict[str, float]:
+    with client.pipeline(transaction=False) as both:
+        both.info()
+        both.dbsize()
+        info, keys = both.execute()
+    found = {name: float(info[name]) for name in COUNTED if name in info}
+    return {**found, "dbsize": float(keys)}
+
+
+class CounterSampler:
+    """Samples the counters of the arms' caches at an interval, in a thread of its own, until stopped.
+
+    It samples once at the start and once at the end, so that differences cover all that lies between. A sample
+    that fails is no row: `problems` says so, once for each arm and kind of failure.
+    """
+
+    def __init__(
+        self,
+        caches: Mapping[Arm, Cache],
+        *,
+        origin_ns: int,
+        interval_s: float = 1.0,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        """`origin_ns` is the run's start on `clock`, in nanoseconds."""
+        self.problems: list[str] = []
+        self._caches = caches
+        self._origin_ns = origin_ns
+        self._interval_s = interval_s
+        self._clock = clock
+        self._rows: list[tuple[Arm, int, str, float]] = []
+        self._clients: dict[Arm, redis.Redis] = {}
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        self._clients = {arm: cache.client() for arm, cache in self._caches.items()}
+        self._take()
+        self._thread = threading.Thread(target=self._run, name="counters", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take the last sample and end the thread. May be repeated."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+            self._take()
+        for client in self._clients.values():
+            client.close()
+
+    def table(self) -> pa.Table:
+        """All samples so far, in the columns of `records.COUNTERS`: one row for each counter of each sample."""
+        columns = list(zip(*self._rows, strict=True)) or [(), (), (), ()]
+        arrays = [
+            pa.array(column, field.type.value_type).dictionary_encode().cast(field.type)
+            if pa.types.is_dictionary(field.type)
+            else pa.array(column, field.type)
+            for column, field in zip(columns, COUNTERS, strict=True)
+        ]
+        return pa.Table.from_arrays(arrays, schema=COUNTERS)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._interval_s):
+            self._take()
+
+    def _take(self) -> None:
+        for arm, client in self._clients.items():
+            try:
+                counters = _sample(client)
+            except (redis.RedisError, OSError) as error:
+                problem = f"the cache counters of {arm} could not be read: {type(error).__name__}"
+                if problem not in self.problems:
+                    self.problems.append(problem)
+                continue
+            at_ns = self._clock() - self._origin_ns
+            self._rows += [(arm, at_ns, name, value) for name, value in counters.items()]

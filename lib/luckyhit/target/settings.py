@@ -1,0 +1,87 @@
+"""What a service is given: its command and its environment, filled in from the case and the settings of one arm."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from luckyhit.case import model
+from luckyhit.case.placeholders import PlaceholderError, fill_text
+from luckyhit.errors import ArgumentError
+
+INHERITED = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TMPDIR",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYTHONUTF8",
+    "PYTHONPYCACHEPREFIX",
+    "PYTHONDONTWRITEBYTECODE",
+)
+"""All that a service inherits from our environment. Anything else has to stand in the case (`env`, `pass_env`)."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one arm changes against the case's start section."""
+
+    env: Mapping[str, str | None] = field(default_factory=dict)
+    """Environment variables, filled in like `target.start.env`; None: not set."""
+    replace: Mapping[str, str] = field(default_factory=dict)
+    """Arguments as they stand in `target.start.command`, and what stands in their place."""
+
+
+def filled_command(start: model.Start, settings: Settings, values: Mapping[str, object]) -> list[str]:
+    """The command of `start` with the arguments that `settings` replaces, filled in with `values`.
+
+    Raises ArgumentError for an argument that doesn't stand in the command exactly once.
+    """
+    command = list(start.command)
+    for before, after in settings.replace.items():
+        count = start.command.count(before)
+        if count != 1:
+            raise ArgumentError(
+                f"the argument {before!r}, which the change replaces, stands in target.start.command {count} times",
+                hint="Name an argument that stands there exactly once, as it is written there.",
+            )
+        command[start.command.index(before)] = after
+    return [_filled(argument, values) for argument in command]
+
+
+def filled_env(
+    start: model.Start, settings: Settings, values: Mapping[str, object], environ: Mapping[str, str]
+) -> dict[str, str]:
+    """The whole environment of the service: the basics of ours (`INHERITED`), the variables passed on, those of
+    the case, then those of `settings`. Raises ArgumentError for variables to pass on that are not set."""
+    missing = [name for name in start.pass_env if name not in environ]
+    if missing:
+        raise ArgumentError(
+            f"not set in the environment: {', '.join(missing)} (named in target.start.pass_env)",
+            hint="Export what is missing, then start again.",
+        )
+    env = {name: environ[name] for name in INHERITED if name in environ}
+    env.setdefault("PATH", os.defpath)
+    env["PYTHONUNBUFFERED"] = "1"  # else the last log lines of a service that is killed are lost
+    env |= {name: environ[name] for name in start.pass_env}
+    env |= {name: _filled(value, values) for name, value in start.env.items()}
+    for name, changed in settings.env.items():
+        if changed is None:
+            env.pop(name, None)
+        else:
+            env[name] = _filled(changed, values)
+    return env
+
+
+def _filled(template: str, values: Mapping[str, object]) -> str:
+    try:
+        return fill_text(template, values)
+    except PlaceholderError as error:
+        raise ArgumentError(f"{template!r} can't be filled in: expected {error}") from None

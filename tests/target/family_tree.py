@@ -1,0 +1,47 @@
+"""A family of processes, each named by a file with its pid in it: python -S family_tree.py FOLDER [END]
+
+child, ignoring (SIGTERM), setsid (a session of its own), daemon (forked twice, in a session of its own, deaf, too).
+With END, the first of them ends with that exit code once all are there.
+"""
+
+import os
+import signal
+import sys
+import time
+
+FOLDER = sys.argv[1]
+
+
+def note(name: str) -> None:
+    with open(f"{FOLDER}/.{name}", "w") as file:
+        file.write(str(os.getpid()))
+    os.rename(f"{FOLDER}/.{name}", f"{FOLDER}/{name}")
+
+
+def live(name: str) -> None:
+    note(name)
+    while True:
+        signal.pause()
+
+
+if os.fork() == 0:
+    live("child")
+if os.fork() == 0:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    live("ignoring")
+if os.fork() == 0:
+    os.setsid()
+    live("setsid")
+if os.fork() == 0:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    live("daemon")
+while len([name for name in os.listdir(FOLDER) if name in ("child", "ignoring", "setsid", "daemon")]) < 4:
+    time.sleep(0.005)
+note("first")
+if len(sys.argv) > 2:
+    sys.exit(int(sys.argv[2]))
+while True:
+    signal.pause()
