@@ -1,0 +1,169 @@
+"""Comparing fingerprints: the declared difference, all of it, and nothing but it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+
+from luckyhit.case import Case, model
+from luckyhit.case.placeholders import fill_text
+from luckyhit.change.fingerprint import shown_env
+from luckyhit.records import Guard
+
+DECLARED = "declared difference only"
+SAME = "same as before"
+_UNSET = "not set"
+_TRUE = frozenset({"1", "true", "yes", "on", "enabled"})
+_FALSE = frozenset({"0", "false", "no", "off", "disabled"})
+_NOTHING = frozenset({"", "null", "none", _UNSET})
+_NUMBER = re.compile(r"(-?\d+(?:\.\d+)?)\s*(ms|s|m|h)?")
+_SECONDS = {None: 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_OBSERVED = "observed."
+_MOST_NAMED = 8
+
+Fingerprint = Mapping[str, str]
+
+
+def differences(before: Fingerprint, after: Fingerprint) -> dict[str, tuple[str, str]]:
+    """What differs, by name: the value before and the value after. Names that begin with `observed.` don't count."""
+    return {
+        name: (before.get(name, _UNSET), after.get(name, _UNSET))
+        for name in sorted(before.keys() | after.keys())
+        if not name.startswith(_OBSERVED) and before.get(name) != after.get(name)
+    }
+
+
+def difference_guard(case: Case, before: Fingerprint, after: Fingerprint) -> Guard:
+    """Whether the declared change is what differs between the arms, and the only thing that does.
+
+    An entry of the configuration endpoint may differ where it echoes the declared change: under the variable's
+    own name, or with the declared values in it.
+    """
+    found = differences(before, after)
+    change = case.change
+    if isinstance(change, model.NoChange):
+        if found:
+            return _fails(f"Nothing was to change, but {_named(found)}.", "Find out who changed it, then run again.")
+        return Guard(
+            name=DECLARED, ok=True, detail=f"Nothing was to change, and nothing did.{_observed(before, after)}"
+        )
+
+    declared = _declared(change, before)
+    if any(values[0] == values[1] for values in declared.values()):
+        return _fails(
+            f"The change did not take: the command has no argument {change.before!r} before the change.",
+            "Write the argument in change.before exactly as it stands in target.start.command.",
+        )
+    missing = {name: values for name, values in declared.items() if found.get(name) != values}
+    if missing:
+        name, (_, wanted) = next(iter(missing.items()))
+        seen = after.get(name, _UNSET)
+        return _fails(
+            f"The change did not take: {name} should be {wanted!r} after the change, and is {seen!r}"
+            + (f" (before: {before.get(name, _UNSET)!r})." if before.get(name, _UNSET) != declared[name][0] else "."),
+            "Look at how the service gets this setting; the case's change may name the wrong one.",
+        )
+    rest = {name: values for name, values in found.items() if name not in declared}
+    echoes = {name: values for name, values in rest.items() if _echoes(change, name, values)}
+    others = {name: values for name, values in rest.items() if name not in echoes}
+    if others:
+        return _fails(
+            f"More than the declared change differs: {_named(others)}.",
+            "Change one thing at a time: make these equal in both arms, then run again.",
+        )
+    detail = f"Only the declared change differs: {_named({name: found[name] for name in declared})}"
+    if echoes:
+        detail += f"; the service's own configuration shows it ({_named(echoes)})"
+    elif any(name.startswith("config.") for name in before):
+        detail += "; the service's own configuration shows no trace of it"
+    return Guard(name=DECLARED, ok=True, detail=f"{detail}.{_observed(before, after)}")
+
+
+def same_guard(before: Fingerprint, again: Fingerprint) -> Guard:
+    """Whether everything that can be seen is as it was: after the rollback, or between two arms before a change."""
+    found = differences(before, again)
+    if found:
+        return Guard(
+            name=SAME,
+            ok=False,
+            detail=f"Not as it was: {_named(found)}.",
+            remedy="Find out who changed it. What the run itself changed is in its journal, with the inverse.",
+        )
+    compared = sum(not name.startswith(_OBSERVED) for name in before)
+    return Guard(
+        name=SAME, ok=True, detail=f"All {compared} things that can be seen are equal.{_observed(before, again)}"
+    )
+
+
+def _declared(change: model.EnvChange | model.ArgumentChange, before: Fingerprint) -> dict[str, tuple[str, str]]:
+    """The entries that have to differ, with both values."""
+    if isinstance(change, model.EnvChange):
+        values = [_UNSET if value is None else shown_env(change.name, value) for value in (change.before, change.after)]
+        return {f"env.{change.name}": (values[0], values[1])}
+    command = shlex.split(before.get("command", ""))
+    replaced = [change.after if argument == change.before else argument for argument in command]
+    return {"command": (shlex.join(command), shlex.join(replaced))}
+
+
+def _filled(declared: str) -> str:
+    """A declared value as the fingerprint shows it: what a stack fills in stands there as its placeholder."""
+    return fill_text(declared, {name: f"{{{name}}}" for name in ("port", "cache_url", "workdir", "python")})
+
+
+def _echoes(change: model.EnvChange | model.ArgumentChange, name: str, values: tuple[str, str]) -> bool:
+    """Whether an entry of the configuration shows the declared change."""
+    if not name.startswith("config."):
+        return False
+    leaf = _words(name.rsplit(".", 1)[-1])
+    if isinstance(change, model.EnvChange) and leaf and _words(change.name)[-len(leaf) :] == leaf:
+        return True
+    sides = list(zip((change.before, change.after), values, strict=True))
+    stated = [(_filled(declared), shown) for declared, shown in sides if declared is not None]
+    if not all(_shows(declared, shown, leaf_name=name.rsplit(".", 1)[-1]) for declared, shown in stated):
+        return False
+    # One side may be unset (then the service's default shows), but not both.
+    return bool(stated)
+
+
+def _words(name: str) -> list[str]:
+    """`CATALOGUE_CacheTTL` as ['catalogue', 'cache', 'ttl']."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    return [word for word in re.split(r"[^a-z0-9]+", spaced.lower()) if word]
+
+
+def _shows(declared: str, shown: str, *, leaf_name: str) -> bool:
+    """Whether a configuration value is a declared value, or has it in it as a whole word."""
+    if shown in (declared, shown_env(leaf_name, declared)):
+        return True
+    left, right = declared.strip().lower(), shown.strip().lower()
+    for alike in (_TRUE, _FALSE, _NOTHING):
+        if left in alike and right in alike:
+            return True
+    first, second = _NUMBER.fullmatch(left), _NUMBER.fullmatch(right)
+    if first and second:
+        ratio = (float(first[1]) * _SECONDS[first[2]], float(second[1]) * _SECONDS[second[2]])
+        return ratio[0] == ratio[1] or ratio[0] * 1000 == ratio[1] or ratio[0] == ratio[1] * 1000
+    return bool(left) and re.search(rf"(?<!\w){re.escape(left)}(?!\w)", right) is not None
+
+
+def _named(found: Mapping[str, tuple[str, str]]) -> str:
+    parts = [f"{name} ({_short(a)} -> {_short(b)})" for name, (a, b) in list(found.items())[:_MOST_NAMED]]
+    more = len(found) - len(parts)
+    return ", ".join(parts) + (f" and {more} more" if more > 0 else "")
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= 160 else f"{value[:150]}… ({len(value)} characters)"
+
+
+def _observed(before: Fingerprint, after: Fingerprint) -> str:
+    """What differs by itself, as one more sentence."""
+    name = f"{_OBSERVED}keys_outside_scope"
+    if before.get(name) == after.get(name):
+        return ""
+    return f" Keys outside the declared scope: {before.get(name, '?')} before, {after.get(name, '?')} after."
+
+
+def _fails(detail: str, remedy: str) -> Guard:
+    return Guard(name=DECLARED, ok=False, detail=detail, remedy=remedy)

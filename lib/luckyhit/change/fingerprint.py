@@ -1,0 +1,269 @@
+"""The fingerprint: everything that can be seen of one arm, flat, as text, so that two of them can be compared.
+
+Names: `command`, `env.NAME`, `python`, `packages`, `git.*`, `config.*` (the declared configuration endpoint),
+`header.*` (response headers that name versions), `cache.*`, `workload.*`, `engine.*`. Names that begin with
+`observed.` are facts that may differ by themselves (keys outside the scope); they are shown, not compared.
+
+Two isolated stacks that are the same must compare equal, so what is theirs alone (port, working directory, cache
+URL, pid) is written as a placeholder, and what changes by itself (uptime, times of day, whatever differs between
+two looks in a row) is left out. Secrets are hashed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpx
+import redis
+
+from luckyhit.case import Case
+from luckyhit.change.clear import Scope, scan
+from luckyhit.change.refusals import explained
+
+if TYPE_CHECKING:
+    from luckyhit.target import Stack
+
+_TIMEOUT_S = 5.0
+_SECRET_NAME = re.compile(r"pass|secret|token|api_?key|credential|private|auth|cookie|session|dsn", re.IGNORECASE)
+_URL_WITH_SECRET = re.compile(r"(?<=://)[^/@\s]+@")
+# Names of values that change by themselves, whole: `uptime_s` is one, `max_connections` is a setting.
+_VOLATILE_NAME = re.compile(
+    r"uptime\w*|started|started_at|start_time|now|date|time|timestamp|pid|hostname|request_id|trace_id|elapsed\w*"
+    r"|(cache_)?(hits|misses)|requests|connections|\w+_total",
+    re.IGNORECASE,
+)
+_TIME_OF_DAY = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?")
+_CONFIG_SHOWN = (
+    "maxmemory",
+    "maxmemory-policy",
+    "maxmemory-samples",
+    "notify-keyspace-events",
+    "hz",
+    "active-expire-effort",
+    "lazyfree-lazy-expire",
+    "lazyfree-lazy-eviction",
+    "appendonly",
+    "appendfsync",
+    "save",
+    "io-threads",
+    "databases",
+    "timeout",
+    "maxclients",
+    "replica-read-only",
+)
+# What two servers differ in because they are two: addresses, files, names. And secrets.
+_CONFIG_OWN = re.compile(r"^(port|bind|dir|.*file.*|.*dir|unixsocket.*|.*pass.*|.*auth.*|.*announce.*|tls-.*|proc-.*)$")
+
+
+def fingerprint(stack: Stack, case: Case, *, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Everything observable of `stack`. Sends safe requests only: to the declared configuration endpoint and the
+    ready check of the service, INFO, CONFIG GET and SCAN to the cache. What can't be seen is not in it.
+
+    Raises CacheUnreachable where the cache does not answer.
+    """
+    names = _Names(stack)
+    seen: dict[str, str] = {}
+    if stack.owned:
+        seen["command"] = shlex.join(shown_env("", names.normalised(argument)) for argument in stack.command)
+        seen |= _environment(stack, case, names)
+        if stack.command and Path(stack.command[0]).resolve() == Path(sys.executable).resolve():
+            seen |= _packages()
+        seen |= _source(stack, case)
+    seen |= _service(stack, case, names, environ)
+    if stack.cache is not None:
+        with stack.cache.client() as client, explained("taking its fingerprint"):
+            seen |= _cache(client, Scope(case.cache.clear))
+    seen |= _workload(case)
+    return dict(sorted(seen.items()))
+
+
+def hashed(value: str) -> str:
+    """A secret as it may be shown: equal for equal secrets, and nothing more."""
+    return f"sha256:{hashlib.sha256(value.encode()).hexdigest()[:12]}"
+
+
+def shown_env(name: str, value: str, *, secret: bool = False) -> str:
+    """The value of an environment variable as the fingerprint shows it."""
+    if secret or _SECRET_NAME.search(name) or _URL_WITH_SECRET.search(value):
+        return hashed(value)
+    return value
+
+
+class _Names:
+    """What belongs to one stack alone, and the placeholder that stands for it."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.port = urlsplit(stack.base_url).port
+        self._texts: list[tuple[str, str]] = [(sys.executable, "{python}")] if sys.executable else []
+        if stack.cache is not None:
+            self._texts.append((stack.cache.url, "{cache_url}"))
+            address = urlsplit(stack.cache.url)
+            if address.hostname and address.port:
+                self._texts.append((f"{address.hostname}:{address.port}", "{cache_address}"))
+        workdir = Path(stack.workdir)
+        self._texts += [(str(workdir.resolve()), "{workdir}"), (str(workdir), "{workdir}")]
+        self.cache_port = urlsplit(stack.cache.url).port if stack.cache is not None else None
+
+    def normalised(self, text: str) -> str:
+        for found, placeholder in self._texts:
+            text = text.replace(found, placeholder)
+        for port, placeholder in ((self.port, "{port}"), (self.cache_port, "{cache_port}")):
+            if port is not None:
+                # A port stands alone, or behind a colon or an equals sign; elsewhere the digits mean other things.
+                text = re.sub(rf"(^|[:=]){port}(?!\d)", rf"\g<1>{placeholder}", text)
+        return _TIME_OF_DAY.sub("{time}", text)
+
+
+def _environment(stack: Stack, case: Case, names: _Names) -> dict[str, str]:
+    secret = set(case.target.start.pass_env if case.target.start else ())
+    return {
+        f"env.{name}": shown_env(name, names.normalised(value), secret=name in secret)
+        for name, value in stack.env.items()
+    }
+
+
+def _packages() -> dict[str, str]:
+    """The interpreter that runs the service (the same as ours), and what is installed in it."""
+    installed = sorted(
+        {f"{package.name}=={package.version}" for package in importlib.metadata.distributions() if package.name}
+    )
+    digest = hashlib.sha256("\n".join(installed).encode()).hexdigest()[:12]
+    return {"python": platform.python_version(), "packages": f"{len(installed)} packages, sha256:{digest}"}
+
+
+def _source(stack: Stack, case: Case) -> dict[str, str]:
+    """Git revision of the service's working directory, and what was changed in it since (notebooks and prose
+    aside: they are saved while one works, and no service runs them)."""
+    cwd = Path(stack.project) / (case.target.start.cwd if case.target.start else ".")
+    try:
+        head = _git(cwd, "rev-parse", "--short=12", "HEAD").decode().strip()
+        changed = _git(cwd, "diff", "HEAD", "--", ".", *(f":(exclude,glob)**/*.{end}" for end in ("ipynb", "md")))
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"git.revision": head, "git.changes": hashed(changed.decode(errors="replace")) if changed else "none"}
+
+
+def _git(cwd: Path, *arguments: str) -> bytes:
+    command = ["git", "-C", str(cwd), *arguments]
+    return subprocess.run(command, capture_output=True, timeout=20, check=True, stdin=subprocess.DEVNULL).stdout
+
+
+def _service(stack: Stack, case: Case, names: _Names, environ: Mapping[str, str]) -> dict[str, str]:
+    """The effective configuration, and the headers that name versions."""
+    headers = {
+        header: environ[name] for header, name in case.target.headers_env.items() if environ.get(name) is not None
+    }
+    path = case.target.config or (case.target.start.ready if case.target.start else "/")
+    looks: list[dict[str, str]] = []
+    secure = stack.base_url.startswith("https:")  # loading the certificates takes longer than all the rest
+    with httpx.Client(
+        base_url=stack.base_url, timeout=_TIMEOUT_S, trust_env=False, headers=headers, verify=secure
+    ) as client:
+        for _ in range(2):
+            try:
+                answer = client.get(path)
+            except httpx.HTTPError as error:
+                return {"config": f"no answer ({type(error).__name__})"}
+            look = _versions(answer, names)
+            if case.target.config is not None:
+                look |= _configuration(answer, names)
+            looks.append(look)
+    first, second = looks
+    return {name: value for name, value in first.items() if second.get(name) == value}
+
+
+def _versions(answer: httpx.Response, names: _Names) -> dict[str, str]:
+    wanted = {"server", "via", "x-powered-by", "x-runtime-version"}
+    return {
+        f"header.{name}": names.normalised(value)
+        for name, value in answer.headers.items()
+        if name in wanted or "version" in name or "revision" in name
+    }
+
+
+def _configuration(answer: httpx.Response, names: _Names) -> dict[str, str]:
+    if answer.status_code != 200:
+        return {"config": f"status {answer.status_code}"}
+    try:
+        document = answer.json()
+    except ValueError:
+        return {"config": hashed(names.normalised(answer.text))}
+    found: dict[str, str] = {}
+    _flatten("config", document, names, found)
+    return found
+
+
+def _flatten(name: str, value: Any, names: _Names, found: dict[str, str]) -> None:
+    """`{"a": {"b": [1]}}` as `config.a.b.0 = 1`; what changes by itself is left out."""
+    leaf = name.removeprefix("config.").rsplit(".", 1)[-1]
+    if _VOLATILE_NAME.fullmatch(leaf):
+        return
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _flatten(f"{name}.{key}", inner, names, found)
+        return
+    if isinstance(value, list):
+        for index, inner in enumerate(value):
+            _flatten(f"{name}.{index}", inner, names, found)
+        return
+    text = value if isinstance(value, str) else json.dumps(value)
+    if "port" in leaf.lower() or isinstance(value, str):
+        text = names.normalised(text)
+    found[name] = shown_env(leaf, text)
+
+
+def _cache(client: redis.Redis, scope: Scope) -> dict[str, str]:
+    found: dict[str, str] = {}
+    try:
+        server = client.info("server")
+        kind = "valkey" if "valkey_version" in server else "redis"
+        found["cache.version"] = f"{kind} {server.get(f'{kind}_version')}"
+        found["cache.mode"] = str(server.get(f"{'server' if kind == 'valkey' else 'redis'}_mode", "unknown"))
+        found["cache.role"] = str(client.info("replication").get("role", "unknown"))
+    except redis.exceptions.NoPermissionError:
+        found["cache.version"] = "not visible: INFO is not allowed"
+    try:
+        config = {_text(name): _text(value) for name, value in client.config_get("*").items()}
+    except redis.exceptions.ResponseError:
+        found["cache.config"] = "not visible: CONFIG GET is not allowed"
+    else:
+        found |= {f"cache.config.{name}": config[name] for name in _CONFIG_SHOWN if name in config}
+        rest = {
+            name: value for name, value in config.items() if name not in _CONFIG_SHOWN and not _CONFIG_OWN.match(name)
+        }
+        found["cache.config.other"] = f"{len(rest)} settings, {hashed(json.dumps(rest, sort_keys=True))}"
+    outside = {hash(key) for keys in scan(client) for key in keys if key not in scope}
+    found["observed.keys_outside_scope"] = str(len(outside))
+    return found
+
+
+def _text(value: object) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _workload(case: Case) -> dict[str, str]:
+    requests = case.workload.model_dump_json(exclude={"seed"})
+    return {
+        "workload": hashed(requests),
+        "workload.seed": str(case.workload.seed),
+        "engine": f"luckyhit {_own_version()} on Python {platform.python_version()}",
+    }
+
+
+def _own_version() -> str:
+    try:
+        return importlib.metadata.version("luckyhit")
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

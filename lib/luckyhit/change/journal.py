@@ -1,0 +1,193 @@
+"""The journal: what is going to be done to a target, and how to undo it, on the disk before it is done.
+
+`journal.jsonl` in the run directory, one JSON object a line, appended and fsynced:
+
+    {"event": "intent",  "id": 3, "at": ..., "step": "apply", "detail": {...}, "inverse": {...}}
+    {"event": "confirm", "id": 3, "at": ..., "detail": {...}}      it was done (again: what is known now)
+    {"event": "undone",  "id": 3, "at": ..., "detail": {...}}      its inverse was done, or nothing is left of it
+
+A step is open while something of it may be left on the target: from its intent on, until it was confirmed (a step
+without an inverse) or undone (a step with one). If the intent can't be written, the step must not be taken.
+
+File format history:
+    1  first version (follows the schema version of the run's manifest)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from luckyhit.errors import GuardError, RunUnreadable
+
+Detail = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One journalled step. `outcome` is everything confirmed of it; `at` is seconds since 1970."""
+
+    id: int
+    step: str
+    at: float
+    detail: dict[str, Any]
+    inverse: dict[str, Any]
+    confirmed: bool = False
+    undone: bool = False
+    outcome: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def open(self) -> bool:
+        return not self.undone and (bool(self.inverse) or not self.confirmed)
+
+
+class Journal:
+    """The journal at `path`. Made with the first intent; may be used by several threads and processes."""
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self.path = Path(path)
+        self._clock = clock
+        self._lock = threading.Lock()
+
+    def intend(self, step: str, detail: Detail | None = None, inverse: Detail | None = None) -> int:
+        """Write down what is going to be done and how to undo it. Returns the step's id once that is on the disk.
+
+        Raises GuardError where it can't be written: then the step must not be taken.
+        """
+        with self._exclusive() as file:
+            number = max((known.id for known in self._steps(file)), default=0) + 1
+            self._append(
+                file,
+                {"event": "intent", "id": number, "step": step, "detail": detail or {}, "inverse": inverse or {}},
+            )
+        return number
+
+    def confirm(self, id: int, detail: Detail | None = None) -> None:
+        """The step was done. May be called again; what is confirmed later is added to what was."""
+        self._note("confirm", id, detail)
+
+    def undo(self, id: int, detail: Detail | None = None) -> None:
+        """The step's inverse was done, or it is certain that nothing of the step is left. Closes the step."""
+        self._note("undone", id, detail)
+
+    def steps(self) -> list[Step]:
+        """All steps, oldest first; none where there is no journal. A torn last line is passed over: what was
+        never wholly on the disk was never relied on. Raises RunUnreadable for damage anywhere else."""
+        try:
+            with self.path.open("rb") as file:
+                return self._steps(file)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise RunUnreadable(f"the journal {self.path} can't be read: {error}") from None
+
+    def open_steps(self) -> list[Step]:
+        """The steps of which something may be left on the target, oldest first."""
+        return [step for step in self.steps() if step.open]
+
+    def _note(self, event: str, id: int, detail: Detail | None) -> None:
+        with self._exclusive() as file:
+            if id not in {step.id for step in self._steps(file)}:
+                raise KeyError(f"the journal {self.path} has no step {id}")
+            self._append(file, {"event": event, "id": id, "detail": detail or {}})
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[Any]:
+        """The file, opened for reading and appending, held against other threads and processes."""
+        with self._lock:
+            try:
+                new = not self.path.exists()
+                file = self.path.open("a+b", buffering=0)
+            except OSError as error:
+                raise self._unwritable(error) from None
+            with file:
+                fcntl.flock(file, fcntl.LOCK_EX)  # released when the file is closed
+                if new:
+                    try:
+                        self._sync_directory()
+                    except OSError as error:
+                        raise self._unwritable(error) from None
+                yield file
+
+    def _append(self, file: Any, event: dict[str, Any]) -> None:
+        line = json.dumps({**event, "at": self._clock()}, sort_keys=True).encode() + b"\n"
+        end = _whole_lines(file)
+        try:
+            file.truncate(end)  # a torn line of an earlier crash goes; whole ones are never touched
+            if file.write(line) != len(line):
+                raise OSError("the line was written in part only (is the disk full?)")
+            os.fsync(file.fileno())
+        except OSError as error:
+            with contextlib.suppress(OSError):  # else it stays as a torn line, which readers pass over
+                file.truncate(end)
+            raise self._unwritable(error) from None
+
+    def _unwritable(self, error: OSError) -> GuardError:
+        return GuardError(
+            f"the journal {self.path} can't be written: {error}",
+            hint="Nothing is done that isn't written down first. Make room on the disk, or the directory writable.",
+        )
+
+    def _sync_directory(self) -> None:
+        descriptor = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _steps(self, file: Any) -> list[Step]:
+        file.seek(0)
+        lines = file.read().split(b"\n")[:-1]  # what follows the last line break is torn
+        steps: dict[int, Step] = {}
+        for number, line in enumerate(lines, 1):
+            try:
+                _read_event(json.loads(line), steps)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise RunUnreadable(
+                    f"line {number} of the journal {self.path} is damaged: {type(error).__name__}: {error}",
+                    hint="Read the journal by hand: each intent carries the inverse of its step.",
+                ) from None
+        return list(steps.values())
+
+
+def _read_event(event: dict[str, Any], steps: dict[int, Step]) -> None:
+    """Add one line of the journal to `steps`."""
+    number = int(event["id"])
+    if event["event"] == "intent":
+        steps[number] = Step(
+            id=number,
+            step=str(event["step"]),
+            at=float(event["at"]),
+            detail=dict(event["detail"]),
+            inverse=dict(event["inverse"]),
+        )
+        return
+    known = steps[number]
+    if event["event"] not in ("confirm", "undone"):
+        raise ValueError(f"an unknown event {event['event']!r}")
+    undone = event["event"] == "undone"
+    steps[number] = Step(
+        id=known.id,
+        step=known.step,
+        at=known.at,
+        detail=known.detail,
+        inverse=known.inverse,
+        confirmed=known.confirmed or not undone,
+        undone=known.undone or undone,
+        outcome={**known.outcome, **event["detail"]},
+    )
+
+
+def _whole_lines(file: Any) -> int:
+    """Bytes up to and including the last line break."""
+    file.seek(0)
+    return int(file.read().rfind(b"\n")) + 1

