@@ -1,1 +1,85 @@
+"""The judge: from a run's records to its verdict.
 
+    samples      the records as arrays, cut into units (batches of slots, or blocks)
+    intervals    the difference of two arms with its interval: means, shares, quantiles
+    proportions  counts out of totals, exactly
+    freshness    what the probe's reads mean
+    effects      each metric in both arms
+    guards       what would overturn the verdict
+    verdict      the rules, and the sentence that says why
+    naive, noise, decompose, rollback   what stands beside the verdict
+    decision     all of it, on frames
+
+No socket, no clock: the same files give the same verdict next year. `judge` reads a run directory, `decide` is the
+pure function under it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from pydantic import ValidationError
+
+from luckyhit.errors import RunUnreadable
+from luckyhit.judge.decision import decide
+from luckyhit.judge.verdict import RULES
+from luckyhit.records import READS, REQUESTS, WRITES, Guard, Result, Rollback
+from luckyhit.run import Run
+
+__all__ = ["RULES", "decide", "judge"]
+
+
+def judge(run: Run) -> Result:
+    """Judge what a run recorded; writes nothing. A damaged part file makes the run INVALID, and says which.
+
+    Raises RunUnreadable where not even the manifest can be read, and CaseError where the case can't.
+    """
+    manifest = run.manifest
+    guards = [*_guards(manifest)]
+    notes = []
+    frames: dict[str, pd.DataFrame] = {}
+    for name, schema in (("requests", REQUESTS), ("reads", READS), ("writes", WRITES)):
+        try:
+            frames[name] = run.table(name)  # type: ignore[arg-type]
+        except RunUnreadable as error:
+            frames[name] = schema.empty_table().to_pandas()
+            guards.insert(0, Guard(name="records readable", ok=False, detail=error.message, remedy=error.hint))
+    failure = manifest.get("failure")
+    if isinstance(failure, Mapping):
+        notes.append(f"The run ended early: {failure.get('message', 'no reason was noted')}.")
+    blocks = manifest.get("blocks")
+    return decide(
+        frames["requests"],
+        frames["reads"],
+        frames["writes"],
+        run.case,
+        blocks if isinstance(blocks, list) else [],
+        guards,
+        _rollback(manifest),
+        name=run.name,
+        run=run.id,
+        date=run.date,
+        notes=notes,
+    )
+
+
+def _guards(manifest: Mapping[str, Any]) -> list[Guard]:
+    noted = manifest.get("guards")
+    guards = []
+    for entry in noted if isinstance(noted, list) else []:
+        try:
+            guards.append(Guard.model_validate(entry))
+        except ValidationError:
+            guards.append(
+                Guard(name="guards readable", ok=False, detail=f"{entry!r} is no guard", remedy="Measure again.")
+            )
+    return guards
+
+
+def _rollback(manifest: Mapping[str, Any]) -> Rollback | None:
+    try:
+        return Rollback.model_validate(manifest["rollback"])
+    except (KeyError, ValidationError):
+        return None

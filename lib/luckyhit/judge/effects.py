@@ -1,0 +1,262 @@
+"""What the change did to each metric: both arms, the difference, and its interval.
+
+The share of false verdicts that the case accepts is split evenly over all that gets a verdict (Bonferroni): each
+goal, and each hard limit. Metrics without a goal get intervals at the same level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.special import bdtrik
+
+from luckyhit.case import Case
+from luckyhit.judge.freshness import StaleShare, stale_difference, stale_share, staleness_windows
+from luckyhit.judge.intervals import INF, Boundary, Estimates, Interval, mean_estimates, quantile_estimates
+from luckyhit.judge.proportions import clopper_pearson, share_difference, zero_bound
+from luckyhit.judge.samples import ARMS, Comparison, Side
+from luckyhit.judge.wording import percent
+from luckyhit.records import METRICS, MetricName
+
+QUANTILES: dict[MetricName, float] = {"latency_p50_ms": 0.5, "latency_p95_ms": 0.95, "latency_p99_ms": 0.99}
+RARE = 20
+"""Fewer events (or non-events) than this in an arm: the exact interval of a share is taken in as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One metric in both arms. None: not visible. Infinite bounds: the sample sets none on that side.
+
+    `after_low`, `after_high` are bounds of the after arm alone, for hard limits. `pairs`: slots with a value in both
+    arms (the smaller arm, where nothing is paired; reads or windows of the smaller arm, for freshness).
+    """
+
+    before: float | None = None
+    after: float | None = None
+    effect: float | None = None
+    low: float = -INF
+    high: float = INF
+    after_low: float = -INF
+    after_high: float = INF
+    pairs: int = 0
+    note: str = ""
+
+
+def level_of(case: Case) -> float:
+    """The error rate of each single interval, so that all verdicts together keep the one the case accepts."""
+    limits = sum(goal.at_most is not None for goal in case.goals.values())
+    return float(case.plan.error_rate) / (len(case.goals) + limits)
+
+
+def request_effects(comparison: Comparison, boundary: Boundary, error_rate: float) -> dict[MetricName, Effect]:
+    """The metrics that requests show, from the measured rows in `comparison`."""
+    before, after = (side.rows for side in comparison.sides)
+    aligned = _aligned(comparison)
+    effects: dict[MetricName, Effect] = {}
+    shown: tuple[tuple[MetricName, tuple[np.ndarray, np.ndarray], str], ...] = (
+        ("hit_ratio", (before.hit, after.hit), "told its cache status"),
+        ("error_rate", (before.failed, after.failed), "was sent"),
+        ("db_calls", (before.calls, after.calls), "told its database calls"),
+    )
+    for name, values, unseen in shown:
+        estimates = mean_estimates(values, comparison, boundary, error_rate)
+        if estimates is not None:
+            estimates = _at_the_edge(estimates, values, error_rate, share=name != "db_calls")
+        effects[name] = _effect(estimates, values, aligned, unseen)
+    latencies = (before.latency_ms, after.latency_ms)
+    for name, level in QUANTILES.items():
+        estimates = quantile_estimates(latencies, comparison, level, boundary, error_rate)
+        effects[name] = _effect(estimates, latencies, aligned, "completed", floor=0.0)
+    return effects
+
+
+def freshness_effects(
+    reads: pd.DataFrame, writes: pd.DataFrame, within_s: float | None, error_rate: float
+) -> dict[MetricName, Effect]:
+    """The metrics that the freshness probe shows. `within_s` is None where the case has no probe.
+
+    The probe's reads are far apart and each is of a key of its own, so exact binomial intervals fit.
+    """
+    if within_s is None:
+        note = "Not visible: the case has no freshness probe."
+        return {"stale_reads": Effect(note=note), "staleness_p99_ms": Effect(note=note)}
+    before, after = ((reads[reads["arm"] == arm], writes[writes["arm"] == arm]) for arm in ARMS)
+    return {
+        "stale_reads": _stale_reads(stale_share(*before, within_s), stale_share(*after, within_s), error_rate),
+        "staleness_p99_ms": _staleness(staleness_windows(*before), staleness_windows(*after), error_rate),
+    }
+
+
+def _effect(
+    estimates: Estimates | None,
+    values: tuple[np.ndarray, np.ndarray],
+    aligned: tuple[np.ndarray, np.ndarray] | None,
+    unseen: str,
+    floor: float | None = None,
+) -> Effect:
+    there = [np.isfinite(value) for value in values]
+    counts = [int(value.sum()) for value in there]
+    if estimates is None:
+        blind = [arm for arm, count in zip(ARMS, counts, strict=True) if count == 0]
+        where = "in either arm" if len(blind) == 2 else f"in the {blind[0]} arm"
+        seen = [
+            float(np.mean(value[mask])) if mask.any() and floor is None else None
+            for value, mask in zip(values, there, strict=True)
+        ]
+        return Effect(before=seen[0], after=seen[1], note=f"Not visible: no request {where} {unseen}.")
+    pairs = min(counts)
+    if aligned is not None:
+        pairs = int(np.count_nonzero(there[0][aligned[0]] & there[1][aligned[1]]))
+    shares = [count / len(value) if len(value) else 0.0 for count, value in zip(counts, values, strict=True)]
+    note = ""
+    if abs(shares[0] - shares[1]) > 0.05:
+        note = f"Seen on {percent(shares[0])} of the requests before, on {percent(shares[1])} after."
+    elif min(shares) < 0.5:
+        note = f"Seen on {percent(min(shares))} of the requests."
+    after = estimates.after
+    return Effect(
+        before=estimates.before.value,
+        after=after.value,
+        effect=estimates.difference.value,
+        low=estimates.difference.low,
+        high=estimates.difference.high,
+        after_low=after.low if floor is None else max(after.low, floor),
+        after_high=after.high,
+        pairs=pairs,
+        note=note,
+    )
+
+
+def _at_the_edge(
+    estimates: Estimates, values: tuple[np.ndarray, np.ndarray], error_rate: float, *, share: bool
+) -> Estimates:
+    """Near 0 and 1 the spread over units says too little (none seen: no spread at all); counts say more."""
+    counted = [value[np.isfinite(value)] for value in values]
+    least = zero_bound(min(len(value) for value in counted), 1 - error_rate)
+    intervals = [
+        Interval(each.value, min(each.low, each.value - least), max(each.high, each.value + least))
+        for each in (estimates.before, estimates.after, estimates.difference)
+    ]
+    if not share:
+        return Estimates(*intervals)
+    events = [(int(value.sum()), len(value)) for value in counted]
+    if min(min(count, total - count) for count, total in events) < RARE:
+        exact = [clopper_pearson(*event, 1 - error_rate) for event in events]
+        apart = share_difference(*events[0], *events[1], 1 - error_rate)
+        exact.append((apart.low, apart.high))
+        intervals = [
+            Interval(each.value, min(each.low, low), max(each.high, high))
+            for each, (low, high) in zip(intervals, exact, strict=True)
+        ]
+    floors = (0.0, 0.0, -1.0)
+    return Estimates(
+        *(
+            Interval(each.value, max(each.low, floor), min(each.high, 1.0))
+            for each, floor in zip(intervals, floors, strict=True)
+        )
+    )
+
+
+def _aligned(comparison: Comparison) -> tuple[np.ndarray, np.ndarray] | None:
+    """Rows of the two arms that are the same slot; None where arms are not paired."""
+    if not comparison.paired:
+        return None
+    return same_slots(comparison.before, comparison.after)
+
+
+def same_slots(before: Side, after: Side) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of rows with the same unit and slot in both arms (the first, where a slot is there twice)."""
+    _, first, second = np.intersect1d(_slot_keys(before), _slot_keys(after), return_indices=True)
+    return first, second
+
+
+def _slot_keys(side: Side) -> np.ndarray:
+    # Slots count up inside a block, so block and slot fit in one number.
+    return side.rows.slot + (side.unit.astype(np.int64) << 40)
+
+
+def _stale_reads(before: StaleShare, after: StaleShare, error_rate: float) -> Effect:
+    arms = before, after
+    shares = [arm.share for arm in arms]
+    pairs = min(arm.reads for arm in arms)
+    if pairs == 0:
+        blind = " and ".join(name for name, arm in zip(ARMS, arms, strict=True) if not arm.reads)
+        note = f"Not visible: no probe read past the bound that could be told fresh or stale ({blind})."
+        return Effect(before=shares[0], after=shares[1], note=note)
+    difference = stale_difference(before, after, 1 - error_rate)
+    low, high = after.interval(1 - error_rate)
+    note = ""
+    if after.stale == 0:
+        bound = zero_bound(after.reads, 1 - error_rate)
+        note = f"No stale read among {after.reads:,} after: the true share is below {percent(bound)}."
+    never = before.never_committed, after.never_committed
+    if any(never):
+        note += f" Values that nobody wrote: {never[0]} before, {never[1]} after."
+    return Effect(
+        shares[0],
+        shares[1],
+        difference.effect,
+        difference.low,
+        difference.high,
+        low,
+        high,
+        pairs,
+        note.strip(),
+    )
+
+
+def _staleness(before: pd.DataFrame, after: pd.DataFrame, error_rate: float) -> Effect:
+    """p99 of the staleness windows, by their upper ends: how long one has to expect to read old data."""
+    arms = dict(zip(ARMS, (before, after), strict=True))
+    unseen = [f"{arm} arm" for arm, windows in arms.items() if windows.empty]
+    values = [_window_quantile(windows, 0.99, error_rate).value if len(windows) else INF for windows in arms.values()]
+    shown = [value if np.isfinite(value) else None for value in values]
+    if unseen:
+        note = f"Not visible: no staleness window was polled in the {' and the '.join(unseen)}."
+        return Effect(before=shown[0], after=shown[1], note=note)
+    # Each arm's own bounds hold with half the error rate: together they bound the difference.
+    first, second = (_window_quantile(arm, 0.99, error_rate / 2) for arm in (before, after))
+    stuck = [
+        f"{int(windows['censored'].sum())} of {len(windows)} {arm}"
+        for arm, windows in arms.items()
+        if windows["censored"].any()
+    ]
+    known = shown[0] is not None and shown[1] is not None
+    with np.errstate(invalid="ignore"):
+        low, high = second.low - first.high, second.high - first.low
+    return Effect(
+        before=shown[0],
+        after=shown[1],
+        effect=second.value - first.value if known else None,
+        low=low if not np.isnan(low) else -INF,
+        high=high if not np.isnan(high) else INF,
+        after_low=second.low,
+        after_high=second.high,
+        pairs=min(len(before), len(after)),
+        note=f"Windows still open when the probe stopped looking: {', '.join(stuck)}." if stuck else "",
+    )
+
+
+def _window_quantile(windows: pd.DataFrame, level: float, error_rate: float) -> Interval:
+    """The quantile of windows by their upper ends; bounds by exact order statistics of lower and upper ends."""
+    count = len(windows)
+    lower = np.sort(windows["low_ms"].to_numpy(dtype=float))
+    upper = np.sort(windows["high_ms"].where(~windows["censored"], INF).fillna(INF).to_numpy(dtype=float))
+    first = int(np.ceil(bdtrik(error_rate / 2, count, level)))
+    last = int(np.ceil(bdtrik(1 - error_rate / 2, count, level))) + 1
+    return Interval(
+        float(upper[max(int(np.ceil(level * count)), 1) - 1]),
+        float(lower[first - 1]) if first >= 1 else 0.0,
+        float(upper[last - 1]) if last <= count else INF,
+    )
+
+
+def all_effects(
+    requests: Mapping[MetricName, Effect], freshness: Mapping[MetricName, Effect]
+) -> dict[MetricName, Effect]:
+    """Both kinds, in the order of `records.METRICS`."""
+    merged = {**requests, **freshness}
+    return {name: merged[name] for name in METRICS}

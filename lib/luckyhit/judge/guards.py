@@ -1,0 +1,344 @@
+"""Guards: what would overturn the verdict, checked on the records. Each carries its evidence and a remedy.
+
+Evidence that is missing is no pass: a guard that finds nothing to look at fails, unless there is nothing to guard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from luckyhit.case import Case
+from luckyhit.judge.effects import same_slots
+from luckyhit.judge.intervals import FixedSample, mean_estimates
+from luckyhit.judge.samples import (
+    ARMS,
+    DROPPED,
+    NO_ERROR,
+    TIMEOUT,
+    Comparison,
+    Rows,
+    by_batches,
+    distinct,
+    side_by_side,
+)
+from luckyhit.judge.wording import percent, points
+from luckyhit.records import Accounting, Guard
+
+EARLY_NS = 1e6
+"""A request may leave this much before it is due: what a timer is off."""
+FEWEST_ROWS = 100
+FEWEST_UNITS = 4
+FEWEST_KEYS = 10
+MOST_DROPPED = 0.01
+RAMP, UNEQUAL_RAMP = 0.15, 0.25
+"""Change of the hit ratio from the first to the second half of the blocks that counts as a ramp: in an arm; and how
+far the ramps of two arms measured side by side may differ."""
+STATE_KEYS, STATE_SHARE = 2, 0.02
+"""The caches of two arms may start with this many keys, or this share of them, more or less than each other."""
+
+
+def account(rows: Rows) -> Accounting:
+    """Every scheduled request in exactly one place. What fits nowhere leaves the sum short."""
+    answered = np.isfinite(rows.done)
+    failed = (rows.error != NO_ERROR) & (rows.error != TIMEOUT) & (rows.error != DROPPED)
+    return Accounting(
+        scheduled=len(rows),
+        completed=int(np.count_nonzero((rows.error == NO_ERROR) & answered)),
+        failed=int(np.count_nonzero(failed)),
+        timed_out=int(np.count_nonzero(rows.error == TIMEOUT)),
+        dropped=int(np.count_nonzero(rows.error == DROPPED)),
+    )
+
+
+def record_guards(rows: Rows, blocks: Sequence[Mapping[str, Any]]) -> list[Guard]:
+    """Guards on the whole record, whatever was measured."""
+    return [_accounting(rows, blocks), _clock(rows), _engine(blocks)]
+
+
+def comparison_guards(
+    comparison: Comparison, blocks: Sequence[Mapping[str, Any]], case: Case, pair_of: Mapping[int, int]
+) -> list[Guard]:
+    """Guards on the comparison: its measured rows, and the blocks of the change."""
+    return [
+        _same_slots(comparison, case, pair_of),
+        _cache_state(blocks),
+        _stationary(comparison, case),
+        _keys(comparison, case),
+        _sample(comparison),
+        _dropped(comparison),
+    ]
+
+
+def _accounting(rows: Rows, blocks: Sequence[Mapping[str, Any]]) -> Guard:
+    total = account(rows)
+    problems = []
+    if not total.exact:
+        lost = total.scheduled - total.completed - total.failed - total.timed_out - total.dropped
+        problems.append(f"{lost:,} requests have neither an answer nor an error")
+    strange = int(np.count_nonzero((rows.arm < 0) | (rows.block < 0) | (rows.slot < 0)))
+    if strange:
+        problems.append(f"{strange:,} rows tell no arm, block or slot")
+    groups, index = distinct((rows.block + 1) * 3 + rows.arm + 1)
+    twice = gaps = 0
+    noted = {entry.get("block"): entry.get("accounting") for entry in blocks}
+    for number, (block, arm) in enumerate((group // 3 - 1, group % 3 - 1) for group in groups.tolist()):
+        mine = index == number
+        slots = distinct(rows.slot[mine])[0]
+        count = int(np.count_nonzero(mine))
+        twice += count - len(slots)
+        gaps += int(slots[-1] - slots[0]) + 1 - len(slots)
+        counted = noted.get(block)
+        told = counted.get(ARMS[arm]) if isinstance(counted, Mapping) and arm >= 0 else None
+        if isinstance(told, Mapping) and told != account(rows.take(mine)).model_dump():
+            problems.append(f"block {block}, {ARMS[arm]}: the engine counted {dict(told)}, the rows say otherwise")
+    if twice:
+        problems.append(f"{twice:,} slots are there more than once")
+    if gaps:
+        problems.append(f"{gaps:,} slots of the schedule are missing")
+    detail = (
+        f"scheduled {total.scheduled:,} = completed {total.completed:,} + failed {total.failed:,} "
+        f"+ timed out {total.timed_out:,} + dropped {total.dropped:,}"
+    )
+    return Guard(
+        name="accounting exact",
+        ok=not problems and len(rows) > 0,
+        detail="; ".join(problems) or (detail if len(rows) else "no request was recorded"),
+        remedy="" if not problems else "Records are damaged or incomplete: measure again.",
+    )
+
+
+def _clock(rows: Rows) -> Guard:
+    with np.errstate(invalid="ignore", over="ignore"):
+        sent, done = np.isfinite(rows.sent), np.isfinite(rows.done)
+        wrong = {
+            "no due time": ~(np.isfinite(rows.due) & (rows.due >= 0)),
+            "due before an earlier slot": _out_of_order(rows),
+            "times that are no numbers": np.isinf(rows.sent) | np.isinf(rows.done) | np.isinf(rows.first_byte),
+            "sent before they were due": sent & (rows.sent < rows.due - EARLY_NS),
+            "done before they were sent": done & ~(rows.done >= np.where(sent, rows.sent, np.inf)),
+            "first byte before sent or after done": (rows.first_byte < rows.sent) | (rows.first_byte > rows.done),
+        }
+    counts = {what: int(np.count_nonzero(mask)) for what, mask in wrong.items()}
+    found = [f"{count:,} rows: {what}" for what, count in counts.items() if count]
+    return Guard(
+        name="clock monotonic",
+        ok=not found,
+        detail="; ".join(found) or f"due, sent, first byte, done: in this order in all {len(rows):,} rows",
+        remedy="" if not found else "Times come from more than one clock, or records are damaged: measure again.",
+    )
+
+
+def _out_of_order(rows: Rows) -> np.ndarray:
+    """Mask (in some order) of rows due before the slot ahead of them in their block and arm."""
+    group = (rows.block + 1) * 3 + rows.arm + 1
+    order = np.lexsort((rows.slot, group))
+    group, due = group[order], rows.due[order]
+    return (group[1:] == group[:-1]) & (due[1:] < due[:-1])
+
+
+def _engine(blocks: Sequence[Mapping[str, Any]]) -> Guard:
+    silent, bad, added = [], [], []
+    for entry in blocks:
+        engine = entry.get("engine")
+        if not isinstance(engine, Mapping) or not isinstance(engine.get("trustworthy"), bool):
+            silent.append(str(entry.get("block")))
+            continue
+        if not engine["trustworthy"]:
+            bad.append(f"block {entry.get('block')}: {engine.get('detail') or 'no detail was noted'}")
+        if isinstance(engine.get("added_p99_ms"), (int, float)):
+            added.append(float(engine["added_p99_ms"]))
+    if bad:
+        detail, remedy = "; ".join(bad), "Lower workload.rate, or measure on a machine with more room."
+    elif silent or not blocks:
+        detail, remedy = f"no engine check was recorded (blocks {', '.join(silent) or 'none'})", "Measure again."
+    else:
+        most = f"; it added {max(added):.2g} ms at p99 in the worst of them" if added else ""
+        detail, remedy = f"the load engine passed its check in all {len(blocks)} blocks{most}", ""
+    return Guard(name="engine trustworthy", ok=not (bad or silent) and bool(blocks), detail=detail, remedy=remedy)
+
+
+def _same_slots(comparison: Comparison, case: Case, pair_of: Mapping[int, int]) -> Guard:
+    before, after = comparison.sides
+    if case.design != "side-by-side":
+        # Both members of a pair of blocks replay the same schedule.
+        number = {pair: index for index, pair in enumerate(sorted(set(pair_of.values())))}
+        renamed = [_with_blocks(side.rows, pair_of, number) for side in comparison.sides]
+        before, after = side_by_side(*renamed).sides
+    first, second = same_slots(before, after)
+    rows = len(before.rows), len(after.rows)
+    alone = rows[0] + rows[1] - 2 * len(first)
+    one, other = before.rows, after.rows
+    differ = (one.key[first] != other.key[second]) | (one.route[first] != other.route[second])
+    differing = int(np.count_nonzero(differ))
+    problems = []
+    if not min(rows):
+        empty = " and ".join(arm for arm, count in zip(ARMS, rows, strict=True) if not count)
+        problems.append(f"no measured requests in the {empty} arm")
+    elif alone:
+        problems.append(f"{alone:,} of {sum(rows):,} requests have no partner in the other arm")
+    if differing:
+        problems.append(f"{differing:,} slots ask for something else in the other arm")
+    return Guard(
+        name="arms exposed to the same slots",
+        ok=not problems,
+        detail="; ".join(problems) or f"the same {len(first):,} slots, with the same routes and keys, in both arms",
+        remedy="" if not problems else "Measure both arms again, from the same seed.",
+    )
+
+
+def _with_blocks(rows: Rows, pair_of: Mapping[int, int], number: Mapping[int, int]) -> Rows:
+    blocks, index = distinct(rows.block)
+    # A block without a partner keeps a number of its own.
+    renamed = [number[pair_of[block]] if block in pair_of else len(number) + block for block in blocks.tolist()]
+    again = rows.take(np.arange(len(rows)))
+    again.block[:] = np.array(renamed, dtype=np.int64)[index] if len(rows) else rows.block
+    return again
+
+
+def _cache_state(blocks: Sequence[Mapping[str, Any]]) -> Guard:
+    """The keys that each arm's cache started a block with: those that the clear left alone."""
+    name = "same cache state at block start"
+    if not blocks or any(not isinstance(entry.get("clear"), Mapping) for entry in blocks):
+        return Guard(name=name, ok=False, detail="no clear was recorded", remedy="Measure again.")
+    starts: dict[str, list[int]] = {arm: [] for arm in ARMS}
+    cleared = 0
+    for entry in blocks:
+        for arm, report in entry["clear"].items():
+            if arm in starts and isinstance(report, Mapping):
+                starts[arm].append(_left(report))
+                cleared += int(report.get("cleared") or 0)
+    if not any(starts.values()):
+        detail = "no cache of its own to clear: the services were started anew for each block"
+        return Guard(name=name, ok=True, detail=detail)
+    if not all(starts.values()):
+        missing = next(arm for arm in ARMS if not starts[arm])
+        return Guard(name=name, ok=False, detail=f"no clear was recorded in the {missing} arm", remedy="Measure again.")
+    everything = starts["before"] + starts["after"]
+    allowed = max(STATE_KEYS, STATE_SHARE * max(everything))
+    ok = max(everything) - min(everything) <= allowed
+    low, high = min(everything), max(everything)
+    left = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    return Guard(
+        name=name,
+        ok=ok,
+        detail=f"{cleared:,} keys cleared before {len(blocks)} blocks; {left} keys were left in a cache at the start",
+        remedy=""
+        if ok
+        else "Something else writes to the cache, or keys outside the declared scope differ: "
+        "give each arm a cache of its own, or widen cache.clear.",
+    )
+
+
+def _left(report: Mapping[str, Any]) -> int:
+    def count(field: str) -> int:
+        value = report.get(field)
+        return int(value) if isinstance(value, (int, float)) else 0
+
+    return count("without_ttl_kept") + count("appeared") + count("outside")
+
+
+def _stationary(comparison: Comparison, case: Case) -> Guard:
+    """Second half of the blocks against the first, in each arm.
+
+    Side by side both arms are equally old at every instant, so a ramp that they share is fair to both, and worth no
+    more than a note; ramps that differ would make the verdict a matter of the block's length.
+    """
+    name = "hit ratio stationary after warm-up"
+    ramps: dict[str, float] = {}
+    clear: dict[str, bool] = {}
+    for arm, side in zip(ARMS, comparison.sides, strict=True):
+        blocks, index = distinct(side.rows.block)
+        members = [side.rows.slot[index == number] for number in range(len(blocks))]
+        middle = [(int(slots.min()) + int(slots.max()) + 1) // 2 for slots in members]
+        late = side.rows.slot >= np.array(middle, dtype=np.int64)[index]
+        estimate = _later(side.rows, late)
+        if estimate is not None:
+            ramps[arm], low, high = estimate
+            clear[arm] = low > 0 or high < 0
+    if not ramps:
+        return Guard(name=name, ok=True, detail="the hit ratio is not visible, so there is no ramp to look for")
+    told = ", ".join(f"{points(ramp)} {arm}" for arm, ramp in ramps.items())
+    detail = f"from the first to the second half of the blocks: {told}"
+    steep = [arm for arm, ramp in ramps.items() if abs(ramp) > RAMP and clear[arm]]
+    ok = not steep
+    if steep and case.design == "side-by-side" and len(ramps) == 2:
+        ok = abs(ramps["after"] - ramps["before"]) <= UNEQUAL_RAMP
+        if ok:
+            detail += "; still moving, in both arms alike: the comparison is fair, the levels are no steady state"
+    return Guard(
+        name=name,
+        ok=ok,
+        detail=detail,
+        remedy="" if ok else "Raise plan.warmup until the hit ratio no longer climbs (or falls) inside a block.",
+    )
+
+
+def _later(rows: Rows, late: np.ndarray) -> tuple[float, float, float] | None:
+    """(late - early, and its 99.9 % bounds) of the hit ratio: the halves as two arms, their batches apart."""
+    early_rows, late_rows = rows.take(~late), rows.take(late)
+    halves = by_batches(early_rows, late_rows)
+    estimates = mean_estimates((early_rows.hit, late_rows.hit), halves, FixedSample(), 0.001)
+    if estimates is None:
+        return None
+    return estimates.difference.value, estimates.difference.low, estimates.difference.high
+
+
+def _keys(comparison: Comparison, case: Case) -> Guard:
+    name = "enough distinct keys"
+    keyed = [route.keys for route in case.workload.routes if route.keys is not None]
+    if not keyed:
+        return Guard(name=name, ok=True, detail="the routes have no keys")
+    declared = max(keys.last - keys.first + 1 for keys in keyed)
+    found = [len(distinct(side.rows.key[side.rows.key >= 0])[0]) for side in comparison.sides]
+    wanted = min(FEWEST_KEYS, declared)
+    ok = min(found) >= wanted
+    return Guard(
+        name=name,
+        ok=ok,
+        detail=f"{found[0]:,} distinct keys before, {found[1]:,} after; {declared:,} declared for the widest route",
+        remedy="" if ok else f"Ask for {wanted} keys at least (workload.routes.keys), or measure longer.",
+    )
+
+
+def _sample(comparison: Comparison) -> Guard:
+    problems = []
+    for arm, side in zip(ARMS, comparison.sides, strict=True):
+        latency = side.rows.latency_ms
+        latency = latency[np.isfinite(latency)]
+        units = len(distinct(side.unit)[0])
+        if len(latency) < FEWEST_ROWS:
+            problems.append(f"{len(latency):,} completed requests in the {arm} arm, fewer than {FEWEST_ROWS}")
+        elif units < FEWEST_UNITS and comparison.paired:
+            problems.append(f"only {units} batches in the {arm} arm")
+        elif len(np.unique(latency)) < max(3, len(latency) // 1000):
+            problems.append(f"the latencies of the {arm} arm are nearly all the same number: nothing was measured")
+    if not problems and comparison.paired:
+        first, second = same_slots(*comparison.sides)
+        latencies = [side.rows.latency_ms[index] for side, index in zip(comparison.sides, (first, second), strict=True)]
+        if len(first) and float(np.mean(latencies[0] == latencies[1])) > 0.5:
+            problems.append("both arms have the same latencies to the nanosecond: one is a copy of the other")
+    counts = [int(np.isfinite(side.rows.latency_ms).sum()) for side in comparison.sides]
+    units = min(len(distinct(side.unit)[0]) for side in comparison.sides)
+    return Guard(
+        name="sample size sane",
+        ok=not problems,
+        detail="; ".join(problems)
+        or f"{counts[0]:,} completed requests before, {counts[1]:,} after, in {units} units or more in each arm",
+        remedy="" if not problems else "Measure longer (plan.block, plan.blocks) or at a higher workload.rate.",
+    )
+
+
+def _dropped(comparison: Comparison) -> Guard:
+    shares = [float(np.mean(side.rows.error == DROPPED)) if len(side.rows) else 0.0 for side in comparison.sides]
+    ok = max(shares) <= MOST_DROPPED
+    return Guard(
+        name="dropped share small",
+        ok=ok,
+        detail=f"never sent (the engine was at its limit): {percent(shares[0])} before, {percent(shares[1])} after",
+        remedy=""
+        if ok
+        else "Lower workload.rate, or give the service more room: what was never sent was never measured.",
+    )

@@ -1,0 +1,265 @@
+"""Intervals for the difference of two arms, from units that were measured side by side or apart.
+
+The number of blocks and their lengths are fixed before a run and nobody looks in between, so intervals for a fixed
+sample size are valid here. `Boundary` is the place where others, valid at any stopping time, can be put in.
+
+Means and shares: the influence of each unit on the difference (linearised ratio estimator: Cochran 1977, Sampling
+Techniques, ch. 6), its spread over the units, and Student's t.
+
+Quantiles: an exact order statistic in each arm, and a joint confidence region for the two *ranks* at which the true
+quantiles stand among the measured values (Woodruff 1952 for one arm; here for two). The interval is the range that
+the difference of the two order statistics takes over that region. Nothing is assumed about the distribution between
+the ranks: with hits at 2 ms, misses at 12 ms and the median in the gap, a density there is zero, and whatever
+divides by it (delta method, jackknife) breaks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from scipy.special import stdtrit
+
+from luckyhit.judge.samples import FEWEST_BATCHES, Comparison, Side
+
+INF = float("inf")
+CORRELATED = 0.2
+"""Neighbouring units with a higher correlation than this are merged into longer ones while there are enough."""
+
+
+class Boundary(Protocol):
+    """How many standard errors an interval reaches, given the degrees of freedom of the standard error."""
+
+    def single(self, degrees: float, error_rate: float) -> float:
+        """For one number: the interval is wrong with at most the probability `error_rate`."""
+
+    def joint(self, degrees: float, error_rate: float) -> float:
+        """For two numbers at once: the radius of the ellipse that holds both."""
+
+
+class FixedSample:
+    """For a sample size that was fixed beforehand, and one look: Student's t, and Hotelling's T squared."""
+
+    def single(self, degrees: float, error_rate: float) -> float:
+        return float(stdtrit(degrees, 1 - error_rate / 2)) if degrees > 0 else INF
+
+    def joint(self, degrees: float, error_rate: float) -> float:
+        # T^2 = 2 (B - 1) / (B - 2) * F(2, B - 2) with B - 1 degrees of freedom; F(2, v) has a closed form.
+        if degrees <= 1:
+            return INF
+        return float(np.sqrt(degrees * np.expm1(-2 / (degrees - 1) * np.log(error_rate))))
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with its bounds; infinite where the sample sets none."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def half_width(self) -> float:
+        return (self.high - self.low) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """One metric: each arm on its own, and the difference after - before."""
+
+    before: Interval
+    after: Interval
+    difference: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A standard error from units, with its degrees of freedom."""
+
+    error: float
+    degrees: float
+
+
+def spread(influence: np.ndarray, block: np.ndarray) -> Spread:
+    """Standard error of the sum of `influence` (one value for each unit; they add up to 0).
+
+    Neighbouring units of one block are merged while their lag-1 correlation is above CORRELATED and at least
+    FEWEST_BATCHES remain; what correlation is left widens the error as in an AR(1) process, by (1 + r) / (1 - r).
+    """
+    count = len(influence)
+    if count < 2:
+        return Spread(INF, 0)
+    merged, within = influence, block
+    correlation = _lag_one(merged, within)
+    size = 1
+    while correlation > CORRELATED:
+        size *= 2
+        longer, of = _merge(influence, block, size)
+        if len(longer) < FEWEST_BATCHES or len(longer) == len(merged):
+            break
+        merged, within = longer, of
+        correlation = _lag_one(merged, within)
+    units = len(merged)
+    variance = units / (units - 1) * float(np.sum(merged**2))
+    left = min(max(correlation, 0.0), 0.9)
+    return Spread(float(np.sqrt(variance * (1 + left) / (1 - left))), units - 1)
+
+
+def _merge(influence: np.ndarray, block: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sums over `size` neighbours of one block; what is left over at its end goes with the last of them."""
+    blocks, first, index, count = np.unique(block, return_index=True, return_inverse=True, return_counts=True)
+    within = np.arange(len(block)) - first[index]
+    groups = np.maximum(count // size, 1)
+    start = np.concatenate([[0], np.cumsum(groups)])
+    group = start[index] + np.minimum(within // size, groups[index] - 1)
+    return np.bincount(group, weights=influence, minlength=start[-1]), np.repeat(blocks, groups)
+
+
+def _lag_one(values: np.ndarray, block: np.ndarray) -> float:
+    """Correlation of neighbours inside blocks, with a correction of its bias in short series."""
+    beside = block[1:] == block[:-1]
+    total = float(np.sum(values**2))
+    if not beside.any() or total <= 0:
+        return 0.0
+    neighbours = float(np.mean((values[1:] * values[:-1])[beside]))
+    return neighbours / (total / len(values)) + 1 / len(values)
+
+
+def _together(before: Spread, after: Spread) -> Spread:
+    """Two arms that were measured apart (Welch and Satterthwaite)."""
+    variances = before.error**2, after.error**2
+    if not all(np.isfinite(variances)):
+        return Spread(INF, 0)
+    if sum(variances) == 0:
+        return Spread(0.0, min(before.degrees, after.degrees))
+    parts = sum(v**2 / d for v, d in zip(variances, (before.degrees, after.degrees), strict=True))
+    return Spread(float(np.sqrt(sum(variances))), sum(variances) ** 2 / parts if parts else 1.0)
+
+
+def _reach(value: float, spread: Spread, boundary: Boundary, error_rate: float) -> Interval:
+    reach = boundary.single(spread.degrees, error_rate) * spread.error if spread.degrees > 0 else INF
+    return Interval(value, value - reach, value + reach)
+
+
+def mean_estimates(
+    values: tuple[np.ndarray, np.ndarray], comparison: Comparison, boundary: Boundary, error_rate: float
+) -> Estimates | None:
+    """Means of `values` (one array for each arm, NaN for rows that don't count); None where an arm has none."""
+    means, influences = [], []
+    for value, side in zip(values, comparison.sides, strict=True):
+        there = np.isfinite(value)
+        count = int(there.sum())
+        if count == 0:
+            return None
+        units = len(side.block)
+        total = np.bincount(side.unit[there], weights=value[there], minlength=units)
+        rows = np.bincount(side.unit[there], minlength=units)
+        mean = float(total.sum() / count)
+        means.append(mean)
+        influences.append((total - mean * rows) / count)
+    spreads = [spread(influence, side.block) for influence, side in zip(influences, comparison.sides, strict=True)]
+    if comparison.paired:
+        apart = spread(influences[1] - influences[0], comparison.before.block)
+    else:
+        apart = _together(*spreads)
+    before, after = (_reach(mean, each, boundary, error_rate) for mean, each in zip(means, spreads, strict=True))
+    return Estimates(before, after, _reach(means[1] - means[0], apart, boundary, error_rate))
+
+
+class _Ranks:
+    """The sorted values of one arm, and how surely a quantile's rank among them is known."""
+
+    def __init__(self, values: np.ndarray, side: Side, level: float) -> None:
+        there = np.isfinite(values)
+        self.sorted = np.sort(values[there])
+        self.level = level
+        count = len(self.sorted)
+        self.value = float(self.sorted[max(int(np.ceil(level * count - 1e-9)), 1) - 1])
+        units = len(side.block)
+        below = np.bincount(side.unit[there], weights=values[there] <= self.value, minlength=units)
+        rows = np.bincount(side.unit[there], minlength=units)
+        self.influence = (below - below.sum() / count * rows) / count
+        self.spread = spread(self.influence, side.block)
+        self.binomial = float(np.sqrt(level * (1 - level) / count))
+        """The standard error of the rank if all requests were independent."""
+
+    def at(self, multiples: np.ndarray, error: float) -> tuple[np.ndarray, np.ndarray]:
+        """(lower, upper) order statistics, `multiples` times `error` in rank away from the level, rounded outwards.
+
+        The skewness of a binomial count is corrected for (Cornish and Fisher 1938): it matters for p99.
+        """
+        count = len(self.sorted)
+        skew = (1 - 2 * self.level) / (self.binomial * count) * (error / self.binomial)
+        corrected = multiples + skew * (multiples**2 - 1) / 6
+        # Where the correction would turn back on itself, it ends.
+        turned = 1 + skew * multiples / 3 < 0
+        rank = (self.level + error * np.where(turned, multiples, corrected)) * count
+        return self._pick(np.floor(rank)), self._pick(np.ceil(rank) + 1)
+
+    def _pick(self, rank: np.ndarray) -> np.ndarray:
+        count = len(self.sorted)
+        inside = np.clip(rank, 1, count).astype(np.int64)
+        return np.where(rank < 1, -INF, np.where(rank > count, INF, self.sorted[inside - 1]))
+
+    def interval(self, boundary: Boundary, error_rate: float) -> Interval:
+        reach = boundary.single(self.spread.degrees, error_rate)
+        if not np.isfinite(reach * self.spread.error):
+            return Interval(self.value, -INF, INF)
+        low, high = self.at(np.array([-reach, reach]), max(self.spread.error, self.binomial))
+        return Interval(self.value, float(low[0]), float(high[1]))
+
+
+_ANGLES = np.linspace(0, 2 * np.pi, 721)[:-1]
+
+
+def quantile_estimates(
+    values: tuple[np.ndarray, np.ndarray],
+    comparison: Comparison,
+    level: float,
+    boundary: Boundary,
+    error_rate: float,
+) -> Estimates | None:
+    """The `level` quantile (0.95 for p95) of `values` in each arm; None where an arm has no values.
+
+    The quantile is an exact order statistic, the least value with at least that share at or below it.
+    """
+    if not all(np.isfinite(value).any() for value in values):
+        return None
+    before, after = (_Ranks(value, side, level) for value, side in zip(values, comparison.sides, strict=True))
+    if comparison.paired:
+        errors, degrees = _beside(before, after, comparison.before.block)
+    else:
+        errors = max(before.spread.error, before.binomial), max(after.spread.error, after.binomial)
+        degrees = _together(before.spread, after.spread).degrees
+    difference = Interval(after.value - before.value, -INF, INF)
+    radius = boundary.joint(degrees, error_rate)
+    if all(np.isfinite(radius * error) for error in errors):
+        low_before, high_before = before.at(radius * np.cos(_ANGLES), errors[0])
+        low_after, high_after = after.at(radius * np.sin(_ANGLES), errors[1])
+        with np.errstate(invalid="ignore"):
+            lowest, highest = low_after - high_before, high_after - low_before
+        # inf - inf: nothing is known there.
+        lowest, highest = np.where(np.isnan(lowest), -INF, lowest), np.where(np.isnan(highest), INF, highest)
+        difference = Interval(difference.value, float(lowest.min()), float(highest.max()))
+    return Estimates(before.interval(boundary, error_rate), after.interval(boundary, error_rate), difference)
+
+
+def _beside(before: _Ranks, after: _Ranks, block: np.ndarray) -> tuple[tuple[float, float], float]:
+    """Errors of the two ranks, and their degrees of freedom, where the arms were measured side by side.
+
+    What moved the ranks of both arms alike (the same requests, a busy minute of the host, a drift) belongs to the
+    conditions that they shared, and is no error of the comparison; what moved one of them is. So the errors come
+    from the spread of the differences, split by what each arm contributed (half of it at the least).
+    """
+    apart = spread(after.influence - before.influence, block)
+    if not np.isfinite(apart.error):
+        return (INF, INF), 0
+    total = float(np.sum((after.influence - before.influence) ** 2))
+    common = float(np.sum(after.influence * before.influence))
+    errors = []
+    for ranks in (before, after):
+        share = (float(np.sum(ranks.influence**2)) - common) / total if total > 0 else 0.5
+        # Not less than half of what independent requests would give: less is luck in the estimate.
+        errors.append(max(apart.error * np.sqrt(np.clip(share, 0.5, 1.0)), ranks.binomial / 2))
+    return (errors[0], errors[1]), apart.degrees

@@ -1,0 +1,70 @@
+"""Counts out of totals: exact intervals of a share, and of the difference of two shares."""
+
+from __future__ import annotations
+
+from math import hypot
+from typing import NamedTuple
+
+from scipy.special import betaincinv, ndtri
+
+SMALL_ARM = 10
+"""Below this total in an arm, the difference of two shares gets the cruder interval that always covers."""
+
+
+class Difference(NamedTuple):
+    """after - before, as shares; `effect` is NaN where an arm has no reads."""
+
+    effect: float
+    low: float
+    high: float
+
+
+def clopper_pearson(count: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Exact binomial interval (Clopper and Pearson 1934): covers at least as often as `confidence` says.
+
+    (0, 1) where `total` is 0.
+    """
+    tail = (1 - confidence) / 2
+    low = float(betaincinv(count, total - count + 1, tail)) if count > 0 else 0.0
+    high = float(betaincinv(count + 1, total - count, 1 - tail)) if count < total else 1.0
+    return low, high
+
+
+def zero_bound(reads: int, confidence: float = 0.95) -> float:
+    """The largest share of stale reads that `reads` reads without a stale one leave possible (one-sided, exact).
+
+    About 3 / reads at 95 %: zero in 30 reads still allows one stale read in ten. 1.0 without reads.
+    """
+    return 1.0 - (1.0 - confidence) ** (1.0 / reads) if reads > 0 else 1.0
+
+
+def share_difference(
+    before: int, total_before: int, after: int, total_after: int, confidence: float = 0.95
+) -> Difference:
+    """The difference of two shares from counts, after - before, with an interval that is honest near 0 and 1.
+
+    The interval is the hull of two: MOVER (Zou and Donner 2008, Statistics in Medicine 27: 1693; the construction of
+    Newcombe 1998) over exact limits, which covers too seldom where the difference nears 1 (0.93 for 0.95), and that
+    of Agresti and Caffo (2000, American Statistician 54: 280), which covers too seldom elsewhere. Together they cover
+    at least as often as `confidence` says (worked out exactly in the tests), and are hardly wider than MOVER's. With
+    fewer than SMALL_ARM in an arm: the exact limits of each at the square root of the confidence, subtracted.
+    """
+    if total_before == 0 or total_after == 0:
+        return Difference(float("nan"), -1.0, 1.0)
+    share_before, share_after = before / total_before, after / total_after
+    effect = share_after - share_before
+    small = min(total_before, total_after) < SMALL_ARM
+    each = confidence**0.5 if small else confidence
+    low_before, high_before = clopper_pearson(before, total_before, each)
+    low_after, high_after = clopper_pearson(after, total_after, each)
+    if small:
+        return Difference(effect, low_after - high_before, high_after - low_before)
+    low = effect - hypot(share_after - low_after, high_before - share_before)
+    high = effect + hypot(high_after - share_after, share_before - low_before)
+    # Agresti and Caffo: one more of each kind in each arm, then the usual normal interval.
+    middle_before, middle_after = (before + 1) / (total_before + 2), (after + 1) / (total_after + 2)
+    variance = middle_before * (1 - middle_before) / (total_before + 2)
+    variance += middle_after * (1 - middle_after) / (total_after + 2)
+    reach = float(ndtri((1 + confidence) / 2)) * variance**0.5
+    middle = middle_after - middle_before
+    return Difference(effect, max(-1.0, min(low, middle - reach)), min(1.0, max(high, middle + reach)))

@@ -1,0 +1,52 @@
+"""Whether the second *before*, measured after the rollback, equals the first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from luckyhit.case import Case
+from luckyhit.judge.effects import Effect
+from luckyhit.judge.verdict import amount_of
+from luckyhit.judge.wording import NAMES, listed, value_text
+from luckyhit.records import MetricName, Rollback
+
+
+def compared(rollback: Rollback, again: Mapping[MetricName, Effect], case: Case) -> Rollback:
+    """`rollback` with `same_as_before` and a sentence. `again`: effects with the before arm of the change's blocks
+    as before, and the block after the rollback as after, measured apart.
+
+    Generous: it differs where an interval lies wholly outside the margin. Showing more would take as long a
+    measurement as the comparison itself.
+    """
+    same: list[str] = []
+    different: list[str] = []
+    unseen: list[str] = []
+    for name, goal in case.goals.items():
+        effect = again.get(name, Effect())
+        margin = amount_of(name, goal.margin, effect.before)
+        if effect.before is None or effect.after is None or effect.effect is None or margin is None:
+            unseen.append(NAMES[name])
+            continue
+        values = f"{NAMES[name]} {value_text(name, effect.after)} (before: {value_text(name, effect.before)})"
+        (different if effect.low > margin or effect.high < -margin else same).append(values)
+    if not same and not different:
+        return rollback.model_copy(update={"detail": _joined(rollback.detail, _unseen(unseen))})
+    if different:
+        text = f"Measured again after the rollback, this is not as before: {listed(different)}."
+    else:
+        text = f"Measured again after the rollback: {listed(same)}: nothing differs by more than its margin."
+    return rollback.model_copy(
+        update={
+            "same_as_before": not different,
+            "detail": _joined(rollback.detail, text, _unseen(unseen) if unseen else ""),
+        }
+    )
+
+
+def _unseen(names: Sequence[str]) -> str:
+    return f"Could not be compared again after the rollback: {listed(list(names))}."
+
+
+def _joined(*texts: str) -> str:
+    ended = [text if text.endswith((".", "!", "?")) else f"{text}." for text in texts if text]
+    return " ".join(ended)

@@ -1,0 +1,264 @@
+"""The verdicts: for each goal, and overall, with the sentence that says why.
+
+Signs are turned so that more is better for every metric. An interval is compared with 0 and with the margin that
+the case declares; a point estimate never decides anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from luckyhit.case.model import Goal
+from luckyhit.case.units import Amount
+from luckyhit.judge.effects import Effect
+from luckyhit.judge.intervals import INF
+from luckyhit.judge.wording import (
+    NAMES,
+    amount_text,
+    difference_text,
+    interval_text,
+    listed,
+    minutes,
+    sentence,
+    value_text,
+)
+from luckyhit.records import HIGHER_IS_BETTER, UNITS, Guard, Metric, MetricName, Verdict
+
+RULES: tuple[str, ...] = (
+    "INVALID, where a guard failed.",
+    "HURT, where any goal got worse: one that should get better, at all (outside its margin, or provably beyond a "
+    "hard limit); one that should get no worse, by more than its margin.",
+    "INCONCLUSIVE, where a goal can't be told yet, or was not visible: missing data is never a pass.",
+    "HELPED, where every goal that should get better is HELPED or EQUIVALENT, at least one of them HELPED, and every "
+    "other goal got no worse than its margin.",
+    "EQUIVALENT otherwise: every goal lies inside its margin.",
+)
+"""The rules of the overall verdict, in order: the first that applies decides."""
+
+_ORDER: tuple[Verdict, ...] = ("INVALID", "HURT", "INCONCLUSIVE", "HELPED", "EQUIVALENT")
+MOST_TIMES = 100
+"""Above this many times the present sample it is said that more of it would hardly decide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """One goal's metric with its verdict, and whether the goal is shown to be met."""
+
+    name: MetricName
+    goal: Goal
+    metric: Metric
+    passes: bool
+
+
+def amount_of(name: MetricName, amount: Amount, before: float | None) -> float | None:
+    """A margin or limit in the metric's unit; None where it can't be said (relative to what was not seen)."""
+    if UNITS[name] == "share":
+        return amount.amount if amount.unit == "%" else None
+    if amount.unit == "%":
+        return None if before is None else amount.amount * abs(before)
+    wanted = "ms" if UNITS[name] == "ms" else "calls"
+    return amount.amount if amount.unit == wanted else None
+
+
+def metric_of(name: MetricName, effect: Effect, note: str = "") -> Metric:
+    """The metric without a verdict. Bounds that are infinite become null: there is none on that side."""
+    return Metric(
+        unit=UNITS[name],
+        before=effect.before,
+        after=effect.after,
+        effect=effect.effect,
+        low=effect.low if abs(effect.low) < INF else None,
+        high=effect.high if abs(effect.high) < INF else None,
+        pairs=effect.pairs,
+        note=" ".join(part for part in (effect.note, note) if part),
+    )
+
+
+def rule_on(name: MetricName, effect: Effect, goal: Goal, seconds: float) -> Ruling:
+    """The verdict on one goal. `seconds`: how long was measured, to say how much longer it would take."""
+    margin = amount_of(name, goal.margin, effect.before)
+    low, high = (effect.low, effect.high) if name in HIGHER_IS_BETTER else (-effect.high, -effect.low)
+    verdict: Verdict
+    passes, note = False, ""
+    if not (abs(low) < INF or abs(high) < INF):
+        verdict = "INCONCLUSIVE"
+        note = "" if effect.note else "Too few requests for an interval: measure longer."
+        if effect.pairs and effect.effect is not None:
+            note = "The sample sets no bounds: measure longer, or at a higher rate."
+    elif margin is None:
+        verdict, note = "INCONCLUSIVE", f"The margin {goal.margin} can't be compared with this metric."
+    else:
+        verdict, passes, note = _compare(name, low, high, margin, goal)
+        if verdict == "INCONCLUSIVE" and not passes:
+            note = _more(effect, low, high, margin, goal, seconds)
+    if goal.at_most is not None:
+        verdict, passes, note = _limited(name, effect, goal.at_most, verdict, passes, note)
+    metric = metric_of(name, effect, note)
+    metric = metric.model_copy(update={"margin": margin, "want": goal.want, "verdict": verdict})
+    return Ruling(name, goal, metric, passes)
+
+
+def _compare(name: MetricName, low: float, high: float, margin: float, goal: Goal) -> tuple[Verdict, bool, str]:
+    """(verdict, goal met, note) from the interval, turned so that more is better."""
+    inside = low >= -margin and high <= margin
+    if goal.want == "better":
+        if inside:
+            return "EQUIVALENT", True, ""
+        if low > 0:
+            return "HELPED", True, ""
+        return ("HURT" if high < 0 else "INCONCLUSIVE"), False, ""
+    if low >= -margin:
+        cost = ""
+        if high < 0:
+            least, most = difference_text(name, -high), difference_text(name, -low)
+            cost = f"Accepted cost: worse by {least} at least, by {most} at most."
+        if inside:
+            return "EQUIVALENT", True, cost
+        if low > 0:
+            return "HELPED", True, ""
+        return (
+            "INCONCLUSIVE",
+            True,
+            "No worse than the margin, which is all the goal asks; whether it is better can't be told.",
+        )
+    return ("HURT" if high < -margin else "INCONCLUSIVE"), False, ""
+
+
+def _limited(
+    name: MetricName, effect: Effect, at_most: Amount, verdict: Verdict, passes: bool, note: str
+) -> tuple[Verdict, bool, str]:
+    """The hard limit on the after arm, on top of the comparison."""
+    limit = amount_of(name, at_most, None)
+    if limit is None:
+        return "INCONCLUSIVE", False, f"{note} The limit {at_most} can't be compared with this metric.".strip()
+    if effect.after_low > limit:
+        broken = f"Beyond its limit of {value_text(name, limit)} after the change."
+        return "HURT", False, f"{note} {broken}".strip()
+    if verdict != "HURT" and not effect.after_high <= limit:
+        most = value_text(name, effect.after_high) if effect.after_high < INF else "any amount"
+        open_ = f"Not shown to be within its limit of {value_text(name, limit)}: {most} is possible after the change."
+        return "INCONCLUSIVE", False, f"{note} {open_}".strip()
+    return verdict, passes, note
+
+
+def _more(effect: Effect, low: float, high: float, margin: float, goal: Goal, seconds: float) -> str:
+    """About how many more pairs would decide: the width of an interval shrinks with 1 / sqrt(pairs)."""
+    if not (abs(low) < INF and abs(high) < INF) or not effect.pairs:
+        return "The interval has no bound on one side: measure longer, or at a higher rate."
+    middle, half = (low + high) / 2, (high - low) / 2
+    if goal.want == "better":
+        enough = max(abs(middle), margin - abs(middle))
+    else:
+        enough = abs(middle + margin)
+    if enough <= 0 or (half / enough) ** 2 > MOST_TIMES:
+        return "The difference lies so near the line that more pairs would hardly decide: set another margin."
+    times = (half / enough) ** 2
+    # An interval that just fails to decide needs a bit more at least.
+    more = max(times - 1, 0.1)
+    pairs = float(f"{effect.pairs * more:.1g}")
+    return f"About {max(pairs, 1):,.0f} more pairs ({minutes(seconds * more)} at this rate) would decide."
+
+
+def overall(guards: Sequence[Guard], rulings: Sequence[Ruling]) -> Verdict:
+    """The overall verdict by RULES: the first rule that applies decides."""
+    wanted = [ruling.metric.verdict for ruling in rulings if ruling.goal.want == "better"]
+    applies = (
+        any(not guard.ok for guard in guards),
+        any(ruling.metric.verdict == "HURT" for ruling in rulings),
+        not rulings or any(not ruling.passes for ruling in rulings),
+        "HELPED" in wanted,
+        True,
+    )
+    return _ORDER[applies.index(True)]
+
+
+def because(
+    verdict: Verdict,
+    guards: Sequence[Guard],
+    rulings: Sequence[Ruling],
+    effects: Mapping[MetricName, Effect],
+    confidence: float,
+) -> str:
+    """One plain sentence that says why, with the numbers. `confidence`: of all intervals together (0.99)."""
+    if verdict == "INVALID":
+        failed = [guard for guard in guards if not guard.ok]
+        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+        return sentence(f"the guard “{failed[0].name}”{more} failed: {failed[0].detail}")
+    of = {kind: [ruling for ruling in rulings if ruling.metric.verdict == kind] for kind in _ORDER}
+    if verdict == "HURT":
+        return sentence("; ".join(_hurt(ruling, effects[ruling.name], confidence) for ruling in of["HURT"][:2]))
+    if verdict == "INCONCLUSIVE":
+        open_ = [ruling for ruling in rulings if not ruling.passes]
+        others = f"; nor about {listed([NAMES[ruling.name] for ruling in open_[1:]])}" if open_[1:] else ""
+        return sentence(f"{_open(open_[0], confidence)}{others}" if open_ else "the case has no goal that was seen")
+    if verdict == "HELPED":
+        gains = [_moved(ruling, confidence) for ruling in of["HELPED"] if ruling.goal.want == "better"]
+        costs = [ruling for ruling in rulings if ruling.goal.want == "no-worse" and _got_worse(ruling)]
+        text = listed(gains[:2])
+        if costs:
+            text += f", at a cost of {listed([_cost(ruling) for ruling in costs])}"
+            return sentence(
+                f"{text}, inside what the case accepts" if len(costs) > 1 else f"{text}, {_inside(costs[0])}"
+            )
+        if len(rulings) > len(gains):
+            text += ", and nothing else that the case watches got worse than it accepts"
+        return sentence(text)
+    still = [ruling for ruling in rulings if ruling.metric.verdict == "EQUIVALENT"] or list(rulings)
+    still.sort(key=lambda ruling: ruling.goal.want != "better")
+    return sentence(f"no difference that matters: {listed([_still(ruling, confidence) for ruling in still[:3]])}")
+
+
+def _got_worse(ruling: Ruling) -> bool:
+    metric = ruling.metric
+    if ruling.name in HIGHER_IS_BETTER:
+        return metric.high is not None and metric.high < 0
+    return metric.low is not None and metric.low > 0
+
+
+def _moved(ruling: Ruling, confidence: float) -> str:
+    """`stale reads fell from 99 % to 0 % (99 % interval −100 to −93 points)`."""
+    name, metric = ruling.name, ruling.metric
+    interval = f"{confidence:.3g} % interval {interval_text(name, metric.low, metric.high)}"
+    if metric.before is None or metric.after is None or metric.effect is None:
+        return f"{NAMES[name]} changed ({interval})"
+    before, after = value_text(name, metric.before), value_text(name, metric.after)
+    if before == after:
+        return f"{NAMES[name]} stayed at {before} ({interval})"
+    return f"{NAMES[name]} {'fell' if metric.effect < 0 else 'rose'} from {before} to {after} ({interval})"
+
+
+def _cost(ruling: Ruling) -> str:
+    return amount_text(ruling.name, abs(ruling.metric.effect or 0.0))
+
+
+def _inside(ruling: Ruling) -> str:
+    return f"inside the {difference_text(ruling.name, ruling.metric.margin or 0.0)} that the case accepts"
+
+
+def _hurt(ruling: Ruling, effect: Effect, confidence: float) -> str:
+    text = _moved(ruling, confidence)
+    limit = amount_of(ruling.name, ruling.goal.at_most, None) if ruling.goal.at_most else None
+    if limit is not None and effect.after_low > limit:
+        return f"{text}, beyond the limit of {value_text(ruling.name, limit)} that the case sets"
+    if ruling.goal.want == "no-worse" and ruling.metric.margin is not None:
+        return f"{text}, more than the {difference_text(ruling.name, ruling.metric.margin)} that the case accepts"
+    return f"{text}, which should have got better"
+
+
+def _open(ruling: Ruling, confidence: float) -> str:
+    metric = ruling.metric
+    note = f"{metric.note[:1].lower()}{metric.note[1:].rstrip('.')}"
+    if metric.effect is None and metric.low is None and metric.high is None:
+        return f"no verdict on {NAMES[ruling.name]}: {note}"
+    return f"cannot tell: {_moved(ruling, confidence)}{f'; {note}' if note else ''}"
+
+
+def _still(ruling: Ruling, confidence: float) -> str:
+    name, metric = ruling.name, ruling.metric
+    effect = difference_text(name, metric.effect or 0.0)
+    signed = effect if (metric.effect or 0.0) <= 0 else f"+{effect}"
+    if effect.startswith("0 ") or effect == "0":
+        signed = effect
+    interval = f"{confidence:.3g} % interval {interval_text(name, metric.low, metric.high)}"
+    return f"{NAMES[name]} {signed} ({interval}, margin {difference_text(name, metric.margin or 0.0)})"

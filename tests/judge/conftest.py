@@ -1,0 +1,233 @@
+"""Simulated records for the judge: frames as a run has them, from a seed and a few knobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from luckyhit.case import Case
+from luckyhit.records import READS, REQUESTS, WRITES, Guard, Result, Rollback
+
+# A pure function of its seed and knobs: the same call gives the same records.
+RATE = 150
+KEYS = {"first": 1, "last": 400}
+DECLARED = Guard(name="declared difference only", ok=True, detail="one environment variable differs")
+
+
+def a_case(
+    goals: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    design: str = "side-by-side",
+    freshness: bool = True,
+    **plan: Any,
+) -> Case:
+    data: dict[str, Any] = {
+        "title": "Old prices after an update",
+        "owner": {"name": "Shop", "contact": "#shop"},
+        "route": "GET /products/{id}",
+        "input": "an id",
+        "suspect": "SELECT",
+        "noticed": "the product page",
+        "expected": {"result": "The new price.", "response": {"status": 200}},
+        "hypothesis": "The wrong key is deleted.",
+        "failure_mode": "More misses.",
+        "assumptions": ["One cache."],
+        "change": {"kind": "none", "what": "nothing"},
+        "cache": {"clear": ["product:{id}"]},
+        "rollback": {"note": "Unset it.", "notice": "More misses."},
+        "target": {"start": {"command": ["{python}", "-m", "shop", "--port", "{port}", "--cache", "{cache_url}"]}},
+        "workload": {
+            "seed": 7,
+            "rate": f"{RATE}/s",
+            "routes": [{"name": "detail", "path": "/products/{key}", "keys": KEYS}],
+        },
+        "goals": goals or {"hit_ratio": {"want": "better", "margin": "5 %"}},
+        "design": design,
+        "plan": plan,
+    }
+    if freshness:
+        data["freshness"] = {
+            "write": {"path": "/products/{key}", "body": {"price": "{version}"}},
+            "read": {"path": "/products/{key}", "version": "$.price"},
+            "keys": {"first": 9000, "last": 9999},
+            "within": "200ms",
+        }
+    return Case.model_validate(data)
+
+
+def a_block(
+    rng: np.random.Generator,
+    block: int,
+    arms: Mapping[str, Mapping[str, Any]],
+    *,
+    seconds: float = 5.0,
+    warmup: float = 1.0,
+    start_s: float | None = None,
+) -> pd.DataFrame:
+    """One block in the given arms. Knobs of an arm: `hit` (ratio), `hit_ms`, `miss_ms`, `sigma`, `errors` (share),
+    `status` (what the cache header tells), `noise` (array of factors, one for each slot)."""
+    count = int((seconds + warmup) * RATE)
+    due = (np.arange(count) / RATE + (block * 10.0 if start_s is None else start_s)) * 1e9
+    key = rng.integers(KEYS["first"], KEYS["last"] + 1, count)
+    common = rng.random(count)
+    parts = []
+    for arm, knobs in arms.items():
+        told: dict[str, Any] = {"hit": 0.8, "hit_ms": 2.0, "miss_ms": 12.0, "sigma": 0.3, "errors": 0.0, "own": 0.05}
+        told |= {"noise": 1.0, "status": True, **knobs}
+        ratio = np.broadcast_to(told["hit"], count)
+        # The same slots mostly hit in both arms; a few differ by chance.
+        hit = np.where(rng.random(count) < told["own"], rng.random(count), common) < ratio
+        latency = np.where(hit, told["hit_ms"], told["miss_ms"]) * np.exp(told["sigma"] * rng.normal(size=count))
+        latency = latency * told["noise"]
+        failed = rng.random(count) < told["errors"]
+        sent = due + 2e4
+        done = sent + latency * 1e6
+        cache = np.where(hit, "hit", "miss") if told["status"] else np.full(count, "unknown")
+        parts.append(
+            pd.DataFrame(
+                {
+                    "arm": arm,
+                    "block": block,
+                    "slot": np.arange(count),
+                    "phase": np.where(np.arange(count) < warmup * RATE, "warmup", "measure"),
+                    "route": "detail",
+                    "key": key.astype(str),
+                    "due_ns": due.astype(np.int64),
+                    "sent_ns": sent.astype(np.int64),
+                    "first_byte_ns": (done - 1e4).astype(np.int64),
+                    "done_ns": done.astype(np.int64),
+                    "status": np.where(failed, 500, 200),
+                    "error": np.where(failed, "unexpected", None),
+                    "cache": cache,
+                    "db_calls": np.where(hit, 0, 2),
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def probe(
+    rng: np.random.Generator, block: int, stale: Mapping[str, float], *, count: int = 40
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(reads, writes) of one block: one write and one read 0.5 s later for each key."""
+    reads, writes = [], []
+    for arm, share in stale.items():
+        for number in range(count):
+            version, sent = 1000 * (block + 1) + number, int(block * 10e9 + number * 1e8)
+            key = str(9000 + number)
+            old = rng.random() < share
+            writes.append((arm, block, key, version, "once", "warm", sent, sent + 1_000_000, 200))
+            at = sent + 501_000_000
+            seen = 1 if old else version
+            reads.append((arm, block, key, "once", 500_000_000, False, at, at + 2_000_000, seen, 1, "hit", 200))
+    return pd.DataFrame(reads, columns=READS.names), pd.DataFrame(writes, columns=WRITES.names)
+
+
+def facts(block: int, stage: str, arms: list[str], pair: int = 1, **more: Any) -> dict[str, Any]:
+    clear = {
+        "scanned": 400,
+        "matched": 400,
+        "cleared": 400,
+        "gone": 0,
+        "appeared": 0,
+        "without_ttl_kept": 0,
+        "outside": 3,
+    }
+    return {
+        "block": block,
+        "stage": stage,
+        "arms": arms,
+        "pair": pair,
+        "engine": {
+            "added_p50_ms": 0.3,
+            "added_p99_ms": 0.9,
+            "schedule_error_p99_ms": 0.2,
+            "trustworthy": True,
+            "detail": "",
+        },
+        "clear": dict.fromkeys(arms, clear),
+        **more,
+    }
+
+
+@dataclass
+class Records:
+    """What one run recorded; `judge` decides on it."""
+
+    requests: pd.DataFrame
+    reads: pd.DataFrame
+    writes: pd.DataFrame
+    blocks: list[dict[str, Any]]
+    guards: list[Guard] = field(default_factory=lambda: [DECLARED])
+
+    def rows(self, arm: str, stage: str = "change") -> pd.Series:
+        """Mask of the rows of one arm in the blocks of one stage."""
+        numbers = [entry["block"] for entry in self.blocks if entry["stage"] == stage]
+        return (self.requests["arm"] == arm) & self.requests["block"].isin(numbers)
+
+    def judge(self, case: Case, **more: Any) -> Result:
+        from luckyhit.judge import decide
+
+        rollback = Rollback(confirmed=True, detail="The variable is as it was.")
+        return decide(self.requests, self.reads, self.writes, case, self.blocks, self.guards, rollback, **more)
+
+
+def a_run(
+    seed: int = 1,
+    *,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+    stale: Mapping[str, float] | None = None,
+    blocks: int = 4,
+    design: str = "side-by-side",
+    rollback: Mapping[str, Any] | None = None,
+    noise: Callable[[np.random.Generator, int], Mapping[str, np.ndarray]] | None = None,
+    seconds: float = 5.0,
+) -> Records:
+    """A baseline, the blocks of the change, and one block after the rollback."""
+    rng = np.random.default_rng(seed)
+    arms = {"before": dict(before or {}), "after": dict(after or {})}
+    stale = {"before": 0.0, "after": 0.0} | dict(stale or {})
+    plans: list[tuple[str, list[str], int]] = [("baseline", ["before"], 0)]
+    for number in range(blocks):
+        if design == "side-by-side":
+            plans.append(("change", ["before", "after"], number + 1))
+        elif design == "crossover":
+            order = ["before", "after"] if number % 2 == 0 else ["after", "before"]
+            plans += [("change", [arm], number + 1) for arm in order]
+    if design == "before-after":
+        plans += [("change", [arm], pair + 1) for arm in ("before", "after") for pair in range(blocks)]
+    plans.append(("after-rollback", ["before"], 1))
+    requests, reads, writes, entries = [], [], [], []
+    for block, (stage, names, pair) in enumerate(plans):
+        knobs = {arm: arms[arm] | ({} if stage != "after-rollback" else dict(rollback or {})) for arm in names}
+        count = int((seconds + 1) * RATE)
+        if noise is not None:
+            factors = noise(rng, count)
+            knobs = {arm: {**knob, "noise": factors[arm]} for arm, knob in knobs.items()}
+        # Blocks of a pair replay the same keys, so their generator starts anew from the pair.
+        frame = a_block(np.random.default_rng([seed, block]), block, knobs, seconds=seconds)
+        schedule = np.random.default_rng([seed, 99, pair]).integers(KEYS["first"], KEYS["last"] + 1, count).astype(str)
+        frame["key"] = np.tile(schedule, len(names))
+        requests.append(frame)
+        seen, wrote = probe(rng, block, {arm: stale[arm] for arm in names})
+        reads.append(seen)
+        writes.append(wrote)
+        entries.append(facts(block, stage, names, pair))
+    frame = pd.concat(requests, ignore_index=True).reindex(columns=REQUESTS.names)
+    return Records(frame, pd.concat(reads, ignore_index=True), pd.concat(writes, ignore_index=True), entries)
+
+
+@pytest.fixture(scope="session")
+def simulate() -> Callable[..., Records]:
+    return a_run
+
+
+@pytest.fixture(scope="session")
+def case_with() -> Callable[..., Case]:
+    return a_case

@@ -1,0 +1,76 @@
+"""Intervals from counts: they cover at least as often as they say. Worked out exactly, not sampled."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from freshness_rows import frames, read, write
+from scipy.stats import binom
+
+from luckyhit.judge.freshness import StaleShare, clopper_pearson, late_reads, stale_difference, zero_bound
+
+SHARES = np.unique(np.r_[0, 0.001, 0.01, 0.03, np.arange(0.06, 0.5, 0.08), 0.5])
+SHARES = np.unique(np.r_[SHARES, 1 - SHARES])
+
+
+@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.99, 0.9975])
+@pytest.mark.parametrize(("before", "after"), [(3, 30), (9, 9), (10, 10), (12, 12), (20, 45), (40, 40)])
+def test_the_interval_of_a_difference_covers_the_truth_often_enough(before: int, after: int, confidence: float) -> None:
+    limits = np.array(
+        [
+            [
+                stale_difference(StaleShare(a, before - a), StaleShare(b, after - b), confidence)[1:]
+                for b in range(after + 1)
+            ]
+            for a in range(before + 1)
+        ]
+    )
+    for share_before in SHARES:
+        for share_after in SHARES:
+            truth = share_after - share_before
+            covers = (limits[..., 0] <= truth + 1e-12) & (truth - 1e-12 <= limits[..., 1])
+            chance = (
+                binom.pmf(np.arange(before + 1), before, share_before)
+                @ covers
+                @ binom.pmf(np.arange(after + 1), after, share_after)
+            )
+            assert chance >= confidence, (share_before, share_after)
+
+
+def test_a_difference_says_which_way_and_stays_in_its_range() -> None:
+    gone = stale_difference(StaleShare(50, 0), StaleShare(0, 50))
+    assert gone.effect == -1 and gone.low == -1 and -0.95 < gone.high < -0.8
+    came = stale_difference(StaleShare(0, 50), StaleShare(50, 0))
+    assert (came.low, came.high) == (-gone.high, -gone.low)
+    nothing = stale_difference(StaleShare(0, 50), StaleShare(0, 50))
+    assert nothing.effect == 0 and nothing.low == -nothing.high and 0.05 < nothing.high < 0.1
+    for share in (gone, came, nothing):
+        assert -1 <= share.low <= share.effect <= share.high <= 1
+
+
+def test_an_arm_without_reads_leaves_everything_open() -> None:
+    difference = stale_difference(StaleShare(0, 0, unknown=7), StaleShare(0, 50))
+    assert math.isnan(difference.effect) and (difference.low, difference.high) == (-1, 1)
+
+
+def test_the_frames_of_late_reads_will_do_as_well() -> None:
+    written = [write(version=1000, sent=10, acked=20)]
+    late = late_reads(*frames([read(sent=30, done=35, seen=999), read(sent=31, done=35, seen=1000)], written), 0)
+    assert stale_difference(late, late) == stale_difference(StaleShare(1, 1), StaleShare(1, 1))
+
+
+@pytest.mark.parametrize("total", [1, 7, 40])
+def test_the_exact_interval_of_a_share_covers(total: int) -> None:
+    limits = [clopper_pearson(count, total) for count in range(total + 1)]
+    for share in SHARES:
+        covered = [low <= share + 1e-12 and share - 1e-12 <= high for low, high in limits]
+        assert binom.pmf(np.arange(total + 1), total, share) @ np.array(covered) >= 0.95
+    assert clopper_pearson(0, 0) == (0.0, 1.0)
+
+
+def test_zero_stale_reads_are_a_bound_and_not_a_proof() -> None:
+    assert zero_bound(0, 0.95) == 1
+    assert zero_bound(300, 0.95) == pytest.approx(3 / 300, rel=0.02)
+    assert (1 - zero_bound(20, 0.99)) ** 20 == pytest.approx(0.01)

@@ -1,0 +1,172 @@
+"""Do the intervals hold what they promise? Simulated A/A streams of many shapes, and effects of known size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy.signal import lfilter
+from scipy.stats import binom
+
+from luckyhit.judge.intervals import FixedSample, mean_estimates, quantile_estimates, spread
+from luckyhit.judge.samples import Comparison, Side, rows_of
+
+BLOCKS, SLOTS, BATCHES = 4, 600, 10
+COUNT = BLOCKS * SLOTS
+LEVELS = (0.5, 0.95, 0.99)
+ERROR_RATE = 0.02
+
+
+def comparison(paired: bool = True) -> Comparison:
+    import pandas as pd
+
+    slot = np.tile(np.arange(SLOTS), BLOCKS)
+    of = np.repeat(np.arange(BLOCKS), SLOTS)
+    side = Side(rows_of(pd.DataFrame()), of * BATCHES + slot * BATCHES // SLOTS, np.repeat(np.arange(BLOCKS), BATCHES))
+    return Comparison(side, side, paired)
+
+
+def correlated(rng: np.random.Generator, phi: float, arms: int = 2) -> np.ndarray:
+    return lfilter([np.sqrt(1 - phi**2)], [1, -phi], rng.normal(size=(arms, COUNT)), axis=1)
+
+
+def hits_and_misses(rng: np.random.Generator, hit: np.ndarray) -> np.ndarray:
+    return np.where(hit, 2.0, 12.0) * np.exp(0.1 * rng.normal(size=(2, COUNT)))
+
+
+def shared_hits(rng: np.random.Generator) -> np.ndarray:
+    hit = rng.random(COUNT) < 0.5
+    return hits_and_misses(rng, np.where(rng.random((2, COUNT)) < 0.05, ~hit, hit))
+
+
+def bursts(rng: np.random.Generator) -> np.ndarray:
+    slow = np.stack([np.convolve(rng.random(COUNT) < 0.002, np.ones(40), "same") > 0 for _ in range(2)])
+    return np.exp(0.3 * rng.normal(size=(2, COUNT))) * np.where(slow, 10, 1)
+
+
+TIME = np.arange(COUNT) / COUNT
+STREAMS: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
+    "white noise": lambda rng: np.exp(0.5 * rng.normal(size=(2, COUNT))),
+    "AR(1) 0.5": lambda rng: np.exp(0.5 * correlated(rng, 0.5)),
+    "AR(1) 0.9": lambda rng: np.exp(0.5 * correlated(rng, 0.9)),
+    "a busy host, shared": lambda rng: np.exp(0.5 * correlated(rng, 0.99, 1) + 0.2 * rng.normal(size=(2, COUNT))),
+    "linear drift": lambda rng: (1 + TIME) * np.exp(0.3 * rng.normal(size=(2, COUNT))),
+    "day and night": lambda rng: np.exp(0.5 * np.sin(TIME * 18.8) + 0.3 * rng.normal(size=(2, COUNT))),
+    "heavy tail": lambda rng: np.exp(1.5 * rng.normal(size=(2, COUNT))),
+    "Pareto 1.5": lambda rng: rng.pareto(1.5, size=(2, COUNT)) + 1,
+    "bimodal, median in the gap": lambda rng: hits_and_misses(rng, rng.random((2, COUNT)) < 0.5),
+    "bimodal, p95 in the gap": lambda rng: hits_and_misses(rng, rng.random((2, COUNT)) < 0.95),
+    "bimodal, p99 in the gap, correlated": lambda rng: hits_and_misses(rng, correlated(rng, 0.9) < 2.326),
+    "bimodal, the same slots hit": shared_hits,
+    "warm-up ramp": lambda rng: hits_and_misses(rng, rng.random((2, COUNT)) < np.tile(0.3 + 0.6 * TIME[:SLOTS] * BLOCKS, BLOCKS)),
+    "bursts": bursts,
+}  # fmt: skip
+
+
+def false_alarms(shape: str, streams: int, error_rate: float) -> dict[str, int]:
+    rng = np.random.default_rng(sum(shape.encode()))
+    both, boundary = comparison(), FixedSample()
+    wrong = dict.fromkeys(("mean", *map(str, LEVELS)), 0)
+    for _ in range(streams):
+        before, after = STREAMS[shape](rng)
+        found = {"mean": mean_estimates((before, after), both, boundary, error_rate)}
+        found |= {
+            str(level): quantile_estimates((before, after), both, level, boundary, error_rate) for level in LEVELS
+        }
+        for name, estimates in found.items():
+            wrong[name] += not estimates.difference.low <= 0 <= estimates.difference.high
+    return wrong
+
+
+def expect_at_most(wrong: dict[str, int], streams: int, error_rate: float) -> None:
+    # What a true error rate of `error_rate` gives in all but one in 10,000 simulations.
+    most = binom.ppf(0.9999, streams, error_rate)
+    assert all(count <= most for count in wrong.values()), wrong
+
+
+@pytest.mark.parametrize("shape", STREAMS)
+def test_no_more_false_alarms_than_declared(shape: str) -> None:
+    expect_at_most(false_alarms(shape, 80, ERROR_RATE), 80, ERROR_RATE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", STREAMS)
+def test_no_more_false_alarms_than_declared_in_a_thousand_streams(shape: str) -> None:
+    expect_at_most(false_alarms(shape, 1000, 0.01), 1000, 0.01)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_interval_holds_the_true_difference(level: float) -> None:
+    rng = np.random.default_rng(5)
+    both, missed, widths = comparison(), 0, []
+    true = np.exp(0.4 * {0.5: 0, 0.95: 1.6449, 0.99: 2.3263}[level])
+    for _ in range(150):
+        noise = np.exp(0.4 * rng.normal(size=(2, COUNT)))
+        interval = quantile_estimates((noise[0] * 10, noise[1] * 7), both, level, FixedSample(), 0.02).difference
+        missed += not interval.low <= -3 * true <= interval.high
+        widths.append(interval.half_width / (10 * true))
+    assert missed <= binom.ppf(0.9999, 150, 0.02)
+    assert np.median(widths) < {0.5: 0.08, 0.95: 0.12, 0.99: 0.25}[level]
+
+
+def test_a_quantile_is_a_value_that_some_request_had() -> None:
+    rng = np.random.default_rng(6)
+    before, after = hits_and_misses(rng, rng.random((2, COUNT)) < 0.5)
+    for level in LEVELS:
+        estimates = quantile_estimates((before, after), comparison(), level, FixedSample(), 0.01)
+        assert estimates.before.value in before and estimates.after.value in after
+        assert np.mean(before <= estimates.before.value) >= level > np.mean(before < estimates.before.value)
+
+
+def test_swapping_the_arms_turns_the_interval_around() -> None:
+    rng = np.random.default_rng(7)
+    before, after = np.exp(correlated(rng, 0.8))
+    for paired in (True, False):
+        for estimate in (
+            lambda one, two: mean_estimates((one, two), comparison(paired), FixedSample(), 0.01),  # noqa: B023
+            lambda one, two: quantile_estimates((one, two), comparison(paired), 0.95, FixedSample(), 0.01),  # noqa: B023
+        ):
+            there, back = estimate(before, after).difference, estimate(after, before).difference
+            assert there.low == pytest.approx(-back.high) and there.high == pytest.approx(-back.low)
+
+
+def test_scaling_the_latencies_scales_the_interval() -> None:
+    rng = np.random.default_rng(8)
+    before, after = np.exp(rng.normal(size=(2, COUNT)))
+    for level in LEVELS:
+        one = quantile_estimates((before, after), comparison(), level, FixedSample(), 0.01).difference
+        ten = quantile_estimates((before * 10, after * 10), comparison(), level, FixedSample(), 0.01).difference
+        assert (ten.low, ten.high) == pytest.approx((10 * one.low, 10 * one.high))
+
+
+def test_too_few_values_for_a_tail_leave_it_open() -> None:
+    rng = np.random.default_rng(9)
+    values = np.full((2, COUNT), np.nan)
+    values[:, ::40] = rng.random((2, COUNT // 40))
+    interval = quantile_estimates((values[0], values[1]), comparison(), 0.99, FixedSample(), 0.01).difference
+    assert interval.high == np.inf and interval.low == -np.inf
+
+
+def test_pairing_takes_out_what_both_arms_share() -> None:
+    rng = np.random.default_rng(10)
+    host = np.exp(0.5 * correlated(rng, 0.98, 1))
+    before, after = host * np.exp(0.1 * rng.normal(size=(2, COUNT)))
+    for estimate in (
+        lambda both: mean_estimates((before, after), both, FixedSample(), 0.01),
+        lambda both: quantile_estimates((before, after), both, 0.5, FixedSample(), 0.01),
+    ):
+        assert (
+            estimate(comparison(True)).difference.half_width < 0.5 * estimate(comparison(False)).difference.half_width
+        )
+
+
+def test_correlated_neighbours_are_merged_into_longer_units() -> None:
+    rng = np.random.default_rng(11)
+    block = np.zeros(64, dtype=int)
+    independent = rng.normal(size=64)
+    slow = np.repeat(rng.normal(size=16), 4)
+    assert spread(independent - independent.mean(), block).degrees == 63
+    assert spread(slow - slow.mean(), block).degrees < 32
+    naive = np.sqrt(64 / 63 * np.sum((slow - slow.mean()) ** 2))
+    assert spread(slow - slow.mean(), block).error > 1.5 * naive

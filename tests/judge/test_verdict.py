@@ -1,0 +1,149 @@
+"""One goal, one interval, one verdict; and the overall rules."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from luckyhit.case.model import Goal
+from luckyhit.judge.effects import Effect
+from luckyhit.judge.intervals import INF
+from luckyhit.judge.verdict import because, overall, rule_on
+from luckyhit.records import Guard
+
+POINT = 0.01
+
+
+def goal(want: str = "better", margin: str | float = "5 %", at_most: str | None = None) -> Goal:
+    return Goal.model_validate({"want": want, "margin": margin, "at_most": at_most})
+
+
+def shares(low: float, high: float, before: float = 0.5, after_high: float | None = None) -> Effect:
+    """An effect on a share, in points."""
+    effect = (low + high) / 2 * POINT
+    after = before + effect
+    return Effect(
+        before, after, effect, low * POINT, high * POINT, after, after if after_high is None else after_high, 4000
+    )
+
+
+@pytest.mark.parametrize(
+    ("want", "low", "high", "verdict", "passes"),
+    [
+        ("better", -4, 4, "EQUIVALENT", True),
+        ("better", 1, 4, "EQUIVALENT", True),
+        ("better", 1, 9, "HELPED", True),
+        ("better", -9, -1, "HURT", False),
+        ("better", -1, 9, "INCONCLUSIVE", False),
+        ("better", -5, 5, "EQUIVALENT", True),
+        ("no-worse", -4, -1, "EQUIVALENT", True),
+        ("no-worse", -9, -6, "HURT", False),
+        ("no-worse", -9, -1, "INCONCLUSIVE", False),
+        ("no-worse", -1, 9, "INCONCLUSIVE", True),
+        ("no-worse", 1, 9, "HELPED", True),
+    ],
+)
+def test_a_goal_on_the_hit_ratio(want: str, low: float, high: float, verdict: str, passes: bool) -> None:
+    ruling = rule_on("hit_ratio", shares(low, high), goal(want), 20.0)
+    assert (ruling.metric.verdict, ruling.passes) == (verdict, passes)
+    # The same for a metric where less is better, the other way round.
+    turned = rule_on("error_rate", shares(-high, -low), goal(want), 20.0)
+    assert (turned.metric.verdict, turned.passes) == (verdict, passes)
+
+
+def test_relative_margins_are_shares_of_the_before_value() -> None:
+    effect = Effect(20.0, 21.0, 1.0, 0.5, 1.9, 20.5, 21.9, 1000)
+    ruling = rule_on("latency_p95_ms", effect, goal("no-worse", "10 %"), 20.0)
+    assert ruling.metric.margin == 2.0 and ruling.metric.verdict == "EQUIVALENT"
+    assert ruling.metric.note == "Accepted cost: worse by 0.5 ms at least, by 1.9 ms at most."
+
+
+@pytest.mark.parametrize(
+    ("metric", "margin"), [("hit_ratio", "5ms"), ("latency_p50_ms", 2), ("db_calls", "1s"), ("error_rate", 1)]
+)
+def test_a_margin_in_the_wrong_unit_is_no_pass(metric: str, margin: str | float) -> None:
+    ruling = rule_on(metric, shares(-0.1, 0.1), goal("better", margin), 20.0)
+    assert ruling.metric.verdict == "INCONCLUSIVE" and not ruling.passes and "can't be compared" in ruling.metric.note
+
+
+@pytest.mark.parametrize(
+    ("after", "verdict"), [((0.0, 0.08), "HELPED"), ((0.0, 0.12), "INCONCLUSIVE"), ((0.11, 0.2), "HURT")]
+)
+def test_a_hard_limit_must_be_shown_to_hold(after: tuple[float, float], verdict: str) -> None:
+    effect = Effect(0.9, sum(after) / 2, -0.8, -0.9, -0.7, *after, pairs=200)
+    ruling = rule_on("stale_reads", effect, goal("better", "5 %", "10 %"), 20.0)
+    assert ruling.metric.verdict == verdict and ruling.passes == (verdict == "HELPED")
+    if verdict == "HURT":
+        text = because("HURT", [], [ruling], {"stale_reads": effect}, 99)
+        assert "beyond the limit of 10 % that the case sets" in text
+    if verdict == "INCONCLUSIVE":
+        assert ruling.metric.note == "Not shown to be within its limit of 10 %: 12 % is possible after the change."
+
+
+def test_an_open_interval_can_still_decide_on_its_closed_side() -> None:
+    # Before the change staleness had no end that could be seen; after it, it has.
+    effect = Effect(None, 40.0, None, -INF, -1500.0, 10.0, 60.0, 600)
+    ruling = rule_on("staleness_p99_ms", effect, goal("better", "100ms"), 20.0)
+    assert ruling.metric.verdict == "HELPED" and ruling.metric.low is None and ruling.metric.high == -1500.0
+    text = because("HELPED", [], [ruling], {"staleness_p99_ms": effect}, 99)
+    assert text == "P99 staleness changed (99 % interval at most −1,500 ms)."
+
+
+def test_four_times_the_pairs_halve_an_interval() -> None:
+    ruling = rule_on("hit_ratio", shares(-10, 10), goal("better", "5 %"), 60.0)
+    assert ruling.metric.note == "About 10,000 more pairs (3 minutes at this rate) would decide."
+    hopeless = rule_on("hit_ratio", shares(-10.1, 0), goal("no-worse", "5 %"), 60.0)
+    assert "hardly decide" in hopeless.metric.note
+
+
+def ruling_of(want: str, low: float, high: float):  # type: ignore[no-untyped-def]
+    return rule_on("hit_ratio", shares(low, high), goal(want), 20.0)
+
+
+HELPED, EQUAL, OPEN, HURT = (ruling_of("better", *pair) for pair in ((6, 9), (-1, 1), (-9, 9), (-9, -6)))
+COST, TOO_MUCH = ruling_of("no-worse", -4, -1), ruling_of("no-worse", -9, -6)
+FAILED = Guard(name="clock monotonic", ok=False, detail="done before it was sent")
+
+
+@pytest.mark.parametrize(
+    ("guards", "rulings", "verdict"),
+    [
+        ([FAILED], [HELPED], "INVALID"),
+        ([], [HELPED, COST], "HELPED"),
+        ([], [HELPED, EQUAL], "HELPED"),
+        ([], [HELPED, TOO_MUCH], "HURT"),
+        ([], [HELPED, OPEN], "INCONCLUSIVE"),
+        ([], [HURT, OPEN], "HURT"),
+        ([], [EQUAL, COST], "EQUIVALENT"),
+        ([], [COST], "EQUIVALENT"),
+        ([], [], "INCONCLUSIVE"),
+    ],
+)
+def test_the_overall_rules(guards, rulings, verdict: str) -> None:
+    assert overall(guards, rulings) == verdict
+
+
+bounds = st.floats(-100, 100).flatmap(lambda low: st.tuples(st.just(low), st.floats(low, 100)))
+
+
+@given(bounds, st.floats(0, 50), st.sampled_from(["better", "no-worse"]))
+def test_more_of_a_good_thing_never_makes_a_verdict_worse(pair: tuple[float, float], margin: float, want: str) -> None:
+    order = ["HURT", "INCONCLUSIVE", "EQUIVALENT", "HELPED"]
+    declared = goal(want, f"{margin:.3f} %")
+    now = rule_on("hit_ratio", shares(*pair), declared, 20.0)
+    shifted = rule_on("hit_ratio", shares(pair[0] + 200, pair[1] + 200), declared, 20.0)
+    assert order.index(shifted.metric.verdict) >= order.index(now.metric.verdict)
+    assert shifted.passes
+
+
+@given(bounds, st.floats(0, 50))
+def test_equivalent_only_inside_the_margin_and_helped_only_above_zero(pair: tuple[float, float], margin: float) -> None:
+    for want in ("better", "no-worse"):
+        metric = rule_on("hit_ratio", shares(*pair), goal(want, f"{margin:.3f} %"), 20.0).metric
+        if metric.verdict == "EQUIVALENT":
+            assert -metric.margin <= metric.low and metric.high <= metric.margin
+        if metric.verdict == "HELPED":
+            assert metric.low > 0
+        if metric.verdict == "HURT":
+            assert metric.high < 0
