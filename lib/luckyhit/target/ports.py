@@ -24,6 +24,10 @@ _REPORTED = re.compile(
 )
 
 
+class PortLost(Exception):
+    """Somebody else was quicker to take a port that was free when it was chosen."""
+
+
 def free_port(rng: random.Random | None = None) -> int:
     """A port that nobody listens on, and that no other stack of this process was given (see `release`).
 
@@ -70,13 +74,22 @@ def is_free(port: int) -> bool:
         return probe.connect_ex((HOST, port)) != 0
 
 
-def holder(port: int) -> str:
-    """Which process listens on `port`, for a message: `process 71 (nginx)`; a general word where it can't be seen."""
+def listener(port: int) -> psutil.Process | None:
+    """The process that listens on `port`; None where there is none, or it can't be seen."""
     with contextlib.suppress(psutil.Error, OSError, RuntimeError):
         for connection in psutil.net_connections("tcp"):
             listening = connection.status == psutil.CONN_LISTEN
             if listening and connection.laddr and connection.laddr.port == port and connection.pid:
-                return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
+                return psutil.Process(connection.pid)
+    return None
+
+
+def holder(port: int) -> str:
+    """Which process listens on `port`, for a message: `process 71 (nginx)`; a general word where it can't be seen."""
+    with contextlib.suppress(psutil.Error):
+        found = listener(port)
+        if found is not None:
+            return f"process {found.pid} ({found.name()})"
     return "another process"
 
 

@@ -60,7 +60,7 @@ class SupervisedProcess:
         self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path, grace_s: float = 5.0
     ) -> None:
         self.command = list(command)
-        self.log = log.absolute()
+        self.log = log.resolve()
         self.grace_s = grace_s
         self._owner = os.getpid()
         self.command_pid: int | None = None
@@ -143,11 +143,12 @@ class SupervisedProcess:
         if os.getpid() != self._owner:
             return
         self._lease.close()  # the supervisor does the rest
-        try:
-            self._supervisor.wait(self.grace_s + _KILL_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            self._supervisor.kill()
-            self._supervisor.wait()
+        deadline = time.monotonic() + self.grace_s + _KILL_WITHIN_S
+        while self._hear(0.1):
+            if time.monotonic() > deadline:
+                self._supervisor.kill()
+                break
+        self._supervisor.wait()
         with self._lock:
             if not self._done:
                 while self._listen(0):
@@ -171,6 +172,10 @@ class SupervisedProcess:
                 f"{self.command[0]!r} could not be started: its supervisor ended first",
                 hint=f"Look at {self.log.name} in {self.log.parent}.",
             )
+
+    def _hear(self, patience_s: float) -> bool:
+        with self._lock:
+            return self._listen(patience_s)
 
     def _listen(self, patience_s: float) -> bool:
         """Take in what the supervisor says. Returns False once it can't say anything more."""

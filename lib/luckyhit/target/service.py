@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
+import psutil
 
 from luckyhit.case import model
 from luckyhit.case.units import format_duration
@@ -22,12 +23,8 @@ from luckyhit.target.settings import Settings, filled_command, filled_env
 
 _PORT_ATTEMPTS = 5
 _PORT_FREE_WITHIN_S = 5.0
-_ANSWER_WITHIN_S = 5.0
+_FIRST_ANSWER_WITHIN_S = 0.25
 _LARGEST_READY_ANSWER = 1_000_000
-
-
-class _PortLost(Exception):
-    """The service reports that its port is in use."""
 
 
 class Service:
@@ -42,6 +39,7 @@ class Service:
         python: str,
         environ: Mapping[str, str],
         secrets: Secrets,
+        grace_s: float,
     ) -> None:
         self.command: list[str] = []
         self.env: dict[str, str] = {}
@@ -53,6 +51,7 @@ class Service:
         self._python = python
         self._environ = environ
         self._secrets = secrets
+        self._grace_s = grace_s
         self._process: SupervisedProcess | None = None
         self._log_offset = 0
         self._stopping = threading.Event()
@@ -94,7 +93,7 @@ class Service:
             try:
                 self._launch(settings, cache_url, self.port)
                 return
-            except _PortLost:
+            except ports.PortLost:
                 if fixed is not None:
                     raise self._port_taken(fixed) from None
                 if attempt == _PORT_ATTEMPTS - 1:
@@ -118,7 +117,7 @@ class Service:
             self._launch(settings, cache_url, self.port)
         except BaseException as error:
             self._end(release=False)
-            if isinstance(error, _PortLost):
+            if isinstance(error, ports.PortLost):
                 raise self._port_taken(self.port) from None
             raise
 
@@ -153,7 +152,9 @@ class Service:
                 raise ServiceStopped("the service was stopped while it was being started")
             self._log_offset = self.log.stat().st_size if self.log.exists() else 0
             try:
-                self._process = SupervisedProcess(self.command, cwd=self._cwd, env=self.env, log=self.log)
+                self._process = SupervisedProcess(
+                    self.command, cwd=self._cwd, env=self.env, log=self.log, grace_s=self._grace_s
+                )
             except (OSError, ValueError) as error:
                 raise TargetError(
                     f"the service could not be started: {error}", hint="Look at target.start in the case."
@@ -162,18 +163,23 @@ class Service:
 
     def _await_ready(self, process: SupervisedProcess, port: int) -> None:
         deadline = time.monotonic() + self._start.ready_within
-        last, pause_s = "it was not asked yet", 0.01
+        last, pause_s, patience_s = "it was not asked yet", 0.01, _FIRST_ANSWER_WITHIN_S
         # verify=False: plain HTTP on loopback; loading the certificates would take longer than all the rest.
         with httpx.Client(base_url=f"http://{ports.HOST}:{port}", trust_env=False, verify=False) as client:
             while (left_s := deadline - time.monotonic()) > 0:
                 if not process.alive:
                     break
-                status, last = _ask(client, self._start.ready, min(left_s, _ANSWER_WITHIN_S))
-                if status == 200 and process.alive:
-                    return
+                # With growing patience: while it hangs, nobody sees whether the service is still there.
+                status, last = _ask(client, self._start.ready, min(left_s, patience_s))
+                if status == 200:
+                    if _answered_by_another(process, port):
+                        raise ports.PortLost
+                    if process.alive:
+                        return
                 if self._stopping.wait(min(pause_s, max(left_s, 0))):
                     break
                 pause_s = min(pause_s * 1.5, 0.1)
+                patience_s *= 1 if status else 2
         if self._stopping.is_set():
             raise ServiceStopped("the service was stopped while it was being started")
         if process.alive:
@@ -185,7 +191,7 @@ class Service:
                 log=self.log_tail(),
             )
         if ports.reported_taken(self.log_tail()) and (self._start.port is None or not ports.is_free(port)):
-            raise _PortLost
+            raise ports.PortLost
         raise self._stopped(f"{process.ending} before it was ready")
 
     def _end(self, *, release: bool) -> None:
@@ -232,6 +238,18 @@ def _ask(client: httpx.Client, path: str, timeout_s: float) -> tuple[int | None,
         return None, "no answer in time"
     except httpx.HTTPError as error:
         return None, f"{type(error).__name__}: {error}"
+
+
+def _answered_by_another(process: SupervisedProcess, port: int) -> bool:
+    """Whether the one who listens on `port` was there before the service: it would be measured in its place.
+
+    One that is younger may well belong to it, also outside of its tree (a container's proxy).
+    """
+    with contextlib.suppress(psutil.Error):
+        listener, ours = ports.listener(port), psutil.Process(process.pid)
+        if listener is not None and listener.create_time() < ours.create_time():
+            return listener.pid not in {child.pid for child in ours.children(recursive=True)}
+    return False
 
 
 def _find_program(program: str, cwd: Path, env: Mapping[str, str]) -> None:

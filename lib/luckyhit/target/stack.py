@@ -43,9 +43,11 @@ class Stack:
         project: Path,
         settings: Settings = Settings(),  # noqa: B008 - frozen
         environ: Mapping[str, str] = os.environ,
+        grace_s: float = 5.0,
     ) -> None:
         """`workdir` is where its files and logs go (made where it doesn't exist); `project` is what
-        `target.start.cwd` is relative to; `environ` is where variables named in the case are looked up."""
+        `target.start.cwd` is relative to; `environ` is where variables named in the case are looked up; `grace_s` is
+        how many seconds the service has to end after a SIGTERM."""
         self.case = case
         self.name = name
         self.workdir = Path(workdir).absolute()
@@ -65,6 +67,7 @@ class Stack:
                 python=sys.executable,
                 environ=environ,
                 secrets=Secrets(self._secret_values()),
+                grace_s=grace_s,
             )
 
     @property
