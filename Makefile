@@ -36,11 +36,14 @@ check: setup  ## Style, types, import contract, clean notebooks (seconds)
 	$(BIN)/lint-imports
 	$(BIN)/nbstripout --verify notebooks/*.ipynb
 
+# Tests that measure have the machine to themselves; the others share its cores.
 test: setup  ## All tests but the slow ones
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow and not measures" -n auto
+	$(BIN)/pytest -m "not slow and measures"
 
 test-all: setup  ## Every test
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not measures" -n auto
+	$(BIN)/pytest -m "measures"
 
 bench: setup  ## Benchmarks: ratios measured in one run
 	@for bench in benchmarks/*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done

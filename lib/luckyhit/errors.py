@@ -15,6 +15,7 @@
     │   └── TargetBusy               3  another run holds the target, or left a step open in its journal
     ├── NotEnoughData                4  the run ended without the data a verdict needs
     │   └── RunUnreadable            4  a run directory that is damaged, foreign, or from a newer version
+    ├── ReportNotWritten             1  the report could not be written; what was measured is there
     └── RollbackNotConfirmed         5  the change may still be in place: what to do by hand
 
 The exit codes are the command line's contract. An error raised *after* the change was applied and rolled back
@@ -23,8 +24,8 @@ is reported as `NotEnoughData`: exit code 3 promises that nothing was changed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 __all__ = [
     "ArgumentError",
@@ -36,6 +37,7 @@ __all__ = [
     "NotEnoughData",
     "PortTaken",
     "Problem",
+    "ReportNotWritten",
     "ResponseUnexpected",
     "RollbackNotConfirmed",
     "RunUnreadable",
@@ -151,6 +153,10 @@ class NotEnoughData(LuckyHitError):
 
 class RunUnreadable(NotEnoughData):
     """A run directory that is damaged, foreign, or from a newer version."""
+
+
+class ReportNotWritten(LuckyHitError):
+    """The report could not be written (a full disk, missing rights). What was measured is in the run directory."""
 
 
 class RollbackNotConfirmed(LuckyHitError):

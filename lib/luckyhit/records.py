@@ -88,7 +88,8 @@ WRITES = pa.schema(
         pa.field("status", pa.int16()),
     ]
 )
-"""One row for every version that the freshness probe wrote. `acked_ns` is null where no answer came."""
+"""One row for every version that the freshness probe wrote. `acked_ns` is null where no answer came, and where the
+answer was not that of an accepted write (`status` tells which): only what was acknowledged counts as committed."""
 
 READS = pa.schema(
     [
@@ -130,12 +131,14 @@ class Metric(_Record):
     unit: str
     before: float | None = None
     after: float | None = None
-    effect: float | None = Field(None, description="after - before, in the metric's unit")
+    effect: float | None = Field(default=None, description="after - before, in the metric's unit")
     low: float | None = None
     high: float | None = None
-    margin: float | None = Field(None, description="the margin that matters, in the metric's unit; null: no goal")
+    margin: float | None = Field(
+        default=None, description="the margin that matters, in the metric's unit; null: no goal"
+    )
     want: Literal["better", "no-worse"] | None = None
-    verdict: Verdict | None = Field(None, description="null where the case sets no goal for it")
+    verdict: Verdict | None = Field(default=None, description="null where the case sets no goal for it")
     pairs: int = 0
     note: str = ""
 
@@ -169,7 +172,7 @@ class Naive(_Record):
 
     latency_before_ms: float | None = None
     latency_after_ms: float | None = None
-    latency_change: float | None = Field(None, description="relative: -0.4 is 40 % faster")
+    latency_change: float | None = Field(default=None, description="relative: -0.4 is 40 % faster")
     p_value: float | None = None
     hit_ratio_before: float | None = None
     hit_ratio_after: float | None = None
@@ -182,7 +185,7 @@ class Rollback(_Record):
 
     confirmed: bool = False
     detail: str = ""
-    same_as_before: bool | None = Field(None, description="null where it was not measured again")
+    same_as_before: bool | None = Field(default=None, description="null where it was not measured again")
 
 
 class Result(_Record):
@@ -190,7 +193,7 @@ class Result(_Record):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    schema_: int = Field(SCHEMA_VERSION, alias="schema")
+    schema_: int = Field(default=SCHEMA_VERSION, alias="schema")
     case: str
     run: str
     date: str
@@ -203,7 +206,7 @@ class Result(_Record):
     naive: Naive = Naive()
     rollback: Rollback = Rollback()
     noise_floor: dict[MetricName, float] = Field(
-        {}, description="half-width of an A/A comparison inside the baseline, in the metric's unit"
+        default={}, description="half-width of an A/A comparison inside the baseline, in the metric's unit"
     )
-    notes: list[str] = Field([], description="warnings and what could not be seen, one sentence each")
+    notes: list[str] = Field(default=[], description="warnings and what could not be seen, one sentence each")
     report: str | None = None

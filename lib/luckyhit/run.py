@@ -256,3 +256,24 @@ def find_run(runs_dir: Path, wanted: str) -> Run:
             hint="`luckyhit runs` lists the runs there are.",
         )
     return Run.open(matches[0].path)
+
+
+def describe_runs(runs_dir: Path) -> list[dict[str, Any]]:
+    """One row for each run: case, run, started, state, verdict (None before it was judged), report."""
+    rows = []
+    for run in runs(runs_dir):
+        row: dict[str, Any] = {"run": run.id, "case": run.path.parent.name, "path": str(run.path)}
+        try:
+            manifest, result = run.manifest, run.result
+            row |= {"started": manifest.get("started"), "state": manifest.get("state", "unknown")}
+            row |= {"verdict": result.verdict if result else None, "report": manifest.get("report")}
+        except RunUnreadable as error:
+            row |= {
+                "started": None,
+                "state": "unreadable",
+                "verdict": None,
+                "report": None,
+                "error": error.message,
+            }
+        rows.append(row)
+    return rows

@@ -187,6 +187,17 @@ def test_a_rollback_that_did_not_bring_it_back_is_told(simulate, case_with) -> N
     assert "not as before: hit ratio 28 %" in result.rollback.detail and "(before: " in result.rollback.detail
 
 
+def test_latencies_of_a_block_that_ran_alone_are_not_held_against_the_rollback(simulate, case_with) -> None:
+    run = simulate(18, rollback={"hit_ms": 0.5, "miss_ms": 3.0})
+    rollback = run.judge(case_with(PLACEBO)).rollback
+    assert rollback.same_as_before is True and "Latencies were not compared" in rollback.detail
+    latencies = case_with({"latency_p50_ms": PLACEBO["latency_p50_ms"]})
+    assert run.judge(latencies).rollback.same_as_before is None
+    took_turns = simulate(18, design="crossover", blocks=6, rollback={"hit_ms": 0.2, "miss_ms": 3.0})
+    case = case_with({"latency_p50_ms": PLACEBO["latency_p50_ms"]}, design="crossover")
+    assert took_turns.judge(case).rollback.same_as_before is False
+
+
 def test_a_rollback_that_was_not_measured_again_stays_unknown(simulate, case_with) -> None:
     run = simulate(19)
     run.blocks = [entry for entry in run.blocks if entry["stage"] != "after-rollback"]

@@ -89,7 +89,7 @@ def poison(frame: pd.DataFrame, column: str, value: object, rng: np.random.Gener
 
 
 @pytest.mark.parametrize("column", REQUESTS.names)
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -(10**15), "odd"])
+@pytest.mark.parametrize("value", [float("nan"), -(10**15), "odd"])
 def test_one_poisoned_column(column: str, value: object, simulate, case_with) -> None:
     run = simulate(1, blocks=2, seconds=1.0, stale={"before": 0.9, "after": 0.0})
     rng = np.random.default_rng(1)
@@ -101,7 +101,7 @@ def test_one_poisoned_column(column: str, value: object, simulate, case_with) ->
 
 
 @pytest.mark.parametrize("column", READS)
-@pytest.mark.parametrize("value", [None, float("inf"), -1, "odd"])
+@pytest.mark.parametrize("value", [None, "odd"])
 def test_one_poisoned_column_of_the_probe(column: str, value: object, simulate, case_with) -> None:
     run = simulate(1, blocks=2, seconds=1.0, stale={"before": 0.9, "after": 0.9})
     run.reads = poison(run.reads, column, value, np.random.default_rng(1), 1.0)

@@ -19,7 +19,7 @@ from luckyhit.change.fingerprint import fingerprint
 from luckyhit.change.journal import Journal, Step
 from luckyhit.errors import GuardError, LuckyHitError
 from luckyhit.records import Arm, Rollback
-from luckyhit.target import Settings, Stack
+from luckyhit.target import Settings, Stack, start_together
 
 _Item = TypeVar("_Item")
 _Answer = TypeVar("_Answer")
@@ -38,7 +38,7 @@ def settings_of(change: model.Change, arm: Arm) -> Settings:
 
 def start_stacks(stacks: Iterable[Stack], journal: Journal | None = None) -> None:
     """Start all of `stacks` at the same time. With a journal, their processes are recorded in it, so that
-    `luckyhit revert` finds them after a crash. Raises the first error, after all have ended their attempt."""
+    `luckyhit revert` finds them after a crash. Where one fails, all are stopped, and the first error is raised."""
 
     def start(stack: Stack) -> None:
         if journal is None or not stack.owned:
@@ -48,7 +48,7 @@ def start_stacks(stacks: Iterable[Stack], journal: Journal | None = None) -> Non
         stack.start()
         journal.confirm(step, {"processes": processes.of_stack(stack)})
 
-    _together(start, list(stacks))
+    start_together(stacks, start)
 
 
 def apply(stack: Stack, change: model.Change, journal: Journal) -> None:

@@ -133,8 +133,11 @@ def decide(
     why = because(verdict, all_guards, rulings, effects, 100 * (1 - case.plan.error_rate))
     if not changed and verdict != "INVALID":
         verdict, why = "INCONCLUSIVE", "The change was not measured, so there is nothing to compare."
-    if record.entries("after-rollback") and changed:
-        rollback = compared(rollback, _again(record, before, within_s, boundary, error_rate), case)
+    last = record.numbers("after-rollback")
+    if last and changed:
+        alone = case.design == "side-by-side" and np.all(record.rows.arm[np.isin(record.rows.block, last)] == BEFORE)
+        again = _again(record, before, within_s, boundary, error_rate)
+        rollback = compared(rollback, again, case, alone=bool(alone))
 
     baseline = record.measured("baseline", BEFORE)
     return Result(
@@ -247,11 +250,14 @@ def _notes_on_blocks(record: _Record, case: Case) -> list[str]:
     planned = case.plan.blocks * (1 if case.design == "side-by-side" else 2)
     if 0 < measured < planned:
         notes.append(f"{measured} of {planned} planned blocks of the change were finished.")
+    problems = []
     for entry in record.blocks:
         probe = entry.get("probe")
-        problems = probe.get("problems") if isinstance(probe, Mapping) else None
-        for problem in problems if isinstance(problems, list) else []:
-            notes.append(f"Freshness probe, block {entry['block']}: {problem}")
+        told = probe.get("problems") if isinstance(probe, Mapping) else None
+        problems += [f"block {entry['block']}: {problem}" for problem in (told if isinstance(told, list) else [])]
+    if problems:
+        more = f" ({len(problems) - 1} more of this kind are in the manifest.)" if problems[1:] else ""
+        notes.append(f"Freshness probe, {problems[0]}{more}")
     if case.design == "before-after":
         notes.append(
             "The arms were measured one after the other: whatever else changed in between counts as the change."

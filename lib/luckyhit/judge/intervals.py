@@ -38,6 +38,10 @@ class Boundary(Protocol):
         """For two numbers at once: the radius of the ellipse that holds both."""
 
 
+LARGEST_EXPONENT = 700.0
+"""Beyond it a float overflows; no sample bounds anything there."""
+
+
 class FixedSample:
     """For a sample size that was fixed beforehand, and one look: Student's t, and Hotelling's T squared."""
 
@@ -48,7 +52,8 @@ class FixedSample:
         # T^2 = 2 (B - 1) / (B - 2) * F(2, B - 2) with B - 1 degrees of freedom; F(2, v) has a closed form.
         if degrees <= 1:
             return INF
-        return float(np.sqrt(degrees * np.expm1(-2 / (degrees - 1) * np.log(error_rate))))
+        exponent = -2 / (degrees - 1) * np.log(error_rate)
+        return float(np.sqrt(degrees * np.expm1(exponent))) if exponent < LARGEST_EXPONENT else INF
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def naive_answer(before: Rows, after: Rows) -> Naive:
         p_value=p_value,
         hit_ratio_before=hits[0],
         hit_ratio_after=hits[1],
-        claim=claim,  # type: ignore[arg-type]
+        claim=claim,
         sentence=f"A plain before/after would have said: {what} ({numbers}){ratio}.",
     )
 

@@ -5,23 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from luckyhit.case import Case
-from luckyhit.judge.effects import Effect
+from luckyhit.judge.effects import QUANTILES, Effect
 from luckyhit.judge.verdict import amount_of
 from luckyhit.judge.wording import NAMES, listed, value_text
 from luckyhit.records import MetricName, Rollback
 
+ALONE = (
+    "Latencies were not compared: this block had the host to itself, while the others were measured two arms at a time."
+)
 
-def compared(rollback: Rollback, again: Mapping[MetricName, Effect], case: Case) -> Rollback:
+
+def compared(rollback: Rollback, again: Mapping[MetricName, Effect], case: Case, *, alone: bool = False) -> Rollback:
     """`rollback` with `same_as_before` and a sentence. `again`: effects with the before arm of the change's blocks
     as before, and the block after the rollback as after, measured apart.
 
     Generous: it differs where an interval lies wholly outside the margin. Showing more would take as long a
-    measurement as the comparison itself.
+    measurement as the comparison itself. `alone`: the block after the rollback was measured by itself, the others
+    two arms at a time; their latencies are then those of differently busy hosts, and are not compared.
     """
     same: list[str] = []
     different: list[str] = []
     unseen: list[str] = []
     for name, goal in case.goals.items():
+        if alone and name in QUANTILES:
+            continue
         effect = again.get(name, Effect())
         margin = amount_of(name, goal.margin, effect.before)
         if effect.before is None or effect.after is None or effect.effect is None or margin is None:
@@ -29,18 +36,15 @@ def compared(rollback: Rollback, again: Mapping[MetricName, Effect], case: Case)
             continue
         values = f"{NAMES[name]} {value_text(name, effect.after)} (before: {value_text(name, effect.before)})"
         (different if effect.low > margin or effect.high < -margin else same).append(values)
-    if not same and not different:
-        return rollback.model_copy(update={"detail": _joined(rollback.detail, _unseen(unseen))})
+    left_out = ALONE if alone and any(name in QUANTILES for name in case.goals) else ""
+    text = ""
     if different:
         text = f"Measured again after the rollback, this is not as before: {listed(different)}."
-    else:
+    elif same:
         text = f"Measured again after the rollback: {listed(same)}: nothing differs by more than its margin."
-    return rollback.model_copy(
-        update={
-            "same_as_before": not different,
-            "detail": _joined(rollback.detail, text, _unseen(unseen) if unseen else ""),
-        }
-    )
+    detail = _joined(rollback.detail, text, _unseen(unseen) if unseen else "", left_out)
+    equal = not different if same or different else None
+    return rollback.model_copy(update={"same_as_before": equal, "detail": detail})
 
 
 def _unseen(names: Sequence[str]) -> str:

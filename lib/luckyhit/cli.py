@@ -1,0 +1,264 @@
+"""The command line: `luckyhit check | run | new | load | judge | report | revert | runs`.
+
+Exit codes: 0 finished, whatever the verdict (`--fail-on` turns chosen verdicts into 1) · 1 a chosen verdict, or a
+defect · 2 invalid case or arguments · 3 a guard stopped it before anything changed · 4 not enough data ·
+5 rollback not confirmed · 130 interrupted (Ctrl-C or SIGTERM), rolled back.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from luckyhit.errors import ArgumentError, CaseError, LuckyHitError
+from luckyhit.project import Project
+
+app = typer.Typer(
+    help="Was it a fix, or a lucky cache hit? Measure one change to a cache, and say which.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+CaseArgument = Annotated[str, typer.Argument(metavar="CASE", help="Name of a case in data/cases, or its file.")]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Run directory, id, end of an id, or `latest`.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+RunsOption = Annotated[str, typer.Option("--runs-dir", help="Where runs are kept. Default: data/runs.")]
+ReportsOption = Annotated[str, typer.Option("--reports-dir", help="Where reports go. Default: reports.")]
+
+
+class FailOn(StrEnum):
+    """Verdicts that `--fail-on` can turn into exit code 1."""
+
+    hurt = "hurt"
+    invalid = "invalid"
+    inconclusive = "inconclusive"
+    equivalent = "equivalent"
+
+
+def _fail_on(value: str) -> set[str]:
+    names = {name.strip().lower() for name in value.split(",") if name.strip()}
+    known = {verdict.value for verdict in FailOn}
+    if names - known:
+        raise ArgumentError(
+            f"--fail-on knows no {', '.join(sorted(names - known))!r}",
+            hint=f"There are: {', '.join(sorted(known))}.",
+        )
+    return names
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, default=str))
+
+
+@app.command()
+def check(case: CaseArgument, as_json: JsonOption = False) -> None:
+    """Validate a case, and look at its target without touching it.
+
+    A service that the case starts is started with a cache of its own, asked once, and stopped again. A service
+    that already runs gets one safe request for each read route. Nothing is cleared and nothing is written.
+    """
+    from luckyhit.investigate.checking import check_case
+
+    guards = check_case(Project.find(), Project.find().case_file(case))
+    if as_json:
+        _print_json({"case": case, "guards": [guard.model_dump() for guard in guards]})
+    else:
+        for guard in guards:
+            print(f"{'ok  ' if guard.ok else 'FAIL'}  {guard.name}: {guard.detail}")
+            if not guard.ok and guard.remedy:
+                print(f"      what to do: {guard.remedy}")
+    if not all(guard.ok for guard in guards):
+        raise typer.Exit(3)
+
+
+@app.command()
+def run(
+    case: CaseArgument,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A notebook parameter."),
+    ] = None,
+    fail_on: Annotated[str, typer.Option(help="Verdicts that give exit code 1: hurt,invalid,inconclusive.")] = "",
+    as_json: JsonOption = False,
+    runs_dir: RunsOption = "",
+    reports_dir: ReportsOption = "",
+) -> None:
+    """Run a case: baseline, the one change, rollback, report. The last line is the report's path."""
+    from luckyhit.investigate.conduct import refuse_unknown, run_case
+
+    chosen = _fail_on(fail_on)
+    parameters = {"case": case, "runs_dir": runs_dir, "reports_dir": reports_dir}
+    for pair in parameter or []:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ArgumentError(f"{pair!r} is not NAME=VALUE", hint="For example: -p case=stale-price")
+        refuse_unknown([name], {*parameters, "run"})
+        parameters[name] = value
+    if "run" in parameters:
+        raise ArgumentError("`luckyhit run` makes a new run each time", hint="Leave the parameter `run` out.")
+    project = Project.find(runs_dir=parameters["runs_dir"], reports_dir=parameters["reports_dir"])
+    outcome = run_case(project, project.case_file(parameters["case"]))
+    result = outcome.run.result if outcome.exit_code == 0 else None
+    if as_json:
+        _print_json(
+            {
+                "run": outcome.run.id,
+                "exit_code": outcome.exit_code,
+                "reason": outcome.reason,
+                "report": str(outcome.report) if outcome.report else None,
+                "result": result.model_dump(mode="json", by_alias=True) if result else None,
+            }
+        )
+    elif result is not None:
+        print(f"\n{result.verdict}: {result.because}")
+        if result.naive.sentence:
+            print(result.naive.sentence)
+    if outcome.exit_code != 0:
+        _explain_failure(outcome)
+    if outcome.report and not as_json:
+        print(outcome.report)
+    if outcome.exit_code == 0 and result is not None and result.verdict.lower() in chosen:
+        raise typer.Exit(1)
+    raise typer.Exit(outcome.exit_code)
+
+
+def _explain_failure(outcome: Any) -> None:
+    failure = outcome.details.get("failure", {})
+    sys.stdout.flush()
+    print(f"\nINCOMPLETE: {outcome.reason}", file=sys.stderr)
+    if failure.get("hint"):
+        print(f"  what to do: {failure['hint']}", file=sys.stderr)
+    if failure.get("log"):
+        print("  the service's last log lines:", file=sys.stderr)
+        for line in failure["log"]:
+            print(f"    | {line}", file=sys.stderr)
+    if outcome.error is not None:
+        print(f"  and the report could not be written: {outcome.error}", file=sys.stderr)
+    sys.stderr.flush()
+
+
+@app.command()
+def new(name: Annotated[str, typer.Argument(help="Name of the case, for example `slow-basket`.")]) -> None:
+    """Write a commented starting case to data/cases/NAME.yml."""
+    from luckyhit.case.template import new_case
+
+    path = Project.find().cases / f"{name}.yml"
+    text = new_case(name)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise ArgumentError(f"{path} exists already", hint="Choose another name, or edit that file.") from None
+    print(path)
+
+
+@app.command()
+def load(
+    url: Annotated[str, typer.Argument(help="What to request (GET).")],
+    rate: Annotated[float, typer.Option(help="Requests per second (open loop).")] = 100.0,
+    seconds: Annotated[float, typer.Option(help="How long.")] = 10.0,
+    closed: Annotated[int, typer.Option(help="Closed loop with this many connections instead of a rate.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Keep every record in this directory.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The load engine on its own: one URL, one rate, exact percentiles of every request."""
+    from luckyhit.measure.load import load as measure_load
+
+    summary = measure_load(url, rate=rate, seconds=seconds, closed=closed, out=out)
+    if as_json:
+        _print_json(summary.as_facts())
+    else:
+        print(summary.table())
+
+
+@app.command()
+def judge(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsOption = "") -> None:
+    """Judge what a run recorded, again and without its target; write result.json."""
+    from luckyhit.judge import judge as judge_run
+    from luckyhit.run import find_run
+
+    found = find_run(Project.find(runs_dir=runs_dir).runs, run)
+    result = judge_run(found)
+    found.write_result(result)
+    if as_json:
+        print(result.model_dump_json(by_alias=True, indent=2))
+    else:
+        print(f"{result.verdict}: {result.because}")
+
+
+@app.command()
+def report(run: RunArgument, runs_dir: RunsOption = "", reports_dir: ReportsOption = "") -> None:
+    """Judge a run and write its HTML report. The last line is the report's path."""
+    from luckyhit.judge import judge as judge_run
+    from luckyhit.report import render
+    from luckyhit.run import find_run
+
+    project = Project.find(runs_dir=runs_dir, reports_dir=reports_dir)
+    found = find_run(project.runs, run)
+    manifest = found.manifest
+    if manifest.get("state") in ("finished", "measured"):
+        result = judge_run(found)
+        found.write_result(result)
+        print(render(found, result, project.reports))
+        return
+    reason = (manifest.get("failure") or {}).get("message", "the run did not get to its end")
+    print(render(found, None, project.reports, incomplete=reason))
+
+
+@app.command()
+def revert(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsOption = "") -> None:
+    """Finish the rollback of a run that died: from any process, as often as you like."""
+    from luckyhit.change import revert_run
+    from luckyhit.run import find_run
+
+    found = find_run(Project.find(runs_dir=runs_dir).runs, run)
+    rollback = revert_run(found)
+    found.update(rollback=rollback.model_dump(), changed=not rollback.confirmed)
+    if as_json:
+        _print_json(rollback.model_dump())
+    else:
+        print(f"rollback {'confirmed' if rollback.confirmed else 'NOT confirmed'}: {rollback.detail}")
+    if not rollback.confirmed:
+        raise typer.Exit(5)
+
+
+@app.command()
+def runs(as_json: JsonOption = False, runs_dir: RunsOption = "") -> None:
+    """List the runs there are, oldest first."""
+    from luckyhit.run import describe_runs
+
+    rows = describe_runs(Project.find(runs_dir=runs_dir).runs)
+    if as_json:
+        _print_json(rows)
+        return
+    if not rows:
+        print("no runs yet; `luckyhit run stale-price` makes one", file=sys.stderr)
+    for row in rows:
+        print(f"{row['run']}  {row['case']:<20}  {row['state']:<10}  {row['verdict'] or '-'}")
+
+
+def main() -> NoReturn:
+    """Entry point. Errors of the tree end as their message, what to do next, and their exit code."""
+    try:
+        app(standalone_mode=True)
+    except CaseError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+    except LuckyHitError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""`luckyhit run`: the three notebooks through papermill, unattended, with progress shown from outside.
+
+papermill runs in a thread of its own, so that the main thread can show progress (which the kernel writes to the
+run directory) and pass Ctrl-C on: the kernel is interrupted like a user would do it in JupyterLab, rolls back and
+stops what it started, and the run ends with an INCOMPLETE report of what there is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from luckyhit.case import load_case
+from luckyhit.errors import ArgumentError, LuckyHitError
+from luckyhit.investigate import console, facts, steps
+from luckyhit.investigate.preflight import secret_headers, secret_values
+from luckyhit.project import NOTEBOOKS, Project
+from luckyhit.run import Run
+
+INTERRUPTED = 130
+_POLL_S = 0.1
+_CLEANUP_S = 30.0
+
+
+@dataclass
+class Outcome:
+    """How a run ended: its directory, its report (None where not even that could be written), its exit code."""
+
+    run: Run
+    report: Path | None
+    exit_code: int
+    reason: str = ""
+    error: LuckyHitError | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def new_run(project: Project, case_file: Path) -> Run:
+    """Check the case and make its run directory. Raises CaseError or ArgumentError before anything is made."""
+    case = load_case(case_file)
+    secret_headers(case)
+    return Run.create(
+        project.runs,
+        case_file,
+        now=datetime.now().astimezone(),
+        manifest={
+            **facts.manifest_facts(project.root),
+            "seed": case.workload.seed,
+            "design": case.design,
+            "command": f"luckyhit run {case_file.stem}",
+            "guards": [],
+        },
+    )
+
+
+def refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
+    """Raise ArgumentError for a parameter that no notebook has; papermill would only warn, and run without it."""
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise ArgumentError(
+                f"the notebooks have no parameter {name!r}",
+                hint=f"{f'Did you mean {near[0]!r}? ' if near else ''}There are: {', '.join(sorted(known))}.",
+            )
+
+
+def run_case(project: Project, case_file: Path, *, quiet: bool = False) -> Outcome:
+    """Run the three notebooks on one case. Raises before anything is started where the input is wrong."""
+    started = time.monotonic()
+    run = new_run(project, case_file)
+    handed = {
+        "case": str(case_file),
+        "run": str(run.path),
+        "runs_dir": str(project.runs),
+        "reports_dir": str(project.reports),
+    }
+    with console.follow(run, quiet=quiet) as show:
+        show(f"run {run.id} of case {run.name}")
+        interrupted = False
+        for name in NOTEBOOKS:
+            worker = _Notebook(project.notebook(name), run, name, handed, timeout_s=_timeout_s(run))
+            interrupted = worker.execute()
+            if interrupted or worker.error is not None:
+                break
+    outcome = _finish(project, run, interrupted=interrupted)
+    outcome.details["seconds"] = time.monotonic() - started
+    return outcome
+
+
+def _timeout_s(run: Run) -> int:
+    """A cell that takes longer than this hangs (papermill's own default is to wait forever)."""
+    return int(3 * steps.measured_seconds(run.case) + 180)
+
+
+class _Notebook:
+    """One notebook, executed in a thread; `error` says what papermill raised, None if it went well."""
+
+    def __init__(self, path: Path, run: Run, name: str, parameters: dict[str, str], *, timeout_s: int) -> None:
+        self.path = path
+        self.output = run.path / "notebooks" / f"{name}.ipynb"
+        self.run = run
+        self.parameters = parameters
+        self.timeout_s = timeout_s
+        self.error: BaseException | None = None
+
+    def _execute(self) -> None:
+        import papermill  # late: it takes seconds to import
+
+        try:
+            papermill.execute_notebook(
+                self.path,
+                self.output,
+                parameters=self.parameters,
+                progress_bar=False,
+                log_output=False,
+                start_timeout=120,
+                execution_timeout=self.timeout_s,
+                extra_arguments=["--log-level=ERROR"],  # its warnings would stand between our lines
+            )
+        except BaseException as error:
+            self.error = error
+
+    def execute(self) -> bool:
+        """Run it to its end. Returns whether it was interrupted by Ctrl-C or SIGTERM."""
+        logging.getLogger("papermill").setLevel(logging.ERROR)
+        thread = threading.Thread(target=self._execute, name=f"papermill {self.path.stem}", daemon=True)
+        with _interruptions() as interruptions:
+            thread.start()
+            seen, deadline = 0, None
+            while thread.is_alive():
+                thread.join(_POLL_S)
+                if interruptions.count > seen:
+                    seen = interruptions.count
+                    deadline = deadline or time.monotonic() + _CLEANUP_S
+                    (self.run.path / steps.STOP).touch()  # for a kernel that isn't in a cell just now
+                    self._interrupt_kernel(kill=seen > 1)
+                if deadline is not None and time.monotonic() > deadline:
+                    self._interrupt_kernel(kill=True)
+                    thread.join(_CLEANUP_S)
+                    break
+        self._redact()
+        return seen > 0
+
+    def _interrupt_kernel(self, *, kill: bool) -> None:
+        """Interrupt the kernels that this process started (or end them, if asking did not help)."""
+        for child in psutil.Process().children(recursive=False):
+            with contextlib.suppress(psutil.Error):
+                if "ipykernel" in " ".join(child.cmdline()):
+                    child.send_signal(signal.SIGKILL if kill else signal.SIGINT)
+
+    def _redact(self) -> None:
+        from luckyhit.report.redact import redact_notebook
+
+        if self.output.is_file():
+            redact_notebook(self.output, secret_values(self.run.case))
+
+
+class _Interruptions:
+    count = 0
+
+    def note(self, signum: int, frame: object) -> None:
+        self.count += 1
+        if self.count == 1:
+            print("\nstopping: rolling back (press Ctrl-C again to end at once)", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _interruptions() -> Iterator[_Interruptions]:
+    """Count Ctrl-C and SIGTERM instead of raising in the middle of anything."""
+    counter = _Interruptions()
+    previous = {number: signal.signal(number, counter.note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield counter
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _finish(project: Project, run: Run, *, interrupted: bool) -> Outcome:
+    """Read how the notebooks ended; where they did not get to the report, render what there is as INCOMPLETE."""
+    manifest = run.manifest
+    report = manifest.get("report")
+    if manifest["state"] == "finished" and report and not interrupted:
+        return Outcome(run, (run.path / report).resolve(), 0)
+    failure = manifest.get("failure")
+    if failure is None:
+        message = "interrupted" if interrupted else "a notebook ended early; its executed copy says why"
+        failure = {
+            "error": "Interrupted" if interrupted else "NotebookFailed",
+            "message": message,
+            "hint": f"Look at the executed notebooks in {run.path / 'notebooks'}.",
+            "exit_code": INTERRUPTED if interrupted else 1,
+        }
+        run.update(state="failed", failure=failure)
+    if manifest.get("changed"):
+        # The kernel died before it could roll back: its journal tells what is open.
+        from luckyhit.change import revert_run
+
+        rollback = revert_run(run)
+        run.update(changed=not rollback.confirmed, rollback=rollback.model_dump())
+    path, error = _incomplete_report(project, run, failure)
+    code = INTERRUPTED if interrupted else int(failure["exit_code"])
+    return Outcome(run, path, code, reason=str(failure["message"]), error=error, details={"failure": failure})
+
+
+def _incomplete_report(
+    project: Project, run: Run, failure: Mapping[str, Any]
+) -> tuple[Path | None, LuckyHitError | None]:
+    from luckyhit.report import render
+
+    try:
+        return render(run, None, project.reports, incomplete=str(failure["message"])), None
+    except LuckyHitError as error:
+        return None, error

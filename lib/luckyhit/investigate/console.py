@@ -1,0 +1,105 @@
+"""Progress, seen from outside the kernel: a bar on a terminal, plain dated lines anywhere else."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from luckyhit.run import Run
+
+_POLL_S = 0.2
+_EVERY_S = 10.0  # a plain line at least this often while measuring
+
+
+def plain(text: str) -> None:
+    """One dated line on standard error."""
+    print(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S} {text}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def follow(run: Run, *, quiet: bool = False) -> Iterator[Callable[[str], None]]:
+    """Show `progress.jsonl` of `run` as it grows, until the block ends. Yields a function that shows one line."""
+    if quiet:
+        yield lambda text: None
+        return
+    view = _Bar() if sys.stderr.isatty() else _Lines()
+    ended = threading.Event()
+
+    def watch() -> None:
+        offset = 0
+        path = run.path / "progress.jsonl"
+        while True:
+            last_look = ended.is_set()
+            if path.exists():
+                with path.open("rb") as file:
+                    file.seek(offset)
+                    data = file.read()
+                whole = data[: data.rfind(b"\n") + 1]
+                offset += len(whole)
+                for line in whole.splitlines():
+                    view.event(json.loads(line))
+            if last_look:
+                return
+            ended.wait(_POLL_S)
+
+    watcher = threading.Thread(target=watch, name="progress", daemon=True)
+    watcher.start()
+    try:
+        yield view.line
+    finally:
+        ended.set()
+        watcher.join()
+        view.close()
+
+
+class _Lines:
+    """For logs: a dated line whenever something new is done, and now and then while it lasts."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._shown_at = 0.0
+
+    def line(self, text: str) -> None:
+        plain(text)
+
+    def event(self, event: dict[str, Any]) -> None:
+        if event["text"] == self._text and event["at"] - self._shown_at < _EVERY_S:
+            return
+        self._text, self._shown_at = event["text"], event["at"]
+        so_far = "" if event["total"] is None else f" ({event['done']:.0f} of {event['total']:.0f} s measured)"
+        plain(f"{event['text']}{so_far}")
+
+    def close(self) -> None:
+        pass
+
+
+class _Bar:
+    """For people: one bar of measured seconds, with what is being done beside it."""
+
+    def __init__(self) -> None:
+        from tqdm import tqdm
+
+        self._bar = tqdm(
+            total=None,
+            file=sys.stderr,
+            dynamic_ncols=True,
+            bar_format="{percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s  {desc}",
+        )
+        self._bar.total = 1.0
+
+    def line(self, text: str) -> None:
+        self._bar.write(text, file=sys.stderr)
+
+    def event(self, event: dict[str, Any]) -> None:
+        if event["total"]:
+            self._bar.total = event["total"]
+            self._bar.n = event["done"]
+        self._bar.set_description_str(event["text"])
+
+    def close(self) -> None:
+        self._bar.close()

@@ -1,0 +1,311 @@
+"""The steps of one investigation: measure the baseline, make the one change, roll it back.
+
+Each step takes what it needs from the run directory and leaves what it learned there, so that the three notebooks
+hand over through that directory only. A step that fails, or is interrupted, stops what it started, rolls back
+what it changed, notes why in the manifest, and raises.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from luckyhit import change as changing
+from luckyhit.case import Case
+from luckyhit.errors import GuardError, LuckyHitError, NotEnoughData, RollbackNotConfirmed
+from luckyhit.investigate.preflight import expected_response, secret_headers
+from luckyhit.measure import BlockPlan, measure_block
+from luckyhit.project import Project
+from luckyhit.records import Arm, Guard, Rollback, Stage
+from luckyhit.run import Run, write_part
+from luckyhit.target import CounterSampler, Stack
+
+Progress = Callable[[str, float, float], None]
+"""Called with what is being done, the seconds measured so far in the run, and the seconds there will be."""
+
+STOP = "stop"
+"""Name of a file in the run directory that asks the run to stop."""
+
+
+def arms_per_block(case: Case) -> list[tuple[Arm, ...]]:
+    """The arms of each block of the change, in order.
+
+    side-by-side: both at once. crossover: pairs in ABBA order, which member comes first drawn from the workload's
+    seed; the mirrored order cancels a linear drift. before-after: all of one, then all of the other.
+    """
+    blocks = case.plan.blocks
+    if case.design == "side-by-side":
+        return [("before", "after")] * blocks
+    if case.design == "before-after":
+        return [("before",)] * blocks + [("after",)] * blocks
+    order: list[tuple[Arm, ...]] = []
+    rng = random.Random(case.workload.seed)
+    for index in range(blocks):
+        if index % 2 == 0:
+            pair: list[tuple[Arm, ...]] = [("before",), ("after",)]
+            rng.shuffle(pair)
+        else:
+            pair = order[-2:][::-1]
+        order += pair
+    return order
+
+
+def measured_seconds(case: Case) -> float:
+    """Seconds of load in the whole run, warm-ups included."""
+    plan = case.plan
+    blocks = len(arms_per_block(case))
+    return plan.warmup + plan.baseline + blocks * (plan.warmup + plan.block) + plan.warmup + plan.after_rollback
+
+
+def measure_baseline(run: Run, project: Project, progress: Progress) -> None:
+    """What the system does now, from the cache state that the case declares."""
+    case = run.case
+    with _step(run, case) as (journal, stacks, headers):
+        progress("starting the service", 0, measured_seconds(case))
+        stack = _start(case, run, project, {"before": "before"}, journal, stacks)["before"]
+        guards = [
+            Guard(name="inputs validated", ok=True, detail="The case file was read strictly: no problem found."),
+            changing.check_permissions(case, stack.cache, [run.path, project.reports]),
+            expected_response(case, stack, headers),
+        ]
+        _note_guards(run, guards)
+        _stop_at_failed(guards)
+        done = _measure(run, {"before": stack}, "baseline", 0, 0, case.plan.baseline, journal, headers, progress, 0.0)
+        run.update(measured_s=done, versions={**run.manifest["versions"], **_cache_version(stack)})
+
+
+def measure_change(run: Run, project: Project, progress: Progress) -> None:
+    """The one change, measured against the service without it, then rolled back and measured once more."""
+    case = run.case
+    if not run.blocks("baseline"):
+        raise NotEnoughData(
+            f"run {run.id} has no baseline yet", hint="Run 1-baseline first, with the same run directory."
+        )
+    if run.blocks("change"):
+        raise NotEnoughData(
+            f"run {run.id} holds a measured change already", hint="Start a new run: a run is one execution."
+        )
+    if case.target.start is None:
+        _observed_only(run)
+        return
+    with _step(run, case) as (journal, stacks, headers):
+        done = float(run.manifest.get("measured_s", 0.0))
+        progress("starting the service in both arms", done, measured_seconds(case))
+        names: dict[Arm, str] = {"before": "before"}
+        if case.design == "side-by-side":
+            names["after"] = "after"
+        started = _start(case, run, project, names, journal, stacks)
+        changed = started.get("after", started["before"])
+        unchanged = changing.fingerprint(changed, case)
+        if case.design == "side-by-side":
+            # Before anything is changed, the two stacks have to be the same in everything that can be seen.
+            alike = changing.same_guard(changing.fingerprint(started["before"], case), unchanged)
+            _note_guards(run, [alike.model_copy(update={"name": "stacks alike before the change"})])
+            _stop_at_failed([alike])
+
+        run.update(changed=True)
+        changing.apply(changed, case.change, journal)
+        difference = changing.difference_guard(case, unchanged, changing.fingerprint(changed, case))
+        _note_guards(run, [difference])
+        for number, arms in enumerate(arms_per_block(case)):
+            in_block = {arm: started.get(arm, started["before"]) for arm in arms}
+            # Both members of a crossover pair replay the same requests.
+            pair = 1 + (number if case.design == "side-by-side" else number // 2)
+            if case.design == "before-after":
+                pair = 1 + number % case.plan.blocks
+            block = len(run.manifest["blocks"])
+            done = _measure(run, in_block, "change", block, pair, case.plan.block, journal, headers, progress, done)
+
+        progress("rolling back", done, measured_seconds(case))
+        changing.roll_back(changed, case.change, journal)
+        again = changing.same_guard(unchanged, changing.fingerprint(changed, case))
+        run.update(rollback=_rollback(run, again).model_dump(), changed=False)
+        if not again.ok:
+            raise RollbackNotConfirmed(f"after the rollback: {again.detail}", hint=case.rollback.note)
+        block = len(run.manifest["blocks"])
+        done = _measure(
+            run, {"before": changed}, "after-rollback", block, 1, case.plan.after_rollback, journal, headers,
+            progress, done,
+        )  # fmt: skip
+        run.update(measured_s=done, state="measured")
+
+
+@contextmanager
+def _step(run: Run, case: Case) -> Iterator[tuple[changing.Journal, ExitStack, dict[str, str]]]:
+    """Hold the target's lock and a journal; stop every stack at the end; note a failure in the manifest."""
+    _stop_if_asked(run)
+    run.update(state="measuring")
+    journal = changing.Journal(run.path / "journal.jsonl")
+    try:
+        with _terminable(), ExitStack() as stacks:
+            stacks.callback(_keep_logs, run)
+            stacks.enter_context(changing.target_lock(case, run.path.parents[1], run=run.id))
+            yield journal, stacks, secret_headers(case)
+        changing.settle(journal)
+    except BaseException as error:
+        _note_failure(run, error)
+        raise
+
+
+def _stop_if_asked(run: Run) -> None:
+    """Ctrl-C that came while the kernel was between two cells, where a signal finds nothing to interrupt."""
+    if (run.path / STOP).exists():
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM unwind like Ctrl-C does, so that a scheduler's stop rolls back as well."""
+
+    def interrupt(signum: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        previous = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not in the main thread: whoever owns the signals has to do it
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _note_failure(run: Run, error: BaseException) -> None:
+    """What the command line and the report need to know about a step that did not end well.
+
+    A service stopped with its change is a rolled-back one: nothing of it is left (the stacks are the run's own).
+    """
+    changed = bool(run.manifest.get("changed"))
+    if isinstance(error, LuckyHitError):
+        # Exit code 3 promises that nothing was changed.
+        code = 4 if changed and isinstance(error, GuardError) else error.exit_code
+        failure = {
+            "error": type(error).__name__,
+            "message": error.message,
+            "hint": error.hint,
+            "exit_code": code,
+        }
+        failure["log"] = list(getattr(error, "log", ()))
+    elif isinstance(error, KeyboardInterrupt):
+        failure = {
+            "error": "Interrupted",
+            "message": "interrupted",
+            "hint": "Start it again.",
+            "exit_code": 130,
+        }
+    else:
+        failure = {
+            "error": type(error).__name__,
+            "message": f"{type(error).__name__}: {error}",
+            "hint": "This is a defect in Lucky Hit; the executed notebook has the traceback.",
+            "exit_code": 1,
+        }
+    run.update(state="failed", failure=failure)
+    # The stacks are stopped by now; this closes what the journal has open, and puts cleared keys of a cache that
+    # isn't the run's own back.
+    try:
+        rollback = changing.revert_run(run)
+    except LuckyHitError as failed:
+        rollback = Rollback(confirmed=False, detail=f"{failed.message} {failed.hint}")
+        if isinstance(failed, RollbackNotConfirmed):
+            run.update(failure={**failure, "exit_code": failed.exit_code, "hint": failed.hint})
+    run.update(rollback=rollback.model_dump(), changed=not rollback.confirmed)
+
+
+def _start(
+    case: Case, run: Run, project: Project, names: Mapping[Arm, str], journal: changing.Journal, stacks: ExitStack
+) -> dict[Arm, Stack]:
+    """Start one stack for each arm, all without the change; they stop when `stacks` closes."""
+    made: dict[Arm, Stack] = {}
+    for arm, name in names.items():
+        workdir = run.path / "work" / name
+        workdir.mkdir(parents=True, exist_ok=True)
+        made[arm] = Stack(
+            case, name, workdir, project=project.root, settings=changing.settings_of(case.change, "before")
+        )
+        stacks.callback(made[arm].stop)
+    changing.start_stacks(list(made.values()), journal)
+    return made
+
+
+def _measure(
+    run: Run,
+    stacks: Mapping[Arm, Stack],
+    stage: Stage,
+    block: int,
+    pair: int,
+    seconds: float,
+    journal: changing.Journal,
+    headers: Mapping[str, str],
+    progress: Progress,
+    done: float,
+) -> float:
+    """Reset, warm up and measure one block; note it in the manifest. Returns the seconds measured in all."""
+    case = run.case
+    total = measured_seconds(case)
+    what = {"baseline": "measuring the baseline", "change": "measuring the change"}.get(
+        stage, "measuring once more, without the change"
+    )
+    progress(f"{what}: back to the declared cache state", done, total)
+    _stop_if_asked(run)
+    reset = changing.reset_block(stacks, case, journal)
+    plan = BlockPlan(
+        block=block,
+        stage=stage,
+        targets={arm: stack.base_url for arm, stack in stacks.items()},
+        warmup_s=case.plan.warmup,
+        measure_s=seconds,
+        seed=case.workload.seed + pair,
+        headers=headers,
+    )
+    caches = {arm: stack.cache for arm, stack in stacks.items() if stack.cache is not None}
+    with CounterSampler(caches, origin_ns=run.manifest["origin_ns"]) as counters:
+        report = measure_block(run, plan, on_progress=lambda block_done, _: progress(what, done + block_done, total))
+    write_part(run.path / "counters", f"block-{block:03d}", counters.table())
+    run.add_block(block, stage, list(stacks), pair=pair, **reset, **report.as_facts())
+    return done + case.plan.warmup + seconds
+
+
+def _observed_only(run: Run) -> None:
+    """A service that we don't start is observed, never changed."""
+    detail = "Nothing was changed: a service given by its URL is observed only."
+    run.update(state="measured", rollback=Rollback(confirmed=True, detail=detail).model_dump())
+
+
+def _rollback(run: Run, again: Guard) -> Rollback:
+    return Rollback(confirmed=again.ok, detail=again.detail)
+
+
+def _note_guards(run: Run, guards: list[Guard]) -> None:
+    run.update(guards=[*run.manifest.get("guards", []), *(guard.model_dump() for guard in guards)])
+
+
+def _stop_at_failed(guards: list[Guard]) -> None:
+    for guard in guards:
+        if not guard.ok:
+            raise GuardError(f"{guard.name}: {guard.detail}", hint=guard.remedy)
+
+
+def _cache_version(stack: Stack) -> dict[str, Any]:
+    if stack.cache is None:
+        return {}
+    with stack.cache.client() as client:
+        info = client.info("server")
+    kind = "valkey" if "valkey_version" in info else "redis"
+    return {kind: str(info.get(f"{kind}_version"))}
+
+
+def _keep_logs(run: Run) -> None:
+    """Keep the services' logs, and nothing else of their working directories."""
+    work = run.path / "work"
+    for log in work.glob("*/*.log"):
+        kept = run.path / "logs" / f"{log.parent.name}-{log.name}"
+        kept.parent.mkdir(exist_ok=True)
+        with log.open("rb") as source, kept.open("ab") as target:
+            shutil.copyfileobj(source, target)
+    shutil.rmtree(work, ignore_errors=True)

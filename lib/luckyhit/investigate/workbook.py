@@ -1,0 +1,303 @@
+"""What the cells of the notebooks call: each returns one table, figure or sentence.
+
+book = baseline("stale-price")      1-baseline     makes the run directory
+book = change(run)                  2-change       continues in it
+book = report(run)                  3-report       judges and exports
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from luckyhit.errors import ArgumentError
+from luckyhit.investigate import conduct, steps
+from luckyhit.project import Project
+from luckyhit.records import Result
+from luckyhit.run import Run, find_run
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from IPython.display import Image, Markdown
+    from matplotlib.figure import Figure
+
+PARAMETERS = frozenset({"case", "run", "runs_dir", "reports_dir"})
+"""What the `parameters` cells of the notebooks define (a test keeps this true)."""
+
+
+class Workbook:
+    """One run, as the notebooks see it; its frames are there for questions of one's own."""
+
+    def __init__(self, run: Run, project: Project) -> None:
+        self.run = run
+        self.project = project
+        self._frames: dict[str, pd.DataFrame] = {}
+
+    def __repr__(self) -> str:
+        return f"run {self.run.id} of case {self.run.name} ({self.run.state})"
+
+    @property
+    def requests(self) -> pd.DataFrame:
+        """One row for every scheduled request (columns: luckyhit.records.REQUESTS)."""
+        return self._frame("requests", self.run.requests)
+
+    @property
+    def reads(self) -> pd.DataFrame:
+        """One row for every read of the freshness probe (columns: luckyhit.records.READS)."""
+        return self._frame("reads", self.run.reads)
+
+    @property
+    def writes(self) -> pd.DataFrame:
+        """One row for every version the probe wrote (columns: luckyhit.records.WRITES)."""
+        return self._frame("writes", self.run.writes)
+
+    def _frame(self, name: str, load: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        if name not in self._frames:
+            self._frames[name] = load()
+        return self._frames[name]
+
+    def measured(self) -> None:
+        """Forget frames that were read before: the run has more rows now."""
+        self._frames.clear()
+
+    def declared(self) -> pd.DataFrame:
+        """The case as declared: what, where, who, and what should happen."""
+        from luckyhit.report import tables
+
+        return tables.declared(self.run.case)
+
+    def figure(self, name: str) -> Image:
+        """One of the report's figures, by name, drawn from what was measured so far; with alternative text."""
+        from luckyhit.report import figure_for
+
+        figure, sentence = figure_for(name, self.run, self._result())
+        return _image(figure, sentence)
+
+    def reading(self, name: str) -> Markdown:
+        """The sentence that says what figure `name` shows, made from the data."""
+        from IPython.display import Markdown
+
+        from luckyhit.report import figure_for
+
+        return Markdown(figure_for(name, self.run, self._result(), draw=False)[1])
+
+    def _result(self) -> Result | None:
+        return self.run.result
+
+
+class Baseline(Workbook):
+    """1-baseline: what the system does now."""
+
+    def measure(self) -> Markdown:
+        """Start the service, reset the declared part of the cache, warm up, measure. Returns what was done."""
+        with _Progress(self.run) as progress:
+            steps.measure_baseline(self.run, self.project, progress)
+        self.measured()
+        return _sentence(self._counted())
+
+    def _counted(self) -> str:
+        accounting = self.run.manifest["blocks"][-1].get("accounting", {}).get("before", {})
+        return (
+            f"{accounting.get('scheduled', 0):,} requests were due; {accounting.get('completed', 0):,} completed, "
+            f"{accounting.get('failed', 0):,} failed, {accounting.get('timed_out', 0):,} timed out, "
+            f"{accounting.get('dropped', 0):,} were dropped."
+        )
+
+    def numbers(self) -> pd.DataFrame:
+        """Response time, errors, cache status, database calls and freshness of the baseline, one row each."""
+        from luckyhit.report import tables
+
+        return tables.baseline(self.run)
+
+    def not_seen(self) -> Markdown:
+        """What could not be seen, said plainly."""
+        from luckyhit.report import tables
+
+        return _sentence(tables.not_seen(self.run))
+
+    def next_step(self) -> Markdown:
+        return _sentence(f"Baseline measured. Go on with `2-change` (run `{self.run.id}`).")
+
+
+class Changed(Workbook):
+    """2-change: the one controlled change, measured and rolled back."""
+
+    def one_change(self) -> pd.DataFrame:
+        """What is changed, and what may be cleared."""
+        from luckyhit.report import tables
+
+        return tables.change(self.run.case)
+
+    def measure(self) -> Markdown:
+        """Measure both arms, block by block, then roll back and measure once more. Returns what was done."""
+        with _Progress(self.run) as progress:
+            steps.measure_change(self.run, self.project, progress)
+        self.measured()
+        rows = len(self.requests)
+        blocks = len(self.run.blocks("change"))
+        return _sentence(f"{blocks} blocks measured; {rows:,} requests in the run so far, each one recorded.")
+
+    def cleared(self) -> pd.DataFrame:
+        """Keys looked at, in scope, and cleared before each block."""
+        from luckyhit.report import tables
+
+        return tables.cleared(self.run)
+
+    def guards(self) -> pd.DataFrame:
+        """What was checked while measuring, with the evidence."""
+        from luckyhit.report import tables
+
+        return tables.guards(self.run)
+
+    def rolled_back(self) -> Markdown:
+        """Whether the change is out again."""
+        rollback = self.run.manifest.get("rollback", {})
+        return _sentence(f"Rollback {'confirmed' if rollback.get('confirmed') else '**not confirmed**'}: "
+                         f"{rollback.get('detail', 'nothing was noted')}")  # fmt: skip
+
+
+class Reported(Workbook):
+    """3-report: the verdict, and the page to send."""
+
+    def judge(self) -> Markdown:
+        """Judge what was recorded (no target needed) and write result.json. Returns the verdict."""
+        from luckyhit.judge import judge
+
+        self.run.write_result(judge(self.run))
+        result = self._judged()
+        return _sentence(f"**{result.verdict}.** {result.because}")
+
+    def _judged(self) -> Result:
+        result = self.run.result
+        if result is None:
+            raise ArgumentError(f"run {self.run.id} is not judged yet", hint="Run the cell with `judge()` first.")
+        return result
+
+    def naive(self) -> Markdown:
+        """What a plain before/after would have said."""
+        return _sentence(self._judged().naive.sentence)
+
+    def metrics(self) -> pd.DataFrame:
+        """Every metric in both arms, with its interval, margin and verdict."""
+        from luckyhit.report import tables
+
+        return tables.metrics(self._judged())
+
+    def guards(self) -> pd.DataFrame:
+        """What would overturn the verdict: each guard, with its evidence."""
+        from luckyhit.report import tables
+
+        return tables.guards(self.run, self._judged())
+
+    def checklist(self) -> pd.DataFrame:
+        """The five questions every change has to answer, with the evidence."""
+        from luckyhit.report import tables
+
+        return tables.checklist(self.run, self._judged())
+
+    def export(self) -> Markdown:
+        """Write the HTML report and the index. Returns where it is."""
+        from luckyhit.report import render
+
+        path = render(self.run, self._judged(), self.project.reports)
+        finished = {"state": "finished"} if self.run.state == "measured" else {}
+        self.run.update(report=os.path.relpath(path, self.run.path), **finished)
+        self.run.write_result(self._judged().model_copy(update={"report": path.name}))
+        return _sentence(f"Report: `{os.path.relpath(path)}`")
+
+
+def _refuse_unknown_parameters() -> None:
+    """Refuse a misspelt parameter under plain papermill, which only warns and then runs without it.
+
+    papermill injects what it was given as a cell that begins with `# Parameters`; nothing else is looked at, so
+    variables that somebody defines by hand are theirs.
+    """
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    for source in shell.user_ns.get("In", []) if shell is not None else []:
+        if source.startswith("# Parameters"):
+            given = {
+                target.id
+                for node in ast.parse(source).body
+                if isinstance(node, ast.Assign)
+                for target in node.targets
+                if isinstance(target, ast.Name)
+            }
+            conduct.refuse_unknown(given, PARAMETERS)
+
+
+def baseline(case: str, run: str = "", *, runs_dir: str = "", reports_dir: str = "") -> Baseline:
+    """Begin a run of `case` (its name in data/cases, or a file), or take one that exists and has no baseline yet."""
+    _refuse_unknown_parameters()
+    project = Project.find(runs_dir=runs_dir, reports_dir=reports_dir)
+    if run:
+        return Baseline(find_run(project.runs, str(run)), project)
+    return Baseline(conduct.new_run(project, project.case_file(case)), project)
+
+
+def change(run: str = "", case: str = "", *, runs_dir: str = "", reports_dir: str = "") -> Changed:
+    """Continue a run (default: the newest of `case`) with the change."""
+    return Changed(*_existing(run, case, runs_dir, reports_dir))
+
+
+def report(run: str = "", case: str = "", *, runs_dir: str = "", reports_dir: str = "") -> Reported:
+    """Take a run (default: the newest of `case`) to its report."""
+    return Reported(*_existing(run, case, runs_dir, reports_dir))
+
+
+def _existing(run: str, case: str, runs_dir: str, reports_dir: str) -> tuple[Run, Project]:
+    _refuse_unknown_parameters()
+    project = Project.find(runs_dir=runs_dir, reports_dir=reports_dir)
+    wanted = str(run) or (f"latest:{project.case_file(case).stem}" if case else "latest")
+    return find_run(project.runs, wanted), project
+
+
+class _Progress:
+    """Progress of a step: to `progress.jsonl` always, and as a bar where somebody is looking at the cell.
+
+    Under papermill nobody is: whoever started it follows the file (or looks at papermill's own bar).
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._bar: Any = None
+
+    def __enter__(self) -> Callable[[str, float, float], None]:
+        if "JPY_SESSION_NAME" in os.environ:  # set by JupyterLab, not by papermill
+            from tqdm.auto import tqdm
+
+            self._bar = tqdm(total=1.0, bar_format="{percentage:3.0f}% {bar} {desc}", leave=False)
+        return self._show
+
+    def _show(self, text: str, done: float, total: float) -> None:
+        self._run.progress(text, done=done, total=total)
+        if self._bar is not None:
+            self._bar.total = total
+            self._bar.n = done
+            self._bar.set_description_str(text)
+            self._bar.refresh()
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _sentence(text: str) -> Markdown:
+    from IPython.display import Markdown
+
+    return Markdown(text)
+
+
+def _image(figure: Figure, alt: str) -> Image:
+    from IPython.display import Image
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return Image(buffer.getvalue(), metadata={"alt": alt}, alt=alt)
+
+
+__all__ = ["PARAMETERS", "Baseline", "Changed", "Reported", "Workbook", "baseline", "change", "report"]

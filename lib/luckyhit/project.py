@@ -1,0 +1,76 @@
+"""The project folder: where cases, notebooks, runs and reports are, from whatever directory one starts in."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from luckyhit.errors import ArgumentError
+
+NOTEBOOKS = ("1-baseline", "2-change", "3-report")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with `notebooks/` and `data/cases/` in it. `runs` and `reports` may lie elsewhere."""
+
+    root: Path
+    runs: Path
+    reports: Path
+
+    @classmethod
+    def find(cls, start: Path | None = None, *, runs_dir: str = "", reports_dir: str = "") -> Project:
+        """The project around `start` (default: the working directory), else the one this package lies in.
+
+        Raises ArgumentError where there is none.
+        """
+        start = (start or Path.cwd()).resolve()
+        installed_in = Path(__file__).resolve().parents[2]
+        for root in (start, *start.parents, installed_in):
+            if (root / "notebooks" / "1-baseline.ipynb").is_file() and (root / "data" / "cases").is_dir():
+                project = cls(root, root / "data" / "runs", root / "reports")
+                return project._with(runs_dir=runs_dir, reports_dir=reports_dir)
+        raise ArgumentError(
+            f"no Lucky Hit project in {start} or above it",
+            hint="Change into the folder that has notebooks/ and data/cases/ in it.",
+        )
+
+    def _with(self, *, runs_dir: str, reports_dir: str) -> Project:
+        changed = self
+        if runs_dir:
+            changed = replace(changed, runs=Path(runs_dir).expanduser().resolve())
+        if reports_dir:
+            changed = replace(changed, reports=Path(reports_dir).expanduser().resolve())
+        return changed
+
+    @property
+    def cases(self) -> Path:
+        return self.root / "data" / "cases"
+
+    def notebook(self, name: str) -> Path:
+        return self.root / "notebooks" / f"{name}.ipynb"
+
+    def case_files(self) -> Iterator[Path]:
+        return iter(sorted(self.cases.glob("*.yml")))
+
+    def case_file(self, wanted: str) -> Path:
+        """A case by its file's path, or by its name in `data/cases`. Raises ArgumentError with the nearest name."""
+        wanted = str(wanted).strip()
+        if not wanted:
+            raise ArgumentError("no case was named", hint=f"The cases here: {self._case_names()}.")
+        as_path = Path(wanted).expanduser()
+        looks_like_path = os.sep in wanted or as_path.suffix in (".yml", ".yaml")
+        candidates = [as_path, self.cases / as_path.name] if looks_like_path else [self.cases / f"{wanted}.yml"]
+        for candidate in candidates:
+            if candidate.is_file():
+                return candidate.resolve()
+        names = [path.stem for path in self.case_files()]
+        near = difflib.get_close_matches(as_path.stem, names, n=1)
+        hint = f"Did you mean {near[0]!r}? " if near else ""
+        raise ArgumentError(f"no case file for {wanted!r}", hint=f"{hint}The cases here: {self._case_names()}.")
+
+    def _case_names(self) -> str:
+        return ", ".join(path.stem for path in self.case_files()) or "none yet (`luckyhit new NAME` writes one)"

@@ -1,0 +1,97 @@
+"""The real road for tests: the installed command, a real Valkey, the real demo service, in folders of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[2]
+LUCKYHIT = Path(sys.executable).with_name("luckyhit")
+
+
+@dataclass
+class Workspace:
+    """A folder for runs and reports, and the command that fills it."""
+
+    folder: Path
+
+    @property
+    def runs(self) -> Path:
+        return self.folder / "runs"
+
+    @property
+    def reports(self) -> Path:
+        return self.folder / "reports"
+
+    @property
+    def folders(self) -> list[str]:
+        return ["--runs-dir", str(self.runs), "--reports-dir", str(self.reports)]
+
+    def run(self, case: str, *more: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        return self.command("run", case, *self.folders, *more, env=env)
+
+    def command(self, *words: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [LUCKYHIT, *words],
+            capture_output=True, text=True, timeout=280, cwd=self.folder, env={**os.environ, **(env or {})},
+        )  # fmt: skip
+
+    def start(self, case: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [LUCKYHIT, "run", case, *self.folders],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.folder, start_new_session=True,
+        )  # fmt: skip
+
+    def run_dirs(self) -> list[Path]:
+        return sorted(self.runs.glob("*/*"))
+
+    def manifest(self) -> dict[str, Any]:
+        (run,) = self.run_dirs()
+        return json.loads((run / "manifest.json").read_text())
+
+    def left_running(self) -> list[str]:
+        """Command lines of processes that name this workspace: services, cache servers, kernels, engines."""
+        found = []
+        for process in psutil.process_iter(["pid", "cmdline", "cwd"]):
+            words = " ".join(process.info["cmdline"] or [])
+            if process.pid != os.getpid() and (
+                str(self.folder) in words or str(process.info["cwd"] or "").startswith(str(self.folder))
+            ):
+                found.append(words)
+        return found
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path)
+
+
+@pytest.fixture
+def variant(tmp_path: Path) -> Callable[..., str]:
+    """Write a short variant of a shipped case; `edit` may alter its data further. Returns the file's path."""
+
+    def make(name: str = "placebo", edit: Callable[[dict[str, Any]], None] | None = None) -> str:
+        yaml = YAML()
+        case = yaml.load(ROOT / "data" / "cases" / f"{name}.yml")
+        case["plan"] = {"baseline": "1s", "warmup": "500ms", "block": "1s", "blocks": 2, "after_rollback": "1s"}
+        if "freshness" in case:
+            case["freshness"]["horizon"] = "600ms"
+            case["freshness"]["within"] = "200ms"
+        if edit is not None:
+            edit(case)
+        path = tmp_path / f"{name}.yml"
+        with path.open("w") as file:
+            yaml.dump(case, file)
+        return str(path)
+
+    return make

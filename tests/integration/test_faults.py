@@ -1,0 +1,203 @@
+"""Wrong input and faults: a clear error, the exit code of the contract, nothing left running, nothing half-done."""
+
+import contextlib
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+POLL = threading.Event()
+
+
+def ended_cleanly(workspace) -> bool:
+    """Nothing is left, give or take the moment that a killed process takes to go."""
+    deadline = time.monotonic() + 20
+    while workspace.left_running() and time.monotonic() < deadline:
+        POLL.wait(0.05)
+    return workspace.left_running() == []
+
+
+def incomplete_report(workspace) -> str:
+    (page,) = [path for path in workspace.reports.glob("*.html") if path.name != "index.html"]
+    return page.read_text()
+
+
+def test_a_misspelt_case_is_refused_with_the_nearest_name(workspace) -> None:
+    done = workspace.run("stale-prise")
+    assert done.returncode == 2
+    assert "Did you mean 'stale-price'?" in done.stderr
+    assert workspace.run_dirs() == []
+
+
+def test_a_misspelt_parameter_is_refused_before_a_kernel_starts(workspace) -> None:
+    done = workspace.run("placebo", "-p", "report_dir=elsewhere")
+    assert done.returncode == 2
+    assert "Did you mean 'reports_dir'?" in done.stderr
+    assert workspace.run_dirs() == []
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"title: [unclosed", "YAML"),
+        (b"!!python/object/apply:os.system ['true']", "python/object"),
+        (b"a: &a [x]\nb: [*a, *a]\n", "anchor"),
+        (b"\xff\xfe\x00", "UTF-8"),
+        (b"title: Old price\n", "rollback"),
+    ],
+    ids=["not YAML", "an object", "an alias", "not UTF-8", "nearly empty"],
+)
+def test_a_case_file_that_cannot_be_used_is_refused(content: bytes, said: str, workspace) -> None:
+    path = workspace.folder / "broken.yml"
+    path.write_bytes(content)
+    done = workspace.run(str(path))
+    assert done.returncode == 2
+    assert said in done.stderr and "broken.yml:1" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert workspace.run_dirs() == []
+
+
+def test_a_huge_case_file_is_refused_unread(workspace) -> None:
+    path = workspace.folder / "huge.yml"
+    with path.open("wb") as file:
+        file.truncate(100_000_000)
+    done = workspace.run(str(path))
+    assert done.returncode == 2 and "256,000 bytes at most" in done.stderr
+
+
+def test_a_service_that_never_gets_ready_shows_its_last_log_lines(workspace, variant) -> None:
+    def never_ready(case: dict) -> None:
+        code = "import time; print('waiting for the moon', flush=True); time.sleep(600)"
+        case["target"]["start"]["command"] = ["{python}", "-c", code, "{port}"]
+        case["target"]["start"]["ready_within"] = "2s"
+
+    done = workspace.run(variant(edit=never_ready))
+    assert done.returncode == 3
+    assert "waiting for the moon" in done.stderr
+    assert "INCOMPLETE" in incomplete_report(workspace)
+    assert ended_cleanly(workspace)
+
+
+def test_a_service_that_ends_at_once_is_not_waited_for(workspace, variant) -> None:
+    def broken(case: dict) -> None:
+        case["target"]["start"]["command"] = ["{python}", "-c", "raise SystemExit('no module named shop')", "{port}"]
+        case["target"]["start"]["ready_within"] = "100s"
+
+    done = workspace.run(variant(edit=broken))
+    assert done.returncode == 3
+    assert "no module named shop" in done.stderr
+
+
+def test_a_port_that_is_taken_is_named(workspace, variant) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        def fixed(case: dict) -> None:
+            case["target"]["start"]["port"] = port
+            case["design"] = "crossover"
+
+        done = workspace.run(variant(edit=fixed))
+    assert done.returncode == 3
+    assert str(port) in done.stderr
+
+
+def test_a_cache_that_does_not_answer_is_named_without_its_password(workspace, variant) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+
+    def external(case: dict) -> None:
+        case["cache"]["url_env"] = "SHOP_CACHE_URL"
+        case["design"] = "crossover"
+
+    done = workspace.run(variant(edit=external), env={"SHOP_CACHE_URL": f"redis://:s3cr3t-canary@127.0.0.1:{port}/0"})
+    assert done.returncode == 3
+    assert str(port) in done.stderr
+    assert "s3cr3t-canary" not in done.stderr + done.stdout
+    for path in workspace.folder.rglob("*"):
+        if path.is_file():
+            assert b"s3cr3t-canary" not in path.read_bytes(), path
+
+
+def test_a_variable_that_is_not_set_is_named(workspace, variant) -> None:
+    def external(case: dict) -> None:
+        case["cache"]["url_env"] = "SHOP_CACHE_URL_THAT_NOBODY_SET"
+        case["design"] = "crossover"
+
+    done = workspace.run(variant(edit=external))
+    assert done.returncode in (2, 3)
+    assert "SHOP_CACHE_URL_THAT_NOBODY_SET" in done.stderr
+
+
+def test_a_route_that_answers_500_stops_the_run_before_it_measures(workspace, variant) -> None:
+    def failing(case: dict) -> None:
+        code = (
+            "import http.server as h\n"
+            "class S(h.BaseHTTPRequestHandler):\n"
+            "    def do_GET(self):\n"
+            "        self.send_response(200 if self.path == '/health' else 500)\n"
+            "        self.send_header('Content-Length', '2'); self.end_headers(); self.wfile.write(b'[]')\n"
+            "h.ThreadingHTTPServer(('127.0.0.1', {port}), S).serve_forever()\n"
+        )
+        case["target"]["start"]["command"] = ["{python}", "-c", code]
+
+    done = workspace.run(variant(edit=failing))
+    assert done.returncode == 3
+    assert "500" in done.stderr
+    assert "INCOMPLETE" in incomplete_report(workspace)
+    assert ended_cleanly(workspace)
+
+
+def wait_for(text: str, workspace) -> Callable[[], bool]:
+    def reached() -> bool:
+        for run in workspace.run_dirs():
+            with contextlib.suppress(OSError):
+                if text in (run / "progress.jsonl").read_text():
+                    return True
+        return False
+
+    return reached
+
+
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        (None, signal.SIGINT),
+        ("starting the service", signal.SIGINT),
+        ("measuring the baseline", signal.SIGINT),
+        ("measuring the change", signal.SIGINT),
+        ("measuring the change", signal.SIGTERM),
+    ],
+    ids=["at the start", "service starting", "baseline", "change", "change, terminated"],
+)
+def test_an_interruption_rolls_back_and_leaves_nothing(
+    moment: str | None, number: signal.Signals, workspace, variant
+) -> None:
+    def longer(case: dict) -> None:
+        case["plan"]["block"] = "5s"
+        case["plan"]["baseline"] = "3s"
+
+    process = workspace.start(variant("stale-price", edit=longer))
+    reached = wait_for(moment, workspace) if moment else lambda: bool(workspace.run_dirs())
+    deadline = time.monotonic() + 90
+    while not reached() and process.poll() is None and time.monotonic() < deadline:
+        POLL.wait(0.05)
+    assert process.poll() is None, process.communicate()
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=90)
+
+    assert process.returncode == 130, stderr
+    assert "Traceback" not in stderr
+    assert "INCOMPLETE" in incomplete_report(workspace)
+    assert ended_cleanly(workspace)
+    reverted = workspace.command("revert", "latest", "--runs-dir", str(workspace.runs))
+    assert reverted.returncode == 0, reverted.stderr + reverted.stdout
+
+
+def test_the_command_explains_itself(workspace) -> None:
+    assert workspace.command("--help").returncode == 0
+    assert workspace.command("run").returncode == 2
+    assert workspace.command("run", "placebo", "--fail-on", "hutr").returncode == 2
+    assert workspace.command("judge", "nothing-of-the-kind").returncode == 2
