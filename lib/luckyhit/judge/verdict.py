@@ -153,8 +153,7 @@ def _more(effect: Effect, low: float, high: float, margin: float, goal: Goal, se
         enough = abs(middle + margin)
     times = (half / enough) ** 2 if enough > 0 else INF
     if times > MOST_TIMES:
-        # An interval narrower than the margin that still can't decide is one whose middle sits on the line.
-        if half <= margin:
+        if enough < margin / 10:
             return "The difference lies so near the line that more pairs would hardly decide: set another margin."
         return f"More than {MOST_TIMES} times this sample would be needed: measure longer, or in more blocks."
     # An interval that just fails to decide needs a bit more at least.
