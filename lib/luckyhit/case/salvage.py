@@ -25,7 +25,7 @@ def salvage(part: type[P], data: dict[str, Any]) -> P:
             values[name] = value
         elif name in data or field.is_required():
             absent.add(name)
-    salvaged = part.model_construct(**values)
+    salvaged: P = part.model_construct(**values)  # type: ignore[assignment]
     for name in absent:
         salvaged.__dict__.pop(name, None)
     return salvaged

@@ -74,6 +74,7 @@ class Workbook:
         from luckyhit.report import figure_for
 
         figure, sentence = figure_for(name, self.run, self._result())
+        assert figure is not None  # it is None only where none was asked for
         return _image(figure, sentence)
 
     def reading(self, name: str) -> Markdown:

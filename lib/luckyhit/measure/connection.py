@@ -1,0 +1,283 @@
+"""One HTTP/1.1 connection: one exchange at a time, timed at its first and last byte.
+
+The clock is read first thing when bytes arrive; parsing, and all that comes behind it, is not part of any latency.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+import httptools
+
+from luckyhit.records import RequestError
+
+if TYPE_CHECKING:
+    from luckyhit.measure.wire import Client
+
+MOST_HEAD_BYTES = 1 << 20
+"""Status line and headers larger than this are refused as `protocol`: no service means that."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """What came of one request. Times are raw nanoseconds of the monotonic clock, None where it never happened.
+
+    `done_ns` is set only where the answer is whole; `error` tells why it is not. `body` is capped, `size` counts all
+    body bytes that came, as they came. `retried`: sent a second time (see luckyhit.measure.wire).
+    """
+
+    sent_ns: int | None = None
+    first_byte_ns: int | None = None
+    done_ns: int | None = None
+    status: int | None = None
+    error: RequestError | None = None
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    body: bytes = b""
+    connection: int | None = None
+    size: int = 0
+    retried: bool = False
+
+    @property
+    def truncated(self) -> bool:
+        """True where `body` holds only the beginning."""
+        return len(self.body) < self.size
+
+
+class Exchange:
+    """One request on its way. `tag` is the caller's; `on_done` gets the exchange and its answer, exactly once."""
+
+    __slots__ = (
+        "connecting",
+        "connection",
+        "head_only",
+        "on_done",
+        "payload",
+        "retried",
+        "retryable",
+        "sent_ns",
+        "tag",
+        "timer",
+    )
+
+    def __init__(
+        self,
+        payload: bytes,
+        on_done: Callable[[Exchange, Answer], None],
+        *,
+        method: str = "GET",
+        tag: int = 0,
+    ) -> None:
+        self.payload, self.on_done, self.tag = payload, on_done, tag
+        self.head_only = method == "HEAD"
+        self.retryable = method in ("GET", "HEAD", "PUT", "DELETE", "OPTIONS")
+        self.retried = False
+        self.sent_ns: int | None = None
+        self.connection: Connection | None = None
+        self.connecting: asyncio.Task[None] | None = None
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class Connection(asyncio.Protocol):
+    """Owned by a `Client`, which gives it one exchange after the other."""
+
+    def __init__(self, client: Client, number: int, keep_body: int) -> None:
+        self._client, self.number, self._keep_body = client, number, keep_body
+        self._transport: asyncio.Transport | None = None
+        self._parser: httptools.HttpResponseParser | None = None
+        self._exchange: Exchange | None = None
+        self._fd = -1
+        self.used = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self._first_byte_ns: int | None = None
+        self._status: int | None = None
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._kept: list[bytes] = []
+        self._kept_bytes = self._size = self._head_bytes = 0
+        self._in_body = self._whole = self._keep_alive = self._excess = False
+
+    def start(self, exchange: Exchange) -> None:
+        """Send one request; the connection must be idle."""
+        assert self._transport is not None and self._exchange is None
+        self._reset()
+        if self._parser is None:
+            self._parser = httptools.HttpResponseParser(self)
+        self._exchange, exchange.connection = exchange, self
+        if exchange.sent_ns is None:
+            exchange.sent_ns = time.monotonic_ns()
+        self._write(exchange.payload)
+
+    def _write(self, payload: bytes) -> None:
+        """Into the kernel at once: a transport would wait until the loop has served everything else that is ready."""
+        assert self._transport is not None
+        if self._fd >= 0 and not self._transport.get_write_buffer_size():
+            try:
+                written = os.write(self._fd, payload)
+            except OSError:
+                written = 0  # full, or broken: the transport will find out
+            if written == len(payload):
+                return
+            payload = payload[written:]
+        self._transport.write(payload)
+
+    @property
+    def usable(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
+
+    def abort(self) -> None:
+        """Close at once, without waiting for anything to be written."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def give_up(self, error: RequestError) -> None:
+        """End the exchange under way with `error`, and the connection with it."""
+        exchange, self._exchange = self._exchange, None
+        self.abort()
+        if exchange is not None:
+            self._client.finished(exchange, self._answer(exchange, None, error))
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are none by class
+        if (
+            transport.get_extra_info("sslcontext") is None
+            and (socket := transport.get_extra_info("socket")) is not None
+        ):
+            self._fd = socket.fileno()
+        self._client.made(self)
+
+    def data_received(self, data: bytes) -> None:
+        now_ns = time.monotonic_ns()
+        exchange, parser = self._exchange, self._parser
+        if exchange is None or parser is None:
+            self.abort()  # bytes that nobody asked for
+            return
+        if self._first_byte_ns is None:
+            self._first_byte_ns = now_ns
+        try:
+            parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._excess = True
+            if not self._whole:
+                self.give_up("protocol")
+                return
+        if self._whole:
+            if self._excess and not self._bodiless:
+                self.give_up("protocol")  # more than its Content-Length said
+            else:
+                # A body behind an answer that has none is wrong too, but common, and everybody ignores it.
+                self._keep_alive = self._keep_alive and not self._excess
+                self._finish(exchange, now_ns)
+        elif not self._in_body:
+            self._head_bytes += len(data)
+            if self._head_bytes > MOST_HEAD_BYTES:
+                self.give_up("protocol")
+
+    def eof_received(self) -> bool | None:
+        exchange = self._exchange
+        if exchange is not None and self._in_body and self._ends_with_connection():
+            self._keep_alive = False
+            self._finish(exchange, time.monotonic_ns())
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        exchange, self._exchange = self._exchange, None
+        self._transport = self._parser = None
+        self._fd = -1
+        self._client.lost(self)
+        if exchange is None:
+            return
+        untouched = self._first_byte_ns is None
+        if untouched and self.used and exchange.retryable and not exchange.retried:
+            self._client.retry(exchange)
+        else:
+            self._client.finished(exchange, self._answer(exchange, None, "reset"))
+
+    # httptools
+
+    def on_message_begin(self) -> None:
+        if self._whole:
+            self._excess = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not (self._in_body or self._whole):  # trailers are not headers
+            self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        if self._whole or self._parser is None or self._exchange is None:
+            return
+        status = self._parser.get_status_code()
+        if 100 <= status < 200:
+            return
+        self._status, self._in_body = status, True
+        if self._exchange.head_only:
+            # The parser can't know that no body follows: a new one takes the next answer.
+            self._keep_alive = self._parser.get_http_version() == "1.1" and not self._says_close()
+            self._parser = None
+            self._whole = True
+
+    def on_body(self, body: bytes) -> None:
+        if self._whole:
+            self._excess = True
+            return
+        self._size += len(body)
+        if self._kept_bytes < self._keep_body:
+            kept = body[: self._keep_body - self._kept_bytes]
+            self._kept.append(kept)
+            self._kept_bytes += len(kept)
+
+    def on_message_complete(self) -> None:
+        if self._status is None:  # 1xx: the answer proper is still to come
+            self._headers = []
+            self._head_bytes = 0
+        elif self._parser is not None:
+            self._whole = True
+            self._keep_alive = self._parser.should_keep_alive()
+            if self._status == 204 and any(
+                name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0 "))
+                for name, value in self._headers
+            ):
+                self._keep_alive = False  # the body that it announces may come yet
+
+    @property
+    def _bodiless(self) -> bool:
+        """True where the answer has no body, whatever its headers say."""
+        return self._parser is None or self._status in (204, 304)
+
+    def _says_close(self) -> bool:
+        return any(name == b"connection" and b"close" in value.lower() for name, value in self._headers)
+
+    def _ends_with_connection(self) -> bool:
+        """True where neither a length nor chunks tell the body's end."""
+        return not any(
+            name == b"content-length" or (name == b"transfer-encoding" and b"chunked" in value.lower())
+            for name, value in self._headers
+        )
+
+    def _finish(self, exchange: Exchange, done_ns: int) -> None:
+        self._exchange = None
+        self.used = True
+        answer = self._answer(exchange, done_ns, None)
+        self._client.idle(self, self._keep_alive)
+        self._client.finished(exchange, answer)
+
+    def _answer(self, exchange: Exchange, done_ns: int | None, error: RequestError | None) -> Answer:
+        return Answer(
+            sent_ns=exchange.sent_ns,
+            first_byte_ns=self._first_byte_ns,
+            done_ns=done_ns,
+            status=self._status,
+            error=error,
+            headers=self._headers,
+            body=self._kept[0] if len(self._kept) == 1 else b"".join(self._kept),
+            connection=self.number,
+            size=self._size,
+            retried=exchange.retried,
+        )

@@ -1,0 +1,303 @@
+"""The load engine: a process of its own that sends one block's requests and records each of them.
+
+    python -m luckyhit.measure.engine      the order (one JSON object, one line) on standard input
+
+Progress goes to standard output, one JSON object a line: `{"done": seconds}`; the last one is `{"facts": ...}`, or
+`{"error": ...}` with an error of the tree. SIGTERM, SIGINT, the end of standard input (its owner is gone) and the
+owner's death stop it early: no request is sent any more, what was not sent is recorded as `dropped`, everything is
+written, and the facts still come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import gc
+import json
+import os
+import random
+import resource
+import signal
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import uvloop
+
+from luckyhit.case.model import Freshness, Response, Workload
+from luckyhit.errors import LuckyHitError
+from luckyhit.measure.job import PROBE_CONNECTIONS, Job
+from luckyhit.measure.schedule import closed_schedule, schedule_for
+from luckyhit.measure.selfcheck import SelfCheck, engine_check, self_check
+from luckyhit.measure.signals import Signals
+from luckyhit.measure.wire import Client
+from luckyhit.measure.worker import ClosedWorker, Worker
+from luckyhit.run import write_part
+
+if TYPE_CHECKING:
+    from luckyhit.measure.probe import FreshnessProbe
+
+PROGRESS_S = 0.2
+FLUSH_S = 1.0
+LEAD_S = 0.1
+"""From the end of the preparations to the first slot."""
+MOST_CONNECTIONS = 8192
+VERSIONS_PER_BLOCK = 10_000
+FIRST_VERSION = 1_000_000
+CLOSED_PER_S = 120_000
+"""Slots set aside for each second of a closed loop: more than the engine can send."""
+CLOSED_MOST = 10_000_000
+RESTORE_STOPPED_S = 3.0
+"""How long the probe may put its keys back when it was stopped early."""
+PRIORITY = -10
+_PR_SET_PDEATHSIG = 1
+
+
+class Engine:
+    """One order: `workload`, `expected`, `signals`, `freshness` as JSON of the case's parts, `targets`, `headers`,
+    `block`, `seed`, `warmup_s`, `measure_s`, `origin_ns`, `directory`, `selfcheck`, `closed` (connections, 0: open)."""
+
+    def __init__(self, order: dict[str, Any]) -> None:
+        self._order = order
+        self._workload = Workload.model_validate_json(json.dumps(order["workload"]))
+        expected, freshness = order.get("expected"), order.get("freshness")
+        self._expected = Response.model_validate_json(json.dumps(expected)) if expected else None
+        self._freshness = Freshness.model_validate_json(json.dumps(freshness)) if freshness else None
+        self._signals = Signals(order["signals"]["header"], order["signals"]["values"])
+        self._directory = Path(order["directory"])
+        self._warmup_s, self._total_s = order["warmup_s"], order["warmup_s"] + order["measure_s"]
+        self._stopped = asyncio.Event()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    async def run(self) -> dict[str, Any]:
+        """Measure, and return the facts of the block."""
+        order, workload, total_s = self._order, self._workload, self._total_s
+        if order["closed"]:
+            slots = min(CLOSED_MOST, int(CLOSED_PER_S * total_s))
+            schedule = closed_schedule(workload, slots, order["seed"])
+        else:
+            schedule = schedule_for(workload, total_s, order["seed"])
+        limit = _descriptors()
+        job = Job.make(
+            schedule,
+            order["targets"],
+            block=order["block"],
+            origin_ns=order["origin_ns"],
+            warmup_s=self._warmup_s,
+            timeout_s=workload.timeout,
+            headers=order["headers"],
+            signals=self._signals,
+            expected=self._expected,
+            directory=self._directory / "requests",
+            limit=limit,
+        )
+        checked = await self._unless_stopped(self._self_check())
+        probe, probe_clients = self._probe()
+        if probe is not None:
+            await self._unless_stopped(probe.preflight())
+        if not order["closed"]:
+            await asyncio.gather(*(client.warm(2 + int(workload.rate / 250)) for client in job.clients))
+        job.rows.rehearse()
+        start_ns = time.monotonic_ns() + int(LEAD_S * 1e9)
+        job.begin(start_ns)
+        end_ns = start_ns + round(total_s * 1e9)
+        worker: Worker | ClosedWorker
+        if order["closed"]:
+            worker = ClosedWorker(job, end_ns=end_ns, connections=order["closed"])
+        else:
+            worker = Worker(job)
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        cpu_s, began = time.process_time(), time.monotonic()
+        beside = [asyncio.create_task(self._look_after(job, start_ns))]
+        if probe is not None:
+            measured_ns = start_ns + round(self._warmup_s * 1e9)
+            beside.append(asyncio.create_task(probe.run(measured_ns, end_ns)))
+        work = asyncio.create_task(worker.run())
+        try:
+            await self._until_done(work, beside[1:])
+        finally:
+            cpu_share = (time.process_time() - cpu_s) / (time.monotonic() - began)
+            await worker.stop()
+            await asyncio.gather(work, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            ends = await asyncio.gather(*beside, return_exceptions=True)
+            job.rows.end(worker.used if isinstance(worker, ClosedWorker) else None)
+            job.rows.flush()
+            probed = await self._end_probe(probe, probe_clients, job)
+        for end in ends[1:]:
+            if isinstance(end, Exception):
+                raise end
+        return self._facts(job, checked, cpu_share, probed, start_ns)
+
+    async def _self_check(self) -> SelfCheck | None:
+        if not self._order["selfcheck"]:
+            return None
+        rate = 500.0 if self._order["closed"] else self._workload.rate * len(self._order["targets"])
+        return await self_check(rate)
+
+    async def _unless_stopped(self, awaitable: Any) -> Any:
+        """The result, or None where it was stopped meanwhile."""
+        task, stopped = asyncio.ensure_future(awaitable), asyncio.ensure_future(self._stopped.wait())
+        await asyncio.wait([task, stopped], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if task.done():
+            return task.result()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return None
+
+    async def _until_done(self, work: asyncio.Task[None], probing: list[asyncio.Task[None]]) -> None:
+        stopped = asyncio.create_task(self._stopped.wait())
+        everything: asyncio.Future[Any] = asyncio.gather(work, *probing)
+        await asyncio.wait([everything, stopped], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if everything.done():
+            everything.result()
+        else:
+            everything.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await everything
+
+    async def _look_after(self, job: Job, start_ns: int) -> None:
+        """Tell the progress, and write the rows that are settled."""
+        flushed = time.monotonic()
+        while True:
+            await asyncio.sleep(PROGRESS_S)
+            say({"done": round(min(self._total_s, max(0.0, (time.monotonic_ns() - start_ns) / 1e9)), 2)})
+            if time.monotonic() - flushed >= FLUSH_S:
+                await asyncio.to_thread(job.rows.flush)
+                flushed = time.monotonic()
+
+    def _probe(self) -> tuple[FreshnessProbe | None, list[Client]]:
+        if self._freshness is None:
+            return None, []
+        from luckyhit.measure.probe import FreshnessProbe
+
+        order = self._order
+        clients = {
+            arm: Client(url, limit=256, first_connection=PROBE_CONNECTIONS * (index + 1))
+            for index, (arm, url) in enumerate(order["targets"].items())
+        }
+        probe = FreshnessProbe(
+            self._freshness,
+            clients,
+            rng=random.Random(order["seed"]),
+            first_version=FIRST_VERSION + order["block"] * VERSIONS_PER_BLOCK,
+            headers=order["headers"],
+            block=order["block"],
+            origin_ns=order["origin_ns"],
+            timeout_s=self._workload.timeout,
+            cache_status=self._signals.cache,
+        )
+        return probe, list(clients.values())
+
+    async def _end_probe(self, probe: FreshnessProbe | None, clients: list[Client], job: Job) -> dict[str, Any]:
+        """Write what it saw, put its keys back, and tell what it did."""
+        if probe is None:
+            return {}
+        writes, reads = probe.tables()
+        name = f"block-{self._order['block']:03d}"
+        write_part(self._directory / "writes", name, writes)
+        write_part(self._directory / "reads", name, reads)
+        sent = probe.requests_sent
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(probe.restore(), RESTORE_STOPPED_S if self._stopped.is_set() else None)
+        for client in clients:
+            await client.close()
+        load = len(job.schedule) * len(job.arms)
+        return {
+            "writes": writes.num_rows,
+            "reads": reads.num_rows,
+            "requests": sent,
+            "share": sent / max(1, sent + load),
+            "problems": probe.problems,
+        }
+
+    def _facts(
+        self, job: Job, checked: SelfCheck | None, cpu_share: float, probed: dict[str, Any], start_ns: int
+    ) -> dict[str, Any]:
+        start = start_ns - self._order["origin_ns"]
+        return {
+            "accounting": {arm: counts.model_dump() for arm, counts in job.rows.accounting().items()},
+            "engine": asdict(engine_check(checked, job.rows.late_ms(), cpu_share)),
+            "unexpected": job.answers.unexpected,
+            "probe": probed,
+            "start_ns": start,
+            "measure_ns": start + round(self._warmup_s * 1e9),
+            "end_ns": start + round(self._total_s * 1e9),
+            "distinct_keys": job.schedule.distinct_keys,
+            "digest": job.schedule.digest,
+            "retried": job.retries,
+            "unchecked": job.answers.unchecked,
+        }
+
+
+def say(event: dict[str, Any]) -> None:
+    """One line to the owner, who may be gone."""
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.write(json.dumps(event) + "\n")
+        sys.stdout.flush()
+
+
+def _descriptors() -> int:
+    """Connections that this process may have, after asking for as many descriptors as it can get."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_CONNECTIONS + 256
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            soft = most
+    return max(16, min(MOST_CONNECTIONS, (wanted if soft == resource.RLIM_INFINITY else soft) - 256))
+
+
+def _die_with(owner: int) -> None:
+    """Linux: get SIGTERM when the owner dies, in whatever way; and look whether it did so already."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != owner:
+            raise SystemExit(1)
+
+
+async def _main(order: dict[str, Any]) -> int:
+    loop = asyncio.get_running_loop()
+    try:
+        engine = Engine(order)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, engine.stop)
+        loop.add_reader(0, _heard, loop, engine)
+        facts = await engine.run()
+    except LuckyHitError as error:
+        say({"error": {"type": type(error).__name__, "message": error.message, "hint": error.hint}})
+        return 1
+    say({"facts": facts})
+    return 0
+
+
+def _heard(loop: asyncio.AbstractEventLoop, engine: Engine) -> None:
+    if not os.read(0, 4096):
+        loop.remove_reader(0)
+        engine.stop()
+
+
+def main() -> int:
+    sys.setswitchinterval(0.00005)  # writing rows must not hold the sending thread up
+    order = json.loads(sys.stdin.buffer.readline())
+    _die_with(order["owner"])
+    # Few, short turns, each of them wanted at once: on a busy machine the service would else be in the way of its own
+    # measuring. Where that isn't allowed, the check tells how late the engine was.
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
+    return uvloop.run(_main(order))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""What a block is to measure, and what is reported of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from luckyhit.records import Accounting, Arm, Stage
+
+
+@dataclass(frozen=True)
+class BlockPlan:
+    """One block: one base URL for each arm (one or two), its seed, its length in seconds.
+
+    `headers` are sent with each request and may hold secrets: they reach the engine through a pipe, never a file or
+    an argument. `selfcheck`: let the engine measure itself first (half a second).
+    """
+
+    block: int
+    stage: Stage
+    targets: Mapping[Arm, str]
+    warmup_s: float
+    measure_s: float
+    seed: int
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    selfcheck: bool = True
+
+
+@dataclass(frozen=True)
+class EngineCheck:
+    """What the engine adds by itself (null: not checked in this block), and whether its timings can be trusted.
+
+    `schedule_error_p99_ms`: how late it sent, in the block; `loop_lag_ms`: how late at most; `cpu_share`: of one core.
+    """
+
+    added_p50_ms: float | None
+    added_p99_ms: float | None
+    schedule_error_p99_ms: float | None
+    trustworthy: bool
+    detail: str
+    loop_lag_ms: float | None = None
+    cpu_share: float | None = None
+
+
+@dataclass(frozen=True)
+class BlockReport:
+    """How a block went.
+
+    `unexpected`: the first answer that was not as expected, in one sentence. `probe`: writes, reads, share of extra
+    requests, problems (empty without a freshness probe). `start_ns`, `measure_ns`, `end_ns`: start, end of the
+    warm-up and end, from the run's start. `digest` tells which schedule was sent; `retried`: requests sent again
+    since a kept-alive connection was closed under them; `unchecked`: answers too large to be looked into.
+    """
+
+    accounting: dict[Arm, Accounting]
+    engine: EngineCheck
+    unexpected: str | None
+    probe: dict[str, Any]
+    start_ns: int
+    measure_ns: int
+    end_ns: int
+    distinct_keys: int
+    digest: str = ""
+    retried: int = 0
+    unchecked: int = 0
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> BlockReport:
+        """The report from what the engine's last line says."""
+        return cls(
+            **{
+                **facts,
+                "accounting": {arm: Accounting(**counts) for arm, counts in facts["accounting"].items()},
+                "engine": EngineCheck(**facts["engine"]),
+            }
+        )
+
+    def as_facts(self) -> dict[str, Any]:
+        """For the manifest."""
+        return {**asdict(self), "accounting": {arm: counts.model_dump() for arm, counts in self.accounting.items()}}

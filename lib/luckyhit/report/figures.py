@@ -1,0 +1,297 @@
+"""The figures: each draws one aggregate and nothing else. `narrow` draws it for a phone, with text of the same size.
+
+Both arms have the same colours, dashes and markers in all of them (see `style`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from luckyhit.report import style
+from luckyhit.report.aggregates import (
+    MOST_CALLS,
+    Calls,
+    Freshness,
+    HitSeries,
+    Row,
+    Span,
+    Spectrum,
+    Splits,
+)
+from luckyhit.report.recorded import ARMS
+from luckyhit.report.style import COLOURS, DASHES, INK, MARKERS, PALE, SHADE, SOFT, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_PERCENTILES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
+
+
+def hit_ratio(series: HitSeries, *, narrow: bool = False) -> Figure:
+    """Hit ratio over time: blocks apart, warm-ups shaded, clears marked, the time with the change underlined."""
+    with styled():
+        figure = new_figure(narrow=narrow)
+        axes = figure.add_subplot()
+        origin = min((span.start_s for span in series.spans), default=0.0)
+        _shade_warmups(axes, series.spans, origin, label=True)
+        named: set[str] = set()
+        for (_, arm), part in series.bins.groupby(["block", "arm"], sort=False):
+            label = None if arm in named else str(arm)
+            named.add(str(arm))
+            axes.plot(
+                part["at_s"] - origin, part["share"], color=COLOURS[arm], linestyle=DASHES[arm], label=label,
+                marker=MARKERS[arm] if len(part) == 1 else None, markersize=4, zorder=3 if arm == "after" else 2.5,
+            )  # fmt: skip
+        cleared = [span.start_s - origin for span in series.spans if span.cleared is not None]
+        if cleared:
+            axes.plot(
+                cleared, [0.0] * len(cleared), linestyle="none", marker=7, markersize=7, color=INK, clip_on=False,
+                label="keys cleared", zorder=4,
+            )  # fmt: skip
+        axes.set(ylim=(0, 1.0), xlabel="seconds since the first block", ylabel="hit ratio")
+        style.percent_axis(axes.yaxis)
+        _stages(axes, series.spans, origin, narrow=narrow)
+        axes.grid(visible=False, axis="x")
+        style.legend(figure, axes, columns=2 if narrow else 4)
+        return figure
+
+
+def _shade_warmups(axes: Axes, spans: Sequence[Span], origin: float, *, label: bool) -> None:
+    bars = [(span.start_s - origin, max(span.measure_s - span.start_s, 0.0)) for span in spans]
+    if bars:
+        axes.broken_barh(
+            bars, (0, 1), transform=axes.get_xaxis_transform(), facecolor="#e3e7ed", zorder=0.5,
+            label="warm-up" if label else None,
+        )  # fmt: skip
+
+
+def _stages(axes: Axes, spans: Sequence[Span], origin: float, *, narrow: bool) -> None:
+    """The name of each stage above its blocks, with a rule under it."""
+    names = {"baseline": "baseline", "change": "both arms", "after-rollback": "rolled back"}
+    short = {"baseline": "base", "change": "both arms", "after-rollback": "back"}
+    for stage, name in (short if narrow else names).items():
+        inside = [span for span in spans if span.stage == stage]
+        if not inside:
+            continue
+        start, end = inside[0].start_s - origin, inside[-1].end_s - origin
+        if stage == "change" and not any(len(span.arms) > 1 for span in inside):
+            name = "arms in turn"
+        axes.plot(
+            [start, end], [1.02, 1.02], transform=axes.get_xaxis_transform(), color=INK, linewidth=1.2, clip_on=False,
+            solid_capstyle="butt",
+        )  # fmt: skip
+        axes.text(
+            (start + end) / 2, 1.035, name, transform=axes.get_xaxis_transform(), ha="center", va="bottom",
+            fontsize=8.5, color=INK,
+        )  # fmt: skip
+
+
+def latency_spectrum(spectra: Mapping[str, Spectrum], *, narrow: bool = False) -> Figure:
+    """Latency by percentile, on a scale that opens both tails (log-odds); thin where few requests lie beyond."""
+    with styled():
+        figure = new_figure(narrow=narrow)
+        axes = figure.add_subplot()
+        for label, spectrum in spectra.items():
+            at = np.log10(spectrum.levels / (1 - spectrum.levels))
+            sure = spectrum.levels <= spectrum.certain
+            colour, dashes = COLOURS[label], DASHES[label]
+            axes.plot(at[sure], spectrum.values[sure], color=colour, linestyle=dashes, label=label)
+            rest = ~sure
+            rest[max(int(sure.sum()) - 1, 0)] = True
+            axes.plot(at[rest], spectrum.values[rest], color=colour, linestyle=dashes, linewidth=0.8, alpha=0.7)
+            for level, value in spectrum.named.items():
+                axes.plot(
+                    np.log10(level / (1 - level)), value, marker=MARKERS[label], markersize=4.5, color=colour,
+                    markeredgecolor="white", markeredgewidth=0.7,
+                )  # fmt: skip
+        axes.set_yscale("log")
+        style.plain_log_axis(axes.yaxis)
+        ticks = [level for level in _PERCENTILES if not narrow or level in (0.01, 0.1, 0.5, 0.9, 0.99, 0.999)]
+        axes.set_xticks([np.log10(level / (1 - level)) for level in ticks], [f"p{level * 100:g}" for level in ticks])
+        axes.set(xlabel="percentile (log-odds scale)", ylabel="latency in ms (log scale)")
+        style.legend(figure, axes)
+        return figure
+
+
+def latency_split(splits: Splits, *, narrow: bool = False) -> Figure:
+    """Latency of hits and of misses apart; the areas are shares of all the arm's requests, so the mix shows too."""
+    statuses = splits.statuses
+    with styled():
+        figure = new_figure(narrow=narrow, height=1.0 + 1.35 * max(len(statuses), 1))
+        panels = figure.subplots(len(statuses), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, status in zip(panels, statuses, strict=True):
+            told = []
+            for label in ("baseline", *ARMS):
+                part = splits.parts.get((status, label))
+                if part is None:
+                    continue
+                axes.stairs(part.density, splits.edges, fill=True, color=PALE[label], alpha=0.55)
+                axes.stairs(part.density, splits.edges, color=COLOURS[label], linestyle=DASHES[label], linewidth=1.5,
+                            label=label)  # fmt: skip
+                axes.axvline(part.median_ms, ymax=0.12, color=COLOURS[label], linewidth=2.5)
+                told.append(f"{label} {_percent(part.share)}" if narrow else
+                            f"{label} {_percent(part.share)}, median {part.median_ms:.3g} ms")  # fmt: skip
+            axes.set_title(f"{status}: " + (" · " if narrow else "   ").join(told), fontsize=8.5 if narrow else 9)
+            axes.set_ylim(bottom=0)
+            style.percent_axis(axes.yaxis)
+            axes.yaxis.set_major_locator(_few_ticks())
+        last = panels[-1]
+        last.set_xscale("log")
+        style.plain_log_axis(last.xaxis)
+        last.set_xlabel("latency in ms (log scale)")
+        figure.supylabel("share of the arm's requests", fontsize=9, color=SOFT)
+        style.legend(figure, panels[0])
+        return figure
+
+
+def _few_ticks() -> Any:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(nbins=3)
+
+
+def _percent(share: float) -> str:
+    from luckyhit.judge.wording import percent
+
+    return percent(share)
+
+
+def db_calls(calls: Mapping[str, Calls], *, narrow: bool = False) -> Figure:
+    """How many of the requests made no database call, one, two, ... in each arm; the mean beside the arm's name."""
+    from luckyhit.judge.wording import number
+
+    with styled():
+        figure = new_figure(narrow=narrow, height=2.8)
+        axes = figure.add_subplot()
+        most = max((int(np.flatnonzero(part.shares)[-1]) for part in calls.values()), default=0)
+        width = 0.8 / max(len(calls), 1)
+        for index, (label, part) in enumerate(calls.items()):
+            at = np.arange(most + 1) + (index - (len(calls) - 1) / 2) * width
+            bars = axes.bar(
+                at, part.shares[: most + 1], width=width * 0.92, color=COLOURS[label],
+                label=f"{label}: {number(part.mean)} on average",
+            )  # fmt: skip
+            if most <= 5:
+                texts = [_percent(share) if share > 0 else "" for share in part.shares[: most + 1]]
+                axes.bar_label(bars, texts, fontsize=7.5 if narrow else 8.5, color=INK, padding=2)
+        labels = [f"{count} or more" if count == MOST_CALLS else str(count) for count in range(most + 1)]
+        axes.set_xticks(range(most + 1), labels)
+        axes.margins(y=0.14)
+        axes.set(xlabel="database calls of one request", ylabel="share of requests")
+        style.percent_axis(axes.yaxis)
+        axes.yaxis.set_major_locator(_few_ticks())
+        axes.grid(visible=False, axis="x")
+        style.legend(figure, axes, columns=1 if narrow else 3)
+        return figure
+
+
+def freshness(found: Freshness, *, narrow: bool = False) -> Figure:
+    """P(fresh) against the time since the acknowledged write, with 95 % intervals and the declared bound."""
+    with styled():
+        figure = new_figure(narrow=narrow)
+        axes = figure.add_subplot()
+        for arm, part in found.curve.groupby("arm", sort=False):
+            # A little apart, so that equal points don't hide each other.
+            at = part["delay_ms"] * (1.03 if arm == "after" else 0.97)
+            errors = [
+                np.maximum(part["share"] - part["low"], 0).astype(float),
+                np.maximum(part["high"] - part["share"], 0).astype(float),
+            ]
+            axes.errorbar(
+                at, part["share"].astype(float), yerr=errors, color=COLOURS[arm], linestyle=DASHES[arm],
+                marker=MARKERS[arm], markersize=5, linewidth=1.5, elinewidth=1.2, capsize=2.5, label=str(arm),
+                clip_on=False, zorder=3,
+            )  # fmt: skip
+        axes.set_xscale("log")
+        if found.within_s:
+            axes.axvline(found.within_s * 1e3, color=INK, linewidth=1.2, linestyle=":", label="declared bound")
+            low = min(float(found.curve["delay_ms"].min()) * 0.8, found.within_s * 800)
+            axes.axvspan(low, found.within_s * 1e3, color=SHADE, zorder=0.5)
+            axes.set_xlim(left=low)
+        style.plain_log_axis(axes.xaxis)
+        axes.set_ylim(-0.02, 1.02)
+        style.percent_axis(axes.yaxis)
+        axes.set(xlabel="ms since the write was acknowledged (log scale)", ylabel="reads that were fresh")
+        style.legend(figure, axes, columns=3)
+        return figure
+
+
+def forest(rows: Sequence[Row], *, narrow: bool = False) -> Figure:
+    """Each goal's interval in margins, better to the right; the band is the margin: inside, nothing that matters."""
+    with styled():
+        figure = new_figure(narrow=narrow, height=1.35 + (0.62 if narrow else 0.5) * len(rows))
+        axes = figure.add_subplot()
+        reach = max([1.0, *(abs(end) for row in rows for end in (row.low, row.high, row.middle) if np.isfinite(end))])
+        limit = max(2.0, 1.35 * reach)
+        axes.axvspan(-1, 1, color="#e4ebf2", zorder=0.4)
+        axes.axvline(0, color=SOFT, linewidth=1)
+        for at, row in enumerate(rows):
+            colour = style.VERDICT_COLOURS[row.verdict]
+            low, high = max(row.low, -limit), min(row.high, limit)
+            axes.plot([low, high], [at, at], color=colour, linewidth=3, solid_capstyle="butt", zorder=3)
+            for end, marker, bounded in ((low, "<", np.isfinite(row.low)), (high, ">", np.isfinite(row.high))):
+                axes.plot(end, at, marker="|" if bounded else marker, markersize=10 if bounded else 6, color=colour,
+                          markeredgewidth=2 if bounded else 1, zorder=3)  # fmt: skip
+            axes.plot(row.middle, at, marker="o", markersize=6.5, color=colour, markeredgecolor="white", zorder=4)
+            if narrow:
+                axes.text(0.0, at - 0.36, f"{row.name}: {row.verdict}", transform=axes.get_yaxis_transform(),
+                          fontsize=8.5, va="center")  # fmt: skip
+            else:
+                axes.text(1.02, at, f"{row.text}\n{row.verdict}", transform=axes.get_yaxis_transform(), fontsize=8,
+                          va="center", linespacing=1.3)  # fmt: skip
+        if limit > 4:
+            axes.set_xscale("symlog", linthresh=1, linscale=0.9)
+            ticks = [tick for tick in (-1000, -100, -10, -1, 0, 1, 10, 100, 1000) if abs(tick) <= limit]
+            axes.set_xticks(ticks)
+        axes.set_xticks([], minor=True)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:+,.3g}".replace("-", "−") if value else "0")
+        axes.set(xlim=(-limit, limit), ylim=(len(rows) - 0.4, -0.75 if narrow else -0.6))
+        names = [""] * len(rows) if narrow else [f"{row.name[:1].upper()}{row.name[1:]}" for row in rows]
+        axes.set_yticks(range(len(rows)), [name.replace(" per request", "\nper request") for name in names])
+        axes.tick_params(axis="y", labelcolor=INK, labelsize=9)
+        axes.grid(visible=False, axis="y")
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel("← worse      in margins      better →")
+        return figure
+
+
+def timeline(spans: Sequence[Span], *, narrow: bool = False) -> Figure:
+    """What was done when: a lane for each arm, warm-ups pale, clears marked, the time with the change bracketed."""
+    with styled():
+        figure = new_figure(narrow=narrow, height=1.9)
+        axes = figure.add_subplot()
+        origin = min((span.start_s for span in spans), default=0.0)
+        lanes = [arm for arm in ARMS if any(arm in span.arms for span in spans)]
+        for lane, arm in enumerate(lanes):
+            mine = [span for span in spans if arm in span.arms]
+            for colours, edges in (
+                (PALE, [(span.start_s - origin, max(span.measure_s - span.start_s, 0)) for span in mine]),
+                (COLOURS, [(span.measure_s - origin, max(span.end_s - span.measure_s, 0)) for span in mine]),
+            ):
+                axes.broken_barh(edges, (lane - 0.3, 0.6), facecolor=colours[arm], edgecolor="white", linewidth=0.5)
+            cleared = [span.start_s - origin for span in mine if span.cleared is not None]
+            axes.plot(
+                cleared, [lane - 0.42] * len(cleared), linestyle="none", marker=7, markersize=6, color=INK,
+                label="keys cleared" if lane == 0 and cleared else None,
+            )  # fmt: skip
+        _bracket(axes, [span for span in spans if "after" in span.arms], origin, len(lanes))
+        axes.set_yticks(range(len(lanes)), lanes)
+        axes.set(ylim=(len(lanes) - (0.2 if len(lanes) > 1 else 0.5), -0.75), xlabel="seconds since the first block")
+        axes.tick_params(axis="y", labelcolor=INK, labelsize=9.5)
+        axes.grid(visible=False, axis="y")
+        axes.plot([], [], linewidth=7, color="#cfd5dd", label="warm-up")
+        axes.plot([], [], linewidth=7, color="#6b7480", label="measured")
+        style.legend(figure, axes, columns=3)
+        return figure
+
+
+def _bracket(axes: Axes, changed: Sequence[Span], origin: float, lanes: int) -> None:
+    if not changed:
+        return
+    start, end, below = changed[0].start_s - origin, changed[-1].end_s - origin, lanes - 0.52
+    axes.plot([start, start, end, end], [below - 0.08, below, below, below - 0.08], color=INK, linewidth=1.2)
+    axes.text((start + end) / 2, below + 0.04, "the change is in place", ha="center", va="top", fontsize=8.5, color=INK)

@@ -1,0 +1,132 @@
+"""The figures by name: what is drawn from which numbers, and the sentence that goes with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from luckyhit.errors import ArgumentError
+from luckyhit.report import aggregates, figures, sentences, style
+from luckyhit.report.recorded import Recorded, recorded
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from luckyhit.records import Result
+    from luckyhit.run import Run
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One figure: `numbers` makes its aggregate, `draw` and `say` take that. `empty` tells that there is nothing."""
+
+    name: str
+    title: str
+    numbers: Callable[[Recorded], Any]
+    draw: Callable[..., Figure]
+    say: Callable[[Any, Result | None], str]
+    empty: Callable[[Any], bool]
+
+
+GALLERY: dict[str, Piece] = {
+    piece.name: piece
+    for piece in (
+        Piece(
+            "forest",
+            "Every goal against its margin",
+            aggregates.forest,
+            figures.forest,
+            sentences.forest,
+            lambda rows: not rows,
+        ),
+        Piece(
+            "freshness",
+            "Do readers see what was written?",
+            aggregates.freshness,
+            figures.freshness,
+            sentences.freshness,
+            lambda found: found.curve.empty,
+        ),
+        Piece(
+            "hit-ratio",
+            "Hit ratio over time",
+            aggregates.hit_series,
+            figures.hit_ratio,
+            sentences.hit_ratio,
+            lambda series: series.bins.empty,
+        ),
+        Piece(
+            "latency-spectrum",
+            "Latency by percentile",
+            aggregates.latency_spectrum,
+            figures.latency_spectrum,
+            sentences.latency_spectrum,
+            lambda spectra: not spectra,
+        ),
+        Piece(
+            "latency-split",
+            "Latency of hits and of misses",
+            aggregates.latency_split,
+            figures.latency_split,
+            sentences.latency_split,
+            lambda splits: splits.statuses in ([], ["status not visible"]),
+        ),
+        Piece(
+            "db-calls",
+            "Database calls per request",
+            aggregates.db_calls,
+            figures.db_calls,
+            sentences.db_calls,
+            lambda calls: not calls,
+        ),
+        Piece(
+            "timeline",
+            "The run",
+            aggregates.spans,
+            figures.timeline,
+            sentences.timeline,
+            lambda spans: not spans,
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure for the page: data URIs of its wide and narrow form (None where there is nothing to see)."""
+
+    name: str
+    title: str
+    wide: str | None
+    narrow: str | None
+    sentence: str
+
+
+def drawn(name: str, found: Recorded) -> Drawn:
+    """Draw one figure for the page, in both forms."""
+    piece = GALLERY[name]
+    numbers = piece.numbers(found)
+    sentence = piece.say(numbers, found.result)
+    if piece.empty(numbers):
+        return Drawn(name, piece.title, None, None, sentence)
+    forms = [style.to_data_uri(piece.draw(numbers, narrow=narrow)) for narrow in (False, True)]
+    return Drawn(name, piece.title, forms[0], forms[1], sentence)
+
+
+def figure_for(
+    name: str, run: Run | Recorded, result: Result | None = None, *, draw: bool = True
+) -> tuple[Figure | None, str]:
+    """(figure, sentence) by name; the figure is None with `draw=False`. Where there is nothing to see, the figure says
+    so. Raises ArgumentError for a name that no figure has."""
+    if name not in GALLERY:
+        raise ArgumentError(f"there is no figure {name!r}", hint=f"There are: {', '.join(GALLERY)}.")
+    piece = GALLERY[name]
+    found = run if isinstance(run, Recorded) else recorded(run, result)
+    numbers = piece.numbers(found)
+    sentence = piece.say(numbers, found.result)
+    if not draw:
+        return None, sentence
+    if piece.empty(numbers):
+        return style.message_figure(sentence), sentence
+    return piece.draw(numbers), sentence

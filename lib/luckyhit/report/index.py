@@ -1,0 +1,138 @@
+"""The list of all runs: `index.html` beside the reports, made anew from the run directories each time."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from luckyhit.errors import LuckyHitError
+from luckyhit.records import Result
+from luckyhit.report.page import environment, link_to, report_name, write_page
+from luckyhit.report.recorded import manifest_of
+from luckyhit.report.redact import Redactor, mentioned_secrets, project_roots
+from luckyhit.run import Run, runs
+
+if TYPE_CHECKING:
+    from luckyhit.report.contents import MetricRow
+
+SILENT_S = 600.0
+"""A run that measures notes its progress every few seconds; one that was silent this long has died."""
+MOST_RUNS = 1000
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run in the list. `verdict` is empty where there is none; `state` says why then."""
+
+    started: str
+    case: str
+    run: str
+    verdict: str
+    state: str
+    because: str
+    numbers: list[MetricRow]
+    report: str | None
+    data: str | None
+
+
+def write_index(runs_dir: Path, reports_dir: Path, *, now_s: float | None = None) -> Path:
+    """Rebuild `reports_dir/index.html`. Safe when several runs end at once: each waits for its turn, and looks at
+    the runs after it got it. `now_s`: seconds since 1970 (default: the clock). Raises ReportNotWritten."""
+    now_s = time.time() if now_s is None else now_s
+    path = reports_dir / "index.html"
+    with _turn(reports_dir):
+        found = list(runs(runs_dir))[::-1]
+        entries = [_entry(run, reports_dir, now_s) for run in found[:MOST_RUNS]]
+        secrets = set().union(*(mentioned_secrets(run.path / "case.yml") for run in found[:MOST_RUNS]))
+        redactor = Redactor(
+            secrets, roots={**project_roots(runs_dir / "x", reports_dir / "x"), runs_dir.absolute(): "data/runs"}
+        )
+        template = environment(redactor).get_template("index.html.j2")
+        write_page(path, template.render(entries=entries, older=max(len(found) - MOST_RUNS, 0)))
+    return path
+
+
+@contextlib.contextmanager
+def _turn(folder: Path) -> Iterator[None]:
+    """Hold the folder itself: no lock file is left behind. Where a file system has no locks, go on without."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        yield  # writing will say what is wrong
+        return
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _entry(run: Run, reports_dir: Path, now_s: float) -> Entry:
+    problems: list[str] = []
+    manifest = manifest_of(run, problems)
+    result = _result(run, problems)
+    name = report_name(run, manifest)
+    reported = (reports_dir / name).is_file()
+    state = _state(run, manifest.get("state"), manifest.get("failure"), problems, now_s)
+    if result is not None and reported and state == "measured, without a report":
+        state = "finished"  # the manifest says so a moment after the report is written
+    return Entry(
+        started=str(manifest.get("started") or "unknown")[:16].replace("T", " "),
+        case=str(manifest.get("case") or run.path.parent.name),
+        run=run.id,
+        verdict=result.verdict if result else "",
+        state=state,
+        because=result.because if result else "",
+        numbers=_numbers(result),
+        report=quote(name) if reported else None,
+        data=link_to(run.path, reports_dir),
+    )
+
+
+def _result(run: Run, problems: list[str]) -> Result | None:
+    try:
+        return run.result
+    except LuckyHitError as error:
+        problems.append(error.message)
+    except OSError as error:
+        problems.append(f"result.json can't be read: {error.strerror}")
+    return None
+
+
+def _numbers(result: Result | None) -> list[MetricRow]:
+    """The two goals that matter most."""
+    if result is None:
+        return []
+    from luckyhit.report.contents import key_numbers
+    from luckyhit.report.recorded import Recorded
+
+    return [row for row in key_numbers(Recorded(result=result)) if row.verdict][:2]
+
+
+def _state(run: Run, state: object, failure: object, problems: list[str], now_s: float) -> str:
+    if problems:
+        return f"unreadable: {problems[0]}"
+    if state == "failed":
+        message = failure.get("message") if isinstance(failure, dict) else None
+        return f"died: {message or 'no reason was noted'}"
+    if state == "measuring":
+        return "running" if now_s - _last_sign_s(run) < SILENT_S else "died: it went silent while measuring"
+    return {"measured": "measured, without a report", "finished": "finished"}.get(str(state), f"unknown state {state}")
+
+
+def _last_sign_s(run: Run) -> float:
+    """When the run last wrote anything, in seconds since 1970."""
+    times = [0.0]
+    for name in ("progress.jsonl", "manifest.json", "journal.jsonl", "requests"):
+        with contextlib.suppress(OSError):
+            times.append((run.path / name).stat().st_mtime)
+    return max(times)

@@ -1,0 +1,206 @@
+"""What a run recorded, in the few columns that figures and tables need; damaged or missing parts are named, not fatal.
+
+The judge is strict: a damaged file makes a run INVALID. A report shows what there is, and says what is missing.
+What counts as a hit, a latency or a database call is decided in one place, `luckyhit.judge.samples`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from luckyhit import records
+from luckyhit.errors import LuckyHitError
+from luckyhit.records import Arm, Stage
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from luckyhit.case import Case
+    from luckyhit.judge.samples import Rows
+    from luckyhit.records import Result
+    from luckyhit.run import Run
+
+ARMS: tuple[Arm, Arm] = ("before", "after")
+STAGES: tuple[Stage, ...] = ("baseline", "change", "after-rollback")
+_COLUMNS = ["arm", "block", "phase", "due_ns", "done_ns", "error", "cache", "db_calls"]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One run as the report sees it. `case` and `result` are None where there is none; `problems` says what could
+    not be read, one sentence each."""
+
+    requests: pd.DataFrame = field(default_factory=records.REQUESTS.empty_table().to_pandas)
+    reads: pd.DataFrame = field(default_factory=records.READS.empty_table().to_pandas)
+    writes: pd.DataFrame = field(default_factory=records.WRITES.empty_table().to_pandas)
+    blocks: Sequence[Mapping[str, Any]] = ()
+    case: Case | None = None
+    result: Result | None = None
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    problems: Sequence[str] = ()
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The requests as arrays, by the judge's definitions."""
+        from luckyhit.judge.samples import rows_of
+
+        # What nobody draws was not read (see _frame); numbers in its place are cheaper than nothing in it.
+        unread: dict[str, Any] = {name: 0 for name in ("slot", "key", "route") if name not in self.requests.columns}
+        unread |= {name: np.nan for name in ("sent_ns", "first_byte_ns") if name not in self.requests.columns}
+        return rows_of(self.requests.assign(**unread))
+
+    @cached_property
+    def latency_ms(self) -> np.ndarray:
+        return self.rows.latency_ms
+
+    @cached_property
+    def hit(self) -> np.ndarray:
+        return self.rows.hit
+
+    @property
+    def within_s(self) -> float | None:
+        """The declared bound of freshness; None without a probe."""
+        return self.case.freshness.within if self.case and self.case.freshness else None
+
+    def numbers(self, stage: Stage) -> list[int]:
+        return [entry["block"] for entry in self.blocks if entry.get("stage") == stage]
+
+    @property
+    def stage_of(self) -> dict[int, Stage]:
+        return {entry["block"]: entry["stage"] for entry in self.blocks if entry.get("stage") in STAGES}
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was measured with the change in place."""
+        return bool(self.numbers("change"))
+
+    def mask(self, stage: Stage, arm: Arm) -> np.ndarray:
+        """Rows of the measured phase of one arm in the blocks of one stage."""
+        rows = self.rows
+        inside = np.isin(rows.block, self.numbers(stage))
+        return inside & rows.measured & (rows.arm == ARMS.index(arm))
+
+    @cached_property
+    def arms(self) -> dict[str, np.ndarray]:
+        """The rows that are compared, by label: `before` and `after` in the change's blocks; where nothing was
+        changed, the `baseline` alone. Labels without rows are left out."""
+        if self.changed:
+            found: dict[str, np.ndarray] = {arm: self.mask("change", arm) for arm in ARMS}
+        else:
+            found = {"baseline": self.mask("baseline", "before")}
+        return {label: mask for label, mask in found.items() if mask.any()}
+
+    @cached_property
+    def probe(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """(reads, writes) of the probe in the blocks that are compared."""
+        numbers = self.numbers("change" if self.changed else "baseline")
+        reads, writes = (frame[frame["block"].isin(numbers)] for frame in (self.reads, self.writes))
+        return reads, writes
+
+    def with_result(self, result: Result | None) -> Recorded:
+        return replace(self, result=result)
+
+
+def recorded(run: Run, result: Result | None = None) -> Recorded:
+    """Read a run as far as it can be read; never raises for what is in its directory."""
+    problems: list[str] = []
+    manifest = manifest_of(run, problems)
+    frames = {name: _frame(run, name, schema, problems) for name, schema in _TABLES.items()}
+    blocks = [entry for entry in _list(manifest, "blocks") if _is_block(entry)]
+    if not blocks and len(frames["requests"]):
+        # The run died before its first block was noted: its rows are the baseline's, as far as they go.
+        numbers = sorted(frames["requests"]["block"].unique().tolist())[:1]
+        blocks = [{"block": int(number), "stage": "baseline", "arms": ["before"]} for number in numbers]
+        problems.append("The first block was not finished; its numbers are those measured until then.")
+    return Recorded(
+        requests=frames["requests"],
+        reads=frames["reads"],
+        writes=frames["writes"],
+        blocks=blocks,
+        case=_case(run, problems),
+        result=result,
+        manifest=manifest,
+        problems=problems,
+    )
+
+
+_TABLES = {"requests": records.REQUESTS, "reads": records.READS, "writes": records.WRITES}
+
+
+def manifest_of(run: Run, problems: list[str] | None = None) -> dict[str, Any]:
+    """The manifest, or nothing: what is wrong with it is added to `problems`."""
+    try:
+        return run.manifest
+    except LuckyHitError as error:
+        if problems is not None:
+            problems.append(error.message)
+        return {}
+
+
+def _list(manifest: Mapping[str, Any], name: str) -> list[Any]:
+    found = manifest.get(name)
+    return found if isinstance(found, list) else []
+
+
+def _is_block(entry: object) -> bool:
+    if not isinstance(entry, Mapping) or entry.get("stage") not in STAGES:
+        return False
+    number = entry.get("block")
+    return isinstance(number, int) and not isinstance(number, bool)
+
+
+def _case(run: Run, problems: list[str]) -> Case | None:
+    try:
+        return run.case
+    except LuckyHitError as error:
+        problems.append(f"The case of this run can't be read: {error.message}")
+    except OSError as error:
+        problems.append(f"The case of this run can't be read: {error.strerror}.")
+    return None
+
+
+def _frame(run: Run, name: str, schema: pa.Schema, problems: list[str]) -> pd.DataFrame:
+    """One table from the part files that can be read. Of the requests only the columns that are drawn: keys alone
+    would take most of the time."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = _COLUMNS if name == "requests" else schema.names
+    wanted = pa.schema([schema.field(column) for column in columns])
+    parts = []
+    for path in sorted((run.path / name).glob("*.parquet")):
+        try:
+            parts.append(pq.read_table(path, columns=columns).select(columns).cast(wanted))
+        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+            problems.append(f"{name}/{path.name} can't be read ({type(error).__name__}); it is left out.")
+    whole = pa.concat_tables(parts) if parts else wanted.empty_table()
+    # The probe's versions and times keep whole numbers; the requests' become floats, exact up to 104 days.
+    whole_numbers = {} if name == "requests" else {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype()}
+    return whole.to_pandas(types_mapper=whole_numbers.get)
+
+
+def journal_of(run: Run) -> list[dict[str, Any]]:
+    """The steps of the run's journal: `id, step, detail, confirmed, undone, inverse`. A torn last line is passed
+    over; a damaged journal gives what stands before the damage."""
+    steps: dict[int, dict[str, Any]] = {}
+    try:
+        lines = (run.path / "journal.jsonl").read_bytes().split(b"\n")[:-1]
+    except OSError:
+        return []
+    try:
+        for line in lines:
+            event = json.loads(line)
+            if event["event"] == "intent":
+                steps[event["id"]] = {**event, "confirmed": False, "undone": False}
+            else:
+                steps[event["id"]]["confirmed" if event["event"] == "confirm" else "undone"] = True
+    except (ValueError, KeyError, TypeError):
+        pass
+    return list(steps.values())

@@ -1,0 +1,102 @@
+"""The report's tables for the notebooks: DataFrames that show their texts whole, as text, and wrapped."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from luckyhit.report import checklist as checks
+from luckyhit.report import contents
+from luckyhit.report.recorded import journal_of, recorded
+from luckyhit.report.redact import visible
+
+if TYPE_CHECKING:
+    from luckyhit.case import Case
+    from luckyhit.records import Result
+    from luckyhit.run import Run
+
+_CELL = ' style="text-align: left; white-space: normal; vertical-align: top; max-width: 52em; overflow-wrap: anywhere"'
+
+
+class Table(pd.DataFrame):
+    """A DataFrame of texts. Unlike pandas' own, its HTML cuts nothing off and has no index."""
+
+    @property
+    def _constructor(self) -> type[Table]:
+        return Table
+
+    def _repr_html_(self) -> str:
+        head = "".join(f'<th scope="col"{_CELL}>{_escaped(name)}</th>' for name in self.columns)
+        rows = (
+            "<tr>" + "".join(f"<td{_CELL}>{_escaped(value)}</td>" for value in row) + "</tr>"
+            for row in self.itertuples(index=False)
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _escaped(value: Any) -> str:
+    return html.escape(visible(str(value), longest=4000))
+
+
+def declared(case: Case) -> Table:
+    """The case as declared: what is wrong, where, who owns it, and what should happen."""
+    return Table(contents.declared(case), columns=["", "declared"])
+
+
+def change(case: Case) -> Table:
+    """What is changed, and what may be cleared."""
+    return Table(contents.change(case), columns=["", "declared"])
+
+
+def baseline(run: Run) -> Table:
+    """The baseline's numbers, one row each."""
+    found = recorded(run, _result(run))
+    rows = [(level.name, level.value) for level in contents.baseline(found)]
+    return Table(rows, columns=["metric", "baseline"])
+
+
+def not_seen(run: Run) -> str:
+    """What could not be seen, as sentences."""
+    return " ".join(contents.not_seen(recorded(run))) or "Everything that this report looks at could be seen."
+
+
+def cleared(run: Run) -> Table:
+    """Keys looked at, in scope, and cleared before each block."""
+    rows = contents.cleared(recorded(run))
+    return Table(rows, columns=["block", "stage", "arm", "keys looked at", "in scope", "cleared"])
+
+
+def guards(run: Run, result: Result | None = None) -> Table:
+    """Each guard with its evidence, failed ones first."""
+    rows = [
+        (guard.name, "held" if guard.ok else "FAILED", guard.detail, guard.remedy)
+        for guard in contents.guards(recorded(run, result))
+    ]
+    return Table(rows, columns=["guard", "", "evidence", "what to do"])
+
+
+def metrics(result: Result) -> Table:
+    """Every metric in both arms, with its interval, goal and verdict."""
+    rows = [
+        (row.name, row.before, row.after, row.effect, row.interval, row.goal, row.verdict or contents.DASH)
+        for row in contents.metrics(result)
+    ]
+    return Table(rows, columns=["metric", "before", "after", "difference", "interval", "goal", "verdict"])
+
+
+def checklist(run: Run, result: Result | None = None) -> Table:
+    """The five questions, with their evidence."""
+    found = checks.checklist(recorded(run, result), journal_of(run))
+    rows = [(check.question, "passed" if check.passed else "NOT PASSED", check.evidence) for check in found]
+    return Table(rows, columns=["question", "", "evidence"])
+
+
+def _result(run: Run) -> Result | None:
+    from luckyhit.errors import LuckyHitError
+
+    try:
+        return run.result
+    except LuckyHitError:
+        return None

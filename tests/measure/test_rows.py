@@ -1,0 +1,103 @@
+"""Rows: whatever happens to each request, the accounting is exact, and the files say the same."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pyarrow.parquet as pq
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from luckyhit.case.model import Keys, Route, Workload
+from luckyhit.measure.quantiles import quantile
+from luckyhit.measure.rows import Rows
+from luckyhit.measure.schedule import schedule_for
+from luckyhit.measure.signals import Seen
+from luckyhit.measure.wire import Answer
+from luckyhit.records import REQUESTS, CacheStatus, RequestError
+
+ROUTES = [Route(name="item", path="/i/{key}", keys=Keys(first=-3, last=3)), Route(name="list", path="/l")]
+WORKLOAD = Workload(seed=1, rate="100/s", arrivals="constant", routes=ROUTES)  # type: ignore[arg-type]
+SLOTS = 40
+
+instants = st.integers(2 * 10**9, 10**12)
+answers = st.builds(
+    lambda times, status, error, size, connection: Answer(
+        sent_ns=times[0], first_byte_ns=times[1], done_ns=None if error else times[2], status=status, error=error,
+        size=size, connection=connection,
+    ),
+    st.tuples(instants, instants, instants).map(sorted),
+    st.one_of(st.none(), st.integers(100, 599)),
+    st.sampled_from([None, *get_args(RequestError)]),
+    st.integers(0, 10**12),
+    st.one_of(st.none(), st.integers(1, 2**31 - 1)),
+)  # fmt: skip
+seen = st.builds(
+    Seen,
+    st.sampled_from(get_args(CacheStatus)),
+    st.one_of(st.none(), st.integers(0, 2**31 - 1)),
+    st.one_of(st.none(), st.just(0.0), st.floats(0, 1e9)),
+)
+outcome = st.tuples(st.integers(0, SLOTS - 1), st.integers(0, 1), answers, seen)
+
+
+@given(st.lists(outcome, max_size=60, unique_by=lambda done: done[:2]), st.sets(st.integers(0, 60), max_size=4))
+@settings(max_examples=60, deadline=None)
+def test_every_scheduled_request_is_one_row_and_counted_once(outcomes: list, flushes: set[int]) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        schedule = schedule_for(WORKLOAD, SLOTS / 100, 1)
+        rows = Rows(schedule, ["before", "after"], block=3, warmup_ns=100_000_000, directory=Path(place))
+        rows.start_ns = 10**9
+        for number, (slot, arm, answer, shown) in enumerate(outcomes):
+            rows.times(slot, arm, answer, 10**9)
+            rows.settle(slot, arm, answer, shown)
+            if number in flushes:
+                rows.flush()
+        rows.end()
+        rows.flush()
+        parts = sorted(Path(place).iterdir())
+        assert all(part.name.startswith("block-003-part-") for part in parts)
+        table = pq.ParquetDataset(parts, schema=REQUESTS).read()
+    assert table.schema.equals(REQUESTS)
+    found = {(row["slot"], ("before", "after").index(row["arm"])): row for row in table.to_pylist()}
+    assert len(found) == table.num_rows == 2 * SLOTS
+    for arm, counts in rows.accounting().items():
+        errors = [row["error"] for row in found.values() if row["arm"] == arm]
+        assert counts.exact and counts.scheduled == SLOTS
+        assert counts.completed == errors.count(None)
+        assert counts.timed_out == errors.count("timeout")
+        assert counts.dropped == errors.count("dropped")
+    expected = {(slot, arm): (answer, shown) for slot, arm, answer, shown in outcomes}
+    for (slot, arm), row in found.items():
+        assert row["block"] == 3 and row["worker"] == 0
+        assert row["due_ns"] == 10**9 + slot * 10_000_000
+        assert row["phase"] == ("warmup" if slot < 10 else "measure")
+        route = ROUTES[schedule.route[slot]]
+        assert row["route"] == route.name
+        assert row["key"] == (str(schedule.key[slot]) if route.keys else None)
+        answer, shown = expected.get((slot, arm), (Answer(error="dropped"), Seen()))
+        assert (row["status"], row["error"], row["connection"]) == (answer.status, answer.error, answer.connection)
+        assert (row["cache"], row["db_calls"]) == (shown.cache, shown.db_calls)
+        assert row["bytes"] == (answer.size if answer.status is not None else None)
+        assert (row["age_s"] is None) == (shown.age_s is None)
+        for name in ("sent_ns", "first_byte_ns", "done_ns"):
+            raw = getattr(answer, name)
+            assert row[name] == (None if raw is None else raw - 10**9)
+
+
+@given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=200), st.floats(0, 1))
+def test_a_quantile_is_a_value_that_was_there(values: list[float], share: float) -> None:
+    found = quantile(values, share)
+    assert found in values
+    assert np.mean(np.array(values) <= found) >= share - 1e-9
+    assert quantile(values, 1.0) == max(values)
+
+
+def test_quantiles_by_hand() -> None:
+    thousand = list(range(1, 1001))
+    assert [quantile(thousand, share) for share in (0.5, 0.99, 0.999)] == [500, 990, 999]
+    assert quantile([1.0, float("nan")], 0.5) == 1 and quantile([1.0, float("nan")], 0.9) == float("inf")
+    assert quantile([], 0.5) == float("inf")

@@ -1,0 +1,174 @@
+"""What an answer shows of cache and database, and whether it is as expected: for every byte a service may send."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from luckyhit.case.model import Response, Route
+from luckyhit.measure.expect import LARGEST_CHECKED_BODY, expected_of, mismatch
+from luckyhit.measure.signals import Signals, service_ms
+
+
+def headers(*lines: str) -> list[tuple[bytes, bytes]]:
+    pairs = (line.partition(":") for line in lines)
+    return [(name.lower().encode(), value.strip().encode("latin-1")) for name, _, value in pairs]
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("Cache-Status: catalogue; hit", "hit"),
+        ("Cache-Status: catalogue; hit; ttl=30; detail=mem", "hit"),
+        ("Cache-Status: catalogue; hit; ttl=-3", "stale"),
+        ("Cache-Status: catalogue; fwd=miss", "miss"),
+        ("Cache-Status: catalogue; fwd=uri-miss; stored", "miss"),
+        ("Cache-Status: catalogue; fwd=vary-miss", "miss"),
+        ("Cache-Status: catalogue; fwd=stale; fwd-status=304", "miss"),
+        ("Cache-Status: catalogue; fwd=bypass", "bypass"),
+        ("Cache-Status: catalogue; fwd=method", "bypass"),
+        ("Cache-Status: origin; hit, edge; fwd=miss", "miss"),
+        ("Cache-Status: origin; fwd=miss, edge; hit", "hit"),
+        ("Cache-Status: origin; hit, edge", "hit"),
+        ('Cache-Status: "a, b; fwd=miss"; hit', "hit"),
+        ('Cache-Status: "unclosed; hit', "unknown"),
+        ("Cache-Status: catalogue", "unknown"),
+        ("X-Cache: HIT", "hit"),
+        ("X-Cache: Miss from cloudfront", "miss"),
+        ("X-Cache: RefreshHit from cloudfront", "hit"),
+        ("X-Cache: TCP_MEM_HIT from edge-1 (Squid)", "hit"),
+        ("X-Cache: MISS, HIT", "hit"),
+        ("X-Cache: HIT, MISS", "miss"),
+        ("X-Cache: Error from cloudfront", "unknown"),
+        ("X-Cache: white-list", "unknown"),
+        ("CF-Cache-Status: DYNAMIC", "bypass"),
+        ("CF-Cache-Status: EXPIRED", "miss"),
+        ("CF-Cache-Status: UPDATING", "stale"),
+        ("CF-Cache-Status: REVALIDATED", "hit"),
+        ("X-Cache-Status: STALE", "stale"),
+        ("X-Proxy-Cache: BYPASS", "bypass"),
+        ("X-Drupal-Cache: HIT", "hit"),
+        ("X-Cache-Hits: 0", "miss"),
+        ("X-Cache-Hits: 1, 3", "hit"),
+        ("Age: 30", "unknown"),
+        ("Content-Type: hit", "unknown"),
+    ],
+)
+def test_cache_status(line: str, status: str) -> None:
+    assert Signals().cache(headers(line)) == status
+
+
+def test_the_first_header_that_tells_something_counts() -> None:
+    assert Signals().cache(headers("Cache-Status: proxy", "X-Cache: MISS", "X-Drupal-Cache: HIT")) == "miss"
+    assert Signals().cache(headers("Cache-Status: a; fwd=miss", "Cache-Status: b; hit")) == "hit"
+
+
+def test_the_case_names_its_own_header_and_words() -> None:
+    signals = Signals("X-Shop", {"W": "hit", "none of it": "miss"})
+    assert signals.cache(headers("x-shop: w", "X-Cache: MISS")) == "hit"
+    assert signals.cache(headers("x-shop: None Of It")) == "miss"
+    assert signals.cache(headers("x-shop: stale")) == "stale"
+    assert signals.cache(headers("X-Cache: HIT")) == "unknown"
+    assert Signals("Cache-Status").cache(headers("Cache-Status: a; hit")) == "hit"
+
+
+@pytest.mark.parametrize(
+    ("line", "calls"),
+    [
+        ('Server-Timing: app;dur=4.2, db;dur=3.1;desc="2"', 2),
+        ('Server-Timing: db;desc="0";dur=0', 0),
+        ("Server-Timing: DB;desc=3", 3),
+        ('Server-Timing: db;desc="2 queries"', 2),
+        ('Server-Timing: db;desc="1", db;desc="2"', 3),
+        ("Server-Timing: db-calls;dur=2", 2),
+        ("Server-Timing: db-calls;dur=2.0", 2),
+        ('Server-Timing: sql-queries;desc="5"', 5),
+        ("Server-Timing: db;dur=3.1", None),
+        ("Server-Timing: db-calls;dur=2.5", None),
+        ('Server-Timing: app;desc="db;desc=7"', None),
+        ("Server-Timing: mydb;desc=7", None),
+        ('Server-Timing: db;desc="-1"', None),
+        ('Server-Timing: db;desc="9999999999"', 2**31 - 1),
+        ("X-DB-Calls: 4", 4),
+        ("X-DB-Query-Count: 0", 0),
+        ("X-DB-Calls: many", None),
+    ],
+)
+def test_database_calls(line: str, calls: int | None) -> None:
+    assert Signals().read(headers(line)).db_calls == calls
+
+
+def test_age_and_the_services_own_duration() -> None:
+    assert Signals().read(headers("Age: 12")).age_s == 12.0
+    assert Signals().read(headers("Age: -1")).age_s is None
+    assert service_ms(headers("Server-Timing: db;dur=1, app;dur=4.25")) == 4.25
+    assert service_ms(headers("Server-Timing: app;dur=x")) is None
+
+
+names = st.sampled_from(
+    [b"cache-status", b"x-cache", b"x-cache-hits", b"age", b"server-timing", b"x-db-calls", b"x-shop"]
+)
+hostile = st.lists(
+    st.tuples(
+        names, st.one_of(st.binary(max_size=60), st.text('db;desc="0hitfwd=,\\; 12', max_size=40).map(str.encode))
+    ),
+    max_size=6,
+)
+
+
+@given(hostile)
+def test_no_bytes_of_a_service_are_ever_an_error(found: list[tuple[bytes, bytes]]) -> None:
+    for signals in (Signals(), Signals("x-shop", {"w": "hit"})):
+        seen = signals.read(found)
+        assert seen.cache in ("hit", "miss", "stale", "bypass", "unknown")
+        assert seen.db_calls is None or 0 <= seen.db_calls < 2**31
+        assert seen.age_s is None or seen.age_s >= 0
+    took_ms = service_ms(found)
+    assert took_ms is None or took_ms >= 0
+
+
+EXPECTED = Response.model_validate(
+    {"status": 200, "headers": {"Content-Type": "json"}, "fields": ["$.id", "$.data[1].price"]}
+)
+RIGHT = {"id": None, "data": [{}, {"price": 0}]}
+
+
+@pytest.mark.parametrize(
+    ("status", "lines", "body", "wrong"),
+    [
+        (200, ["content-type: application/JSON"], RIGHT, None),
+        (500, ["content-type: application/json"], RIGHT, "status 500 instead of 200"),
+        (200, [], RIGHT, "no header Content-Type"),
+        (200, ["content-type: text/html"], RIGHT, "header Content-Type is 'text/html', without 'json'"),
+        (200, ["content-type: json"], {"id": 1, "data": [1]}, "no $.data[1].price in the body"),
+        (200, ["content-type: json"], [1], "no $.id in the body"),
+        (200, ["content-type: json"], b"<html>", "isn't JSON"),
+        (200, ["content-type: json"], b"[" * 100_000, "isn't JSON"),
+        (200, ["content-type: json"], b"\xff", "isn't JSON"),
+        (200, ["content-type: json"], b"x" * (LARGEST_CHECKED_BODY + 1), None),
+    ],
+)
+def test_an_answer_is_held_against_what_is_expected(
+    status: int, lines: list[str], body: object, wrong: str | None
+) -> None:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    found = mismatch(EXPECTED, status, headers(*lines), content)
+    assert found is None if wrong is None else found is not None and wrong in found
+    assert found is None or len(found) < 300
+
+
+@given(st.integers(100, 599), hostile, st.binary(max_size=200))
+def test_no_answer_is_ever_an_error(status: int, found: list[tuple[bytes, bytes]], body: bytes) -> None:
+    assert mismatch(EXPECTED, status, found, body) is not None
+
+
+def test_a_write_without_a_response_of_its_own_is_expected_to_succeed_only() -> None:
+    put = Route(name="put", method="PUT", path="/a")
+    own = Response(status=204, fields=["$.a"])
+    assert expected_of(put, EXPECTED) == Response(status=200)
+    assert expected_of(put.model_copy(update={"response": own}), EXPECTED) == own
+    assert expected_of(Route(name="get", path="/a"), EXPECTED) == EXPECTED
+    assert expected_of(Route(name="head", method="HEAD", path="/a"), EXPECTED).fields == []

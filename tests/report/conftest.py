@@ -1,0 +1,52 @@
+"""Runs to report on: see `synthetic_run`."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from synthetic_run import judged, make_run
+
+from luckyhit.records import Result
+from luckyhit.run import Run
+
+
+@pytest.fixture
+def new_run(tmp_path: Path) -> Callable[..., Run]:
+    """Make a run under the test's own folder; takes what `make_run` takes."""
+
+    def make(**knobs: Any) -> Run:
+        return make_run(tmp_path, **knobs)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def judged_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Result]:
+    """One run with its result, for tests that only read it."""
+    run = make_run(tmp_path_factory.mktemp("judged"))
+    return run, judged(run)
+
+
+@pytest.fixture
+def copied(judged_run: tuple[Run, Result], tmp_path: Path) -> tuple[Run, Result]:
+    """The judged run, in a folder that the test may spoil."""
+    run, result = judged_run
+    path = tmp_path / "runs" / run.name / run.id
+    shutil.copytree(run.path, path)
+    return Run(path), result
+
+
+@pytest.fixture
+def plain_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures with their sentences, but one picture for all: for tests of what stands around them."""
+    from luckyhit.report import gallery
+
+    picture = "data:image/svg+xml;base64,PHN2Zy8+"
+    monkeypatch.setattr("luckyhit.report.style.to_data_uri", lambda figure: picture)
+    for piece in gallery.GALLERY.values():
+        monkeypatch.setitem(gallery.GALLERY, piece.name, replace(piece, draw=lambda *_, **__: None))

@@ -1,0 +1,109 @@
+"""The five questions, and the tables that the notebooks show."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from luckyhit.report import tables
+from luckyhit.report.checklist import checklist
+from luckyhit.report.recorded import journal_of, recorded
+
+QUESTIONS = [
+    "Inputs validated", "Permissions checked", "Retry-safe path", "Expected response recorded and met",
+    "Failure mode reviewed",
+]  # fmt: skip
+
+
+def answers(found, steps) -> dict[str, tuple[bool, str]]:
+    return {check.question: (check.passed, check.evidence) for check in checklist(found, steps)}
+
+
+def test_a_sound_run_passes_all_five_with_evidence(judged_run) -> None:
+    run, result = judged_run
+    found = answers(recorded(run, result), journal_of(run))
+    assert list(found) == QUESTIONS
+    assert all(passed for passed, _ in found.values()), found
+    assert "0 of 7,7" in found["Expected response recorded and met"][1]
+    assert "hit ratio" in found["Failure mode reviewed"][1]
+
+
+def test_what_is_not_shown_is_not_passed(judged_run) -> None:
+    run, _ = judged_run
+    found = recorded(run)
+    found = answers(replace(found, manifest={**found.manifest, "guards": []}), [])
+    assert not any(passed for passed, _ in found.values())
+    assert "Not shown" in found["Inputs validated"][1]
+    assert "Not shown" in found["Retry-safe path"][1]
+
+
+def test_an_open_step_or_a_request_that_can_not_be_repeated_is_not_retry_safe(judged_run) -> None:
+    run, result = judged_run
+    found = recorded(run, result)
+    steps = [{**step, "undone": False} for step in journal_of(run)]
+    passed, evidence = answers(found, steps)["Retry-safe path"]
+    assert not passed and "still open (apply)" in evidence and "luckyhit revert" in evidence
+    routes = [route.model_copy(update={"method": "POST"}) for route in found.case.workload.routes]
+    case = found.case.model_copy(update={"workload": found.case.workload.model_copy(update={"routes": routes})})
+    passed, evidence = answers(replace(found, case=case), journal_of(run))["Retry-safe path"]
+    assert not passed and "POST may not be sent twice" in evidence
+
+
+def test_an_unexpected_answer_is_told_with_an_example(judged_run) -> None:
+    run, result = judged_run
+    found = recorded(run, result)
+    requests = found.requests.assign(error=found.requests["error"].astype(object))
+    requests.loc[3, "error"] = "unexpected"
+    blocks = [{**found.blocks[0], "unexpected": "GET /products/3: status 500"}, *found.blocks[1:]]
+    passed, evidence = answers(replace(found, requests=requests, blocks=blocks), journal_of(run))[QUESTIONS[3]]
+    assert not passed and "1 of " in evidence and "for example GET /products/3: status 500" in evidence
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"verdict": "INVALID"}, "a guard failed"),
+        ({"verdict": "INCONCLUSIVE"}, "can't tell whether it came"),
+        ({"rollback": {"confirmed": False}}, "the way back is not proven"),
+        ({"hurt": "db_calls"}, "database calls per request got worse than accepted"),
+    ],
+)
+def test_the_failure_mode_is_reviewed_only_where_it_was_watched_and_did_not_come(change, said, judged_run) -> None:
+    run, result = judged_run
+    update = {name: value for name, value in change.items() if name == "verdict"}
+    if "rollback" in change:
+        update["rollback"] = result.rollback.model_copy(update=change["rollback"])
+    if "hurt" in change:
+        worse = result.metrics[change["hurt"]].model_copy(update={"verdict": "HURT"})
+        update["metrics"] = {**result.metrics, change["hurt"]: worse}
+    passed, evidence = answers(recorded(run, result.model_copy(update=update)), journal_of(run))[QUESTIONS[4]]
+    assert not passed and said in evidence
+
+
+def test_the_notebooks_tables_show_whole_texts(judged_run) -> None:
+    run, result = judged_run
+    shown = tables.declared(run.case)._repr_html_()
+    assert run.case.hypothesis.replace("'", "&#x27;") in shown and "..." not in shown
+    for table, words in (
+        (tables.change(run.case), "CATALOGUE_INVALIDATION"),
+        (tables.baseline(run), "Median latency"),
+        (tables.cleared(run), "after-rollback"),
+        (tables.guards(run), "declared difference only"),
+        (tables.guards(run, result), "accounting exact"),
+        (tables.metrics(result), "HELPED"),
+        (tables.checklist(run, result), "Retry-safe path"),
+    ):
+        assert len(table) >= 3 and words in table._repr_html_()
+    assert "p99.9" in tables.not_seen(run)
+
+
+def test_the_diff_of_an_argument_is_the_whole_command(judged_run) -> None:
+    from luckyhit.case.model import ArgumentChange
+    from luckyhit.report.contents import change_diff
+
+    case = judged_run[0].case
+    change = ArgumentChange(kind="argument", what="x", before="--port", after="--listen", smallest="y")
+    (minus, old), (plus, new) = change_diff(case.model_copy(update={"change": change}))
+    assert (minus, plus) == ("-", "+")
+    assert old == "{python} -m luckyhit.demo --port {port}" and new == old.replace("--port", "--listen")

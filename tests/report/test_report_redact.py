@@ -1,0 +1,239 @@
+"""Secrets, credentials, cookies and paths of this machine: in no text, no notebook and no report."""
+
+from __future__ import annotations
+
+import base64
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote
+
+import nbformat
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from synthetic_run import judged
+
+from luckyhit.report import render
+from luckyhit.report.page import page_of
+from luckyhit.report.recorded import recorded
+from luckyhit.report.redact import REDACTED, Redactor, known_secrets, redact_notebook, visible
+from luckyhit.run import Run
+
+CANARY = 'c4nary/+"<s&cret>'
+URL = "redis://shop:hunter2-hunter2@cache.example.com:6379/0"
+
+
+def forms(secret: str) -> list[str]:
+    return [
+        secret, quote(secret, safe=""), json.dumps(secret)[1:-1], base64.b64encode(secret.encode()).decode().rstrip("="),
+        secret.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&#34;"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", range(5))
+def test_a_known_value_goes_however_it_is_written(form: int) -> None:
+    written = forms(CANARY)[form]
+    assert Redactor({CANARY}).text(f"before {written} after") == f"before {REDACTED} after"
+
+
+@pytest.mark.parametrize(
+    ("text", "gone"),
+    [
+        ("redis://shop:pw12@cache:6379/0", "pw12"),
+        ("postgresql+asyncpg://u:p%40ss@db/x", "p%40ss"),
+        ("https://token@example.com/x", "token@"),
+        ("Authorization: Bearer abcdef123456", "abcdef123456"),
+        ("> cookie: session=abc; theme=dark", "abc"),
+        ("{'Set-Cookie': 'id=77aa; Path=/'}", "77aa"),
+        ('{"authorization": "Basic dXNlcjpw"}', "dXNlcjpw"),
+        ("[(b'cookie', b'sid=99zz')]", "99zz"),
+        ('"headers": "{\\"x-api-key\\": \\"k-123\\"}"', "k-123"),
+        ("GET /x?page=2&api_key=zzz9&n=1", "zzz9"),
+        ("DB_PASSWORD=s3same luckyhit run", "s3same"),
+        ("sent Bearer eyJhbGciOi.eyJzdWIiOiIx", "eyJhbGciOi"),
+    ],
+)
+def test_credentials_go_without_being_known(text: str, gone: str) -> None:
+    scrubbed = Redactor().text(text)
+    assert gone not in scrubbed and REDACTED in scrubbed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GET /home/feed/items answered 200", "page=2&size=10", "cache-status: catalogue; hit", "http://127.0.0.1:8000/x",
+        "user@example.com", "the cookie banner", "CATALOGUE_TTL=300", "max_tokens=100", "x-cache: HIT", "a/b/c",
+        "PUT /products/{id}/price with {\"price_cents\": 1999}", "sha256 aabbccddeeff00112233445566778899",
+    ],
+)  # fmt: skip
+def test_ordinary_texts_stay_as_they_are(text: str) -> None:
+    assert Redactor({"1", "on", "", "abc"}).text(text) == text
+
+
+def test_paths_of_this_machine_and_of_others_go() -> None:
+    redactor = Redactor(roots={"/srv/work/shop": ".", "/srv/work/shop/data/runs": "data/runs"})
+    for text, expected in (
+        ("/srv/work/shop/data/runs/a/b.parquet", "data/runs/a/b.parquet"),
+        ("in /srv/work/shop/lib/x.py:3", "in ./lib/x.py:3"),
+        ("/srv/work/shopping/x", "/srv/work/shopping/x"),
+        (f"{Path.home()}/notes.txt", "~/notes.txt"),
+        (f"{tempfile.gettempdir()}/x1/y.log", "$TMPDIR/x1/y.log"),
+        ("/home/alice/shop/app.py", "…/shop/app.py"),
+        ('File "/Users/bob/shop/app.py", line 3', 'File "…/shop/app.py", line 3'),
+    ):
+        assert redactor.text(text) == expected
+
+
+def test_a_short_or_harmless_value_does_not_tear_up_the_text() -> None:
+    text = "hit ratio 0.97 on 1 of 8000 requests; true"
+    assert Redactor({"1", "true", "on", "97", "0"}).text(text) == text
+    assert Redactor({"8000"}).text("port 8000, 18000 rows") == f"port {REDACTED}, 18000 rows"
+
+
+@given(st.text(min_size=8, max_size=40), st.text(max_size=30), st.text(max_size=30))
+def test_no_known_value_survives_in_any_text(secret: str, before: str, after: str) -> None:
+    from luckyhit.case.secrets import is_literal
+
+    if is_literal(secret):
+        assert secret not in Redactor({secret}).text(before + secret + after).replace(REDACTED, "\0")
+
+
+@given(st.text())
+def test_visible_is_idempotent_and_encodable(text: str) -> None:
+    once = visible(text)
+    assert visible(once) == once
+    once.encode("utf-8")
+
+
+def notebook_with(*places: str) -> dict:
+    text = " ".join(places)
+    return {
+        "nbformat": 4,
+        "nbformat_minor": 5,
+        "metadata": {
+            "papermill": {"parameters": {"url": text, "api_token": "whatever1"}, "input_path": text, "exception": text},
+            "kernelspec": {"name": "python3", "display_name": "Python 3"},
+        },
+        "cells": [
+            {"cell_type": "markdown", "id": "a", "metadata": {}, "source": [f"# {text}\n", "more"]},
+            {
+                "cell_type": "code",
+                "id": "b",
+                "metadata": {"tags": ["injected-parameters"], "note": text},
+                "execution_count": 1,
+                "source": [f"url = '{text}'\n"],
+                "outputs": [
+                    {"output_type": "stream", "name": "stdout", "text": [text + "\n", text]},
+                    {
+                        "output_type": "error",
+                        "ename": text,
+                        "evalue": text,
+                        "traceback": [
+                            f"\x1b[31m{text}\x1b[39m",
+                            f"\x1b[33m'{text[:8]}\x1b[39m\x1b[33m{text[8:]}'\x1b[0m",
+                        ],
+                    },
+                    {
+                        "output_type": "display_data",
+                        "data": {
+                            "text/html": f"<b>{text}</b>",
+                            "application/json": {text: [text]},
+                            "image/png": "aGVsbG8=",
+                        },
+                        "metadata": {"image/png": {"alt": text}},
+                    },
+                ],
+            },
+        ],
+    }
+
+
+def test_a_notebook_is_scrubbed_everywhere_and_stays_valid(tmp_path) -> None:
+    path = tmp_path / "1-baseline.ipynb"
+    path.write_text(json.dumps(notebook_with(CANARY, URL, f"{tmp_path}/x")), encoding="utf-8")
+    redact_notebook(path, {CANARY, URL})
+    text = path.read_text(encoding="utf-8")
+    for secret in (CANARY, URL, "hunter2-hunter2", "whatever1"):
+        assert not any(form in text for form in forms(secret))
+    assert str(tmp_path) not in text
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert notebook.cells[1].outputs[2].data["image/png"] == "aGVsbG8="
+
+
+def test_a_secret_across_lines_and_across_colours_is_found(tmp_path) -> None:
+    secret = "first-line-of-it\nsecond-line-of-it"
+    book = notebook_with("nothing")
+    book["cells"][0]["source"] = ["a first-line-of-it\n", "second-line-of-it b"]
+    book["cells"][1]["outputs"][1]["traceback"] = ["\x1b[33mhun\x1b[39mter2-hun\x1b[1mter2\x1b[0m"]
+    path = tmp_path / "book.ipynb"
+    path.write_text(json.dumps(book))
+    redact_notebook(path, {secret, "hunter2-hunter2"})
+    text = path.read_text()
+    assert "second-line-of-it" not in text and "ter2" not in text
+
+
+def test_a_notebook_that_is_no_json_is_scrubbed_as_text(tmp_path) -> None:
+    path = tmp_path / "torn.ipynb"
+    path.write_text(f'{{"cells": ["{URL}')
+    redact_notebook(path, {URL})
+    assert "hunter2" not in path.read_text()
+
+
+@pytest.fixture
+def secret_run(new_run, monkeypatch, plain_figures):
+    """A run whose case names two secrets, and their values planted wherever a text can come from."""
+    monkeypatch.setenv("SHOP_TOKEN", CANARY)
+    monkeypatch.setenv("SHOP_CACHE", URL)
+
+    def edit(case: str) -> str:
+        case = case.replace("    env:\n", "    pass_env: [SHOP_TOKEN]\n    env:\n", 1)
+        case = case.replace("design: side-by-side", "design: crossover")
+        return case.replace("cache:\n  clear:", "cache:\n  url_env: SHOP_CACHE\n  clear:", 1)
+
+    run = new_run(edit_case=edit)
+    text = f"{CANARY} at {URL} in {run.path}"
+    guard = {"name": "permissions checked", "ok": True, "detail": text, "remedy": text}
+    run.update(
+        guards=[*run.manifest["guards"], guard], revision=text, command=text, versions={"python": text}, host={"system": text},
+        failure={"message": text, "hint": text}, rollback={"confirmed": True, "detail": text, "same_as_before": None},
+    )  # fmt: skip
+    blocks = [{**block, "unexpected": text, "probe": {"problems": [text]}} for block in run.manifest["blocks"]]
+    run.update(blocks=blocks)
+    return run, text
+
+
+def assert_clean(html: str, run) -> None:
+    for secret in (CANARY, URL, "hunter2-hunter2"):
+        for form in forms(secret):
+            assert form not in html, form
+    assert str(run.path) not in html and str(run.path.parents[2]) not in html
+
+
+def test_no_canary_reaches_a_report_or_the_index(secret_run, tmp_path) -> None:
+    run, text = secret_run
+    assert known_secrets(run.case) == {CANARY, URL}
+    result = judged(run)
+    run.write_result(result.model_copy(update={"because": f"{result.because} {text}"}))
+    for told, incomplete in ((run.result, None), (None, text)):
+        path = render(run, told, tmp_path / "reports", incomplete=incomplete)
+        assert_clean(path.read_text(encoding="utf-8"), run)
+    assert_clean((tmp_path / "reports" / "index.html").read_text(encoding="utf-8"), run)
+
+
+def test_no_canary_reaches_a_report_of_a_case_that_can_not_be_read(secret_run, tmp_path) -> None:
+    run, text = secret_run
+    with (run.path / "case.yml").open("a", encoding="utf-8") as file:
+        file.write(f"strange: {json.dumps(text)}\n")
+    path = render(Run(run.path), None, tmp_path / "reports", incomplete=text)
+    assert "can't be read" in path.read_text(encoding="utf-8")
+    assert_clean(path.read_text(encoding="utf-8"), run)
+
+
+def test_no_canary_reaches_a_report_from_the_case_itself(secret_run, tmp_path) -> None:
+    run, text = secret_run
+    found = recorded(run, judged(run))
+    case = found.case.model_copy(update={"title": text, "hypothesis": text, "assumptions": [text]})
+    assert_clean(page_of(run, replace(found, case=case, problems=[text]), tmp_path), run)
