@@ -203,12 +203,16 @@ def report(run: RunArgument, runs_dir: RunsOption = "", reports_dir: ReportsOpti
     project = Project.find(runs_dir=runs_dir, reports_dir=reports_dir)
     found = find_run(project.runs, run)
     manifest = found.manifest
-    if manifest.get("state") in ("finished", "measured"):
-        result = judge_run(found)
-        found.write_result(result)
-        print(render(found, result, project.reports))
-        return
     reason = (manifest.get("failure") or {}).get("message", "the run did not get to its end")
+    if manifest.get("state") in ("finished", "measured"):
+        try:
+            result = judge_run(found)
+        except CaseError as error:
+            reason = f"its case file can't be used any more: {error.message}"
+        else:
+            found.write_result(result)
+            print(render(found, result, project.reports))
+            return
     print(render(found, None, project.reports, incomplete=reason))
 
 

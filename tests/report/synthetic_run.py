@@ -16,7 +16,7 @@ from luckyhit.records import Result
 from luckyhit.run import Run, write_part
 
 ROOT = Path(__file__).parents[2]
-CASES = ROOT / "data" / "cases"
+CASES = Path(__file__).parent / "cases"
 START = datetime(2026, 11, 23, 2, 15, 30, tzinfo=UTC)
 GUARDS = [
     ("inputs validated", "The case file was read strictly: no problem found."),

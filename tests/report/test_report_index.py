@@ -57,28 +57,34 @@ def test_no_runs_yet_tells_how_to_make_one(tmp_path) -> None:
 
 
 def test_runs_that_end_at_once_are_all_in_it(new_run, tmp_path) -> None:
-    runs = [new_run(probes=0, blocks=2, now=START + timedelta(minutes=number)) for number in range(3)]
-    for run in runs:
-        judged(run)
+    """Each process leaves its report and rebuilds the index, as `render` does (drawing would take most of the time)."""
+    runs = [new_run(stages=(), now=START + timedelta(minutes=number)) for number in range(6)]
     code = """
 import sys
 from pathlib import Path
-from luckyhit.report import render
+from luckyhit.report.index import write_index
+from luckyhit.report.page import report_name, write_page
 from luckyhit.run import Run
-run = Run(Path(sys.argv[1]))
-render(run, run.result, Path(sys.argv[2]))
+reports = Path(sys.argv[1])
+for path in map(Path, sys.argv[2:]):
+    run = Run(path)
+    write_page(reports / report_name(run, run.manifest), "<p>a report</p>")
+    write_index(path.parents[1], reports)
 """
+    reports = tmp_path / "reports"
     started = [
-        subprocess.Popen([sys.executable, "-c", code, str(run.path), str(tmp_path / "reports")], stderr=subprocess.PIPE)
-        for run in runs
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(reports), *(str(run.path) for run in half)], stderr=subprocess.PIPE
+        )
+        for half in (runs[::2], runs[1::2])
     ]
     for process in started:
         _, errors = process.communicate(timeout=100)
         assert process.returncode == 0, errors.decode()
-    page = index_of(tmp_path / "reports")
+    page = index_of(reports)
     for run in runs:
         assert any(run.id in link["href"] and link["href"].endswith(".html") for link in page.all("a"))
-    assert not [path for path in (tmp_path / "reports").iterdir() if path.name.startswith(".")]
+    assert not [path for path in reports.iterdir() if path.name.startswith(".")]
 
 
 def test_a_hostile_run_stays_text(new_run, tmp_path) -> None:

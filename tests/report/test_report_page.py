@@ -93,7 +93,7 @@ def test_the_first_screen_has_the_verdict_the_change_the_owner_and_three_numbers
     assert result.verdict in header.text and result.because in header.text
     assert "CATALOGUE_INVALIDATION writer-key → reader-key" in header.text
     assert "Catalogue team" in header.text and "2026-11-23" in header.text
-    for number in ("Stale reads", "Hit ratio", "P95 latency"):
+    for number in ("Stale reads", "Hit ratio", "Median latency"):
         assert number in header.text
     assert header.text.count("interval") >= 3 + 1
 

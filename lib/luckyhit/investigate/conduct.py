@@ -25,7 +25,7 @@ import psutil
 from luckyhit.case import load_case
 from luckyhit.errors import ArgumentError, LuckyHitError
 from luckyhit.investigate import console, facts, steps
-from luckyhit.investigate.preflight import secret_headers, secret_values
+from luckyhit.investigate.preflight import secret_headers
 from luckyhit.project import NOTEBOOKS, Project
 from luckyhit.run import Run
 
@@ -160,10 +160,10 @@ class _Notebook:
                     child.send_signal(signal.SIGKILL if kill else signal.SIGINT)
 
     def _redact(self) -> None:
-        from luckyhit.report.redact import redact_notebook
+        from luckyhit.report.redact import known_secrets, redact_notebook
 
         if self.output.is_file():
-            redact_notebook(self.output, secret_values(self.run.case))
+            redact_notebook(self.output, known_secrets(self.run.case))
 
 
 class _Interruptions:

@@ -9,7 +9,7 @@ import httpx
 
 from luckyhit.case import Case
 from luckyhit.case.model import Route
-from luckyhit.case.placeholders import fill
+from luckyhit.case.placeholders import fill_text
 from luckyhit.errors import ArgumentError, ResponseUnexpected
 from luckyhit.measure.expect import mismatch
 from luckyhit.records import Guard
@@ -22,14 +22,6 @@ def secret_headers(case: Case, environ: Mapping[str, str] = os.environ) -> dict[
     if missing:
         raise ArgumentError(f"not set in the environment: {', '.join(missing)}", hint="Export them, then start again.")
     return {header: environ[name] for header, name in case.target.headers_env.items()}
-
-
-def secret_values(case: Case, environ: Mapping[str, str] = os.environ) -> set[str]:
-    """The values that must never reach a file: those of every environment variable that the case names."""
-    names = [*case.target.headers_env.values()]
-    names += case.target.start.pass_env if case.target.start else []
-    names += [case.cache.url_env] if case.cache.url_env else []
-    return {environ[name] for name in names if environ.get(name)}
 
 
 def expected_response(case: Case, stack: Stack, headers: Mapping[str, str]) -> Guard:
@@ -76,4 +68,4 @@ def expected_response(case: Case, stack: Stack, headers: Mapping[str, str]) -> G
 
 def _first_path(route: Route) -> str:
     key = str(route.keys.first) if route.keys else ""
-    return str(fill(route.path, {"key": key, "number": 1}))
+    return fill_text(route.path, {"key": key, "number": 1})

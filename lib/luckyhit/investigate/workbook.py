@@ -268,19 +268,18 @@ class _Progress:
         self._bar: Any = None
 
     def __enter__(self) -> Callable[[str, float, float], None]:
-        if "JPY_SESSION_NAME" in os.environ:  # set by JupyterLab, not by papermill
-            from tqdm.auto import tqdm
-
-            self._bar = tqdm(total=1.0, bar_format="{percentage:3.0f}% {bar} {desc}", leave=False)
         return self._show
 
     def _show(self, text: str, done: float, total: float) -> None:
         self._run.progress(text, done=done, total=total)
-        if self._bar is not None:
-            self._bar.total = total
-            self._bar.n = done
-            self._bar.set_description_str(text)
-            self._bar.refresh()
+        if "JPY_SESSION_NAME" not in os.environ:  # set by JupyterLab, not by papermill
+            return
+        if self._bar is None:
+            from tqdm.auto import tqdm
+
+            self._bar = tqdm(total=total, bar_format="{percentage:3.0f}% {bar} {desc}", leave=False)
+        self._bar.n = done
+        self._bar.set_description_str(text)
 
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:

@@ -64,7 +64,6 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    os.setpriority(os.PRIO_PROCESS, 0, 0)  # a service like others, whatever its owner is
     if len(sys.argv) > 1:
         Echo.median_ms = float(sys.argv[1])
     if len(sys.argv) > 2:

@@ -30,6 +30,7 @@ import uvloop
 from luckyhit.case.model import Freshness, Response, Workload
 from luckyhit.errors import LuckyHitError
 from luckyhit.measure.job import PROBE_CONNECTIONS, Job
+from luckyhit.measure.priority import hurried
 from luckyhit.measure.schedule import closed_schedule, schedule_for
 from luckyhit.measure.selfcheck import SelfCheck, engine_check, self_check
 from luckyhit.measure.signals import Signals
@@ -52,7 +53,6 @@ CLOSED_PER_S = 120_000
 CLOSED_MOST = 10_000_000
 RESTORE_STOPPED_S = 3.0
 """How long the probe may put its keys back when it was stopped early."""
-PRIORITY = -10
 _PR_SET_PDEATHSIG = 1
 
 
@@ -76,14 +76,61 @@ class Engine:
 
     async def run(self) -> dict[str, Any]:
         """Measure, and return the facts of the block."""
-        order, workload, total_s = self._order, self._workload, self._total_s
+        job = self._job()
+        probe, probe_clients = self._probe()
+        # A closed loop takes all the time it gets, and would take the service's as well.
+        with contextlib.nullcontext("at ordinary priority") if self._order["closed"] else hurried() as turn:
+            checked = await self._unless_stopped(self._self_check())
+            if probe is not None:
+                await self._unless_stopped(probe.preflight())
+            if not self._order["closed"]:
+                opened = 2 + int(self._workload.rate / 250)
+                await asyncio.gather(*(client.warm(opened) for client in job.clients))
+            job.rows.rehearse()
+            gc.collect()
+            gc.freeze()
+            gc.disable()
+            try:
+                cpu_share = await self._measure(job, probe)
+            finally:
+                job.rows.flush()
+                probed = await self._end_probe(probe, probe_clients, job)
+        return {
+            **self._facts(job),
+            "engine": asdict(engine_check(checked, job.rows.late_ms(), cpu_share, turn)),
+            "probe": probed,
+        }
+
+    async def _measure(self, job: Job, probe: FreshnessProbe | None) -> float:
+        """Send everything, with the probe beside it. The CPU share of this process meanwhile."""
+        start_ns = time.monotonic_ns() + int(LEAD_S * 1e9)
+        end_ns = start_ns + round(self._total_s * 1e9)
+        job.begin(start_ns)
+        closed = self._order["closed"]
+        worker = ClosedWorker(job, end_ns=end_ns, connections=closed) if closed else Worker(job)
+        cpu_s, began = time.process_time(), time.monotonic()
+        looking_after = asyncio.create_task(self._look_after(job))
+        tasks = [asyncio.create_task(worker.run())]
+        if probe is not None:
+            tasks.append(asyncio.create_task(probe.run(start_ns + round(self._warmup_s * 1e9), end_ns)))
+        try:
+            await self._unless_stopped(asyncio.gather(*tasks))
+        finally:
+            cpu_share = (time.process_time() - cpu_s) / (time.monotonic() - began)
+            await worker.stop()
+            for task in (looking_after, *tasks):
+                task.cancel()
+            await asyncio.gather(looking_after, *tasks, return_exceptions=True)
+            job.rows.end(worker.used if isinstance(worker, ClosedWorker) else None)
+        return cpu_share
+
+    def _job(self) -> Job:
+        order, workload = self._order, self._workload
         if order["closed"]:
-            slots = min(CLOSED_MOST, int(CLOSED_PER_S * total_s))
-            schedule = closed_schedule(workload, slots, order["seed"])
+            schedule = closed_schedule(workload, min(CLOSED_MOST, int(CLOSED_PER_S * self._total_s)), order["seed"])
         else:
-            schedule = schedule_for(workload, total_s, order["seed"])
-        limit = _descriptors()
-        job = Job.make(
+            schedule = schedule_for(workload, self._total_s, order["seed"])
+        return Job.make(
             schedule,
             order["targets"],
             block=order["block"],
@@ -94,48 +141,8 @@ class Engine:
             signals=self._signals,
             expected=self._expected,
             directory=self._directory / "requests",
-            limit=limit,
+            limit=_descriptors(),
         )
-        checked = await self._unless_stopped(self._self_check())
-        probe, probe_clients = self._probe()
-        if probe is not None:
-            await self._unless_stopped(probe.preflight())
-        if not order["closed"]:
-            await asyncio.gather(*(client.warm(2 + int(workload.rate / 250)) for client in job.clients))
-        job.rows.rehearse()
-        start_ns = time.monotonic_ns() + int(LEAD_S * 1e9)
-        job.begin(start_ns)
-        end_ns = start_ns + round(total_s * 1e9)
-        worker: Worker | ClosedWorker
-        if order["closed"]:
-            worker = ClosedWorker(job, end_ns=end_ns, connections=order["closed"])
-        else:
-            worker = Worker(job)
-        gc.collect()
-        gc.freeze()
-        gc.disable()
-        cpu_s, began = time.process_time(), time.monotonic()
-        beside = [asyncio.create_task(self._look_after(job, start_ns))]
-        if probe is not None:
-            measured_ns = start_ns + round(self._warmup_s * 1e9)
-            beside.append(asyncio.create_task(probe.run(measured_ns, end_ns)))
-        work = asyncio.create_task(worker.run())
-        try:
-            await self._until_done(work, beside[1:])
-        finally:
-            cpu_share = (time.process_time() - cpu_s) / (time.monotonic() - began)
-            await worker.stop()
-            await asyncio.gather(work, return_exceptions=True)
-            for task in beside:
-                task.cancel()
-            ends = await asyncio.gather(*beside, return_exceptions=True)
-            job.rows.end(worker.used if isinstance(worker, ClosedWorker) else None)
-            job.rows.flush()
-            probed = await self._end_probe(probe, probe_clients, job)
-        for end in ends[1:]:
-            if isinstance(end, Exception):
-                raise end
-        return self._facts(job, checked, cpu_share, probed, start_ns)
 
     async def _self_check(self) -> SelfCheck | None:
         if not self._order["selfcheck"]:
@@ -154,24 +161,12 @@ class Engine:
         await asyncio.gather(task, return_exceptions=True)
         return None
 
-    async def _until_done(self, work: asyncio.Task[None], probing: list[asyncio.Task[None]]) -> None:
-        stopped = asyncio.create_task(self._stopped.wait())
-        everything: asyncio.Future[Any] = asyncio.gather(work, *probing)
-        await asyncio.wait([everything, stopped], return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if everything.done():
-            everything.result()
-        else:
-            everything.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await everything
-
-    async def _look_after(self, job: Job, start_ns: int) -> None:
+    async def _look_after(self, job: Job) -> None:
         """Tell the progress, and write the rows that are settled."""
         flushed = time.monotonic()
         while True:
             await asyncio.sleep(PROGRESS_S)
-            say({"done": round(min(self._total_s, max(0.0, (time.monotonic_ns() - start_ns) / 1e9)), 2)})
+            say({"done": round(min(self._total_s, max(0.0, (time.monotonic_ns() - job.start_ns) / 1e9)), 2)})
             if time.monotonic() - flushed >= FLUSH_S:
                 await asyncio.to_thread(job.rows.flush)
                 flushed = time.monotonic()
@@ -221,18 +216,14 @@ class Engine:
             "problems": probe.problems,
         }
 
-    def _facts(
-        self, job: Job, checked: SelfCheck | None, cpu_share: float, probed: dict[str, Any], start_ns: int
-    ) -> dict[str, Any]:
-        start = start_ns - self._order["origin_ns"]
+    def _facts(self, job: Job) -> dict[str, Any]:
+        start_ns = job.start_ns - job.origin_ns
         return {
             "accounting": {arm: counts.model_dump() for arm, counts in job.rows.accounting().items()},
-            "engine": asdict(engine_check(checked, job.rows.late_ms(), cpu_share)),
             "unexpected": job.answers.unexpected,
-            "probe": probed,
-            "start_ns": start,
-            "measure_ns": start + round(self._warmup_s * 1e9),
-            "end_ns": start + round(self._total_s * 1e9),
+            "start_ns": start_ns,
+            "measure_ns": start_ns + round(self._warmup_s * 1e9),
+            "end_ns": start_ns + round(self._total_s * 1e9),
             "distinct_keys": job.schedule.distinct_keys,
             "digest": job.schedule.digest,
             "retried": job.retries,
@@ -292,10 +283,6 @@ def main() -> int:
     sys.setswitchinterval(0.00005)  # writing rows must not hold the sending thread up
     order = json.loads(sys.stdin.buffer.readline())
     _die_with(order["owner"])
-    # Few, short turns, each of them wanted at once: on a busy machine the service would else be in the way of its own
-    # measuring. Where that isn't allowed, the check tells how late the engine was.
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
     return uvloop.run(_main(order))
 
 

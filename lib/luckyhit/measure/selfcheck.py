@@ -130,8 +130,11 @@ async def added_latency(url: str, rate: float, seconds: float, tries: int = 1) -
     )
 
 
-def engine_check(checked: SelfCheck | None, late_ms: NDArray[np.float64], cpu_share: float) -> EngineCheck:
-    """Can the timings of a block be trusted? From the check before it, and what was seen during it."""
+def engine_check(
+    checked: SelfCheck | None, late_ms: NDArray[np.float64], cpu_share: float, turn: str = ""
+) -> EngineCheck:
+    """Can the timings of a block be trusted? From the check before it, and what was seen during it.
+    `turn` tells the priority that the engine had."""
     late = quantile(late_ms, 0.99) if len(late_ms) else None
     lag = float(late_ms.max()) if len(late_ms) else None
     wrong = list(checked.wrong) if checked else []
@@ -148,7 +151,7 @@ def engine_check(checked: SelfCheck | None, late_ms: NDArray[np.float64], cpu_sh
         )
     if late is not None:
         said.append(f"in the block it sent {late:.2f} ms after the due instant (p99), {lag:.1f} ms at most")
-    said.append(f"it used {cpu_share:.0%} of a core")
+    said.append(f"it used {cpu_share:.0%} of a core{', ' if turn else ''}{turn}")
     detail = "; ".join(said)
     return EngineCheck(
         added_p50_ms=_finite(checked.added_p50_ms) if checked else None,

@@ -282,6 +282,7 @@ class Row:
 
     name: str
     text: str
+    effect: str
     middle: float
     low: float
     high: float
@@ -307,8 +308,9 @@ def forest(recorded: Recorded) -> list[Row]:
             (-np.inf if metric.low is None else metric.low) * scale,
             (np.inf if metric.high is None else metric.high) * scale,
         )
-        text = f"{difference_text(name, metric.effect)} ({interval_text(name, metric.low, metric.high)})"
-        rows.append(Row(NAMES[name], text, metric.effect * scale, min(ends), max(ends), metric.verdict))
+        effect = difference_text(name, metric.effect)
+        text = f"{effect} ({interval_text(name, metric.low, metric.high)})"
+        rows.append(Row(NAMES[name], text, effect, metric.effect * scale, min(ends), max(ends), metric.verdict))
     return rows
 
 

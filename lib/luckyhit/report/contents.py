@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from luckyhit.case import Case
 
 DASH = "–"
-NOT_RELIED_ON = "not relied on"
+NOT_RELIED_ON = "not to be relied on"
 MOST_GUARDS = 100
 
 

@@ -141,6 +141,7 @@ def context(run: Run, found: Recorded, reports_dir: Path, incomplete: str | None
         "hint": _hint(manifest) if incomplete else "",
         "problems": list(found.problems)[:MOST_NOTES],
         "invalid": result is not None and result.verdict == "INVALID",
+        "changed": found.changed,
         "observed": case is not None and case.target.start is None,
         "declared": contents.declared(case)[2:] if case else [],
         "goals": contents.goals(case) if case else [],

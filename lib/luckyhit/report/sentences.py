@@ -117,7 +117,7 @@ def forest(rows: Sequence[Row], result: Result | None) -> str:
         "INCONCLUSIVE": "not decided",
     }
     groups = {
-        said: [row.name for row in rows if row.verdict == verdict]
+        said: [f"{row.name} ({row.effect})" for row in rows if row.verdict == verdict]
         for verdict, said in words.items()
         if any(row.verdict == verdict for row in rows)
     }

@@ -33,7 +33,9 @@ class Table(pd.DataFrame):
             "<tr>" + "".join(f"<td{_CELL}>{_escaped(value)}</td>" for value in row) + "</tr>"
             for row in self.itertuples(index=False)
         )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        # Without these classes JupyterLab would set what stands between two dollar signs as a formula.
+        top, body = f"<thead><tr>{head}</tr></thead>", f"<tbody>{''.join(rows)}</tbody>"
+        return f'<table class="tex2jax_ignore mathjax_ignore">{top}{body}</table>'
 
 
 def _escaped(value: Any) -> str:

@@ -1,0 +1,61 @@
+"""Progress as it is seen from outside the kernel."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from luckyhit.errors import ArgumentError
+from luckyhit.investigate.conduct import refuse_unknown
+from luckyhit.investigate.console import follow
+from luckyhit.investigate.workbook import PARAMETERS
+from luckyhit.run import Run
+
+CASE = Path(__file__).parents[2] / "data" / "cases" / "placebo.yml"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run.create(tmp_path, CASE, now=datetime(2026, 11, 23, tzinfo=UTC), manifest={})
+
+
+def test_off_a_terminal_progress_is_plain_dated_lines_one_for_each_new_thing(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with follow(run) as show:
+        show("run 1")
+        run.progress("starting the service", done=0, total=40)
+        for second in range(5):
+            run.progress("measuring", done=second, total=40)
+        run.progress("rolling back", done=5, total=40)
+    lines = capsys.readouterr().err.splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", line) for line in lines)
+    assert [line[20:] for line in lines] == [
+        "run 1",
+        "starting the service (0 of 40 s measured)",
+        "measuring (0 of 40 s measured)",
+        "rolling back (5 of 40 s measured)",
+    ]
+
+
+def test_half_a_line_is_left_for_later(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with follow(run):
+        run.progress("whole")
+        with (run.path / "progress.jsonl").open("a") as file:
+            file.write('{"at": 1, "text": "ha')
+    assert "whole" in capsys.readouterr().err
+
+
+def test_quiet_is_quiet(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with follow(run, quiet=True) as show:
+        show("nothing")
+        run.progress("nothing")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_parameter_that_no_notebook_has_is_refused_with_the_nearest() -> None:
+    refuse_unknown(PARAMETERS, PARAMETERS)
+    with pytest.raises(ArgumentError, match="no parameter 'csae'") as caught:
+        refuse_unknown(["csae"], PARAMETERS)
+    assert "Did you mean 'case'?" in caught.value.hint and "runs_dir" in caught.value.hint
