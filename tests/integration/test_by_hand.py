@@ -6,10 +6,8 @@ import sys
 from pathlib import Path
 
 import nbformat
-import pytest
 from nbclient import NotebookClient
 
-pytestmark = pytest.mark.measures
 ROOT = Path(__file__).parents[2]
 PAPERMILL = Path(sys.executable).with_name("papermill")
 

@@ -177,7 +177,7 @@ def test_an_interruption_rolls_back_and_leaves_nothing(
 ) -> None:
     def longer(case: dict) -> None:
         case["plan"]["block"] = "5s"
-        case["plan"]["baseline"] = "3s"
+        case["plan"]["baseline"] = "3s" if moment == "measuring the baseline" else "1s"
 
     process = workspace.start(variant("stale-price", edit=longer))
     reached = wait_for(moment, workspace) if moment else lambda: bool(workspace.run_dirs())
