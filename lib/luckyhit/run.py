@@ -26,9 +26,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -36,6 +35,9 @@ from luckyhit import records
 from luckyhit.case import Case, load_case
 from luckyhit.errors import ArgumentError, RunUnreadable
 from luckyhit.records import SCHEMA_VERSION, Result, Stage
+
+if TYPE_CHECKING:
+    import pandas as pd  # imported where it is needed: the load engine, which never does, starts for each block
 
 State = Literal["measuring", "measured", "finished", "failed"]
 Table = Literal["requests", "writes", "reads", "counters"]
@@ -220,6 +222,8 @@ class Run:
 
 def _nullable_integers(dtype: pa.DataType) -> Any:
     """Columns that may hold nulls keep whole numbers: a nanosecond must not pass through a float."""
+    import pandas as pd
+
     return {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype(), pa.int16(): pd.Int16Dtype()}.get(dtype)
 
 

@@ -77,7 +77,8 @@ def measure(
     restore: bool = False,
     **other: Any,
 ) -> Measured:
-    """Probe one arm, or both, for a while."""
+    """Probe one arm, or both, for a while; some probes go to cold keys unless `cold_every` says otherwise."""
+    other.setdefault("cold_every", 10)
 
     async def block() -> Measured:
         async with AsyncExitStack() as stack:

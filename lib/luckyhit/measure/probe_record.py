@@ -139,7 +139,7 @@ class ProbeRecord:
                 f"{cold} of them of keys that were never read before: it seems that the write route answers "
                 f"{status} without writing."
                 if cold
-                else f"Either nothing ever invalidates the cache, or the write route answers {status} without writing."
+                else f"either nothing ever invalidates the cache, or the write route answers {status} without writing."
             )
             sentences.append(f"Arm {arm}: none of {len(seen)} reads showed a version of the probe; {told}")
         return sentences
