@@ -219,6 +219,8 @@ class MetricRow:
     @property
     def said(self) -> str:
         """The verdict, with what it means where the word alone could be misread."""
+        if self.verdict == "EQUIVALENT" and self.note.startswith("Accepted cost"):
+            return f"EQUIVALENT: a cost, inside the accepted {self.margin}"
         if self.verdict == "EQUIVALENT":
             return f"EQUIVALENT: inside the margin of {self.margin}"
         return self.verdict
