@@ -150,6 +150,32 @@ def test_a_route_that_answers_500_stops_the_run_before_it_measures(workspace, va
     assert ended_cleanly(workspace)
 
 
+def test_a_service_that_ends_while_it_is_measured_is_not_taken_for_a_slow_one(workspace, variant) -> None:
+    def mortal(case: dict) -> None:
+        code = (
+            "import http.server as h, os\n"
+            "class S(h.BaseHTTPRequestHandler):\n"
+            "    served = 0\n"
+            "    def do_GET(self):\n"
+            "        S.served += self.path != '/health'\n"
+            "        if S.served > 40: print('out of memory', flush=True); os._exit(9)\n"
+            "        body = b'[]'\n"
+            "        self.send_response(200); self.send_header('Content-Length', '2')\n"
+            "        self.end_headers(); self.wfile.write(body)\n"
+            "h.ThreadingHTTPServer(('127.0.0.1', {port}), S).serve_forever()\n"
+        )
+        case["target"]["start"]["command"] = ["{python}", "-c", code]
+        case["expected"]["response"] = {"status": 200}
+        for route in case["workload"]["routes"]:
+            route.pop("response", None)
+
+    done = workspace.run(variant(edit=mortal))
+    assert done.returncode == 3
+    assert "out of memory" in done.stderr
+    assert "INCOMPLETE" in incomplete_report(workspace)
+    assert ended_cleanly(workspace)
+
+
 def wait_for(text: str, workspace) -> Callable[[], bool]:
     def reached() -> bool:
         for run in workspace.run_dirs():

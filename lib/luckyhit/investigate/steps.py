@@ -271,6 +271,8 @@ def _measure(
     with CounterSampler(caches, origin_ns=run.manifest["origin_ns"]) as counters:
         report = measure_block(run, plan, on_progress=lambda block_done, _: progress(what, done + block_done, total))
     write_part(run.path / "counters", f"block-{block:03d}", counters.table())
+    for stack in stacks.values():
+        stack.check()  # a service that ended while it was measured is no slow service
     run.add_block(block, stage, list(stacks), pair=pair, **reset, **report.as_facts())
     return done + case.plan.warmup + seconds
 
