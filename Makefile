@@ -27,7 +27,7 @@ demo: setup  ## Run the main job on the demo service: one case, one report (CASE
 	@$(BIN)/luckyhit run $(CASE)
 
 lab: setup  ## Open the notebooks in JupyterLab
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/1-baseline.ipynb
 
 check: setup  ## Style, types, import contract, clean notebooks (seconds)
 	$(BIN)/ruff check .
