@@ -222,6 +222,27 @@ def test_an_interruption_rolls_back_and_leaves_nothing(
     assert reverted.returncode == 0, reverted.stderr + reverted.stdout
 
 
+def test_a_second_ctrl_c_ends_at_once_and_still_leaves_nothing(workspace, variant) -> None:
+    def longer(case: dict) -> None:
+        case["plan"]["block"] = "5s"
+
+    process = workspace.start(variant("stale-price", edit=longer))
+    reached = wait_for("measuring the change", workspace)
+    deadline = time.monotonic() + 90
+    while not reached() and process.poll() is None and time.monotonic() < deadline:
+        POLL.wait(0.05)
+    process.send_signal(signal.SIGINT)
+    POLL.wait(0.3)  # what is sent at once is one interruption: a person needs a moment for the second
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=90)
+
+    assert process.returncode == 130, stderr
+    assert "Traceback" not in stderr
+    assert "INCOMPLETE" in incomplete_report(workspace)
+    assert ended_cleanly(workspace)
+    assert workspace.manifest()["rollback"]["confirmed"] is True
+
+
 def test_the_command_explains_itself(workspace) -> None:
     assert workspace.command("--help").returncode == 0
     assert workspace.command("run").returncode == 2

@@ -27,6 +27,7 @@ from luckyhit.errors import ArgumentError, LuckyHitError
 from luckyhit.investigate import console, facts, steps
 from luckyhit.investigate.preflight import secret_headers
 from luckyhit.project import NOTEBOOKS, Project
+from luckyhit.records import Rollback
 from luckyhit.run import Run
 
 INTERRUPTED = 130
@@ -85,15 +86,16 @@ def run_case(project: Project, case_file: Path, *, quiet: bool = False) -> Outco
         "runs_dir": str(project.runs),
         "reports_dir": str(project.reports),
     }
-    with console.follow(run, quiet=quiet) as show:
-        show(f"run {run.id} of case {run.name}")
-        interrupted = False
-        for name in NOTEBOOKS:
-            worker = _Notebook(project.notebook(name), run, name, handed, timeout_s=_timeout_s(run))
-            interrupted = worker.execute()
-            if interrupted or worker.error is not None:
-                break
-    outcome = _finish(project, run, interrupted=interrupted)
+    # From here to the end nothing is cut short by a signal: the notebook is stopped, and the report still written.
+    with _interruptions() as interruptions:
+        with console.follow(run, quiet=quiet) as show:
+            show(f"run {run.id} of case {run.name}")
+            for name in NOTEBOOKS:
+                worker = _Notebook(project.notebook(name), run, name, handed, timeout_s=_timeout_s(run))
+                worker.execute(interruptions)
+                if interruptions.count or worker.error is not None:
+                    break
+        outcome = _finish(project, run, interrupted=interruptions.count > 0)
     outcome.details["seconds"] = time.monotonic() - started
     return outcome
 
@@ -131,26 +133,24 @@ class _Notebook:
         except BaseException as error:
             self.error = error
 
-    def execute(self) -> bool:
-        """Run it to its end. Returns whether it was interrupted by Ctrl-C or SIGTERM."""
+    def execute(self, interruptions: _Interruptions) -> None:
+        """Run it to its end; stop it early, with time to roll back, once there is an interruption."""
         logging.getLogger("papermill").setLevel(logging.ERROR)
         thread = threading.Thread(target=self._execute, name=f"papermill {self.path.stem}", daemon=True)
-        with _interruptions() as interruptions:
-            thread.start()
-            seen, deadline = 0, None
-            while thread.is_alive():
-                thread.join(_POLL_S)
-                if interruptions.count > seen:
-                    seen = interruptions.count
-                    deadline = deadline or time.monotonic() + _CLEANUP_S
-                    (self.run.path / steps.STOP).touch()  # for a kernel that isn't in a cell just now
-                    self._interrupt_kernel(kill=seen > 1)
-                if deadline is not None and time.monotonic() > deadline:
-                    self._interrupt_kernel(kill=True)
-                    thread.join(_CLEANUP_S)
-                    break
+        thread.start()
+        seen, deadline = 0, None
+        while thread.is_alive():
+            thread.join(_POLL_S)
+            if interruptions.count > seen:
+                seen = interruptions.count
+                deadline = deadline or time.monotonic() + _CLEANUP_S
+                (self.run.path / steps.STOP).touch()  # for a kernel that isn't in a cell just now
+                self._interrupt_kernel(kill=seen > 1)
+            if deadline is not None and time.monotonic() > deadline:
+                self._interrupt_kernel(kill=True)
+                thread.join(_CLEANUP_S)
+                break
         self._redact()
-        return seen > 0
 
     def _interrupt_kernel(self, *, kill: bool) -> None:
         """Interrupt the kernels that this process started (or end them, if asking did not help)."""
@@ -204,14 +204,26 @@ def _finish(project: Project, run: Run, *, interrupted: bool) -> Outcome:
         }
         run.update(state="failed", failure=failure)
     if manifest.get("changed"):
-        # The kernel died before it could roll back: its journal tells what is open.
-        from luckyhit.change import revert_run
-
-        rollback = revert_run(run)
-        run.update(changed=not rollback.confirmed, rollback=rollback.model_dump())
+        failure = _rolled_back(run, failure)
     path, error = _incomplete_report(project, run, failure)
-    code = INTERRUPTED if interrupted else int(failure["exit_code"])
+    code = int(failure["exit_code"])
+    if interrupted and code != 5:
+        code = INTERRUPTED
     return Outcome(run, path, code, reason=str(failure["message"]), error=error, details={"failure": failure})
+
+
+def _rolled_back(run: Run, failure: dict[str, Any]) -> dict[str, Any]:
+    """Roll back from the journal what a kernel that died could not. A rollback that can't be confirmed outweighs
+    whatever else went wrong. Returns the failure to report."""
+    from luckyhit.change import revert_run
+
+    try:
+        rollback = revert_run(run)
+    except LuckyHitError as error:
+        rollback = Rollback(confirmed=False, detail=error.message)
+        failure = {**failure, "message": error.message, "hint": error.hint, "exit_code": 5}
+    run.update(changed=not rollback.confirmed, rollback=rollback.model_dump(), failure=failure)
+    return failure
 
 
 def _incomplete_report(
