@@ -1,6 +1,10 @@
 """Progress as it is seen from outside the kernel."""
 
+import os
+import pty
 import re
+import select
+import termios
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,6 +41,29 @@ def test_off_a_terminal_progress_is_plain_dated_lines_one_for_each_new_thing(
         "measuring (0 of 40 s measured)",
         "rolling back (5 of 40 s measured)",
     ]
+
+
+@pytest.mark.parametrize("columns", [100, 0])
+def test_on_a_terminal_progress_is_a_bar(run: Run, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (30, columns))
+    with os.fdopen(theirs, "w") as terminal:
+        monkeypatch.setattr("sys.stderr", terminal)
+        monkeypatch.delenv("COLUMNS", raising=False)
+        with follow(run) as show:
+            show("run 1")
+            run.progress("starting the service", done=0, total=40)
+            run.progress("measuring", done=20, total=40)
+            run.progress("rolling back", done=40.7, total=40)
+        terminal.flush()
+        shown = b""
+        while select.select([ours], [], [], 1.0)[0]:
+            shown += os.read(ours, 100_000)
+    os.close(ours)
+    shown = shown.decode()
+    assert "run 1" in shown
+    assert re.search(r" 50% \|.+\| 20/40 s  measuring", shown)
+    assert re.search(r"100% \|.+\| 40/40 s  rolling back", shown)
 
 
 def test_half_a_line_is_left_for_later(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

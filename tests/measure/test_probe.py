@@ -12,13 +12,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from luckyhit.measure.wire import Client
 from versioned_service import FOREVER, VersionedService, running
 
 from luckyhit.case.model import Freshness
 from luckyhit.errors import ResponseUnexpected
 from luckyhit.judge.freshness import classify_reads, freshness_curve, stale_share, staleness_windows
 from luckyhit.measure.probe import FreshnessProbe
+from luckyhit.measure.wire import Client
 from luckyhit.records import READS, WRITES
 
 _NULLABLE = {"int64": pd.Int64Dtype(), "int32": pd.Int32Dtype(), "int16": pd.Int16Dtype()}

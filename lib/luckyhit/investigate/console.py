@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -82,24 +83,33 @@ class _Bar:
     """For people: one bar of measured seconds, with what is being done beside it."""
 
     def __init__(self) -> None:
-        from tqdm import tqdm
-
-        self._bar = tqdm(
-            total=None,
-            file=sys.stderr,
-            dynamic_ncols=True,
-            bar_format="{percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s  {desc}",
-        )
-        self._bar.total = 1.0
+        self._bar: Any = None
 
     def line(self, text: str) -> None:
-        self._bar.write(text, file=sys.stderr)
+        from tqdm import tqdm
+
+        tqdm.write(text, file=sys.stderr)
 
     def event(self, event: dict[str, Any]) -> None:
-        if event["total"]:
-            self._bar.total = event["total"]
-            self._bar.n = event["done"]
+        total = event["total"] or 1.0
+        if self._bar is None:
+            self._bar = self._begin(total)
+        # tqdm takes a bar that is past its end for one without an end.
+        self._bar.n = min(event["done"] or 0.0, total)
         self._bar.set_description_str(event["text"])
 
+    @staticmethod
+    def _begin(total: float) -> Any:
+        from tqdm import tqdm
+
+        return tqdm(
+            total=total,
+            file=sys.stderr,
+            # Some terminals say they have no columns; tqdm would show nothing at all there.
+            ncols=shutil.get_terminal_size().columns or 80,
+            bar_format="{percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s  {desc}",
+        )
+
     def close(self) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
