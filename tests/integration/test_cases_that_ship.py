@@ -1,7 +1,7 @@
 """The four cases that ship, each measured in full, each with its expected verdict.
 
-Two go through the command line and papermill, kernels and all; two through the same steps in this process, since
-each notebook pays for a kernel. `make test-all` takes all four through the command line.
+One goes through the command line and papermill, kernels and all; the others through the same steps in this process,
+since each notebook pays for a kernel. `make test-all` takes all four through the command line.
 """
 
 import json
@@ -37,7 +37,7 @@ def check_result(case: str, result: dict) -> None:
     "case",
     [
         "stale-price",
-        "lucky-hit",
+        pytest.param("lucky-hit", marks=pytest.mark.slow),
         pytest.param("short-ttl", marks=pytest.mark.slow),
         pytest.param("placebo", marks=pytest.mark.slow),
     ],
@@ -68,7 +68,7 @@ def test_by_the_command_line(case: str, workspace) -> None:
     assert workspace.left_running() == []
 
 
-@pytest.mark.parametrize("case", ["short-ttl", "placebo"])
+@pytest.mark.parametrize("case", ["short-ttl", "placebo", "lucky-hit"])
 def test_step_by_step(case: str, workspace) -> None:
     folders = {"runs_dir": str(workspace.runs), "reports_dir": str(workspace.reports)}
     investigate.baseline(case, **folders).measure()

@@ -191,9 +191,9 @@ def wait_for(text: str, workspace) -> Callable[[], bool]:
     ("moment", "number"),
     [
         (None, signal.SIGINT),
-        ("starting the service", signal.SIGINT),
+        pytest.param("starting the service", signal.SIGINT, marks=pytest.mark.slow),
         ("measuring the baseline", signal.SIGINT),
-        ("measuring the change", signal.SIGINT),
+        pytest.param("measuring the change", signal.SIGINT, marks=pytest.mark.slow),
         ("measuring the change", signal.SIGTERM),
     ],
     ids=["at the start", "service starting", "baseline", "change", "change, terminated"],

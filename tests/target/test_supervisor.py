@@ -168,7 +168,8 @@ def test_the_command_gets_no_descriptors_and_no_ignored_signals(started, tmp_pat
     eventually(lambda: not process.alive)
     count, blocked, ignored, groups = (tmp_path / "log").read_text().splitlines()
     assert int(count) == 4  # 0, 1, 2, and the one that ls reads
-    assert int(blocked, 16) == int(ignored, 16) == 0
+    # The signals that have names, 1 to 31; those above are libc's own, and come from whoever started the tests.
+    assert int(blocked, 16) & 0x7FFFFFFF == int(ignored, 16) & 0x7FFFFFFF == 0
     assert groups.split() == [str(process.command_pid)] * 2
     assert process.command_pid != process.pid
 

@@ -150,7 +150,7 @@ def decide(
         metrics=metrics,
         guards=all_guards,
         accounting=checks.account(record.rows),
-        naive=naive_answer(_first_look(record), _last_look(record)),
+        naive=naive_answer(*_plain_looks(record)),
         rollback=rollback,
         noise_floor=noise_floor(baseline, *record.probe("baseline", "before"), within_s, boundary, error_rate),
         notes=[*notes, *_notes_on_metrics(rulings, effects, case)],
@@ -233,15 +233,18 @@ def _again(
     return all_effects(requests, freshness_effects(frames[0], frames[1], within_s, error_rate))
 
 
-def _first_look(record: _Record) -> Rows:
+def _plain_looks(record: _Record) -> tuple[Rows, Rows]:
+    """What somebody sees who looks once before and once after, for as long each time: the system as it was found,
+    from the first request on, and the last block of the after arm. Both looks are as long as the shorter of the two.
+    """
     numbers = record.numbers("baseline")[:1]
-    return record.rows.take(np.isin(record.rows.block, numbers) & (record.rows.arm == BEFORE))
-
-
-def _last_look(record: _Record) -> Rows:
+    first = record.rows.take(np.isin(record.rows.block, numbers) & (record.rows.arm == BEFORE))
     rows = record.measured("change", AFTER)
-    last = [number for number in record.numbers("change") if np.any(rows.block == number)][-1:]
-    return rows.take(np.isin(rows.block, last))
+    last = rows.take(np.isin(rows.block, [n for n in record.numbers("change") if np.any(rows.block == n)][-1:]))
+    if not len(first.due) or not len(last.due):
+        return first, last
+    length = min(np.ptp(first.due), np.ptp(last.due))
+    return tuple(look.take(look.due <= look.due.min() + length) for look in (first, last))  # type: ignore[return-value]
 
 
 def _notes_on_blocks(record: _Record, case: Case) -> list[str]:

@@ -17,8 +17,8 @@ SIGNIFICANT = 0.05
 
 
 def naive_answer(before: Rows, after: Rows) -> Naive:
-    """`before`: all rows of the baseline's first block, as the system was found (a plain look knows no warm-up).
-    `after`: the measured rows of the after arm in the last block of the change. Welch's t-test on the requests."""
+    """`before`: the first rows of the baseline, as the system was found (a plain look knows no warm-up). `after`:
+    measured rows of the after arm in the last block of the change, for as long. Welch's t-test on the requests."""
     latencies = [rows.latency_ms[np.isfinite(rows.latency_ms)] for rows in (before, after)]
     hits = [_mean(rows.hit[np.isfinite(rows.hit)]) for rows in (before, after)]
     means = [_mean(latency) for latency in latencies]
