@@ -247,7 +247,7 @@ def find_run(runs_dir: Path, wanted: str) -> Run:
     """A run by its directory, its id, the end of its id, or `latest` (`latest:CASE` for one case's)."""
     as_path = Path(wanted)
     if as_path.is_dir():
-        return Run.open(as_path)
+        return Run.open(as_path.resolve())
     known = list(runs(runs_dir))
     if wanted == "latest" or wanted.startswith("latest:"):
         case = wanted.partition(":")[2]

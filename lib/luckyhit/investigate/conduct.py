@@ -191,9 +191,10 @@ def _finish(project: Project, run: Run, *, interrupted: bool) -> Outcome:
     """Read how the notebooks ended; where they did not get to the report, render what there is as INCOMPLETE."""
     manifest = run.manifest
     report = manifest.get("report")
-    if manifest["state"] == "finished" and report and not interrupted:
+    if manifest["state"] == "finished" and report:  # an interruption that came too late changes nothing
         return Outcome(run, (run.path / report).resolve(), 0)
     failure = manifest.get("failure")
+    died = failure is None  # a step that could still do so has noted why, and rolled back
     if failure is None:
         message = "interrupted" if interrupted else "a notebook ended early; its executed copy says why"
         failure = {
@@ -203,7 +204,7 @@ def _finish(project: Project, run: Run, *, interrupted: bool) -> Outcome:
             "exit_code": INTERRUPTED if interrupted else 1,
         }
         run.update(state="failed", failure=failure)
-    if manifest.get("changed"):
+    if died or manifest.get("changed"):
         failure = _rolled_back(run, failure)
     path, error = _incomplete_report(project, run, failure)
     code = int(failure["exit_code"])

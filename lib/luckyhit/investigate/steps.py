@@ -27,6 +27,7 @@ from luckyhit.target import CounterSampler, Stack
 Progress = Callable[[str, float, float], None]
 """Called with what is being done, the seconds measured so far in the run, and the seconds there will be."""
 
+SAFE = ("GET", "HEAD")
 STOP = "stop"
 """Name of a file in the run directory that asks the run to stop."""
 
@@ -66,6 +67,11 @@ def measured_seconds(case: Case) -> float:
 def measure_baseline(run: Run, project: Project, progress: Progress) -> None:
     """What the system does now, from the cache state that the case declares."""
     case = run.case
+    if case.target.start is None and (case.freshness or any(r.method not in SAFE for r in case.workload.routes)):
+        raise GuardError(
+            "the case writes (a freshness probe, or a route other than GET, HEAD) to a service that is observed only",
+            hint="Leave freshness and such routes out, or let the case start the service itself (target.start).",
+        )
     with _step(run, case) as (journal, stacks, headers):
         progress("starting the service", 0, measured_seconds(case))
         stack = _start(case, run, project, {"before": "before"}, journal, stacks)["before"]
@@ -182,7 +188,7 @@ def _note_failure(run: Run, error: BaseException) -> None:
 
     A service stopped with its change is a rolled-back one: nothing of it is left (the stacks are the run's own).
     """
-    changed = bool(run.manifest.get("changed"))
+    changed = bool(run.manifest.get("changed")) or bool(run.blocks("change"))
     if isinstance(error, LuckyHitError):
         # Exit code 3 promises that nothing was changed.
         code = 4 if changed and isinstance(error, GuardError) else error.exit_code
@@ -216,6 +222,8 @@ def _note_failure(run: Run, error: BaseException) -> None:
         rollback = Rollback(confirmed=False, detail=f"{failed.message} {failed.hint}")
         if isinstance(failed, RollbackNotConfirmed):
             run.update(failure={**failure, "exit_code": failed.exit_code, "hint": failed.hint})
+    if isinstance(error, RollbackNotConfirmed):
+        return  # what was found then is the evidence; that nothing is open in the journal doesn't undo it
     run.update(rollback=rollback.model_dump(), changed=not rollback.confirmed)
 
 

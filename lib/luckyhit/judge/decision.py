@@ -133,6 +133,11 @@ def decide(
     why = because(verdict, all_guards, rulings, effects, 100 * (1 - case.plan.error_rate))
     if not changed and verdict != "INVALID":
         verdict, why = "INCONCLUSIVE", "The change was not measured, so there is nothing to compare."
+    planned = case.plan.blocks * (1 if case.design == "side-by-side" else 2)
+    if 0 < len(record.entries("change")) < planned and verdict not in ("INVALID", "INCONCLUSIVE"):
+        # A run that was stopped early was perhaps stopped because of what it showed: the intervals don't hold then.
+        verdict = "INCONCLUSIVE"
+        why = f"The run ended early: {len(record.entries('change'))} of {planned} planned blocks were measured."
     last = record.numbers("after-rollback")
     if last and changed:
         alone = case.design == "side-by-side" and np.all(record.rows.arm[np.isin(record.rows.block, last)] == BEFORE)

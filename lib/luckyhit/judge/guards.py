@@ -39,6 +39,9 @@ far the ramps of two arms measured side by side may differ."""
 STATE_KEYS, STATE_SHARE = 2, 0.02
 """The caches of two arms may start with this many keys, or this share of them, more or less than each other."""
 
+LARGEST_FAILED_SHARE = 0.01
+"""Of the requests sent to an arm, where the case has no goal for the error rate."""
+
 
 def account(rows: Rows) -> Accounting:
     """Every scheduled request in exactly one place. What fits nowhere leaves the sum short."""
@@ -69,6 +72,7 @@ def comparison_guards(
         _keys(comparison, case),
         _sample(comparison),
         _dropped(comparison),
+        *([] if "error_rate" in case.goals else [_answers(comparison)]),
     ]
 
 
@@ -328,6 +332,22 @@ def _sample(comparison: Comparison) -> Guard:
         detail="; ".join(problems)
         or f"{counts[0]:,} completed requests before, {counts[1]:,} after, in {units} units or more in each arm",
         remedy="" if not problems else "Measure longer (plan.block, plan.blocks) or at a higher workload.rate.",
+    )
+
+
+def _answers(comparison: Comparison) -> Guard:
+    """Latency, hit ratio and the rest come from the answers that were as expected. Where many were not, a service that
+    broke would look fast; without a goal for the error rate, nothing else would notice."""
+    shares = []
+    for side in comparison.sides:
+        sent = side.rows.error != DROPPED
+        shares.append(float(np.mean(side.rows.error[sent] != NO_ERROR)) if sent.any() else 0.0)
+    ok = max(shares) <= LARGEST_FAILED_SHARE
+    return Guard(
+        name="answers as expected",
+        ok=ok,
+        detail=f"failed, timed out or unexpected: {percent(shares[0])} before, {percent(shares[1])} after",
+        remedy="" if ok else "Look at the failed requests; set a goal for error_rate, so that they are judged.",
     )
 
 
