@@ -79,18 +79,21 @@ def refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
 def run_case(project: Project, case_file: Path, *, quiet: bool = False) -> Outcome:
     """Run the three notebooks on one case. Raises before anything is started where the input is wrong."""
     started = time.monotonic()
-    run = new_run(project, case_file)
-    handed = {
-        "case": str(case_file),
-        "run": str(run.path),
-        "runs_dir": str(project.runs),
-        "reports_dir": str(project.reports),
-    }
     # From here to the end nothing is cut short by a signal: the notebook is stopped, and the report still written.
+    # That holds for the making of the run directory too: where there is a run, there is a report of it.
     with _interruptions() as interruptions:
+        run = new_run(project, case_file)
+        handed = {
+            "case": str(case_file),
+            "run": str(run.path),
+            "runs_dir": str(project.runs),
+            "reports_dir": str(project.reports),
+        }
         with console.follow(run, quiet=quiet) as show:
             show(f"run {run.id} of case {run.name}")
             for name in NOTEBOOKS:
+                if interruptions.count:
+                    break
                 worker = _Notebook(project.notebook(name), run, name, handed, timeout_s=_timeout_s(run))
                 worker.execute(interruptions)
                 if interruptions.count or worker.error is not None:

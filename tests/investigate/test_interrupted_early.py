@@ -1,0 +1,34 @@
+"""Ctrl-C in the moment in which a run is made: where there is a run, there is a report that says how it ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from luckyhit.investigate import conduct
+from luckyhit.project import Project
+from luckyhit.run import Run
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_while_the_run_is_made_still_ends_with_a_report(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project.find(runs_dir=str(tmp_path / "runs"), reports_dir=str(tmp_path / "reports"))
+    made = conduct.new_run
+
+    def interrupted(*arguments: object) -> Run:
+        run = made(*arguments)  # type: ignore[arg-type]
+        os.kill(os.getpid(), number)
+        return run
+
+    monkeypatch.setattr(conduct, "new_run", interrupted)
+    outcome = conduct.run_case(project, project.case_file("placebo"), quiet=True)
+
+    assert outcome.exit_code == conduct.INTERRUPTED
+    assert outcome.report is not None and "INCOMPLETE" in outcome.report.read_text()
+    assert outcome.run.manifest["state"] == "failed"
+    assert list((outcome.run.path / "notebooks").glob("*")) == []  # nothing was started any more
