@@ -20,6 +20,7 @@ SCHEMA_VERSION = 1
 Arm = Literal["before", "after"]
 Phase = Literal["warmup", "measure"]
 CacheStatus = Literal["hit", "miss", "stale", "bypass", "unknown"]
+CACHE_STATUSES: tuple[CacheStatus, ...] = get_args(CacheStatus)
 RequestError = Literal["connect", "timeout", "reset", "protocol", "dropped", "unexpected"]
 Verdict = Literal["HELPED", "HURT", "EQUIVALENT", "INCONCLUSIVE", "INVALID"]
 MetricName = Literal[

@@ -95,6 +95,12 @@ def _one_target(case: Case) -> Iterator[Finding]:
         yield Finding(("target", "url") if both else ("target",), found, expected)
 
 
+def _database_calls(case: Case) -> Iterator[Finding]:
+    """The number of database calls stands in one place: `target.db_header` or `target.db_metric`."""
+    if case.target.db_header is not None and case.target.db_metric is not None:
+        yield Finding(("target", "db_metric"), "db_header and db_metric", "one of them")
+
+
 def _cache_values(case: Case) -> Iterator[Finding]:
     """`target.cache_values` comes with `target.cache_header`."""
     if case.target.cache_values and case.target.cache_header is None:
@@ -121,8 +127,8 @@ def _reachable(case: Case) -> Iterator[Finding]:
 def _keys_in_order(case: Case) -> Iterator[Finding]:
     """`last` is not before `first`, in the keys of each route."""
     for index, route in _present(case.workload.routes):
-        if route.keys is not None:
-            yield from _in_order(route.keys, ("workload", "routes", index, "keys", "last"))
+        if (keys := get(route, "keys")) is not None:
+            yield from _in_order(keys, ("workload", "routes", index, "keys", "last"))
 
 
 def _probe_keys_in_order(case: Case) -> Iterator[Finding]:
@@ -132,8 +138,43 @@ def _probe_keys_in_order(case: Case) -> Iterator[Finding]:
 
 
 def _in_order(keys: Keys | ProbeKeys, path: FieldPath) -> Iterator[Finding]:
-    if keys.last < keys.first:
+    if keys.first is not None and keys.last is not None and keys.last < keys.first:
         yield Finding(path, str(keys.last), f"{keys.first} (first) or more")
+
+
+def _which_keys(case: Case) -> Iterator[Finding]:
+    """A route's keys are a range or a file; `hot` comes with `hot-set`, and leaves keys that aren't hot."""
+    for index, route in _present(case.workload.routes):
+        keys, at = get(route, "keys"), ("workload", "routes", index, "keys")
+        if keys is None:
+            continue
+        ranged = [name for name in ("first", "last") if get(keys, name) is not None]
+        if get(keys, "file") is not None and ranged:
+            yield Finding((*at, "file"), f"file and {ranged[0]}", "either first and last, or file")
+        elif get(keys, "file") is None and len(ranged) < 2:
+            yield Finding(at, f"{ranged[0]} alone" if ranged else "no keys", "first and last, or file")
+        hot = get(keys, "hot")
+        if (hot is not None) != (get(keys, "popularity") == "hot-set"):
+            expected = "hot: how many keys are hot" if hot is None else "popularity: hot-set (or leave hot out)"
+            yield Finding((*at, "hot"), "no hot" if hot is None else f"hot without hot-set ({hot})", expected)
+        elif hot is not None and len(ranged) == 2 and hot > keys.last - keys.first:
+            yield Finding((*at, "hot"), f"{hot} of {keys.last - keys.first + 1} keys", "fewer: some keys are not hot")
+
+
+def _pace(case: Case) -> Iterator[Finding]:
+    """The workload has a rate, or stages, or an access log with its own gaps: one of them."""
+    workload, at = case.workload, ("workload", "rate")
+    given = [name for name in ("rate", "stages") if get(workload, name)]
+    replay = get(workload, "replay")
+    if replay is not None and get(replay, "timing") == "log":
+        if given:
+            expected = "neither rate nor stages, or replay.timing: rate"
+            yield Finding(("workload", given[0]), f"{given[0]}, and a log with its own gaps", expected)
+    elif len(given) != 1:
+        found = "rate and stages" if given else "neither rate nor stages"
+        yield Finding(at, found, "one of them: rate such as 100/s, or stages")
+    if replay is not None and get(replay, "timing") == "rate" and get(replay, "speed") not in (None, 1.0):
+        yield Finding(("workload", "replay", "speed"), "a speed, and timing: rate", "speed with timing: log only")
 
 
 def _present(routes: list[Route]) -> Iterator[tuple[int, Route]]:
@@ -161,11 +202,14 @@ def _route_templates(case: Case) -> Iterator[Finding]:
             yield from _body(route.body, (*at, "body"), WORKLOAD_NAMES)
             if route.body is not None and route.method in ("GET", "HEAD"):
                 yield Finding((*at, "body"), f"a body with {route.method}", "no body, or a method such as POST")
-            names = {*placeholder_names(route.path), *_names_in(route.body)}
-            if "key" in names and route.keys is None:
+            names = {*placeholder_names(route.path), *_names_in(route.body), *_names_in(list(route.headers.values()))}
+            replayed = get(case.workload, "replay") is not None
+            if "key" in names and route.keys is None and not replayed:
                 yield Finding((*at, "path"), "{key}, but no keys", "keys too: which ones to ask for")
-            if "key" not in names and route.keys is not None:
-                yield Finding((*at, "keys"), "keys, but no {key} in path or body", "{key} where a key belongs")
+            if replayed and route.keys is not None:
+                yield Finding((*at, "keys"), "keys, and a log to replay", "no keys: the log says which")
+            elif "key" not in names and route.keys is not None:
+                yield Finding((*at, "keys"), "keys, but no {key} in path, headers or body", "{key} where a key belongs")
         except Absent:
             continue
 
@@ -263,6 +307,8 @@ def _probe_keys_apart(case: Case) -> Iterator[Finding]:
         if keys is None:
             continue
         try:
+            if keys.first is None or keys.last is None:
+                continue
             if keys.first <= probe.keys.last and probe.keys.first <= keys.last:
                 found = f"{probe.keys.first} to {probe.keys.last}"
                 expected = f"keys apart from those of workload.routes[{index}] ({keys.first} to {keys.last})"
@@ -307,7 +353,9 @@ def _length(case: Case) -> Iterator[Finding]:
     if seconds > LONGEST_RUN_S:
         expected = f"a run of {LONGEST_RUN_S / 3600:g} hours at most"
         yield Finding(("plan", "blocks"), f"a run of {seconds / 3600:.1f} hours", expected)
-    requests = case.workload.rate * (seconds + (blocks * plan.block if case.design == "side-by-side" else 0))
+    whole = [(1, plan.baseline), (plan.blocks * 2, plan.block), (1, plan.after_rollback)]
+    parts = [(times, case.workload.requests_in(plan.warmup + length)) for times, length in whole]
+    requests = sum(times * (count or 0.0) for times, count in parts)
     if requests > MOST_REQUESTS:
         expected = f"{MOST_REQUESTS:,} at most"
         yield Finding(("workload", "rate"), f"about {requests:,.0f} requests in the whole run", expected)
@@ -317,8 +365,14 @@ def _blocks_hold_enough(case: Case) -> Iterator[Finding]:
     """The baseline, a block, and the block after the rollback hold twenty requests or more each."""
     for name in ("baseline", "block", "after_rollback"):
         seconds = get(case.plan, name)
-        if seconds is not None and case.workload.rate * seconds < FEWEST_REQUESTS_IN_A_BLOCK:
-            found = f"{format_duration(seconds)} at {format_rate(case.workload.rate)}"
+        if seconds is None:
+            continue
+        warmup = case.plan.warmup
+        upto, before = case.workload.requests_in(warmup + seconds), case.workload.requests_in(warmup)
+        if upto is not None and before is not None and upto - before < FEWEST_REQUESTS_IN_A_BLOCK - 1e-6:
+            rate = case.workload.rate
+            pace = f"at {format_rate(rate)}" if rate else f"with {upto - before:.0f} requests, by workload.stages"
+            found = f"{format_duration(seconds)} {pace}"
             yield Finding(("plan", name), found, f"{FEWEST_REQUESTS_IN_A_BLOCK} requests or more")
 
 
@@ -329,8 +383,11 @@ _CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     _argument_change,
     _one_target,
     _cache_values,
+    _database_calls,
     _reachable,
     _keys_in_order,
+    _which_keys,
+    _pace,
     _probe_keys_in_order,
     _route_names,
     _route_templates,

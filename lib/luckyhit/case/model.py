@@ -13,6 +13,7 @@ from luckyhit.case.checks import findings_in
 from luckyhit.case.findings import Absent, field_name
 from luckyhit.case.texts import (
     BaseUrl,
+    CookieValue,
     EnvName,
     HeaderName,
     HeaderValue,
@@ -22,8 +23,10 @@ from luckyhit.case.texts import (
     Name,
     PlainPath,
     ReadPath,
+    Sha256,
     StartText,
     Text,
+    WorkloadHeader,
     WorkloadPath,
     WritePath,
 )
@@ -69,6 +72,12 @@ class Response(Part):
     )
     fields: list[JsonPath] = Field(
         default_factory=list, description="JSON fields a right answer has, as paths such as `$.price_cents`."
+    )
+    values: dict[JsonPath, str | int | float | bool | None] = Field(
+        default_factory=dict, description="JSON fields whose value is known: path and value (numbers equal by value)."
+    )
+    sha256: Sha256 | None = Field(
+        default=None, description="SHA-256 of the decoded body, in hexadecimal, where every byte of it is known."
     )
 
 
@@ -199,19 +208,49 @@ class Target(Part):
         default_factory=dict,
         description="What the values of `cache_header` mean, where they are none of the usual words.",
     )
+    db_header: HeaderName | None = Field(
+        default=None,
+        description="The response header that holds the number of database calls, where it is none of the usual ones.",
+    )
+    db_metric: HeaderName | None = Field(
+        default=None,
+        description="The metric in `Server-Timing` that holds the number of database calls (as `dur` or `desc`), where "
+        "it is none of the usual ones.",
+    )
+    http: Literal["auto", "1.1", "2"] = Field(
+        default="auto",
+        description="The HTTP version. auto: 1.1, or what TLS leads to where the service doesn't speak it; 2 without "
+        "TLS: from the first byte on (prior knowledge).",
+    )
+    ca_file: Line | None = Field(
+        default=None,
+        description="A PEM file with the authorities to trust instead of the system's, relative to the project.",
+    )
 
 
 class Keys(Part):
     """Which keys a route is asked for, and how often each."""
 
-    first: Key = Field(description="The first key, a whole number.")
-    last: Key = Field(description="The last key; it counts too.")
-    popularity: Literal["uniform", "zipf"] = Field(
-        default="zipf", description="uniform: every key as often; zipf: a few keys take most of the requests."
+    first: Key | None = Field(
+        default=None, description="The first key, a whole number. Either first and last, or file."
+    )
+    last: Key | None = Field(default=None, description="The last key; it counts too.")
+    file: Line | None = Field(
+        default=None,
+        description="A text file of keys (UTF-8, one a line, the most popular first), relative to the project.",
+    )
+    popularity: Literal["uniform", "zipf", "hot-set"] = Field(
+        default="zipf",
+        description="uniform: every key as often; zipf: a few keys take most of the requests; hot-set: some keys share "
+        "`hot_share` of the requests evenly, all others the rest.",
     )
     exponent: Annotated[float, Field(gt=0, le=4)] = Field(
         default=1.0, description="How uneven: the k-th key gets a share proportional to 1 / k ** exponent (zipf only)."
     )
+    hot: Annotated[int, Field(ge=1, le=10_000_000)] | None = Field(
+        default=None, description="How many keys are hot (hot-set only)."
+    )
+    hot_share: Share = Field(default=0.9, description="The share of requests for hot keys (hot-set only).")
 
 
 class Route(Part):
@@ -226,16 +265,51 @@ class Route(Part):
         default=1.0, description="How often, against the other routes."
     )
     keys: Keys | None = Field(default=None, description="The keys for `{key}`.")
-    body: Json | None = Field(
+    body: Json | str | None = Field(
         default=None,
         description="A JSON body. Texts in it are filled in like the path; a text that is just `{key}` or `{number}` "
-        "becomes the number.",
+        "becomes the number. A body that is a text itself is sent as that text, filled in.",
     )
-    headers: dict[HeaderName, HeaderValue] = Field(
-        default_factory=dict, description="Request headers, sent as they are (no secrets: see `target.headers_env`)."
+    headers: dict[HeaderName, WorkloadHeader] = Field(
+        default_factory=dict,
+        description="Request headers, filled in like the path (no secrets: see `target.headers_env`).",
     )
     response: Response | None = Field(
         default=None, description="What a right answer looks like, where it isn't `expected.response`."
+    )
+
+
+class Stage(Part):
+    """A stretch of the workload's pace: a step, or a ramp."""
+
+    lasts: Duration = Field(description="How long it lasts. Stages follow each other from the start of each block.")
+    rate: Rate = Field(description="Requests per second; of a ramp, at its start.")
+    to: Rate | None = Field(default=None, description="Requests per second at the end of a ramp.")
+
+
+class Replay(Part):
+    """A real access log as the workload."""
+
+    file: Line = Field(
+        description="The access log (a `.gz` too), relative to the project. Of a line, time, method and path are used."
+    )
+    format: Literal["auto", "combined", "uvicorn", "json"] = Field(
+        default="auto", description="nginx's and Apache's common and combined formats, uvicorn's, or JSON lines."
+    )
+    timing: Literal["log", "rate"] = Field(
+        default="log",
+        description="log: with the log's own gaps; rate: in the log's order, at `workload.rate` or `workload.stages`.",
+    )
+    speed: Annotated[float, Field(gt=0, le=1000)] = Field(
+        default=1.0, description="2: twice as fast as the log (its own gaps only)."
+    )
+    methods: list[Method] = Field(
+        default=["GET", "HEAD"], min_length=1, description="Lines with other methods are left out."
+    )
+    others: bool = Field(
+        default=False,
+        description="Send lines that match no route as well; they count as the first route of their method. "
+        "Otherwise they are left out, and counted.",
     )
 
 
@@ -245,12 +319,45 @@ class Workload(Part):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
         description="Seed of the schedule: the same seed makes the same requests, to the byte."
     )
-    rate: Rate = Field(description="Requests per second sent to each arm (open loop: never held back).")
+    rate: Rate | None = Field(
+        default=None,
+        description="Requests per second sent to each arm (open loop: never held back). Either this or stages.",
+    )
+    stages: list[Stage] = Field(
+        default_factory=list,
+        description="Steps and ramps instead of one rate. They begin with each block (warm-up included); behind the "
+        "last one its last rate holds.",
+    )
     arrivals: Literal["poisson", "constant"] = Field(
         default="poisson", description="poisson: independent users; constant: evenly spaced."
     )
+    replay: Replay | None = Field(
+        default=None, description="A real access log, whose lines are matched to the routes, instead of drawing them."
+    )
     timeout: Duration = Field(default=5.0, description="After this, a request counts as timed out.")
+    connections: Literal["keep-alive", "fresh"] = Field(
+        default="keep-alive", description="fresh: a new connection for each request."
+    )
+    workers: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=1, description="Processes that send, where one core isn't enough."
+    )
+    cookies: dict[HeaderName, CookieValue] = Field(
+        default_factory=dict,
+        description="Cookies sent with each request (no secrets: see `target.headers_env`).",
+    )
     routes: list[Route] = Field(min_length=1, description="The kinds of request, with their weights.")
+
+    def requests_in(self, seconds: float) -> float | None:
+        """How many requests are due in the first `seconds` of a block, on average; None where a log sets the pace."""
+        if self.rate is not None:
+            return self.rate * seconds
+        total, at, rate = 0.0, 0.0, 0.0
+        for stage in self.stages:
+            rate = stage.rate if stage.to is None else stage.to
+            part = min(stage.lasts, max(0.0, seconds - at))
+            total += part * (stage.rate + (rate - stage.rate) * part / stage.lasts / 2)
+            at += stage.lasts
+        return total + rate * max(0.0, seconds - at) if self.stages else None
 
 
 class VersionWrite(Part):

@@ -50,6 +50,11 @@ _IN_WORDS = {
     "Port": "whole number, from 1 up to 65535",
     "Key": "whole number",
     "Json": "mapping (JSON)",
+    "Json | str": "mapping (JSON), or text",
+    "str | int | float | bool | None": "text, number, `true`, `false` or `null`",
+    "Sha256": "64 hexadecimal digits",
+    "CookieValue": "value of a cookie",
+    "WorkloadHeader": "value of a header",
     "MetricName": "metric",
     "str": "text",
     "bool": "`true` or `false`",
@@ -149,6 +154,8 @@ def _takes(part: type[Part], name: str, field: FieldInfo) -> str:
 
 def _in_words(written: str, field: FieldInfo) -> str:
     written = written.removeprefix("Annotated[").split(", Field(")[0]
+    if written in _IN_WORDS and "|" in written:
+        return _IN_WORDS[written]
     if written.endswith(" | None"):
         return f"{_in_words(written.removesuffix(' | None'), field)}, or `null`"
     if written.startswith("Literal["):

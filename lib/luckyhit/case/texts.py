@@ -113,3 +113,10 @@ HeaderName = Annotated[
     str, *_shaped(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "the name of a header, such as Accept-Language", longest=200)
 ]
 HeaderValue = Annotated[str, *_shaped(r"[\t -~]*", "a header's value: one line of ASCII")]
+WorkloadHeader = Annotated[
+    str, *_shaped(r"[\t -~]*", "a header's value: one line of ASCII"), _filled_with(*WORKLOAD_NAMES)
+]
+CookieValue = Annotated[
+    str, *_shaped(r"[!#-+\--:<-\[\]-~]*", "a cookie's value: ASCII without spaces, quotes, commas and semicolons")
+]
+Sha256 = Annotated[str, *_shaped(r"[0-9a-f]{64}", "64 hexadecimal digits (0-9, a-f)")]

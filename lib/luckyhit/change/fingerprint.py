@@ -31,6 +31,7 @@ import redis
 from luckyhit.case import Case
 from luckyhit.change.clear import Scope, scan
 from luckyhit.change.refusals import explained
+from luckyhit.target.control import client_options
 
 if TYPE_CHECKING:
     from luckyhit.target import Stack
@@ -167,9 +168,9 @@ def _service(stack: Stack, case: Case, names: _Names, environ: Mapping[str, str]
     }
     path = case.target.config or (case.target.start.ready if case.target.start else "/")
     looks: list[dict[str, str]] = []
-    secure = stack.base_url.startswith("https:")  # loading the certificates takes longer than all the rest
+    options = client_options(case.target, stack.base_url, stack.project)
     with httpx.Client(
-        base_url=stack.base_url, timeout=_TIMEOUT_S, trust_env=False, headers=headers, verify=secure
+        base_url=stack.base_url, timeout=_TIMEOUT_S, trust_env=False, headers=headers, **options
     ) as client:
         for _ in range(2):
             try:

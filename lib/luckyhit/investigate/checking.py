@@ -9,9 +9,11 @@ from luckyhit import change as changing
 from luckyhit.case import load_case
 from luckyhit.errors import LuckyHitError
 from luckyhit.investigate.preflight import expected_response, secret_headers
+from luckyhit.measure.inputs import Inputs, gather
 from luckyhit.project import Project
 from luckyhit.records import Guard
 from luckyhit.target import Stack
+from luckyhit.target.control import authorities
 
 
 def check_case(project: Project, case_file: Path) -> list[Guard]:
@@ -21,7 +23,13 @@ def check_case(project: Project, case_file: Path) -> list[Guard]:
     """
     case = load_case(case_file)
     headers = secret_headers(case)
-    guards = [Guard(name="inputs validated", ok=True, detail=f"{case_file.name} has no problem.")]
+    with tempfile.TemporaryDirectory(prefix="luckyhit-inputs-") as folder:
+        notes = gather(case.workload, project.root, Path(folder))
+        inputs = Inputs.load(Path(folder), len(case.workload.routes))
+    authorities(case.target, project.root)
+    guards = [
+        Guard(name="inputs validated", ok=True, detail=" ".join([f"{case_file.name} has no problem.", *notes])),
+    ]
     with tempfile.TemporaryDirectory(prefix="luckyhit-check-") as folder:
         stack = Stack(
             case,
@@ -36,7 +44,7 @@ def check_case(project: Project, case_file: Path) -> list[Guard]:
                 guards.append(
                     changing.check_permissions(case, stack.cache, [_existing(project.runs), _existing(project.reports)])
                 )
-                guards.append(expected_response(case, stack, headers))
+                guards.append(expected_response(case, stack, headers, inputs))
         except LuckyHitError as error:
             log = "".join(f"\n      | {line}" for line in getattr(error, "log", ()))
             guards.append(Guard(name=type(error).__name__, ok=False, detail=error.message + log, remedy=error.hint))

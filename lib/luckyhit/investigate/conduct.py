@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import difflib
 import logging
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -26,9 +28,12 @@ from luckyhit.case import load_case
 from luckyhit.errors import ArgumentError, LuckyHitError
 from luckyhit.investigate import console, facts, steps
 from luckyhit.investigate.preflight import secret_headers
+from luckyhit.measure.block import INPUTS
+from luckyhit.measure.inputs import gather
 from luckyhit.project import NOTEBOOKS, Project
 from luckyhit.records import Rollback
 from luckyhit.run import Run
+from luckyhit.target.control import authorities
 
 INTERRUPTED = 130
 _POLL_S = 0.1
@@ -51,18 +56,26 @@ def new_run(project: Project, case_file: Path) -> Run:
     """Check the case and make its run directory. Raises CaseError or ArgumentError before anything is made."""
     case = load_case(case_file)
     secret_headers(case)
-    return Run.create(
-        project.runs,
-        case_file,
-        now=datetime.now().astimezone(),
-        manifest={
-            **facts.manifest_facts(project.root),
-            "seed": case.workload.seed,
-            "design": case.design,
-            "command": f"luckyhit run {case_file.stem}",
-            "guards": [],
-        },
-    )
+    authorities(case.target, project.root)
+    with tempfile.TemporaryDirectory(prefix="luckyhit-inputs-") as folder:
+        inputs = Path(folder) / INPUTS
+        notes = gather(case.workload, project.root, inputs)
+        run = Run.create(
+            project.runs,
+            case_file,
+            now=datetime.now().astimezone(),
+            manifest={
+                **facts.manifest_facts(project.root),
+                "seed": case.workload.seed,
+                "design": case.design,
+                "command": f"luckyhit run {case_file.stem}",
+                "guards": [],
+                "inputs": notes,
+            },
+        )
+        if inputs.is_dir():
+            shutil.copytree(inputs, run.path / INPUTS)
+    return run
 
 
 def refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 import httpx
 
 from luckyhit.case import Case
-from luckyhit.case.model import Route
-from luckyhit.case.placeholders import fill_text
 from luckyhit.errors import ArgumentError, ResponseUnexpected
-from luckyhit.measure.expect import mismatch
+from luckyhit.measure.expect import expected_of, mismatch
+from luckyhit.measure.head import Origin
+from luckyhit.measure.inputs import Inputs, Table
+from luckyhit.measure.templates import RouteTemplate
 from luckyhit.records import Guard
 from luckyhit.target import Stack
+from luckyhit.target.control import client_options
 
 
 def secret_headers(case: Case, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -24,23 +26,32 @@ def secret_headers(case: Case, environ: Mapping[str, str] = os.environ) -> dict[
     return {header: environ[name] for header, name in case.target.headers_env.items()}
 
 
-def expected_response(case: Case, stack: Stack, headers: Mapping[str, str]) -> Guard:
-    """Ask each safe route once and hold the answer against the case.
+def expected_response(case: Case, stack: Stack, headers: Mapping[str, str], inputs: Inputs | None = None) -> Guard:
+    """Ask each safe route once and hold the answer against the case. `inputs`: of the files that its workload names.
 
     The answers fill the cache; that doesn't matter, since each block starts with a clear and a warm-up.
     Raises ResponseUnexpected, with the last log lines of a service that we started.
     """
     asked = []
+    origin = Origin.parse(stack.base_url)
+    tables = _tables(case, inputs)
+    options = client_options(case.target, stack.base_url, stack.project)
     with httpx.Client(
-        base_url=stack.base_url, timeout=case.workload.timeout, trust_env=False, follow_redirects=False
+        base_url=f"{origin.scheme}://{origin.authority}",
+        timeout=case.workload.timeout,
+        trust_env=False,
+        follow_redirects=False,
+        **options,
     ) as client:
-        for route in case.workload.routes:
-            if route.method not in ("GET", "HEAD"):
+        for route, table in zip(case.workload.routes, tables, strict=True):
+            if route.method not in ("GET", "HEAD") or (case.workload.replay is not None and table is None):
                 continue
-            path = _first_path(route)
-            expected = route.response or case.expected.response
+            template = RouteTemplate(route, origin, headers, table=table, cookies=case.workload.cookies)
+            key = route.keys.first if route.keys is not None and route.keys.first is not None else 0
+            path = template.path(key, 1)
+            expected = expected_of(route, case.expected.response)
             try:
-                answer = client.request(route.method, path, headers={**route.headers, **headers})
+                answer = client.request(route.method, path, headers=template.headers(key, 1))
             except httpx.HTTPError as error:
                 raise ResponseUnexpected(
                     f"{route.method} {path} gave no answer: {type(error).__name__}: {error}",
@@ -66,6 +77,8 @@ def expected_response(case: Case, stack: Stack, headers: Mapping[str, str]) -> G
     return Guard(name="expected response", ok=True, detail="; ".join(asked) + ", as the case expects.")
 
 
-def _first_path(route: Route) -> str:
-    key = str(route.keys.first) if route.keys else ""
-    return fill_text(route.path, {"key": key, "number": 1})
+def _tables(case: Case, inputs: Inputs | None) -> tuple[Table | None, ...]:
+    """What the keys of each route stand for, where they come from files."""
+    if inputs is not None and inputs.log is not None:
+        return inputs.log.tables
+    return tuple(inputs.keys.get(route.name) if inputs is not None else None for route in case.workload.routes)

@@ -19,10 +19,12 @@ from luckyhit.case import Case
 from luckyhit.errors import GuardError, LuckyHitError, NotEnoughData, RollbackNotConfirmed
 from luckyhit.investigate.preflight import expected_response, secret_headers
 from luckyhit.measure import BlockPlan, measure_block
+from luckyhit.measure.block import inputs_of
 from luckyhit.project import Project
 from luckyhit.records import Arm, Guard, Rollback, Stage
 from luckyhit.run import Run, write_part
 from luckyhit.target import CounterSampler, Stack
+from luckyhit.target.control import authorities
 
 Progress = Callable[[str, float, float], None]
 """Called with what is being done, the seconds measured so far in the run, and the seconds there will be."""
@@ -67,6 +69,11 @@ def measured_seconds(case: Case) -> float:
 def measure_baseline(run: Run, project: Project, progress: Progress) -> None:
     """What the system does now, from the cache state that the case declares."""
     case = run.case
+    if run.blocks("baseline"):
+        raise NotEnoughData(
+            f"run {run.id} has its baseline already",
+            hint="Go on with 2-change, or start a new run (run the first cell again): a run is one execution.",
+        )
     if case.target.start is None and (case.freshness or any(r.method not in SAFE for r in case.workload.routes)):
         raise GuardError(
             "the case writes (a freshness probe, or a route other than GET, HEAD) to a service that is observed only",
@@ -78,7 +85,7 @@ def measure_baseline(run: Run, project: Project, progress: Progress) -> None:
         guards = [
             Guard(name="inputs validated", ok=True, detail="The case file was read strictly: no problem found."),
             changing.check_permissions(case, stack.cache, [run.path, project.reports]),
-            expected_response(case, stack, headers),
+            expected_response(case, stack, headers, inputs_of(run)),
         ]
         _note_guards(run, guards)
         _stop_at_failed(guards)
@@ -146,7 +153,7 @@ def measure_change(run: Run, project: Project, progress: Progress) -> None:
 def _step(run: Run, case: Case) -> Iterator[tuple[changing.Journal, ExitStack, dict[str, str]]]:
     """Hold the target's lock and a journal; stop every stack at the end; note a failure in the manifest."""
     _stop_if_asked(run)
-    run.update(state="measuring")
+    run.update(state="measuring", failure=None)  # a step that failed, tried again by hand, has not failed yet
     journal = changing.Journal(run.path / "journal.jsonl")
     try:
         with _terminable(), ExitStack() as stacks:
@@ -272,6 +279,7 @@ def _measure(
         measure_s=seconds,
         seed=case.workload.seed + pair,
         headers=headers,
+        ca_file=authorities(case.target, next(iter(stacks.values())).project),
         # Once in each step is enough: what the engine adds does not change from block to block.
         selfcheck=len(run.blocks(stage)) == 0 and stage != "after-rollback",
     )

@@ -295,14 +295,16 @@ def _keys(comparison: Comparison, case: Case) -> Guard:
     keyed = [route.keys for route in case.workload.routes if route.keys is not None]
     if not keyed:
         return Guard(name=name, ok=True, detail="the routes have no keys")
-    declared = max(keys.last - keys.first + 1 for keys in keyed)
+    ranges = [keys.last - keys.first + 1 for keys in keyed if keys.first is not None and keys.last is not None]
+    declared = max(ranges, default=FEWEST_KEYS)  # how many a file of keys holds is not known here
     found = [len(distinct(side.rows.key[side.rows.key >= 0])[0]) for side in comparison.sides]
     wanted = min(FEWEST_KEYS, declared)
     ok = min(found) >= wanted
     return Guard(
         name=name,
         ok=ok,
-        detail=f"{found[0]:,} distinct keys before, {found[1]:,} after; {declared:,} declared for the widest route",
+        detail=f"{found[0]:,} distinct keys before, {found[1]:,} after"
+        + (f"; {declared:,} declared for the widest route" if ranges else ""),
         remedy="" if ok else f"Ask for {wanted} keys at least (workload.routes.keys), or measure longer.",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -10,19 +11,23 @@ from typing import Any
 from luckyhit.case.model import Response, Route
 
 LARGEST_CHECKED_BODY = 256 << 10
-"""Bodies above this are not parsed (that would delay the requests around it); their fields count as not checked."""
+"""Bodies above this are not parsed (that would delay the requests around it); their fields count as not checked. Hashes
+are taken of whatever was kept whole."""
 
 _STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d+)\]")
 _SHOWN = 80
+_MISSING = object()
+_SECRET = frozenset({b"set-cookie", b"authorization", b"www-authenticate", b"proxy-authorization"})
+_NO_BODY: dict[str, Any] = {"fields": [], "values": {}, "sha256": None}
 
 
 def expected_of(route: Route, default: Response) -> Response:
     """What a right answer of one route looks like. The case's `expected.response` is about a read: of a route that
     writes, and has no `response` of its own, only the status is expected; an answer to HEAD has no fields."""
     if route.method == "HEAD":
-        return (route.response or default).model_copy(update={"fields": []})
+        return (route.response or default).model_copy(update=_NO_BODY)
     if route.response is None and route.method != "GET":
-        return default.model_copy(update={"headers": {}, "fields": []})
+        return default.model_copy(update={"headers": {}, **_NO_BODY})
     return route.response or default
 
 
@@ -36,30 +41,49 @@ class Expectation:
             for name, value in expected.headers.items()
         ]
         self._fields = [(path, _steps(path)) for path in expected.fields]
+        self._values = [(path, _steps(path), value) for path, value in expected.values.items()]
+        self._sha256 = expected.sha256
 
     @property
     def needs_body(self) -> bool:
-        return bool(self._fields)
+        return bool(self._fields or self._values or self._sha256)
 
-    def mismatch(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> str | None:
-        """What differs, as half a sentence; None where nothing does. `headers` have lower-case names."""
+    @property
+    def needs_json(self) -> bool:
+        """Does the body have to be parsed?"""
+        return bool(self._fields or self._values)
+
+    def mismatch(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes | None) -> str | None:
+        """What differs, as half a sentence; None where nothing does. `headers` have lower-case names; `body` is None
+        where it can't be looked into."""
         if status != self._status:
             return f"status {status} instead of {self._status}"
-        for name, header, value, wanted in self._headers:
-            found = [text for other, text in headers if other == header]
-            if not any(wanted in text.lower() for text in found):
+        for name, header, text, wanted in self._headers:
+            found = [there for other, there in headers if other == header]
+            if not any(wanted in there.lower() for there in found):
                 if not found:
                     return f"no header {name}"
+                if header in _SECRET:
+                    return f"header {name} is without what is expected of it"
                 shown = b", ".join(found)[:_SHOWN].decode("latin-1")
-                return f"header {name} is {shown!r}, without {value!r}"
-        if self._fields and len(body) <= LARGEST_CHECKED_BODY:
+                return f"header {name} is {shown!r}, without {text!r}"
+        if body is None:
+            return None
+        if self._sha256 is not None and (digest := hashlib.sha256(body).hexdigest()) != self._sha256:
+            return f"a body with SHA-256 {digest[:12]}..., not {self._sha256[:12]}...: {body[:_SHOWN]!r}"
+        if self.needs_json and len(body) <= LARGEST_CHECKED_BODY:
             try:
                 document = json.loads(body)
             except (ValueError, RecursionError):
                 return f"a body that isn't JSON: {body[:_SHOWN]!r}"
             for path, steps in self._fields:
-                if not _has(document, steps):
+                if _at(document, steps) is _MISSING:
                     return f"no {path} in the body: {body[:_SHOWN]!r}"
+            for path, steps, value in self._values:
+                if (there := _at(document, steps)) is _MISSING:
+                    return f"no {path} in the body: {body[:_SHOWN]!r}"
+                if not _same(there, value):
+                    return f"{path} is {json.dumps(there)[:_SHOWN]} instead of {json.dumps(value)[:_SHOWN]}"
         return None
 
 
@@ -72,12 +96,19 @@ def _steps(path: str) -> list[str | int]:
     return [name or int(index) for name, index in _STEP.findall(path)]
 
 
-def _has(document: Any, steps: list[str | int]) -> bool:
+def _at(document: Any, steps: list[str | int]) -> Any:
     for step in steps:
         if isinstance(step, str):
             if not isinstance(document, dict) or step not in document:
-                return False
+                return _MISSING
         elif not isinstance(document, list) or step >= len(document):
-            return False
+            return _MISSING
         document = document[step]
-    return True
+    return document
+
+
+def _same(found: Any, wanted: str | int | float | bool | None) -> bool:
+    """Equal as JSON: numbers by value (1 and 1.0), and true is no number."""
+    if isinstance(found, bool) or isinstance(wanted, bool):
+        return found is wanted
+    return type(found) in (int, float, str, type(None)) and found == wanted

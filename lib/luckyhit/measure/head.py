@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from luckyhit import __version__
 from luckyhit.errors import ArgumentError
 
-DEFAULT_HEADERS = {"accept": "*/*", "accept-encoding": "gzip, deflate", "user-agent": f"luckyhit/{__version__}"}
+DEFAULT_HEADERS = {"accept": "*/*", "accept-encoding": "gzip, deflate, br", "user-agent": f"luckyhit/{__version__}"}
 """Sent where the case doesn't say otherwise."""
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

@@ -1,8 +1,8 @@
 """The schedule: which request is due when, made before the run from a seed, the same for every arm.
 
 Kept as arrays, one entry for each slot (31 bytes); a request's bytes are made from its route's templates shortly
-before it is due (see luckyhit.measure.templates). The same workload and seed make the same schedule, to the byte.
-Ramps, steps and replayed access logs are other ways to fill the same arrays.
+before it is due (see luckyhit.measure.templates). The same workload, seed and files make the same schedule, to the
+byte.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from luckyhit.case.model import Route, Workload
 from luckyhit.errors import ArgumentError
+from luckyhit.measure.arrivals import Pace, due_ns
+from luckyhit.measure.inputs import Inputs, Log, Table
 from luckyhit.measure.popularity import draw_keys
 
 LARGEST_NUMBER = 20_000
@@ -26,7 +29,8 @@ MOST_SLOTS = 20_000_000
 @dataclass(frozen=True)
 class Schedule:
     """Arrays of one length, by time. `due_ns` counts from the block's start, `route` is an index into `routes`; `key`
-    means something only where the route has keys; `swapped`: the second arm is sent first."""
+    means something only where the route has keys, and is an index into `tables[route]` where there is such a table
+    (keys of a file, lines of a log); `swapped`: the second arm is sent first."""
 
     routes: tuple[Route, ...]
     due_ns: NDArray[np.int64]
@@ -34,6 +38,11 @@ class Schedule:
     key: NDArray[np.int64]
     number: NDArray[np.int32]
     swapped: NDArray[np.bool_]
+    tables: tuple[Table | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.tables:
+            object.__setattr__(self, "tables", (None,) * len(self.routes))
 
     def __len__(self) -> int:
         return len(self.due_ns)
@@ -41,7 +50,24 @@ class Schedule:
     @cached_property
     def keyed(self) -> NDArray[np.bool_]:
         """For each slot: does its request have a key?"""
-        return np.array([route.keys is not None for route in self.routes], dtype=bool)[self.route]
+        by_route = [
+            route.keys is not None or table is not None for route, table in zip(self.routes, self.tables, strict=True)
+        ]
+        return np.array(by_route, dtype=bool)[self.route]
+
+    def key_texts(self, slots: NDArray[np.integer]) -> pa.Array:
+        """The keys of some slots, as texts; null where a slot has none."""
+        if all(table is None for table in self.tables):
+            return pa.array(self.key[slots], mask=~self.keyed[slots]).cast(pa.string())
+        found = np.full(len(slots), None, dtype=object)
+        routes, keys = self.route[slots], self.key[slots]
+        for index, (route, table) in enumerate(zip(self.routes, self.tables, strict=True)):
+            mine = np.flatnonzero(routes == index)
+            if table is not None:
+                found[mine] = np.array(table.keys, dtype=object)[keys[mine]]
+            elif route.keys is not None:
+                found[mine] = keys[mine].astype(str)
+        return pa.array(found, pa.string())
 
     @property
     def distinct_keys(self) -> int:
@@ -55,52 +81,83 @@ class Schedule:
         whole = hashlib.sha256()
         for array in (self.due_ns, self.route, self.key, self.number, self.swapped):
             whole.update(array.tobytes())
+        for table in self.tables:
+            whole.update(table.digest if table is not None else b"-")
         return whole.hexdigest()[:16]
 
 
-def schedule_for(workload: Workload, seconds: float, seed: int) -> Schedule:
+def schedule_for(workload: Workload, seconds: float, seed: int, inputs: Inputs | None = None) -> Schedule:
     """`seconds` of the workload. Poisson arrivals have independent, exponential gaps; constant ones even gaps.
 
     Raises ArgumentError for a schedule that would not fit into memory.
     """
-    if workload.rate * seconds > MOST_SLOTS:
+    log = inputs.log if inputs is not None else None
+    by_log = log is not None and workload.replay is not None and workload.replay.timing == "log"
+    if by_log and log is not None and workload.replay is not None:
+        expected = log.count_in(seconds * workload.replay.speed)
+    else:
+        expected = Pace.of(workload).count(seconds)
+    if expected > MOST_SLOTS:
         raise ArgumentError(
-            f"{workload.rate * seconds:,.0f} requests are more than one block can hold ({MOST_SLOTS:,})",
+            f"{expected:,.0f} requests are more than one block can hold ({MOST_SLOTS:,})",
             hint="Measure more, but shorter blocks, or lower workload.rate.",
         )
     arrivals, rng = (np.random.default_rng(part) for part in np.random.SeedSequence(seed).spawn(2))
-    return _filled(workload, _due_ns(workload, seconds, arrivals), rng)
+    if log is None:
+        return _drawn(workload, due_ns(workload, seconds, arrivals), rng, inputs)
+    assert workload.replay is not None
+    if by_log:
+        lines, due = log.due_ns(seconds, workload.replay.speed)
+    else:
+        due = due_ns(workload, seconds, arrivals)
+        lines = np.arange(len(due)) % max(1, len(log))
+    return _replayed(workload, log, lines, due, rng)
 
 
-def closed_schedule(workload: Workload, slots: int, seed: int) -> Schedule:
+def closed_schedule(workload: Workload, slots: int, seed: int, inputs: Inputs | None = None) -> Schedule:
     """Requests for a closed loop, in order: each is due when the one before on its connection was answered, which
-    nobody knows beforehand, so `due_ns` is filled in while measuring."""
-    return _filled(workload, np.zeros(slots, dtype=np.int64), np.random.default_rng(seed))
+    nobody knows beforehand, so `due_ns` is zero."""
+    due, rng = np.zeros(slots, dtype=np.int64), np.random.default_rng(seed)
+    if inputs is not None and inputs.log is not None:
+        return _replayed(workload, inputs.log, np.arange(slots) % max(1, len(inputs.log)), due, rng)
+    return _drawn(workload, due, rng, inputs)
 
 
-def _filled(workload: Workload, due_ns: NDArray[np.int64], rng: np.random.Generator) -> Schedule:
-    count = len(due_ns)
+def _drawn(workload: Workload, due: NDArray[np.int64], rng: np.random.Generator, inputs: Inputs | None) -> Schedule:
+    count = len(due)
     weights = np.array([route.weight for route in workload.routes])
     route = rng.choice(len(weights), size=count, p=weights / weights.sum()).astype(np.int16)
     key = np.zeros(count, dtype=np.int64)
+    tables: list[Table | None] = []
     for index, spec in enumerate(workload.routes):
+        table = inputs.keys.get(spec.name) if inputs is not None else None
+        if spec.keys is not None and spec.keys.file is not None and table is None:
+            raise ArgumentError(
+                f"the keys of route {spec.name!r} were not read from their file", hint="Start a new run."
+            )
+        tables.append(table)
         chosen = np.flatnonzero(route == index)
         if spec.keys is not None and len(chosen):
-            key[chosen] = draw_keys(spec.keys, len(chosen), rng, workload.seed)
-    number = rng.integers(1, LARGEST_NUMBER, size=count, dtype=np.int32, endpoint=True)
-    swapped = rng.random(count) < 0.5
-    return Schedule(tuple(workload.routes), due_ns, route, key, number, swapped)
+            size = len(table.keys) if table is not None else None
+            key[chosen] = draw_keys(spec.keys, len(chosen), rng, workload.seed, size)
+    return _numbered(tuple(workload.routes), due, route, key, rng, tuple(tables))
 
 
-def _due_ns(workload: Workload, seconds: float, rng: np.random.Generator) -> NDArray[np.int64]:
-    end_ns = round(seconds * 1e9)
-    if workload.arrivals == "constant":
-        due = np.floor(np.arange(int(seconds * workload.rate) + 1) * (1e9 / workload.rate)).astype(np.int64)
-        return due[due < end_ns]
-    expected = seconds * workload.rate
-    chunk = int(expected + 6 * expected**0.5 + 16)
-    due_s = np.cumsum(rng.exponential(1 / workload.rate, size=chunk))
-    while due_s[-1] < seconds:
-        due_s = np.concatenate([due_s, due_s[-1] + np.cumsum(rng.exponential(1 / workload.rate, size=chunk))])
-    due = np.floor(due_s * 1e9).astype(np.int64)
-    return due[due < end_ns]
+def _replayed(
+    workload: Workload, log: Log, lines: NDArray[np.integer], due: NDArray[np.int64], rng: np.random.Generator
+) -> Schedule:
+    routes = tuple(workload.routes)
+    return _numbered(routes, due, log.route[lines], log.entry[lines], rng, log.tables)
+
+
+def _numbered(
+    routes: tuple[Route, ...],
+    due: NDArray[np.int64],
+    route: NDArray[np.int16],
+    key: NDArray[np.int64],
+    rng: np.random.Generator,
+    tables: tuple[Table | None, ...],
+) -> Schedule:
+    number = rng.integers(1, LARGEST_NUMBER, size=len(due), dtype=np.int32, endpoint=True)
+    swapped = rng.random(len(due)) < 0.5
+    return Schedule(routes, due, route, key, number, swapped, tables)

@@ -4,36 +4,71 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from urllib.parse import quote
 
 from luckyhit.case.model import Route
-from luckyhit.case.placeholders import Placeholder, fill, parse_template
+from luckyhit.case.placeholders import Placeholder, fill, fill_text, parse_template
 from luckyhit.measure.head import Origin, checked_target, head_lines, request_bytes
+from luckyhit.measure.inputs import Table
 
 
 class RouteTemplate:
     """One route against one service. `headers` are those of the case's environment; they come after the route's own.
 
-    Raises ArgumentError for a path or header that can't be sent: before anything is measured, and once for all, since
-    what is filled in are whole numbers.
+    `table`: what the keys stand for, where they are places in a file or a log. Raises ArgumentError for a path or
+    header that can't be sent: before anything is measured, and once for all, since what is filled in are whole numbers,
+    or texts that are %-encoded in a path or header.
     """
 
-    def __init__(self, route: Route, origin: Origin, headers: Mapping[str, str]) -> None:
-        self.route = route
-        self.method = route.method
+    def __init__(
+        self,
+        route: Route,
+        origin: Origin,
+        headers: Mapping[str, str],
+        *,
+        table: Table | None = None,
+        cookies: Mapping[str, str] = {},
+    ) -> None:
+        self.route, self.method = route, route.method
+        self._origin, self._table = origin, table
         parts = parse_template(route.path)
         checked_target(origin.prefix + "".join(part if isinstance(part, str) else "0" for part in parts))
-        declared = {**route.headers, **headers}
-        if route.body is not None and not any(name.lower() == "content-type" for name in declared):
-            declared["content-type"] = "application/json"
-        self._lines = head_lines(origin, declared)
         self._path = [origin.prefix, *parts]
-        self._simple = route.body is None and route.method in ("GET", "HEAD", "DELETE")
+        self._headers = dict(route.headers)
+        self._given = dict(headers)
+        if cookies and not any(name.lower() == "cookie" for name in {**self._headers, **self._given}):
+            self._given["cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
+        if route.body is not None and not any(name.lower() == "content-type" for name in self._declared(0, 0)):
+            text = isinstance(route.body, str)
+            self._given["content-type"] = "text/plain; charset=utf-8" if text else "application/json"
+        changing = any(
+            isinstance(part, Placeholder) for text in route.headers.values() for part in parse_template(text)
+        )
+        lines = head_lines(origin, self._declared(0, 0))
+        self._lines = None if changing else lines
+        self._simple = self._lines is not None and route.body is None and route.method in ("GET", "HEAD", "DELETE")
         self._before = f"{route.method} ".encode()
-        self._behind = b" HTTP/1.1\r\n" + self._lines + b"\r\n"
+        self._behind = b" HTTP/1.1\r\n" + lines + b"\r\n"
+
+    def headers(self, key: int, number: int) -> dict[str, str]:
+        """The declared headers, filled in; without those that every request has."""
+        return self._declared(self._key(key), number)
+
+    def _declared(self, key: int | str, number: int) -> dict[str, str]:
+        values = {"key": quote(key, safe="") if isinstance(key, str) else key, "number": number}
+        filled = {name: fill_text(text, values) for name, text in self._headers.items()}
+        return {**filled, **self._given}
+
+    def _key(self, key: int) -> int | str:
+        """What a key of the schedule stands for."""
+        return key if self._table is None else (self._table.keys[key] or "")
 
     def path(self, key: int, number: int) -> str:
         """The path, filled in."""
-        values = {"key": key, "number": number}
+        if self._table is not None and self._table.targets is not None:
+            return self._origin.prefix + self._table.targets[key]
+        text = self._key(key)
+        values = {"key": quote(text, safe="") if isinstance(text, str) else text, "number": number}
         return "".join(str(values[part.name]) if isinstance(part, Placeholder) else part for part in self._path)
 
     def render(self, key: int, number: int) -> bytes:
@@ -41,7 +76,11 @@ class RouteTemplate:
         path = self.path(key, number)
         if self._simple:
             return self._before + path.encode() + self._behind
+        values = {"key": self._key(key), "number": number}
         body = None
-        if self.route.body is not None:
-            body = json.dumps(fill(self.route.body, {"key": key, "number": number}), separators=(",", ":")).encode()
-        return request_bytes(self.method, path, self._lines, body)
+        if isinstance(self.route.body, str):
+            body = fill_text(self.route.body, values).encode()
+        elif self.route.body is not None:
+            body = json.dumps(fill(self.route.body, values), separators=(",", ":")).encode()
+        lines = self._lines or head_lines(self._origin, self._declared(values["key"], number))
+        return request_bytes(self.method, path, lines, body)

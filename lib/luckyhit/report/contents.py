@@ -154,7 +154,7 @@ def not_seen(found: Recorded) -> list[str]:
     if not mask.any():
         return ["No baseline was measured, so nothing can be told about the system as it is."]
     levels = aggregates.whole_numbers(found, mask)
-    texts = []
+    texts = [f"Workload: {note}" for note in found.manifest.get("inputs") or []]
     for name, what in (("hit_ratio", "the cache status"), ("db_calls", "the number of database calls")):
         told, completed = levels[f"{name}_told"], levels["completed"]
         if completed and not told:

@@ -17,6 +17,7 @@ import httpx
 from luckyhit.case import Case
 from luckyhit.errors import GuardError, TargetError
 from luckyhit.target.cache import Cache
+from luckyhit.target.control import client_options
 from luckyhit.target.logs import Secrets, url_secrets
 from luckyhit.target.ports import HOST
 from luckyhit.target.service import Service
@@ -216,7 +217,8 @@ class Stack:
         """Any answer will do: what the right one is, is checked later. Raises TargetError where there is none."""
         url = self.base_url + (self.case.target.config or "/")
         try:
-            with httpx.stream("GET", url, timeout=_LOOK_WITHIN_S, trust_env=False):
+            options = client_options(self.case.target, url, self.project)
+            with httpx.Client(timeout=_LOOK_WITHIN_S, trust_env=False, **options) as client, client.stream("GET", url):
                 return
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise TargetError(

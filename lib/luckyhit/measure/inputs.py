@@ -1,0 +1,170 @@
+"""Files that a workload names: read once before anything runs, checked, and kept beside the records as what is sent.
+
+A keys file becomes `keys-ROUTE.txt`, an access log `replay.parquet` (when, which route, which target: no addresses,
+users, referrers or agents), so that a run can be repeated when the files have changed, and shows nothing it need not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from luckyhit.case.model import Workload
+from luckyhit.errors import ArgumentError
+
+LARGEST_KEYS_FILE = 100 << 20
+LONGEST_KEY = 1024
+REPLAY_FILE = "replay.parquet"
+_COLUMNS = pa.schema([("offset_ns", pa.int64()), ("route", pa.int16()), ("key", pa.string()), ("target", pa.string())])
+
+
+@dataclass(frozen=True)
+class Table:
+    """The texts that a route's keys stand for; `targets`: whole paths instead of those of the route's template."""
+
+    keys: tuple[str | None, ...]
+    targets: tuple[str, ...] | None = None
+
+    @cached_property
+    def digest(self) -> bytes:
+        """The same for the same texts."""
+        whole = hashlib.sha256()
+        for text in (*self.keys, *(self.targets or ())):
+            whole.update(b"\0" if text is None else text.encode() + b"\n")
+        return whole.digest()
+
+
+@dataclass(frozen=True)
+class Log:
+    """The lines of an access log, by time. `offset_ns` counts from the first one; `entry` is an index into the table
+    of the line's route; `lasts_ns`: how long the log covers, after which it begins again."""
+
+    offset_ns: NDArray[np.int64]
+    route: NDArray[np.int16]
+    entry: NDArray[np.int64]
+    tables: tuple[Table | None, ...]
+    lasts_ns: int
+
+    def __len__(self) -> int:
+        return len(self.offset_ns)
+
+    def count_in(self, seconds: float) -> float:
+        """Lines in the first `seconds` of the log, over and over if it is shorter."""
+        return len(self) * (seconds * 1e9 / self.lasts_ns + 1)
+
+    def due_ns(self, seconds: float, speed: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Which lines are due within `seconds` at `speed` times the log's pace, and when."""
+        laps = int(seconds * 1e9 * speed / self.lasts_ns) + 1
+        starts = np.arange(laps, dtype=np.int64)[:, None] * self.lasts_ns
+        due = ((starts + self.offset_ns[None, :]).ravel() / speed).astype(np.int64)
+        inside = due < round(seconds * 1e9)
+        return np.tile(np.arange(len(self)), laps)[inside], due[inside]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the engine needs of the files: tables of keys by route, and the log."""
+
+    keys: Mapping[str, Table]
+    log: Log | None = None
+
+    @classmethod
+    def load(cls, directory: Path, routes: int = 0) -> Inputs:
+        """What `gather` wrote. `routes`: how many the workload has."""
+        keys = {
+            path.stem.removeprefix("keys-"): Table(tuple(path.read_text(encoding="utf-8").split("\n")))
+            for path in sorted(directory.glob("keys-*.txt"))
+        }
+        replay = directory / REPLAY_FILE
+        return cls(keys, _log(pq.read_table(replay, schema=_COLUMNS), routes) if replay.is_file() else None)
+
+
+def gather(workload: Workload, root: Path, into: Path) -> list[str]:
+    """Read the files that `workload` names (relative to `root`) and write what the engine needs into `into`.
+
+    Returns sentences about what was left out. Raises ArgumentError, which names the file and the line.
+    """
+    from luckyhit.measure.replay import read_log
+
+    notes: list[str] = []
+    files = {route.name: route.keys.file for route in workload.routes if route.keys is not None and route.keys.file}
+    if files or workload.replay is not None:
+        into.mkdir(parents=True, exist_ok=True)
+    for name, file in files.items():
+        keys, repeated = _read_keys(root / file)
+        (into / f"keys-{name}.txt").write_text("\n".join(keys), encoding="utf-8")
+        if repeated:
+            notes.append(f"{repeated:,} keys stand in {file} more than once; each counts where it stands first.")
+    if workload.replay is not None:
+        lines, said = read_log(workload, root / workload.replay.file)
+        notes += said
+        table = pa.table([pa.array(column) for column in zip(*lines, strict=True)], schema=_COLUMNS)
+        pq.write_table(table, into / REPLAY_FILE, compression="zstd")
+    return notes
+
+
+def needs_files(workload: Workload) -> bool:
+    """Does the workload name any file?"""
+    return workload.replay is not None or any(route.keys and route.keys.file for route in workload.routes)
+
+
+def _read_keys(path: Path) -> tuple[list[str], int]:
+    """The keys of a file, and how many lines repeated an earlier one."""
+    try:
+        if path.stat().st_size > LARGEST_KEYS_FILE:
+            raise ArgumentError(f"{path} is larger than {LARGEST_KEYS_FILE >> 20} MiB", hint="Keep fewer keys in it.")
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise ArgumentError(
+            f"the keys file {path} can't be read: {error.strerror}", hint="keys.file is relative to the project."
+        ) from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ArgumentError(f"{path}:{line}: this is not UTF-8", hint="A text file, one key a line.") from None
+    keys: dict[str, None] = {}
+    lines = 0
+    for number, row in enumerate(text.split("\n"), 1):
+        key = row.removesuffix("\r")
+        if not key:
+            continue
+        if not key.isprintable() or len(key) > LONGEST_KEY:
+            what = "a key with a control character in it" if len(key) <= LONGEST_KEY else "a very long key"
+            raise ArgumentError(
+                f"{path}:{number}: {what} ({key[:40]!r})", hint=f"One key a line, {LONGEST_KEY} characters at most."
+            )
+        keys[key] = None
+        lines += 1
+    if not keys:
+        raise ArgumentError(f"{path} holds no keys", hint="One key a line, the most popular first.")
+    return list(keys), lines - len(keys)
+
+
+def _log(table: pa.Table, routes: int) -> Log:
+    offset_ns = table["offset_ns"].to_numpy()
+    route = table["route"].to_numpy().astype(np.int16)
+    entry = np.zeros(len(route), np.int64)
+    tables: list[Table | None] = []
+    keys, targets = table["key"].to_pylist(), table["target"].to_pylist()
+    for index in range(max(routes, int(route.max(initial=-1)) + 1)):
+        mine = np.flatnonzero(route == index).tolist()
+        known: dict[str, int] = {}
+        texts: list[str | None] = []
+        for line in mine:
+            target = targets[line]
+            if target not in known:
+                known[target] = len(known)
+                texts.append(keys[line])
+            entry[line] = known[target]
+        tables.append(Table(tuple(texts), tuple(known)) if mine else None)
+    # Behind the last line comes a gap like those before it.
+    span_ns = int(offset_ns[-1]) if len(offset_ns) else 0
+    mean_gap_ns = span_ns // max(1, len(offset_ns) - 1) or 1_000_000
+    return Log(offset_ns, route, entry, tuple(tables), span_ns + mean_gap_ns)
