@@ -45,14 +45,17 @@ test-all: setup  ## Every test
 	$(BIN)/pytest -m "not measures" -n auto
 	$(BIN)/pytest -m "measures"
 
-bench: setup  ## Benchmarks: ratios measured in one run
+# The peers beside us are installed for this alone; wrk comes from the system (apt install wrk).
+bench: setup  ## Benchmarks: ratios measured in one run, peers beside us
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[bench]' \
+	  || echo "The peers could not be installed; those that are missing are left out."
 	@for bench in benchmarks/*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
 
 docs: setup  ## Write the generated pages again: case-file reference, JSON Schema
 	$(BIN)/python -m luckyhit.case.reference
 
 lock: setup  ## Resolve the dependencies anew (needs uv)
-	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-config \
+	uv pip compile pyproject.toml --extra demo --extra dev --universal --python-version 3.11 --generate-hashes --no-config \
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet --upgrade --output-file requirements.lock
 
 clean:  ## Remove what setup installed (runs and reports stay)
