@@ -231,7 +231,9 @@ def write_part(directory: Path, name: str, table: pa.Table) -> Path:
     """Write one Parquet part file: under a temporary name first, so that a crash leaves no half of one."""
     final = directory / f"{name}.parquet"
     temporary = directory / f".{name}.{os.getpid()}.tmp"
-    pq.write_table(table, temporary, compression="zstd")
+    # Numbers seldom repeat: a dictionary of them costs as much time as all the rest.
+    repeated = [field.name for field in table.schema if not pa.types.is_primitive(field.type)]
+    pq.write_table(table, temporary, compression="zstd", use_dictionary=repeated)
     temporary.replace(final)
     return final
 

@@ -1,4 +1,7 @@
-"""An HTTP service that does what its path says, right or wrong, on a loop in a thread of its own."""
+"""An HTTP service that does what its path says, right or wrong, on a loop in a thread of its own.
+
+What it does is data: a script of steps for each path. Tests may bring scripts of their own.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,33 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
 from socket import SO_LINGER, SOL_SOCKET
+
+
+class Do(Enum):
+    """What a service may do besides sending."""
+
+    CLOSE = "end the connection"
+    RESET = "end it with an RST"
+    END_SENDING = "send no more, but go on reading"
+    HANG = "nothing, for longer than any test waits"
+
+
+@dataclass(frozen=True)
+class Again:
+    """The same bytes many times; the next only once the client took (nearly all of) those before."""
+
+    piece: bytes
+    times: int
+    pause_s: float = 0.0
+
+
+Step = bytes | float | Again | Do
+"""Bytes to send, seconds to wait, or one of the above."""
 
 
 def plain(body: bytes, *headers: bytes, status: bytes = b"200 OK") -> bytes:
@@ -20,54 +47,112 @@ def plain(body: bytes, *headers: bytes, status: bytes = b"200 OK") -> bytes:
     return b"HTTP/1.1 %b\r\n%bcontent-length: %d\r\n\r\n%b" % (status, lines, len(body), body)
 
 
+def headed(*headers: bytes, body: bytes = b"ok") -> bytes:
+    """An answer with these headers alone, whatever they say about its body."""
+    return b"HTTP/1.1 200 OK\r\n" + b"".join(header + b"\r\n" for header in headers) + b"\r\n" + body
+
+
 HIT = b"cache-status: catalogue; hit"
 MISS = b"cache-status: catalogue; fwd=miss"
 CALLS = b'server-timing: app;dur=4.2, db;dur=3.1;desc="2"'
+LONG = b"content-length: 20"
+CHUNKED = b"transfer-encoding: chunked"
+MEGABYTE = 1 << 20
 
-ANSWERS = {
+ANSWERS: dict[str, bytes] = {
     "ok": plain(b'{"id": 1}', HIT, b"age: 7", CALLS),
     "miss": plain(b'{"id": 1}', MISS),
     "error": plain(b"sorry", status=b"500 Oops"),
     "not-json": plain(b"<html>\xff"),
     "no-field": plain(b'{"other": 1}'),
     "garbage": b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
-    "too-long": b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nabcdef",
-    "chunked": b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nx: y\r\n\r\n",
-    "bad-chunk": b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nabc\r\n",
+    "tls-alert": b"\x15\x03\x03\x00\x02\x02\x28" * 3,
+    "no-head": b"<html>as in 1991</html>\r\n\r\n",
+    "version-9": b"HTTP/9.9 200 OK\r\ncontent-length: 0\r\n\r\n",
+    "status-4-digits": plain(b"", status=b"2000 OK"),
+    "no-reason": b"HTTP/1.1 200\r\ncontent-length: 2\r\n\r\nok",
+    "too-long": headed(b"content-length: 2", body=b"abcdef"),
+    "twice": plain(b'{"id": 1}') * 2,
+    "two-lengths": headed(b"content-length: 2", b"content-length: 3"),
+    "length-and-chunks": headed(b"content-length: 2", CHUNKED, body=b"2\r\nok\r\n0\r\n\r\n"),
+    "negative-length": headed(b"content-length: -2"),
+    "length-in-words": headed(b"content-length: two"),
+    "length-beyond-64-bits": headed(b"content-length: 18446744073709551618"),
+    "length-of-an-exabyte": headed(b"content-length: 1000000000000000000"),
+    "chunked": headed(CHUNKED, b"trailer: x", body=b"3\r\nabc\r\n2\r\nde\r\n0\r\nx: y\r\n\r\n"),
+    "bad-chunk": headed(CHUNKED, body=b"zz\r\nabc\r\n"),
+    "chunk-too-long": headed(CHUNKED, body=b"2\r\nabcdef\r\n0\r\n\r\n"),
+    "chunk-beyond-64-bits": headed(CHUNKED, body=b"fffffffffffffffff\r\nabc\r\n"),
     "early-hints": b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + plain(b"ok", MISS),
     "upgrade": b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
     "empty": b"HTTP/1.1 204 No Content\r\nx-empty:\r\n\r\n",
     "empty-with-body": plain(b"{}", status=b"204 No Content"),
     "unchanged": b"HTTP/1.1 304 Not Modified\r\netag: 1\r\n\r\n",
-    "gzip": plain(gzip.compress(b'{"id": 1}' * 1), b"content-encoding: gzip"),
+    "gzip": plain(gzip.compress(b'{"id": 1}'), b"content-encoding: gzip"),
     "not-gzip": plain(b"plain", b"content-encoding: gzip"),
-    "head": b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n",
+    "head": headed(b"content-length: 500", body=b""),
     "redirect": plain(b"", b"location: http://127.0.0.1:1/", status=b"302 Found"),
+    "redirect-loop": plain(b"", b"location: /redirect-loop", status=b"301 Moved Permanently"),
     "odd-bytes": plain(b"\xff\xfe", b"x-cache: \xff\xfe HIT"),
+    "cr-in-header": plain(b"ok", b"x-a: b\rset-cookie: evil=1"),
+    "nul-in-header": plain(b"ok", b"x-a: b\x00c"),
+    "space-in-name": plain(b"ok", b"x a: b"),
+    "no-colon": plain(b"ok", b"nonsense"),
 }
-THEN_CLOSE = {
+THEN_CLOSE: dict[str, bytes] = {
     "to-the-end": b"HTTP/1.1 200 OK\r\n\r\nuntil the end",
-    "too-short": b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\nabcdef",
-    "half-chunk": b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nab",
+    "too-short": headed(LONG, body=b"abcdef"),
+    "half-chunk": headed(CHUNKED, body=b"5\r\nab"),
     "silence": b"",
     "says-close": plain(b"ok", b"connection: close"),
     "leaves": plain(b"ok"),  # closes an idle connection that it said nothing about
     "half-head": b"HTTP/1.1 200 OK\r\ncontent-le",
 }
+OTHERS: dict[str, Sequence[Step]] = {
+    "slow": (0.05, ANSWERS["ok"]),
+    "hang": (Do.HANG,),
+    "hang-head": (b"HTTP/1.1 200 OK\r\ncontent-le", Do.HANG),
+    "hang-body": (headed(LONG, body=b"abc"), Do.HANG),
+    "continue-and-hang": (b"HTTP/1.1 100 Continue\r\n\r\n", Do.HANG),
+    "drip": (headed(b"content-length: 1000", body=b""), Again(b"x", 1000, pause_s=0.02)),
+    "byte-a-second": (Again(b"H", 1, 1.0), Again(b"T", 2, 1.0), Do.HANG),
+    "reset": (headed(LONG, body=b"abc"), 0.01, Do.RESET),
+    "reset-first": (Do.RESET,),
+    "half-closes": (plain(b'{"id": 1}'), Do.END_SENDING, Do.HANG),
+    "half-closes-early": (headed(LONG, body=b"abc"), Do.END_SENDING, Do.HANG),
+    "big": (plain(b"x" * 5_000_000),),
+    "headers": (b"HTTP/1.1 200 OK\r\n", Again(b"x-y: " + b"z" * 8000 + b"\r\n", 1300), b"\r\n"),
+    "gigabyte": (headed(b"content-length: %d" % (1024 * MEGABYTE), body=b""), Again(bytes(MEGABYTE), 1024)),
+    "endless": (headed(CHUNKED, body=b""), Again(b"100000\r\n" + bytes(MEGABYTE) + b"\r\n", 1 << 30)),
+    "bomb": (plain(gzip.compress(bytes(64 * MEGABYTE)), b"content-encoding: gzip"),),
+}
+SCRIPTS: dict[str, Sequence[Step]] = {
+    **{name: (answer,) for name, answer in ANSWERS.items()},
+    **{name: (answer, Do.CLOSE) for name, answer in THEN_CLOSE.items()},
+    **OTHERS,
+}
 
 
 class HostileService:
-    """Paths: /ANSWER, /THEN_CLOSE, /reset (RST inside the body), /hang, /hang-body, /drip (a byte now and then),
-    /headers (without end), /big (5 MB), /slow (50 ms), /flaky (each other request ends in silence), anything else: ok."""
+    """Does `SCRIPTS` or one of `scripts` for /NAME and what is below it; /flaky ends each other request in silence;
+    anything else is `ok`. `greeting` is sent to whoever connects. `port` 0: any that is free."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
-        self.port = 0
+    def __init__(
+        self,
+        tls: ssl.SSLContext | None = None,
+        *,
+        port: int = 0,
+        greeting: bytes = b"",
+        scripts: Mapping[str, Sequence[Step]] = {},
+    ) -> None:
+        self.port = port
         self.seen: Counter[str] = Counter()
         self.heads: list[bytes] = []
         self.bodies: list[bytes] = []
         self.accepted = 0
         self.frozen_until = 0.0
-        self._tls = tls
+        self._tls, self._greeting = tls, greeting
+        self.scripts: dict[str, Sequence[Step]] = {**SCRIPTS, **scripts}
         self._writers: set[asyncio.StreamWriter] = set()
 
     @property
@@ -78,6 +163,7 @@ class HostileService:
         self.accepted += 1
         self._writers.add(writer)
         with contextlib.suppress(asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
+            writer.write(self._greeting)
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 self.heads.append(head)
@@ -96,46 +182,37 @@ class HostileService:
 
     async def _answer(self, name: str, writer: asyncio.StreamWriter) -> bool:
         """False: close the connection."""
-        if name == "slow":
-            await asyncio.sleep(0.05)
-        if name == "hang":
-            await asyncio.sleep(30)
-        elif name == "hang-body":
-            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\nabc")
-            await asyncio.sleep(30)
-        elif name == "drip":
-            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
-            for _ in range(1000):
-                writer.write(b"x")
-                await asyncio.sleep(0.02)
-        elif name == "headers":
-            writer.write(b"HTTP/1.1 200 OK\r\n")
-            for _ in range(300):
-                writer.write(b"x-y: " + b"z" * 8000 + b"\r\n")
-                await writer.drain()
-        elif name == "big":
-            writer.write(plain(b"x" * 5_000_000))
-        elif name == "reset":
-            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\nabc")
-            await writer.drain()
-            await asyncio.sleep(0.01)
-            writer.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
-            writer.transport.abort()
+        if name == "flaky" and self.seen["flaky"] % 2 == 0:
             return False
-        elif name == "flaky" and self.seen["flaky"] % 2 == 0:
-            return False
-        elif name in THEN_CLOSE:
-            writer.write(THEN_CLOSE[name])
-            return False
-        else:
-            writer.write(ANSWERS.get(name, ANSWERS["ok"]))
-        await writer.drain()
+        for step in self.scripts.get(name, self.scripts["ok"]):
+            match step:
+                case bytes():
+                    writer.write(step)
+                    await writer.drain()
+                case float():
+                    await asyncio.sleep(step)
+                case Again():
+                    for _ in range(step.times):
+                        writer.write(step.piece)
+                        await writer.drain()
+                        if step.pause_s:
+                            await asyncio.sleep(step.pause_s)
+                case Do.HANG:
+                    await asyncio.sleep(60)
+                case Do.END_SENDING:
+                    writer.write_eof()
+                case Do.RESET:
+                    writer.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
+                    writer.transport.abort()
+                    return False
+                case Do.CLOSE:
+                    return False
         return True
 
     async def _run(self, ready: threading.Event) -> None:
         self._over = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
+        server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._tls, backlog=1024)
         self.port = server.sockets[0].getsockname()[1]
         ready.set()
         await self._over.wait()

@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import psutil
 import pytest
 from hostile_service import HostileService
+from measured_block import check, declare, engines, measure, routed, until
 
-from luckyhit.case import Case
 from luckyhit.case.template import new_case
 from luckyhit.errors import ArgumentError, NotEnoughData, ResponseUnexpected
-from luckyhit.measure import BlockPlan, BlockReport, measure_block
+from luckyhit.measure import BlockPlan, measure_block
 from luckyhit.measure.block import order_of
 from luckyhit.run import Run
-
-BASIC: dict[str, Any] = {
-    "workload": {
-        "seed": 1, "rate": "100/s", "timeout": "5s",
-        "routes": [{"name": "item", "path": "/ok/{key}", "keys": {"first": 1, "last": 9}}],
-    },
-    "expected": {"status": 200, "fields": ["$.id"]},
-    "freshness": None,
-}  # fmt: skip
 
 
 @pytest.fixture
@@ -47,61 +36,6 @@ def run(tmp_path: Path) -> Run:
     case_file = tmp_path / "some-case.yml"
     case_file.write_text(new_case("some-case"))
     return Run.create(tmp_path / "runs", case_file, now=datetime(2025, 1, 2), manifest={})
-
-
-def declare(run: Run, **parts: Any) -> None:
-    """Let the run's case say this about workload, expected response and freshness."""
-    case: Case = run.case
-    given = {**BASIC, **parts}
-    update: dict[str, Any] = {
-        "workload": type(case.workload).model_validate_json(json.dumps(given["workload"])),
-        "expected": case.expected.model_copy(
-            update={"response": type(case.expected.response).model_validate(given["expected"])}
-        ),
-        "freshness": None,
-    }
-    if given["freshness"]:
-        from luckyhit.case.model import Freshness
-
-        update["freshness"] = Freshness.model_validate_json(json.dumps(given["freshness"]))
-    run.__dict__["case"] = case.model_copy(update=update)
-
-
-def routed(*paths: str, **other: Any) -> dict[str, Any]:
-    routes = [{"name": path.strip("/"), "path": path} for path in paths]
-    return {**BASIC["workload"], "routes": routes, **other}
-
-
-def measure(run: Run, *services: HostileService | str, **plan: Any) -> BlockReport:
-    urls = [service if isinstance(service, str) else service.url for service in services]
-    settings = {
-        "block": 0,
-        "stage": "baseline",
-        "warmup_s": 0.2,
-        "measure_s": 0.4,
-        "seed": 5,
-        "selfcheck": False,
-        **plan,
-    }
-    return measure_block(run, BlockPlan(targets=dict(zip(("before", "after"), urls, strict=False)), **settings))
-
-
-def check(run: Run, report: BlockReport) -> pd.DataFrame:
-    """What holds always: one row for each slot and arm, counted exactly, in the order of the clock."""
-    rows = run.requests()
-    for arm, counts in report.accounting.items():
-        mine = rows[rows["arm"] == arm]
-        assert counts.exact and counts.scheduled == len(mine) > 0
-        assert sorted(mine["slot"]) == list(range(len(mine)))
-        assert counts.completed == mine["error"].isna().sum()
-        assert counts.timed_out == (mine["error"] == "timeout").sum()
-        assert counts.dropped == (mine["error"] == "dropped").sum()
-    assert not rows["due_ns"].isna().any()
-    assert (rows["sent_ns"].dropna() >= rows.loc[rows["sent_ns"].notna(), "due_ns"]).all()
-    assert (rows["done_ns"].notna() <= rows["sent_ns"].notna()).all()
-    done = rows[rows["done_ns"].notna()]
-    assert (done["sent_ns"] <= done["first_byte_ns"]).all() and (done["first_byte_ns"] <= done["done_ns"]).all()
-    return rows
 
 
 def test_both_arms_get_the_same_slots_at_the_same_instants(run: Run, service: HostileService) -> None:
@@ -140,77 +74,6 @@ def test_the_engine_checks_itself_first(run: Run, service: HostileService) -> No
     assert "its own echo" in engine.detail
 
 
-FAULTS = {
-    "/error": "unexpected", "/not-json": "unexpected", "/no-field": "unexpected", "/redirect": "unexpected",
-    "/reset": "reset", "/too-short": "reset", "/silence": "reset", "/half-chunk": "reset",
-    "/garbage": "protocol", "/too-long": "protocol", "/bad-chunk": "protocol", "/upgrade": "protocol",
-    "/hang": "timeout", "/hang-body": "timeout", "/drip": "timeout",
-    "/ok": None, "/slow": None, "/gzip": None, "/leaves": "unexpected",
-}  # fmt: skip
-
-
-def test_every_fault_ends_in_the_right_row(run: Run, service: HostileService) -> None:
-    declare(run, workload=routed(*FAULTS, rate="250/s", timeout="1500ms"))
-    rows = check(run, measure(run, service))
-    assert set(rows["route"]) == {path.strip("/") for path in FAULTS}
-    for path, error in FAULTS.items():
-        mine = rows[rows["route"] == path.strip("/")]
-        assert set(mine["error"].astype(object).where(mine["error"].notna(), None)) == {error}, path
-    assert set(rows[rows["route"] == "error"]["status"]) == {500}
-    assert (rows["done_ns"].notna() == (rows["error"].isna() | (rows["error"] == "unexpected"))).all()
-
-
-def test_a_refused_connection_is_no_answer(run: Run) -> None:
-    declare(run)
-    with HostileService().running() as gone:
-        url = gone.url
-    report = measure(run, url)
-    rows = check(run, report)
-    assert set(rows["error"]) == {"connect"} and rows["sent_ns"].isna().all()
-    assert report.accounting["before"].failed == len(rows)
-
-
-def test_a_service_that_stops_meanwhile(run: Run) -> None:
-    declare(run)
-    with HostileService().running() as service:
-        stopper = threading.Thread(target=lambda: (until(lambda: service.seen["ok"] > 20), service.stop()))
-        stopper.start()
-        report = measure(run, service, measure_s=1.0)
-        stopper.join()
-    rows = check(run, report)
-    assert rows["error"].isna().sum() > 15
-    assert set(rows["error"].dropna()) <= {"reset", "connect"} and (rows["error"] == "connect").any()
-
-
-def test_a_frozen_service_is_waited_for_by_everybody_who_came_meanwhile(run: Run, service: HostileService) -> None:
-    """Coordinated omission: each request due in the freeze waits until its end at least, and none is left out."""
-    declare(run)
-    origin_ns = run.manifest["origin_ns"]
-
-    def freeze() -> None:
-        until(lambda: service.seen["ok"] > 10)
-        service.frozen_until = time.monotonic() + 0.4
-
-    freezer = threading.Thread(target=freeze)
-    freezer.start()
-    report = measure(run, service, measure_s=1.0)
-    freezer.join()
-    rows = check(run, report)
-    thawed_ns = round(service.frozen_until * 1e9) - origin_ns
-    frozen = rows[(rows["due_ns"] > thawed_ns - 350_000_000) & (rows["due_ns"] < thawed_ns)]
-    assert rows["error"].isna().all() and len(frozen) > 10
-    assert (frozen["done_ns"] >= thawed_ns - 1_000_000).all()
-    assert frozen["sent_ns"].lt(thawed_ns).all()  # sent when due, not when the service was back
-    assert frozen["connection"].is_unique
-
-
-def until(holds: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.01)
-
-
 def test_an_interruption_stops_the_engine_and_keeps_every_row(run: Run, service: HostileService) -> None:
     declare(run)
 
@@ -226,11 +89,6 @@ def test_an_interruption_stops_the_engine_and_keeps_every_row(run: Run, service:
     rows = run.requests()
     assert len(rows) > 4000 and sorted(rows["slot"]) == list(range(len(rows)))
     assert rows["error"].isna().sum() > 10 and set(rows["error"].dropna()) == {"dropped"}
-
-
-def engines() -> list[psutil.Process]:
-    """Engines of this process."""
-    return [child for child in psutil.Process().children() if "luckyhit.measure.engine" in " ".join(child.cmdline())]
 
 
 def test_an_engine_that_is_killed_is_told_and_what_it_wrote_can_be_read(run: Run, service: HostileService) -> None:
@@ -250,7 +108,7 @@ def test_the_engine_ends_when_its_owner_dies(run: Run, service: HostileService, 
     declare(run)
     order = {
         "block": 0, "seed": 1, "warmup_s": 0.0, "measure_s": 60.0, "targets": {"before": service.url}, "headers": {},
-        "selfcheck": False, "closed": 0, "directory": str(run.path), "origin_ns": run.manifest["origin_ns"],
+        "selfcheck": False, "closed": 0, "inputs": None, "ca_file": None, "directory": str(run.path), "origin_ns": run.manifest["origin_ns"],
         **order_of(run.case),
     }  # fmt: skip
     script = "import json, sys; from luckyhit.measure.block import run_engine; run_engine(json.loads(sys.argv[1]))"
@@ -271,7 +129,9 @@ def test_an_example_of_an_unexpected_answer_is_kept_and_no_secret(run: Run, serv
     arguments: list[str] = []
 
     def look(done_s: float, total_s: float) -> None:
-        arguments.extend(word for engine in engines() for word in engine.cmdline() + list(engine.environ().values()))
+        for engine in engines():
+            with contextlib.suppress(psutil.Error):  # it may end just now
+                arguments.extend(engine.cmdline() + list(engine.environ().values()))
 
     plan = BlockPlan(0, "baseline", {"before": service.url}, 0.0, 0.5, 5, {"X-Token": "s3cret"}, selfcheck=False)
     report = measure_block(run, plan, on_progress=look)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
+import threading
 from pathlib import Path
 from typing import get_args
 
@@ -26,8 +28,9 @@ SLOTS = 40
 instants = st.integers(2 * 10**9, 10**12)
 answers = st.builds(
     lambda times, status, error, size, connection: Answer(
-        sent_ns=times[0], first_byte_ns=times[1], done_ns=None if error else times[2], status=status, error=error,
-        size=size, connection=connection,
+        sent_ns=times[0], first_byte_ns=times[1], done_ns=None if error else times[2],
+        status=status if error else status or 200, error=error, size=size,
+        connection=connection if error else connection or 1,
     ),
     st.tuples(instants, instants, instants).map(sorted),
     st.one_of(st.none(), st.integers(100, 599)),
@@ -44,35 +47,46 @@ seen = st.builds(
 outcome = st.tuples(st.integers(0, SLOTS - 1), st.integers(0, 1), answers, seen)
 
 
-@given(st.lists(outcome, max_size=60, unique_by=lambda done: done[:2]), st.sets(st.integers(0, 60), max_size=4))
+@given(
+    st.lists(outcome, max_size=60, unique_by=lambda done: done[:2]),
+    st.sets(st.integers(0, 60), max_size=4),
+    st.integers(1, 3),
+)
 @settings(max_examples=60, deadline=None)
-def test_every_scheduled_request_is_one_row_and_counted_once(outcomes: list, flushes: set[int]) -> None:
+def test_every_scheduled_request_is_one_row_and_counted_once(outcomes: list, flushes: set[int], workers: int) -> None:
     with tempfile.TemporaryDirectory() as place:
         schedule = schedule_for(WORKLOAD, SLOTS / 100, 1)
-        rows = Rows(schedule, ["before", "after"], block=3, warmup_ns=100_000_000, directory=Path(place))
-        rows.start_ns = 10**9
+        crew = [
+            Rows(
+                schedule, ["before", "after"], block=3, warmup_ns=100_000_000, directory=Path(place),
+                origin_ns=10**9, worker=worker, workers=workers,
+            )
+            for worker in range(workers)
+        ]  # fmt: skip
+        for rows in crew:
+            rows.start_ns = 2 * 10**9
         for number, (slot, arm, answer, shown) in enumerate(outcomes):
-            rows.times(slot, arm, answer, 10**9)
-            rows.settle(slot, arm, answer, shown)
+            crew[slot % workers].settle(slot, arm, answer, shown)
             if number in flushes:
-                rows.flush()
-        rows.end()
-        rows.flush()
+                crew[slot % workers].flush()
+        for rows in crew:
+            rows.end()
+            rows.flush()
         parts = sorted(Path(place).iterdir())
-        assert all(part.name.startswith("block-003-part-") for part in parts)
         table = pq.ParquetDataset(parts, schema=REQUESTS).read()
     assert table.schema.equals(REQUESTS)
     found = {(row["slot"], ("before", "after").index(row["arm"])): row for row in table.to_pylist()}
     assert len(found) == table.num_rows == 2 * SLOTS
-    for arm, counts in rows.accounting().items():
-        errors = [row["error"] for row in found.values() if row["arm"] == arm]
-        assert counts.exact and counts.scheduled == SLOTS
+    for worker, arm in itertools.product(range(workers), ("before", "after")):
+        counts = crew[worker].accounting()[arm]
+        errors = [row["error"] for row in found.values() if row["arm"] == arm and row["worker"] == worker]
+        assert counts.exact and counts.scheduled == len(range(worker, SLOTS, workers))
         assert counts.completed == errors.count(None)
         assert counts.timed_out == errors.count("timeout")
         assert counts.dropped == errors.count("dropped")
     expected = {(slot, arm): (answer, shown) for slot, arm, answer, shown in outcomes}
     for (slot, arm), row in found.items():
-        assert row["block"] == 3 and row["worker"] == 0
+        assert row["block"] == 3 and row["worker"] == slot % workers
         assert row["due_ns"] == 10**9 + slot * 10_000_000
         assert row["phase"] == ("warmup" if slot < 10 else "measure")
         route = ROUTES[schedule.route[slot]]
@@ -86,6 +100,30 @@ def test_every_scheduled_request_is_one_row_and_counted_once(outcomes: list, flu
         for name in ("sent_ns", "first_byte_ns", "done_ns"):
             raw = getattr(answer, name)
             assert row[name] == (None if raw is None else raw - 10**9)
+
+
+def test_rows_are_written_while_others_settle_and_none_is_lost(tmp_path: Path) -> None:
+    routes = [Route(name="list", path="/l")]
+    schedule = schedule_for(WORKLOAD.model_copy(update={"rate": 100_000.0, "routes": routes}), 1, 1)
+    rows = Rows(schedule, ["before"], block=0, warmup_ns=0, directory=tmp_path)
+    over = threading.Event()
+
+    def flush() -> None:
+        while not over.is_set():
+            rows.flush()
+
+    writer = threading.Thread(target=flush)
+    writer.start()
+    for slot in range(len(schedule)):
+        rows.settle(slot, 0, Answer(1, 2, 3, 200, None, [], b"", 1, slot), Seen())
+    over.set()
+    writer.join()
+    rows.end()
+    rows.flush()
+    table = pq.ParquetDataset(sorted(tmp_path.iterdir()), schema=REQUESTS).read(["slot", "bytes"])
+    assert sorted(table["slot"].to_pylist()) == list(range(len(schedule)))
+    assert table["slot"].equals(table["bytes"])
+    assert rows.accounting()["before"].exact
 
 
 @given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=200), st.floats(0, 1))

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 import uvloop
 from certificates import write_certificate
 from hostile_service import HostileService
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from luckyhit.errors import ArgumentError
 from luckyhit.measure.wire import Answer, Client
@@ -304,3 +307,155 @@ class TestTls:
     def test_no_tls_at_all(self, service: HostileService) -> None:
         (answer,) = ask(f"https://127.0.0.1:{service.port}", "/ok", timeout_s=0.3)
         assert (answer.error, answer.sent_ns) == ("timeout", None)
+
+
+class Line(asyncio.Transport):
+    """A connection whose other side sends `pieces` for the first request, a plain answer for each one after it."""
+
+    def __init__(self, protocol: asyncio.Protocol, pieces: list[bytes]) -> None:
+        super().__init__()
+        self._protocol, self._pieces, self._closed = protocol, pieces, False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        asyncio.get_running_loop().call_soon(self._deliver, self._pieces)
+        self._pieces = [b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecond"]
+
+    def _deliver(self, pieces: list[bytes]) -> None:
+        for piece in pieces:
+            if not self._closed:
+                self._protocol.data_received(piece)
+
+    def end(self) -> None:
+        """The other side has nothing more to say."""
+        if not self._closed:
+            self._protocol.eof_received()
+            self.abort()
+
+    def abort(self) -> None:
+        if not self._closed:
+            self._closed = True
+            asyncio.get_running_loop().call_soon(self._protocol.connection_lost, None)
+
+    close = abort
+
+    def is_closing(self) -> bool:
+        return self._closed
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return self._protocol
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+class Lines(asyncio.SelectorEventLoop):
+    """Connects to a `Line` instead of a network: what arrives together is the test's to say."""
+
+    pieces: list[bytes]
+    lines: list[Line]
+
+    async def create_connection(self, protocol_factory: Callable[[], Any], *_: Any, **__: Any) -> Any:  # type: ignore[override]
+        protocol = protocol_factory()
+        self.lines.append(
+            Line(protocol, self.pieces if not self.lines else [b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"])
+        )
+        protocol.connection_made(self.lines[-1])
+        return self.lines[-1], protocol
+
+
+@pytest.fixture(scope="module")
+def lines() -> Iterator[Lines]:
+    loop = Lines()
+    yield loop
+    loop.close()
+
+
+def outcome(loop: Lines, pieces: list[bytes], method: str) -> tuple[Any, ...]:
+    """What came of a request, and whether its connection served the next one."""
+    loop.pieces, loop.lines = pieces, []
+
+    async def main() -> tuple[Any, ...]:
+        client = Client("http://127.0.0.1:1")
+        asking = asyncio.ensure_future(client.request(method, "/", timeout_s=30))
+        for _ in range(12):  # turns of the loop: to connect, to send, to hear, and to tell
+            await asyncio.sleep(0)
+        if not asking.done():
+            loop.lines[0].end()
+        first = await asking
+        second = await client.request("GET", "/", timeout_s=30)
+        await client.close()
+        assert (first.done_ns is None) == (first.error is not None) and second.error is None
+        headers = first.headers if first.error is None else []
+        return first.error, first.status, first.size, first.body, headers, second.connection == first.connection
+
+    return loop.run_until_complete(main())
+
+
+SECOND = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+ODD = {
+    "version": ["HTTP/1.0", "HTTP/2.0", "http/1.1", "HTTP/1.1 ", "HTTP/1", ""],
+    "status": ["204", "205", "304", "100", "101", "999", "099", "20", "2000", ""],
+    "reason": ["", " ", " a\tb", " \xe4", " \x00", " O\rK", " O\nK"],
+    "name": ["CONTENT-LENGTH", "content-length ", "content_length", " content-length", "x"],
+    "colon": [":  ", ":\t", " :", "", "::", ":\r\n "],
+    "length": [
+        "0", "1", "3", "00{}", "+{}", "{} ", "{}\t", "{},{}", "0x{}", "{}.0", "-1", "", "x", "{}\x0b", "9" * 15, "9" * 16,
+        "9" * 20, "{}\r\ncontent-length: {}", "{}\r\ncontent-length: 3",
+    ],
+    "other": [
+        f"{name}{value}"
+        for name in ("x-a: ", "X-A:", "x-a :", "x a: ", "x\x00: ", ": ", "\xe4: ", " x: ", "x-a")
+        for value in ("b", "", "b ", "\tb\t", "\xff\xfe", "b\x00", "b\x7f", "b\rc", "b\nc", "b\r\n folded", '"q: t"')
+    ],
+    "framing": [
+        "connection: close", "Connection: Keep-Alive", "proxy-connection: close", "keep-alive: timeout=5", "upgrade: h2c",
+        "transfer-encoding: chunked", "Transfer-Encoding: identity", "transfer-encoding: gzip, chunked", "trailer: x",
+        "connection: upgrade\r\nupgrade: h2c", "content-encoding: gzip",
+    ],
+    "line": ["\n", "\r", "\r\r\n", "\r\n\n"],
+    "end": ["\n", "\r\n\r\n", ""],
+    "body": ["", "\r\n", "\r\n\r\n", SECOND, "2\r\nok\r\n0\r\n\r\n"],
+    "excess": ["x", "\r\n", SECOND],
+    "bytes": ["\x00", "\r", "\n", " ", ":", "0", ""],
+}  # fmt: skip
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> bytes:
+    """Answers as services send them, most with a thing or two that isn't as it should be."""
+    names = st.sampled_from([*ODD, *["length", "other", "framing"] * 4])
+    odd = {name: draw(st.sampled_from(ODD[name])) for name in draw(st.lists(names, max_size=2))}
+    line, body = odd.get("line", "\r\n"), odd.get("body", draw(st.sampled_from(["ok", "{}", "a longer one"])))
+    name = odd.get("name", draw(st.sampled_from(["content-length", "Content-Length"])))
+    headers = [name + odd.get("colon", ": ") + odd.get("length", "{}"), "Cache-Status: a; hit"]
+    headers += [odd[name] for name in ("other", "framing") if name in odd]
+    first = f"{odd.get('version', 'HTTP/1.1')} {odd.get('status', '200')}{odd.get('reason', ' OK')}"
+    head = line.join([first, *draw(st.permutations(headers))]).replace("{}", str(len(body)))
+    raw = (head + line + odd.get("end", "\r\n") + body + odd.get("excess", "")).encode("latin-1")
+    if "bytes" in odd:
+        at = draw(st.integers(0, len(raw)))
+        raw = raw[:at] + odd["bytes"].encode() + raw[at + draw(st.integers(0, 2)) :]
+    return raw
+
+
+@given(answers(), st.sampled_from(["GET", "GET", "HEAD", "POST"]), st.lists(st.integers(0, 120), max_size=4))
+@settings(max_examples=1000, deadline=None)
+def test_an_answer_is_the_same_in_whatever_pieces_it_comes(
+    lines: Lines, raw: bytes, method: str, cuts: list[int]
+) -> None:
+    """All at once, it may be read at a glance; in pieces never."""
+    whole = outcome(lines, [raw], method)
+    assert outcome(lines, [raw[:1], raw[1:]], method) == whole
+    places = sorted({0, len(raw), *(cut for cut in cuts if cut < len(raw))})
+    for pieces in ([raw[a:b] for a, b in pairwise(places)], [raw[at : at + 1] for at in range(len(raw))]):
+        found = outcome(lines, pieces, method)
+        if found != whole:
+            # More bytes than the answer has: seen as wrong only where they come with it, never as another answer.
+            assert found[0] is None and whole[0] in (None, "protocol") and found[1:4] == whole[1:4]
+            assert not found[5]
+
+
+def test_a_plain_answer_is_whole_and_keeps_its_connection(lines: Lines) -> None:
+    raw = b"HTTP/1.1 200 OK\r\nX-A: b\r\nContent-Length: 2\r\n\r\nok"
+    expected = (None, 200, 2, b"ok", [(b"x-a", b"b"), (b"content-length", b"2")], True)
+    assert outcome(lines, [raw], "GET") == outcome(lines, [raw[:-1], raw[-1:]], "GET") == expected

@@ -1,14 +1,16 @@
 """Reading the world: the load engine, the signals of cache and database, the freshness probe.
 
 plan        what a block is to measure, and what is reported of it
-block       starts the engine for one block
+block       one block of a run; crew: the engine's processes, seen from outside
 engine      the engine's process; job, worker: one block's requests, sent when they are due
-schedule    which request is due when (popularity: of which key); templates, head: its bytes
-wire        the HTTP client; connection: one connection of it
+schedule    which request is due when (arrivals: at what pace; popularity: of which key; replay: as a log has it)
+inputs      files that a workload names, read once; templates, head: a request's bytes
+wire        the client; connection: one of HTTP/1.1 (heads: plain answers); http2; deadlines: timeouts
 answers     what is done with an answer: expect, signals, rows
 selfcheck   what the engine adds by itself, measured against the echo
 probe       freshness: writes versions, and looks when readers see them
-load        the engine on its own, for one URL
+load        the engine on its own; load_asked, load_workload, load_order, load_texts: what is asked for; load_summary,
+            load_table, load_progress: what is shown
 """
 
 from typing import TYPE_CHECKING, Any

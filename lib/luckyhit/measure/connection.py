@@ -7,20 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from time import monotonic_ns as now
 from typing import TYPE_CHECKING, cast
 
 import httptools
 
+from luckyhit.measure.heads import END, Head
 from luckyhit.records import RequestError
 
 if TYPE_CHECKING:
+    from luckyhit.measure.http2 import Http2Connection
     from luckyhit.measure.wire import Client
 
 MOST_HEAD_BYTES = 1 << 20
 """Status line and headers larger than this are refused as `protocol`: no service means that."""
+
+
+_RETRYABLE = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 
 
 @dataclass(slots=True)
@@ -28,7 +33,8 @@ class Answer:
     """What came of one request. Times are raw nanoseconds of the monotonic clock, None where it never happened.
 
     `done_ns` is set only where the answer is whole; `error` tells why it is not. `body` is capped, `size` counts all
-    body bytes that came, as they came. `retried`: sent a second time (see luckyhit.measure.wire).
+    body bytes that came, as they came. `retried`: sent a second time (see luckyhit.measure.wire). `head`: of a plain
+    answer, what is remembered of answers that look the same. `due_ns`: where nobody knew it before (closed loop).
     """
 
     sent_ns: int | None = None
@@ -41,6 +47,8 @@ class Answer:
     connection: int | None = None
     size: int = 0
     retried: bool = False
+    head: Head | None = None
+    due_ns: int | None = None
 
     @property
     def truncated(self) -> bool:
@@ -51,50 +59,52 @@ class Answer:
 class Exchange:
     """One request on its way. `tag` is the caller's; `on_done` gets the exchange and its answer, exactly once."""
 
-    __slots__ = (
-        "connecting",
-        "connection",
-        "head_only",
-        "on_done",
-        "payload",
-        "retried",
-        "retryable",
-        "sent_ns",
-        "tag",
-        "timer",
-    )
+    # Most of these keep their first value for good, and an object is made for each request.
+    sent_ns: int | None = None
+    due_ns: int | None = None
+    connection: Connection | Http2Connection | None = None
+    connecting: asyncio.Task[None] | None = None
+    under_way: dict[Exchange, int] | None = None  # where its deadline is kept
+    retried = over = False
 
     def __init__(
         self,
         payload: bytes,
         on_done: Callable[[Exchange, Answer], None],
-        *,
         method: str = "GET",
         tag: int = 0,
     ) -> None:
-        self.payload, self.on_done, self.tag = payload, on_done, tag
-        self.head_only = method == "HEAD"
-        self.retryable = method in ("GET", "HEAD", "PUT", "DELETE", "OPTIONS")
-        self.retried = False
-        self.sent_ns: int | None = None
-        self.connection: Connection | None = None
-        self.connecting: asyncio.Task[None] | None = None
-        self.timer: asyncio.TimerHandle | None = None
+        self.payload, self.on_done, self.method, self.tag = payload, on_done, method, tag
+
+    @property
+    def head_only(self) -> bool:
+        return self.method == "HEAD"
+
+    @property
+    def retryable(self) -> bool:
+        return self.method in _RETRYABLE
 
 
 class Connection(asyncio.Protocol):
     """Owned by a `Client`, which gives it one exchange after the other."""
 
+    shared = False
+    """Can it take several exchanges at once?"""
+    room = 1
+    """How many more it can take, where it is idle."""
+
     def __init__(self, client: Client, number: int, keep_body: int) -> None:
         self._client, self.number, self._keep_body = client, number, keep_body
+        self._heads, self._known, self._idle = client.heads, client.heads.known, client.idle_connections
         self._transport: asyncio.Transport | None = None
         self._parser: httptools.HttpResponseParser | None = None
         self._exchange: Exchange | None = None
         self._fd = -1
-        self.used = False
+        self.used = self.closing = self._queued = False
         self._reset()
 
     def _reset(self) -> None:
+        self._clean = True  # nothing below was touched since
         self._first_byte_ns: int | None = None
         self._status: int | None = None
         self._headers: list[tuple[bytes, bytes]] = []
@@ -102,21 +112,17 @@ class Connection(asyncio.Protocol):
         self._kept_bytes = self._size = self._head_bytes = 0
         self._in_body = self._whole = self._keep_alive = self._excess = False
 
-    def start(self, exchange: Exchange) -> None:
-        """Send one request; the connection must be idle."""
-        assert self._transport is not None and self._exchange is None
-        self._reset()
-        if self._parser is None:
-            self._parser = httptools.HttpResponseParser(self)
+    def start(self, exchange: Exchange, now_ns: int | None = None) -> None:
+        """Send one request; the connection must be idle. `now_ns`: what the clock says, where that was just read."""
+        if not self._clean:
+            self._reset()
         self._exchange, exchange.connection = exchange, self
         if exchange.sent_ns is None:
-            exchange.sent_ns = time.monotonic_ns()
-        self._write(exchange.payload)
-
-    def _write(self, payload: bytes) -> None:
-        """Into the kernel at once: a transport would wait until the loop has served everything else that is ready."""
-        assert self._transport is not None
-        if self._fd >= 0 and not self._transport.get_write_buffer_size():
+            exchange.sent_ns = now() if now_ns is None else now_ns
+        # Into the kernel at once: a transport would wait until the loop has served everything else that is ready.
+        payload, transport = exchange.payload, self._transport
+        assert transport is not None
+        if self._fd >= 0 and not (self._queued and transport.get_write_buffer_size()):
             try:
                 written = os.write(self._fd, payload)
             except OSError:
@@ -124,53 +130,82 @@ class Connection(asyncio.Protocol):
             if written == len(payload):
                 return
             payload = payload[written:]
-        self._transport.write(payload)
+        self._queued = True  # from now on the transport has to be asked
+        transport.write(payload)
 
     @property
     def usable(self) -> bool:
-        return self._transport is not None and not self._transport.is_closing()
+        return self._transport is not None and not self.closing and not self._transport.is_closing()
 
     def abort(self) -> None:
         """Close at once, without waiting for anything to be written."""
+        self.closing = True
         if self._transport is not None:
             self._transport.abort()
 
-    def give_up(self, error: RequestError) -> None:
+    def give_up(self, exchange: Exchange, error: RequestError) -> None:
         """End the exchange under way with `error`, and the connection with it."""
-        exchange, self._exchange = self._exchange, None
+        self._exchange = None
         self.abort()
-        if exchange is not None:
-            self._client.finished(exchange, self._answer(exchange, None, error))
+        self._client.finished(exchange, self._answer(exchange, None, error))
 
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's are none by class
-        if (
-            transport.get_extra_info("sslcontext") is None
-            and (socket := transport.get_extra_info("socket")) is not None
-        ):
+        made = cast(asyncio.Transport, transport)  # uvloop's are none by class
+        tls = made.get_extra_info("ssl_object")
+        if tls is not None and tls.selected_alpn_protocol() == "h2":
+            self._client.led_to_http2(self, made)
+            return
+        self._transport = made
+        if tls is None and (socket := made.get_extra_info("socket")) is not None:
             self._fd = socket.fileno()
         self._client.made(self)
 
     def data_received(self, data: bytes) -> None:
-        now_ns = time.monotonic_ns()
-        exchange, parser = self._exchange, self._parser
-        if exchange is None or parser is None:
+        now_ns = now()
+        exchange = self._exchange
+        if exchange is None:
             self.abort()  # bytes that nobody asked for
             return
         if self._first_byte_ns is None:
             self._first_byte_ns = now_ns
+            if exchange.method != "HEAD":
+                raw, end, body = data.partition(END)
+                head = self._known.get(raw)
+                if head is None and end:
+                    head = self._heads.read(raw)
+                if head is not None and end and len(body) == head.length:
+                    # The whole of a plain answer came at once.
+                    self._exchange = self._first_byte_ns = None
+                    self.used = True
+                    answer = Answer(
+                        exchange.sent_ns, now_ns, now_ns, head.status, None, head.headers, body[: self._keep_body],
+                        self.number, head.length, exchange.retried, head,
+                    )  # fmt: skip
+                    if self._client.keeps:
+                        self._idle.append(self)
+                    else:
+                        self.abort()
+                    exchange.over = True  # as Client.finished does it
+                    if exchange.under_way is not None:
+                        del exchange.under_way[exchange]
+                    exchange.on_done(exchange, answer)
+                    return
+            self._clean = False
+        parser = self._parser
+        if parser is None:
+            parser = self._parser = httptools.HttpResponseParser(self)
         try:
             parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._excess = True
             if not self._whole:
-                self.give_up("protocol")
+                self.give_up(exchange, "protocol")
                 return
         if self._whole:
             if self._excess and not self._bodiless:
-                self.give_up("protocol")  # more than its Content-Length said
+                self.give_up(exchange, "protocol")  # more than its Content-Length said
             else:
                 # A body behind an answer that has none is wrong too, but common, and everybody ignores it.
                 self._keep_alive = self._keep_alive and not self._excess
@@ -178,19 +213,19 @@ class Connection(asyncio.Protocol):
         elif not self._in_body:
             self._head_bytes += len(data)
             if self._head_bytes > MOST_HEAD_BYTES:
-                self.give_up("protocol")
+                self.give_up(exchange, "protocol")
 
     def eof_received(self) -> bool | None:
         exchange = self._exchange
         if exchange is not None and self._in_body and self._ends_with_connection():
             self._keep_alive = False
-            self._finish(exchange, time.monotonic_ns())
+            self._finish(exchange, now())
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         exchange, self._exchange = self._exchange, None
         self._transport = self._parser = None
-        self._fd = -1
+        self._fd, self.closing = -1, True
         self._client.lost(self)
         if exchange is None:
             return

@@ -1,11 +1,12 @@
-"""The load engine: a process of its own that sends one block's requests and records each of them.
+"""The load engine: a process of its own (or several: workers) that sends one block's requests and records each of them.
 
     python -m luckyhit.measure.engine      the order (one JSON object, one line) on standard input
 
-Progress goes to standard output, one JSON object a line: `{"done": seconds}`; the last one is `{"facts": ...}`, or
-`{"error": ...}` with an error of the tree. SIGTERM, SIGINT, the end of standard input (its owner is gone) and the
-owner's death stop it early: no request is sent any more, what was not sent is recorded as `dropped`, everything is
-written, and the facts still come.
+It tells `{"ready": true}` on standard output once it could begin, and waits for a second line, `{"start_ns": ...}`,
+which all workers get at once. Progress follows, one JSON object a line: `{"done": seconds, "answered": requests,
+"errors": {...}}`; the last one is `{"facts": ...}`, or `{"error": ...}` with an error of the tree. SIGTERM, SIGINT, the
+end of standard input (its owner is gone) and the owner's death stop it early: no request is sent any more, what was not
+sent is recorded as `dropped`, everything is written, and the facts still come.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import os
 import random
 import resource
 import signal
+import ssl
 import sys
 import time
 from dataclasses import asdict
@@ -28,8 +30,9 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from luckyhit.case.model import Freshness, Response, Workload
-from luckyhit.errors import LuckyHitError
-from luckyhit.measure.job import PROBE_CONNECTIONS, Job
+from luckyhit.errors import ArgumentError, LuckyHitError
+from luckyhit.measure.inputs import Inputs
+from luckyhit.measure.job import CONNECTIONS_PER_CLIENT, PROBE_CONNECTIONS, Job
 from luckyhit.measure.priority import hurried
 from luckyhit.measure.schedule import closed_schedule, schedule_for
 from luckyhit.measure.selfcheck import SelfCheck, engine_check, self_check
@@ -43,14 +46,11 @@ if TYPE_CHECKING:
 
 PROGRESS_S = 0.2
 FLUSH_S = 1.0
-LEAD_S = 0.1
-"""From the end of the preparations to the first slot."""
 MOST_CONNECTIONS = 8192
 VERSIONS_PER_BLOCK = 10_000
 FIRST_VERSION = 1_000_000
-CLOSED_PER_S = 120_000
-"""Slots set aside for each second of a closed loop: more than the engine can send."""
-CLOSED_MOST = 10_000_000
+CLOSED_SLOTS = 200_000
+"""Different requests of a closed loop; behind the last one it begins again."""
 RESTORE_STOPPED_S = 3.0
 """How long the probe may put its keys back when it was stopped early."""
 _PR_SET_PDEATHSIG = 1
@@ -58,15 +58,18 @@ _PR_SET_PDEATHSIG = 1
 
 class Engine:
     """One order: `workload`, `expected`, `signals`, `freshness` as JSON of the case's parts, `targets`, `headers`,
-    `block`, `seed`, `warmup_s`, `measure_s`, `origin_ns`, `directory`, `selfcheck`, `closed` (connections, 0: open)."""
+    `block`, `seed`, `warmup_s`, `measure_s`, `origin_ns`, `directory`, `selfcheck`, `closed` (connections, 0: open),
+    `inputs` (a directory, or null), `http`, `ca_file`, `worker` (a number from 0). `started` comes with the instant of
+    the first slot."""
 
     def __init__(self, order: dict[str, Any]) -> None:
         self._order = order
+        self.started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._workload = Workload.model_validate_json(json.dumps(order["workload"]))
         expected, freshness = order.get("expected"), order.get("freshness")
         self._expected = Response.model_validate_json(json.dumps(expected)) if expected else None
         self._freshness = Freshness.model_validate_json(json.dumps(freshness)) if freshness else None
-        self._signals = Signals(order["signals"]["header"], order["signals"]["values"])
+        self._signals = Signals(**order["signals"])
         self._directory = Path(order["directory"])
         self._warmup_s, self._total_s = order["warmup_s"], order["warmup_s"] + order["measure_s"]
         self._stopped = asyncio.Event()
@@ -78,35 +81,33 @@ class Engine:
         """Measure, and return the facts of the block."""
         job = self._job()
         probe, probe_clients = self._probe()
+        closed = self._closed
         # A closed loop takes all the time it gets, and would take the service's as well.
-        with contextlib.nullcontext("at ordinary priority") if self._order["closed"] else hurried() as turn:
+        with contextlib.nullcontext("at ordinary priority") if closed else hurried() as turn:
             checked = await self._unless_stopped(self._self_check())
             if probe is not None:
                 await self._unless_stopped(probe.preflight())
-            if not self._order["closed"]:
-                opened = 2 + int(self._workload.rate / 250)
-                await asyncio.gather(*(client.warm(opened) for client in job.clients))
+            opened = closed or 2 + int(self._rate / job.workers / 250)
+            await self._unless_stopped(asyncio.gather(*(client.warm(opened) for client in job.clients)))
             job.rows.rehearse()
             gc.collect()
             gc.freeze()
             gc.disable()
+            say({"ready": True})
+            job.begin(await self._unless_stopped(self.started) or time.monotonic_ns())
             try:
                 cpu_share = await self._measure(job, probe)
             finally:
                 job.rows.flush()
                 probed = await self._end_probe(probe, probe_clients, job)
-        return {
-            **self._facts(job),
-            "engine": asdict(engine_check(checked, job.rows.late_ms(), cpu_share, turn)),
-            "probe": probed,
-        }
+        engine = engine_check(checked, job.rows.late_ms(), cpu_share, turn, closed=bool(closed))
+        return {**self._facts(job), "engine": asdict(engine), "probe": probed}
 
     async def _measure(self, job: Job, probe: FreshnessProbe | None) -> float:
         """Send everything, with the probe beside it. The CPU share of this process meanwhile."""
-        start_ns = time.monotonic_ns() + int(LEAD_S * 1e9)
+        start_ns = job.start_ns
         end_ns = start_ns + round(self._total_s * 1e9)
-        job.begin(start_ns)
-        closed = self._order["closed"]
+        closed = self._closed
         worker = ClosedWorker(job, end_ns=end_ns, connections=closed) if closed else Worker(job)
         cpu_s, began = time.process_time(), time.monotonic()
         looking_after = asyncio.create_task(self._look_after(job))
@@ -121,15 +122,23 @@ class Engine:
             for task in (looking_after, *tasks):
                 task.cancel()
             await asyncio.gather(looking_after, *tasks, return_exceptions=True)
-            job.rows.end(worker.used if isinstance(worker, ClosedWorker) else None)
+            job.rows.end(worker.sent if isinstance(worker, ClosedWorker) else 0)
         return cpu_share
+
+    @property
+    def _closed(self) -> int:
+        """This worker's share of a closed loop's connections."""
+        number, workers = self._order["worker"], self._workload.workers
+        return len(range(number, self._order["closed"], workers))
 
     def _job(self) -> Job:
         order, workload = self._order, self._workload
+        inputs = Inputs.load(Path(order["inputs"]), len(workload.routes)) if order["inputs"] else None
         if order["closed"]:
-            schedule = closed_schedule(workload, min(CLOSED_MOST, int(CLOSED_PER_S * self._total_s)), order["seed"])
+            schedule = closed_schedule(workload, CLOSED_SLOTS, order["seed"], inputs)
         else:
-            schedule = schedule_for(workload, self._total_s, order["seed"])
+            schedule = schedule_for(workload, self._total_s, order["seed"], inputs)
+        self._rate = len(schedule) / self._total_s
         return Job.make(
             schedule,
             order["targets"],
@@ -142,12 +151,19 @@ class Engine:
             expected=self._expected,
             directory=self._directory / "requests",
             limit=_descriptors(),
+            worker=order["worker"],
+            workers=workload.workers,
+            endless=order["closed"] > 0,
+            fresh=workload.connections == "fresh",
+            http=order["http"],
+            tls=_authorities(order["ca_file"]),
+            cookies=workload.cookies,
         )
 
     async def _self_check(self) -> SelfCheck | None:
         if not self._order["selfcheck"]:
             return None
-        rate = 500.0 if self._order["closed"] else self._workload.rate * len(self._order["targets"])
+        rate = 500.0 if self._closed else self._rate * len(self._order["targets"]) / self._workload.workers
         return await self_check(rate)
 
     async def _unless_stopped(self, awaitable: Any) -> Any:
@@ -166,19 +182,26 @@ class Engine:
         flushed = time.monotonic()
         while True:
             await asyncio.sleep(PROGRESS_S)
-            say({"done": round(min(self._total_s, max(0.0, (time.monotonic_ns() - job.start_ns) / 1e9)), 2)})
+            done_s = min(self._total_s, max(0.0, (time.monotonic_ns() - job.start_ns) / 1e9))
+            say({"done": round(done_s, 2), **job.rows.progress()})
             if time.monotonic() - flushed >= FLUSH_S:
                 await asyncio.to_thread(job.rows.flush)
                 flushed = time.monotonic()
 
     def _probe(self) -> tuple[FreshnessProbe | None, list[Client]]:
-        if self._freshness is None:
+        if self._freshness is None or self._order["worker"] > 0:
             return None, []
         from luckyhit.measure.probe import FreshnessProbe
 
         order = self._order
         clients = {
-            arm: Client(url, limit=256, first_connection=PROBE_CONNECTIONS * (index + 1))
+            arm: Client(
+                url,
+                limit=256,
+                first_connection=PROBE_CONNECTIONS + CONNECTIONS_PER_CLIENT * index,
+                http=order["http"],
+                ssl_context=_authorities(order["ca_file"]),
+            )
             for index, (arm, url) in enumerate(order["targets"].items())
         }
         probe = FreshnessProbe(
@@ -217,7 +240,7 @@ class Engine:
         }
 
     def _facts(self, job: Job) -> dict[str, Any]:
-        start_ns = job.start_ns - job.origin_ns
+        start_ns = job.start_ns - self._order["origin_ns"]
         return {
             "accounting": {arm: counts.model_dump() for arm, counts in job.rows.accounting().items()},
             "unexpected": job.answers.unexpected,
@@ -229,6 +252,19 @@ class Engine:
             "retried": job.retries,
             "unchecked": job.answers.unchecked,
         }
+
+
+def _authorities(ca_file: str | None) -> ssl.SSLContext | None:
+    """TLS verified against the authorities in `ca_file`, and none else."""
+    if ca_file is None:
+        return None
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ArgumentError(
+            f"{ca_file!r} holds no certificates that can be read: {error}",
+            hint="target.ca_file (or --ca-file) names a PEM file with the certificates of authorities.",
+        ) from None
 
 
 def say(event: dict[str, Any]) -> None:
@@ -274,9 +310,13 @@ async def _main(order: dict[str, Any]) -> int:
 
 
 def _heard(loop: asyncio.AbstractEventLoop, engine: Engine) -> None:
-    if not os.read(0, 4096):
+    """The start, or the end of standard input: the owner is gone."""
+    line = os.read(0, 4096)
+    if not line:
         loop.remove_reader(0)
         engine.stop()
+    elif not engine.started.done():
+        engine.started.set_result(json.loads(line)["start_ns"])
 
 
 def main() -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from luckyhit.case.model import Response
@@ -12,17 +13,27 @@ from luckyhit.measure.rows import Rows
 from luckyhit.measure.schedule import Schedule
 from luckyhit.measure.signals import Signals
 from luckyhit.measure.templates import RouteTemplate
-from luckyhit.measure.wire import Client
+from luckyhit.measure.wire import Answer, Client, Exchange
 from luckyhit.records import Arm
 
-CONNECTIONS_PER_ARM = 100_000
-"""Connections are numbered apart: the arms' own, then those of the freshness probe (`PROBE_CONNECTIONS` higher)."""
-PROBE_CONNECTIONS = 1_000_000
+CONNECTIONS_PER_CLIENT = 10_000_000
+"""Connections are numbered apart: by worker and arm, then those of the freshness probe (`PROBE_CONNECTIONS` higher)."""
+PROBE_CONNECTIONS = 2_000_000_000
+
+
+_STRETCH = 512
+"""Slots that are read out of the schedule at a time: single numbers out of arrays are slow."""
+
+
+Request = tuple[int, int, int, int, int, bool]
+"""One slot of the schedule: slot, route, key, number, due_ns (from the block's start), swapped."""
 
 
 @dataclass
 class Job:
-    """Arms are counted in the order of `arms`. Instants are raw nanoseconds of the monotonic clock."""
+    """Arms are counted in the order of `arms`. Instants are raw nanoseconds of the monotonic clock. This worker, one
+    of `workers`, has every `workers`-th slot, from `worker` on. `endless`: behind the last slot comes the first again
+    (with a number of its own). `fixed`: by arm and route, requests that are always the same; `methods`: by route."""
 
     arms: tuple[Arm, ...]
     schedule: Schedule
@@ -30,9 +41,13 @@ class Job:
     templates: tuple[tuple[RouteTemplate, ...], ...]
     rows: Rows
     answers: Answers
-    origin_ns: int
     timeout_s: float
+    worker: int = 0
+    workers: int = 1
+    endless: bool = False
     start_ns: int = 0
+    fixed: list[list[bytes | None]] = field(default_factory=list)
+    methods: list[str] = field(default_factory=list)
 
     @classmethod
     def make(
@@ -49,25 +64,92 @@ class Job:
         expected: Response | None,
         directory: Path | None,
         limit: int,
+        worker: int = 0,
+        workers: int = 1,
+        endless: bool = False,
+        fresh: bool = False,
+        http: str = "auto",
+        tls: ssl.SSLContext | None = None,
+        cookies: Mapping[str, str] | None = None,
     ) -> Job:
         """Raises ArgumentError for requests that can't be sent. `limit`: connections, over all arms together."""
         arms = tuple(targets)
+        first = len(arms) * worker
         clients = tuple(
-            Client(url, limit=max(1, limit // len(arms)), first_connection=CONNECTIONS_PER_ARM * index)
+            Client(
+                url,
+                limit=max(1, limit // len(arms)),
+                first_connection=CONNECTIONS_PER_CLIENT * (first + index),
+                fresh=fresh,
+                http=http,
+                ssl_context=tls,
+            )
             for index, url in enumerate(targets.values())
         )
         templates = tuple(
-            tuple(RouteTemplate(route, client.origin, headers) for route in schedule.routes) for client in clients
+            tuple(
+                RouteTemplate(route, client.origin, headers, table=table, cookies=cookies or {})
+                for route, table in zip(schedule.routes, schedule.tables, strict=True)
+            )
+            for client in clients
         )
-        rows = Rows(schedule, arms, block=block, warmup_ns=round(warmup_s * 1e9), directory=directory)
+        rows = Rows(
+            schedule,
+            arms,
+            block=block,
+            warmup_ns=round(warmup_s * 1e9),
+            directory=directory,
+            origin_ns=origin_ns,
+            worker=worker,
+            workers=workers,
+            endless=endless,
+        )
         answers = Answers(schedule, rows, arms, templates, signals, expected)
-        return cls(arms, schedule, clients, templates, rows, answers, origin_ns, timeout_s)
+        job = cls(arms, schedule, clients, templates, rows, answers, timeout_s, worker, workers, endless)
+        job.fixed = [
+            [
+                _fixed(template) if table is None else None
+                for template, table in zip(of_arm, schedule.tables, strict=True)
+            ]
+            for of_arm in templates
+        ]
+        job.methods = [route.method for route in schedule.routes]
+        return job
 
     def begin(self, start_ns: int) -> None:
         """The block starts at `start_ns`."""
-        self.start_ns, self.rows.start_ns = start_ns, start_ns - self.origin_ns
+        self.start_ns = self.rows.start_ns = start_ns
+
+    def requests(self) -> Iterator[Request]:
+        """This worker's slots, in order."""
+        schedule, first, lap = self.schedule, self.worker, 0
+        while len(schedule):
+            for start in range(first, len(schedule), _STRETCH * self.workers):
+                part = slice(start, start + _STRETCH * self.workers, self.workers)
+                columns = (schedule.route, schedule.key, schedule.number, schedule.due_ns, schedule.swapped)
+                slots = range(lap + start, lap + len(schedule), self.workers)
+                yield from zip(slots, *(column[part].tolist() for column in columns), strict=False)
+            if not self.endless:
+                return
+            lap += len(schedule)
+
+    def exchange(self, request: Request, arm: int, tag: int, on_done: Callable[[Exchange, Answer], None]) -> Exchange:
+        """A request to one arm, ready to be sent."""
+        _, route, key, number, _, _ = request
+        payload = self.fixed[arm][route]
+        if payload is None:
+            payload = self.templates[arm][route].render(key, number)
+        return Exchange(payload, on_done, self.methods[route], tag)
 
     @property
     def retries(self) -> int:
         """Requests sent a second time, since a kept-alive connection was closed under the first."""
         return sum(client.retries for client in self.clients)
+
+
+def _fixed(template: RouteTemplate) -> bytes | None:
+    """The request, where it is always the same."""
+    if template.route.keys is not None:
+        return None
+    once, again = template.render(0, 1), template.render(0, 2)
+    return once if once == again else None

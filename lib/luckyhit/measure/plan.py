@@ -14,7 +14,8 @@ class BlockPlan:
     """One block: one base URL for each arm (one or two), its seed, its length in seconds.
 
     `headers` are sent with each request and may hold secrets: they reach the engine through a pipe, never a file or
-    an argument. `selfcheck`: let the engine measure itself first (half a second).
+    an argument. `ca_file`: authorities to trust instead of the system's. `selfcheck`: let the engine measure itself
+    first (half a second).
     """
 
     block: int
@@ -24,6 +25,7 @@ class BlockPlan:
     measure_s: float
     seed: int
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ca_file: str | None = None
     selfcheck: bool = True
 
 

@@ -1,12 +1,14 @@
-"""The rows of one block: one for each scheduled request and arm, kept in arrays, written in parts while measuring.
+"""The rows of one block: one for each scheduled request and arm, appended as they settle, written in parts meanwhile.
 
-Arrays have the shape (slots, arms). Zero means `not there`, so that memory which is not used yet costs nothing;
-numbers that may be zero are kept one higher.
+An appended row is one packed record of 64 bytes; what was written is forgotten, so memory does not grow with the
+length of a block, but for one byte a request that tells whether it was settled.
 """
 
 from __future__ import annotations
 
+import struct
 import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -19,20 +21,39 @@ from luckyhit import records
 from luckyhit.measure.connection import Answer
 from luckyhit.measure.schedule import Schedule
 from luckyhit.measure.signals import Seen
-from luckyhit.records import Accounting, Arm, CacheStatus, RequestError
+from luckyhit.records import CACHE_STATUSES, Accounting, Arm, RequestError
 from luckyhit.run import write_part
 
-_CACHE: tuple[CacheStatus, ...] = get_args(CacheStatus)
 _ERRORS: tuple[RequestError, ...] = get_args(RequestError)
-_CACHE_CODE = {status: code for code, status in enumerate(_CACHE, 1)}
 _ERROR_CODE: dict[str | None, int] = {None: 0, **{error: code for code, error in enumerate(_ERRORS, 1)}}
+_NOT_THERE = -1
+_FIELDS = [
+    ("tag", "i8", "q"),  # slot * arms + arm
+    ("due_ns", "i8", "q"),
+    ("sent_ns", "i8", "q"),
+    ("first_byte_ns", "i8", "q"),
+    ("done_ns", "i8", "q"),
+    ("bytes", "i8", "q"),
+    ("age_s", "f8", "d"),
+    ("db_calls", "i4", "i"),
+    ("connection", "i4", "i"),
+    ("status", "i2", "h"),
+    ("error", "i1", "b"),
+    ("cache", "i1", "b"),
+]
+_RECORD = np.dtype([(name, f"<{kind}") for name, kind, _ in _FIELDS])
+_PACK = struct.Struct("<" + "".join(letter for *_, letter in _FIELDS)).pack_into
+_CHUNK = 8192
 
 
 class Rows:
-    """Times are kept from the run's start on, as is `start_ns`, the block's start; `warmup_ns` of it are warm-up.
+    """Times are raw nanoseconds while measuring; in the tables they count from `origin_ns`, the run's start. The
+    first `warmup_ns` behind `start_ns` (raw) are warm-up.
 
-    `directory`: where the part files go (None: nowhere). A row is settled once its exchange has ended; `flush` writes
-    what was settled since the last time, from another thread if need be; `end` settles the rest as `dropped`.
+    `directory`: where the part files go (None: nowhere, and all rows are kept). This worker has the slots `worker`,
+    `worker + workers` and so on. In an `endless` schedule (a closed loop) slots go on behind its end, round and round,
+    and only those that were settled count. `flush` writes what was settled since the last time, from another thread if
+    need be; `end` settles the rest as `dropped`.
     """
 
     def __init__(
@@ -43,129 +64,169 @@ class Rows:
         block: int,
         warmup_ns: int,
         directory: Path | None,
+        origin_ns: int = 0,
+        worker: int = 0,
+        workers: int = 1,
+        endless: bool = False,
     ) -> None:
         self._schedule, self._arms, self._block = schedule, list(arms), block
-        self.start_ns = 0
-        self._warmup_ns, self._directory = warmup_ns, directory
-        shape = (len(schedule), len(self._arms))
-        self._count = len(schedule)
-        self.late_ns = np.zeros(len(schedule), np.int64)  # one higher: how late the engine itself was
-        self._sent_ns, self._first_byte_ns, self._done_ns = (np.zeros(shape, np.int64) for _ in range(3))
-        self._status = np.zeros(shape, np.int16)
-        self._error, self._cache = np.zeros(shape, np.int8), np.zeros(shape, np.int8)
-        self._db_calls = np.zeros(shape, np.int64)
-        self._age_s = np.zeros(shape, np.float64)
-        self._bytes = np.zeros(shape, np.int64)
-        self._connection = np.zeros(shape, np.int32)
-        self._settled, self._written = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
+        self.start_ns = self.origin_ns = origin_ns
+        self._warmup_ns, self._directory, self._worker, self._workers = warmup_ns, directory, worker, workers
+        self._settled = None if endless else bytearray(len(schedule) * len(self._arms))
+        self._scheduled = 0 if endless else len(range(worker, len(schedule), workers))
+        self.late_ns = np.zeros(0 if endless else len(schedule), np.int64)  # one higher: how late the engine itself was
+        self._width = len(self._arms)
+        self._offset = self._end = 0
+        self._chunk = np.empty(0, _RECORD)
+        self._buffer = memoryview(b"")
+        self._full: list[NDArray[Any]] = []
+        self._written = 0  # rows of the oldest chunk
+        self._counts = np.zeros((len(self._arms), len(_ERRORS) + 1), np.int64)
         self._parts = 0
-
-    def times(self, slot: int, arm: int, answer: Answer, origin_ns: int) -> None:
-        """Keep an answer's times (raw; `origin_ns` is the run's start) as soon as it is there."""
-        if answer.sent_ns is not None:
-            self._sent_ns[slot, arm] = answer.sent_ns - origin_ns
-        if answer.first_byte_ns is not None:
-            self._first_byte_ns[slot, arm] = answer.first_byte_ns - origin_ns
-        if answer.done_ns is not None:
-            self._done_ns[slot, arm] = answer.done_ns - origin_ns
+        self._lock = threading.Lock()
 
     def settle(self, slot: int, arm: int, answer: Answer, seen: Seen) -> None:
-        """Keep the rest of an answer: the row is whole."""
-        if answer.status is not None:
-            self._status[slot, arm] = answer.status
-            self._bytes[slot, arm] = answer.size + 1
-        self._error[slot, arm] = _ERROR_CODE[answer.error]
-        self._cache[slot, arm] = _CACHE_CODE[seen.cache]
-        if seen.db_calls is not None:
-            self._db_calls[slot, arm] = seen.db_calls + 1
-        if seen.age_s is not None:
-            self._age_s[slot, arm] = seen.age_s + 1
-        if answer.connection is not None:
-            self._connection[slot, arm] = answer.connection
-        self._settled[slot, arm] = True
+        """Keep what came of one request."""
+        if self._offset == self._end:
+            self._turn_over()
+        offset = self._offset
+        tag = slot * self._width + arm
+        due_ns, error = answer.due_ns, answer.error
+        age_s, calls, cache = seen.row
+        if error is None:  # then everything is there
+            _PACK(
+                self._buffer, offset, tag, _NOT_THERE if due_ns is None else due_ns,
+                answer.sent_ns, answer.first_byte_ns, answer.done_ns, answer.size, age_s, calls,
+                answer.connection, answer.status, 0, cache,
+            )  # fmt: skip
+        else:
+            sent_ns, first_ns, done_ns = answer.sent_ns, answer.first_byte_ns, answer.done_ns
+            status, connection = answer.status, answer.connection
+            _PACK(
+                self._buffer, offset, tag, _NOT_THERE if due_ns is None else due_ns,
+                _NOT_THERE if sent_ns is None else sent_ns,
+                _NOT_THERE if first_ns is None else first_ns,
+                _NOT_THERE if done_ns is None else done_ns,
+                _NOT_THERE if status is None else answer.size, age_s, calls,
+                _NOT_THERE if connection is None else connection,
+                _NOT_THERE if status is None else status,
+                _ERROR_CODE[error],
+                cache,
+            )  # fmt: skip
+        self._offset = offset + _RECORD.itemsize
+        if self._settled is not None:
+            self._settled[tag] = 1
 
-    def end(self, count: int | None = None) -> None:
-        """Nothing more will come: what is not settled is `dropped`. `count`: slots that there are after all (a closed
-        loop knows at its end only)."""
-        if count is not None:
-            self._count = count
-        open_rows = ~self._settled[: self._count]
-        self._error[: self._count][open_rows] = _ERROR_CODE["dropped"]
-        self._settled[: self._count] = True
+    def _turn_over(self) -> None:
+        """Start another chunk. Only here and in `flush` two threads meet."""
+        fresh = np.empty(_CHUNK, _RECORD)
+        with self._lock:
+            if len(self._chunk):
+                self._full.append(self._chunk)
+            self._chunk, self._buffer = fresh, memoryview(fresh.view(np.uint8))  # type: ignore[arg-type]
+            self._offset, self._end = 0, fresh.nbytes
+
+    def end(self, sent: int = 0) -> None:
+        """Nothing more will come: what is not settled is `dropped`. `sent`: slots that an endless schedule came to."""
+        if self._settled is None:
+            self._scheduled = sent
+            return
+        settled = np.frombuffer(self._settled, np.uint8).reshape(-1, len(self._arms))[self._worker :: self._workers]
+        dropped = Answer(error="dropped")
+        for index, arm in np.argwhere(settled == 0).tolist():
+            self.settle(self._worker + index * self._workers, arm, dropped, Seen())
 
     def flush(self) -> None:
-        """Write the rows that were settled since the last time as one part file."""
-        ready = self._settled[: self._count] & ~self._written[: self._count]
-        slots, arms = np.nonzero(ready)
-        if not len(slots):
+        """Write the rows that were settled since the last time as one part file, and forget them."""
+        if self._directory is None:
             return
-        if self._directory is not None:
-            write_part(self._directory, f"block-{self._block:03d}-part-{self._parts:04d}", self.table(slots, arms))
+        with self._lock:
+            filled = self._offset // _RECORD.itemsize
+            rows, self._full, self._written = self._pending(filled), [], filled
+            self._counts += self._counted(rows)
+        if len(rows):
+            worker = f"-worker-{self._worker:02d}" if self._worker else ""
+            write_part(self._directory, f"block-{self._block:03d}{worker}-part-{self._parts:04d}", self.table(rows))
             self._parts += 1
-        self._written[slots, arms] = True
+
+    def _pending(self, filled: int | None = None) -> NDArray[Any]:
+        """What is settled and not written, in the order of settling; of the chunk in use, the `filled` first rows."""
+        chunks = [*self._full, self._chunk[: self._offset // _RECORD.itemsize if filled is None else filled]]
+        chunks[0] = chunks[0][self._written :]
+        return np.concatenate(chunks)
 
     def rehearse(self) -> None:
         """Write one row to nowhere: the first time takes several milliseconds, and is not to be during the load."""
         with tempfile.TemporaryDirectory() as nowhere:
-            first = np.zeros(min(1, self._count), np.intp)
-            write_part(Path(nowhere), "rehearsal", self.table(first, first))
+            write_part(Path(nowhere), "rehearsal", self.table(np.zeros(min(1, len(self._schedule)), _RECORD)))
 
-    def table(self, slots: NDArray[np.intp], arms: NDArray[np.intp]) -> pa.Table:
+    def table(self, rows: NDArray[Any]) -> pa.Table:
         """Some rows in the columns of `records.REQUESTS`."""
-        schedule, at = self._schedule, (slots, arms)
-        due_ns = schedule.due_ns[slots]
-        unkeyed = ~schedule.keyed[slots]
+        schedule = self._schedule
+        slot, arm = np.divmod(rows["tag"], len(self._arms))
+        entry = slot % max(1, len(schedule))
+        due_ns = np.where(rows["due_ns"] < 0, schedule.due_ns[entry] + self.start_ns, rows["due_ns"])
         names = [route.name for route in schedule.routes]
-        age_s, cache, error = self._age_s[at], self._cache[at], self._error[at]
         columns: dict[str, Any] = {
-            "arm": _words(arms, self._arms),
-            "block": np.full(len(slots), self._block, np.int32),
-            "slot": slots.astype(np.int64),
-            "phase": _words(due_ns >= self._warmup_ns, ["warmup", "measure"]),
-            "route": _words(schedule.route[slots], names),
-            "key": pa.array(schedule.key[slots], mask=unkeyed).cast(pa.string()),
-            "due_ns": due_ns + self.start_ns,
-            "sent_ns": _present(self._sent_ns[at]),
-            "first_byte_ns": _present(self._first_byte_ns[at]),
-            "done_ns": _present(self._done_ns[at]),
-            "status": _present(self._status[at]),
-            "error": _words(error - 1, _ERRORS, mask=error == 0),
-            "cache": _words(np.where(cache == 0, _CACHE_CODE["unknown"], cache) - 1, _CACHE),
-            "db_calls": _present(self._db_calls[at], less=1),
-            "age_s": pa.array(age_s - 1, mask=age_s == 0),
-            "bytes": _present(self._bytes[at], less=1),
-            "connection": _present(self._connection[at]),
-            "worker": np.zeros(len(slots), np.int16),
+            "arm": _words(arm, self._arms),
+            "block": np.full(len(rows), self._block, np.int32),
+            "slot": slot,
+            "phase": _words(due_ns >= self.start_ns + self._warmup_ns, ["warmup", "measure"]),
+            "route": _words(schedule.route[entry], names),
+            "key": schedule.key_texts(entry),
+            "due_ns": due_ns - self.origin_ns,
+            **{name: _present(rows[name], less=self.origin_ns) for name in ("sent_ns", "first_byte_ns", "done_ns")},
+            **{name: _present(rows[name]) for name in ("status", "db_calls", "age_s", "bytes", "connection")},
+            "error": _words(rows["error"] - 1, _ERRORS, mask=rows["error"] == 0),
+            "cache": _words(rows["cache"], CACHE_STATUSES),
+            "worker": np.full(len(rows), self._worker, np.int16),
         }
         arrays = [pa.array(columns[field.name]).cast(field.type) for field in records.REQUESTS]
         return pa.Table.from_arrays(arrays, schema=records.REQUESTS)
 
+    def _counted(self, rows: NDArray[Any]) -> NDArray[np.int64]:
+        """Rows by arm and error code."""
+        shape = self._counts.shape
+        codes = (rows["tag"] % len(self._arms)) * shape[1] + rows["error"]
+        return np.bincount(codes, minlength=shape[0] * shape[1]).reshape(shape).astype(np.int64)
+
     def accounting(self) -> dict[Arm, Accounting]:
-        """Counts for each arm; exact once `end` was called."""
+        """Counts for each arm; exact once `end` was called, if every slot was settled once."""
+        counts = self._counts + self._counted(self._pending())
         found: dict[Arm, Accounting] = {}
-        for index, arm in enumerate(self._arms):
-            error, settled = self._error[: self._count, index], self._settled[: self._count, index]
-            completed = int((settled & (error == 0)).sum())
-            timed_out, dropped = (int((error == _ERROR_CODE[name]).sum()) for name in ("timeout", "dropped"))
-            failed = int((error > 0).sum()) - timed_out - dropped
+        for arm, by_code in zip(self._arms, counts.tolist(), strict=True):
+            timed_out, dropped = by_code[_ERROR_CODE["timeout"]], by_code[_ERROR_CODE["dropped"]]
             found[arm] = Accounting(
-                scheduled=self._count, completed=completed, failed=failed, timed_out=timed_out, dropped=dropped
+                scheduled=self._scheduled,
+                completed=by_code[0],
+                failed=sum(by_code) - by_code[0] - timed_out - dropped,
+                timed_out=timed_out,
+                dropped=dropped,
             )
         return found
+
+    def progress(self) -> dict[str, Any]:
+        """How many were settled so far, and how many of them ended in which error."""
+        counts = (self._counts + self._counted(self._pending())).sum(axis=0).tolist()
+        errors = {error: count for error, count in zip(_ERRORS, counts[1:], strict=True) if count}
+        return {"answered": counts[0], "errors": errors}
 
     def late_ms(self) -> NDArray[np.float64]:
         """How late the engine sent each slot that it sent, in ms."""
         return (self.late_ns[self.late_ns > 0] - 1) / 1e6
 
     def latencies_ms(self) -> NDArray[np.float64]:
-        """done - due of the completed requests, by slot and arm; NaN for the others. Shape (slots, arms)."""
-        due_ns = (self._schedule.due_ns + self.start_ns)[: self._count, None]
-        completed = (self._error[: self._count] == 0) & (self._done_ns[: self._count] > 0)
-        return np.where(completed, (self._done_ns[: self._count] - due_ns) / 1e6, np.nan)
+        """done - due of the completed requests that are not written yet, by slot and arm; NaN for the others."""
+        rows = self._pending()
+        found = np.full((len(self._schedule), len(self._arms)), np.nan)
+        rows = rows[(rows["error"] == 0) & (rows["done_ns"] >= 0)]
+        slot, arm = np.divmod(rows["tag"], len(self._arms))
+        found[slot, arm] = (rows["done_ns"] - self._schedule.due_ns[slot] - self.start_ns) / 1e6
+        return found
 
 
 def _present(values: NDArray[Any], less: int = 0) -> pa.Array:
-    return pa.array(values - less, mask=values == 0)
+    return pa.array(values - values.dtype.type(less), mask=values == _NOT_THERE)
 
 
 def _words(codes: NDArray[Any], words: Sequence[str], mask: NDArray[np.bool_] | None = None) -> pa.DictionaryArray:

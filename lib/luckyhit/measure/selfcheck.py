@@ -34,6 +34,7 @@ MOST_TRIES = 3
 LARGEST_ADDED_P50_MS = 1.0
 LARGEST_ADDED_P99_MS = 10.0
 LARGEST_SCHEDULE_ERROR_P99_MS = 20.0
+LARGEST_LAG_MS = 500.0
 LARGEST_CPU_SHARE = 0.9
 
 
@@ -131,7 +132,7 @@ async def added_latency(url: str, rate: float, seconds: float, tries: int = 1) -
 
 
 def engine_check(
-    checked: SelfCheck | None, late_ms: NDArray[np.float64], cpu_share: float, turn: str = ""
+    checked: SelfCheck | None, late_ms: NDArray[np.float64], cpu_share: float, turn: str = "", *, closed: bool = False
 ) -> EngineCheck:
     """Can the timings of a block be trusted? From the check before it, and what was seen during it.
     `turn` tells the priority that the engine had."""
@@ -140,8 +141,15 @@ def engine_check(
     wrong = list(checked.wrong) if checked else []
     if late is not None and late > LARGEST_SCHEDULE_ERROR_P99_MS:
         wrong.append(f"it sent {late:.1f} ms late (p99), more than {LARGEST_SCHEDULE_ERROR_P99_MS:g} ms")
+    if lag is not None and lag > LARGEST_LAG_MS:
+        wrong.append(f"its event loop stood still for {lag:.0f} ms, more than {LARGEST_LAG_MS:g} ms")
     if cpu_share >= LARGEST_CPU_SHARE:
-        wrong.append(f"its process used {cpu_share:.0%} of a core: it was at its limit")
+        limit = (
+            "a closed loop sends what it can, so this is the engine's limit, not the service's"
+            if closed
+            else ("it was at its limit; more workers share the load (workload.workers)")
+        )
+        wrong.append(f"its process used {cpu_share:.0%} of a core: {limit}")
     said = []
     if checked:
         tries = f" (try {checked.tries})" if checked.tries > 1 else ""

@@ -21,16 +21,23 @@ import asyncio
 import errno
 import ssl
 import time
-import zlib
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
 
+from luckyhit.measure.bodies import LARGEST_KEPT_BODY, decoded_body
 from luckyhit.measure.connection import Answer, Connection, Exchange
+from luckyhit.measure.deadlines import Deadlines
 from luckyhit.measure.head import Origin, checked_target, head_lines, request_bytes
+from luckyhit.measure.heads import Heads
+from luckyhit.measure.lookup import Lookup
 from luckyhit.records import RequestError
 
-__all__ = ["Answer", "Client", "Exchange", "decoded_body"]
+if TYPE_CHECKING:
+    from luckyhit.measure.http2 import Http2Connection
 
-LARGEST_KEPT_BODY = 10 << 20
+__all__ = ["Answer", "Client", "Exchange"]
+
+_ALPN = {"auto": ["http/1.1", "h2"], "1.1": ["http/1.1"], "2": ["h2"]}
 _OUR_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 
 
@@ -38,8 +45,8 @@ class Client:
     """Requests to one service, inside one event loop. `limit`: the most connections at once, in use or idle.
 
     `keep_body`: bytes of each body to keep; `fresh`: a new connection for each request; connections are numbered
-    from behind `first_connection`. TLS is verified, against
-    the system's authorities or those of `ssl_context`.
+    from behind `first_connection`. TLS is verified, against the system's authorities or those of `ssl_context`. `http`:
+    "auto" (HTTP/2 where TLS leads to it, and the service prefers it to 1.1 or speaks nothing else), "1.1" or "2".
     """
 
     def __init__(
@@ -51,16 +58,23 @@ class Client:
         fresh: bool = False,
         first_connection: int = 0,
         ssl_context: ssl.SSLContext | None = None,
+        http: str = "auto",
     ) -> None:
         self.origin = Origin.parse(base_url)
-        self._limit, self._keep_body, self._fresh = limit, keep_body, fresh
-        self._ssl = ssl_context
-        if self._ssl is None and self.origin.scheme == "https":
-            self._ssl = ssl.create_default_context()
-        self._idle: list[Connection] = []
-        self._open: dict[Connection, None] = {}
+        self._limit, self._keep_body = limit, keep_body
+        self.keeps = not fresh  # connections that have served
+        self._http = http
+        self._ssl = None
+        if self.origin.scheme == "https":
+            self._ssl = ssl_context or ssl.create_default_context()
+            self._ssl.set_alpn_protocols(_ALPN[http])
+        self.heads = Heads()
+        self._deadlines: dict[float, Deadlines] = {}
+        self.idle_connections: list[Connection | Http2Connection] = []  # the last used at the end
+        self._open: dict[Connection | Http2Connection, None] = {}
+        self._making: dict[Connection | Http2Connection, asyncio.Future[None]] = {}
         self._connecting: set[asyncio.Task[None]] = set()
-        self._address: str | None = None  # the one that worked last: names are looked up once
+        self._lookup = Lookup(self.origin.host, self.origin.port)
         self._numbers = first_connection
         self.retries = 0
         self._closed = False
@@ -111,13 +125,30 @@ class Client:
         if self._closed:
             self.finished(exchange, Answer(error="dropped"))
             return
-        exchange.timer = asyncio.get_running_loop().call_later(timeout_s, self._stop, exchange, "timeout")
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.usable:
-                connection.start(exchange)
-                return
+        now_ns = time.monotonic_ns()
+        deadlines = self._deadlines.get(timeout_s)
+        if deadlines is None:
+            deadlines = self._deadlines[timeout_s] = Deadlines(timeout_s, self._expired)
+        exchange.under_way = under_way = deadlines.under_way
+        under_way[exchange] = now_ns
+        if not deadlines.armed:
+            deadlines.arm()
+        idle = self.idle_connections
+        while idle:
+            connection = idle.pop()
+            if connection.closing:
+                continue
+            if connection.shared:
+                if connection.room < 1:
+                    continue  # it comes back with its next answer
+                if connection.room > 1:
+                    idle.append(connection)
+            connection.start(exchange, now_ns)
+            return
         self._open_for(exchange)
+
+    def _expired(self, exchange: Exchange) -> None:
+        self._stop(exchange, "timeout")
 
     def _open_for(self, exchange: Exchange) -> None:
         if self.connections >= self._limit:
@@ -128,50 +159,87 @@ class Client:
         exchange.connecting.add_done_callback(self._connecting.discard)
 
     async def warm(self, count: int) -> None:
-        """Open `count` connections beforehand (fewer where the service refuses them)."""
+        """Open `count` connections beforehand (fewer where the service refuses them; one, where it can be shared)."""
 
         async def one() -> None:
             try:
                 connection = await asyncio.wait_for(self._connection(), 2.0)
-            except (OSError, TimeoutError):
+            except (OSError, ValueError):  # of which TimeoutError is one
                 return
             self.idle(connection, True)
 
-        await asyncio.gather(*(one() for _ in range(min(count, self._limit) - self.connections)))
+        missing = min(count, self._limit) - self.connections
+        if missing > 0:
+            await one()
+        if self.idle_connections and not self.idle_connections[-1].shared:
+            await asyncio.gather(*(one() for _ in range(missing - 1)))
 
     async def close(self) -> None:
         """End everything; what is under way ends as `dropped`."""
-        self._closed = True
+        self._closed, self.keeps = True, False
         for task in list(self._connecting):
             task.cancel()
+        for deadlines in self._deadlines.values():
+            for exchange in list(deadlines.under_way):
+                self._stop(exchange, "dropped")
+            deadlines.close()
         for connection in list(self._open):
-            connection.give_up("dropped")
+            connection.abort()
         await asyncio.gather(*self._connecting, return_exceptions=True)
         for _ in range(3):  # the loop calls connection_lost in one of its next turns
             await asyncio.sleep(0)
 
-    async def _connection(self) -> Connection:
+    async def _connection(self) -> Connection | Http2Connection:
+        """A new connection that can take a request. Raises OSError, or ValueError for what can't even be tried."""
+        failure: OSError | None = None
+        for address in await self._lookup.addresses():
+            try:
+                connection = await self._connection_to(address)
+            except OSError as error:
+                self._lookup.failed()
+                if error.errno in _OUR_LIMITS:
+                    raise
+                failure = failure or error
+            else:
+                self._lookup.worked(address)
+                return connection
+        raise failure or OSError("the name has no address")
+
+    async def _connection_to(self, address: str) -> Connection | Http2Connection:
         loop = asyncio.get_running_loop()
         self._numbers += 1
-        connection = Connection(self, self._numbers, self._keep_body)
-        name = self.origin.host if self._ssl else None
+        plain_http2 = self._http == "2" and self._ssl is None
+        protocol = self._http2(self._numbers) if plain_http2 else Connection(self, self._numbers, self._keep_body)
         try:
             transport, _ = await loop.create_connection(
-                lambda: connection,
-                self._address or self.origin.host,
+                lambda: protocol,
+                address,
                 self.origin.port,
                 ssl=self._ssl,
-                server_hostname=name,
+                server_hostname=self.origin.host if self._ssl else None,
             )
-        except OSError:
-            self._address = None
-            raise
         except asyncio.CancelledError:
-            connection.abort()
+            protocol.abort()
             raise
-        peer = transport.get_extra_info("peername")
-        self._address = peer[0] if peer else None
-        return connection
+        found = cast("Connection | Http2Connection", transport.get_protocol())  # what TLS led to
+        if self._http == "2" and not found.shared:
+            found.abort()
+            raise ConnectionError("the service did not agree to HTTP/2")
+        if found not in self._open:
+            if found.closing:
+                raise ConnectionResetError("closed before it could take a request")
+            made = self._making[found] = loop.create_future()
+            try:
+                await made
+            except asyncio.CancelledError:
+                found.abort()
+                raise
+        return found
+
+    def _http2(self, number: int) -> Http2Connection:
+        from luckyhit.measure.http2 import Http2Connection  # where nothing speaks it, nobody waits for the import
+
+        return Http2Connection(self, number, self._keep_body)
 
     async def _connect(self, exchange: Exchange) -> None:
         error: RequestError
@@ -187,10 +255,12 @@ class Client:
             error = "connect"
         else:
             exchange.connecting = None
-            if exchange.timer is None or not connection.usable:  # timed out meanwhile, or closed already
+            if exchange.over or not connection.usable:  # timed out meanwhile, or closed already
                 connection.abort()
                 self.finished(exchange, Answer(error="reset", retried=exchange.retried))
             else:
+                if connection.shared and self.keeps:
+                    self.idle_connections.append(connection)
                 connection.start(exchange)
             return
         exchange.connecting = None
@@ -201,36 +271,53 @@ class Client:
 
     def _stop(self, exchange: Exchange, error: RequestError) -> None:
         """End an exchange early: its time is over, or nobody waits for it any more."""
+        if exchange.over:
+            return
         connection, task = exchange.connection, exchange.connecting
         if task is not None:
             self.finished(exchange, Answer(error=error, sent_ns=exchange.sent_ns, retried=exchange.retried))
             task.cancel()
         elif connection is not None:
-            connection.give_up(error)
+            connection.give_up(exchange, error)
 
     # Called by the connections
 
-    def idle(self, connection: Connection, keep_alive: bool) -> None:
+    def idle(self, connection: Connection | Http2Connection, keep_alive: bool) -> None:
         """An exchange is over; the connection may serve another."""
-        if keep_alive and not self._fresh and not self._closed:
-            self._idle.append(connection)
+        if keep_alive and self.keeps:
+            if not connection.shared or connection not in self.idle_connections:
+                self.idle_connections.append(connection)
         else:
             connection.abort()
 
-    def made(self, connection: Connection) -> None:
-        """The connection is open."""
+    def made(self, connection: Connection | Http2Connection) -> None:
+        """The connection is open, and can take a request."""
         self._open[connection] = None
+        if (made := self._making.pop(connection, None)) is not None and not made.done():
+            made.set_result(None)
 
-    def lost(self, connection: Connection) -> None:
+    def led_to_http2(self, connection: Connection, transport: asyncio.Transport) -> None:
+        """TLS agreed on HTTP/2 for this connection: another protocol takes its place."""
+        successor = self._http2(connection.number)
+        transport.set_protocol(successor)
+        successor.connection_made(transport)
+
+    def lost(self, connection: Connection | Http2Connection) -> None:
         """The connection is closed."""
         self._open.pop(connection, None)
-        if connection in self._idle:
-            self._idle.remove(connection)
+        if (made := self._making.pop(connection, None)) is not None and not made.done():
+            made.set_exception(ConnectionResetError("closed before it could take a request"))
+        if connection in self.idle_connections:
+            self.idle_connections.remove(connection)
 
     def retry(self, exchange: Exchange) -> None:
         """Send an exchange again whose kept-alive connection was closed before any byte came."""
         exchange.retried, exchange.connection = True, None
         self.retries += 1
+        for connection in self.idle_connections:
+            if connection.shared and not connection.closing and connection.room > 0:
+                connection.start(exchange)
+                return
         if self._closed or self.connections >= self._limit:
             self.finished(exchange, Answer(error="reset", sent_ns=exchange.sent_ns, retried=True))
         else:
@@ -238,26 +325,9 @@ class Client:
 
     def finished(self, exchange: Exchange, answer: Answer) -> None:
         """Hand an answer over, once."""
-        exchange.connection = None
-        if exchange.timer is not None:
-            exchange.timer.cancel()
-            exchange.timer = None
-        on_done, exchange.on_done = exchange.on_done, _already_done
-        on_done(exchange, answer)
-
-
-def _already_done(exchange: Exchange, answer: Answer) -> None:
-    pass
-
-
-def decoded_body(answer: Answer, most: int = LARGEST_KEPT_BODY) -> bytes:
-    """The body without its gzip or deflate coding, `most` bytes of it; as it came where it can't be decoded."""
-    coding = next((value.strip().lower() for name, value in answer.headers if name == b"content-encoding"), b"")
-    if coding not in (b"gzip", b"x-gzip", b"deflate") or not answer.body:
-        return answer.body
-    for bits in (47, -15):  # gzip or zlib by its header; raw deflate, which some send as "deflate"
-        try:
-            return zlib.decompressobj(wbits=bits).decompress(answer.body, most)
-        except zlib.error:
-            continue
-    return answer.body
+        if exchange.over:
+            return
+        exchange.over = True
+        if exchange.under_way is not None:
+            exchange.under_way.pop(exchange, None)
+        exchange.on_done(exchange, answer)

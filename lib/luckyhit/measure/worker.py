@@ -7,18 +7,20 @@ several things could be done: send what is due, read what has come, settle answe
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
+from time import monotonic_ns as now
 
 from luckyhit.measure.alarm import Alarm
 from luckyhit.measure.connection import Answer, Exchange
-from luckyhit.measure.job import Job
+from luckyhit.measure.job import Job, Request
 
 PREPARED = 32
 _ROOM_NS = 150_000
 """Answers are settled while the next slot is further away than this."""
-_MOST_WAITING = 4096
+_SETTLING_NS = 30_000
+_MOST_WAITING = 16384
 """Beyond this many unsettled answers they are settled whatever is due: memory stays bounded."""
+_REFUSED_S = 0.05
 
 
 class _Sender:
@@ -26,9 +28,9 @@ class _Sender:
 
     def __init__(self, job: Job) -> None:
         self._loop = asyncio.get_running_loop()
-        self._job, self._schedule, self._arms = job, job.schedule, len(job.arms)
-        self._waiting: deque[tuple[int, Answer]] = deque()
-        self._settling = False
+        self._job, self._arms = job, len(job.arms)
+        self._clients, self._timeout_s = job.clients, job.timeout_s
+        self._requests = job.requests()
         self._open = 0
         self._over = False
         self._ended = asyncio.Event()
@@ -36,52 +38,9 @@ class _Sender:
     async def stop(self) -> None:
         """Send no more, and give up what is under way (`dropped`)."""
         self._over = True
-        for client in self._job.clients:
+        for client in self._clients:
             await client.close()
         self._end_if_done()
-        self._settle_all()
-
-    def _render(self, slot: int, arm: int) -> bytes:
-        schedule = self._schedule
-        template = self._job.templates[arm][schedule.route[slot]]
-        return template.render(int(schedule.key[slot]), int(schedule.number[slot]))
-
-    def _send(self, slot: int, arm: int, payload: bytes) -> None:
-        method = self._job.templates[arm][self._schedule.route[slot]].method
-        self._open += 1
-        self._job.clients[arm].send(
-            Exchange(payload, self._answered, method=method, tag=slot * self._arms + arm), self._job.timeout_s
-        )
-
-    def _answered(self, exchange: Exchange, answer: Answer) -> None:
-        self._open -= 1
-        slot, arm = divmod(exchange.tag, self._arms)
-        self._job.rows.times(slot, arm, answer, self._job.origin_ns)
-        self._waiting.append((exchange.tag, answer))
-        if not self._settling:
-            self._settling = True
-            self._loop.call_soon(self._settle)
-        self._end_if_done()
-
-    def _room(self) -> bool:
-        """Is there time to settle an answer?"""
-        return True
-
-    def _settle(self) -> None:
-        """Settle one answer (more where many wait), then give the loop a turn: what arrives is timed without delay."""
-        for _ in range(1 + len(self._waiting) // 16):
-            if not self._waiting or not (self._room() or self._over or len(self._waiting) > _MOST_WAITING):
-                break
-            tag, answer = self._waiting.popleft()
-            self._job.answers.settle(*divmod(tag, self._arms), answer)
-        self._settling = bool(self._waiting) and (self._room() or self._over)
-        if self._settling:
-            self._loop.call_soon(self._settle)
-
-    def _settle_all(self) -> None:
-        while self._waiting:
-            tag, answer = self._waiting.popleft()
-            self._job.answers.settle(*divmod(tag, self._arms), answer)
 
     def _end_if_done(self) -> None:
         if self._over and not self._open:
@@ -93,50 +52,51 @@ class Worker(_Sender):
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
-        self._next = 0
         self._next_due_ns = 0
-        self._prepared: deque[list[bytes]] = deque()
+        self._waiting: deque[tuple[int, Answer]] = deque()
+        self._settling = False
+        self._prepared: deque[tuple[Request, list[Exchange]]] = deque()
 
     async def run(self) -> None:
         """Send the whole schedule and wait for its last answer (or timeout), or until `stop`."""
         self._alarm = Alarm(self._loop, self._ring)
         try:
-            if len(self._schedule) and not self._over:
-                self._next_due_ns = self._job.start_ns + int(self._schedule.due_ns[0])
-                self._prepare()
-                self._alarm.set(self._next_due_ns)
-            else:
-                self._over = True
-                self._end_if_done()
+            self._prepare()
+            self._over = self._over or not self._prepared
+            self._ring()
             await self._ended.wait()
         finally:
             self._alarm.close()
             self._settle_all()
 
+    async def stop(self) -> None:
+        await super().stop()
+        self._settle_all()
+
     def _ring(self) -> None:
-        schedule, count = self._schedule, len(self._schedule)
+        prepared, late_ns = self._prepared, self._job.rows.late_ns
+        start_ns = self._job.start_ns
         while not self._over:
-            slot, due_ns = self._next, self._next_due_ns
-            now_ns = time.monotonic_ns()
+            if not prepared:
+                self._prepare()
+                if not prepared:
+                    self._over = True
+                    break
+            (slot, _, _, _, due_ns, swapped), exchanges = prepared[0]
+            due_ns = self._next_due_ns = start_ns + due_ns
+            now_ns = now()
             if now_ns < due_ns:
                 break
-            if not self._prepared:
-                self._prepare()
-            payloads = self._prepared.popleft()
-            self._job.rows.late_ns[slot] = now_ns - due_ns + 1
-            order = range(self._arms) if not schedule.swapped[slot] else range(self._arms - 1, -1, -1)
-            for arm in order:
-                self._send(slot, arm, payloads[arm])
-            self._next = slot + 1
-            if self._next == count:
-                self._over = True
-            else:
-                self._next_due_ns = self._job.start_ns + int(schedule.due_ns[self._next])
+            prepared.popleft()
+            late_ns[slot] = now_ns - due_ns + 1
+            for arm in range(self._arms) if not swapped else range(self._arms - 1, -1, -1):
+                self._open += 1
+                self._clients[arm].send(exchanges[arm], self._timeout_s)
         if self._over:
             self._end_if_done()
         else:
             self._alarm.set(self._next_due_ns)
-            if len(self._prepared) < PREPARED // 2:
+            if len(prepared) < PREPARED // 2:
                 self._prepare()
         if self._waiting and not self._settling:
             self._settling = True
@@ -144,14 +104,42 @@ class Worker(_Sender):
 
     def _prepare(self) -> None:
         """Make the bytes of the next slots: a few at once where the next one is far away, else just one."""
-        upto = min(len(self._schedule), self._next + PREPARED)
-        while (slot := self._next + len(self._prepared)) < upto:
-            self._prepared.append([self._render(slot, arm) for arm in range(self._arms)])
+        job, arms = self._job, range(self._arms)
+        while len(self._prepared) < PREPARED and (request := next(self._requests, None)) is not None:
+            tag = request[0] * self._arms
+            self._prepared.append((request, [job.exchange(request, arm, tag + arm, self._answered) for arm in arms]))
             if not self._room():
                 break
 
+    def _answered(self, exchange: Exchange, answer: Answer) -> None:
+        self._open -= 1
+        self._waiting.append((exchange.tag, answer))
+        if not self._settling:
+            self._settling = True
+            self._loop.call_soon(self._settle)
+        self._end_if_done()
+
     def _room(self) -> bool:
-        return self._next_due_ns - time.monotonic_ns() > _ROOM_NS
+        """Is there time for something else than sending?"""
+        return self._next_due_ns - now() > _ROOM_NS
+
+    def _settle(self) -> None:
+        """Settle answers for a moment, then give the loop a turn: what arrives is timed without delay."""
+        until_ns = now() + _SETTLING_NS
+        while self._waiting and (self._room() or self._over or len(self._waiting) > _MOST_WAITING):
+            tag, answer = self._waiting.popleft()
+            self._job.answers.settle(tag // self._arms, tag % self._arms, answer)
+            if now() > until_ns:
+                break
+        self._settling = bool(self._waiting) and (self._room() or self._over)
+        if self._settling:
+            self._loop.call_soon(self._settle)
+
+    def _settle_all(self) -> None:
+        settle, arms, waiting = self._job.answers.settle, self._arms, self._waiting
+        while waiting:
+            tag, answer = waiting.popleft()
+            settle(tag // arms, tag % arms, answer)
 
 
 class ClosedWorker(_Sender):
@@ -161,35 +149,41 @@ class ClosedWorker(_Sender):
     def __init__(self, job: Job, *, end_ns: int, connections: int) -> None:
         super().__init__(job)
         self._end_ns, self._connections = end_ns, connections
-        self.used = 0
+        # Bound once: this happens for each request, and a closed loop is as fast as its user lets it be.
+        self._send_to, self._settle, self._on_answer = job.clients[0].send, job.answers.settle, self._answered
+        self._fixed, self._templates, self._methods = job.fixed[0], job.templates[0], job.methods
+        self.sent = 0
 
     async def run(self) -> None:
         """Send until `end_ns` (raw), or until `stop`; then wait for the answers still under way."""
-        await self._job.clients[0].warm(self._connections)
-        while (left_ns := self._job.start_ns - time.monotonic_ns()) > 0:
+        while (left_ns := self._job.start_ns - now()) > 0:
             await asyncio.sleep(left_ns / 1e9)
         for _ in range(self._connections):
-            self._send_next()
-        try:
-            await self._ended.wait()
-        finally:
-            self._settle_all()
+            self._send(now())
+        await self._ended.wait()
 
-    def _send_next(self) -> None:
-        now_ns = time.monotonic_ns()
-        if self._over or now_ns >= self._end_ns or self.used == len(self._schedule):
+    def _send(self, due_ns: int) -> None:
+        if self._over or due_ns >= self._end_ns:
             self._over = True
             self._end_if_done()
             return
-        slot, self.used = self.used, self.used + 1
-        self._schedule.due_ns[slot] = now_ns - self._job.start_ns
-        self._job.rows.late_ns[slot] = 1
-        self._send(slot, 0, self._render(slot, 0))
+        slot, route, key, number, _, _ = next(self._requests)
+        payload = self._fixed[route] or self._templates[route].render(key, number)
+        exchange = Exchange(payload, self._on_answer, self._methods[route], slot)
+        exchange.due_ns = due_ns
+        self.sent += 1
+        self._open += 1
+        self._send_to(exchange, self._timeout_s)
 
     def _answered(self, exchange: Exchange, answer: Answer) -> None:
-        super()._answered(exchange, answer)
-        if answer.error in ("connect", "dropped"):
+        self._open -= 1
+        answer.due_ns = exchange.due_ns
+        if answer.error is None and answer.done_ns is not None:
+            self._send(answer.done_ns)  # due when the one before it on its connection was answered
+        elif answer.error in ("connect", "dropped"):
             # Refused at once: asking again at once would be a busy loop.
-            self._loop.call_later(0.05, self._send_next)
+            self._loop.call_later(_REFUSED_S, lambda: self._send(now()))
         else:
-            self._send_next()
+            self._send(now())
+        # The next request is on its way: there is time, and nothing is gained by waiting for more.
+        self._settle(exchange.tag, 0, answer)

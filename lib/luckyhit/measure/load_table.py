@@ -1,0 +1,68 @@
+"""The table of `luckyhit load`: what was measured, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from luckyhit.measure.load_summary import QUANTILES
+
+if TYPE_CHECKING:
+    from luckyhit.measure.load import LoadSummary
+
+CLOSED_CAUTION = (
+    "closed loop: a slow answer holds the next request back, so these latencies hide what independent users would wait"
+)
+_COLUMNS = [*QUANTILES, "max"]
+
+
+def table_of(summary: LoadSummary) -> str:
+    """Many lines. The first one tells where the engine's timings can't be trusted, and where nothing was measured."""
+    account = summary.accounting
+    warmed = f" after {summary.warmup_s:g} s of warm-up" if summary.warmup_s else ""
+    lines = [f"CAUTION    {warning}" for warning in summary.warnings]
+    lines += [
+        summary.url,
+        f"  {summary.pace}, {summary.seconds:g} s{warmed}",
+        f"  requests   scheduled {account.scheduled:,} = completed {account.completed:,} + failed {account.failed:,} "
+        f"+ timed out {account.timed_out:,} + dropped {account.dropped:,}"
+        + (f" ({summary.warmup:,} more in the warm-up)" if summary.warmup else ""),
+    ]
+    if summary.errors:
+        lines.append("  errors     " + ", ".join(f"{name} {count:,}" for name, count in summary.errors.items()))
+    if summary.unexpected:
+        lines.append(f"  unexpected {summary.unexpected}")
+    if summary.statuses:
+        lines.append("  status     " + ", ".join(f"{name}: {count:,}" for name, count in summary.statuses.items()))
+    lines.append(f"  completed  {summary.completed_per_s:,.1f}/s{' (closed loop)' if summary.closed else ''}")
+    lines += _latencies(summary)
+    if summary.db_calls is not None:
+        lines.append(f"  database   {summary.db_calls:.3f} calls/request")
+    if summary.retried:
+        lines.append(f"  retried    {summary.retried:,} (their kept-alive connection was closed under them)")
+    lines += [f"  note       {note}" for note in summary.notes]
+    lines.append(f"  engine     {summary.engine.detail if summary.trustworthy else 'see the first line'}")
+    if summary.out:
+        lines.append(f"  records    {summary.out}")
+    return "\n".join(lines)
+
+
+def _latencies(summary: LoadSummary) -> list[str]:
+    """A line for all, for each cache status, and for each route where there are several."""
+    if not summary.latency_ms:
+        return ["  latency    none: no request completed"]
+    rows: list[tuple[str, str, Mapping[str, float]]] = [("all", "", summary.latency_ms)]
+    if set(summary.cache) != {"unknown"}:
+        rows += [(name, f"{group.share:.1%}", group.latency_ms) for name, group in summary.cache.items()]
+    if len(summary.routes) > 1:
+        rows += [(f"/{name}"[:20], f"{group.share:.1%}", group.latency_ms) for name, group in summary.routes.items()]
+    width = max(len(name) for name, _, _ in rows)
+    kind = "latency ms (closed loop)" if summary.closed else "latency ms"
+    lines = [f"  {kind}", "    " + " " * (width + 8) + "".join(f"{name:>10}" for name in _COLUMNS)]
+    for name, share, values in rows:
+        lines.append(f"    {name:<{width}}{share:>8}" + "".join(f"{values[column]:>10.3f}" for column in _COLUMNS))
+    count = summary.accounting.completed
+    few = [name for name, share in QUANTILES.items() if count * (1 - share) < 1 - 1e-9]
+    if few:
+        lines.append(f"    {' and '.join(few[-2:])}: the slowest of only {count:,} requests")
+    return lines
