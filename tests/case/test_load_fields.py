@@ -241,3 +241,76 @@ def test_an_endless_list_of_problems_is_cut_and_counted() -> None:
         parse_case(text)
     assert len(caught.value.problems) == MOST_PROBLEMS
     assert "50 more" in caught.value.hint
+
+
+KEYS = "keys: {first: 1, last: 500, popularity: zipf, exponent: 1.0}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "found", "expected"),
+    [
+        ("rate: 100/s", "timeout: 1s", "workload.rate", "neither rate nor stages", "one of them"),
+        (
+            "rate: 100/s",
+            "rate: 100/s\n  stages: [{lasts: 1s, rate: 5/s}]",
+            "workload.rate",
+            "rate and stages",
+            "one of them",
+        ),
+        ("rate: 100/s", "stages: [{lasts: 5, rate: 100/s}]", "workload.stages[0].lasts", "5", "that is 5s"),
+        (
+            "rate: 100/s",
+            "stages: [{lasts: 5s, rate: 100/s, for: 1s}]",
+            "workload.stages[0].for",
+            "a field that there is not",
+            "lasts",
+        ),
+        ("rate: 100/s", "stages: [{lasts: 5s, rate: 1/m}]", "plan.baseline", "with 0 requests", "20 requests or more"),
+        ("rate: 100/s", "rate: 100/s\n  workers: 0", "workload.workers", "0", "from 1"),
+        ("rate: 100/s", "rate: 100/s\n  connections: new", "workload.connections", "'new'", "fresh"),
+        ("rate: 100/s", 'rate: 100/s\n  cookies: {shop: "a; b"}', "workload.cookies.shop", "'a; b'", "cookie's value"),
+        ("rate: 100/s", "replay: {file: a.log}\n  rate: 1/s", "workload.rate", "its own gaps", "replay.timing: rate"),
+        ("rate: 100/s", "replay: {file: a.log}", "workload.routes[0].keys", "a log to replay", "the log says which"),
+        (KEYS, "keys: {first: 1}", "workload.routes[0].keys", "first alone", "first and last, or file"),
+        (KEYS, "keys: {file: k.txt, first: 1, last: 2}", "workload.routes[0].keys.file", "file and first", "either"),
+        (KEYS, "keys: {first: 1, last: 9, popularity: hot-set}", "workload.routes[0].keys.hot", "no hot", "how many"),
+        (KEYS, "keys: {first: 1, last: 9, hot: 2}", "workload.routes[0].keys.hot", "without hot-set", "hot-set"),
+        (
+            KEYS,
+            "keys: {first: 1, last: 9, popularity: hot-set, hot: 9}",
+            "workload.routes[0].keys.hot",
+            "9 of 9",
+            "fewer",
+        ),
+        ("status: 200", 'status: 200\n    sha256: "12"', "expected.response.sha256", "'12'", "64 hexadecimal"),
+        ("status: 200", "status: 200\n    values: {price: 1}", "expected.response.values.price", "'price'", "$.price"),
+        (
+            "target:\n",
+            "target:\n  db_header: X-N\n  db_metric: sql\n",
+            "target.db_metric",
+            "db_header and db_metric",
+            "one",
+        ),
+        ("target:\n", "target:\n  http: 3\n", "target.http", "3", "auto"),
+    ],
+)
+def test_workloads_and_answers_that_can_not_be(old: str, new: str, field: str, found: str, expected: str) -> None:
+    said = {problem.field: problem for problem in problems(edited((old, new)))}
+    assert field in said, sorted(said)
+    assert found in said[field].found and expected in said[field].expected, said[field]
+
+
+def test_stages_hot_sets_files_and_headers_that_are_filled_in() -> None:
+    case = parse_case(
+        edited(
+            ("rate: 100/s", "stages: [{lasts: 5s, rate: 50/s, to: 150/s}, {lasts: 10s, rate: 100/s}]\n  workers: 2"),
+            (
+                KEYS,
+                "keys: {first: 1, last: 500, popularity: hot-set, hot: 5, hot_share: 80 %}\n      headers: {X-K: 'k{key}'}",
+            ),
+        ),
+        file="x.yml",
+    )
+    assert case.workload.requests_in(5) == 500 and case.workload.requests_in(2.5) == 187.5
+    assert case.workload.requests_in(20) == 2000 and case.workload.workers == 2
+    assert case.workload.routes[0].keys is not None and case.workload.routes[0].keys.hot_share == 0.8

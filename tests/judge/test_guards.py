@@ -179,3 +179,34 @@ def test_services_without_a_cache_of_their_own(simulate, case_with) -> None:
         entry["clear"] = {}
     found = guard(run.judge(case_with(GOALS)), "same cache state at block start")
     assert found.ok and "started anew" in found.detail
+
+
+def test_a_change_that_breaks_answers_is_no_fast_change(simulate, case_with) -> None:
+    run = simulate(2)
+    mine = run.requests[run.rows("after")].index[::20]
+    run.requests.loc[mine, "error"], run.requests.loc[mine, "status"] = "unexpected", 500
+
+    result = run.judge(case_with(GOALS))
+    found = guard(result, "answers as expected")
+    assert not found.ok and "0 % before, 5 % after" in found.detail and "error_rate" in found.remedy
+    assert result.verdict == "INVALID"
+
+    # With a goal for the error rate they are judged, not guarded.
+    judged = run.judge(case_with(GOALS | {"error_rate": {"want": "no-worse", "margin": "1 %"}}))
+    assert "answers as expected" not in {guard.name for guard in judged.guards}
+    assert judged.metrics["error_rate"].verdict == "HURT"
+
+
+def test_a_run_that_ended_early_is_never_decided_by_what_it_showed(simulate, case_with) -> None:
+    whole = simulate(2, before={"hit": 0.5}, after={"hit": 0.95})
+    case = case_with(GOALS)
+    assert whole.judge(case).verdict == "HELPED"
+    *first, _, last = whole.blocks
+    whole.requests = whole.requests[~(whole.requests["block"] == whole.blocks[-2]["block"])]
+    whole.blocks = [*first, last]
+    result = whole.judge(case)
+    assert result.verdict == "INCONCLUSIVE"
+    assert (
+        result.because
+        == f"The run ended early: {case.plan.blocks - 1} of {case.plan.blocks} planned blocks were measured."
+    )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luckyhit.case.model import Response, Route
+from luckyhit.case.model import Response, Route, Target
 from luckyhit.measure.expect import LARGEST_CHECKED_BODY, expected_of, mismatch
-from luckyhit.measure.signals import Signals, service_ms
+from luckyhit.measure.signals import Signals, service_ms, signals_of
 
 
 def headers(*lines: str) -> list[tuple[bytes, bytes]]:
@@ -172,3 +173,83 @@ def test_a_write_without_a_response_of_its_own_is_expected_to_succeed_only() -> 
     assert expected_of(put.model_copy(update={"response": own}), EXPECTED) == own
     assert expected_of(Route(name="get", path="/a"), EXPECTED) == EXPECTED
     assert expected_of(Route(name="head", method="HEAD", path="/a"), EXPECTED).fields == []
+
+
+VALUES = Response.model_validate(
+    {"values": {"$.price": 7, "$.name": "a", "$.sold": True, "$.note": None, "$.items[0].id": 1.5}}
+)
+WHOLE = {"price": 7.0, "name": "a", "sold": True, "note": None, "items": [{"id": 1.5}]}
+
+
+@pytest.mark.parametrize(
+    ("changed", "wrong"),
+    [
+        ({}, None),
+        ({"price": 8}, "$.price is 8 instead of 7"),
+        ({"price": "7"}, '$.price is "7" instead of 7'),
+        ({"price": True}, "$.price is true instead of 7"),
+        ({"sold": 1}, "$.sold is 1 instead of true"),
+        ({"name": None}, '$.name is null instead of "a"'),
+        ({"note": False}, "$.note is false instead of null"),
+        ({"items": []}, "no $.items[0].id in the body"),
+        ({"name": "\x1b[31m" + "x" * 500}, "$.name is"),
+    ],
+)
+def test_values_are_compared_as_json(changed: dict[str, object], wrong: str | None) -> None:
+    found = mismatch(VALUES, 200, [], json.dumps(WHOLE | changed).encode())
+    assert found is None if wrong is None else found is not None and wrong in found
+    assert found is None or (len(found) < 300 and found.isprintable())
+
+
+def test_a_hash_is_of_every_byte() -> None:
+    expected = Response.model_validate({"sha256": hashlib.sha256(b"exactly this").hexdigest()})
+    assert mismatch(expected, 200, [], b"exactly this") is None
+    wrong = mismatch(expected, 200, [], b"exactly this ")
+    assert wrong is not None and "SHA-256" in wrong and "exactly this" in wrong
+    assert mismatch(expected, 200, [], None) is None  # it was not kept whole: nobody can tell
+    assert expected_of(Route(name="head", method="HEAD", path="/a"), expected).sha256 is None
+
+
+def test_secret_headers_are_never_shown() -> None:
+    expected = Response.model_validate({"headers": {"Set-Cookie": "shop="}})
+    wrong = mismatch(expected, 200, headers("set-cookie: session=topsecret"), b"")
+    assert wrong is not None and "topsecret" not in wrong
+
+
+def test_a_case_names_where_database_calls_stand() -> None:
+    found = headers("x-sql: 4", "x-db-calls: 9", 'server-timing: sql;dur=3, app;dur=1, db;desc="8"')
+    assert Signals().read(found).db_calls == 9
+    assert Signals(db_header="X-SQL").read(found).db_calls == 4
+    assert Signals(db_metric="sql").read(found).db_calls == 3
+    assert Signals(db_header="x-none").read(found).db_calls is None
+    assert Signals(db_metric="none").read(found).db_calls is None
+
+
+def test_a_target_says_how_to_read_its_answers() -> None:
+    target = Target.model_validate(
+        {"url": "http://h", "cache_header": "X-C", "cache_values": {"y": "hit"}, "db_header": "X-N"}
+    )
+    seen = Signals(**json.loads(json.dumps(signals_of(target)))).read(headers("x-c: Y", "x-n: 3"))
+    assert (seen.cache, seen.db_calls) == ("hit", 3)
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("x-cache: Hit from cloudfront", "hit"),
+        ("x-cache: RefreshHit from cloudfront", "hit"),
+        ("x-cache: Error from cloudfront", "unknown"),
+        ("x-cache: TCP_REFRESH_MISS from a1-2-3-4 (AkamaiGHost/1)", "miss"),
+        ("x-cache: TCP_MEM_HIT from a1", "hit"),
+        ("x-cache: MISS, HIT", "hit"),
+        ("x-cache-status: SCARCE", "miss"),
+        ("x-varnish: 123", "miss"),
+        ("x-varnish: 123 456", "hit"),
+        ("x-varnish: 1 2 3", "unknown"),
+        ("server-timing: cdn-cache; desc=HIT, edge; dur=1", "hit"),
+        ('server-timing: cache;desc="miss";dur=0.2', "miss"),
+        ("server-timing: cachet;desc=hit", "unknown"),
+    ],
+)
+def test_what_products_send(line: str, status: str) -> None:
+    assert Signals().cache(headers(line)) == status

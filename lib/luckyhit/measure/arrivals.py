@@ -65,5 +65,6 @@ def due_ns(workload: Workload, seconds: float, rng: np.random.Generator) -> NDAr
         counts = np.cumsum(rng.exponential(1.0, size=chunk))
         while counts[-1] < expected:
             counts = np.concatenate([counts, counts[-1] + np.cumsum(rng.exponential(1.0, size=chunk))])
-    due = np.floor(pace.instants_s(counts) * 1e9).astype(np.int64)
+    # Where two stages meet, rounding may put a request a nanosecond before the last one.
+    due = np.maximum.accumulate(np.floor(pace.instants_s(counts) * 1e9).astype(np.int64))
     return due[due < round(seconds * 1e9)]

@@ -59,4 +59,6 @@ def _unbrotlied(body: bytes, most: int) -> bytes | None:
             part = unpacker.process(b"", output_buffer_limit=most - size)
     except brotli.error:
         return None
+    if not parts and not unpacker.is_finished():
+        return None  # nothing came out, and more was to come: it was no brotli
     return b"".join(parts)[:most]

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,8 @@ from luckyhit.errors import ArgumentError
 LARGEST_KEYS_FILE = 100 << 20
 LONGEST_KEY = 1024
 REPLAY_FILE = "replay.parquet"
-_COLUMNS = pa.schema([("offset_ns", pa.int64()), ("route", pa.int16()), ("key", pa.string()), ("target", pa.string())])
+SHORTEST_LAP_NS = 1_000_000_000
+"""A log that covers less begins again after this all the same: a few lines at one instant are no flood."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,21 @@ class Table:
         """The same for the same texts."""
         whole = hashlib.sha256()
         for text in (*self.keys, *(self.targets or ())):
-            whole.update(b"\0" if text is None else text.encode() + b"\n")
+            # With their lengths: no two lists of texts make the same bytes.
+            data = b"" if text is None else text.encode()
+            whole.update(b"%d:%b" % (-1 if text is None else len(data), data))
         return whole.digest()
+
+    @cached_property
+    def texts(self) -> NDArray[np.object_]:
+        """The keys, as an array."""
+        return np.array([*self.keys, None], dtype=object)[:-1]
+
+    @cached_property
+    def codes(self) -> NDArray[np.int64]:
+        """For each place a number that is the same for the same key; -1 where there is no key."""
+        numbers: dict[str | None, int] = {None: -1}
+        return np.array([numbers.setdefault(key, len(numbers)) for key in self.keys], dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -77,14 +92,14 @@ class Inputs:
     log: Log | None = None
 
     @classmethod
-    def load(cls, directory: Path, routes: int = 0) -> Inputs:
+    def load(cls, directory: Path, routes: int) -> Inputs:
         """What `gather` wrote. `routes`: how many the workload has."""
         keys = {
             path.stem.removeprefix("keys-"): Table(tuple(path.read_text(encoding="utf-8").split("\n")))
             for path in sorted(directory.glob("keys-*.txt"))
         }
         replay = directory / REPLAY_FILE
-        return cls(keys, _log(pq.read_table(replay, schema=_COLUMNS), routes) if replay.is_file() else None)
+        return cls(keys, _log(pq.read_table(replay), routes) if replay.is_file() else None)
 
 
 def gather(workload: Workload, root: Path, into: Path) -> list[str]:
@@ -100,14 +115,19 @@ def gather(workload: Workload, root: Path, into: Path) -> list[str]:
         into.mkdir(parents=True, exist_ok=True)
     for name, file in files.items():
         keys, repeated = _read_keys(root / file)
-        (into / f"keys-{name}.txt").write_text("\n".join(keys), encoding="utf-8")
+        (into / f"keys-{name}.txt").write_bytes("\n".join(keys).encode())
+        hot = next(route.keys.hot for route in workload.routes if route.name == name and route.keys is not None)
+        if hot is not None and hot >= len(keys):
+            raise ArgumentError(
+                f"{root / file} holds {len(keys):,} keys, of which {hot:,} are to be hot",
+                hint="Lower keys.hot: some keys are not hot.",
+            )
         if repeated:
             notes.append(f"{repeated:,} keys stand in {file} more than once; each counts where it stands first.")
     if workload.replay is not None:
         lines, said = read_log(workload, root / workload.replay.file)
         notes += said
-        table = pa.table([pa.array(column) for column in zip(*lines, strict=True)], schema=_COLUMNS)
-        pq.write_table(table, into / REPLAY_FILE, compression="zstd")
+        pq.write_table(lines, into / REPLAY_FILE, compression="zstd")
     return notes
 
 
@@ -119,6 +139,8 @@ def needs_files(workload: Workload) -> bool:
 def _read_keys(path: Path) -> tuple[list[str], int]:
     """The keys of a file, and how many lines repeated an earlier one."""
     try:
+        if path.exists() and not path.is_file():  # reading from a pipe or a device might never end
+            raise ArgumentError(f"the keys {path} are not a file", hint="A text file, one key a line.")
         if path.stat().st_size > LARGEST_KEYS_FILE:
             raise ArgumentError(f"{path} is larger than {LARGEST_KEYS_FILE >> 20} MiB", hint="Keep fewer keys in it.")
         text = path.read_bytes().decode("utf-8-sig")
@@ -148,23 +170,19 @@ def _read_keys(path: Path) -> tuple[list[str], int]:
 
 
 def _log(table: pa.Table, routes: int) -> Log:
-    offset_ns = table["offset_ns"].to_numpy()
-    route = table["route"].to_numpy().astype(np.int16)
-    entry = np.zeros(len(route), np.int64)
-    tables: list[Table | None] = []
-    keys, targets = table["key"].to_pylist(), table["target"].to_pylist()
-    for index in range(max(routes, int(route.max(initial=-1)) + 1)):
-        mine = np.flatnonzero(route == index).tolist()
-        known: dict[str, int] = {}
-        texts: list[str | None] = []
-        for line in mine:
-            target = targets[line]
-            if target not in known:
-                known[target] = len(known)
-                texts.append(keys[line])
-            entry[line] = known[target]
-        tables.append(Table(tuple(texts), tuple(known)) if mine else None)
+    offset_ns, route = table["offset_ns"].to_numpy(), table["route"].to_numpy()
+    targets = table["target"].combine_chunks().dictionary_encode()
+    # One entry for each target of a route, however often it occurs.
+    pairs = route.astype(np.int64) * len(targets.dictionary) + targets.indices.to_numpy()
+    distinct, first, place = np.unique(pairs, return_index=True, return_inverse=True)
+    bounds = np.searchsorted(route[first], np.arange(routes + 1))
+    keys = table["key"].combine_chunks().take(pa.array(first)).to_pylist()
+    paths = targets.dictionary.take(pa.array(distinct % len(targets.dictionary))).to_pylist()
+    tables = tuple(
+        Table(tuple(keys[start:end]), tuple(paths[start:end])) if end > start else None
+        for start, end in pairwise(bounds.tolist())
+    )
     # Behind the last line comes a gap like those before it.
-    span_ns = int(offset_ns[-1]) if len(offset_ns) else 0
-    mean_gap_ns = span_ns // max(1, len(offset_ns) - 1) or 1_000_000
-    return Log(offset_ns, route, entry, tuple(tables), span_ns + mean_gap_ns)
+    span_ns = int(offset_ns[-1])
+    lap_ns = max(SHORTEST_LAP_NS, span_ns + span_ns // max(1, len(offset_ns) - 1))
+    return Log(offset_ns, route, place - bounds[route], tables, lap_ns)

@@ -1,122 +1,174 @@
-"""Real access logs as workloads: nginx's and Apache's common and combined formats, uvicorn's, and JSON lines.
+"""Real access logs as workloads: which lines belong to the declared routes, and when each is due.
 
-Of each line only the time, the method and the target are used. Parsers are total: whatever stands in a line, the worst
-that happens is that the line is left out, and counted. Times of whole seconds are spread evenly over their second, in
-the order of the lines; lines that several processes wrote a little out of order are sorted.
+Times of whole seconds are spread evenly over their second, in the order of the lines; lines that several processes
+wrote a little out of order are sorted. Lines that can't be used are left out, and counted (see
+luckyhit.measure.access_log for what a line may look like).
 """
 
 from __future__ import annotations
 
 import gzip
-import json
+import math
 import re
 import zlib
+from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+from typing import get_args
+from urllib.parse import unquote
 
-from luckyhit.case.model import Route, Workload
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from luckyhit.case.model import Method, Route, Workload
 from luckyhit.case.placeholders import Placeholder, parse_template
 from luckyhit.errors import ArgumentError
+from luckyhit.measure.access_log import PARSERS, Line, parse_combined, parse_json, parse_uvicorn
+
+__all__ = ["PARSERS", "Line", "parse_combined", "parse_json", "parse_uvicorn", "read_log"]
 
 MOST_LINES = 5_000_000
 LONGEST_LINE = 65_536
 LARGEST_BYTES = 4 << 30
+MOST_TEXT = 256 << 20
+"""Characters of all distinct targets together."""
 SAMPLE = 200
 """Lines looked at to find out the format."""
-
-_REQUEST = r'(?P<method>[A-Z]{3,10}) (?P<target>(?:[^"\\]|\\.)*?) HTTP/[0-9.]+'
-_COMBINED = re.compile(r'[^"\[]*\[(?P<time>[^\]]{10,40})\] "' + _REQUEST + '"')
-_UVICORN = re.compile(r'(?P<time>.*?)\s*(?:INFO)?:?\s*[0-9a-fA-F.:\[\]]+:\d+ - "' + _REQUEST + '"')
-_ESCAPED = re.compile(r'\\x([0-9A-Fa-f]{2})|\\(["\\])')
-_TARGET = re.compile(r"/[!-~]*")
-_TIMES = ("time", "timestamp", "ts", "@timestamp", "time_iso8601", "time_local", "msec", "date")
-_METHODS = ("method", "request_method", "verb", "http_method")
-_TARGETS = ("path", "uri", "request_uri", "url", "target", "request_path")
+_NO_TIME = "requests without a time"
 
 
-class Line(NamedTuple):
-    """One request of a log. `at_s`: seconds since 1970, None where the log has no time; `exact`: not whole seconds."""
+def read_log(workload: Workload, path: Path) -> tuple[pa.Table, list[str]]:
+    """The lines of a log that belong to the workload's routes, and what there is to say of them and of the others.
 
-    at_s: float | None
-    exact: bool
-    method: str
-    target: str
-
-
-Row = tuple[int, int, str | None, str]
-"""offset_ns, route, key, target."""
-
-
-def read_log(workload: Workload, path: Path) -> tuple[list[Row], list[str]]:
-    """The lines of a log that belong to the workload's routes, by time, and what there is to say of the others.
-
-    Raises ArgumentError for a log that can't be read, has no time where it is needed, or nothing of the routes.
+    The table is sorted by time: `offset_ns` (from the first line), `route`, `key`, `target`. Raises ArgumentError for
+    a log that can't be read, is too large, has no times where they are needed, or nothing of the routes.
     """
     replay = workload.replay
     assert replay is not None
     parse = PARSERS[_format(path) if replay.format == "auto" else replay.format]
-    match = _Matcher(workload)
-    left_out: Counter[str] = Counter()
-    examples: dict[str, str] = {}
-    kept: list[tuple[Line, int, str | None]] = []
+    kept, left_out = _Kept(workload), _LeftOut()
     total = 0
-    for text in _lines(path):
+    for number, text in _lines(path):
         total += 1
         if total > MOST_LINES:
             raise ArgumentError(f"{path} has more than {MOST_LINES:,} lines", hint="Replay a part of it.")
         line = parse(text)
-        why = "no request that can be read" if line is None else ""
-        if line is not None:
-            if line.method not in replay.methods:
-                why = f"{line.method} requests"
-            elif (found := match(line)) is None:
-                why = "requests of no declared route"
-            elif line.at_s is None and replay.timing == "log":
-                raise ArgumentError(
-                    f"{path}:{total}: this line has no time", hint="replay.timing: rate, with a rate of your own."
-                )
-            else:
-                kept.append((line, *found))
-        if why:
-            left_out[why] += 1
-            # Queries may hold secrets, and lines that can't be read anything.
-            shown = f" ({line.method} {line.target.partition('?')[0][:80]})" if line is not None else ""
-            examples.setdefault(why, f"line {total}{shown}")
-    if not kept:
-        example = next(iter(examples.values()), "")
+        if line is None:
+            left_out.add("no request that can be read", number, None)
+        elif line.method not in replay.methods:
+            known = line.method in get_args(Method)
+            left_out.add(f"{line.method} requests" if known else "requests of other methods", number, line)
+        elif line.at_s is None and replay.timing == "log":
+            left_out.add(_NO_TIME, number, line)
+        elif not kept.add(line):
+            left_out.add("requests of no declared route", number, line)
+        elif kept.text > MOST_TEXT:
+            raise ArgumentError(
+                f"the paths in {path} that differ take more than {MOST_TEXT >> 20} MiB", hint="Replay a part of it."
+            )
+    if not len(kept):
+        if (timeless := left_out.examples.get(_NO_TIME)) is not None:
+            raise ArgumentError(
+                f"{path}:{timeless[0]}: this line has no time, and none that has can be replayed",
+                hint="replay.timing: rate, with a workload.rate of your own.",
+            )
         raise ArgumentError(
-            f"none of the {total:,} lines of {path} can be replayed" + (f", such as {example}" if example else ""),
+            f"none of the {total:,} lines of {path} can be replayed{left_out.most()}",
             hint="Look at replay.format, replay.methods and the routes (or replay.others).",
         )
-    notes = [
-        f"{count:,} of {total:,} lines of {path.name} are left out: {why}, such as {examples[why]}."
-        for why, count in left_out.most_common()
-    ]
-    return _timed(kept), notes
+    table = kept.table()
+    note = f"{len(kept):,} of {total:,} lines of {path.name} are replayed"
+    if replay.timing == "log":
+        note += f"; in the log they span {table['offset_ns'][-1].as_py() / 1e9:,.1f} s"
+    return table, [f"{note}.", *left_out.sentences(total, path.name)]
 
 
-def _timed(kept: list[tuple[Line, int, str | None]]) -> list[Row]:
-    """Rows by time, counted from the first; whole seconds are spread evenly."""
-    if any(line.at_s is None for line, _, _ in kept):
-        return [(index * 1_000_000, route, key, line.target) for index, (line, route, key) in enumerate(kept)]
-    kept = sorted(kept, key=lambda item: item[0].at_s or 0.0)  # stable: lines of one second stay in order
-    in_second = Counter(int(line.at_s or 0) for line, _, _ in kept if not line.exact)
-    seen: Counter[int] = Counter()
-    timed: list[tuple[float, int, str | None, str]] = []
-    for line, route, key in kept:
-        at_s = line.at_s or 0.0
-        if not line.exact:
-            second = int(at_s)
-            at_s = second + seen[second] / in_second[second]
-            seen[second] += 1
-        timed.append((at_s, route, key, line.target))
-    timed.sort(key=lambda row: row[0])
-    first_s = timed[0][0]
-    return [(round((at_s - first_s) * 1e9), route, key, target) for at_s, route, key, target in timed]
+class _LeftOut:
+    """Lines that can't be replayed, by the reason, with the first of each."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self.examples: dict[str, tuple[int, str]] = {}
+
+    def add(self, why: str, number: int, line: Line | None) -> None:
+        self._counts[why] += 1
+        if why not in self.examples:
+            # Queries may hold secrets, and lines that can't be read anything.
+            shown = f" ({line.method} {line.target.partition('?')[0][:80]})" if line is not None else ""
+            self.examples[why] = number, f"line {number}{shown}"
+
+    def most(self) -> str:
+        """The commonest reason, behind a colon."""
+        return "".join(f": {why}, such as {self.examples[why][1]}" for why, _ in self._counts.most_common(1))
+
+    def sentences(self, total: int, name: str) -> list[str]:
+        return [
+            f"{count:,} of {total:,} lines of {name} are left out: {why}, such as {self.examples[why][1]}."
+            for why, count in self._counts.most_common()
+        ]
+
+
+class _Kept:
+    """Lines that are replayed, as columns; each target that occurs is kept once."""
+
+    def __init__(self, workload: Workload) -> None:
+        self._match = _Matcher(workload)
+        self._known: dict[tuple[str, str], tuple[int, int]] = {}
+        self._keys: list[str | None] = []
+        self._targets: list[str] = []
+        self._at_s, self._exact = array("d"), array("b")
+        self._route, self._entry = array("h"), array("q")
+        self.text = 0
+
+    def __len__(self) -> int:
+        return len(self._at_s)
+
+    def add(self, line: Line) -> bool:
+        """Whether the line belongs to a route."""
+        place = self._known.get((line.method, line.target))
+        if place is None:
+            found = self._match(line)
+            if found is None:
+                return False
+            place = self._known[line.method, line.target] = (found[0], len(self._targets))
+            self._keys.append(found[1])
+            self._targets.append(line.target)
+            self.text += len(line.target)
+        self._at_s.append(math.nan if line.at_s is None else line.at_s)
+        self._exact.append(line.exact)
+        self._route.append(place[0])
+        self._entry.append(place[1])
+        return True
+
+    def table(self) -> pa.Table:
+        """All lines, by time."""
+        order, offset_ns = _timed(np.array(self._at_s), np.array(self._exact, dtype=bool))
+        entry = pa.array(np.array(self._entry)[order])
+        return pa.table(
+            {
+                "offset_ns": offset_ns,
+                "route": np.array(self._route)[order],
+                "key": pa.array(self._keys, pa.string()).take(entry),
+                "target": pa.array(self._targets, pa.string()).take(entry),
+            }
+        )
+
+
+def _timed(at_s: NDArray[np.float64], exact: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The order of the lines by time, and when each is due, counted from the first; whole seconds are spread evenly."""
+    if np.isnan(at_s).any():  # there is only the log's order then, and a pace of its own
+        return np.arange(len(at_s)), np.arange(len(at_s), dtype=np.int64) * 1_000_000
+    second = np.floor(at_s)
+    within = at_s - second
+    order = np.argsort(at_s, kind="stable")  # lines of one second stay in order
+    whole = order[~exact[order]]
+    _, first, place, count = np.unique(second[whole], return_index=True, return_inverse=True, return_counts=True)
+    within[whole] = (np.arange(len(whole)) - first[place]) / count[place]
+    since_ns = ((second - second.min()) * 1e9).astype(np.int64) + np.rint(within * 1e9).astype(np.int64)
+    order = order[np.argsort(since_ns[order], kind="stable")]
+    return order, since_ns[order] - since_ns[order[0]]
 
 
 class _Matcher:
@@ -149,37 +201,42 @@ def _pattern(route: Route) -> re.Pattern[str]:
             parts.append(r"(?P=key)" if named else r"(?P<key>[^/?&#=]+)")
             named = True
         else:
-            parts.append(r"\d+")
+            parts.append(r"\d{1,20}")
     return re.compile("".join(parts))
 
 
-def _lines(path: Path) -> Iterator[str]:
-    """Lines, each cut at LONGEST_LINE; bytes that are no UTF-8 become question marks."""
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines that aren't empty, with their numbers, each cut at LONGEST_LINE; what is no UTF-8 becomes U+FFFD."""
+    hint = "replay.file names an access log, relative to the project."
+    if path.exists() and not path.is_file():  # reading from a pipe or a device might never end
+        raise ArgumentError(f"the log {path} is not a file", hint=hint)
     try:
         with path.open("rb") as file:
             packed = file.read(2) == b"\x1f\x8b"
-        read = 0
+        read = number = 0
         with gzip.open(path, "rb") if packed else path.open("rb") as lines:
             while line := lines.readline(LONGEST_LINE):
+                number += 1
                 read += len(line)
-                if read > LARGEST_BYTES:
-                    raise ArgumentError(f"{path} is larger than {LARGEST_BYTES >> 30} GiB", hint="Replay a part of it.")
                 whole = line.endswith(b"\n")
-                yield line.decode("utf-8", "replace").rstrip("\r\n")
-                while not whole and (rest := lines.readline(LONGEST_LINE)):
+                text = line.decode("utf-8", "replace").strip("\ufeff\r\n")
+                if text:
+                    yield number, text
+                while not whole and (rest := lines.readline(LONGEST_LINE)) and read <= LARGEST_BYTES:
                     read += len(rest)
                     whole = rest.endswith(b"\n")
+                if read > LARGEST_BYTES:
+                    raise ArgumentError(f"{path} is larger than {LARGEST_BYTES >> 30} GiB", hint="Replay a part of it.")
     except (OSError, EOFError, zlib.error) as error:  # of which gzip.BadGzipFile is an OSError
         told = getattr(error, "strerror", None) or error
-        hint = "replay.file names an access log, relative to the project."
         raise ArgumentError(f"the log {path} can't be read: {told}", hint=hint) from None
 
 
 def _format(path: Path) -> str:
     """The format that reads most of the first lines."""
     counts: Counter[str] = Counter()
-    for number, text in enumerate(_lines(path)):
-        if number >= SAMPLE:
+    for sampled, (_, text) in enumerate(_lines(path)):
+        if sampled >= SAMPLE:
             break
         for name, parse in PARSERS.items():
             counts[name] += parse(text) is not None
@@ -190,96 +247,3 @@ def _format(path: Path) -> str:
         )
         raise ArgumentError(f"no format of access logs fits the first lines of {path}", hint=hint)
     return best
-
-
-def parse_combined(text: str) -> Line | None:
-    """`1.2.3.4 - - [23/Nov/2026:05:15:26 +0000] "GET /a HTTP/1.1" 200 12 ...`"""
-    match = _COMBINED.match(text)
-    return _line(match["time"], match["method"], match["target"]) if match else None
-
-
-def parse_uvicorn(text: str) -> Line | None:
-    """`INFO:     127.0.0.1:5000 - "GET /a HTTP/1.1" 200 OK`, with or without a time before it."""
-    match = _UVICORN.match(text)
-    return _line(match["time"].strip(" []-|") or None, match["method"], match["target"]) if match else None
-
-
-def parse_json(text: str) -> Line | None:
-    """An object a line, with a time, a method and a target under one of their usual names, or a `request` line."""
-    if not text.startswith("{"):
-        return None
-    try:
-        entry = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(entry, dict):
-        return None
-    request = entry.get("request")
-    if isinstance(request, dict):
-        entry = {**entry, **request}
-    when = next((entry[name] for name in _TIMES if entry.get(name) is not None), None)
-    method = next((entry[name] for name in _METHODS if isinstance(entry.get(name), str)), None)
-    target = next((entry[name] for name in _TARGETS if isinstance(entry.get(name), str)), None)
-    if isinstance(request, str) and (match := re.fullmatch(_REQUEST, request)):
-        method, target = match["method"], match["target"]
-    elif isinstance(target, str) and "?" not in target and isinstance(query := entry.get("query"), str) and query:
-        target = f"{target}?{query.removeprefix('?')}"
-    if not isinstance(method, str) or not isinstance(target, str):
-        return None
-    return _line(when, method.upper(), target)
-
-
-PARSERS: dict[str, Callable[[str], Line | None]] = {
-    "combined": parse_combined,
-    "uvicorn": parse_uvicorn,
-    "json": parse_json,
-}
-
-
-def _line(when: Any, method: str, target: str) -> Line | None:
-    target = _ESCAPED.sub(lambda found: chr(int(found[1], 16)) if found[1] else found[2], target)
-    if target.startswith(("http://", "https://")):  # absolute form, as proxies log it
-        try:
-            parts = urlsplit(target)
-        except ValueError:
-            return None
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    if not _TARGET.fullmatch(target):
-        return None
-    at_s = _seconds(when)
-    return Line(at_s, at_s is not None and not _whole(when), method, target.partition("#")[0])
-
-
-def _whole(when: Any) -> bool:
-    """Does a time tell nothing below the second?"""
-    if isinstance(when, str):
-        return re.search(r"[.,]\d", when) is None and not re.fullmatch(r"\d{13,}", when)
-    return isinstance(when, int) and when < 1e11
-
-
-def _seconds(when: Any) -> float | None:
-    """ISO 8601, Apache's format, or seconds or milliseconds since 1970; None for what is no time."""
-    if isinstance(when, bool) or when is None:
-        return None
-    if isinstance(when, str):
-        text = when.strip()
-        if re.fullmatch(r"\d{9,13}(\.\d+)?", text):
-            when = float(text)
-        else:
-            return _parsed(text)
-    if isinstance(when, (int, float)):
-        value = float(when)
-        return (value / 1e3 if value >= 1e11 else value) if 0 < value < 1e15 else None
-    return None
-
-
-def _parsed(text: str) -> float | None:
-    for parse in (
-        lambda: datetime.strptime(text, "%d/%b/%Y:%H:%M:%S %z"),
-        lambda: datetime.fromisoformat(text.replace(",", ".")),
-    ):
-        try:
-            return parse().timestamp()
-        except (ValueError, OverflowError, OSError):
-            continue
-    return None

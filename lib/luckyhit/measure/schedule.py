@@ -8,6 +8,7 @@ byte.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -50,30 +51,36 @@ class Schedule:
     @cached_property
     def keyed(self) -> NDArray[np.bool_]:
         """For each slot: does its request have a key?"""
-        by_route = [
-            route.keys is not None or table is not None for route, table in zip(self.routes, self.tables, strict=True)
-        ]
-        return np.array(by_route, dtype=bool)[self.route]
+        found = np.array([route.keys is not None for route in self.routes], dtype=bool)[self.route]
+        for mine, table in self._tabled(self.route):
+            found[mine] = table.codes[self.key[mine]] >= 0
+        return found
 
     def key_texts(self, slots: NDArray[np.integer]) -> pa.Array:
         """The keys of some slots, as texts; null where a slot has none."""
-        if all(table is None for table in self.tables):
-            return pa.array(self.key[slots], mask=~self.keyed[slots]).cast(pa.string())
-        found = np.full(len(slots), None, dtype=object)
         routes, keys = self.route[slots], self.key[slots]
-        for index, (route, table) in enumerate(zip(self.routes, self.tables, strict=True)):
-            mine = np.flatnonzero(routes == index)
-            if table is not None:
-                found[mine] = np.array(table.keys, dtype=object)[keys[mine]]
-            elif route.keys is not None:
-                found[mine] = keys[mine].astype(str)
+        numbers = pa.array(keys, mask=~self.keyed[slots]).cast(pa.string())
+        if all(table is None for table in self.tables):
+            return numbers
+        found = numbers.to_numpy(zero_copy_only=False)
+        for mine, table in self._tabled(routes):
+            found[mine] = table.texts[keys[mine]]
         return pa.array(found, pa.string())
 
     @property
     def distinct_keys(self) -> int:
         """Distinct pairs of route and key."""
-        pairs = np.stack([self.route[self.keyed].astype(np.int64), self.key[self.keyed]])
+        keys = self.key.copy()
+        for mine, table in self._tabled(self.route):
+            keys[mine] = table.codes[keys[mine]]
+        pairs = np.stack([self.route[self.keyed].astype(np.int64), keys[self.keyed]])
         return int(np.unique(pairs, axis=1).shape[1])
+
+    def _tabled(self, routes: NDArray[np.int16]) -> Iterator[tuple[NDArray[np.intp], Table]]:
+        """Where the routes with tables stand in `routes`, and their tables."""
+        for index, table in enumerate(self.tables):
+            if table is not None:
+                yield np.flatnonzero(routes == index), table
 
     @property
     def digest(self) -> str:

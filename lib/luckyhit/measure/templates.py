@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from luckyhit.case.model import Route
-from luckyhit.case.placeholders import Placeholder, fill, fill_text, parse_template
+from luckyhit.case.placeholders import Placeholder, escape, fill, fill_text, parse_template
 from luckyhit.measure.head import Origin, checked_target, head_lines, request_bytes
 from luckyhit.measure.inputs import Table
 
@@ -36,13 +36,13 @@ class RouteTemplate:
         self._path = [origin.prefix, *parts]
         self._headers = dict(route.headers)
         self._given = dict(headers)
-        if cookies and not any(name.lower() == "cookie" for name in {**self._headers, **self._given}):
-            self._given["cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
+        if cookies:
+            self._add_cookies("; ".join(f"{name}={value}" for name, value in cookies.items()))
         if route.body is not None and not any(name.lower() == "content-type" for name in self._declared(0, 0)):
             text = isinstance(route.body, str)
             self._given["content-type"] = "text/plain; charset=utf-8" if text else "application/json"
         changing = any(
-            isinstance(part, Placeholder) for text in route.headers.values() for part in parse_template(text)
+            isinstance(part, Placeholder) for text in self._headers.values() for part in parse_template(text)
         )
         lines = head_lines(origin, self._declared(0, 0))
         self._lines = None if changing else lines
@@ -53,6 +53,15 @@ class RouteTemplate:
     def headers(self, key: int, number: int) -> dict[str, str]:
         """The declared headers, filled in; without those that every request has."""
         return self._declared(self._key(key), number)
+
+    def _add_cookies(self, jar: str) -> None:
+        """One Cookie header: behind what the environment's or the route's own one holds."""
+        for headers, text in ((self._given, jar), (self._headers, escape(jar))):
+            for name in headers:
+                if name.lower() == "cookie":
+                    headers[name] += f"; {text}"
+                    return
+        self._given["cookie"] = jar
 
     def _declared(self, key: int | str, number: int) -> dict[str, str]:
         values = {"key": quote(key, safe="") if isinstance(key, str) else key, "number": number}
