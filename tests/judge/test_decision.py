@@ -181,6 +181,31 @@ def test_blocks_that_were_not_finished_do_not_count(simulate, case_with) -> None
     assert "4 of 5 planned blocks of the change were finished." in result.notes
 
 
+@pytest.mark.parametrize(("after", "verdict"), [({"hit": 0.97}, "HELPED"), ({"hit": 0.6}, "HURT"), ({}, "EQUIVALENT")])
+def test_a_run_that_ended_early_decides_nothing_whatever_it_shows(after, verdict, simulate, case_with) -> None:
+    goals = {"hit_ratio": {"want": "better", "margin": "5 %"}}
+    run = simulate(21, after=after)
+    assert run.judge(case_with(goals, blocks=4)).verdict == verdict
+    result = run.judge(case_with(goals, blocks=5))
+    assert result.verdict == "INCONCLUSIVE"
+    assert result.because == "The run ended early: 4 of 5 planned blocks were measured."
+    assert result.metrics["hit_ratio"].verdict == verdict  # what was measured is still told
+
+
+def test_where_arms_take_turns_both_blocks_of_each_pair_are_planned(simulate, case_with) -> None:
+    goals = {"hit_ratio": {"want": "better", "margin": "5 %"}}
+    run = simulate(22, after={"hit": 0.99}, design="crossover", blocks=6)
+    assert run.judge(case_with(goals, design="crossover", blocks=6)).verdict == "HELPED"
+    result = run.judge(case_with(goals, design="crossover", blocks=7))
+    assert result.because == "The run ended early: 12 of 14 planned blocks were measured."
+
+
+def test_a_failed_guard_is_the_verdict_of_a_run_that_ended_early_too(simulate, case_with) -> None:
+    run = simulate(23, after={"hit": 0.97})
+    run.guards = [Guard(name="declared difference only", ok=False, detail="two variables differ", remedy="Change one.")]
+    assert run.judge(case_with(PLACEBO, blocks=9)).verdict == "INVALID"
+
+
 def test_a_rollback_that_did_not_bring_it_back_is_told(simulate, case_with) -> None:
     result = simulate(18, rollback={"hit": 0.3}).judge(case_with(PLACEBO))
     assert result.rollback.same_as_before is False

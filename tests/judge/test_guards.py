@@ -210,3 +210,31 @@ def test_a_run_that_ended_early_is_never_decided_by_what_it_showed(simulate, cas
         result.because
         == f"The run ended early: {case.plan.blocks - 1} of {case.plan.blocks} planned blocks were measured."
     )
+
+
+def failing(run, error: str, every: int, arm: str = "after") -> None:  # type: ignore[no-untyped-def]
+    """Each `every`-th request of an arm failed, at once."""
+    rows = run.requests[run.rows(arm)].index[::every]
+    run.requests.loc[rows, "error"] = error
+    run.requests.loc[rows, "status"] = 500 if error == "unexpected" else None
+    if error != "unexpected":
+        run.requests.loc[rows, ["first_byte_ns", "done_ns"]] = None
+
+
+@pytest.mark.parametrize("arm", ["before", "after"])
+@pytest.mark.parametrize("error", ["unexpected", "reset", "timeout", "protocol", "connect"])
+def test_answers_that_failed_make_the_rest_no_evidence(error: str, arm: str, simulate, case_with) -> None:
+    run = simulate(6, after={"hit": 0.99})
+    assert run.judge(case_with(GOALS)).verdict == "HELPED"
+    failing(run, error, every=25, arm=arm)
+    result = run.judge(case_with(GOALS))
+    found = guard(result, "answers as expected")
+    assert not found.ok and f"4 % {arm}" in found.detail and "error_rate" in found.remedy
+    assert result.verdict == "INVALID" and "answers as expected" in result.because
+
+
+def test_a_few_failed_answers_are_no_reason_to_doubt(simulate, case_with) -> None:
+    run = simulate(6, after={"hit": 0.99})
+    failing(run, "unexpected", every=150)
+    result = run.judge(case_with(GOALS))
+    assert guard(result, "answers as expected").ok and result.verdict == "HELPED"

@@ -21,6 +21,7 @@ def raw_deflate(body: bytes) -> bytes:
     return packer.compress(body) + packer.flush()
 
 
+TEXT = b'{"id": 1, "name": "a product"}' * 50
 CODINGS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "x-gzip": gzip.compress,
@@ -32,7 +33,9 @@ CODINGS: dict[str, Callable[[bytes], bytes]] = {
 
 
 def answer(body: bytes, *codings: str) -> Answer:
-    return Answer(status=200, body=body, headers=[(b"content-encoding", coding.encode()) for coding in codings])
+    return Answer(
+        status=200, body=body, size=len(body), headers=[(b"content-encoding", coding.encode()) for coding in codings]
+    )
 
 
 @given(st.binary(max_size=3000), st.lists(st.sampled_from(sorted(CODINGS)), max_size=3), st.booleans())
@@ -62,3 +65,71 @@ def test_a_bomb_stays_within_the_bound(coding: str) -> None:
 
 def test_a_damaged_body_is_shown_as_it_came() -> None:
     assert decoded_body(answer(b"plain", "gzip")) == decoded_body(answer(b"plain", "br")) == b"plain"
+
+
+@pytest.mark.parametrize(
+    ("body", "codings"),
+    [
+        (gzip.compress(TEXT), ["gzip"]),
+        (gzip.compress(TEXT), [" GZip "]),
+        (gzip.compress(TEXT), ["x-gzip"]),
+        (zlib.compress(TEXT), ["deflate"]),
+        (raw_deflate(TEXT), ["deflate"]),
+        (brotli.compress(TEXT), ["br"]),
+        (brotli.compress(gzip.compress(TEXT)), ["gzip, br"]),
+        (brotli.compress(gzip.compress(TEXT)), ["gzip", "br"]),
+        (gzip.compress(brotli.compress(TEXT)), ["identity, br,, gzip"]),
+        (gzip.compress(TEXT[:100]) + gzip.compress(TEXT[100:]), ["gzip"]),
+        (gzip.compress(TEXT) + b"\0\0\0", ["gzip"]),
+        (TEXT, []),
+        (TEXT, ["identity"]),
+    ],
+)
+def test_what_was_sent_comes_out(body: bytes, codings: list[str]) -> None:
+    assert decoded_body(answer(body, *codings)) == TEXT
+    assert decoded_body(answer(body, *codings), 100) == (TEXT[:100] if body != TEXT else TEXT)
+
+
+@pytest.mark.parametrize(
+    ("body", "codings"),
+    [
+        (TEXT, ["gzip"]),
+        (TEXT, ["deflate"]),
+        (b"\xff" + TEXT, ["br"]),
+        (gzip.compress(TEXT)[:-20], ["gzip"]),
+        (zlib.compress(TEXT)[:-5], ["deflate"]),
+        (brotli.compress(TEXT)[:-3], ["br"]),
+        (gzip.compress(TEXT)[:20] + b"\0\0\0\0" + gzip.compress(TEXT)[24:], ["gzip"]),
+        (brotli.compress(TEXT), ["gzip, br"]),
+        (gzip.compress(TEXT), ["zstd"]),
+        (gzip.compress(TEXT), ["gzip", "no-such"]),
+        (gzip.compress(TEXT), ["gzip, gzip, gzip, gzip, gzip"]),
+    ],
+)
+def test_what_cannot_be_decoded_stays_as_it_came(body: bytes, codings: list[str]) -> None:
+    assert decoded_body(answer(body, *codings)) == body
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br"])
+def test_of_a_body_kept_in_part_the_beginning_is_told(coding: str) -> None:
+    noise = bytes(number * number % 251 for number in range(200_000))
+    whole = CODINGS[coding](noise)
+    kept = answer(whole[: len(whole) // 2], coding)
+    kept.size = len(whole)
+    shown = decoded_body(kept)
+    assert shown and noise.startswith(shown) and shown != kept.body
+
+
+def test_what_lies_between_two_codings_may_be_larger_than_the_bound() -> None:
+    noise = bytes(number * number % 251 for number in range(20_000))
+    assert decoded_body(answer(gzip.compress(brotli.compress(noise)), "br, gzip"), 5) == noise[:5]
+
+
+def test_a_bomb_inside_a_bomb_stays_within_the_bound() -> None:
+    bomb = answer(gzip.compress(brotli.compress(bytes(50_000_000), quality=4)), "br", "gzip")
+    tracemalloc.start()
+    try:
+        assert decoded_body(bomb, 100_000) == bytes(100_000)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()

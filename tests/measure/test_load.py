@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -223,6 +224,26 @@ def test_every_read_of_a_log_is_sent_as_the_log_has_it(service: HostileService, 
     assert lines == ["GET /ok/1?q=a%20b", "HEAD /ok/3", "GET /miss?x=1", "GET /ok/4"]
     assert any("POST" in note for note in summary.notes) and any("line 6" in note for note in summary.notes)
     assert b"10.0.0.1" not in b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
+
+
+def test_ramps_keys_and_workers_together(service: HostileService, tmp_path: Path) -> None:
+    summary = load(
+        f"{service.url}/ok/{{key}}", stages=["20/s for 200ms", "100/s to 300/s for 400ms"], keys="1-40",
+        popularity="hot-set", hot=2, hot_share="90 %", arrivals="constant", workers=2, out=tmp_path / "out",
+    )  # fmt: skip
+    assert summary.accounting.completed == summary.accounting.scheduled == 84
+    assert "100/s to 300/s for 0.4 s" in summary.pace and summary.seconds == pytest.approx(0.6)
+    rows = pd.read_parquet(tmp_path / "out" / "requests")
+    assert rows["worker"].value_counts().to_dict() == {0: 42, 1: 42}
+    assert rows["key"].value_counts().iloc[:2].sum() > 60 and len(summary.engine.detail) > 20
+
+
+def test_fresh_connections_and_http_2_where_nobody_speaks_it(service: HostileService) -> None:
+    accepted = service.accepted
+    summary = load(f"{service.url}/ok", rate=50, seconds=0.4, fresh=True)
+    assert service.accepted - accepted >= summary.accounting.completed == summary.accounting.scheduled > 0
+    summary = load(f"{service.url}/ok", rate=50, seconds=0.3, timeout_s=0.5, http="2")
+    assert summary.accounting.completed == 0 and set(summary.errors) <= {"connect", "protocol", "timeout"}
 
 
 def test_texts_of_options() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -124,6 +125,7 @@ hostile = st.lists(
 def test_no_bytes_of_a_service_are_ever_an_error(found: list[tuple[bytes, bytes]]) -> None:
     for signals in (Signals(), Signals("x-shop", {"w": "hit"})):
         seen = signals.read(found)
+        assert seen == signals.read(found)
         assert seen.cache in ("hit", "miss", "stale", "bypass", "unknown")
         assert seen.db_calls is None or 0 <= seen.db_calls < 2**31
         assert seen.age_s is None or seen.age_s >= 0
@@ -253,3 +255,109 @@ def test_a_target_says_how_to_read_its_answers() -> None:
 )
 def test_what_products_send(line: str, status: str) -> None:
     assert Signals().cache(headers(line)) == status
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("X-Cache: OriginShieldHit from cloudfront", "hit"),
+        ("X-Cache: LambdaGeneratedResponse from cloudfront", "unknown"),
+        ("X-Cache: MISS from hit-1.example.net", "miss"),
+        ("X-Cache: HIT from miss.example.net, MISS from hit.example.net", "miss"),
+        ("X-Cache: cp3066 miss, cp3066 hit/6", "hit"),
+        ("X-Cache: HIT (miss-node)", "hit"),
+        ("X-Cache: TCP_HIT from a23-51-224-170 (AkamaiGHost/11.0) (-)", "hit"),
+        ("X-Cache: TCP_MISS from a23-51-224-170 (AkamaiGHost/11.0) (-)", "miss"),
+        ("X-Cache: TCP_REFRESH_HIT from a1", "hit"),
+        ("X-Cache: TCP_REFRESH_MISS from a1", "miss"),
+        ("X-Cache: TCP_REFRESH_FAIL_HIT from a1", "stale"),
+        ("X-Cache: TCP_IMS_HIT from a1", "hit"),
+        ("X-Cache: TCP_DENIED from a1", "unknown"),
+        ("X-Cache: TCP_REMOTE_HIT", "hit"),
+        ("X-Cache: CONFIG_NOCACHE", "bypass"),
+        ("X-Cache: PRIVATE_NOSTORE", "bypass"),
+        ("X-Cache: N/A", "unknown"),
+        ("X-Cache: PASS", "bypass"),
+        ("Akamai-Cache-Status: Hit from child", "hit"),
+        ("Akamai-Cache-Status: Miss from child, Hit from parent", "miss"),
+        ("Akamai-Cache-Status: HitStale from child", "stale"),
+        ("Akamai-Cache-Status: NotCacheable from child", "bypass"),
+        ("CF-Cache-Status: BYPASS", "bypass"),
+        ("CF-Cache-Status: NONE/UNKNOWN", "unknown"),
+        ("X-Cache-Status: EXPIRED", "miss"),
+        ("X-Cache-Status: UPDATING", "stale"),
+        ("X-Cache-Status: REVALIDATED", "hit"),
+        ("X-Cache-Status: BYPASS", "bypass"),
+        ("X-Cache-Status: Refresh", "miss"),
+        ("X-Cache-Status: hit-front", "hit"),
+        ("X-Vercel-Cache: PRERENDER", "hit"),
+        ("X-Vercel-Cache: REVALIDATED", "miss"),
+        ("X-NextJS-Cache: STALE", "stale"),
+        ("X-FastAPI-Cache: Hit", "hit"),
+        ("X-LiteSpeed-Cache: hit,private", "hit"),
+        ("X-Rack-Cache: fresh", "hit"),
+        ("X-Rack-Cache: miss, store", "miss"),
+        ("X-Rack-Cache: stale, valid, store", "hit"),
+        ("X-Rack-Cache: stale, invalid, store", "miss"),
+        ("X-Rack-Cache: invalidate, pass", "bypass"),
+        ("X-Varnish: 32770 3", "hit"),
+        ("X-Varnish: 32770", "miss"),
+        ("X-Varnish: 5 4, 32770", "miss"),
+        ("X-Varnish: hit", "unknown"),
+        ('Server-Timing: cache;desc="hit"', "hit"),
+        ("Server-Timing: app;dur=3, cdn-cache; desc=HIT", "hit"),
+        ('Server-Timing: cache;desc="hit-front", host;desc="miss1"', "hit"),
+        ('Server-Timing: cfCacheStatus;desc="MISS"', "miss"),
+        ("Server-Timing: cdn-cache-refresh, cdn-pop;desc=FRA", "hit"),
+        ("Server-Timing: cdn-upstream-layer;desc=EDGE, cdn-cache-miss", "miss"),
+        ('Server-Timing: miss, app;desc="hit"', "unknown"),
+    ],
+)
+def test_what_more_products_send(line: str, status: str) -> None:
+    assert Signals().cache(headers(line)) == status
+
+
+def test_a_cache_that_took_no_part_says_nothing_of_those_behind_it() -> None:
+    assert Signals().cache(headers("CF-Cache-Status: DYNAMIC", "X-Cache: HIT")) == "hit"
+    assert Signals().cache(headers("CF-Cache-Status: DYNAMIC", "Server: x")) == "bypass"
+    assert Signals().cache(headers("CF-Cache-Status: HIT", "X-Cache: MISS")) == "hit"
+
+
+@pytest.mark.parametrize(
+    ("line", "calls"),
+    [
+        ("Server-Timing: DB-Calls;dur=2, app;dur=0.1", 2),
+        ('Server-Timing: SQLPanel_sql_time;dur=3.25;desc="SQL 7 queries"', 7),
+        ("X-QueryInspect-Num-SQL-Queries: 17", 17),
+        ("X-DjangoQueryCount-Count: 5", 5),
+    ],
+)
+def test_what_frameworks_tell_of_database_calls(line: str, calls: int) -> None:
+    assert Signals().read(headers(line)).db_calls == calls
+
+
+def test_counts_of_the_metric_that_the_case_names_are_added() -> None:
+    assert Signals(db_metric="Pg").read(headers('Server-Timing: pg;dur=4, db;desc="2", PG;desc="1"')).db_calls == 5
+
+
+def test_answers_that_look_alike_are_not_mixed_up() -> None:
+    signals = Signals()
+    for age in range(5000):  # more than are remembered
+        seen = signals.read(headers(f"Age: {age}", f'Server-Timing: app;dur={age}.5, db;dur=1;desc="{age % 7}"'))
+        assert (seen.age_s, seen.db_calls, seen.cache) == (age, age % 7, "unknown")
+    assert signals.read(headers("Age: 3", "X-Cache: HIT")).cache == "hit"
+    assert signals.read(headers("Age: 3", "X-Cache: MISS")).cache == "miss"
+    for calls in (1, 2):
+        assert signals.read(headers(f"Server-Timing: db-calls;dur={calls}")).db_calls == calls
+        assert Signals(db_metric="db").read(headers(f"Server-Timing: db;dur={calls}")).db_calls == calls
+
+
+def test_what_is_remembered_stays_small() -> None:
+    signals = Signals()
+    tracemalloc.start()
+    try:
+        for number in range(20_000):
+            signals.read([(b"cache-status", b"a; hit; ttl=%d; detail=" % number + b"x" * (900 + number % 2 * 3000))])
+        assert tracemalloc.get_traced_memory()[0] < 7_000_000
+    finally:
+        tracemalloc.stop()

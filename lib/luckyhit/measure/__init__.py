@@ -6,7 +6,8 @@ engine      the engine's process; job, worker: one block's requests, sent when t
 schedule    which request is due when (arrivals: at what pace; popularity: of which key; replay: as a log has it)
 inputs      files that a workload names, read once; templates, head: a request's bytes
 wire        the client; connection: one of HTTP/1.1 (heads: plain answers); http2; deadlines: timeouts
-answers     what is done with an answer: expect, signals, rows
+answers     what is done with an answer: bodies, expect (shown: what may be told of it), signals (signal_table: which
+            headers mean what; members: lists in headers), rows
 selfcheck   what the engine adds by itself, measured against the echo
 probe       freshness: writes versions, and looks when readers see them
 load        the engine on its own; load_asked, load_workload, load_order, load_texts: what is asked for; load_summary,

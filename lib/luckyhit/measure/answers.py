@@ -1,12 +1,15 @@
 """What is done with an answer once its clock has stopped: decode, read the signals, hold it against the case, keep.
 
-None of it is part of a latency, and it waits while a request is about to be due.
+None of it is part of a latency, and it waits while a request is about to be due. Large JSON would delay the requests
+around it all the same: it is kept, and parsed when the block is over (`finish`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +20,40 @@ from luckyhit.measure.connection import Answer
 from luckyhit.measure.expect import LARGEST_CHECKED_BODY, Expectation, expected_of
 from luckyhit.measure.rows import Rows
 from luckyhit.measure.schedule import Schedule
-from luckyhit.measure.signals import Signals, service_ms
+from luckyhit.measure.shown import Shown
+from luckyhit.measure.signals import Seen, Signals, service_ms
 from luckyhit.measure.templates import RouteTemplate
 from luckyhit.records import Arm
+
+KEPT_FOR_LATER = 64 << 20
+"""Bytes of large bodies to keep until the block is over, and to parse then: about a second's work."""
+_ROW_BYTES = 1 << 10
+_EXCERPT = 500
+_SMALL_BODY, _MOST_KNOWN = 4 << 10, 512
+_LONGEST_PATH = 200
+
+
+@dataclass(frozen=True)
+class Example:
+    """An answer that was not as expected, without secrets: `request` is its line, `wrong` half a sentence, `body` the
+    first 500 characters."""
+
+    arm: Arm
+    route: str
+    request: str
+    status: int
+    wrong: str
+    body: str
 
 
 @dataclass
 class Answers:
-    """Settles rows. `unexpected` is the first answer that was not as expected, told in one sentence, without secrets;
-    `unchecked` counts bodies too large to be looked into."""
+    """Settles rows. Keeps one example of an answer that was not as expected for each route (`unexpected` is the first,
+    in one sentence); `unchecked` counts bodies too large to be looked into.
+
+    `later_bytes`: how much of large bodies may be kept for `finish`; whoever sets it has to call that. `secrets`: what
+    no example may show.
+    """
 
     schedule: Schedule
     rows: Rows
@@ -33,14 +61,25 @@ class Answers:
     templates: Sequence[Sequence[RouteTemplate]]  # by arm, then route
     signals: Signals
     default: Response | None  # None: whatever comes is right
+    secrets: Collection[str] = ()
+    later_bytes: int = 0
     unexpected: str | None = None
     unchecked: int = 0
     service_ms: NDArray[np.float64] | None = None  # where set, by slot: the service's own duration, as it tells it
     _expectations: list[Expectation] = field(default_factory=list)
+    _examples: dict[int, Example] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.default is not None:
             self._expectations = [Expectation(expected_of(route, self.default)) for route in self.schedule.routes]
+        self._known: list[dict[bytes, str | None]] = [{} for _ in self._expectations]
+        self._later: list[tuple[int, int, Answer, Seen, bytes]] = []
+        self._bodies: dict[bytes, bytes] = {}
+
+    @property
+    def examples(self) -> list[dict[str, Any]]:
+        """Of each route that has one, an unexpected answer: the fields of `Example`."""
+        return [asdict(self._examples[route]) for route in sorted(self._examples)]
 
     def settle(self, slot: int, arm: int, answer: Answer) -> None:
         """One answer, into its row."""
@@ -51,28 +90,97 @@ class Answers:
             # Of answers whose heads are the same, one has to be looked at.
             seen = head.seen or self.signals.read(answer.headers)
             head.seen = seen
-        if answer.error is None and answer.status is not None and self._expectations:
-            self._check(slot, arm, answer, answer.status)
+        if (
+            self._expectations
+            and answer.error is None
+            and answer.status is not None
+            and not self._checked(slot, arm, answer, answer.status, seen)
+        ):
+            return
         if self.service_ms is not None and (took_ms := service_ms(answer.headers)) is not None:
             self.service_ms[slot] = took_ms
         self.rows.settle(slot, arm, answer, seen)
 
-    def _check(self, slot: int, arm: int, answer: Answer, status: int) -> None:
-        entry = slot % len(self.schedule)  # a closed loop goes round
-        route = int(self.schedule.route[entry])
-        expectation = self._expectations[route]
-        body: bytes | None = b""
-        if expectation.needs_body:
-            most = LARGEST_CHECKED_BODY if expectation.needs_json else LARGEST_KEPT_BODY
-            body = decoded_body(answer, most + 1)
-            if answer.truncated or len(body) > most:
+    def finish(self) -> None:
+        """Check what was too large before, and settle it: nothing is timed any more."""
+        found: dict[tuple[int, bytes], str | None] = {}
+        left = KEPT_FOR_LATER
+        for slot, arm, answer, seen, digest in self._later:
+            route = int(self.schedule.route[slot % len(self.schedule)])
+            known = (route, digest)
+            if known not in found and left > 0:
+                body = decoded_body(answer, LARGEST_KEPT_BODY + 1)
+                left -= len(body)
+                if len(body) <= LARGEST_KEPT_BODY:
+                    found[known] = self._expectations[route].body_mismatch(body)
+            if known not in found:
                 self.unchecked += 1
-                body = None
-        wrong = expectation.mismatch(status, answer.headers, body)
-        if wrong is None:
-            return
+            elif (wrong := found[known]) is not None:
+                self._told(slot, arm, answer, wrong)
+            self.rows.settle(slot, arm, answer, seen)
+        self._later.clear()
+        self._bodies.clear()
+
+    def _checked(self, slot: int, arm: int, answer: Answer, status: int, seen: Seen) -> bool:
+        """Hold an answer against what is expected. False: not yet, it is kept for `finish`."""
+        route = int(self.schedule.route[slot % len(self.schedule)])  # a closed loop goes round
+        expectation = self._expectations[route]
+        wrong = expectation.head_mismatch(status, answer.headers)
+        if wrong is None and expectation.needs_body:
+            if answer.truncated:
+                self.unchecked += 1
+                return True
+            body = decoded_body(answer, LARGEST_CHECKED_BODY + 1 if expectation.needs_json else LARGEST_KEPT_BODY + 1)
+            if expectation.needs_json and len(body) > LARGEST_CHECKED_BODY:
+                if self._keep(slot, arm, answer, seen):
+                    return False
+                body = decoded_body(answer, LARGEST_KEPT_BODY + 1)
+                self.unchecked += 1
+                wrong = expectation.body_mismatch(body, parsed=False) if len(body) <= LARGEST_KEPT_BODY else None
+            elif len(body) > LARGEST_KEPT_BODY:
+                self.unchecked += 1
+            else:
+                wrong = self._body_mismatch(route, body)
+        if wrong is not None:
+            self._told(slot, arm, answer, wrong)
+        return True
+
+    def _body_mismatch(self, route: int, body: bytes) -> str | None:
+        """Services send the same few bodies again and again: small ones are remembered."""
+        known = self._known[route]
+        if body in known:
+            return known[body]
+        wrong = self._expectations[route].body_mismatch(body)
+        if len(body) <= _SMALL_BODY:
+            if len(known) >= _MOST_KNOWN:
+                known.clear()
+            known[body] = wrong
+        return wrong
+
+    def _keep(self, slot: int, arm: int, answer: Answer, seen: Seen) -> bool:
+        """Keep a large answer for `finish`, if there is room; the same body only once."""
+        coding = b"".join(value for name, value in answer.headers if name == b"content-encoding")
+        digest = hashlib.sha256(coding + b"\n" + answer.body).digest()
+        more = _ROW_BYTES + (0 if digest in self._bodies else len(answer.body))
+        if more > self.later_bytes:
+            return False
+        self.later_bytes -= more
+        answer.body = self._bodies.setdefault(digest, answer.body)
+        self._later.append((slot, arm, answer, seen, digest))
+        return True
+
+    def _told(self, slot: int, arm: int, answer: Answer, wrong: str) -> None:
+        """Note an answer that is not as expected; the first of its route becomes the example."""
         answer.error = "unexpected"
+        entry = slot % len(self.schedule)
+        route = int(self.schedule.route[entry])
+        if route in self._examples:
+            return
+        shown, template = Shown(self.secrets), self.templates[arm][route]
+        path = template.path(int(self.schedule.key[entry]), int(self.schedule.number[entry]))
+        request = f"{template.method} {shown.text(path)[:_LONGEST_PATH]}"
+        body = shown.body(decoded_body(answer, 8 * _EXCERPT), _EXCERPT)
+        example = Example(self.arms[arm], template.route.name, request, answer.status or 0, shown.text(wrong), body)
+        self._examples[route] = example
         if self.unexpected is None:
-            template = self.templates[arm][route]
-            path = template.path(int(self.schedule.key[entry]), int(self.schedule.number[entry]))
-            self.unexpected = f"arm {self.arms[arm]}: {template.method} {path[:200]}: {wrong}"
+            self.unexpected = f"arm {example.arm}: {request}: {example.wrong}"

@@ -198,9 +198,10 @@ def merged(facts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         for arm, counts in whole["accounting"].items()
     }
     whole["unexpected"] = next((each["unexpected"] for each in facts if each["unexpected"]), None)
-    for name in ("retried", "unchecked", "redirected"):
-        if name in whole:
-            whole[name] = sum(each[name] for each in facts)
+    examples = {example["route"]: example for each in reversed(facts) for example in each.get("examples", [])}
+    whole["examples"] = list(examples.values())
+    for name in ("retried", "unchecked"):
+        whole[name] = sum(each[name] for each in facts)
     engines = [each["engine"] for each in facts]
     worst = max(engines, key=lambda engine: (not engine["trustworthy"], engine["schedule_error_p99_ms"] or 0.0))
     whole["engine"] = {

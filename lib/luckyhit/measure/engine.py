@@ -122,6 +122,7 @@ class Engine:
             for task in (looking_after, *tasks):
                 task.cancel()
             await asyncio.gather(looking_after, *tasks, return_exceptions=True)
+            job.answers.finish()
             job.rows.end(worker.sent if isinstance(worker, ClosedWorker) else 0)
         return cpu_share
 
@@ -244,6 +245,7 @@ class Engine:
         return {
             "accounting": {arm: counts.model_dump() for arm, counts in job.rows.accounting().items()},
             "unexpected": job.answers.unexpected,
+            "examples": job.answers.examples,
             "start_ns": start_ns,
             "measure_ns": start_ns + round(self._warmup_s * 1e9),
             "end_ns": start_ns + round(self._total_s * 1e9),

@@ -140,13 +140,14 @@ def _read_keys(path: Path) -> tuple[list[str], int]:
     """The keys of a file, and how many lines repeated an earlier one."""
     try:
         if path.exists() and not path.is_file():  # reading from a pipe or a device might never end
-            raise ArgumentError(f"the keys {path} are not a file", hint="A text file, one key a line.")
+            raise ArgumentError(f"the keys file {path} is not a file", hint="A text file, one key a line.")
         if path.stat().st_size > LARGEST_KEYS_FILE:
             raise ArgumentError(f"{path} is larger than {LARGEST_KEYS_FILE >> 20} MiB", hint="Keep fewer keys in it.")
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise ArgumentError(
-            f"the keys file {path} can't be read: {error.strerror}", hint="keys.file is relative to the project."
+            f"the keys file {path} can't be read: {error.strerror}",
+            hint="A text file, one key a line; in a case, keys.file is relative to the project.",
         ) from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from luckyhit.case.model import Response
-from luckyhit.measure.answers import Answers
+from luckyhit.measure.answers import KEPT_FOR_LATER, Answers
 from luckyhit.measure.rows import Rows
 from luckyhit.measure.schedule import Schedule
 from luckyhit.measure.signals import Signals
@@ -104,7 +104,16 @@ class Job:
             workers=workers,
             endless=endless,
         )
-        answers = Answers(schedule, rows, arms, templates, signals, expected)
+        answers = Answers(
+            schedule,
+            rows,
+            arms,
+            templates,
+            signals,
+            expected,
+            secrets=tuple(headers.values()),
+            later_bytes=KEPT_FOR_LATER,
+        )
         job = cls(arms, schedule, clients, templates, rows, answers, timeout_s, worker, workers, endless)
         job.fixed = [
             [

@@ -72,7 +72,7 @@ def plan_load(url: str, asked: Asked) -> LoadPlan:
     head_lines(Origin.parse(base), asked.headers)
     root = asked.root or Path.cwd()
     ca_file = asked.ca_file.resolve() if asked.ca_file else None
-    if ca_file is None and (declared := _get(target, "ca_file")):
+    if ca_file is None and (declared := (target.ca_file if target else None)):
         ca_file = root / declared
     if asked.ca_file is not None and not asked.ca_file.is_file():
         raise ArgumentError(f"there is no file {asked.ca_file}", hint="--ca-file names a PEM file with authorities.")
@@ -84,10 +84,10 @@ def plan_load(url: str, asked: Asked) -> LoadPlan:
         seconds=_seconds(workload, asked),
         warmup_s=float(asked.warmup_s),
         closed=asked.closed,
-        rate=None if asked.closed else _get(workload, "rate"),
+        rate=None if asked.closed else workload.rate,
         seed=workload.seed,
         headers=asked.headers,
-        http=asked.http or _get(target, "http") or "auto",
+        http=asked.http or (target.http if target else None) or "auto",
         ca_file=ca_file,
         root=root,
         pace=_pace(workload, asked),
@@ -97,9 +97,9 @@ def plan_load(url: str, asked: Asked) -> LoadPlan:
 def _seconds(workload: Workload, asked: Asked) -> float:
     if asked.seconds is not None:
         return float(asked.seconds)
-    stages = _get(workload, "stages")
+    stages = workload.stages
     if stages:
-        return max(0.1, sum(stage.duration for stage in stages) - asked.warmup_s)
+        return max(0.1, sum(stage.lasts for stage in stages) - asked.warmup_s)
     return USUAL_SECONDS
 
 
@@ -107,13 +107,13 @@ def _pace(workload: Workload, asked: Asked) -> str:
     """How the requests are paced, for people."""
     if asked.closed:
         return f"closed loop, {asked.closed} connections"
-    stages, replay = _get(workload, "stages"), _get(workload, "replay")
+    stages, replay = workload.stages, workload.replay
     if replay is not None and replay.timing == "log":
         return f"replay with the log's own gaps{f', {replay.speed:g} times as fast' if replay.speed != 1 else ''}"
     how = f", {workload.arrivals.capitalize() if workload.arrivals == 'poisson' else workload.arrivals} arrivals"
     kind = "replay in the log's order" if replay is not None else "open loop"
     if stages:
-        told = [f"{s.rate:g}/s{f' to {s.to:g}/s' if s.to is not None else ''} for {s.duration:g} s" for s in stages]
+        told = [f"{s.rate:g}/s{f' to {s.to:g}/s' if s.to is not None else ''} for {s.lasts:g} s" for s in stages]
         return f"{kind}, {', then '.join(told)}{how}"
     return f"{kind}, {workload.rate:g}/s{how}"
 
@@ -129,7 +129,3 @@ def _expected(asked: Asked) -> Response | None:
     if not given:
         return asked.case.expected.response if asked.case else None
     return checked(Response, given)
-
-
-def _get(part: Any, name: str) -> Any:
-    return getattr(part, name, None) if part is not None else None

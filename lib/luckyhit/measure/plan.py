@@ -52,7 +52,8 @@ class BlockReport:
     `unexpected`: the first answer that was not as expected, in one sentence. `probe`: writes, reads, share of extra
     requests, problems (empty without a freshness probe). `start_ns`, `measure_ns`, `end_ns`: start, end of the
     warm-up and end, from the run's start. `digest` tells which schedule was sent; `retried`: requests sent again
-    since a kept-alive connection was closed under them; `unchecked`: answers too large to be looked into.
+    since a kept-alive connection was closed under them; `unchecked`: answers too large to be looked into;
+    `examples`: of each route that has one, an unexpected answer (see luckyhit.measure.answers.Example).
     """
 
     accounting: dict[Arm, Accounting]
@@ -66,6 +67,7 @@ class BlockReport:
     digest: str = ""
     retried: int = 0
     unchecked: int = 0
+    examples: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> BlockReport:

@@ -1,89 +1,56 @@
 """What an answer shows of the cache and the database: cache status, age, number of database calls.
 
-Cache status, from the first of these that tells one:
+Which headers tell what, in which form and with which words, stands in luckyhit.measure.signal_table. Cache status:
 
     the case's own header   target.cache_header alone, where the case names one; target.cache_values says what its
-                            values mean, else the words below do
-    Cache-Status            RFC 9211: `catalogue; hit`, `catalogue; fwd=miss`. Caches add themselves at the end, so
-                            the last member is the nearest to the user; the last one that tells anything counts
-    X-Cache, X-Cache-Status, CF-Cache-Status, X-Proxy-Cache, X-Drupal-Cache, X-Varnish-Cache
-                            HIT, MISS, STALE, EXPIRED, BYPASS ..., also inside longer texts (`TCP_HIT from edge`); of
-                            several words the last one
-    X-Cache-Hits            a count: 0 is a miss
-    Server-Timing           the words in the `desc` of the metric `cache` or `cdn-cache`
-    X-Varnish               one number: a miss; two: a hit
+                            values mean, else the usual words do
+    the usual ones          from the first that tells a hit, a miss or a stale answer. `bypass` counts where none does:
+                            a cache that took no part says nothing of those behind it
 
 `stale` is an answer served from the cache past its lifetime: STALE, UPDATING, and RFC 9211's `hit` with a negative
 `ttl`. `fwd=stale` is a miss: what was stored was too old, so the request went to the origin. An Age header alone says
 nothing (an origin may send it too); it is recorded beside the status.
 
-Number of database calls, from the first of these:
+Number of database calls: the case's own header or metric alone (target.db_header, target.db_metric), else from the
+first of the usual headers, else the metrics of Server-Timing that hold one, added.
 
-    the case's own          target.db_header or target.db_metric alone, where the case names one
-    X-DB-Calls, X-DB-Query-Count, X-DB-Queries      the number itself
-    Server-Timing: db;dur=3.1;desc="2"              the number at the beginning of the `desc` of the metric `db`
-    Server-Timing: db-calls;dur=2                   also db-queries, db-count, sql-queries: as `dur` or `desc`
-
-A header that comes several times counts as one list, as HTTP has it; counts of several metrics `db` are added.
-Parsers are total: whatever bytes a service sends, the worst that happens is `unknown`, or None.
+A header that comes several times counts as one list, as HTTP has it. Parsers are total: whatever bytes a service sends,
+the worst that happens is `unknown`, or None.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from luckyhit.case.model import Target
+from luckyhit.measure.members import members
+from luckyhit.measure.signal_table import (
+    CACHE_SOURCES,
+    CALL_HEADERS,
+    CALL_METRICS,
+    FORWARDED,
+    METRICS,
+    WORDS,
+    CacheSource,
+)
 from luckyhit.records import CACHE_STATUSES, CacheStatus
 
 Headers = Sequence[tuple[bytes, bytes]]
+_Members = list[tuple[str, dict[str, str]]]
 
-_WORD_HEADERS = (
-    b"x-cache",
-    b"x-cache-status",
-    b"cf-cache-status",
-    b"x-proxy-cache",
-    b"x-drupal-cache",
-    b"x-varnish-cache",
-)
-_COUNT_HEADERS = (b"x-db-calls", b"x-db-query-count", b"x-db-queries")
-_COUNT_METRICS = frozenset({"db-calls", "db_calls", "db-queries", "db_queries", "db-count", "sql-queries"})
-_WORDS: dict[str, CacheStatus] = {
-    "hit": "hit",
-    "refreshhit": "hit",
-    "revalidated": "hit",
-    "memhit": "hit",
-    "imshit": "hit",
-    "miss": "miss",
-    "expired": "miss",
-    "refreshmiss": "miss",
-    "scarce": "miss",
-    "stale": "stale",
-    "updating": "stale",
-    "bypass": "bypass",
-    "dynamic": "bypass",
-    "uncacheable": "bypass",
-    "pass": "bypass",
-}
-_FORWARDED: dict[str, CacheStatus] = {
-    "miss": "miss",
-    "uri-miss": "miss",
-    "vary-miss": "miss",
-    "partial": "miss",
-    "request": "miss",
-    "stale": "miss",
-    "bypass": "bypass",
-    "method": "bypass",
-}
-_CACHE_METRICS = frozenset({"cache", "cdn-cache"})
-_VARNISH = re.compile(r"\d{1,20}(?: \d{1,20})?", re.ASCII)
-_LETTERS = re.compile(r"[a-z]+")
-_LEADING_NUMBER = re.compile(r"\s*(\d{1,10})(?:\.0*)?(?![\d.])", re.ASCII)
+_VARNISH = re.compile(r"\d{1,20}( \d{1,20})?", re.ASCII)
+_WORD = re.compile(r"[a-z]+(?:[_-][a-z]+)*")
+_MACHINE = re.compile(r" from |\(")
+_LEADING_NUMBER = re.compile(r"\s*(?:sql )?(\d{1,10})(?:\.0*)?(?![\d.])", re.ASCII)
+_DURATION = re.compile(rb";dur=[0-9.]+")
 _LARGEST_COUNT = 2**31 - 1
 _LONGEST = 4096
+_MOST_KNOWN, _LARGEST_KNOWN = 4096, 1024
+"""Answers that are remembered, and the bytes that one of them may take."""
 
 
 @dataclass(frozen=True)
@@ -111,60 +78,79 @@ class Signals:
         db_header: str | None = None,
         db_metric: str | None = None,
     ) -> None:
-        self._header = header.lower().encode("latin-1", "replace") if header else None
-        self._db_header = db_header.lower().encode("latin-1", "replace") if db_header else None
-        self._db_metric = db_metric.lower() if db_metric else None
         self._values = {word.strip().lower(): status for word, status in (values or {}).items()}
-        names = {
-            b"cache-status",
-            b"x-cache-hits",
-            b"x-varnish",
-            b"age",
-            b"server-timing",
-            *_WORD_HEADERS,
-            *_COUNT_HEADERS,
-        }
-        self._names = frozenset(names | {name for name in (self._header, self._db_header) if name})
+        self._sources, self._call_headers, self._call_metrics = CACHE_SOURCES, CALL_HEADERS, CALL_METRICS
+        if header is not None:
+            name = _bytes_of(header)
+            self._sources = tuple(source for source in CACHE_SOURCES if source.header == name) or (CacheSource(name),)
+        if db_header is not None:
+            self._call_headers, self._call_metrics = (_bytes_of(db_header),), {}
+        elif db_metric is not None:
+            self._call_headers, self._call_metrics = (), {db_metric.lower(): ("dur", "desc")}
+        told = {b"age", *(source.header for source in self._sources), *self._call_headers}
+        self._names = frozenset(told | ({b"server-timing"} if self._call_metrics else set()))
+        self._counting = [_bytes_of(name) for name, where in self._call_metrics.items() if "dur" in where]
+        self._known: dict[tuple[tuple[bytes, bytes], ...], Seen] = {}
 
     def read(self, headers: Headers) -> Seen:
-        """Everything that an answer with these headers (lower-case names) shows."""
-        found: dict[bytes, str] = {}
-        for name, value in headers:
-            if name in self._names:
-                text = value[:_LONGEST].decode("latin-1")
-                found[name] = f"{found[name]}, {text}" if name in found else text
-        return Seen(self._cache(found), self._db_calls(found), _age_s(found.get(b"age", "")))
+        """Everything that an answer with these headers (lower-case names) shows. Services say the same few things
+        again and again, so what was read is remembered."""
+        names = self._names
+        found = [pair for pair in headers if pair[0] in names]
+        for place, (name, value) in enumerate(found):
+            if name == b"server-timing":
+                found[place] = (name, self._without_durations(value[:_LONGEST]))
+        telling = tuple(found)
+        seen = self._known.get(telling)
+        if seen is None:
+            seen = self._read(telling)
+            if sum(len(value) for _, value in telling) <= _LARGEST_KNOWN:
+                if len(self._known) >= _MOST_KNOWN:
+                    self._known.clear()
+                self._known[telling] = seen
+        return seen
+
+    def _without_durations(self, timing: bytes) -> bytes:
+        """Times differ from answer to answer and tell nothing here; they stay where one may be a count."""
+        small = timing.lower()
+        for metric in self._counting:
+            if metric in small:
+                return timing
+        return _DURATION.sub(b"", timing)
 
     def cache(self, headers: Headers) -> CacheStatus:
         """Cache status of one answer; `unknown` where it shows none."""
         return self.read(headers).cache
 
-    def _cache(self, found: Mapping[bytes, str]) -> CacheStatus:
-        if self._header is not None:
-            text = found.get(self._header, "").strip().lower()
-            if text in self._values:
-                return self._values[text]
-            return _from_rfc9211(text) if self._header == b"cache-status" else _from_words(text)
-        if (text := found.get(b"cache-status", "")) and (status := _from_rfc9211(text)) != "unknown":
-            return status
-        for name in _WORD_HEADERS:
-            if (text := found.get(name, "")) and (status := _from_words(text)) != "unknown":
-                return status
-        if (status := _from_hit_count(found.get(b"x-cache-hits", ""))) != "unknown":
-            return status
-        if (status := _from_metrics(found.get(b"server-timing", ""))) != "unknown":
-            return status
-        return _from_varnish(found.get(b"x-varnish", ""))
+    def _read(self, telling: Headers) -> Seen:
+        found: dict[bytes, str] = {}
+        for name, value in telling:
+            text = value[:_LONGEST].decode("latin-1").lower()
+            found[name] = f"{found[name]}, {text}" if name in found else text
+        timing = list(members(found[b"server-timing"])) if b"server-timing" in found else []
+        return Seen(self._cache(found, timing), self._db_calls(found, timing), _age_s(found.get(b"age", "")))
 
-    def _db_calls(self, found: Mapping[bytes, str]) -> int | None:
-        if self._db_header is not None:
-            return _count(found.get(self._db_header, ""))
-        if self._db_metric is not None:
-            return _calls_told(found.get(b"server-timing", ""), frozenset({self._db_metric}), False)
-        for header in _COUNT_HEADERS:
-            if (count := _count(found.get(header, ""))) is not None:
+    def _cache(self, found: Mapping[bytes, str], timing: _Members) -> CacheStatus:
+        bypassed = False
+        for source in self._sources:
+            text = found.get(source.header)
+            if text is None:
+                continue
+            status = self._values.get(text.strip()) or _status(text, source, timing)
+            if status == "bypass":
+                bypassed = True
+            elif status != "unknown":
+                return status
+        return "bypass" if bypassed else "unknown"
+
+    def _db_calls(self, found: Mapping[bytes, str], timing: _Members) -> int | None:
+        for header in self._call_headers:
+            if header in found and (count := _count(found[header])) is not None:
                 return count
-        return _calls_told(found.get(b"server-timing", ""), _COUNT_METRICS, True)
+        metrics = self._call_metrics
+        counts = [_counted(parameters, metrics[name]) for name, parameters in timing if name in metrics]
+        told = [count for count in counts if count is not None]
+        return min(sum(told), _LARGEST_COUNT) if told else None
 
 
 def signals_of(target: Target) -> dict[str, Any]:
@@ -179,8 +165,8 @@ def signals_of(target: Target) -> dict[str, Any]:
 
 def service_ms(headers: Headers) -> float | None:
     """The service's own duration in ms, from Server-Timing's metric `app` (or `total`); None where there is none."""
-    text = ", ".join(value[:_LONGEST].decode("latin-1") for name, value in headers if name == b"server-timing")
-    for name, parameters in _members(text):
+    text = ", ".join(value[:_LONGEST].decode("latin-1").lower() for name, value in headers if name == b"server-timing")
+    for name, parameters in members(text):
         if name in ("app", "total"):
             try:
                 duration = float(parameters.get("dur", ""))
@@ -191,49 +177,60 @@ def service_ms(headers: Headers) -> float | None:
     return None
 
 
+def _bytes_of(header: str) -> bytes:
+    return header.lower().encode("latin-1", "replace")
+
+
+def _status(text: str, source: CacheSource, timing: _Members) -> CacheStatus:
+    """What one header tells, its text in small letters."""
+    if source.form == "words":
+        return _from_words(text, source.words, source.nearest_first)
+    if source.form == "rfc9211":
+        return _from_rfc9211(text)
+    if source.form == "metrics":
+        return _from_metrics(timing)
+    last = text.rpartition(",")[2].strip()
+    if source.form == "ids":
+        ids = _VARNISH.fullmatch(last)
+        return "unknown" if ids is None else "hit" if ids[1] else "miss"
+    count = _count(last)
+    return "unknown" if count is None else "hit" if count else "miss"
+
+
 def _from_rfc9211(text: str) -> CacheStatus:
-    for _, parameters in reversed(list(_members(text))):
+    for _, parameters in reversed(list(members(text))):
         if parameters.get("hit") in ("", "?1"):
             return "stale" if parameters.get("ttl", "").startswith("-") else "hit"
-        if (forwarded := _FORWARDED.get(parameters.get("fwd", ""))) is not None:
+        if (forwarded := FORWARDED.get(parameters.get("fwd", ""))) is not None:
             return forwarded
     return "unknown"
 
 
-def _from_words(text: str) -> CacheStatus:
-    known = [_WORDS[word] for word in _LETTERS.findall(text.lower()) if word in _WORDS]
-    return known[-1] if known else "unknown"
-
-
-def _from_metrics(text: str) -> CacheStatus:
-    for name, parameters in _members(text):
-        if name in _CACHE_METRICS and (status := _from_words(parameters.get("desc", ""))) != "unknown":
-            return status
+def _from_words(text: str, words: Mapping[str, CacheStatus], nearest_first: bool = False) -> CacheStatus:
+    members = text.split(",")
+    for member in members if nearest_first else reversed(members):
+        told = _MACHINE.split(member, maxsplit=1)[0]
+        for word in reversed(_WORD.findall(told)):
+            if word in words:
+                return words[word]
+            for part in reversed(re.split("[_-]", word)):
+                if part in words:
+                    return words[part]
     return "unknown"
 
 
-def _from_varnish(text: str) -> CacheStatus:
-    """Varnish names the request, and where that was a hit, the one that had filled the cache."""
-    if not _VARNISH.fullmatch(text.strip()):
-        return "unknown"
-    return "hit" if " " in text.strip() else "miss"
+def _from_metrics(timing: _Members) -> CacheStatus:
+    for name, parameters in reversed(timing):
+        if name in METRICS:
+            status = METRICS[name] or _from_words(parameters.get("desc", ""), WORDS)
+            if status != "unknown":
+                return status
+    return "unknown"
 
 
-def _from_hit_count(text: str) -> CacheStatus:
-    count = _count(text.rpartition(",")[2])
-    return "unknown" if count is None else "hit" if count else "miss"
-
-
-def _calls_told(text: str, metrics: frozenset[str], described: bool) -> int | None:
-    """The counts of `metrics` in a Server-Timing header, added; `described`: and those in the `desc` of `db`."""
-    counts = []
-    for name, parameters in _members(text):
-        if name in metrics:
-            counts.append(_count(parameters.get("dur") or parameters.get("desc", "")))
-        elif described and name == "db":
-            counts.append(_count(parameters.get("desc", "")))
-    told = [count for count in counts if count is not None]
-    return min(sum(told), _LARGEST_COUNT) if told else None
+def _counted(parameters: Mapping[str, str], where: Sequence[str]) -> int | None:
+    """The count in the first of the parameters that is there."""
+    return next((_count(parameters[name]) for name in where if parameters.get(name)), None)
 
 
 def _age_s(text: str) -> float | None:
@@ -244,29 +241,3 @@ def _age_s(text: str) -> float | None:
 def _count(text: str) -> int | None:
     match = _LEADING_NUMBER.match(text)
     return min(int(match[1]), _LARGEST_COUNT) if match else None
-
-
-def _members(text: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """The members of a list such as `a;x=1, b;y="2"`: name and parameters, in lower case, without quotes."""
-    for member in _split(text, ","):
-        name, *parameters = [part.strip() for part in _split(member, ";")]
-        pairs = (parameter.partition("=") for parameter in parameters)
-        yield name.lower(), {key.strip().lower(): value.strip().strip('"').lower() for key, _, value in pairs}
-
-
-def _split(text: str, separator: str) -> list[str]:
-    """`text` cut at `separator`, but not inside of quotes."""
-    if '"' not in text:
-        return text.split(separator)
-    parts, start, quoted, escaped = [], 0, False, False
-    for place, letter in enumerate(text):
-        if escaped:
-            escaped = False
-        elif quoted and letter == "\\":
-            escaped = True
-        elif letter == '"':
-            quoted = not quoted
-        elif letter == separator and not quoted:
-            parts.append(text[start:place])
-            start = place + 1
-    return [*parts, text[start:]]
