@@ -55,6 +55,7 @@ class Worker(_Sender):
         self._next_due_ns = 0
         self._waiting: deque[tuple[int, Answer]] = deque()
         self._settling = False
+        self._seen = 0  # answers that waited when it was last looked
         self._prepared: deque[tuple[Request, list[Exchange]]] = deque()
 
     async def run(self) -> None:
@@ -124,13 +125,19 @@ class Worker(_Sender):
         return self._next_due_ns - now() > _ROOM_NS
 
     def _settle(self) -> None:
-        """Settle answers for a moment, then give the loop a turn: what arrives is timed without delay."""
+        """Settle answers for a moment, then give the loop a turn: what arrives is timed without delay. While more keep
+        arriving, nothing is settled: those who come back from a frozen service together must not wait for that."""
+        pouring, self._seen = len(self._waiting) > self._seen, len(self._waiting)
+        if pouring and not self._over and len(self._waiting) <= _MOST_WAITING:
+            self._loop.call_soon(self._settle)
+            return
         until_ns = now() + _SETTLING_NS
         while self._waiting and (self._room() or self._over or len(self._waiting) > _MOST_WAITING):
             tag, answer = self._waiting.popleft()
             self._job.answers.settle(tag // self._arms, tag % self._arms, answer)
             if now() > until_ns:
                 break
+        self._seen = len(self._waiting)
         self._settling = bool(self._waiting) and (self._room() or self._over)
         if self._settling:
             self._loop.call_soon(self._settle)
