@@ -112,12 +112,14 @@ def test_rows_are_written_while_others_settle_and_none_is_lost(tmp_path: Path) -
         while not over.is_set():
             rows.flush()
 
-    writer = threading.Thread(target=flush)
-    writer.start()
+    writers = [threading.Thread(target=flush) for _ in range(3)]
+    for writer in writers:
+        writer.start()
     for slot in range(len(schedule)):
         rows.settle(slot, 0, Answer(1, 2, 3, 200, None, [], b"", 1, slot), Seen())
     over.set()
-    writer.join()
+    for writer in writers:
+        writer.join()
     rows.end()
     rows.flush()
     table = pq.ParquetDataset(sorted(tmp_path.iterdir()), schema=REQUESTS).read(["slot", "bytes"])

@@ -82,8 +82,9 @@ class Rows:
         self._full: list[NDArray[Any]] = []
         self._written = 0  # rows of the oldest chunk
         self._counts = np.zeros((len(self._arms), len(_ERRORS) + 1), np.int64)
+        self._errors: dict[RequestError, int] = {}  # so far, for those who watch
         self._parts = 0
-        self._lock = threading.Lock()
+        self._lock, self._writing = threading.Lock(), threading.Lock()
 
     def settle(self, slot: int, arm: int, answer: Answer, seen: Seen) -> None:
         """Keep what came of one request."""
@@ -102,6 +103,7 @@ class Rows:
         else:
             sent_ns, first_ns, done_ns = answer.sent_ns, answer.first_byte_ns, answer.done_ns
             status, connection = answer.status, answer.connection
+            self._errors[error] = self._errors.get(error, 0) + 1
             _PACK(
                 self._buffer, offset, tag, _NOT_THERE if due_ns is None else due_ns,
                 _NOT_THERE if sent_ns is None else sent_ns,
@@ -140,14 +142,16 @@ class Rows:
         """Write the rows that were settled since the last time as one part file, and forget them."""
         if self._directory is None:
             return
-        with self._lock:
-            filled = self._offset // _RECORD.itemsize
-            rows, self._full, self._written = self._pending(filled), [], filled
-            self._counts += self._counted(rows)
-        if len(rows):
-            worker = f"-worker-{self._worker:02d}" if self._worker else ""
-            write_part(self._directory, f"block-{self._block:03d}{worker}-part-{self._parts:04d}", self.table(rows))
-            self._parts += 1
+        with self._writing:  # one at a time: the last flush may find the one before it still at work in its thread
+            with self._lock:
+                filled = self._offset // _RECORD.itemsize
+                rows, self._full, self._written = self._pending(filled), [], filled
+                self._counts += self._counted(rows)
+            if len(rows):
+                worker = f"-worker-{self._worker:02d}" if self._worker else ""
+                name = f"block-{self._block:03d}{worker}-part-{self._parts:04d}"
+                self._parts += 1
+                write_part(self._directory, name, self.table(rows))
 
     def _pending(self, filled: int | None = None) -> NDArray[Any]:
         """What is settled and not written, in the order of settling; of the chunk in use, the `filled` first rows."""
@@ -207,9 +211,10 @@ class Rows:
 
     def progress(self) -> dict[str, Any]:
         """How many were settled so far, and how many of them ended in which error."""
-        counts = (self._counts + self._counted(self._pending())).sum(axis=0).tolist()
-        errors = {error: count for error, count in zip(_ERRORS, counts[1:], strict=True) if count}
-        return {"answered": counts[0], "errors": errors}
+        with self._lock:
+            unwritten = len(self._full) * _CHUNK + self._offset // _RECORD.itemsize - self._written
+            settled = int(self._counts.sum()) + unwritten
+        return {"answered": settled - sum(self._errors.values()), "errors": dict(self._errors)}
 
     def late_ms(self) -> NDArray[np.float64]:
         """How late the engine sent each slot that it sent, in ms."""

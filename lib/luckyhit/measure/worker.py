@@ -169,14 +169,19 @@ class ClosedWorker(_Sender):
             self._send(now())
         await self._ended.wait()
 
-    def _send(self, due_ns: int) -> None:
+    def _send(self, due_ns: int, exchange: Exchange | None = None) -> None:
+        """Send the next request, with an `exchange` that is over if there is one: making them takes time."""
         if self._over or due_ns >= self._end_ns:
             self._over = True
             self._end_if_done()
             return
         slot, route, key, number, _, _ = next(self._requests)
         payload = self._fixed[route] or self._templates[route].render(key, number)
-        exchange = Exchange(payload, self._on_answer, self._methods[route], slot)
+        if exchange is None:
+            exchange = Exchange(payload, self._on_answer, self._methods[route], slot)
+        else:
+            exchange.payload, exchange.method, exchange.tag = payload, self._methods[route], slot
+            exchange.sent_ns, exchange.over = None, False
         exchange.due_ns = due_ns
         self.sent += 1
         self._open += 1
@@ -184,13 +189,13 @@ class ClosedWorker(_Sender):
 
     def _answered(self, exchange: Exchange, answer: Answer) -> None:
         self._open -= 1
-        answer.due_ns = exchange.due_ns
-        if answer.error is None and answer.done_ns is not None:
-            self._send(answer.done_ns)  # due when the one before it on its connection was answered
+        tag, answer.due_ns = exchange.tag, exchange.due_ns
+        if answer.error is None and answer.done_ns is not None and not answer.retried:
+            self._send(answer.done_ns, exchange)  # due when the one before it on its connection was answered
         elif answer.error in ("connect", "dropped"):
             # Refused at once: asking again at once would be a busy loop.
             self._loop.call_later(_REFUSED_S, lambda: self._send(now()))
         else:
             self._send(now())
         # The next request is on its way: there is time, and nothing is gained by waiting for more.
-        self._settle(exchange.tag, 0, answer)
+        self._settle(tag, 0, answer)
