@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from luckyhit.case.model import Workload
 from luckyhit.errors import ArgumentError
+from luckyhit.measure.access_log import PARSERS, parse_combined, parse_json, parse_uvicorn
 from luckyhit.measure.head import Origin
 from luckyhit.measure.inputs import Inputs, gather
-from luckyhit.measure.replay import PARSERS, parse_combined, parse_json, parse_uvicorn
 from luckyhit.measure.schedule import Schedule, closed_schedule, schedule_for
 from luckyhit.measure.templates import RouteTemplate
 
@@ -217,7 +217,7 @@ def test_keys_of_a_file_are_sent_encoded_the_first_most_often(tmp_path: Path) ->
     (tmp_path / "keys.txt").write_bytes("\ufeffred shoe\r\ngrün\n\n../x?y&z\nred shoe\n".encode())
     load = keyed()
     notes = gather(load, tmp_path, tmp_path / "inputs")
-    assert notes == ["1 keys stand in keys.txt more than once; each counts where it stands first."]
+    assert notes == ["1 of the lines of keys.txt repeat a key; each key counts where it stands first."]
     schedule = schedule_for(load.model_copy(update={"rate": 3000.0}), 1, 1, Inputs.load(tmp_path / "inputs", 1))
     template = RouteTemplate(load.routes[0], ORIGIN, {}, table=schedule.tables[0])
     assert b"GET /v1/items/red%20shoe?k=red%20shoe HTTP" in template.render(0, 1)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from luckyhit.case.model import Keys, Route, Workload
 from luckyhit.errors import ArgumentError
 from luckyhit.measure.head import Origin
+from luckyhit.measure.inputs import Inputs, Table
 from luckyhit.measure.popularity import LARGEST_TABLE, draw_keys
 from luckyhit.measure.schedule import LARGEST_NUMBER, closed_schedule, schedule_for
 from luckyhit.measure.templates import RouteTemplate
@@ -134,6 +135,88 @@ def test_a_request_is_filled_in() -> None:
     )
     assert f"content-length: {len(body)}" in lines
     assert json.loads(body) == {"id": 12, "text": "no. 34", "list": [34]}
+
+
+def test_headers_and_text_bodies_are_filled_in() -> None:
+    route = Route(name="put", method="PUT", path="/a", headers={"X-Key": "k-{key}"}, body="{key}: {{{number}}}", keys=keys())  # fmt: skip
+    template = RouteTemplate(route, ORIGIN, {"X-Token": "{key}"})
+    for key, number in ((12, 34), (5, 6)):
+        head, _, body = template.render(key, number).partition(b"\r\n\r\n")
+        lines = head.decode().split("\r\n")
+        assert {f"X-Key: k-{key}", "X-Token: {key}", "content-type: text/plain; charset=utf-8"} <= set(lines)
+        assert body.decode() == f"{key}: {{{number}}}"
+    declared = RouteTemplate(route.model_copy(update={"headers": {"Content-Type": "text/csv"}}), ORIGIN, {})
+    assert declared.render(1, 1).lower().count(b"content-type:") == 1
+
+
+def test_keys_that_are_texts_are_encoded_where_they_stand() -> None:
+    route = Route(
+        name="put", method="PUT", path="/a/{key}", headers={"X-Key": "{key}"}, body={"k": "{key}"}, keys=keys()
+    )
+    request = RouteTemplate(route, ORIGIN, {}, table=Table(("a/b \r\nX: é",))).render(0, 1)
+    head, _, body = request.partition(b"\r\n\r\n")
+    assert head.startswith(b"PUT /shop/a/a%2Fb%20%0D%0AX%3A%20%C3%A9 HTTP/1.1\r\n")
+    assert b"X-Key: a%2Fb%20%0D%0AX%3A%20%C3%A9\r\n" in head
+    assert json.loads(body) == {"k": "a/b \r\nX: é"}
+
+
+@pytest.mark.parametrize(
+    ("route_headers", "given", "sent"),
+    [
+        ({}, {}, "cookie: a=1; b={2}"),
+        ({}, {"Cookie": "sid={s}"}, "Cookie: sid={s}; a=1; b={2}"),
+        ({"COOKIE": "k={key}"}, {}, "COOKIE: k=7; a=1; b={2}"),
+    ],
+)
+def test_cookies_are_one_header(route_headers: dict[str, str], given: dict[str, str], sent: str) -> None:
+    route = Route(name="a", path="/{key}", headers=route_headers, keys=keys())
+    template = RouteTemplate(route, ORIGIN, given, cookies={"a": "1", "b": "{2}"})
+    lines = template.render(7, 1).decode().split("\r\n")
+    assert [line for line in lines if line.lower().startswith("cookie:")] == [sent]
+    assert sent in [f"{name}: {value}" for name, value in template.headers(7, 1).items()]
+
+
+def test_the_digest_covers_what_keys_stand_for() -> None:
+    load = workload(Route(name="item", path="/{key}", keys=Keys(file="k.txt")))
+
+    def digest(*texts: str) -> str:
+        return schedule_for(load, 1, 1, Inputs({"item": Table(texts)})).digest
+
+    assert digest("a", "b") == digest("a", "b")
+    assert len({digest("a", "b"), digest("a", "c"), digest("ab", ""), digest("a\nb", "")}) == 4
+
+
+def test_keys_of_ranges_files_and_none_side_by_side() -> None:
+    routes = [
+        Route(name="range", path="/r/{key}", keys=keys(5, 9)),
+        Route(name="file", path="/f/{key}", keys=Keys(file="k.txt", popularity="uniform")),
+        Route(name="none", path="/n"),
+    ]
+    schedule = schedule_for(workload(*routes), 3, 1, Inputs({"file": Table(("x", "y"))}))
+    slots = np.arange(len(schedule))[::-1]
+    texts = schedule.key_texts(slots).to_pylist()
+    for route, allowed in enumerate([set("56789"), set("xy"), {None}]):
+        assert {text for text, slot in zip(texts, slots, strict=True) if schedule.route[slot] == route} == allowed
+    assert schedule.distinct_keys == 7
+    assert schedule.key_texts(slots[:0]).to_pylist() == []
+
+
+def test_keys_of_a_file_that_was_not_read() -> None:
+    with pytest.raises(ArgumentError, match="were not read from their file"):
+        schedule_for(workload(Route(name="item", path="/{key}", keys=Keys(file="k.txt"))), 1, 1)
+
+
+@pytest.mark.parametrize("size", [1000, LARGEST_TABLE + 1000])
+def test_the_hot_keys_share_evenly_and_so_do_the_others(size: int) -> None:
+    hot_set = keys(1, size, popularity="hot-set", hot=4, hot_share="80 %")
+    drawn = draw_keys(hot_set, 100_000, np.random.default_rng(1), 5)
+    found, counts = np.unique(drawn, return_counts=True)
+    order = np.argsort(counts)[::-1]
+    assert counts[order[:4]] / 100_000 == pytest.approx(np.full(4, 0.2), rel=0.05)
+    assert counts[order[4:]].sum() == pytest.approx(20_000, rel=0.05) and counts[order[4]] < 60
+    # The hot ones are spread by the seed, and are the same in the next block.
+    again, recounts = np.unique(draw_keys(hot_set, 5_000, np.random.default_rng(2), 5), return_counts=True)
+    assert set(again[np.argsort(recounts)[::-1][:4]]) == set(found[order[:4]]) != {1, 2, 3, 4}
 
 
 def test_a_read_has_no_body_and_no_length() -> None:

@@ -123,7 +123,7 @@ def gather(workload: Workload, root: Path, into: Path) -> list[str]:
                 hint="Lower keys.hot: some keys are not hot.",
             )
         if repeated:
-            notes.append(f"{repeated:,} keys stand in {file} more than once; each counts where it stands first.")
+            notes.append(f"{repeated:,} of the lines of {file} repeat a key; each key counts where it stands first.")
     if workload.replay is not None:
         lines, said = read_log(workload, root / workload.replay.file)
         notes += said

@@ -25,9 +25,7 @@ from numpy.typing import NDArray
 from luckyhit.case.model import Method, Route, Workload
 from luckyhit.case.placeholders import Placeholder, parse_template
 from luckyhit.errors import ArgumentError
-from luckyhit.measure.access_log import PARSERS, Line, parse_combined, parse_json, parse_uvicorn
-
-__all__ = ["PARSERS", "Line", "parse_combined", "parse_json", "parse_uvicorn", "read_log"]
+from luckyhit.measure.access_log import PARSERS, Line
 
 MOST_LINES = 5_000_000
 LONGEST_LINE = 65_536
