@@ -1,6 +1,7 @@
 """Which arm is measured when, and how long the whole run measures."""
 
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luckyhit.case import Case, load_case
-from luckyhit.investigate.steps import arms_per_block, measured_seconds
+from luckyhit.errors import NotEnoughData
+from luckyhit.investigate.steps import arms_per_block, measure_baseline, measured_seconds
+from luckyhit.project import Project
+from luckyhit.run import Run
 
 CASE = load_case(Path(__file__).parents[2] / "data" / "cases" / "placebo.yml")
 
@@ -52,3 +56,13 @@ def test_the_seconds_of_a_run_add_up(design: str, blocks: int) -> None:
     case, plan = variant(design, 4), CASE.plan
     warmups = (blocks + 2) * plan.warmup
     assert measured_seconds(case) == pytest.approx(warmups + plan.baseline + blocks * plan.block + plan.after_rollback)
+
+
+def test_a_second_baseline_in_one_run_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    case_file = Path(__file__).parents[2] / "data" / "cases" / "placebo.yml"
+    run = Run.create(tmp_path / "runs", case_file, now=datetime(2026, 11, 23), manifest={})
+    run.add_block(0, "baseline", ["before"], pair=0)
+    project = Project.find(runs_dir=str(tmp_path / "runs"), reports_dir=str(tmp_path / "reports"))
+    with pytest.raises(NotEnoughData, match="has its baseline already"):
+        measure_baseline(run, project, lambda *_: None)
+    assert not (run.path / "journal.jsonl").exists()
