@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import errno
 import json
 import os
 import shlex
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +35,7 @@ from pydantic import ValidationError
 from luckyhit.case.template import new_case
 from luckyhit.errors import ArgumentError
 from luckyhit.measure.quantiles import quantile
+from luckyhit.measure.wire import Client
 from luckyhit.run import Run
 
 
@@ -291,11 +296,34 @@ def test_whatever_is_answered_the_accounting_is_exact(scripts: list[list[Step]],
 
 # What cannot be caused on a machine that others use is caused in a network of the test's own.
 OWN_NETWORK = ["unshare", "--map-root-user", "--net", "--mount"]
-own_network = pytest.mark.skipif(
-    shutil.which("unshare") is None
-    or subprocess.run([*OWN_NETWORK, "ip", "link"], capture_output=True).returncode != 0,
-    reason="no network of one's own to be had here (unshare)",
-)
+
+
+def own_network_to_be_had() -> bool:
+    """Linux, where the kernel lets its users do that; elsewhere a stand-in fails in the same way."""
+    return (
+        shutil.which("unshare") is not None
+        and subprocess.run([*OWN_NETWORK, "ip", "link"], capture_output=True).returncode == 0
+    )
+
+
+def ask_in_this_process(url: str, timeout_s: float, loop: Callable[[], asyncio.AbstractEventLoop]) -> set[str | None]:
+    """The errors of twenty requests at once."""
+
+    async def main() -> set[str | None]:
+        client = Client(url)
+        asked = await asyncio.gather(*(client.request("GET", "/", timeout_s=timeout_s) for _ in range(20)))
+        await client.close()
+        return {answer.error for answer in asked}
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        return runner.run(main())
+
+
+class NoPortLeft(asyncio.SelectorEventLoop):
+    async def create_connection(self, *_: Any, **__: Any) -> Any:  # type: ignore[override]
+        raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+
+
 LOAD = """
 import json, socket, sys
 from hostile_service import ANSWERS, HostileService
@@ -322,15 +350,30 @@ def load_in_own_network(setting: str, url: str, timeout_s: float) -> dict[str, A
     return json.loads(done.stdout)
 
 
-@own_network
 def test_too_few_ports_are_this_machines_own_fault() -> None:
+    assert ask_in_this_process("http://127.0.0.1:9", 3.0, NoPortLeft) == {"dropped"}
+    if not own_network_to_be_had():
+        return
     told = load_in_own_network('echo "40000 40009" > /proc/sys/net/ipv4/ip_local_port_range', "SERVICE/held", 3.0)
     assert set(told["errors"]) == {"dropped"} and told["dropped"] > 10 and told["failed"] == told["timed_out"] == 0
     assert told["completed"] == told["served"] == told["scheduled"] - told["dropped"] > 5
 
 
-@own_network
-def test_names_that_nobody_answers_for_end_in_the_timeout(tmp_path: Path) -> None:
+def test_names_that_nobody_answers_for_end_in_the_timeout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_for, over = [], threading.Event()
+
+    def lookup(host: str, *_: Any, **__: Any) -> Any:
+        asked_for.append(host)
+        over.wait(20)
+        raise socket.gaierror
+
+    with monkeypatch.context() as patched:
+        patched.setattr(socket, "getaddrinfo", lookup)
+        found = ask_in_this_process("http://shop.example", 0.3, asyncio.SelectorEventLoop)
+    over.set()
+    assert found == {"timeout"} and asked_for == ["shop.example"]  # one lookup for all who wait
+    if not own_network_to_be_had():
+        return
     asked = tmp_path / "resolv.conf"
     asked.write_text("nameserver 127.0.0.1\noptions timeout:2 attempts:1\n")
     told = load_in_own_network(f"mount --bind {shlex.quote(str(asked))} /etc/resolv.conf", "http://shop.example/", 0.4)
@@ -373,14 +416,14 @@ while True:
 
 
 @pytest.mark.measures
-@pytest.mark.skipif(
-    int(Path("/proc/sys/net/core/somaxconn").read_text() if sys.platform == "linux" else 0) < 4096,
-    reason="the kernel refuses connections to a process that doesn't accept them for so long",
-)
 def test_a_freeze_of_six_seconds_is_seen_as_everybody_who_came_meanwhile_saw_it(run: Run) -> None:
     """Coordinated omission: a request that is due in the freeze waits for its end, and none is left out or put off."""
+    # A process that stands still accepts nobody: those who come must fit into what the kernel holds for it.
+    somaxconn = Path("/proc/sys/net/core/somaxconn")
+    held = int(somaxconn.read_text()) if somaxconn.is_file() else 128
+    rate = min(500, held // 8)
     declare(
-        run, workload=routed("/item", rate="500/s", arrivals="constant", timeout="30s"),
+        run, workload=routed("/item", rate=f"{rate}/s", arrivals="constant", timeout="30s"),
         expected={"status": 200},
     )  # fmt: skip
     frozen_ns: list[int] = []
@@ -405,7 +448,7 @@ def test_a_freeze_of_six_seconds_is_seen_as_everybody_who_came_meanwhile_saw_it(
     waits = rows["due_ns"].between(began_ns, ended_ns)
     analytic_ms = ((ended_ns - rows["due_ns"]) / 1e6).where(waits, 0.0)
     measured_ms = (rows["done_ns"] - rows["due_ns"]) / 1e6
-    assert len(rows) == 3500 and waits.sum() > 2950 and errors(rows) == {None}
+    assert len(rows) == 7 * rate and waits.sum() > 5.9 * rate and errors(rows) == {None}
     assert (rows["sent_ns"] < ended_ns)[waits].mean() > 0.99  # sent when due, not when the service was back
     shares = (0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
     measured = {share: quantile(measured_ms.to_numpy(), share) for share in shares}
