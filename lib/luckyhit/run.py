@@ -6,6 +6,7 @@
         journal.jsonl       what was changed, with its inverse (written by luckyhit.change)
         progress.jsonl      what it was doing when
         requests/*.parquet  writes/*.parquet  reads/*.parquet  counters/*.parquet
+        events/*.parquet
         result.json         written by luckyhit.judge
         notebooks/*.ipynb   executed
 
@@ -40,12 +41,13 @@ if TYPE_CHECKING:
     import pandas as pd  # imported where it is needed: the load engine, which never does, starts for each block
 
 State = Literal["measuring", "measured", "finished", "failed"]
-Table = Literal["requests", "writes", "reads", "counters"]
+Table = Literal["requests", "writes", "reads", "counters", "events"]
 _SCHEMAS: dict[str, pa.Schema] = {
     "requests": records.REQUESTS,
     "writes": records.WRITES,
     "reads": records.READS,
     "counters": records.COUNTERS,
+    "events": records.EVENTS,
 }
 _RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 
@@ -197,6 +199,9 @@ class Run:
 
     def counters(self) -> pd.DataFrame:
         return self.table("counters")
+
+    def events(self) -> pd.DataFrame:
+        return self.table("events")
 
     @property
     def result(self) -> Result | None:

@@ -11,7 +11,8 @@ from ruamel.yaml import YAML
 
 from luckyhit.case.checks import _CHECKS, rules
 from luckyhit.case.load import parse_case
-from luckyhit.case.model import Case, Part
+from luckyhit.case.model import Case
+from luckyhit.case.part import Part
 from luckyhit.case.reference import REFERENCE_FILE, SCHEMA_FILE, reference_markdown
 from luckyhit.case.salvage import parts_in
 from luckyhit.case.schema import json_schema, schema_text

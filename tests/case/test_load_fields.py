@@ -9,6 +9,14 @@ from luckyhit.case.template import new_case
 from luckyhit.errors import CaseError, Problem
 
 GOOD = new_case("good")
+# Parts of it, to be taken out or added to.
+WRITE = 'method: PUT\n    path: /items/{key}\n    body: {price: "{version}"}\n    status: 200\n'
+READ = "- name: detail\n      path: /items/{key}"
+ABSENT = """  absent:
+    keys: {first: 2000, last: 2100}
+    create: {path: "/items/{key}", body: {price: "{version}"}}
+    remove: {path: "/items/{key}"}
+  within: 100ms"""
 
 
 def edited(*changes: tuple[str, str]) -> str:
@@ -103,7 +111,7 @@ def test_the_message_has_a_line_for_each_problem_as_editors_read_it() -> None:
         ("path: /items/{key}", "path: items", "workload.routes[0].path", "'items'", "begins with /"),
         ("path: /items/{key}", "path: /a b", "workload.routes[0].path", "'/a b'", "begins with /"),
         ("path: /items/{key}", "path: {key}", "workload.routes[0].path", "a mapping with 1 field", "needs quotes"),
-        ("version: $.price", "version: price", "freshness.read.version", "'price'", "$.price_cents"),
+        ("version: $.price", "version: price", "freshness.reads[0].version", "'price'", "begins with $"),
         ("name: item", "name: Item One", "workload.routes[0].name", "'Item One'", "small letters"),
         ("clear:\n    - item:{id}", "clear: item:{id}", "cache.clear", "'item:{id}'", "a list"),
         ("clear:\n    - item:{id}", "clear: []", "cache.clear", "an empty list", "at least one"),
@@ -158,7 +166,18 @@ def test_a_wrong_field_is_located_and_the_right_form_said(
         ([('"{number}"', '"{version}"')], "workload.routes[1].body.price", "body: {price", "{key} or {number}"),
         ([('"{number}"', '"a } b"')], "workload.routes[1].body.price", "a } b", "}} for the brace"),
         ([('"{version}"', "7")], "freshness.write", "  write:", "which version"),
-        ([("read:\n    path: /items/{key}", "read:\n    path: /items")], "freshness.read.path", "path: /items", "{key}"),
+        ([(READ, READ.removesuffix("/{key}"))], "freshness.reads[0].path", "      path: /items", "{key}"),
+        ([('body: {price: "{version}"}', 'command: [write, "{key}"]')], "freshness.write", "  write:", "one of them: path"),
+        ([("path: /items/{key}\n    body: {price: \"{version}\"}", 'command: [write, "{key}"]')], "freshness.write", "  write:", "which version"),
+        ([(WRITE, 'sql: "UPDATE items SET price = :version WHERE id = :key"\n')], "freshness.write.database", "  write:", "database_env"),
+        ([(WRITE, 'sql: "UPDATE items SET price = :price WHERE id = :key"\n    database_env: DB\n')], "freshness.write.sql", "sql:", ":key and :version"),
+        ([(WRITE, WRITE + "    database_env: DB\n")], "freshness.write.database_env", "database_env: DB", "sql too"),
+        ([(READ, READ + "\n      header: etag")], "freshness.reads[0]", "- name: detail", "one of them"),
+        ([("version: $.price", "header: etag\n      regex: v(1)(2)")], "freshness.reads[0].regex", "regex:", "one group"),
+        ([("version: $.price", "version: $.items[?@.id = {key}].price")], "freshness.reads[0].version", "version:", "a JSONPath"),
+        ([("version: $.price", "version: $.price[?@.id == {kee}]")], "freshness.reads[0].version", "version:", "{key} where"),
+        ([("  within: 100ms", ABSENT)], "freshness.absent.keys", "keys: {first: 2000", "apart from freshness.keys"),
+        ([("rate: 5/s", "rate: 5/s\n  cache_keys: [item]")], "freshness.cache_keys[0]", "cache_keys", "{key} in it"),
         ([("horizon: 2s", "horizon: 100ms")], "freshness.horizon", "horizon:", "more than within (100ms)"),
         ([("horizon: 2s", "horizon: 7s")], "freshness.horizon", "horizon:", "less than plan.block (7s)"),
         ([("rate: 5/s", "rate: 1/m")], "freshness.rate", "rate: 1/m", "in each block"),

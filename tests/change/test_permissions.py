@@ -106,3 +106,65 @@ def test_a_cache_that_is_away(case: Case, cache: Any, tmp_path: Path) -> None:
     cache.url = "redis://127.0.0.1:1/0"
     with pytest.raises(CacheUnreachable, match="looking at its permissions"):
         check_permissions(case, cache, [tmp_path])
+
+
+PROBE: dict[str, Any] = {
+    "write": {"path": "/products/{key}", "body": {"price": "{version}"}},
+    "reads": [{"path": "/products/{key}", "version": "$.price"}],
+    "keys": {"first": 101, "last": 103},
+    "within": "5ms",
+}
+CLEARING = f"{NEEDED} ~product:*"
+
+
+@pytest.fixture
+def probed(make_case: Callable[..., Case]) -> Callable[..., Case]:
+    def make(**probe: Any) -> Case:
+        cache = {"clear": ["product:{id}:v1"], "url_env": "SHOP_CACHE", "dedicated": True}
+        return make_case(cache=cache, design="crossover", freshness={**PROBE, **probe})
+
+    return make
+
+
+def test_whether_the_caches_events_can_be_seen_is_said(probed: Any, cache: Any, tmp_path: Path) -> None:
+    guard = check_permissions(probed(), cache, [tmp_path])
+    assert guard.ok and guard.detail.endswith(" The cache's events around probed writes can be seen.")
+    assert "events" not in check_permissions(probed(watch_cache=False), cache, [tmp_path]).detail
+    cache.owned = True
+    assert "events" not in check_permissions(probed(), cache, [tmp_path]).detail
+
+
+@pytest.mark.parametrize("may_ask", [True, False], ids=["by ACL DRYRUN", "by trying"])
+def test_events_that_cannot_be_seen_are_no_failure_and_the_named_command_grants_them(
+    may_ask: bool, probed: Any, user: Any, client: redis.Redis, tmp_path: Path
+) -> None:
+    limited = user(CLEARING + (" +acl|whoami +acl|dryrun" if may_ask else "") + " resetchannels")
+    before = client.config_get("notify-keyspace-events")
+    guard = check_permissions(probed(), limited, [tmp_path])
+    assert guard.ok and guard.remedy == ""
+    assert "can't be seen: the cache user lacks the right to SUBSCRIBE, CONFIG SET" in guard.detail
+    assert "+subscribe +config|set &__keyspace@0__:*" in guard.detail
+    assert client.config_get("notify-keyspace-events") == before
+    client.execute_command(*guard.detail.partition("grant it with: ")[2].removesuffix(").").split())
+    assert check_permissions(probed(), limited, [tmp_path]).detail.endswith(" can be seen.")
+
+
+def test_a_server_that_tells_already_needs_no_right_to_set_it(
+    probed: Any, user: Any, client: redis.Redis, tmp_path: Path
+) -> None:
+    client.config_set("notify-keyspace-events", "KA")
+    guard = check_permissions(probed(), user(CLEARING + " +subscribe allchannels"), [tmp_path])
+    client.config_set("notify-keyspace-events", "")
+    assert guard.detail.endswith(" can be seen.")
+
+
+def test_times_to_live_need_their_keys(probed: Any, user: Any, tmp_path: Path) -> None:
+    limited = user(CLEARING + " +subscribe +config|set allchannels")
+    guard = check_permissions(probed(cache_keys=["other:{key}"]), limited, [tmp_path])
+    assert guard.ok and "can be seen, but no times to live" in guard.detail and "+pttl ~other:?*" in guard.detail
+
+
+def test_cache_keys_that_are_not_known(make_case: Callable[..., Case], cache: Any, tmp_path: Path) -> None:
+    spec = {"clear": ["list:{page}:{size}"], "url_env": "SHOP_CACHE", "dedicated": True}
+    guard = check_permissions(make_case(cache=spec, design="crossover", freshness=PROBE), cache, [tmp_path])
+    assert guard.ok and "say them in freshness.cache_keys" in guard.detail

@@ -1,4 +1,4 @@
-"""The real catalogue, as a process of its own."""
+"""The real catalogue, as a process of its own or on a thread of this one."""
 
 from __future__ import annotations
 
@@ -7,13 +7,20 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import uvicorn
+
+from luckyhit.demo.app import create_app
+from luckyhit.demo.settings import Settings
 
 LIB = Path(__file__).parents[2] / "lib"
 
@@ -81,3 +88,29 @@ class Service:
 
     def log_lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log_file.read_text().splitlines() if line.startswith("{")]
+
+
+class ThreadedService:
+    """A catalogue with one worker, on a thread of this process; `base_url` is where it listens."""
+
+    def __init__(self, redis_url: str, database: Path, **settings: str) -> None:
+        environ = {"REDIS_URL": redis_url, "DATABASE": str(database), **settings}
+        self._log = StringIO()
+        with redirect_stdout(self._log):  # it is told its stream when it is made
+            app = create_app(Settings.from_env(environ))
+        config = uvicorn.Config(app, lifespan="on", ws="none", log_level="warning", access_log=False)
+        self._server = uvicorn.Server(config)
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listener]})
+        self._thread.start()
+        poll(lambda: self._server.started, what="the service is ready")
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        """Those of all requests, once it is stopped."""
+        return [json.loads(line) for line in self._log.getvalue().splitlines()]

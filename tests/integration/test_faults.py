@@ -150,6 +150,35 @@ def test_a_route_that_answers_500_stops_the_run_before_it_measures(workspace, va
     assert ended_cleanly(workspace)
 
 
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        ({"reads": [{"path": "/products/{key}", "version": "$.price"}]}, "no $.price"),
+        ({"keys": {"first": 5001, "last": 5100}}, "answered 404"),
+        ({"first_version": 3}, "not below the probe's first version"),
+        (
+            {
+                "absent": {
+                    "keys": {"first": 300, "last": 400},
+                    "create": {"path": "/products/{key}", "body": {"price_cents": "{version}"}, "status": 201},
+                    "remove": {"path": "/products/{key}"},
+                }
+            },
+            "key 300 of freshness.absent.keys has to be absent",
+        ),
+    ],
+    ids=["no such field", "no such keys", "values above the versions", "real data where nothing should be"],
+)
+def test_a_probe_that_cannot_work_is_found_by_a_check_which_writes_nothing(edit, said, workspace, variant) -> None:
+    def probe(case: dict) -> None:
+        case["freshness"].update(edit)
+
+    done = workspace.command("check", variant("stale-price", edit=probe))
+    assert done.returncode == 3
+    assert said in done.stdout + done.stderr
+    assert ended_cleanly(workspace)
+
+
 def test_a_service_that_ends_while_it_is_measured_is_not_taken_for_a_slow_one(workspace, variant) -> None:
     def mortal(case: dict) -> None:
         code = (

@@ -53,7 +53,7 @@ def a_case(
     if freshness:
         data["freshness"] = {
             "write": {"path": "/products/{key}", "body": {"price": "{version}"}},
-            "read": {"path": "/products/{key}", "version": "$.price"},
+            "reads": [{"path": "/products/{key}", "version": "$.price"}],
             "keys": {"first": 9000, "last": 9999},
             "within": "200ms",
         }
@@ -119,12 +119,14 @@ def probe(
     for arm, share in stale.items():
         for number in range(count):
             version, sent = 1000 * (block + 1) + number, int(block * 10e9 + number * 1e8)
-            key = str(9000 + number)
-            old = rng.random() < share
-            writes.append((arm, block, key, version, "once", "warm", sent, sent + 1_000_000, 200))
-            at = sent + 501_000_000
-            seen = 1 if old else version
-            reads.append((arm, block, key, "once", 500_000_000, False, at, at + 2_000_000, seen, 1, "hit", 200))
+            told = {"arm": arm, "block": block, "key": str(9000 + number), "probe": version, "mode": "once"}
+            told |= {"status": 200, "connection": 1}
+            write = {"version": version, "prestate": "warm", "sent_ns": sent, "acked_ns": sent + 1_000_000}
+            writes.append(told | write)
+            at, old = sent + 501_000_000, rng.random() < share
+            read = {"route": "read", "delay_ns": 500_000_000, "conditional": False, "sent_ns": at, "absent": False}
+            read |= {"done_ns": at + 2_000_000, "seen_version": 1 if old else version, "fresh_connection": False}
+            reads.append(told | read | {"cache": "hit"})
     return pd.DataFrame(reads, columns=READS.names), pd.DataFrame(writes, columns=WRITES.names)
 
 

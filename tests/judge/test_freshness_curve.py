@@ -7,19 +7,15 @@ import random
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from freshness_rows import frames, read, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from luckyhit.judge.freshness import (
-    classify_reads,
-    freshness_curve,
-    kaplan_meier,
-    staleness_windows,
-    window_quantiles,
-)
+from luckyhit.judge.freshness import classify_reads, freshness_curve
+from luckyhit.judge.windows import kaplan_meier, staleness_windows, window_quantiles
 
 MS = 1_000_000
 ROUND_TRIP = 2 * MS
@@ -132,15 +128,24 @@ def test_a_key_that_never_gets_fresh_is_censored_and_not_a_big_number() -> None:
     assert found["censored"] and math.isnan(found["high_ms"]) and found["low_ms"] > 450
 
 
-def test_flapping_keeps_the_window_open_until_the_last_stale_read() -> None:
-    sequence = [5, 1000, 1000, 5, 1000, 1000, 1000]
+def polled(sequence: list[int]) -> pd.Series:
+    """The window of one write, polled each 10 ms; the write was acknowledged at 2 ms."""
     reads = [
-        read(mode="burst", sent=(10 + 10 * n) * MS, done=(11 + 10 * n) * MS, seen=seen)
+        read(mode="burst", probe=1000, sent=(10 + 10 * n) * MS, done=(11 + 10 * n) * MS, seen=seen)
         for n, seen in enumerate(sequence)
     ]
-    found = staleness_windows(*frames(reads, [write(version=1000, sent=0, acked=2 * MS)])).iloc[0]
-    assert (found["flaps"], found["stale"], found["reads"]) == (1, 2, 7)
+    return staleness_windows(*frames(reads, [write(version=1000, sent=0, acked=2 * MS)])).iloc[0]
+
+
+def test_flapping_keeps_the_window_open_until_the_last_stale_read() -> None:
+    found = polled([5, 1000, 1000, 5, *[1000] * 10])
+    assert (found["flaps"], found["stale"], found["reads"]) == (1, 2, 14)
     assert (found["low_ms"], found["high_ms"]) == (38, 51)
+
+
+def test_behind_a_flap_three_fresh_reads_are_luck() -> None:
+    assert polled([5, 1000, 1000, 5, *[1000] * 9])["censored"]
+    assert not polled([5, 5, 5, 5, *[1000] * 3])["censored"]
 
 
 def test_two_fresh_reads_at_the_end_are_not_lasting() -> None:

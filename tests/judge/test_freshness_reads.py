@@ -11,7 +11,8 @@ from freshness_rows import frames, read, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from luckyhit.judge.freshness import classify_reads, late_reads, session_violations, stale_share
+from luckyhit.judge.freshness import classify_reads, late_reads, stale_share
+from luckyhit.judge.sessions import session_violations
 
 MS = 1_000_000
 

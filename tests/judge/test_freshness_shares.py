@@ -9,7 +9,8 @@ import pytest
 from freshness_rows import frames, read, write
 from scipy.stats import binom
 
-from luckyhit.judge.freshness import StaleShare, clopper_pearson, late_reads, stale_difference, zero_bound
+from luckyhit.judge.freshness import StaleShare, late_reads, stale_difference
+from luckyhit.judge.proportions import clopper_pearson, zero_bound
 
 SHARES = np.unique(np.r_[0, 0.001, 0.01, 0.03, np.arange(0.06, 0.5, 0.08), 0.5])
 SHARES = np.unique(np.r_[SHARES, 1 - SHARES])

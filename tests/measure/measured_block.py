@@ -14,7 +14,7 @@ import psutil
 from hostile_service import HostileService
 
 from luckyhit.case import Case
-from luckyhit.case.model import Freshness
+from luckyhit.case.freshness import Freshness
 from luckyhit.measure import BlockPlan, BlockReport, measure_block
 from luckyhit.measure.block import Progress
 from luckyhit.run import Run

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from luckyhit.case.model import Workload
+from luckyhit.case.workload import Workload
 from luckyhit.errors import ArgumentError
 from luckyhit.measure.access_log import PARSERS, parse_combined, parse_json, parse_uvicorn
 from luckyhit.measure.head import Origin

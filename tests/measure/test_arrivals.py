@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from luckyhit.case.model import Workload
+from luckyhit.case.workload import Workload
 from luckyhit.errors import ArgumentError
 from luckyhit.measure.arrivals import Pace, due_ns
 from luckyhit.measure.schedule import schedule_for

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 from hostile_service import HostileService
-from measured_block import check, declare, engines, measure, routed, until
+from measured_block import BASIC, check, declare, engines, measure, routed, until
 
 from luckyhit.case.template import new_case
 from luckyhit.errors import ArgumentError, NotEnoughData, ResponseUnexpected
@@ -152,7 +152,7 @@ def test_requests_that_cannot_be_sent_are_refused_before_any_is(run: Run, servic
 
 
 FRESHNESS = {
-    "write": {"path": "/v/{key}", "body": {"v": "{version}"}}, "read": {"path": "/v/{key}", "version": "$.v"},
+    "write": {"path": "/v/{key}", "body": {"v": "{version}"}}, "reads": [{"path": "/v/{key}", "version": "$.v"}],
     "keys": {"first": 1000, "last": 1100}, "within": "0s", "horizon": "100ms", "rate": "20/s",
 }  # fmt: skip
 
@@ -193,9 +193,23 @@ def test_the_freshness_probe_runs_beside_the_load(run: Run) -> None:
     assert not set(reads["connection"]) & set(run.requests()["connection"])
 
 
+def test_without_a_declared_rate_the_probe_adds_two_percent_at_most_and_says_what_it_added(run: Run) -> None:
+    workload = {**BASIC["workload"], "rate": "400/s"}
+    declare(run, workload=workload, freshness={**FRESHNESS, "rate": None})
+    with Versions().running() as one, Versions().running() as two:
+        report = measure(run, one, two, block=2, measure_s=1.2)
+        probed = sum(head.split(b" ", 2)[1].startswith(b"/v/") for head in one.heads + two.heads)
+    due = run.requests().query("phase == 'measure'")
+    assert 0 < report.probe["requests"] <= 0.02 * len(due)
+    assert report.probe["share"] == report.probe["requests"] / len(due)
+    assert probed == report.probe["requests"] + report.probe["beside"]
+    keys = len(set(run.writes()["key"]) | {"1100"})
+    assert report.probe["put_back"] == {"before": keys, "after": keys} and not any(report.probe["not_put_back"].values())
+
+
 def test_a_probe_that_cannot_work_stops_the_block_before_any_load(run: Run, service: HostileService) -> None:
-    declare(run, freshness={**FRESHNESS, "read": {"path": "/ok/{key}", "version": "$.version"}})
+    declare(run, freshness={**FRESHNESS, "reads": [{"path": "/ok/{key}", "version": "$.version"}]})
     with pytest.raises(ResponseUnexpected, match="finds no version") as refused:
         measure(run, service)
-    assert "freshness.read" in refused.value.hint
+    assert "freshness.reads" in refused.value.hint
     assert not list((run.path / "requests").iterdir())

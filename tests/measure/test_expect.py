@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from luckyhit.case.model import Response, Route, Workload
+from luckyhit.case.workload import Response, Route, Workload
 from luckyhit.measure.answers import KEPT_FOR_LATER, Answers
 from luckyhit.measure.connection import Answer
 from luckyhit.measure.expect import LARGEST_CHECKED_BODY, expected_of, mismatch

@@ -3,107 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import socket
 import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from typing import Any
 
-import pandas as pd
 import pytest
+from probed import Measured, arm_for, cold_values, freshness, measure, probe_for
 from versioned_service import FOREVER, VersionedService, running
 
-from luckyhit.case.model import Freshness
 from luckyhit.errors import ResponseUnexpected
-from luckyhit.judge.freshness import classify_reads, freshness_curve, stale_share, staleness_windows
-from luckyhit.measure.probe import FreshnessProbe
-from luckyhit.measure.wire import Client
-from luckyhit.records import READS, WRITES
+from luckyhit.judge.freshness import freshness_curve, stale_share
+from luckyhit.judge.windows import staleness_windows
 
-_NULLABLE = {"int64": pd.Int64Dtype(), "int32": pd.Int32Dtype(), "int16": pd.Int16Dtype()}
-
-
-def freshness(**other: Any) -> Freshness:
-    return Freshness.model_validate(
-        {
-            "write": {"path": "/things/{key}", "body": {"price": "{version}", "note": "for {key}"}},
-            "read": {"path": "/things/{key}", "version": "$.data[0].price"},
-            "keys": {"first": 1, "last": 200},
-            "within": "150ms",
-            "horizon": "400ms",
-            "rate": "40/s",
-            **other,
-        }
-    )
-
-
-class Measured:
-    """One probed block: the probe, and its rows as frames."""
-
-    def __init__(self, probe: FreshnessProbe, end_ns: int) -> None:
-        self.probe, self.end_ns = probe, end_ns
-        writes, reads = probe.tables()
-        assert writes.schema == WRITES and reads.schema == READS
-        self.writes, self.reads = (
-            table.to_pandas(types_mapper=lambda dtype: _NULLABLE.get(str(dtype))) for table in (writes, reads)
-        )
-
-    @property
-    def outcomes(self) -> dict[str, int]:
-        return classify_reads(self.reads, self.writes)["outcome"].value_counts().to_dict()
-
-    @property
-    def problems(self) -> str:
-        return "\n".join(self.probe.problems)
-
-
-def probe_for(clients: dict[Any, Client], spec: Freshness, **other: Any) -> FreshnessProbe:
-    settings: dict[str, Any] = {
-        "rng": random.Random(1),
-        "first_version": 1000,
-        "headers": {},
-        "block": 3,
-        "origin_ns": 0,
-    }
-    return FreshnessProbe(spec, clients, **{**settings, **other})
-
-
-def measure(
-    *services: VersionedService,
-    spec: Freshness | None = None,
-    seconds: float = 1.0,
-    preflight: bool = False,
-    restore: bool = False,
-    **other: Any,
-) -> Measured:
-    """Probe one arm, or both, for a while; some probes go to cold keys unless `cold_every` says otherwise."""
-    other.setdefault("cold_every", 10)
-
-    async def block() -> Measured:
-        async with AsyncExitStack() as stack:
-            clients: dict[Any, Client] = {}
-            for arm, service in zip(("before", "after"), services, strict=False):
-                await stack.enter_async_context(running(service))
-                clients[arm] = Client(service.base_url)
-                stack.push_async_callback(clients[arm].close)
-            probe = probe_for(clients, spec or freshness(), **other)
-            if preflight:
-                await probe.preflight()
-            start_ns = time.monotonic_ns()
-            end_ns = start_ns + round(seconds * 1e9)
-            if seconds:
-                await probe.run(start_ns, end_ns)
-            if restore:
-                await probe.restore()
-        return Measured(probe, end_ns)
-
-    return asyncio.run(block())
+WARM = {"prestates": ["warm"]}
 
 
 @pytest.mark.parametrize("window_s", [0.1, 0.4])
 def test_every_interval_holds_the_known_window(window_s: float) -> None:
-    measured = measure(VersionedService(window_s=window_s), spec=freshness(horizon="600ms"), seconds=1.2)
+    measured = measure(VersionedService(window_s=window_s), spec=freshness(horizon="600ms", **WARM), seconds=1.2)
     windows = staleness_windows(measured.reads, measured.writes)
     assert len(windows) >= 2 and not windows["censored"].any()
     assert (windows["low_ms"] <= window_s * 1e3).all() and (window_s * 1e3 <= windows["high_ms"]).all()
@@ -111,9 +29,9 @@ def test_every_interval_holds_the_known_window(window_s: float) -> None:
 
 
 def test_the_curve_is_stale_before_the_known_window_and_fresh_behind_it() -> None:
-    measured = measure(VersionedService(window_s=0.4), spec=freshness(horizon="700ms"), seconds=1.4)
-    once = classify_reads(measured.reads, measured.writes).query("mode == 'once'")
-    once = once.merge(measured.writes, on=["key"], suffixes=("", "_write"))
+    measured = measure(VersionedService(window_s=0.4), spec=freshness(horizon="700ms", **WARM), seconds=1.4)
+    once = measured.classified.query("mode == 'once'")
+    once = once.merge(measured.writes, left_on="probe", right_on="version", suffixes=("", "_write"))
     # The value was committed somewhere between the write's send and its acknowledgement.
     surely_stale = once[once["done_ns"] - once["sent_ns_write"] < 0.4e9]
     surely_fresh = once[once["sent_ns"] - once["acked_ns"] >= 0.4e9]
@@ -125,49 +43,146 @@ def test_the_curve_is_stale_before_the_known_window_and_fresh_behind_it() -> Non
 
 
 def test_a_healthy_service_shows_no_stale_read() -> None:
-    measured = measure(VersionedService())
-    assert set(measured.outcomes) == {"fresh"}
-    share = stale_share(measured.reads, measured.writes, within_s=0.15)
+    measured = measure(VersionedService(etags=True), spec=freshness(rate="120/s"))
+    assert measured.outcomes.get("stale", 0) == 0 and measured.outcomes["fresh"] > 20
+    assert set(measured.writes["prestate"]) == {"warm", "cold", "in-flight"}
+    share = stale_share(measured.reads, measured.writes, within_s=0.05)
     assert share.stale == 0 and share.reads >= 10 and share.interval()[1] > 0
-    assert staleness_windows(measured.reads, measured.writes)["stale"].sum() == 0
     assert measured.problems == ""
 
 
 def test_staleness_without_end_is_stuck_and_said_plainly() -> None:
     measured = measure(VersionedService(window_s=FOREVER))
-    share = stale_share(measured.reads, measured.writes, within_s=0.15)
-    assert share.share == 1.0 and share.reads >= 10
+    share = stale_share(measured.reads, measured.writes, within_s=0.05)
+    assert share.share == 1.0 and share.reads >= 5
     assert staleness_windows(measured.reads, measured.writes)["censored"].all()
 
 
-def test_a_cache_that_is_never_invalidated_is_stale_where_warm_and_fresh_where_cold() -> None:
+def test_a_cache_that_is_never_emptied_is_stale_where_warm_and_fresh_where_cold() -> None:
     measured = measure(VersionedService(cached=True))
-    by_prestate = classify_reads(measured.reads, measured.writes).groupby("prestate")["outcome"].unique()
+    by_prestate = measured.classified.groupby("prestate")["outcome"].unique()
     assert by_prestate["warm"].tolist() == ["stale"] and by_prestate["cold"].tolist() == ["fresh"]
     assert "without writing" not in measured.problems
 
 
+def test_a_write_that_lands_inside_a_read_finds_the_stale_set_race() -> None:
+    spec = freshness(prestates=["in-flight"], modes=["once"])
+    measured = measure(VersionedService(load_s=0.05), spec=spec, seconds=1.2)
+    late = measured.classified[measured.reads["delay_ns"] > 0]
+    stale = late[late["outcome"] == "stale"]
+    # The write lands somewhere between the read's send and its end, and the load is nearly all of it.
+    assert len(stale) > len(late) / 2
+    for probe in stale["probe"]:
+        first, second = measured.writes[measured.writes["probe"] == probe].sort_values("version").itertuples()
+        racing = measured.reads[(measured.reads["probe"] == probe) & (measured.reads["delay_ns"] == 0)].iloc[0]
+        assert second.version == probe == first.version + 1
+        assert racing["sent_ns"] < second.acked_ns and second.sent_ns < racing["done_ns"]
+        assert racing["seen_version"] == first.version
+    quiet = measure(VersionedService(load_s=0.05), spec=freshness(prestates=["warm"]), seconds=1.0)
+    assert set(quiet.outcomes) == {"fresh"}, "nothing else finds it"
+
+
+ABSENT = {
+    "keys": {"first": 20_000, "last": 20_020},
+    "create": {"method": "POST", "path": "/things/{key}", "body": {"price": "{version}"}, "status": 201},
+    "remove": {"path": "/things/{key}"},
+}
+
+
+def test_a_cached_absence_is_a_stale_read_and_what_was_created_is_removed() -> None:
+    spec = freshness(absent=ABSENT, prestates=["cold"])
+    service = VersionedService(cached_absence=True)
+    measured = measure(service, spec=spec, preflight=True, restore=True)
+    late = measured.classified
+    assert set(late[late["prestate"] == "absent"]["outcome"]) == {"stale"}
+    assert set(late[late["prestate"] == "cold"]["outcome"]) == {"fresh"}
+    assert late[late["prestate"] == "absent"]["absent"].all()
+    assert all(service.stored(key) is None for key in service.history if int(key) >= 20_000)
+    assert measured.arms["before"].not_put_back == 0
+
+    measured = measure(VersionedService(), spec=spec)
+    assert set(measured.outcomes) == {"fresh"}
+
+
+def test_a_created_key_that_a_list_does_not_show_yet_is_a_stale_read() -> None:
+    spec = freshness(absent=ABSENT, prestates=["warm"], reads=[LIST])
+    measured = measure(VersionedService(list_window_s=FOREVER), spec=spec)
+    late = measured.classified
+    assert set(late[late["prestate"] == "absent"]["outcome"]) == {"stale"}
+    assert "reads showed a version of the probe" in measured.problems and "Reads that" not in measured.problems
+
+
+REFUSED = {"path": "/things/{key}", "body": {"price": "{version}", "currency": "XXX"}, "status": 422}
+
+
+@pytest.mark.parametrize("leaks", [False, True])
+def test_a_rejected_value_must_never_be_seen(leaks: bool) -> None:
+    spec = freshness(refused=REFUSED, prestates=["warm"], rate="80/s")
+    measured = measure(VersionedService(leaks=leaks), spec=spec, preflight=True, restore=True)
+    rejected = measured.writes[measured.writes["prestate"] == "refused"]
+    assert len(rejected) >= 3 and rejected["acked_ns"].isna().all() and set(rejected["status"]) == {422}
+    of_them = measured.classified[measured.reads["probe"].isin(rejected["version"])]
+    assert len(of_them) == len(rejected)
+    assert ("never-committed" in set(of_them["outcome"])) is leaks
+    assert measured.problems == ""
+
+
+def test_a_304_to_a_validator_from_before_the_write_is_a_stale_read() -> None:
+    measured = measure(VersionedService(cached=True, etags=True), spec=freshness(**WARM))
+    conditional = measured.reads[measured.reads["conditional"]]
+    assert len(conditional) >= 5 and set(conditional["status"]) == {304}
+    assert set(measured.classified[measured.reads["conditional"]]["outcome"]) == {"stale"}
+
+    measured = measure(VersionedService(etags=True), spec=freshness(**WARM))
+    conditional = measured.reads[measured.reads["conditional"]]
+    assert len(conditional) >= 5 and set(conditional["status"]) == {200}
+    assert set(measured.outcomes) == {"fresh"}
+
+
+def test_workers_with_caches_of_their_own_are_reached_by_new_connections() -> None:
+    measured = measure(VersionedService(workers=2), spec=freshness(modes=["burst"]), arm={"worker_header": "X-Worker"})
+    assert set(measured.reads["worker"]) == {"w0", "w1"}
+    told = measured.classified.groupby("fresh_connection")["outcome"].value_counts()
+    assert told[True].get("stale", 0) > 0 and told[True].get("fresh", 0) > 0
+    fresh = measured.reads[measured.reads["fresh_connection"]]
+    assert fresh["connection"].is_unique
+    assert not set(fresh["connection"]) & set(measured.reads[~measured.reads["fresh_connection"]]["connection"])
+
+
+LIST = {"name": "list", "path": "/list/{key}", "version": "$.things[?@.id == {key}].price"}
+
+
+def test_several_routes_are_read_and_only_the_list_is_behind() -> None:
+    reads = [{"name": "detail", "path": "/things/{key}", "header": "x-version", "regex": r"^v(\d+)$"}, LIST]
+    measured = measure(VersionedService(list_window_s=FOREVER), spec=freshness(reads=reads, **WARM))
+    by_route = measured.classified.groupby(["route", "mode"])["outcome"].unique()
+    assert by_route["detail", "once"].tolist() == by_route["detail", "burst"].tolist() == ["fresh"]
+    assert by_route["list", "once"].tolist() == by_route["list", "burst"].tolist() == ["stale"]
+
+
+def test_a_version_found_by_a_regular_expression() -> None:
+    reads = [{"path": "/list/{key}", "regex": r'"id": {key}, "price": (\d+)'}]
+    assert set(measure(VersionedService(), spec=freshness(reads=reads)).outcomes) == {"fresh"}
+
+
 def test_a_write_route_that_answers_without_writing_is_found_out() -> None:
     measured = measure(VersionedService(commits=False))
-    assert set(measured.outcomes) == {"stale"}
-    assert "it seems that the write route answers 200 without writing" in measured.problems
+    assert measured.outcomes.get("fresh", 0) == 0
+    assert "it seems that freshness.write is accepted without writing" in measured.problems
 
 
 def test_rejected_writes_are_counted_and_never_count_as_committed() -> None:
-    service = VersionedService(refuse_every=3)
-    measured = measure(service)
+    measured = measure(VersionedService(refuse_every=3), spec=freshness(**WARM))
     refused = measured.writes[measured.writes["status"] == 409]
     assert len(refused) and refused["acked_ns"].isna().all()
-    assert (
-        f"another status than 200 (their versions don't count as committed): {len(refused)} times" in measured.problems
-    )
+    assert f"not accepted (their versions don't count as committed): {len(refused)} times" in measured.problems
     assert "first: PUT /things/" in measured.problems and "answered 409" in measured.problems
     assert set(measured.outcomes) == {"fresh", "unknown"}, "nothing to compare with, where the only write was refused"
 
 
 def test_a_refused_value_that_readers_see_is_found() -> None:
     # It answers 409 but has written by then.
-    measured = measure(VersionedService(write_status=409))
+    measured = measure(VersionedService(write_status=409), spec=freshness(**WARM))
     once = measured.reads[measured.reads["mode"] == "once"]
     assert set(measured.outcomes) == {"never-committed"} and len(once) == len(measured.reads)
 
@@ -184,55 +199,49 @@ def test_both_arms_get_the_same_probes() -> None:
         measured.writes[measured.writes["arm"] == arm].sort_values("version").reset_index(drop=True)
         for arm in ("before", "after")
     )
-    same = ["key", "version", "mode", "prestate"]
+    same = ["key", "version", "probe", "mode", "prestate"]
     assert len(before) >= 20 and before[same].equals(after[same])
-    once = measured.reads[measured.reads["mode"] == "once"].set_index(["arm", "key"])["delay_ns"]
+    once = measured.reads[measured.reads["mode"] == "once"].set_index(["arm", "probe", "delay_ns"])["route"]
     assert once["before"].sort_index().equals(once["after"].sort_index())
     assert measured.reads["block"].unique().tolist() == [3]
 
 
 def test_the_requests_are_what_the_case_declares() -> None:
     service = VersionedService()
-    measured = measure(service, headers={"x-token": "s3cret"}, seconds=1.0)
+    measured = measure(service, arm={"headers": {"x-token": "s3cret"}}, seconds=1.0)
     assert len(service.requests) == measured.probe.requests_sent
     assert all(headers["x-token"] == "s3cret" for headers in service.seen_headers)
-    written = {key: history[-1][1] for key, history in service.history.items()}
-    assert written == dict(zip(measured.writes["key"], measured.writes["version"], strict=True))
-    assert all(isinstance(version, int) for version in written.values())
+    last = measured.writes.sort_values("version").groupby("key")["version"].last().to_dict()
+    assert {key: history[-1][1] for key, history in service.history.items()} == last
+    assert all(isinstance(value, int) for history in service.history.values() for _, value in history)
 
 
-def test_every_key_is_put_back_but_those_whose_value_is_not_known() -> None:
-    service = VersionedService()
+@pytest.mark.parametrize("cached", [False, True])
+def test_every_key_is_put_back_even_where_readers_see_old_values(cached: bool) -> None:
+    service = VersionedService(cached=cached)
     measured = measure(service, preflight=True, restore=True)
-    cold = set(measured.writes[measured.writes["prestate"] == "cold"]["key"])
-    assert cold and {key for key in service.history if service.stored(key) != 500} == cold
-    assert f"not put back as they were: {len(cold)} keys (" in measured.problems
-    assert all(key in measured.problems for key in cold)
-
-
-def test_known_originals_are_put_back_for_keys_that_were_never_read() -> None:
-    service = VersionedService()
-    originals = {"before": {str(key): 77 for key in range(1, 201)}}
-    measured = measure(service, restore=True, originals=originals)
-    assert {service.stored(key) for key in service.history} == {77}
-    assert measured.problems == ""
-
-
-def test_without_cold_probes_everything_is_put_back_even_where_readers_see_old_values() -> None:
-    service = VersionedService(cached=True)
-    measured = measure(service, restore=True, cold_every=0)
     assert {service.stored(key) for key in service.history} == {500}
-    assert "not put back" not in measured.problems
+    assert measured.arms["before"].put_back == len(service.history) and "not put back" not in measured.problems
 
 
-def test_too_few_keys_are_said_before_measuring_and_no_key_has_two_probes_open() -> None:
-    spec = freshness(keys={"first": 1, "last": 6})
-    assert "6 keys are reserved for the probe" in probe_for({}, spec).problems[0]
-    measured = measure(VersionedService(), spec=spec)
+def test_a_cold_key_is_put_back_to_what_the_survey_found() -> None:
+    service, spec = VersionedService(), freshness(prestates=["cold"], modes=["once"])
+    measured = measure(service, spec=spec, restore=True, arm={"originals": cold_values(spec, 77)})
+    assert len(service.history) > 10 and {service.stored(key) for key in service.history} == {77}
+    assert set(measured.writes["prestate"]) == {"cold"}
+
+
+def test_without_a_known_value_no_key_is_probed_cold() -> None:
+    measured = measure(VersionedService(), arm={"originals": {}})
+    assert len(measured.writes) > 10 and "cold" not in set(measured.writes["prestate"])
+
+
+def test_too_few_keys_are_said_and_no_key_has_two_probes_open() -> None:
+    measured = measure(VersionedService(), spec=freshness(keys={"first": 1, "last": 6}, **WARM), seconds=1.3)
+    assert "6 keys are reserved for the probe" in measured.problems
     assert len(measured.writes) > 5
     writes = measured.writes.sort_values("sent_ns")
-    last_read = measured.reads.merge(writes, on="key", suffixes=("", "_write")).query("seen_version == version")
-    until = last_read.groupby(["key", "version"])["done_ns"].max()
+    until = measured.reads.groupby(["key", "probe"])["done_ns"].max()
     for key, part in writes.groupby("key"):
         ends = [until.get((key, version)) for version in part["version"]]
         assert all(end < start for end, start in zip(ends[:-1], part["sent_ns"][1:], strict=True))
@@ -245,8 +254,17 @@ def test_a_block_too_short_for_the_horizon_is_said() -> None:
     assert "No probe fits into 0.5 s" in measured.problems
 
 
+def test_without_a_declared_rate_the_probe_stays_within_two_percent_of_the_workload() -> None:
+    spec = freshness(rate=None)
+    measured = measure(VersionedService(cached=True), spec=spec, requests=5000)
+    assert 0.01 * 5000 < measured.probe.requests_sent <= 0.02 * 5000
+    nothing = measure(VersionedService(), spec=spec, requests=90)
+    assert nothing.probe.requests_sent == 0
+    assert "No probe fits into 2 % of the block's 90 requests" in nothing.problems
+
+
 def test_nothing_is_sent_after_the_end_of_the_block() -> None:
-    measured = measure(VersionedService(pause_s=0.3), seconds=1.0, spec=freshness(rate="20/s"))
+    measured = measure(VersionedService(pause_s=0.3), seconds=1.0, spec=freshness(rate="20/s", horizon="400ms", **WARM))
     assert len(measured.reads) and (measured.reads["sent_ns"] < measured.end_ns).all()
     assert (measured.writes["sent_ns"] < measured.end_ns).all()
     assert "Reads not sent, since the block was over" in measured.problems
@@ -254,7 +272,7 @@ def test_nothing_is_sent_after_the_end_of_the_block() -> None:
 
 def test_values_above_the_versions_are_left_alone() -> None:
     service = VersionedService(original=5000)
-    measured = measure(service, cold_every=0)
+    measured = measure(service, spec=freshness(**WARM))
     assert not service.history
     assert "hold a value that is not below the probe's versions" in measured.problems
 
@@ -262,40 +280,46 @@ def test_values_above_the_versions_are_left_alone() -> None:
 def test_a_service_that_is_gone_is_data_and_no_exception() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-
-        async def block() -> Measured:
-            client = Client(f"http://127.0.0.1:{port}")
-            probe = probe_for({"before": client}, freshness())
-            start = time.monotonic_ns()
-            await probe.run(start, start + 1_200_000_000)
-            await probe.restore()
-            await client.close()
-            return Measured(probe, start)
-
-        measured = asyncio.run(block())
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        measured = measure(url, restore=True)
     assert measured.writes["acked_ns"].isna().all() and measured.reads.empty
-    assert "gave no answer (connect)" in measured.problems
+    assert "gave no answer (connect)" in measured.problems and "not put back" in measured.problems
 
 
 @pytest.mark.parametrize(
     ("service", "spec", "says", "advises"),
     [
-        (
-            VersionedService(write_status=403, commits=False),
-            {},
-            "PUT /things/200, answered 403 instead of 200",
-            "freshness.write",
-        ),
-        (VersionedService(write_status=204), {}, "answered 204 instead of 200", "status of an accepted write"),
-        (VersionedService(field_name="cost"), {}, "with no $.data[0].price", "freshness.read"),
+        (VersionedService(write_status=403, commits=False), {}, "PUT /things/200 answered 403", "freshness.write"),
+        (VersionedService(write_status=204), {}, "answered 204", "status of an accepted write"),
+        (VersionedService(field_name="cost"), {}, "with no $.data[0].price", "freshness.reads"),
         (
             VersionedService(),
-            {"read": {"path": "/things/{key}", "version": "$.data"}},
+            {"reads": [{"path": "/things/{key}", "version": "$.data"}]},
             "a list at $.data",
-            "freshness.read",
+            "freshness.reads",
         ),
-        (VersionedService(original=1000), {}, "holds 1000, which is not below", "Reserve keys"),
+        (
+            VersionedService(),
+            {"reads": [{"path": "/things/{key}", "version": "$.data[0].price"}, {**LIST, "version": "$.things[*].id"}]},
+            "2 values at",
+            "freshness.reads",
+        ),
+        (VersionedService(), {"reads": [{"path": "/things/{key}", "header": "x-v"}]}, "no header x-v", "reads"),
+        (VersionedService(original=1000), {}, "holds 1000, which is not below", "freshness.first_version"),
+        (VersionedService(), {"refused": {**REFUSED, "body": {"price": "{version}"}}}, "was not rejected", "refused"),
+        (VersionedService(absent_from=30_000), {"absent": ABSENT}, "has to be absent, and is not", "nothing"),
+        (
+            VersionedService(),
+            {"absent": {**ABSENT, "create": {**ABSENT["create"], "status": 200}}},
+            "could not create key 20020",
+            "freshness.absent.create",
+        ),
+        (
+            VersionedService(),
+            {"absent": {**ABSENT, "remove": {"path": "/things/{key}", "status": 200}}},
+            "could not remove it again",
+            "freshness.absent.remove",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused_before_measuring(
@@ -304,23 +328,21 @@ def test_what_cannot_work_is_refused_before_measuring(
     with pytest.raises(ResponseUnexpected) as refused:
         measure(service, spec=freshness(**spec), preflight=True, seconds=0)
     assert says in refused.value.message and advises in refused.value.hint
-    assert {service.stored(key) for key in service.history} <= {service.original}, "put back"
+    assert all(service.stored(key) == service.first(key) for key in service.history), "put back"
 
 
 def test_the_preflight_does_not_ask_for_freshness() -> None:
     service = VersionedService(window_s=FOREVER)
     measured = measure(service, preflight=True, restore=True, seconds=0)
     assert service.stored("200") == 500 and measured.writes.empty
-    assert measured.probe.next_version == 1001
 
 
 def test_a_value_that_somebody_else_wrote_stops_the_preflight() -> None:
     class Overwritten(VersionedService):
-        def answer(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
-            written = super().answer(method, path, body)
-            if method == "PUT":
-                self.history[path.rsplit("/", 1)[-1]].append((time.monotonic(), 31337))
-            return written
+        def write(self, method: str, key: str, body: bytes, worker: int) -> int:
+            status = super().write(method, key, body, worker)
+            self.history[key].append((time.monotonic(), 31337))
+            return status
 
     with pytest.raises(ResponseUnexpected, match="a read shows 31337") as refused:
         measure(Overwritten(), preflight=True, seconds=0)
@@ -330,8 +352,9 @@ def test_a_value_that_somebody_else_wrote_stops_the_preflight() -> None:
 def test_an_interrupted_probe_keeps_its_rows_and_can_still_put_the_keys_back() -> None:
     async def block() -> tuple[Measured, VersionedService]:
         async with running(VersionedService()) as service:
-            client = Client(service.base_url)
-            probe = probe_for({"before": client}, freshness(), cold_every=0)
+            spec = freshness()
+            arm = arm_for(service.base_url, spec, originals=cold_values(spec))
+            probe = probe_for({"before": arm}, spec)
             start = time.monotonic_ns()
             task = asyncio.create_task(probe.run(start, start + 30_000_000_000))
             await _until(lambda: len(service.history) >= 5)
@@ -339,8 +362,8 @@ def test_an_interrupted_probe_keeps_its_rows_and_can_still_put_the_keys_back() -
             with pytest.raises(asyncio.CancelledError):
                 await task
             await probe.restore()
-            await client.close()
-            return Measured(probe, start), service
+            await arm.close()
+            return Measured(probe, {"before": arm}), service
 
     measured, service = asyncio.run(block())
     assert len(measured.writes) >= 4

@@ -10,71 +10,125 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from luckyhit.case.model import Freshness
-from luckyhit.measure.probe_plan import FINISH_NS, plan_delays, plan_events
-from luckyhit.measure.versions import VersionMissing, read_version
+from luckyhit.case.freshness import Freshness, VersionRead
+from luckyhit.measure.connection import Answer
+from luckyhit.measure.probe_plan import (
+    FINISH_NS,
+    WARMING_READS,
+    KeyRanges,
+    ProbeEvent,
+    plan_delays,
+    plan_events,
+    polls_within,
+)
+from luckyhit.measure.versions import VersionMissing, VersionReader, read_version
+
+ABSENT = {
+    "keys": {"first": 901, "last": 950},
+    "create": {"path": "/things/{key}", "body": {"price": "{version}"}},
+    "remove": {"path": "/things/{key}"},
+}
+REFUSED = {"path": "/things/{key}", "body": {"price": "-{version}"}, "status": 422}
 
 
 def freshness(**other: object) -> Freshness:
     return Freshness.model_validate(
         {
             "write": {"path": "/things/{key}", "body": {"price": "{version}"}},
-            "read": {"path": "/things/{key}", "version": "$.data[0].price"},
+            "reads": [{"path": "/things/{key}", "version": "$.data[0].price"}],
             "keys": {"first": 1, "last": 500},
             "within": "200ms",
+            "rate": "5/s",
             **other,
         }
     )
 
 
-def plan(spec: Freshness, duration_s: float, *, seed: int = 1, keys: int = 500, cold_every: int = 10):  # type: ignore[no-untyped-def]
+def plan(spec: Freshness, duration_s: float, *, seed: int = 1, requests: float = 0) -> list[ProbeEvent]:
     return plan_events(
         spec,
-        range(1, keys + 1),
         duration_ns=round(duration_s * 1e9),
         rng=random.Random(seed),
         first_version=1000,
-        cold_every=cold_every,
+        requests=requests,
+        cold_keys=KeyRanges.of(spec).cold,
     )
 
 
 @settings(max_examples=150, deadline=None)
 @given(
     duration_s=st.floats(0, 12),
-    rate=st.integers(1, 30),
+    rate=st.one_of(st.none(), st.integers(1, 30)),
     within_ms=st.integers(0, 900),
     beyond_ms=st.integers(1, 3000),
     keys=st.integers(1, 80),
+    prestates=st.lists(st.sampled_from(["warm", "cold", "in-flight"]), min_size=1, unique=True),
+    modes=st.lists(st.sampled_from(["once", "burst"]), min_size=1, unique=True),
+    more=st.sets(st.sampled_from(["absent", "refused"])),
+    requests=st.integers(0, 20_000),
     seed=st.integers(0, 2**32),
 )
 def test_a_plan_ends_in_time_never_shares_a_key_and_counts_versions_up(
-    duration_s: float, rate: int, within_ms: int, beyond_ms: int, keys: int, seed: int
-) -> None:
-    spec = freshness(within=f"{within_ms}ms", horizon=f"{within_ms + beyond_ms}ms", rate=f"{rate}/s")
-    events = plan(spec, duration_s, seed=seed, keys=keys)
+    duration_s: float, rate: int | None, within_ms: int, beyond_ms: int, keys: int, prestates: list[str],
+    modes: list[str], more: set[str], requests: int, seed: int,
+) -> None:  # fmt: skip
+    spec = freshness(
+        within=f"{within_ms}ms",
+        horizon=f"{within_ms + beyond_ms}ms",
+        rate=None if rate is None else f"{rate}/s",
+        keys={"first": 1, "last": keys},
+        prestates=prestates,
+        modes=modes,
+        absent=ABSENT if "absent" in more else None,
+        refused=REFUSED if "refused" in more else None,
+    )
+    events, ranges = plan(spec, duration_s, seed=seed, requests=requests), KeyRanges.of(spec)
     open_until: dict[str, int] = {}
     for event in events:
-        assert event.at_ns + event.delay_ns + FINISH_NS <= duration_s * 1e9
+        assert event.at_ns + event.delay_ns + FINISH_NS <= duration_s * 1e9 + 1
         assert 0 <= event.delay_ns <= spec.horizon * 1e9 + 1
         assert open_until.get(event.key, -1) < event.at_ns
-        assert event.prestate == "warm" or event.key not in open_until
         open_until[event.key] = event.at_ns + event.delay_ns
+        place = {"absent": ranges.absent, "cold": ranges.cold}.get(event.prestate, ranges.warm)
+        assert int(event.key) in place and (int(event.key) != ranges.preflight or keys == 1)
+        assert event.mode in modes and 0 <= event.offset < 1
+        assert event.prestate in {*prestates, *more, "warm"}
+    assert len([event for event in events if event.prestate == "cold"]) == len(
+        {event.key for event in events if event.prestate == "cold"}
+    )
     assert [event.at_ns for event in events] == sorted(event.at_ns for event in events)
-    assert [event.version for event in events] == list(range(1000, 1000 + len(events)))
-    assert plan(spec, duration_s, seed=seed, keys=keys) == events
+    assert [event.version for event in events] == list(range(1001, 1001 + 2 * len(events), 2))
+    assert plan(spec, duration_s, seed=seed, requests=requests) == events
+    if rate is None:
+        assert dearest(spec, events) <= 0.02 * requests
+
+
+def dearest(spec: Freshness, events: list[ProbeEvent]) -> int:
+    """The most requests that these probes can come to."""
+    once = {"warm": 3, "cold": 2, "in-flight": 4, "absent": 4, "refused": 3}
+    burst = 1 + len(spec.reads) * (WARMING_READS + polls_within(spec.horizon))
+    return sum(burst if event.mode == "burst" else once[event.prestate] for event in events)
+
+
+def test_a_workload_of_some_size_gets_about_its_two_percent_and_all_kinds_of_probe() -> None:
+    spec = freshness(rate=None, horizon="1s")
+    events = plan(spec, 20, requests=20_000)
+    assert 300 <= dearest(spec, events) <= 400
+    assert {event.mode for event in events} == {"once", "burst"}
+    assert {event.prestate for event in events} == {"warm", "cold", "in-flight"}
 
 
 def test_the_declared_rate_is_kept_up_to_the_end_of_the_block() -> None:
     events = plan(freshness(), 7)
-    assert 30 <= len(events) <= 35
+    assert 28 <= len(events) <= 35
     assert events[-1].at_ns > 6e9
 
 
 def test_half_of_the_delays_lie_past_the_bound_in_random_order() -> None:
     events = [event for event in plan(freshness(rate="20/s"), 10) if event.mode == "once"]
     delays = [event.delay_ns for event in events]
-    assert sum(delay > 0.2e9 for delay in delays) >= len(delays) / 2
-    assert min(delays) == 5_000_000 and max(delays) == 2_000_000_000
+    assert sum(delay > 0.2e9 for delay in delays) >= 0.4 * len(delays)
+    assert min(delays) == 5_000_000 and max(delays) > 1_900_000_000
     assert delays != sorted(delays)
     assert delays != [event.delay_ns for event in plan(freshness(rate="20/s"), 10, seed=2) if event.mode == "once"]
 
@@ -88,18 +142,76 @@ def test_delays_are_as_many_as_asked_for(count: int, within_ms: int, beyond_ms: 
     assert all(0 < delay <= horizon_s * 1e9 + 1 for delay in delays)
 
 
-def test_every_tenth_probe_is_a_burst_and_every_tenth_other_one_is_cold() -> None:
-    events = plan(freshness(rate="20/s"), 10)
-    assert sum(event.mode == "burst" for event in events) == round(len(events) / 10)
+def test_one_probe_in_ten_is_a_burst_and_one_in_ten_each_of_another_prestate() -> None:
+    spec = freshness(rate="20/s", absent=ABSENT, refused=REFUSED, horizon="300ms")
+    events = plan(spec, 20)
+    assert 0.08 * len(events) <= sum(event.mode == "burst" for event in events) <= 0.12 * len(events)
     singles = [event for event in events if event.mode == "once"]
-    assert [index for index, event in enumerate(singles) if event.prestate == "cold"] == list(
-        range(0, len(singles), 10)
-    )
-    assert all(event.prestate == "warm" for event in plan(freshness(), 10, cold_every=0))
+    for prestate in ("cold", "in-flight", "absent", "refused"):
+        assert 0.07 * len(singles) <= sum(event.prestate == prestate for event in singles) <= 0.13 * len(singles)
+    assert {event.prestate for event in plan(freshness(prestates=["warm"]), 10)} == {"warm"}
+
+
+def test_every_delay_meets_every_route_and_kind_of_connection() -> None:
+    reads = [{"name": name, "path": f"/{name}/{{key}}", "version": "$.v"} for name in ("detail", "list", "search")]
+    events = [
+        event
+        for event in plan(freshness(rate="30/s", reads=reads, horizon="1s", prestates=["warm"]), 20)
+        if event.mode == "once"
+    ]
+    for half in (lambda ns: ns < 0.3e9, lambda ns: ns >= 0.3e9):
+        mine = [event for event in events if half(event.delay_ns)]
+        kinds = {(event.route, event.new_connection, event.conditional) for event in mine}
+        assert len(kinds) == 12, "3 routes, kept and new, plain and conditional"
+
+
+def test_the_writes_of_in_flight_probes_are_spread_over_the_whole_read() -> None:
+    events = plan(freshness(rate="30/s", prestates=["in-flight"], modes=["once"], horizon="1s"), 5)
+    offsets = sorted(event.offset for event in events)
+    assert len(offsets) > 60
+    gaps = [after - before for before, after in zip([0, *offsets], [*offsets, 1], strict=True)]
+    assert max(gaps) < 4 / len(offsets), "a window of that width is met for certain"
 
 
 def test_a_block_that_cannot_hold_the_horizon_has_no_probes() -> None:
     assert plan(freshness(), 2.0) == []
+
+
+@pytest.mark.parametrize(
+    ("read", "answer", "version"),
+    [
+        ({"version": "$.items[?@.id == {key}].v"}, {"items": [{"id": 3, "v": 1}, {"id": 7, "v": 12}]}, 12),
+        ({"version": "$..items[?@.id == {key}].v"}, {"page": {"items": [{"id": 7, "v": "13"}]}}, 13),
+        ({"regex": r"thing {key}: (\d+)"}, "thing 17: 1\nthing 7: 14", 14),
+        ({"header": "X-Version"}, None, 15),
+        ({"header": "etag", "regex": r"v(\d+)"}, None, 16),
+    ],
+)
+def test_a_version_is_found_by_a_query_an_expression_or_a_header(
+    read: dict[str, str], answer: object, version: int
+) -> None:
+    reader = VersionReader(VersionRead.model_validate({"path": "/things", **read}))
+    body = answer if isinstance(answer, str) else json.dumps(answer)
+    headers = [(b"x-version", b"15"), (b"ETag", b'W/"v16"')]
+    assert reader.version("7", Answer(headers=headers, body=body.encode())) == version
+
+
+@pytest.mark.parametrize(
+    ("read", "body", "says"),
+    [
+        ({"version": "$.items[?@.id == {key}].v"}, b'{"items": []}', "no $.items[?@.id == 7].v"),
+        ({"version": "$.items[*].v"}, b'{"items": [{"v": 1}, {"v": 2}]}', "2 values at $.items[*].v"),
+        ({"version": "$..v"}, b"[" * 10_000, "not JSON"),
+        ({"regex": "v(\\d+)"}, b"nothing", "nothing that freshness.reads' regex finds in the answer"),
+        ({"regex": "v(.+)"}, b"very new", "a text in the answer, not a whole number"),
+        ({"header": "x-version"}, b"", "no header x-version"),
+    ],
+)
+def test_where_there_is_no_version_the_place_is_named(read: dict[str, str], body: bytes, says: str) -> None:
+    reader = VersionReader(VersionRead.model_validate({"path": "/things", **read}))
+    with pytest.raises(VersionMissing) as missing:
+        reader.version("7", Answer(body=body))
+    assert says in str(missing.value)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from luckyhit.case.model import Workload
+from luckyhit.case.workload import Workload
 from luckyhit.errors import ArgumentError
 from luckyhit.measure import replay as replaying
 from luckyhit.measure.access_log import LATEST_S, PARSERS, seconds_of

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from luckyhit.case.model import Keys, Route, Workload
+from luckyhit.case.workload import Keys, Route, Workload
 from luckyhit.measure.quantiles import quantile
 from luckyhit.measure.rows import Rows
 from luckyhit.measure.schedule import schedule_for

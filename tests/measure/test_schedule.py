@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from luckyhit.case.model import Keys, Route, Workload
+from luckyhit.case.workload import Keys, Route, Workload
 from luckyhit.errors import ArgumentError
 from luckyhit.measure.head import Origin
 from luckyhit.measure.inputs import Inputs, Table

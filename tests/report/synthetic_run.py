@@ -77,35 +77,57 @@ def a_block(
             "bytes": np.full(count, 900),
             "connection": np.ones(count, np.int32),
             "worker": np.zeros(count, np.int16),
+            "version": pa.nulls(count, pa.int64()),
         }
         tables.append(pa.table({name: columns[name] for name in records.REQUESTS.names}, schema=records.REQUESTS))
     return pa.concat_tables(tables)
 
 
+POLLS_S = (0.003, 0.01, 0.03, 0.08, 0.16, 0.3, 0.5, 0.7, 0.85, 1.0)
+"""After the acknowledgement: when a burst polls."""
+
+
+def a_write(arm: str, block: int, key: str, version: int, sent_ns: int, **other: Any) -> dict[str, Any]:
+    """One acknowledged write, 2 ms long."""
+    row = {"arm": arm, "block": block, "key": key, "version": version, "probe": version, "mode": "once",
+           "prestate": "warm", "sent_ns": sent_ns, "acked_ns": sent_ns + 2_000_000, "status": 200, "connection": 1}  # fmt: skip
+    return {**row, **other}
+
+
+def a_read(write: Mapping[str, Any], delay_s: float, seen: int | None, **other: Any) -> dict[str, Any]:
+    """One read of a write, 1.5 ms long, sent so long after the acknowledgement."""
+    sent = write["sent_ns"] + 2_000_000 + int(delay_s * 1e9)
+    row = {**{name: write[name] for name in ("arm", "block", "key", "probe", "mode")}, "route": "detail",
+           "delay_ns": int(delay_s * 1e9), "conditional": False, "sent_ns": sent, "done_ns": sent + 1_500_000,
+           "seen_version": seen, "absent": False, "connection": 1, "fresh_connection": False, "worker": None,
+           "cache": "hit", "status": 200}  # fmt: skip
+    return {**row, **other}
+
+
 def a_probe(
     rng: np.random.Generator, arms: Mapping[str, Mapping[str, Any]], block: int, start_s: float, count: int
 ) -> tuple[pa.Table, pa.Table]:
-    """(reads, writes) of one block: each key is written once, and read once after a delay of its own."""
+    """(reads, writes) of one block: each key is written once, and read once after a delay of its own; three more are
+    polled. In an arm with stale reads one of those is stuck, and one stale for 300 ms."""
     delays = np.exp(rng.uniform(np.log(0.002), np.log(1.0), count))
     reads: list[dict[str, Any]] = []
     writes: list[dict[str, Any]] = []
     for arm, knobs in arms.items():
         for number, delay in enumerate(delays.tolist()):
-            sent = int((start_s + 0.1 + number * 0.1) * 1e9)
-            acked, key, version = sent + 2_000_000, str(1001 + number), 1_000_000 + block * 10_000 + number
-            old = rng.random() < knobs["stale"]
-            at = acked + int(delay * 1e9)
-            both = {"arm": arm, "block": block, "key": key, "mode": "once", "status": 200}
-            writes.append({**both, "version": version, "prestate": "warm", "sent_ns": sent, "acked_ns": acked})
+            sent_ns, version = int((start_s + 0.1 + number * 0.1) * 1e9), 1_000_000 + block * 10_000 + number
+            writes.append(a_write(arm, block, str(1001 + number), version, sent_ns))
+            old, new_connection = rng.random() < knobs["stale"], number % 4 == 0
             seen = 500 if old else version
-            reads.append(
-                {**both, "delay_ns": int(delay * 1e9), "conditional": False, "sent_ns": at, "done_ns": at + 1_500_000,
-                 "seen_version": seen, "connection": 1, "cache": "hit"}
-            )  # fmt: skip
-    return _from(reads, records.READS), _from(writes, records.WRITES)
+            reads.append(a_read(writes[-1], delay, seen, fresh_connection=new_connection, conditional=number % 5 == 0))
+        for number, window_s in enumerate((0.0, 0.2, 9.0) if knobs["stale"] else (0.0, 0.0, 0.0)):
+            sent_ns, version = int((start_s + 0.5 + number) * 1e9), 1_005_000 + block * 10_000 + number
+            writes.append(a_write(arm, block, str(1901 + number), version, sent_ns, mode="burst"))
+            for delay in POLLS_S:
+                reads.append(a_read(writes[-1], delay, 500 if delay < window_s else version))
+    return table_of(reads, records.READS), table_of(writes, records.WRITES)
 
 
-def _from(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+def table_of(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
     columns = {field.name: [row[field.name] for row in rows] for field in schema}
     arrays = [
         _text(columns[field.name]) if pa.types.is_dictionary(field.type) else pa.array(columns[field.name], field.type)
@@ -160,7 +182,10 @@ def make_run(
             end_ns=int((at_s + warmup_s + measure_s) * 1e9),
             clear=dict.fromkeys(names, cleared), unexpected=None,
             engine={"added_p50_ms": 0.31, "added_p99_ms": 0.84, "schedule_error_p99_ms": 0.4, "trustworthy": True, "detail": "as it should be"},
-            probe={"requests": 160, "problems": [], "share": 0.08},
+            probe={
+                "requests": 160, "problems": [], "share": 0.08,
+                "put_back": dict.fromkeys(names, probes), "not_put_back": dict.fromkeys(names, 0),
+            },
             accounting=None if failed else {arm: {"scheduled": n, "completed": n, "failed": 0, "timed_out": 0, "dropped": 0} for arm, n in rows.items()},
         )  # fmt: skip
         at_s += warmup_s + measure_s + 1.2

@@ -14,7 +14,8 @@ from synthetic_run import ARM, judged
 from luckyhit.errors import ArgumentError
 from luckyhit.records import REQUESTS
 from luckyhit.report import figure_for, style
-from luckyhit.report.aggregates import db_calls, freshness, hit_series, latency_spectrum, latency_split
+from luckyhit.report.aggregates import db_calls, hit_series, latency_spectrum, latency_split
+from luckyhit.report.freshness_numbers import freshness
 from luckyhit.report.gallery import GALLERY, drawn
 from luckyhit.report.recorded import Recorded, recorded
 
@@ -78,7 +79,7 @@ def test_the_numbers_drawn_are_those_recorded(judged_run) -> None:
     series = hit_series(found)
     assert series.bins["requests"].sum() == len(rows)
     assert series.measured["change", "after"] == pytest.approx((mine["cache"] == "hit").mean())
-    assert freshness(found).late["after"][0] == 0
+    assert freshness(found).late["after"].stale == 0
 
 
 def test_bins_and_bytes_do_not_grow_with_the_rows(new_run) -> None:
@@ -123,7 +124,9 @@ def test_sentences_tell_the_finding_with_its_numbers(judged_run) -> None:
     assert "a look at the first seconds alone would take the warming cache for an effect" in said["hit-ratio"]
     assert re.search(r"before: p50 1\.\d+ ms, p95 .* ms, p99 .*; after: p50", said["latency-spectrum"])
     assert re.search(r"Hits: before 9\d % of requests at a median of 1\.\d+ ms", said["latency-split"])
-    assert re.search(r"0 of \d+ reads were stale after", said["freshness"]) and "HELPED" in said["freshness"]
+    assert (
+        re.search(r"with the change 0 of \d+ reads were stale\.", said["freshness"]) and "HELPED" in said["freshness"]
+    )
     assert said["forest"].startswith("Against the margins that the case sets, better: stale reads")
     assert "4 blocks with the change in place" in said["timeline"]
 

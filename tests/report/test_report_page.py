@@ -50,7 +50,7 @@ def test_it_is_well_formed_and_accessible(rendered) -> None:
     for section in page.all("section"):
         assert section["aria-labelledby"] in ids
     pictures = page.all("img")
-    assert len(pictures) == 7
+    assert len(pictures) == 9
     for picture in pictures:
         assert len(picture["alt"]) > 40 and re.search(r"\d", picture["alt"])
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from luckyhit.case.findings import FieldPath, Finding, shown
-from luckyhit.case.model import Case, Part
+from luckyhit.case.model import Case
+from luckyhit.case.part import Part
 from luckyhit.case.salvage import field_of
 from luckyhit.case.secrets import find_secret
 

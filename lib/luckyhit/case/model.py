@@ -5,54 +5,27 @@ Every field has a description; the case-file reference and the JSON Schema are g
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from luckyhit.case.checks import findings_in
-from luckyhit.case.findings import Absent, field_name
+from luckyhit.case.findings import field_name
+from luckyhit.case.freshness import Freshness
+from luckyhit.case.part import Part, Port
 from luckyhit.case.texts import (
     BaseUrl,
-    CookieValue,
     EnvName,
     HeaderName,
-    HeaderValue,
-    JsonPath,
     KeyTemplate,
     Line,
-    Name,
     PlainPath,
-    ReadPath,
-    Sha256,
     StartText,
     Text,
-    WorkloadHeader,
-    WorkloadPath,
-    WritePath,
 )
-from luckyhit.case.units import Bound, Duration, Quantity, Rate, Share
+from luckyhit.case.units import Duration, Quantity, Share
+from luckyhit.case.workload import Response, Workload
 from luckyhit.records import MetricName
-
-Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
-Port = Annotated[int, Field(ge=1, le=65535)]
-HttpStatus = Annotated[int, Field(ge=100, le=599)]
-Key = Annotated[int, Field(ge=-(2**62), le=2**62)]
-# Texts in it are filled in; a text that is nothing but `{version}` becomes the number itself.
-Json = dict[str, Any]
-
-
-class Part(BaseModel):
-    """A part of a case file: unknown fields are refused, and nothing changes after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            # Only a part that was salvaged from a case with problems lacks a field (see luckyhit.case.salvage).
-            if name in type(self).model_fields:
-                raise Absent(name)
-            return super().__getattr__(name)
 
 
 class Owner(Part):
@@ -60,25 +33,6 @@ class Owner(Part):
 
     name: Line = Field(description="The person or team that decides what happens with the result.")
     contact: Line = Field(description="Where they can be reached: an address or a channel.")
-
-
-class Response(Part):
-    """What a right answer looks like; every timed answer is checked against it."""
-
-    status: HttpStatus = Field(default=200, description="The HTTP status of a right answer.")
-    headers: dict[HeaderName, HeaderValue] = Field(
-        default_factory=dict,
-        description="Headers a right answer carries; a value matches when the header's value contains it.",
-    )
-    fields: list[JsonPath] = Field(
-        default_factory=list, description="JSON fields a right answer has, as paths such as `$.price_cents`."
-    )
-    values: dict[JsonPath, str | int | float | bool | None] = Field(
-        default_factory=dict, description="JSON fields whose value is known: path and value (numbers equal by value)."
-    )
-    sha256: Sha256 | None = Field(
-        default=None, description="SHA-256 of the decoded body, in hexadecimal, where every byte of it is known."
-    )
 
 
 class Expected(Part):
@@ -212,6 +166,11 @@ class Target(Part):
         default=None,
         description="The response header that holds the number of database calls, where it is none of the usual ones.",
     )
+    worker_header: HeaderName | None = Field(
+        default=None,
+        description="The response header that names the worker process (or instance) that answered: then the probe "
+        "tells which of them disagree.",
+    )
     db_metric: HeaderName | None = Field(
         default=None,
         description="The metric in `Server-Timing` that holds the number of database calls (as `dur` or `desc`), where "
@@ -226,178 +185,6 @@ class Target(Part):
         default=None,
         description="A PEM file with the authorities to trust instead of the system's, relative to the project.",
     )
-
-
-class Keys(Part):
-    """Which keys a route is asked for, and how often each."""
-
-    first: Key | None = Field(
-        default=None, description="The first key, a whole number. Either first and last, or file."
-    )
-    last: Key | None = Field(default=None, description="The last key; it counts too.")
-    file: Line | None = Field(
-        default=None,
-        description="A text file of keys (UTF-8, one a line, the most popular first), relative to the project.",
-    )
-    popularity: Literal["uniform", "zipf", "hot-set"] = Field(
-        default="zipf",
-        description="uniform: every key as often; zipf: a few keys take most of the requests; hot-set: some keys share "
-        "`hot_share` of the requests evenly, all others the rest.",
-    )
-    exponent: Annotated[float, Field(gt=0, le=4)] = Field(
-        default=1.0, description="How uneven: the k-th key gets a share proportional to 1 / k ** exponent (zipf only)."
-    )
-    hot: Annotated[int, Field(ge=1, le=10_000_000)] | None = Field(
-        default=None, description="How many keys are hot (hot-set only)."
-    )
-    hot_share: Share = Field(default=0.9, description="The share of requests for hot keys (hot-set only).")
-
-
-class Route(Part):
-    """One kind of request in the workload."""
-
-    name: Name = Field(description="A short name, used in tables and figures.")
-    method: Method = Field(default="GET", description="The HTTP method.")
-    path: WorkloadPath = Field(
-        description="The path; `{key}` is filled in, and `{number}` with a seeded random number."
-    )
-    weight: Annotated[float, Field(gt=0, le=1_000_000)] = Field(
-        default=1.0, description="How often, against the other routes."
-    )
-    keys: Keys | None = Field(default=None, description="The keys for `{key}`.")
-    body: Json | str | None = Field(
-        default=None,
-        description="A JSON body. Texts in it are filled in like the path; a text that is just `{key}` or `{number}` "
-        "becomes the number. A body that is a text itself is sent as that text, filled in.",
-    )
-    headers: dict[HeaderName, WorkloadHeader] = Field(
-        default_factory=dict,
-        description="Request headers, filled in like the path (no secrets: see `target.headers_env`).",
-    )
-    response: Response | None = Field(
-        default=None, description="What a right answer looks like, where it isn't `expected.response`."
-    )
-
-
-class Stage(Part):
-    """A stretch of the workload's pace: a step, or a ramp."""
-
-    lasts: Duration = Field(description="How long it lasts. Stages follow each other from the start of each block.")
-    rate: Rate = Field(description="Requests per second; of a ramp, at its start.")
-    to: Rate | None = Field(default=None, description="Requests per second at the end of a ramp.")
-
-
-class Replay(Part):
-    """A real access log as the workload."""
-
-    file: Line = Field(
-        description="The access log (a `.gz` too), relative to the project. Of a line, time, method and path are used."
-    )
-    format: Literal["auto", "combined", "uvicorn", "json"] = Field(
-        default="auto", description="nginx's and Apache's common and combined formats, uvicorn's, or JSON lines."
-    )
-    timing: Literal["log", "rate"] = Field(
-        default="log",
-        description="log: with the log's own gaps; rate: in the log's order, at `workload.rate` or `workload.stages`.",
-    )
-    speed: Annotated[float, Field(gt=0, le=1000)] = Field(
-        default=1.0, description="2: twice as fast as the log (its own gaps only)."
-    )
-    methods: list[Method] = Field(
-        default=["GET", "HEAD"], min_length=1, description="Lines with other methods are left out."
-    )
-    others: bool = Field(
-        default=False,
-        description="Send lines that match no route as well; they count as the first route of their method. "
-        "Otherwise they are left out, and counted.",
-    )
-
-
-class Workload(Part):
-    """The requests, made before the run from a seed, the same for both arms."""
-
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
-        description="Seed of the schedule: the same seed makes the same requests, to the byte."
-    )
-    rate: Rate | None = Field(
-        default=None,
-        description="Requests per second sent to each arm (open loop: never held back). Either this or stages.",
-    )
-    stages: list[Stage] = Field(
-        default_factory=list,
-        description="Steps and ramps instead of one rate. They begin with each block (warm-up included); behind the "
-        "last one its last rate holds.",
-    )
-    arrivals: Literal["poisson", "constant"] = Field(
-        default="poisson", description="poisson: independent users; constant: evenly spaced."
-    )
-    replay: Replay | None = Field(
-        default=None, description="A real access log, whose lines are matched to the routes, instead of drawing them."
-    )
-    timeout: Duration = Field(default=5.0, description="After this, a request counts as timed out.")
-    connections: Literal["keep-alive", "fresh"] = Field(
-        default="keep-alive", description="fresh: a new connection for each request."
-    )
-    workers: Annotated[int, Field(ge=1, le=64)] = Field(
-        default=1, description="Processes that send, where one core isn't enough."
-    )
-    cookies: dict[HeaderName, CookieValue] = Field(
-        default_factory=dict,
-        description="Cookies sent with each request (no secrets: see `target.headers_env`).",
-    )
-    routes: list[Route] = Field(min_length=1, description="The kinds of request, with their weights.")
-
-    def requests_in(self, seconds: float) -> float | None:
-        """How many requests are due in the first `seconds` of a block, on average; None where a log sets the pace."""
-        if self.rate is not None:
-            return self.rate * seconds
-        total, at, rate = 0.0, 0.0, 0.0
-        for stage in self.stages:
-            rate = stage.rate if stage.to is None else stage.to
-            part = min(stage.lasts, max(0.0, seconds - at))
-            total += part * (stage.rate + (rate - stage.rate) * part / stage.lasts / 2)
-            at += stage.lasts
-        return total + rate * max(0.0, seconds - at) if self.stages else None
-
-
-class VersionWrite(Part):
-    """How the probe writes a version."""
-
-    method: Method = Field(default="PUT", description="The HTTP method.")
-    path: WritePath = Field(description="The path. `{key}` and `{version}` are filled in.")
-    body: Json | None = Field(
-        default=None,
-        description="A JSON body. Texts in it are filled in like the path; a text that is just `{version}` or `{key}` "
-        "becomes the number.",
-    )
-    status: HttpStatus = Field(default=200, description="The status of an accepted write.")
-
-
-class VersionRead(Part):
-    """Where the probe reads the version back."""
-
-    path: ReadPath = Field(description="The path, with `{key}` in it.")
-    version: JsonPath = Field(description="Where the version stands in the JSON answer, for example `$.price_cents`.")
-
-
-class ProbeKeys(Part):
-    """Keys reserved for the probe."""
-
-    first: Key = Field(description="The first reserved key, a whole number.")
-    last: Key = Field(description="The last reserved key; it counts too.")
-
-
-class Freshness(Part):
-    """The probe that writes versions and looks when readers see them."""
-
-    write: VersionWrite = Field(description="How to write a version.")
-    read: VersionRead = Field(description="Where to read it back.")
-    keys: ProbeKeys = Field(description="Keys that only the probe uses; the workload must not.")
-    within: Bound = Field(
-        description="Declared bound: staleness up to this after a write is acceptable (`0s`: none is)."
-    )
-    horizon: Duration = Field(default=2.0, description="The longest delay between a write and its read.")
-    rate: Rate = Field(default=5.0, description="Probe writes per second.")
 
 
 class Goal(Part):

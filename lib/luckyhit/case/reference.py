@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from inspect import get_annotations
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,10 +17,11 @@ from pydantic.fields import FieldInfo
 from luckyhit.case.checks import rules
 from luckyhit.case.goal_checks import MARGIN_UNITS, UNITS_IN_WORDS
 from luckyhit.case.load import LARGEST_BYTES
-from luckyhit.case.model import Case, Part
+from luckyhit.case.model import Case
+from luckyhit.case.part import Part
 from luckyhit.case.salvage import all_parts
 from luckyhit.case.schema import default_of, schema_text
-from luckyhit.case.texts import READ_NAMES, START_NAMES, WORKLOAD_NAMES, WRITE_NAMES
+from luckyhit.case.texts import COMMAND_NAMES, READ_NAMES, START_NAMES, WORKLOAD_NAMES, WRITE_NAMES
 
 _PROJECT = Path(__file__).resolve().parents[3]
 REFERENCE_FILE = _PROJECT / "docs" / "case-file.md"
@@ -37,6 +39,14 @@ _IN_WORDS = {
     "WritePath": "path, such as `/products/{key}`",
     "ReadPath": "path, such as `/products/{key}`",
     "StartText": "text, filled in",
+    "CommandText": "text, filled in",
+    "Statement": "SQL statement with `:key` and `:version`",
+    "VersionPath": "JSONPath (RFC 9535), such as `$.price`",
+    "VersionPattern": "regular expression with one group",
+    "KeyedTemplate": "key template with `{key}`, such as `product:{key}`",
+    "WriteHeader": "value of a header",
+    "ShownVersion": "path into a JSON answer, such as `$.price`, or `{number}`",
+    "Mode": "`once` or `burst`",
     "KeyTemplate": "key template, such as `product:{id}`",
     "JsonPath": "path into a JSON answer, such as `$.price`",
     "BaseUrl": "address, such as `http://localhost:8000`",
@@ -99,8 +109,10 @@ def reference_markdown() -> str:
     for where, names in (
         ("`target.start.command`, `target.start.env`, `change.before`, `change.after`", START_NAMES),
         ("`workload.routes[].path`, `workload.routes[].body`", WORKLOAD_NAMES),
-        ("`freshness.write.path`, `freshness.write.body`", WRITE_NAMES),
-        ("`freshness.read.path`", READ_NAMES),
+        ("`path`, `body`, `headers` of `freshness.write`, `freshness.absent.create`, `freshness.refused`", WRITE_NAMES),
+        ("`command`, `database` of these", COMMAND_NAMES),
+        ("`freshness.reads[].path`, `freshness.absent.remove.path`", READ_NAMES),
+        ("`freshness.reads[].version`, `freshness.reads[].regex` (other braces in these stay as they are)", READ_NAMES),
     ):
         lines.append(f"| {where} | {', '.join(f'`{{{name}}}`' for name in names)} |")
     where = "`cache.clear`"
@@ -141,7 +153,8 @@ def _suffix(part: type[Part], name: str) -> str:
 
 def _annotation(part: type[Part], name: str) -> str:
     """The annotation as it stands in the model: the names of its types are what is put into words."""
-    return str(part.__annotations__[name])
+    annotations = (get_annotations(each) for each in part.__mro__)
+    return str(next(own[name] for own in annotations if name in own))
 
 
 def _takes(part: type[Part], name: str, field: FieldInfo) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
-from luckyhit.case.model import Part
+from luckyhit.case.part import Part
 
 P = TypeVar("P", bound=Part)
 _ABSENT = object()

@@ -124,13 +124,14 @@ freshness:
     path: /items/{key}
     body: {price: "{version}"}
     status: 200
-  read:
-    path: /items/{key}
-    version: $.price
+  reads:
+    - name: detail
+      path: /items/{key}
+      version: $.price
   keys: {first: 1001, last: 2000}
   within: 100ms  # staleness up to this is acceptable
   horizon: 2s
-  rate: 5/s
+  rate: 5/s  # probes; left out: as many as fit into 2 % of the workload's requests
 
 # What has to improve (better), what may not get worse by more than the margin (no-worse), and hard limits (at_most).
 # Shares in percentage points, latencies relative (10 %) or absolute (5ms), database calls per request as a number.

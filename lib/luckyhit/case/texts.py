@@ -64,6 +64,50 @@ def wrong_placeholder(names: tuple[str, ...], unknown: str) -> str:
     return f"{known} where something is filled in, not {{{plain_name(unknown)}}}"
 
 
+def _only_key(text: str) -> str:
+    """`{key}` and no other name in braces; braces that are none of ours (a regex's, a filter's) stay as they are."""
+    unknown = sorted(set(re.findall(r"\{([A-Za-z_]\w*)\}", text)) - {"key"})
+    if unknown:
+        raise ValueError(wrong_placeholder(READ_NAMES, unknown[0]))
+    return text
+
+
+def _a_version_path(text: str) -> str:
+    if not re.fullmatch(SIMPLE_PATH, text):
+        from jsonpath_rfc9535 import JSONPathError
+        from jsonpath_rfc9535 import compile as compiled
+
+        try:
+            compiled(text.replace("{key}", "1"))
+        except (JSONPathError, RecursionError):
+            raise ValueError("a JSONPath (RFC 9535) such as $.price_cents or $.items[?@.id == {key}].price") from None
+    return text
+
+
+def _a_version_pattern(text: str) -> str:
+    try:
+        groups = re.compile(text.replace("{key}", "1")).groups
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"a regular expression ({error})") from None
+    if groups != 1:
+        raise ValueError("a regular expression with one group: the version")
+    return text
+
+
+def _a_keyed_template(text: str) -> str:
+    text = _a_key_template(text)
+    if set(placeholder_names(text)) != {"key"}:
+        raise ValueError("a template with {key} in it, and no other name in braces")
+    return text
+
+
+def _a_statement(text: str) -> str:
+    names = set(re.findall(r"(?<![:\w]):([A-Za-z_]\w*)", text))
+    if names != {"key", "version"}:
+        raise ValueError("one SQL statement with :key and :version in it, and no other name behind a colon")
+    return text
+
+
 def _a_key_template(text: str) -> str:
     try:
         parse_template(text)
@@ -78,6 +122,8 @@ START_NAMES = ("port", "cache_url", "workdir", "python")
 WORKLOAD_NAMES = ("key", "number")
 WRITE_NAMES = ("key", "version")
 READ_NAMES = ("key",)
+COMMAND_NAMES = (*WRITE_NAMES, *START_NAMES)
+SIMPLE_PATH = r"\$(?:\.[A-Za-z_][A-Za-z0-9_]*|\[\d{1,6}\])+"
 
 _NOT_A_PATH = "a path that begins with / and has no space, no # and no letters beyond ASCII in it (%-encode them)"
 _PATH = _shaped(r"/[!-~]*", _NOT_A_PATH)
@@ -98,9 +144,26 @@ KeyTemplate = Annotated[str, AfterValidator(_a_key_template), WithJsonSchema({"t
 JsonPath = Annotated[
     str,
     *_shaped(
-        r"\$(?:\.[A-Za-z_][A-Za-z0-9_]*|\[\d{1,6}\])+",
+        SIMPLE_PATH,
         "a path into the JSON answer such as $.price_cents or $.items[0].id",
     ),
+]
+ShownVersion = Annotated[
+    str,
+    *_shaped(rf"{SIMPLE_PATH}|\{{number\}}", "a path into the JSON answer such as $.price_cents, or {number}"),
+]
+VersionPath = Annotated[
+    str,
+    *_shaped(r"\$.+", "a JSONPath that begins with $, such as $.price_cents", longest=500),
+    AfterValidator(_only_key),
+    AfterValidator(_a_version_path),
+]
+VersionPattern = Annotated[str, *_shaped(r"(?s:.+)", "a regular expression", longest=500), AfterValidator(_only_key),
+                           AfterValidator(_a_version_pattern)]  # fmt: skip
+CommandText = Annotated[str, _filled_with(*COMMAND_NAMES)]
+Statement = Annotated[str, *_worded(4000, one_line=False), AfterValidator(_a_statement)]
+KeyedTemplate = Annotated[
+    str, AfterValidator(_a_keyed_template), WithJsonSchema({"type": "string", "minLength": 1, "pattern": r"\{key\}"})
 ]
 BaseUrl = Annotated[
     str,
@@ -116,6 +179,7 @@ HeaderValue = Annotated[str, *_shaped(r"[\t -~]*", "a header's value: one line o
 WorkloadHeader = Annotated[
     str, *_shaped(r"[\t -~]*", "a header's value: one line of ASCII"), _filled_with(*WORKLOAD_NAMES)
 ]
+WriteHeader = Annotated[str, *_shaped(r"[\t -~]*", "a header's value: one line of ASCII"), _filled_with(*WRITE_NAMES)]
 CookieValue = Annotated[
     str, *_shaped(r"[!#-+\--:<-\[\]-~]*", "a cookie's value: ASCII without spaces, quotes, commas and semicolons")
 ]

@@ -7,12 +7,14 @@ from luckyhit.change.differences import difference_guard, same_guard
 from luckyhit.change.fingerprint import fingerprint
 from luckyhit.change.journal import Journal, Step
 from luckyhit.change.lock import target_lock
+from luckyhit.change.notify import Notifications, watching_events
 from luckyhit.change.permissions import check_permissions
 from luckyhit.change.revert import revert_run, settle
 
 __all__ = [
     "ClearReport",
     "Journal",
+    "Notifications",
     "Restored",
     "Step",
     "apply",
@@ -29,4 +31,5 @@ __all__ = [
     "settle",
     "start_stacks",
     "target_lock",
+    "watching_events",
 ]

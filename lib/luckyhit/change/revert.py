@@ -4,6 +4,8 @@
   goes with it, since only the run's own process ever had it.
 - Keys cleared from somebody else's cache: put back from the backup, with the time to live that is left, where
   they are absent now.
+- Somebody else's cache that was made to tell its keyspace events: its setting is put back, unless somebody changed it
+  since.
 
 Each is confirmed in the journal, so that a second call finds nothing to do.
 """
@@ -22,6 +24,7 @@ from luckyhit.change import processes
 from luckyhit.change.backup import Restored, restore
 from luckyhit.change.identity import cache_identity
 from luckyhit.change.journal import Journal, Step
+from luckyhit.change.notify import NOTIFY, revert_setting
 from luckyhit.change.refusals import explained
 from luckyhit.errors import CacheUnreachable, GuardError, LuckyHitError, RollbackNotConfirmed, RunUnreadable, TargetBusy
 from luckyhit.records import Rollback
@@ -70,7 +73,7 @@ def revert_run(
         except LuckyHitError as error:
             failed.append((step, error))
             continue
-        done += [outcome["how"]] if step.inverse.get("kind") == "restore" else []
+        done += [outcome["how"]] if step.inverse.get("kind") in ("restore", NOTIFY) else []
         _discard_backup(journal, step)
     if failed:
         raise _not_confirmed(run, failed)
@@ -156,6 +159,8 @@ def _undo(run: Run, step: Step, environ: Mapping[str, str], sleep: Callable[[flo
             "present": restored.present,
             "expired": restored.expired,
         }
+    if kind == NOTIFY:
+        return {"how": revert_setting(step, environ, sleep=sleep)}
     if not step.inverse:
         return {"how": "it was begun, and there is nothing to undo about it"}
     raise RollbackNotConfirmed(

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import signal
 import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
+from multiprocessing import parent_process
 from typing import Annotated
 
-from fastapi import FastAPI, HTTPException, Path, Query, Response
+from fastapi import FastAPI, HTTPException, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from luckyhit.demo.cache import PageCache, keys_after_price_update, list_key, product_key
+from luckyhit.demo.answers import existing, page_answer
+from luckyhit.demo.cache import PageCache
 from luckyhit.demo.catalogue import Catalogue
 from luckyhit.demo.database import SCHEMA_VERSION, open_database
+from luckyhit.demo.invalidation import Invalidation, list_key, product_key
 from luckyhit.demo.settings import Settings
 from luckyhit.demo.telemetry import RequestLog, Telemetry, facts
 
@@ -30,9 +34,19 @@ ProductId = Annotated[int, Path(ge=1, le=_HIGHEST_ID)]
 PriceCents = Annotated[int, Field(ge=0, le=_HIGHEST_PRICE_CENTS)]
 
 
+_HIGHEST_NEW_ID = 99_999  # five digits on the labels; an update of the range empties every page of the list
+NewProductId = Annotated[int, Path(ge=1, le=_HIGHEST_NEW_ID)]
+
+
 class NewPrice(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
     price_cents: PriceCents
+
+
+class NewProduct(NewPrice):
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    category: Annotated[str, Field(min_length=1, max_length=100)]
+    description: Annotated[str, Field(max_length=2000)]
 
 
 class ProductPrice(NewPrice):
@@ -58,8 +72,23 @@ def create_app(settings: Settings) -> FastAPI:
             retry=Retry(NoBackoff(), 1),
         )
         app.state.catalogue = Catalogue(engine)
-        app.state.cache = PageCache(redis, ttl_s=settings.ttl_s, single_flight=settings.single_flight)
+        app.state.cache = PageCache(
+            redis,
+            ttl_s=settings.ttl_s,
+            single_flight=settings.single_flight,
+            local_ttl_s=settings.local_ttl_s,
+            cache_missing=settings.cache_missing,
+            store_guard=settings.store_guard,
+            load_pause_s=settings.load_pause_s,
+        )
+        app.state.invalidation = Invalidation(
+            app.state.cache,
+            app.state.catalogue,
+            mode=settings.invalidation,
+            commit_pause_s=settings.commit_pause_s,
+        )
         flusher = asyncio.create_task(_flush_regularly(log))
+        _end_with_parent()
         try:
             yield
         finally:
@@ -74,31 +103,48 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Telemetry, log=log)
 
     @app.get("/products/{product_id}")
-    async def product(product_id: ProductId) -> Response:
+    async def product(request: Request, product_id: ProductId) -> Response:
         page = await app.state.cache.fetch(
             product_key(product_id), lambda: app.state.catalogue.product_page(product_id)
         )
-        return _answer(page, f"no product {product_id}")
+        return page_answer(request, page, f"no product {product_id}")
 
     @app.get("/products")
-    async def products(page: Annotated[int, Query(ge=1, le=1_000_000)] = 1) -> Response:
+    async def products(request: Request, page: Annotated[int, Query(ge=1, le=1_000_000)] = 1) -> Response:
         content = await app.state.cache.fetch(list_key(page), lambda: app.state.catalogue.list_page(page))
-        return _answer(content, f"no page {page}")
+        return page_answer(request, content, f"no page {page}")
+
+    @app.put("/products/{product_id}", status_code=201)
+    async def create(product_id: NewProductId, new: NewProduct) -> Response:
+        facts().key = product_key(product_id)
+        async with app.state.invalidation.of_creation(product_id):
+            content = await app.state.catalogue.create(product_id, new.model_dump(), day=_today())
+            if content is None:
+                raise HTTPException(409, f"there is a product {product_id} already")
+        headers = {"location": f"/products/{product_id}"}
+        return Response(content, 201, headers=headers, media_type="application/json")
+
+    @app.delete("/products/{product_id}", status_code=204)
+    async def remove(product_id: ProductId) -> Response:
+        facts().key = product_key(product_id)
+        async with app.state.invalidation.of_removal(product_id):
+            if not await app.state.catalogue.delete(product_id):
+                raise HTTPException(404, f"no product {product_id}")
+        return Response(status_code=204)
 
     @app.put("/products/{product_id}/price")
     async def set_price(product_id: ProductId, new: NewPrice) -> Response:
         facts().key = product_key(product_id)
-        content = await app.state.catalogue.set_price(product_id, new.price_cents, day=_today())
-        if content is not None:
-            await app.state.cache.forget(keys_after_price_update(settings.invalidation, [product_id]))
-        return _answer(content, f"no product {product_id}")
+        async with app.state.invalidation.of_prices([product_id]):
+            content = await app.state.catalogue.set_price(product_id, new.price_cents, day=_today())
+            price = existing(content, f"no product {product_id}")
+        return Response(price, media_type="application/json")
 
     @app.post("/products/bulk-price")
     async def set_prices(new: NewPrices) -> dict[str, list[int]]:
-        changed = await app.state.catalogue.set_prices(
-            [(price.id, price.price_cents) for price in new.prices], day=_today()
-        )
-        await app.state.cache.forget(keys_after_price_update(settings.invalidation, changed))
+        prices = [(price.id, price.price_cents) for price in new.prices]
+        async with app.state.invalidation.of_prices([product_id for product_id, _ in prices], bulk=True):
+            changed = await app.state.catalogue.set_prices(prices, day=_today())
         return {"changed": changed}
 
     told = {
@@ -120,14 +166,20 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _answer(content: bytes | None, missing: str) -> Response:
-    if content is None:
-        raise HTTPException(404, missing)
-    return Response(content, media_type="application/json")
-
-
 def _today() -> int:
     return int(time.time()) // 86400
+
+
+def _end_with_parent() -> None:
+    """One of several workers ends in an orderly way when the process that started it is gone, however that ended."""
+    if (parent := parent_process()) is not None:
+        loop = asyncio.get_running_loop()
+
+        def end() -> None:
+            loop.remove_reader(parent.sentinel)
+            signal.raise_signal(signal.SIGTERM)
+
+        loop.add_reader(parent.sentinel, end)
 
 
 async def _flush_regularly(log: RequestLog) -> None:

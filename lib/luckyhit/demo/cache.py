@@ -1,6 +1,7 @@
-"""The read-through cache in front of the database, and what an update does to it.
+"""The read-through cache in front of the database.
 
-An entry is the page as it is sent, behind the time it was stored: `<unix seconds>\\n<page>`.
+An entry is the page as it is sent, behind the time it was stored: `<unix seconds>\\n<page>`. Without a page it says
+that there is none.
 """
 
 from __future__ import annotations
@@ -13,44 +14,23 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from luckyhit.demo.catalogue import list_page_of
+from luckyhit.demo.local import Entry, LocalPages
 from luckyhit.demo.telemetry import facts
 
 Load = Callable[[], Awaitable[bytes | None]]
 
 
-def product_key(product_id: int) -> str:
-    return f"catalogue:v2:product:{product_id}"
+def _pack(entry: Entry) -> bytes:
+    return b"%.3f\n%b" % (entry.stored_at, entry.page or b"")
 
 
-def list_key(page: int) -> str:
-    return f"catalogue:v2:list:{page}"
-
-
-def keys_after_price_update(invalidation: str, product_ids: Iterable[int]) -> list[str]:
-    """The keys to delete once new prices are committed."""
-    ids = list(product_ids)
-    if invalidation == "reader-key":
-        pages = sorted({list_page_of(product_id) for product_id in ids})
-        return [product_key(product_id) for product_id in ids] + [list_key(page) for page in pages]
-    if invalidation == "writer-key":
-        # The names from before the pages got their new layout. The readers moved on to catalogue:v2 and this
-        # line did not: DEL answers 0, nobody looks at the answer, and the old price stays until it expires.
-        return [f"product:{product_id}" for product_id in ids]
-    return []
-
-
-def _pack(stored_at: float, page: bytes) -> bytes:
-    return b"%.3f\n%b" % (stored_at, page)
-
-
-def _unpack(entry: object) -> tuple[float, bytes] | None:
-    """(stored at, page); None for no entry, and for one that isn't ours, which counts as none."""
-    if not isinstance(entry, bytes):
+def _unpack(packed: object) -> Entry | None:
+    """None for no entry, and for one that isn't ours, which counts as none."""
+    if not isinstance(packed, bytes):
         return None
-    stored_at, newline, page = entry.partition(b"\n")
+    stored_at, newline, page = packed.partition(b"\n")
     try:
-        return (float(stored_at), page) if newline else None
+        return Entry(float(stored_at), page or None) if newline else None
     except ValueError:
         return None
 
@@ -67,27 +47,44 @@ class _Loading:
 class PageCache:
     """Pages by key. Where Redis fails, pages come from the database and the log line says so."""
 
-    def __init__(self, redis: Redis, *, ttl_s: float, single_flight: bool) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        ttl_s: float,
+        single_flight: bool,
+        local_ttl_s: float = 0.0,
+        cache_missing: bool = False,
+        store_guard: bool = True,
+        load_pause_s: float = 0.0,
+    ) -> None:
         self._redis = redis
         self._ttl_ms = max(1, round(ttl_s * 1000))
         self._single_flight = single_flight
+        self._local = LocalPages(local_ttl_s)
+        self._cache_missing = cache_missing
+        self._store_guard = store_guard
+        self._load_pause_s = load_pause_s
         self._loading: dict[str, set[_Loading]] = {}
 
     async def fetch(self, key: str, load: Load) -> bytes | None:
         """The page under `key`, from the cache or else loaded and stored; None if there is none."""
         this = facts()
         this.key = key
+        updates = self._local.updates
+        if (entry := self._local.get(key)) is not None:
+            return _served(entry, "hit; detail=local")
         try:
-            entry = await self._redis.get(key)
+            packed = await self._redis.get(key)
         except RedisError as error:
             this.cache = "fwd=miss; detail=cache-failed"
             this.problem = f"cache: {type(error).__name__}"
             return await load()
-        if (stored := _unpack(entry)) is not None:
-            stored_at, page = stored
-            this.cache = "hit"
-            this.age_s = max(0, int(time.time() - stored_at))
-            return page
+        entry = _unpack(packed)
+        if entry is not None and (entry.page is not None or self._cache_missing):
+            if self._local.updates == updates:  # else it may be what that update has just deleted
+                self._local.keep(key, entry)
+            return _served(entry, "hit")
         if self._single_flight:
             for other in self._loading.get(key, ()):
                 # Someone is at it already. A load that an update has overtaken is left alone, though: who
@@ -106,12 +103,17 @@ class PageCache:
         this = facts()
         try:
             page = await load()
-            if page is None or loading.outdated:
+            if self._load_pause_s:
+                await asyncio.sleep(self._load_pause_s)
+            if (page is None and not self._cache_missing) or loading.outdated:
                 return page
-            loading.storing = asyncio.ensure_future(self._redis.set(key, _pack(time.time(), page), px=self._ttl_ms))
+            entry = Entry(time.time(), page)
+            loading.storing = asyncio.ensure_future(self._redis.set(key, _pack(entry), px=self._ttl_ms))
             try:
                 await loading.storing
                 this.cache = "fwd=miss; stored"
+                if not loading.outdated:
+                    self._local.keep(key, entry)
             except RedisError as error:
                 this.problem = f"cache: {type(error).__name__}"
             return page
@@ -121,25 +123,39 @@ class PageCache:
             if not loads:
                 del self._loading[key]
 
-    async def forget(self, keys: list[str]) -> None:
-        """Delete entries, after the commit that outdates them.
+    def overtake(self, keys: Iterable[str]) -> list[asyncio.Task[object]]:
+        """Tell loads that are under way that what they have read may be from before an update: they won't store it,
+        and nobody joins them. Those that are just storing it are returned.
 
-        Loads that are under way may have read from before the commit. They are told not to store what they
-        have; those that are just storing it are waited for, so that their entry is there to be deleted. (This
-        holds within one process. A second worker would need a lease in Redis.)
+        This holds within one process. Between workers it would need a lease in Redis.
         """
-        if not keys:
-            return
+        if not self._store_guard:
+            return []
         storing = []
         for key in keys:
             for loading in self._loading.get(key, ()):
                 loading.outdated = True
                 if loading.storing is not None:
                     storing.append(loading.storing)
-        if storing:
+        return storing
+
+    async def forget(self, keys: list[str]) -> None:
+        """Delete entries, after the commit that outdates them. Loads under way are overtaken; those that are just
+        storing are waited for, so that their entry is there to be deleted."""
+        if not keys:
+            return
+        if storing := self.overtake(keys):
             await asyncio.wait(storing)
         try:
             await self._redis.delete(*keys)
         except RedisError as error:
             # The price is committed: failing the update now would be a lie of another kind.
             facts().problem = f"not invalidated: {type(error).__name__}"
+        self._local.forget(keys)
+
+
+def _served(entry: Entry, cache: str) -> bytes | None:
+    this = facts()
+    this.cache = cache
+    this.age_s = max(0, int(time.time() - entry.stored_at))
+    return entry.page

@@ -1,4 +1,4 @@
-"""What the shop asks its database: product pages, lists, and price updates."""
+"""What the shop asks its database: product pages, lists, and updates of prices and of the range."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from luckyhit.demo.database import PriceChange, Product, Review
@@ -67,20 +68,61 @@ class Catalogue:
         )
 
     async def list_page(self, page: int) -> bytes | None:
-        """One page of the list, by product number; None past the last page. Two statements."""
+        """One page of the list, by product number; None where no product stands on it. Two statements."""
         async with self._engine.connect() as connection:
             rows = (
                 await connection.execute(
                     select(Product.id, Product.name, Product.price_cents)
+                    .where(Product.id > (page - 1) * PAGE_SIZE, Product.id <= page * PAGE_SIZE)
                     .order_by(Product.id)
-                    .limit(PAGE_SIZE)
-                    .offset((page - 1) * PAGE_SIZE)
                 )
             ).all()
             if not rows:
                 return None
             total = await connection.scalar(select(func.count()).select_from(Product))
         return _json({"page": page, "total": total, "items": [dict(row._mapping) for row in rows]})
+
+    async def last_list_page(self) -> int:
+        """The last page of the list, 0 where there are no products. One statement."""
+        async with self._engine.connect() as connection:
+            highest = await connection.scalar(select(func.max(Product.id)))
+        return list_page_of(highest) if highest is not None else 0
+
+    async def recommending(self, product_id: int) -> list[int]:
+        """The products on whose pages this one may stand as liked by others: those of its category, once it has been
+        reviewed. One statement."""
+        category = select(Product.category).where(Product.id == product_id).scalar_subquery()
+        async with self._engine.connect() as connection:
+            found = await connection.scalars(
+                select(Product.id).where(
+                    Product.category == category,
+                    Product.id != product_id,
+                    select(Review.id).where(Review.product_id == product_id).exists(),
+                )
+            )
+            return list(found)
+
+    async def create(self, product_id: int, product: dict[str, Any], *, day: int) -> bytes | None:
+        """A new product, committed; None where there is one already. `product`: the other columns. Two statements."""
+        async with self._engine.begin() as connection:
+            added = await connection.scalar(
+                insert(Product).values(id=product_id, **product).on_conflict_do_nothing().returning(Product.id)
+            )
+            if added is None:
+                return None
+            await connection.execute(
+                insert(PriceChange).values(product_id=product_id, price_cents=product["price_cents"], day=day)
+            )
+        return _json({"id": product_id, **product})
+
+    async def delete(self, product_id: int) -> bool:
+        """Remove a product with its price history and its reviews, and commit; False where there is none. Three
+        statements."""
+        async with self._engine.begin() as connection:
+            for part in (PriceChange, Review):
+                await connection.execute(delete(part).where(part.product_id == product_id))
+            done = await connection.execute(delete(Product).where(Product.id == product_id))
+        return done.rowcount > 0
 
     async def set_price(self, product_id: int, price_cents: int, *, day: int) -> bytes | None:
         """Set one price and commit; None if there is no such product. Two statements."""

@@ -58,18 +58,23 @@ class Review(Base):
 
 def open_database(path: Path, *, pool_size: int) -> AsyncEngine:
     """The engine on the database at `path`, which is created and filled first where it isn't there."""
-    if not path.exists():
-        _create(path)
+    ensure_database(path)
     engine = create_async_engine(
         URL.create("sqlite+aiosqlite", database=str(path)),
         pool_size=pool_size,
         max_overflow=0,
-        connect_args={"timeout": 5},
+        connect_args={"timeout": 5},  # seconds; other workers write as well
     )
     event.listen(engine.sync_engine, "connect", _set_up_connection)
     event.listen(engine.sync_engine, "before_cursor_execute", _count_call)
     event.listen(engine.sync_engine, "after_cursor_execute", _time_call)
     return engine
+
+
+def ensure_database(path: Path) -> None:
+    """Create and fill the database at `path` where it isn't there."""
+    if not path.exists():
+        _create(path)
 
 
 def _set_up_connection(connection: Any, _record: Any) -> None:

@@ -1,12 +1,14 @@
 """What one request did, told three ways: response headers, and one line of JSON on stdout.
 
-Cache-Status: catalogue; hit                       RFC 9211
+Cache-Status: catalogue; hit                       RFC 9211; `detail=local`: from the process's own memory
 Server-Timing: app;dur=0.9, db;dur=0.0;desc="0"    desc: the number of statements sent to the database
+X-Served-By: catalogue-4711                        which process answered
 """
 
 from __future__ import annotations
 
 import json
+import os
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -66,6 +68,7 @@ class Telemetry:
     def __init__(self, app: ASGIApp, log: RequestLog) -> None:
         self.app = app
         self.log = log
+        self.served_by = f"catalogue-{os.getpid()}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -81,6 +84,7 @@ class Telemetry:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["cache-status"] = f"catalogue; {this.cache}"
+                headers["x-served-by"] = self.served_by
                 if this.age_s is not None:
                     headers["age"] = str(this.age_s)
                 headers["server-timing"] = (

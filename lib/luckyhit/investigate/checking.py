@@ -8,7 +8,7 @@ from pathlib import Path
 from luckyhit import change as changing
 from luckyhit.case import load_case
 from luckyhit.errors import LuckyHitError
-from luckyhit.investigate.preflight import expected_response, secret_headers
+from luckyhit.investigate.preflight import expected_response, originals_of, probe_databases, secret_headers
 from luckyhit.measure.inputs import Inputs, gather
 from luckyhit.project import Project
 from luckyhit.records import Guard
@@ -45,6 +45,11 @@ def check_case(project: Project, case_file: Path) -> list[Guard]:
                     changing.check_permissions(case, stack.cache, [_existing(project.runs), _existing(project.reports)])
                 )
                 guards.append(expected_response(case, stack, headers, inputs))
+                if case.freshness is not None:
+                    probe_databases(case)
+                    originals_of(case, stack, headers, case.plan.block)
+                    told = "Each read route of the probe shows a version below the probe's; nothing was written."
+                    guards.append(Guard(name="freshness probe", ok=True, detail=told))
         except LuckyHitError as error:
             log = "".join(f"\n      | {line}" for line in getattr(error, "log", ()))
             guards.append(Guard(name=type(error).__name__, ok=False, detail=error.message + log, remedy=error.hint))

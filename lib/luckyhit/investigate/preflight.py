@@ -12,6 +12,7 @@ from luckyhit.errors import ArgumentError, ResponseUnexpected
 from luckyhit.measure.expect import expected_of, mismatch
 from luckyhit.measure.head import Origin
 from luckyhit.measure.inputs import Inputs, Table
+from luckyhit.measure.probe_survey import survey
 from luckyhit.measure.templates import RouteTemplate
 from luckyhit.records import Guard
 from luckyhit.target import Stack
@@ -75,6 +76,36 @@ def expected_response(case: Case, stack: Stack, headers: Mapping[str, str], inpu
             remedy="Add a read route to workload.routes.",
         )
     return Guard(name="expected response", ok=True, detail="; ".join(asked) + ", as the case expects.")
+
+
+def originals_of(case: Case, stack: Stack, headers: Mapping[str, str], seconds: float) -> dict[str, int]:
+    """What the probe's cold keys hold, read before the cache is cleared (they must not be read after it); {} without a
+    probe. Raises ResponseUnexpected where the probe's reads can't work, or its keys are not what they have to be."""
+    if case.freshness is None:
+        return {}
+    return survey(
+        case.freshness,
+        stack.base_url,
+        headers,
+        seconds=seconds,
+        timeout_s=case.workload.timeout,
+        options=client_options(case.target, stack.base_url, stack.project),
+    )
+
+
+def probe_databases(case: Case, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """URLs of the databases that the probe's writes name by a variable. Raises ArgumentError for one that isn't set."""
+    if case.freshness is None:
+        return {}
+    probe = case.freshness
+    writes = [probe.write, probe.absent.create if probe.absent else None, probe.refused]
+    names = {write.database_env for write in writes if write is not None and write.database_env is not None}
+    if missing := sorted(name for name in names if name not in environ):
+        raise ArgumentError(
+            f"not set in the environment: {', '.join(missing)} (named in freshness)",
+            hint="Export what is missing, then start again.",
+        )
+    return {name: environ[name] for name in names}
 
 
 def _tables(case: Case, inputs: Inputs | None) -> tuple[Table | None, ...]:

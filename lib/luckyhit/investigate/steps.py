@@ -10,14 +10,16 @@ from __future__ import annotations
 import random
 import shutil
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from luckyhit import change as changing
 from luckyhit.case import Case
 from luckyhit.errors import GuardError, LuckyHitError, NotEnoughData, RollbackNotConfirmed
-from luckyhit.investigate.preflight import expected_response, secret_headers
+from luckyhit.investigate.preflight import expected_response, originals_of, probe_databases, secret_headers
+from luckyhit.investigate.watching import watched_caches
 from luckyhit.measure import BlockPlan, measure_block
 from luckyhit.measure.block import inputs_of
 from luckyhit.project import Project
@@ -79,17 +81,18 @@ def measure_baseline(run: Run, project: Project, progress: Progress) -> None:
             "the case writes (a freshness probe, or a route other than GET, HEAD) to a service that is observed only",
             hint="Leave freshness and such routes out, or let the case start the service itself (target.start).",
         )
-    with _step(run, case) as (journal, stacks, headers):
+    with _step(run, case) as step:
         progress("starting the service", 0, measured_seconds(case))
-        stack = _start(case, run, project, {"before": "before"}, journal, stacks)["before"]
+        stack = _start(step, project, {"before": "before"})["before"]
         guards = [
             Guard(name="inputs validated", ok=True, detail="The case file was read strictly: no problem found."),
             changing.check_permissions(case, stack.cache, [run.path, project.reports]),
-            expected_response(case, stack, headers, inputs_of(run)),
+            expected_response(case, stack, step.headers, inputs_of(run)),
         ]
         _note_guards(run, guards)
         _stop_at_failed(guards)
-        done = _measure(run, {"before": stack}, "baseline", 0, 0, case.plan.baseline, journal, headers, progress, 0.0)
+        _survey(step, [stack])
+        done = _measure(step, {"before": stack}, "baseline", 0, 0, case.plan.baseline, progress, 0.0)
         run.update(measured_s=done, versions={**run.manifest["versions"], **_cache_version(stack)})
 
 
@@ -107,13 +110,13 @@ def measure_change(run: Run, project: Project, progress: Progress) -> None:
     if case.target.start is None:
         _observed_only(run)
         return
-    with _step(run, case) as (journal, stacks, headers):
+    with _step(run, case) as step:
         done = float(run.manifest.get("measured_s", 0.0))
         progress("starting the service in both arms", done, measured_seconds(case))
         names: dict[Arm, str] = {"before": "before"}
         if case.design == "side-by-side":
             names["after"] = "after"
-        started = _start(case, run, project, names, journal, stacks)
+        started = _start(step, project, names)
         changed = started.get("after", started["before"])
         unchanged = changing.fingerprint(changed, case)
         if case.design == "side-by-side":
@@ -122,8 +125,9 @@ def measure_change(run: Run, project: Project, progress: Progress) -> None:
             _note_guards(run, [alike.model_copy(update={"name": "stacks alike before the change"})])
             _stop_at_failed([alike])
 
+        _survey(step, list(started.values()))
         run.update(changed=True)
-        changing.apply(changed, case.change, journal)
+        changing.apply(changed, case.change, step.journal)
         difference = changing.difference_guard(case, unchanged, changing.fingerprint(changed, case))
         _note_guards(run, [difference])
         for number, arms in enumerate(arms_per_block(case)):
@@ -133,24 +137,33 @@ def measure_change(run: Run, project: Project, progress: Progress) -> None:
             if case.design == "before-after":
                 pair = 1 + number % case.plan.blocks
             block = len(run.manifest["blocks"])
-            done = _measure(run, in_block, "change", block, pair, case.plan.block, journal, headers, progress, done)
+            done = _measure(step, in_block, "change", block, pair, case.plan.block, progress, done)
 
         progress("rolling back", done, measured_seconds(case))
-        changing.roll_back(changed, case.change, journal)
+        changing.roll_back(changed, case.change, step.journal)
         again = changing.same_guard(unchanged, changing.fingerprint(changed, case))
         run.update(rollback=_rollback(run, again).model_dump(), changed=False)
         if not again.ok:
             raise RollbackNotConfirmed(f"after the rollback: {again.detail}", hint=case.rollback.note)
         block = len(run.manifest["blocks"])
-        done = _measure(
-            run, {"before": changed}, "after-rollback", block, 1, case.plan.after_rollback, journal, headers,
-            progress, done,
-        )  # fmt: skip
+        seconds = case.plan.after_rollback
+        done = _measure(step, {"before": changed}, "after-rollback", block, 1, seconds, progress, done)
         run.update(measured_s=done, state="measured")
 
 
+@dataclass
+class _Step:
+    """What one step has in hand. `originals`: by stack, what the probe's cold keys held before the probe."""
+
+    run: Run
+    journal: changing.Journal
+    stacks: ExitStack
+    headers: Mapping[str, str]
+    originals: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
 @contextmanager
-def _step(run: Run, case: Case) -> Iterator[tuple[changing.Journal, ExitStack, dict[str, str]]]:
+def _step(run: Run, case: Case) -> Iterator[_Step]:
     """Hold the target's lock and a journal; stop every stack at the end; note a failure in the manifest."""
     _stop_if_asked(run)
     run.update(state="measuring", failure=None)  # a step that failed, tried again by hand, has not failed yet
@@ -159,7 +172,7 @@ def _step(run: Run, case: Case) -> Iterator[tuple[changing.Journal, ExitStack, d
         with _terminable(), ExitStack() as stacks:
             stacks.callback(_keep_logs, run)
             stacks.enter_context(changing.target_lock(case, run.path.parents[1], run=run.id))
-            yield journal, stacks, secret_headers(case)
+            yield _Step(run, journal, stacks, secret_headers(case))
         changing.settle(journal)
     except BaseException as error:
         _note_failure(run, error)
@@ -234,10 +247,9 @@ def _note_failure(run: Run, error: BaseException) -> None:
     run.update(rollback=rollback.model_dump(), changed=not rollback.confirmed)
 
 
-def _start(
-    case: Case, run: Run, project: Project, names: Mapping[Arm, str], journal: changing.Journal, stacks: ExitStack
-) -> dict[Arm, Stack]:
-    """Start one stack for each arm, all without the change; they stop when `stacks` closes."""
+def _start(step: _Step, project: Project, names: Mapping[Arm, str]) -> dict[Arm, Stack]:
+    """Start one stack for each arm, all without the change; they stop when the step ends."""
+    run, case = step.run, step.run.case
     made: dict[Arm, Stack] = {}
     for arm, name in names.items():
         workdir = run.path / "work" / name
@@ -245,32 +257,38 @@ def _start(
         made[arm] = Stack(
             case, name, workdir, project=project.root, settings=changing.settings_of(case.change, "before")
         )
-        stacks.callback(made[arm].stop)
-    changing.start_stacks(list(made.values()), journal)
+        step.stacks.callback(made[arm].stop)
+    changing.start_stacks(list(made.values()), step.journal)
     return made
 
 
+def _survey(step: _Step, stacks: Sequence[Stack]) -> None:
+    """What the probe's cold keys hold, before the probe ever wrote them: later, a cache may show what it wrote."""
+    case = step.run.case
+    longest_s = max(case.plan.baseline, case.plan.block, case.plan.after_rollback)
+    for stack in stacks:
+        step.originals[stack.name] = originals_of(case, stack, step.headers, longest_s)
+
+
 def _measure(
-    run: Run,
+    step: _Step,
     stacks: Mapping[Arm, Stack],
     stage: Stage,
     block: int,
     pair: int,
     seconds: float,
-    journal: changing.Journal,
-    headers: Mapping[str, str],
     progress: Progress,
     done: float,
 ) -> float:
     """Reset, warm up and measure one block; note it in the manifest. Returns the seconds measured in all."""
-    case = run.case
+    run, case = step.run, step.run.case
     total = measured_seconds(case)
     what = {"baseline": "measuring the baseline", "change": "measuring the change"}.get(
         stage, "measuring once more, without the change"
     )
     progress(f"{what}: back to the declared cache state", done, total)
     _stop_if_asked(run)
-    reset = changing.reset_block(stacks, case, journal)
+    reset = changing.reset_block(stacks, case, step.journal)
     plan = BlockPlan(
         block=block,
         stage=stage,
@@ -278,18 +296,24 @@ def _measure(
         warmup_s=case.plan.warmup,
         measure_s=seconds,
         seed=case.workload.seed + pair,
-        headers=headers,
+        headers=step.headers,
         ca_file=authorities(case.target, next(iter(stacks.values())).project),
         # Once in each step is enough: what the engine adds does not change from block to block.
         selfcheck=len(run.blocks(stage)) == 0 and stage != "after-rollback",
+        originals={arm: step.originals.get(stack.name, {}) for arm, stack in stacks.items()},
+        start_values={arm: stack.start_values for arm, stack in stacks.items()} if case.freshness else {},
+        databases=probe_databases(case),
     )
     caches = {arm: stack.cache for arm, stack in stacks.items() if stack.cache is not None}
-    with CounterSampler(caches, origin_ns=run.manifest["origin_ns"]) as counters:
+    with (
+        watched_caches(run, stacks, block, step.journal) as unseen,
+        CounterSampler(caches, origin_ns=run.manifest["origin_ns"]) as counters,
+    ):
         report = measure_block(run, plan, on_progress=lambda block_done, _: progress(what, done + block_done, total))
     write_part(run.path / "counters", f"block-{block:03d}", counters.table())
     for stack in stacks.values():
         stack.check()  # a service that ended while it was measured is no slow service
-    run.add_block(block, stage, list(stacks), pair=pair, **reset, **report.as_facts())
+    run.add_block(block, stage, list(stacks), pair=pair, unseen=unseen, **reset, **report.as_facts())
     return done + case.plan.warmup + seconds
 
 

@@ -69,10 +69,14 @@ class Workbook:
 
         return tables.declared(self.run.case)
 
-    def figure(self, name: str) -> Image:
-        """One of the report's figures, by name, drawn from what was measured so far; with alternative text."""
+    def figure(self, name: str) -> Image | None:
+        """One of the report's figures, by name, drawn from what was measured so far; with alternative text. None where
+        the case declares no probe for it to show."""
         from luckyhit.report import figure_for
+        from luckyhit.report.gallery import OF_A_PROBE
 
+        if name in OF_A_PROBE and self.run.case.freshness is None:
+            return None
         figure, sentence = figure_for(name, self.run, self._result())
         assert figure is not None  # it is None only where none was asked for
         return _image(figure, sentence)
@@ -186,6 +190,12 @@ class Reported(Workbook):
         from luckyhit.report import tables
 
         return tables.metrics(self._judged())
+
+    def readers(self) -> pd.DataFrame:
+        """What readers saw of the probe's writes, and of the workload's; no rows where there was nothing to see."""
+        from luckyhit.report import tables
+
+        return tables.readers(self.run, self._judged())
 
     def guards(self) -> pd.DataFrame:
         """What would overturn the verdict: each guard, with its evidence."""

@@ -3,11 +3,14 @@
     samples      the records as arrays, cut into units (batches of slots, or blocks)
     intervals    the difference of two arms with its interval: means, shares, quantiles
     proportions  counts out of totals, exactly
-    freshness    what the probe's reads mean
+    histories, freshness, windows, sessions   what the probe's reads mean, for how long, and for whom
+    background   stale reads in the workload itself
+    story        what the cache did around the probe's writes
+    freshness_facts   all that the probe found in one arm
     effects      each metric in both arms
-    guards       what would overturn the verdict
+    guards, freshness_guards   what would overturn the verdict
     verdict      the rules, and the sentence that says why
-    naive, noise, decompose, rollback   what stands beside the verdict
+    naive, noise, decompose, rollback, notes   what stands beside the verdict
     decision     all of it, on frames
 
 No socket, no clock: the same files give the same verdict next year. `judge` reads a run directory, `decide` is the

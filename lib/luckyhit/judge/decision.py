@@ -11,16 +11,16 @@ import pandas as pd
 
 from luckyhit.case import Case
 from luckyhit.judge import guards as checks
-from luckyhit.judge.decompose import decompose
 from luckyhit.judge.effects import Effect, all_effects, freshness_effects, level_of, request_effects
+from luckyhit.judge.freshness_facts import freshness_facts
+from luckyhit.judge.freshness_guards import freshness_guards
 from luckyhit.judge.intervals import Boundary, FixedSample
 from luckyhit.judge.naive import naive_answer
 from luckyhit.judge.noise import noise_floor
+from luckyhit.judge.notes import notes_on_blocks, notes_on_metrics, notes_on_rows
+from luckyhit.judge.probe_frames import probe_frame, request_frame
 from luckyhit.judge.rollback import compared
 from luckyhit.judge.samples import (
-    ARMS,
-    DROPPED,
-    NO_ERROR,
     Comparison,
     Rows,
     by_batches,
@@ -28,17 +28,20 @@ from luckyhit.judge.samples import (
     rows_of,
     side_by_side,
 )
-from luckyhit.judge.verdict import Ruling, because, metric_of, overall, rule_on
-from luckyhit.judge.wording import NAMES, listed, percent
+from luckyhit.judge.verdict import because, metric_of, overall, rule_on
 from luckyhit.records import (
     METRICS,
     READS,
+    REQUESTS,
     WRITES,
+    Arm,
+    FreshnessFacts,
     Guard,
     Metric,
     MetricName,
     Result,
     Rollback,
+    Stage,
     Verdict,
 )
 
@@ -49,12 +52,13 @@ DECLARED = "declared difference only"
 
 @dataclass(frozen=True)
 class _Record:
-    """One run's rows and probe events, by stage."""
+    """One run's rows and probe events, by stage; `requests` as they were recorded."""
 
     rows: Rows
     reads: pd.DataFrame
     writes: pd.DataFrame
     blocks: list[dict[str, Any]]
+    requests: pd.DataFrame
 
     def numbers(self, stage: str) -> list[int]:
         return [entry["block"] for entry in self.blocks if entry.get("stage") == stage]
@@ -97,7 +101,7 @@ def decide(
     boundary = boundary or FixedSample()
     rollback = rollback or Rollback(detail="No rollback was noted.")
     record = _read(requests, reads, writes, blocks)
-    notes = [*notes, *_notes_on_blocks(record, case)]
+    notes = [*notes, *notes_on_blocks(record.blocks, case)]
     error_rate = level_of(case)
     within_s = case.freshness.within if case.freshness is not None else None
 
@@ -108,6 +112,7 @@ def decide(
         pair_of = {entry["block"]: entry["pair"] for entry in record.entries("change") if _whole(entry.get("pair"))}
         comparison = _comparison(case, before, after, pair_of)
         all_guards += checks.comparison_guards(comparison, record.entries("change"), case, pair_of)
+        all_guards += freshness_guards(*record.probe("change"), case)
         all_guards += guards
         if not any(guard.name == DECLARED for guard in all_guards):
             all_guards.append(
@@ -120,7 +125,7 @@ def decide(
             freshness_effects(*record.probe("change"), within_s, error_rate),
         )
         seconds = comparison.seconds
-        notes += _notes_on_rows(comparison)
+        notes += notes_on_rows(comparison)
     else:
         all_guards += guards
         effects = _baseline_only(record, case, boundary, error_rate)
@@ -158,8 +163,32 @@ def decide(
         naive=naive_answer(*_plain_looks(record)),
         rollback=rollback,
         noise_floor=noise_floor(baseline, *record.probe("baseline", "before"), within_s, boundary, error_rate),
-        notes=[*notes, *_notes_on_metrics(rulings, effects, case)],
+        freshness=_facts(record, case, "change" if changed else "baseline"),
+        notes=[*notes, *notes_on_metrics(rulings, effects, case)],
     )
+
+
+def _facts(record: _Record, case: Case, stage: Stage) -> dict[Arm, FreshnessFacts]:
+    """What readers saw, by arm; empty where nothing was to tell."""
+    telling = [route for route in case.workload.routes if route.version is not None]
+    if case.freshness is None and not telling:
+        return {}
+    requests = None
+    if telling and "version" in record.requests.columns:
+        requests = request_frame(record.requests, REQUESTS)
+        requests = requests[requests["block"].isin(record.numbers(stage))]
+    facts: dict[Arm, FreshnessFacts] = {}
+    arms: tuple[Arm, ...] = ("before", "after") if stage == "change" else ("before",)
+    for arm in arms:
+        entries = [entry for entry in record.entries(stage) if arm in _listed(entry.get("arms"))]
+        facts[arm] = freshness_facts(
+            *record.probe(stage, arm),
+            case.freshness.within if case.freshness is not None else 0.0,
+            requests=None if requests is None else requests[requests["arm"] == arm],
+            probes=[entry.get("probe") for entry in entries],
+            case=case,
+        )
+    return facts
 
 
 def _comparison(case: Case, before: Rows, after: Rows, pair_of: Mapping[int, int]) -> Comparison:
@@ -177,30 +206,13 @@ def _read(
     finished = np.isin(rows.block, numbers) | (rows.block < 0)
     if not finished.all():
         rows = rows.take(finished)
-    placed = [_probe_frame(*probe) for probe in ((reads, READS.names), (writes, WRITES.names))]
+    placed = [probe_frame(reads, READS), probe_frame(writes, WRITES)]
     told, wrote = (frame[frame["block"].isin(numbers)] for frame in placed)
-    return _Record(rows, told, wrote, known)
+    return _Record(rows, told, wrote, known, requests)
 
 
-_WHOLE = ("block", "version", "sent_ns", "acked_ns", "delay_ns", "done_ns", "seen_version", "connection", "status")
-_NEEDED = ("arm", "block", "key", "mode", "sent_ns")
-
-
-def _probe_frame(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """The probe's frame with all its columns, numbers as numbers, without rows that can't be placed."""
-    frame = frame.reindex(columns=list(columns))
-    tidy = {}
-    for column in frame.columns:
-        values = frame[column]
-        if column in _WHOLE and not pd.api.types.is_integer_dtype(values):
-            numbers = pd.to_numeric(values.astype(object), errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-            good = np.isfinite(numbers) & (np.abs(numbers) < 2**53) & (numbers == np.round(numbers))
-            tidy[column] = pd.Series(np.where(good, numbers, np.nan), index=frame.index).astype("Int64")
-        elif column not in _WHOLE and column != "conditional":
-            tidy[column] = values.astype(object).where(values.notna(), None)
-    frame = frame.assign(**tidy)
-    needed = [column for column in (*_NEEDED, "version") if column in frame.columns]
-    return frame[frame["arm"].isin(ARMS)].dropna(subset=needed).reset_index(drop=True)
+def _listed(value: object) -> Sequence[object]:
+    return value if isinstance(value, list) else ()
 
 
 def _whole(value: object) -> bool:
@@ -250,59 +262,6 @@ def _plain_looks(record: _Record) -> tuple[Rows, Rows]:
         return first, last
     length = min(np.ptp(first.due), np.ptp(last.due))
     return tuple(look.take(look.due <= look.due.min() + length) for look in (first, last))  # type: ignore[return-value]
-
-
-def _notes_on_blocks(record: _Record, case: Case) -> list[str]:
-    notes = []
-    measured = len(record.entries("change"))
-    planned = case.plan.blocks * (1 if case.design == "side-by-side" else 2)
-    if 0 < measured < planned:
-        notes.append(f"{measured} of {planned} planned blocks of the change were finished.")
-    problems = []
-    for entry in record.blocks:
-        probe = entry.get("probe")
-        told = probe.get("problems") if isinstance(probe, Mapping) else None
-        problems += [f"block {entry['block']}: {problem}" for problem in (told if isinstance(told, list) else [])]
-    if problems:
-        more = f" ({len(problems) - 1} more of this kind are in the manifest.)" if problems[1:] else ""
-        notes.append(f"Freshness probe, {problems[0]}{more}")
-    if case.design == "before-after":
-        notes.append(
-            "The arms were measured one after the other: whatever else changed in between counts as the change."
-        )
-    if case.design == "crossover":
-        notes.append("The arms took turns on one stack: whole blocks are the units, so there are few of them.")
-    return notes
-
-
-def _notes_on_rows(comparison: Comparison) -> list[str]:
-    notes = []
-    parts = decompose(comparison.before.rows, comparison.after.rows)
-    if parts is not None:
-        notes.append(f"{parts}")
-    left_out = [
-        int(np.count_nonzero((side.rows.error != NO_ERROR) & (side.rows.error != DROPPED))) for side in comparison.sides
-    ]
-    if any(left_out):
-        notes.append(
-            f"Latencies leave out requests that failed or timed out: {left_out[0]:,} before, {left_out[1]:,} after."
-        )
-    return notes
-
-
-def _notes_on_metrics(rulings: Sequence[Ruling], effects: Mapping[MetricName, Effect], case: Case) -> list[str]:
-    notes = [
-        f"{NAMES[name].capitalize()}: {effect.note}"
-        for name, effect in effects.items()
-        if effect.note.startswith("Not visible") and name not in case.goals
-    ]
-    notes += [f"{NAMES[ruling.name].capitalize()}: {ruling.metric.note}" for ruling in rulings if ruling.metric.note]
-    level = percent(1 - case.plan.error_rate)
-    names = listed([NAMES[name] for name in case.goals])
-    notes.append(
-        f"Intervals hold for all goals together ({names}) at {level}; the sample size was fixed before the run."
-    )
-    return notes
 
 
 __all__ = ["DECLARED", "Verdict", "decide"]

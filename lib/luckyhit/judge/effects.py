@@ -14,10 +14,11 @@ import pandas as pd
 from scipy.special import bdtrik
 
 from luckyhit.case import Case
-from luckyhit.judge.freshness import StaleShare, stale_difference, stale_share, staleness_windows
+from luckyhit.judge.freshness import StaleShare, classify_reads, late_among, share_of, stale_difference
 from luckyhit.judge.intervals import INF, Boundary, Estimates, Interval, mean_estimates, quantile_estimates
 from luckyhit.judge.proportions import clopper_pearson, share_difference, zero_bound
 from luckyhit.judge.samples import ARMS, Comparison, Side
+from luckyhit.judge.windows import windows_of, worst_windows
 from luckyhit.judge.wording import percent
 from luckyhit.records import METRICS, MetricName
 
@@ -78,15 +79,21 @@ def freshness_effects(
 ) -> dict[MetricName, Effect]:
     """The metrics that the freshness probe shows. `within_s` is None where the case has no probe.
 
-    The probe's reads are far apart and each is of a key of its own, so exact binomial intervals fit.
+    The probe's reads are far apart and each is of a key of its own, so exact binomial intervals fit. Where several
+    routes were polled, a window lasts until the last of them is fresh.
     """
     if within_s is None:
         note = "Not visible: the case has no freshness probe."
         return {"stale_reads": Effect(note=note), "staleness_p99_ms": Effect(note=note)}
-    before, after = ((reads[reads["arm"] == arm], writes[writes["arm"] == arm]) for arm in ARMS)
+    shares, windows = [], []
+    for arm in ARMS:
+        its_writes = writes[writes["arm"] == arm]
+        classified = classify_reads(reads[reads["arm"] == arm], its_writes)
+        shares.append(share_of(late_among(classified, within_s)))
+        windows.append(worst_windows(windows_of(classified, its_writes)))
     return {
-        "stale_reads": _stale_reads(stale_share(*before, within_s), stale_share(*after, within_s), error_rate),
-        "staleness_p99_ms": _staleness(staleness_windows(*before), staleness_windows(*after), error_rate),
+        "stale_reads": _stale_reads(shares[0], shares[1], error_rate),
+        "staleness_p99_ms": _staleness(windows[0], windows[1], error_rate),
     }
 
 

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from luckyhit.case.model import Response
+from luckyhit.case.workload import Response
 from luckyhit.measure.bodies import LARGEST_KEPT_BODY, decoded_body
 from luckyhit.measure.connection import Answer
 from luckyhit.measure.expect import LARGEST_CHECKED_BODY, Expectation, expected_of
-from luckyhit.measure.rows import Rows
+from luckyhit.measure.rows import NO_VERSION, Rows
 from luckyhit.measure.schedule import Schedule
 from luckyhit.measure.shown import Shown
 from luckyhit.measure.signals import Seen, Signals, service_ms
@@ -71,8 +71,12 @@ class Answers:
 
     def __post_init__(self) -> None:
         if self.default is not None:
-            self._expectations = [Expectation(expected_of(route, self.default)) for route in self.schedule.routes]
-        self._known: list[dict[bytes, str | None]] = [{} for _ in self._expectations]
+            self._expectations = [
+                Expectation(expected_of(route, self.default), route.version if route.method == "GET" else None)
+                for route in self.schedule.routes
+            ]
+        self._writing = {route for route, template in enumerate(self.templates[0]) if template.writes_number}
+        self._known: list[dict[bytes, tuple[str | None, int]]] = [{} for _ in self._expectations]
         self._later: list[tuple[int, int, Answer, Seen, bytes]] = []
         self._bodies: dict[bytes, bytes] = {}
 
@@ -90,20 +94,19 @@ class Answers:
             # Of answers whose heads are the same, one has to be looked at.
             seen = head.seen or self.signals.read(answer.headers)
             head.seen = seen
-        if (
-            self._expectations
-            and answer.error is None
-            and answer.status is not None
-            and not self._checked(slot, arm, answer, answer.status, seen)
-        ):
-            return
+        version = NO_VERSION
+        if self._expectations and answer.error is None and answer.status is not None:
+            shown = self._checked(slot, arm, answer, answer.status, seen)
+            if shown is None:
+                return
+            version = shown
         if self.service_ms is not None and (took_ms := service_ms(answer.headers)) is not None:
             self.service_ms[slot] = took_ms
-        self.rows.settle(slot, arm, answer, seen)
+        self.rows.settle(slot, arm, answer, seen, self._written(slot, answer, version) if self._writing else version)
 
     def finish(self) -> None:
         """Check what was too large before, and settle it: nothing is timed any more."""
-        found: dict[tuple[int, bytes], str | None] = {}
+        found: dict[tuple[int, bytes], tuple[str | None, int]] = {}
         left = KEPT_FOR_LATER
         for slot, arm, answer, seen, digest in self._later:
             route = int(self.schedule.route[slot % len(self.schedule)])
@@ -112,50 +115,61 @@ class Answers:
                 body = decoded_body(answer, LARGEST_KEPT_BODY + 1)
                 left -= len(body)
                 if len(body) <= LARGEST_KEPT_BODY:
-                    found[known] = self._expectations[route].body_mismatch(body)
+                    found[known] = _told_by(self._expectations[route], body)
+            wrong, version = found.get(known, (None, NO_VERSION))
             if known not in found:
-                self.unchecked += 1
-            elif (wrong := found[known]) is not None:
+                self.unchecked += self._expectations[route].checks_body
+            if wrong is not None:
                 self._told(slot, arm, answer, wrong)
-            self.rows.settle(slot, arm, answer, seen)
+            self.rows.settle(slot, arm, answer, seen, self._written(slot, answer, version))
         self._later.clear()
         self._bodies.clear()
 
-    def _checked(self, slot: int, arm: int, answer: Answer, status: int, seen: Seen) -> bool:
-        """Hold an answer against what is expected. False: not yet, it is kept for `finish`."""
+    def _written(self, slot: int, answer: Answer, shown: int = NO_VERSION) -> int:
+        """The version of one row: of a write what it sent, whether or not that was accepted, else what was `shown`.
+
+        Of a write that was sent twice none: its first copy may still take effect when the second was answered."""
+        entry = slot % len(self.schedule)
+        if int(self.schedule.route[entry]) not in self._writing:
+            return shown
+        return NO_VERSION if answer.sent_ns is None or answer.retried else int(self.schedule.number[entry])
+
+    def _checked(self, slot: int, arm: int, answer: Answer, status: int, seen: Seen) -> int | None:
+        """Hold an answer against what is expected, and return the version that it shows (NO_VERSION: none). None: not
+        yet, it is kept for `finish`."""
         route = int(self.schedule.route[slot % len(self.schedule)])  # a closed loop goes round
         expectation = self._expectations[route]
-        wrong = expectation.head_mismatch(status, answer.headers)
+        wrong, version = expectation.head_mismatch(status, answer.headers), NO_VERSION
         if wrong is None and expectation.needs_body:
             if answer.truncated:
-                self.unchecked += 1
-                return True
+                self.unchecked += expectation.checks_body
+                return NO_VERSION
             body = decoded_body(answer, LARGEST_CHECKED_BODY + 1 if expectation.needs_json else LARGEST_KEPT_BODY + 1)
             if expectation.needs_json and len(body) > LARGEST_CHECKED_BODY:
                 if self._keep(slot, arm, answer, seen):
-                    return False
+                    return None
                 body = decoded_body(answer, LARGEST_KEPT_BODY + 1)
-                self.unchecked += 1
+                self.unchecked += expectation.checks_body
                 wrong = expectation.body_mismatch(body, parsed=False) if len(body) <= LARGEST_KEPT_BODY else None
             elif len(body) > LARGEST_KEPT_BODY:
                 self.unchecked += 1
             else:
-                wrong = self._body_mismatch(route, body)
+                wrong, version = self._read_body(route, body)
         if wrong is not None:
             self._told(slot, arm, answer, wrong)
-        return True
+        return version
 
-    def _body_mismatch(self, route: int, body: bytes) -> str | None:
+    def _read_body(self, route: int, body: bytes) -> tuple[str | None, int]:
         """Services send the same few bodies again and again: small ones are remembered."""
         known = self._known[route]
         if body in known:
             return known[body]
-        wrong = self._expectations[route].body_mismatch(body)
+        told = _told_by(self._expectations[route], body)
         if len(body) <= _SMALL_BODY:
             if len(known) >= _MOST_KNOWN:
                 known.clear()
-            known[body] = wrong
-        return wrong
+            known[body] = told
+        return told
 
     def _keep(self, slot: int, arm: int, answer: Answer, seen: Seen) -> bool:
         """Keep a large answer for `finish`, if there is room; the same body only once."""
@@ -184,3 +198,9 @@ class Answers:
         self._examples[route] = example
         if self.unexpected is None:
             self.unexpected = f"arm {example.arm}: {request}: {example.wrong}"
+
+
+def _told_by(expectation: Expectation, body: bytes) -> tuple[str | None, int]:
+    """What differs in a body, and the version that it shows."""
+    wrong, version = expectation.read_body(body)
+    return wrong, NO_VERSION if version is None else version

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from luckyhit.case.model import Workload
+from luckyhit.case.workload import Workload
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,10 @@ def measure_block(run: Run, plan: BlockPlan, *, on_progress: Progress | None = N
         "origin_ns": run.manifest["origin_ns"],
         "inputs": str(inputs) if inputs.is_dir() else None,
         "ca_file": plan.ca_file,
+        "originals": plan.originals,
+        "start_values": plan.start_values,
+        "databases": plan.databases,
+        "worker_header": case.target.worker_header,
         **order_of(case),
     }
     total_s = plan.warmup_s + plan.measure_s

@@ -29,7 +29,8 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from luckyhit.case.model import Freshness, Response, Workload
+from luckyhit.case.freshness import Freshness
+from luckyhit.case.workload import Response, Workload
 from luckyhit.errors import ArgumentError, LuckyHitError
 from luckyhit.measure.inputs import Inputs
 from luckyhit.measure.job import CONNECTIONS_PER_CLIENT, PROBE_CONNECTIONS, Job
@@ -37,12 +38,13 @@ from luckyhit.measure.priority import hurried
 from luckyhit.measure.schedule import closed_schedule, schedule_for
 from luckyhit.measure.selfcheck import SelfCheck, engine_check, self_check
 from luckyhit.measure.signals import Signals
-from luckyhit.measure.wire import Client
 from luckyhit.measure.worker import ClosedWorker, Worker
 from luckyhit.run import write_part
 
 if TYPE_CHECKING:
     from luckyhit.measure.probe import FreshnessProbe
+    from luckyhit.measure.probe_arm import ProbeArm
+    from luckyhit.records import Arm
 
 PROGRESS_S = 0.2
 WARM_PER_S = 60
@@ -51,7 +53,6 @@ be opened on the way costs its request a millisecond."""
 FLUSH_S = 1.0
 MOST_CONNECTIONS = 8192
 VERSIONS_PER_BLOCK = 10_000
-FIRST_VERSION = 1_000_000
 CLOSED_SLOTS = 200_000
 """Different requests of a closed loop; behind the last one it begins again."""
 RESTORE_STOPPED_S = 3.0
@@ -62,8 +63,9 @@ _PR_SET_PDEATHSIG = 1
 class Engine:
     """One order: `workload`, `expected`, `signals`, `freshness` as JSON of the case's parts, `targets`, `headers`,
     `block`, `seed`, `warmup_s`, `measure_s`, `origin_ns`, `directory`, `selfcheck`, `closed` (connections, 0: open),
-    `inputs` (a directory, or null), `http`, `ca_file`, `worker` (a number from 0). `started` comes with the instant of
-    the first slot."""
+    `inputs` (a directory, or null), `http`, `ca_file`, `worker` (a number from 0); for the probe `originals` and
+    `start_values` (by arm), `databases` (URLs by the variable's name), `worker_header`. `started` comes with the
+    instant of the first slot."""
 
     def __init__(self, order: dict[str, Any]) -> None:
         self._order = order
@@ -83,7 +85,7 @@ class Engine:
     async def run(self) -> dict[str, Any]:
         """Measure, and return the facts of the block."""
         job = self._job()
-        probe, probe_clients = self._probe()
+        probe, probe_arms = self._probe(job)
         closed = self._closed
         # A closed loop takes all the time it gets, and would take the service's as well.
         with contextlib.nullcontext("at ordinary priority") if closed else hurried() as turn:
@@ -96,13 +98,14 @@ class Engine:
             gc.collect()
             gc.freeze()
             gc.disable()
+            before = probe.requests_sent if probe is not None else 0
             say({"ready": True})
             job.begin(await self._unless_stopped(self.started) or time.monotonic_ns())
             try:
                 cpu_share = await self._measure(job, probe)
             finally:
                 job.rows.flush()
-                probed = await self._end_probe(probe, probe_clients, job)
+                probed = await self._end_probe(probe, probe_arms, job, before)
         engine = engine_check(checked, job.rows.late_ms(), cpu_share, turn, closed=bool(closed))
         return {**self._facts(job), "engine": asdict(engine), "probe": probed}
 
@@ -192,54 +195,71 @@ class Engine:
                 await asyncio.to_thread(job.rows.flush)
                 flushed = time.monotonic()
 
-    def _probe(self) -> tuple[FreshnessProbe | None, list[Client]]:
+    def _probe(self, job: Job) -> tuple[FreshnessProbe | None, dict[Arm, ProbeArm]]:
         if self._freshness is None or self._order["worker"] > 0:
-            return None, []
+            return None, {}
         from luckyhit.measure.probe import FreshnessProbe
+        from luckyhit.measure.probe_arm import ProbeArm
+        from luckyhit.measure.probe_reader import Door
 
-        order = self._order
-        clients = {
-            arm: Client(
+        order, measured = self._order, job.schedule.due_ns >= round(self._warmup_s * 1e9)
+        arms: dict[Arm, ProbeArm] = {}
+        for index, (arm, url) in enumerate(order["targets"].items()):
+            door = Door.to(
                 url,
-                limit=256,
+                self._freshness.reads,
+                order["headers"],
                 first_connection=PROBE_CONNECTIONS + CONNECTIONS_PER_CLIENT * index,
                 http=order["http"],
-                ssl_context=_authorities(order["ca_file"]),
+                tls=_authorities(order["ca_file"]),
+                cache_status=self._signals.cache,
+                worker_header=order.get("worker_header"),
             )
-            for index, (arm, url) in enumerate(order["targets"].items())
-        }
+            arms[arm] = ProbeArm(
+                self._freshness,
+                door,
+                headers=order["headers"],
+                timeout_s=self._workload.timeout,
+                originals=order.get("originals", {}).get(arm),
+                values=order.get("start_values", {}).get(arm),
+                databases=order.get("databases"),
+            )
         probe = FreshnessProbe(
             self._freshness,
-            clients,
+            arms,
             rng=random.Random(order["seed"]),
-            first_version=FIRST_VERSION + order["block"] * VERSIONS_PER_BLOCK,
-            headers=order["headers"],
+            first_version=self._freshness.first_version + order["block"] * VERSIONS_PER_BLOCK,
             block=order["block"],
             origin_ns=order["origin_ns"],
-            timeout_s=self._workload.timeout,
-            cache_status=self._signals.cache,
+            requests=float(measured.sum()),
         )
-        return probe, list(clients.values())
+        return probe, arms
 
-    async def _end_probe(self, probe: FreshnessProbe | None, clients: list[Client], job: Job) -> dict[str, Any]:
-        """Write what it saw, put its keys back, and tell what it did."""
+    async def _end_probe(
+        self, probe: FreshnessProbe | None, arms: dict[Arm, ProbeArm], job: Job, before: int
+    ) -> dict[str, Any]:
+        """Write what it saw, put its keys back, and tell what it did. `before`: its requests before the load began."""
         if probe is None:
             return {}
         writes, reads = probe.tables()
         name = f"block-{self._order['block']:03d}"
         write_part(self._directory / "writes", name, writes)
         write_part(self._directory / "reads", name, reads)
-        sent = probe.requests_sent
+        sent = probe.requests_sent - before
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(probe.restore(), RESTORE_STOPPED_S if self._stopped.is_set() else None)
-        for client in clients:
-            await client.close()
-        load = len(job.schedule) * len(job.arms)
+        for arm in arms.values():
+            await arm.close()
+        load = int((job.schedule.due_ns >= round(self._warmup_s * 1e9)).sum()) * len(job.arms)
         return {
+            "probes": probe.probes,
             "writes": writes.num_rows,
             "reads": reads.num_rows,
             "requests": sent,
-            "share": sent / max(1, sent + load),
+            "beside": probe.requests_sent - sent,
+            "share": sent / max(1, load),
+            "put_back": {arm: hands.put_back for arm, hands in arms.items()},
+            "not_put_back": {arm: hands.not_put_back for arm, hands in arms.items()},
             "problems": probe.problems,
         }
 

@@ -8,8 +8,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from luckyhit.case.model import Response, Route
 from luckyhit.case.secrets import is_secret_header, is_secret_name
+from luckyhit.case.workload import Response, Route
+from luckyhit.measure.versions import VersionMissing, version_in
 
 LARGEST_CHECKED_BODY = 256 << 10
 """Larger JSON isn't parsed between requests: reading 256 KiB takes some 4 ms, in which nothing else is sent or timed.
@@ -34,10 +35,11 @@ def expected_of(route: Route, default: Response) -> Response:
 class Expectation:
     """One route's expected response, made ready for being checked often.
 
-    `needs_body`: something in the body is expected; `needs_json`: it has to be parsed for that.
+    `version`: where the body shows one, as a JSON path. `checks_body`: something in the body is expected; `needs_body`:
+    it is looked into, for that or for the version; `needs_json`: it has to be parsed.
     """
 
-    def __init__(self, expected: Response) -> None:
+    def __init__(self, expected: Response, version: str | None = None) -> None:
         self._status = expected.status
         self._headers = [
             (name, name.lower().encode("latin-1", "replace"), value, value.lower().encode("latin-1", "replace"))
@@ -45,9 +47,11 @@ class Expectation:
         ]
         self._fields = [(path, _steps(path)) for path in expected.fields]
         self._values = [(path, _steps(path), value) for path, value in expected.values.items()]
-        self._sha256 = expected.sha256
-        self.needs_json = bool(self._fields or self._values)
-        self.needs_body = self.needs_json or self._sha256 is not None
+        self._sha256, self._version = expected.sha256, version
+        self._checks_json = bool(self._fields or self._values)
+        self.checks_body = self._checks_json or self._sha256 is not None
+        self.needs_json = self._checks_json or version is not None
+        self.needs_body = self.checks_body or version is not None
 
     def mismatch(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes | None) -> str | None:
         """What differs, as half a sentence; None where nothing does. `headers` have lower-case names; `body` is None
@@ -75,14 +79,27 @@ class Expectation:
 
     def body_mismatch(self, body: bytes, *, parsed: bool = True) -> str | None:
         """The same for the decoded body. Without `parsed`, its hash alone."""
+        return self.read_body(body, parsed=parsed)[0]
+
+    def read_body(self, body: bytes, *, parsed: bool = True) -> tuple[str | None, int | None]:
+        """What differs in the decoded body, and the version that it shows, of one parsing. The version is None where
+        something differs, where the body shows none (no mismatch by itself), and without `parsed`."""
         if self._sha256 is not None and (digest := hashlib.sha256(body).hexdigest()) != self._sha256:
-            return f"a body with SHA-256 {digest[:12]}..., not {self._sha256[:12]}...: {body[:_SHOWN]!r}"
+            return f"a body with SHA-256 {digest[:12]}..., not {self._sha256[:12]}...: {body[:_SHOWN]!r}", None
         if not self.needs_json or not parsed:
-            return None
+            return None, None
         try:
-            document = json.loads(body, parse_constant=_no_constant)
+            document = json.loads(body, parse_constant=_no_constant if self._checks_json else None)
         except (ValueError, RecursionError):
-            return f"a body that isn't JSON: {body[:_SHOWN]!r}"
+            return (f"a body that isn't JSON: {body[:_SHOWN]!r}" if self._checks_json else None), None
+        if (wrong := self._difference(document, body)) is not None or self._version is None:
+            return wrong, None
+        try:
+            return None, version_in(self._version, document)
+        except VersionMissing:
+            return None, None
+
+    def _difference(self, document: Any, body: bytes) -> str | None:
         for path, steps in self._fields:
             if _at(document, steps) is _MISSING:
                 return f"no {path} in the body: {body[:_SHOWN]!r}"

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from luckyhit.case.model import Workload
+from luckyhit.case.workload import Workload
 from luckyhit.errors import ArgumentError
 
 LARGEST_KEYS_FILE = 100 << 20

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from luckyhit.case.model import Response
+from luckyhit.case.workload import Response
 from luckyhit.measure.answers import KEPT_FOR_LATER, Answers
 from luckyhit.measure.rows import Rows
 from luckyhit.measure.schedule import Schedule

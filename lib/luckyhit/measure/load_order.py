@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from luckyhit.case.model import Response, Workload
+from luckyhit.case.workload import Response, Workload
 from luckyhit.errors import ArgumentError
 from luckyhit.measure.head import Origin, head_lines
 from luckyhit.measure.load_asked import Asked

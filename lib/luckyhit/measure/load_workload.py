@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from luckyhit.case.model import Workload
 from luckyhit.case.units import format_duration, format_rate
+from luckyhit.case.workload import Workload
 from luckyhit.errors import ArgumentError
 from luckyhit.measure.head import Origin, checked_target
 from luckyhit.measure.load_asked import Asked

@@ -15,7 +15,9 @@ class BlockPlan:
 
     `headers` are sent with each request and may hold secrets: they reach the engine through a pipe, never a file or
     an argument. `ca_file`: authorities to trust instead of the system's. `selfcheck`: let the engine measure itself
-    first (half a second).
+    first (half a second). For the freshness probe: `originals` are the values of its cold keys, `start_values` what
+    `target.start.command` is filled in with (both by arm), `databases` URLs by the name of their variable: these may
+    hold secrets too.
     """
 
     block: int
@@ -27,6 +29,9 @@ class BlockPlan:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     ca_file: str | None = None
     selfcheck: bool = True
+    originals: Mapping[Arm, Mapping[str, int]] = field(default_factory=dict)
+    start_values: Mapping[Arm, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    databases: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -49,11 +54,13 @@ class EngineCheck:
 class BlockReport:
     """How a block went.
 
-    `unexpected`: the first answer that was not as expected, in one sentence. `probe`: writes, reads, share of extra
-    requests, problems (empty without a freshness probe). `start_ns`, `measure_ns`, `end_ns`: start, end of the
-    warm-up and end, from the run's start. `digest` tells which schedule was sent; `retried`: requests sent again
-    since a kept-alive connection was closed under them; `unchecked`: answers too large to be looked into;
-    `examples`: of each route that has one, an unexpected answer (see luckyhit.measure.answers.Example).
+    `unexpected`: the first answer that was not as expected, in one sentence. `probe`: empty without a freshness probe;
+    else probes, rows of writes and of reads, requests in the measured part and their share of the load's there (over
+    all arms), requests beside it (preflight, putting back), keys put back and not put back (by arm), problems.
+    `start_ns`, `measure_ns`, `end_ns`: start, end of the warm-up and end, from the run's start. `digest` tells which
+    schedule was sent; `retried`: requests sent again since a kept-alive connection was closed under them; `unchecked`:
+    answers too large to be looked into; `examples`: of each route that has one, an unexpected answer (see
+    luckyhit.measure.answers.Example).
     """
 
     accounting: dict[Arm, Accounting]

@@ -13,7 +13,7 @@ import random
 import numpy as np
 from numpy.typing import NDArray
 
-from luckyhit.case.model import Keys
+from luckyhit.case.workload import Keys
 
 LARGEST_TABLE = 1_000_000
 

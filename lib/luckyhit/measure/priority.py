@@ -39,6 +39,14 @@ def hurried() -> Iterator[str]:
             os.setpriority(os.PRIO_PROCESS, 0, 0)
 
 
+def give_back(pid: int) -> None:
+    """Let a process that this one started in a hurry take its turns like others."""
+    with contextlib.suppress(OSError):
+        if sys.platform == "linux":
+            os.sched_setscheduler(pid, os.SCHED_OTHER, os.sched_param(0))
+        os.setpriority(os.PRIO_PROCESS, pid, 0)
+
+
 def _real_time() -> bool:
     """Ask for real-time turns of half a second at most: a longer one gives the priority back, since an engine at its
     limit must not starve the service that it measures."""

@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
+import itertools
 import random
-from bisect import bisect_right
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from math import ceil
+from typing import TypeVar
 
-from luckyhit.case.model import Freshness
-
-Mode = Literal["once", "burst"]
-Prestate = Literal["warm", "cold"]
+from luckyhit.case.freshness import Freshness, Mode, Prestate
 
 SHORTEST_DELAY_S = 0.005
-BURST_EVERY = 10
-COLD_EVERY = 0
-WARM_LEAD_NS = 40_000_000
-"""From the warm read to the write, so that both arms write at nearly the same instant."""
+SPECIAL_EVERY = 10
+"""One probe in ten is a burst; one in ten each is of a prestate other than warm."""
+LEAD_NS = 40_000_000
+"""From the first request of a probe to its write, so that all arms write at nearly the same instant."""
 FINISH_NS = 350_000_000
 """For the exchanges of one probe, beside its delay."""
+DEFAULT_SHARE = 0.02
+"""What the probe may add to the workload's requests where the case declares no rate."""
+WARMING_READS = 3
+"""Before a burst, on each route: one on a kept connection, the others on new ones, so that most workers are met."""
+GAP_NS, GAP_GROWTH, LARGEST_GAP_NS = 5_000_000, 1.25, 100_000_000
+MOST_COLD_KEYS = 32
+MOST_PROBES = 4_900
+"""Of one block: each has two versions of the 10,000 that a block may use."""
+_Item = TypeVar("_Item")
+_GOLDEN = (5**0.5 - 1) / 2
+_REQUESTS: dict[Prestate, int] = {"warm": 3, "cold": 2, "in-flight": 4, "absent": 4, "refused": 3}
+"""What a `once` probe costs, its only read included."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeEvent:
-    """One planned probe. `at_ns` counts from the start of the measured part; `delay_ns` is the longest wait."""
+    """One planned probe. `at_ns` counts from the start of the measured part; `delay_ns` is the longest wait.
+
+    `route`: the index of the read route (a burst polls all of them). `conditional`: ask with the validator of the
+    answer before the write, where there was one. `new_connection`: read on a connection of its own. `offset`: where in
+    the racing read the write lands (in-flight only), from 0, when it is answered as the read is sent, to 1, when it is
+    sent as the read is answered. An in-flight probe has the version before `version` as well, for its first write.
+    """
 
     at_ns: int
     key: str
@@ -32,6 +49,54 @@ class ProbeEvent:
     mode: Mode
     prestate: Prestate
     delay_ns: int
+    route: int = 0
+    conditional: bool = False
+    new_connection: bool = False
+    offset: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRanges:
+    """The reserved keys by their use: one for the preflight, some that nobody reads before they are written, the rest;
+    and those under which there is nothing. A small range has no cold keys."""
+
+    warm: range
+    cold: range
+    preflight: int
+    absent: range
+    absent_preflight: int | None
+
+    @classmethod
+    def of(cls, freshness: Freshness) -> KeyRanges:
+        keys = range(freshness.keys.first, freshness.keys.last + 1)
+        if len(keys) > 1_000_000:
+            keys = keys[:1_000_000]
+        # The preflight's key is left stale behind by a service with a fault, so no probe uses it.
+        usual = keys[:-1] if len(keys) > 1 else keys
+        cold = min(MOST_COLD_KEYS, len(usual) // 4) if "cold" in freshness.prestates else 0
+        absent = range(0)
+        if freshness.absent is not None:
+            absent = range(freshness.absent.keys.first, freshness.absent.keys.last + 1)
+        return cls(
+            usual[: len(usual) - cold],
+            usual[len(usual) - cold :],
+            keys[-1],
+            absent[:-1] if len(absent) > 1 else absent,
+            absent[-1] if absent else None,
+        )
+
+
+def polls_within(horizon_s: float) -> int:
+    """How many reads a burst sends on one route until the horizon, at most."""
+    gap_ns, at_ns, count = GAP_NS, 0, 1
+    while (at_ns := at_ns + gap_ns) <= horizon_s * 1e9:
+        gap_ns, count = next_gap_ns(gap_ns), count + 1
+    return count
+
+
+def next_gap_ns(gap_ns: int) -> int:
+    """The pause before a poll, from the one before it."""
+    return min(LARGEST_GAP_NS, round(gap_ns * GAP_GROWTH))
 
 
 def plan_delays(count: int, within_s: float, horizon_s: float) -> list[int]:
@@ -46,67 +111,177 @@ def plan_delays(count: int, within_s: float, horizon_s: float) -> list[int]:
 
 def plan_events(
     freshness: Freshness,
-    keys: Sequence[int],
     *,
     duration_ns: int,
     rng: random.Random,
     first_version: int,
-    cold_every: int = COLD_EVERY,
+    requests: float = 0.0,
+    cold_keys: Sequence[int] = (),
 ) -> list[ProbeEvent]:
     """The probes of one block, by time, each done before `duration_ns`; the same for the same state of `rng`.
 
-    About every tenth is a burst. Of the others, the first and then every `cold_every`-th (0: none) goes to a key that
-    the block did not read before (cold), as long as there are such keys. The instants are spread evenly, jittered
-    inside their slot, so that no periodic task of the service is always met in the same phase. A key is not planned
-    again while an earlier probe of it may be open: with too few keys there are fewer events.
+    As many as `freshness.rate` says; without one, as many as cost 2 % of the workload's `requests` in that time, at
+    their dearest. About every tenth is a burst; of the others, one in ten is of each prestate beside warm. `cold_keys`:
+    those whose value is known without a read in this block. The instants are spread evenly, jittered inside their
+    slot, so that no periodic task of the service is always met in the same phase. A key is not planned again while an
+    earlier probe of it may be open, and a cold one not at all: with too few keys there are fewer probes.
     """
-    gap_ns = round(1e9 / freshness.rate)
-    slots = [round((index + rng.random()) * gap_ns) for index in range(max(0, duration_ns) // gap_ns)]
+    if duration_ns < round(freshness.horizon * 1e9) + FINISH_NS:
+        return []
+    kinds = _kinds(freshness, rng, duration_ns, requests)
+    gap_ns = duration_ns / max(1, len(kinds))
+    slots = [round((index + rng.random()) * gap_ns) for index in range(len(kinds))]
+    ranges = KeyRanges.of(freshness)
+    cold, warm = list(cold_keys), _Turns(ranges.warm, rng)
+    absent = _Turns(ranges.absent, rng)
+    turn = rng.random()
+    count = itertools.count()
+    routes = _shuffled_cycle(range(len(freshness.reads)), rng)
+    conditional = _shuffled_cycle((False, False, True), rng)
+    connections = _shuffled_cycle((False, True), rng)
     events: list[ProbeEvent] = []
-    open_until: dict[int, int] = {}
-    turn = rng.randrange(len(keys))
-    singles = 0
-    for at_ns, mode, wait_ns in _deal(slots, freshness, duration_ns, rng):
-        order = ((turn + step) % len(keys) for step in range(len(keys)))
-        place = next((place for place in order if open_until.get(keys[place], -1) < at_ns), None)
-        if place is None:
+    for at_ns, wait_ns, (mode, prestate) in _deal(slots, _waits(kinds, freshness, rng), duration_ns, rng):
+        until_ns = at_ns + wait_ns + FINISH_NS
+        if prestate == "cold" and not cold:
+            prestate = "warm"
+        if prestate == "cold":
+            key: int | None = cold.pop()
+        else:
+            key = (absent if prestate == "absent" else warm).take(at_ns, until_ns)
+        if key is None:
             continue
-        key, turn = keys[place], (place + 1) % len(keys)
-        cold = mode == "once" and cold_every > 0 and singles % cold_every == 0 and key not in open_until
-        singles += mode == "once"
-        open_until[key] = at_ns + wait_ns + FINISH_NS
-        version = first_version + len(events)
-        events.append(ProbeEvent(at_ns, str(key), version, mode, "cold" if cold else "warm", wait_ns))
+        plain = mode == "burst" or prestate != "warm"
+        events.append(
+            ProbeEvent(
+                at_ns,
+                str(key),
+                first_version + 2 * len(events) + 1,
+                mode,
+                prestate,
+                wait_ns,
+                route=next(routes),
+                conditional=False if plain else next(conditional),
+                new_connection=next(connections),
+                # Evenly spread however few there are: a window of any width is met after about 1 / width tries.
+                offset=(turn + next(count) * _GOLDEN) % 1.0 if prestate == "in-flight" else 0.0,
+            )
+        )
     return events
 
 
-def _deal(slots: list[int], freshness: Freshness, duration_ns: int, rng: random.Random) -> list[tuple[int, Mode, int]]:
-    """(at_ns, mode, longest wait in ns) by time: as many waits as fit, each in a random slot that leaves time for it.
+Kind = tuple[Mode, Prestate]
+_WARM_BURST: list[Kind] = [("burst", "warm")]
+
+
+def _kinds(freshness: Freshness, rng: random.Random, duration_ns: int, requests: float) -> list[Kind]:
+    """Mode and prestate of each probe, in no order."""
+    seconds = max(0, duration_ns) / 1e9
+    if freshness.rate is not None:
+        count = min(MOST_PROBES, int(freshness.rate * seconds))
+        bursts = _bursts(freshness, count, rng)
+        return [*_WARM_BURST * bursts, *_singles(freshness, count - bursts, rng)]
+    budget = DEFAULT_SHARE * requests
+    burst = 1 + len(freshness.reads) * (WARMING_READS + polls_within(freshness.horizon))
+    singles = _singles(freshness, 10 * SPECIAL_EVERY, rng)
+    single = sum(_REQUESTS[prestate] for _, prestate in singles) / max(1, len(singles))
+    share = (1 / SPECIAL_EVERY if "once" in freshness.modes else 1.0) if "burst" in freshness.modes else 0.0
+    bursts = int(budget / (share * burst + (1 - share) * single) * share + rng.random())
+    bursts = min(bursts, int(budget // burst))
+    chosen = _WARM_BURST * bursts
+    left = budget - bursts * burst
+    if "once" in freshness.modes:
+        for kind in _singles(freshness, min(MOST_PROBES, ceil(left / 2)), rng):
+            left -= _REQUESTS[kind[1]]
+            if left < 0:
+                break
+            chosen.append(kind)
+    return chosen[:MOST_PROBES]
+
+
+def _bursts(freshness: Freshness, count: int, rng: random.Random) -> int:
+    if "burst" not in freshness.modes:
+        return 0
+    if "once" not in freshness.modes:
+        return count
+    return max(1, int(count / SPECIAL_EVERY + rng.random())) if count > 1 else 0
+
+
+def _singles(freshness: Freshness, count: int, rng: random.Random) -> list[Kind]:
+    """`once` probes with their prestates: one in ten each beside warm; shared out evenly where warm is left out."""
+    if "once" not in freshness.modes:
+        return []
+    specials: list[Prestate] = [prestate for prestate in freshness.prestates if prestate != "warm"]
+    if freshness.absent is not None:
+        specials.append("absent")
+    if freshness.refused is not None:
+        specials.append("refused")
+    if "warm" in freshness.prestates:
+        warm: list[Prestate] = ["warm"]
+        cycle = specials + warm * (SPECIAL_EVERY - len(specials))
+    else:
+        cycle = specials
+    drawn = _shuffled_cycle(cycle, rng)
+    singles: list[Kind] = [("once", next(drawn)) for _ in range(count)]
+    return singles
+
+
+def _waits(kinds: list[Kind], freshness: Freshness, rng: random.Random) -> list[tuple[int, Kind]]:
+    """(longest wait in ns, kind) of each probe, the longest first. Each delay is as likely with every kind."""
+    bursts = [kind for kind in kinds if kind[0] == "burst"]
+    singles = [kind for kind in kinds if kind[0] == "once"]
+    rng.shuffle(singles)
+    waits = [(round(freshness.horizon * 1e9), kind) for kind in bursts]
+    waits += zip(plan_delays(len(singles), freshness.within, freshness.horizon), singles, strict=True)
+    return sorted(waits, reverse=True)
+
+
+def _deal(
+    slots: list[int], waits: list[tuple[int, Kind]], duration_ns: int, rng: random.Random
+) -> list[tuple[int, int, Kind]]:
+    """(at_ns, longest wait in ns, kind) by time: as many waits as fit, each in a random slot that leaves time for it.
 
     The longest waits are dealt first: the slots that suit one suit every shorter one as well, so that dealing
     never runs into a dead end, and the delays keep their declared distribution up to the end of the block.
     """
-    for count in range(len(slots), 0, -1):
-        waits = _waits(count, freshness)
-        latest = [duration_ns - FINISH_NS - wait_ns for wait_ns, _ in waits]
-        if all(bisect_right(slots, at_ns) > rank for rank, at_ns in enumerate(latest)):
-            break
-    else:
-        return []
+    order = rng.sample(range(len(waits)), len(waits))
+
+    def fits(count: int) -> bool:
+        chosen = sorted(order[:count])
+        return all(bisect_right(slots, duration_ns - FINISH_NS - waits[i][0]) > rank for rank, i in enumerate(chosen))
+
+    # What fits, fits without some of it too: so the most that fit are found by halving.
+    most = bisect_left(range(1, len(waits) + 1), True, key=lambda count: not fits(count))
+    waits = [waits[i] for i in sorted(order[:most])]
+    latest = [duration_ns - FINISH_NS - wait_ns for wait_ns, _ in waits]
     dealt, free, added = [], [], 0
-    for (wait_ns, mode), latest_ns in zip(waits, latest, strict=True):
+    for (wait_ns, kind), latest_ns in zip(waits, latest, strict=True):
         upto = bisect_right(slots, latest_ns)
         free += slots[added:upto]
         added = max(added, upto)
         drawn = rng.randrange(len(free))
         free[drawn], free[-1] = free[-1], free[drawn]
-        dealt.append((free.pop(), mode, wait_ns))
+        dealt.append((free.pop(), wait_ns, kind))
     return sorted(dealt)
 
 
-def _waits(count: int, freshness: Freshness) -> list[tuple[int, Mode]]:
-    """(longest wait in ns, mode) of `count` probes, the longest first."""
-    bursts = max(1, round(count / BURST_EVERY)) if count > 1 else 0
-    waits: list[tuple[int, Mode]] = [(round(freshness.horizon * 1e9), "burst")] * bursts
-    waits += [(delay, "once") for delay in plan_delays(count - bursts, freshness.within, freshness.horizon)]
-    return sorted(waits, reverse=True)
+class _Turns:
+    """Keys in turn, none twice at a time."""
+
+    def __init__(self, keys: range, rng: random.Random) -> None:
+        self._keys, self._next = keys, rng.randrange(len(keys)) if keys else 0
+        self._open_until: dict[int, int] = {}
+
+    def take(self, at_ns: int, until_ns: int) -> int | None:
+        for step in range(len(self._keys)):
+            place = (self._next + step) % len(self._keys)
+            key = self._keys[place]
+            if self._open_until.get(key, -1) < at_ns:
+                self._next, self._open_until[key] = place + 1, until_ns
+                return key
+        return None
+
+
+def _shuffled_cycle(items: Sequence[_Item], rng: random.Random) -> Iterator[_Item]:
+    """The items in a new random order each time round."""
+    while True:
+        yield from rng.sample(items, len(items))

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import pyarrow as pa
 
-from luckyhit.case.model import Freshness
-from luckyhit.case.placeholders import fill_text
+from luckyhit.case.freshness import Freshness
 from luckyhit.measure.probe_plan import ProbeEvent
-from luckyhit.records import READS, WRITES, Arm, CacheStatus
-
-if TYPE_CHECKING:
-    from luckyhit.measure.wire import Answer
-
-CacheStatusOf = Callable[[list[tuple[bytes, bytes]]], CacheStatus]
+from luckyhit.measure.probe_reader import Look
+from luckyhit.measure.probe_writes import Written
+from luckyhit.records import READS, WRITES, Arm
 
 
 class ProbeRecord:
     """Rows of the probe's writes and reads in `block`. Times come as raw nanoseconds; rows count from `origin_ns`."""
 
-    def __init__(
-        self,
-        freshness: Freshness,
-        arms: Sequence[Arm],
-        block: int,
-        origin_ns: int,
-        cache_status: CacheStatusOf | None = None,
-    ) -> None:
+    def __init__(self, freshness: Freshness, arms: Sequence[Arm], block: int, origin_ns: int) -> None:
         self._freshness, self._arms, self._block, self._origin_ns = freshness, arms, block, origin_ns
-        self._cache_status = cache_status
         self._writes: list[dict[str, Any]] = []
         self._reads: list[dict[str, Any]] = []
         self._versions: list[tuple[Arm, ProbeEvent, int]] = []  # (arm, event, the version that a read showed)
@@ -45,67 +33,58 @@ class ProbeRecord:
         count, first = self._troubles.get(what, (0, example))
         self._troubles[what] = (count + 1, first)
 
-    def write(self, event: ProbeEvent, arm: Arm, called_ns: int, answer: Answer) -> bool:
-        """Note one write; True where the service accepted it. `called_ns` stands in for a send that never was."""
-        write = self._freshness.write
-        answered = answer.status is not None and answer.error is None and answer.done_ns is not None
-        accepted = answered and answer.status == write.status
-        where = f"{write.method} {fill_text(write.path, {'key': event.key, 'version': event.version})}"
-        if not answered:
-            self.trouble(
-                "Writes without an answer (their versions may or may not be committed)", f"{where}: {answer.error}"
-            )
-        elif not accepted:
-            self.trouble(
-                f"Writes that answered another status than {write.status} (their versions don't count as committed)",
-                f"{where} answered {answer.status}",
-            )
+    def write(self, event: ProbeEvent, arm: Arm, version: int, written: Written) -> None:
+        """Note one write of a probe. One that has to be refused is right where it is."""
+        if event.prestate == "refused":
+            if not written.refused:
+                self.trouble("Writes that had to be rejected, and were not", written.said)
+        elif written.done_ns is None and not written.refused:
+            self.trouble("Writes without an answer (their versions may or may not be committed)", written.said)
+        elif not written.accepted:
+            self.trouble("Writes that were not accepted (their versions don't count as committed)", written.said)
         self._writes.append(
             {
                 "arm": arm,
                 "block": self._block,
                 "key": event.key,
-                "version": event.version,
+                "version": version,
+                "probe": event.version,
                 "mode": event.mode,
                 "prestate": event.prestate,
-                "sent_ns": self._since_origin(answer.sent_ns or called_ns),
+                "sent_ns": self._since_origin(written.sent_ns),
                 # A refusal is no acknowledgement; `status` tells it from a write without an answer.
-                "acked_ns": self._since_origin(answer.done_ns) if accepted else None,
-                "status": answer.status,
-                "connection": answer.connection,  # kept once records.WRITES has the column
+                "acked_ns": self._since_origin(written.done_ns) if written.accepted else None,
+                "status": written.status,
+                "connection": written.connection,
             }
         )
-        return accepted
 
-    def read(
-        self,
-        event: ProbeEvent,
-        arm: Arm,
-        delay_ns: int,
-        called_ns: int,
-        answer: Answer,
-        seen: int | None,
-        where: str,
-    ) -> None:
-        """Note one read after a write: the version it showed, or None and `where` it failed."""
-        if seen is None:
-            self.trouble("Reads that showed no version", where)
-        else:
-            self._versions.append((arm, event, seen))
+    def read(self, event: ProbeEvent, arm: Arm, route: str, delay_ns: int, look: Look) -> None:
+        """Note one read of a probe."""
+        absent = look.absent or (event.prestate == "absent" and look.error is None and look.version is None)
+        if look.version is not None:
+            self._versions.append((arm, event, look.version))
+        elif not (absent and event.prestate == "absent"):
+            self.trouble("Reads that showed no version", look.where)
         self._reads.append(
             {
                 "arm": arm,
                 "block": self._block,
                 "key": event.key,
+                "probe": event.version,
                 "mode": event.mode,
+                "route": route,
                 "delay_ns": delay_ns,
-                "conditional": False,
-                "sent_ns": self._since_origin(answer.sent_ns or called_ns),
-                "done_ns": self._since_origin(answer.done_ns),
-                "seen_version": seen,
-                "connection": answer.connection,
-                "cache": self._cache_status(answer.headers) if self._cache_status else "unknown",
-                "status": answer.status,
+                "conditional": look.conditional,
+                "sent_ns": self._since_origin(look.sent_ns),
+                "done_ns": self._since_origin(look.done_ns),
+                "seen_version": look.version,
+                "absent": absent,
+                "connection": look.connection,
+                "fresh_connection": look.new_connection,
+                "worker": look.worker,
+                "cache": look.cache,
+                "status": look.status,
             }
         )
 
@@ -126,20 +105,19 @@ class ProbeRecord:
         return [*self._notes, *counted, *self._never_fresh()]
 
     def _never_fresh(self) -> list[str]:
-        """Arms where no read ever showed a version of the probe: perhaps the write route doesn't write."""
-        status = self._freshness.write.status
+        """Arms where no read ever showed a version of the probe: perhaps the write doesn't write."""
         sentences = []
         for arm in self._arms:
             seen = [(event, version) for seen_in, event, version in self._versions if seen_in == arm]
             accepted = any(row["arm"] == arm and row["acked_ns"] is not None for row in self._writes)
-            if not accepted or not seen or any(version >= event.version for event, version in seen):
+            if not accepted or not seen or any(version >= event.version - 1 for event, version in seen):
                 continue
             cold = sum(event.prestate == "cold" for event, _ in seen)
             told = (
-                f"{cold} of them of keys that were never read before: it seems that the write route answers "
-                f"{status} without writing."
+                f"{cold} of them of keys that nobody had read before: it seems that freshness.write is accepted "
+                "without writing."
                 if cold
-                else f"either nothing ever invalidates the cache, or the write route answers {status} without writing."
+                else "either nothing ever invalidates the cache, or freshness.write is accepted without writing."
             )
             sentences.append(f"Arm {arm}: none of {len(seen)} reads showed a version of the probe; {told}")
         return sentences

@@ -22,8 +22,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from luckyhit.case.model import Method, Route, Workload
+from luckyhit.case.part import Method
 from luckyhit.case.placeholders import Placeholder, parse_template
+from luckyhit.case.workload import Route, Workload
 from luckyhit.errors import ArgumentError
 from luckyhit.measure.access_log import PARSERS, Line
 

@@ -1,6 +1,6 @@
 """The rows of one block: one for each scheduled request and arm, appended as they settle, written in parts meanwhile.
 
-An appended row is one packed record of 64 bytes; what was written is forgotten, so memory does not grow with the
+An appended row is one packed record of 72 bytes; what was written is forgotten, so memory does not grow with the
 length of a block, but for one byte a request that tells whether it was settled.
 """
 
@@ -27,6 +27,8 @@ from luckyhit.run import write_part
 _ERRORS: tuple[RequestError, ...] = get_args(RequestError)
 _ERROR_CODE: dict[str | None, int] = {None: 0, **{error: code for code, error in enumerate(_ERRORS, 1)}}
 _NOT_THERE = -1
+NO_VERSION = -(2**63)
+"""A row without a version; every other number of 64 bits may be one."""
 _FIELDS = [
     ("tag", "i8", "q"),  # slot * arms + arm
     ("due_ns", "i8", "q"),
@@ -34,6 +36,7 @@ _FIELDS = [
     ("first_byte_ns", "i8", "q"),
     ("done_ns", "i8", "q"),
     ("bytes", "i8", "q"),
+    ("version", "i8", "q"),
     ("age_s", "f8", "d"),
     ("db_calls", "i4", "i"),
     ("connection", "i4", "i"),
@@ -86,8 +89,8 @@ class Rows:
         self._parts = 0
         self._lock, self._writing = threading.Lock(), threading.Lock()
 
-    def settle(self, slot: int, arm: int, answer: Answer, seen: Seen) -> None:
-        """Keep what came of one request."""
+    def settle(self, slot: int, arm: int, answer: Answer, seen: Seen, version: int = NO_VERSION) -> None:
+        """Keep what came of one request. `version`: what its answer showed, or what it wrote."""
         if self._offset == self._end:
             self._turn_over()
         offset = self._offset
@@ -97,7 +100,7 @@ class Rows:
         if error is None:  # then everything is there
             _PACK(
                 self._buffer, offset, tag, _NOT_THERE if due_ns is None else due_ns,
-                answer.sent_ns, answer.first_byte_ns, answer.done_ns, answer.size, age_s, calls,
+                answer.sent_ns, answer.first_byte_ns, answer.done_ns, answer.size, version, age_s, calls,
                 answer.connection, answer.status, 0, cache,
             )  # fmt: skip
         else:
@@ -109,7 +112,7 @@ class Rows:
                 _NOT_THERE if sent_ns is None else sent_ns,
                 _NOT_THERE if first_ns is None else first_ns,
                 _NOT_THERE if done_ns is None else done_ns,
-                _NOT_THERE if status is None else answer.size, age_s, calls,
+                _NOT_THERE if status is None else answer.size, version, age_s, calls,
                 _NOT_THERE if connection is None else connection,
                 _NOT_THERE if status is None else status,
                 _ERROR_CODE[error],
@@ -181,6 +184,7 @@ class Rows:
             "due_ns": due_ns - self.origin_ns,
             **{name: _present(rows[name], less=self.origin_ns) for name in ("sent_ns", "first_byte_ns", "done_ns")},
             **{name: _present(rows[name]) for name in ("status", "db_calls", "age_s", "bytes", "connection")},
+            "version": _present(rows["version"], absent=NO_VERSION),
             "error": _words(rows["error"] - 1, _ERRORS, mask=rows["error"] == 0),
             "cache": _words(rows["cache"], CACHE_STATUSES),
             "worker": np.full(len(rows), self._worker, np.int16),
@@ -230,8 +234,8 @@ class Rows:
         return found
 
 
-def _present(values: NDArray[Any], less: int = 0) -> pa.Array:
-    return pa.array(values - values.dtype.type(less), mask=values == _NOT_THERE)
+def _present(values: NDArray[Any], less: int = 0, absent: int = _NOT_THERE) -> pa.Array:
+    return pa.array(values - values.dtype.type(less), mask=values == absent)
 
 
 def _words(codes: NDArray[Any], words: Sequence[str], mask: NDArray[np.bool_] | None = None) -> pa.DictionaryArray:

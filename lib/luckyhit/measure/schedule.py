@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from luckyhit.case.model import Route, Workload
+from luckyhit.case.workload import Route, Workload
 from luckyhit.errors import ArgumentError
 from luckyhit.measure.arrivals import Pace, due_ns
 from luckyhit.measure.inputs import Inputs, Log, Table

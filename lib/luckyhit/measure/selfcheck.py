@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from luckyhit.case.model import Route, Workload
+from luckyhit.case.workload import Route, Workload
 from luckyhit.measure.job import Job
 from luckyhit.measure.plan import EngineCheck
 from luckyhit.measure.quantiles import quantile

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from luckyhit.case.model import Route
-from luckyhit.case.placeholders import Placeholder, escape, fill, fill_text, parse_template
+from luckyhit.case.placeholders import Placeholder, escape, fill, fill_text, parse_template, placeholder_names
+from luckyhit.case.workload import Route
 from luckyhit.measure.head import Origin, checked_target, head_lines, request_bytes
 from luckyhit.measure.inputs import Table
 
@@ -49,6 +49,17 @@ class RouteTemplate:
         self._simple = self._lines is not None and route.body is None and route.method in ("GET", "HEAD", "DELETE")
         self._before = f"{route.method} ".encode()
         self._behind = b" HTTP/1.1\r\n" + lines + b"\r\n"
+
+    @property
+    def writes_number(self) -> bool:
+        """Does it send its slot's number as the value that it writes? A log's own path is sent as it stands there."""
+        if self.route.version is None or self.route.method == "GET":
+            return False
+        as_logged = self._table is not None and self._table.targets is not None
+        return "number" in {
+            *placeholder_names(self.route.body),
+            *(() if as_logged else placeholder_names(self.route.path)),
+        }
 
     def headers(self, key: int, number: int) -> dict[str, str]:
         """The declared headers, filled in; without those that every request has."""

@@ -6,6 +6,7 @@
     contents     the rows of the tables                    checklist        the five questions
     tables       the same rows for the notebooks           redact           what must not be published
     page         the HTML report                           index            the list of all runs
+    data_files   the digests of what it rests on           freshness_*      the same parts, of what readers saw
 
 Importing this package is cheap; matplotlib, Jinja and the rest come with the first call.
 """

@@ -253,30 +253,6 @@ def db_calls(recorded: Recorded) -> dict[str, Calls]:
 
 
 @dataclass(frozen=True)
-class Freshness:
-    """The curve of `luckyhit.judge.freshness.freshness_curve`, and by arm (stale, reads) later than the bound."""
-
-    curve: pd.DataFrame
-    late: dict[str, tuple[int, int]]
-    within_s: float | None
-
-
-def freshness(recorded: Recorded) -> Freshness:
-    from luckyhit.judge.freshness import freshness_curve, stale_share
-
-    reads, writes = recorded.probe
-    curve = freshness_curve(reads, writes, within_s=recorded.within_s)
-    late: dict[str, tuple[int, int]] = {}
-    if recorded.within_s is not None:
-        for arm in ARMS:
-            mine = reads[reads["arm"] == arm]
-            share = stale_share(mine, writes[writes["arm"] == arm], recorded.within_s) if len(mine) else None
-            if share is not None and share.reads:
-                late[arm] = (share.stale, share.reads)
-    return Freshness(curve, late, recorded.within_s)
-
-
-@dataclass(frozen=True)
 class Row:
     """One metric of the forest plot, in margins, turned so that more is better. Bounds may be infinite."""
 

@@ -11,6 +11,7 @@ import numpy as np
 from luckyhit.judge.wording import NAMES, listed
 from luckyhit.records import Guard
 from luckyhit.report import contents
+from luckyhit.report.freshness_tables import probed_keys
 from luckyhit.report.recorded import Recorded
 
 if TYPE_CHECKING:
@@ -70,14 +71,18 @@ def _retry_safe(found: Recorded, steps: Sequence[Mapping[str, Any]]) -> Check:
         names = listed(sorted({str(step.get("step")) for step in open_steps}))
         text = f"{len(open_steps)} of {len(steps)} journalled steps are still open ({names}): run `luckyhit revert`."
         return Check(question, False, text)
-    return Check(
-        question, True, f"{sent} Each of the {len(steps)} journalled steps is closed; its inverse may be repeated."
-    )
+    closed = f"{sent} Each of the {len(steps)} journalled steps is closed; its inverse may be repeated."
+    keys = probed_keys(found)
+    if keys is None:
+        return Check(question, True, closed)
+    return Check(question, keys.ok is True, f"{closed} {keys.text}")
 
 
 def _methods(case: Case) -> list[str]:
     methods = [route.method for route in case.workload.routes]
-    methods += [case.freshness.write.method] if case.freshness else []
+    if case.freshness is not None:
+        written = [case.freshness.write, case.freshness.absent.create if case.freshness.absent else None]
+        methods += [write.method for write in written if write is not None and write.path is not None]
     return list(dict.fromkeys(methods))
 
 

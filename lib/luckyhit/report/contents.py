@@ -139,9 +139,7 @@ def _baseline_stale(found: Recorded) -> str:
         return DASH
     from luckyhit.judge.freshness import stale_share
 
-    numbers = found.numbers("baseline")
-    reads, writes = (frame[frame["block"].isin(numbers)] for frame in (found.reads, found.writes))
-    share = stale_share(reads, writes, found.within_s)
+    share = stale_share(*found.probe_of("baseline"), found.within_s)
     if share.share is None:
         return DASH
     bound = format_duration(found.within_s)

@@ -14,7 +14,6 @@ from luckyhit.report import style
 from luckyhit.report.aggregates import (
     MOST_CALLS,
     Calls,
-    Freshness,
     HitSeries,
     Row,
     Span,
@@ -22,7 +21,7 @@ from luckyhit.report.aggregates import (
     Splits,
 )
 from luckyhit.report.recorded import ARMS
-from luckyhit.report.style import COLOURS, DASHES, INK, MARKERS, PALE, SHADE, SOFT, new_figure, styled
+from luckyhit.report.style import COLOURS, DASHES, INK, MARKERS, PALE, SOFT, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -186,37 +185,6 @@ def db_calls(calls: Mapping[str, Calls], *, narrow: bool = False) -> Figure:
         axes.yaxis.set_major_locator(_few_ticks())
         axes.grid(visible=False, axis="x")
         style.legend(figure, axes, columns=1 if narrow else 3)
-        return figure
-
-
-def freshness(found: Freshness, *, narrow: bool = False) -> Figure:
-    """P(fresh) against the time since the acknowledged write, with 95 % intervals and the declared bound."""
-    with styled():
-        figure = new_figure(narrow=narrow)
-        axes = figure.add_subplot()
-        for arm, part in found.curve.groupby("arm", sort=False):
-            # A little apart, so that equal points don't hide each other.
-            at = part["delay_ms"] * (1.03 if arm == "after" else 0.97)
-            errors = [
-                np.maximum(part["share"] - part["low"], 0).astype(float),
-                np.maximum(part["high"] - part["share"], 0).astype(float),
-            ]
-            axes.errorbar(
-                at, part["share"].astype(float), yerr=errors, color=COLOURS[arm], linestyle=DASHES[arm],
-                marker=MARKERS[arm], markersize=5, linewidth=1.5, elinewidth=1.2, capsize=2.5, label=str(arm),
-                clip_on=False, zorder=3,
-            )  # fmt: skip
-        axes.set_xscale("log")
-        if found.within_s:
-            axes.axvline(found.within_s * 1e3, color=INK, linewidth=1.2, linestyle=":", label="declared bound")
-            low = min(float(found.curve["delay_ms"].min()) * 0.8, found.within_s * 800)
-            axes.axvspan(low, found.within_s * 1e3, color=SHADE, zorder=0.5)
-            axes.set_xlim(left=low)
-        style.plain_log_axis(axes.xaxis)
-        axes.set_ylim(-0.02, 1.02)
-        style.percent_axis(axes.yaxis)
-        axes.set(xlabel="ms since the write was acknowledged (log scale)", ylabel="reads that were fresh")
-        style.legend(figure, axes, columns=3)
         return figure
 
 

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from luckyhit.errors import ArgumentError
-from luckyhit.report import aggregates, figures, sentences, style
+from luckyhit.report import (
+    aggregates,
+    figures,
+    freshness_figures,
+    freshness_numbers,
+    freshness_sentences,
+    freshness_strip,
+    sentences,
+    style,
+)
 from luckyhit.report.recorded import Recorded, recorded
 
 if TYPE_CHECKING:
@@ -43,10 +52,26 @@ GALLERY: dict[str, Piece] = {
         Piece(
             "freshness",
             "Do readers see what was written?",
-            aggregates.freshness,
-            figures.freshness,
-            sentences.freshness,
+            freshness_numbers.freshness,
+            freshness_figures.freshness,
+            freshness_sentences.freshness,
             lambda found: found.curve.empty,
+        ),
+        Piece(
+            "staleness-windows",
+            "For how long is the old value seen?",
+            freshness_numbers.staleness_windows,
+            freshness_figures.staleness_windows,
+            freshness_sentences.staleness_windows,
+            lambda found: not found.arms,
+        ),
+        Piece(
+            "freshness-strip",
+            "One failure, read by read",
+            freshness_strip.freshness_strip,
+            freshness_figures.freshness_strip,
+            freshness_sentences.freshness_strip,
+            lambda found: found.chosen is None,
         ),
         Piece(
             "hit-ratio",
@@ -90,6 +115,9 @@ GALLERY: dict[str, Piece] = {
         ),
     )
 }
+
+OF_A_PROBE = ("staleness-windows", "freshness-strip")
+"""Figures that a case without a probe has no place for: the freshness curve says that there is none."""
 
 
 @dataclass(frozen=True)

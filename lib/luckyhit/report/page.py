@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +25,6 @@ LONGEST = 5000
 """Characters of one text that are shown; what is longer is cut off, and counted."""
 LONGEST_TITLE = 180
 LONGEST_CASE_FILE = 60_000
-MOST_FILES = 30
 MOST_NOTES = 60
 MOST_CLEARS = 40
 
@@ -125,7 +123,8 @@ def page_of(run: Run, found: Recorded, reports_dir: Path, *, incomplete: str | N
 def context(run: Run, found: Recorded, reports_dir: Path, incomplete: str | None) -> dict[str, Any]:
     """Everything that the template shows."""
     from luckyhit.judge.verdict import RULES
-    from luckyhit.report import checklist, contents
+    from luckyhit.report import checklist, contents, freshness_tables, gallery
+    from luckyhit.report.data_files import data_files
 
     case, result, manifest = found.case, found.result, found.manifest
     name = str(manifest.get("case") or run.path.parent.name)
@@ -156,6 +155,10 @@ def context(run: Run, found: Recorded, reports_dir: Path, incomplete: str | None
         "confidence": _confidence(found),
         "cleared": contents.cleared(found)[:MOST_CLEARS],
         "figures": _figures(found),
+        "last_of_freshness": gallery.OF_A_PROBE[-1] if found.probed else "freshness",
+        "readers": _attempted(freshness_tables.readers, found),
+        "cache_story": _attempted(freshness_tables.cache_story, found),
+        "probed_keys": freshness_tables.probed_keys(found),
         "guards": contents.guards(found),
         "rules": RULES,
         "notes": (result.notes if result else [])[:MOST_NOTES],
@@ -163,7 +166,7 @@ def context(run: Run, found: Recorded, reports_dir: Path, incomplete: str | None
         "rollback": result.rollback if result else _rollback(manifest),
         "commands": _commands(name, run.id, manifest),
         "environment": contents.environment(manifest),
-        "files": _files(run),
+        "files": data_files(run),
         "case_file": _case_file(run),
         "data_link": link_to(run.path, reports_dir),
         "index": "index.html",
@@ -208,11 +211,11 @@ class Shown:
 def _figures(found: Recorded) -> list[Shown]:
     from markupsafe import Markup
 
-    from luckyhit.report.gallery import GALLERY, drawn
+    from luckyhit.report.gallery import GALLERY, OF_A_PROBE, drawn
 
     shown = []
     for name, piece in GALLERY.items():
-        if name == "forest" and found.result is None:
+        if (name == "forest" and found.result is None) or (name in OF_A_PROBE and not found.probed):
             continue
         try:
             figure = drawn(name, found)
@@ -223,6 +226,14 @@ def _figures(found: Recorded) -> list[Shown]:
         uris = [None if uri is None else Markup(uri) for uri in (figure.wide, figure.narrow)]
         shown.append(Shown(name, figure.title, figure.sentence, *uris))
     return shown
+
+
+def _attempted(table: Callable[[Recorded], Any], found: Recorded) -> Any:
+    """The table, or nothing where it can't be made: whatever is wrong with the records, the rest has to be there."""
+    try:
+        return table(found)
+    except Exception:
+        return None
 
 
 def _commands(name: str, run_id: str, manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -237,45 +248,6 @@ def _commands(name: str, run_id: str, manifest: Mapping[str, Any]) -> list[tuple
         (f"luckyhit report {run_id}", "make this page again"),
         (f"luckyhit revert {run_id}", "roll back whatever this run may have left; safe to repeat"),
     ]
-
-
-@dataclass(frozen=True)
-class File:
-    """A data file (or a folder of many) with its SHA-256."""
-
-    name: str
-    size: int
-    digest: str
-
-
-def _files(run: Run) -> list[File]:
-    """What the verdict rests on. `manifest.json` and `result.json` are left out: they are written once more when the
-    report is done. Folders with many files get one digest: that of what `sha256sum *.parquet` prints there."""
-    listed: list[File] = []
-    for folder in ("", "requests", "writes", "reads", "counters"):
-        pattern = "*.parquet" if folder else "*"
-        paths = sorted(path for path in (run.path / folder).glob(pattern) if path.is_file())
-        if not folder:
-            paths = [path for path in paths if path.name in ("case.yml", "journal.jsonl")]
-        files = list(_hashed(paths, folder))
-        if len(files) > MOST_FILES:
-            lines = "".join(f"{file.digest}  {file.name.rpartition('/')[2]}\n" for file in files)
-            digest = hashlib.sha256(lines.encode()).hexdigest()
-            name = f"{folder}/*.parquet ({len(files):,} files: sha256sum *.parquet | sha256sum)"
-            files = [File(name, sum(file.size for file in files), digest)]
-        listed += files
-    return listed
-
-
-def _hashed(paths: list[Path], folder: str) -> Iterator[File]:
-    for path in paths:
-        name = f"{folder}/{path.name}" if folder else path.name
-        try:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            yield File(name, path.stat().st_size, digest)
-        except OSError as error:
-            yield File(name, 0, f"can't be read: {error.strerror}")
 
 
 def _case_file(run: Run) -> Long | None:

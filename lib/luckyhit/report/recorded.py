@@ -7,7 +7,7 @@ What counts as a hit, a latency or a database call is decided in one place, `luc
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -40,6 +40,7 @@ class Recorded:
     requests: pd.DataFrame = field(default_factory=records.REQUESTS.empty_table().to_pandas)
     reads: pd.DataFrame = field(default_factory=records.READS.empty_table().to_pandas)
     writes: pd.DataFrame = field(default_factory=records.WRITES.empty_table().to_pandas)
+    events: pd.DataFrame = field(default_factory=records.EVENTS.empty_table().to_pandas)
     blocks: Sequence[Mapping[str, Any]] = ()
     case: Case | None = None
     result: Result | None = None
@@ -97,12 +98,47 @@ class Recorded:
             found = {"baseline": self.mask("baseline", "before")}
         return {label: mask for label, mask in found.items() if mask.any()}
 
+    @property
+    def probed(self) -> bool:
+        """False where the case is known to declare no freshness probe."""
+        return self.case is None or self.case.freshness is not None
+
+    def label(self, arm: str) -> str:
+        """What an arm is called: as in `arms`."""
+        return arm if self.changed else "baseline"
+
+    def by_arm(self, frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+        """(label, rows) of each arm with rows in a frame of the blocks that are compared."""
+        for arm in ARMS:
+            mine = frame[(frame["arm"] == arm).to_numpy(dtype=bool)]
+            if len(mine):
+                yield self.label(arm), mine
+
     @cached_property
     def probe(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """(reads, writes) of the probe in the blocks that are compared."""
-        numbers = self.numbers("change" if self.changed else "baseline")
-        reads, writes = (frame[frame["block"].isin(numbers)] for frame in (self.reads, self.writes))
-        return reads, writes
+        return self.probe_of(self._compared)
+
+    def probe_of(self, stage: Stage) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """(reads, writes) of the probe in the blocks of one stage, with nothing in them that the judge can't take."""
+        numbers = self.numbers(stage)
+        return _clean(self.reads, records.READS, numbers), _clean(self.writes, records.WRITES, numbers)
+
+    @property
+    def _compared(self) -> Stage:
+        return "change" if self.changed else "baseline"
+
+    @cached_property
+    def probe_events(self) -> pd.DataFrame:
+        """What the cache did with the probed keys in the blocks that are compared; no rows where nobody watched."""
+        return _clean(self.events, records.EVENTS, self.numbers(self._compared))
+
+    @cached_property
+    def classified(self) -> pd.DataFrame:
+        """The reads of `probe`, with what each one means (see `luckyhit.judge.freshness.classify_reads`)."""
+        from luckyhit.judge.freshness import classify_reads
+
+        return classify_reads(*self.probe)
 
     def with_result(self, result: Result | None) -> Recorded:
         return replace(self, result=result)
@@ -123,6 +159,7 @@ def recorded(run: Run, result: Result | None = None) -> Recorded:
         requests=frames["requests"],
         reads=frames["reads"],
         writes=frames["writes"],
+        events=frames["events"],
         blocks=blocks,
         case=_case(run, problems),
         result=result,
@@ -131,7 +168,19 @@ def recorded(run: Run, result: Result | None = None) -> Recorded:
     )
 
 
-_TABLES = {"requests": records.REQUESTS, "reads": records.READS, "writes": records.WRITES}
+_TABLES = {
+    "requests": records.REQUESTS,
+    "reads": records.READS,
+    "writes": records.WRITES,
+    "events": records.EVENTS,
+}
+
+
+def _clean(frame: pd.DataFrame, schema: pa.Schema, numbers: Sequence[int]) -> pd.DataFrame:
+    from luckyhit.judge.probe_frames import probe_frame
+
+    clean = probe_frame(frame, schema)
+    return clean[clean["block"].isin(numbers).to_numpy(dtype=bool)].reset_index(drop=True)
 
 
 def manifest_of(run: Run, problems: list[str] | None = None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from luckyhit.judge.wording import NAMES, difference_text, interval_text, listed, number, percent, sentence
 from luckyhit.records import Metric, MetricName, Result
-from luckyhit.report.aggregates import Calls, Freshness, HitSeries, Row, Span, Spectrum, Splits
+from luckyhit.report.aggregates import Calls, HitSeries, Row, Span, Spectrum, Splits
 
 INVALID = "A guard failed, so this shows what was recorded and says nothing about the change."
 
@@ -37,7 +37,7 @@ def hit_ratio(series: HitSeries, result: Result | None) -> str:
             f" Within a block it climbs from {percent(first)} to {percent(last)} on average: a look at the first "
             "seconds alone would take the warming cache for an effect."
         )
-    return _with_verdict(text.strip(), "hit_ratio", result)
+    return with_verdict(text.strip(), "hit_ratio", result)
 
 
 def latency_spectrum(spectra: Mapping[str, Spectrum], result: Result | None) -> str:
@@ -46,11 +46,11 @@ def latency_spectrum(spectra: Mapping[str, Spectrum], result: Result | None) -> 
     parts = []
     for label, spectrum in spectra.items():
         named = [f"p{level * 100:g} {number(value)} ms" for level, value in spectrum.named.items()]
-        parts.append(f"{_labelled(label)}: {', '.join(named) or f'{spectrum.requests:,} requests only'}")
+        parts.append(f"{labelled(label)}: {', '.join(named) or f'{spectrum.requests:,} requests only'}")
     text = f"From due to done, {'; '.join(parts)}."
     failed = {label: spectrum.failed for label, spectrum in spectra.items() if spectrum.failed}
     if failed:
-        told = listed([f"{count:,} {_labelled(label)}" for label, count in failed.items()])
+        told = listed([f"{count:,} {labelled(label)}" for label, count in failed.items()])
         text += f" Requests that never completed are left out ({told})."
     return _with_verdicts(text, ("latency_p50_ms", "latency_p95_ms", "latency_p99_ms"), result)
 
@@ -63,7 +63,7 @@ def latency_split(splits: Splits, result: Result | None) -> str:
     parts = []
     for status in splits.statuses:
         told = [
-            f"{_labelled(label)} {percent(part.share)} of requests at a median of {number(part.median_ms)} ms"
+            f"{labelled(label)} {percent(part.share)} of requests at a median of {number(part.median_ms)} ms"
             for (name, label), part in splits.parts.items()
             if name == status
         ]
@@ -76,31 +76,14 @@ def db_calls(calls: Mapping[str, Calls], result: Result | None) -> str:
     if not calls:
         return "No answer told its database calls, so they are not visible."
     parts = [
-        f"{_labelled(label)} {number(part.mean)} ({percent(float(part.shares[0]))} of requests made none)"
+        f"{labelled(label)} {number(part.mean)} ({percent(float(part.shares[0]))} of requests made none)"
         for label, part in calls.items()
     ]
     text = f"Database calls per request, on average: {listed(parts)}."
     partly = [part.visible for part in calls.values() if part.visible < 0.995]
     if partly:
         text += f" Only {percent(min(partly))} of the answers told them."
-    return _with_verdict(text, "db_calls", result)
-
-
-def freshness(found: Freshness, result: Result | None) -> str:
-    if found.curve.empty:
-        return "Freshness was not visible: no read of a probe could be compared with a write."
-    if not found.late:
-        text = "Share of reads that saw the newest acknowledged version, against the time since that write."
-        return _with_verdict(text, "stale_reads", result)
-    parts = []
-    for arm, (stale, reads) in found.late.items():
-        told = f"{stale:,} of {reads:,} reads were stale {_labelled(arm)}"
-        if stale == 0 and result is None:
-            told += f" (which at 95 % leaves up to {percent(min(3 / reads, 1))} possible)"
-        parts.append(told)
-    bound = (found.within_s or 0.0) * 1e3
-    later = f"Later than the declared {number(bound)} ms after a write" if bound else "After an acknowledged write"
-    return _with_verdict(f"{later}, {listed(parts)}.", "stale_reads", result)
+    return with_verdict(text, "db_calls", result)
 
 
 def forest(rows: Sequence[Row], result: Result | None) -> str:
@@ -154,11 +137,11 @@ def _side_by_side(spans: Sequence[Span]) -> bool:
     return any(len(span.arms) > 1 for span in spans)
 
 
-def _labelled(label: str) -> str:
+def labelled(label: str) -> str:
     return {"before": "before", "after": "after", "baseline": "in the baseline"}.get(label, label)
 
 
-def _with_verdict(text: str, name: MetricName, result: Result | None) -> str:
+def with_verdict(text: str, name: MetricName, result: Result | None) -> str:
     """Add what the result says about one metric, and nothing beyond it."""
     if result is None:
         return text

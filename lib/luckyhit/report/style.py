@@ -92,7 +92,7 @@ def message_figure(text: str, *, narrow: bool = False) -> Figure:
 
     figure = new_figure(narrow=narrow, height=1.4)
     wrapped = textwrap.fill(text, 42 if narrow else 84)
-    figure.text(0.5, 0.5, wrapped, ha="center", va="center", color=SOFT)
+    figure.text(0.5, 0.5, wrapped, ha="center", va="center", color=SOFT, parse_math=False)
     return figure
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from luckyhit.report import checklist as checks
-from luckyhit.report import contents
+from luckyhit.report import contents, freshness_tables
 from luckyhit.report.recorded import journal_of, recorded
 from luckyhit.report.redact import visible
 
@@ -86,6 +86,14 @@ def metrics(result: Result) -> Table:
         for row in contents.metrics(result)
     ]
     return Table(rows, columns=["metric", "before", "after", "difference", "interval", "goal", "verdict"])
+
+
+def readers(run: Run, result: Result | None = None) -> Table:
+    """What readers saw, by arm; without rows where the result tells nothing of it."""
+    found = freshness_tables.readers(recorded(run, result))
+    if found is None:
+        return Table([], columns=["readers"])
+    return Table([(name, *cells) for name, cells in found.rows], columns=["readers", *found.labels])
 
 
 def checklist(run: Run, result: Result | None = None) -> Table:

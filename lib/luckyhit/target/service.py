@@ -138,8 +138,12 @@ class Service:
         """The last lines that the service wrote since it was last started, secrets scrubbed."""
         return tail(self.log, count, offset=self._log_offset, secrets=self._secrets)
 
+    def values(self, cache_url: str, port: int) -> dict[str, object]:
+        """What its command and its environment are filled in with."""
+        return {"port": port, "cache_url": cache_url, "workdir": str(self._workdir), "python": self._python}
+
     def _given(self, settings: Settings, cache_url: str, port: int) -> tuple[list[str], dict[str, str]]:
-        values = {"port": port, "cache_url": cache_url, "workdir": self._workdir, "python": self._python}
+        values = self.values(cache_url, port)
         return (
             filled_command(self._start, settings, values),
             filled_env(self._start, settings, values, self._environ),

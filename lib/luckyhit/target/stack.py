@@ -97,6 +97,14 @@ class Stack:
         return self._service.env if self._service is not None else {}
 
     @property
+    def start_values(self) -> dict[str, object]:
+        """What `target.start.command` is filled in with; the cache's URL may hold a secret. Empty for an observed
+        service, and before the first start."""
+        if self._service is None or self._service.port is None:
+            return {}
+        return self._service.values(self._cache_url, self._service.port)
+
+    @property
     def pid(self) -> int | None:
         """Pid of the root of the service's process tree (its supervisor); None where it doesn't run, or isn't ours."""
         process = self._service.process if self._service is not None else None

@@ -1,0 +1,189 @@
+"""What has to hold in a case's freshness section."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from luckyhit.case.findings import Absent, FieldPath, Finding, get, shown
+from luckyhit.case.placeholders import placeholder_names
+from luckyhit.case.texts import WRITE_NAMES
+from luckyhit.case.units import format_duration, format_rate
+from luckyhit.case.workload_checks import body_findings, in_order, names_in, present
+
+if TYPE_CHECKING:
+    from luckyhit.case.freshness import Freshness, ProbeKeys, VersionWrite
+    from luckyhit.case.model import Case
+
+_READING = ("GET", "HEAD")
+
+
+def _writes(probe: Freshness) -> Iterator[tuple[FieldPath, VersionWrite]]:
+    """Each write of the probe, with its place."""
+    yield ("freshness", "write"), probe.write
+    if (absent := get(probe, "absent")) is not None and (create := get(absent, "create")) is not None:
+        yield ("freshness", "absent", "create"), create
+    if (refused := get(probe, "refused")) is not None:
+        yield ("freshness", "refused"), refused
+
+
+def _ways(write: VersionWrite) -> list[str]:
+    return [name for name in ("path", "command", "sql") if getattr(write, name) is not None]
+
+
+def _ranges(probe: Freshness) -> Iterator[tuple[FieldPath, ProbeKeys]]:
+    yield ("freshness", "keys"), probe.keys
+    if (absent := get(probe, "absent")) is not None:
+        yield ("freshness", "absent", "keys"), absent.keys
+
+
+def _keys_in_order(case: Case) -> Iterator[Finding]:
+    """`last` is not before `first`, in the keys of the probe; keys that exist are none of those that don't."""
+    if case.freshness is None:
+        return
+    ranges = list(_ranges(case.freshness))
+    for at, keys in ranges:
+        yield from in_order(keys, (*at, "last"))
+    if len(ranges) == 2 and _overlap(ranges[0][1], ranges[1][1]):
+        at, keys = ranges[1]
+        found = f"{keys.first} to {keys.last}"
+        yield Finding(at, found, f"keys apart from freshness.keys ({ranges[0][1].first} to {ranges[0][1].last})")
+
+
+def _overlap(one: ProbeKeys, other: ProbeKeys) -> bool:
+    return one.first <= other.last and other.first <= one.last
+
+
+def _way_of_writing(case: Case) -> Iterator[Finding]:
+    """Each write of the probe goes one way (`path`, `command` or `sql`); `sql` comes with its database."""
+    if case.freshness is None:
+        return
+    for at, write in _writes(case.freshness):
+        try:
+            ways = _ways(write)
+        except Absent:
+            continue
+        if len(ways) != 1:
+            found = " and ".join(ways) or "neither path, command nor sql"
+            yield Finding(at, found, "one of them: path (through the service), command or sql (round it)")
+        databases = [name for name in ("database", "database_env") if get(write, name) is not None]
+        if ways == ["sql"] and len(databases) != 1:
+            found = " and ".join(databases) or "sql without a database"
+            yield Finding((*at, "database"), found, "one of them: database (a URL) or database_env (a variable's name)")
+        elif databases and ways != ["sql"]:
+            yield Finding((*at, databases[0]), f"{databases[0]} without sql", "sql too: the statement that writes")
+        if ways == ["path"] and get(write, "method") in _READING:
+            yield Finding((*at, "method"), shown(write.method), "a method that writes, such as PUT")
+
+
+def _templates(case: Case) -> Iterator[Finding]:
+    """The probe's writes have `{key}` and `{version}` in them, and no other name in braces."""
+    if case.freshness is None:
+        return
+    for at, write in _writes(case.freshness):
+        try:
+            if _ways(write) not in (["path"], ["command"]):
+                continue
+            yield from body_findings(write.body, (*at, "body"), WRITE_NAMES)
+            texts = [write.path or "", *(write.command or []), *write.headers.values()]
+            names = {*placeholder_names(texts), *names_in(write.body)}
+        except Absent:
+            continue
+        missing = [name for name in WRITE_NAMES if name not in names]
+        if missing:
+            found = " and ".join(f"no {{{name}}}" for name in missing) + " in path, body or command"
+            yield Finding(at, found, "a write that says which key, and which version")
+
+
+def _reads(case: Case) -> Iterator[Finding]:
+    """Each read of the probe has `{key}` in its path (or where its version stands), one place for the version, and a
+    name of its own."""
+    if case.freshness is None:
+        return
+    seen: dict[str, int] = {}
+    for index, read in enumerate(case.freshness.reads):
+        at: FieldPath = ("freshness", "reads", index)
+        try:
+            places = [name for name in ("version", "header", "regex") if getattr(read, name) is not None]
+            if len(places) != 1 and places != ["header", "regex"]:
+                found = " and ".join(places) or "neither version, header nor regex"
+                yield Finding(at, found, "where the version stands: one of them, or a regex for the header")
+            texts = (read.path, read.version or "", read.regex or "")
+            if not any("{key}" in text for text in texts):
+                yield Finding((*at, "path"), shown(read.path), "a path with {key} in it")
+            if read.name in seen:
+                found = f"{shown(read.name)}, as freshness.reads[{seen[read.name]}]"
+                yield Finding((*at, "name"), found, "a name of its own for each read")
+            seen.setdefault(read.name, index)
+        except Absent:
+            continue
+
+
+def _horizon(case: Case) -> Iterator[Finding]:
+    """The probe's horizon is longer than the bound `within`."""
+    probe = case.freshness
+    if probe is not None and probe.horizon <= probe.within:
+        at = ("freshness", "horizon")
+        expected = f"more than within ({format_duration(probe.within)}): reads past the bound are what counts"
+        yield Finding(at, format_duration(probe.horizon), expected)
+
+
+def _fits_block(case: Case) -> Iterator[Finding]:
+    """The probe's horizon is shorter than a block, and its rate makes a probe in each block."""
+    probe, plan = case.freshness, case.plan
+    if probe is None:
+        return
+    if probe.horizon >= plan.block:
+        expected = f"less than plan.block ({format_duration(plan.block)}): later reads would fall outside of it"
+        yield Finding(("freshness", "horizon"), format_duration(probe.horizon), expected)
+    if probe.rate is not None and probe.rate * plan.block < 1:
+        expected = f"one probe or more in each block of {format_duration(plan.block)}"
+        yield Finding(("freshness", "rate"), format_rate(probe.rate), expected)
+
+
+def _key_count(case: Case) -> Iterator[Finding]:
+    """The probe has keys enough not to write one again while it is still watched: rate times horizon."""
+    probe = case.freshness
+    if probe is None or probe.rate is None:
+        return
+    count, needed = probe.keys.last - probe.keys.first + 1, probe.rate * probe.horizon
+    if 0 < count < needed:
+        expected = f"{needed:.0f} keys or more (rate times horizon), so that none is written again while it is watched"
+        yield Finding(("freshness", "keys"), f"{count} keys", expected)
+
+
+def _keys_apart(case: Case) -> Iterator[Finding]:
+    """The probe's keys are apart from those of each route of the workload (with `keys.shared`: of each that
+    writes)."""
+    probe = case.freshness
+    if probe is None:
+        return
+    for index, route in present(case.workload.routes):
+        keys = get(route, "keys")
+        if keys is None:
+            continue
+        try:
+            if keys.first is None or keys.last is None:
+                continue
+            for at, mine in _ranges(probe):
+                if getattr(mine, "shared", False) and route.method in _READING:
+                    continue
+                if keys.first <= mine.last and mine.first <= keys.last:
+                    expected = f"keys apart from those of workload.routes[{index}] ({keys.first} to {keys.last})"
+                    if route.method in _READING and at == ("freshness", "keys"):
+                        expected += ", or shared: true"
+                    yield Finding(at, f"{mine.first} to {mine.last}", expected)
+        except Absent:
+            continue
+
+
+CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
+    _keys_in_order,
+    _way_of_writing,
+    _templates,
+    _reads,
+    _horizon,
+    _fits_block,
+    _key_count,
+    _keys_apart,
+)

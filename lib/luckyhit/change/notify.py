@@ -1,0 +1,267 @@
+"""Making a cache tell its keyspace events for the length of a block, and putting its setting back.
+
+The setting (`notify-keyspace-events`) holds for the whole server: what it tells already is left alone, and where it
+can't be read or set (no permission, CONFIG disabled, a managed server), nothing is changed and the run goes on without.
+
+The server reads a setting back in its own words: letters in another order, and `A` for all classes together. So
+settings are compared as sets of letters. Where `A` is set, it keeps quiet about the class `n` (new keys), which could
+then not be put back: such a setting of somebody else's is not changed.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import redis
+from redis import exceptions as redis_errors
+
+from luckyhit.change.identity import cache_identity
+from luckyhit.change.journal import Journal, Step
+from luckyhit.change.refusals import explained
+from luckyhit.errors import CacheUnreachable, GuardError, LuckyHitError, TargetError
+from luckyhit.target.listener import server_facts, unsuited
+
+if TYPE_CHECKING:
+    from luckyhit.target import Cache, Stack
+
+OPTION = "notify-keyspace-events"
+NOTIFY = "notify"
+NEEDED = "KA"
+"""Keyspace events of every class: a cache's entry may be a text, a hash, or what a module makes of it."""
+_EVERY_CLASS = frozenset("g$lshzxetd")
+_Answer = TypeVar("_Answer")
+_ATTEMPTS, _PAUSE_S = 3, 0.3
+_TIMEOUT_S = 5.0
+
+
+@dataclass
+class Notifications:
+    """Whether the events of one block can be seen. `sentences` say what could not be, and what somebody else did to the
+    setting; `disturbed`: the server may have stopped telling in the middle, so that its silence means nothing."""
+
+    visible: bool = False
+    disturbed: bool = False
+    sentences: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def watching_events(
+    stack: Stack, journal: Journal, *, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[Notifications]:
+    """Make the cache of `stack` tell its keyspace events until the block ends. What is yielded is complete afterwards.
+
+    Journalled before it is done; put back exactly, unless somebody else changed the setting meanwhile. Raises
+    GuardError where the intent can't be journalled (nothing was changed then); CacheUnreachable or TargetError where
+    the setting can't be put back: the step stays open then, and `luckyhit revert` finishes it.
+    """
+    told = Notifications()
+    probe, cache = stack.case.freshness, stack.cache
+    if probe is None or not probe.watch_cache:
+        yield told
+        return
+    if cache is None:
+        told.sentences.append("not visible: the service is not the run's own, so its cache is not known")
+        yield told
+        return
+    switch = _Switch(stack, cache, journal, told, sleep)
+    switch.on()
+    try:
+        yield told
+    except BaseException:
+        with suppress(LuckyHitError):  # the first error tells more, and the journal has the step
+            switch.off()
+        raise
+    switch.off()
+
+
+def flags(value: str) -> frozenset[str]:
+    """A setting as a set of letters, with `A` written out."""
+    return frozenset(value) - {"A"} | (_EVERY_CLASS if "A" in value else frozenset())
+
+
+def covers(value: str) -> bool:
+    """Whether a server with this setting tells what is needed."""
+    return flags(value) >= flags(NEEDED)
+
+
+def read_setting(client: redis.Redis) -> str:
+    """The setting, in the server's words. Raises redis.RedisError; ResponseError also where it has no such setting."""
+    answer: Any = client.execute_command("CONFIG", "GET", OPTION)
+    found = answer if isinstance(answer, Mapping) else dict(zip(answer[::2], answer[1::2], strict=True))
+    value = found.get(OPTION.encode(), found.get(OPTION))
+    if value is None:
+        raise redis_errors.ResponseError(f"the server has no setting {OPTION}")
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def put_back(client: redis.Redis, old: str, ours: list[str]) -> tuple[bool, str]:
+    """(whether it was still as `ours` says, what was done). `ours`: the settings that may be of this run's making.
+
+    Raises TargetError where the server does not read `old` back.
+    """
+    now = read_setting(client)
+    if flags(now) == flags(old):
+        return False, f"{OPTION} was {_shown(old)} again already"
+    if flags(now) not in map(flags, ours):
+        return False, f"somebody changed {OPTION} to {_shown(now)} meanwhile; it was left so (before: {_shown(old)})"
+    client.execute_command("CONFIG", "SET", OPTION, old)
+    again = read_setting(client)
+    if flags(again) != flags(old):
+        raise TargetError(
+            f"{OPTION} was put back to {_shown(old)}, but the cache says {_shown(again)}",
+            hint=f"Set it by hand: {by_hand(old)}",
+        )
+    return True, f"{OPTION} put back to {_shown(old)}"
+
+
+def revert_setting(step: Step, environ: Mapping[str, str] = os.environ, *, sleep: Callable[[float], None]) -> str:
+    """Undo a journalled step of a run that has ended; says what was done. Safe to repeat.
+
+    Raises GuardError where the variable with the cache's URL is not set, or names another cache; CacheUnreachable or
+    TargetError where the cache does not do it, with the command to give by hand.
+    """
+    inverse = step.inverse
+    old, cache, url_env = str(inverse["value"]), str(inverse["cache"]), str(inverse.get("url_env"))
+    ours = [*map(str, inverse["ours"]), *([str(step.outcome["is"])] if "is" in step.outcome else [])]
+    url = environ.get(url_env)
+    if not url or cache_identity(url) != cache:
+        named = cache_identity(url) if url else "no cache: it is not set"
+        raise GuardError(
+            f"{url_env} names {named}; {OPTION} was changed on {cache}",
+            hint=f"Export {url_env} for the cache {cache}, or set it there by hand: {by_hand(old)}",
+        )
+
+    def do() -> str:
+        limits = {"socket_timeout": _TIMEOUT_S, "socket_connect_timeout": _TIMEOUT_S}
+        with redis.Redis.from_url(url, decode_responses=False, **limits) as client:
+            return put_back(client, old, ours)[1]
+
+    return _repeatedly(do, old, sleep)
+
+
+def by_hand(old: str) -> str:
+    """The command that puts the setting back."""
+    return f"redis-cli CONFIG SET {OPTION} '{old}'"
+
+
+class _Switch:
+    """The setting of one cache, on and off again."""
+
+    def __init__(
+        self, stack: Stack, cache: Cache, journal: Journal, told: Notifications, sleep: Callable[[float], None]
+    ) -> None:
+        self._stack, self._cache, self._journal, self._told, self._sleep = stack, cache, journal, told, sleep
+        self._step: int | None = None
+        self._old = ""
+        self._ours: list[str] = []
+
+    def on(self) -> None:
+        try:
+            with self._cache.client() as client:
+                if why := unsuited(server_facts(client)[0]):
+                    self._hidden(why)
+                    return
+                self._turn_on(client)
+        except redis_errors.RedisError as error:
+            self._hidden(f"the cache does not let its {OPTION} be read ({_said(error)})")
+
+    def _turn_on(self, client: redis.Redis) -> None:
+        self._old = read_setting(client)
+        if covers(self._old):
+            self._told.visible = True
+            return
+        if "A" in self._old and not self._cache.owned:
+            self._hidden(
+                f"its {OPTION} is {_shown(self._old)}, behind which the class n may be hidden, so that it could not be "
+                "put back exactly; add a K to it for good"
+            )
+            return
+        others = "".join(sorted(flags(self._old) - flags(NEEDED)))
+        new = NEEDED + others
+        self._ours = [new, NEEDED + others.replace("n", "")]  # read back without the n, see above
+        detail = {"stack": self._stack.name, "from": self._old, "to": new, "cache": cache_identity(self._cache.url)}
+        self._step = self._journal.intend(NOTIFY, detail, self._inverse())
+        try:
+            client.execute_command("CONFIG", "SET", OPTION, new)
+        except redis_errors.ResponseError as error:
+            self._close("the cache refused it")
+            self._hidden(f"the cache does not let its {OPTION} be set ({_said(error)})")
+            return
+        except redis_errors.RedisError as error:  # it may have been set: `off` looks
+            self._hidden(f"the cache did not answer ({_said(error)})")
+            return
+        is_now = read_setting(client)
+        self._ours.append(is_now)
+        self._journal.confirm(self._step, {"is": is_now})
+        self._told.visible = flags(is_now) >= flags("Kg$xe")
+        if not self._told.visible:
+            self._hidden(f"the cache took {new} for its {OPTION}, and says {_shown(is_now)}")
+
+    def _inverse(self) -> dict[str, Any]:
+        """Nothing is left of the setting of the run's own cache once that is stopped."""
+        if self._cache.owned:
+            return {}
+        return {
+            "kind": NOTIFY,
+            "value": self._old,
+            "ours": self._ours,
+            "cache": cache_identity(self._cache.url),
+            "url_env": self._stack.case.cache.url_env,
+        }
+
+    def off(self) -> None:
+        if self._step is None:
+            return
+
+        def do() -> tuple[bool, str]:
+            with self._cache.client() as client:
+                return put_back(client, self._old, self._ours)
+
+        try:
+            undisturbed, how = _repeatedly(do, self._old, self._sleep)
+        except LuckyHitError:
+            self._told.disturbed = True
+            if not self._cache.owned:
+                raise
+            undisturbed, how = True, "the run's own cache does not answer: nothing of it will be left"
+        if not undisturbed:
+            self._told.disturbed = True
+            self._told.sentences.append(f"the cache's events of this block can't be relied on: {how}")
+        self._close(how)
+
+    def _close(self, how: str) -> None:
+        if self._step is not None:
+            self._journal.undo(self._step, {"how": how})
+        self._step = None
+
+    def _hidden(self, why: str) -> None:
+        self._told.visible = False
+        self._told.sentences.append(f"not visible: {why}")
+
+
+def _repeatedly(do: Callable[[], _Answer], old: str, sleep: Callable[[float], None]) -> _Answer:
+    """Try again where the cache does not answer; at last, say what to do by hand."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            with explained(f"putting {OPTION} back"):
+                return do()
+        except CacheUnreachable as error:
+            if attempt == _ATTEMPTS:
+                raise CacheUnreachable(error.message, hint=f"{error.hint} By hand: {by_hand(old)}") from None
+            sleep(_PAUSE_S * attempt)
+        except TargetError as error:
+            raise TargetError(error.message, hint=f"{error.hint} By hand: {by_hand(old)}") from None
+    raise AssertionError("unreachable")
+
+
+def _shown(value: str) -> str:
+    return repr(value) if value else "empty"
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,211 @@
+"""Stale reads in the workload itself, at no extra request: its writes send a value, and its reads show one.
+
+Values are random numbers and may repeat, so nothing but real time orders them. A read is *stale* where every write that
+can have put the shown value there was surely overtaken: acknowledged before another write was sent, which in turn was
+acknowledged before the read was sent. It is *fresh* where the value may be the current one, in some order of the writes
+that real time allows (that of linearizability: Herlihy and Wing 1990, ACM TOPLAS 12: 463). It is *unknown* where no
+write was acknowledged before it, and where nothing tells how the value came there. So a service whose reads show what
+is current never gives a stale read, whatever overlaps, repeats or gets lost.
+
+    accepted writes   answered as expected: they took effect between their send and their answer
+    open ones         no answer, or an unexpected one: they may take effect at any later time, even in a later block
+    unnamed ones      whose value nobody knows: it may be any
+    the original      what a key holds when the block starts: what reads sent before its first write show
+
+All that writes a value has to be declared so (`workload.routes[].version`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from luckyhit.judge.background_routes import Family, families
+from luckyhit.judge.freshness import StaleShare, share_of
+from luckyhit.judge.histories import ALWAYS, NEVER, Numbers, Timeline, whole_numbers
+
+if TYPE_CHECKING:
+    from luckyhit.case import Case
+
+COLUMNS = ["arm", "block", "route", "key", "sent_ns", "seen_version", "outcome", "behind"]
+
+
+def background_reads(requests: pd.DataFrame, case: Case) -> pd.DataFrame:
+    """The workload's reads of the measured phase that were sent and can show a value, in the order of `requests`, with
+    its index: `arm, block, route, key, sent_ns, seen_version` (null where the answer showed none), `outcome` (fresh,
+    stale, unknown) and `behind` (of a stale read: how many acknowledged writes were surely newer; else null).
+
+    `requests`: rows with the columns of `records.REQUESTS`, of any arms and blocks, warm-up included. Reads and writes
+    of one resource are told by their paths (see `background_routes`). Of a route whose answers mostly show what nobody
+    wrote (another currency, a price with tax) nothing is told.
+    """
+    frame = requests.reindex(columns=[*requests.columns, *({"version"} - set(requests.columns))])
+    frame = frame[frame["arm"].notna() & frame["block"].notna() & frame["key"].notna()]
+    shared = case.design != "side-by-side"  # both arms are one service, and a write may land in the other's block
+    parts = [_judged(frame, family, shared) for family in families(case.workload.routes)]
+    if not parts:
+        return frame.iloc[:0].assign(seen_version=frame["version"], outcome="unknown", behind=0)[COLUMNS]
+    found = pd.concat(parts).sort_values("_place", kind="stable")
+    return found.drop(columns="_place")
+
+
+def background_share(requests: pd.DataFrame, case: Case) -> StaleShare:
+    """The same reads, counted (all arms in the frame together)."""
+    return share_of(background_reads(requests, case))
+
+
+def _judged(frame: pd.DataFrame, family: Family, shared: bool) -> pd.DataFrame:
+    """The reads of one family of routes."""
+    route = frame["route"].astype(object)
+    reading, writing = route.isin(family.reads).to_numpy(), route.isin(family.every_write).to_numpy()
+    place = np.flatnonzero(reading | writing)
+    rows = frame.iloc[place]
+    history = _History.of(rows, family, shared)
+    outcome, behind = history.outcomes()
+    told = reading[place] & (rows["phase"].astype(object) == "measure").to_numpy() & rows["sent_ns"].notna().to_numpy()
+    found = pd.DataFrame(
+        {
+            **{name: rows[name] for name in ("arm", "block", "route", "key", "sent_ns")},
+            "seen_version": history.seen.series(rows.index),
+            "outcome": pd.Series(outcome, index=rows.index, dtype="str"),
+            "behind": behind.series(rows.index),
+            "_place": place,
+        }
+    )
+    return found[told]
+
+
+@dataclass(frozen=True)
+class _History:
+    """One family's rows as arrays, reads and writes alike. `group`: arm, block and key; `scope`: where a write may
+    still land (key, and arm where those are services apart). `begun`: when a write can have taken effect at first."""
+
+    rows: pd.DataFrame
+    group: np.ndarray
+    scope: np.ndarray
+    pair: np.ndarray  # group and value
+    lasting: np.ndarray  # scope and value
+    sent: Numbers
+    done: Numbers
+    seen: Numbers
+    accepted: np.ndarray
+    open: np.ndarray
+    unnamed: np.ndarray  # accepted, of a value that nobody knows
+    wild: np.ndarray  # the same, but open
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame, family: Family, shared: bool) -> _History:
+        route, error = rows["route"].astype(object), rows["error"].astype(object)
+        sent, done = whole_numbers(rows["sent_ns"]), whole_numbers(rows["done_ns"])
+        version, status = whole_numbers(rows["version"]), whole_numbers(rows["status"])
+        reading, full = route.isin(family.reads).to_numpy(), route.isin(family.writes).to_numpy()
+        elsewhere, plain = route.isin(family.elsewhere).to_numpy(), route.isin(family.unnamed).to_numpy()
+        as_expected = error.isna().to_numpy()
+        # One that was sent twice may have lost the first instant.
+        went_out = ~reading & (sent.there | version.there | (error == "reset").to_numpy(dtype=bool))
+        answered = went_out & as_expected & sent.there & done.there & (status.value // 100 == 2) & status.there
+        named = (full | elsewhere) & went_out & version.there
+        group = _codes(rows, "arm", "block", "key")
+        scope = _codes(rows, "key") if shared else _codes(rows, "arm", "key")
+        _, value = np.unique(np.where(version.there, version.value, 0), return_inverse=True)
+        values = int(value.max(initial=0)) + 1
+        return cls(
+            rows=rows,
+            group=group,
+            scope=scope,
+            pair=np.unique(group * values + value, return_inverse=True)[1],
+            lasting=np.unique(scope * values + value, return_inverse=True)[1],
+            sent=sent,
+            done=done,
+            seen=version.among(reading & as_expected & sent.there & done.there),
+            accepted=named & full & answered,
+            open=named & ~(full & answered),
+            unnamed=plain & answered,
+            wild=(plain & went_out & ~answered) | (full & went_out & ~version.there),
+        )
+
+    def outcomes(self) -> tuple[np.ndarray, Numbers]:
+        """Of each row: what it means, and how many writes it is behind. Rows of writes are unknown."""
+        asked = np.flatnonzero(self.seen.there)
+        sent, done = self.sent.value[asked], self.done.value[asked]
+        group, pair = self.group[asked], self.pair[asked]
+        accepted, begun = self.accepted, np.where(self.sent.there, self.sent.value, NEVER)
+
+        acked = Timeline(self.group[accepted], self.done.value[accepted])
+        latest = acked.most_before(begun[accepted], group, sent)  # the latest send among those acknowledged
+        wrote = Timeline(self.pair[accepted], begun[accepted])
+        shown = wrote.most_before(self.done.value[accepted], pair, done + 1)
+        any_value = Timeline(self.group[self.unnamed], begun[self.unnamed])
+        anything = any_value.most_before(self.done.value[self.unnamed], group, done + 1)
+        original = self._originals(begun)[asked]
+        # From here on none of the writes behind the shown value is under way. Where the latest one acknowledged wrote
+        # that very value, its answer came behind its send, and nothing looks overtaken.
+        over = np.maximum(np.where(shown.there, shown.value, NEVER), np.where(anything.there, anything.value, NEVER))
+        placed = shown.there | original
+        overtaken = latest.there & placed & (latest.value > over)
+
+        returns = _earliest(self.lasting[self.open], begun[self.open], self.lasting[asked]) <= done
+        returns |= _earliest(self.scope[self.wild], begun[self.wild], self.scope[asked]) <= done
+        just_open = Timeline(self.pair[self.open], begun[self.open]).most_before(begun[self.open], pair, done + 1)
+        current = (shown.there & ~overtaken) | (just_open.there & (just_open.value >= latest.value))
+
+        stale = overtaken & ~returns & ~current
+        foreign = latest.there & ~placed & ~returns & ~anything.there
+        telling = ~self._of_foreign_routes(asked, foreign, latest.there & placed)
+        outcome = np.full(len(self.rows), "unknown", dtype=object)
+        outcome[asked[latest.there & current & telling]] = "fresh"
+        outcome[asked[stale & telling]] = "stale"
+        behind = np.zeros(len(self.rows), dtype=np.int64)
+        behind[asked[stale]] = self._newer(acked, group[stale], over[stale], sent[stale])
+        return outcome, Numbers(behind, outcome == "stale")
+
+    def _originals(self, begun: np.ndarray) -> np.ndarray:
+        """Of each row: does it show what a read showed that was sent before the first write of its key?"""
+        written = self.accepted | self.open | self.unnamed | self.wild
+        first = _earliest(self.group[written], begun[written], self.group)
+        early = self.seen.there & (self.sent.value < first)
+        return _earliest(self.pair[early], self.sent.value[early], self.pair) < first
+
+    def _of_foreign_routes(self, asked: np.ndarray, foreign: np.ndarray, placed: np.ndarray) -> np.ndarray:
+        """Mask of the reads of routes that show more often what nobody wrote than what somebody did."""
+        routes = _codes(self.rows, "arm", "route")[asked]
+        count = int(routes.max(initial=-1)) + 1
+        excess = np.bincount(routes[foreign], minlength=count) > np.bincount(routes[placed], minlength=count)
+        return np.asarray(excess[routes], dtype=bool)
+
+    def _newer(self, acked: Timeline, group: np.ndarray, over: np.ndarray, sent: np.ndarray) -> np.ndarray:
+        """How many accepted writes were sent behind `over`, and acknowledged before `sent`."""
+        send, done = self.sent.value[self.accepted], self.done.value[self.accepted]
+        sends = Timeline(self.group[self.accepted], send)
+        start, stop = acked.before(group, sent)
+        first, before = sends.before(group, over + 1)
+        newer = (stop - start) - (before - first)
+        # Some sent before `over` were acknowledged only behind the read's send: they were not among the first count.
+        last = sends.most_before(done, group, over + 1)
+        done = done[sends.order]
+        for row in np.flatnonzero(last.there & (last.value >= sent)).tolist():
+            newer[row] += np.count_nonzero(done[first[row] : before[row]] >= sent[row])
+        return newer
+
+
+def _codes(rows: pd.DataFrame, *columns: str) -> np.ndarray:
+    """A number for each combination of the columns, from 0 on."""
+    code = np.zeros(len(rows), dtype=np.int64)
+    for column in columns:
+        found, distinct = pd.factorize(rows[column])
+        # Renumbered each time, so that the product of the columns stays small.
+        code = np.unique(code * max(1, len(distinct)) + found, return_inverse=True)[1].astype(np.int64)
+    return code
+
+
+def _earliest(places: np.ndarray, instants: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """The earliest instant at each asked place; ALWAYS where there is none."""
+    if not len(places):
+        return np.full(len(asked), ALWAYS, dtype=np.int64)
+    order = np.lexsort((instants, places))
+    distinct, first = np.unique(places[order], return_index=True)
+    index = np.searchsorted(distinct, asked).clip(max=len(distinct) - 1)
+    return np.where(distinct[index] == asked, instants[order][first[index]], ALWAYS)

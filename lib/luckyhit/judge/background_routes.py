@@ -1,0 +1,76 @@
+"""Which routes of a workload are about the same value: those that write it, and those that show it.
+
+Told by their paths, up to `{key}`: `PUT /products/{key}/price` writes what `GET /products/{key}` shows. Where only one
+such place is read, all writes are of it that name their key in the body, or nowhere that is read. Other writes with a
+version may be of it too, and excuse a read, but never make one stale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from luckyhit.case.placeholders import Placeholder, parse_template
+from luckyhit.case.workload import Route
+
+
+@dataclass(frozen=True)
+class Family:
+    """Names of routes. `reads` show the value; `writes` write it; `elsewhere`: others, that may; `unnamed`: those that
+    write to the very path of a read and don't say which value (a removal, a replacement)."""
+
+    reads: frozenset[str]
+    writes: frozenset[str]
+    elsewhere: frozenset[str]
+    unnamed: frozenset[str]
+
+    @property
+    def every_write(self) -> frozenset[str]:
+        return self.writes | self.elsewhere | self.unnamed
+
+
+def families(routes: Sequence[Route]) -> list[Family]:
+    """The families of a workload that both read and write; one for each path (up to `{key}`) that is read."""
+    reads = [route for route in routes if route.method == "GET" and route.version is not None]
+    writes = [route for route in routes if route.method not in ("GET", "HEAD") and route.version is not None]
+    places = sorted({_place(route) or "" for route in reads})
+    found = []
+    for place in places:
+        mine = [route for route in reads if (_place(route) or "") == place]
+        of_it = [route for route in writes if _place(route) == place]
+        if len(places) == 1:
+            of_it += [route for route in writes if _place(route) is None]
+            of_it = of_it or writes
+        if of_it:
+            paths = {_path(route) for route in mine}
+            found.append(
+                Family(
+                    reads=_names(mine),
+                    writes=_names(of_it),
+                    elsewhere=_names(writes) - _names(of_it),
+                    unnamed=frozenset(
+                        route.name
+                        for route in routes
+                        if route.method not in ("GET", "HEAD") and route.version is None and _path(route) in paths
+                    ),
+                )
+            )
+    return found
+
+
+def _names(routes: Sequence[Route]) -> frozenset[str]:
+    return frozenset(route.name for route in routes)
+
+
+def _path(route: Route) -> str:
+    return route.path.partition("?")[0]
+
+
+def _place(route: Route) -> str | None:
+    """The path up to `{key}`; None where the key stands elsewhere."""
+    before = ""
+    for part in parse_template(route.path):
+        if isinstance(part, Placeholder) and part.name == "key":
+            return before
+        before += f"{{{part.name}}}" if isinstance(part, Placeholder) else part
+    return None

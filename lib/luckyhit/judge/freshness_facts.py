@@ -1,0 +1,136 @@
+"""What the freshness probe found in one arm, as the numbers of `records.FreshnessFacts`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from luckyhit.judge.freshness import EXPOSED, classify_reads, late_among, share_of
+from luckyhit.judge.histories import Histories, at, truths, whole_numbers
+from luckyhit.judge.proportions import zero_bound
+from luckyhit.judge.sessions import disagreements_of, violations_of
+from luckyhit.judge.windows import window_quantiles, windows_of, worst_windows
+from luckyhit.records import FreshnessFacts
+
+if TYPE_CHECKING:
+    from luckyhit.case import Case
+
+_LEVELS = (0.5, 0.95, 0.99)
+
+
+def freshness_facts(
+    reads: pd.DataFrame,
+    writes: pd.DataFrame,
+    within_s: float,
+    *,
+    requests: pd.DataFrame | None = None,
+    events: pd.DataFrame | None = None,
+    probes: Sequence[object] = (),
+    case: Case | None = None,
+) -> FreshnessFacts:
+    """The facts of one arm: its probe's `reads` and `writes`, and the bound in seconds.
+
+    `requests` (the arm's rows, warm-up included) and `case` tell of stale reads in the workload itself; without a
+    column `version` they tell nothing. `probes`: what the blocks noted of their probe (`requests`, `share`), over all
+    arms. `events` are taken for callers that have them at hand; the cache's side is told by `luckyhit.judge.story`.
+    """
+    classified = classify_reads(reads, writes)
+    late = late_among(classified, within_s)
+    share = share_of(late)
+    low, high = share.interval() if share.reads else (None, None)
+    windows = worst_windows(windows_of(classified, writes))
+    quantiles = window_quantiles(windows, _LEVELS)
+    violations = violations_of(classified, writes)[["monotonic_reads", "read_your_writes", "never_committed"]].sum()
+    behind = classified["behind"].dropna()
+    background = _background(requests, case)
+    added_requests, added_share = _added(probes)
+    return FreshnessFacts(
+        writes=int(writes["acked_ns"].notna().sum()),
+        probes=len(writes[["block", "key", "probe"]].drop_duplicates()),
+        reads=len(reads),
+        fresh=share.fresh,
+        stale=share.stale,
+        unknown=share.unknown,
+        never_committed=int(violations["never_committed"]),
+        share=share.share,
+        low=low,
+        high=high,
+        zero_bound=zero_bound(share.reads) if share.reads and not share.stale else None,
+        by_prestate=_split(late_among(classified, within_s, (*EXPOSED, "cold")), "prestate"),
+        by_route=_split(late, "route"),
+        by_connection=_split(late.assign(which=np.where(truths(late["fresh_connection"]), "new", "kept")), "which"),
+        by_kind=_split(late.assign(which=np.where(truths(late["conditional"]), "conditional", "plain")), "which"),
+        windows=len(windows),
+        stuck=int(windows["censored"].sum()),
+        window_p50_ms=quantiles[0.5],
+        window_p95_ms=quantiles[0.95],
+        window_p99_ms=quantiles[0.99],
+        versions_behind_mean=float(behind.mean()) if len(behind) else None,
+        versions_behind_max=int(behind.max()) if len(behind) else None,
+        read_your_writes=int(violations["read_your_writes"]),
+        monotonic_reads=int(violations["monotonic_reads"]),
+        disagreements=_disagreements(classified),
+        **_refused(classified, writes),
+        conditional_reads=int(truths(reads["conditional"]).sum()),
+        workers=int(reads["worker"].nunique()) or None,
+        background_stale=background[0],
+        background_reads=background[1],
+        added_requests=added_requests,
+        added_share=added_share,
+    )
+
+
+def _split(late: pd.DataFrame, column: str) -> dict[str, tuple[int, int]]:
+    """(stale, stale + fresh) by each value of a column, in the order of their names."""
+    told = late[late["outcome"].isin(["fresh", "stale"]) & late[column].notna()]
+    stale = (told["outcome"] == "stale").groupby(told[column].astype(str)).agg(["sum", "count"])
+    return {str(value): (int(row["sum"]), int(row["count"])) for value, row in stale.sort_index().iterrows()}
+
+
+def _disagreements(classified: pd.DataFrame) -> dict[str, int]:
+    """The number of probes in which each kind of reader disagreed; nothing for a kind that never did."""
+    pairs = disagreements_of(classified)
+    probes = pairs.drop_duplicates(["arm", "block", "key", "version", "between"])
+    return {str(kind): int(count) for kind, count in probes["between"].value_counts().sort_index().items()}
+
+
+def _refused(classified: pd.DataFrame, writes: pd.DataFrame) -> dict[str, int]:
+    histories = Histories(classified, writes)
+    to_refuse = (histories.writes["prestate"].astype(object) == "refused").to_numpy(dtype=bool)
+    shown = histories.find(histories.group, whole_numbers(classified["seen_version"]))
+    seen = shown.there & at(histories.version_rejected, shown)
+    return {
+        "refused_writes": int(np.count_nonzero(histories.write_rejected & to_refuse)),
+        "refused_seen": int(np.count_nonzero(seen)),
+    }
+
+
+def _background(requests: pd.DataFrame | None, case: Case | None) -> tuple[int | None, int | None]:
+    """(stale, told apart) of the workload's own reads; None where they don't tell what they showed."""
+    if requests is None or case is None or "version" not in requests.columns or not requests["version"].notna().any():
+        return None, None
+    from luckyhit.judge.background import background_share
+
+    share = background_share(requests, case)
+    return (share.stale, share.reads) if share.reads else (None, None)
+
+
+def _added(probes: Iterable[object]) -> tuple[int | None, float | None]:
+    """(requests, share of the load) over all blocks that noted both."""
+    added = load = 0.0
+    for probe in probes:
+        if not isinstance(probe, Mapping):
+            continue
+        requests, share = _number(probe.get("requests")), _number(probe.get("share"))
+        if requests is not None and share is not None and share > 0:
+            added, load = added + requests, load + requests / share
+    return (round(added), added / load) if load else (None, None)
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e15:
+        return None
+    return float(value)

@@ -1,0 +1,72 @@
+"""Notes on a result: what a reader has to know beside the verdict, one sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from luckyhit.case import Case
+from luckyhit.judge.decompose import decompose
+from luckyhit.judge.effects import Effect
+from luckyhit.judge.samples import DROPPED, NO_ERROR, Comparison
+from luckyhit.judge.verdict import Ruling
+from luckyhit.judge.wording import NAMES, listed, percent
+from luckyhit.records import MetricName
+
+
+def notes_on_blocks(blocks: Sequence[Mapping[str, Any]], case: Case) -> list[str]:
+    """On the blocks of the manifest: those left out, what the probe complained of, and the design."""
+    notes = []
+    measured = sum(entry.get("stage") == "change" for entry in blocks)
+    planned = case.plan.blocks * (1 if case.design == "side-by-side" else 2)
+    if 0 < measured < planned:
+        notes.append(f"{measured} of {planned} planned blocks of the change were finished.")
+    problems = []
+    for entry in blocks:
+        probe = entry.get("probe")
+        told = probe.get("problems") if isinstance(probe, Mapping) else None
+        problems += [f"block {entry['block']}: {problem}" for problem in (told if isinstance(told, list) else [])]
+    if problems:
+        more = f" ({len(problems) - 1} more of this kind are in the manifest.)" if problems[1:] else ""
+        notes.append(f"Freshness probe, {problems[0]}{more}")
+    if case.design == "before-after":
+        notes.append(
+            "The arms were measured one after the other: whatever else changed in between counts as the change."
+        )
+    if case.design == "crossover":
+        notes.append("The arms took turns on one stack: whole blocks are the units, so there are few of them.")
+    return notes
+
+
+def notes_on_rows(comparison: Comparison) -> list[str]:
+    """On the measured requests: where a change of latency comes from, and what latencies leave out."""
+    notes = []
+    parts = decompose(comparison.before.rows, comparison.after.rows)
+    if parts is not None:
+        notes.append(f"{parts}")
+    left_out = [
+        int(np.count_nonzero((side.rows.error != NO_ERROR) & (side.rows.error != DROPPED))) for side in comparison.sides
+    ]
+    if any(left_out):
+        notes.append(
+            f"Latencies leave out requests that failed or timed out: {left_out[0]:,} before, {left_out[1]:,} after."
+        )
+    return notes
+
+
+def notes_on_metrics(rulings: Sequence[Ruling], effects: Mapping[MetricName, Effect], case: Case) -> list[str]:
+    """On the metrics: what was not visible, and how far the intervals go."""
+    notes = [
+        f"{NAMES[name].capitalize()}: {effect.note}"
+        for name, effect in effects.items()
+        if effect.note.startswith("Not visible") and name not in case.goals
+    ]
+    notes += [f"{NAMES[ruling.name].capitalize()}: {ruling.metric.note}" for ruling in rulings if ruling.metric.note]
+    level = percent(1 - case.plan.error_rate)
+    names = listed([NAMES[name] for name in case.goals])
+    notes.append(
+        f"Intervals hold for all goals together ({names}) at {level}; the sample size was fixed before the run."
+    )
+    return notes

@@ -1,0 +1,164 @@
+"""The probe's looks at one arm: which version a read route shows for a key, plain or conditional, on which
+connection."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from luckyhit.case.freshness import VersionRead
+from luckyhit.measure.versions import VersionMissing, VersionReader
+from luckyhit.measure.wire import Answer, Client
+from luckyhit.records import CacheStatus
+
+CacheStatusOf = Callable[[list[tuple[bytes, bytes]]], CacheStatus]
+GONE = (404, 410)
+CONNECTIONS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Validator:
+    """What a later conditional read sends, and the version of the answer that it came with."""
+
+    header: str
+    value: str
+    version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one read showed. Times are raw nanoseconds. `version`: None where it showed none; `where`: then, what was
+    there instead, for a sentence. `absent`: the answer said that there is no such thing. `error`: no whole answer."""
+
+    sent_ns: int
+    done_ns: int | None
+    version: int | None
+    where: str
+    absent: bool
+    error: str | None
+    status: int | None
+    connection: int | None
+    new_connection: bool
+    conditional: bool
+    cache: CacheStatus
+    worker: str | None
+    validator: Validator | None
+
+
+class Door:
+    """One arm's read routes. `clients`: one that keeps its connections, one that opens a new one for each read.
+
+    `worker_header`: the response header that names the worker that answered.
+    """
+
+    def __init__(
+        self,
+        clients: tuple[Client, Client],
+        reads: Sequence[VersionRead],
+        headers: Mapping[str, str],
+        *,
+        cache_status: CacheStatusOf | None = None,
+        worker_header: str | None = None,
+    ) -> None:
+        self.kept, self._fresh = clients
+        self.readers = [VersionReader(read) for read in reads]
+        self._headers, self._cache_status = dict(headers), cache_status
+        self._worker_header = worker_header.lower().encode() if worker_header else None
+
+    @classmethod
+    def to(
+        cls,
+        base_url: str,
+        reads: Sequence[VersionRead],
+        headers: Mapping[str, str],
+        *,
+        first_connection: int = 0,
+        http: str = "auto",
+        tls: ssl.SSLContext | None = None,
+        cache_status: CacheStatusOf | None = None,
+        worker_header: str | None = None,
+    ) -> Door:
+        """A door to the service at `base_url`; connections are numbered from behind `first_connection`."""
+        kept = Client(base_url, limit=CONNECTIONS, first_connection=first_connection, http=http, ssl_context=tls)
+        fresh = Client(
+            base_url,
+            limit=CONNECTIONS,
+            first_connection=first_connection + 1_000_000,
+            http=http,
+            ssl_context=tls,
+            fresh=True,
+        )
+        return cls((kept, fresh), reads, headers, cache_status=cache_status, worker_header=worker_header)
+
+    async def look(
+        self,
+        route: int,
+        key: str,
+        timeout_s: float,
+        *,
+        validator: Validator | None = None,
+        new_connection: bool = False,
+    ) -> Look:
+        """Read `key` by one of the routes. Never raises for what the service does."""
+        reader, headers = self.readers[route], self._headers
+        path = reader.path(key)
+        if validator is not None:
+            headers = {**headers, validator.header: validator.value}
+        called_ns = time.monotonic_ns()
+        client = self._fresh if new_connection else self.kept
+        answer = await client.request("GET", path, headers=headers, timeout_s=timeout_s)
+        version, where, absent = self._shown(reader, key, path, answer, validator)
+        return Look(
+            answer.sent_ns or called_ns,
+            answer.done_ns if answer.error is None else None,
+            version,
+            where,
+            absent,
+            answer.error,
+            answer.status,
+            answer.connection,
+            new_connection,
+            validator is not None,
+            self._cache_status(answer.headers) if self._cache_status else "unknown",
+            self._worker(answer),
+            _validator(answer, version),
+        )
+
+    async def close(self) -> None:
+        for client in (self.kept, self._fresh):
+            await client.close()
+
+    def _shown(
+        self, reader: VersionReader, key: str, path: str, answer: Answer, validator: Validator | None
+    ) -> tuple[int | None, str, bool]:
+        """(version, what was there instead, absent)."""
+        if answer.status is None or answer.error is not None:
+            return None, f"GET {path} gave no answer ({answer.error})", False
+        if answer.status == 304 and validator is not None:
+            return validator.version, "", False
+        if not 200 <= answer.status < 300:
+            return None, f"GET {path} answered {answer.status}", answer.status in GONE
+        try:
+            return reader.version(key, answer), "", False
+        except VersionMissing as missing:
+            return None, f"GET {path} answered {answer.status} with {missing}", False
+
+    def _worker(self, answer: Answer) -> str | None:
+        if self._worker_header is None:
+            return None
+        told = next((value for name, value in answer.headers if name.lower() == self._worker_header), None)
+        return told.decode("latin-1")[:100] if told is not None else None
+
+
+def _validator(answer: Answer, version: int | None) -> Validator | None:
+    """What a conditional read of the same thing would send: the entity tag, else the time of the last change."""
+    if version is None:
+        return None
+    for name, header in ((b"etag", "if-none-match"), (b"last-modified", "if-modified-since")):
+        for found, value in answer.headers:
+            text = value.decode("latin-1").strip()
+            if found.lower() == name and text.isascii() and text.isprintable():
+                return Validator(header, text, version)
+    return None

@@ -1,0 +1,240 @@
+"""What the probe found, as rows of text: what readers saw, what the cache did, and whether the keys were put back.
+
+Cells stand under the labels of the arms. A dash stands for what was not visible in one arm; rows that are empty in all
+arms are left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from luckyhit.judge.wording import number, percent
+from luckyhit.records import FreshnessFacts
+from luckyhit.report.freshness_sentences import quantile_text, seconds_text, short
+from luckyhit.report.recorded import ARMS, Recorded
+
+DASH = "–"
+MOST_NAMES = 12
+"""Routes, prestates and the like in one table."""
+_PRESTATES = {
+    "warm": "key just read",
+    "in-flight": "a read under way",
+    "absent": "nothing there before",
+    "cold": "key not read before, a control that is not counted above",
+}
+_UNIT = re.compile(r"(?<=\d) (?=%|ms\b)")
+Cell = Callable[[FreshnessFacts], str | None]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of (name, cell of each label)."""
+
+    labels: list[str]
+    rows: list[tuple[str, list[str]]]
+
+
+def readers(found: Recorded) -> Table | None:
+    """What readers saw, by the facts of the result; None where it holds none."""
+    facts = dict(found.result.freshness) if found.result else {}
+    shown = [(found.label(arm), facts[arm]) for arm in ARMS if arm in facts]
+    if not shown:
+        return None
+    rows = []
+    for name, cell in _rows(found, [fact for _, fact in shown]):
+        cells = [cell(fact) for _, fact in shown]
+        if any(text is not None for text in cells):
+            # Numbers stay with their units on a narrow page.
+            rows.append((name, [DASH if text is None else _UNIT.sub("\u00a0", text) for text in cells]))
+    back = put_back(found)
+    if back is not None:
+        rows.append(("Keys put back as they were (whole run)", [_back(back.get(arm)) for arm in ARMS if arm in facts]))
+    return Table([label for label, _ in shown], rows)
+
+
+def _rows(found: Recorded, facts: list[FreshnessFacts]) -> Iterable[tuple[str, Cell]]:
+    later = f", later than {seconds_text(found.within_s)}" if found.within_s else ""
+    yield "Probes / acknowledged writes / reads", _counts
+    yield f"Stale reads{later} after the write", _stale
+    yield "No stale read still leaves possible (95 %)", lambda fact: _share(fact.zero_bound, "up to ")
+    for field, names in (("by_prestate", _PRESTATES), ("by_route", {}), ("by_connection", {}), ("by_kind", {})):
+        yield from _split(field, names, facts)
+    yield "Reads that showed nothing to tell by", lambda fact: f"{fact.unknown:,}" if fact.unknown else None
+    yield "Writes that were polled", lambda fact: f"{fact.windows:,}" if fact.windows else None
+    for level in (50, 95, 99):
+        yield f"The old value lasted, p{level}", _window(level)
+    yield "Stuck: stale until the polling ended", lambda fact: _of(fact.stuck, fact.windows)
+    yield "Versions behind, of a stale read", _behind
+    yield "Read-your-writes violations", lambda fact: _any(fact.read_your_writes, fact.reads)
+    yield "Monotonic-read violations", lambda fact: _any(fact.monotonic_reads, fact.reads)
+    for kind in dict.fromkeys(name for fact in facts for name in fact.disagreements) or ("readers",):
+        yield f"Probes in which {short(str(kind))} disagreed", _disagreed(str(kind))
+    yield "Reads of a value never committed", lambda fact: _any(fact.never_committed, fact.reads)
+    yield "Reads of a refused value", _refused
+    yield "Workers that answered", lambda fact: None if fact.workers is None else f"{fact.workers:,}"
+    yield "Stale reads of the workload itself", lambda fact: _of(fact.background_stale, fact.background_reads)
+    yield "Added to the load by the probe (all arms)", _added
+
+
+def _counts(fact: FreshnessFacts) -> str | None:
+    return f"{fact.probes:,} / {fact.writes:,} / {fact.reads:,}" if fact.probes or fact.reads else None
+
+
+def _stale(fact: FreshnessFacts) -> str | None:
+    text = _of(fact.stale, fact.stale + fact.fresh)
+    if text is None or fact.low is None or fact.high is None:
+        return text
+    return f"{text}, 95 % interval {percent(fact.low)} to {percent(fact.high)}"
+
+
+def _split(field: str, names: Mapping[str, str], facts: list[FreshnessFacts]) -> Iterable[tuple[str, Cell]]:
+    what = {"by_prestate": "", "by_route": "route ", "by_connection": "", "by_kind": ""}[field]
+    ends = {"by_connection": " connections", "by_kind": " reads"}.get(field, "")
+    groups = list(dict.fromkeys(str(name) for fact in facts for name in getattr(fact, field)))
+    groups.sort(key=lambda name: [*names].index(name) if name in names else len(names))
+    for name in groups[:MOST_NAMES]:
+        said = f"{name}: {names[name]}" if name in names else f"{what}{short(name)}{ends}"
+        yield f"… {said}", _pair(field, name)
+
+
+def _pair(field: str, name: str) -> Cell:
+    def cell(fact: FreshnessFacts) -> str | None:
+        pair = getattr(fact, field).get(name)
+        return None if pair is None else _of(pair[0], pair[1])
+
+    return cell
+
+
+def _window(level: int) -> Cell:
+    def cell(fact: FreshnessFacts) -> str | None:
+        return quantile_text(getattr(fact, f"window_p{level}_ms")) if fact.windows else None
+
+    return cell
+
+
+def _disagreed(kind: str) -> Cell:
+    return lambda fact: f"{fact.disagreements.get(kind, 0):,} of {fact.probes:,}" if fact.probes else None
+
+
+def _behind(fact: FreshnessFacts) -> str | None:
+    if fact.versions_behind_mean is None:
+        return None
+    return f"{number(fact.versions_behind_mean)} on average, {fact.versions_behind_max or 0:,} at most"
+
+
+def _refused(fact: FreshnessFacts) -> str | None:
+    if not fact.refused_writes:
+        return None
+    return f"{fact.refused_seen:,}, of {fact.refused_writes:,} writes that had to be refused and were"
+
+
+def _added(fact: FreshnessFacts) -> str | None:
+    if fact.added_requests is None:
+        return None
+    return f"{fact.added_requests:,} requests" + (_share(fact.added_share, " (", ")") or "")
+
+
+def _of(count: int | None, total: int | None) -> str | None:
+    if count is None or not total:
+        return None
+    return f"{count:,} of {total:,} ({percent(count / total)})"
+
+
+def _any(count: int, reads: int) -> str | None:
+    return f"{count:,}" if reads else None
+
+
+def _share(share: float | None, before: str = "", after: str = "") -> str | None:
+    return None if share is None else f"{before}{percent(share)}{after}"
+
+
+def put_back(found: Recorded) -> dict[str, tuple[int, int]] | None:
+    """By arm: (keys put back as they were, keys not put back) in the whole run, or None where a block with a probe
+    does not tell: then nothing shows it."""
+    counts: dict[str, tuple[int, int]] = {}
+    for entry in found.blocks:
+        probe = entry.get("probe")
+        if not isinstance(probe, Mapping) or not probe:
+            continue
+        told = [probe.get(name) for name in ("put_back", "not_put_back")]
+        if not all(isinstance(each, Mapping) for each in told):
+            return None
+        for arm in ARMS:
+            back, left = (_count(each.get(arm, 0)) for each in told)  # type: ignore[union-attr]
+            if back is None or left is None:
+                return None
+            before = counts.get(arm, (0, 0))
+            counts[arm] = (before[0] + back, before[1] + left)
+    return counts or None
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _back(counts: tuple[int, int] | None) -> str:
+    if counts is None:
+        return DASH
+    back, left = counts
+    return f"{back:,}" if not left else f"{back:,}; NOT put back: {left:,}"
+
+
+@dataclass(frozen=True)
+class PutBack:
+    """Whether the probed keys are as they were. `ok` is None where it was not told."""
+
+    ok: bool | None
+    text: str
+
+
+def probed_keys(found: Recorded) -> PutBack | None:
+    """For the checklist and the rollback; None where the run probed nothing."""
+    if not any(isinstance(entry.get("probe"), Mapping) and entry["probe"] for entry in found.blocks):
+        return None
+    counts = put_back(found)
+    if counts is None:
+        return PutBack(None, "It was not noted whether the keys that the probe wrote were put back as they were.")
+    back, left = (sum(each[index] for each in counts.values()) for index in (0, 1))
+    if left:
+        text = f"{left:,} {'key' if left == 1 else 'keys'} that the probe wrote could not be put back as they were"
+        return PutBack(False, f"{text}; {back:,} were. Look at the keys that the case reserves for the probe.")
+    return PutBack(
+        True, f"The keys that the probe wrote were put back as they were, after each block: {back:,} in all."
+    )
+
+
+@dataclass(frozen=True)
+class CacheStory:
+    """What the cache told of the probed writes: a sentence for each label, and a table (told, number of writes)."""
+
+    sentences: list[str]
+    table: Table
+
+
+def cache_story(found: Recorded) -> CacheStory | None:
+    """The cache's side, by its keyspace events; None where the run has none."""
+    if not len(found.probe_events):
+        return None
+    from luckyhit.judge.story import EXPOSED, probe_stories, story_sentences
+
+    reads, writes = found.probe
+    stories = probe_stories(writes, reads, found.probe_events)
+    told = stories[stories["prestate"].isin(EXPOSED)]
+    if not len(told):
+        return None
+    arms = [arm for arm in ARMS if (told["arm"] == arm).any()]
+    counts = told.groupby(["told", "arm"], sort=False, observed=True).size()
+    rows = []
+    for words in dict.fromkeys(told["told"].tolist()):
+        rows.append((str(words), [f"{int(counts.get((words, arm), 0)):,}" for arm in arms]))
+    rows.sort(key=lambda row: row[0] == "not seen")
+    sentences = story_sentences(stories)
+    said = [
+        f"In the baseline: {sentences[arm].partition(': ')[2]}" if not found.changed else sentences[arm]
+        for arm in arms
+        if arm in sentences
+    ]
+    return CacheStory(said, Table([found.label(arm) for arm in arms], rows))

@@ -1,0 +1,108 @@
+"""Keyspace events: what the cache itself says happened to the probed keys, without MONITOR.
+
+The server has to be told to tell them (`luckyhit.change.watching_events`); here is only listened. Each key is a channel
+of its own, so that whatever else goes on in the cache costs neither side more than a look-up.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Self
+
+import pyarrow as pa
+
+from luckyhit.records import EVENTS, Arm
+from luckyhit.target.cache import Cache
+from luckyhit.target.listener import LOST, WATCHED, WATCHING, Listener
+
+__all__ = ["LOST", "WATCHED", "WATCHING", "EventWatch"]
+
+MOST_ROWS = 1_000_000
+_READY_WITHIN_S = 10.0
+
+
+class EventWatch:
+    """Listens to the events of the arms' caches, in a thread for each, until stopped.
+
+    `channels`: for each arm, the probe's key of each of the cache's keys. On entry it waits until the server confirmed
+    that it listens, on exit until all that was told before has arrived. What could not be seen is no row: `problems`
+    says so, each once. `asked`: the PTTL commands sent, each of which counts as a hit in the server's own counters.
+    """
+
+    def __init__(
+        self,
+        caches: Mapping[Arm, Cache],
+        channels: Mapping[Arm, Mapping[str, str]],
+        *,
+        block: int,
+        origin_ns: int,
+        clock: Callable[[], int] = time.monotonic_ns,
+        most_rows: int = MOST_ROWS,
+    ) -> None:
+        """`origin_ns` is the run's start on `clock`, in nanoseconds. `most_rows`: of each arm."""
+        self.problems: list[str] = []
+        self._block = block
+        self._stopping = threading.Event()
+        self._listeners = [
+            Listener(arm, cache, channels[arm], self._stopping, lambda: clock() - origin_ns, self._problem, most_rows)
+            for arm, cache in caches.items()
+            if channels.get(arm)
+        ]
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def asked(self) -> int:
+        return sum(listener.asked for listener in self._listeners)
+
+    def start(self) -> None:
+        self._threads = [
+            threading.Thread(target=listener.run, name=f"events-{listener.arm}", daemon=True)
+            for listener in self._listeners
+        ]
+        for thread in self._threads:
+            thread.start()
+        for listener in self._listeners:
+            if not listener.ready.wait(_READY_WITHIN_S):
+                self._problem(f"the cache's events of {listener.arm}: it took long to confirm that they are told")
+
+    def stop(self) -> None:
+        """Wait for what is still on its way, and end the threads. May be repeated."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+        self._threads = []
+
+    def table(self, *, without: Iterable[Arm] = ()) -> pa.Table:
+        """All events so far, in the columns of `records.EVENTS`, each arm's in the order in which they happened.
+        `without`: arms whose events can't be relied on."""
+        left_out = set(without)
+        rows = [
+            (listener.arm, self._block, *row)
+            for listener in self._listeners
+            if listener.arm not in left_out
+            for row in listener.rows[: len(listener.rows)]
+        ]
+        columns = list(zip(*rows, strict=True)) or [()] * len(EVENTS)
+        arrays = [
+            pa.array(column, field.type.value_type).dictionary_encode().cast(field.type)
+            if pa.types.is_dictionary(field.type)
+            else pa.array(column, field.type)
+            for column, field in zip(columns, EVENTS, strict=True)
+        ]
+        return pa.Table.from_arrays(arrays, schema=EVENTS)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _problem(self, sentence: str) -> None:
+        if sentence not in self.problems:
+            self.problems.append(sentence)

@@ -1,0 +1,72 @@
+"""The cache's keys of the probed keys: which of them can be watched, by the case's own templates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from luckyhit.case import Case
+from luckyhit.case.freshness import Freshness
+from luckyhit.case.placeholders import Placeholder, escape, fill_text, parse_template
+
+MOST_CHANNELS = 20_000
+"""Each watched key is a channel that the server has to hold; this many take it some megabytes."""
+
+
+def cache_keys(case: Case) -> list[str]:
+    """Templates of the cache's keys of one probed key, with `{key}` in them.
+
+    Those of `freshness.cache_keys`; else those of `cache.clear` that have one name in braces, with the key in its
+    place. Empty where the case has no probe.
+    """
+    if case.freshness is None:
+        return []
+    if case.freshness.cache_keys is not None:
+        return list(dict.fromkeys(case.freshness.cache_keys))
+    found = []
+    for template in case.cache.clear:
+        parts = parse_template(template)
+        if sum(isinstance(part, Placeholder) for part in parts) == 1:
+            found.append("".join(escape(part) if isinstance(part, str) else "{key}" for part in parts))
+    return list(dict.fromkeys(found))
+
+
+def watched_keys(case: Case) -> tuple[dict[str, str], str]:
+    """(the probe's key of each of the cache's keys, why there are none).
+
+    All keys that the case reserves for the probe are watched: which of them a block probes is drawn later. One of the
+    two is empty: a part of the keys is never watched, since the others would then look as if nothing happened to them.
+    """
+    templates = cache_keys(case)
+    if case.freshness is None:
+        return {}, "not visible: the case has no freshness probe"
+    if not templates:
+        return {}, (
+            "not visible: no template of cache.clear has exactly one name in braces, so the cache's keys of the "
+            "probed keys are not known; say them in freshness.cache_keys"
+        )
+    count = _count(case.freshness) * len(templates)
+    if count > MOST_CHANNELS:
+        return {}, (
+            f"not visible: the reserved keys make {count} cache keys, and at most {MOST_CHANNELS} are watched; reserve "
+            "fewer keys in freshness.keys, or name fewer templates in freshness.cache_keys"
+        )
+    found: dict[str, str] = {}
+    for key in _reserved(case.freshness):
+        for template in templates:
+            found.setdefault(fill_text(template, {"key": key}), key)
+    return found, ""
+
+
+def _ranges(freshness: Freshness) -> Iterator[range]:
+    yield range(freshness.keys.first, freshness.keys.last + 1)
+    if freshness.absent is not None:
+        yield range(freshness.absent.keys.first, freshness.absent.keys.last + 1)
+
+
+def _count(freshness: Freshness) -> int:
+    return sum(keys.stop - keys.start for keys in _ranges(freshness))
+
+
+def _reserved(freshness: Freshness) -> Iterator[str]:
+    for keys in _ranges(freshness):
+        yield from map(str, keys)

@@ -1,0 +1,253 @@
+"""Listening to one cache: the connection that its events come by, and the one that asks for times to live."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import redis
+from redis import exceptions as redis_errors
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from luckyhit.errors import LuckyHitError
+from luckyhit.records import Arm
+from luckyhit.target.cache import Cache
+
+WATCHING, LOST, WATCHED = "(watching)", "(lost)", "(watched)"
+"""Events of our own, with no key: from `(watching)` on everything is seen, up to `(lost)` (the connection broke), or to
+`(watched)` (the end). Without them, an entry that nothing happened to could not be told from one nobody looked at."""
+_NO_NEW_VALUE = frozenset({"del", "expired", "evicted", "rename_from", "move_from", "expire", "persist", "keymiss"})
+_CHUNK = 500
+_POLL_S, _AGAIN_S = 0.05, 0.2
+_PING_EVERY_S, _SILENT_S = 1.0, 5.0
+_TTL_GAP_S = 0.25
+"""PTTL moves the server's hit counter: at most four a second are asked."""
+_Row = list[Any]
+
+
+def server_facts(client: redis.Redis) -> tuple[str, str | None]:
+    """(mode, id of the server's present run): mode is `standalone`, `sentinel` or `cluster`. Where INFO is not allowed,
+    it counts as standalone, and its id is None. Raises redis.RedisError where it does not answer."""
+    try:
+        info = client.info("server")
+    except redis_errors.ResponseError:
+        return "standalone", None
+    run_id = info.get("run_id")
+    return str(info.get("redis_mode") or info.get("server_mode") or "standalone"), str(run_id) if run_id else None
+
+
+def unsuited(mode: str) -> str:
+    """Why the events of a server in this mode can't be seen; empty where they can."""
+    if mode == "cluster":
+        return "a cluster tells each event only on the node that has the key"
+    if mode == "sentinel":
+        return "the URL names a Sentinel, which holds no keys; name the primary"
+    return ""
+
+
+class _NotVisible(Exception):
+    """Listening again would not help."""
+
+
+class Listener:
+    """One cache, one connection that listens, and one that asks for times to live."""
+
+    def __init__(
+        self,
+        arm: Arm,
+        cache: Cache,
+        channels: Mapping[str, str],
+        stopping: threading.Event,
+        now_ns: Callable[[], int],
+        problem: Callable[[str], None],
+        most_rows: int,
+    ) -> None:
+        self.arm, self.ready, self.rows = arm, threading.Event(), list[_Row]()
+        self._cache, self._stopping, self._now_ns, self._problem = cache, stopping, now_ns, problem
+        self._by_key = {name.encode(errors="surrogateescape"): key for name, key in channels.items()}
+        self._names: dict[bytes, tuple[bytes, str, str]] = {}  # channel -> the cache's key, as shown, the probe's key
+        self._most_rows, self._full = most_rows, False
+        self._run_id: str | None = None
+        self._heard_ns = now_ns()
+        self._lifetimes = _Lifetimes()
+
+    def run(self) -> None:
+        try:
+            while True:
+                try:
+                    self._listen()
+                    return
+                except (redis_errors.RedisError, OSError) as error:
+                    self._lose(error)
+                if self._stopping.wait(_AGAIN_S):
+                    return
+        except (_NotVisible, LuckyHitError) as error:
+            self._problem(f"the cache's events of {self.arm} are not visible: {error}")
+        finally:
+            self.ready.set()
+            self._lifetimes.drop()
+
+    @property
+    def asked(self) -> int:
+        """The PTTL commands sent."""
+        return self._lifetimes.asked
+
+    def _lose(self, error: Exception) -> None:
+        """What happens from the last sign of life on until we listen again is not seen."""
+        if self.rows and self.rows[-1][3] != LOST:
+            self._mark(self._heard_ns, LOST)
+        self._problem(
+            f"the cache's events of {self.arm} were lost for a while: the connection broke ({type(error).__name__})"
+        )
+        self._lifetimes.drop()
+        self.ready.set()  # nobody has to wait for a cache that is away
+
+    def _listen(self) -> None:
+        client = self._cache.client(protocol=2, retry=Retry(NoBackoff(), 0))
+        try:
+            self._same_server(client)
+            connection = client.connection_pool.get_connection()
+            try:
+                self._subscribe(connection, int(client.connection_pool.connection_kwargs.get("db") or 0))
+                self._heard_ns = self._now_ns()
+                self._mark(self._heard_ns, WATCHING)
+                self.ready.set()
+                self._hear(connection, client)
+            finally:
+                connection.disconnect()
+        finally:
+            client.close()
+
+    def _same_server(self, client: redis.Redis) -> None:
+        """A server that was started anew has forgotten that it should tell: its silence would mean nothing."""
+        mode, run_id = server_facts(client)
+        if why := unsuited(mode):
+            raise _NotVisible(why)
+        if self.ready.is_set() and self._run_id is not None and run_id != self._run_id:
+            raise _NotVisible("the server was started anew meanwhile, and tells no events since")
+        self._run_id = run_id
+
+    def _subscribe(self, connection: redis.Connection, database: int) -> None:
+        self._names = {
+            b"__keyspace@%d__:%b" % (database, name): (name, name.decode(errors="backslashreplace"), key)
+            for name, key in self._by_key.items()
+        }
+        channels = list(self._names)
+        for start in range(0, len(channels), _CHUNK):
+            chunk = channels[start : start + _CHUNK]
+            connection.send_command("SUBSCRIBE", *chunk)
+            confirmed = 0
+            while confirmed < len(chunk):
+                try:
+                    message = connection.read_response(push_request=True)
+                except redis_errors.ResponseError as error:
+                    raise _NotVisible(f"the cache refuses SUBSCRIBE ({error})") from None
+                if message[0] == b"subscribe":
+                    confirmed += 1
+                else:
+                    self._take(message, None)
+
+    def _hear(self, connection: redis.Connection, client: redis.Redis) -> None:
+        """Take what comes until stopped; then until the answer to a last PING shows that nothing is on its way."""
+        pings = deque[int]()  # when each that was not answered yet was sent
+        pinged_s, heard_s, ending = time.monotonic(), time.monotonic(), False
+        while pings or not ending:
+            now_s, last = time.monotonic(), self._stopping.is_set() and not ending
+            if last or now_s - pinged_s > _PING_EVERY_S:
+                pings.append(self._now_ns())
+                connection.send_command("PING", "luckyhit", check_health=False)
+                pinged_s, ending = now_s, ending or last
+            if connection.can_read(timeout=_POLL_S):
+                heard_s = time.monotonic()
+                if self._take(connection.read_response(push_request=True), client):
+                    # Answers come in order: all that was told before this PING was sent has arrived.
+                    self._heard_ns = pings.popleft() if pings else self._heard_ns
+            elif pings and now_s - heard_s > _SILENT_S:
+                raise redis_errors.ConnectionError("the cache fell silent")
+            self._about_lifetimes(self._lifetimes.take)
+        self._mark(self._heard_ns, WATCHED)
+
+    def _take(self, message: Any, client: redis.Redis | None) -> bool:
+        """Whether it is the answer to a PING; an event becomes a row."""
+        if not isinstance(message, list) or message[0] == b"pong":
+            return True
+        if message[0] != b"message" or message[1] not in self._names:
+            return False
+        at_ns = self._now_ns()
+        name, shown, key = self._names[message[1]]
+        event = bytes(message[2]).decode(errors="backslashreplace")
+        row = self._row(at_ns, key, shown, event)
+        if row is not None and client is not None:
+            self._about_lifetimes(lambda: self._lifetimes.ask(client, name, event, row))
+        return False
+
+    def _about_lifetimes(self, do: Callable[[], None]) -> None:
+        try:
+            do()
+        except (redis_errors.RedisError, OSError) as error:
+            said = f"the cache's events of {self.arm} come without times to live: {type(error).__name__}"
+            self._problem(said)
+            self._lifetimes.drop(for_good=isinstance(error, redis_errors.ResponseError))
+
+    def _mark(self, at_ns: int, event: str) -> None:
+        if not self._full:
+            self.rows.append([at_ns, "", "", event, None])
+
+    def _row(self, at_ns: int, key: str, shown: str, event: str) -> _Row | None:
+        """The event's row, where it is still kept."""
+        if self._full:
+            return None
+        if len(self.rows) >= self._most_rows:
+            self._mark(at_ns, LOST)
+            self._full = True
+            self._problem(
+                f"the cache's events of {self.arm}: more than {self._most_rows} came; the later ones are not kept"
+            )
+            return None
+        row: _Row = [at_ns, key, shown, event, None]
+        self.rows.append(row)
+        return row
+
+
+class _Lifetimes:
+    """Asks for times to live, and never waits for the answer: what waits, stamps the next event late."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self._connection: redis.Connection | None = None
+        self._waiting: deque[tuple[bytes, _Row]] = deque()
+        self._asked_s = float("-inf")
+        self._for_ever: set[bytes] = set()
+        self._refused = False
+
+    def ask(self, client: redis.Redis, name: bytes, event: str, row: _Row) -> None:
+        """Ask after an event that gave the key a new value; the answer goes into its row."""
+        # A time to live given by a command of its own is there only after a first look found none.
+        new = event not in _NO_NEW_VALUE or (event == "expire" and name in self._for_ever)
+        now_s = time.monotonic()
+        if not new or self._refused or now_s - self._asked_s < _TTL_GAP_S:
+            return
+        self._asked_s = now_s
+        if self._connection is None:
+            self._connection = client.connection_pool.get_connection()
+        self._connection.send_command("PTTL", name, check_health=False)
+        self._waiting.append((name, row))
+        self.asked += 1
+
+    def take(self) -> None:
+        """Take the answers that have come."""
+        while self._waiting and self._connection is not None and self._connection.can_read(timeout=0):
+            left_ms = int(self._connection.read_response())
+            name, row = self._waiting.popleft()
+            row[-1] = left_ms if left_ms != -2 else None
+            (self._for_ever.add if left_ms == -1 else self._for_ever.discard)(name)
+
+    def drop(self, *, for_good: bool = False) -> None:
+        if self._connection is not None:
+            self._connection.disconnect()
+        self._connection, self._refused = None, self._refused or for_good
+        self._waiting.clear()

@@ -1,0 +1,107 @@
+"""The real freshness probe on a real catalogue for one block, and what came of it as frames."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from luckyhit.case.freshness import Freshness
+from luckyhit.judge.freshness import classify_reads
+from luckyhit.measure.probe import FreshnessProbe
+from luckyhit.measure.probe_arm import ProbeArm
+from luckyhit.measure.probe_reader import Door
+
+_NULLABLE = {"int64": pd.Int64Dtype(), "int32": pd.Int32Dtype(), "int16": pd.Int16Dtype()}
+DETAIL = {"name": "detail", "path": "/products/{key}", "version": "$.price_cents"}
+LIST = {"name": "list", "path": "/products?page=26", "version": "$.items[?@.id == {key}].price_cents"}
+ABSENT = {
+    "keys": {"first": 20_000, "last": 20_060},
+    "create": {
+        "path": "/products/{key}",
+        "body": {"name": "Probe", "category": "study", "description": "", "price_cents": "{version}"},
+        "status": 201,
+    },
+    "remove": {"path": "/products/{key}"},
+}
+REFUSED = {"path": "/products/{key}/price", "body": {"price_cents": "{version}", "currency": "EUR"}, "status": 422}
+BULK = {
+    "method": "POST",
+    "path": "/products/bulk-price",
+    "headers": {"Content-Type": "application/json"},
+    "body": '{{"prices": [{{"id": {key}, "price_cents": {version}}}]}}',
+}
+# Said of some of the faults, rightly; and of the end of a block where the machine is short of time: such reads tell
+# nothing, and count as nothing.
+_EXPECTED = ("showed a version of the probe", "the block was over", "no answer (timeout)", "was still open")
+
+
+def freshness(**other: Any) -> Freshness:
+    return Freshness.model_validate(
+        {
+            "write": {"path": "/products/{key}/price", "body": {"price_cents": "{version}"}},
+            "reads": [DETAIL],
+            "keys": {"first": 1001, "last": 1200},
+            "within": "0s",
+            "horizon": "250ms",
+            "rate": "40/s",
+            **other,
+        }
+    )
+
+
+class Probed:
+    """`writes` and `reads` of the block. `late`: the classified reads with an answer, sent after the acknowledgement of
+    the write they are about, with its times (`written_ns`, `acked_ns`)."""
+
+    def __init__(self, probe: FreshnessProbe) -> None:
+        problems = [problem for problem in probe.problems if not any(part in problem for part in _EXPECTED)]
+        assert not problems, problems
+        self.writes, self.reads = (
+            table.to_pandas(types_mapper=lambda dtype: _NULLABLE.get(str(dtype))) for table in probe.tables()
+        )
+        self.classified = classify_reads(self.reads, self.writes)
+        written = self.writes.set_index("version")
+        self.late = self.classified[self.classified["after_ack"] & self.classified["status"].notna()].assign(
+            written_ns=self.classified["probe"].map(written["sent_ns"]),
+            acked_ns=self.classified["probe"].map(written["acked_ns"]),
+        )
+
+    def outcomes(self, prestate: str) -> dict[str, int]:
+        """How many late reads of this prestate had which outcome."""
+        return self.late[self.late["prestate"] == prestate]["outcome"].value_counts().to_dict()
+
+
+def probe(base_url: str, spec: Freshness, database: Path, *, seconds: float = 1.0, seed: int = 1) -> Probed:
+    """Probe one arm. `database`: where the values of the keys that nobody is to read are known from."""
+    with closing(sqlite3.connect(database)) as connection:
+        rows = connection.execute(
+            "SELECT id, price_cents FROM products WHERE id BETWEEN ? AND ?", (spec.keys.first, spec.keys.last)
+        )
+        originals = {str(key): price for key, price in rows}
+
+    async def block() -> Probed:
+        door = Door.to(base_url, spec.reads, {}, worker_header="X-Served-By")
+        arm = ProbeArm(spec, door, headers={}, timeout_s=5.0, originals=originals)
+        try:
+            probing = FreshnessProbe(
+                spec,
+                {"before": arm},
+                rng=random.Random(seed),
+                first_version=spec.first_version,
+                block=0,
+                origin_ns=0,
+            )
+            start_ns = time.monotonic_ns()
+            await probing.run(start_ns, start_ns + round(seconds * 1e9))
+            return Probed(probing)
+        finally:
+            await arm.close()
+
+    return asyncio.run(block())
