@@ -1,8 +1,8 @@
 """The four cases that ship, each measured in full, each with its expected verdict.
 
-One goes through the command line and papermill, kernels and all; two others through the same steps in this process,
-since each notebook pays for a kernel. `make test-all` takes all four through the command line, and `short-ttl` (whose
-verdict is that of `stale-price`) through the steps as well.
+One goes through the command line and papermill, kernels and all; another through the same steps in this process, since
+each notebook pays for a kernel. `make test-all` takes all four through the command line, and `short-ttl` and `placebo`
+(whose verdicts are those of `stale-price` and `lucky-hit`) through the steps as well.
 """
 
 import json
@@ -69,7 +69,10 @@ def test_by_the_command_line(case: str, workspace) -> None:
     assert workspace.left_running() == []
 
 
-@pytest.mark.parametrize("case", [pytest.param("short-ttl", marks=pytest.mark.slow), "placebo", "lucky-hit"])
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param("short-ttl", marks=pytest.mark.slow), pytest.param("placebo", marks=pytest.mark.slow), "lucky-hit"],
+)
 def test_step_by_step(case: str, workspace) -> None:
     folders = {"runs_dir": str(workspace.runs), "reports_dir": str(workspace.reports)}
     investigate.baseline(case, **folders).measure()

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luckyhit.judge.freshness import classify_reads, late_reads, stale_share
-from luckyhit.judge.sessions import session_violations
 
 MS = 1_000_000
 
@@ -101,40 +100,6 @@ def test_the_stale_share_counts_only_single_reads_past_the_bound() -> None:
 def test_without_reads_the_share_is_not_known_instead_of_zero() -> None:
     share = stale_share(*frames([], []), within_s=0.2)
     assert share.share is None and share.interval() == (0.0, 1.0)
-
-
-def test_session_violations_are_counted_per_connection() -> None:
-    written = [write(version=1000, sent=10, acked=20), write(version=1001, sent=30, acked=40)]
-    reads = [
-        read(sent=50, done=55, seen=1001, connection=1),
-        read(sent=60, done=65, seen=1000, connection=1),  # went back
-        read(sent=60, done=65, seen=1000, connection=2),  # another connection saw nothing newer
-        read(sent=70, done=75, seen=999, connection=2),  # went back
-        read(sent=71, done=75, seen=1001, connection=2),
-        read(sent=80, done=85, seen=7777, connection=2),
-    ]
-    counted = session_violations(*frames(reads, written)).iloc[0]
-    assert counted["monotonic_reads"] == 2
-    assert counted["read_your_writes"] == 3
-    assert counted["never_committed"] == 1
-    assert counted["reads"] == 6
-
-
-def test_reads_under_way_together_on_one_connection_have_no_order() -> None:
-    written = [write(version=1000, sent=10, acked=20)]
-    reads = [
-        read(sent=50, done=70, seen=1000, connection=1),
-        read(sent=60, done=65, seen=999, connection=1),
-    ]
-    assert session_violations(*frames(reads, written))["monotonic_reads"].tolist() == [0]
-
-
-def test_read_your_writes_looks_at_the_connection_where_the_writes_tell_it() -> None:
-    written = [write(version=1000, sent=10, acked=20)]
-    reads = [read(sent=50, done=55, seen=999, connection=1), read(sent=50, done=55, seen=999, connection=2)]
-    reads_frame, writes_frame = frames(reads, written)
-    counted = session_violations(reads_frame, writes_frame.assign(connection=1))
-    assert counted["read_your_writes"].tolist() == [1]
 
 
 def test_the_added_columns_keep_the_rows_order_and_index() -> None:

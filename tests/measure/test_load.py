@@ -138,7 +138,7 @@ def rows(
         "route": [route] * count, "key": [None] * count, "due_ns": due, "sent_ns": due, "first_byte_ns": done,
         "done_ns": done, "status": [None if error else 200] * count, "error": [error] * count, "cache": [cache] * count,
         "db_calls": [None if error else 1] * count, "age_s": [None] * count, "bytes": [None] * count,
-        "connection": [None] * count, "worker": [0] * count,
+        "connection": [None] * count, "worker": [0] * count, "version": [None] * count,
     }  # fmt: skip
     return pa.table({field.name: pa.array(columns[field.name]).cast(field.type) for field in REQUESTS}, schema=REQUESTS)
 

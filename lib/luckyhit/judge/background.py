@@ -150,7 +150,8 @@ class _History:
         returns = _earliest(self.lasting[self.open], begun[self.open], self.lasting[asked]) <= done
         returns |= _earliest(self.scope[self.wild], begun[self.wild], self.scope[asked]) <= done
         just_open = Timeline(self.pair[self.open], begun[self.open]).most_before(begun[self.open], pair, done + 1)
-        current = (shown.there & ~overtaken) | (just_open.there & (just_open.value >= latest.value))
+        current = shown.there & (shown.value >= latest.value)
+        current |= just_open.there & (just_open.value >= latest.value)
 
         stale = overtaken & ~returns & ~current
         foreign = latest.there & ~placed & ~returns & ~anything.there

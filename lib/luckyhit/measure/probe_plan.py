@@ -142,10 +142,8 @@ def plan_events(
     events: list[ProbeEvent] = []
     for at_ns, wait_ns, (mode, prestate) in _deal(slots, _waits(kinds, freshness, rng), duration_ns, rng):
         until_ns = at_ns + wait_ns + FINISH_NS
-        if prestate == "cold" and not cold:
-            prestate = "warm"
         if prestate == "cold":
-            key: int | None = cold.pop()
+            key = cold.pop() if cold else None
         else:
             key = (absent if prestate == "absent" else warm).take(at_ns, until_ns)
         if key is None:

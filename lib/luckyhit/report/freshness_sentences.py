@@ -88,13 +88,15 @@ def staleness_windows(found: Windows, result: Result | None) -> str:
 
 def _lasting(label: str, part: Lasting) -> str:
     arm = where(label)
-    clean = "none" if not part.clean else "all" if part.clean == part.writes else f"{part.clean:,}"
+    seen = part.writes - part.clean
+    counted = "none" if not seen else "each" if seen == part.writes else f"{seen:,}"
     writes = f"{part.writes:,} polled write{'' if part.writes == 1 else 's'}"
-    text = f"{arm[:1].upper()}{arm[1:]}, of {writes} {clean} never showed the old value"
+    text = f"{arm[:1].upper()}{arm[1:]}, the old value was seen behind {counted} of {writes}"
     told: dict[str, list[str]] = {}
     for level, ends in part.quantiles.items():
         told.setdefault(quantile_text(ends), []).append(f"p{level * 100:g}")
-    text += f"; the old value lasted {', '.join(f'{words} ({listed(levels)})' for words, levels in told.items())}"
+    text += "; it lasted " if seen else "; unseen, it may have lasted "
+    text += ", ".join(f"{words} ({listed(levels)})" for words, levels in told.items())
     if part.stuck:
         text += f"; {part.stuck:,} {'was' if part.stuck == 1 else 'were'} still stale when the polling ended (stuck),"
         text += f" seen stale for up to {_ms(part.longest_ms)}"
@@ -153,7 +155,7 @@ def _failure(found: Strip, chosen: Chosen) -> str:
         text += f" {left_out:,} of the reads {'is' if left_out == 1 else 'are'} not drawn."
     if chosen.reasons:
         return f"{text} It was chosen because {listed(chosen.reasons)}."
-    return f"{text} It was chosen as the one that was seen stale for the longest time."
+    return f"{text} It was chosen as the one with the most stale reads, of these the longest stale."
 
 
 def _events(chosen: Chosen) -> str:

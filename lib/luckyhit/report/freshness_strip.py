@@ -3,7 +3,8 @@
 A probe has failed where a read later than the declared bound was stale, or where a read showed a value that no accepted
 write wrote. The rule: of the arm in which the larger share of the probes failed, the probe for which most of `REASONS`
 hold. They count only where its reads saw both the old and the new value: such a probe shows how the failure came and
-went. Then the longest stale one, then the first. The same records always give the same probe.
+went. Then the one with the most stale reads, which shows that it lasted; then the longest stale one, then the first.
+The same records always give the same probe.
 """
 
 from __future__ import annotations
@@ -104,7 +105,9 @@ def freshness_strip(recorded: Recorded) -> Strip:
             bad["arm"].unique(), key=lambda name: (_ratio(failed[recorded.label(name)]), name == "before", str(name))
         )
         bad = bad[bad["arm"] == arm].sort_values(
-            ["points", "last_ns", "first_ns", "block", "key"], ascending=[False, False, True, True, True], kind="stable"
+            ["points", "stale_reads", "last_ns", "first_ns", "block", "key"],
+            ascending=[False, False, False, True, True, True],
+            kind="stable",
         )
         chosen = _chosen(recorded, bad.iloc[0])
     return Strip(chosen, failed, late(recorded), recorded.within_s, recorded.probed)
@@ -137,7 +140,7 @@ def _probes(recorded: Recorded, within_ns: int) -> pd.DataFrame:
     )
     flags = {name: (name, "any") for name in ("stale", "fresh", "impossible", "failed", "polled")}
     probes = rows.groupby(_PROBE, sort=False, observed=True).agg(
-        prestate=("prestate", "first"), last_ns=("last_ns", "max"), first_ns=("first_ns", "min"), **flags
+        prestate=("prestate", "first"), stale_reads=("stale", "sum"), last_ns=("last_ns", "max"), first_ns=("first_ns", "min"), **flags
     )
     probes = probes.reset_index()
     names = ["arm", "block", "key", "version"]
