@@ -46,7 +46,7 @@ def request(route: str, sent: int | None, done: int | None, version: int | None 
 
 
 def read(sent: int, done: int | None, version: int | None, **other: Any) -> dict[str, Any]:
-    return request("read", sent, done, version, **other)
+    return request(other.pop("route", "read"), sent, done, version, **other)
 
 
 def write(sent: int | None, done: int | None, version: int | None, **other: Any) -> dict[str, Any]:

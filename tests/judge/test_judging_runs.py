@@ -24,7 +24,8 @@ def run(tmp_path, simulate) -> Run:
     for name, frame, schema in (
         ("requests", records.requests, REQUESTS), ("reads", records.reads, READS), ("writes", records.writes, WRITES),
     ):  # fmt: skip
-        write_part(run.path / name, "part-0", pa.Table.from_pandas(frame, schema=schema, preserve_index=False))
+        plain = frame.astype(object).where(frame.notna(), None)
+        write_part(run.path / name, "part-0", pa.Table.from_pylist(plain.to_dict("records"), schema=schema))
     run.update(
         blocks=records.blocks,
         guards=[guard.model_dump() for guard in records.guards],

@@ -26,7 +26,7 @@ _NULLABLE = {"int64": pd.Int64Dtype(), "int32": pd.Int32Dtype(), "int16": pd.Int
 def freshness(**other: Any) -> Freshness:
     return Freshness.model_validate(
         {
-            "write": {"path": "/things/{key}", "body": {"price": "{version}", "note": "for {key}"}},
+            "write": {"path": "/things/{key}", "body": {"price": "{version}", "id": "{key}", "note": "for {key}"}},
             "reads": [{"path": "/things/{key}", "version": "$.data[0].price"}],
             "keys": {"first": 1, "last": 200},
             "within": "50ms",

@@ -204,7 +204,9 @@ def test_without_a_declared_rate_the_probe_adds_two_percent_at_most_and_says_wha
     assert report.probe["share"] == report.probe["requests"] / len(due)
     assert probed == report.probe["requests"] + report.probe["beside"]
     keys = len(set(run.writes()["key"]) | {"1100"})
-    assert report.probe["put_back"] == {"before": keys, "after": keys} and not any(report.probe["not_put_back"].values())
+    assert report.probe["put_back"] == {"before": keys, "after": keys} and not any(
+        report.probe["not_put_back"].values()
+    )
 
 
 def test_a_probe_that_cannot_work_stops_the_block_before_any_load(run: Run, service: HostileService) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import time
 from collections.abc import Callable
@@ -224,6 +225,10 @@ def test_the_requests_are_what_the_case_declares() -> None:
     measured = measure(service, arm={"headers": {"x-token": "s3cret"}}, seconds=1.0)
     assert len(service.requests) == measured.probe.requests_sent
     assert all(headers["x-token"] == "s3cret" for headers in service.seen_headers)
+    sent = [
+        (path, json.loads(body)) for (method, path), body in zip(service.requests, service.bodies, strict=True) if body
+    ]
+    assert all(path == f"/things/{content['id']}" and isinstance(content["id"], int) for path, content in sent)
     last = measured.writes.sort_values("version").groupby("key")["version"].last().to_dict()
     assert {key: history[-1][1] for key, history in service.history.items()} == last
     assert all(isinstance(value, int) for history in service.history.values() for _, value in history)

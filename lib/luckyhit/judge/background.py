@@ -47,7 +47,10 @@ def background_reads(requests: pd.DataFrame, case: Case) -> pd.DataFrame:
     shared = case.design != "side-by-side"  # both arms are one service, and a write may land in the other's block
     parts = [_judged(frame, family, shared) for family in families(case.workload.routes)]
     if not parts:
-        return frame.iloc[:0].assign(seen_version=frame["version"], outcome="unknown", behind=0)[COLUMNS]
+        nothing = frame.iloc[:0]
+        return nothing.assign(seen_version=nothing["version"], outcome=nothing["route"], behind=nothing["version"])[
+            COLUMNS
+        ]
     found = pd.concat(parts).sort_values("_place", kind="stable")
     return found.drop(columns="_place")
 

@@ -75,7 +75,8 @@ def freshness_facts(
         disagreements=_disagreements(classified),
         **_refused(classified, writes),
         conditional_reads=int(truths(reads["conditional"]).sum()),
-        workers=int(reads["worker"].nunique()) or None,
+        # Of a block: a service that is restarted for the next one has other names for its workers there.
+        workers=int(reads.groupby("block")["worker"].nunique().max()) or None if len(reads) else None,
         background_stale=background[0],
         background_reads=background[1],
         added_requests=added_requests,

@@ -69,7 +69,7 @@ class HttpWriter:
         self._write, self._client, self._headers = write, client, dict(headers)
 
     async def write(self, key: str, version: int, timeout_s: float) -> Written:
-        write, values = self._write, {"key": key, "version": version}
+        write, values = self._write, {"key": int(key), "version": version}
         path = fill_text(write.path or "", values)
         headers = {**self._headers, **{name: fill_text(value, values) for name, value in write.headers.items()}}
         body = None

@@ -140,7 +140,11 @@ def _probes(recorded: Recorded, within_ns: int) -> pd.DataFrame:
     )
     flags = {name: (name, "any") for name in ("stale", "fresh", "impossible", "failed", "polled")}
     probes = rows.groupby(_PROBE, sort=False, observed=True).agg(
-        prestate=("prestate", "first"), stale_reads=("stale", "sum"), last_ns=("last_ns", "max"), first_ns=("first_ns", "min"), **flags
+        prestate=("prestate", "first"),
+        stale_reads=("stale", "sum"),
+        last_ns=("last_ns", "max"),
+        first_ns=("first_ns", "min"),
+        **flags,
     )
     probes = probes.reset_index()
     names = ["arm", "block", "key", "version"]
