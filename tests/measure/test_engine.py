@@ -209,6 +209,16 @@ def test_without_a_declared_rate_the_probe_adds_two_percent_at_most_and_says_wha
     )
 
 
+def test_what_a_writing_command_says_is_shown_without_secrets(run: Run) -> None:
+    code = "import sys; sys.exit('no access for ' + sys.argv[1])"
+    write = {"command": [sys.executable, "-c", code, "{cache_url}", "{key}", "{version}"]}
+    declare(run, freshness={**FRESHNESS, "write": write})
+    with Versions().running() as one, pytest.raises(ResponseUnexpected) as refused:
+        values = {"cache_url": "redis://me:s3cret-word@cache:6379/0"}
+        measure(run, one, start_values={"before": values}, headers={"authorization": "Bearer t0ken-word"})
+    assert "no access for ***" in refused.value.message and "s3cret-word" not in refused.value.message
+
+
 def test_a_probe_that_cannot_work_stops_the_block_before_any_load(run: Run, service: HostileService) -> None:
     declare(run, freshness={**FRESHNESS, "reads": [{"path": "/ok/{key}", "version": "$.version"}]})
     with pytest.raises(ResponseUnexpected, match="finds no version") as refused:

@@ -126,6 +126,25 @@ def test_a_created_key_that_a_list_does_not_show_yet_is_a_stale_read() -> None:
     assert "reads showed a version of the probe" in measured.problems and "Reads that" not in measured.problems
 
 
+def test_an_error_of_the_service_is_no_absence() -> None:
+    class Failing(VersionedService):
+        async def answer(self, method: str, path: str, body: bytes, worker: int) -> tuple[int, Any]:
+            created = method == "GET" and self.stored(path.rsplit("/", 1)[-1]) not in (None, 500)
+            return (500, {}) if created else await super().answer(method, path, body, worker)
+
+    spec = freshness(absent=ABSENT, prestates=["warm"], modes=["once"], rate="120/s")
+    measured = measure(Failing(), spec=spec)
+    assert len(measured.reads) > 10 and set(measured.outcomes) == {"unknown"} and not measured.reads["absent"].any()
+    assert "answered 500" in measured.problems
+
+
+def test_what_an_earlier_block_wrote_is_never_taken_for_what_a_key_held_before() -> None:
+    """Something in front of the service kept the probe's own values through the reset."""
+    service = VersionedService(original=1500)
+    measured = measure(service, spec=freshness(**WARM), first_version=2000, arm={"originals": {}})
+    assert not service.history and "wrote in an earlier block" in measured.problems
+
+
 REFUSED = {"path": "/things/{key}", "body": {"price": "{version}", "currency": "XXX"}, "status": 422}
 
 
@@ -353,6 +372,26 @@ def test_the_preflight_does_not_ask_for_freshness() -> None:
     service = VersionedService(window_s=FOREVER)
     measured = measure(service, preflight=True, restore=True, seconds=0)
     assert service.stored("200") == 500 and measured.writes.empty
+
+
+def test_a_putting_back_that_is_cut_short_tells_what_is_left() -> None:
+    async def block() -> tuple[int, int, int]:
+        async with running(VersionedService()) as service:
+            spec = freshness(**WARM)
+            arm = arm_for(service.base_url, spec)
+            probe = probe_for({"before": arm}, spec)
+            start = time.monotonic_ns()
+            await probe.run(start, start + 750_000_000)
+            service.pause_s = 60
+            left = arm.not_put_back
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(probe.restore(), 0.05)
+            after = arm.not_put_back
+            await arm.close()
+            return left, after, len(service.history)
+
+    left, after, written = asyncio.run(block())
+    assert left == after == written > 5
 
 
 def test_a_value_that_somebody_else_wrote_stops_the_preflight() -> None:

@@ -26,17 +26,19 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import uvloop
 
 from luckyhit.case.freshness import Freshness
 from luckyhit.case.workload import Response, Workload
-from luckyhit.errors import ArgumentError, LuckyHitError
+from luckyhit.errors import ArgumentError, LuckyHitError, ResponseUnexpected
 from luckyhit.measure.inputs import Inputs
 from luckyhit.measure.job import CONNECTIONS_PER_CLIENT, PROBE_CONNECTIONS, Job
 from luckyhit.measure.priority import hurried
 from luckyhit.measure.schedule import closed_schedule, schedule_for
 from luckyhit.measure.selfcheck import SelfCheck, engine_check, self_check
+from luckyhit.measure.shown import Shown
 from luckyhit.measure.signals import Signals
 from luckyhit.measure.worker import ClosedWorker, Worker
 from luckyhit.run import write_part
@@ -78,6 +80,11 @@ class Engine:
         self._directory = Path(order["directory"])
         self._warmup_s, self._total_s = order["warmup_s"], order["warmup_s"] + order["measure_s"]
         self._stopped = asyncio.Event()
+        # What a write that goes round the service says on its standard error may hold them.
+        urls = [values.get("cache_url") for values in order.get("start_values", {}).values()]
+        urls += order.get("databases", {}).values()
+        secrets = [*order["headers"].values(), *urls, *(urlsplit(url).password for url in urls if url)]
+        self._shown = Shown(tuple(secret for secret in secrets if secret))
 
     def stop(self) -> None:
         self._stopped.set()
@@ -91,7 +98,12 @@ class Engine:
         with contextlib.nullcontext("at ordinary priority") if closed else hurried() as turn:
             checked = await self._unless_stopped(self._self_check())
             if probe is not None:
-                await self._unless_stopped(probe.preflight())
+                try:
+                    await self._unless_stopped(probe.preflight())
+                except ResponseUnexpected as error:
+                    raise ResponseUnexpected(
+                        self._shown.text(error.message), hint=self._shown.text(error.hint)
+                    ) from None
             opened = closed or min(256, 2 + int(self._rate / job.workers / WARM_PER_S))
             await self._unless_stopped(asyncio.gather(*(client.warm(opened) for client in job.clients)))
             job.rows.rehearse()
@@ -246,8 +258,11 @@ class Engine:
         write_part(self._directory / "writes", name, writes)
         write_part(self._directory / "reads", name, reads)
         sent = probe.requests_sent - before
-        with contextlib.suppress(TimeoutError):
+        try:
             await asyncio.wait_for(probe.restore(), RESTORE_STOPPED_S if self._stopped.is_set() else None)
+        except TimeoutError:
+            left = {name: arm.not_put_back for name, arm in arms.items()}
+            probe.note(f"Stopped before all of the probe's keys were put back; left, by arm: {left}.")
         for arm in arms.values():
             await arm.close()
         load = int((job.schedule.due_ns >= round(self._warmup_s * 1e9)).sum()) * len(job.arms)
@@ -260,7 +275,7 @@ class Engine:
             "share": sent / max(1, load),
             "put_back": {arm: hands.put_back for arm, hands in arms.items()},
             "not_put_back": {arm: hands.not_put_back for arm, hands in arms.items()},
-            "problems": probe.problems,
+            "problems": [self._shown.text(problem) for problem in probe.problems],
         }
 
     def _facts(self, job: Job) -> dict[str, Any]:

@@ -83,6 +83,10 @@ class FreshnessProbe:
         """What went wrong or could not be seen, one sentence each, with the first example."""
         return self._record.problems
 
+    def note(self, sentence: str) -> None:
+        """Something else that the reader of the report has to know."""
+        self._record.note(sentence)
+
     @property
     def requests_sent(self) -> int:
         """Reads and writes so far, over all arms."""
@@ -232,16 +236,21 @@ class FreshnessProbe:
         look = await arm.look(route, event.key, arm.left_s(end_ns), new_connection=new_connection)
         arm.took(route, look)
         if event.prestate == "absent":
-            if look.error is None and look.version is None:
+            if look.nothing_there:
                 return look
             there = look.where or f"key {event.key} holds {look.version}"
-            self._record.trouble("Keys not probed, since they had to be absent, and were there", there)
+            self._record.trouble("Keys not probed, since a read did not say that there is nothing", there)
             return None
         if look.version is None:
             self._record.trouble("Keys not probed, since a read before the write showed no version", look.where)
             return None
         if look.version >= event.version - 1:
             what = "Keys not probed, since they hold a value that is not below the probe's versions"
+            self._record.trouble(what, f"key {event.key} holds {look.version}")
+            return None
+        if event.key not in arm.originals and look.version >= self._freshness.first_version:
+            # An old copy that survived the reset, or a key that was not put back: not what the key held before.
+            what = "Keys not probed, since they show what the probe wrote in an earlier block"
             self._record.trouble(what, f"key {event.key} holds {look.version}")
             return None
         arm.remember(event.key, look.version)

@@ -45,7 +45,7 @@ class ProbeArm:
         self.routes = [reader.name for reader in door.readers]
         self.originals = dict(originals or {})
         self.requests_sent = 0
-        self.put_back = self.not_put_back = 0
+        self.put_back = self._unknown = 0
         self._written: dict[str, None] = {}  # in order; not yet put back
         self._created: dict[str, None] = {}
         self._reads_ns: dict[int, deque[int]] = {}
@@ -59,6 +59,11 @@ class ProbeArm:
         self._writer = writer(None)
         self._refused = writer(freshness.refused) if freshness.refused else None
         self._creator = writer(freshness.absent.create) if freshness.absent else None
+
+    @property
+    def not_put_back(self) -> int:
+        """Keys that the probe wrote or created, and that are not as they were."""
+        return len(self._written) + len(self._created) + self._unknown
 
     def left_s(self, end_ns: int) -> float:
         """A timeout that ends with the block (a little later where the block is as good as over)."""
@@ -155,8 +160,8 @@ class ProbeArm:
             failed.append(key)
         for key in unknown:
             del self._written[key]
+        self._unknown += len(unknown)
         left = [key for key in list(self._created) if not await self.remove(key)]
-        self.not_put_back = len(failed) + len(unknown) + len(left)
         sentences = []
         if failed:
             sentences.append(f"Arm {name}: not put back as they were: {_some(failed)} ({first}).")

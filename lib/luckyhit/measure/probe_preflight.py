@@ -34,8 +34,9 @@ async def preflight(freshness: Freshness, arms: Mapping[Arm, ProbeArm], ranges: 
 async def _arm(freshness: Freshness, arm: ProbeArm, ranges: KeyRanges, version: int) -> None:
     key = str(ranges.preflight)
     originals = [readable(await arm.look(route, key)) for route in range(len(arm.routes))]
-    below(key, originals[0], version, freshness.first_version)
-    arm.remember(key, originals[0])
+    if key not in arm.originals:  # else a survey found it, before the probe wrote anything
+        below(key, originals[0], version, freshness.first_version)
+        arm.remember(key, originals[0])
     written = await arm.write(key, version)
     if not written.accepted:
         hint = "Mend freshness.write: its method, path, body, command or statement, or the status of an accepted write."
@@ -44,7 +45,7 @@ async def _arm(freshness: Freshness, arm: ProbeArm, ranges: KeyRanges, version: 
         raise ResponseUnexpected(f"the probe's write was not accepted: {written.said}", hint=hint)
     for route, original in enumerate(originals):
         seen = readable(await arm.look(route, key))
-        if seen not in (original, version):
+        if seen not in (original, version, arm.originals[key]):
             raise ResponseUnexpected(
                 f"after the probe wrote {version} to key {key} (it was {original}), a read shows {seen}",
                 hint="Are the keys in freshness.keys the probe's alone, and is what freshness.reads looks at the field "
@@ -104,7 +105,7 @@ def below(key: str, value: int, version: int, first_version: int) -> None:
 
 def nothing_there(key: str, look: Look) -> None:
     """Raises ResponseUnexpected unless a read says that there is no such thing."""
-    if look.error is not None or look.version is not None or not (look.absent or 200 <= (look.status or 0) < 300):
+    if not look.nothing_there:
         found = look.where or f"it holds {look.version}"
         raise ResponseUnexpected(
             f"key {key} of freshness.absent.keys has to be absent, and is not: {found}",

@@ -46,6 +46,12 @@ class Look:
     worker: str | None
     validator: Validator | None
 
+    @property
+    def nothing_there(self) -> bool:
+        """There is no such thing: said so, or an answer (a list) without it. An error of the service says nothing."""
+        listed = self.status is not None and 200 <= self.status < 300
+        return self.error is None and self.version is None and (self.absent or listed)
+
 
 class Door:
     """One arm's read routes. `clients`: one that keeps its connections, one that opens a new one for each read.

@@ -61,7 +61,7 @@ class ProbeRecord:
 
     def read(self, event: ProbeEvent, arm: Arm, route: str, delay_ns: int, look: Look) -> None:
         """Note one read of a probe."""
-        absent = look.absent or (event.prestate == "absent" and look.error is None and look.version is None)
+        absent = look.absent or (event.prestate == "absent" and look.nothing_there)
         if look.version is not None:
             self._versions.append((arm, event, look.version))
         elif not (absent and event.prestate == "absent"):

@@ -32,7 +32,7 @@ def survey(
     timeout_s: float,
     options: Mapping[str, Any] | None = None,
 ) -> dict[str, int]:
-    """The values of the keys that a block of `seconds` may probe cold, by key.
+    """What the keys that are looked at hold: the preflight's, and those that a block of `seconds` may probe cold.
 
     `options` go to httpx.Client. Raises ResponseUnexpected where a read route shows no version, a key holds a value
     that is not below the probe's versions, or a key of `freshness.absent` is there: real data, that is.
@@ -50,12 +50,14 @@ def survey(
         def look(reader: VersionReader, key: str) -> Look:
             return _look(client, reader, origin.prefix + reader.path(key), key, headers)
 
+        originals: dict[str, int] = {}
         for reader in readers:
             for key in (ranges.preflight, *ranges.warm[:1]):
-                below(str(key), readable(look(reader, str(key))), freshness.first_version, freshness.first_version)
+                value = readable(look(reader, str(key)))
+                below(str(key), value, freshness.first_version, freshness.first_version)
+                originals.setdefault(str(key), value)
             for key in (*ranges.absent[:1], *ranges.absent[-1:]):
                 nothing_there(str(key), look(reader, str(key)))
-        originals = {}
         for key in ranges.cold[len(ranges.cold) - _cold_needed(freshness, seconds, len(ranges.cold)) :]:
             originals[str(key)] = readable(look(readers[0], str(key)))
             below(str(key), originals[str(key)], freshness.first_version, freshness.first_version)
