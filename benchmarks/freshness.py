@@ -28,11 +28,12 @@ from luckyhit.judge.proportions import clopper_pearson
 from luckyhit.judge.windows import staleness_windows
 from luckyhit.measure.probe import FreshnessProbe
 from luckyhit.measure.probe_arm import ProbeArm
-from luckyhit.measure.probe_plan import MOST_PROBES, KeyRanges
+from luckyhit.measure.probe_plan import KeyRanges
 from luckyhit.measure.probe_reader import Door
 
 WINDOWS_S = (0.01, 0.1, 1.0, 5.0)
 HEALTHY_READS = 10_000
+KEYS = 20_000
 RACE_S, RACE_BUDGET_S = 0.02, 30.0
 
 
@@ -41,7 +42,7 @@ def declared(**other: Any) -> Freshness:
         {
             "write": {"path": "/{key}", "body": "{version}"},
             "reads": [{"path": "/{key}", "version": "$.v"}],
-            "keys": {"first": 1, "last": 20_000},
+            "keys": {"first": 1, "last": KEYS},
             "within": "0s",
             **other,
         }
@@ -51,13 +52,20 @@ def declared(**other: Any) -> Freshness:
 def probed(url: str, spec: Freshness, seconds: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(reads, writes) of one block, on the engine's own event loop."""
 
+    # Keys of its own: nothing of an earlier block is met.
+    keys = spec.keys.model_copy(update={"first": seed * KEYS + 1, "last": (seed + 1) * KEYS})
+    spec = spec.model_copy(update={"keys": keys})
+
     async def block() -> tuple[pd.DataFrame, pd.DataFrame]:
         originals = {str(key): 1 for key in KeyRanges.of(spec).cold}
         arm = ProbeArm(spec, Door.to(url, spec.reads, {}), headers={}, timeout_s=10.0, originals=originals)
-        # Versions grow from seed to seed: keys keep those of the block before.
-        first = spec.first_version + seed * 2 * (MOST_PROBES + 100)
         probe = FreshnessProbe(
-            spec, {"before": arm}, rng=random.Random(seed), first_version=first, block=seed, origin_ns=0
+            spec,
+            {"before": arm},
+            rng=random.Random(seed),
+            first_version=spec.first_version,
+            block=seed,
+            origin_ns=0,
         )
         await probe.preflight()
         start_ns = time.monotonic_ns()
