@@ -47,10 +47,7 @@ def background_reads(requests: pd.DataFrame, case: Case) -> pd.DataFrame:
     shared = case.design != "side-by-side"  # both arms are one service, and a write may land in the other's block
     parts = [_judged(frame, family, shared) for family in families(case.workload.routes)]
     if not parts:
-        nothing = frame.iloc[:0]
-        return nothing.assign(seen_version=nothing["version"], outcome=nothing["route"], behind=nothing["version"])[
-            COLUMNS
-        ]
+        return frame.iloc[:0].rename(columns={"version": "seen_version"}).reindex(columns=COLUMNS)
     found = pd.concat(parts).sort_values("_place", kind="stable")
     return found.drop(columns="_place")
 
@@ -109,7 +106,9 @@ class _History:
         as_expected = error.isna().to_numpy()
         # One that was sent twice may have lost the first instant.
         went_out = ~reading & (sent.there | version.there | (error == "reset").to_numpy(dtype=bool))
-        answered = went_out & as_expected & sent.there & done.there & (status.value // 100 == 2) & status.there
+        # A rejection can be what a route expects; a redirection is how a form answers that it took the value.
+        good = status.there & (status.value >= 200) & (status.value < 400)
+        answered = went_out & as_expected & sent.there & done.there & good
         named = (full | elsewhere) & went_out & version.there
         group = _codes(rows, "arm", "block", "key")
         scope = _codes(rows, "key") if shared else _codes(rows, "arm", "key")
@@ -170,8 +169,8 @@ class _History:
         """Of each row: does it show what a read showed that was sent before the first write of its key?"""
         written = self.accepted | self.open | self.unnamed | self.wild
         first = _earliest(self.group[written], begun[written], self.group)
-        early = self.seen.there & (self.sent.value < first)
-        return _earliest(self.pair[early], self.sent.value[early], self.pair) < first
+        told = self.seen.there
+        return _earliest(self.pair[told], self.sent.value[told], self.pair) < first
 
     def _of_foreign_routes(self, asked: np.ndarray, foreign: np.ndarray, placed: np.ndarray) -> np.ndarray:
         """Mask of the reads of routes that show more often what nobody wrote than what somebody did."""

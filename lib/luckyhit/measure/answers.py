@@ -76,6 +76,7 @@ class Answers:
                 for route in self.schedule.routes
             ]
         self._writing = {route for route, template in enumerate(self.templates[0]) if template.writes_number}
+        self._looks = bool(self._expectations or self._writing)
         self._known: list[dict[bytes, tuple[str | None, int]]] = [{} for _ in self._expectations]
         self._later: list[tuple[int, int, Answer, Seen, bytes]] = []
         self._bodies: dict[bytes, bytes] = {}
@@ -94,15 +95,16 @@ class Answers:
             # Of answers whose heads are the same, one has to be looked at.
             seen = head.seen or self.signals.read(answer.headers)
             head.seen = seen
-        version = NO_VERSION
-        if self._expectations and answer.error is None and answer.status is not None:
-            shown = self._checked(slot, arm, answer, answer.status, seen)
-            if shown is None:
-                return
-            version = shown
         if self.service_ms is not None and (took_ms := service_ms(answer.headers)) is not None:
             self.service_ms[slot] = took_ms
-        self.rows.settle(slot, arm, answer, seen, self._written(slot, answer, version) if self._writing else version)
+        if not self._looks:
+            self.rows.settle(slot, arm, answer, seen)
+            return
+        version: int | None = NO_VERSION
+        if self._expectations and answer.error is None and answer.status is not None:
+            version = self._checked(slot, arm, answer, answer.status, seen)
+        if version is not None:
+            self.rows.settle(slot, arm, answer, seen, self._written(slot, answer, version))
 
     def finish(self) -> None:
         """Check what was too large before, and settle it: nothing is timed any more."""
@@ -129,6 +131,8 @@ class Answers:
         """The version of one row: of a write what it sent, whether or not that was accepted, else what was `shown`.
 
         Of a write that was sent twice none: its first copy may still take effect when the second was answered."""
+        if not self._writing:
+            return shown
         entry = slot % len(self.schedule)
         if int(self.schedule.route[entry]) not in self._writing:
             return shown
