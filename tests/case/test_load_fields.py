@@ -114,7 +114,7 @@ def test_the_message_has_a_line_for_each_problem_as_editors_read_it() -> None:
         ("version: $.price", "version: price", "freshness.reads[0].version", "'price'", "begins with $"),
         ("name: item", "name: Item One", "workload.routes[0].name", "'Item One'", "small letters"),
         ("clear:\n    - item:{id}", "clear: item:{id}", "cache.clear", "'item:{id}'", "a list"),
-        ("clear:\n    - item:{id}", "clear: []", "cache.clear", "an empty list", "at least one"),
+        ("clear:\n    - item:{id}", "clear: []", "cache.clear", "nothing", "templates of the keys"),
         ("clear:\n    - item:{id}", "clear: ['item:{id']", "cache.clear[0]", "'item:{id'", "{{ for the brace"),
         # names: unknown, missing, misspelt
         ("horizon:", "horizn:", "freshness.horizn", "'horizn'", "`horizon`?"),
@@ -122,7 +122,7 @@ def test_the_message_has_a_line_for_each_problem_as_editors_read_it() -> None:
         ("popularity: zipf", "popularity: gauss", "workload.routes[0].keys.popularity", "'gauss'", "uniform, zipf"),
         ("  hit_ratio: {", "  hit_ratoi: {", "goals.hit_ratoi", "'hit_ratoi'", "`hit_ratio`?"),
         ("kind: env", "kind: envv", "change.kind", "'envv'", "`env`?"),
-        ("  kind: env\n", "", "change", "no kind", "kind: env or argument or none"),
+        ("  kind: env\n", "", "change", "no kind", "kind: env or argument or revision"),
         ("  smallest:", "  smalest:", "change.smallest", "no smallest", "the smallest safe change"),
         ("  note:", "  notes:", "rollback.note", "no note", "what to do to undo the change"),
     ],
@@ -221,7 +221,7 @@ def test_an_argument_to_change_stands_in_the_command_once() -> None:
 def test_a_running_service_takes_no_setting_and_no_second_stack() -> None:
     start, end = GOOD.index("  start:"), GOOD.index("  # config:")
     text = GOOD[:start] + "  url: http://localhost:8000\n" + GOOD[end:]
-    assert {p.field for p in problems(text)} == {"change.kind", "design"}
+    assert {p.field for p in problems(text)} == {"change.kind", "target.allow_change", "design"}
 
 
 def test_stale_goals_need_the_probe() -> None:

@@ -11,7 +11,7 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from luckyhit.case.model import Cache as CacheSpec
+from luckyhit.case.cache import Cache as CacheSpec
 from luckyhit.change.backup import read_backup, restore
 from luckyhit.change.clear import clear
 from luckyhit.change.journal import Journal

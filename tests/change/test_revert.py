@@ -14,7 +14,7 @@ import psutil
 import pytest
 import redis
 
-from luckyhit.case.model import Cache as CacheSpec
+from luckyhit.case.cache import Cache as CacheSpec
 from luckyhit.change import processes
 from luckyhit.change.backup import BackupWriter, Entry
 from luckyhit.change.clear import clear
@@ -203,7 +203,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import redis
-from luckyhit.case.model import Cache
+from luckyhit.case.cache import Cache
 import luckyhit.change.clear
 from luckyhit.change import backup, journal
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luckyhit.case.model import Target
+from luckyhit.case.target import Target
 from luckyhit.case.workload import Response, Route
 from luckyhit.measure.expect import LARGEST_CHECKED_BODY, expected_of, mismatch
 from luckyhit.measure.signals import Signals, service_ms, signals_of

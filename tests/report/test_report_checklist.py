@@ -99,7 +99,7 @@ def test_the_notebooks_tables_show_whole_texts(judged_run) -> None:
 
 
 def test_the_diff_of_an_argument_is_the_whole_command(judged_run) -> None:
-    from luckyhit.case.model import ArgumentChange
+    from luckyhit.case.changes import ArgumentChange
     from luckyhit.report.contents import change_diff
 
     case = judged_run[0].case

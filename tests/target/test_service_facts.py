@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luckyhit.case.model import Start
+from luckyhit.case.target import Start
 from luckyhit.errors import ArgumentError
 from luckyhit.target import Settings, ports
 from luckyhit.target.logs import SCRUBBED, Secrets, tail, url_secrets, visible

@@ -6,10 +6,11 @@ A check reads the case as if it were right. Where a field it needs has a problem
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from luckyhit.case import freshness_checks, goal_checks, workload_checks
+from luckyhit.case import change_checks, freshness_checks, goal_checks, workload_checks
 from luckyhit.case.findings import Absent, FieldPath, Finding, get, shown
 from luckyhit.case.placeholders import Placeholder, parse_template, placeholder_names
 from luckyhit.case.units import format_duration, format_rate
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 LONGEST_RUN_S = 6 * 3600.0
 MOST_REQUESTS = 50_000_000
 FEWEST_REQUESTS_IN_A_BLOCK = 20
+MOST_PURGES = 2_000
 
 
 def rules() -> list[str]:
@@ -38,51 +40,6 @@ def findings_in(case: Case) -> list[Finding]:
         except Absent:
             continue
     return found
-
-
-def _env_change(case: Case) -> Iterator[Finding]:
-    """A variable that the change sets is in `target.start.env` as `change.before` or not at all, nor passed on."""
-    change, start = case.change, case.target.start
-    if change.kind != "env" or start is None:
-        return
-    at: FieldPath = ("target", "start", "env", change.name)
-    if change.name in start.env and start.env[change.name] != change.before:
-        yield Finding(
-            at, shown(start.env[change.name]), f"{_or_none(change.before)}, as in change.before (or leave it out)"
-        )
-    if change.name in start.pass_env:
-        at = ("target", "start", "pass_env", start.pass_env.index(change.name))
-        yield Finding(at, f"{change.name}, the variable that the change sets", "only variables that both arms share")
-
-
-def _or_none(value: str | None) -> str:
-    return "no value" if value is None else shown(value)
-
-
-def _argument_change(case: Case) -> Iterator[Finding]:
-    """The argument to change stands in `target.start.command`, as it is written in `change.before`, exactly once."""
-    change, start = case.change, case.target.start
-    if change.kind != "argument" or start is None:
-        return
-    count = start.command.count(change.before)
-    if count != 1:
-        found = f"{shown(change.before)}, which stands in target.start.command {count} times"
-        yield Finding(("change", "before"), found, "an argument that stands there exactly once")
-
-
-def _change_changes(case: Case) -> Iterator[Finding]:
-    """The change's two values differ."""
-    change = case.change
-    if change.kind != "none" and change.before == change.after:
-        found = "no value, as before" if change.after is None else f"{shown(change.after)}, as before"
-        yield Finding(("change", "after"), found, "another value (a change that changes nothing is kind: none)")
-
-
-def _change_needs_start(case: Case) -> Iterator[Finding]:
-    """An environment variable or an argument is changed in a service that the run starts (`target.start`)."""
-    if case.target.start is None and case.change.kind != "none":
-        expected = "none, or a target.start: only a service that the run starts itself can be given another setting"
-        yield Finding(("change", "kind"), shown(case.change.kind), expected)
 
 
 def _one_target(case: Case) -> Iterator[Finding]:
@@ -124,8 +81,10 @@ def _reachable(case: Case) -> Iterator[Finding]:
 
 
 def _scope(case: Case) -> Iterator[Finding]:
-    """A key template has a letter or digit of its own, so that it can't match everything (unless `cache.dedicated`);
-    none is there twice."""
+    """Something may be cleared: `cache.clear` or `cache.purge`. A key template has a letter or digit of its own, so
+    that it can't match everything (unless `cache.dedicated`); none is there twice."""
+    if not case.cache.clear and not case.cache.purge:
+        yield Finding(("cache", "clear"), "nothing", "templates of the keys that may be cleared (or cache.purge)")
     seen: dict[str, int] = {}
     for index, template in enumerate(case.cache.clear):
         at = ("cache", "clear", index)
@@ -136,6 +95,48 @@ def _scope(case: Case) -> Iterator[Finding]:
         if template in seen:
             yield Finding(at, f"{shown(template)} a second time", "each template once")
         seen[template] = index
+
+
+def _purge(case: Case) -> Iterator[Finding]:
+    """A purge call says `{key}` where it has `keys`, and only there; it names something, so that it can't purge
+    everything (unless `cache.dedicated`). A cache of its own address is purged with `cache.purge.url`."""
+    for index, purge in workload_checks.present(case.cache.purge):
+        at: FieldPath = ("cache", "purge", index)
+        texts = [purge.path, *purge.headers.values()]
+        keyed = any("key" in placeholder_names(text) for text in texts)
+        if keyed and purge.keys is None:
+            yield Finding((*at, "keys"), "no keys", "first and last: what {key} stands for")
+        if purge.keys is not None:
+            yield from workload_checks.in_order(purge.keys, (*at, "keys", "last"))
+            if not keyed:
+                yield Finding((*at, "path"), "no {key}", "{key} in the path or in a header (or no keys)")
+            elif purge.keys.last - purge.keys.first >= MOST_PURGES:
+                count = purge.keys.last - purge.keys.first + 1
+                yield Finding((*at, "keys"), f"{count:,} calls", f"{MOST_PURGES:,} calls before each block at most")
+        named = [re.sub(r"[^A-Za-z0-9]", "", re.sub(r"\{\w*\}", "0", text)) for text in texts]
+        if (not any(named) or re.search(r"(?<!\S)\^?/?\.?\*\$?(?!\S)", " ".join(texts))) and not case.cache.dedicated:
+            expected = "a path or an expression with a name of its own (or cache.dedicated: true)"
+            yield Finding((*at, "path"), f"{shown(purge.path)}, which may purge everything", expected)
+        if purge.url is None and case.target.url is None and case.target.start is None:
+            yield Finding((*at, "url"), "no address", "the cache's base URL")
+
+
+def _limits(case: Case) -> Iterator[Finding]:
+    """The load stays within `target.limits`: its rate, and the time it takes with every wash-out."""
+    ceilings, plan = case.target.ceilings, case.plan
+    default = " (the default for a url: say another in target.limits)"
+    peak = case.workload.peak_rate
+    if ceilings.rate is not None and peak is not None and peak > ceilings.rate * (1 + 1e-9):
+        why = default if case.target.limits.rate is None else ", as in target.limits.rate"
+        yield Finding(("workload", "rate"), format_rate(peak), f"{format_rate(ceilings.rate)} at most{why}")
+    if ceilings.duration is not None and case.design != "side-by-side":
+        blocks = 2 * plan.blocks
+        seconds = plan.baseline + blocks * (plan.block + plan.washout) + plan.after_rollback
+        seconds += (blocks + 2) * plan.warmup
+        if seconds > ceilings.duration * (1 + 1e-9):
+            why = default if case.target.limits.duration is None else ", as in target.limits.duration"
+            expected = f"{format_duration(ceilings.duration)} of load at most, wash-outs included{why}"
+            yield Finding(("plan", "blocks"), f"up to {format_duration(round(seconds, 3))}", expected)
 
 
 def _isolated(case: Case) -> Iterator[Finding]:
@@ -183,10 +184,7 @@ def _blocks_hold_enough(case: Case) -> Iterator[Finding]:
 
 
 _CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
-    _change_changes,
-    _change_needs_start,
-    _env_change,
-    _argument_change,
+    *change_checks.CHECKS,
     _one_target,
     _cache_values,
     _database_calls,
@@ -202,7 +200,9 @@ _CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     goal_checks.margins,
     goal_checks.limits,
     _scope,
+    _purge,
     _isolated,
+    _limits,
     _length,
     _blocks_hold_enough,
 )

@@ -9,21 +9,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from luckyhit.case.cache import Cache
+from luckyhit.case.changes import Change
 from luckyhit.case.checks import findings_in
 from luckyhit.case.findings import field_name
 from luckyhit.case.freshness import Freshness
-from luckyhit.case.part import Part, Port
-from luckyhit.case.texts import (
-    BaseUrl,
-    EnvName,
-    HeaderName,
-    KeyTemplate,
-    Line,
-    PlainPath,
-    StartText,
-    Text,
-)
-from luckyhit.case.units import Duration, Quantity, Share
+from luckyhit.case.part import Part
+from luckyhit.case.target import Target
+from luckyhit.case.texts import Line, Text
+from luckyhit.case.units import Bound, Duration, Quantity
 from luckyhit.case.workload import Response, Workload
 from luckyhit.records import MetricName
 
@@ -42,149 +36,11 @@ class Expected(Part):
     response: Response = Field(description="What a right answer of the route looks like.")
 
 
-class EnvChange(Part):
-    """One environment variable of a service that the case starts."""
-
-    kind: Literal["env"] = Field(description="The kind of change: an environment variable.")
-    what: Line = Field(description="What the change does, in one line.")
-    name: EnvName = Field(description="The variable's name.")
-    before: StartText | None = Field(
-        description="Its value before the change, filled in like `target.start.env`; null where it is not set."
-    )
-    after: StartText | None = Field(
-        description="Its value after the change, filled in like `target.start.env`; null where it is not set."
-    )
-    smallest: Text = Field(description="Why this is the smallest safe change.")
-
-
-class ArgumentChange(Part):
-    """One argument of the command of a service that the case starts."""
-
-    kind: Literal["argument"] = Field(description="The kind of change: an argument of the start command.")
-    what: Line = Field(description="What the change does, in one line.")
-    before: StartText = Field(description="The argument as it stands in `target.start.command`.")
-    after: StartText = Field(description="What stands in its place after the change, filled in the same way.")
-    smallest: Text = Field(description="Why this is the smallest safe change.")
-
-
-class NoChange(Part):
-    """Nothing is changed: the whole run is a comparison of the service with itself."""
-
-    kind: Literal["none"] = Field(description="The kind of change: none (both arms are the same service).")
-    what: Line = Field(description="Why the service is compared with itself, in one line.")
-    smallest: Text = Field(default="Nothing is changed.", description="Why this is the smallest safe change.")
-
-
-Change = Annotated[EnvChange | ArgumentChange | NoChange, Field(discriminator="kind")]
-
-
-class Cache(Part):
-    """The cache, and how much of it may be cleared."""
-
-    url_env: EnvName | None = Field(
-        default=None,
-        description="Name of the environment variable that holds the cache's URL (never the URL itself). "
-        "Without it, a cache server of the run's own is started for each arm.",
-    )
-    clear: list[KeyTemplate] = Field(
-        min_length=1,
-        description="Templates of the keys that may be cleared: `{name}` stands for one or more characters "
-        "other than a colon. Nothing else is ever touched.",
-    )
-    dedicated: bool = Field(
-        default=False, description="True where the cache serves this service alone, so that every key may be in scope."
-    )
-    largest_share: Share = Field(
-        default=0.5,
-        description="The largest share of all keys that the templates may cover; more is refused "
-        "(unless the cache is dedicated).",
-    )
-    rebuildable: bool = Field(
-        default=False,
-        description="True where keys without a time to live may be cleared too: they can be rebuilt. "
-        "Otherwise they are left alone, since they may be the data itself.",
-    )
-
-
 class RollbackPlan(Part):
     """How to get back, written down before anything changes."""
 
     note: Text = Field(description="What to do to undo the change, in words another engineer can follow.")
     notice: Text = Field(description="How one would notice that the change has to be rolled back.")
-
-
-class Start(Part):
-    """A service that the run starts itself, once for each arm, and stops whatever happens."""
-
-    command: list[StartText] = Field(
-        min_length=1,
-        description="Program and arguments. `{port}` (where it has to listen), `{cache_url}`, `{workdir}` (an empty "
-        "directory of its own) and `{python}` (the interpreter that runs Lucky Hit) are filled in.",
-    )
-    env: dict[EnvName, StartText] = Field(
-        default_factory=dict,
-        description="Environment variables, filled in the same way. Values are texts: quote numbers.",
-    )
-    pass_env: list[EnvName] = Field(
-        default_factory=list,
-        description="Names of environment variables handed on from the shell (the place for secrets).",
-    )
-    cwd: Line = Field(default=".", description="Working directory, relative to the project.")
-    port: Port | None = Field(
-        default=None, description="A fixed port, where a free one will not do. Only one arm can run at a time then."
-    )
-    ready: PlainPath = Field(default="/health", description="A path that answers 200 once the service can serve.")
-    ready_within: Duration = Field(default=20.0, description="How long the service may take to get ready.")
-
-
-class Target(Part):
-    """The system under test: a service the run starts, or one that already runs."""
-
-    start: Start | None = Field(default=None, description="The service to start. Either this or `url`.")
-    url: BaseUrl | None = Field(
-        default=None,
-        description="Base URL of a service that already runs: it is observed, never changed. "
-        "Credentials don't belong here.",
-    )
-    config: PlainPath | None = Field(
-        default=None, description="A path that tells the effective configuration as JSON; part of the fingerprint."
-    )
-    headers_env: dict[HeaderName, EnvName] = Field(
-        default_factory=dict,
-        description="Request headers whose values come from environment variables (tokens, cookies): the header's "
-        "name, then the variable's.",
-    )
-    cache_header: HeaderName | None = Field(
-        default=None,
-        description="The response header that tells the cache status, where it is none of the usual ones.",
-    )
-    cache_values: dict[str, Literal["hit", "miss", "stale", "bypass"]] = Field(
-        default_factory=dict,
-        description="What the values of `cache_header` mean, where they are none of the usual words.",
-    )
-    db_header: HeaderName | None = Field(
-        default=None,
-        description="The response header that holds the number of database calls, where it is none of the usual ones.",
-    )
-    worker_header: HeaderName | None = Field(
-        default=None,
-        description="The response header that names the worker process (or instance) that answered: then the probe "
-        "tells which of them disagree.",
-    )
-    db_metric: HeaderName | None = Field(
-        default=None,
-        description="The metric in `Server-Timing` that holds the number of database calls (as `dur` or `desc`), where "
-        "it is none of the usual ones.",
-    )
-    http: Literal["auto", "1.1", "2"] = Field(
-        default="auto",
-        description="The HTTP version. auto: 1.1, or what TLS leads to where the service doesn't speak it; 2 without "
-        "TLS: from the first byte on (prior knowledge).",
-    )
-    ca_file: Line | None = Field(
-        default=None,
-        description="A PEM file with the authorities to trust instead of the system's, relative to the project.",
-    )
 
 
 class Goal(Part):
@@ -211,6 +67,11 @@ class Plan(Part):
     block: Duration = Field(default=7.0, description="Measured part of each block.")
     blocks: Annotated[int, Field(ge=2, le=200)] = Field(
         default=4, description="Blocks of the comparison, each in both arms."
+    )
+    washout: Bound = Field(
+        default=30.0,
+        description="crossover, and a service that runs already: how long to wait at most, before each block, until "
+        "the hit ratio no longer moves. `0s`: the warm-up has to do.",
     )
     after_rollback: Duration = Field(default=5.0, description="Measured part of the last block, after the rollback.")
     error_rate: Annotated[float, Field(gt=0, lt=0.5)] = Field(

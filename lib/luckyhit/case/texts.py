@@ -123,6 +123,7 @@ WORKLOAD_NAMES = ("key", "number")
 WRITE_NAMES = ("key", "version")
 READ_NAMES = ("key",)
 COMMAND_NAMES = (*WRITE_NAMES, *START_NAMES)
+CHANGE_NAMES = ("base_url", *START_NAMES)
 SIMPLE_PATH = r"\$(?:\.[A-Za-z_][A-Za-z0-9_]*|\[\d{1,6}\])+"
 
 _NOT_A_PATH = "a path that begins with / and has no space, no # and no letters beyond ASCII in it (%-encode them)"
@@ -140,6 +141,13 @@ WorkloadPath = Annotated[str, *_PATH, _NO_FRAGMENT, _filled_with(*WORKLOAD_NAMES
 WritePath = Annotated[str, *_PATH, _NO_FRAGMENT, _filled_with(*WRITE_NAMES)]
 ReadPath = Annotated[str, *_PATH, _NO_FRAGMENT, _filled_with(*READ_NAMES)]
 StartText = Annotated[str, _filled_with(*START_NAMES)]
+ChangeText = Annotated[str, _filled_with(*CHANGE_NAMES)]
+Revision = Annotated[
+    str, *_shaped(r"(?!-)[!-~]+", "a Git revision: a branch, a tag or a hash, such as main or v1.4.2", longest=200)
+]
+SettingName = Annotated[str, *_shaped(r"[a-z][a-z0-9-]*", "the name of a setting, such as maxmemory-policy")]
+PurgePath = Annotated[str, *_PATH, _NO_FRAGMENT, _filled_with(*READ_NAMES)]
+PurgeHeader = Annotated[str, *_shaped(r"[\t -~]*", "a header's value: one line of ASCII"), _filled_with(*READ_NAMES)]
 KeyTemplate = Annotated[str, AfterValidator(_a_key_template), WithJsonSchema({"type": "string", "minLength": 1})]
 JsonPath = Annotated[
     str,

@@ -165,6 +165,12 @@ class Workload(Part):
     )
     routes: list[Route] = Field(min_length=1, description="The kinds of request, with their weights.")
 
+    @property
+    def peak_rate(self) -> float | None:
+        """The most requests per second that are asked for; None where a log sets the pace."""
+        rates = [rate for stage in self.stages for rate in (stage.rate, stage.to) if rate is not None]
+        return self.rate if self.rate is not None else max(rates, default=None)
+
     def requests_in(self, seconds: float) -> float | None:
         """How many requests are due in the first `seconds` of a block, on average; None where a log sets the pace."""
         if self.rate is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from luckyhit.case.findings import Absent, FieldPath, Finding, get, shown
 from luckyhit.case.placeholders import PlaceholderError, placeholder_names
@@ -12,7 +12,9 @@ from luckyhit.case.texts import WORKLOAD_NAMES, wrong_placeholder
 if TYPE_CHECKING:
     from luckyhit.case.freshness import ProbeKeys
     from luckyhit.case.model import Case
-    from luckyhit.case.workload import Keys, Route
+    from luckyhit.case.workload import Keys
+
+P = TypeVar("P")
 
 
 def keys_in_order(case: Case) -> Iterator[Finding]:
@@ -62,9 +64,9 @@ def pace(case: Case) -> Iterator[Finding]:
         yield Finding(("workload", "replay", "speed"), "a speed, and timing: rate", "speed with timing: log only")
 
 
-def present(routes: list[Route]) -> Iterator[tuple[int, Route]]:
-    """Routes with their index; those that are no mapping at all are passed over."""
-    return ((index, route) for index, route in enumerate(routes) if route is not None)
+def present(parts: list[P]) -> Iterator[tuple[int, P]]:
+    """Parts with their index; those that are no mapping at all are passed over."""
+    return ((index, part) for index, part in enumerate(parts) if part is not None)
 
 
 def route_names(case: Case) -> Iterator[Finding]:

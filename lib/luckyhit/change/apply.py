@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from luckyhit.case import Case, model
+from luckyhit.case import Case, changes
 from luckyhit.change import processes
 from luckyhit.change.clear import clear
 from luckyhit.change.fingerprint import fingerprint
@@ -27,11 +27,11 @@ APPLY = "apply"
 START = "start"
 
 
-def settings_of(change: model.Change, arm: Arm) -> Settings:
+def settings_of(change: changes.Change, arm: Arm) -> Settings:
     """What one arm changes against the case's start section."""
-    if isinstance(change, model.EnvChange):
+    if isinstance(change, changes.EnvChange):
         return Settings(env={change.name: change.before if arm == "before" else change.after})
-    if isinstance(change, model.ArgumentChange) and arm == "after":
+    if isinstance(change, changes.ArgumentChange) and arm == "after":
         return Settings(replace={change.before: change.after})
     return Settings()
 
@@ -51,25 +51,25 @@ def start_stacks(stacks: Iterable[Stack], journal: Journal | None = None) -> Non
     start_together(stacks, start)
 
 
-def apply(stack: Stack, change: model.Change, journal: Journal) -> None:
+def apply(stack: Stack, change: changes.Change, journal: Journal) -> None:
     """Put the change in place: restart `stack` with the settings of the after arm. May be repeated.
 
     Raises GuardError where the intent can't be journalled, or the target is only observed: nothing was changed
     then. Raises TargetError where the service does not come up with the change: the step stays open.
     """
-    if isinstance(change, model.NoChange):
+    if isinstance(change, changes.NoChange):
         return
     _refuse_observed(stack)
     _set(stack, change, "after", journal)
 
 
-def roll_back(stack: Stack, change: model.Change, journal: Journal) -> Rollback:
+def roll_back(stack: Stack, change: changes.Change, journal: Journal) -> Rollback:
     """Take the change back: restart `stack` with the settings of the before arm. May be repeated.
 
     A journal that can't be written does not keep the change in place: then `luckyhit revert` finds the step
     open later, and closes it. Raises TargetError where the service does not come up again.
     """
-    if isinstance(change, model.NoChange):
+    if isinstance(change, changes.NoChange):
         return Rollback(
             confirmed=True, same_as_before=None, detail="Nothing was changed, so there was nothing to take back."
         )
@@ -94,7 +94,7 @@ def reset_block(stacks: Mapping[Arm, Stack], case: Case, journal: Journal) -> di
     owned = [arm for arm in arms if stacks[arm].owned]
 
     def restart(arm: Arm) -> None:
-        if isinstance(case.change, model.NoChange):
+        if isinstance(case.change, changes.NoChange):
             stacks[arm].restart(settings_of(case.change, arm))
             _record_processes(stacks[arm], journal)
         else:
@@ -111,7 +111,7 @@ def reset_block(stacks: Mapping[Arm, Stack], case: Case, journal: Journal) -> di
     return {"clear": cleared, "fingerprint": {str(arm): facts for arm, facts in zip(arms, seen, strict=True)}}
 
 
-def _set(stack: Stack, change: model.Change, arm: Arm, journal: Journal) -> None:
+def _set(stack: Stack, change: changes.Change, arm: Arm, journal: Journal) -> None:
     """Restart `stack` with the settings of `arm`; the journal knows at every moment whether the change is on."""
     if arm == "before":
         stack.restart(settings_of(change, arm))
@@ -124,7 +124,7 @@ def _set(stack: Stack, change: model.Change, arm: Arm, journal: Journal) -> None
     journal.confirm(step, {"processes": processes.of_stack(stack)})
 
 
-def _intend_apply(stack: Stack, change: model.Change, journal: Journal) -> int:
+def _intend_apply(stack: Stack, change: changes.Change, journal: Journal) -> int:
     detail = {**_about(stack), "change": change.kind, "settings": asdict(settings_of(change, "after"))}
     inverse = {"kind": "restart", "settings": asdict(settings_of(change, "before"))}
     return journal.intend(APPLY, detail, inverse)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import redis
 
-from luckyhit.case import model
+from luckyhit.case.cache import Cache as CacheSpec
 from luckyhit.case.placeholders import fill_text, key_pattern, placeholder_names
 from luckyhit.change.backup import BackupWriter, dump, server_time_ms
 from luckyhit.change.identity import cache_identity
@@ -90,7 +90,7 @@ def scan(client: redis.Redis) -> Iterator[list[bytes]]:
 
 def clear(
     cache: Cache,
-    spec: model.Cache,
+    spec: CacheSpec,
     journal: Journal,
     *,
     backup: bool | None = None,
@@ -142,7 +142,7 @@ def clear(
 class _Step:
     """The journal's step of one clear, with its backup."""
 
-    def __init__(self, cache: Cache, spec: model.Cache, journal: Journal, listed: list[bytes], *, backup: bool) -> None:
+    def __init__(self, cache: Cache, spec: CacheSpec, journal: Journal, listed: list[bytes], *, backup: bool) -> None:
         self._cache, self._spec, self._journal, self._listed = cache, spec, journal, listed
         self._backup = backup and bool(listed)
         self.backup_name: str | None = None
@@ -207,7 +207,7 @@ def _listing(client: redis.Redis, scope: Scope) -> tuple[list[bytes], set[int]]:
     return list(inside), outside
 
 
-def _refuse_too_much(cache: Cache, spec: model.Cache, matched: int, scanned: int) -> None:
+def _refuse_too_much(cache: Cache, spec: CacheSpec, matched: int, scanned: int) -> None:
     if spec.dedicated or cache.owned or not matched:
         return
     share = matched / scanned

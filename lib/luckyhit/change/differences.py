@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Mapping
 
-from luckyhit.case import Case, model
+from luckyhit.case import Case, changes
 from luckyhit.case.placeholders import fill_text
 from luckyhit.change.fingerprint import shown_env
 from luckyhit.records import Guard
@@ -42,7 +42,7 @@ def difference_guard(case: Case, before: Fingerprint, after: Fingerprint) -> Gua
     """
     found = differences(before, after)
     change = case.change
-    if isinstance(change, model.NoChange):
+    if isinstance(change, changes.NoChange):
         if found:
             return _fails(f"Nothing was to change, but {_named(found)}.", "Find out who changed it, then run again.")
         return Guard(
@@ -96,9 +96,9 @@ def same_guard(before: Fingerprint, again: Fingerprint) -> Guard:
     )
 
 
-def _declared(change: model.EnvChange | model.ArgumentChange, before: Fingerprint) -> dict[str, tuple[str, str]]:
+def _declared(change: changes.Change, before: Fingerprint) -> dict[str, tuple[str, str]]:
     """The entries that have to differ, with both values."""
-    if isinstance(change, model.EnvChange):
+    if isinstance(change, changes.EnvChange):
         values = [_UNSET if value is None else shown_env(change.name, value) for value in (change.before, change.after)]
         return {f"env.{change.name}": (values[0], values[1])}
     command = shlex.split(before.get("command", ""))
@@ -111,12 +111,12 @@ def _filled(declared: str) -> str:
     return fill_text(declared, {name: f"{{{name}}}" for name in ("port", "cache_url", "workdir", "python")})
 
 
-def _echoes(change: model.EnvChange | model.ArgumentChange, name: str, values: tuple[str, str]) -> bool:
+def _echoes(change: changes.Change, name: str, values: tuple[str, str]) -> bool:
     """Whether an entry of the configuration shows the declared change."""
     if not name.startswith("config."):
         return False
     leaf = _words(name.rsplit(".", 1)[-1])
-    if isinstance(change, model.EnvChange) and leaf and _words(change.name)[-len(leaf) :] == leaf:
+    if isinstance(change, changes.EnvChange) and leaf and _words(change.name)[-len(leaf) :] == leaf:
         return True
     sides = list(zip((change.before, change.after), values, strict=True))
     stated = [(_filled(declared), shown) for declared, shown in sides if declared is not None]

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from luckyhit.case.model import Target
+from luckyhit.case.target import Target
 from luckyhit.measure.members import members
 from luckyhit.measure.signal_table import (
     CACHE_SOURCES,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from luckyhit.case import model
+from luckyhit.case import changes
 from luckyhit.case.units import format_duration
 from luckyhit.judge.wording import (
     NAMES,
@@ -58,9 +58,9 @@ def change(case: Case) -> list[tuple[str, str]]:
     """What is changed, why that is the smallest safe change, and what may be cleared."""
     cleared = ", ".join(case.cache.clear)
     rows = [("Change", case.change.what)]
-    if isinstance(case.change, model.EnvChange):
+    if isinstance(case.change, changes.EnvChange):
         rows.append(("Variable", case.change.name))
-    if not isinstance(case.change, model.NoChange):
+    if not isinstance(case.change, changes.NoChange):
         rows += [("Before", setting(case.change.before)), ("After", setting(case.change.after))]
     return [
         *rows,
@@ -73,11 +73,11 @@ def change(case: Case) -> list[tuple[str, str]]:
 def change_diff(case: Case) -> list[tuple[str, str]]:
     """The change as a diff: (sign, line); no lines where nothing is changed."""
     spec = case.change
-    if isinstance(spec, model.EnvChange):
+    if isinstance(spec, changes.EnvChange):
         values = [("-", spec.before), ("+", spec.after)]
         return [(sign, f"{spec.name}={value}" if value is not None else f"# {spec.name} is not set")
                 for sign, value in values]  # fmt: skip
-    if isinstance(spec, model.ArgumentChange):
+    if isinstance(spec, changes.ArgumentChange):
         command = case.target.start.command if case.target.start else []
         after = [spec.after if word == spec.before else word for word in command]
         return [("-", " ".join(command)), ("+", " ".join(after))]

@@ -6,7 +6,7 @@ import ssl
 from pathlib import Path
 from typing import Any
 
-from luckyhit.case.model import Target
+from luckyhit.case.target import Target
 from luckyhit.errors import ArgumentError
 
 

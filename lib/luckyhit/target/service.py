@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from luckyhit.case import model
+from luckyhit.case.target import Start
 from luckyhit.case.units import format_duration
 from luckyhit.errors import PortTaken, ServiceNotReady, ServiceStopped, TargetError
 from luckyhit.target import ports
@@ -32,7 +32,7 @@ class Service:
 
     def __init__(
         self,
-        start: model.Start,
+        start: Start,
         *,
         project: Path,
         workdir: Path,

@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from luckyhit.case import model
 from luckyhit.case.placeholders import PlaceholderError, fill_text
+from luckyhit.case.target import Start
 from luckyhit.errors import ArgumentError
 
 INHERITED = (
@@ -39,7 +39,7 @@ class Settings:
     """Arguments as they stand in `target.start.command`, and what stands in their place."""
 
 
-def filled_command(start: model.Start, settings: Settings, values: Mapping[str, object]) -> list[str]:
+def filled_command(start: Start, settings: Settings, values: Mapping[str, object]) -> list[str]:
     """The command of `start` with the arguments that `settings` replaces, filled in with `values`.
 
     Raises ArgumentError for an argument that doesn't stand in the command exactly once.
@@ -57,7 +57,7 @@ def filled_command(start: model.Start, settings: Settings, values: Mapping[str, 
 
 
 def filled_env(
-    start: model.Start, settings: Settings, values: Mapping[str, object], environ: Mapping[str, str]
+    start: Start, settings: Settings, values: Mapping[str, object], environ: Mapping[str, str]
 ) -> dict[str, str]:
     """The whole environment of the service: the basics of ours (`INHERITED`), the variables passed on, those of
     the case, then those of `settings`. Raises ArgumentError for variables to pass on that are not set."""
