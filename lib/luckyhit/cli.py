@@ -65,16 +65,13 @@ def check(case: CaseArgument, as_json: JsonOption = False) -> None:
     A service that the case starts is started with a cache of its own, asked once, and stopped again. A service
     that already runs gets one safe request for each read route. Nothing is cleared and nothing is written.
     """
-    from luckyhit.investigate.checking import check_case
+    from luckyhit.investigate.checking import as_text, check_case
 
     guards = check_case(Project.find(), Project.find().case_file(case))
     if as_json:
         _print_json({"case": case, "guards": [guard.model_dump() for guard in guards]})
     else:
-        for guard in guards:
-            print(f"{'ok  ' if guard.ok else 'FAIL'}  {guard.name}: {guard.detail}")
-            if not guard.ok and guard.remedy:
-                print(f"      what to do: {guard.remedy}")
+        print(as_text(guards))
     if not all(guard.ok for guard in guards):
         raise typer.Exit(3)
 
@@ -86,6 +83,9 @@ def run(
         list[str] | None,
         typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A notebook parameter."),
     ] = None,
+    environment: Annotated[
+        str, typer.Option(help="Name of the environment that may be changed (target.environment of the case).")
+    ] = "",
     fail_on: Annotated[str, typer.Option(help="Verdicts that give exit code 1: hurt,invalid,inconclusive.")] = "",
     as_json: JsonOption = False,
     runs_dir: RunsOption = "",
@@ -95,7 +95,7 @@ def run(
     from luckyhit.investigate.conduct import refuse_unknown, run_case
 
     chosen = _fail_on(fail_on)
-    parameters = {"case": case, "runs_dir": runs_dir, "reports_dir": reports_dir}
+    parameters = {"case": case, "environment": environment, "runs_dir": runs_dir, "reports_dir": reports_dir}
     for pair in parameter or []:
         name, equals, value = pair.partition("=")
         if not equals:
@@ -105,7 +105,7 @@ def run(
     if "run" in parameters:
         raise ArgumentError("`luckyhit run` makes a new run each time", hint="Leave the parameter `run` out.")
     project = Project.find(runs_dir=parameters["runs_dir"], reports_dir=parameters["reports_dir"])
-    outcome = run_case(project, project.case_file(parameters["case"]))
+    outcome = run_case(project, project.case_file(parameters["case"]), environment=parameters["environment"])
     result = outcome.run.result if outcome.exit_code == 0 else None
     if as_json:
         _print_json(
@@ -301,8 +301,9 @@ def revert(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsOption =
     from luckyhit.change import revert_run
     from luckyhit.run import find_run
 
-    found = find_run(Project.find(runs_dir=runs_dir).runs, run)
-    rollback = revert_run(found)
+    project = Project.find(runs_dir=runs_dir)
+    found = find_run(project.runs, run)
+    rollback = revert_run(found, project=project.root)
     found.update(rollback=rollback.model_dump(), changed=not rollback.confirmed)
     if as_json:
         _print_json(rollback.model_dump())

@@ -14,6 +14,7 @@
     │   ├── ScopeRefused             3  a clear that would touch more than the case allows
     │   └── TargetBusy               3  another run holds the target, or left a step open in its journal
     ├── NotEnoughData                4  the run ended without the data a verdict needs
+    │   ├── LimitExceeded            4  the target's users would have suffered: the load was stopped (target.limits)
     │   └── RunUnreadable            4  a run directory that is damaged, foreign, or from a newer version
     ├── ReportNotWritten             1  the report could not be written; what was measured is there
     └── RollbackNotConfirmed         5  the change may still be in place: what to do by hand
@@ -26,6 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = [
     "ArgumentError",
@@ -33,6 +35,7 @@ __all__ = [
     "CaseError",
     "GuardError",
     "InputError",
+    "LimitExceeded",
     "LuckyHitError",
     "NotEnoughData",
     "PortTaken",
@@ -149,6 +152,15 @@ class NotEnoughData(LuckyHitError):
     """The run ended without the data a verdict needs."""
 
     exit_code = 4
+
+
+class LimitExceeded(NotEnoughData):
+    """A limit of the target was exceeded while it was measured, and the load was stopped. `report`: the BlockReport of
+    that block (see luckyhit.measure.plan), whose rows are written."""
+
+    def __init__(self, message: str, *, hint: str = "", report: Any = None) -> None:
+        self.report = report
+        super().__init__(message, hint=hint)
 
 
 class RunUnreadable(NotEnoughData):

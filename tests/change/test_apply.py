@@ -16,6 +16,7 @@ from luckyhit.change import (
     apply,
     difference_guard,
     fingerprint,
+    look_at,
     reset_block,
     revert_run,
     roll_back,
@@ -86,8 +87,8 @@ def stacks(run: Run, project: Path) -> Iterator[Callable[..., Stack]]:
         def make(case: Case, name: str = "before") -> Stack:
             workdir = run.path / "work" / name
             workdir.mkdir(parents=True)
-            settings = settings_of(case.change, "before")
-            stack = Stack(case, name, workdir, project=project, settings=settings)
+            stack = Stack(case, name, workdir, project=project)
+            stack.settings = settings_of(stack, "before")
             made.callback(stack.stop)
             return stack
 
@@ -103,11 +104,11 @@ def ask(stack: Stack, path: str) -> Any:
     return httpx.get(stack.base_url + path, trust_env=False).json()
 
 
-def test_settings_of_each_kind_of_change(make_case: Callable[..., Case]) -> None:
-    change = make_case().change
-    assert settings_of(change, "before") == Settings(env={"SHOP_TTL": "30"})
-    assert settings_of(change, "after") == Settings(env={"SHOP_TTL": "60"})
-    none = make_case(change={"kind": "none", "what": "compare with itself"}).change
+def test_settings_of_each_kind_of_change(make_case: Callable[..., Case], stacks: Callable[..., Stack]) -> None:
+    changed = stacks(make_case())
+    assert settings_of(changed, "before") == Settings(env={"SHOP_TTL": "30"})
+    assert settings_of(changed, "after") == Settings(env={"SHOP_TTL": "60"})
+    none = stacks(make_case(change={"kind": "none", "what": "compare with itself"}), "other")
     assert settings_of(none, "before") == settings_of(none, "after") == Settings()
 
 
@@ -120,19 +121,19 @@ def test_the_change_goes_in_and_out_again(
     assert ask(stack, "/config")["ttl"] == 30
     before = fingerprint(stack, case)
 
-    apply(stack, case.change, journal)
+    apply(stack, journal)
     assert ask(stack, "/config")["ttl"] == 60
     guard = difference_guard(case, before, fingerprint(stack, case))
     assert guard.ok and "config.ttl (30 -> 60)" in guard.detail
     assert "apply" in [step.step for step in journal.open_steps()]
-    apply(stack, case.change, journal)
+    apply(stack, journal)
     assert [step.step for step in journal.steps()].count("apply") == 1
 
-    rollback = roll_back(stack, case.change, journal)
+    rollback = roll_back(stack, journal)
     assert rollback.confirmed and ask(stack, "/config")["ttl"] == 30
     assert same_guard(before, fingerprint(stack, case)).ok
     assert "apply" not in [step.step for step in journal.open_steps()]
-    assert roll_back(stack, case.change, journal).confirmed
+    assert roll_back(stack, journal).confirmed
 
     stack.stop()
     settle(journal)
@@ -147,10 +148,10 @@ def test_an_argument_is_changed(
     stack = stacks(case)
     start_stacks([stack])
     before = fingerprint(stack, case)
-    apply(stack, case.change, journal)
+    apply(stack, journal)
     guard = difference_guard(case, before, fingerprint(stack, case))
     assert guard.ok and ask(stack, "/config")["arguments"] == ["--mode=b"], guard.detail
-    roll_back(stack, case.change, journal)
+    roll_back(stack, journal)
     assert ask(stack, "/config")["arguments"] == ["--mode=a"]
 
 
@@ -166,12 +167,12 @@ def test_two_stacks_are_alike_until_one_is_changed(
     for stack in arms.values():
         for key in (1, 1, 2):
             ask(stack, f"/products/{key}")
-    apply(arms["after"], case.change, journal)
-    facts = reset_block(arms, case, journal)
+    apply(arms["after"], journal)
+    facts, seen = reset_block(arms, case, journal), look_at(arms, case)
     for arm, ttl in (("before", 30), ("after", 60)):
         clear = facts["clear"][arm]
         assert (clear["scanned"], clear["cleared"], clear["outside"], clear["backup"]) == (4, 2, 2, None)
-        assert facts["fingerprint"][arm]["config.ttl"] == str(ttl)
+        assert seen[arm]["config.ttl"] == str(ttl)
         # The cache inside the process starts empty as well.
         assert ask(arms[arm], "/products/7")["inside"] == {"7": 1}
         assert ask(arms[arm], "/config")["ttl"] == ttl
@@ -196,11 +197,11 @@ def test_no_change_is_only_restarted(
     stack = stacks(case)
     start_stacks([stack], journal)
     first = ask(stack, "/config")["pid"]
-    apply(stack, case.change, journal)
+    apply(stack, journal)
     assert ask(stack, "/config")["pid"] == first
     reset_block({"before": stack}, case, journal)
     assert ask(stack, "/config")["pid"] != first
-    assert roll_back(stack, case.change, journal).confirmed
+    assert roll_back(stack, journal).confirmed
 
 
 def test_nothing_is_changed_where_the_intent_cannot_be_written(
@@ -216,7 +217,7 @@ def test_nothing_is_changed_where_the_intent_cannot_be_written(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(GuardError, match="can't be written"):
-        apply(stack, case.change, journal)
+        apply(stack, journal)
     assert ask(stack, "/config")["pid"] == first and journal.steps() == []
 
 
@@ -226,10 +227,10 @@ def test_a_rollback_happens_even_where_it_cannot_be_journalled(
     case = service_case()
     stack = stacks(case)
     start_stacks([stack])
-    apply(stack, case.change, journal)
+    apply(stack, journal)
     kept = journal.path.rename(run.path / "kept")
     journal.path.mkdir()
-    rollback = roll_back(stack, case.change, journal)
+    rollback = roll_back(stack, journal)
     assert rollback.confirmed and "could not be journalled" in rollback.detail
     assert ask(stack, "/config")["ttl"] == 30
     journal.path.rmdir()
@@ -246,7 +247,7 @@ def test_a_change_that_the_service_does_not_survive_stays_open_and_is_reverted(
     stack = stacks(case)
     start_stacks([stack], journal)
     with pytest.raises(LuckyHitError, match=r"."):
-        apply(stack, case.change, journal)
+        apply(stack, journal)
     assert "apply" in [step.step for step in journal.open_steps()]
     assert revert_run(run).confirmed
     assert journal.open_steps() == []
@@ -258,7 +259,7 @@ def test_a_killed_run_leaves_nothing_behind_after_revert(
     case = service_case()
     stack = stacks(case)
     start_stacks([stack], journal)
-    apply(stack, case.change, journal)
+    apply(stack, journal)
     started = [psutil.Process(entry["pid"]) for entry in of_stack(stack)]
     assert len(started) >= 2  # the service, and its cache
     rollback = revert_run(run)
@@ -270,13 +271,13 @@ def test_a_service_given_by_its_url_is_never_touched(
     make_case: Callable[..., Case], make_stack: Any, serve: Any, cache: Any, client: Any, journal: Journal
 ) -> None:
     case = make_case(target={"url": "http://shop.test"}, design="crossover", change={"kind": "none", "what": "look"})
-    stack = make_stack(case, serve({}), cache=cache, owned=False)
+    stack = make_stack(case, serve({}), cache=cache, owned=False, changeable=False)
     client.set("product:1:v1", "x", ex=60)
-    facts = reset_block({"before": stack}, case, journal)
-    assert facts["clear"] == {} and "cache.version" in facts["fingerprint"]["before"]
+    facts, seen = reset_block({"before": stack}, case, journal), look_at({"before": stack}, case)
+    assert facts["clear"] == {} and "cache.version" in seen["before"]
     assert client.get("product:1:v1") == b"x" and journal.steps() == []
-    change = make_case().change
-    with pytest.raises(GuardError, match="observed, never changed"):
-        apply(stack, change, journal)
-    with pytest.raises(GuardError, match="observed, never changed"):
-        roll_back(stack, change, journal)
+    stack.case = make_case()
+    with pytest.raises(GuardError, match="only observed"):
+        apply(stack, journal)
+    with pytest.raises(GuardError, match="only observed"):
+        roll_back(stack, journal)

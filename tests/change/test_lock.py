@@ -75,7 +75,7 @@ def test_a_fixed_port_is_shared(make_case: Callable[..., Case], tmp_path: Path) 
 def test_a_run_that_is_killed_lets_go(case: Case, tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from luckyhit.change.lock import _held\n"
-        "with _held('service shop.test:8080', Path(sys.argv[1]) / '.locks', 'killed'):\n"
+        "with _held('service shop.test:8080', Path(sys.argv[1]), 'killed'):\n"
         "    print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as other:
@@ -105,6 +105,23 @@ def test_a_target_that_an_earlier_run_left_open_is_refused_until_it_is_reverted(
         pass
     journal.undo(step)
     with target_lock(case, runs_dir, environ=ENVIRON):
+        pass
+
+
+def test_runs_that_are_kept_elsewhere_meet_too(case: Case, run: Run, tmp_path: Path) -> None:
+    with target_lock(case, run.path.parents[1], run=run.id, environ=ENVIRON):
+        busy = pytest.raises(TargetBusy, match=f"run {run.id}")
+        with busy, target_lock(case, tmp_path / "other-runs", environ=ENVIRON):
+            pass
+        inverse = {"kind": "restore", "backup": "b", "cache": "cache.test:6379/3", "url_env": "SHOP_CACHE"}
+        journal = Journal(run.path / "journal.jsonl")
+        step = journal.intend("clear", {}, inverse)
+    for _ in range(2):  # it is not forgotten by being met once
+        with pytest.raises(TargetBusy) as raised, target_lock(case, tmp_path / "other-runs", environ=ENVIRON):
+            pass
+        assert f"luckyhit revert {run.path}" in raised.value.hint
+    journal.undo(step)
+    with target_lock(case, tmp_path / "other-runs", environ=ENVIRON):
         pass
 
 

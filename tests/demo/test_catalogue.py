@@ -147,6 +147,23 @@ def test_single_flight_is_what_keeps_a_herd_off_the_database(start_service, cach
     assert [told(answer)[0] for answer in answers].count("fwd=miss; collapsed") == 8 - loads
 
 
+def test_the_invalidation_is_a_flag_that_can_be_switched_while_it_serves(start_service, cache):
+    service = start_service(CATALOGUE_INVALIDATION="writer-key")
+    old = service.price(17)
+    service.set_price(17, old + 1)
+    assert service.price(17) == old, "the page is stale"
+
+    assert service.http.put("/flags/invalidation", json={"value": "reader-key"}).status_code == 200
+    assert service.http.get("/flags").json() == {"invalidation": "reader-key"}
+    assert service.http.get("/health").json()["settings"]["CATALOGUE_INVALIDATION"] == "reader-key"
+    service.set_price(17, old + 2)
+    assert service.price(17) == old + 2
+
+    assert service.http.put("/flags/invalidation", json={"value": "readerkey"}).status_code == 422
+    two = start_service(CATALOGUE_WORKERS="2")
+    assert two.http.put("/flags/invalidation", json={"value": "none"}).status_code == 409
+
+
 def test_health_tells_the_effective_configuration_and_leaves_the_cache_alone(start_service, cache):
     cache.config_resetstat()
     given = {"CATALOGUE_TTL": "1.5", "CATALOGUE_SINGLE_FLIGHT": "off", "CATALOGUE_BUILD_LABEL": "2025.11-teal"}

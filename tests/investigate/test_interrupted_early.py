@@ -20,8 +20,8 @@ def test_an_interruption_while_the_run_is_made_still_ends_with_a_report(
     project = Project.find(runs_dir=str(tmp_path / "runs"), reports_dir=str(tmp_path / "reports"))
     made = conduct.new_run
 
-    def interrupted(*arguments: object) -> Run:
-        run = made(*arguments)  # type: ignore[arg-type]
+    def interrupted(*arguments: object, **more: object) -> Run:
+        run = made(*arguments, **more)  # type: ignore[arg-type]
         os.kill(os.getpid(), number)
         return run
 

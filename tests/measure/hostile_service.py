@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import json
 import ssl
 import struct
 import threading
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from socket import SO_LINGER, SOL_SOCKET
+from typing import Any
 
 
 class Do(Enum):
@@ -238,3 +240,23 @@ class HostileService:
             yield self
         finally:
             self.stop()
+
+
+class Versions(HostileService):
+    """Keeps one number for each key under /v."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: dict[str, int] = {}
+
+    async def _answer(self, name: str, writer: Any) -> bool:
+        if name != "v":
+            return await super()._answer(name, writer)
+        method, path, _ = self.heads[-1].decode().split(" ", 2)
+        if method == "PUT":
+            self.kept[path] = json.loads(self.bodies[-1])["v"]
+        body = json.dumps({"v": self.kept.get(path, 1)}).encode()
+        writer.write(
+            b"HTTP/1.1 200 OK\r\ncache-status: a; fwd=miss\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+        )
+        return True

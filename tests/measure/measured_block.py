@@ -28,6 +28,11 @@ BASIC: dict[str, Any] = {
     "freshness": None,
 }  # fmt: skip
 
+FRESHNESS = {
+    "write": {"path": "/v/{key}", "body": {"v": "{version}"}}, "reads": [{"path": "/v/{key}", "version": "$.v"}],
+    "keys": {"first": 1000, "last": 1100}, "within": "0s", "horizon": "100ms", "rate": "20/s",
+}  # fmt: skip
+
 
 def declare(run: Run, **parts: Any) -> None:
     """Let the run's case say this about workload, expected response and freshness."""

@@ -11,12 +11,11 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
-from hostile_service import HostileService
-from measured_block import BASIC, check, declare, engines, measure, routed, until
+from hostile_service import HostileService, Versions
+from measured_block import BASIC, FRESHNESS, check, declare, engines, measure, routed, until
 
 from luckyhit.case.template import new_case
 from luckyhit.errors import ArgumentError, NotEnoughData, ResponseUnexpected
@@ -149,32 +148,6 @@ def test_requests_that_cannot_be_sent_are_refused_before_any_is(run: Run, servic
         measure(run, service, headers={"X-Token": "s3cret\r\nX-Evil: 1"})
     assert "s3cret" not in str(refused.value)
     assert not service.heads and not list((run.path / "requests").iterdir())
-
-
-FRESHNESS = {
-    "write": {"path": "/v/{key}", "body": {"v": "{version}"}}, "reads": [{"path": "/v/{key}", "version": "$.v"}],
-    "keys": {"first": 1000, "last": 1100}, "within": "0s", "horizon": "100ms", "rate": "20/s",
-}  # fmt: skip
-
-
-class Versions(HostileService):
-    """Keeps one number for each key under /v."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.kept: dict[str, int] = {}
-
-    async def _answer(self, name: str, writer: Any) -> bool:
-        if name != "v":
-            return await super()._answer(name, writer)
-        method, path, _ = self.heads[-1].decode().split(" ", 2)
-        if method == "PUT":
-            self.kept[path] = json.loads(self.bodies[-1])["v"]
-        body = json.dumps({"v": self.kept.get(path, 1)}).encode()
-        writer.write(
-            b"HTTP/1.1 200 OK\r\ncache-status: a; fwd=miss\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
-        )
-        return True
 
 
 def test_the_freshness_probe_runs_beside_the_load(run: Run) -> None:

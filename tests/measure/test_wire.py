@@ -167,6 +167,31 @@ def test_the_time_of_a_retried_request_counts_from_the_first_send() -> None:
         assert second.connection == 2 and second.sent_ns < second.first_byte_ns
 
 
+class ClosedAtOnce(Client):
+    """What it opens for a second try is closed by the time it could be used."""
+
+    async def _connection(self) -> Any:
+        connection = await super()._connection()
+        if self.retries:
+            connection.abort()
+        return connection
+
+
+def test_a_retry_whose_connection_closes_at_once_was_sent_all_the_same() -> None:
+    async def use() -> list[Answer]:
+        client = ClosedAtOnce(service.url)
+        try:
+            return [await client.request("GET", "/flaky", timeout_s=5) for _ in range(2)]
+        finally:
+            await client.close()
+
+    with HostileService().running() as service:
+        first, second = uvloop.run(use())
+        assert service.seen["flaky"] == 2
+    assert (second.error, second.retried) == ("reset", True)
+    assert first.done_ns is not None and second.sent_ns is not None and second.sent_ns > first.done_ns
+
+
 def test_a_service_that_is_gone_at_the_retry_reset_the_request() -> None:
     with HostileService().running() as service:
 

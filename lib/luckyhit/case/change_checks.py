@@ -12,17 +12,18 @@ if TYPE_CHECKING:
     from luckyhit.case.model import Case
 
 _EVICTION = (
-    "maxmemory maxmemory-policy maxmemory-samples maxmemory-eviction-tenacity maxmemory-clients active-expire- "
-    "effort lazyfree-lazy-eviction lazyfree-lazy-expire lazyfree-lazy-server-del lazyfree-lazy-user-del hz "
-    "dynamic-hz activedefrag active-defrag-ignore-bytes active-defrag-threshold-lower active-defrag-threshold- "
-    "upper active-defrag-cycle-min active-defrag-cycle-max active-defrag-max-scan-fields lfu-log-factor lfu- "
-    "decay-time tracking-table-max-keys"
+    "maxmemory maxmemory-policy maxmemory-samples maxmemory-eviction-tenacity maxmemory-clients "
+    "active-expire-effort lazyfree-lazy-eviction lazyfree-lazy-expire lazyfree-lazy-server-del "
+    "lazyfree-lazy-user-del hz dynamic-hz activedefrag active-defrag-ignore-bytes "
+    "active-defrag-threshold-lower active-defrag-threshold-upper active-defrag-cycle-min "
+    "active-defrag-cycle-max active-defrag-max-scan-fields lfu-log-factor lfu-decay-time "
+    "tracking-table-max-keys"
 )
 _ENCODING = (
-    "hash-max-listpack-entries hash-max-listpack-value hash-max-ziplist-entries hash-max-ziplist-value list- "
-    "max-listpack-size list-max-ziplist-size list-compress-depth set-max-intset-entries set-max-listpack- "
-    "entries set-max-listpack-value zset-max-listpack-entries zset-max-listpack-value zset-max-ziplist-entries "
-    "zset-max-ziplist-value stream-node-max-bytes stream-node-max-entries"
+    "hash-max-listpack-entries hash-max-listpack-value hash-max-ziplist-entries hash-max-ziplist-value "
+    "list-max-listpack-size list-max-ziplist-size list-compress-depth set-max-intset-entries "
+    "set-max-listpack-entries set-max-listpack-value zset-max-listpack-entries zset-max-listpack-value "
+    "zset-max-ziplist-entries zset-max-ziplist-value stream-node-max-bytes stream-node-max-entries"
 )
 _WATCHING = (
     "client-query-buffer-limit timeout tcp-keepalive latency-monitor-threshold slowlog-log-slower-than slowlog-max-len"

@@ -12,12 +12,12 @@ from luckyhit.case.texts import (
     EnvName,
     HeaderName,
     HeaderValue,
-    JsonPath,
     Line,
     PlainPath,
     Revision,
     SettingName,
     StartText,
+    StatePath,
     Text,
 )
 from luckyhit.case.units import Duration
@@ -98,7 +98,10 @@ class StateRead(Part):
     """Where the service shows whether the change is in place: a safe request."""
 
     path: PlainPath = Field(description="A path that answers with JSON.")
-    value: JsonPath = Field(description="Where the state stands in the answer, such as `$.flags.new_keys`.")
+    value: StatePath = Field(
+        description="Where the state stands in the answer: a JSONPath (RFC 9535) such as `$.flags['new-keys']`. It has "
+        "to lead to one value."
+    )
 
 
 class AdminChange(Part):

@@ -42,6 +42,7 @@ _IN_WORDS = {
     "CommandText": "text, filled in",
     "ChangeText": "text, filled in",
     "Revision": "Git revision, such as `main`",
+    "StatePath": "JSONPath (RFC 9535), such as `$.flags.new`",
     "SettingName": "name of a setting",
     "PurgePath": "path, such as `/products/{key}`",
     "PurgeHeader": "value of a header",

@@ -63,6 +63,16 @@ class Limits(Part):
         default=50, description="Requests that a window must hold before it can stop the run."
     )
 
+    @property
+    def watched(self) -> dict[str, float]:
+        """What the load engine watches: `error_rate` (share), `p99_ms`, `window_s`, `fewest`; empty without a limit."""
+        found: dict[str, float] = {}
+        if self.error_rate is not None:
+            found["error_rate"] = self.error_rate
+        if self.p99 is not None:
+            found["p99_ms"] = self.p99 * 1000
+        return {**found, "window_s": self.window, "fewest": self.fewest} if found else {}
+
 
 class Target(Part):
     """The system under test: a service the run starts, or one that already runs."""

@@ -61,8 +61,9 @@ failure_mode: "TODO: if this is wrong, then ..."
 assumptions:
   - "TODO: the workload below is like the real one in ..."
 
-# The one change. Kinds: env (an environment variable), argument (of the command below), none (compare the service
-# with itself: a good first run, which shows how much its numbers vary anyway).
+# The one change. Kinds: env (an environment variable), argument (of the command below), revision (another Git revision
+# of the service), cache-setting (CONFIG SET), http (a call and its inverse: a feature flag), command (a pair of
+# commands), none (compare the service with itself: a good first run, which shows how much its numbers vary anyway).
 change:
   kind: env
   what: "TODO: what the change does"

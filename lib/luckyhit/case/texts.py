@@ -141,6 +141,11 @@ WorkloadPath = Annotated[str, *_PATH, _NO_FRAGMENT, _filled_with(*WORKLOAD_NAMES
 WritePath = Annotated[str, *_PATH, _NO_FRAGMENT, _filled_with(*WRITE_NAMES)]
 ReadPath = Annotated[str, *_PATH, _NO_FRAGMENT, _filled_with(*READ_NAMES)]
 StartText = Annotated[str, _filled_with(*START_NAMES)]
+StatePath = Annotated[
+    str,
+    *_shaped(r"\$.+", "a JSONPath that begins with $, such as $.flags['new-keys']", longest=500),
+    AfterValidator(_a_version_path),
+]
 ChangeText = Annotated[str, _filled_with(*CHANGE_NAMES)]
 Revision = Annotated[
     str, *_shaped(r"(?!-)[!-~]+", "a Git revision: a branch, a tag or a hash, such as main or v1.4.2", longest=200)

@@ -1,35 +1,62 @@
 """The only code that may alter a target: fingerprint, apply, scoped clear, journal, revert."""
 
-from luckyhit.change.apply import apply, reset_block, roll_back, settings_of, start_stacks
+from luckyhit.change.apply import (
+    apply,
+    declared_entry,
+    in_place,
+    look_at,
+    prepare,
+    reset_block,
+    roll_back,
+    settings_of,
+    start_stacks,
+)
 from luckyhit.change.backup import Restored, restore
 from luckyhit.change.clear import ClearReport, clear
-from luckyhit.change.differences import difference_guard, same_guard
+from luckyhit.change.differences import Fingerprint, difference_guard, same_guard
 from luckyhit.change.fingerprint import fingerprint
 from luckyhit.change.journal import Journal, Step
 from luckyhit.change.lock import target_lock
+from luckyhit.change.looks import Looks
 from luckyhit.change.notify import Notifications, watching_events
-from luckyhit.change.permissions import check_permissions
+from luckyhit.change.permissions import check_rights, summary
+from luckyhit.change.purge import PurgeReport, purge
 from luckyhit.change.revert import revert_run, settle
+from luckyhit.change.rights import refuse_unset
+from luckyhit.change.ways import difference_of, revisions_of, worktrees
 
 __all__ = [
     "ClearReport",
+    "Fingerprint",
     "Journal",
+    "Looks",
     "Notifications",
+    "PurgeReport",
     "Restored",
     "Step",
     "apply",
-    "check_permissions",
+    "check_rights",
     "clear",
+    "declared_entry",
     "difference_guard",
+    "difference_of",
     "fingerprint",
+    "in_place",
+    "look_at",
+    "prepare",
+    "purge",
+    "refuse_unset",
     "reset_block",
     "restore",
     "revert_run",
+    "revisions_of",
     "roll_back",
     "same_guard",
     "settings_of",
     "settle",
     "start_stacks",
+    "summary",
     "target_lock",
     "watching_events",
+    "worktrees",
 ]

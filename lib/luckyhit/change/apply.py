@@ -1,11 +1,12 @@
 """Applying the one change, taking it back, and bringing the arms to the declared cache state.
 
-A change of kind env or argument is a restart of the run's own service with other settings. Every restart is
-journalled with its inverse first; all of this may be repeated safely.
+A change of kind env, argument or revision is a restart of the run's own service with other settings; the other kinds
+have ways of their own (`luckyhit.change.ways`). Each is journalled with its inverse first; all of this may be repeated.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -16,8 +17,12 @@ from luckyhit.case import Case, changes
 from luckyhit.change import processes
 from luckyhit.change.clear import clear
 from luckyhit.change.fingerprint import fingerprint
+from luckyhit.change.identity import target_identities
 from luckyhit.change.journal import Journal, Step
-from luckyhit.errors import GuardError, LuckyHitError
+from luckyhit.change.purge import purge
+from luckyhit.change.ways import STATE, Way, way_of
+from luckyhit.change.ways.way import await_state, shown
+from luckyhit.errors import GuardError, LuckyHitError, RollbackNotConfirmed, TargetError
 from luckyhit.records import Arm, Rollback
 from luckyhit.target import Settings, Stack, start_together
 
@@ -27,13 +32,14 @@ APPLY = "apply"
 START = "start"
 
 
-def settings_of(change: changes.Change, arm: Arm) -> Settings:
+def settings_of(stack: Stack, arm: Arm) -> Settings:
     """What one arm changes against the case's start section."""
+    change = stack.case.change
     if isinstance(change, changes.EnvChange):
         return Settings(env={change.name: change.before if arm == "before" else change.after})
     if isinstance(change, changes.ArgumentChange) and arm == "after":
         return Settings(replace={change.before: change.after})
-    return Settings()
+    return stack.sources.get(arm, Settings())
 
 
 def start_stacks(stacks: Iterable[Stack], journal: Journal | None = None) -> None:
@@ -51,89 +57,194 @@ def start_stacks(stacks: Iterable[Stack], journal: Journal | None = None) -> Non
     start_together(stacks, start)
 
 
-def apply(stack: Stack, change: changes.Change, journal: Journal) -> None:
-    """Put the change in place: restart `stack` with the settings of the after arm. May be repeated.
+def prepare(stack: Stack) -> None:
+    """Bring a started stack to the state that the case declares as before; look whether somebody else's is in it.
+
+    Raises GuardError where it is not: nothing was changed then.
+    """
+    way = way_of(stack)
+    if way is not None and stack.changeable:
+        way.prepare()
+
+
+def apply(stack: Stack, journal: Journal) -> None:
+    """Put the change of the stack's case in place. May be repeated.
 
     Raises GuardError where the intent can't be journalled, or the target is only observed: nothing was changed
-    then. Raises TargetError where the service does not come up with the change: the step stays open.
+    then. Raises TargetError where it does not work: the step stays open.
     """
-    if isinstance(change, changes.NoChange):
+    if isinstance(stack.case.change, changes.NoChange):
         return
     _refuse_observed(stack)
-    _set(stack, change, "after", journal)
+    _set(stack, "after", journal)
 
 
-def roll_back(stack: Stack, change: changes.Change, journal: Journal) -> Rollback:
-    """Take the change back: restart `stack` with the settings of the before arm. May be repeated.
+def roll_back(stack: Stack, journal: Journal) -> Rollback:
+    """Take the change back. May be repeated.
 
     A journal that can't be written does not keep the change in place: then `luckyhit revert` finds the step
-    open later, and closes it. Raises TargetError where the service does not come up again.
+    open later, and closes it. Raises TargetError where the change can't be taken back.
     """
+    change = stack.case.change
     if isinstance(change, changes.NoChange):
         return Rollback(
             confirmed=True, same_as_before=None, detail="Nothing was changed, so there was nothing to take back."
         )
     _refuse_observed(stack)
-    stack.restart(settings_of(change, "before"))
-    detail = f"The service was restarted without the change ({change.what})."
+    way = way_of(stack)
     try:
-        _undo_apply(stack, journal)
+        step = _open_step(APPLY, stack, journal)
+    except LuckyHitError as error:
+        if way is not None:
+            raise RollbackNotConfirmed(
+                f"what has to be taken back can't be read: {error.message}",
+                hint=f"{error.hint} {stack.case.rollback.note}",
+            ) from None
+        step = None
+    if way is None:
+        stack.restart(settings_of(stack, "before"))
+        detail = f"The service was restarted without the change ({change.what})."
+        how = "restarted without the change"
+    elif step is None:
+        return Rollback(confirmed=True, same_as_before=None, detail="The change was not in place.")
+    else:
+        how = _take_back(way, stack, step, journal)
+        detail = f"Taken back ({change.what}): {how}."
+    try:
+        step = _open_step(APPLY, stack, journal)
+        if step is not None:
+            journal.undo(step.id, {"how": how})
     except LuckyHitError as error:
         detail += f" That could not be journalled ({error.message}); `luckyhit revert` will close the step."
     return Rollback(confirmed=True, same_as_before=None, detail=detail)
 
 
-def reset_block(stacks: Mapping[Arm, Stack], case: Case, journal: Journal) -> dict[str, dict[str, Any]]:
-    """Bring every arm to the state that the case declares for the start of a block: restart the service with its
-    arm's settings (caches inside the process are empty then as well), all arms at once; then clear the declared
-    keys. A service that is only observed is neither restarted nor cleared.
+def declared_entry(change: changes.Change) -> str | None:
+    """Name of the fingerprint's entry that the change is about; None where nothing is changed."""
+    if isinstance(change, changes.EnvChange):
+        return f"env.{change.name}"
+    if isinstance(change, changes.SettingChange):
+        return f"cache.config.{change.name}"
+    return {"argument": "command", "revision": "git.revision", "http": STATE, "command": STATE}.get(change.kind)
 
-    Returns facts for the manifest: `{"clear": {arm: ...}, "fingerprint": {arm: ...}}`.
+
+def in_place(stack: Stack, journal: Journal) -> bool:
+    """Whether something of the change may be in place there, by the journal."""
+    return _open_step(APPLY, stack, journal) is not None
+
+
+def reset_block(
+    stacks: Mapping[Arm, Stack], case: Case, journal: Journal, *, headers: Mapping[str, str] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Bring every arm to the state that the case declares for the start of a block: restart a service of the run's own
+    (caches inside the process are empty then as well), with its arm's side of the change, all arms at once; then clear
+    the declared keys, and purge what is declared in front of it. A service that is only observed is neither changed
+    nor cleared. `headers`: sent with each purge to the service's own address.
+
+    Returns facts for the manifest: `{"clear": {arm: ...}, "purge": {arm: ...}}`.
     """
-    arms = list(stacks)
-    owned = [arm for arm in arms if stacks[arm].owned]
+    changeable = [arm for arm in stacks if stacks[arm].changeable]
 
-    def restart(arm: Arm) -> None:
-        if isinstance(case.change, changes.NoChange):
-            stacks[arm].restart(settings_of(case.change, arm))
-            _record_processes(stacks[arm], journal)
+    def to_its_arm(arm: Arm) -> None:
+        if not isinstance(case.change, changes.NoChange):
+            _set(stacks[arm], arm, journal)
         else:
-            _set(stacks[arm], case.change, arm, journal)
+            _restart(stacks[arm], arm, journal)
 
-    _together(restart, owned)
+    _together(to_its_arm, changeable)
     # One after the other: two arms on one cache must not list the same keys at the same time.
     cleared: dict[str, Any] = {}
-    for arm in owned:
+    for arm in changeable:
         cache = stacks[arm].cache
-        if cache is not None:
+        if cache is not None and case.cache.clear:
             cleared[arm] = clear(cache, case.cache, journal).as_facts()
-    seen = _together(lambda arm: fingerprint(stacks[arm], case), arms)
-    return {"clear": cleared, "fingerprint": {str(arm): facts for arm, facts in zip(arms, seen, strict=True)}}
+    purged = {
+        arm: purge(
+            case,
+            stacks[arm].base_url,
+            journal,
+            environ=stacks[arm].environ,
+            headers=headers or {},
+            project=stacks[arm].project,
+        ).as_facts()
+        for arm in (changeable if case.cache.purge else ())
+    }
+    return {"clear": cleared, "purge": {str(arm): facts for arm, facts in purged.items()}}
 
 
-def _set(stack: Stack, change: changes.Change, arm: Arm, journal: Journal) -> None:
-    """Restart `stack` with the settings of `arm`; the journal knows at every moment whether the change is on."""
+def look_at(stacks: Mapping[Arm, Stack], case: Case, *, keyspace: bool = True) -> dict[Arm, dict[str, str]]:
+    """The fingerprint of each arm, all at once. `keyspace`: count the keys outside the scope, too."""
+    arms = list(stacks)
+    seen = _together(lambda arm: fingerprint(stacks[arm], case, environ=stacks[arm].environ, keyspace=keyspace), arms)
+    return dict(zip(arms, seen, strict=True))
+
+
+def _set(stack: Stack, arm: Arm, journal: Journal) -> None:
+    """Bring `stack` to its side of the change; the journal knows at every moment whether the change is on."""
+    way, step = way_of(stack), _open_step(APPLY, stack, journal)
+    if way is not None and not way.restarts:
+        # For the caches inside it; what it forgets by that is set again below.
+        _restart(stack, arm, journal)
     if arm == "before":
-        stack.restart(settings_of(change, arm))
-        _undo_apply(stack, journal)
-        _record_processes(stack, journal)
+        if way is None:
+            stack.restart(settings_of(stack, arm))
+        if step is not None:
+            how = _take_back(way, stack, step, journal) if way else "restarted without the change"
+            journal.undo(step.id, {"how": how})
+        elif way is not None and way.restarts:
+            _restart(stack, arm, journal)
+        if way is None:
+            _record_processes(stack, journal)
         return
-    open_step = _open_step(APPLY, stack, journal)
-    step = open_step.id if open_step is not None else _intend_apply(stack, change, journal)
-    stack.restart(settings_of(change, arm))
-    journal.confirm(step, {"processes": processes.of_stack(stack)})
+    if way is None:
+        inverse: dict[str, Any] = {"kind": "restart", "settings": asdict(settings_of(stack, "before"))}
+        number = step.id if step is not None else _intend_apply(stack, journal, inverse)
+        stack.restart(settings_of(stack, arm))
+        journal.confirm(number, {"processes": processes.of_stack(stack)})
+        return
+    number = step.id if step is not None else _intend_apply(stack, journal, way.inverse())
+    outcome = way.apply()
+    if way.restarts:
+        _restart(stack, arm, journal)
+    journal.confirm(number, {**outcome, **_shows(way, stack, arm)})
 
 
-def _intend_apply(stack: Stack, change: changes.Change, journal: Journal) -> int:
-    detail = {**_about(stack), "change": change.kind, "settings": asdict(settings_of(change, "after"))}
-    inverse = {"kind": "restart", "settings": asdict(settings_of(change, "before"))}
+def _take_back(way: Way, stack: Stack, step: Step, journal: Journal) -> str:
+    how = way.revert(step)
+    if way.restarts:
+        _restart(stack, "before", journal)
+    _shows(way, stack, "before")
+    return how
+
+
+def _shows(way: Way, stack: Stack, arm: Arm) -> dict[str, Any]:
+    """What `verify` shows, for the journal. Raises TargetError where that isn't what the arm declares."""
+    change = stack.case.change
+    if not isinstance(change, (changes.AdminChange, changes.CommandChange)):
+        return {}
+    wanted = change.after if arm == "after" else change.before
+    seen = await_state(lambda: str(way.state()), wanted, change.within, time.sleep)
+    if seen != wanted:
+        raise TargetError(
+            f"the change was {'put in place' if arm == 'after' else 'taken back'}, but change.verify shows "
+            f"{shown(seen)}, not {shown(wanted)}",
+            hint="Does the service need a restart to notice (change.restart), or more time (change.within)?",
+        )
+    return {"shows": seen}
+
+
+def _restart(stack: Stack, arm: Arm, journal: Journal) -> None:
+    if stack.owned:
+        stack.restart(settings_of(stack, arm))
+        _record_processes(stack, journal)
+
+
+def _intend_apply(stack: Stack, journal: Journal, inverse: Mapping[str, Any]) -> int:
+    change = stack.case.change
+    detail = {**_about(stack), "change": change.kind, "what": change.what}
+    if isinstance(change, changes.OF_A_START):
+        detail["settings"] = asdict(settings_of(stack, "after"))
     return journal.intend(APPLY, detail, inverse)
-
-
-def _undo_apply(stack: Stack, journal: Journal) -> None:
-    open_step = _open_step(APPLY, stack, journal)
-    if open_step is not None:
-        journal.undo(open_step.id, {"how": "restarted without the change"})
 
 
 def _record_processes(stack: Stack, journal: Journal) -> None:
@@ -151,20 +262,19 @@ def _open_step(name: str, stack: Stack, journal: Journal) -> Step | None:
 
 
 def _about(stack: Stack) -> dict[str, Any]:
-    port = stack.case.target.start.port if stack.case.target.start else None
     return {
         "stack": stack.name,
         "workdir": str(Path(stack.workdir).resolve()),
         "run_process": processes.myself(),
-        "target": [f"port {port}"] if port else [],
+        "target": target_identities(stack.case, stack.environ),
     }
 
 
 def _refuse_observed(stack: Stack) -> None:
-    if not stack.owned:
+    if not stack.changeable:
         raise GuardError(
-            "a service given by its URL is observed, never changed",
-            hint="Let the case start the service itself (target.start), or compare with `change: {kind: none}`.",
+            "a service given by its URL is only observed, unless the case and whoever starts the run allow more",
+            hint="Say target.allow_change and target.environment in the case, and --environment on the command line.",
         )
 
 

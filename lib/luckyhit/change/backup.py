@@ -5,31 +5,43 @@ A backup file is one JSON line (what it is), then records, each whole or not the
     key length (u32) · payload length (u32) · expires at (i64, ms since 1970 on the cache's clock, 0: never)
     · key · payload as DUMP gave it · CRC-32 of all of that (u32)
 
+The highest bit of the key's length says that the record replaces an earlier one of the same key: somebody rewrote the
+key before it was removed. Without a payload, it takes the earlier one back: the key was not removed by us after all.
+
 It holds what the cache held, so only its owner may read it, and it is deleted once it is no longer needed.
+
+File format history:
+    1  first version
+    2  records that replace earlier ones
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import redis
 from redis import exceptions as redis_errors
+from redis.cluster import RedisCluster
 
 from luckyhit.change.refusals import explained
 from luckyhit.errors import GuardError, RunUnreadable
+from luckyhit.target.topology import Reachable, open_topology
 
-_FORMAT = "luckyhit-backup"
+_FORMAT, _VERSION = "luckyhit-backup", 2
 _HEAD = struct.Struct(">IIq")
 _CRC = struct.Struct(">I")
-_BATCH = 200
+_AGAIN = 1 << 31
+_MOST_KEYS, _MOST_BYTES = 200, 1 << 20
+Where = redis.Redis | RedisCluster | Reachable
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +56,16 @@ class Entry:
 @dataclass(frozen=True, slots=True)
 class Restored:
     """What became of the keys of a backup: `restored`, `present` (there again, left as they are), `expired`
-    (their time would be over by now)."""
+    (their time would be over by now), `superseded` (an older backup of the same run had the key already)."""
 
     restored: int
     present: int
     expired: int
+    superseded: int = 0
 
 
 class BackupWriter:
-    """Writes a backup file; `close` puts it on the disk. Raises GuardError where it can't be written."""
+    """Writes a backup file; `sync` puts what was added on the disk. Raises GuardError where it can't be written."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -60,24 +73,28 @@ class BackupWriter:
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             self._file = os.fdopen(descriptor, "wb")
-            self._file.write(json.dumps({"format": _FORMAT, "version": 1}).encode() + b"\n")
+            self._file.write(json.dumps({"format": _FORMAT, "version": _VERSION}).encode() + b"\n")
         except OSError as error:
             raise self._unwritable(error) from None
 
     def add(self, entries: Iterable[Entry]) -> None:
+        self._write(entries, 0)
+
+    def replace(self, entries: Iterable[Entry]) -> None:
+        """Add what takes the place of an earlier entry of the same key; without a payload, the key has none at all."""
+        self._write(entries, _AGAIN)
+
+    def sync(self) -> None:
         try:
-            for entry in entries:
-                record = _HEAD.pack(len(entry.key), len(entry.payload), entry.expires_at_ms) + entry.key + entry.payload
-                self._file.write(record + _CRC.pack(zlib.crc32(record)))
-                self.count += 1
+            self._file.flush()
+            os.fsync(self._file.fileno())
         except OSError as error:
             raise self._unwritable(error) from None
 
     def close(self) -> None:
         try:
             with self._file:
-                self._file.flush()
-                os.fsync(self._file.fileno())
+                self.sync()
         except OSError as error:
             raise self._unwritable(error) from None
 
@@ -87,37 +104,59 @@ class BackupWriter:
             self._file.close()
         self.path.unlink(missing_ok=True)
 
+    def _write(self, entries: Iterable[Entry], again: int) -> None:
+        try:
+            for entry in entries:
+                head = _HEAD.pack(len(entry.key) | again, len(entry.payload), entry.expires_at_ms)
+                record = head + entry.key + entry.payload
+                self._file.write(record + _CRC.pack(zlib.crc32(record)))
+                self.count += 0 if again else 1
+        except OSError as error:
+            raise self._unwritable(error) from None
+
     def _unwritable(self, error: OSError) -> GuardError:
         return GuardError(
             f"the backup {self.path} can't be written: {error}",
-            hint="Nothing is cleared without its backup. Make room on the disk, or the directory writable.",
+            hint="No key is cleared before it stands in the backup. Make room on the disk, or the directory writable.",
         )
 
 
 def read_backup(path: Path) -> Iterator[Entry]:
-    """The whole records of a backup; a torn one at the end is passed over. Raises RunUnreadable."""
+    """The entries of a backup, each key once; a torn record at the end is passed over. Raises RunUnreadable."""
     try:
         with path.open("rb") as file:
-            head = _header(file.readline(), path)
-            if head.get("format") != _FORMAT or head.get("version") != 1:
-                raise RunUnreadable(f"{path} is not a backup that this version can read")
-            while True:
-                start = file.read(_HEAD.size)
-                if len(start) < _HEAD.size:
-                    return
-                key_size, payload_size, expires_at_ms = _HEAD.unpack(start)
-                rest = file.read(key_size + payload_size + _CRC.size)
-                if len(rest) < key_size + payload_size + _CRC.size:
-                    return
-                record = start + rest[: -_CRC.size]
-                if zlib.crc32(record) != _CRC.unpack(rest[-_CRC.size :])[0]:
-                    raise RunUnreadable(
-                        f"the backup {path} is damaged behind {file.tell() - len(rest)} bytes",
-                        hint="What stands before was restored; the rest has to be rebuilt by the service.",
-                    )
-                yield Entry(rest[:key_size], rest[key_size : key_size + payload_size], expires_at_ms)
+            last = {}
+            with contextlib.suppress(RunUnreadable):  # it is raised below, behind what can be read
+                last = {entry.key: number for number, (entry, again) in enumerate(_records(file, path)) if again}
+            for number, (entry, _) in enumerate(_records(file, path)):
+                if entry.payload and last.get(entry.key, number) == number:
+                    yield entry
     except OSError as error:
         raise RunUnreadable(f"the backup {path} can't be read: {error}") from None
+
+
+def _records(file: IO[bytes], path: Path) -> Iterator[tuple[Entry, bool]]:
+    """(entry, whether it replaces an earlier one), from the start of the file on."""
+    file.seek(0)
+    head = _header(file.readline(), path)
+    if head.get("format") != _FORMAT or head.get("version") not in (1, _VERSION):
+        raise RunUnreadable(f"{path} is not a backup that this version can read")
+    while True:
+        start = file.read(_HEAD.size)
+        if len(start) < _HEAD.size:
+            return
+        key_size, payload_size, expires_at_ms = _HEAD.unpack(start)
+        again, key_size = bool(key_size & _AGAIN), key_size & ~_AGAIN
+        rest = file.read(key_size + payload_size + _CRC.size)
+        if len(rest) < key_size + payload_size + _CRC.size:
+            return
+        record = start + rest[: -_CRC.size]
+        if zlib.crc32(record) != _CRC.unpack(rest[-_CRC.size :])[0]:
+            raise RunUnreadable(
+                f"the backup {path} is damaged behind {file.tell() - len(rest)} bytes",
+                hint="What stands before was restored; the rest has to be rebuilt by the service.",
+            )
+        yield Entry(rest[:key_size], rest[key_size : key_size + payload_size], expires_at_ms), again
 
 
 def _header(line: bytes, path: Path) -> dict[str, Any]:
@@ -130,55 +169,80 @@ def _header(line: bytes, path: Path) -> dict[str, Any]:
     return head
 
 
-def dump(client: redis.Redis, keys: list[bytes], ttls_ms: list[int], now_ms: int) -> list[Entry]:
-    """DUMP of `keys` (those still there), with `ttls_ms` as PTTL told them at `now_ms` on the cache's clock."""
-    pipeline = client.pipeline(transaction=False)
-    for key in keys:
-        pipeline.dump(key)
-    return [
-        Entry(key, payload, 0 if ttl_ms < 0 else now_ms + ttl_ms)
-        for key, ttl_ms, payload in zip(keys, ttls_ms, pipeline.execute(), strict=True)
-        if payload is not None
-    ]
-
-
 def server_time_ms(client: redis.Redis) -> int:
     """The cache's clock, in ms since 1970."""
     seconds, microseconds = client.time()
     return int(seconds) * 1000 + int(microseconds) // 1000
 
 
-def restore(client: redis.Redis, path: Path) -> Restored:
+def restore(client: Where, path: Path) -> Restored:
     """Put back what is absent now, with the time to live that would be left by now. Never overwrites a key:
-    what is there again was written by the service since. Safe to repeat.
+    what is there again was written by the service since. Safe to repeat. `client` may be the cache itself.
 
     Raises CacheUnreachable or TargetError from the cache, RunUnreadable for a damaged file.
     """
-    restored = present = expired = 0
-    with explained("restoring cleared keys"):
-        for batch in _batches(read_backup(path)):
-            now_ms = server_time_ms(client)
-            alive = [entry for entry in batch if entry.expires_at_ms == 0 or entry.expires_at_ms > now_ms]
-            expired += len(batch) - len(alive)
-            pipeline = client.pipeline(transaction=False)
-            for entry in alive:
-                pipeline.restore(entry.key, entry.expires_at_ms, entry.payload, absttl=entry.expires_at_ms > 0)
-            for answer in pipeline.execute(raise_on_error=False):
-                if not isinstance(answer, Exception):
-                    restored += 1
-                elif isinstance(answer, redis_errors.ResponseError) and "BUSYKEY" in str(answer):
-                    present += 1
-                else:
-                    raise answer
-    return Restored(restored, present, expired)
+    return restore_run(client, [path])
+
+
+def restore_run(client: Where, paths: Sequence[Path]) -> Restored:
+    """Put back what a run cleared, from all its backups, oldest first: of each key the oldest value, which was there
+    before the run filled the cache itself. A key whose oldest value would have expired by now stays absent. Otherwise
+    as `restore`.
+    """
+    restored = present = expired = superseded = 0
+    seen: set[bytes] = set()
+    with explained("restoring cleared keys"), _ways(client) as (clock, way):
+        for path in paths:
+            for batch in _batches(read_backup(path)):
+                oldest = [entry for entry in batch if _name(entry.key) not in seen]
+                seen.update(_name(entry.key) for entry in oldest if len(paths) > 1)
+                now_ms = server_time_ms(clock)
+                alive = [entry for entry in oldest if entry.expires_at_ms == 0 or entry.expires_at_ms > now_ms]
+                there = _put_back(way, alive)
+                restored, present = restored + len(alive) - there, present + there
+                expired, superseded = expired + len(oldest) - len(alive), superseded + len(batch) - len(oldest)
+    return Restored(restored, present, expired, superseded)
+
+
+def _put_back(way: redis.Redis | RedisCluster, entries: list[Entry]) -> int:
+    """RESTORE each that is absent. Returns how many are there already."""
+    present = 0
+    pipeline = way.pipeline(transaction=False)
+    for entry in entries:
+        pipeline.restore(entry.key, entry.expires_at_ms, entry.payload, absttl=entry.expires_at_ms > 0)
+    for answer in pipeline.execute(raise_on_error=False) if entries else []:
+        if isinstance(answer, redis_errors.ResponseError) and "BUSYKEY" in str(answer):
+            present += 1
+        elif isinstance(answer, Exception):
+            raise answer
+    return present
+
+
+@contextlib.contextmanager
+def _ways(where: Where) -> Iterator[tuple[redis.Redis, redis.Redis | RedisCluster]]:
+    """(a server whose clock counts, a client that finds the server of each key)."""
+    if isinstance(where, redis.Redis):
+        yield where, where
+    elif isinstance(where, RedisCluster):
+        yield where.get_redis_connection(where.get_primaries()[0]), where
+    else:
+        with open_topology(where) as topology:
+            yield topology.primaries()[0].client, topology.anywhere
+
+
+def _name(key: bytes) -> bytes:
+    """Of a long key its hash, so that many of them fit into memory."""
+    return key if len(key) < 64 else hashlib.sha256(key).digest() * 2
 
 
 def _batches(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
     batch: list[Entry] = []
+    size = 0
     for entry in entries:
         batch.append(entry)
-        if len(batch) == _BATCH:
+        size += len(entry.key) + len(entry.payload)
+        if len(batch) == _MOST_KEYS or size > _MOST_BYTES:
             yield batch
-            batch = []
+            batch, size = [], 0
     if batch:
         yield batch

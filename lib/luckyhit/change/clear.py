@@ -4,49 +4,59 @@
    matching of bytes: the server's globs never decide what is touched.
 2. Too large a share of the keyspace is refused. Keys without a time to live may be the data itself: they stay,
    unless the case says that they can be rebuilt.
-3. A cache that is not the run's own is backed up key by key, with the times to live, before anything is removed.
-4. The journal records what was listed; then UNLINK, in batches, of exactly those keys.
-5. A second scan shows that what is outside the scope is still there.
+3. The journal records what was listed, and where the backup is.
+4. Batch by batch: a cache that is not the run's own is backed up, key by key, with the times to live; then UNLINK of
+   just these keys, where nobody rewrote them meanwhile (`change/removal.py`).
+5. Another look shows what is in scope again, and how many keys outside there are now.
 
-KEYS, FLUSHDB and FLUSHALL are never sent. SCAN, DBSIZE and UNLINK leave the cache's hit and miss counters alone;
-PTTL and DUMP move them, so they are asked only where they are needed.
+KEYS, FLUSHDB and FLUSHALL are never sent; UNLINK is the only command that removes anything, and each key that it names
+is matched once more. SCAN, DBSIZE and UNLINK leave the cache's hit and miss counters alone; PTTL and DUMP move them, so
+they are asked only where they are needed. In a cluster all of this is done on every primary, and counted together.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import redis
+from redis import exceptions as redis_errors
 
 from luckyhit.case.cache import Cache as CacheSpec
-from luckyhit.case.placeholders import fill_text, key_pattern, placeholder_names
-from luckyhit.change.backup import BackupWriter, dump, server_time_ms
-from luckyhit.change.identity import cache_identity
+from luckyhit.change.backup import BackupWriter
 from luckyhit.change.journal import Journal
+from luckyhit.change.pace import Pace
 from luckyhit.change.refusals import explained
-from luckyhit.errors import ScopeRefused
+from luckyhit.change.removal import Progress, Removal, Removed
+from luckyhit.change.scope import Listing, Scope, example_key, listing, refuse_too_much, scan
+from luckyhit.errors import LuckyHitError
+from luckyhit.target.cache_url import identity
+from luckyhit.target.topology import Topology, open_topology
 
 if TYPE_CHECKING:
     from luckyhit.target import Cache
 
-_SCAN_COUNT = 1000
-_BATCH = 500
-Progress = Callable[[int, int], None]
-"""Called with the keys dealt with so far, and the keys there are."""
+__all__ = ["ClearReport", "Progress", "Scope", "clear", "example_key", "scan"]
 
 
 @dataclass(frozen=True)
 class ClearReport:
     """What a clear saw and did. All are numbers of keys; `detail` says it in one sentence.
 
-    scanned: there before. matched: of those, in scope. cleared: removed by us. gone: listed, but no longer there
-    when we came. appeared: in scope, and there (again) afterwards. without_ttl_kept: in scope, left alone since
-    they never expire. outside: outside the scope, left alone. outside_gone: of those, no longer there afterwards:
-    they expired, were evicted, or somebody else removed them (we never name them in a command).
+    scanned: there before. matched: of those, in scope; each of them is counted in one of cleared, gone,
+    without_ttl_kept and contended. cleared: removed by us. gone: listed, but no longer there when we came.
+    without_ttl_kept: in scope, left alone since they never expire. contended: left alone since somebody wrote them
+    whenever we came. appeared: in scope, and there (again) afterwards. outside: outside the scope, left alone.
+    outside_gone: how many fewer of those there were afterwards: they expired, were evicted, or somebody else removed
+    them (we never name them in a command). named: keys named in a command that removes; all were matched.
+
+    rewritten: of the cleared, those that somebody rewrote between their backup and their removal; the newer value is
+    in the backup. unguarded: of the cleared, those where that could not be told, since the user may not use WATCH, or
+    the key was moving to another server. servers: the primaries that were cleared.
     """
 
     scanned: int
@@ -59,33 +69,17 @@ class ClearReport:
     detail: str
     outside_gone: int = 0
     expired_meanwhile: int = 0
+    rewritten: int = 0
+    contended: int = 0
+    unguarded: int = 0
+    named: int = 0
+    servers: int = 1
     backup: str | None = None
     seconds: float = 0.0
 
     def as_facts(self) -> dict[str, Any]:
         """For the manifest."""
         return asdict(self)
-
-
-class Scope:
-    """The declared keys: the templates of a case, matched byte by byte."""
-
-    def __init__(self, templates: Iterable[str]) -> None:
-        self.templates = tuple(templates)
-        self._patterns = [key_pattern(template) for template in self.templates]
-
-    def __contains__(self, key: bytes) -> bool:
-        return any(pattern.fullmatch(key) is not None for pattern in self._patterns)
-
-
-def scan(client: redis.Redis) -> Iterator[list[bytes]]:
-    """All keys in batches, as the server gives them: a key that comes and goes may be missing, or come twice."""
-    cursor = 0
-    while True:
-        cursor, keys = client.scan(cursor, count=_SCAN_COUNT)
-        yield cast(list[bytes], keys)
-        if cursor == 0:
-            return
 
 
 def clear(
@@ -96,178 +90,135 @@ def clear(
     backup: bool | None = None,
     on_progress: Progress | None = None,
     clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> ClearReport:
     """Clear the keys that `spec` declares from `cache`.
 
-    `backup` defaults to whether the cache is somebody else's. Raises ScopeRefused before anything is touched,
-    GuardError where journal or backup can't be written (nothing was touched either), CacheUnreachable or
-    TargetError from the cache; after such an error the journal's step stays open, and can be reverted.
+    `backup` defaults to whether the cache is somebody else's; there, `spec.clear_rate` is kept too. Raises ScopeRefused
+    before anything is touched, GuardError where journal or backup can't be written, CacheUnreachable or TargetError
+    from the cache. The journal's step stays open where anything may have been removed, and can be reverted.
     """
     started = clock()
     scope = Scope(spec.clear)
     backup = not cache.owned if backup is None else backup
-    with cache.client() as client:
+    with contextlib.ExitStack() as opened:
         with explained("listing the keys"):
-            inside, outside = _listing(client, scope)
-            _refuse_too_much(cache, spec, len(inside), len(inside) + len(outside))
-            listed, kept = _without_immortal(client, inside, spec.rebuildable)
-            expired_before = _expired(client)
-        step = _Step(cache, spec, journal, listed, backup=backup)
-        with explained("backing up the keys"):
-            step.prepare(client)
-        with explained("clearing the keys"):
-            cleared = _unlink(client, listed, on_progress)
+            topology = opened.enter_context(open_topology(cache))
+            before = listing(topology, scope)
+            refuse_too_much(spec, before, owned=cache.owned)
+            expired_before = _expired(topology)
+            servers = len(topology.primaries())
+        step = _Step(cache, spec, journal, before.inside, backup=backup)
+        pace = Pace(None if cache.owned else spec.clear_rate, resting=not cache.owned, clock=clock, sleep=sleep)
+        removal = Removal(topology, scope, pace, writer=step.writer, rebuildable=spec.rebuildable)
+        try:
+            removal.run(before.inside, on_progress)
+            step.close_backup()
+        except BaseException:
+            step.break_off(removal.done)
+            raise
         with explained("looking at what is left"):
-            inside_after, outside_after = _listing(client, scope)
-            expired = max(0, _expired(client) - expired_before)
+            after = listing(topology, scope)
+            expired = max(0, _expired(topology) - expired_before)
+    report = _report(before, after, removal.done, step.backup_name)
     report = ClearReport(
-        scanned=len(inside) + len(outside),
-        matched=len(inside),
-        cleared=cleared,
-        gone=len(listed) - cleared,
-        appeared=len(set(inside_after) - kept),
-        without_ttl_kept=len(kept),
-        outside=len(outside),
-        outside_gone=len(outside - outside_after),
-        expired_meanwhile=expired,
-        backup=step.backup_name,
-        seconds=round(clock() - started, 3),
-        detail="",
+        **{
+            **asdict(report),
+            "servers": servers,
+            "expired_meanwhile": expired,
+            "seconds": round(clock() - started, 3),
+            "detail": _sentence(report),
+        }
     )
-    report = ClearReport(**{**asdict(report), "detail": _sentence(report)})
     journal.confirm(step.id, report.as_facts())
     return report
 
 
 class _Step:
-    """The journal's step of one clear, with its backup."""
+    """The journal's step of one clear, with its backup. Whatever fails while it is made, no key was touched."""
 
     def __init__(self, cache: Cache, spec: CacheSpec, journal: Journal, listed: list[bytes], *, backup: bool) -> None:
-        self._cache, self._spec, self._journal, self._listed = cache, spec, journal, listed
-        self._backup = backup and bool(listed)
-        self.backup_name: str | None = None
-        self.id = 0
-
-    def prepare(self, client: redis.Redis) -> None:
-        """Write the backup, then the intent. Whatever fails here, no key was touched."""
-        writer = self._write_backup(client) if self._backup else None
+        self._journal = journal
+        self.writer = BackupWriter(_free_name(journal.path.parent)) if backup and listed else None
+        self.backup_name = self.writer.path.name if self.writer is not None else None
         inverse: dict[str, Any] = {}
-        if writer is not None:
-            self.backup_name = writer.path.name
+        if self.writer is not None:
             inverse = {
                 "kind": "restore",
-                "backup": writer.path.name,
-                "keys": writer.count,
-                "cache": cache_identity(self._cache.url),
-                "url_env": self._spec.url_env,
+                "backup": self.backup_name,
+                "keys": len(listed),
+                "cache": identity(cache.url),
+                "url_env": spec.url_env,
             }
+        in_order = sorted(listed)
         digest = hashlib.sha256()
-        for key in sorted(self._listed):
+        for key in in_order:
             digest.update(len(key).to_bytes(4) + key)
         detail = {
-            "templates": list(self._spec.clear),
-            "listed": len(self._listed),
+            "templates": list(spec.clear),
+            "listed": len(listed),
             "listed_sha256": digest.hexdigest(),
-            "examples": [repr(key[:200]) for key in sorted(self._listed)[:3]],
+            "examples": [repr(key[:200]) for key in in_order[:3]],
         }
         try:
-            self.id = self._journal.intend("clear", detail, inverse)
+            if self.writer is not None:
+                self.writer.sync()  # a disk that is full is found out now
+            self.id = journal.intend("clear", detail, inverse)
         except BaseException:
-            if writer is not None:
-                writer.discard()
+            if self.writer is not None:
+                self.writer.discard()
             raise
 
-    def _write_backup(self, client: redis.Redis) -> BackupWriter:
-        directory = self._journal.path.parent
-        number = sum(1 for _ in directory.glob("cleared-*.backup")) + 1
-        while (directory / f"cleared-{number}.backup").exists():
-            number += 1
-        writer = BackupWriter(directory / f"cleared-{number}.backup")
-        try:
-            for batch in _batches(self._listed):
-                now_ms = server_time_ms(client)
-                writer.add(dump(client, batch, _ttls_ms(client, batch), now_ms))
-            writer.close()
-        except BaseException:
-            writer.discard()
-            raise
-        return writer
+    def close_backup(self) -> None:
+        if self.writer is not None:
+            self.writer.close()
+
+    def break_off(self, done: Removed) -> None:
+        """The clear has failed. Where nothing was removed, the step is over; else it stays open, with its backup."""
+        if done.touched:
+            with contextlib.suppress(LuckyHitError):
+                self.close_backup()
+            return
+        with contextlib.suppress(LuckyHitError):  # then it stays open, and reverting it finds nothing to put back
+            self._journal.undo(self.id, {"how": "the clear failed before any key was removed"})
+            if self.writer is not None:
+                self.writer.discard()
 
 
-def _listing(client: redis.Redis, scope: Scope) -> tuple[list[bytes], set[int]]:
-    """The keys in scope, and hashes of those outside (a large keyspace must fit into memory)."""
-    inside: dict[bytes, None] = {}
-    outside: set[int] = set()
-    for keys in scan(client):
-        for key in keys:
-            if key in scope:
-                inside[key] = None
-            else:
-                outside.add(hash(key))
-    return list(inside), outside
+def _free_name(directory: Path) -> Path:
+    number = 1
+    while (directory / f"cleared-{number}.backup").exists():
+        number += 1
+    return directory / f"cleared-{number}.backup"
 
 
-def _refuse_too_much(cache: Cache, spec: CacheSpec, matched: int, scanned: int) -> None:
-    if spec.dedicated or cache.owned or not matched:
-        return
-    share = matched / scanned
-    if share > spec.largest_share:
-        raise ScopeRefused(
-            f"cache.clear covers {matched} of {scanned} keys ({share:.0%}); "
-            f"at most {spec.largest_share:.0%} are allowed (cache.largest_share)",
-            hint="Make the templates narrower. If the cache serves this service alone, say so: `dedicated: true`.",
-        )
+def _report(before: Listing, after: Listing, done: Removed, backup: str | None) -> ClearReport:
+    return ClearReport(
+        scanned=before.total,
+        matched=len(before.inside),
+        cleared=done.cleared,
+        gone=done.gone,
+        appeared=len(set(after.inside) - done.kept),
+        without_ttl_kept=len(done.kept),
+        outside=before.outside,
+        outside_gone=max(0, before.outside - after.outside),
+        rewritten=done.rewritten,
+        contended=done.contended,
+        unguarded=done.unguarded,
+        named=done.named,
+        backup=backup,
+        detail="",
+    )
 
 
-def _without_immortal(client: redis.Redis, inside: list[bytes], rebuildable: bool) -> tuple[list[bytes], set[bytes]]:
-    """The keys that may be cleared, and those that stay because they never expire."""
-    if rebuildable:
-        return inside, set()
-    listed: list[bytes] = []
-    kept: set[bytes] = set()
-    for batch in _batches(inside):
-        for key, ttl_ms in zip(batch, _ttls_ms(client, batch), strict=True):
-            if ttl_ms == -1:
-                kept.add(key)
-            else:
-                listed.append(key)
-    return listed, kept
-
-
-def _ttls_ms(client: redis.Redis, keys: list[bytes]) -> list[int]:
-    """PTTL of each key: -1 for one that never expires, -2 for one that is gone."""
-    pipeline = client.pipeline(transaction=False)
-    for key in keys:
-        pipeline.pttl(key)
-    return [int(ttl_ms) for ttl_ms in pipeline.execute()]
-
-
-def _unlink(client: redis.Redis, keys: list[bytes], on_progress: Progress | None) -> int:
-    """UNLINK exactly `keys`, one command for each, in batches. Returns how many were there."""
-    cleared = done = 0
-    for batch in _batches(keys):
-        pipeline = client.pipeline(transaction=False)
-        for key in batch:
-            pipeline.unlink(key)
-        cleared += sum(int(answer) for answer in pipeline.execute())
-        done += len(batch)
-        if on_progress is not None:
-            on_progress(done, len(keys))
-    return cleared
-
-
-def _expired(client: redis.Redis) -> int:
-    """Keys that the server has expired or evicted since its start; 0 where INFO is not allowed."""
-    try:
-        stats = client.info("stats")
-    except redis.exceptions.NoPermissionError:
-        return 0
-    return int(stats.get("expired_keys", 0)) + int(stats.get("evicted_keys", 0))
-
-
-def _batches(keys: list[bytes]) -> Iterator[list[bytes]]:
-    for start in range(0, len(keys), _BATCH):
-        yield keys[start : start + _BATCH]
+def _expired(topology: Topology) -> int:
+    """Keys that the servers have expired or evicted since their start; 0 where INFO is not allowed."""
+    count = 0
+    for primary in topology.primaries():
+        with contextlib.suppress(redis_errors.NoPermissionError):
+            stats = primary.client.info("stats")
+            count += int(stats.get("expired_keys", 0)) + int(stats.get("evicted_keys", 0))
+    return count
 
 
 def _sentence(report: ClearReport) -> str:
@@ -276,14 +227,15 @@ def _sentence(report: ClearReport) -> str:
         parts.append(f"{report.without_ttl_kept} in scope kept, since they never expire")
     if report.gone:
         parts.append(f"{report.gone} were gone already")
+    if report.rewritten:
+        parts.append(f"{report.rewritten} rewritten just before, and backed up as they were last")
+    if report.contended:
+        parts.append(f"{report.contended} left alone, since somebody wrote them whenever we came")
+    if report.unguarded and report.backup:
+        parts.append(f"for {report.unguarded} a value written just before can't be ruled out (no right to WATCH)")
     if report.appeared:
         parts.append(f"{report.appeared} in scope appeared meanwhile")
     outside = f"{report.outside} outside the scope left alone"
     if report.outside_gone:
         outside += f" ({report.outside_gone} of them expired or were removed by others meanwhile)"
     return "; ".join([*parts, outside]) + "."
-
-
-def example_key(template: str, filling: str) -> bytes:
-    """A key that fits `template`, with `filling` for each placeholder."""
-    return fill_text(template, dict.fromkeys(placeholder_names(template), filling)).encode()

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from luckyhit.case import Case, changes
 from luckyhit.case.placeholders import fill_text
 from luckyhit.change.fingerprint import shown_env
+from luckyhit.change.ways import STATE
+from luckyhit.change.ways.setting import same_value
 from luckyhit.records import Guard
 
 DECLARED = "declared difference only"
@@ -21,6 +23,16 @@ _NUMBER = re.compile(r"(-?\d+(?:\.\d+)?)\s*(ms|s|m|h)?")
 _SECONDS = {None: 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _OBSERVED = "observed."
 _MOST_NAMED = 8
+_OF_A_VERSION = frozenset({"version", "revision", "commit", "build", "sha", "release", "git", "tag"})
+REVISION = "git.revision"
+_Changes = (
+    changes.EnvChange
+    | changes.ArgumentChange
+    | changes.RevisionChange
+    | changes.SettingChange
+    | changes.AdminChange
+    | changes.CommandChange
+)
 
 Fingerprint = Mapping[str, str]
 
@@ -34,22 +46,25 @@ def differences(before: Fingerprint, after: Fingerprint) -> dict[str, tuple[str,
     }
 
 
-def difference_guard(case: Case, before: Fingerprint, after: Fingerprint) -> Guard:
-    """Whether the declared change is what differs between the arms, and the only thing that does.
+def difference_guard(
+    case: Case, before: Fingerprint, after: Fingerprint, *, revisions: Mapping[str, str] | None = None
+) -> Guard:
+    """Whether the declared change is what differs between the arms, and the only thing that does. `revisions`: the full
+    hashes of the arms, where the change is a revision.
 
     An entry of the configuration endpoint may differ where it echoes the declared change: under the variable's
-    own name, or with the declared values in it.
+    own name, or with the declared values in it. Another revision may show as another version.
     """
     found = differences(before, after)
     change = case.change
     if isinstance(change, changes.NoChange):
         if found:
-            return _fails(f"Nothing was to change, but {_named(found)}.", "Find out who changed it, then run again.")
+            return _fails(f"Nothing was to change, but {named(found)}.", "Find out who changed it, then run again.")
         return Guard(
             name=DECLARED, ok=True, detail=f"Nothing was to change, and nothing did.{_observed(before, after)}"
         )
 
-    declared = _declared(change, before)
+    declared = _declared(change, before, after, revisions)
     if any(values[0] == values[1] for values in declared.values()):
         return _fails(
             f"The change did not take: the command has no argument {change.before!r} before the change.",
@@ -69,12 +84,12 @@ def difference_guard(case: Case, before: Fingerprint, after: Fingerprint) -> Gua
     others = {name: values for name, values in rest.items() if name not in echoes}
     if others:
         return _fails(
-            f"More than the declared change differs: {_named(others)}.",
+            f"More than the declared change differs: {named(others)}.",
             "Change one thing at a time: make these equal in both arms, then run again.",
         )
-    detail = f"Only the declared change differs: {_named({name: found[name] for name in declared})}"
+    detail = f"Only the declared change differs: {named({name: found[name] for name in declared})}"
     if echoes:
-        detail += f"; the service's own configuration shows it ({_named(echoes)})"
+        detail += f"; the service's own configuration shows it ({named(echoes)})"
     elif any(name.startswith("config.") for name in before):
         detail += "; the service's own configuration shows no trace of it"
     return Guard(name=DECLARED, ok=True, detail=f"{detail}.{_observed(before, after)}")
@@ -87,7 +102,7 @@ def same_guard(before: Fingerprint, again: Fingerprint) -> Guard:
         return Guard(
             name=SAME,
             ok=False,
-            detail=f"Not as it was: {_named(found)}.",
+            detail=f"Not as it was: {named(found)}.",
             remedy="Find out who changed it. What the run itself changed is in its journal, with the inverse.",
         )
     compared = sum(not name.startswith(_OBSERVED) for name in before)
@@ -96,14 +111,32 @@ def same_guard(before: Fingerprint, again: Fingerprint) -> Guard:
     )
 
 
-def _declared(change: changes.Change, before: Fingerprint) -> dict[str, tuple[str, str]]:
+def _declared(
+    change: _Changes, before: Fingerprint, after: Fingerprint, revisions: Mapping[str, str] | None
+) -> dict[str, tuple[str, str]]:
     """The entries that have to differ, with both values."""
     if isinstance(change, changes.EnvChange):
         values = [_UNSET if value is None else shown_env(change.name, value) for value in (change.before, change.after)]
         return {f"env.{change.name}": (values[0], values[1])}
+    if isinstance(change, changes.RevisionChange):
+        wanted = revisions or {}
+        seen = [found.get(REVISION, _UNSET) for found in (before, after)]
+        return {REVISION: (_as_wanted(seen[0], wanted.get("before")), _as_wanted(seen[1], wanted.get("after")))}
+    if isinstance(change, changes.SettingChange):
+        name = f"cache.config.{change.name}"
+        seen = [found.get(name, _UNSET) for found in (before, after)]
+        old = seen[0] if change.before is None or same_value(seen[0], change.before) else change.before
+        return {name: (old, seen[1] if same_value(seen[1], change.after) else change.after)}
+    if isinstance(change, (changes.AdminChange, changes.CommandChange)):
+        return {STATE: (change.before, change.after)}
     command = shlex.split(before.get("command", ""))
     replaced = [change.after if argument == change.before else argument for argument in command]
     return {"command": (shlex.join(command), shlex.join(replaced))}
+
+
+def _as_wanted(seen: str, wanted: str | None) -> str:
+    """A revision as the fingerprint shows it, where it is the wanted one; else the wanted one."""
+    return seen if wanted is None or wanted.startswith(seen) else wanted[: len(seen)]
 
 
 def _filled(declared: str) -> str:
@@ -111,11 +144,13 @@ def _filled(declared: str) -> str:
     return fill_text(declared, {name: f"{{{name}}}" for name in ("port", "cache_url", "workdir", "python")})
 
 
-def _echoes(change: changes.Change, name: str, values: tuple[str, str]) -> bool:
-    """Whether an entry of the configuration shows the declared change."""
-    if not name.startswith("config."):
-        return False
+def _echoes(change: _Changes, name: str, values: tuple[str, str]) -> bool:
+    """Whether an entry of the configuration (or of a header) shows the declared change."""
     leaf = _words(name.rsplit(".", 1)[-1])
+    if isinstance(change, changes.RevisionChange):
+        return name.startswith(("config.", "header.")) and bool(_OF_A_VERSION & set(leaf))
+    if not name.startswith("config.") or isinstance(change, changes.SettingChange):
+        return False
     if isinstance(change, changes.EnvChange) and leaf and _words(change.name)[-len(leaf) :] == leaf:
         return True
     sides = list(zip((change.before, change.after), values, strict=True))
@@ -147,7 +182,8 @@ def _shows(declared: str, shown: str, *, leaf_name: str) -> bool:
     return bool(left) and re.search(rf"(?<!\w){re.escape(left)}(?!\w)", right) is not None
 
 
-def _named(found: Mapping[str, tuple[str, str]]) -> str:
+def named(found: Mapping[str, tuple[str, str]]) -> str:
+    """What differs, for a sentence: each name with both values, as many as fit."""
     parts = [f"{name} ({_short(a)} -> {_short(b)})" for name, (a, b) in list(found.items())[:_MOST_NAMED]]
     more = len(found) - len(parts)
     return ", ".join(parts) + (f" and {more} more" if more > 0 else "")

@@ -1,8 +1,9 @@
 """The fingerprint: everything that can be seen of one arm, flat, as text, so that two of them can be compared.
 
-Names: `command`, `env.NAME`, `python`, `packages`, `git.*`, `config.*` (the declared configuration endpoint),
-`header.*` (response headers that name versions), `cache.*`, `workload.*`, `engine.*`. Names that begin with
-`observed.` are facts that may differ by themselves (keys outside the scope); they are shown, not compared.
+Names: `command`, `env.NAME`, `python`, `package.NAME`, `git.*`, `file.*`, `fact.*`, `change.state`, `config.*`
+(the declared configuration endpoint), `header.*` (response headers that name versions), `cache.*`, `workload.*`,
+`engine.*`. Names that begin with `observed.` are facts that may differ by themselves (keys outside the scope); they
+are shown, not compared.
 
 Two isolated stacks that are the same must compare equal, so what is theirs alone (port, working directory, cache
 URL, pid) is written as a placeholder, and what changes by itself (uptime, times of day, whatever differs between
@@ -29,14 +30,19 @@ import httpx
 import redis
 
 from luckyhit.case import Case
+from luckyhit.case.changes import SettingChange
+from luckyhit.case.placeholders import fill_text
 from luckyhit.change.clear import Scope, scan
 from luckyhit.change.refusals import explained
+from luckyhit.change.sources import packages_of, run_quietly, source_of
+from luckyhit.change.ways import shown_state
 from luckyhit.target.control import client_options
 
 if TYPE_CHECKING:
     from luckyhit.target import Stack
 
 _TIMEOUT_S = 5.0
+_LONGEST_FACT = 200
 _SECRET_NAME = re.compile(r"pass|secret|token|api_?key|credential|private|auth|cookie|session|dsn", re.IGNORECASE)
 _URL_WITH_SECRET = re.compile(r"(?<=://)[^/@\s]+@")
 # Names of values that change by themselves, whole: `uptime_s` is one, `max_connections` is a setting.
@@ -68,24 +74,30 @@ _CONFIG_SHOWN = (
 _CONFIG_OWN = re.compile(r"^(port|bind|dir|.*file.*|.*dir|unixsocket.*|.*pass.*|.*auth.*|.*announce.*|tls-.*|proc-.*)$")
 
 
-def fingerprint(stack: Stack, case: Case, *, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+def fingerprint(
+    stack: Stack, case: Case, *, environ: Mapping[str, str] = os.environ, keyspace: bool = True
+) -> dict[str, str]:
     """Everything observable of `stack`. Sends safe requests only: to the declared configuration endpoint and the
     ready check of the service, INFO, CONFIG GET and SCAN to the cache. What can't be seen is not in it.
 
-    Raises CacheUnreachable where the cache does not answer.
+    `keyspace`: count the keys outside the scope, which takes a scan of all of them. Raises CacheUnreachable where the
+    cache does not answer.
     """
     names = _Names(stack)
     seen: dict[str, str] = {}
     if stack.owned:
         seen["command"] = shlex.join(shown_env("", names.normalised(argument)) for argument in stack.command)
         seen |= _environment(stack, case, names)
-        if stack.command and Path(stack.command[0]).resolve() == Path(sys.executable).resolve():
-            seen |= _packages()
-        seen |= _source(stack, case)
+        seen |= packages_of(stack.command[0], stack.cwd, stack.env) if stack.command else {}
+        seen |= source_of(stack.cwd)
+        seen |= _facts(stack, case, names)
+    seen |= shown_state(stack, case)
     seen |= _service(stack, case, names, environ)
     if stack.cache is not None:
         with stack.cache.client() as client, explained("taking its fingerprint"):
-            seen |= _cache(client, Scope(case.cache.clear))
+            seen |= _cache(client, case)
+            if keyspace:
+                seen["observed.keys_outside_scope"] = str(_outside(client, Scope(case.cache.clear)))
     seen |= _workload(case)
     return dict(sorted(seen.items()))
 
@@ -135,30 +147,23 @@ def _environment(stack: Stack, case: Case, names: _Names) -> dict[str, str]:
     }
 
 
-def _packages() -> dict[str, str]:
-    """The interpreter that runs the service (the same as ours), and what is installed in it."""
-    installed = sorted(
-        {f"{package.name}=={package.version}" for package in importlib.metadata.distributions() if package.name}
-    )
-    digest = hashlib.sha256("\n".join(installed).encode()).hexdigest()[:12]
-    return {"python": platform.python_version(), "packages": f"{len(installed)} packages, sha256:{digest}"}
-
-
-def _source(stack: Stack, case: Case) -> dict[str, str]:
-    """Git revision of the service's working directory, and what was changed in it since (notebooks and prose
-    aside: they are saved while one works, and no service runs them)."""
-    cwd = Path(stack.project) / (case.target.start.cwd if case.target.start else ".")
-    try:
-        head = _git(cwd, "rev-parse", "--short=12", "HEAD").decode().strip()
-        changed = _git(cwd, "diff", "HEAD", "--", ".", *(f":(exclude,glob)**/*.{end}" for end in ("ipynb", "md")))
-    except (OSError, subprocess.SubprocessError):
-        return {}
-    return {"git.revision": head, "git.changes": hashed(changed.decode(errors="replace")) if changed else "none"}
-
-
-def _git(cwd: Path, *arguments: str) -> bytes:
-    command = ["git", "-C", str(cwd), *arguments]
-    return subprocess.run(command, capture_output=True, timeout=20, check=True, stdin=subprocess.DEVNULL).stdout
+def _facts(stack: Stack, case: Case, names: _Names) -> dict[str, str]:
+    """What the declared commands print: versions that both arms must share."""
+    values = {**stack.start_values, "python": sys.executable}
+    found = {}
+    for name, command in case.target.facts.items():
+        try:
+            printed = run_quietly([fill_text(text, values) for text in command], stack.cwd, stack.env)
+        except subprocess.CalledProcessError as error:
+            found[f"fact.{name}"] = f"failed with exit status {error.returncode}"
+            continue
+        except (OSError, subprocess.SubprocessError) as error:
+            found[f"fact.{name}"] = f"failed: {type(error).__name__}"
+            continue
+        text = names.normalised(printed.decode(errors="replace")).strip()
+        first = text.splitlines()[0][:_LONGEST_FACT] if text else ""
+        found[f"fact.{name}"] = text if text == first else f"{first}..., {hashed(text)}"
+    return found
 
 
 def _service(stack: Stack, case: Case, names: _Names, environ: Mapping[str, str]) -> dict[str, str]:
@@ -225,8 +230,10 @@ def _flatten(name: str, value: Any, names: _Names, found: dict[str, str]) -> Non
     found[name] = shown_env(leaf, text)
 
 
-def _cache(client: redis.Redis, scope: Scope) -> dict[str, str]:
+def _cache(client: redis.Redis, case: Case) -> dict[str, str]:
     found: dict[str, str] = {}
+    changed = {case.change.name} if isinstance(case.change, SettingChange) else set()
+    shown_by_name = {*_CONFIG_SHOWN, *changed}
     try:
         server = client.info("server")
         kind = "valkey" if "valkey_version" in server else "redis"
@@ -240,14 +247,16 @@ def _cache(client: redis.Redis, scope: Scope) -> dict[str, str]:
     except redis.exceptions.ResponseError:
         found["cache.config"] = "not visible: CONFIG GET is not allowed"
     else:
-        found |= {f"cache.config.{name}": config[name] for name in _CONFIG_SHOWN if name in config}
+        found |= {f"cache.config.{name}": config[name] for name in sorted(shown_by_name) if name in config}
         rest = {
-            name: value for name, value in config.items() if name not in _CONFIG_SHOWN and not _CONFIG_OWN.match(name)
+            name: value for name, value in config.items() if name not in shown_by_name and not _CONFIG_OWN.match(name)
         }
         found["cache.config.other"] = f"{len(rest)} settings, {hashed(json.dumps(rest, sort_keys=True))}"
-    outside = {hash(key) for keys in scan(client) for key in keys if key not in scope}
-    found["observed.keys_outside_scope"] = str(len(outside))
     return found
+
+
+def _outside(client: redis.Redis, scope: Scope) -> int:
+    return len({hash(key) for keys in scan(client) for key in keys if key not in scope})
 
 
 def _text(value: object) -> str:

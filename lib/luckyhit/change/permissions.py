@@ -1,171 +1,125 @@
-"""Every right that the run will need, proven before anything is touched."""
+"""Every right that the run will need, proven before anything is touched: one guard for each group of them.
+
+What a guard says can't be proven is not a failure: it is said so that nobody takes silence for a proof.
+"""
 
 from __future__ import annotations
 
-import secrets
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import redis
-from redis import exceptions as redis_errors
-
 from luckyhit.case import Case
-from luckyhit.case.placeholders import key_glob
-from luckyhit.change.clear import example_key
-from luckyhit.change.notify import OPTION, covers, read_setting
+from luckyhit.case.changes import SettingChange
 from luckyhit.change.refusals import explained
+from luckyhit.change.rights.cache import look_at_events, look_at_rights
+from luckyhit.change.rights.directories import look_at_directories, room_for
+from luckyhit.change.rights.findings import Findings
+from luckyhit.change.rights.routes import look_at_purges
+from luckyhit.change.rights.scope import look_at_scope
+from luckyhit.change.rights.setting import look_at_setting
+from luckyhit.change.rights.state import change_guard
+from luckyhit.errors import GuardError
 from luckyhit.records import Guard
-from luckyhit.target.keyspace import cache_keys, watched_keys
-from luckyhit.target.listener import server_facts, unsuited
+from luckyhit.target.topology import open_topology
 
 if TYPE_CHECKING:
-    from luckyhit.target import Cache
+    from luckyhit.target import Cache, Stack
 
 NAME = "permissions checked"
 
 
-def check_permissions(case: Case, cache: Cache | None, directories: Iterable[Path]) -> Guard:
-    """Whether `directories` (the run's and the reports') can be written to, and the cache grants what the run
-    needs. Changes nothing. Raises CacheUnreachable where the cache does not answer.
+def check_rights(
+    case: Case,
+    stack: Stack,
+    directories: Iterable[Path],
+    environ: Mapping[str, str],
+    *,
+    changeable: bool | None = None,
+) -> list[Guard]:
+    """All that the run will need on `stack`, which runs: directories, cache, scope, change, purge. Changes nothing.
+
+    `changeable`: whether the run will change anything, or only observe; by default, what the case allows. A cache that
+    does not answer is a failed guard, as is everything else that stands in the way. Raises ArgumentError for a variable
+    that the case names and that is not set.
     """
-    problems, remedies = _unwritable(directories)
-    checked, events = "The run and report directories can be written to", ""
+    changeable = _allows(case) if changeable is None else changeable
+    guards: list[Guard] = []
+    backup_bytes = 0.0
+    if stack.cache is not None:
+        guards, backup_bytes = _cache_guards(case, stack.cache, changeable)
+    if changeable and not isinstance(case.change, SettingChange):
+        guards.append(change_guard(stack))
+    if changeable and case.cache.purge:
+        purges = Findings("purges")
+        look_at_purges(case, stack.base_url, environ, stack.project, purges)
+        guards.append(purges.guard())
+    room = Findings("directories")
+    look_at_directories(directories, room_for(case, backup_bytes), room)
+    return [room.guard(), *guards]
+
+
+def check_permissions(
+    case: Case, cache: Cache | None, directories: Iterable[Path], *, changeable: bool | None = None
+) -> Guard:
+    """Whether `directories` (the run's and the reports') can be written to, and the cache grants what the run
+    needs. Changes nothing. `changeable` as in `check_rights`. Raises CacheUnreachable where the cache does not answer.
+    """
+    found = Findings(NAME)
+    look_at_directories(directories, room_for(case), found)
     if cache is not None:
-        with cache.client() as client, explained("looking at its permissions"):
-            missing, remedy = _cache_rights(client, case, backup=not cache.owned)
-            events = _events(client, case) if not cache.owned else ""
-        problems += missing
-        remedies += remedy
-        checked += "; the cache grants what listing, clearing" + ("" if cache.owned else ", backing up and restoring")
-        checked += " the declared keys takes"
-    if problems:
-        return Guard(name=NAME, ok=False, detail="; ".join(problems) + f".{events}", remedy=" ".join(remedies))
-    return Guard(name=NAME, ok=True, detail=f"{checked}.{events}")
+        _look_at_cache(case, cache, found, _allows(case) if changeable is None else changeable)
+    return found.guard()
 
 
-def _unwritable(directories: Iterable[Path]) -> tuple[list[str], list[str]]:
-    problems, remedies = [], []
-    for directory in directories:
-        there = next(path for path in (directory, *directory.parents) if path.exists())
-        try:
-            with tempfile.NamedTemporaryFile(dir=there, prefix=".luckyhit-check-"):
-                pass
-        except OSError as error:
-            problems.append(f"{directory} can't be written to ({error.strerror})")
-            remedies.append(f"Make {there} writable, or choose another directory.")
-    return problems, remedies
+def summary(guards: Sequence[Guard]) -> Guard:
+    """The guards of `check_rights` as one, under the name that a run's checklist has for them."""
+    failed = [guard for guard in guards if not guard.ok]
+    detail = " ".join(guard.detail for guard in (failed or guards))
+    remedy = " ".join(dict.fromkeys(guard.remedy for guard in failed if guard.remedy))
+    return Guard(name=NAME, ok=not failed, detail=detail, remedy=remedy)
 
 
-def _cache_rights(client: redis.Redis, case: Case, *, backup: bool) -> tuple[list[str], list[str]]:
-    replication = _info(client, "replication")
-    if replication.get("role") == "slave":
-        return ["the cache is a read-only replica"], ["Point the variable that cache.url_env names at the primary."]
-    user, refused = _refused(client, _commands(case, backup=backup))
-    if not refused:
-        return [], []
-    names = list(dict.fromkeys(_name(command) for command in refused))
-    grants = " ".join(f"+{name.lower().replace(' ', '|')}" for name in names)
-    keys = " ".join(f"~{key_glob(template).decode(errors='backslashreplace')}" for template in case.cache.clear)
-    return (
-        [f"the cache user lacks the right to {', '.join(names)}"],
-        [f"Grant it with: ACL SETUSER {user} {grants} {keys}"],
-    )
+def _cache_guards(case: Case, cache: Cache, changeable: bool) -> tuple[list[Guard], float]:
+    """(what is found at the cache, about how many bytes a backup of the keys in scope takes)."""
+    rights = _shielded("cache rights", lambda found: _look_at_cache(case, cache, found, changeable))
+    guards, backup_bytes = [rights], 0.0
+    if changeable and not cache.owned and case.cache.clear:
+
+        def look(found: Findings) -> None:
+            nonlocal backup_bytes
+            with explained("listing its keys"), open_topology(cache) as topology:
+                backup_bytes = look_at_scope(topology, case.cache, found)
+
+        scope = _shielded("scope of the clear", look)
+        guards += [scope] if rights.ok or scope.ok else []  # without the right to list keys, one failure is enough
+    change = case.change
+    if changeable and isinstance(change, SettingChange):
+
+        def compare(found: Findings) -> None:
+            with explained(f"looking at its {change.name}"), open_topology(cache) as topology:
+                look_at_setting(topology, change, found, owned=cache.owned)
+
+        guards.append(_shielded("change (cache-setting)", compare))
+    return guards, backup_bytes
 
 
-def _refused(client: redis.Redis, commands: list[tuple[str | bytes, ...]]) -> tuple[str, list[tuple[str | bytes, ...]]]:
-    """(name of the user, those of `commands` that the cache does not grant)."""
+def _look_at_cache(case: Case, cache: Cache, found: Findings, changeable: bool) -> None:
+    with explained("looking at its permissions"), open_topology(cache) as topology:
+        look_at_rights(topology, case, found, owned=cache.owned, changeable=changeable)
+        if changeable and not cache.owned:
+            look_at_events(topology, case, found)
+
+
+def _shielded(name: str, look: Callable[[Findings], object]) -> Guard:
+    """What `look` finds; an error of the tree is a finding too, so that the list goes on."""
+    found = Findings(name)
     try:
-        user = client.execute_command("ACL", "WHOAMI")
-        user = user.decode() if isinstance(user, bytes) else str(user)
-        return user, [command for command in commands if not _dry_run(client, user, command)]
-    except (redis_errors.NoPermissionError, redis_errors.ResponseError):
-        # No right to ask, or a server without ACLs: try each on a key that does not exist.
-        user = str(client.connection_pool.connection_kwargs.get("username") or "default")
-        return user, [command for command in commands if not _try(client, command)]
+        look(found)
+    except GuardError as error:
+        found.problem(error.message, error.hint)
+    return found.guard()
 
 
-def _events(client: redis.Redis, case: Case) -> str:
-    """Whether the cache's events around the probe's writes can be seen: a sentence, as a run goes on without them."""
-    if case.freshness is None or not case.freshness.watch_cache:
-        return ""
-    if why := watched_keys(case)[1] or unsuited(server_facts(client)[0]):
-        return f" The cache's events around probed writes can't be seen: {why.removeprefix('not visible: ')}."
-    try:
-        told = covers(read_setting(client))
-    except redis_errors.ResponseError as error:
-        return (
-            f" The cache's events around probed writes can't be seen: it does not let its {OPTION} be read ({error})."
-        )
-    database = client.connection_pool.connection_kwargs.get("db") or 0
-    key = b"luckyhit:" + secrets.token_hex(12).encode()
-    commands: list[tuple[str | bytes, ...]] = [("SUBSCRIBE", b"__keyspace@%d__:%b" % (int(database), key))]
-    if not told:
-        # By trial: a setting that no server has.
-        commands.append(("CONFIG", "SET", f"luckyhit-{key[-8:].decode()}", "1"))
-    commands += [("PTTL", example_key(template, secrets.token_hex(12))) for template in cache_keys(case)]
-    user, refused = _refused(client, commands)
-    if not refused:
-        return " The cache's events around probed writes can be seen."
-    names = list(dict.fromkeys(_name(command) for command in refused))
-    grants = [f"+{name.lower().replace(' ', '|')}" for name in names]
-    grants += [f"&__keyspace@{database}__:*"] if "SUBSCRIBE" in names else []
-    if "PTTL" in names:
-        grants += [f"~{key_glob(template).decode(errors='backslashreplace')}" for template in cache_keys(case)]
-    seen = "can be seen, but no times to live" if names == ["PTTL"] else "can't be seen"
-    return (
-        f" The cache's events around probed writes {seen}: the cache user lacks the right to {', '.join(names)} (grant "
-        f"it with: ACL SETUSER {user} {' '.join(grants)})."
-    )
-
-
-def _commands(case: Case, *, backup: bool) -> list[tuple[str | bytes, ...]]:
-    """What the run will send, on a key that fits each template and does not exist."""
-    commands: list[tuple[str | bytes, ...]] = [
-        ("SCAN", "0"),
-        ("DBSIZE",),
-        ("INFO",),
-        ("CONFIG", "GET", "maxmemory"),
-    ]
-    if backup:
-        commands.append(("TIME",))
-    for template in case.cache.clear:
-        key = example_key(template, secrets.token_hex(12))
-        commands += [("UNLINK", key), ("PTTL", key)]
-        if backup:
-            commands += [("DUMP", key), ("RESTORE", key, "0", "")]
-    return commands
-
-
-def _name(command: tuple[str | bytes, ...]) -> str:
-    return f"CONFIG {command[1]!s}" if command[0] == "CONFIG" else str(command[0])
-
-
-def _dry_run(client: redis.Redis, user: str, command: tuple[str | bytes, ...]) -> bool:
-    answer = client.execute_command("ACL", "DRYRUN", user, *command)
-    return answer in (b"OK", "OK", True)
-
-
-def _try(client: redis.Redis, command: tuple[str | bytes, ...]) -> bool:
-    """Send it, where that is harmless: on a key that does not exist, RESTORE with a payload that no server takes, and
-    CONFIG SET of a setting that no server has."""
-    try:
-        if command[0] == "SUBSCRIBE":  # on a connection of its own: one that listens can't be used for anything else
-            with client.pubsub() as listening:
-                listening.subscribe(command[1])
-                listening.parse_response()
-        else:
-            client.execute_command(*command)
-    except redis_errors.NoPermissionError:
-        return False
-    except redis_errors.ResponseError as error:
-        return "NOPERM" not in str(error)
-    return True
-
-
-def _info(client: redis.Redis, section: str) -> dict[str, object]:
-    try:
-        return client.info(section)
-    except redis_errors.NoPermissionError:
-        return {}
+def _allows(case: Case) -> bool:
+    return case.target.start is not None or case.target.allow_change

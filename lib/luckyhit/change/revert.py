@@ -4,8 +4,11 @@
   goes with it, since only the run's own process ever had it.
 - Keys cleared from somebody else's cache: put back from the backup, with the time to live that is left, where
   they are absent now.
-- Somebody else's cache that was made to tell its keyspace events: its setting is put back, unless somebody changed it
-  since.
+- Somebody else's cache that was made to tell its keyspace events, or had a setting changed: the setting is put back,
+  unless somebody changed it since.
+- A change by an HTTP call or a command: its inverse is sent or run, and the state looked at. Where the service was the
+  run's own, it is started once more for that: what was changed through it may outlive it.
+- Git worktrees: removed, with their entries in the repository.
 
 Each is confirmed in the journal, so that a second call finds nothing to do.
 """
@@ -15,6 +18,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,33 +26,55 @@ import redis
 
 from luckyhit.change import processes
 from luckyhit.change.backup import Restored, restore
-from luckyhit.change.identity import cache_identity
+from luckyhit.change.identity import cache_identity, target_identities
 from luckyhit.change.journal import Journal, Step
+from luckyhit.change.leftovers import WITH_THE_PROCESSES
+from luckyhit.change.lock import held
 from luckyhit.change.notify import NOTIFY, revert_setting
 from luckyhit.change.refusals import explained
+from luckyhit.change.ways import KINDS, Again, undo
 from luckyhit.errors import CacheUnreachable, GuardError, LuckyHitError, RollbackNotConfirmed, RunUnreadable, TargetBusy
+from luckyhit.project import Project
 from luckyhit.records import Rollback
 from luckyhit.run import Run
 
 _ATTEMPTS = 3
 _PAUSE_S = 0.3
 _TIMEOUT_S = 5.0
-# Steps of which nothing is left once the run's own processes are gone.
-_WITH_THE_PROCESSES = ("end-processes", "restart")
 
 
 def revert_run(
     run: Run,
     *,
+    project: Path | None = None,
     environ: Mapping[str, str] = os.environ,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Rollback:
-    """Undo what the run's journal has open, newest step first. Safe to repeat.
+    """Undo what the run's journal has open, newest step first. Safe to repeat. `project`: what paths in the case are
+    relative to (default: the project around the working directory).
 
     Raises TargetBusy while the run still goes on in another process, RollbackNotConfirmed where a step can't be
     undone (everything else is undone first), with what to do by hand for each.
     """
     journal = Journal(_journal_path(run))
+    with ExitStack() as lock:
+        if journal.path.exists():
+            # A run that goes on would make its change again behind our back; so would a second call of this.
+            lock.enter_context(held(_shared(run, environ), run.path.parents[1], run=run.id))
+        return _revert(run, journal, project, environ, sleep)
+
+
+def _shared(run: Run, environ: Mapping[str, str]) -> list[str]:
+    """What the run's target shares with others; nothing where its case can't be read any more."""
+    try:
+        return target_identities(run.case, environ)
+    except LuckyHitError:
+        return []
+
+
+def _revert(
+    run: Run, journal: Journal, project: Path | None, environ: Mapping[str, str], sleep: Callable[[float], None]
+) -> Rollback:
     try:
         steps = journal.steps()
     except RunUnreadable as error:
@@ -65,15 +91,15 @@ def revert_run(
     except RollbackNotConfirmed as error:
         failed.append((None, error))
     for step in reversed(open_steps):
-        if failed and failed[0][0] is None and step.inverse.get("kind") in _WITH_THE_PROCESSES:
+        if failed and failed[0][0] is None and step.inverse.get("kind") in WITH_THE_PROCESSES:
             continue
         try:
-            outcome = _undo(run, step, environ, sleep)
+            outcome = _undo(run, step, project, environ, sleep)
             journal.undo(step.id, outcome)
         except LuckyHitError as error:
             failed.append((step, error))
             continue
-        done += [outcome["how"]] if step.inverse.get("kind") in ("restore", NOTIFY) else []
+        done += [outcome["how"]] if step.inverse.get("kind") in ("restore", NOTIFY, *KINDS) else []
         _discard_backup(journal, step)
     if failed:
         raise _not_confirmed(run, failed)
@@ -100,18 +126,6 @@ def settle(journal: Journal) -> None:
         if stopped or (kind == "restore" and step.confirmed):
             journal.undo(step.id, {"how": "the run ended well"})
             _discard_backup(journal, step)
-
-
-def still_open(journal: Journal) -> list[Step]:
-    """The steps of which something is left indeed: those about processes only count while one of them lives."""
-    found = []
-    for step in journal.open_steps():
-        if step.inverse.get("kind") in _WITH_THE_PROCESSES:
-            if processes.living(step.outcome.get("processes", ())):
-                found.append(step)
-        elif step.inverse:
-            found.append(step)
-    return found
 
 
 def _refuse_running(run: Run, open_steps: list[Step]) -> None:
@@ -145,10 +159,12 @@ def _end_processes(run: Run, steps: list[Step]) -> int:
     return len(found)
 
 
-def _undo(run: Run, step: Step, environ: Mapping[str, str], sleep: Callable[[float], None]) -> dict[str, Any]:
+def _undo(
+    run: Run, step: Step, project: Path | None, environ: Mapping[str, str], sleep: Callable[[float], None]
+) -> dict[str, Any]:
     """Undo one step; what is returned goes into the journal."""
     kind = step.inverse.get("kind")
-    if kind in _WITH_THE_PROCESSES:
+    if kind in WITH_THE_PROCESSES:
         return {"how": "the run's own service is stopped, and its change with it"}
     if kind == "restore":
         restored = _restore(run, step, environ, sleep)
@@ -161,6 +177,8 @@ def _undo(run: Run, step: Step, environ: Mapping[str, str], sleep: Callable[[flo
         }
     if kind == NOTIFY:
         return {"how": revert_setting(step, environ, sleep=sleep)}
+    if kind in KINDS:
+        return {"how": undo(step, Again(run, project or Project.find().root, environ, sleep))}
     if not step.inverse:
         return {"how": "it was begun, and there is nothing to undo about it"}
     raise RollbackNotConfirmed(

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from multiprocessing import parent_process
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import FastAPI, HTTPException, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -36,6 +36,11 @@ PriceCents = Annotated[int, Field(ge=0, le=_HIGHEST_PRICE_CENTS)]
 
 _HIGHEST_NEW_ID = 99_999  # five digits on the labels; an update of the range empties every page of the list
 NewProductId = Annotated[int, Path(ge=1, le=_HIGHEST_NEW_ID)]
+
+
+class NewMode(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    value: Literal["reader-key", "writer-key", "before-commit", "single-only", "none"]
 
 
 class NewPrice(BaseModel):
@@ -147,10 +152,20 @@ def create_app(settings: Settings) -> FastAPI:
             changed = await app.state.catalogue.set_prices(prices, day=_today())
         return {"changed": changed}
 
+    @app.get("/flags")
+    async def flags() -> dict[str, str]:
+        return {"invalidation": app.state.invalidation.mode}
+
+    @app.put("/flags/invalidation")
+    async def set_invalidation(new: NewMode) -> dict[str, str]:
+        if settings.workers > 1:
+            raise HTTPException(409, "each of several workers would have a flag of its own: set it at the start")
+        app.state.invalidation.mode = new.value
+        return {"invalidation": new.value}
+
     told = {
         "status": "ok",
         "service": "catalogue",
-        "settings": settings.effective(),
         "schema_version": SCHEMA_VERSION,
         "versions": {
             "python": platform.python_version(),
@@ -161,7 +176,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @app.get("/health")
     async def health() -> dict[str, object]:
-        return told
+        return {**told, "settings": {**settings.effective(), "CATALOGUE_INVALIDATION": app.state.invalidation.mode}}
 
     return app
 

@@ -25,7 +25,7 @@ class Invalidation:
     def __init__(self, cache: PageCache, catalogue: Catalogue, *, mode: str, commit_pause_s: float) -> None:
         self._cache = cache
         self._catalogue = catalogue
-        self._mode = mode
+        self.mode = mode
         self._commit_pause_s = commit_pause_s
 
     @asynccontextmanager
@@ -34,7 +34,7 @@ class Invalidation:
         ids = list(product_ids)
 
         async def keys() -> list[str]:
-            if bulk and self._mode == "single-only":
+            if bulk and self.mode == "single-only":
                 return []  # the bulk route came later, and was written from another template
             return self._keys(ids, sorted({list_page_of(product_id) for product_id in ids}))
 
@@ -66,7 +66,7 @@ class Invalidation:
 
     @asynccontextmanager
     async def _around(self, keys: Callable[[], Awaitable[list[str]]]) -> AsyncIterator[None]:
-        early = self._mode == "before-commit"
+        early = self.mode == "before-commit"
         if early:
             # Until the commit, whoever misses reads the old row, and stores it again.
             await self._cache.forget(await keys())
@@ -77,9 +77,9 @@ class Invalidation:
             await self._cache.forget(await keys())
 
     def _keys(self, product_ids: list[int], list_pages: Iterable[int]) -> list[str]:
-        if self._mode == "none":
+        if self.mode == "none":
             return []
-        if self._mode == "writer-key":
+        if self.mode == "writer-key":
             # The names from before the pages got their new layout. The readers moved on to catalogue:v2 and this
             # line did not: DEL answers 0, nobody looks at the answer, and the old price stays until it expires.
             return [f"product:{product_id}" for product_id in product_ids]

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+import os
+import re
 import tempfile
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from luckyhit import change as changing
-from luckyhit.case import load_case
-from luckyhit.errors import LuckyHitError
-from luckyhit.investigate.preflight import expected_response, originals_of, probe_databases, secret_headers
+from luckyhit.case import Case, load_case
+from luckyhit.change.permissions import check_rights
+from luckyhit.change.rights import Findings, free_guard, refuse_unset, target_guard
+from luckyhit.change.rights.directories import look_at_directories, room_for
+from luckyhit.errors import ArgumentError, CacheUnreachable, LuckyHitError
+from luckyhit.investigate.preflight import expected_response, originals_of, secret_headers
 from luckyhit.measure.inputs import Inputs, gather
 from luckyhit.project import Project
 from luckyhit.records import Guard
 from luckyhit.target import Stack
 from luckyhit.target.control import authorities
 
+_WIDTH = 100
+_LEAST_TEXT = 40
+_KEPT_SPACE = "\x00"
 
-def check_case(project: Project, case_file: Path) -> list[Guard]:
-    """The guards that a run would meet first. Raises CaseError for a case that can't be used.
 
-    A target that can't be reached, or answers otherwise than expected, is a failed guard, not an exception.
+def check_case(project: Project, case_file: Path, *, environ: Mapping[str, str] = os.environ) -> list[Guard]:
+    """The guards that a run would meet first, one for each group of what it needs.
+
+    Raises CaseError for a case that can't be used, ArgumentError for variables that are not set (all at once) or an
+    input that can't be read. Whatever is wrong with the target is a failed guard, not an exception; what can be looked
+    at nevertheless is.
     """
     case = load_case(case_file)
-    headers = secret_headers(case)
+    refuse_unset(case, environ)
+    headers = secret_headers(case, environ)
     with tempfile.TemporaryDirectory(prefix="luckyhit-inputs-") as folder:
         notes = gather(case.workload, project.root, Path(folder))
         inputs = Inputs.load(Path(folder), len(case.workload.routes))
@@ -30,30 +44,95 @@ def check_case(project: Project, case_file: Path) -> list[Guard]:
     guards = [
         Guard(name="inputs validated", ok=True, detail=" ".join([f"{case_file.name} has no problem.", *notes])),
     ]
+    declared = [target_guard(case, case_file.stem), free_guard(case, project.runs, environ)]
+    guards += [guard for guard in declared if guard is not None]
+    places = [_existing(project.runs), _existing(project.reports)]
     with tempfile.TemporaryDirectory(prefix="luckyhit-check-") as folder:
-        stack = Stack(
-            case,
-            "check",
-            Path(folder),
-            project=project.root,
-            settings=changing.settings_of(case.change, "before"),
-        )
+        stack = Stack(case, "check", Path(folder), project=project.root, environ=environ)
+        stack.settings = changing.settings_of(stack, "before")
         try:
             with stack:
-                guards.append(Guard(name="target reachable", ok=True, detail=f"{stack.base_url} is ready."))
-                guards.append(
-                    changing.check_permissions(case, stack.cache, [_existing(project.runs), _existing(project.reports)])
-                )
-                guards.append(expected_response(case, stack, headers, inputs))
-                if case.freshness is not None:
-                    probe_databases(case)
-                    originals_of(case, stack, headers, case.plan.block)
-                    told = "Each read route of the probe shows a version below the probe's; nothing was written."
-                    guards.append(Guard(name="freshness probe", ok=True, detail=told))
+                guards += _of_running(case, stack, places, environ, headers, inputs)
+        except ArgumentError:
+            raise
         except LuckyHitError as error:
-            log = "".join(f"\n      | {line}" for line in getattr(error, "log", ()))
-            guards.append(Guard(name=type(error).__name__, ok=False, detail=error.message + log, remedy=error.hint))
+            name = "cache reachable" if isinstance(error, CacheUnreachable) else "target reachable"
+            found = Findings("directories")
+            look_at_directories(places, room_for(case), found)
+            guards += [_failed(name, error), found.guard()]
     return guards
+
+
+def _of_running(
+    case: Case,
+    stack: Stack,
+    places: Sequence[Path],
+    environ: Mapping[str, str],
+    headers: Mapping[str, str],
+    inputs: Inputs,
+) -> Iterator[Guard]:
+    """What is found with the target at hand."""
+    yield Guard(
+        name="target reachable", ok=True, detail=f"{stack.base_url} {'is ready' if stack.owned else 'answers'}."
+    )
+    yield from check_rights(case, stack, places, environ)
+    yield _guarded("expected response", lambda: expected_response(case, stack, headers, inputs))
+    if case.freshness is not None:
+        yield _guarded("freshness probe", lambda: _probe(case, stack, headers))
+
+
+def _probe(case: Case, stack: Stack, headers: Mapping[str, str]) -> Guard:
+    originals_of(case, stack, headers, case.plan.block)
+    told = "Each read route of the probe shows a version below the probe's; nothing was written."
+    return Guard(name="freshness probe", ok=True, detail=told)
+
+
+def _guarded(name: str, look: Callable[[], Guard]) -> Guard:
+    """What is wrong here does not keep the rest of the list from being looked at."""
+    try:
+        return look()
+    except ArgumentError:
+        raise
+    except LuckyHitError as error:
+        return _failed(name, error)
+
+
+def _failed(name: str, error: LuckyHitError) -> Guard:
+    log = "".join(f"\n| {line}" for line in getattr(error, "log", ()))
+    return Guard(name=name, ok=False, detail=error.message + log, remedy=error.hint)
+
+
+def as_text(guards: Iterable[Guard], *, width: int = _WIDTH) -> str:
+    """The guards as a list for the terminal, wrapped at `width`. What stands in backticks is a command to copy: it is
+    never broken, nor is a line of a log."""
+    rows = list(guards)
+    column = max((len(guard.name) for guard in rows), default=0) + 8
+    room = max(_LEAST_TEXT, width - column)
+    lines: list[str] = []
+    for guard in rows:
+        text = _wrapped(guard.detail, room)
+        if not guard.ok and guard.remedy:
+            text += _wrapped(f"what to do: {guard.remedy}", room)
+        start = f"{'ok  ' if guard.ok else 'FAIL'}  {guard.name}".ljust(column)
+        lines += [start + (text[0] if text else ""), *(" " * column + line for line in text[1:])]
+    failed = sum(not guard.ok for guard in rows)
+    lines.append("")
+    lines.append(
+        f"{failed} of {len(rows)} would stop the run. Nothing was changed." if failed else "Nothing was changed."
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    lines: list[str] = []
+    for paragraph in text.split("\n"):
+        if paragraph.startswith("|"):
+            lines.append(paragraph)
+            continue
+        whole = re.sub(r"`[^`]*`|\d %", lambda kept: kept[0].replace(" ", _KEPT_SPACE), paragraph)
+        wrapped = textwrap.wrap(whole, width, break_long_words=False, break_on_hyphens=False)
+        lines += [line.replace(_KEPT_SPACE, " ") for line in wrapped]
+    return lines
 
 
 def _existing(folder: Path) -> Path:

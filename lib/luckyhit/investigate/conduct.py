@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import logging
+import os
 import shutil
 import signal
 import sys
@@ -24,18 +25,21 @@ from typing import Any
 
 import psutil
 
-from luckyhit.case import load_case
-from luckyhit.errors import ArgumentError, LuckyHitError
+from luckyhit.case import Case, load_case
+from luckyhit.change.rights import refuse_unset
+from luckyhit.errors import ArgumentError, GuardError, LuckyHitError
 from luckyhit.investigate import console, facts, steps
-from luckyhit.investigate.preflight import secret_headers
+from luckyhit.investigate.preflight import refuse_fast_log
+from luckyhit.investigate.step import STOP, how_to_allow, may_change
 from luckyhit.measure.block import INPUTS
-from luckyhit.measure.inputs import gather
+from luckyhit.measure.inputs import Inputs, gather
 from luckyhit.project import NOTEBOOKS, Project
 from luckyhit.records import Rollback
 from luckyhit.run import Run
 from luckyhit.target.control import authorities
 
 INTERRUPTED = 130
+SAFE = ("GET", "HEAD")
 _POLL_S = 0.1
 _CLEANUP_S = 30.0
 
@@ -52,14 +56,23 @@ class Outcome:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-def new_run(project: Project, case_file: Path) -> Run:
-    """Check the case and make its run directory. Raises CaseError or ArgumentError before anything is made."""
+def new_run(project: Project, case_file: Path, *, environment: str = "") -> Run:
+    """Check the case and make its run directory. `environment` is the name of what may be changed, repeated by whoever
+    starts the run; without it a service that runs already is only observed.
+
+    Raises CaseError, ArgumentError, or GuardError for a case that writes to what is only observed, before anything is
+    made.
+    """
     case = load_case(case_file)
-    secret_headers(case)
+    _refuse_other(environment, case)
+    _refuse_writes(environment, case)
+    refuse_unset(case, os.environ)
     authorities(case.target, project.root)
     with tempfile.TemporaryDirectory(prefix="luckyhit-inputs-") as folder:
         inputs = Path(folder) / INPUTS
         notes = gather(case.workload, project.root, inputs)
+        if inputs.is_dir():
+            refuse_fast_log(case, Inputs.load(inputs, len(case.workload.routes)))
         run = Run.create(
             project.runs,
             case_file,
@@ -68,7 +81,8 @@ def new_run(project: Project, case_file: Path) -> Run:
                 **facts.manifest_facts(project.root),
                 "seed": case.workload.seed,
                 "design": case.design,
-                "command": f"luckyhit run {case_file.stem}",
+                "command": f"luckyhit run {case_file.stem}" + (f" --environment {environment}" if environment else ""),
+                "environment": environment or None,
                 "guards": [],
                 "inputs": notes,
             },
@@ -76,6 +90,29 @@ def new_run(project: Project, case_file: Path) -> Run:
         if inputs.is_dir():
             shutil.copytree(inputs, run.path / INPUTS)
     return run
+
+
+def _refuse_other(environment: str, case: Case) -> None:
+    """Raise ArgumentError where the environment that was named is not the one that the case is about."""
+    if environment and environment != case.target.environment:
+        named = case.target.environment
+        raise ArgumentError(
+            f"--environment {environment}, but the case is about "
+            + (repr(named) if named else "no named environment (target.environment)"),
+            hint="Look at target.url and target.environment in the case. Nothing was done.",
+        )
+
+
+def _refuse_writes(environment: str, case: Case) -> None:
+    """Raise GuardError for a workload or probe that writes to a service which this run may only observe."""
+    if case.target.url is None or (case.target.allow_change and environment):
+        return
+    if case.freshness is not None or any(route.method not in SAFE for route in case.workload.routes):
+        raise GuardError(
+            "the case writes (a freshness probe, or a route other than GET, HEAD) to a service that is only observed",
+            hint=how_to_allow(case)
+            or "Leave freshness and such routes out, or let the case start the service itself (target.start).",
+        )
 
 
 def refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
@@ -89,13 +126,14 @@ def refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
             )
 
 
-def run_case(project: Project, case_file: Path, *, quiet: bool = False) -> Outcome:
-    """Run the three notebooks on one case. Raises before anything is started where the input is wrong."""
+def run_case(project: Project, case_file: Path, *, environment: str = "", quiet: bool = False) -> Outcome:
+    """Run the three notebooks on one case. `environment`: as in `new_run`. Raises before anything is started where the
+    input is wrong."""
     started = time.monotonic()
     # From here to the end nothing is cut short by a signal: the notebook is stopped, and the report still written.
     # That holds for the making of the run directory too: where there is a run, there is a report of it.
     with _interruptions() as interruptions:
-        run = new_run(project, case_file)
+        run = new_run(project, case_file, environment=environment)
         handed = {
             "case": str(case_file),
             "run": str(run.path),
@@ -104,6 +142,8 @@ def run_case(project: Project, case_file: Path, *, quiet: bool = False) -> Outco
         }
         with console.follow(run, quiet=quiet) as show:
             show(f"run {run.id} of case {run.name}")
+            if run.case.target.url is not None:
+                show(_what_may_happen(run))
             for name in NOTEBOOKS:
                 if interruptions.count:
                     break
@@ -116,9 +156,19 @@ def run_case(project: Project, case_file: Path, *, quiet: bool = False) -> Outco
     return outcome
 
 
+def _what_may_happen(run: Run) -> str:
+    """One line about a service that runs already: whether it is changed."""
+    target = run.case.target
+    if may_change(run):
+        return f"{target.url} ({target.environment}) will be changed, measured, and changed back"
+    if target.allow_change:
+        return f"{target.url} is only observed; --environment {target.environment} would allow the change"
+    return f"{target.url} is only observed: the case does not allow more"
+
+
 def _timeout_s(run: Run) -> int:
     """A cell that takes longer than this hangs (papermill's own default is to wait forever)."""
-    return int(3 * steps.measured_seconds(run.case) + 180)
+    return int(3 * steps.longest_seconds(run.case) + 180)
 
 
 class _Notebook:
@@ -160,7 +210,7 @@ class _Notebook:
             if interruptions.count > seen:
                 seen = interruptions.count
                 deadline = deadline or time.monotonic() + _CLEANUP_S
-                (self.run.path / steps.STOP).touch()  # for a kernel that isn't in a cell just now
+                (self.run.path / STOP).touch()  # for a kernel that isn't in a cell just now
                 self._interrupt_kernel(kill=seen > 1)
             if deadline is not None and time.monotonic() > deadline:
                 self._interrupt_kernel(kill=True)
@@ -221,7 +271,7 @@ def _finish(project: Project, run: Run, *, interrupted: bool) -> Outcome:
         }
         run.update(state="failed", failure=failure)
     if died or manifest.get("changed"):
-        failure = _rolled_back(run, failure)
+        failure = _rolled_back(project, run, failure)
     path, error = _incomplete_report(project, run, failure)
     code = int(failure["exit_code"])
     if interrupted and code != 5:
@@ -229,13 +279,13 @@ def _finish(project: Project, run: Run, *, interrupted: bool) -> Outcome:
     return Outcome(run, path, code, reason=str(failure["message"]), error=error, details={"failure": failure})
 
 
-def _rolled_back(run: Run, failure: dict[str, Any]) -> dict[str, Any]:
+def _rolled_back(project: Project, run: Run, failure: dict[str, Any]) -> dict[str, Any]:
     """Roll back from the journal what a kernel that died could not. A rollback that can't be confirmed outweighs
     whatever else went wrong. Returns the failure to report."""
     from luckyhit.change import revert_run
 
     try:
-        rollback = revert_run(run)
+        rollback = revert_run(run, project=project.root)
     except LuckyHitError as error:
         rollback = Rollback(confirmed=False, detail=error.message)
         failure = {**failure, "message": error.message, "hint": error.hint, "exit_code": 5}

@@ -6,8 +6,10 @@ import os
 from collections.abc import Mapping
 
 import httpx
+import numpy as np
 
 from luckyhit.case import Case
+from luckyhit.case.units import format_rate
 from luckyhit.errors import ArgumentError, ResponseUnexpected
 from luckyhit.measure.expect import expected_of, mismatch
 from luckyhit.measure.head import Origin
@@ -76,6 +78,22 @@ def expected_response(case: Case, stack: Stack, headers: Mapping[str, str], inpu
             remedy="Add a read route to workload.routes.",
         )
     return Guard(name="expected response", ok=True, detail="; ".join(asked) + ", as the case expects.")
+
+
+def refuse_fast_log(case: Case, inputs: Inputs) -> None:
+    """Raise ArgumentError for a log that is replayed with its own gaps, where any second of it holds more requests than
+    the target's limits allow (other paces are checked when the case is read)."""
+    ceiling, replay = case.target.ceilings.rate, case.workload.replay
+    if ceiling is None or replay is None or replay.timing != "log" or inputs.log is None:
+        return
+    longest_s = case.plan.warmup + max(case.plan.baseline, case.plan.block, case.plan.after_rollback)
+    due_ns = np.sort(inputs.log.due_ns(longest_s, replay.speed)[1])
+    most = int(np.max(np.searchsorted(due_ns, due_ns + 1_000_000_000) - np.arange(len(due_ns)), initial=0))
+    if most > ceiling:
+        raise ArgumentError(
+            f"{replay.file} has {most} requests within one second; the target's limits allow {format_rate(ceiling)}",
+            hint="Lower workload.replay.speed, set the pace with timing: rate, or raise target.limits.rate.",
+        )
 
 
 def originals_of(case: Case, stack: Stack, headers: Mapping[str, str], seconds: float) -> dict[str, int]:

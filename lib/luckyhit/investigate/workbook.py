@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from IPython.display import Image, Markdown
     from matplotlib.figure import Figure
 
-PARAMETERS = frozenset({"case", "run", "runs_dir", "reports_dir"})
+PARAMETERS = frozenset({"case", "run", "environment", "runs_dir", "reports_dir"})
 """What the `parameters` cells of the notebooks define (a test keeps this true)."""
 
 
@@ -241,13 +241,16 @@ def _refuse_unknown_parameters() -> None:
             conduct.refuse_unknown(given, PARAMETERS)
 
 
-def baseline(case: str, run: str = "", *, runs_dir: str = "", reports_dir: str = "") -> Baseline:
-    """Begin a run of `case` (its name in data/cases, or a file), or take one that exists and has no baseline yet."""
+def baseline(case: str, run: str = "", *, environment: str = "", runs_dir: str = "", reports_dir: str = "") -> Baseline:
+    """Begin a run of `case` (its name in data/cases, or a file), or take one that exists and has no baseline yet.
+
+    `environment` repeats the name of what may be changed, where the case is about a service that runs already.
+    """
     _refuse_unknown_parameters()
     project = Project.find(runs_dir=runs_dir, reports_dir=reports_dir)
     if run:
         return Baseline(find_run(project.runs, str(run)), project)
-    return Baseline(conduct.new_run(project, project.case_file(case)), project)
+    return Baseline(conduct.new_run(project, project.case_file(case), environment=environment), project)
 
 
 def change(run: str = "", case: str = "", *, runs_dir: str = "", reports_dir: str = "") -> Changed:

@@ -9,8 +9,9 @@ inputs      files that a workload names, read once; templates, head: a request's
 wire        the client; connection: one of HTTP/1.1 (heads: plain answers); http2; deadlines: timeouts
 answers     what is done with an answer: bodies, expect (shown: what may be told of it), signals (signal_table: which
             headers mean what; members: lists in headers), rows
-selfcheck   what the engine adds by itself, measured against the echo
-probe       freshness: writes versions, and looks when readers see them
+selfcheck   what the engine adds by itself, measured against the echo; watch: what a run must not do to its target's
+            users, and when it stops
+probe       freshness: writes versions, and looks when readers see them; beside: in a block
 load        the engine on its own; load_asked, load_workload, load_order, load_texts: what is asked for; load_summary,
             load_table, load_progress: what is shown
 """

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from luckyhit.case import Case
+from luckyhit.errors import LimitExceeded
 from luckyhit.measure.crew import run_engine
 from luckyhit.measure.inputs import Inputs
 from luckyhit.measure.plan import BlockPlan, BlockReport
@@ -22,8 +23,9 @@ def measure_block(run: Run, plan: BlockPlan, *, on_progress: Progress | None = N
     """Measure one block into the run directory.
 
     Raises ArgumentError for requests that can't be sent, ResponseUnexpected where the freshness probe can't work,
-    NotEnoughData where the engine itself failed. An interruption stops the engine, which writes what it has, and is
-    raised again.
+    NotEnoughData where the engine itself failed, and LimitExceeded where one of `plan.limits` was: the load has stopped
+    then, every row is written, and the error has the report. An interruption stops the engine, which writes what it
+    has, and is raised again.
     """
     case, inputs = run.case, run.path / INPUTS
     order = {
@@ -34,6 +36,7 @@ def measure_block(run: Run, plan: BlockPlan, *, on_progress: Progress | None = N
         "targets": dict(plan.targets),
         "headers": dict(plan.headers),
         "selfcheck": plan.selfcheck,
+        "limits": dict(plan.limits) if plan.limits else None,
         "closed": 0,
         "directory": str(run.path),
         "origin_ns": run.manifest["origin_ns"],
@@ -47,7 +50,16 @@ def measure_block(run: Run, plan: BlockPlan, *, on_progress: Progress | None = N
     }
     total_s = plan.warmup_s + plan.measure_s
     show = None if on_progress is None else lambda event: on_progress(event["done"], total_s)
-    return BlockReport.from_facts(run_engine(order, show))
+    report = BlockReport.from_facts(run_engine(order, show))
+    if report.stopped is not None:
+        raise LimitExceeded(
+            report.stopped,
+            hint="The load stopped at once; what was measured until then is in the run directory. Find out why the "
+            "service failed or slowed down (its log), and lower workload.rate; raise target.limits only where its "
+            "users can bear that.",
+            report=report,
+        )
+    return report
 
 
 def inputs_of(run: Run) -> Inputs | None:

@@ -22,6 +22,7 @@ from typing import IO, Any
 
 from luckyhit import errors
 from luckyhit.errors import LuckyHitError, NotEnoughData
+from luckyhit.measure.watch import Counts, Limits
 
 LEAD_S = 0.1
 """From the moment in which the last worker is ready to the first slot."""
@@ -42,7 +43,7 @@ def run_engine(order: Mapping[str, Any], on_event: OnEvent | None = None) -> dic
     try:
         for member in crew:
             member.start()
-        _follow(crew, deadline, on_event)
+        stopped = _follow(crew, deadline, on_event, Limits.of(order.get("limits")))
     finally:
         for member in crew:
             member.ask_to_end()
@@ -50,7 +51,8 @@ def run_engine(order: Mapping[str, Any], on_event: OnEvent | None = None) -> dic
             member.end()
     for member in crew:
         member.raise_failure(deadline)
-    return merged([member.facts for member in crew if member.facts is not None])
+    facts = merged([member.facts for member in crew if member.facts is not None])
+    return facts if stopped is None else {**facts, "stopped": stopped}
 
 
 class _Member:
@@ -65,6 +67,7 @@ class _Member:
         self.facts: dict[str, Any] | None = None
         self.failure: dict[str, str] | None = None
         self.progress: dict[str, Any] = {"done": 0.0, "answered": 0, "errors": {}}
+        self.watched: dict[str, list[int]] = {}  # by arm, as in watch.Counts: what a worker can't judge alone
 
     def start(self) -> None:
         self._process = subprocess.Popen(
@@ -99,6 +102,7 @@ class _Member:
             event = json.loads(line)
             self.facts, self.failure = event.get("facts", self.facts), event.get("error", self.failure)
             self.ready = self.ready or "ready" in event
+            self.watched = event.get("watched", self.watched)
             if "done" in event:
                 self.progress = event
 
@@ -106,12 +110,17 @@ class _Member:
     def told(self) -> bool:
         return self.facts is not None or self.failure is not None
 
+    def ask_to_stop(self) -> None:
+        """It sends nothing more, and tells its facts."""
+        process = self._process
+        if process is not None and not self.told and not self.silent and process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+
     def ask_to_end(self) -> None:
+        self.ask_to_stop()
         process = self._process
         if process is None:
             return
-        if not self.told and not self.silent and process.poll() is None:
-            process.send_signal(signal.SIGTERM)
         assert process.stdin is not None
         with contextlib.suppress(OSError):
             process.stdin.close()
@@ -149,18 +158,34 @@ class _Member:
         )
 
 
-def _follow(crew: Sequence[_Member], deadline: float, on_event: OnEvent | None) -> None:
-    """Until all have told how it went, one of them failed or fell silent, or the deadline has passed."""
-    started = False
+def _follow(
+    crew: Sequence[_Member], deadline: float, on_event: OnEvent | None, limits: Limits | None = None
+) -> str | None:
+    """Until all have told how it went, one of them failed or fell silent, or the deadline has passed. Returns which of
+    the limits stopped them, where it took the counts of all of them to see it."""
+    started, stopped = False, None
     for member in _heard(crew, deadline):
         if (member.failure is not None) or (member.silent and not member.told):
-            return
+            break
         if not started and all(each.ready for each in crew):
             started, start_ns = True, time.monotonic_ns() + round(LEAD_S * 1e9)
             for each in crew:
                 each.tell({"start_ns": start_ns})
+        if limits is not None and stopped is None and (stopped := _exceeded(limits, crew)) is not None:
+            for each in crew:
+                each.ask_to_stop()
         if on_event is not None and started:
             on_event(_together([each.progress for each in crew]))
+    return stopped
+
+
+def _exceeded(limits: Limits, crew: Sequence[_Member]) -> str | None:
+    """A sentence where the requests of all workers together are beyond a limit in one of the arms."""
+    for arm in crew[0].watched:
+        counts = Counts.together(each.watched[arm] for each in crew if arm in each.watched)
+        if (sentence := limits.exceeded(arm, counts)) is not None:
+            return sentence
+    return None
 
 
 def _heard(crew: Sequence[_Member], deadline: float) -> Iterator[_Member]:

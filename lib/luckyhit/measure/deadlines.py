@@ -33,6 +33,15 @@ class Deadlines:
         wait_ns = self._timeout_ns if in_ns is None else in_ns
         self._timer = self._loop.call_later(max(0.001, wait_ns / 1e9), self._ring)
 
+    def sent_before(self, at_ns: float) -> int:
+        """How many under way were sent before `at_ns` (raw). Costs as much as there are."""
+        count = 0
+        for sent_ns in self.under_way.values():  # in this order
+            if sent_ns >= at_ns:
+                break
+            count += 1
+        return count
+
     def _ring(self) -> None:
         self.armed = False
         now_ns = time.monotonic_ns()

@@ -6,7 +6,8 @@ It tells `{"ready": true}` on standard output once it could begin, and waits for
 which all workers get at once. Progress follows, one JSON object a line: `{"done": seconds, "answered": requests,
 "errors": {...}}`; the last one is `{"facts": ...}`, or `{"error": ...}` with an error of the tree. SIGTERM, SIGINT, the
 end of standard input (its owner is gone) and the owner's death stop it early: no request is sent any more, what was not
-sent is recorded as `dropped`, everything is written, and the facts still come.
+sent is recorded as `dropped`, everything is written, and the facts still come. So it does where one of the order's
+limits is exceeded; of several workers each tells `{"watched": {arm: counts}}`, and their owner stops them all.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ import ctypes
 import gc
 import json
 import os
-import random
 import resource
 import signal
 import ssl
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,20 +33,20 @@ import uvloop
 
 from luckyhit.case.freshness import Freshness
 from luckyhit.case.workload import Response, Workload
-from luckyhit.errors import ArgumentError, LuckyHitError, ResponseUnexpected
+from luckyhit.errors import ArgumentError, LuckyHitError
 from luckyhit.measure.inputs import Inputs
-from luckyhit.measure.job import CONNECTIONS_PER_CLIENT, PROBE_CONNECTIONS, Job
+from luckyhit.measure.job import Job
 from luckyhit.measure.priority import hurried
 from luckyhit.measure.schedule import closed_schedule, schedule_for
 from luckyhit.measure.selfcheck import SelfCheck, engine_check, self_check
 from luckyhit.measure.shown import Shown
 from luckyhit.measure.signals import Signals
+from luckyhit.measure.watch import Limits, Watch
 from luckyhit.measure.worker import ClosedWorker, Worker
-from luckyhit.run import write_part
 
 if TYPE_CHECKING:
-    from luckyhit.measure.probe import FreshnessProbe
-    from luckyhit.measure.probe_arm import ProbeArm
+    from luckyhit.measure.beside import ProbeBeside
+    from luckyhit.measure.watch import Counts
     from luckyhit.records import Arm
 
 PROGRESS_S = 0.2
@@ -54,11 +55,10 @@ WARM_PER_S = 60
 be opened on the way costs its request a millisecond."""
 FLUSH_S = 1.0
 MOST_CONNECTIONS = 8192
-VERSIONS_PER_BLOCK = 10_000
 CLOSED_SLOTS = 200_000
 """Different requests of a closed loop; behind the last one it begins again."""
 RESTORE_STOPPED_S = 3.0
-"""How long the probe may put its keys back when it was stopped early."""
+"""How long the probe may remove what it created when it was stopped early, and then put its keys back."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -66,8 +66,8 @@ class Engine:
     """One order: `workload`, `expected`, `signals`, `freshness` as JSON of the case's parts, `targets`, `headers`,
     `block`, `seed`, `warmup_s`, `measure_s`, `origin_ns`, `directory`, `selfcheck`, `closed` (connections, 0: open),
     `inputs` (a directory, or null), `http`, `ca_file`, `worker` (a number from 0); for the probe `originals` and
-    `start_values` (by arm), `databases` (URLs by the variable's name), `worker_header`. `started` comes with the
-    instant of the first slot."""
+    `start_values` (by arm), `databases` (URLs by the variable's name), `worker_header`; `limits` (see
+    luckyhit.measure.watch), if there are any. `started` comes with the instant of the first slot."""
 
     def __init__(self, order: dict[str, Any]) -> None:
         self._order = order
@@ -77,9 +77,11 @@ class Engine:
         self._expected = Response.model_validate_json(json.dumps(expected)) if expected else None
         self._freshness = Freshness.model_validate_json(json.dumps(freshness)) if freshness else None
         self._signals = Signals(**order["signals"])
-        self._directory = Path(order["directory"])
         self._warmup_s, self._total_s = order["warmup_s"], order["warmup_s"] + order["measure_s"]
         self._stopped = asyncio.Event()
+        self._limits = Limits.of(order.get("limits"))
+        self._exceeded: str | None = None
+        self._worker: Worker | ClosedWorker | None = None
         # What a write that goes round the service says on its standard error may hold them.
         urls = [values.get("cache_url") for values in order.get("start_values", {}).values()]
         urls += order.get("databases", {}).values()
@@ -87,62 +89,98 @@ class Engine:
         self._shown = Shown(tuple(secret for secret in secrets if secret))
 
     def stop(self) -> None:
+        """Send nothing more, write what there is, and end."""
+        if self._worker is not None:
+            self._worker.halt()
         self._stopped.set()
 
     async def run(self) -> dict[str, Any]:
         """Measure, and return the facts of the block."""
         job = self._job()
-        probe, probe_arms = self._probe(job)
+        probe = self._beside(job)
         closed = self._closed
         # A closed loop takes all the time it gets, and would take the service's as well.
         with contextlib.nullcontext("at ordinary priority") if closed else hurried() as turn:
             checked = await self._unless_stopped(self._self_check())
             if probe is not None:
-                try:
-                    await self._unless_stopped(probe.preflight())
-                except ResponseUnexpected as error:
-                    raise ResponseUnexpected(
-                        self._shown.text(error.message), hint=self._shown.text(error.hint)
-                    ) from None
+                await self._unless_stopped(probe.preflight())
             opened = closed or min(256, 2 + int(self._rate / job.workers / WARM_PER_S))
             await self._unless_stopped(asyncio.gather(*(client.warm(opened) for client in job.clients)))
             job.rows.rehearse()
             gc.collect()
             gc.freeze()
             gc.disable()
-            before = probe.requests_sent if probe is not None else 0
+            if probe is not None:
+                probe.begins()
             say({"ready": True})
             job.begin(await self._unless_stopped(self.started) or time.monotonic_ns())
             try:
                 cpu_share = await self._measure(job, probe)
             finally:
                 job.rows.flush()
-                probed = await self._end_probe(probe, probe_arms, job, before)
+                within_s = RESTORE_STOPPED_S if self._stopped.is_set() else None
+                probed = await probe.end(within_s) if probe is not None else {}
         engine = engine_check(checked, job.rows.late_ms(), cpu_share, turn, closed=bool(closed))
         return {**self._facts(job), "engine": asdict(engine), "probe": probed}
 
-    async def _measure(self, job: Job, probe: FreshnessProbe | None) -> float:
+    async def _measure(self, job: Job, probe: ProbeBeside | None) -> float:
         """Send everything, with the probe beside it. The CPU share of this process meanwhile."""
         start_ns = job.start_ns
         end_ns = start_ns + round(self._total_s * 1e9)
         closed = self._closed
+        watch = self._watch(job)
         worker = ClosedWorker(job, end_ns=end_ns, connections=closed) if closed else Worker(job)
+        self._worker = worker
+        if self._stopped.is_set():
+            worker.halt()
         cpu_s, began = time.process_time(), time.monotonic()
         looking_after = asyncio.create_task(self._look_after(job))
         tasks = [asyncio.create_task(worker.run())]
         if probe is not None:
             tasks.append(asyncio.create_task(probe.run(start_ns + round(self._warmup_s * 1e9), end_ns)))
+        sending: asyncio.Future[Any] = asyncio.gather(*tasks)
+        stopped: asyncio.Future[Any] = asyncio.ensure_future(self._stopped.wait())
         try:
-            await self._unless_stopped(asyncio.gather(*tasks))
+            await asyncio.wait([sending, stopped], return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                sending.result()
         finally:
             cpu_share = (time.process_time() - cpu_s) / (time.monotonic() - began)
-            await worker.stop()
-            for task in (looking_after, *tasks):
+            for task in (looking_after, stopped, *tasks):
                 task.cancel()
-            await asyncio.gather(looking_after, *tasks, return_exceptions=True)
+            # First what is under way is given up; what the probe still does is to clean up behind itself.
+            await worker.stop()
+            await asyncio.wait(tasks, timeout=RESTORE_STOPPED_S)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(looking_after, stopped, *tasks, return_exceptions=True)
+            if watch is not None:
+                watch.close()
             job.answers.finish()
             job.rows.end(worker.sent if isinstance(worker, ClosedWorker) else 0)
         return cpu_share
+
+    def _watch(self, job: Job) -> Watch | None:
+        """Watch the job's requests from now on, if the order has limits."""
+        if self._limits is None:
+            return None
+
+        def exceeded(sentence: str) -> None:
+            self._exceeded = sentence
+            self.stop()
+
+        def tell(counts: Mapping[Arm, Counts]) -> None:
+            say({"watched": counts})
+
+        watch = Watch(self._limits, job, on_exceeded=exceeded, on_counts=tell if job.workers > 1 else None)
+        job.settle = watch.settle
+        watch.start()
+        return watch
+
+    @property
+    def _washout(self) -> bool:
+        """Nothing is measured: the block is all warm-up."""
+        return self._total_s == self._warmup_s
 
     @property
     def _closed(self) -> int:
@@ -157,7 +195,7 @@ class Engine:
             schedule = closed_schedule(workload, CLOSED_SLOTS, order["seed"], inputs)
         else:
             schedule = schedule_for(workload, self._total_s, order["seed"], inputs)
-        self._rate = len(schedule) / self._total_s
+        self._rate = len(schedule) / self._total_s if self._total_s else 0.0
         return Job.make(
             schedule,
             order["targets"],
@@ -168,7 +206,7 @@ class Engine:
             headers=order["headers"],
             signals=self._signals,
             expected=self._expected,
-            directory=self._directory / "requests",
+            directory=Path(order["directory"]) / "requests",
             limit=_descriptors(),
             worker=order["worker"],
             workers=workload.workers,
@@ -180,7 +218,7 @@ class Engine:
         )
 
     async def _self_check(self) -> SelfCheck | None:
-        if not self._order["selfcheck"]:
+        if not self._order["selfcheck"] or self._washout:
             return None
         rate = 500.0 if self._closed else self._rate * len(self._order["targets"]) / self._workload.workers
         return await self_check(rate)
@@ -207,76 +245,20 @@ class Engine:
                 await asyncio.to_thread(job.rows.flush)
                 flushed = time.monotonic()
 
-    def _probe(self, job: Job) -> tuple[FreshnessProbe | None, dict[Arm, ProbeArm]]:
-        if self._freshness is None or self._order["worker"] > 0:
-            return None, {}
-        from luckyhit.measure.probe import FreshnessProbe
-        from luckyhit.measure.probe_arm import ProbeArm
-        from luckyhit.measure.probe_reader import Door
+    def _beside(self, job: Job) -> ProbeBeside | None:
+        if self._freshness is None or self._washout or self._order["worker"] > 0:
+            return None
+        from luckyhit.measure.beside import ProbeBeside
 
-        order, measured = self._order, job.schedule.due_ns >= round(self._warmup_s * 1e9)
-        arms: dict[Arm, ProbeArm] = {}
-        for index, (arm, url) in enumerate(order["targets"].items()):
-            door = Door.to(
-                url,
-                self._freshness.reads,
-                order["headers"],
-                first_connection=PROBE_CONNECTIONS + CONNECTIONS_PER_CLIENT * index,
-                http=order["http"],
-                tls=_authorities(order["ca_file"]),
-                cache_status=self._signals.cache,
-                worker_header=order.get("worker_header"),
-            )
-            arms[arm] = ProbeArm(
-                self._freshness,
-                door,
-                headers=order["headers"],
-                timeout_s=self._workload.timeout,
-                originals=order.get("originals", {}).get(arm),
-                values=order.get("start_values", {}).get(arm),
-                databases=order.get("databases"),
-            )
-        probe = FreshnessProbe(
+        return ProbeBeside(
             self._freshness,
-            arms,
-            rng=random.Random(order["seed"]),
-            first_version=self._freshness.first_version + order["block"] * VERSIONS_PER_BLOCK,
-            block=order["block"],
-            origin_ns=order["origin_ns"],
-            requests=float(measured.sum()),
+            self._order,
+            job,
+            warmup_ns=round(self._warmup_s * 1e9),
+            signals=self._signals,
+            tls=_authorities(self._order["ca_file"]),
+            shown=self._shown,
         )
-        return probe, arms
-
-    async def _end_probe(
-        self, probe: FreshnessProbe | None, arms: dict[Arm, ProbeArm], job: Job, before: int
-    ) -> dict[str, Any]:
-        """Write what it saw, put its keys back, and tell what it did. `before`: its requests before the load began."""
-        if probe is None:
-            return {}
-        writes, reads = probe.tables()
-        name = f"block-{self._order['block']:03d}"
-        write_part(self._directory / "writes", name, writes)
-        write_part(self._directory / "reads", name, reads)
-        sent = probe.requests_sent - before
-        try:
-            await asyncio.wait_for(probe.restore(), RESTORE_STOPPED_S if self._stopped.is_set() else None)
-        except TimeoutError:
-            left = {name: arm.not_put_back for name, arm in arms.items()}
-            probe.note(f"Stopped before all of the probe's keys were put back; left, by arm: {left}.")
-        for arm in arms.values():
-            await arm.close()
-        load = int((job.schedule.due_ns >= round(self._warmup_s * 1e9)).sum()) * len(job.arms)
-        return {
-            "probes": probe.probes,
-            "writes": writes.num_rows,
-            "reads": reads.num_rows,
-            "requests": sent,
-            "beside": probe.requests_sent - sent,
-            "share": sent / max(1, load),
-            "put_back": {arm: hands.put_back for arm, hands in arms.items()},
-            "not_put_back": {arm: hands.not_put_back for arm, hands in arms.items()},
-            "problems": [self._shown.text(problem) for problem in probe.problems],
-        }
 
     def _facts(self, job: Job) -> dict[str, Any]:
         start_ns = job.start_ns - self._order["origin_ns"]
@@ -291,6 +273,7 @@ class Engine:
             "digest": job.schedule.digest,
             "retried": job.retries,
             "unchecked": job.answers.unchecked,
+            "stopped": self._exceeded,
         }
 
 

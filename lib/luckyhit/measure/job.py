@@ -33,7 +33,8 @@ Request = tuple[int, int, int, int, int, bool]
 class Job:
     """Arms are counted in the order of `arms`. Instants are raw nanoseconds of the monotonic clock. This worker, one
     of `workers`, has every `workers`-th slot, from `worker` on. `endless`: behind the last slot comes the first again
-    (with a number of its own). `fixed`: by arm and route, requests that are always the same; `methods`: by route."""
+    (with a number of its own). `settle`: what is done with an
+    answer to a slot, by arm. `fixed`: by arm and route, requests that are always the same; `methods`: by route."""
 
     arms: tuple[Arm, ...]
     schedule: Schedule
@@ -46,8 +47,12 @@ class Job:
     workers: int = 1
     endless: bool = False
     start_ns: int = 0
+    settle: Callable[[int, int, Answer], None] = field(init=False)
     fixed: list[list[bytes | None]] = field(default_factory=list)
     methods: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.settle = self.answers.settle
 
     @classmethod
     def make(

@@ -18,6 +18,10 @@ class BlockPlan:
     first (half a second). For the freshness probe: `originals` are the values of its cold keys, `start_values` what
     `target.start.command` is filled in with (both by arm), `databases` URLs by the name of their variable: these may
     hold secrets too.
+
+    `limits`: where the block is stopped (see luckyhit.measure.watch): `error_rate` (a share), `p99_ms`, `window_s`,
+    `fewest`; what is None or missing of the first two is not limited. `measure_s` may be 0: a wash-out, all of it
+    warm-up, without a probe or a self-check.
     """
 
     block: int
@@ -29,6 +33,7 @@ class BlockPlan:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     ca_file: str | None = None
     selfcheck: bool = True
+    limits: Mapping[str, float | None] | None = None
     originals: Mapping[Arm, Mapping[str, int]] = field(default_factory=dict)
     start_values: Mapping[Arm, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     databases: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -60,7 +65,8 @@ class BlockReport:
     `start_ns`, `measure_ns`, `end_ns`: start, end of the warm-up and end, from the run's start. `digest` tells which
     schedule was sent; `retried`: requests sent again since a kept-alive connection was closed under them; `unchecked`:
     answers too large to be looked into; `examples`: of each route that has one, an unexpected answer (see
-    luckyhit.measure.answers.Example).
+    luckyhit.measure.answers.Example). `stopped`: the limit of the plan that was exceeded, in one sentence with figures;
+    what was not sent then, or not answered, is `dropped`, and the measured part ended before `end_ns`.
     """
 
     accounting: dict[Arm, Accounting]
@@ -75,6 +81,7 @@ class BlockReport:
     retried: int = 0
     unchecked: int = 0
     examples: list[dict[str, Any]] = field(default_factory=list)
+    stopped: str | None = None
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> BlockReport:

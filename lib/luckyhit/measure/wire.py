@@ -84,6 +84,10 @@ class Client:
         """Connections that are open, or being opened."""
         return len(self._open) + len(self._connecting)
 
+    def unanswered(self, since_ns: float) -> int:
+        """Requests under way that were sent before `since_ns` (raw nanoseconds)."""
+        return sum(deadlines.sent_before(since_ns) for deadlines in self._deadlines.values())
+
     async def request(
         self,
         method: str,
@@ -257,7 +261,7 @@ class Client:
             exchange.connecting = None
             if exchange.over or not connection.usable:  # timed out meanwhile, or closed already
                 connection.abort()
-                self.finished(exchange, Answer(error="reset", retried=exchange.retried))
+                self.finished(exchange, Answer(error="reset", sent_ns=exchange.sent_ns, retried=exchange.retried))
             else:
                 if connection.shared and self.keeps:
                     self.idle_connections.append(connection)

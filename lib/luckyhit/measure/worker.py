@@ -35,9 +35,13 @@ class _Sender:
         self._over = False
         self._ended = asyncio.Event()
 
+    def halt(self) -> None:
+        """Send no more, from this instant on."""
+        self._over = True
+
     async def stop(self) -> None:
         """Send no more, and give up what is under way (`dropped`)."""
-        self._over = True
+        self.halt()
         for client in self._clients:
             await client.close()
         self._end_if_done()
@@ -134,7 +138,7 @@ class Worker(_Sender):
         until_ns = now() + _SETTLING_NS
         while self._waiting and (self._room() or self._over or len(self._waiting) > _MOST_WAITING):
             tag, answer = self._waiting.popleft()
-            self._job.answers.settle(tag // self._arms, tag % self._arms, answer)
+            self._job.settle(tag // self._arms, tag % self._arms, answer)
             if now() > until_ns:
                 break
         self._seen = len(self._waiting)
@@ -143,7 +147,7 @@ class Worker(_Sender):
             self._loop.call_soon(self._settle)
 
     def _settle_all(self) -> None:
-        settle, arms, waiting = self._job.answers.settle, self._arms, self._waiting
+        settle, arms, waiting = self._job.settle, self._arms, self._waiting
         while waiting:
             tag, answer = waiting.popleft()
             settle(tag // arms, tag % arms, answer)
@@ -157,7 +161,7 @@ class ClosedWorker(_Sender):
         super().__init__(job)
         self._end_ns, self._connections = end_ns, connections
         # Bound once: this happens for each request, and a closed loop is as fast as its user lets it be.
-        self._send_to, self._settle, self._on_answer = job.clients[0].send, job.answers.settle, self._answered
+        self._send_to, self._settle, self._on_answer = job.clients[0].send, job.settle, self._answered
         self._fixed, self._templates, self._methods = job.fixed[0], job.templates[0], job.methods
         self.sent = 0
 

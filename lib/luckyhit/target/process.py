@@ -14,6 +14,7 @@ import threading
 import time
 import weakref
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import psutil
@@ -50,14 +51,22 @@ os.register_at_fork(
 
 
 class SupervisedProcess:
-    """A command that runs under `luckyhit.target.supervisor`, in a session of its own, with its output in a file.
+    """A command that runs under `luckyhit.target.supervisor`, in a session of its own, with its output in a file
+    (`log`; what it answers on standard output in another, where `output` names one).
 
     It ends with all its descendants on `stop()`, when this object is forgotten, and when this process dies in
     whatever way. Raises TargetError where the command can't be run.
     """
 
     def __init__(
-        self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path, grace_s: float = 5.0
+        self,
+        command: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        log: Path,
+        grace_s: float = 5.0,
+        output: Path | None = None,
     ) -> None:
         self.command = list(command)
         self.log = log.resolve()
@@ -79,12 +88,12 @@ class SupervisedProcess:
         options = ["--lease", str(lease_end), "--status", str(status_end), "--grace", f"{grace_s:g}"]
         try:
             self.log.touch(mode=0o600)  # it may hold more than others should read
-            with self.log.open("ab") as output:
+            with self.log.open("ab") as errors, output.open("wb") if output else nullcontext(errors) as answers:
                 self._supervisor = subprocess.Popen(
                     [sys.executable, "-I", "-S", str(_SUPERVISOR), *options, "--", *self.command],
                     stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
+                    stdout=answers,
+                    stderr=errors,
                     cwd=cwd,
                     env={**env, MARKER: self._token},
                     pass_fds=(lease_end, status_end),

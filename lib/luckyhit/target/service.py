@@ -19,7 +19,7 @@ from luckyhit.errors import PortTaken, ServiceNotReady, ServiceStopped, TargetEr
 from luckyhit.target import ports
 from luckyhit.target.logs import Secrets, tail
 from luckyhit.target.process import SupervisedProcess
-from luckyhit.target.settings import Settings, filled_command, filled_env
+from luckyhit.target.settings import SOURCE, Settings, filled_command, filled_env
 
 _PORT_ATTEMPTS = 5
 _PORT_FREE_WITHIN_S = 5.0
@@ -46,7 +46,7 @@ class Service:
         self.port: int | None = None
         self.log = workdir / "service.log"
         self._start = start
-        self._cwd = project / start.cwd
+        self._cwd = self.cwd = project / start.cwd
         self._workdir = workdir
         self._python = python
         self._environ = environ
@@ -71,13 +71,14 @@ class Service:
 
     def check_settings(self, settings: Settings, cache_url: str) -> None:
         """Raise what `start` would raise for what it is given, without starting anything."""
-        if not self._cwd.is_dir():
+        cwd = self._cwd if settings.source is None else Path(settings.source, settings.cwd)
+        if not cwd.is_dir():
             raise TargetError(
-                f"the working directory {self._cwd} does not exist (target.start.cwd is {self._start.cwd!r})",
-                hint="Name a directory that exists, relative to the project.",
+                f"the working directory {cwd} does not exist (target.start.cwd is {self._start.cwd!r})",
+                hint="Name a directory that exists, relative to the project (and in both revisions).",
             )
         command, env = self._given(settings, cache_url, self.port or self._start.port or 1)
-        _find_program(command[0], self._cwd, env)
+        _find_program(command[0], cwd, env)
 
     def start(self, settings: Settings, cache_url: str) -> None:
         """Start on a free port (or the case's fixed one) and wait until it is ready. Needs `allow_start` before.
@@ -144,20 +145,33 @@ class Service:
 
     def _given(self, settings: Settings, cache_url: str, port: int) -> tuple[list[str], dict[str, str]]:
         values = self.values(cache_url, port)
-        return (
-            filled_command(self._start, settings, values),
-            filled_env(self._start, settings, values, self._environ),
-        )
+        command = filled_command(self._start, settings, values)
+        if settings.source is not None and os.sep in command[0]:
+            # A virtual environment is not under Git: it is there in the directory that the worktree stands in for.
+            found = Path(settings.source, settings.cwd, command[0]).is_file()
+            if not found and (self._cwd / command[0]).is_file():
+                command[0] = str(self._cwd / command[0])
+        return command, filled_env(self._start, settings, values, self._environ)
+
+    def _place(self, settings: Settings) -> Path:
+        """The working directory; makes the link to another source where `settings` have one."""
+        if settings.source is None:
+            return self._cwd
+        link = self._workdir / SOURCE
+        link.unlink(missing_ok=True)
+        link.symlink_to(Path(settings.source).absolute(), target_is_directory=True)
+        return link / settings.cwd
 
     def _launch(self, settings: Settings, cache_url: str, port: int) -> None:
         self.command, self.env = self._given(settings, cache_url, port)
+        self.cwd = self._place(settings)
         with self._lock:  # so that stop() either finds the process, or keeps it from being started
             if self._stopping.is_set():
                 raise ServiceStopped("the service was stopped while it was being started")
             self._log_offset = self.log.stat().st_size if self.log.exists() else 0
             try:
                 self._process = SupervisedProcess(
-                    self.command, cwd=self._cwd, env=self.env, log=self.log, grace_s=self._grace_s
+                    self.command, cwd=self.cwd, env=self.env, log=self.log, grace_s=self._grace_s
                 )
             except (OSError, ValueError) as error:
                 raise TargetError(

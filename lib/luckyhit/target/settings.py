@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from luckyhit.case.placeholders import PlaceholderError, fill_text
 from luckyhit.case.target import Start
 from luckyhit.errors import ArgumentError
 
+SOURCE = "source"
+"""Name of the link in a stack's working directory that leads to `Settings.source`: the same name in both arms, so that
+nothing but what stands behind it differs."""
 INHERITED = (
     "PATH",
     "HOME",
@@ -37,6 +41,12 @@ class Settings:
     """Environment variables, filled in like `target.start.env`; None: not set."""
     replace: Mapping[str, str] = field(default_factory=dict)
     """Arguments as they stand in `target.start.command`, and what stands in their place."""
+    source: str | None = None
+    """A directory with the service's source, in place of the one that its working directory lies in."""
+    cwd: str = "."
+    """With a `source`: the working directory, relative to it."""
+    python_path: tuple[str, ...] = ()
+    """With a `source`: directories of it, relative, where Python has to look first."""
 
 
 def filled_command(start: Start, settings: Settings, values: Mapping[str, object]) -> list[str]:
@@ -77,6 +87,9 @@ def filled_env(
             env.pop(name, None)
         else:
             env[name] = _filled(changed, values)
+    if settings.source is not None and settings.python_path:
+        first = [str(Path(str(values["workdir"]), SOURCE, directory)) for directory in settings.python_path]
+        env["PYTHONPATH"] = os.pathsep.join([*first, *filter(None, [env.get("PYTHONPATH")])])
     return env
 
 

@@ -16,6 +16,7 @@ import httpx
 
 from luckyhit.case import Case
 from luckyhit.errors import GuardError, TargetError
+from luckyhit.records import Arm
 from luckyhit.target.cache import Cache
 from luckyhit.target.control import client_options
 from luckyhit.target.logs import Secrets, url_secrets
@@ -45,17 +46,22 @@ class Stack:
         settings: Settings = Settings(),  # noqa: B008 - frozen
         environ: Mapping[str, str] = os.environ,
         grace_s: float = 5.0,
+        allow_change: bool = False,
     ) -> None:
         """`workdir` is where its files and logs go (made where it doesn't exist); `project` is what
         `target.start.cwd` is relative to; `environ` is where variables named in the case are looked up; `grace_s` is
-        how many seconds the service has to end after a SIGTERM."""
+        how many seconds the service has to end after a SIGTERM. `allow_change`: whether a service that runs already may
+        be changed."""
         self.case = case
         self.name = name
         self.workdir = Path(workdir).absolute()
         self.project = Path(project).absolute()
         self.settings = settings
+        self.sources: Mapping[Arm, Settings] = {}
+        """The settings of each arm, where the arms are two revisions (see `luckyhit.change.ways.revision`)."""
         self.cache: Cache | None = None
-        self._environ = environ
+        self.environ = environ
+        self._allow_change = allow_change
         self._stopped = False
         self._lock = threading.Lock()
         start = case.target.start
@@ -75,6 +81,17 @@ class Stack:
     def owned(self) -> bool:
         """Whether the service is the run's own."""
         return self._service is not None
+
+    @property
+    def changeable(self) -> bool:
+        """Whether it may be changed and its cache cleared: it is the run's own, or the case and whoever started the run
+        allow it."""
+        return self.owned or self._allow_change
+
+    @property
+    def cwd(self) -> Path:
+        """The service's working directory; the project's, for a service that isn't ours."""
+        return self._service.cwd if self._service is not None else self.project
 
     @property
     def base_url(self) -> str:
@@ -136,7 +153,7 @@ class Stack:
         if self._service is None:
             self._look()
             if self.cache is None and self.case.cache.url_env is not None:
-                self.cache = Cache.from_environment(self.case.cache.url_env, self._environ)
+                self.cache = Cache.from_environment(self.case.cache.url_env, self.environ)
             return
         if self._service.alive:
             return
@@ -212,9 +229,9 @@ class Stack:
     def _start_cache(self) -> None:
         url_env = self.case.cache.url_env
         if url_env is not None:
-            self.cache = Cache.from_environment(url_env, self._environ)
+            self.cache = Cache.from_environment(url_env, self.environ)
             return
-        cache = Cache.start_embedded(self.workdir, self._environ)
+        cache = Cache.start_embedded(self.workdir, self.environ)
         with self._lock:
             self.cache = cache
             stopped = self._stopped
@@ -237,8 +254,8 @@ class Stack:
     def _secret_values(self) -> list[str]:
         target, url_env = self.case.target, self.case.cache.url_env
         names = [*target.headers_env.values(), *(target.start.pass_env if target.start else [])]
-        values = [self._environ[name] for name in names if name in self._environ]
-        return values + url_secrets(self._environ.get(url_env, "") if url_env else "")
+        values = [self.environ[name] for name in names if name in self.environ]
+        return values + url_secrets(self.environ.get(url_env, "") if url_env else "")
 
 
 def start_together(stacks: Iterable[Stack], start: Callable[[Stack], None] = Stack.start) -> None:

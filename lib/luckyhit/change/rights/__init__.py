@@ -1,0 +1,7 @@
+"""Every right that a run will need, group by group: looked at without changing anything."""
+
+from luckyhit.change.rights.findings import Findings
+from luckyhit.change.rights.target import free_guard, target_guard
+from luckyhit.change.rights.variables import named_variables, refuse_unset
+
+__all__ = ["Findings", "free_guard", "named_variables", "refuse_unset", "target_guard"]

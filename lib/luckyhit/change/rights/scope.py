@@ -1,0 +1,138 @@
+"""A dry run of the scoped clear: how much of the cache the declared keys are now, and which of them never expire.
+
+Nothing is changed; but asking for times to live (PTTL) moves the cache's own hit counter, as every look at a key does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import redis
+
+from luckyhit.case.cache import Cache as CacheSpec
+from luckyhit.case.units import format_share
+from luckyhit.change.rights.findings import Findings
+from luckyhit.change.scope import Scope, scan
+from luckyhit.target.topology import Topology
+
+LOOK_S = 2.0
+"""A larger keyspace is judged by the part that is seen in this time: SCAN goes through it in no order of its own."""
+_EXAMPLES = 5
+_LONGEST_EXAMPLE = 60
+
+
+class _Seen:
+    """What a look at the keyspace saw."""
+
+    def __init__(self, templates: int) -> None:
+        self.scanned = self.total = self.immortal = 0
+        self.by_template = [0] * templates
+        self.examples: list[bytes] = []
+        self.whole = True
+
+    @property
+    def matched(self) -> int:
+        return sum(self.by_template)
+
+
+def look_at_scope(
+    topology: Topology,
+    spec: CacheSpec,
+    found: Findings,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    seconds: float = LOOK_S,
+) -> float:
+    """Hold the keyspace against `spec`, as the clear will. Returns about how many bytes a backup of the keys in scope
+    takes. Raises redis.RedisError."""
+    seen = _Seen(len(spec.clear))
+    scopes = [Scope([template]) for template in spec.clear]
+    servers = topology.primaries()
+    started, in_use = clock(), 0.0
+    for number, server in enumerate(servers, 1):
+        seen.total += int(server.client.dbsize())
+        in_use += _bytes_in_use(server.client)
+        until_s = seconds * number / len(servers)
+        _look(server.client, scopes, spec.rebuildable, seen, lambda: clock() - started, until_s)
+    _say(seen, spec, found)
+    return in_use * seen.matched / seen.scanned if seen.scanned else 0.0
+
+
+def _look(
+    node: redis.Redis,
+    scopes: list[Scope],
+    rebuildable: bool,
+    seen: _Seen,
+    elapsed_s: Callable[[], float],
+    until_s: float,
+) -> None:
+    for keys in scan(node):
+        seen.scanned += len(keys)
+        inside = []
+        for key in keys:
+            index = next((index for index, scope in enumerate(scopes) if key in scope), None)
+            if index is not None:
+                seen.by_template[index] += 1
+                inside.append(key)
+        if inside and not rebuildable:
+            pipeline = node.pipeline(transaction=False)
+            for key in inside:
+                pipeline.pttl(key)
+            immortal = [key for key, ttl_ms in zip(inside, pipeline.execute(), strict=True) if ttl_ms == -1]
+            seen.immortal += len(immortal)
+            seen.examples = sorted({*seen.examples, *immortal})[:_EXAMPLES]
+        if elapsed_s() > until_s:
+            seen.whole = False
+            return
+
+
+def _say(seen: _Seen, spec: CacheSpec, found: Findings) -> None:
+    if not seen.scanned:
+        found.note("The cache is empty now, so there is nothing to hold the templates against.")
+        return
+    of = f"{seen.scanned:,} keys"
+    if not seen.whole and seen.scanned < seen.total:
+        of = f"the first {seen.scanned:,} of {seen.total:,} keys (a look of {LOOK_S:g} s)"
+    share = seen.matched / seen.scanned
+    shown = f"{format_share(round(share, 4 if share < 0.01 else 2))}"
+    said = f"{seen.matched:,} of {of} are in scope now ({shown})"
+    if share > spec.largest_share and not spec.dedicated:
+        found.problem(
+            f"{said}; at most {format_share(spec.largest_share)} are allowed (cache.largest_share)",
+            "Make cache.clear narrower; or, if the cache serves this service alone, say `dedicated: true`.",
+        )
+    elif spec.dedicated:
+        found.note(f"{said}; the cache is dedicated, so any share may be.")
+    else:
+        found.note(f"{said}; {format_share(spec.largest_share)} would be allowed.")
+    idle = [template for template, count in zip(spec.clear, seen.by_template, strict=True) if not count]
+    if idle:
+        templates = ", ".join(map(repr, idle))
+        found.note(f"No key there fits {templates} now: is that template right?")
+    if seen.immortal:
+        _say_immortal(seen, found)
+
+
+def _say_immortal(seen: _Seen, found: Findings) -> None:
+    """Keys that are never cleared unless the case says that they can be rebuilt."""
+    examples = ", ".join(repr(key[:_LONGEST_EXAMPLE])[1:] for key in seen.examples)
+    more = f" and {seen.immortal - len(seen.examples):,} more" if seen.immortal > len(seen.examples) else ""
+    without = f"{seen.immortal:,} of those in scope have no time to live: {examples}{more}"
+    if seen.immortal == seen.matched:
+        found.problem(
+            f"{without}. That is all of them, and they are left alone, since they may be the data itself: a clear "
+            "would clear nothing",
+            "If the service can rebuild them, say so: `rebuildable: true` in cache. Else take them out of cache.clear.",
+        )
+        return
+    found.note(
+        f"{without}. They are left alone, since they may be the data itself (unless the case says `rebuildable: true`)."
+    )
+
+
+def _bytes_in_use(node: redis.Redis) -> float:
+    try:
+        return float(node.info("memory").get("used_memory_dataset", 0))
+    except redis.exceptions.ResponseError:
+        return 0.0

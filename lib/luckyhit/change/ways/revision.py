@@ -1,0 +1,217 @@
+"""A change by another Git revision: two worktrees of the service's repository, one for each arm.
+
+A worktree is entered in the repository it is made from, so it is journalled, and removed with its entry. The service
+finds its source under the same name in both arms (a link in its working directory), so that paths tell nothing apart.
+
+An editable installation of the service would let both arms import the code of the repository itself: what Python finds
+there is looked up first in the worktree (PYTHONPATH).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from luckyhit.case import Case
+from luckyhit.case.changes import RevisionChange
+from luckyhit.case.placeholders import placeholder_names
+from luckyhit.change.journal import Journal
+from luckyhit.errors import GuardError, TargetError
+from luckyhit.records import Arm
+from luckyhit.target import Settings
+
+if TYPE_CHECKING:
+    from luckyhit.change.journal import Step
+    from luckyhit.change.ways.way import Again
+
+WORKTREE = "worktree"
+_WITHIN_S = 120.0
+_LOOKED_UP = """
+import json, sys
+found = list(sys.path)
+for finder in sys.meta_path:
+    mapping = getattr(sys.modules.get(getattr(finder, "__module__", "")), "MAPPING", None)
+    if isinstance(mapping, dict):
+        found += [str(path).rsplit("/", 1)[0] for path in mapping.values()]
+print(json.dumps([path for path in found if path]))
+"""
+
+
+def revisions_of(case: Case, project: Path) -> dict[Arm, str]:
+    """The full hash of each arm's revision. Raises GuardError where there is no such repository or revision, or both
+    are the same."""
+    change = _change(case)
+    root, inside = _repository(case, project)
+    found: dict[Arm, str] = {}
+    for arm, name in (("before", change.before), ("after", change.after)):
+        try:
+            found[arm] = git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip()  # type: ignore[index]
+        except TargetError:
+            raise GuardError(
+                f"the repository {root.name} has no revision {name!r} (change.{arm})",
+                hint="Fetch it first, or look at `git branch -a` and `git tag`.",
+            ) from None
+        try:
+            git(root, "cat-file", "-e", f"{found[arm]}:{inside.as_posix() if inside.parts else ''}")  # type: ignore[index]
+        except TargetError:
+            raise GuardError(
+                f"revision {name!r} (change.{arm}) has no directory {inside}, which target.start.cwd names",
+                hint="Name a directory that both revisions have.",
+            ) from None
+    if found["before"] == found["after"]:
+        raise GuardError(
+            f"{change.before!r} and {change.after!r} are the same revision ({found['before'][:12]})",
+            hint="Name two revisions that differ.",
+        )
+    return found
+
+
+def difference_of(case: Case, project: Path, revisions: Mapping[Arm, str]) -> str:
+    """The change as Git shows it: a summary by file, then the whole difference."""
+    root, _ = _repository(case, project)
+    return git(root, "diff", "--stat=100", "--patch", "--no-color", "--no-ext-diff", revisions["before"],
+               revisions["after"])  # fmt: skip
+
+
+@contextmanager
+def worktrees(
+    case: Case, project: Path, folder: Path, journal: Journal, revisions: Mapping[Arm, str], environ: Mapping[str, str]
+) -> Iterator[dict[Arm, Settings]]:
+    """A worktree of each revision under `folder`, until the block ends: the settings of each arm.
+
+    Raises GuardError where the intent can't be journalled (nothing was made then), TargetError where Git refuses.
+    """
+    root, inside = _repository(case, project)
+    places: dict[Arm, Path] = {arm: (folder / arm).resolve() for arm in revisions}
+    made: list[tuple[int, Path]] = []
+    try:
+        for arm, place in places.items():
+            detail = {"revision": revisions[arm], "path": str(place), "repository": str(root)}
+            step = journal.intend(WORKTREE, detail, {"kind": WORKTREE, "path": str(place), "repository": str(root)})
+            made.append((step, place))
+            folder.mkdir(parents=True, exist_ok=True)
+            git(root, "worktree", "add", "--detach", "--force", str(place), revisions[arm])
+            journal.confirm(step)
+        first = _found_by_python(case, root, environ)
+        yield {
+            arm: Settings(source=str(place), cwd=str(inside), python_path=tuple(first)) for arm, place in places.items()
+        }
+    finally:
+        for step, place in reversed(made):
+            remove(root, place)
+            journal.undo(step, {"how": "the worktree was removed"})
+
+
+def remove(root: Path, place: Path) -> None:
+    """Remove a worktree and its entry; safe to repeat. Raises TargetError where something of it is left."""
+    try:
+        git(root, "worktree", "remove", "--force", str(place))
+    except TargetError:  # it was not wholly there, or not any more
+        shutil.rmtree(place, ignore_errors=True)
+        git(root, "worktree", "prune")
+    if place.exists() or str(place) in git(root, "worktree", "list", "--porcelain").splitlines():
+        raise TargetError(
+            f"the worktree {place} could not be removed",
+            hint=f"Remove it by hand: git -C {root} worktree remove --force {place}",
+        )
+
+
+def undo(step: Step, again: Again) -> str:
+    """Remove the worktree that a step's journal holds; says what was done. Raises TargetError."""
+    root, place = Path(str(step.inverse["repository"])), Path(str(step.inverse["path"]))
+    if not root.is_dir():
+        return f"the repository {root} is gone, and its worktree with it"
+    remove(root, place)
+    return "the worktree was removed"
+
+
+def git(where: Path, *arguments: str) -> str:
+    """What a git command prints. Raises TargetError with what it complains about."""
+    command = ["git", "-C", str(where), "-c", "core.hooksPath=/dev/null", *arguments]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, timeout=_WITHIN_S, check=False, stdin=subprocess.DEVNULL, text=True,
+            errors="replace",
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise TargetError(f"git could not be run: {error}", hint="Is Git installed, and on PATH?") from None
+    if done.returncode:
+        raise TargetError(
+            f"git {arguments[0]} failed: {done.stderr.strip()[-500:] or f'exit status {done.returncode}'}",
+            hint="Try it by hand in the service's repository.",
+        )
+    return done.stdout
+
+
+def _change(case: Case) -> RevisionChange:
+    assert isinstance(case.change, RevisionChange)
+    return case.change
+
+
+def _repository(case: Case, project: Path) -> tuple[Path, Path]:
+    """(its root, the service's working directory below it)."""
+    cwd = (project / (case.target.start.cwd if case.target.start else ".")).resolve()
+    try:
+        root = Path(git(cwd, "rev-parse", "--show-toplevel").rstrip("\n")).resolve()
+    except TargetError as error:
+        raise GuardError(
+            f"target.start.cwd ({cwd}) is in no Git repository: {error.message}",
+            hint="A change of kind revision needs the service's repository.",
+        ) from None
+    return root, cwd.relative_to(root)
+
+
+def _found_by_python(case: Case, root: Path, environ: Mapping[str, str]) -> list[str]:
+    """Directories of the repository, relative to its root, where the service's interpreter would look for modules."""
+    start = case.target.start
+    python = _interpreter(start.command[0], root) if start is not None else None
+    if python is None:
+        return []
+    env = {name: value for name, value in environ.items() if name in ("PATH", "HOME", "PYTHONHOME", "PYTHONPATH")}
+    declared = start.env.get("PYTHONPATH") if start is not None else None
+    if declared is not None and not list(placeholder_names(declared)):
+        env["PYTHONPATH"] = declared
+    try:
+        done = subprocess.run(
+            [python, "-c", _LOOKED_UP], cwd="/", env=env, capture_output=True, timeout=30, check=True,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        paths = json.loads(done.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return []
+    found: dict[str, None] = {}
+    for path in paths:
+        place = Path(path)
+        if place.is_absolute() and place.resolve().is_relative_to(root) and place.is_dir():
+            relative = place.resolve().relative_to(root)
+            if not {"site-packages", "dist-packages"} & set(relative.parts):
+                found[str(relative)] = None
+    return list(found)
+
+
+def _interpreter(program: str, root: Path) -> str | None:
+    """The Python that runs `program`: itself, or the one that its first line names; None where it is neither."""
+    if list(placeholder_names(program)) == ["python"]:
+        return sys.executable
+    name = str(root / program) if os.sep in program else shutil.which(program)
+    if name is None:
+        return None
+    if Path(name).name.startswith("python"):
+        return name
+    try:
+        with Path(name).open("rb") as file:
+            line = file.readline(500)
+    except OSError:
+        return None
+    words = line[2:].decode(errors="replace").split() if line.startswith(b"#!") else []
+    return words[0] if words and Path(words[0]).name.startswith("python") else None
+
+
+__all__ = ["WORKTREE", "difference_of", "git", "remove", "revisions_of", "undo", "worktrees"]

@@ -1,0 +1,185 @@
+"""A change of one setting of the cache server by CONFIG SET: what it was is kept, and put back.
+
+The server reads some values back in its own words (`100mb` as 104857600): values are compared by what they mean.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import redis
+from redis import exceptions as redis_errors
+
+from luckyhit.case.changes import SettingChange
+from luckyhit.change.identity import cache_identity
+from luckyhit.change.refusals import explained
+from luckyhit.change.ways.way import Again, Sleep, expect, repeatedly, shown
+from luckyhit.errors import GuardError, TargetError
+from luckyhit.target import Cache
+
+if TYPE_CHECKING:
+    from luckyhit.change.journal import Step
+    from luckyhit.target import Stack
+
+SETTING = "setting"
+_SIZE = re.compile(r"(\d+)\s*(b|k|kb|m|mb|g|gb)?", re.IGNORECASE)
+_BYTES = {"": 1, "b": 1, "k": 10**3, "kb": 2**10, "m": 10**6, "mb": 2**20, "g": 10**9, "gb": 2**30}
+
+
+def same_value(one: str, other: str) -> bool:
+    """Whether two spellings mean the same to the server."""
+    first, second = one.strip().lower(), other.strip().lower()
+    if first == second:
+        return True
+    sizes = [_SIZE.fullmatch(text) for text in (first, second)]
+    numbers = [int(size[1]) * _BYTES[(size[2] or "").lower()] for size in sizes if size is not None]
+    return len(numbers) == 2 and numbers[0] == numbers[1]
+
+
+class Setting:
+    """One setting of the cache of one stack."""
+
+    restarts = False
+
+    def __init__(self, stack: Stack, change: SettingChange, sleep: Sleep) -> None:
+        if stack.cache is None:
+            raise GuardError(
+                "the cache whose setting is to be changed is not known",
+                hint="Name the variable that holds its URL: cache.url_env.",
+            )
+        self._cache: Cache = stack.cache
+        self._change, self._sleep = change, sleep
+        self._url_env = stack.case.cache.url_env
+
+    def prepare(self) -> None:
+        declared = self._change.before
+        with self._client() as client, explained(f"looking at its {self._change.name}"):
+            now = read_setting(client, self._change.name)
+            if declared is not None and not same_value(now, declared):
+                if not self._cache.owned:
+                    expect(now, declared, f"CONFIG GET {self._change.name}")
+                self._set(client, declared)
+            elif declared is None and same_value(now, self._change.after):
+                raise GuardError(
+                    f"the cache's {self._change.name} is {shown(now)} already: the change would change nothing",
+                    hint="Is the change in place already? Nothing was changed.",
+                )
+
+    def inverse(self) -> dict[str, Any]:
+        with self._client() as client, explained(f"reading its {self._change.name}"):
+            old = read_setting(client, self._change.name)
+        if self._cache.owned:  # nothing is left of it once that server is stopped
+            return {"kind": "end-processes", "name": self._change.name, "value": old}
+        return {
+            "kind": SETTING,
+            "name": self._change.name,
+            "value": old,
+            "ours": [self._change.after],
+            "cache": cache_identity(self._cache.url),
+            "url_env": self._url_env,
+            "by_hand": by_hand(self._change.name, old),
+        }
+
+    def apply(self) -> dict[str, Any]:
+        with self._client() as client, explained(f"setting its {self._change.name}"):
+            return {"is": self._set(client, self._change.after)}
+
+    def revert(self, step: Step) -> str:
+        old = str(step.inverse["value"])
+        ours = [self._change.after, *([str(step.outcome["is"])] if "is" in step.outcome else [])]
+
+        def do() -> str:
+            with self._client() as client, explained(f"putting its {self._change.name} back"):
+                return put_back(client, self._change.name, old, ours)
+
+        return _by_hand_too(do, self._change.name, old, self._sleep)
+
+    def state(self) -> None:
+        return None
+
+    def _client(self) -> redis.Redis:
+        return self._cache.client()
+
+    def _set(self, client: redis.Redis, value: str) -> str:
+        name = self._change.name
+        try:
+            client.execute_command("CONFIG", "SET", name, value)
+        except redis_errors.ResponseError as error:
+            if isinstance(error, redis_errors.NoPermissionError):
+                raise
+            raise TargetError(
+                f"the cache does not take {shown(value)} for {name}: {error}",
+                hint="Look at what this server version accepts; nothing was changed.",
+            ) from None
+        now = read_setting(client, name)
+        if not same_value(now, value):
+            raise TargetError(
+                f"the cache took {shown(value)} for {name}, and says {shown(now)}",
+                hint="Write the value as the server reads it back.",
+            )
+        return now
+
+
+def read_setting(client: redis.Redis, name: str) -> str:
+    """A setting in the server's words. Raises TargetError where it has none of that name; redis.RedisError."""
+    answer: Any = client.execute_command("CONFIG", "GET", name)
+    found = answer if isinstance(answer, Mapping) else dict(zip(answer[::2], answer[1::2], strict=True))
+    value = found.get(name.encode(), found.get(name))
+    if value is None:
+        raise TargetError(f"the cache has no setting {name}", hint="Look at what this server version has: CONFIG GET *")
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def put_back(client: redis.Redis, name: str, old: str, ours: Iterable[str]) -> str:
+    """Put a setting back unless somebody else changed it since; says what was done. Raises TargetError where the
+    server does not read it back."""
+    now = read_setting(client, name)
+    if same_value(now, old):
+        return f"{name} is {shown(old)} again"
+    if not any(same_value(now, value) for value in ours):
+        return f"somebody changed {name} to {shown(now)} meanwhile; it was left so (before: {shown(old)})"
+    client.execute_command("CONFIG", "SET", name, old)
+    again = read_setting(client, name)
+    if not same_value(again, old):
+        raise TargetError(f"{name} was put back to {shown(old)}, but the cache says {shown(again)}")
+    return f"{name} put back to {shown(old)}"
+
+
+def undo(step: Step, again: Again) -> str:
+    """Put back what a step's journal holds; says what was done.
+
+    Raises GuardError where the variable with the cache's URL is not set or names another cache, CacheUnreachable or
+    TargetError where the cache does not do it, with the command to give by hand.
+    """
+    inverse = step.inverse
+    name, old = str(inverse["name"]), str(inverse["value"])
+    ours = [*map(str, inverse["ours"]), *([str(step.outcome["is"])] if "is" in step.outcome else [])]
+    url_env, known = str(inverse.get("url_env")), str(inverse["cache"])
+    url = again.environ.get(url_env)
+    if not url or cache_identity(url) != known:
+        named = cache_identity(url) if url else "no cache: it is not set"
+        raise GuardError(
+            f"{url_env} names {named}; {name} was changed on {known}",
+            hint=f"Export {url_env} for the cache {known}, or set it there by hand: {by_hand(name, old)}",
+        )
+
+    def do() -> str:
+        cache = Cache.from_environment(url_env, again.environ)
+        with cache.client() as client, explained(f"putting its {name} back"):
+            return put_back(client, name, old, ours)
+
+    return _by_hand_too(do, name, old, again.sleep)
+
+
+def by_hand(name: str, old: str) -> str:
+    """The command that puts a setting back."""
+    return f"redis-cli CONFIG SET {name} '{old}'"
+
+
+def _by_hand_too(do: Any, name: str, old: str, sleep: Sleep) -> str:
+    try:
+        return str(repeatedly(do, sleep))
+    except TargetError as error:
+        raise type(error)(error.message, hint=f"{error.hint} By hand: {by_hand(name, old)}") from None

@@ -1,0 +1,108 @@
+"""Measuring one block: its arms brought to the declared state, looked at, warmed up, measured, looked at again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from luckyhit import change as changing
+from luckyhit.errors import LimitExceeded
+from luckyhit.investigate.preflight import probe_databases
+from luckyhit.investigate.step import Step, stop_if_asked
+from luckyhit.investigate.watching import watched_caches
+from luckyhit.measure import BlockPlan, measure_block
+from luckyhit.records import Arm, Stage
+from luckyhit.run import write_part
+from luckyhit.target import CounterSampler, Stack
+from luckyhit.target.control import authorities
+
+Progress = Callable[[str, float, float], None]
+"""Called with what is being done, the seconds measured so far in the run, and the seconds there will be."""
+_DOING: dict[Stage, str] = {
+    "baseline": "measuring the baseline",
+    "change": "measuring the change",
+    "after-rollback": "measuring once more, without the change",
+}
+
+
+class Measuring:
+    """What a step measures: `done_s` seconds of `total_s` so far, and every look at what may have changed."""
+
+    def __init__(self, step: Step, progress: Progress, total_s: float, done_s: float = 0.0) -> None:
+        self.done_s, self._total_s = done_s, total_s
+        self._step, self._run, self._case, self._progress = step, step.run, step.run.case, progress
+        self.looks = changing.Looks(self._case, revisions=self._run.manifest.get("revisions"))
+        for arm, seen in (self._run.manifest.get("fingerprints") or {}).items():
+            self.looks.note(arm, seen, "in the baseline")
+
+    def show(self, doing: str) -> None:
+        self._progress(doing, self.done_s, self._total_s)
+
+    def look(self, stacks: Mapping[Arm, Stack], when: str, *, keyspace: bool = True) -> dict[Arm, dict[str, str]]:
+        """Look at each arm, and note it. Returns their fingerprints."""
+        return {arm: seen for arm, (seen, _) in self._look(stacks, when, keyspace).items()}
+
+    def block(self, stacks: Mapping[Arm, Stack], stage: Stage, pair: int, seconds: float) -> None:
+        """Reset, look, warm up, measure, look again; note it in the manifest. Raises LimitExceeded where the target's
+        limits stopped it: what was measured until then is noted."""
+        run, case = self._run, self._case
+        what = _DOING[stage]
+        self.show(f"{what}: back to the declared cache state")
+        stop_if_asked(run)
+        reset = changing.reset_block(stacks, case, self._step.journal, headers=self._step.headers)
+        number = len(run.manifest["blocks"])
+        self.show(what)
+        at_start = self._look(stacks, f"at the start of block {number}", keyspace=True)
+        plan = self._plan(stacks, stage, pair, number, seconds)
+        caches = {arm: stack.cache for arm, stack in stacks.items() if stack.cache is not None}
+        stopped: LimitExceeded | None = None
+        with (
+            watched_caches(run, stacks, number, self._step.journal) as unseen,
+            CounterSampler(caches, origin_ns=run.manifest["origin_ns"]) as counters,
+        ):
+            try:
+                report = measure_block(
+                    run, plan, on_progress=lambda done_s, _: self._progress(what, self.done_s + done_s, self._total_s)
+                )
+            except LimitExceeded as error:
+                stopped, report = error, error.report
+        write_part(run.path / "counters", f"block-{number:03d}", counters.table())
+        if stopped is None:
+            for stack in stacks.values():
+                stack.check()  # a service that ended while it was measured is no slow service
+        at_end = {} if stopped else self._look(stacks, f"at the end of block {number}", keyspace=False)
+        facts = {
+            "pair": pair,
+            "unseen": unseen,
+            "differences": {arm: {**at_start[arm][1], **at_end.get(arm, ({}, {}))[1]} for arm in stacks},
+            "limits": {**plan.limits, "stopped": stopped.message if stopped else None} if plan.limits else {},
+        }
+        run.add_block(number, stage, list(stacks), **facts, **reset, **report.as_facts())
+        if stopped is not None:
+            raise stopped
+        self.done_s += case.plan.warmup + seconds
+
+    def _look(
+        self, stacks: Mapping[Arm, Stack], when: str, keyspace: bool
+    ) -> dict[Arm, tuple[dict[str, str], dict[str, tuple[str, str]]]]:
+        """By arm: its fingerprint, and what is otherwise than at the first look at it."""
+        seen = changing.look_at(stacks, self._case, keyspace=keyspace)
+        return {arm: (fingerprint, self.looks.note(arm, fingerprint, when)) for arm, fingerprint in seen.items()}
+
+    def _plan(self, stacks: Mapping[Arm, Stack], stage: Stage, pair: int, number: int, seconds: float) -> BlockPlan:
+        case, step = self._case, self._step
+        return BlockPlan(
+            block=number,
+            stage=stage,
+            targets={arm: stack.base_url for arm, stack in stacks.items()},
+            warmup_s=case.plan.warmup,
+            measure_s=seconds,
+            seed=case.workload.seed + pair,
+            headers=step.headers,
+            ca_file=authorities(case.target, next(iter(stacks.values())).project),
+            # Once in each step is enough: what the engine adds does not change from block to block.
+            selfcheck=len(self._run.blocks(stage)) == 0 and stage != "after-rollback",
+            limits=case.target.ceilings.watched,
+            originals={arm: step.originals.get(stack.name, {}) for arm, stack in stacks.items()},
+            start_values={arm: stack.start_values for arm, stack in stacks.items()} if case.freshness else {},
+            databases=probe_databases(case),
+        )

