@@ -4,7 +4,8 @@
 
 The target holds each answer back for about 5 ms and tells for how long by its own clock; what a client sees above
 that, from the instant a request was due on, is what the client (and the loopback) adds. The engine runs as shipped:
-its own process, at the priority it gives itself, every record written; its numbers come from those records.
+its own process, at the priority it gives itself, the service's limits watched, every record written; its numbers come
+from those records.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from harness import peers
 from harness.rounds import in_rounds
 from harness.targets import TIMED_ECHO, running
 
-from luckyhit.measure.load import load
+from luckyhit.measure.crew import run_engine
+from luckyhit.measure.load_asked import Asked
+from luckyhit.measure.load_order import plan_load
 from luckyhit.measure.quantiles import quantile
 
 RATES = (200, 500, 1000, 2000)
@@ -30,24 +33,30 @@ HIGHEST = {"aiohttp": 2000, "httpx": 200}
 """Beyond this a client can't keep up at all."""
 BOUNDS = {200: (0.4, 2.0), 500: (0.4, 1.0), 1000: (0.4, 1.0), 2000: (0.4, 1.0)}
 
+LIMITS = {"error_rate": 0.1, "p99_ms": 2000.0, "window_s": 5.0, "fewest": 50}
+"""Those of a service that runs already, unless its case says otherwise."""
+
 Added = dict[str, float]
 
 
 def engine(url: str, seconds: float, rate: float, number: int) -> Added:
     """From the records of one load: added latency and schedule error, in ms."""
     with tempfile.TemporaryDirectory() as kept:
-        summary = load(url, rate=rate, seconds=seconds, seed=number, out=Path(kept) / "load")
-        parts = sorted((Path(kept) / "load" / "requests").glob("*.parquet"))
+        (Path(kept) / "requests").mkdir()
+        order = plan_load(url, Asked(rate=rate, seconds=seconds, seed=number)).order(Path(kept), None)
+        facts = run_engine({**order, "limits": LIMITS})
+        parts = sorted((Path(kept) / "requests").glob("*.parquet"))
         columns = ["due_ns", "sent_ns", "done_ns", "db_calls"]
         rows = [pq.read_table(part, columns=columns).drop_null() for part in parts]
     due, sent, done, service = (np.concatenate([part[name].to_numpy() for part in rows]) for name in columns)
-    assert len(due) == summary.accounting.completed == summary.accounting.scheduled
+    counts = facts["accounting"]["before"]
+    assert len(due) == counts["completed"] == counts["scheduled"] and facts["stopped"] is None
     added = (done - due - service) / 1e6
     return {
         "p50_ms": quantile(added, 0.5),
         "p99_ms": quantile(added, 0.99),
         "late_p99_ms": quantile((sent - due) / 1e6, 0.99),
-        "failed": summary.accounting.scheduled - len(due),
+        "failed": counts["scheduled"] - len(due),
     }
 
 

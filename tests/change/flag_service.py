@@ -12,7 +12,8 @@ from typing import Any, Self
 
 @dataclass
 class FlagService:
-    """`PUT /flags/new-keys` with `{"on": true}` sets the switch, `GET /flags/new-keys` shows it, `/products/N` answers.
+    """`PUT /flags/new-keys` with `{"on": true}` sets the switch, `GET /flags/new-keys` shows it, `/products/N` answers. `PUT /prices/N` with
+    `{"cents": 1999}` and `DELETE /prices/N` change `prices`.
 
     `refuse`: statuses to answer the next PUTs with, before doing what they ask for. `deaf`: PUTs are accepted, and
     nothing is done. `slow`: this many GETs still show the value before. `token`: what a PUT has to carry.
@@ -24,6 +25,7 @@ class FlagService:
     slow: int = 0
     token: str | None = None
     asked: list[str] = field(default_factory=list)
+    prices: dict[str, int] = field(default_factory=dict)
     _shown: bool = False
     _left: int = 0
 
@@ -37,6 +39,10 @@ class FlagService:
                 else:
                     self._answer(200, {"id": 1})
 
+            def do_DELETE(self) -> None:
+                gone = service.prices.pop(self.path.rsplit("/", 1)[1], None)
+                self._answer(404 if gone is None else 204, {})
+
             def do_PUT(self) -> None:
                 asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 service.asked.append(f"PUT {self.path} {json.dumps(asked)}")
@@ -44,6 +50,9 @@ class FlagService:
                     self._answer(401, {"error": "who are you?"})
                 elif service.refuse:
                     self._answer(service.refuse.pop(0), {"error": "not now"})
+                elif self.path.startswith("/prices/"):
+                    service.prices[self.path.rsplit("/", 1)[1]] = asked["cents"]
+                    self._answer(200, {"ok": True})
                 else:
                     service.put(bool(asked["on"]))
                     self._answer(200, {"ok": True})

@@ -285,3 +285,19 @@ def test_a_clear_killed_at_any_step_can_be_reverted(
         else:
             assert (seconds - elapsed_s - 1) * 1000 <= left_ms <= seconds * 1000
     assert journal.open_steps() == []
+
+
+def test_what_was_there_before_the_run_comes_back_and_not_what_the_run_had_put_there(
+    run: Run, journal: Journal, cache: Any, client: redis.Redis, environ: dict[str, str]
+) -> None:
+    spec = CacheSpec.model_validate(SPEC)
+    client.set("a:1", "from before", ex=500)
+    clear(cache, spec, journal)
+    client.set("a:1", "by the first block", ex=500)
+    client.set("a:2", "by the first block", ex=500)
+    clear(cache, spec, journal)
+    client.set("a:3", "by the second block", ex=500)
+    rollback = revert_run(run, environ=environ)
+    assert client.get("a:1") == b"from before" and 495 <= client.ttl("a:1") <= 500
+    assert client.get("a:3") == b"by the second block"
+    assert rollback.confirmed and journal.open_steps() == [] and list(run.path.glob("*.backup")) == []

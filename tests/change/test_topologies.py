@@ -212,6 +212,7 @@ def test_a_cluster_that_is_down(cluster: Cluster, journal: Journal) -> None:
         cluster.await_health()
 
 
+@pytest.mark.slow
 def test_a_primary_of_a_cluster_that_dies_in_the_middle(journal: Journal, tmp_path: Path) -> None:
     cluster = Cluster(tmp_path / "cluster", replicas=0)
     try:
@@ -350,5 +351,6 @@ def test_a_user_of_a_cluster_with_just_the_rights_it_takes(cluster: Cluster, jou
     assert restore(cache, tmp_path / str(report.backup)).restored == MANY
     for node in cluster.nodes:
         node.run("ACL", "SETUSER", "shop", "-unlink")
-    with pytest.raises(TargetError, match="lacks a right while clearing the keys"):
+    with pytest.raises(TargetError, match="lacks a right while clearing the keys") as raised:
         clear(cache, SPEC, journal)
+    assert "ACL SETUSER shop +unlink" in raised.value.hint

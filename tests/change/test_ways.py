@@ -14,9 +14,11 @@ from flag_service import FlagService
 
 from luckyhit.case.model import Case
 from luckyhit.change import Journal, apply, in_place, prepare, reset_block, revert_run, roll_back
+from luckyhit.change.journal import Step
 from luckyhit.change.ways import shown_state
 from luckyhit.change.ways.setting import same_value
 from luckyhit.errors import GuardError, RollbackNotConfirmed, TargetError
+from luckyhit.measure.ledger import Ledger, ledger_of
 from luckyhit.run import Run, write_atomically
 from luckyhit.target import Stack
 
@@ -62,8 +64,9 @@ def live(
     monkeypatch.setenv("SHOP_CACHE", f"redis://127.0.0.1:{server.port}/0")
     monkeypatch.setenv("SHOP_TOKEN", "s3cret-token")
 
-    def make(change: dict[str, Any], **target: Any) -> Stack:
+    def make(change: dict[str, Any], *, parts: dict[str, Any] | None = None, **target: Any) -> Stack:
         case = make_case(
+            **(parts or {}),
             change=change,
             design="crossover",
             target={"url": service.url, "allow_change": True, "environment": "staging", **target},
@@ -358,3 +361,55 @@ def test_a_program_that_is_not_there_changes_nothing(live: Callable[..., Stack],
     with pytest.raises(TargetError, match="could not be run"):
         apply(live(by_command(run.path, apply=["no-such-program"])), journal)
     assert (run.path / "switch").read_text() == "old"
+
+
+# What a probe that died had written
+
+
+PROBE = {
+    "write": {"path": "/prices/{key}", "body": {"cents": "{version}"}},
+    "reads": [{"path": "/prices/{key}", "version": "$.cents"}],
+    "keys": {"first": 100, "last": 200},
+    "absent": {
+        "keys": {"first": 300, "last": 310},
+        "create": {"path": "/prices/{key}", "body": {"cents": "{version}"}},
+        "remove": {"path": "/prices/{key}"},
+    },
+    "within": "100ms",
+    "horizon": "1s",
+}
+
+
+@pytest.fixture
+def died(live: Callable[..., Stack], service: FlagService, journal: Journal, run: Run) -> Step:
+    """A probe that wrote 100, 101 and 102 (which it had not read), made 300, and was killed."""
+    live(BY_HTTP, parts={"freshness": PROBE})
+    ledger = Ledger(run.path / ledger_of(3, "before"))
+    for key, value in (("100", 1999), ("101", 5), ("102", None)):
+        ledger.held(key, value)
+    ledger.created("300")
+    ledger.close()
+    with (run.path / ledger_of(3, "before")).open("a") as file:
+        file.write('{"key": "1')  # torn
+    service.prices = {"100": 1_000_001, "101": 1_000_002, "102": 1_000_003, "300": 1_000_004, "7": 1}
+    number = journal.intend("probe", {}, {"kind": "probe", "ledger": ledger_of(3, "before")})
+    return next(step for step in journal.steps() if step.id == number)
+
+
+def test_another_process_puts_back_what_a_probe_wrote(
+    died: Step, service: FlagService, journal: Journal, run: Run
+) -> None:
+    rollback = revert_run(run, project=run.path)
+    assert service.prices == {"100": 1999, "101": 5, "102": 1_000_003, "7": 1}
+    assert "2 of the probe's keys put back, 1 removed that it had made, 1 not" in rollback.detail
+    assert died.open and journal.open_steps() == []
+
+
+def test_a_probe_that_can_not_be_put_back_stays_open(
+    died: Step, service: FlagService, journal: Journal, run: Run
+) -> None:
+    service.refuse = [503]
+    with pytest.raises(RollbackNotConfirmed, match=r"1 of the probe's keys could not be put back \(100\).*503"):
+        revert_run(run, project=run.path)
+    assert journal.open_steps() == [died]
+    assert revert_run(run, project=run.path).confirmed and service.prices["100"] == 1999

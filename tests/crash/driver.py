@@ -6,6 +6,8 @@
 Told on standard output, one JSON object a line: `{"run": path}`, and `{"step": N, "side": "before" | "after", "event":
 ..., "of": ...}` around each line that the journal gets, `{"failed": what, "hint": ..., "exit_code": ...}`. It waits for
 a line on standard input after each of these where CRASH_STEPS is set: so it can be killed at exactly that moment.
+CRASH_LIGHT: each block asks for some products, and is not measured. Between two lines of the journal the load engine
+changes nothing that has to be taken back, and it takes most of a run's time.
 """
 
 from __future__ import annotations
@@ -17,12 +19,19 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import httpx
+from world import ASKED
+
 from luckyhit.change import revert_run
 from luckyhit.change.journal import Journal
 from luckyhit.errors import LuckyHitError
+from luckyhit.investigate import measuring
 from luckyhit.investigate.conduct import new_run
 from luckyhit.investigate.steps import measure_baseline, measure_change
+from luckyhit.measure import BlockPlan, BlockReport
+from luckyhit.measure.plan import EngineCheck
 from luckyhit.project import Project
+from luckyhit.records import Accounting
 from luckyhit.run import Run
 
 _telling = threading.Lock()
@@ -35,6 +44,19 @@ def tell(**event: Any) -> None:
         print(json.dumps(event), flush=True)
         if "CRASH_STEPS" in os.environ and not sys.stdin.readline():
             os._exit(1)  # whoever watched it is gone
+
+
+def ask_some(run: Run, plan: BlockPlan, **_: Any) -> BlockReport:
+    """In place of a measured block: the shop refills its cache, and one price is changed."""
+    with httpx.Client(trust_env=False) as client:
+        for url in plan.targets.values():
+            for number in range(ASKED[0], ASKED[1] + 1):
+                client.get(f"{url}/products/{number}").raise_for_status()
+            client.put(f"{url}/products/3/price", json={"price": plan.block + 2}).raise_for_status()
+    none = Accounting(scheduled=0, completed=0, failed=0, timed_out=0, dropped=0)
+    unchecked = EngineCheck(None, None, None, trustworthy=True, detail="not measured")
+    probe = {"put_back": dict.fromkeys(plan.targets, 0), "not_put_back": dict.fromkeys(plan.targets, 0)}
+    return BlockReport(dict.fromkeys(plan.targets, none), unchecked, None, probe, 0, 0, 0, 0)
 
 
 class Steps:
@@ -58,6 +80,8 @@ def main() -> None:
     root, what, *words = sys.argv[1:]
     project = Project(Path(root), Path(root) / "data" / "runs", Path(root) / "reports")
     steps = Steps()
+    if "CRASH_LIGHT" in os.environ:
+        measuring.measure_block = ask_some
     Journal._append = lambda journal, file, event: steps.append(journal, file, event)  # type: ignore[method-assign]
     try:
         if what == "revert":

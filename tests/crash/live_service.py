@@ -3,6 +3,7 @@
     GET /health              its settings
     GET /products/N          from the cache (`product:N:v1`), where it stands there; else made anew, and put there
     PUT /products/N/price    `{"price": N}`: the new price, and the cache's entry deleted
+    GET /prices              all that were ever set
     GET /flags               `{"flags": {"new-keys": false}}`
     PUT /flags/new-keys      `{"on": true}`
 
@@ -32,7 +33,7 @@ class Shop:
         self.cache = redis.Redis.from_url(cache_url)
         self.ttl_s = ttl_s
         self.flags = {"new-keys": False}
-        self._prices: dict[int, int] = {}
+        self.prices: dict[int, int] = {}
         self._diary = os.open(diary, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def product(self, number: int) -> bytes:
@@ -40,19 +41,19 @@ class Shop:
         found = self.cache.get(key)
         if isinstance(found, bytes):
             return found
-        page = {"id": number, "price": self._prices.get(number, 1), "by": "shop"}
+        page = {"id": number, "price": self.prices.get(number, 1), "by": "shop", "word": WORD}
         made = json.dumps(page).encode()
         self._note("set", key)
         self.cache.set(key, made, ex=self.ttl_s * (2 if self.flags["new-keys"] else 1))
         return made
 
     def reprice(self, number: int, price: int) -> None:
-        self._prices[number] = price
+        self.prices[number] = price
         self._note("del", f"product:{number}:v1")
         self.cache.delete(f"product:{number}:v1")
 
     def settings(self) -> dict[str, Any]:
-        return {"ttl_s": self.ttl_s, "word": WORD, "mode": os.environ.get("SHOP_MODE", "none")}
+        return {"ttl_s": self.ttl_s, "mode": os.environ.get("SHOP_MODE", "none")}
 
     def _note(self, what: str, key: str) -> None:
         os.write(self._diary, f"{what} {key}\n".encode())
@@ -70,6 +71,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._answer(self.shop.product(int(words[1])))
         elif words[0] == "flags":
             self._answer(json.dumps({"flags": self.shop.flags}).encode())
+        elif words[0] == "prices":
+            self._answer(json.dumps(self.shop.prices).encode())
         else:
             self._answer(json.dumps(self.shop.settings()).encode())
 

@@ -20,10 +20,11 @@ class Scenario:
     change: dict[str, Any]
     live: bool = False
     parts: dict[str, Any] = field(default_factory=dict)
+    named: str = ""
 
     @property
     def name(self) -> str:
-        return f"{self.change['kind']}{'-live' if self.live else ''}"
+        return self.named or str(self.change["kind"])
 
     def write(self, world: World) -> Path:
         """The case file, in the project."""
@@ -130,8 +131,14 @@ COMMAND = Scenario(
     live=True,
 )
 SETTING = Scenario(
-    {"kind": "cache-setting", "name": "hash-max-listpack-entries", "before": "64", "after": "8"},
+    {"kind": "cache-setting", "name": "set-max-intset-entries", "before": "100", "after": "4"},
     live=True,
     parts={"cache": {"url_env": URL_ENV, "clear": [TEMPLATE], "dedicated": True, "rebuildable": True}},
 )
-ALL = {scenario.name: scenario for scenario in (ENV, ARGUMENT, REVISION, HTTP, COMMAND, SETTING)}
+TWO_STACKS = Scenario(
+    {"kind": "env", "name": "SHOP_MODE", "before": "slow", "after": "fast"},
+    parts={"cache": {"clear": [TEMPLATE]}, "design": "side-by-side"},
+    named="two-stacks",
+)
+"""Everything in it is the run's own: nothing of the world may be touched at all."""
+ALL = {scenario.name: scenario for scenario in (ENV, ARGUMENT, REVISION, HTTP, COMMAND, SETTING, TWO_STACKS)}

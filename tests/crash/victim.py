@@ -86,7 +86,8 @@ class Victim:
         self.process.wait()
         self._reader.join()
         while not self._lines.empty():
-            self._hear(self._lines.get())
+            if line := self._lines.get():
+                self._hear(line)
         if whom == "tree":
             for member in self.members:
                 with contextlib.suppress(psutil.TimeoutExpired):
@@ -131,9 +132,10 @@ def _stopped(main: psutil.Process) -> Iterator[psutil.Process]:
                 yield process
 
 
-def start(world: World, *words: str, steps: bool = False) -> Victim:
-    """Start the driver with these words. `steps`: it stops at every line that the journal gets."""
-    env = {**world.environ, **({"CRASH_STEPS": "1"} if steps else {})}
+def start(world: World, *words: str, steps: bool = False, light: bool = False) -> Victim:
+    """Start the driver with these words. `steps`: it stops at every line that the journal gets; `light`: without load
+    (see driver.py)."""
+    env = {**world.environ, **({"CRASH_STEPS": "1"} if steps else {}), **({"CRASH_LIGHT": "1"} if light else {})}
     with (world.project / "driver.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, str(DRIVER), str(world.project), *words],
@@ -143,6 +145,6 @@ def start(world: World, *words: str, steps: bool = False) -> Victim:
     return Victim(world, process)
 
 
-def start_run(world: World, scenario: Scenario, *, steps: bool = False) -> Victim:
+def start_run(world: World, scenario: Scenario, *, steps: bool = False, light: bool = False) -> Victim:
     environment = [ENVIRONMENT] if scenario.live else []
-    return start(world, "measure", str(scenario.write(world)), *environment, steps=steps)
+    return start(world, "measure", str(scenario.write(world)), *environment, steps=steps, light=light)

@@ -2,7 +2,8 @@
 
 What has to be as it was, once a killed run was reverted:
 
-- the shop's flag, the switch in the file, the repository's worktrees, and every setting of the cache: exactly;
+- the shop's flag, the prices that the probe wrote to, the switch in the file, the repository's worktrees, and every
+  setting of the cache: exactly (what the load itself repriced is what a load does, and stays);
 - every key outside the scope: its value exactly, its time to live to within a second, less the time that has passed;
 - every key in scope, by what the shop itself did with it meanwhile (it keeps a diary, see live_service.py):
   - it never wrote it: as outside the scope; where its time was over meanwhile, it must be gone;
@@ -11,17 +12,20 @@ What has to be as it was, once a killed run was reverted:
   - it deleted it (the price was changed by the load or by the probe): the same, or absent. An entry that the shop
     threw away is not missed;
 - no key that was not there before, but for such as the shop stored.
+
+Once a run has ended well, what it cleared was meant to be cleared: a key in scope may stay away then.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -38,12 +42,12 @@ from luckyhit.target.process import SupervisedProcess
 URL_ENV, LOCKS_ENV = "CRASH_CACHE", "LUCKYHIT_LOCKS"
 SETTINGS = {
     "notify-keyspace-events": "Ex",
-    "hash-max-listpack-entries": "64",
+    "set-max-intset-entries": "100",
     "maxmemory": "512mb",
     "maxmemory-policy": "noeviction",
 }
 """None of them has the value that the server starts with by itself."""
-TEMPLATE = "product:{id}:v1"
+TEMPLATE, IN_SCOPE = "product:{id}:v1", re.compile(rb"product:[^:]+:v1", re.DOTALL)
 ASKED, PROBED = (1, 40), (1001, 1040)
 """Products that the load asks for, and those of the probe; the others are never read by anybody."""
 EXACT_MS = 1000
@@ -69,6 +73,7 @@ class Look:
     """All that a run may alter, at one moment."""
 
     flags: Mapping[str, Any]
+    probed: Mapping[str, int]
     switch: str
     worktrees: str
     settings: Mapping[str, str]
@@ -79,9 +84,9 @@ class Look:
 class World:
     """Started on entry, stopped on exit. `folder/project` is the project, with the shop's repository in `shop`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, locks: Path) -> None:
         self.project, self._own = folder / "project", folder / "world"
-        self.locks, self.diary, self.switch = folder / "locks", self._own / "diary", self._own / "switch"
+        self.locks, self.diary, self.switch = locks, self._own / "diary", self._own / "switch"
         self.repository = self.project / "shop"
         self.port, self._shop_port = ports.free_port(), ports.free_port()
         self._server: SupervisedProcess | None = None
@@ -163,13 +168,22 @@ class World:
         with self.cache() as cache:
             seconds, microseconds = cache.time()
             return Look(
-                flags=httpx.get(f"{self.url}/flags", trust_env=False).json(),
+                flags=self._ask("/flags"),
+                probed={
+                    number: price
+                    for number, price in self._ask("/prices").items()
+                    if PROBED[0] <= int(number) <= PROBED[1] and price != 1
+                },
                 switch=self.switch.read_text(),
                 worktrees=git(self.repository, "worktree", "list", "--porcelain"),
                 settings=cache.config_get("*"),
                 keys={key: kept for key in cache.scan_iter(count=1000) if (kept := _kept(cache, key)) is not None},
                 now_ms=int(seconds) * 1000 + int(microseconds) // 1000,
             )
+
+    def _ask(self, path: str) -> dict[str, Any]:
+        answer: dict[str, Any] = httpx.get(f"{self.url}{path}", trust_env=False).json()
+        return answer
 
     def done_by_shop(self) -> dict[bytes, set[str]]:
         """By key, what the shop did: `set`, `del`."""
@@ -179,12 +193,12 @@ class World:
             done.setdefault(key.encode(), set()).add(what)
         return done
 
-    def differences(self, first: Look) -> list[str]:
+    def differences(self, first: Look, *, ended_well: bool = False) -> list[str]:
         """What is not as it was at the `first` look, one sentence each; see the rule above."""
         now = self.look()
         found = [
             f"{name} was {getattr(first, name)!r}, and is {getattr(now, name)!r}"
-            for name in ("flags", "switch", "worktrees")
+            for name in ("flags", "probed", "switch", "worktrees")
             if getattr(first, name) != getattr(now, name)
         ]
         names = first.settings.keys() | now.settings.keys()
@@ -193,16 +207,19 @@ class World:
             for name in sorted(names)
             if first.settings.get(name) != now.settings.get(name)
         ]
-        return [*found, *_keys_amiss(first, now, self.done_by_shop())]
+        meant = {key for key in first.keys if ended_well and IN_SCOPE.fullmatch(key)}
+        return [*found, *_keys_amiss(first, now, self.done_by_shop(), meant)]
 
 
-def _keys_amiss(first: Look, now: Look, done_by_shop: Mapping[bytes, set[str]]) -> Iterator[str]:
+def _keys_amiss(
+    first: Look, now: Look, done_by_shop: Mapping[bytes, set[str]], may_stay_away: Collection[bytes]
+) -> Iterator[str]:
     for key in sorted(first.keys.keys() | now.keys.keys()):
         old, new, done = first.keys.get(key), now.keys.get(key), done_by_shop.get(key, set())
         if new is None:
             assert old is not None
             over = old.expires_at_ms is not None and old.expires_at_ms < now.now_ms + EXACT_MS
-            if not (over or "del" in done):
+            if not (over or "del" in done or key in may_stay_away):
                 yield f"{key!r} is gone"
         elif old is not None and _same(old, new):
             if new.expires_at_ms is not None and new.expires_at_ms < now.now_ms - EXACT_MS:
@@ -247,7 +264,7 @@ def _fill(cache: redis.Redis) -> None:
     cache.set(b"product:\xff\x00*\n:v1", os.urandom(2000), ex=700)
     cache.hset("product:hash:v1", mapping={f"field {number}": number for number in range(40)})
     cache.rpush("product:list:v1", *range(300))
-    cache.sadd("product:set:v1", "a", "b", 3)
+    cache.sadd("product:set:v1", *range(20))
     cache.zadd("product:sorted:v1", {"a": 1.5, "b": 2})
     cache.xadd("product:stream:v1", {"field": "value"}, id="1-1")
     for kind in ("hash", "list", "set", "sorted", "stream"):

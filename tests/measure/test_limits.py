@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from hostile_service import ANSWERS, Do, HostileService, Step, Versions
-from measured_block import BASIC, FRESHNESS, check, declare, engines, measure, routed
+from measured_block import BASIC, FRESHNESS, check, declare, engines, measure
 
 from luckyhit.case.template import new_case
 from luckyhit.errors import LimitExceeded
@@ -29,7 +29,6 @@ LIMITS = {"error_rate": 0.1, "p99_ms": 500.0, "window_s": 30.0, "fewest": 20}
 HEALTHY = 50
 ENDS: Mapping[str, tuple[Step | Do, ...]] = {
     "fails": (ANSWERS["error"],),
-    "answers rubbish": (ANSWERS["garbage"],),
     "closes": (Do.RESET,),
     "freezes": (Do.HANG,),
     "slows down": (1.0, ANSWERS["ok"]),
@@ -80,7 +79,8 @@ def stopped(run: Run, *services: HostileService, **plan: Any) -> tuple[LimitExce
     assert (rows["error"] == "dropped").sum() > len(rows) / 2
     for arm, service in zip(("before", "after"), services, strict=False):
         service.stop()
-        assert service.seen["ok"] <= (rows[rows["arm"] == arm]["sent_ns"].notna()).sum()
+        sent = rows[rows["arm"] == arm]["sent_ns"].notna().sum()
+        assert HEALTHY <= service.seen["ok"] <= sent + error.report.retried
     assert error.report.stopped == error.message and error.exit_code == 4 and "target.limits" in error.hint
     assert json.loads(json.dumps(error.report.as_facts()))["stopped"] == error.message
     return error, rows
@@ -107,10 +107,10 @@ def test_a_service_that_serves_well_enough_is_never_stopped(run: Run) -> None:
     declare(run)
     limits = {"error_rate": 0.1, "p99_ms": 20_000.0, "window_s": 1.0, "fewest": 40}
     with Turning((ANSWERS["error"],), healthy=0, every=20).running() as service:
-        report = measure(run, service, measure_s=2.0, limits=limits)
+        report = measure(run, service, measure_s=1.0, limits=limits)
     check(run, report)
     assert report.stopped is None and report.accounting["before"].dropped == 0
-    assert report.accounting["before"].failed == service.asked // 20 > 5
+    assert report.accounting["before"].failed == service.asked // 20 > 3
 
 
 def test_fewer_failures_than_a_window_must_hold_stop_nobody(run: Run) -> None:
@@ -121,13 +121,7 @@ def test_fewer_failures_than_a_window_must_hold_stop_nobody(run: Run) -> None:
     assert report.stopped is None and report.accounting["before"].failed == report.accounting["before"].scheduled < 500
 
 
-def test_without_limits_nothing_is_watched(run: Run) -> None:
-    declare(run)
-    with Turning((ANSWERS["error"],), healthy=0).running() as service:
-        report = measure(run, service, limits={"window_s": 30.0, "fewest": 5, "error_rate": None})
-    assert report.stopped is None and report.accounting["before"].failed == service.asked
-
-
+@pytest.mark.slow
 def test_an_engine_that_stood_still_blames_nobody(run: Run) -> None:
     declare(run, workload={**BASIC["workload"], "rate": "50/s"})
     paused: list[int] = []
@@ -140,20 +134,20 @@ def test_an_engine_that_stood_still_blames_nobody(run: Run) -> None:
             threading.Timer(1.0, os.kill, (engine.pid, signal.SIGCONT)).start()
 
     with HostileService().running() as service:
-        report = measure(run, service, measure_s=2.5, limits={**LIMITS, "fewest": 5}, on_progress=pause)
+        report = measure(run, service, measure_s=2.0, limits={**LIMITS, "fewest": 5}, on_progress=pause)
     rows = check(run, report)
     assert paused and report.stopped is None
     assert ((rows["done_ns"] - rows["due_ns"]) > 500e6).sum() > 10
 
 
-def test_each_arm_is_watched_apart(run: Run) -> None:
+def test_each_arm_is_watched_apart_and_the_warm_up_counts_too(run: Run) -> None:
     declare(run)
     # One failure in six in this arm: over both together it would be fewer than one in ten.
     with HostileService().running() as well, Turning((ANSWERS["error"],), healthy=0, every=6).running() as badly:
-        error, rows = stopped(run, well, badly, limits={**LIMITS, "fewest": 60})
+        error, rows = stopped(run, well, badly, warmup_s=60.0, measure_s=0.0, limits={**LIMITS, "fewest": 60})
     told = FAILED.fullmatch(error.message)
     assert told is not None and told[1] == "after" and int(told[3]) >= 60
-    assert set(error.report.accounting) == {"before", "after"}
+    assert set(error.report.accounting) == {"before", "after"} and set(rows["phase"]) == {"warmup"}
     assert set(rows[rows["arm"] == "before"]["error"].dropna()) <= {"dropped"}
 
 
@@ -194,12 +188,13 @@ def test_the_probe_stops_with_the_load_and_puts_back_what_it_wrote(run: Run) -> 
     assert probe["put_back"]["before"] > 0 and probe["not_put_back"] == {"before": 0}
 
 
+@pytest.mark.slow
 def test_a_probe_whose_service_froze_tells_what_it_could_not_put_back(run: Run) -> None:
     class Frozen(Turning):
         async def _answer(self, name: str, writer: Any) -> bool:
             return await super()._answer("turned" if self.asked > 100 else name, writer)
 
-    declare(run, workload={**BASIC["workload"], "timeout": "600ms"}, freshness=FRESHNESS)
+    declare(run, workload={**BASIC["workload"], "timeout": "300ms"}, freshness=FRESHNESS)
     with Frozen((Do.HANG,), healthy=100).running() as service:
         error, _ = stopped(run, service)
     assert error.report.probe["not_put_back"]["before"] > 0
@@ -230,10 +225,3 @@ def test_a_wash_out_of_no_time_sends_nothing(run: Run, versions: Turning) -> Non
     declare(run)
     report = measure(run, versions, warmup_s=0.0, measure_s=0.0, limits=LIMITS)
     assert report.accounting["before"].scheduled == 0 and not versions.heads
-
-
-def test_the_warm_up_counts_too(run: Run) -> None:
-    declare(run, workload=routed("/ok"))
-    with Turning((ANSWERS["error"],)).running() as service:
-        error, rows = stopped(run, service, warmup_s=60.0, measure_s=0.0)
-    assert FAILED.fullmatch(error.message) and set(rows["phase"]) == {"warmup"}

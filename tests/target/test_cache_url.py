@@ -6,7 +6,8 @@ import pytest
 
 from luckyhit.errors import CacheUnreachable
 from luckyhit.target import Cache
-from luckyhit.target.cache_url import identity, read_sentinel, redacted, secrets_of
+from luckyhit.target.cache_url import identity, read_sentinel, redacted
+from luckyhit.target.logs import url_secrets
 
 
 def test_a_sentinel_url_names_sentinels_a_service_and_a_database() -> None:
@@ -67,10 +68,10 @@ def test_a_cache_is_known_by_where_it_is(url: str, known_as: str) -> None:
 )  # fmt: skip
 def test_a_sentinel_url_is_shown_without_its_secrets(url: str, shown: str) -> None:
     assert redacted(url) == shown
-    assert "canary" in secrets_of(url) and url in secrets_of(url)
+    assert "canary" in url_secrets(url) and url in url_secrets(url)
 
 
 def test_a_password_of_the_sentinels_alone_is_a_secret_too() -> None:
     url = "redis+sentinel://one/shop?sentinel_password=canary%2F"
-    assert secrets_of(url) == [url, "canary/"]
-    assert secrets_of("redis://cache/0?x=y") == []
+    assert url_secrets(url) == [url, "canary%2F", "canary/"]
+    assert url_secrets("redis://cache/0?x=y") == []

@@ -176,9 +176,8 @@ def test_a_cache_that_is_away_neither_fails_nor_hangs(tmp_path: Path) -> None:
     assert marks(events) == []
 
 
-@pytest.mark.parametrize("url", ["redis+sentinel://127.0.0.1:26379/mymaster", "rubbish"])
-def test_a_url_that_is_no_plain_cache_is_not_visible(url: str) -> None:
-    with watch(Cache(url)) as events:
+def test_a_url_that_is_no_cache_is_not_visible() -> None:
+    with watch(Cache("rubbish")) as events:
         pass
     assert len(events.problems) == 1 and "are not visible" in events.problems[0]
 

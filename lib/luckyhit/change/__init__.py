@@ -15,6 +15,7 @@ from luckyhit.change.backup import Restored, restore
 from luckyhit.change.clear import ClearReport, clear
 from luckyhit.change.differences import Fingerprint, difference_guard, same_guard
 from luckyhit.change.fingerprint import fingerprint
+from luckyhit.change.identity import target_identities
 from luckyhit.change.journal import Journal, Step
 from luckyhit.change.lock import target_lock
 from luckyhit.change.looks import Looks
@@ -56,6 +57,7 @@ __all__ = [
     "settle",
     "start_stacks",
     "summary",
+    "target_identities",
     "target_lock",
     "watching_events",
     "worktrees",

@@ -36,7 +36,9 @@ from luckyhit.change.clear import Scope, scan
 from luckyhit.change.refusals import explained
 from luckyhit.change.sources import packages_of, run_quietly, source_of
 from luckyhit.change.ways import shown_state
+from luckyhit.target.cache_url import is_sentinel
 from luckyhit.target.control import client_options
+from luckyhit.target.topology import open_topology
 
 if TYPE_CHECKING:
     from luckyhit.target import Stack
@@ -94,10 +96,15 @@ def fingerprint(
     seen |= shown_state(stack, case)
     seen |= _service(stack, case, names, environ)
     if stack.cache is not None:
-        with stack.cache.client() as client, explained("taking its fingerprint"):
-            seen |= _cache(client, case)
+        with explained("taking its fingerprint"), open_topology(stack.cache) as topology:
+            servers = [primary.client for primary in topology.primaries()]
+            for number, client in enumerate(servers):
+                found = _cache(client, case)
+                seen |= {name.replace("cache.", f"cache.{number}.", 1) if number else name: value
+                         for name, value in found.items()}  # fmt: skip
             if keyspace:
-                seen["observed.keys_outside_scope"] = str(_outside(client, Scope(case.cache.clear)))
+                outside = sum(_outside(client, Scope(case.cache.clear)) for client in servers)
+                seen["observed.keys_outside_scope"] = str(outside)
     seen |= _workload(case)
     return dict(sorted(seen.items()))
 
@@ -122,12 +129,13 @@ class _Names:
         self._texts: list[tuple[str, str]] = [(sys.executable, "{python}")] if sys.executable else []
         if stack.cache is not None:
             self._texts.append((stack.cache.url, "{cache_url}"))
-            address = urlsplit(stack.cache.url)
-            if address.hostname and address.port:
+            address = None if is_sentinel(stack.cache.url) else urlsplit(stack.cache.url)
+            if address is not None and address.hostname and address.port:
                 self._texts.append((f"{address.hostname}:{address.port}", "{cache_address}"))
         workdir = Path(stack.workdir)
         self._texts += [(str(workdir.resolve()), "{workdir}"), (str(workdir), "{workdir}")]
-        self.cache_port = urlsplit(stack.cache.url).port if stack.cache is not None else None
+        alone = stack.cache is not None and not is_sentinel(stack.cache.url)
+        self.cache_port = urlsplit(stack.cache.url).port if alone and stack.cache is not None else None
 
     def normalised(self, text: str) -> str:
         for found, placeholder in self._texts:

@@ -7,15 +7,9 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from luckyhit.case import Case
+from luckyhit.target.cache_url import identity as cache_identity
 
-
-def cache_identity(url: str) -> str:
-    """`redis://user:secret@Host:6379/2?x=y` as `host:6379/2`; a Unix socket by its path."""
-    parts = urlsplit(url)
-    if parts.scheme == "unix":
-        return f"{parts.path}?{parts.query}" if "db=" in parts.query else parts.path
-    database = parts.path.strip("/") or "0"
-    return f"{(parts.hostname or 'localhost').lower()}:{parts.port or 6379}/{database}"
+__all__ = ["cache_identity", "target_identities"]
 
 
 def target_identities(case: Case, environ: Mapping[str, str] = os.environ) -> list[str]:

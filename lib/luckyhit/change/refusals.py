@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,6 +11,7 @@ from redis.sentinel import MasterNotFoundError
 
 from luckyhit.errors import CacheUnreachable, TargetError
 
+_NOT_GRANTED = re.compile(r"User (\S+) has no permissions to run the '([^']+)' command")
 _Kind = type[CacheUnreachable] | type[TargetError]
 
 
@@ -43,6 +45,8 @@ def _refused_by_the_server(error: Exception) -> tuple[_Kind, str, str] | None:
         return CacheUnreachable, "refuses the credentials", hint
     if says("NOPERM", redis_errors.NoPermissionError):
         hint = "`luckyhit check` lists the missing rights and the command that grants them."
+        if named := _NOT_GRANTED.search(text):
+            hint = f"Grant it with: ACL SETUSER {named[1]} +{named[2]}. {hint}"
         return TargetError, "user lacks a right", hint
     if says("READONLY", redis_errors.ReadOnlyError):
         hint = (

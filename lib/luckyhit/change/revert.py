@@ -19,28 +19,22 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import redis
-
 from luckyhit.change import processes
-from luckyhit.change.backup import Restored, restore
-from luckyhit.change.identity import cache_identity, target_identities
+from luckyhit.change.identity import target_identities
 from luckyhit.change.journal import Journal, Step
 from luckyhit.change.leftovers import WITH_THE_PROCESSES
 from luckyhit.change.lock import held
 from luckyhit.change.notify import NOTIFY, revert_setting
-from luckyhit.change.refusals import explained
+from luckyhit.change.restoring import RESTORE, by_cache, put_back
 from luckyhit.change.ways import KINDS, Again, undo
-from luckyhit.errors import CacheUnreachable, GuardError, LuckyHitError, RollbackNotConfirmed, RunUnreadable, TargetBusy
+from luckyhit.errors import LuckyHitError, RollbackNotConfirmed, RunUnreadable, TargetBusy
 from luckyhit.project import Project
 from luckyhit.records import Rollback
 from luckyhit.run import Run
-
-_ATTEMPTS = 3
-_PAUSE_S = 0.3
-_TIMEOUT_S = 5.0
 
 
 def revert_run(
@@ -90,7 +84,11 @@ def _revert(
         done += [f"{ended} processes that the run had started were ended"] if ended else []
     except RollbackNotConfirmed as error:
         failed.append((None, error))
+    clears = by_cache(open_steps)
+    of_a_clear = {step.id for group in clears for step in group}
     for step in reversed(open_steps):
+        if step.id in of_a_clear:
+            continue
         if failed and failed[0][0] is None and step.inverse.get("kind") in WITH_THE_PROCESSES:
             continue
         try:
@@ -99,8 +97,19 @@ def _revert(
         except LuckyHitError as error:
             failed.append((step, error))
             continue
-        done += [outcome["how"]] if step.inverse.get("kind") in ("restore", NOTIFY, *KINDS) else []
-        _discard_backup(journal, step)
+        done += [outcome["how"]] if step.inverse.get("kind") in (NOTIFY, *KINDS) else []
+    # At last: what is put back then is read by the service as it was.
+    for group in clears:
+        try:
+            restored, how = put_back(run, group, environ, sleep)
+            for step in group:
+                journal.undo(step.id, {"how": how, **asdict(restored)})
+        except LuckyHitError as error:
+            failed.append((group[0], error))
+            continue
+        done.append(how)
+        for step in group:
+            _discard_backup(journal, step)
     if failed:
         raise _not_confirmed(run, failed)
     if not steps:
@@ -123,7 +132,7 @@ def settle(journal: Journal) -> None:
     for step in journal.open_steps():
         kind = step.inverse.get("kind")
         stopped = kind == "end-processes" and not processes.living(step.outcome.get("processes", ()))
-        if stopped or (kind == "restore" and step.confirmed):
+        if stopped or (kind == RESTORE and step.confirmed):
             journal.undo(step.id, {"how": "the run ended well"})
             _discard_backup(journal, step)
 
@@ -166,15 +175,6 @@ def _undo(
     kind = step.inverse.get("kind")
     if kind in WITH_THE_PROCESSES:
         return {"how": "the run's own service is stopped, and its change with it"}
-    if kind == "restore":
-        restored = _restore(run, step, environ, sleep)
-        return {
-            "how": f"{restored.restored} cleared keys put back, {restored.present} were there again, "
-            f"{restored.expired} would have expired by now",
-            "restored": restored.restored,
-            "present": restored.present,
-            "expired": restored.expired,
-        }
     if kind == NOTIFY:
         return {"how": revert_setting(step, environ, sleep=sleep)}
     if kind in KINDS:
@@ -185,36 +185,6 @@ def _undo(
         f"this version does not know how to undo {step.step!r} by {kind!r}",
         hint=f"Its inverse, as journalled: {step.inverse}",
     )
-
-
-def _restore(run: Run, step: Step, environ: Mapping[str, str], sleep: Callable[[float], None]) -> Restored:
-    url_env = str(step.inverse.get("url_env"))
-    url = environ.get(url_env)
-    if not url:
-        raise GuardError(
-            f"{url_env}, which holds the cache's URL, is not set",
-            hint=f"Export {url_env} for the cache {step.inverse['cache']}.",
-        )
-    if cache_identity(url) != step.inverse["cache"]:
-        raise GuardError(
-            f"{url_env} names {cache_identity(url)}, but the keys were cleared from {step.inverse['cache']}",
-            hint=f"Export {url_env} for the cache {step.inverse['cache']}: nothing is written to another one.",
-        )
-    path = run.path / str(step.inverse["backup"])
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            with (
-                explained("restoring cleared keys"),
-                redis.Redis.from_url(
-                    url, decode_responses=False, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S
-                ) as client,
-            ):
-                return restore(client, path)
-        except CacheUnreachable:
-            if attempt == _ATTEMPTS:
-                raise
-            sleep(_PAUSE_S * attempt)
-    raise AssertionError("unreachable")
 
 
 def _discard_backup(journal: Journal, step: Step) -> None:

@@ -24,13 +24,11 @@ class Scope:
 
     def __init__(self, templates: Iterable[str]) -> None:
         self.templates = tuple(templates)
-        self._patterns = [key_pattern(template) for template in self.templates]
+        patterns = [key_pattern(template).pattern for template in self.templates]
+        self._fits = re.compile(b"|".join(patterns) if patterns else rb"(?!)").fullmatch
 
     def __contains__(self, key: bytes) -> bool:
-        for pattern in self._patterns:  # asked a million times: `any` with a generator takes twice as long
-            if pattern.fullmatch(key) is not None:
-                return True
-        return False
+        return self._fits(key) is not None
 
     @property
     def glob(self) -> bytes | None:

@@ -9,7 +9,8 @@ from luckyhit.errors import LimitExceeded
 from luckyhit.investigate.preflight import probe_databases
 from luckyhit.investigate.step import Step, stop_if_asked
 from luckyhit.investigate.watching import watched_caches
-from luckyhit.measure import BlockPlan, measure_block
+from luckyhit.measure import BlockPlan, BlockReport, measure_block
+from luckyhit.measure.ledger import ledger_of
 from luckyhit.records import Arm, Stage
 from luckyhit.run import write_part
 from luckyhit.target import CounterSampler, Stack
@@ -17,6 +18,7 @@ from luckyhit.target.control import authorities
 
 Progress = Callable[[str, float, float], None]
 """Called with what is being done, the seconds measured so far in the run, and the seconds there will be."""
+PROBED = "probe"
 _DOING: dict[Stage, str] = {
     "baseline": "measuring the baseline",
     "change": "measuring the change",
@@ -55,6 +57,7 @@ class Measuring:
         plan = self._plan(stacks, stage, pair, number, seconds)
         caches = {arm: stack.cache for arm, stack in stacks.items() if stack.cache is not None}
         stopped: LimitExceeded | None = None
+        probing = self._intend_probe(stacks, number)
         with (
             watched_caches(run, stacks, number, self._step.journal) as unseen,
             CounterSampler(caches, origin_ns=run.manifest["origin_ns"]) as counters,
@@ -65,6 +68,7 @@ class Measuring:
                 )
             except LimitExceeded as error:
                 stopped, report = error, error.report
+        self._close_probe(probing, report)
         write_part(run.path / "counters", f"block-{number:03d}", counters.table())
         if stopped is None:
             for stack in stacks.values():
@@ -80,6 +84,26 @@ class Measuring:
         if stopped is not None:
             raise stopped
         self.done_s += case.plan.warmup + seconds
+
+    def _intend_probe(self, stacks: Mapping[Arm, Stack], number: int) -> dict[Arm, int]:
+        """The probe writes to somebody's service: what its keys held is put back by `luckyhit revert` if it dies."""
+        if self._case.freshness is None:
+            return {}
+        return {
+            arm: self._step.journal.intend(
+                PROBED,
+                {"block": number, "arm": arm, "target": changing.target_identities(self._case, stack.environ)},
+                {"kind": PROBED, "ledger": ledger_of(number, arm)},
+            )
+            for arm, stack in stacks.items()
+            if not stack.owned
+        }
+
+    def _close_probe(self, steps: Mapping[Arm, int], report: BlockReport) -> None:
+        left, back = (report.probe.get(name, {}) for name in ("not_put_back", "put_back"))
+        for arm, step in steps.items():
+            if left.get(arm) == 0:
+                self._step.journal.undo(step, {"how": f"{back.get(arm)} keys put back by the probe itself"})
 
     def _look(
         self, stacks: Mapping[Arm, Stack], when: str, keyspace: bool

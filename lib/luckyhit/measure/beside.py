@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from luckyhit.case.freshness import Freshness
 from luckyhit.errors import ResponseUnexpected
 from luckyhit.measure.job import CONNECTIONS_PER_CLIENT, PROBE_CONNECTIONS, Job
+from luckyhit.measure.ledger import Ledger, ledger_of
 from luckyhit.measure.probe import FreshnessProbe
 from luckyhit.measure.probe_arm import ProbeArm
 from luckyhit.measure.probe_reader import Door
@@ -62,6 +63,7 @@ class ProbeBeside:
                 originals=order.get("originals", {}).get(arm),
                 values=order.get("start_values", {}).get(arm),
                 databases=order.get("databases"),
+                ledger=Ledger(self._directory / ledger_of(self._block, arm)),
             )
         self._probe = FreshnessProbe(
             freshness,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from luckyhit.case.freshness import Freshness, Prestate
 from luckyhit.case.placeholders import fill_text
+from luckyhit.measure.ledger import Ledger
 from luckyhit.measure.probe_reader import Door, Look, Validator
 from luckyhit.measure.probe_writes import Writer, Written, writer_for
 
@@ -24,6 +25,7 @@ _SHORTEST_USUAL_NS = 500_000
 
 class ProbeArm:
     """`originals`: the values from before the probe, by key; known from earlier for keys that nobody is to read.
+    `ledger`: where that is written down before a key is written to.
 
     `values` fill in what `target.start.command` knows (for writes that go round the service); `databases`: URLs that
     come from the environment, by the variable's name. `timeout_s`: of each exchange. Raises ArgumentError for a way of
@@ -40,7 +42,9 @@ class ProbeArm:
         originals: Mapping[str, int] | None = None,
         values: Mapping[str, object] | None = None,
         databases: Mapping[str, str] | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
+        self._ledger = ledger
         self._freshness, self._door, self._headers, self._timeout_s = freshness, door, dict(headers), timeout_s
         self.routes = [reader.name for reader in door.readers]
         self.originals = dict(originals or {})
@@ -95,9 +99,13 @@ class ProbeArm:
         self.requests_sent += 1
         timeout_s = timeout_s or self._timeout_s
         if prestate == "absent" and self._creator is not None:
+            if self._ledger is not None and key not in self._created:
+                self._ledger.created(key)
             self._created[key] = None  # also where the answer is lost: it may be there
             return await self._creator.write(key, version, timeout_s)
         before = key in self._written
+        if self._ledger is not None and not before:
+            self._ledger.held(key, self.originals.get(key))
         self._written[key] = None
         if prestate == "refused" and self._refused is not None:
             written = await self._refused.write(key, version, timeout_s)
@@ -179,6 +187,8 @@ class ProbeArm:
             if writer is not None:
                 await writer.close()
         await self._door.close()
+        if self._ledger is not None:
+            self._ledger.close()
 
 
 def _some(keys: Sequence[str]) -> str:

@@ -25,8 +25,8 @@ from redis.sentinel import MasterNotFoundError, Sentinel
 
 from luckyhit.errors import CacheUnreachable, TargetError
 from luckyhit.target import ports
-from luckyhit.target.cache_url import is_sentinel, read_sentinel, redacted, secrets_of
-from luckyhit.target.logs import Secrets, tail
+from luckyhit.target.cache_url import is_sentinel, read_sentinel, redacted
+from luckyhit.target.logs import Secrets, tail, url_secrets
 from luckyhit.target.process import SupervisedProcess
 from luckyhit.target.settings import INHERITED
 
@@ -108,7 +108,7 @@ class Cache:
     @property
     def secrets(self) -> list[str]:
         """What must not be shown of the URL."""
-        return secrets_of(self.url)
+        return url_secrets(self.url)
 
     @property
     def pid(self) -> int | None:

@@ -19,8 +19,6 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from redis.connection import SSLConnection, parse_url
 
-from luckyhit.target.logs import url_secrets
-
 SENTINEL_SCHEMES = ("redis+sentinel", "rediss+sentinel")
 _SENTINEL_PORT, _PORT = 26379, 6379
 _TIMES = ("socket_timeout", "socket_connect_timeout", "socket_keepalive")
@@ -110,13 +108,6 @@ def redacted(url: str) -> str:
     elif parts.username:
         user = "***@"
     return f"{parts.scheme}://{user}{address}{parts.path}"
-
-
-def secrets_of(url: str) -> list[str]:
-    """What must not be shown of a URL: its passwords, a user that stands alone, and with either, all of it."""
-    found = url_secrets(url)
-    own = [value for name, value in parse_qsl(url.partition("?")[2]) if name == "sentinel_password"]
-    return list(dict.fromkeys([*found, *([url] if own else []), *own]))
 
 
 def _address(host: str, port: int) -> str:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
 import pyarrow as pa
 import redis
 
+from luckyhit.errors import CacheUnreachable
 from luckyhit.records import COUNTERS, Arm
 from luckyhit.target.cache import Cache
+from luckyhit.target.topology import open_topology
 
 COUNTED = (
     "keyspace_hits",
@@ -42,6 +45,15 @@ def _sample(client: redis.Redis) -> dict[str, float]:
     return {**found, "dbsize": float(keys)}
 
 
+def _together(samples: Iterable[dict[str, float]]) -> dict[str, float]:
+    """The counters of all servers of one cache, added up."""
+    total: dict[str, float] = {}
+    for counters in samples:
+        for name, value in counters.items():
+            total[name] = total.get(name, 0.0) + value
+    return total
+
+
 class CounterSampler:
     """Samples the counters of the arms' caches at an interval, in a thread of its own, until stopped.
 
@@ -64,12 +76,13 @@ class CounterSampler:
         self._interval_s = interval_s
         self._clock = clock
         self._rows: list[tuple[Arm, int, str, float]] = []
-        self._clients: dict[Arm, redis.Redis] = {}
+        self._clients: dict[Arm, list[redis.Redis]] = {}
+        self._open = ExitStack()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        self._clients = {arm: cache.client() for arm, cache in self._caches.items()}
+        self._clients = {arm: self._servers(cache) for arm, cache in self._caches.items()}
         self._take()
         self._thread = threading.Thread(target=self._run, name="counters", daemon=True)
         self._thread.start()
@@ -81,8 +94,7 @@ class CounterSampler:
             self._thread.join()
             self._thread = None
             self._take()
-        for client in self._clients.values():
-            client.close()
+        self._open.close()
 
     def table(self) -> pa.Table:
         """All samples so far, in the columns of `records.COUNTERS`: one row for each counter of each sample."""
@@ -104,14 +116,21 @@ class CounterSampler:
     ) -> None:
         self.stop()
 
+    def _servers(self, cache: Cache) -> list[redis.Redis]:
+        """A client of each server that holds keys; one that fails to answer later, where it can't be asked now."""
+        try:
+            return [primary.client for primary in self._open.enter_context(open_topology(cache)).primaries()]
+        except (redis.RedisError, CacheUnreachable, OSError):
+            return [self._open.enter_context(cache.client())]
+
     def _run(self) -> None:
         while not self._stopping.wait(self._interval_s):
             self._take()
 
     def _take(self) -> None:
-        for arm, client in self._clients.items():
+        for arm, servers in self._clients.items():
             try:
-                counters = _sample(client)
+                counters = _together(_sample(client) for client in servers)
             except (redis.RedisError, OSError) as error:
                 problem = f"the cache counters of {arm} could not be read: {type(error).__name__}"
                 if problem not in self.problems:

@@ -50,6 +50,9 @@ class Secrets:
             Path(temporary).unlink(missing_ok=True)
 
 
+_SECRET_PARTS = ("password=", "username=", "sentinel_password=", "sentinel_username=")
+
+
 def url_secrets(url: str) -> list[str]:
     """What must not be shown of a URL: its password, its user where that stands alone, and with either, all of it."""
     try:
@@ -57,7 +60,7 @@ def url_secrets(url: str) -> list[str]:
         user, password = parts.username, parts.password
     except ValueError:
         return [url]
-    query = [pair.partition("=")[2] for pair in parts.query.split("&") if pair.startswith(("password=", "username="))]
+    query = [pair.partition("=")[2] for pair in parts.query.split("&") if pair.startswith(_SECRET_PARTS)]
     found = [value for value in (password or user, *query) if value]
     return [url, *found, *map(unquote, found)] if found else []
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from luckyhit.case import Case, changes
-from luckyhit.change.ways import admin, commands, revision, setting
+from luckyhit.change.ways import admin, commands, probed, revision, setting
 from luckyhit.change.ways.revision import difference_of, revisions_of, worktrees
 from luckyhit.change.ways.way import Again, Sleep, Way
 from luckyhit.errors import TargetError
@@ -37,7 +37,7 @@ __all__ = [
     "worktrees",
 ]
 
-KINDS = (admin.HTTP, commands.COMMAND, setting.SETTING, revision.WORKTREE)
+KINDS = (admin.HTTP, commands.COMMAND, setting.SETTING, revision.WORKTREE, probed.PROBED)
 """Kinds of inverse that `undo` knows."""
 STATE = "change.state"
 
@@ -80,6 +80,8 @@ def undo(step: Step, again: Again) -> str:
         return setting.undo(step, again)
     if kind == revision.WORKTREE:
         return revision.undo(step, again)
+    if kind == probed.PROBED:
+        return probed.undo(step, again, str(again.run.case.target.url))
     if kind == commands.COMMAND and step.inverse.get("gone_with_it"):
         return "what the commands changed is gone with the run's own service"
     needs_service = kind == admin.HTTP or bool(step.inverse.get("needs"))

@@ -18,6 +18,7 @@ from luckyhit.change.refusals import explained
 from luckyhit.change.ways.way import Again, Sleep, expect, repeatedly, shown
 from luckyhit.errors import GuardError, TargetError
 from luckyhit.target import Cache
+from luckyhit.target.topology import open_topology
 
 if TYPE_CHECKING:
     from luckyhit.change.journal import Step
@@ -55,6 +56,12 @@ class Setting:
 
     def prepare(self) -> None:
         declared = self._change.before
+        with explained("looking at its servers"), open_topology(self._cache) as topology:
+            if topology.cluster is not None:
+                raise GuardError(
+                    "the cache is a cluster: each server has settings of its own, and not all would change at once",
+                    hint="Change the setting by a pair of commands that reach every server (change.kind: command).",
+                )
         with self._client() as client, explained(f"looking at its {self._change.name}"):
             now = read_setting(client, self._change.name)
             if declared is not None and not same_value(now, declared):

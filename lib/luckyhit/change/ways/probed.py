@@ -1,0 +1,118 @@
+"""What a probe that died had written to somebody's service: put back from its ledger, the way that the probe writes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import httpx
+
+from luckyhit.case.freshness import Freshness, VersionWrite
+from luckyhit.case.placeholders import fill, fill_text
+from luckyhit.change.ways.way import Again
+from luckyhit.errors import ArgumentError, TargetError
+from luckyhit.measure.ledger import read_ledger
+from luckyhit.measure.probe_writes import CommandWriter, SqlWriter
+from luckyhit.target.control import client_options
+
+if TYPE_CHECKING:
+    from luckyhit.change.journal import Step
+
+PROBED = "probe"
+_TIMEOUT_S = 10.0
+_SHOWN = 5
+
+
+def undo(step: Step, again: Again, base_url: str) -> str:
+    """Put back what the ledger of a journalled block holds; says what was done. Safe to repeat: the keys are the
+    probe's alone. Raises TargetError where the service does not take a value back, with what to do by hand."""
+    freshness = again.run.case.freshness
+    held: dict[str, int | None] = {}
+    created: list[str] = []
+    for key, value, made in read_ledger(again.run.path / str(step.inverse["ledger"])):
+        if made:
+            created.append(key)
+        else:
+            held.setdefault(key, value)
+    if freshness is None or not (held or created):
+        return "the probe had written nothing"
+    known = {key: value for key, value in held.items() if value is not None}
+    service = _Service(again, freshness, base_url)
+    failed = [key for key, value in known.items() if not service.write(key, value)]
+    failed += [key for key in created if not service.remove(key)]
+    if failed:
+        raise TargetError(
+            f"{len(failed)} of the probe's keys could not be put back ({', '.join(failed[:_SHOWN])}): {service.said}",
+            hint=f"Their values stand in {step.inverse['ledger']} of the run's directory. By hand: {service.by_hand()}",
+        )
+    unknown = [key for key, value in held.items() if value is None]
+    lost = f", {len(unknown)} not (never read before they were written: {', '.join(unknown[:_SHOWN])})"
+    removed = f", {len(created)} removed that it had made" if created else ""
+    return f"{len(known)} of the probe's keys put back{removed}{lost if unknown else ''}"
+
+
+class _Service:
+    """Writes values as the case's probe does."""
+
+    def __init__(self, again: Again, freshness: Freshness, base_url: str) -> None:
+        self.said = ""
+        self._again, self._freshness, self._base_url = again, freshness, base_url
+        target = again.run.case.target
+        self._headers = {
+            header: again.environ[name] for header, name in target.headers_env.items() if name in again.environ
+        }
+        self._options = client_options(target, base_url, again.project)
+
+    def write(self, key: str, value: int) -> bool:
+        write = self._freshness.write
+        if write.command is None and write.sql is None:
+            values = {"key": int(key), "version": value}
+            return self._send(write.method, fill_text(write.path or "", values), (write.status,), write, values)
+        if write.command is not None:
+            writer: CommandWriter | SqlWriter = CommandWriter(write.command, {})
+        else:
+            name = write.database_env
+            if name is not None and name not in self._again.environ:
+                raise ArgumentError(f"not set in the environment: {name}", hint="Export it, then revert again.")
+            writer = SqlWriter(write.sql or "", self._again.environ[name] if name else write.database or "")
+        written = asyncio.run(writer.write(key, value, _TIMEOUT_S))
+        self.said = self.said or ("" if written.accepted else written.said)
+        return written.accepted
+
+    def remove(self, key: str) -> bool:
+        if self._freshness.absent is None:
+            return True
+        removal = self._freshness.absent.remove
+        return self._send(removal.method, fill_text(removal.path, {"key": key}), (removal.status, 404, 410), None, {})
+
+    def by_hand(self) -> str:
+        write = self._freshness.write
+        return f"{write.method} {self._base_url}{write.path} for each" if write.path else "as freshness.write says"
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        good: tuple[int, ...],
+        write: VersionWrite | None,
+        values: Mapping[str, int],
+    ) -> bool:
+        headers, content = dict(self._headers), None
+        if write is not None:
+            headers |= {name: fill_text(text, values) for name, text in write.headers.items()}
+            if isinstance(write.body, str):
+                content = fill_text(write.body, values).encode()
+            elif write.body is not None:
+                content = json.dumps(fill(write.body, values)).encode()
+                headers.setdefault("content-type", "application/json")
+        try:
+            with httpx.Client(timeout=_TIMEOUT_S, trust_env=False, **self._options) as client:
+                status = client.request(method, self._base_url + path, headers=headers, content=content).status_code
+        except httpx.HTTPError as error:
+            self.said = self.said or f"{method} {path} gave no answer ({type(error).__name__})"
+            return False
+        if status not in good:
+            self.said = self.said or f"{method} {path} answered {status}"
+        return status in good
