@@ -59,7 +59,7 @@ CLIENTS: dict[str, Callable[[int], AbstractAsyncContextManager[Get]]] = {"aiohtt
 
 
 async def open_loop(client: str, url: str, seconds: float, rate: float, seed: int) -> dict[str, Any]:
-    from luckyhit.case.model import Route, Workload
+    from luckyhit.case.workload import Route, Workload
     from luckyhit.measure.quantiles import quantile
     from luckyhit.measure.schedule import schedule_for
 

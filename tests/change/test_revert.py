@@ -19,6 +19,7 @@ from luckyhit.change import processes
 from luckyhit.change.backup import BackupWriter, Entry
 from luckyhit.change.clear import clear
 from luckyhit.change.journal import Journal
+from luckyhit.change.leftovers import still_open
 from luckyhit.change.revert import revert_run, settle
 from luckyhit.errors import RollbackNotConfirmed, TargetBusy
 from luckyhit.run import Run
@@ -301,3 +302,17 @@ def test_what_was_there_before_the_run_comes_back_and_not_what_the_run_had_put_t
     assert client.get("a:1") == b"from before" and 495 <= client.ttl("a:1") <= 500
     assert client.get("a:3") == b"by the second block"
     assert rollback.confirmed and journal.open_steps() == [] and list(run.path.glob("*.backup")) == []
+
+
+def test_between_two_steps_of_a_run_its_clears_can_be_undone_and_are_in_nobodys_way(
+    run: Run, journal: Journal, cache: Any, client: redis.Redis, environ: dict[str, str]
+) -> None:
+    client.set("a:1", "from before", ex=500)
+    clear(cache, CacheSpec.model_validate(SPEC), journal)
+    settle(journal, final=False)
+    assert still_open(journal) == [] and list(run.path.glob("*.backup"))
+    client.set("a:2", "by the baseline", ex=500)
+    clear(cache, CacheSpec.model_validate(SPEC), journal)  # the next step, which is killed
+    assert still_open(journal)
+    assert revert_run(run, environ=environ).confirmed and client.get("a:1") == b"from before"
+    assert list(run.path.glob("*.backup")) == []

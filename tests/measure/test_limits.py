@@ -34,8 +34,10 @@ ENDS: Mapping[str, tuple[Step | Do, ...]] = {
     "slows down": (1.0, ANSWERS["ok"]),
     "leaves": (),
 }
-FAILED = re.compile(r"(before|after) arm: (\d+) of (\d+) requests failed in the last 30s \([\d.]+ %; limit 10 %\)")
-LATE = re.compile(r"(before|after) arm: (\d+) of (\d+) requests were not answered within 500ms in the last 30s \(.*\)")
+FAILED = re.compile(r"(before|after) arm: (\d+) of (\d+) requests failed in the last 30 s \([\d.]+ %; limit 10 %\)")
+LATE = re.compile(
+    r"(before|after) arm: (\d+) of (\d+) requests were not answered within 500 ms in the last 30 s \(.*\)"
+)
 
 
 class Turning(Versions):

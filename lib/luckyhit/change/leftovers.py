@@ -8,14 +8,18 @@ from luckyhit.change.journal import Journal, Step
 WITH_THE_PROCESSES = ("end-processes", "restart")
 """Kinds of inverse of steps of which nothing is left once the run's own processes are gone."""
 
+AT_REST = "at_rest"
+"""Confirmed of a step that stays open only for the sake of the run's next step."""
+
 
 def still_open(journal: Journal) -> list[Step]:
-    """The steps of which something is left indeed: those about processes only count while one of them lives."""
+    """The steps of which something is left indeed: those about processes only count while one of them lives, and those
+    at rest don't."""
     found = []
     for step in journal.open_steps():
         if step.inverse.get("kind") in WITH_THE_PROCESSES:
             if processes.living(step.outcome.get("processes", ())):
                 found.append(step)
-        elif step.inverse:
+        elif step.inverse and not step.outcome.get(AT_REST):
             found.append(step)
     return found

@@ -26,7 +26,7 @@ from typing import Any
 from luckyhit.change import processes
 from luckyhit.change.identity import target_identities
 from luckyhit.change.journal import Journal, Step
-from luckyhit.change.leftovers import WITH_THE_PROCESSES
+from luckyhit.change.leftovers import AT_REST, WITH_THE_PROCESSES
 from luckyhit.change.lock import held
 from luckyhit.change.notify import NOTIFY, revert_setting
 from luckyhit.change.restoring import RESTORE, by_cache, put_back
@@ -123,16 +123,21 @@ def _revert(
     return Rollback(confirmed=True, same_as_before=None, detail="; ".join([closed, *done]) + ".")
 
 
-def settle(journal: Journal) -> None:
+def settle(journal: Journal, *, final: bool = True) -> None:
     """Close what a run that ended well leaves open: its services are stopped by now, and its clears were meant.
 
     What was cleared is not put back then: the service has been refilling its cache since, and a key that is absent
     may be absent because it was invalidated. The backups are deleted. A change that is still in place stays open.
+    Where the run goes on in another process (`final` is False), its clears stay in the journal with their backups: if
+    that one dies, what they took comes back too. Nobody has to wait for that.
     """
     for step in journal.open_steps():
         kind = step.inverse.get("kind")
         stopped = kind == "end-processes" and not processes.living(step.outcome.get("processes", ()))
-        if stopped or (kind == RESTORE and step.confirmed):
+        cleared = kind == RESTORE and step.confirmed
+        if cleared and not final:
+            journal.confirm(step.id, {AT_REST: True})
+        elif stopped or cleared:
             journal.undo(step.id, {"how": "the run ended well"})
             _discard_backup(journal, step)
 

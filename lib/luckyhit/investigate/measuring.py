@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from luckyhit import change as changing
+from luckyhit.case import Case
 from luckyhit.errors import LimitExceeded
 from luckyhit.investigate.preflight import probe_databases
 from luckyhit.investigate.step import Step, stop_if_asked
@@ -24,6 +25,15 @@ _DOING: dict[Stage, str] = {
     "change": "measuring the change",
     "after-rollback": "measuring once more, without the change",
 }
+
+
+def watched_limits(case: Case) -> dict[str, float]:
+    """What the load engine watches for the target's users. At a low rate a window holds fewer requests than
+    `limits.fewest`: half of what it holds has to do then, or nothing could ever stop the run."""
+    found, rate = case.target.ceilings.watched, case.workload.peak_rate
+    if found and rate is not None:
+        found["fewest"] = min(found["fewest"], max(5.0, rate * found["window_s"] // 2))
+    return found
 
 
 class Measuring:
@@ -125,7 +135,7 @@ class Measuring:
             ca_file=authorities(case.target, next(iter(stacks.values())).project),
             # Once in each step is enough: what the engine adds does not change from block to block.
             selfcheck=len(self._run.blocks(stage)) == 0 and stage != "after-rollback",
-            limits=case.target.ceilings.watched,
+            limits=watched_limits(case),
             originals={arm: step.originals.get(stack.name, {}) for arm, stack in stacks.items()},
             start_values={arm: stack.start_values for arm, stack in stacks.items()} if case.freshness else {},
             databases=probe_databases(case),

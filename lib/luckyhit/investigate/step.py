@@ -46,7 +46,7 @@ def step_of(run: Run, project: Project) -> Iterator[Step]:
             stacks.callback(_keep_logs, run)
             stacks.enter_context(changing.target_lock(run.case, run.path.parents[1], run=run.id))
             yield Step(run, project, journal, stacks, secret_headers(run.case))
-        changing.settle(journal)
+        changing.settle(journal, final=run.state != "measuring")
     except BaseException as error:
         _note_failure(run, project, error)
         raise

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from time import monotonic_ns as now
 from typing import TYPE_CHECKING, NamedTuple
 
-from luckyhit.case.units import format_duration, format_share
+from luckyhit.case.units import format_share
 
 if TYPE_CHECKING:
     from luckyhit.measure.connection import Answer
@@ -76,7 +76,7 @@ class Limits:
 
     def exceeded(self, arm: str, counts: Counts) -> str | None:
         """One sentence with figures where an arm is beyond a limit."""
-        within = f"in the last {format_duration(self.window_s)}"
+        within = f"in the last {_lasting(self.window_s)}"
         ended, failed = counts.ended, counts.failed
         if self.error_rate is not None and ended >= self.fewest and failed - self.error_rate * ended > _ROUNDING:
             share = f"{_percent(failed, ended)}; limit {format_share(self.error_rate)}"
@@ -86,7 +86,7 @@ class Limits:
             return None
         if late - SLOW_SHARE * requests <= _ROUNDING:
             return None
-        limit = format_duration(self.p99_ms / 1000)
+        limit = _lasting(self.p99_ms / 1000)
         waiting = f", {counts.waiting} of them still waiting" if counts.waiting else ""
         return (
             f"{arm} arm: {late} of {requests} requests were not answered within {limit} {within} "
@@ -96,6 +96,10 @@ class Limits:
 
 def _percent(some: int, all_of_them: int) -> str:
     return f"{100 * some / all_of_them:.3g} %"
+
+
+def _lasting(seconds: float) -> str:
+    return f"{seconds:g} s" if seconds >= 1 else f"{1000 * seconds:g} ms"
 
 
 class Window:
