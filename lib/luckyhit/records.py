@@ -48,7 +48,7 @@ UNITS: dict[MetricName, str] = {
 
 # Blocks are numbered through the whole run: the baseline first, then those of the change, then the one that is
 # measured after the rollback. `stage` in the manifest's list of blocks tells which is which.
-Stage = Literal["baseline", "change", "after-rollback"]
+Stage = Literal["baseline", "wash-out", "change", "after-rollback"]
 
 _DICT = pa.dictionary(pa.int16(), pa.string())
 

@@ -28,7 +28,9 @@ def problems_after(victim: Victim, first: Look, *, by_command: bool = False) -> 
     """Revert what a killed run left, twice, and look at everything. `by_command`: by `luckyhit revert`, as a user
     would; otherwise by what that calls."""
     world, found = victim.world, list[str]()
-    run = next(iter(runs(world.project / "data" / "runs")), None)
+    # It may have died before it could tell where its directory is.
+    paths = [victim.run] if victim.run else [run.path for run in runs(world.project / "data" / "runs")]
+    run = Run.open(paths[0]) if paths else None
     if run is not None:
         found += _refusal(world, run)
         found += _reverted_twice(world, run, by_command=by_command)

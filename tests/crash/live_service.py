@@ -6,6 +6,7 @@
     GET /prices              all that were ever set
     GET /flags               `{"flags": {"new-keys": false}}`
     PUT /flags/new-keys      `{"on": true}`
+    PUT /closed              `{"on": true}`: it answers 503 to the call above, until it is told otherwise
 
 Prices and flags live in its own memory. What it does to the cache it first writes down in the file that SHOP_DIARY
 names, a line each: `set KEY` or `del KEY`; so whoever looks at the cache later knows what was the shop's own doing,
@@ -33,6 +34,7 @@ class Shop:
         self.cache = redis.Redis.from_url(cache_url)
         self.ttl_s = ttl_s
         self.flags = {"new-keys": False}
+        self.closed = False
         self.prices: dict[int, int] = {}
         self._diary = os.open(diary, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
@@ -81,12 +83,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if words[0] == "products":
             self.shop.reprice(int(words[1]), int(asked["price"]))
+        elif words[0] == "closed":
+            self.shop.closed = bool(asked["on"])
+        elif self.shop.closed:
+            self._answer(b"{}", 503)
+            return
         else:
             self.shop.flags[words[1]] = bool(asked["on"])
         self._answer(b"{}")
 
-    def _answer(self, body: bytes) -> None:
-        self.send_response(200)
+    def _answer(self, body: bytes, status: int = 200) -> None:
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -57,16 +57,24 @@ class Victim:
 
     def upto(self, moment: Moment | None) -> bool:
         """Let it go on until that moment, or to its end (None). Returns whether it got there."""
+        if moment is None:
+            return not self._upto({"step": None})
+        return self._upto({"step": moment.number, "side": moment.side})
+
+    def upto_event(self, event: str, of: str, side: str) -> bool:
+        """The same, for the first line of its kind in the journal."""
+        return self._upto({"event": event, "of": of, "side": side})
+
+    def _upto(self, wanted: dict[str, Any]) -> bool:
+        if self.told:
+            self._go_on()
         while line := self._lines.get(timeout=_HANGS_AFTER_S):
             event = self._hear(line)
-            if moment is not None and (event.get("step"), event.get("side")) == (moment.number, moment.side):
+            if event.items() >= wanted.items():
                 return True
-            with contextlib.suppress(BrokenPipeError):
-                assert self.process.stdin is not None
-                self.process.stdin.write("\n")
-                self.process.stdin.flush()
+            self._go_on()
         self.process.wait(_HANGS_AFTER_S)
-        return moment is None
+        return False
 
     def live_for(self, seconds: float) -> None:
         """Let it run for that long (or to its end), from its start."""
@@ -106,6 +114,12 @@ class Victim:
                 if process.pid in members or project in words or process.cwd().startswith(project):
                     found.append(f"{process.pid} {words}")
         return found
+
+    def _go_on(self) -> None:
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write("\n")
+            self.process.stdin.flush()
 
     def _hear(self, line: str) -> dict[str, Any]:
         event: dict[str, Any] = json.loads(line)

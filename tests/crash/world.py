@@ -25,7 +25,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -121,7 +122,7 @@ class World:
             env = {**os.environ, "SHOP_DIARY": str(self.diary)}
             log = self._own / "shop.log"
             self._shop = SupervisedProcess(command, cwd=self._own, env=env, log=log, grace_s=0.2)
-            _until(lambda: httpx.get(f"{self.url}/health", trust_env=False).status_code == 200, "the shop answers")
+            until(lambda: httpx.get(f"{self.url}/health", trust_env=False).status_code == 200, "the shop answers")
         except BaseException:
             self.stop()
             raise
@@ -140,7 +141,7 @@ class World:
         log = self._own / "cache.log"
         self._server = SupervisedProcess(command, cwd=self._own, env={**os.environ}, log=log, grace_s=0.5)
         with self.cache() as cache:
-            _until(cache.ping, "the cache answers")
+            until(cache.ping, "the cache answers")
 
     def stop_cache(self) -> None:
         """Stop the cache server; it keeps its keys on the disk."""
@@ -148,6 +149,13 @@ class World:
         with self.cache() as cache:
             cache.save()
         self._server.stop()
+
+    @contextmanager
+    def shop_closed(self) -> Iterator[None]:
+        """The shop takes no switching of flags for a while."""
+        httpx.put(f"{self.url}/closed", json={"on": True}, trust_env=False).raise_for_status()
+        yield
+        httpx.put(f"{self.url}/closed", json={"on": False}, trust_env=False).raise_for_status()
 
     def stop(self) -> None:
         for process in (self._shop, self._server):
@@ -310,7 +318,7 @@ def git(where: Path, *words: str) -> str:
     ).stdout.strip()
 
 
-def _until(true: Any, what: str) -> None:
+def until(true: Callable[[], Any], what: str) -> None:
     deadline, pause = time.monotonic() + WITHIN_S, threading.Event()
     while time.monotonic() < deadline:
         try:

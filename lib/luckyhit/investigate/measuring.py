@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
 
 from luckyhit import change as changing
 from luckyhit.case import Case
 from luckyhit.errors import LimitExceeded
 from luckyhit.investigate.preflight import probe_databases
 from luckyhit.investigate.step import Step, stop_if_asked
+from luckyhit.investigate.washout import wash_out
 from luckyhit.investigate.watching import watched_caches
 from luckyhit.measure import BlockPlan, BlockReport, measure_block
 from luckyhit.measure.ledger import ledger_of
@@ -61,6 +64,7 @@ class Measuring:
         self.show(f"{what}: back to the declared cache state")
         stop_if_asked(run)
         reset = changing.reset_block(stacks, case, self._step.journal, headers=self._step.headers)
+        washed = self._wash_out(stacks, what)
         number = len(run.manifest["blocks"])
         self.show(what)
         at_start = self._look(stacks, f"at the start of block {number}", keyspace=True)
@@ -88,12 +92,38 @@ class Measuring:
             "pair": pair,
             "unseen": unseen,
             "differences": {arm: {**at_start[arm][1], **at_end.get(arm, ({}, {}))[1]} for arm in stacks},
+            "washout": washed,
             "limits": {**plan.limits, "stopped": stopped.message if stopped else None} if plan.limits else {},
         }
         run.add_block(number, stage, list(stacks), **facts, **reset, **report.as_facts())
         if stopped is not None:
             raise stopped
         self.done_s += case.plan.warmup + seconds
+
+    def _wash_out(self, stacks: Mapping[Arm, Stack], what: str) -> dict[str, Any]:
+        """Where the arms take turns on one service, send the load until nothing of the arm before is left in what the
+        hit ratio shows; {} where each block begins anew in all it has."""
+        case, (stack, *_) = self._case, stacks.values()
+        taking_turns = case.design == "crossover" or not stack.owned
+        if not taking_turns or not case.plan.washout or not stack.changeable:
+            return {}
+
+        def stretch(seconds: float) -> int:
+            number = len(self._run.manifest["blocks"])
+            self.show(f"{what}: washing out")
+            stop_if_asked(self._run)
+            plan = self._plan(stacks, "wash-out", number, number, 0.0)
+            plan = replace(plan, warmup_s=seconds, selfcheck=False, originals={}, start_values={}, databases={})
+            try:
+                report = measure_block(self._run, plan)
+            except LimitExceeded as error:
+                facts = {"limits": {**plan.limits, "stopped": error.message}} if plan.limits else {}
+                self._run.add_block(number, "wash-out", list(stacks), **facts, **error.report.as_facts())
+                raise
+            self._run.add_block(number, "wash-out", list(stacks), **report.as_facts())
+            return number
+
+        return wash_out(self._run, stretch, stretch_s=case.plan.warmup, longest_s=case.plan.washout).as_facts()
 
     def _intend_probe(self, stacks: Mapping[Arm, Stack], number: int) -> dict[Arm, int]:
         """The probe writes to somebody's service: what its keys held is put back by `luckyhit revert` if it dies."""

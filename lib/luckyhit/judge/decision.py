@@ -11,6 +11,7 @@ import pandas as pd
 
 from luckyhit.case import Case
 from luckyhit.judge import guards as checks
+from luckyhit.judge.carryover import carry_over_guard, washed_out_guard
 from luckyhit.judge.effects import Effect, all_effects, freshness_effects, level_of, request_effects
 from luckyhit.judge.freshness_facts import freshness_facts
 from luckyhit.judge.freshness_guards import freshness_guards
@@ -26,9 +27,10 @@ from luckyhit.judge.samples import (
     by_batches,
     by_blocks,
     rows_of,
+    rows_together,
     side_by_side,
 )
-from luckyhit.judge.verdict import because, metric_of, overall, rule_on
+from luckyhit.judge.verdict import DECLARED, because, metric_of, overall, rule_on
 from luckyhit.records import (
     METRICS,
     READS,
@@ -46,8 +48,6 @@ from luckyhit.records import (
 )
 
 BEFORE, AFTER = 0, 1
-DECLARED = "declared difference only"
-"""Name of the guard on the fingerprints; without it nobody knows what was changed."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,8 @@ def decide(
     within_s = case.freshness.within if case.freshness is not None else None
 
     all_guards = checks.record_guards(record.rows, record.blocks)
+    washed_out = washed_out_guard(record.entries("change"))
+    all_guards += [washed_out] if washed_out is not None else []
     before, after = record.measured("change", BEFORE), record.measured("change", AFTER)
     changed = bool(record.entries("change"))
     if changed:
@@ -124,6 +126,9 @@ def decide(
             request_effects(comparison, boundary, error_rate),
             freshness_effects(*record.probe("change"), within_s, error_rate),
         )
+        if case.design == "crossover":
+            levels = {name: effect.before for name, effect in effects.items()}
+            all_guards.append(carry_over_guard(rows_together(before, after), case, levels))
         seconds = comparison.seconds
         notes += notes_on_rows(comparison)
     else:

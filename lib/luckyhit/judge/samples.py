@@ -104,6 +104,11 @@ def rows_of(frame: pd.DataFrame) -> Rows:
     )
 
 
+def rows_together(*parts: Rows) -> Rows:
+    """All rows of `parts`, one part behind the other."""
+    return Rows(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Rows)))
+
+
 def _number(column: pd.Series) -> np.ndarray:
     if column.dtype == object:
         column = pd.to_numeric(column, errors="coerce")

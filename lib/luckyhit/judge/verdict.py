@@ -51,6 +51,10 @@ class Ruling:
     passes: bool
 
 
+DECLARED = "declared difference only"
+"""Name of the guard on the fingerprints; without it nobody knows what was changed."""
+
+
 def amount_of(name: MetricName, amount: Amount, before: float | None) -> float | None:
     """A margin or limit in the metric's unit; None where it can't be said (relative to what was not seen)."""
     if UNITS[name] == "share":
@@ -184,7 +188,8 @@ def because(
 ) -> str:
     """One plain sentence that says why, with the numbers. `confidence`: of all intervals together (0.99)."""
     if verdict == "INVALID":
-        failed = [guard for guard in guards if not guard.ok]
+        # Another change beside the declared one explains all the rest.
+        failed = sorted((guard for guard in guards if not guard.ok), key=lambda guard: guard.name != DECLARED)
         more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
         return sentence(f"the guard “{failed[0].name}”{more} failed: {failed[0].detail}")
     of = {kind: [ruling for ruling in rulings if ruling.metric.verdict == kind] for kind in _ORDER}

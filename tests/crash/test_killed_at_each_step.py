@@ -1,0 +1,113 @@
+"""SIGKILL right before and right after every line of the journal: `luckyhit revert` brings everything back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from aftermath import problems_after
+from scenarios import ALL, HTTP, Scenario
+from victim import Moment, Whom, start, start_run
+from world import World
+
+SLICES = 6
+
+
+def moments_of(scenario: Scenario, world: World) -> list[Moment]:
+    """All there are, as one undisturbed run shows them."""
+    run = start_run(world, scenario, steps=True, light=True)
+    assert run.upto(None) and run.told[-1] == {"ended": True}, run.told[-1]
+    return [Moment(told["step"], told["side"], told["event"], told["of"]) for told in run.told if "step" in told]
+
+
+def problems(
+    world: World, scenario: Scenario, moment: Moment, whom: Whom = "tree", *, by_command: bool = False
+) -> Iterator[str]:
+    first = world.look()
+    run = start_run(world, scenario, steps=True, light=True)
+    if not run.upto(moment):
+        yield f"{moment}: the run did not get there, but {run.told[-1]}"
+        return
+    run.kill(whom)
+    for problem in problems_after(run, first, by_command=by_command):
+        yield f"{moment}: {problem}"
+
+
+@pytest.mark.parametrize(
+    ("scenario", "event", "of", "side"),
+    [
+        ("http", "intent", "clear", "after"),
+        ("http", "confirm", "notify", "before"),
+        ("http", "confirm", "apply", "before"),
+        ("env", "confirm", "apply", "after"),
+        ("cache-setting", "confirm", "apply", "after"),
+        ("command", "confirm", "apply", "after"),
+        ("revision", "confirm", "worktree", "before"),
+        ("two-stacks", "confirm", "start", "before"),
+    ],
+)
+def test_what_was_being_done_is_taken_back(scenario: str, event: str, of: str, side: str, world: World) -> None:
+    first = world.look()
+    run = start_run(world, ALL[scenario], steps=True, light=True)
+    assert run.upto_event(event, of, side), run.told[-1]
+    run.kill()
+    assert problems_after(run, first) == []
+
+
+def test_the_command_line_takes_back_what_the_kernel_killed(world: World) -> None:
+    """The main process alone, as where memory runs out: the others have to notice."""
+    first = world.look()
+    run = start_run(world, HTTP, steps=True, light=True)
+    assert run.upto_event("confirm", "apply", "after"), run.told[-1]
+    run.kill("main")
+    assert problems_after(run, first, by_command=True) == []
+
+
+def test_a_revert_that_is_killed_is_finished_by_the_next_one(new_world: Callable[[], World]) -> None:
+    def changed_world() -> tuple[World, str]:
+        world = new_world()
+        run = start_run(world, HTTP, steps=True, light=True)
+        assert run.upto_event("confirm", "notify", "after") and run.run is not None
+        run.kill()
+        return world, str(run.run)
+
+    world, path = changed_world()
+    whole = start(world, "revert", path, steps=True)
+    assert whole.upto(None)
+    moments = [Moment(told["step"], told["side"]) for told in whole.told if "step" in told]
+    assert len(moments) >= 6
+    for moment in moments[1::3]:
+        world = new_world()
+        first = world.look()
+        run = start_run(world, HTTP, steps=True, light=True)
+        assert run.upto_event("confirm", "notify", "after") and run.run is not None
+        run.kill()
+        revert = start(world, "revert", str(run.run), steps=True)
+        assert revert.upto(moment)
+        revert.kill()
+        assert problems_after(run, first) == [], moment
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("part", range(SLICES))
+@pytest.mark.parametrize("scenario", ALL.values(), ids=list(ALL))
+def test_killed_at_every_step(scenario: Scenario, part: int, new_world: Callable[[], World]) -> None:
+    found = []
+    for moment in moments_of(scenario, new_world())[part::SLICES]:
+        with_stop = new_world()
+        found += problems(with_stop, scenario, moment)
+        with_stop.stop()
+    assert found == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("scenario", ALL.values(), ids=list(ALL))
+def test_the_main_process_killed_at_some_steps(scenario: Scenario, new_world: Callable[[], World]) -> None:
+    found = []
+    for moment in moments_of(scenario, new_world())[1::9]:
+        world = new_world()
+        found += problems(world, scenario, moment, "main", by_command=True)
+        world.stop()
+    assert found == []
