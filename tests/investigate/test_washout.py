@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from luckyhit.case.template import new_case
-from luckyhit.investigate.washout import wash_out, windows_of
+from luckyhit.investigate.washout import hits_of, wash_out, windows_of
 from luckyhit.records import REQUESTS
 from luckyhit.run import Run, write_part
 
@@ -84,5 +84,5 @@ def test_windows_are_in_the_order_of_time_whatever_the_order_of_the_parts(
     run: Run, served: Callable[..., Callable[[float], int]]
 ) -> None:
     block = served(lambda second: 0.0 if second < 3 else 1.0)(6.0)
-    seen = windows_of(run, block)
+    seen = windows_of(hits_of(run, block))
     assert [hits for hits, _ in seen] == [0, 0, 0, 100, 100, 100] and {told for _, told in seen} == {100}

@@ -2,6 +2,7 @@
 
 from luckyhit.change.apply import (
     apply,
+    clear_declared,
     declared_entry,
     in_place,
     look_at,
@@ -38,6 +39,7 @@ __all__ = [
     "apply",
     "check_rights",
     "clear",
+    "clear_declared",
     "declared_entry",
     "difference_guard",
     "difference_of",

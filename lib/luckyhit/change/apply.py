@@ -152,9 +152,17 @@ def reset_block(
             _restart(stacks[arm], arm, journal)
 
     _together(to_its_arm, changeable)
+    return clear_declared({arm: stacks[arm] for arm in changeable}, case, journal, headers=headers)
+
+
+def clear_declared(
+    stacks: Mapping[Arm, Stack], case: Case, journal: Journal, *, headers: Mapping[str, str] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Clear the declared keys of each arm, and purge what is declared in front of it. Returns facts for the manifest,
+    as `reset_block`."""
     # One after the other: two arms on one cache must not list the same keys at the same time.
     cleared: dict[str, Any] = {}
-    for arm in changeable:
+    for arm in stacks:
         cache = stacks[arm].cache
         if cache is not None and case.cache.clear:
             cleared[arm] = clear(cache, case.cache, journal).as_facts()
@@ -167,7 +175,7 @@ def reset_block(
             headers=headers or {},
             project=stacks[arm].project,
         ).as_facts()
-        for arm in (changeable if case.cache.purge else ())
+        for arm in (stacks if case.cache.purge else ())
     }
     return {"clear": cleared, "purge": {str(arm): facts for arm, facts in purged.items()}}
 

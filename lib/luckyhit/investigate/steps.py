@@ -166,10 +166,14 @@ def _confirm(run: Run, rollback: Rollback, unchanged: changing.Fingerprint, now:
 
 
 def _survey(step: Step, stacks: Sequence[Stack]) -> None:
-    """What the probe's cold keys hold, before the probe ever wrote them: later, a cache may show what it wrote."""
+    """What the probe's cold keys hold, before the probe ever wrote them: later, a cache may show what it wrote. A cache
+    that outlives a step may do so since an earlier one, or an earlier run, and is emptied first."""
     case = step.run.case
     longest_s = max(case.plan.baseline, case.plan.block, case.plan.after_rollback)
-    for stack in stacks:
+    for stack in stacks if case.freshness is not None else ():
+        cache = stack.cache
+        if stack.changeable and (cache is None or not cache.owned):
+            changing.clear_declared({"before": stack}, case, step.journal, headers=step.headers)
         step.originals[stack.name] = originals_of(case, stack, step.headers, longest_s)
 
 

@@ -107,7 +107,9 @@ def washed_out_guard(blocks: Sequence[Mapping[str, object]]) -> Guard | None:
             detail=f"{detail}; the hit ratio still moved before block {', '.join(moving)}",
             remedy="Raise plan.washout until the hit ratio stands still before a block is measured.",
         )
-    how = "no answer told its cache status, so each lasted its time" if unseen else "the hit ratio stood still"
+    how = "the hit ratio stood still"
+    if unseen:
+        how = f"too few answers told their cache status to see whether it stood still before {len(unseen)} of them"
     return Guard(name="washed out", ok=True, detail=f"{detail}; {how}")
 
 
