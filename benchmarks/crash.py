@@ -93,8 +93,10 @@ def outcomes_of(pool: Executor, locks: Path, given: argparse.Namespace) -> Itera
     for name, seconds in lengths.items():
         print(f"an undisturbed run, {name}: {seconds:.1f} s")
     kills = planned(given.kills, given.seed, lengths)[given.first :]
-    for outcome in pool.map(carried_out, kills, [locks] * len(kills)):
+    for number, outcome in enumerate(pool.map(carried_out, kills, [locks] * len(kills)), 1):
         kill = outcome.kill
+        if number % 20 == 0:
+            print(f"{number} of {len(kills)} dead and looked after", file=sys.stderr, flush=True)
         for problem in outcome.problems:
             print(f"{kill.number}: {kill.scenario.name}, {kill.whom} after {kill.after_s:.3f} s: {problem}", flush=True)
         yield outcome

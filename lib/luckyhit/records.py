@@ -265,6 +265,7 @@ class FreshnessFacts(_Record):
     workers: int | None = Field(default=None, description="distinct workers that answered; null where none told")
     background_stale: int | None = Field(default=None, description="stale reads of the workload itself")
     background_reads: int | None = Field(default=None, description="reads of the workload that could be told apart")
+    background_unknown: int | None = Field(default=None, description="reads of the workload that could not be")
     added_requests: int | None = Field(
         default=None, description="what the probe added to the load in the measured parts, over all arms of the blocks"
     )

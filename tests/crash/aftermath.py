@@ -43,14 +43,14 @@ def problems_after(victim: Victim, first: Look, *, by_command: bool = False) -> 
 
 def open_on_the_target(run: Run) -> list[str]:
     """Steps that the journal has open, of what outlives the run: read from its lines, not by the code that wrote
-    them."""
+    them. Nobody has to wait for a clear that came to its end with a finished baseline (`at_rest`)."""
     steps: dict[int, str] = {}
     path = run.path / "journal.jsonl"
     for line in path.read_text().split("\n")[:-1] if path.is_file() else []:
         event = json.loads(line)
         if event["event"] == "intent" and event["inverse"].get("kind") in OF_OTHERS:
             steps[event["id"]] = event["step"]
-        elif event["event"] == "undone":
+        elif event["event"] == "undone" or event["detail"].get("at_rest"):
             steps.pop(event["id"], None)
     return list(steps.values())
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from aftermath import problems_after
 from scenarios import ALL, HTTP, Scenario
-from victim import Moment, Whom, start, start_run
+from victim import Moment, Victim, Whom, start, start_run
 from world import World
 
 SLICES = 6
@@ -36,14 +36,10 @@ def problems(
 @pytest.mark.parametrize(
     ("scenario", "event", "of", "side"),
     [
-        ("http", "intent", "clear", "after"),
-        ("http", "confirm", "notify", "before"),
         ("http", "confirm", "apply", "before"),
         ("env", "confirm", "apply", "after"),
         ("cache-setting", "confirm", "apply", "after"),
-        ("command", "confirm", "apply", "after"),
         ("revision", "confirm", "worktree", "before"),
-        ("two-stacks", "confirm", "start", "before"),
     ],
 )
 def test_what_was_being_done_is_taken_back(scenario: str, event: str, of: str, side: str, world: World) -> None:
@@ -63,29 +59,29 @@ def test_the_command_line_takes_back_what_the_kernel_killed(world: World) -> Non
     assert problems_after(run, first, by_command=True) == []
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_revert_that_is_killed_is_finished_by_the_next_one(new_world: Callable[[], World]) -> None:
-    def changed_world() -> tuple[World, str]:
-        world = new_world()
+    def killed_run(world: World) -> Victim:
         run = start_run(world, HTTP, steps=True, light=True)
-        assert run.upto_event("confirm", "notify", "after") and run.run is not None
+        assert run.upto_event("confirm", "notify", "after") and run.upto_event("confirm", "notify", "after")
         run.kill()
-        return world, str(run.run)
+        return run
 
-    world, path = changed_world()
-    whole = start(world, "revert", path, steps=True)
-    assert whole.upto(None)
+    world = new_world()
+    whole = start(world, "revert", str(killed_run(world).run), steps=True)
+    whole.upto(None)
     moments = [Moment(told["step"], told["side"]) for told in whole.told if "step" in told]
-    assert len(moments) >= 6
-    for moment in moments[1::3]:
+    assert len(moments) >= 8
+    for moment in moments:
         world = new_world()
         first = world.look()
-        run = start_run(world, HTTP, steps=True, light=True)
-        assert run.upto_event("confirm", "notify", "after") and run.run is not None
-        run.kill()
+        run = killed_run(world)
         revert = start(world, "revert", str(run.run), steps=True)
         assert revert.upto(moment)
         revert.kill()
         assert problems_after(run, first) == [], moment
+        world.stop()
 
 
 @pytest.mark.slow
@@ -95,9 +91,9 @@ def test_a_revert_that_is_killed_is_finished_by_the_next_one(new_world: Callable
 def test_killed_at_every_step(scenario: Scenario, part: int, new_world: Callable[[], World]) -> None:
     found = []
     for moment in moments_of(scenario, new_world())[part::SLICES]:
-        with_stop = new_world()
-        found += problems(with_stop, scenario, moment)
-        with_stop.stop()
+        world = new_world()
+        found += problems(world, scenario, moment)
+        world.stop()
     assert found == []
 
 

@@ -28,6 +28,7 @@ def revert(world: World, run: Path) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_cache_that_is_down_comes_back_and_is_reverted_then(world: World) -> None:
     first = world.look()
     run = start_run(world, SETTING, steps=True, light=True)
@@ -43,6 +44,7 @@ def test_a_cache_that_is_down_comes_back_and_is_reverted_then(world: World) -> N
     assert problems_after(run, first) == []
 
 
+@pytest.mark.slow
 def test_a_cache_that_never_went_down_keeps_its_setting_until_the_next_try(world: World) -> None:
     first = world.look()
     run = start_run(world, SETTING, steps=True, light=True)
@@ -57,6 +59,7 @@ def test_a_cache_that_never_went_down_keeps_its_setting_until_the_next_try(world
     assert problems_after(run, first, by_command=True) == []
 
 
+@pytest.mark.slow
 def test_a_shop_that_refuses_is_named_with_the_call_to_make(world: World) -> None:
     first = world.look()
     run = start_run(world, HTTP, steps=True, light=True)
@@ -72,7 +75,7 @@ def test_a_shop_that_refuses_is_named_with_the_call_to_make(world: World) -> Non
     assert problems_after(run, first) == []
 
 
-@pytest.mark.parametrize("whom", ["tree", "main"])
+@pytest.mark.parametrize("whom", ["main", pytest.param("tree", marks=pytest.mark.slow)])
 def test_a_worktree_that_was_just_being_made_is_removed(whom: Whom, world: World) -> None:
     """Git locks what it has not finished; here its checkout hangs until the death."""
     first = world.look()
@@ -131,7 +134,7 @@ def test_what_cannot_be_journalled_is_not_changed(world: World) -> None:
     no_longer_files(run, run.run / "journal.jsonl")
     run.upto(None)
     assert run.told[-1]["failed"].startswith("GuardError: the journal")
-    assert [told for told in run.told if told.get("of") == "apply"] == [run.told[-2]]
+    assert [told["side"] for told in run.told if told.get("of") == "apply"] == ["before"]
     assert world.look().flags == first.flags
     assert problems_after(run, first) == []
 
@@ -146,6 +149,7 @@ file.write_text("on")
 """
 
 
+@pytest.mark.slow
 def test_a_command_that_outlives_the_main_process_does_not_undo_the_revert(world: World) -> None:
     """It takes no SIGTERM, and would finish its work behind the back of whoever reverts at once."""
     first = world.look()
@@ -154,5 +158,4 @@ def test_a_command_that_outlives_the_main_process_does_not_undo_the_revert(world
     until(lambda: world.switch.read_text() == "half-way", "the command is at work")
     run.kill("main")
     assert problems_after(run, first) == []
-    until(lambda: not run.left_running(), "nothing runs any more")
-    assert world.differences(first) == []
+    assert world.switch.read_text() == "off"

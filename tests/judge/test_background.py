@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from conftest import a_case
+from declared import a_case
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

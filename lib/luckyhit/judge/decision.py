@@ -11,8 +11,10 @@ import pandas as pd
 
 from luckyhit.case import Case
 from luckyhit.judge import guards as checks
+from luckyhit.judge.background import background_reads
 from luckyhit.judge.carryover import carry_over_guard, washed_out_guard
 from luckyhit.judge.effects import Effect, all_effects, freshness_effects, level_of, request_effects
+from luckyhit.judge.freshness import share_of
 from luckyhit.judge.freshness_facts import freshness_facts
 from luckyhit.judge.freshness_guards import freshness_guards
 from luckyhit.judge.intervals import Boundary, FixedSample
@@ -178,10 +180,11 @@ def _facts(record: _Record, case: Case, stage: Stage) -> dict[Arm, FreshnessFact
     telling = [route for route in case.workload.routes if route.version is not None]
     if case.freshness is None and not telling:
         return {}
-    requests = None
-    if telling and "version" in record.requests.columns:
-        requests = request_frame(record.requests, REQUESTS)
-        requests = requests[requests["block"].isin(record.numbers(stage))]
+    background = None
+    if telling and "version" in record.requests.columns and record.requests["version"].notna().any():
+        # From all arms and blocks together: a write of another one may be what a read shows.
+        background = background_reads(request_frame(record.requests, REQUESTS), case)
+        background = background[background["block"].isin(record.numbers(stage))]
     facts: dict[Arm, FreshnessFacts] = {}
     arms: tuple[Arm, ...] = ("before", "after") if stage == "change" else ("before",)
     for arm in arms:
@@ -189,9 +192,8 @@ def _facts(record: _Record, case: Case, stage: Stage) -> dict[Arm, FreshnessFact
         facts[arm] = freshness_facts(
             *record.probe(stage, arm),
             case.freshness.within if case.freshness is not None else 0.0,
-            requests=None if requests is None else requests[requests["arm"] == arm],
+            background=None if background is None else share_of(background[background["arm"] == arm]),
             probes=[entry.get("probe") for entry in entries],
-            case=case,
         )
     return facts
 

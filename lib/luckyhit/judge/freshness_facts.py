@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from luckyhit.judge.freshness import EXPOSED, classify_reads, late_among, share_of
+from luckyhit.judge.freshness import EXPOSED, StaleShare, classify_reads, late_among, share_of
 from luckyhit.judge.histories import Histories, at, truths, whole_numbers
 from luckyhit.judge.proportions import zero_bound
 from luckyhit.judge.sessions import disagreements_of, violations_of
 from luckyhit.judge.windows import window_quantiles, windows_of, worst_windows
 from luckyhit.records import FreshnessFacts
-
-if TYPE_CHECKING:
-    from luckyhit.case import Case
 
 _LEVELS = (0.5, 0.95, 0.99)
 
@@ -26,16 +23,13 @@ def freshness_facts(
     writes: pd.DataFrame,
     within_s: float,
     *,
-    requests: pd.DataFrame | None = None,
-    events: pd.DataFrame | None = None,
+    background: StaleShare | None = None,
     probes: Sequence[object] = (),
-    case: Case | None = None,
 ) -> FreshnessFacts:
     """The facts of one arm: its probe's `reads` and `writes`, and the bound in seconds.
 
-    `requests` (the arm's rows, warm-up included) and `case` tell of stale reads in the workload itself; without a
-    column `version` they tell nothing. `probes`: what the blocks noted of their probe (`requests`, `share`), over all
-    arms. `events` are taken for callers that have them at hand; the cache's side is told by `luckyhit.judge.story`.
+    `background`: the workload's own reads in that arm, as far as they tell what they showed (see `background`).
+    `probes`: what the blocks noted of their probe (`requests`, `share`), over all arms.
     """
     classified = classify_reads(reads, writes)
     late = late_among(classified, within_s)
@@ -45,7 +39,7 @@ def freshness_facts(
     quantiles = window_quantiles(windows, _LEVELS)
     violations = violations_of(classified, writes)[["monotonic_reads", "read_your_writes", "never_committed"]].sum()
     behind = classified["behind"].dropna()
-    background = _background(requests, case)
+    told = background if background is not None and background.reads else None
     added_requests, added_share = _added(probes)
     return FreshnessFacts(
         writes=int(writes["acked_ns"].notna().sum()),
@@ -77,8 +71,9 @@ def freshness_facts(
         conditional_reads=int(truths(reads["conditional"]).sum()),
         # Of a block: a service that is restarted for the next one has other names for its workers there.
         workers=int(reads.groupby("block")["worker"].nunique().max()) or None if len(reads) else None,
-        background_stale=background[0],
-        background_reads=background[1],
+        background_stale=told.stale if told else None,
+        background_reads=told.reads if told else None,
+        background_unknown=background.unknown if background else None,
         added_requests=added_requests,
         added_share=added_share,
     )
@@ -107,16 +102,6 @@ def _refused(classified: pd.DataFrame, writes: pd.DataFrame) -> dict[str, int]:
         "refused_writes": int(np.count_nonzero(histories.write_rejected & to_refuse)),
         "refused_seen": int(np.count_nonzero(seen)),
     }
-
-
-def _background(requests: pd.DataFrame | None, case: Case | None) -> tuple[int | None, int | None]:
-    """(stale, told apart) of the workload's own reads; None where they don't tell what they showed."""
-    if requests is None or case is None or "version" not in requests.columns or not requests["version"].notna().any():
-        return None, None
-    from luckyhit.judge.background import background_share
-
-    share = background_share(requests, case)
-    return (share.stale, share.reads) if share.reads else (None, None)
 
 
 def _added(probes: Iterable[object]) -> tuple[int | None, float | None]:

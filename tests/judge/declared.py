@@ -1,0 +1,52 @@
+"""A case as these tests declare it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from luckyhit.case import Case
+
+KEYS = {"first": 1, "last": 400}
+RATE = 150
+
+
+def a_case(
+    goals: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    design: str = "side-by-side",
+    freshness: bool = True,
+    **plan: Any,
+) -> Case:
+    data: dict[str, Any] = {
+        "title": "Old prices after an update",
+        "owner": {"name": "Shop", "contact": "#shop"},
+        "route": "GET /products/{id}",
+        "input": "an id",
+        "suspect": "SELECT",
+        "noticed": "the product page",
+        "expected": {"result": "The new price.", "response": {"status": 200}},
+        "hypothesis": "The wrong key is deleted.",
+        "failure_mode": "More misses.",
+        "assumptions": ["One cache."],
+        "change": {"kind": "none", "what": "nothing"},
+        "cache": {"clear": ["product:{id}"]},
+        "rollback": {"note": "Unset it.", "notice": "More misses."},
+        "target": {"start": {"command": ["{python}", "-m", "shop", "--port", "{port}", "--cache", "{cache_url}"]}},
+        "workload": {
+            "seed": 7,
+            "rate": f"{RATE}/s",
+            "routes": [{"name": "detail", "path": "/products/{key}", "keys": KEYS}],
+        },
+        "goals": goals or {"hit_ratio": {"want": "better", "margin": "5 %"}},
+        "design": design,
+        "plan": plan,
+    }
+    if freshness:
+        data["freshness"] = {
+            "write": {"path": "/products/{key}", "body": {"price": "{version}"}},
+            "reads": [{"path": "/products/{key}", "version": "$.price"}],
+            "keys": {"first": 9000, "last": 9999},
+            "within": "200ms",
+        }
+    return Case.model_validate(data)
