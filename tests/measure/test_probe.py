@@ -382,7 +382,7 @@ def test_a_putting_back_that_is_cut_short_tells_what_is_left() -> None:
             probe = probe_for({"before": arm}, spec)
             start = time.monotonic_ns()
             await probe.run(start, start + 750_000_000)
-            service.pause_s = 60
+            service.pause_s = 1.5
             left = arm.not_put_back
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(probe.restore(), 0.05)

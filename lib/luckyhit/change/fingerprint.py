@@ -72,6 +72,10 @@ _CONFIG_SHOWN = (
     "maxclients",
     "replica-read-only",
 )
+_RENAMED = {
+    "slowlog-log-slower-than": "commandlog-execution-slower-than",
+    "slowlog-max-len": "commandlog-slow-execution-max-len",
+}
 # What two servers differ in because they are two: addresses, files, names. And secrets.
 _CONFIG_OWN = re.compile(r"^(port|bind|dir|.*file.*|.*dir|unixsocket.*|.*pass.*|.*auth.*|.*announce.*|tls-.*|proc-.*)$")
 
@@ -242,6 +246,7 @@ def _cache(client: redis.Redis, case: Case) -> dict[str, str]:
     found: dict[str, str] = {}
     changed = {case.change.name} if isinstance(case.change, SettingChange) else set()
     shown_by_name = {*_CONFIG_SHOWN, *changed}
+    twins = {other for name in changed for other in _twins(name)}
     try:
         server = client.info("server")
         kind = "valkey" if "valkey_version" in server else "redis"
@@ -257,10 +262,18 @@ def _cache(client: redis.Redis, case: Case) -> dict[str, str]:
     else:
         found |= {f"cache.config.{name}": config[name] for name in sorted(shown_by_name) if name in config}
         rest = {
-            name: value for name, value in config.items() if name not in shown_by_name and not _CONFIG_OWN.match(name)
+            name: value
+            for name, value in config.items()
+            if name not in shown_by_name | twins and not _CONFIG_OWN.match(name)
         }
         found["cache.config.other"] = f"{len(rest)} settings, {hashed(json.dumps(rest, sort_keys=True))}"
     return found
+
+
+def _twins(name: str) -> set[str]:
+    """Other names of the same setting: the server shows the change under each of them."""
+    twins = {name.replace("listpack", "ziplist"), name.replace("ziplist", "listpack"), _RENAMED.get(name, name)}
+    return twins - {name}
 
 
 def _outside(client: redis.Redis, scope: Scope) -> int:

@@ -79,7 +79,11 @@ def _held(name: str, runs_dir: Path, run: str | None) -> Iterator[Path | None]:
         # Until that one is reverted, it is what others have to know of.
         json.dump({**_who(name, run), "path": path or earlier}, file)
         file.flush()
-        yield Path(earlier) if isinstance(earlier, str) else None
+        try:
+            yield Path(earlier) if isinstance(earlier, str) else None
+        finally:
+            # Not only by closing: a process that another thread is just forking has a copy of the descriptor.
+            fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def locks_folder() -> Path:

@@ -108,7 +108,8 @@ def _revert(
             failed.append((group[0], error))
             continue
         done.append(how)
-        for step in group:
+    for step in journal.steps():  # also of one that a process closed which died right then
+        if step.undone:
             _discard_backup(journal, step)
     if failed:
         raise _not_confirmed(run, failed)

@@ -107,7 +107,8 @@ def _note_failure(run: Run, project: Project, error: BaseException) -> None:
             "hint": "This is a defect in Lucky Hit; the executed notebook has the traceback.",
             "exit_code": 1,
         }
-    run.update(state="failed", failure=failure)
+    with suppress(OSError):  # where the disk is full, what was changed is taken back all the same
+        run.update(state="failed", failure=failure)
     # The stacks are stopped by now; this closes what the journal has open, and puts cleared keys of a cache that
     # isn't the run's own back.
     try:
@@ -115,10 +116,12 @@ def _note_failure(run: Run, project: Project, error: BaseException) -> None:
     except LuckyHitError as failed:
         rollback = Rollback(confirmed=False, detail=f"{failed.message} {failed.hint}")
         if isinstance(failed, RollbackNotConfirmed):
-            run.update(failure={**failure, "exit_code": failed.exit_code, "hint": failed.hint})
+            with suppress(OSError):
+                run.update(failure={**failure, "exit_code": failed.exit_code, "hint": failed.hint})
     if isinstance(error, RollbackNotConfirmed):
         return  # what was found then is the evidence; that nothing is open in the journal doesn't undo it
-    run.update(rollback=rollback.model_dump(), changed=not rollback.confirmed)
+    with suppress(OSError):
+        run.update(rollback=rollback.model_dump(), changed=not rollback.confirmed)
 
 
 def start_stacks(step: Step, names: Mapping[Arm, str]) -> dict[Arm, Stack]:

@@ -23,6 +23,7 @@ from typing import IO, Any
 from luckyhit import errors
 from luckyhit.errors import LuckyHitError, NotEnoughData
 from luckyhit.measure.watch import Counts, Limits
+from luckyhit.target.process import MARKER
 
 LEAD_S = 0.1
 """From the moment in which the last worker is ready to the first slot."""
@@ -75,7 +76,7 @@ class _Member:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
-            env=_environment(),
+            env=_environment(Path(self._order["directory"])),
             start_new_session=True,
         )
         self.tell({**self._order, "owner": os.getpid()})
@@ -241,11 +242,11 @@ def merged(facts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return whole
 
 
-def _environment() -> dict[str, str]:
-    """Let the engine import the very package that starts it."""
+def _environment(run: Path) -> dict[str, str]:
+    """Let the engine import the very package that starts it, and `luckyhit revert` find it where it goes on alone."""
     package = str(Path(__file__).parents[2])
     others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and path != package]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([package, *others])}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([package, *others]), MARKER: str((run / "work").resolve())}
 
 
 def _error(failure: dict[str, str]) -> LuckyHitError:

@@ -73,7 +73,9 @@ class Commands:
         if stack.cache is not None:
             values["cache_url"] = stack.cache.url
         cwd, secrets = stack.project / self._change.cwd, _secrets(self._change.pass_env, stack)
-        return _Commander(cwd, self._change.within, self._change.pass_env, values, stack.environ, secrets)
+        # Below the run's own directory `luckyhit revert` finds what goes on after this process died.
+        folder = stack.workdir if stack.workdir.is_dir() else None
+        return _Commander(cwd, self._change.within, self._change.pass_env, values, stack.environ, secrets, folder)
 
 
 def undo(step: Step, again: Again, values: Mapping[str, object]) -> str:
@@ -117,7 +119,9 @@ class _Commander:
         values: Mapping[str, object],
         environ: Mapping[str, str],
         secrets: Secrets,
+        folder: Path | None = None,
     ) -> None:
+        self._folder = folder
         missing = [name for name in pass_env if name not in environ]
         if missing:
             raise ArgumentError(
@@ -131,7 +135,7 @@ class _Commander:
         """What it printed on standard output. Raises TargetError unless it ends with 0 in time; it is ended then, with
         all that it started."""
         name, pause = f"`{shlex.join(command)}`", threading.Event()
-        with tempfile.TemporaryDirectory(prefix="luckyhit-command-") as folder:
+        with tempfile.TemporaryDirectory(prefix="luckyhit-command-", dir=self._folder) as folder:
             output, log = Path(folder) / "output", Path(folder) / "command.log"
             filled = [fill_text(text, self._values) for text in command]
             try:

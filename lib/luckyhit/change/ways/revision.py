@@ -26,6 +26,7 @@ from luckyhit.change.journal import Journal
 from luckyhit.errors import GuardError, TargetError
 from luckyhit.records import Arm
 from luckyhit.target import Settings
+from luckyhit.target.process import MARKER
 
 if TYPE_CHECKING:
     from luckyhit.change.journal import Step
@@ -91,13 +92,15 @@ def worktrees(
     root, inside = _repository(case, project)
     places: dict[Arm, Path] = {arm: (folder / arm).resolve() for arm in revisions}
     made: list[tuple[int, Path]] = []
+    # Where this process dies alone, Git would go on: `luckyhit revert` finds it by this.
+    known_by_run = {**os.environ, MARKER: str(folder.parent / "work" / "git")}
     try:
         for arm, place in places.items():
             detail = {"revision": revisions[arm], "path": str(place), "repository": str(root)}
             step = journal.intend(WORKTREE, detail, {"kind": WORKTREE, "path": str(place), "repository": str(root)})
             made.append((step, place))
             folder.mkdir(parents=True, exist_ok=True)
-            git(root, "worktree", "add", "--detach", "--force", str(place), revisions[arm])
+            git(root, "worktree", "add", "--detach", "--force", str(place), revisions[arm], env=known_by_run)
             journal.confirm(step)
         first = _found_by_python(case, root, environ)
         yield {
@@ -112,7 +115,7 @@ def worktrees(
 def remove(root: Path, place: Path) -> None:
     """Remove a worktree and its entry; safe to repeat. Raises TargetError where something of it is left."""
     try:
-        git(root, "worktree", "remove", "--force", str(place))
+        git(root, "worktree", "remove", "--force", "--force", str(place))
     except TargetError:  # it was not wholly there, or not any more
         shutil.rmtree(place, ignore_errors=True)
         git(root, "worktree", "prune")
@@ -132,13 +135,13 @@ def undo(step: Step, again: Again) -> str:
     return "the worktree was removed"
 
 
-def git(where: Path, *arguments: str) -> str:
-    """What a git command prints. Raises TargetError with what it complains about."""
+def git(where: Path, *arguments: str, env: Mapping[str, str] | None = None) -> str:
+    """What a git command prints (in this environment). Raises TargetError with what it complains about."""
     command = ["git", "-C", str(where), "-c", "core.hooksPath=/dev/null", *arguments]
     try:
         done = subprocess.run(
             command, capture_output=True, timeout=_WITHIN_S, check=False, stdin=subprocess.DEVNULL, text=True,
-            errors="replace",
+            errors="replace", env=env,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise TargetError(f"git could not be run: {error}", hint="Is Git installed, and on PATH?") from None
