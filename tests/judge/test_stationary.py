@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luckyhit.judge.stationary import FEWEST_WINDOWS, settled
+from luckyhit.judge.stationary import FEWEST_WINDOWS, moving, settled
 
 SIZE = 100
 
@@ -48,11 +48,20 @@ def test_a_ratio_that_goes_on_falling_is_not_still() -> None:
     assert sum(stops_at(falling, rng) is not None for _ in range(200)) <= 40
 
 
+def test_a_still_ratio_is_seldom_said_to_move_and_a_steep_one_mostly() -> None:
+    rng = np.random.default_rng(4)
+    still = sum(moving(windows([0.9] * 12, rng)) for _ in range(500))
+    assert still <= 15  # 5 expected
+    steep = sum(moving(windows([0.2 + 0.05 * number for number in range(12)], rng)) for _ in range(500))
+    assert steep >= 450
+    assert not moving(windows([0.2, 0.9], rng))
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)).map(lambda pair: (min(pair), max(pair))), max_size=30)
 )
 def test_any_windows_give_an_answer(seen: list[tuple[int, int]]) -> None:
-    assert settled(seen) in (True, False)
+    assert not (settled(seen) and moving(seen))
     assert settled(seen) == settled([window for window in seen if window[1]])
     if sum(count > 0 for _, count in seen) < FEWEST_WINDOWS:
         assert not settled(seen)

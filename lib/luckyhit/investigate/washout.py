@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from luckyhit.judge.stationary import FEWEST_WINDOWS, settled
+from luckyhit.judge.stationary import FEWEST_WINDOWS, moving, settled
 from luckyhit.run import Run
 
 SHORTEST_S = 2.0
@@ -49,6 +49,8 @@ def wash_out(run: Run, stretch: Stretch, *, stretch_s: float, longest_s: float) 
         told += hits_of(run, stretch(length_s))
         seconds, count = seconds + length_s, count + 1
         still = settled(windows_of(told)) if len(windows_of(told)) >= FEWEST_WINDOWS else None
+    if still is False:  # its time is over: what matters now is whether it surely moves
+        still = not moving(windows_of(told))
     return WashOut(count, seconds, still, tuple(hits / size for hits, size in windows_of(told)))
 
 

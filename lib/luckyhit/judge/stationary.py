@@ -16,6 +16,7 @@ FEWEST_WINDOWS = 6
 WIDE = 1.0
 """Standard errors that two parts may lie apart. A third of all still shares lie further, and are looked at again with
 the next windows; asking for less would let a slow climb pass."""
+SURE = 2.58
 
 
 def settled(windows: Sequence[tuple[int, int]]) -> bool:
@@ -27,15 +28,29 @@ def settled(windows: Sequence[tuple[int, int]]) -> bool:
     told = [(hits, count) for hits, count in windows if count > 0]
     if len(told) < FEWEST_WINDOWS:
         return False
-    last = told[len(told) // 2 :] if len(told) >= 2 * FEWEST_WINDOWS else told[-FEWEST_WINDOWS:]
-    third = len(last) // 3
-    early, middle, late = (_share(part) for part in (last[:third], last[third:-third], last[-third:]))
-    difference = late[0] - early[0]
-    error = sqrt(early[1] + late[1])
+    early, middle, late = _thirds(told)
+    difference, error = late[0] - early[0], sqrt(early[1] + late[1])
     if abs(difference) <= BOUND:
         return True
     climbs = min(middle[0] - early[0], late[0] - middle[0]) > 0 or max(middle[0] - early[0], late[0] - middle[0]) < 0
     return abs(difference) <= WIDE * error and not climbs
+
+
+def moving(windows: Sequence[tuple[int, int]]) -> bool:
+    """Whether the share surely still moves: by more than `BOUND`, and further than noise goes once in a hundred times.
+    Neither `settled` nor `moving` is what can't be told yet."""
+    told = [(hits, count) for hits, count in windows if count > 0]
+    if len(told) < FEWEST_WINDOWS:
+        return False
+    early, _, late = _thirds(told)
+    difference, error = late[0] - early[0], sqrt(early[1] + late[1])
+    return abs(difference) > BOUND and abs(difference) > SURE * error
+
+
+def _thirds(told: Sequence[tuple[int, int]]) -> list[tuple[float, float]]:
+    last = told[len(told) // 2 :] if len(told) >= 2 * FEWEST_WINDOWS else told[-FEWEST_WINDOWS:]
+    third = len(last) // 3
+    return [_share(part) for part in (last[:third], last[third:-third], last[-third:])]
 
 
 def _share(windows: Sequence[tuple[int, int]]) -> tuple[float, float]:
