@@ -72,5 +72,12 @@ class Project:
         hint = f"Did you mean {near[0]!r}? " if near else ""
         raise ArgumentError(f"no case file for {wanted!r}", hint=f"{hint}The cases here: {self._case_names()}.")
 
+    def called(self, case_file: Path) -> str:
+        """What to call a case on the command line: its name where it lies in `data/cases`, else its path."""
+        if case_file.parent == self.cases.resolve():
+            return case_file.stem
+        inside = case_file.is_relative_to(self.root)
+        return str(case_file.relative_to(self.root) if inside else case_file.name)
+
     def _case_names(self) -> str:
         return ", ".join(path.stem for path in self.case_files()) or "none yet (`luckyhit new NAME` writes one)"

@@ -217,7 +217,9 @@ class Rollback(_Record):
 
     confirmed: bool = False
     detail: str = ""
-    same_as_before: bool | None = Field(default=None, description="null where it was not measured again")
+    same_as_before: bool | None = Field(
+        default=None, description="null where it was not measured again, or where that can't tell"
+    )
 
 
 class FreshnessFacts(_Record):

@@ -172,7 +172,7 @@ def test_a_service_that_runs_already(check: Any, live: Any) -> None:
     before = {key: client.dump(key) for key in client.scan_iter()}
     guards = named(check(**parts))
     assert all(guard.ok for guard in guards.values())
-    assert "`luckyhit run prices --environment staging`" in guards["what is allowed"].detail
+    assert "`luckyhit run prices.yml --environment staging`" in guards["what is allowed"].detail
     assert "No run is under way" in guards["no other run"].detail
     assert "backing up and restoring" in guards["cache rights"].detail
     scope = guards["scope of the clear"].detail

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from journalled import a_whole_journal
 
 from luckyhit import records
 from luckyhit.records import Result
@@ -191,19 +191,7 @@ def make_run(
         at_s += warmup_s + measure_s + 1.2
     rollback = {"confirmed": True, "detail": "All 31 things that can be seen are equal.", "same_as_before": None}
     run.update(**{"state": "measured", "rollback": rollback, **(manifest or {})})
-    events = [
-        {
-            "event": "intent",
-            "id": 1,
-            "at": START.timestamp(),
-            "step": "apply",
-            "detail": {},
-            "inverse": {"kind": "restart"},
-        },
-        {"event": "confirm", "id": 1, "at": START.timestamp(), "detail": {}},
-        {"event": "undone", "id": 1, "at": START.timestamp(), "detail": {}},
-    ]
-    (run.path / "journal.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    a_whole_journal(len(run.manifest["blocks"])).write(run.path)
     return run
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from luckyhit.report import tables
 from luckyhit.report.checklist import checklist
-from luckyhit.report.recorded import journal_of, recorded
+from luckyhit.report.journal import journal_of
+from luckyhit.report.recorded import recorded
 
 QUESTIONS = [
     "Inputs validated", "Permissions checked", "Retry-safe path", "Expected response recorded and met",
@@ -16,8 +17,8 @@ QUESTIONS = [
 ]  # fmt: skip
 
 
-def answers(found, steps) -> dict[str, tuple[bool, str]]:
-    return {check.question: (check.passed, check.evidence) for check in checklist(found, steps)}
+def answers(found, journal) -> dict[str, tuple[bool, str]]:
+    return {check.question: (check.passed, check.evidence) for check in checklist(found, journal)}
 
 
 def test_a_sound_run_passes_all_five_with_evidence(judged_run) -> None:
@@ -32,7 +33,7 @@ def test_a_sound_run_passes_all_five_with_evidence(judged_run) -> None:
 def test_what_is_not_shown_is_not_passed(judged_run) -> None:
     run, _ = judged_run
     found = recorded(run)
-    found = answers(replace(found, manifest={**found.manifest, "guards": []}), [])
+    found = answers(replace(found, manifest={**found.manifest, "guards": []}), None)
     assert not any(passed for passed, _ in found.values())
     assert "Not shown" in found["Inputs validated"][1]
     assert "Not shown" in found["Retry-safe path"][1]
@@ -41,9 +42,14 @@ def test_what_is_not_shown_is_not_passed(judged_run) -> None:
 def test_an_open_step_or_a_request_that_can_not_be_repeated_is_not_retry_safe(judged_run) -> None:
     run, result = judged_run
     found = recorded(run, result)
-    steps = [{**step, "undone": False} for step in journal_of(run)]
-    passed, evidence = answers(found, steps)["Retry-safe path"]
-    assert not passed and "still open (apply)" in evidence and "luckyhit revert" in evidence
+    journal = journal_of(run)
+    open_again = replace(journal, steps=tuple(replace(step, undos=()) for step in journal.steps))
+    passed, evidence = answers(found, open_again)["Retry-safe path"]
+    assert (
+        not passed
+        and "2 of 8 journalled steps are still open (apply and start)" in evidence
+        and "luckyhit revert" in evidence
+    )
     routes = [route.model_copy(update={"method": "POST"}) for route in found.case.workload.routes]
     case = found.case.model_copy(update={"workload": found.case.workload.model_copy(update={"routes": routes})})
     passed, evidence = answers(replace(found, case=case), journal_of(run))["Retry-safe path"]
@@ -100,7 +106,7 @@ def test_the_notebooks_tables_show_whole_texts(judged_run) -> None:
 
 def test_the_diff_of_an_argument_is_the_whole_command(judged_run) -> None:
     from luckyhit.case.changes import ArgumentChange
-    from luckyhit.report.contents import change_diff
+    from luckyhit.report.one_change import change_diff
 
     case = judged_run[0].case
     change = ArgumentChange(kind="argument", what="x", before="--port", after="--listen", smallest="y")

@@ -101,7 +101,7 @@ def test_the_first_screen_has_the_verdict_the_change_the_owner_and_three_numbers
 def test_it_follows_the_order_of_the_work(rendered) -> None:
     sections = [section["id"] for section in rendered[1].all("section")]
     assert sections == [
-        "naive", "case", "baseline", "change", "effect", "overturn", "checklist", "assumptions", "rollback", "repeat",
+        "naive", "case", "baseline", "change", "effect", "overturn", "checklist", "assumptions", "touched", "rollback", "repeat",
         "environment",
     ]  # fmt: skip
 

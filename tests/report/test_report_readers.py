@@ -13,8 +13,9 @@ from luckyhit.records import FreshnessFacts
 from luckyhit.report import tables
 from luckyhit.report.checklist import checklist
 from luckyhit.report.freshness_tables import cache_story, probed_keys, readers
+from luckyhit.report.journal import journal_of
 from luckyhit.report.page import page_of, render
-from luckyhit.report.recorded import journal_of, recorded
+from luckyhit.report.recorded import recorded
 
 BEFORE = FreshnessFacts(
     writes=40, probes=41, reads=60, fresh=10, stale=30, unknown=2, share=0.75, low=0.588, high=0.873,
@@ -169,7 +170,7 @@ def retry_safe(found, run):
 def test_keys_that_were_put_back_are_counted_in_the_checklist_and_at_the_rollback(judged_run, found, tmp_path) -> None:
     check = retry_safe(found, judged_run[0])
     assert check.passed and "put back as they were, after each block: 400 in all" in check.evidence
-    assert "✓ Probed keys put back." in Page(page_of(judged_run[0], found, tmp_path)).text
+    assert "The probe's keys hold what they held" in Page(page_of(judged_run[0], found, tmp_path)).text
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def check_case(project: Project, case_file: Path, *, environ: Mapping[str, str] 
     guards = [
         Guard(name="inputs validated", ok=True, detail=" ".join([f"{case_file.name} has no problem.", *notes])),
     ]
-    declared = [target_guard(case, case_file.stem), free_guard(case, project.runs, environ)]
+    declared = [target_guard(case, project.called(case_file)), free_guard(case, project.runs, environ)]
     guards += [guard for guard in declared if guard is not None]
     places = [_existing(project.runs), _existing(project.reports)]
     with tempfile.TemporaryDirectory(prefix="luckyhit-check-") as folder:

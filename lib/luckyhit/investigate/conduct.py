@@ -81,7 +81,7 @@ def new_run(project: Project, case_file: Path, *, environment: str = "") -> Run:
                 **facts.manifest_facts(project.root),
                 "seed": case.workload.seed,
                 "design": case.design,
-                "command": f"luckyhit run {case_file.stem}" + (f" --environment {environment}" if environment else ""),
+                "command": f"luckyhit run {project.called(case_file)}" + (f" --environment {environment}" if environment else ""),
                 "environment": environment or None,
                 "guards": [],
                 "inputs": notes,

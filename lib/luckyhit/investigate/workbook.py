@@ -151,6 +151,12 @@ class Changed(Workbook):
 
         return tables.cleared(self.run)
 
+    def touched(self) -> pd.DataFrame:
+        """What was done to the target, by the journal: each kind of step, how often, and what became of it."""
+        from luckyhit.report import tables
+
+        return tables.touched(self.run)
+
     def guards(self) -> pd.DataFrame:
         """What was checked while measuring, with the evidence."""
         from luckyhit.report import tables

@@ -8,7 +8,8 @@
     story        what the cache did around the probe's writes
     freshness_facts   all that the probe found in one arm
     effects      each metric in both arms
-    guards, freshness_guards   what would overturn the verdict
+    guards, freshness_guards, preparation   what would overturn the verdict
+    blockwise, carryover, stationary   where arms took turns: blocks as units, what one leaves for the next
     verdict      the rules, and the sentence that says why
     naive, noise, decompose, rollback, notes   what stands beside the verdict
     decision     all of it, on frames
@@ -49,9 +50,10 @@ def judge(run: Run) -> Result:
         except RunUnreadable as error:
             frames[name] = schema.empty_table().to_pandas()
             guards.insert(0, Guard(name="records readable", ok=False, detail=error.message, remedy=error.hint))
-    failure = manifest.get("failure")
+    failure, ended = manifest.get("failure"), ""
     if isinstance(failure, Mapping):
-        notes.append(f"The run ended early: {failure.get('message', 'no reason was noted')}.")
+        ended = str(failure.get("message") or "no reason was noted")
+        notes.append(f"The run ended early: {ended.rstrip('.')}.")
     blocks = manifest.get("blocks")
     return decide(
         frames["requests"],
@@ -65,6 +67,7 @@ def judge(run: Run) -> Result:
         run=run.id,
         date=run.date,
         notes=notes,
+        ended=ended,
     )
 
 

@@ -1,132 +1,148 @@
 """Carry-over in a crossover: whether a block still shows the arm that was measured before it.
 
-In ABBA order half of the blocks of each arm follow their own arm, and half the other one. Without carry-over both kinds
-have the same mean. Method: the difference of the two kinds within each arm, averaged over the arms, with the variance
-that is left inside the four groups, by Student's t (Jones and Kenward, Design and Analysis of Cross-Over Trials, 3rd
-edition, chapters 2 and 3, for sequences in which treatments follow themselves).
+The values of whole blocks are fitted by least squares, in the usual model of a crossover in which treatments may follow
+themselves (Jones and Kenward, Design and Analysis of Cross-Over Trials, 3rd edition, chapters 2 and 5):
+
+    value = level + effect of the arm + carry + switch + trend
+
+`carry`   what it adds that the block before was of the after arm. Half of the blocks of each arm follow the other arm,
+          so this much of the effect is lost (or made up): it is held against the goal's margin.
+`switch`  what it adds to follow the other arm at all, in both arms alike. The comparison stays fair.
+`trend`   what each further block adds, in both arms alike; mirrored pairs (ABBA) cancel it.
+
+Each has an interval by Student's t, on the few degrees of freedom that are left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import isfinite, sqrt
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from luckyhit.case import Case
-from luckyhit.judge.effects import QUANTILES
-from luckyhit.judge.samples import Rows
+from luckyhit.judge.blockwise import BlockValues
 from luckyhit.judge.verdict import amount_of
-from luckyhit.judge.wording import NAMES, difference_text
+from luckyhit.judge.wording import NAMES, difference_text, interval_text, percent
 from luckyhit.records import Guard, MetricName
 
 NAME = "no carry-over"
 LEVEL = 0.01
-FEWEST = 2
-"""Blocks of each of the four kinds."""
+"""The chance that any of the intervals of `carry` is wrong, over all goals together."""
+TERMS = ("carry", "switch", "trend")
 
 
 @dataclass(frozen=True, slots=True)
-class CarryOver:
-    """What following the other arm adds to a block's value, with its interval."""
+class Term:
+    """One part of the model with its interval."""
 
     value: float
     low: float
     high: float
 
-
-def carry_over(values: Mapping[int, float], arms: Mapping[int, int], level: float = LEVEL) -> CarryOver | None:
-    """`values`: of each block (in the order of time) its value; `arms`: its arm, of all blocks. The first block follows
-    the arm before, which the baseline was. None where there are too few blocks of one of the four kinds."""
-    groups: dict[tuple[int, bool], list[float]] = {}
-    previous = 0
-    for block in sorted(arms):
-        if block in values and np.isfinite(values[block]):
-            groups.setdefault((arms[block], arms[block] != previous), []).append(values[block])
-        previous = arms[block]
-    kinds = [(arm, followed) for arm in (0, 1) for followed in (False, True)]
-    if any(len(groups.get(kind, ())) < FEWEST for kind in kinds):
-        return None
-    means = {kind: float(np.mean(groups[kind])) for kind in kinds}
-    estimate = sum(means[arm, True] - means[arm, False] for arm in (0, 1)) / 2
-    inside = sum(float(np.sum((np.asarray(groups[kind]) - means[kind]) ** 2)) for kind in kinds)
-    freedom = sum(len(groups[kind]) for kind in kinds) - len(kinds)
-    error = sqrt(inside / freedom * sum(1 / len(groups[kind]) for kind in kinds) / 4)
-    reach = float(stats.t.ppf(1 - level / 2, freedom)) * error
-    return CarryOver(estimate, estimate - reach, estimate + reach)
+    @property
+    def sure(self) -> bool:
+        """Surely different from 0."""
+        return self.low > 0 or self.high < 0
 
 
-def carry_over_guard(rows: Rows, case: Case, before: Mapping[MetricName, float | None]) -> Guard:
-    """Whether a block of `rows` (measured ones, of the change's blocks) shows the arm before it, in any metric with a
-    goal. `before`: what each metric is before the change, for relative margins."""
-    arms = {int(block): int(rows.arm[rows.block == block][0]) for block in np.unique(rows.block)}
-    found: list[str] = []
-    small: list[str] = []
-    unseen: list[str] = []
+def order_effects(values: Mapping[int, float], arms: Mapping[int, int], level: float = LEVEL) -> dict[str, Term]:
+    """The parts named in `TERMS` that these blocks can tell apart.
+
+    `values`: of each block its value, missing or not finite where it has none; `arms`: of all blocks their arm (0
+    before, 1 after), numbered in the order of time. The first block follows the arm before, which the baseline was.
+    """
+    blocks = sorted(arms)
+    arm = np.array([arms[block] for block in blocks], dtype=float)
+    previous = np.concatenate([[0.0], arm[:-1]])
+    columns = {"carry": previous, "switch": (arm != previous).astype(float), "trend": np.arange(len(arm), dtype=float)}
+    seen = np.array([isfinite(values.get(block, np.nan)) for block in blocks], dtype=bool)
+    value = np.array([values[block] for block, there in zip(blocks, seen, strict=True) if there], dtype=float)
+    design = np.column_stack([np.ones(len(arm)), arm, *columns.values()])[seen] if blocks else np.zeros((0, 5))
+    rank = int(np.linalg.matrix_rank(design)) if len(value) else 0
+    freedom = len(value) - rank
+    if freedom < 1:
+        return {}
+    left = value - design @ np.linalg.lstsq(design, value, rcond=None)[0]
+    spread = sqrt(float(left @ left) / freedom)
+    reach = float(stdtrit(freedom, 1 - level / 2))
+    terms = {}
+    for index, name in enumerate(TERMS, 2):
+        others = np.delete(design, index, axis=1)
+        # What this column tells that the others don't (Frisch and Waugh 1933): nothing, where it can't be told apart.
+        own = design[:, index] - others @ np.linalg.lstsq(others, design[:, index], rcond=None)[0]
+        told = float(own @ own)
+        if told > 1e-6:
+            middle, half = float(own @ value) / told, reach * spread / sqrt(told)
+            terms[name] = Term(middle, middle - half, middle + half)
+    return terms
+
+
+def carry_over(
+    values: BlockValues,
+    arms: Mapping[int, int],
+    case: Case,
+    before: Mapping[MetricName, float | None],
+) -> tuple[Guard, list[str]]:
+    """The guard on carry-over in any metric with a goal, and notes on the order of the blocks.
+
+    `values`: of each metric, its value in each block; `arms`: of each block of the change, its arm; `before`: what each
+    metric is before the change, for relative margins.
+    """
+    level = LEVEL / max(1, len(case.goals))
+    found, small, unseen, notes = list[str](), list[str](), list[str](), list[str]()
     for name, goal in case.goals.items():
-        values = _by_block(rows, name, arms)
-        effect = carry_over(values, arms)
-        margin = amount_of(name, goal.margin, before.get(name))
-        if effect is None or margin is None:
+        terms = order_effects(values.get(name, {}), arms, level)
+        margin, carry = amount_of(name, goal.margin, before.get(name)), terms.get("carry")
+        if carry is None or margin is None:
             unseen.append(NAMES[name])
-            continue
-        sure = effect.low > 0 or effect.high < 0
-        told = f"{NAMES[name]} {difference_text(name, effect.value)}"
-        (found if sure and abs(effect.value) > margin else small).append(told)
+        else:
+            beyond = carry.sure and abs(carry.value) > margin
+            told = f"{percent(1 - level)} interval {interval_text(name, carry.low, carry.high)}"
+            told += f", margin {difference_text(name, margin)}" if beyond else ""
+            (found if beyond else small).append(f"{NAMES[name]} {difference_text(name, carry.value)} ({told})")
+        if margin is not None:
+            notes += _notes(name, terms, margin / 4, len(arms))
+    return _guard(found, small, unseen, len(arms)), notes
+
+
+def _guard(found: Sequence[str], small: Sequence[str], unseen: Sequence[str], blocks: int) -> Guard:
     if found:
         return Guard(
             name=NAME,
             ok=False,
-            detail=f"Blocks that follow the other arm differ from those that follow their own: {', '.join(found)}.",
+            detail=f"blocks that follow one of the after arm differ from those that follow one of the before arm, by "
+            f"more than the margin: {', '.join(found)}",
             remedy="Raise plan.washout and plan.warmup, so that nothing of the arm before is left.",
         )
+    few = f"can't be told from {blocks} blocks (plan.blocks, 4 at least; better 8)"
     if not small:
-        return Guard(name=NAME, ok=True, detail="Can't be told: too few blocks (raise plan.blocks to 4 or more).")
-    rest = f" Can't be told for {', '.join(unseen)}." if unseen else ""
-    return Guard(
-        name=NAME, ok=True, detail=f"Following the other arm adds nothing beyond the margins: {', '.join(small)}.{rest}"
-    )
+        return Guard(name=NAME, ok=True, detail=few)
+    rest = f"; of {', '.join(unseen)} it {few}" if unseen else ""
+    detail = f"following the after arm adds nothing sure beyond the margins: {', '.join(small)}{rest}"
+    return Guard(name=NAME, ok=True, detail=detail)
 
 
-def washed_out_guard(blocks: Sequence[Mapping[str, object]]) -> Guard | None:
-    """Whether the hit ratio stood still before each block was measured; None where no block was washed out."""
-    told = [(entry.get("block"), entry["washout"]) for entry in blocks if isinstance(entry.get("washout"), Mapping)]
-    facts = [(block, washout) for block, washout in told if isinstance(washout, Mapping) and washout]
-    if not facts:
-        return None
-    moving = [str(block) for block, washout in facts if washout.get("settled") is False]
-    unseen = [block for block, washout in facts if washout.get("settled") is None]
-    seconds = [float(washout.get("seconds") or 0.0) for _, washout in facts]
-    detail = f"{len(facts)} wash-outs of {min(seconds):.3g} to {max(seconds):.3g} s"
-    if moving:
-        return Guard(
-            name="washed out",
-            ok=False,
-            detail=f"{detail}; the hit ratio still moved before block {', '.join(moving)}",
-            remedy="Raise plan.washout until the hit ratio stands still before a block is measured.",
+def _notes(name: MetricName, terms: Mapping[str, Term], least: float, blocks: int) -> list[str]:
+    """On what is sure, and as large as `least` (from the first block to the last, for a trend)."""
+    notes = []
+    switch, trend = terms.get("switch"), terms.get("trend")
+    if switch is not None and switch.sure and abs(switch.value) > least:
+        size = difference_text(name, abs(switch.value))
+        where = "higher" if switch.value > 0 else "lower"
+        notes.append(
+            f"{NAMES[name].capitalize()}: {size} {where} in blocks that follow the other arm, in both arms alike. The "
+            "comparison is fair, but the levels are no steady state: a longer plan.washout would show it."
         )
-    how = "the hit ratio stood still"
-    if unseen:
-        how = f"too few answers told their cache status to see whether it stood still before {len(unseen)} of them"
-    return Guard(name="washed out", ok=True, detail=f"{detail}; {how}")
+    if trend is not None and trend.sure and abs(trend.value) * (blocks - 1) > least:
+        size = difference_text(name, abs(trend.value))
+        notes.append(
+            f"{NAMES[name].capitalize()}: {'rose' if trend.value > 0 else 'fell'} by {size} from block to block, in "
+            "both arms alike; the mirrored order of the blocks cancels that."
+        )
+    return notes
 
 
-def _by_block(rows: Rows, name: MetricName, arms: Mapping[int, int]) -> dict[int, float]:
-    values = {"hit_ratio": rows.hit, "error_rate": rows.failed, "db_calls": rows.calls}.get(name)
-    level = QUANTILES.get(name)
-    if level is not None:
-        values = rows.latency_ms
-    if values is None:  # what the probe sees is too little in one block
-        return {}
-    found = {}
-    for block in arms:
-        inside = values[rows.block == block]
-        inside = inside[np.isfinite(inside)]
-        if len(inside):
-            found[block] = float(np.mean(inside) if level is None else np.quantile(inside, level))
-    return found
-
-
-__all__ = ["CarryOver", "carry_over", "carry_over_guard", "washed_out_guard"]
+__all__ = ["LEVEL", "NAME", "TERMS", "Term", "carry_over", "order_effects"]

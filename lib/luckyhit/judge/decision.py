@@ -12,7 +12,8 @@ import pandas as pd
 from luckyhit.case import Case
 from luckyhit.judge import guards as checks
 from luckyhit.judge.background import background_reads
-from luckyhit.judge.carryover import carry_over_guard, washed_out_guard
+from luckyhit.judge.blockwise import block_values, one_more
+from luckyhit.judge.carryover import carry_over
 from luckyhit.judge.effects import Effect, all_effects, freshness_effects, level_of, request_effects
 from luckyhit.judge.freshness import share_of
 from luckyhit.judge.freshness_facts import freshness_facts
@@ -21,9 +22,11 @@ from luckyhit.judge.intervals import Boundary, FixedSample
 from luckyhit.judge.naive import naive_answer
 from luckyhit.judge.noise import noise_floor
 from luckyhit.judge.notes import notes_on_blocks, notes_on_metrics, notes_on_rows
+from luckyhit.judge.preparation import limits_guard, washed_out_guard
 from luckyhit.judge.probe_frames import probe_frame, request_frame
 from luckyhit.judge.rollback import compared
 from luckyhit.judge.samples import (
+    ARMS,
     Comparison,
     Rows,
     by_batches,
@@ -33,6 +36,7 @@ from luckyhit.judge.samples import (
     side_by_side,
 )
 from luckyhit.judge.verdict import DECLARED, because, metric_of, overall, rule_on
+from luckyhit.judge.wording import sentence
 from luckyhit.records import (
     METRICS,
     READS,
@@ -68,6 +72,11 @@ class _Record:
     def entries(self, stage: str) -> list[dict[str, Any]]:
         return [entry for entry in self.blocks if entry.get("stage") == stage]
 
+    def arms(self, stage: str) -> dict[int, int]:
+        """The arm of each block that has one arm."""
+        told = {entry["block"]: _listed(entry.get("arms")) for entry in self.entries(stage)}
+        return {block: ARMS.index(str(arms[0])) for block, arms in told.items() if len(arms) == 1 and arms[0] in ARMS}
+
     def measured(self, stage: str, arm: int) -> Rows:
         inside = np.isin(self.rows.block, self.numbers(stage)) & (self.rows.arm == arm)
         return self.rows.take(inside & self.rows.measured)
@@ -92,11 +101,13 @@ def decide(
     run: str = "",
     date: str = "",
     notes: Sequence[str] = (),
+    ended: str = "",
     boundary: Boundary | None = None,
 ) -> Result:
     """Judge the records of one run. Frames have the columns of `luckyhit.records`; `blocks` is the manifest's list
     (rows of blocks that are not in it were not finished, and don't count); `guards` are those collected while
-    measuring. `boundary` is how far intervals reach, for one look at a sample fixed beforehand unless said otherwise.
+    measuring; `ended` is why the run ended before its time, empty where it did not. `boundary` is how
+    far intervals reach, for one look at a sample fixed beforehand unless said otherwise.
 
     Whatever is in the frames, this returns a result: what can't be judged is INVALID or INCONCLUSIVE, with a reason.
     """
@@ -108,8 +119,8 @@ def decide(
     within_s = case.freshness.within if case.freshness is not None else None
 
     all_guards = checks.record_guards(record.rows, record.blocks)
-    washed_out = washed_out_guard(record.entries("change"))
-    all_guards += [washed_out] if washed_out is not None else []
+    noted = limits_guard(record.blocks), washed_out_guard(record.entries("change"))
+    all_guards += [guard for guard in noted if guard is not None]
     before, after = record.measured("change", BEFORE), record.measured("change", AFTER)
     changed = bool(record.entries("change"))
     if changed:
@@ -119,18 +130,19 @@ def decide(
         all_guards += freshness_guards(*record.probe("change"), case)
         all_guards += guards
         if not any(guard.name == DECLARED for guard in all_guards):
-            all_guards.append(
-                Guard(
-                    name=DECLARED, ok=False, detail="nobody compared what the change changed", remedy="Measure again."
-                )
-            )
+            reason = f", since the run ended early: {ended}" if ended else ""
+            detail = f"nobody compared what the change changed{reason}"
+            all_guards.append(Guard(name=DECLARED, ok=False, detail=detail, remedy="Measure again."))
         effects = all_effects(
             request_effects(comparison, boundary, error_rate),
             freshness_effects(*record.probe("change"), within_s, error_rate),
         )
         if case.design == "crossover":
+            values = block_values(rows_together(before, after), record.probe("change"), within_s)
             levels = {name: effect.before for name, effect in effects.items()}
-            all_guards.append(carry_over_guard(rows_together(before, after), case, levels))
+            guard, order = carry_over(values, record.arms("change"), case, levels)
+            all_guards.append(guard)
+            notes += order
         seconds = comparison.seconds
         notes += notes_on_rows(comparison)
     else:
@@ -145,15 +157,17 @@ def decide(
     why = because(verdict, all_guards, rulings, effects, 100 * (1 - case.plan.error_rate))
     if not changed and verdict != "INVALID":
         verdict, why = "INCONCLUSIVE", "The change was not measured, so there is nothing to compare."
+        why = f"The run ended early: {ended.rstrip('.')}. {why}" if ended else why
     planned = case.plan.blocks * (1 if case.design == "side-by-side" else 2)
     if 0 < len(record.entries("change")) < planned and verdict not in ("INVALID", "INCONCLUSIVE"):
         # A run that was stopped early was perhaps stopped because of what it showed: the intervals don't hold then.
         verdict = "INCONCLUSIVE"
         why = f"The run ended early: {len(record.entries('change'))} of {planned} planned blocks were measured."
+        why += f" {sentence(ended)}" if ended else ""
     last = record.numbers("after-rollback")
     if last and changed:
         alone = case.design == "side-by-side" and np.all(record.rows.arm[np.isin(record.rows.block, last)] == BEFORE)
-        again = _again(record, before, within_s, boundary, error_rate)
+        again = _again(record, case, before, boundary, error_rate)
         rollback = compared(rollback, again, case, alone=bool(alone))
 
     baseline = record.measured("baseline", BEFORE)
@@ -245,23 +259,30 @@ def _baseline_only(record: _Record, case: Case, boundary: Boundary, error_rate: 
 
 
 def _again(
-    record: _Record, before: Rows, within_s: float | None, boundary: Boundary, error_rate: float
+    record: _Record, case: Case, before: Rows, boundary: Boundary, error_rate: float
 ) -> dict[MetricName, Effect]:
     """The block after the rollback against the before arm of the change's blocks."""
+    within_s = case.freshness.within if case.freshness is not None else None
     requests = request_effects(by_batches(before, record.measured("after-rollback", BEFORE)), boundary, error_rate)
     first, again = record.probe("change", "before"), record.probe("after-rollback", "before")
     frames = [
         pd.concat([one, other.assign(arm="after")], ignore_index=True) if len(other) else one
         for one, other in zip(first, again, strict=True)
     ]
-    return all_effects(requests, freshness_effects(frames[0], frames[1], within_s, error_rate))
+    effects = all_effects(requests, freshness_effects(frames[0], frames[1], within_s, error_rate))
+    if case.design == "side-by-side":
+        return effects
+    # On one service that goes on, blocks differ by more than what is in them: by their hour, too.
+    return one_more(effects, block_values(before, first, within_s), boundary, error_rate)
 
 
 def _plain_looks(record: _Record) -> tuple[Rows, Rows]:
     """What somebody sees who looks once before and once after, for as long each time: the system as it was found,
-    from the first request on, and the last block of the after arm. Both looks are as long as the shorter of the two.
+    from the first request on (of its wash-out, where there was one), and the last block of the after arm. Both looks
+    are as long as the shorter of the two.
     """
     numbers = record.numbers("baseline")[:1]
+    numbers += [number for number in record.numbers("wash-out") if numbers and number < numbers[0]]
     first = record.rows.take(np.isin(record.rows.block, numbers) & (record.rows.arm == BEFORE))
     rows = record.measured("change", AFTER)
     last = rows.take(np.isin(rows.block, [n for n in record.numbers("change") if np.any(rows.block == n)][-1:]))

@@ -13,6 +13,7 @@ import numpy as np
 from luckyhit.case import Case
 from luckyhit.judge.effects import same_slots
 from luckyhit.judge.intervals import FixedSample, mean_estimates
+from luckyhit.judge.preparation import cache_state_guard
 from luckyhit.judge.samples import (
     ARMS,
     DROPPED,
@@ -36,8 +37,6 @@ MOST_DROPPED = 0.01
 RAMP, UNEQUAL_RAMP = 0.15, 0.25
 """Change of the hit ratio from the first to the second half of the blocks that counts as a ramp: in an arm; and how
 far the ramps of two arms measured side by side may differ."""
-STATE_KEYS, STATE_SHARE = 2, 0.02
-"""The caches of two arms may start with this many keys, or this share of them, more or less than each other."""
 
 LARGEST_FAILED_SHARE = 0.01
 """Of the requests sent to an arm, where the case has no goal for the error rate."""
@@ -72,7 +71,7 @@ def comparison_guards(
     """Guards on the comparison: its measured rows, and the blocks of the change."""
     return [
         _same_slots(comparison, case, pair_of),
-        _cache_state(blocks),
+        cache_state_guard(blocks, case),
         _stationary(comparison, case),
         _keys(comparison, case),
         _sample(comparison),
@@ -205,48 +204,6 @@ def _with_blocks(rows: Rows, pair_of: Mapping[int, int], number: Mapping[int, in
     again = rows.take(np.arange(len(rows)))
     again.block[:] = np.array(renamed, dtype=np.int64)[index] if len(rows) else rows.block
     return again
-
-
-def _cache_state(blocks: Sequence[Mapping[str, Any]]) -> Guard:
-    """The keys that each arm's cache started a block with: those that the clear left alone."""
-    name = "same cache state at block start"
-    if not blocks or any(not isinstance(entry.get("clear"), Mapping) for entry in blocks):
-        return Guard(name=name, ok=False, detail="no clear was recorded", remedy="Measure again.")
-    starts: dict[str, list[int]] = {arm: [] for arm in ARMS}
-    cleared = 0
-    for entry in blocks:
-        for arm, report in entry["clear"].items():
-            if arm in starts and isinstance(report, Mapping):
-                starts[arm].append(_left(report))
-                cleared += int(report.get("cleared") or 0)
-    if not any(starts.values()):
-        detail = "no cache of its own to clear: the services were started anew for each block"
-        return Guard(name=name, ok=True, detail=detail)
-    if not all(starts.values()):
-        missing = next(arm for arm in ARMS if not starts[arm])
-        return Guard(name=name, ok=False, detail=f"no clear was recorded in the {missing} arm", remedy="Measure again.")
-    everything = starts["before"] + starts["after"]
-    allowed = max(STATE_KEYS, STATE_SHARE * max(everything))
-    ok = max(everything) - min(everything) <= allowed
-    low, high = min(everything), max(everything)
-    left = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-    return Guard(
-        name=name,
-        ok=ok,
-        detail=f"{cleared:,} keys cleared before {len(blocks)} blocks; {left} keys were left in a cache at the start",
-        remedy=""
-        if ok
-        else "Something else writes to the cache, or keys outside the declared scope differ: "
-        "give each arm a cache of its own, or widen cache.clear.",
-    )
-
-
-def _left(report: Mapping[str, Any]) -> int:
-    def count(field: str) -> int:
-        value = report.get(field)
-        return int(value) if isinstance(value, (int, float)) else 0
-
-    return count("without_ttl_kept") + count("appeared") + count("outside")
 
 
 def _stationary(comparison: Comparison, case: Case) -> Guard:

@@ -19,12 +19,14 @@ def compared(rollback: Rollback, again: Mapping[MetricName, Effect], case: Case,
     """`rollback` with `same_as_before` and a sentence. `again`: effects with the before arm of the change's blocks
     as before, and the block after the rollback as after, measured apart.
 
-    Generous: it differs where an interval lies wholly outside the margin. Showing more would take as long a
-    measurement as the comparison itself. `alone`: the block after the rollback was measured by itself, the others
-    two arms at a time; their latencies are then those of differently busy hosts, and are not compared.
+    Generous: it differs where an interval lies wholly outside the margin, and is the same where the value lies inside
+    it; in between nothing can be told. Showing more would take as long a measurement as the comparison itself. `alone`:
+    the block after the rollback was measured by itself, the others two arms at a time; their latencies are then those
+    of differently busy hosts, and are not compared.
     """
     same: list[str] = []
     different: list[str] = []
+    open_: list[str] = []
     unseen: list[str] = []
     for name, goal in case.goals.items():
         if alone and name in QUANTILES:
@@ -35,15 +37,19 @@ def compared(rollback: Rollback, again: Mapping[MetricName, Effect], case: Case,
             unseen.append(NAMES[name])
             continue
         values = f"{NAMES[name]} {value_text(name, effect.after)} (before: {value_text(name, effect.before)})"
-        (different if effect.low > margin or effect.high < -margin else same).append(values)
+        surely = effect.low > margin or effect.high < -margin
+        (different if surely else same if abs(effect.effect) <= margin else open_).append(values)
     left_out = ALONE if alone and any(name in QUANTILES for name in case.goals) else ""
     text = ""
     if different:
         text = f"Measured again after the rollback, this is not as before: {listed(different)}."
     elif same:
         text = f"Measured again after the rollback: {listed(same)}: nothing differs by more than its margin."
-    detail = _joined(rollback.detail, text, _unseen(unseen) if unseen else "", left_out)
-    equal = not different if same or different else None
+    unsure = ""
+    if open_:
+        unsure = f"Beyond its margin after the rollback, but not surely, since blocks differ anyway: {listed(open_)}."
+    detail = _joined(rollback.detail, text, unsure, _unseen(unseen) if unseen else "", left_out)
+    equal = False if different else None if open_ or not same else True
     return rollback.model_copy(update={"same_as_before": equal, "detail": detail})
 
 

@@ -13,6 +13,7 @@ from luckyhit.case.model import Goal
 from luckyhit.case.units import Amount
 from luckyhit.judge.effects import Effect
 from luckyhit.judge.intervals import INF
+from luckyhit.judge.preparation import LIMITS
 from luckyhit.judge.wording import (
     NAMES,
     amount_text,
@@ -188,8 +189,10 @@ def because(
 ) -> str:
     """One plain sentence that says why, with the numbers. `confidence`: of all intervals together (0.99)."""
     if verdict == "INVALID":
-        # Another change beside the declared one explains all the rest.
-        failed = sorted((guard for guard in guards if not guard.ok), key=lambda guard: guard.name != DECLARED)
+        # What stopped the run explains all the rest, and so does another change beside the declared one.
+        first = (LIMITS, DECLARED)
+        failed = [guard for guard in guards if not guard.ok]
+        failed.sort(key=lambda guard: first.index(guard.name) if guard.name in first else len(first))
         more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
         return sentence(f"the guard “{failed[0].name}”{more} failed: {failed[0].detail}")
     of = {kind: [ruling for ruling in rulings if ruling.metric.verdict == kind] for kind in _ORDER}

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from luckyhit.case import changes
 from luckyhit.judge.wording import NAMES, listed
 from luckyhit.records import Guard
 from luckyhit.report import contents
+from luckyhit.report.cleared_keys import numbers
 from luckyhit.report.freshness_tables import probed_keys
+from luckyhit.report.journal import Journal
+from luckyhit.report.metric_rows import metric_row
 from luckyhit.report.recorded import Recorded
 
 if TYPE_CHECKING:
@@ -20,6 +25,8 @@ if TYPE_CHECKING:
 NOT_SHOWN = "Not shown: this run holds no evidence of it."
 REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 """Methods that may be sent twice with the outcome of once (RFC 9110, section 9.2.2)."""
+_REFUSED = re.compile(r"lacks a right|refuses the credentials|answered 40[13]\b")
+_WENT_WITHOUT = re.compile(r"does not let|not allowed|no right|NoPermission|refused")
 
 
 @dataclass(frozen=True)
@@ -31,15 +38,16 @@ class Check:
     evidence: str
 
 
-def checklist(found: Recorded, steps: Sequence[Mapping[str, Any]] = ()) -> list[Check]:
-    """`steps`: the run's journal (see `recorded.journal_of`)."""
+def checklist(found: Recorded, journal: Journal | None = None) -> list[Check]:
+    """`journal`: what the run did to the target (see `luckyhit.report.journal`)."""
+    journal = journal or Journal()
     guards = {guard.name: guard for guard in reversed(contents.guards(found))}
     return [
         _from_guard("Inputs validated", guards.get("inputs validated")),
-        _from_guard("Permissions checked", guards.get("permissions checked")),
-        _retry_safe(found, steps),
+        _permissions(found, journal, guards.get("permissions checked")),
+        _retry_safe(found, journal),
         _response(found, guards.get("expected response")),
-        _failure_mode(found),
+        _failure_mode(found, journal),
     ]
 
 
@@ -49,7 +57,26 @@ def _from_guard(question: str, guard: Guard | None) -> Check:
     return Check(question, guard.ok, guard.detail if guard.ok else f"{guard.detail} {guard.remedy}".strip())
 
 
-def _retry_safe(found: Recorded, steps: Sequence[Mapping[str, Any]]) -> Check:
+def _permissions(found: Recorded, journal: Journal, guard: Guard | None) -> Check:
+    """They were checked before anything was changed, and nothing was refused that the check had let through."""
+    check = _from_guard("Permissions checked", guard)
+    if not check.passed:
+        return check
+    failure = found.manifest.get("failure")
+    message = str(failure.get("message") or "") if isinstance(failure, Mapping) else ""
+    if _REFUSED.search(message):
+        return Check(check.question, False, f"Checked beforehand, and refused all the same while it ran: {message}")
+    unseen = [entry["unseen"] for entry in found.blocks if isinstance(entry.get("unseen"), list)]
+    went_without = [str(text) for texts in unseen for text in texts if _WENT_WITHOUT.search(str(text))]
+    unguarded = sum(numbers(journal.named("clear"), "unguarded"))
+    if unguarded:
+        went_without.append(f"{unguarded:,} keys were cleared without the right to WATCH them.")
+    said = " ".join(dict.fromkeys(went_without))
+    rest = f" Not needed, and gone without: {said}" if said else ""
+    return Check(check.question, True, f"{check.evidence}{rest}")
+
+
+def _retry_safe(found: Recorded, journal: Journal) -> Check:
     """Whether each request may be sent again, and whether the run's own steps may be done and undone again."""
     question = "Retry-safe path"
     if found.case is None:
@@ -64,18 +91,39 @@ def _retry_safe(found: Recorded, steps: Sequence[Mapping[str, Any]]) -> Check:
             "idempotent, or leave it out of the workload.",
         )
     sent = f"All requests are {listed(methods)}, which may be sent again with the same outcome."
-    if not steps:
-        return Check(question, False, f"{sent} Not shown: the run left no journal of what it did to the target.")
-    open_steps = [step for step in steps if not step["undone"] and (step.get("inverse") or not step["confirmed"])]
-    if open_steps:
-        names = listed(sorted({str(step.get("step")) for step in open_steps}))
-        text = f"{len(open_steps)} of {len(steps)} journalled steps are still open ({names}): run `luckyhit revert`."
+    if journal.problem:
+        return Check(question, False, f"{sent} Not shown for the run's own steps. {journal.problem}")
+    if journal.open:
+        names = listed(sorted({step.step for step in journal.open}))
+        text = (
+            f"{len(journal.open)} of {len(journal.steps)} journalled steps are still open ({names}): run "
+            "`luckyhit revert`."
+        )
         return Check(question, False, text)
-    closed = f"{sent} Each of the {len(steps)} journalled steps is closed; its inverse may be repeated."
+    if not journal.steps:
+        if found.case.target.start is None and not found.changed and not found.manifest.get("changed"):
+            return Check(
+                question, True, f"{sent} The run only observed, and journalled no step: nothing is to be undone."
+            )
+        return Check(question, False, f"{sent} Not shown: the run left no journal of what it did to the target.")
+    inverse = sum(bool(step.inverse) for step in journal.steps)
+    closed = (
+        f"{sent} Each of the {len(journal.steps)} journalled steps is closed: {inverse} had an inverse, which may be "
+        f"repeated{_own_word(found.case)}; the others had nothing to undo."
+    )
     keys = probed_keys(found)
     if keys is None:
         return Check(question, True, closed)
     return Check(question, keys.ok is True, f"{closed} {keys.text}")
+
+
+def _own_word(case: Case) -> str:
+    """What only the case's own word is for: nobody can see whether a call or a command does more the second time."""
+    if isinstance(case.change, changes.AdminChange):
+        sent = [call.method for call in (case.change.apply, case.change.revert)]
+        unsafe = list(dict.fromkeys(method for method in sent if method not in REPEATABLE))
+        return f" (that {listed(unsafe)} of the change may be is the case's word)" if unsafe else ""
+    return " (that the change's commands may be is the case's word)" if case.change.kind == "command" else ""
 
 
 def _methods(case: Case) -> list[str]:
@@ -102,7 +150,7 @@ def _response(found: Recorded, guard: Guard | None) -> Check:
     return Check(question, guard.ok and not unexpected and answered > 0, f"{guard.detail} {counted}{example}.")
 
 
-def _failure_mode(found: Recorded) -> Check:
+def _failure_mode(found: Recorded, journal: Journal) -> Check:
     """Declared, watched by goals that were met, and with a way back that was proven."""
     question = "Failure mode reviewed"
     case, result = found.case, found.result
@@ -115,6 +163,11 @@ def _failure_mode(found: Recorded) -> Check:
         return Check(question, False, "Declared, but a guard failed: these records can't show whether it came.")
     if not result.rollback.confirmed:
         return Check(question, False, "Declared, but the way back is not proven: the rollback is not confirmed.")
+    if result.rollback.same_as_before is False:
+        text = "Declared, but the way back does not hold: measured again after the rollback, it is not as before."
+        return Check(question, False, text)
+    if journal.open or journal.problem:
+        return Check(question, False, "Declared, but the way back is not proven: the journal is open, or damaged.")
     verdicts = {name: result.metrics[name].verdict if name in result.metrics else None for name in watching}
     worse = [NAMES[name] for name, verdict in verdicts.items() if verdict == "HURT"]
     if worse:
@@ -125,6 +178,11 @@ def _failure_mode(found: Recorded) -> Check:
     if not watching:
         if errors is None or errors.after is None:
             return Check(question, False, "Declared, but no goal watches for it and errors were not visible.")
-        names = [f"{NAMES['error_rate']} (no goal; {contents.metric_row('error_rate', errors, result).after} after)"]
-    text = f"Declared with how one would notice it; watched here by {listed(names)}; the way back was taken and holds."
+        names = [f"{NAMES['error_rate']} (no goal; {metric_row('error_rate', errors, result).after} after)"]
+    way = "the way back was taken, and what was measured after it equals what was before"
+    if case.change.kind == "none":
+        way = "nothing was changed, so there was no way back to take"
+    elif result.rollback.same_as_before is None:
+        way = "the way back was taken and confirmed, but whether all is as before was not measured once more"
+    text = f"Declared with how one would notice it; watched here by {listed(names)}; {way}."
     return Check(question, True, text)

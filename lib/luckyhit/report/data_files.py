@@ -31,7 +31,7 @@ def data_files(run: Run) -> list[File]:
         pattern = "*.parquet" if folder else "*"
         paths = sorted(path for path in (run.path / folder).glob(pattern) if path.is_file())
         if not folder:
-            paths = [path for path in paths if path.name in ("case.yml", "journal.jsonl")]
+            paths = [path for path in paths if path.name in ("case.yml", "change.diff", "journal.jsonl")]
         files = list(_hashed(paths, folder))
         if len(files) > MOST_FILES:
             lines = "".join(f"{file.digest}  {file.name.rpartition('/')[2]}\n" for file in files)

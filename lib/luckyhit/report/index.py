@@ -20,7 +20,7 @@ from luckyhit.report.redact import Redactor, mentioned_secrets, project_roots
 from luckyhit.run import Run, runs
 
 if TYPE_CHECKING:
-    from luckyhit.report.contents import MetricRow
+    from luckyhit.report.metric_rows import MetricRow
 
 SILENT_S = 600.0
 """A run that measures notes its progress every few seconds; one that was silent this long has died."""
@@ -85,14 +85,16 @@ def _entry(run: Run, reports_dir: Path, now_s: float) -> Entry:
     state = _state(run, manifest.get("state"), manifest.get("failure"), problems, now_s)
     if result is not None and reported and state == "measured, without a report":
         state = "finished"  # the manifest says so a moment after the report is written
+    early = state.startswith("died")
     return Entry(
         started=str(manifest.get("started") or "unknown")[:16].replace("T", " "),
         case=str(manifest.get("case") or run.path.parent.name),
         run=run.id,
-        verdict=result.verdict if result else "",
+        # A run that ended early may have been judged by hand all the same: that is no verdict to go by.
+        verdict=result.verdict if result and not early else "",
         state=state,
-        because=result.because if result else "",
-        numbers=_numbers(result),
+        because=result.because if result and not early else "",
+        numbers=_numbers(None if early else result),
         report=quote(name) if reported else None,
         data=link_to(run.path, reports_dir),
     )
@@ -112,7 +114,7 @@ def _numbers(result: Result | None) -> list[MetricRow]:
     """The two goals that matter most."""
     if result is None:
         return []
-    from luckyhit.report.contents import key_numbers
+    from luckyhit.report.metric_rows import key_numbers
     from luckyhit.report.recorded import Recorded
 
     return [row for row in key_numbers(Recorded(result=result)) if row.verdict][:2]

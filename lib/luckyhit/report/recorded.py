@@ -6,7 +6,6 @@ What counts as a hit, a latency or a database call is decided in one place, `luc
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 ARMS: tuple[Arm, Arm] = ("before", "after")
 STAGES: tuple[Stage, ...] = ("baseline", "change", "after-rollback")
-_COLUMNS = ["arm", "block", "phase", "due_ns", "done_ns", "error", "cache", "db_calls"]
+_COLUMNS = ["arm", "block", "phase", "route", "due_ns", "done_ns", "error", "cache", "db_calls"]
 
 
 @dataclass(frozen=True)
@@ -233,23 +232,3 @@ def _frame(run: Run, name: str, schema: pa.Schema, problems: list[str]) -> pd.Da
     # The probe's versions and times keep whole numbers; the requests' become floats, exact up to 104 days.
     whole_numbers = {} if name == "requests" else {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype()}
     return whole.to_pandas(types_mapper=whole_numbers.get)
-
-
-def journal_of(run: Run) -> list[dict[str, Any]]:
-    """The steps of the run's journal: `id, step, detail, confirmed, undone, inverse`. A torn last line is passed
-    over; a damaged journal gives what stands before the damage."""
-    steps: dict[int, dict[str, Any]] = {}
-    try:
-        lines = (run.path / "journal.jsonl").read_bytes().split(b"\n")[:-1]
-    except OSError:
-        return []
-    try:
-        for line in lines:
-            event = json.loads(line)
-            if event["event"] == "intent":
-                steps[event["id"]] = {**event, "confirmed": False, "undone": False}
-            else:
-                steps[event["id"]]["confirmed" if event["event"] == "confirm" else "undone"] = True
-    except (ValueError, KeyError, TypeError):
-        pass
-    return list(steps.values())

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from luckyhit.report import baseline as levels
+from luckyhit.report import blocks, contents, freshness_tables, metric_rows, one_change
 from luckyhit.report import checklist as checks
-from luckyhit.report import contents, freshness_tables
-from luckyhit.report.recorded import journal_of, recorded
+from luckyhit.report import touched as evidence
+from luckyhit.report.journal import journal_of
+from luckyhit.report.recorded import recorded
 from luckyhit.report.redact import visible
 
 if TYPE_CHECKING:
@@ -49,25 +52,34 @@ def declared(case: Case) -> Table:
 
 def change(case: Case) -> Table:
     """What is changed, and what may be cleared."""
-    return Table(contents.change(case), columns=["", "declared"])
+    return Table(one_change.change(case), columns=["", "declared"])
 
 
 def baseline(run: Run) -> Table:
     """The baseline's numbers, one row each."""
     found = recorded(run, _result(run))
-    rows = [(level.name, level.value) for level in contents.baseline(found)]
+    rows = [(level.name, level.value) for level in levels.baseline(found)]
     return Table(rows, columns=["metric", "baseline"])
 
 
 def not_seen(run: Run) -> str:
     """What could not be seen, as sentences."""
-    return " ".join(contents.not_seen(recorded(run))) or "Everything that this report looks at could be seen."
+    return " ".join(levels.not_seen(recorded(run))) or "Everything that this report looks at could be seen."
 
 
 def cleared(run: Run) -> Table:
     """Keys looked at, in scope, and cleared before each block."""
-    rows = contents.cleared(recorded(run))
+    rows = blocks.cleared(recorded(run))
     return Table(rows, columns=["block", "stage", "arm", "keys looked at", "in scope", "cleared"])
+
+
+def touched(run: Run) -> Table:
+    """What the run touched, by its journal: how often, when, what was done, and whether it is back as it was."""
+    rows = [
+        (row.what, row.word, row.times, row.when, row.done, row.back)
+        for row in evidence.touched(recorded(run, _result(run)), journal_of(run))
+    ]
+    return Table(rows, columns=["touched", "", "how often", "when", "what was done", "what became of it"])
 
 
 def guards(run: Run, result: Result | None = None) -> Table:
@@ -82,8 +94,8 @@ def guards(run: Run, result: Result | None = None) -> Table:
 def metrics(result: Result) -> Table:
     """Every metric in both arms, with its interval, goal and verdict."""
     rows = [
-        (row.name, row.before, row.after, row.effect, row.interval, row.goal, row.verdict or contents.DASH)
-        for row in contents.metrics(result)
+        (row.name, row.before, row.after, row.effect, row.interval, row.goal, row.verdict or metric_rows.DASH)
+        for row in metric_rows.metrics(result)
     ]
     return Table(rows, columns=["metric", "before", "after", "difference", "interval", "goal", "verdict"])
 

@@ -1,0 +1,65 @@
+"""Each metric in each block: whole blocks as the units, for arms that took turns on one service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import sqrt
+
+import numpy as np
+import pandas as pd
+
+from luckyhit.judge.effects import QUANTILES, Effect
+from luckyhit.judge.freshness import classify_reads, late_among
+from luckyhit.judge.intervals import INF, Boundary
+from luckyhit.judge.samples import Rows
+from luckyhit.records import METRICS, MetricName
+
+BlockValues = Mapping[MetricName, Mapping[int, float]]
+
+
+def block_values(
+    rows: Rows, probe: tuple[pd.DataFrame, pd.DataFrame], within_s: float | None
+) -> dict[MetricName, dict[int, float]]:
+    """Of each metric, its value in each block that shows one. `rows`: measured ones; `probe`: its reads and writes of
+    the same blocks; `within_s`: the declared bound, None without a probe. Windows of staleness are too few in a block.
+    """
+    blocks = np.unique(rows.block).tolist()
+    found: dict[MetricName, dict[int, float]] = {name: {} for name in METRICS}
+    shown: dict[MetricName, np.ndarray] = {"hit_ratio": rows.hit, "error_rate": rows.failed, "db_calls": rows.calls}
+    shown |= dict.fromkeys(QUANTILES, rows.latency_ms)
+    for block in blocks:
+        mine = rows.block == block
+        for name, values in shown.items():
+            inside = values[mine]
+            inside = inside[np.isfinite(inside)]
+            if len(inside):
+                level = QUANTILES.get(name)
+                found[name][block] = float(np.mean(inside) if level is None else np.quantile(inside, level))
+    if within_s is not None and len(probe[0]):
+        late = late_among(classify_reads(*probe), within_s)
+        told = late[late["outcome"].isin(["fresh", "stale"])]
+        shares = (told["outcome"] == "stale").groupby(told["block"]).mean()
+        found["stale_reads"] = {int(block): float(share) for block, share in shares.items()}
+    return found
+
+
+def one_more(
+    effects: Mapping[MetricName, Effect], first: BlockValues, boundary: Boundary, error_rate: float
+) -> dict[MetricName, Effect]:
+    """`effects` of one further block against several, their intervals as wide at least as blocks differ anyway: the
+    prediction interval of one more block. `first`: the several ones; of a single one nothing tells how they differ."""
+    return {
+        name: _wider(effect, list(first.get(name, {}).values()), boundary, error_rate)
+        for name, effect in effects.items()
+    }
+
+
+def _wider(effect: Effect, values: list[float], boundary: Boundary, error_rate: float) -> Effect:
+    if effect.effect is None or not values:
+        return effect
+    count, reach = len(values), INF
+    if count > 1:
+        reach = boundary.single(count - 1, error_rate) * float(np.std(values, ddof=1)) * sqrt(1 + 1 / count)
+    low, high = min(effect.low, effect.effect - reach), max(effect.high, effect.effect + reach)
+    return replace(effect, low=low, high=high)

@@ -1,0 +1,89 @@
+"""The numbers of the baseline, and what could not be seen in it. A dash stands for what was not visible."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from luckyhit.case.units import format_duration
+from luckyhit.judge.wording import difference_text, percent, value_text
+from luckyhit.records import MetricName
+from luckyhit.report import aggregates
+from luckyhit.report.contents import sentence_case
+from luckyhit.report.recorded import Recorded
+
+DASH = "–"
+
+
+@dataclass(frozen=True)
+class Level:
+    """One number of the baseline, with the noise floor of the metric where the judge found one."""
+
+    name: str
+    value: str
+    noise: str = DASH
+
+
+def baseline(found: Recorded) -> list[Level]:
+    """What the system did before anything was changed; measured phase only."""
+    mask = found.mask("baseline", "before")
+    if not mask.any():
+        return []
+    levels = aggregates.whole_numbers(found, mask)
+    floor = found.result.noise_floor if found.result else {}
+
+    def noise(name: MetricName) -> str:
+        return f"± {difference_text(name, floor[name])}" if name in floor else DASH
+
+    def shown(name: MetricName, value: float | None) -> str:
+        return DASH if value is None else value_text(name, value)
+
+    rows = [
+        Level("Requests", f"{levels['requests']:,} due, {levels['completed']:,} completed"),
+        Level("Hit ratio", shown("hit_ratio", levels["hit_ratio"]), noise("hit_ratio")),
+        Level("Median latency", shown("latency_p50_ms", levels["p50"]), noise("latency_p50_ms")),
+        Level("P95 latency", shown("latency_p95_ms", levels["p95"]), noise("latency_p95_ms")),
+        Level("P99 latency", shown("latency_p99_ms", levels["p99"]), noise("latency_p99_ms")),
+        Level("P99.9 latency", shown("latency_p99_ms", levels["p99.9"])),
+        Level("Error rate", shown("error_rate", levels["error_rate"]), noise("error_rate")),
+        Level("Database calls per request", shown("db_calls", levels["db_calls"]), noise("db_calls")),
+    ]
+    return [*rows, Level("Stale reads", _baseline_stale(found), noise("stale_reads"))]
+
+
+def _baseline_stale(found: Recorded) -> str:
+    if found.within_s is None:
+        return DASH
+    from luckyhit.judge.freshness import stale_share
+
+    share = stale_share(*found.probe_of("baseline"), found.within_s)
+    if share.share is None:
+        return DASH
+    bound = format_duration(found.within_s)
+    return f"{percent(share.share)} ({share.stale:,} of {share.reads:,} reads later than {bound} after a write)"
+
+
+def not_seen(found: Recorded) -> list[str]:
+    """What could not be seen in the baseline, one sentence each."""
+    mask = found.mask("baseline", "before")
+    if not mask.any():
+        return ["No baseline was measured, so nothing can be told about the system as it is."]
+    levels = aggregates.whole_numbers(found, mask)
+    texts = [f"Workload: {note}" for note in found.manifest.get("inputs") or []]
+    for name, what in (("hit_ratio", "the cache status"), ("db_calls", "the number of database calls")):
+        told, completed = levels[f"{name}_told"], levels["completed"]
+        if completed and not told:
+            texts.append(f"{sentence_case(what)}: no answer told it.")
+        elif completed and told < 0.995 * completed:
+            texts.append(f"{sentence_case(what)}: only {percent(told / completed)} of the answers told it.")
+    if found.case is not None and found.case.freshness is None:
+        texts.append("Stale reads: the case has no freshness probe, so old data would not be noticed here.")
+    elif found.within_s is not None and _baseline_stale(found) == DASH:
+        texts.append("Stale reads: no read of the probe could be compared with a write.")
+    if levels["p99.9"] is None:
+        texts.append(f"The p99.9 latency: {levels['completed']:,} completed requests are too few for it.")
+    for entry in found.blocks:
+        probe = entry.get("probe")
+        if entry.get("stage") == "baseline" and isinstance(probe, Mapping):
+            texts += [f"Freshness probe: {problem}" for problem in probe.get("problems") or []]
+    return texts

@@ -1,0 +1,149 @@
+"""Everything that was compared: the fingerprints of both arms, entry by entry, and what later looks showed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from luckyhit.case import changes
+from luckyhit.judge.wording import listed
+from luckyhit.report.recorded import ARMS, Recorded
+
+if TYPE_CHECKING:
+    from luckyhit.case import Case
+
+UNSET = "not set"
+OBSERVED = "observed."
+MOST_ENTRIES = 1000
+Mark = Literal["declared", "differs", "observed", "moved", ""]
+MARKS: dict[Mark, str] = {
+    "declared": "the declared change",
+    "differs": "differs between the arms",
+    "observed": "may differ by itself: shown, not compared",
+    "moved": "CHANGED LATER",
+    "": "",
+}
+_GROUPS = {
+    "package": "installed package",
+    "env": "environment variable",
+    "config": "entry of the service's configuration",
+    "header": "header that names a version",
+    "cache.config": "setting of the cache",
+    "cache": "fact of the cache",
+    "git": "fact of Git",
+    "file": "file",
+    "fact": "declared fact",
+    "workload": "fact of the workload",
+}
+_PLURALS = {"entry of the service's configuration": "entries of the service's configuration"} | {
+    f"{one} of {rest}": f"{one}s of {rest}"
+    for one, rest in (("setting", "the cache"), ("fact", "the cache"), ("fact", "Git"), ("fact", "the workload"))
+} | {"header that names a version": "headers that name versions"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing that can be seen. `before`, `after`: what the first look at that arm showed, None where the arm was not
+    looked at; `mark` says what is to be said of it; `later`: what later looks showed, a sentence each."""
+
+    name: str
+    before: str | None
+    after: str | None
+    mark: Mark
+    later: tuple[str, ...] = ()
+
+    @property
+    def said(self) -> str:
+        return "; ".join([*([MARKS[self.mark]] if self.mark else []), *self.later])
+
+
+@dataclass(frozen=True)
+class Compared:
+    """All entries, those first that differ. `equal`: how many were seen equal at every look, `of`: how many were
+    compared; `groups`: the equal ones by kind, for a sentence."""
+
+    entries: list[Entry]
+    equal: int
+    of: int
+    groups: str
+
+    @property
+    def moved(self) -> list[Entry]:
+        return [entry for entry in self.entries if entry.mark == "moved"]
+
+
+def compared(found: Recorded) -> Compared:
+    """The fingerprints that the manifest holds, whatever is wrong with them; no entries where it holds none."""
+    noted = found.manifest.get("fingerprints")
+    seen: dict[str, dict[str, str] | None] = {
+        arm: _texts(noted.get(arm)) if isinstance(noted, Mapping) else None for arm in ARMS
+    }
+    later = _later(found)
+    names = sorted({name for arm in ARMS for name in seen[arm] or ()} | later.keys())
+    declared = declared_entry(found.case) if found.case else None
+    entries = [_entry(name, seen, later.get(name, ()), declared) for name in names]
+    equal = [entry for entry in entries if entry.mark == ""]
+    order: dict[Mark, int] = {"moved": 0, "declared": 1, "differs": 2, "observed": 3, "": 4}
+    return Compared(
+        entries=sorted(entries, key=lambda entry: order[entry.mark])[:MOST_ENTRIES],
+        equal=len(equal),
+        of=sum(entry.mark != "observed" for entry in entries),
+        groups=_grouped(equal),
+    )
+
+
+def declared_entry(case: Case) -> str | None:
+    """The entry that the declared change is about; None where nothing is changed."""
+    change = case.change
+    if isinstance(change, changes.EnvChange):
+        return f"env.{change.name}"
+    if isinstance(change, changes.SettingChange):
+        return f"cache.config.{change.name}"
+    names = {"argument": "command", "revision": "git.revision", "http": "change.state", "command": "change.state"}
+    return names.get(change.kind)
+
+
+def _entry(
+    name: str, seen: Mapping[str, Mapping[str, str] | None], later: tuple[str, ...] | list[str], declared: str | None
+) -> Entry:
+    values = [None if looks is None else looks.get(name, UNSET) for looks in (seen[arm] for arm in ARMS)]
+    mark: Mark = ""
+    if name.startswith(OBSERVED):
+        mark = "observed"
+    elif later:
+        mark = "moved"
+    elif name == declared:
+        mark = "declared"
+    elif None not in values and values[0] != values[1]:
+        mark = "differs"
+    return Entry(name, values[0], values[1], mark, tuple(later))
+
+
+def _later(found: Recorded) -> dict[str, list[str]]:
+    """By entry: what a look at a block showed otherwise than the first one."""
+    told: dict[str, list[str]] = {}
+    for entry in found.blocks:
+        by_arm = entry.get("differences")
+        for arm, strays in by_arm.items() if isinstance(by_arm, Mapping) else ():
+            for name, values in strays.items() if isinstance(strays, Mapping) else ():
+                if isinstance(values, (list, tuple)) and len(values) == 2:
+                    text = f"block {entry['block']}, arm {arm}: {values[1]}, not {values[0]} as at first"
+                    told.setdefault(str(name), []).append(text)
+    return told
+
+
+def _texts(value: Any) -> dict[str, str] | None:
+    return {str(name): str(text) for name, text in value.items()} if isinstance(value, Mapping) else None
+
+
+def _grouped(entries: list[Entry]) -> str:
+    """`178 installed packages, 19 settings of the cache and 7 environment variables`."""
+    counts: Counter[str] = Counter()
+    for entry in entries:
+        group = "cache.config" if entry.name.startswith("cache.config.") else entry.name.partition(".")[0]
+        counts[_GROUPS.get(group, "other")] += 1
+    other = counts.pop("other", 0)
+    parts = [f"{count:,} {one if count == 1 else _PLURALS.get(one, f'{one}s')}" for one, count in counts.most_common()]
+    return listed([*parts, *([f"{other} more"] if other else [])])

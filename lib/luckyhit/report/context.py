@@ -1,0 +1,235 @@
+"""Everything that the page shows, as its template takes it; what can't be made from the records is named, not fatal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from luckyhit.records import Rollback
+from luckyhit.report.journal import Journal
+from luckyhit.report.recorded import Recorded
+
+if TYPE_CHECKING:
+    from luckyhit.run import Run
+
+LONGEST_CASE_FILE = 60_000
+MOST_NOTES = 60
+_Made = TypeVar("_Made")
+
+
+class Long(str):
+    """A text that may be longer than others: the case file."""
+
+    __slots__ = ()
+
+
+class _Attempts:
+    """Makes parts of the page; one that can't be made from the records is left out, and said to be."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    def __call__(self, what: str, make: Callable[[], _Made]) -> _Made | None:
+        try:
+            return make()
+        except Exception as error:  # whatever is wrong with the records, the rest of the report has to be there
+            self.problems.append(f"{what} can't be told from the records ({type(error).__name__}).")
+            return None
+
+
+def context(run: Run, found: Recorded, journal: Journal, incomplete: str | None) -> dict[str, Any]:
+    """Everything that the template shows, but for links."""
+    attempt = _Attempts()
+    told = {**_head(run, found, incomplete), **_measured(found, attempt), **_the_change(run, found, attempt)}
+    told |= _evidence(found, journal, attempt)
+    told |= _repeating(run, found.manifest)
+    problems = [*found.problems, *([journal.problem] if journal.problem else []), *attempt.problems]
+    return {**told, "problems": problems[:MOST_NOTES], "index": "index.html"}
+
+
+def _head(run: Run, found: Recorded, incomplete: str | None) -> dict[str, Any]:
+    from luckyhit import __version__
+
+    case, result, manifest = found.case, found.result, found.manifest
+    name = str(manifest.get("case") or run.path.parent.name)
+    return {
+        "title": case.title if case else f"Case {name}",
+        "name": name,
+        "run": run.id,
+        "date": str(manifest.get("started") or run.id[:8])[:10],
+        "version": __version__,
+        "case": case,
+        "result": result,
+        "incomplete": incomplete,
+        "hint": _hint(manifest) if incomplete else "",
+        "invalid": result is not None and result.verdict == "INVALID",
+        "changed": found.changed,
+        "observed": case is not None and case.target.start is None,
+        "live": live(found),
+    }
+
+
+def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
+    from luckyhit.judge.verdict import RULES
+    from luckyhit.report import baseline, contents, freshness_tables, gallery, metric_rows
+
+    case, result = found.case, found.result
+    return {
+        "declared": contents.declared(case)[2:] if case else [],
+        "goals": contents.goals(case) if case else [],
+        "key_numbers": metric_rows.key_numbers(found),
+        "naive": metric_rows.naive_rows(result) if result else [],
+        "baseline": baseline.baseline(found),
+        "not_seen": baseline.not_seen(found)[:MOST_NOTES],
+        "metrics": metric_rows.metrics(result) if result else [],
+        "confidence": _confidence(found),
+        "figures": _figures(found),
+        "last_of_freshness": gallery.OF_A_PROBE[-1] if found.probed else "freshness",
+        "readers": attempt("What readers saw", lambda: freshness_tables.readers(found)),
+        "cache_story": attempt("What the cache did", lambda: freshness_tables.cache_story(found)),
+        "guards": contents.guards(found),
+        "rules": RULES,
+        "notes": (result.notes if result else [])[:MOST_NOTES],
+        "environment": contents.environment(found.manifest),
+    }
+
+
+def _the_change(run: Run, found: Recorded, attempt: _Attempts) -> dict[str, Any]:
+    from luckyhit.report import blocks, one_change
+
+    case = found.case
+    revision = one_change.revision_diff(run) if case is not None and case.change.kind == "revision" else None
+    return {
+        "swap": one_change.swap(case, found.manifest) if case else None,
+        "diff": one_change.change_diff(case) if case else [],
+        "calls": one_change.calls(case) if case else [],
+        "may_be_cleared": one_change.may_be_cleared(case) if case else [],
+        "revision": revision,
+        "blocks": (attempt("What was done before each block", lambda: blocks.prepared(found)) or [])[
+            : blocks.MOST_BLOCKS
+        ],
+        "block_headings": blocks.HEADINGS,
+        "limits": attempt("The limits of the run", lambda: blocks.limits(found)),
+    }
+
+
+def _evidence(found: Recorded, journal: Journal, attempt: _Attempts) -> dict[str, Any]:
+    """What was touched, what was not, and whether it is back."""
+    from luckyhit.report import as_it_was, checklist, cleared_keys, compared, open_steps, touched
+
+    nothing = compared.Compared([], 0, 0, "")
+    seen = attempt("What was compared", lambda: compared.compared(found)) or nothing
+    rollback = found.result.rollback if found.result else _rollback(found.manifest)
+    clears = journal.named("clear")
+    return {
+        "journal": journal,
+        "lost": open_steps.lost(found, journal),
+        "touched": attempt("What was touched", lambda: touched.touched(found, journal)) or [],
+        "keys": attempt("The cleared keys", lambda: cleared_keys.cleared_keys(clears)) if clears else None,
+        "untouched": attempt("What was not touched", lambda: as_it_was.untouched(found, journal, seen)) or [],
+        "as_it_was": attempt("Whether it is as it was", lambda: as_it_was.as_it_was(found, journal, rollback)) or [],
+        "remains": attempt("What stays", lambda: as_it_was.remains(found, journal)) or [],
+        "open_steps": attempt("What is open", lambda: open_steps.open_steps(found, journal)) or [],
+        "seen": seen,
+        "rollback": rollback,
+        "checklist": checklist.checklist(found, journal),
+    }
+
+
+def _repeating(run: Run, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    from luckyhit.report.data_files import data_files
+
+    name = str(manifest.get("case") or run.path.parent.name)
+    return {"commands": _commands(name, run.id, manifest), "files": data_files(run), "case_file": _case_file(run)}
+
+
+@dataclass(frozen=True)
+class Live:
+    """A service that was running already: its environment's name (empty where the case names none), its address, and
+    whether this run might change it."""
+
+    environment: str
+    url: str
+    changed: bool
+
+
+def live(found: Recorded) -> Live | None:
+    """None where the run started the service itself, or the case can't be read."""
+    if found.case is None or found.case.target.url is None:
+        return None
+    target = found.case.target
+    allowed = target.allow_change and found.manifest.get("environment") == target.environment is not None
+    return Live(target.environment or "", str(target.url), allowed)
+
+
+def _hint(manifest: Mapping[str, Any]) -> str:
+    failure = manifest.get("failure")
+    return str(failure.get("hint") or "") if isinstance(failure, Mapping) else ""
+
+
+def _rollback(manifest: Mapping[str, Any]) -> Rollback | None:
+    try:
+        return Rollback.model_validate(manifest["rollback"])
+    except (KeyError, ValueError):
+        return None
+
+
+def _confidence(found: Recorded) -> str:
+    from luckyhit.judge.wording import percent
+
+    return percent(1 - found.case.plan.error_rate) if found.case else "the declared"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One figure on the page; `wide` and `narrow` are data URIs, or None where there is nothing to see."""
+
+    name: str
+    title: str
+    sentence: str
+    wide: Any
+    narrow: Any
+
+
+def _figures(found: Recorded) -> list[Shown]:
+    from markupsafe import Markup
+
+    from luckyhit.report.gallery import GALLERY, OF_A_PROBE, drawn
+
+    shown = []
+    for name, piece in GALLERY.items():
+        if (name == "forest" and found.result is None) or (name in OF_A_PROBE and not found.probed):
+            continue
+        try:
+            figure = drawn(name, found)
+        except Exception as error:  # whatever is wrong with the records, the rest of the report has to be there
+            sentence = f"This figure could not be drawn from the records ({type(error).__name__})."
+            shown.append(Shown(name, piece.title, sentence, None, None))
+            continue
+        uris = [None if uri is None else Markup(uri) for uri in (figure.wide, figure.narrow)]
+        shown.append(Shown(name, figure.title, figure.sentence, *uris))
+    return shown
+
+
+def _commands(name: str, run_id: str, manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+    revision = str(manifest.get("revision") or "")
+    checkout = re.match(r"[0-9a-f]{7,40}\b", revision)
+    rows = [(f"git checkout {checkout[0]}", "the code that measured this")] if checkout else []
+    return [
+        *rows,
+        (f"luckyhit check {name}", "is the case right, and does the target answer? Touches nothing"),
+        (str(manifest.get("command") or f"luckyhit run {name}"), "measure again: a new run with the same requests"),
+        (f"luckyhit judge {run_id}", "judge these records again; no target is needed"),
+        (f"luckyhit report {run_id}", "make this page again"),
+        (f"luckyhit revert {run_id}", "roll back whatever this run may have left; safe to repeat"),
+    ]
+
+
+def _case_file(run: Run) -> Long | None:
+    try:
+        with (run.path / "case.yml").open(encoding="utf-8", errors="replace") as file:
+            return Long(file.read(4 * LONGEST_CASE_FILE))
+    except OSError:
+        return None

@@ -1,0 +1,117 @@
+"""The metrics of a result in words, one row each; and what a plain before/after would have looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from luckyhit.judge.wording import NAMES, difference_text, interval_text, number, percent, value_text
+from luckyhit.records import HIGHER_IS_BETTER, METRICS, Metric, MetricName, Result
+from luckyhit.report.contents import sentence_case
+from luckyhit.report.recorded import Recorded
+
+DASH = "–"
+NOT_RELIED_ON = "not to be relied on"
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """One metric in words. `verdict` is empty where the case sets no goal for it."""
+
+    name: str
+    before: str
+    after: str
+    effect: str
+    interval: str
+    goal: str
+    pairs: str
+    verdict: str
+    note: str
+    margin: str = ""
+
+    @property
+    def said(self) -> str:
+        """The verdict, with what it means where the word alone could be misread."""
+        if self.verdict == "EQUIVALENT" and self.note.startswith("Accepted cost"):
+            return f"EQUIVALENT: a cost, inside the accepted {self.margin}"
+        if self.verdict == "EQUIVALENT":
+            return f"EQUIVALENT: inside the margin of {self.margin}"
+        return self.verdict
+
+
+def metrics(result: Result) -> list[MetricRow]:
+    """Every metric: those with a goal first, and of these the ones that should get better."""
+    return [metric_row(name, result.metrics[name], result) for name in in_order(result)]
+
+
+def in_order(result: Result) -> list[MetricName]:
+    rank = {"better": 0, "no-worse": 1, None: 2}
+    names = [name for name in METRICS if name in result.metrics]
+    return sorted(names, key=lambda name: rank[result.metrics[name].want if result.metrics[name].verdict else None])
+
+
+def metric_row(name: MetricName, metric: Metric, result: Result) -> MetricRow:
+    goal, margin = DASH, ""
+    if metric.verdict is not None:
+        margin = "not comparable" if metric.margin is None else difference_text(name, metric.margin)
+        goal = f"{'better' if metric.want == 'better' else 'no worse'}, margin {margin}"
+    verdict: str = metric.verdict or ""
+    if verdict and result.verdict == "INVALID":
+        verdict = NOT_RELIED_ON
+    return MetricRow(
+        name=sentence_case(NAMES[name]),
+        before=DASH if metric.before is None else value_text(name, metric.before),
+        after=DASH if metric.after is None else value_text(name, metric.after),
+        effect=DASH if metric.effect is None else signed(name, metric.effect),
+        interval=DASH if metric.effect is None else interval_text(name, metric.low, metric.high),
+        goal=goal,
+        pairs=f"{metric.pairs:,}" if metric.pairs else DASH,
+        verdict=verdict,
+        note=metric.note,
+        margin=margin,
+    )
+
+
+def signed(name: MetricName, effect: float) -> str:
+    text = difference_text(name, effect)
+    return f"+{text}" if effect > 0 and not text.startswith("0 ") and text != "0" else text
+
+
+def key_numbers(found: Recorded) -> list[MetricRow]:
+    """The three numbers that matter: goals first, the decided and the costly before the rest."""
+    result = found.result
+    if result is None:
+        return []
+
+    def rank(name: MetricName) -> tuple[int, int]:
+        metric = result.metrics[name]
+        if metric.verdict is None:
+            return (3 if metric.effect is not None else 4), METRICS.index(name)
+        if metric.want == "better" or metric.verdict == "HURT":
+            return 0, METRICS.index(name)
+        return (1 if _moved(name, metric) else 2), METRICS.index(name)
+
+    names = sorted(result.metrics, key=rank)[:3]
+    return [metric_row(name, result.metrics[name], result) for name in names if rank(name)[0] < 4]
+
+
+def _moved(name: MetricName, metric: Metric) -> bool:
+    """Whether it got worse for certain: a cost that a reader has to know of."""
+    if name in HIGHER_IS_BETTER:
+        return metric.high is not None and metric.high < 0
+    return metric.low is not None and metric.low > 0
+
+
+def naive_rows(result: Result) -> list[tuple[str, str, str]]:
+    """(name, before, after) of what a plain before/after would have looked at."""
+    naive = result.naive
+
+    def ms(value: float | None) -> str:
+        return DASH if value is None else f"{number(value)} ms"
+
+    def share(value: float | None) -> str:
+        return DASH if value is None else percent(value)
+
+    return [
+        ("Mean latency", ms(naive.latency_before_ms), ms(naive.latency_after_ms)),
+        ("Hit ratio", share(naive.hit_ratio_before), share(naive.hit_ratio_after)),
+    ]
