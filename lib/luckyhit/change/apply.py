@@ -106,7 +106,9 @@ def roll_back(stack: Stack, journal: Journal) -> Rollback:
         detail = f"The service was restarted without the change ({change.what})."
         how = "restarted without the change"
     elif step is None:
-        return Rollback(confirmed=True, same_as_before=None, detail="The last block was one without the change: it was out already.")
+        return Rollback(
+            confirmed=True, same_as_before=None, detail="The last block was one without the change: it was out already."
+        )
     else:
         how = _take_back(way, stack, step, journal)
         detail = f"Taken back ({change.what}): {how}."

@@ -64,6 +64,7 @@ def new_run(project: Project, case_file: Path, *, environment: str = "") -> Run:
     made.
     """
     case = load_case(case_file)
+    named = f" --environment {environment}" if environment else ""
     _refuse_other(environment, case)
     _refuse_writes(environment, case)
     refuse_unset(case, os.environ)
@@ -81,7 +82,7 @@ def new_run(project: Project, case_file: Path, *, environment: str = "") -> Run:
                 **facts.manifest_facts(project.root),
                 "seed": case.workload.seed,
                 "design": case.design,
-                "command": f"luckyhit run {project.called(case_file)}" + (f" --environment {environment}" if environment else ""),
+                "command": f"luckyhit run {project.called(case_file)}{named}",
                 "environment": environment or None,
                 "guards": [],
                 "inputs": notes,
