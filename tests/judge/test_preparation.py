@@ -81,6 +81,14 @@ def test_a_wash_out_that_did_not_settle_makes_the_run_invalid(simulate: Any, cas
     assert result.verdict == "INVALID" and f"“{WASHED_OUT}”" in result.because and "before block 3" in result.because
 
 
+def test_one_before_the_block_after_the_rollback_is_noted(simulate: Any, case_with: Any) -> None:
+    run = simulate(7, design="crossover", blocks=2, seconds=1.0)
+    run.blocks[-1]["washout"] = {**SETTLED, "settled": False}
+    result = run.judge(case_with(GOALS, design="crossover", blocks=2))
+    assert any("still moved when the block after the rollback began" in note for note in result.notes)
+    assert all(guard.ok for guard in result.guards)
+
+
 def test_limits_that_were_watched_and_held_are_told() -> None:
     assert limits_guard([{"block": 1}, {"block": 2, "limits": {}}]) is None
     watched = {"error_rate": 0.05, "p99_ms": 900.0, "window_s": 2.0, "fewest": 20, "stopped": None}

@@ -31,6 +31,14 @@ def notes_on_blocks(blocks: Sequence[Mapping[str, Any]], case: Case) -> list[str
     if problems:
         more = f" ({len(problems) - 1} more of this kind are in the manifest.)" if problems[1:] else ""
         notes.append(f"Freshness probe, {problems[0]}{more}")
+    for entry in blocks:
+        washout = entry.get("washout")
+        # Before a block of the change, that is a matter of a guard.
+        if entry.get("stage") != "change" and isinstance(washout, Mapping) and washout.get("settled") is False:
+            where = "after the rollback" if entry.get("stage") == "after-rollback" else "of the baseline"
+            notes.append(
+                f"The hit ratio still moved when the block {where} began: its wash-out was over (plan.washout)."
+            )
     if case.design == "before-after":
         notes.append(
             "The arms were measured one after the other: whatever else changed in between counts as the change."
