@@ -6,12 +6,14 @@ import sys
 from pathlib import Path
 
 import nbformat
+import pytest
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[2]
 PAPERMILL = Path(sys.executable).with_name("papermill")
 
 
+@pytest.mark.slow  # `luckyhit run` goes through papermill as well
 def test_plain_papermill_from_another_directory(workspace, variant) -> None:
     elsewhere = workspace.folder / "elsewhere"
     elsewhere.mkdir()

@@ -1,8 +1,7 @@
 """The four cases that ship, each measured in full, each with its expected verdict.
 
-One goes through the command line and papermill, kernels and all; another through the same steps in this process, since
-each notebook pays for a kernel. `make test-all` takes all four through the command line, and `short-ttl` and `placebo`
-(whose verdicts are those of `stale-price` and `lucky-hit`) through the steps as well.
+One goes through the command line and papermill, kernels and all. `make test-all` takes all four through the command
+line, and three of them through the same steps in one process as well.
 """
 
 import json
@@ -71,7 +70,7 @@ def test_by_the_command_line(case: str, workspace) -> None:
 
 @pytest.mark.parametrize(
     "case",
-    [pytest.param("short-ttl", marks=pytest.mark.slow), pytest.param("placebo", marks=pytest.mark.slow), "lucky-hit"],
+    [pytest.param(case, marks=pytest.mark.slow) for case in ("short-ttl", "placebo", "lucky-hit")],
 )
 def test_step_by_step(case: str, workspace) -> None:
     folders = {"runs_dir": str(workspace.runs), "reports_dir": str(workspace.reports)}

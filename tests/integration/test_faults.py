@@ -251,6 +251,7 @@ def test_an_interruption_rolls_back_and_leaves_nothing(
     assert reverted.returncode == 0, reverted.stderr + reverted.stdout
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_ends_at_once_and_still_leaves_nothing(workspace, variant) -> None:
     def longer(case: dict) -> None:
         case["plan"]["block"] = "5s"

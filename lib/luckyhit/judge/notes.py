@@ -36,9 +36,7 @@ def notes_on_blocks(blocks: Sequence[Mapping[str, Any]], case: Case) -> list[str
         # Before a block of the change, that is a matter of a guard.
         if entry.get("stage") != "change" and isinstance(washout, Mapping) and washout.get("settled") is False:
             where = "after the rollback" if entry.get("stage") == "after-rollback" else "of the baseline"
-            notes.append(
-                f"The hit ratio still moved when the block {where} began: its wash-out was over (plan.washout)."
-            )
+            notes.append(f"The hit ratio still moved when the block {where} began: plan.washout was over.")
     if case.design == "before-after":
         notes.append(
             "The arms were measured one after the other: whatever else changed in between counts as the change."

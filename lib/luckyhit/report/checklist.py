@@ -183,6 +183,6 @@ def _failure_mode(found: Recorded, journal: Journal) -> Check:
     if case.change.kind == "none":
         way = "nothing was changed, so there was no way back to take"
     elif result.rollback.same_as_before is None:
-        way = "the way back was taken and confirmed, but whether all is as before was not measured once more"
+        way = "the way back was taken and confirmed, but whether all is as before can't be told"
     text = f"Declared with how one would notice it; watched here by {listed(names)}; {way}."
     return Check(question, True, text)
