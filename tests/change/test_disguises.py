@@ -1,196 +1,196 @@
 """A second variable that changes beside the declared one, in the disguises that it comes in: each is caught, and named.
 
-(More of them, found in one fingerprint against another, are in test_fingerprint.py.) The services are real processes
-with a repository, packages, a cache and a configuration of their own.
+The service is a real process with a repository, a virtual environment, a cache and a configuration of its own. (More
+disguises, of parts that this service does not have, are in test_fingerprint*.py.)
 """
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+from shop_world import SERVICE, World, change_of, git, shop_world
 
-from luckyhit.case.model import Case
-from luckyhit.change import Journal, Looks, apply, look_at, roll_back, settings_of, start_stacks
-from luckyhit.records import Arm, Guard
-from luckyhit.run import Run
-from luckyhit.target import Stack
-
-SERVICE = """
-import http.server, json, os, pathlib, sys
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = json.dumps({"ttl": os.environ.get("SHOP_TTL"), "flags": json.loads(pathlib.Path(sys.argv[2]).read_text())})
-        self.send_response(200)
-        self.send_header("X-App-Version", pathlib.Path(sys.argv[3]).read_text())
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body.encode())
-    def log_message(self, *_):
-        pass
-
-http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
-"""
+from luckyhit.change import Looks
 
 
-def git(where: Path, *words: str) -> None:
-    options = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"]
-    subprocess.run(["git", "-C", str(where), *options, *words], check=True, capture_output=True)
+@pytest.fixture(scope="module")
+def changed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, dict[str, str]]]:
+    """A shop with its change in place, and what was seen of it before."""
+    with shop_world(tmp_path_factory.mktemp("world"), change_of("env")) as world:
+        world.look("before", "before the change")
+        world.on()
+        yield world, world.looks.first["before"]
 
 
-class World:
-    """One service with a change of SHOP_TTL, and all that could change beside it."""
-
-    def __init__(self, stack: Stack, journal: Journal, shop: Path, beside: Path) -> None:
-        self.stack, self.journal, self.shop, self.beside = stack, journal, shop, beside
-        self.looks = Looks(stack.case)
-
-    def look(self, arm: Arm, when: str) -> None:
-        self.looks.note(arm, look_at({arm: self.stack}, self.stack.case)[arm], when)
-
-    def both_arms(self, disguise: Callable[[World], Any]) -> Guard:
-        """Look at the service without the change, and with it and what `disguise` does."""
-        self.look("before", "before the change")
-        apply(self.stack, self.journal)
-        disguise(self)
-        self.look("after", "after the change")
-        return self.looks.guard()
-
-    def config(self, name: str, value: str) -> None:
-        assert self.stack.cache is not None
-        with self.stack.cache.client() as client:
-            client.config_set(name, value)
-
-    def restart(self, **env: str) -> None:
-        start = self.stack.case.target.start
-        assert start is not None
-        changed = start.model_copy(update={"env": {**start.env, **env}})
-        self.stack._service._start = changed  # type: ignore[union-attr]
-        self.stack.restart(settings_of(self.stack, "after"))
+class Disguise(NamedTuple):
+    do: Callable[[World], Any]
+    named: str
+    undo: Callable[[World], Any]
 
 
-@pytest.fixture
-def world(run: Run, make_case: Callable[..., Case], tmp_path: Path) -> Iterator[World]:
-    shop, beside = tmp_path / "shop", tmp_path / "beside"
-    (beside / "pricing-1.4.dist-info").mkdir(parents=True)
-    (beside / "pricing-1.4.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: pricing\nVersion: 1.4\n")
-    (beside / "flags.json").write_text('{"new_keys": false}')
-    (beside / "release.txt").write_text("2025.11")
-    (beside / "migrations.txt").write_text("0001_initial\n0002_price\n")
-    shop.mkdir()
-    (shop / "service.py").write_text(SERVICE)
-    (shop / ".gitignore").write_text(".env\n*.sqlite\n")
-    (shop / ".env").write_text("SHOP_STOCK=on\n")
-    git(tmp_path, "init", "-q", str(shop))
-    git(shop, "add", "-A")
-    git(shop, "commit", "-qm", "shop")
-    start = {
-        "command": ["{python}", "service.py", "{port}", str(beside / "flags.json"), str(beside / "release.txt")],
-        "cwd": "shop",
-        "ready": "/",
-        "env": {"PYTHONPATH": str(beside), "CACHE": "{cache_url}"},
-    }
-    facts = {"migrations": ["cat", str(beside / "migrations.txt")]}
-    case = make_case(target={"start": start, "config": "/", "facts": facts})
-    journal = Journal(run.path / "journal.jsonl")
-    stack = Stack(case, "before", run.path / "work" / "before", project=tmp_path)
-    stack.settings = settings_of(stack, "before")
-    with ExitStack() as running:
-        running.callback(stack.stop)
-        start_stacks([stack], journal)
-        yield World(stack, journal, shop, beside)
+def written(path: str, text: str, named: str) -> Disguise:
+    """Another text in a file (None: the file is new)."""
+    kept: dict[Path, str | None] = {}
+
+    def at(world: World) -> Path:
+        return world.beside.parent / path
+
+    def do(world: World) -> None:
+        kept[at(world)] = at(world).read_text() if at(world).exists() else None
+        at(world).parent.mkdir(parents=True, exist_ok=True)
+        at(world).write_text(text)
+
+    def undo(world: World) -> None:
+        old = kept[at(world)]
+        if old is None:
+            at(world).unlink()
+        else:
+            at(world).write_text(old)
+
+    return Disguise(do, named, undo)
 
 
-def _package(world: World) -> None:
-    described = world.beside / "pricing-1.4.dist-info"
-    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: pricing\nVersion: 1.5\n")
-    described.rename(world.beside / "pricing-1.5.dist-info")
+def started(named: str, **env: str) -> Disguise:
+    return Disguise(lambda world: world.restart(**env), named, lambda world: world.restart())
 
 
-DISGUISES: dict[str, tuple[Callable[[World], Any], str]] = {
-    "an extra variable": (lambda world: world.restart(SHOP_POOL="9"), "env.SHOP_POOL (not set -> 9)"),
-    "another package version": (_package, "package.pricing (1.4 -> 1.5)"),
-    "an edited module": (lambda world: (world.shop / "service.py").write_text(SERVICE + "#"), "git.changes (none"),
-    "a new module": (lambda world: (world.shop / "sitecustomize.py").write_text("x = 1"), "git.untracked (none"),
-    "a variable in an ignored .env": (
-        lambda world: (world.shop / ".env").write_text("SHOP_STOCK=off\n"), "file..env (1 files"),
-    "another commit": (
-        lambda world: git(world.shop, "commit", "-q", "--allow-empty", "-m", "more"), "git.revision ("),
-    "a migration": (
-        lambda world: (world.beside / "migrations.txt").write_text("0001_initial\n0002_price\n0003_index\n"),
-        "fact.migrations (",
+def setting(name: str, value: str, old: str, named: str) -> Disguise:
+    return Disguise(lambda world: world.config(name, value), named, lambda world: world.config(name, old))
+
+
+def told(*words: str, named: str, undo: tuple[str, ...]) -> Disguise:
+    return Disguise(lambda world: world.tell(*words), named, lambda world: world.tell(*undo))
+
+
+def _renamed(old: str, new: str) -> Callable[[World], None]:
+    def do(world: World) -> None:
+        described = world.packages / f"pricing-{old}.dist-info"
+        (described / "METADATA").write_text(f"Metadata-Version: 2.1\nName: pricing\nVersion: {new}\n")
+        described.rename(world.packages / f"pricing-{new}.dist-info")
+
+    return do
+
+
+DISGUISES = {
+    "an extra variable": started("env.SHOP_DEBUG (not set -> 1)", SHOP_DEBUG="1"),
+    "another value of a variable": started("env.SHOP_POOL (4 -> 9)", SHOP_POOL="9"),
+    "another date in a variable": started(
+        "env.SHOP_SINCE (2025-01-01T00:00:00Z -> 2026-01-01T00:00:00Z)", SHOP_SINCE="2026-01-01T00:00:00Z"
     ),
-    "a flag": (
-        lambda world: (world.beside / "flags.json").write_text('{"new_keys": true}'),
-        "config.flags.new_keys (false -> true)",
+    "another package version": Disguise(_renamed("1.4", "1.5"), "package.pricing (1.4 -> 1.5)", _renamed("1.5", "1.4")),
+    "another package version found first": written(
+        "beside/pricing-1.3.dist-info/METADATA",
+        "Metadata-Version: 2.1\nName: pricing\nVersion: 1.3\n",
+        "package.pricing (1.4 -> 1.3)",
     ),
-    "a release": (
-        lambda world: (world.beside / "release.txt").write_text("2025.12"), "header.x-app-version (2025.11 -> 2025.12)"),
-    "the cache's eviction": (
-        lambda world: world.config("maxmemory-policy", "allkeys-lru"), "cache.config.maxmemory-policy (noeviction ->"),
-    "the cache's memory": (lambda world: world.config("maxmemory", "100mb"), "cache.config.maxmemory (0 -> 104857600)"),
-    "a setting of the cache that nobody thinks of": (
-        lambda world: world.config("hash-max-listpack-entries", "3"), "cache.config.other ("),
+    "an edited module": written("repo/shop/service.py", SERVICE + "#", "git.changes (none -> shop/service.py "),
+    "an edited module next door": written("repo/common/money.py", "ROUND = 0\n", "git.changes (none -> common/money.py "),
+    "a new module": written("repo/shop/sitecustomize.py", "x = 1", "git.untracked (none -> sitecustomize.py "),
+    "a module that Git ignores": written(
+        "repo/shop/local_settings.py", "A = 2\n", "git.ignored (local_settings.py "
+    ),
+    "a module from elsewhere": written("beside/rates.py", "VAT = 7\n", "beside (1 modules, "),
+    "a variable in an ignored .env": written("repo/.env", "SHOP_STOCK=off\n", "file.../.env (sha256:"),
+    "another commit": Disguise(
+        lambda world: git(world.repo, "commit", "-q", "--allow-empty", "-m", "more"),
+        "git.revision (",
+        lambda world: git(world.repo, "reset", "-q", "--soft", "HEAD~1"),
+    ),
+    "a migration": written("beside/migrations.txt", "0001_initial\n0003_index\n", "fact.migrations ("),
+    "a flag": written("beside/flags.json", '{"new_keys": true}', "config.flags.new_keys (false -> true)"),
+    "a release": written("beside/release.txt", "2025.12", "header.x-app-version (2025.11 -> 2025.12)"),
+    "the cache's eviction": setting(
+        "maxmemory-policy", "allkeys-lru", "noeviction", "cache.config.maxmemory-policy (noeviction -> allkeys-lru)"
+    ),
+    "the cache's memory": setting("maxmemory", "100mb", "0", "cache.config.maxmemory (0 -> 104857600)"),
+    "a setting of the cache that nobody thinks of": setting(
+        "hash-max-listpack-entries", "3", "512", "cache.config.hash-max-listpack-entries (512 -> 3)"
+    ),
+    "a cache that is a replica now": told(
+        "REPLICAOF", "127.0.0.1", "1", named="cache.role (master -> slave)", undo=("REPLICAOF", "NO", "ONE")
+    ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("disguise", DISGUISES)
-def test_a_second_variable_is_caught_and_named(world: World, disguise: str) -> None:
-    act, named = DISGUISES[disguise]
-    guard = world.both_arms(act)
+def test_a_second_variable_is_caught_and_named(changed: tuple[World, dict[str, str]], disguise: str) -> None:
+    world, before = changed
+    do, named, undo = DISGUISES[disguise]
+    do(world)
+    try:
+        guard = world.seen_after(before)
+    finally:
+        undo(world)
     assert not guard.ok and guard.detail.startswith("More than the declared change differs"), guard.detail
-    assert named in guard.detail and "env.SHOP_TTL" not in guard.detail
+    assert named in guard.detail and "env.SHOP_TTL" not in guard.detail, guard.detail
+    # And without it nothing but the declared change is seen.
+    guard = world.seen_after(before)
+    assert guard.ok and "env.SHOP_TTL (30 -> 60)" in guard.detail, guard.detail
 
 
 @pytest.mark.parametrize("disguise", ["a flag", "a release", "the cache's eviction", "another commit"])
-def test_what_changes_in_the_middle_is_caught_though_it_is_put_back(world: World, disguise: str) -> None:
-    act, named = DISGUISES[disguise]
-    assert world.both_arms(lambda _: None).ok
-    act(world)
-    world.look("after", "at the end of block 3")
+def test_what_changes_in_the_middle_is_caught_though_it_is_put_back(
+    changed: tuple[World, dict[str, str]], disguise: str
+) -> None:
+    world, before = changed
+    do, named, undo = DISGUISES[disguise]
+    assert world.seen_after(before).ok
+    do(world)
+    strays = world.look("after", "at the end of block 3")
+    undo(world)
+    # It is as before again; but what was measured in between was something else.
+    assert strays and world.look("after", "at the start of block 4") == {}
     guard = world.looks.guard()
     assert not guard.ok and named in guard.detail and "at the end of block 3 (arm after)" in guard.detail
-    # It is as before again; but what was measured in between was something else.
-    (world.beside / "flags.json").write_text('{"new_keys": false}')
-    (world.beside / "release.txt").write_text("2025.11")
-    world.config("maxmemory-policy", "noeviction")
-    world.look("after", "at the start of block 4")
-    assert not world.looks.guard().ok
 
 
-def test_a_change_in_no_arm_or_in_both_did_not_take(world: World) -> None:
-    world.look("before", "before the change")
+def test_what_is_otherwise_at_several_looks_is_named_whenever_it_was(changed: tuple[World, dict[str, str]]) -> None:
+    world, before = changed
+    assert world.seen_after(before).ok
+    for block, disguise in ((2, "a flag"), (3, "the cache's memory")):
+        DISGUISES[disguise].do(world)
+        world.look("after", f"at the end of block {block}")
+        DISGUISES[disguise].undo(world)
+    detail = world.looks.guard().detail
+    assert "config.flags.new_keys" in detail and "at the end of block 2" in detail and "maxmemory" in detail
+
+
+def test_a_change_in_no_arm_or_in_both_did_not_take(changed: tuple[World, dict[str, str]]) -> None:
+    world, before = changed
+    neither, both = Looks(world.stack.case), Looks(world.stack.case)
     world.look("after", "after the change")
-    assert "The change did not take" in world.looks.guard().detail
-    both = World(world.stack, world.journal, world.shop, world.beside)
-    apply(world.stack, world.journal)
-    both.look("before", "before the change")
-    both.look("after", "after the change")
-    guard = both.looks.guard()
-    assert not guard.ok and "The change did not take" in guard.detail
+    after = world.looks.first["after"]
+    for looks, seen in ((neither, before), (both, after)):
+        looks.note("before", seen, "before the change")
+        looks.note("after", seen, "after the change")
+        guard = looks.guard()
+        assert not guard.ok and "The change did not take" in guard.detail and "env.SHOP_TTL" in guard.detail
 
 
-def test_what_the_service_writes_beside_its_code_is_no_change(world: World) -> None:
-    guard = world.both_arms(lambda world: [
-        (world.shop / "shop.sqlite").write_bytes(b"x" * 9000), (world.shop / "upload.png").write_bytes(b"png"),
-        (world.shop / "shop.log").write_text("served\n")])  # fmt: skip
-    assert guard.ok, guard.detail
+def test_what_the_service_writes_beside_its_code_is_no_change(changed: tuple[World, dict[str, str]]) -> None:
+    world, before = changed
+    for name in ("shop.sqlite", "upload.png", "shop.log", "__pycache__/service.cpython-311.pyc"):
+        (world.shop / name).parent.mkdir(exist_ok=True)
+        (world.shop / name).write_bytes(b"x" * 9000)
+    assert world.seen_after(before).ok
 
 
-@pytest.mark.parametrize("times", [6, pytest.param(200, marks=pytest.mark.slow)])
-def test_the_declared_change_alone_never_trips_it(world: World, times: int) -> None:
-    """Each time the service is restarted with the change, and without it."""
-    world.look("before", "before the change")
-    for number in range(times):
-        apply(world.stack, world.journal)
-        world.look("after", f"with the change, {number}")
-        assert world.looks.guard().ok, world.looks.guard().detail
-        assert roll_back(world.stack, world.journal).confirmed
-        world.look("before", f"without the change, {number}")
-    guard = world.looks.guard()
-    assert guard.ok and f"all {2 * times + 1} looks" in guard.detail
+@pytest.mark.parametrize(
+    ("kind", "times"),
+    [("env", 3), ("argument", 3), ("cache-setting", 3), pytest.param("env", 200, marks=pytest.mark.slow)],
+)
+def test_the_declared_change_alone_never_trips_it(tmp_path: Path, kind: str, times: int) -> None:
+    """Each time the service is started with the change, and without it."""
+    with shop_world(tmp_path, change_of(kind)) as world:
+        world.look("before", "before the change")
+        for number in range(times):
+            world.on()
+            world.look("after", f"with the change, {number}")
+            assert world.looks.guard().ok, world.looks.guard().detail
+            world.off()
+            world.look("before", f"without the change, {number}")
+        guard = world.looks.guard()
+        assert guard.ok and f"all {2 * times + 1} looks" in guard.detail, guard.detail

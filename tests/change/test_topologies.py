@@ -16,7 +16,11 @@ from valkey_servers import Cluster, Server, Watched, behind_tls, until
 from luckyhit.case.cache import Cache as CacheSpec
 from luckyhit.change.backup import BackupWriter, read_backup, restore, restore_run
 from luckyhit.change.clear import clear
+from luckyhit.change.config import undo
+from luckyhit.change.identity import cache_identity
 from luckyhit.change.journal import Journal, Step
+from luckyhit.change.notify import OPTION, same
+from luckyhit.change.ways.setting import same_value
 from luckyhit.errors import CacheUnreachable, TargetError
 from luckyhit.target import Cache
 
@@ -248,6 +252,34 @@ def test_the_primary_that_sentinels_name_is_cleared_and_put_back(
     assert report.cleared == MANY and outside(client) == MANY == client.dbsize()
     assert the_open_step(journal).inverse["cache"] == f"sentinel 127.0.0.1:{watched.sentinel.port}/{watched.service}/0"
     assert restore(cache, tmp_path / str(report.backup)).restored == MANY and as_filled(client)
+
+
+@pytest.mark.parametrize(
+    ("option", "ours", "undone"),
+    [
+        (
+            "notify-keyspace-events",
+            "KA",
+            lambda step, url: undo(step, OPTION, same, {"SHOP_CACHE": url}, lambda _: None),
+        ),
+        (
+            "hash-max-listpack-entries",
+            "64",
+            lambda step, url: undo(step, "hash-max-listpack-entries", same_value, {"SHOP_CACHE": url}, lambda _: None),
+        ),
+    ],
+)
+def test_a_setting_of_the_primary_that_sentinels_name_is_put_back(
+    option: str, ours: str, undone: Callable[[Step, str], str], watched: Watched, journal: Journal
+) -> None:
+    client = watched.primary.client
+    old = client.config_get(option)[option]
+    inverse = {"value": old, "ours": [ours], "cache": cache_identity(watched.url), "url_env": "SHOP_CACHE"}
+    journal.intend("setting", {}, inverse)
+    client.config_set(option, ours)
+    assert f"{option} put back" in undone(journal.steps()[-1], watched.url)
+    assert client.config_get(option)[option] == old
+    assert "again already" in undone(journal.steps()[-1], watched.url)
 
 
 @pytest.mark.parametrize("how", ["handed over", "killed"])

@@ -7,8 +7,8 @@ import shlex
 from collections.abc import Mapping
 
 from luckyhit.case import Case, changes
-from luckyhit.case.placeholders import fill_text
-from luckyhit.change.fingerprint import shown_env
+from luckyhit.change.neutral import as_declared, names_a_version, shown_env, words
+from luckyhit.change.sources import LISTS, only_differing
 from luckyhit.change.ways import STATE
 from luckyhit.change.ways.setting import same_value
 from luckyhit.records import Guard
@@ -23,7 +23,6 @@ _NUMBER = re.compile(r"(-?\d+(?:\.\d+)?)\s*(ms|s|m|h)?")
 _SECONDS = {None: 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _OBSERVED = "observed."
 _MOST_NAMED = 8
-_OF_A_VERSION = frozenset({"version", "revision", "commit", "build", "sha", "release", "git", "tag"})
 REVISION = "git.revision"
 _Changes = (
     changes.EnvChange
@@ -116,7 +115,10 @@ def _declared(
 ) -> dict[str, tuple[str, str]]:
     """The entries that have to differ, with both values."""
     if isinstance(change, changes.EnvChange):
-        values = [_UNSET if value is None else shown_env(change.name, value) for value in (change.before, change.after)]
+        values = [
+            _UNSET if value is None else shown_env(change.name, as_declared(value))
+            for value in (change.before, change.after)
+        ]
         return {f"env.{change.name}": (values[0], values[1])}
     if isinstance(change, changes.RevisionChange):
         wanted = revisions or {}
@@ -130,7 +132,8 @@ def _declared(
     if isinstance(change, (changes.AdminChange, changes.CommandChange)):
         return {STATE: (change.before, change.after)}
     command = shlex.split(before.get("command", ""))
-    replaced = [change.after if argument == change.before else argument for argument in command]
+    old, new = (shown_env("", as_declared(value)) for value in (change.before, change.after))
+    replaced = [new if argument == old else argument for argument in command]
     return {"command": (shlex.join(command), shlex.join(replaced))}
 
 
@@ -139,32 +142,23 @@ def _as_wanted(seen: str, wanted: str | None) -> str:
     return seen if wanted is None or wanted.startswith(seen) else wanted[: len(seen)]
 
 
-def _filled(declared: str) -> str:
-    """A declared value as the fingerprint shows it: what a stack fills in stands there as its placeholder."""
-    return fill_text(declared, {name: f"{{{name}}}" for name in ("port", "cache_url", "workdir", "python")})
-
-
 def _echoes(change: _Changes, name: str, values: tuple[str, str]) -> bool:
     """Whether an entry of the configuration (or of a header) shows the declared change."""
-    leaf = _words(name.rsplit(".", 1)[-1])
+    leaf = words(name.rsplit(".", 1)[-1])
     if isinstance(change, changes.RevisionChange):
-        return name.startswith(("config.", "header.")) and bool(_OF_A_VERSION & set(leaf))
+        return name == "header.server" or (
+            name.startswith(("config.", "header.")) and names_a_version(name.rsplit(".", 1)[-1])
+        )
     if not name.startswith("config.") or isinstance(change, changes.SettingChange):
         return False
-    if isinstance(change, changes.EnvChange) and leaf and _words(change.name)[-len(leaf) :] == leaf:
+    if isinstance(change, changes.EnvChange) and leaf and words(change.name)[-len(leaf) :] == leaf:
         return True
     sides = list(zip((change.before, change.after), values, strict=True))
-    stated = [(_filled(declared), shown) for declared, shown in sides if declared is not None]
+    stated = [(as_declared(declared), shown) for declared, shown in sides if declared is not None]
     if not all(_shows(declared, shown, leaf_name=name.rsplit(".", 1)[-1]) for declared, shown in stated):
         return False
     # One side may be unset (then the service's default shows), but not both.
     return bool(stated)
-
-
-def _words(name: str) -> list[str]:
-    """`CATALOGUE_CacheTTL` as ['catalogue', 'cache', 'ttl']."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
-    return [word for word in re.split(r"[^a-z0-9]+", spaced.lower()) if word]
 
 
 def _shows(declared: str, shown: str, *, leaf_name: str) -> bool:
@@ -184,7 +178,9 @@ def _shows(declared: str, shown: str, *, leaf_name: str) -> bool:
 
 def named(found: Mapping[str, tuple[str, str]]) -> str:
     """What differs, for a sentence: each name with both values, as many as fit."""
-    parts = [f"{name} ({_short(a)} -> {_short(b)})" for name, (a, b) in list(found.items())[:_MOST_NAMED]]
+    named_first = list(found.items())[:_MOST_NAMED]
+    sides = [(name, only_differing(*values) if name in LISTS else values) for name, values in named_first]
+    parts = [f"{name} ({_short(a)} -> {_short(b)})" for name, (a, b) in sides]
     more = len(found) - len(parts)
     return ", ".join(parts) + (f" and {more} more" if more > 0 else "")
 

@@ -1,9 +1,9 @@
 """The fingerprint: everything that can be seen of one arm, flat, as text, so that two of them can be compared.
 
-Names: `command`, `env.NAME`, `python`, `package.NAME`, `git.*`, `file.*`, `fact.*`, `change.state`, `config.*`
-(the declared configuration endpoint), `header.*` (response headers that name versions), `cache.*`, `workload.*`,
-`engine.*`. Names that begin with `observed.` are facts that may differ by themselves (keys outside the scope); they
-are shown, not compared.
+Names: `command`, `env.NAME`, `python`, `package.NAME`, `git.*`, `path.*` (modules that come from elsewhere), `file.*`
+(of `.env` files), `fact.*`, `change.state`, `config.*` (the declared configuration endpoint), `header.*` (response
+headers that name versions), `cache.*`, `workload.*`, `engine`. Names that begin with `observed.` are facts that may
+differ by themselves (keys outside the scope); they are shown, not compared.
 
 Two isolated stacks that are the same must compare equal, so what is theirs alone (port, working directory, cache
 URL, pid) is written as a placeholder, and what changes by itself (uptime, times of day, whatever differs between
@@ -12,7 +12,6 @@ two looks in a row) is left out. Secrets are hashed.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -24,60 +23,31 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import httpx
-import redis
 
 from luckyhit.case import Case
-from luckyhit.case.changes import SettingChange
-from luckyhit.case.placeholders import fill_text
-from luckyhit.change.clear import Scope, scan
-from luckyhit.change.refusals import explained
-from luckyhit.change.sources import packages_of, run_quietly, source_of
+from luckyhit.case.placeholders import PlaceholderError, fill_text
+from luckyhit.change.cache_facts import cache_facts
+from luckyhit.change.interpreter import Found, found_by, interpreter_of, run_quietly
+from luckyhit.change.neutral import Own, hashed, names_a_version, shown_env
+from luckyhit.change.sources import repository_of, source_of
 from luckyhit.change.ways import shown_state
-from luckyhit.target.cache_url import is_sentinel
 from luckyhit.target.control import client_options
-from luckyhit.target.topology import open_topology
+from luckyhit.target.settings import INHERITED
 
 if TYPE_CHECKING:
     from luckyhit.target import Stack
 
 _TIMEOUT_S = 5.0
 _LONGEST_FACT = 200
-_SECRET_NAME = re.compile(r"pass|secret|token|api_?key|credential|private|auth|cookie|session|dsn", re.IGNORECASE)
-_URL_WITH_SECRET = re.compile(r"(?<=://)[^/@\s]+@")
 # Names of values that change by themselves, whole: `uptime_s` is one, `max_connections` is a setting.
 _VOLATILE_NAME = re.compile(
     r"uptime\w*|started|started_at|start_time|now|date|time|timestamp|pid|hostname|request_id|trace_id|elapsed\w*"
     r"|(cache_)?(hits|misses)|requests|connections|\w+_total",
     re.IGNORECASE,
 )
-_TIME_OF_DAY = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?")
-_CONFIG_SHOWN = (
-    "maxmemory",
-    "maxmemory-policy",
-    "maxmemory-samples",
-    "notify-keyspace-events",
-    "hz",
-    "active-expire-effort",
-    "lazyfree-lazy-expire",
-    "lazyfree-lazy-eviction",
-    "appendonly",
-    "appendfsync",
-    "save",
-    "io-threads",
-    "databases",
-    "timeout",
-    "maxclients",
-    "replica-read-only",
-)
-_RENAMED = {
-    "slowlog-log-slower-than": "commandlog-execution-slower-than",
-    "slowlog-max-len": "commandlog-slow-execution-max-len",
-}
-# What two servers differ in because they are two: addresses, files, names. And secrets.
-_CONFIG_OWN = re.compile(r"^(port|bind|dir|.*file.*|.*dir|unixsocket.*|.*pass.*|.*auth.*|.*announce.*|tls-.*|proc-.*)$")
+_OWN_MODULES = Path(__file__).resolve().parents[2]
 
 
 def fingerprint(
@@ -89,96 +59,106 @@ def fingerprint(
     `keyspace`: count the keys outside the scope, which takes a scan of all of them. Raises CacheUnreachable where the
     cache does not answer.
     """
-    names = _Names(stack)
+    own = Own(stack)
     seen: dict[str, str] = {}
     if stack.owned:
-        seen["command"] = shlex.join(shown_env("", names.normalised(argument)) for argument in stack.command)
-        seen |= _environment(stack, case, names)
-        seen |= packages_of(stack.command[0], stack.cwd, stack.env) if stack.command else {}
-        seen |= source_of(stack.cwd)
-        seen |= _facts(stack, case, names)
+        seen["command"] = _command(stack, case, own)
+        seen |= _environment(stack, case, own)
+        seen |= _on_disk(stack, own)
+    seen |= _facts(stack, case, own, environ)
     seen |= shown_state(stack, case)
-    seen |= _service(stack, case, names, environ)
+    seen |= _service(stack, case, own, environ)
     if stack.cache is not None:
-        with explained("taking its fingerprint"), open_topology(stack.cache) as topology:
-            servers = [primary.client for primary in topology.primaries()]
-            for number, client in enumerate(servers):
-                found = _cache(client, case)
-                seen |= {name.replace("cache.", f"cache.{number}.", 1) if number else name: value
-                         for name, value in found.items()}  # fmt: skip
-            if keyspace:
-                outside = sum(_outside(client, Scope(case.cache.clear)) for client in servers)
-                seen["observed.keys_outside_scope"] = str(outside)
+        seen |= cache_facts(stack.cache, case, stack=stack.name, keyspace=keyspace)
     seen |= _workload(case)
     return dict(sorted(seen.items()))
 
 
-def hashed(value: str) -> str:
-    """A secret as it may be shown: equal for equal secrets, and nothing more."""
-    return f"sha256:{hashlib.sha256(value.encode()).hexdigest()[:12]}"
+def _command(stack: Stack, case: Case, own: Own) -> str:
+    declared = list(case.target.start.command if case.target.start else ())
+    changed = [value for side in ("before", "after") if isinstance(value := getattr(case.change, side, None), str)]
+    templates = [[text, *changed] for text in declared]
+    templates += [[]] * (len(stack.command) - len(declared))
+    return shlex.join(
+        shown_env("", own.given(argument, known)) for argument, known in zip(stack.command, templates, strict=False)
+    )
 
 
-def shown_env(name: str, value: str, *, secret: bool = False) -> str:
-    """The value of an environment variable as the fingerprint shows it."""
-    if secret or _SECRET_NAME.search(name) or _URL_WITH_SECRET.search(value):
-        return hashed(value)
-    return value
+def _environment(stack: Stack, case: Case, own: Own) -> dict[str, str]:
+    start, change = case.target.start, case.change
+    secret = set(start.pass_env if start else ())
+    found = {}
+    for name, value in stack.env.items():
+        declared = [start.env.get(name) if start else None]
+        if change.kind == "env" and change.name == name:
+            declared += [change.before, change.after]
+        text = own.given(value, [template for template in declared if template is not None])
+        found[f"env.{name}"] = shown_env(name, text, secret=name in secret)
+    return found
 
 
-class _Names:
-    """What belongs to one stack alone, and the placeholder that stands for it."""
-
-    def __init__(self, stack: Stack) -> None:
-        self.port = urlsplit(stack.base_url).port
-        self._texts: list[tuple[str, str]] = [(sys.executable, "{python}")] if sys.executable else []
-        if stack.cache is not None:
-            self._texts.append((stack.cache.url, "{cache_url}"))
-            address = None if is_sentinel(stack.cache.url) else urlsplit(stack.cache.url)
-            if address is not None and address.hostname and address.port:
-                self._texts.append((f"{address.hostname}:{address.port}", "{cache_address}"))
-        workdir = Path(stack.workdir)
-        self._texts += [(str(workdir.resolve()), "{workdir}"), (str(workdir), "{workdir}")]
-        alone = stack.cache is not None and not is_sentinel(stack.cache.url)
-        self.cache_port = urlsplit(stack.cache.url).port if alone and stack.cache is not None else None
-
-    def normalised(self, text: str) -> str:
-        for found, placeholder in self._texts:
-            text = text.replace(found, placeholder)
-        for port, placeholder in ((self.port, "{port}"), (self.cache_port, "{cache_port}")):
-            if port is not None:
-                # A port stands alone, or behind a colon or an equals sign; elsewhere the digits mean other things.
-                text = re.sub(rf"(^|[:=]){port}(?!\d)", rf"\g<1>{placeholder}", text)
-        return _TIME_OF_DAY.sub("{time}", text)
-
-
-def _environment(stack: Stack, case: Case, names: _Names) -> dict[str, str]:
-    secret = set(case.target.start.pass_env if case.target.start else ())
-    return {
-        f"env.{name}": shown_env(name, names.normalised(value), secret=name in secret)
-        for name, value in stack.env.items()
-    }
+def _on_disk(stack: Stack, own: Own) -> dict[str, str]:
+    """Interpreter, packages, and the files that the service is made of."""
+    seen: dict[str, str] = {}
+    found: Found | None = None
+    interpreter = interpreter_of(stack.command[0], stack.cwd, stack.env, stack.pid) if stack.command else None
+    if interpreter is not None:
+        try:
+            found = found_by(interpreter, stack.cwd, stack.env)
+        except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+            seen["python"] = f"not visible: {Path(interpreter).name} does not list its packages"
+        else:
+            seen["python"] = found.version
+            seen |= {f"package.{name}": release for name, release in found.packages.items()}
+    start = stack.case.target.start
+    origin = repository_of(stack.project / (start.cwd if start else "."))
+    # A worktree of the service's repository comes first on the path, before the repository itself.
+    behind = origin if origin != repository_of(stack.cwd) else None
+    places = [
+        place
+        for place in (found.loose if found else ())
+        if place.resolve() != _OWN_MODULES and (behind is None or repository_of(place) != behind)
+    ]
+    for name, value in source_of(stack.cwd, places, aside=_runs_around(stack)).items():
+        seen[own.normalised(name, times=False)] = value
+    return seen
 
 
-def _facts(stack: Stack, case: Case, names: _Names) -> dict[str, str]:
-    """What the declared commands print: versions that both arms must share."""
-    values = {**stack.start_values, "python": sys.executable}
+def _runs_around(stack: Stack) -> Path | None:
+    """The directory of all runs, where a run keeps the files of this stack: it may lie in the service's repository."""
+    run = next((folder for folder in stack.workdir.parents if (folder / "manifest.json").is_file()), None)
+    around = run.resolve().parents[1] if run is not None else None
+    return None if around is None or stack.cwd.resolve().is_relative_to(around) else around
+
+
+def _facts(stack: Stack, case: Case, own: Own, environ: Mapping[str, str]) -> dict[str, str]:
+    """What the declared commands print: versions that both arms must share. For a service that isn't ours they have
+    the basics of our environment, and the cache's URL."""
+    values: dict[str, object] = {**stack.start_values, "python": sys.executable}
+    env = dict(stack.env)
+    if not stack.owned:
+        env = {name: environ[name] for name in (*INHERITED, case.cache.url_env or "") if name in environ}
+        values |= {"cache_url": stack.cache.url} if stack.cache is not None else {}
     found = {}
     for name, command in case.target.facts.items():
         try:
-            printed = run_quietly([fill_text(text, values) for text in command], stack.cwd, stack.env)
+            printed = run_quietly([fill_text(text, values) for text in command], stack.cwd, env)
         except subprocess.CalledProcessError as error:
             found[f"fact.{name}"] = f"failed with exit status {error.returncode}"
+            continue
+        except PlaceholderError as error:
+            found[f"fact.{name}"] = f"failed: {error}"
             continue
         except (OSError, subprocess.SubprocessError) as error:
             found[f"fact.{name}"] = f"failed: {type(error).__name__}"
             continue
-        text = names.normalised(printed.decode(errors="replace")).strip()
+        text = own.normalised(printed.decode(errors="replace"), times=False).strip()
         first = text.splitlines()[0][:_LONGEST_FACT] if text else ""
-        found[f"fact.{name}"] = text if text == first else f"{first}..., {hashed(text)}"
+        found[f"fact.{name}"] = shown_env("", text if text == first else f"{first}..., {hashed(text)}")
     return found
 
 
-def _service(stack: Stack, case: Case, names: _Names, environ: Mapping[str, str]) -> dict[str, str]:
+def _service(stack: Stack, case: Case, own: Own, environ: Mapping[str, str]) -> dict[str, str]:
     """The effective configuration, and the headers that name versions."""
     headers = {
         header: environ[name] for header, name in case.target.headers_env.items() if environ.get(name) is not None
@@ -194,102 +174,73 @@ def _service(stack: Stack, case: Case, names: _Names, environ: Mapping[str, str]
                 answer = client.get(path)
             except httpx.HTTPError as error:
                 return {"config": f"no answer ({type(error).__name__})"}
-            look = _versions(answer, names)
+            look = _versions(answer, own)
             if case.target.config is not None:
-                look |= _configuration(answer, names)
+                look |= _configuration(answer, own)
             looks.append(look)
-    first, second = looks
-    return {name: value for name, value in first.items() if second.get(name) == value}
+    return _lasting(*looks)
 
 
-def _versions(answer: httpx.Response, names: _Names) -> dict[str, str]:
+def _lasting(first: dict[str, str], second: dict[str, str]) -> dict[str, str]:
+    """What two looks in a row share. Of what names a version, both: a release that is half done is no noise."""
+    found = {}
+    for name, value in first.items():
+        other = second.get(name)
+        if other == value:
+            found[name] = value
+        elif other is not None and (name.startswith("header.") or names_a_version(name.rsplit(".", 1)[-1])):
+            found[name] = " or ".join(sorted((value, other)))
+    return found
+
+
+def _versions(answer: httpx.Response, own: Own) -> dict[str, str]:
     wanted = {"server", "via", "x-powered-by", "x-runtime-version"}
     return {
-        f"header.{name}": names.normalised(value)
+        f"header.{name}": own.normalised(value, times=not names_a_version(name))
         for name, value in answer.headers.items()
         if name in wanted or "version" in name or "revision" in name
     }
 
 
-def _configuration(answer: httpx.Response, names: _Names) -> dict[str, str]:
+def _configuration(answer: httpx.Response, own: Own) -> dict[str, str]:
     if answer.status_code != 200:
         return {"config": f"status {answer.status_code}"}
     try:
         document = answer.json()
     except ValueError:
-        return {"config": hashed(names.normalised(answer.text))}
+        return {"config": hashed(own.normalised(answer.text))}
     found: dict[str, str] = {}
-    _flatten("config", document, names, found)
+    _flatten("config", document, own, found)
     return found
 
 
-def _flatten(name: str, value: Any, names: _Names, found: dict[str, str]) -> None:
+def _flatten(name: str, value: Any, own: Own, found: dict[str, str]) -> None:
     """`{"a": {"b": [1]}}` as `config.a.b.0 = 1`; what changes by itself is left out."""
     leaf = name.removeprefix("config.").rsplit(".", 1)[-1]
     if _VOLATILE_NAME.fullmatch(leaf):
         return
     if isinstance(value, dict):
         for key, inner in value.items():
-            _flatten(f"{name}.{key}", inner, names, found)
+            _flatten(f"{name}.{key}", inner, own, found)
         return
     if isinstance(value, list):
         for index, inner in enumerate(value):
-            _flatten(f"{name}.{index}", inner, names, found)
+            _flatten(f"{name}.{index}", inner, own, found)
         return
     text = value if isinstance(value, str) else json.dumps(value)
     if "port" in leaf.lower() or isinstance(value, str):
-        text = names.normalised(text)
+        text = own.normalised(text, times=not names_a_version(leaf))
     found[name] = shown_env(leaf, text)
-
-
-def _cache(client: redis.Redis, case: Case) -> dict[str, str]:
-    found: dict[str, str] = {}
-    changed = {case.change.name} if isinstance(case.change, SettingChange) else set()
-    shown_by_name = {*_CONFIG_SHOWN, *changed}
-    twins = {other for name in changed for other in _twins(name)}
-    try:
-        server = client.info("server")
-        kind = "valkey" if "valkey_version" in server else "redis"
-        found["cache.version"] = f"{kind} {server.get(f'{kind}_version')}"
-        found["cache.mode"] = str(server.get(f"{'server' if kind == 'valkey' else 'redis'}_mode", "unknown"))
-        found["cache.role"] = str(client.info("replication").get("role", "unknown"))
-    except redis.exceptions.NoPermissionError:
-        found["cache.version"] = "not visible: INFO is not allowed"
-    try:
-        config = {_text(name): _text(value) for name, value in client.config_get("*").items()}
-    except redis.exceptions.ResponseError:
-        found["cache.config"] = "not visible: CONFIG GET is not allowed"
-    else:
-        found |= {f"cache.config.{name}": config[name] for name in sorted(shown_by_name) if name in config}
-        rest = {
-            name: value
-            for name, value in config.items()
-            if name not in shown_by_name | twins and not _CONFIG_OWN.match(name)
-        }
-        found["cache.config.other"] = f"{len(rest)} settings, {hashed(json.dumps(rest, sort_keys=True))}"
-    return found
-
-
-def _twins(name: str) -> set[str]:
-    """Other names of the same setting: the server shows the change under each of them."""
-    twins = {name.replace("listpack", "ziplist"), name.replace("ziplist", "listpack"), _RENAMED.get(name, name)}
-    return twins - {name}
-
-
-def _outside(client: redis.Redis, scope: Scope) -> int:
-    return len({hash(key) for keys in scan(client) for key in keys if key not in scope})
-
-
-def _text(value: object) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _workload(case: Case) -> dict[str, str]:
     requests = case.workload.model_dump_json(exclude={"seed"})
+    workers = case.workload.workers
     return {
         "workload": hashed(requests),
         "workload.seed": str(case.workload.seed),
-        "engine": f"luckyhit {_own_version()} on Python {platform.python_version()}",
+        "engine": f"luckyhit {_own_version()} on Python {platform.python_version()}, "
+        + ("1 worker" if workers == 1 else f"{workers} workers"),
     }
 
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from luckyhit.case import Case
+from luckyhit.change.cache_facts import RUNS
 from luckyhit.change.differences import DECLARED, Fingerprint, difference_guard, differences, named
 from luckyhit.records import Arm, Guard
 
-KEYSPACE = "observed."
+RESTARTED = "cache.process"
+
+
+class _Stray(NamedTuple):
+    arm: Arm
+    when: str
+    found: dict[str, tuple[str, str]]
 
 
 class Looks:
@@ -17,29 +25,37 @@ class Looks:
     def __init__(self, case: Case, *, revisions: Mapping[str, str] | None = None) -> None:
         self.first: dict[Arm, dict[str, str]] = {}
         self._case, self._revisions = case, revisions
-        self._strays: list[tuple[Arm, str, dict[str, tuple[str, str]]]] = []
+        self._runs: dict[str, str] = {}
+        self._strays: list[_Stray] = []
         self._count = 0
 
     def note(self, arm: Arm, seen: Fingerprint, when: str) -> dict[str, tuple[str, str]]:
         """Note a look at `arm`; `when` is for the sentence ("at the end of block 3"). Returns what differs from the
-        first look at that arm: name, first value, value now; {} where nothing does."""
+        first look at that arm: name, first value, value now; {} where nothing does.
+
+        A cache that is another process than before lost what it held (`cache.process`): that is told among the looks
+        that this process took, since a later notebook may have a cache of its own.
+        """
         self._count += 1
         first = self.first.setdefault(arm, dict(seen))
         found = differences(first, seen)
+        if RUNS in seen:
+            # By stack: before its change, that of the arm "after" is looked at as "before".
+            stack, _, now = seen[RUNS].partition(": ")
+            run = self._runs.setdefault(stack, now)
+            if run != now:
+                found[RESTARTED] = (run, now)
         if found:
-            self._strays.append((arm, when, found))
+            self._strays.append(_Stray(arm, when, found))
         return found
 
     def guard(self) -> Guard:
         """Whether the arms differed by the declared change and by nothing else, at every look."""
         if self._strays:
-            arm, when, found = self._strays[0]
-            more = len(self._strays) - 1
-            later = f" So in {more} later looks." if more > 1 else " So in one later look." if more else ""
             return Guard(
                 name=DECLARED,
                 ok=False,
-                detail=f"Something else changed while it was measured: {named(found)}, {when} (arm {arm}).{later}",
+                detail=f"Something else changed while it was measured: {self._told()}",
                 remedy="Find out who changed it, and keep it still for the length of a run; then run again.",
             )
         before = self.first.get("before")
@@ -55,4 +71,17 @@ class Looks:
 
     def facts(self) -> dict[str, dict[str, str]]:
         """The first look at each arm, for the manifest."""
-        return {str(arm): dict(seen) for arm, seen in self.first.items()}
+        return {
+            str(arm): {name: value for name, value in seen.items() if name != RUNS} for arm, seen in self.first.items()
+        }
+
+    def _told(self) -> str:
+        """What was otherwise, and when first; how often; and what else was, at later looks."""
+        arm, when, found = self._strays[0]
+        more = len(self._strays) - 1
+        later = f" Otherwise than at first in {more} later looks, too." if more > 1 else ""
+        later = " Otherwise than at first in one later look, too." if more == 1 else later
+        others = {name: values for stray in self._strays[1:] for name, values in stray.found.items()}
+        others = {name: values for name, values in others.items() if name not in found}
+        also = f" Later also: {named(others)}." if others else ""
+        return f"{named(found)}, {when} (arm {arm}).{later}{also}"

@@ -10,20 +10,19 @@ then not be put back: such a setting of somebody else's is not changed.
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import redis
 from redis import exceptions as redis_errors
 
+from luckyhit.change.config import config_get, put_back, shown, surely
 from luckyhit.change.identity import cache_identity
-from luckyhit.change.journal import Journal, Step
-from luckyhit.change.refusals import explained
-from luckyhit.errors import CacheUnreachable, GuardError, LuckyHitError, TargetError
+from luckyhit.change.journal import Journal
+from luckyhit.errors import LuckyHitError
 from luckyhit.target.listener import server_facts, unsuited
 
 if TYPE_CHECKING:
@@ -34,9 +33,6 @@ NOTIFY = "notify"
 NEEDED = "KA"
 """Keyspace events of every class: a cache's entry may be a text, a hash, or what a module makes of it."""
 _EVERY_CLASS = frozenset("g$lshzxetd")
-_Answer = TypeVar("_Answer")
-_ATTEMPTS, _PAUSE_S = 3, 0.3
-_TIMEOUT_S = 5.0
 
 
 @dataclass
@@ -91,62 +87,15 @@ def covers(value: str) -> bool:
 
 def read_setting(client: redis.Redis) -> str:
     """The setting, in the server's words. Raises redis.RedisError; ResponseError also where it has no such setting."""
-    answer: Any = client.execute_command("CONFIG", "GET", OPTION)
-    found = answer if isinstance(answer, Mapping) else dict(zip(answer[::2], answer[1::2], strict=True))
-    value = found.get(OPTION.encode(), found.get(OPTION))
+    value = config_get(client, OPTION)
     if value is None:
         raise redis_errors.ResponseError(f"the server has no setting {OPTION}")
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return value
 
 
-def put_back(client: redis.Redis, old: str, ours: list[str]) -> tuple[bool, str]:
-    """(whether it was still as `ours` says, what was done). `ours`: the settings that may be of this run's making.
-
-    Raises TargetError where the server does not read `old` back.
-    """
-    now = read_setting(client)
-    if flags(now) == flags(old):
-        return False, f"{OPTION} was {_shown(old)} again already"
-    if flags(now) not in map(flags, ours):
-        return False, f"somebody changed {OPTION} to {_shown(now)} meanwhile; it was left so (before: {_shown(old)})"
-    client.execute_command("CONFIG", "SET", OPTION, old)
-    again = read_setting(client)
-    if flags(again) != flags(old):
-        raise TargetError(
-            f"{OPTION} was put back to {_shown(old)}, but the cache says {_shown(again)}",
-            hint=f"Set it by hand: {by_hand(old)}",
-        )
-    return True, f"{OPTION} put back to {_shown(old)}"
-
-
-def revert_setting(step: Step, environ: Mapping[str, str] = os.environ, *, sleep: Callable[[float], None]) -> str:
-    """Undo a journalled step of a run that has ended; says what was done. Safe to repeat.
-
-    Raises GuardError where the variable with the cache's URL is not set, or names another cache; CacheUnreachable or
-    TargetError where the cache does not do it, with the command to give by hand.
-    """
-    inverse = step.inverse
-    old, cache, url_env = str(inverse["value"]), str(inverse["cache"]), str(inverse.get("url_env"))
-    ours = [*map(str, inverse["ours"]), *([str(step.outcome["is"])] if "is" in step.outcome else [])]
-    url = environ.get(url_env)
-    if not url or cache_identity(url) != cache:
-        named = cache_identity(url) if url else "no cache: it is not set"
-        raise GuardError(
-            f"{url_env} names {named}; {OPTION} was changed on {cache}",
-            hint=f"Export {url_env} for the cache {cache}, or set it there by hand: {by_hand(old)}",
-        )
-
-    def do() -> str:
-        limits = {"socket_timeout": _TIMEOUT_S, "socket_connect_timeout": _TIMEOUT_S}
-        with redis.Redis.from_url(url, decode_responses=False, **limits) as client:
-            return put_back(client, old, ours)[1]
-
-    return _repeatedly(do, old, sleep)
-
-
-def by_hand(old: str) -> str:
-    """The command that puts the setting back."""
-    return f"redis-cli CONFIG SET {OPTION} '{old}'"
+def same(one: str, other: str) -> bool:
+    """Whether two settings mean the same."""
+    return flags(one) == flags(other)
 
 
 class _Switch:
@@ -177,7 +126,7 @@ class _Switch:
             return
         if "A" in self._old and not self._cache.owned:
             self._hidden(
-                f"its {OPTION} is {_shown(self._old)}, behind which the class n may be hidden, so that it could not be "
+                f"its {OPTION} is {shown(self._old)}, behind which the class n may be hidden, so that it could not be "
                 "put back exactly; add a K to it for good"
             )
             return
@@ -200,7 +149,7 @@ class _Switch:
         self._journal.confirm(self._step, {"is": is_now})
         self._told.visible = flags(is_now) >= flags("Kg$xe")
         if not self._told.visible:
-            self._hidden(f"the cache took {new} for its {OPTION}, and says {_shown(is_now)}")
+            self._hidden(f"the cache took {new} for its {OPTION}, and says {shown(is_now)}")
 
     def _inverse(self) -> dict[str, Any]:
         """Nothing is left of the setting of the run's own cache once that is stopped."""
@@ -220,10 +169,10 @@ class _Switch:
 
         def do() -> tuple[bool, str]:
             with self._cache.client() as client:
-                return put_back(client, self._old, self._ours)
+                return put_back(client, OPTION, self._old, self._ours, same)
 
         try:
-            undisturbed, how = _repeatedly(do, self._old, self._sleep)
+            undisturbed, how = surely(do, OPTION, self._old, self._sleep)
         except LuckyHitError:
             self._told.disturbed = True
             if not self._cache.owned:
@@ -242,25 +191,6 @@ class _Switch:
     def _hidden(self, why: str) -> None:
         self._told.visible = False
         self._told.sentences.append(f"not visible: {why}")
-
-
-def _repeatedly(do: Callable[[], _Answer], old: str, sleep: Callable[[float], None]) -> _Answer:
-    """Try again where the cache does not answer; at last, say what to do by hand."""
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            with explained(f"putting {OPTION} back"):
-                return do()
-        except CacheUnreachable as error:
-            if attempt == _ATTEMPTS:
-                raise CacheUnreachable(error.message, hint=f"{error.hint} By hand: {by_hand(old)}") from None
-            sleep(_PAUSE_S * attempt)
-        except TargetError as error:
-            raise TargetError(error.message, hint=f"{error.hint} By hand: {by_hand(old)}") from None
-    raise AssertionError("unreachable")
-
-
-def _shown(value: str) -> str:
-    return repr(value) if value else "empty"
 
 
 def _said(error: Exception) -> str:

@@ -23,12 +23,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from luckyhit.change import processes
+from luckyhit.change import config, processes
 from luckyhit.change.identity import target_identities
 from luckyhit.change.journal import Journal, Step
 from luckyhit.change.leftovers import AT_REST, WITH_THE_PROCESSES
 from luckyhit.change.lock import held
-from luckyhit.change.notify import NOTIFY, revert_setting
+from luckyhit.change.notify import NOTIFY, OPTION
+from luckyhit.change.notify import same as same_flags
 from luckyhit.change.restoring import RESTORE, by_cache, put_back
 from luckyhit.change.ways import KINDS, Again, undo
 from luckyhit.errors import LuckyHitError, RollbackNotConfirmed, RunUnreadable, TargetBusy
@@ -182,7 +183,7 @@ def _undo(
     if kind in WITH_THE_PROCESSES:
         return {"how": "the run's own service is stopped, and its change with it"}
     if kind == NOTIFY:
-        return {"how": revert_setting(step, environ, sleep=sleep)}
+        return {"how": config.undo(step, OPTION, same_flags, environ, sleep)}
     if kind in KINDS:
         return {"how": undo(step, Again(run, project or Project.find().root, environ, sleep))}
     if not step.inverse:

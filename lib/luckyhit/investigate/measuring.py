@@ -52,9 +52,9 @@ class Measuring:
     def show(self, doing: str) -> None:
         self._progress(doing, self.done_s, self._total_s)
 
-    def look(self, stacks: Mapping[Arm, Stack], when: str, *, keyspace: bool = True) -> dict[Arm, dict[str, str]]:
+    def look(self, stacks: Mapping[Arm, Stack], when: str) -> dict[Arm, dict[str, str]]:
         """Look at each arm, and note it. Returns their fingerprints."""
-        return {arm: seen for arm, (seen, _) in self._look(stacks, when, keyspace).items()}
+        return {arm: seen for arm, (seen, _) in self._look(stacks, when, keyspace=True).items()}
 
     def block(self, stacks: Mapping[Arm, Stack], stage: Stage, pair: int, seconds: float) -> None:
         """Reset, look, warm up, measure, look again; note it in the manifest. Raises LimitExceeded where the target's
@@ -67,7 +67,8 @@ class Measuring:
         washed = self._wash_out(stacks, what)
         number = len(run.manifest["blocks"])
         self.show(what)
-        at_start = self._look(stacks, f"at the start of block {number}", keyspace=True)
+        # The clear has just counted the keys outside the scope.
+        at_start = self._look(stacks, f"at the start of block {number}", keyspace=False)
         plan = self._plan(stacks, stage, pair, number, seconds)
         caches = {arm: stack.cache for arm, stack in stacks.items() if stack.cache is not None}
         stopped: LimitExceeded | None = None
@@ -146,7 +147,7 @@ class Measuring:
                 self._step.journal.undo(step, {"how": f"{back.get(arm)} keys put back by the probe itself"})
 
     def _look(
-        self, stacks: Mapping[Arm, Stack], when: str, keyspace: bool
+        self, stacks: Mapping[Arm, Stack], when: str, *, keyspace: bool
     ) -> dict[Arm, tuple[dict[str, str], dict[str, tuple[str, str]]]]:
         """By arm: its fingerprint, and what is otherwise than at the first look at it."""
         seen = changing.look_at(stacks, self._case, keyspace=keyspace)

@@ -21,8 +21,11 @@ from typing import TYPE_CHECKING
 
 from luckyhit.case import Case
 from luckyhit.case.changes import RevisionChange
-from luckyhit.case.placeholders import placeholder_names
+from luckyhit.case.placeholders import fill_text, placeholder_names
+from luckyhit.case.texts import START_NAMES
+from luckyhit.change.interpreter import interpreter_of, run_quietly
 from luckyhit.change.journal import Journal
+from luckyhit.change.sources import outside_hooks
 from luckyhit.errors import GuardError, TargetError
 from luckyhit.records import Arm
 from luckyhit.target import Settings
@@ -102,7 +105,7 @@ def worktrees(
             folder.mkdir(parents=True, exist_ok=True)
             git(root, "worktree", "add", "--detach", "--force", str(place), revisions[arm], env=known_by_run)
             journal.confirm(step)
-        first = _found_by_python(case, root, environ)
+        first = _found_by_python(case, root, inside, environ)
         yield {
             arm: Settings(source=str(place), cwd=str(inside), python_path=tuple(first)) for arm, place in places.items()
         }
@@ -141,7 +144,7 @@ def git(where: Path, *arguments: str, env: Mapping[str, str] | None = None) -> s
     try:
         done = subprocess.run(
             command, capture_output=True, timeout=_WITHIN_S, check=False, stdin=subprocess.DEVNULL, text=True,
-            errors="replace", env=env,
+            errors="replace", env=outside_hooks(os.environ if env is None else env),
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise TargetError(f"git could not be run: {error}", hint="Is Git installed, and on PATH?") from None
@@ -171,22 +174,21 @@ def _repository(case: Case, project: Path) -> tuple[Path, Path]:
     return root, cwd.relative_to(root)
 
 
-def _found_by_python(case: Case, root: Path, environ: Mapping[str, str]) -> list[str]:
+def _found_by_python(case: Case, root: Path, inside: Path, environ: Mapping[str, str]) -> list[str]:
     """Directories of the repository, relative to its root, where the service's interpreter would look for modules."""
     start = case.target.start
-    python = _interpreter(start.command[0], root) if start is not None else None
+    if start is None:
+        return []
+    program = fill_text(start.command[0], {**dict.fromkeys(START_NAMES, ""), "python": sys.executable})
+    python = interpreter_of(program, root / inside, environ)
     if python is None:
         return []
     env = {name: value for name, value in environ.items() if name in ("PATH", "HOME", "PYTHONHOME", "PYTHONPATH")}
-    declared = start.env.get("PYTHONPATH") if start is not None else None
+    declared = start.env.get("PYTHONPATH")
     if declared is not None and not list(placeholder_names(declared)):
         env["PYTHONPATH"] = declared
     try:
-        done = subprocess.run(
-            [python, "-c", _LOOKED_UP], cwd="/", env=env, capture_output=True, timeout=30, check=True,
-            stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        paths = json.loads(done.stdout)
+        paths = json.loads(run_quietly([python, "-c", _LOOKED_UP], Path("/"), env))
     except (OSError, subprocess.SubprocessError, ValueError):
         return []
     found: dict[str, None] = {}
@@ -197,24 +199,6 @@ def _found_by_python(case: Case, root: Path, environ: Mapping[str, str]) -> list
             if not {"site-packages", "dist-packages"} & set(relative.parts):
                 found[str(relative)] = None
     return list(found)
-
-
-def _interpreter(program: str, root: Path) -> str | None:
-    """The Python that runs `program`: itself, or the one that its first line names; None where it is neither."""
-    if list(placeholder_names(program)) == ["python"]:
-        return sys.executable
-    name = str(root / program) if os.sep in program else shutil.which(program)
-    if name is None:
-        return None
-    if Path(name).name.startswith("python"):
-        return name
-    try:
-        with Path(name).open("rb") as file:
-            line = file.readline(500)
-    except OSError:
-        return None
-    words = line[2:].decode(errors="replace").split() if line.startswith(b"#!") else []
-    return words[0] if words and Path(words[0]).name.startswith("python") else None
 
 
 __all__ = ["WORKTREE", "difference_of", "git", "remove", "revisions_of", "undo", "worktrees"]

@@ -6,16 +6,17 @@ The server reads some values back in its own words (`100mb` as 104857600): value
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import redis
 from redis import exceptions as redis_errors
 
 from luckyhit.case.changes import SettingChange
+from luckyhit.change import config
+from luckyhit.change.config import by_hand, made_by, put_back, read_setting, surely
 from luckyhit.change.identity import cache_identity
 from luckyhit.change.refusals import explained
-from luckyhit.change.ways.way import Again, Sleep, expect, repeatedly, shown
+from luckyhit.change.ways.way import Again, Sleep, expect, shown
 from luckyhit.errors import GuardError, TargetError
 from luckyhit.target import Cache
 from luckyhit.target.topology import open_topology
@@ -94,14 +95,14 @@ class Setting:
             return {"is": self._set(client, self._change.after)}
 
     def revert(self, step: Step) -> str:
-        old = str(step.inverse["value"])
-        ours = [self._change.after, *([str(step.outcome["is"])] if "is" in step.outcome else [])]
+        name, old = self._change.name, str(step.inverse["value"])
+        ours = [self._change.after, *made_by(step)]
 
         def do() -> str:
-            with self._client() as client, explained(f"putting its {self._change.name} back"):
-                return put_back(client, self._change.name, old, ours)
+            with self._client() as client:
+                return put_back(client, name, old, ours, same_value)[1]
 
-        return _by_hand_too(do, self._change.name, old, self._sleep)
+        return surely(do, name, old, self._sleep)
 
     def state(self) -> None:
         return None
@@ -129,64 +130,6 @@ class Setting:
         return now
 
 
-def read_setting(client: redis.Redis, name: str) -> str:
-    """A setting in the server's words. Raises TargetError where it has none of that name; redis.RedisError."""
-    answer: Any = client.execute_command("CONFIG", "GET", name)
-    found = answer if isinstance(answer, Mapping) else dict(zip(answer[::2], answer[1::2], strict=True))
-    value = found.get(name.encode(), found.get(name))
-    if value is None:
-        raise TargetError(f"the cache has no setting {name}", hint="Look at what this server version has: CONFIG GET *")
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def put_back(client: redis.Redis, name: str, old: str, ours: Iterable[str]) -> str:
-    """Put a setting back unless somebody else changed it since; says what was done. Raises TargetError where the
-    server does not read it back."""
-    now = read_setting(client, name)
-    if same_value(now, old):
-        return f"{name} is {shown(old)} again"
-    if not any(same_value(now, value) for value in ours):
-        return f"somebody changed {name} to {shown(now)} meanwhile; it was left so (before: {shown(old)})"
-    client.execute_command("CONFIG", "SET", name, old)
-    again = read_setting(client, name)
-    if not same_value(again, old):
-        raise TargetError(f"{name} was put back to {shown(old)}, but the cache says {shown(again)}")
-    return f"{name} put back to {shown(old)}"
-
-
 def undo(step: Step, again: Again) -> str:
-    """Put back what a step's journal holds; says what was done.
-
-    Raises GuardError where the variable with the cache's URL is not set or names another cache, CacheUnreachable or
-    TargetError where the cache does not do it, with the command to give by hand.
-    """
-    inverse = step.inverse
-    name, old = str(inverse["name"]), str(inverse["value"])
-    ours = [*map(str, inverse["ours"]), *([str(step.outcome["is"])] if "is" in step.outcome else [])]
-    url_env, known = str(inverse.get("url_env")), str(inverse["cache"])
-    url = again.environ.get(url_env)
-    if not url or cache_identity(url) != known:
-        named = cache_identity(url) if url else "no cache: it is not set"
-        raise GuardError(
-            f"{url_env} names {named}; {name} was changed on {known}",
-            hint=f"Export {url_env} for the cache {known}, or set it there by hand: {by_hand(name, old)}",
-        )
-
-    def do() -> str:
-        cache = Cache.from_environment(url_env, again.environ)
-        with cache.client() as client, explained(f"putting its {name} back"):
-            return put_back(client, name, old, ours)
-
-    return _by_hand_too(do, name, old, again.sleep)
-
-
-def by_hand(name: str, old: str) -> str:
-    """The command that puts a setting back."""
-    return f"redis-cli CONFIG SET {name} '{old}'"
-
-
-def _by_hand_too(do: Any, name: str, old: str, sleep: Sleep) -> str:
-    try:
-        return str(repeatedly(do, sleep))
-    except TargetError as error:
-        raise type(error)(error.message, hint=f"{error.hint} By hand: {by_hand(name, old)}") from None
+    """Put back what a step's journal holds; says what was done. Raises as `luckyhit.change.config.undo`."""
+    return config.undo(step, str(step.inverse["name"]), same_value, again.environ, again.sleep)

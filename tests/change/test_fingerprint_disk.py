@@ -1,0 +1,279 @@
+"""What a service is made of on disk: its interpreter, the packages that it finds, and the files around it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from shop_world import describe, git, virtual_environment
+
+from luckyhit.change.fingerprint import fingerprint
+from luckyhit.change.interpreter import found_by, interpreter_of
+from luckyhit.change.sources import source_of
+
+ENV = {"PATH": os.environ.get("PATH", os.defpath)}
+
+
+@pytest.fixture
+def packages(tmp_path: Path) -> Path:
+    return virtual_environment(tmp_path / "venv", "print(1)\n")
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    """A repository with `app/service.py`, `common/money.py`, a notebook, and a .gitignore."""
+    root = tmp_path / "repo"
+    for name in ("app/service.py", "common/money.py", "app/look.ipynb", "app/README.md"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("1\n")
+    (root / ".gitignore").write_text("local_*.py\ninstance/\n.venv/\ndata/\n.env\n")
+    git(tmp_path, "init", "-q", str(root))
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "one")
+    return root
+
+
+# --- interpreter and packages -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "first_lines",
+    [
+        "#!{python}\n",
+        "#!{python} -I\n",
+        "#!/usr/bin/env python3\n",
+        "#!/usr/bin/env -S python3 -u\n",
+        "#!/usr/bin/env -S MODE=a python3\n",
+        "#!/bin/sh\n'''exec' \"{python}\" \"$0\" \"$@\"\n' '''\n",
+        "#!/bin/sh\n'''exec' {python} \"$0\" \"$@\"\n' '''\n",
+    ],
+)
+def test_a_script_runs_in_the_interpreter_that_its_first_lines_name(
+    first_lines: str, packages: Path, tmp_path: Path
+) -> None:
+    python = packages.parents[2] / "bin" / "python"
+    script = tmp_path / "uvicorn"
+    script.write_text(first_lines.format(python=python) + "print(1)\n")
+    found = interpreter_of("./uvicorn", tmp_path, {"PATH": f"{python.parent}:{ENV['PATH']}"})
+    assert found is not None and Path(found).parent == python.parent
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"#!", b"#!/bin/sh\necho 1\n", b"\x7fELF\0\0", b"#!/usr/bin/env\n", b"\xff\xfe#!x", b"#!/opt/python-tool\n"],
+)
+def test_a_program_that_is_no_python_has_no_interpreter(text: bytes, tmp_path: Path) -> None:
+    (tmp_path / "serve").write_bytes(text)
+    assert interpreter_of("./serve", tmp_path, ENV) is None
+    assert interpreter_of("./absent", tmp_path, ENV) is None
+    assert interpreter_of("no-such-program-anywhere", tmp_path, ENV) is None
+
+
+def test_behind_a_shell_the_python_that_runs_is_found(packages: Path, tmp_path: Path) -> None:
+    """`sh -c 'cd app && python serve.py'`: the command says nothing, the processes do."""
+    python = packages.parents[2] / "bin" / "python"
+    serve = tmp_path / "serve.py"
+    serve.write_text("import sys\nprint('up', flush=True)\nsys.stdin.read()\n")
+    supervisor = [sys.executable, "-c", "import subprocess, sys; sys.exit(subprocess.call(sys.argv[1:]))"]
+    with subprocess.Popen(
+        [*supervisor, "sh", "-c", f"'{python}' '{serve}'; true"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as running:
+        assert running.stdout is not None and running.stdout.readline() == b"up\n"
+        assert interpreter_of("sh", tmp_path, ENV, running.pid) == str(python)
+        running.communicate()
+    assert interpreter_of("sh", tmp_path, ENV, running.pid) is None
+
+
+def test_a_service_behind_such_a_script_shows_the_packages_of_its_own_environment(
+    packages: Path, make_stack: Any, serve: Any, make_case: Callable[..., Any]
+) -> None:
+    describe(packages, "pricing", "1.4")
+    stack = make_stack(make_case(), serve({}), command=[str(packages.parents[2] / "bin" / "shop")], env=dict(ENV))
+    seen = fingerprint(stack, stack.case)
+    assert {name: value for name, value in seen.items() if name.startswith("package.")} == {"package.pricing": "1.4"}
+    assert seen["python"].startswith("3.")
+
+
+def test_packages_are_listed_again_only_where_one_was_changed(packages: Path, tmp_path: Path) -> None:
+    """It costs a start of the interpreter, which leaves a mark here."""
+    python, starts = str(packages.parents[2] / "bin" / "python"), tmp_path / "starts"
+    (packages / "sitecustomize.py").write_text(f"open({str(starts)!r}, 'a').write('x'); print('hello')\n")
+    described = describe(packages, "pricing", "1.4")
+
+    def listed() -> dict[str, str]:
+        return dict(found_by(python, tmp_path, ENV).packages)
+
+    assert listed() == listed() == {"pricing": "1.4"} and starts.read_text() == "x"
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: pricing\nVersion: 1.5\n")
+    assert listed() == listed() == {"pricing": "1.5"} and starts.read_text() == "xx"
+    describe(packages, "Price_Rules.core", "2")
+    assert listed() == {"pricing": "1.5", "price-rules-core": "2"}
+    # A path that is added later has packages, too; and they are looked at from then on.
+    later = tmp_path / "later"
+    rates = describe(later, "rates", "7")
+    (packages / "later.pth").write_text(f"{later}\n")
+    assert listed()["rates"] == "7"
+    (rates / "METADATA").write_text("Metadata-Version: 2.1\nName: rates\nVersion: 8\n")
+    assert listed()["rates"] == "8"
+
+
+def test_of_a_package_that_stands_twice_on_the_path_the_first_counts(packages: Path, tmp_path: Path) -> None:
+    describe(packages, "pricing", "1.5")
+    describe(tmp_path / "beside", "pricing", "1.3")
+    python = str(packages.parents[2] / "bin" / "python")
+    assert found_by(python, tmp_path, ENV).packages == {"pricing": "1.5"}
+    assert found_by(python, tmp_path, {**ENV, "PYTHONPATH": str(tmp_path / "beside")}).packages == {"pricing": "1.3"}
+
+
+def test_a_link_that_leads_elsewhere_now_is_followed_anew(packages: Path, tmp_path: Path) -> None:
+    """The arms of a revision find their source under the same name."""
+    python, link = str(packages.parents[2] / "bin" / "python"), tmp_path / "source"
+    env, seen = {**ENV, "PYTHONPATH": str(link / "lib")}, []
+    for revision in ("one", "two", "one"):
+        if not (tmp_path / revision).exists():
+            describe(tmp_path / revision / "lib", "pricing", revision)
+        link.unlink(missing_ok=True)
+        link.symlink_to(revision)
+        found = found_by(python, link, env)
+        seen.append((found.packages["pricing"], found.places[0].resolve().name))
+    assert seen == [("one", "one"), ("two", "two"), ("one", "one")]
+
+
+def test_a_package_from_a_repository_is_told_apart_by_what_is_in_it(packages: Path, tmp_path: Path) -> None:
+    """`pip install git+https://...` of two commits gives the same version twice."""
+    described = describe(packages, "pricing", "1.4")
+    python, seen = str(packages.parents[2] / "bin" / "python"), []
+    for commit in ("aaaa", "bbbb"):
+        (described / "direct_url.json").write_text(json.dumps({"vcs_info": {"commit_id": commit}}))
+        (described / "RECORD").write_text(f"pricing.py,sha256={commit},7\n")
+        seen.append(found_by(python, tmp_path, ENV).packages["pricing"])
+    assert seen[0] != seen[1] and all(release.startswith("1.4 (files ") for release in seen)
+
+
+def test_an_interpreter_that_does_not_say_is_no_error(
+    tmp_path: Path, make_stack: Any, serve: Any, make_case: Callable[..., Any]
+) -> None:
+    (tmp_path / "python3").write_text("#!/bin/sh\nexit 3\n")
+    (tmp_path / "python3").chmod(0o755)
+    stack = make_stack(make_case(), serve({}), command=["./python3", "service.py"], env=dict(ENV))
+    assert fingerprint(stack, stack.case)["python"] == "not visible: python3 does not list its packages"
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+
+def differing(repo: Path, change: Callable[[], Any], places: tuple[Path, ...] = ()) -> set[str]:
+    before = source_of(repo / "app", places)
+    assert source_of(repo / "app", places) == before
+    change()
+    after = source_of(repo / "app", places)
+    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("app/service.py", "git.changes"),
+        ("app/new.py", "git.untracked"),
+        ("app/flags.json", "git.untracked"),
+        ("app/queries/slow.sql", "git.untracked"),
+        ("app/local_settings.py", "git.ignored"),
+        ("app/instance/config.py", "git.ignored"),
+        ("app/.env", "file..env"),
+        ("app/.env.local", "file..env.local"),
+        ("app/.flaskenv", "file..flaskenv"),
+        (".env", "file.../.env"),
+    ],
+)
+def test_a_file_that_the_service_loads_is_seen(path: str, name: str, repo: Path) -> None:
+    def write(text: str) -> Callable[[], Any]:
+        def do() -> None:
+            (repo / path).parent.mkdir(parents=True, exist_ok=True)
+            (repo / path).write_text(text)
+
+        return do
+
+    assert differing(repo, write("STOCK=on\n")) == {name}
+    assert differing(repo, write("STOCK=of\n")) == {name}
+    shown = source_of(repo / "app")
+    assert "STOCK" not in str(shown)
+    assert name.startswith("file.") or Path(path).name in shown[name]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["app/look.ipynb", "app/README.md", "app/notes.md", "app/shop.sqlite", "app/out.log", "app/data/cache.py",
+     "app/.venv/lib/thing.py", "app/__pycache__/service.cpython-311.pyc", "common/money.py", "elsewhere.py"],
+)  # fmt: skip
+def test_a_file_that_no_service_loads_is_not(path: str, repo: Path) -> None:
+    """Notebooks and documents that are saved meanwhile, what the service writes, ignored folders, other services."""
+
+    def write() -> None:
+        (repo / path).parent.mkdir(parents=True, exist_ok=True)
+        (repo / path).write_text("2\n")
+
+    assert differing(repo, write) == set()
+
+
+def test_modules_that_the_service_finds_elsewhere_are_seen(repo: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "beside"
+    outside.mkdir()
+    (outside / "rates.py").write_text("VAT = 19\n")
+    places = (repo / "common", outside)
+    assert differing(repo, lambda: (repo / "common/money.py").write_text("2\n"), places) == {"git.changes"}
+    assert differing(repo, lambda: (outside / "rates.py").write_text("VAT = 7\n"), places) == {f"path.{outside}"}
+    assert differing(repo, lambda: (outside / "out.log").write_text("x"), places) == set()
+
+
+def test_the_directory_of_runs_is_left_out(repo: Path) -> None:
+    """A project whose runs are not ignored by Git writes there all the time."""
+    runs = repo / "app" / "runs"
+    runs.mkdir()
+    before = source_of(repo / "app", aside=runs)
+    (runs / "manifest.json").write_text("{}")
+    assert source_of(repo / "app", aside=runs) == before != source_of(repo / "app")
+
+
+def test_without_git_the_modules_are_seen(tmp_path: Path) -> None:
+    app = tmp_path / "app"
+    (app / "shop").mkdir(parents=True)
+    (app / "shop" / "prices.py").write_text("1\n")
+    before = source_of(app)
+    assert before["path.."].startswith("1 modules") and "git.revision" not in before
+    (app / "shop.db").write_text("x")
+    assert source_of(app) == before
+    (app / "shop" / "prices.py").write_text("2\n")
+    assert source_of(app) != before
+
+
+def test_a_look_does_not_touch_the_repository(repo: Path) -> None:
+    """Not even its index, which `git status` refreshes: somebody may work there."""
+    index = repo / ".git" / "index"
+    os.utime(repo / "app" / "service.py", ns=(1, 1))  # as if it was saved without a change
+    before = (index.read_bytes(), index.stat().st_mtime_ns)
+    assert source_of(repo / "app")["git.changes"] == "none"
+    assert (index.read_bytes(), index.stat().st_mtime_ns) == before
+
+
+def test_in_a_hook_the_repository_of_the_service_is_looked_at(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = source_of(repo / "app")
+    monkeypatch.setenv("GIT_DIR", str(repo.parent / "another"))
+    assert source_of(repo / "app") == seen
+
+
+def test_names_that_are_no_text_and_links_and_many_files_are_no_error(repo: Path) -> None:
+    app = repo / "app"
+    Path(os.fsdecode(os.fsencode(app) + b"/bad-\xff.py")).write_text("1\n")
+    (app / "dangling.py").symlink_to("nowhere")
+    for number in range(40):
+        (app / f"many_{number}.py").write_text("1\n")
+    before = source_of(app)["git.untracked"]
+    assert "and 22 more" in before and before.isprintable() and before.encode()
+    (app / "many_39.py").write_text("2\n")
+    assert source_of(app)["git.untracked"] != before
