@@ -258,14 +258,27 @@ def load(
 
 
 @app.command()
-def judge(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsOption = "") -> None:
-    """Judge what a run recorded, again and without its target; write result.json."""
+def judge(
+    run: RunArgument,
+    as_json: JsonOption = False,
+    write: Annotated[bool, typer.Option("--write", help="Replace the result that the run has.")] = False,
+    runs_dir: RunsOption = "",
+) -> None:
+    """Judge what a run recorded, again and without its target. RUN may also be a directory with nothing but case.yml
+    and requests/*.parquet in it. The result that the run has stays, unless --write is given."""
     from luckyhit.judge import judge as judge_run
+    from luckyhit.judge import loose
     from luckyhit.run import find_run
 
-    found = find_run(Project.find(runs_dir=runs_dir).runs, run)
-    result = judge_run(found)
-    found.write_result(result)
+    if loose.is_loose(Path(run)):
+        if write:
+            raise ArgumentError(f"{run} is no run directory, so it keeps no result", hint="Leave --write out.")
+        result = loose.judge_loose(Path(run))
+    else:
+        found = find_run(Project.find(runs_dir=runs_dir).runs, run)
+        result = judge_run(found)
+        if write or found.result is None:
+            found.write_result(result)
     if as_json:
         print(result.model_dump_json(by_alias=True, indent=2))
     else:

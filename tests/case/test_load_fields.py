@@ -194,6 +194,7 @@ def test_a_wrong_field_is_located_and_the_right_form_said(
         ([("at_most: 5 %", "at_most: 101 %")], "goals.stale_reads.at_most", "101", "100 % at most"),
         ([("dedicated: true", "url_env: CACHE_URL")], "design", "design:", "crossover or before-after"),
         ([("ready: /health", "port: 8000")], "design", "design:", "crossover or before-after"),
+        ([("blocks: 4", "blocks: 4\n  stop_early: true"), ("design: side-by-side", "design: before-after")], "plan.stop_early", "stop_early", "false with before-after"),
         ([("blocks: 4", "blocks: 200"), ("block: 7s", "block: 2m")], "plan.blocks", "blocks: 200", "6 hours at most"),
         ([("rate: 100/s", "rate: 90000/s"), ("blocks: 4", "blocks: 100")], "workload.rate", "rate: 90000/s", "at most"),
         ([("baseline: 10s", "baseline: 100ms")], "plan.baseline", "baseline:", "20 requests or more"),

@@ -221,7 +221,7 @@ def wait_for(text: str, workspace) -> Callable[[], bool]:
     [
         (None, signal.SIGINT),
         pytest.param("starting the service", signal.SIGINT, marks=pytest.mark.slow),
-        ("measuring the baseline", signal.SIGINT),
+        pytest.param("measuring the baseline", signal.SIGINT, marks=pytest.mark.slow),
         pytest.param("measuring the change", signal.SIGINT, marks=pytest.mark.slow),
         ("measuring the change", signal.SIGTERM),
     ],

@@ -152,6 +152,13 @@ def _isolated(case: Case) -> Iterator[Finding]:
         yield Finding(("design",), "side-by-side, and a cache.url_env", expected)
 
 
+def _stops_early(case: Case) -> Iterator[Finding]:
+    """`plan.stop_early` needs arms that can be compared before the last block."""
+    if case.plan.stop_early and case.design == "before-after":
+        expected = "false with before-after: all blocks of one arm come first, so nothing can be told until the end"
+        yield Finding(("plan", "stop_early"), "true", expected)
+
+
 def _length(case: Case) -> Iterator[Finding]:
     """The whole run takes six hours and fifty million requests at most."""
     plan = case.plan
@@ -203,6 +210,7 @@ _CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     _purge,
     _isolated,
     _limits,
+    _stops_early,
     _length,
     _blocks_hold_enough,
 )

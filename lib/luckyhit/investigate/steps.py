@@ -143,6 +143,8 @@ def measure_change(run: Run, project: Project, progress: Progress) -> None:
             if case.design == "before-after":
                 pair = 1 + number % case.plan.blocks
             measuring.block(in_block, "change", pair, case.plan.block)
+            if seen_enough(run, measuring):
+                break
 
         _note_guards(run, [measuring.looks.guard()])
         measuring.show("rolling back")
@@ -150,6 +152,23 @@ def measure_change(run: Run, project: Project, progress: Progress) -> None:
         _confirm(run, rollback, unchanged, changing.look_at({"before": changed}, case)["before"])
         measuring.block({"before": changed}, "after-rollback", 1, case.plan.after_rollback)
         run.update(measured_s=measuring.done_s, state="measured")
+
+
+def seen_enough(run: Run, measuring: Measuring) -> bool:
+    """Look at what there is, where the case may stop early. Each look is noted: how often one looked is a part of how
+    far the intervals reach."""
+    case, blocks = run.case, run.blocks("change")
+    whole_pairs = case.design == "side-by-side" or len(blocks) % 2 == 0
+    if not case.plan.stop_early or not whole_pairs or len(blocks) == len(arms_per_block(case)):
+        return False
+    from luckyhit.judge import early, judge  # takes a second to import, which other runs need not wait for
+
+    measuring.show("looking at what there is")
+    result = judge(run, guards=[measuring.looks.guard()])
+    stop = early.enough(result, case)
+    look = {"blocks": len(blocks), "verdict": result.verdict, "because": result.because, "stopped": stop}
+    run.update(looks=[*run.manifest.get("looks", []), look])
+    return stop
 
 
 def _confirm(run: Run, rollback: Rollback, unchanged: changing.Fingerprint, now: changing.Fingerprint) -> None:

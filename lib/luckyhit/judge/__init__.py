@@ -2,6 +2,7 @@
 
     samples      the records as arrays, cut into units (batches of slots, or blocks)
     intervals    the difference of two arms with its interval: means, shares, quantiles
+    sequential   intervals for any number of looks; early: what each look of a run costs that may stop early
     proportions  counts out of totals, exactly
     histories, freshness, windows, sessions   what the probe's reads mean, for how long, and for whom
     background   stale reads in the workload itself
@@ -12,7 +13,7 @@
     blockwise, carryover, stationary   where arms took turns: blocks as units, what one leaves for the next
     verdict      the rules, and the sentence that says why
     naive, noise, decompose, rollback, notes   what stands beside the verdict
-    decision     all of it, on frames
+    decision     all of it, on frames; loose: on a directory that is no run
 
 No socket, no clock: the same files give the same verdict next year. `judge` reads a run directory, `decide` is the
 pure function under it.
@@ -20,7 +21,7 @@ pure function under it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -28,20 +29,24 @@ from pydantic import ValidationError
 
 from luckyhit.errors import RunUnreadable
 from luckyhit.judge.decision import decide
-from luckyhit.judge.verdict import RULES
+from luckyhit.judge.intervals import FixedSample
+from luckyhit.judge.sequential import Sequential
+from luckyhit.judge.verdict import READABLE, RULES
 from luckyhit.records import READS, REQUESTS, WRITES, Guard, Result, Rollback
 from luckyhit.run import Run
 
-__all__ = ["RULES", "decide", "judge"]
+__all__ = ["RULES", "FixedSample", "Sequential", "decide", "judge"]
 
 
-def judge(run: Run) -> Result:
+def judge(run: Run, *, guards: Sequence[Guard] = ()) -> Result:
     """Judge what a run recorded; writes nothing. A damaged part file makes the run INVALID, and says which.
+
+    `guards`: what is known beside those that the run noted, while it still goes on.
 
     Raises RunUnreadable where not even the manifest can be read, and CaseError where the case can't.
     """
     manifest = run.manifest
-    guards = [*_guards(manifest)]
+    noted = [*_guards(manifest), *guards]
     notes = []
     frames: dict[str, pd.DataFrame] = {}
     for name, schema in (("requests", REQUESTS), ("reads", READS), ("writes", WRITES)):
@@ -49,7 +54,7 @@ def judge(run: Run) -> Result:
             frames[name] = run.table(name)  # type: ignore[arg-type]
         except RunUnreadable as error:
             frames[name] = schema.empty_table().to_pandas()
-            guards.insert(0, Guard(name="records readable", ok=False, detail=error.message, remedy=error.hint))
+            noted.insert(0, Guard(name=READABLE, ok=False, detail=error.message, remedy=error.hint))
     failure, ended = manifest.get("failure"), ""
     if isinstance(failure, Mapping):
         ended = str(failure.get("message") or "no reason was noted")
@@ -61,7 +66,7 @@ def judge(run: Run) -> Result:
         frames["writes"],
         run.case,
         blocks if isinstance(blocks, list) else [],
-        guards,
+        noted,
         _rollback(manifest),
         name=run.name,
         run=run.id,

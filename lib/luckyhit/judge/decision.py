@@ -14,6 +14,7 @@ from luckyhit.judge import guards as checks
 from luckyhit.judge.background import background_reads
 from luckyhit.judge.blockwise import block_values, one_more
 from luckyhit.judge.carryover import carry_over
+from luckyhit.judge.early import look_of
 from luckyhit.judge.effects import Effect, all_effects, freshness_effects, level_of, request_effects
 from luckyhit.judge.freshness import share_of
 from luckyhit.judge.freshness_facts import freshness_facts
@@ -115,7 +116,7 @@ def decide(
     rollback = rollback or Rollback(detail="No rollback was noted.")
     record = _read(requests, reads, writes, blocks)
     notes = [*notes, *notes_on_blocks(record.blocks, case)]
-    error_rate = level_of(case)
+    error_rate = level_of(case, look_of(record.entries("change"), case))
     within_s = case.freshness.within if case.freshness is not None else None
 
     all_guards = checks.record_guards(record.rows, record.blocks)
@@ -159,7 +160,8 @@ def decide(
         verdict, why = "INCONCLUSIVE", "The change was not measured, so there is nothing to compare."
         why = f"The run ended early: {ended.rstrip('.')}. {why}" if ended else why
     planned = case.plan.blocks * (1 if case.design == "side-by-side" else 2)
-    if 0 < len(record.entries("change")) < planned and verdict not in ("INVALID", "INCONCLUSIVE"):
+    foreseen = case.plan.stop_early
+    if 0 < len(record.entries("change")) < planned and verdict not in ("INVALID", "INCONCLUSIVE") and not foreseen:
         # A run that was stopped early was perhaps stopped because of what it showed: the intervals don't hold then.
         verdict = "INCONCLUSIVE"
         why = f"The run ended early: {len(record.entries('change'))} of {planned} planned blocks were measured."

@@ -14,6 +14,7 @@ import pandas as pd
 from scipy.special import bdtrik
 
 from luckyhit.case import Case
+from luckyhit.judge.early import share_of_look
 from luckyhit.judge.freshness import StaleShare, classify_reads, late_among, share_of, stale_difference
 from luckyhit.judge.intervals import INF, Boundary, Estimates, Interval, mean_estimates, quantile_estimates
 from luckyhit.judge.proportions import clopper_pearson, share_difference, zero_bound
@@ -46,10 +47,14 @@ class Effect:
     note: str = ""
 
 
-def level_of(case: Case) -> float:
-    """The error rate of each single interval, so that all verdicts together keep the one the case accepts."""
+def level_of(case: Case, look: int = 0) -> float:
+    """The error rate of each single interval, so that all verdicts together keep the one the case accepts.
+
+    `look`: after how many blocks (pairs of them, where the arms take turns) one looks, for a case that may stop there.
+    """
     limits = sum(goal.at_most is not None for goal in case.goals.values())
-    return float(case.plan.error_rate) / (len(case.goals) + limits)
+    share = share_of_look(look, case.plan.blocks) if case.plan.stop_early else 1.0
+    return float(case.plan.error_rate) * share / (len(case.goals) + limits)
 
 
 def request_effects(comparison: Comparison, boundary: Boundary, error_rate: float) -> dict[MetricName, Effect]:

@@ -22,7 +22,8 @@ def notes_on_blocks(blocks: Sequence[Mapping[str, Any]], case: Case) -> list[str
     measured = sum(entry.get("stage") == "change" for entry in blocks)
     planned = case.plan.blocks * (1 if case.design == "side-by-side" else 2)
     if 0 < measured < planned:
-        notes.append(f"{measured} of {planned} planned blocks of the change were finished.")
+        why = "it was to stop where every goal is decided" if case.plan.stop_early else ""
+        notes.append(f"{measured} of {planned} planned blocks of the change were finished{f': {why}' if why else ''}.")
     problems = []
     for entry in blocks:
         probe = entry.get("probe")
@@ -72,7 +73,8 @@ def notes_on_metrics(rulings: Sequence[Ruling], effects: Mapping[MetricName, Eff
     notes += [f"{NAMES[ruling.name].capitalize()}: {ruling.metric.note}" for ruling in rulings if ruling.metric.note]
     level = percent(1 - case.plan.error_rate)
     names = listed([NAMES[name] for name in case.goals])
-    notes.append(
-        f"Intervals hold for all goals together ({names}) at {level}; the sample size was fixed before the run."
-    )
+    looks = "the sample size was fixed before the run"
+    if case.plan.stop_early:
+        looks = f"and for all {case.plan.blocks} looks together after which the run might have stopped"
+    notes.append(f"Intervals hold for all goals together ({names}) at {level}; {looks}.")
     return notes

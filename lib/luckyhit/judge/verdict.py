@@ -52,6 +52,7 @@ class Ruling:
     passes: bool
 
 
+READABLE = "records readable"
 DECLARED = "declared difference only"
 """Name of the guard on the fingerprints; without it nobody knows what was changed."""
 
@@ -189,8 +190,8 @@ def because(
 ) -> str:
     """One plain sentence that says why, with the numbers. `confidence`: of all intervals together (0.99)."""
     if verdict == "INVALID":
-        # What stopped the run explains all the rest, and so does another change beside the declared one.
-        first = (LIMITS, DECLARED)
+        # Damaged files and what stopped the run explain all the rest; so does a change beside the declared one.
+        first = (READABLE, LIMITS, DECLARED)
         failed = [guard for guard in guards if not guard.ok]
         failed.sort(key=lambda guard: first.index(guard.name) if guard.name in first else len(first))
         more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""

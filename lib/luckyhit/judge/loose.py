@@ -1,0 +1,86 @@
+"""Records without a run around them: a directory with `case.yml` and `requests/*.parquet`, and nothing more.
+
+Somebody kept the numbers and lost the rest, or measured elsewhere. Effects and intervals can be worked out. But nobody
+knows whether one thing was changed only, or whether the client could be trusted, so the verdict is INVALID and says so.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from luckyhit.case import Case, load_case
+from luckyhit.errors import RunUnreadable
+from luckyhit.judge.decision import decide
+from luckyhit.judge.verdict import READABLE
+from luckyhit.records import READS, WRITES, Guard, Result
+from luckyhit.run import Run
+
+MEASURED = "measure"
+
+
+def is_loose(path: Path) -> bool:
+    """Whether this directory holds a case and requests, but is no run."""
+    there = (path / "case.yml").is_file() and any((path / "requests").glob("*.parquet"))
+    return there and not (path / "manifest.json").exists()
+
+
+def judge_loose(path: Path) -> Result:
+    """Judge such a directory; writes nothing. A part file that can't be read makes the result INVALID, like all else.
+
+    Raises CaseError where the case can't be read.
+    """
+    path = path.resolve()
+    run, guards = Run(path), []
+    case = load_case(path / "case.yml")
+    frames: dict[str, pd.DataFrame] = {}
+    for name in ("requests", "reads", "writes"):
+        try:
+            frames[name] = run.table(name)
+        except RunUnreadable as error:
+            frames[name] = pd.DataFrame()
+            guards.append(Guard(name=READABLE, ok=False, detail=error.message, remedy=error.hint))
+    blocks = blocks_of(frames["requests"], case)
+    note = "There is no manifest here: what each block was for was told from its rows."
+    return decide(
+        frames["requests"],
+        frames["reads"] if len(frames["reads"]) else READS.empty_table().to_pandas(),
+        frames["writes"] if len(frames["writes"]) else WRITES.empty_table().to_pandas(),
+        case,
+        blocks,
+        guards,
+        name=path.name,
+        notes=[note],
+    )
+
+
+def blocks_of(requests: pd.DataFrame, case: Case) -> list[dict[str, Any]]:
+    """What each block was, from its rows: its arms, its stage and, where arms took turns, its pair.
+
+    Side by side, blocks of both arms are the change's. Else the first block of the before arm that has no partner is
+    the baseline, and the last the one after the rollback.
+    """
+    if requests.empty:
+        return []
+    measured = requests[requests["phase"] == MEASURED]
+    found = measured.groupby("block", observed=True)["arm"].unique().sort_index()
+    arms = {int(block): [arm for arm in ("before", "after") if arm in set(of)] for block, of in found.items()}
+    if case.design == "side-by-side":
+        changed = [block for block, of in arms.items() if len(of) == 2]
+        pairs = {block: 1 + index for index, block in enumerate(changed)}
+    else:
+        before, after = ([block for block, of in arms.items() if of == [arm]] for arm in ("before", "after"))
+        if len(before) > len(after):
+            before = before[1:]
+        pairs = {block: 1 + index for of in (before[: len(after)], after) for index, block in enumerate(of)}
+    first = min(pairs, default=None)
+    blocks = []
+    for block, of in arms.items():
+        stage = "change" if block in pairs else "baseline" if first is None or block < first else "after-rollback"
+        blocks.append({"block": block, "stage": stage, "arms": of, "pair": pairs.get(block, 0)})
+    return blocks
+
+
+__all__ = ["blocks_of", "is_loose", "judge_loose"]

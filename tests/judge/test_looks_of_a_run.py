@@ -1,0 +1,69 @@
+"""After each block of a case that may stop early: looked at, noted, and stopped only where all is decided."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from luckyhit.investigate.steps import seen_enough
+from luckyhit.records import READS, REQUESTS, WRITES, Guard
+from luckyhit.run import Run, write_part
+
+CASE = (Path(__file__).parents[2] / "data" / "cases" / "placebo.yml").read_text()
+ALONE = Guard(name="declared difference only", ok=True, detail="one environment variable differs")
+
+
+def a_run(tmp_path: Path, simulated: Any, plan: str) -> Run:
+    """A run that has measured all of `simulated` but the block after its rollback."""
+    file = tmp_path / "placebo.yml"
+    file.write_text(CASE.replace("  blocks: 4", f"  blocks: {plan}"))
+    run = Run.create(
+        tmp_path / "runs", file, now=datetime(2026, 11, 23), manifest={"design": "side-by-side", "guards": []}
+    )
+    frames = simulated.requests, simulated.reads, simulated.writes
+    for name, frame, schema in zip(("requests", "reads", "writes"), frames, (REQUESTS, READS, WRITES), strict=True):
+        plain = frame.astype(object).where(frame.notna(), None)
+        write_part(run.path / name, "part-0", pa.Table.from_pylist(plain.to_dict("records"), schema=schema))
+    run.update(blocks=[entry for entry in simulated.blocks if entry["stage"] != "after-rollback"])
+    return run
+
+
+def measuring(*looks: Guard) -> Any:
+    """What of the measuring a look needs: the guard on all that was compared so far."""
+    told: list[str] = []
+    return SimpleNamespace(looks=SimpleNamespace(guard=lambda: looks[0]), show=told.append, told=told)
+
+
+@pytest.fixture
+def calm(simulate: Any) -> Any:
+    return simulate(3, blocks=3)
+
+
+def test_a_decided_run_stops_and_notes_its_look(tmp_path: Path, calm: Any) -> None:
+    run, beside = a_run(tmp_path, calm, "8\n  stop_early: true"), measuring(ALONE)
+    assert seen_enough(run, beside)
+    (look,) = run.manifest["looks"]
+    assert look["blocks"] == 3 and look["stopped"] and look["verdict"] == "EQUIVALENT", look
+    assert beside.told == ["looking at what there is"]
+    assert run.result is None  # a look leaves no result behind
+
+
+def test_what_changed_beside_the_change_is_no_reason_to_stop(tmp_path: Path, calm: Any) -> None:
+    run = a_run(tmp_path, calm, "8\n  stop_early: true")
+    other = ALONE.model_copy(update={"ok": False, "detail": "two packages differ", "remedy": "Pin them."})
+    assert not seen_enough(run, measuring(other))
+    (look,) = run.manifest["looks"]
+    assert look["verdict"] == "INVALID" and not look["stopped"]
+
+
+@pytest.mark.parametrize("plan", ["8", "3\n  stop_early: true"])
+def test_nobody_looks_where_it_makes_no_difference(plan: str, tmp_path: Path, calm: Any) -> None:
+    """A case that may not stop; and one that is at its last block."""
+    run = a_run(tmp_path, calm, plan)
+    assert not seen_enough(run, measuring(ALONE))
+    assert "looks" not in run.manifest

@@ -1,0 +1,90 @@
+"""A directory with a case and requests in it, and nothing more: numbers, but no verdict to act on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from typer.testing import CliRunner
+
+from luckyhit.case import load_case
+from luckyhit.cli import app
+from luckyhit.judge import loose
+from luckyhit.records import REQUESTS, Result
+from luckyhit.run import write_part
+
+CASE = Path(__file__).parents[2] / "data" / "cases" / "placebo.yml"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, simulate: Any) -> Path:
+    frame = simulate(1, before={"hit": 0.5}, after={"hit": 0.9}).requests
+    plain = frame.astype(object).where(frame.notna(), None)
+    (tmp_path / "case.yml").write_text(CASE.read_text())
+    (tmp_path / "requests").mkdir()
+    write_part(tmp_path / "requests", "part-0", pa.Table.from_pylist(plain.to_dict("records"), schema=REQUESTS))
+    return tmp_path
+
+
+def judged(folder: Path, *more: str) -> Result:
+    done = CliRunner().invoke(app, ["judge", str(folder), "--json", *more])
+    assert done.exit_code == 0, done.output
+    return Result.model_validate_json(done.stdout)
+
+
+def test_the_numbers_are_worked_out_and_the_verdict_is_invalid(folder: Path) -> None:
+    result = judged(folder)
+    assert result.verdict == "INVALID" and "nobody compared what the change changed" in result.because
+    ratio = result.metrics["hit_ratio"]
+    assert ratio.low is not None and 0.3 < ratio.low < ratio.effect < ratio.high < 0.5
+    assert result.accounting.exact and result.accounting.scheduled == 9000
+    failed = {guard.name for guard in result.guards if not guard.ok}
+    assert {"declared difference only", "engine trustworthy"} <= failed
+    assert any("no manifest" in note for note in result.notes)
+    assert result.metrics["stale_reads"].after is None  # there are no reads: not visible, which is not 0
+    assert sorted(path.name for path in folder.iterdir()) == ["case.yml", "requests"]  # nothing is left there
+
+
+def test_a_truncated_file_is_named_first(folder: Path) -> None:
+    (part,) = (folder / "requests").glob("*.parquet")
+    part.write_bytes(part.read_bytes()[:1000])
+    result = judged(folder)
+    assert result.verdict == "INVALID" and "records readable" in result.because and "part-0" in result.because
+
+
+def test_what_is_no_run_keeps_no_result(folder: Path) -> None:
+    done = CliRunner().invoke(app, ["judge", str(folder), "--write"], catch_exceptions=True)
+    assert done.exit_code != 0 and not (folder / "result.json").exists()
+
+
+@pytest.mark.parametrize("design", ["side-by-side", "crossover", "before-after"])
+def test_blocks_are_told_from_their_rows(design: str, simulate: Any, case_with: Any) -> None:
+    run = simulate(1, design=design, blocks=3, seconds=1.0)
+    told = loose.blocks_of(run.requests, case_with(design=design, blocks=3))
+    wanted = [{name: entry[name] for name in ("block", "stage", "arms")} for entry in run.blocks]
+    assert [{name: entry[name] for name in ("block", "stage", "arms")} for entry in told] == wanted
+    pairs = [(entry["arms"], entry["pair"]) for entry in told if entry["stage"] == "change"]
+    assert pairs == [(entry["arms"], entry["pair"]) for entry in run.blocks if entry["stage"] == "change"]
+
+
+def test_nothing_in_it(case_with: Any, simulate: Any) -> None:
+    assert loose.blocks_of(simulate(1, seconds=1.0).requests.iloc[:0], case_with()) == []
+    assert not loose.is_loose(Path("nowhere"))
+
+
+def test_the_result_that_a_run_has_stays(folder: Path) -> None:
+    """A judgement is evidence: who judges again compares, and replaces it only on purpose."""
+    from datetime import datetime
+
+    from luckyhit.run import Run
+
+    run = Run.create(folder / "runs", CASE, now=datetime(2026, 11, 23), manifest={"design": "side-by-side"})
+    first = judged(run.path)
+    assert run.result == first
+    kept = first.model_copy(update={"because": "As it was told then."})
+    run.write_result(kept)
+    assert judged(run.path).because != kept.because and run.result == kept
+    assert judged(run.path, "--write").because != kept.because and run.result == first
+    assert load_case(run.path / "case.yml").title

@@ -1,0 +1,107 @@
+"""A case that may stop early: looking after every block costs something, and no more than was said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from luckyhit.judge import early
+from luckyhit.judge.effects import level_of
+from luckyhit.records import Result
+
+GOALS = {
+    "hit_ratio": {"want": "better", "margin": "4 %"},
+    "latency_p50_ms": {"want": "no-worse", "margin": "25 %"},
+    "error_rate": {"want": "no-worse", "margin": "1 %"},
+}
+BLOCKS = 6
+
+
+@given(looks=st.integers(1, 200))
+def test_the_shares_of_all_looks_are_the_whole(looks: int) -> None:
+    shares = [early.share_of_look(look, looks) for look in range(1, looks + 1)]
+    assert sum(shares) == pytest.approx(1) and min(shares) > 0
+    assert shares[-1] >= 0.5  # a run that needs all its blocks loses next to nothing
+
+
+@given(look=st.integers(-3, 300), looks=st.integers(2, 200))
+def test_a_look_that_nobody_planned_gets_no_more_than_a_planned_one(look: int, looks: int) -> None:
+    assert early.share_of_look(look, looks) <= 0.5
+    if look != looks:
+        assert early.share_of_look(look, looks) == early.share_of_look(1, looks)
+
+
+def test_one_look_at_the_end_costs_nothing(case_with: Any) -> None:
+    fixed, stopping = case_with(GOALS, blocks=BLOCKS), case_with(GOALS, blocks=BLOCKS, stop_early=True)
+    assert level_of(fixed, 2) == level_of(fixed)
+    assert level_of(stopping, 2) == pytest.approx(level_of(fixed) / 2 / (BLOCKS - 1))
+    assert level_of(stopping, BLOCKS) == pytest.approx(level_of(fixed) / 2)
+
+
+def until_enough(simulate: Any, case: Any, seed: int, **knobs: Any) -> list[Result]:
+    """What the run would have seen at each look, up to the one at which it stops."""
+    whole = simulate(seed, blocks=BLOCKS, seconds=4.0, **knobs)
+    changed = [entry for entry in whole.blocks if entry["stage"] == "change"]
+    seen = []
+    for count in range(1, BLOCKS + 1):
+        left_out = {entry["block"] for entry in changed[count:]}
+        entries = [entry for entry in whole.blocks if entry["block"] not in left_out]
+        run = type(whole)(whole.requests, whole.reads, whole.writes, entries, whole.guards)
+        seen.append(run.judge(case))
+        if early.enough(seen[-1], case):
+            break
+    return seen
+
+
+def test_a_large_gain_is_seen_before_the_last_block(simulate: Any, case_with: Any) -> None:
+    case = case_with(GOALS, blocks=BLOCKS, stop_early=True)
+    looks = until_enough(simulate, case, 1, before={"hit": 0.5}, after={"hit": 0.9})
+    assert looks[-1].verdict == "HELPED" and len(looks) < BLOCKS
+    assert any("to stop where every goal is decided" in note for note in looks[-1].notes)
+    assert any(f"for all {BLOCKS} looks together" in note for note in looks[-1].notes)
+
+
+def test_what_ended_early_without_being_meant_to_stays_open(simulate: Any, case_with: Any) -> None:
+    fixed = case_with(GOALS, blocks=BLOCKS)
+    run = simulate(1, blocks=3, seconds=4.0, before={"hit": 0.5}, after={"hit": 0.9})
+    assert run.judge(fixed).verdict == "INCONCLUSIVE"
+    assert run.judge(case_with(GOALS, blocks=BLOCKS, stop_early=True)).verdict == "HELPED"
+
+
+def test_intervals_at_an_early_look_are_wider(simulate: Any, case_with: Any) -> None:
+    run = simulate(2, blocks=3, seconds=4.0)
+    widths = []
+    for plan in ({"blocks": 3}, {"blocks": BLOCKS, "stop_early": True}):
+        metric = run.judge(case_with(GOALS, **plan)).metrics["hit_ratio"]
+        widths.append(metric.high - metric.low)
+    assert 1.05 < widths[1] / widths[0] < 1.6
+
+
+def test_nothing_stops_while_a_guard_fails(simulate: Any, case_with: Any) -> None:
+    case = case_with(GOALS, blocks=BLOCKS, stop_early=True)
+    run = simulate(1, blocks=3, seconds=4.0, before={"hit": 0.5}, after={"hit": 0.9})
+    run.guards = []  # nobody compared what the change changed
+    result = run.judge(case)
+    assert result.verdict == "INVALID" and not early.enough(result, case)
+
+
+def test_a_case_that_may_not_stop_never_does(simulate: Any, case_with: Any) -> None:
+    run = simulate(1, blocks=BLOCKS, seconds=4.0, before={"hit": 0.5}, after={"hit": 0.9})
+    case = case_with(GOALS, blocks=BLOCKS)
+    result = run.judge(case)
+    assert result.verdict == "HELPED" and not early.enough(result, case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("own", [0.05, 1.0])
+def test_no_change_is_called_one_at_any_look_in_less_than_one_of_a_hundred(
+    own: float, simulate: Any, case_with: Any
+) -> None:
+    case = case_with(GOALS, blocks=BLOCKS, stop_early=True)
+    knobs = {"own": own, "errors": 0.003}
+    found = [until_enough(simulate, case, seed, before=knobs, after=knobs)[-1].verdict for seed in range(5000, 5200)]
+    assert np.isin(found, ["HELPED", "HURT"]).sum() <= 2, found
