@@ -145,7 +145,7 @@ def decide(
             all_guards.append(guard)
             notes += order
         seconds = comparison.seconds
-        notes += notes_on_rows(comparison)
+        notes += notes_on_rows(comparison, case, boundary, error_rate)
     else:
         all_guards += guards
         effects = _baseline_only(record, case, boundary, error_rate)

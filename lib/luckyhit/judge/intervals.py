@@ -142,7 +142,16 @@ def _together(before: Spread, after: Spread) -> Spread:
     return Spread(float(np.sqrt(sum(variances))), sum(variances) ** 2 / parts if parts else 1.0)
 
 
-def _reach(value: float, spread: Spread, boundary: Boundary, error_rate: float) -> Interval:
+def apart_by(before: np.ndarray, after: np.ndarray, comparison: Comparison) -> Spread:
+    """Standard error of a difference, from what each unit of either arm contributes to it (signs included): together
+    where units were measured side by side, else each arm's on its own."""
+    if comparison.paired:
+        return spread(before + after, comparison.before.block)
+    return _together(spread(before, comparison.before.block), spread(after, comparison.after.block))
+
+
+def interval_by(value: float, spread: Spread, boundary: Boundary, error_rate: float) -> Interval:
+    """The interval of one number, as far as `boundary` reaches."""
     reach = boundary.single(spread.degrees, error_rate) * spread.error if spread.degrees > 0 else INF
     return Interval(value, value - reach, value + reach)
 
@@ -164,12 +173,9 @@ def mean_estimates(
         means.append(mean)
         influences.append((total - mean * rows) / count)
     spreads = [spread(influence, side.block) for influence, side in zip(influences, comparison.sides, strict=True)]
-    if comparison.paired:
-        apart = spread(influences[1] - influences[0], comparison.before.block)
-    else:
-        apart = _together(*spreads)
-    before, after = (_reach(mean, each, boundary, error_rate) for mean, each in zip(means, spreads, strict=True))
-    return Estimates(before, after, _reach(means[1] - means[0], apart, boundary, error_rate))
+    apart = apart_by(-influences[0], influences[1], comparison)
+    before, after = (interval_by(mean, each, boundary, error_rate) for mean, each in zip(means, spreads, strict=True))
+    return Estimates(before, after, interval_by(means[1] - means[0], apart, boundary, error_rate))
 
 
 class _Ranks:

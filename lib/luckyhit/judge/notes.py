@@ -10,6 +10,7 @@ import numpy as np
 from luckyhit.case import Case
 from luckyhit.judge.decompose import decompose
 from luckyhit.judge.effects import Effect
+from luckyhit.judge.intervals import Boundary
 from luckyhit.judge.samples import DROPPED, NO_ERROR, Comparison
 from luckyhit.judge.verdict import Ruling
 from luckyhit.judge.wording import NAMES, listed, percent
@@ -47,12 +48,13 @@ def notes_on_blocks(blocks: Sequence[Mapping[str, Any]], case: Case) -> list[str
     return notes
 
 
-def notes_on_rows(comparison: Comparison) -> list[str]:
-    """On the measured requests: where a change of latency comes from, and what latencies leave out."""
+def notes_on_rows(comparison: Comparison, case: Case, boundary: Boundary, error_rate: float) -> list[str]:
+    """On the measured requests: where a change of latency comes from, and what latencies leave out. `error_rate`: of
+    each single interval."""
     notes = []
-    parts = decompose(comparison.before.rows, comparison.after.rows)
+    parts = decompose(comparison, boundary, error_rate)
     if parts is not None:
-        notes.append(f"{parts}")
+        notes.append(parts.told(100 * (1 - case.plan.error_rate)))
     left_out = [
         int(np.count_nonzero((side.rows.error != NO_ERROR) & (side.rows.error != DROPPED))) for side in comparison.sides
     ]
