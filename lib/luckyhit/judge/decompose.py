@@ -20,8 +20,8 @@ STATUSES = {HIT: "hits", MISS: "misses", STALE: "stale answers"}
 
 @dataclass(frozen=True, slots=True)
 class Decomposition:
-    """In ms: total = mix + the sum of within (by cache status). `paired_away`: the share of the variance of `total` that
-    went because both arms were measured side by side; None where they weren't."""
+    """In ms: total = mix + the sum of within (by cache status). `paired_away`: the share of the variance of `total`
+    that went because both arms were measured side by side; None where they weren't."""
 
     total: Interval
     mix: Interval
