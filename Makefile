@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 CASE   ?= stale-price
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab check test test-all bench docs lock clean
+.PHONY: help setup demo lab check test test-all bench bench-judge docs lock clean
 
 help:  ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ bench: setup  ## Benchmarks: ratios measured in one run, peers beside us
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[bench]' \
 	  || echo "The peers could not be installed; those that are missing are left out."
 	@for bench in benchmarks/*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+
+bench-judge: setup  ## How often the judge is wrong on simulated streams, others beside it (20 minutes)
+	$(BIN)/python benchmarks/streams.py --streams 1000
 
 docs: setup  ## Write the generated pages again: case-file reference, JSON Schema
 	$(BIN)/python -m luckyhit.case.reference

@@ -7,7 +7,7 @@ spread has the scale-invariant prior (Lai 1976, Annals of Statistics 4: 265; Wan
 44: 56), which gives the ratio in closed form from the t statistic alone. For two numbers at once it is taken with two
 means and the same spread.
 
-That is exact for independent normal units; batches of requests are nearly that, and `benchmarks/judge` measures how
+That is exact for independent normal units; batches of requests are nearly that, and `make bench-judge` measures how
 often the interval is wrong on streams that are not.
 """
 
