@@ -51,8 +51,8 @@ bench: setup  ## Benchmarks: ratios measured in one run, peers beside us
 	  || echo "The peers could not be installed; those that are missing are left out."
 	@for bench in benchmarks/*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
 
-bench-judge: setup  ## How often the judge is wrong on simulated streams, others beside it (20 minutes)
-	$(BIN)/python benchmarks/streams.py --streams 1000
+bench-judge: setup  ## How often the judge is wrong on simulated streams, others beside it (an hour)
+	$(BIN)/python benchmarks/judge --streams 1000
 
 docs: setup  ## Write the generated pages again: case-file reference, JSON Schema
 	$(BIN)/python -m luckyhit.case.reference

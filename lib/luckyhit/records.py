@@ -171,7 +171,14 @@ class Metric(_Record):
     )
     want: Literal["better", "no-worse"] | None = None
     verdict: Verdict | None = Field(default=None, description="null where the case sets no goal for it")
-    pairs: int = 0
+    pairs: int = Field(default=0, description="what the interval is made of: slots seen in both arms, reads or windows")
+    expected_pairs: int | None = Field(
+        default=None,
+        description="with so many, the interval reaches no further than the margin; null: not told",
+    )
+    wald_pairs: int | None = Field(
+        default=None, description="the least number expected of any test of a difference as large as the margin"
+    )
     note: str = ""
 
 

@@ -22,7 +22,7 @@ def test_the_interval_of_a_difference_covers_the_truth_often_enough(before: int,
     limits = np.array(
         [
             [
-                stale_difference(StaleShare(a, before - a), StaleShare(b, after - b), confidence)[1:]
+                stale_difference(StaleShare(a, before - a), StaleShare(b, after - b), 1 - confidence)[1:]
                 for b in range(after + 1)
             ]
             for a in range(before + 1)

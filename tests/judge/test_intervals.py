@@ -9,7 +9,8 @@ import pytest
 from scipy.signal import lfilter
 from scipy.stats import binom
 
-from luckyhit.judge.intervals import FixedSample, mean_estimates, quantile_estimates, spread
+from luckyhit.judge.boundary import FixedSample
+from luckyhit.judge.intervals import mean_estimates, quantile_estimates, spread
 from luckyhit.judge.samples import Comparison, Side, rows_of
 
 BLOCKS, SLOTS, BATCHES = 4, 600, 10

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luckyhit.judge import early
+from luckyhit.judge import FixedSample, Sequential, early
 from luckyhit.judge.effects import level_of
 from luckyhit.records import Result
 
@@ -37,9 +37,19 @@ def test_a_look_that_nobody_planned_gets_no_more_than_a_planned_one(look: int, l
 
 def test_one_look_at_the_end_costs_nothing(case_with: Any) -> None:
     fixed, stopping = case_with(GOALS, blocks=BLOCKS), case_with(GOALS, blocks=BLOCKS, stop_early=True)
-    assert level_of(fixed, 2) == level_of(fixed)
-    assert level_of(stopping, 2) == pytest.approx(level_of(fixed) / 2 / (BLOCKS - 1))
-    assert level_of(stopping, BLOCKS) == pytest.approx(level_of(fixed) / 2)
+    blocks = [{"block": number, "stage": "change"} for number in range(4)]
+    assert early.ways_to_look(blocks, fixed)[1] == 1.0
+    assert isinstance(early.ways_to_look(blocks, fixed)[0], FixedSample)
+    assert isinstance(early.ways_to_look(blocks, stopping)[0], Sequential)
+    assert level_of(fixed) == level_of(stopping)
+
+
+def test_where_arms_take_turns_each_look_has_its_share(case_with: Any) -> None:
+    case = case_with(GOALS, design="crossover", blocks=BLOCKS, stop_early=True)
+    blocks = [{"block": number, "stage": "change"} for number in range(2 * BLOCKS)]
+    boundary, share = early.ways_to_look(blocks[:4], case)
+    assert isinstance(boundary, FixedSample) and share == pytest.approx(0.5 / (BLOCKS - 1))
+    assert early.ways_to_look(blocks, case)[1] == 0.5
 
 
 def until_enough(simulate: Any, case: Any, seed: int, **knobs: Any) -> list[Result]:
@@ -62,7 +72,7 @@ def test_a_large_gain_is_seen_before_the_last_block(simulate: Any, case_with: An
     looks = until_enough(simulate, case, 1, before={"hit": 0.5}, after={"hit": 0.9})
     assert looks[-1].verdict == "HELPED" and len(looks) < BLOCKS
     assert any("to stop where every goal is decided" in note for note in looks[-1].notes)
-    assert any(f"for all {BLOCKS} looks together" in note for note in looks[-1].notes)
+    assert any("at whatever moment one looks or stops" in note for note in looks[-1].notes)
 
 
 def test_what_ended_early_without_being_meant_to_stays_open(simulate: Any, case_with: Any) -> None:

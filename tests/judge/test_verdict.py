@@ -45,16 +45,16 @@ def shares(low: float, high: float, before: float = 0.5, after_high: float | Non
     ],
 )
 def test_a_goal_on_the_hit_ratio(want: str, low: float, high: float, verdict: str, passes: bool) -> None:
-    ruling = rule_on("hit_ratio", shares(low, high), goal(want), 20.0)
+    ruling = rule_on("hit_ratio", shares(low, high), goal(want), 20.0, 0.01)
     assert (ruling.metric.verdict, ruling.passes) == (verdict, passes)
     # The same for a metric where less is better, the other way round.
-    turned = rule_on("error_rate", shares(-high, -low), goal(want), 20.0)
+    turned = rule_on("error_rate", shares(-high, -low), goal(want), 20.0, 0.01)
     assert (turned.metric.verdict, turned.passes) == (verdict, passes)
 
 
 def test_relative_margins_are_shares_of_the_before_value() -> None:
     effect = Effect(20.0, 21.0, 1.0, 0.5, 1.9, 20.5, 21.9, 1000)
-    ruling = rule_on("latency_p95_ms", effect, goal("no-worse", "10 %"), 20.0)
+    ruling = rule_on("latency_p95_ms", effect, goal("no-worse", "10 %"), 20.0, 0.01)
     assert ruling.metric.margin == 2.0 and ruling.metric.verdict == "EQUIVALENT"
     assert ruling.metric.note == "Accepted cost: worse by 0.5 ms at least, by 1.9 ms at most."
 
@@ -63,7 +63,7 @@ def test_relative_margins_are_shares_of_the_before_value() -> None:
     ("metric", "margin"), [("hit_ratio", "5ms"), ("latency_p50_ms", 2), ("db_calls", "1s"), ("error_rate", 1)]
 )
 def test_a_margin_in_the_wrong_unit_is_no_pass(metric: str, margin: str | float) -> None:
-    ruling = rule_on(metric, shares(-0.1, 0.1), goal("better", margin), 20.0)
+    ruling = rule_on(metric, shares(-0.1, 0.1), goal("better", margin), 20.0, 0.01)
     assert ruling.metric.verdict == "INCONCLUSIVE" and not ruling.passes and "can't be compared" in ruling.metric.note
 
 
@@ -72,7 +72,7 @@ def test_a_margin_in_the_wrong_unit_is_no_pass(metric: str, margin: str | float)
 )
 def test_a_hard_limit_must_be_shown_to_hold(after: tuple[float, float], verdict: str) -> None:
     effect = Effect(0.9, sum(after) / 2, -0.8, -0.9, -0.7, *after, pairs=200)
-    ruling = rule_on("stale_reads", effect, goal("better", "5 %", "10 %"), 20.0)
+    ruling = rule_on("stale_reads", effect, goal("better", "5 %", "10 %"), 20.0, 0.01)
     assert ruling.metric.verdict == verdict and ruling.passes == (verdict == "HELPED")
     if verdict == "HURT":
         text = because("HURT", [], [ruling], {"stale_reads": effect}, 99)
@@ -84,21 +84,21 @@ def test_a_hard_limit_must_be_shown_to_hold(after: tuple[float, float], verdict:
 def test_an_open_interval_can_still_decide_on_its_closed_side() -> None:
     # Before the change staleness had no end that could be seen; after it, it has.
     effect = Effect(None, 40.0, None, -INF, -1500.0, 10.0, 60.0, 600)
-    ruling = rule_on("staleness_p99_ms", effect, goal("better", "100ms"), 20.0)
+    ruling = rule_on("staleness_p99_ms", effect, goal("better", "100ms"), 20.0, 0.01)
     assert ruling.metric.verdict == "HELPED" and ruling.metric.low is None and ruling.metric.high == -1500.0
     text = because("HELPED", [], [ruling], {"staleness_p99_ms": effect}, 99)
     assert text == "P99 staleness changed (99 % interval at most −1,500 ms)."
 
 
 def test_four_times_the_pairs_halve_an_interval() -> None:
-    ruling = rule_on("hit_ratio", shares(-10, 10), goal("better", "5 %"), 60.0)
+    ruling = rule_on("hit_ratio", shares(-10, 10), goal("better", "5 %"), 60.0, 0.01)
     assert ruling.metric.note == "About 10,000 more pairs (3 minutes at this rate) would decide."
-    hopeless = rule_on("hit_ratio", shares(-10.1, 0), goal("no-worse", "5 %"), 60.0)
+    hopeless = rule_on("hit_ratio", shares(-10.1, 0), goal("no-worse", "5 %"), 60.0, 0.01)
     assert "hardly decide" in hopeless.metric.note
 
 
 def ruling_of(want: str, low: float, high: float):  # type: ignore[no-untyped-def]
-    return rule_on("hit_ratio", shares(low, high), goal(want), 20.0)
+    return rule_on("hit_ratio", shares(low, high), goal(want), 20.0, 0.01)
 
 
 HELPED, EQUAL, OPEN, HURT = (ruling_of("better", *pair) for pair in ((6, 9), (-1, 1), (-9, 9), (-9, -6)))
@@ -131,8 +131,8 @@ bounds = st.floats(-100, 100).flatmap(lambda low: st.tuples(st.just(low), st.flo
 def test_more_of_a_good_thing_never_makes_a_verdict_worse(pair: tuple[float, float], margin: float, want: str) -> None:
     order = ["HURT", "INCONCLUSIVE", "EQUIVALENT", "HELPED"]
     declared = goal(want, f"{margin:.3f} %")
-    now = rule_on("hit_ratio", shares(*pair), declared, 20.0)
-    shifted = rule_on("hit_ratio", shares(pair[0] + 200, pair[1] + 200), declared, 20.0)
+    now = rule_on("hit_ratio", shares(*pair), declared, 20.0, 0.01)
+    shifted = rule_on("hit_ratio", shares(pair[0] + 200, pair[1] + 200), declared, 20.0, 0.01)
     assert order.index(shifted.metric.verdict) >= order.index(now.metric.verdict)
     assert shifted.passes
 
@@ -140,7 +140,7 @@ def test_more_of_a_good_thing_never_makes_a_verdict_worse(pair: tuple[float, flo
 @given(bounds, st.floats(0, 50))
 def test_equivalent_only_inside_the_margin_and_helped_only_above_zero(pair: tuple[float, float], margin: float) -> None:
     for want in ("better", "no-worse"):
-        metric = rule_on("hit_ratio", shares(*pair), goal(want, f"{margin:.3f} %"), 20.0).metric
+        metric = rule_on("hit_ratio", shares(*pair), goal(want, f"{margin:.3f} %"), 20.0, 0.01).metric
         if metric.verdict == "EQUIVALENT":
             assert -metric.margin <= metric.low and metric.high <= metric.margin
         if metric.verdict == "HELPED":

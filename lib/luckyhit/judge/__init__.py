@@ -2,7 +2,7 @@
 
     samples      the records as arrays, cut into units (batches of slots, or blocks)
     intervals    the difference of two arms with its interval: means, shares, quantiles
-    sequential   intervals for any number of looks; early: what each look of a run costs that may stop early
+    boundary     how far intervals reach for one look; sequential: for any number; early: which of them a run needs
     proportions  counts out of totals, exactly
     histories, freshness, windows, sessions   what the probe's reads mean, for how long, and for whom
     background   stale reads in the workload itself
@@ -28,8 +28,8 @@ import pandas as pd
 from pydantic import ValidationError
 
 from luckyhit.errors import RunUnreadable
+from luckyhit.judge.boundary import FixedSample
 from luckyhit.judge.decision import decide
-from luckyhit.judge.intervals import FixedSample
 from luckyhit.judge.sequential import Sequential
 from luckyhit.judge.verdict import READABLE, RULES
 from luckyhit.records import READS, REQUESTS, WRITES, Guard, Result, Rollback

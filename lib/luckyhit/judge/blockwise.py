@@ -9,9 +9,9 @@ from math import sqrt
 import numpy as np
 import pandas as pd
 
+from luckyhit.judge.boundary import INF, Boundary
 from luckyhit.judge.effects import QUANTILES, Effect
 from luckyhit.judge.freshness import classify_reads, late_among
-from luckyhit.judge.intervals import INF, Boundary
 from luckyhit.judge.samples import Rows
 from luckyhit.records import METRICS, MetricName
 

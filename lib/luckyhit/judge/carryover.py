@@ -24,7 +24,7 @@ from scipy.special import stdtrit
 
 from luckyhit.case import Case
 from luckyhit.judge.blockwise import BlockValues
-from luckyhit.judge.verdict import amount_of
+from luckyhit.judge.effects import amount_of
 from luckyhit.judge.wording import NAMES, difference_text, interval_text, percent
 from luckyhit.records import Guard, MetricName
 

@@ -13,13 +13,13 @@ from luckyhit.case import Case
 from luckyhit.judge import guards as checks
 from luckyhit.judge.background import background_reads
 from luckyhit.judge.blockwise import block_values, one_more
+from luckyhit.judge.boundary import Boundary, FixedSample
 from luckyhit.judge.carryover import carry_over
-from luckyhit.judge.early import look_of
+from luckyhit.judge.early import ways_to_look
 from luckyhit.judge.effects import Effect, all_effects, freshness_effects, level_of, request_effects
 from luckyhit.judge.freshness import share_of
 from luckyhit.judge.freshness_facts import freshness_facts
 from luckyhit.judge.freshness_guards import freshness_guards
-from luckyhit.judge.intervals import Boundary, FixedSample
 from luckyhit.judge.naive import naive_answer
 from luckyhit.judge.noise import noise_floor
 from luckyhit.judge.notes import notes_on_blocks, notes_on_metrics, notes_on_rows
@@ -107,16 +107,18 @@ def decide(
 ) -> Result:
     """Judge the records of one run. Frames have the columns of `luckyhit.records`; `blocks` is the manifest's list
     (rows of blocks that are not in it were not finished, and don't count); `guards` are those collected while
-    measuring; `ended` is why the run ended before its time, empty where it did not. `boundary` is how
-    far intervals reach, for one look at a sample fixed beforehand unless said otherwise.
+    measuring; `ended` is why the run ended before its time, empty where it did not. `boundary` is how far intervals
+    of the comparison reach, where it is not as the case's plan has it.
 
     Whatever is in the frames, this returns a result: what can't be judged is INVALID or INCONCLUSIVE, with a reason.
     """
-    boundary = boundary or FixedSample()
     rollback = rollback or Rollback(detail="No rollback was noted.")
     record = _read(requests, reads, writes, blocks)
     notes = [*notes, *notes_on_blocks(record.blocks, case)]
-    error_rate = level_of(case, look_of(record.entries("change"), case))
+    planned_boundary, share_of_rate = ways_to_look(record.entries("change"), case)
+    boundary, once = boundary or planned_boundary, FixedSample()
+    level = level_of(case)
+    error_rate = level * share_of_rate
     within_s = case.freshness.within if case.freshness is not None else None
 
     all_guards = checks.record_guards(record.rows, record.blocks)
@@ -135,8 +137,8 @@ def decide(
             detail = f"nobody compared what the change changed{reason}"
             all_guards.append(Guard(name=DECLARED, ok=False, detail=detail, remedy="Measure again."))
         effects = all_effects(
-            request_effects(comparison, boundary, error_rate),
-            freshness_effects(*record.probe("change"), within_s, error_rate),
+            request_effects(comparison, boundary, error_rate, case.goals),
+            freshness_effects(*record.probe("change"), within_s, boundary, error_rate),
         )
         if case.design == "crossover":
             values = block_values(rows_together(before, after), record.probe("change"), within_s)
@@ -148,10 +150,10 @@ def decide(
         notes += notes_on_rows(comparison, case, boundary, error_rate)
     else:
         all_guards += guards
-        effects = _baseline_only(record, case, boundary, error_rate)
+        effects = _baseline_only(record, case, once, level)
         seconds = 0.0
 
-    rulings = [rule_on(metric, effects[metric], goal, seconds) for metric, goal in case.goals.items()]
+    rulings = [rule_on(metric, effects[metric], goal, seconds, error_rate) for metric, goal in case.goals.items()]
     metrics: dict[MetricName, Metric] = {metric: metric_of(metric, effects[metric]) for metric in METRICS}
     metrics |= {ruling.name: ruling.metric for ruling in rulings}
     verdict = overall(all_guards, rulings)
@@ -169,7 +171,7 @@ def decide(
     last = record.numbers("after-rollback")
     if last and changed:
         alone = case.design == "side-by-side" and np.all(record.rows.arm[np.isin(record.rows.block, last)] == BEFORE)
-        again = _again(record, case, before, boundary, error_rate)
+        again = _again(record, case, before, once, level)
         rollback = compared(rollback, again, case, alone=bool(alone))
 
     baseline = record.measured("baseline", BEFORE)
@@ -185,7 +187,7 @@ def decide(
         accounting=checks.account(record.rows),
         naive=naive_answer(*_plain_looks(record)),
         rollback=rollback,
-        noise_floor=noise_floor(baseline, *record.probe("baseline", "before"), within_s, boundary, error_rate),
+        noise_floor=noise_floor(baseline, *record.probe("baseline", "before"), within_s, once, level),
         freshness=_facts(record, case, "change" if changed else "baseline"),
         notes=[*notes, *notes_on_metrics(rulings, effects, case)],
     )
@@ -252,7 +254,7 @@ def _baseline_only(record: _Record, case: Case, boundary: Boundary, error_rate: 
     # Compared with itself for the values of one arm only; nothing of the difference is kept.
     shown = all_effects(
         request_effects(by_batches(baseline, baseline), boundary, error_rate),
-        freshness_effects(reads, writes, within_s, error_rate),
+        freshness_effects(reads, writes, within_s, boundary, error_rate),
     )
     note = "The change was not measured."
     return {name: Effect(before=effect.before, note=note) for name, effect in shown.items()} | {
@@ -271,7 +273,7 @@ def _again(
         pd.concat([one, other.assign(arm="after")], ignore_index=True) if len(other) else one
         for one, other in zip(first, again, strict=True)
     ]
-    effects = all_effects(requests, freshness_effects(frames[0], frames[1], within_s, error_rate))
+    effects = all_effects(requests, freshness_effects(frames[0], frames[1], within_s, boundary, error_rate))
     if case.design == "side-by-side":
         return effects
     # On one service that goes on, blocks differ by more than what is in them: by their hour, too.

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from luckyhit.judge.intervals import INF, Boundary, Interval, apart_by, interval_by, spread
+from luckyhit.judge.boundary import INF, Boundary
+from luckyhit.judge.intervals import Interval, apart_by, interval_by, spread
 from luckyhit.judge.samples import CACHE, HIT, MISS, STALE, Comparison, Side
 from luckyhit.judge.wording import listed, number, percent
 

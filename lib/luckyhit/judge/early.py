@@ -1,10 +1,11 @@
-"""Stopping early: what each look costs, and when a run has seen enough.
+"""Stopping early: how often one may look at a run, what that costs, and when it has seen enough.
 
-Who looks after every block and stops at the first verdict they like is wrong far more often than one look is. So the
-chance of a false verdict is shared out beforehand over all looks that there may be (Bonferroni over looks: Pocock
-1977, Biometrika 64: 191, has the problem). It holds whatever the metric is (means, quantiles, exact counts), however
-blocks are correlated, and for whatever reason a run ends at one of its looks. Half of it is kept for the last one, so
-that a run which needs all its blocks loses next to nothing.
+Who looks after every block and stops at the first verdict they like is wrong far more often than one look is. Side by
+side, where batches are the units, intervals that hold at any time pay for that (`sequential`). Where arms take turns
+blocks are the units, and there are few of them: there the chance of a false verdict is shared out beforehand over all
+looks that there may be (Bonferroni over looks: Pocock 1977, Biometrika 64: 191, has the problem). That holds whatever
+the metric is and however blocks are correlated. Half of it is kept for the last look, so that a run which needs all its
+blocks loses next to nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from luckyhit.case import Case
+from luckyhit.judge.boundary import Boundary, FixedSample
+from luckyhit.judge.sequential import Sequential
 from luckyhit.records import Result, Verdict
 
 DECIDED: tuple[Verdict, ...] = ("HELPED", "HURT", "EQUIVALENT")
@@ -28,9 +31,14 @@ def share_of_look(look: int, looks: int) -> float:
     return 0.5 if look == looks else 0.5 / (looks - 1)
 
 
-def look_of(blocks: Sequence[Mapping[str, Any]], case: Case) -> int:
-    """How many looks the finished blocks of the change make: one for each block, or for each pair of them."""
-    return len(blocks) if case.design == "side-by-side" else len(blocks) // 2
+def ways_to_look(blocks: Sequence[Mapping[str, Any]], case: Case) -> tuple[Boundary, float]:
+    """How far intervals reach after these finished blocks of the change, and the share of the error rate that this
+    look may use."""
+    if not case.plan.stop_early:
+        return FixedSample(), 1.0
+    if case.design == "side-by-side":
+        return Sequential(), 1.0
+    return FixedSample(), share_of_look(len(blocks) // 2, case.plan.blocks)
 
 
 def enough(result: Result, case: Case) -> bool:
@@ -38,4 +46,4 @@ def enough(result: Result, case: Case) -> bool:
     return case.plan.stop_early and result.verdict in DECIDED
 
 
-__all__ = ["enough", "look_of", "share_of_look"]
+__all__ = ["enough", "share_of_look", "ways_to_look"]

@@ -11,17 +11,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import bdtrik
 
 from luckyhit.case import Case
-from luckyhit.judge.early import share_of_look
+from luckyhit.case.model import Goal
+from luckyhit.case.units import Amount
+from luckyhit.judge.boundary import INF, Boundary
 from luckyhit.judge.freshness import StaleShare, classify_reads, late_among, share_of, stale_difference
-from luckyhit.judge.intervals import INF, Boundary, Estimates, Interval, mean_estimates, quantile_estimates
-from luckyhit.judge.proportions import clopper_pearson, share_difference, zero_bound
+from luckyhit.judge.intervals import Estimates, Interval, mean_estimates, quantile_estimates
+from luckyhit.judge.proportions import share_difference
 from luckyhit.judge.samples import ARMS, Comparison, Side
 from luckyhit.judge.windows import windows_of, worst_windows
 from luckyhit.judge.wording import percent
-from luckyhit.records import METRICS, MetricName
+from luckyhit.records import METRICS, UNITS, MetricName
 
 QUANTILES: dict[MetricName, float] = {"latency_p50_ms": 0.5, "latency_p95_ms": 0.95, "latency_p99_ms": 0.99}
 RARE = 20
@@ -45,20 +46,31 @@ class Effect:
     after_high: float = INF
     pairs: int = 0
     note: str = ""
+    error: float = INF
+    """The standard error of the difference; infinite where the sample tells none."""
 
 
-def level_of(case: Case, look: int = 0) -> float:
-    """The error rate of each single interval, so that all verdicts together keep the one the case accepts.
-
-    `look`: after how many blocks (pairs of them, where the arms take turns) one looks, for a case that may stop there.
-    """
+def level_of(case: Case) -> float:
+    """The error rate of each single interval, so that all verdicts together keep the one the case accepts."""
     limits = sum(goal.at_most is not None for goal in case.goals.values())
-    share = share_of_look(look, case.plan.blocks) if case.plan.stop_early else 1.0
-    return float(case.plan.error_rate) * share / (len(case.goals) + limits)
+    return float(case.plan.error_rate) / (len(case.goals) + limits)
 
 
-def request_effects(comparison: Comparison, boundary: Boundary, error_rate: float) -> dict[MetricName, Effect]:
-    """The metrics that requests show, from the measured rows in `comparison`."""
+def amount_of(name: MetricName, amount: Amount, before: float | None) -> float | None:
+    """A margin or limit in the metric's unit; None where it can't be said (relative to what was not seen)."""
+    if UNITS[name] == "share":
+        return amount.amount if amount.unit == "%" else None
+    if amount.unit == "%":
+        return None if before is None else amount.amount * abs(before)
+    wanted = "ms" if UNITS[name] == "ms" else "calls"
+    return amount.amount if amount.unit == wanted else None
+
+
+def request_effects(
+    comparison: Comparison, boundary: Boundary, error_rate: float, goals: Mapping[MetricName, Goal] | None = None
+) -> dict[MetricName, Effect]:
+    """The metrics that requests show, from the measured rows in `comparison`. `goals`: their margins, which a boundary
+    may make use of."""
     before, after = (side.rows for side in comparison.sides)
     aligned = _aligned(comparison)
     effects: dict[MetricName, Effect] = {}
@@ -68,19 +80,23 @@ def request_effects(comparison: Comparison, boundary: Boundary, error_rate: floa
         ("db_calls", (before.calls, after.calls), "told its database calls"),
     )
     for name, values, unseen in shown:
-        estimates = mean_estimates(values, comparison, boundary, error_rate)
+        margin = _margin(name, values[0], goals or {})
+        estimates = mean_estimates(values, comparison, boundary, error_rate, margin)
         if estimates is not None:
-            estimates = _at_the_edge(estimates, values, error_rate, share=name != "db_calls")
+            estimates = _at_the_edge(estimates, values, boundary, error_rate, share=name != "db_calls")
         effects[name] = _effect(estimates, values, aligned, unseen)
     latencies = (before.latency_ms, after.latency_ms)
     for name, level in QUANTILES.items():
-        estimates = quantile_estimates(latencies, comparison, level, boundary, error_rate)
+        margin = INF
+        if goals and name in goals and len(seen := latencies[0][np.isfinite(latencies[0])]):
+            margin = amount_of(name, goals[name].margin, float(np.quantile(seen, level))) or INF
+        estimates = quantile_estimates(latencies, comparison, level, boundary, error_rate, margin)
         effects[name] = _effect(estimates, latencies, aligned, "completed", floor=0.0)
     return effects
 
 
 def freshness_effects(
-    reads: pd.DataFrame, writes: pd.DataFrame, within_s: float | None, error_rate: float
+    reads: pd.DataFrame, writes: pd.DataFrame, within_s: float | None, boundary: Boundary, error_rate: float
 ) -> dict[MetricName, Effect]:
     """The metrics that the freshness probe shows. `within_s` is None where the case has no probe.
 
@@ -97,9 +113,18 @@ def freshness_effects(
         shares.append(share_of(late_among(classified, within_s)))
         windows.append(worst_windows(windows_of(classified, its_writes)))
     return {
-        "stale_reads": _stale_reads(shares[0], shares[1], error_rate),
-        "staleness_p99_ms": _staleness(windows[0], windows[1], error_rate),
+        "stale_reads": _stale_reads(shares[0], shares[1], boundary, error_rate),
+        "staleness_p99_ms": _staleness(windows[0], windows[1], boundary, error_rate),
     }
+
+
+def _margin(name: MetricName, before: np.ndarray, goals: Mapping[MetricName, Goal]) -> float:
+    """In the metric's unit; infinite where there is none."""
+    there = np.isfinite(before)
+    if name not in goals or not there.any():
+        return INF
+    margin = amount_of(name, goals[name].margin, float(np.mean(before[there])))
+    return INF if margin is None else margin
 
 
 def _effect(
@@ -139,37 +164,37 @@ def _effect(
         after_high=after.high,
         pairs=pairs,
         note=note,
+        error=estimates.error,
     )
 
 
 def _at_the_edge(
-    estimates: Estimates, values: tuple[np.ndarray, np.ndarray], error_rate: float, *, share: bool
+    estimates: Estimates, values: tuple[np.ndarray, np.ndarray], boundary: Boundary, error_rate: float, *, share: bool
 ) -> Estimates:
     """Near 0 and 1 the spread over units says too little (none seen: no spread at all); counts say more."""
     counted = [value[np.isfinite(value)] for value in values]
-    least = zero_bound(min(len(value) for value in counted), 1 - error_rate)
+    least = boundary.share(0, min(len(value) for value in counted), error_rate)[1]
     intervals = [
         Interval(each.value, min(each.low, each.value - least), max(each.high, each.value + least))
         for each in (estimates.before, estimates.after, estimates.difference)
     ]
     if not share:
-        return Estimates(*intervals)
+        return Estimates(intervals[0], intervals[1], intervals[2], estimates.error)
     events = [(int(value.sum()), len(value)) for value in counted]
     if min(min(count, total - count) for count, total in events) < RARE:
-        exact = [clopper_pearson(*event, 1 - error_rate) for event in events]
-        apart = share_difference(*events[0], *events[1], 1 - error_rate)
+        exact = [boundary.share(*event, error_rate) for event in events]
+        apart = share_difference(*events[0], *events[1], boundary, error_rate)
         exact.append((apart.low, apart.high))
         intervals = [
             Interval(each.value, min(each.low, low), max(each.high, high))
             for each, (low, high) in zip(intervals, exact, strict=True)
         ]
     floors = (0.0, 0.0, -1.0)
-    return Estimates(
-        *(
-            Interval(each.value, max(each.low, floor), min(each.high, 1.0))
-            for each, floor in zip(intervals, floors, strict=True)
-        )
-    )
+    inside = [
+        Interval(each.value, max(each.low, floor), min(each.high, 1.0))
+        for each, floor in zip(intervals, floors, strict=True)
+    ]
+    return Estimates(inside[0], inside[1], inside[2], estimates.error)
 
 
 def _aligned(comparison: Comparison) -> tuple[np.ndarray, np.ndarray] | None:
@@ -190,7 +215,7 @@ def _slot_keys(side: Side) -> np.ndarray:
     return side.rows.slot + (side.unit.astype(np.int64) << 40)
 
 
-def _stale_reads(before: StaleShare, after: StaleShare, error_rate: float) -> Effect:
+def _stale_reads(before: StaleShare, after: StaleShare, boundary: Boundary, error_rate: float) -> Effect:
     arms = before, after
     shares = [arm.share for arm in arms]
     pairs = min(arm.reads for arm in arms)
@@ -198,12 +223,11 @@ def _stale_reads(before: StaleShare, after: StaleShare, error_rate: float) -> Ef
         blind = " and ".join(name for name, arm in zip(ARMS, arms, strict=True) if not arm.reads)
         note = f"Not visible: no probe read past the bound that could be told fresh or stale ({blind})."
         return Effect(before=shares[0], after=shares[1], note=note)
-    difference = stale_difference(before, after, 1 - error_rate)
-    low, high = after.interval(1 - error_rate)
+    difference = stale_difference(before, after, error_rate, boundary)
+    low, high = boundary.share(after.stale, after.reads, error_rate)
     note = ""
     if after.stale == 0:
-        bound = zero_bound(after.reads, 1 - error_rate)
-        note = f"No stale read among {after.reads:,} after: the true share is below {percent(bound)}."
+        note = f"No stale read among {after.reads:,} after: the true share is below {percent(high)}."
     never = before.never_committed, after.never_committed
     if any(never):
         note += f" Values that nobody wrote: {never[0]} before, {never[1]} after."
@@ -220,17 +244,20 @@ def _stale_reads(before: StaleShare, after: StaleShare, error_rate: float) -> Ef
     )
 
 
-def _staleness(before: pd.DataFrame, after: pd.DataFrame, error_rate: float) -> Effect:
+def _staleness(before: pd.DataFrame, after: pd.DataFrame, boundary: Boundary, error_rate: float) -> Effect:
     """p99 of the staleness windows, by their upper ends: how long one has to expect to read old data."""
     arms = dict(zip(ARMS, (before, after), strict=True))
     unseen = [f"{arm} arm" for arm, windows in arms.items() if windows.empty]
-    values = [_window_quantile(windows, 0.99, error_rate).value if len(windows) else INF for windows in arms.values()]
+    values = [
+        _window_quantile(windows, 0.99, boundary, error_rate).value if len(windows) else INF
+        for windows in arms.values()
+    ]
     shown = [value if np.isfinite(value) else None for value in values]
     if unseen:
         note = f"Not visible: no staleness window was polled in the {' and the '.join(unseen)}."
         return Effect(before=shown[0], after=shown[1], note=note)
     # Each arm's own bounds hold with half the error rate: together they bound the difference.
-    first, second = (_window_quantile(arm, 0.99, error_rate / 2) for arm in (before, after))
+    first, second = (_window_quantile(arm, 0.99, boundary, error_rate / 2) for arm in (before, after))
     stuck = [
         f"{int(windows['censored'].sum())} of {len(windows)} {arm}"
         for arm, windows in arms.items()
@@ -252,13 +279,12 @@ def _staleness(before: pd.DataFrame, after: pd.DataFrame, error_rate: float) -> 
     )
 
 
-def _window_quantile(windows: pd.DataFrame, level: float, error_rate: float) -> Interval:
+def _window_quantile(windows: pd.DataFrame, level: float, boundary: Boundary, error_rate: float) -> Interval:
     """The quantile of windows by their upper ends; bounds by exact order statistics of lower and upper ends."""
     count = len(windows)
     lower = np.sort(windows["low_ms"].to_numpy(dtype=float))
     upper = np.sort(windows["high_ms"].where(~windows["censored"], INF).fillna(INF).to_numpy(dtype=float))
-    first = int(np.ceil(bdtrik(error_rate / 2, count, level)))
-    last = int(np.ceil(bdtrik(1 - error_rate / 2, count, level))) + 1
+    first, last = boundary.ranks(level, count, error_rate)
     return Interval(
         float(upper[max(int(np.ceil(level * count)), 1) - 1]),
         float(lower[first - 1]) if first >= 1 else 0.0,

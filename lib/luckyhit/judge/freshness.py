@@ -19,6 +19,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from luckyhit.judge.boundary import Boundary, FixedSample
 from luckyhit.judge.histories import NEVER, Histories, Numbers, at, truths, whole_numbers
 from luckyhit.judge.proportions import Difference, clopper_pearson, share_difference
 
@@ -224,17 +225,21 @@ def freshness_curve(
 
 
 def stale_difference(
-    reads_before: StaleShare | pd.DataFrame, reads_after: StaleShare | pd.DataFrame, confidence: float = 0.95
+    reads_before: StaleShare | pd.DataFrame,
+    reads_after: StaleShare | pd.DataFrame,
+    error_rate: float = 0.05,
+    boundary: Boundary | None = None,
 ) -> Difference:
     """The difference of two stale shares, after - before, with an interval that is honest near 0 and 1.
 
     Takes what `stale_share` gave for each arm, or the frames of `late_reads`. An arm without reads gives the effect
-    NaN and the interval (-1, 1). The method is `proportions.share_difference`'s. A fixed-size interval: look once, or
-    split the confidence over the looks.
+    NaN and the interval (-1, 1). The method is `proportions.share_difference`'s; `boundary` is for one look at a fixed
+    number of reads unless said otherwise.
     """
     before = reads_before if isinstance(reads_before, StaleShare) else share_of(reads_before)
     after = reads_after if isinstance(reads_after, StaleShare) else share_of(reads_after)
-    return share_difference(before.stale, before.reads, after.stale, after.reads, confidence)
+    counts = before.stale, before.reads, after.stale, after.reads
+    return share_difference(*counts, boundary or FixedSample(), error_rate)
 
 
 def before_first(arms: pd.Series) -> pd.Series:

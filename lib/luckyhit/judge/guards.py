@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from luckyhit.case import Case
+from luckyhit.judge.boundary import FixedSample
 from luckyhit.judge.effects import same_slots
-from luckyhit.judge.intervals import FixedSample, mean_estimates
+from luckyhit.judge.intervals import mean_estimates
 from luckyhit.judge.preparation import cache_state_guard
 from luckyhit.judge.samples import (
     ARMS,

@@ -1,14 +1,13 @@
 """Intervals for the difference of two arms, from units that were measured side by side or apart.
 
-The number of blocks and their lengths are fixed before a run and nobody looks in between, so intervals for a fixed
-sample size are valid here. `Boundary` is the place where others, valid at any stopping time, can be put in.
+How far they reach is a `Boundary`'s to say: for one look at a sample of a fixed size, or for any number of looks.
 
 Means and shares: the influence of each unit on the difference (linearised ratio estimator: Cochran 1977, Sampling
 Techniques, ch. 6), its spread over the units, and Student's t.
 
-Quantiles: an exact order statistic in each arm, and a joint confidence region for the two *ranks* at which the true
-quantiles stand among the measured values (Woodruff 1952 for one arm; here for two). The interval is the range that
-the difference of the two order statistics takes over that region. Nothing is assumed about the distribution between
+Quantiles: an exact order statistic in each arm, and an ellipse around the two *ranks* at which the true quantiles
+stand among the measured values (Woodruff 1952 for one arm; here for two). The interval is the range that the difference
+of the two order statistics takes over that ellipse. Nothing is assumed about the distribution between
 the ranks: with hits at 2 ms, misses at 12 ms and the median in the gap, a density there is zero, and whatever
 divides by it (delta method, jackknife) breaks.
 """
@@ -16,44 +15,14 @@ divides by it (delta method, jackknife) breaks.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-from scipy.special import stdtrit
 
+from luckyhit.judge.boundary import INF, Boundary
 from luckyhit.judge.samples import FEWEST_BATCHES, Comparison, Side
 
-INF = float("inf")
 CORRELATED = 0.2
 """Neighbouring units with a higher correlation than this are merged into longer ones while there are enough."""
-
-
-class Boundary(Protocol):
-    """How many standard errors an interval reaches, given the degrees of freedom of the standard error."""
-
-    def single(self, degrees: float, error_rate: float) -> float:
-        """For one number: the interval is wrong with at most the probability `error_rate`."""
-
-    def joint(self, degrees: float, error_rate: float) -> float:
-        """For two numbers at once: the radius of the ellipse that holds both."""
-
-
-LARGEST_EXPONENT = 700.0
-"""Beyond it a float overflows; no sample bounds anything there."""
-
-
-class FixedSample:
-    """For a sample size that was fixed beforehand, and one look: Student's t, and Hotelling's T squared."""
-
-    def single(self, degrees: float, error_rate: float) -> float:
-        return float(stdtrit(degrees, 1 - error_rate / 2)) if degrees > 0 else INF
-
-    def joint(self, degrees: float, error_rate: float) -> float:
-        # T^2 = 2 (B - 1) / (B - 2) * F(2, B - 2) with B - 1 degrees of freedom; F(2, v) has a closed form.
-        if degrees <= 1:
-            return INF
-        exponent = -2 / (degrees - 1) * np.log(error_rate)
-        return float(np.sqrt(degrees * np.expm1(exponent))) if exponent < LARGEST_EXPONENT else INF
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +40,13 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """One metric: each arm on its own, and the difference after - before."""
+    """One metric: each arm on its own, and the difference after - before with its standard error (where an interval
+    of ranks tells none: what one would have that reaches as far)."""
 
     before: Interval
     after: Interval
     difference: Interval
+    error: float = INF
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,16 +121,25 @@ def apart_by(before: np.ndarray, after: np.ndarray, comparison: Comparison) -> S
     return _together(spread(before, comparison.before.block), spread(after, comparison.after.block))
 
 
-def interval_by(value: float, spread: Spread, boundary: Boundary, error_rate: float) -> Interval:
-    """The interval of one number, as far as `boundary` reaches."""
-    reach = boundary.single(spread.degrees, error_rate) * spread.error if spread.degrees > 0 else INF
+def interval_by(value: float, spread: Spread, boundary: Boundary, error_rate: float, margin: float = INF) -> Interval:
+    """The interval of one number, as far as `boundary` reaches. `margin`: the difference that matters."""
+    reach = INF
+    if spread.degrees > 0:
+        in_errors = margin / spread.error if spread.error > 0 else INF
+        reach = boundary.single(spread.degrees, error_rate, in_errors) * spread.error
     return Interval(value, value - reach, value + reach)
 
 
 def mean_estimates(
-    values: tuple[np.ndarray, np.ndarray], comparison: Comparison, boundary: Boundary, error_rate: float
+    values: tuple[np.ndarray, np.ndarray],
+    comparison: Comparison,
+    boundary: Boundary,
+    error_rate: float,
+    margin: float = INF,
 ) -> Estimates | None:
-    """Means of `values` (one array for each arm, NaN for rows that don't count); None where an arm has none."""
+    """Means of `values` (one array for each arm, NaN for rows that don't count); None where an arm has none.
+
+    `margin`: the difference that matters, in the unit of the values, where there is one."""
     means, influences = [], []
     for value, side in zip(values, comparison.sides, strict=True):
         there = np.isfinite(value)
@@ -175,7 +155,8 @@ def mean_estimates(
     spreads = [spread(influence, side.block) for influence, side in zip(influences, comparison.sides, strict=True)]
     apart = apart_by(-influences[0], influences[1], comparison)
     before, after = (interval_by(mean, each, boundary, error_rate) for mean, each in zip(means, spreads, strict=True))
-    return Estimates(before, after, interval_by(means[1] - means[0], apart, boundary, error_rate))
+    difference = interval_by(means[1] - means[0], apart, boundary, error_rate, margin)
+    return Estimates(before, after, difference, apart.error)
 
 
 class _Ranks:
@@ -196,7 +177,8 @@ class _Ranks:
         """The standard error of the rank if all requests were independent."""
 
     def at(self, multiples: np.ndarray, error: float) -> tuple[np.ndarray, np.ndarray]:
-        """(lower, upper) order statistics, `multiples` times `error` in rank away from the level, rounded outwards.
+        """(lower, upper) order statistics, `multiples` times `error` in rank away from the level: with k values or more
+        at or below the quantile, the k-th of them is; with k at most, the next one is above it.
 
         The skewness of a binomial count is corrected for (Cornish and Fisher 1938): it matters for p99.
         """
@@ -206,7 +188,7 @@ class _Ranks:
         # Where the correction would turn back on itself, it ends.
         turned = 1 + skew * multiples / 3 < 0
         rank = (self.level + error * np.where(turned, multiples, corrected)) * count
-        return self._pick(np.floor(rank)), self._pick(np.ceil(rank) + 1)
+        return self._pick(np.ceil(rank)), self._pick(np.floor(rank) + 1)
 
     def _pick(self, rank: np.ndarray) -> np.ndarray:
         count = len(self.sorted)
@@ -230,10 +212,12 @@ def quantile_estimates(
     level: float,
     boundary: Boundary,
     error_rate: float,
+    margin: float = INF,
 ) -> Estimates | None:
     """The `level` quantile (0.95 for p95) of `values` in each arm; None where an arm has no values.
 
-    The quantile is an exact order statistic, the least value with at least that share at or below it.
+    The quantile is an exact order statistic, the least value with at least that share at or below it. `margin`: the
+    difference that matters, in the unit of the values, where there is one.
     """
     if not all(np.isfinite(value).any() for value in values):
         return None
@@ -243,17 +227,27 @@ def quantile_estimates(
     else:
         errors = max(before.spread.error, before.binomial), max(after.spread.error, after.binomial)
         degrees = _together(before.spread, after.spread).degrees
-    difference = Interval(after.value - before.value, -INF, INF)
-    radius = boundary.joint(degrees, error_rate)
-    if all(np.isfinite(radius * error) for error in errors):
-        low_before, high_before = before.at(radius * np.cos(_ANGLES), errors[0])
-        low_after, high_after = after.at(radius * np.sin(_ANGLES), errors[1])
-        with np.errstate(invalid="ignore"):
-            lowest, highest = low_after - high_before, high_after - low_before
-        # inf - inf: nothing is known there.
-        lowest, highest = np.where(np.isnan(lowest), -INF, lowest), np.where(np.isnan(highest), INF, highest)
-        difference = Interval(difference.value, float(lowest.min()), float(highest.max()))
-    return Estimates(before.interval(boundary, error_rate), after.interval(boundary, error_rate), difference)
+    # Half the error rate: where the values leave gaps, the rank of either arm alone can put the difference wrong.
+    radius = boundary.single(degrees, error_rate / 2)
+    difference = _difference(before, after, errors, radius)
+    error = difference.half_width / radius if 0 < radius < INF else INF
+    if 0 < error < INF and margin < INF:
+        difference = _difference(before, after, errors, boundary.single(degrees, error_rate / 2, margin / error))
+    return Estimates(before.interval(boundary, error_rate), after.interval(boundary, error_rate), difference, error)
+
+
+def _difference(before: _Ranks, after: _Ranks, errors: tuple[float, float], radius: float) -> Interval:
+    """The range of the difference of two quantiles over the ranks in an ellipse around those that were seen."""
+    value = after.value - before.value
+    if not all(np.isfinite(radius * error) for error in errors):
+        return Interval(value, -INF, INF)
+    low_before, high_before = before.at(radius * np.cos(_ANGLES), errors[0])
+    low_after, high_after = after.at(radius * np.sin(_ANGLES), errors[1])
+    with np.errstate(invalid="ignore"):
+        lowest, highest = low_after - high_before, high_after - low_before
+    # inf - inf: nothing is known there.
+    lowest, highest = np.where(np.isnan(lowest), -INF, lowest), np.where(np.isnan(highest), INF, highest)
+    return Interval(value, float(lowest.min()), float(highest.max()))
 
 
 def _beside(before: _Ranks, after: _Ranks, block: np.ndarray) -> tuple[tuple[float, float], float]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from luckyhit.judge.boundary import Boundary
 from luckyhit.judge.effects import freshness_effects, request_effects
-from luckyhit.judge.intervals import Boundary
 from luckyhit.judge.samples import Rows, halves
 from luckyhit.records import MetricName
 
@@ -33,6 +33,6 @@ def noise_floor(
         # The same writes stand behind both halves: a key belongs to one of them only.
         split = reads.assign(arm=np.where(odd, "after", "before"))
         behind = pd.concat([writes.assign(arm="before"), writes.assign(arm="after")], ignore_index=True)
-        effects |= freshness_effects(split, behind, within_s, error_rate)
+        effects |= freshness_effects(split, behind, within_s, boundary, error_rate)
     floors = {name: (effect.high - effect.low) / 2 for name, effect in effects.items() if effect.effect is not None}
     return {name: float(floor) for name, floor in floors.items() if np.isfinite(floor)}

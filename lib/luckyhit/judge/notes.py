@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from luckyhit.case import Case
+from luckyhit.judge.boundary import Boundary
 from luckyhit.judge.decompose import decompose
 from luckyhit.judge.effects import Effect
-from luckyhit.judge.intervals import Boundary
 from luckyhit.judge.samples import DROPPED, NO_ERROR, Comparison
 from luckyhit.judge.verdict import Ruling
 from luckyhit.judge.wording import NAMES, listed, percent
@@ -77,6 +77,8 @@ def notes_on_metrics(rulings: Sequence[Ruling], effects: Mapping[MetricName, Eff
     names = listed([NAMES[name] for name in case.goals])
     looks = "the sample size was fixed before the run"
     if case.plan.stop_early:
-        looks = f"and for all {case.plan.blocks} looks together after which the run might have stopped"
+        looks = "and at whatever moment one looks or stops"
+        if case.design != "side-by-side":
+            looks = f"and for all {case.plan.blocks} looks together after which the run might have stopped"
     notes.append(f"Intervals hold for all goals together ({names}) at {level}; {looks}.")
     return notes

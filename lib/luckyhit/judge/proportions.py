@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from math import hypot
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from scipy.special import betaincinv, ndtri
+from scipy.special import betaincinv
+
+if TYPE_CHECKING:
+    from luckyhit.judge.boundary import Boundary
 
 SMALL_ARM = 10
 """Below this total in an arm, the difference of two shares gets the cruder interval that always covers."""
@@ -39,32 +42,32 @@ def zero_bound(reads: int, confidence: float = 0.95) -> float:
 
 
 def share_difference(
-    before: int, total_before: int, after: int, total_after: int, confidence: float = 0.95
+    before: int, total_before: int, after: int, total_after: int, boundary: Boundary, error_rate: float
 ) -> Difference:
     """The difference of two shares from counts, after - before, with an interval that is honest near 0 and 1.
 
     The interval is the hull of two: MOVER (Zou and Donner 2008, Statistics in Medicine 27: 1693; the construction of
-    Newcombe 1998) over exact limits, which covers too seldom where the difference nears 1 (0.93 for 0.95), and that
-    of Agresti and Caffo (2000, American Statistician 54: 280), which covers too seldom elsewhere. Together they cover
-    at least as often as `confidence` says (worked out exactly in the tests), and are hardly wider than MOVER's. With
-    fewer than SMALL_ARM in an arm: the exact limits of each at the square root of the confidence, subtracted.
+    Newcombe 1998) over the limits of each arm, which with exact ones covers too seldom where the difference nears 1
+    (0.93 for 0.95), and that of Agresti and Caffo (2000, American Statistician 54: 280), which covers too seldom
+    elsewhere. Together they cover at least as often as they should (worked out exactly in the tests), and are hardly
+    wider than MOVER's. With fewer than SMALL_ARM in an arm: limits of each that hold together, subtracted.
     """
     if total_before == 0 or total_after == 0:
         return Difference(float("nan"), -1.0, 1.0)
     share_before, share_after = before / total_before, after / total_after
     effect = share_after - share_before
     small = min(total_before, total_after) < SMALL_ARM
-    each = confidence**0.5 if small else confidence
-    low_before, high_before = clopper_pearson(before, total_before, each)
-    low_after, high_after = clopper_pearson(after, total_after, each)
+    each = 1 - (1 - error_rate) ** 0.5 if small else error_rate
+    low_before, high_before = boundary.share(before, total_before, each)
+    low_after, high_after = boundary.share(after, total_after, each)
     if small:
         return Difference(effect, low_after - high_before, high_after - low_before)
     low = effect - hypot(share_after - low_after, high_before - share_before)
     high = effect + hypot(high_after - share_after, share_before - low_before)
-    # Agresti and Caffo: one more of each kind in each arm, then the usual normal interval.
+    # Agresti and Caffo: one more of each kind in each arm, then the usual interval.
     middle_before, middle_after = (before + 1) / (total_before + 2), (after + 1) / (total_after + 2)
     variance = middle_before * (1 - middle_before) / (total_before + 2)
     variance += middle_after * (1 - middle_after) / (total_after + 2)
-    reach = float(ndtri((1 + confidence) / 2)) * variance**0.5
+    reach = boundary.single(total_before + total_after - 2, error_rate) * variance**0.5
     middle = middle_after - middle_before
     return Difference(effect, max(-1.0, min(low, middle - reach)), min(1.0, max(high, middle + reach)))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from luckyhit.case import Case
-from luckyhit.judge.effects import QUANTILES, Effect
-from luckyhit.judge.verdict import amount_of
+from luckyhit.judge.effects import QUANTILES, Effect, amount_of
 from luckyhit.judge.wording import NAMES, listed, value_text
 from luckyhit.records import MetricName, Rollback
 

@@ -22,9 +22,10 @@ NO_ERROR, OTHER_ERROR = -1, len(ERRORS)
 HIT, MISS, STALE = CACHE.index("hit"), CACHE.index("miss"), CACHE.index("stale")
 TIMEOUT, DROPPED = ERRORS.index("timeout"), ERRORS.index("dropped")
 
-BATCH_S = 0.5
-"""Shortest batch: longer than what a queue, a garbage collection or a burst of misses usually takes."""
-FEWEST_BATCHES, MOST_BATCHES = 12, 1000
+BATCH_S = 0.1
+"""Shortest batch. Short ones tell soonest how much batches differ, and what is still correlated (a queue, a garbage
+collection, a burst of misses) is measured and merged, see `intervals.spread`."""
+FEWEST_BATCHES, MOST_BATCHES = 12, 2000
 FEWEST_SLOTS = 5
 
 

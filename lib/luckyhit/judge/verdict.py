@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil, log
 
 from luckyhit.case.model import Goal
 from luckyhit.case.units import Amount
-from luckyhit.judge.effects import Effect
-from luckyhit.judge.intervals import INF
+from luckyhit.judge.boundary import INF
+from luckyhit.judge.effects import Effect, amount_of
 from luckyhit.judge.preparation import LIMITS
 from luckyhit.judge.wording import (
     NAMES,
@@ -38,6 +39,7 @@ RULES: tuple[str, ...] = (
 """The rules of the overall verdict, in order: the first that applies decides."""
 
 _ORDER: tuple[Verdict, ...] = ("INVALID", "HURT", "INCONCLUSIVE", "HELPED", "EQUIVALENT")
+MOST_PAIRS = 10**12
 MOST_TIMES = 100
 """Above this many times the present sample it is said that more of it would hardly decide."""
 
@@ -57,16 +59,6 @@ DECLARED = "declared difference only"
 """Name of the guard on the fingerprints; without it nobody knows what was changed."""
 
 
-def amount_of(name: MetricName, amount: Amount, before: float | None) -> float | None:
-    """A margin or limit in the metric's unit; None where it can't be said (relative to what was not seen)."""
-    if UNITS[name] == "share":
-        return amount.amount if amount.unit == "%" else None
-    if amount.unit == "%":
-        return None if before is None else amount.amount * abs(before)
-    wanted = "ms" if UNITS[name] == "ms" else "calls"
-    return amount.amount if amount.unit == wanted else None
-
-
 def metric_of(name: MetricName, effect: Effect, note: str = "") -> Metric:
     """The metric without a verdict. Bounds that are infinite become null: there is none on that side."""
     return Metric(
@@ -81,8 +73,9 @@ def metric_of(name: MetricName, effect: Effect, note: str = "") -> Metric:
     )
 
 
-def rule_on(name: MetricName, effect: Effect, goal: Goal, seconds: float) -> Ruling:
-    """The verdict on one goal. `seconds`: how long was measured, to say how much longer it would take."""
+def rule_on(name: MetricName, effect: Effect, goal: Goal, seconds: float, error_rate: float) -> Ruling:
+    """The verdict on one goal. `seconds`: how long was measured, to say how much longer it would take; `error_rate`: of
+    the interval, for Wald's number of pairs."""
     margin = amount_of(name, goal.margin, effect.before)
     low, high = (effect.low, effect.high) if name in HIGHER_IS_BETTER else (-effect.high, -effect.low)
     verdict: Verdict
@@ -102,7 +95,30 @@ def rule_on(name: MetricName, effect: Effect, goal: Goal, seconds: float) -> Rul
         verdict, passes, note = _limited(name, effect, goal.at_most, verdict, passes, note)
     metric = metric_of(name, effect, note)
     metric = metric.model_copy(update={"margin": margin, "want": goal.want, "verdict": verdict})
+    metric = metric.model_copy(update=_pairs_it_takes(effect, margin, error_rate))
     return Ruling(name, goal, metric, passes)
+
+
+def _pairs_it_takes(effect: Effect, margin: float | None, error_rate: float) -> dict[str, int | None]:
+    """How many pairs a difference of the size of the margin takes, to set beside the pairs that were used.
+
+    `wald_pairs`: the expected number of the quickest test there is for it, at this error rate on both sides: 2 ln(1 /
+    error rate) variance / margin^2 (Wald 1945; the variance per pair as measured, correlation of neighbours included).
+    `expected_pairs`: where intervals such as this one reach no further than the margin, so that half of all such
+    comparisons are decided.
+    """
+    expected = wald = None
+    if margin and effect.pairs and effect.effect is not None:
+        if 0 < effect.error < INF:
+            wald = 2 * log(1 / error_rate) * effect.error**2 * effect.pairs / margin**2
+        half = max(effect.effect - effect.low, effect.high - effect.effect)
+        if half < INF:
+            expected = effect.pairs * (half / margin) ** 2
+    return {"expected_pairs": _whole(expected), "wald_pairs": _whole(wald)}
+
+
+def _whole(pairs: float | None) -> int | None:
+    return None if pairs is None or pairs > MOST_PAIRS else max(ceil(pairs), 1)
 
 
 def _compare(name: MetricName, low: float, high: float, margin: float, goal: Goal) -> tuple[Verdict, bool, str]:

@@ -1,0 +1,49 @@
+"""How far intervals reach: for one look at a sample whose size was fixed beforehand, or (`sequential`) for any number.
+
+Everything that turns a sample into an interval asks a `Boundary`, so that means, quantiles, counts and windows of one
+result all hold under the same rules of looking.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from scipy.special import bdtrik, stdtrit
+
+from luckyhit.judge.proportions import clopper_pearson
+
+INF = float("inf")
+
+
+class Boundary(Protocol):
+    """What a sample says at an error rate: an interval is wrong with at most the probability `error_rate`."""
+
+    def single(self, degrees: float, error_rate: float, margin: float = INF) -> float:
+        """Half-width of the interval of one number, in standard errors. `degrees`: of freedom of the standard error;
+        `margin`: the difference that matters, in standard errors too (infinite where nobody said)."""
+
+    def share(self, count: int, total: int, error_rate: float) -> tuple[float, float]:
+        """Bounds of a share of which `count` out of `total` were seen; (0, 1) where `total` is 0."""
+
+    def ranks(self, level: float, total: int, error_rate: float) -> tuple[int, int]:
+        """The ranks (from 1) among `total` sorted values between which the `level` quantile lies. 0 and total + 1:
+        there is no bound on that side."""
+
+
+class FixedSample:
+    """For a sample size that was fixed beforehand, and one look: Student's t, Clopper and Pearson's
+    limits of a share, and the order statistics that go with them."""
+
+    def single(self, degrees: float, error_rate: float, margin: float = INF) -> float:
+        return float(stdtrit(degrees, 1 - error_rate / 2)) if degrees > 0 else INF
+
+    def share(self, count: int, total: int, error_rate: float) -> tuple[float, float]:
+        return clopper_pearson(count, total, 1 - error_rate)
+
+    def ranks(self, level: float, total: int, error_rate: float) -> tuple[int, int]:
+        first = int(np.ceil(bdtrik(error_rate / 2, total, level)))
+        return first, min(int(np.ceil(bdtrik(1 - error_rate / 2, total, level))) + 1, total + 1)
+
+
+__all__ = ["INF", "Boundary", "FixedSample"]
