@@ -40,7 +40,8 @@ def a_case(
         },
         "goals": goals or {"hit_ratio": {"want": "better", "margin": "5 %"}},
         "design": design,
-        "plan": plan,
+        # One look at the end, unless a test is about stopping early.
+        "plan": {"stop_early": False, **plan},
     }
     if freshness:
         data["freshness"] = {

@@ -45,7 +45,7 @@ def calm(simulate: Any) -> Any:
 
 
 def test_a_decided_run_stops_and_notes_its_look(tmp_path: Path, calm: Any) -> None:
-    run, beside = a_run(tmp_path, calm, "8\n  stop_early: true"), measuring(ALONE)
+    run, beside = a_run(tmp_path, calm, "8"), measuring(ALONE)
     assert seen_enough(run, beside)
     (look,) = run.manifest["looks"]
     assert look["blocks"] == 3 and look["stopped"] and look["verdict"] == "EQUIVALENT", look
@@ -54,14 +54,14 @@ def test_a_decided_run_stops_and_notes_its_look(tmp_path: Path, calm: Any) -> No
 
 
 def test_what_changed_beside_the_change_is_no_reason_to_stop(tmp_path: Path, calm: Any) -> None:
-    run = a_run(tmp_path, calm, "8\n  stop_early: true")
+    run = a_run(tmp_path, calm, "8")
     other = ALONE.model_copy(update={"ok": False, "detail": "two packages differ", "remedy": "Pin them."})
     assert not seen_enough(run, measuring(other))
     (look,) = run.manifest["looks"]
     assert look["verdict"] == "INVALID" and not look["stopped"]
 
 
-@pytest.mark.parametrize("plan", ["8", "3\n  stop_early: true"])
+@pytest.mark.parametrize("plan", ["8\n  stop_early: false", "3"])
 def test_nobody_looks_where_it_makes_no_difference(plan: str, tmp_path: Path, calm: Any) -> None:
     """A case that may not stop; and one that is at its last block."""
     run = a_run(tmp_path, calm, plan)

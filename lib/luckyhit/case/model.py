@@ -68,11 +68,11 @@ class Plan(Part):
     blocks: Annotated[int, Field(ge=2, le=200)] = Field(
         default=4, description="Blocks of the comparison, each in both arms."
     )
-    stop_early: bool = Field(
-        default=False,
-        description="End the comparison after the first block at which every goal is decided; `blocks` is the most "
-        "there will be. The chance of a false verdict is shared out over all these looks, so intervals are wider: "
-        "by 8 % at the last look, by a fifth to a third before it.",
+    stop_early: bool | None = Field(
+        default=None,
+        description="End the comparison after the first block (pair of blocks, where arms take turns) at which every "
+        "goal is decided; `blocks` is the most there will be. Intervals hold for all these looks together, and are "
+        "wider for it. Default: yes, except for before-after, where nothing can be told until the end.",
     )
     washout: Bound = Field(
         default=30.0,
@@ -116,6 +116,13 @@ class Case(Part):
         "of both arms in random order. before-after: the change can't be toggled; weaker.",
     )
     plan: Plan = Field(default_factory=Plan, description="How long to measure.")
+
+    @property
+    def stops_early(self) -> bool:
+        """Whether the comparison may end before its last block."""
+        if self.plan.stop_early is None:
+            return self.design != "before-after"
+        return self.plan.stop_early
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

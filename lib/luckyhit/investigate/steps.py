@@ -159,7 +159,7 @@ def seen_enough(run: Run, measuring: Measuring) -> bool:
     far the intervals reach."""
     case, blocks = run.case, run.blocks("change")
     whole_pairs = case.design == "side-by-side" or len(blocks) % 2 == 0
-    if not case.plan.stop_early or not whole_pairs or len(blocks) == len(arms_per_block(case)):
+    if not case.stops_early or not whole_pairs or len(blocks) == len(arms_per_block(case)):
         return False
     from luckyhit.judge import early, judge  # takes a second to import, which other runs need not wait for
 

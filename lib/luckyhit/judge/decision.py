@@ -162,7 +162,7 @@ def decide(
         verdict, why = "INCONCLUSIVE", "The change was not measured, so there is nothing to compare."
         why = f"The run ended early: {ended.rstrip('.')}. {why}" if ended else why
     planned = case.plan.blocks * (1 if case.design == "side-by-side" else 2)
-    foreseen = case.plan.stop_early
+    foreseen = case.stops_early
     if 0 < len(record.entries("change")) < planned and verdict not in ("INVALID", "INCONCLUSIVE") and not foreseen:
         # A run that was stopped early was perhaps stopped because of what it showed: the intervals don't hold then.
         verdict = "INCONCLUSIVE"

@@ -34,7 +34,7 @@ def share_of_look(look: int, looks: int) -> float:
 def ways_to_look(blocks: Sequence[Mapping[str, Any]], case: Case) -> tuple[Boundary, float]:
     """How far intervals reach after these finished blocks of the change, and the share of the error rate that this
     look may use."""
-    if not case.plan.stop_early:
+    if not case.stops_early:
         return FixedSample(), 1.0
     if case.design == "side-by-side":
         return Sequential(), 1.0
@@ -43,7 +43,7 @@ def ways_to_look(blocks: Sequence[Mapping[str, Any]], case: Case) -> tuple[Bound
 
 def enough(result: Result, case: Case) -> bool:
     """Whether to stop here: the case allows it, no guard failed, and every goal is decided, or one got worse."""
-    return case.plan.stop_early and result.verdict in DECIDED
+    return case.stops_early and result.verdict in DECIDED
 
 
 __all__ = ["enough", "share_of_look", "ways_to_look"]

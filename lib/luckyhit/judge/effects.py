@@ -224,7 +224,7 @@ def _stale_reads(before: StaleShare, after: StaleShare, boundary: Boundary, erro
         note = f"Not visible: no probe read past the bound that could be told fresh or stale ({blind})."
         return Effect(before=shares[0], after=shares[1], note=note)
     difference = stale_difference(before, after, error_rate, boundary)
-    low, high = boundary.share(after.stale, after.reads, error_rate)
+    low, high = boundary.share(after.stale, after.reads, _each_alone(error_rate))
     note = ""
     if after.stale == 0:
         note = f"No stale read among {after.reads:,} after: the true share is below {percent(high)}."
@@ -244,6 +244,12 @@ def _stale_reads(before: StaleShare, after: StaleShare, boundary: Boundary, erro
     )
 
 
+def _each_alone(error_rate: float) -> float:
+    """For bounds that are compared with a hard limit: the truth is on one side of it, so only one of them can be wrong,
+    and each may be with the whole error rate."""
+    return min(2 * error_rate, 0.5)
+
+
 def _staleness(before: pd.DataFrame, after: pd.DataFrame, boundary: Boundary, error_rate: float) -> Effect:
     """p99 of the staleness windows, by their upper ends: how long one has to expect to read old data."""
     arms = dict(zip(ARMS, (before, after), strict=True))
@@ -258,6 +264,7 @@ def _staleness(before: pd.DataFrame, after: pd.DataFrame, boundary: Boundary, er
         return Effect(before=shown[0], after=shown[1], note=note)
     # Each arm's own bounds hold with half the error rate: together they bound the difference.
     first, second = (_window_quantile(arm, 0.99, boundary, error_rate / 2) for arm in (before, after))
+    alone = _window_quantile(after, 0.99, boundary, _each_alone(error_rate))
     stuck = [
         f"{int(windows['censored'].sum())} of {len(windows)} {arm}"
         for arm, windows in arms.items()
@@ -272,8 +279,8 @@ def _staleness(before: pd.DataFrame, after: pd.DataFrame, boundary: Boundary, er
         effect=second.value - first.value if known else None,
         low=low if not np.isnan(low) else -INF,
         high=high if not np.isnan(high) else INF,
-        after_low=second.low,
-        after_high=second.high,
+        after_low=alone.low,
+        after_high=alone.high,
         pairs=min(len(before), len(after)),
         note=f"Windows still open when the probe stopped looking: {', '.join(stuck)}." if stuck else "",
     )

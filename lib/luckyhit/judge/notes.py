@@ -23,7 +23,7 @@ def notes_on_blocks(blocks: Sequence[Mapping[str, Any]], case: Case) -> list[str
     measured = sum(entry.get("stage") == "change" for entry in blocks)
     planned = case.plan.blocks * (1 if case.design == "side-by-side" else 2)
     if 0 < measured < planned:
-        why = "it was to stop where every goal is decided" if case.plan.stop_early else ""
+        why = "it was to stop where every goal is decided" if case.stops_early else ""
         notes.append(f"{measured} of {planned} planned blocks of the change were finished{f': {why}' if why else ''}.")
     problems = []
     for entry in blocks:
@@ -76,7 +76,7 @@ def notes_on_metrics(rulings: Sequence[Ruling], effects: Mapping[MetricName, Eff
     level = percent(1 - case.plan.error_rate)
     names = listed([NAMES[name] for name in case.goals])
     looks = "the sample size was fixed before the run"
-    if case.plan.stop_early:
+    if case.stops_early:
         looks = "and at whatever moment one looks or stops"
         if case.design != "side-by-side":
             looks = f"and for all {case.plan.blocks} looks together after which the run might have stopped"

@@ -15,9 +15,8 @@ The first is exact for independent normal units. The second takes the margin in 
 only for a known spread; batches of requests are nearly normal and nearly independent. `make bench-judge` measures how
 often the intervals are wrong for all that.
 
-Counts: the mixture of Krichevsky and Trofimov (1981, IEEE Transactions on Information Theory 27: 199), the beta prior
-with both parameters 1/2, in the same ratio (Robbins 1970, Annals of Mathematical Statistics 41: 1397): exact for
-independent reads.
+Counts: a beta mixture of shares in the same ratio (Robbins 1970, Annals of Mathematical Statistics 41: 1397), for each
+bound that of the shares beyond it: exact for independent reads.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from math import log, log1p
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import betaln
+from scipy.special import betaincc, betaln
 
 from luckyhit.judge.boundary import INF
 
@@ -41,8 +40,11 @@ _TYPICAL_ERROR_RATE = 0.002
 SHARE_OF_MARGIN = 0.8
 """The weight of the margin in the mixture: the rest costs a difference of that size little, and keeps intervals
 shrinking where the sample grows on."""
+_PRIOR = 0.25
+"""Both parameters of the beta prior: narrower bounds near 0 and 1, where shares of errors and stale reads lie, than
+those of the usual 1/2, for little in the middle."""
 _GRID = 100
-_LEAST, _MOST = 1e-300, 1 - 1e-16
+_LEAST = 1e-300
 
 
 class Sequential:
@@ -76,22 +78,13 @@ class Sequential:
         return float(brentq(lambda t: float(self._ratio(t, degrees, margin)) - line, at[last], at[last + 1]))
 
     def share(self, count: int, total: int, error_rate: float) -> tuple[float, float]:
-        if total == 0:
-            return 0.0, 1.0
-        missing, middle = total - count, count / total
-        mixed = float(betaln(count + 0.5, missing + 0.5) - betaln(0.5, 0.5)) - log(1 / error_rate)
-
-        def beyond(share: float) -> float:
-            return mixed - (count and count * log(share)) - (missing and missing * log1p(-share))
-
-        low = brentq(beyond, _LEAST, middle) if count and beyond(_LEAST) > 0 else 0.0
-        high = brentq(beyond, middle, _MOST) if missing and beyond(_MOST) > 0 else 1.0
-        return float(low), float(high)
+        # Each bound at half the error rate; the upper one is the lower one of what was not counted.
+        return _least_share(count, total, error_rate / 2), 1 - _least_share(total - count, total, error_rate / 2)
 
     def ranks(self, level: float, total: int, error_rate: float) -> tuple[int, int]:
         # What number of values at or below the quantile is not refuted.
         below = np.arange(total + 1)
-        mixed = betaln(below + 0.5, total - below + 0.5) - betaln(0.5, 0.5)
+        mixed = betaln(below + _PRIOR, total - below + _PRIOR) - betaln(_PRIOR, _PRIOR)
         ratio = mixed - below * log(level) - (total - below) * log1p(-level)
         left = np.flatnonzero(ratio < log(1 / error_rate))
         return int(left[0]), int(left[-1]) + 1
@@ -119,6 +112,26 @@ class Sequential:
         up, down = (np.log1p(squared) - np.log1p(np.square(t - side) / degrees) for side in (margin, -margin))
         at_margin = np.logaddexp(degrees / 2 * up, degrees / 2 * down) - np.log(2)
         return np.asarray(np.logaddexp(normal + np.log(1 - SHARE_OF_MARGIN), at_margin + np.log(SHARE_OF_MARGIN)))
+
+
+def _least_share(count: int, total: int, error_rate: float) -> float:
+    """The largest share that so many counts refute, among all smaller ones: the mixture is over the shares above it."""
+    if count == 0:
+        return 0.0
+    missing = total - count
+
+    def beyond(share: float) -> float:
+        # betaincc(a, b, x) is the part of the beta distribution above x.
+        seen = betaln(count + _PRIOR, missing + _PRIOR) + log(betaincc(count + _PRIOR, missing + _PRIOR, share))
+        before = betaln(_PRIOR, _PRIOR) + log(betaincc(_PRIOR, _PRIOR, share))
+        told = count * log(share) + (missing * log1p(-share) if missing else 0.0)
+        return float(seen - before - told) - log(1 / error_rate)
+
+    # Up to half a count below what was seen: there the mixture has no more to say.
+    most = max((count - 0.5) / total, _LEAST)
+    if beyond(most) >= 0:
+        return most
+    return float(brentq(beyond, _LEAST, most)) if beyond(_LEAST) > 0 else 0.0
 
 
 __all__ = ["SHARE_OF_MARGIN", "TUNED_FOR", "Sequential"]

@@ -73,7 +73,7 @@ def _head(run: Run, found: Recorded, incomplete: str | None) -> dict[str, Any]:
 
 def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
     from luckyhit.judge.verdict import RULES
-    from luckyhit.report import baseline, contents, freshness_tables, gallery, metric_rows
+    from luckyhit.report import baseline, contents, freshness_tables, gallery, how_many, metric_rows
 
     case, result = found.case, found.result
     return {
@@ -84,6 +84,8 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
         "baseline": baseline.baseline(found),
         "not_seen": baseline.not_seen(found)[:MOST_NOTES],
         "metrics": metric_rows.metrics(result) if result else [],
+        "how_many": attempt("How many pairs it took", lambda: how_many.how_many(found)),
+        "how_many_headings": how_many.HEADINGS,
         "confidence": _confidence(found),
         "figures": _figures(found),
         "last_of_freshness": gallery.OF_A_PROBE[-1] if found.probed else "freshness",
