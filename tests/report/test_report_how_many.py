@@ -1,4 +1,4 @@
-"""How many pairs the verdict took, how large the noise is, and when somebody looked: as the report tells it."""
+"""How many pairs the verdict took, and when somebody looked: as the report tells it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ HIT = Metric(
 )
 RESULT = Result(
     case="x", run="y", date="2026-11-23", design="side-by-side", verdict="HELPED", because="", metrics={"hit_ratio": HIT},
-    noise_floor={"hit_ratio": 0.012},
 )  # fmt: skip
 
 
@@ -25,13 +24,13 @@ def test_a_goal_has_its_pairs_beside_the_least_there_could_be() -> None:
     (row,) = how_many(Recorded(result=RESULT)).rows
     assert dict(zip(HEADINGS, row, strict=True)) == {
         "Metric": "Hit ratio", "Pairs used": "3,000", "Expected": "1,900", "Wald's least": "1,500",
-        "Used / least": "2", "Noise in the baseline": "± 1.2 points",
+        "Used / least": "2",
     }  # fmt: skip
 
 
 def test_what_is_not_known_is_a_dash_and_never_a_zero() -> None:
     bare = HIT.model_copy(update={"expected_pairs": None, "wald_pairs": None, "pairs": 0})
-    result = RESULT.model_copy(update={"metrics": {"hit_ratio": bare}, "noise_floor": {}})
+    result = RESULT.model_copy(update={"metrics": {"hit_ratio": bare}})
     (row,) = how_many(Recorded(result=result)).rows
     assert set(row[1:]) == {"–"}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 import pandas as pd
@@ -241,7 +242,14 @@ def _stale_reads(before: StaleShare, after: StaleShare, boundary: Boundary, erro
         high,
         pairs,
         note.strip(),
+        sqrt(sum(_variance_of_share(arm) for arm in arms)),
     )
+
+
+def _variance_of_share(arm: StaleShare) -> float:
+    """With one read more of each kind, as Agresti and Caffo (2000) have it: none seen does not mean no variance."""
+    share = (arm.stale + 1) / (arm.reads + 2)
+    return share * (1 - share) / (arm.reads + 2)
 
 
 def _each_alone(error_rate: float) -> float:

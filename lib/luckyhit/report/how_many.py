@@ -1,17 +1,17 @@
-"""How many pairs the verdict took, beside the least there could be; how large the noise is; when somebody looked."""
+"""How many pairs the verdict took, beside the least there could be; and when somebody looked."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from luckyhit.judge.wording import NAMES, difference_text, listed, number
+from luckyhit.judge.wording import NAMES, listed, number
 from luckyhit.records import MetricName, Result
 from luckyhit.report.contents import sentence_case
 from luckyhit.report.metric_rows import DASH, in_order
 from luckyhit.report.recorded import Recorded
 
-HEADINGS = ("Metric", "Pairs used", "Expected", "Wald's least", "Used / least", "Noise in the baseline")
+HEADINGS = ("Metric", "Pairs used", "Expected", "Wald's least", "Used / least")
 MOST_LOOKS = 200
 
 
@@ -34,14 +34,13 @@ def how_many(found: Recorded) -> HowMany | None:
 
 def _row(result: Result, name: MetricName) -> tuple[str, ...]:
     metric = result.metrics[name]
-    least, floor = metric.wald_pairs, result.noise_floor.get(name)
+    least = metric.wald_pairs
     return (
         sentence_case(NAMES[name]),
         f"{metric.pairs:,}" if metric.pairs else DASH,
         DASH if metric.expected_pairs is None else f"{metric.expected_pairs:,}",
         DASH if least is None else f"{least:,}",
         DASH if least is None or not metric.pairs else number(metric.pairs / least),
-        DASH if floor is None else f"± {difference_text(name, floor)}",
     )
 
 
