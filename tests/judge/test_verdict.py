@@ -147,3 +147,23 @@ def test_equivalent_only_inside_the_margin_and_helped_only_above_zero(pair: tupl
             assert metric.low > 0
         if metric.verdict == "HURT":
             assert metric.high < 0
+
+
+BETTER_UNASKED, NO_WORSE = ruling_of("no-worse", 6, 9), ruling_of("no-worse", -1, 9)
+
+
+@pytest.mark.parametrize(
+    ("rulings", "said"),
+    [
+        ([EQUAL, COST], "No difference that matters: hit ratio 0 points (99 % interval −1 to 1 points, margin 5 points) and "),
+        ([EQUAL, BETTER_UNASKED], "interval 6 to 9 points), which is not what should get better."),
+        ([BETTER_UNASKED], "interval 6 to 9 points), which no goal asks for."),
+        ([NO_WORSE], "Hit ratio got no worse than the case accepts; whether better can't be told."),
+        ([EQUAL, NO_WORSE], "margin 5 points); hit ratio got no worse than the case accepts; whether better can't be told."),
+    ],
+)  # fmt: skip
+def test_equivalent_says_no_more_than_what_is_shown(rulings, said: str) -> None:  # type: ignore[no-untyped-def]
+    assert overall([], rulings) == "EQUIVALENT"
+    text = because("EQUIVALENT", [], rulings, {}, 99)
+    assert said in text
+    assert text.startswith("No difference that matters") == (EQUAL in rulings)

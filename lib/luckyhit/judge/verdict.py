@@ -34,7 +34,7 @@ RULES: tuple[str, ...] = (
     "INCONCLUSIVE, where a goal can't be told yet, or was not visible: missing data is never a pass.",
     "HELPED, where every goal that should get better is HELPED or EQUIVALENT, at least one of them HELPED, and every "
     "other goal got no worse than its margin.",
-    "EQUIVALENT otherwise: every goal lies inside its margin.",
+    "EQUIVALENT otherwise: what should get better lies inside its margin, and nothing got worse than its margin.",
 )
 """The rules of the overall verdict, in order: the first that applies decides."""
 
@@ -231,9 +231,26 @@ def because(
         if len(rulings) > len(gains):
             text += ", and nothing else that the case watches got worse than it accepts"
         return sentence(text)
-    still = [ruling for ruling in rulings if ruling.metric.verdict == "EQUIVALENT"] or list(rulings)
+    return sentence(_equivalent(rulings, confidence))
+
+
+def _equivalent(rulings: Sequence[Ruling], confidence: float) -> str:
+    """What lies inside its margin; of the goals that need not get better, those that did and those that may have."""
+    still = [ruling for ruling in rulings if ruling.metric.verdict == "EQUIVALENT"]
     still.sort(key=lambda ruling: ruling.goal.want != "better")
-    return sentence(f"no difference that matters: {listed([_still(ruling, confidence) for ruling in still[:3]])}")
+    better = [_moved(ruling, confidence) for ruling in rulings if ruling.metric.verdict == "HELPED"]
+    open_ = [NAMES[ruling.name] for ruling in rulings if ruling.metric.verdict == "INCONCLUSIVE"]
+    parts = (
+        [f"no difference that matters: {listed([_still(ruling, confidence) for ruling in still[:3]])}"] if still else []
+    )
+    if better:
+        asked = any(ruling.goal.want == "better" for ruling in rulings)
+        parts.append(
+            f"{listed(better[:2])}, {'which is not what should get better' if asked else 'which no goal asks for'}"
+        )
+    if open_:
+        parts.append(f"{listed(open_)} got no worse than the case accepts; whether better can't be told")
+    return "; ".join(parts)
 
 
 def _got_worse(ruling: Ruling) -> bool:
