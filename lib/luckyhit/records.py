@@ -304,5 +304,8 @@ class Result(_Record):
     freshness: dict[Arm, FreshnessFacts] = Field(
         default={}, description="what the probe found in each arm of the change's blocks (before: the baseline's alone)"
     )
+    routes: dict[str, dict[MetricName, Metric]] = Field(
+        default={}, description="the metrics of requests for each route, without verdicts; empty where there is one"
+    )
     notes: list[str] = Field(default=[], description="warnings and what could not be seen, one sentence each")
     report: str | None = None

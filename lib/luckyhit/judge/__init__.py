@@ -11,6 +11,7 @@
     effects      each metric in both arms
     guards, freshness_guards, preparation   what would overturn the verdict
     blockwise, carryover, stationary   where arms took turns: blocks as units, what one leaves for the next
+    routes       where an effect comes from: the same metrics, route by route
     verdict      the rules, and the sentence that says why
     naive, noise, decompose, rollback, notes   what stands beside the verdict
     decision     all of it, on frames; loose: on a directory that is no run

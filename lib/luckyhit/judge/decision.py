@@ -26,6 +26,7 @@ from luckyhit.judge.notes import notes_on_blocks, notes_on_metrics, notes_on_row
 from luckyhit.judge.preparation import limits_guard, washed_out_guard
 from luckyhit.judge.probe_frames import probe_frame, request_frame
 from luckyhit.judge.rollback import compared
+from luckyhit.judge.routes import RouteMetrics, route_metrics, route_names, route_notes
 from luckyhit.judge.samples import (
     ARMS,
     Comparison,
@@ -126,6 +127,7 @@ def decide(
     all_guards += [guard for guard in noted if guard is not None]
     before, after = record.measured("change", BEFORE), record.measured("change", AFTER)
     changed = bool(record.entries("change"))
+    routes: RouteMetrics = {}
     if changed:
         pair_of = {entry["block"]: entry["pair"] for entry in record.entries("change") if _whole(entry.get("pair"))}
         comparison = _comparison(case, before, after, pair_of)
@@ -148,6 +150,7 @@ def decide(
             notes += order
         seconds = comparison.seconds
         notes += notes_on_rows(comparison, case, boundary, error_rate)
+        routes = route_metrics(comparison, route_names(requests), case, boundary, error_rate)
     else:
         all_guards += guards
         effects = _baseline_only(record, case, once, level)
@@ -189,7 +192,8 @@ def decide(
         rollback=rollback,
         noise_floor=noise_floor(baseline, *record.probe("baseline", "before"), within_s, once, level),
         freshness=_facts(record, case, "change" if changed else "baseline"),
-        notes=[*notes, *notes_on_metrics(rulings, effects, case)],
+        routes=routes,
+        notes=[*notes, *route_notes(routes, metrics), *notes_on_metrics(rulings, effects, case)],
     )
 
 

@@ -1,0 +1,117 @@
+"""Where an overall effect comes from: the same metrics for each route on its own, in both arms.
+
+They carry no verdict: goals are about all requests together. An overall gain may hide a route that lost, and the other
+way round. What makes Simpson's paradox treacherous (1951, Journal of the Royal Statistical Society B 13: 238), a mix
+that differs between the groups that are compared, can't happen here: both arms get the same schedule, so the same
+number of requests to each route. Where a route goes against the whole, that is what the change did to it.
+
+Units and boundary are those of the overall metrics. The error rate of a single overall interval is split evenly over
+the routes (Bonferroni): the intervals of one metric hold for all routes together as surely as the overall one does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from luckyhit.case import Case
+from luckyhit.judge.effects import request_effects
+from luckyhit.judge.intervals import Boundary
+from luckyhit.judge.samples import Comparison, Side
+from luckyhit.judge.verdict import metric_of
+from luckyhit.judge.wording import NAMES, difference_text, interval_text, listed
+from luckyhit.records import Metric, MetricName
+
+RouteMetrics = dict[str, dict[MetricName, Metric]]
+MOST_NOTES = 6
+
+
+def route_names(frame: pd.DataFrame) -> list[str]:
+    """The names of the routes in the order of the codes that `samples.rows_of` gives them."""
+    if "route" not in frame.columns:
+        return []
+    column = frame["route"]
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return [str(name) for name in column.cat.categories]
+    return [str(name) for name in dict.fromkeys(column[column.notna()].astype(str))]
+
+
+def route_metrics(
+    comparison: Comparison, names: Sequence[str], case: Case, boundary: Boundary, error_rate: float
+) -> RouteMetrics:
+    """The metrics that requests show, for each route of the case that was asked; empty where it is one at most.
+
+    `names`: of the codes in `Rows.route`. `error_rate`: of a single overall interval; each interval here gets an equal
+    share of it, so that those of one metric hold together for all routes.
+    """
+    declared = [route.name for route in case.workload.routes]
+    code_of = {name: code for code, name in enumerate(names)}
+    asked = [
+        (name, code_of[name])
+        for name in declared
+        if name in code_of and any(np.any(side.rows.route == code_of[name]) for side in comparison.sides)
+    ]
+    if len(asked) < 2:
+        return {}
+    found: RouteMetrics = {}
+    for name, code in asked:
+        before, after = (_only(side, code) for side in comparison.sides)
+        effects = request_effects(Comparison(before, after, comparison.paired), boundary, error_rate / len(asked))
+        found[name] = {metric: metric_of(metric, effect) for metric, effect in effects.items()}
+    return found
+
+
+def _only(side: Side, code: int) -> Side:
+    """One route's rows in the same units: a unit without any of them adds nothing."""
+    mine = np.flatnonzero(side.rows.route == code)
+    return Side(side.rows.take(mine), side.unit[mine], side.block)
+
+
+def route_notes(routes: Mapping[str, Mapping[MetricName, Metric]], overall: Mapping[MetricName, Metric]) -> list[str]:
+    """On routes that surely go against the whole, and on routes that surely part where the whole shows nothing."""
+    notes = []
+    for route, metrics in routes.items():
+        against = [
+            f"{NAMES[name]} {_told(name, metric)}, overall {_signed(name, overall[name].effect or 0.0)}"
+            for name, metric in metrics.items()
+            if name in overall and direction(metric) * direction(overall[name]) < 0
+        ]
+        if against:
+            notes.append(f"Route {route} goes against the whole: {'; '.join(against)}. {SAME_MIX}")
+    for name in overall:
+        if direction(overall[name]):
+            continue
+        sure = {route: metrics[name] for route, metrics in routes.items() if name in metrics}
+        ways = {direction(metric) for metric in sure.values()}
+        if {1, -1} <= ways:
+            parts = [f"{_told(name, metric)} in {route}" for route, metric in sure.items() if direction(metric)]
+            notes.append(
+                f"Routes part, and the whole hides it: {NAMES[name]} {listed(parts)}, overall nothing that is sure. "
+                f"{SAME_MIX}"
+            )
+    more = f"{len(notes) - MOST_NOTES:,} more notes of this kind are left out; the table of routes has the numbers."
+    return notes if len(notes) <= MOST_NOTES else [*notes[:MOST_NOTES], more]
+
+
+SAME_MIX = "Both arms got the same mix of routes, so the traffic is not why."
+
+
+def direction(metric: Metric) -> int:
+    """1 or -1 where the metric surely rose or fell (its interval excludes 0), else 0."""
+    if metric.low is not None and metric.low > 0:
+        return 1
+    return -1 if metric.high is not None and metric.high < 0 else 0
+
+
+def _told(name: MetricName, metric: Metric) -> str:
+    return f"{_signed(name, metric.effect or 0.0)} (interval {interval_text(name, metric.low, metric.high)})"
+
+
+def _signed(name: MetricName, value: float) -> str:
+    text = difference_text(name, value)
+    return f"+{text}" if value > 0 and not text.startswith("0 ") and text != "0" else text
+
+
+__all__ = ["SAME_MIX", "RouteMetrics", "direction", "route_metrics", "route_names", "route_notes"]

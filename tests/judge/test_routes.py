@@ -1,0 +1,183 @@
+"""The metrics of each route: where an overall effect comes from, and routes that go against it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from luckyhit.case import Case
+from luckyhit.judge.routes import route_names, route_notes
+from luckyhit.judge.samples import rows_of
+from luckyhit.records import METRICS, UNITS, Metric, MetricName, Result
+
+GOALS = {"latency_p50_ms": {"want": "better", "margin": "10 %"}, "hit_ratio": {"want": "no-worse", "margin": "5 %"}}
+REQUEST_METRICS = {"hit_ratio", "latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "error_rate", "db_calls"}
+
+
+def with_routes(case: Case, *names: str) -> Case:
+    data = case.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+    first = data["workload"]["routes"][0]
+    data["workload"]["routes"] = [{**first, "name": name, "path": f"/{name}/{{key}}"} for name in names]
+    return Case.model_validate(data)
+
+
+def split(run, share: float = 0.7, slower: dict[str, float] | None = None):  # type: ignore[no-untyped-def]
+    """Give `share` of the slots to `detail`, the rest to `list`, the same in both arms; then make `after` slower (or
+    faster) by a factor for each route."""
+    frame = run.requests
+    draw = np.random.default_rng(5).random(4096)[(frame["slot"] + 97 * frame["block"]) % 4096]
+    frame["route"] = np.where(draw < share, "detail", "list")
+    for route, factor in (slower or {}).items():
+        mine = (frame["arm"] == "after") & (frame["route"] == route)
+        latency = (frame.loc[mine, "done_ns"] - frame.loc[mine, "due_ns"]) * factor
+        frame.loc[mine, "done_ns"] = frame.loc[mine, "due_ns"] + latency.astype(np.int64)
+        frame.loc[mine, "first_byte_ns"] = frame.loc[mine, "done_ns"]
+    return run
+
+
+@pytest.fixture(scope="module")
+def against(simulate, case_with) -> Result:  # type: ignore[no-untyped-def]
+    """Overall faster, since 70 % of the requests got faster; the rest got slower."""
+    run = split(simulate(2, before={"hit": 0.9}, after={"hit": 0.9}), slower={"detail": 0.5, "list": 1.6})
+    return run.judge(with_routes(case_with(GOALS), "detail", "list"))
+
+
+def test_each_route_has_every_metric_of_requests_in_both_arms_and_no_verdict(against) -> None:
+    assert list(against.routes) == ["detail", "list"]
+    for metrics in against.routes.values():
+        assert set(metrics) == REQUEST_METRICS
+        assert all(metric.verdict is None and metric.margin is None for metric in metrics.values())
+        median = metrics["latency_p50_ms"]
+        assert median.low <= median.effect <= median.high and median.pairs > 100
+        assert median.before > 0 and median.after > 0
+
+
+def test_a_route_that_goes_against_the_whole_is_said_with_its_numbers(against) -> None:
+    whole = against.metrics["latency_p50_ms"]
+    fast, slow = (against.routes[name]["latency_p50_ms"] for name in ("detail", "list"))
+    assert whole.high < 0 and fast.high < 0 and slow.low > 0
+    assert fast.after / fast.before == pytest.approx(0.5, rel=0.1)
+    assert slow.after / slow.before == pytest.approx(1.6, rel=0.1)
+    (note,) = [note for note in against.notes if note.startswith("Route")]
+    assert note.startswith("Route list goes against the whole: median latency +")
+    assert "(interval " in note and "overall −" in note
+    assert note.endswith("Both arms got the same mix of routes, so the traffic is not why.")
+
+
+def test_the_routes_change_nothing_of_the_verdict(against, simulate, case_with) -> None:  # type: ignore[no-untyped-def]
+    run = split(simulate(2, before={"hit": 0.9}, after={"hit": 0.9}), slower={"detail": 0.5, "list": 1.6})
+    one = run.judge(case_with(GOALS))
+    assert one.routes == {}  # the case declares one route only
+    assert (one.verdict, one.metrics) == (against.verdict, against.metrics)
+
+
+def test_both_arms_have_the_same_mix(against) -> None:
+    for metrics in against.routes.values():
+        assert not any("Seen on" in metric.note for metric in metrics.values())
+    assert (
+        sum(metrics["error_rate"].pairs for metrics in against.routes.values()) == against.metrics["error_rate"].pairs
+    )
+
+
+def test_the_intervals_share_the_error_rate_so_more_routes_make_wider_ones(simulate, case_with) -> None:  # type: ignore[no-untyped-def]
+    def width(names: tuple[str, ...]) -> float:
+        run = split(simulate(3, blocks=3), share=0.7)
+        # The others have their own few requests, taken away from `list` in both arms.
+        frame = run.requests
+        rest = frame["route"] == "list"
+        frame.loc[rest, "route"] = np.array(names[1:])[frame.loc[rest, "slot"] % len(names[1:])]
+        metric = run.judge(with_routes(case_with(GOALS), *names)).routes["detail"]["hit_ratio"]
+        return metric.high - metric.low
+
+    assert width(("detail", "list", "c", "d", "e", "f")) > 1.05 * width(("detail", "list"))
+
+
+def test_where_routes_part_and_the_whole_shows_nothing_both_are_named(simulate, case_with) -> None:  # type: ignore[no-untyped-def]
+    run = split(simulate(4, before={"hit": 0.5}, after={"hit": 0.5}), share=0.5)
+    frame = run.requests
+    for route, status in (("detail", "hit"), ("list", "miss")):
+        mine = (frame["arm"] == "after") & (frame["route"] == route) & (frame["slot"] % 3 == 0)
+        frame.loc[mine, "cache"] = status
+    result = run.judge(with_routes(case_with(GOALS), "detail", "list"))
+    whole = result.metrics["hit_ratio"]
+    assert whole.low < 0 < whole.high
+    (note,) = [note for note in result.notes if note.startswith("Routes part")]
+    assert note.startswith("Routes part, and the whole hides it: hit ratio +") and "points) in detail and −" in note
+    assert note.endswith(
+        "in list, overall nothing that is sure. Both arms got the same mix of routes, so the traffic is not why."
+    )
+
+
+def test_a_route_that_nobody_asked_and_one_that_the_case_does_not_know_are_left_out(simulate, case_with) -> None:  # type: ignore[no-untyped-def]
+    run = split(simulate(5, blocks=2))
+    assert list(run.judge(with_routes(case_with(GOALS), "detail", "list", "idle")).routes) == ["detail", "list"]
+    run.requests.loc[run.requests["route"] == "list", "route"] = "nobody knows"
+    assert run.judge(with_routes(case_with(GOALS), "detail", "list")).routes == {}
+
+
+@pytest.mark.parametrize("design", ["crossover", "before-after"])
+def test_arms_that_took_turns_have_routes_too(design: str, simulate, case_with) -> None:  # type: ignore[no-untyped-def]
+    run = split(simulate(6, design=design, blocks=4), slower={"list": 3.0})
+    result = run.judge(with_routes(case_with(GOALS, design=design), "detail", "list"))
+    slow = result.routes["list"]["latency_p50_ms"]
+    assert slow.low > 0 and slow.after / slow.before == pytest.approx(3, rel=0.2)
+    assert abs(result.routes["detail"]["latency_p50_ms"].effect) < slow.effect / 5
+
+
+def test_a_baseline_alone_has_no_routes_to_compare(simulate, case_with) -> None:  # type: ignore[no-untyped-def]
+    run = split(simulate(7, blocks=2))
+    run.blocks = [entry for entry in run.blocks if entry["stage"] == "baseline"]
+    run.requests = run.requests[run.requests["block"] == 0]
+    assert run.judge(with_routes(case_with(GOALS), "detail", "list")).routes == {}
+
+
+@pytest.mark.parametrize("dtype", ["category", "object", "string", "unused category"])
+@given(st.lists(st.sampled_from(["b", "a", "list", None]), min_size=1, max_size=30))
+@settings(max_examples=30, deadline=None)
+def test_the_names_are_in_the_order_of_the_codes(dtype: str, routes: list[str | None]) -> None:
+    column = pd.Series(routes, dtype=object)
+    if dtype == "unused category":
+        column = column.astype(pd.CategoricalDtype(["z", "list", "b", "a"]))
+    else:
+        column = column.astype(dtype)
+    frame = pd.DataFrame({"route": column, "arm": "before", "slot": range(len(routes))})
+    names, codes = route_names(frame), rows_of(frame).route
+    assert [names[code] if code >= 0 else None for code in codes] == routes
+
+
+def metric(name: MetricName, low: float, high: float) -> Metric:
+    return Metric(
+        unit=UNITS[name], before=0.5, after=0.5 + (low + high) / 2, effect=(low + high) / 2, low=low, high=high
+    )
+
+
+@given(st.lists(st.tuples(st.floats(-1, 1), st.floats(-1, 1)), min_size=2, max_size=5))
+@settings(max_examples=80, deadline=None)
+def test_nothing_is_said_of_routes_that_are_not_sure(ends: list[tuple[float, float]]) -> None:
+    """A note needs an interval without 0 on either side of the whole's."""
+    routes = {f"r{index}": {"hit_ratio": metric("hit_ratio", min(pair), max(pair))} for index, pair in enumerate(ends)}
+    for low, high in ((0.1, 0.2), (-0.2, -0.1), (-0.1, 0.1)):
+        notes = route_notes(routes, {"hit_ratio": metric("hit_ratio", low, high)})
+        up = [name for name, told in routes.items() if told["hit_ratio"].low > 0]
+        down = [name for name, told in routes.items() if told["hit_ratio"].high < 0]
+        wanted = down if low > 0 else up if high < 0 else (["parts"] if up and down else [])
+        assert len(notes) == len(wanted)
+        assert all(any(f"Route {name} goes" in note for note in notes) for name in wanted if name != "parts")
+
+
+def test_many_contrary_routes_are_counted_not_listed() -> None:
+    routes = {f"r{index}": {"hit_ratio": metric("hit_ratio", -0.2, -0.1)} for index in range(20)}
+    notes = route_notes(routes, {"hit_ratio": metric("hit_ratio", 0.1, 0.2)})
+    assert len(notes) == 7
+    assert notes[-1] == "14 more notes of this kind are left out; the table of routes has the numbers."
+
+
+def test_an_older_result_without_routes_still_loads(against) -> None:
+    old = against.model_dump(mode="json", by_alias=True)
+    del old["routes"]
+    assert Result.model_validate(old).routes == {}
+    assert Result.model_validate_json(against.model_dump_json(by_alias=True)) == against
+    assert set(against.metrics) == set(METRICS)
