@@ -281,6 +281,30 @@ class FreshnessFacts(_Record):
     added_share: float | None = Field(default=None, description="the same as a share of the load")
 
 
+EventMetric = Literal["hit_ratio", "latency_ms", "error_rate"]
+"""What is watched for events inside an arm; `latency_ms` is the geometric mean."""
+
+
+class Moved(_Record):
+    """How far one arm moved in an event: a share, or ms. `size` is became - was."""
+
+    was: float
+    became: float
+    size: float
+
+
+class RunEvent(_Record):
+    """Something that happened inside an arm, or inside both at once, while the change was measured."""
+
+    kind: Literal["drift", "shift"]
+    metric: EventMetric
+    arms: list[Arm] = Field(description="those that met it")
+    at_s: float = Field(description="since the first block began; of a drift, where it was first measured")
+    until_s: float | None = Field(default=None, description="the end of a drift; null for a shift")
+    block: int = Field(description="the block in which it began")
+    moved: dict[Arm, Moved]
+
+
 class Result(_Record):
     """`result.json`: the whole answer of one run. `schema` is the file's schema version."""
 
@@ -306,6 +330,9 @@ class Result(_Record):
     )
     routes: dict[str, dict[MetricName, Metric]] = Field(
         default={}, description="the metrics of requests for each route, without verdicts; empty where there is one"
+    )
+    events: list[RunEvent] = Field(
+        default=[], description="drifts and shifts inside the arms of the change's blocks, in the order of time"
     )
     notes: list[str] = Field(default=[], description="warnings and what could not be seen, one sentence each")
     report: str | None = None

@@ -15,8 +15,10 @@ from luckyhit.judge.background import background_reads
 from luckyhit.judge.blockwise import block_values, one_more
 from luckyhit.judge.boundary import Boundary, FixedSample
 from luckyhit.judge.carryover import carry_over
+from luckyhit.judge.drift import events_of, origin_of
 from luckyhit.judge.early import ways_to_look
 from luckyhit.judge.effects import Effect, all_effects, freshness_effects, level_of, request_effects
+from luckyhit.judge.events import event_notes
 from luckyhit.judge.freshness import share_of
 from luckyhit.judge.freshness_facts import freshness_facts
 from luckyhit.judge.freshness_guards import freshness_guards
@@ -51,6 +53,7 @@ from luckyhit.records import (
     MetricName,
     Result,
     Rollback,
+    RunEvent,
     Stage,
     Verdict,
 )
@@ -128,6 +131,7 @@ def decide(
     before, after = record.measured("change", BEFORE), record.measured("change", AFTER)
     changed = bool(record.entries("change"))
     routes: RouteMetrics = {}
+    events: list[RunEvent] = []
     if changed:
         pair_of = {entry["block"]: entry["pair"] for entry in record.entries("change") if _whole(entry.get("pair"))}
         comparison = _comparison(case, before, after, pair_of)
@@ -151,6 +155,8 @@ def decide(
         seconds = comparison.seconds
         notes += notes_on_rows(comparison, case, boundary, error_rate)
         routes = route_metrics(comparison, route_names(requests), case, boundary, error_rate)
+        events = events_of(comparison, case, origin_of(record.blocks, record.rows))
+        notes += event_notes(events, case.design)
     else:
         all_guards += guards
         effects = _baseline_only(record, case, once, level)
@@ -193,6 +199,7 @@ def decide(
         noise_floor=noise_floor(baseline, *record.probe("baseline", "before"), within_s, once, level),
         freshness=_facts(record, case, "change" if changed else "baseline"),
         routes=routes,
+        events=events,
         notes=[*notes, *route_notes(routes, metrics), *notes_on_metrics(rulings, effects, case)],
     )
 

@@ -1,0 +1,244 @@
+"""What happened inside an arm while it was measured: a drift, or a shift (a deploy, a cleared cache, a neighbour).
+
+The hit ratio, the error rate and the mean log latency of short batches are looked at in each arm, over the measured
+time of the change. The mean logarithm, not the median: where hits take 2 ms and misses 12, a median of few requests
+jumps between the two, while the logarithm moves with the mix and is not led by the few slowest answers. It is told as
+the geometric mean, in ms.
+
+Blocks may begin alike with a ramp, since each starts from the same cache state. That is the design's, and a matter of a
+guard: what blocks have in common (a cubic of the time since each began) is taken out first.
+
+No event changes a verdict. One that both arms met says that levels are no steady state; one that only one arm met
+may be the difference that the verdict is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+
+from luckyhit.case import Case
+from luckyhit.judge.changepoints import FEWEST, SHORTEST, movement
+from luckyhit.judge.samples import ARMS, Comparison, Rows, distinct
+from luckyhit.judge.verdict import amount_of
+from luckyhit.records import Arm, EventMetric, MetricName, Moved, RunEvent
+
+LEVEL = 0.01
+"""The chance that anything at all is found in a run in which nothing happened, over all series of both arms."""
+MOST_BATCHES = 120
+FEWEST_IN_BATCH = 10
+"""Requests of one arm, on average."""
+METRICS: tuple[EventMetric, ...] = get_args(EventMetric)
+LEAST: dict[EventMetric, float] = {"hit_ratio": 0.0125, "latency_ms": 0.05, "error_rate": 0.005}
+"""Movements that are smaller are none worth a reader's time (latency: relative), unless a goal's margin is so small
+that a quarter of it is less."""
+_GOALS: dict[EventMetric, tuple[MetricName, ...]] = {
+    "hit_ratio": ("hit_ratio",),
+    "latency_ms": ("latency_p50_ms", "latency_p95_ms", "latency_p99_ms"),
+    "error_rate": ("error_rate",),
+}
+
+
+@dataclass(frozen=True)
+class _Series:
+    """One arm's batches in the order of time: when each begins and ends (ns), its block, and its value (of the
+    latency: its logarithm), without what all blocks have in common."""
+
+    begin: np.ndarray
+    end: np.ndarray
+    block: np.ndarray
+    value: np.ndarray
+
+    def between(self, begin_ns: float, end_ns: float) -> np.ndarray:
+        """The values of the batches that lie inside, mostly."""
+        middle = (self.begin + self.end) / 2
+        return self.value[(middle >= begin_ns) & (middle < end_ns)]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A movement of one arm, with the stretches on both sides of it (a drift: the whole, by its two halves)."""
+
+    kind: str
+    at_ns: float
+    since_ns: float
+    until_ns: float
+    block: int
+    was: float
+    became: float
+
+    @property
+    def size(self) -> float:
+        return self.became - self.was
+
+
+def events_of(comparison: Comparison, case: Case, origin_ns: float) -> list[RunEvent]:
+    """What happened in the measured rows of `comparison`, in the order of time. `origin_ns`: when the first block of
+    the run began; seconds are counted from then."""
+    level = LEVEL / (len(METRICS) * len(ARMS))
+    found: list[RunEvent] = []
+    for name in METRICS:
+        series = [_series(side.rows, name) for side in comparison.sides]
+        seen = [list(_movements(one, level, _least(name, one, case))) if one is not None else [] for one in series]
+        found += _told_together(name, series, seen, origin_ns)
+    return sorted(found, key=lambda event: (event.at_s, METRICS.index(event.metric)))
+
+
+def origin_of(blocks: Sequence[Mapping[str, Any]], rows: Rows) -> float:
+    """When the first block of a run began (ns), as the manifest's list of blocks tells, else its first request."""
+    told = [entry.get("start_ns") for entry in blocks if entry.get("stage") != "wash-out"]
+    begins = [float(time) for time in told if isinstance(time, (int, float)) and not isinstance(time, bool)]
+    begins = [time for time in begins if np.isfinite(time)] or rows.due[np.isfinite(rows.due)][:1].tolist()
+    return min(begins, default=0.0)
+
+
+def _values(rows: Rows, name: EventMetric) -> np.ndarray:
+    if name == "hit_ratio":
+        return rows.hit
+    if name == "error_rate":
+        return rows.failed
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(rows.latency_ms > 0, np.log(rows.latency_ms), np.nan)
+
+
+def _series(rows: Rows, name: EventMetric) -> _Series | None:
+    """None where too little of the metric is there for a series."""
+    values = _values(rows, name)
+    there = np.isfinite(values) & np.isfinite(rows.due)
+    values, due = values[there], rows.due[there]
+    if len(values) < FEWEST * FEWEST_IN_BATCH:
+        return None
+    blocks, index = distinct(rows.block[there])
+    first, last = np.full(len(blocks), np.inf), np.full(len(blocks), -np.inf)
+    np.minimum.at(first, index, due)
+    np.maximum.at(last, index, due)
+    length = np.maximum(last - first, 1.0)
+    share = length / length.sum() * min(MOST_BATCHES, len(values) / FEWEST_IN_BATCH)
+    count = np.maximum(np.floor(share + 1e-9), 1).astype(np.int64)
+    within = np.minimum(((due - first[index]) / length[index] * count[index]).astype(np.int64), count[index] - 1)
+    start = np.concatenate([[0], np.cumsum(count)])
+    batch = start[index] + within
+    requests = np.bincount(batch, minlength=start[-1])
+    of = np.repeat(np.arange(len(blocks)), count)
+    place = np.arange(start[-1]) - start[of]
+    begin = first[of] + place * (length / count)[of]
+    full = np.flatnonzero(requests)
+    full = full[np.argsort(begin[full], kind="stable")]
+    mean = (np.bincount(batch, weights=values, minlength=start[-1])[full]) / requests[full]
+    of, begin = of[full], begin[full]
+    since = (place[full] + 0.5) / count[of]
+    return _Series(begin, begin + (length / count)[of], blocks[of], _without_ramp(mean, since, of))
+
+
+def _without_ramp(value: np.ndarray, since: np.ndarray, block: np.ndarray) -> np.ndarray:
+    """Without the cubic that all blocks share. `since`: share of its block's time that has passed."""
+    if len(np.unique(block)) < 2:
+        return value  # nothing to have in common with
+    powers = np.column_stack([since, since**2, since**3])
+    requests = np.bincount(block)
+    inside = [
+        column - (np.bincount(block, weights=column) / np.maximum(requests, 1))[block] for column in (value, *powers.T)
+    ]
+    fitted = np.linalg.lstsq(np.column_stack(inside[1:]), inside[0], rcond=None)[0]
+    return value - np.column_stack(inside[1:]) @ fitted
+
+
+def _least(name: EventMetric, series: _Series, case: Case) -> float:
+    least = LEAST[name]
+    typical = float(np.exp(series.value.mean())) if name == "latency_ms" else 1.0
+    for goal in _GOALS[name]:
+        if goal in case.goals:
+            margin = amount_of(goal, case.goals[goal].margin, typical)
+            least = min(least, (margin or np.inf) / typical / 4)
+    return least
+
+
+def _movements(series: _Series, level: float, least: float) -> Iterator[_Found]:
+    """Movements of a series that are sure, and as large as `least` (of logarithms: about the relative change)."""
+    moved = movement(series.value, level)
+    if moved is None:
+        return
+    count = len(series.value)
+    if moved.kind == "drift":
+        at = np.arange(count) - (count - 1) / 2
+        rise = float(at @ series.value / (at @ at)) * (count - 1)
+        if abs(rise) >= least:
+            middle = float(series.value.mean())
+            begin, end = float(series.begin[0]), float(series.end[-1])
+            yield _Found("drift", begin, begin, end, int(series.block[0]), middle - rise / 2, middle + rise / 2)
+        return
+    edges = [0, *moved.places, count]
+    for before, place, behind in zip(edges, edges[1:], edges[2:], strict=False):
+        was, became = series.value[before:place].mean(), series.value[place:behind].mean()
+        if abs(became - was) >= least:
+            at, since, until = series.begin[place], series.begin[before], series.end[behind - 1]
+            yield _Found("shift", at, since, until, int(series.block[place]), float(was), float(became))
+
+
+def _told_together(
+    name: EventMetric, series: Sequence[_Series | None], seen: Sequence[Sequence[_Found]], origin_ns: float
+) -> Iterator[RunEvent]:
+    """One event for what both arms met. The other arm met it where it moved the same way at the same time by half as
+    much at least, whether or not that would have been sure by itself."""
+    taken: set[int] = set()
+    for arm, other in ((0, 1), (1, 0)):
+        for one in seen[arm]:
+            if id(one) in taken:
+                continue
+            moves = {arm: one}
+            twin = next((each for each in seen[other] if id(each) not in taken and _same(one, each)), None)
+            partner = twin or _echo(one, series[other])
+            if twin is not None:
+                taken.add(id(twin))
+            if partner is not None:
+                moves[other] = partner
+            yield RunEvent(
+                kind="drift" if one.kind == "drift" else "shift",
+                metric=name,
+                arms=[_arm(index) for index in sorted(moves)],
+                at_s=round((one.at_ns - origin_ns) / 1e9, 3),
+                until_s=round((one.until_ns - origin_ns) / 1e9, 3) if one.kind == "drift" else None,
+                block=one.block,
+                moved={_arm(index): _moved(name, moves[index]) for index in sorted(moves)},
+            )
+
+
+def _arm(index: int) -> Arm:
+    return "before" if index == 0 else "after"
+
+
+def _same(one: _Found, other: _Found) -> bool:
+    """Whether two arms moved the same way at the same time, as nearly as a time can be told."""
+    near = 2 * SHORTEST * (max(one.until_ns, other.until_ns) - min(one.since_ns, other.since_ns))
+    return one.kind == other.kind and one.size * other.size > 0 and abs(one.at_ns - other.at_ns) <= near
+
+
+def _echo(one: _Found, series: _Series | None) -> _Found | None:
+    """What the other arm did meanwhile, where that is the same in kind."""
+    if series is None:
+        return None
+    cut = one.at_ns if one.kind == "shift" else (one.since_ns + one.until_ns) / 2
+    early, late = series.between(one.since_ns, cut), series.between(cut, one.until_ns)
+    if not len(early) or not len(late):
+        return None
+    # Halves of a line lie half its rise apart.
+    rise = float(late.mean() - early.mean()) * (2 if one.kind == "drift" else 1)
+    if rise * one.size <= 0 or abs(rise) < abs(one.size) / 2:
+        return None
+    was = float(early.mean()) - (rise / 4 if one.kind == "drift" else 0)
+    return _Found(one.kind, one.at_ns, one.since_ns, one.until_ns, one.block, was, was + rise)
+
+
+def _moved(name: EventMetric, found: _Found) -> Moved:
+    was, became = found.was, found.became
+    if name == "latency_ms":
+        was, became = float(np.exp(was)), float(np.exp(became))
+    else:
+        was, became = (min(max(value, 0.0), 1.0) for value in (was, became))  # a line may leave the shares
+    return Moved(was=was, became=became, size=became - was)
+
+
+__all__ = ["events_of", "origin_of"]

@@ -1,0 +1,76 @@
+"""Events inside the arms in words: what happened, and what that means for the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from luckyhit.judge.wording import difference_text, listed, number, value_text
+from luckyhit.records import Arm, EventMetric, MetricName, RunEvent
+
+NAMES: dict[EventMetric, str] = {
+    "hit_ratio": "hit ratio",
+    "latency_ms": "typical latency (geometric mean)",
+    "error_rate": "error rate",
+}
+_LIKE: dict[EventMetric, MetricName] = {
+    "hit_ratio": "hit_ratio",
+    "latency_ms": "latency_p50_ms",
+    "error_rate": "error_rate",
+}
+"""The metric whose units fit."""
+MOST_NOTES = 8
+
+
+def event_notes(events: Sequence[RunEvent], design: str) -> list[str]:
+    """A sentence or two for each event: what happened, and what that means for the verdict."""
+    # Those of one arm come first: they may be what the verdict is about.
+    ordered = sorted(events, key=lambda event: len(event.arms))
+    notes = [f"{happened(event)} {meaning(event, design)}" for event in ordered]
+    more = f"{len(notes) - MOST_NOTES:,} more events inside the arms are in result.json."
+    return notes if len(notes) <= MOST_NOTES else [*notes[:MOST_NOTES], more]
+
+
+def happened(event: RunEvent) -> str:
+    """`Hit ratio shifted in both arms at 42 s (block 3): before 91 % → 70 %, after 80 % → 61 %.`"""
+    name = NAMES[event.metric]
+    where = "in both arms" if len(event.arms) == 2 else f"in the {event.arms[0]} arm only"
+    when = f"at {number(event.at_s)} s (block {event.block})"
+    if event.until_s is not None:
+        when = f"from {number(event.at_s)} to {number(event.until_s)} s"
+    verb = "drifted" if event.kind == "drift" else "shifted"
+    told = listed([f"{arm} {levels(event, arm)}" for arm in event.arms])
+    return f"{name[:1].upper()}{name[1:]} {verb} {where} {when}: {told}."
+
+
+def levels(event: RunEvent, arm: Arm) -> str:
+    """`91 % → 70 % (−21 points)`."""
+    moved, like = event.moved[arm], _LIKE[event.metric]
+    size = difference_text(like, moved.size)
+    signed = f"+{size}" if moved.size > 0 else size
+    return f"{value_text(like, moved.was)} → {value_text(like, moved.became)} ({signed})"
+
+
+def meaning(event: RunEvent, design: str) -> str:
+    """What an event means for the verdict, which it does not change by itself."""
+    if design == "before-after":
+        return (
+            "The arms were measured one after the other, so nothing tells whether the other arm would have met it too: "
+            "the difference between them may be that event's."
+        )
+    if len(event.arms) == 2 and design == "crossover":
+        return (
+            "Both arms met it. Taking turns evens out a drift, and a shift as far as both arms have blocks on either "
+            "side of it; the levels are no steady state."
+        )
+    if len(event.arms) == 2:
+        return (
+            "Both arms met it at the same time, so the comparison is fair; the levels are those of a system that was "
+            "not steady."
+        )
+    return (
+        "Warning: the other arm did not, so the difference between the arms may be that event's, and not the change's. "
+        "Find out what happened then (a deploy, a cleared cache, a noisy neighbour), and measure again."
+    )
+
+
+__all__ = ["NAMES", "event_notes", "happened", "levels", "meaning"]
