@@ -13,6 +13,7 @@
     blockwise, carryover, stationary   where arms took turns: blocks as units, what one leaves for the next
     routes       where an effect comes from: the same metrics, route by route
     changepoints, drift, events   what happened inside an arm while it was measured
+    order        whether it matters which arm was sent first
     verdict      the rules, and the sentence that says why
     naive, noise, decompose, rollback, notes   what stands beside the verdict
     decision     all of it, on frames; loose: on a directory that is no run

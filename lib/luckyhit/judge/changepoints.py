@@ -151,7 +151,8 @@ def _surely(series: np.ndarray, level: float, rng: np.random.Generator) -> bool:
 def _fitted(series: np.ndarray) -> tuple[float, np.ndarray]:
     """The autoregression around one level: its coefficient, on the safe side, and its residuals."""
     now, then = series[1:] - series[1:].mean(), series[:-1] - series[:-1].mean()
-    phi, count = max(0.0, float(now @ then) / float(then @ then)), len(now)
+    before, count = float(then @ then), len(now)
+    phi = max(0.0, float(now @ then) / before) if before > 0 else 0.0
     residuals = now - min(phi, 1.0) * then
     phi += (1 + 3 * phi) / count + 0.5 * np.sqrt(max(1 - phi**2, 0.0) / count)
     return min(phi, 0.97), residuals - residuals.mean()

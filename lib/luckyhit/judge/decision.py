@@ -25,6 +25,7 @@ from luckyhit.judge.freshness_guards import freshness_guards
 from luckyhit.judge.naive import naive_answer
 from luckyhit.judge.noise import noise_floor
 from luckyhit.judge.notes import notes_on_blocks, notes_on_metrics, notes_on_rows
+from luckyhit.judge.order import order_notes
 from luckyhit.judge.preparation import limits_guard, washed_out_guard
 from luckyhit.judge.probe_frames import probe_frame, request_frame
 from luckyhit.judge.rollback import compared
@@ -153,9 +154,10 @@ def decide(
             all_guards.append(guard)
             notes += order
         seconds = comparison.seconds
+        notes += order_notes(comparison, case, effects, all_guards)
         notes += notes_on_rows(comparison, case, boundary, error_rate)
         routes = route_metrics(comparison, route_names(requests), case, boundary, error_rate)
-        events = events_of(comparison, case, origin_of(record.blocks, record.rows))
+        events = events_of(comparison, case.goals, origin_of(record.blocks, record.rows))
         notes += event_notes(events, case.design)
     else:
         all_guards += guards

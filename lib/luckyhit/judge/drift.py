@@ -20,7 +20,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from luckyhit.case import Case
+from luckyhit.case.model import Goal
 from luckyhit.judge.changepoints import FEWEST, SHORTEST, movement
 from luckyhit.judge.samples import ARMS, Comparison, Rows, distinct
 from luckyhit.judge.verdict import amount_of
@@ -43,7 +43,7 @@ _GOALS: dict[EventMetric, tuple[MetricName, ...]] = {
 
 
 @dataclass(frozen=True)
-class _Series:
+class Series:
     """One arm's batches in the order of time: when each begins and ends (ns), its block, and its value (of the
     latency: its logarithm), without what all blocks have in common."""
 
@@ -75,14 +75,14 @@ class _Found:
         return self.became - self.was
 
 
-def events_of(comparison: Comparison, case: Case, origin_ns: float) -> list[RunEvent]:
+def events_of(comparison: Comparison, goals: Mapping[MetricName, Goal], origin_ns: float) -> list[RunEvent]:
     """What happened in the measured rows of `comparison`, in the order of time. `origin_ns`: when the first block of
     the run began; seconds are counted from then."""
     level = LEVEL / (len(METRICS) * len(ARMS))
     found: list[RunEvent] = []
     for name in METRICS:
-        series = [_series(side.rows, name) for side in comparison.sides]
-        seen = [list(_movements(one, level, _least(name, one, case))) if one is not None else [] for one in series]
+        series = [series_of(side.rows, name) for side in comparison.sides]
+        seen = [list(_movements(one, level, _least(name, one, goals))) if one is not None else [] for one in series]
         found += _told_together(name, series, seen, origin_ns)
     return sorted(found, key=lambda event: (event.at_s, METRICS.index(event.metric)))
 
@@ -104,7 +104,7 @@ def _values(rows: Rows, name: EventMetric) -> np.ndarray:
         return np.where(rows.latency_ms > 0, np.log(rows.latency_ms), np.nan)
 
 
-def _series(rows: Rows, name: EventMetric) -> _Series | None:
+def series_of(rows: Rows, name: EventMetric) -> Series | None:
     """None where too little of the metric is there for a series."""
     values = _values(rows, name)
     there = np.isfinite(values) & np.isfinite(rows.due)
@@ -130,7 +130,7 @@ def _series(rows: Rows, name: EventMetric) -> _Series | None:
     mean = (np.bincount(batch, weights=values, minlength=start[-1])[full]) / requests[full]
     of, begin = of[full], begin[full]
     since = (place[full] + 0.5) / count[of]
-    return _Series(begin, begin + (length / count)[of], blocks[of], _without_ramp(mean, since, of))
+    return Series(begin, begin + (length / count)[of], blocks[of], _without_ramp(mean, since, of))
 
 
 def _without_ramp(value: np.ndarray, since: np.ndarray, block: np.ndarray) -> np.ndarray:
@@ -146,17 +146,17 @@ def _without_ramp(value: np.ndarray, since: np.ndarray, block: np.ndarray) -> np
     return value - np.column_stack(inside[1:]) @ fitted
 
 
-def _least(name: EventMetric, series: _Series, case: Case) -> float:
+def _least(name: EventMetric, series: Series, goals: Mapping[MetricName, Goal]) -> float:
     least = LEAST[name]
     typical = float(np.exp(series.value.mean())) if name == "latency_ms" else 1.0
     for goal in _GOALS[name]:
-        if goal in case.goals:
-            margin = amount_of(goal, case.goals[goal].margin, typical)
+        if goal in goals:
+            margin = amount_of(goal, goals[goal].margin, typical)
             least = min(least, (margin or np.inf) / typical / 4)
     return least
 
 
-def _movements(series: _Series, level: float, least: float) -> Iterator[_Found]:
+def _movements(series: Series, level: float, least: float) -> Iterator[_Found]:
     """Movements of a series that are sure, and as large as `least` (of logarithms: about the relative change)."""
     moved = movement(series.value, level)
     if moved is None:
@@ -179,7 +179,7 @@ def _movements(series: _Series, level: float, least: float) -> Iterator[_Found]:
 
 
 def _told_together(
-    name: EventMetric, series: Sequence[_Series | None], seen: Sequence[Sequence[_Found]], origin_ns: float
+    name: EventMetric, series: Sequence[Series | None], seen: Sequence[Sequence[_Found]], origin_ns: float
 ) -> Iterator[RunEvent]:
     """One event for what both arms met. The other arm met it where it moved the same way at the same time by half as
     much at least, whether or not that would have been sure by itself."""
@@ -216,7 +216,7 @@ def _same(one: _Found, other: _Found) -> bool:
     return one.kind == other.kind and one.size * other.size > 0 and abs(one.at_ns - other.at_ns) <= near
 
 
-def _echo(one: _Found, series: _Series | None) -> _Found | None:
+def _echo(one: _Found, series: Series | None) -> _Found | None:
     """What the other arm did meanwhile, where that is the same in kind."""
     if series is None:
         return None
@@ -241,4 +241,4 @@ def _moved(name: EventMetric, found: _Found) -> Moved:
     return Moved(was=was, became=became, size=became - was)
 
 
-__all__ = ["events_of", "origin_of"]
+__all__ = ["Series", "events_of", "origin_of", "series_of"]
