@@ -212,8 +212,13 @@ def _arm(index: int) -> Arm:
 
 def _same(one: _Found, other: _Found) -> bool:
     """Whether two arms moved the same way at the same time, as nearly as a time can be told."""
+    if one.kind != other.kind or one.size * other.size <= 0:
+        return False
+    if one.kind == "drift":
+        shared = min(one.until_ns, other.until_ns) - max(one.since_ns, other.since_ns)
+        return shared > min(one.until_ns - one.since_ns, other.until_ns - other.since_ns) / 2
     near = 2 * SHORTEST * (max(one.until_ns, other.until_ns) - min(one.since_ns, other.since_ns))
-    return one.kind == other.kind and one.size * other.size > 0 and abs(one.at_ns - other.at_ns) <= near
+    return abs(one.at_ns - other.at_ns) <= near
 
 
 def _echo(one: _Found, series: Series | None) -> _Found | None:

@@ -1,0 +1,109 @@
+"""Which arm was sent first: said where it matters, and where it was always the same."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+GOALS = {"latency_p50_ms": {"want": "better", "margin": "10 %"}, "hit_ratio": {"want": "no-worse", "margin": "5 %"}}
+
+
+def drawn(run: Any, share: float = 0.5, *, faster_ms: float = 0.0, fills: float = 0.0, seed: int = 3) -> Any:
+    """Send `before` first in `share` of the slots. The one that comes second is `faster_ms` faster, and finds what the
+    first one put into the cache with a chance of `fills`."""
+    frame, rng = run.requests, np.random.default_rng(seed)
+    first = rng.random(int(frame["slot"].max() + 1) * 50) < share
+    before_first = first[frame["slot"] + 997 * frame["block"]]
+    second = before_first == (frame["arm"] == "after")
+    moved = np.where(second, 40_000 - faster_ms * 1e6, 0).astype(np.int64)
+    frame["sent_ns"] += np.where(second, 40_000, 0)
+    for name in ("first_byte_ns", "done_ns"):
+        frame[name] += moved
+    filled = second & (frame["cache"] == "miss") & (rng.random(len(frame)) < fills)
+    frame.loc[filled, "cache"] = "hit"
+    return run
+
+
+def notes(run: Any, case: Any) -> list[str]:
+    return [note for note in run.judge(case).notes if note.startswith("Order of ")]
+
+
+def test_a_drawn_order_that_does_not_matter_is_no_note(simulate, case_with) -> None:
+    quiet = [notes(drawn(simulate(seed, blocks=3), seed=seed), case_with(GOALS)) for seed in range(6)]
+    assert quiet == [[]] * 6
+
+
+def test_a_first_one_that_warms_what_both_share_is_found_with_its_size(simulate, case_with) -> None:
+    run = drawn(simulate(2, before={"hit": 0.99}, after={"hit": 0.99}, blocks=4), faster_ms=0.5)
+    (note,) = notes(run, case_with(GOALS))
+    assert note.startswith("Order of sending: after less before, the mean latency differs by −0.")
+    assert "99 % interval" in note and "where before was sent first" in note
+    assert "Coming second makes it about 0.4" in note or "Coming second makes it about 0.5" in note
+    assert "lower, as if the first one warms something for it" in note
+    assert "The order is drawn for each slot (before first in 5" in note or "(before first in 4" in note
+    assert note.endswith("so the comparison is fair.")
+
+
+def test_a_first_one_that_holds_the_other_up(simulate, case_with) -> None:
+    run = drawn(simulate(2, before={"hit": 0.99}, after={"hit": 0.99}, blocks=4), faster_ms=-0.5)
+    (note,) = notes(run, case_with(GOALS))
+    assert "higher, as if the first one holds it up (a processor, a connection, a lock)" in note
+
+
+def test_a_cache_that_both_arms_share_shows_in_the_hit_ratio(simulate, case_with) -> None:
+    run = drawn(simulate(4, before={"hit": 0.6}, after={"hit": 0.6}, blocks=4), fills=0.5)
+    (note,) = [note for note in notes(run, case_with(GOALS)) if "hit ratio" in note]
+    # Half of 40 % misses.
+    assert re.search(r"Coming second makes it about (18|19|20|21|22) points higher", note)
+    assert "the stacks are not quite apart" in note
+
+
+def test_a_lopsided_order_says_how_far_it_moves_the_comparison(simulate, case_with) -> None:
+    run = drawn(simulate(2, before={"hit": 0.99}, after={"hit": 0.99}, blocks=4), share=0.8, faster_ms=1.0)
+    (note,) = notes(run, case_with(GOALS))
+    # 0.8 of the slots make after faster by 1 ms, 0.2 make before so.
+    assert "of the slots, which moves the comparison by about −0.5" in note or "about −0.6" in note
+    assert "fair" not in note
+
+
+@pytest.mark.parametrize(("share", "first", "second"), [(1.0, "before", "after"), (0.0, "after", "before")])
+def test_an_order_that_is_always_the_same_is_said(share: float, first: str, second: str, simulate, case_with) -> None:
+    run = drawn(simulate(2, blocks=2), share=share)
+    assert notes(run, case_with(GOALS)) == [
+        f"Order of sending: the {first} arm was sent first in 100 % of 1,500 slots, so what it warms or holds up for the "
+        f"{second} arm counts as the change's."
+    ]
+
+
+def test_a_slot_that_waited_for_a_connection_tells_no_order(simulate, case_with) -> None:
+    """A slow arm runs out of connections: its late requests would look like an effect of coming second."""
+    run = drawn(simulate(2, blocks=3))
+    frame = run.requests
+    late = (frame["arm"] == "after") & (frame["slot"] % 4 == 0)
+    for name in ("sent_ns", "first_byte_ns", "done_ns"):
+        frame.loc[late, name] += 20_000_000
+    assert notes(run, case_with(GOALS)) == []
+
+
+def test_records_that_do_not_tell_the_order_say_nothing(simulate, case_with) -> None:
+    assert notes(simulate(2, blocks=2), case_with(GOALS)) == []  # both sent at the same nanosecond
+    run = drawn(simulate(2, blocks=2), faster_ms=1.0)
+    run.requests["sent_ns"] = np.nan
+    assert notes(run, case_with(GOALS)) == []
+
+
+def test_without_a_goal_there_is_no_margin_to_hold_it_against(simulate, case_with) -> None:
+    run = drawn(simulate(2, before={"hit": 0.99}, after={"hit": 0.99}, blocks=4), faster_ms=0.5)
+    assert notes(run, case_with({"error_rate": {"want": "no-worse", "margin": "1 %"}})) == []
+
+
+def test_arms_that_took_turns_have_their_carry_over_said_in_the_same_place(simulate, case_with) -> None:
+    result = simulate(3, design="crossover", blocks=4).judge(case_with(GOALS, design="crossover"))
+    (note,) = [note for note in result.notes if note.startswith("Order of ")]
+    (guard,) = [guard for guard in result.guards if guard.name == "no carry-over"]
+    assert note == f"Order of the arms: they took turns in whole blocks. Carry-over: {guard.detail}."
+    after = simulate(3, design="before-after", blocks=4)
+    assert notes(after, case_with(GOALS, design="before-after")) == []
