@@ -43,20 +43,22 @@ class Movement:
     places: tuple[int, ...] = ()
 
 
-def movement(values: np.ndarray, level: float) -> Movement | None:
+def movement(values: np.ndarray, level: float, at: np.ndarray | None = None) -> Movement | None:
     """What moved in a series of finite values in the order of time; None for nothing that is sure.
 
-    `level`: the chance that anything is found in a series in which nothing happened. A pure function: the bootstrap's
-    random numbers are the same for each series.
+    `level`: the chance that anything is found in a series in which nothing happened. `at`: the time of each value
+    (evenly spaced, where it isn't said), for the line. A pure function: the bootstrap's random numbers are the same
+    for each series.
     """
     rng = np.random.default_rng(20_040_517)
+    line = np.arange(len(values), dtype=float) if at is None else at
     left, places = np.asarray(values, dtype=float), set[int]()
     for number in range(MOST_ROUNDS):
         if len(left) < FEWEST or np.ptp(left) <= 1e-12 * max(1.0, float(np.abs(left).max())):
             break
-        if not _surely(left, level, rng):
+        if not _surely(left, line, level, rng):
             break
-        ratio = _ratios(left)
+        ratio = _ratios(left, line)
         best = int(np.argmax(ratio[:-1]))
         if ratio[-1] >= ratio[best]:
             # A line fits no worse than any step. Behind a step it is what the step left over.
@@ -105,15 +107,15 @@ def _stretches(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return first, last, np.sqrt(count / (length * (count - length)))
 
 
-def _ratios(series: np.ndarray) -> np.ndarray:
+def _ratios(series: np.ndarray, at: np.ndarray) -> np.ndarray:
     """[..., stretches + 1]: the residual sum of squares around one level, over that with another level in a stretch;
-    the last one: over that with a line. `series`: [..., values]."""
+    the last one: over that with a line of `at`. `series`: [..., values]."""
     now, then = series[..., 1:], series[..., :-1]
     now, then = now - now.mean(-1, keepdims=True), then - then.mean(-1, keepdims=True)
     count = now.shape[-1]
     first, last, scale = _stretches(count)
-    line = np.arange(count) - (count - 1) / 2
-    line = line / np.sqrt(line @ line)
+    line = at[1:] - at[1:].mean()
+    line = line / max(np.sqrt(line @ line), 1e-300)
 
     def along(part: np.ndarray) -> np.ndarray:
         """How far `part` goes along each (normed) regressor."""
@@ -133,16 +135,16 @@ def _ratios(series: np.ndarray) -> np.ndarray:
         return np.nan_to_num(alone / np.maximum(with_it, 1e-9 * square), nan=1.0)
 
 
-def _surely(series: np.ndarray, level: float, rng: np.random.Generator) -> bool:
+def _surely(series: np.ndarray, at: np.ndarray, level: float, rng: np.random.Generator) -> bool:
     """Whether the ratio is larger than in all but the share `level` of series without an event."""
-    count, found = len(series), float(_ratios(series).max())
+    count, found = len(series), float(_ratios(series, at).max())
     phi, residuals = _fitted(series)
     most = level * (1 + sum(STEPS)) - 1
     above = 0
     for size in STEPS:
         noise = rng.choice(residuals, size=(size, count + 50))
         for part in np.array_split(lfilter([1.0], [1.0, -phi], noise, axis=-1)[:, 50:], max(1, size // 100)):
-            above += int(np.count_nonzero(_ratios(part).max(axis=-1) >= found))
+            above += int(np.count_nonzero(_ratios(part, at).max(axis=-1) >= found))
         if above > most:
             return False
     return True

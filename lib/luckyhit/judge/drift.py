@@ -45,12 +45,14 @@ _GOALS: dict[EventMetric, tuple[MetricName, ...]] = {
 @dataclass(frozen=True)
 class Series:
     """One arm's batches in the order of time: when each begins and ends (ns), its block, and its value (of the
-    latency: its logarithm), without what all blocks have in common."""
+    latency: its logarithm), without what all blocks have in common. `line`: its time, without the same; so a drift is
+    told by what lies between the blocks."""
 
     begin: np.ndarray
     end: np.ndarray
     block: np.ndarray
     value: np.ndarray
+    line: np.ndarray
 
     def between(self, begin_ns: float, end_ns: float) -> np.ndarray:
         """The values of the batches that lie inside, mostly."""
@@ -130,7 +132,9 @@ def series_of(rows: Rows, name: EventMetric) -> Series | None:
     mean = (np.bincount(batch, weights=values, minlength=start[-1])[full]) / requests[full]
     of, begin = of[full], begin[full]
     since = (place[full] + 0.5) / count[of]
-    return Series(begin, begin + (length / count)[of], blocks[of], _without_ramp(mean, since, of))
+    end = begin + (length / count)[of]
+    value, line = (_without_ramp(column, since, of) for column in (mean, (begin + end) / 2))
+    return Series(begin, end, blocks[of], value, line)
 
 
 def _without_ramp(value: np.ndarray, since: np.ndarray, block: np.ndarray) -> np.ndarray:
@@ -158,17 +162,17 @@ def _least(name: EventMetric, series: Series, goals: Mapping[MetricName, Goal]) 
 
 def _movements(series: Series, level: float, least: float) -> Iterator[_Found]:
     """Movements of a series that are sure, and as large as `least` (of logarithms: about the relative change)."""
-    moved = movement(series.value, level)
+    moved = movement(series.value, level, series.line)
     if moved is None:
         return
     count = len(series.value)
     if moved.kind == "drift":
-        at = np.arange(count) - (count - 1) / 2
-        rise = float(at @ series.value / (at @ at)) * (count - 1)
-        if abs(rise) >= least:
-            middle = float(series.value.mean())
-            begin, end = float(series.begin[0]), float(series.end[-1])
-            yield _Found("drift", begin, begin, end, int(series.block[0]), middle - rise / 2, middle + rise / 2)
+        at, middle = series.line - series.line.mean(), float(series.value.mean())
+        slope = float(at @ series.value / (at @ at))
+        begin, end = float(series.begin[0]), float(series.end[-1])
+        was, became = (middle + slope * (time - float(series.line.mean())) for time in (begin, end))
+        if abs(became - was) >= least:
+            yield _Found("drift", begin, begin, end, int(series.block[0]), was, became)
         return
     edges = [0, *moved.places, count]
     for before, place, behind in zip(edges, edges[1:], edges[2:], strict=False):
@@ -193,6 +197,10 @@ def _told_together(
             partner = twin or _echo(one, series[other])
             if twin is not None:
                 taken.add(id(twin))
+            elif partner is not None:
+                # What is nearly as well a line as a step may be called the one here and the other there.
+                alike = [each for each in seen[other] if each.kind != one.kind and each.size * one.size > 0]
+                taken |= {id(each) for each in alike}
             if partner is not None:
                 moves[other] = partner
             yield RunEvent(
