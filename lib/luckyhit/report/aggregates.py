@@ -72,6 +72,8 @@ class HitSeries:
     """Hit ratio of the measured phase, by stage and arm; those without a visible status are left out."""
     warmup: dict[str, tuple[float, float]]
     """By arm: the hit ratio in the first bin of all its blocks together, and in the last."""
+    shifts_s: tuple[float, ...] = ()
+    """When something shifted inside an arm, in seconds since the first block."""
 
 
 def hit_series(recorded: Recorded) -> HitSeries:
@@ -124,7 +126,10 @@ def hit_series(recorded: Recorded) -> HitSeries:
     for arm, part in bins.groupby("arm"):
         ends = part.sort_values("at_s").groupby("block")["share"].agg(["first", "last"]).mean()
         warmup[str(arm)] = (float(ends["first"]), float(ends["last"]))
-    return HitSeries(bins, where, measured, warmup)
+    from luckyhit.report.event_rows import shift_times
+
+    shifts_s = shift_times(recorded.result.events) if recorded.result else ()
+    return HitSeries(bins, where, measured, warmup, shifts_s)
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,16 @@ def _head(run: Run, found: Recorded, incomplete: str | None) -> dict[str, Any]:
 
 def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
     from luckyhit.judge.verdict import RULES
-    from luckyhit.report import baseline, contents, freshness_tables, gallery, how_many, metric_rows
+    from luckyhit.report import (
+        baseline,
+        contents,
+        event_rows,
+        freshness_tables,
+        gallery,
+        how_many,
+        metric_rows,
+        route_rows,
+    )
 
     case, result = found.case, found.result
     return {
@@ -86,6 +95,7 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
         "metrics": metric_rows.metrics(result) if result else [],
         "how_many": attempt("How many pairs it took", lambda: how_many.how_many(found)),
         "how_many_headings": how_many.HEADINGS,
+        "routes": attempt("The routes", lambda: route_rows.route_table(result)),
         "confidence": _confidence(found),
         "figures": _figures(found),
         "last_of_freshness": gallery.OF_A_PROBE[-1] if found.probed else "freshness",
@@ -93,7 +103,8 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
         "cache_story": attempt("What the cache did", lambda: freshness_tables.cache_story(found)),
         "guards": contents.guards(found),
         "rules": RULES,
-        "notes": (result.notes if result else [])[:MOST_NOTES],
+        "events": attempt("What happened inside the arms", lambda: event_rows.event_rows(result)),
+        "notes": (event_rows.other_notes(result) if result else [])[:MOST_NOTES],
         "environment": contents.environment(found.manifest),
     }
 

@@ -51,6 +51,9 @@ def hit_ratio(series: HitSeries, *, narrow: bool = False) -> Figure:
                 cleared, [0.0] * len(cleared), linestyle="none", marker=7, markersize=7, color=INK, clip_on=False,
                 label="keys cleared", zorder=4,
             )  # fmt: skip
+        for index, at_s in enumerate(series.shifts_s):
+            label = "shift inside an arm" if index == 0 else None
+            axes.axvline(at_s, color=INK, linewidth=0.8, linestyle=(0, (2, 2)), label=label, zorder=2)
         axes.set(ylim=(0, 1.0), xlabel="seconds since the first block", ylabel="hit ratio")
         style.percent_axis(axes.yaxis)
         _stages(axes, series.spans, origin, narrow=narrow)

@@ -37,6 +37,8 @@ def hit_ratio(series: HitSeries, result: Result | None) -> str:
             f" Within a block it climbs from {percent(first)} to {percent(last)} on average: a look at the first "
             "seconds alone would take the warming cache for an effect."
         )
+    if series.shifts_s:
+        text += f" Thin lines mark shifts inside an arm (at {listed([number(at_s) for at_s in series.shifts_s])} s)."
     return with_verdict(text.strip(), "hit_ratio", result)
 
 
