@@ -31,7 +31,7 @@ def event_notes(events: Sequence[RunEvent], design: str) -> list[str]:
 
 
 def happened(event: RunEvent) -> str:
-    """`Hit ratio shifted in both arms at 42 s (block 3): before 91 % → 70 %, after 80 % → 61 %.`"""
+    """`Hit ratio shifted in both arms at 42 s (block 3): before 91 → 70 % (−21 points) and after ...`"""
     name = NAMES[event.metric]
     where = "in both arms" if len(event.arms) == 2 else f"in the {event.arms[0]} arm only"
     when = f"at {number(event.at_s)} s (block {event.block})"
@@ -43,11 +43,18 @@ def happened(event: RunEvent) -> str:
 
 
 def levels(event: RunEvent, arm: Arm) -> str:
-    """`91 % → 70 % (−21 points)`."""
+    """`91 → 70 % (−21 points)`."""
     moved, like = event.moved[arm], _LIKE[event.metric]
     size = difference_text(like, moved.size)
     signed = f"+{size}" if moved.size > 0 else size
-    return f"{value_text(like, moved.was)} → {value_text(like, moved.became)} ({signed})"
+    return f"{from_to(like, moved.was, moved.became)} ({signed})"
+
+
+def from_to(name: MetricName, was: float, became: float) -> str:
+    """Two values with one unit: `91 → 70 %`, `1.4 → 1.5 ms`."""
+    first, second = value_text(name, was), value_text(name, became)
+    unit = second[second.rfind(" ") :] if " " in second else ""
+    return f"{first.removesuffix(unit)} → {second}"
 
 
 def meaning(event: RunEvent, design: str) -> str:
@@ -68,9 +75,9 @@ def meaning(event: RunEvent, design: str) -> str:
             "not steady."
         )
     return (
-        "Warning: the other arm did not, so the difference between the arms may be that event's, and not the change's. "
-        "Find out what happened then (a deploy, a cleared cache, a noisy neighbour), and measure again."
+        "Warning: the other arm did not meet it, so the difference between the arms may be that event's, and not the "
+        "change's. Find out what happened then (a deploy, a cleared cache, a noisy neighbour), and measure again."
     )
 
 
-__all__ = ["NAMES", "event_notes", "happened", "levels", "meaning"]
+__all__ = ["NAMES", "event_notes", "from_to", "happened", "levels", "meaning"]

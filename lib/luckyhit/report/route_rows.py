@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from luckyhit.judge.events import from_to
 from luckyhit.judge.routes import direction
 from luckyhit.judge.wording import NAMES, interval_text, listed, value_text
 from luckyhit.records import METRICS, Metric, MetricName, Result
@@ -53,11 +54,17 @@ def route_table(result: Result | None) -> RouteTable | None:
         for route, cells in rows
         if any(cell.against for cell in cells)
     ]
-    return RouteTable([sentence_case(NAMES[name]) for name in names], rows, _sentence(against))
+    return RouteTable(
+        [sentence_case(NAMES[name]).removesuffix(" per request") for name in names], rows, _sentence(against)
+    )
 
 
 def _sentence(against: list[str]) -> str:
-    found = f"These go surely against the whole: {listed(against)}." if against else "No route surely goes against it."
+    found = (
+        f"These go surely against the whole: {listed(against)}."
+        if against
+        else "No route surely goes against the whole."
+    )
     return (
         "Where the overall effect comes from: the same metrics for each route on its own. Both arms got the same mix "
         f"of routes from one schedule, so no difference here is the traffic's. {found} No verdicts: the goals are "
@@ -73,9 +80,13 @@ def _seen(metrics: Mapping[MetricName, Metric], name: MetricName) -> bool:
 def _cell(name: MetricName, metric: Metric | None, overall: Metric | None) -> RouteCell:
     if metric is None or (metric.before is None and metric.after is None):
         return RouteCell(DASH, "")
-    before, after = (DASH if value is None else value_text(name, value) for value in (metric.before, metric.after))
+    if metric.before is not None and metric.after is not None:
+        values = from_to(name, metric.before, metric.after)
+    else:
+        arms = (metric.before, metric.after)
+        values = " → ".join(DASH if value is None else value_text(name, value) for value in arms)
     effect = ""
     if metric.effect is not None:
         effect = f"{signed(name, metric.effect)} ({interval_text(name, metric.low, metric.high)})"
     against = overall is not None and direction(metric) * direction(overall) < 0
-    return RouteCell(f"{before} → {after}", effect, against)
+    return RouteCell(values, effect, against)
