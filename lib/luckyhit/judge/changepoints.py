@@ -29,7 +29,7 @@ SHORTEST = 0.05
 """Of the series: no stretch is shorter, so that a hiccup is no event; four values at least."""
 GRID = 60
 """Ends of stretches are sought among so many places first, then nearby."""
-STEPS = (99, 400, 500, 1000)
+STEPS = (99, 300, 400)
 """Bootstrap series, in instalments: most series are soon known to be quiet."""
 MOST_ROUNDS = 3
 
