@@ -23,6 +23,7 @@ import numpy as np
 from luckyhit.case.model import Goal
 from luckyhit.judge.changepoints import FEWEST, SHORTEST, movement
 from luckyhit.judge.samples import ARMS, Comparison, Rows, distinct
+from luckyhit.judge.sequential import LARGEST_EXPONENT
 from luckyhit.judge.verdict import amount_of
 from luckyhit.records import Arm, EventMetric, MetricName, Moved, RunEvent
 
@@ -93,8 +94,9 @@ def origin_of(blocks: Sequence[Mapping[str, Any]], rows: Rows) -> float:
     """When the first block of a run began (ns), as the manifest's list of blocks tells, else its first request."""
     told = [entry.get("start_ns") for entry in blocks if entry.get("stage") != "wash-out"]
     begins = [float(time) for time in told if isinstance(time, (int, float)) and not isinstance(time, bool)]
-    begins = [time for time in begins if np.isfinite(time)] or rows.due[np.isfinite(rows.due)][:1].tolist()
-    return min(begins, default=0.0)
+    begins = [time for time in begins if np.isfinite(time)]
+    due = rows.due[np.isfinite(rows.due)] if not begins else rows.due[:0]
+    return min(begins, default=float(due.min()) if len(due) else 0.0)
 
 
 def _values(rows: Rows, name: EventMetric) -> np.ndarray:
@@ -171,7 +173,7 @@ def _movements(series: Series, level: float, least: float) -> Iterator[_Found]:
         slope = float(at @ series.value / (at @ at))
         begin, end = float(series.begin[0]), float(series.end[-1])
         was, became = (middle + slope * (time - float(series.line.mean())) for time in (begin, end))
-        if abs(became - was) >= least:
+        if abs(became - was) >= least and max(abs(was), abs(became)) < LARGEST_EXPONENT:
             yield _Found("drift", begin, begin, end, int(series.block[0]), was, became)
         return
     edges = [0, *moved.places, count]

@@ -17,9 +17,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from luckyhit.case import Case
+from luckyhit.judge.boundary import FixedSample
 from luckyhit.judge.carryover import NAME as CARRY_OVER
 from luckyhit.judge.effects import Effect, same_slots
-from luckyhit.judge.intervals import Estimates, FixedSample, mean_estimates
+from luckyhit.judge.intervals import Estimates, mean_estimates
 from luckyhit.judge.samples import Comparison, Side
 from luckyhit.judge.verdict import amount_of
 from luckyhit.judge.wording import NAMES, difference_text, interval_text, percent
