@@ -1,11 +1,11 @@
 """How often the judge sees an event where nothing happened, and how surely it sees one that did.
 
-Both arms of the streams in `streams.py`, side by side. Of each kind: the share of runs with any event at all (in kinds
+Both arms of the streams in `streams`, side by side. Of each kind: the share of runs with any event at all (in kinds
 that move by themselves, drifts and ramps, events of both arms are right), the share with an event of one arm only
 (which is wrong in all of them), and how often a shift of one arm, by three standard deviations of a batch at a moment
 in the middle third, is found in that arm alone.
 
-    python benchmarks/events.py [--runs 200] [--seed 1] [--jobs 2]
+    python benchmarks/judge/events.py [--runs 200] [--seed 1] [--jobs 2]
 """
 
 from __future__ import annotations
