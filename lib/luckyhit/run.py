@@ -22,7 +22,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -175,18 +175,33 @@ class Run:
 
         Raises RunUnreadable where a part file is damaged.
         """
+        parts = list(self.parts(table))
+        whole = pa.concat_tables(parts) if parts else _SCHEMAS[table].empty_table()
+        del parts
+        # Each column of the table is given back once the frame has it.
+        return whole.to_pandas(types_mapper=_nullable_integers, split_blocks=True, self_destruct=True)
+
+    def parts(self, table: Table, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """The part files of one table, one after the other, for what is too long to be held as a whole.
+
+        `columns`: only these; damage in others goes unseen then, and repeated texts stay in their dictionary. Raises
+        RunUnreadable where a part file is damaged.
+        """
         schema = _SCHEMAS[table]
-        parts = []
+        texts: list[str] = []
+        if columns is not None:
+            texts = [field.name for field in schema if field.name in columns and pa.types.is_string(field.type)]
+            packed = pa.dictionary(pa.int32(), pa.string())
+            schema = pa.schema([field.with_type(packed) if field.name in texts else field for field in schema])
         for path in sorted((self.path / table).glob("*.parquet")):
             try:
-                parts.append(pq.read_table(path, schema=schema))
+                part = pq.read_table(path, schema=schema, columns=columns and list(columns), read_dictionary=texts)
             except (OSError, pa.ArrowInvalid) as error:
                 raise RunUnreadable(
                     f"{table}/{path.name} of {self.id} can't be read: {error}",
                     hint="Move the damaged part away; what remains can be judged, and is marked incomplete.",
                 ) from None
-        whole = pa.concat_tables(parts) if parts else schema.empty_table()
-        return whole.to_pandas(types_mapper=_nullable_integers)
+            yield part
 
     def requests(self) -> pd.DataFrame:
         return self.table("requests")

@@ -33,6 +33,7 @@ from pydantic import ValidationError
 from luckyhit.errors import RunUnreadable
 from luckyhit.judge.boundary import FixedSample
 from luckyhit.judge.decision import decide
+from luckyhit.judge.samples import JUDGED, Rows, rows_of_parts
 from luckyhit.judge.sequential import Sequential
 from luckyhit.judge.verdict import READABLE, RULES
 from luckyhit.records import READS, REQUESTS, WRITES, Guard, Result, Rollback
@@ -52,9 +53,15 @@ def judge(run: Run, *, guards: Sequence[Guard] = ()) -> Result:
     noted = [*_guards(manifest), *guards]
     notes = []
     frames: dict[str, pd.DataFrame] = {}
+    rows: Rows | None = None
+    # Only where answers tell a version is there more to judge in requests than Rows hold.
+    telling = any(route.version is not None for route in run.case.workload.routes)
     for name, schema in (("requests", REQUESTS), ("reads", READS), ("writes", WRITES)):
         try:
-            frames[name] = run.table(name)  # type: ignore[arg-type]
+            if name == "requests" and not telling:
+                rows = rows_of_parts(run.parts("requests", JUDGED))
+            else:
+                frames[name] = run.table(name)  # type: ignore[arg-type]
         except RunUnreadable as error:
             frames[name] = schema.empty_table().to_pandas()
             noted.insert(0, Guard(name=READABLE, ok=False, detail=error.message, remedy=error.hint))
@@ -64,7 +71,7 @@ def judge(run: Run, *, guards: Sequence[Guard] = ()) -> Result:
         notes.append(f"The run ended early: {ended.rstrip('.')}.")
     blocks = manifest.get("blocks")
     return decide(
-        frames["requests"],
+        frames["requests"] if rows is None else rows,
         frames["reads"],
         frames["writes"],
         run.case,

@@ -34,6 +34,7 @@ from luckyhit.judge.samples import (
     ARMS,
     Comparison,
     Rows,
+    among,
     by_batches,
     by_blocks,
     rows_of,
@@ -70,7 +71,7 @@ class _Record:
     reads: pd.DataFrame
     writes: pd.DataFrame
     blocks: list[dict[str, Any]]
-    requests: pd.DataFrame
+    requests: pd.DataFrame | None
 
     def numbers(self, stage: str) -> list[int]:
         return [entry["block"] for entry in self.blocks if entry.get("stage") == stage]
@@ -84,7 +85,7 @@ class _Record:
         return {block: ARMS.index(str(arms[0])) for block, arms in told.items() if len(arms) == 1 and arms[0] in ARMS}
 
     def measured(self, stage: str, arm: int) -> Rows:
-        inside = np.isin(self.rows.block, self.numbers(stage)) & (self.rows.arm == arm)
+        inside = among(self.rows.block, self.numbers(stage)) & (self.rows.arm == arm)
         return self.rows.take(inside & self.rows.measured)
 
     def probe(self, stage: str, arm: str | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -95,7 +96,7 @@ class _Record:
 
 
 def decide(
-    requests: pd.DataFrame,
+    requests: pd.DataFrame | Rows,
     reads: pd.DataFrame,
     writes: pd.DataFrame,
     case: Case,
@@ -181,7 +182,7 @@ def decide(
         why += f" {sentence(ended)}" if ended else ""
     last = record.numbers("after-rollback")
     if last and changed:
-        alone = case.design == "side-by-side" and np.all(record.rows.arm[np.isin(record.rows.block, last)] == BEFORE)
+        alone = case.design == "side-by-side" and np.all(record.rows.arm[among(record.rows.block, last)] == BEFORE)
         again = _again(record, case, before, once, level)
         rollback = compared(rollback, again, case, alone=bool(alone))
 
@@ -212,9 +213,10 @@ def _facts(record: _Record, case: Case, stage: Stage) -> dict[Arm, FreshnessFact
     if case.freshness is None and not telling:
         return {}
     background = None
-    if telling and "version" in record.requests.columns and record.requests["version"].notna().any():
+    recorded = record.requests
+    if telling and recorded is not None and "version" in recorded.columns and recorded["version"].notna().any():
         # From all arms and blocks together: a write of another one may be what a read shows.
-        background = background_reads(request_frame(record.requests, REQUESTS), case)
+        background = background_reads(request_frame(recorded, REQUESTS), case)
         background = background[background["block"].isin(record.numbers(stage))]
     facts: dict[Arm, FreshnessFacts] = {}
     arms: tuple[Arm, ...] = ("before", "after") if stage == "change" else ("before",)
@@ -236,17 +238,17 @@ def _comparison(case: Case, before: Rows, after: Rows, pair_of: Mapping[int, int
 
 
 def _read(
-    requests: pd.DataFrame, reads: pd.DataFrame, writes: pd.DataFrame, blocks: Sequence[Mapping[str, Any]]
+    requests: pd.DataFrame | Rows, reads: pd.DataFrame, writes: pd.DataFrame, blocks: Sequence[Mapping[str, Any]]
 ) -> _Record:
     known = [dict(entry) for entry in blocks if isinstance(entry, Mapping) and _whole(entry.get("block"))]
-    rows = rows_of(requests)
+    rows = requests if isinstance(requests, Rows) else rows_of(requests)
     numbers = [entry["block"] for entry in known]
-    finished = np.isin(rows.block, numbers) | (rows.block < 0)
+    finished = among(rows.block, numbers) | (rows.block < 0)
     if not finished.all():
         rows = rows.take(finished)
     placed = [probe_frame(reads, READS), probe_frame(writes, WRITES)]
     told, wrote = (frame[frame["block"].isin(numbers)] for frame in placed)
-    return _Record(rows, told, wrote, known, requests)
+    return _Record(rows, told, wrote, known, None if isinstance(requests, Rows) else requests)
 
 
 def _listed(value: object) -> Sequence[object]:
@@ -300,9 +302,9 @@ def _plain_looks(record: _Record) -> tuple[Rows, Rows]:
     """
     numbers = record.numbers("baseline")[:1]
     numbers += [number for number in record.numbers("wash-out") if numbers and number < numbers[0]]
-    first = record.rows.take(np.isin(record.rows.block, numbers) & (record.rows.arm == BEFORE))
+    first = record.rows.take(among(record.rows.block, numbers) & (record.rows.arm == BEFORE))
     rows = record.measured("change", AFTER)
-    last = rows.take(np.isin(rows.block, [n for n in record.numbers("change") if np.any(rows.block == n)][-1:]))
+    last = rows.take(among(rows.block, [n for n in record.numbers("change") if np.any(rows.block == n)][-1:]))
     if not len(first.due) or not len(last.due):
         return first, last
     length = min(np.ptp(first.due), np.ptp(last.due))

@@ -207,7 +207,13 @@ def _aligned(comparison: Comparison) -> tuple[np.ndarray, np.ndarray] | None:
 
 def same_slots(before: Side, after: Side) -> tuple[np.ndarray, np.ndarray]:
     """Indices of rows with the same unit and slot in both arms (the first, where a slot is there twice)."""
-    _, first, second = np.intersect1d(_slot_keys(before), _slot_keys(after), return_indices=True)
+    keys = [_slot_keys(side) for side in (before, after)]
+    orders = [np.argsort(key, kind="stable") for key in keys]
+    ranked = [key[order] for key, order in zip(keys, orders, strict=True)]
+    # Nearly always both arms have the same slots, each once: then there is nothing to look for.
+    if np.array_equal(ranked[0], ranked[1]) and np.all(ranked[0][1:] > ranked[0][:-1]):
+        return orders[0], orders[1]
+    _, first, second = np.intersect1d(keys[0], keys[1], return_indices=True)
     return first, second
 
 

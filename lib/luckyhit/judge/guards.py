@@ -31,6 +31,17 @@ from luckyhit.records import Accounting, Guard
 
 EARLY_NS = 1e6
 """A request may leave this much before it is due: what a timer is off."""
+FAULTS = (
+    "no due time",
+    "due before an earlier slot",
+    "times that are no numbers",
+    "sent before they were due",
+    "done before they were sent",
+    "first byte before sent or after done",
+)
+"""What no clock shows that only goes forward."""
+AT_ONCE = 1 << 18
+"""Rows looked at together where all of them would need much room: so many that they stay in the processor's cache."""
 FEWEST_ROWS = 100
 FEWEST_UNITS = 4
 FEWEST_KEYS = 10
@@ -45,7 +56,7 @@ LARGEST_FAILED_SHARE = 0.01
 
 def account(rows: Rows) -> Accounting:
     """Every scheduled request in exactly one place. What fits nowhere leaves the sum short."""
-    answered = np.isfinite(rows.done)
+    answered = rows.answered
     failed = (rows.error != NO_ERROR) & (rows.error != TIMEOUT) & (rows.error != DROPPED)
     return Accounting(
         scheduled=len(rows),
@@ -90,14 +101,14 @@ def _accounting(rows: Rows, blocks: Sequence[Mapping[str, Any]]) -> Guard:
     strange = int(np.count_nonzero((rows.arm < 0) | (rows.block < 0) | (rows.slot < 0)))
     if strange:
         problems.append(f"{strange:,} rows tell no arm, block or slot")
-    groups, index = distinct((rows.block + 1) * 3 + rows.arm + 1)
+    of = _block_and_arm(rows)
     twice = gaps = 0
     noted = {entry.get("block"): entry.get("accounting") for entry in blocks}
-    for number, (block, arm) in enumerate((group // 3 - 1, group % 3 - 1) for group in groups.tolist()):
-        mine = index == number
+    for group in distinct(of)[0].tolist():
+        block, arm = group // 3 - 1, group % 3 - 1
+        mine = np.flatnonzero(of == group)
         slots = distinct(rows.slot[mine])[0]
-        count = int(np.count_nonzero(mine))
-        twice += count - len(slots)
+        twice += len(mine) - len(slots)
         gaps += int(slots[-1] - slots[0]) + 1 - len(slots)
         counted = noted.get(block)
         told = counted.get(ARMS[arm]) if isinstance(counted, Mapping) and arm >= 0 else None
@@ -120,17 +131,11 @@ def _accounting(rows: Rows, blocks: Sequence[Mapping[str, Any]]) -> Guard:
 
 
 def _clock(rows: Rows) -> Guard:
-    with np.errstate(invalid="ignore", over="ignore"):
-        sent, done = np.isfinite(rows.sent), np.isfinite(rows.done)
-        wrong = {
-            "no due time": ~(np.isfinite(rows.due) & (rows.due >= 0)),
-            "due before an earlier slot": _out_of_order(rows),
-            "times that are no numbers": np.isinf(rows.sent) | np.isinf(rows.done) | np.isinf(rows.first_byte),
-            "sent before they were due": sent & (rows.sent < rows.due - EARLY_NS),
-            "done before they were sent": done & ~(rows.done >= np.where(sent, rows.sent, np.inf)),
-            "first byte before sent or after done": (rows.first_byte < rows.sent) | (rows.first_byte > rows.done),
-        }
-    counts = {what: int(np.count_nonzero(mask)) for what, mask in wrong.items()}
+    counts = dict.fromkeys(FAULTS, 0)
+    for part in rows.slices(AT_ONCE):
+        for what, mask in zip(FAULTS, _faults(part), strict=True):
+            counts[what] += int(np.count_nonzero(mask))
+    counts[FAULTS[1]] = int(np.count_nonzero(_out_of_order(rows)))
     found = [f"{count:,} rows: {what}" for what, count in counts.items() if count]
     return Guard(
         name="clock monotonic",
@@ -140,12 +145,35 @@ def _clock(rows: Rows) -> Guard:
     )
 
 
+def _faults(rows: Rows) -> tuple[np.ndarray, ...]:
+    """Masks of FAULTS; none for the order of slots, which no part of the rows can tell."""
+    due, sent, first, done = rows.due, rows.sent, rows.first_byte, rows.done
+    with np.errstate(invalid="ignore", over="ignore"):
+        return (
+            ~(np.isfinite(due) & (due >= 0)),
+            np.zeros(0, dtype=bool),
+            np.isinf(sent) | np.isinf(done) | np.isinf(first),
+            np.isfinite(sent) & (sent < due - EARLY_NS),
+            np.isfinite(done) & ~(np.isfinite(sent) & (done >= sent)),
+            (first < sent) | (first > done),
+        )
+
+
 def _out_of_order(rows: Rows) -> np.ndarray:
     """Mask (in some order) of rows due before the slot ahead of them in their block and arm."""
-    group = (rows.block + 1) * 3 + rows.arm + 1
-    order = np.lexsort((rows.slot, group))
-    group, due = group[order], rows.due[order]
-    return (group[1:] == group[:-1]) & (due[1:] < due[:-1])
+    group = _block_and_arm(rows)
+    late = []
+    for number in distinct(group)[0]:
+        mine = np.flatnonzero(group == number)
+        slot, due = rows.slot[mine], rows.due[mine]
+        if not np.all(slot[1:] >= slot[:-1]):  # answers come nearly in the order of slots, but not quite
+            due = due[np.argsort(slot, kind="stable")]
+        late.append(due[1:] < due[:-1])
+    return np.concatenate(late) if late else np.zeros(0, dtype=bool)
+
+
+def _block_and_arm(rows: Rows) -> np.ndarray:
+    return (rows.block + 1) * 3 + rows.arm + 1
 
 
 def _engine(blocks: Sequence[Mapping[str, Any]]) -> Guard:
@@ -202,9 +230,7 @@ def _with_blocks(rows: Rows, pair_of: Mapping[int, int], number: Mapping[int, in
     blocks, index = distinct(rows.block)
     # A block without a partner keeps a number of its own.
     renamed = [number[pair_of[block]] if block in pair_of else len(number) + block for block in blocks.tolist()]
-    again = rows.take(np.arange(len(rows)))
-    again.block[:] = np.array(renamed, dtype=np.int64)[index] if len(rows) else rows.block
-    return again
+    return rows.in_blocks(np.array(renamed, dtype=np.int64)[index] if len(rows) else rows.block)
 
 
 def _stationary(comparison: Comparison, case: Case) -> Guard:
@@ -274,10 +300,11 @@ def _keys(comparison: Comparison, case: Case) -> Guard:
 
 def _sample(comparison: Comparison) -> Guard:
     problems = []
-    for arm, side in zip(ARMS, comparison.sides, strict=True):
-        latency = side.rows.latency_ms
+    every = [side.rows.latency_ms for side in comparison.sides]
+    counts = [int(np.isfinite(latency).sum()) for latency in every]
+    numbers = [len(distinct(side.unit)[0]) for side in comparison.sides]
+    for arm, latency, units in zip(ARMS, every, numbers, strict=True):
         latency = latency[np.isfinite(latency)]
-        units = len(distinct(side.unit)[0])
         if len(latency) < FEWEST_ROWS:
             problems.append(f"{len(latency):,} completed requests in the {arm} arm, fewer than {FEWEST_ROWS}")
         elif units < FEWEST_UNITS and comparison.paired:
@@ -286,16 +313,14 @@ def _sample(comparison: Comparison) -> Guard:
             problems.append(f"the latencies of the {arm} arm are nearly all the same number: nothing was measured")
     if not problems and comparison.paired:
         first, second = same_slots(*comparison.sides)
-        latencies = [side.rows.latency_ms[index] for side, index in zip(comparison.sides, (first, second), strict=True)]
+        latencies = [latency[index] for latency, index in zip(every, (first, second), strict=True)]
         if len(first) and float(np.mean(latencies[0] == latencies[1])) > 0.5:
             problems.append("both arms have the same latencies to the nanosecond: one is a copy of the other")
-    counts = [int(np.isfinite(side.rows.latency_ms).sum()) for side in comparison.sides]
-    units = min(len(distinct(side.unit)[0]) for side in comparison.sides)
     return Guard(
         name="sample size sane",
         ok=not problems,
         detail="; ".join(problems)
-        or f"{counts[0]:,} completed requests before, {counts[1]:,} after, in {units} units or more in each arm",
+        or f"{counts[0]:,} completed requests before, {counts[1]:,} after, in {min(numbers)} units or more in each arm",
         remedy="" if not problems else "Measure longer (plan.block, plan.blocks) or at a higher workload.rate.",
     )
 
