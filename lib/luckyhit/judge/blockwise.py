@@ -12,7 +12,7 @@ import pandas as pd
 from luckyhit.judge.boundary import INF, Boundary
 from luckyhit.judge.effects import QUANTILES, Effect
 from luckyhit.judge.freshness import classify_reads, late_among
-from luckyhit.judge.samples import Rows
+from luckyhit.judge.rows import Rows, members
 from luckyhit.records import METRICS, MetricName
 
 BlockValues = Mapping[MetricName, Mapping[int, float]]
@@ -24,18 +24,20 @@ def block_values(
     """Of each metric, its value in each block that shows one. `rows`: measured ones; `probe`: its reads and writes of
     the same blocks; `within_s`: the declared bound, None without a probe. Windows of staleness are too few in a block.
     """
-    blocks = np.unique(rows.block).tolist()
     found: dict[MetricName, dict[int, float]] = {name: {} for name in METRICS}
-    shown: dict[MetricName, np.ndarray] = {"hit_ratio": rows.hit, "error_rate": rows.failed, "db_calls": rows.calls}
-    shown |= dict.fromkeys(QUANTILES, rows.latency_ms)
-    for block in blocks:
-        mine = rows.block == block
+    for block, inside in members(rows.block):
+        mine = rows.take(inside)
+        shown: dict[MetricName, np.ndarray] = {"hit_ratio": mine.hit, "error_rate": mine.failed, "db_calls": mine.calls}
         for name, values in shown.items():
-            inside = values[mine]
-            inside = inside[np.isfinite(inside)]
-            if len(inside):
-                level = QUANTILES.get(name)
-                found[name][block] = float(np.mean(inside) if level is None else np.quantile(inside, level))
+            values = values[np.isfinite(values)]
+            if len(values):
+                found[name][block] = float(np.mean(values))
+        latency = mine.latency_ms
+        latency = latency[np.isfinite(latency)]
+        if len(latency):
+            levels = np.quantile(latency, list(QUANTILES.values()))
+            for name, level in zip(QUANTILES, levels.tolist(), strict=True):
+                found[name][block] = level
     if within_s is not None and len(probe[0]):
         late = late_among(classify_reads(*probe), within_s)
         told = late[late["outcome"].isin(["fresh", "stale"])]

@@ -6,7 +6,7 @@ goal, and each hard limit. Metrics without a goal get intervals at the same leve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import sqrt
 
@@ -18,9 +18,16 @@ from luckyhit.case.model import Goal
 from luckyhit.case.units import Amount
 from luckyhit.judge.boundary import INF, Boundary
 from luckyhit.judge.freshness import StaleShare, classify_reads, late_among, share_of, stale_difference
-from luckyhit.judge.intervals import Estimates, Interval, mean_estimates, quantile_estimates
+from luckyhit.judge.intervals import (
+    Estimates,
+    Interval,
+    Margin,
+    mean_estimates,
+    no_margin,
+    quantiles_estimates,
+)
 from luckyhit.judge.proportions import share_difference
-from luckyhit.judge.samples import ARMS, Comparison, Side
+from luckyhit.judge.samples import ARMS, Comparison, Rows
 from luckyhit.judge.windows import windows_of, worst_windows
 from luckyhit.judge.wording import percent
 from luckyhit.records import METRICS, UNITS, MetricName
@@ -72,28 +79,52 @@ def request_effects(
 ) -> dict[MetricName, Effect]:
     """The metrics that requests show, from the measured rows in `comparison`. `goals`: their margins, which a boundary
     may make use of."""
-    before, after = (side.rows for side in comparison.sides)
-    aligned = _aligned(comparison)
     effects: dict[MetricName, Effect] = {}
-    shown: tuple[tuple[MetricName, tuple[np.ndarray, np.ndarray], str], ...] = (
-        ("hit_ratio", (before.hit, after.hit), "told its cache status"),
-        ("error_rate", (before.failed, after.failed), "was sent"),
-        ("db_calls", (before.calls, after.calls), "told its database calls"),
+    shown: tuple[tuple[MetricName, Callable[[Rows], np.ndarray], str], ...] = (
+        ("hit_ratio", lambda rows: rows.hit, "told its cache status"),
+        ("error_rate", lambda rows: rows.failed, "was sent"),
+        ("db_calls", lambda rows: rows.calls, "told its database calls"),
     )
-    for name, values, unseen in shown:
-        margin = _margin(name, values[0], goals or {})
-        estimates = mean_estimates(values, comparison, boundary, error_rate, margin)
+    # One after the other: all of them at once would take as much room as the rows.
+    for name, of, unseen in shown:
+        values = of(comparison.before.rows), of(comparison.after.rows)
+        estimates = mean_estimates(values, comparison, boundary, error_rate, _margin(name, goals))
         if estimates is not None:
             estimates = _at_the_edge(estimates, values, boundary, error_rate, share=name != "db_calls")
-        effects[name] = _effect(estimates, values, aligned, unseen)
-    latencies = (before.latency_ms, after.latency_ms)
-    for name, level in QUANTILES.items():
-        margin = INF
-        if goals and name in goals and len(seen := latencies[0][np.isfinite(latencies[0])]):
-            margin = amount_of(name, goals[name].margin, float(np.quantile(seen, level))) or INF
-        estimates = quantile_estimates(latencies, comparison, level, boundary, error_rate, margin)
-        effects[name] = _effect(estimates, latencies, aligned, "completed", floor=0.0)
+        effects[name] = _effect(estimates, _Seen.of(values, comparison), unseen)
+    latencies = comparison.before.rows.latency_ms, comparison.after.rows.latency_ms
+    seen = _Seen.of(latencies, comparison, means=False)
+    margins = {level: _margin(name, goals) for name, level in QUANTILES.items()}
+    found = quantiles_estimates(latencies, comparison, margins, boundary, error_rate)
+    for name, estimates in zip(QUANTILES, found, strict=True):
+        effects[name] = _effect(estimates, seen, "completed", floor=0.0)
     return effects
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """How many values there are of how many, by arm; their means, and the number of pairs."""
+
+    counts: tuple[int, ...]
+    rows: tuple[int, ...]
+    means: tuple[float | None, ...]
+    pairs: int
+
+    @classmethod
+    def of(cls, values: tuple[np.ndarray, np.ndarray], comparison: Comparison, *, means: bool = True) -> _Seen:
+        there = np.isfinite(values[0]), np.isfinite(values[1])
+        counts = tuple(int(np.count_nonzero(mask)) for mask in there)
+        # Only where one of the arms shows nothing, there is no estimate to take the other's from.
+        alone = means and not all(counts)
+        return cls(
+            counts=counts,
+            rows=tuple(map(len, values)),
+            means=tuple(
+                float(np.mean(value[mask])) if alone and mask.any() else None
+                for value, mask in zip(values, there, strict=True)
+            ),
+            pairs=_pairs(comparison, there),
+        )
 
 
 def freshness_effects(
@@ -119,36 +150,20 @@ def freshness_effects(
     }
 
 
-def _margin(name: MetricName, before: np.ndarray, goals: Mapping[MetricName, Goal]) -> float:
-    """In the metric's unit; infinite where there is none."""
-    there = np.isfinite(before)
-    if name not in goals or not there.any():
-        return INF
-    margin = amount_of(name, goals[name].margin, float(np.mean(before[there])))
-    return INF if margin is None else margin
+def _margin(name: MetricName, goals: Mapping[MetricName, Goal] | None) -> Margin:
+    if not goals or name not in goals:
+        return no_margin
+    declared = goals[name].margin
+    return lambda before: amount_of(name, declared, before) or INF
 
 
-def _effect(
-    estimates: Estimates | None,
-    values: tuple[np.ndarray, np.ndarray],
-    aligned: tuple[np.ndarray, np.ndarray] | None,
-    unseen: str,
-    floor: float | None = None,
-) -> Effect:
-    there = [np.isfinite(value) for value in values]
-    counts = [int(value.sum()) for value in there]
+def _effect(estimates: Estimates | None, seen: _Seen, unseen: str, floor: float | None = None) -> Effect:
     if estimates is None:
-        blind = [arm for arm, count in zip(ARMS, counts, strict=True) if count == 0]
+        blind = [arm for arm, count in zip(ARMS, seen.counts, strict=True) if count == 0]
         where = "in either arm" if len(blind) == 2 else f"in the {blind[0]} arm"
-        seen = [
-            float(np.mean(value[mask])) if mask.any() and floor is None else None
-            for value, mask in zip(values, there, strict=True)
-        ]
-        return Effect(before=seen[0], after=seen[1], note=f"Not visible: no request {where} {unseen}.")
-    pairs = min(counts)
-    if aligned is not None:
-        pairs = int(np.count_nonzero(there[0][aligned[0]] & there[1][aligned[1]]))
-    shares = [count / len(value) if len(value) else 0.0 for count, value in zip(counts, values, strict=True)]
+        note = f"Not visible: no request {where} {unseen}."
+        return Effect(before=seen.means[0], after=seen.means[1], note=note)
+    shares = [count / rows if rows else 0.0 for count, rows in zip(seen.counts, seen.rows, strict=True)]
     note = ""
     if abs(shares[0] - shares[1]) > 0.05:
         note = f"Seen on {percent(shares[0])} of the requests before, on {percent(shares[1])} after."
@@ -163,7 +178,7 @@ def _effect(
         high=estimates.difference.high,
         after_low=after.low if floor is None else max(after.low, floor),
         after_high=after.high,
-        pairs=pairs,
+        pairs=seen.pairs,
         note=note,
         error=estimates.error,
     )
@@ -198,28 +213,14 @@ def _at_the_edge(
     return Estimates(inside[0], inside[1], inside[2], estimates.error)
 
 
-def _aligned(comparison: Comparison) -> tuple[np.ndarray, np.ndarray] | None:
-    """Rows of the two arms that are the same slot; None where arms are not paired."""
+def _pairs(comparison: Comparison, there: tuple[np.ndarray, np.ndarray]) -> int:
+    """How many slots have a value in both arms; those of the smaller arm, where arms are not paired."""
     if not comparison.paired:
-        return None
-    return same_slots(comparison.before, comparison.after)
-
-
-def same_slots(before: Side, after: Side) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of rows with the same unit and slot in both arms (the first, where a slot is there twice)."""
-    keys = [_slot_keys(side) for side in (before, after)]
-    orders = [np.argsort(key, kind="stable") for key in keys]
-    ranked = [key[order] for key, order in zip(keys, orders, strict=True)]
-    # Nearly always both arms have the same slots, each once: then there is nothing to look for.
-    if np.array_equal(ranked[0], ranked[1]) and np.all(ranked[0][1:] > ranked[0][:-1]):
-        return orders[0], orders[1]
-    _, first, second = np.intersect1d(keys[0], keys[1], return_indices=True)
-    return first, second
-
-
-def _slot_keys(side: Side) -> np.ndarray:
-    # Slots count up inside a block, so block and slot fit in one number.
-    return side.rows.slot + (side.unit.astype(np.int64) << 40)
+        return min(int(np.count_nonzero(mask)) for mask in there)
+    first, second = comparison.same_slots
+    if there[0].all() and there[1].all():
+        return len(first)
+    return int(np.count_nonzero(there[0][first] & there[1][second]))
 
 
 def _stale_reads(before: StaleShare, after: StaleShare, boundary: Boundary, error_rate: float) -> Effect:

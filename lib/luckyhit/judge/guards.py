@@ -5,43 +5,21 @@ Evidence that is missing is no pass: a guard that finds nothing to look at fails
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from luckyhit.case import Case
 from luckyhit.judge.boundary import FixedSample
-from luckyhit.judge.effects import same_slots
 from luckyhit.judge.intervals import mean_estimates
 from luckyhit.judge.preparation import cache_state_guard
-from luckyhit.judge.samples import (
-    ARMS,
-    DROPPED,
-    NO_ERROR,
-    TIMEOUT,
-    Comparison,
-    Rows,
-    by_batches,
-    distinct,
-    side_by_side,
-)
+from luckyhit.judge.rows import ARMS, DROPPED, FAULTS, NO_ERROR, TIMEOUT, Rows, distinct, distinct_values, members
+from luckyhit.judge.samples import Comparison, by_batches, side_by_side
 from luckyhit.judge.wording import percent, points
 from luckyhit.records import Accounting, Guard
 
-EARLY_NS = 1e6
-"""A request may leave this much before it is due: what a timer is off."""
-FAULTS = (
-    "no due time",
-    "due before an earlier slot",
-    "times that are no numbers",
-    "sent before they were due",
-    "done before they were sent",
-    "first byte before sent or after done",
-)
-"""What no clock shows that only goes forward."""
-AT_ONCE = 1 << 18
-"""Rows looked at together where all of them would need much room: so many that they stay in the processor's cache."""
+OUT_OF_ORDER = "due before an earlier slot"
 FEWEST_ROWS = 100
 FEWEST_UNITS = 4
 FEWEST_KEYS = 10
@@ -101,13 +79,11 @@ def _accounting(rows: Rows, blocks: Sequence[Mapping[str, Any]]) -> Guard:
     strange = int(np.count_nonzero((rows.arm < 0) | (rows.block < 0) | (rows.slot < 0)))
     if strange:
         problems.append(f"{strange:,} rows tell no arm, block or slot")
-    of = _block_and_arm(rows)
     twice = gaps = 0
     noted = {entry.get("block"): entry.get("accounting") for entry in blocks}
-    for group in distinct(of)[0].tolist():
-        block, arm = group // 3 - 1, group % 3 - 1
-        mine = np.flatnonzero(of == group)
-        slots = distinct(rows.slot[mine])[0]
+    for block, arm, mine in _by_block_and_arm(rows):
+        slot = rows.slot[mine]
+        slots = distinct_values(slot)
         twice += len(mine) - len(slots)
         gaps += int(slots[-1] - slots[0]) + 1 - len(slots)
         counted = noted.get(block)
@@ -131,11 +107,8 @@ def _accounting(rows: Rows, blocks: Sequence[Mapping[str, Any]]) -> Guard:
 
 
 def _clock(rows: Rows) -> Guard:
-    counts = dict.fromkeys(FAULTS, 0)
-    for part in rows.slices(AT_ONCE):
-        for what, mask in zip(FAULTS, _faults(part), strict=True):
-            counts[what] += int(np.count_nonzero(mask))
-    counts[FAULTS[1]] = int(np.count_nonzero(_out_of_order(rows)))
+    counts = {what: int(np.count_nonzero(rows.clock & (1 << bit))) for bit, what in enumerate(FAULTS)}
+    counts = {FAULTS[0]: counts.pop(FAULTS[0]), OUT_OF_ORDER: _out_of_order(rows), **counts}
     found = [f"{count:,} rows: {what}" for what, count in counts.items() if count]
     return Guard(
         name="clock monotonic",
@@ -145,35 +118,35 @@ def _clock(rows: Rows) -> Guard:
     )
 
 
-def _faults(rows: Rows) -> tuple[np.ndarray, ...]:
-    """Masks of FAULTS; none for the order of slots, which no part of the rows can tell."""
-    due, sent, first, done = rows.due, rows.sent, rows.first_byte, rows.done
-    with np.errstate(invalid="ignore", over="ignore"):
-        return (
-            ~(np.isfinite(due) & (due >= 0)),
-            np.zeros(0, dtype=bool),
-            np.isinf(sent) | np.isinf(done) | np.isinf(first),
-            np.isfinite(sent) & (sent < due - EARLY_NS),
-            np.isfinite(done) & ~(np.isfinite(sent) & (done >= sent)),
-            (first < sent) | (first > done),
-        )
+def _out_of_order(rows: Rows) -> int:
+    """How many rows are due before the slot ahead of them in their block and arm."""
+    return sum(_falls(rows.slot[mine], rows.due[mine]) for _, _, mine in _by_block_and_arm(rows))
 
 
-def _out_of_order(rows: Rows) -> np.ndarray:
-    """Mask (in some order) of rows due before the slot ahead of them in their block and arm."""
-    group = _block_and_arm(rows)
-    late = []
-    for number in distinct(group)[0]:
-        mine = np.flatnonzero(group == number)
-        slot, due = rows.slot[mine], rows.due[mine]
-        if not np.all(slot[1:] >= slot[:-1]):  # answers come nearly in the order of slots, but not quite
-            due = due[np.argsort(slot, kind="stable")]
-        late.append(due[1:] < due[:-1])
-    return np.concatenate(late) if late else np.zeros(0, dtype=bool)
+def _falls(slot: np.ndarray, due: np.ndarray) -> int:
+    """How often `due` falls from one slot to the next."""
+    low, high = int(slot.min()), int(slot.max())
+    if high - low + 1 == len(slot):
+        # Answers come nearly in the order of slots, but not quite; where each slot is there once, each has its place.
+        by_slot, place = np.full(len(slot), np.nan), slot - low
+        by_slot[place] = due
+        there = np.zeros(len(slot), dtype=bool)
+        there[place] = True
+        if there.all():
+            return int(np.count_nonzero(by_slot[1:] < by_slot[:-1]))
+    due = due[np.argsort(slot, kind="stable")]
+    return int(np.count_nonzero(due[1:] < due[:-1]))
 
 
-def _block_and_arm(rows: Rows) -> np.ndarray:
-    return (rows.block + 1) * 3 + rows.arm + 1
+def _by_block_and_arm(rows: Rows) -> Iterator[tuple[int, int, np.ndarray]]:
+    """(block, code of the arm, places of its rows) of each block and arm that has some, in this order."""
+    arm = rows.arm
+    for block, inside in members(rows.block):
+        of = arm[inside]
+        for code in range(-1, len(ARMS)):
+            mine = inside[of == code]
+            if len(mine):
+                yield block, code, mine
 
 
 def _engine(blocks: Sequence[Mapping[str, Any]]) -> Guard:
@@ -198,16 +171,16 @@ def _engine(blocks: Sequence[Mapping[str, Any]]) -> Guard:
 
 
 def _same_slots(comparison: Comparison, case: Case, pair_of: Mapping[int, int]) -> Guard:
-    before, after = comparison.sides
+    same = comparison
     if case.design != "side-by-side":
         # Both members of a pair of blocks replay the same schedule.
         number = {pair: index for index, pair in enumerate(sorted(set(pair_of.values())))}
         renamed = [_with_blocks(side.rows, pair_of, number) for side in comparison.sides]
-        before, after = side_by_side(*renamed).sides
-    first, second = same_slots(before, after)
-    rows = len(before.rows), len(after.rows)
+        same = side_by_side(*renamed)
+    first, second = same.same_slots
+    one, other = (side.rows for side in same.sides)
+    rows = len(one), len(other)
     alone = rows[0] + rows[1] - 2 * len(first)
-    one, other = before.rows, after.rows
     differ = (one.key[first] != other.key[second]) | (one.route[first] != other.route[second])
     differing = int(np.count_nonzero(differ))
     problems = []
@@ -243,10 +216,10 @@ def _stationary(comparison: Comparison, case: Case) -> Guard:
     ramps: dict[str, float] = {}
     clear: dict[str, bool] = {}
     for arm, side in zip(ARMS, comparison.sides, strict=True):
-        blocks, index = distinct(side.rows.block)
-        members = [side.rows.slot[index == number] for number in range(len(blocks))]
-        middle = [(int(slots.min()) + int(slots.max()) + 1) // 2 for slots in members]
-        late = side.rows.slot >= np.array(middle, dtype=np.int64)[index]
+        late = np.zeros(len(side.rows), dtype=bool)
+        for _, inside in members(side.rows.block):
+            slots = side.rows.slot[inside]
+            late[inside] = slots >= (int(slots.min()) + int(slots.max()) + 1) // 2
         estimate = _later(side.rows, late)
         if estimate is not None:
             ramps[arm], low, high = estimate
@@ -286,7 +259,8 @@ def _keys(comparison: Comparison, case: Case) -> Guard:
         return Guard(name=name, ok=True, detail="the routes have no keys")
     ranges = [keys.last - keys.first + 1 for keys in keyed if keys.first is not None and keys.last is not None]
     declared = max(ranges, default=FEWEST_KEYS)  # how many a file of keys holds is not known here
-    found = [len(distinct(side.rows.key[side.rows.key >= 0])[0]) for side in comparison.sides]
+    keys_of = [distinct_values(side.rows.key + 1) for side in comparison.sides]  # 0 for none
+    found = [int(np.count_nonzero(keys)) for keys in keys_of]
     wanted = min(FEWEST_KEYS, declared)
     ok = min(found) >= wanted
     return Guard(
@@ -302,17 +276,17 @@ def _sample(comparison: Comparison) -> Guard:
     problems = []
     every = [side.rows.latency_ms for side in comparison.sides]
     counts = [int(np.isfinite(latency).sum()) for latency in every]
-    numbers = [len(distinct(side.unit)[0]) for side in comparison.sides]
+    numbers = [len(distinct_values(side.unit)) for side in comparison.sides]
     for arm, latency, units in zip(ARMS, every, numbers, strict=True):
         latency = latency[np.isfinite(latency)]
         if len(latency) < FEWEST_ROWS:
             problems.append(f"{len(latency):,} completed requests in the {arm} arm, fewer than {FEWEST_ROWS}")
         elif units < FEWEST_UNITS and comparison.paired:
             problems.append(f"only {units} batches in the {arm} arm")
-        elif len(np.unique(latency)) < max(3, len(latency) // 1000):
+        elif not _many(latency, max(3, len(latency) // 1000)):
             problems.append(f"the latencies of the {arm} arm are nearly all the same number: nothing was measured")
     if not problems and comparison.paired:
-        first, second = same_slots(*comparison.sides)
+        first, second = comparison.same_slots
         latencies = [latency[index] for latency, index in zip(every, (first, second), strict=True)]
         if len(first) and float(np.mean(latencies[0] == latencies[1])) > 0.5:
             problems.append("both arms have the same latencies to the nanosecond: one is a copy of the other")
@@ -323,6 +297,11 @@ def _sample(comparison: Comparison) -> Guard:
         or f"{counts[0]:,} completed requests before, {counts[1]:,} after, in {min(numbers)} units or more in each arm",
         remedy="" if not problems else "Measure longer (plan.block, plan.blocks) or at a higher workload.rate.",
     )
+
+
+def _many(values: np.ndarray, wanted: int) -> bool:
+    """Whether there are so many different values; a few of them tell, mostly."""
+    return len(np.unique(values[: 4 * wanted])) >= wanted or len(np.unique(values)) >= wanted
 
 
 def _answers(comparison: Comparison) -> Guard:

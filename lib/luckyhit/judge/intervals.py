@@ -14,6 +14,7 @@ divides by it (delta method, jackknife) breaks.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -130,16 +131,23 @@ def interval_by(value: float, spread: Spread, boundary: Boundary, error_rate: fl
     return Interval(value, value - reach, value + reach)
 
 
+Margin = Callable[[float], float]
+"""The difference that matters, in the unit of the values, given the value of the before arm."""
+
+
+def no_margin(before: float) -> float:
+    """Nobody said what matters."""
+    return INF
+
+
 def mean_estimates(
     values: tuple[np.ndarray, np.ndarray],
     comparison: Comparison,
     boundary: Boundary,
     error_rate: float,
-    margin: float = INF,
+    margin: Margin = no_margin,
 ) -> Estimates | None:
-    """Means of `values` (one array for each arm, NaN for rows that don't count); None where an arm has none.
-
-    `margin`: the difference that matters, in the unit of the values, where there is one."""
+    """Means of `values` (one array for each arm, NaN for rows that don't count); None where an arm has none."""
     means, influences = [], []
     for value, side in zip(values, comparison.sides, strict=True):
         there = np.isfinite(value)
@@ -155,24 +163,38 @@ def mean_estimates(
     spreads = [spread(influence, side.block) for influence, side in zip(influences, comparison.sides, strict=True)]
     apart = apart_by(-influences[0], influences[1], comparison)
     before, after = (interval_by(mean, each, boundary, error_rate) for mean, each in zip(means, spreads, strict=True))
-    difference = interval_by(means[1] - means[0], apart, boundary, error_rate, margin)
+    difference = interval_by(means[1] - means[0], apart, boundary, error_rate, margin(means[0]))
     return Estimates(before, after, difference, apart.error)
+
+
+class _Sorted:
+    """The values of one arm in their order: sorted once, for all quantiles."""
+
+    def __init__(self, values: np.ndarray, side: Side) -> None:
+        there = np.isfinite(values)
+        whole = bool(there.all())
+        self.values = values if whole else values[there]
+        self.unit = side.unit if whole else side.unit[there]
+        self.sorted = np.sort(self.values)
+        self.block = side.block
+        self.rows = self.of_units(self.unit)
+
+    def of_units(self, units: np.ndarray) -> np.ndarray:
+        return np.bincount(units, minlength=len(self.block))
 
 
 class _Ranks:
     """The sorted values of one arm, and how surely a quantile's rank among them is known."""
 
-    def __init__(self, values: np.ndarray, side: Side, level: float) -> None:
-        there = np.isfinite(values)
-        self.sorted = np.sort(values[there])
+    def __init__(self, values: _Sorted, level: float) -> None:
+        self.sorted = values.sorted
         self.level = level
         count = len(self.sorted)
         self.value = float(self.sorted[max(int(np.ceil(level * count - 1e-9)), 1) - 1])
-        units = len(side.block)
-        below = np.bincount(side.unit[there], weights=values[there] <= self.value, minlength=units)
-        rows = np.bincount(side.unit[there], minlength=units)
-        self.influence = (below - below.sum() / count * rows) / count
-        self.spread = spread(self.influence, side.block)
+        # Those above are fewer than those below, mostly by far.
+        below = values.rows - values.of_units(values.unit[values.values > self.value])
+        self.influence = (below - below.sum() / count * values.rows) / count
+        self.spread = spread(self.influence, values.block)
         self.binomial = float(np.sqrt(level * (1 - level) / count))
         """The standard error of the rank if all requests were independent."""
 
@@ -212,16 +234,38 @@ def quantile_estimates(
     level: float,
     boundary: Boundary,
     error_rate: float,
-    margin: float = INF,
+    margin: Margin = no_margin,
 ) -> Estimates | None:
     """The `level` quantile (0.95 for p95) of `values` in each arm; None where an arm has no values.
 
-    The quantile is an exact order statistic, the least value with at least that share at or below it. `margin`: the
-    difference that matters, in the unit of the values, where there is one.
+    The quantile is an exact order statistic, the least value with at least that share at or below it.
     """
+    return quantiles_estimates(values, comparison, {level: margin}, boundary, error_rate)[0]
+
+
+def quantiles_estimates(
+    values: tuple[np.ndarray, np.ndarray],
+    comparison: Comparison,
+    margins: Mapping[float, Margin],
+    boundary: Boundary,
+    error_rate: float,
+) -> list[Estimates | None]:
+    """The same for several levels (the keys of `margins`) of the same values, which are sorted once."""
     if not all(np.isfinite(value).any() for value in values):
-        return None
-    before, after = (_Ranks(value, side, level) for value, side in zip(values, comparison.sides, strict=True))
+        return [None for _ in margins]
+    arms = [_Sorted(value, side) for value, side in zip(values, comparison.sides, strict=True)]
+    return [_quantile(arms, comparison, level, boundary, error_rate, margin) for level, margin in margins.items()]
+
+
+def _quantile(
+    arms: Sequence[_Sorted],
+    comparison: Comparison,
+    level: float,
+    boundary: Boundary,
+    error_rate: float,
+    margin: Margin,
+) -> Estimates:
+    before, after = (_Ranks(values, level) for values in arms)
     if comparison.paired:
         errors, degrees = _beside(before, after, comparison.before.block)
     else:
@@ -231,8 +275,9 @@ def quantile_estimates(
     radius = boundary.single(degrees, error_rate / 2)
     difference = _difference(before, after, errors, radius)
     error = difference.half_width / radius if 0 < radius < INF else INF
-    if 0 < error < INF and margin < INF:
-        difference = _difference(before, after, errors, boundary.single(degrees, error_rate / 2, margin / error))
+    matters = margin(before.value)
+    if 0 < error < INF and matters < INF:
+        difference = _difference(before, after, errors, boundary.single(degrees, error_rate / 2, matters / error))
     return Estimates(before.interval(boundary, error_rate), after.interval(boundary, error_rate), difference, error)
 
 

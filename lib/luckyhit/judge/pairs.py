@@ -1,0 +1,56 @@
+"""Which rows of two arms are the same request: those with the same slot in the same unit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+ROOM = 4
+"""A table with a place for each slot of each unit may have so many times more places than there are rows."""
+
+
+def same_requests(
+    slots: tuple[np.ndarray, np.ndarray], units: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the rows that both arms have (of each the first, where it is there twice), in the order of units and
+    of slots inside them. `slots`, `units`: of the rows of either arm, none below 0.
+
+    The same as np.intersect1d of both numbers in one, which sorts all rows twice. Slots count up inside a unit, so
+    nearly all places of a table of them are taken, and each row is looked up in it.
+    """
+    count = 1 + max(int(unit.max(initial=-1)) for unit in units)
+    low, high = np.full(count, np.iinfo(np.int64).max), np.full(count, -1, dtype=np.int64)
+    for slot, unit in zip(slots, units, strict=True):
+        _widen(low, high, slot, unit)
+    sizes = np.where(high >= low, high - np.minimum(low, high) + 1, 0).astype(float)
+    places = float(sizes.sum())
+    if places > ROOM * sum(map(len, slots)) + 1000:
+        one, other = (slot + (unit.astype(np.int64) << 40) for slot, unit in zip(slots, units, strict=True))
+        _, first, second = np.intersect1d(one, other, return_indices=True)
+        return first, second
+    shift = np.concatenate([[0], np.cumsum(sizes[:-1])]).astype(np.int64) - np.where(sizes > 0, low, 0)
+    rows = [_by_place(slot, unit, shift, int(places)) for slot, unit in zip(slots, units, strict=True)]
+    both = np.flatnonzero((rows[0] >= 0) & (rows[1] >= 0))
+    return rows[0][both], rows[1][both]
+
+
+def _widen(low: np.ndarray, high: np.ndarray, slot: np.ndarray, unit: np.ndarray) -> None:
+    if len(slot):
+        # Neighbours are mostly of one unit: there are far fewer runs of it than rows.
+        start = np.concatenate([[0], np.flatnonzero(unit[1:] != unit[:-1]) + 1])
+        np.minimum.at(low, unit[start], np.minimum.reduceat(slot, start))
+        np.maximum.at(high, unit[start], np.maximum.reduceat(slot, start))
+
+
+def _by_place(slot: np.ndarray, unit: np.ndarray, shift: np.ndarray, places: int) -> np.ndarray:
+    """The (first) row of each place, -1 for none."""
+    least = np.iinfo(np.int32).max
+    small = np.int32 if max(len(slot), places, int(slot.max(initial=0))) < least else np.int64
+    found = np.full(places, -1, dtype=small)
+    place = shift.astype(small)[unit]
+    place += slot.astype(small, copy=False)
+    # Of several values for one place the last stays: so they come from behind.
+    found[place[::-1]] = np.arange(len(slot) - 1, -1, -1, dtype=small)
+    return found
+
+
+__all__ = ["same_requests"]

@@ -1,0 +1,298 @@
+"""The recorded requests as arrays of one length: about thirty bytes for each row, whatever it took to read them.
+
+What a row means is decided here, and nowhere else: what its latency is, whether it was a hit, whether it failed. What
+was picked from the rows of a run keeps the places of its rows, and copies a column when somebody asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import get_args, overload
+
+import numpy as np
+
+from luckyhit.records import CacheStatus, RequestError
+
+ARMS = ("before", "after")
+CACHE: tuple[str, ...] = get_args(CacheStatus)
+ERRORS: tuple[str, ...] = get_args(RequestError)
+NO_ERROR, OTHER_ERROR = -1, len(ERRORS)
+HIT, MISS, STALE = CACHE.index("hit"), CACHE.index("miss"), CACHE.index("stale")
+TIMEOUT, DROPPED = ERRORS.index("timeout"), ERRORS.index("dropped")
+
+EARLY_NS = 1e6
+"""A request may leave this much before it is due: what a timer is off."""
+FAULTS = (
+    "no due time",
+    "times that are no numbers",
+    "sent before they were due",
+    "done before they were sent",
+    "first byte before sent or after done",
+)
+"""What the times of one row can't be on a clock that only goes forward: bit i of `Rows.clock` is FAULTS[i]."""
+NO_TIME = np.iinfo(np.int32).min
+FEW_RUNS = 8
+"""Values that come in runs are looked at run by run, where there are so many times fewer runs than values."""
+NO_ROW = np.iinfo(np.int32).max
+"""More rows than this have no number of four bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class SinceDue:
+    """Instants of rows that are all due at some time, as int32 nanoseconds after it; NO_TIME where there is none. Half
+    as large as floats, and as exact."""
+
+    ns: np.ndarray
+
+    def at(self, due: np.ndarray) -> np.ndarray:
+        return np.where(self.ns == NO_TIME, np.nan, due + self.ns)
+
+
+Column = np.ndarray | SinceDue
+
+
+class _Named:
+    """A column of Rows as an attribute."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, rows: None, owner: type) -> _Named: ...
+    @overload
+    def __get__(self, rows: Rows, owner: type) -> np.ndarray: ...
+    def __get__(self, rows: Rows | None, owner: type) -> _Named | np.ndarray:
+        if rows is None:
+            return self
+        column = rows.column(self.name)
+        return column.at(rows.due) if isinstance(column, SinceDue) else column
+
+
+class Rows:
+    """Rows of the requests table as arrays of one length. Times are float nanoseconds, NaN where there is none
+    (exact up to 104 days); codes index ARMS, CACHE and ERRORS; -1 stands for none or not known. `clock` holds a bit for
+    each of FAULTS that a row shows."""
+
+    __slots__ = ("_columns", "_size", "_which", "_whole")
+
+    arm = _Named()
+    block = _Named()
+    slot = _Named()
+    measured = _Named()
+    due = _Named()
+    done = _Named()
+    clock = _Named()
+    error = _Named()
+    cache = _Named()
+    db_calls = _Named()
+    key = _Named()
+    route = _Named()
+
+    def __init__(
+        self,
+        *,
+        arm: np.ndarray,
+        block: np.ndarray,
+        slot: np.ndarray,
+        measured: np.ndarray,
+        due: np.ndarray,
+        sent: np.ndarray,
+        first_byte: np.ndarray,
+        done: np.ndarray,
+        error: np.ndarray,
+        cache: np.ndarray,
+        db_calls: np.ndarray,
+        key: np.ndarray,
+        route: np.ndarray,
+    ) -> None:
+        self._whole: Rows | None = None
+        self._which: np.ndarray | None = None
+        self._size = len(arm)
+        self._columns: dict[str, Column] = {
+            "arm": arm, "block": block, "slot": slot, "measured": measured, "due": due, "done": done,
+            "clock": faults(due, sent, first_byte, done), "error": error, "cache": cache, "db_calls": db_calls,
+            "key": key, "route": route,
+        }  # fmt: skip
+
+    @classmethod
+    def of(cls, columns: dict[str, Column]) -> Rows:
+        """Rows with these COLUMNS, as they are."""
+        rows = object.__new__(cls)
+        arm = columns["arm"]
+        assert isinstance(arm, np.ndarray)  # times only are kept as anything else
+        rows._whole, rows._which, rows._size, rows._columns = None, None, len(arm), columns
+        return rows
+
+    def __len__(self) -> int:
+        return self._size
+
+    def take(self, which: np.ndarray) -> Rows:
+        """The rows that a mask or an index array picks."""
+        which = np.flatnonzero(which) if which.dtype == bool else which
+        if self._whole is not None and self._which is not None:
+            return self._whole._picked(self._which[which])
+        return self._picked(which)
+
+    def in_blocks(self, block: np.ndarray) -> Rows:
+        """The same rows, said to be of other blocks."""
+        return Rows.of({name: self.column(name) if name != "block" else block for name in COLUMNS})
+
+    def column(self, name: str) -> Column:
+        """One of COLUMNS, in the form that takes the least room."""
+        column = self._columns.get(name)
+        if column is not None:
+            return column
+        assert self._whole is not None and self._which is not None
+        kept = self._whole._columns[name]
+        column = SinceDue(kept.ns[self._which]) if isinstance(kept, SinceDue) else kept[self._which]
+        if name not in SELDOM:
+            self._columns[name] = column
+        return column
+
+    def _picked(self, which: np.ndarray) -> Rows:
+        rows = object.__new__(Rows)
+        rows._whole, rows._size, rows._columns = self, len(which), {}
+        # The list of rows stays as long as they do: four bytes each are enough.
+        rows._which = which.astype(np.int32, copy=False) if len(self) < NO_ROW else which
+        return rows
+
+    @property
+    def answered(self) -> np.ndarray:
+        """Whether there is an instant at which it was done."""
+        done = self.column("done")
+        return done.ns != NO_TIME if isinstance(done, SinceDue) else np.isfinite(done)
+
+    @property
+    def latency_ms(self) -> np.ndarray:
+        """From due to done; NaN for rows that didn't complete, and for times that are no times."""
+        done = self.column("done")
+        if isinstance(done, SinceDue):
+            latency = done.ns / 1e6
+            latency[(done.ns == NO_TIME) | (self.error != NO_ERROR)] = np.nan
+            return latency
+        with np.errstate(invalid="ignore", over="ignore"):
+            latency = (done - self.due) / 1e6
+        return np.where((self.error == NO_ERROR) & np.isfinite(latency), latency, np.nan)
+
+    @property
+    def hit(self) -> np.ndarray:
+        """1 for a hit, 0 for a miss or a stale answer, NaN where the cache status is not one of these."""
+        cache = self.cache
+        told = ((cache == HIT) | (cache == MISS) | (cache == STALE)) & (self.error == NO_ERROR)
+        return np.where(told, (cache == HIT).astype(float), np.nan)
+
+    @property
+    def failed(self) -> np.ndarray:
+        """1 for a request that failed or timed out, 0 for one that was answered; NaN where it was never sent."""
+        wrong = (self.error != NO_ERROR) | ~self.answered
+        return np.where(self.error == DROPPED, np.nan, wrong.astype(float))
+
+    @property
+    def calls(self) -> np.ndarray:
+        """Database calls of a completed request; NaN where they are not visible."""
+        calls = self.db_calls.astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            seen = (self.error == NO_ERROR) & (calls >= 0) & (calls < np.inf)
+        return np.where(seen, calls, np.nan)
+
+
+COLUMNS = tuple(name for name, value in vars(Rows).items() if isinstance(value, _Named))
+SELDOM = ("arm", "measured", "clock", "key", "route", "db_calls")
+"""Columns that are asked for once or twice: not kept."""
+
+
+def rows_together(*parts: Rows) -> Rows:
+    """All rows of `parts`, one part behind the other."""
+    wholes = {id(part._whole) for part in parts}
+    first = parts[0]._whole
+    if first is not None and len(wholes) == 1:
+        return first._picked(np.concatenate([part._which for part in parts if part._which is not None]))
+    return Rows.of({name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS})
+
+
+def faults(due: np.ndarray, sent: np.ndarray, first: np.ndarray, done: np.ndarray) -> np.ndarray:
+    """A bit for each of FAULTS, from times as floats, NaN where there is none."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return in_bits(
+            ~(np.isfinite(due) & (due >= 0)),
+            np.isinf(sent) | np.isinf(done) | np.isinf(first),
+            np.isfinite(sent) & (sent < due - EARLY_NS),
+            np.isfinite(done) & ~(np.isfinite(sent) & (done >= sent)),
+            (first < sent) | (first > done),
+        )
+
+
+def in_bits(*masks: np.ndarray) -> np.ndarray:
+    """Mask i as bit i of a byte."""
+    bits = np.zeros(len(masks[0]), dtype=np.uint8)
+    for number, mask in enumerate(masks):
+        bits |= mask.view(np.uint8) << number
+    return bits
+
+
+def run_starts(values: np.ndarray) -> np.ndarray:
+    """Where in `values` another value begins than the one before."""
+    return np.concatenate([np.zeros(min(len(values), 1), np.int64), np.flatnonzero(values[1:] != values[:-1]) + 1])
+
+
+def run_lengths(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    return np.diff(starts, append=len(values))
+
+
+def among(values: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
+    """Mask of the values that are one of `numbers`: np.isin, run by run where there are few, like those of blocks."""
+    starts = run_starts(values)
+    if len(starts) * FEW_RUNS > len(values):
+        return np.isin(values, numbers)
+    return np.repeat(np.isin(values[starts], numbers), run_lengths(values, starts))
+
+
+def distinct(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sorted distinct values, and the index of each value among them: np.unique, without sorting where the values
+    come in runs, or are few and small."""
+    starts = run_starts(values)
+    if len(starts) * FEW_RUNS <= len(values):
+        numbers, index = np.unique(values[starts], return_inverse=True)
+        return numbers, np.repeat(index.astype(np.int32), run_lengths(values, starts))
+    if not _countable(values):
+        return np.unique(values, return_inverse=True)
+    there = np.bincount(values) > 0
+    return np.flatnonzero(there), (np.cumsum(there) - 1)[values]
+
+
+def distinct_values(values: np.ndarray) -> np.ndarray:
+    """Sorted distinct values."""
+    starts = run_starts(values)
+    if len(starts) * FEW_RUNS <= len(values):
+        return np.unique(values[starts])
+    return np.flatnonzero(np.bincount(values)) if _countable(values) else np.unique(values)
+
+
+def _countable(values: np.ndarray) -> bool:
+    """Whether a table with a place for each number up to the largest is no longer than a few times the values."""
+    return len(values) > 0 and values.min() >= 0 and values.max() <= 4 * len(values) + 1000
+
+
+def members(values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Each distinct value, with the places where it stands, in their order."""
+    if not len(values):
+        return
+    starts = run_starts(values)
+    if len(starts) * FEW_RUNS > len(values):
+        order = np.argsort(values, kind="stable")
+        ranked = values[order]
+        starts = run_starts(ranked)
+        yield from zip(ranked[starts].tolist(), np.split(order, starts[1:]), strict=True)
+        return
+    ends, found = starts + run_lengths(values, starts), values[starts]
+    for number in np.unique(found).tolist():
+        mine = np.flatnonzero(found == number)
+        yield number, np.concatenate([np.arange(starts[run], ends[run], dtype=np.int64) for run in mine])
+
+
+__all__ = [
+    "ARMS", "CACHE", "COLUMNS", "DROPPED", "EARLY_NS", "ERRORS", "FAULTS", "HIT", "MISS", "NO_ERROR", "NO_TIME",
+    "OTHER_ERROR", "STALE", "TIMEOUT", "Column", "Rows", "SinceDue", "among", "distinct", "distinct_values", "faults",
+    "in_bits", "members", "rows_together", "run_lengths", "run_starts",
+]  # fmt: skip
