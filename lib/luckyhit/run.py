@@ -23,11 +23,12 @@ import re
 import secrets
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -40,6 +41,7 @@ from luckyhit.records import SCHEMA_VERSION, Result, Stage
 if TYPE_CHECKING:
     import pandas as pd  # imported where it is needed: the load engine, which never does, starts for each block
 
+T = TypeVar("T")
 State = Literal["measuring", "measured", "finished", "failed"]
 Table = Literal["requests", "writes", "reads", "counters", "events"]
 _SCHEMAS: dict[str, pa.Schema] = {
@@ -170,38 +172,49 @@ class Run:
         """Numbers of the finished blocks of one stage."""
         return [entry["block"] for entry in self.manifest["blocks"] if entry["stage"] == stage]
 
-    def table(self, table: Table) -> pd.DataFrame:
-        """All rows of one table, in the columns of `luckyhit.records`; no rows where nothing was written.
+    def table(self, table: Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """All rows of one table, in the columns of `luckyhit.records`, or in these of them; no rows where nothing was
+        written.
 
         Raises RunUnreadable where a part file is damaged.
         """
-        parts = list(self.parts(table))
+        parts = list(self.parts(table, columns))
         whole = pa.concat_tables(parts) if parts else _SCHEMAS[table].empty_table()
+        if columns is not None:
+            whole = whole.select([name for name in whole.schema.names if name in columns])
         del parts
         # Each column of the table is given back once the frame has it.
         return whole.to_pandas(types_mapper=_nullable_integers, split_blocks=True, self_destruct=True)
 
     def parts(self, table: Table, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """The part files of one table, one after the other, for what is too long to be held as a whole.
+        """The part files of one table, one after the other, for what is too long to be held as a whole; the next one is
+        read meanwhile.
 
         `columns`: only these; damage in others goes unseen then, and repeated texts stay in their dictionary. Raises
         RunUnreadable where a part file is damaged.
         """
+        return _one_ahead(self._parts(table, columns))
+
+    def length(self, table: Table) -> int:
+        """How many rows the part files of one table say they have; those that can't be read say nothing."""
+        rows = 0
+        for path in (self.path / table).glob("*.parquet"):
+            try:
+                rows += pq.read_metadata(path).num_rows
+            except (OSError, pa.ArrowException):
+                continue
+        return rows
+
+    def _parts(self, table: Table, columns: Sequence[str] | None) -> Iterator[pa.Table]:
         schema = _SCHEMAS[table]
-        texts: list[str] = []
-        if columns is not None:
-            texts = [field.name for field in schema if field.name in columns and pa.types.is_string(field.type)]
-            packed = pa.dictionary(pa.int32(), pa.string())
-            schema = pa.schema([field.with_type(packed) if field.name in texts else field for field in schema])
         for path in sorted((self.path / table).glob("*.parquet")):
             try:
-                part = pq.read_table(path, schema=schema, columns=columns and list(columns), read_dictionary=texts)
-            except (OSError, pa.ArrowInvalid) as error:
+                yield from _read(path, schema, None if columns is None else [n for n in schema.names if n in columns])
+            except (OSError, pa.ArrowException) as error:
                 raise RunUnreadable(
                     f"{table}/{path.name} of {self.id} can't be read: {error}",
                     hint="Move the damaged part away; what remains can be judged, and is marked incomplete.",
                 ) from None
-            yield part
 
     def requests(self) -> pd.DataFrame:
         return self.table("requests")
@@ -238,6 +251,42 @@ class Run:
         event = {"at": time.time(), "text": text, "done": done, "total": total}
         with (self.path / "progress.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(event) + "\n")
+
+
+def _read(path: Path, schema: pa.Schema, columns: list[str] | None) -> Iterator[pa.Table]:
+    """One part file in its schema, group of rows by group; in these columns, or as a whole."""
+    if columns is None:
+        yield pq.read_table(path, schema=schema)
+        return
+    texts = [name for name in columns if pa.types.is_string(schema.field(name).type)]
+    for name in texts:
+        field = schema.field(name)
+        schema = schema.set(schema.get_field_index(name), field.with_type(pa.dictionary(pa.int32(), field.type)))
+    with pq.ParquetFile(path, read_dictionary=texts) as file:
+        written = file.schema_arrow
+        # What somebody else wrote may lack a column, or hold smaller numbers in it: more work, so only where it is.
+        if all(name in written.names and _alike(written.field(name), schema.field(name)) for name in columns):
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group, columns=columns, use_threads=False)
+            return
+    yield pq.read_table(path, schema=schema, columns=columns, read_dictionary=texts)
+
+
+def _alike(written: pa.Field, wanted: pa.Field) -> bool:
+    """Of the same type; whatever numbers the words of a dictionary have."""
+    one, other = written.type, wanted.type
+    if pa.types.is_dictionary(one) and pa.types.is_dictionary(other):
+        one, other = one.value_type, other.value_type
+    return bool(one == other)
+
+
+def _one_ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same, made in a thread of its own: the next one while somebody works on this one."""
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        coming = reader.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = reader.submit(next, items, None)
+            yield item
 
 
 def _nullable_integers(dtype: pa.DataType) -> Any:

@@ -1,6 +1,7 @@
 """The judge: from a run's records to its verdict.
 
-    samples      the records as arrays, cut into units (batches of slots, or blocks)
+    rows, columns    the records as arrays, and how files and frames become them
+    samples, pairs   cut into units (batches of slots, or blocks); the requests that both arms have
     intervals    the difference of two arms with its interval: means, shares, quantiles
     boundary     how far intervals reach for one look; sequential: for any number; early: which of them a run needs
     proportions  counts out of totals, exactly
@@ -27,17 +28,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pandas as pd
 from pydantic import ValidationError
 
 from luckyhit.errors import RunUnreadable
+from luckyhit.judge.background import TOLD_BY
 from luckyhit.judge.boundary import FixedSample
 from luckyhit.judge.decision import decide
-from luckyhit.judge.samples import JUDGED, Rows, rows_of_parts
+from luckyhit.judge.samples import JUDGED, rows_of, rows_of_parts
 from luckyhit.judge.sequential import Sequential
 from luckyhit.judge.verdict import READABLE, RULES
 from luckyhit.records import READS, REQUESTS, WRITES, Guard, Result, Rollback
-from luckyhit.run import Run
+from luckyhit.run import Run, Table
 
 __all__ = ["RULES", "FixedSample", "Sequential", "decide", "judge"]
 
@@ -52,18 +53,18 @@ def judge(run: Run, *, guards: Sequence[Guard] = ()) -> Result:
     manifest = run.manifest
     noted = [*_guards(manifest), *guards]
     notes = []
-    frames: dict[str, pd.DataFrame] = {}
-    rows: Rows | None = None
-    # Only where answers tell a version is there more to judge in requests than Rows hold.
-    telling = any(route.version is not None for route in run.case.workload.routes)
-    for name, schema in (("requests", REQUESTS), ("reads", READS), ("writes", WRITES)):
+    rows, answers = rows_of(REQUESTS.empty_table().to_pandas()), None
+    frames = {"reads": READS.empty_table().to_pandas(), "writes": WRITES.empty_table().to_pandas()}
+    names: tuple[Table, ...] = ("requests", "reads", "writes")
+    for name in names:
         try:
-            if name == "requests" and not telling:
-                rows = rows_of_parts(run.parts("requests", JUDGED))
-            else:
-                frames[name] = run.table(name)  # type: ignore[arg-type]
+            if name != "requests":
+                frames[name] = run.table(name)
+                continue
+            rows = rows_of_parts(run.parts(name, JUDGED), run.length(name))
+            if any(route.version is not None for route in run.case.workload.routes):
+                answers = run.table(name, TOLD_BY)
         except RunUnreadable as error:
-            frames[name] = schema.empty_table().to_pandas()
             noted.insert(0, Guard(name=READABLE, ok=False, detail=error.message, remedy=error.hint))
     failure, ended = manifest.get("failure"), ""
     if isinstance(failure, Mapping):
@@ -71,7 +72,7 @@ def judge(run: Run, *, guards: Sequence[Guard] = ()) -> Result:
         notes.append(f"The run ended early: {ended.rstrip('.')}.")
     blocks = manifest.get("blocks")
     return decide(
-        frames["requests"] if rows is None else rows,
+        rows,
         frames["reads"],
         frames["writes"],
         run.case,
@@ -83,6 +84,7 @@ def judge(run: Run, *, guards: Sequence[Guard] = ()) -> Result:
         date=run.date,
         notes=notes,
         ended=ended,
+        answers=answers,
     )
 
 

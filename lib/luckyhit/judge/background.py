@@ -30,6 +30,8 @@ from luckyhit.judge.histories import ALWAYS, NEVER, Numbers, Timeline, whole_num
 if TYPE_CHECKING:
     from luckyhit.case import Case
 
+TOLD_BY = ("arm", "block", "phase", "route", "key", "sent_ns", "done_ns", "status", "error", "version")
+"""The columns of the requests that reads and writes are told from."""
 COLUMNS = ["arm", "block", "route", "key", "sent_ns", "seen_version", "outcome", "behind"]
 
 

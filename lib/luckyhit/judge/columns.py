@@ -37,8 +37,8 @@ JUDGED = (
 PHASES = ("warmup", "measure")
 EXACT = 2**53
 """Whole numbers below this are exact as floats: 104 days in nanoseconds."""
-ROOMY = 2**29
-"""Numbers of blocks and slots below this are kept in four bytes: three times such a number still fits."""
+SMALL, ROOMY = 2**13, 2**29
+"""Numbers of blocks and slots below these are kept in two or four bytes: three times such a number still fits."""
 
 
 def rows_of(frame: pd.DataFrame) -> Rows:
@@ -65,37 +65,69 @@ def rows_of(frame: pd.DataFrame) -> Rows:
     )
 
 
-def rows_of_parts(parts: Iterable[pa.Table]) -> Rows:
-    """The same, from tables with the columns of `records.REQUESTS` (JUDGED are enough), one after the other."""
-    found: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+def rows_of_parts(parts: Iterable[pa.Table], expected: int = 0) -> Rows:
+    """The same, from tables with the columns of `records.REQUESTS` (JUDGED are enough), one after the other.
+
+    `expected`: about how many rows there will be; room is made for so many at once, and for more where they come.
+    """
+    found = {name: _Growing(expected) for name in COLUMNS if name not in _TOLD_BY_TEXT}
+    texts: dict[str, list[pa.DictionaryArray]] = {name: [] for name in _TOLD_BY_TEXT}
+    due, done = found["due"], found["done"]
+    after_due = True
     for part in parts:
         for batch in part.to_batches():
-            for name, column in _columns_of(batch).items():
-                found[name].append(column)
-    if not found["arm"]:
+            columns = _columns_of(batch)
+            late = columns["done"]
+            if after_due and not isinstance(late, SinceDue):
+                # From here on there are instants that four bytes after the due time can't tell.
+                done.put_instead(SinceDue(done.all).at(due.all))
+                after_due = False
+            columns["done"] = late.ns if after_due else late.at(columns["due"]) if isinstance(late, SinceDue) else late
+            for name, pieces in texts.items():
+                pieces.append(columns.pop(name))
+            for name, column in columns.items():
+                found[name].add(column)
+    if not len(due):
         return rows_of(REQUESTS.empty_table().to_pandas())
-    found["done"] = _alike(found["done"], found["due"])
-    joined: dict[str, Column] = {}
-    for name in COLUMNS:
-        # What is joined is given back before the next column is.
-        joined[name] = _joined(name, found.pop(name))
+    joined: dict[str, Column] = {name: column.all for name, column in found.items()}
+    if after_due:
+        joined["done"] = SinceDue(done.all)
+    joined |= {name: _same_codes(texts.pop(name)) for name in _TOLD_BY_TEXT}
     pa.default_memory_pool().release_unused()
     return Rows.of(joined)
 
 
-def _joined(name: str, pieces: list[Any]) -> Column:
-    if name in ("key", "route"):
-        return _same_codes(pieces)
-    if isinstance(pieces[0], SinceDue):
-        return SinceDue(np.concatenate([piece.ns for piece in pieces]))
-    return np.concatenate(pieces)
+_TOLD_BY_TEXT = ("key", "route")
+"""Columns whose numbers say no more than which rows have the same text: those of all parts are made at the end."""
 
 
-def _alike(done: list[Column], due: list[np.ndarray]) -> list[Any]:
-    """In one form: as floats, where any piece is."""
-    if all(isinstance(piece, SinceDue) for piece in done):
-        return done
-    return [piece.at(of) if isinstance(piece, SinceDue) else piece for piece, of in zip(done, due, strict=True)]
+class _Growing:
+    """An array that is written from its beginning on, and as wide as its widest part."""
+
+    def __init__(self, expected: int) -> None:
+        self._room = np.empty(expected, dtype=np.int8)
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def all(self) -> np.ndarray:
+        return self._room[: self._size]
+
+    def add(self, part: np.ndarray) -> None:
+        size = self._size + len(part)
+        dtype = np.promote_types(self._room.dtype, part.dtype) if self._size else part.dtype
+        if dtype != self._room.dtype or size > len(self._room):
+            # What is never written takes no room of the machine's.
+            longer = np.empty(len(self._room) if size <= len(self._room) else 2 * size, dtype=dtype)
+            longer[: self._size] = self.all
+            self._room = longer
+        self._room[self._size : size] = part
+        self._size = size
+
+    def put_instead(self, values: np.ndarray) -> None:
+        self._room, self._size = values, len(values)
 
 
 # One batch of records
@@ -123,16 +155,16 @@ def _columns_of(batch: pa.RecordBatch) -> dict[str, Any]:
         "error": error,
         "cache": _words(batch["cache"], CACHE),
         "db_calls": _count(batch["db_calls"]),
-        **{name: _with_dictionary(batch[name]) for name in ("key", "route")},
+        **{name: _with_dictionary(batch[name]) for name in _TOLD_BY_TEXT},
     }
 
 
 def _odd(batch: pa.RecordBatch) -> dict[str, Any]:
     """The same from a batch with something else in it than the load engine writes: more room, no more doubts."""
-    others = pa.Table.from_batches([batch]).select([name for name in JUDGED if name not in ("key", "route")])
-    rows = rows_of(others.to_pandas(types_mapper=_nullable, integer_object_nulls=True))
+    others = pa.Table.from_batches([batch]).select([name for name in JUDGED if name not in _TOLD_BY_TEXT])
+    rows = rows_of(others.to_pandas(types_mapper=_nullable))
     columns: dict[str, Any] = {name: rows.column(name) for name in COLUMNS}
-    return columns | {name: _with_dictionary(batch[name]) for name in ("key", "route")}
+    return columns | {name: _with_dictionary(batch[name]) for name in _TOLD_BY_TEXT}
 
 
 def _nullable(dtype: pa.DataType) -> Any:
@@ -194,7 +226,8 @@ def _place(column: pa.Array) -> np.ndarray:
     numbers = (column.fill_null(-1) if column.null_count else column).to_numpy()
     if len(numbers) and (numbers.min() < 0 or numbers.max() >= EXACT):
         numbers = np.where((numbers >= 0) & (numbers < EXACT), numbers, -1)
-    return numbers.astype(np.int32 if not len(numbers) or numbers.max() < ROOMY else np.int64)
+    least = np.int16 if not len(numbers) or numbers.max() < SMALL else np.int32 if numbers.max() < ROOMY else np.int64
+    return numbers.astype(least)
 
 
 def _count(column: pa.Array) -> np.ndarray:
@@ -229,10 +262,16 @@ def _with_dictionary(column: pa.Array) -> pa.DictionaryArray:
 
 def _same_codes(pieces: list[pa.DictionaryArray]) -> np.ndarray:
     """Codes of one dictionary for all pieces, -1 for null."""
+    size = sum(map(len, pieces))
     codes = pa.chunked_array(pieces).unify_dictionaries()
+    pieces.clear()
     words = len(codes.chunk(0).dictionary)
     narrow = np.int8 if words < 2**7 else np.int16 if words < 2**15 else np.int32
-    return np.concatenate([_indices(chunk).astype(narrow) for chunk in codes.chunks])
+    found, first = np.empty(size, dtype=narrow), 0
+    for chunk in codes.chunks:
+        found[first : first + len(chunk)] = _indices(chunk)
+        first += len(chunk)
+    return found
 
 
 def _indices(column: pa.DictionaryArray) -> np.ndarray:

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from luckyhit.case import Case
 from luckyhit.judge import guards as checks
-from luckyhit.judge.background import background_reads
+from luckyhit.judge.background import TOLD_BY, background_reads
 from luckyhit.judge.blockwise import block_values, one_more
 from luckyhit.judge.boundary import Boundary, FixedSample
 from luckyhit.judge.carryover import carry_over
@@ -61,17 +62,18 @@ from luckyhit.records import (
 )
 
 BEFORE, AFTER = 0, 1
+_ANSWERS = pa.schema([REQUESTS.field(name) for name in TOLD_BY])
 
 
 @dataclass(frozen=True)
 class _Record:
-    """One run's rows and probe events, by stage; `requests` as they were recorded."""
+    """One run's rows and probe events, by stage; `answers`: see `decide`."""
 
     rows: Rows
     reads: pd.DataFrame
     writes: pd.DataFrame
     blocks: list[dict[str, Any]]
-    requests: pd.DataFrame | None
+    answers: pd.DataFrame | None
 
     def numbers(self, stage: str) -> list[int]:
         return [entry["block"] for entry in self.blocks if entry.get("stage") == stage]
@@ -110,16 +112,21 @@ def decide(
     notes: Sequence[str] = (),
     ended: str = "",
     boundary: Boundary | None = None,
+    answers: pd.DataFrame | None = None,
 ) -> Result:
     """Judge the records of one run. Frames have the columns of `luckyhit.records`; `blocks` is the manifest's list
     (rows of blocks that are not in it were not finished, and don't count); `guards` are those collected while
     measuring; `ended` is why the run ended before its time, empty where it did not. `boundary` is how far intervals
-    of the comparison reach, where it is not as the case's plan has it.
+    of the comparison reach, where it is not as the case's plan has it. Where `requests` are Rows, `answers` is what
+    these don't hold: a frame with the columns `background.TOLD_BY` of the same requests, None where no answer tells a
+    version.
 
     Whatever is in the frames, this returns a result: what can't be judged is INVALID or INCONCLUSIVE, with a reason.
     """
     rollback = rollback or Rollback(detail="No rollback was noted.")
-    record = _read(requests, reads, writes, blocks)
+    if isinstance(requests, pd.DataFrame):
+        answers = requests
+    record = _read(requests, answers, reads, writes, blocks)
     notes = [*notes, *notes_on_blocks(record.blocks, case)]
     planned_boundary, share_of_rate = ways_to_look(record.entries("change"), case)
     boundary, once = boundary or planned_boundary, FixedSample()
@@ -213,10 +220,10 @@ def _facts(record: _Record, case: Case, stage: Stage) -> dict[Arm, FreshnessFact
     if case.freshness is None and not telling:
         return {}
     background = None
-    recorded = record.requests
-    if telling and recorded is not None and "version" in recorded.columns and recorded["version"].notna().any():
+    answers = record.answers
+    if telling and answers is not None and "version" in answers.columns and answers["version"].notna().any():
         # From all arms and blocks together: a write of another one may be what a read shows.
-        background = background_reads(request_frame(recorded, REQUESTS), case)
+        background = background_reads(request_frame(answers, _ANSWERS), case)
         background = background[background["block"].isin(record.numbers(stage))]
     facts: dict[Arm, FreshnessFacts] = {}
     arms: tuple[Arm, ...] = ("before", "after") if stage == "change" else ("before",)
@@ -238,7 +245,11 @@ def _comparison(case: Case, before: Rows, after: Rows, pair_of: Mapping[int, int
 
 
 def _read(
-    requests: pd.DataFrame | Rows, reads: pd.DataFrame, writes: pd.DataFrame, blocks: Sequence[Mapping[str, Any]]
+    requests: pd.DataFrame | Rows,
+    answers: pd.DataFrame | None,
+    reads: pd.DataFrame,
+    writes: pd.DataFrame,
+    blocks: Sequence[Mapping[str, Any]],
 ) -> _Record:
     known = [dict(entry) for entry in blocks if isinstance(entry, Mapping) and _whole(entry.get("block"))]
     rows = requests if isinstance(requests, Rows) else rows_of(requests)
@@ -248,7 +259,7 @@ def _read(
         rows = rows.take(finished)
     placed = [probe_frame(reads, READS), probe_frame(writes, WRITES)]
     told, wrote = (frame[frame["block"].isin(numbers)] for frame in placed)
-    return _Record(rows, told, wrote, known, None if isinstance(requests, Rows) else requests)
+    return _Record(rows, told, wrote, known, answers)
 
 
 def _listed(value: object) -> Sequence[object]:

@@ -14,11 +14,24 @@ from luckyhit.case import Case
 from luckyhit.judge.boundary import FixedSample
 from luckyhit.judge.intervals import mean_estimates
 from luckyhit.judge.preparation import cache_state_guard
-from luckyhit.judge.rows import ARMS, DROPPED, FAULTS, NO_ERROR, TIMEOUT, Rows, distinct, distinct_values, members
+from luckyhit.judge.rows import (
+    ARMS,
+    DROPPED,
+    FAULTS,
+    NO_ERROR,
+    NO_ROW,
+    TIMEOUT,
+    Rows,
+    distinct,
+    distinct_values,
+    members,
+)
 from luckyhit.judge.samples import Comparison, by_batches, side_by_side
 from luckyhit.judge.wording import percent, points
 from luckyhit.records import Accounting, Guard
 
+Group = tuple[int, int, np.ndarray]
+"""A block, the code of an arm, and the places of its rows."""
 OUT_OF_ORDER = "due before an earlier slot"
 FEWEST_ROWS = 100
 FEWEST_UNITS = 4
@@ -47,9 +60,10 @@ def account(rows: Rows) -> Accounting:
 
 def record_guards(rows: Rows, blocks: Sequence[Mapping[str, Any]]) -> list[Guard]:
     """Guards on the whole record, whatever was measured."""
+    groups = list(_by_block_and_arm(rows))
     return [
-        _accounting(rows, blocks),
-        _clock(rows),
+        _accounting(rows, groups, blocks),
+        _clock(rows, groups),
         # Nothing of a wash-out is timed.
         _engine([entry for entry in blocks if entry.get("stage") != "wash-out"]),
     ]
@@ -70,7 +84,7 @@ def comparison_guards(
     ]
 
 
-def _accounting(rows: Rows, blocks: Sequence[Mapping[str, Any]]) -> Guard:
+def _accounting(rows: Rows, groups: Sequence[Group], blocks: Sequence[Mapping[str, Any]]) -> Guard:
     total = account(rows)
     problems = []
     if not total.exact:
@@ -81,7 +95,7 @@ def _accounting(rows: Rows, blocks: Sequence[Mapping[str, Any]]) -> Guard:
         problems.append(f"{strange:,} rows tell no arm, block or slot")
     twice = gaps = 0
     noted = {entry.get("block"): entry.get("accounting") for entry in blocks}
-    for block, arm, mine in _by_block_and_arm(rows):
+    for block, arm, mine in groups:
         slot = rows.slot[mine]
         slots = distinct_values(slot)
         twice += len(mine) - len(slots)
@@ -106,9 +120,11 @@ def _accounting(rows: Rows, blocks: Sequence[Mapping[str, Any]]) -> Guard:
     )
 
 
-def _clock(rows: Rows) -> Guard:
-    counts = {what: int(np.count_nonzero(rows.clock & (1 << bit))) for bit, what in enumerate(FAULTS)}
-    counts = {FAULTS[0]: counts.pop(FAULTS[0]), OUT_OF_ORDER: _out_of_order(rows), **counts}
+def _clock(rows: Rows, groups: Sequence[Group]) -> Guard:
+    clock, slot, due = rows.clock, rows.slot, rows.due
+    counts = {what: int(np.count_nonzero(clock & (1 << bit))) for bit, what in enumerate(FAULTS)}
+    late = sum(_falls(slot[mine], due[mine]) for _, _, mine in groups)
+    counts = {FAULTS[0]: counts.pop(FAULTS[0]), OUT_OF_ORDER: late, **counts}
     found = [f"{count:,} rows: {what}" for what, count in counts.items() if count]
     return Guard(
         name="clock monotonic",
@@ -118,13 +134,8 @@ def _clock(rows: Rows) -> Guard:
     )
 
 
-def _out_of_order(rows: Rows) -> int:
-    """How many rows are due before the slot ahead of them in their block and arm."""
-    return sum(_falls(rows.slot[mine], rows.due[mine]) for _, _, mine in _by_block_and_arm(rows))
-
-
 def _falls(slot: np.ndarray, due: np.ndarray) -> int:
-    """How often `due` falls from one slot to the next."""
+    """How many rows of one block and arm are due before the slot ahead of them."""
     low, high = int(slot.min()), int(slot.max())
     if high - low + 1 == len(slot):
         # Answers come nearly in the order of slots, but not quite; where each slot is there once, each has its place.
@@ -138,15 +149,15 @@ def _falls(slot: np.ndarray, due: np.ndarray) -> int:
     return int(np.count_nonzero(due[1:] < due[:-1]))
 
 
-def _by_block_and_arm(rows: Rows) -> Iterator[tuple[int, int, np.ndarray]]:
-    """(block, code of the arm, places of its rows) of each block and arm that has some, in this order."""
+def _by_block_and_arm(rows: Rows) -> Iterator[Group]:
+    """Each block and arm that has rows, in this order."""
     arm = rows.arm
     for block, inside in members(rows.block):
         of = arm[inside]
         for code in range(-1, len(ARMS)):
             mine = inside[of == code]
             if len(mine):
-                yield block, code, mine
+                yield block, code, mine.astype(np.int32) if len(rows) < NO_ROW else mine
 
 
 def _engine(blocks: Sequence[Mapping[str, Any]]) -> Guard:

@@ -172,15 +172,16 @@ class _Sorted:
 
     def __init__(self, values: np.ndarray, side: Side) -> None:
         there = np.isfinite(values)
-        whole = bool(there.all())
-        self.values = values if whole else values[there]
-        self.unit = side.unit if whole else side.unit[there]
-        self.sorted = np.sort(self.values)
-        self.block = side.block
-        self.rows = self.of_units(self.unit)
+        if np.isinf(values).any():
+            values = np.where(there, values, np.nan)
+        self.values, self.unit, self.block = values, side.unit, side.block
+        # Those that aren't there come last.
+        self.sorted = np.sort(values)[: int(np.count_nonzero(there))]
+        self.rows = self.of_units() - self.of_units(~there)
 
-    def of_units(self, units: np.ndarray) -> np.ndarray:
-        return np.bincount(units, minlength=len(self.block))
+    def of_units(self, rows: np.ndarray | None = None) -> np.ndarray:
+        """How many rows (of a mask) each unit has."""
+        return np.bincount(self.unit if rows is None else self.unit[rows], minlength=len(self.block))
 
 
 class _Ranks:
@@ -192,7 +193,7 @@ class _Ranks:
         count = len(self.sorted)
         self.value = float(self.sorted[max(int(np.ceil(level * count - 1e-9)), 1) - 1])
         # Those above are fewer than those below, mostly by far.
-        below = values.rows - values.of_units(values.unit[values.values > self.value])
+        below = values.rows - values.of_units(values.values > self.value)
         self.influence = (below - below.sum() / count * values.rows) / count
         self.spread = spread(self.influence, values.block)
         self.binomial = float(np.sqrt(level * (1 - level) / count))

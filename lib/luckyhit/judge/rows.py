@@ -198,7 +198,7 @@ class Rows:
 
 
 COLUMNS = tuple(name for name, value in vars(Rows).items() if isinstance(value, _Named))
-SELDOM = ("arm", "measured", "clock", "key", "route", "db_calls")
+SELDOM = ("arm", "measured", "due", "clock", "key", "route", "db_calls")
 """Columns that are asked for once or twice: not kept."""
 
 
@@ -292,7 +292,7 @@ def members(values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
 
 
 __all__ = [
-    "ARMS", "CACHE", "COLUMNS", "DROPPED", "EARLY_NS", "ERRORS", "FAULTS", "HIT", "MISS", "NO_ERROR", "NO_TIME",
-    "OTHER_ERROR", "STALE", "TIMEOUT", "Column", "Rows", "SinceDue", "among", "distinct", "distinct_values", "faults",
-    "in_bits", "members", "rows_together", "run_lengths", "run_starts",
+    "ARMS", "CACHE", "COLUMNS", "DROPPED", "EARLY_NS", "ERRORS", "FAULTS", "HIT", "MISS", "NO_ERROR", "NO_ROW",
+    "NO_TIME", "OTHER_ERROR", "STALE", "TIMEOUT", "Column", "Rows", "SinceDue", "among", "distinct", "distinct_values",
+    "faults", "in_bits", "members", "rows_together", "run_lengths", "run_starts",
 ]  # fmt: skip
