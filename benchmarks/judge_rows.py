@@ -3,9 +3,10 @@
     python benchmarks/judge_rows.py                  ten million requests
     python benchmarks/judge_rows.py --rows 2000000
 
-A run directory is made from a seed: part files as the load engine writes them, both arms by turns as answers come. Each
-of the two runs in a process of its own, so that what one of them keeps is no part of the other's peak; importing is not
-in the seconds, and is shown. The peer is pyarrow, which reads what is judged and does nothing with it.
+A run directory is made from a seed: part files as the load engine writes them, both arms by turns as answers come. It
+is judged, and read, in a process of its own each, so that what one keeps is no part of the other's peak. The peer is
+pyarrow, which reads what is judged and does nothing with it; CPU seconds are those of all threads. The directory goes
+away at the end.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -30,10 +32,6 @@ from luckyhit.records import CACHE_STATUSES, REQUESTS, Guard, RequestError
 from luckyhit.run import Run, write_part
 
 CASE = Path(__file__).parents[1] / "data" / "cases" / "placebo.yml"
-JUDGED = (
-    "arm", "block", "slot", "phase", "route", "key", "due_ns", "sent_ns", "first_byte_ns", "done_ns", "error", "cache",
-    "db_calls",
-)  # fmt: skip
 SEED = 20253
 BLOCKS = 4
 PART = 250_000
@@ -43,6 +41,7 @@ WARMUP = 0.2
 SECONDS = 300.0
 """How long a block lasts; the rate follows from the rows."""
 ERRORS = get_args(RequestError)
+Step = dict[str, float]
 
 
 def a_run(folder: Path, rows: int) -> Run:
@@ -117,60 +116,103 @@ def words(codes: np.ndarray, texts: Sequence[str], mask: np.ndarray | None = Non
     return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int16), mask=mask), pa.array(list(texts)))
 
 
-def judged(path: Path) -> str:
-    from luckyhit.judge import judge
+@dataclass
+class Stopwatch:
+    """Wall and CPU seconds of one step, and the most memory that the process had held when it was over."""
 
-    result = judge(Run.open(path))
-    return f"{result.verdict} ({result.because})"
+    wall: float = field(default_factory=time.perf_counter)
+    cpu: float = field(default_factory=time.process_time)
+
+    def stop(self) -> Step:
+        return {"wall": time.perf_counter() - self.wall, "cpu": time.process_time() - self.cpu, "peak": peak_mb()}
 
 
-def bare_read(path: Path) -> str:
+def judged(path: Path) -> tuple[str, dict[str, Step]]:
+    """The verdict, and the steps of judging: loading the requests, and deciding."""
+    import luckyhit.judge as judging
+
+    loaded: list[Step] = []
+    load = judging.rows_of_parts
+
+    def timed(*given: Any) -> Any:
+        clock = Stopwatch()
+        rows = load(*given)
+        loaded.append(clock.stop())
+        return rows
+
+    judging.rows_of_parts = timed
+    clock = Stopwatch()
+    result = judging.judge(Run.open(path))
+    whole, first = clock.stop(), loaded[0]
+    rest = {name: whole[name] - first[name] for name in ("wall", "cpu")}
+    return f"{result.verdict} ({result.because})", {"load": first, "decide": {**rest, "peak": whole["peak"]}}
+
+
+def bare_read(path: Path) -> tuple[str, dict[str, Step]]:
+    from luckyhit.judge.columns import JUDGED
+
+    clock = Stopwatch()
     parts = [pq.read_table(part, columns=list(JUDGED)) for part in sorted((path / "requests").glob("*.parquet"))]
-    return f"{pa.concat_tables(parts).num_rows:,} rows"
-
-
-def measured(what: str, path: Path) -> dict[str, Any]:
-    """One of the two, in a process of its own."""
-    command = [sys.executable, __file__, "--process", what, "--run", str(path)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-
-def in_this_process(what: str, path: Path) -> None:
-    began = time.perf_counter()
-    import luckyhit.judge  # noqa: F401  what it imports is not to be in the seconds
-
-    imported, before = time.perf_counter() - began, peak_mb()
-    began = time.perf_counter()
-    answer = judged(path) if what == "judge" else bare_read(path)
-    found = {"seconds": time.perf_counter() - began, "peak": peak_mb(), "import_s": imported, "import_peak": before}
-    print(json.dumps({"answer": answer, **found}))
+    return f"{pa.concat_tables(parts).num_rows:,} rows", {"read": clock.stop()}
 
 
 def peak_mb() -> float:
+    """The most memory this process has held. Where Linux tells: what getrusage says begins with the parent's."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        told = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(told.split()[1]) * 1024 / 1e6
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+# The first lines of a process of its own: nothing is imported before its clock runs.
+CHILD = """
+import sys, time
+wall, cpu = time.perf_counter(), time.process_time()
+import luckyhit.judge
+wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+sys.path.insert(0, sys.argv[1])
+import judge_rows
+judge_rows.in_this_process(*sys.argv[2:], wall, cpu)
+"""
+
+
+def in_this_process(what: str, path: str, wall: float, cpu: float) -> None:
+    imported = {"wall": wall, "cpu": cpu, "peak": peak_mb()}
+    answer, steps = judged(Path(path)) if what == "judge" else bare_read(Path(path))
+    print(json.dumps({"answer": answer, "steps": {"import": imported, **steps}}))
+
+
+def measured(what: str, path: Path) -> dict[str, Any]:
+    command = [sys.executable, "-c", CHILD, str(Path(__file__).parent), what, str(path)]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def told(name: str, found: dict[str, Any]) -> dict[str, float]:
+    """Print its steps; return their sum without the imports."""
+    print(f"  {name}: {found['answer']}")
+    for step, spent in found["steps"].items():
+        print(f"    {step:8} {spent['wall']:6.2f} s   CPU {spent['cpu']:6.2f} s   peak so far {spent['peak']:6,.0f} MB")
+    own = [spent for step, spent in found["steps"].items() if step != "import"]
+    return {unit: sum(step[unit] for step in own) for unit in ("wall", "cpu")} | {"peak": own[-1]["peak"]}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Seconds and memory of judging a long run.")
     parser.add_argument("--rows", type=int, default=10_000_000)
-    parser.add_argument("--process", choices=["judge", "read"], help=argparse.SUPPRESS)
-    parser.add_argument("--run", type=Path, help=argparse.SUPPRESS)
-    told = parser.parse_args()
-    if told.process:
-        in_this_process(told.process, told.run)
-        return
+    rows = parser.parse_args().rows
     with tempfile.TemporaryDirectory() as folder:
-        run = a_run(Path(folder), told.rows)
+        run = a_run(Path(folder), rows)
         size = sum(part.stat().st_size for part in (run.path / "requests").iterdir()) / 1e6
-        print(f"{told.rows:,} requests, {size:,.0f} MB of part files")
-        read, judging = measured("read", run.path), measured("judge", run.path)
-    for name, found in (("bare read (pyarrow)", read), ("judge", judging)):
-        print(
-            f"  {name:20} {found['seconds']:7.2f} s   peak {found['peak']:7,.0f} MB, of which imports "
-            f"{found['import_peak']:,.0f} MB ({found['import_s']:.1f} s)   {found['answer']}"
-        )
-    print(f"  judge / bare read: {judging['seconds'] / read['seconds']:.1f} times as long")
+        print(f"{rows:,} requests, {size:,.0f} MB of part files")
+        read, judging = (told(name, measured(what, run.path)) for name, what in PEERS.items())
+    whole = f"{judging['wall']:.1f} s (CPU {judging['cpu']:.1f} s), {judging['peak']:,.0f} MB"
+    print(f"  judging: {whole}; {judging['wall'] / read['wall']:.1f} times as long as the bare read", end="")
+    print(f" (CPU {judging['cpu'] / read['cpu']:.1f} times), {judging['peak'] / read['peak']:.2f} times its memory")
+
+
+PEERS = {"bare read (pyarrow)": "read", "judge": "judge"}
 
 
 if __name__ == "__main__":

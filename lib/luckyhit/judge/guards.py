@@ -288,13 +288,12 @@ def _sample(comparison: Comparison) -> Guard:
     every = [side.rows.latency_ms for side in comparison.sides]
     counts = [int(np.isfinite(latency).sum()) for latency in every]
     numbers = [len(distinct_values(side.unit)) for side in comparison.sides]
-    for arm, latency, units in zip(ARMS, every, numbers, strict=True):
-        latency = latency[np.isfinite(latency)]
-        if len(latency) < FEWEST_ROWS:
-            problems.append(f"{len(latency):,} completed requests in the {arm} arm, fewer than {FEWEST_ROWS}")
+    for arm, latency, count, units in zip(ARMS, every, counts, numbers, strict=True):
+        if count < FEWEST_ROWS:
+            problems.append(f"{count:,} completed requests in the {arm} arm, fewer than {FEWEST_ROWS}")
         elif units < FEWEST_UNITS and comparison.paired:
             problems.append(f"only {units} batches in the {arm} arm")
-        elif not _many(latency, max(3, len(latency) // 1000)):
+        elif not _many(latency, max(3, count // 1000)):
             problems.append(f"the latencies of the {arm} arm are nearly all the same number: nothing was measured")
     if not problems and comparison.paired:
         first, second = comparison.same_slots
@@ -311,8 +310,9 @@ def _sample(comparison: Comparison) -> Guard:
 
 
 def _many(values: np.ndarray, wanted: int) -> bool:
-    """Whether there are so many different values; a few of them tell, mostly."""
-    return len(np.unique(values[: 4 * wanted])) >= wanted or len(np.unique(values)) >= wanted
+    """Whether so many different numbers are there; the first ones tell, mostly."""
+    some = (values[: 8 * wanted], values)
+    return any(len(np.unique(part[np.isfinite(part)])) >= wanted for part in some)
 
 
 def _answers(comparison: Comparison) -> Guard:
