@@ -32,7 +32,7 @@ def notes(run: Any, case: Any) -> list[str]:
 
 
 def test_a_drawn_order_that_does_not_matter_is_no_note(simulate, case_with) -> None:
-    quiet = [notes(drawn(simulate(seed, blocks=3), seed=seed), case_with(GOALS)) for seed in range(6)]
+    quiet = [notes(drawn(simulate(seed, blocks=3), seed=seed), case_with(GOALS)) for seed in range(100, 106)]
     assert quiet == [[]] * 6
 
 

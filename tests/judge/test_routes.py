@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luckyhit.case import Case
-from luckyhit.judge.routes import route_names, route_notes
+from luckyhit.judge.routes import route_notes
 from luckyhit.judge.samples import rows_of
 from luckyhit.records import METRICS, UNITS, Metric, MetricName, Result
 
@@ -61,7 +61,7 @@ def test_a_route_that_goes_against_the_whole_is_said_with_its_numbers(against) -
     assert whole.high < 0 and fast.high < 0 and slow.low > 0
     assert fast.after / fast.before == pytest.approx(0.5, rel=0.1)
     assert slow.after / slow.before == pytest.approx(1.6, rel=0.1)
-    (note,) = [note for note in against.notes if note.startswith("Route")]
+    (note,) = [note for note in against.notes if note.startswith("Route list") and "median latency" in note]
     assert note.startswith("Route list goes against the whole: median latency +")
     assert "(interval " in note and "overall −" in note
     assert note.endswith("Both arms got the same mix of routes, so the traffic is not why.")
@@ -144,7 +144,8 @@ def test_the_names_are_in_the_order_of_the_codes(dtype: str, routes: list[str | 
     else:
         column = column.astype(dtype)
     frame = pd.DataFrame({"route": column, "arm": "before", "slot": range(len(routes))})
-    names, codes = route_names(frame), rows_of(frame).route
+    rows = rows_of(frame)
+    names, codes = rows.routes, rows.route
     assert [names[code] if code >= 0 else None for code in codes] == routes
 
 

@@ -37,6 +37,8 @@ JUDGED = (
 PHASES = ("warmup", "measure")
 EXACT = 2**53
 """Whole numbers below this are exact as floats: 104 days in nanoseconds."""
+MOST_ROUTES = 10_000
+"""More routes than any case declares: their names are not kept."""
 SMALL, ROOMY = 2**13, 2**29
 """Numbers of blocks and slots below these are kept in two or four bytes: three times such a number still fits."""
 
@@ -62,6 +64,7 @@ def rows_of(frame: pd.DataFrame) -> Rows:
         db_calls=_number(frame["db_calls"]),
         key=_identities(frame["key"]),
         route=_identities(frame["route"]),
+        routes=_names(frame["route"]),
     )
 
 
@@ -92,9 +95,11 @@ def rows_of_parts(parts: Iterable[pa.Table], expected: int = 0) -> Rows:
     joined: dict[str, Column] = {name: column.all for name, column in found.items()}
     if after_due:
         joined["done"] = SinceDue(done.all)
-    joined |= {name: _same_codes(texts.pop(name)) for name in _TOLD_BY_TEXT}
+    routes: list[str] = []
+    for name in _TOLD_BY_TEXT:
+        joined[name], routes = _same_codes(texts.pop(name))
     pa.default_memory_pool().release_unused()
-    return Rows.of(joined)
+    return Rows.of(joined, routes)
 
 
 _TOLD_BY_TEXT = ("key", "route")
@@ -141,7 +146,7 @@ def _columns_of(batch: pa.RecordBatch) -> dict[str, Any]:
     times = _times(batch)
     if times is None or not all(_is_whole(batch[name]) for name in ("block", "slot", "db_calls")):
         return _odd(batch)
-    due, done, clock = times
+    due, left, done, clock = times
     error = _words(batch["error"], ERRORS)
     error[(error < 0) & _there(batch["error"])] = OTHER_ERROR
     return {
@@ -150,6 +155,7 @@ def _columns_of(batch: pa.RecordBatch) -> dict[str, Any]:
         "slot": _place(batch["slot"]),
         "measured": _words(batch["phase"], PHASES) == 1,
         "due": due.astype(np.float64),
+        "left": left,
         "done": done,
         "clock": clock,
         "error": error,
@@ -171,8 +177,8 @@ def _nullable(dtype: pa.DataType) -> Any:
     return {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype(), pa.int16(): pd.Int16Dtype()}.get(dtype)
 
 
-def _times(batch: pa.RecordBatch) -> tuple[np.ndarray, SinceDue, np.ndarray] | None:
-    """(due, done, clock); None where instants are no whole numbers, or too far from their due times for four bytes."""
+def _times(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray, SinceDue, np.ndarray] | None:
+    """(due, left, done, clock); None where instants are no whole numbers, or too far from due for four bytes."""
     due = batch["due_ns"]
     if not _is_whole(due) or due.null_count:
         return None
@@ -196,7 +202,9 @@ def _times(batch: pa.RecordBatch) -> tuple[np.ndarray, SinceDue, np.ndarray] | N
         (done != NO_TIME) & (~sent_there | (done < sent)),
         (first != NO_TIME) & ((first < sent) | ((done != NO_TIME) & (first > done))),
     )
-    return due, SinceDue(done), clock
+    left = sent.astype(np.float32)
+    left[~sent_there] = np.nan
+    return due, left, SinceDue(done), clock
 
 
 def _since(due: np.ndarray, column: pa.Array) -> np.ndarray | None:
@@ -260,18 +268,19 @@ def _with_dictionary(column: pa.Array) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(column.indices.cast(pa.int32()), words)
 
 
-def _same_codes(pieces: list[pa.DictionaryArray]) -> np.ndarray:
-    """Codes of one dictionary for all pieces, -1 for null."""
+def _same_codes(pieces: list[pa.DictionaryArray]) -> tuple[np.ndarray, list[str]]:
+    """Codes of one dictionary for all pieces, -1 for null; and its words, where they are few."""
     size = sum(map(len, pieces))
     codes = pa.chunked_array(pieces).unify_dictionaries()
     pieces.clear()
-    words = len(codes.chunk(0).dictionary)
+    dictionary = codes.chunk(0).dictionary
+    words = len(dictionary)
     narrow = np.int8 if words < 2**7 else np.int16 if words < 2**15 else np.int32
     found, first = np.empty(size, dtype=narrow), 0
     for chunk in codes.chunks:
         found[first : first + len(chunk)] = _indices(chunk)
         first += len(chunk)
-    return found
+    return found, [str(word) for word in dictionary.to_pylist()] if words <= MOST_ROUTES else []
 
 
 def _indices(column: pa.DictionaryArray) -> np.ndarray:
@@ -301,6 +310,13 @@ def _codes(column: pd.Series, known: Sequence[str]) -> np.ndarray:
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column.cat.set_categories(list(known)).cat.codes.to_numpy().astype(np.int8)
     return pd.Index(known).get_indexer(pd.Index(column.astype(object))).astype(np.int8)
+
+
+def _names(column: pd.Series) -> list[str]:
+    """The texts, in the order of `_identities`."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return [str(name) for name in column.cat.categories]
+    return [str(name) for name in dict.fromkeys(column[column.notna()].astype(str))]
 
 
 def _identities(column: pd.Series) -> np.ndarray:

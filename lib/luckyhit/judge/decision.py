@@ -30,7 +30,7 @@ from luckyhit.judge.order import order_notes
 from luckyhit.judge.preparation import limits_guard, washed_out_guard
 from luckyhit.judge.probe_frames import probe_frame, request_frame
 from luckyhit.judge.rollback import compared
-from luckyhit.judge.routes import RouteMetrics, route_metrics, route_names, route_notes
+from luckyhit.judge.routes import RouteMetrics, route_metrics, route_notes
 from luckyhit.judge.samples import (
     ARMS,
     Comparison,
@@ -164,7 +164,7 @@ def decide(
         seconds = comparison.seconds
         notes += order_notes(comparison, case, effects, all_guards)
         notes += notes_on_rows(comparison, case, boundary, error_rate)
-        routes = route_metrics(comparison, route_names(requests), case, boundary, error_rate)
+        routes = route_metrics(comparison, case, boundary, error_rate)
         events = events_of(comparison, case.goals, origin_of(record.blocks, record.rows))
         notes += event_notes(events, case.design)
     else:

@@ -226,7 +226,7 @@ class _Ranks:
         return Interval(self.value, float(low[0]), float(high[1]))
 
 
-_ANGLES = np.linspace(0, 2 * np.pi, 721)[:-1]
+_ANGLES = np.linspace(0, 2 * np.pi, 361)[:-1]
 
 
 def quantile_estimates(

@@ -19,7 +19,7 @@ import numpy as np
 from luckyhit.case import Case
 from luckyhit.judge.boundary import FixedSample
 from luckyhit.judge.carryover import NAME as CARRY_OVER
-from luckyhit.judge.effects import Effect, same_slots
+from luckyhit.judge.effects import Effect
 from luckyhit.judge.intervals import Estimates, mean_estimates
 from luckyhit.judge.samples import Comparison, Side
 from luckyhit.judge.verdict import amount_of
@@ -76,8 +76,9 @@ class _Slots:
 
     @classmethod
     def of(cls, comparison: Comparison) -> _Slots:
-        first, second = same_slots(comparison.before, comparison.after)
-        gap = comparison.after.rows.sent[second] - comparison.before.rows.sent[first]
+        first, second = comparison.same_slots
+        before, after = comparison.before.rows, comparison.after.rows
+        gap = after.due[second] - before.due[first] + after.left[second] - before.left[first]
         with np.errstate(invalid="ignore"):
             told = (gap != 0) & (np.abs(gap) < NEAR_NS)  # NaN, where one was not sent, is not near
         return cls(comparison, (first[told], second[told]), gap[told] > 0)

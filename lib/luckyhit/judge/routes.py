@@ -11,14 +11,13 @@ the routes (Bonferroni): the intervals of one metric hold for all routes togethe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
-import pandas as pd
 
 from luckyhit.case import Case
+from luckyhit.judge.boundary import Boundary
 from luckyhit.judge.effects import request_effects
-from luckyhit.judge.intervals import Boundary
 from luckyhit.judge.samples import Comparison, Side
 from luckyhit.judge.verdict import metric_of
 from luckyhit.judge.wording import NAMES, difference_text, interval_text, listed
@@ -28,26 +27,14 @@ RouteMetrics = dict[str, dict[MetricName, Metric]]
 MOST_NOTES = 6
 
 
-def route_names(frame: pd.DataFrame) -> list[str]:
-    """The names of the routes in the order of the codes that `samples.rows_of` gives them."""
-    if "route" not in frame.columns:
-        return []
-    column = frame["route"]
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return [str(name) for name in column.cat.categories]
-    return [str(name) for name in dict.fromkeys(column[column.notna()].astype(str))]
-
-
-def route_metrics(
-    comparison: Comparison, names: Sequence[str], case: Case, boundary: Boundary, error_rate: float
-) -> RouteMetrics:
+def route_metrics(comparison: Comparison, case: Case, boundary: Boundary, error_rate: float) -> RouteMetrics:
     """The metrics that requests show, for each route of the case that was asked; empty where it is one at most.
 
-    `names`: of the codes in `Rows.route`. `error_rate`: of a single overall interval; each interval here gets an equal
+    `error_rate`: of a single overall interval; each interval here gets an equal
     share of it, so that those of one metric hold together for all routes.
     """
     declared = [route.name for route in case.workload.routes]
-    code_of = {name: code for code, name in enumerate(names)}
+    code_of = {name: code for code, name in enumerate(comparison.before.rows.routes)}
     asked = [
         (name, code_of[name])
         for name in declared
@@ -114,4 +101,4 @@ def _signed(name: MetricName, value: float) -> str:
     return f"+{text}" if value > 0 and not text.startswith("0 ") and text != "0" else text
 
 
-__all__ = ["SAME_MIX", "RouteMetrics", "direction", "route_metrics", "route_names", "route_notes"]
+__all__ = ["SAME_MIX", "RouteMetrics", "direction", "route_metrics", "route_notes"]

@@ -72,15 +72,17 @@ class _Named:
 class Rows:
     """Rows of the requests table as arrays of one length. Times are float nanoseconds, NaN where there is none
     (exact up to 104 days); codes index ARMS, CACHE and ERRORS; -1 stands for none or not known. `clock` holds a bit for
-    each of FAULTS that a row shows."""
+    each of FAULTS that a row shows; `left` is when it was sent, in nanoseconds after it was due (rounded, where that is
+    long). `routes`: the names of the routes, in the order of their codes."""
 
-    __slots__ = ("_columns", "_size", "_which", "_whole")
+    __slots__ = ("_columns", "_size", "_which", "_whole", "routes")
 
     arm = _Named()
     block = _Named()
     slot = _Named()
     measured = _Named()
     due = _Named()
+    left = _Named()
     done = _Named()
     clock = _Named()
     error = _Named()
@@ -105,20 +107,24 @@ class Rows:
         db_calls: np.ndarray,
         key: np.ndarray,
         route: np.ndarray,
+        routes: Sequence[str] = (),
     ) -> None:
+        self.routes = tuple(routes)
         self._whole: Rows | None = None
         self._which: np.ndarray | None = None
         self._size = len(arm)
         self._columns: dict[str, Column] = {
             "arm": arm, "block": block, "slot": slot, "measured": measured, "due": due, "done": done,
+            "left": _after(due, sent),
             "clock": faults(due, sent, first_byte, done), "error": error, "cache": cache, "db_calls": db_calls,
             "key": key, "route": route,
         }  # fmt: skip
 
     @classmethod
-    def of(cls, columns: dict[str, Column]) -> Rows:
+    def of(cls, columns: dict[str, Column], routes: Sequence[str] = ()) -> Rows:
         """Rows with these COLUMNS, as they are."""
         rows = object.__new__(cls)
+        rows.routes = tuple(routes)
         arm = columns["arm"]
         assert isinstance(arm, np.ndarray)  # times only are kept as anything else
         rows._whole, rows._which, rows._size, rows._columns = None, None, len(arm), columns
@@ -136,7 +142,7 @@ class Rows:
 
     def in_blocks(self, block: np.ndarray) -> Rows:
         """The same rows, said to be of other blocks."""
-        return Rows.of({name: self.column(name) if name != "block" else block for name in COLUMNS})
+        return Rows.of({name: self.column(name) if name != "block" else block for name in COLUMNS}, self.routes)
 
     def column(self, name: str) -> Column:
         """One of COLUMNS, in the form that takes the least room."""
@@ -152,7 +158,7 @@ class Rows:
 
     def _picked(self, which: np.ndarray) -> Rows:
         rows = object.__new__(Rows)
-        rows._whole, rows._size, rows._columns = self, len(which), {}
+        rows._whole, rows._size, rows._columns, rows.routes = self, len(which), {}, self.routes
         # The list of rows stays as long as they do: four bytes each are enough.
         rows._which = which.astype(np.int32, copy=False) if len(self) < NO_ROW else which
         return rows
@@ -198,7 +204,7 @@ class Rows:
 
 
 COLUMNS = tuple(name for name, value in vars(Rows).items() if isinstance(value, _Named))
-SELDOM = ("arm", "measured", "due", "clock", "key", "route", "db_calls")
+SELDOM = ("arm", "measured", "due", "left", "clock", "key", "route", "db_calls")
 """Columns that are asked for once or twice: not kept."""
 
 
@@ -208,7 +214,12 @@ def rows_together(*parts: Rows) -> Rows:
     first = parts[0]._whole
     if first is not None and len(wholes) == 1:
         return first._picked(np.concatenate([part._which for part in parts if part._which is not None]))
-    return Rows.of({name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS})
+    return Rows.of({name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS}, parts[0].routes)
+
+
+def _after(due: np.ndarray, sent: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore", over="ignore"):
+        return (sent - due).astype(np.float32)
 
 
 def faults(due: np.ndarray, sent: np.ndarray, first: np.ndarray, done: np.ndarray) -> np.ndarray:

@@ -69,13 +69,15 @@ class Sequential:
         furthest = self._reach(degrees, error_rate * (1 - SHARE_OF_MARGIN))
         if not furthest < INF:
             return INF
-        line = np.log(1 / error_rate)
-        at = np.linspace(0, furthest, _GRID + 1)
-        open_ = np.flatnonzero(self._ratio(at, degrees, margin) < line)
-        last = int(open_[-1]) if len(open_) else 0
-        if last == _GRID:
-            return furthest
-        return float(brentq(lambda t: float(self._ratio(t, degrees, margin)) - line, at[last], at[last + 1]))
+        first, last = 0.0, furthest
+        for _ in range(2):  # twice closer by _GRID is close enough, and quicker than a search step by step
+            at = np.linspace(first, last, _GRID + 1)
+            ratio = self._ratio(at, degrees, margin)
+            left = int(np.flatnonzero(ratio < log(1 / error_rate))[-1])
+            if left == _GRID:
+                return furthest
+            first, last = float(at[left]), float(at[left + 1])
+        return last
 
     def share(self, count: int, total: int, error_rate: float) -> tuple[float, float]:
         # Each bound at half the error rate; the upper one is the lower one of what was not counted.
