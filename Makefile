@@ -53,7 +53,7 @@ bench: setup  ## Benchmarks: ratios measured in one run, peers beside us
 
 bench-judge: setup  ## How often the judge is wrong on simulated streams, others beside it (an hour)
 	$(BIN)/python benchmarks/judge --streams 1000
-	$(BIN)/python benchmarks/judge/events.py --runs 1000
+	$(BIN)/python benchmarks/judge/events.py --runs 500
 
 docs: setup  ## Write the generated pages again: case-file reference, JSON Schema
 	$(BIN)/python -m luckyhit.case.reference

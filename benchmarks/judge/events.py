@@ -5,7 +5,7 @@ that move by themselves, drifts and ramps, events of both arms are right), the s
 (which is wrong in all of them), and how often a shift of one arm, by three standard deviations of a batch at a moment
 in the middle third, is found in that arm alone.
 
-    python benchmarks/judge/events.py [--runs 200] [--seed 1] [--jobs 2]
+    python benchmarks/judge/events.py [--runs 100] [--shifts 50] [--seed 1] [--jobs 2]
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from __future__ import annotations
 import argparse
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from streams import COMMON, GOALS, KINDS, RATIO, SECONDS, arm
 
 from luckyhit.judge.drift import events_of, series_of
-from luckyhit.judge.samples import HIT, MISS, Rows, side_by_side
+from luckyhit.judge.rows import COLUMNS, HIT, MISS, Rows
+from luckyhit.judge.samples import side_by_side
 from luckyhit.records import RunEvent
 
 SHIFT = 3.0
@@ -35,9 +35,14 @@ def shifted(rows: Rows, name: str, at_s: float, rng: np.random.Generator) -> Row
     size = SHIFT * float(np.std(series.value, ddof=1))
     late = rows.due >= at_s * 1e9
     if name == "latency_ms":
-        return replace(rows, done=np.where(late, rows.due + (rows.done - rows.due) * np.exp(size), rows.done))
+        return other(rows, "done", np.where(late, rows.due + (rows.done - rows.due) * np.exp(size), rows.done))
     lost = late & (rows.cache == HIT) & (rng.random(len(rows)) < size / np.mean(rows.cache == HIT))
-    return replace(rows, cache=np.where(lost, MISS, rows.cache).astype(np.int8))
+    return other(rows, "cache", np.where(lost, MISS, rows.cache).astype(np.int8))
+
+
+def other(rows: Rows, name: str, values: np.ndarray) -> Rows:
+    """The same rows with another column of this name."""
+    return Rows.of({column: rows.column(column) if column != name else values for column in COLUMNS}, rows.routes)
 
 
 def events(before: Rows, after: Rows) -> list[RunEvent]:
@@ -68,7 +73,7 @@ def one_run(kind: str, seed: int, shifts: bool) -> tuple[bool, bool, float, floa
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    arguments.add_argument("--runs", type=int, default=200)
+    arguments.add_argument("--runs", type=int, default=100)
     arguments.add_argument("--shifts", type=int, default=50, help="of the runs, those with shifts as well")
     arguments.add_argument("--seed", type=int, default=1)
     arguments.add_argument("--jobs", type=int, default=2)
