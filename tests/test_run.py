@@ -1,6 +1,7 @@
 """The run directory: what is written whole, what can be read after a crash, what is refused."""
 
 import json
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -48,6 +49,29 @@ def test_part_files_add_up_and_nanoseconds_stay_whole_numbers(run: Run) -> None:
     assert list(table["slot"]) == [0, 1, 2, 3, 4]
     assert table["due_ns"].iloc[0] == 2**60 + 1  # a float could not hold it
     assert table["done_ns"].isna().all() and isinstance(table["done_ns"].dtype, pd.Int64Dtype)
+
+
+def test_parts_come_one_after_the_other_in_the_columns_asked_for(run: Run) -> None:
+    for part, first in enumerate((0, 3, 3)):
+        write_part(run.path / "requests", f"block-000-part-000{part}", rows(3 * (part != 1), first=first))
+    wanted = ["slot", "key", "due_ns", "arm"]
+    found = pa.concat_tables(list(run.parts("requests", wanted)))
+    assert found["slot"].to_pylist() == [0, 1, 2, 3, 4, 5] and run.length("requests") == 6
+    assert found.schema.names == ["arm", "slot", "key", "due_ns"]
+    table = run.table("requests", wanted)
+    assert list(table.columns) == ["arm", "slot", "key", "due_ns"]
+    assert table["due_ns"].iloc[0] == 2**60 + 1 and table["key"].isna().all()
+    assert list(run.table("reads", ["key"]).columns) == ["key"] and run.length("reads") == 0
+
+
+def test_who_stops_before_the_last_part_leaves_no_reader_behind(run: Run) -> None:
+    for part in range(4):
+        write_part(run.path / "requests", f"block-000-part-000{part}", rows(3))
+    before = threading.active_count()
+    parts = run.parts("requests", ["slot"])
+    assert len(next(parts)) == 3
+    parts.close()
+    assert threading.active_count() == before
 
 
 def test_nothing_measured_is_an_empty_table_with_its_columns(run: Run) -> None:

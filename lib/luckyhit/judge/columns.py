@@ -264,6 +264,9 @@ def _with_dictionary(column: pa.Array) -> pa.DictionaryArray:
     words = column.dictionary
     if not pa.types.is_string(words.type):
         words = pc.cast(words, pa.string(), safe=False)
+    if words.null_count:  # nothing is no word, and has no number
+        column = words.take(column.indices).dictionary_encode()
+        words = column.dictionary
     # A dictionary of all parts may have more words than the numbers of one part's can count.
     return pa.DictionaryArray.from_arrays(column.indices.cast(pa.int32()), words)
 

@@ -1,0 +1,160 @@
+"""Rows read part by part are those of the whole frame, whatever is in the parts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from luckyhit.judge.columns import JUDGED, rows_of, rows_of_parts
+from luckyhit.judge.rows import Rows
+from luckyhit.records import REQUESTS
+
+SCHEMA = pa.schema([REQUESTS.field(name) for name in JUDGED])
+NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype(), pa.int16(): pd.Int16Dtype()}
+SAME = ("arm", "block", "slot", "measured", "due", "done", "clock", "error", "cache", "latency_ms", "hit", "failed")
+"""What a reader of Rows sees; numbers of keys and routes say only which rows have the same."""
+
+small = st.integers(0, 10**10)
+instant = st.one_of(small, st.sampled_from([0, 2**31, 2**53 - 1, 2**53 + 1, 2**62]), st.integers(-(2**62), 2**62))
+word = st.sampled_from(["before", "after", "measure", "warmup", "hit", "miss", "stale", "timeout", "dropped", "", "ß"])
+key = st.one_of(st.none(), st.integers(0, 40).map(str))
+
+
+def field_values(field: pa.Field) -> st.SearchStrategy[Any]:
+    if pa.types.is_dictionary(field.type):
+        values = word
+    elif pa.types.is_string(field.type):
+        return key
+    elif field.type == pa.int64():
+        values = instant if field.name.endswith("_ns") else st.one_of(st.integers(0, 50), instant)
+    else:
+        values = st.one_of(st.integers(0, 50), st.integers(-(2**31), 2**31 - 1))
+    # Nulls come in all columns: the schema forbids them, a damaged file may hold them.
+    return st.one_of(values, st.none()) if field.nullable else st.one_of(values, values, values, st.none())
+
+
+likely = st.fixed_dictionaries(
+    {field.name: (small if field.name.endswith("_ns") else field_values(field)) for field in SCHEMA}
+)
+any_row = st.fixed_dictionaries({field.name: field_values(field) for field in SCHEMA})
+any_parts = st.lists(st.one_of(st.lists(likely, max_size=8), st.lists(any_row, max_size=4)), max_size=4)
+
+
+def a_part(rows: list[dict[str, Any]], words: str = "dictionary") -> pa.Table:
+    """`words`: how texts are held, as a `dictionary` (as in the schema), `plain`, or in a `large` one."""
+    nullable = pa.schema([field.with_nullable(True) for field in SCHEMA])
+    table = pa.Table.from_pylist(rows, schema=nullable)
+    for index, field in enumerate(SCHEMA):
+        if pa.types.is_dictionary(field.type) and words == "plain":
+            table = table.set_column(index, field.name, table[field.name].cast(pa.string()))
+        if pa.types.is_dictionary(field.type) and words == "large":
+            plain = table[field.name].cast(pa.string())
+            table = table.set_column(index, field.name, plain.cast(pa.large_string()).dictionary_encode())
+        if field.name == "key" and words != "plain":
+            table = table.set_column(index, field.name, table["key"].dictionary_encode())
+    return table
+
+
+def a_frame(parts: list[list[dict[str, Any]]]) -> pd.DataFrame:
+    whole = pa.concat_tables([a_part(rows, "plain") for rows in parts]) if parts else SCHEMA.empty_table()
+    return whole.to_pandas(types_mapper=NULLABLE.get)
+
+
+def assert_same(one: Rows, other: Rows) -> None:
+    assert len(one) == len(other)
+    for name in SAME:
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+    np.testing.assert_array_equal(one.answered, other.answered)
+    np.testing.assert_array_equal(one.calls, other.calls)
+    for name in ("key", "route"):
+        numbers = [getattr(rows, name).tolist() for rows in (one, other)]
+        assert [number < 0 for number in numbers[0]] == [number < 0 for number in numbers[1]], name
+        pairs = set(zip(*numbers, strict=True))
+        assert len(pairs) == len(set(numbers[0])) == len(set(numbers[1])), name
+
+
+@given(
+    any_parts, st.lists(st.sampled_from(["dictionary", "plain", "large"]), min_size=4, max_size=4), st.integers(0, 40)
+)
+@settings(deadline=None)
+def test_parts_give_the_rows_of_the_whole(parts: list[list[dict[str, Any]]], words: list[str], expected: int) -> None:
+    read = rows_of_parts((a_part(rows, how) for rows, how in zip(parts, words, strict=False)), expected)
+    assert_same(read, rows_of(a_frame(parts)))
+
+
+@given(st.lists(likely, min_size=1, max_size=20), st.randoms())
+@settings(deadline=None, max_examples=50)
+def test_what_is_picked_is_what_a_frame_would_pick(rows: list[dict[str, Any]], random: Any) -> None:
+    read, whole = rows_of_parts([a_part(rows)]), a_frame([rows])
+    which = np.array([index for index in range(len(rows)) if random.random() < 0.6], dtype=np.int64)
+    assert_same(read.take(which), rows_of(whole.iloc[which]))
+    mask = np.array([random.random() < 0.5 for _ in which], dtype=bool)
+    assert_same(read.take(which).take(mask), rows_of(whole.iloc[which[mask]]))
+
+
+ODD = {
+    "texts for numbers": {"due_ns": ["5", "x", None], "block": ["1", "2", "ß"]},
+    "floats, none and infinite": {"done_ns": [1.5, np.nan, np.inf], "slot": [1.0, 1.5, -2.0], "db_calls": [0.5, -1, 2]},
+    "unsigned": {"due_ns": np.array([1, 2**63, 2], dtype=np.uint64), "slot": np.array([1, 2, 3], dtype=np.uint8)},
+    "numbers for words": {"arm": [0, 1, 2], "error": [5, None, 6], "key": [7, 8, 7]},
+    "truth values": {"phase": [True, False, None]},
+    "nothing": {"cache": [None] * 3, "sent_ns": [None] * 3, "key": [None] * 3},
+}
+GOOD = {
+    "arm": ["before", "after", "before"], "block": [1, 1, 2], "slot": [0, 0, 1], "phase": ["measure"] * 3,
+    "route": ["detail"] * 3, "key": ["7", "7", "8"], "due_ns": [0, 0, 9], "sent_ns": [1, 2, 10],
+    "first_byte_ns": [2, 3, 11], "done_ns": [3, 4, 12], "error": [None, "timeout", None], "cache": ["hit"] * 3,
+    "db_calls": [0, 2, 0],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+def test_columns_of_other_kinds(odd: dict[str, Any]) -> None:
+    table = pa.table({**GOOD, **odd})
+    assert_same(rows_of_parts([table]), rows_of(table.to_pandas(types_mapper=NULLABLE.get)))
+    # Beside parts as they should be, it is the same rows that are odd.
+    both = rows_of_parts([pa.table(GOOD), table, pa.table(GOOD)])
+    assert_same(both.take(np.arange(3, 6)), rows_of_parts([table]))
+    assert_same(both.take(np.arange(3)), rows_of_parts([pa.table(GOOD)]))
+    assert_same(both.take(np.arange(6, 9)), rows_of_parts([pa.table(GOOD)]))
+
+
+@pytest.mark.parametrize("gone", JUDGED)
+def test_a_column_that_is_not_there(gone: str) -> None:
+    table = pa.table(GOOD).drop_columns([gone])
+    assert_same(rows_of_parts([table]), rows_of(table.to_pandas()))
+    assert_same(rows_of_parts([pa.table(GOOD), table]).take(np.arange(3, 6)), rows_of_parts([table]))
+
+
+def test_nothing_recorded() -> None:
+    for parts in ([], [SCHEMA.empty_table()], [SCHEMA.empty_table(), SCHEMA.empty_table()]):
+        rows = rows_of_parts(parts)
+        assert len(rows) == 0 and rows.latency_ms.shape == (0,)
+        assert_same(rows, rows_of(pd.DataFrame()))
+
+
+def test_the_numbers_of_keys_hold_over_parts() -> None:
+    """Each part has a dictionary of its own; with more words together than one part's numbers can count."""
+    parts = [
+        [{**dict.fromkeys(JUDGED), "key": str(number)} for number in range(first, first + 150)] for first in (0, 100)
+    ]
+    numbers = rows_of_parts([a_part(rows) for rows in parts]).key
+    assert numbers[100:150].tolist() == numbers[150:200].tolist()
+    assert len(set(numbers.tolist())) == 250
+
+
+def test_a_time_is_kept_to_the_nanosecond() -> None:
+    """Four bytes hold two seconds after the due time; a later answer is no less exact."""
+    late = [3, 2**31 - 1, 2**31, 2**50 + 1]
+    due = 2**51 + 1
+    rows = [{**dict.fromkeys(JUDGED), "due_ns": due, "done_ns": due + ns} for ns in late]
+    for parts in ([rows], [rows[:2], rows[2:]], [[row] for row in rows]):
+        read = rows_of_parts([a_part(part) for part in parts])
+        assert (read.done - read.due).tolist() == late
+        assert read.latency_ms.tolist() == [ns / 1e6 for ns in late]
