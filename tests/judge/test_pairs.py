@@ -24,6 +24,7 @@ def columns(rows: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
 
 @given(arm, arm)
 @example([(3, 0), (1, 0), (3, 0)], [(3, 0), (3, 0), (1, 1)])
+@example([(0, 1)], [(2**40, 0)])
 @example([(2**53 - 1, 1), (0, 0)], [(0, 0), (2**53 - 1, 1)])
 @settings(deadline=None)
 def test_same_requests_are_those_with_the_same_slot_and_unit(one, other) -> None:
