@@ -65,7 +65,7 @@ def wrong_about(kind: str, seed: int) -> list[bool]:
         found["planned"] |= bool(set(CHANGED) & set(said(seen[0], seen[1], GOALS, FixedSample(), rate).values()))
     found["one look"] = bool(set(CHANGED) & set(said(before, after, GOALS, FixedSample(), ERROR_RATE).values()))
     latencies = [rows.latency_ms for rows in (before, after)]
-    for pairs in at_pairs(len(before), 4 * EACH):
+    for pairs in at_pairs(len(before)):
         found["t, looked at"] |= welch(*(seen[:pairs][np.isfinite(seen[:pairs])] for seen in latencies))
     for name, rule in OTHERS.items():
         found[name] = rule(*(seen[np.isfinite(seen)] for seen in latencies))
@@ -76,7 +76,7 @@ def pairs_to_find(names: Sequence[MetricName], kind: str, seed: int) -> tuple[fl
     """(pairs until all of these, better by their margins, are decided, in multiples of Wald's; whether rightly)."""
     wald = slowest(names, kind)
     before, after = pair(kind, seed, BUDGET * wald / RATE, better=names)
-    each = max(EACH, int(BUDGET * wald / LONGEST))
+    each = max(EACH // 2, int(BUDGET * wald / LONGEST))
     pairs, told = settled(before, after, {name: GOALS[name] for name in names}, ERROR_RATE, each)
     return pairs / wald, set(told.values()) == {"HELPED"}
 

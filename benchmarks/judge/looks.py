@@ -13,8 +13,8 @@ from luckyhit.judge.samples import Rows, side_by_side
 from luckyhit.judge.verdict import rule_on
 from luckyhit.records import MetricName, Verdict
 
-FIRST, EACH = 100, 50
-"""After how many pairs the first look is, and how many come before the next."""
+FIRST, EACH = 100, 100
+"""After how many pairs the first look is, and how many come before the next: a second."""
 
 
 def said(

@@ -17,9 +17,9 @@ from luckyhit.case.model import Goal
 from luckyhit.judge.samples import ERRORS, HIT, MISS, NO_ERROR, Rows
 from luckyhit.records import MetricName
 
-RATE, BLOCK_S = 50, 5
+RATE, BLOCK_S = 100, 5
 """Requests/s in each arm; length of a block."""
-SECONDS = 60
+SECONDS = 30
 """Length of a stream in which nothing changes; what varies with time does so over this span."""
 HITS, ERRORS_SHARE, MEDIAN_MS, SIGMA = 0.8, 0.012, 5.0, 0.3
 

@@ -22,7 +22,8 @@ import numpy as np
 
 from luckyhit.case.model import Goal
 from luckyhit.judge.changepoints import FEWEST, SHORTEST, movement
-from luckyhit.judge.samples import ARMS, Comparison, Rows, distinct
+from luckyhit.judge.rows import run_starts
+from luckyhit.judge.samples import ARMS, Comparison, Rows, distinct, ends
 from luckyhit.judge.sequential import LARGEST_EXPONENT
 from luckyhit.judge.verdict import amount_of
 from luckyhit.records import Arm, EventMetric, MetricName, Moved, RunEvent
@@ -83,8 +84,9 @@ def events_of(comparison: Comparison, goals: Mapping[MetricName, Goal], origin_n
     the run began; seconds are counted from then."""
     level = LEVEL / (len(METRICS) * len(ARMS))
     found: list[RunEvent] = []
+    arms = [_Arm(side.rows) for side in comparison.sides]
     for name in METRICS:
-        series = [series_of(side.rows, name) for side in comparison.sides]
+        series = [arm.series(name) for arm in arms]
         seen = [list(_movements(one, level, _least(name, one, goals))) if one is not None else [] for one in series]
         found += _told_together(name, series, seen, origin_ns)
     return sorted(found, key=lambda event: (event.at_s, METRICS.index(event.metric)))
@@ -104,39 +106,66 @@ def _values(rows: Rows, name: EventMetric) -> np.ndarray:
         return rows.hit
     if name == "error_rate":
         return rows.failed
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(rows.latency_ms > 0, np.log(rows.latency_ms), np.nan)
+    latency = rows.latency_ms
+    with np.errstate(invalid="ignore"):
+        latency[~(latency > 0)] = np.nan
+    return np.asarray(np.log(latency, out=latency))
 
 
 def series_of(rows: Rows, name: EventMetric) -> Series | None:
     """None where too little of the metric is there for a series."""
-    values = _values(rows, name)
-    there = np.isfinite(values) & np.isfinite(rows.due)
-    values, due = values[there], rows.due[there]
-    if len(values) < FEWEST * FEWEST_IN_BATCH:
-        return None
-    blocks, index = distinct(rows.block[there])
-    first, last = np.full(len(blocks), np.inf), np.full(len(blocks), -np.inf)
-    np.minimum.at(first, index, due)
-    np.maximum.at(last, index, due)
-    length = np.maximum(last - first, 1.0)
-    share = length / length.sum() * min(MOST_BATCHES, len(values) / FEWEST_IN_BATCH)
-    count = np.maximum(np.floor(share + 1e-9), 1).astype(np.int64)
-    within = np.minimum(((due - first[index]) / length[index] * count[index]).astype(np.int64), count[index] - 1)
-    start = np.concatenate([[0], np.cumsum(count)])
-    batch = start[index] + within
-    requests = np.bincount(batch, minlength=start[-1])
-    of = np.repeat(np.arange(len(blocks)), count)
-    place = np.arange(start[-1]) - start[of]
-    begin = first[of] + place * (length / count)[of]
-    full = np.flatnonzero(requests)
-    full = full[np.argsort(begin[full], kind="stable")]
-    mean = (np.bincount(batch, weights=values, minlength=start[-1])[full]) / requests[full]
-    of, begin = of[full], begin[full]
-    since = (place[full] + 0.5) / count[of]
-    end = begin + (length / count)[of]
-    value, line = (_without_ramp(column, since, of) for column in (mean, (begin + end) / 2))
-    return Series(begin, end, blocks[of], value, line)
+    return _Arm(rows).series(name)
+
+
+class _Arm:
+    """One arm's rows, cut into batches once for all that is looked at."""
+
+    def __init__(self, rows: Rows) -> None:
+        due = rows.due
+        there = np.isfinite(due)
+        self._rows = rows if there.all() else rows.take(there)
+        self._blocks, self._block = distinct(self._rows.block)
+        self._due = due if self._rows is rows else due[there]
+        self._first, last = ends(self._due, self._block, len(self._blocks))
+        self._length = np.maximum(last - self._first, 1.0)
+        self._cuts: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def series(self, name: EventMetric) -> Series | None:
+        values = _values(self._rows, name)
+        there = np.isfinite(values)
+        seen = int(np.count_nonzero(there))
+        if seen < FEWEST * FEWEST_IN_BATCH:
+            return None
+        batch, count = self._cut(min(MOST_BATCHES, seen // FEWEST_IN_BATCH))
+        if seen < len(values):
+            batch, values = batch[there], values[there]
+        size, of = int(count.sum()), np.repeat(np.arange(len(count)), count)
+        place = np.arange(size) - (np.cumsum(count) - count)[of]
+        width = (self._length / count)[of]
+        begin = self._first[of] + place * width
+        requests = np.bincount(batch, minlength=size)
+        full = np.flatnonzero(requests)
+        full = full[np.argsort(begin[full], kind="stable")]
+        mean = np.bincount(batch, weights=values, minlength=size)[full] / requests[full]
+        of, begin = of[full], begin[full]
+        end, since = begin + width[full], (place[full] + 0.5) / count[of]
+        value, line = (_without_ramp(column, since, of) for column in (mean, (begin + end) / 2))
+        return Series(begin, end, self._blocks[of], value, line)
+
+    def _cut(self, wanted: int) -> tuple[np.ndarray, np.ndarray]:
+        """(the batch of each row, how many there are of each block), for about so many of them."""
+        if wanted not in self._cuts:
+            share = self._length / self._length.sum() * wanted
+            count = np.maximum(np.floor(share + 1e-9), 1).astype(np.int64)
+            # Worked out block by block where rows come so: less room, and nothing to look up for each row.
+            start, batch = np.cumsum(count) - count, np.empty(len(self._due), dtype=np.int32)
+            runs = run_starts(self._block)
+            for run, stop in zip(runs.tolist(), [*runs[1:].tolist(), len(batch)], strict=True):
+                block = self._block[run]
+                within = (self._due[run:stop] - self._first[block]) * (count[block] / self._length[block])
+                batch[run:stop] = start[block] + np.minimum(within.astype(np.int32), count[block] - 1)
+            self._cuts[wanted] = batch, count
+        return self._cuts[wanted]
 
 
 def _without_ramp(value: np.ndarray, since: np.ndarray, block: np.ndarray) -> np.ndarray:

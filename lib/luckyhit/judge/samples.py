@@ -144,10 +144,10 @@ def _durations(rows: Rows) -> dict[int, float]:
 
 def _due_ends(due: np.ndarray, index: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     good = np.isfinite(due)
-    return _ends(due, index, count) if good.all() else _ends(due[good], index[good], count)
+    return ends(due, index, count) if good.all() else ends(due[good], index[good], count)
 
 
-def _ends(values: np.ndarray, index: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+def ends(values: np.ndarray, index: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The least and the greatest value of each group (`inf`, `-inf` where it has none)."""
     low, high = np.full(count, np.inf), np.full(count, -np.inf)
     # Rows come block by block: reduced run by run, there are few of them left to sort into their groups.
@@ -178,7 +178,7 @@ def _cut(*arms: Rows) -> tuple[list[np.ndarray], np.ndarray]:
     places = [np.searchsorted(blocks, numbers) for numbers, _ in found]
     for rows, (numbers, index), place in zip(arms, found, places, strict=True):
         due.widen(place, *_due_ends(rows.due, index, len(numbers)))
-        slot.widen(place, *_ends(rows.slot, index, len(numbers)))
+        slot.widen(place, *ends(rows.slot, index, len(numbers)))
     # A block without any due time has no length.
     seconds = np.where(due.high >= due.low, due.high, 0.0) - np.where(due.high >= due.low, due.low, 0.0)
     seconds /= 1e9
@@ -215,5 +215,6 @@ class _Range:
 __all__ = [
     "ARMS", "BATCH_S", "CACHE", "DROPPED", "ERRORS", "FEWEST_BATCHES", "FEWEST_BLOCK_PAIRS", "HIT", "JUDGED", "MISS",
     "NO_ERROR", "OTHER_ERROR", "STALE", "TIMEOUT", "Comparison", "Rows", "Side", "among", "batches", "by_batches",
-    "by_blocks", "distinct", "halves", "rows_of", "rows_of_parts", "rows_together", "same_slots", "side_by_side",
+    "by_blocks", "distinct", "ends", "halves", "rows_of", "rows_of_parts", "rows_together", "same_slots",
+    "side_by_side",
 ]  # fmt: skip
