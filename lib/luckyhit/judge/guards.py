@@ -13,6 +13,7 @@ import numpy as np
 from luckyhit.case import Case
 from luckyhit.judge.boundary import FixedSample
 from luckyhit.judge.intervals import mean_estimates
+from luckyhit.judge.pairs import same_requests
 from luckyhit.judge.preparation import cache_state_guard
 from luckyhit.judge.rows import (
     ARMS,
@@ -26,7 +27,7 @@ from luckyhit.judge.rows import (
     distinct_values,
     members,
 )
-from luckyhit.judge.samples import Comparison, by_batches, side_by_side
+from luckyhit.judge.samples import Comparison, by_batches
 from luckyhit.judge.wording import percent, points
 from luckyhit.records import Accounting, Guard
 
@@ -182,14 +183,12 @@ def _engine(blocks: Sequence[Mapping[str, Any]]) -> Guard:
 
 
 def _same_slots(comparison: Comparison, case: Case, pair_of: Mapping[int, int]) -> Guard:
-    same = comparison
-    if case.design != "side-by-side":
+    one, other = (side.rows for side in comparison.sides)
+    if case.design == "side-by-side":
+        first, second = comparison.same_slots
+    else:
         # Both members of a pair of blocks replay the same schedule.
-        number = {pair: index for index, pair in enumerate(sorted(set(pair_of.values())))}
-        renamed = [_with_blocks(side.rows, pair_of, number) for side in comparison.sides]
-        same = side_by_side(*renamed)
-    first, second = same.same_slots
-    one, other = (side.rows for side in same.sides)
+        first, second = same_requests((one.slot, other.slot), _pairs(one, other, pair_of))
     rows = len(one), len(other)
     alone = rows[0] + rows[1] - 2 * len(first)
     differ = (one.key[first] != other.key[second]) | (one.route[first] != other.route[second])
@@ -210,11 +209,13 @@ def _same_slots(comparison: Comparison, case: Case, pair_of: Mapping[int, int]) 
     )
 
 
-def _with_blocks(rows: Rows, pair_of: Mapping[int, int], number: Mapping[int, int]) -> Rows:
-    blocks, index = distinct(rows.block)
-    # A block without a partner keeps a number of its own.
-    renamed = [number[pair_of[block]] if block in pair_of else len(number) + block for block in blocks.tolist()]
-    return rows.in_blocks(np.array(renamed, dtype=np.int64)[index] if len(rows) else rows.block)
+def _pairs(one: Rows, other: Rows, pair_of: Mapping[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """A number for the pair that the block of each row belongs to; a block without a partner has one of its own."""
+    found = distinct(one.block), distinct(other.block)
+    names = [[(block not in pair_of, pair_of.get(block, block)) for block in blocks.tolist()] for blocks, _ in found]
+    number = {name: index for index, name in enumerate(sorted({*names[0], *names[1]}))}
+    first, second = (np.array([number[name] for name in of], dtype=np.int32) for of in names)
+    return first[found[0][1]], second[found[1][1]]
 
 
 def _stationary(comparison: Comparison, case: Case) -> Guard:

@@ -12,7 +12,7 @@ def same_requests(
     slots: tuple[np.ndarray, np.ndarray], units: tuple[np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Indices of the rows that both arms have (of each the first, where it is there twice), in the order of units and
-    of slots inside them. `slots`, `units`: of the rows of either arm, none below 0.
+    of slots inside them. `slots`, `units`: of the rows of either arm, -1 at the least.
 
     Slots count up inside a unit, so nearly all places of a table of them are taken, and each row is looked up in it:
     sorting all rows takes several times as long.

@@ -140,10 +140,6 @@ class Rows:
             return self._whole._picked(self._which[which])
         return self._picked(which)
 
-    def in_blocks(self, block: np.ndarray) -> Rows:
-        """The same rows, said to be of other blocks."""
-        return Rows.of({name: self.column(name) if name != "block" else block for name in COLUMNS}, self.routes)
-
     def column(self, name: str) -> Column:
         """One of COLUMNS, in the form that takes the least room."""
         column = self._columns.get(name)
