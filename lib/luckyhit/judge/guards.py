@@ -117,7 +117,7 @@ def _accounting(rows: Rows, groups: Sequence[Group], blocks: Sequence[Mapping[st
         name="accounting exact",
         ok=not problems and len(rows) > 0,
         detail="; ".join(problems) or (detail if len(rows) else "no request was recorded"),
-        remedy="" if not problems else "Records are damaged or incomplete: measure again.",
+        remedy="" if len(rows) and not problems else "Records are damaged or incomplete: measure again.",
     )
 
 

@@ -21,10 +21,12 @@ NO_ERROR, OTHER_ERROR = -1, len(ERRORS)
 HIT, MISS, STALE = CACHE.index("hit"), CACHE.index("miss"), CACHE.index("stale")
 TIMEOUT, DROPPED = ERRORS.index("timeout"), ERRORS.index("dropped")
 
+LAST_NS = 2.0**53
+"""104 days: from here on a float is not exact to the nanosecond, and no run is that long."""
 EARLY_NS = 1e6
 """A request may leave this much before it is due: what a timer is off."""
 FAULTS = (
-    "no due time",
+    "no due time, or none that a run can have",
     "times that are no numbers",
     "sent before they were due",
     "done before they were sent",
@@ -222,7 +224,7 @@ def faults(due: np.ndarray, sent: np.ndarray, first: np.ndarray, done: np.ndarra
     """A bit for each of FAULTS, from times as floats, NaN where there is none."""
     with np.errstate(invalid="ignore", over="ignore"):
         return in_bits(
-            ~(np.isfinite(due) & (due >= 0)),
+            ~((due >= 0) & (due < LAST_NS)),
             np.isinf(sent) | np.isinf(done) | np.isinf(first),
             np.isfinite(sent) & (sent < due - EARLY_NS),
             np.isfinite(done) & ~(np.isfinite(sent) & (done >= sent)),
