@@ -56,17 +56,22 @@ class Outcome:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-def new_run(project: Project, case_file: Path, *, environment: str = "") -> Run:
+def new_run(project: Project, case_file: Path, *, environment: str = "", observe: bool = False) -> Run:
     """Check the case and make its run directory. `environment` is the name of what may be changed, repeated by whoever
-    starts the run; without it a service that runs already is only observed.
+    starts the run; without it a service that runs already is only observed. `observe`: measure the baseline alone.
 
     Raises CaseError, ArgumentError, or GuardError for a case that writes to what is only observed, before anything is
     made.
     """
     case = load_case(case_file)
-    named = f" --environment {environment}" if environment else ""
+    if observe and environment:
+        raise ArgumentError(
+            f"--observe changes nothing, so there is nothing that --environment {environment} could allow",
+            hint="Leave one of them out.",
+        )
+    named = " --observe" if observe else f" --environment {environment}" if environment else ""
     _refuse_other(environment, case)
-    _refuse_writes(environment, case)
+    _refuse_writes(environment, case, observe=observe)
     refuse_unset(case, os.environ)
     authorities(case.target, project.root)
     with tempfile.TemporaryDirectory(prefix="luckyhit-inputs-") as folder:
@@ -84,6 +89,7 @@ def new_run(project: Project, case_file: Path, *, environment: str = "") -> Run:
                 "design": case.design,
                 "command": f"luckyhit run {project.called(case_file)}{named}",
                 "environment": environment or None,
+                "observe": observe,
                 "guards": [],
                 "inputs": notes,
             },
@@ -104,9 +110,12 @@ def _refuse_other(environment: str, case: Case) -> None:
         )
 
 
-def _refuse_writes(environment: str, case: Case) -> None:
-    """Raise GuardError for a workload or probe that writes to a service which this run may only observe."""
-    if case.target.url is None or (case.target.allow_change and environment):
+def _refuse_writes(environment: str, case: Case, *, observe: bool = False) -> None:
+    """Raise GuardError for a workload or probe that writes to a service, or into a cache, which this run may only
+    observe."""
+    if case.target.url is None and not (observe and case.cache.url_env is not None):
+        return
+    if case.target.allow_change and environment:
         return
     if case.freshness is not None or any(route.method not in SAFE for route in case.workload.routes):
         raise GuardError(

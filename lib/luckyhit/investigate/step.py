@@ -133,7 +133,7 @@ def start_stacks(step: Step, names: Mapping[Arm, str]) -> dict[Arm, Stack]:
     for arm, name in names.items():
         workdir = run.path / "work" / name
         workdir.mkdir(parents=True, exist_ok=True)
-        stack = Stack(case, name, workdir, project=step.project.root, allow_change=may_change(run))
+        stack = Stack(case, name, workdir, project=step.project.root, allow_change=may_change(run), only_observe=observes(run))
         stack.sources = sources
         stack.settings = changing.settings_of(stack, "before")
         made[arm] = stack
@@ -167,11 +167,18 @@ def may_change(run: Run) -> bool:
     """Whether this run may change its target, and clear its cache: the run's own, or one that the case allows to be
     changed and whose environment was named by whoever started the run."""
     target = run.case.target
+    if observes(run):
+        return False
     if target.start is not None:
         return True
     return (
         target.allow_change and target.environment is not None and run.manifest.get("environment") == target.environment
     )
+
+
+def observes(run: Run) -> bool:
+    """Whether the run was asked for its baseline alone (`luckyhit run CASE --observe`)."""
+    return bool(run.manifest.get("observe"))
 
 
 def how_to_allow(case: Case) -> str:

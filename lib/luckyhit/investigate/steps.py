@@ -16,7 +16,7 @@ from luckyhit.case import Case
 from luckyhit.errors import GuardError, NotEnoughData, RollbackNotConfirmed
 from luckyhit.investigate.measuring import Measuring, Progress
 from luckyhit.investigate.preflight import expected_response, originals_of
-from luckyhit.investigate.step import Step, how_to_allow, may_change, start_stacks, step_of
+from luckyhit.investigate.step import Step, how_to_allow, may_change, observes, start_stacks, step_of
 from luckyhit.measure.block import inputs_of
 from luckyhit.project import Project
 from luckyhit.records import Arm, Guard, Rollback
@@ -58,6 +58,12 @@ def measured_seconds(case: Case) -> float:
     return plan.warmup + plan.baseline + blocks * (plan.warmup + plan.block) + plan.warmup + plan.after_rollback
 
 
+def planned_seconds(run: Run) -> float:
+    """The same for what this run will measure: the baseline alone, where it only observes."""
+    plan = run.case.plan
+    return plan.warmup + plan.baseline if observes(run) else measured_seconds(run.case)
+
+
 def longest_seconds(case: Case) -> float:
     """The same with every wash-out at its longest, and the last request of each block timing out."""
     blocks = len(arms_per_block(case)) + 2
@@ -74,7 +80,7 @@ def measure_baseline(run: Run, project: Project, progress: Progress) -> None:
             hint="Go on with 2-change, or start a new run (run the first cell again): a run is one execution.",
         )
     with step_of(run, project) as step:
-        measuring = Measuring(step, progress, measured_seconds(case))
+        measuring = Measuring(step, progress, planned_seconds(run))
         measuring.show("starting the service")
         stack = start_stacks(step, {"before": "before"})["before"]
         guards = [
@@ -96,6 +102,8 @@ def measure_baseline(run: Run, project: Project, progress: Progress) -> None:
             fingerprints=measuring.looks.facts(),
             versions={**run.manifest["versions"], **_cache_version(stack)},
         )
+        if observes(run):
+            _observed_only(run)
 
 
 def measure_change(run: Run, project: Project, progress: Progress) -> None:
@@ -197,9 +205,11 @@ def _survey(step: Step, stacks: Sequence[Stack]) -> None:
 
 
 def _observed_only(run: Run) -> None:
-    """A service that we don't start is observed, never changed."""
+    """A service that we don't start is observed, never changed; so is any service, in a run that only observes."""
     why = how_to_allow(run.case)
     detail = "Nothing was changed: the service at target.url was only observed." + (f" {why}" if why else "")
+    if observes(run):
+        detail = "Nothing was changed: the run only observed."
     run.update(state="measured", rollback=Rollback(confirmed=True, detail=detail).model_dump())
 
 

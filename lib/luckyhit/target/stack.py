@@ -47,11 +47,12 @@ class Stack:
         environ: Mapping[str, str] = os.environ,
         grace_s: float = 5.0,
         allow_change: bool = False,
+        only_observe: bool = False,
     ) -> None:
         """`workdir` is where its files and logs go (made where it doesn't exist); `project` is what
         `target.start.cwd` is relative to; `environ` is where variables named in the case are looked up; `grace_s` is
         how many seconds the service has to end after a SIGTERM. `allow_change`: whether a service that runs already may
-        be changed."""
+        be changed. `only_observe`: nothing that outlives the run is changed or cleared, whatever the case allows."""
         self.case = case
         self.name = name
         self.workdir = Path(workdir).absolute()
@@ -61,7 +62,9 @@ class Stack:
         """The settings of each arm, where the arms are two revisions (see `luckyhit.change.ways.revision`)."""
         self.cache: Cache | None = None
         self.environ = environ
-        self._allow_change = allow_change
+        self._allow_change = allow_change and not only_observe
+        # A cache that the run does not start is somebody's, whoever starts the service in front of it.
+        self._own = not (only_observe and case.cache.url_env is not None)
         self._stopped = False
         self._lock = threading.Lock()
         start = case.target.start
@@ -86,7 +89,7 @@ class Stack:
     def changeable(self) -> bool:
         """Whether it may be changed and its cache cleared: it is the run's own, or the case and whoever started the run
         allow it."""
-        return self.owned or self._allow_change
+        return (self.owned and self._own) or self._allow_change
 
     @property
     def cwd(self) -> Path:

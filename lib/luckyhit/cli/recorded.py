@@ -1,0 +1,97 @@
+"""Commands that start from a run: judge, report, revert, runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from luckyhit.cli.app import JsonOption, ReportsOption, RunArgument, RunsOption, app, print_json
+from luckyhit.errors import ArgumentError, CaseError
+from luckyhit.project import Project
+
+
+@app.command()
+def judge(
+    run: RunArgument,
+    as_json: JsonOption = False,
+    write: Annotated[bool, typer.Option("--write", help="Replace the result that the run has.")] = False,
+    runs_dir: RunsOption = "",
+) -> None:
+    """Judge what a run recorded, again and without its target. RUN may also be a directory with nothing but case.yml
+    and requests/*.parquet in it. The result that the run has stays, unless --write is given."""
+    from luckyhit.judge import judge as judge_run
+    from luckyhit.judge import loose
+    from luckyhit.run import find_run
+
+    if loose.is_loose(Path(run)):
+        if write:
+            raise ArgumentError(f"{run} is no run directory, so it keeps no result", hint="Leave --write out.")
+        result = loose.judge_loose(Path(run))
+    else:
+        found = find_run(Project.find(runs_dir=runs_dir).runs, run)
+        result = judge_run(found)
+        if write or found.result is None:
+            found.write_result(result)
+    if as_json:
+        print(result.model_dump_json(by_alias=True, indent=2))
+    else:
+        print(f"{result.verdict}: {result.because}")
+
+
+@app.command()
+def report(run: RunArgument, runs_dir: RunsOption = "", reports_dir: ReportsOption = "") -> None:
+    """Judge a run and write its HTML report. The last line is the report's path."""
+    from luckyhit.judge import judge as judge_run
+    from luckyhit.report import render
+    from luckyhit.run import find_run
+
+    project = Project.find(runs_dir=runs_dir, reports_dir=reports_dir)
+    found = find_run(project.runs, run)
+    manifest = found.manifest
+    reason = (manifest.get("failure") or {}).get("message", "the run did not get to its end")
+    if manifest.get("state") in ("finished", "measured"):
+        try:
+            result = judge_run(found)
+        except CaseError as error:
+            reason = f"its case file can't be used any more: {error.message}"
+        else:
+            found.write_result(result)
+            print(render(found, result, project.reports))
+            return
+    print(render(found, None, project.reports, incomplete=reason))
+
+
+@app.command()
+def revert(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsOption = "") -> None:
+    """Finish the rollback of a run that died: from any process, as often as you like."""
+    from luckyhit.change import revert_run
+    from luckyhit.run import find_run
+
+    project = Project.find(runs_dir=runs_dir)
+    found = find_run(project.runs, run)
+    rollback = revert_run(found, project=project.root)
+    found.update(rollback=rollback.model_dump(), changed=not rollback.confirmed)
+    if as_json:
+        print_json(rollback.model_dump())
+    else:
+        print(f"rollback {'confirmed' if rollback.confirmed else 'NOT confirmed'}: {rollback.detail}")
+    if not rollback.confirmed:
+        raise typer.Exit(5)
+
+
+@app.command()
+def runs(as_json: JsonOption = False, runs_dir: RunsOption = "") -> None:
+    """List the runs there are, oldest first."""
+    from luckyhit.run import describe_runs
+
+    rows = describe_runs(Project.find(runs_dir=runs_dir).runs)
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        print("no runs yet; `luckyhit run stale-price` makes one", file=sys.stderr)
+    for row in rows:
+        print(f"{row['run']}  {row['case']:<20}  {row['state']:<10}  {row['verdict'] or '-'}")
