@@ -305,6 +305,29 @@ class RunEvent(_Record):
     moved: dict[Arm, Moved]
 
 
+class Beside(_Record):
+    """One metric of a baseline beside those of earlier runs, in the metric's unit."""
+
+    value: float
+    runs: int = Field(description="earlier baselines that showed the metric")
+    median: float | None = Field(default=None, description="of the earlier ones; null where there are none")
+    low: float | None = None
+    high: float | None = None
+    outside: bool | None = Field(default=None, description="beyond all earlier ones; null where they are too few")
+    chance: float | None = Field(
+        default=None, description="how often that happens where nothing changed: 2 / (runs + 1) at most"
+    )
+
+
+class Earlier(_Record):
+    """A baseline beside those of earlier runs of the same case, where the change was not measured. No verdict."""
+
+    runs: int = Field(description="earlier baselines that can be compared")
+    left_out: dict[str, int] = Field(default={}, description="earlier runs that can't be, by the reason")
+    metrics: dict[MetricName, Beside] = {}
+    sentence: str = ""
+
+
 class Result(_Record):
     """`result.json`: the whole answer of one run. `schema` is the file's schema version."""
 
@@ -334,5 +357,6 @@ class Result(_Record):
     events: list[RunEvent] = Field(
         default=[], description="drifts and shifts inside the arms of the change's blocks, in the order of time"
     )
+    earlier: Earlier | None = Field(default=None, description="null where the change was measured")
     notes: list[str] = Field(default=[], description="warnings and what could not be seen, one sentence each")
     report: str | None = None

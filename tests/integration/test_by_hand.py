@@ -47,7 +47,7 @@ def test_by_hand_each_output_is_a_figure_with_alt_text_a_table_or_a_sentence(wor
     for name in ("1-baseline", "2-change", "3-report"):
         book = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
         cell = next(cell for cell in book.cells if "parameters" in cell.metadata.get("tags", []))
-        values = {"case": case, "run": "", "environment": ""}
+        values = {"case": case, "run": "", "environment": "", "observe": False}
         values |= {"runs_dir": str(workspace.runs), "reports_dir": str(workspace.reports)}
         cell.source = "\n".join(f"{name} = {value!r}" for name, value in values.items())
         NotebookClient(book, timeout=120, kernel_name="python3").execute(cwd=str(workspace.folder))

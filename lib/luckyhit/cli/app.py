@@ -52,5 +52,18 @@ def chosen_verdicts(value: str) -> set[str]:
     return names
 
 
+def duration(text: str, option: str) -> float:
+    """Seconds of `20m`, `90s`. Raises ArgumentError for anything else, and for nothing at all."""
+    from luckyhit.case.units import parse_duration
+
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise ArgumentError(f"{option} {text!r} is not {error}", hint="Say a number with its unit.") from None
+    if seconds <= 0:
+        raise ArgumentError(f"{option} {text} is no time at all", hint="Say how long, for example 20m.")
+    return seconds
+
+
 def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, default=str))

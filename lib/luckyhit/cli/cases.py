@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from luckyhit.cli.app import CaseArgument, JsonOption, ReportsOption, RunsOption, app, chosen_verdicts, print_json
-from luckyhit.errors import ArgumentError
+from luckyhit.cli.app import (
+    CaseArgument,
+    JsonOption,
+    JunitOption,
+    ReportsOption,
+    RunsOption,
+    SummaryOption,
+    app,
+    chosen_verdicts,
+    duration,
+    print_json,
+)
+from luckyhit.cli.publishing import refuse_crowded, write_told
+from luckyhit.errors import ArgumentError, LuckyHitError
 from luckyhit.project import Project
+
+if TYPE_CHECKING:
+    from luckyhit.investigate.conduct import Outcome
 
 
 @app.command()
@@ -40,27 +56,40 @@ def run(
     environment: Annotated[
         str, typer.Option(help="Name of the environment that may be changed (target.environment of the case).")
     ] = "",
+    observe: Annotated[
+        bool,
+        typer.Option("--observe", help="Measure the baseline alone, beside earlier ones. Nothing is changed."),
+    ] = False,
+    timeout: Annotated[str, typer.Option(help="End the run after so long, such as 20m; what it did is undone.")] = "",
     fail_on: Annotated[str, typer.Option(help="Verdicts that give exit code 1: hurt,invalid,inconclusive.")] = "",
+    summary: SummaryOption = "",
+    junit: JunitOption = "",
     as_json: JsonOption = False,
     runs_dir: RunsOption = "",
     reports_dir: ReportsOption = "",
 ) -> None:
     """Run a case: baseline, the one change, rollback, report. The last line is the report's path."""
-    from luckyhit.investigate.conduct import refuse_unknown, run_case
+    from luckyhit.investigate.conduct import refuse_unknown
 
     chosen = chosen_verdicts(fail_on)
+    refuse_crowded(summary, junit, as_json=as_json)
+    timeout_s = duration(timeout, "--timeout") if timeout else None
     parameters = {"case": case, "environment": environment, "runs_dir": runs_dir, "reports_dir": reports_dir}
     for pair in parameter or []:
         name, equals, value = pair.partition("=")
         if not equals:
             raise ArgumentError(f"{pair!r} is not NAME=VALUE", hint="For example: -p case=stale-price")
-        refuse_unknown([name], {*parameters, "run"})
+        refuse_unknown([name], {*parameters, "run", "observe"})
         parameters[name] = value
+    if "observe" in parameters:
+        raise ArgumentError("`observe` is a switch of its own here", hint="Say --observe.")
     if "run" in parameters:
         raise ArgumentError("`luckyhit run` makes a new run each time", hint="Leave the parameter `run` out.")
     project = Project.find(runs_dir=parameters["runs_dir"], reports_dir=parameters["reports_dir"])
-    outcome = run_case(project, project.case_file(parameters["case"]), environment=parameters["environment"])
-    result = outcome.run.result if outcome.exit_code == 0 else None
+    case_file = project.case_file(parameters["case"])
+    how = {"environment": parameters["environment"], "observe": observe, "timeout_s": timeout_s}
+    outcome = _conducted(project, case_file, how, summary=summary, junit=junit)
+    result = outcome.result
     if as_json:
         print_json(
             {
@@ -71,9 +100,13 @@ def run(
                 "result": result.model_dump(mode="json", by_alias=True) if result else None,
             }
         )
-    elif result is not None:
+    elif result is not None and not outcome.reason:
         print(f"\n{result.verdict}: {result.because}")
-        if result.naive.sentence:
+        if result.earlier is not None:
+            from luckyhit.report.earlier import as_lines
+
+            print("\n".join(as_lines(result)))
+        elif result.naive.sentence:
             print(result.naive.sentence)
     if outcome.exit_code != 0:
         _explain_failure(outcome)
@@ -84,10 +117,44 @@ def run(
     raise typer.Exit(outcome.exit_code)
 
 
-def _explain_failure(outcome: Any) -> None:
+def _conducted(project: Project, case_file: Path, how: dict[str, Any], *, summary: str, junit: str) -> Outcome:
+    """Run it, and write what was asked for: also where nothing could be measured, since whoever waits for the file has
+    to learn that."""
+    from luckyhit.investigate.conduct import run_case
+
+    if not summary and not junit:
+        return run_case(project, case_file, **how)
+    from luckyhit.report.told import told_of_error, told_of_run
+
+    try:
+        outcome = run_case(project, case_file, **how)
+    except LuckyHitError as error:
+        told = told_of_error(case_file, error, [project.runs, project.reports])
+        write_told(told, summary=summary, junit=junit)
+        raise
+    told = told_of_run(
+        outcome.run,
+        outcome.result,
+        project.reports,
+        incomplete=outcome.reason,
+        hint=str(outcome.details.get("failure", {}).get("hint") or ""),
+        report=outcome.report,
+        seconds=outcome.details["seconds"],
+    )
+    try:
+        write_told(told, summary=summary, junit=junit)
+    except LuckyHitError as error:
+        print(f"error: {error}", file=sys.stderr)
+        # A rollback that is not confirmed, or whatever else went wrong, is what has to be heard first.
+        outcome.exit_code = outcome.exit_code or error.exit_code
+    return outcome
+
+
+def _explain_failure(outcome: Outcome) -> None:
     failure = outcome.details.get("failure", {})
     sys.stdout.flush()
-    print(f"\nINCOMPLETE: {outcome.reason}", file=sys.stderr)
+    if outcome.reason:
+        print(f"\nINCOMPLETE: {outcome.reason}", file=sys.stderr)
     if failure.get("hint"):
         print(f"  what to do: {failure['hint']}", file=sys.stderr)
     if failure.get("log"):

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from luckyhit.cli.app import JsonOption, ReportsOption, RunArgument, RunsOption, app, print_json
+from luckyhit.cli.app import (
+    JsonOption,
+    JunitOption,
+    ReportsOption,
+    RunArgument,
+    RunsOption,
+    SummaryOption,
+    app,
+    print_json,
+)
+from luckyhit.cli.publishing import refuse_crowded, write_told
 from luckyhit.errors import ArgumentError, CaseError
 from luckyhit.project import Project
+
+if TYPE_CHECKING:
+    from luckyhit.run import Run
 
 
 @app.command()
@@ -18,50 +31,77 @@ def judge(
     run: RunArgument,
     as_json: JsonOption = False,
     write: Annotated[bool, typer.Option("--write", help="Replace the result that the run has.")] = False,
+    summary: SummaryOption = "",
+    junit: JunitOption = "",
     runs_dir: RunsOption = "",
 ) -> None:
     """Judge what a run recorded, again and without its target. RUN may also be a directory with nothing but case.yml
     and requests/*.parquet in it. The result that the run has stays, unless --write is given."""
     from luckyhit.judge import judge as judge_run
     from luckyhit.judge import loose
+    from luckyhit.judge.earlier import with_earlier
+    from luckyhit.report.told import told_of_records, told_of_run
     from luckyhit.run import find_run
 
+    refuse_crowded(summary, junit, as_json=as_json)
     if loose.is_loose(Path(run)):
         if write:
             raise ArgumentError(f"{run} is no run directory, so it keeps no result", hint="Leave --write out.")
         result = loose.judge_loose(Path(run))
+        told = told_of_records(result, Path(run))
     else:
-        found = find_run(Project.find(runs_dir=runs_dir).runs, run)
-        result = judge_run(found)
+        project = Project.find(runs_dir=runs_dir)
+        found = find_run(project.runs, run)
+        result = with_earlier(found, judge_run(found))
         if write or found.result is None:
             found.write_result(result)
+        told = told_of_run(found, result, project.reports, incomplete=ended_early(found))
     if as_json:
         print(result.model_dump_json(by_alias=True, indent=2))
     else:
         print(f"{result.verdict}: {result.because}")
+    write_told(told, summary=summary, junit=junit)
 
 
 @app.command()
-def report(run: RunArgument, runs_dir: RunsOption = "", reports_dir: ReportsOption = "") -> None:
+def report(
+    run: RunArgument,
+    summary: SummaryOption = "",
+    junit: JunitOption = "",
+    runs_dir: RunsOption = "",
+    reports_dir: ReportsOption = "",
+) -> None:
     """Judge a run and write its HTML report. The last line is the report's path."""
     from luckyhit.judge import judge as judge_run
+    from luckyhit.judge.earlier import with_earlier
     from luckyhit.report import render
+    from luckyhit.report.told import told_of_run
     from luckyhit.run import find_run
 
+    refuse_crowded(summary, junit, as_json=False)
     project = Project.find(runs_dir=runs_dir, reports_dir=reports_dir)
     found = find_run(project.runs, run)
     manifest = found.manifest
-    reason = (manifest.get("failure") or {}).get("message", "the run did not get to its end")
+    reason = ended_early(found) or "the run did not get to its end"
+    result = None
     if manifest.get("state") in ("finished", "measured"):
         try:
-            result = judge_run(found)
+            result = with_earlier(found, judge_run(found))
         except CaseError as error:
             reason = f"its case file can't be used any more: {error.message}"
         else:
             found.write_result(result)
-            print(render(found, result, project.reports))
-            return
-    print(render(found, None, project.reports, incomplete=reason))
+            reason = ""
+    path = render(found, result, project.reports, incomplete=reason or None)
+    told = told_of_run(found, result, project.reports, incomplete=reason, report=path)
+    write_told(told, summary=summary, junit=junit)
+    print(path)
+
+
+def ended_early(run: Run) -> str:
+    """Why a run ended before its time; empty where it did not, or where nobody noted it."""
+    failure = run.manifest.get("failure")
+    return str(failure.get("message") or "no reason was noted") if isinstance(failure, dict) else ""
 
 
 @app.command()

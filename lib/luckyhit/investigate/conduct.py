@@ -2,7 +2,8 @@
 
 papermill runs in a thread of its own, so that the main thread can show progress (which the kernel writes to the
 run directory) and pass Ctrl-C on: the kernel is interrupted like a user would do it in JupyterLab, rolls back and
-stops what it started, and the run ends with an INCOMPLETE report of what there is.
+stops what it started, and the run ends with an INCOMPLETE report of what there is. A time limit ends it in the same
+way.
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ import logging
 import os
 import shutil
 import signal
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -29,16 +29,18 @@ from luckyhit.case import Case, load_case
 from luckyhit.change.rights import refuse_unset
 from luckyhit.errors import ArgumentError, GuardError, LuckyHitError
 from luckyhit.investigate import console, facts, steps
+from luckyhit.investigate.interruptions import Interruptions, interruptions_of, one_at_a_time
 from luckyhit.investigate.preflight import refuse_fast_log
-from luckyhit.investigate.step import STOP, how_to_allow, may_change
+from luckyhit.investigate.step import STOP, how_to_allow, may_change, observes
 from luckyhit.measure.block import INPUTS
 from luckyhit.measure.inputs import Inputs, gather
 from luckyhit.project import NOTEBOOKS, Project
-from luckyhit.records import Rollback
+from luckyhit.records import Result, Rollback
 from luckyhit.run import Run
 from luckyhit.target.control import authorities
 
 INTERRUPTED = 130
+INTERRUPTED_ERROR = "Interrupted"
 SAFE = ("GET", "HEAD")
 _POLL_S = 0.1
 _CLEANUP_S = 30.0
@@ -46,12 +48,14 @@ _CLEANUP_S = 30.0
 
 @dataclass
 class Outcome:
-    """How a run ended: its directory, its report (None where not even that could be written), its exit code."""
+    """How a run ended: its directory, its report (None where not even that could be written), its exit code. `result`:
+    of a run that got to its end, or that its time limit ended."""
 
     run: Run
     report: Path | None
     exit_code: int
     reason: str = ""
+    result: Result | None = None
     error: LuckyHitError | None = None
     details: dict[str, Any] = field(default_factory=dict)
 
@@ -136,14 +140,23 @@ def refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
             )
 
 
-def run_case(project: Project, case_file: Path, *, environment: str = "", quiet: bool = False) -> Outcome:
-    """Run the three notebooks on one case. `environment`: as in `new_run`. Raises before anything is started where the
-    input is wrong."""
+def run_case(
+    project: Project,
+    case_file: Path,
+    *,
+    environment: str = "",
+    observe: bool = False,
+    timeout_s: float | None = None,
+    quiet: bool = False,
+) -> Outcome:
+    """Run the notebooks on one case. `environment`, `observe`: as in `new_run`. After `timeout_s` seconds it is ended
+    as by Ctrl-C. Raises before anything is started where the input is wrong, and TargetBusy where another run of this
+    case goes on."""
     started = time.monotonic()
     # From here to the end nothing is cut short by a signal: the notebook is stopped, and the report still written.
     # That holds for the making of the run directory too: where there is a run, there is a report of it.
-    with _interruptions() as interruptions:
-        run = new_run(project, case_file, environment=environment)
+    with one_at_a_time(project.runs, case_file.stem), interruptions_of(timeout_s) as interruptions:
+        run = new_run(project, case_file, environment=environment, observe=observe)
         handed = {
             "case": str(case_file),
             "run": str(run.path),
@@ -154,14 +167,14 @@ def run_case(project: Project, case_file: Path, *, environment: str = "", quiet:
             show(f"run {run.id} of case {run.name}")
             if run.case.target.url is not None:
                 show(_what_may_happen(run))
-            for name in NOTEBOOKS:
+            for name in (NOTEBOOKS[0], NOTEBOOKS[-1]) if observe else NOTEBOOKS:
                 if interruptions.count:
                     break
                 worker = _Notebook(project.notebook(name), run, name, handed, timeout_s=_timeout_s(run))
                 worker.execute(interruptions)
                 if interruptions.count or worker.error is not None:
                     break
-        outcome = _finish(project, run, interrupted=interruptions.count > 0)
+        outcome = _finish(project, run, interruptions)
     outcome.details["seconds"] = time.monotonic() - started
     return outcome
 
@@ -169,6 +182,8 @@ def run_case(project: Project, case_file: Path, *, environment: str = "", quiet:
 def _what_may_happen(run: Run) -> str:
     """One line about a service that runs already: whether it is changed."""
     target = run.case.target
+    if observes(run):
+        return f"{target.url} is only observed, as --observe says"
     if may_change(run):
         return f"{target.url} ({target.environment}) will be changed, measured, and changed back"
     if target.allow_change:
@@ -209,7 +224,7 @@ class _Notebook:
         except BaseException as error:
             self.error = error
 
-    def execute(self, interruptions: _Interruptions) -> None:
+    def execute(self, interruptions: Interruptions) -> None:
         """Run it to its end; stop it early, with time to roll back, once there is an interruption."""
         logging.getLogger("papermill").setLevel(logging.ERROR)
         thread = threading.Thread(target=self._execute, name=f"papermill {self.path.stem}", daemon=True)
@@ -242,39 +257,19 @@ class _Notebook:
             redact_notebook(self.output, known_secrets(self.run.case))
 
 
-class _Interruptions:
-    count = 0
-
-    def note(self, signum: int, frame: object) -> None:
-        self.count += 1
-        if self.count == 1:
-            print("\nstopping: rolling back (press Ctrl-C again to end at once)", file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def _interruptions() -> Iterator[_Interruptions]:
-    """Count Ctrl-C and SIGTERM instead of raising in the middle of anything."""
-    counter = _Interruptions()
-    previous = {number: signal.signal(number, counter.note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield counter
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def _finish(project: Project, run: Run, *, interrupted: bool) -> Outcome:
+def _finish(project: Project, run: Run, interruptions: Interruptions) -> Outcome:
     """Read how the notebooks ended; where they did not get to the report, render what there is as INCOMPLETE."""
     manifest = run.manifest
     report = manifest.get("report")
     if manifest["state"] == "finished" and report:  # an interruption that came too late changes nothing
-        return Outcome(run, (run.path / report).resolve(), 0)
+        return Outcome(run, (run.path / report).resolve(), 0, result=run.result)
     failure = manifest.get("failure")
     died = failure is None  # a step that could still do so has noted why, and rolled back
+    interrupted = interruptions.count > 0
     if failure is None:
         message = "interrupted" if interrupted else "a notebook ended early; its executed copy says why"
         failure = {
-            "error": "Interrupted" if interrupted else "NotebookFailed",
+            "error": INTERRUPTED_ERROR if interrupted else "NotebookFailed",
             "message": message,
             "hint": f"Look at the executed notebooks in {run.path / 'notebooks'}.",
             "exit_code": INTERRUPTED if interrupted else 1,
@@ -282,11 +277,33 @@ def _finish(project: Project, run: Run, *, interrupted: bool) -> Outcome:
         run.update(state="failed", failure=failure)
     if died or manifest.get("changed"):
         failure = _rolled_back(project, run, failure)
-    path, error = _incomplete_report(project, run, failure)
+    too_late = interruptions.too_late and failure["error"] == INTERRUPTED_ERROR and failure["exit_code"] != 5
+    if too_late:
+        failure = {**failure, **interruptions.as_failure()}
+        run.update(failure=failure)
+    result = _so_far(run, str(failure["message"])) if too_late else None
+    path, error = _incomplete_report(project, run, failure, result)
     code = int(failure["exit_code"])
-    if interrupted and code != 5:
+    if interrupted and not interruptions.too_late and code != 5:
         code = INTERRUPTED
-    return Outcome(run, path, code, reason=str(failure["message"]), error=error, details={"failure": failure})
+    reason = str(failure["message"])
+    return Outcome(run, path, code, reason=reason, result=result, error=error, details={"failure": failure})
+
+
+def _so_far(run: Run, reason: str) -> Result | None:
+    """What can be said of a run that its time limit ended: INVALID or INCONCLUSIVE, with the reason, whatever the
+    blocks that it has would show. None where its records can't be judged."""
+    from luckyhit.judge import judge
+
+    try:
+        result = judge(run)
+    except LuckyHitError:
+        return None
+    if result.verdict not in ("INVALID", "INCONCLUSIVE"):
+        because = f"The run ended early: {reason}."
+        result = result.model_copy(update={"verdict": "INCONCLUSIVE", "because": because})
+    run.write_result(result)
+    return result
 
 
 def _rolled_back(project: Project, run: Run, failure: dict[str, Any]) -> dict[str, Any]:
@@ -304,11 +321,11 @@ def _rolled_back(project: Project, run: Run, failure: dict[str, Any]) -> dict[st
 
 
 def _incomplete_report(
-    project: Project, run: Run, failure: Mapping[str, Any]
+    project: Project, run: Run, failure: Mapping[str, Any], result: Result | None
 ) -> tuple[Path | None, LuckyHitError | None]:
     from luckyhit.report import render
 
     try:
-        return render(run, None, project.reports, incomplete=str(failure["message"])), None
+        return render(run, result, project.reports, incomplete=str(failure["message"])), None
     except LuckyHitError as error:
         return None, error

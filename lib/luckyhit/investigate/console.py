@@ -91,11 +91,11 @@ class _Bar:
         tqdm.write(text, file=sys.stderr)
 
     def event(self, event: dict[str, Any]) -> None:
-        total = event["total"] or 1.0
         if self._bar is None:
-            self._bar = self._begin(total)
-        # tqdm takes a bar that is past its end for one without an end.
-        self._bar.n = min(event["done"] or 0.0, total)
+            self._bar = self._begin(event["total"] or 1.0)
+        if event["done"] is not None:  # judging and drawing measure nothing: the bar stays where it is
+            # tqdm takes a bar that is past its end for one without an end.
+            self._bar.n = min(event["done"], event["total"] or 1.0)
         self._bar.set_description_str(event["text"])
 
     @staticmethod

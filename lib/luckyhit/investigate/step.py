@@ -133,7 +133,9 @@ def start_stacks(step: Step, names: Mapping[Arm, str]) -> dict[Arm, Stack]:
     for arm, name in names.items():
         workdir = run.path / "work" / name
         workdir.mkdir(parents=True, exist_ok=True)
-        stack = Stack(case, name, workdir, project=step.project.root, allow_change=may_change(run), only_observe=observes(run))
+        stack = Stack(
+            case, name, workdir, project=step.project.root, allow_change=may_change(run), only_observe=observes(run)
+        )
         stack.sources = sources
         stack.settings = changing.settings_of(stack, "before")
         made[arm] = stack

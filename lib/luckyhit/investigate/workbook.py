@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from luckyhit.errors import ArgumentError
 from luckyhit.investigate import conduct, steps
+from luckyhit.investigate.step import observes
 from luckyhit.project import Project
 from luckyhit.records import Result
 from luckyhit.run import Run, find_run
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from IPython.display import Image, Markdown
     from matplotlib.figure import Figure
 
-PARAMETERS = frozenset({"case", "run", "environment", "runs_dir", "reports_dir"})
+PARAMETERS = frozenset({"case", "run", "environment", "observe", "runs_dir", "reports_dir"})
 """What the `parameters` cells of the notebooks define (a test keeps this true)."""
 
 
@@ -63,6 +64,10 @@ class Workbook:
         """Forget frames that were read before: the run has more rows now."""
         self._frames.clear()
 
+    def doing(self, what: str) -> None:
+        """Note what takes a moment now, for whoever follows the run from outside."""
+        self.run.progress(what)
+
     def declared(self) -> pd.DataFrame:
         """The case as declared: what, where, who, and what should happen."""
         from luckyhit.report import tables
@@ -77,6 +82,7 @@ class Workbook:
 
         if name in OF_A_PROBE and self.run.case.freshness is None:
             return None
+        self.doing(f"drawing {name}")
         figure, sentence = figure_for(name, self.run, self._result())
         assert figure is not None  # it is None only where none was asked for
         return _image(figure, sentence)
@@ -124,7 +130,8 @@ class Baseline(Workbook):
         return _sentence(tables.not_seen(self.run))
 
     def next_step(self) -> Markdown:
-        return _sentence(f"Baseline measured. Go on with `2-change` (run `{self.run.id}`).")
+        notebook = "3-report" if observes(self.run) else "2-change"
+        return _sentence(f"Baseline measured. Go on with `{notebook}` (run `{self.run.id}`).")
 
 
 class Changed(Workbook):
@@ -176,8 +183,10 @@ class Reported(Workbook):
     def judge(self) -> Markdown:
         """Judge what was recorded (no target needed) and write result.json. Returns the verdict."""
         from luckyhit.judge import judge
+        from luckyhit.judge.earlier import with_earlier
 
-        self.run.write_result(judge(self.run))
+        self.doing("judging what was recorded")
+        self.run.write_result(with_earlier(self.run, judge(self.run)))
         result = self._judged()
         return _sentence(f"**{result.verdict}.** {result.because}")
 
@@ -219,6 +228,7 @@ class Reported(Workbook):
         """Write the HTML report and the index. Returns where it is."""
         from luckyhit.report import render
 
+        self.doing("writing the report")
         path = render(self.run, self._judged(), self.project.reports)
         finished = {"state": "finished"} if self.run.state == "measured" else {}
         self.run.update(report=os.path.relpath(path, self.run.path), **finished)
@@ -247,16 +257,26 @@ def _refuse_unknown_parameters() -> None:
             conduct.refuse_unknown(given, PARAMETERS)
 
 
-def baseline(case: str, run: str = "", *, environment: str = "", runs_dir: str = "", reports_dir: str = "") -> Baseline:
+def baseline(
+    case: str,
+    run: str = "",
+    *,
+    environment: str = "",
+    observe: bool = False,
+    runs_dir: str = "",
+    reports_dir: str = "",
+) -> Baseline:
     """Begin a run of `case` (its name in data/cases, or a file), or take one that exists and has no baseline yet.
 
     `environment` repeats the name of what may be changed, where the case is about a service that runs already.
+    `observe`: the run measures its baseline alone, and goes on with the report.
     """
     _refuse_unknown_parameters()
     project = Project.find(runs_dir=runs_dir, reports_dir=reports_dir)
     if run:
         return Baseline(find_run(project.runs, str(run)), project)
-    return Baseline(conduct.new_run(project, project.case_file(case), environment=environment), project)
+    made = conduct.new_run(project, project.case_file(case), environment=environment, observe=observe)
+    return Baseline(made, project)
 
 
 def change(run: str = "", case: str = "", *, runs_dir: str = "", reports_dir: str = "") -> Changed:

@@ -18,6 +18,7 @@
     verdict      the rules, and the sentence that says why
     naive, noise, decompose, rollback, notes   what stands beside the verdict
     decision     all of it, on frames; loose: on a directory that is no run
+    earlier      a baseline alone, beside those of earlier runs
 
 No socket, no clock: the same files give the same verdict next year. `judge` reads a run directory, `decide` is the
 pure function under it.

@@ -66,6 +66,7 @@ def _head(run: Run, found: Recorded, incomplete: str | None) -> dict[str, Any]:
         "hint": _hint(manifest) if incomplete else "",
         "invalid": result is not None and result.verdict == "INVALID",
         "changed": found.changed,
+        "observing": bool(manifest.get("observe")),
         "observed": case is not None and case.target.start is None,
         "live": live(found),
     }
@@ -76,6 +77,7 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
     from luckyhit.report import (
         baseline,
         contents,
+        earlier,
         event_rows,
         freshness_tables,
         gallery,
@@ -91,6 +93,9 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
         "key_numbers": metric_rows.key_numbers(found),
         "naive": metric_rows.naive_rows(result) if result else [],
         "baseline": baseline.baseline(found),
+        "earlier": earlier.earlier_rows(result) if result else [],
+        "earlier_headings": earlier.HEADINGS,
+        "earlier_left_out": earlier.left_out(result) if result else [],
         "not_seen": baseline.not_seen(found)[:MOST_NOTES],
         "metrics": metric_rows.metrics(result) if result else [],
         "how_many": attempt("How many pairs it took", lambda: how_many.how_many(found)),

@@ -1,0 +1,32 @@
+"""`--summary` and `--junit`: what a run came to, for other machines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from luckyhit.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from luckyhit.report.told import Told
+
+
+def refuse_crowded(summary: str, junit: str, *, as_json: bool) -> None:
+    """Raise ArgumentError where two of them want standard output."""
+    wanting = ["--json"] if as_json else []
+    wanting += [f"{name} -" for name, where in (("--summary", summary), ("--junit", junit)) if where == "-"]
+    if len(wanting) > 1:
+        raise ArgumentError(f"{' and '.join(wanting)} both print", hint="Give all but one of them a file.")
+
+
+def write_told(told: Told, *, summary: str, junit: str) -> None:
+    """Write what was asked for; an empty name asks for nothing. Raises ReportNotWritten."""
+    from luckyhit.report.told import publish
+
+    if summary:
+        from luckyhit.report.summary import summary as as_markdown
+
+        publish(as_markdown(told), summary)
+    if junit:
+        from luckyhit.report.junit import junit as as_xml
+
+        publish(as_xml(told), junit)

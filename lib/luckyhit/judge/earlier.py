@@ -1,0 +1,168 @@
+"""A baseline beside those of earlier runs of the same case: what it showed, and whether that was ever seen before.
+
+The rule needs no distribution. Where nothing changed, a baseline and the n before it are n + 1 draws of one kind, in
+any order alike; the newest is the largest of all with chance 1 / (n + 1), the smallest with the same: so it lies
+outside of the n earlier ones with chance 2 / (n + 1) at most (ties make it less). That is the prediction interval from
+the extremes of a sample (Wilks 1941). A trend, or an hour of the day that matters, breaks it: baselines are best taken
+at one hour.
+
+Nothing here is a verdict: no change was made that could have helped or hurt.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from luckyhit.case import Case
+from luckyhit.errors import LuckyHitError
+from luckyhit.judge.decision import decide
+from luckyhit.judge.wording import NAMES, listed, number, percent, sentence, value_text
+from luckyhit.records import METRICS, Beside, Earlier, MetricName, Result
+from luckyhit.run import Run, runs
+
+FEWEST = 10
+"""With fewer earlier baselines nothing is said to lie outside: of nine, one in five would by chance alone."""
+MOST = 39
+"""So many of the newest are looked at: one in twenty baselines lies outside of 39 by chance."""
+SAME_CONDITIONS = "measured under other conditions (workload, cache, target, probe or plan of the case)"
+OTHER_STATE = "begun from another cache state"
+OTHER_HOST = "measured on another kind of host"
+NOT_FINISHED = "not finished, not judged, or INVALID"
+NOT_READABLE = "not readable"
+
+
+def with_earlier(run: Run, result: Result) -> Result:
+    """The result of a run that measured its baseline alone, with that beside those of the earlier runs of its case (the
+    directories next to its own). Any other result comes back as it is."""
+    manifest = run.manifest
+    if result.verdict == "INVALID" or manifest.get("failure") or run.blocks("change") or not run.blocks("baseline"):
+        return result
+    left_out: Counter[str] = Counter()
+    values = {name: metric.before for name, metric in result.metrics.items() if metric.before is not None}
+    earlier = beside(values, list(_baselines(run, left_out)), left_out)
+    return result.model_copy(update={"earlier": earlier, "because": f"{result.because} {earlier.sentence}"})
+
+
+def beside(
+    values: Mapping[MetricName, float], earlier: Sequence[Mapping[MetricName, float]], left_out: Mapping[str, int] = {}
+) -> Earlier:
+    """Each metric in `values` beside the same in `earlier` baselines; the order of those doesn't matter."""
+    metrics: dict[MetricName, Beside] = {}
+    for name in METRICS:
+        if name not in values:
+            continue
+        value, seen = values[name], [each[name] for each in earlier if name in each]
+        told = Beside(value=value, runs=len(seen))
+        if seen:
+            told = Beside(value=value, runs=len(seen), median=median(seen), low=min(seen), high=max(seen))
+        if len(seen) >= FEWEST:
+            outside = not min(seen) <= value <= max(seen)
+            told = told.model_copy(update={"outside": outside, "chance": 2 / (len(seen) + 1)})
+        metrics[name] = told
+    return Earlier(
+        runs=len(earlier), left_out=dict(left_out), metrics=metrics, sentence=_sentence(len(earlier), metrics)
+    )
+
+
+def _sentence(count: int, metrics: Mapping[MetricName, Beside]) -> str:
+    told = {name: each for name, each in metrics.items() if each.outside is not None}
+    if not told:
+        there = "no earlier baseline" if count == 0 else f"{count} earlier baseline{'' if count == 1 else 's'}"
+        return sentence(f"{there} can be compared; with fewer than {FEWEST} nothing can be said to lie outside of them")
+    outside = [_said(name, each) for name, each in told.items() if each.outside]
+    if not outside:
+        which = "its one metric lies" if len(told) == 1 else f"all {len(told)} metrics lie"
+        return sentence(f"{which} inside what {count} earlier baselines showed")
+    by_chance = sum(each.chance or 0.0 for each in told.values())
+    text = sentence(f"outside of what {count} earlier baselines showed: {listed(outside)}")
+    return f"{text} By chance alone {number(by_chance)} of {len(told)} metrics would, on average."
+
+
+def _said(name: MetricName, each: Beside) -> str:
+    return f"{NAMES[name]}, {value_text(name, each.value)} ({range_text(name, each)} before)"
+
+
+def range_text(name: MetricName, each: Beside) -> str:
+    """`12.1 ms to 19 ms`; one value where all were alike. Empty where there was none."""
+    if each.low is None or each.high is None:
+        return ""
+    low, high = value_text(name, each.low), value_text(name, each.high)
+    return low if low == high else f"{low} to {high}"
+
+
+def chance_text(each: Beside) -> str:
+    return "" if each.chance is None else percent(each.chance)
+
+
+def _baselines(run: Run, left_out: Counter[str]) -> Iterator[dict[MetricName, float]]:
+    """The baselines of the newest earlier runs that can be compared with this one; why others can't is counted."""
+    of_case = [other for other in runs(run.path.parents[1]) if other.path.parent == run.path.parent]
+    found = 0
+    for other in sorted((each for each in of_case if each.id < run.id), key=lambda each: each.id, reverse=True):
+        try:
+            reason = _why_not(run, other)
+            values = baseline_of(other) if not reason else {}
+        except (LuckyHitError, OSError, ValueError, KeyError, TypeError):
+            reason = NOT_READABLE  # whatever an old run has become, it must not stop the new one
+        if reason:
+            left_out[reason] += 1
+            continue
+        yield values
+        found += 1
+        if found == MOST:
+            return
+
+
+def baseline_of(run: Run) -> dict[MetricName, float]:
+    """What the baseline of a judged run showed, in each metric's unit; what was not visible is left out."""
+    result = run.result
+    if result is None or run.blocks("change"):
+        blocks = [entry for entry in run.manifest["blocks"] if entry.get("stage") == "baseline"]
+        result = decide(run.requests(), run.reads(), run.writes(), run.case, blocks, name=run.name, run=run.id)
+    return {name: metric.before for name, metric in result.metrics.items() if metric.before is not None}
+
+
+def _why_not(run: Run, other: Run) -> str:
+    """Why the baseline of another run can't stand beside that of this one; empty where it can."""
+    manifest, theirs = run.manifest, other.manifest
+    ended = theirs.get("state") in ("finished", "measured") and not theirs.get("failure") and other.blocks("baseline")
+    result = other.result if ended else None
+    if result is None or result.verdict == "INVALID":
+        return NOT_FINISHED
+    if _host(manifest) != _host(theirs):
+        return OTHER_HOST
+    if not same_conditions(run, other):
+        return SAME_CONDITIONS
+    return OTHER_STATE if _cleared(manifest) != _cleared(theirs) else ""
+
+
+def same_conditions(run: Run, other: Run) -> bool:
+    """Whether both cases, as they were run, say the same of what a baseline depends on. Names, texts, goals, blocks and
+    the other side of the change may differ."""
+    if run.manifest.get("inputs") != other.manifest.get("inputs"):
+        return False
+    mine, theirs = ((each.path / "case.yml").read_bytes() for each in (run, other))
+    return mine == theirs or _conditions(run.case) == _conditions(other.case)
+
+
+def _conditions(case: Case) -> tuple[Any, ...]:
+    plan = case.plan
+    before = case.change.model_dump(exclude={"what", "smallest", "after", "apply", "revert"})
+    parts = (case.workload, case.cache, case.target, case.freshness, case.expected.response)
+    return *parts, before, case.design, plan.warmup, plan.baseline, plan.washout
+
+
+def _host(manifest: Mapping[str, Any]) -> tuple[Any, ...]:
+    host = manifest.get("host")
+    return (host.get("machine"), host.get("cpus")) if isinstance(host, Mapping) else ()
+
+
+def _cleared(manifest: Mapping[str, Any]) -> bool:
+    """Whether the declared keys were cleared before the baseline: a run that only observes a live service clears
+    none."""
+    blocks = manifest.get("blocks")
+    entries = blocks if isinstance(blocks, list) else []
+    return any(bool(entry.get("clear")) for entry in entries if entry.get("stage") == "baseline")

@@ -1,0 +1,102 @@
+"""How a run ended, as JUnit XML: for CI systems that show test results.
+
+One test case for each goal and each guard, and one for the run itself. What got worse, and a guard that did not hold,
+is a failure; a goal that can't be told is skipped, with the reason; goals of an INVALID run, and a run that ended
+early, are errors. The file keeps to both schemas in use: that of Ant (windyroad/JUnit-Schema) and that of Jenkins
+(junit-10.xsd).
+"""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+from luckyhit.records import Guard, Metric, MetricName, Result
+from luckyhit.report.metric_rows import in_order, metric_row
+from luckyhit.report.told import Told
+
+_UNKNOWN_TIME = "1970-01-01T00:00:00"
+_Outcome = tuple[str, str, str]
+"""Kind of the element (failure, error, skipped; empty: passed), message, text."""
+
+
+def junit(told: Told) -> str:
+    """The XML, as text. Nothing in it can break it: texts are scrubbed, and control characters made visible."""
+    suite = _Suite(told)
+    suite.add("run", "the run got to its end", _ended(told))
+    result = told.result
+    if result is not None:
+        for name in in_order(result):
+            if result.metrics[name].verdict is not None:
+                suite.add("goal", name, _goal(name, result.metrics[name], result))
+        for guard in result.guards:
+            suite.add("guard", guard.name, _guard(guard))
+    return suite.text()
+
+
+def _ended(told: Told) -> _Outcome:
+    if told.incomplete or told.result is None:
+        return "error", told.incomplete or "there is no result", told.hint
+    return "", "", ""
+
+
+def _goal(name: MetricName, metric: Metric, result: Result) -> _Outcome:
+    row = metric_row(name, metric, result)
+    numbers = f"before {row.before}, after {row.after}; difference {row.effect}, interval {row.interval}; {row.goal}"
+    if result.verdict == "INVALID":
+        return "error", f"not to be relied on: {result.because}", numbers
+    if metric.verdict == "HURT":
+        return "failure", f"HURT: {row.effect} ({row.goal})", f"{numbers}. {metric.note}"
+    if metric.verdict == "INCONCLUSIVE":
+        return "skipped", f"INCONCLUSIVE: {metric.note or result.because}", numbers
+    return "", "", ""
+
+
+def _guard(guard: Guard) -> _Outcome:
+    return ("", "", "") if guard.ok else ("failure", guard.detail, guard.remedy)
+
+
+class _Suite:
+    def __init__(self, told: Told) -> None:
+        self._told = told
+        self._root = ElementTree.Element("testsuites")
+        self._suite = ElementTree.SubElement(self._root, "testsuite")
+        self._counts = {"tests": 0, "failure": 0, "error": 0, "skipped": 0}
+        properties = ElementTree.SubElement(self._suite, "properties")
+        for name, value in {"verdict": told.verdict, "run": told.run, "report": told.report}.items():
+            if value:
+                ElementTree.SubElement(properties, "property", name=name, value=self._line(value))
+
+    def add(self, kind: str, name: str, outcome: _Outcome) -> None:
+        """One test case: `classname` groups them by case and kind."""
+        element, message, text = outcome
+        of = self._line(f"luckyhit.{self._told.case}.{kind}")
+        case = ElementTree.SubElement(self._suite, "testcase", classname=of, name=self._line(name), time="0")
+        self._counts["tests"] += 1
+        if element:
+            self._counts[element] += 1
+            told = ElementTree.SubElement(case, element, type=element, message=self._line(message))
+            told.text = self._line(text)
+
+    def text(self) -> str:
+        told = self._told
+        self._suite.attrib |= {
+            "name": self._line(f"luckyhit.{told.case}"),
+            "package": "luckyhit",
+            "id": "0",
+            "timestamp": told.started or _UNKNOWN_TIME,
+            "hostname": "localhost",  # the machine's name is nobody's business
+            "tests": str(self._counts["tests"]),
+            "failures": str(self._counts["failure"]),
+            "errors": str(self._counts["error"]),
+            "skipped": str(self._counts["skipped"]),
+            "time": f"{told.seconds:.3f}",
+        }
+        said = f"{told.verdict}: {told.because}" + (f" Report: {told.report}" if told.report else "")
+        ElementTree.SubElement(self._suite, "system-out").text = self._line(said)
+        ElementTree.SubElement(self._suite, "system-err").text = self._line(told.hint)
+        ElementTree.indent(self._root)
+        return f"<?xml version='1.0' encoding='utf-8'?>\n{ElementTree.tostring(self._root, encoding='unicode')}\n"
+
+    def _line(self, text: str) -> str:
+        """One line, scrubbed: attributes of the schemas are tokens, without white space at their ends or in rows."""
+        return " ".join(self._told.clean(text).split())

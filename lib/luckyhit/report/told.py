@@ -1,0 +1,125 @@
+"""How a run ended, for other machines: what a summary and a JUnit file are made of, scrubbed like the report."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from luckyhit.errors import CaseError, LuckyHitError, ReportNotWritten
+from luckyhit.records import Result
+from luckyhit.report.page import redactor_for
+from luckyhit.report.recorded import Recorded, manifest_of
+from luckyhit.report.redact import Redactor, mentioned_secrets, project_roots, visible
+from luckyhit.run import write_atomically
+
+if TYPE_CHECKING:
+    from luckyhit.run import Run
+
+STDOUT = "-"
+LONGEST = 2000
+"""Characters of one text."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """`result` is None where there is nothing to judge; `incomplete` then says why, and where a run ended early.
+    `clean` scrubs a text. `started` is local time, ISO 8601; `seconds` how long it took, 0 where nobody knows."""
+
+    case: str
+    run: str = ""
+    title: str = ""
+    result: Result | None = None
+    incomplete: str = ""
+    hint: str = ""
+    report: str = ""
+    started: str = ""
+    seconds: float = 0.0
+    clean: Callable[[str], str] = field(default=lambda text: visible(text, longest=LONGEST))
+
+    @property
+    def verdict(self) -> str:
+        """What stands in the headline: a run that ended early has none."""
+        return self.result.verdict if self.result is not None and not self.incomplete else "INCOMPLETE"
+
+    @property
+    def because(self) -> str:
+        return self.incomplete or (self.result.because if self.result is not None else "")
+
+
+def told_of_run(
+    run: Run,
+    result: Result | None,
+    reports_dir: Path,
+    *,
+    incomplete: str = "",
+    hint: str = "",
+    report: Path | None = None,
+    seconds: float = 0.0,
+) -> Told:
+    """What is told of a run, whatever became of it; `report` is the path of its HTML report."""
+    manifest = manifest_of(run)
+    try:
+        case = run.case
+    except (LuckyHitError, OSError):
+        case = None
+    redactor = redactor_for(run, Recorded(case=case, manifest=manifest), reports_dir)
+    return Told(
+        case=str(manifest.get("case") or run.path.parent.name),
+        run=run.id,
+        title=case.title if case is not None else "",
+        result=result,
+        incomplete=incomplete,
+        hint=hint,
+        report=str(report) if report is not None else "",
+        started=_local(manifest),
+        seconds=seconds,
+        clean=_cleaner(redactor),
+    )
+
+
+def told_of_records(result: Result, folder: Path) -> Told:
+    """What is told of records that are no run (see `luckyhit.judge.loose`)."""
+    redactor = Redactor(mentioned_secrets(folder / "case.yml"), roots={folder.absolute(): folder.name})
+    return Told(case=result.case or folder.name, result=result, clean=_cleaner(redactor))
+
+
+def told_of_error(case_file: Path, error: LuckyHitError, folders: Sequence[Path]) -> Told:
+    """What is told where no run came to be. `folders`: whose paths are not to be shown (runs, reports)."""
+    roots: dict[str | Path, str] = {**project_roots(*(folder / "x" for folder in folders))}
+    redactor = Redactor(mentioned_secrets(case_file), roots=roots)
+    message = "; ".join(map(str, error.problems)) if isinstance(error, CaseError) else error.message
+    return Told(case=case_file.stem, incomplete=message, hint=error.hint, clean=_cleaner(redactor))
+
+
+def _cleaner(redactor: Redactor) -> Callable[[str], str]:
+    return lambda text: visible(redactor.text(text[: 4 * LONGEST]), longest=LONGEST)
+
+
+def _local(manifest: Mapping[str, Any]) -> str:
+    match = re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", str(manifest.get("started") or ""))
+    return match[0] if match else ""
+
+
+def publish(text: str, where: str) -> None:
+    """Write `text` to the file `where` as a whole or not at all; `-` prints it. Devices and pipes are written to as
+    they are. Raises ReportNotWritten."""
+    if where == STDOUT:
+        print(text, end="" if text.endswith("\n") else "\n")
+        sys.stdout.flush()
+        return
+    path = Path(os.path.realpath(Path(where).expanduser()))  # what a link points to is replaced, not the link
+    try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8", errors="replace")
+        else:
+            write_atomically(path, text.encode("utf-8", "replace").decode("utf-8"))
+    except OSError as error:
+        raise ReportNotWritten(
+            f"{where} could not be written: {error.strerror or type(error).__name__}",
+            hint="Is it a file, in a folder that you may write to? What was measured is in the run directory.",
+        ) from None
