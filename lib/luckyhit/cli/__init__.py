@@ -1,8 +1,8 @@
 """The command line: `luckyhit check | run | new | load | judge | report | revert | runs`.
 
 Exit codes: 0 finished, whatever the verdict (`--fail-on` turns chosen verdicts into 1) · 1 a chosen verdict, or a
-defect · 2 invalid case or arguments · 3 a guard stopped it before anything changed · 4 not enough data ·
-5 rollback not confirmed · 130 interrupted (Ctrl-C or SIGTERM), rolled back.
+defect · 2 invalid case or arguments · 3 a guard stopped it before anything changed · 4 not enough data (also: the time
+limit of `--timeout`, rolled back) · 5 rollback not confirmed · 130 interrupted (Ctrl-C or SIGTERM), rolled back.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import sys
 from typing import NoReturn
 
 # The commands stand in the help in this order.
-from luckyhit.cli import cases, engine, recorded
+from luckyhit.cli import cases, engine, recorded, runs
 from luckyhit.cli.app import app
 from luckyhit.errors import CaseError, LuckyHitError
 
-__all__ = ["app", "cases", "engine", "main", "recorded"]
+__all__ = ["app", "cases", "engine", "main", "recorded", "runs"]
 
 
 def main() -> NoReturn:
@@ -32,7 +32,3 @@ def main() -> NoReturn:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     sys.exit(0)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,7 @@
-"""Commands that start from a run: judge, report, revert, runs."""
+"""Commands that start from a run: judge, report, revert."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -120,18 +119,3 @@ def revert(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsOption =
         print(f"rollback {'confirmed' if rollback.confirmed else 'NOT confirmed'}: {rollback.detail}")
     if not rollback.confirmed:
         raise typer.Exit(5)
-
-
-@app.command()
-def runs(as_json: JsonOption = False, runs_dir: RunsOption = "") -> None:
-    """List the runs there are, oldest first."""
-    from luckyhit.run import describe_runs
-
-    rows = describe_runs(Project.find(runs_dir=runs_dir).runs)
-    if as_json:
-        print_json(rows)
-        return
-    if not rows:
-        print("no runs yet; `luckyhit run stale-price` makes one", file=sys.stderr)
-    for row in rows:
-        print(f"{row['run']}  {row['case']:<20}  {row['state']:<10}  {row['verdict'] or '-'}")

@@ -80,5 +80,10 @@ def one_at_a_time(runs_dir: Path, case: str) -> Iterator[None]:
     """Hold the case for as long as the block lasts: two runs of it at once would measure each other, and a schedule may
     be tighter than a run is long. Raises TargetBusy where another run holds it; the system lets go of it when the
     process ends, however it ends."""
-    with held([f"case {case} in {runs_dir.resolve()}"], runs_dir):
+    with held([lock_of(runs_dir, case)], runs_dir):
         yield
+
+
+def lock_of(runs_dir: Path, case: str) -> str:
+    """Name of the lock that the runs of a case share."""
+    return f"case {case} in {runs_dir.resolve()}"
