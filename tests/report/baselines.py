@@ -1,0 +1,38 @@
+"""Runs that measured their baseline alone, many from one: copies of a judged run, each with numbers of its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from synthetic_run import START
+
+from luckyhit.run import Run
+
+OBSERVED = {"state": "finished", "observe": True}
+
+
+def copy_of(run: Run, days: int, before: Mapping[str, float], manifest: Mapping[str, Any] | None = None) -> Run:
+    """A run `days` before START with other numbers in its result."""
+    when: datetime = START - timedelta(days=days)
+    path = run.path.with_name(f"{when:%Y%m%d-%H%M%S}-{days % 65536:04x}")
+    shutil.copytree(run.path, path)
+    told = json.loads((path / "manifest.json").read_text())
+    told |= {"run": path.name, "started": when.isoformat(), **(manifest or {})}
+    (path / "manifest.json").write_text(json.dumps(told))
+    result = json.loads((path / "result.json").read_text())
+    result["run"] = path.name
+    for name, value in before.items():
+        result["metrics"][name]["before"] = value
+    (path / "result.json").write_text(json.dumps(result))
+    return Run(path)
+
+
+def rewrite(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
