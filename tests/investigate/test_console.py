@@ -55,6 +55,7 @@ def test_on_a_terminal_progress_is_a_bar(run: Run, columns: int, monkeypatch: py
             run.progress("starting the service", done=0, total=40)
             run.progress("measuring", done=20, total=40)
             run.progress("rolling back", done=40.7, total=40)
+            run.progress("drawing forest")
         terminal.flush()
         shown = b""
         while select.select([ours], [], [], 1.0)[0]:
@@ -64,6 +65,7 @@ def test_on_a_terminal_progress_is_a_bar(run: Run, columns: int, monkeypatch: py
     assert "run 1" in shown
     assert re.search(r" 50% \|.+\| 20/40 s  measuring", shown)
     assert re.search(r"100% \|.+\| 40/40 s  rolling back", shown)
+    assert re.search(r"100% \|.+\| 40/40 s  drawing forest", shown)  # drawing measures nothing: the bar stays
 
 
 def test_half_a_line_is_left_for_later(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,7 +28,8 @@ from luckyhit.run import Run, runs
 
 SILENT_S = 86_400.0
 """A run that is not finished, and was silent for so long, goes on no more: between two notebooks somebody may think."""
-_DAYS = re.compile(r"([0-9]{1,5})\s*([dw])")
+_AGE = re.compile(r"([0-9]{1,5})\s*([hdw])")
+_UNITS_S = {"h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _REMOVED = ".removed"
 
 
@@ -56,15 +57,11 @@ class Plan:
 
 
 def age_of(text: str) -> float:
-    """Seconds of `90d`, `12w`, or a duration as in a case file. Raises ArgumentError."""
-    from luckyhit.case.units import parse_duration
-
-    if match := _DAYS.fullmatch(text.strip()):
-        return int(match[1]) * 86_400.0 * (7 if match[2] == "w" else 1)
-    try:
-        return parse_duration(text)
-    except ValueError:
-        raise ArgumentError(f"{text!r} is no age", hint="Say for example 90d, 12w or 36h.") from None
+    """Seconds of `90d`, `12w`, `36h`. Raises ArgumentError for anything else."""
+    match = _AGE.fullmatch(text.strip())
+    if match is None:
+        raise ArgumentError(f"{text!r} is no age", hint="Say for example 90d, 12w or 36h.")
+    return int(match[1]) * _UNITS_S[match[2]]
 
 
 def plan(runs_dir: Path, reports_dir: Path, *, keep: int | None, older_than_s: float | None, now: datetime) -> Plan:

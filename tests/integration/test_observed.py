@@ -1,0 +1,43 @@
+"""A run as a schedule starts it: nobody there, nothing changed, everything told in files."""
+
+import json
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+pytestmark = pytest.mark.measures
+
+
+def test_a_run_that_only_observes(workspace, variant) -> None:
+    told, xml = workspace.folder / "ci" / "told.md", workspace.folder / "ci" / "told.xml"
+    case = variant("stale-price")
+    done = workspace.run(case, "--observe", "--timeout", "5m", "--summary", str(told), "--junit", str(xml))
+
+    assert done.returncode == 0, done.stderr
+    (run,) = workspace.run_dirs()
+    manifest, result = workspace.manifest(), json.loads((run / "result.json").read_text())
+    assert manifest["state"] == "finished" and [entry["stage"] for entry in manifest["blocks"]] == ["baseline"]
+    assert [path.name for path in sorted((run / "notebooks").iterdir())] == ["1-baseline.ipynb", "3-report.ipynb"]
+    steps = {json.loads(line).get("step") for line in (run / "journal.jsonl").read_text().splitlines()}
+    assert "apply" not in steps
+
+    assert result["verdict"] == "INCONCLUSIVE" and result["because"].startswith("The change was not measured")
+    assert result["metrics"]["hit_ratio"]["before"] > 0.5 and result["metrics"]["hit_ratio"]["after"] is None
+    assert result["earlier"]["runs"] == 0 and result["rollback"]["confirmed"] is True
+    report = Path(done.stdout.splitlines()[-1])
+    assert "Beside earlier baselines" in report.read_text() and re.search(
+        r"Hit ratio: \d+ % \(no earlier one\)", done.stdout
+    )
+
+    lines = [line for line in done.stderr.splitlines() if line]
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", line) for line in lines), done.stderr
+    assert [text for text in ("measuring the baseline", "judging what", "drawing hit-ratio", "writing the report")
+            if not any(text in line for line in lines)] == []  # fmt: skip
+    assert "## Lucky Hit: INCONCLUSIVE" in told.read_text() and f"reports/{report.name}" in told.read_text().replace(
+        "\\", ""
+    )
+    suite = ElementTree.parse(xml).getroot()[0]
+    assert suite.attrib["failures"] == suite.attrib["errors"] == "0" and int(suite.attrib["skipped"]) >= 1
+    assert workspace.left_running() == []
