@@ -68,6 +68,9 @@ def write_atomically(path: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
+_WITHOUT = "`luckyhit judge DIR` gives the numbers of a directory with nothing but its case.yml and requests/ in it."
+
+
 @dataclass(frozen=True)
 class Run:
     """One run directory. `name` is the case's name, `id` the run's."""
@@ -151,9 +154,9 @@ class Run:
                 hint="`luckyhit runs` lists the runs there are.",
             ) from None
         except (OSError, ValueError) as error:
-            raise RunUnreadable(f"the manifest of {self.path} can't be read: {error}") from None
+            raise RunUnreadable(f"manifest.json of {self.path} can't be read: {error}", hint=_WITHOUT) from None
         if not isinstance(manifest, dict):
-            raise RunUnreadable(f"the manifest of {self.path} is not an object")
+            raise RunUnreadable(f"manifest.json of {self.path} is not an object", hint=_WITHOUT)
         return manifest
 
     def _write_manifest(self, manifest: dict[str, Any]) -> None:

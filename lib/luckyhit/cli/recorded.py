@@ -52,7 +52,8 @@ def judge(
         project = Project.find(runs_dir=runs_dir)
         found = find_run(project.runs, run)
         result = with_earlier(found, judge_run(found))
-        if write or found.result is None:
+        # One that is there stays, even where it can't be read: it may be all that is left of what was told.
+        if write or not (found.path / "result.json").exists():
             found.write_result(result)
         told = told_of_run(found, result, project.reports, incomplete=ended_early(found))
     if as_json:
