@@ -79,6 +79,14 @@ def assert_same(one: Rows, other: Rows) -> None:
         assert len(pairs) == len(set(numbers[0])) == len(set(numbers[1])), name
 
 
+def all_of(*parts: pa.Table) -> list[tuple[str, ...]]:
+    """The rows of these parts, in no order: what is in each of them."""
+    rows = rows_of_parts(parts)
+    columns = [getattr(rows, name).astype(float) for name in (*SAME, "calls")]
+    columns += [(getattr(rows, name) < 0).astype(float) for name in ("key", "route")]
+    return sorted(tuple(map(repr, row)) for row in zip(*(column.tolist() for column in columns), strict=True))
+
+
 @given(
     any_parts, st.lists(st.sampled_from(["dictionary", "plain", "large"]), min_size=4, max_size=4), st.integers(0, 40)
 )
@@ -90,12 +98,32 @@ def test_parts_give_the_rows_of_the_whole(parts: list[list[dict[str, Any]]], wor
 
 @given(st.lists(likely, min_size=1, max_size=20), st.randoms())
 @settings(deadline=None, max_examples=50)
-def test_what_is_picked_is_what_a_frame_would_pick(rows: list[dict[str, Any]], random: Any) -> None:
-    read, whole = rows_of_parts([a_part(rows)]), a_frame([rows])
+def test_what_is_picked_is_what_every_column_would_pick(rows: list[dict[str, Any]], random: Any) -> None:
+    read = rows_of_parts([a_part(rows)])
     which = np.array([index for index in range(len(rows)) if random.random() < 0.6], dtype=np.int64)
-    assert_same(read.take(which), rows_of(whole.iloc[which]))
-    mask = np.array([random.random() < 0.5 for _ in which], dtype=bool)
-    assert_same(read.take(which).take(mask), rows_of(whole.iloc[which[mask]]))
+    first, last = sorted(random.randrange(len(rows) + 1) for _ in range(2))
+    stretch = np.arange(first, last)
+    for places in (which, stretch):
+        mask = np.isin(np.arange(len(read)), places)
+        inner = np.array([random.random() < 0.5 for _ in places], dtype=bool)
+        for name in (*SAME, "calls", "key", "route", "left"):
+            column = getattr(read, name)
+            for picked in (read.take(places), read.take(mask)):
+                np.testing.assert_array_equal(getattr(picked, name), column[places], err_msg=name)
+                again = getattr(picked.take(inner), name)
+                np.testing.assert_array_equal(again, column[places][inner], err_msg=name)
+
+
+@given(st.lists(likely, min_size=1, max_size=20))
+@settings(deadline=None, max_examples=100)
+def test_rows_are_kept_in_the_order_of_their_slots(rows: list[dict[str, Any]]) -> None:
+    """Measured ones last, by arm, block and slot; of those with the same slot the one that came first is the first."""
+    numbered = [{**row, "key": str(place)} for place, row in enumerate(rows)]
+    read = rows_of_parts([a_part(numbered)])
+    found = list(
+        zip(*(getattr(read, name).tolist() for name in ("measured", "arm", "block", "slot", "key")), strict=True)
+    )
+    assert found == sorted(found)
 
 
 ODD = {
@@ -119,17 +147,14 @@ def test_columns_of_other_kinds(odd: dict[str, Any]) -> None:
     table = pa.table({**GOOD, **odd})
     assert_same(rows_of_parts([table]), rows_of(table.to_pandas(types_mapper=NULLABLE.get)))
     # Beside parts as they should be, it is the same rows that are odd.
-    both = rows_of_parts([pa.table(GOOD), table, pa.table(GOOD)])
-    assert_same(both.take(np.arange(3, 6)), rows_of_parts([table]))
-    assert_same(both.take(np.arange(3)), rows_of_parts([pa.table(GOOD)]))
-    assert_same(both.take(np.arange(6, 9)), rows_of_parts([pa.table(GOOD)]))
+    assert all_of(pa.table(GOOD), table, pa.table(GOOD)) == sorted(2 * all_of(pa.table(GOOD)) + all_of(table))
 
 
 @pytest.mark.parametrize("gone", JUDGED)
 def test_a_column_that_is_not_there(gone: str) -> None:
     table = pa.table(GOOD).drop_columns([gone])
     assert_same(rows_of_parts([table]), rows_of(table.to_pandas()))
-    assert_same(rows_of_parts([pa.table(GOOD), table]).take(np.arange(3, 6)), rows_of_parts([table]))
+    assert all_of(pa.table(GOOD), table) == sorted(all_of(pa.table(GOOD)) + all_of(table))
 
 
 def test_nothing_recorded() -> None:

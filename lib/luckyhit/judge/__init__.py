@@ -1,6 +1,7 @@
 """The judge: from a run's records to its verdict.
 
     rows, columns    the records as arrays, and how files and frames become them
+    layout, groups   the order they are kept in, and sums over neighbours
     samples, pairs   cut into units (batches of slots, or blocks); the requests that both arms have
     intervals    the difference of two arms with its interval: means, shares, quantiles
     boundary     how far intervals reach for one look; sequential: for any number; early: which of them a run needs
@@ -17,6 +18,7 @@
     order        whether it matters which arm was sent first
     verdict      the rules, and the sentence that says why
     naive, noise, decompose, rollback, notes   what stands beside the verdict
+    record, worked, together   what was recorded by stage; all that takes time, on two cores
     decision     all of it, on frames; loose: on a directory that is no run
     earlier      a baseline alone, beside those of earlier runs
 

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from luckyhit.judge.layout import in_order
 from luckyhit.judge.rows import (
     ARMS,
     CACHE,
@@ -45,6 +46,11 @@ SMALL, ROOMY = 2**13, 2**29
 
 def rows_of(frame: pd.DataFrame) -> Rows:
     """The frame as arrays. Missing columns and values that are no numbers become NaN or -1: guards will tell."""
+    rows = _as_they_come(frame)
+    return Rows.of(in_order({name: rows.column(name) for name in COLUMNS}), rows.routes)
+
+
+def _as_they_come(frame: pd.DataFrame) -> Rows:
     missing = [name for name in JUDGED if name not in frame.columns]
     if missing:
         frame = frame.assign(**dict.fromkeys(missing))
@@ -98,8 +104,9 @@ def rows_of_parts(parts: Iterable[pa.Table], expected: int = 0) -> Rows:
     routes: list[str] = []
     for name in _TOLD_BY_TEXT:
         joined[name], routes = _same_codes(texts.pop(name))
+    found.clear()
     pa.default_memory_pool().release_unused()
-    return Rows.of(joined, routes)
+    return Rows.of(in_order(joined), routes)
 
 
 _TOLD_BY_TEXT = ("key", "route")
@@ -168,7 +175,7 @@ def _columns_of(batch: pa.RecordBatch) -> dict[str, Any]:
 def _odd(batch: pa.RecordBatch) -> dict[str, Any]:
     """The same from a batch with something else in it than the load engine writes: more room, no more doubts."""
     others = pa.Table.from_batches([batch]).select([name for name in JUDGED if name not in _TOLD_BY_TEXT])
-    rows = rows_of(others.to_pandas(types_mapper=_nullable))
+    rows = _as_they_come(others.to_pandas(types_mapper=_nullable))
     columns: dict[str, Any] = {name: rows.column(name) for name in COLUMNS}
     return columns | {name: _with_dictionary(batch[name]) for name in _TOLD_BY_TEXT}
 

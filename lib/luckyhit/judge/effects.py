@@ -27,6 +27,7 @@ from luckyhit.judge.intervals import (
     quantiles_estimates,
 )
 from luckyhit.judge.proportions import share_difference
+from luckyhit.judge.rows import Column, SinceDue
 from luckyhit.judge.samples import ARMS, Comparison, Rows
 from luckyhit.judge.windows import windows_of, worst_windows
 from luckyhit.judge.wording import percent
@@ -92,7 +93,7 @@ def request_effects(
         if estimates is not None:
             estimates = _at_the_edge(estimates, values, boundary, error_rate, share=name != "db_calls")
         effects[name] = _effect(estimates, _Seen.of(values, comparison), unseen)
-    latencies = comparison.before.rows.latency_ms, comparison.after.rows.latency_ms
+    latencies = comparison.before.rows.latency, comparison.after.rows.latency
     seen = _Seen.of(latencies, comparison, means=False)
     margins = {level: _margin(name, goals) for name, level in QUANTILES.items()}
     found = quantiles_estimates(latencies, comparison, margins, boundary, error_rate)
@@ -111,8 +112,8 @@ class _Seen:
     pairs: int
 
     @classmethod
-    def of(cls, values: tuple[np.ndarray, np.ndarray], comparison: Comparison, *, means: bool = True) -> _Seen:
-        there = np.isfinite(values[0]), np.isfinite(values[1])
+    def of(cls, values: tuple[Column, Column], comparison: Comparison, *, means: bool = True) -> _Seen:
+        there = _there(values[0]), _there(values[1])
         counts = tuple(int(np.count_nonzero(mask)) for mask in there)
         # Only where one of the arms shows nothing, there is no estimate to take the other's from.
         alone = means and not all(counts)
@@ -120,11 +121,15 @@ class _Seen:
             counts=counts,
             rows=tuple(map(len, values)),
             means=tuple(
-                float(np.mean(value[mask])) if alone and mask.any() else None
+                float(np.mean(value[mask])) if alone and mask.any() and isinstance(value, np.ndarray) else None
                 for value, mask in zip(values, there, strict=True)
             ),
             pairs=_pairs(comparison, there),
         )
+
+
+def _there(values: Column) -> np.ndarray:
+    return values.there if isinstance(values, SinceDue) else np.isfinite(values)
 
 
 def freshness_effects(
@@ -188,15 +193,18 @@ def _at_the_edge(
     estimates: Estimates, values: tuple[np.ndarray, np.ndarray], boundary: Boundary, error_rate: float, *, share: bool
 ) -> Estimates:
     """Near 0 and 1 the spread over units says too little (none seen: no spread at all); counts say more."""
-    counted = [value[np.isfinite(value)] for value in values]
-    least = boundary.share(0, min(len(value) for value in counted), error_rate)[1]
+    there = [np.isfinite(value) for value in values]
+    counted = [int(np.count_nonzero(mask)) for mask in there]
+    least = boundary.share(0, min(counted), error_rate)[1]
     intervals = [
         Interval(each.value, min(each.low, each.value - least), max(each.high, each.value + least))
         for each in (estimates.before, estimates.after, estimates.difference)
     ]
     if not share:
         return Estimates(intervals[0], intervals[1], intervals[2], estimates.error)
-    events = [(int(value.sum()), len(value)) for value in counted]
+    # A share's values are zeros and ones.
+    ones = [int(np.count_nonzero(mask & (value > 0))) for value, mask in zip(values, there, strict=True)]
+    events = list(zip(ones, counted, strict=True))
     if min(min(count, total - count) for count, total in events) < RARE:
         exact = [boundary.share(*event, error_rate) for event in events]
         apart = share_difference(*events[0], *events[1], boundary, error_rate)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from luckyhit.judge.boundary import INF, Boundary
+from luckyhit.judge.rows import NS_PER_MS, Column, SinceDue
 from luckyhit.judge.samples import FEWEST_BATCHES, Comparison, Side
 
 CORRELATED = 0.2
@@ -151,12 +152,12 @@ def mean_estimates(
     means, influences = [], []
     for value, side in zip(values, comparison.sides, strict=True):
         there = np.isfinite(value)
-        count = int(there.sum())
+        count = int(np.count_nonzero(there))
         if count == 0:
             return None
-        units = len(side.block)
-        total = np.bincount(side.unit[there], weights=value[there], minlength=units)
-        rows = np.bincount(side.unit[there], minlength=units)
+        whole = count == len(value)
+        total = side.units.sums(value if whole else np.where(there, value, 0.0))
+        rows = side.units.sizes if whole else side.units.counts(there)
         mean = float(total.sum() / count)
         means.append(mean)
         influences.append((total - mean * rows) / count)
@@ -170,30 +171,34 @@ def mean_estimates(
 class _Sorted:
     """The values of one arm in their order: sorted once, for all quantiles."""
 
-    def __init__(self, values: np.ndarray, side: Side) -> None:
-        there = np.isfinite(values)
-        if np.isinf(values).any():
-            values = np.where(there, values, np.nan)
-        self.values, self.unit, self.block = values, side.unit, side.block
-        # Those that aren't there come last.
-        self.sorted = np.sort(values)[: int(np.count_nonzero(there))]
-        self.rows = self.of_units() - self.of_units(~there)
-
-    def of_units(self, rows: np.ndarray | None = None) -> np.ndarray:
-        """How many rows (of a mask) each unit has."""
-        return np.bincount(self.unit if rows is None else self.unit[rows], minlength=len(self.block))
+    def __init__(self, values: Column, side: Side) -> None:
+        self.units, self.block = side.units, side.block
+        self.scale = 1.0
+        if isinstance(values, SinceDue):
+            there, values, self.scale = values.there, values.ns, NS_PER_MS
+            # No time is the least of all numbers.
+            self.sorted = np.sort(values)[len(values) - int(np.count_nonzero(there)) :]
+        else:
+            there = np.isfinite(values)
+            if np.isinf(values).any():
+                values = np.where(there, values, np.nan)
+            # Those that aren't there come last.
+            self.sorted = np.sort(values)[: int(np.count_nonzero(there))]
+        self.values = values
+        self.rows = self.units.counts(there)
 
 
 class _Ranks:
     """The sorted values of one arm, and how surely a quantile's rank among them is known."""
 
     def __init__(self, values: _Sorted, level: float) -> None:
-        self.sorted = values.sorted
+        self.sorted, self.scale = values.sorted, values.scale
         self.level = level
         count = len(self.sorted)
-        self.value = float(self.sorted[max(int(np.ceil(level * count - 1e-9)), 1) - 1])
+        found = self.sorted[max(int(np.ceil(level * count - 1e-9)), 1) - 1]
+        self.value = float(found) / self.scale
         # Those above are fewer than those below, mostly by far.
-        below = values.rows - values.of_units(values.values > self.value)
+        below = values.rows - values.units.counts(values.values > found)
         self.influence = (below - below.sum() / count * values.rows) / count
         self.spread = spread(self.influence, values.block)
         self.binomial = float(np.sqrt(level * (1 - level) / count))
@@ -216,7 +221,7 @@ class _Ranks:
     def _pick(self, rank: np.ndarray) -> np.ndarray:
         count = len(self.sorted)
         inside = np.clip(rank, 1, count).astype(np.int64)
-        return np.where(rank < 1, -INF, np.where(rank > count, INF, self.sorted[inside - 1]))
+        return np.where(rank < 1, -INF, np.where(rank > count, INF, self.sorted[inside - 1] / self.scale))
 
     def interval(self, boundary: Boundary, error_rate: float) -> Interval:
         reach = boundary.single(self.spread.degrees, error_rate)
@@ -230,7 +235,7 @@ _ANGLES = np.linspace(0, 2 * np.pi, 361)[:-1]
 
 
 def quantile_estimates(
-    values: tuple[np.ndarray, np.ndarray],
+    values: tuple[Column, Column],
     comparison: Comparison,
     level: float,
     boundary: Boundary,
@@ -245,16 +250,17 @@ def quantile_estimates(
 
 
 def quantiles_estimates(
-    values: tuple[np.ndarray, np.ndarray],
+    values: tuple[Column, Column],
     comparison: Comparison,
     margins: Mapping[float, Margin],
     boundary: Boundary,
     error_rate: float,
 ) -> list[Estimates | None]:
-    """The same for several levels (the keys of `margins`) of the same values, which are sorted once."""
-    if not all(np.isfinite(value).any() for value in values):
-        return [None for _ in margins]
+    """The same for several levels (the keys of `margins`) of the same values, which are sorted once. Latencies may come
+    as whole nanoseconds, too: estimates are in milliseconds either way."""
     arms = [_Sorted(value, side) for value, side in zip(values, comparison.sides, strict=True)]
+    if not all(len(arm.sorted) for arm in arms):
+        return [None for _ in margins]
     return [_quantile(arms, comparison, level, boundary, error_rate, margin) for level, margin in margins.items()]
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from luckyhit.case import Case
 from luckyhit.judge.boundary import Boundary
 from luckyhit.judge.effects import request_effects
+from luckyhit.judge.rows import places
 from luckyhit.judge.samples import Comparison, Side
 from luckyhit.judge.verdict import metric_of
 from luckyhit.judge.wording import NAMES, difference_text, interval_text, listed
@@ -52,7 +53,7 @@ def route_metrics(comparison: Comparison, case: Case, boundary: Boundary, error_
 
 def _only(side: Side, code: int) -> Side:
     """One route's rows in the same units: a unit without any of them adds nothing."""
-    mine = np.flatnonzero(side.rows.route == code)
+    mine = places(side.rows.route == code)
     return Side(side.rows.take(mine), side.unit[mine], side.block)
 
 

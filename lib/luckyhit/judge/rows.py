@@ -33,6 +33,7 @@ FAULTS = (
     "first byte before sent or after done",
 )
 """What the times of one row can't be on a clock that only goes forward: bit i of `Rows.clock` is FAULTS[i]."""
+NS_PER_MS = 1e6
 NO_TIME = np.iinfo(np.int32).min
 FEW_RUNS = 8
 """Values that come in runs are looked at run by run, where there are so many times fewer runs than values."""
@@ -46,6 +47,13 @@ class SinceDue:
     as large as floats, and as exact."""
 
     ns: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ns)
+
+    @property
+    def there(self) -> np.ndarray:
+        return self.ns != NO_TIME
 
     def at(self, due: np.ndarray) -> np.ndarray:
         return np.where(self.ns == NO_TIME, np.nan, due + self.ns)
@@ -113,7 +121,7 @@ class Rows:
     ) -> None:
         self.routes = tuple(routes)
         self._whole: Rows | None = None
-        self._which: np.ndarray | None = None
+        self._which: np.ndarray | slice | None = None
         self._size = len(arm)
         self._columns: dict[str, Column] = {
             "arm": arm, "block": block, "slot": slot, "measured": measured, "due": due, "done": done,
@@ -136,11 +144,16 @@ class Rows:
         return self._size
 
     def take(self, which: np.ndarray) -> Rows:
-        """The rows that a mask or an index array picks."""
-        which = np.flatnonzero(which) if which.dtype == bool else which
-        if self._whole is not None and self._which is not None:
-            return self._whole._picked(self._which[which])
-        return self._picked(which)
+        """The rows that a mask or an index array picks. Where they lie next to each other, none of them is copied."""
+        picked: np.ndarray | slice = _stretch(which) if which.dtype == bool else which
+        if self._whole is None or self._which is None:
+            return self._picked(picked)
+        if isinstance(self._which, slice):
+            first = self._which.start
+            if isinstance(picked, slice):
+                return self._whole._picked(slice(first + picked.start, first + picked.stop))
+            return self._whole._picked(picked + first)
+        return self._whole._picked(self._which[picked])
 
     def column(self, name: str) -> Column:
         """One of COLUMNS, in the form that takes the least room."""
@@ -150,33 +163,53 @@ class Rows:
         assert self._whole is not None and self._which is not None
         kept = self._whole._columns[name]
         column = SinceDue(kept.ns[self._which]) if isinstance(kept, SinceDue) else kept[self._which]
-        if name not in SELDOM:
+        if name not in SELDOM or isinstance(self._which, slice):
             self._columns[name] = column
         return column
 
-    def _picked(self, which: np.ndarray) -> Rows:
+    def _picked(self, which: np.ndarray | slice) -> Rows:
         rows = object.__new__(Rows)
-        rows._whole, rows._size, rows._columns, rows.routes = self, len(which), {}, self.routes
-        # The list of rows stays as long as they do: four bytes each are enough.
-        rows._which = which.astype(np.int32, copy=False) if len(self) < NO_ROW else which
+        rows._whole, rows._columns, rows.routes = self, {}, self.routes
+        if isinstance(which, slice):
+            rows._which, rows._size = which, which.stop - which.start
+        else:
+            # The list of rows stays as long as they do: four bytes each are enough.
+            rows._which = which.astype(np.int32, copy=False) if len(self) < NO_ROW else which
+            rows._size = len(which)
         return rows
+
+    @property
+    def _places(self) -> np.ndarray:
+        """Where its rows are in the whole that they were picked from."""
+        if isinstance(self._which, slice):
+            return np.arange(self._which.start, self._which.stop)
+        assert self._which is not None
+        return self._which
 
     @property
     def answered(self) -> np.ndarray:
         """Whether there is an instant at which it was done."""
         done = self.column("done")
-        return done.ns != NO_TIME if isinstance(done, SinceDue) else np.isfinite(done)
+        return done.there if isinstance(done, SinceDue) else np.isfinite(done)
+
+    @property
+    def latency(self) -> Column:
+        """The latencies in the form that takes the least room: `latency_ms`, or whole nanoseconds."""
+        done = self.column("done")
+        if isinstance(done, SinceDue):
+            return SinceDue(np.where(self.error == NO_ERROR, done.ns, np.int32(NO_TIME)))
+        return self.latency_ms
 
     @property
     def latency_ms(self) -> np.ndarray:
         """From due to done; NaN for rows that didn't complete, and for times that are no times."""
         done = self.column("done")
         if isinstance(done, SinceDue):
-            latency = done.ns / 1e6
+            latency = done.ns / NS_PER_MS
             latency[(done.ns == NO_TIME) | (self.error != NO_ERROR)] = np.nan
             return latency
         with np.errstate(invalid="ignore", over="ignore"):
-            latency = (done - self.due) / 1e6
+            latency = (done - self.due) / NS_PER_MS
         return np.where((self.error == NO_ERROR) & np.isfinite(latency), latency, np.nan)
 
     @property
@@ -184,13 +217,13 @@ class Rows:
         """1 for a hit, 0 for a miss or a stale answer, NaN where the cache status is not one of these."""
         cache = self.cache
         told = ((cache == HIT) | (cache == MISS) | (cache == STALE)) & (self.error == NO_ERROR)
-        return np.where(told, (cache == HIT).astype(float), np.nan)
+        return np.where(told, cache == HIT, np.nan)
 
     @property
     def failed(self) -> np.ndarray:
         """1 for a request that failed or timed out, 0 for one that was answered; NaN where it was never sent."""
         wrong = (self.error != NO_ERROR) | ~self.answered
-        return np.where(self.error == DROPPED, np.nan, wrong.astype(float))
+        return np.where(self.error == DROPPED, np.nan, wrong)
 
     @property
     def calls(self) -> np.ndarray:
@@ -211,8 +244,24 @@ def rows_together(*parts: Rows) -> Rows:
     wholes = {id(part._whole) for part in parts}
     first = parts[0]._whole
     if first is not None and len(wholes) == 1:
-        return first._picked(np.concatenate([part._which for part in parts if part._which is not None]))
+        return first._picked(np.concatenate([part._places for part in parts]))
     return Rows.of({name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS}, parts[0].routes)
+
+
+def _stretch(mask: np.ndarray) -> np.ndarray | slice:
+    """The rows of a mask: from one to another, where no others are between them."""
+    count = int(np.count_nonzero(mask))
+    if not count:
+        return slice(0, 0)
+    first = int(np.argmax(mask))
+    last = len(mask) - int(np.argmax(mask[::-1]))
+    return slice(first, last) if last - first == count else places(mask)
+
+
+def places(mask: np.ndarray) -> np.ndarray:
+    """Where a mask is true, in four bytes each where that is enough."""
+    found = np.flatnonzero(mask)
+    return found.astype(np.int32) if len(mask) < NO_ROW else found
 
 
 def _after(due: np.ndarray, sent: np.ndarray) -> np.ndarray:
@@ -302,6 +351,6 @@ def members(values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
 
 __all__ = [
     "ARMS", "CACHE", "COLUMNS", "DROPPED", "EARLY_NS", "ERRORS", "FAULTS", "HIT", "MISS", "NO_ERROR", "NO_ROW",
-    "NO_TIME", "OTHER_ERROR", "STALE", "TIMEOUT", "Column", "Rows", "SinceDue", "among", "distinct", "distinct_values",
-    "faults", "in_bits", "members", "rows_together", "run_lengths", "run_starts",
+    "NO_TIME", "NS_PER_MS", "OTHER_ERROR", "STALE", "TIMEOUT", "Column", "Rows", "SinceDue", "among", "distinct",
+    "distinct_values", "faults", "in_bits", "members", "places", "rows_together", "run_lengths", "run_starts",
 ]  # fmt: skip

@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from luckyhit.judge.columns import JUDGED, rows_of, rows_of_parts
+from luckyhit.judge.groups import Groups
 from luckyhit.judge.pairs import same_requests
 from luckyhit.judge.rows import (
     ARMS,
@@ -50,6 +51,11 @@ class Side:
     rows: Rows
     unit: np.ndarray
     block: np.ndarray
+
+    @cached_property
+    def units(self) -> Groups:
+        """The rows by unit."""
+        return Groups(self.unit, len(self.block))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,76 @@
+"""What one run recorded, by the stages of its work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from luckyhit.judge.probe_frames import probe_frame
+from luckyhit.judge.samples import ARMS, Rows, among, rows_of
+from luckyhit.records import READS, WRITES
+
+BEFORE, AFTER = 0, 1
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run's rows and probe events, by stage; `answers`: see `decide`."""
+
+    rows: Rows
+    reads: pd.DataFrame
+    writes: pd.DataFrame
+    blocks: list[dict[str, Any]]
+    answers: pd.DataFrame | None
+
+    def numbers(self, stage: str) -> list[int]:
+        return [entry["block"] for entry in self.blocks if entry.get("stage") == stage]
+
+    def entries(self, stage: str) -> list[dict[str, Any]]:
+        return [entry for entry in self.blocks if entry.get("stage") == stage]
+
+    def arms(self, stage: str) -> dict[int, int]:
+        """The arm of each block that has one arm."""
+        told = {entry["block"]: listed_arms(entry.get("arms")) for entry in self.entries(stage)}
+        return {block: ARMS.index(str(arms[0])) for block, arms in told.items() if len(arms) == 1 and arms[0] in ARMS}
+
+    def measured(self, stage: str, arm: int) -> Rows:
+        inside = among(self.rows.block, self.numbers(stage)) & (self.rows.arm == arm)
+        return self.rows.take(inside & self.rows.measured)
+
+    def probe(self, stage: str, arm: str | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+        numbers = self.numbers(stage)
+        frames = (frame[frame["block"].isin(numbers)] for frame in (self.reads, self.writes))
+        reads, writes = (frame if arm is None else frame[frame["arm"] == arm] for frame in frames)
+        return reads, writes
+
+
+def read(
+    requests: pd.DataFrame | Rows,
+    answers: pd.DataFrame | None,
+    reads: pd.DataFrame,
+    writes: pd.DataFrame,
+    blocks: Sequence[Mapping[str, Any]],
+) -> Record:
+    known = [dict(entry) for entry in blocks if isinstance(entry, Mapping) and is_whole(entry.get("block"))]
+    rows = requests if isinstance(requests, Rows) else rows_of(requests)
+    numbers = [entry["block"] for entry in known]
+    finished = among(rows.block, numbers) | (rows.block < 0)
+    if not finished.all():
+        rows = rows.take(finished)
+    placed = [probe_frame(reads, READS), probe_frame(writes, WRITES)]
+    told, wrote = (frame[frame["block"].isin(numbers)] for frame in placed)
+    return Record(rows, told, wrote, known, answers)
+
+
+def listed_arms(value: object) -> Sequence[object]:
+    return value if isinstance(value, list) else ()
+
+
+def is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+__all__ = ["AFTER", "BEFORE", "Record", "is_whole", "listed_arms", "read"]

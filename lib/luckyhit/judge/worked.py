@@ -1,0 +1,144 @@
+"""All that takes time in judging a run: what is worked out from its rows, part by part, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from luckyhit.case import Case
+from luckyhit.judge import guards as checks
+from luckyhit.judge.blockwise import block_values, one_more
+from luckyhit.judge.boundary import Boundary, FixedSample
+from luckyhit.judge.drift import events_of, origin_of
+from luckyhit.judge.effects import Effect, all_effects, freshness_effects, request_effects
+from luckyhit.judge.naive import naive_answer
+from luckyhit.judge.noise import noise_floor
+from luckyhit.judge.notes import notes_on_rows
+from luckyhit.judge.record import AFTER, BEFORE, Record, is_whole
+from luckyhit.judge.routes import RouteMetrics, route_metrics
+from luckyhit.judge.samples import Comparison, Rows, among, by_batches, by_blocks, side_by_side
+from luckyhit.judge.together import Together
+from luckyhit.records import Guard, MetricName, Naive, RunEvent
+
+Effects = dict[MetricName, Effect]
+
+
+@dataclass(frozen=True)
+class Worked:
+    """What the rows of a run say. Without blocks of the change, `compared` is None, and `effects` tell of the baseline
+    alone. `again`: the block after the rollback against the before arm; None where there is none."""
+
+    on_record: list[Guard]
+    compared: Compared | None
+    effects: Effects
+    again: Effects | None
+    naive: Naive
+    noise_floor: dict[MetricName, float]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What the measured blocks of the change say."""
+
+    comparison: Comparison
+    guards: list[Guard]
+    notes: list[str]
+    routes: RouteMetrics
+    events: list[RunEvent]
+
+
+def work_out(record: Record, case: Case, boundary: Boundary, error_rate: float, level: float) -> Worked:
+    """`boundary` and `error_rate` are those of the comparison. What is no comparison is looked at once, at `level`."""
+    once = FixedSample()
+    within_s = case.freshness.within if case.freshness is not None else None
+    before, after = record.measured("change", BEFORE), record.measured("change", AFTER)
+    pair_of = {entry["block"]: entry["pair"] for entry in record.entries("change") if is_whole(entry.get("pair"))}
+    changed = bool(record.entries("change"))
+    comparison = _comparison(case, before, after, pair_of)
+
+    with Together(len(record.rows)) as work:
+        # The longest first, so that no core is left alone with it at the end; and beside it, which needs most room,
+        # what needs least.
+        shown: Callable[[], Effects]
+        if changed:
+            routes = work.start(partial(route_metrics, comparison, case, boundary, error_rate))
+            guards = work.start(partial(checks.comparison_guards, comparison, record.entries("change"), case, pair_of))
+            events = work.start(partial(events_of, comparison, case.goals, origin_of(record.blocks, record.rows)))
+            shown = work.start(partial(request_effects, comparison, boundary, error_rate, case.goals))
+            notes = work.start(partial(notes_on_rows, comparison, case, boundary, error_rate))
+        else:
+            shown = work.start(partial(_baseline_only, record, case, once, level))
+        on_record = work.start(partial(checks.record_guards, record.rows, record.blocks))
+        again = None
+        if changed and record.numbers("after-rollback"):
+            again = work.start(partial(_again, record, case, before, once, level))
+        baseline, probed = record.measured("baseline", BEFORE), record.probe("baseline", "before")
+        floor = work.start(partial(noise_floor, baseline, *probed, within_s, once, level))
+        naive = work.start(lambda: naive_answer(*_plain_looks(record)))
+        effects, compared = shown(), None
+        if changed:
+            fresh = freshness_effects(*record.probe("change"), within_s, boundary, error_rate)
+            effects = all_effects(effects, fresh)
+            compared = Compared(comparison, guards(), notes(), routes(), events())
+        return Worked(on_record(), compared, effects, again() if again is not None else None, naive(), floor())
+
+
+def _comparison(case: Case, before: Rows, after: Rows, pair_of: Mapping[int, int]) -> Comparison:
+    if case.design == "side-by-side":
+        return side_by_side(before, after)
+    return by_blocks(before, after, pair_of if case.design == "crossover" else {})
+
+
+def _baseline_only(record: Record, case: Case, boundary: Boundary, error_rate: float) -> Effects:
+    """What the baseline shows, as the before arm of a comparison that never was."""
+    baseline = record.measured("baseline", BEFORE)
+    within_s = case.freshness.within if case.freshness is not None else None
+    reads, writes = record.probe("baseline", "before")
+    # Compared with itself for the values of one arm only; nothing of the difference is kept.
+    shown = all_effects(
+        request_effects(by_batches(baseline, baseline), boundary, error_rate),
+        freshness_effects(reads, writes, within_s, boundary, error_rate),
+    )
+    note = "The change was not measured."
+    return {name: Effect(before=effect.before, note=note) for name, effect in shown.items()} | {
+        name: replace(effect, after=None, effect=None) for name, effect in shown.items() if effect.before is None
+    }
+
+
+def _again(record: Record, case: Case, before: Rows, boundary: Boundary, error_rate: float) -> Effects:
+    """The block after the rollback against the before arm of the change's blocks."""
+    within_s = case.freshness.within if case.freshness is not None else None
+    requests = request_effects(by_batches(before, record.measured("after-rollback", BEFORE)), boundary, error_rate)
+    first, again = record.probe("change", "before"), record.probe("after-rollback", "before")
+    frames = [
+        pd.concat([one, other.assign(arm="after")], ignore_index=True) if len(other) else one
+        for one, other in zip(first, again, strict=True)
+    ]
+    effects = all_effects(requests, freshness_effects(frames[0], frames[1], within_s, boundary, error_rate))
+    if case.design == "side-by-side":
+        return effects
+    # On one service that goes on, blocks differ by more than what is in them: by their hour, too.
+    return one_more(effects, block_values(before, first, within_s), boundary, error_rate)
+
+
+def _plain_looks(record: Record) -> tuple[Rows, Rows]:
+    """What somebody sees who looks once before and once after, for as long each time: the system as it was found,
+    from the first request on (of its wash-out, where there was one), and the last block of the after arm. Both looks
+    are as long as the shorter of the two.
+    """
+    numbers = record.numbers("baseline")[:1]
+    numbers += [number for number in record.numbers("wash-out") if numbers and number < numbers[0]]
+    first = record.rows.take(among(record.rows.block, numbers) & (record.rows.arm == BEFORE))
+    rows = record.measured("change", AFTER)
+    last = rows.take(among(rows.block, [n for n in record.numbers("change") if np.any(rows.block == n)][-1:]))
+    if not len(first.due) or not len(last.due):
+        return first, last
+    length = min(np.ptp(first.due), np.ptp(last.due))
+    return tuple(look.take(look.due <= look.due.min() + length) for look in (first, last))  # type: ignore[return-value]
+
+
+__all__ = ["Compared", "Worked", "work_out"]
