@@ -97,6 +97,22 @@ def test_no_more_false_alarms_than_declared_in_a_thousand_streams(shape: str) ->
     expect_at_most(false_alarms(shape, 1000, 0.01), 1000, 0.01)
 
 
+@pytest.mark.parametrize("shares", [(0.5, 0.5), (0.5, 0.48), (0.48, 0.52)])
+def test_a_gap_at_the_quantile_is_no_reason_to_be_surer(shares: tuple[float, float]) -> None:
+    """The medians lie in the gap between hits and misses, or just beside it: 10 ms apart or not apart, by chance."""
+    rng, missed = np.random.default_rng(8), 0
+    both = comparison(paired=False)
+    median = [2.0 if share > 0.5 else 12.0 for share in shares]
+    for _ in range(150):
+        hit = rng.random((2, COUNT)) < np.array(shares)[:, None]
+        values = np.where(hit, 2.0, 12.0) * np.exp(0.02 * rng.normal(size=(2, COUNT)))
+        interval = quantile_estimates((values[0], values[1]), both, 0.5, FixedSample(), 0.02).difference
+        # At just one half any value in the gap is a median.
+        loose = 11.0 if 0.5 in shares else 1.0
+        missed += not interval.low - loose <= median[1] - median[0] <= interval.high + loose
+    assert missed <= binom.ppf(0.9999, 150, 0.02)
+
+
 @pytest.mark.parametrize("level", LEVELS)
 def test_the_interval_holds_the_true_difference(level: float) -> None:
     rng = np.random.default_rng(5)

@@ -6,7 +6,7 @@ goal, and each hard limit. Metrics without a goal get intervals at the same leve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
@@ -26,7 +26,7 @@ from luckyhit.judge.intervals import (
     no_margin,
     quantiles_estimates,
 )
-from luckyhit.judge.proportions import share_difference
+from luckyhit.judge.proportions import Difference, paired_difference, share_difference
 from luckyhit.judge.rows import Column, SinceDue
 from luckyhit.judge.samples import ARMS, Comparison, Rows
 from luckyhit.judge.windows import windows_of, worst_windows
@@ -36,6 +36,9 @@ from luckyhit.records import METRICS, UNITS, MetricName
 QUANTILES: dict[MetricName, float] = {"latency_p50_ms": 0.5, "latency_p95_ms": 0.95, "latency_p99_ms": 0.99}
 RARE = 20
 """Fewer events (or non-events) than this in an arm: the exact interval of a share is taken in as well."""
+
+NEARLY_ALL = 0.99
+"""Of the values of an arm are in pairs: then pairs tell of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ def request_effects(
         values = of(comparison.before.rows), of(comparison.after.rows)
         estimates = mean_estimates(values, comparison, boundary, error_rate, _margin(name, goals))
         if estimates is not None:
-            estimates = _at_the_edge(estimates, values, boundary, error_rate, share=name != "db_calls")
+            estimates = _at_the_edge(estimates, values, comparison, boundary, error_rate, share=name != "db_calls")
         effects[name] = _effect(estimates, _Seen.of(values, comparison), unseen)
     latencies = comparison.before.rows.latency, comparison.after.rows.latency
     seen = _Seen.of(latencies, comparison, means=False)
@@ -190,7 +193,13 @@ def _effect(estimates: Estimates | None, seen: _Seen, unseen: str, floor: float 
 
 
 def _at_the_edge(
-    estimates: Estimates, values: tuple[np.ndarray, np.ndarray], boundary: Boundary, error_rate: float, *, share: bool
+    estimates: Estimates,
+    values: tuple[np.ndarray, np.ndarray],
+    comparison: Comparison,
+    boundary: Boundary,
+    error_rate: float,
+    *,
+    share: bool,
 ) -> Estimates:
     """Near 0 and 1 the spread over units says too little (none seen: no spread at all); counts say more."""
     there = [np.isfinite(value) for value in values]
@@ -203,11 +212,13 @@ def _at_the_edge(
     if not share:
         return Estimates(intervals[0], intervals[1], intervals[2], estimates.error)
     # A share's values are zeros and ones.
-    ones = [int(np.count_nonzero(mask & (value > 0))) for value, mask in zip(values, there, strict=True)]
-    events = list(zip(ones, counted, strict=True))
+    ones = [mask & (value > 0) for value, mask in zip(values, there, strict=True)]
+    events = [(int(np.count_nonzero(one)), count) for one, count in zip(ones, counted, strict=True)]
     if min(min(count, total - count) for count, total in events) < RARE:
         exact = [boundary.share(*event, error_rate) for event in events]
-        apart = share_difference(*events[0], *events[1], boundary, error_rate)
+        apart = _paired_counts(ones, there, comparison, boundary, error_rate)
+        if apart is None:
+            apart = share_difference(*events[0], *events[1], boundary, error_rate)
         exact.append((apart.low, apart.high))
         intervals = [
             Interval(each.value, min(each.low, low), max(each.high, high))
@@ -219,6 +230,26 @@ def _at_the_edge(
         for each, floor in zip(intervals, floors, strict=True)
     ]
     return Estimates(inside[0], inside[1], inside[2], estimates.error)
+
+
+def _paired_counts(
+    ones: Sequence[np.ndarray],
+    there: Sequence[np.ndarray],
+    comparison: Comparison,
+    boundary: Boundary,
+    error_rate: float,
+) -> Difference | None:
+    """From the slots in which the arms differ; None where too many have a value in one arm only."""
+    if not comparison.paired:
+        return None
+    first, second = comparison.same_slots
+    both = there[0][first] & there[1][second]
+    pairs = int(np.count_nonzero(both))
+    if pairs < NEARLY_ALL * max(map(np.count_nonzero, there)):
+        return None
+    before, after = ones[0][first] & both, ones[1][second] & both
+    only = int(np.count_nonzero(before & ~after)), int(np.count_nonzero(after & ~before))
+    return paired_difference(*only, pairs, boundary, error_rate)
 
 
 def _pairs(comparison: Comparison, there: tuple[np.ndarray, np.ndarray]) -> int:

@@ -206,17 +206,28 @@ class _Ranks:
 
     def at(self, multiples: np.ndarray, error: float) -> tuple[np.ndarray, np.ndarray]:
         """(lower, upper) order statistics, `multiples` times `error` in rank away from the level: with k values or more
-        at or below the quantile, the k-th of them is; with k at most, the next one is above it.
+        at or below the quantile, the k-th of them is; with k at most, the next one is above it."""
+        rank = self._rank(multiples, error)
+        return self._pick(np.ceil(rank)), self._pick(np.floor(rank) + 1)
 
-        The skewness of a binomial count is corrected for (Cornish and Fisher 1938): it matters for p99.
-        """
+    def near(self, multiples: np.ndarray, error: float) -> np.ndarray:
+        """The same between two order statistics, by a line from one to the other: whole ranks would make an interval
+        wider by a rank on either side, which is much for p99."""
+        rank, count = self._rank(multiples, error), len(self.sorted)
+        place = np.clip(rank - 0.5, 0, count - 1)
+        below = np.floor(place).astype(np.int64)
+        first, then = (self.sorted[np.minimum(index, count - 1)] / self.scale for index in (below, below + 1))
+        value = first + (place - below) * (then - first)
+        return np.where(rank < 0, -INF, np.where(rank > count, INF, value))
+
+    def _rank(self, multiples: np.ndarray, error: float) -> np.ndarray:
+        """The skewness of a binomial count is corrected for (Cornish and Fisher 1938): it matters for p99."""
         count = len(self.sorted)
         skew = (1 - 2 * self.level) / (self.binomial * count) * (error / self.binomial)
         corrected = multiples + skew * (multiples**2 - 1) / 6
         # Where the correction would turn back on itself, it ends.
         turned = 1 + skew * multiples / 3 < 0
-        rank = (self.level + error * np.where(turned, multiples, corrected)) * count
-        return self._pick(np.ceil(rank)), self._pick(np.floor(rank) + 1)
+        return np.asarray((self.level + error * np.where(turned, multiples, corrected)) * count)
 
     def _pick(self, rank: np.ndarray) -> np.ndarray:
         count = len(self.sorted)
@@ -231,6 +242,8 @@ class _Ranks:
         return Interval(self.value, float(low[0]), float(high[1]))
 
 
+LEAP = 4.0
+"""An interval of a difference of quantiles that grows by so many times what its radius grows has met a gap."""
 _ANGLES = np.linspace(0, 2 * np.pi, 361)[:-1]
 
 
@@ -278,14 +291,21 @@ def _quantile(
     else:
         errors = max(before.spread.error, before.binomial), max(after.spread.error, after.binomial)
         degrees = _together(before.spread, after.spread).degrees
-    # Half the error rate: where the values leave gaps, the rank of either arm alone can put the difference wrong.
-    radius = boundary.single(degrees, error_rate / 2)
-    difference = _difference(before, after, errors, radius)
-    error = difference.half_width / radius if 0 < radius < INF else INF
-    matters = margin(before.value)
-    if 0 < error < INF and matters < INF:
-        difference = _difference(before, after, errors, boundary.single(degrees, error_rate / 2, matters / error))
+    near = _difference(before, after, errors, radius := boundary.single(degrees, error_rate))
+    error = near.half_width / radius if 0 < radius < INF else INF
+    in_errors = matters / error if 0 < error < INF and (matters := margin(before.value)) < INF else INF
+    # Where values leave a gap, the rank of either arm alone can put the difference wrong: half the error rate each.
+    radii = [boundary.single(degrees, rate, in_errors) for rate in (error_rate, error_rate / 2)]
+    near, far = (_difference(before, after, errors, radius) for radius in radii)
+    difference = near if _no_gap(near, far, radii[1] / radii[0] if radii[0] < INF else 1.0) else far
     return Estimates(before.interval(boundary, error_rate), after.interval(boundary, error_rate), difference, error)
+
+
+def _no_gap(near: Interval, far: Interval, grown: float) -> bool:
+    """Whether the interval grows about as its radius does (`grown` times), on both sides. A gap that a mistaken rank
+    could step over would show as a leap; a truth on its other side is then inside the longer interval."""
+    reaches = [(near.value - near.low, far.value - far.low), (near.high - near.value, far.high - far.value)]
+    return all(np.isfinite(long) and long <= (1 + LEAP * (grown - 1)) * short for short, long in reaches)
 
 
 def _difference(before: _Ranks, after: _Ranks, errors: tuple[float, float], radius: float) -> Interval:
@@ -293,13 +313,11 @@ def _difference(before: _Ranks, after: _Ranks, errors: tuple[float, float], radi
     value = after.value - before.value
     if not all(np.isfinite(radius * error) for error in errors):
         return Interval(value, -INF, INF)
-    low_before, high_before = before.at(radius * np.cos(_ANGLES), errors[0])
-    low_after, high_after = after.at(radius * np.sin(_ANGLES), errors[1])
     with np.errstate(invalid="ignore"):
-        lowest, highest = low_after - high_before, high_after - low_before
+        apart = after.near(radius * np.sin(_ANGLES), errors[1]) - before.near(radius * np.cos(_ANGLES), errors[0])
     # inf - inf: nothing is known there.
-    lowest, highest = np.where(np.isnan(lowest), -INF, lowest), np.where(np.isnan(highest), INF, highest)
-    return Interval(value, float(lowest.min()), float(highest.max()))
+    lowest, highest = np.where(np.isnan(apart), -INF, apart), np.where(np.isnan(apart), INF, apart)
+    return Interval(value, min(float(lowest.min()), value), max(float(highest.max()), value))
 
 
 def _beside(before: _Ranks, after: _Ranks, block: np.ndarray) -> tuple[tuple[float, float], float]:
