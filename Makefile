@@ -41,9 +41,9 @@ test: setup  ## All tests but the slow ones
 	$(BIN)/pytest -m "not slow and not measures" -n auto
 	$(BIN)/pytest -m "not slow and measures"
 
-test-all: setup  ## Every test
-	$(BIN)/pytest -m "not measures" -n auto
-	$(BIN)/pytest -m "measures"
+test-all: setup  ## Every test, and more of each
+	LUCKYHIT_TESTS=all $(BIN)/pytest -m "not measures" -n auto
+	LUCKYHIT_TESTS=all $(BIN)/pytest -m "measures"
 
 # The peers beside us are installed for this alone; wrk comes from the system (apt install wrk).
 bench: setup  ## Benchmarks: ratios measured in one run, peers beside us

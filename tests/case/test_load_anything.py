@@ -12,6 +12,7 @@ from luckyhit.case import Case, load_case
 from luckyhit.case.load import parse_case
 from luckyhit.case.template import new_case
 from luckyhit.errors import CaseError
+from tier import examples
 
 GOOD = new_case("good")
 LINES = GOOD.splitlines()
@@ -45,19 +46,19 @@ def check(text: str) -> None:
 
 
 @given(st.text(max_size=80))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_any_text(text: str) -> None:
     check(text)
 
 
 @given(st.lists(yaml_bits, max_size=25).map("".join))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_any_heap_of_yaml(text: str) -> None:
     check(text)
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_any_bytes(content: bytes) -> None:
     with tempfile.NamedTemporaryFile(suffix=".yml") as file:
         file.write(content)
@@ -69,7 +70,7 @@ def test_any_bytes(content: bytes) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, len(LINES) - 1), st.sampled_from(["drop", "twice", "indent", "value"]), values), min_size=1, max_size=4))  # fmt: skip
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 def test_any_damage_to_a_right_case(damages: list[tuple[int, str, str]]) -> None:
     lines = list(LINES)
     for at, kind, value in damages:
@@ -82,6 +83,6 @@ def test_any_damage_to_a_right_case(damages: list[tuple[int, str, str]]) -> None
 
 
 @given(st.integers(0, len(GOOD)), st.text(min_size=1, max_size=3))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 def test_any_slip_of_the_keyboard(at: int, typed: str) -> None:
     check(GOOD[:at] + typed + GOOD[at:])

@@ -22,6 +22,7 @@ from luckyhit.case.placeholders import (
     parse_template,
     placeholder_names,
 )
+from tier import examples
 
 names = st.text(string.ascii_lowercase + "_", min_size=1, max_size=3)
 texts = st.text(max_size=12)
@@ -108,13 +109,13 @@ def matches_slowly(template: str, key: bytes) -> bool:
 
 
 @given(key_templates, keys)
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 def test_a_key_pattern_matches_what_its_definition_says(template: str, key: bytes) -> None:
     assert bool(key_pattern(template).search(key)) == matches_slowly(template, key)
 
 
 @given(st.lists(literal_texts | st.none(), min_size=1, max_size=6), st.data())
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_a_key_made_from_a_template_matches_it(parts: list[str | None], data: st.DataObject) -> None:
     template = "".join("{id}" if part is None else escape(part) for part in parts)
     filling = st.text("ab-*?[]\\^{}\n.é", min_size=1, max_size=4)
@@ -154,7 +155,7 @@ def server() -> Iterator[redis.Redis]:
 
 
 @given(template=key_templates, candidates=st.lists(keys, max_size=4), filled=st.lists(texts, max_size=3))
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_the_glob_finds_every_key_that_the_pattern_matches(
     server: redis.Redis, template: str, candidates: list[bytes], filled: list[str]
 ) -> None:

@@ -10,6 +10,7 @@ from luckyhit.case.load import parse_case
 from luckyhit.case.secrets import find_secret, is_secret_header, is_secret_name
 from luckyhit.case.template import new_case
 from luckyhit.errors import CaseError
+from tier import examples
 
 GOOD = new_case("good")
 # Made up, and put together here so that no scanner of this repository takes them for real ones.
@@ -163,7 +164,7 @@ FIELDS = [number for number, line in enumerate(GOOD.splitlines()) if ":" in line
     st.sampled_from(["{}", "'{}'", "[{}]", "{{{}: x}}", "{{x: {}}}", "x {} y", "&a {}", "!{} x", "*{}", "'{{{}}}'", "{{{{{}}}}}", "|\n        {}", "{}\n  {}: {}"]),
     st.sampled_from(["", "\n\ttab", "\nplan: {}", "\nunknown: 1"]),
 )  # fmt: skip
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_no_message_ever_has_a_well_known_secret_in_it(at: int, secret: str, form: str, more: str) -> None:
     lines = GOOD.splitlines()
     lines[at] = lines[at].partition(":")[0] + ": " + form.replace("{}", secret)
@@ -174,7 +175,7 @@ def test_no_message_ever_has_a_well_known_secret_in_it(at: int, secret: str, for
 
 
 @given(st.text("abcXYZ019 !?'é\\", min_size=4, max_size=100).filter(lambda text: text.strip() and text == text.strip()))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_no_message_has_a_password_in_it_that_stands_elsewhere_too(password: str) -> None:
     quoted = "'" + password.replace("'", "''") + "'"
     text = edited(ENV, f"DB_PASSWORD: ''\n      SHOP_PASSWORD: {quoted}\n")

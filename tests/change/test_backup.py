@@ -15,6 +15,7 @@ from luckyhit.change.backup import BackupWriter, Entry, Restored, read_backup, r
 from luckyhit.change.clear import clear
 from luckyhit.change.journal import Journal
 from luckyhit.errors import RunUnreadable
+from tier import examples
 
 SPEC = CacheSpec.model_validate({"clear": ["a:{id}"], "url_env": "SHOP_CACHE", "dedicated": True, "rebuildable": True})
 entries = st.builds(
@@ -25,7 +26,7 @@ entries = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     added=st.lists(entries, max_size=12, unique_by=lambda entry: entry.key),
     changes=st.lists(st.tuples(st.integers(0, 11), entries | st.none()), max_size=8),

@@ -20,6 +20,7 @@ from luckyhit.change import scope
 from luckyhit.change.backup import restore
 from luckyhit.change.clear import clear
 from luckyhit.change.journal import Journal
+from tier import examples
 
 TEMPLATES = [
     "product:{id}:v1",
@@ -238,7 +239,10 @@ LONG = b"k" + b"*?[" * 174_763  # more than half a megabyte
 
 
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+    max_examples=examples(100),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    derandomize=True,
 )
 @hostile
 @example(keyspace=({LONG, LONG[1:], LONG + b":", b"only", b""}, []), templates=["k{id}", "only"])
@@ -249,7 +253,7 @@ def test_hostile_keyspaces_lose_exactly_the_declared_keys(
 
 
 @pytest.mark.slow
-@settings(max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(2000), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @hostile
 def test_two_thousand_hostile_keyspaces(
     cache: Any,

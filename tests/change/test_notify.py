@@ -21,6 +21,7 @@ from luckyhit.change.notify import OPTION, covers, flags, read_setting, watching
 from luckyhit.change.revert import revert_run
 from luckyhit.errors import CacheUnreachable, GuardError, RollbackNotConfirmed, TargetError
 from luckyhit.run import Run
+from tier import examples
 
 PROBE: dict[str, Any] = {
     "write": {"path": "/products/{key}", "body": {"price": "{version}"}},
@@ -88,7 +89,7 @@ def test_the_server_tells_inside_of_the_block_and_is_as_before_behind_it(
 
 
 @given(value=st.text(st.sampled_from(LETTERS), max_size=8))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_setting_is_put_back_exactly(value: str, stack: Any, journal: Journal, client: redis.Redis) -> None:
     client.config_set(OPTION, value)
     before, steps = read_setting(client), len(journal.steps())

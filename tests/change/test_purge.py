@@ -14,6 +14,7 @@ from luckyhit.case.model import Case
 from luckyhit.change.journal import Journal
 from luckyhit.change.purge import PurgeReport, purge
 from luckyhit.errors import ArgumentError, GuardError, TargetError
+from tier import examples
 
 PRODUCTS = [f"/products/{number}" for number in range(1, 11)]
 LISTS = ["/lists?page=1", "/lists?page=2", "/products"]
@@ -188,7 +189,7 @@ def test_no_purge_declared(send: Any, journal: Journal) -> None:
     assert send("http://127.0.0.1:9").calls == 0 and journal.steps() == []
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(path=st.from_regex(r"/p[!-~]{0,30}", fullmatch=True).filter(lambda path: "#" not in path))
 def test_a_path_is_sent_byte_for_byte(path: str, front: tuple[Proxy, Origin], send: Any) -> None:
     proxy, _ = front

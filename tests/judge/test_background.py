@@ -19,6 +19,7 @@ from luckyhit.case.workload import Keys, Route
 from luckyhit.judge.background import background_reads, background_share
 from luckyhit.judge.background_routes import families
 from luckyhit.records import REQUESTS
+from tier import examples
 
 KEYS = Keys(first=1, last=9)
 READ = Route(name="read", path="/products/{key}", keys=KEYS, version="$.price")
@@ -237,7 +238,7 @@ class Written:
 
 
 LAST = 60
-EXAMPLES = 100
+EXAMPLES = examples(100)
 
 
 @st.composite

@@ -12,6 +12,7 @@ from luckyhit.judge.boundary import FixedSample
 from luckyhit.judge.decompose import decompose
 from luckyhit.judge.naive import naive_answer
 from luckyhit.judge.samples import by_batches, rows_of, side_by_side
+from tier import examples
 
 
 def rows(latency_ms, cache="hit"):  # type: ignore[no-untyped-def]
@@ -61,7 +62,7 @@ def test_too_little_for_a_test_claims_nothing() -> None:
     st.lists(st.tuples(st.floats(0.1, 100), st.sampled_from(["hit", "miss", "stale"])), min_size=1, max_size=60),
     st.lists(st.tuples(st.floats(0.1, 100), st.sampled_from(["hit", "miss", "stale"])), min_size=1, max_size=60),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_the_parts_of_a_latency_change_add_up(before: list, after: list) -> None:
     arms = [rows([latency for latency, _ in arm], [cache for _, cache in arm]) for arm in (before, after)]
     parts = decomposed(*arms)

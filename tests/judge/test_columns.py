@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from luckyhit.judge.columns import JUDGED, rows_of, rows_of_parts
 from luckyhit.judge.rows import Rows
 from luckyhit.records import REQUESTS
+from tier import examples
 
 SCHEMA = pa.schema([REQUESTS.field(name) for name in JUDGED])
 NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype(), pa.int16(): pd.Int16Dtype()}
@@ -97,7 +98,7 @@ def test_parts_give_the_rows_of_the_whole(parts: list[list[dict[str, Any]]], wor
 
 
 @given(st.lists(likely, min_size=1, max_size=20), st.randoms())
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 def test_what_is_picked_is_what_every_column_would_pick(rows: list[dict[str, Any]], random: Any) -> None:
     read = rows_of_parts([a_part(rows)])
     which = np.array([index for index in range(len(rows)) if random.random() < 0.6], dtype=np.int64)
@@ -115,7 +116,7 @@ def test_what_is_picked_is_what_every_column_would_pick(rows: list[dict[str, Any
 
 
 @given(st.lists(likely, min_size=1, max_size=20))
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 def test_rows_are_kept_in_the_order_of_their_slots(rows: list[dict[str, Any]]) -> None:
     """Measured ones last, by arm, block and slot; of those with the same slot the one that came first is the first."""
     numbered = [{**row, "key": str(place)} for place, row in enumerate(rows)]

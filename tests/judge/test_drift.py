@@ -18,6 +18,7 @@ from luckyhit.judge.drift import origin_of
 from luckyhit.judge.events import MOST_NOTES, event_notes, happened, meaning
 from luckyhit.judge.samples import rows_of
 from luckyhit.records import Moved, Result, RunEvent
+from tier import examples
 
 GOALS = {"latency_p50_ms": {"want": "better", "margin": "10 %"}, "hit_ratio": {"want": "no-worse", "margin": "5 %"}}
 LEVEL = 0.01 / 6
@@ -80,7 +81,7 @@ def test_a_line_is_a_drift_and_not_a_flight_of_steps() -> None:
     st.integers(-3, 3),
     st.sampled_from([-1000.0, 0.0, 0.25]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_whatever_the_values_places_are_inside_and_the_unit_does_not_matter(values, power, offset) -> None:  # type: ignore[no-untyped-def]
     found = movement(values, LEVEL)
     if found is not None:

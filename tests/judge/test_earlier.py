@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luckyhit.judge.earlier import FEWEST, MOST, beside
+from tier import examples
 
 VALUES = st.floats(0, 1e6, allow_nan=False)
 
@@ -15,7 +16,7 @@ def of(values: list[float]) -> list[dict]:
     return [{"latency_p99_ms": value} for value in values]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(VALUES, min_size=FEWEST + 1, max_size=MOST + 1))
 def test_of_baselines_that_are_all_alike_each_may_be_the_newest_and_two_of_them_at_most_lie_outside(values) -> None:
     """That is the chance that is said: 2 in n + 1, exactly so where no two are equal."""

@@ -16,6 +16,7 @@ from scipy import stats
 
 from luckyhit.judge.freshness import classify_reads, freshness_curve
 from luckyhit.judge.windows import kaplan_meier, staleness_windows, window_quantiles
+from tier import examples
 
 MS = 1_000_000
 ROUND_TRIP = 2 * MS
@@ -65,7 +66,7 @@ def test_both_arms_share_their_bins_and_before_comes_first() -> None:
     assert curve[curve["arm"] == "after"]["share"].tolist() == [1, 1, 1]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     delays=st.lists(st.floats(0.01, 5000), max_size=40),
     window=st.floats(0, 5000),
@@ -114,7 +115,7 @@ def burst(
     return reads, [write(key=key, mode="burst", version=1000, sent=sent, acked=acked)]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(window=st.floats(0, 1900), seed=st.integers(0, 2**32))
 def test_the_interval_holds_the_window_and_is_two_gaps_and_a_round_trip_wide_at_most(window: float, seed: int) -> None:
     found = staleness_windows(*frames(*burst(window, rng=random.Random(seed)))).iloc[0]
@@ -183,7 +184,7 @@ def test_quantiles_hold_the_known_windows_and_stop_where_too_many_are_stuck() ->
     assert quantiles[0.95] is None and quantiles[0.99] is None
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 20), st.booleans()), min_size=1, max_size=40).filter(
         lambda cases: any(seen for _, seen in cases)

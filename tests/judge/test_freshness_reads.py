@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luckyhit.judge.freshness import classify_reads, late_reads, stale_share
+from tier import examples
 
 MS = 1_000_000
 
@@ -126,7 +127,7 @@ def test_frames_read_with_plain_types_give_the_same_answer() -> None:
 steps = st.lists(st.tuples(st.integers(1, 50), st.integers(1, 20), st.integers(0, 20)), min_size=1, max_size=12)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(steps=steps, lag=st.integers(0, 400), gaps=st.lists(st.integers(1, 60), max_size=30))
 def test_reads_are_called_stale_only_when_they_are(
     steps: list[tuple[int, int, int]], lag: int, gaps: list[int]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from luckyhit.judge import decide
 from luckyhit.records import READS, REQUESTS, WRITES, Result
+from tier import examples
 
 GOALS = {
     "hit_ratio": {"want": "better", "margin": "5 %"},
@@ -67,7 +68,7 @@ def frames(columns: list[str]) -> st.SearchStrategy[pd.DataFrame]:
     frames(WRITES.names),
     st.sampled_from(["side-by-side", "crossover", "before-after"]),
 )
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(50), deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_frame_has_a_result_and_none_of_these_passes(case_with, requests, reads, writes, design: str) -> None:
     result = decide(requests, reads, writes, case_with(GOALS, design=design), BLOCKS)
     assert result.verdict in ("INVALID", "INCONCLUSIVE") and result.because.endswith(".")

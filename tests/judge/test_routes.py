@@ -12,6 +12,7 @@ from luckyhit.case import Case
 from luckyhit.judge.routes import route_notes
 from luckyhit.judge.samples import rows_of
 from luckyhit.records import METRICS, UNITS, Metric, MetricName, Result
+from tier import examples
 
 GOALS = {"latency_p50_ms": {"want": "better", "margin": "10 %"}, "hit_ratio": {"want": "no-worse", "margin": "5 %"}}
 REQUEST_METRICS = {"hit_ratio", "latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "error_rate", "db_calls"}
@@ -136,7 +137,7 @@ def test_a_baseline_alone_has_no_routes_to_compare(simulate, case_with) -> None:
 
 @pytest.mark.parametrize("dtype", ["category", "object", "string", "unused category"])
 @given(st.lists(st.sampled_from(["b", "a", "list", None]), min_size=1, max_size=30))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_the_names_are_in_the_order_of_the_codes(dtype: str, routes: list[str | None]) -> None:
     column = pd.Series(routes, dtype=object)
     if dtype == "unused category":
@@ -156,7 +157,7 @@ def metric(name: MetricName, low: float, high: float) -> Metric:
 
 
 @given(st.lists(st.tuples(st.floats(-1, 1), st.floats(-1, 1)), min_size=2, max_size=5))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_nothing_is_said_of_routes_that_are_not_sure(ends: list[tuple[float, float]]) -> None:
     """A note needs an interval without 0 on either side of the whole's."""
     routes = {f"r{index}": {"hit_ratio": metric("hit_ratio", min(pair), max(pair))} for index, pair in enumerate(ends)}

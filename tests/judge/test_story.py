@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from luckyhit.judge.story import probe_stories, story_sentences
 from luckyhit.records import EVENTS, READS, WRITES
+from tier import examples
 
 MS = 1_000_000
 _NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype(), pa.int16(): pd.Int16Dtype()}
@@ -273,7 +274,7 @@ _NAMES = st.sampled_from(["set", "expire", "del", "expired", "evicted", "hset", 
 _TIMES = st.integers(0, 3000)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     st.lists(st.tuples(_TIMES, _NAMES, st.sampled_from([None, -1, 0, 5000])), max_size=12),
     st.lists(st.tuples(_TIMES, st.sampled_from([None, 98, 99, 100, 101])), max_size=5),

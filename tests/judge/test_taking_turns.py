@@ -12,6 +12,7 @@ from test_background import _NULLABLE, READ, WRITE, case_of, request
 
 from luckyhit.judge import decide
 from luckyhit.records import READS, REQUESTS, WRITES
+from tier import seeds
 
 GOALS = {"hit_ratio": {"want": "better", "margin": "5 %"}, "latency_p50_ms": {"want": "no-worse", "margin": "30 %"}}
 
@@ -33,7 +34,7 @@ def on_a_restless_service(
 
 def test_blocks_that_differ_by_themselves_are_no_effect(simulate: Any, case_with: Any) -> None:
     case = case_with(GOALS, design="crossover", blocks=8)
-    found = [on_a_restless_service(simulate, seed).judge(case).verdict for seed in range(12)]
+    found = [on_a_restless_service(simulate, seed).judge(case).verdict for seed in seeds(12)]
     assert set(found) <= {"EQUIVALENT", "INCONCLUSIVE"}, found
 
 
@@ -49,8 +50,8 @@ def test_blocks_that_differ_by_themselves_are_called_an_effect_in_less_than_one_
 
 def test_an_effect_larger_than_that_is_found(simulate: Any, case_with: Any) -> None:
     case = case_with({"hit_ratio": GOALS["hit_ratio"]}, design="crossover", blocks=8)
-    found = [on_a_restless_service(simulate, seed, effect=0.18).judge(case).verdict for seed in range(6)]
-    assert found == ["HELPED"] * 6
+    found = [on_a_restless_service(simulate, seed, effect=0.18).judge(case).verdict for seed in seeds(6)]
+    assert found == ["HELPED"] * len(found)
 
 
 @pytest.mark.parametrize("design", ["crossover", "before-after"])

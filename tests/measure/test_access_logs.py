@@ -19,6 +19,7 @@ from luckyhit.measure.head import Origin
 from luckyhit.measure.inputs import Inputs, gather
 from luckyhit.measure.schedule import Schedule, closed_schedule, schedule_for
 from luckyhit.measure.templates import RouteTemplate
+from tier import examples
 
 ORIGIN = Origin.parse("http://shop:8000/v1")
 ROUTES = [
@@ -157,7 +158,7 @@ hostile_lines = st.one_of(
 
 
 @given(hostile_lines)
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 def test_no_line_is_ever_an_error_and_nothing_is_smuggled_in(text: str) -> None:
     for parse in (parse_combined, parse_uvicorn, parse_json):
         line = parse(text)
@@ -168,7 +169,7 @@ def test_no_line_is_ever_an_error_and_nothing_is_smuggled_in(text: str) -> None:
 
 
 @given(st.binary(max_size=2000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_any_bytes_are_a_log_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     folder = tmp_path_factory.mktemp("log")
     try:
@@ -247,7 +248,7 @@ def test_keys_that_could_do_harm_are_refused_with_their_line(tmp_path: Path, con
 
 
 @given(st.integers(2, 3000), st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_a_hot_set_takes_its_share(size: int, data: st.DataObject) -> None:
     hot = data.draw(st.integers(1, size - 1))
     facts = {"first": 1, "last": size, "popularity": "hot-set", "hot": hot, "hot_share": "80 %"}

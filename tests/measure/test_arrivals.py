@@ -13,6 +13,7 @@ from luckyhit.case.workload import Workload
 from luckyhit.errors import ArgumentError
 from luckyhit.measure.arrivals import Pace, due_ns
 from luckyhit.measure.schedule import schedule_for
+from tier import examples
 
 
 def workload(*stages: tuple[str, str, str | None], **other: Any) -> Workload:
@@ -48,7 +49,7 @@ def test_a_step_changes_the_rate_at_once_and_the_last_rate_holds() -> None:
 
 
 @given(stages, st.floats(0.05, 12), st.integers(0, 2**32))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_as_many_are_due_as_the_rate_says(given_stages: list[Any], seconds: float, seed: int) -> None:
     even = workload(*given_stages, arrivals="constant")
     expected = even.requests_in(seconds)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from luckyhit.measure.load_summary import read_records
 from luckyhit.records import REQUESTS
 from luckyhit.run import write_part
+from tier import examples
 
 SHARES = {"p50": "0.5", "p75": "0.75", "p90": "0.9", "p95": "0.95", "p99": "0.99", "p99.9": "0.999"}
 ROW = {
@@ -34,7 +35,7 @@ def by_definition(ordered: list[int], share: str) -> int:
 
 
 @given(rows, st.integers(1, 3), st.integers(0, 10**15))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_percentiles_are_exact(found: list[tuple[int, str, str | None]], parts: int, due_ns: int) -> None:
     with tempfile.TemporaryDirectory() as place:
         for part in range(parts):

@@ -28,6 +28,7 @@ from luckyhit.measure.http2 import LAST_STREAM_ID, Http2Connection, http2_reques
 from luckyhit.measure.http2_frames import HEADERS, Frames, OverlongFrame
 from luckyhit.measure.http2_request import http2_from_http1
 from luckyhit.measure.wire import Client
+from tier import examples
 
 RUNNERS = {"uvloop": uvloop.run, "asyncio": asyncio.run}
 
@@ -576,7 +577,7 @@ def test_a_frame_that_may_not_be_is_refused_before_it_is_whole() -> None:
 # Whatever comes
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     st.lists(
         st.one_of(

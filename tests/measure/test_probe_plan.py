@@ -22,6 +22,7 @@ from luckyhit.measure.probe_plan import (
     polls_within,
 )
 from luckyhit.measure.versions import VersionMissing, VersionReader, read_version
+from tier import examples
 
 ABSENT = {
     "keys": {"first": 901, "last": 950},
@@ -55,7 +56,7 @@ def plan(spec: Freshness, duration_s: float, *, seed: int = 1, requests: float =
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     duration_s=st.floats(0, 12),
     rate=st.one_of(st.none(), st.integers(1, 30)),

@@ -20,6 +20,7 @@ from luckyhit.measure import replay as replaying
 from luckyhit.measure.access_log import LATEST_S, PARSERS, seconds_of
 from luckyhit.measure.inputs import Inputs, gather
 from luckyhit.measure.schedule import schedule_for
+from tier import examples
 
 START = datetime(2026, 11, 23, 5, 15, 26, tzinfo=UTC)
 ITEM = {"name": "item", "path": "/items/{key}?page={number}"}
@@ -70,7 +71,7 @@ def test_uvicorns_line_behind_what_people_put_before_it(before: str, at_s: float
 
 
 @given(st.datetimes(datetime(1971, 1, 1), datetime(2099, 1, 1)))
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_an_instant_is_the_same_however_it_is_written(naive: datetime) -> None:
     at = naive.replace(tzinfo=UTC, microsecond=naive.microsecond // 1000 * 1000)
     since = at.timestamp()
@@ -109,7 +110,7 @@ def test_a_log_of_one_instant_is_no_flood(lines: int, tmp_path: Path) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=1, max_size=60), st.sampled_from([0.5, 1.0, 4.0]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_every_line_is_due_within_its_second_in_order(
     tmp_path_factory: pytest.TempPathFactory, lines: list[tuple[int, bool]], speed: float
 ) -> None:

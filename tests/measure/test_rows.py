@@ -20,6 +20,7 @@ from luckyhit.measure.schedule import schedule_for
 from luckyhit.measure.signals import Seen
 from luckyhit.measure.wire import Answer
 from luckyhit.records import REQUESTS, CacheStatus, RequestError
+from tier import examples
 
 ROUTES = [Route(name="item", path="/i/{key}", keys=Keys(first=-3, last=3)), Route(name="list", path="/l")]
 WORKLOAD = Workload(seed=1, rate="100/s", arrivals="constant", routes=ROUTES)  # type: ignore[arg-type]
@@ -52,7 +53,7 @@ outcome = st.tuples(st.integers(0, SLOTS - 1), st.integers(0, 1), answers, seen)
     st.sets(st.integers(0, 60), max_size=4),
     st.integers(1, 3),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_every_scheduled_request_is_one_row_and_counted_once(outcomes: list, flushes: set[int], workers: int) -> None:
     with tempfile.TemporaryDirectory() as place:
         schedule = schedule_for(WORKLOAD, SLOTS / 100, 1)

@@ -17,6 +17,7 @@ from luckyhit.measure.inputs import Inputs, Table
 from luckyhit.measure.popularity import LARGEST_TABLE, draw_keys
 from luckyhit.measure.schedule import LARGEST_NUMBER, closed_schedule, schedule_for
 from luckyhit.measure.templates import RouteTemplate
+from tier import examples
 
 
 def keys(first: int = 1, last: int = 50, **other: Any) -> Keys:
@@ -37,7 +38,7 @@ workloads = st.builds(
 
 
 @given(workloads, st.floats(0.001, 3), st.integers(0, 2**63))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_the_same_seed_makes_the_same_schedule_to_the_byte(load: Workload, seconds: float, seed: int) -> None:
     first, again = schedule_for(load, seconds, seed), schedule_for(load, seconds, seed)
     for name in ("due_ns", "route", "key", "number", "swapped"):
@@ -71,7 +72,7 @@ def test_routes_come_by_their_weights_and_either_arm_goes_first_as_often() -> No
 
 
 @given(st.integers(-(2**62), 2**62), st.integers(1, 10**7), st.sampled_from(["uniform", "zipf"]), st.floats(0.1, 4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_keys_stay_in_their_range(first: int, size: int, popularity: str, exponent: float) -> None:
     last = min(2**62, first + min(size, 20_000 if size <= LARGEST_TABLE else size) - 1)
     drawn = draw_keys(keys(first, last, popularity=popularity, exponent=exponent), 200, np.random.default_rng(1), 5)

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from luckyhit.errors import ArgumentError
 from luckyhit.measure.wire import Answer, Client
+from tier import examples
 
 
 @pytest.fixture(scope="module")
@@ -464,7 +465,7 @@ def answers(draw: st.DrawFn) -> bytes:
 
 
 @given(answers(), st.sampled_from(["GET", "GET", "HEAD", "POST"]), st.lists(st.integers(0, 120), max_size=4))
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(1000), deadline=None)
 def test_an_answer_is_the_same_in_whatever_pieces_it_comes(
     lines: Lines, raw: bytes, method: str, cuts: list[int]
 ) -> None:

@@ -18,6 +18,7 @@ from luckyhit.report.aggregates import db_calls, hit_series, latency_spectrum, l
 from luckyhit.report.freshness_numbers import freshness
 from luckyhit.report.gallery import GALLERY, drawn
 from luckyhit.report.recorded import Recorded, recorded
+from tier import examples
 
 
 def texts(figure) -> str:
@@ -204,7 +205,7 @@ def strange(rows) -> Recorded:
     return replace(empty, requests=frame, blocks=blocks)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(rows=ROWS)
 def test_whatever_was_recorded_every_figure_has_a_sentence(rows) -> None:
     for name in GALLERY:

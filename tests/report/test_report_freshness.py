@@ -15,6 +15,7 @@ from luckyhit.report import figure_for, style
 from luckyhit.report.freshness_numbers import staleness_windows
 from luckyhit.report.freshness_strip import freshness_strip
 from luckyhit.report.gallery import drawn
+from tier import examples
 
 S = 10**9
 
@@ -315,7 +316,7 @@ CELLS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(probes=st.lists(CELLS, max_size=5), within_s=st.sampled_from([0.0, 0.1]))
 def test_whatever_a_probe_recorded_each_figure_has_a_sentence_with_numbers_in_it(probes, within_s) -> None:
     writes, reads = [], []

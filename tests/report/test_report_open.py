@@ -18,6 +18,7 @@ from luckyhit.report.open_steps import inverse_text, open_steps
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.touched import touched
 from luckyhit.run import Run
+from tier import examples
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
 HOSTILE = "<script>alert(1)</script>\x1b[31m\u202e{{ 7 * 7 }}"
@@ -180,7 +181,7 @@ _EVENTS = st.fixed_dictionaries(
 
 
 @given(events=st.lists(_EVENTS, max_size=8), torn=st.binary(max_size=4))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_whatever_stands_in_a_journal_it_is_read_and_shown(
     events: list[dict[str, Any]], torn: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from luckyhit.errors import ArgumentError
 from luckyhit.report import style
 from luckyhit.report.spectrum import check_plot, spectrum_figure, spectrum_text, write_plot
+from tier import examples
 
 
 def curve(latencies: list[float]) -> tuple[np.ndarray, np.ndarray]:
@@ -51,7 +52,7 @@ def test_powers_are_written_out() -> None:
 
 
 @given(st.lists(st.floats(0, 1e7), min_size=1, max_size=50), st.integers(30, 160), st.integers(4, 30))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_any_latencies_fit_into_the_width(latencies: list[float], width: int, height: int) -> None:
     lines = spectrum_text({"all": curve(latencies)}, width=width, height=height).splitlines()
     assert len(lines) == height + 3

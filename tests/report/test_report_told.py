@@ -23,6 +23,7 @@ from luckyhit.records import Guard, Metric, Result, Rollback
 from luckyhit.report.junit import junit
 from luckyhit.report.summary import summary
 from luckyhit.report.told import Told, publish, told_of_error, told_of_run
+from tier import examples
 
 DONE = Rollback(confirmed=True, detail="All 31 things that can be seen are equal.")
 
@@ -103,7 +104,7 @@ HOSTILE = st.text(st.characters(exclude_categories=()), max_size=60) | st.sample
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(HOSTILE, HOSTILE, HOSTILE, HOSTILE)
 def test_whatever_the_texts_hold_the_xml_is_valid_and_the_markdown_stays_text(case, because, detail, note) -> None:
     metric = Metric(unit="share", before=0.5, margin=0.1, want="better", verdict="INCONCLUSIVE", note=note)

@@ -25,6 +25,7 @@ from luckyhit.report.page import page_of
 from luckyhit.report.recorded import Recorded, recorded
 from luckyhit.report.touched import Touched, touched
 from luckyhit.run import Run
+from tier import examples
 
 CASE = load_case(CASES / "stale-price.yml")
 MANIFEST = {"started": "2026-11-23T02:15:30+00:00"}
@@ -221,7 +222,7 @@ def test_what_was_seen_equal_is_counted_by_kind() -> None:
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3)
                     | st.dictionaries(st.sampled_from(["before", "after", "x"]), inner, max_size=3), max_leaves=8))  # fmt: skip
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_the_manifest_holds_it_can_be_shown(value: Any) -> None:
     block = {"block": 0, "stage": "change", "arms": value, "differences": value, "clear": value, "purge": value,
              "washout": value, "limits": value, "probe": value, "unseen": value}  # fmt: skip
