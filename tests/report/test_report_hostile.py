@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.server
 import re
-import shutil
 import subprocess
 import threading
 from dataclasses import replace
@@ -12,6 +11,7 @@ from html import unescape
 from pathlib import Path
 
 import pytest
+from browser import browser
 from page_reader import Page, assert_self_contained
 
 from luckyhit.records import Guard
@@ -103,15 +103,6 @@ def test_tables_of_the_notebooks_escape_too(judged_run) -> None:
     shown = tables.declared(found.case)._repr_html_()
     assert "<img" not in shown and "&lt;img" in shown
     assert IMAGE in unescape(shown)
-
-
-def browser() -> str:
-    found = next(
-        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-    )
-    if found is None:
-        pytest.skip("no Chromium on PATH: the page was read by a parser only")
-    return found
 
 
 class Counting(http.server.BaseHTTPRequestHandler):
