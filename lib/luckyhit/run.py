@@ -198,6 +198,10 @@ class Run:
         """
         return _one_ahead(self._parts(table, columns))
 
+    def schema(self, table: Table) -> pa.Schema:
+        """The columns of one table and their types, from `luckyhit.records`."""
+        return _SCHEMAS[table]
+
     def length(self, table: Table) -> int:
         """How many rows the part files of one table say they have; those that can't be read say nothing."""
         rows = 0

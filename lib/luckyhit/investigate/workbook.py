@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from luckyhit.errors import ArgumentError
 from luckyhit.investigate import conduct, steps
 from luckyhit.investigate.step import observes
+from luckyhit.opened import OpenedRun
 from luckyhit.project import Project
 from luckyhit.records import Result
 from luckyhit.run import Run, find_run
@@ -29,40 +30,12 @@ PARAMETERS = frozenset({"case", "run", "environment", "observe", "runs_dir", "re
 """What the `parameters` cells of the notebooks define (a test keeps this true)."""
 
 
-class Workbook:
+class Workbook(OpenedRun):
     """One run, as the notebooks see it; its frames are there for questions of one's own."""
 
     def __init__(self, run: Run, project: Project) -> None:
-        self.run = run
+        super().__init__(run)
         self.project = project
-        self._frames: dict[str, pd.DataFrame] = {}
-
-    def __repr__(self) -> str:
-        return f"run {self.run.id} of case {self.run.name} ({self.run.state})"
-
-    @property
-    def requests(self) -> pd.DataFrame:
-        """One row for every scheduled request (columns: luckyhit.records.REQUESTS)."""
-        return self._frame("requests", self.run.requests)
-
-    @property
-    def reads(self) -> pd.DataFrame:
-        """One row for every read of the freshness probe (columns: luckyhit.records.READS)."""
-        return self._frame("reads", self.run.reads)
-
-    @property
-    def writes(self) -> pd.DataFrame:
-        """One row for every version the probe wrote (columns: luckyhit.records.WRITES)."""
-        return self._frame("writes", self.run.writes)
-
-    def _frame(self, name: str, load: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-        if name not in self._frames:
-            self._frames[name] = load()
-        return self._frames[name]
-
-    def measured(self) -> None:
-        """Forget frames that were read before: the run has more rows now."""
-        self._frames.clear()
 
     def doing(self, what: str) -> None:
         """Note what takes a moment now, for whoever follows the run from outside."""

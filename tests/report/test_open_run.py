@@ -1,0 +1,93 @@
+"""A run opened for questions of one's own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import luckyhit
+from luckyhit import opened
+from luckyhit.errors import ArgumentError, RunUnreadable
+from luckyhit.records import COUNTERS, READS, REQUESTS, WRITES
+
+
+def test_the_frames_have_the_columns_of_the_records_and_the_latency(judged_run) -> None:
+    run = luckyhit.open_run(judged_run[0].path)
+    assert list(run.requests.columns) == [*REQUESTS.names, "latency_ms"]
+    answered = run.requests[run.requests["error"].isna()]
+    waited = (answered["done_ns"] - answered["due_ns"]).astype(float) / 1e6
+    np.testing.assert_allclose(answered["latency_ms"], waited)
+    assert run.requests[run.requests["error"].notna()]["latency_ms"].isna().all()
+    assert list(run.reads.columns) == READS.names and list(run.writes.columns) == WRITES.names
+    assert list(run.counters.columns) == COUNTERS.names
+    assert run.requests is run.requests, "read once"
+    assert set(run.blocks["stage"]) >= {"baseline", "change"} and run.case.title and run.manifest["seed"] is not None
+    assert run.result is None or run.result.verdict
+
+
+def test_only_what_is_asked_for_is_read(judged_run) -> None:
+    run = luckyhit.open_run(judged_run[0].path)
+    few = run.frame("requests", ["latency_ms", "arm"])
+    assert list(few.columns) == ["latency_ms", "arm"] and len(few) == len(run.requests)
+    np.testing.assert_array_equal(few["latency_ms"], run.requests["latency_ms"])
+    assert list(run.frame("reads", ["key"]).columns) == ["key"]
+    with pytest.raises(ArgumentError, match="no column 'latncy'") as error:
+        run.frame("requests", ["latncy"])
+    assert "latency_ms" in (error.value.hint or "")
+    with pytest.raises(ArgumentError, match="no table 'answers'"):
+        run.frame("answers", ["key"])  # type: ignore[arg-type]
+
+
+def test_what_can_be_named(judged_run, copied, monkeypatch) -> None:
+    run = copied[0]
+    runs = run.path.parent.parent
+    for wanted in (run.path, str(run.path), run.id, run.id[-4:], run.path.parent.name, ""):
+        assert luckyhit.open_run(wanted, runs_dir=runs).path == run.path
+    assert luckyhit.open_run(case=run.path.parent.name, runs_dir=runs).path == run.path
+    for wanted in ("20200101-000000-abcd", "no-such-case"):
+        with pytest.raises(ArgumentError, match=wanted) as error:
+            luckyhit.open_run(wanted, runs_dir=runs)
+        assert run.path.parent.name in (error.value.hint or "")
+    with pytest.raises(ArgumentError) as error:
+        luckyhit.open_run(runs_dir=runs / "none")
+    assert "There are no runs yet" in (error.value.hint or "")
+    with pytest.raises(RunUnreadable, match="not a run directory"):
+        luckyhit.open_run(runs)
+
+
+def test_it_says_what_is_in_it(copied) -> None:
+    run, result = copied
+    run.write_result(result)
+    shown = luckyhit.open_run(run.path)._repr_html_()
+    assert run.id in shown and result.verdict in shown and f"{run.length('requests'):,} rows" in shown
+    (run.path / "result.json").write_text("<b>{")
+    assert "result.json" in luckyhit.open_run(run.path)._repr_html_()
+    (run.path / "result.json").unlink()
+    assert "not judged yet" in luckyhit.open_run(run.path)._repr_html_()
+
+
+def test_a_torn_journal_and_a_damaged_part(copied) -> None:
+    run, _ = copied
+    (run.path / "journal.jsonl").write_bytes(b'{"event": "intent", "id": 1}\n[1]\n{"event": "con')
+    assert luckyhit.open_run(run.path).journal["event"].tolist() == ["intent"]
+    part = next((run.path / "requests").glob("*.parquet"))
+    part.write_bytes(part.read_bytes()[:100])
+    with pytest.raises(RunUnreadable, match=part.name):
+        _ = luckyhit.open_run(run.path).requests
+
+
+def test_the_example_in_the_module_runs(copied, monkeypatch) -> None:
+    lines = [line.strip() for line in (opened.__doc__ or "").splitlines() if line.startswith("    ")]
+    monkeypatch.chdir(copied[0].path.parent.parent)
+    code = "\n".join(lines).replace('open_run("stale-price")', f"open_run({str(copied[0].path)!r})")
+    exec(compile(code, "example", "exec"), {})
+
+
+def test_importing_the_package_imports_no_frames() -> None:
+    code = "import luckyhit, sys; sys.exit('pandas' in sys.modules or 'pyarrow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    with pytest.raises(AttributeError, match="nothing_of_it"):
+        _ = luckyhit.nothing_of_it
