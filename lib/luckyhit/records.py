@@ -152,6 +152,18 @@ COUNTERS = pa.schema(
 )
 """Redis INFO and the like over time, in long form."""
 
+MAY_LACK: frozenset[str] = frozenset(
+    {
+        *(f"requests.{name}" for name in ("first_byte_ns", "status", "cache", "db_calls", "age_s", "bytes")),
+        *(f"requests.{name}" for name in ("connection", "worker", "version")),
+        *(f"reads.{name}" for name in ("conditional", "connection", "fresh_connection", "worker", "cache", "status")),
+        *(f"writes.{name}" for name in ("status", "connection")),
+        "events.ttl_ms",
+    }
+)
+"""Columns (`table.column`) that a part file may do without, one of an older version or of another program: what they
+would tell is not visible then. Without any other column nobody knows what the rows are about, or how they ended."""
+
 
 class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)

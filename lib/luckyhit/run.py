@@ -17,40 +17,34 @@ without the target.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import secrets
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from luckyhit import records
 from luckyhit.case import Case, load_case
 from luckyhit.errors import ArgumentError, RunUnreadable
+from luckyhit.parts import SCHEMAS, Table, one_ahead, part_files, read_part, refuse_foreign, write_part
 from luckyhit.records import SCHEMA_VERSION, Result, Stage
 
 if TYPE_CHECKING:
     import pandas as pd  # imported where it is needed: the load engine, which never does, starts for each block
 
-T = TypeVar("T")
+__all__ = ["Run", "Table", "describe_runs", "find_run", "runs", "write_atomically", "write_part"]
+
 State = Literal["measuring", "measured", "finished", "failed"]
-Table = Literal["requests", "writes", "reads", "counters", "events"]
-_SCHEMAS: dict[str, pa.Schema] = {
-    "requests": records.REQUESTS,
-    "writes": records.WRITES,
-    "reads": records.READS,
-    "counters": records.COUNTERS,
-    "events": records.EVENTS,
-}
 _RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 
 
@@ -90,7 +84,7 @@ class Run:
                 continue
         else:
             raise ArgumentError(f"no free run directory under {runs_dir / name}")
-        for table in _SCHEMAS:
+        for table in SCHEMAS:
             (path / table).mkdir()
         (path / "notebooks").mkdir()
         write_atomically(path / "case.yml", case_file.read_text(encoding="utf-8"))
@@ -104,6 +98,7 @@ class Run:
                 "origin_ns": time.monotonic_ns(),
                 "state": "measuring",
                 "blocks": [],
+                "case_sha256": run.case_sha256,
                 **manifest,
             }
         )
@@ -114,7 +109,7 @@ class Run:
         """An existing run. Raises RunUnreadable for what is not a run, or comes from a newer version."""
         run = cls(Path(path))
         version = run.manifest.get("schema")
-        if not isinstance(version, int) or version < 1:
+        if not isinstance(version, int) or isinstance(version, bool) or version < 1:
             raise RunUnreadable(f"{path} has no schema version in its manifest", hint="Is it a run directory?")
         if version > SCHEMA_VERSION:
             raise RunUnreadable(
@@ -129,15 +124,23 @@ class Run:
 
     @property
     def name(self) -> str:
-        return str(self.manifest["case"])
+        case = self.manifest.get("case")
+        return case if case and isinstance(case, str) else self.path.parent.name
 
     @property
     def date(self) -> str:
-        return str(self.manifest["started"])[:10]
+        """ISO 8601; empty where the manifest doesn't tell."""
+        started = self.manifest.get("started")
+        return started[:10] if isinstance(started, str) else ""
 
     @property
     def state(self) -> State:
         return self.manifest["state"]
+
+    @property
+    def case_sha256(self) -> str:
+        """The checksum of case.yml as it is now; the manifest has that of the case as it was run."""
+        return hashlib.sha256((self.path / "case.yml").read_bytes()).hexdigest()
 
     @cached_property
     def case(self) -> Case:
@@ -147,13 +150,16 @@ class Run:
     def manifest(self) -> dict[str, Any]:
         """`manifest.json`, read anew each time (three notebooks write to it, one after the other)."""
         try:
-            manifest = json.loads((self.path / "manifest.json").read_text(encoding="utf-8"))
+            text = (self.path / "manifest.json").read_text(encoding="utf-8")
+            manifest = json.loads(text)
+            if "\\ud" in text.lower():  # perhaps half of a character, which could not be written anywhere
+                manifest = json.loads(json.dumps(manifest, ensure_ascii=False).encode("utf-8", "replace"))
         except FileNotFoundError:
             raise RunUnreadable(
                 f"{self.path} is not a run directory: it has no manifest.json",
                 hint="`luckyhit runs` lists the runs there are.",
             ) from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise RunUnreadable(f"manifest.json of {self.path} can't be read: {error}", hint=_WITHOUT) from None
         if not isinstance(manifest, dict):
             raise RunUnreadable(f"manifest.json of {self.path} is not an object", hint=_WITHOUT)
@@ -173,7 +179,9 @@ class Run:
 
     def blocks(self, stage: Stage) -> list[int]:
         """Numbers of the finished blocks of one stage."""
-        return [entry["block"] for entry in self.manifest["blocks"] if entry["stage"] == stage]
+        noted = self.manifest.get("blocks")
+        entries = [entry for entry in noted if isinstance(entry, dict)] if isinstance(noted, list) else []
+        return [entry["block"] for entry in entries if entry.get("stage") == stage and "block" in entry]
 
     def table(self, table: Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """All rows of one table, in the columns of `luckyhit.records`, or in these of them; no rows where nothing was
@@ -182,7 +190,7 @@ class Run:
         Raises RunUnreadable where a part file is damaged.
         """
         parts = list(self.parts(table, columns))
-        whole = pa.concat_tables(parts) if parts else _SCHEMAS[table].empty_table()
+        whole = pa.concat_tables(parts) if parts else SCHEMAS[table].empty_table()
         if columns is not None:
             whole = whole.select([name for name in whole.schema.names if name in columns])
         del parts
@@ -196,7 +204,7 @@ class Run:
         `columns`: only these; damage in others goes unseen then, and repeated texts stay in their dictionary. Raises
         RunUnreadable where a part file is damaged.
         """
-        return _one_ahead(self._parts(table, columns))
+        return one_ahead(self._parts(table, columns))
 
     def schema(self, table: Table) -> pa.Schema:
         """The columns of one table and their types, from `luckyhit.records`."""
@@ -205,23 +213,36 @@ class Run:
     def length(self, table: Table) -> int:
         """How many rows the part files of one table say they have; those that can't be read say nothing."""
         rows = 0
-        for path in (self.path / table).glob("*.parquet"):
-            try:
-                rows += pq.read_metadata(path).num_rows
-            except (OSError, pa.ArrowException):
-                continue
+        try:
+            for path in part_files(self.path / table):
+                with suppress(OSError, pa.ArrowException):
+                    rows += pq.read_metadata(path).num_rows
+        except RunUnreadable:
+            return 0
         return rows
 
     def _parts(self, table: Table, columns: Sequence[str] | None) -> Iterator[pa.Table]:
-        schema = _SCHEMAS[table]
-        for path in sorted((self.path / table).glob("*.parquet")):
+        schema, owner = SCHEMAS[table], self._owner
+        for path in part_files(self.path / table):
+            name = f"{table}/{path.name} of {self.id}"
             try:
-                yield from _read(path, schema, None if columns is None else [n for n in schema.names if n in columns])
+                about = pq.read_metadata(path)
+                owner = refuse_foreign(about, table, name, owner) or owner
+                yield from read_part(path, about, schema, columns)
             except (OSError, pa.ArrowException) as error:
                 raise RunUnreadable(
-                    f"{table}/{path.name} of {self.id} can't be read: {error}",
+                    f"{name} can't be read: {error}",
                     hint="Move the damaged part away; what remains can be judged, and is marked incomplete.",
                 ) from None
+
+    @property
+    def _owner(self) -> str:
+        """The run that part files have to belong to; empty where no manifest tells."""
+        try:
+            told = self.manifest.get("run")
+        except RunUnreadable:
+            return ""
+        return told if isinstance(told, str) else ""
 
     def requests(self) -> pd.DataFrame:
         return self.table("requests")
@@ -245,6 +266,8 @@ class Run:
             text = (self.path / "result.json").read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
+        except (OSError, ValueError) as error:
+            raise RunUnreadable(f"result.json of {self.id} can't be read: {error}") from None
         try:
             return Result.model_validate_json(text)
         except ValueError as error:
@@ -260,58 +283,11 @@ class Run:
             file.write(json.dumps(event) + "\n")
 
 
-def _read(path: Path, schema: pa.Schema, columns: list[str] | None) -> Iterator[pa.Table]:
-    """One part file in its schema, group of rows by group; in these columns, or as a whole."""
-    if columns is None:
-        yield pq.read_table(path, schema=schema)
-        return
-    texts = [name for name in columns if pa.types.is_string(schema.field(name).type)]
-    for name in texts:
-        field = schema.field(name)
-        schema = schema.set(schema.get_field_index(name), field.with_type(pa.dictionary(pa.int32(), field.type)))
-    with pq.ParquetFile(path, read_dictionary=texts) as file:
-        written = file.schema_arrow
-        # What somebody else wrote may lack a column, or hold smaller numbers in it: more work, so only where it is.
-        if all(name in written.names and _alike(written.field(name), schema.field(name)) for name in columns):
-            for group in range(file.num_row_groups):
-                yield file.read_row_group(group, columns=columns, use_threads=False)
-            return
-    yield pq.read_table(path, schema=schema, columns=columns, read_dictionary=texts)
-
-
-def _alike(written: pa.Field, wanted: pa.Field) -> bool:
-    """Of the same type; whatever numbers the words of a dictionary have."""
-    one, other = written.type, wanted.type
-    if pa.types.is_dictionary(one) and pa.types.is_dictionary(other):
-        one, other = one.value_type, other.value_type
-    return bool(one == other)
-
-
-def _one_ahead(items: Iterator[T]) -> Iterator[T]:
-    """The same, made in a thread of its own: the next one while somebody works on this one."""
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        coming = reader.submit(next, items, None)
-        while (item := coming.result()) is not None:
-            coming = reader.submit(next, items, None)
-            yield item
-
-
 def _nullable_integers(dtype: pa.DataType) -> Any:
     """Columns that may hold nulls keep whole numbers: a nanosecond must not pass through a float."""
     import pandas as pd
 
     return {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype(), pa.int16(): pd.Int16Dtype()}.get(dtype)
-
-
-def write_part(directory: Path, name: str, table: pa.Table) -> Path:
-    """Write one Parquet part file: under a temporary name first, so that a crash leaves no half of one."""
-    final = directory / f"{name}.parquet"
-    temporary = directory / f".{name}.{os.getpid()}.tmp"
-    # Numbers seldom repeat: a dictionary of them costs as much time as all the rest.
-    repeated = [field.name for field in table.schema if not pa.types.is_primitive(field.type)]
-    pq.write_table(table, temporary, compression="zstd", use_dictionary=repeated)
-    temporary.replace(final)
-    return final
 
 
 def runs(runs_dir: Path) -> Iterator[Run]:
