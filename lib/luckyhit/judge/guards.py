@@ -6,6 +6,8 @@ Evidence that is missing is no pass: a guard that finds nothing to look at fails
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,7 @@ from luckyhit.records import Accounting, Guard
 
 Group = tuple[int, int, np.ndarray]
 """A block, the code of an arm, and the places of its rows."""
+WARMED_UP = "arms warmed up alike"
 OUT_OF_ORDER = "due before an earlier slot"
 FEWEST_ROWS = 100
 FEWEST_UNITS = 4
@@ -41,6 +44,11 @@ MOST_DROPPED = 0.01
 RAMP, UNEQUAL_RAMP = 0.15, 0.25
 """Change of the hit ratio from the first to the second half of the blocks that counts as a ramp: in an arm; and how
 far the ramps of two arms measured side by side may differ."""
+APART, APART_NS = 0.1, 1e8
+"""The arms of one block begin and end together, but for this share of its length, or this long."""
+MOST_AT_ONCE = 0.01
+COARSE_NS = 1e5
+HOURS_MS = 1e9
 
 LARGEST_FAILED_SHARE = 0.01
 """Of the requests sent to an arm, where the case has no goal for the error rate."""
@@ -59,12 +67,14 @@ def account(rows: Rows) -> Accounting:
     )
 
 
-def record_guards(rows: Rows, blocks: Sequence[Mapping[str, Any]]) -> list[Guard]:
-    """Guards on the whole record, whatever was measured."""
-    groups = list(_by_block_and_arm(rows))
+def record_guards(rows: Rows, blocks: Sequence[Mapping[str, Any]], case: Case | None = None) -> list[Guard]:
+    """Guards on the whole record, whatever was measured. `case`: whose plan tells whether there was a warm-up."""
+    stretches = [_stretch(rows, *group) for group in _by_block_and_arm(rows)]
+    changed = [entry for entry in blocks if entry.get("stage") == "change"]
     return [
-        _accounting(rows, groups, blocks),
-        _clock(rows, groups),
+        _accounting(rows, stretches, blocks),
+        _clock(rows, stretches),
+        *([_warmed_up(stretches, changed, case)] if changed else []),
         # Nothing of a wash-out is timed.
         _engine([entry for entry in blocks if entry.get("stage") != "wash-out"]),
     ]
@@ -85,7 +95,43 @@ def comparison_guards(
     ]
 
 
-def _accounting(rows: Rows, groups: Sequence[Group], blocks: Sequence[Mapping[str, Any]]) -> Guard:
+@dataclass(frozen=True)
+class _Stretch:
+    """One arm of one block: the places of its rows, its slots, and the first and last instant at which one was due.
+
+    `twice`: slots that are there more than once; `gaps`: slots that are not; `falls`: rows due before the slot ahead of
+    them; `warmup`: how many rows its warm-up has, the lowest and the highest slot among them.
+    """
+
+    block: int
+    arm: int
+    rows: np.ndarray
+    twice: int
+    gaps: int
+    falls: int
+    begins_ns: float
+    ends_ns: float
+    warmup: tuple[int, int, int]
+
+
+def _stretch(rows: Rows, block: int, arm: int, mine: np.ndarray) -> _Stretch:
+    slot, due = rows.slot[mine], rows.due[mine]
+    slots = distinct_values(slot)
+    warm = slot[~rows.measured[mine]]
+    return _Stretch(
+        block,
+        arm,
+        mine,
+        twice=len(mine) - len(slots),
+        gaps=int(slots[-1]) + 1 - int(np.count_nonzero(slots >= 0)),  # the schedule of a block begins with slot 0
+        falls=_falls(slot, due),
+        begins_ns=float(due.min()),
+        ends_ns=float(due.max()),
+        warmup=(len(warm), int(warm.min(initial=0)), int(warm.max(initial=0))),
+    )
+
+
+def _accounting(rows: Rows, stretches: Sequence[_Stretch], blocks: Sequence[Mapping[str, Any]]) -> Guard:
     total = account(rows)
     problems = []
     if not total.exact:
@@ -94,20 +140,16 @@ def _accounting(rows: Rows, groups: Sequence[Group], blocks: Sequence[Mapping[st
     strange = int(np.count_nonzero((rows.arm < 0) | (rows.block < 0) | (rows.slot < 0)))
     if strange:
         problems.append(f"{strange:,} rows tell no arm, block or slot")
-    twice = gaps = 0
     noted = {entry.get("block"): entry.get("accounting") for entry in blocks}
-    for block, arm, mine in groups:
-        slot = rows.slot[mine]
-        slots = distinct_values(slot)
-        twice += len(mine) - len(slots)
-        gaps += int(slots[-1] - slots[0]) + 1 - len(slots)
-        counted = noted.get(block)
-        told = counted.get(ARMS[arm]) if isinstance(counted, Mapping) and arm >= 0 else None
-        if isinstance(told, Mapping) and told != account(rows.take(mine)).model_dump():
-            problems.append(f"block {block}, {ARMS[arm]}: the engine counted {dict(told)}, the rows say otherwise")
-    if twice:
+    for each in stretches:
+        counted = noted.get(each.block)
+        told = counted.get(ARMS[each.arm]) if isinstance(counted, Mapping) and each.arm >= 0 else None
+        if isinstance(told, Mapping) and told != account(rows.take(each.rows)).model_dump():
+            where = f"block {each.block}, {ARMS[each.arm]}"
+            problems.append(f"{where}: the engine counted {dict(told)}, the rows say otherwise")
+    if twice := sum(each.twice for each in stretches):
         problems.append(f"{twice:,} slots are there more than once")
-    if gaps:
+    if gaps := sum(each.gaps for each in stretches):
         problems.append(f"{gaps:,} slots of the schedule are missing")
     detail = (
         f"scheduled {total.scheduled:,} = completed {total.completed:,} + failed {total.failed:,} "
@@ -121,18 +163,71 @@ def _accounting(rows: Rows, groups: Sequence[Group], blocks: Sequence[Mapping[st
     )
 
 
-def _clock(rows: Rows, groups: Sequence[Group]) -> Guard:
-    clock, slot, due = rows.clock, rows.slot, rows.due
+def _clock(rows: Rows, stretches: Sequence[_Stretch]) -> Guard:
+    clock = rows.clock
     counts = {what: int(np.count_nonzero(clock & (1 << bit))) for bit, what in enumerate(FAULTS)}
-    late = sum(_falls(slot[mine], due[mine]) for _, _, mine in groups)
+    late = sum(each.falls for each in stretches)
     counts = {FAULTS[0]: counts.pop(FAULTS[0]), OUT_OF_ORDER: late, **counts}
     found = [f"{count:,} rows: {what}" for what, count in counts.items() if count]
+    found += _out_of_turn([each for each in stretches if each.block >= 0 and each.arm >= 0])
     return Guard(
         name="clock monotonic",
         ok=not found,
         detail="; ".join(found) or f"due, sent, first byte, done: in this order in all {len(rows):,} rows",
         remedy="" if not found else "Times come from more than one clock, or records are damaged: measure again.",
     )
+
+
+def _out_of_turn(stretches: Sequence[_Stretch]) -> Iterator[str]:
+    """Blocks come one after the other; what is of one block was measured at one time, in both arms."""
+    ended_ns, ahead = -np.inf, -1
+    for block, each in groupby(stretches, key=lambda stretch: stretch.block):
+        arms = list(each)
+        begins, ends = [arm.begins_ns for arm in arms], [arm.ends_ns for arm in arms]
+        if min(begins) < ended_ns:
+            yield f"block {block} begins before block {ahead} ended"
+        apart_ns = max(max(begins) - min(begins), max(ends) - min(ends))
+        if apart_ns > max(APART_NS, APART * (max(ends) - min(begins))):
+            yield f"the arms of block {block} were not measured at the same time"
+        ended_ns, ahead = max(ends), block
+
+
+def _warmed_up(stretches: Sequence[_Stretch], blocks: Sequence[Mapping[str, Any]], case: Case | None) -> Guard:
+    """Whether both arms of each pair of blocks were sent the same warm-up: an arm that was sent less of it starts from
+    a colder cache than the other."""
+    pair_of = {
+        entry.get("block"): (entry.get("pair"), len(_arms(entry)) > 1 and entry.get("block")) for entry in blocks
+    }
+    pairs: dict[Any, dict[int, list[_Stretch]]] = {}
+    for each in stretches:
+        if each.block in pair_of and each.arm >= 0:
+            pairs.setdefault(pair_of[each.block], {}).setdefault(each.arm, []).append(each)
+    problems, counts = [], []
+    for pair in pairs.values():
+        warm = [sorted(each.warmup for each in pair.get(arm, [])) for arm in range(len(ARMS))]
+        counts += [count for of in warm for count, _, _ in of]
+        if all(warm) and warm[0] != warm[1]:
+            block = pair[0][0].block
+            numbers = [sum(count for count, _, _ in of) for of in warm]
+            told = f"{numbers[0]:,} warm-up requests before and {numbers[1]:,} after"
+            problems.append(f"block {block}: {told}{', of other slots' if numbers[0] == numbers[1] else ''}")
+    least, most = min(counts, default=0), max(counts, default=0)
+    if not problems and not least and case is not None and case.plan.warmup:
+        problems.append(
+            f"the plan has {case.plan.warmup:g} s of warm-up, and there are blocks without one request of it"
+        )
+    detail = f"{least:,} warm-up requests" if least == most else f"{least:,} to {most:,} warm-up requests"
+    return Guard(
+        name=WARMED_UP,
+        ok=not problems,
+        detail="; ".join(problems) or f"{detail} in each arm of each block, the same in both arms",
+        remedy="" if not problems else "Measure again: an arm that was sent less starts from a colder cache.",
+    )
+
+
+def _arms(entry: Mapping[str, Any]) -> Sequence[Any]:
+    told = entry.get("arms")
+    return told if isinstance(told, list) else ()
 
 
 def _falls(slot: np.ndarray, due: np.ndarray) -> int:
@@ -170,8 +265,9 @@ def _engine(blocks: Sequence[Mapping[str, Any]]) -> Guard:
             continue
         if not engine["trustworthy"]:
             bad.append(f"block {entry.get('block')}: {engine.get('detail') or 'no detail was noted'}")
-        if isinstance(engine.get("added_p99_ms"), (int, float)):
-            added.append(float(engine["added_p99_ms"]))
+        most_ms = engine.get("added_p99_ms")
+        if isinstance(most_ms, (int, float)) and abs(most_ms) < HOURS_MS:
+            added.append(float(most_ms))
     if bad:
         detail, remedy = "; ".join(bad), "Lower workload.rate, or measure on a machine with more room."
     elif silent or not blocks:
@@ -289,13 +385,15 @@ def _sample(comparison: Comparison) -> Guard:
     every = [side.rows.latency_ms for side in comparison.sides]
     counts = [int(np.isfinite(latency).sum()) for latency in every]
     numbers = [len(distinct_values(side.unit)) for side in comparison.sides]
-    for arm, latency, count, units in zip(ARMS, every, counts, numbers, strict=True):
+    for arm, side, latency, count, units in zip(ARMS, comparison.sides, every, counts, numbers, strict=True):
         if count < FEWEST_ROWS:
             problems.append(f"{count:,} completed requests in the {arm} arm, fewer than {FEWEST_ROWS}")
         elif units < FEWEST_UNITS and comparison.paired:
             problems.append(f"only {units} batches in the {arm} arm")
         elif not _many(latency, max(3, count // 1000)):
             problems.append(f"the latencies of the {arm} arm are nearly all the same number: nothing was measured")
+        elif told := _no_measurement(side.rows):
+            problems.append(f"the {arm} arm {told}")
     if not problems and comparison.paired:
         first, second = comparison.same_slots
         latencies = [latency[index] for latency, index in zip(every, (first, second), strict=True)]
@@ -314,6 +412,21 @@ def _many(values: np.ndarray, wanted: int) -> bool:
     """Whether so many different numbers are there; the first ones tell, mostly."""
     some = (values[: 8 * wanted], values)
     return any(len(np.unique(part[np.isfinite(part)])) >= wanted for part in some)
+
+
+def _no_measurement(rows: Rows) -> str:
+    """What shows that the times of these rows were not measured, or too coarsely to tell anything; empty where nothing
+    does. Some thousands of rows tell."""
+    some = rows.take(np.arange(0, len(rows), max(1, len(rows) // 5000)))
+    latency_ns = some.latency_ms * 1e6
+    there = np.isfinite(latency_ns)
+    latency_ns, left_ns = np.round(latency_ns[there]), some.left[there]
+    # `left` is rounded where it is long.
+    if np.count_nonzero(latency_ns - left_ns <= np.spacing(left_ns)) > MOST_AT_ONCE * len(latency_ns):
+        return "was answered at the instant it was asked: nothing was measured"
+    if not np.any(latency_ns % COARSE_NS):
+        return f"has times in steps of {COARSE_NS / 1e6:g} ms or more: too coarse to compare"
+    return ""
 
 
 def _answers(comparison: Comparison) -> Guard:

@@ -34,6 +34,11 @@ def cache_state_guard(blocks: Entries, case: Case) -> Guard:
                 reports[arm].append(report)
     if not any(reports.values()):
         return _uncleared(blocks, case)
+    for entry in blocks:
+        without = [arm for arm in ARMS if _listed(entry.get("arms"), arm) and not _mapping(entry["clear"].get(arm))]
+        if without:
+            detail = f"no clear was recorded in the {without[0]} arm before block {entry.get('block')}"
+            return Guard(name=STATE, ok=False, detail=detail, remedy="Measure again.")
     if not all(reports.values()):
         detail = f"no clear was recorded in the {next(arm for arm in ARMS if not reports[arm])} arm"
         return Guard(name=STATE, ok=False, detail=detail, remedy="Measure again.")
@@ -138,10 +143,10 @@ def _limits(watched: Sequence[Mapping[str, Any]]) -> str:
 
 def _limit(limits: Mapping[str, Any]) -> Iterator[str]:
     share, p99_ms = limits.get("error_rate"), limits.get("p99_ms")
-    if isinstance(share, (int, float)):
-        yield f"{percent(share)} of the requests failed"
-    if isinstance(p99_ms, (int, float)):
-        yield f"a p99 of {number(p99_ms)} ms"
+    if _number(share):
+        yield f"{percent(_number(share))} of the requests failed"
+    if _number(p99_ms):
+        yield f"a p99 of {number(_number(p99_ms))} ms"
 
 
 def _left(report: Mapping[str, Any]) -> int:
@@ -159,6 +164,10 @@ def _range(low: int, high: int) -> str:
 def _number(value: Any) -> float:
     good = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15
     return float(value) if good else 0.0
+
+
+def _listed(value: Any, arm: str) -> bool:
+    return isinstance(value, list) and arm in value
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
