@@ -72,7 +72,7 @@ def work_out(record: Record, case: Case, boundary: Boundary, error_rate: float, 
             notes = work.start(partial(notes_on_rows, comparison, case, boundary, error_rate))
         else:
             shown = work.start(partial(_baseline_only, record, case, once, level))
-        on_record = work.start(partial(checks.record_guards, record.rows, record.blocks))
+        on_record = work.start(partial(checks.record_guards, record.rows, record.blocks, case))
         again = None
         if changed and record.numbers("after-rollback"):
             again = work.start(partial(_again, record, case, before, once, level))
