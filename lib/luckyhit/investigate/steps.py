@@ -172,7 +172,7 @@ def seen_enough(run: Run, measuring: Measuring) -> bool:
     from luckyhit.judge import early, judge  # takes a second to import, which other runs need not wait for
 
     measuring.show("looking at what there is")
-    result = judge(run, guards=[measuring.looks.guard()])
+    result = judge(run, guards=[measuring.looks.guard()], going_on=True)
     stop = early.enough(result, case)
     look = {"blocks": len(blocks), "verdict": result.verdict, "because": result.because, "stopped": stop}
     run.update(looks=[*run.manifest.get("looks", []), look])

@@ -12,6 +12,7 @@
     freshness_facts   all that the probe found in one arm
     effects      each metric in both arms
     guards, freshness_guards, preparation   what would overturn the verdict
+    manifest     what was noted of the run, held against what is there
     blockwise, carryover, stationary   where arms took turns: blocks as units, what one leaves for the next
     routes       where an effect comes from: the same metrics, route by route
     changepoints, drift, events   what happened inside an arm while it was measured
@@ -28,34 +29,44 @@ pure function under it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-from pydantic import ValidationError
+from collections.abc import Sequence
 
 from luckyhit.errors import RunUnreadable
 from luckyhit.judge.background import TOLD_BY
 from luckyhit.judge.boundary import FixedSample
 from luckyhit.judge.decision import decide
+from luckyhit.judge.manifest import (
+    blocks_guard,
+    blocks_of,
+    case_guard,
+    ended_early,
+    guards_of,
+    not_finished,
+    probe_guard,
+    rollback_guard,
+    rollback_of,
+)
 from luckyhit.judge.samples import JUDGED, rows_of, rows_of_parts
 from luckyhit.judge.sequential import Sequential
 from luckyhit.judge.verdict import READABLE, RULES
-from luckyhit.records import READS, REQUESTS, WRITES, Guard, Result, Rollback
+from luckyhit.records import READS, REQUESTS, WRITES, Guard, Result
 from luckyhit.run import Run, Table
 
 __all__ = ["RULES", "FixedSample", "Sequential", "decide", "judge"]
 
 
-def judge(run: Run, *, guards: Sequence[Guard] = ()) -> Result:
-    """Judge what a run recorded; writes nothing. A damaged part file makes the run INVALID, and says which.
+def judge(run: Run, *, guards: Sequence[Guard] = (), going_on: bool = False) -> Result:
+    """Judge what a run recorded; writes nothing. A damaged part file makes the run INVALID, and says which; a run that
+    did not get to its end is never HELPED, HURT or EQUIVALENT.
 
-    `guards`: what is known beside those that the run noted, while it still goes on.
+    `guards`: what is known beside those that the run noted. `going_on`: it is the run itself that looks, and it neither
+    has taken its change back yet nor got to its end.
 
     Raises RunUnreadable where not even the manifest can be read, and CaseError where the case can't.
     """
-    manifest = run.manifest
-    noted = [*_guards(manifest), *guards]
-    notes = []
+    manifest, case = run.manifest, run.case
+    unfinished = "" if going_on else not_finished(manifest)
+    noted: list[Guard] = []
     rows, answers = rows_of(REQUESTS.empty_table().to_pandas()), None
     frames = {"reads": READS.empty_table().to_pandas(), "writes": WRITES.empty_table().to_pandas()}
     names: tuple[Table, ...] = ("requests", "reads", "writes")
@@ -65,47 +76,34 @@ def judge(run: Run, *, guards: Sequence[Guard] = ()) -> Result:
                 frames[name] = run.table(name)
                 continue
             rows = rows_of_parts(run.parts(name, JUDGED), run.length(name))
-            if any(route.version is not None for route in run.case.workload.routes):
+            if any(route.version is not None for route in case.workload.routes):
                 answers = run.table(name, TOLD_BY)
         except RunUnreadable as error:
-            noted.insert(0, Guard(name=READABLE, ok=False, detail=error.message, remedy=error.hint))
-    failure, ended = manifest.get("failure"), ""
-    if isinstance(failure, Mapping):
-        ended = str(failure.get("message") or "no reason was noted")
-        notes.append(f"The run ended early: {ended.rstrip('.')}.")
-    blocks = manifest.get("blocks")
-    return decide(
+            noted.append(Guard(name=READABLE, ok=False, detail=error.message, remedy=error.hint))
+    under_way = going_on or bool(unfinished)
+    held = [case_guard(run, manifest), *guards_of(manifest), *guards]
+    if not noted:  # else the rows that are missing are those of the file that can't be read
+        held.append(blocks_guard(manifest, rows, case, going_on=under_way))
+        held.append(probe_guard(manifest, frames["reads"], frames["writes"], going_on=under_way))
+    if not going_on:
+        held.append(rollback_guard(manifest))
+    ended = ended_early(manifest)
+    result = decide(
         rows,
         frames["reads"],
         frames["writes"],
-        run.case,
-        blocks if isinstance(blocks, list) else [],
-        noted,
-        _rollback(manifest),
+        case,
+        blocks_of(manifest),
+        [*noted, *(guard for guard in held if guard is not None)],
+        rollback_of(manifest),
         name=run.name,
         run=run.id,
         date=run.date,
-        notes=notes,
+        notes=[f"The run ended early: {ended.rstrip('.')}."] if ended else [],
         ended=ended,
         answers=answers,
     )
-
-
-def _guards(manifest: Mapping[str, Any]) -> list[Guard]:
-    noted = manifest.get("guards")
-    guards = []
-    for entry in noted if isinstance(noted, list) else []:
-        try:
-            guards.append(Guard.model_validate(entry))
-        except ValidationError:
-            guards.append(
-                Guard(name="guards readable", ok=False, detail=f"{entry!r} is no guard", remedy="Measure again.")
-            )
-    return guards
-
-
-def _rollback(manifest: Mapping[str, Any]) -> Rollback | None:
-    try:
-        return Rollback.model_validate(manifest["rollback"])
-    except (KeyError, ValidationError):
-        return None
+    if unfinished and result.verdict not in ("INVALID", "INCONCLUSIVE"):
+        because = f"The run did not get to its end: {unfinished.rstrip('.')}."
+        result = result.model_copy(update={"verdict": "INCONCLUSIVE", "because": because})
+    return result
