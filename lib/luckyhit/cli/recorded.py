@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,7 @@ from luckyhit.errors import ArgumentError, CaseError
 from luckyhit.project import Project
 
 if TYPE_CHECKING:
+    from luckyhit.records import Result
     from luckyhit.run import Run
 
 
@@ -60,7 +62,18 @@ def judge(
         print(result.model_dump_json(by_alias=True, indent=2))
     else:
         print(f"{result.verdict}: {result.because}")
+        print("".join(failed_guards(result)), end="")
     write_told(told, summary=summary, junit=junit)
+
+
+def failed_guards(result: Result) -> Iterator[str]:
+    """A line for each guard that did not hold, and one for what to do about it."""
+    from luckyhit.report.redact import visible
+
+    for guard in result.guards:
+        if not guard.ok:
+            yield f"  guard failed: {visible(guard.name)}: {visible(guard.detail)}\n"
+            yield f"    what to do: {visible(guard.remedy)}\n" if guard.remedy else ""
 
 
 @app.command()
