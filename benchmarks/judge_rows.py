@@ -61,6 +61,7 @@ def a_run(folder: Path, rows: int) -> Run:
         blocks=blocks,
         guards=[declared.model_dump()],
         rollback={"confirmed": True, "detail": "as it was", "same_as_before": None},
+        state="measured",
     )
     return run
 

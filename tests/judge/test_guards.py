@@ -24,7 +24,7 @@ def test_a_clean_run_passes_all_of_them(simulate, case_with) -> None:
         "accounting exact", "clock monotonic", "engine trustworthy", "arms exposed to the same slots",
         "same cache state at block start", "hit ratio stationary after warm-up", "enough distinct keys",
         "sample size sane", "dropped share small", "declared difference only", "answers as expected",
-        "the probe's writes are seen",
+        "the probe's writes are seen", "arms warmed up alike",
     }  # fmt: skip
     assert all(guard.detail for guard in result.guards)
 

@@ -135,6 +135,8 @@ def test_wash_outs_count_in_the_accounting_and_in_nothing_else(simulate: Any, ca
     case = case_with(GOALS, design="crossover", blocks=2)
     plain = run.judge(case)
     extra = run.requests[run.requests["block"] == 1].assign(block=90, phase="warmup", cache="miss")
+    for name in ("due_ns", "sent_ns", "first_byte_ns", "done_ns"):
+        extra[name] += int(900e9)
     late = {"block": 90, "stage": "wash-out", "arms": ["before"], "engine": {"trustworthy": False, "detail": "late"}}
     run.requests = type(run.requests)({name: [*run.requests[name], *extra[name]] for name in run.requests.columns})
     run.blocks = [run.blocks[0], late, *run.blocks[1:]]
