@@ -208,7 +208,7 @@ class Run:
 
     def schema(self, table: Table) -> pa.Schema:
         """The columns of one table and their types, from `luckyhit.records`."""
-        return _SCHEMAS[table]
+        return SCHEMAS[table]
 
     def length(self, table: Table) -> int:
         """How many rows the part files of one table say they have; those that can't be read say nothing."""
