@@ -55,8 +55,9 @@ bench-judge: setup  ## How often the judge is wrong on simulated streams, others
 	$(BIN)/python benchmarks/judge --streams 1000
 	$(BIN)/python benchmarks/judge/events.py --runs 500
 
-docs: setup  ## Write the generated pages again: case-file reference, JSON Schema
+docs: setup  ## Write the generated pages again: case-file reference, JSON Schema, commands
 	$(BIN)/python -m luckyhit.case.reference
+	$(BIN)/python -m luckyhit.cli.reference
 
 lock: setup  ## Resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --extra demo --extra dev --universal --python-version 3.11 --generate-hashes --no-config \
