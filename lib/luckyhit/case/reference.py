@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from inspect import get_annotations
+from inspect import cleandoc, get_annotations
 from pathlib import Path
 from typing import Any, get_args
 
@@ -140,7 +140,7 @@ def _sections(part: type[Part], path: str) -> Iterator[str]:
     title = f"`{path}`" if path else "The whole file"
     if kind is not None:
         title += f", kind `{get_args(kind.annotation)[0]}`"
-    yield from (f"### {title}", "", (part.__doc__ or "").strip(), "")
+    yield from (f"### {title}", "", cleandoc(part.__doc__ or ""), "")
     yield from ("| field | what it takes | default | meaning |", "| --- | --- | --- | --- |")
     inner: list[tuple[type[Part], str]] = []
     for name, field in part.model_fields.items():
