@@ -196,10 +196,10 @@ def test_the_airflow_dag(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_commands_of_the_page() -> None:
-    lines = re.findall(r"^    (luckyhit .+)$", PAGE, re.M)
+    lines = re.findall(r"^(luckyhit .+)$", PAGE, re.M)
     assert len(lines) == 3
     assert [parsed(shlex.split(line)).get("dry_run") for line in lines] == [None, True, False]
-    for line in re.findall(r"^    papermill (.+)$", PAGE, re.M):
+    for line in re.findall(r"^papermill (.+)$", PAGE, re.M):
         notebook, _, *options = shlex.split(line)
         declared = papermill.inspect_notebook(str(ROOT / notebook))
         assert options and set(options[1::3]) <= set(declared) and set(options[::3]) == {"-p"}

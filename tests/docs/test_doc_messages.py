@@ -1,0 +1,172 @@
+"""What the docs quote of the program is what the program has: messages, guards, options, bounds, columns."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import jupyter_client.kernelspec
+import pytest
+from shell_blocks import PAGES, ROOT
+
+from luckyhit.cli.reference import COMMANDS_FILE, commands_markdown
+from luckyhit.judge import guards, samples
+from luckyhit.measure import engine, expect, selfcheck, signal_table
+from luckyhit.records import METRICS, REQUESTS
+
+DOCS = ROOT / "docs"
+TROUBLE = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+MEASUREMENT = (DOCS / "measurement.md").read_text(encoding="utf-8")
+QUOTED = re.findall(r"\*\*`([^`]+)`\*\*", TROUBLE)
+OTHERS = {
+    "No such kernel named …": Path(jupyter_client.kernelspec.__file__).read_text(encoding="utf-8"),  # Jupyter's
+    "No module named 'luckyhit'": str(ModuleNotFoundError("No module named 'luckyhit'")),  # Python's
+}
+SHORTEST = 6
+
+
+def text_of(node: ast.expr) -> str | None:
+    """A text in the source, with … for what is filled in; None for what is none."""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else None
+    if isinstance(node, ast.JoinedStr):
+        return "".join(text_of(part) or "…" for part in node.values)
+    return None
+
+
+@cache
+def nodes() -> dict[Path, list[ast.AST]]:
+    """All that the source is made of, file by file; walked once, since there is much of it."""
+    files = sorted((ROOT / "lib").rglob("*.py"))
+    return {path: list(ast.walk(ast.parse(path.read_text(encoding="utf-8")))) for path in files}
+
+
+@cache
+def texts() -> tuple[str, ...]:
+    """All texts in the source, and the lines of the Makefile."""
+    found = {text_of(node) for of in nodes().values() for node in of if isinstance(node, (ast.Constant, ast.JoinedStr))}
+    make = re.sub(r"\$\([A-Z]+\)", "…", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    return (*(text for text in found if text), make)
+
+
+def is_quoted_right(quote: str) -> bool:
+    """Whether each piece between its … stands in one text of the program, or of whoever else says it."""
+    corpus = (OTHERS[quote],) if quote in OTHERS else texts()
+    pieces = [piece.strip() for piece in quote.split("…")]
+    pieces = [piece for piece in pieces if len(piece) >= SHORTEST]
+    return bool(pieces) and all(any(piece in text for text in corpus) for piece in pieces)
+
+
+@pytest.mark.parametrize("quote", QUOTED)
+def test_each_message_that_is_quoted_is_one_of_the_program(quote: str) -> None:
+    assert is_quoted_right(quote)
+
+
+def test_a_message_that_nobody_says_would_be_noticed() -> None:
+    assert len(QUOTED) > 40
+    assert not is_quoted_right("the service did not answer 201 on … within …")
+    assert not is_quoted_right("…")
+
+
+def names_of_guards() -> set[str]:
+    """Every name that a Guard, or findings that become one, is given anywhere in the source."""
+    found: set[str] = set()
+    for path, of in nodes().items():
+        constants: dict[str, set[str]] | None = None
+        for node in of:
+            if not isinstance(node, ast.Call):
+                continue
+            called = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            if called in ("Guard", "Findings", "_shielded", "_guarded", "model_copy"):
+                constants = constants or _constants(path)
+            else:
+                continue
+            if called == "Guard":
+                found |= {
+                    name for word in node.keywords if word.arg == "name" for name in _named(word.value, constants)
+                }
+            elif called in ("Findings", "_shielded", "_guarded") and node.args:
+                found |= _named(node.args[0], constants)
+            elif called == "model_copy":
+                updates = [word.value for word in node.keywords if isinstance(word.value, ast.Dict)]
+                pairs = [pair for update in updates for pair in zip(update.keys, update.values, strict=True)]
+                found |= {n for key, value in pairs if key and text_of(key) == "name" for n in _named(value, constants)}
+    return found
+
+
+@cache
+def _constants(path: Path) -> dict[str, set[str]]:
+    """What names are set to in a module, or imported as from another one."""
+    found: dict[str, set[str]] = {}
+    for node in nodes()[path]:
+        if isinstance(node, ast.Assign):
+            values = [node.value.body, node.value.orelse] if isinstance(node.value, ast.IfExp) else [node.value]
+            for target in node.targets:
+                if isinstance(target, ast.Name):
+                    found.setdefault(target.id, set()).update(text for each in values if (text := text_of(each)))
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("luckyhit."):
+            source = ROOT / "lib" / f"{node.module.replace('.', '/')}.py"
+            if source in nodes():
+                for alias in node.names:
+                    if alias.name.isupper():
+                        found[alias.asname or alias.name] = _constants(source).get(alias.name, set())
+    return found
+
+
+def _named(value: ast.expr, constants: dict[str, set[str]]) -> set[str]:
+    if isinstance(value, ast.Name):
+        return constants.get(value.id, set())
+    text = text_of(value)
+    return {re.sub(r"change \([^)]+\)", "change (…)", text)} if text else set()
+
+
+def test_the_list_of_guards_is_complete_and_has_none_that_there_is_not() -> None:
+    told = TROUBLE[TROUBLE.index("## INVALID: a guard failed") : TROUBLE.index("Where a guard fails, don't read")]
+    listed = {name for row in re.findall(r"^\| (`.+?) \|", told, re.M) for name in re.findall(r"`([^`]+)`", row)}
+    own = told[told.index("`luckyhit check` has some of its own") :].partition(":")[2]
+    there = names_of_guards()
+    assert len(there) > 25  # the search finds them
+    assert listed | set(re.findall(r"`([^`]+)`", own)) == there
+
+
+def test_the_page_of_commands_is_up_to_date() -> None:
+    renew = "out of date: run `make docs`, which is `python -m luckyhit.cli.reference`"
+    assert COMMANDS_FILE.read_text(encoding="utf-8") == commands_markdown(), renew
+
+
+def test_every_metric_column_and_signal_stands_in_the_page_about_measuring() -> None:
+    for name in METRICS:
+        assert f"`{name}`" in MEASUREMENT
+    for source in signal_table.CACHE_SOURCES:
+        assert f"`{source.header.decode()}`" in MEASUREMENT
+    for header in signal_table.CALL_HEADERS:
+        assert f"`{header.decode()}`" in MEASUREMENT
+    errors = {"connect", "reset", "protocol", "unexpected", "timeout", "dropped"}
+    assert all(f"`{error}`" in MEASUREMENT for error in errors) and errors == set(samples.ERRORS)
+    assert {"due_ns", "sent_ns", "first_byte_ns", "done_ns"} <= set(REQUESTS.names)
+
+
+def test_the_bounds_are_those_of_the_code() -> None:
+    rows = dict(re.findall(r"^\| ([^|]+?) \| ([^|]+?) \|$", MEASUREMENT, re.M))
+    assert (
+        rows["added by the engine, median, against its echo (up to 3 tries)"]
+        == f"{selfcheck.LARGEST_ADDED_P50_MS:g} ms"
+    )
+    assert selfcheck.MOST_TRIES == 3
+    assert rows["added by the engine, p99, against its echo"] == f"{selfcheck.LARGEST_ADDED_P99_MS:g} ms"
+    late = rows["how late it sent, p99: against the echo, and in the block itself"]
+    assert late == f"{selfcheck.LARGEST_SCHEDULE_ERROR_P99_MS:g} ms"
+    assert rows["how long its event loop stood still, in the block"] == f"{selfcheck.LARGEST_LAG_MS:g} ms"
+    assert rows["processor time of its process, of one core"] == f"{selfcheck.LARGEST_CPU_SHARE:.0%}".replace("%", " %")
+    assert f"JSON above {expect.LARGEST_CHECKED_BODY >> 10} KiB" in MEASUREMENT
+    assert engine.CLOSED_SLOTS  # the engine that the page is about
+    assert f"more than {guards.MOST_DROPPED:.0%} was never sent".replace("%", " %") in TROUBLE
+    assert f"more than {guards.LARGEST_FAILED_SHARE:.0%} failed".replace("%", " %") in TROUBLE
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_page_names_no_machine_of_ours(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert "/home/" not in text and "/root/" not in text and "/work/" not in text
