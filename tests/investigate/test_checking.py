@@ -160,6 +160,7 @@ def test_a_service_of_the_runs_own(check: Any, project: Project) -> None:
         "inputs validated", "target reachable", "directories", "cache rights", "change (env)", "expected response",
     ]  # fmt: skip
     assert all(guard.ok for guard in guards)
+    assert guards[0].detail == "prices.yml has no problem."
     assert sorted(path.name for path in project.root.iterdir()) == ["prices.yml", "service.py"]
 
 
@@ -206,7 +207,8 @@ def test_an_observed_service_needs_no_rights_to_change(check: Any, live: Any) ->
 
 def test_a_service_that_does_not_come_up(check: Any) -> None:
     start = {"command": ["{python}", "service.py", "{port}", "broken"], "env": {"CACHE": "{cache_url}"}}
-    guards = named(check(target={"start": start}))
+    guards = named(check(target={"start": start}, noticed="TODO: the page", assumptions=["TODO: one cache", "Two."]))
+    assert "2 of its texts still say TODO" in guards["inputs validated"].detail
     assert not guards["target reachable"].ok and "| no module named till" in guards["target reachable"].detail
     assert guards["directories"].ok
     guards = named(check(target={"start": start | {"command": ["pyhton", "{port}"]}}))

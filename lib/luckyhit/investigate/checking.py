@@ -8,6 +8,7 @@ import tempfile
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from luckyhit import change as changing
 from luckyhit.case import Case, load_case
@@ -41,6 +42,8 @@ def check_case(project: Project, case_file: Path, *, environ: Mapping[str, str] 
         notes = gather(case.workload, project.root, Path(folder))
         inputs = Inputs.load(Path(folder), len(case.workload.routes))
     authorities(case.target, project.root)
+    if unfilled := _unfilled(case.model_dump()):
+        notes = [f"{unfilled} of its texts still say TODO: readers of the report will see them.", *notes]
     guards = [
         Guard(name="inputs validated", ok=True, detail=" ".join([f"{case_file.name} has no problem.", *notes])),
     ]
@@ -133,6 +136,13 @@ def _wrapped(text: str, width: int) -> list[str]:
         wrapped = textwrap.wrap(whole, width, break_long_words=False, break_on_hyphens=False)
         lines += [line.replace(_KEPT_SPACE, " ") for line in wrapped]
     return lines
+
+
+def _unfilled(part: Any) -> int:
+    """How many texts of a case are those that `luckyhit new` wrote."""
+    if isinstance(part, Mapping | list | tuple):
+        return sum(_unfilled(each) for each in (part.values() if isinstance(part, Mapping) else part))
+    return int(isinstance(part, str) and part.startswith("TODO"))
 
 
 def _existing(folder: Path) -> Path:
