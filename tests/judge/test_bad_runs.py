@@ -427,6 +427,7 @@ NONSENSE: dict[str, tuple[Spoil, int, str]] = {
     "a manifest without a bottom": (content("manifest.json", "[" * 100_000), 4, "manifest.json of"),
     "a number without an end": (content("manifest.json", '{"schema": 1' + "0" * 5000 + "}"), 4, "manifest.json of"),
     "a folder for a manifest": (instead("manifest.json", Path.mkdir), 4, "manifest.json of"),
+    "a manifest that is a loop of links": (instead("manifest.json", a_loop), 4, "manifest.json of"),
     "no manifest and no case": (without("manifest.json", "case.yml"), 4, "no manifest.json"),
     "no case": (without("case.yml"), 2, "case.yml"),
     "an empty case": (content("case.yml", b""), 2, "case.yml"),

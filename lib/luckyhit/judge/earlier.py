@@ -105,7 +105,7 @@ def _baselines(run: Run, left_out: Counter[str]) -> Iterator[dict[MetricName, fl
         try:
             reason = _why_not(run, other)
             values = baseline_of(other) if not reason else {}
-        except (LuckyHitError, OSError, ValueError, KeyError, TypeError):
+        except (LuckyHitError, OSError, ValueError, KeyError, TypeError, AttributeError):
             reason = NOT_READABLE  # whatever an old run has become, it must not stop the new one
         if reason:
             left_out[reason] += 1

@@ -195,10 +195,12 @@ def _out_of_turn(stretches: Sequence[_Stretch]) -> Iterator[str]:
 def _warmed_up(stretches: Sequence[_Stretch], blocks: Sequence[Mapping[str, Any]], case: Case | None) -> Guard:
     """Whether both arms of each pair of blocks were sent the same warm-up: an arm that was sent less of it starts from
     a colder cache than the other."""
-    pair_of = {
-        entry.get("block"): (entry.get("pair"), len(_arms(entry)) > 1 and entry.get("block")) for entry in blocks
-    }
-    pairs: dict[Any, dict[int, list[_Stretch]]] = {}
+    pair_of: dict[int, tuple[str, int]] = {}
+    for entry in blocks:
+        pair = entry.get("pair")
+        of_turns = "pair", pair if isinstance(pair, int) else -1
+        pair_of[entry["block"]] = ("block", entry["block"]) if len(_arms(entry)) > 1 else of_turns
+    pairs: dict[tuple[str, int], dict[int, list[_Stretch]]] = {}
     for each in stretches:
         if each.block in pair_of and each.arm >= 0:
             pairs.setdefault(pair_of[each.block], {}).setdefault(each.arm, []).append(each)

@@ -6,6 +6,7 @@ knows whether one thing was changed only, or whether the client could be trusted
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ MEASURED = "measure"
 def is_loose(path: Path) -> bool:
     """Whether this directory holds a case and requests, but is no run."""
     there = (path / "case.yml").is_file() and any((path / "requests").glob("*.parquet"))
-    return there and not (path / "manifest.json").exists()
+    return there and not os.path.lexists(path / "manifest.json")
 
 
 def judge_loose(path: Path) -> Result:
