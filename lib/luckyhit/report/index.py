@@ -6,10 +6,10 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from luckyhit.errors import LuckyHitError
@@ -17,6 +17,7 @@ from luckyhit.records import Result
 from luckyhit.report.page import environment, link_to, report_name, write_page
 from luckyhit.report.recorded import manifest_of
 from luckyhit.report.redact import Redactor, mentioned_secrets, project_roots
+from luckyhit.report.trends import HEIGHT, WIDTH, Baseline, trends_of
 from luckyhit.run import Run, runs
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Entry:
     numbers: list[MetricRow]
     report: str | None
     data: str | None
+    baseline: Baseline | None
 
 
 def write_index(runs_dir: Path, reports_dir: Path, *, now_s: float | None = None) -> Path:
@@ -55,7 +57,10 @@ def write_index(runs_dir: Path, reports_dir: Path, *, now_s: float | None = None
             secrets, roots={**project_roots(runs_dir / "x", reports_dir / "x"), runs_dir.absolute(): "data/runs"}
         )
         template = environment(redactor).get_template("index.html.j2")
-        write_page(path, template.render(entries=entries, older=max(len(found) - MOST_RUNS, 0)))
+        baselines = [entry.baseline for entry in reversed(entries) if entry.baseline is not None]
+        older = max(len(found) - MOST_RUNS, 0)
+        page = template.render(entries=entries, older=older, trends=trends_of(baselines), width=WIDTH, height=HEIGHT)
+        write_page(path, page)
     return path
 
 
@@ -97,7 +102,17 @@ def _entry(run: Run, reports_dir: Path, now_s: float) -> Entry:
         numbers=_numbers(None if early else result),
         report=quote(name) if reported else None,
         data=link_to(run.path, reports_dir),
+        baseline=None if early else _baseline(manifest, result),
     )
+
+
+def _baseline(manifest: Mapping[str, Any], result: Result | None) -> Baseline | None:
+    """What the run showed without the change; None where a guard says that numbers are not to be trusted."""
+    if result is None or result.verdict == "INVALID":
+        return None
+    values = {name: metric.before for name, metric in result.metrics.items() if metric.before is not None}
+    alone = all(metric.after is None for metric in result.metrics.values())
+    return Baseline(result.case or str(manifest.get("case")), str(manifest.get("started"))[:16], alone, values)
 
 
 def _result(run: Run, problems: list[str]) -> Result | None:
