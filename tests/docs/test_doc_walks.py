@@ -64,7 +64,7 @@ def wrong(text: str) -> str:
 
 @pytest.mark.slow
 @pytest.mark.measures
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1800)
 def test_the_tutorial(copy: Copy) -> None:
     case = copy.root / "data" / "cases" / "stale-stock.yml"
     walk = Walk(copy, {"6391": str(free_port()), "8200": str(free_port())})
@@ -95,7 +95,7 @@ def test_the_tutorial(copy: Copy) -> None:
 
 @pytest.mark.slow
 @pytest.mark.measures
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1800)
 def test_a_change_to_try(copy: Copy) -> None:
     copy.env["PATH"] = f"{copy.root / '.venv' / 'bin'}:{copy.env['PATH']}"
     walk = Walk(copy, {"6390": str(free_port()), "8100": str(free_port())})
