@@ -11,6 +11,7 @@ import pytest
 
 from luckyhit.judge import RULES
 from luckyhit.records import METRICS, Guard, Result
+from tier import seeds
 
 STALE_PRICE = {
     "stale_reads": {"want": "better", "margin": "5 %", "at_most": "10 %"},
@@ -107,7 +108,7 @@ def test_designs_without_pairs_see_large_effects_and_never_invent_one(design, si
     helped = simulate(9, after={"hit": 0.97}, design=design).judge(case)
     assert helped.verdict == "HELPED", helped.because
     assert any("one after the other" in note or "took turns" in note for note in helped.notes)
-    assert all(simulate(seed, design=design).judge(case).verdict in ("EQUIVALENT", "INCONCLUSIVE") for seed in range(8))
+    assert all(simulate(seed, design=design).judge(case).verdict in ("EQUIVALENT", "INCONCLUSIVE") for seed in seeds(8))
 
 
 def test_many_crossover_pairs_are_compared_pair_by_pair(simulate, case_with) -> None:
