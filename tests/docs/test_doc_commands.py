@@ -189,7 +189,7 @@ def test_the_query_about_the_records(reader: Copy) -> None:
 
 
 def test_make_demo_is_the_run_that_is_tested(copy: Copy) -> None:
-    done = copy.give("make -n demo CASE=lucky-hit")
+    done = copy.give("make -n --no-print-directory demo CASE=lucky-hit")
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == ".venv/bin/luckyhit run lucky-hit", done.stderr
 
 
