@@ -94,7 +94,7 @@ def request_effects(
         values = of(comparison.before.rows), of(comparison.after.rows)
         estimates = mean_estimates(values, comparison, boundary, error_rate, _margin(name, goals))
         if estimates is not None:
-            estimates = _at_the_edge(estimates, values, comparison, boundary, error_rate, share=name != "db_calls")
+            estimates = _at_the_edge(estimates, values, comparison, boundary, error_rate, name)
         effects[name] = _effect(estimates, _Seen.of(values, comparison), unseen)
     latencies = comparison.before.rows.latency, comparison.after.rows.latency
     seen = _Seen.of(latencies, comparison, means=False)
@@ -198,10 +198,14 @@ def _at_the_edge(
     comparison: Comparison,
     boundary: Boundary,
     error_rate: float,
-    *,
-    share: bool,
+    name: MetricName,
 ) -> Estimates:
-    """Near 0 and 1 the spread over units says too little (none seen: no spread at all); counts say more."""
+    """Near 0 and 1 the spread over units says too little (none seen: no spread at all); counts say more.
+
+    Errors are counted by the pairs that differ: they are rare in both arms. A hit ratio near 1 in one arm is often far
+    from it in the other, and then the bounds of both arms say more. Which of both it is hangs on the metric alone, not
+    on what was seen.
+    """
     there = [np.isfinite(value) for value in values]
     counted = [int(np.count_nonzero(mask)) for mask in there]
     least = boundary.share(0, min(counted), error_rate)[1]
@@ -209,14 +213,16 @@ def _at_the_edge(
         Interval(each.value, min(each.low, each.value - least), max(each.high, each.value + least))
         for each in (estimates.before, estimates.after, estimates.difference)
     ]
-    if not share:
+    if name == "db_calls":
         return Estimates(intervals[0], intervals[1], intervals[2], estimates.error)
     # A share's values are zeros and ones.
     ones = [mask & (value > 0) for value, mask in zip(values, there, strict=True)]
     events = [(int(np.count_nonzero(one)), count) for one, count in zip(ones, counted, strict=True)]
     if min(min(count, total - count) for count, total in events) < RARE:
         exact = [boundary.share(*event, error_rate) for event in events]
-        apart = _paired_counts(ones, there, comparison, boundary, error_rate)
+        apart = None
+        if name == "error_rate":
+            apart = _paired_counts(ones, there, comparison, boundary, error_rate)
         if apart is None:
             apart = share_difference(*events[0], *events[1], boundary, error_rate)
         exact.append((apart.low, apart.high))
