@@ -61,21 +61,22 @@ def work_out(record: Record, case: Case, boundary: Boundary, error_rate: float, 
     comparison = _comparison(case, before, after, pair_of)
 
     with Together(len(record.rows)) as work:
-        # The longest first, so that no core is left alone with it at the end; and beside it, which needs most room,
-        # what needs least.
+        # The longest come early, so that no core is left alone with one at the end; routes, which need most room, come
+        # beside what needs least.
         shown: Callable[[], Effects]
         if changed:
-            routes = work.start(partial(route_metrics, comparison, case, boundary, error_rate))
+            shown = work.start(partial(request_effects, comparison, boundary, error_rate, case.goals))
             guards = work.start(partial(checks.comparison_guards, comparison, record.entries("change"), case, pair_of))
             events = work.start(partial(events_of, comparison, case.goals, origin_of(record.blocks, record.rows)))
-            shown = work.start(partial(request_effects, comparison, boundary, error_rate, case.goals))
-            notes = work.start(partial(notes_on_rows, comparison, case, boundary, error_rate))
         else:
             shown = work.start(partial(_baseline_only, record, case, once, level))
         on_record = work.start(partial(checks.record_guards, record.rows, record.blocks, case))
         again = None
         if changed and record.numbers("after-rollback"):
             again = work.start(partial(_again, record, case, before, once, level))
+        if changed:
+            routes = work.start(partial(route_metrics, comparison, case, boundary, error_rate))
+            notes = work.start(partial(notes_on_rows, comparison, case, boundary, error_rate))
         baseline, probed = record.measured("baseline", BEFORE), record.probe("baseline", "before")
         floor = work.start(partial(noise_floor, baseline, *probed, within_s, once, level))
         naive = work.start(lambda: naive_answer(*_plain_looks(record)))
