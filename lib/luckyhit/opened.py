@@ -4,24 +4,31 @@
 
     run = luckyhit.open_run("stale-price")                 # the newest run of a case
     measured = run.requests.query("phase == 'measure'")
-    measured.groupby(["arm", "cache"], observed=True).latency_ms.quantile([0.5, 0.99])
+    measured.groupby(["stage", "arm", "cache"], observed=True).latency_ms.quantile([0.5, 0.99])
 
-A long run has more rows than a frame of all columns leaves room for: `run.frame("requests", columns=[...])` reads only
-what is asked for.
+A long run has more rows than a frame of all columns leaves room for: `run.frame("requests", [...], arms="after")` reads
+only what is asked for. Texts are categories, and whole numbers stay whole where some are missing.
 """
 
 from __future__ import annotations
 
+import difflib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from luckyhit.errors import ArgumentError, LuckyHitError
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from luckyhit.errors import ArgumentError, LuckyHitError, RunUnreadable
+from luckyhit.parts import part_files
 from luckyhit.project import Project
-from luckyhit.run import Run, Table, find_run
+from luckyhit.records import Arm, Stage
+from luckyhit.run import Run, Table, find_run, nullable_integers, runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,11 +37,21 @@ if TYPE_CHECKING:
     from luckyhit.records import Result
 
 TABLES: tuple[Table, ...] = get_args(Table)
-LATENCY = "latency_ms"
-FROM_DUE = ["due_ns", "done_ns", "error"]
+LATENCY, STAGE = "latency_ms", "stage"
+FROM_DUE = ("due_ns", "done_ns", "error")
+_WHAT: dict[str, str] = {
+    "requests": "every scheduled request, sent or not",
+    "writes": "what the freshness probe wrote",
+    "reads": "what it read back",
+    "counters": "what the cache counted, over time",
+    "events": "what the cache did with the probed keys, by its own word",
+    "blocks": "every finished block",
+    "journal": "what was going to be done to the target, and that it was",
+}
+_SHOWN = 4
 
 
-def open_run(run: str | Path = "", *, case: str = "", runs_dir: str | Path = "") -> OpenedRun:
+def open_run(run: str | Path | None = None, *, case: str = "", runs_dir: str | Path = "") -> OpenedRun:
     """Open a run for reading.
 
     `run`: its directory, its id, the end of its id, or the name of a case, for that case's newest run; nothing for the
@@ -43,38 +60,86 @@ def open_run(run: str | Path = "", *, case: str = "", runs_dir: str | Path = "")
 
     Raises ArgumentError where there is no such run, saying which there are, and RunUnreadable where it is none.
     """
-    wanted = str(run).strip()
-    if wanted and Path(wanted).expanduser().is_dir():
-        return OpenedRun(Run.open(Path(wanted).expanduser().resolve()))
-    runs = Project.find(runs_dir=str(runs_dir)).runs
-    if wanted and (runs / wanted).is_dir():
+    wanted = str(run or "").strip()
+    project = Project.find(runs_dir=str(runs_dir))
+    known = list(runs(project.runs))
+    if wanted in {each.path.parent.name for each in known}:  # a folder of that name may well lie here, too
         wanted, case = "", wanted
+    elif wanted and Path(wanted).expanduser().is_dir():
+        return OpenedRun(Run.open(Path(wanted).expanduser().resolve()))
     try:
-        return OpenedRun(find_run(runs, wanted or (f"latest:{case}" if case else "latest")))
+        return OpenedRun(find_run(project.runs, wanted or (f"latest:{case}" if case else "latest")))
     except ArgumentError as error:
-        cases = sorted(path.name for path in runs.glob("*") if path.is_dir())
-        there = f"There are runs of {', '.join(cases)}." if cases else "There are no runs yet: `luckyhit run CASE`."
-        raise ArgumentError(error.message, hint=there) from None
+        raise ArgumentError(error.message, hint=_which_there_are(wanted or case, known, project)) from None
 
 
 class OpenedRun:
     """One run. Its frames are read when they are first asked for, and kept; the columns are those of
     `luckyhit.records`, and `latency_ms`."""
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self._frames: dict[str, pd.DataFrame] = {}
+    def __init__(self, run: Run | None) -> None:
+        self._run = run
+        self._frames: dict[Table, pd.DataFrame] = {}
 
     def __repr__(self) -> str:
-        return f"run {self.run.id} of case {self.run.name} ({self.run.state})"
+        if self._run is None:
+            return "nothing is measured yet"
+        rows = "".join(f"\n  .{name:<9} {count:>12}  {what}" for name, count, what in self._contents())
+        return f"{self._heading()}\n  {self._ended()}{rows}"
 
     def _repr_html_(self) -> str:
-        rows = [(f"<code>{name}</code>", f"{self.run.length(name):,} rows") for name in TABLES]
-        rows.append(("<code>blocks</code>", f"{len(self.manifest.get('blocks') or []):,} rows"))
-        result = self._result_or_why()
-        rows.append(("<code>result</code>", escape(result if isinstance(result, str) else _verdict(result))))
-        cells = "".join(f"<tr><th style='text-align:left'>{name}</th><td>{text}</td></tr>" for name, text in rows)
-        return f"<table><caption>{escape(repr(self))}</caption><tbody>{cells}</tbody></table>"
+        if self._run is None:
+            return escape(repr(self))
+        left = " style='text-align: left'"
+        rows = "".join(
+            f"<tr><th{left}><code>.{name}</code></th><td>{count}</td><td{left}>{escape(what)}</td></tr>"
+            for name, count, what in self._contents()
+        )
+        caption = f"<strong>{escape(self._heading())}</strong><br>{escape(self._ended())}"
+        table = f"<table><thead><tr><th></th><th>rows</th><th></th></tr></thead><tbody>{rows}</tbody></table>"
+        also = "<p>Also <code>.case</code>, <code>.result</code>, <code>.manifest</code>; "
+        also += "<code>.frame(table, columns, arms)</code> reads a part of a long table.</p>"
+        # Without these classes JupyterLab would set what stands between two dollar signs as a formula.
+        return f"<div class='tex2jax_ignore mathjax_ignore'><p>{caption}</p>{table}{also}</div>"
+
+    def _heading(self) -> str:
+        try:
+            state = str(self.manifest.get("state", "of unknown state"))
+        except LuckyHitError:
+            state = "unreadable"
+        return f"run {self.run.id} of case {self.path.parent.name} ({state})"
+
+    def _ended(self) -> str:
+        try:
+            result = self.result
+        except LuckyHitError as error:
+            return error.message
+        return "not judged yet" if result is None else f"{result.verdict}: {result.because}"
+
+    def _contents(self) -> list[tuple[str, str, str]]:
+        """(name, rows, what it holds) of every frame, from what the part files say of themselves."""
+        counts: dict[str, str] = {}
+        for name in TABLES:
+            bad = self._damaged(name)
+            counts[name] = f"{self.run.length(name):,}{f' ({len(bad)} damaged)' if bad else ''}"
+        try:
+            counts["blocks"] = f"{len(self.blocks):,}"
+        except LuckyHitError:
+            counts["blocks"] = "unreadable"
+        counts["journal"] = f"{len(self.journal):,}"
+        return [(name, counts[name], what) for name, what in _WHAT.items()]
+
+    @property
+    def run(self) -> Run:
+        """The run directory, with its parts. Raises ArgumentError for a notebook's book that has none yet."""
+        if self._run is None:
+            raise ArgumentError("nothing is measured yet", hint="Run the cell with `measure()` first.")
+        return self._run
+
+    def reopen(self, run: Run) -> None:
+        """Go on with another run."""
+        self._run = run
+        self.measured()
 
     @property
     def path(self) -> Path:
@@ -97,28 +162,30 @@ class OpenedRun:
 
     @property
     def requests(self) -> pd.DataFrame:
-        """One row for every scheduled request (columns: luckyhit.records.REQUESTS), with `latency_ms`."""
-        return self._frame("requests", lambda: _with_latency(self.run.table("requests")))
+        """One row for every scheduled request (columns: luckyhit.records.REQUESTS), with `stage` (baseline, wash-out,
+        change, after-rollback) and `latency_ms` (`done_ns - due_ns`: what a user waits, from the moment the request
+        was due; NaN for one that failed, since nobody got an answer then)."""
+        return self._frame("requests")
 
     @property
     def reads(self) -> pd.DataFrame:
-        """One row for every read of the freshness probe (columns: luckyhit.records.READS)."""
-        return self._frame("reads", self.run.reads)
+        """One row for every read of the freshness probe (columns: luckyhit.records.READS), with `stage`."""
+        return self._frame("reads")
 
     @property
     def writes(self) -> pd.DataFrame:
-        """One row for every version the probe wrote (columns: luckyhit.records.WRITES)."""
-        return self._frame("writes", self.run.writes)
+        """One row for every version the probe wrote (columns: luckyhit.records.WRITES), with `stage`."""
+        return self._frame("writes")
 
     @property
     def counters(self) -> pd.DataFrame:
         """The cache's own counters over time (columns: luckyhit.records.COUNTERS)."""
-        return self._frame("counters", self.run.counters)
+        return self._frame("counters")
 
     @property
     def events(self) -> pd.DataFrame:
-        """What the cache told of probed keys (columns: luckyhit.records.EVENTS)."""
-        return self._frame("events", self.run.events)
+        """What the cache told of probed keys (columns: luckyhit.records.EVENTS), with `stage`."""
+        return self._frame("events")
 
     @property
     def blocks(self) -> pd.DataFrame:
@@ -142,47 +209,111 @@ class OpenedRun:
                 continue
         return pd.DataFrame([line for line in lines if isinstance(line, dict)])
 
-    def frame(self, table: Table, columns: Sequence[str]) -> pd.DataFrame:
-        """Only these columns of a table, for a run that is too long for all of them; `latency_ms` is one of requests.
+    def frame(
+        self, table: Table, columns: Sequence[str] | None = None, arms: str | Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Only these columns of a table, in this order, and only the rows of these arms (None: all), for a run that is
+        too long for all of them. `stage` and, of requests, `latency_ms` are columns as well. Read anew each time.
 
-        Raises ArgumentError for a table or a column that there is none of.
+        Raises ArgumentError for a table, a column or an arm that there is none of, RunUnreadable for damaged files.
         """
-        if table not in TABLES:
-            raise ArgumentError(f"a run has no table {table!r}", hint=f"It has {', '.join(TABLES)}.")
-        known = [*self.run.schema(table).names, *([LATENCY] if table == "requests" else [])]
-        unknown = [name for name in columns if name not in known]
-        if unknown:
-            raise ArgumentError(f"{table} has no column {unknown[0]!r}", hint=f"It has {', '.join(known)}.")
-        if LATENCY not in columns:
-            return self.run.table(table, list(columns))[list(columns)]
-        read = [name for name in known if name != LATENCY and name in {*columns, *FROM_DUE}]
-        return _with_latency(self.run.table(table, read))[list(columns)]
+        _refuse_unknown("a run has no table", [table], TABLES)
+        schema = self.run.schema(table)
+        known = [*schema.names, *([STAGE] if "block" in schema.names else []), *([LATENCY] * (table == "requests"))]
+        wanted = known if columns is None else [columns] if isinstance(columns, str) else list(columns)
+        only = [] if arms is None else [arms] if isinstance(arms, str) else list(arms)
+        _refuse_unknown(f"{table} has no column", wanted, known)
+        _refuse_unknown("a run has no arm", only, get_args(Arm))
+        self._refuse_damaged(table)
+        needed = {*wanted, *(["arm"] if only else []), *(["block"] if STAGE in wanted else [])}
+        needed |= set(FROM_DUE) if LATENCY in wanted else set()
+        stored = [name for name in schema.names if name in needed]
+        stages = self._stages() if STAGE in wanted else {}
+        parts = [_part(part, wanted, only, stages) for part in self.run.parts(table, stored)]
+        if not parts:
+            parts = [_part(_no_rows(schema, stored), wanted, only, stages)]
+        whole = pa.concat_tables(parts).unify_dictionaries()
+        del parts
+        # Each column of the table is given back once the frame has it.
+        return whole.to_pandas(types_mapper=nullable_integers, split_blocks=True, self_destruct=True)
 
     def measured(self) -> None:
         """Forget frames that were read before: the run has more rows now."""
         self._frames.clear()
 
-    def _frame(self, name: str, load: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    def _frame(self, name: Table) -> pd.DataFrame:
         if name not in self._frames:
-            self._frames[name] = load()
+            self._frames[name] = self.frame(name)
         return self._frames[name]
 
-    def _result_or_why(self) -> Result | str | None:
-        try:
-            return self.result
-        except LuckyHitError as error:
-            return error.message
+    def _stages(self) -> dict[int, str]:
+        noted = self.manifest.get("blocks")
+        entries = [entry for entry in noted if isinstance(entry, dict)] if isinstance(noted, list) else []
+        return {entry["block"]: entry["stage"] for entry in entries if entry.get("stage") in get_args(Stage)}
+
+    def _damaged(self, table: Table) -> list[str]:
+        """Part files whose contents can't even be listed."""
+        bad = []
+        for path in part_files(self.path / table):
+            try:
+                pq.read_metadata(path)
+            except (OSError, pa.ArrowException):
+                bad.append(path.name)
+        return bad
+
+    def _refuse_damaged(self, table: Table) -> None:
+        if bad := self._damaged(table):
+            raise RunUnreadable(
+                f"{len(bad)} of {len(part_files(self.path / table))} part files in {table} of run {self.run.id} can't "
+                f"be read: {', '.join(bad)}",
+                hint="Move what is damaged out of the run directory; the others can be read then.",
+            )
 
 
-def _with_latency(requests: pd.DataFrame) -> pd.DataFrame:
-    """With the time from due to done, in ms; NaN for a request that failed, since nobody got an answer then."""
-    done = requests["done_ns"].where(requests["error"].isna())
-    requests[LATENCY] = ((done - requests["due_ns"]) / 1e6).astype("float64")
-    return requests
+def _which_there_are(wanted: str, known: Sequence[Run], project: Project) -> str:
+    if not known:
+        return "There are no runs yet: `luckyhit run CASE`."
+    if wanted in {path.stem for path in project.case_files()}:
+        return f"That case was not run here yet: `luckyhit run {wanted}`."
+    cases = sorted({run.path.parent.name for run in known})
+    near = difflib.get_close_matches(wanted, [*cases, *(run.id for run in known)], n=1)
+    newest = ", ".join(f"{run.id} ({run.path.parent.name})" for run in known[: -_SHOWN - 1 : -1])
+    meant = f"Did you mean {near[0]!r}? " if near else ""
+    return f"{meant}There are runs of {', '.join(cases)}; the newest: {newest}."
 
 
-def _verdict(result: Result | None) -> str:
-    return "not judged yet" if result is None else f"{result.verdict}: {result.because}"
+def _refuse_unknown(what: str, asked: Iterable[str], known: Sequence[str]) -> None:
+    for name in asked:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, n=1)
+            meant = f"Did you mean {near[0]!r}? " if near else ""
+            raise ArgumentError(f"{what} {name!r}", hint=f"{meant}It has {', '.join(known)}.")
+
+
+def _part(part: pa.Table, wanted: list[str], arms: list[str], stages: dict[int, str]) -> pa.Table:
+    """One part file in the columns that were asked for, with those that are computed."""
+    if arms:
+        part = part.filter(pc.is_in(part["arm"].cast(pa.string()), value_set=pa.array(arms, pa.string())))
+    made: dict[str, Any] = {}
+    if LATENCY in wanted:
+        took_ns = pc.subtract(part["done_ns"], part["due_ns"]).cast(pa.float64(), safe=False)
+        answered = pc.is_null(part["error"])
+        made[LATENCY] = pc.if_else(answered, pc.divide(took_ns, 1e6), pa.scalar(None, pa.float64()))
+    if STAGE in wanted:
+        words = list(get_args(Stage))
+        numbers = pa.array([words.index(stage) for stage in stages.values()], pa.int8())
+        block = part["block"].combine_chunks()
+        at = pc.index_in(block, value_set=pa.array(list(stages), block.type))
+        made[STAGE] = pa.DictionaryArray.from_arrays(numbers.take(at), words)
+    return pa.table({name: made[name] if name in made else part[name] for name in wanted})
+
+
+def _no_rows(schema: pa.Schema, columns: list[str]) -> pa.Table:
+    texts = pa.dictionary(pa.int32(), pa.string())
+    fields = [schema.field(name) for name in columns]
+    return pa.schema(
+        [each.with_type(texts) if pa.types.is_string(each.type) else each for each in fields]
+    ).empty_table()
 
 
 __all__ = ["OpenedRun", "open_run"]

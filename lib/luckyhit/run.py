@@ -195,7 +195,7 @@ class Run:
             whole = whole.select([name for name in whole.schema.names if name in columns])
         del parts
         # Each column of the table is given back once the frame has it.
-        return whole.to_pandas(types_mapper=_nullable_integers, split_blocks=True, self_destruct=True)
+        return whole.to_pandas(types_mapper=nullable_integers, split_blocks=True, self_destruct=True)
 
     def parts(self, table: Table, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The part files of one table, one after the other, for what is too long to be held as a whole; the next one is
@@ -283,7 +283,7 @@ class Run:
             file.write(json.dumps(event) + "\n")
 
 
-def _nullable_integers(dtype: pa.DataType) -> Any:
+def nullable_integers(dtype: pa.DataType) -> Any:
     """Columns that may hold nulls keep whole numbers: a nanosecond must not pass through a float."""
     import pandas as pd
 

@@ -16,12 +16,13 @@ from luckyhit.records import COUNTERS, READS, REQUESTS, WRITES
 
 def test_the_frames_have_the_columns_of_the_records_and_the_latency(judged_run) -> None:
     run = luckyhit.open_run(judged_run[0].path)
-    assert list(run.requests.columns) == [*REQUESTS.names, "latency_ms"]
+    assert list(run.requests.columns) == [*REQUESTS.names, "stage", "latency_ms"]
     answered = run.requests[run.requests["error"].isna()]
     waited = (answered["done_ns"] - answered["due_ns"]).astype(float) / 1e6
     np.testing.assert_allclose(answered["latency_ms"], waited)
     assert run.requests[run.requests["error"].notna()]["latency_ms"].isna().all()
-    assert list(run.reads.columns) == READS.names and list(run.writes.columns) == WRITES.names
+    assert list(run.reads.columns) == [*READS.names, "stage"]
+    assert list(run.writes.columns) == [*WRITES.names, "stage"]
     assert list(run.counters.columns) == COUNTERS.names
     assert run.requests is run.requests, "read once"
     assert set(run.blocks["stage"]) >= {"baseline", "change"} and run.case.title and run.manifest["seed"] is not None
@@ -34,11 +35,30 @@ def test_only_what_is_asked_for_is_read(judged_run) -> None:
     assert list(few.columns) == ["latency_ms", "arm"] and len(few) == len(run.requests)
     np.testing.assert_array_equal(few["latency_ms"], run.requests["latency_ms"])
     assert list(run.frame("reads", ["key"]).columns) == ["key"]
+    after = run.frame("requests", ["slot"], arms="after")
+    assert len(after) == (run.requests["arm"] == "after").sum() > 0
+    assert len(run.frame("requests", ["slot"], arms=["before", "after"])) == len(run.requests)
+    with pytest.raises(ArgumentError, match="no arm 'befor'") as error:
+        run.frame("requests", ["slot"], arms="befor")
+    assert "Did you mean 'before'?" in (error.value.hint or "")
     with pytest.raises(ArgumentError, match="no column 'latncy'") as error:
         run.frame("requests", ["latncy"])
     assert "latency_ms" in (error.value.hint or "")
     with pytest.raises(ArgumentError, match="no table 'answers'"):
         run.frame("answers", ["key"])  # type: ignore[arg-type]
+
+
+def test_texts_are_categories_and_nanoseconds_stay_whole(judged_run) -> None:
+    """Ten million texts of Python's take a gigabyte; a nanosecond must not pass through a float."""
+    run = luckyhit.open_run(judged_run[0].path)
+    for frame in (run.requests, run.reads, run.writes, run.events):
+        kinds = {name: str(kind) for name, kind in frame.dtypes.items()}
+        assert {kinds[name] for name in ("arm", "key", "stage")} == {"category"}
+        assert "float64" not in {kind for name, kind in kinds.items() if name.endswith("_ns")}
+    stages = run.requests.groupby("stage", observed=True)["block"].unique()
+    assert {stage: sorted(blocks) for stage, blocks in stages.items()} == {
+        "baseline": [0], "change": [1, 2, 3, 4], "after-rollback": [5],
+    }  # fmt: skip
 
 
 def test_what_can_be_named(judged_run, copied, monkeypatch) -> None:
@@ -50,7 +70,16 @@ def test_what_can_be_named(judged_run, copied, monkeypatch) -> None:
     for wanted in ("20200101-000000-abcd", "no-such-case"):
         with pytest.raises(ArgumentError, match=wanted) as error:
             luckyhit.open_run(wanted, runs_dir=runs)
-        assert run.path.parent.name in (error.value.hint or "")
+        assert run.path.parent.name in (error.value.hint or "") and run.id in (error.value.hint or "")
+    with pytest.raises(ArgumentError) as error:
+        luckyhit.open_run("stale-prise", runs_dir=runs)
+    assert "Did you mean 'stale-price'?" in (error.value.hint or "")
+    with pytest.raises(ArgumentError) as error:
+        luckyhit.open_run("placebo", runs_dir=runs)
+    assert "not run here yet" in (error.value.hint or "")
+    (runs / "elsewhere" / run.path.parent.name).mkdir(parents=True)
+    monkeypatch.chdir(runs / "elsewhere")
+    assert luckyhit.open_run(run.path.parent.name, runs_dir=runs).path == run.path, "a folder here has its name"
     with pytest.raises(ArgumentError) as error:
         luckyhit.open_run(runs_dir=runs / "none")
     assert "There are no runs yet" in (error.value.hint or "")
@@ -62,7 +91,10 @@ def test_it_says_what_is_in_it(copied) -> None:
     run, result = copied
     run.write_result(result)
     shown = luckyhit.open_run(run.path)._repr_html_()
-    assert run.id in shown and result.verdict in shown and f"{run.length('requests'):,} rows" in shown
+    assert run.id in shown and result.verdict in shown
+    for name in ("requests", "reads", "writes", "counters"):
+        assert f".{name}</code></th><td>{run.length(name):,}</td>" in shown
+        assert f"{run.length(name):,}  " in repr(luckyhit.open_run(run.path))
     (run.path / "result.json").write_text("<b>{")
     assert "result.json" in luckyhit.open_run(run.path)._repr_html_()
     (run.path / "result.json").unlink()
@@ -75,8 +107,10 @@ def test_a_torn_journal_and_a_damaged_part(copied) -> None:
     assert luckyhit.open_run(run.path).journal["event"].tolist() == ["intent"]
     part = next((run.path / "requests").glob("*.parquet"))
     part.write_bytes(part.read_bytes()[:100])
-    with pytest.raises(RunUnreadable, match=part.name):
+    with pytest.raises(RunUnreadable, match=f"1 of 6 part files in requests .*{part.name}"):
         _ = luckyhit.open_run(run.path).requests
+    assert "(1 damaged)" in repr(luckyhit.open_run(run.path))
+    assert len(luckyhit.open_run(run.path).reads), "the rest can be read"
 
 
 def test_the_example_in_the_module_runs(copied, monkeypatch) -> None:
