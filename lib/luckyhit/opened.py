@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -61,12 +61,15 @@ def open_run(run: str | Path | None = None, *, case: str = "", runs_dir: str | P
     Raises ArgumentError where there is no such run, saying which there are, and RunUnreadable where it is none.
     """
     wanted = str(run or "").strip()
+    as_path = Path(wanted).expanduser()
+    if len(as_path.parts) > 1 and as_path.is_dir():  # needs no project around it
+        return OpenedRun(Run.open(as_path.resolve()))
     project = Project.find(runs_dir=str(runs_dir))
     known = list(runs(project.runs))
     if wanted in {each.path.parent.name for each in known}:  # a folder of that name may well lie here, too
         wanted, case = "", wanted
-    elif wanted and Path(wanted).expanduser().is_dir():
-        return OpenedRun(Run.open(Path(wanted).expanduser().resolve()))
+    elif wanted and as_path.is_dir():
+        return OpenedRun(Run.open(as_path.resolve()))
     try:
         return OpenedRun(find_run(project.runs, wanted or (f"latest:{case}" if case else "latest")))
     except ArgumentError as error:
@@ -77,19 +80,15 @@ class OpenedRun:
     """One run. Its frames are read when they are first asked for, and kept; the columns are those of
     `luckyhit.records`, and `latency_ms`."""
 
-    def __init__(self, run: Run | None) -> None:
-        self._run = run
+    def __init__(self, run: Run) -> None:
+        self.run = run
         self._frames: dict[Table, pd.DataFrame] = {}
 
     def __repr__(self) -> str:
-        if self._run is None:
-            return "nothing is measured yet"
         rows = "".join(f"\n  .{name:<9} {count:>12}  {what}" for name, count, what in self._contents())
         return f"{self._heading()}\n  {self._ended()}{rows}"
 
     def _repr_html_(self) -> str:
-        if self._run is None:
-            return escape(repr(self))
         left = " style='text-align: left'"
         rows = "".join(
             f"<tr><th{left}><code>.{name}</code></th><td>{count}</td><td{left}>{escape(what)}</td></tr>"
@@ -128,18 +127,6 @@ class OpenedRun:
             counts["blocks"] = "unreadable"
         counts["journal"] = f"{len(self.journal):,}"
         return [(name, counts[name], what) for name, what in _WHAT.items()]
-
-    @property
-    def run(self) -> Run:
-        """The run directory, with its parts. Raises ArgumentError for a notebook's book that has none yet."""
-        if self._run is None:
-            raise ArgumentError("nothing is measured yet", hint="Run the cell with `measure()` first.")
-        return self._run
-
-    def reopen(self, run: Run) -> None:
-        """Go on with another run."""
-        self._run = run
-        self.measured()
 
     @property
     def path(self) -> Path:
@@ -192,7 +179,7 @@ class OpenedRun:
         """One row for every finished block: its stage, its arms, and what was noted of it."""
         import pandas as pd
 
-        return pd.DataFrame(self.manifest.get("blocks") or [], columns=None)
+        return pd.DataFrame(self._noted_blocks())
 
     @cached_property
     def journal(self) -> pd.DataFrame:
@@ -246,10 +233,15 @@ class OpenedRun:
             self._frames[name] = self.frame(name)
         return self._frames[name]
 
+    def _noted_blocks(self) -> list[Mapping[str, Any]]:
+        from luckyhit.judge.manifest import blocks_of  # takes a second to import, which a listing need not wait for
+
+        return blocks_of(self.manifest)
+
     def _stages(self) -> dict[int, str]:
-        noted = self.manifest.get("blocks")
-        entries = [entry for entry in noted if isinstance(entry, dict)] if isinstance(noted, list) else []
-        return {entry["block"]: entry["stage"] for entry in entries if entry.get("stage") in get_args(Stage)}
+        return {
+            entry["block"]: entry["stage"] for entry in self._noted_blocks() if entry.get("stage") in get_args(Stage)
+        }
 
     def _damaged(self, table: Table) -> list[str]:
         """Part files whose contents can't even be listed."""

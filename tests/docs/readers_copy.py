@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +22,8 @@ from luckyhit.target import Stack
 NOT_COPIED = shutil.ignore_patterns(
     ".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "runs", "*.html", "tests"
 )
+READY = re.compile(r"Uvicorn running on|Ready to accept connections")
+"""What the services of the pages say when they listen."""
 
 
 @dataclass
@@ -28,7 +32,7 @@ class Copy:
 
     root: Path
     env: dict[str, str] = field(default_factory=dict)
-    background: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    background: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def give(self, command: str, *, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
         """Give one command, in the project's directory. What it exports holds for those that follow."""
@@ -41,15 +45,26 @@ class Copy:
             self.env = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
         return done
 
-    def start(self, command: str) -> None:
-        """The same for one that goes on, in a terminal of its own."""
-        with (self.root / f"terminal-{len(self.background)}.log").open("wb") as log:
-            script = f"exec {command}" if "=" not in command.split()[0] else command
-            self.background.append(
-                subprocess.Popen(
-                    ["bash", "-c", script], stdout=log, stderr=log, cwd=self.root, env=self.env, start_new_session=True
-                )
-            )
+    def start(self, command: str, *, within_s: float = 60) -> bool:
+        """The same for one that goes on, in a terminal of its own; returns whether it said that it is ready."""
+        script = f"exec {command}" if "=" not in command.split()[0] else command
+        process = subprocess.Popen(
+            ["bash", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=self.root,
+            env={**self.env, "PYTHONUNBUFFERED": "1"}, start_new_session=True,
+        )  # fmt: skip
+        self.background.append(process)
+        over, said = threading.Event(), []
+
+        def read() -> None:
+            for line in process.stdout or ():  # to its end, so that it can always write
+                if READY.search(line):
+                    said.append(line)
+                    over.set()
+            over.set()
+
+        threading.Thread(target=read, daemon=True).start()
+        over.wait(within_s)
+        return bool(said)
 
     def stop(self) -> None:
         for process in reversed(self.background):

@@ -19,7 +19,7 @@ from luckyhit.investigate.interruptions import interruptions_of, one_at_a_time
 from luckyhit.investigate.step import STOP, may_change
 from luckyhit.investigate.workbook import Reported
 from luckyhit.project import Project
-from luckyhit.records import Result, Rollback
+from luckyhit.records import Rollback
 from luckyhit.run import Run
 from luckyhit.target import Stack
 
@@ -166,15 +166,6 @@ def test_json_has_the_result_of_a_run_that_ran_out_of_time(project: Project) -> 
     done = command(project, "run", "placebo", "--timeout", "300ms", "--json")
     told = json.loads(done.stdout)
     assert told["exit_code"] == 4 and told["result"]["verdict"] == "INVALID" and "time limit" in told["reason"]
-
-
-def test_what_a_run_without_its_end_would_have_shown_is_no_verdict(project: Project, monkeypatch) -> None:
-    run = conduct.new_run(project, project.case_file("placebo"))
-    helped = Result(case="placebo", run=run.id, date="", design="side-by-side", verdict="HELPED", because="it fell")
-    monkeypatch.setattr("luckyhit.judge.judge", lambda run: helped)
-    result = conduct._so_far(run, "the time limit was reached")
-    assert (result.verdict, result.because) == ("INCONCLUSIVE", "The run ended early: the time limit was reached.")
-    assert run.result == result
 
 
 def test_a_limit_that_is_not_reached_ends_nothing_and_ctrl_c_is_not_taken_for_it() -> None:

@@ -388,9 +388,9 @@ def test_records_that_are_not_what_was_noted_are_invalid(name: str, run: Path) -
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"state": "measuring"}, "still being measured, or died"),
-        ({"state": "failed", "failure": {"message": "the disk was full"}}, "the disk was full"),
-        ({"failure": 5}, "no reason was noted"),
+        ({"state": "measuring"}, "did not get to its end: it is still being measured, or died"),
+        ({"state": "failed", "failure": {"message": "the disk was full"}}, "ended early: the disk was full."),
+        ({"failure": 5}, "ended early: no reason was noted."),
         ({"state": None}, "no state of a run that is over"),
         ({"state": ["measured"]}, "no state of a run that is over"),
     ],

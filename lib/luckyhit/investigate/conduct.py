@@ -281,7 +281,7 @@ def _finish(project: Project, run: Run, interruptions: Interruptions) -> Outcome
     if too_late:
         failure = {**failure, **interruptions.as_failure()}
         run.update(failure=failure)
-    result = _so_far(run, str(failure["message"])) if too_late else None
+    result = _so_far(run) if too_late else None
     path, error = _incomplete_report(project, run, failure, result)
     code = int(failure["exit_code"])
     if interrupted and not interruptions.too_late and code != 5:
@@ -290,7 +290,7 @@ def _finish(project: Project, run: Run, interruptions: Interruptions) -> Outcome
     return Outcome(run, path, code, reason=reason, result=result, error=error, details={"failure": failure})
 
 
-def _so_far(run: Run, reason: str) -> Result | None:
+def _so_far(run: Run) -> Result | None:
     """What can be said of a run that its time limit ended: INVALID or INCONCLUSIVE, with the reason, whatever the
     blocks that it has would show. None where its records can't be judged."""
     from luckyhit.judge import judge
@@ -299,9 +299,6 @@ def _so_far(run: Run, reason: str) -> Result | None:
         result = judge(run)
     except LuckyHitError:
         return None
-    if result.verdict not in ("INVALID", "INCONCLUSIVE"):
-        because = f"The run ended early: {reason}."
-        result = result.model_copy(update={"verdict": "INCONCLUSIVE", "because": because})
     run.write_result(result)
     return result
 

@@ -121,7 +121,7 @@ class Changed(Workbook):
         with _Progress(self.run) as progress:
             steps.measure_change(self.run, self.project, progress)
         self.measured()
-        rows = len(self.requests)
+        rows = self.run.length("requests")
         blocks = len(self.run.blocks("change"))
         return _sentence(f"{blocks} blocks measured; {rows:,} requests in the run so far, each one recorded.")
 

@@ -11,7 +11,7 @@
     story        what the cache did around the probe's writes
     freshness_facts   all that the probe found in one arm
     effects      each metric in both arms
-    guards, freshness_guards, preparation   what would overturn the verdict
+    record_guards, guards, freshness_guards, preparation   what would overturn the verdict
     manifest     what was noted of the run, held against what is there
     blockwise, carryover, stationary   where arms took turns: blocks as units, what one leaves for the next
     routes       where an effect comes from: the same metrics, route by route
@@ -104,6 +104,6 @@ def judge(run: Run, *, guards: Sequence[Guard] = (), going_on: bool = False) -> 
         answers=answers,
     )
     if unfinished and result.verdict not in ("INVALID", "INCONCLUSIVE"):
-        because = f"The run did not get to its end: {unfinished.rstrip('.')}."
+        because = f"The run {'ended early' if ended else 'did not get to its end'}: {unfinished.rstrip('.')}."
         result = result.model_copy(update={"verdict": "INCONCLUSIVE", "because": because})
     return result

@@ -10,7 +10,6 @@ import pandas as pd
 import pyarrow as pa
 
 from luckyhit.case import Case
-from luckyhit.judge import guards as checks
 from luckyhit.judge.background import TOLD_BY, background_reads
 from luckyhit.judge.blockwise import block_values
 from luckyhit.judge.boundary import Boundary
@@ -26,6 +25,7 @@ from luckyhit.judge.order import order_notes
 from luckyhit.judge.preparation import limits_guard, washed_out_guard
 from luckyhit.judge.probe_frames import request_frame
 from luckyhit.judge.record import BEFORE, Record, listed_arms, read
+from luckyhit.judge.record_guards import account
 from luckyhit.judge.rollback import compared as found_again
 from luckyhit.judge.routes import route_notes
 from luckyhit.judge.samples import (
@@ -144,7 +144,7 @@ def decide(
         because=why,
         metrics=metrics,
         guards=all_guards,
-        accounting=checks.account(record.rows),
+        accounting=account(record.rows),
         naive=worked.naive,
         rollback=rollback,
         noise_floor=worked.noise_floor,

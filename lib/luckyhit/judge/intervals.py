@@ -291,9 +291,10 @@ def _quantile(
     else:
         errors = max(before.spread.error, before.binomial), max(after.spread.error, after.binomial)
         degrees = _together(before.spread, after.spread).degrees
-    near = _difference(before, after, errors, radius := boundary.single(degrees, error_rate))
+    radius = boundary.single(degrees, error_rate)
+    near = _difference(before, after, errors, radius)
     error = near.half_width / radius if 0 < radius < INF else INF
-    in_errors = matters / error if 0 < error < INF and (matters := margin(before.value)) < INF else INF
+    in_errors = margin(before.value) / error if 0 < error < INF else INF
     # Where values leave a gap, the rank of either arm alone can put the difference wrong: half the error rate each.
     radii = [boundary.single(degrees, rate, in_errors) for rate in (error_rate, error_rate / 2)]
     near, far = (_difference(before, after, errors, radius) for radius in radii)

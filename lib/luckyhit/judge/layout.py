@@ -65,4 +65,4 @@ def by_slot(slot: np.ndarray) -> np.ndarray:
     return np.argsort(slot, kind="stable")
 
 
-__all__ = ["in_order"]
+__all__ = ["by_slot", "in_order"]

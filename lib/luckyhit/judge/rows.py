@@ -156,16 +156,12 @@ class Rows:
         return self._whole._picked(self._which[picked])
 
     def column(self, name: str) -> Column:
-        """One of COLUMNS, in the form that takes the least room."""
-        column = self._columns.get(name)
-        if column is not None:
-            return column
-        assert self._whole is not None and self._which is not None
+        """One of COLUMNS, in the form that takes the least room. What was picked here and there is copied each time
+        anew: all of it at once would take as much room as the rows."""
+        if self._whole is None or self._which is None:
+            return self._columns[name]
         kept = self._whole._columns[name]
-        column = SinceDue(kept.ns[self._which]) if isinstance(kept, SinceDue) else kept[self._which]
-        if name not in SELDOM or isinstance(self._which, slice):
-            self._columns[name] = column
-        return column
+        return SinceDue(kept.ns[self._which]) if isinstance(kept, SinceDue) else kept[self._which]
 
     def _picked(self, which: np.ndarray | slice) -> Rows:
         rows = object.__new__(Rows)
@@ -235,8 +231,6 @@ class Rows:
 
 
 COLUMNS = tuple(name for name, value in vars(Rows).items() if isinstance(value, _Named))
-SELDOM = ("arm", "measured", "due", "left", "clock", "key", "route", "db_calls")
-"""Columns that are asked for once or twice: not kept."""
 
 
 def rows_together(*parts: Rows) -> Rows:

@@ -197,11 +197,11 @@ def _cut(*arms: Rows) -> tuple[list[np.ndarray], np.ndarray]:
     start = np.concatenate([[0], np.cumsum(count)])
     units = []
     for rows, (_, index), place in zip(arms, found, places, strict=True):
-        unit = np.empty(len(rows), dtype=np.int32)
+        unit, slots_of = np.empty(len(rows), dtype=np.int32), rows.slot
         for first in range(0, len(rows), AT_ONCE):
             part = slice(first, first + AT_ONCE)
             of = place[index[part]]
-            within = ((rows.slot[part] - low[of]) / slots[of] * count[of]).astype(np.int64)
+            within = ((slots_of[part] - low[of]) / slots[of] * count[of]).astype(np.int64)
             unit[part] = start[of] + np.minimum(within, count[of] - 1)
         units.append(unit)
     return units, np.repeat(blocks, count)

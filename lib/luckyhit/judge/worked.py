@@ -10,15 +10,16 @@ import numpy as np
 import pandas as pd
 
 from luckyhit.case import Case
-from luckyhit.judge import guards as checks
 from luckyhit.judge.blockwise import block_values, one_more
 from luckyhit.judge.boundary import Boundary, FixedSample
 from luckyhit.judge.drift import events_of, origin_of
 from luckyhit.judge.effects import Effect, all_effects, freshness_effects, request_effects
+from luckyhit.judge.guards import comparison_guards
 from luckyhit.judge.naive import naive_answer
 from luckyhit.judge.noise import noise_floor
 from luckyhit.judge.notes import notes_on_rows
 from luckyhit.judge.record import AFTER, BEFORE, Record, is_whole
+from luckyhit.judge.record_guards import record_guards
 from luckyhit.judge.routes import RouteMetrics, route_metrics
 from luckyhit.judge.samples import Comparison, Rows, among, by_batches, by_blocks, side_by_side
 from luckyhit.judge.together import Together
@@ -66,11 +67,11 @@ def work_out(record: Record, case: Case, boundary: Boundary, error_rate: float, 
         shown: Callable[[], Effects]
         if changed:
             shown = work.start(partial(request_effects, comparison, boundary, error_rate, case.goals))
-            guards = work.start(partial(checks.comparison_guards, comparison, record.entries("change"), case, pair_of))
+            guards = work.start(partial(comparison_guards, comparison, record.entries("change"), case, pair_of))
             events = work.start(partial(events_of, comparison, case.goals, origin_of(record.blocks, record.rows)))
         else:
             shown = work.start(partial(_baseline_only, record, case, once, level))
-        on_record = work.start(partial(checks.record_guards, record.rows, record.blocks, case))
+        on_record = work.start(partial(record_guards, record.rows, record.blocks, case))
         again = None
         if changed and record.numbers("after-rollback"):
             again = work.start(partial(_again, record, case, before, once, level))

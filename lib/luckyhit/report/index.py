@@ -17,11 +17,11 @@ from luckyhit.records import Result
 from luckyhit.report.page import environment, link_to, report_name, write_page
 from luckyhit.report.recorded import manifest_of
 from luckyhit.report.redact import Redactor, mentioned_secrets, project_roots
-from luckyhit.report.trends import HEIGHT, WIDTH, Baseline, trends_of
 from luckyhit.run import Run, runs
 
 if TYPE_CHECKING:
     from luckyhit.report.metric_rows import MetricRow
+    from luckyhit.report.trends import Baseline, Trend
 
 SILENT_S = 600.0
 """A run that measures notes its progress every few seconds; one that was silent this long has died."""
@@ -59,8 +59,7 @@ def write_index(runs_dir: Path, reports_dir: Path, *, now_s: float | None = None
         template = environment(redactor).get_template("index.html.j2")
         baselines = [entry.baseline for entry in reversed(entries) if entry.baseline is not None]
         older = max(len(found) - MOST_RUNS, 0)
-        page = template.render(entries=entries, older=older, trends=trends_of(baselines), width=WIDTH, height=HEIGHT)
-        write_page(path, page)
+        write_page(path, template.render(entries=entries, older=older, trends=_trends(baselines)))
     return path
 
 
@@ -106,10 +105,20 @@ def _entry(run: Run, reports_dir: Path, now_s: float) -> Entry:
     )
 
 
+def _trends(baselines: list[Baseline]) -> list[Trend]:
+    if not baselines:
+        return []
+    from luckyhit.report.trends import trends_of  # the judge behind it takes a second to import
+
+    return trends_of(baselines)
+
+
 def _baseline(manifest: Mapping[str, Any], result: Result | None) -> Baseline | None:
     """What the run showed without the change; None where a guard says that numbers are not to be trusted."""
     if result is None or result.verdict == "INVALID":
         return None
+    from luckyhit.report.trends import Baseline
+
     values = {name: metric.before for name, metric in result.metrics.items() if metric.before is not None}
     alone = all(metric.after is None for metric in result.metrics.values())
     return Baseline(result.case or str(manifest.get("case")), str(manifest.get("started"))[:16], alone, values)

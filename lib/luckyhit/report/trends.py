@@ -48,6 +48,8 @@ class Line:
     points: tuple[tuple[float, float], ...]
     shifts: tuple[float, ...]
 
+    width, height = WIDTH, HEIGHT
+
     @property
     def picture(self) -> str:
         """As a data URI: nothing but pictures may be in a page. One colour that can be seen by day and by night."""
