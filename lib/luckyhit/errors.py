@@ -65,6 +65,10 @@ class LuckyHitError(Exception):
     def __str__(self) -> str:
         return f"{self.message}\n  what to do: {self.hint}" if self.hint else self.message
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows in place of a traceback, which would tell of our code and not of what was given."""
+        return [*f"{type(self).__name__}: {self}".splitlines()]
+
 
 class InputError(LuckyHitError):
     """What was given can't be used; nothing was started."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -80,15 +79,19 @@ class OpenedRun:
     """One run. Its frames are read when they are first asked for, and kept; the columns are those of
     `luckyhit.records`, and `latency_ms`."""
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
+    def __init__(self, run: Run | None) -> None:
+        self._run = run  # None: of a notebook that has measured nothing yet
         self._frames: dict[Table, pd.DataFrame] = {}
 
     def __repr__(self) -> str:
+        if self._run is None:
+            return "nothing is measured yet"
         rows = "".join(f"\n  .{name:<9} {count:>12}  {what}" for name, count, what in self._contents())
         return f"{self._heading()}\n  {self._ended()}{rows}"
 
     def _repr_html_(self) -> str:
+        if self._run is None:
+            return escape(repr(self))
         left = " style='text-align: left'"
         rows = "".join(
             f"<tr><th{left}><code>.{name}</code></th><td>{count}</td><td{left}>{escape(what)}</td></tr>"
@@ -127,6 +130,18 @@ class OpenedRun:
             counts["blocks"] = "unreadable"
         counts["journal"] = f"{len(self.journal):,}"
         return [(name, counts[name], what) for name, what in _WHAT.items()]
+
+    @property
+    def run(self) -> Run:
+        """The run directory, with its parts. Raises ArgumentError for a notebook's book that has none yet."""
+        if self._run is None:
+            raise ArgumentError("nothing is measured yet", hint="Run the cell with `measure()` first.")
+        return self._run
+
+    def reopen(self, run: Run) -> None:
+        """Go on with another run."""
+        self._run = run
+        self.measured()
 
     @property
     def path(self) -> Path:
@@ -181,7 +196,7 @@ class OpenedRun:
 
         return pd.DataFrame(self._noted_blocks())
 
-    @cached_property
+    @property
     def journal(self) -> pd.DataFrame:
         """One row for every line of the journal: what was going to be done, and that it was. A line that can't be read
         (the last one of a run that was killed) is left out."""

@@ -68,7 +68,7 @@ def test_the_report_shows_each_metric_beside_its_earlier_ones(observed: Run, tmp
     assert_self_contained(page)
     assert "Beside earlier baselines" in page.text
     assert re.search(r"P99 latency [\d.]+ ms 12 300 ms 300 ms outside 15 % at most", page.text)
-    assert "Not changed, only observed" in page.text
+    assert "Nothing was changed" in page.text
     assert "No verdict: nothing was changed here" in page.text
 
 

@@ -64,20 +64,10 @@ def new_run(project: Project, case_file: Path, *, environment: str = "", observe
     """Check the case and make its run directory. `environment` is the name of what may be changed, repeated by whoever
     starts the run; without it a service that runs already is only observed. `observe`: measure the baseline alone.
 
-    Raises CaseError, ArgumentError, or GuardError for a case that writes to what is only observed, before anything is
-    made.
+    Raises what `accepted` raises, before anything is made.
     """
-    case = load_case(case_file)
-    if observe and environment:
-        raise ArgumentError(
-            f"--observe changes nothing, so there is nothing that --environment {environment} could allow",
-            hint="Leave one of them out.",
-        )
+    case = accepted(project, case_file, environment=environment, observe=observe)
     named = " --observe" if observe else f" --environment {environment}" if environment else ""
-    _refuse_other(environment, case)
-    _refuse_writes(environment, case, observe=observe)
-    refuse_unset(case, os.environ)
-    authorities(case.target, project.root)
     with tempfile.TemporaryDirectory(prefix="luckyhit-inputs-") as folder:
         inputs = Path(folder) / INPUTS
         notes = gather(case.workload, project.root, inputs)
@@ -101,6 +91,24 @@ def new_run(project: Project, case_file: Path, *, environment: str = "", observe
         if inputs.is_dir():
             shutil.copytree(inputs, run.path / INPUTS)
     return run
+
+
+def accepted(project: Project, case_file: Path, *, environment: str = "", observe: bool = False) -> Case:
+    """The case, where it can be run in this way. Makes nothing, and touches no target.
+
+    Raises CaseError, ArgumentError, or GuardError for a case that writes to what is only observed.
+    """
+    case = load_case(case_file)
+    if observe and environment:
+        raise ArgumentError(
+            f"--observe changes nothing, so there is nothing that --environment {environment} could allow",
+            hint="Leave one of them out.",
+        )
+    _refuse_other(environment, case)
+    _refuse_writes(environment, case, observe=observe)
+    refuse_unset(case, os.environ)
+    authorities(case.target, project.root)
+    return case
 
 
 def _refuse_other(environment: str, case: Case) -> None:

@@ -115,7 +115,8 @@ def measure_change(run: Run, project: Project, progress: Progress) -> None:
         )
     if run.blocks("change"):
         raise NotEnoughData(
-            f"run {run.id} holds a measured change already", hint="Start a new run: a run is one execution."
+            f"run {run.id} holds a measured change already",
+            hint="A run is one execution: start a new one with 1-baseline, then begin here at the first cell.",
         )
     if not may_change(run):
         _observed_only(run)

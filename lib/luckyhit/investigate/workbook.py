@@ -8,13 +8,13 @@ book = report(run)                  3-report       judges and exports
 from __future__ import annotations
 
 import ast
-import io
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from luckyhit.errors import ArgumentError
+from luckyhit.errors import ArgumentError, LuckyHitError, NotEnoughData, RollbackNotConfirmed
 from luckyhit.investigate import conduct, steps
+from luckyhit.investigate.shown import Picture, Progress
 from luckyhit.investigate.step import observes
 from luckyhit.opened import OpenedRun
 from luckyhit.project import Project
@@ -23,8 +23,9 @@ from luckyhit.run import Run, find_run
 
 if TYPE_CHECKING:
     import pandas as pd
-    from IPython.display import Image, Markdown
-    from matplotlib.figure import Figure
+    from IPython.display import Markdown
+
+    from luckyhit.case import Case
 
 PARAMETERS = frozenset({"case", "run", "environment", "observe", "runs_dir", "reports_dir"})
 """What the `parameters` cells of the notebooks define (a test keeps this true)."""
@@ -33,9 +34,24 @@ PARAMETERS = frozenset({"case", "run", "environment", "observe", "runs_dir", "re
 class Workbook(OpenedRun):
     """One run, as the notebooks see it; its frames are there for questions of one's own."""
 
-    def __init__(self, run: Run, project: Project) -> None:
+    def __init__(self, run: Run | None, project: Project) -> None:
         super().__init__(run)
         self.project = project
+
+    def _measure(
+        self, step: Callable[[Run, Project, steps.Progress], None], again: str, until_s: float | None = None
+    ) -> None:
+        """Take one step of the run, showing how far it is. Raises what the step raises; where it was interrupted,
+        NotEnoughData with what became of the rollback. `again`: what to do then. `until_s`: how many seconds of the
+        run are measured at the end of the step (None: all)."""
+        run = self.run
+        try:
+            with Progress(run, until_s) as progress:
+                step(run, self.project, progress)
+        except KeyboardInterrupt:
+            raise _interrupted(run, again) from None
+        finally:
+            self.measured()
 
     def doing(self, what: str) -> None:
         """Note what takes a moment now, for whoever follows the run from outside."""
@@ -47,45 +63,62 @@ class Workbook(OpenedRun):
 
         return tables.declared(self.run.case)
 
-    def figure(self, name: str) -> Image | None:
+    def figure(self, name: str) -> Picture | None:
         """One of the report's figures, by name, drawn from what was measured so far; with alternative text. None where
-        the case declares no probe for it to show."""
+        the case declares no probe for it to show, or the run no change."""
         from luckyhit.report import figure_for
-        from luckyhit.report.gallery import OF_A_PROBE
 
-        if name in OF_A_PROBE and self.run.case.freshness is None:
+        if self._has_no(name):
             return None
         self.doing(f"drawing {name}")
         figure, sentence = figure_for(name, self.run, self._result())
         assert figure is not None  # it is None only where none was asked for
-        return _image(figure, sentence)
+        return Picture.of(figure, sentence)
 
     def reading(self, name: str) -> Markdown:
         """The sentence that says what figure `name` shows, made from the data."""
-        from IPython.display import Markdown
-
         from luckyhit.report import figure_for
 
-        return Markdown(figure_for(name, self.run, self._result(), draw=False)[1])
+        return _sentence(figure_for(name, self.run, self._result(), draw=False)[1])
+
+    def _has_no(self, name: str) -> bool:
+        from luckyhit.report.gallery import OF_A_PROBE
+
+        return name in OF_A_PROBE and self.run.case.freshness is None
 
     def _result(self) -> Result | None:
         return self.run.result
 
 
 class Baseline(Workbook):
-    """1-baseline: what the system does now."""
+    """1-baseline: what the system does now. `begin` makes a run directory, for each measuring anew; None where the run
+    was given, which is measured once."""
+
+    def __init__(self, run: Run | None, project: Project, case: Case, begin: Callable[[], Run] | None = None) -> None:
+        super().__init__(run, project)
+        self._case = case
+        self._begin = begin
+
+    def declared(self) -> pd.DataFrame:
+        """The case as declared: what, where, who, and what should happen."""
+        from luckyhit.report import tables
+
+        return tables.declared(self._case)
 
     def measure(self) -> Markdown:
         """Start the service, reset the declared part of the cache, warm up, measure. Returns what was done."""
-        with _Progress(self.run) as progress:
-            steps.measure_baseline(self.run, self.project, progress)
-        self.measured()
+        if self._begin is not None:
+            self.reopen(self._begin())
+        plan = self.run.case.plan
+        again = "Run this cell again: it begins a new run." if self._begin is not None else "Start a new run."
+        self._measure(steps.measure_baseline, again, plan.warmup + plan.baseline)
         return _sentence(self._counted())
 
     def _counted(self) -> str:
         accounting = self.run.manifest["blocks"][-1].get("accounting", {}).get("before", {})
         return (
-            f"{accounting.get('scheduled', 0):,} requests were due; {accounting.get('completed', 0):,} completed, "
+            f"{accounting.get('scheduled', 0):,} requests were due, those of the warm-up included; "
+            f"{accounting.get('completed', 0):,} completed, "
             f"{accounting.get('failed', 0):,} failed, {accounting.get('timed_out', 0):,} timed out, "
             f"{accounting.get('dropped', 0):,} were dropped."
         )
@@ -118,9 +151,10 @@ class Changed(Workbook):
 
     def measure(self) -> Markdown:
         """Measure both arms, block by block, then roll back and measure once more. Returns what was done."""
-        with _Progress(self.run) as progress:
-            steps.measure_change(self.run, self.project, progress)
-        self.measured()
+        self._measure(
+            steps.measure_change,
+            "Nothing keeps you from another: measure 1-baseline again, then run this notebook from its first cell on.",
+        )
         rows = self.run.length("requests")
         blocks = len(self.run.blocks("change"))
         return _sentence(f"{blocks} blocks measured; {rows:,} requests in the run so far, each one recorded.")
@@ -145,9 +179,7 @@ class Changed(Workbook):
 
     def rolled_back(self) -> Markdown:
         """Whether the change is out again."""
-        rollback = self.run.manifest.get("rollback", {})
-        return _sentence(f"Rollback {'confirmed' if rollback.get('confirmed') else '**not confirmed**'}: "
-                         f"{rollback.get('detail', 'nothing was noted')}")  # fmt: skip
+        return _sentence(_rolled_back(self.run).replace("not confirmed", "**not confirmed**"))
 
 
 class Reported(Workbook):
@@ -157,11 +189,23 @@ class Reported(Workbook):
         """Judge what was recorded (no target needed) and write result.json. Returns the verdict."""
         from luckyhit.judge import judge
         from luckyhit.judge.earlier import with_earlier
+        from luckyhit.report import observed
 
         self.doing("judging what was recorded")
         self.run.write_result(with_earlier(self.run, judge(self.run)))
         result = self._judged()
+        if self._observed():
+            return _sentence(f"**{observed.headline(result)}.** {observed.said(result)}")
         return _sentence(f"**{result.verdict}.** {result.because}")
+
+    def _observed(self) -> bool:
+        """Whether the baseline alone was measured: then there is nothing to compare."""
+        from luckyhit.report import observed
+
+        return observed.only(self.run.manifest, self.run.result)
+
+    def _has_no(self, name: str) -> bool:
+        return super()._has_no(name) or (name == "forest" and self._observed())
 
     def _judged(self) -> Result:
         result = self.run.result
@@ -171,13 +215,16 @@ class Reported(Workbook):
 
     def naive(self) -> Markdown:
         """What a plain before/after would have said."""
+        if self._observed():
+            return _sentence("Nothing: only the baseline was measured.")
         return _sentence(self._judged().naive.sentence)
 
     def metrics(self) -> pd.DataFrame:
-        """Every metric in both arms, with its interval, margin and verdict."""
+        """Every metric in both arms, with its interval, margin and verdict; of a baseline alone, beside earlier
+        ones."""
         from luckyhit.report import tables
 
-        return tables.metrics(self._judged())
+        return tables.earlier(self._judged()) if self._observed() else tables.metrics(self._judged())
 
     def readers(self) -> pd.DataFrame:
         """What readers saw of the probe's writes, and of the workload's; no rows where there was nothing to see."""
@@ -239,7 +286,8 @@ def baseline(
     runs_dir: str = "",
     reports_dir: str = "",
 ) -> Baseline:
-    """Begin a run of `case` (its name in data/cases, or a file), or take one that exists and has no baseline yet.
+    """Take up `case` (its name in data/cases, or a file), of which each measuring makes a new run; or take one run
+    that exists and has no baseline yet.
 
     `environment` repeats the name of what may be changed, where the case is about a service that runs already.
     `observe`: the run measures its baseline alone, and goes on with the report.
@@ -247,9 +295,15 @@ def baseline(
     _refuse_unknown_parameters()
     project = Project.find(runs_dir=runs_dir, reports_dir=reports_dir)
     if run:
-        return Baseline(find_run(project.runs, str(run)), project)
-    made = conduct.new_run(project, project.case_file(case), environment=environment, observe=observe)
-    return Baseline(made, project)
+        made = find_run(project.runs, str(run))
+        return Baseline(made, project, made.case)
+    case_file = project.case_file(case)
+    declared = conduct.accepted(project, case_file, environment=environment, observe=observe)
+
+    def begin() -> Run:
+        return conduct.new_run(project, case_file, environment=environment, observe=observe)
+
+    return Baseline(None, project, declared, begin)
 
 
 def change(run: str = "", case: str = "", *, runs_dir: str = "", reports_dir: str = "") -> Changed:
@@ -269,47 +323,25 @@ def _existing(run: str, case: str, runs_dir: str, reports_dir: str) -> tuple[Run
     return find_run(project.runs, wanted), project
 
 
-class _Progress:
-    """Progress of a step: to `progress.jsonl` always, and as a bar where somebody is looking at the cell.
-
-    Under papermill nobody is: whoever started it follows the file (or looks at papermill's own bar).
-    """
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._bar: Any = None
-
-    def __enter__(self) -> Callable[[str, float, float], None]:
-        return self._show
-
-    def _show(self, text: str, done: float, total: float) -> None:
-        self._run.progress(text, done=done, total=total)
-        if "JPY_SESSION_NAME" not in os.environ:  # set by JupyterLab, not by papermill
-            return
-        if self._bar is None:
-            from tqdm.auto import tqdm
-
-            self._bar = tqdm(total=total, bar_format="{percentage:3.0f}% {bar} {desc}", leave=False)
-        self._bar.n = done
-        self._bar.set_description_str(text)
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-
 def _sentence(text: str) -> Markdown:
     from IPython.display import Markdown
 
     return Markdown(text)
 
 
-def _image(figure: Figure, alt: str) -> Image:
-    from IPython.display import Image
+def _rolled_back(run: Run) -> str:
+    rollback = run.manifest.get("rollback") or {}
+    how = "confirmed" if rollback.get("confirmed") else "not confirmed"
+    return f"Rollback {how}: {rollback.get('detail', 'nothing was noted')}"
 
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return Image(buffer.getvalue(), metadata={"alt": alt}, alt=alt)
+
+def _interrupted(run: Run, again: str) -> LuckyHitError:
+    """What to raise in place of KeyboardInterrupt, whose traceback would say nothing of the rollback."""
+    manifest = run.manifest
+    if manifest.get("changed"):
+        hint = str((manifest.get("failure") or {}).get("hint") or f"`luckyhit revert {run.id}` tries again.")
+        return RollbackNotConfirmed(f"Interrupted. {_rolled_back(run)}", hint=hint)
+    return NotEnoughData(f"Interrupted. {_rolled_back(run)}", hint=again)
 
 
 __all__ = ["PARAMETERS", "Baseline", "Changed", "Reported", "Workbook", "baseline", "change", "report"]

@@ -16,6 +16,7 @@ from luckyhit.report.cleared_keys import cleared_keys, numbers
 from luckyhit.report.compared import Compared
 from luckyhit.report.freshness_tables import probed_keys
 from luckyhit.report.journal import Journal
+from luckyhit.report.observed import only
 from luckyhit.report.open_steps import lost
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.touched import ENDED_WELL, SAFE_METHODS
@@ -121,7 +122,7 @@ def _as_it_was(found: Recorded, journal: Journal, rollback: Rollback | None) -> 
     what = "The fingerprint after the rollback equals the first"
     if same is not None:
         yield Claim(same.ok, what, same.detail)
-    elif found.case is not None and journal.steps:
+    elif found.case is not None and journal.steps and not _observing(found):
         yield Claim(None, what, "The run did not get to that look, so nothing shows it.")
     again = rollback.same_as_before if rollback else None
     texts = {
@@ -133,6 +134,10 @@ def _as_it_was(found: Recorded, journal: Journal, rollback: Rollback | None) -> 
         yield Claim(again, "The second “before” equals the first", texts[again])
     yield _nothing_open(found, journal)
     yield from _probed(found, journal)
+
+
+def _observing(found: Recorded) -> bool:
+    return bool(found.manifest.get("observe")) or only(found.manifest, found.result)
 
 
 def _probed(found: Recorded, journal: Journal) -> Iterator[Claim]:

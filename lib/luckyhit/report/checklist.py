@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from luckyhit.case import Case
 
 NOT_SHOWN = "Not shown: this run holds no evidence of it."
+FAILURE_MODE = "Failure mode reviewed"
 REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 """Methods that may be sent twice with the outcome of once (RFC 9110, section 9.2.2)."""
 _REFUSED = re.compile(r"lacks a right|refuses the credentials|answered 40[13]\b")
@@ -152,7 +153,7 @@ def _response(found: Recorded, guard: Guard | None) -> Check:
 
 def _failure_mode(found: Recorded, journal: Journal) -> Check:
     """Declared, watched by goals that were met, and with a way back that was proven."""
-    question = "Failure mode reviewed"
+    question = FAILURE_MODE
     case, result = found.case, found.result
     if case is None or result is None:
         text = NOT_SHOWN if case is None else "Declared, but the run was not judged, so nothing shows whether it came."

@@ -45,6 +45,7 @@ def context(run: Run, found: Recorded, journal: Journal, incomplete: str | None)
     told = {**_head(run, found, incomplete), **_measured(found, attempt), **_the_change(run, found, attempt)}
     told |= _evidence(found, journal, attempt)
     told |= _repeating(run, found.manifest)
+    told |= _of_an_observation(found, incomplete, told)
     problems = [*found.problems, *([journal.problem] if journal.problem else []), *attempt.problems]
     return {**told, "problems": problems[:MOST_NOTES], "index": "index.html"}
 
@@ -161,6 +162,23 @@ def _repeating(run: Run, manifest: Mapping[str, Any]) -> dict[str, Any]:
 
     name = str(manifest.get("case") or run.path.parent.name)
     return {"commands": _commands(name, run.id, manifest), "files": data_files(run), "case_file": _case_file(run)}
+
+
+def _of_an_observation(found: Recorded, incomplete: str | None, told: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the baseline alone was measured, or was to be: its first screen, and nothing that is about a change."""
+    from luckyhit.report import observed
+
+    seen = observed.observation(found, incomplete)
+    if seen is None and not told["observing"]:
+        return {"observation": None}
+    return {
+        "observation": seen,
+        "observing": True,
+        "notes": observed.notes(told["notes"]),
+        "checklist": observed.checks(told["checklist"]),
+        "figures": [shown for shown in told["figures"] if shown.name != "forest"],
+        "key_numbers": [],
+    }
 
 
 @dataclass(frozen=True)

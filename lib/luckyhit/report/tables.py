@@ -10,6 +10,7 @@ import pandas as pd
 from luckyhit.report import baseline as levels
 from luckyhit.report import blocks, contents, freshness_tables, metric_rows, one_change
 from luckyhit.report import checklist as checks
+from luckyhit.report import earlier as beside
 from luckyhit.report import touched as evidence
 from luckyhit.report.journal import journal_of
 from luckyhit.report.recorded import recorded
@@ -98,6 +99,11 @@ def metrics(result: Result) -> Table:
         for row in metric_rows.metrics(result)
     ]
     return Table(rows, columns=["metric", "before", "after", "difference", "interval", "goal", "verdict"])
+
+
+def earlier(result: Result) -> Table:
+    """A baseline beside those of earlier runs, one row for each metric."""
+    return Table(beside.earlier_rows(result), columns=[heading.lower() for heading in beside.HEADINGS])
 
 
 def readers(run: Run, result: Result | None = None) -> Table:

@@ -1,0 +1,79 @@
+"""What a cell of a notebook shows: a figure that can be read without seeing it, and how far a step is."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from luckyhit.run import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_DPI = 110
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure with its alternative text. As HTML for JupyterLab, which gives a bare PNG no alternative text; as PNG,
+    with the text in its metadata, for whatever shows no HTML."""
+
+    png: bytes
+    alt: str
+    width: int
+
+    @classmethod
+    def of(cls, figure: Figure, alt: str) -> Picture:
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=_DPI)
+        return cls(buffer.getvalue(), alt, round(figure.get_figwidth() * _DPI))
+
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
+        data = base64.b64encode(self.png).decode("ascii")
+        # White behind it, whatever the theme: the lines and letters of a figure are dark.
+        style = "max-width: 100%; height: auto; background: white"
+        source = f'src="data:image/png;base64,{data}" width="{self.width}"'
+        shown = f'<img {source} alt="{html.escape(self.alt)}" style="{style}">'
+        return {"text/html": shown, "image/png": data}, {"image/png": {"alt": self.alt}}
+
+
+class Progress:
+    """Progress of a step: to `progress.jsonl` always, and as a bar where somebody is looking at the cell.
+
+    Under papermill nobody is: whoever started it follows the file (or looks at papermill's own bar). The file counts
+    seconds of the whole run; the bar those of this step, which ends at `until_s` of them (None: with the run).
+    """
+
+    def __init__(self, run: Run, until_s: float | None = None) -> None:
+        self._run = run
+        self._until_s = until_s
+        self._from_s = 0.0
+        self._bar: Any = None
+
+    def __enter__(self) -> Callable[[str, float, float], None]:
+        return self._show
+
+    def _show(self, text: str, done: float, total: float) -> None:
+        self._run.progress(text, done=done, total=total)
+        if "JPY_SESSION_NAME" not in os.environ:  # set by JupyterLab, not by papermill
+            return
+        if self._bar is None:
+            from tqdm.auto import tqdm
+
+            self._from_s = done
+            of_step = max((self._until_s or total) - done, 1.0)
+            self._bar = tqdm(total=of_step, bar_format="{percentage:3.0f}% {bar} {desc}", leave=False)
+        self._bar.n = min(done - self._from_s, self._bar.total)
+        self._bar.set_description_str(text)
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if self._bar is None:
+            return
+        if error is None:  # a bar that ends before its end stays there, and red
+            self._bar.n = self._bar.total
+        self._bar.close()

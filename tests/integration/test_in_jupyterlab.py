@@ -1,0 +1,101 @@
+"""The notebooks in a real JupyterLab, in a real browser: run them, change a parameter, make a mistake, interrupt."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("playwright")
+from jupyterlab import Notebook, lab_in, notebook_in_browser
+
+pytestmark = [pytest.mark.browser, pytest.mark.measures, pytest.mark.timeout(900)]
+
+
+@pytest.fixture
+def lab(tmp_path: Path, variant: Any) -> Iterator[tuple[str, Path]]:
+    """(URL, project folder) of a JupyterLab on a project with one short case, `short`."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    with lab_in(folder) as url:
+        shutil.copy(variant("stale-price"), folder / "data" / "cases" / "short.yml")
+        yield url, folder
+
+
+@pytest.fixture
+def notebook() -> Iterator[Notebook]:
+    with notebook_in_browser() as found:
+        yield found
+
+
+def runs_of(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in sorted((folder / "data" / "runs").glob("*/*/manifest.json"))]
+
+
+def test_a_mistake_a_parameter_changed_and_a_baseline_with_its_figures(lab, notebook) -> None:
+    url, folder = lab
+    notebook.open(url, "1-baseline")
+    notebook.replace('"stale-price"', '"shrt"')
+    notebook.run_all()
+    notebook.wait()
+    assert "no case file for 'shrt'" in notebook.outputs and "Did you mean 'short'?" in notebook.outputs
+    assert "Traceback" not in notebook.outputs and len(notebook.errors) == 1
+    assert runs_of(folder) == [], "looking at a case makes no run"
+
+    notebook.replace('"shrt"', '"short"')
+    notebook.run_all()
+    notebook.see("measuring the baseline")  # the bar, while it goes on
+    notebook.wait()
+    assert notebook.errors == [] and "requests were due" in notebook.outputs
+    assert notebook.page.get_by_role("progressbar").count() == 0, "a bar that is done is gone"
+    images = notebook.page.locator(".jp-OutputArea img")
+    alts = [image.get_attribute("alt") or "" for image in images.all()]
+    assert len(alts) == 5 and all(len(alt) > 20 for alt in alts)
+    assert all(image.evaluate("each => each.naturalWidth") > 400 for image in images.all())
+    (run,) = runs_of(folder)
+    assert run["case"] == "short" and [block["stage"] for block in run["blocks"]] == ["baseline"]
+
+
+@pytest.mark.slow
+def test_from_the_baseline_to_a_question_of_ones_own(lab, notebook) -> None:
+    """The case is named once; the other notebooks go on with the newest run. Measuring again is a new run."""
+    url, folder = lab
+    notebook.open(url, "1-baseline").replace('"stale-price"', '"short"')
+    notebook.run_all()
+    notebook.wait().run_cell("book.measure()")
+    notebook.wait()
+    assert notebook.errors == [] and len(runs_of(folder)) == 2
+    for name in ("2-change", "3-report"):
+        notebook.open(url, name).run_all()
+        notebook.wait()
+        assert notebook.errors == [], name
+    assert "every scheduled request" in notebook.outputs and "after-rollback" in notebook.outputs
+    first, second = runs_of(folder)
+    assert first["state"] == "measuring" and second["state"] == "finished"
+    assert list((folder / "reports").glob(f"*-short-{second['run']}.html"))
+
+
+@pytest.mark.slow
+def test_an_interrupted_change_is_rolled_back_and_the_kernel_goes_on(lab, notebook) -> None:
+    url, folder = lab
+    notebook.open(url, "1-baseline").replace('"stale-price"', '"short"')
+    notebook.run_all()
+    notebook.wait()
+    notebook.open(url, "2-change").run_all()
+    notebook.see("measuring the change")
+    notebook.interrupt()
+    notebook.see("Interrupted. Rollback confirmed")
+    assert "measure 1-baseline again" in notebook.outputs and "Traceback" not in notebook.outputs
+    (run,) = runs_of(folder)
+    assert run["failure"]["error"] == "Interrupted" and run["rollback"]["confirmed"] and not run["changed"]
+
+    notebook.replace("book.one_change()", 'book = investigate.baseline("short")')
+    notebook.run_cell("investigate.baseline")
+    notebook.wait().run_cell("book.measure()")
+    notebook.wait()
+    assert "requests were due" in notebook.outputs
+    assert runs_of(folder)[1]["failure"] is None
