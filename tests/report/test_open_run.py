@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ import luckyhit
 from luckyhit import opened
 from luckyhit.errors import ArgumentError, RunUnreadable
 from luckyhit.records import COUNTERS, READS, REQUESTS, WRITES
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_frames_have_the_columns_of_the_records_and_the_latency(judged_run) -> None:
@@ -125,3 +129,13 @@ def test_importing_the_package_imports_no_frames() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     with pytest.raises(AttributeError, match="nothing_of_it"):
         _ = luckyhit.nothing_of_it
+
+
+def test_the_example_of_the_docs_runs_as_it_stands(judged_run) -> None:
+    page = (ROOT / "docs" / "notebooks.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S)
+    assert example.count('"stale-price"') == 1
+    found: dict[str, object] = {}
+    exec(example.replace('"stale-price"', repr(str(judged_run[0].path))), found)
+    waited = found["waited"]
+    assert len(waited) > 100 and list(waited.columns) == ["slot", "key", "latency_ms"]

@@ -121,7 +121,7 @@ def _declares(found: Recorded) -> str:
 def notes(texts: Sequence[str]) -> list[str]:
     """Without those that say of a metric that the change was not measured (that holds for all of them), and without
     that on the intervals of effects, of which there is none."""
-    return [text for text in texts if not text.endswith(_NOT_MEASURED) and not text.startswith(_OF_INTERVALS)]
+    return [text for text in texts if _NOT_MEASURED not in text and not text.startswith(_OF_INTERVALS)]
 
 
 def checks(checklist: Sequence[Check]) -> list[Check]:
