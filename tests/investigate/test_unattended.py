@@ -16,6 +16,7 @@ from luckyhit.cli import app
 from luckyhit.errors import ArgumentError, CaseError, GuardError, TargetBusy
 from luckyhit.investigate import conduct, steps
 from luckyhit.investigate.interruptions import interruptions_of, one_at_a_time
+from luckyhit.investigate.kernel import Notebook
 from luckyhit.investigate.step import STOP, may_change
 from luckyhit.investigate.workbook import Reported
 from luckyhit.project import Project
@@ -133,14 +134,14 @@ def endless(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Notebooks that go on until they are asked to stop."""
     waiting = threading.Event()
 
-    def execute(self: conduct._Notebook) -> None:
+    def execute(self: Notebook) -> None:
         for _ in range(3000):
             if (self.run.path / STOP).exists():
                 self.error = KeyboardInterrupt()
                 return
             waiting.wait(0.02)
 
-    monkeypatch.setattr(conduct._Notebook, "_execute", execute)
+    monkeypatch.setattr(Notebook, "_execute", execute)
     yield
 
 

@@ -8,14 +8,10 @@ way.
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-import logging
 import os
 import shutil
-import signal
 import tempfile
-import threading
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,15 +19,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from luckyhit.case import Case, load_case
 from luckyhit.change.rights import refuse_unset
 from luckyhit.errors import ArgumentError, GuardError, LuckyHitError
 from luckyhit.investigate import console, facts, steps
 from luckyhit.investigate.interruptions import Interruptions, interruptions_of, one_at_a_time
+from luckyhit.investigate.kernel import Kernel, Notebook
 from luckyhit.investigate.preflight import refuse_fast_log
-from luckyhit.investigate.step import STOP, how_to_allow, may_change, observes
+from luckyhit.investigate.step import how_to_allow, may_change, observes
 from luckyhit.measure.block import INPUTS
 from luckyhit.measure.inputs import Inputs, gather
 from luckyhit.project import NOTEBOOKS, Project
@@ -42,8 +37,6 @@ from luckyhit.target.control import authorities
 INTERRUPTED = 130
 INTERRUPTED_ERROR = "Interrupted"
 SAFE = ("GET", "HEAD")
-_POLL_S = 0.1
-_CLEANUP_S = 30.0
 
 
 @dataclass
@@ -171,14 +164,14 @@ def run_case(
             "runs_dir": str(project.runs),
             "reports_dir": str(project.reports),
         }
-        with console.follow(run, quiet=quiet) as show:
+        with console.follow(run, quiet=quiet) as show, Kernel() as kernel:
             show(f"run {run.id} of case {run.name}")
             if run.case.target.url is not None:
                 show(_what_may_happen(run))
             for name in (NOTEBOOKS[0], NOTEBOOKS[-1]) if observe else NOTEBOOKS:
                 if interruptions.count:
                     break
-                worker = _Notebook(project.notebook(name), run, name, handed, timeout_s=_timeout_s(run))
+                worker = Notebook(project.notebook(name), run, kernel, handed, timeout_s=_timeout_s(run))
                 worker.execute(interruptions)
                 if interruptions.count or worker.error is not None:
                     break
@@ -202,67 +195,6 @@ def _what_may_happen(run: Run) -> str:
 def _timeout_s(run: Run) -> int:
     """A cell that takes longer than this hangs (papermill's own default is to wait forever)."""
     return int(3 * steps.longest_seconds(run.case) + 180)
-
-
-class _Notebook:
-    """One notebook, executed in a thread; `error` says what papermill raised, None if it went well."""
-
-    def __init__(self, path: Path, run: Run, name: str, parameters: dict[str, str], *, timeout_s: int) -> None:
-        self.path = path
-        self.output = run.path / "notebooks" / f"{name}.ipynb"
-        self.run = run
-        self.parameters = parameters
-        self.timeout_s = timeout_s
-        self.error: BaseException | None = None
-
-    def _execute(self) -> None:
-        import papermill  # late: it takes seconds to import
-
-        try:
-            papermill.execute_notebook(
-                self.path,
-                self.output,
-                parameters=self.parameters,
-                progress_bar=False,
-                log_output=False,
-                start_timeout=120,
-                execution_timeout=self.timeout_s,
-                extra_arguments=["--log-level=ERROR"],  # its warnings would stand between our lines
-            )
-        except BaseException as error:
-            self.error = error
-
-    def execute(self, interruptions: Interruptions) -> None:
-        """Run it to its end; stop it early, with time to roll back, once there is an interruption."""
-        logging.getLogger("papermill").setLevel(logging.ERROR)
-        thread = threading.Thread(target=self._execute, name=f"papermill {self.path.stem}", daemon=True)
-        thread.start()
-        seen, deadline = 0, None
-        while thread.is_alive():
-            thread.join(_POLL_S)
-            if interruptions.count > seen:
-                seen = interruptions.count
-                deadline = deadline or time.monotonic() + _CLEANUP_S
-                (self.run.path / STOP).touch()  # for a kernel that isn't in a cell just now
-                self._interrupt_kernel(kill=seen > 1)
-            if deadline is not None and time.monotonic() > deadline:
-                self._interrupt_kernel(kill=True)
-                thread.join(_CLEANUP_S)
-                break
-        self._redact()
-
-    def _interrupt_kernel(self, *, kill: bool) -> None:
-        """Interrupt the kernels that this process started (or end them, if asking did not help)."""
-        for child in psutil.Process().children(recursive=False):
-            with contextlib.suppress(psutil.Error):
-                if "ipykernel" in " ".join(child.cmdline()):
-                    child.send_signal(signal.SIGKILL if kill else signal.SIGINT)
-
-    def _redact(self) -> None:
-        from luckyhit.report.redact import known_secrets, redact_notebook
-
-        if self.output.is_file():
-            redact_notebook(self.output, known_secrets(self.run.case))
 
 
 def _finish(project: Project, run: Run, interruptions: Interruptions) -> Outcome:

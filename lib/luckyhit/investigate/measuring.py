@@ -11,7 +11,6 @@ from luckyhit.case import Case
 from luckyhit.errors import LimitExceeded
 from luckyhit.investigate.preflight import probe_databases
 from luckyhit.investigate.step import Step, stop_if_asked
-from luckyhit.investigate.washout import wash_out
 from luckyhit.investigate.watching import watched_caches
 from luckyhit.measure import BlockPlan, BlockReport, measure_block
 from luckyhit.measure.ledger import ledger_of
@@ -123,6 +122,8 @@ class Measuring:
                 raise
             self._run.add_block(number, "wash-out", list(stacks), **report.as_facts())
             return number
+
+        from luckyhit.investigate.washout import wash_out  # takes the judge along, a second to import
 
         return wash_out(self._run, stretch, stretch_s=case.plan.warmup, longest_s=case.plan.washout).as_facts()
 

@@ -1,0 +1,160 @@
+"""The kernel that the notebooks of an unattended run share, and one notebook in it.
+
+A kernel of its own for each notebook would cost five seconds each: to start, and to import the same libraries again.
+Each notebook still finds the kernel as if it were new (no variable, no history), so that it can rely on nothing but the
+run directory. The kernel is started, and imports what will be needed, while this process reads the case and imports
+papermill: all of that is done before anything is measured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from luckyhit.investigate.interruptions import Interruptions
+from luckyhit.investigate.step import STOP
+from luckyhit.run import Run
+
+if TYPE_CHECKING:
+    from jupyter_client.manager import AsyncKernelManager
+
+_NAME = "python3"
+_START_S = 120
+_POLL_S = 0.1
+_CLEANUP_S = 30.0
+# Warnings of the kernel would stand between our lines; a history in a file would be the user's own.
+_OPTIONS = ["--log-level=ERROR", "--HistoryManager.hist_file=:memory:"]
+_IMPORTED = (
+    "import luckyhit.investigate.workbook, luckyhit.judge, luckyhit.report.page, luckyhit.report.context, "
+    "luckyhit.report.gallery, luckyhit.report.index, luckyhit.report.tables, jinja2, "
+    "matplotlib.backends.backend_agg, matplotlib.backends.backend_svg"
+)
+_AS_NEW = "get_ipython().reset(new_session=True)"
+
+
+class Kernel:
+    """A kernel that is being started. `close` ends it, whatever it is doing."""
+
+    def __init__(self) -> None:
+        self._manager: AsyncKernelManager | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._start, name="kernel", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Kernel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _start(self) -> None:
+        try:
+            asyncio.run(self._started())
+        except BaseException as error:
+            self._error = error
+
+    async def _started(self) -> None:
+        from jupyter_client.manager import AsyncKernelManager
+
+        manager = AsyncKernelManager(kernel_name=_NAME)
+        await manager.start_kernel(extra_arguments=_OPTIONS)
+        self._manager = manager
+        await _told(manager, _IMPORTED)
+
+    def manager(self) -> AsyncKernelManager:
+        """Of the kernel as if it were new, for papermill. Raises what kept it from starting."""
+        self._thread.join(_START_S)
+        if self._manager is None:
+            raise self._error or TimeoutError(f"no kernel came up within {_START_S} seconds")
+        asyncio.run(_told(self._manager, _AS_NEW))
+        return self._manager
+
+    def close(self) -> None:
+        self._thread.join(_START_S)
+        if self._manager is not None:
+            asyncio.run(_ended(self._manager))
+
+
+async def _ended(manager: AsyncKernelManager) -> None:
+    await manager.shutdown_kernel(now=True)
+
+
+async def _told(manager: AsyncKernelManager, code: str) -> None:
+    """Have it execute `code`, without waiting for that: whatever comes next waits its turn."""
+    client = manager.client()
+    client.start_channels()
+    try:
+        await client.wait_for_ready(timeout=_START_S)
+        client.execute(code, silent=True, store_history=False)
+    finally:
+        client.stop_channels()
+
+
+class Notebook:
+    """One notebook of a run, executed in a thread; `error` says what papermill raised, None if it went well."""
+
+    def __init__(self, path: Path, run: Run, kernel: Kernel, parameters: dict[str, Any], *, timeout_s: int) -> None:
+        self.path = path
+        self.output = run.path / "notebooks" / path.name
+        self.run = run
+        self.kernel = kernel
+        self.parameters = parameters
+        self.timeout_s = timeout_s
+        self.error: BaseException | None = None
+
+    def _execute(self) -> None:
+        try:
+            import papermill  # late: it takes seconds to import
+
+            papermill.execute_notebook(
+                self.path,
+                self.output,
+                parameters=self.parameters,
+                progress_bar=False,
+                log_output=False,
+                start_timeout=_START_S,
+                execution_timeout=self.timeout_s,
+                km=self.kernel.manager(),
+            )
+        except BaseException as error:
+            self.error = error
+
+    def execute(self, interruptions: Interruptions) -> None:
+        """Run it to its end; stop it early, with time to roll back, once there is an interruption."""
+        logging.getLogger("papermill").setLevel(logging.ERROR)
+        thread = threading.Thread(target=self._execute, name=f"papermill {self.path.stem}", daemon=True)
+        thread.start()
+        seen, deadline = 0, None
+        while thread.is_alive():
+            thread.join(_POLL_S)
+            if interruptions.count > seen:
+                seen = interruptions.count
+                deadline = deadline or time.monotonic() + _CLEANUP_S
+                (self.run.path / STOP).touch()  # for a kernel that isn't in a cell just now
+                self._interrupt_kernel(kill=seen > 1)
+            if deadline is not None and time.monotonic() > deadline:
+                self._interrupt_kernel(kill=True)
+                thread.join(_CLEANUP_S)
+                break
+        self._redact()
+
+    def _interrupt_kernel(self, *, kill: bool) -> None:
+        """Interrupt the kernels that this process started (or end them, if asking did not help)."""
+        for child in psutil.Process().children(recursive=False):
+            with contextlib.suppress(psutil.Error):
+                if "ipykernel" in " ".join(child.cmdline()):
+                    child.send_signal(signal.SIGKILL if kill else signal.SIGINT)
+
+    def _redact(self) -> None:
+        from luckyhit.report.redact import known_secrets, redact_notebook
+
+        if self.output.is_file():
+            redact_notebook(self.output, known_secrets(self.run.case))
