@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from IPython.display import Markdown
 
     from luckyhit.case import Case
+    from luckyhit.report.recorded import Recorded
 
 PARAMETERS = frozenset({"case", "run", "environment", "observe", "runs_dir", "reports_dir"})
 """What the `parameters` cells of the notebooks define (a test keeps this true)."""
@@ -37,6 +38,7 @@ class Workbook(OpenedRun):
     def __init__(self, run: Run | None, project: Project) -> None:
         super().__init__(run)
         self.project = project
+        self._found: Recorded | None = None
 
     def _measure(
         self, step: Callable[[Run, Project, steps.Progress], None], again: str, until_s: float | None = None
@@ -71,7 +73,7 @@ class Workbook(OpenedRun):
         if self._has_no(name):
             return None
         self.doing(f"drawing {name}")
-        figure, sentence = figure_for(name, self.run, self._result())
+        figure, sentence = figure_for(name, self._recorded())
         assert figure is not None  # it is None only where none was asked for
         return Picture.of(figure, sentence)
 
@@ -79,7 +81,16 @@ class Workbook(OpenedRun):
         """The sentence that says what figure `name` shows, made from the data."""
         from luckyhit.report import figure_for
 
-        return _sentence(figure_for(name, self.run, self._result(), draw=False)[1])
+        return _sentence(figure_for(name, self._recorded(), draw=False)[1])
+
+    def _recorded(self) -> Recorded:
+        """What was recorded, read once for all figures and sentences, until there is more of it or another result."""
+        from luckyhit.report.recorded import recorded
+
+        result, found = self._result(), self._found
+        if found is None or found.result != result or found.manifest != self.manifest:
+            self._found = found = recorded(self.run, result)
+        return found
 
     def _has_no(self, name: str) -> bool:
         from luckyhit.report.gallery import OF_A_PROBE

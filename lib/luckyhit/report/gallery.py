@@ -134,12 +134,18 @@ class Drawn:
 def drawn(name: str, found: Recorded) -> Drawn:
     """Draw one figure for the page, in both forms."""
     piece = GALLERY[name]
-    numbers = piece.numbers(found)
+    numbers = _numbers(piece, found)
     sentence = piece.say(numbers, found.result)
     if piece.empty(numbers):
         return Drawn(name, piece.title, None, None, sentence)
     forms = [style.to_data_uri(piece.draw(numbers, narrow=narrow)) for narrow in (False, True)]
     return Drawn(name, piece.title, forms[0], forms[1], sentence)
+
+
+def _numbers(piece: Piece, found: Recorded) -> Any:
+    if piece.name not in found.aggregates:
+        found.aggregates[piece.name] = piece.numbers(found)
+    return found.aggregates[piece.name]
 
 
 def figure_for(
@@ -151,7 +157,7 @@ def figure_for(
         raise ArgumentError(f"there is no figure {name!r}", hint=f"There are: {', '.join(GALLERY)}.")
     piece = GALLERY[name]
     found = run if isinstance(run, Recorded) else recorded(run, result)
-    numbers = piece.numbers(found)
+    numbers = _numbers(piece, found)
     sentence = piece.say(numbers, found.result)
     if not draw:
         return None, sentence

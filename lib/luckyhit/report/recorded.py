@@ -139,6 +139,11 @@ class Recorded:
 
         return classify_reads(*self.probe)
 
+    @cached_property
+    def aggregates(self) -> dict[str, Any]:
+        """What figures were drawn from so far, by name: the same numbers make the figure and its sentence."""
+        return {}
+
     def with_result(self, result: Result | None) -> Recorded:
         return replace(self, result=result)
 

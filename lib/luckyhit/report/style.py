@@ -129,9 +129,12 @@ def _log10(value: float) -> float:
 
 def to_svg(figure: Figure) -> bytes:
     """The figure as SVG with text as paths (no font is needed), without a date: the same data give the same bytes."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     buffer = io.BytesIO()
     with styled():
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        # Not `savefig`, which draws everything once more beforehand to lay it out; drawing does that as well.
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
     svg = re.sub(rb"<metadata>.*?</metadata>", b"", buffer.getvalue(), flags=re.DOTALL)
     svg = re.sub(rb"<!DOCTYPE[^>]*>|<\?xml[^>]*\?>|<!--.*?-->", b"", svg, flags=re.DOTALL)
     # Two decimals of a point are finer than any screen or printer (but not for the scale of a letter).
