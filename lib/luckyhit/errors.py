@@ -67,7 +67,7 @@ class LuckyHitError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows in place of a traceback, which would tell of our code and not of what was given."""
-        return [*f"{type(self).__name__}: {self}".splitlines()]
+        return f"{type(self).__name__}: {self}".splitlines()
 
 
 class InputError(LuckyHitError):

@@ -16,6 +16,7 @@ import pytest
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "tests" / "report"))  # browser
 LUCKYHIT = Path(sys.executable).with_name("luckyhit")
 
 

@@ -13,13 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-import pytest
-from playwright.sync_api import Page, sync_playwright
+from browser import browser, open_page
+from playwright.sync_api import Page
 
 ROOT = Path(__file__).parents[2]
 JUPYTER = Path(sys.executable).with_name("jupyter")
 LONG_MS = 240_000
-NAMES = ("chromium", "chromium-browser", "google-chrome")
 _WIDGET = "window.jupyterapp?.shell.currentWidget"
 _READY = f"{_WIDGET}?.sessionContext?.isReady && {_WIDGET}.context.isReady"
 _IDLE = f"{_WIDGET}.sessionContext.session.kernel.status === 'idle'"
@@ -29,8 +28,7 @@ _IDLE = f"{_WIDGET}.sessionContext.session.kernel.status === 'idle'"
 def lab_in(folder: Path) -> Iterator[str]:
     """A server on a project with the notebooks in it; everything that Jupyter keeps is kept there. Yields its URL.
     Skips the test where there is no browser."""
-    if not any(shutil.which(name) for name in NAMES):
-        pytest.skip("no Chromium here")
+    browser()
     shutil.copytree(ROOT / "notebooks", folder / "notebooks")
     (folder / "data" / "cases").mkdir(parents=True)
     own = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime"}
@@ -51,6 +49,8 @@ def _address(server: subprocess.Popen, log: Path) -> str:
     """Where the server answers, by the file that it keeps of itself."""
     for info in iter(lambda: list((log.parent / ".jupyter" / "runtime").glob("jpserver-*.json")), None):
         assert server.poll() is None, log.read_text()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(0.05)  # leaves the processor to it
         with contextlib.suppress(IndexError, ValueError, OSError):
             url = json.loads(info[0].read_text())["url"]
             urllib.request.urlopen(f"{url}api/status", timeout=30).close()
@@ -140,12 +140,6 @@ class Notebook:
 
 @contextlib.contextmanager
 def notebook_in_browser() -> Iterator[Notebook]:
-    with sync_playwright() as play:
-        found = next(path for name in NAMES if (path := shutil.which(name)))
-        chromium = play.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-quic"])
-        try:
-            page = chromium.new_page(viewport={"width": 1400, "height": 1000})
-            page.set_default_timeout(LONG_MS)
-            yield Notebook(page)
-        finally:
-            chromium.close()
+    with open_page(width=1400, height=1000) as page:
+        page.set_default_timeout(LONG_MS)
+        yield Notebook(page)

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("playwright")
 from jupyterlab import Notebook, lab_in, notebook_in_browser
 
 pytestmark = [pytest.mark.browser, pytest.mark.measures, pytest.mark.timeout(900)]

@@ -17,7 +17,7 @@ def browser() -> str:
     """The path of the browser; the test is skipped, saying so, where there is none."""
     found = next((path for name in NAMES if (path := shutil.which(name))), None)
     if found is None:
-        pytest.skip("no Chromium on PATH: the page was read by a parser only")
+        pytest.skip("no Chromium on PATH: not looked at in a browser")
     return found
 
 

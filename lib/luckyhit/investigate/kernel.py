@@ -1,9 +1,9 @@
 """The kernel that the notebooks of an unattended run share, and one notebook in it.
 
 A kernel of its own for each notebook would cost five seconds each: to start, and to import the same libraries again.
-Each notebook still finds the kernel as if it were new (no variable, no history), so that it can rely on nothing but the
-run directory. The kernel is started, and imports what will be needed, while this process reads the case and imports
-papermill: all of that is done before anything is measured.
+Each notebook still finds no variable and no history of the one before it, so that it can rely on nothing but the run
+directory. The kernel is started, and imports what will be needed, while this process imports papermill; the first cell
+waits for that, so it is done before anything is measured.
 """
 
 from __future__ import annotations

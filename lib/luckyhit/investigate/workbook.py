@@ -190,7 +190,7 @@ class Changed(Workbook):
 
     def rolled_back(self) -> Markdown:
         """Whether the change is out again."""
-        return _sentence(_rolled_back(self.run).replace("not confirmed", "**not confirmed**"))
+        return _sentence(_rolled_back(self.run, unconfirmed="**not confirmed**"))
 
 
 class Reported(Workbook):
@@ -340,9 +340,9 @@ def _sentence(text: str) -> Markdown:
     return Markdown(text)
 
 
-def _rolled_back(run: Run) -> str:
+def _rolled_back(run: Run, *, unconfirmed: str = "not confirmed") -> str:
     rollback = run.manifest.get("rollback") or {}
-    how = "confirmed" if rollback.get("confirmed") else "not confirmed"
+    how = "confirmed" if rollback.get("confirmed") else unconfirmed
     return f"Rollback {how}: {rollback.get('detail', 'nothing was noted')}"
 
 
