@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from hostile_service import HostileService
 from measured_block import check, declare, measure, routed
 
 from luckyhit.case.template import new_case
-from luckyhit.measure.crew import merged
+from luckyhit.measure.crew import Crew, merged
 from luckyhit.run import Run
 
 
@@ -68,3 +71,24 @@ def test_the_worst_worker_decides_whether_timings_can_be_trusted() -> None:
     assert not whole["engine"]["trustworthy"]
     assert whole["engine"]["schedule_error_p99_ms"] == whole["engine"]["loop_lag_ms"] == 30.0
     assert whole["engine"]["added_p99_ms"] is None and whole["engine"]["detail"].startswith("late 30.0")
+
+
+def test_an_engine_that_waits_for_an_order_ends_with_the_one_who_would_give_it(tmp_path: Path) -> None:
+    script = (
+        "import os, pathlib, sys\n"
+        "from luckyhit.measure.crew import Crew\n"
+        "crew = Crew(2, pathlib.Path(sys.argv[1]))\n"
+        "print(*(member._process.pid for member in crew._members), flush=True)\n"
+        "os._exit(0)\n"
+    )
+    told = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, check=True, timeout=60)
+    engines = [psutil.Process(int(pid)) for pid in told.stdout.split() if psutil.pid_exists(int(pid))]
+    _, alive = psutil.wait_procs(engines, timeout=60)
+    assert not alive
+
+
+def test_an_engine_without_an_order_is_ended_at_once(tmp_path: Path) -> None:
+    with Crew(1, tmp_path) as crew:
+        (member,) = crew._members
+        assert psutil.pid_exists(member._process.pid)
+    assert not psutil.pid_exists(member._process.pid)

@@ -12,7 +12,7 @@ from luckyhit.errors import LimitExceeded
 from luckyhit.investigate.preflight import probe_databases
 from luckyhit.investigate.step import Step, stop_if_asked
 from luckyhit.investigate.watching import watched_caches
-from luckyhit.measure import BlockPlan, BlockReport, measure_block
+from luckyhit.measure import BlockPlan, BlockReport, Crew, measure_block
 from luckyhit.measure.ledger import ledger_of
 from luckyhit.records import Arm, Stage
 from luckyhit.run import write_part
@@ -62,31 +62,16 @@ class Measuring:
         what = _DOING[stage]
         self.show(f"{what}: back to the declared cache state")
         stop_if_asked(run)
-        reset = changing.reset_block(stacks, case, self._step.journal, headers=self._step.headers)
-        washed = self._wash_out(stacks, what)
-        number = len(run.manifest["blocks"])
-        self.show(what)
-        # The clear has just counted the keys outside the scope.
-        at_start = self._look(stacks, f"at the start of block {number}", keyspace=False)
-        plan = self._plan(stacks, stage, pair, number, seconds)
-        caches = {arm: stack.cache for arm, stack in stacks.items() if stack.cache is not None}
-        stopped: LimitExceeded | None = None
-        probing = self._intend_probe(stacks, number)
-        with (
-            watched_caches(run, stacks, number, self._step.journal) as unseen,
-            CounterSampler(caches, origin_ns=run.manifest["origin_ns"]) as counters,
-        ):
-            try:
-                report = measure_block(
-                    run, plan, on_progress=lambda done_s, _: self._progress(what, self.done_s + done_s, self._total_s)
-                )
-            except LimitExceeded as error:
-                stopped, report = error, error.report
-        self._close_probe(probing, report)
-        write_part(run.path / "counters", f"block-{number:03d}", counters.table())
-        if stopped is None:
-            for stack in stacks.values():
-                stack.check()  # a service that ended while it was measured is no slow service
+        # The engine gets ready meanwhile; it sends nothing before it has its plan.
+        with Crew(case.workload.workers, run.path) as crew:
+            reset = changing.reset_block(stacks, case, self._step.journal, headers=self._step.headers)
+            washed = self._wash_out(stacks, what)
+            number = len(run.manifest["blocks"])
+            self.show(what)
+            # The clear has just counted the keys outside the scope.
+            at_start = self._look(stacks, f"at the start of block {number}", keyspace=False)
+            plan = self._plan(stacks, stage, pair, number, seconds)
+            report, unseen, stopped = self._watched(stacks, plan, what, crew)
         at_end = {} if stopped else self._look(stacks, f"at the end of block {number}", keyspace=False)
         facts = {
             "pair": pair,
@@ -99,6 +84,34 @@ class Measuring:
         if stopped is not None:
             raise stopped
         self.done_s += case.plan.warmup + seconds
+
+    def _watched(
+        self, stacks: Mapping[Arm, Stack], plan: BlockPlan, what: str, crew: Crew
+    ) -> tuple[BlockReport, Any, LimitExceeded | None]:
+        """Measure one block, with its caches and their counters watched meanwhile. Its report, what the watching of
+        the caches missed, and the limit that stopped it, if one did."""
+        run, number = self._run, plan.block
+        caches = {arm: stack.cache for arm, stack in stacks.items() if stack.cache is not None}
+        stopped: LimitExceeded | None = None
+        probing = self._intend_probe(stacks, number)
+
+        def show(done_s: float, _: float) -> None:
+            self._progress(what, self.done_s + done_s, self._total_s)
+
+        with (
+            watched_caches(run, stacks, number, self._step.journal) as unseen,
+            CounterSampler(caches, origin_ns=run.manifest["origin_ns"]) as counters,
+        ):
+            try:
+                report = measure_block(run, plan, on_progress=show, crew=crew)
+            except LimitExceeded as error:
+                stopped, report = error, error.report
+        self._close_probe(probing, report)
+        write_part(run.path / "counters", f"block-{number:03d}", counters.table())
+        if stopped is None:
+            for stack in stacks.values():
+                stack.check()  # a service that ended while it was measured is no slow service
+        return report, unseen, stopped
 
     def _wash_out(self, stacks: Mapping[Arm, Stack], what: str) -> dict[str, Any]:
         """Where the arms take turns on one service, send the load until nothing of the arm before is left in what the

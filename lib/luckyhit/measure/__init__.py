@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from luckyhit.measure.block import measure_block
+    from luckyhit.measure.crew import Crew
     from luckyhit.measure.plan import BlockPlan, BlockReport, EngineCheck
 
-__all__ = ["BlockPlan", "BlockReport", "EngineCheck", "measure_block"]
+__all__ = ["BlockPlan", "BlockReport", "Crew", "EngineCheck", "measure_block"]
 
 
 def __getattr__(name: str) -> Any:
@@ -31,6 +32,10 @@ def __getattr__(name: str) -> Any:
         from luckyhit.measure.block import measure_block
 
         return measure_block
+    if name == "Crew":
+        from luckyhit.measure.crew import Crew
+
+        return Crew
     if name in __all__:
         from luckyhit.measure import plan
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from luckyhit.case import Case
 from luckyhit.errors import LimitExceeded
-from luckyhit.measure.crew import run_engine
+from luckyhit.measure.crew import Crew, run_engine
 from luckyhit.measure.inputs import Inputs
 from luckyhit.measure.plan import BlockPlan, BlockReport
 from luckyhit.measure.signals import signals_of
@@ -19,8 +19,10 @@ INPUTS = "inputs"
 """Where a run directory has what the engine needs of key files and access logs."""
 
 
-def measure_block(run: Run, plan: BlockPlan, *, on_progress: Progress | None = None) -> BlockReport:
-    """Measure one block into the run directory.
+def measure_block(
+    run: Run, plan: BlockPlan, *, on_progress: Progress | None = None, crew: Crew | None = None
+) -> BlockReport:
+    """Measure one block into the run directory; by `crew`, where it was started ahead.
 
     Raises ArgumentError for requests that can't be sent, ResponseUnexpected where the freshness probe can't work,
     NotEnoughData where the engine itself failed, and LimitExceeded where one of `plan.limits` was: the load has stopped
@@ -50,7 +52,7 @@ def measure_block(run: Run, plan: BlockPlan, *, on_progress: Progress | None = N
     }
     total_s = plan.warmup_s + plan.measure_s
     show = None if on_progress is None else lambda event: on_progress(event["done"], total_s)
-    report = BlockReport.from_facts(run_engine(order, show))
+    report = BlockReport.from_facts(run_engine(order, show, crew))
     if report.stopped is not None:
         raise LimitExceeded(
             report.stopped,

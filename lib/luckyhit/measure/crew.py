@@ -37,31 +37,48 @@ OnEvent = Callable[[Mapping[str, Any]], None]
 """Called with `done` (seconds), `answered` (requests without an error) and `errors` (requests by error) so far."""
 
 
-def run_engine(order: Mapping[str, Any], on_event: OnEvent | None = None) -> dict[str, Any]:
-    """Run one order in engine processes; their facts. Raises as `measure_block` does."""
-    deadline = time.monotonic() + order["warmup_s"] + order["measure_s"] + HANGS_AFTER_S
-    crew = [_Member({**order, "worker": number}) for number in range(order["workload"].get("workers", 1))]
-    try:
-        for member in crew:
-            member.start()
-        stopped = _follow(crew, deadline, on_event, Limits.of(order.get("limits")))
-    finally:
-        for member in crew:
+def run_engine(order: Mapping[str, Any], on_event: OnEvent | None = None, crew: Crew | None = None) -> dict[str, Any]:
+    """Run one order in engine processes (those of `crew`, if they were started ahead of it); their facts. Raises as
+    `measure_block` does."""
+    with crew or Crew(order["workload"].get("workers", 1), Path(order["directory"])) as ready:
+        return ready.run(order, on_event)
+
+
+class Crew:
+    """Engine processes for one order, which may come later: to start and import takes them most of a second, in which
+    services can be brought to their state. Leaving the context ends them, whatever they are doing."""
+
+    def __init__(self, workers: int, directory: Path) -> None:
+        """`directory`: of the run."""
+        self._members = [_Member(directory) for _ in range(workers)]
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for member in self._members:
             member.ask_to_end()
-        for member in crew:
+        for member in self._members:
             member.end()
-    for member in crew:
-        member.raise_failure(deadline)
-    facts = merged([member.facts for member in crew if member.facts is not None])
-    return facts if stopped is None else {**facts, "stopped": stopped}
+
+    def run(self, order: Mapping[str, Any], on_event: OnEvent | None = None) -> dict[str, Any]:
+        """Run the one order; the facts. Raises as `measure_block` does."""
+        deadline = time.monotonic() + order["warmup_s"] + order["measure_s"] + HANGS_AFTER_S
+        crew = self._members
+        with self:
+            for number, member in enumerate(crew):
+                member.tell({**order, "worker": number, "owner": os.getpid()})
+            stopped = _follow(crew, deadline, on_event, Limits.of(order.get("limits")))
+        for member in crew:
+            member.raise_failure(deadline)
+        facts = merged([member.facts for member in crew if member.facts is not None])
+        return facts if stopped is None else {**facts, "stopped": stopped}
 
 
 class _Member:
-    """One worker process. `facts` or `failure` are there once it told them."""
+    """One worker process, from its start on. `facts` or `failure` are there once it told them."""
 
-    def __init__(self, order: Mapping[str, Any]) -> None:
-        self._order = order
-        self._process: subprocess.Popen[bytes] | None = None
+    def __init__(self, directory: Path) -> None:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 (it goes with the object)
         self._pending = b""
         self.ready = self.silent = False
@@ -70,24 +87,22 @@ class _Member:
         self.progress: dict[str, Any] = {"done": 0.0, "answered": 0, "errors": {}}
         self.watched: dict[str, list[int]] = {}  # by arm, as in watch.Counts: what a worker can't judge alone
 
-    def start(self) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "luckyhit.measure.engine"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
-            env=_environment(Path(self._order["directory"])),
+            env=_environment(directory),
             start_new_session=True,
         )
-        self.tell({**self._order, "owner": os.getpid()})
 
     @property
     def stdout(self) -> IO[bytes]:
-        assert self._process is not None and self._process.stdout is not None
+        assert self._process.stdout is not None
         return self._process.stdout
 
     def tell(self, message: Mapping[str, Any]) -> None:
-        assert self._process is not None and self._process.stdin is not None
+        assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(message).encode() + b"\n")
             self._process.stdin.flush()
@@ -113,23 +128,19 @@ class _Member:
 
     def ask_to_stop(self) -> None:
         """It sends nothing more, and tells its facts."""
-        process = self._process
-        if process is not None and not self.told and not self.silent and process.poll() is None:
-            process.send_signal(signal.SIGTERM)
+        if not self.told and not self.silent and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
 
     def ask_to_end(self) -> None:
         self.ask_to_stop()
-        process = self._process
-        if process is None:
-            return
-        assert process.stdin is not None
+        assert self._process.stdin is not None
         with contextlib.suppress(OSError):
-            process.stdin.close()
+            self._process.stdin.close()
 
     def end(self) -> None:
         """Wait for its end, and kill it with all that it started if it doesn't end by itself."""
         process = self._process
-        if process is None:
+        if self.stdout.closed:  # it was ended before, and its number may be another process's now
             return
         try:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -147,7 +158,6 @@ class _Member:
             raise _error(self.failure)
         if self.facts is not None:
             return
-        assert self._process is not None
         self._said.seek(0)
         lines = self._said.read().decode(errors="replace").strip().splitlines()[-_SHOWN_LINES:]
         ended = f"ended with status {self._process.returncode}"

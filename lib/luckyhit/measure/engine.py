@@ -344,7 +344,10 @@ def _heard(loop: asyncio.AbstractEventLoop, engine: Engine) -> None:
 
 def main() -> int:
     sys.setswitchinterval(0.00005)  # writing rows must not hold the sending thread up
-    order = json.loads(sys.stdin.buffer.readline())
+    line = sys.stdin.buffer.readline()
+    if not line:  # whoever started this has no order for it, or is gone
+        return 0
+    order = json.loads(line)
     _die_with(order["owner"])
     return uvloop.run(_main(order))
 
