@@ -19,7 +19,7 @@ FIRST = "import os\nleft_behind = 1\nos.getpid()"
 SECOND = """\
 import os, sys
 assert "left_behind" not in globals() and not any("left_behind" in each for each in In[:-1]), In
-assert "luckyhit.report.page" in sys.modules and "luckyhit.judge.decision" in sys.modules
+assert "luckyhit.investigate.workbook" in sys.modules
 os.getpid()"""
 
 
@@ -55,6 +55,16 @@ def test_a_notebook_finds_nothing_of_the_one_before_it_in_the_same_kernel(tmp_pa
             pids.append(int("".join(told["data"]["text/plain"])))
         assert pids[0] == pids[1] and psutil.pid_exists(pids[0])
     assert not psutil.pid_exists(pids[0]), "the kernel ends with the run"
+
+
+def test_what_is_on_disk_is_whole_after_a_cell_that_fails(tmp_path: Path, run: Run) -> None:
+    with Kernel() as kernel:
+        notebook = executed(tmp_path, run, kernel, "1-first", "print('before')\n1 / 0")
+    assert "ZeroDivisionError" in str(notebook.error)
+    cells = json.loads(notebook.output.read_text())["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    assert any("before" in "".join(output.get("text", "")) for output in outputs)
+    assert any(output.get("ename") == "ZeroDivisionError" for output in outputs)
 
 
 def test_a_kernel_that_can_not_start_is_the_notebooks_error(tmp_path: Path, run: Run, monkeypatch) -> None:

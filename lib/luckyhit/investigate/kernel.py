@@ -2,8 +2,8 @@
 
 A kernel of its own for each notebook would cost five seconds each: to start, and to import the same libraries again.
 Each notebook still finds no variable and no history of the one before it, so that it can rely on nothing but the run
-directory. The kernel is started, and imports what will be needed, while this process imports papermill; the first cell
-waits for that, so it is done before anything is measured.
+directory. The kernel is started, and imports what its first cells need, while this process imports papermill; what
+later cells need is imported while the service comes up (`luckyhit.investigate.ahead`).
 """
 
 from __future__ import annotations
@@ -32,11 +32,7 @@ _POLL_S = 0.1
 _CLEANUP_S = 30.0
 # Warnings of the kernel would stand between our lines; a history in a file would be the user's own.
 _OPTIONS = ["--log-level=ERROR", "--HistoryManager.hist_file=:memory:"]
-_IMPORTED = (
-    "import luckyhit.investigate.workbook, luckyhit.judge, luckyhit.report.page, luckyhit.report.context, "
-    "luckyhit.report.gallery, luckyhit.report.index, luckyhit.report.tables, jinja2, "
-    "matplotlib.backends.backend_agg, matplotlib.backends.backend_svg"
-)
+_IMPORTED = "import luckyhit.investigate.workbook"
 _AS_NEW = "get_ipython().reset(new_session=True)"
 
 
@@ -112,7 +108,8 @@ class Notebook:
 
     def _execute(self) -> None:
         try:
-            import papermill  # late: it takes seconds to import
+            # Late: it takes a second to import.
+            from luckyhit.investigate.papermilled import ENGINE, papermill
 
             papermill.execute_notebook(
                 self.path,
@@ -120,6 +117,7 @@ class Notebook:
                 parameters=self.parameters,
                 progress_bar=False,
                 log_output=False,
+                engine_name=ENGINE,
                 start_timeout=_START_S,
                 execution_timeout=self.timeout_s,
                 km=self.kernel.manager(),

@@ -14,6 +14,7 @@ from typing import Any
 from luckyhit import change as changing
 from luckyhit.case import Case
 from luckyhit.errors import GuardError, NotEnoughData, RollbackNotConfirmed
+from luckyhit.investigate.ahead import imported_meanwhile
 from luckyhit.investigate.measuring import Measuring, Progress
 from luckyhit.investigate.preflight import expected_response, originals_of
 from luckyhit.investigate.step import Step, how_to_allow, may_change, observes, start_stacks, step_of
@@ -82,7 +83,8 @@ def measure_baseline(run: Run, project: Project, progress: Progress) -> None:
     with step_of(run, project) as step:
         measuring = Measuring(step, progress, planned_seconds(run))
         measuring.show("starting the service")
-        stack = start_stacks(step, {"before": "before"})["before"]
+        with imported_meanwhile():
+            stack = start_stacks(step, {"before": "before"})["before"]
         guards = [
             Guard(name="inputs validated", ok=True, detail="The case file was read strictly: no problem found."),
             changing.summary(
@@ -127,7 +129,8 @@ def measure_change(run: Run, project: Project, progress: Progress) -> None:
         names: dict[Arm, str] = {"before": "before"}
         if case.design == "side-by-side":
             names["after"] = "after"
-        started = start_stacks(step, names)
+        with imported_meanwhile():
+            started = start_stacks(step, names)
         changed = started.get("after", started["before"])
         for stack in started.values():
             changing.prepare(stack)
