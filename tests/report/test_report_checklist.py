@@ -93,15 +93,15 @@ def test_the_notebooks_tables_show_whole_texts(judged_run) -> None:
     assert run.case.hypothesis.replace("'", "&#x27;") in shown and "..." not in shown
     for table, words in (
         (tables.change(run.case), "CATALOGUE_INVALIDATION"),
-        (tables.baseline(run), "Median latency"),
-        (tables.cleared(run), "after-rollback"),
-        (tables.guards(run), "declared difference only"),
-        (tables.guards(run, result), "accounting exact"),
+        (tables.baseline(recorded(run)), "Median latency"),
+        (tables.cleared(recorded(run)), "after-rollback"),
+        (tables.guards(recorded(run)), "declared difference only"),
+        (tables.guards(recorded(run, result)), "accounting exact"),
         (tables.metrics(result), "HELPED"),
-        (tables.checklist(run, result), "Retry-safe path"),
+        (tables.checklist(recorded(run, result), journal_of(run)), "Retry-safe path"),
     ):
         assert len(table) >= 3 and words in table._repr_html_()
-    assert "p99.9" in tables.not_seen(run)
+    assert "p99.9" in tables.not_seen(recorded(run))
 
 
 def test_the_diff_of_an_argument_is_the_whole_command(judged_run) -> None:

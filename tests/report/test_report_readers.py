@@ -114,9 +114,9 @@ def test_a_case_without_a_probe_says_so_once(judged_run, found, tmp_path) -> Non
 
 def test_the_notebooks_show_the_same_rows(judged_run) -> None:
     run, result = judged_run
-    shown = tables.readers(run, result)
+    shown = tables.readers(recorded(run, result))
     assert list(shown.columns) == ["readers", "before", "after"] and len(shown) > 10
-    assert tables.readers(run, result.model_copy(update={"freshness": {}})).empty
+    assert tables.readers(recorded(run, result.model_copy(update={"freshness": {}}))).empty
 
 
 # The cache's side
@@ -201,7 +201,7 @@ def test_names_in_the_facts_are_only_text_and_cut(judged_run, found, tmp_path) -
     html = page_of(judged_run[0], with_facts(found, found.result, before=facts), tmp_path)
     assert_self_contained(Page(html))
     assert "<img src=x" not in html and "x" * 100 not in html
-    shown = tables.readers(judged_run[0], found.result.model_copy(update={"freshness": {"before": facts}}))
+    shown = tables.readers(found.with_result(found.result.model_copy(update={"freshness": {"before": facts}})))
     assert "<img" not in shown._repr_html_()
 
 

@@ -315,7 +315,7 @@ def test_a_live_targets_environment_is_on_the_first_screen(copied, tmp_path) -> 
 
 
 def test_the_notebook_shows_the_same_rows(judged_run) -> None:
-    shown = tables.touched(judged_run[0])
+    shown = tables.touched(recorded(*judged_run), journal_of(judged_run[0]))
     assert shown.columns[0] == "touched" and len(shown) >= 4
     assert "Taken back once" in shown._repr_html_()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,9 +28,9 @@ class Picture:
 
     @classmethod
     def of(cls, figure: Figure, alt: str) -> Picture:
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=_DPI)
-        return cls(buffer.getvalue(), alt, round(figure.get_figwidth() * _DPI))
+        from luckyhit.report.style import to_png
+
+        return cls(to_png(figure, _DPI), alt, round(figure.get_figwidth() * _DPI))
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
         data = base64.b64encode(self.png).decode("ascii")

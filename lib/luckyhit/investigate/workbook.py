@@ -138,13 +138,13 @@ class Baseline(Workbook):
         """Response time, errors, cache status, database calls and freshness of the baseline, one row each."""
         from luckyhit.report import tables
 
-        return tables.baseline(self.run)
+        return tables.baseline(self._recorded())
 
     def not_seen(self) -> Markdown:
         """What could not be seen, said plainly."""
         from luckyhit.report import tables
 
-        return _sentence(tables.not_seen(self.run))
+        return _sentence(tables.not_seen(self._recorded()))
 
     def next_step(self) -> Markdown:
         notebook = "3-report" if observes(self.run) else "2-change"
@@ -174,19 +174,20 @@ class Changed(Workbook):
         """Keys looked at, in scope, and cleared before each block."""
         from luckyhit.report import tables
 
-        return tables.cleared(self.run)
+        return tables.cleared(self._recorded())
 
     def touched(self) -> pd.DataFrame:
         """What was done to the target, by the journal: each kind of step, how often, and what became of it."""
         from luckyhit.report import tables
+        from luckyhit.report.journal import journal_of
 
-        return tables.touched(self.run)
+        return tables.touched(self._recorded(), journal_of(self.run))
 
     def guards(self) -> pd.DataFrame:
         """What was checked while measuring, with the evidence."""
         from luckyhit.report import tables
 
-        return tables.guards(self.run)
+        return tables.guards(self._recorded())
 
     def rolled_back(self) -> Markdown:
         """Whether the change is out again."""
@@ -218,6 +219,9 @@ class Reported(Workbook):
     def _has_no(self, name: str) -> bool:
         return super()._has_no(name) or (name == "forest" and self._observed())
 
+    def _result(self) -> Result:
+        return self._judged()
+
     def _judged(self) -> Result:
         result = self.run.result
         if result is None:
@@ -241,26 +245,27 @@ class Reported(Workbook):
         """What readers saw of the probe's writes, and of the workload's; no rows where there was nothing to see."""
         from luckyhit.report import tables
 
-        return tables.readers(self.run, self._judged())
+        return tables.readers(self._recorded())
 
     def guards(self) -> pd.DataFrame:
         """What would overturn the verdict: each guard, with its evidence."""
         from luckyhit.report import tables
 
-        return tables.guards(self.run, self._judged())
+        return tables.guards(self._recorded())
 
     def checklist(self) -> pd.DataFrame:
         """The five questions every change has to answer, with the evidence."""
         from luckyhit.report import tables
+        from luckyhit.report.journal import journal_of
 
-        return tables.checklist(self.run, self._judged())
+        return tables.checklist(self._recorded(), journal_of(self.run))
 
     def export(self) -> Markdown:
         """Write the HTML report and the index. Returns where it is."""
         from luckyhit.report import render
 
         self.doing("writing the report")
-        path = render(self.run, self._judged(), self.project.reports)
+        path = render(self.run, self._judged(), self.project.reports, found=self._recorded())
         finished = {"state": "finished"} if self.run.state == "measured" else {}
         self.run.update(report=os.path.relpath(path, self.run.path), **finished)
         self.run.write_result(self._judged().model_copy(update={"report": path.name}))

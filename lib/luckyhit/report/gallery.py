@@ -138,8 +138,16 @@ def drawn(name: str, found: Recorded) -> Drawn:
     sentence = piece.say(numbers, found.result)
     if piece.empty(numbers):
         return Drawn(name, piece.title, None, None, sentence)
-    forms = [style.to_data_uri(piece.draw(numbers, narrow=narrow)) for narrow in (False, True)]
-    return Drawn(name, piece.title, forms[0], forms[1], sentence)
+    wide = style.to_data_uri(_wide(piece, numbers, found))
+    narrow = style.to_data_uri(style.laid_out(piece.draw(numbers, narrow=True)))
+    return Drawn(name, piece.title, wide, narrow, sentence)
+
+
+def _wide(piece: Piece, numbers: Any, found: Recorded) -> Figure:
+    """Drawn and laid out once, for a notebook and for the page."""
+    if piece.name not in found.figures:
+        found.figures[piece.name] = style.laid_out(piece.draw(numbers))
+    return found.figures[piece.name]
 
 
 def _numbers(piece: Piece, found: Recorded) -> Any:
@@ -163,4 +171,4 @@ def figure_for(
         return None, sentence
     if piece.empty(numbers):
         return style.message_figure(sentence), sentence
-    return piece.draw(numbers), sentence
+    return _wide(piece, numbers, found), sentence

@@ -28,17 +28,20 @@ LONGEST = 5000
 LONGEST_TITLE = 180
 
 
-def render(run: Run, result: Result | None, reports_dir: Path, *, incomplete: str | None = None) -> Path:
+def render(
+    run: Run, result: Result | None, reports_dir: Path, *, incomplete: str | None = None, found: Recorded | None = None
+) -> Path:
     """Write the report of a run as `YYYY-MM-DD-<case>-<run>.html`, and the index beside it. Returns its path.
 
     `incomplete` (a reason) gives a report with a banner that shows what there is. So does a missing result, a run that
-    ended early, or one whose journal has open steps, whatever the caller says. Nothing that is missing or damaged in
+    ended early, or one whose journal has open steps, whatever the caller says. `found`: what was recorded, with this
+    result, where the caller has read it already. Nothing that is missing or damaged in
     the run's directory stops it. Raises ReportNotWritten where the file can't be written:
     then there is no file, or still the one from before.
     """
     from luckyhit.report.index import write_index
 
-    found = recorded(run, result)
+    found = found or recorded(run, result)
     incomplete = incomplete or why_incomplete(found, journal_of(run))
     page = page_of(run, found, reports_dir, incomplete=incomplete)
     path = reports_dir / report_name(run, found.manifest)

@@ -20,6 +20,7 @@ from luckyhit.records import Arm, Stage
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from matplotlib.figure import Figure
 
     from luckyhit.case import Case
     from luckyhit.judge.samples import Rows
@@ -142,6 +143,11 @@ class Recorded:
     @cached_property
     def aggregates(self) -> dict[str, Any]:
         """What figures were drawn from so far, by name: the same numbers make the figure and its sentence."""
+        return {}
+
+    @cached_property
+    def figures(self) -> dict[str, Figure]:
+        """Figures that were drawn so far, by name, in their wide form."""
         return {}
 
     def with_result(self, result: Result | None) -> Recorded:

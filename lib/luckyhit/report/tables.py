@@ -12,14 +12,13 @@ from luckyhit.report import blocks, contents, freshness_tables, metric_rows, one
 from luckyhit.report import checklist as checks
 from luckyhit.report import earlier as beside
 from luckyhit.report import touched as evidence
-from luckyhit.report.journal import journal_of
-from luckyhit.report.recorded import recorded
 from luckyhit.report.redact import visible
 
 if TYPE_CHECKING:
     from luckyhit.case import Case
     from luckyhit.records import Result
-    from luckyhit.run import Run
+    from luckyhit.report.journal import Journal
+    from luckyhit.report.recorded import Recorded
 
 _CELL = ' style="text-align: left; white-space: normal; vertical-align: top; max-width: 52em; overflow-wrap: anywhere"'
 
@@ -56,38 +55,33 @@ def change(case: Case) -> Table:
     return Table(one_change.change(case), columns=["", "declared"])
 
 
-def baseline(run: Run) -> Table:
+def baseline(found: Recorded) -> Table:
     """The baseline's numbers, one row each."""
-    found = recorded(run, _result(run))
     rows = [(level.name, level.value) for level in levels.baseline(found)]
     return Table(rows, columns=["metric", "baseline"])
 
 
-def not_seen(run: Run) -> str:
+def not_seen(found: Recorded) -> str:
     """What could not be seen, as sentences."""
-    return " ".join(levels.not_seen(recorded(run))) or "Everything that this report looks at could be seen."
+    return " ".join(levels.not_seen(found)) or "Everything that this report looks at could be seen."
 
 
-def cleared(run: Run) -> Table:
+def cleared(found: Recorded) -> Table:
     """Keys looked at, in scope, and cleared before each block."""
-    rows = blocks.cleared(recorded(run))
+    rows = blocks.cleared(found)
     return Table(rows, columns=["block", "stage", "arm", "keys looked at", "in scope", "cleared"])
 
 
-def touched(run: Run) -> Table:
+def touched(found: Recorded, journal: Journal) -> Table:
     """What the run touched, by its journal: how often, when, what was done, and whether it is back as it was."""
-    rows = [
-        (row.what, row.word, row.times, row.when, row.done, row.back)
-        for row in evidence.touched(recorded(run, _result(run)), journal_of(run))
-    ]
+    rows = [(row.what, row.word, row.times, row.when, row.done, row.back) for row in evidence.touched(found, journal)]
     return Table(rows, columns=["touched", "", "how often", "when", "what was done", "what became of it"])
 
 
-def guards(run: Run, result: Result | None = None) -> Table:
+def guards(found: Recorded) -> Table:
     """Each guard with its evidence, failed ones first."""
     rows = [
-        (guard.name, "held" if guard.ok else "FAILED", guard.detail, guard.remedy)
-        for guard in contents.guards(recorded(run, result))
+        (guard.name, "held" if guard.ok else "FAILED", guard.detail, guard.remedy) for guard in contents.guards(found)
     ]
     return Table(rows, columns=["guard", "", "evidence", "what to do"])
 
@@ -106,25 +100,18 @@ def earlier(result: Result) -> Table:
     return Table(beside.earlier_rows(result), columns=[heading.lower() for heading in beside.HEADINGS])
 
 
-def readers(run: Run, result: Result | None = None) -> Table:
+def readers(found: Recorded) -> Table:
     """What readers saw, by arm; without rows where the result tells nothing of it."""
-    found = freshness_tables.readers(recorded(run, result))
-    if found is None:
+    seen = freshness_tables.readers(found)
+    if seen is None:
         return Table([], columns=["readers"])
-    return Table([(name, *cells) for name, cells in found.rows], columns=["readers", *found.labels])
+    return Table([(name, *cells) for name, cells in seen.rows], columns=["readers", *seen.labels])
 
 
-def checklist(run: Run, result: Result | None = None) -> Table:
+def checklist(found: Recorded, journal: Journal) -> Table:
     """The five questions, with their evidence."""
-    found = checks.checklist(recorded(run, result), journal_of(run))
-    rows = [(check.question, "passed" if check.passed else "NOT PASSED", check.evidence) for check in found]
+    rows = [
+        (check.question, "passed" if check.passed else "NOT PASSED", check.evidence)
+        for check in checks.checklist(found, journal)
+    ]
     return Table(rows, columns=["question", "", "evidence"])
-
-
-def _result(run: Run) -> Result | None:
-    from luckyhit.errors import LuckyHitError
-
-    try:
-        return run.result
-    except LuckyHitError:
-        return None
