@@ -14,7 +14,7 @@ from luckyhit.report import earlier as beside
 from luckyhit.report import touched as evidence
 from luckyhit.report.journal import journal_of
 from luckyhit.report.recorded import recorded
-from luckyhit.report.redact import visible
+from luckyhit.visible import visible
 
 if TYPE_CHECKING:
     from luckyhit.case import Case
