@@ -89,7 +89,7 @@ def mentioned_secrets(case_file: Path, environ: Mapping[str, str] = os.environ) 
 
 def _secrets_in(name: str, where: str, value: str) -> Iterator[str]:
     """What of a variable's value is a secret by what the case uses it for, or by its name."""
-    if where.endswith("pass_env") and not is_secret_name(name):
+    if not value or (where.endswith("pass_env") and not is_secret_name(name)):
         return
     if where in ("cache.url_env", "freshness"):
         yield from _credentials(value)

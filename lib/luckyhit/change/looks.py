@@ -31,7 +31,7 @@ class Looks:
     ) -> None:
         self._redactor = redactor or Redactor()
         self.first: dict[Arm, dict[str, str]] = {}
-        self._case, self._revisions = case, revisions
+        self._case, self._revisions = self._as_shown(case), revisions
         self._runs: dict[str, str] = {}
         self._strays: list[_Stray] = []
         self._count = 0
@@ -57,10 +57,16 @@ class Looks:
             self._strays.append(_Stray(arm, when, found))
         return found
 
+    def _as_shown(self, case: Case) -> Case:
+        """The case with the values of its change as a look shows them: one may be a path of this machine."""
+        sides = {name: getattr(case.change, name, None) for name in ("before", "after")}
+        shown = {name: self._shown(value) for name, value in sides.items() if isinstance(value, str)}
+        return case.model_copy(update={"change": case.change.model_copy(update=shown)})
+
     def _shown(self, value: str) -> str:
         without = self._redactor.secrets(value)
         shown = self._redactor.text(value)
-        return shown if without == value else f"{shown} ({hashed(value)})"
+        return shown if without == value else f"{hashed(value)}: {shown}"
 
     def guard(self) -> Guard:
         """Whether the arms differed by the declared change and by nothing else, at every look."""
