@@ -59,6 +59,13 @@ def test_a_text_becomes_the_same_in_all_tables_and_two_never_one(run: Run) -> No
     assert after.drop_columns("key").equals(before.drop_columns("key"))
 
 
+def test_a_key_becomes_the_same_in_a_later_step(run: Run) -> None:
+    for block in range(2):
+        write_part(run.path / "requests", f"block-{block:03d}", rows([f"1?token={SECRET}"]))
+        sweep(run, closed=False)
+    assert [part["key"].to_pylist() for part in run.parts("requests")] == [[f"1?token={REDACTED}"]] * 2
+
+
 def test_what_is_swept_again_stays_as_it_is(run: Run) -> None:
     write_part(run.path / "requests", "block-000", rows([f"{SECRET}", "1?token=abc", "1?token=abd"]))
     sweep(run, closed=False)

@@ -134,12 +134,13 @@ class _Words:
         return not texts.isdisjoint(self._scrubbed)
 
     def replacements(self) -> Mapping[str, str]:
-        """What each text becomes. Two that would become the same get a number: they are two keys."""
+        """What each text becomes. Two that would become the same get a number: they are two keys. (One that is there
+        already is what an earlier step's sweep made of the same.)"""
         alike: dict[str, list[str]] = {}
         for text, scrubbed in sorted(self._scrubbed.items()):
             alike.setdefault(scrubbed, []).append(text)
         return {
-            text: scrubbed if len(texts) == 1 and scrubbed not in self._clean else f"{scrubbed}#{number}"
+            text: scrubbed if len(texts) == 1 else f"{scrubbed}#{number}"
             for scrubbed, texts in alike.items()
             for number, text in enumerate(texts, 1)
         }
