@@ -25,7 +25,7 @@ is reported as `NotEnoughData`: exit code 3 promises that nothing was changed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +64,11 @@ class LuckyHitError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\n  what to do: {self.hint}" if self.hint else self.message
+
+    def reword(self, do: Callable[[str], str]) -> None:
+        """Pass each text of the error through `do`, in place."""
+        self.message, self.hint = do(self.message), do(self.hint)
+        self.args = (self.message,)
 
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows in place of a traceback, which would tell of our code and not of what was given."""
@@ -116,6 +121,10 @@ class TargetError(GuardError):
     def __init__(self, message: str, *, hint: str = "", log: Sequence[str] = ()) -> None:
         self.log = tuple(log)
         super().__init__(message, hint=hint)
+
+    def reword(self, do: Callable[[str], str]) -> None:
+        super().reword(do)
+        self.log = tuple(map(do, self.log))
 
     def __str__(self) -> str:
         text = super().__str__()

@@ -13,6 +13,9 @@
 Files are append-only while measuring: each part file is written under a temporary name and then renamed, so
 whatever has its final name can be read, also after a crash. All that is derived can be made again from here,
 without the target.
+
+What is written here passes the run's redactor first: no secret that the case names, and no path of this machine. Rows
+and logs do when a step has ended (`luckyhit.sweep`), so that nothing is scrubbed while something is timed.
 """
 
 from __future__ import annotations
@@ -35,9 +38,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from luckyhit.case import Case, load_case
-from luckyhit.errors import ArgumentError, RunUnreadable
+from luckyhit.case.variables import known_secrets, mentioned_secrets
+from luckyhit.errors import ArgumentError, LuckyHitError, RunUnreadable
 from luckyhit.parts import SCHEMAS, Table, one_ahead, part_files, read_part, refuse_foreign, write_part
+from luckyhit.project import Project
 from luckyhit.records import SCHEMA_VERSION, Result, Stage
+from luckyhit.redact import Redactor, project_roots
 
 if TYPE_CHECKING:
     import pandas as pd  # imported where it is needed: the load engine, which never does, starts for each block
@@ -146,6 +152,19 @@ class Run:
     def case(self) -> Case:
         return load_case(self.path / "case.yml")
 
+    @cached_property
+    def redactor(self) -> Redactor:
+        """Knows the secrets that the case names, and the folders of this run."""
+        try:
+            secrets = known_secrets(load_case(self.path / "case.yml"))  # `case` stays unread until it is asked for
+        except (LuckyHitError, OSError):
+            secrets = mentioned_secrets(self.path / "case.yml")
+        roots = project_roots(self.path)
+        with suppress(ArgumentError, OSError):
+            roots[Project.find().root] = "."
+        roots[self.path.absolute().parents[1]] = "data/runs"
+        return Redactor(secrets - {self.id, self.path.parent.name}, roots=roots)
+
     @property
     def manifest(self) -> dict[str, Any]:
         """`manifest.json`, read anew each time (three notebooks write to it, one after the other)."""
@@ -166,7 +185,8 @@ class Run:
         return manifest
 
     def _write_manifest(self, manifest: dict[str, Any]) -> None:
-        write_atomically(self.path / "manifest.json", json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+        told = self.redactor.document(manifest)
+        write_atomically(self.path / "manifest.json", json.dumps(told, indent=2, sort_keys=True) + "\n")
 
     def update(self, **fields: Any) -> None:
         """Set fields of the manifest."""
@@ -273,12 +293,18 @@ class Run:
         except ValueError as error:
             raise RunUnreadable(f"result.json of {self.id} can't be read: {error}") from None
 
+    def told(self, result: Result) -> Result:
+        """A result as it may be shown."""
+        told = self.redactor.document(result.model_dump(mode="json", by_alias=True))
+        return Result.model_validate_json(json.dumps(told))
+
     def write_result(self, result: Result) -> None:
-        write_atomically(self.path / "result.json", result.model_dump_json(by_alias=True, indent=2) + "\n")
+        text = self.told(result).model_dump_json(by_alias=True, indent=2)
+        write_atomically(self.path / "result.json", text + "\n")
 
     def progress(self, text: str, *, done: float | None = None, total: float | None = None) -> None:
         """Append one line to `progress.jsonl`: what is being done, and how far (seconds of measuring)."""
-        event = {"at": time.time(), "text": text, "done": done, "total": total}
+        event = {"at": time.time(), "text": self.redactor.text(text), "done": done, "total": total}
         with (self.path / "progress.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(event) + "\n")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from served import case_document
 
 from luckyhit.case.model import Case
 from luckyhit.change.differences import difference_guard, differences, named, same_guard
+from luckyhit.change.looks import Looks
+from luckyhit.redact import Redactor
 
 VERIFY = {"path": "/flags", "value": "$.on"}
 CALL = {"path": "/flags", "body": {}}
@@ -181,3 +184,33 @@ def test_no_difference_is_ever_lost(before: dict[str, str], after: dict[str, str
     if guard.ok:
         assert found["env.SHOP_TTL"] == ("30", "60")
     assert same_guard(before, after).ok == (not found)
+
+
+def test_looks_that_are_kept_are_like_new_ones_and_a_secret_that_differs_still_differs(
+    make_case: Callable[..., Case], tmp_path: Path
+) -> None:
+    change = {
+        "kind": "env",
+        "what": "w",
+        "name": "SHOP_DB",
+        "before": f"{tmp_path}/a",
+        "after": f"{tmp_path}/b",
+        "smallest": "s",
+    }
+    case, redactor = make_case(change=change), Redactor({"s3cret-one", "s3cret-two"}, roots={tmp_path: "."})
+    seen = {
+        "header.x": "Cookie: a=1",
+        "config.key": "s3cret-one",
+        f"path.{tmp_path}": "sha256:1",
+        "env.SHOP_DB": f"{tmp_path}/a",
+    }
+    looks = Looks(case, redactor=redactor)
+    looks.note("before", seen, "at first")
+    kept = looks.facts()
+    assert str(tmp_path) not in repr(kept) and "s3cret" not in repr(kept)
+    later = Looks(case, redactor=redactor)
+    later.note("before", redactor.document(kept)["before"], "in the baseline")
+    assert later.note("before", seen, "now") == {}
+    later.note("after", {**seen, "env.SHOP_DB": f"{tmp_path}/b"}, "after the change")
+    assert later.guard().ok, later.guard().detail
+    assert list(later.note("before", {**seen, "config.key": "s3cret-two"}, "now")) == ["config.key"]

@@ -53,7 +53,9 @@ def test_an_open_loop(service: HostileService, tmp_path: Path) -> None:
     kept = pq.ParquetDataset(sorted((tmp_path / "kept" / "requests").iterdir()), schema=REQUESTS).read().to_pandas()
     latencies = (kept["done_ns"] - kept["due_ns"]) / 1e6
     assert summary.latency_ms["max"] == latencies.max() and summary.latency_ms["p99"] in set(latencies)
-    assert json.loads((tmp_path / "kept" / "summary.json").read_text()) == json.loads(json.dumps(summary.as_facts()))
+    assert json.loads((tmp_path / "kept" / "summary.json").read_text()) == json.loads(
+        json.dumps({**summary.as_facts(), "out": "kept"})
+    )
     assert progress and "open loop, 100/s" in summary.table() and "100.0%" in summary.table()
     with pytest.raises(ArgumentError, match="holds records already"):
         load(service.url, rate=10, seconds=0.1, out=tmp_path / "kept")

@@ -15,11 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_run import judged
 
+from luckyhit.case.variables import known_secrets
+from luckyhit.redact import Redactor
 from luckyhit.report import render
 from luckyhit.report.page import page_of
 from luckyhit.report.recorded import recorded
-from luckyhit.report.redact import REDACTED, Redactor, known_secrets, redact_notebook, visible
 from luckyhit.run import Run
+from luckyhit.secret_values import REDACTED
+from luckyhit.sweep import scrub_notebook
+from luckyhit.visible import visible
 
 CANARY = 'c4nary/+"<s&cret>'
 URL = "redis://shop:hunter2-hunter2@cache.example.com:6379/0"
@@ -153,7 +157,7 @@ def notebook_with(*places: str) -> dict:
 def test_a_notebook_is_scrubbed_everywhere_and_stays_valid(tmp_path) -> None:
     path = tmp_path / "1-baseline.ipynb"
     path.write_text(json.dumps(notebook_with(CANARY, URL, f"{tmp_path}/x")), encoding="utf-8")
-    redact_notebook(path, {CANARY, URL})
+    scrub_notebook(path, Redactor({CANARY, URL}))
     text = path.read_text(encoding="utf-8")
     for secret in (CANARY, URL, "hunter2-hunter2", "whatever1"):
         assert not any(form in text for form in forms(secret))
@@ -170,7 +174,7 @@ def test_a_secret_across_lines_and_across_colours_is_found(tmp_path) -> None:
     book["cells"][1]["outputs"][1]["traceback"] = ["\x1b[33mhun\x1b[39mter2-hun\x1b[1mter2\x1b[0m"]
     path = tmp_path / "book.ipynb"
     path.write_text(json.dumps(book))
-    redact_notebook(path, {secret, "hunter2-hunter2"})
+    scrub_notebook(path, Redactor({secret, "hunter2-hunter2"}))
     text = path.read_text()
     assert "second-line-of-it" not in text and "ter2" not in text
 
@@ -178,7 +182,7 @@ def test_a_secret_across_lines_and_across_colours_is_found(tmp_path) -> None:
 def test_a_notebook_that_is_no_json_is_scrubbed_as_text(tmp_path) -> None:
     path = tmp_path / "torn.ipynb"
     path.write_text(f'{{"cells": ["{URL}')
-    redact_notebook(path, {URL})
+    scrub_notebook(path, Redactor({URL}))
     assert "hunter2" not in path.read_text()
 
 
@@ -214,7 +218,7 @@ def assert_clean(html: str, run) -> None:
 
 def test_no_canary_reaches_a_report_or_the_index(secret_run, tmp_path) -> None:
     run, text = secret_run
-    assert known_secrets(run.case) == {CANARY, URL}
+    assert known_secrets(run.case) == {CANARY, URL, "hunter2-hunter2"}
     result = judged(run)
     run.write_result(result.model_copy(update={"because": f"{result.because} {text}"}))
     for told, incomplete in ((run.result, None), (None, text)):

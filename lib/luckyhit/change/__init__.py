@@ -24,7 +24,6 @@ from luckyhit.change.notify import Notifications, watching_events
 from luckyhit.change.permissions import check_rights, summary
 from luckyhit.change.purge import PurgeReport, purge
 from luckyhit.change.revert import revert_run, settle
-from luckyhit.change.rights import refuse_unset
 from luckyhit.change.ways import difference_of, revisions_of, worktrees
 
 __all__ = [
@@ -48,7 +47,6 @@ __all__ = [
     "look_at",
     "prepare",
     "purge",
-    "refuse_unset",
     "reset_block",
     "restore",
     "revert_run",

@@ -266,7 +266,7 @@ def _record_processes(stack: Stack, journal: Journal) -> None:
 
 def _open_step(name: str, stack: Stack, journal: Journal) -> Step | None:
     """The open step of this name for this stack, as this process took it (an earlier notebook had its own)."""
-    mine = _about(stack)
+    mine = journal.as_kept(_about(stack))
     steps = [step for step in journal.open_steps() if step.step == name]
     return next((step for step in reversed(steps) if all(step.detail.get(key) == mine[key] for key in mine)), None)
 

@@ -6,6 +6,10 @@
     {"event": "confirm", "id": 3, "at": ..., "detail": {...}}      it was done (again: what is known now)
     {"event": "undone",  "id": 3, "at": ..., "detail": {...}}      its inverse was done, or nothing is left of it
 
+No secret is in it, and no path of this machine: texts pass the run's redactor. An inverse does not: it comes from the
+case, which has no secrets, and what is undone has to be what was done; its paths are written another way (see
+`luckyhit.change.places`).
+
 A step is open while something of it may be left on the target: from its intent on, until it was confirmed (a step
 without an inverse) or undone (a step with one). If the intent can't be written, the step must not be taken.
 
@@ -27,7 +31,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from luckyhit.change.places import Places
 from luckyhit.errors import GuardError, RunUnreadable
+from luckyhit.redact import Redactor
 
 Detail = Mapping[str, Any]
 
@@ -51,11 +57,13 @@ class Step:
 
 
 class Journal:
-    """The journal at `path`. Made with the first intent; may be used by several threads and processes."""
+    """The journal at `path`. Made with the first intent; may be used by several threads and processes. `redactor`: what
+    is written passes it (default: one that knows the folders of this machine, and no secret)."""
 
-    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, redactor: Redactor | None = None) -> None:
         self.path = Path(path)
         self._clock = clock
+        self._redactor, self._places = redactor or Redactor(), Places(self.path.parent)
         self._lock = threading.Lock()
 
     def intend(self, step: str, detail: Detail | None = None, inverse: Detail | None = None) -> int:
@@ -67,7 +75,13 @@ class Journal:
             number = max((known.id for known in self._steps(file)), default=0) + 1
             self._append(
                 file,
-                {"event": "intent", "id": number, "step": step, "detail": detail or {}, "inverse": inverse or {}},
+                {
+                    "event": "intent",
+                    "id": number,
+                    "step": step,
+                    "detail": self.as_kept(detail or {}),
+                    "inverse": self._places.written(inverse or {}),
+                },
             )
         return number
 
@@ -78,6 +92,11 @@ class Journal:
     def undo(self, id: int, detail: Detail | None = None) -> None:
         """The step's inverse was done, or it is certain that nothing of the step is left. Closes the step."""
         self._note("undone", id, detail)
+
+    def as_kept(self, detail: Detail) -> dict[str, Any]:
+        """What `detail` reads like in the journal."""
+        kept: dict[str, Any] = json.loads(json.dumps(self._redactor.document(detail)))
+        return kept
 
     def steps(self) -> list[Step]:
         """All steps, oldest first; none where there is no journal. A torn last line is passed over: what was
@@ -98,7 +117,7 @@ class Journal:
         with self._exclusive() as file:
             if id not in {step.id for step in self._steps(file)}:
                 raise KeyError(f"the journal {self.path} has no step {id}")
-            self._append(file, {"event": event, "id": id, "detail": detail or {}})
+            self._append(file, {"event": event, "id": id, "detail": self.as_kept(detail or {})})
 
     @contextmanager
     def _exclusive(self) -> Iterator[Any]:
@@ -150,7 +169,7 @@ class Journal:
         steps: dict[int, Step] = {}
         for number, line in enumerate(lines, 1):
             try:
-                _read_event(json.loads(line), steps)
+                _read_event(json.loads(line), steps, self._places)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise RunUnreadable(
                     f"line {number} of the journal {self.path} is damaged: {type(error).__name__}: {error}",
@@ -159,7 +178,7 @@ class Journal:
         return list(steps.values())
 
 
-def _read_event(event: dict[str, Any], steps: dict[int, Step]) -> None:
+def _read_event(event: dict[str, Any], steps: dict[int, Step], places: Places) -> None:
     """Add one line of the journal to `steps`."""
     number = int(event["id"])
     if event["event"] == "intent":
@@ -168,7 +187,7 @@ def _read_event(event: dict[str, Any], steps: dict[int, Step]) -> None:
             step=str(event["step"]),
             at=float(event["at"]),
             detail=dict(event["detail"]),
-            inverse=dict(event["inverse"]),
+            inverse=dict(places.read(event["inverse"])),
         )
         return
     known = steps[number]

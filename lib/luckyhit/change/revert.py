@@ -51,7 +51,7 @@ def revert_run(
     Raises TargetBusy while the run still goes on in another process, RollbackNotConfirmed where a step can't be
     undone (everything else is undone first), with what to do by hand for each.
     """
-    journal = Journal(_journal_path(run))
+    journal = Journal(_journal_path(run), redactor=run.redactor)
     with ExitStack() as lock:
         if journal.path.exists():
             # A run that goes on would make its change again behind our back; so would a second call of this.

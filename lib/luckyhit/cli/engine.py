@@ -63,15 +63,19 @@ def load(
         check_plot(plot)
     declared = root = None
     headers = headers_of(header or [], header_env or [], os.environ)
+    secrets = set(headers_of([], header_env or [], os.environ).values())
     if case:
         root = Project.find().root
         declared = load_case(Project.find().case_file(case))
+        from luckyhit.case.variables import known_secrets
         from luckyhit.investigate.preflight import secret_headers
 
         headers = secret_headers(declared) | headers
+        secrets |= known_secrets(declared)
     summary = measure_load(
         url,
         out=out,
+        secrets=secrets,
         rate=number(rate, "--rate", rate=True) if rate else None,
         seconds=number(seconds, "--seconds") if seconds else None,
         closed=closed,

@@ -19,7 +19,7 @@ from luckyhit.cli.app import (
     print_json,
 )
 from luckyhit.cli.publishing import refuse_crowded, write_told
-from luckyhit.errors import ArgumentError, CaseError
+from luckyhit.errors import ArgumentError, CaseError, LuckyHitError
 from luckyhit.project import Project
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def judge(
     else:
         project = Project.find(runs_dir=runs_dir)
         found = find_run(project.runs, run)
-        result = with_earlier(found, judge_run(found))
+        result = found.told(with_earlier(found, judge_run(found)))
         # One that is there stays, even where it can't be read: it may be all that is left of what was told.
         if write or not (found.path / "result.json").exists():
             found.write_result(result)
@@ -68,7 +68,7 @@ def judge(
 
 def failed_guards(result: Result) -> Iterator[str]:
     """A line for each guard that did not hold, and one for what to do about it."""
-    from luckyhit.report.redact import visible
+    from luckyhit.visible import visible
 
     for guard in result.guards:
         if not guard.ok:
@@ -121,15 +121,26 @@ def ended_early(run: Run) -> str:
 def revert(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsOption = "") -> None:
     """Finish the rollback of a run that died: from any process, as often as you like."""
     from luckyhit.change import revert_run
+    from luckyhit.investigate.step import scrub
     from luckyhit.run import find_run
+    from luckyhit.sweep import scrub_notebook
 
     project = Project.find(runs_dir=runs_dir)
     found = find_run(project.runs, run)
-    rollback = revert_run(found, project=project.root)
+    try:
+        rollback = revert_run(found, project=project.root)
+    except LuckyHitError as error:
+        error.reword(found.redactor.secrets)
+        raise
     found.update(rollback=rollback.model_dump(), changed=not rollback.confirmed)
+    # A run that was killed could not do so itself.
+    scrub(found, closed=True)
+    for notebook in sorted((found.path / "notebooks").glob("*.ipynb")):
+        scrub_notebook(notebook, found.redactor)
     if as_json:
-        print_json(rollback.model_dump())
+        print_json(found.redactor.document(rollback.model_dump()))
     else:
-        print(f"rollback {'confirmed' if rollback.confirmed else 'NOT confirmed'}: {rollback.detail}")
+        told = found.redactor.secrets(rollback.detail)
+        print(f"rollback {'confirmed' if rollback.confirmed else 'NOT confirmed'}: {told}")
     if not rollback.confirmed:
         raise typer.Exit(5)

@@ -12,14 +12,17 @@ from typing import Any
 
 from luckyhit import change as changing
 from luckyhit.case import Case, load_case
+from luckyhit.case.variables import known_secrets, refuse_unset
 from luckyhit.change.permissions import check_rights
-from luckyhit.change.rights import Findings, free_guard, refuse_unset, target_guard
+from luckyhit.change.rights import Findings, free_guard, target_guard
 from luckyhit.change.rights.directories import look_at_directories, room_for
 from luckyhit.errors import ArgumentError, CacheUnreachable, LuckyHitError
 from luckyhit.investigate.preflight import expected_response, originals_of, secret_headers
+from luckyhit.investigate.quoted import refuse_quoted
 from luckyhit.measure.inputs import Inputs, gather
 from luckyhit.project import Project
 from luckyhit.records import Guard
+from luckyhit.redact import Redactor
 from luckyhit.target import Stack
 from luckyhit.target.control import authorities
 
@@ -37,6 +40,7 @@ def check_case(project: Project, case_file: Path, *, environ: Mapping[str, str] 
     """
     case = load_case(case_file)
     refuse_unset(case, environ)
+    refuse_quoted(case_file, case, environ)
     headers = secret_headers(case, environ)
     with tempfile.TemporaryDirectory(prefix="luckyhit-inputs-") as folder:
         notes = gather(case.workload, project.root, Path(folder))
@@ -63,7 +67,8 @@ def check_case(project: Project, case_file: Path, *, environ: Mapping[str, str] 
             found = Findings("directories")
             look_at_directories(places, room_for(case), found)
             guards += [_failed(name, error), found.guard()]
-    return guards
+    told = Redactor(known_secrets(case, environ)).secrets
+    return [guard.model_copy(update={"detail": told(guard.detail), "remedy": told(guard.remedy)}) for guard in guards]
 
 
 def _of_running(

@@ -14,19 +14,21 @@ import shutil
 import tempfile
 import time
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from luckyhit.case import Case, load_case
-from luckyhit.change.rights import refuse_unset
+from luckyhit.case.variables import refuse_unset
 from luckyhit.errors import ArgumentError, GuardError, LuckyHitError
 from luckyhit.investigate import console, facts, steps
 from luckyhit.investigate.interruptions import Interruptions, interruptions_of, one_at_a_time
 from luckyhit.investigate.kernel import Kernel, Notebook
 from luckyhit.investigate.preflight import refuse_fast_log
-from luckyhit.investigate.step import how_to_allow, may_change, observes
+from luckyhit.investigate.quoted import refuse_quoted
+from luckyhit.investigate.step import how_to_allow, may_change, observes, scrub
 from luckyhit.measure.block import INPUTS
 from luckyhit.measure.inputs import Inputs, gather
 from luckyhit.project import NOTEBOOKS, Project
@@ -100,6 +102,7 @@ def accepted(project: Project, case_file: Path, *, environment: str = "", observ
     _refuse_other(environment, case)
     _refuse_writes(environment, case, observe=observe)
     refuse_unset(case, os.environ)
+    refuse_quoted(case_file, case, os.environ)
     authorities(case.target, project.root)
     return case
 
@@ -202,7 +205,7 @@ def _finish(project: Project, run: Run, interruptions: Interruptions) -> Outcome
     manifest = run.manifest
     report = manifest.get("report")
     if manifest["state"] == "finished" and report:  # an interruption that came too late changes nothing
-        return Outcome(run, (run.path / report).resolve(), 0, result=run.result)
+        return Outcome(run, project.reports / Path(report).name, 0, result=run.result)
     failure = manifest.get("failure")
     died = failure is None  # a step that could still do so has noted why, and rolled back
     interrupted = interruptions.count > 0
@@ -222,10 +225,13 @@ def _finish(project: Project, run: Run, interruptions: Interruptions) -> Outcome
         failure = {**failure, **interruptions.as_failure()}
         run.update(failure=failure)
     result = _so_far(run) if too_late else None
+    with suppress(OSError):
+        scrub(run, closed=True)
     path, error = _incomplete_report(project, run, failure, result)
     code = int(failure["exit_code"])
     if interrupted and not interruptions.too_late and code != 5:
         code = INTERRUPTED
+    failure = run.manifest["failure"]  # as it may be shown
     reason = str(failure["message"])
     return Outcome(run, path, code, reason=reason, result=result, error=error, details={"failure": failure})
 
@@ -240,7 +246,7 @@ def _so_far(run: Run) -> Result | None:
     except LuckyHitError:
         return None
     run.write_result(result)
-    return result
+    return run.result
 
 
 def _rolled_back(project: Project, run: Run, failure: dict[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ import psutil
 from luckyhit.investigate.interruptions import Interruptions
 from luckyhit.investigate.step import STOP
 from luckyhit.run import Run
+from luckyhit.sweep import scrub_notebook
 
 if TYPE_CHECKING:
     from jupyter_client.manager import AsyncKernelManager
@@ -152,7 +153,8 @@ class Notebook:
                     child.send_signal(signal.SIGKILL if kill else signal.SIGINT)
 
     def _redact(self) -> None:
-        from luckyhit.report.redact import known_secrets, redact_notebook
-
         if self.output.is_file():
-            redact_notebook(self.output, known_secrets(self.run.case))
+            folders: dict[str | Path, str] = {self.path.parents[1]: "."}
+            if reports := self.parameters.get("reports_dir"):
+                folders[reports] = "reports"
+            scrub_notebook(self.output, self.run.redactor.with_roots(folders))

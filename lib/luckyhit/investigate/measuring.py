@@ -44,7 +44,8 @@ class Measuring:
     def __init__(self, step: Step, progress: Progress, total_s: float, done_s: float = 0.0) -> None:
         self.done_s, self._total_s = done_s, total_s
         self._step, self._run, self._case, self._progress = step, step.run, step.run.case, progress
-        self.looks = changing.Looks(self._case, revisions=self._run.manifest.get("revisions"))
+        revisions = self._run.manifest.get("revisions")
+        self.looks = changing.Looks(self._case, revisions=revisions, redactor=self._run.redactor)
         for arm, seen in (self._run.manifest.get("fingerprints") or {}).items():
             self.looks.note(arm, seen, "in the baseline")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -11,11 +10,12 @@ from dataclasses import dataclass, field
 
 from luckyhit import change as changing
 from luckyhit.case import Case
-from luckyhit.errors import GuardError, LuckyHitError, RollbackNotConfirmed
+from luckyhit.errors import GuardError, LuckyHitError, NotEnoughData, RollbackNotConfirmed
 from luckyhit.investigate.preflight import secret_headers
 from luckyhit.project import Project
 from luckyhit.records import Arm, Rollback
 from luckyhit.run import Run, write_atomically
+from luckyhit.sweep import keep_logs, sweep
 from luckyhit.target import Settings, Stack
 
 STOP = "stop"
@@ -39,17 +39,38 @@ class Step:
 def step_of(run: Run, project: Project) -> Iterator[Step]:
     """Hold the target's lock and a journal; stop every stack at the end; note a failure in the manifest."""
     stop_if_asked(run)
+    if run.manifest.get("inputs_scrubbed"):
+        raise NotEnoughData(
+            f"the keys or the log that run {run.id} was given held secrets, and were scrubbed when it ended",
+            hint="Start a new run: what it would send now is not what the case says.",
+        )
     run.update(state="measuring", failure=None)  # a step that failed, tried again by hand, has not failed yet
-    journal = changing.Journal(run.path / "journal.jsonl")
+    journal = changing.Journal(run.path / "journal.jsonl", redactor=run.redactor)
     try:
         with _terminable(), ExitStack() as stacks:
-            stacks.callback(_keep_logs, run)
+            stacks.callback(keep_logs, run)
             stacks.enter_context(changing.target_lock(run.case, run.path.parents[1], run=run.id))
             yield Step(run, project, journal, stacks, secret_headers(run.case))
         changing.settle(journal, final=run.state != "measuring")
     except BaseException as error:
+        if isinstance(error, LuckyHitError):
+            error.reword(run.redactor.secrets)  # a notebook shows it, and what papermill writes there is not ours
         _note_failure(run, project, error)
+        with suppress(OSError):
+            scrub(run, closed=True)
         raise
+    scrub(run, closed=run.state != "measuring")
+
+
+def scrub(run: Run, *, closed: bool) -> None:
+    """Scrub what was kept of the run. `closed`: it measures nothing more. What undoes an open step stays as it is."""
+    journal = run.path / "journal.jsonl"
+    try:
+        left = bool(changing.Journal(journal).open_steps())
+    except LuckyHitError:
+        left = True
+    if sweep(run, closed=closed and not left):
+        run.update(inputs_scrubbed=True)
 
 
 def stop_if_asked(run: Run) -> None:
@@ -92,7 +113,7 @@ def _note_failure(run: Run, project: Project, error: BaseException) -> None:
             "hint": error.hint,
             "exit_code": code,
         }
-        failure["log"] = list(getattr(error, "log", ()))
+        failure["log"] = [run.redactor.text(line) for line in getattr(error, "log", ())]
     elif isinstance(error, KeyboardInterrupt):
         failure = {
             "error": "Interrupted",
@@ -152,7 +173,7 @@ def _worktrees(step: Step) -> dict[Arm, Settings]:
     revisions = run.manifest.get("revisions")
     if revisions is None:
         revisions = changing.revisions_of(run.case, root)
-        write_atomically(run.path / "change.diff", changing.difference_of(run.case, root, revisions))
+        write_atomically(run.path / "change.diff", run.redactor.text(changing.difference_of(run.case, root, revisions)))
         run.update(revisions=revisions)
     folder = run.path / "revisions"
     return step.stacks.enter_context(changing.worktrees(run.case, root, folder, step.journal, revisions, os.environ))
@@ -187,14 +208,3 @@ def how_to_allow(case: Case) -> str:
     if not case.target.allow_change:
         return ""
     return f"To change it, say what it is when you start the run: --environment {case.target.environment}."
-
-
-def _keep_logs(run: Run) -> None:
-    """Keep the services' logs, and nothing else of their working directories."""
-    work = run.path / "work"
-    for log in work.glob("*/*.log"):
-        kept = run.path / "logs" / f"{log.parent.name}-{log.name}"
-        kept.parent.mkdir(exist_ok=True)
-        with log.open("rb") as source, kept.open("ab") as target:
-            shutil.copyfileobj(source, target)
-    shutil.rmtree(work, ignore_errors=True)

@@ -267,7 +267,9 @@ class Reported(Workbook):
         self.doing("writing the report")
         path = render(self.run, self._judged(), self.project.reports, found=self._recorded())
         finished = {"state": "finished"} if self.run.state == "measured" else {}
-        self.run.update(report=os.path.relpath(path, self.run.path), **finished)
+        near = os.path.relpath(path, self.run.path)
+        # From far away, the way there would tell the machine's folders.
+        self.run.update(report=near if near.count("../") <= 4 else path.name, **finished)
         self.run.write_result(self._judged().model_copy(update={"report": path.name}))
         return _sentence(f"Report: `{os.path.relpath(path)}`")
 

@@ -18,6 +18,7 @@ Hashes are ten times as fast, and taken of whatever was kept whole."""
 
 _STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d+)\]")
 _SHOWN = 80
+_WORD_THAT_WAS_CUT = re.compile(rb"[^\s,;\"'{}\[\]]*\Z")
 _MISSING = object()
 _NO_BODY: dict[str, Any] = {"fields": [], "values": {}, "sha256": None}
 
@@ -85,13 +86,13 @@ class Expectation:
         """What differs in the decoded body, and the version that it shows, of one parsing. The version is None where
         something differs, where the body shows none (no mismatch by itself), and without `parsed`."""
         if self._sha256 is not None and (digest := hashlib.sha256(body).hexdigest()) != self._sha256:
-            return f"a body with SHA-256 {digest[:12]}..., not {self._sha256[:12]}...: {body[:_SHOWN]!r}", None
+            return f"a body with SHA-256 {digest[:12]}..., not {self._sha256[:12]}...: {_quoted(body)}", None
         if not self.needs_json or not parsed:
             return None, None
         try:
             document = json.loads(body, parse_constant=_no_constant if self._checks_json else None)
         except (ValueError, RecursionError):
-            return (f"a body that isn't JSON: {body[:_SHOWN]!r}" if self._checks_json else None), None
+            return (f"a body that isn't JSON: {_quoted(body)}" if self._checks_json else None), None
         if (wrong := self._difference(document, body)) is not None or self._version is None:
             return wrong, None
         try:
@@ -102,11 +103,11 @@ class Expectation:
     def _difference(self, document: Any, body: bytes) -> str | None:
         for path, steps in self._fields:
             if _at(document, steps) is _MISSING:
-                return f"no {path} in the body: {body[:_SHOWN]!r}"
+                return f"no {path} in the body: {_quoted(body)}"
         for path, steps, value in self._values:
             there = _at(document, steps)
             if there is _MISSING:
-                return f"no {path} in the body: {body[:_SHOWN]!r}"
+                return f"no {path} in the body: {_quoted(body)}"
             if not _same(there, value):
                 if is_secret_name(path):
                     return f"{path} has another value"
@@ -139,6 +140,11 @@ def _same(found: Any, wanted: str | int | float | bool | None) -> bool:
     if isinstance(found, bool) or isinstance(wanted, bool):
         return found is wanted
     return isinstance(found, (int, float, str, type(None))) and found == wanted
+
+
+def _quoted(body: bytes) -> str:
+    """The beginning of a body, up to its last whole word: half of a secret is none that could be recognised."""
+    return repr(body) if len(body) <= _SHOWN else f"{_WORD_THAT_WAS_CUT.sub(b'', body[:_SHOWN])!r}..."
 
 
 def _shown(value: Any) -> str:

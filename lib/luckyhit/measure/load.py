@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Collection
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from luckyhit.case.secrets import is_secret_header
 from luckyhit.errors import ArgumentError
 from luckyhit.measure.block import Progress
 from luckyhit.measure.crew import run_engine
@@ -19,6 +21,8 @@ from luckyhit.measure.load_summary import Curve, Group, Recorded, read_records
 from luckyhit.measure.load_table import CLOSED_CAUTION, table_of
 from luckyhit.measure.plan import BlockReport, EngineCheck
 from luckyhit.records import Accounting
+from luckyhit.redact import Redactor
+from luckyhit.sweep import sweep_records
 
 
 @dataclass(frozen=True)
@@ -77,11 +81,19 @@ class LoadSummary:
         return f"{what[:70]} · {self.pace[:70]}, {self.seconds:g} s{flags}"
 
 
-def load(url: str, *, out: Path | None = None, on_progress: Progress | None = None, **asked: Any) -> LoadSummary:
+def load(
+    url: str,
+    *,
+    out: Path | None = None,
+    on_progress: Progress | None = None,
+    secrets: Collection[str] = (),
+    **asked: Any,
+) -> LoadSummary:
     """Send requests to `url` for a while, from the engine's own process; one record for each, in `out` if given.
 
     `asked`: see `Asked`. Open loop, unless `closed` connections are asked for. Progress is shown on a terminal, unless
-    `on_progress` takes it. Raises ArgumentError for what can't be asked for.
+    `on_progress` takes it. `secrets`: values that are in nothing that is kept or told, beside those of headers whose
+    name says that they hold one. Raises ArgumentError for what can't be asked for.
     """
     plan = plan_load(url, Asked(**asked))
     with ExitStack() as stack:
@@ -96,11 +108,26 @@ def load(url: str, *, out: Path | None = None, on_progress: Progress | None = No
         report = BlockReport.from_facts(run_engine(plan.order(directory, inputs), show))
         scheduled = report.accounting["before"].scheduled
         recorded = read_records(directory / "requests", expected_rows=scheduled)
-        summary = _summary(url, plan, report, recorded, notes, out)
+        known = {value for name, value in plan.headers.items() if is_secret_header(name)}
+        redactor = Redactor(known | set(secrets), roots={directory.absolute(): directory.absolute().name})
+        summary = _told(_summary(url, plan, report, recorded, notes, out), redactor)
         if out is not None:
-            text = json.dumps(summary.as_facts(), indent=2) + "\n"
+            sweep_records(directory, redactor)
+            text = json.dumps(redactor.document(summary.as_facts()), indent=2) + "\n"
             (directory / "summary.json").write_text(text, encoding="utf-8")
         return summary
+
+
+def _told(summary: LoadSummary, redactor: Redactor) -> LoadSummary:
+    """The summary without secrets: an answer that is not as expected may quote any."""
+    told = redactor.secrets
+    return replace(
+        summary,
+        url=told(summary.url),
+        unexpected=told(summary.unexpected) if summary.unexpected is not None else None,
+        notes=[told(note) for note in summary.notes],
+        warnings=[told(warning) for warning in summary.warnings],
+    )
 
 
 def _gather(plan: LoadPlan, directory: Path) -> tuple[Path | None, list[str]]:

@@ -8,9 +8,8 @@
     one_change   the change: values, diff, calls           blocks           what was done before each block
     journal      the run's journal, step by step           open_steps       what is open, and how to undo it
     touched, cleared_keys, compared                        what was touched, what was looked at
-    as_it_was    what was not touched, what is back        redact           what must not be published
-    tables       the same rows for the notebooks           index            the list of all runs
-    context, page                                          the HTML report
+    as_it_was    what was not touched, what is back        index            the list of all runs
+    tables       the same rows for the notebooks           context, page    the HTML report
     data_files   the digests of what it rests on           freshness_*      the same parts, of what readers saw
 
 Importing this package is cheap; matplotlib, Jinja and the rest come with the first call.

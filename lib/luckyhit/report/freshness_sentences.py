@@ -7,8 +7,8 @@ from luckyhit.judge.wording import listed, number, percent
 from luckyhit.records import Result
 from luckyhit.report.freshness_numbers import Freshness, Lasting, Late, Windows
 from luckyhit.report.freshness_strip import IMPOSSIBLE, NEW, NOTHING, OLD, SILENT, Chosen, Strip
-from luckyhit.report.redact import visible
 from luckyhit.report.sentences import INVALID, with_verdict
+from luckyhit.visible import visible
 
 NO_PROBE = (
     "The case declares no freshness probe: nothing was written and read back, so old data would not be noticed here."

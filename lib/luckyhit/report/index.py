@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from luckyhit.case.variables import mentioned_secrets
 from luckyhit.errors import LuckyHitError
 from luckyhit.records import Result
+from luckyhit.redact import Redactor, project_roots
 from luckyhit.report.page import environment, link_to, report_name, write_page
 from luckyhit.report.recorded import manifest_of
-from luckyhit.report.redact import Redactor, mentioned_secrets, project_roots
 from luckyhit.run import Run, runs
 
 if TYPE_CHECKING:

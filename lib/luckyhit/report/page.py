@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luckyhit.errors import ReportNotWritten
+from luckyhit.redact import Redactor, project_roots
 from luckyhit.report.context import LONGEST_CASE_FILE, Long, context
 from luckyhit.report.journal import journal_of
 from luckyhit.report.open_steps import why_incomplete
 from luckyhit.report.recorded import Recorded, recorded
-from luckyhit.report.redact import Redactor, known_secrets, mentioned_secrets, project_roots, visible
-from luckyhit.run import write_atomically
+from luckyhit.run import Run, write_atomically
+from luckyhit.visible import visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
     from luckyhit.records import Result
-    from luckyhit.run import Run
 
 TEMPLATES = Path(__file__).parent / "templates"
 LONGEST = 5000
@@ -99,20 +99,14 @@ def environment(redactor: Redactor) -> Environment:
     return made
 
 
-def redactor_for(run: Run, found: Recorded, reports_dir: Path) -> Redactor:
-    """Knows the secrets of the run's case and the folders of this run."""
-    roots: dict[str | Path, str] = {
-        **project_roots(run.path, reports_dir),
-        run.path.parents[1].absolute(): "data/runs",
-        reports_dir.absolute(): "reports",
-    }
-    secrets = known_secrets(found.case) if found.case else mentioned_secrets(run.path / "case.yml")
-    return Redactor(secrets, roots=roots)
+def redactor_for(run: Run, reports_dir: Path) -> Redactor:
+    """Knows the secrets of the run's case, as they are set now, and the folders of this run and of its report."""
+    return Run(run.path).redactor.with_roots({**project_roots(reports_dir), reports_dir.absolute(): "reports"})
 
 
 def page_of(run: Run, found: Recorded, reports_dir: Path, *, incomplete: str | None = None) -> str:
     """The report's HTML."""
-    redactor = redactor_for(run, found, reports_dir)
+    redactor = redactor_for(run, reports_dir)
     told = context(run, found, journal_of(run), incomplete)
     return environment(redactor).get_template("report.html.j2").render(**told, data_link=link_to(run.path, reports_dir))
 

@@ -12,7 +12,7 @@ from luckyhit.report import blocks, contents, freshness_tables, metric_rows, one
 from luckyhit.report import checklist as checks
 from luckyhit.report import earlier as beside
 from luckyhit.report import touched as evidence
-from luckyhit.report.redact import visible
+from luckyhit.visible import visible
 
 if TYPE_CHECKING:
     from luckyhit.case import Case

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from luckyhit.case.variables import mentioned_secrets
 from luckyhit.errors import CaseError, LuckyHitError, ReportNotWritten
 from luckyhit.records import Result
+from luckyhit.redact import Redactor, project_roots
 from luckyhit.report.page import redactor_for
-from luckyhit.report.recorded import Recorded, manifest_of
-from luckyhit.report.redact import Redactor, mentioned_secrets, project_roots, visible
+from luckyhit.report.recorded import manifest_of
 from luckyhit.run import write_atomically
+from luckyhit.visible import visible
 
 if TYPE_CHECKING:
     from luckyhit.run import Run
@@ -67,7 +69,7 @@ def told_of_run(
         case = run.case
     except (LuckyHitError, OSError):
         case = None
-    redactor = redactor_for(run, Recorded(case=case, manifest=manifest), reports_dir)
+    redactor = redactor_for(run, reports_dir)
     return Told(
         case=str(manifest.get("case") or run.path.parent.name),
         run=run.id,

@@ -2,6 +2,5 @@
 
 from luckyhit.change.rights.findings import Findings
 from luckyhit.change.rights.target import free_guard, target_guard
-from luckyhit.change.rights.variables import named_variables, refuse_unset
 
-__all__ = ["Findings", "free_guard", "named_variables", "refuse_unset", "target_guard"]
+__all__ = ["Findings", "free_guard", "target_guard"]

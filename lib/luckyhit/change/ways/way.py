@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from luckyhit.errors import GuardError, LuckyHitError
 from luckyhit.run import Run
 
 ATTEMPTS, PAUSE_S = 3, 0.3
+_WORD_THAT_WAS_CUT = re.compile(r"[^\s,;\"'{}\[\]]*\Z")
 LONGEST_SHOWN = 200
 Sleep = Callable[[float], None]
 _Answer = TypeVar("_Answer")
@@ -59,8 +61,10 @@ class Again:
 
 
 def shown(text: str) -> str:
-    """A text for a message: quoted, and cut where it is long."""
-    return repr(text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}...")
+    """A text for a message: quoted, and cut behind a whole word where it is long (half of a secret is none that could
+    be recognised)."""
+    cut = _WORD_THAT_WAS_CUT.sub("", text[:LONGEST_SHOWN])
+    return repr(text if len(text) <= LONGEST_SHOWN else f"{cut}...")
 
 
 def repeatedly(do: Callable[[], _Answer], sleep: Sleep, *, attempts: int = ATTEMPTS) -> _Answer:

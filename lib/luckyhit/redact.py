@@ -1,0 +1,180 @@
+"""Before anything is kept or published: no secret, no credentials, no cookie, no path of this machine.
+
+`Redactor.text` scrubs: known secret values (also cut short, and as they look URL-quoted, in HTML, JSON or base64),
+credentials in URLs and in `name=value` pairs, the values of authorization and cookie headers, and absolute paths. It
+leaves alone what it has scrubbed before: a text may pass through it any number of times.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+import tempfile
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from luckyhit.case.secrets import is_literal, is_secret_header, is_secret_name
+from luckyhit.secret_values import REDACTED, SecretValues
+from luckyhit.visible import ANSI
+
+_URL_CREDENTIALS = re.compile(r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]{0,20}://)[^\s/?#'\"<>\\]{1,500}@")
+# Also as a part of a path or query that is quoted itself (`1%3Fapi_key%3Dabc`), and with spaces before a quoted value.
+# The value is looked at, not taken: where its name is harmless, there may be another name in it.
+_ASSIGNED = re.compile(
+    r"(?:(?<![\w.-])|(?<=%3[FfBb])|(?<=%26))(?P<name>-{0,2}[A-Za-z_][\w.-]{0,100})"
+    r"(?:=|%3[Dd]|\s{1,2}=\s{0,2}(?=['\"]))"
+    r"(?=(?P<value>(?:(?!%26)[^\s&'\"<>\\])+|'[^']*'|\"[^\"]*\"))"
+)
+# `Cookie: a=b`, `"authorization": "Bearer x"`, `('cookie', 'a=b')`, `b'cookie', b'a=b'`, each also with \" for ".
+_HEADER = re.compile(
+    r"(?i)(?P<before>(?<![\w-])(?P<name>(?:proxy-)?authorization|(?:set-)?cookie2?|x-[a-z-]{0,40}|api-?key)"
+    r"(?:\\?['\"]\s*[:=,]\s*b?\\?['\"]|\\?['\"]?\s*:\s*(?:b?\\?['\"])?))"
+    r"(?P<value>(?:\\(?!['\"])|[^\\'\"\r\n])+)"
+)
+_TOKEN = re.compile(r"(?i)\b(bearer|basic)(\s+)(?:(?=[\w~+/.=-]*[\d=])[\w~+/.=-]{8,}|[\w~+/.=-]{20,})")
+# Paths of other machines: a run may have been made elsewhere. A route such as `GET /home/feed` stays.
+_FOREIGN_PATH = re.compile(
+    r"(?<![\w./~…-])(?<!GET )(?<!PUT )(?<!HEAD )(?<!POST )(?<!PATCH )(?<!DELETE )"
+    r"(?:/home/[^/\s'\"<>]+|/Users/[^/\s'\"<>]+|/root|/private/var/folders|/var/folders|/tmp)"
+    r"(?P<rest>(?:/[^/\s'\"<>:,;()\[\]]+)+)"
+)
+_LONGEST_REMEMBERED, _MOST_REMEMBERED = 400, 20_000
+
+
+class Redactor:
+    """Scrubs texts. `secrets`: values that must not appear. `roots`: what to write in place of an absolute path, by
+    that path; those of this process (home, temporary files, interpreter) are known already."""
+
+    def __init__(self, secrets: Collection[str] = (), *, roots: Mapping[str | Path, str] | None = None) -> None:
+        self._given = dict(roots or {})
+        self._secrets = secrets if isinstance(secrets, SecretValues) else SecretValues(secrets)
+        known = {**_own_roots(), **{str(path): name for path, name in self._given.items()}}
+        both = {**known, **{str(Path(path).resolve()): name for path, name in known.items()}}
+        self._roots = {path.rstrip("/"): name for path, name in both.items() if len(path.rstrip("/")) > 1}
+        longest_first = sorted(self._roots, key=len, reverse=True)
+        self._paths = re.compile("(" + "|".join(map(re.escape, longest_first)) + r")(?![\w.-])")
+        self._remembered: dict[str, str] = {}
+
+    def with_roots(self, roots: Mapping[str | Path, str]) -> Redactor:
+        """The same with more roots."""
+        return Redactor(self._secrets, roots={**self._given, **roots})
+
+    def text(self, text: str) -> str:
+        """The text without any of it."""
+        known = self._remembered.get(text)
+        if known is not None:
+            return known
+        scrubbed = _FOREIGN_PATH.sub(r"…\g<rest>", self.of_here(text))
+        if len(text) <= _LONGEST_REMEMBERED:
+            # The same texts are written again and again: a manifest grows with each block.
+            if len(self._remembered) >= _MOST_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[text] = scrubbed
+        return scrubbed
+
+    def of_here(self, text: str) -> str:
+        """The same for what this machine alone has written: a path such as `/home/feed` may be a key then."""
+        return self.paths(self.secrets(text))
+
+    def secrets(self, text: str) -> str:
+        """The text without secrets; for who sits at this machine, to whom its paths say where to look."""
+        text = self._secrets.hidden(text)
+        text = _URL_CREDENTIALS.sub(rf"\g<scheme>{REDACTED}@", text)
+        text = _HEADER.sub(_without_header_value, text)
+        text = _TOKEN.sub(rf"\1\2{REDACTED}", text)
+        return _without_assigned_values(text)
+
+    def paths(self, text: str) -> str:
+        """The text without paths of this machine, and nothing else scrubbed."""
+        return self._paths.sub(lambda match: self._roots[match[0]], text)
+
+    def document(self, value: Any) -> Any:
+        """A record (JSON) with each text in it scrubbed, names included; what its names say is left to those who made
+        it."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping):
+            return {self.text(str(name)): self.document(inner) for name, inner in value.items()}
+        return [self.document(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+    def anything(self, value: Any) -> Any:
+        """Somebody's JSON with every text in it scrubbed, names included, and each value whose name says that it is
+        secret. Lists of texts (the lines of a notebook's cell) are scrubbed as one text, so that a secret across lines
+        is found."""
+        if isinstance(value, str):
+            return self._coloured(value)
+        if isinstance(value, list):
+            if value and all(isinstance(item, str) for item in value):
+                whole = "".join(value)
+                scrubbed = self._coloured(whole)
+                if scrubbed == whole:
+                    return value
+                if all(item.endswith("\n") for item in value[:-1]):
+                    return scrubbed.splitlines(keepends=True)
+                return [self._coloured(item) for item in value]
+            return [self.anything(item) for item in value]
+        if isinstance(value, dict):
+            return {
+                self.text(str(name)): item if _is_picture(name, item) else _named(str(name), self.anything(item))
+                for name, item in value.items()
+            }
+        return value
+
+    def _coloured(self, text: str) -> str:
+        """Colours inside a text could split a secret in two: where that is so, they go."""
+        if "\x1b" in text:
+            plain = ANSI.sub("", text)
+            if self.text(plain) != plain:
+                text = plain
+        return self.text(text)
+
+
+def _own_roots() -> dict[str, str]:
+    roots = {tempfile.gettempdir(): "$TMPDIR", sys.base_prefix: "$PYTHON", sys.prefix: "$VENV"}
+    roots.setdefault(str(Path(__file__).resolve().parents[2]), "$LUCKYHIT")
+    with contextlib.suppress(RuntimeError):
+        roots[str(Path.home())] = "~"
+    # Names of the system that say nothing about anybody, and would only garble routes and commands.
+    return {path: name for path, name in roots.items() if path not in ("/", "/usr", "/usr/local")}
+
+
+def project_roots(*paths: Path) -> dict[str | Path, str]:
+    """Roots around some paths: the project they lie in, and the working directory, are written as `.`."""
+    roots: dict[str | Path, str] = {Path.cwd(): "."}
+    for path in paths:
+        for folder in path.resolve().parents:
+            if (folder / "notebooks").is_dir() and (folder / "data").is_dir():
+                roots[folder] = "."
+                break
+    return roots
+
+
+def _named(name: str, value: Any) -> Any:
+    """The value of a field whose name says that it holds a secret is one."""
+    secret = isinstance(value, str) and (is_secret_header(name) or is_secret_name(name))
+    return REDACTED if secret and is_literal(value) else value
+
+
+def _without_header_value(match: re.Match[str]) -> str:
+    if not is_secret_header(match["name"]) and not is_secret_name(match["name"]):
+        return match[0]
+    return f"{match['before']}{REDACTED}"
+
+
+def _without_assigned_values(text: str) -> str:
+    kept, done = [], 0
+    for match in _ASSIGNED.finditer(text):
+        value = match["value"]
+        if match.start() < done or not is_secret_name(match["name"].lstrip("-")) or not is_literal(value.strip("'\"")):
+            continue
+        quote = value[0] if value[0] in "'\"" else ""
+        kept += [text[done : match.end()], quote, REDACTED, quote]
+        done = match.end("value")
+    return "".join((*kept, text[done:]))
+
+
+def _is_picture(name: object, value: object) -> bool:
+    """Base64 of a picture: nothing to read in it, and a replacement would break it."""
+    return str(name).startswith("image/") and "svg" not in str(name) and isinstance(value, (str, list))
