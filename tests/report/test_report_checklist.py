@@ -59,7 +59,8 @@ def test_an_open_step_or_a_request_that_can_not_be_repeated_is_not_retry_safe(ju
 def test_an_unexpected_answer_is_told_with_an_example(judged_run) -> None:
     run, result = judged_run
     found = recorded(run, result)
-    requests = found.requests.assign(error=found.requests["error"].astype(object))
+    frame = run.table("requests")
+    requests = frame.assign(error=frame["error"].astype(object))
     requests.loc[3, "error"] = "unexpected"
     blocks = [{**found.blocks[0], "unexpected": "GET /products/3: status 500"}, *found.blocks[1:]]
     passed, evidence = answers(replace(found, requests=requests, blocks=blocks), journal_of(run))[QUESTIONS[3]]

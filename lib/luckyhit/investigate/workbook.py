@@ -88,8 +88,10 @@ class Workbook(OpenedRun):
         from luckyhit.report.recorded import recorded
 
         result, found = self._result(), self._found
-        if found is None or found.result != result or found.manifest != self.manifest:
+        if found is None or found.manifest != self.manifest:
             self._found = found = recorded(self.run, result)
+        elif found.result != result:
+            self._found = found = found.with_result(result)
         return found
 
     def _has_no(self, name: str) -> bool:
@@ -201,10 +203,14 @@ class Reported(Workbook):
         """Judge what was recorded (no target needed) and write result.json. Returns the verdict."""
         from luckyhit.judge import judge
         from luckyhit.judge.earlier import with_earlier
+        from luckyhit.judge.samples import Rows
         from luckyhit.report import observed
+        from luckyhit.report.recorded import recorded
 
         self.doing("judging what was recorded")
-        self.run.write_result(with_earlier(self.run, judge(self.run)))
+        self._found = found = recorded(self.run)  # for judging and for all that is shown then
+        requests = found.requests if isinstance(found.requests, Rows) else None
+        self.run.write_result(with_earlier(self.run, judge(self.run, requests=requests)))
         result = self._judged()
         if self._observed():
             return _sentence(f"**{observed.headline(result)}.** {observed.said(result)}")

@@ -46,7 +46,7 @@ from luckyhit.judge.manifest import (
     rollback_guard,
     rollback_of,
 )
-from luckyhit.judge.samples import JUDGED, rows_of, rows_of_parts
+from luckyhit.judge.samples import JUDGED, Rows, rows_of, rows_of_parts
 from luckyhit.judge.sequential import Sequential
 from luckyhit.judge.verdict import READABLE, RULES
 from luckyhit.records import READS, REQUESTS, WRITES, Guard, Result
@@ -55,19 +55,19 @@ from luckyhit.run import Run, Table
 __all__ = ["RULES", "FixedSample", "Sequential", "decide", "judge"]
 
 
-def judge(run: Run, *, guards: Sequence[Guard] = (), going_on: bool = False) -> Result:
+def judge(run: Run, *, guards: Sequence[Guard] = (), going_on: bool = False, requests: Rows | None = None) -> Result:
     """Judge what a run recorded; writes nothing. A damaged part file makes the run INVALID, and says which; a run that
     did not get to its end is never HELPED, HURT or EQUIVALENT.
 
     `guards`: what is known beside those that the run noted. `going_on`: it is the run itself that looks, and it neither
-    has taken its change back yet nor got to its end.
+    has taken its change back yet nor got to its end. `requests`: the run's, where they have been read already.
 
     Raises RunUnreadable where not even the manifest can be read, and CaseError where the case can't.
     """
     manifest, case = run.manifest, run.case
     unfinished = "" if going_on else not_finished(manifest)
     noted: list[Guard] = []
-    rows, answers = rows_of(REQUESTS.empty_table().to_pandas()), None
+    rows, answers = rows_of(REQUESTS.empty_table().to_pandas()) if requests is None else requests, None
     frames = {"reads": READS.empty_table().to_pandas(), "writes": WRITES.empty_table().to_pandas()}
     names: tuple[Table, ...] = ("requests", "reads", "writes")
     for name in names:

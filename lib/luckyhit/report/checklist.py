@@ -138,7 +138,7 @@ def _methods(case: Case) -> list[str]:
 def _response(found: Recorded, guard: Guard | None) -> Check:
     """Recorded beforehand, and met by every timed answer since."""
     question = "Expected response recorded and met"
-    if guard is None or not len(found.requests):
+    if guard is None or not len(found.rows):
         return Check(question, False, NOT_SHOWN if guard is None else f"{guard.detail} No timed answer was recorded.")
     from luckyhit.judge.samples import ERRORS, NO_ERROR
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 ARMS: tuple[Arm, Arm] = ("before", "after")
 STAGES: tuple[Stage, ...] = ("baseline", "change", "after-rollback")
 _COLUMNS = ["arm", "block", "phase", "route", "due_ns", "done_ns", "error", "cache", "db_calls"]
+"""Of the requests, what is drawn."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Recorded:
     """One run as the report sees it. `case` and `result` are None where there is none; `problems` says what could
     not be read, one sentence each."""
 
-    requests: pd.DataFrame = field(default_factory=records.REQUESTS.empty_table().to_pandas)
+    requests: Rows | pd.DataFrame = field(default_factory=records.REQUESTS.empty_table().to_pandas)
+    """A frame where the judge would refuse them: of what can be read."""
     reads: pd.DataFrame = field(default_factory=records.READS.empty_table().to_pandas)
     writes: pd.DataFrame = field(default_factory=records.WRITES.empty_table().to_pandas)
     events: pd.DataFrame = field(default_factory=records.EVENTS.empty_table().to_pandas)
@@ -52,6 +54,8 @@ class Recorded:
         """The requests as arrays, by the judge's definitions."""
         from luckyhit.judge.samples import rows_of
 
+        if not isinstance(self.requests, pd.DataFrame):
+            return self.requests
         # What nobody draws was not read (see _frame); numbers in its place are cheaper than nothing in it.
         unread: dict[str, Any] = {name: 0 for name in ("slot", "key", "route") if name not in self.requests.columns}
         unread |= {name: np.nan for name in ("sent_ns", "first_byte_ns") if name not in self.requests.columns}
@@ -158,15 +162,16 @@ def recorded(run: Run, result: Result | None = None) -> Recorded:
     """Read a run as far as it can be read; never raises for what is in its directory."""
     problems: list[str] = []
     manifest = manifest_of(run, problems)
+    requests = _requests(run, problems)
     frames = {name: _frame(run, name, schema, problems) for name, schema in _TABLES.items()}
     blocks = [entry for entry in _list(manifest, "blocks") if _is_block(entry)]
-    if not blocks and len(frames["requests"]):
+    if not blocks and len(requests):
         # The run died before its first block was noted: its rows are the baseline's, as far as they go.
-        numbers = sorted(frames["requests"]["block"].unique().tolist())[:1]
-        blocks = [{"block": int(number), "stage": "baseline", "arms": ["before"]} for number in numbers]
+        numbers = requests["block"] if isinstance(requests, pd.DataFrame) else requests.block
+        blocks = [{"block": int(np.min(numbers)), "stage": "baseline", "arms": ["before"]}]
         problems.append("The first block was not finished; its numbers are those measured until then.")
     return Recorded(
-        requests=frames["requests"],
+        requests=requests,
         reads=frames["reads"],
         writes=frames["writes"],
         events=frames["events"],
@@ -179,7 +184,6 @@ def recorded(run: Run, result: Result | None = None) -> Recorded:
 
 
 _TABLES = {
-    "requests": records.REQUESTS,
     "reads": records.READS,
     "writes": records.WRITES,
     "events": records.EVENTS,
@@ -223,6 +227,17 @@ def _case(run: Run, problems: list[str]) -> Case | None:
     except OSError as error:
         problems.append(f"The case of this run can't be read: {error.strerror}.")
     return None
+
+
+def _requests(run: Run, problems: list[str]) -> Rows | pd.DataFrame:
+    """As the judge reads them, which takes a fraction of the time and the room of a frame; where it refuses, a frame of
+    what can be read."""
+    from luckyhit.judge.columns import JUDGED, rows_of_parts
+
+    try:
+        return rows_of_parts(run.parts("requests", JUDGED), run.length("requests"))
+    except LuckyHitError:
+        return _frame(run, "requests", records.REQUESTS, problems)
 
 
 def _frame(run: Run, name: str, schema: pa.Schema, problems: list[str]) -> pd.DataFrame:

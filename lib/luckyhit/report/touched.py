@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from luckyhit.judge.wording import listed
 from luckyhit.report.cleared_keys import cleared_keys, counted
 from luckyhit.report.freshness_tables import probed_keys
@@ -223,8 +225,9 @@ def _workload_writes(found: Recorded) -> tuple[str, str, str] | None:
     writing = {route.name: route for route in found.case.workload.routes if route.method not in SAFE_METHODS}
     if not writing:
         return None
-    routes = found.requests["route"] if "route" in found.requests.columns else []
-    counts = Counter(str(name) for name in routes if str(name) in writing)
+    rows = found.rows
+    sent = np.bincount(rows.route[rows.route >= 0], minlength=len(rows.routes)).tolist()
+    counts = Counter({name: count for name, count in zip(rows.routes, sent, strict=False) if name in writing})
     parts = [f"{counts[name]:,} × {route.method} {route.path}" for name, route in writing.items()]
     stays = "What they wrote stays, as whatever a user writes does"
     if found.case.target.start is not None:
