@@ -81,6 +81,7 @@ class Run:
     def create(cls, runs_dir: Path, case_file: Path, *, now: datetime, manifest: dict[str, Any]) -> Run:
         """Make the directory of a new run, with a copy of the case file in it."""
         name = case_file.stem
+        secrets_of_case = _secrets_of(case_file)  # before there is a directory: one without a manifest is no run yet
         for _ in range(100):
             path = runs_dir / name / f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
             try:
@@ -95,6 +96,7 @@ class Run:
         (path / "notebooks").mkdir()
         write_atomically(path / "case.yml", case_file.read_text(encoding="utf-8"))
         run = cls(path)
+        run.__dict__["redactor"] = run._redactor(secrets_of_case)
         run._write_manifest(
             {
                 "schema": SCHEMA_VERSION,
@@ -155,10 +157,9 @@ class Run:
     @cached_property
     def redactor(self) -> Redactor:
         """Knows the secrets that the case names, and the folders of this run."""
-        try:
-            secrets = known_secrets(load_case(self.path / "case.yml"))  # `case` stays unread until it is asked for
-        except (LuckyHitError, OSError):
-            secrets = mentioned_secrets(self.path / "case.yml")
+        return self._redactor(_secrets_of(self.path / "case.yml"))
+
+    def _redactor(self, secrets: set[str]) -> Redactor:
         roots = project_roots(self.path)
         with suppress(ArgumentError, OSError):
             roots[Project.find().root] = "."
@@ -307,6 +308,13 @@ class Run:
         event = {"at": time.time(), "text": self.redactor.text(text), "done": done, "total": total}
         with (self.path / "progress.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(event) + "\n")
+
+
+def _secrets_of(case_file: Path) -> set[str]:
+    try:
+        return known_secrets(load_case(case_file))
+    except (LuckyHitError, OSError):
+        return mentioned_secrets(case_file)
 
 
 def nullable_integers(dtype: pa.DataType) -> Any:

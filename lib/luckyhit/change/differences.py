@@ -21,7 +21,7 @@ _FALSE = frozenset({"0", "false", "no", "off", "disabled"})
 _NOTHING = frozenset({"", "null", "none", _UNSET})
 _NUMBER = re.compile(r"(-?\d+(?:\.\d+)?)\s*(ms|s|m|h)?")
 _SECONDS = {None: 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_OBSERVED = "observed."
+OBSERVED = "observed."
 _MOST_NAMED = 8
 REVISION = "git.revision"
 _Changes = (
@@ -41,7 +41,7 @@ def differences(before: Fingerprint, after: Fingerprint) -> dict[str, tuple[str,
     return {
         name: (before.get(name, _UNSET), after.get(name, _UNSET))
         for name in sorted(before.keys() | after.keys())
-        if not name.startswith(_OBSERVED) and before.get(name) != after.get(name)
+        if not name.startswith(OBSERVED) and before.get(name) != after.get(name)
     }
 
 
@@ -104,7 +104,7 @@ def same_guard(before: Fingerprint, again: Fingerprint) -> Guard:
             detail=f"Not as it was: {named(found)}.",
             remedy="Find out who changed it. What the run itself changed is in its journal, with the inverse.",
         )
-    compared = sum(not name.startswith(_OBSERVED) for name in before)
+    compared = sum(not name.startswith(OBSERVED) for name in before)
     return Guard(
         name=SAME, ok=True, detail=f"All {compared} things that can be seen are equal.{_observed(before, again)}"
     )
@@ -191,7 +191,7 @@ def _short(value: str) -> str:
 
 def _observed(before: Fingerprint, after: Fingerprint) -> str:
     """What differs by itself, as one more sentence."""
-    name = f"{_OBSERVED}keys_outside_scope"
+    name = f"{OBSERVED}keys_outside_scope"
     if before.get(name) == after.get(name):
         return ""
     return f" Keys outside the declared scope: {before.get(name, '?')} before, {after.get(name, '?')} after."

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from luckyhit.case import Case
 from luckyhit.change.cache_facts import RUNS
-from luckyhit.change.differences import DECLARED, Fingerprint, difference_guard, differences, named
+from luckyhit.change.differences import DECLARED, OBSERVED, Fingerprint, difference_guard, differences, named
 from luckyhit.change.neutral import hashed
 from luckyhit.records import Arm, Guard
 from luckyhit.redact import Redactor
@@ -23,15 +23,16 @@ class _Stray(NamedTuple):
 
 class Looks:
     """The fingerprints of a run by arm; `revisions`: the full hashes of the arms, where the change is a revision.
-    `redactor`: what is noted is what may be kept, so that a look of an earlier notebook, from the manifest, is like one
-    of now. A secret that differs still differs."""
+    `redactor`: looks are compared as they may be kept, so that one of an earlier notebook, from the manifest, is like
+    one of now. A secret that differs still differs."""
 
     def __init__(
         self, case: Case, *, revisions: Mapping[str, str] | None = None, redactor: Redactor | None = None
     ) -> None:
         self._redactor = redactor or Redactor()
         self.first: dict[Arm, dict[str, str]] = {}
-        self._case, self._revisions = self._as_shown(case), revisions
+        self._case, self._revisions = case, revisions
+        self._kept: dict[Arm, dict[str, str]] = {}
         self._runs: dict[str, str] = {}
         self._strays: list[_Stray] = []
         self._count = 0
@@ -44,9 +45,14 @@ class Looks:
         that this process took, since a later notebook may have a cache of its own.
         """
         self._count += 1
-        seen = {self._redactor.text(name): self._shown(value) for name, value in seen.items()}
+        shown = {self._redactor.text(name): self._shown(value) for name, value in seen.items()}
         first = self.first.setdefault(arm, dict(seen))
-        found = differences(first, seen)
+        found = differences(self._kept.setdefault(arm, shown), shown)
+        if not found:
+            # The first one may come from the manifest: the guard holds what is seen against what the case says.
+            observed = {name: value for name, value in first.items() if name.startswith(OBSERVED)}
+            others = {name: value for name, value in seen.items() if not name.startswith(OBSERVED)}
+            self.first[arm] = {**others, **observed}
         if RUNS in seen:
             # By stack: before its change, that of the arm "after" is looked at as "before".
             stack, _, now = seen[RUNS].partition(": ")
@@ -56,12 +62,6 @@ class Looks:
         if found:
             self._strays.append(_Stray(arm, when, found))
         return found
-
-    def _as_shown(self, case: Case) -> Case:
-        """The case with the values of its change as a look shows them: one may be a path of this machine."""
-        sides = {name: getattr(case.change, name, None) for name in ("before", "after")}
-        shown = {name: self._shown(value) for name, value in sides.items() if isinstance(value, str)}
-        return case.model_copy(update={"change": case.change.model_copy(update=shown)})
 
     def _shown(self, value: str) -> str:
         without = self._redactor.secrets(value)
@@ -91,7 +91,7 @@ class Looks:
     def facts(self) -> dict[str, dict[str, str]]:
         """The first look at each arm, for the manifest."""
         return {
-            str(arm): {name: value for name, value in seen.items() if name != RUNS} for arm, seen in self.first.items()
+            str(arm): {name: value for name, value in seen.items() if name != RUNS} for arm, seen in self._kept.items()
         }
 
     def _told(self) -> str:
