@@ -3,6 +3,7 @@
     recorded     what a run recorded, as far as it can be read
     aggregates   the few numbers behind each figure        style, figures   the figures themselves
     sentences    what each figure shows, in words          gallery          figures by name
+    course, course_rows, course_figures                    what was done when; pace: how fast it was meant to go
     contents     the case, guards and environment          checklist        the five questions
     baseline, metric_rows                                  their tables
     one_change   the change: values, diff, calls           blocks           what was done before each block

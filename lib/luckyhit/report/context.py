@@ -78,6 +78,7 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
     from luckyhit.report import (
         baseline,
         contents,
+        course_rows,
         earlier,
         event_rows,
         freshness_tables,
@@ -104,6 +105,8 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
         "routes": attempt("The routes", lambda: route_rows.route_table(result)),
         "confidence": _confidence(found),
         "figures": _figures(found),
+        "course": attempt("The course of the run", lambda: course_rows.course_rows(found)),
+        "course_headings": course_rows.HEADINGS,
         "last_of_freshness": gallery.OF_A_PROBE[-1] if found.probed else "freshness",
         "readers": attempt("What readers saw", lambda: freshness_tables.readers(found)),
         "cache_story": attempt("What the cache did", lambda: freshness_tables.cache_story(found)),
