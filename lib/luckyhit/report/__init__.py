@@ -12,6 +12,7 @@
     as_it_was    what was not touched, what is back        redact           what must not be published
     tables       the same rows for the notebooks           index            the list of all runs
     context, page                                          the HTML report
+    card         what a report says of itself to the index
     data_files   the digests of what it rests on           freshness_*      the same parts, of what readers saw
 
 Importing this package is cheap; matplotlib, Jinja and the rest come with the first call.

@@ -60,6 +60,7 @@ def _head(run: Run, found: Recorded, incomplete: str | None) -> dict[str, Any]:
         "name": name,
         "run": run.id,
         "date": str(manifest.get("started") or run.id[:8])[:10],
+        "started": str(manifest.get("started") or "unknown")[:16].replace("T", " "),
         "version": __version__,
         "case": case,
         "result": result,
