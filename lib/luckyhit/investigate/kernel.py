@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from luckyhit.investigate.interruptions import Interruptions
+from luckyhit.investigate.saving import save_whole
 from luckyhit.investigate.step import STOP
 from luckyhit.run import Run
 
@@ -114,6 +115,7 @@ class Notebook:
         try:
             import papermill  # late: it takes seconds to import
 
+            save_whole(self.output.parent)
             papermill.execute_notebook(
                 self.path,
                 self.output,
@@ -157,4 +159,7 @@ class Notebook:
         from luckyhit.report.redact import known_secrets, redact_notebook
 
         if self.output.is_file():
-            redact_notebook(self.output, known_secrets(self.run.case))
+            try:
+                redact_notebook(self.output, known_secrets(self.run.case))
+            except OSError:  # where there is no room for a scrubbed copy, none may stay that is not scrubbed
+                self.output.unlink()

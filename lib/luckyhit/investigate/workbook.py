@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from luckyhit.errors import ArgumentError, LuckyHitError, NotEnoughData, RollbackNotConfirmed
 from luckyhit.investigate import conduct, steps
+from luckyhit.investigate.export import export, keep_result
 from luckyhit.investigate.shown import Picture, Progress
 from luckyhit.investigate.step import observes
 from luckyhit.opened import OpenedRun
@@ -203,7 +204,7 @@ class Reported(Workbook):
         from luckyhit.report import observed
 
         self.doing("judging what was recorded")
-        self.run.write_result(with_earlier(self.run, judge(self.run)))
+        keep_result(self.run, with_earlier(self.run, judge(self.run)))
         result = self._judged()
         if self._observed():
             return _sentence(f"**{observed.headline(result)}.** {observed.said(result)}")
@@ -257,13 +258,8 @@ class Reported(Workbook):
 
     def export(self) -> Markdown:
         """Write the HTML report and the index. Returns where it is."""
-        from luckyhit.report import render
-
         self.doing("writing the report")
-        path = render(self.run, self._judged(), self.project.reports)
-        finished = {"state": "finished"} if self.run.state == "measured" else {}
-        self.run.update(report=os.path.relpath(path, self.run.path), **finished)
-        self.run.write_result(self._judged().model_copy(update={"report": path.name}))
+        path = export(self.run, self._judged(), self.project.reports)
         return _sentence(f"Report: `{os.path.relpath(path)}`")
 
 
