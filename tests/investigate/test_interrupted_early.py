@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from luckyhit.investigate import conduct
+from luckyhit.investigate.ending import INTERRUPTED
 from luckyhit.project import Project
 from luckyhit.run import Run
 
@@ -28,7 +29,7 @@ def test_an_interruption_while_the_run_is_made_still_ends_with_a_report(
     monkeypatch.setattr(conduct, "new_run", interrupted)
     outcome = conduct.run_case(project, project.case_file("placebo"), quiet=True)
 
-    assert outcome.exit_code == conduct.INTERRUPTED
+    assert outcome.exit_code == INTERRUPTED
     assert outcome.report is not None and "INCOMPLETE" in outcome.report.read_text()
     assert outcome.run.manifest["state"] == "failed"
     assert list((outcome.run.path / "notebooks").glob("*")) == []  # nothing was started any more

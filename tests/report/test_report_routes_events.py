@@ -12,8 +12,8 @@ from synthetic_run import judged
 from luckyhit.records import UNITS, Metric, MetricName, Moved, Result, RunEvent
 from luckyhit.report import render
 from luckyhit.report.aggregates import hit_series
+from luckyhit.report.course_figures import hit_ratio
 from luckyhit.report.event_rows import other_notes, shift_times
-from luckyhit.report.figures import hit_ratio
 from luckyhit.report.recorded import recorded
 from luckyhit.report.route_rows import route_table
 from luckyhit.report.sentences import hit_ratio as hit_sentence

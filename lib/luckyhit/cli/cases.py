@@ -95,7 +95,7 @@ def run(
             {
                 "run": outcome.run.id,
                 "exit_code": outcome.exit_code,
-                "reason": outcome.reason,
+                "reason": outcome.reason or outcome.note or (outcome.error.message if outcome.error else ""),
                 "report": str(outcome.report) if outcome.report else None,
                 "result": result.model_dump(mode="json", by_alias=True) if result else None,
             }
@@ -138,6 +138,7 @@ def _conducted(project: Project, case_file: Path, how: dict[str, Any], *, summar
         project.reports,
         incomplete=outcome.reason,
         hint=str(outcome.details.get("failure", {}).get("hint") or ""),
+        unreported=outcome.error.message if outcome.error else "",
         report=outcome.report,
         seconds=outcome.details["seconds"],
     )
@@ -161,8 +162,11 @@ def _explain_failure(outcome: Outcome) -> None:
         print("  the service's last log lines:", file=sys.stderr)
         for line in failure["log"]:
             print(f"    | {line}", file=sys.stderr)
+    if outcome.note:
+        print(f"\n{outcome.note}", file=sys.stderr)
     if outcome.error is not None:
-        print(f"  and the report could not be written: {outcome.error}", file=sys.stderr)
+        which = "  and the report could not be written:" if outcome.reason else "\nerror: there is no report:"
+        print(f"{which} {outcome.error}", file=sys.stderr)
     sys.stderr.flush()
 
 

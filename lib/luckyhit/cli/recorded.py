@@ -38,6 +38,7 @@ def judge(
 ) -> None:
     """Judge what a run recorded, again and without its target. RUN may also be a directory with nothing but case.yml
     and requests/*.parquet in it. The result that the run has stays, unless --write is given."""
+    from luckyhit.investigate.export import keep_result
     from luckyhit.judge import judge as judge_run
     from luckyhit.judge import loose
     from luckyhit.judge.earlier import with_earlier
@@ -56,7 +57,7 @@ def judge(
         result = found.told(with_earlier(found, judge_run(found)))
         # One that is there stays, even where it can't be read: it may be all that is left of what was told.
         if write or not (found.path / "result.json").exists():
-            found.write_result(result)
+            keep_result(found, result)
         told = told_of_run(found, result, project.reports, incomplete=ended_early(found))
     if as_json:
         print(result.model_dump_json(by_alias=True, indent=2))
@@ -85,6 +86,7 @@ def report(
     reports_dir: ReportsOption = "",
 ) -> None:
     """Judge a run and write its HTML report. The last line is the report's path."""
+    from luckyhit.investigate.export import export
     from luckyhit.judge import judge as judge_run
     from luckyhit.judge.earlier import with_earlier
     from luckyhit.report import render
@@ -103,9 +105,11 @@ def report(
         except CaseError as error:
             reason = f"its case file can't be used any more: {error.message}"
         else:
-            found.write_result(result)
             reason = ""
-    path = render(found, result, project.reports, incomplete=reason or None)
+    if result is not None:
+        path = export(found, result, project.reports)
+    else:
+        path = render(found, None, project.reports, incomplete=reason)
     told = told_of_run(found, result, project.reports, incomplete=reason, report=path)
     write_told(told, summary=summary, junit=junit)
     print(path)

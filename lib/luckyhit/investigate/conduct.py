@@ -13,46 +13,27 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Collection, Iterable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from luckyhit.case import Case, load_case
 from luckyhit.case.variables import refuse_unset
-from luckyhit.errors import ArgumentError, GuardError, LuckyHitError
+from luckyhit.errors import ArgumentError, GuardError
 from luckyhit.investigate import console, facts, steps
-from luckyhit.investigate.interruptions import Interruptions, interruptions_of, one_at_a_time
+from luckyhit.investigate.ending import Outcome, finish
+from luckyhit.investigate.interruptions import interruptions_of, one_at_a_time
 from luckyhit.investigate.kernel import Kernel, Notebook
 from luckyhit.investigate.preflight import refuse_fast_log
 from luckyhit.investigate.quoted import refuse_quoted
-from luckyhit.investigate.step import how_to_allow, may_change, observes, scrub
+from luckyhit.investigate.step import how_to_allow, may_change, observes
 from luckyhit.measure.block import INPUTS
 from luckyhit.measure.inputs import Inputs, gather
 from luckyhit.project import NOTEBOOKS, Project
-from luckyhit.records import Result, Rollback
 from luckyhit.run import Run
 from luckyhit.target.control import authorities
 
-INTERRUPTED = 130
-INTERRUPTED_ERROR = "Interrupted"
 SAFE = ("GET", "HEAD")
-
-
-@dataclass
-class Outcome:
-    """How a run ended: its directory, its report (None where not even that could be written), its exit code. `result`:
-    of a run that got to its end, or that its time limit ended."""
-
-    run: Run
-    report: Path | None
-    exit_code: int
-    reason: str = ""
-    result: Result | None = None
-    error: LuckyHitError | None = None
-    details: dict[str, Any] = field(default_factory=dict)
 
 
 def new_run(project: Project, case_file: Path, *, environment: str = "", observe: bool = False) -> Run:
@@ -178,7 +159,7 @@ def run_case(
                 worker.execute(interruptions)
                 if interruptions.count or worker.error is not None:
                     break
-        outcome = _finish(project, run, interruptions)
+        outcome = finish(project, run, interruptions)
     outcome.details["seconds"] = time.monotonic() - started
     return outcome
 
@@ -198,77 +179,3 @@ def _what_may_happen(run: Run) -> str:
 def _timeout_s(run: Run) -> int:
     """A cell that takes longer than this hangs (papermill's own default is to wait forever)."""
     return int(3 * steps.longest_seconds(run.case) + 180)
-
-
-def _finish(project: Project, run: Run, interruptions: Interruptions) -> Outcome:
-    """Read how the notebooks ended; where they did not get to the report, render what there is as INCOMPLETE."""
-    manifest = run.manifest
-    report = manifest.get("report")
-    if manifest["state"] == "finished" and report:  # an interruption that came too late changes nothing
-        return Outcome(run, project.reports / Path(report).name, 0, result=run.result)
-    failure = manifest.get("failure")
-    died = failure is None  # a step that could still do so has noted why, and rolled back
-    interrupted = interruptions.count > 0
-    if failure is None:
-        message = "interrupted" if interrupted else "a notebook ended early; its executed copy says why"
-        failure = {
-            "error": INTERRUPTED_ERROR if interrupted else "NotebookFailed",
-            "message": message,
-            "hint": f"Look at the executed notebooks in {run.path / 'notebooks'}.",
-            "exit_code": INTERRUPTED if interrupted else 1,
-        }
-        run.update(state="failed", failure=failure)
-    if died or manifest.get("changed"):
-        failure = _rolled_back(project, run, failure)
-    too_late = interruptions.too_late and failure["error"] == INTERRUPTED_ERROR and failure["exit_code"] != 5
-    if too_late:
-        failure = {**failure, **interruptions.as_failure()}
-        run.update(failure=failure)
-    result = _so_far(run) if too_late else None
-    with suppress(OSError):
-        scrub(run, closed=True)
-    path, error = _incomplete_report(project, run, failure, result)
-    code = int(failure["exit_code"])
-    if interrupted and not interruptions.too_late and code != 5:
-        code = INTERRUPTED
-    failure = run.manifest["failure"]  # as it may be shown
-    reason = str(failure["message"])
-    return Outcome(run, path, code, reason=reason, result=result, error=error, details={"failure": failure})
-
-
-def _so_far(run: Run) -> Result | None:
-    """What can be said of a run that its time limit ended: INVALID or INCONCLUSIVE, with the reason, whatever the
-    blocks that it has would show. None where its records can't be judged."""
-    from luckyhit.judge import judge
-
-    try:
-        result = judge(run)
-    except LuckyHitError:
-        return None
-    run.write_result(result)
-    return run.result
-
-
-def _rolled_back(project: Project, run: Run, failure: dict[str, Any]) -> dict[str, Any]:
-    """Roll back from the journal what a kernel that died could not. A rollback that can't be confirmed outweighs
-    whatever else went wrong. Returns the failure to report."""
-    from luckyhit.change import revert_run
-
-    try:
-        rollback = revert_run(run, project=project.root)
-    except LuckyHitError as error:
-        rollback = Rollback(confirmed=False, detail=error.message)
-        failure = {**failure, "message": error.message, "hint": error.hint, "exit_code": 5}
-    run.update(changed=not rollback.confirmed, rollback=rollback.model_dump(), failure=failure)
-    return failure
-
-
-def _incomplete_report(
-    project: Project, run: Run, failure: Mapping[str, Any], result: Result | None
-) -> tuple[Path | None, LuckyHitError | None]:
-    from luckyhit.report import render
-
-    try:
-        return render(run, result, project.reports, incomplete=str(failure["message"])), None
-    except LuckyHitError as error:
-        return None, error

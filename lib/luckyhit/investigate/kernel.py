@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from luckyhit.investigate.interruptions import Interruptions
+from luckyhit.investigate.saving import save_whole
 from luckyhit.investigate.step import STOP
 from luckyhit.run import Run
 from luckyhit.sweep import scrub_notebook
@@ -112,6 +113,7 @@ class Notebook:
             # Late: it takes a second to import.
             from luckyhit.investigate.papermilled import ENGINE, papermill
 
+            save_whole(self.output.parent)
             papermill.execute_notebook(
                 self.path,
                 self.output,
@@ -157,4 +159,7 @@ class Notebook:
             folders: dict[str | Path, str] = {self.path.parents[1]: "."}
             if reports := self.parameters.get("reports_dir"):
                 folders[reports] = "reports"
-            scrub_notebook(self.output, self.run.redactor.with_roots(folders))
+            try:
+                scrub_notebook(self.output, self.run.redactor.with_roots(folders))
+            except OSError:  # where there is no room for a scrubbed copy, none may stay that is not scrubbed
+                self.output.unlink()

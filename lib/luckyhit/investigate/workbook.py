@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from luckyhit.errors import ArgumentError, LuckyHitError, NotEnoughData, RollbackNotConfirmed
 from luckyhit.investigate import conduct, steps
+from luckyhit.investigate.export import export, keep_result
 from luckyhit.investigate.shown import Picture, Progress
 from luckyhit.investigate.step import observes
 from luckyhit.opened import OpenedRun
@@ -210,7 +211,7 @@ class Reported(Workbook):
         self.doing("judging what was recorded")
         self._found = found = recorded(self.run)  # for judging and for all that is shown then
         requests = found.requests if isinstance(found.requests, Rows) else None
-        self.run.write_result(with_earlier(self.run, judge(self.run, requests=requests)))
+        keep_result(self.run, with_earlier(self.run, judge(self.run, requests=requests)))
         result = self._judged()
         if self._observed():
             return _sentence(f"**{observed.headline(result)}.** {observed.said(result)}")
@@ -268,15 +269,8 @@ class Reported(Workbook):
 
     def export(self) -> Markdown:
         """Write the HTML report and the index. Returns where it is."""
-        from luckyhit.report import render
-
         self.doing("writing the report")
-        path = render(self.run, self._judged(), self.project.reports, found=self._recorded())
-        finished = {"state": "finished"} if self.run.state == "measured" else {}
-        near = os.path.relpath(path, self.run.path)
-        # From far away, the way there would tell the machine's folders.
-        self.run.update(report=near if near.count("../") <= 4 else path.name, **finished)
-        self.run.write_result(self._judged().model_copy(update={"report": path.name}))
+        path = export(self.run, self._judged(), self.project.reports, found=self._recorded())
         return _sentence(f"Report: `{os.path.relpath(path)}`")
 
 

@@ -3,6 +3,7 @@
     recorded     what a run recorded, as far as it can be read
     aggregates   the few numbers behind each figure        style, figures   the figures themselves
     sentences    what each figure shows, in words          gallery          figures by name
+    course, course_rows, course_figures                    what was done when; pace: how fast it was meant to go
     contents     the case, guards and environment          checklist        the five questions
     baseline, metric_rows                                  their tables
     one_change   the change: values, diff, calls           blocks           what was done before each block
@@ -10,6 +11,7 @@
     touched, cleared_keys, compared                        what was touched, what was looked at
     as_it_was    what was not touched, what is back        index            the list of all runs
     tables       the same rows for the notebooks           context, page    the HTML report
+    card         what a report says of itself to the index
     data_files   the digests of what it rests on           freshness_*      the same parts, of what readers saw
 
 Importing this package is cheap; matplotlib, Jinja and the rest come with the first call.

@@ -5,13 +5,14 @@ Everything here is small (hundreds of numbers) whatever the number of rows, so f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from luckyhit.records import Stage
+from luckyhit.report.course import WASH_OUT, Span, spans, washouts
 from luckyhit.report.recorded import ARMS, STAGES, Recorded
 
 MOST_BINS = 500
@@ -19,47 +20,6 @@ MOST_BINS = 500
 FEWEST_IN_BIN = 40
 TAIL = 10
 """Quantiles with fewer requests than this beyond them are drawn as uncertain."""
-
-
-@dataclass(frozen=True)
-class Span:
-    """One block on the run's time axis, in seconds."""
-
-    block: int
-    stage: Stage
-    arms: tuple[str, ...]
-    start_s: float
-    measure_s: float
-    end_s: float
-    cleared: int | None
-    """Keys cleared before it; None where no clear was noted."""
-
-
-def spans(recorded: Recorded) -> list[Span]:
-    """Every block with its times; from its rows, where the manifest does not tell them."""
-    found = []
-    rows = recorded.rows
-    for entry in recorded.blocks:
-        times: list[Any] = [entry.get(name) for name in ("start_ns", "measure_ns", "end_ns")]
-        if not all(_is_number(time) for time in times):
-            due = rows.due[rows.block == entry["block"]]
-            due = due[np.isfinite(due)]
-            if not len(due):
-                continue
-            measured = rows.due[(rows.block == entry["block"]) & rows.measured]
-            begin = float(measured.min()) if len(measured) else float(due.max())
-            times = [float(due.min()), begin, float(due.max())]
-        clear = entry.get("clear")
-        reports = [report for report in clear.values() if isinstance(report, dict)] if isinstance(clear, dict) else []
-        cleared = sum(report["cleared"] for report in reports if _is_number(report.get("cleared"))) if reports else None
-        arms = tuple(arm for arm in ARMS if arm in (entry.get("arms") or ()))
-        start_s, measure_s, end_s = (float(time) / 1e9 for time in times)
-        found.append(Span(entry["block"], entry["stage"], arms, start_s, measure_s, end_s, cleared))
-    return sorted(found, key=lambda span: span.start_s)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and np.isfinite(value)
 
 
 @dataclass(frozen=True)
@@ -74,19 +34,21 @@ class HitSeries:
     """By arm: the hit ratio in the first bin of all its blocks together, and in the last."""
     shifts_s: tuple[float, ...] = ()
     """When something shifted inside an arm, in seconds since the first block."""
+    washouts: list[Span] = field(default_factory=list)
 
 
 def hit_series(recorded: Recorded) -> HitSeries:
     rows, hit = recorded.rows, recorded.hit
-    where = spans(recorded)
+    where, washed = spans(recorded), washouts(recorded)
+    shown = sorted([*where, *washed], key=lambda span: span.start_s)
     told = np.isfinite(hit) & np.isfinite(rows.due)
     parts: list[pd.DataFrame] = []
-    total_s = sum(max(span.end_s - span.start_s, 0.0) for span in where)
-    arms_per_span = max((len(span.arms) for span in where), default=1) or 1
+    total_s = sum(max(span.end_s - span.start_s, 0.0) for span in shown)
+    arms_per_span = max((len(span.arms) for span in shown), default=1) or 1
     visible = np.flatnonzero(told)
     by_block = visible[np.argsort(rows.block[visible], kind="stable")]
     block_of = rows.block[by_block]
-    for span in where:
+    for span in shown:
         seconds = max(span.end_s - span.start_s, 1e-9)
         inside = by_block[np.searchsorted(block_of, span.block) : np.searchsorted(block_of, span.block, side="right")]
         # As many bins as the requests fill, and as the whole run can show.
@@ -123,13 +85,13 @@ def hit_series(recorded: Recorded) -> HitSeries:
             if len(values):
                 measured[stage, arm] = float(values.mean())
     warmup = {}
-    for arm, part in bins.groupby("arm"):
+    for arm, part in bins[bins["stage"] != WASH_OUT].groupby("arm"):
         ends = part.sort_values("at_s").groupby("block")["share"].agg(["first", "last"]).mean()
         warmup[str(arm)] = (float(ends["first"]), float(ends["last"]))
     from luckyhit.report.event_rows import shift_times
 
     shifts_s = shift_times(recorded.result.events) if recorded.result else ()
-    return HitSeries(bins, where, measured, warmup, shifts_s)
+    return HitSeries(bins, where, measured, warmup, shifts_s, washed)
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,7 @@ from luckyhit.report import style
 from luckyhit.report.aggregates import (
     MOST_CALLS,
     Calls,
-    HitSeries,
     Row,
-    Span,
     Spectrum,
     Splits,
 )
@@ -24,72 +22,9 @@ from luckyhit.report.recorded import ARMS
 from luckyhit.report.style import COLOURS, DASHES, INK, MARKERS, PALE, SOFT, new_figure, styled
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _PERCENTILES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
-
-
-def hit_ratio(series: HitSeries, *, narrow: bool = False) -> Figure:
-    """Hit ratio over time: blocks apart, warm-ups shaded, clears marked, the time with the change underlined."""
-    with styled():
-        figure = new_figure(narrow=narrow)
-        axes = figure.add_subplot()
-        origin = min((span.start_s for span in series.spans), default=0.0)
-        _shade_warmups(axes, series.spans, origin, label=True)
-        named: set[str] = set()
-        for (_, arm), part in series.bins.groupby(["block", "arm"], sort=False):
-            label = None if arm in named else str(arm)
-            named.add(str(arm))
-            axes.plot(
-                part["at_s"] - origin, part["share"], color=COLOURS[arm], linestyle=DASHES[arm], label=label,
-                marker=MARKERS[arm] if len(part) == 1 else None, markersize=4, zorder=3 if arm == "after" else 2.5,
-            )  # fmt: skip
-        cleared = [span.start_s - origin for span in series.spans if span.cleared is not None]
-        if cleared:
-            axes.plot(
-                cleared, [0.0] * len(cleared), linestyle="none", marker=7, markersize=7, color=INK, clip_on=False,
-                label="keys cleared", zorder=4,
-            )  # fmt: skip
-        for index, at_s in enumerate(series.shifts_s):
-            label = "shift inside an arm" if index == 0 else None
-            axes.axvline(at_s, color=INK, linewidth=0.8, linestyle=(0, (2, 2)), label=label, zorder=2)
-        axes.set(ylim=(0, 1.0), xlabel="seconds since the first block", ylabel="hit ratio")
-        style.percent_axis(axes.yaxis)
-        _stages(axes, series.spans, origin, narrow=narrow)
-        axes.grid(visible=False, axis="x")
-        style.legend(figure, axes, columns=2 if narrow else 4)
-        return figure
-
-
-def _shade_warmups(axes: Axes, spans: Sequence[Span], origin: float, *, label: bool) -> None:
-    bars = [(span.start_s - origin, max(span.measure_s - span.start_s, 0.0)) for span in spans]
-    if bars:
-        axes.broken_barh(
-            bars, (0, 1), transform=axes.get_xaxis_transform(), facecolor="#e3e7ed", zorder=0.5,
-            label="warm-up" if label else None,
-        )  # fmt: skip
-
-
-def _stages(axes: Axes, spans: Sequence[Span], origin: float, *, narrow: bool) -> None:
-    """The name of each stage above its blocks, with a rule under it."""
-    names = {"baseline": "baseline", "change": "both arms", "after-rollback": "rolled back"}
-    short = {"baseline": "base", "change": "both arms", "after-rollback": "back"}
-    for stage, name in (short if narrow else names).items():
-        inside = [span for span in spans if span.stage == stage]
-        if not inside:
-            continue
-        start, end = inside[0].start_s - origin, inside[-1].end_s - origin
-        if stage == "change" and not any(len(span.arms) > 1 for span in inside):
-            name = "arms in turn"
-        axes.plot(
-            [start, end], [1.02, 1.02], transform=axes.get_xaxis_transform(), color=INK, linewidth=1.2, clip_on=False,
-            solid_capstyle="butt",
-        )  # fmt: skip
-        axes.text(
-            (start + end) / 2, 1.035, name, transform=axes.get_xaxis_transform(), ha="center", va="bottom",
-            fontsize=8.5, color=INK,
-        )  # fmt: skip
 
 
 def latency_spectrum(spectra: Mapping[str, Spectrum], *, narrow: bool = False) -> Figure:
@@ -228,41 +163,3 @@ def forest(rows: Sequence[Row], *, narrow: bool = False) -> Figure:
         axes.spines["left"].set_visible(False)
         axes.set_xlabel("← worse      in margins      better →")
         return figure
-
-
-def timeline(spans: Sequence[Span], *, narrow: bool = False) -> Figure:
-    """What was done when: a lane for each arm, warm-ups pale, clears marked, the time with the change bracketed."""
-    with styled():
-        figure = new_figure(narrow=narrow, height=1.9)
-        axes = figure.add_subplot()
-        origin = min((span.start_s for span in spans), default=0.0)
-        lanes = [arm for arm in ARMS if any(arm in span.arms for span in spans)]
-        for lane, arm in enumerate(lanes):
-            mine = [span for span in spans if arm in span.arms]
-            for colours, edges in (
-                (PALE, [(span.start_s - origin, max(span.measure_s - span.start_s, 0)) for span in mine]),
-                (COLOURS, [(span.measure_s - origin, max(span.end_s - span.measure_s, 0)) for span in mine]),
-            ):
-                axes.broken_barh(edges, (lane - 0.3, 0.6), facecolor=colours[arm], edgecolor="white", linewidth=0.5)
-            cleared = [span.start_s - origin for span in mine if span.cleared is not None]
-            axes.plot(
-                cleared, [lane - 0.42] * len(cleared), linestyle="none", marker=7, markersize=6, color=INK,
-                label="keys cleared" if lane == 0 and cleared else None,
-            )  # fmt: skip
-        _bracket(axes, [span for span in spans if "after" in span.arms], origin, len(lanes))
-        axes.set_yticks(range(len(lanes)), lanes)
-        axes.set(ylim=(len(lanes) - (0.2 if len(lanes) > 1 else 0.5), -0.75), xlabel="seconds since the first block")
-        axes.tick_params(axis="y", labelcolor=INK, labelsize=9.5)
-        axes.grid(visible=False, axis="y")
-        axes.plot([], [], linewidth=7, color="#cfd5dd", label="warm-up")
-        axes.plot([], [], linewidth=7, color="#6b7480", label="measured")
-        style.legend(figure, axes, columns=3)
-        return figure
-
-
-def _bracket(axes: Axes, changed: Sequence[Span], origin: float, lanes: int) -> None:
-    if not changed:
-        return
-    start, end, below = changed[0].start_s - origin, changed[-1].end_s - origin, lanes - 0.52
-    axes.plot([start, start, end, end], [below - 0.08, below, below, below - 0.08], color=INK, linewidth=1.2)
-    axes.text((start + end) / 2, below + 0.04, "the change is in place", ha="center", va="top", fontsize=8.5, color=INK)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from luckyhit.errors import ArgumentError
 from luckyhit.report import (
     aggregates,
+    course,
+    course_figures,
     figures,
     freshness_figures,
     freshness_numbers,
@@ -77,7 +79,7 @@ GALLERY: dict[str, Piece] = {
             "hit-ratio",
             "Hit ratio over time",
             aggregates.hit_series,
-            figures.hit_ratio,
+            course_figures.hit_ratio,
             sentences.hit_ratio,
             lambda series: series.bins.empty,
         ),
@@ -108,10 +110,10 @@ GALLERY: dict[str, Piece] = {
         Piece(
             "timeline",
             "The run",
-            aggregates.spans,
-            figures.timeline,
+            course.course,
+            course_figures.timeline,
             sentences.timeline,
-            lambda spans: not spans,
+            lambda course: not course.spans,
         ),
     )
 }

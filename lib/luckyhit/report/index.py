@@ -1,4 +1,5 @@
-"""The list of all runs: `index.html` beside the reports, made anew from the run directories each time."""
+"""The list of all runs: `index.html` beside the reports, made anew each time: from the run directories, and from what
+the reports of other runs say of themselves."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from luckyhit.report.recorded import manifest_of
 from luckyhit.run import Run, runs
 
 if TYPE_CHECKING:
-    from luckyhit.report.metric_rows import MetricRow
+    from luckyhit.report.card import Card, Number
     from luckyhit.report.trends import Baseline, Trend
 
 SILENT_S = 600.0
@@ -31,7 +32,8 @@ MOST_RUNS = 1000
 
 @dataclass(frozen=True)
 class Entry:
-    """One run in the list. `verdict` is empty where there is none; `state` says why then."""
+    """One run in the list. `verdict` is empty where there is none; `state` says why then. `elsewhere`: its report is
+    here, and its data are not in this folder of runs."""
 
     started: str
     case: str
@@ -39,27 +41,34 @@ class Entry:
     verdict: str
     state: str
     because: str
-    numbers: list[MetricRow]
+    numbers: Sequence[Number]
     report: str | None
     data: str | None
     baseline: Baseline | None
+    elsewhere: bool = False
 
 
 def write_index(runs_dir: Path, reports_dir: Path, *, now_s: float | None = None) -> Path:
-    """Rebuild `reports_dir/index.html`. Safe when several runs end at once: each waits for its turn, and looks at
-    the runs after it got it. `now_s`: seconds since 1970 (default: the clock). Raises ReportNotWritten."""
+    """Rebuild `reports_dir/index.html`. Reports of runs that lie in another folder stay in it. Safe when several runs
+    end at once: each waits for its turn, and looks at the runs after it got it. `now_s`: seconds since 1970 (default:
+    the clock). Raises ReportNotWritten."""
+    from luckyhit.report.card import cards
+
     now_s = time.time() if now_s is None else now_s
     path = reports_dir / "index.html"
     with _turn(reports_dir):
         found = list(runs(runs_dir))[::-1]
+        elsewhere = cards(reports_dir, {run.id for run in found})
         entries = [_entry(run, reports_dir, now_s) for run in found[:MOST_RUNS]]
+        entries += [_of_card(name, card) for name, card in elsewhere.items()]
+        entries = sorted(entries, key=lambda entry: entry.run, reverse=True)[:MOST_RUNS]
         secrets = set().union(*(mentioned_secrets(run.path / "case.yml") for run in found[:MOST_RUNS]))
         redactor = Redactor(
             secrets, roots={**project_roots(runs_dir / "x", reports_dir / "x"), runs_dir.absolute(): "data/runs"}
         )
         template = environment(redactor).get_template("index.html.j2")
         baselines = [entry.baseline for entry in reversed(entries) if entry.baseline is not None]
-        older = max(len(found) - MOST_RUNS, 0)
+        older = max(len(found) + len(elsewhere) - MOST_RUNS, 0)
         write_page(path, template.render(entries=entries, older=older, trends=_trends(baselines)))
     return path
 
@@ -106,6 +115,22 @@ def _entry(run: Run, reports_dir: Path, now_s: float) -> Entry:
     )
 
 
+def _of_card(name: str, card: Card) -> Entry:
+    return Entry(
+        started=card.started,
+        case=card.case,
+        run=card.run,
+        verdict=card.verdict,
+        state=card.state,
+        because=card.because,
+        numbers=card.numbers,
+        report=quote(name),
+        data=None,
+        baseline=None,
+        elsewhere=True,
+    )
+
+
 def _trends(baselines: list[Baseline]) -> list[Trend]:
     if not baselines:
         return []
@@ -135,14 +160,14 @@ def _result(run: Run, problems: list[str]) -> Result | None:
     return None
 
 
-def _numbers(result: Result | None) -> list[MetricRow]:
-    """The two goals that matter most."""
+def _numbers(result: Result | None) -> Sequence[Number]:
     if result is None:
         return []
+    from luckyhit.report.card import numbers_of
     from luckyhit.report.metric_rows import key_numbers
     from luckyhit.report.recorded import Recorded
 
-    return [row for row in key_numbers(Recorded(result=result)) if row.verdict][:2]
+    return numbers_of(key_numbers(Recorded(result=result)))
 
 
 def _state(run: Run, state: object, failure: object, problems: list[str], now_s: float) -> str:

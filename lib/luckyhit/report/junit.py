@@ -23,6 +23,8 @@ def junit(told: Told) -> str:
     """The XML, as text. Nothing in it can break it: texts are scrubbed, and control characters made visible."""
     suite = _Suite(told)
     suite.add("run", "the run got to its end", _ended(told))
+    if told.unreported:
+        suite.add("run", "its report was written", ("error", told.unreported, ""))
     result = told.result
     if result is not None:
         for name in in_order(result):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from luckyhit.errors import ReportNotWritten
 from luckyhit.redact import Redactor, project_roots
+from luckyhit.report.card import elements
 from luckyhit.report.context import LONGEST_CASE_FILE, Long, context
 from luckyhit.report.journal import journal_of
 from luckyhit.report.open_steps import why_incomplete
@@ -108,6 +109,7 @@ def page_of(run: Run, found: Recorded, reports_dir: Path, *, incomplete: str | N
     """The report's HTML."""
     redactor = redactor_for(run, reports_dir)
     told = context(run, found, journal_of(run), incomplete)
+    told["card"] = elements(told)
     return environment(redactor).get_template("report.html.j2").render(**told, data_link=link_to(run.path, reports_dir))
 
 

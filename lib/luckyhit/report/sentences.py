@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from luckyhit.judge.wording import NAMES, difference_text, interval_text, listed, number, percent, sentence
 from luckyhit.records import Metric, MetricName, Result
-from luckyhit.report.aggregates import Calls, HitSeries, Row, Span, Spectrum, Splits
+from luckyhit.report.aggregates import Calls, HitSeries, Row, Spectrum, Splits
+from luckyhit.report.course import Course, Span, joined
 
 INVALID = "A guard failed, so this shows what was recorded and says nothing about the change."
 
@@ -37,6 +38,8 @@ def hit_ratio(series: HitSeries, result: Result | None) -> str:
             f" Within a block it climbs from {percent(first)} to {percent(last)} on average: a look at the first "
             "seconds alone would take the warming cache for an effect."
         )
+    if series.washouts:
+        text += f" Hatched: {_washouts(series.washouts)}; nothing of it is counted."
     if series.shifts_s:
         text += f" Thin lines mark shifts inside an arm (at {listed([number(at_s) for at_s in series.shifts_s])} s)."
     return with_verdict(text.strip(), "hit_ratio", result)
@@ -110,10 +113,12 @@ def forest(rows: Sequence[Row], result: Result | None) -> str:
     return f"Against the margins that the case sets, {told}. Overall: {result.verdict}."
 
 
-def timeline(spans: Sequence[Span], result: Result | None) -> str:
+def timeline(course: Course, result: Result | None) -> str:
+    spans = course.spans
     if not spans:
         return "Nothing was measured, so there is no timeline."
-    seconds = spans[-1].end_s - spans[0].start_s
+    everything = [*spans, *course.washouts]
+    seconds = max(span.end_s for span in everything) - min(span.start_s for span in everything)
     measured = sum(span.end_s - span.measure_s for span in spans)
     counts = {stage: sum(span.stage == stage for span in spans) for stage in ("baseline", "change", "after-rollback")}
     parts = [
@@ -130,9 +135,34 @@ def timeline(spans: Sequence[Span], result: Result | None) -> str:
     if cleared:
         text += f" Declared keys were cleared before {'each' if len(cleared) == len(spans) else len(cleared)} of them"
         text += f" ({sum(cleared):,} keys in all)."
+    if course.washouts:
+        text += f" Hatched: {_washouts(course.washouts)}; nothing of it is counted."
+    if course.pace is not None:
+        text += f" {course.pace.text}"
+    text += _looked(course)
     if counts["change"] and not counts["after-rollback"]:
         text += " Nothing was measured after the rollback."
     return text
+
+
+def _washouts(stretches: Sequence[Span]) -> str:
+    whole = joined(list(stretches))
+    seconds = sum(span.end_s - span.start_s for span in whole)
+    count = f"{len(whole)} wash-out{'' if len(whole) == 1 else 's'}"
+    return f"{count} of {number(seconds)} s in all, the same load sent to bring the hit ratio to a stand"
+
+
+def _looked(course: Course) -> str:
+    if course.stopped_by == "limit":
+        return " A limit of the target stopped it (the cross)."
+    looks = len(course.looks_s)
+    if not looks:
+        return ""
+    times = {1: "once", 2: "twice"}.get(looks, f"{looks} times")
+    text = f" Between its blocks it was looked at {times} (diamonds)"
+    if course.stopped_s is None:
+        return f"{text}, and went on to its end."
+    return f"{text}; {'the last look' if looks > 1 else 'this look'} found enough and ended it early."
 
 
 def _side_by_side(spans: Sequence[Span]) -> bool:

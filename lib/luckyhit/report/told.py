@@ -30,6 +30,7 @@ LONGEST = 2000
 @dataclass(frozen=True)
 class Told:
     """`result` is None where there is nothing to judge; `incomplete` then says why, and where a run ended early.
+    `unreported`: why there is no HTML report of a run that was measured to its end.
     `clean` scrubs a text. `started` is local time, ISO 8601; `seconds` how long it took, 0 where nobody knows."""
 
     case: str
@@ -39,6 +40,7 @@ class Told:
     incomplete: str = ""
     hint: str = ""
     report: str = ""
+    unreported: str = ""
     started: str = ""
     seconds: float = 0.0
     clean: Callable[[str], str] = field(default=lambda text: visible(text, longest=LONGEST))
@@ -61,6 +63,7 @@ def told_of_run(
     incomplete: str = "",
     hint: str = "",
     report: Path | None = None,
+    unreported: str = "",
     seconds: float = 0.0,
 ) -> Told:
     """What is told of a run, whatever became of it; `report` is the path of its HTML report."""
@@ -78,6 +81,7 @@ def told_of_run(
         incomplete=incomplete,
         hint=hint,
         report=str(report) if report is not None else "",
+        unreported=unreported,
         started=_local(manifest),
         seconds=seconds,
         clean=_cleaner(redactor),

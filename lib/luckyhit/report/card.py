@@ -1,0 +1,140 @@
+"""What a report says of itself to other programs: a few `meta` elements at its head, quickly read.
+
+They are made from what the page shows, so they tell no more than it does. The list of all runs goes by them where a
+report lies beside it and the run's data do not.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+from luckyhit.report.metric_rows import MetricRow
+
+VERDICTS = ("HELPED", "HURT", "EQUIVALENT", "INCONCLUSIVE", "INVALID")
+HEAD_BYTES = 65_536
+"""The elements stand at the very beginning of a page; a title of any length fits before them."""
+MOST_NUMBERS = 2
+LONGEST = 1000
+_PREFIX = "luckyhit:"
+_NAME = re.compile(r"(\d{4}-\d\d-\d\d)-(.+)-(\d{8}-\d{6}-[0-9a-f]{4})\.html")
+_SHOWN = ("name", "before", "after", "effect", "interval", "said")
+
+
+@dataclass(frozen=True)
+class Number:
+    """One goal, as the list of all runs shows it."""
+
+    name: str
+    before: str
+    after: str
+    effect: str
+    interval: str
+    said: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """`verdict` is empty where the report has none; `state` says why then."""
+
+    run: str
+    case: str
+    started: str
+    verdict: str
+    state: str
+    because: str
+    numbers: tuple[Number, ...] = ()
+
+
+def elements(told: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(name, content) of each element, from what the template takes."""
+    result, incomplete = told["result"], told["incomplete"]
+    judged = result is not None and not incomplete
+    seen = told["observation"]
+    rows = numbers_of(told["key_numbers"]) if judged else []
+    facts = {
+        "run": told["run"],
+        "case": told["name"],
+        "started": told["started"],
+        "verdict": result.verdict if judged else "",
+        "state": f"not complete: {incomplete}" if incomplete else "finished",
+        "because": (seen.because if seen else result.because) if judged else "",
+    }
+    pairs = [(name, str(text)[:LONGEST]) for name, text in facts.items()]
+    return [(f"{_PREFIX}{name}", text) for name, text in [*pairs, *(("number", _as_json(row)) for row in rows)]]
+
+
+def numbers_of(rows: Sequence[MetricRow]) -> list[Number]:
+    """The two goals that matter most."""
+    goals = [row for row in rows if row.verdict][:MOST_NUMBERS]
+    return [Number(**{name: getattr(row, name) for name in _SHOWN}) for row in goals]
+
+
+def _as_json(row: Number) -> str:
+    return json.dumps({name: getattr(row, name) for name in _SHOWN}, ensure_ascii=False)
+
+
+def cards(reports_dir: Path, known: set[str]) -> dict[str, Card]:
+    """By file name: the reports of runs that are not `known`. A file that is called like a report and says nothing of
+    itself, as a damaged one does, or one of an earlier version, is told by its name; any other file is passed over."""
+    found = {}
+    for path in sorted(reports_dir.glob("*.html")):
+        match = _NAME.fullmatch(path.name)
+        if match is None or match[3] in known or not path.is_file():
+            continue
+        found[path.name] = _card(path) or Card(
+            match[3], match[2], match[1], "", "its report says nothing that can be read here", ""
+        )
+    return found
+
+
+def _card(path: Path) -> Card | None:
+    """None where the file can't be read, or is no report that tells of the run it is called after."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return None
+    reader = _Head()
+    reader.feed(head)
+    facts = dict(reversed(reader.found))  # the first of each counts
+    if not facts.get("run") or not path.name.endswith(f"-{facts['run']}.html"):
+        return None
+    verdict = facts.get("verdict", "")
+    numbers = [row for name, text in reader.found if name == "number" and (row := _number(text)) is not None]
+    return Card(
+        run=facts["run"],
+        case=facts.get("case", "")[:LONGEST],
+        started=facts.get("started", "")[:LONGEST],
+        verdict=verdict if verdict in VERDICTS else "",
+        state=facts.get("state", "")[:LONGEST],
+        because=facts.get("because", "")[:LONGEST],
+        numbers=tuple(numbers[:MOST_NUMBERS]),
+    )
+
+
+def _number(text: str) -> Number | None:
+    try:
+        row = json.loads(text)
+        return Number(**{name: str(row[name])[:LONGEST] for name in _SHOWN})
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+class _Head(HTMLParser):
+    """The elements of a page, in their order; nothing else is looked at."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.found: list[tuple[str, str]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        told = dict(attrs)
+        name = told.get("name") or ""
+        if tag == "meta" and name.startswith(_PREFIX):
+            self.found.append((name.removeprefix(_PREFIX), told.get("content") or ""))

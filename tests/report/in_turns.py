@@ -1,0 +1,37 @@
+"""A run in which the arms took turns on one service: a wash-out in two stretches before each block."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from synthetic_run import ARM, a_block, make_run
+
+from luckyhit.run import Run, write_part
+
+WASHED_S, WARMUP_S, MEASURED_S = 2.0, 1.0, 4.0
+
+
+def arms_in_turn(folder: Path, order: tuple[str, ...] = ("before", "after", "after", "before")) -> Run:
+    """Each stretch of a wash-out is a block of its own in the manifest, as `investigate.measuring` notes it."""
+    run = make_run(folder, stages=(), probes=0)
+    rng, at_s = np.random.default_rng(5), 1.0
+    blocks: list[dict[str, Any]] = []
+
+    def stretch(arm: str, stage: str, warmup_s: float, measure_s: float) -> None:
+        nonlocal at_s
+        number = len(blocks)
+        rows = a_block(rng, {arm: ARM[arm]}, number, at_s, warmup_s=warmup_s, measure_s=measure_s, rate=110)
+        write_part(run.path / "requests", f"block-{number:03d}-part-0000", rows)
+        times = (at_s, at_s + warmup_s, at_s + warmup_s + measure_s)
+        noted = dict(zip(("start_ns", "measure_ns", "end_ns"), (int(time * 1e9) for time in times), strict=True))
+        blocks.append({"block": number, "stage": stage, "arms": [arm], **noted})
+        at_s = times[-1] + 0.25
+
+    for arm in order:
+        for _ in range(2):
+            stretch(arm, "wash-out", WASHED_S, 0.0)
+        stretch(arm, "change", WARMUP_S, MEASURED_S)
+    run.update(blocks=blocks, design="crossover")
+    return run
