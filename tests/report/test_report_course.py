@@ -16,7 +16,7 @@ from luckyhit.report import figure_for, render, style
 from luckyhit.report.course import course
 from luckyhit.report.course_rows import HEADINGS, course_rows
 from luckyhit.report.pace import staged
-from luckyhit.report.recorded import recorded
+from luckyhit.report.recorded import ARMS, recorded
 
 RAMP = "  stages:\n    - {lasts: 2s, rate: 50/s}\n    - {lasts: 4s, rate: 50/s, to: 500/s}\n"
 
@@ -103,7 +103,7 @@ def test_where_a_log_sets_the_pace_it_is_what_was_due(new_run) -> None:
     assert pace is not None
     span = course(found).spans[1]
     x, y = zip(*pace.lines[span.block], strict=True)
-    of_one_arm = len(found.requests[(found.requests["block"] == span.block) & (found.requests["arm"] == "before")])
+    of_one_arm = np.count_nonzero((found.rows.block == span.block) & (found.rows.arm == ARMS.index("before")))
     assert np.trapezoid(y, x) == pytest.approx(of_one_arm)
     assert len(figure.axes) == 2
 
