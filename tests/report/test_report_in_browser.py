@@ -179,3 +179,38 @@ def test_it_is_painted_before_and_without_any_script(pages: dict[str, Path]) -> 
             assert "default-src 'none'" in policy and "script-src" not in policy
             page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length > 0")
     assert asked == []
+
+
+CUT_UNITS = """
+() => [...document.querySelectorAll('.because, .values, .more, figcaption, article p, .trends p')].flatMap(one => {
+  const cut = [], range = document.createRange();
+  const texts = document.createTreeWalker(one, NodeFilter.SHOW_TEXT);
+  for (let node = texts.nextNode(); node; node = texts.nextNode())
+    for (const found of node.data.matchAll(/\\d\\s(?:%|ms)/g)) {
+      range.setStart(node, found.index);
+      range.setEnd(node, found.index + found[0].length);
+      if (new Set([...range.getClientRects()].map(box => Math.round(box.top))).size > 1) cut.push(found[0]);
+    }
+  return cut;
+})
+"""
+
+
+def test_no_number_is_cut_from_its_unit_on_any_screen(pages: dict[str, Path]) -> None:
+    with open_page() as page:
+        for width in (320, 390, 800, 1280):
+            page.set_viewport_size({"width": width, "height": 844})
+            for name in ("report", "index"):
+                page.goto(pages[name].as_uri())
+                assert page.evaluate(CUT_UNITS) == [], (name, width)
+
+
+@pytest.mark.usefixtures("plain_figures")
+def test_why_a_run_died_is_not_cut_off_in_the_list_on_a_phone(new_run, tmp_path: Path) -> None:
+    message = "the service stopped: it ended while it was measured, and said nothing of why it did so"
+    run = new_run(probes=0, manifest={"state": "failed", "failure": {"message": message}})
+    render(run, None, tmp_path)
+    with open_page(width=390) as page:
+        page.goto((tmp_path / "index.html").as_uri())
+        box = page.get_by_text("died: the service stopped").bounding_box()
+        assert box is not None and box["x"] + box["width"] <= 390

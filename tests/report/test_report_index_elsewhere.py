@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from datetime import timedelta
@@ -138,3 +139,18 @@ for _ in range(2):
     links = [link["href"] for link in page.all("a") if link["href"].endswith(".html")]
     assert len(links) == 2 and all((reports / link).is_file() for link in links)
     assert not [path for path in reports.iterdir() if path.name.startswith(".")]
+
+
+def test_a_baseline_alone_is_listed_as_what_it_is(new_run, tmp_path: Path) -> None:
+    """Not as a comparison that failed, whether its data are here or elsewhere."""
+    run = new_run(stages=("baseline",), manifest={"state": "measured", "observe": True}, probes=20)
+    reports = tmp_path / "reports"
+    render(run, judged(run), reports)
+    here = index_of(reports).text
+    write_index(tmp_path / "nothing", reports)
+    for text in (here, index_of(reports).text):
+        assert (
+            "OBSERVED" in text and "INCONCLUSIVE" not in text and "nothing was changed, so there is no verdict" in text
+        )
+        assert re.search(r"Stale reads \d+ % (± |no noise floor)", text)
+        assert "→" not in text and "interval –" not in text

@@ -14,9 +14,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+from luckyhit.report import observed
 from luckyhit.report.metric_rows import MetricRow
 
-VERDICTS = ("HELPED", "HURT", "EQUIVALENT", "INCONCLUSIVE", "INVALID")
+VERDICTS = ("HELPED", "HURT", "EQUIVALENT", "INCONCLUSIVE", "INVALID", "OBSERVED")
 HEAD_BYTES = 65_536
 """The elements stand at the very beginning of a page; a title of any length fits before them."""
 MOST_NUMBERS = 2
@@ -28,7 +29,8 @@ _SHOWN = ("name", "before", "after", "effect", "interval", "said")
 
 @dataclass(frozen=True)
 class Number:
-    """One goal, as the list of all runs shows it."""
+    """One goal, as the list of all runs shows it; of a baseline alone `before` is its value, `said` its noise, and the
+    others are empty."""
 
     name: str
     before: str
@@ -56,12 +58,12 @@ def elements(told: Mapping[str, Any]) -> list[tuple[str, str]]:
     result, incomplete = told["result"], told["incomplete"]
     judged = result is not None and not incomplete
     seen = told["observation"]
-    rows = numbers_of(told["key_numbers"]) if judged else []
+    rows = of_observation(seen.numbers) if seen else numbers_of(told["key_numbers"]) if judged else []
     facts = {
         "run": told["run"],
         "case": told["name"],
         "started": told["started"],
-        "verdict": result.verdict if judged else "",
+        "verdict": seen.headline if seen else result.verdict if judged else "",
         "state": f"not complete: {incomplete}" if incomplete else "finished",
         "because": (seen.because if seen else result.because) if judged else "",
     }
@@ -73,6 +75,11 @@ def numbers_of(rows: Sequence[MetricRow]) -> list[Number]:
     """The two goals that matter most."""
     goals = [row for row in rows if row.verdict][:MOST_NUMBERS]
     return [Number(**{name: getattr(row, name) for name in _SHOWN}) for row in goals]
+
+
+def of_observation(numbers: Sequence[observed.Number]) -> list[Number]:
+    """The same of a run that measured its baseline alone."""
+    return [Number(row.name, row.value, "", "", "", row.noise) for row in numbers[:MOST_NUMBERS]]
 
 
 def _as_json(row: Number) -> str:

@@ -17,6 +17,7 @@ from luckyhit.case.variables import mentioned_secrets
 from luckyhit.errors import LuckyHitError
 from luckyhit.records import Result
 from luckyhit.redact import Redactor, project_roots
+from luckyhit.report import observed
 from luckyhit.report.page import environment, link_to, report_name, write_page
 from luckyhit.report.recorded import manifest_of
 from luckyhit.run import Run, runs
@@ -100,15 +101,18 @@ def _entry(run: Run, reports_dir: Path, now_s: float) -> Entry:
     if result is not None and reported and state == "measured, without a report":
         state = "finished"  # the manifest says so a moment after the report is written
     early = state.startswith("died")
+    verdict, because = (result.verdict, result.because) if result and not early else ("", "")
+    if alone := result is not None and not early and observed.only(manifest, result):
+        verdict, because = observed.headline(result), observed.said(result)
     return Entry(
         started=str(manifest.get("started") or "unknown")[:16].replace("T", " "),
         case=str(manifest.get("case") or run.path.parent.name),
         run=run.id,
         # A run that ended early may have been judged by hand all the same: that is no verdict to go by.
-        verdict=result.verdict if result and not early else "",
+        verdict=verdict,
         state=state,
-        because=result.because if result and not early else "",
-        numbers=_numbers(None if early else result),
+        because=because,
+        numbers=_numbers(None if early else result, alone=alone),
         report=quote(name) if reported else None,
         data=link_to(run.path, reports_dir),
         baseline=None if early else _baseline(manifest, result),
@@ -160,13 +164,16 @@ def _result(run: Run, problems: list[str]) -> Result | None:
     return None
 
 
-def _numbers(result: Result | None) -> Sequence[Number]:
+def _numbers(result: Result | None, *, alone: bool) -> Sequence[Number]:
+    """`alone`: the baseline alone was measured."""
     if result is None:
         return []
-    from luckyhit.report.card import numbers_of
+    from luckyhit.report.card import numbers_of, of_observation
     from luckyhit.report.metric_rows import key_numbers
     from luckyhit.report.recorded import Recorded
 
+    if alone:
+        return of_observation(observed.key_numbers(result))
     return numbers_of(key_numbers(Recorded(result=result)))
 
 

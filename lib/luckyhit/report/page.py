@@ -27,6 +27,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 LONGEST = 5000
 """Characters of one text that are shown; what is longer is cut off, and counted."""
 LONGEST_TITLE = 180
+_UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|points?|seconds?)(?![\w]))")
+"""The space between a number and its unit: a line must not end there."""
 
 
 def render(
@@ -97,6 +99,7 @@ def environment(redactor: Redactor) -> Environment:
         lstrip_blocks=True,
     )
     made.filters["clip"] = lambda text, longest: visible(redactor.text(str(text)[: 4 * longest]), longest=longest)
+    made.filters["whole"] = lambda text: _UNIT.sub("\u00a0", redactor.text(str(text)))
     return made
 
 
