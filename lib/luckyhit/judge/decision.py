@@ -69,13 +69,14 @@ def decide(
     ended: str = "",
     boundary: Boundary | None = None,
     answers: pd.DataFrame | None = None,
+    glance: bool = False,
 ) -> Result:
     """Judge the records of one run. Frames have the columns of `luckyhit.records`; `blocks` is the manifest's list
     (rows of blocks that are not in it were not finished, and don't count); `guards` are those collected while
     measuring; `ended` is why the run ended before its time, empty where it did not. `boundary` is how far intervals
     of the comparison reach, where it is not as the case's plan has it. Where `requests` are Rows, `answers` is what
     these don't hold: a frame with the columns `background.TOLD_BY` of the same requests, None where no answer tells a
-    version.
+    version. `glance`: verdict, goals and guards, without what is told beside them: for a look at a run that goes on.
 
     Whatever is in the frames, this returns a result: what can't be judged is INVALID or INCONCLUSIVE, with a reason.
     """
@@ -90,7 +91,7 @@ def decide(
     error_rate = level * share_of_rate
     within_s = case.freshness.within if case.freshness is not None else None
 
-    worked = work_out(record, case, boundary, error_rate, level)
+    worked = work_out(record, case, boundary, error_rate, level, glance=glance)
     effects, compared = worked.effects, worked.compared
     noted = limits_guard(record.blocks), washed_out_guard(record.entries("change"))
     all_guards = [*worked.on_record, *(guard for guard in noted if guard is not None)]
@@ -148,7 +149,7 @@ def decide(
         naive=worked.naive,
         rollback=rollback,
         noise_floor=worked.noise_floor,
-        freshness=_facts(record, case, "change" if compared is not None else "baseline"),
+        freshness={} if glance else _facts(record, case, "change" if compared is not None else "baseline"),
         routes=routes,
         events=compared.events if compared is not None else [],
         notes=[*notes, *route_notes(routes, metrics), *notes_on_metrics(rulings, effects, case)],

@@ -52,8 +52,11 @@ class Compared:
     events: list[RunEvent]
 
 
-def work_out(record: Record, case: Case, boundary: Boundary, error_rate: float, level: float) -> Worked:
-    """`boundary` and `error_rate` are those of the comparison. What is no comparison is looked at once, at `level`."""
+def work_out(
+    record: Record, case: Case, boundary: Boundary, error_rate: float, level: float, *, glance: bool = False
+) -> Worked:
+    """`boundary` and `error_rate` are those of the comparison. What is no comparison is looked at once, at `level`.
+    `glance`: only what decides the goals and the guards, without what is told beside them."""
     once = FixedSample()
     within_s = case.freshness.within if case.freshness is not None else None
     before, after = record.measured("change", BEFORE), record.measured("change", AFTER)
@@ -68,24 +71,29 @@ def work_out(record: Record, case: Case, boundary: Boundary, error_rate: float, 
         if changed:
             shown = work.start(partial(request_effects, comparison, boundary, error_rate, case.goals))
             guards = work.start(partial(comparison_guards, comparison, record.entries("change"), case, pair_of))
+        if changed and not glance:
             events = work.start(partial(events_of, comparison, case.goals, origin_of(record.blocks, record.rows)))
-        else:
+        elif not changed:
             shown = work.start(partial(_baseline_only, record, case, once, level))
         on_record = work.start(partial(record_guards, record.rows, record.blocks, case))
         again = None
-        if changed and record.numbers("after-rollback"):
+        if changed and not glance and record.numbers("after-rollback"):
             again = work.start(partial(_again, record, case, before, once, level))
-        if changed:
+        if changed and not glance:
             routes = work.start(partial(route_metrics, comparison, case, boundary, error_rate))
             notes = work.start(partial(notes_on_rows, comparison, case, boundary, error_rate))
         baseline, probed = record.measured("baseline", BEFORE), record.probe("baseline", "before")
-        floor = work.start(partial(noise_floor, baseline, *probed, within_s, once, level))
-        naive = work.start(lambda: naive_answer(*_plain_looks(record)))
+        floor: Callable[[], dict[MetricName, float]] = dict
+        naive: Callable[[], Naive] = Naive
+        if not glance:
+            floor = work.start(partial(noise_floor, baseline, *probed, within_s, once, level))
+            naive = work.start(lambda: naive_answer(*_plain_looks(record)))
         effects, compared = shown(), None
         if changed:
             fresh = freshness_effects(*record.probe("change"), within_s, boundary, error_rate)
             effects = all_effects(effects, fresh)
-            compared = Compared(comparison, guards(), notes(), routes(), events())
+            beside = ([], {}, []) if glance else (notes(), routes(), events())
+            compared = Compared(comparison, guards(), *beside)
         return Worked(on_record(), compared, effects, again() if again is not None else None, naive(), floor())
 
 
