@@ -60,8 +60,8 @@ def judge(run: Run, *, guards: Sequence[Guard] = (), going_on: bool = False, req
     did not get to its end is never HELPED, HURT or EQUIVALENT.
 
     `guards`: what is known beside those that the run noted. `going_on`: it is the run itself that looks, and it neither
-    has taken its change back yet nor got to its end; only verdict, goals and guards are worked out then. `requests`: the
-    run's, where they have been read already.
+    has taken its change back yet nor got to its end; only verdict, goals and guards are worked out then. `requests`:
+    the run's, where they have been read already.
 
     Raises RunUnreadable where not even the manifest can be read, and CaseError where the case can't.
     """

@@ -11,6 +11,7 @@
     touched, cleared_keys, compared                        what was touched, what was looked at
     as_it_was    what was not touched, what is back        index            the list of all runs
     tables       the same rows for the notebooks           context, page    the HTML report
+    cache_counters                                         what the cache itself counted
     card         what a report says of itself to the index
     data_files   the digests of what it rests on           freshness_*      the same parts, of what readers saw
 

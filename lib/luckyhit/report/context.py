@@ -78,6 +78,7 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
     from luckyhit.judge.verdict import RULES
     from luckyhit.report import (
         baseline,
+        cache_counters,
         contents,
         course_rows,
         earlier,
@@ -110,6 +111,7 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
         "course_headings": course_rows.HEADINGS,
         "last_of_freshness": gallery.OF_A_PROBE[-1] if found.probed else "freshness",
         "readers": attempt("What readers saw", lambda: freshness_tables.readers(found)),
+        "counters": attempt("What the cache counted", lambda: cache_counters.as_counted(found)),
         "cache_story": attempt("What the cache did", lambda: freshness_tables.cache_story(found)),
         "guards": contents.guards(found),
         "rules": RULES,

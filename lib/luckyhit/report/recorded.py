@@ -6,6 +6,7 @@ What counts as a hit, a latency or a database call is decided in one place, `luc
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -43,6 +44,8 @@ class Recorded:
     reads: pd.DataFrame = field(default_factory=records.READS.empty_table().to_pandas)
     writes: pd.DataFrame = field(default_factory=records.WRITES.empty_table().to_pandas)
     events: pd.DataFrame = field(default_factory=records.EVENTS.empty_table().to_pandas)
+    counters: pd.DataFrame = field(default_factory=lambda: _no_counters())
+    """The cache's own, with the number of their block."""
     blocks: Sequence[Mapping[str, Any]] = ()
     case: Case | None = None
     result: Result | None = None
@@ -175,6 +178,7 @@ def recorded(run: Run, result: Result | None = None) -> Recorded:
         reads=frames["reads"],
         writes=frames["writes"],
         events=frames["events"],
+        counters=_counters(run, problems),
         blocks=blocks,
         case=_case(run, problems),
         result=result,
@@ -229,6 +233,21 @@ def _case(run: Run, problems: list[str]) -> Case | None:
     return None
 
 
+def _no_counters() -> pd.DataFrame:
+    return records.COUNTERS.empty_table().to_pandas().assign(block=np.zeros(0, dtype=np.int64))
+
+
+def _counters(run: Run, problems: list[str]) -> pd.DataFrame:
+    """The counters of each block, which its part file names."""
+    frames = [_no_counters()]
+    for path in sorted((run.path / "counters").glob("*.parquet")):
+        number = re.match(r"block-(\d+)", path.name)
+        if number is not None:
+            frame = _frame(run, "counters", records.COUNTERS, problems, path.name)
+            frames.append(frame.astype({"arm": object, "name": object}).assign(block=int(number[1])))
+    return pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
+
+
 def _requests(run: Run, problems: list[str]) -> Rows | pd.DataFrame:
     """As the judge reads them, which takes a fraction of the time and the room of a frame; where it refuses, a frame of
     what can be read."""
@@ -240,16 +259,16 @@ def _requests(run: Run, problems: list[str]) -> Rows | pd.DataFrame:
         return _frame(run, "requests", records.REQUESTS, problems)
 
 
-def _frame(run: Run, name: str, schema: pa.Schema, problems: list[str]) -> pd.DataFrame:
-    """One table from the part files that can be read. Of the requests only the columns that are drawn: keys alone
-    would take most of the time."""
+def _frame(run: Run, name: str, schema: pa.Schema, problems: list[str], pattern: str = "*.parquet") -> pd.DataFrame:
+    """One table from the part files (of this name) that can be read. Of the requests only the columns that are drawn:
+    keys alone would take most of the time."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     columns = _COLUMNS if name == "requests" else schema.names
     wanted = pa.schema([schema.field(column) for column in columns])
     parts = []
-    for path in sorted((run.path / name).glob("*.parquet")):
+    for path in sorted((run.path / name).glob(pattern)):
         try:
             parts.append(pq.read_table(path, columns=columns).select(columns).cast(wanted))
         except (OSError, KeyError, ValueError, pa.ArrowException) as error:
