@@ -77,7 +77,8 @@ def make_copy(folder: Path) -> Copy:
     shutil.copytree(ROOT, root, ignore=NOT_COPIED, symlinks=True)
     # As `make setup` leaves it: the tests run in an environment that it made, or in one like it.
     (root / ".venv").mkdir()
-    (root / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+    for part in Path(sys.prefix).iterdir():  # all of it: by pyvenv.cfg the interpreter finds its packages
+        (root / ".venv" / part.name).symlink_to(part)
     (root / ".venv" / ".ready").touch()
     env = {**os.environ, "PYTHONPATH": str(root / "lib"), "LUCKYHIT_LOCKS": str(folder / "locks"), "HOME": str(folder)}
     env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
