@@ -154,7 +154,7 @@ def test_without_its_name_it_is_only_observed(live: Live, workspace: Any, case_o
 def test_another_name_is_refused_before_anything_is_made(
     live: Live, workspace: Any, case_of: Callable[..., str]
 ) -> None:
-    done = workspace.run(case_of(live), "--environment", "production")
+    done = workspace.run_here(case_of(live), "--environment", "production")
     assert done.returncode == 2 and "but the case is about 'my-laptop'" in done.stderr
     assert workspace.run_dirs() == []
 
@@ -162,7 +162,7 @@ def test_another_name_is_refused_before_anything_is_made(
 def test_writes_to_a_service_that_is_only_observed_are_refused(
     live: Live, workspace: Any, case_of: Callable[..., str]
 ) -> None:
-    done = workspace.run(case_of(live))
+    done = workspace.run_here(case_of(live))
     assert done.returncode == 3 and "--environment my-laptop" in done.stderr
 
 

@@ -12,6 +12,7 @@ import pytest
 from synthetic_run import judged, make_run
 
 from luckyhit.records import Result
+from luckyhit.report import render
 from luckyhit.run import Run
 
 
@@ -32,6 +33,20 @@ def judged_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Result]:
     return run, judged(run)
 
 
+@pytest.fixture(scope="session")
+def rendered_once(judged_run: tuple[Run, Result], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of that run with all its figures, and the index beside it, for tests that only read them."""
+    return render(*judged_run, tmp_path_factory.mktemp("reports"))
+
+
+@pytest.fixture(scope="session")
+def incomplete_once(judged_run: tuple[Run, Result], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is shown of the same run before it is judged; its figures are drawn plainly."""
+    with pytest.MonkeyPatch.context() as patched:
+        draw_plainly(patched)
+        return render(judged_run[0], None, tmp_path_factory.mktemp("incomplete"), incomplete="The run was stopped.")
+
+
 @pytest.fixture
 def copied(judged_run: tuple[Run, Result], tmp_path: Path) -> tuple[Run, Result]:
     """The judged run, in a folder that the test may spoil."""
@@ -44,6 +59,10 @@ def copied(judged_run: tuple[Run, Result], tmp_path: Path) -> tuple[Run, Result]
 @pytest.fixture
 def plain_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures with their sentences, but one picture for all: for tests of what stands around them."""
+    draw_plainly(monkeypatch)
+
+
+def draw_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
     from luckyhit.report import gallery
 
     picture = "data:image/svg+xml;base64,PHN2Zy8+"
