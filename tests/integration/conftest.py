@@ -19,7 +19,7 @@ import pytest
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT / "tests" / "report"))  # browser
+sys.path.append(str(ROOT / "tests" / "report"))  # browser, plain_figures
 LUCKYHIT = Path(sys.executable).with_name("luckyhit")
 
 

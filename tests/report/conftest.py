@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from plain_figures import draw_plainly
 from synthetic_run import judged, make_run
 
 from luckyhit.records import Result
@@ -60,12 +60,3 @@ def copied(judged_run: tuple[Run, Result], tmp_path: Path) -> tuple[Run, Result]
 def plain_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures with their sentences, but one picture for all: for tests of what stands around them."""
     draw_plainly(monkeypatch)
-
-
-def draw_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
-    from luckyhit.report import gallery
-
-    picture = "data:image/svg+xml;base64,PHN2Zy8+"
-    monkeypatch.setattr("luckyhit.report.style.to_data_uri", lambda figure: picture)
-    for piece in gallery.GALLERY.values():
-        monkeypatch.setitem(gallery.GALLERY, piece.name, replace(piece, draw=lambda *_, **__: None))
