@@ -145,7 +145,8 @@ KINDS = (
 
 
 def spoilt(kind: Kind, design: str, simulate: Any, case_with: Any) -> Result:
-    run = simulate(3, blocks=2, seconds=3.0, design=design, before={"hit": 0.5}, after={"hit": 0.9})
+    knobs = {"before": {"hit": 0.5}, "after": {"hit": 0.9}, "probed": False}
+    run = simulate(3, blocks=2, seconds=3.0, design=design, **knobs)
     kind.spoil(run)
     return run.judge(case_with(GOALS, design=design, blocks=2))
 
