@@ -6,6 +6,9 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 CASE   ?= stale-price
 
+# Where Python may not keep what it compiled, each of the many processes of a run compiles it anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo lab check test test-all bench bench-judge docs lock clean
 

@@ -166,7 +166,7 @@ would tell is not visible then. Without any other column nobody knows what the r
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Metric(_Record):
@@ -343,7 +343,7 @@ class Earlier(_Record):
 class Result(_Record):
     """`result.json`: the whole answer of one run. `schema` is the file's schema version."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
 
     schema_: int = Field(default=SCHEMA_VERSION, alias="schema")
     case: str

@@ -40,8 +40,21 @@ def service_env(redis_url: str, database: Path, **settings: str) -> dict[str, st
     return {**environ, "PYTHONPATH": str(LIB), "REDIS_URL": redis_url, "DATABASE": str(database), **settings}
 
 
-class Service:
-    """One running catalogue: `http` talks to it, `redis` to its cache."""
+class Prices:
+    """What a test asks a running catalogue for, whatever runs it: `http` talks to it."""
+
+    http: httpx.Client
+    database: Path
+
+    def price(self, product_id: int) -> int:
+        return self.http.get(f"/products/{product_id}").json()["price_cents"]
+
+    def set_price(self, product_id: int, price_cents: int) -> httpx.Response:
+        return self.http.put(f"/products/{product_id}/price", json={"price_cents": price_cents})
+
+
+class Service(Prices):
+    """One running catalogue in a process of its own."""
 
     def __init__(self, workdir: Path, redis_url: str, **settings: str) -> None:
         self.workdir = workdir
@@ -80,21 +93,16 @@ class Service:
             self.process.kill()
             self.process.wait()
 
-    def price(self, product_id: int) -> int:
-        return self.http.get(f"/products/{product_id}").json()["price_cents"]
-
-    def set_price(self, product_id: int, price_cents: int) -> httpx.Response:
-        return self.http.put(f"/products/{product_id}/price", json={"price_cents": price_cents})
-
     def log_lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log_file.read_text().splitlines() if line.startswith("{")]
 
 
-class ThreadedService:
+class ThreadedService(Prices):
     """A catalogue with one worker, on a thread of this process; `base_url` is where it listens."""
 
     def __init__(self, redis_url: str, database: Path, **settings: str) -> None:
         environ = {"REDIS_URL": redis_url, "DATABASE": str(database), **settings}
+        self.database = database
         self._log = StringIO()
         with redirect_stdout(self._log):  # it is told its stream when it is made
             app = create_app(Settings.from_env(environ))
@@ -102,11 +110,13 @@ class ThreadedService:
         self._server = uvicorn.Server(config)
         listener = socket.create_server(("127.0.0.1", 0))
         self.base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        self.http = httpx.Client(base_url=self.base_url, timeout=10)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listener]})
         self._thread.start()
         poll(lambda: self._server.started, what="the service is ready")
 
     def stop(self) -> None:
+        self.http.close()
         self._server.should_exit = True
         self._thread.join(10)
         assert not self._thread.is_alive()

@@ -76,7 +76,9 @@ def threaded(redis_url: str, small_database: Path, tmp_path: Path) -> Iterator[C
     services: list[ThreadedService] = []
 
     def start(**settings: str) -> ThreadedService:
-        database = shutil.copy(small_database, tmp_path / f"catalogue-{len(services)}.sqlite")
+        workdir = tmp_path / f"threaded-{len(services)}"
+        workdir.mkdir()
+        database = Path(shutil.copy(small_database, workdir / "catalogue.sqlite"))
         services.append(ThreadedService(redis_url, database, **settings))
         return services[-1]
 

@@ -6,6 +6,7 @@ import asyncio
 import random
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -78,8 +79,34 @@ class Probed:
         return self.late[self.late["prestate"] == prestate]["outcome"].value_counts().to_dict()
 
 
-def probe(base_url: str, spec: Freshness, database: Path, *, seconds: float = 1.0, seed: int = 1) -> Probed:
-    """Probe one arm. `database`: where the values of the keys that nobody is to read are known from."""
+def probe(
+    base_url: str,
+    spec: Freshness,
+    database: Path,
+    *,
+    seconds: float = 1.0,
+    seed: int = 1,
+    enough: Callable[[Probed], bool] = lambda _: True,
+) -> Probed:
+    """Probe one arm. `database`: where the values of the keys that nobody is to read are known from. `enough`:
+    whether reads are enough to tell anything; a machine that is short of time sends fewer in a block, and then needs a
+    longer one."""
+    measured = _block(base_url, spec, database, seconds, seed)
+    while not enough(measured):
+        seconds *= 2
+        spec = spec.model_copy(update={"first_version": spec.first_version + 100_000})
+        measured = _block(base_url, spec, database, seconds, seed)
+    return measured
+
+
+def late_reads(**counts: int) -> Callable[[Probed], bool]:
+    """Whether there are so many late reads of each prestate, whatever they showed."""
+    return lambda measured: all(
+        (measured.late["prestate"] == name.replace("_", "-")).sum() >= count for name, count in counts.items()
+    )
+
+
+def _block(base_url: str, spec: Freshness, database: Path, seconds: float, seed: int) -> Probed:
     with closing(sqlite3.connect(database)) as connection:
         rows = connection.execute(
             "SELECT id, price_cents FROM products WHERE id BETWEEN ? AND ?", (spec.keys.first, spec.keys.last)

@@ -27,8 +27,8 @@ def told(answer):
     return cache_status.removeprefix("catalogue; "), int(db_calls)
 
 
-def test_headers_tell_hits_misses_and_database_calls(start_service):
-    http = start_service().http
+def test_headers_tell_hits_misses_and_database_calls(threaded):
+    http = threaded().http
 
     first, second = http.get("/products/17"), http.get("/products/17")
     assert told(first) == ("fwd=miss; stored", 3)
@@ -44,8 +44,8 @@ def test_headers_tell_hits_misses_and_database_calls(start_service):
     assert told(http.put("/products/17/price", json={"price_cents": 5})) == ("fwd=bypass", 2)
 
 
-def test_what_is_not_there_is_not_cached(start_service, cache):
-    http = start_service().http
+def test_what_is_not_there_is_not_cached(threaded, cache):
+    http = threaded().http
     for path in ("/products/2001", "/products?page=51"):
         for _ in range(2):
             answer = http.get(path)
@@ -82,8 +82,8 @@ def price_in_database(service, product_id):
         return connection.execute("SELECT price_cents FROM products WHERE id = ?", (product_id,)).fetchone()[0]
 
 
-def test_a_read_after_an_update_is_fresh_by_default(start_service):
-    service = start_service()
+def test_a_read_after_an_update_is_fresh_by_default(threaded):
+    service = threaded()
     for price_cents in range(100_001, 100_021):
         service.price(17)
         service.http.get("/products?page=1")
@@ -93,8 +93,8 @@ def test_a_read_after_an_update_is_fresh_by_default(start_service):
 
 
 @pytest.mark.parametrize("invalidation", ["writer-key", "none"])
-def test_the_wrong_key_leaves_the_old_price(start_service, cache, invalidation):
-    service = start_service(CATALOGUE_INVALIDATION=invalidation)
+def test_the_wrong_key_leaves_the_old_price(threaded, cache, invalidation):
+    service = threaded(CATALOGUE_INVALIDATION=invalidation)
     old = service.price(17)
     assert service.set_price(17, 100_001).status_code == 200
 
@@ -107,8 +107,8 @@ def test_the_wrong_key_leaves_the_old_price(start_service, cache, invalidation):
     assert service.price(17) == 100_001, "the cache alone was wrong"
 
 
-def test_a_bulk_update_outdates_every_page_it_touches(start_service):
-    service = start_service()
+def test_a_bulk_update_outdates_every_page_it_touches(threaded):
+    service = threaded()
     for product_id in (1, 2, 90):
         service.price(product_id)
     changed = service.http.post(
@@ -120,20 +120,20 @@ def test_a_bulk_update_outdates_every_page_it_touches(start_service):
     assert told(service.http.get("/products/2")) == ("hit", 0), "a page it doesn't touch stays"
 
 
-def test_entries_live_as_long_as_the_setting_says(start_service, cache):
-    start_service(CATALOGUE_TTL="60").http.get("/products/17")
+def test_entries_live_as_long_as_the_setting_says(threaded, cache):
+    threaded(CATALOGUE_TTL="60").http.get("/products/17")
     assert 0 < cache.pttl("catalogue:v2:product:17") <= 60_000
     cache.flushall()
 
-    http = start_service(CATALOGUE_TTL="0.3").http
+    http = threaded(CATALOGUE_TTL="0.3").http
     http.get("/products/17")
     assert 0 < cache.pttl("catalogue:v2:product:17") <= 300
     poll(lambda: told(http.get("/products/17"))[0] != "hit", what="the entry expires")
 
 
 @pytest.mark.parametrize(("single_flight", "loads"), [("on", 1), ("off", 8)])
-def test_single_flight_is_what_keeps_a_herd_off_the_database(start_service, cache, single_flight, loads):
-    service = start_service(CATALOGUE_SINGLE_FLIGHT=single_flight)
+def test_single_flight_is_what_keeps_a_herd_off_the_database(threaded, cache, single_flight, loads):
+    service = threaded(CATALOGUE_SINGLE_FLIGHT=single_flight)
     # While writes to the cache are held up, no request can find what another one stored.
     cache.client_pause(10_000, all=False)
     with ThreadPoolExecutor(8) as pool:
@@ -147,8 +147,8 @@ def test_single_flight_is_what_keeps_a_herd_off_the_database(start_service, cach
     assert [told(answer)[0] for answer in answers].count("fwd=miss; collapsed") == 8 - loads
 
 
-def test_the_invalidation_is_a_flag_that_can_be_switched_while_it_serves(start_service, cache):
-    service = start_service(CATALOGUE_INVALIDATION="writer-key")
+def test_the_invalidation_is_a_flag_that_can_be_switched_while_it_serves(threaded, start_service, cache):
+    service = threaded(CATALOGUE_INVALIDATION="writer-key")
     old = service.price(17)
     service.set_price(17, old + 1)
     assert service.price(17) == old, "the page is stale"
@@ -164,7 +164,7 @@ def test_the_invalidation_is_a_flag_that_can_be_switched_while_it_serves(start_s
     assert two.http.put("/flags/invalidation", json={"value": "none"}).status_code == 409
 
 
-def test_health_tells_the_effective_configuration_and_leaves_the_cache_alone(start_service, cache):
+def test_health_tells_the_effective_configuration_and_leaves_the_cache_alone(threaded, start_service, cache):
     cache.config_resetstat()
     given = {"CATALOGUE_TTL": "1.5", "CATALOGUE_SINGLE_FLIGHT": "off", "CATALOGUE_BUILD_LABEL": "2025.11-teal"}
     one, other = start_service(**given), start_service(**given)
@@ -185,7 +185,7 @@ def test_health_tells_the_effective_configuration_and_leaves_the_cache_alone(sta
     }
     assert health["versions"]["sqlite"] == sqlite3.sqlite_version
     assert other.http.get("/health").json() == health, "nothing in it tells two copies apart"
-    assert str(one.workdir) not in str(health) and "redis://" not in str(health)
+    assert str(one.database.parent) not in str(health) and "redis://" not in str(health)
     assert cache.dbsize() == 0
     stats = cache.info("stats")
     assert (stats["keyspace_hits"], stats["keyspace_misses"]) == (0, 0)
@@ -231,8 +231,8 @@ def test_one_line_of_json_for_each_request(start_service):
     assert all(line["ms"] > 0 and line["at"] > 1_700_000_000 for line in lines)
 
 
-def test_an_entry_that_is_not_ours_is_no_page(start_service, cache):
-    http = start_service().http
+def test_an_entry_that_is_not_ours_is_no_page(threaded, cache):
+    http = threaded().http
     key = "catalogue:v2:product:17"
     for entry in (b"", b"garbage", b"not a time\n{}", b"\xff\n"):
         cache.set(key, entry)

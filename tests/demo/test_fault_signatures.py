@@ -9,7 +9,7 @@ import json
 import time
 
 import pytest
-from probed_catalogue import ABSENT, BULK, DETAIL, LIST, REFUSED, freshness, probe
+from probed_catalogue import ABSENT, BULK, DETAIL, LIST, REFUSED, freshness, late_reads, probe
 from scipy.stats import binom
 
 from luckyhit.judge.freshness import stale_share
@@ -19,12 +19,20 @@ from luckyhit.judge.windows import staleness_windows
 RARE = 1e-6 / 2
 QUIET = {"prestates": ["warm", "cold"]}
 WARM = {"prestates": ["warm"]}
+ENOUGH_RACES = 8
+"""Of so many in a row one is caught: see `assert_race_is_caught`."""
 RACES = {"prestates": ["in-flight"], "modes": ["once"], "first_version": 2_000_000}
 
 
 def only(outcomes, outcome, *, at_least):
     """Whether all reads had this outcome, and were not too few to tell."""
     return set(outcomes) == {outcome} and outcomes[outcome] >= at_least
+
+
+def seen_in_each_state(measured):
+    """Late reads, and polls that tell how long a version was old."""
+    some = late_reads(warm=1, cold=1, in_flight=1)
+    return some(measured) and len(staleness_windows(measured.reads, measured.writes)) > 0
 
 
 @pytest.mark.parametrize("local_ttl", ["0", "300"])
@@ -34,7 +42,7 @@ def test_the_healthy_service_shows_nothing_in_any_state(threaded, small_database
     can show what was before, by no route, plain or conditional (the validator is the page's), on no connection. A memory in front of Redis changes none of it while there is one process."""
     service = threaded(CATALOGUE_LOCAL_TTL=local_ttl)
     spec = freshness(reads=[DETAIL, LIST], keys={"first": 1001, "last": 1040}, refused=REFUSED)
-    measured = probe(service.base_url, spec, small_database, seconds=1.2)
+    measured = probe(service.base_url, spec, small_database, seconds=1.2, enough=seen_in_each_state)
     for prestate in ("warm", "cold", "in-flight"):
         assert only(measured.outcomes(prestate), "fresh", at_least=1), prestate
     assert set(measured.writes["prestate"]) == {"warm", "cold", "in-flight", "refused"}
@@ -49,7 +57,8 @@ def test_the_healthy_service_shows_nothing_in_any_state(threaded, small_database
     assert disagreements(measured.reads, measured.writes).empty
     assert set(staleness_windows(measured.reads, measured.writes)["low_ms"]) == {0}
 
-    created = probe(service.base_url, freshness(prestates=["cold"], absent=ABSENT), small_database, seconds=0.7)
+    spec = freshness(prestates=["cold"], absent=ABSENT, first_version=5_000_000)
+    created = probe(service.base_url, spec, small_database, seconds=0.7, enough=late_reads(absent=3))
     assert only(created.outcomes("absent"), "fresh", at_least=3)
 
 
@@ -58,7 +67,7 @@ def test_the_wrong_key_leaves_what_was_read_and_nothing_else(threaded, small_dat
     the horizon): every read of a warm key is stale, and a 304 to the old validator is the same fault. A cold key has
     no entry: its first read comes from the database."""
     service = threaded(CATALOGUE_INVALIDATION="writer-key")
-    measured = probe(service.base_url, freshness(**QUIET), small_database)
+    measured = probe(service.base_url, freshness(**QUIET), small_database, enough=late_reads(warm=5, cold=1))
     assert only(measured.outcomes("warm"), "stale", at_least=5)
     assert only(measured.outcomes("cold"), "fresh", at_least=1)
     assert set(measured.late[measured.late["conditional"]]["status"]) == {304}
@@ -75,7 +84,13 @@ def test_without_invalidation_each_page_is_fresh_from_its_ttl_on(threaded, small
     ttl_s = 0.3
     service = threaded(CATALOGUE_INVALIDATION="none", CATALOGUE_TTL=str(ttl_s))
     wall_ns = time.time_ns() - time.monotonic_ns()
-    measured = probe(service.base_url, freshness(horizon="500ms", **QUIET), small_database, seconds=1.4)
+    measured = probe(
+        service.base_url,
+        freshness(horizon="500ms", **QUIET),
+        small_database,
+        seconds=1.4,
+        enough=late_reads(warm=30, cold=1),
+    )
     service.stop()
 
     rounding_ns = 2_000_000  # the log and Redis count in whole milliseconds
@@ -93,13 +108,16 @@ def test_without_invalidation_each_page_is_fresh_from_its_ttl_on(threaded, small
     earliest, latest = (warm["key"].map(lambda key, end=end: ends[key][end]) for end in (0, 1))
     surely_stale = warm[warm["done_ns"] < earliest - rounding_ns]
     surely_fresh = warm[warm["sent_ns"] > latest + rounding_ns]
-    assert len(surely_stale) >= 10 and set(surely_stale["outcome"]) == {"stale"}
-    assert len(surely_fresh) >= 5 and set(surely_fresh["outcome"]) == {"fresh"}
+    # How many of the reads come before the end, and how many behind it, is for the machine to say.
+    assert len(surely_stale) and set(surely_stale["outcome"]) == {"stale"}
+    assert len(surely_fresh) and set(surely_fresh["outcome"]) == {"fresh"}
     assert only(measured.outcomes("cold"), "fresh", at_least=1)
 
     windows = staleness_windows(measured.reads, measured.writes)
-    assert len(windows) and not windows["censored"].any()
-    for window in windows.itertuples():
+    # A window stays open only where no read of its poll came that late.
+    ended = windows[~windows["censored"]]
+    assert len(ended) and not set(windows[windows["censored"]]["version"]) & set(surely_fresh["probe"])
+    for window in ended.itertuples():
         write = measured.writes[measured.writes["version"] == window.version].iloc[0]
         assert write["acked_ns"] + window.low_ms * 1e6 <= ends[window.key][1] + rounding_ns
         assert write["sent_ns"] + window.high_ms * 1e6 >= ends[window.key][0] - rounding_ns
@@ -115,7 +133,7 @@ def assert_race_is_caught(measured, cache):
     """
     late = measured.late[measured.late["prestate"] == "in-flight"]
     stale = late[late["outcome"] == "stale"]
-    assert len(late) >= 8 and len(stale) >= 1
+    assert len(late) >= ENOUGH_RACES and len(stale) >= 1
     # What was stored is the version that the emptied key got first: the one that the racing read saw.
     assert (stale["seen_version"] == stale["probe"] - 1).all()
     racing = measured.reads.query("delay_ns == 0").set_index("probe")["seen_version"]
@@ -136,9 +154,10 @@ def test_a_delete_before_the_commit_is_undone_by_a_read_between_them(threaded, s
     that is sent in the pause finds no entry, reads the old row and stores it for the whole TTL: nothing comes behind
     the commit to delete it, so every later read is stale."""
     service = threaded(CATALOGUE_INVALIDATION="before-commit", CATALOGUE_COMMIT_PAUSE=PAUSE_S)
-    quiet = probe(service.base_url, freshness(**WARM), small_database, seconds=0.9)
+    quiet = probe(service.base_url, freshness(**WARM), small_database, seconds=0.9, enough=late_reads(warm=5))
     assert only(quiet.outcomes("warm"), "fresh", at_least=5)
-    assert_race_is_caught(probe(service.base_url, freshness(**RACES), small_database), cache)
+    racing = probe(service.base_url, freshness(**RACES), small_database, enough=late_reads(in_flight=ENOUGH_RACES))
+    assert_race_is_caught(racing, cache)
 
 
 @pytest.mark.parametrize("guard", ["off", "on"])
@@ -147,9 +166,9 @@ def test_a_load_that_a_write_overtakes_stores_the_old_page(threaded, small_datab
     behind the DEL and stays for the TTL. A warm key's load is over when it is written: always fresh. With the guard,
     the load knows that it was overtaken, and stores nothing: fresh in every state."""
     service = threaded(CATALOGUE_STORE_GUARD=guard, CATALOGUE_LOAD_PAUSE=PAUSE_S)
-    quiet = probe(service.base_url, freshness(**WARM), small_database, seconds=0.9)
+    quiet = probe(service.base_url, freshness(**WARM), small_database, seconds=0.9, enough=late_reads(warm=5))
     assert only(quiet.outcomes("warm"), "fresh", at_least=5)
-    racing = probe(service.base_url, freshness(**RACES), small_database)
+    racing = probe(service.base_url, freshness(**RACES), small_database, enough=late_reads(in_flight=ENOUGH_RACES))
     if guard == "off":
         assert_race_is_caught(racing, cache)
     else:
@@ -160,11 +179,13 @@ def test_a_cached_absence_hides_what_was_created(threaded, small_database):
     """The read before the creation stores "no such product" for the TTL (300 s), and the creation deletes list pages
     only: every read behind it says 404. Products that are there are invalidated as ever."""
     service = threaded(CATALOGUE_CACHE_MISSING="on")
-    created = probe(service.base_url, freshness(prestates=["cold"], absent=ABSENT), small_database, seconds=0.8)
+    spec = freshness(prestates=["cold"], absent=ABSENT)
+    created = probe(service.base_url, spec, small_database, seconds=0.8, enough=late_reads(absent=3, cold=3))
     assert only(created.outcomes("absent"), "stale", at_least=3)
     assert created.late[created.late["prestate"] == "absent"]["absent"].all()
     assert only(created.outcomes("cold"), "fresh", at_least=3)
-    updated = probe(service.base_url, freshness(first_version=2_000_000, **WARM), small_database, seconds=0.8)
+    spec = freshness(first_version=2_000_000, **WARM)
+    updated = probe(service.base_url, spec, small_database, seconds=0.8, enough=late_reads(warm=5))
     assert only(updated.outcomes("warm"), "fresh", at_least=5)
 
 
@@ -172,12 +193,24 @@ def test_the_bulk_route_forgets_what_the_single_route_does(threaded, small_datab
     """The same probe of the same service, with only the way of writing exchanged: by the single route each write
     empties the page (all fresh), by the bulk route none does (warm reads stale for the TTL of 300 s, cold ones fresh)."""
     service = threaded(CATALOGUE_INVALIDATION="single-only")
-    single = probe(service.base_url, freshness(**QUIET), small_database, seconds=0.9)
+    both = late_reads(warm=1, cold=1)
+    single = probe(service.base_url, freshness(**QUIET), small_database, seconds=0.9, enough=both)
     by_bulk = freshness(write=BULK, keys={"first": 1201, "last": 1400}, **QUIET)
-    bulk = probe(service.base_url, by_bulk, small_database, seconds=0.9)
+    bulk = probe(service.base_url, by_bulk, small_database, seconds=0.9, enough=both)
     for prestate, of_bulk in (("warm", "stale"), ("cold", "fresh")):
         assert only(single.outcomes(prestate), "fresh", at_least=1)
         assert only(bulk.outcomes(prestate), of_bulk, at_least=1)
+
+
+def mixed(measured):
+    """Outcomes of reads on new connections between the first and the last stale one of each poll."""
+    found = []
+    for _, reads in measured.late.sort_values("sent_ns").groupby("probe"):
+        stale = reads.index[reads["outcome"] == "stale"]
+        if len(stale) >= 2:
+            inside = reads.loc[stale[0] : stale[-1]].iloc[1:-1]
+            found += inside[inside["fresh_connection"]]["outcome"].to_list()
+    return found
 
 
 def test_a_cache_in_each_process_is_emptied_in_one_of_two(start_service, small_database):
@@ -189,7 +222,9 @@ def test_a_cache_in_each_process_is_emptied_in_one_of_two(start_service, small_d
     local_ttl_s = 0.4
     service = start_service(database=small_database, CATALOGUE_WORKERS="2", CATALOGUE_LOCAL_TTL=str(local_ttl_s))
     spec = freshness(modes=["burst"], horizon="600ms", rate="30/s")
-    measured = probe(str(service.http.base_url), spec, small_database, seconds=1.7)
+    measured = probe(
+        str(service.http.base_url), spec, small_database, seconds=1.7, enough=lambda block: len(mixed(block)) >= 10
+    )
     late = measured.late
     workers = set(late["worker"].dropna())
     assert len(workers) == 2
@@ -206,15 +241,10 @@ def test_a_cache_in_each_process_is_emptied_in_one_of_two(start_service, small_d
         assert set(late[(late["probe"] == version) & (late["worker"] == writer)]["outcome"]) <= {"fresh"}
     assert session_violations(measured.reads, measured.writes)["read_your_writes"].sum() == 0
 
-    between, stale = 0, 0
-    for _, reads in late.sort_values("sent_ns").groupby("probe"):
-        for _, of_worker in reads.groupby("worker", observed=True):
+    for _, reads in late.groupby("probe"):
+        for _, of_worker in reads.sort_values("sent_ns").groupby("worker", observed=True):
             assert (of_worker["outcome"] == "fresh").is_monotonic_increasing, "from old to new, once"
-        found = reads.index[reads["outcome"] == "stale"]
-        if len(found) >= 2:
-            inside = reads.loc[found[0] : found[-1]].iloc[1:-1]
-            inside = inside[inside["fresh_connection"]]
-            between, stale = between + len(inside), stale + int((inside["outcome"] == "stale").sum())
+    between, stale = len(mixed(measured)), mixed(measured).count("stale")
     assert between >= 10
     assert binom.ppf(RARE, between, 0.5) <= stale <= binom.ppf(1 - RARE, between, 0.5)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -10,13 +12,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import psutil
 import pytest
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT / "tests" / "report"))  # browser
+sys.path.append(str(ROOT / "tests" / "report"))  # browser, plain_figures
 LUCKYHIT = Path(sys.executable).with_name("luckyhit")
 
 
@@ -46,6 +49,26 @@ class Workspace:
             [LUCKYHIT, *words],
             capture_output=True, text=True, timeout=280, cwd=self.folder, env={**os.environ, **(env or {})},
         )  # fmt: skip
+
+    def here(self, *words: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """The command in this process: what it prints and its exit code, but no other interpreter that imports all
+        of it first."""
+        from luckyhit.cli import main
+
+        stdout, stderr = io.StringIO(), io.StringIO()
+        with (
+            contextlib.chdir(self.folder),
+            mock.patch.dict(os.environ, env or {}),
+            mock.patch.object(sys, "argv", [str(LUCKYHIT), *words]),
+            contextlib.redirect_stdout(stdout),
+            contextlib.redirect_stderr(stderr),
+            pytest.raises(SystemExit) as ended,
+        ):
+            main()
+        return subprocess.CompletedProcess(words, ended.value.code or 0, stdout.getvalue(), stderr.getvalue())
+
+    def run_here(self, case: str, *more: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        return self.here("run", case, *self.folders, *more, env=env)
 
     def start(self, case: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

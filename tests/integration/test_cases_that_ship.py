@@ -8,7 +8,9 @@ import json
 import re
 from pathlib import Path
 
+import nbformat
 import pytest
+from executed import assert_outputs_can_be_read
 
 from luckyhit import investigate
 
@@ -55,11 +57,10 @@ def test_by_the_command_line(case: str, workspace) -> None:
     assert report == workspace.reports / f"{workspace.manifest()['started'][:10]}-{case}-{run_id}.html"
     assert f"{result['verdict']}: {result['because']}" in done.stdout
     assert result["naive"]["sentence"] in done.stdout
-    assert [path.name for path in sorted((run / "notebooks").glob("*.ipynb"))] == [
-        "1-baseline.ipynb",
-        "2-change.ipynb",
-        "3-report.ipynb",
-    ]
+    notebooks = sorted((run / "notebooks").glob("*.ipynb"))
+    assert [path.name for path in notebooks] == ["1-baseline.ipynb", "2-change.ipynb", "3-report.ipynb"]
+    for path in notebooks:
+        assert_outputs_can_be_read(nbformat.read(path, as_version=4))
     page = report.read_text()
     assert result["verdict"] in page and result["because"].split(",")[0][:40] in page
     assert report.stat().st_size < 2_000_000

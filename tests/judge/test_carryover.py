@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luckyhit.judge.carryover import carry_over, order_effects
+from tier import seeds
 
 ABBA = dict(enumerate([0, 1, 1, 0, 1, 0, 0, 1, 0, 1, 1, 0, 0, 1, 1, 0]))
 GOALS = {"hit_ratio": {"want": "better", "margin": "4 %"}}
@@ -100,7 +101,7 @@ def test_what_is_sure_but_inside_the_margin_is_accepted(carry: float, ok: bool, 
 
 def taken_turns(simulate: Callable[..., Any], seed: int, blocks: int, carry: float = 0.0) -> Any:
     """A placebo in which a block that follows one of the after arm has `carry` more hits."""
-    run = simulate(seed, design="crossover", blocks=blocks, seconds=2.0)
+    run = simulate(seed, design="crossover", blocks=blocks, seconds=2.0, probed=False)
     rng, previous = np.random.default_rng(seed), ["before"]
     for entry in run.blocks:
         if entry["stage"] == "change":
@@ -125,7 +126,7 @@ def test_a_comparison_that_shows_the_arm_before_is_invalid(simulate: Any, case_w
 
 def test_a_comparison_that_does_not_is_fine_and_says_how_much_it_could_be(simulate: Any, case_with: Any) -> None:
     case = case_with(GOALS, design="crossover", blocks=8)
-    for seed in range(4):
+    for seed in seeds(4):
         guard = guard_of(taken_turns(simulate, seed, 8).judge(case))
         assert guard.ok and "hit ratio" in guard.detail and "interval" in guard.detail
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from luckyhit.records import Guard, Result
+from tier import in_turn
 
 GOALS = {"hit_ratio": {"want": "better", "margin": "5 %"}}
 
@@ -135,7 +136,7 @@ def dropped(run) -> None:  # type: ignore[no-untyped-def]
     ids=lambda value: value.__name__ if callable(value) else None,
 )
 def test_a_fault_trips_its_guard(fault: Callable, name: str, evidence: str, simulate, case_with) -> None:
-    run = simulate(2)
+    run = simulate(2, probed=False)
     fault(run)
     result = run.judge(case_with(GOALS))
     found = guard(result, name)
@@ -222,11 +223,15 @@ def failing(run, error: str, every: int, arm: str = "after") -> None:  # type: i
         run.requests.loc[rows, ["first_byte_ns", "done_ns"]] = None
 
 
-@pytest.mark.parametrize("arm", ["before", "after"])
-@pytest.mark.parametrize("error", ["unexpected", "reset", "timeout", "protocol", "connect"])
+def test_without_a_failed_answer_the_same_run_is_evidence(simulate, case_with) -> None:
+    assert simulate(6, after={"hit": 0.99}).judge(case_with(GOALS)).verdict == "HELPED"
+
+
+@pytest.mark.parametrize(
+    ("error", "arm"), in_turn(["unexpected", "reset", "timeout", "protocol", "connect"], ["before", "after"])
+)
 def test_answers_that_failed_make_the_rest_no_evidence(error: str, arm: str, simulate, case_with) -> None:
-    run = simulate(6, after={"hit": 0.99})
-    assert run.judge(case_with(GOALS)).verdict == "HELPED"
+    run = simulate(6, after={"hit": 0.99}, probed=False)
     failing(run, error, every=25, arm=arm)
     result = run.judge(case_with(GOALS))
     found = guard(result, "answers as expected")
@@ -235,7 +240,7 @@ def test_answers_that_failed_make_the_rest_no_evidence(error: str, arm: str, sim
 
 
 def test_a_few_failed_answers_are_no_reason_to_doubt(simulate, case_with) -> None:
-    run = simulate(6, after={"hit": 0.99})
+    run = simulate(6, after={"hit": 0.99}, probed=False)
     failing(run, "unexpected", every=150)
     result = run.judge(case_with(GOALS))
     assert guard(result, "answers as expected").ok and result.verdict == "HELPED"

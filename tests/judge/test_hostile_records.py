@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from luckyhit.judge import decide
 from luckyhit.records import READS, REQUESTS, WRITES, Result
-from tier import examples
+from tier import examples, in_turn
 
 GOALS = {
     "hit_ratio": {"want": "better", "margin": "5 %"},
@@ -81,20 +81,30 @@ def poison(frame: pd.DataFrame, column: str, value: object, rng: np.random.Gener
     return frame
 
 
-@pytest.mark.parametrize("column", REQUESTS.names)
-@pytest.mark.parametrize("value", [float("nan"), -(10**15), "odd"])
+NEEDED = ("arm", "block", "slot", "due_ns")
+"""Columns without which a row is no evidence."""
+POISONS = (float("nan"), -(10**15), "odd")
+
+
+@pytest.mark.parametrize(("column", "value"), in_turn([name for name in REQUESTS.names if name not in NEEDED], POISONS))
 def test_one_poisoned_column(column: str, value: object, simulate, case_with) -> None:
+    assert poisoned(column, value, simulate, case_with).because
+
+
+@pytest.mark.parametrize(("column", "value"), in_turn(NEEDED, POISONS))
+def test_one_poisoned_column_that_is_needed(column: str, value: object, simulate, case_with) -> None:
+    result = poisoned(column, value, simulate, case_with)
+    assert result.because and result.verdict == "INVALID"
+
+
+def poisoned(column: str, value: object, simulate, case_with) -> Result:  # type: ignore[no-untyped-def]
     run = simulate(1, blocks=2, seconds=1.0, stale={"before": 0.9, "after": 0.0})
     rng = np.random.default_rng(1)
     run.requests = poison(run.requests, column, value, rng, 0.2)
-    result = run.judge(case_with(GOALS))
-    assert result.because
-    if column in ("arm", "block", "slot", "due_ns"):
-        assert result.verdict == "INVALID"
+    return run.judge(case_with(GOALS))
 
 
-@pytest.mark.parametrize("column", READS.names)
-@pytest.mark.parametrize("value", [None, "odd"])
+@pytest.mark.parametrize(("column", "value"), in_turn(READS.names, (None, "odd")))
 def test_one_poisoned_column_of_the_probe(column: str, value: object, simulate, case_with) -> None:
     run = simulate(1, blocks=2, seconds=1.0, stale={"before": 0.9, "after": 0.9})
     run.reads = poison(run.reads, column, value, np.random.default_rng(1), 1.0)

@@ -21,7 +21,8 @@ def on_a_restless_service(
     simulate: Any, seed: int, *, blocks: int = 8, effect: float = 0.0, swing: float = 0.04, drift: float = 0.01
 ) -> Any:
     """A crossover on a service whose hit ratio differs from block to block by itself, and falls slowly."""
-    run = simulate(seed, design="crossover", blocks=blocks, seconds=2.0, before={"hit": 0.99}, after={"hit": 0.99})
+    hits = {"before": {"hit": 0.99}, "after": {"hit": 0.99}}
+    run = simulate(seed, design="crossover", blocks=blocks, seconds=2.0, probed=False, **hits)
     rng = np.random.default_rng(seed)
     for entry in run.blocks:
         lost = 0.2 + rng.normal(0, swing) + drift * entry["block"] - effect * (entry["arms"] == ["after"])
@@ -61,7 +62,8 @@ def test_a_block_after_the_rollback_is_compared_with_how_blocks_differ_anyway(
     case = case_with({"hit_ratio": GOALS["hit_ratio"]}, design=design, blocks=5)
 
     def rolled_back(spread: float, last: float) -> Any:
-        run = simulate(3, design=design, blocks=5, seconds=2.0, before={"hit": 0.99}, after={"hit": 0.99})
+        hits = {"before": {"hit": 0.99}, "after": {"hit": 0.99}}
+        run = simulate(3, design=design, blocks=5, seconds=2.0, probed=False, **hits)
         lost = iter(np.tile([0.2 - spread, 0.2 + spread], 5))
         for entry in run.blocks:
             share = last if entry["stage"] == "after-rollback" else next(lost) if entry["stage"] == "change" else 0.2

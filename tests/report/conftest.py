@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from plain_figures import draw_plainly
 from synthetic_run import judged, make_run
 
 from luckyhit.records import Result
+from luckyhit.report import render
 from luckyhit.run import Run
 
 
@@ -32,6 +33,20 @@ def judged_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Result]:
     return run, judged(run)
 
 
+@pytest.fixture(scope="session")
+def rendered_once(judged_run: tuple[Run, Result], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of that run with all its figures, and the index beside it, for tests that only read them."""
+    return render(*judged_run, tmp_path_factory.mktemp("reports"))
+
+
+@pytest.fixture(scope="session")
+def incomplete_once(judged_run: tuple[Run, Result], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is shown of the same run before it is judged; its figures are drawn plainly."""
+    with pytest.MonkeyPatch.context() as patched:
+        draw_plainly(patched)
+        return render(judged_run[0], None, tmp_path_factory.mktemp("incomplete"), incomplete="The run was stopped.")
+
+
 @pytest.fixture
 def copied(judged_run: tuple[Run, Result], tmp_path: Path) -> tuple[Run, Result]:
     """The judged run, in a folder that the test may spoil."""
@@ -44,10 +59,4 @@ def copied(judged_run: tuple[Run, Result], tmp_path: Path) -> tuple[Run, Result]
 @pytest.fixture
 def plain_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures with their sentences, but one picture for all: for tests of what stands around them."""
-    from luckyhit.report import gallery
-
-    picture = "data:image/svg+xml;base64,PHN2Zy8+"
-    monkeypatch.setattr("luckyhit.report.style.to_data_uri", lambda figure: picture)
-    monkeypatch.setattr("luckyhit.report.style.laid_out", lambda figure: figure)
-    for piece in gallery.GALLERY.values():
-        monkeypatch.setitem(gallery.GALLERY, piece.name, replace(piece, draw=lambda *_, **__: None))
+    draw_plainly(monkeypatch)

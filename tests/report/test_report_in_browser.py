@@ -10,8 +10,6 @@ from axe_playwright_python.sync_playwright import Axe
 from browser import open_page
 from playwright.sync_api import Page
 
-from luckyhit.report import render
-
 pytestmark = pytest.mark.browser
 A4_PX = (794, 1123)
 """A4 at 96 dots per inch."""
@@ -21,15 +19,9 @@ SIZES = {"desk": 1280, "phone": 390}
 
 
 @pytest.fixture(scope="module")
-def pages(judged_run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A whole report, an incomplete one, and the index beside them."""
-    run, result = judged_run
-    folder = tmp_path_factory.mktemp("reports")
-    return {
-        "report": render(run, result, folder),
-        "incomplete": render(run, None, folder / "other", incomplete="The run was stopped."),
-        "index": folder / "index.html",
-    }
+def pages(rendered_once: Path, incomplete_once: Path) -> dict[str, Path]:
+    """A whole report, an incomplete one, and the index beside the first."""
+    return {"report": rendered_once, "incomplete": incomplete_once, "index": rendered_once.with_name("index.html")}
 
 
 def told(page: Page) -> list[str]:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import resource
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,9 +23,8 @@ from luckyhit.run import Run
 
 
 @pytest.fixture(scope="module")
-def rendered(judged_run, tmp_path_factory) -> tuple[Path, Page]:
-    path = render(*judged_run, tmp_path_factory.mktemp("reports"))
-    return path, Page(path.read_text(encoding="utf-8"))
+def rendered(rendered_once: Path) -> tuple[Path, Page]:
+    return rendered_once, Page(rendered_once.read_text(encoding="utf-8"))
 
 
 def test_the_file_is_named_by_date_case_and_run(rendered, judged_run) -> None:
@@ -134,9 +137,8 @@ def test_the_hashes_are_those_of_the_files(rendered, judged_run) -> None:
         assert f"{name} " in rendered[1].text and digest in rendered[1].text
 
 
-def test_a_report_can_be_made_again_and_is_the_same(rendered, judged_run) -> None:
-    first = rendered[0].read_bytes()
-    assert render(*judged_run, rendered[0].parent).read_bytes() == first
+def test_a_report_can_be_made_again_and_is_the_same(rendered, judged_run, tmp_path) -> None:
+    assert render(*judged_run, tmp_path).read_bytes() == rendered[0].read_bytes()
 
 
 # What the run left is incomplete
@@ -206,26 +208,25 @@ def test_an_invalid_run_says_that_no_number_may_be_relied_on(judged_run, tmp_pat
 # Writing
 
 
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """As on a disk that gets full: no file of this process may grow beyond so many bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.usefixtures("plain_figures")
 def test_a_full_disk_gives_a_clear_error_and_no_file(copied, tmp_path) -> None:
-    run, _ = copied
-    code = f"""
-import resource, signal, sys
-from pathlib import Path
-from luckyhit.errors import ReportNotWritten
-from luckyhit.report import render
-from luckyhit.run import Run
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-run = Run(Path({str(run.path)!r}))
-try:
-    render(run, run.result, Path({str(tmp_path / "reports")!r}))
-except ReportNotWritten as error:
-    print(error)
-    sys.exit(7)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 7, done.stderr
-    assert "could not be written" in done.stdout and "what to do: Make room" in done.stdout
+    whole = render(*copied, tmp_path / "elsewhere")
+    with files_of_at_most(whole.stat().st_size // 2), pytest.raises(ReportNotWritten) as full:
+        render(*copied, tmp_path / "reports")
+    assert "could not be written" in str(full.value) and "what to do: Make room" in str(full.value)
     assert list((tmp_path / "reports").iterdir()) == []
 
 

@@ -19,7 +19,8 @@ Json = dict[str, Any]
 class Part(BaseModel):
     """A part of a case file: unknown fields are refused, and nothing changes after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    # Built when first used: the load engine starts for each block, and needs a few of them.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
     if not TYPE_CHECKING:
 

@@ -30,6 +30,8 @@ GRID = 60
 """Ends of stretches are sought among so many places first, then nearby."""
 STEPS = (99, 300, 400)
 """Bootstrap series, in instalments: most series are soon known to be quiet."""
+AT_ONCE = 25
+"""Bootstrap series that are worked on together: as many as stay in a processor's cache."""
 MOST_ROUNDS = 3
 
 
@@ -107,26 +109,29 @@ def _stretches(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _ratios(series: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """[..., stretches + 1]: the residual sum of squares around one level, over that with another level in a stretch;
-    the last one: over that with a line of `at`. `series`: [..., values]."""
-    now, then = series[..., 1:], series[..., :-1]
-    now, then = now - now.mean(-1, keepdims=True), then - then.mean(-1, keepdims=True)
-    count = now.shape[-1]
-    first, last, scale = _stretches(count)
+    """[stretches + 1, ...]: the residual sum of squares around one level, over that with another level in a stretch;
+    the last one: over that with a line of `at`. `series`: [values, ...], so that a stretch is rows next to each
+    other, which are quick to take."""
+    now, then = series[1:], series[:-1]
+    now, then = now - now.mean(0), then - then.mean(0)
+    first, last, scale = _stretches(len(now))
+    scale = scale.reshape(-1, *(1,) * (series.ndim - 1))
     line = at[1:] - at[1:].mean()
     line = line / max(np.sqrt(line @ line), 1e-300)
 
     def along(part: np.ndarray) -> np.ndarray:
         """How far `part` goes along each (normed) regressor."""
-        summed = np.concatenate([np.zeros((*part.shape[:-1], 1)), np.cumsum(part, axis=-1)], axis=-1)
-        steps = (summed[..., last] - summed[..., first]) * scale
-        return np.concatenate([steps, (part @ line)[..., None]], axis=-1)
+        summed = np.zeros((len(part) + 1, *part.shape[1:]))
+        np.cumsum(part, axis=0, out=summed[1:])
+        steps = np.empty((len(first) + 1, *part.shape[1:]))
+        np.subtract(summed[last], summed[first], out=steps[:-1])
+        steps[:-1] *= scale
+        steps[-1] = line @ part
+        return steps
 
     with np.errstate(invalid="ignore", divide="ignore"):
         ours, theirs = along(now), along(then)
-        square, before, cross = (
-            (one * other).sum(-1, keepdims=True) for one, other in ((now, now), (then, then), (now, then))
-        )
+        square, before, cross = ((one * other).sum(0) for one, other in ((now, now), (then, then), (now, then)))
         # The autoregression is fitted together with each regressor; a negative one is none.
         alone = square - np.maximum(cross, 0) ** 2 / before
         other = np.maximum(before - theirs**2, 1e-9 * before)
@@ -142,20 +147,20 @@ def _surely(series: np.ndarray, at: np.ndarray, level: float, rng: np.random.Gen
     above = 0
     for size in STEPS:
         noise = rng.choice(residuals, size=(size, count + 50))
-        for part in np.array_split(_autoregressions(noise, phi)[:, 50:], max(1, size // 100)):
-            above += int(np.count_nonzero(_ratios(part, at).max(axis=-1) >= found))
-        if above > most:
-            return False
+        for part in np.array_split(noise, max(1, size // AT_ONCE)):
+            above += int(np.count_nonzero(_ratios(_autoregressions(part.T, phi)[50:], at).max(axis=0) >= found))
+            if above > most:
+                return False
     return True
 
 
 def _autoregressions(noise: np.ndarray, phi: float) -> np.ndarray:
-    """x[t] = noise[t] + phi x[t - 1], a series in each row. All rows take a step at once: scipy.signal has nothing
-    that is quicker here, and takes longer to import than everything else that judging needs."""
-    series = np.ascontiguousarray(noise.T)
-    for now, before in zip(series[1:], series[:-1], strict=True):
-        now += phi * before
-    return series.T
+    """[values, series]: every value is its noise and `phi` times the value before it. (scipy.signal does this in one
+    call, and takes most of a second to import.)"""
+    grown = noise.copy(order="C")
+    for before, value in pairwise(grown):
+        value += phi * before
+    return grown
 
 
 def _fitted(series: np.ndarray) -> tuple[float, np.ndarray]:

@@ -21,10 +21,11 @@ bound that of the shares beyond it: exact for independent reads.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from math import log, log1p
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import betaincc, betaln
 
 from luckyhit.judge.boundary import INF
@@ -45,6 +46,8 @@ _PRIOR = 0.25
 those of the usual 1/2, for little in the middle."""
 _GRID = 100
 _LEAST = 1e-300
+_NEAR = 1e-8
+"""How near the bound of a share is to the true one, as a part of it; on the wide side of it."""
 
 
 class Sequential:
@@ -133,7 +136,30 @@ def _least_share(count: int, total: int, error_rate: float) -> float:
     most = max((count - 0.5) / total, _LEAST)
     if beyond(most) >= 0:
         return most
-    return float(brentq(beyond, _LEAST, most)) if beyond(_LEAST) > 0 else 0.0
+    if beyond(_LEAST) <= 0:
+        return 0.0
+    refuted, left = most / 2, most
+    while beyond(refuted) <= 0:
+        refuted, left = max(refuted / 4, _LEAST), refuted
+    return _refuted_up_to(beyond, refuted, left)
+
+
+def _refuted_up_to(beyond: Callable[[float], float], refuted: float, left: float) -> float:
+    """Where `beyond`, above 0 at `refuted` and not at `left`, crosses 0: the near end. Ridders 1979, IEEE Transactions
+    on Circuits and Systems 26: 979. (scipy.optimize has it, and takes most of half a second to import.)"""
+    above, below = beyond(refuted), beyond(left)
+    while left - refuted > _NEAR * left:
+        middle = (refuted + left) / 2
+        between = beyond(middle)
+        guess = middle + (middle - refuted) * between / math.sqrt(between * between - above * below)
+        for share, value in sorted([(middle, between), (guess, beyond(guess))]):
+            if refuted < share < left:
+                if value > 0:
+                    refuted, above = share, value
+                else:
+                    left, below = share, min(value, -_LEAST)
+                    break
+    return refuted
 
 
 __all__ = ["SHARE_OF_MARGIN", "TUNED_FOR", "Sequential"]
