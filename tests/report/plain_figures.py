@@ -13,5 +13,6 @@ def draw_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
 
     picture = "data:image/svg+xml;base64,PHN2Zy8+"
     monkeypatch.setattr("luckyhit.report.style.to_data_uri", lambda figure: picture)
+    monkeypatch.setattr("luckyhit.report.style.laid_out", lambda figure: figure)
     for piece in gallery.GALLERY.values():
         monkeypatch.setitem(gallery.GALLERY, piece.name, replace(piece, draw=lambda *_, **__: None))

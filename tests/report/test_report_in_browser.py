@@ -10,6 +10,8 @@ from axe_playwright_python.sync_playwright import Axe
 from browser import open_page
 from playwright.sync_api import Page
 
+from luckyhit.report import render
+
 pytestmark = pytest.mark.browser
 A4_PX = (794, 1123)
 """A4 at 96 dots per inch."""
