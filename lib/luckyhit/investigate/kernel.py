@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -98,6 +99,21 @@ async def _told(manager: AsyncKernelManager, code: str) -> None:
         client.stop_channels()
 
 
+def _papermill() -> Any:
+    """papermill, imported late, since it takes seconds. Two more would go into a grammar of international addresses,
+    which jsonschema compiles for a format that no notebook has: where that package is missing, it does without."""
+    grammar = "rfc3987_syntax"
+    hidden = grammar not in sys.modules
+    if hidden:
+        sys.modules[grammar] = None  # type: ignore[assignment]
+    try:
+        import papermill
+    finally:
+        if hidden:
+            del sys.modules[grammar]
+    return papermill
+
+
 class Notebook:
     """One notebook of a run, executed in a thread; `error` says what papermill raised, None if it went well."""
 
@@ -112,9 +128,7 @@ class Notebook:
 
     def _execute(self) -> None:
         try:
-            import papermill  # late: it takes seconds to import
-
-            papermill.execute_notebook(
+            _papermill().execute_notebook(
                 self.path,
                 self.output,
                 parameters=self.parameters,
