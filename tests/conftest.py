@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
+
+# jsonschema (and so nbformat, and papermill) would compile a grammar for it, for seconds in each process that collects
+# tests; it does without where the package is missing, and no schema here has that format.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
+import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
@@ -57,24 +57,17 @@ def test_the_committed_schema_is_up_to_date() -> None:
     assert SCHEMA_FILE.read_text(encoding="utf-8") == schema_text(), RENEW
 
 
-@pytest.fixture(scope="module")
-def validators() -> Any:
-    import jsonschema  # late: it takes seconds to import, in each process that collects tests
-
-    return jsonschema.Draft202012Validator
-
-
-def test_the_schema_accepts_what_the_loader_accepts(validators) -> None:
+def test_the_schema_accepts_what_the_loader_accepts() -> None:
     schema = json.loads(schema_text())
-    validators.check_schema(schema)
-    validator = validators(schema)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
     for text in [new_case("x"), *(path.read_text(encoding="utf-8") for path in CASES)]:
         validator.validate(as_editors_read_it(text))
         validator.validate(parse_case(text).model_dump(mode="json"))
 
 
-def test_the_schema_shows_mistakes_while_writing(validators) -> None:
-    validator = validators(json_schema())
+def test_the_schema_shows_mistakes_while_writing() -> None:
+    validator = jsonschema.Draft202012Validator(json_schema())
     for old, new in [
         ("block: 7s", "block: 7"),
         ("rate: 100/s", "rate: 100"),

@@ -232,6 +232,7 @@ def test_of_a_long_fact_the_first_line_and_a_digest_are_shown(
 # --- the real catalogue -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow  # a shipped case measures it with its change, and the shop has a second one in many disguises
 def test_the_catalogue_shows_its_change_and_a_second_one(
     run: Run, make_case: Callable[..., Case], tmp_path: Path
 ) -> None:

@@ -57,12 +57,12 @@ def test_these_ship():
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_the_service_answers_as_the_case_says_in_both_arms(name, start_service, cache):
+def test_the_service_answers_as_the_case_says_in_both_arms(name, threaded, cache):
     case = case_of(name)
     effective = []
     for arm in ("before", "after"):
         cache.flushall()
-        service = start_service(**settings_of(case, arm))
+        service = threaded(**settings_of(case, arm))
         rng = random.Random(case.workload.seed)
         for route in case.workload.routes:
             expected = route.response or case.expected.response

@@ -87,7 +87,7 @@ def case_of(tmp_path: Path) -> Callable[..., str]:
         case["plan"] = {
             "baseline": "1s",
             "warmup": "500ms",
-            "washout": "2s",
+            "washout": "500ms",
             "block": "1s",
             "blocks": 2,
             "after_rollback": "1s",

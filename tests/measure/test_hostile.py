@@ -37,6 +37,7 @@ from luckyhit.errors import ArgumentError
 from luckyhit.measure.quantiles import quantile
 from luckyhit.measure.wire import Client
 from luckyhit.run import Run
+from tier import ALL, one_of_many
 
 
 @pytest.fixture
@@ -224,7 +225,7 @@ def test_answers_of_any_size_take_a_bounded_memory(run: Run, service: HostileSer
     assert max(used) < 400 * MEGABYTE
 
 
-@pytest.mark.parametrize("descriptors", [40, 64, 300])
+@pytest.mark.parametrize("descriptors", [one_of_many(40, quick=False), 64, one_of_many(300, quick=False)])
 def test_too_few_file_descriptors_are_the_engines_own_fault(
     descriptors: int, run: Run, service: HostileService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,7 +278,7 @@ script = st.lists(st.one_of(piece, piece, st.floats(0.0, 0.05), st.sampled_from(
 
 
 @given(st.lists(script, min_size=12, max_size=12), st.sampled_from(["GET", "HEAD", "POST", "PUT"]))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5 if ALL else 2, deadline=None)
 def test_whatever_is_answered_the_accounting_is_exact(scripts: list[list[Step]], method: str) -> None:
     """Services that nobody thought of, beside routes that are right: those never suffer."""
     routes = [{"name": f"odd-{number}", "path": f"/odd-{number}", "method": method} for number in range(len(scripts))]

@@ -18,7 +18,7 @@ from luckyhit.report.aggregates import db_calls, hit_series, latency_spectrum, l
 from luckyhit.report.freshness_numbers import freshness
 from luckyhit.report.gallery import GALLERY, drawn
 from luckyhit.report.recorded import Recorded, recorded
-from tier import examples
+from tier import ALL, examples
 
 
 def texts(figure) -> str:
@@ -213,7 +213,7 @@ def test_whatever_was_recorded_every_figure_has_a_sentence(rows) -> None:
         assert sentence.strip() and "nan" not in sentence.lower()
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6 if ALL else 2, deadline=None)
 @given(rows=ROWS)
 def test_whatever_was_recorded_every_figure_can_be_drawn(rows) -> None:
     for name in GALLERY:

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from luckyhit.records import Metric, Result
-from luckyhit.report import render
 from luckyhit.report.how_many import HEADINGS, how_many, looks
 from luckyhit.report.recorded import Recorded
 
@@ -57,9 +56,9 @@ def test_when_it_was_looked_at_is_said(noted: object, said: str) -> None:
     assert looks(replace(Recorded(), manifest={"looks": noted})) == said
 
 
-def test_the_report_shows_it(judged_run, tmp_path) -> None:
-    run, result = judged_run
-    text = render(run, result, tmp_path).read_text(encoding="utf-8")
+def test_the_report_shows_it(judged_run, rendered_once) -> None:
+    result = judged_run[1]
+    text = rendered_once.read_text(encoding="utf-8")
     assert "How many pairs it took" in text and "Wald&#39;s least" in text
     assert all(
         f'<td class="value">{metric.wald_pairs:,}</td>' in text

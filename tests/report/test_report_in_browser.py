@@ -11,6 +11,7 @@ from browser import open_page
 from playwright.sync_api import Page
 
 from luckyhit.report import render
+from tier import in_turn
 
 pytestmark = pytest.mark.browser
 A4_PX = (794, 1123)
@@ -32,8 +33,7 @@ def told(page: Page) -> list[str]:
     return [f"{one['id']}: {one['help']} at {[node['target'] for node in one['nodes'][:3]]}" for one in found]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("size", "scheme"), in_turn(SIZES, ["light", "dark"]))
 def test_nothing_stands_in_the_way_of_any_reader(pages: dict[str, Path], size: str, scheme: str) -> None:
     """axe-core, all its rules: contrast, names, landmarks, headings, tables. Nothing leaves the page, and it does not
     have to be moved sideways."""

@@ -144,6 +144,7 @@ def test_a_report_can_be_made_again_and_is_the_same(rendered, judged_run, tmp_pa
 # What the run left is incomplete
 
 
+@pytest.mark.usefixtures("plain_figures")
 def test_without_a_result_it_is_incomplete_with_the_reason_and_shows_what_there_is(new_run, tmp_path) -> None:
     failure = {"message": "the service stopped", "hint": "Look at its log.", "error": "ServiceStopped", "exit_code": 4}
     run = new_run(stages=("baseline",), manifest={"state": "failed", "failure": failure})
