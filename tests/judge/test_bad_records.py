@@ -148,7 +148,7 @@ def spoilt(kind: Kind, design: str, simulate: Any, case_with: Any) -> Result:
     knobs = {"before": {"hit": 0.5}, "after": {"hit": 0.9}, "probed": False}
     run = simulate(3, blocks=2, seconds=3.0, design=design, **knobs)
     kind.spoil(run)
-    return run.judge(case_with(GOALS, design=design, blocks=2))
+    return run.judge(case_with(GOALS, design=design, blocks=2, freshness=False))
 
 
 @pytest.mark.parametrize("design", ["side-by-side"])

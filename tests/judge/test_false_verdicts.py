@@ -38,7 +38,7 @@ NOISES = {"white": None, "slow minutes": slow_minutes, "own queues": own_queues,
 
 def verdicts(noise: str, seeds: range, simulate, case_with) -> list[str]:  # type: ignore[no-untyped-def]
     errors = {"errors": 0.003}
-    case = case_with(GOALS)
+    case = case_with(GOALS, freshness=False)
     knobs = {"noise": NOISES[noise], "before": errors, "after": errors, "probed": False}
     runs = (simulate(seed, blocks=3, seconds=4.0, **knobs) for seed in seeds)
     return [run.judge(case).verdict for run in runs]
@@ -58,6 +58,6 @@ def test_no_change_is_called_one_in_less_than_one_of_a_hundred(noise: str, simul
 
 
 def test_a_gain_as_large_as_the_margin_is_found(simulate, case_with) -> None:
-    case = case_with({"hit_ratio": {"want": "better", "margin": "4 %"}})
+    case = case_with({"hit_ratio": {"want": "better", "margin": "4 %"}}, freshness=False)
     found = [simulate(seed, after={"hit": 0.86}, probed=False).judge(case).verdict for seed in seeds(10)]
     assert set(found) == {"HELPED"}, found

@@ -138,7 +138,7 @@ def dropped(run) -> None:  # type: ignore[no-untyped-def]
 def test_a_fault_trips_its_guard(fault: Callable, name: str, evidence: str, simulate, case_with) -> None:
     run = simulate(2, probed=False)
     fault(run)
-    result = run.judge(case_with(GOALS))
+    result = run.judge(case_with(GOALS, freshness=False))
     found = guard(result, name)
     assert not found.ok and evidence in found.detail and found.remedy, found
     assert result.verdict == "INVALID"
@@ -233,7 +233,7 @@ def test_without_a_failed_answer_the_same_run_is_evidence(simulate, case_with) -
 def test_answers_that_failed_make_the_rest_no_evidence(error: str, arm: str, simulate, case_with) -> None:
     run = simulate(6, after={"hit": 0.99}, probed=False)
     failing(run, error, every=25, arm=arm)
-    result = run.judge(case_with(GOALS))
+    result = run.judge(case_with(GOALS, freshness=False))
     found = guard(result, "answers as expected")
     assert not found.ok and f"4 % {arm}" in found.detail and "error_rate" in found.remedy
     assert result.verdict == "INVALID" and "answers as expected" in result.because
@@ -242,5 +242,5 @@ def test_answers_that_failed_make_the_rest_no_evidence(error: str, arm: str, sim
 def test_a_few_failed_answers_are_no_reason_to_doubt(simulate, case_with) -> None:
     run = simulate(6, after={"hit": 0.99}, probed=False)
     failing(run, "unexpected", every=150)
-    result = run.judge(case_with(GOALS))
+    result = run.judge(case_with(GOALS, freshness=False))
     assert guard(result, "answers as expected").ok and result.verdict == "HELPED"

@@ -54,7 +54,7 @@ def test_where_arms_take_turns_each_look_has_its_share(case_with: Any) -> None:
 
 def until_enough(simulate: Any, case: Any, seed: int, **knobs: Any) -> list[Result]:
     """What the run would have seen at each look, up to the one at which it stops."""
-    whole = simulate(seed, blocks=BLOCKS, seconds=4.0, **knobs)
+    whole = simulate(seed, blocks=BLOCKS, seconds=4.0, probed=False, **knobs)
     changed = [entry for entry in whole.blocks if entry["stage"] == "change"]
     seen = []
     for count in range(1, BLOCKS + 1):
@@ -68,7 +68,7 @@ def until_enough(simulate: Any, case: Any, seed: int, **knobs: Any) -> list[Resu
 
 
 def test_a_large_gain_is_seen_before_the_last_block(simulate: Any, case_with: Any) -> None:
-    case = case_with(GOALS, blocks=BLOCKS, stop_early=True)
+    case = case_with(GOALS, blocks=BLOCKS, stop_early=True, freshness=False)
     looks = until_enough(simulate, case, 1, before={"hit": 0.5}, after={"hit": 0.9})
     assert looks[-1].verdict == "HELPED" and len(looks) < BLOCKS
     assert any("to stop where every goal is decided" in note for note in looks[-1].notes)
@@ -107,11 +107,12 @@ def test_a_case_that_may_not_stop_never_does(simulate: Any, case_with: Any) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # 1,200 looks: minutes of a core that has something else to do as well
 @pytest.mark.parametrize("own", [0.05, 1.0])
 def test_no_change_is_called_one_at_any_look_in_less_than_one_of_a_hundred(
     own: float, simulate: Any, case_with: Any
 ) -> None:
-    case = case_with(GOALS, blocks=BLOCKS, stop_early=True)
+    case = case_with(GOALS, blocks=BLOCKS, stop_early=True, freshness=False)
     knobs = {"own": own, "errors": 0.003}
     found = [until_enough(simulate, case, seed, before=knobs, after=knobs)[-1].verdict for seed in range(5000, 5200)]
     assert np.isin(found, ["HELPED", "HURT"]).sum() <= 2, found

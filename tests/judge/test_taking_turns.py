@@ -34,7 +34,7 @@ def on_a_restless_service(
 
 
 def test_blocks_that_differ_by_themselves_are_no_effect(simulate: Any, case_with: Any) -> None:
-    case = case_with(GOALS, design="crossover", blocks=8)
+    case = case_with(GOALS, design="crossover", blocks=8, freshness=False)
     found = [on_a_restless_service(simulate, seed).judge(case).verdict for seed in seeds(12)]
     assert set(found) <= {"EQUIVALENT", "INCONCLUSIVE"}, found
 
@@ -43,14 +43,14 @@ def test_blocks_that_differ_by_themselves_are_no_effect(simulate: Any, case_with
 def test_blocks_that_differ_by_themselves_are_called_an_effect_in_less_than_one_of_a_hundred(
     simulate: Any, case_with: Any
 ) -> None:
-    case = case_with(GOALS, design="crossover", blocks=8)
+    case = case_with(GOALS, design="crossover", blocks=8, freshness=False)
     found = [on_a_restless_service(simulate, seed).judge(case).verdict for seed in range(2000, 2200)]
     assert sum(verdict in ("HELPED", "HURT") for verdict in found) <= 2, found
     assert found.count("INVALID") <= 6, found  # carry-over that is none, at most 2 expected
 
 
 def test_an_effect_larger_than_that_is_found(simulate: Any, case_with: Any) -> None:
-    case = case_with({"hit_ratio": GOALS["hit_ratio"]}, design="crossover", blocks=8)
+    case = case_with({"hit_ratio": GOALS["hit_ratio"]}, design="crossover", blocks=8, freshness=False)
     found = [on_a_restless_service(simulate, seed, effect=0.18).judge(case).verdict for seed in seeds(6)]
     assert found == ["HELPED"] * len(found)
 
@@ -59,7 +59,7 @@ def test_an_effect_larger_than_that_is_found(simulate: Any, case_with: Any) -> N
 def test_a_block_after_the_rollback_is_compared_with_how_blocks_differ_anyway(
     design: str, simulate: Any, case_with: Any
 ) -> None:
-    case = case_with({"hit_ratio": GOALS["hit_ratio"]}, design=design, blocks=5)
+    case = case_with({"hit_ratio": GOALS["hit_ratio"]}, design=design, blocks=5, freshness=False)
 
     def rolled_back(spread: float, last: float) -> Any:
         hits = {"before": {"hit": 0.99}, "after": {"hit": 0.99}}
