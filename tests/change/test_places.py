@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from luckyhit.change.places import Places
 
 RUN = Path("/srv/people/ann/shop/data/runs/slow/20260102-030405-beef")
-PARTS = st.sampled_from(["⟦", "⟧", "run", "⟦run⟧/..", "/", "..", " ", str(RUN), str(RUN.parents[3]), str(Path.home()), tempfile.gettempdir(), "x"])  # fmt: skip
+PARTS = st.sampled_from(["⟦", "⟧", "run", "⟦run/..⟧", "⟦run", "/", "..", " ", str(RUN), str(RUN.parents[3]), str(Path.home()), tempfile.gettempdir(), "x"])  # fmt: skip
 
 
 @given(st.recursive(st.lists(PARTS).map("".join) | st.text() | st.none(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))  # fmt: skip
@@ -25,12 +25,15 @@ def test_what_was_written_is_read_again(value: object) -> None:
     ("text", "written"),
     [
         (f"{RUN}/revisions/before", "⟦run⟧/revisions/before"),
-        ("/srv/people/ann/shop/app", "⟦run⟧/../../../../app"),
+        ("/srv/people/ann/shop/app", "⟦run/../../../..⟧/app"),
         (
             f"git -C /srv/people/ann/shop fetch; ls {tempfile.gettempdir()}/x",
-            "git -C ⟦run⟧/../../../.. fetch; ls ⟦tmp⟧/x",
+            "git -C ⟦run/../../../..⟧ fetch; ls ⟦tmp⟧/x",
         ),
-        ("/srv/people/ann/shopping/x", "⟦run⟧/../../../../../shopping/x"),
+        ("/srv/people/ann/shopping/x", "⟦run/../../../../..⟧/shopping/x"),
+        (f"ls {RUN}/../..", "ls ⟦run⟧/../.."),
+        ("ls /mnt/srv/people/ann/shop", "ls /mnt/srv/people/ann/shop"),
+        ("cc -I/srv/people/ann/shop", "cc -I⟦run/../../../..⟧"),
         ("echo ~ $HOME {base_url}", "echo ~ $HOME {base_url}"),
     ],
 )
@@ -41,3 +44,7 @@ def test_a_way_is_told_from_the_run(text: str, written: str) -> None:
 def test_a_folder_that_was_moved_takes_its_ways_along() -> None:
     moved = Path("/mnt/kept/projects/shop/data/runs/slow") / RUN.name
     assert Places(moved).read(Places(RUN).written(["/srv/people/ann/shop/app"])) == ["/mnt/kept/projects/shop/app"]
+
+
+def test_a_way_out_of_a_folder_nearer_to_the_root_leads_nowhere() -> None:
+    assert Places(Path("/slow/run")).read("rm -r ⟦run/../../../..⟧/app") == "rm -r ⟦run/../../../..⟧/app"

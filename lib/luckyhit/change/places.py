@@ -1,7 +1,7 @@
 """Paths in a journal, written so that they tell nothing of the machine, and lead to the same place again.
 
 An inverse has to be done as it was meant, by another process on another day. So its paths are not scrubbed but written
-another way: `⟦run⟧/../../../../shop` is a way from the run's directory, `⟦home⟧`, `⟦tmp⟧` and `⟦python⟧` are folders
+another way: `⟦run/../../../..⟧/shop` is a way from the run's directory, `⟦home⟧`, `⟦tmp⟧` and `⟦python⟧` are folders
 that the process which reads it has too. A `⟦` that was there before is written `⟦⟧`.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 
 _LEAST_PARTS = 2
 """A folder such as `/srv` tells nothing, and half of all paths begin with it."""
-_WRITTEN = re.compile(r"⟦(?:(?P<run>run)⟧(?P<up>(?:/\.\.)*)|(?P<name>\w+)⟧|⟧)")
+_WRITTEN = re.compile(r"⟦(?:run(?P<up>(?:/\.\.)*)⟧|(?P<name>\w+)⟧|⟧)")
 
 
 class Places:
@@ -31,10 +31,12 @@ class Places:
         ways = {str(place): f"⟦{name}⟧" for name, place in self._named.items() if len(place.parts) > 1}
         for up, place in enumerate((self._run, *self._run.parents)):
             if len(place.parts) > _LEAST_PARTS:
-                ways[str(place)] = "⟦run⟧" + up * "/.."
+                ways[str(place)] = f"⟦run{up * '/..'}⟧"
         self._ways = {path: way for path, way in ways.items() if path not in ("/usr", "/usr/local")}
         longest_first = sorted(self._ways, key=len, reverse=True)
-        self._paths = re.compile(rf"⟦|(?:{'|'.join(map(re.escape, longest_first))})(?![\w.-])")
+        # `/var/tmp` isn't below `/tmp`; `-I/tmp` is an option with its path.
+        begins = r"(?:(?<![\w.-])|(?<=[\s\"'=]-[A-Za-z]))"
+        self._paths = re.compile(rf"⟦|{begins}(?:{'|'.join(map(re.escape, longest_first))})(?![\w.-])")
 
     def written(self, value: Any) -> Any:
         """A JSON value as the journal has it."""
@@ -45,8 +47,10 @@ class Places:
         return _each_text(value, lambda text: _WRITTEN.sub(self._place, text))
 
     def _place(self, match: re.Match[str]) -> str:
-        if match["run"]:
-            return str((self._run, *self._run.parents)[len(match["up"]) // len("/..")])
+        if match["up"] is not None:
+            steps = len(match["up"]) // len("/..")
+            # In a folder nearer to the root, a way that leaves the tree leads nowhere: it stays as it is written.
+            return str((self._run, *self._run.parents)[steps]) if steps <= len(self._run.parents) else match[0]
         if match["name"]:
             return str(self._named[match["name"]]) if match["name"] in self._named else match[0]
         return "⟦"
