@@ -221,6 +221,21 @@ def test_a_file_that_no_service_loads_is_not(path: str, repo: Path) -> None:
     assert differing(repo, write) == set()
 
 
+def test_what_was_written_in_the_second_of_the_commit_is_seen(repo: Path) -> None:
+    """Of the same size and time as what was committed: Git tells it by the time of its index alone."""
+    service, then = repo / "app/service.py", (1_600_000_000, 1_600_000_000)
+    git(repo, "config", "core.trustctime", "false")
+    os.utime(service, then)
+    git(repo, "update-index", "--refresh")
+    os.utime(repo / ".git/index", then)
+
+    def write() -> None:
+        service.write_text("2\n")
+        os.utime(service, then)
+
+    assert differing(repo, write) == {"git.changes"}
+
+
 def test_modules_that_the_service_finds_elsewhere_are_seen(repo: Path, tmp_path: Path) -> None:
     outside = tmp_path / "beside"
     outside.mkdir()

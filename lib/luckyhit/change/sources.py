@@ -90,10 +90,11 @@ def _changes(cwd: Path, top: Path, places: Sequence[Path], aside: Path | None) -
 
 
 def _changed(cwd: Path, asked: Sequence[str]) -> list[str]:
-    """Tracked files that are not as committed. Git would note in its index what it found equal, so it gets a copy."""
+    """Tracked files that are not as committed. Git would note in its index what it found equal, so it gets a copy: of
+    the same time, from which it sees what may have been written in the second of a commit, and is to be read."""
     with tempfile.TemporaryDirectory(prefix="luckyhit-look-") as folder:
         index = Path(folder) / "index"
-        shutil.copy(cwd / _git(cwd, "rev-parse", "--git-path", "index")[0], index)
+        shutil.copy2(cwd / _git(cwd, "rev-parse", "--git-path", "index")[0], index)
         words = ("diff", "HEAD", "--name-only", "--no-ext-diff", "--no-textconv", "-z", *asked)
         return _names(cwd, *words, index=index)
 
