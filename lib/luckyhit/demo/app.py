@@ -23,7 +23,7 @@ from redis.backoff import NoBackoff
 from luckyhit.demo.answers import existing, page_answer
 from luckyhit.demo.cache import PageCache
 from luckyhit.demo.catalogue import Catalogue
-from luckyhit.demo.database import SCHEMA_VERSION, open_database
+from luckyhit.demo.database import SCHEMA_VERSION, Database
 from luckyhit.demo.invalidation import Invalidation, list_key, product_key
 from luckyhit.demo.settings import Settings
 from luckyhit.demo.telemetry import RequestLog, Telemetry, facts
@@ -69,14 +69,14 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        engine = open_database(settings.database, pool_size=settings.pool_size)
+        database = Database(settings.database, pool_size=settings.pool_size)
         redis = Redis.from_url(
             settings.redis_url,
             socket_timeout=1.0,
             socket_connect_timeout=1.0,
             retry=Retry(NoBackoff(), 1),
         )
-        app.state.catalogue = Catalogue(engine)
+        app.state.catalogue = Catalogue(database)
         app.state.cache = PageCache(
             redis,
             ttl_s=settings.ttl_s,
@@ -102,7 +102,7 @@ def create_app(settings: Settings) -> FastAPI:
                 await flusher
             log.flush()
             await redis.aclose()
-            await engine.dispose()
+            await database.close()
 
     app = FastAPI(title="Catalogue", lifespan=lifespan)
     app.add_middleware(Telemetry, log=log)
@@ -170,7 +170,7 @@ def create_app(settings: Settings) -> FastAPI:
         "versions": {
             "python": platform.python_version(),
             "sqlite": sqlite3.sqlite_version,
-            **{name: version(name) for name in ("fastapi", "sqlalchemy", "redis", "uvicorn")},
+            **{name: version(name) for name in ("fastapi", "aiosqlite", "redis", "uvicorn")},
         },
     }
 

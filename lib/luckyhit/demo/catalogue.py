@@ -6,156 +6,108 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.ext.asyncio import AsyncEngine
-
-from luckyhit.demo.database import PriceChange, Product, Review
+from luckyhit.demo.database import Database
 
 PAGE_SIZE = 40
+
+_PRODUCT = "SELECT id, name, category, description, price_cents FROM products WHERE id = ?"
+_HISTORY = """
+SELECT min(price_cents) AS lowest_cents, max(price_cents) AS highest_cents, count(*) AS price_changes,
+    (SELECT round(avg(stars), 2) FROM reviews WHERE product_id = ?) AS stars
+FROM price_changes WHERE product_id = ?"""
+_OTHERS_LIKED = """
+SELECT products.id, products.name
+FROM reviews JOIN products ON products.id = reviews.product_id
+WHERE products.category = ? AND products.id != ?
+GROUP BY products.id ORDER BY avg(stars) DESC, count(*) DESC, products.id LIMIT 6"""
+_LIST = "SELECT id, name, price_cents FROM products WHERE id > ? AND id <= ? ORDER BY id"
+_RECOMMENDING = """
+SELECT id FROM products
+WHERE category = (SELECT category FROM products WHERE id = ?) AND id != ?
+    AND EXISTS (SELECT id FROM reviews WHERE product_id = ?)"""
+_CREATE = """
+INSERT INTO products (id, name, category, description, price_cents) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT DO NOTHING RETURNING id"""
+_SET_PRICE = "UPDATE products SET price_cents = ? WHERE id = ? RETURNING id, name, price_cents"
+_NOTE_PRICE = "INSERT INTO price_changes (product_id, price_cents, day) VALUES (?, ?, ?)"
 
 
 class Catalogue:
     """The queries. Pages come as the JSON that is sent (and cached); prices are in cents."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def product_page(self, product_id: int) -> bytes | None:
         """One product with its price history, its stars and what else people liked; None if there is none.
 
         Three statements. The second and third read whole tables: this is what the cache is for.
         """
-        async with self._engine.connect() as connection:
-            product = (
-                await connection.execute(
-                    select(Product.id, Product.name, Product.category, Product.description, Product.price_cents).where(
-                        Product.id == product_id
-                    )
-                )
-            ).one_or_none()
-            if product is None:
+        async with self._database.reading() as ask:
+            products = await ask(_PRODUCT, product_id)
+            if not products:
                 return None
-            history = (
-                await connection.execute(
-                    select(
-                        func.min(PriceChange.price_cents).label("lowest_cents"),
-                        func.max(PriceChange.price_cents).label("highest_cents"),
-                        func.count().label("price_changes"),
-                        select(func.round(func.avg(Review.stars), 2))
-                        .where(Review.product_id == product_id)
-                        .scalar_subquery()
-                        .label("stars"),
-                    ).where(PriceChange.product_id == product_id)
-                )
-            ).one()
-            others = (
-                await connection.execute(
-                    select(Product.id, Product.name)
-                    .join_from(Review, Product, Product.id == Review.product_id)
-                    .where(Product.category == product.category, Product.id != product_id)
-                    .group_by(Product.id)
-                    .order_by(func.avg(Review.stars).desc(), func.count().desc(), Product.id)
-                    .limit(6)
-                )
-            ).all()
-        return _json(
-            {
-                **product._mapping,
-                **history._mapping,
-                "others_liked": [dict(other._mapping) for other in others],
-            }
-        )
+            (product,) = products
+            (history,) = await ask(_HISTORY, product_id, product_id)
+            others = await ask(_OTHERS_LIKED, product["category"], product_id)
+        return _json({**product, **history, "others_liked": others})
 
     async def list_page(self, page: int) -> bytes | None:
         """One page of the list, by product number; None where no product stands on it. Two statements."""
-        async with self._engine.connect() as connection:
-            rows = (
-                await connection.execute(
-                    select(Product.id, Product.name, Product.price_cents)
-                    .where(Product.id > (page - 1) * PAGE_SIZE, Product.id <= page * PAGE_SIZE)
-                    .order_by(Product.id)
-                )
-            ).all()
-            if not rows:
+        async with self._database.reading() as ask:
+            items = await ask(_LIST, (page - 1) * PAGE_SIZE, page * PAGE_SIZE)
+            if not items:
                 return None
-            total = await connection.scalar(select(func.count()).select_from(Product))
-        return _json({"page": page, "total": total, "items": [dict(row._mapping) for row in rows]})
+            (count,) = await ask("SELECT count(*) AS total FROM products")
+        return _json({"page": page, **count, "items": items})
 
     async def last_list_page(self) -> int:
         """The last page of the list, 0 where there are no products. One statement."""
-        async with self._engine.connect() as connection:
-            highest = await connection.scalar(select(func.max(Product.id)))
-        return list_page_of(highest) if highest is not None else 0
+        async with self._database.reading() as ask:
+            (found,) = await ask("SELECT max(id) AS highest FROM products")
+        return list_page_of(found["highest"]) if found["highest"] is not None else 0
 
     async def recommending(self, product_id: int) -> list[int]:
         """The products on whose pages this one may stand as liked by others: those of its category, once it has been
         reviewed. One statement."""
-        category = select(Product.category).where(Product.id == product_id).scalar_subquery()
-        async with self._engine.connect() as connection:
-            found = await connection.scalars(
-                select(Product.id).where(
-                    Product.category == category,
-                    Product.id != product_id,
-                    select(Review.id).where(Review.product_id == product_id).exists(),
-                )
-            )
-            return list(found)
+        async with self._database.reading() as ask:
+            return [row["id"] for row in await ask(_RECOMMENDING, product_id, product_id, product_id)]
 
     async def create(self, product_id: int, product: dict[str, Any], *, day: int) -> bytes | None:
         """A new product, committed; None where there is one already. `product`: the other columns. Two statements."""
-        async with self._engine.begin() as connection:
-            added = await connection.scalar(
-                insert(Product).values(id=product_id, **product).on_conflict_do_nothing().returning(Product.id)
-            )
-            if added is None:
+        columns = (product[name] for name in ("name", "category", "description", "price_cents"))
+        async with self._database.writing() as ask:
+            if not await ask(_CREATE, product_id, *columns):
                 return None
-            await connection.execute(
-                insert(PriceChange).values(product_id=product_id, price_cents=product["price_cents"], day=day)
-            )
+            await ask(_NOTE_PRICE, product_id, product["price_cents"], day)
         return _json({"id": product_id, **product})
 
     async def delete(self, product_id: int) -> bool:
         """Remove a product with its price history and its reviews, and commit; False where there is none. Three
         statements."""
-        async with self._engine.begin() as connection:
-            for part in (PriceChange, Review):
-                await connection.execute(delete(part).where(part.product_id == product_id))
-            done = await connection.execute(delete(Product).where(Product.id == product_id))
-        return done.rowcount > 0
+        async with self._database.writing() as ask:
+            await ask("DELETE FROM price_changes WHERE product_id = ?", product_id)
+            await ask("DELETE FROM reviews WHERE product_id = ?", product_id)
+            return bool(await ask("DELETE FROM products WHERE id = ? RETURNING id", product_id))
 
     async def set_price(self, product_id: int, price_cents: int, *, day: int) -> bytes | None:
         """Set one price and commit; None if there is no such product. Two statements."""
-        async with self._engine.begin() as connection:
+        async with self._database.writing() as ask:
             # The update comes first, so that the transaction starts as a writer and never has to become one.
-            product = (
-                await connection.execute(
-                    update(Product)
-                    .where(Product.id == product_id)
-                    .values(price_cents=price_cents)
-                    .returning(Product.id, Product.name, Product.price_cents)
-                )
-            ).one_or_none()
-            if product is None:
+            products = await ask(_SET_PRICE, price_cents, product_id)
+            if not products:
                 return None
-            await connection.execute(
-                insert(PriceChange).values(product_id=product_id, price_cents=price_cents, day=day)
-            )
-        return _json(dict(product._mapping))
+            await ask(_NOTE_PRICE, product_id, price_cents, day)
+        return _json(products[0])
 
     async def set_prices(self, prices: Sequence[tuple[int, int]], *, day: int) -> list[int]:
         """Set many prices (product, cents) in one transaction; the products that there were."""
         changed = []
-        async with self._engine.begin() as connection:
+        async with self._database.writing() as ask:
             for product_id, price_cents in prices:
-                done = await connection.execute(
-                    update(Product).where(Product.id == product_id).values(price_cents=price_cents)
-                )
-                if done.rowcount:
+                if await ask(_SET_PRICE, price_cents, product_id):
                     changed.append(product_id)
-                    await connection.execute(
-                        insert(PriceChange).values(product_id=product_id, price_cents=price_cents, day=day)
-                    )
+                    await ask(_NOTE_PRICE, product_id, price_cents, day)
         return changed
 
 

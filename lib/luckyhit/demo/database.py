@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import sqlite3
 import time
-from contextlib import closing
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, ForeignKey, event
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.schema import CreateTable
+import aiosqlite
 
 from luckyhit.demo.telemetry import facts
 
+Ask = Callable[..., Awaitable[list[dict[str, Any]]]]
+"""Sends one statement, with the values for its question marks; its rows."""
 SCHEMA_VERSION = 2
 PRODUCTS = 2000
 _PRICE_CHANGES = 16_000
@@ -25,73 +26,95 @@ _SEED = 1843
 _FIRST_DAY = 19_600  # days since 1970: the seeded history lies in the past whenever the service runs
 
 
-class Base(DeclarativeBase):
-    pass
+# The two foreign keys have no index: SQLite makes none by itself, and with a few hundred rows nobody noticed.
+_TABLES = """
+CREATE TABLE products (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    category TEXT NOT NULL,
+    description TEXT NOT NULL,
+    price_cents INTEGER NOT NULL
+);
+CREATE TABLE price_changes (
+    id INTEGER PRIMARY KEY,
+    product_id INTEGER NOT NULL REFERENCES products (id),
+    price_cents INTEGER NOT NULL,
+    day INTEGER NOT NULL
+);
+CREATE TABLE reviews (
+    id INTEGER PRIMARY KEY,
+    product_id INTEGER NOT NULL REFERENCES products (id),
+    stars INTEGER NOT NULL,
+    day INTEGER NOT NULL
+);
+"""
 
 
-class Product(Base):
-    __tablename__ = "products"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str]
-    category: Mapped[str]
-    description: Mapped[str]
-    price_cents: Mapped[int]
+class Database:
+    """The database at `path`, created and filled first where it isn't there, on at most `pool_size` connections: who
+    finds none that is free waits for one. Each statement that is sent is one of the request's facts."""
+
+    def __init__(self, path: Path, *, pool_size: int) -> None:
+        ensure_database(path)
+        self._path = path
+        self._free = asyncio.Semaphore(pool_size)
+        self._idle: list[aiosqlite.Connection] = []
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Ask]:
+        """A connection for some queries."""
+        async with self._connection() as connection:
+            yield _asking(connection)
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[Ask]:
+        """A connection for one transaction: committed when the block is left, taken back when it raises."""
+        async with self._connection() as connection:
+            try:
+                yield _asking(connection)
+                await connection.commit()
+            except BaseException:
+                await connection.rollback()
+                raise
+
+    async def close(self) -> None:
+        while self._idle:
+            await self._idle.pop().close()
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[aiosqlite.Connection]:
+        async with self._free:
+            connection = self._idle.pop() if self._idle else await self._connect()
+            try:
+                yield connection
+            finally:
+                self._idle.append(connection)
+
+    async def _connect(self) -> aiosqlite.Connection:
+        connection = await aiosqlite.connect(self._path, timeout=5)  # seconds; other workers write as well
+        connection.row_factory = sqlite3.Row
+        # With WAL, NORMAL survives a crash of the process; only a power cut may cost the last few commits.
+        await connection.execute("PRAGMA synchronous=NORMAL")
+        await connection.execute("PRAGMA foreign_keys=ON")
+        return connection
 
 
-# The two foreign keys below have no index: SQLite makes none by itself, and with a few hundred rows nobody
-# noticed.
-class PriceChange(Base):
-    __tablename__ = "price_changes"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    product_id: Mapped[int] = mapped_column(ForeignKey("products.id"))
-    price_cents: Mapped[int]
-    day: Mapped[int]
+def _asking(connection: aiosqlite.Connection) -> Ask:
+    async def ask(statement: str, *values: object) -> list[dict[str, Any]]:
+        this, sent = facts(), time.perf_counter()
+        this.db_calls += 1
+        try:
+            return [dict(row) for row in await connection.execute_fetchall(statement, values)]
+        finally:
+            this.db_s += time.perf_counter() - sent
 
-
-class Review(Base):
-    __tablename__ = "reviews"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    product_id: Mapped[int] = mapped_column(ForeignKey("products.id"))
-    stars: Mapped[int]
-    day: Mapped[int]
-
-
-def open_database(path: Path, *, pool_size: int) -> AsyncEngine:
-    """The engine on the database at `path`, which is created and filled first where it isn't there."""
-    ensure_database(path)
-    engine = create_async_engine(
-        URL.create("sqlite+aiosqlite", database=str(path)),
-        pool_size=pool_size,
-        max_overflow=0,
-        connect_args={"timeout": 5},  # seconds; other workers write as well
-    )
-    event.listen(engine.sync_engine, "connect", _set_up_connection)
-    event.listen(engine.sync_engine, "before_cursor_execute", _count_call)
-    event.listen(engine.sync_engine, "after_cursor_execute", _time_call)
-    return engine
+    return ask
 
 
 def ensure_database(path: Path) -> None:
     """Create and fill the database at `path` where it isn't there."""
     if not path.exists():
         _create(path)
-
-
-def _set_up_connection(connection: Any, _record: Any) -> None:
-    cursor = connection.cursor()
-    # With WAL, NORMAL survives a crash of the process; only a power cut may cost the last few commits.
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()
-
-
-def _count_call(_conn: Any, _cursor: Any, _statement: str, _parameters: Any, context: Any, _many: bool) -> None:
-    facts().db_calls += 1
-    context._sent = time.perf_counter()
-
-
-def _time_call(_conn: Any, _cursor: Any, _statement: str, _parameters: Any, context: Any, _many: bool) -> None:
-    facts().db_s += time.perf_counter() - context._sent
 
 
 def _create(path: Path) -> None:
@@ -101,8 +124,7 @@ def _create(path: Path) -> None:
     try:
         with closing(sqlite3.connect(temporary)) as connection:
             connection.execute("PRAGMA synchronous=OFF")
-            for table in Base.metadata.sorted_tables:
-                connection.execute(str(CreateTable(table)))
+            connection.executescript(_TABLES)
             _fill(connection, random.Random(_SEED))
             connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
             connection.commit()
