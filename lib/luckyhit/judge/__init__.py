@@ -9,7 +9,7 @@
     histories, freshness, windows, sessions   what the probe's reads mean, for how long, and for whom
     background   stale reads in the workload itself
     story        what the cache did around the probe's writes
-    freshness_facts   all that the probe found in one arm
+    probed, freshness_facts   all that the probe found in one arm
     effects      each metric in both arms
     record_guards, guards, freshness_guards, preparation   what would overturn the verdict
     manifest     what was noted of the run, held against what is there

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import sqrt
 
@@ -11,18 +11,18 @@ import pandas as pd
 
 from luckyhit.judge.boundary import INF, Boundary
 from luckyhit.judge.effects import QUANTILES, Effect
-from luckyhit.judge.freshness import classify_reads, late_among
+from luckyhit.judge.freshness import late_among
+from luckyhit.judge.probed import Probed
 from luckyhit.judge.rows import Rows, members
 from luckyhit.records import METRICS, MetricName
 
 BlockValues = Mapping[MetricName, Mapping[int, float]]
 
 
-def block_values(
-    rows: Rows, probe: tuple[pd.DataFrame, pd.DataFrame], within_s: float | None
-) -> dict[MetricName, dict[int, float]]:
-    """Of each metric, its value in each block that shows one. `rows`: measured ones; `probe`: its reads and writes of
-    the same blocks; `within_s`: the declared bound, None without a probe. Windows of staleness are too few in a block.
+def block_values(rows: Rows, probed: Sequence[Probed], within_s: float | None) -> dict[MetricName, dict[int, float]]:
+    """Of each metric, its value in each block that shows one. `rows`: measured ones; `probed`: what the probe found in
+    the same blocks, by arm; `within_s`: the declared bound, None without a probe. Windows of staleness are too few in
+    a block.
     """
     found: dict[MetricName, dict[int, float]] = {name: {} for name in METRICS}
     for block, inside in members(rows.block):
@@ -38,8 +38,8 @@ def block_values(
             levels = np.quantile(latency, list(QUANTILES.values()))
             for name, level in zip(QUANTILES, levels.tolist(), strict=True):
                 found[name][block] = level
-    if within_s is not None and len(probe[0]):
-        late = late_among(classify_reads(*probe), within_s)
+    if within_s is not None and any(len(arm.reads) for arm in probed):
+        late = pd.concat([late_among(arm.classified, within_s) for arm in probed])
         told = late[late["outcome"].isin(["fresh", "stale"])]
         shares = (told["outcome"] == "stale").groupby(told["block"]).mean()
         found["stale_reads"] = {int(block): float(share) for block, share in shares.items()}

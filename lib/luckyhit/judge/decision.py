@@ -28,11 +28,7 @@ from luckyhit.judge.record import BEFORE, Record, listed_arms, read
 from luckyhit.judge.record_guards import account
 from luckyhit.judge.rollback import compared as found_again
 from luckyhit.judge.routes import route_notes
-from luckyhit.judge.samples import (
-    Rows,
-    among,
-    rows_together,
-)
+from luckyhit.judge.samples import ARMS, Rows, among, rows_together
 from luckyhit.judge.verdict import DECLARED, because, metric_of, overall, rule_on
 from luckyhit.judge.wording import sentence
 from luckyhit.judge.worked import work_out
@@ -103,7 +99,7 @@ def decide(
             all_guards.append(Guard(name=DECLARED, ok=False, detail=detail, remedy="Measure again."))
         if case.design == "crossover":
             both = rows_together(*(side.rows for side in compared.comparison.sides))
-            values = block_values(both, record.probe("change"), within_s)
+            values = block_values(both, [record.probed("change", arm) for arm in ARMS], within_s)
             levels = {name: effect.before for name, effect in effects.items()}
             guard, order = carry_over(values, record.arms("change"), case, levels)
             all_guards.append(guard)
@@ -172,7 +168,7 @@ def _facts(record: Record, case: Case, stage: Stage) -> dict[Arm, FreshnessFacts
     for arm in arms:
         entries = [entry for entry in record.entries(stage) if arm in listed_arms(entry.get("arms"))]
         facts[arm] = freshness_facts(
-            *record.probe(stage, arm),
+            record.probed(stage, arm),
             case.freshness.within if case.freshness is not None else 0.0,
             background=None if background is None else share_of(background[background["arm"] == arm]),
             probes=[entry.get("probe") for entry in entries],

@@ -17,7 +17,7 @@ from luckyhit.case import Case
 from luckyhit.case.model import Goal
 from luckyhit.case.units import Amount
 from luckyhit.judge.boundary import INF, Boundary
-from luckyhit.judge.freshness import StaleShare, classify_reads, late_among, share_of, stale_difference
+from luckyhit.judge.freshness import StaleShare, late_among, share_of, stale_difference
 from luckyhit.judge.intervals import (
     Estimates,
     Interval,
@@ -26,10 +26,10 @@ from luckyhit.judge.intervals import (
     no_margin,
     quantiles_estimates,
 )
+from luckyhit.judge.probed import Probed
 from luckyhit.judge.proportions import Difference, paired_difference, share_difference
 from luckyhit.judge.rows import Column, SinceDue
 from luckyhit.judge.samples import ARMS, Comparison, Rows
-from luckyhit.judge.windows import windows_of, worst_windows
 from luckyhit.judge.wording import percent
 from luckyhit.records import METRICS, UNITS, MetricName
 
@@ -136,7 +136,7 @@ def _there(values: Column) -> np.ndarray:
 
 
 def freshness_effects(
-    reads: pd.DataFrame, writes: pd.DataFrame, within_s: float | None, boundary: Boundary, error_rate: float
+    before: Probed, after: Probed, within_s: float | None, boundary: Boundary, error_rate: float
 ) -> dict[MetricName, Effect]:
     """The metrics that the freshness probe shows. `within_s` is None where the case has no probe.
 
@@ -146,15 +146,10 @@ def freshness_effects(
     if within_s is None:
         note = "Not visible: the case has no freshness probe."
         return {"stale_reads": Effect(note=note), "staleness_p99_ms": Effect(note=note)}
-    shares, windows = [], []
-    for arm in ARMS:
-        its_writes = writes[writes["arm"] == arm]
-        classified = classify_reads(reads[reads["arm"] == arm], its_writes)
-        shares.append(share_of(late_among(classified, within_s)))
-        windows.append(worst_windows(windows_of(classified, its_writes)))
+    shares = [share_of(late_among(arm.classified, within_s)) for arm in (before, after)]
     return {
         "stale_reads": _stale_reads(shares[0], shares[1], boundary, error_rate),
-        "staleness_p99_ms": _staleness(windows[0], windows[1], boundary, error_rate),
+        "staleness_p99_ms": _staleness(before.windows, after.windows, boundary, error_rate),
     }
 
 

@@ -8,34 +8,34 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from luckyhit.judge.freshness import EXPOSED, StaleShare, classify_reads, late_among, share_of
+from luckyhit.judge.freshness import EXPOSED, StaleShare, late_among, share_of
 from luckyhit.judge.histories import Histories, at, truths, whole_numbers
+from luckyhit.judge.probed import Probed
 from luckyhit.judge.proportions import zero_bound
 from luckyhit.judge.sessions import disagreements_of, violations_of
-from luckyhit.judge.windows import window_quantiles, windows_of, worst_windows
+from luckyhit.judge.windows import window_quantiles
 from luckyhit.records import FreshnessFacts
 
 _LEVELS = (0.5, 0.95, 0.99)
 
 
 def freshness_facts(
-    reads: pd.DataFrame,
-    writes: pd.DataFrame,
+    probed: Probed,
     within_s: float,
     *,
     background: StaleShare | None = None,
     probes: Sequence[object] = (),
 ) -> FreshnessFacts:
-    """The facts of one arm: its probe's `reads` and `writes`, and the bound in seconds.
+    """The facts of one arm: what its probe recorded, and the bound in seconds.
 
     `background`: the workload's own reads in that arm, as far as they tell what they showed (see `background`).
     `probes`: what the blocks noted of their probe (`requests`, `share`), over all arms.
     """
-    classified = classify_reads(reads, writes)
+    reads, writes, classified = probed.reads, probed.writes, probed.classified
     late = late_among(classified, within_s)
     share = share_of(late)
     low, high = share.interval() if share.reads else (None, None)
-    windows = worst_windows(windows_of(classified, writes))
+    windows = probed.windows
     quantiles = window_quantiles(windows, _LEVELS)
     violations = violations_of(classified, writes)[["monotonic_reads", "read_your_writes", "never_committed"]].sum()
     behind = classified["behind"].dropna()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
 from luckyhit.judge.probe_frames import probe_frame
+from luckyhit.judge.probed import Probed
 from luckyhit.judge.samples import ARMS, Rows, among, rows_of
 from luckyhit.records import READS, WRITES
 
@@ -24,6 +25,7 @@ class Record:
     writes: pd.DataFrame
     blocks: list[dict[str, Any]]
     answers: pd.DataFrame | None
+    _probed: dict[tuple[str, str], Probed] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def numbers(self, stage: str) -> list[int]:
         return [entry["block"] for entry in self.blocks if entry.get("stage") == stage]
@@ -40,11 +42,19 @@ class Record:
         inside = among(self.rows.block, self.numbers(stage)) & (self.rows.arm == arm)
         return self.rows.take(inside & self.rows.measured)
 
-    def probe(self, stage: str, arm: str | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def probe(self, stage: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """(reads, writes) of the probe in the blocks of one stage."""
         numbers = self.numbers(stage)
-        frames = (frame[frame["block"].isin(numbers)] for frame in (self.reads, self.writes))
-        reads, writes = (frame if arm is None else frame[frame["arm"] == arm] for frame in frames)
+        reads, writes = (frame[frame["block"].isin(numbers)] for frame in (self.reads, self.writes))
         return reads, writes
+
+    def probed(self, stage: str, arm: str) -> Probed:
+        """The same of one arm, with what it means."""
+        if (stage, arm) not in self._probed:
+            reads, writes = (frame[frame["arm"] == arm] for frame in self.probe(stage))
+            # Of two threads that ask at the same time, both get the same one.
+            self._probed.setdefault((stage, arm), Probed(reads, writes))
+        return self._probed[stage, arm]
 
 
 def read(

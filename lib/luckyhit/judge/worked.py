@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-import pandas as pd
 
 from luckyhit.case import Case
 from luckyhit.judge.blockwise import block_values, one_more
@@ -21,7 +20,7 @@ from luckyhit.judge.notes import notes_on_rows
 from luckyhit.judge.record import AFTER, BEFORE, Record, is_whole
 from luckyhit.judge.record_guards import record_guards
 from luckyhit.judge.routes import RouteMetrics, route_metrics
-from luckyhit.judge.samples import Comparison, Rows, among, by_batches, by_blocks, side_by_side
+from luckyhit.judge.samples import ARMS, Comparison, Rows, among, by_batches, by_blocks, side_by_side
 from luckyhit.judge.together import Together
 from luckyhit.records import Guard, MetricName, Naive, RunEvent
 
@@ -82,15 +81,16 @@ def work_out(
         if changed and not glance:
             routes = work.start(partial(route_metrics, comparison, case, boundary, error_rate))
             notes = work.start(partial(notes_on_rows, comparison, case, boundary, error_rate))
-        baseline, probed = record.measured("baseline", BEFORE), record.probe("baseline", "before")
+        baseline, probed = record.measured("baseline", BEFORE), record.probed("baseline", "before")
         floor: Callable[[], dict[MetricName, float]] = dict
         naive: Callable[[], Naive] = Naive
         if not glance:
-            floor = work.start(partial(noise_floor, baseline, *probed, within_s, once, level))
+            floor = work.start(partial(noise_floor, baseline, probed, within_s, once, level))
             naive = work.start(lambda: naive_answer(*_plain_looks(record)))
         effects, compared = shown(), None
         if changed:
-            fresh = freshness_effects(*record.probe("change"), within_s, boundary, error_rate)
+            arms = [record.probed("change", arm) for arm in ARMS]
+            fresh = freshness_effects(arms[0], arms[1], within_s, boundary, error_rate)
             effects = all_effects(effects, fresh)
             beside = ([], {}, []) if glance else (notes(), routes(), events())
             compared = Compared(comparison, guards(), *beside)
@@ -107,11 +107,11 @@ def _baseline_only(record: Record, case: Case, boundary: Boundary, error_rate: f
     """What the baseline shows, as the before arm of a comparison that never was."""
     baseline = record.measured("baseline", BEFORE)
     within_s = case.freshness.within if case.freshness is not None else None
-    reads, writes = record.probe("baseline", "before")
+    probed = [record.probed("baseline", arm) for arm in ARMS]
     # Compared with itself for the values of one arm only; nothing of the difference is kept.
     shown = all_effects(
         request_effects(by_batches(baseline, baseline), boundary, error_rate),
-        freshness_effects(reads, writes, within_s, boundary, error_rate),
+        freshness_effects(probed[0], probed[1], within_s, boundary, error_rate),
     )
     note = "The change was not measured."
     return {name: Effect(before=effect.before, note=note) for name, effect in shown.items()} | {
@@ -123,16 +123,12 @@ def _again(record: Record, case: Case, before: Rows, boundary: Boundary, error_r
     """The block after the rollback against the before arm of the change's blocks."""
     within_s = case.freshness.within if case.freshness is not None else None
     requests = request_effects(by_batches(before, record.measured("after-rollback", BEFORE)), boundary, error_rate)
-    first, again = record.probe("change", "before"), record.probe("after-rollback", "before")
-    frames = [
-        pd.concat([one, other.assign(arm="after")], ignore_index=True) if len(other) else one
-        for one, other in zip(first, again, strict=True)
-    ]
-    effects = all_effects(requests, freshness_effects(frames[0], frames[1], within_s, boundary, error_rate))
+    first, again = (record.probed(stage, "before") for stage in ("change", "after-rollback"))
+    effects = all_effects(requests, freshness_effects(first, again, within_s, boundary, error_rate))
     if case.design == "side-by-side":
         return effects
     # On one service that goes on, blocks differ by more than what is in them: by their hour, too.
-    return one_more(effects, block_values(before, first, within_s), boundary, error_rate)
+    return one_more(effects, block_values(before, [first], within_s), boundary, error_rate)
 
 
 def _plain_looks(record: Record) -> tuple[Rows, Rows]:
