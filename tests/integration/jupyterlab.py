@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-from browser import browser, open_page
+from browser import a_browser, browser, open_page
 from playwright.sync_api import Page
 
 ROOT = Path(__file__).parents[2]
@@ -140,6 +140,6 @@ class Notebook:
 
 @contextlib.contextmanager
 def notebook_in_browser() -> Iterator[Notebook]:
-    with open_page(width=1400, height=1000) as page:
+    with a_browser() as chromium, open_page(chromium, width=1400, height=1000) as page:
         page.set_default_timeout(LONG_MS)
         yield Notebook(page)

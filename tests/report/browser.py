@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -22,19 +22,35 @@ def browser() -> str:
 
 
 @contextmanager
-def open_page(
-    *, width: int = 1280, height: int = 900, scheme: Literal["light", "dark"] = "light", asked: list[str] | None = None
-) -> Iterator[Page]:
-    """An empty page. Each address that the browser asks for beside files goes to `asked`."""
+def a_browser() -> Iterator[Browser]:
+    """One that runs. It takes longer to start than most tests take, so that tests of one module share it."""
+    path = browser()
     with sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=browser(), args=["--no-sandbox", "--disable-quic"])
+        chromium = play.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-quic"])
         try:
-            page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-            if asked is not None:
-                page.on("request", lambda request: None if is_local(request.url) else asked.append(request.url))
-            yield page
+            yield chromium
         finally:
             chromium.close()
+
+
+@contextmanager
+def open_page(
+    chromium: Browser,
+    *,
+    width: int = 1280,
+    height: int = 900,
+    scheme: Literal["light", "dark"] = "light",
+    asked: list[str] | None = None,
+) -> Iterator[Page]:
+    """An empty page, which knows nothing of any other. Each address that the browser asks for beside files goes to
+    `asked`."""
+    page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+    try:
+        if asked is not None:
+            page.on("request", lambda request: None if is_local(request.url) else asked.append(request.url))
+        yield page
+    finally:
+        page.close()
 
 
 def is_local(url: str) -> bool:

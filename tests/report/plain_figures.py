@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+
+PLAINLY = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import pytest
+from plain_figures import draw_plainly
+draw_plainly(pytest.MonkeyPatch())
+"""
+"""The first lines of code for a process of its own, in which figures are drawn plainly."""
 
 
 def draw_plainly(monkeypatch: pytest.MonkeyPatch) -> None:

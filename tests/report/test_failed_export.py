@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from plain_figures import PLAINLY
 from synthetic_run import make_run
 from typer.testing import CliRunner
 
@@ -110,7 +111,9 @@ def test_a_kernel_that_died_before_its_stacks_were_stopped_was_not_measured_to_t
     assert outcome.reason and measured.manifest["state"] == "failed"
 
 
-LIMITED = """
+LIMITED = (
+    PLAINLY
+    + """
 import resource, signal, sys
 from pathlib import Path
 from luckyhit.errors import ReportNotWritten
@@ -124,13 +127,14 @@ except ReportNotWritten as error:
     print(error)
     sys.exit(7)
 """
+)
 EXPORTS = "from luckyhit.investigate.export import export; export(run, run.result, folder)"
 TELLS = "from luckyhit.report.told import publish; publish('x' * 4000, str(folder / 'told'))"
 
 
 def limited(run: Run, folder: Path, bytes_at_most: int, does: str) -> subprocess.CompletedProcess[str]:
     """As on a full disk: no file may become longer than that."""
-    words = [sys.executable, "-c", LIMITED.format(does=does), str(bytes_at_most), str(run.path), str(folder)]
+    words = [sys.executable, "-c", LIMITED.replace("{does}", does), str(bytes_at_most), str(run.path), str(folder)]
     return subprocess.run(words, capture_output=True, text=True, timeout=120)
 
 
@@ -185,7 +189,14 @@ def test_an_executed_notebook_is_whole_or_as_it_was(measured: Run, tmp_path: Pat
 
 def test_two_exports_of_one_run_at_once_both_succeed(measured: Run, tmp_path: Path) -> None:
     measured.write_result(judge(measured))
-    words = [sys.executable, "-c", LIMITED.format(does=EXPORTS), str(1 << 40), str(measured.path), str(tmp_path / "r")]
+    words = [
+        sys.executable,
+        "-c",
+        LIMITED.replace("{does}", EXPORTS),
+        str(1 << 40),
+        str(measured.path),
+        str(tmp_path / "r"),
+    ]
     for process in [subprocess.Popen(words, stderr=subprocess.PIPE) for _ in range(2)]:
         _, errors = process.communicate(timeout=200)
         assert process.returncode == 0, errors.decode()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browser import open_page
+from browser import a_browser, open_page
 from playwright.sync_api import Page
 
 from luckyhit.report import render
@@ -27,6 +30,13 @@ def pages(rendered_once: Path, incomplete_once: Path) -> dict[str, Path]:
     return {"report": rendered_once, "incomplete": incomplete_once, "index": rendered_once.with_name("index.html")}
 
 
+@pytest.fixture(scope="module")
+def opened() -> Iterator[Callable[..., AbstractContextManager[Page]]]:
+    """`open_page` of one browser."""
+    with a_browser() as chromium:
+        yield partial(open_page, chromium)
+
+
 def told(page: Page) -> list[str]:
     """What axe-core finds, each with where."""
     found = Axe().run(page).response["violations"]
@@ -34,11 +44,11 @@ def told(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize(("size", "scheme"), in_turn(SIZES, ["light", "dark"]))
-def test_nothing_stands_in_the_way_of_any_reader(pages: dict[str, Path], size: str, scheme: str) -> None:
+def test_nothing_stands_in_the_way_of_any_reader(pages: dict[str, Path], size: str, scheme: str, opened) -> None:
     """axe-core, all its rules: contrast, names, landmarks, headings, tables. Nothing leaves the page, and it does not
     have to be moved sideways."""
     asked: list[str] = []
-    with open_page(width=SIZES[size], scheme=scheme, asked=asked) as page:
+    with opened(width=SIZES[size], scheme=scheme, asked=asked) as page:
         for name, path in pages.items():
             page.goto(path.as_uri())
             assert told(page) == [], name
@@ -47,16 +57,16 @@ def test_nothing_stands_in_the_way_of_any_reader(pages: dict[str, Path], size: s
     assert asked == []
 
 
-def test_axe_would_have_told(pages: dict[str, Path]) -> None:
-    with open_page() as page:
+def test_axe_would_have_told(pages: dict[str, Path], opened) -> None:
+    with opened() as page:
         page.goto(pages["report"].as_uri())
         page.evaluate("document.querySelector('figure img').removeAttribute('alt')")
         page.evaluate("document.querySelector('h1').style.color = '#eee'")
         assert {line.partition(":")[0] for line in told(page)} >= {"image-alt", "color-contrast"}
 
 
-def test_the_verdict_and_its_sentence_are_on_the_first_screen_of_a_phone(pages: dict[str, Path]) -> None:
-    with open_page(width=390, height=844) as page:
+def test_the_verdict_and_its_sentence_are_on_the_first_screen_of_a_phone(pages: dict[str, Path], opened) -> None:
+    with opened(width=390, height=844) as page:
         page.goto(pages["report"].as_uri())
         for selector in ("h1", ".badge.big", ".numbers > *:first-child"):
             box = page.locator(selector).first.bounding_box()
@@ -93,10 +103,10 @@ def sheets(pdf: bytes) -> int:
     return len(re.findall(rb"/Type\s*/Page\b", pdf))
 
 
-def test_on_paper_no_figure_is_cut_in_two(pages: dict[str, Path]) -> None:
+def test_on_paper_no_figure_is_cut_in_two(pages: dict[str, Path], opened) -> None:
     """Each figure, with its title and its sentence, and each row asks not to be broken, and is short enough for a
     sheet, so that it can be granted."""
-    with open_page(**PAPER) as page:
+    with opened(**PAPER) as page:
         on_paper(page, pages["report"])
         figures = page.evaluate(
             "[...document.querySelectorAll('figure')].map(one => [one.id, one.getBoundingClientRect().height,"
@@ -111,8 +121,8 @@ def test_on_paper_no_figure_is_cut_in_two(pages: dict[str, Path]) -> None:
         assert nav.count() == 0 or not nav.is_visible()
 
 
-def test_on_paper_tables_are_as_wide_as_the_sheet_and_break_no_word(pages: dict[str, Path]) -> None:
-    with open_page(**PAPER) as page:
+def test_on_paper_tables_are_as_wide_as_the_sheet_and_break_no_word(pages: dict[str, Path], opened) -> None:
+    with opened(**PAPER) as page:
         for name in ("report", "incomplete", "index"):
             on_paper(page, pages[name])
             assert page.evaluate(BROKEN_WORDS) == [], name
@@ -125,8 +135,8 @@ def test_on_paper_tables_are_as_wide_as_the_sheet_and_break_no_word(pages: dict[
             assert set(page.evaluate(heads)) <= {"table-header-group"}, name  # printed again on each sheet
 
 
-def test_a_word_that_is_broken_would_have_been_found(pages: dict[str, Path]) -> None:
-    with open_page(**PAPER) as page:
+def test_a_word_that_is_broken_would_have_been_found(pages: dict[str, Path], opened) -> None:
+    with opened(**PAPER) as page:
         on_paper(page, pages["report"])
         page.evaluate(
             "document.querySelector('.metrics th').style = 'display: block; width: 1em; word-break: break-all'"
@@ -135,14 +145,14 @@ def test_a_word_that_is_broken_would_have_been_found(pages: dict[str, Path]) -> 
 
 
 @pytest.mark.usefixtures("plain_figures")
-def test_long_evidence_stays_folded_on_paper_and_says_where_it_is(new_run, tmp_path: Path) -> None:
+def test_long_evidence_stays_folded_on_paper_and_says_where_it_is(new_run, tmp_path: Path, opened) -> None:
     """Four hundred more things that were compared make no page more; opened by its reader, the list is printed."""
     counts = {}
     for things in (20, 420):
         seen = {f"package.{number:03d}": f"version {number}.0" for number in range(things)}
         run = new_run(manifest={"fingerprints": {"before": seen, "after": seen}}, probes=0)
         path = render(run, None, tmp_path / f"reports-{things}")
-        with open_page(**PAPER) as page:
+        with opened(**PAPER) as page:
             on_paper(page, path)
             folded = page.locator("details.evidence", has_text=f"Everything that was compared ({things} things").first
             assert folded.locator(".on-paper").inner_text().endswith("it is in the HTML file, to be opened there")
@@ -155,17 +165,17 @@ def test_long_evidence_stays_folded_on_paper_and_says_where_it_is(new_run, tmp_p
     assert 1 < counts[20] == counts[420] < counts["420, opened"]
 
 
-def test_on_a_screen_nothing_is_said_of_paper(pages: dict[str, Path]) -> None:
-    with open_page() as page:
+def test_on_a_screen_nothing_is_said_of_paper(pages: dict[str, Path], opened) -> None:
+    with opened() as page:
         page.goto(pages["report"].as_uri())
         assert page.locator(".on-paper").count() >= 1
         assert not any(one.is_visible() for one in page.locator(".on-paper").all())
 
 
-def test_it_is_painted_before_and_without_any_script(pages: dict[str, Path]) -> None:
+def test_it_is_painted_before_and_without_any_script(pages: dict[str, Path], opened) -> None:
     """There is no script in it, none may run in it, and nothing is asked for: what is painted first is all there is."""
     asked: list[str] = []
-    with open_page(asked=asked) as page:
+    with opened(asked=asked) as page:
         for name, path in pages.items():
             page.goto(path.as_uri(), wait_until="load")
             assert page.evaluate("document.scripts.length") == 0, name
@@ -190,8 +200,8 @@ CUT_UNITS = """
 """
 
 
-def test_no_number_is_cut_from_its_unit_on_any_screen(pages: dict[str, Path]) -> None:
-    with open_page() as page:
+def test_no_number_is_cut_from_its_unit_on_any_screen(pages: dict[str, Path], opened) -> None:
+    with opened() as page:
         for width in (320, 390, 800, 1280):
             page.set_viewport_size({"width": width, "height": 844})
             for name in ("report", "index"):
@@ -200,11 +210,11 @@ def test_no_number_is_cut_from_its_unit_on_any_screen(pages: dict[str, Path]) ->
 
 
 @pytest.mark.usefixtures("plain_figures")
-def test_why_a_run_died_is_not_cut_off_in_the_list_on_a_phone(new_run, tmp_path: Path) -> None:
+def test_why_a_run_died_is_not_cut_off_in_the_list_on_a_phone(new_run, tmp_path: Path, opened) -> None:
     message = "the service stopped: it ended while it was measured, and said nothing of why it did so"
     run = new_run(probes=0, manifest={"state": "failed", "failure": {"message": message}})
     render(run, None, tmp_path)
-    with open_page(width=390) as page:
+    with opened(width=390) as page:
         page.goto((tmp_path / "index.html").as_uri())
         box = page.get_by_text("died: the service stopped").bounding_box()
         assert box is not None and box["x"] + box["width"] <= 390

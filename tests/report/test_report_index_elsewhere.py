@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from page_reader import Page, assert_self_contained
+from plain_figures import PLAINLY
 from synthetic_run import START, judged, make_run
 
 from luckyhit.report import render, write_index
@@ -118,7 +119,6 @@ def test_runs_of_two_folders_that_end_at_once_are_all_in_it(new_run, other, tmp_
     for run in (mine, other):
         judged(run)
     code = """
-import sys
 from pathlib import Path
 from luckyhit.report import render
 from luckyhit.run import Run
@@ -128,7 +128,7 @@ for _ in range(2):
 """
     reports = tmp_path / "reports"
     started = [
-        subprocess.Popen([sys.executable, "-c", code, str(run.path), str(reports)], stderr=subprocess.PIPE)
+        subprocess.Popen([sys.executable, "-c", PLAINLY + code, str(run.path), str(reports)], stderr=subprocess.PIPE)
         for run in (mine, other)
     ]
     for process in started:
