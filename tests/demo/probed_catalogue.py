@@ -40,6 +40,8 @@ BULK = {
 }
 # Said of some of the faults, rightly; and of the end of a block where the machine is short of time: such reads tell
 # nothing, and count as nothing.
+_SLOWER = 4
+"""How often the pace is halved: so many ranges of 200 keys there are from 1001 on."""
 _EXPECTED = ("showed a version of the probe", "the block was over", "no answer (timeout)", "was still open")
 
 
@@ -89,14 +91,33 @@ def probe(
     enough: Callable[[Probed], bool] = lambda _: True,
 ) -> Probed:
     """Probe one arm. `database`: where the values of the keys that nobody is to read are known from. `enough`:
-    whether reads are enough to tell anything; a machine that is short of time sends fewer in a block, and then needs a
-    longer one."""
+    whether reads are enough to tell anything. A machine that is short of time gets too few of them done; then the same
+    is probed at half the pace."""
     measured = _block(base_url, spec, database, seconds, seed)
-    while not enough(measured):
-        seconds *= 2
-        spec = spec.model_copy(update={"first_version": spec.first_version + 100_000})
+    for _ in range(_SLOWER):
+        if enough(measured):
+            break
+        seconds, spec = 2 * seconds, _slower(spec)
         measured = _block(base_url, spec, database, seconds, seed)
     return measured
+
+
+def _slower(spec: Freshness) -> Freshness:
+    """At half the pace, with versions and keys of its own: of the ones before, pages may still be on their way into the
+    cache. Keys that stand on a list page which is read stay, since the next ones don't stand on it."""
+    further = 0 if len(spec.reads) > 1 else len(range(spec.keys.first, spec.keys.last + 1))
+    changed = {
+        "first_version": spec.first_version + 100_000,
+        "rate": spec.rate / 2 if spec.rate else None,
+        "keys": _further(spec.keys, further),
+    }
+    if spec.absent is not None:
+        changed["absent"] = spec.absent.model_copy(update={"keys": _further(spec.absent.keys, 100)})
+    return spec.model_copy(update=changed)
+
+
+def _further(keys: Any, by: int) -> Any:
+    return keys.model_copy(update={"first": keys.first + by, "last": keys.last + by})
 
 
 def late_reads(**counts: int) -> Callable[[Probed], bool]:

@@ -20,7 +20,7 @@ RARE = 1e-6 / 2
 QUIET = {"prestates": ["warm", "cold"]}
 WARM = {"prestates": ["warm"]}
 ENOUGH_RACES = 8
-"""Of so many in a row one is caught: see `assert_race_is_caught`."""
+"""Of so many in a row one is caught, where the machine has the time: see `assert_race_is_caught`."""
 RACES = {"prestates": ["in-flight"], "modes": ["once"], "first_version": 2_000_000}
 
 
@@ -67,8 +67,13 @@ def test_the_wrong_key_leaves_what_was_read_and_nothing_else(threaded, small_dat
     the horizon): every read of a warm key is stale, and a 304 to the old validator is the same fault. A cold key has
     no entry: its first read comes from the database."""
     service = threaded(CATALOGUE_INVALIDATION="writer-key")
-    measured = probe(service.base_url, freshness(**QUIET), small_database, enough=late_reads(warm=5, cold=1))
-    assert only(measured.outcomes("warm"), "stale", at_least=5)
+    some = late_reads(warm=17, cold=1)  # of fewer, a share of 1 is no proof of one above 0.8
+
+    def enough(measured):
+        return some(measured) and len(staleness_windows(measured.reads, measured.writes)) > 0
+
+    measured = probe(service.base_url, freshness(**QUIET), small_database, enough=enough)
+    assert only(measured.outcomes("warm"), "stale", at_least=17)
     assert only(measured.outcomes("cold"), "fresh", at_least=1)
     assert set(measured.late[measured.late["conditional"]]["status"]) == {304}
     windows = staleness_windows(measured.reads, measured.writes)
@@ -84,33 +89,40 @@ def test_without_invalidation_each_page_is_fresh_from_its_ttl_on(threaded, small
     ttl_s = 0.3
     service = threaded(CATALOGUE_INVALIDATION="none", CATALOGUE_TTL=str(ttl_s))
     wall_ns = time.time_ns() - time.monotonic_ns()
-    measured = probe(
-        service.base_url,
-        freshness(horizon="500ms", **QUIET),
-        small_database,
-        seconds=1.4,
-        enough=late_reads(warm=30, cold=1),
-    )
-    service.stop()
-
     rounding_ns = 2_000_000  # the log and Redis count in whole milliseconds
     ttl_ns = round(ttl_s * 1e9)
-    ends = {}  # by key: the earliest and the latest instant at which the first entry can have ended
-    for line in service.log_lines():
-        if line["method"] == "GET" and line["cache"] == "fwd=miss; stored":
-            done_ns = round(line["at"] * 1e9) - wall_ns
-            sent_ns = done_ns - round(line["ms"] * 1e6)
-            first_end = ends.setdefault(line["key"].rpartition(":")[2], [sent_ns + ttl_ns, done_ns + ttl_ns])
-            if sent_ns < first_end[0]:  # two that missed at the same time
-                first_end[1] = max(first_end[1], done_ns + ttl_ns)
-    assert measured.writes["key"].is_unique
-    warm = measured.late[measured.late["prestate"] == "warm"]
-    earliest, latest = (warm["key"].map(lambda key, end=end: ends[key][end]) for end in (0, 1))
-    surely_stale = warm[warm["done_ns"] < earliest - rounding_ns]
-    surely_fresh = warm[warm["sent_ns"] > latest + rounding_ns]
-    # How many of the reads come before the end, and how many behind it, is for the machine to say.
-    assert len(surely_stale) and set(surely_stale["outcome"]) == {"stale"}
-    assert len(surely_fresh) and set(surely_fresh["outcome"]) == {"fresh"}
+
+    def entry_ends():
+        """By key: the earliest and the latest instant at which the first entry can have ended."""
+        ends = {}
+        for line in service.log_lines():
+            if line["method"] == "GET" and line["cache"] == "fwd=miss; stored":
+                done_ns = round(line["at"] * 1e9) - wall_ns
+                sent_ns = done_ns - round(line["ms"] * 1e6)
+                first_end = ends.setdefault(line["key"].rpartition(":")[2], [sent_ns + ttl_ns, done_ns + ttl_ns])
+                if sent_ns < first_end[0]:  # two that missed at the same time
+                    first_end[1] = max(first_end[1], done_ns + ttl_ns)
+        return ends
+
+    def around(measured, ends):
+        """Reads that were surely done before their page ended, and reads that were surely sent behind that."""
+        warm = measured.late[(measured.late["prestate"] == "warm") & measured.late["key"].isin(ends)]
+        earliest, latest = (warm["key"].map(lambda key, end=end: ends[key][end]) for end in (0, 1))
+        return warm[warm["done_ns"] < earliest - rounding_ns], warm[warm["sent_ns"] > latest + rounding_ns]
+
+    def enough(measured):
+        stale, fresh = around(measured, entry_ends())
+        return late_reads(cold=1)(measured) and len(stale) >= 10 and len(fresh) >= 5
+
+    spec = freshness(horizon="500ms", **QUIET)
+    measured = probe(service.base_url, spec, small_database, seconds=1.4, enough=enough)
+    service.stop()
+
+    ends = entry_ends()
+    assert measured.writes["key"].is_unique and set(measured.late["key"]) <= set(ends)
+    surely_stale, surely_fresh = around(measured, ends)
+    assert len(surely_stale) >= 10 and set(surely_stale["outcome"]) == {"stale"}
+    assert len(surely_fresh) >= 5 and set(surely_fresh["outcome"]) == {"fresh"}
     assert only(measured.outcomes("cold"), "fresh", at_least=1)
 
     windows = staleness_windows(measured.reads, measured.writes)
@@ -121,6 +133,12 @@ def test_without_invalidation_each_page_is_fresh_from_its_ttl_on(threaded, small
         write = measured.writes[measured.writes["version"] == window.version].iloc[0]
         assert write["acked_ns"] + window.low_ms * 1e6 <= ends[window.key][1] + rounding_ns
         assert write["sent_ns"] + window.high_ms * 1e6 >= ends[window.key][0] - rounding_ns
+
+
+def raced(measured):
+    """Whether the race could be caught: where the machine is short of time, loads and round trips fill the pause."""
+    late = measured.late[measured.late["prestate"] == "in-flight"]
+    return len(late) >= ENOUGH_RACES and "stale" in set(late["outcome"])
 
 
 def assert_race_is_caught(measured, cache):
@@ -156,7 +174,8 @@ def test_a_delete_before_the_commit_is_undone_by_a_read_between_them(threaded, s
     service = threaded(CATALOGUE_INVALIDATION="before-commit", CATALOGUE_COMMIT_PAUSE=PAUSE_S)
     quiet = probe(service.base_url, freshness(**WARM), small_database, seconds=0.9, enough=late_reads(warm=5))
     assert only(quiet.outcomes("warm"), "fresh", at_least=5)
-    racing = probe(service.base_url, freshness(**RACES), small_database, enough=late_reads(in_flight=ENOUGH_RACES))
+    spec = freshness(**RACES, keys={"first": 1, "last": 200})
+    racing = probe(service.base_url, spec, small_database, enough=raced)
     assert_race_is_caught(racing, cache)
 
 
@@ -168,7 +187,8 @@ def test_a_load_that_a_write_overtakes_stores_the_old_page(threaded, small_datab
     service = threaded(CATALOGUE_STORE_GUARD=guard, CATALOGUE_LOAD_PAUSE=PAUSE_S)
     quiet = probe(service.base_url, freshness(**WARM), small_database, seconds=0.9, enough=late_reads(warm=5))
     assert only(quiet.outcomes("warm"), "fresh", at_least=5)
-    racing = probe(service.base_url, freshness(**RACES), small_database, enough=late_reads(in_flight=ENOUGH_RACES))
+    spec = freshness(**RACES, keys={"first": 1, "last": 200})
+    racing = probe(service.base_url, spec, small_database, enough=raced if guard == "off" else late_reads(in_flight=5))
     if guard == "off":
         assert_race_is_caught(racing, cache)
     else:
@@ -195,7 +215,7 @@ def test_the_bulk_route_forgets_what_the_single_route_does(threaded, small_datab
     service = threaded(CATALOGUE_INVALIDATION="single-only")
     both = late_reads(warm=1, cold=1)
     single = probe(service.base_url, freshness(**QUIET), small_database, seconds=0.9, enough=both)
-    by_bulk = freshness(write=BULK, keys={"first": 1201, "last": 1400}, **QUIET)
+    by_bulk = freshness(write=BULK, keys={"first": 1, "last": 200}, **QUIET)
     bulk = probe(service.base_url, by_bulk, small_database, seconds=0.9, enough=both)
     for prestate, of_bulk in (("warm", "stale"), ("cold", "fresh")):
         assert only(single.outcomes(prestate), "fresh", at_least=1)
