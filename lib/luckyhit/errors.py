@@ -15,6 +15,7 @@
     │   └── TargetBusy               3  another run holds the target, or left a step open in its journal
     ├── NotEnoughData                4  the run ended without the data a verdict needs
     │   ├── LimitExceeded            4  the target's users would have suffered: the load was stopped (target.limits)
+    │   ├── NoRoom                   4  the disk is full, or nothing may be written to the run's directory
     │   └── RunUnreadable            4  a run directory that is damaged, foreign, or from a newer version
     ├── ReportNotWritten             1  the report could not be written; what was measured is there
     └── RollbackNotConfirmed         5  the change may still be in place: what to do by hand
@@ -25,6 +26,8 @@ is reported as `NotEnoughData`: exit code 3 promises that nothing was changed.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +40,7 @@ __all__ = [
     "InputError",
     "LimitExceeded",
     "LuckyHitError",
+    "NoRoom",
     "NotEnoughData",
     "PortTaken",
     "Problem",
@@ -50,6 +54,9 @@ __all__ = [
     "TargetBusy",
     "TargetError",
 ]
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 class LuckyHitError(Exception):
@@ -174,6 +181,21 @@ class LimitExceeded(NotEnoughData):
     def __init__(self, message: str, *, hint: str = "", report: Any = None) -> None:
         self.report = report
         super().__init__(message, hint=hint)
+
+
+class NoRoom(NotEnoughData):
+    """A file of the run could not be written: the disk is full, or nothing may be written there."""
+
+    @classmethod
+    def of(cls, error: OSError) -> NoRoom | None:
+        """What to say of an error of the system; None where it is another one."""
+        if error.errno not in _NO_ROOM:
+            return None
+        return cls(
+            f"a file of the run could not be written: {os.strerror(error.errno)}",
+            hint="Make room in, or rights to, the folder of runs, and start a new run. What was written until then is "
+            "there.",
+        )
 
 
 class RunUnreadable(NotEnoughData):

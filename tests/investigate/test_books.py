@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from luckyhit import investigate
-from luckyhit.errors import ArgumentError, CaseError, NotEnoughData, Problem, RollbackNotConfirmed
+from luckyhit.errors import ArgumentError, CaseError, NoRoom, NotEnoughData, Problem, RollbackNotConfirmed
 from luckyhit.investigate import steps
 from luckyhit.investigate.shown import Picture
 from luckyhit.run import Run
@@ -67,6 +69,22 @@ def test_an_interrupted_step_says_what_became_of_the_rollback(folders, monkeypat
     with pytest.raises(kind, match=f"Interrupted. Rollback {'' if confirmed else 'not '}confirmed: The var") as error:
         investigate.baseline("placebo", **folders).measure()
     assert ("begins a new run" if confirmed else "luckyhit revert") in error.value.hint
+
+
+@pytest.mark.parametrize(("number", "kind"), [(errno.ENOSPC, NoRoom), (errno.EIO, OSError)])
+def test_a_full_disk_is_no_defect_of_ours(number, kind, folders, monkeypatch) -> None:
+    def start(*_: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(steps, "start_stacks", start)
+    book = investigate.baseline("placebo", **folders)
+    with pytest.raises(kind, match=os.strerror(number)):
+        book.measure()
+    (path,) = made(folders)
+    failure = Run(path).manifest["failure"]
+    assert os.strerror(number) in failure["message"]
+    assert ("Make room" in failure["hint"]) == (kind is NoRoom) != ("defect in Lucky Hit" in failure["hint"])
+    assert failure["exit_code"] == (4 if kind is NoRoom else 1)
 
 
 def test_what_is_explained_is_shown_without_a_traceback() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from hostile_service import HostileService, Versions
 from measured_block import BASIC, FRESHNESS, check, declare, engines, measure, routed, until
 
 from luckyhit.case.template import new_case
-from luckyhit.errors import ArgumentError, NotEnoughData, ResponseUnexpected
+from luckyhit.errors import ArgumentError, NoRoom, NotEnoughData, ResponseUnexpected
 from luckyhit.measure import BlockPlan, measure_block
 from luckyhit.measure.block import order_of
 from luckyhit.run import Run
@@ -101,6 +102,20 @@ def test_an_engine_that_is_killed_is_told_and_what_it_wrote_can_be_read(run: Run
     with pytest.raises(NotEnoughData, match="ended with status -9"):
         measure_block(run, plan, on_progress=kill)
     assert len(run.requests()) > 10 and not engines()
+
+
+def test_a_full_disk_is_named_and_what_was_written_can_be_read(run: Run, service: HostileService) -> None:
+    declare(run)
+
+    def fill_up(done_s: float, _: float) -> None:
+        for engine in engines():
+            engine.rlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+
+    with pytest.raises(NoRoom, match="could not be written: File too large") as stopped:
+        measure(run, service, on_progress=fill_up)
+    assert "Make room" in stopped.value.hint and stopped.value.exit_code == 4
+    assert engines() == [] and run.requests() is not None
+    assert [path for path in run.path.rglob(".*") if path.is_file()] == []
 
 
 def test_the_engine_ends_when_its_owner_dies(run: Run, service: HostileService, tmp_path: Path) -> None:

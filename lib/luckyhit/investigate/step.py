@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from luckyhit import change as changing
 from luckyhit.case import Case
-from luckyhit.errors import GuardError, LuckyHitError, NotEnoughData, RollbackNotConfirmed
+from luckyhit.errors import GuardError, LuckyHitError, NoRoom, NotEnoughData, RollbackNotConfirmed
 from luckyhit.investigate.preflight import secret_headers
 from luckyhit.project import Project
 from luckyhit.records import Arm, Rollback
@@ -52,12 +52,16 @@ def step_of(run: Run, project: Project) -> Iterator[Step]:
             stacks.enter_context(changing.target_lock(run.case, run.path.parents[1], run=run.id))
             yield Step(run, project, journal, stacks, secret_headers(run.case))
         changing.settle(journal, final=run.state != "measuring")
-    except BaseException as error:
+    except BaseException as raised:
+        known = NoRoom.of(raised) if isinstance(raised, OSError) else None
+        error = known or raised
         if isinstance(error, LuckyHitError):
             error.reword(run.redactor.secrets)  # a notebook shows it, and what papermill writes there is not ours
         _note_failure(run, project, error)
         with suppress(OSError):
             scrub(run, closed=True)
+        if known is not None:
+            raise known from raised
         raise
     scrub(run, closed=run.state != "measuring")
 

@@ -33,7 +33,7 @@ import uvloop
 
 from luckyhit.case.freshness import Freshness
 from luckyhit.case.workload import Response, Workload
-from luckyhit.errors import ArgumentError, LuckyHitError
+from luckyhit.errors import ArgumentError, LuckyHitError, NoRoom
 from luckyhit.measure.inputs import Inputs
 from luckyhit.measure.job import Job
 from luckyhit.measure.priority import hurried
@@ -325,8 +325,11 @@ async def _main(order: dict[str, Any]) -> int:
             loop.add_signal_handler(number, engine.stop)
         loop.add_reader(0, _heard, loop, engine)
         facts = await engine.run()
-    except LuckyHitError as error:
-        say({"error": {"type": type(error).__name__, "message": error.message, "hint": error.hint}})
+    except (LuckyHitError, OSError) as error:
+        known = NoRoom.of(error) if isinstance(error, OSError) else error
+        if known is None:
+            raise
+        say({"error": {"type": type(known).__name__, "message": known.message, "hint": known.hint}})
         return 1
     say({"facts": facts})
     return 0
