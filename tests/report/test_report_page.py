@@ -13,12 +13,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from page_reader import Page, assert_self_contained
 from synthetic_run import ROOT, judged
 
 from luckyhit.errors import ReportNotWritten
+from luckyhit.judge.rows import Rows
 from luckyhit.report import render
+from luckyhit.report.recorded import recorded
 from luckyhit.run import Run
 
 
@@ -186,6 +189,20 @@ def test_whatever_is_missing_or_damaged_there_is_a_report_that_says_so(spoil: st
 
 
 @pytest.mark.usefixtures("plain_figures")
+def test_rows_are_read_once_until_a_file_of_theirs_changes(copied) -> None:
+    run, _ = copied
+    rows = recorded(run).requests
+    assert recorded(run).requests is rows
+    parts = sorted((run.path / "requests").glob("*.parquet"))
+    pq.write_table(pq.read_table(parts[0]).slice(0, 7), parts[0])
+    fewer = recorded(run).requests
+    assert len(fewer) < len(rows)
+    parts[1].unlink()
+    assert len(recorded(run).requests) < len(fewer)
+    parts[0].write_bytes(b"no table")
+    assert recorded(run).problems and not isinstance(recorded(run).requests, Rows)
+
+
 def test_a_run_that_died_in_its_first_block_shows_what_it_measured(new_run, tmp_path) -> None:
     run = new_run(stages=("baseline",))
     run.update(blocks=[], state="failed")

@@ -251,12 +251,26 @@ def _counters(run: Run, problems: list[str]) -> pd.DataFrame:
 def _requests(run: Run, problems: list[str]) -> Rows | pd.DataFrame:
     """As the judge reads them, which takes a fraction of the time and the room of a frame; where it refuses, a frame of
     what can be read."""
-    from luckyhit.judge.columns import JUDGED, rows_of_parts
-
     try:
-        return rows_of_parts(run.parts("requests", JUDGED), run.length("requests"))
+        return _rows(run)
     except LuckyHitError:
         return _frame(run, "requests", records.REQUESTS, problems)
+
+
+_kept: dict[tuple[Any, ...], Rows] = {}
+
+
+def _rows(run: Run) -> Rows:
+    """The requests, read once for as long as their files stay as they are: the notebooks of a run share a process, and
+    ten million rows take four seconds to read. Those of one run are kept."""
+    from luckyhit.judge.columns import JUDGED, rows_of_parts
+
+    files = [(path.name, path.stat()) for path in sorted((run.path / "requests").glob("*.parquet"))]
+    key = (run.path, *((name, status.st_size, status.st_mtime_ns) for name, status in files))
+    if key not in _kept:
+        _kept.clear()  # before the next are read: there may be room for one of them only
+        _kept[key] = rows_of_parts(run.parts("requests", JUDGED), run.length("requests"))
+    return _kept[key]
 
 
 def _frame(run: Run, name: str, schema: pa.Schema, problems: list[str], pattern: str = "*.parquet") -> pd.DataFrame:
