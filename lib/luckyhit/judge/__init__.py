@@ -76,7 +76,8 @@ def judge(run: Run, *, guards: Sequence[Guard] = (), going_on: bool = False, req
             if name != "requests":
                 frames[name] = run.table(name)
                 continue
-            rows = rows_of_parts(run.parts(name, JUDGED), run.length(name))
+            if requests is None:
+                rows = rows_of_parts(run.parts(name, JUDGED), run.length(name))
             if any(route.version is not None for route in case.workload.routes):
                 answers = run.table(name, TOLD_BY)
         except RunUnreadable as error:
