@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,8 +24,6 @@ from luckyhit.target import Stack
 NOT_COPIED = shutil.ignore_patterns(
     ".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "runs", "*.html", "tests"
 )
-READY = re.compile(r"Uvicorn running on|Ready to accept connections")
-"""What the services of the pages say when they listen."""
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Copy:
 
     root: Path
     env: dict[str, str] = field(default_factory=dict)
-    background: list[subprocess.Popen[str]] = field(default_factory=list)
+    background: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def give(self, command: str, *, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
         """Give one command, in the project's directory. What it exports holds for those that follow."""
@@ -46,25 +46,22 @@ class Copy:
         return done
 
     def start(self, command: str, *, within_s: float = 60) -> bool:
-        """The same for one that goes on, in a terminal of its own; returns whether it said that it is ready."""
+        """The same for one that goes on, in a terminal of its own; returns whether it listens on the port that the
+        command names."""
+        named = re.search(r"--port (\d+)", command)
+        assert named is not None, f"{command} names no port"
         script = f"exec {command}" if "=" not in command.split()[0] else command
         process = subprocess.Popen(
-            ["bash", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=self.root,
-            env={**self.env, "PYTHONUNBUFFERED": "1"}, start_new_session=True,
+            ["bash", "-c", script], stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, cwd=self.root, env=self.env,
+            start_new_session=True,
         )  # fmt: skip
         self.background.append(process)
-        over, said = threading.Event(), []
-
-        def read() -> None:
-            for line in process.stdout or ():  # to its end, so that it can always write
-                if READY.search(line):
-                    said.append(line)
-                    over.set()
-            over.set()
-
-        threading.Thread(target=read, daemon=True).start()
-        over.wait(within_s)
-        return bool(said)
+        pause, deadline = threading.Event(), time.monotonic() + within_s
+        while process.poll() is None and time.monotonic() < deadline:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", int(named[1])), timeout=1):
+                return True
+            pause.wait(0.05)
+        return False
 
     def stop(self) -> None:
         for process in reversed(self.background):
