@@ -186,7 +186,9 @@ def test_it_is_painted_before_and_without_any_script(pages: dict[str, Path], ope
 
 
 CUT_UNITS = """
-() => [...document.querySelectorAll('.because, .values, .more, figcaption, article p, .trends p')].flatMap(one => {
+() => [...document.querySelectorAll(
+  '.because, .values, .more, figcaption, article p, .trends p, #naive p, #effect p, #overturn li, td[colspan]'
+)].flatMap(one => {
   const cut = [], range = document.createRange();
   const texts = document.createTreeWalker(one, NodeFilter.SHOW_TEXT);
   for (let node = texts.nextNode(); node; node = texts.nextNode())
@@ -202,7 +204,7 @@ CUT_UNITS = """
 
 def test_no_number_is_cut_from_its_unit_on_any_screen(pages: dict[str, Path], opened) -> None:
     with opened() as page:
-        for width in (320, 390, 800, 1280):
+        for width in (320, 390, 800, 1180, 1280):
             page.set_viewport_size({"width": width, "height": 844})
             for name in ("report", "index"):
                 page.goto(pages[name].as_uri())
