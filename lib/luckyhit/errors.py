@@ -193,8 +193,8 @@ class NoRoom(NotEnoughData):
             return None
         return cls(
             f"a file of the run could not be written: {os.strerror(error.errno)}",
-            hint="Make room in, or rights to, the folder of runs, and start a new run. What was written until then is "
-            "there.",
+            hint="Make room in, or rights to, the folder of runs and that of temporary files, and start a new run. "
+            "What was written until then is there.",
         )
 
 

@@ -8,6 +8,7 @@ the binomial distribution that are missed less than once in a million runs.
 import json
 import time
 
+import pandas as pd
 import pytest
 from probed_catalogue import ABSENT, BULK, DETAIL, LIST, REFUSED, freshness, late_reads, probe
 from scipy.stats import binom
@@ -107,7 +108,9 @@ def test_without_invalidation_each_page_is_fresh_from_its_ttl_on(threaded, small
     def around(measured, ends):
         """Reads that were surely done before their page ended, and reads that were surely sent behind that."""
         warm = measured.late[(measured.late["prestate"] == "warm") & measured.late["key"].isin(ends)]
-        earliest, latest = (warm["key"].map(lambda key, end=end: ends[key][end]) for end in (0, 1))
+        earliest, latest = (
+            pd.Series([ends[key][end] for key in warm["key"]], index=warm.index, dtype="int64") for end in (0, 1)
+        )
         return warm[warm["done_ns"] < earliest - rounding_ns], warm[warm["sent_ns"] > latest + rounding_ns]
 
     def enough(measured):
@@ -136,9 +139,13 @@ def test_without_invalidation_each_page_is_fresh_from_its_ttl_on(threaded, small
 
 
 def raced(measured):
-    """Whether the race could be caught: where the machine is short of time, loads and round trips fill the pause."""
+    """Whether enough probes had what `assert_race_is_caught` takes for granted: write and racing read, of which one has
+    the pause in it, took 3/5 of it longer at most. A machine that is short of time needs a slower pace for that."""
     late = measured.late[measured.late["prestate"] == "in-flight"]
-    return len(late) >= ENOUGH_RACES and "stale" in set(late["outcome"])
+    racing = measured.reads.query("delay_ns == 0").set_index("probe")
+    took = [late["acked_ns"] - late["written_ns"], late["probe"].map(racing["done_ns"] - racing["sent_ns"])]
+    in_time = [(ns <= 1.6 * float(PAUSE_S) * 1e9).fillna(False) for ns in took]
+    return (in_time[0] & in_time[1]).sum() >= ENOUGH_RACES
 
 
 def assert_race_is_caught(measured, cache):

@@ -201,6 +201,9 @@ def test_rows_are_read_once_until_a_file_of_theirs_changes(copied) -> None:
     assert len(recorded(run).requests) < len(fewer)
     parts[0].write_bytes(b"no table")
     assert recorded(run).problems and not isinstance(recorded(run).requests, Rows)
+    parts[0].unlink()
+    parts[0].symlink_to("nowhere.parquet")
+    assert any(parts[0].name in problem for problem in recorded(run).problems)
 
 
 def test_a_run_that_died_in_its_first_block_shows_what_it_measured(new_run, tmp_path) -> None:

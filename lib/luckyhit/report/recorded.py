@@ -253,7 +253,7 @@ def _requests(run: Run, problems: list[str]) -> Rows | pd.DataFrame:
     what can be read."""
     try:
         return _rows(run)
-    except LuckyHitError:
+    except (LuckyHitError, OSError):  # also a link that leads nowhere
         return _frame(run, "requests", records.REQUESTS, problems)
 
 
