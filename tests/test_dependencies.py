@@ -18,6 +18,7 @@ CONDA_NAMES = {
     "matplotlib-base": "matplotlib",
     "python-duckdb": "duckdb",
     "redis-py": "redis",
+    "python-xxhash": "xxhash",
 }
 # Not Python packages, or not there on conda-forge: the wheel brings the server that conda has as redis-server.
 CONDA_ONLY = {"python", "pip", "make", "redis-server"}

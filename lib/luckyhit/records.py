@@ -73,10 +73,14 @@ REQUESTS = pa.schema(
         pa.field("connection", pa.int32()),
         pa.field("worker", pa.int16()),
         pa.field("version", pa.int64()),
+        pa.field("layers", _DICT),
+        pa.field("body_hash", pa.int64()),
     ]
 )
 """One row for every scheduled request, sent or not. `version`: the value that its answer showed, or that it wrote,
-where its route tells (`workload.routes[].version`)."""
+where its route tells (`workload.routes[].version`). `layers`: what each cache on the way said, nearest first, such as
+`x-varnish=hit x-cache=miss`; null where none did. `body_hash`: XXH3 of the decoded body, 64 bits; null where the answer
+was not whole."""
 
 WRITES = pa.schema(
     [
@@ -155,7 +159,7 @@ COUNTERS = pa.schema(
 MAY_LACK: frozenset[str] = frozenset(
     {
         *(f"requests.{name}" for name in ("first_byte_ns", "status", "cache", "db_calls", "age_s", "bytes")),
-        *(f"requests.{name}" for name in ("connection", "worker", "version")),
+        *(f"requests.{name}" for name in ("connection", "worker", "version", "layers", "body_hash")),
         *(f"reads.{name}" for name in ("conditional", "connection", "fresh_connection", "worker", "cache", "status")),
         *(f"writes.{name}" for name in ("status", "connection")),
         "events.ttl_ms",
@@ -229,6 +233,28 @@ class Naive(_Record):
     hit_ratio_after: float | None = None
     claim: Literal["faster", "slower", "no difference", "no data"] = "no data"
     sentence: str = ""
+
+
+class Counted(_Record):
+    """`count` out of `of`."""
+
+    count: int
+    of: int
+
+
+class Finding(_Record):
+    """Something that a run shows beside its metrics, with its counts in each arm (null: not visible there). The ids are
+    those of `luckyhit.judge.findings.FINDERS`; `luckyhit.report.finding_sentences` words them."""
+
+    id: str
+    before: Counted | None = None
+    after: Counted | None = None
+    facts: dict[str, float | int | str | bool | None] = Field(
+        default={}, description="numbers and names that belong to it; units are in the names"
+    )
+    examples: list[dict[str, float | int | str | bool | None]] = Field(
+        default=[], description="rows that show it, a few at most"
+    )
 
 
 class Rollback(_Record):
@@ -369,6 +395,7 @@ class Result(_Record):
     events: list[RunEvent] = Field(
         default=[], description="drifts and shifts inside the arms of the change's blocks, in the order of time"
     )
+    findings: list[Finding] = Field(default=[], description="what the run shows beside its metrics, weightiest first")
     earlier: Earlier | None = Field(default=None, description="null where the change was measured")
     notes: list[str] = Field(default=[], description="warnings and what could not be seen, one sentence each")
     report: str | None = None

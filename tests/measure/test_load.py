@@ -141,6 +141,7 @@ def rows(
         "done_ns": done, "status": [None if error else 200] * count, "error": [error] * count, "cache": [cache] * count,
         "db_calls": [None if error else 1] * count, "age_s": [None] * count, "bytes": [None] * count,
         "connection": [None] * count, "worker": [0] * count, "version": [None] * count,
+        "layers": [None] * count, "body_hash": [None] * count,
     }  # fmt: skip
     return pa.table({field.name: pa.array(columns[field.name]).cast(field.type) for field in REQUESTS}, schema=REQUESTS)
 

@@ -78,6 +78,8 @@ def a_block(
             "connection": np.ones(count, np.int32),
             "worker": np.zeros(count, np.int16),
             "version": pa.nulls(count, pa.int64()),
+            "layers": _text(np.where(cache == "unknown", None, np.char.add("x-cache=", cache.astype(str)))),
+            "body_hash": keys.astype(np.int64),
         }
         tables.append(pa.table({name: columns[name] for name in records.REQUESTS.names}, schema=records.REQUESTS))
     return pa.concat_tables(tables)

@@ -21,6 +21,7 @@
     naive, noise, decompose, rollback, notes   what stands beside the verdict
     record, worked, together   what was recorded by stage; all that takes time, on two cores
     decision     all of it, on frames; loose: on a directory that is no run
+    evidence, findings   what the run shows beside its metrics, a file for each kind
     earlier      a baseline alone, beside those of earlier runs
 
 No socket, no clock: the same files give the same verdict next year. `judge` reads a run directory, `decide` is the
@@ -35,6 +36,8 @@ from luckyhit.errors import RunUnreadable
 from luckyhit.judge.background import TOLD_BY
 from luckyhit.judge.boundary import FixedSample
 from luckyhit.judge.decision import decide
+from luckyhit.judge.evidence import evidence_of
+from luckyhit.judge.findings import findings
 from luckyhit.judge.manifest import (
     blocks_guard,
     blocks_of,
@@ -106,6 +109,10 @@ def judge(run: Run, *, guards: Sequence[Guard] = (), going_on: bool = False, req
         answers=answers,
         glance=going_on,
     )
+    if not going_on and not noted:
+        result = result.model_copy(
+            update={"findings": findings(evidence_of(run, blocks_of(manifest), result.freshness))}
+        )
     if unfinished and result.verdict not in ("INVALID", "INCONCLUSIVE"):
         because = f"The run {'ended early' if ended else 'did not get to its end'}: {unfinished.rstrip('.')}."
         result = result.model_copy(update={"verdict": "INCONCLUSIVE", "because": because})

@@ -1,6 +1,6 @@
 """The rows of one block: one for each scheduled request and arm, appended as they settle, written in parts meanwhile.
 
-An appended row is one packed record of 72 bytes; what was written is forgotten, so memory does not grow with the
+An appended row is one packed record of 84 bytes; what was written is forgotten, so memory does not grow with the
 length of a block, but for one byte a request that tells whether it was settled.
 """
 
@@ -27,8 +27,8 @@ from luckyhit.run import write_part
 _ERRORS: tuple[RequestError, ...] = get_args(RequestError)
 _ERROR_CODE: dict[str | None, int] = {None: 0, **{error: code for code, error in enumerate(_ERRORS, 1)}}
 _NOT_THERE = -1
-NO_VERSION = -(2**63)
-"""A row without a version; every other number of 64 bits may be one."""
+NO_VERSION = NO_HASH = -(2**63)
+"""A row without a version, or without a hash; every other number of 64 bits may be one."""
 _FIELDS = [
     ("tag", "i8", "q"),  # slot * arms + arm
     ("due_ns", "i8", "q"),
@@ -37,9 +37,11 @@ _FIELDS = [
     ("done_ns", "i8", "q"),
     ("bytes", "i8", "q"),
     ("version", "i8", "q"),
+    ("body_hash", "i8", "q"),
     ("age_s", "f8", "d"),
     ("db_calls", "i4", "i"),
     ("connection", "i4", "i"),
+    ("layers", "i4", "i"),
     ("status", "i2", "h"),
     ("error", "i1", "b"),
     ("cache", "i1", "b"),
@@ -87,9 +89,12 @@ class Rows:
         self._counts = np.zeros((len(self._arms), len(_ERRORS) + 1), np.int64)
         self._errors: dict[RequestError, int] = {}  # so far, for those who watch
         self._parts = 0
+        self._chains: dict[str | None, int] = {None: 0}  # what all caches on the way said, numbered
         self._lock, self._writing = threading.Lock(), threading.Lock()
 
-    def settle(self, slot: int, arm: int, answer: Answer, seen: Seen, version: int = NO_VERSION) -> None:
+    def settle(
+        self, slot: int, arm: int, answer: Answer, seen: Seen, version: int = NO_VERSION, body_hash: int = NO_HASH
+    ) -> None:
         """Keep what came of one request. `version`: what its answer showed, or what it wrote."""
         if self._offset == self._end:
             self._turn_over()
@@ -97,11 +102,14 @@ class Rows:
         tag = slot * self._width + arm
         due_ns, error = answer.due_ns, answer.error
         age_s, calls, cache = seen.row
+        chain = self._chains.get(seen.layers)
+        if chain is None:
+            chain = self._chains[seen.layers] = len(self._chains)
         if error is None:  # then everything is there
             _PACK(
                 self._buffer, offset, tag, _NOT_THERE if due_ns is None else due_ns,
-                answer.sent_ns, answer.first_byte_ns, answer.done_ns, answer.size, version, age_s, calls,
-                answer.connection, answer.status, 0, cache,
+                answer.sent_ns, answer.first_byte_ns, answer.done_ns, answer.size, version, body_hash, age_s,
+                calls, answer.connection, chain, answer.status, 0, cache,
             )  # fmt: skip
         else:
             sent_ns, first_ns, done_ns = answer.sent_ns, answer.first_byte_ns, answer.done_ns
@@ -112,8 +120,9 @@ class Rows:
                 _NOT_THERE if sent_ns is None else sent_ns,
                 _NOT_THERE if first_ns is None else first_ns,
                 _NOT_THERE if done_ns is None else done_ns,
-                _NOT_THERE if status is None else answer.size, version, age_s, calls,
+                _NOT_THERE if status is None else answer.size, version, body_hash, age_s, calls,
                 _NOT_THERE if connection is None else connection,
+                chain,
                 _NOT_THERE if status is None else status,
                 _ERROR_CODE[error],
                 cache,
@@ -185,6 +194,8 @@ class Rows:
             **{name: _present(rows[name], less=self.origin_ns) for name in ("sent_ns", "first_byte_ns", "done_ns")},
             **{name: _present(rows[name]) for name in ("status", "db_calls", "age_s", "bytes", "connection")},
             "version": _present(rows["version"], absent=NO_VERSION),
+            "body_hash": _present(rows["body_hash"], absent=NO_HASH),
+            "layers": _words(rows["layers"], [chain or "" for chain in self._chains], mask=rows["layers"] == 0),
             "error": _words(rows["error"] - 1, _ERRORS, mask=rows["error"] == 0),
             "cache": _words(rows["cache"], CACHE_STATUSES),
             "worker": np.full(len(rows), self._worker, np.int16),

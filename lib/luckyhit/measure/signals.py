@@ -60,6 +60,8 @@ class Seen:
     cache: CacheStatus = "unknown"
     db_calls: int | None = None
     age_s: float | None = None
+    layers: str | None = None
+    """What each cache on the way said, nearest first: `x-varnish=hit x-cache=miss`."""
 
     @cached_property
     def row(self) -> tuple[float, int, int]:

@@ -1,0 +1,91 @@
+"""What findings are made of: everything that a run recorded, of the blocks that are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from luckyhit.case import Case
+from luckyhit.errors import RunUnreadable
+from luckyhit.judge.probed import Probed
+from luckyhit.judge.record import Record, listed_arms, read
+from luckyhit.records import EVENTS, READS, REQUESTS, WRITES, Arm, FreshnessFacts, Stage
+
+if TYPE_CHECKING:
+    from luckyhit.run import Run
+
+ALWAYS = ("arm", "block", "phase")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """`load` gives the requests in some of their columns (`records.REQUESTS`), all stages, repeated texts in their
+    dictionary; `reads`, `writes` and `events` are whole; `facts` are what readers saw, as the result has it.
+    `stage`: whose blocks are looked at: the change's, or the baseline's where no change was measured."""
+
+    case: Case
+    blocks: Sequence[Mapping[str, Any]]
+    load: Callable[[Sequence[str]], pa.Table]
+    reads: pd.DataFrame = field(default_factory=READS.empty_table().to_pandas)
+    writes: pd.DataFrame = field(default_factory=WRITES.empty_table().to_pandas)
+    events: pd.DataFrame = field(default_factory=EVENTS.empty_table().to_pandas)
+    facts: Mapping[Arm, FreshnessFacts] = field(default_factory=dict)
+
+    @cached_property
+    def stage(self) -> Stage:
+        return "change" if any(entry.get("stage") == "change" for entry in self.blocks) else "baseline"
+
+    @property
+    def entries(self) -> list[dict[str, Any]]:
+        """The manifest's entries of the blocks that are looked at."""
+        return [dict(entry) for entry in self.blocks if entry.get("stage") == self.stage]
+
+    @property
+    def arms(self) -> list[Arm]:
+        """The arms that were measured in these blocks."""
+        measured = {arm for entry in self.entries for arm in listed_arms(entry.get("arms"))}
+        both: tuple[Arm, Arm] = ("before", "after")
+        return [arm for arm in both if arm in measured]
+
+    def requests(self, *columns: str) -> pa.Table:
+        """The rows of these blocks, warm-up included, in these columns and ALWAYS."""
+        wanted = [name for name in REQUESTS.names if name in {*ALWAYS, *columns}]
+        table = self.load(wanted)
+        inside = pc.is_in(table["block"], pa.array([entry["block"] for entry in self.entries], pa.int32()))
+        return table.filter(inside)
+
+    @cached_property
+    def record(self) -> Record:
+        """The probe's side of the same: `record.probed(stage, arm)`."""
+        return read(REQUESTS.empty_table().to_pandas(), None, self.reads, self.writes, self.blocks)
+
+    def probed(self, arm: Arm) -> Probed:
+        """What the probe of one arm found in these blocks."""
+        return self.record.probed(self.stage, arm)
+
+
+def evidence_of(
+    run: Run, blocks: Sequence[Mapping[str, Any]], facts: Mapping[Arm, FreshnessFacts] | None = None
+) -> Evidence:
+    """Of a run directory. Raises RunUnreadable, here or when the requests are asked for, where one of their files, or of
+    the probe's, is damaged."""
+
+    def load(columns: Sequence[str]) -> pa.Table:
+        parts = list(run.parts("requests", columns))
+        whole = pa.concat_tables(parts) if parts else REQUESTS.empty_table()
+        return whole.select(list(columns)).unify_dictionaries()
+
+    events = EVENTS.empty_table().to_pandas()
+    with suppress(RunUnreadable):  # no verdict rests on them; the report names the damaged file
+        events = run.events()
+    return Evidence(run.case, blocks, load, run.reads(), run.writes(), events, facts or {})
+
+
+__all__ = ["Evidence", "evidence_of"]

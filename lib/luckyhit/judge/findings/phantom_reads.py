@@ -1,0 +1,16 @@
+"""Reads of the probe that showed a value which no accepted write wrote: that of a refused write, or of a rolled back
+one."""
+
+from __future__ import annotations
+
+from luckyhit.judge.evidence import Evidence
+from luckyhit.records import Counted, Finding
+
+ID = "phantom-reads"
+
+
+def find(evidence: Evidence) -> Finding | None:
+    by_arm = {arm: Counted(count=facts.never_committed, of=facts.reads) for arm, facts in evidence.facts.items()}
+    if not any(counted.count for counted in by_arm.values()):
+        return None
+    return Finding(id=ID, before=by_arm.get("before"), after=by_arm.get("after"))
