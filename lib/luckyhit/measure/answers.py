@@ -57,7 +57,6 @@ class Answers:
     service_ms: NDArray[np.float64] | None = None  # where set, by slot: the service's own duration, as it tells it
     _expectations: list[Expectation] = field(default_factory=list)
     _examples: Examples = field(default_factory=Examples)
-    _hashes: BodyHashes = field(default_factory=BodyHashes)
 
     def __post_init__(self) -> None:
         if self.default is not None:
@@ -67,6 +66,10 @@ class Answers:
             ]
         self._writing = {route for route, template in enumerate(self.templates[0]) if template.writes_number}
         self._looks = bool(self._expectations or self._writing)
+        names = [of_arm[0].authority for of_arm in self.templates]
+        # A single word (`localhost` at its default port) may stand in a body for anything.
+        self._addresses = [name.encode() if "." in name or ":" in name else b"" for name in names]
+        self._hashes = BodyHashes(self._addresses)
         self._asks_head = {number for number, route in enumerate(self.schedule.routes) if route.method == "HEAD"}
         self._known: list[dict[bytes, tuple[Mismatch | None, int]]] = [{} for _ in self._expectations]
         self._later: list[tuple[int, int, Answer, Seen, bytes]] = []
@@ -101,18 +104,18 @@ class Answers:
 
     def finish(self) -> None:
         """Check and hash what was too large before, and settle it: nothing is timed any more."""
-        known: dict[tuple[int, bytes, bool], tuple[Mismatch | None, int, int]] = {}
+        known: dict[tuple[int, int, bytes, bool], tuple[Mismatch | None, int, int]] = {}
         left = KEPT_FOR_LATER
         for slot, arm, answer, seen, digest in self._later:
             route = int(self.schedule.route[slot % len(self.schedule)])
             checks = answer.error is None and bool(self._expectations) and self._expectations[route].needs_body
-            place = route, digest, checks
+            place = route, arm, digest, checks
             if place not in known and left > 0:
                 body = decoded_body(answer, LARGEST_KEPT_BODY + 1)
                 left -= len(body)
                 if len(body) <= LARGEST_KEPT_BODY:
                     shows = _told_by(self._expectations[route], body) if checks else (None, NO_VERSION)
-                    known[place] = *shows, hash_of(body)
+                    known[place] = *shows, hash_of(body, self._addresses[arm])
             wrong, version, body_hash = known.get(place, (None, NO_VERSION, NO_HASH))
             if checks and place not in known:
                 self.unchecked += self._expectations[route].checks_body
@@ -137,10 +140,10 @@ class Answers:
         """The hash of the body (NO_HASH: none). None: not yet, it is kept for `finish`."""
         body, head = answer.body, answer.head
         if body and head is not None and head.coding == b"" and len(body) == answer.size:  # nearly all are such
-            return hash_of(body)
+            return self._hashes.of_decoded(arm, body)
         if not body and int(self.schedule.route[slot % len(self.schedule)]) in self._asks_head:
             return NO_HASH
-        body_hash = self._hashes.of(answer)
+        body_hash = self._hashes.of(arm, answer)
         return NO_HASH if body_hash is None and not self._keep(slot, arm, answer, seen) else body_hash
 
     def _checked(self, slot: int, arm: int, answer: Answer, status: int, seen: Seen) -> tuple[int, int] | None:
@@ -171,7 +174,7 @@ class Answers:
             wrong, version = self._read_body(route, body)
         if wrong is not None:
             self._told(slot, arm, answer, seen, wrong)
-        return version, hash_of(body) if len(body) <= LARGEST_KEPT_BODY else NO_HASH
+        return version, self._hashes.of_decoded(arm, body) if len(body) <= LARGEST_KEPT_BODY else NO_HASH
 
     def _read_body(self, route: int, body: bytes) -> tuple[Mismatch | None, int]:
         """Services send the same few bodies again and again: small ones are remembered."""
