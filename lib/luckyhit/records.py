@@ -79,8 +79,8 @@ REQUESTS = pa.schema(
 )
 """One row for every scheduled request, sent or not. `version`: the value that its answer showed, or that it wrote,
 where its route tells (`workload.routes[].version`). `layers`: what each cache on the way said, nearest first, such as
-`x-varnish=hit x-cache=miss`; null where none did. `body_hash`: XXH3 of the decoded body, 64 bits; null where the answer
-was not whole."""
+`x-varnish=hit x-cache=miss`; null where none did. `body_hash`: XXH3 of the decoded body, 64 bits, without the address
+of the service in it (the arms have ports of their own); null where the answer was not whole."""
 
 WRITES = pa.schema(
     [
@@ -292,6 +292,7 @@ class FreshnessFacts(_Record):
     by_route: dict[str, tuple[int, int]] = {}
     by_connection: dict[str, tuple[int, int]] = Field(default={}, description="kept, new")
     by_kind: dict[str, tuple[int, int]] = Field(default={}, description="plain, conditional")
+    by_cache: dict[str, tuple[int, int]] = Field(default={}, description="by cache status, as the answer told it")
     windows: int = Field(default=0, description="writes that were polled until every route was lastingly fresh")
     stuck: int = Field(default=0, description="of these: not lastingly fresh when the polling ended")
     window_p50_ms: tuple[float, float] | None = Field(
@@ -313,6 +314,9 @@ class FreshnessFacts(_Record):
     background_stale: int | None = Field(default=None, description="stale reads of the workload itself")
     background_reads: int | None = Field(default=None, description="reads of the workload that could be told apart")
     background_unknown: int | None = Field(default=None, description="reads of the workload that could not be")
+    background_by_cache: dict[str, tuple[int, int]] = Field(
+        default={}, description="(stale, fresh + stale) reads of the workload itself, by cache status"
+    )
     added_requests: int | None = Field(
         default=None, description="what the probe added to the load in the measured parts, over all arms of the blocks"
     )

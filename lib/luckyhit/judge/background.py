@@ -30,21 +30,21 @@ from luckyhit.judge.histories import ALWAYS, NEVER, Numbers, Timeline, whole_num
 if TYPE_CHECKING:
     from luckyhit.case import Case
 
-TOLD_BY = ("arm", "block", "phase", "route", "key", "sent_ns", "done_ns", "status", "error", "version")
+TOLD_BY = ("arm", "block", "phase", "route", "key", "sent_ns", "done_ns", "status", "error", "version", "cache")
 """The columns of the requests that reads and writes are told from."""
-COLUMNS = ["arm", "block", "route", "key", "sent_ns", "seen_version", "outcome", "behind"]
+COLUMNS = ["arm", "block", "route", "key", "sent_ns", "seen_version", "outcome", "behind", "cache"]
 
 
 def background_reads(requests: pd.DataFrame, case: Case) -> pd.DataFrame:
     """The workload's reads of the measured phase that were sent and can show a value, in the order of `requests`, with
     its index: `arm, block, route, key, sent_ns, seen_version` (null where the answer showed none), `outcome` (fresh,
-    stale, unknown) and `behind` (of a stale read: how many acknowledged writes were surely newer; else null).
+    stale, unknown), `behind` (of a stale read: how many acknowledged writes were surely newer; else null) and `cache`.
 
     `requests`: rows with the columns of `records.REQUESTS`, of any arms and blocks, warm-up included. Reads and writes
     of one resource are told by their paths (see `background_routes`). Of a route whose answers mostly show what nobody
     wrote (another currency, a price with tax) nothing is told.
     """
-    frame = requests.reindex(columns=[*requests.columns, *({"version"} - set(requests.columns))])
+    frame = requests.reindex(columns=[*requests.columns, *sorted({"cache", "version"} - set(requests.columns))])
     frame = frame[frame["arm"].notna() & frame["block"].notna() & frame["key"].notna()]
     shared = case.design != "side-by-side"  # both arms are one service, and a write may land in the other's block
     parts = [_judged(frame, family, shared) for family in families(case.workload.routes)]
@@ -74,6 +74,7 @@ def _judged(frame: pd.DataFrame, family: Family, shared: bool) -> pd.DataFrame:
             "seen_version": history.seen.series(rows.index),
             "outcome": pd.Series(outcome, index=rows.index, dtype="str"),
             "behind": behind.series(rows.index),
+            "cache": rows["cache"],
             "_place": place,
         }
     )

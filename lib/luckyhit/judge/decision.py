@@ -17,7 +17,6 @@ from luckyhit.judge.carryover import carry_over
 from luckyhit.judge.early import ways_to_look
 from luckyhit.judge.effects import level_of
 from luckyhit.judge.events import event_notes
-from luckyhit.judge.freshness import share_of
 from luckyhit.judge.freshness_facts import freshness_facts
 from luckyhit.judge.freshness_guards import freshness_guards
 from luckyhit.judge.notes import notes_on_blocks, notes_on_metrics
@@ -170,7 +169,7 @@ def _facts(record: Record, case: Case, stage: Stage) -> dict[Arm, FreshnessFacts
         facts[arm] = freshness_facts(
             record.probed(stage, arm),
             case.freshness.within if case.freshness is not None else 0.0,
-            background=None if background is None else share_of(background[background["arm"] == arm]),
+            background=None if background is None else background[background["arm"] == arm],
             probes=[entry.get("probe") for entry in entries],
         )
     return facts

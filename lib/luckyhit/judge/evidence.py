@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from luckyhit.case import Case
 from luckyhit.errors import RunUnreadable
+from luckyhit.judge.bodies.answers import Answers, answers_of
 from luckyhit.judge.probed import Probed
 from luckyhit.judge.record import Record, listed_arms, read
 from luckyhit.records import EVENTS, READS, REQUESTS, WRITES, Arm, FreshnessFacts, Stage
@@ -37,6 +38,10 @@ class Evidence:
     writes: pd.DataFrame = field(default_factory=WRITES.empty_table().to_pandas)
     events: pd.DataFrame = field(default_factory=EVENTS.empty_table().to_pandas)
     facts: Mapping[Arm, FreshnessFacts] = field(default_factory=dict)
+    parts: Callable[[Sequence[str]], Iterable[pa.Table]] | None = None
+    """The requests in parts, for what keeps a few of them."""
+    length: int = 0
+    """How many requests there are, in all stages; 0 where nobody counted."""
 
     @cached_property
     def stage(self) -> Stage:
@@ -60,6 +65,21 @@ class Evidence:
         table = self.load(wanted)
         inside = pc.is_in(table["block"], pa.array([entry["block"] for entry in self.entries], pa.int32()))
         return table.filter(inside)
+
+    def kept(self, keep: Callable[[pa.Table], pa.Table], *columns: str) -> pa.Table:
+        """The same, without what `keep` leaves out of each part: a long run's rows take as much memory as they are."""
+        if self.parts is None:
+            return keep(self.requests(*columns))
+        wanted = [name for name in REQUESTS.names if name in {*ALWAYS, *columns}]
+        blocks = pa.array([entry["block"] for entry in self.entries], pa.int32())
+        left = [keep(part.filter(pc.is_in(part["block"], blocks))) for part in self.parts(wanted)]
+        whole = pa.concat_tables(left) if left else REQUESTS.empty_table()
+        return whole.select(wanted).unify_dictionaries()
+
+    @cached_property
+    def answers(self) -> Answers | None:
+        """Those whose bodies can be compared; None where there are none."""
+        return answers_of(self)
 
     @cached_property
     def record(self) -> Record:
@@ -85,7 +105,12 @@ def evidence_of(
     events = EVENTS.empty_table().to_pandas()
     with suppress(RunUnreadable):  # no verdict rests on them; the report names the damaged file
         events = run.events()
-    return Evidence(run.case, blocks, load, run.reads(), run.writes(), events, facts or {})
+
+    def parts(columns: Sequence[str]) -> Iterable[pa.Table]:
+        return run.parts("requests", columns)
+
+    length = run.length("requests")
+    return Evidence(run.case, blocks, load, run.reads(), run.writes(), events, facts or {}, parts, length)
 
 
 __all__ = ["Evidence", "evidence_of"]

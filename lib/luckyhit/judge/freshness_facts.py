@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from luckyhit.judge.freshness import EXPOSED, StaleShare, late_among, share_of
+from luckyhit.judge.freshness import EXPOSED, late_among, share_of
 from luckyhit.judge.histories import Histories, at, truths, whole_numbers
 from luckyhit.judge.probed import Probed
 from luckyhit.judge.proportions import zero_bound
@@ -23,12 +23,12 @@ def freshness_facts(
     probed: Probed,
     within_s: float,
     *,
-    background: StaleShare | None = None,
+    background: pd.DataFrame | None = None,
     probes: Sequence[object] = (),
 ) -> FreshnessFacts:
     """The facts of one arm: what its probe recorded, and the bound in seconds.
 
-    `background`: the workload's own reads in that arm, as far as they tell what they showed (see `background`).
+    `background`: the workload's own reads in that arm, as `background.background_reads` has them.
     `probes`: what the blocks noted of their probe (`requests`, `share`), over all arms.
     """
     reads, writes, classified = probed.reads, probed.writes, probed.classified
@@ -39,7 +39,8 @@ def freshness_facts(
     quantiles = window_quantiles(windows, _LEVELS)
     violations = violations_of(classified, writes)[["monotonic_reads", "read_your_writes", "never_committed"]].sum()
     behind = classified["behind"].dropna()
-    told = background if background is not None and background.reads else None
+    own = share_of(background) if background is not None else None
+    told = own if own is not None and own.reads else None
     added_requests, added_share = _added(probes)
     return FreshnessFacts(
         writes=int(writes["acked_ns"].notna().sum()),
@@ -57,6 +58,7 @@ def freshness_facts(
         by_route=_split(late, "route"),
         by_connection=_split(late.assign(which=np.where(truths(late["fresh_connection"]), "new", "kept")), "which"),
         by_kind=_split(late.assign(which=np.where(truths(late["conditional"]), "conditional", "plain")), "which"),
+        by_cache=_split(late, "cache"),
         windows=len(windows),
         stuck=int(windows["censored"].sum()),
         window_p50_ms=quantiles[0.5],
@@ -73,7 +75,8 @@ def freshness_facts(
         workers=int(reads.groupby("block")["worker"].nunique().max()) or None if len(reads) else None,
         background_stale=told.stale if told else None,
         background_reads=told.reads if told else None,
-        background_unknown=background.unknown if background else None,
+        background_unknown=own.unknown if own else None,
+        background_by_cache=_split(background, "cache") if background is not None else {},
         added_requests=added_requests,
         added_share=added_share,
     )

@@ -25,6 +25,13 @@ _PRESTATES = {
     "absent": "nothing there before",
     "cold": "key not read before, a control that is not counted above",
 }
+_CACHE = {
+    "hit": "from the cache",
+    "stale": "from the cache, past its lifetime",
+    "miss": "the cache had nothing, and asked behind it",
+    "bypass": "the cache took no part",
+    "unknown": "no cache status told",
+}
 _UNIT = re.compile(r"(?<=\d) (?=%|ms\b)")
 Cell = Callable[[FreshnessFacts], str | None]
 
@@ -62,6 +69,7 @@ def _rows(found: Recorded, facts: list[FreshnessFacts]) -> Iterable[tuple[str, C
     yield "No stale read still leaves possible (95 %)", lambda fact: _share(fact.zero_bound, "up to ")
     for field, names in (("by_prestate", _PRESTATES), ("by_route", {}), ("by_connection", {}), ("by_kind", {})):
         yield from _split(field, names, facts)
+    yield from _split("by_cache", _CACHE, facts)
     yield "Reads that showed nothing to tell by", lambda fact: f"{fact.unknown:,}" if fact.unknown else None
     yield "Writes that were polled", lambda fact: f"{fact.windows:,}" if fact.windows else None
     for level in (50, 95, 99):
@@ -76,6 +84,7 @@ def _rows(found: Recorded, facts: list[FreshnessFacts]) -> Iterable[tuple[str, C
     yield "Reads of a refused value", _refused
     yield "Workers that answered", lambda fact: None if fact.workers is None else f"{fact.workers:,}"
     yield "Stale reads of the workload itself", lambda fact: _of(fact.background_stale, fact.background_reads)
+    yield from _split("background_by_cache", _CACHE, facts)
     yield "Added to the load by the probe (all arms)", _added
 
 
@@ -91,7 +100,7 @@ def _stale(fact: FreshnessFacts) -> str | None:
 
 
 def _split(field: str, names: Mapping[str, str], facts: list[FreshnessFacts]) -> Iterable[tuple[str, Cell]]:
-    what = {"by_prestate": "", "by_route": "route ", "by_connection": "", "by_kind": ""}[field]
+    what = "route " if field == "by_route" else ""
     ends = {"by_connection": " connections", "by_kind": " reads"}.get(field, "")
     groups = list(dict.fromkeys(str(name) for fact in facts for name in getattr(fact, field)))
     groups.sort(key=lambda name: [*names].index(name) if name in names else len(names))

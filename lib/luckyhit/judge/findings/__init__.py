@@ -5,12 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from luckyhit.judge.evidence import Evidence
-from luckyhit.judge.findings import phantom_reads, stale_workload_reads
+from luckyhit.judge.findings import (
+    arms_differ,
+    changed_without_write,
+    phantom_reads,
+    same_bytes_other_url,
+    stale_by_status,
+    stale_workload_reads,
+    unexpected_answers,
+)
 from luckyhit.records import Finding
 
 FINDERS: dict[str, Callable[[Evidence], Finding | None]] = {
+    "same-bytes-other-url": same_bytes_other_url.find,
+    "unexpected-answers": unexpected_answers.find,
     "phantom-reads": phantom_reads.find,
     "stale-workload-reads": stale_workload_reads.find,
+    "stale-by-status": stale_by_status.find,
+    "changed-without-write": changed_without_write.find,
+    "arms-differ": arms_differ.find,
 }
 """By id, the weightiest first. None: there is nothing to tell."""
 
