@@ -28,7 +28,8 @@ ALWAYS = ("arm", "block", "phase")
 class Evidence:
     """`load` gives the requests in some of their columns (`records.REQUESTS`), all stages, repeated texts in their
     dictionary; `reads`, `writes` and `events` are whole; `facts` are what readers saw, as the result has it.
-    `stage`: whose blocks are looked at: the change's, or the baseline's where no change was measured."""
+    `noted`: the manifest. `stage`: whose blocks are looked at: the change's, or the baseline's where no change was
+    measured."""
 
     case: Case
     blocks: Sequence[Mapping[str, Any]]
@@ -37,6 +38,7 @@ class Evidence:
     writes: pd.DataFrame = field(default_factory=WRITES.empty_table().to_pandas)
     events: pd.DataFrame = field(default_factory=EVENTS.empty_table().to_pandas)
     facts: Mapping[Arm, FreshnessFacts] = field(default_factory=dict)
+    noted: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def stage(self) -> Stage:
@@ -85,7 +87,7 @@ def evidence_of(
     events = EVENTS.empty_table().to_pandas()
     with suppress(RunUnreadable):  # no verdict rests on them; the report names the damaged file
         events = run.events()
-    return Evidence(run.case, blocks, load, run.reads(), run.writes(), events, facts or {})
+    return Evidence(run.case, blocks, load, run.reads(), run.writes(), events, facts or {}, run.manifest)
 
 
 __all__ = ["Evidence", "evidence_of"]

@@ -28,9 +28,9 @@ from luckyhit.records import Arm
 KEPT_FOR_LATER = 64 << 20
 """Bytes of large bodies to keep until the block is over, and to parse then: about a second's work."""
 _ROW_BYTES = 1 << 10
-_EXCERPT = 500
+EXCERPT = 500
 _SMALL_BODY, _MOST_KNOWN = 4 << 10, 512
-_LONGEST_PATH = 200
+LONGEST_PATH = 200
 
 
 @dataclass(frozen=True)
@@ -196,8 +196,8 @@ class Answers:
             return
         shown, template = Shown(self.secrets), self.templates[arm][route]
         path = template.path(int(self.schedule.key[entry]), int(self.schedule.number[entry]))
-        request = f"{template.method} {shown.text(path)[:_LONGEST_PATH]}"
-        body = shown.body(decoded_body(answer, 8 * _EXCERPT), _EXCERPT)
+        request = f"{template.method} {shown.text(path)[:LONGEST_PATH]}"
+        body = shown.body(decoded_body(answer, 8 * EXCERPT), EXCERPT)
         example = Example(self.arms[arm], template.route.name, request, answer.status or 0, shown.text(wrong), body)
         self._examples[route] = example
         if self.unexpected is None:

@@ -26,7 +26,17 @@ def _counted(counted: Counted) -> str:
     return f"{counted.count:,} of {counted.of:,}{share}"
 
 
+def _met_beforehand(finding: Finding) -> str:
+    """With the first answer, as an example."""
+    first, counted = finding.examples[0], finding.before or Counted(count=len(finding.examples), of=0)
+    return (
+        f"Before anything was measured, {counted.count:,} of {counted.of:,} routes answered otherwise than the case "
+        f"expects ({first['arm']} arm): {first['request']}: {first['wrong']}."
+    )
+
+
 SENTENCES: dict[str, Callable[[Finding], str]] = {
     "phantom-reads": lambda finding: in_both(finding, "Values that no accepted write wrote were read"),
     "stale-workload-reads": lambda finding: in_both(finding, "Old answers among the workload's own reads"),
+    "preflight-met-fault": _met_beforehand,
 }
