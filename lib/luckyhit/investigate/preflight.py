@@ -16,6 +16,7 @@ from luckyhit.measure.answers import EXCERPT, LONGEST_PATH
 from luckyhit.measure.expect import expected_of, mismatch
 from luckyhit.measure.head import Origin
 from luckyhit.measure.inputs import Inputs, Table
+from luckyhit.measure.probe_preflight import MOST_READS
 from luckyhit.measure.probe_survey import survey
 from luckyhit.measure.shown import Shown
 from luckyhit.measure.templates import RouteTemplate
@@ -175,6 +176,7 @@ def originals_of(case: Case, stack: Stack, headers: Mapping[str, str], seconds: 
         seconds=seconds,
         timeout_s=case.workload.timeout,
         options=client_options(case.target, stack.base_url, stack.project),
+        most_reads=MOST_READS if any(name in COVERING for name in case.goals) else 1,
     )
 
 
