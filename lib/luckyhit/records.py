@@ -207,6 +207,31 @@ class Guard(_Record):
     remedy: str = ""
 
 
+PREFLIGHT_MET_FAULT = "preflight-met-fault"
+"""Id of a note of `luckyhit check`, and of a finding: before anything was measured, a route gave an answer that the
+case does not expect, and a goal covers it."""
+
+
+class UnexpectedAnswer(_Record):
+    """An answer that was not as expected, without secrets: `request` is its line, `wrong` half a sentence, `body` how
+    it begins."""
+
+    arm: Arm
+    route: str
+    request: str
+    status: int
+    wrong: str
+    body: str
+
+
+class Preflight(_Record):
+    """What asking each safe route once came to, before anything was measured; `preflight` in the manifest."""
+
+    id: str = PREFLIGHT_MET_FAULT
+    asked: int = 0
+    unexpected: list[UnexpectedAnswer] = []
+
+
 class Accounting(_Record):
     """scheduled = completed + failed + timed_out + dropped, exactly."""
 

@@ -85,6 +85,8 @@ def measure_baseline(run: Run, project: Project, progress: Progress) -> None:
         measuring.show("starting the service")
         with imported_meanwhile():
             stack = start_stacks(step, {"before": "before"})["before"]
+        as_expected, preflight = expected_response(case, stack, step.headers, inputs_of(run))
+        run.update(preflight=preflight.model_dump())
         guards = [
             Guard(name="inputs validated", ok=True, detail="The case file was read strictly: no problem found."),
             changing.summary(
@@ -92,7 +94,7 @@ def measure_baseline(run: Run, project: Project, progress: Progress) -> None:
                     case, stack, [run.path, project.reports], stack.environ, changeable=stack.changeable
                 )
             ),
-            expected_response(case, stack, step.headers, inputs_of(run)),
+            as_expected,
         ]
         _note_guards(run, guards)
         _stop_at_failed(guards)

@@ -29,7 +29,8 @@ ALWAYS = ("arm", "block", "phase")
 class Evidence:
     """`load` gives the requests in some of their columns (`records.REQUESTS`), all stages, repeated texts in their
     dictionary; `reads`, `writes` and `events` are whole; `facts` are what readers saw, as the result has it.
-    `stage`: whose blocks are looked at: the change's, or the baseline's where no change was measured."""
+    `noted`: the manifest. `stage`: whose blocks are looked at: the change's, or the baseline's where no change was
+    measured."""
 
     case: Case
     blocks: Sequence[Mapping[str, Any]]
@@ -42,6 +43,7 @@ class Evidence:
     """The requests in parts, for what keeps a few of them."""
     length: int = 0
     """How many requests there are, in all stages; 0 where nobody counted."""
+    noted: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def stage(self) -> Stage:
@@ -110,7 +112,7 @@ def evidence_of(
         return run.parts("requests", columns)
 
     length = run.length("requests")
-    return Evidence(run.case, blocks, load, run.reads(), run.writes(), events, facts or {}, parts, length)
+    return Evidence(run.case, blocks, load, run.reads(), run.writes(), events, facts or {}, parts, length, run.manifest)
 
 
 __all__ = ["Evidence", "evidence_of"]

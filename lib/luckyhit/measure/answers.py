@@ -30,9 +30,9 @@ from luckyhit.records import Arm
 KEPT_FOR_LATER = 64 << 20
 """Bytes of large bodies to keep until the block is over, and to parse then: about a second's work."""
 _ROW_BYTES = 1 << 10
-_EXCERPT = 500
+EXCERPT = 500
 _SMALL_BODY, _MOST_KNOWN = 4 << 10, 512
-_LONGEST_PATH = 200
+LONGEST_PATH = 200
 _MOST_NUMBERS = LARGEST_NUMBER + 1
 
 
@@ -239,10 +239,10 @@ class Answers:
         return Example(
             arm=self.arms[kind.arm],
             route=template.route.name,
-            request=f"{template.method} {shown.text(path)[:_LONGEST_PATH]}",
+            request=f"{template.method} {shown.text(path)[:LONGEST_PATH]}",
             status=kind.status,
             wrong=shown.text(wrong.text),
-            body=shown.body(decoded_body(answer, 8 * _EXCERPT), _EXCERPT),
+            body=shown.body(decoded_body(answer, 8 * EXCERPT), EXCERPT),
             reason=kind.reason,
             cache=kind.cache,
         )

@@ -70,6 +70,15 @@ def _plain(count: float | int | str | bool | None) -> str:
     return f"{int(count or 0):,}"
 
 
+def _met_beforehand(finding: Finding) -> str:
+    """With the first answer, as an example."""
+    first, counted = finding.examples[0], finding.before or Counted(count=len(finding.examples), of=0)
+    return (
+        f"Before anything was measured, {counted.count:,} of {counted.of:,} routes answered otherwise than the case "
+        f"expects ({first['arm']} arm): {first['request']}: {first['wrong']}."
+    )
+
+
 SENTENCES: dict[str, Callable[[Finding], str]] = {
     "same-bytes-other-url": _same_bytes,
     "unexpected-answers": _unexpected,
@@ -82,4 +91,5 @@ SENTENCES: dict[str, Callable[[Finding], str]] = {
         finding, "Answers that went back to an earlier body, with no write between (URLs between two writes)"
     ),
     "arms-differ": _differing,
+    "preflight-met-fault": _met_beforehand,
 }

@@ -9,6 +9,7 @@ from luckyhit.judge.findings import (
     arms_differ,
     changed_without_write,
     phantom_reads,
+    preflight_met_fault,
     same_bytes_other_url,
     stale_by_status,
     stale_workload_reads,
@@ -24,6 +25,7 @@ FINDERS: dict[str, Callable[[Evidence], Finding | None]] = {
     "stale-by-status": stale_by_status.find,
     "changed-without-write": changed_without_write.find,
     "arms-differ": arms_differ.find,
+    "preflight-met-fault": preflight_met_fault.find,
 }
 """By id, the weightiest first. None: there is nothing to tell."""
 
