@@ -16,6 +16,7 @@ from luckyhit.case import Case
 from luckyhit.errors import RunUnreadable
 from luckyhit.judge.probed import Probed
 from luckyhit.judge.record import Record, listed_arms, read
+from luckyhit.judge.story import probe_stories
 from luckyhit.records import EVENTS, READS, REQUESTS, WRITES, Arm, FreshnessFacts, Stage
 
 if TYPE_CHECKING:
@@ -66,6 +67,12 @@ class Evidence:
         """The probe's side of the same: `record.probed(stage, arm)`."""
         return read(REQUESTS.empty_table().to_pandas(), None, self.reads, self.writes, self.blocks)
 
+    @cached_property
+    def stories(self) -> pd.DataFrame:
+        """What the cache did around each probed write of these blocks, by its own events (see `story`)."""
+        reads, writes = self.record.probe(self.stage)
+        return probe_stories(writes, reads, self.events)
+
     def probed(self, arm: Arm) -> Probed:
         """What the probe of one arm found in these blocks."""
         return self.record.probed(self.stage, arm)
@@ -74,8 +81,8 @@ class Evidence:
 def evidence_of(
     run: Run, blocks: Sequence[Mapping[str, Any]], facts: Mapping[Arm, FreshnessFacts] | None = None
 ) -> Evidence:
-    """Of a run directory. Raises RunUnreadable, here or when the requests are asked for, where one of their files, or of
-    the probe's, is damaged."""
+    """Of a run directory. Raises RunUnreadable, here or when the requests are asked for, where one of their files, or
+    of the probe's, is damaged."""
 
     def load(columns: Sequence[str]) -> pa.Table:
         parts = list(run.parts("requests", columns))

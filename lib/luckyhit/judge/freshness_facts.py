@@ -37,7 +37,7 @@ def freshness_facts(
     low, high = share.interval() if share.reads else (None, None)
     windows = probed.windows
     quantiles = window_quantiles(windows, _LEVELS)
-    violations = violations_of(classified, writes)[["monotonic_reads", "read_your_writes", "never_committed"]].sum()
+    violations = violations_of(classified, writes, within_s)[["monotonic_reads", "read_your_writes", "never_committed"]].sum()
     behind = classified["behind"].dropna()
     told = background if background is not None and background.reads else None
     added_requests, added_share = _added(probes)
@@ -58,7 +58,7 @@ def freshness_facts(
         by_connection=_split(late.assign(which=np.where(truths(late["fresh_connection"]), "new", "kept")), "which"),
         by_kind=_split(late.assign(which=np.where(truths(late["conditional"]), "conditional", "plain")), "which"),
         windows=len(windows),
-        stuck=int(windows["censored"].sum()),
+        stuck=int(windows["stuck"].sum()),
         window_p50_ms=quantiles[0.5],
         window_p95_ms=quantiles[0.95],
         window_p99_ms=quantiles[0.99],
@@ -73,6 +73,7 @@ def freshness_facts(
         workers=int(reads.groupby("block")["worker"].nunique().max()) or None if len(reads) else None,
         background_stale=told.stale if told else None,
         background_reads=told.reads if told else None,
+        background_agreed=told.agreed if told else None,
         background_unknown=background.unknown if background else None,
         added_requests=added_requests,
         added_share=added_share,

@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from luckyhit.judge.evidence import Evidence
-from luckyhit.judge.findings import phantom_reads, stale_workload_reads
+from luckyhit.judge.findings import (
+    deleted_after_acknowledgement,
+    deleted_before_acknowledgement,
+    phantom_reads,
+    stale_without_cache,
+    stale_workload_reads,
+)
 from luckyhit.records import Finding
 
 FINDERS: dict[str, Callable[[Evidence], Finding | None]] = {
     "phantom-reads": phantom_reads.find,
+    "deleted-after-acknowledgement": deleted_after_acknowledgement.find,
+    "stale-without-cache": stale_without_cache.find,
+    "deleted-before-acknowledgement-and-set-again": deleted_before_acknowledgement.find,
     "stale-workload-reads": stale_workload_reads.find,
 }
 """By id, the weightiest first. None: there is nothing to tell."""
