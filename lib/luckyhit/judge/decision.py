@@ -169,7 +169,9 @@ def _facts(record: Record, case: Case, stage: Stage) -> dict[Arm, FreshnessFacts
         facts[arm] = freshness_facts(
             record.probed(stage, arm),
             bound_s(case),
-            background=None if background is None else share_beyond(background[background["arm"] == arm], bound_s(case)),
+            background=None
+            if background is None
+            else share_beyond(background[background["arm"] == arm], bound_s(case)),
             probes=[entry.get("probe") for entry in entries],
         )
     return facts

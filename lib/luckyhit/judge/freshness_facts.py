@@ -37,7 +37,9 @@ def freshness_facts(
     low, high = share.interval() if share.reads else (None, None)
     windows = probed.windows
     quantiles = window_quantiles(windows, _LEVELS)
-    violations = violations_of(classified, writes, within_s)[["monotonic_reads", "read_your_writes", "never_committed"]].sum()
+    violations = violations_of(classified, writes, within_s)[
+        ["monotonic_reads", "read_your_writes", "never_committed"]
+    ].sum()
     behind = classified["behind"].dropna()
     told = background if background is not None and background.reads else None
     added_requests, added_share = _added(probes)

@@ -176,10 +176,11 @@ def _pairs(told: pd.DataFrame, between: str, column: str) -> pd.DataFrame:
         first_ns=("first_ns", "min"), until_ns=("last_ns", "max")
     )
     spans = spans[spans["first_ns"] < spans["until_ns"]].reset_index().rename(columns={column: "first"})
-    stale = told[~told["fresh"]].rename(columns={column: "second", "first_ns": "done_ns"})
-    pairs = spans.merge(stale[["probe", "second", "last_ns", "done_ns"]], on="probe")
+    stale = told.loc[~told["fresh"], ["probe", column, "last_ns", "first_ns"]]
+    stale = stale.rename(columns={column: "second", "first_ns": "answered_ns"})
+    pairs = spans.merge(stale, on="probe")
     apart = (pairs["first"] != pairs["second"]) & (pairs["first_ns"] < pairs["last_ns"])
-    pairs = pairs[apart & (pairs["done_ns"] < pairs["until_ns"])]
+    pairs = pairs[apart & (pairs["answered_ns"] < pairs["until_ns"])]
     pairs = pairs.groupby(["probe", "first", "second"], sort=False, observed=True).agg(
         first_ns=("first_ns", "min"), last_ns=("last_ns", "max")
     )

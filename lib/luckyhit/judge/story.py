@@ -171,7 +171,7 @@ def _story(probe: _Probe, log: Log, watched: Watched, end_ns: int) -> dict[str, 
     elif entry is not None:
         anew = any(log.sets(i) and log.cache_key[i] == log.cache_key[entry] for i in behind if i > entry)
         story["fate"] = "set-anew" if anew else "kept" if watched.flushes else "not-visible"
-    else:
+    elif watched.stretches[0][0] == since_ns:  # else it may have come before the watch broke
         story["fate"] = "unseen"
     return story
 
@@ -180,8 +180,7 @@ def _taken_away(log: Log, again: int, behind: range) -> bool:
     """Whether the value that was set again was deleted before the end of the probe."""
     later = [i for i in behind if i > again]
     return any(
-        log.event[i] == FLUSHED or (log.event[i] in DELETED and log.cache_key[i] == log.cache_key[again])
-        for i in later
+        log.event[i] == FLUSHED or (log.event[i] in DELETED and log.cache_key[i] == log.cache_key[again]) for i in later
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from luckyhit.judge.wording import listed, number, percent
 from luckyhit.records import Counted, Finding
+from luckyhit.report.cache_story import signed_ms
 
 
 def sentence_of(finding: Finding) -> str:
@@ -32,19 +33,19 @@ def _medians(finding: Finding) -> str:
     return ", ".join(f"{signed_ms(float(finding.facts[f'{arm}_median_ms'] or 0))} {arm}" for arm in names)
 
 
-def signed_ms(value: float) -> str:
-    """`+43 ms`, `−0.4 ms`: against the acknowledgement."""
-    return f"{'−' if value < 0 else '+'}{number(abs(value))} ms"
-
-
 def _deleted_after(finding: Finding) -> str:
     text = in_both(finding, "Entries deleted only after the write was acknowledged")
     return f"{text} In the median: {_medians(finding)}, against the acknowledgement."
 
 
 def _set_again(finding: Finding) -> str:
-    text = "The write deleted the entry before it was acknowledged, and a reader set the old value again, for good"
-    return in_both(finding, text)
+    text = "Deleted before the acknowledgement, then the old value was set again, and nothing deleted it behind that"
+    racing = [
+        f"{finding.facts[f'{arm}_in_flight_set_again']} of {finding.facts[f'{arm}_in_flight']} {arm}"
+        for arm in ("before", "after")
+        if finding.facts.get(f"{arm}_in_flight")
+    ]
+    return in_both(finding, text) + (f" With a read under way: {', '.join(racing)}." if racing else "")
 
 
 def _without_cache(finding: Finding) -> str:

@@ -1,6 +1,6 @@
 """Entries that the write deleted before it was acknowledged, and in which a reader then stored the old value again,
-which nothing deleted behind that. Whether the reader met a transaction that was not committed yet, or had loaded the old
-value before, looks the same from outside: neither is said here."""
+which nothing deleted behind that. Whether the reader met a transaction that was not committed yet, or had loaded the
+old value before, looks the same from outside: neither is said here."""
 
 from __future__ import annotations
 
