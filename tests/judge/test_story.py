@@ -290,7 +290,7 @@ def test_whatever_happened_the_story_agrees_with_itself(
         found["deleted"] == (found["fate"] in ("deleted", "set-old", "flushed")) == (found["deleted_key"] is not None)
     )
     assert found["set_old"] <= found["set_again"]
-    assert found["deleted"] and found["set_old"] or found["fate"] != "set-old"
+    assert (found["deleted"] and found["set_old"]) or found["fate"] != "set-old"
     assert found["expired"] or found["fate"] != "expired"
     sent_or_later = {name for at, name, _ in told if at > 1002}
     assert found["fate"] != "kept" or not sent_or_later & {"set", "hset", "del", "flushed"}

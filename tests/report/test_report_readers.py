@@ -11,8 +11,8 @@ from synthetic_run import a_read
 
 from luckyhit.records import FreshnessFacts
 from luckyhit.report import tables
-from luckyhit.report.checklist import checklist
 from luckyhit.report.cache_story import FATE_WORDS, cache_story
+from luckyhit.report.checklist import checklist
 from luckyhit.report.freshness_tables import probed_keys, readers
 from luckyhit.report.journal import journal_of
 from luckyhit.report.page import page_of, render

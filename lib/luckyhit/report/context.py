@@ -79,12 +79,12 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
     from luckyhit.report import (
         baseline,
         cache_counters,
+        cache_story,
         contents,
         course_rows,
         earlier,
         event_rows,
         finding_sentences,
-        cache_story,
         freshness_tables,
         gallery,
         how_many,
