@@ -144,7 +144,8 @@ EVENTS = pa.schema(
 """One row for every keyspace event of a probed key: what the cache did, by its own words (`set`, `del`, `expired`).
 `key` is the probe's, `cache_key` the cache's. `at_ns` is when the event reached us. `ttl_ms` is what the key had left
 to live just after a `set` (-1: for ever; null: not asked, or gone). Rows with an empty `key` mark since when it was
-listened, when that was interrupted, and until when: `(watching)`, `(lost)`, `(watched)`."""
+listened, when that was interrupted, and until when: `(watching)`, `(lost)`, `(watched)`; `(flushes not told)`: the
+server does not let them be seen; and `flushed`: all keys went at once (FLUSHDB, FLUSHALL)."""
 
 COUNTERS = pa.schema(
     [
@@ -319,7 +320,7 @@ class FreshnessFacts(_Record):
     by_kind: dict[str, tuple[int, int]] = Field(default={}, description="plain, conditional")
     by_cache: dict[str, tuple[int, int]] = Field(default={}, description="by cache status, as the answer told it")
     windows: int = Field(default=0, description="writes that were polled until every route was lastingly fresh")
-    stuck: int = Field(default=0, description="of these: not lastingly fresh when the polling ended")
+    stuck: int = Field(default=0, description="of these: still stale at the last read of the polling")
     window_p50_ms: tuple[float, float] | None = Field(
         default=None, description="the quantile lies between these; null: beyond what was polled, or no windows"
     )
@@ -327,7 +328,9 @@ class FreshnessFacts(_Record):
     window_p99_ms: tuple[float, float] | None = None
     versions_behind_mean: float | None = Field(default=None, description="over all stale reads; null without one")
     versions_behind_max: int | None = None
-    read_your_writes: int = Field(default=0, description="stale reads on a connection that wrote a newer version")
+    read_your_writes: int = Field(
+        default=0, description="stale reads later than the declared bound on a connection that wrote a newer version"
+    )
     monotonic_reads: int = Field(default=0, description="reads older than an earlier one on the same connection")
     disagreements: dict[str, int] = Field(
         default={}, description="probes in which routes, workers or connections told different things"
@@ -336,8 +339,13 @@ class FreshnessFacts(_Record):
     refused_seen: int = Field(default=0, description="reads that showed a version of such a write")
     conditional_reads: int = Field(default=0, description="of all reads: those that sent a validator")
     workers: int | None = Field(default=None, description="distinct workers that answered; null where none told")
-    background_stale: int | None = Field(default=None, description="stale reads of the workload itself")
+    background_stale: int | None = Field(
+        default=None, description="reads of the workload itself that were stale for longer than the declared bound"
+    )
     background_reads: int | None = Field(default=None, description="reads of the workload that could be told apart")
+    background_agreed: int | None = Field(
+        default=None, description="of these: stale, but not for longer than the declared bound"
+    )
     background_unknown: int | None = Field(default=None, description="reads of the workload that could not be")
     background_by_cache: dict[str, tuple[int, int]] = Field(
         default={}, description="(stale, fresh + stale) reads of the workload itself, by cache status"

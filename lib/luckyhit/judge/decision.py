@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from luckyhit.case import Case
-from luckyhit.judge.background import TOLD_BY, background_reads
+from luckyhit.judge.background import TOLD_BY, background_reads, bound_s
 from luckyhit.judge.blockwise import block_values
 from luckyhit.judge.boundary import Boundary
 from luckyhit.judge.carryover import carry_over
@@ -168,7 +168,7 @@ def _facts(record: Record, case: Case, stage: Stage) -> dict[Arm, FreshnessFacts
         entries = [entry for entry in record.entries(stage) if arm in listed_arms(entry.get("arms"))]
         facts[arm] = freshness_facts(
             record.probed(stage, arm),
-            case.freshness.within if case.freshness is not None else 0.0,
+            bound_s(case),
             background=None if background is None else background[background["arm"] == arm],
             probes=[entry.get("probe") for entry in entries],
         )

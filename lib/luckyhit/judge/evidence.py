@@ -17,6 +17,7 @@ from luckyhit.errors import RunUnreadable
 from luckyhit.judge.bodies.answers import Answers, answers_of
 from luckyhit.judge.probed import Probed
 from luckyhit.judge.record import Record, listed_arms, read
+from luckyhit.judge.story import probe_stories
 from luckyhit.records import EVENTS, READS, REQUESTS, WRITES, Arm, FreshnessFacts, Stage
 
 if TYPE_CHECKING:
@@ -87,6 +88,12 @@ class Evidence:
     def record(self) -> Record:
         """The probe's side of the same: `record.probed(stage, arm)`."""
         return read(REQUESTS.empty_table().to_pandas(), None, self.reads, self.writes, self.blocks)
+
+    @cached_property
+    def stories(self) -> pd.DataFrame:
+        """What the cache did around each probed write of these blocks, by its own events (see `story`)."""
+        reads, writes = self.record.probe(self.stage)
+        return probe_stories(writes, reads, self.events)
 
     def probed(self, arm: Arm) -> Probed:
         """What the probe of one arm found in these blocks."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from luckyhit.judge.background import beyond, share_beyond
 from luckyhit.judge.freshness import EXPOSED, late_among, share_of
 from luckyhit.judge.histories import Histories, at, truths, whole_numbers
 from luckyhit.judge.probed import Probed
@@ -37,9 +38,11 @@ def freshness_facts(
     low, high = share.interval() if share.reads else (None, None)
     windows = probed.windows
     quantiles = window_quantiles(windows, _LEVELS)
-    violations = violations_of(classified, writes)[["monotonic_reads", "read_your_writes", "never_committed"]].sum()
+    violations = violations_of(classified, writes, within_s)[
+        ["monotonic_reads", "read_your_writes", "never_committed"]
+    ].sum()
     behind = classified["behind"].dropna()
-    own = share_of(background) if background is not None else None
+    own = share_beyond(background, within_s) if background is not None else None
     told = own if own is not None and own.reads else None
     added_requests, added_share = _added(probes)
     return FreshnessFacts(
@@ -60,7 +63,7 @@ def freshness_facts(
         by_kind=_split(late.assign(which=np.where(truths(late["conditional"]), "conditional", "plain")), "which"),
         by_cache=_split(late, "cache"),
         windows=len(windows),
-        stuck=int(windows["censored"].sum()),
+        stuck=int(windows["stuck"].sum()),
         window_p50_ms=quantiles[0.5],
         window_p95_ms=quantiles[0.95],
         window_p99_ms=quantiles[0.99],
@@ -75,8 +78,9 @@ def freshness_facts(
         workers=int(reads.groupby("block")["worker"].nunique().max()) or None if len(reads) else None,
         background_stale=told.stale if told else None,
         background_reads=told.reads if told else None,
+        background_agreed=told.agreed if told else None,
         background_unknown=own.unknown if own else None,
-        background_by_cache=_split(background, "cache") if background is not None else {},
+        background_by_cache=_split(beyond(background, within_s), "cache") if background is not None else {},
         added_requests=added_requests,
         added_share=added_share,
     )

@@ -80,6 +80,7 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
     from luckyhit.report import (
         baseline,
         cache_counters,
+        cache_story,
         contents,
         course_rows,
         earlier,
@@ -114,7 +115,7 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
         "last_of_freshness": gallery.OF_A_PROBE[-1] if found.probed else "freshness",
         "readers": attempt("What readers saw", lambda: freshness_tables.readers(found)),
         "counters": attempt("What the cache counted", lambda: cache_counters.as_counted(found)),
-        "cache_story": attempt("What the cache did", lambda: freshness_tables.cache_story(found)),
+        "cache_story": attempt("What the cache did", lambda: cache_story.cache_story(found)),
         "guards": contents.guards(found),
         "rules": RULES,
         "events": attempt("What happened inside the arms", lambda: event_rows.event_rows(result)),

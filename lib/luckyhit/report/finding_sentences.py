@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from luckyhit.judge.wording import percent
+from luckyhit.judge.wording import listed, number, percent
 from luckyhit.records import CACHE_STATUSES, Counted, Finding, Result
+from luckyhit.report.cache_story import signed_ms
 
 
 def finding_lines(result: Result) -> list[str]:
@@ -79,11 +80,57 @@ def _met_beforehand(finding: Finding) -> str:
     )
 
 
+def _medians(finding: Finding) -> str:
+    """`+46.8 ms before, −0.5 ms after`, against the acknowledgement."""
+    names = [arm for arm in ("before", "after") if f"{arm}_median_ms" in finding.facts]
+    return ", ".join(f"{signed_ms(float(finding.facts[f'{arm}_median_ms'] or 0))} {arm}" for arm in names)
+
+
+def _deleted_after(finding: Finding) -> str:
+    text = in_both(finding, "Entries deleted only after the write was acknowledged")
+    return f"{text} In the median: {_medians(finding)}, against the acknowledgement."
+
+
+def _set_again(finding: Finding) -> str:
+    text = "Deleted before the acknowledgement, then the old value was set again, and nothing deleted it behind that"
+    racing = [
+        f"{finding.facts[f'{arm}_in_flight_set_again']} of {finding.facts[f'{arm}_in_flight']} {arm}"
+        for arm in ("before", "after")
+        if finding.facts.get(f"{arm}_in_flight")
+    ]
+    return in_both(finding, text) + (f" With a read under way: {', '.join(racing)}." if racing else "")
+
+
+def _without_cache(finding: Finding) -> str:
+    parts = []
+    if _sum(finding, "unread_stale"):
+        parts.append("of keys that nobody had read")
+    if _sum(finding, "uncached_stale"):
+        parts.append(f"on {finding.facts['routes']}, without any cache status")
+    return f"{in_both(finding, f'Stale reads {listed(parts)}')} Nothing old can be cached there: the cache is innocent."
+
+
+def _sum(finding: Finding, name: str) -> int:
+    return sum(int(finding.facts.get(f"{arm}_{name}") or 0) for arm in ("before", "after"))
+
+
+def _stale_workload(finding: Finding) -> str:
+    within_ms = float(finding.facts.get("within_ms") or 0)
+    if not within_ms:
+        return in_both(finding, "Old answers among the workload's own reads")
+    text = in_both(finding, f"Answers older than the agreed {number(within_ms)} ms among the workload's own reads")
+    agreed = [
+        f"{int(finding.facts[f'{arm}_agreed'] or 0):,} {arm}"
+        for arm in ("before", "after")
+        if finding.facts.get(f"{arm}_agreed") is not None
+    ]
+    return f"{text} Old, but within it: {', '.join(agreed)}."
+
+
 SENTENCES: dict[str, Callable[[Finding], str]] = {
     "same-bytes-other-url": _same_bytes,
     "unexpected-answers": _unexpected,
     "phantom-reads": lambda finding: in_both(finding, "Values that no accepted write wrote were read"),
-    "stale-workload-reads": lambda finding: in_both(finding, "Old answers among the workload's own reads"),
     "stale-by-status": lambda finding: in_both(
         finding, "Stale reads told as a miss (the nearer cache asked anew, the old body came from behind it)"
     ),
@@ -92,4 +139,8 @@ SENTENCES: dict[str, Callable[[Finding], str]] = {
     ),
     "arms-differ": _differing,
     "preflight-met-fault": _met_beforehand,
+    "deleted-after-acknowledgement": _deleted_after,
+    "stale-without-cache": _without_cache,
+    "deleted-before-acknowledgement-and-set-again": _set_again,
+    "stale-workload-reads": _stale_workload,
 }

@@ -159,14 +159,19 @@ def _failure(found: Strip, chosen: Chosen) -> str:
 
 
 def _events(chosen: Chosen) -> str:
-    """The cache's side of it, from the write's send on."""
-    sent = min(write.sent_ms for write in chosen.writes if write.own) if any(w.own for w in chosen.writes) else 0.0
+    """The cache's side of it, from the write's send on, against its acknowledgement."""
+    own = next((write for write in chosen.writes if write.own), None)
+    sent_ms = own.sent_ms if own is not None else 0.0
+    acknowledged = own is not None and own.acked_ms is not None
     words = {"deleted": "deleted the entry", "set": "set it", "expired": "let it expire"}
-    behind = [event for event in chosen.events if event.at_ms >= sent]
+    behind = [event for event in chosen.events if event.at_ms >= sent_ms]
     if not behind:
         return "From the write on, the cache told nothing about the entry."
-    told = [f"{words[event.kind]} {_ms(event.at_ms - sent)} after the write was sent" for event in behind[:1]]
-    told += [f"{words[event.kind]} after {_ms(event.at_ms - sent)}" for event in behind[1:3]]
+    instant = "the acknowledgement" if acknowledged else "the write was sent"
+    told: list[str] = []
+    for event in behind[:3]:
+        side = "before" if event.at_ms < 0 else "after"
+        told.append(f"{words[event.kind]} {_ms(abs(event.at_ms))} {side} {instant if not told else 'it'}")
     more = f" ({len(behind) - 3:,} more of its events are drawn)" if len(behind) > 3 else ""
     return f"The cache {listed(told)}{more}."
 

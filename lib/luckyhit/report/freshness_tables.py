@@ -1,4 +1,4 @@
-"""What the probe found, as rows of text: what readers saw, what the cache did, and whether the keys were put back.
+"""What the probe found, as rows of text: what readers saw, and whether the keys were put back.
 
 Cells stand under the labels of the arms. A dash stands for what was not visible in one arm; rows that are empty in all
 arms are left out.
@@ -64,6 +64,7 @@ def readers(found: Recorded) -> Table | None:
 
 def _rows(found: Recorded, facts: list[FreshnessFacts]) -> Iterable[tuple[str, Cell]]:
     later = f", later than {seconds_text(found.within_s)}" if found.within_s else ""
+    bound = f", for longer than {seconds_text(found.within_s)}" if found.within_s else ""
     yield "Probes / acknowledged writes / reads", _counts
     yield f"Stale reads{later} after the write", _stale
     yield "No stale read still leaves possible (95 %)", lambda fact: _share(fact.zero_bound, "up to ")
@@ -76,14 +77,19 @@ def _rows(found: Recorded, facts: list[FreshnessFacts]) -> Iterable[tuple[str, C
         yield f"The old value lasted, p{level}", _window(level)
     yield "Stuck: stale until the polling ended", lambda fact: _of(fact.stuck, fact.windows)
     yield "Versions behind, of a stale read", _behind
-    yield "Read-your-writes violations", lambda fact: _any(fact.read_your_writes, fact.reads)
+    yield f"Read-your-writes violations{bound}", lambda fact: _any(fact.read_your_writes, fact.reads)
     yield "Monotonic-read violations", lambda fact: _any(fact.monotonic_reads, fact.reads)
     for kind in dict.fromkeys(name for fact in facts for name in fact.disagreements) or ("readers",):
         yield f"Probes in which {short(str(kind))} disagreed", _disagreed(str(kind))
     yield "Reads of a value never committed", lambda fact: _any(fact.never_committed, fact.reads)
     yield "Reads of a refused value", _refused
     yield "Workers that answered", lambda fact: None if fact.workers is None else f"{fact.workers:,}"
-    yield "Stale reads of the workload itself", lambda fact: _of(fact.background_stale, fact.background_reads)
+    yield f"Stale reads of the workload itself{bound}", lambda fact: _of(fact.background_stale, fact.background_reads)
+    if found.within_s:
+        yield (
+            "… stale, but not for longer than that",
+            lambda fact: _any(fact.background_agreed or 0, fact.background_reads or 0),
+        )
     yield from _split("background_by_cache", _CACHE, facts)
     yield "Added to the load by the probe (all arms)", _added
 
@@ -213,37 +219,3 @@ def probed_keys(found: Recorded) -> PutBack | None:
     return PutBack(
         True, f"The keys that the probe wrote were put back as they were, after each block: {back:,} in all."
     )
-
-
-@dataclass(frozen=True)
-class CacheStory:
-    """What the cache told of the probed writes: a sentence for each label, and a table (told, number of writes)."""
-
-    sentences: list[str]
-    table: Table
-
-
-def cache_story(found: Recorded) -> CacheStory | None:
-    """The cache's side, by its keyspace events; None where the run has none."""
-    if not len(found.probe_events):
-        return None
-    from luckyhit.judge.story import EXPOSED, probe_stories, story_sentences
-
-    reads, writes = found.probe
-    stories = probe_stories(writes, reads, found.probe_events)
-    told = stories[stories["prestate"].isin(EXPOSED)]
-    if not len(told):
-        return None
-    arms = [arm for arm in ARMS if (told["arm"] == arm).any()]
-    counts = told.groupby(["told", "arm"], sort=False, observed=True).size()
-    rows = []
-    for words in dict.fromkeys(told["told"].tolist()):
-        rows.append((str(words), [f"{int(counts.get((words, arm), 0)):,}" for arm in arms]))
-    rows.sort(key=lambda row: row[0] == "not seen")
-    sentences = story_sentences(stories)
-    said = [
-        f"In the baseline: {sentences[arm].partition(': ')[2]}" if not found.changed else sentences[arm]
-        for arm in arms
-        if arm in sentences
-    ]
-    return CacheStory(said, Table([found.label(arm) for arm in arms], rows))

@@ -8,10 +8,13 @@ from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.findings import (
     arms_differ,
     changed_without_write,
+    deleted_after_acknowledgement,
+    deleted_before_acknowledgement,
     phantom_reads,
     preflight_met_fault,
     same_bytes_other_url,
     stale_by_status,
+    stale_without_cache,
     stale_workload_reads,
     unexpected_answers,
 )
@@ -21,6 +24,9 @@ FINDERS: dict[str, Callable[[Evidence], Finding | None]] = {
     "same-bytes-other-url": same_bytes_other_url.find,
     "unexpected-answers": unexpected_answers.find,
     "phantom-reads": phantom_reads.find,
+    "deleted-after-acknowledgement": deleted_after_acknowledgement.find,
+    "stale-without-cache": stale_without_cache.find,
+    "deleted-before-acknowledgement-and-set-again": deleted_before_acknowledgement.find,
     "stale-workload-reads": stale_workload_reads.find,
     "stale-by-status": stale_by_status.find,
     "changed-without-write": changed_without_write.find,
