@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from luckyhit.judge.wording import percent
+from luckyhit.judge.wording import number, percent
 from luckyhit.records import Counted, Finding
 
 
@@ -21,12 +21,42 @@ def in_both(finding: Finding, what: str) -> str:
     return f"{what}: {', '.join(told)}."
 
 
+def _probe_is_the_load(finding: Finding) -> str:
+    facts = finding.facts
+    declared = facts["declared_rate_per_s"]
+    asked = f" (freshness.rate: {number(float(declared))}/s)" if declared is not None else ""
+    return (
+        f"The freshness probe{asked} added {facts['probe_requests']:,} requests to the workload's "
+        f"{facts['workload_requests']:,} (+{percent(float(facts['added_share'] or 0))}), in all arms together: what it "
+        "found may be what it caused."
+    )
+
+
+_SHARES = {"stale": "old answers to the workload", "hit": "hits of the workload"}
+
+
+def _probe_changes_the_picture(finding: Finding) -> str:
+    facts = finding.facts
+    what = str(facts["share"])
+    told = []
+    for arm in ("before", "after"):
+        slots = facts.get(f"{what}_slots_{arm}")
+        if slots and facts[f"{what}_differs_{arm}"]:
+            beside, alone = (
+                percent(float(facts[f"{what}_{side}_{arm}"] or 0) / float(slots)) for side in ("probed", "control")
+            )
+            told.append(f"{beside} with it, {alone} without ({arm})")
+    return f"The probe changes what it measures: {_SHARES[what]}, to the same requests: {'; '.join(told)}."
+
+
 def _counted(counted: Counted) -> str:
     share = f" ({percent(counted.count / counted.of)})" if counted.of and counted.count else ""
     return f"{counted.count:,} of {counted.of:,}{share}"
 
 
 SENTENCES: dict[str, Callable[[Finding], str]] = {
+    "probe-changes-the-picture": _probe_changes_the_picture,
+    "probe-is-the-load": _probe_is_the_load,
     "phantom-reads": lambda finding: in_both(finding, "Values that no accepted write wrote were read"),
     "stale-workload-reads": lambda finding: in_both(finding, "Old answers among the workload's own reads"),
 }

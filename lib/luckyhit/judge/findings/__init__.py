@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from luckyhit.judge.evidence import Evidence
-from luckyhit.judge.findings import phantom_reads, stale_workload_reads
+from luckyhit.judge.findings import (
+    phantom_reads,
+    probe_changes_the_picture,
+    probe_is_the_load,
+    stale_workload_reads,
+)
 from luckyhit.records import Finding
 
 FINDERS: dict[str, Callable[[Evidence], Finding | None]] = {
+    "probe-changes-the-picture": probe_changes_the_picture.find,
+    "probe-is-the-load": probe_is_the_load.find,
     "phantom-reads": phantom_reads.find,
     "stale-workload-reads": stale_workload_reads.find,
 }
