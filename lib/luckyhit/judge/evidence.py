@@ -74,8 +74,8 @@ class Evidence:
 def evidence_of(
     run: Run, blocks: Sequence[Mapping[str, Any]], facts: Mapping[Arm, FreshnessFacts] | None = None
 ) -> Evidence:
-    """Of a run directory. Raises RunUnreadable, here or when the requests are asked for, where one of their files, or of
-    the probe's, is damaged."""
+    """Of a run directory. Raises RunUnreadable, here or when the requests are asked for, where one of their files, or
+    of the probe's, is damaged."""
 
     def load(columns: Sequence[str]) -> pa.Table:
         parts = list(run.parts("requests", columns))

@@ -129,8 +129,8 @@ class ProbeRecord:
             innocent = ("miss", "bypass") if self._purges else ("miss", "bypass", "unknown")
             cold = sum(event.prestate == "cold" and cache in innocent for event, _, cache in of_arm)
             told = (
-                f"{cold} of them of keys that nobody had read before, and not from a cache: it seems that freshness.write "
-                "is accepted without writing."
+                f"{cold} of them of keys that nobody had read before, and not from a cache: it seems that "
+                "freshness.write is accepted without writing."
                 if cold
                 else "either nothing ever invalidates the cache, or freshness.write is accepted without writing."
             )

@@ -54,9 +54,29 @@ def _counted(counted: Counted) -> str:
     return f"{counted.count:,} of {counted.of:,}{share}"
 
 
+def _variants_differ(finding: Finding) -> str:
+    facts = finding.facts
+    others = Finding(id=finding.id)
+    for arm in ("before", "after"):
+        if reads := facts.get(f"other_reads_{arm}"):
+            counted = Counted(count=int(facts[f"other_stale_{arm}"] or 0), of=int(reads))
+            others = others.model_copy(update={arm: counted})
+    stale = in_both(finding, f"Stale reads of variant {facts['variant']}").removesuffix(".")
+    fresher = f"of variant {facts['other']}"
+    return f"{stale}; {in_both(others, fresher)}"
+
+
+def _cache_outlives_clear(finding: Finding) -> str:
+    differ = ": the arms started from different states" if finding.facts["arms_differ"] else ""
+    what = "Blocks in which a cache answered the first read behind the clear, of a key that nobody else reads"
+    return in_both(finding, what).removesuffix(".") + f"{differ}."
+
+
 SENTENCES: dict[str, Callable[[Finding], str]] = {
     "probe-changes-the-picture": _probe_changes_the_picture,
     "probe-is-the-load": _probe_is_the_load,
     "phantom-reads": lambda finding: in_both(finding, "Values that no accepted write wrote were read"),
+    "variants-differ": _variants_differ,
+    "cache-outlives-clear": _cache_outlives_clear,
     "stale-workload-reads": lambda finding: in_both(finding, "Old answers among the workload's own reads"),
 }

@@ -79,10 +79,7 @@ def _rows(found: Recorded, facts: list[FreshnessFacts]) -> Iterable[tuple[str, C
     for kind in dict.fromkeys(name for fact in facts for name in fact.disagreements) or ("readers",):
         yield f"Probes in which {short(str(kind))} disagreed", _disagreed(str(kind))
     yield "Reads of a value never committed", lambda fact: _any(fact.never_committed, fact.reads)
-    yield (
-        "Writes that the state of the thing did not allow",
-        lambda fact: f"{fact.left_out:,}" if fact.left_out else None,
-    )
+    yield "Writes that the state of the thing did not allow", _left_out
     yield "Reads of a refused value", _refused
     yield "Workers that answered", lambda fact: None if fact.workers is None else f"{fact.workers:,}"
     yield "Stale reads of the workload itself", lambda fact: _of(fact.background_stale, fact.background_reads)
@@ -135,6 +132,10 @@ def _behind(fact: FreshnessFacts) -> str | None:
     return f"{number(fact.versions_behind_mean)} on average, {fact.versions_behind_max or 0:,} at most"
 
 
+def _left_out(fact: FreshnessFacts) -> str | None:
+    return f"{fact.left_out:,}" if fact.left_out else None
+
+
 def _refused(fact: FreshnessFacts) -> str | None:
     if not fact.refused_writes:
         return None
@@ -163,7 +164,7 @@ def _share(share: float | None, before: str = "", after: str = "") -> str | None
 
 @dataclass(frozen=True)
 class Asked:
-    """The variants that the probe asked for, with their request headers, and the names in `Vary` that it didn't vary."""
+    """The variants that the probe asked for, with their request headers, and the names in `Vary` of one value only."""
 
     text: str
     not_asked: list[str]

@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.findings import (
+    cache_outlives_clear,
     phantom_reads,
     probe_changes_the_picture,
     probe_is_the_load,
     stale_workload_reads,
+    variants_differ,
 )
 from luckyhit.records import Finding
 
@@ -18,6 +20,8 @@ FINDERS: dict[str, Callable[[Evidence], Finding | None]] = {
     "probe-is-the-load": probe_is_the_load.find,
     "phantom-reads": phantom_reads.find,
     "stale-workload-reads": stale_workload_reads.find,
+    "variants-differ": variants_differ.find,
+    "cache-outlives-clear": cache_outlives_clear.find,
 }
 """By id, the weightiest first. None: there is nothing to tell."""
 
