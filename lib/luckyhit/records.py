@@ -122,13 +122,17 @@ READS = pa.schema(
         pa.field("worker", _DICT),
         pa.field("cache", _DICT, nullable=False),
         pa.field("status", pa.int16()),
+        pa.field("variant", _DICT),
+        pa.field("layers", _DICT),
     ]
 )
 """One row for every read of the freshness probe (the reads that only warm a key aside). `probe` is the version that it
 is about (see WRITES). `delay_ns` is the planned delay behind the acknowledgement (once), or the polling gap (burst).
 `seen_version` is null where the answer showed none; a 304 shows the version of the answer whose validator was sent
 (`conditional`). `absent`: the answer said that there is no such thing (404, 410, or an answer without the key where the
-probe had created it). `fresh_connection`: a connection of its own. `worker`: what `target.worker_header` said."""
+probe had created it). `fresh_connection`: a connection of its own. `worker`: what `target.worker_header` said.
+`variant`: the name of the request headers that it was asked with (the manifest's block has them). `layers`: as in
+REQUESTS."""
 
 EVENTS = pa.schema(
     [
@@ -162,6 +166,7 @@ MAY_LACK: frozenset[str] = frozenset(
         *(f"requests.{name}" for name in ("first_byte_ns", "status", "cache", "db_calls", "age_s", "bytes")),
         *(f"requests.{name}" for name in ("connection", "worker", "version", "layers", "body_hash")),
         *(f"reads.{name}" for name in ("conditional", "connection", "fresh_connection", "worker", "cache", "status")),
+        *(f"reads.{name}" for name in ("variant", "layers")),
         *(f"writes.{name}" for name in ("status", "connection")),
         "events.ttl_ms",
     }
@@ -319,6 +324,10 @@ class FreshnessFacts(_Record):
     by_connection: dict[str, tuple[int, int]] = Field(default={}, description="kept, new")
     by_kind: dict[str, tuple[int, int]] = Field(default={}, description="plain, conditional")
     by_cache: dict[str, tuple[int, int]] = Field(default={}, description="by cache status, as the answer told it")
+    by_variant: dict[str, tuple[int, int]] = Field(default={}, description="by the request headers asked with")
+    by_layer: dict[str, tuple[int, int]] = Field(
+        default={}, description="by the nearest cache that said hit or stale; `service` where none did"
+    )
     windows: int = Field(default=0, description="writes that were polled until every route was lastingly fresh")
     stuck: int = Field(default=0, description="of these: still stale at the last read of the polling")
     window_p50_ms: tuple[float, float] | None = Field(
@@ -336,6 +345,7 @@ class FreshnessFacts(_Record):
         default={}, description="probes in which routes, workers or connections told different things"
     )
     refused_writes: int = Field(default=0, description="writes that had to be rejected, and were")
+    left_out: int = Field(default=0, description="writes that the state of the thing did not allow, as declared")
     refused_seen: int = Field(default=0, description="reads that showed a version of such a write")
     conditional_reads: int = Field(default=0, description="of all reads: those that sent a validator")
     workers: int | None = Field(default=None, description="distinct workers that answered; null where none told")

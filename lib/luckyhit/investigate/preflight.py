@@ -18,6 +18,7 @@ from luckyhit.measure.head import Origin
 from luckyhit.measure.inputs import Inputs, Table
 from luckyhit.measure.probe_preflight import MOST_READS
 from luckyhit.measure.probe_survey import survey
+from luckyhit.measure.probing.variants import variants_of
 from luckyhit.measure.shown import Shown
 from luckyhit.measure.templates import RouteTemplate
 from luckyhit.records import Guard, Preflight, UnexpectedAnswer
@@ -169,10 +170,11 @@ def originals_of(case: Case, stack: Stack, headers: Mapping[str, str], seconds: 
     probe. Raises ResponseUnexpected where the probe's reads can't work, or its keys are not what they have to be."""
     if case.freshness is None:
         return {}
+    first, *_ = variants_of(case.freshness, case.workload.routes)
     return survey(
         case.freshness,
         stack.base_url,
-        headers,
+        {**first.headers, **headers},
         seconds=seconds,
         timeout_s=case.workload.timeout,
         options=client_options(case.target, stack.base_url, stack.project),

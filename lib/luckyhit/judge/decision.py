@@ -171,8 +171,18 @@ def _facts(record: Record, case: Case, stage: Stage) -> dict[Arm, FreshnessFacts
             bound_s(case),
             background=None if background is None else background[background["arm"] == arm],
             probes=[entry.get("probe") for entry in entries],
+            by_state=_by_state(case),
         )
     return facts
+
+
+def _by_state(case: Case) -> set[int]:
+    """The statuses that say that the state of a thing did not allow the probe's write."""
+    if case.freshness is None:
+        return set()
+    creates = [case.freshness.absent.create] if case.freshness.absent is not None else []
+    writes = [case.freshness.write, *creates]
+    return {status for write in writes if write.refused is not None for status in write.refused.status}
 
 
 __all__ = ["DECLARED", "Verdict", "decide"]

@@ -21,7 +21,8 @@ class BlockPlan:
 
     `limits`: where the block is stopped (see luckyhit.measure.watch): `error_rate` (a share), `p99_ms`, `window_s`,
     `fewest`; what is None or missing of the first two is not limited. `measure_s` may be 0: a wash-out, all of it
-    warm-up, without a probe or a self-check.
+    warm-up, without a probe or a self-check. `probed`: with the case's freshness probe beside the load; without it the
+    block is a control, which shows what the load alone does.
     """
 
     block: int
@@ -37,6 +38,7 @@ class BlockPlan:
     originals: Mapping[Arm, Mapping[str, int]] = field(default_factory=dict)
     start_values: Mapping[Arm, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     databases: Mapping[str, str] = field(default_factory=dict, repr=False)
+    probed: bool = True
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,34 @@ def in_both(finding: Finding, subject: str) -> str:
     return f"{subject}: {', '.join(counts)}."
 
 
+def _probe_is_the_load(finding: Finding) -> str:
+    facts = finding.facts
+    declared = facts["declared_rate_per_s"]
+    asked = f" (freshness.rate: {number(float(declared))}/s)" if declared is not None else ""
+    return (
+        f"The freshness probe{asked} added {facts['probe_requests']:,} requests to the workload's "
+        f"{facts['workload_requests']:,} (+{percent(float(facts['added_share'] or 0))}), in all arms together: what it "
+        "found may be what it caused."
+    )
+
+
+_SHARES = {"stale": "old answers to the workload", "hit": "hits of the workload"}
+
+
+def _probe_changes_the_picture(finding: Finding) -> str:
+    facts = finding.facts
+    what = str(facts["share"])
+    told = []
+    for arm in ("before", "after"):
+        slots = facts.get(f"{what}_slots_{arm}")
+        if slots and facts[f"{what}_differs_{arm}"]:
+            beside, alone = (
+                percent(float(facts[f"{what}_{side}_{arm}"] or 0) / float(slots)) for side in ("probed", "control")
+            )
+            told.append(f"{beside} with it, {alone} without ({arm})")
+    return f"The probe changes what it measures: {_SHARES[what]}, to the same requests: {'; '.join(told)}."
+
+
 def _counted(counted: Counted) -> str:
     share = f" ({percent(counted.count / counted.of)})" if counted.of and counted.count else ""
     return f"{counted.count:,} of {counted.of:,}{share}"
@@ -127,6 +155,24 @@ def _stale_workload(finding: Finding) -> str:
     return f"{text} Old, but within it: {', '.join(agreed)}."
 
 
+def _variants_differ(finding: Finding) -> str:
+    facts = finding.facts
+    others = Finding(id=finding.id)
+    for arm in ("before", "after"):
+        if reads := facts.get(f"other_reads_{arm}"):
+            counted = Counted(count=int(facts[f"other_stale_{arm}"] or 0), of=int(reads))
+            others = others.model_copy(update={arm: counted})
+    stale = in_both(finding, f"Stale reads of variant {facts['variant']}").removesuffix(".")
+    fresher = f"of variant {facts['other']}"
+    return f"{stale}; {in_both(others, fresher)}"
+
+
+def _cache_outlives_clear(finding: Finding) -> str:
+    differ = ": the arms started from different states" if finding.facts["arms_differ"] else ""
+    what = "Blocks in which a cache answered the first read behind the clear, of a key that nobody else reads"
+    return in_both(finding, what).removesuffix(".") + f"{differ}."
+
+
 SENTENCES: dict[str, Callable[[Finding], str]] = {
     "same-bytes-other-url": _same_bytes,
     "unexpected-answers": _unexpected,
@@ -143,4 +189,8 @@ SENTENCES: dict[str, Callable[[Finding], str]] = {
     "stale-without-cache": _without_cache,
     "deleted-before-acknowledgement-and-set-again": _set_again,
     "stale-workload-reads": _stale_workload,
+    "probe-changes-the-picture": _probe_changes_the_picture,
+    "probe-is-the-load": _probe_is_the_load,
+    "variants-differ": _variants_differ,
+    "cache-outlives-clear": _cache_outlives_clear,
 }

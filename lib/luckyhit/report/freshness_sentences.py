@@ -143,7 +143,7 @@ def _failure(found: Strip, chosen: Chosen) -> str:
         SILENT: "no version",
     }
     told = listed([f"{count:,} showed {words[saw]}" for saw, count in counts.items() if count])
-    text += f"; of {len(after):,} read{'' if len(after) == 1 else 's'} after the acknowledgement, {told}."
+    text += f"; of {len(after):,} read{'' if len(after) == 1 else 's'} {behind_what(chosen)}, {told}."
     stale = [read.sent_ms for read in after if read.stale]
     if stale:
         text += f" The last stale read was sent {_ms(max(stale))} after it"
@@ -156,6 +156,14 @@ def _failure(found: Strip, chosen: Chosen) -> str:
     if chosen.reasons:
         return f"{text} It was chosen because {listed(chosen.reasons)}."
     return f"{text} It was chosen as the one with the most stale reads, of these the longest stale."
+
+
+def behind_what(chosen: Chosen) -> str:
+    """What the reads of a probe are counted from: a write that was refused, or got no answer, was not acknowledged."""
+    own = next((write for write in chosen.writes if write.own), None)
+    if own is None or own.acked_ms is not None:
+        return "after the acknowledgement"
+    return "after the write that was refused" if chosen.prestate == "refused" else "after the write was sent"
 
 
 def _events(chosen: Chosen) -> str:

@@ -56,6 +56,12 @@ def readers(found: Recorded) -> Table | None:
         if any(text is not None for text in cells):
             # Numbers stay with their units on a narrow page.
             rows.append((name, [DASH if text is None else _UNIT.sub("\u00a0", text) for text in cells]))
+    asked = asked_as(found)
+    if asked is not None:
+        rows.append(("Asked as", [asked.text] * len(shown)))
+        unasked = asked.not_asked
+        if unasked:
+            rows.append(("Answers vary by these too, asked in one way only", [", ".join(unasked)] * len(shown)))
     back = put_back(found)
     if back is not None:
         rows.append(("Keys put back as they were (whole run)", [_back(back.get(arm)) for arm in ARMS if arm in facts]))
@@ -68,8 +74,8 @@ def _rows(found: Recorded, facts: list[FreshnessFacts]) -> Iterable[tuple[str, C
     yield "Probes / acknowledged writes / reads", _counts
     yield f"Stale reads{later} after the write", _stale
     yield "No stale read still leaves possible (95 %)", lambda fact: _share(fact.zero_bound, "up to ")
-    for field, names in (("by_prestate", _PRESTATES), ("by_route", {}), ("by_connection", {}), ("by_kind", {})):
-        yield from _split(field, names, facts)
+    for field in ("by_prestate", "by_route", "by_variant", "by_layer", "by_connection", "by_kind"):
+        yield from _split(field, _PRESTATES if field == "by_prestate" else {}, facts)
     yield from _split("by_cache", _CACHE, facts)
     yield "Reads that showed nothing to tell by", lambda fact: f"{fact.unknown:,}" if fact.unknown else None
     yield "Writes that were polled", lambda fact: f"{fact.windows:,}" if fact.windows else None
@@ -82,6 +88,7 @@ def _rows(found: Recorded, facts: list[FreshnessFacts]) -> Iterable[tuple[str, C
     for kind in dict.fromkeys(name for fact in facts for name in fact.disagreements) or ("readers",):
         yield f"Probes in which {short(str(kind))} disagreed", _disagreed(str(kind))
     yield "Reads of a value never committed", lambda fact: _any(fact.never_committed, fact.reads)
+    yield "Writes that the state of the thing did not allow", _left_out
     yield "Reads of a refused value", _refused
     yield "Workers that answered", lambda fact: None if fact.workers is None else f"{fact.workers:,}"
     yield f"Stale reads of the workload itself{bound}", lambda fact: _of(fact.background_stale, fact.background_reads)
@@ -106,7 +113,7 @@ def _stale(fact: FreshnessFacts) -> str | None:
 
 
 def _split(field: str, names: Mapping[str, str], facts: list[FreshnessFacts]) -> Iterable[tuple[str, Cell]]:
-    what = "route " if field == "by_route" else ""
+    what = {"by_route": "route ", "by_variant": "variant ", "by_layer": "answered by "}.get(field, "")
     ends = {"by_connection": " connections", "by_kind": " reads"}.get(field, "")
     groups = list(dict.fromkeys(str(name) for fact in facts for name in getattr(fact, field)))
     groups.sort(key=lambda name: [*names].index(name) if name in names else len(names))
@@ -140,6 +147,10 @@ def _behind(fact: FreshnessFacts) -> str | None:
     return f"{number(fact.versions_behind_mean)} on average, {fact.versions_behind_max or 0:,} at most"
 
 
+def _left_out(fact: FreshnessFacts) -> str | None:
+    return f"{fact.left_out:,}" if fact.left_out else None
+
+
 def _refused(fact: FreshnessFacts) -> str | None:
     if not fact.refused_writes:
         return None
@@ -164,6 +175,30 @@ def _any(count: int, reads: int) -> str | None:
 
 def _share(share: float | None, before: str = "", after: str = "") -> str | None:
     return None if share is None else f"{before}{percent(share)}{after}"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The variants that the probe asked for, with their request headers, and the names in `Vary` of one value only."""
+
+    text: str
+    not_asked: list[str]
+
+
+def asked_as(found: Recorded) -> Asked | None:
+    """What the blocks noted of it; None for a run of an older version."""
+    variants: dict[str, str] = {}
+    unasked: set[str] = set()
+    for entry in found.blocks:
+        probe = entry.get("probe")
+        if isinstance(probe, Mapping) and isinstance(probe.get("variants"), Mapping):
+            for name, headers in probe["variants"].items():
+                variants[short(str(name))] = "; ".join(f"{header}: {value}" for header, value in headers.items())
+            unasked |= {str(name) for name in probe.get("not_asked") or []}
+    if not variants:
+        return None
+    shown = list(variants.items())[:MOST_NAMES]
+    return Asked("; ".join(f"{name} ({headers})" for name, headers in shown), sorted(unasked)[:MOST_NAMES])
 
 
 def put_back(found: Recorded) -> dict[str, tuple[int, int]] | None:
