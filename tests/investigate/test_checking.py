@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import redis
+from faulty_service import Faulty
 from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
@@ -236,33 +237,6 @@ def test_a_case_that_cannot_be_used(check: Any) -> None:
 # An answer that is not as expected, before the run
 
 
-class Faulty(http.server.ThreadingHTTPServer):
-    """Pages of ten things, and a number for each key. `answers`: what is answered in place of the right status and
-    number, by path; each once, or whenever it is asked for where `lasting`."""
-
-    def __init__(self, answers: dict[str, tuple[int, int]], *, lasting: bool) -> None:
-        self.answers, self.lasting, self.paths = answers, lasting, list[str]()
-        super().__init__(("127.0.0.1", 0), _Fault)
-
-
-class _Fault(http.server.BaseHTTPRequestHandler):
-    server: Faulty
-
-    def do_GET(self) -> None:
-        self.server.paths.append(self.path)
-        number = 11 if self.path.endswith("page=2") else 1
-        wrong = self.server.answers.get(self.path) if self.server.lasting else self.server.answers.pop(self.path, None)
-        status, number = wrong or (200, number)
-        body = json.dumps({"number": number, "token": "t0psecret"}).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
 @pytest.fixture
 def check_faulty(check: Any) -> Iterator[Callable[..., tuple[dict[str, Guard], Faulty]]]:
     """`check_faulty({path: (status, number)}, goal=..., pages=...)`: the guards by name, and the service."""
@@ -272,10 +246,7 @@ def check_faulty(check: Any) -> Iterator[Callable[..., tuple[dict[str, Guard], F
             answers: dict[str, tuple[int, int]], *, lasting: bool = True, goal: str = "error_rate",
             pages: tuple[int, ...] = (1, 2), status: int = 200, **parts: Any,
         ) -> tuple[dict[str, Guard], Faulty]:  # fmt: skip
-            httpd = Faulty(answers, lasting=lasting)
-            running.callback(httpd.server_close)
-            running.callback(httpd.shutdown)
-            threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+            service = running.enter_context(Faulty(answers, lasting=lasting).running())
             routes = [
                 {
                     "name": f"page-{page}", "path": f"/list/{{key}}?page={page}", "keys": {"first": 1, "last": 9},
@@ -284,7 +255,7 @@ def check_faulty(check: Any) -> Iterator[Callable[..., tuple[dict[str, Guard], F
                 for page in pages
             ]  # fmt: skip
             guards = check(
-                target={"url": f"http://127.0.0.1:{httpd.server_address[1]}"},
+                target={"url": service.url},
                 cache={"clear": ["product:{id}"]},
                 change={"kind": "none", "what": "Nothing."},
                 workload={"seed": 7, "rate": "20/s", "routes": routes},
@@ -292,7 +263,7 @@ def check_faulty(check: Any) -> Iterator[Callable[..., tuple[dict[str, Guard], F
                 design="crossover",
                 **parts,
             )
-            return named(guards), httpd
+            return named(guards), service
 
         yield look
 
