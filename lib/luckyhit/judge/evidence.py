@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -69,15 +69,16 @@ class Evidence:
         inside = pc.is_in(table["block"], pa.array([entry["block"] for entry in self.entries], pa.int32()))
         return table.filter(inside)
 
-    def kept(self, keep: Callable[[pa.Table], pa.Table], *columns: str) -> pa.Table:
-        """The same, without what `keep` leaves out of each part: a long run's rows take as much memory as they are."""
+    def in_parts(self, *columns: str) -> Iterator[pa.Table]:
+        """The same, a part at a time: the rows of a long run take as much memory as they are."""
         if self.parts is None:
-            return keep(self.requests(*columns))
+            yield self.requests(*columns)
+            return
         wanted = [name for name in REQUESTS.names if name in {*ALWAYS, *columns}]
         blocks = pa.array([entry["block"] for entry in self.entries], pa.int32())
-        left = [keep(part.filter(pc.is_in(part["block"], blocks))) for part in self.parts(wanted)]
-        whole = pa.concat_tables(left) if left else REQUESTS.empty_table()
-        return whole.select(wanted).unify_dictionaries()
+        for part in self.parts(wanted):
+            inside = pc.is_in(part["block"], blocks)
+            yield part if pc.all(inside).as_py() else part.filter(inside)
 
     @cached_property
     def answers(self) -> Answers | None:
