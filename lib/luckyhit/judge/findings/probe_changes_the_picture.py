@@ -22,7 +22,7 @@ from luckyhit.records import Arm, Counted, Finding
 ID = "probe-changes-the-picture"
 ERROR_RATE = 0.01
 """The chance that a probe without any influence is named, over both arms and both shares together."""
-LEAST = 0.05
+LEAST = 0.03
 """Smaller differences are not told: neighbours in a cache are alike, so that one chance event counts several times."""
 _SLOT = ["pair", "arm", "slot"]
 
