@@ -130,7 +130,7 @@ def a_probe(
 
 
 def table_of(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
-    columns = {field.name: [row[field.name] for row in rows] for field in schema}
+    columns = {field.name: [row.get(field.name) for row in rows] for field in schema}
     arrays = [
         _text(columns[field.name]) if pa.types.is_dictionary(field.type) else pa.array(columns[field.name], field.type)
         for field in schema

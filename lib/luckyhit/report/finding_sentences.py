@@ -41,22 +41,16 @@ _SHARES = {"stale": "old answers to the workload", "hit": "hits of the workload"
 
 
 def _probe_changes_the_picture(finding: Finding) -> str:
+    """The share that surely differs, and the other one beside it where it differs at all: both are counts."""
     facts = finding.facts
-    what = str(facts["share"])
     told = []
-    for arm in ("before", "after"):
-        slots = facts.get(f"{what}_slots_{arm}")
-        if slots and facts[f"{what}_differs_{arm}"]:
-            beside, alone = (
-                percent(float(facts[f"{what}_{side}_{arm}"] or 0) / float(slots)) for side in ("probed", "control")
-            )
-            told.append(f"{beside} with it, {alone} without ({arm})")
-    return f"The probe changes what it measures: {_SHARES[what]}, to the same requests: {'; '.join(told)}."
-
-
-def _counted(counted: Counted) -> str:
-    share = f" ({percent(counted.count / counted.of)})" if counted.of and counted.count else ""
-    return f"{counted.count:,} of {counted.of:,}{share}"
+    for what in sorted(_SHARES, key=lambda name: name != facts["share"]):
+        for arm in ("before", "after"):
+            slots, sure = facts.get(f"{what}_slots_{arm}"), facts.get(f"{what}_differs_{arm}")
+            beside, alone = (int(facts.get(f"{what}_{side}_{arm}") or 0) for side in ("probed", "control"))
+            if slots and (sure or (what == "stale" and beside > 0 == alone and facts[f"hit_differs_{arm}"])):
+                told.append(f"{_SHARES[what]} {beside:,} of {slots:,} with it, {alone:,} without ({arm})")
+    return f"The freshness probe makes a part of what it finds. To the same requests: {'; '.join(told)}."
 
 
 def _same_bytes(finding: Finding) -> str:
