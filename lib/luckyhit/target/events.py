@@ -16,9 +16,9 @@ import pyarrow as pa
 
 from luckyhit.records import EVENTS, Arm
 from luckyhit.target.cache import Cache
-from luckyhit.target.listener import LOST, WATCHED, WATCHING, Listener
+from luckyhit.target.listener import FLUSHED, FLUSHES_NOT_TOLD, LOST, WATCHED, WATCHING, Listener
 
-__all__ = ["LOST", "WATCHED", "WATCHING", "EventWatch"]
+__all__ = ["FLUSHED", "FLUSHES_NOT_TOLD", "LOST", "WATCHED", "WATCHING", "EventWatch"]
 
 MOST_ROWS = 1_000_000
 _READY_WITHIN_S = 10.0

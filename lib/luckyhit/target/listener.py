@@ -16,10 +16,13 @@ from redis.retry import Retry
 from luckyhit.errors import LuckyHitError
 from luckyhit.records import Arm
 from luckyhit.target.cache import Cache
+from luckyhit.target.watching.flushes import CHANNEL, Flushes
 
 WATCHING, LOST, WATCHED = "(watching)", "(lost)", "(watched)"
 """Events of our own, with no key: from `(watching)` on everything is seen, up to `(lost)` (the connection broke), or to
 `(watched)` (the end). Without them, an entry that nothing happened to could not be told from one nobody looked at."""
+FLUSHED, FLUSHES_NOT_TOLD = "flushed", "(flushes not told)"
+"""With no key either: all keys went at once; and the server does not let that be seen."""
 _NO_NEW_VALUE = frozenset({"del", "expired", "evicted", "rename_from", "move_from", "expire", "persist", "keymiss"})
 _CHUNK = 500
 _POLL_S, _AGAIN_S = 0.05, 0.2
@@ -74,6 +77,7 @@ class Listener:
         self._run_id: str | None = None
         self._heard_ns = now_ns()
         self._lifetimes = _Lifetimes()
+        self._flushes: Flushes | None = None
 
     def run(self) -> None:
         try:
@@ -112,15 +116,38 @@ class Listener:
             self._same_server(client)
             connection = client.connection_pool.get_connection()
             try:
-                self._subscribe(connection, int(client.connection_pool.connection_kwargs.get("db") or 0))
+                database = int(client.connection_pool.connection_kwargs.get("db") or 0)
+                untold = self._track_flushes(connection, client, database)
+                self._subscribe(connection, database)
                 self._heard_ns = self._now_ns()
                 self._mark(self._heard_ns, WATCHING)
+                if untold:
+                    self._mark(self._heard_ns, FLUSHES_NOT_TOLD)
+                    self._problem(f"a flush of the cache of {self.arm} would not be seen: {untold}")
                 self.ready.set()
                 self._hear(connection, client)
             finally:
                 connection.disconnect()
+                if self._flushes is not None:
+                    self._flushes.close()
+                    self._flushes = None
         finally:
             client.close()
+
+    def _track_flushes(self, connection: redis.Connection, client: redis.Redis, database: int) -> str:
+        """Why flushes will not be told; empty where they will. It has to come before any other subscription."""
+        try:
+            connection.send_command("CLIENT", "ID")
+            listener_id = int(connection.read_response())
+            self._flushes = Flushes(client, listener_id, database)
+            connection.send_command("SUBSCRIBE", CHANNEL)
+            connection.read_response(push_request=True)
+        except redis_errors.ResponseError as error:
+            if self._flushes is not None:
+                self._flushes.close()
+                self._flushes = None
+            return str(error)
+        return ""
 
     def _same_server(self, client: redis.Redis) -> None:
         """A server that was started anew has forgotten that it should tell: its silence would mean nothing."""
@@ -160,6 +187,8 @@ class Listener:
             if last or now_s - pinged_s > _PING_EVERY_S:
                 pings.append(self._now_ns())
                 connection.send_command("PING", "luckyhit", check_health=False)
+                if self._flushes is not None:
+                    self._flushes.look()
                 pinged_s, ending = now_s, ending or last
             if connection.can_read(timeout=_POLL_S):
                 heard_s = time.monotonic()
@@ -169,12 +198,29 @@ class Listener:
             elif pings and now_s - heard_s > _SILENT_S:
                 raise redis_errors.ConnectionError("the cache fell silent")
             self._about_lifetimes(self._lifetimes.take)
+            self._note_flushes()
+        self._await_flushes()
         self._mark(self._heard_ns, WATCHED)
+
+    def _note_flushes(self) -> None:
+        for at_ns in self._flushes.take() if self._flushes is not None else ():
+            self._mark(at_ns, FLUSHED)
+
+    def _await_flushes(self) -> None:
+        """What was flushed at the very end is told, too: the answers are under way."""
+        until_s = time.monotonic() + _SILENT_S
+        while self._flushes is not None and self._flushes.waiting and time.monotonic() < until_s:
+            self._flushes.wait(_POLL_S)
+            self._note_flushes()
 
     def _take(self, message: Any, client: redis.Redis | None) -> bool:
         """Whether it is the answer to a PING; an event becomes a row."""
         if not isinstance(message, list) or message[0] == b"pong":
             return True
+        if message[1] == CHANNEL:
+            if message[0] == b"message" and message[2] is None and self._flushes is not None:
+                self._flushes.flushed(self._now_ns())
+            return False
         if message[0] != b"message" or message[1] not in self._names:
             return False
         at_ns = self._now_ns()
