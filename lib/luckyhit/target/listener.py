@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import redis
@@ -17,6 +17,7 @@ from luckyhit.errors import LuckyHitError
 from luckyhit.records import Arm
 from luckyhit.target.cache import Cache
 from luckyhit.target.watching.flushes import CHANNEL, Flushes
+from luckyhit.target.watching.touched import Shape
 
 WATCHING, LOST, WATCHED = "(watching)", "(lost)", "(watched)"
 """Events of our own, with no key: from `(watching)` on everything is seen, up to `(lost)` (the connection broke), or to
@@ -68,11 +69,18 @@ class Listener:
         now_ns: Callable[[], int],
         problem: Callable[[str], None],
         most_rows: int,
+        patterns: Sequence[Shape] = (),
+        reserved: Callable[[str], bool] = lambda key: True,
     ) -> None:
+        """`patterns`: keys of the cache that no channel of their own is known for; of those of one probed key, only the
+        `reserved` keys' are kept."""
         self.arm, self.ready, self.rows = arm, threading.Event(), list[_Row]()
         self._cache, self._stopping, self._now_ns, self._problem = cache, stopping, now_ns, problem
         self._by_key = {name.encode(errors="surrogateescape"): key for name, key in channels.items()}
         self._names: dict[bytes, tuple[bytes, str, str]] = {}  # channel -> the cache's key, as shown, the probe's key
+        self._patterns = {shape.glob.encode(errors="surrogateescape"): shape for shape in patterns}
+        self._by_pattern: dict[bytes, Shape] = {}
+        self._reserved = reserved
         self._most_rows, self._full = most_rows, False
         self._run_id: str | None = None
         self._heard_ns = now_ns()
@@ -178,6 +186,13 @@ class Listener:
                 else:
                     self._take(message, None)
 
+        prefix = b"__keyspace@%d__:" % database
+        self._by_pattern = {prefix + glob: shape for glob, shape in self._patterns.items()}
+        for pattern in self._by_pattern:
+            connection.send_command("PSUBSCRIBE", pattern)
+            while (message := connection.read_response(push_request=True))[0] != b"psubscribe":
+                self._take(message, None)
+
     def _hear(self, connection: redis.Connection, client: redis.Redis) -> None:
         """Take what comes until stopped; then until the answer to a last PING shows that nothing is on its way."""
         pings = deque[int]()  # when each that was not answered yet was sent
@@ -221,15 +236,30 @@ class Listener:
             if message[0] == b"message" and message[2] is None and self._flushes is not None:
                 self._flushes.flushed(self._now_ns())
             return False
-        if message[0] != b"message" or message[1] not in self._names:
-            return False
         at_ns = self._now_ns()
-        name, shown, key = self._names[message[1]]
-        event = bytes(message[2]).decode(errors="backslashreplace")
+        known = self._names.get(message[1]) if message[0] == b"message" else self._of_pattern(message)
+        if known is None:
+            return False
+        name, shown, key = known
+        event = bytes(message[-1]).decode(errors="backslashreplace")
         row = self._row(at_ns, key, shown, event)
         if row is not None and client is not None:
             self._about_lifetimes(lambda: self._lifetimes.ask(client, name, event, row))
         return False
+
+    def _of_pattern(self, message: list[Any]) -> tuple[bytes, str, str] | None:
+        """The cache's key, as it is shown, and the probe's key of an event that a pattern let through; None where it is
+        of no reserved key, or comes by another subscription as well."""
+        if message[0] != b"pmessage" or message[2] in self._names:
+            return None
+        name = bytes(message[2]).partition(b":")[2]
+        text = name.decode(errors="surrogateescape")
+        for pattern, shape in self._by_pattern.items():
+            key = shape.key_of(text)
+            if key is not None:
+                ours = pattern == message[1] and (shape.group or self._reserved(key))
+                return (name, name.decode(errors="backslashreplace"), key) if ours else None
+        return None
 
     def _about_lifetimes(self, do: Callable[[], None]) -> None:
         try:
