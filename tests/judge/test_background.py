@@ -71,10 +71,11 @@ def test_an_old_value_after_an_acknowledged_write_is_stale_and_the_new_one_is_fr
         frame([write(10, 20, 5), write(30, 40, 6), read(50, 60, 5), read(50, 60, 6), read(35, 60, 5)]), CASE
     )
     assert found.columns.tolist() == [
-        "arm", "block", "route", "key", "sent_ns", "seen_version", "outcome", "behind"
+        "arm", "block", "route", "key", "sent_ns", "seen_version", "outcome", "behind", "since_ack_ns",
     ]  # fmt: skip
     assert found["outcome"].tolist() == ["stale", "fresh", "fresh"]
     assert found["behind"].tolist() == [1, pd.NA, pd.NA]
+    assert found["since_ack_ns"].tolist() == [10, pd.NA, pd.NA]
     assert found.index.tolist() == [2, 3, 4]
     assert found["seen_version"].tolist() == [5, 6, 5]
 
@@ -176,6 +177,18 @@ def test_answers_without_a_value_and_reads_that_were_never_sent() -> None:
     assert outcomes(*rows, unsent) == ["unknown"] * 3
     share = background_share(frame([*rows, unsent]), CASE)
     assert (share.reads, share.unknown, share.share) == (0, 3, None)
+
+
+def test_an_old_value_within_the_declared_bound_was_agreed() -> None:
+    """200 ms are declared: what was overtaken for 199.9 ms is no fault, what was for longer is one."""
+    ms = 1_000_000
+    rows = [write(10 * ms, 20 * ms, 5), write(30 * ms, 40 * ms, 6), write(230 * ms, 235 * ms, 7)]
+    just, late = (read(at, at + ms, 5, key="7") for at in (239_900_000, 240_100_000))
+    share = background_share(frame([*rows, just, late, read(300 * ms, 301 * ms, 7)]), CASE)
+    assert (share.stale, share.fresh, share.agreed, share.reads) == (1, 2, 1, 3)
+    undeclared = CASE.model_copy(update={"freshness": None})
+    share = background_share(frame([*rows, just, late]), undeclared)
+    assert (share.stale, share.agreed) == (2, 0)
 
 
 def test_records_without_versions_tell_nothing() -> None:
@@ -283,7 +296,7 @@ def test_a_register_that_shows_what_is_current_never_gives_a_stale_read(history:
     assert "stale" not in outcomes(*rows)
 
 
-def expected_outcome(shown: dict[str, Any], rows: list[dict[str, Any]]) -> tuple[str, int]:
+def expected_outcome(shown: dict[str, Any], rows: list[dict[str, Any]]) -> tuple[str, int, int]:
     """The definition, word by word: for one read among the rows of its block."""
     writes = [row for row in rows if row["route"] == "write"]
     accepted = [row for row in writes if row["error"] is None]
@@ -299,13 +312,14 @@ def expected_outcome(shown: dict[str, Any], rows: list[dict[str, Any]]) -> tuple
     first = min((row["sent_ns"] for row in writes), default=0)
     original = any(row["route"] == "read" and row["version"] == value and row["sent_ns"] < first for row in rows)
     if not acked or not (sources or original):
-        return "unknown", 0
+        return "unknown", 0, 0
     if all(overtaken(row) for row in sources):
         over = max((row["done_ns"] for row in sources), default=-1)
-        return "stale", sum(row["sent_ns"] > over for row in acked)
+        newer = [row["done_ns"] for row in acked if row["sent_ns"] > over]
+        return "stale", len(newer), shown["sent_ns"] - min(newer)
     named = [row for row in sources if row in accepted and not overtaken(row)]
     just = [row for row in sources if row not in accepted and row["sent_ns"] >= max(w["sent_ns"] for w in acked)]
-    return ("fresh" if named or just else "unknown"), 0
+    return ("fresh" if named or just else "unknown"), 0, 0
 
 
 rows_of_any_kind = st.builds(
@@ -330,8 +344,9 @@ def test_outcomes_are_those_of_the_definition_whatever_a_service_shows(rows: lis
     found = background_reads(frame([*rows, *sure]), CASE)
     mine = found[found["key"] == "7"]
     expected = [expected_outcome(row, rows) for row in rows if row["route"] == "read"]
-    assert mine["outcome"].tolist() == [outcome for outcome, _ in expected]
-    assert mine["behind"].fillna(0).tolist() == [behind for _, behind in expected]
+    assert mine["outcome"].tolist() == [outcome for outcome, _, _ in expected]
+    assert mine["behind"].fillna(0).tolist() == [behind for _, behind, _ in expected]
+    assert mine["since_ack_ns"].fillna(0).tolist() == [since for _, _, since in expected]
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 5)), min_size=1, max_size=30))

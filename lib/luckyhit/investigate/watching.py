@@ -24,7 +24,7 @@ LEARNED_BY = 6
 
 def learn_cache_keys(run: Run, stack: Stack, journal: changing.Journal, headers: Mapping[str, str]) -> None:
     """See what reads of some probed keys touch in the run's own cache, while nothing else is sent, and note it in the
-    manifest (`cache_keys`, by stack). Where it can't be seen, nothing is noted, and the case's templates are watched."""
+    manifest (`cache_keys`, by stack). Where it can't be seen, nothing is noted; the case's templates are watched."""
     case, cache = run.case, stack.cache
     probe = case.freshness
     if probe is None or not probe.watch_cache or probe.cache_keys is not None or cache is None or not cache.owned:

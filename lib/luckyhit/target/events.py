@@ -45,7 +45,8 @@ class EventWatch:
         patterns: Mapping[Arm, Sequence[Shape]] | None = None,
         reserved: Callable[[str], bool] = lambda key: True,
     ) -> None:
-        """`patterns`, `reserved`: see `Listener`. `origin_ns` is the run's start on `clock`, in nanoseconds. `most_rows`: of each arm."""
+        """`origin_ns` is the run's start on `clock`, in nanoseconds. `most_rows`: of each arm. `patterns`, `reserved`:
+        see `Listener`."""
         self.problems: list[str] = []
         self._block = block
         self._stopping = threading.Event()

@@ -8,9 +8,11 @@ from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.findings import (
     deleted_after_acknowledgement,
     deleted_before_acknowledgement,
+    outlives_ttl,
     phantom_reads,
     stale_without_cache,
     stale_workload_reads,
+    write_flushes,
 )
 from luckyhit.records import Finding
 
@@ -19,7 +21,9 @@ FINDERS: dict[str, Callable[[Evidence], Finding | None]] = {
     "deleted-after-acknowledgement": deleted_after_acknowledgement.find,
     "stale-without-cache": stale_without_cache.find,
     "deleted-before-acknowledgement-and-set-again": deleted_before_acknowledgement.find,
+    "outlives-ttl": outlives_ttl.find,
     "stale-workload-reads": stale_workload_reads.find,
+    "write-flushes": write_flushes.find,
 }
 """By id, the weightiest first. None: there is nothing to tell."""
 
