@@ -97,7 +97,5 @@ SENTENCES: dict[str, Callable[[Finding], str]] = {
     "deleted-before-acknowledgement-and-set-again": _set_again,
     "outlives-ttl": _outlives_ttl,
     "stale-workload-reads": _stale_workload,
-    "write-flushes": lambda finding: in_both(
-        finding, "Probed writes during which all keys of the cache went (a flush)"
-    ),
+    "write-flushes": lambda finding: in_both(finding, "Writes during which all keys of the cache went (a flush)"),
 }

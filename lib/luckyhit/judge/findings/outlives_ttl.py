@@ -77,7 +77,8 @@ def _hits(evidence: Evidence, arm: Arm, renewed: dict[Group, int]) -> pd.DataFra
     """`outcome, since_ack_ns` of the HITs of keys whose expiry was set again."""
     grouped = any(key == SHARED for _, _, key in renewed)
     probe = evidence.probed(arm).classified
-    probe = probe[(probe["cache"] == "hit") & probe["after_ack"].astype(bool)]
+    # Polls refill caches: their reads depend on each other.
+    probe = probe[(probe["cache"] == "hit") & probe["after_ack"].astype(bool) & (probe["mode"] == "once")]
     if not grouped:
         own: set[tuple[Hashable, Hashable]] = {(block, key) for _, block, key in renewed}
         pairs = zip(probe["block"], probe["key"], strict=True)
