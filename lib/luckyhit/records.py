@@ -148,8 +148,9 @@ EVENTS = pa.schema(
 """One row for every keyspace event of a probed key: what the cache did, by its own words (`set`, `del`, `expired`).
 `key` is the probe's, `cache_key` the cache's. `at_ns` is when the event reached us. `ttl_ms` is what the key had left
 to live just after a `set` (-1: for ever; null: not asked, or gone). Rows with an empty `key` mark since when it was
-listened, when that was interrupted, and until when: `(watching)`, `(lost)`, `(watched)`; `(flushes not told)`: the
-server does not let them be seen; and `flushed`: all keys went at once (FLUSHDB, FLUSHALL)."""
+listened, when that was interrupted, and until when: `(watching)`, `(lost)`, `(watched)`; that the server does not let
+flushes be seen: `(flushes not told)`; and that all keys went at once (FLUSHDB, FLUSHALL): `flushed`. The key `*` is
+that of a group: a key of the cache that several probed keys share."""
 
 COUNTERS = pa.schema(
     [

@@ -167,6 +167,22 @@ def _cache_outlives_clear(finding: Finding) -> str:
     return in_both(finding, what).removesuffix(".") + f"{differ}."
 
 
+def _outlives_ttl(finding: Finding) -> str:
+    arms = [arm for arm in ("before", "after") if finding.facts.get(f"{arm}_oldest_ms") is not None]
+    ttls = [_seconds(finding.facts[f"{arm}_ttl_ms"]) for arm in arms]
+    oldest = [f"{_seconds(finding.facts[f'{arm}_oldest_ms'])} {arm}" for arm in arms]
+    renewals = [f"{int(finding.facts[f'{arm}_renewals'] or 0):,} times {arm}" for arm in arms]
+    text = in_both(finding, f"Old HITs beyond the time to live of {listed(list(dict.fromkeys(ttls)))}")
+    return (
+        f"{text} The oldest: {', '.join(oldest)}. The keys' expiry was set again while they lived, {listed(renewals)}."
+    )
+
+
+def _seconds(value_ms: float | int | str | bool | None) -> str:
+    value = float(value_ms or 0)
+    return f"{number(value)} ms" if value < 1000 else f"{number(value / 1000)} s"
+
+
 SENTENCES: dict[str, Callable[[Finding], str]] = {
     "same-bytes-other-url": _same_bytes,
     "unexpected-answers": _unexpected,
@@ -182,9 +198,11 @@ SENTENCES: dict[str, Callable[[Finding], str]] = {
     "deleted-after-acknowledgement": _deleted_after,
     "stale-without-cache": _without_cache,
     "deleted-before-acknowledgement-and-set-again": _set_again,
+    "outlives-ttl": _outlives_ttl,
     "stale-workload-reads": _stale_workload,
     "probe-changes-the-picture": _probe_changes_the_picture,
     "probe-is-the-load": _probe_is_the_load,
     "variants-differ": _variants_differ,
     "cache-outlives-clear": _cache_outlives_clear,
+    "write-flushes": lambda finding: in_both(finding, "Writes during which all keys of the cache went (a flush)"),
 }

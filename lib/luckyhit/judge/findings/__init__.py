@@ -11,6 +11,7 @@ from luckyhit.judge.findings import (
     changed_without_write,
     deleted_after_acknowledgement,
     deleted_before_acknowledgement,
+    outlives_ttl,
     phantom_reads,
     preflight_met_fault,
     probe_changes_the_picture,
@@ -21,6 +22,7 @@ from luckyhit.judge.findings import (
     stale_workload_reads,
     unexpected_answers,
     variants_differ,
+    write_flushes,
 )
 from luckyhit.records import Finding
 
@@ -33,6 +35,7 @@ FINDERS: dict[str, Callable[[Evidence], Finding | None]] = {
     "deleted-after-acknowledgement": deleted_after_acknowledgement.find,
     "stale-without-cache": stale_without_cache.find,
     "deleted-before-acknowledgement-and-set-again": deleted_before_acknowledgement.find,
+    "outlives-ttl": outlives_ttl.find,
     "stale-workload-reads": stale_workload_reads.find,
     "stale-by-status": stale_by_status.find,
     "changed-without-write": changed_without_write.find,
@@ -40,6 +43,7 @@ FINDERS: dict[str, Callable[[Evidence], Finding | None]] = {
     "preflight-met-fault": preflight_met_fault.find,
     "variants-differ": variants_differ.find,
     "cache-outlives-clear": cache_outlives_clear.find,
+    "write-flushes": write_flushes.find,
 }
 """By id, the weightiest first. None: there is nothing to tell."""
 
