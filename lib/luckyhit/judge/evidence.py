@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,19 @@ from luckyhit.case import Case
 from luckyhit.errors import RunUnreadable
 from luckyhit.judge.probed import Probed
 from luckyhit.judge.record import Record, listed_arms, read
-from luckyhit.records import EVENTS, READS, REQUESTS, WRITES, Arm, FreshnessFacts, Stage
+from luckyhit.records import (
+    COUNTERS,
+    EVENTS,
+    READS,
+    REQUESTS,
+    WRITES,
+    Arm,
+    Counted,
+    Doubt,
+    FreshnessFacts,
+    Result,
+    Stage,
+)
 
 if TYPE_CHECKING:
     from luckyhit.run import Run
@@ -28,7 +40,8 @@ ALWAYS = ("arm", "block", "phase")
 class Evidence:
     """`load` gives the requests in some of their columns (`records.REQUESTS`), all stages, repeated texts in their
     dictionary; `reads`, `writes` and `events` are whole; `facts` are what readers saw, as the result has it.
-    `stage`: whose blocks are looked at: the change's, or the baseline's where no change was measured."""
+    `doubts` and `replayed`, too: in an arm in doubt, the column `cache` tells nothing. `counters`: the cache's own, with
+    their `block`. `stage`: whose blocks are looked at: the change's, or the baseline's where no change was measured."""
 
     case: Case
     blocks: Sequence[Mapping[str, Any]]
@@ -37,6 +50,9 @@ class Evidence:
     writes: pd.DataFrame = field(default_factory=WRITES.empty_table().to_pandas)
     events: pd.DataFrame = field(default_factory=EVENTS.empty_table().to_pandas)
     facts: Mapping[Arm, FreshnessFacts] = field(default_factory=dict)
+    doubts: Mapping[Arm, Sequence[Doubt]] = field(default_factory=dict)
+    replayed: Mapping[Arm, Mapping[str, Counted]] = field(default_factory=dict)
+    counters: pd.DataFrame = field(default_factory=lambda: COUNTERS.empty_table().to_pandas().assign(block=0))
 
     @cached_property
     def stage(self) -> Stage:
@@ -71,21 +87,24 @@ class Evidence:
         return self.record.probed(self.stage, arm)
 
 
-def evidence_of(
-    run: Run, blocks: Sequence[Mapping[str, Any]], facts: Mapping[Arm, FreshnessFacts] | None = None
-) -> Evidence:
-    """Of a run directory. Raises RunUnreadable, here or when the requests are asked for, where one of their files, or of
-    the probe's, is damaged."""
+def evidence_of(run: Run, blocks: Sequence[Mapping[str, Any]], result: Result | None = None) -> Evidence:
+    """Of a run directory; `result`: what was worked out from it already. Raises RunUnreadable, here or when the requests
+    are asked for, where one of their files, or of the probe's, is damaged."""
 
     def load(columns: Sequence[str]) -> pa.Table:
         parts = list(run.parts("requests", columns))
         whole = pa.concat_tables(parts) if parts else REQUESTS.empty_table()
         return whole.select(list(columns)).unify_dictionaries()
 
-    events = EVENTS.empty_table().to_pandas()
+    events, counters = EVENTS.empty_table().to_pandas(), COUNTERS.empty_table().to_pandas().assign(block=0)
     with suppress(RunUnreadable):  # no verdict rests on them; the report names the damaged file
         events = run.events()
-    return Evidence(run.case, blocks, load, run.reads(), run.writes(), events, facts or {})
+    with suppress(RunUnreadable):
+        counters = run.counters_by_block()
+    made = Evidence(run.case, blocks, load, run.reads(), run.writes(), events, counters=counters)
+    if result is None:
+        return made
+    return replace(made, facts=result.freshness, doubts=result.doubts, replayed=result.replayed)
 
 
 __all__ = ["Evidence", "evidence_of"]
