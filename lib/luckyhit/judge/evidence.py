@@ -40,8 +40,9 @@ ALWAYS = ("arm", "block", "phase")
 class Evidence:
     """`load` gives the requests in some of their columns (`records.REQUESTS`), all stages, repeated texts in their
     dictionary; `reads`, `writes` and `events` are whole; `facts` are what readers saw, as the result has it.
-    `doubts` and `replayed`, too: in an arm in doubt, the column `cache` tells nothing. `counters`: the cache's own, with
-    their `block`. `stage`: whose blocks are looked at: the change's, or the baseline's where no change was measured."""
+    `doubts` and `replayed`, too: in an arm in doubt, the column `cache` tells nothing. `counters`: the cache's own,
+    with their `block`. `stage`: whose blocks are looked at: the change's, or the baseline's where no change was
+    measured."""
 
     case: Case
     blocks: Sequence[Mapping[str, Any]]
@@ -88,8 +89,8 @@ class Evidence:
 
 
 def evidence_of(run: Run, blocks: Sequence[Mapping[str, Any]], result: Result | None = None) -> Evidence:
-    """Of a run directory; `result`: what was worked out from it already. Raises RunUnreadable, here or when the requests
-    are asked for, where one of their files, or of the probe's, is damaged."""
+    """Of a run directory; `result`: what was worked out from it already. Raises RunUnreadable, here or when the
+    requests are asked for, where one of their files, or of the probe's, is damaged."""
 
     def load(columns: Sequence[str]) -> pa.Table:
         parts = list(run.parts("requests", columns))

@@ -2,7 +2,7 @@
 
 A header can say HIT on every answer, also on those whose view ran: a hook that is added once and never taken off, a
 wrapper that counts what it should not. And a count of database calls can be stored with an answer, and told again with
-each hit. Everything that is made from such a status or count would be wrong, so both are looked at before anything else.
+each hit. All that is made from such a status or count would be wrong, so both are looked at before anything else.
 
     tally       what each route told, counted: cheap, and enough for a service that tells the truth
     answers     the answers of the routes that look odd, in their order, each beside the one before it

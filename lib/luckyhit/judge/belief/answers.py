@@ -124,7 +124,7 @@ def _first(pairs: np.ndarray) -> np.ndarray:
 
 
 def _settled(rows: Rows, order: np.ndarray, wrote: np.ndarray | None) -> np.ndarray:
-    """No write of the key was sent in the block before the answer was done. `wrote`: rows of writes; None where those of
+    """No write of the key was due in the block before the answer was done. `wrote`: rows of writes; None where those of
     other keys would have to be known as well."""
     if wrote is None:
         return np.zeros(len(order), dtype=bool)

@@ -51,9 +51,9 @@ def odd_routes(tally: Tally, arm: Arm, writes: set[str]) -> Iterator[str]:
         if route in writes:
             continue
         levels, hits = _levels(tally, arm, route), tally.hits(arm, route)
-        if levels is not None and _many(int(hits[levels.miss :].sum()), int(hits.sum()), WITH_CALLS):
-            yield route
-        elif blind and tally.of(arm, route)[HIT].sum() >= FEWEST_TO_COMPARE > hits.sum():
+        costly = int(hits[levels.miss :].sum()) if levels is not None else 0
+        unseen = blind and tally.of(arm, route)[HIT].sum() >= FEWEST_TO_COMPARE > hits.sum()
+        if unseen or _many(costly, int(hits.sum()), WITH_CALLS):
             yield route
 
 
@@ -125,8 +125,8 @@ def as_slow_as_misses(looked_at: Mapping[str, Answers], others: Mapping[str, Ans
 
 
 def chance_of_longer(values: np.ndarray, others: np.ndarray) -> float:
-    """The chance that one of `values` is larger than one of `others`, ties counted half (Mann and Whitney 1947, Annals of
-    Mathematical Statistics 18: 50). 0.5 where either has fewer than FEWEST numbers."""
+    """The chance that one of `values` is larger than one of `others`, ties counted half (Mann and Whitney 1947, Annals
+    of Mathematical Statistics 18: 50). 0.5 where either has fewer than FEWEST numbers."""
     values, others = values[np.isfinite(values)], np.sort(others[np.isfinite(others)])
     if min(len(values), len(others)) < FEWEST:
         return 0.5

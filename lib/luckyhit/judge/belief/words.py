@@ -14,7 +14,7 @@ PHRASES: dict[DoubtId, Callable[[Doubt], str]] = {
     "hit-on-write": lambda doubt: f"{_of(doubt)} writes said hit",
     "hit-with-new-body": lambda doubt: f"{_of(doubt)} hits showed what their URL never showed before, with no write",
     "counters-disagree": lambda doubt: (
-        f"hits are {_share(doubt, 'by_answers')} by the answers, {_share(doubt, 'by_counters')} by the cache's own count"
+        f"the answers told {_share(doubt, 'by_answers')} of hits, the cache's counters {_share(doubt, 'by_counters')}"
     ),
     "hits-as-slow-as-misses": lambda doubt: f"{_of(doubt)} hits took as long as a typical miss",
 }
