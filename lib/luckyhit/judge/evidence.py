@@ -89,8 +89,8 @@ class Evidence:
 
 
 def evidence_of(run: Run, blocks: Sequence[Mapping[str, Any]], result: Result | None = None) -> Evidence:
-    """Of a run directory; `result`: what was worked out from it already. Raises RunUnreadable, here or when the
-    requests are asked for, where one of their files, or of the probe's, is damaged."""
+    """Of a run directory; `result`: what was worked out from it already. Raises RunUnreadable where one of the probe's
+    files is damaged; when the requests are asked for, where one of theirs is."""
 
     def load(columns: Sequence[str]) -> pa.Table:
         parts = list(run.parts("requests", columns))

@@ -24,12 +24,14 @@ _BODILESS = frozenset({204, 205, 304})
 
 @dataclass(slots=True)
 class Head:
-    """Status, length of the body, headers (lower-case names). `seen`: what the headers show, once somebody looked."""
+    """Status, length of the body, headers (lower-case names). `seen` and `coding`: what the headers show of the cache,
+    and of the body's coding (empty: none), once somebody looked."""
 
     status: int
     length: int
     headers: list[tuple[bytes, bytes]]
     seen: Seen | None = field(default=None, compare=False)
+    coding: bytes | None = field(default=None, compare=False)
 
 
 class Heads:

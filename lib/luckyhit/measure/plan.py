@@ -64,9 +64,10 @@ class BlockReport:
     all arms), requests beside it (preflight, putting back), keys put back and not put back (by arm), problems.
     `start_ns`, `measure_ns`, `end_ns`: start, end of the warm-up and end, from the run's start. `digest` tells which
     schedule was sent; `retried`: requests sent again since a kept-alive connection was closed under them; `unchecked`:
-    answers too large to be looked into; `examples`: of each route that has one, an unexpected answer (see
-    luckyhit.measure.answers.Example). `stopped`: the limit of the plan that was exceeded, in one sentence with figures;
-    what was not sent then, or not answered, is `dropped`, and the measured part ended before `end_ns`.
+    answers too large to be looked into; `examples`: an unexpected answer of each kind (route, arm, reason, status,
+    cache status), and how many there were (see luckyhit.measure.answered.examples). `stopped`: the limit of the plan
+    that was exceeded, in one sentence with figures; what was not sent then, or not answered, is `dropped`, and the
+    measured part ended before `end_ns`.
     """
 
     accounting: dict[Arm, Accounting]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from luckyhit.records import Rollback
+from luckyhit.report.finding_sentences import finding_lines
 from luckyhit.report.journal import Journal
 from luckyhit.report.recorded import Recorded
 
@@ -83,7 +84,6 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
         course_rows,
         earlier,
         event_rows,
-        finding_sentences,
         freshness_tables,
         gallery,
         how_many,
@@ -96,7 +96,7 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
         "declared": contents.declared(case)[2:] if case else [],
         "goals": contents.goals(case) if case else [],
         "key_numbers": metric_rows.key_numbers(found),
-        "findings": [finding_sentences.sentence_of(finding) for finding in result.findings] if result else [],
+        "findings": finding_lines(result) if result else [],
         "naive": metric_rows.naive_rows(result) if result else [],
         "baseline": baseline.baseline(found),
         "earlier": earlier.earlier_rows(result) if result else [],

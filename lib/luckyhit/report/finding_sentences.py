@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from luckyhit.judge.wording import percent
-from luckyhit.records import Counted, Finding
+from luckyhit.records import Counted, Finding, Result
+
+
+def finding_lines(result: Result) -> list[str]:
+    """All findings of a result, a sentence or a few each, the weightiest first."""
+    return [sentence_of(finding) for finding in result.findings]
 
 
 def sentence_of(finding: Finding) -> str:
@@ -13,12 +18,11 @@ def sentence_of(finding: Finding) -> str:
     return SENTENCES[finding.id](finding)
 
 
-def in_both(finding: Finding, what: str) -> str:
-    """`what` with its counts: `66 of 766 (8.6 %) before, 0 of 767 after`."""
-    told = [
-        f"{_counted(count)} {arm}" for arm, count in (("before", finding.before), ("after", finding.after)) if count
-    ]
-    return f"{what}: {', '.join(told)}."
+def in_both(finding: Finding, subject: str) -> str:
+    """`subject` with its counts: `66 of 766 (8.6 %) before, 0 of 767 after`."""
+    arms = (("before", finding.before), ("after", finding.after))
+    counts = [f"{_counted(counted)} {arm}" for arm, counted in arms if counted]
+    return f"{subject}: {', '.join(counts)}."
 
 
 def _counted(counted: Counted) -> str:
