@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from luckyhit.judge.evidence import Evidence
-from luckyhit.judge.findings import phantom_reads, stale_workload_reads
+from luckyhit.judge.findings import (
+    latency_grows,
+    phantom_reads,
+    replayed_counts,
+    stale_workload_reads,
+    status_not_believable,
+)
 from luckyhit.records import Finding
 
 FINDERS: dict[str, Callable[[Evidence], Finding | None]] = {
+    "status-not-believable": status_not_believable.find,
     "phantom-reads": phantom_reads.find,
     "stale-workload-reads": stale_workload_reads.find,
+    "latency-grows": latency_grows.find,
+    "replayed-counts": replayed_counts.find,
 }
 """By id, the weightiest first. None: there is nothing to tell."""
 
