@@ -15,7 +15,7 @@ from luckyhit.case import Case
 from luckyhit.judge.background import TOLD_BY, background_reads
 from luckyhit.judge.belief import believe
 from luckyhit.judge.belief.answers import Load
-from luckyhit.judge.belief.words import in_doubt, with_reasons
+from luckyhit.judge.belief.words import in_doubt, routes_with_reasons, with_reasons
 from luckyhit.judge.blockwise import block_values
 from luckyhit.judge.boundary import Boundary
 from luckyhit.judge.carryover import carry_over
@@ -144,7 +144,7 @@ def decide(
         alone = case.design == "side-by-side" and np.all(record.rows.arm[last] == BEFORE)
         rollback = found_again(rollback, worked.again, case, alone=bool(alone))
 
-    routes = compared.routes if compared is not None else {}
+    routes = routes_with_reasons(compared.routes, belief.doubts) if compared is not None else {}
     return Result(
         case=name,
         run=run,

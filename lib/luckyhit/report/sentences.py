@@ -17,6 +17,8 @@ INVALID = "A guard failed, so this shows what was recorded and says nothing abou
 
 
 def hit_ratio(series: HitSeries, result: Result | None) -> str:
+    if series.bins.empty and result is not None and result.doubts:
+        return f"There is no hit ratio to show. {_in_doubt(result)}"
     if series.bins.empty:
         return "The cache status was not visible in any answer, so there is no hit ratio to show."
     parts = []
@@ -42,7 +44,14 @@ def hit_ratio(series: HitSeries, result: Result | None) -> str:
         text += f" Hatched: {_washouts(series.washouts)}; nothing of it is counted."
     if series.shifts_s:
         text += f" Thin lines mark shifts inside an arm (at {listed([number(at_s) for at_s in series.shifts_s])} s)."
+    if result is not None and result.doubts:
+        return f"{text.strip()} {_in_doubt(result)}"
     return with_verdict(text.strip(), "hit_ratio", result)
+
+
+def _in_doubt(result: Result) -> str:
+    arms = " and the ".join(result.doubts)
+    return f"Left out is the {arms} arm: its cache status can't be believed."
 
 
 def latency_spectrum(spectra: Mapping[str, Spectrum], result: Result | None) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from luckyhit.judge.effects import Effect
 from luckyhit.judge.wording import listed, percent, sentence
-from luckyhit.records import Arm, Doubt, DoubtId, MetricName
+from luckyhit.records import Arm, Doubt, DoubtId, Metric, MetricName
 
 PHRASES: dict[DoubtId, Callable[[Doubt], str]] = {
     "hit-with-db-calls": lambda doubt: f"{_of(doubt)} hits made as many database calls as a miss",
@@ -41,10 +41,24 @@ def with_reasons(
     """The effects with the reason why an arm's hit ratio is not visible."""
     reasoned = dict(effects)
     if doubts and "hit_ratio" in effects:
-        arms = " and the ".join(doubts)
-        note = f"Not visible in the {arms} arm{'s' if len(doubts) > 1 else ''}: the status can't be believed."
-        reasoned["hit_ratio"] = replace(effects["hit_ratio"], note=note)
+        reasoned["hit_ratio"] = replace(effects["hit_ratio"], note=_reason(doubts))
     return reasoned
+
+
+def routes_with_reasons(
+    routes: Mapping[str, Mapping[MetricName, Metric]], doubts: Mapping[Arm, Sequence[Doubt]]
+) -> dict[str, dict[MetricName, Metric]]:
+    """The same of the metrics of each route."""
+    reasoned = {route: dict(metrics) for route, metrics in routes.items()}
+    for metrics in reasoned.values():
+        if doubts and "hit_ratio" in metrics:
+            metrics["hit_ratio"] = metrics["hit_ratio"].model_copy(update={"note": _reason(doubts)})
+    return reasoned
+
+
+def _reason(doubts: Mapping[Arm, Sequence[Doubt]]) -> str:
+    arms = " and the ".join(doubts)
+    return f"Not visible in the {arms} arm{'s' if len(doubts) > 1 else ''}: the status can't be believed."
 
 
 def _of(doubt: Doubt) -> str:
@@ -55,4 +69,4 @@ def _share(doubt: Doubt, name: str) -> str:
     return percent(float(doubt.facts[name] or 0.0))
 
 
-__all__ = ["PHRASES", "evidence_text", "in_doubt", "with_reasons"]
+__all__ = ["PHRASES", "evidence_text", "in_doubt", "routes_with_reasons", "with_reasons"]
