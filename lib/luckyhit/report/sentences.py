@@ -72,6 +72,8 @@ def latency_spectrum(spectra: Mapping[str, Spectrum], result: Result | None) -> 
 def latency_split(splits: Splits, result: Result | None) -> str:
     if not splits.parts:
         return "No request was completed, so there is nothing to split into hits and misses."
+    if splits.statuses == ["status not visible"] and result is not None and result.doubts:
+        return f"Latency can't be split into hits and misses. {_in_doubt(result)}"
     if splits.statuses == ["status not visible"]:
         return "The cache status was not visible in any answer, so latency can't be split into hits and misses."
     parts = []
@@ -83,6 +85,8 @@ def latency_split(splits: Splits, result: Result | None) -> str:
         ]
         parts.append(f"{status}: {', '.join(told)}")
     text = sentence("; ".join(parts))
+    if result is not None and result.doubts:
+        text = f"{text} The status of the {' and the '.join(result.doubts)} arm can't be believed, so it is not shown."
     return f"{text} {INVALID}" if result is not None and result.verdict == "INVALID" else text
 
 

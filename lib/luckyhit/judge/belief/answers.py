@@ -19,6 +19,8 @@ COLUMNS = (
     "arm", "block", "slot", "phase", "route", "key", "due_ns", "sent_ns", "first_byte_ns", "done_ns", "error", "cache",
     "db_calls", "body_hash",
 )  # fmt: skip
+WINDOWS = 32
+"""Of each block."""
 ENOUGH = 500_000
 """Rows of each arm. What half a million answers don't show, more of them won't."""
 NONE = -1
@@ -28,7 +30,9 @@ NONE = -1
 class Answers:
     """Completed answers of one route in one arm, by block, URL and time. `body`: a number for each distinct body, NONE
     where it is not known. `previous`: the place of the answer that the URL gave before in this block, NONE for its
-    first; `fill`: that of its latest miss before. `settled`: no write can have changed what the URL shows."""
+    first; `fill`: that of its latest miss before. `first_shown`: the URL showed no such body before in this block.
+    `settled`: no write can have changed what the URL shows. `window`: a number for each short stretch of a block: what
+    is compared inside of one met the same host, and the same age of the process."""
 
     hit: np.ndarray
     miss: np.ndarray
@@ -39,6 +43,7 @@ class Answers:
     fill: np.ndarray
     first_shown: np.ndarray
     settled: np.ndarray
+    window: np.ndarray
 
 
 def answers_of(load: Load, case: Case, wanted: set[tuple[Arm, str]]) -> Mapping[tuple[Arm, str], Answers]:
@@ -112,7 +117,17 @@ def _in_order(rows: Rows, body: np.ndarray, inside: np.ndarray, wrote: np.ndarra
         fill=np.where(latest >= begins, latest, NONE),
         first_shown=_first(np.column_stack([url.reshape(-1), body[order]])),
         settled=_settled(rows, order, wrote),
+        window=_windows(block, rows.due[order]),
     )
+
+
+def _windows(block: np.ndarray, due: np.ndarray) -> np.ndarray:
+    numbers, place = np.unique(block, return_inverse=True)
+    first, last = np.full(len(numbers), np.inf), np.full(len(numbers), -np.inf)
+    np.minimum.at(first, place, due)
+    np.maximum.at(last, place, due)
+    part = (due - first[place]) / (last - first + 1.0)[place] * WINDOWS
+    return np.asarray(place * WINDOWS + part.astype(np.int64))
 
 
 def _first(pairs: np.ndarray) -> np.ndarray:

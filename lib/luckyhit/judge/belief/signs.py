@@ -25,9 +25,9 @@ WITH_CALLS = 0.05
 """Of a route's hits, those that made as many calls as a miss. A page that also shows something else, cached for itself,
 has a few."""
 NEARLY_ALL = 0.95
-SLOWER = 0.75
-"""The chance that an answer of the one kind takes longer than one of the other (0.5: alike), from which on it counts as
-slower. Of 20 and 20 answers alike, so large a share comes up three times in a thousand."""
+SLOWER, DEVIATIONS = 0.7, 4.0
+"""The chance that an answer of the one kind takes longer than one of the other at the same time (0.5: alike), from
+which on it counts as slower; and how many standard deviations it lies above 0.5 then, at least."""
 KEPT = 0.8
 """Of a route's hits whose URL answered before, those that show the same body again, where a hit shows what was stored.
 A page with the time of day in it has fewer."""
@@ -81,7 +81,7 @@ def with_calls(tally: Tally, arm: Arm, looked_at: Mapping[str, Answers]) -> tupl
         hits = int(np.count_nonzero(answers.hit))
         if not _many(int(np.count_nonzero(strange)), hits, WITH_CALLS):
             continue
-        if chance_of_longer(answers.latency_ms[strange], answers.latency_ms[cheap]) < SLOWER:
+        if not _slower(answers, strange, cheap):
             continue
         count, total = count + int(np.count_nonzero(strange)), total + hits
         decides, made = decides or levels.sure, max(made, levels.miss)
@@ -124,14 +124,23 @@ def as_slow_as_misses(looked_at: Mapping[str, Answers], others: Mapping[str, Ans
     return Doubt(id="hits-as-slow-as-misses", count=count, of=total) if count else None
 
 
-def chance_of_longer(values: np.ndarray, others: np.ndarray) -> float:
-    """The chance that one of `values` is larger than one of `others`, ties counted half (Mann and Whitney 1947, Annals
-    of Mathematical Statistics 18: 50). 0.5 where either has fewer than FEWEST numbers."""
-    values, others = values[np.isfinite(values)], np.sort(others[np.isfinite(others)])
-    if min(len(values), len(others)) < FEWEST:
-        return 0.5
-    below = np.searchsorted(others, values, side="left") + np.searchsorted(others, values, side="right")
-    return float(below.mean() / (2 * len(others)))
+def chance_of_longer(
+    latency_ms: np.ndarray, window: np.ndarray, ones: np.ndarray, others: np.ndarray
+) -> tuple[float, float]:
+    """The chance that one of `ones` takes longer than one of `others` in the same window, ties counted half, over all
+    such pairs; and how many standard deviations that is above 0.5 (Mann and Whitney 1947, Annals of Mathematical
+    Statistics 18: 50; strata as of van Elteren 1960). (0.5, 0) without a pair."""
+    longer = pairs = variance = 0.0
+    order = np.argsort(window, kind="stable")
+    for inside in np.split(order, np.flatnonzero(np.diff(window[order])) + 1):
+        values, beside = (latency_ms[inside[mask[inside]]] for mask in (ones, others))
+        values, beside = values[np.isfinite(values)], np.sort(beside[np.isfinite(beside)])
+        if not len(values) or not len(beside):
+            continue
+        below = np.searchsorted(beside, values, side="left") + np.searchsorted(beside, values, side="right")
+        longer, pairs = longer + float(below.sum()) / 2, pairs + len(values) * len(beside)
+        variance += len(values) * len(beside) * (len(values) + len(beside) + 1) / 12
+    return (longer / pairs, (longer - pairs / 2) / variance**0.5) if pairs else (0.5, 0.0)
 
 
 def _levels(tally: Tally, arm: Arm, route: str) -> Levels | None:
@@ -165,7 +174,12 @@ def _made_anew(answers: Answers, changed: np.ndarray, kept: np.ndarray) -> bool:
     calls = answers.calls[changed], answers.calls[kept]
     if all(np.count_nonzero(np.isfinite(values)) >= NEARLY_ALL * len(values) for values in calls):
         return bool(np.nanmedian(calls[0]) > np.nanmedian(calls[1]))
-    return chance_of_longer(answers.latency_ms[changed], answers.latency_ms[kept]) >= SLOWER
+    return _slower(answers, changed, kept)
+
+
+def _slower(answers: Answers, ones: np.ndarray, others: np.ndarray) -> bool:
+    chance, deviations = chance_of_longer(answers.latency_ms, answers.window, ones, others)
+    return chance >= SLOWER and deviations >= DEVIATIONS
 
 
 def _latencies(answers: Answers, which: np.ndarray) -> np.ndarray:
