@@ -33,7 +33,9 @@ def _counted(counted: Counted) -> str:
 
 def _status(finding: Finding) -> str:
     doubts: dict[Arm, list[Doubt]] = {}
-    for row in finding.examples:
+    both = all(f"counters_hit_ratio_{arm}" in finding.facts for arm in ("before", "after"))
+    # Where the cache's own ratios follow, one of them need not be said twice.
+    for row in [row for row in finding.examples if not both or row["doubt"] != "counters-disagree"] or finding.examples:
         numbers = {name: value for name, value in row.items() if name not in ("arm", "doubt", "count", "of")}
         doubt = {"id": row["doubt"], "count": row["count"], "of": row["of"], "facts": numbers}
         doubts.setdefault("before" if row["arm"] == "before" else "after", []).append(Doubt.model_validate(doubt))
