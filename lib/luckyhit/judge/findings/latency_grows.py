@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from luckyhit.judge.evidence import Evidence
-from luckyhit.records import Arm, Finding
+from luckyhit.records import Finding
 
 ID = "latency-grows"
 PARTS = 8
@@ -73,16 +73,14 @@ def find(evidence: Evidence) -> Finding | None:
     if len(evidence.arms) < 2:
         return None
     table = evidence.requests(*COLUMNS)
-    table = table.filter(pc.and_(pc.equal(table["phase"], "measure"), pc.is_null(table["error"])))
-    table = table.filter(pc.is_valid(table["done_ns"]))
-    if not len(table):
+    table = table.filter(pc.and_(pc.is_null(table["error"]), pc.is_valid(table["done_ns"])))
+    measured = _is(table["phase"], "measure")
+    route, names = _codes(table["route"])
+    if not measured.any():
         return None
-    busiest = pc.mode(pc.dictionary_encode(table["route"].cast(pa.string())).combine_chunks().indices)[0][
-        "mode"
-    ].as_py()
-    names = pc.dictionary_encode(table["route"].cast(pa.string())).combine_chunks().dictionary
-    table = table.filter(pc.equal(table["route"].cast(pa.string()), names[busiest]))
-    before, after = (_course(table, arm, evidence) for arm in evidence.arms)
+    busiest = int(np.argmax(np.bincount(route[measured])))
+    mine = measured & (route == busiest)
+    before, after = (_course(table, mine & _is(table["arm"], arm), evidence) for arm in evidence.arms)
     if before is None or after is None:
         return None
     for arm, course, other in (("before", before, after), ("after", after, before)):
@@ -91,7 +89,7 @@ def find(evidence: Evidence) -> Finding | None:
             if ends is None or others is None or not _grows(course, other, view):
                 continue
             facts: dict[str, float | int | str | bool | None] = {
-                "arm": arm, "route": str(names[busiest]), "within": view, "requests": course.requests,
+                "arm": arm, "route": names[busiest], "within": view, "requests": course.requests,
                 "first_ms": ends[0], "last_ms": ends[1], "other_first_ms": others[0], "other_last_ms": others[1],
             }  # fmt: skip
             return Finding(id=ID, facts=facts)
@@ -121,18 +119,17 @@ def chance_of_rise(groups: Sequence[np.ndarray]) -> float:
     return float(chances[rising:].sum())
 
 
-def _course(table: pa.Table, arm: Arm, evidence: Evidence) -> Course | None:
-    rows = table.filter(pc.equal(table["arm"], arm))
-    if evidence.doubts or pc.all(pc.is_in(rows["cache"].cast(pa.string()), pa.array(["unknown"]))).as_py():
-        kind = rows["db_calls"]
-    else:
-        kind = rows["cache"].cast(pa.string())
-    usual = pc.mode(kind.cast(pa.int32()) if pa.types.is_integer(kind.type) else _codes(kind))
-    if not len(usual):
+def _course(table: pa.Table, mine: np.ndarray, evidence: Evidence) -> Course | None:
+    """Of the answers of one kind among some rows; None where they are too few."""
+    status, names = _codes(table["cache"])
+    if evidence.doubts or {names[code] for code in np.unique(status[mine])} <= {"unknown"}:
+        status = table["db_calls"].fill_null(-1).to_numpy()  # a kind of its own, and none where it is all there is
+        mine = mine & (status >= 0)
+    if not mine.any():
         return None
-    codes = kind if pa.types.is_integer(kind.type) else _codes(kind)
-    rows = rows.filter(pc.fill_null(pc.equal(codes, usual[0]["mode"]), False))
-    due, done, block = (rows[name].to_numpy() for name in ("due_ns", "done_ns", "block"))
+    kinds, counts = np.unique(status[mine], return_counts=True)
+    mine = mine & (status == kinds[np.argmax(counts)])
+    due, done, block = (table[name].to_numpy()[mine] for name in ("due_ns", "done_ns", "block"))
     blocks, parts, medians = [], [], []
     for number in np.unique(block).tolist():
         inside = block == number
@@ -146,8 +143,18 @@ def _course(table: pa.Table, arm: Arm, evidence: Evidence) -> Course | None:
                 medians.append(float(np.median(values)))
     if len(medians) < FEWEST_STRETCHES or min(medians) <= 0:
         return None
-    return Course(np.array(blocks), np.array(parts), np.array(medians), len(rows))
+    return Course(np.array(blocks), np.array(parts), np.array(medians), int(np.count_nonzero(mine)))
 
 
-def _codes(texts: pa.ChunkedArray) -> pa.Array:
-    return pc.dictionary_encode(texts).combine_chunks().indices
+def _codes(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
+    """A number for each text, and the texts by number."""
+    column = column.unify_dictionaries() if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    if not column.num_chunks:
+        return np.zeros(0, dtype=np.int64), []
+    codes = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in column.chunks]
+    return np.concatenate(codes), [str(word) for word in column.chunk(0).dictionary.to_pylist()]
+
+
+def _is(column: pa.ChunkedArray, word: str) -> np.ndarray:
+    codes, words = _codes(column)
+    return codes == (words.index(word) if word in words else len(words))
