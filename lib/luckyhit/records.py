@@ -289,6 +289,23 @@ class Finding(_Record):
     )
 
 
+DoubtId = Literal[
+    "hit-on-write", "hit-with-db-calls", "hit-with-new-body", "counters-disagree", "hits-as-slow-as-misses"
+]
+
+
+class Doubt(_Record):
+    """What shows that the cache status of one arm can't be believed: `count` of `of` answers do (see
+    `luckyhit.judge.belief`)."""
+
+    id: DoubtId
+    count: int = 0
+    of: int = 0
+    facts: dict[str, float | int | str | bool | None] = Field(
+        default={}, description="numbers and names that belong to it; units are in the names"
+    )
+
+
 class Rollback(_Record):
     """Whether the change is out again, and whether the second *before* equals the first."""
 
@@ -444,6 +461,15 @@ class Result(_Record):
         default=[], description="drifts and shifts inside the arms of the change's blocks, in the order of time"
     )
     findings: list[Finding] = Field(default=[], description="what the run shows beside its metrics, weightiest first")
+    doubts: dict[Arm, list[Doubt]] = Field(
+        default={},
+        description="arms whose cache status can't be believed, with what shows it: hit ratio is not visible there",
+    )
+    replayed: dict[Arm, dict[str, Counted]] = Field(
+        default={},
+        description="by arm and route: hits that told the database calls of the answer they were filled with; all hits "
+        "of these routes are taken to have made none",
+    )
     earlier: Earlier | None = Field(default=None, description="null where the change was measured")
     notes: list[str] = Field(default=[], description="warnings and what could not be seen, one sentence each")
     report: str | None = None

@@ -55,6 +55,8 @@ def a_block(
         ms += np.where(rng.random(count) < 0.01, rng.exponential(20, count), 0)
         error = np.where(rng.random(count) < knobs.get("errors", 0.0), "timeout", None)
         cache = np.where(hit, "hit", "miss") if knobs.get("status", True) else np.full(count, "unknown")
+        if knobs.get("lies"):
+            cache = np.full(count, "hit")
         calls = pa.array(np.where(hit, 0, knobs["calls"]), pa.int32())
         gone = np.array([value is not None for value in error])
         done = pa.array(due + (ms * 1e6).astype(np.int64), mask=gone)

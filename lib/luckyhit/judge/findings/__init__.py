@@ -11,15 +11,18 @@ from luckyhit.judge.findings import (
     changed_without_write,
     deleted_after_acknowledgement,
     deleted_before_acknowledgement,
+    latency_grows,
     outlives_ttl,
     phantom_reads,
     preflight_met_fault,
     probe_changes_the_picture,
     probe_is_the_load,
+    replayed_counts,
     same_bytes_other_url,
     stale_by_status,
     stale_without_cache,
     stale_workload_reads,
+    status_not_believable,
     unexpected_answers,
     variants_differ,
     write_flushes,
@@ -27,13 +30,14 @@ from luckyhit.judge.findings import (
 from luckyhit.records import Finding
 
 FINDERS: dict[str, Callable[[Evidence], Finding | None]] = {
-    "same-bytes-other-url": same_bytes_other_url.find,
-    "unexpected-answers": unexpected_answers.find,
+    "status-not-believable": status_not_believable.find,
     "probe-changes-the-picture": probe_changes_the_picture.find,
     "probe-is-the-load": probe_is_the_load.find,
+    "same-bytes-other-url": same_bytes_other_url.find,
+    "unexpected-answers": unexpected_answers.find,
     "phantom-reads": phantom_reads.find,
-    "deleted-after-acknowledgement": deleted_after_acknowledgement.find,
     "stale-without-cache": stale_without_cache.find,
+    "deleted-after-acknowledgement": deleted_after_acknowledgement.find,
     "deleted-before-acknowledgement-and-set-again": deleted_before_acknowledgement.find,
     "outlives-ttl": outlives_ttl.find,
     "stale-workload-reads": stale_workload_reads.find,
@@ -44,6 +48,8 @@ FINDERS: dict[str, Callable[[Evidence], Finding | None]] = {
     "variants-differ": variants_differ.find,
     "cache-outlives-clear": cache_outlives_clear.find,
     "write-flushes": write_flushes.find,
+    "latency-grows": latency_grows.find,
+    "replayed-counts": replayed_counts.find,
 }
 """By id, the weightiest first. None: there is nothing to tell."""
 
