@@ -156,8 +156,10 @@ def test_layers_are_told_apart(lines: list[str], layers: str, cache: str, calls:
         (["X-Varnish: 5 3", "Age: 300", "Cache-Control: private, max-age=60"], "hit"),
         (["X-Varnish: 5 3", "Age: 300", "Cache-Control: no-cache"], "hit"),
         (["X-Varnish: 5 3", "Age: 300"], "hit"),
-        (["X-Varnish: 5 3", "Age: 60", "Cache-Control: max-age=60"], "hit"),
-        (["X-Varnish: 5 3", "Age: 61", "Cache-Control: max-age=60"], "stale"),
+        (["X-Varnish: 5 3", "Age: 59", "Cache-Control: max-age=60"], "hit"),
+        (["X-Varnish: 5 3", "Age: 60", "Cache-Control: max-age=60"], "stale"),
+        (["X-Cache: HIT from h", "Age: 60", "Cache-Control: max-age=60"], "hit"),
+        (["X-Cache: HIT from h", "Age: 61", "Cache-Control: max-age=60"], "stale"),
         (["X-Varnish: 5 3", "Age: 61", "Cache-Control: max-age=60, s-maxage=600"], "hit"),
         (["X-Varnish: 5 3", "Age: 61", "Surrogate-Control: max-age=600", "Cache-Control: max-age=60"], "hit"),
         (["X-Cache-Status: HIT", "Age: 61", "Cache-Control: max-age=60"], "hit"),  # nginx would say STALE

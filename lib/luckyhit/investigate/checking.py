@@ -16,10 +16,12 @@ from luckyhit.case.variables import known_secrets, refuse_unset
 from luckyhit.change.permissions import check_rights
 from luckyhit.change.rights import Findings, free_guard, target_guard
 from luckyhit.change.rights.directories import look_at_directories, room_for
+from luckyhit.change.rights.findings import listed
 from luckyhit.errors import ArgumentError, CacheUnreachable, LuckyHitError
 from luckyhit.investigate.preflight import expected_response, originals_of, secret_headers
 from luckyhit.investigate.quoted import refuse_quoted
 from luckyhit.measure.inputs import Inputs, gather
+from luckyhit.measure.signals import offered
 from luckyhit.project import Project
 from luckyhit.records import Guard
 from luckyhit.redact import Redactor
@@ -28,6 +30,9 @@ from luckyhit.target.control import authorities
 
 _WIDTH = 100
 _LEAST_TEXT = 40
+_MOST_OFFERED = 3
+CACHE_HEADER = "cache header"
+"""The guard that offers headers as `target.cache_header`; it never fails."""
 _KEPT_SPACE = "\x00"
 
 
@@ -84,9 +89,21 @@ def _of_running(
         name="target reachable", ok=True, detail=f"{stack.base_url} {'is ready' if stack.owned else 'answers'}."
     )
     yield from check_rights(case, stack, places, environ)
-    yield _guarded("expected response", lambda: expected_response(case, stack, headers, inputs))
+    answered: list[list[tuple[bytes, bytes]]] = []
+    yield _guarded(
+        "expected response", lambda: expected_response(case, stack, headers, inputs, on_headers=answered.append)
+    )
+    if case.target.cache_header is None and (offers := dict(pair for found in answered for pair in offered(found))):
+        yield _offer(offers)
     if case.freshness is not None:
         yield _guarded("freshness probe", lambda: _probe(case, stack, headers))
+
+
+def _offer(offers: Mapping[str, str]) -> Guard:
+    """Headers, and a value of each, that may tell the cache status: nothing is wrong where they don't."""
+    shown = [f"`{name}: {value}`" for name, value in list(offers.items())[:_MOST_OFFERED]]
+    told = f"{listed(shown)} {'looks' if len(shown) == 1 else 'look'} like a cache status: set `target.cache_header`."
+    return Guard(name=CACHE_HEADER, ok=True, detail=told)
 
 
 def _probe(case: Case, stack: Stack, headers: Mapping[str, str]) -> Guard:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import httpx
 import numpy as np
@@ -29,8 +29,16 @@ def secret_headers(case: Case, environ: Mapping[str, str] = os.environ) -> dict[
     return {header: environ[name] for header, name in case.target.headers_env.items()}
 
 
-def expected_response(case: Case, stack: Stack, headers: Mapping[str, str], inputs: Inputs | None = None) -> Guard:
-    """Ask each safe route once and hold the answer against the case. `inputs`: of the files that its workload names.
+def expected_response(
+    case: Case,
+    stack: Stack,
+    headers: Mapping[str, str],
+    inputs: Inputs | None = None,
+    *,
+    on_headers: Callable[[list[tuple[bytes, bytes]]], None] | None = None,
+) -> Guard:
+    """Ask each safe route once and hold the answer against the case. `inputs`: of the files that its workload names;
+    `on_headers` gets the headers of each answer, names in small letters.
 
     The answers fill the cache; that doesn't matter, since each block starts with a clear and a warm-up.
     Raises ResponseUnexpected, with the last log lines of a service that we started.
@@ -62,6 +70,8 @@ def expected_response(case: Case, stack: Stack, headers: Mapping[str, str], inpu
                     log=stack.log_tail(),
                 ) from None
             found = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
+            if on_headers is not None:
+                on_headers(found)
             wrong = mismatch(expected, answer.status_code, found, answer.content)
             if wrong:
                 raise ResponseUnexpected(

@@ -87,6 +87,7 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
         freshness_tables,
         gallery,
         how_many,
+        layer_rows,
         metric_rows,
         route_rows,
     )
@@ -96,6 +97,8 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
         "declared": contents.declared(case)[2:] if case else [],
         "goals": contents.goals(case) if case else [],
         "key_numbers": metric_rows.key_numbers(found),
+        "layers": layer_rows.layer_rows(result.findings) if result else [],
+        "layer_headings": layer_rows.HEADINGS,
         "findings": [finding_sentences.sentence_of(finding) for finding in result.findings] if result else [],
         "naive": metric_rows.naive_rows(result) if result else [],
         "baseline": baseline.baseline(found),

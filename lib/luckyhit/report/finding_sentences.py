@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from luckyhit.judge.wording import percent
 from luckyhit.records import Counted, Finding
+from luckyhit.report.layer_rows import layers_sentence
 
 
 def sentence_of(finding: Finding) -> str:
@@ -29,4 +30,5 @@ def _counted(counted: Counted) -> str:
 SENTENCES: dict[str, Callable[[Finding], str]] = {
     "phantom-reads": lambda finding: in_both(finding, "Values that no accepted write wrote were read"),
     "stale-workload-reads": lambda finding: in_both(finding, "Old answers among the workload's own reads"),
+    "layers": layers_sentence,
 }

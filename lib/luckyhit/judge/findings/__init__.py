@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from luckyhit.judge.evidence import Evidence
-from luckyhit.judge.findings import phantom_reads, stale_workload_reads
+from luckyhit.judge.findings import layers, phantom_reads, stale_workload_reads
 from luckyhit.records import Finding
 
 FINDERS: dict[str, Callable[[Evidence], Finding | None]] = {
     "phantom-reads": phantom_reads.find,
     "stale-workload-reads": stale_workload_reads.find,
+    "layers": layers.find,
 }
 """By id, the weightiest first. None: there is nothing to tell."""
 

@@ -76,7 +76,7 @@ class Memory:
             if len(self._urls) >= MOST_URLS:
                 self._urls.clear()
             self._urls[place] = (date, own, now_ns if since_ns is None else since_ns)
-        again = bool(own) and self._is_again(place, own, before)
+        again = bool(own) and not seen.explains_ids and self._is_again(place, own, before)
         if seen.lone_age_s is not None:
             self.watching = True
             return self._by_age(shown, seen, seen.lone_age_s, before is not None, again or same_date)
@@ -93,8 +93,10 @@ class Memory:
             shown.flagged = self.watching = True
         elif shown.flagged and seen.layers is None:
             return seen.behind("hit_cache", "miss")
-        if shown.replays and own:
+        if shown.replays and own and not seen.explains_ids:
             return seen.behind("replay", "miss")
+        if seen.explains_date:
+            return seen
         if since_ns is not None and (shown.dated or now_ns - since_ns >= _LONGER_NS):
             if not told:
                 shown.dated = self.watching = True
