@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from luckyhit.measure.signals.reader import STORED, TIMING, UNIQUE, VARNISH, Mark, Seen
+from luckyhit.measure.signals.reader import STORED, TIMING, VARNISH, Mark, Seen
 
 LONGER_S = 3.0
 """More than the clocks of machines that share a service are apart, as a rule."""
@@ -119,7 +119,7 @@ class Memory:
         if before is not None:
             common = [mark for mark in own if mark in before[1]]
             for mark in common:
-                if mark.startswith(VARNISH) or (mark.startswith(TIMING) and UNIQUE.search(mark)):
+                if mark.startswith((VARNISH, TIMING)):
                     return True
         else:
             common = []

@@ -163,7 +163,7 @@ class Signals:
                 date = value
             elif kind == _TIMING:
                 value = value[:_LONGEST]
-                if b"dur=" in value:
+                if UNIQUE.search(value) is not None:
                     own += (TIMING + value,)
                 telling.append((name, self._without_durations(value)))
             elif kind == _VARNISH:
