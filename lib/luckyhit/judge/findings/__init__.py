@@ -12,6 +12,7 @@ from luckyhit.judge.findings import (
     deleted_after_acknowledgement,
     deleted_before_acknowledgement,
     latency_grows,
+    layers,
     outlives_ttl,
     phantom_reads,
     preflight_met_fault,
@@ -50,6 +51,7 @@ FINDERS: dict[str, Callable[[Evidence], Finding | None]] = {
     "write-flushes": write_flushes.find,
     "latency-grows": latency_grows.find,
     "replayed-counts": replayed_counts.find,
+    "layers": layers.find,
 }
 """By id, the weightiest first. None: there is nothing to tell."""
 

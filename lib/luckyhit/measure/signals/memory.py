@@ -16,13 +16,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from luckyhit.measure.signals.reader import STORED, TIMING, UNIQUE, VARNISH, Mark, Seen
+from luckyhit.measure.signals.reader import STORED, TIMING, VARNISH, Mark, Seen
 
 LONGER_S = 3.0
 """More than the clocks of machines that share a service are apart, as a rule."""
 MOST_URLS = 32_768
 _LONGER_NS = round(LONGER_S * 1e9)
 _NEVER_NS = 2**63
+_SURE = (VARNISH, TIMING)
 _CLOCK_S = 2
 _Url = tuple[bytes, tuple[bytes, ...], int]
 """Date, marks, and when this Date came first."""
@@ -47,9 +48,9 @@ class Memory:
 
     def __init__(self) -> None:
         self.watching = False
-        self._routes: dict[tuple[int, int], _Route] = {}
-        self._urls: dict[tuple[int, int, int], _Url] = {}
-        self._owners: dict[tuple[int, bytes], tuple[int, int, int]] = {}
+        self._routes: dict[int, _Route] = {}
+        self._urls: dict[int, _Url] = {}
+        self._owners: dict[tuple[int, bytes], int] = {}
         self._shared: set[int] = set()  # arms in which two URLs had the same: it is no request's own
 
     @staticmethod
@@ -62,24 +63,29 @@ class Memory:
 
     def look(self, arm: int, route: int, url: int, seen: Seen, mark: Mark, now_ns: int) -> Seen:
         """What an answer (a 200 to a read) shows in the light of those before it. `now_ns`: of a monotonic clock."""
-        shown = self._routes.get((arm, route))
-        if shown is None:
-            shown = self._routes[arm, route] = _Route()
         if seen.settled:
             return seen
         date, own = mark
-        place = (arm, route, url)
+        place = ((url << 16) + route << 4) + arm
         before = self._urls.get(place)
-        since_ns = before[2] if before is not None and date and before[0] == date else None
-        same_date = since_ns is not None
-        if before is None or since_ns is None or before[1] != own:
+        if before is None:
             if len(self._urls) >= MOST_URLS:
                 self._urls.clear()
-            self._urls[place] = (date, own, now_ns if since_ns is None else since_ns)
-        again = bool(own) and self._is_again(place, own, before)
+            since_ns, again = None, False
+            self._urls[place] = (date, own, now_ns)
+        else:
+            since_ns = before[2] if date and before[0] == date else None
+            again = own != () and (own == before[1] or any(mark in before[1] for mark in own))
+            if since_ns is None or before[1] != own:
+                self._urls[place] = (date, own, now_ns if since_ns is None else since_ns)
+        if own and (seen.explains_ids or not self._is_own(arm, place, own)):
+            again = False
+        shown = self._routes.get((route << 4) + arm)
+        if shown is None:
+            shown = self._routes[(route << 4) + arm] = _Route()
         if seen.lone_age_s is not None:
             self.watching = True
-            return self._by_age(shown, seen, seen.lone_age_s, before is not None, again or same_date)
+            return self._by_age(shown, seen, seen.lone_age_s, before is not None, again or since_ns is not None)
         told = seen.cache in STORED
         if again:
             if not told:
@@ -93,8 +99,10 @@ class Memory:
             shown.flagged = self.watching = True
         elif shown.flagged and seen.layers is None:
             return seen.behind("hit_cache", "miss")
-        if shown.replays and own:
+        if shown.replays and own and not seen.explains_ids:
             return seen.behind("replay", "miss")
+        if seen.explains_date:
+            return seen
         if since_ns is not None and (shown.dated or now_ns - since_ns >= _LONGER_NS):
             if not told:
                 shown.dated = self.watching = True
@@ -112,26 +120,19 @@ class Memory:
             return seen.behind("age", "hit") if age_s or shown.without_age or shown.aged else seen
         return seen.behind("age", "miss") if asked or shown.aged else seen
 
-    def _is_again(self, place: tuple[int, int, int], own: tuple[bytes, ...], before: _Url | None) -> bool:
-        """Whether the URL has shown one of these before, and no other URL has."""
-        if before is not None:
-            common = [mark for mark in own if mark in before[1]]
-            for mark in common:
-                if mark.startswith(VARNISH) or (mark.startswith(TIMING) and UNIQUE.search(mark)):
-                    return True
-        else:
-            common = []
-        ids = [mark for mark in own if not mark.startswith((VARNISH, TIMING))]
-        arm = place[0]
-        if not ids or arm in self._shared:
+    def _is_own(self, arm: int, place: int, own: tuple[bytes, ...]) -> bool:
+        """Whether it belongs to a request alone: numbers and exact times do, ids where they differ between URLs."""
+        if own[0].startswith(_SURE) and len(own) == 1:
+            return True
+        if arm in self._shared:
             return False
         if len(self._owners) >= MOST_URLS:
             self._owners.clear()
-        for mark in ids:
-            if self._owners.setdefault((arm, mark), place) != place:
+        for mark in own:
+            if not mark.startswith(_SURE) and self._owners.setdefault((arm, mark), place) != place:
                 self._shared.add(arm)
                 return False
-        return any(mark in common for mark in ids) and len(self._owners) > 1
+        return own[0].startswith(_SURE) or len(self._owners) > 1
 
 
 __all__ = ["LONGER_S", "MOST_URLS", "Memory"]
