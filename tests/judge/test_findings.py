@@ -8,7 +8,7 @@ import pyarrow as pa
 from declared import a_case
 
 from luckyhit.judge.evidence import Evidence
-from luckyhit.judge.findings import FINDERS, findings
+from luckyhit.judge.findings import FINDERS, NOT_LOOKED_FOR, findings
 from luckyhit.records import REQUESTS, Counted, FreshnessFacts
 from luckyhit.report.finding_sentences import SENTENCES
 
@@ -27,7 +27,7 @@ def evidence(**more) -> Evidence:
 def test_every_kind_has_finder_words_and_docs() -> None:
     documented = re.findall(r"^\| `([a-z-]+)` \|", DOCS.read_text(encoding="utf-8"), re.M)
     assert list(FINDERS) == documented
-    assert set(SENTENCES) == set(FINDERS)
+    assert set(SENTENCES) == {*FINDERS, NOT_LOOKED_FOR}
 
 
 def test_without_a_request_nothing_is_found() -> None:
@@ -55,3 +55,14 @@ def test_requests_are_those_of_the_blocks_compared() -> None:
     looked_at = Evidence(case, blocks, lambda columns: table.select(list(columns)))
     assert looked_at.requests()["block"].to_pylist() == [1, 1]
     assert Evidence(case, blocks[:1], looked_at.load).requests()["block"].to_pylist() == [0, 0]
+
+
+def test_a_kind_that_fails_costs_no_other(monkeypatch) -> None:
+    def broken(_: Evidence) -> None:
+        raise KeyError("outcome")
+
+    monkeypatch.setitem(FINDERS, "layers", broken)
+    facts = {"before": FreshnessFacts(reads=40, never_committed=3)}
+    by_id = {finding.id: finding for finding in findings(evidence(facts=facts))}
+    assert by_id[NOT_LOOKED_FOR].facts == {"finding": "layers", "error": "KeyError"}
+    assert "phantom-reads" in by_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from luckyhit.judge.belief.words import in_doubt
+from luckyhit.judge.findings import NOT_LOOKED_FOR
 from luckyhit.judge.wording import listed, number, percent
 from luckyhit.records import CACHE_STATUSES, Arm, Counted, Doubt, Finding, Result
 from luckyhit.report.cache_story import signed_ms
@@ -217,6 +218,9 @@ def _growth(finding: Finding) -> str:
 
 
 SENTENCES: dict[str, Callable[[Finding], str]] = {
+    NOT_LOOKED_FOR: lambda finding: (
+        f"Not looked for: {finding.facts['finding']}, since the records don't allow it ({finding.facts['error']})."
+    ),
     "same-bytes-other-url": _same_bytes,
     "unexpected-answers": _unexpected,
     "phantom-reads": lambda finding: in_both(finding, "Values that no accepted write wrote were read"),
