@@ -46,7 +46,7 @@ class Workload:
     empties: int = 0
     clocks: int = 0
     writes: float = 0.05
-    slots: int = 3000
+    slots: int = 2000
 
     @property
     def shows(self) -> list[str]:
