@@ -22,6 +22,16 @@ def sentence_of(finding: Finding) -> str:
     return SENTENCES[finding.id](finding)
 
 
+def unexpected_rows(result: Result) -> list[tuple[str, ...]]:
+    """Of each kind of answer that was not as the case says, one example: the cells of `UNEXPECTED_HEADINGS`."""
+    examples = [row for finding in result.findings if finding.id == "unexpected-answers" for row in finding.examples]
+    names = ("arm", "route", "status", "cache", "count", "request", "wrong")
+    return [tuple(f"{row[name]:,}" if name == "count" else str(row[name]) for name in names) for row in examples]
+
+
+UNEXPECTED_HEADINGS = ("Arm", "Route", "Status", "Cache", "Answers", "Example", "What is wrong")
+
+
 def in_both(finding: Finding, subject: str) -> str:
     """`subject` with its counts: `66 of 766 (8.6 %) before, 0 of 767 after`."""
     arms = (("before", finding.before), ("after", finding.after))
