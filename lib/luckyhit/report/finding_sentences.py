@@ -48,6 +48,11 @@ def _probe_changes_the_picture(finding: Finding) -> str:
     return f"The freshness probe makes a part of what it finds. To the same requests: {'; '.join(told)}."
 
 
+def _counted(counted: Counted) -> str:
+    share = f" ({percent(counted.count / counted.of)})" if counted.of and counted.count else ""
+    return f"{counted.count:,} of {counted.of:,}{share}"
+
+
 def _variants_differ(finding: Finding) -> str:
     facts = finding.facts
     others = Finding(id=finding.id)
