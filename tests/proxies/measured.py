@@ -1,0 +1,110 @@
+"""One combination of proxies and service, measured as `luckyhit load` measures, beside what really happened.
+
+`python tests/proxies/measured.py` prints the table of all combinations.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from lab import Lab
+from products import PRODUCTS
+
+from luckyhit.measure.crew import run_engine
+from luckyhit.measure.load_asked import Asked
+from luckyhit.measure.load_order import plan_load
+from luckyhit.records import REQUESTS
+
+RATIO_WITHIN, CALLS_WITHIN = 0.02, 0.05
+KEYS = 12
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of one combination. Ratios as shares, `calls` per request; None where the answers show nothing.
+
+    `hit_ratio` of the nearest cache, of the requests (`told`, a share of all) whose answers show it; `true_ratio`: the
+    share of requests that did not come out of the nearest cache behind it; `true_calls`: from the service's own log.
+    """
+
+    chain: str
+    service: str
+    requests: int
+    told: float
+    hit_ratio: float | None
+    true_ratio: float
+    calls: float | None
+    true_calls: float
+    layers: dict[str, int]
+
+    @property
+    def ratio_right(self) -> bool:
+        return self.hit_ratio is not None and self.told == 1 and abs(self.hit_ratio - self.true_ratio) <= RATIO_WITHIN
+
+    @property
+    def calls_right(self) -> bool:
+        return self.calls is not None and abs(self.calls - self.true_calls) <= CALLS_WITHIN
+
+    @property
+    def tells_calls(self) -> bool:
+        return not self.service.startswith("bare")
+
+    @property
+    def right(self) -> bool:
+        return self.ratio_right and (self.calls_right if self.tells_calls else self.calls is None)
+
+
+def measure(lab: Lab, chain: str, service: str, *, rate: float = 60, seconds: float = 1.5) -> Figures:
+    """Requests for a dozen URLs, all of them cold at first, through the engine in its own process."""
+    url = lab.url(chain, service)
+    asks = {name: value for product in chain.split("--") for name, value in PRODUCTS[product].asks.items()}
+    asked = Asked(rate=rate, seconds=seconds, keys=f"1-{KEYS}", arrivals="constant", headers=asks)
+    passed_before, calls_before = lab.passed(chain, service)[0], lab.origin.calls(chain, service)
+    with tempfile.TemporaryDirectory(prefix="luckyhit-proxies-") as name:
+        directory = Path(name)
+        (directory / "requests").mkdir()
+        run_engine({**plan_load(f"{url}/{{key}}", asked).order(directory, None), "selfcheck": False})
+        rows = pq.ParquetDataset(sorted((directory / "requests").iterdir()), schema=REQUESTS).read()
+    failed = rows.num_rows - rows["error"].null_count
+    if failed:
+        raise RuntimeError(
+            f"{chain}, {service}: {failed} of {rows.num_rows} requests failed: {pc.unique(rows['error'])}"
+        )
+    statuses = {entry["values"].as_py(): entry["counts"].as_py() for entry in pc.value_counts(rows["cache"])}
+    told = sum(statuses.get(status, 0) for status in ("hit", "miss", "stale"))
+    layers = {str(entry["values"]): entry["counts"].as_py() for entry in pc.value_counts(rows["layers"])}
+    return Figures(
+        chain=chain,
+        service=service,
+        requests=rows.num_rows,
+        told=told / rows.num_rows,
+        hit_ratio=statuses.get("hit", 0) / told if told else None,
+        true_ratio=1 - (lab.passed(chain, service)[0] - passed_before) / rows.num_rows,
+        calls=pc.mean(rows["db_calls"]).as_py(),
+        true_calls=(lab.origin.calls(chain, service) - calls_before) / rows.num_rows,
+        layers=layers,
+    )
+
+
+def line(figures: Figures) -> str:
+    """A row of the table."""
+    ratio, calls = (" – " if value is None else f"{value:.3f}" for value in (figures.hit_ratio, figures.calls))
+    return (
+        f"| {figures.chain.replace('--', ' over ')} | {figures.service} | {ratio} | {figures.true_ratio:.3f} "
+        f"| {calls} | {figures.true_calls:.3f} | {'' if figures.right else 'WRONG'} |"
+    )
+
+
+if __name__ == "__main__":
+    from matrix import CHAINS, SERVICES
+
+    with Lab() as running:
+        for the_chain in sys.argv[1:] or [*PRODUCTS, *CHAINS]:
+            for the_service in SERVICES:
+                found = measure(running, the_chain, the_service)
+                print(line(found), "" if found.right else found.layers, flush=True)
