@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import os
 import shutil
 import socket
@@ -10,7 +11,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,11 @@ def layers_of(chain: str) -> list[str]:
     return [name if names.index(name) == place else f"{name}~{place}" for place, name in enumerate(names)]
 
 
+def asked_headers(chain: str) -> dict[str, str]:
+    """What requests must have for the chain's proxies to tell their status."""
+    return {name: value for product in chain.split("--") for name, value in PRODUCTS[product].asks.items()}
+
+
 def missing(chain: str) -> list[str]:
     """The programs that the chain needs, and that are not installed."""
     return sorted({PRODUCTS[name].binary for name in chain.split("--") if PRODUCTS[name].program is None})
@@ -45,6 +51,25 @@ class Proxy:
     port: int
     relay: Relay
     process: subprocess.Popen[bytes]
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What really happened to the requests of a chain and a service.
+
+    `passed`: requests that came out behind each of its proxies, nearest first. Of those that reached the service:
+    `misses` ran its handler, `confirmed` were answered with a 304, and all of them made so many database `calls`.
+    """
+
+    passed: tuple[int, ...]
+    misses: int
+    confirmed: int
+    calls: int
+
+    def __sub__(self, before: Counted) -> Counted:
+        passed = tuple(now - then for now, then in zip(self.passed, before.passed, strict=True))
+        misses, confirmed = self.misses - before.misses, self.confirmed - before.confirmed
+        return Counted(passed, misses, confirmed, self.calls - before.calls)
 
 
 class Lab:
@@ -87,9 +112,26 @@ class Lab:
                 self._proxies[layer] = self._start(layer)
         return f"http://127.0.0.1:{self._proxies[layers_of(chain)[0]].port}/{chain}/{service}"
 
-    def passed(self, chain: str, service: str) -> list[int]:
-        """Requests that came out of each of the chain's proxies behind it, nearest first."""
-        return [self._proxies[layer].relay.passed[chain, service] for layer in layers_of(chain)]
+    def warm(self, chain: str, service: str, keys: Iterable[int]) -> None:
+        """Let what stands behind the nearest proxy, be it the next one or the service, have these keys in its cache."""
+        self.url(chain, service)
+        port = self._next_port(chain, layers_of(chain)[0])
+        asks = asked_headers(chain)
+        for key in keys:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            connection.request("GET", f"/{chain}/{service}/{key}", headers={**asks, "Host": "service.test"})
+            connection.getresponse().read()
+            connection.close()
+
+    def counted(self, chain: str, service: str) -> Counted:
+        """What really happened so far."""
+        handled = self.origin.handled(chain, service)
+        return Counted(
+            passed=tuple(self._proxies[layer].relay.passed[chain, service] for layer in layers_of(chain)),
+            misses=sum(entry.calls > 0 for entry in handled),
+            confirmed=sum(entry.confirmed for entry in handled),
+            calls=sum(entry.calls for entry in handled),
+        )
 
     def _start(self, layer: str) -> Proxy:
         product, folder = PRODUCTS[layer.partition("~")[0]], self._folder / layer

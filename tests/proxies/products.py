@@ -10,6 +10,7 @@ import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 CONFIGS = Path(__file__).with_name("configs")
 APACHE_MODULES = "/usr/lib/apache2/modules"
@@ -29,6 +30,7 @@ class Product:
     environment  beside that of the tests
     asks         headers that requests must have for it to tell its status
     version      arguments that make it print its version
+    silent       about its misses: its answer is then the one of what is behind it, header for header
     """
 
     binary: str
@@ -41,6 +43,7 @@ class Product:
     environment: dict[str, str] = field(default_factory=dict)
     asks: dict[str, str] = field(default_factory=dict)
     version: tuple[str, ...] = ("-v",)
+    silent: bool = False
 
     @property
     def program(self) -> str | None:
@@ -64,9 +67,9 @@ def _filled(text: str, values: dict[str, str]) -> str:
     return text
 
 
-def nginx(more: str = "") -> Product:
+def nginx(more: str = "", **other: Any) -> Product:
     command = ("-p", "@dir@", "-e", "stderr", "-c", "@dir@/nginx.conf")
-    return Product("nginx", "nginx.conf", command, more=more, as_root="user root;")
+    return Product("nginx", "nginx.conf", command, more=more, as_root="user root;", **other)
 
 
 def varnish(more: str = "") -> Product:
@@ -75,22 +78,21 @@ def varnish(more: str = "") -> Product:
     return Product("varnishd", "varnish.vcl", command, more=more, version=("-V",))
 
 
-def squid(more: str = "") -> Product:
-    return Product(
-        "squid", "squid.conf", ("-N", "-d", "1", "-n", "luckyhit@port@", "-f", "@dir@/squid.conf"), more=more
-    )
+def squid(more: str = "", **other: Any) -> Product:
+    command = ("-N", "-d", "1", "-n", "luckyhit@port@", "-f", "@dir@/squid.conf")
+    return Product("squid", "squid.conf", command, more=more, **other)
 
 
-def haproxy(more: str = "") -> Product:
-    return Product("haproxy", "haproxy.cfg", ("-db", "-f", "@dir@/haproxy.cfg"), more=more)
+def haproxy(more: str = "", **other: Any) -> Product:
+    return Product("haproxy", "haproxy.cfg", ("-db", "-f", "@dir@/haproxy.cfg"), more=more, **other)
 
 
-def apache(more: str = "") -> Product:
+def apache(more: str = "", **other: Any) -> Product:
     command = ("-d", "@dir@", "-f", "@dir@/apache.conf", "-DFOREGROUND")
-    return Product("apache2", "apache.conf", command, more=more, as_root="User www-data")
+    return Product("apache2", "apache.conf", command, more=more, as_root="User www-data", **other)
 
 
-def traffic_server(more: str = "", plugins: str = "", **other: dict[str, str]) -> Product:
+def traffic_server(more: str = "", plugins: str = "", **other: Any) -> Product:
     beside = {
         "runroot.yaml": RUNROOT,
         "etc/remap.config": "map / http://127.0.0.1:@upstream@/\n",
@@ -151,19 +153,22 @@ http-response set-header X-Cache-Status HIT if !{ srv_id -m found }
     http-response set-header X-Cache-Status MISS if { srv_id -m found }"""
 
 PRODUCTS: dict[str, Product] = {
-    "nginx": nginx(),
+    "nginx": nginx(silent=True),
     "nginx-status": nginx("add_header X-Cache-Status $upstream_cache_status;"),
-    "nginx-date": nginx("proxy_pass_header Date;"),
+    "nginx-date": nginx("proxy_pass_header Date;", silent=True),
     "varnish": varnish(),
     "varnish-x-cache": varnish(VCL_X_CACHE),
     "squid": squid(),
-    "squid-quiet": squid("reply_header_access Cache-Status deny all\nreply_header_access X-Cache deny all"),
-    "haproxy": haproxy(),
+    "squid-quiet": squid(
+        "reply_header_access Cache-Status deny all\nreply_header_access X-Cache deny all\nreply_header_access X-Cache-Lookup deny all",
+        silent=True,
+    ),
+    "haproxy": haproxy(silent=True),
     "haproxy-status": haproxy(HAPROXY_X_CACHE),
-    "apache": apache(APACHE_MEMORY),
+    "apache": apache(APACHE_MEMORY, silent=True),
     "apache-x-cache": apache(APACHE_MEMORY + "CacheHeader on\n"),
     "apache-disk": apache(APACHE_DISK + "CacheHeader on\nCacheDetailHeader on\n"),
-    "trafficserver": traffic_server(),
+    "trafficserver": traffic_server(silent=True),
     "trafficserver-via": traffic_server("CONFIG proxy.config.http.insert_response_via_str INT 3"),
     "trafficserver-debug": traffic_server(plugins="xdebug.so\n", asks={"X-Debug": "x-cache"}),
 }

@@ -1,4 +1,5 @@
-"""Between a proxy and what is behind it: counts the requests that come through, and changes no byte.
+"""Between a proxy and what is behind it: counts the requests that come through. Answers pass as they are; of requests the
+Host is made the same, since some caches keep an answer for one host alone.
 
 Each proxy has a relay of its own as its upstream. The path of a request names its chain of proxies, nearest to the user
 first; the relay sends it to whoever comes next, or to the service at the end. So each proxy is started once, however
@@ -9,9 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Callable
 
+HOST = re.compile(rb"\r\nhost:[^\r]*\r\n", re.IGNORECASE)
 Next = Callable[[str], int]
 """The port of who comes next in a chain."""
 
@@ -42,7 +45,7 @@ class Relay:
                     _end(upstream, pump)
                     source, upstream = await asyncio.open_connection("127.0.0.1", port)
                     upstream_port, pump = port, asyncio.create_task(_pump(source, writer))
-                upstream.write(head)
+                upstream.write(HOST.sub(b"\\r\\nHost: service.test\\r\\n", head))
         except (asyncio.IncompleteReadError, ConnectionError):
             return
         finally:
