@@ -30,7 +30,8 @@ def headers(*lines: str) -> list[tuple[bytes, bytes]]:
         ("Cache-Status: catalogue; fwd=miss", "miss"),
         ("Cache-Status: catalogue; fwd=uri-miss; stored", "miss"),
         ("Cache-Status: catalogue; fwd=vary-miss", "miss"),
-        ("Cache-Status: catalogue; fwd=stale; fwd-status=304", "miss"),
+        ("Cache-Status: catalogue; fwd=stale; fwd-status=304", "hit"),
+        ("Cache-Status: catalogue; fwd=stale; fwd-status=200", "miss"),
         ("Cache-Status: catalogue; fwd=bypass", "bypass"),
         ("Cache-Status: catalogue; fwd=method", "bypass"),
         ("Cache-Status: origin; hit, edge; fwd=miss", "miss"),
@@ -56,7 +57,8 @@ def headers(*lines: str) -> list[tuple[bytes, bytes]]:
         ("X-Drupal-Cache: HIT", "hit"),
         ("X-Cache-Hits: 0", "miss"),
         ("X-Cache-Hits: 1, 3", "hit"),
-        ("Age: 30", "unknown"),
+        ("Age: 30", "hit"),
+        ("Age: 0", "unknown"),
         ("Content-Type: hit", "unknown"),
     ],
 )
@@ -64,8 +66,9 @@ def test_cache_status(line: str, status: str) -> None:
     assert Signals().cache(headers(line)) == status
 
 
-def test_the_first_header_that_tells_something_counts() -> None:
-    assert Signals().cache(headers("Cache-Status: proxy", "X-Cache: MISS", "X-Drupal-Cache: HIT")) == "miss"
+def test_the_nearest_header_that_tells_something_counts() -> None:
+    assert Signals().cache(headers("X-Drupal-Cache: HIT", "X-Cache: MISS", "Cache-Status: proxy")) == "miss"
+    assert Signals().cache(headers("X-Cache: MISS", "Cache-Status: proxy", "X-Drupal-Cache: HIT")) == "hit"
     assert Signals().cache(headers("Cache-Status: a; fwd=miss", "Cache-Status: b; hit")) == "hit"
 
 
@@ -311,7 +314,8 @@ def test_what_products_send(line: str, status: str) -> None:
         ('Server-Timing: cfCacheStatus;desc="MISS"', "miss"),
         ("Server-Timing: cdn-cache-refresh, cdn-pop;desc=FRA", "hit"),
         ("Server-Timing: cdn-upstream-layer;desc=EDGE, cdn-cache-miss", "miss"),
-        ('Server-Timing: miss, app;desc="hit"', "unknown"),
+        ('Server-Timing: miss, app;desc="hit"', "miss"),
+        ('Server-Timing: missed, app;desc="hit"', "unknown"),
     ],
 )
 def test_what_more_products_send(line: str, status: str) -> None:
@@ -345,7 +349,7 @@ def test_answers_that_look_alike_are_not_mixed_up() -> None:
     signals = Signals()
     for age in range(5000):  # more than are remembered
         seen = signals.read(headers(f"Age: {age}", f'Server-Timing: app;dur={age}.5, db;dur=1;desc="{age % 7}"'))
-        assert (seen.age_s, seen.db_calls, seen.cache) == (age, age % 7, "unknown")
+        assert (seen.age_s, seen.db_calls, seen.cache) == (age, age % 7, "hit" if age else "unknown")
     assert signals.read(headers("Age: 3", "X-Cache: HIT")).cache == "hit"
     assert signals.read(headers("Age: 3", "X-Cache: MISS")).cache == "miss"
     for calls in (1, 2):

@@ -7,8 +7,7 @@ schedule    which request is due when (arrivals: at what pace; popularity: of wh
             has it)
 inputs      files that a workload names, read once; templates, head: a request's bytes
 wire        the client; connection: one of HTTP/1.1 (heads: plain answers); http2; deadlines: timeouts
-answers     what is done with an answer: bodies, expect (shown: what may be told of it), signals (signal_table: which
-            headers mean what; members: lists in headers), rows
+answers     what is done with an answer: bodies, expect (shown: what may be told of it), signals/, rows
 selfcheck   what the engine adds by itself, measured against the echo; watch: what a run must not do to its target's
             users, and when it stops
 probe       freshness: writes versions, and looks when readers see them; beside: in a block

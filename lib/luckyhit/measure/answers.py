@@ -19,9 +19,9 @@ from luckyhit.measure.bodies import LARGEST_KEPT_BODY, decoded_body
 from luckyhit.measure.connection import Answer
 from luckyhit.measure.expect import LARGEST_CHECKED_BODY, Expectation, expected_of
 from luckyhit.measure.rows import NO_VERSION, Rows
-from luckyhit.measure.schedule import Schedule
+from luckyhit.measure.schedule import LARGEST_NUMBER, Schedule
 from luckyhit.measure.shown import Shown
-from luckyhit.measure.signals import Seen, Signals, service_ms
+from luckyhit.measure.signals import Mark, Memory, Seen, Signals, service_ms
 from luckyhit.measure.templates import RouteTemplate
 from luckyhit.records import Arm
 
@@ -31,6 +31,7 @@ _ROW_BYTES = 1 << 10
 _EXCERPT = 500
 _SMALL_BODY, _MOST_KNOWN = 4 << 10, 512
 _LONGEST_PATH = 200
+_MOST_NUMBERS = LARGEST_NUMBER + 1
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class Answers:
     service_ms: NDArray[np.float64] | None = None  # where set, by slot: the service's own duration, as it tells it
     _expectations: list[Expectation] = field(default_factory=list)
     _examples: dict[int, Example] = field(default_factory=dict)
+    _memory: Memory = field(default_factory=Memory)
 
     def __post_init__(self) -> None:
         if self.default is not None:
@@ -76,6 +78,10 @@ class Answers:
                 for route in self.schedule.routes
             ]
         self._writing = {route for route, template in enumerate(self.templates[0]) if template.writes_number}
+        # By route: None for one that does not read, else whether its URLs differ by their number.
+        self._kinds = [
+            "{number}" in str(route.path) if route.method in ("GET", "HEAD") else None for route in self.schedule.routes
+        ]
         self._looks = bool(self._expectations or self._writing)
         self._known: list[dict[bytes, tuple[str | None, int]]] = [{} for _ in self._expectations]
         self._later: list[tuple[int, int, Answer, Seen, bytes]] = []
@@ -90,12 +96,15 @@ class Answers:
         """One answer, into its row."""
         head = answer.head
         if head is None:
-            seen = self.signals.read(answer.headers)
+            seen, mark = self.signals.look(answer.headers)
         else:
             # Of answers whose heads are the same, one has to be looked at.
-            seen = head.seen or self.signals.read(answer.headers)
-            head.seen = seen
-        if self.service_ms is not None and (took_ms := service_ms(answer.headers)) is not None:
+            if head.seen is None:
+                head.seen, head.mark = self.signals.look(answer.headers)
+            seen, mark = head.seen, head.mark
+        if not seen.settled and answer.status == 200 and answer.done_ns is not None:
+            seen = self._in_their_light(slot, arm, seen, mark, answer.done_ns)
+        if self.service_ms is not None and not seen.replayed and (took_ms := service_ms(answer.headers)) is not None:
             self.service_ms[slot] = took_ms
         if not self._looks:
             self.rows.settle(slot, arm, answer, seen)
@@ -105,6 +114,16 @@ class Answers:
             version = self._checked(slot, arm, answer, answer.status, seen)
         if version is not None:
             self.rows.settle(slot, arm, answer, seen, self._written(slot, answer, version))
+
+    def _in_their_light(self, slot: int, arm: int, seen: Seen, mark: Mark, done_ns: int) -> Seen:
+        """What an answer shows beside those that the same URL gave before."""
+        schedule, entry = self.schedule, slot % len(self.schedule)  # a closed loop goes round
+        route = schedule.route.item(entry)
+        kind = self._kinds[route]
+        if kind is None:
+            return seen
+        url = schedule.key.item(entry) * _MOST_NUMBERS + (schedule.number.item(entry) if kind else 0)
+        return self._memory.look(arm, route, url, seen, mark, done_ns)
 
     def finish(self) -> None:
         """Check what was too large before, and settle it: nothing is timed any more."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from luckyhit.measure.signals import Seen
+from luckyhit.measure.signals import NO_MARK, Mark, Seen
 
 END = b"\r\n\r\n"
 _LARGEST = 16 << 10
@@ -24,12 +24,14 @@ _BODILESS = frozenset({204, 205, 304})
 
 @dataclass(slots=True)
 class Head:
-    """Status, length of the body, headers (lower-case names). `seen`: what the headers show, once somebody looked."""
+    """Status, length of the body, headers (lower-case names). `seen`: what the headers show, and `mark`: what tells
+    them apart from others, once somebody looked."""
 
     status: int
     length: int
     headers: list[tuple[bytes, bytes]]
     seen: Seen | None = field(default=None, compare=False)
+    mark: Mark = field(default=NO_MARK, compare=False)
 
 
 class Heads:

@@ -1,0 +1,11 @@
+"""What answers show of caches and the database.
+
+table       which headers mean what: one row each · statuses: what one header tells · members: lists in headers
+chain       the caches on the way, by nearness · reader: everything that one answer shows
+memory      what only several answers of a URL show together
+"""
+
+from luckyhit.measure.signals.memory import Memory
+from luckyhit.measure.signals.reader import NO_MARK, Mark, Seen, Signals, service_ms, signals_of
+
+__all__ = ["NO_MARK", "Mark", "Memory", "Seen", "Signals", "service_ms", "signals_of"]

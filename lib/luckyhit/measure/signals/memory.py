@@ -1,0 +1,117 @@
+"""What only several answers of one URL show together: layers that write no header of their own for what they do.
+
+    replay   what a request has for itself alone (Varnish's number, a request's id, an exact time) comes again: the
+             answer was stored by somebody nearer than whoever wrote it
+    date     the same Date again, LONGER_S later by this machine's clock: it was stored. A service that runs writes
+             another one each second. Clocks of two machines are never compared
+    age      HAProxy, Django, Squid and Apache send an Age with hits alone, Traffic Server with all that it stores: on a
+             route where some answers have one and others don't, it tells the hits; where all have one, an Age of 0 is a
+             hit if its Date is one that this URL has shown before
+
+Once a layer has shown on a route that it stores, its misses are told as well: another number, another Date, no Age.
+What came before is left as it is. All of it is bounded: `MOST_URLS` are remembered, then it begins again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from luckyhit.measure.signals.reader import STORED, VARNISH, Mark, Seen
+
+LONGER_S = 3.0
+"""More than the clocks of machines that share a service are apart, as a rule."""
+MOST_URLS = 32_768
+_LONGER_NS = round(LONGER_S * 1e9)
+_CLOCK_S = 2
+_Url = tuple[bytes, tuple[bytes, ...], int]
+"""Date, marks, and when this Date came first."""
+
+
+@dataclass(slots=True)
+class _Route:
+    """What was seen of one route in one arm. `with_age`, `without_age`: answers with a lone Age, and with none at all;
+    `aged`: one above 0; `dated`, `replays`, `flagged`: a layer has shown that it stores, in that way."""
+
+    with_age: bool = False
+    without_age: bool = False
+    aged: bool = False
+    dated: bool = False
+    replays: bool = False
+    flagged: bool = False
+
+
+class Memory:
+    """By arm, route and URL (any number that tells the URLs of a route apart)."""
+
+    def __init__(self) -> None:
+        self._routes: dict[tuple[int, int], _Route] = {}
+        self._urls: dict[tuple[int, int, int], _Url] = {}
+        self._owners: dict[tuple[int, bytes], tuple[int, int]] = {}
+        self._shared: set[int] = set()  # arms in which two URLs had the same: it is no request's own
+
+    def look(self, arm: int, route: int, url: int, seen: Seen, mark: Mark, now_ns: int) -> Seen:
+        """What an answer (a 200 to a read) shows in the light of those before it. `now_ns`: of a monotonic clock."""
+        shown = self._routes.get((arm, route))
+        if shown is None:
+            shown = self._routes[arm, route] = _Route()
+        date, own = mark
+        place = (arm, route, url)
+        before = self._urls.get(place)
+        since_ns = before[2] if before is not None and date and before[0] == date else None
+        same_date = since_ns is not None
+        if before is None or since_ns is None or before[1] != own:
+            if len(self._urls) >= MOST_URLS:
+                self._urls.clear()
+                self._owners.clear()
+            self._urls[place] = (date, own, now_ns if since_ns is None else since_ns)
+        if seen.settled:
+            return seen
+        again = bool(own) and self._is_again(place, own, before)
+        if seen.lone_age_s is not None:
+            return self._by_age(shown, seen, seen.lone_age_s, before is not None, again or same_date)
+        told = seen.cache in STORED
+        if again:
+            shown.replays |= not told
+            return seen.behind("replay", "hit")
+        if seen.age_s is None:
+            shown.without_age = True
+            if shown.with_age:
+                return seen.behind("age", "miss")
+        if seen.only_hits:
+            shown.flagged = True
+        elif shown.flagged and seen.layers is None:
+            return seen.behind("hit_cache", "miss")
+        if shown.replays and own:
+            return seen.behind("replay", "miss")
+        if since_ns is not None and (shown.dated or now_ns - since_ns >= _LONGER_NS):
+            shown.dated |= not told
+            return seen.behind("date", "hit")
+        return seen.behind("date", "miss") if shown.dated and date else seen
+
+    def _by_age(self, shown: _Route, seen: Seen, age_s: float, asked: bool, again: bool) -> Seen:
+        """An Age that comes with hits alone tells a hit. One that comes with each answer counts from the service's
+        Date, so that a new answer may have one as well: of a second, as services set their clock once in one."""
+        shown.with_age = True
+        stored = again or age_s >= _CLOCK_S
+        shown.aged |= stored and age_s > 0
+        if shown.without_age or stored:
+            # At 0, the same Date may be two answers of one second, until something was stored for longer.
+            return seen.behind("age", "hit") if age_s or shown.without_age or shown.aged else seen
+        return seen.behind("age", "miss") if asked or shown.aged else seen
+
+    def _is_again(self, place: tuple[int, int, int], own: tuple[bytes, ...], before: _Url | None) -> bool:
+        """Whether the URL has shown one of these before, and no other URL has."""
+        arm = place[0]
+        if arm in self._shared:
+            return False
+        for mark in own:
+            owner = self._owners.setdefault((arm, mark), place[1:])
+            if owner != place[1:]:
+                self._shared.add(arm)
+                return False
+        if before is None or not any(mark in before[1] for mark in own):
+            return False
+        return own[0].startswith(VARNISH) or len(self._owners) > 1
+
+
+__all__ = ["LONGER_S", "MOST_URLS", "Memory"]

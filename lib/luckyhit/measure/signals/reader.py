@@ -1,0 +1,274 @@
+"""What an answer shows of the cache and the database: cache status, age, number of database calls.
+
+Which headers tell what, in which form and with which words, stands in luckyhit.measure.signals.table; how several
+caches on the way are told apart, in luckyhit.measure.signals.chain. Cache status:
+
+    the usual ones          the nearest cache that tells a hit, a miss or a stale answer. `bypass` counts where none
+                            does: a cache that took no part says nothing of those behind it
+    the case's own header   target.cache_header alone, where the case names one (the chain is kept all the same);
+                            target.cache_values says what its values mean, else the usual words do
+
+Number of database calls: the case's own header or metric alone (target.db_header, target.db_metric), else from the
+first of the usual headers, else the metrics of Server-Timing that hold one, added. Where the answer was served from a
+cache of whole answers, and the count was stored with it, none was made: 0, or None where the origin was asked whether
+the answer is still right.
+
+Parsers are total: whatever bytes a service sends, the worst that happens is `unknown`, or None.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from luckyhit.case.target import Target
+from luckyhit.measure.signals.chain import READ_BESIDE, Chain, chain_of, status_of
+from luckyhit.measure.signals.members import members
+from luckyhit.measure.signals.statuses import LARGEST_COUNT, count_in
+from luckyhit.measure.signals.table import (
+    CACHE_SOURCES,
+    CALL_HEADERS,
+    CALL_METRICS,
+    PER_REQUEST,
+    CacheSource,
+)
+from luckyhit.records import CACHE_STATUSES, CacheStatus
+
+Headers = Sequence[tuple[bytes, bytes]]
+Mark = tuple[bytes, tuple[bytes, ...]]
+"""The Date of an answer (empty: none), and what its request had for itself alone, the nearest writer's last."""
+NO_MARK: Mark = (b"", ())
+
+STORED = ("hit", "stale")
+VARNISH = b"v"
+"""In front of its number, which nobody else writes."""
+
+_DURATION = re.compile(rb";dur=[0-9.]+")
+_NUMBERS = re.compile(rb"\d{1,20}( \d{1,20})?")
+_UNIQUE = re.compile(rb"[0-9a-fA-F-]{16,}|[0-9]*\.[0-9]{5,}|[0-9]{9,}")
+_LONGEST = 4096
+_MOST_KNOWN, _LARGEST_KNOWN = 4096, 1024
+"""Answers that are remembered, and the bytes that one of them may take."""
+_BY_NAME = {source.header: source for source in CACHE_SOURCES}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one answer shows: None, or `unknown`, where it shows nothing.
+
+    `layers`: what each cache on the way did, nearest first: `x-varnish=hit x-cache=miss`. `lone_age_s`: an Age that
+    stands for a layer which tells nothing else. `settled`: no other answer can tell more of the nearest layer.
+    `replayed`: the counts and times in it are those of an earlier answer. `chosen`: the case names the header that
+    tells the status. `only_hits`: its layer says something with hits alone. `late`: if a layer that tells nothing else
+    has stored it, it is past its lifetime. `calls_behind_age`: the count was written behind that layer.
+    """
+
+    cache: CacheStatus = "unknown"
+    db_calls: int | None = None
+    age_s: float | None = None
+    layers: str | None = None
+    lone_age_s: float | None = None
+    settled: bool = True
+    replayed: bool = False
+    chosen: bool = False
+    only_hits: bool = False
+    late: bool = False
+    calls_behind_age: bool = False
+    _behind: dict[tuple[str, CacheStatus], Seen] = field(default_factory=dict, compare=False, repr=False)
+
+    @cached_property
+    def row(self) -> tuple[float, int, int]:
+        """As a row keeps it: age, calls, number of the status; -1 where it is not there."""
+        age_s = -1.0 if self.age_s is None else self.age_s
+        return age_s, -1 if self.db_calls is None else self.db_calls, CACHE_STATUSES.index(self.cache)
+
+    def behind(self, name: str, status: CacheStatus) -> Seen:
+        """The same answer, where a nearer cache did this with it."""
+        if status == "hit" and self.late:
+            status = "stale"
+        known = self._behind.get((name, status))
+        if known is None:
+            lives = self.calls_behind_age and name == "age"
+            stored = status in STORED
+            # Who has told a hit itself may be the one that stored the answer.
+            same = stored and name != "age" and (self.layers or "").partition(" ")[0].endswith(("=hit", "=stale"))
+            known = self._behind[name, status] = replace(
+                self,
+                cache=self.cache if self.chosen or same else status,
+                db_calls=0 if stored and self.db_calls is not None and not lives else self.db_calls,
+                layers=self.layers if same else f"{name}={status} {self.layers or ''}".strip(),
+                replayed=self.replayed or stored,
+                _behind={},
+            )
+        return known
+
+
+class Signals:
+    """How to read a service's answers: the usual headers, and what the case adds."""
+
+    def __init__(
+        self,
+        header: str | None = None,
+        values: Mapping[str, CacheStatus] | None = None,
+        db_header: str | None = None,
+        db_metric: str | None = None,
+    ) -> None:
+        self._values = {word.strip().lower(): status for word, status in (values or {}).items()}
+        self._sources, self._call_headers, self._call_metrics = dict(_BY_NAME), CALL_HEADERS, CALL_METRICS
+        self._chosen = _bytes_of(header) if header is not None else None
+        if self._chosen is not None:
+            self._sources.setdefault(self._chosen, CacheSource(self._chosen))
+        if db_header is not None:
+            self._call_headers, self._call_metrics = (_bytes_of(db_header),), {}
+        elif db_metric is not None:
+            self._call_headers, self._call_metrics = (), {db_metric.lower(): ("dur", "desc")}
+        self._names = frozenset({b"date", *READ_BESIDE, *self._sources, *self._call_headers, *PER_REQUEST})
+        self._counting = [_bytes_of(name) for name, where in self._call_metrics.items() if "dur" in where]
+        self._known: dict[tuple[tuple[bytes, bytes], ...], Seen] = {}
+
+    def read(self, headers: Headers) -> Seen:
+        """Everything that an answer with these headers (lower-case names) shows by itself."""
+        seen = self.look(headers)[0]
+        return seen.behind("age", "hit") if seen.lone_age_s else seen
+
+    def look(self, headers: Headers) -> tuple[Seen, Mark]:
+        """The same, but for a lone Age, and what tells the answer apart from others of its URL: for Memory, which makes
+        more of both. Services say the same few things again and again, so what was read is remembered; what differs in
+        each of them and tells nothing by itself is left out for that."""
+        names = self._names
+        telling: list[tuple[bytes, bytes]] = []
+        date = b""
+        own: tuple[bytes, ...] = ()
+        for pair in headers:
+            name, value = pair
+            if name not in names:
+                continue
+            if name == b"date":
+                date = value
+                continue
+            if name in PER_REQUEST:
+                if name == b"x-varnish":
+                    own = (VARNISH + value,)  # Varnish tells itself what it did: only what is nearer is of interest
+                    if (numbers := _NUMBERS.fullmatch(value)) is not None:
+                        pair = (name, b"1" if numbers[1] is None else b"1 1")
+                else:
+                    own += tuple(_UNIQUE.findall(value[:_LONGEST])[:1])
+                    if name == b"server-timing":
+                        pair = (name, self._without_durations(value[:_LONGEST]))
+                    elif name not in self._sources and name not in self._call_headers:
+                        continue
+            telling.append(pair)
+        found = tuple(telling)
+        seen = self._known.get(found)
+        if seen is None:
+            seen = self._read(found)
+            if sum(len(value) for _, value in found) <= _LARGEST_KNOWN:
+                if len(self._known) >= _MOST_KNOWN:
+                    self._known.clear()
+                self._known[found] = seen
+        return seen, (date, own)
+
+    def _without_durations(self, timing: bytes) -> bytes:
+        """Times differ from answer to answer and tell nothing here; they stay where one may be a count."""
+        small = timing.lower()
+        for metric in self._counting:
+            if metric in small:
+                return timing
+        return _DURATION.sub(b"", timing)
+
+    def cache(self, headers: Headers) -> CacheStatus:
+        """Cache status of one answer; `unknown` where it shows none."""
+        return self.read(headers).cache
+
+    def _read(self, found: Headers) -> Seen:
+        telling = [(name, value[:_LONGEST].decode("latin-1").lower()) for name, value in found]
+        chain = chain_of(telling, self._sources, self._values)
+        calls, place = self._db_calls(telling)
+        replayed = place is not None and chain.replayed(place)
+        if replayed:
+            confirmed = chain.served is not None and chain.served.event == "confirmed"
+            calls = None if confirmed else 0
+        layers = chain.layers
+        if self._chosen is not None:
+            name = self._chosen.decode("latin-1")
+            layers = tuple(layer for layer in layers if layer.name == name)
+        return Seen(
+            status_of(layers),
+            calls,
+            chain.age_s,
+            chain.text,
+            chain.lone_age_s,
+            settled=_is_settled(chain),
+            replayed=chain.replayed(_timing_place(telling)),
+            chosen=self._chosen is not None,
+            only_hits=bool(chain.layers) and self._sources_only_hits(chain),
+            late=chain.late,
+            calls_behind_age=place is not None and place > chain.lone_age_place,
+        )
+
+    def _sources_only_hits(self, chain: Chain) -> bool:
+        source = self._sources.get(chain.layers[0].name.encode("latin-1"))
+        return source is not None and source.only_hits
+
+    def _db_calls(self, telling: Sequence[tuple[bytes, str]]) -> tuple[int | None, int | None]:
+        """The count, and where it stands."""
+        for header in self._call_headers:
+            texts = [(place, text) for place, (name, text) in enumerate(telling) if name == header]
+            if texts and (count := count_in(texts[0][1])) is not None:
+                return count, texts[0][0]
+        metrics, total, last = self._call_metrics, None, None
+        for place, (header, text) in enumerate(telling):
+            if not metrics or header != b"server-timing":
+                continue
+            for name, parameters in members(text):
+                if name in metrics and (count := _counted(parameters, metrics[name])) is not None:
+                    total, last = min((total or 0) + count, LARGEST_COUNT), place
+        return total, last
+
+
+def signals_of(target: Target) -> dict[str, Any]:
+    """What a case's target says of them: the arguments of `Signals`, as JSON."""
+    return {
+        "header": target.cache_header,
+        "values": dict(target.cache_values),
+        "db_header": target.db_header,
+        "db_metric": target.db_metric,
+    }
+
+
+def service_ms(headers: Headers) -> float | None:
+    """The service's own duration in ms, from Server-Timing's metric `app` (or `total`); None where there is none."""
+    text = ", ".join(value[:_LONGEST].decode("latin-1").lower() for name, value in headers if name == b"server-timing")
+    for name, parameters in members(text):
+        if name in ("app", "total"):
+            try:
+                duration = float(parameters.get("dur", ""))
+            except ValueError:
+                continue
+            if 0 <= duration < 1e9:
+                return duration
+    return None
+
+
+def _is_settled(chain: Chain) -> bool:
+    """A nearest layer that stores whole answers and answered: there is nothing nearer that could have."""
+    if chain.lone_age_s is not None or not chain.layers:
+        return False
+    nearest = chain.layers[0]
+    return nearest.status in ("hit", "stale") and nearest.keeps is not None
+
+
+def _timing_place(telling: Sequence[tuple[bytes, str]]) -> int:
+    return next((place for place, (name, _) in enumerate(telling) if name == b"server-timing"), 0)
+
+
+def _bytes_of(header: str) -> bytes:
+    return header.lower().encode("latin-1", "replace")
+
+
+def _counted(parameters: Mapping[str, str], where: Sequence[str]) -> int | None:
+    """The count in the first of the parameters that is there."""
+    return next((count_in(parameters[name]) for name in where if parameters.get(name)), None)
