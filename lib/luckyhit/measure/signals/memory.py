@@ -46,7 +46,7 @@ class Memory:
     def __init__(self) -> None:
         self._routes: dict[tuple[int, int], _Route] = {}
         self._urls: dict[tuple[int, int, int], _Url] = {}
-        self._owners: dict[tuple[int, bytes], tuple[int, int]] = {}
+        self._owners: dict[tuple[int, bytes], tuple[int, int, int]] = {}
         self._shared: set[int] = set()  # arms in which two URLs had the same: it is no request's own
 
     def look(self, arm: int, route: int, url: int, seen: Seen, mark: Mark, now_ns: int) -> Seen:
@@ -62,7 +62,6 @@ class Memory:
         if before is None or since_ns is None or before[1] != own:
             if len(self._urls) >= MOST_URLS:
                 self._urls.clear()
-                self._owners.clear()
             self._urls[place] = (date, own, now_ns if since_ns is None else since_ns)
         if seen.settled:
             return seen
@@ -101,17 +100,19 @@ class Memory:
 
     def _is_again(self, place: tuple[int, int, int], own: tuple[bytes, ...], before: _Url | None) -> bool:
         """Whether the URL has shown one of these before, and no other URL has."""
+        again = before is not None and any(mark in before[1] for mark in own)
+        if own[0].startswith(VARNISH):
+            return again
         arm = place[0]
         if arm in self._shared:
             return False
+        if len(self._owners) >= MOST_URLS:
+            self._owners.clear()
         for mark in own:
-            owner = self._owners.setdefault((arm, mark), place[1:])
-            if owner != place[1:]:
+            if self._owners.setdefault((arm, mark), place) != place:
                 self._shared.add(arm)
                 return False
-        if before is None or not any(mark in before[1] for mark in own):
-            return False
-        return own[0].startswith(VARNISH) or len(self._owners) > 1
+        return again and len(self._owners) > 1
 
 
 __all__ = ["LONGER_S", "MOST_URLS", "Memory"]
