@@ -113,7 +113,7 @@ class Lab:
         return f"http://127.0.0.1:{self._proxies[layers_of(chain)[0]].port}/{chain}/{service}"
 
     def warm(self, chain: str, service: str, keys: Iterable[int]) -> None:
-        """Let what stands behind the nearest proxy, be it the next one or the service, have these keys in its cache."""
+        """Let the proxy behind the nearest one have these keys in its cache."""
         self.url(chain, service)
         port = self._next_port(chain, layers_of(chain)[0])
         asks = asked_headers(chain)

@@ -67,10 +67,10 @@ class Origin:
             return
         if path in self._kept:
             headers, body = self._kept[path]
-            calls, answer = 0, (HITS[kind] + headers, body)
+            calls, answer = 0, (headers + HITS[kind], body)
         else:
             headers, body = self._handle(kind, key, seconds)
-            calls, answer = CALLS, (MISSES.get(kind, []) + headers, body)
+            calls, answer = CALLS, (headers + MISSES.get(kind, []), body)
             if kind in HITS:
                 self._kept[path] = (headers, body)
         self.log.append(Handled(chain, service, calls))

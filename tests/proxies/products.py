@@ -30,7 +30,6 @@ class Product:
     environment  beside that of the tests
     asks         headers that requests must have for it to tell its status
     version      arguments that make it print its version
-    silent       about its misses: its answer is then the one of what is behind it, header for header
     """
 
     binary: str
@@ -43,7 +42,6 @@ class Product:
     environment: dict[str, str] = field(default_factory=dict)
     asks: dict[str, str] = field(default_factory=dict)
     version: tuple[str, ...] = ("-v",)
-    silent: bool = False
 
     @property
     def program(self) -> str | None:
@@ -148,27 +146,29 @@ LoadModule cache_disk_module @modules@/mod_cache_disk.so
 CacheRoot @dir@
 CacheEnable disk /
 """
+SQUID_QUIET = """\
+reply_header_access X-Cache deny all
+reply_header_access X-Cache-Lookup deny all
+reply_header_access Cache-Status deny all
+"""
 HAPROXY_X_CACHE = """\
 http-response set-header X-Cache-Status HIT if !{ srv_id -m found }
     http-response set-header X-Cache-Status MISS if { srv_id -m found }"""
 
 PRODUCTS: dict[str, Product] = {
-    "nginx": nginx(silent=True),
+    "nginx": nginx(),
     "nginx-status": nginx("add_header X-Cache-Status $upstream_cache_status;"),
-    "nginx-date": nginx("proxy_pass_header Date;", silent=True),
+    "nginx-date": nginx("proxy_pass_header Date;"),
     "varnish": varnish(),
     "varnish-x-cache": varnish(VCL_X_CACHE),
     "squid": squid(),
-    "squid-quiet": squid(
-        "reply_header_access Cache-Status deny all\nreply_header_access X-Cache deny all\nreply_header_access X-Cache-Lookup deny all",
-        silent=True,
-    ),
-    "haproxy": haproxy(silent=True),
+    "squid-quiet": squid(SQUID_QUIET),
+    "haproxy": haproxy(),
     "haproxy-status": haproxy(HAPROXY_X_CACHE),
-    "apache": apache(APACHE_MEMORY, silent=True),
+    "apache": apache(APACHE_MEMORY),
     "apache-x-cache": apache(APACHE_MEMORY + "CacheHeader on\n"),
     "apache-disk": apache(APACHE_DISK + "CacheHeader on\nCacheDetailHeader on\n"),
-    "trafficserver": traffic_server(silent=True),
+    "trafficserver": traffic_server(),
     "trafficserver-via": traffic_server("CONFIG proxy.config.http.insert_response_via_str INT 3"),
     "trafficserver-debug": traffic_server(plugins="xdebug.so\n", asks={"X-Debug": "x-cache"}),
 }
