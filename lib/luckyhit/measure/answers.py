@@ -95,15 +95,18 @@ class Answers:
     def settle(self, slot: int, arm: int, answer: Answer) -> None:
         """One answer, into its row."""
         head = answer.head
+        memory = self._memory
         if head is None:
             seen, mark = self.signals.look(answer.headers)
+            until_ns = 0
         else:
             # Of answers whose heads are the same, one has to be looked at.
             if head.seen is None:
                 head.seen, head.mark = self.signals.look(answer.headers)
-            seen, mark = head.seen, head.mark
-        if not seen.settled and answer.status == 200 and answer.done_ns is not None:
-            seen = self._in_their_light(slot, arm, seen, mark, answer.done_ns)
+                head.until_ns = memory.silent_until_ns(head.seen, head.mark, answer.done_ns or 0)
+            seen, mark, until_ns = head.seen, head.mark, head.until_ns
+        if answer.status == 200 and (now_ns := answer.done_ns) is not None and (now_ns > until_ns or memory.watching):
+            seen = self._in_their_light(slot, arm, seen, mark, now_ns)
         if self.service_ms is not None and not seen.replayed and (took_ms := service_ms(answer.headers)) is not None:
             self.service_ms[slot] = took_ms
         if not self._looks:

@@ -24,14 +24,15 @@ _BODILESS = frozenset({204, 205, 304})
 
 @dataclass(slots=True)
 class Head:
-    """Status, length of the body, headers (lower-case names). `seen`: what the headers show, and `mark`: what tells
-    them apart from others, once somebody looked."""
+    """Status, length of the body, headers (lower-case names). `seen`: what the headers show, once somebody looked;
+    `mark` what tells them apart from others; until `until_ns` answers with this head show no more than that."""
 
     status: int
     length: int
     headers: list[tuple[bytes, bytes]]
     seen: Seen | None = field(default=None, compare=False)
     mark: Mark = field(default=NO_MARK, compare=False)
+    until_ns: int = field(default=0, compare=False)
 
 
 class Heads:

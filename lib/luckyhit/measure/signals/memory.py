@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from luckyhit.measure.signals.reader import STORED, VARNISH, Mark, Seen
+from luckyhit.measure.signals.reader import STORED, TIMING, UNIQUE, VARNISH, Mark, Seen
 
 LONGER_S = 3.0
 """More than the clocks of machines that share a service are apart, as a rule."""
 MOST_URLS = 32_768
 _LONGER_NS = round(LONGER_S * 1e9)
+_NEVER_NS = 2**63
 _CLOCK_S = 2
 _Url = tuple[bytes, tuple[bytes, ...], int]
 """Date, marks, and when this Date came first."""
@@ -41,19 +42,31 @@ class _Route:
 
 
 class Memory:
-    """By arm, route and URL (any number that tells the URLs of a route apart)."""
+    """By arm, route and URL (any number that tells the URLs of a route apart). `watching`: a layer has shown itself;
+    until then there is nothing to learn of an answer before its `silent_until_ns`."""
 
     def __init__(self) -> None:
+        self.watching = False
         self._routes: dict[tuple[int, int], _Route] = {}
         self._urls: dict[tuple[int, int, int], _Url] = {}
         self._owners: dict[tuple[int, bytes], tuple[int, int, int]] = {}
         self._shared: set[int] = set()  # arms in which two URLs had the same: it is no request's own
+
+    @staticmethod
+    def silent_until_ns(seen: Seen, mark: Mark, now_ns: int) -> int:
+        """Until when answers like this one, first seen now, show no more than by themselves: where their Date alone
+        can tell, until it has stood still for a while."""
+        if seen.settled:
+            return _NEVER_NS
+        return 0 if seen.lone_age_s is not None or seen.only_hits or mark[1] else now_ns + _LONGER_NS
 
     def look(self, arm: int, route: int, url: int, seen: Seen, mark: Mark, now_ns: int) -> Seen:
         """What an answer (a 200 to a read) shows in the light of those before it. `now_ns`: of a monotonic clock."""
         shown = self._routes.get((arm, route))
         if shown is None:
             shown = self._routes[arm, route] = _Route()
+        if seen.settled:
+            return seen
         date, own = mark
         place = (arm, route, url)
         before = self._urls.get(place)
@@ -63,27 +76,28 @@ class Memory:
             if len(self._urls) >= MOST_URLS:
                 self._urls.clear()
             self._urls[place] = (date, own, now_ns if since_ns is None else since_ns)
-        if seen.settled:
-            return seen
         again = bool(own) and self._is_again(place, own, before)
         if seen.lone_age_s is not None:
+            self.watching = True
             return self._by_age(shown, seen, seen.lone_age_s, before is not None, again or same_date)
         told = seen.cache in STORED
         if again:
-            shown.replays |= not told
+            if not told:
+                shown.replays = self.watching = True
             return seen.behind("replay", "hit")
         if seen.age_s is None:
             shown.without_age = True
             if shown.with_age:
                 return seen.behind("age", "miss")
         if seen.only_hits:
-            shown.flagged = True
+            shown.flagged = self.watching = True
         elif shown.flagged and seen.layers is None:
             return seen.behind("hit_cache", "miss")
         if shown.replays and own:
             return seen.behind("replay", "miss")
         if since_ns is not None and (shown.dated or now_ns - since_ns >= _LONGER_NS):
-            shown.dated |= not told
+            if not told:
+                shown.dated = self.watching = True
             return seen.behind("date", "hit")
         return seen.behind("date", "miss") if shown.dated and date else seen
 
@@ -100,19 +114,24 @@ class Memory:
 
     def _is_again(self, place: tuple[int, int, int], own: tuple[bytes, ...], before: _Url | None) -> bool:
         """Whether the URL has shown one of these before, and no other URL has."""
-        again = before is not None and any(mark in before[1] for mark in own)
-        if own[0].startswith(VARNISH):
-            return again
+        if before is not None:
+            common = [mark for mark in own if mark in before[1]]
+            for mark in common:
+                if mark.startswith(VARNISH) or (mark.startswith(TIMING) and UNIQUE.search(mark)):
+                    return True
+        else:
+            common = []
+        ids = [mark for mark in own if not mark.startswith((VARNISH, TIMING))]
         arm = place[0]
-        if arm in self._shared:
+        if not ids or arm in self._shared:
             return False
         if len(self._owners) >= MOST_URLS:
             self._owners.clear()
-        for mark in own:
+        for mark in ids:
             if self._owners.setdefault((arm, mark), place) != place:
                 self._shared.add(arm)
                 return False
-        return again and len(self._owners) > 1
+        return any(mark in common for mark in ids) and len(self._owners) > 1
 
 
 __all__ = ["LONGER_S", "MOST_URLS", "Memory"]

@@ -43,12 +43,14 @@ Mark = tuple[bytes, tuple[bytes, ...]]
 NO_MARK: Mark = (b"", ())
 
 STORED = ("hit", "stale")
-VARNISH = b"v"
-"""In front of its number, which nobody else writes."""
+_TELLS, _MARKS, _BOTH, _DATE, _TIMING, _VARNISH = range(6)
+VARNISH, TIMING = b"v", b"t"
+"""In front of what they wrote: a number that nobody else writes, and times, which are a request's own where they are
+exact (UNIQUE)."""
 
 _DURATION = re.compile(rb";dur=[0-9.]+")
 _NUMBERS = re.compile(rb"\d{1,20}( \d{1,20})?")
-_UNIQUE = re.compile(rb"[0-9a-fA-F-]{16,}|[0-9]*\.[0-9]{5,}|[0-9]{9,}")
+UNIQUE = re.compile(rb"[0-9a-fA-F-]{16,}|[0-9]*\.[0-9]{5,}|[0-9]{9,}")
 _LONGEST = 4096
 _MOST_KNOWN, _LARGEST_KNOWN = 4096, 1024
 """Answers that are remembered, and the bytes that one of them may take."""
@@ -125,7 +127,10 @@ class Signals:
             self._call_headers, self._call_metrics = (_bytes_of(db_header),), {}
         elif db_metric is not None:
             self._call_headers, self._call_metrics = (), {db_metric.lower(): ("dur", "desc")}
-        self._names = frozenset({b"date", *READ_BESIDE, *self._sources, *self._call_headers, *PER_REQUEST})
+        self._kinds = dict.fromkeys((*READ_BESIDE, *self._sources, *self._call_headers), _TELLS)
+        for name in PER_REQUEST:
+            self._kinds[name] = _BOTH if name in self._kinds else _MARKS
+        self._kinds |= {b"date": _DATE, b"server-timing": _TIMING, b"x-varnish": _VARNISH}
         self._counting = [_bytes_of(name) for name, where in self._call_metrics.items() if "dur" in where]
         self._known: dict[tuple[tuple[bytes, bytes], ...], Seen] = {}
 
@@ -138,29 +143,33 @@ class Signals:
         """The same, but for a lone Age, and what tells the answer apart from others of its URL: for Memory, which makes
         more of both. Services say the same few things again and again, so what was read is remembered; what differs in
         each of them and tells nothing by itself is left out for that."""
-        names = self._names
+        kinds = self._kinds
         telling: list[tuple[bytes, bytes]] = []
         date = b""
         own: tuple[bytes, ...] = ()
         for pair in headers:
+            kind = kinds.get(pair[0])
+            if kind is None:
+                continue
+            if kind == _TELLS:
+                telling.append(pair)
+                continue
             name, value = pair
-            if name not in names:
-                continue
-            if name == b"date":
+            if kind == _DATE:
                 date = value
-                continue
-            if name in PER_REQUEST:
-                if name == b"x-varnish":
-                    own = (VARNISH + value,)  # Varnish tells itself what it did: only what is nearer is of interest
-                    if (numbers := _NUMBERS.fullmatch(value)) is not None:
-                        pair = (name, b"1" if numbers[1] is None else b"1 1")
-                else:
-                    own += tuple(_UNIQUE.findall(value[:_LONGEST])[:1])
-                    if name == b"server-timing":
-                        pair = (name, self._without_durations(value[:_LONGEST]))
-                    elif name not in self._sources and name not in self._call_headers:
-                        continue
-            telling.append(pair)
+            elif kind == _TIMING:
+                value = value[:_LONGEST]
+                if b"dur=" in value:
+                    own += (TIMING + value,)
+                telling.append((name, self._without_durations(value)))
+            elif kind == _VARNISH:
+                own = (VARNISH + value,)  # Varnish tells itself what it did: only what is nearer is of interest
+                numbers = _NUMBERS.fullmatch(value)
+                telling.append((name, value if numbers is None else b"1" if numbers[1] is None else b"1 1"))
+            else:
+                own += tuple(UNIQUE.findall(value[:_LONGEST])[:1])
+                if kind == _BOTH:
+                    telling.append(pair)
         found = tuple(telling)
         seen = self._known.get(found)
         if seen is None:

@@ -197,16 +197,14 @@ VIA_LOOKUP: dict[str, Event] = {"h": "hit", "r": "hit", "m": "miss", "a": "miss"
 old (`sN`: confirmed; no letter behind `s`: the origin was not asked, so what was served is stale), not looked for."""
 
 PER_REQUEST: tuple[bytes, ...] = (
-    b"x-varnish",
     b"x-request-id",
     b"x-amz-cf-id",
     b"x-runtime",
     b"x-process-time",
     b"x-response-time",
-    b"server-timing",
 )
-"""Headers whose values differ from request to request where they are long or exact enough: the same again is an answer
-that was stored by somebody nearer."""
+"""Headers whose values differ from request to request where they are long or exact enough, as those of X-Varnish and
+Server-Timing do: the same again is an answer that was stored by somebody nearer."""
 
 CALL_HEADERS: tuple[bytes, ...] = (
     b"x-db-calls",
