@@ -37,7 +37,7 @@ _LIFETIME = re.compile(r"(?:^|[\s,])(s-maxage|max-age)\s*=\s*\"?(\d{1,10})")
 _ELSEWHERE = re.compile(r"no-cache|no-store|private")
 _TIME_LEFT = re.compile(r"(?:private|public), max-age=(\d{1,10})")
 _HIT_STALE = re.compile(r"hit-stale")
-_MACHINE = re.compile(r"^tcp_| from ")
+_MACHINE = re.compile(r"^tcp_| from |hit-(?:fresh|stale)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def _events(text: str, source: CacheSource, values: Mapping[str, CacheStatus]) -
 
 
 def _kept(source: CacheSource, text: str) -> str | None:
-    """`HIT from host` is written by caches that store whole answers."""
+    """`HIT from host` and Traffic Server's `hit-fresh` are written by caches that store whole answers."""
     return "answers" if source.header == b"x-cache" and _MACHINE.search(text) else source.keeps
 
 
