@@ -14,6 +14,7 @@ import luckyhit.measure
 _HERE = Path(__file__).parent
 ECHO = Path(luckyhit.measure.__file__).with_name("echo.py")
 TIMED_ECHO = _HERE / "timed_echo.py"
+TELLING_ECHO = _HERE / "telling_echo.py"
 VERSIONED = _HERE / "versioned.py"
 ASGI = _HERE / "asgi_service.py"
 

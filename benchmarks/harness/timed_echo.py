@@ -42,9 +42,9 @@ class TimedEcho(echo.Echo):
             )
 
 
-async def main() -> None:
+async def _listen(protocol: type[TimedEcho]) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(TimedEcho, "127.0.0.1", 0, backlog=BACKLOG)
+    server = await loop.create_server(protocol, "127.0.0.1", 0, backlog=BACKLOG)
     print(server.sockets[0].getsockname()[1], flush=True)
     ended = asyncio.Event()
     loop.add_reader(0, lambda: None if os.read(0, 1) else ended.set())
@@ -52,11 +52,16 @@ async def main() -> None:
     server.close()
 
 
-if __name__ == "__main__":
-    TimedEcho.median_ms = float(sys.argv[1]) if len(sys.argv) > 1 else 0.0
+def serve(protocol: type[TimedEcho]) -> None:
+    """Answer with `protocol` until standard input ends; the first argument is its median in ms."""
+    protocol.median_ms = float(sys.argv[1]) if len(sys.argv) > 1 else 0.0
     try:
         import uvloop
     except ImportError:
-        asyncio.run(main())
+        asyncio.run(_listen(protocol))
     else:
-        uvloop.run(main())
+        uvloop.run(_listen(protocol))
+
+
+if __name__ == "__main__":
+    serve(TimedEcho)

@@ -79,8 +79,8 @@ REQUESTS = pa.schema(
 )
 """One row for every scheduled request, sent or not. `version`: the value that its answer showed, or that it wrote,
 where its route tells (`workload.routes[].version`). `layers`: what each cache on the way said, nearest first, such as
-`x-varnish=hit x-cache=miss`; null where none did. `body_hash`: XXH3 of the decoded body, 64 bits; null where the answer
-was not whole."""
+`x-varnish=hit x-cache=miss`; null where none did. `body_hash`: XXH3 of the decoded body, 64 bits, without the address
+of the service in it (the arms have ports of their own); null where the answer was not whole."""
 
 WRITES = pa.schema(
     [
@@ -122,13 +122,17 @@ READS = pa.schema(
         pa.field("worker", _DICT),
         pa.field("cache", _DICT, nullable=False),
         pa.field("status", pa.int16()),
+        pa.field("variant", _DICT),
+        pa.field("layers", _DICT),
     ]
 )
 """One row for every read of the freshness probe (the reads that only warm a key aside). `probe` is the version that it
 is about (see WRITES). `delay_ns` is the planned delay behind the acknowledgement (once), or the polling gap (burst).
 `seen_version` is null where the answer showed none; a 304 shows the version of the answer whose validator was sent
 (`conditional`). `absent`: the answer said that there is no such thing (404, 410, or an answer without the key where the
-probe had created it). `fresh_connection`: a connection of its own. `worker`: what `target.worker_header` said."""
+probe had created it). `fresh_connection`: a connection of its own. `worker`: what `target.worker_header` said.
+`variant`: the name of the request headers that it was asked with (the manifest's block has them). `layers`: as in
+REQUESTS."""
 
 EVENTS = pa.schema(
     [
@@ -144,7 +148,8 @@ EVENTS = pa.schema(
 """One row for every keyspace event of a probed key: what the cache did, by its own words (`set`, `del`, `expired`).
 `key` is the probe's, `cache_key` the cache's. `at_ns` is when the event reached us. `ttl_ms` is what the key had left
 to live just after a `set` (-1: for ever; null: not asked, or gone). Rows with an empty `key` mark since when it was
-listened, when that was interrupted, and until when: `(watching)`, `(lost)`, `(watched)`."""
+listened, when that was interrupted, and until when: `(watching)`, `(lost)`, `(watched)`; `(flushes not told)`: the
+server does not let them be seen; and `flushed`: all keys went at once (FLUSHDB, FLUSHALL)."""
 
 COUNTERS = pa.schema(
     [
@@ -161,6 +166,7 @@ MAY_LACK: frozenset[str] = frozenset(
         *(f"requests.{name}" for name in ("first_byte_ns", "status", "cache", "db_calls", "age_s", "bytes")),
         *(f"requests.{name}" for name in ("connection", "worker", "version", "layers", "body_hash")),
         *(f"reads.{name}" for name in ("conditional", "connection", "fresh_connection", "worker", "cache", "status")),
+        *(f"reads.{name}" for name in ("variant", "layers")),
         *(f"writes.{name}" for name in ("status", "connection")),
         "events.ttl_ms",
     }
@@ -205,6 +211,31 @@ class Guard(_Record):
     ok: bool
     detail: str
     remedy: str = ""
+
+
+PREFLIGHT_MET_FAULT = "preflight-met-fault"
+"""Id of a note of `luckyhit check`, and of a finding: before anything was measured, a route gave an answer that the
+case does not expect, and a goal covers it."""
+
+
+class UnexpectedAnswer(_Record):
+    """An answer that was not as expected, without secrets: `request` is its line, `wrong` half a sentence, `body` how
+    it begins."""
+
+    arm: Arm
+    route: str
+    request: str
+    status: int
+    wrong: str
+    body: str
+
+
+class Preflight(_Record):
+    """What asking each safe route once came to, before anything was measured; `preflight` in the manifest."""
+
+    id: str = PREFLIGHT_MET_FAULT
+    asked: int = 0
+    unexpected: list[UnexpectedAnswer] = []
 
 
 class Accounting(_Record):
@@ -292,8 +323,13 @@ class FreshnessFacts(_Record):
     by_route: dict[str, tuple[int, int]] = {}
     by_connection: dict[str, tuple[int, int]] = Field(default={}, description="kept, new")
     by_kind: dict[str, tuple[int, int]] = Field(default={}, description="plain, conditional")
+    by_cache: dict[str, tuple[int, int]] = Field(default={}, description="by cache status, as the answer told it")
+    by_variant: dict[str, tuple[int, int]] = Field(default={}, description="by the request headers asked with")
+    by_layer: dict[str, tuple[int, int]] = Field(
+        default={}, description="by the nearest cache that said hit or stale; `service` where none did"
+    )
     windows: int = Field(default=0, description="writes that were polled until every route was lastingly fresh")
-    stuck: int = Field(default=0, description="of these: not lastingly fresh when the polling ended")
+    stuck: int = Field(default=0, description="of these: still stale at the last read of the polling")
     window_p50_ms: tuple[float, float] | None = Field(
         default=None, description="the quantile lies between these; null: beyond what was polled, or no windows"
     )
@@ -301,18 +337,29 @@ class FreshnessFacts(_Record):
     window_p99_ms: tuple[float, float] | None = None
     versions_behind_mean: float | None = Field(default=None, description="over all stale reads; null without one")
     versions_behind_max: int | None = None
-    read_your_writes: int = Field(default=0, description="stale reads on a connection that wrote a newer version")
+    read_your_writes: int = Field(
+        default=0, description="stale reads later than the declared bound on a connection that wrote a newer version"
+    )
     monotonic_reads: int = Field(default=0, description="reads older than an earlier one on the same connection")
     disagreements: dict[str, int] = Field(
         default={}, description="probes in which routes, workers or connections told different things"
     )
     refused_writes: int = Field(default=0, description="writes that had to be rejected, and were")
+    left_out: int = Field(default=0, description="writes that the state of the thing did not allow, as declared")
     refused_seen: int = Field(default=0, description="reads that showed a version of such a write")
     conditional_reads: int = Field(default=0, description="of all reads: those that sent a validator")
     workers: int | None = Field(default=None, description="distinct workers that answered; null where none told")
-    background_stale: int | None = Field(default=None, description="stale reads of the workload itself")
+    background_stale: int | None = Field(
+        default=None, description="reads of the workload itself that were stale for longer than the declared bound"
+    )
     background_reads: int | None = Field(default=None, description="reads of the workload that could be told apart")
+    background_agreed: int | None = Field(
+        default=None, description="of these: stale, but not for longer than the declared bound"
+    )
     background_unknown: int | None = Field(default=None, description="reads of the workload that could not be")
+    background_by_cache: dict[str, tuple[int, int]] = Field(
+        default={}, description="(stale, fresh + stale) reads of the workload itself, by cache status"
+    )
     added_requests: int | None = Field(
         default=None, description="what the probe added to the load in the measured parts, over all arms of the blocks"
     )

@@ -13,7 +13,7 @@ from shell_blocks import PAGES, ROOT
 
 from luckyhit.cli.reference import COMMANDS_FILE, commands_markdown
 from luckyhit.judge import guards, samples
-from luckyhit.measure import engine, expect, selfcheck, signal_table
+from luckyhit.measure import access_logs, engine, expect, selfcheck, signal_table
 from luckyhit.records import METRICS, REQUESTS
 
 DOCS = ROOT / "docs"
@@ -146,6 +146,12 @@ def test_every_metric_column_and_signal_stands_in_the_page_about_measuring() -> 
     errors = {"connect", "reset", "protocol", "unexpected", "timeout", "dropped"}
     assert all(f"`{error}`" in MEASUREMENT for error in errors) and errors == set(samples.ERRORS)
     assert {"due_ns", "sent_ns", "first_byte_ns", "done_ns"} <= set(REQUESTS.names)
+
+
+def test_every_form_of_access_logs_stands_in_the_page() -> None:
+    listed = re.findall(r"^\| `([a-z-]+)` \|", MEASUREMENT.partition("## Access logs")[2].partition("\n## ")[0], re.M)
+    assert listed == list(access_logs.FORMS)
+    assert all(f"`{name}`" in MEASUREMENT for name in access_logs.REFUSED)
 
 
 def test_the_bounds_are_those_of_the_code() -> None:

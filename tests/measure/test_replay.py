@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from luckyhit.case.workload import Workload
 from luckyhit.errors import ArgumentError
 from luckyhit.measure import replay as replaying
-from luckyhit.measure.access_log import LATEST_S, PARSERS, seconds_of
+from luckyhit.measure.access_logs import FORMS, LATEST_S, REFUSED, seconds_of
 from luckyhit.measure.inputs import Inputs, gather
 from luckyhit.measure.schedule import schedule_for
 from tier import examples
@@ -45,13 +45,14 @@ def inputs_in(folder: Path, routes: int = 2) -> Inputs:
 @pytest.mark.timeout(30)  # far more than linear time takes, far less than anything else
 @pytest.mark.parametrize(
     "piece",
-    [" ", ":", "a:1", "[", '[23/Nov/2026:05:15:26 +0000] "', ' - "GET /', "\\", "\\x", ' HTTP/1', "{", '{"a":', "1", "\x00", "\ufeff"],
+    [" ", ":", "a:1", "[", '[23/Nov/2026:05:15:26 +0000] "', ' - "GET /', "\\", "\\x", ' HTTP/1', "{", '{"a":', "1", "\x00", "\ufeff", '[2026-11-29 16:12:26 +0000] a - "GET /', '[29/Nov/2026:16:12:26.943] f b/s ', "1795968746.717 1 a ", "GET http://a", " 200 GET /", "http 2026-11-29T16:12:26Z a ", "\x1b[", "a\t"],
 )  # fmt: skip
 def test_a_line_made_to_be_slow_is_read_as_fast_as_any(piece: str) -> None:
     text = (piece * replaying.LONGEST_LINE)[: replaying.LONGEST_LINE]
     opened = '1.2.3.4 - - [23/Nov/2026:05:15:26 +0000] "GET /' + text
     for hostile in (text, opened, f'{text}1:1 - "GET /{text}', '{"time":"' + text):
-        assert [parse(hostile) for parse in PARSERS.values()] == [None] * len(PARSERS)
+        assert [form.reader()(hostile) for form in FORMS.values()] == [None] * len(FORMS)
+        assert not any(form.mark.match(hostile) for form in REFUSED.values())
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_a_line_made_to_be_slow_is_read_as_fast_as_any(piece: str) -> None:
     ],
 )
 def test_uvicorns_line_behind_what_people_put_before_it(before: str, at_s: float | None) -> None:
-    line = PARSERS["uvicorn"](f'{before} - "GET /a?b=1 HTTP/1.1" 200 OK')
+    line = FORMS["uvicorn"].reader()(f'{before} - "GET /a?b=1 HTTP/1.1" 200 OK')
     assert line is not None and (line.method, line.target) == ("GET", "/a?b=1")
     assert line.at_s == (pytest.approx(at_s, abs=1e-6) if at_s else None)
 

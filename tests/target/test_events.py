@@ -292,5 +292,5 @@ def test_a_stale_set_race_is_told_from_what_the_server_said(cache: Cache, client
         sent_ns = now()
         stale = row(READS, seen_version=1, sent_ns=sent_ns, done_ns=now())
     (story,) = probe_stories(pd.concat([first, second]), stale, events.table().to_pandas()).to_dict("records")
-    assert story["told"] == "deleted, then the old value was set again"
+    assert story["fate"] == "set-old"
     assert (story["version"], story["deleted_key"], story["set_old"]) == (2, "product:7", True)

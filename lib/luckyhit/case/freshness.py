@@ -11,6 +11,7 @@ from luckyhit.case.texts import (
     CommandText,
     EnvName,
     HeaderName,
+    HeaderValue,
     KeyedTemplate,
     Name,
     ReadPath,
@@ -24,6 +25,12 @@ from luckyhit.case.units import Bound, Duration, Rate
 
 Prestate = Literal["warm", "cold", "in-flight", "absent", "refused"]
 Mode = Literal["once", "burst"]
+
+
+class Refusal(Part):
+    """A refusal that depends on the state of the thing: no error, and no acknowledgement either."""
+
+    status: list[HttpStatus] = Field(min_length=1, description="The statuses of 4xx that say so, such as `[409]`.")
 
 
 class VersionWrite(Part):
@@ -41,6 +48,11 @@ class VersionWrite(Part):
         description="Request headers, filled in like the path (no secrets: see `target.headers_env`).",
     )
     status: HttpStatus = Field(default=200, description="The status of an accepted write.")
+    refused: Refusal | None = Field(
+        default=None,
+        description="What the service answers where the state of the thing does not allow the write (with `path`). "
+        "Such a probe is left out and counted.",
+    )
     command: list[CommandText] | None = Field(
         default=None,
         min_length=1,
@@ -76,6 +88,17 @@ class VersionRead(Part):
         default=None,
         description="A regular expression for the answer's text (or for the header's value); its one group is the "
         "version. `{key}` stands for the key.",
+    )
+
+
+class Variant(Part):
+    """One way of asking: a cache may keep an answer for each, by the request headers that `Vary` names."""
+
+    name: Name = Field(description="A short name, used in tables: `plain`, `german`.")
+    headers: dict[HeaderName, HeaderValue] = Field(
+        default_factory=dict,
+        description="Request headers; they replace those that every request has (no secrets: see "
+        "`target.headers_env`).",
     )
 
 
@@ -117,6 +140,11 @@ class Freshness(Part):
     write: VersionWrite = Field(description="How to write a version.")
     reads: list[VersionRead] = Field(
         min_length=1, description="Where to read it back: one route, or several that should agree (detail, list)."
+    )
+    variants: list[Variant] = Field(
+        default=[],
+        description="The variants to ask for, in turn: a read before a write and those behind it are of the same one. "
+        "Left out: what the workload's clients send, by the GET routes of `workload.routes` with the path of a read.",
     )
     keys: SharedKeys = Field(description="Keys that exist and that only the probe uses; the workload must not.")
     within: Bound = Field(

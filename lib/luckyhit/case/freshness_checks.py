@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from luckyhit.case.model import Case
 
 _READING = ("GET", "HEAD")
+ENGINES_OWN = ("host", "content-length", "transfer-encoding", "connection")
+VALIDATORS = ("if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "range", "if-range")
+"""A conditional read is made by the probe itself."""
 
 
 def _writes(probe: Freshness) -> Iterator[tuple[FieldPath, VersionWrite]]:
@@ -119,6 +122,54 @@ def _reads(case: Case) -> Iterator[Finding]:
             continue
 
 
+def _refusals(case: Case) -> Iterator[Finding]:
+    """What says that the state of a thing does not allow a write is a 4xx, and none of an accepted write."""
+    if case.freshness is None:
+        return
+    for at, write in _writes(case.freshness):
+        refused = get(write, "refused")
+        if refused is None:
+            continue
+        place = (*at, "refused")
+        try:
+            if at == ("freshness", "refused") or _ways(write) != ["path"]:
+                expected = "it beside a path of freshness.write or freshness.absent.create"
+                yield Finding(place, "refused", expected)
+            wrong = [status for status in refused.status if not 400 <= status < 500 or status in (408, write.status)]
+            if wrong:
+                expected = "statuses of 4xx that say that nothing was written (not 408), other than status"
+                yield Finding((*place, "status"), shown(wrong[0]), expected)
+        except Absent:
+            continue
+
+
+def _variants(case: Case) -> Iterator[Finding]:
+    """Each variant of the probe's reads has a name and headers of its own, and sets none that the engine sets."""
+    if case.freshness is None:
+        return
+    names: dict[str, int] = {}
+    asked: dict[frozenset[tuple[str, str]], int] = {}
+    for index, variant in enumerate(get(case.freshness, "variants") or []):
+        at: FieldPath = ("freshness", "variants", index)
+        try:
+            lower = [name.lower() for name in variant.headers]
+            if ours := [name for name in lower if name in ENGINES_OWN or name in VALIDATORS]:
+                yield Finding((*at, "headers"), f"the header {ours[0]}", "headers that the probe doesn't set itself")
+            if len(set(lower)) < len(lower):
+                yield Finding((*at, "headers"), "a header twice", "each header once (capitals make no difference)")
+            if variant.name in names:
+                found = f"{shown(variant.name)}, as freshness.variants[{names[variant.name]}]"
+                yield Finding((*at, "name"), found, "a name of its own for each variant")
+            names.setdefault(variant.name, index)
+            sent = frozenset(zip(lower, variant.headers.values(), strict=True))
+            if sent in asked:
+                found = f"the headers of freshness.variants[{asked[sent]}]"
+                yield Finding((*at, "headers"), found, "headers of its own for each variant")
+            asked.setdefault(sent, index)
+        except Absent:
+            continue
+
+
 def _horizon(case: Case) -> Iterator[Finding]:
     """The probe's horizon is longer than the bound `within`."""
     probe = case.freshness
@@ -182,6 +233,8 @@ CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     _way_of_writing,
     _templates,
     _reads,
+    _refusals,
+    _variants,
     _horizon,
     _fits_block,
     _key_count,

@@ -111,8 +111,26 @@ class Replay(Part):
     file: Line = Field(
         description="The access log (a `.gz` too), relative to the project. Of a line, time, method and path are used."
     )
-    format: Literal["auto", "combined", "uvicorn", "json"] = Field(
-        default="auto", description="nginx's and Apache's common and combined formats, uvicorn's, or JSON lines."
+    format: Literal[
+        "auto",
+        "combined",
+        "uvicorn",
+        "json",
+        "ecs",
+        "otel",
+        "granian",
+        "hypercorn",
+        "daphne",
+        "haproxy",
+        "alb",
+        "squid",
+        "uwsgi",
+        "sanic",
+        "tornado",
+        "cloudfront",
+    ] = Field(  # those of luckyhit.measure.access_logs.FORMS
+        default="auto",
+        description="Whose access log it is (docs/measurement.md has a line of each); auto: found out.",
     )
     timing: Literal["log", "rate"] = Field(
         default="log",

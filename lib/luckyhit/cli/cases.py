@@ -101,13 +101,10 @@ def run(
             }
         )
     elif result is not None and not outcome.reason:
-        print(f"\n{result.verdict}: {result.because}")
-        if result.earlier is not None:
-            from luckyhit.report.earlier import as_lines
+        from luckyhit.report.told import lines_of
 
-            print("\n".join(as_lines(result)))
-        elif result.naive.sentence:
-            print(result.naive.sentence)
+        print(f"\n{result.verdict}: {result.because}")
+        print("\n".join(lines_of(result)))
     if outcome.exit_code != 0:
         _explain_failure(outcome)
     if outcome.report and not as_json:

@@ -38,6 +38,9 @@ def load(
         str | None, typer.Option(help="Their share of the requests, such as '90 %' (hot-set).")
     ] = None,
     replay: Annotated[Path | None, typer.Option(help="Send the GET and HEAD lines of an access log.")] = None,
+    log_format: Annotated[
+        str, typer.Option(help="Whose log it is, as in replay.format of a case. Default: found out.")
+    ] = "",
     timing: Annotated[str, typer.Option(help="log (the log's own gaps) or rate. Default: log.")] = "",
     speed: Annotated[float | None, typer.Option(help="2: the log twice as fast.")] = None,
     case: Annotated[str, typer.Option(help="Send the workload of this case.")] = "",
@@ -91,6 +94,7 @@ def load(
         hot=hot,
         hot_share=hot_share,
         replay=replay,
+        log_format=log_format or None,
         timing=timing or None,
         speed=speed,
         case=declared,

@@ -21,13 +21,15 @@ from luckyhit.investigate.preflight import expected_response, originals_of, secr
 from luckyhit.investigate.quoted import refuse_quoted
 from luckyhit.measure.inputs import Inputs, gather
 from luckyhit.project import Project
-from luckyhit.records import Guard
+from luckyhit.records import PREFLIGHT_MET_FAULT, Guard
 from luckyhit.redact import Redactor
 from luckyhit.target import Stack
 from luckyhit.target.control import authorities
 
 _WIDTH = 100
 _LEAST_TEXT = 40
+_NOTES = frozenset({PREFLIGHT_MET_FAULT})
+"""Ids of what is no fault of the case, and is worth knowing before the run."""
 _KEPT_SPACE = "\x00"
 
 
@@ -84,9 +86,24 @@ def _of_running(
         name="target reachable", ok=True, detail=f"{stack.base_url} {'is ready' if stack.owned else 'answers'}."
     )
     yield from check_rights(case, stack, places, environ)
-    yield _guarded("expected response", lambda: expected_response(case, stack, headers, inputs))
+    yield from _answers(case, stack, headers, inputs)
     if case.freshness is not None:
         yield _guarded("freshness probe", lambda: _probe(case, stack, headers))
+
+
+def _answers(case: Case, stack: Stack, headers: Mapping[str, str], inputs: Inputs) -> Iterator[Guard]:
+    """Whether the routes answer as expected; answers that don't, and that a goal covers, are a note of their own."""
+    try:
+        guard, preflight = expected_response(case, stack, headers, inputs)
+    except ArgumentError:
+        raise
+    except LuckyHitError as error:
+        yield _failed("expected response", error)
+        return
+    yield guard
+    if preflight.unexpected:
+        met = "; ".join(f"{answer.request}: {answer.wrong}" for answer in preflight.unexpected)
+        yield Guard(name=preflight.id, ok=True, detail=f"{met}. The run measures it, and the report says so.")
 
 
 def _probe(case: Case, stack: Stack, headers: Mapping[str, str]) -> Guard:
@@ -121,7 +138,8 @@ def as_text(guards: Iterable[Guard], *, width: int = _WIDTH) -> str:
         text = _wrapped(guard.detail, room)
         if not guard.ok and guard.remedy:
             text += _wrapped(f"what to do: {guard.remedy}", room)
-        start = f"{'ok  ' if guard.ok else 'FAIL'}  {guard.name}".ljust(column)
+        mark = "note" if guard.name in _NOTES else "ok  " if guard.ok else "FAIL"
+        start = f"{mark}  {guard.name}".ljust(column)
         lines += [start + (text[0] if text else ""), *(" " * column + line for line in text[1:])]
     failed = sum(not guard.ok for guard in rows)
     lines.append("")

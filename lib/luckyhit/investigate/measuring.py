@@ -56,9 +56,11 @@ class Measuring:
         """Look at each arm, and note it. Returns their fingerprints."""
         return {arm: seen for arm, (seen, _) in self._look(stacks, when, keyspace=True).items()}
 
-    def block(self, stacks: Mapping[Arm, Stack], stage: Stage, pair: int, seconds: float) -> None:
-        """Reset, look, warm up, measure, look again; note it in the manifest. Raises LimitExceeded where the target's
-        limits stopped it: what was measured until then is noted."""
+    def block(
+        self, stacks: Mapping[Arm, Stack], stage: Stage, pair: int, seconds: float, *, control: bool = False
+    ) -> None:
+        """Reset, look, warm up, measure, look again; note it in the manifest. `control`: without the freshness probe.
+        Raises LimitExceeded where the target's limits stopped it: what was measured until then is noted."""
         run, case = self._run, self._case
         what = _DOING[stage]
         self.show(f"{what}: back to the declared cache state")
@@ -72,6 +74,9 @@ class Measuring:
             # The clear has just counted the keys outside the scope.
             at_start = self._look(stacks, f"at the start of block {number}", keyspace=False)
             plan = self._plan(stacks, stage, pair, number, seconds)
+            if control:
+                # The requests of the pair before: what differs between the two comes from the probe, or from chance.
+                plan = replace(plan, probed=False, seed=plan.seed - 1)
             report, unseen, stopped = self._watched(stacks, plan, what, crew)
         at_end = {} if stopped else self._look(stacks, f"at the end of block {number}", keyspace=False)
         facts = {
@@ -81,6 +86,8 @@ class Measuring:
             "washout": washed,
             "limits": {**plan.limits, "stopped": stopped.message if stopped else None} if plan.limits else {},
         }
+        if control:
+            facts["control"] = True
         run.add_block(number, stage, list(stacks), **facts, **reset, **report.as_facts())
         if stopped is not None:
             raise stopped
@@ -94,7 +101,7 @@ class Measuring:
         run, number = self._run, plan.block
         caches = {arm: stack.cache for arm, stack in stacks.items() if stack.cache is not None}
         stopped: LimitExceeded | None = None
-        probing = self._intend_probe(stacks, number)
+        probing = self._intend_probe(stacks, number) if plan.probed else {}
 
         def show(done_s: float, _: float) -> None:
             self._progress(what, self.done_s + done_s, self._total_s)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import httpx
 import numpy as np
@@ -11,14 +12,23 @@ import numpy as np
 from luckyhit.case import Case
 from luckyhit.case.units import format_rate
 from luckyhit.errors import ArgumentError, ResponseUnexpected
+from luckyhit.measure.answers import EXCERPT, LONGEST_PATH
 from luckyhit.measure.expect import expected_of, mismatch
 from luckyhit.measure.head import Origin
 from luckyhit.measure.inputs import Inputs, Table
+from luckyhit.measure.probe_preflight import MOST_READS
 from luckyhit.measure.probe_survey import survey
+from luckyhit.measure.probing.variants import variants_of
+from luckyhit.measure.shown import Shown
 from luckyhit.measure.templates import RouteTemplate
-from luckyhit.records import Guard
+from luckyhit.records import Guard, Preflight, UnexpectedAnswer
 from luckyhit.target import Stack
 from luckyhit.target.control import client_options
+
+COVERING = ("error_rate",)
+"""A goal on one of these counts answers that are not as expected: such an answer is what the run is about."""
+_MORE_KEYS = (1, 2)
+"""Asked as well, behind the first key, where no route answered as expected: is the service down, or is it the fault?"""
 
 
 def secret_headers(case: Case, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -29,55 +39,114 @@ def secret_headers(case: Case, environ: Mapping[str, str] = os.environ) -> dict[
     return {header: environ[name] for header, name in case.target.headers_env.items()}
 
 
-def expected_response(case: Case, stack: Stack, headers: Mapping[str, str], inputs: Inputs | None = None) -> Guard:
+def expected_response(
+    case: Case, stack: Stack, headers: Mapping[str, str], inputs: Inputs | None = None
+) -> tuple[Guard, Preflight]:
     """Ask each safe route once and hold the answer against the case. `inputs`: of the files that its workload names.
 
     The answers fill the cache; that doesn't matter, since each block starts with a clear and a warm-up.
-    Raises ResponseUnexpected, with the last log lines of a service that we started.
+    Raises ResponseUnexpected, with the last log lines of a service that we started, for a route that gives no answer;
+    and for an answer that is not as expected, unless a goal covers such answers and some route answers as expected.
     """
-    asked = []
     origin = Origin.parse(stack.base_url)
-    tables = _tables(case, inputs)
-    options = client_options(case.target, stack.base_url, stack.project)
+    goals = [name for name in COVERING if name in case.goals]
+    answered, unexpected = list[str](), list[UnexpectedAnswer]()
     with httpx.Client(
         base_url=f"{origin.scheme}://{origin.authority}",
         timeout=case.workload.timeout,
         trust_env=False,
         follow_redirects=False,
-        **options,
+        **client_options(case.target, stack.base_url, stack.project),
     ) as client:
-        for route, table in zip(case.workload.routes, tables, strict=True):
-            if route.method not in ("GET", "HEAD") or (case.workload.replay is not None and table is None):
-                continue
-            template = RouteTemplate(route, origin, headers, table=table, cookies=case.workload.cookies)
-            key = route.keys.first if route.keys is not None and route.keys.first is not None else 0
-            path = template.path(key, 1)
-            expected = expected_of(route, case.expected.response)
-            try:
-                answer = client.request(route.method, path, headers=template.headers(key, 1))
-            except httpx.HTTPError as error:
-                raise ResponseUnexpected(
-                    f"{route.method} {path} gave no answer: {type(error).__name__}: {error}",
-                    hint="Is the route right, and does the service answer within workload.timeout?",
-                    log=stack.log_tail(),
-                ) from None
-            found = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
-            wrong = mismatch(expected, answer.status_code, found, answer.content)
-            if wrong:
-                raise ResponseUnexpected(
-                    f"{route.method} {path} does not answer as the case expects: {wrong}",
-                    hint="Mend the service, or what the case expects (expected.response, or the route's response).",
-                    log=stack.log_tail(),
-                )
-            asked.append(f"{route.method} {path} answered {answer.status_code}")
-    if not asked:
-        return Guard(
+        asking = _Asking(case, client, stack, Shown(tuple(headers.values())))
+        routes = list(_safe_routes(case, origin, headers, inputs))
+        for template, keys in routes:
+            status, wrong = asking.ask(template, keys[0], 1)
+            if wrong is None:
+                answered.append(f"{template.method} {template.path(keys[0], 1)} answered {status}")
+            elif goals:
+                unexpected.append(wrong)
+            else:
+                raise asking.refused(wrong)
+        if unexpected and not answered and not asking.any_right(routes):
+            raise asking.refused(unexpected[0])
+    preflight = Preflight(asked=len(routes), unexpected=unexpected)
+    if not routes:
+        guard = Guard(
             name="expected response",
             ok=False,
             detail="The workload has no GET or HEAD route, so no answer could be checked beforehand.",
             remedy="Add a read route to workload.routes.",
         )
-    return Guard(name="expected response", ok=True, detail="; ".join(asked) + ", as the case expects.")
+        return guard, preflight
+    details = [f"{'; '.join(answered)}, as the case expects."] if answered else []
+    if unexpected:
+        covered = f"which the goal on {' and '.join(goals)} covers"
+        details.append(f"{len(unexpected)} of {len(routes)} routes answered otherwise, {covered}.")
+    return Guard(name="expected response", ok=True, detail=" ".join(details)), preflight
+
+
+def _safe_routes(
+    case: Case, origin: Origin, headers: Mapping[str, str], inputs: Inputs | None
+) -> Iterator[tuple[RouteTemplate, range]]:
+    """The routes that can be asked without harm, each with the keys (or places in a table) that it has."""
+    for route, table in zip(case.workload.routes, _tables(case, inputs), strict=True):
+        if route.method not in ("GET", "HEAD") or (case.workload.replay is not None and table is None):
+            continue
+        first = route.keys.first if route.keys is not None and route.keys.first is not None else 0
+        last = route.keys.last if route.keys is not None and route.keys.last is not None else first
+        keys = range(len(table.keys)) if table is not None else range(first, last + 1)
+        yield RouteTemplate(route, origin, headers, table=table, cookies=case.workload.cookies), keys
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """Asks single requests."""
+
+    case: Case
+    client: httpx.Client
+    stack: Stack
+    shown: Shown
+
+    def ask(self, template: RouteTemplate, key: int, number: int) -> tuple[int, UnexpectedAnswer | None]:
+        """The status, and the answer where it is not as expected. Raises ResponseUnexpected where none comes."""
+        route, path = template.route, template.path(key, number)
+        try:
+            answer = self.client.request(route.method, path, headers=template.headers(key, number))
+        except httpx.HTTPError as error:
+            raise ResponseUnexpected(
+                f"{route.method} {path} gave no answer: {type(error).__name__}: {error}",
+                hint="Is the route right, and does the service answer within workload.timeout?",
+                log=self.stack.log_tail(),
+            ) from None
+        received = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
+        expected = expected_of(route, self.case.expected.response)
+        wrong = mismatch(expected, answer.status_code, received, answer.content)
+        if wrong is None:
+            return answer.status_code, None
+        return answer.status_code, UnexpectedAnswer(
+            arm="before",
+            route=route.name,
+            request=f"{route.method} {self.shown.text(path)[:LONGEST_PATH]}",
+            status=answer.status_code,
+            wrong=self.shown.text(wrong),
+            body=self.shown.body(answer.content, EXCERPT),
+        )
+
+    def any_right(self, routes: list[tuple[RouteTemplate, range]]) -> bool:
+        """Whether some route gives an expected answer at other keys."""
+        return any(
+            self.ask(template, keys[min(more, len(keys) - 1)], 1 + more)[1] is None
+            for more in _MORE_KEYS
+            for template, keys in routes
+        )
+
+    def refused(self, answer: UnexpectedAnswer) -> ResponseUnexpected:
+        return ResponseUnexpected(
+            f"{answer.request} does not answer as the case expects: {answer.wrong}",
+            hint="Mend the service, or what the case expects (expected.response, or the route's response).",
+            log=self.stack.log_tail(),
+        )
 
 
 def refuse_fast_log(case: Case, inputs: Inputs) -> None:
@@ -101,13 +170,15 @@ def originals_of(case: Case, stack: Stack, headers: Mapping[str, str], seconds: 
     probe. Raises ResponseUnexpected where the probe's reads can't work, or its keys are not what they have to be."""
     if case.freshness is None:
         return {}
+    first, *_ = variants_of(case.freshness, case.workload.routes)
     return survey(
         case.freshness,
         stack.base_url,
-        headers,
+        {**first.headers, **headers},
         seconds=seconds,
         timeout_s=case.workload.timeout,
         options=client_options(case.target, stack.base_url, stack.project),
+        most_reads=MOST_READS if any(name in COVERING for name in case.goals) else 1,
     )
 
 

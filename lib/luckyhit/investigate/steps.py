@@ -15,6 +15,7 @@ from luckyhit import change as changing
 from luckyhit.case import Case
 from luckyhit.errors import GuardError, NotEnoughData, RollbackNotConfirmed
 from luckyhit.investigate.ahead import imported_meanwhile
+from luckyhit.investigate.controls import control_pairs, probe_share
 from luckyhit.investigate.measuring import Measuring, Progress
 from luckyhit.investigate.preflight import expected_response, originals_of
 from luckyhit.investigate.step import Step, how_to_allow, may_change, observes, start_stacks, step_of
@@ -85,6 +86,8 @@ def measure_baseline(run: Run, project: Project, progress: Progress) -> None:
         measuring.show("starting the service")
         with imported_meanwhile():
             stack = start_stacks(step, {"before": "before"})["before"]
+        as_expected, preflight = expected_response(case, stack, step.headers, inputs_of(run))
+        run.update(preflight=preflight.model_dump())
         guards = [
             Guard(name="inputs validated", ok=True, detail="The case file was read strictly: no problem found."),
             changing.summary(
@@ -92,7 +95,7 @@ def measure_baseline(run: Run, project: Project, progress: Progress) -> None:
                     case, stack, [run.path, project.reports], stack.environ, changeable=stack.changeable
                 )
             ),
-            expected_response(case, stack, step.headers, inputs_of(run)),
+            as_expected,
         ]
         _note_guards(run, guards)
         _stop_at_failed(guards)
@@ -146,6 +149,7 @@ def measure_change(run: Run, project: Project, progress: Progress) -> None:
         changing.apply(changed, step.journal)
         measuring.look({"after": changed}, "after the change")
         run.update(fingerprints=measuring.looks.facts())
+        controls = control_pairs(case.plan.blocks, probe_share(run.manifest["blocks"]))
         for number, arms in enumerate(arms_per_block(case)):
             if not measuring.looks.guard().ok:  # whatever is measured then, nobody can tell what it comes from
                 break
@@ -154,8 +158,9 @@ def measure_change(run: Run, project: Project, progress: Progress) -> None:
             pair = 1 + (number if case.design == "side-by-side" else number // 2)
             if case.design == "before-after":
                 pair = 1 + number % case.plan.blocks
-            measuring.block(in_block, "change", pair, case.plan.block)
-            if seen_enough(run, measuring):
+            measuring.block(in_block, "change", pair, case.plan.block, control=pair in controls)
+            # Not before the control: whether the probe makes what it finds is not known yet.
+            if pair >= min(controls, default=0) and seen_enough(run, measuring):
                 break
 
         _note_guards(run, [measuring.looks.guard()])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import os
 from collections.abc import Callable
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from luckyhit.errors import ArgumentError, LuckyHitError, NotEnoughData, RollbackNotConfirmed
@@ -205,7 +206,6 @@ class Reported(Workbook):
         from luckyhit.judge import judge
         from luckyhit.judge.earlier import with_earlier
         from luckyhit.judge.samples import Rows
-        from luckyhit.report import observed
         from luckyhit.report.recorded import recorded
 
         self.doing("judging what was recorded")
@@ -213,14 +213,20 @@ class Reported(Workbook):
         requests = found.requests if isinstance(found.requests, Rows) else None
         keep_result(self.run, with_earlier(self.run, judge(self.run, requests=requests)))
         result = self._judged()
+        _, observed = _in_words()
         if self._observed():
             return _sentence(f"**{observed.headline(result)}.** {observed.said(result)}")
         return _sentence(f"**{result.verdict}.** {result.because}")
 
+    def findings(self) -> Markdown:
+        """What the run shows beside its metrics: old, wrong or impossible answers, a status that can't be believed."""
+        words, _ = _in_words()
+        lines = words.finding_lines(self._judged())
+        return _sentence("\n".join(f"- {line}" for line in lines) or "Nothing beside the metrics.")
+
     def _observed(self) -> bool:
         """Whether the baseline alone was measured: then there is nothing to compare."""
-        from luckyhit.report import observed
-
+        _, observed = _in_words()
         return observed.only(self.run.manifest, self.run.result)
 
     def _has_no(self, name: str) -> bool:
@@ -339,6 +345,13 @@ def _existing(run: str, case: str, runs_dir: str, reports_dir: str) -> tuple[Run
     project = Project.find(runs_dir=runs_dir, reports_dir=reports_dir)
     wanted = str(run) or (f"latest:{project.case_file(case).stem}" if case else "latest")
     return find_run(project.runs, wanted), project
+
+
+def _in_words() -> tuple[ModuleType, ModuleType]:
+    """The modules that word findings and baselines; late, since they bring the judge with them."""
+    from luckyhit.report import finding_sentences, observed
+
+    return finding_sentences, observed
 
 
 def _sentence(text: str) -> Markdown:

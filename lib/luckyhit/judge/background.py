@@ -17,7 +17,7 @@ All that writes a value has to be declared so (`workload.routes[].version`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,21 +30,23 @@ from luckyhit.judge.histories import ALWAYS, NEVER, Numbers, Timeline, whole_num
 if TYPE_CHECKING:
     from luckyhit.case import Case
 
-TOLD_BY = ("arm", "block", "phase", "route", "key", "sent_ns", "done_ns", "status", "error", "version")
+TOLD_BY = ("arm", "block", "phase", "route", "key", "sent_ns", "done_ns", "status", "error", "version", "cache")
 """The columns of the requests that reads and writes are told from."""
-COLUMNS = ["arm", "block", "route", "key", "sent_ns", "seen_version", "outcome", "behind"]
+COLUMNS = ["arm", "block", "route", "key", "sent_ns", "seen_version", "outcome", "behind", "since_ack_ns", "cache"]
 
 
 def background_reads(requests: pd.DataFrame, case: Case) -> pd.DataFrame:
     """The workload's reads of the measured phase that were sent and can show a value, in the order of `requests`, with
     its index: `arm, block, route, key, sent_ns, seen_version` (null where the answer showed none), `outcome` (fresh,
-    stale, unknown) and `behind` (of a stale read: how many acknowledged writes were surely newer; else null).
+    stale, unknown), `behind` (of a stale read: how many acknowledged writes were surely newer; else null),
+    `since_ack_ns` (of a stale read: how long before its send the first of these was acknowledged; else null) and
+    `cache`.
 
     `requests`: rows with the columns of `records.REQUESTS`, of any arms and blocks, warm-up included. Reads and writes
     of one resource are told by their paths (see `background_routes`). Of a route whose answers mostly show what nobody
     wrote (another currency, a price with tax) nothing is told.
     """
-    frame = requests.reindex(columns=[*requests.columns, *({"version"} - set(requests.columns))])
+    frame = requests.reindex(columns=[*requests.columns, *sorted({"cache", "version"} - set(requests.columns))])
     frame = frame[frame["arm"].notna() & frame["block"].notna() & frame["key"].notna()]
     shared = case.design != "side-by-side"  # both arms are one service, and a write may land in the other's block
     parts = [_judged(frame, family, shared) for family in families(case.workload.routes)]
@@ -56,7 +58,25 @@ def background_reads(requests: pd.DataFrame, case: Case) -> pd.DataFrame:
 
 def background_share(requests: pd.DataFrame, case: Case) -> StaleShare:
     """The same reads, counted (all arms in the frame together)."""
-    return share_of(background_reads(requests, case))
+    return share_beyond(background_reads(requests, case), bound_s(case))
+
+
+def bound_s(case: Case) -> float:
+    """How old an answer may be by the case's declaration; 0 where it says nothing."""
+    return float(case.freshness.within) if case.freshness is not None else 0.0
+
+
+def beyond(reads: pd.DataFrame, within_s: float) -> pd.DataFrame:
+    """`background_reads`, held against a bound: where what a read showed had not been overtaken for longer than
+    `within_s` when it was sent, that was agreed, and its outcome is fresh."""
+    agreed = (reads["outcome"] == "stale") & (reads["since_ack_ns"] <= round(within_s * 1e9)).fillna(False)
+    return reads.assign(outcome=reads["outcome"].mask(agreed, "fresh"))
+
+
+def share_beyond(reads: pd.DataFrame, within_s: float) -> StaleShare:
+    """The same, counted; `agreed` are those that the bound excuses."""
+    share = share_of(beyond(reads, within_s))
+    return replace(share, agreed=share_of(reads).stale - share.stale)
 
 
 def _judged(frame: pd.DataFrame, family: Family, shared: bool) -> pd.DataFrame:
@@ -66,7 +86,7 @@ def _judged(frame: pd.DataFrame, family: Family, shared: bool) -> pd.DataFrame:
     place = np.flatnonzero(reading | writing)
     rows = frame.iloc[place]
     history = _History.of(rows, family, shared)
-    outcome, behind = history.outcomes()
+    outcome, behind, since_ack = history.outcomes()
     told = reading[place] & (rows["phase"].astype(object) == "measure").to_numpy() & rows["sent_ns"].notna().to_numpy()
     found = pd.DataFrame(
         {
@@ -74,6 +94,8 @@ def _judged(frame: pd.DataFrame, family: Family, shared: bool) -> pd.DataFrame:
             "seen_version": history.seen.series(rows.index),
             "outcome": pd.Series(outcome, index=rows.index, dtype="str"),
             "behind": behind.series(rows.index),
+            "since_ack_ns": since_ack.series(rows.index),
+            "cache": rows["cache"],
             "_place": place,
         }
     )
@@ -131,8 +153,9 @@ class _History:
             wild=(plain & went_out & ~answered) | (full & went_out & ~version.there),
         )
 
-    def outcomes(self) -> tuple[np.ndarray, Numbers]:
-        """Of each row: what it means, and how many writes it is behind. Rows of writes are unknown."""
+    def outcomes(self) -> tuple[np.ndarray, Numbers, Numbers]:
+        """Of each row: what it means, how many writes it is behind, and since when the first of them was acknowledged,
+        in ns before its send. Rows of writes are unknown."""
         asked = np.flatnonzero(self.seen.there)
         sent, done = self.sent.value[asked], self.done.value[asked]
         group, pair = self.group[asked], self.pair[asked]
@@ -165,7 +188,10 @@ class _History:
         outcome[asked[stale & telling]] = "stale"
         behind = np.zeros(len(self.rows), dtype=np.int64)
         behind[asked[stale]] = self._newer(acked, group[stale], over[stale], sent[stale])
-        return outcome, Numbers(behind, outcome == "stale")
+        since = np.zeros(len(self.rows), dtype=np.int64)
+        since[asked[stale]] = sent[stale] - self._first_newer(group[stale], over[stale])
+        told = outcome == "stale"
+        return outcome, Numbers(behind, told), Numbers(since, told)
 
     def _originals(self, begun: np.ndarray) -> np.ndarray:
         """Of each row: does it show what a read showed that was sent before the first write of its key?"""
@@ -180,6 +206,14 @@ class _History:
         count = int(routes.max(initial=-1)) + 1
         excess = np.bincount(routes[foreign], minlength=count) > np.bincount(routes[placed], minlength=count)
         return np.asarray(excess[routes], dtype=bool)
+
+    def _first_newer(self, group: np.ndarray, over: np.ndarray) -> np.ndarray:
+        """When the first accepted write was acknowledged that was sent behind `over`; there is one."""
+        sends = Timeline(self.group[self.accepted], self.sent.value[self.accepted])
+        done = self.done.value[self.accepted][sends.order]
+        of_group = self.group[self.accepted][sends.order]
+        earliest = pd.Series(done[::-1]).groupby(of_group[::-1]).cummin().to_numpy()[::-1]
+        return np.asarray(earliest[sends.before(group, over + 1)[1]], dtype=np.int64)
 
     def _newer(self, acked: Timeline, group: np.ndarray, over: np.ndarray, sent: np.ndarray) -> np.ndarray:
         """How many accepted writes were sent behind `over`, and acknowledged before `sent`."""

@@ -10,14 +10,13 @@ import pandas as pd
 import pyarrow as pa
 
 from luckyhit.case import Case
-from luckyhit.judge.background import TOLD_BY, background_reads
+from luckyhit.judge.background import TOLD_BY, background_reads, bound_s
 from luckyhit.judge.blockwise import block_values
 from luckyhit.judge.boundary import Boundary
 from luckyhit.judge.carryover import carry_over
 from luckyhit.judge.early import ways_to_look
 from luckyhit.judge.effects import level_of
 from luckyhit.judge.events import event_notes
-from luckyhit.judge.freshness import share_of
 from luckyhit.judge.freshness_facts import freshness_facts
 from luckyhit.judge.freshness_guards import freshness_guards
 from luckyhit.judge.notes import notes_on_blocks, notes_on_metrics
@@ -169,11 +168,21 @@ def _facts(record: Record, case: Case, stage: Stage) -> dict[Arm, FreshnessFacts
         entries = [entry for entry in record.entries(stage) if arm in listed_arms(entry.get("arms"))]
         facts[arm] = freshness_facts(
             record.probed(stage, arm),
-            case.freshness.within if case.freshness is not None else 0.0,
-            background=None if background is None else share_of(background[background["arm"] == arm]),
+            bound_s(case),
+            background=None if background is None else background[background["arm"] == arm],
             probes=[entry.get("probe") for entry in entries],
+            by_state=_by_state(case),
         )
     return facts
+
+
+def _by_state(case: Case) -> set[int]:
+    """The statuses that say that the state of a thing did not allow the probe's write."""
+    if case.freshness is None:
+        return set()
+    creates = [case.freshness.absent.create] if case.freshness.absent is not None else []
+    writes = [case.freshness.write, *creates]
+    return {status for write in writes if write.refused is not None for status in write.refused.status}
 
 
 __all__ = ["DECLARED", "Verdict", "decide"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,8 +14,10 @@ import pyarrow.compute as pc
 
 from luckyhit.case import Case
 from luckyhit.errors import RunUnreadable
+from luckyhit.judge.bodies.answers import Answers, answers_of
 from luckyhit.judge.probed import Probed
 from luckyhit.judge.record import Record, listed_arms, read
+from luckyhit.judge.story import probe_stories
 from luckyhit.records import EVENTS, READS, REQUESTS, WRITES, Arm, FreshnessFacts, Stage
 
 if TYPE_CHECKING:
@@ -28,7 +30,8 @@ ALWAYS = ("arm", "block", "phase")
 class Evidence:
     """`load` gives the requests in some of their columns (`records.REQUESTS`), all stages, repeated texts in their
     dictionary; `reads`, `writes` and `events` are whole; `facts` are what readers saw, as the result has it.
-    `stage`: whose blocks are looked at: the change's, or the baseline's where no change was measured."""
+    `noted`: the manifest. `stage`: whose blocks are looked at: the change's, or the baseline's where no change was
+    measured."""
 
     case: Case
     blocks: Sequence[Mapping[str, Any]]
@@ -37,6 +40,11 @@ class Evidence:
     writes: pd.DataFrame = field(default_factory=WRITES.empty_table().to_pandas)
     events: pd.DataFrame = field(default_factory=EVENTS.empty_table().to_pandas)
     facts: Mapping[Arm, FreshnessFacts] = field(default_factory=dict)
+    parts: Callable[[Sequence[str]], Iterable[pa.Table]] | None = None
+    """The requests in parts, for what keeps a few of them."""
+    length: int = 0
+    """How many requests there are, in all stages; 0 where nobody counted."""
+    noted: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def stage(self) -> Stage:
@@ -61,10 +69,31 @@ class Evidence:
         inside = pc.is_in(table["block"], pa.array([entry["block"] for entry in self.entries], pa.int32()))
         return table.filter(inside)
 
+    def kept(self, keep: Callable[[pa.Table], pa.Table], *columns: str) -> pa.Table:
+        """The same, without what `keep` leaves out of each part: a long run's rows take as much memory as they are."""
+        if self.parts is None:
+            return keep(self.requests(*columns))
+        wanted = [name for name in REQUESTS.names if name in {*ALWAYS, *columns}]
+        blocks = pa.array([entry["block"] for entry in self.entries], pa.int32())
+        left = [keep(part.filter(pc.is_in(part["block"], blocks))) for part in self.parts(wanted)]
+        whole = pa.concat_tables(left) if left else REQUESTS.empty_table()
+        return whole.select(wanted).unify_dictionaries()
+
+    @cached_property
+    def answers(self) -> Answers | None:
+        """Those whose bodies can be compared; None where there are none."""
+        return answers_of(self)
+
     @cached_property
     def record(self) -> Record:
         """The probe's side of the same: `record.probed(stage, arm)`."""
         return read(REQUESTS.empty_table().to_pandas(), None, self.reads, self.writes, self.blocks)
+
+    @cached_property
+    def stories(self) -> pd.DataFrame:
+        """What the cache did around each probed write of these blocks, by its own events (see `story`)."""
+        reads, writes = self.record.probe(self.stage)
+        return probe_stories(writes, reads, self.events)
 
     def probed(self, arm: Arm) -> Probed:
         """What the probe of one arm found in these blocks."""
@@ -74,8 +103,8 @@ class Evidence:
 def evidence_of(
     run: Run, blocks: Sequence[Mapping[str, Any]], facts: Mapping[Arm, FreshnessFacts] | None = None
 ) -> Evidence:
-    """Of a run directory. Raises RunUnreadable, here or when the requests are asked for, where one of their files, or of
-    the probe's, is damaged."""
+    """Of a run directory. Raises RunUnreadable where one of the probe's files is damaged; when the requests are asked
+    for, where one of theirs is."""
 
     def load(columns: Sequence[str]) -> pa.Table:
         parts = list(run.parts("requests", columns))
@@ -85,7 +114,12 @@ def evidence_of(
     events = EVENTS.empty_table().to_pandas()
     with suppress(RunUnreadable):  # no verdict rests on them; the report names the damaged file
         events = run.events()
-    return Evidence(run.case, blocks, load, run.reads(), run.writes(), events, facts or {})
+
+    def parts(columns: Sequence[str]) -> Iterable[pa.Table]:
+        return run.parts("requests", columns)
+
+    length = run.length("requests")
+    return Evidence(run.case, blocks, load, run.reads(), run.writes(), events, facts or {}, parts, length, run.manifest)
 
 
 __all__ = ["Evidence", "evidence_of"]

@@ -38,6 +38,8 @@ class StaleShare:
     fresh: int
     never_committed: int = 0
     unknown: int = 0
+    agreed: int = 0
+    """Of the fresh ones: those that were stale, but not for longer than is declared acceptable."""
 
     @property
     def reads(self) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from luckyhit.judge.freshness import EXPOSED, StaleShare, late_among, share_of
+from luckyhit.judge.background import beyond, share_beyond
+from luckyhit.judge.freshness import EXPOSED, late_among, share_of
 from luckyhit.judge.histories import Histories, at, truths, whole_numbers
 from luckyhit.judge.probed import Probed
 from luckyhit.judge.proportions import zero_bound
@@ -23,13 +24,15 @@ def freshness_facts(
     probed: Probed,
     within_s: float,
     *,
-    background: StaleShare | None = None,
+    background: pd.DataFrame | None = None,
     probes: Sequence[object] = (),
+    by_state: Collection[int] = (),
 ) -> FreshnessFacts:
     """The facts of one arm: what its probe recorded, and the bound in seconds.
 
-    `background`: the workload's own reads in that arm, as far as they tell what they showed (see `background`).
-    `probes`: what the blocks noted of their probe (`requests`, `share`), over all arms.
+    `background`: the workload's own reads in that arm, as `background.background_reads` has them.
+    `probes`: what the blocks noted of their probe (`requests`, `share`), over all arms. `by_state`: the statuses of
+    writes that the state of the thing does not allow.
     """
     reads, writes, classified = probed.reads, probed.writes, probed.classified
     late = late_among(classified, within_s)
@@ -37,9 +40,12 @@ def freshness_facts(
     low, high = share.interval() if share.reads else (None, None)
     windows = probed.windows
     quantiles = window_quantiles(windows, _LEVELS)
-    violations = violations_of(classified, writes)[["monotonic_reads", "read_your_writes", "never_committed"]].sum()
+    violations = violations_of(classified, writes, within_s)[
+        ["monotonic_reads", "read_your_writes", "never_committed"]
+    ].sum()
     behind = classified["behind"].dropna()
-    told = background if background is not None and background.reads else None
+    own = share_beyond(background, within_s) if background is not None else None
+    told = own if own is not None and own.reads else None
     added_requests, added_share = _added(probes)
     return FreshnessFacts(
         writes=int(writes["acked_ns"].notna().sum()),
@@ -57,8 +63,11 @@ def freshness_facts(
         by_route=_split(late, "route"),
         by_connection=_split(late.assign(which=np.where(truths(late["fresh_connection"]), "new", "kept")), "which"),
         by_kind=_split(late.assign(which=np.where(truths(late["conditional"]), "conditional", "plain")), "which"),
+        by_cache=_split(late, "cache"),
+        by_variant=_split(late, "variant"),
+        by_layer=_split(late.assign(which=late["layers"].map(_served_by, na_action="ignore")), "which"),
         windows=len(windows),
-        stuck=int(windows["censored"].sum()),
+        stuck=int(windows["stuck"].sum()),
         window_p50_ms=quantiles[0.5],
         window_p95_ms=quantiles[0.95],
         window_p99_ms=quantiles[0.99],
@@ -68,12 +77,15 @@ def freshness_facts(
         monotonic_reads=int(violations["monotonic_reads"]),
         disagreements=_disagreements(classified),
         **_refused(classified, writes),
+        left_out=_left_out(writes, by_state),
         conditional_reads=int(truths(reads["conditional"]).sum()),
         # Of a block: a service that is restarted for the next one has other names for its workers there.
         workers=int(reads.groupby("block")["worker"].nunique().max()) or None if len(reads) else None,
         background_stale=told.stale if told else None,
         background_reads=told.reads if told else None,
-        background_unknown=background.unknown if background else None,
+        background_agreed=told.agreed if told else None,
+        background_unknown=own.unknown if own else None,
+        background_by_cache=_split(beyond(background, within_s), "cache") if background is not None else {},
         added_requests=added_requests,
         added_share=added_share,
     )
@@ -84,6 +96,18 @@ def _split(late: pd.DataFrame, column: str) -> dict[str, tuple[int, int]]:
     told = late[late["outcome"].isin(["fresh", "stale"]) & late[column].notna()]
     stale = (told["outcome"] == "stale").groupby(told[column].astype(str)).agg(["sum", "count"])
     return {str(value): (int(row["sum"]), int(row["count"])) for value, row in stale.sort_index().iterrows()}
+
+
+def _served_by(layers: str) -> str:
+    """The nearest cache that said hit or stale in a text of layers; `service` where none did."""
+    told = (layer.partition("=") for layer in layers.split())
+    return next((name for name, _, status in told if status in ("hit", "stale")), "service")
+
+
+def _left_out(writes: pd.DataFrame, by_state: Collection[int]) -> int:
+    status = whole_numbers(writes["status"])
+    usual = (writes["prestate"].astype(object) != "refused").to_numpy(dtype=bool)
+    return int(np.count_nonzero(usual & status.there & np.isin(status.value, list(by_state))))
 
 
 def _disagreements(classified: pd.DataFrame) -> dict[str, int]:

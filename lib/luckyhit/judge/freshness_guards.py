@@ -48,9 +48,21 @@ def _writes_are_seen(reads: pd.DataFrame, writes: pd.DataFrame, case: Case) -> G
     telling = int(np.count_nonzero(seen.there | truths(reads["absent"])))
     arms = (reads["arm"].astype(str).to_numpy() == arm for arm in ("before", "after"))
     counts = [int(np.count_nonzero(shown & arm)) for arm in arms]
+    # What a cache answered says nothing about the write: the entry is older, or a purge fetched it anew.
+    own_answer = ~reads["cache"].astype(object).isin(("hit", "stale")).to_numpy(dtype=bool)
+    by_service = int(np.count_nonzero(seen.there & own_answer))
     if not telling:
         detail = f"none of the {len(reads):,} reads behind {acknowledged:,} acknowledged writes showed a version"
         remedy = "Look at freshness.reads: each has to lead to the number that freshness.write writes."
+    elif not any(counts) and not by_service:
+        detail = (
+            f"all of {telling:,} reads behind {acknowledged:,} acknowledged writes were answered by a cache, with a "
+            "value from before: nothing tells whether freshness.write writes"
+        )
+        remedy = (
+            "Write one by hand and look into the database. If it is there, nothing empties what the cache holds: "
+            "lengthen freshness.horizon beyond the time that its entries live, or read a route that is not cached, too."
+        )
     elif not any(counts):
         detail = (
             f"none of {telling:,} reads behind {acknowledged:,} acknowledged writes showed a version of the probe, in "

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from luckyhit.case import Case
 from luckyhit.judge.rows import ARMS, Rows
 from luckyhit.judge.wording import listed
-from luckyhit.records import Guard, Rollback, Stage
+from luckyhit.records import Guard, Preflight, Rollback, Stage
 from luckyhit.run import Run
 
 CASE = "case as it was run"
@@ -56,6 +56,14 @@ def rollback_of(manifest: Manifest) -> Rollback | None:
         return Rollback.model_validate(manifest["rollback"])
     except (KeyError, ValidationError):
         return None
+
+
+def preflight_of(manifest: Manifest) -> Preflight:
+    """What was met before anything was measured; nothing, where that was not noted."""
+    try:
+        return Preflight.model_validate(manifest["preflight"])
+    except (KeyError, ValidationError):
+        return Preflight()
 
 
 def guards_of(manifest: Manifest) -> list[Guard]:

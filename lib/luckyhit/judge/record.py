@@ -33,6 +33,11 @@ class Record:
     def entries(self, stage: str) -> list[dict[str, Any]]:
         return [entry for entry in self.blocks if entry.get("stage") == stage]
 
+    @property
+    def controls(self) -> list[int]:
+        """Blocks of the change that ran without the probe, to see what the load alone does."""
+        return [entry["block"] for entry in self.entries("change") if entry.get("control") is True]
+
     def arms(self, stage: str) -> dict[int, int]:
         """The arm of each block that has one arm."""
         told = {entry["block"]: listed_arms(entry.get("arms")) for entry in self.entries(stage)}
@@ -41,6 +46,11 @@ class Record:
     def measured(self, stage: str, arm: int) -> Rows:
         inside = among(self.rows.block, self.numbers(stage)) & (self.rows.arm == arm)
         return self.rows.take(inside & self.rows.measured)
+
+    def probed_rows(self, arm: int) -> Rows:
+        """What was measured in the change's blocks with the probe beside the load."""
+        rows = self.measured("change", arm)
+        return rows.take(~among(rows.block, self.controls)) if self.controls else rows
 
     def probe(self, stage: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         """(reads, writes) of the probe in the blocks of one stage."""

@@ -17,20 +17,21 @@ _DISAGREEMENTS = ["arm", "block", "key", "version", "between", "first", "second"
 _KEY = ["arm", "block", "key"]
 
 
-def session_violations(reads: pd.DataFrame, writes: pd.DataFrame) -> pd.DataFrame:
+def session_violations(reads: pd.DataFrame, writes: pd.DataFrame, within_s: float = 0.0) -> pd.DataFrame:
     """Broken session guarantees (Terry et al. 1994) and impossible values, counted per arm.
 
     Columns: `arm, reads, monotonic_reads` (a read on one connection returned an older value than an earlier read of
     the same key on that connection, on whichever routes: that is what its user sees), `monotonic_across_routes` (of
     these: no earlier read of the same route had shown anything newer), `read_your_writes` (a stale read on a connection
-    on which a newer version had been written and acknowledged; writes that tell no connection break none),
+    on which a newer version had been written, and acknowledged more than `within_s` before; writes that tell no
+    connection break none),
     `never_committed`. Reads that were under way together have no order, and a write without an answer may land late:
     neither gives a violation.
     """
-    return violations_of(classify_reads(reads, writes), writes)
+    return violations_of(classify_reads(reads, writes), writes, within_s)
 
 
-def violations_of(classified: pd.DataFrame, writes: pd.DataFrame) -> pd.DataFrame:
+def violations_of(classified: pd.DataFrame, writes: pd.DataFrame, within_s: float = 0.0) -> pd.DataFrame:
     """`session_violations` from reads that were classified already."""
     histories = Histories(classified, writes)
     everywhere, on_route = _went_back(classified, histories)
@@ -40,7 +41,7 @@ def violations_of(classified: pd.DataFrame, writes: pd.DataFrame) -> pd.DataFram
             "reads": 1,
             "monotonic_reads": everywhere,
             "monotonic_across_routes": everywhere & ~on_route,
-            "read_your_writes": _own_write_missed(classified, histories),
+            "read_your_writes": _own_write_missed(classified, histories, round(within_s * 1e9)),
             "never_committed": (classified["outcome"] == "never-committed").to_numpy(),
         },
         columns=_VIOLATIONS,
@@ -74,8 +75,9 @@ def _went_back(classified: pd.DataFrame, histories: Histories) -> tuple[np.ndarr
     return masks[0], masks[1]
 
 
-def _own_write_missed(classified: pd.DataFrame, histories: Histories) -> np.ndarray:
-    """Mask of the stale reads on a connection that wrote a newer version, acknowledged before they were sent."""
+def _own_write_missed(classified: pd.DataFrame, histories: Histories, within_ns: int) -> np.ndarray:
+    """Mask of the stale reads on a connection that wrote a newer version, acknowledged more than `within_ns` before
+    they were sent."""
     missed = np.zeros(len(classified), dtype=bool)
     stale = (classified["outcome"] == "stale").to_numpy()
     connection = whole_numbers(classified["connection"])
@@ -105,18 +107,20 @@ def _own_write_missed(classified: pd.DataFrame, histories: Histories) -> np.ndar
         }
     )
     met = mine.merge(written, on=["group", "connection"])
-    met = met[(met["acked"] < met["sent"]) & (met["version"] > met["shown"])]
+    met = met[(met["acked"] + within_ns < met["sent"]) & (met["version"] > met["shown"])]
     missed[met["row"].to_numpy()] = True
     return missed
 
 
 def disagreements(reads: pd.DataFrame, writes: pd.DataFrame) -> pd.DataFrame:
-    """Who still showed the old version of a probe after somebody else had shown the new one.
+    """Who showed the old version of a probe while somebody else showed the new one.
 
     Columns: `arm, block, key, version` (the probe), `between` (routes, workers or connections), `first` (who showed
-    the new version), `second` (who was stale in a read sent after that answer was there), `lasted_ms` (from the end of
-    `first`'s first fresh read to the send of `second`'s last stale one). One row per probe and pair. Workers only where
-    the reads tell them; connections only where they don't, and then with the one that was fresh first as `first`.
+    the new version, at least twice and without an old one in between), `second` (who was stale in a read that was sent
+    after the first and answered before the last of these), `lasted_ms` (from the end of `first`'s first fresh read to
+    the send of `second`'s last stale one). So no order of one value's changes explains it that real time allows: a
+    value that was new and then old again for every reader is no disagreement. One row per probe and pair. Workers only
+    where the reads tell them; connections only where they don't, and then with the one that was fresh first as `first`.
     """
     return disagreements_of(classify_reads(reads, writes))
 
@@ -162,13 +166,24 @@ def _typed(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _pairs(told: pd.DataFrame, between: str, column: str) -> pd.DataFrame:
-    """(probe, between, first, second, lasted_ms): who was stale after whom; the earliest `first` before others."""
-    told = told[told[column].notna()]
+    """(probe, between, first, second, lasted_ms): who was stale next to whom; the earliest `first` before others."""
+    told = told[told[column].notna()].sort_values("last_ns", kind="stable")
     by_reader = ["probe", column]
-    fresh = told[told["fresh"]].groupby(by_reader, sort=False, observed=True)["first_ns"].min().reset_index()
-    stale = told[~told["fresh"]].groupby(by_reader, sort=False, observed=True)["last_ns"].max().reset_index()
-    pairs = fresh.rename(columns={column: "first"}).merge(stale.rename(columns={column: "second"}), on="probe")
-    pairs = pairs[(pairs["first"] != pairs["second"]) & (pairs["first_ns"] < pairs["last_ns"])]
-    pairs = pairs.sort_values(["probe", "first_ns"], kind="stable")
+    # A stretch of fresh reads ends where its reader was stale.
+    turn = (~told["fresh"]).groupby([told[name] for name in by_reader], sort=False, observed=True).cumsum()
+    fresh = told[told["fresh"]].assign(turn=turn)
+    spans = fresh.groupby([*by_reader, "turn"], sort=False, observed=True).agg(
+        first_ns=("first_ns", "min"), until_ns=("last_ns", "max")
+    )
+    spans = spans[spans["first_ns"] < spans["until_ns"]].reset_index().rename(columns={column: "first"})
+    stale = told.loc[~told["fresh"], ["probe", column, "last_ns", "first_ns"]]
+    stale = stale.rename(columns={column: "second", "first_ns": "answered_ns"})
+    pairs = spans.merge(stale, on="probe")
+    apart = (pairs["first"] != pairs["second"]) & (pairs["first_ns"] < pairs["last_ns"])
+    pairs = pairs[apart & (pairs["answered_ns"] < pairs["until_ns"])]
+    pairs = pairs.groupby(["probe", "first", "second"], sort=False, observed=True).agg(
+        first_ns=("first_ns", "min"), last_ns=("last_ns", "max")
+    )
+    pairs = pairs.reset_index().sort_values(["probe", "first_ns"], kind="stable")
     lasted_ms = (pairs["last_ns"] - pairs["first_ns"]) / 1e6
     return pairs.assign(between=between, lasted_ms=lasted_ms)[["probe", "between", "first", "second", "lasted_ms"]]

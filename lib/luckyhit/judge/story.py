@@ -1,33 +1,44 @@
 """What the cache did around each probed write, by its own keyspace events: was the entry deleted, and set again?
 
 The events of one key are in the order in which they happened. Against the probe's clock they are late by the time they
-took to arrive: `ARRIVAL_NS` is allowed for where the two are compared, and what stays open is "not seen". A server
-tells no event for a DEL that met nothing, so silence means that an entry stayed only where it is known to have been
-there, and where the watch was unbroken (its own rows `(watching)`, `(lost)`, `(watched)` say so).
+took to arrive: `ARRIVAL_NS` is allowed for where the two are compared. A server tells no event for a DEL that met
+nothing, so silence means that an entry stayed only where it is known to have been there, and where the watch was
+unbroken (its own rows `(watching)`, `(lost)`, `(watched)` say so). An entry is followed to the end of its probe.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pandas as pd
 
-from luckyhit.judge.keyspace_log import DELETED, FOREVER, LEFT, Group, Log, by_key, plain
+from luckyhit.judge.keyspace_log import DELETED, FLUSHED, FOREVER, GONE, LEFT, Group, Log, Watched, by_key, plain
 
 ARRIVAL_NS = 2_000_000
-Told = Literal[
-    "not deleted", "deleted", "deleted, then the old value was set again", "rewritten", "expired", "not seen"
-]
-SET_OLD: Told = "deleted, then the old value was set again"
+Fate = Literal["deleted", "set-old", "flushed", "rewritten", "set-anew", "expired", "kept", "unseen", "not-visible"]
+"""What became of the entry that an old value may have been in:
+
+    deleted      deleted (or set to expire at once), and the old value did not come back for good
+    set-old      deleted, then the old value was set again, and nothing deleted it behind that
+    flushed      all keys of the cache went
+    rewritten    the new value was set over it
+    set-anew     something was set over it, and no read shows that it was the new value
+    expired      it went by itself, expired or evicted, before the probe's last read
+    kept         nothing happened to it
+    unseen       all events were seen, and none told of an entry under the keys that were watched
+    not-visible  not all events were seen
+"""
+FATES: tuple[Fate, ...] = get_args(Fate)
 EXPOSED = ("warm", "in-flight", "absent")
 _COLUMNS = (
     ("arm", "object"), ("block", "Int64"), ("key", "object"), ("version", "Int64"), ("prestate", "object"),
-    ("deleted", "bool"), ("deleted_key", "object"), ("deleted_after_ms", "Float64"), ("set_again", "bool"),
-    ("set_old", "bool"), ("ttl_ms", "Int64"), ("left_ms", "Int64"), ("expired", "bool"), ("told", "object"),
+    ("deleted", "bool"), ("deleted_key", "object"), ("deleted_after_send_ms", "Float64"),
+    ("deleted_after_ack_ms", "Float64"), ("set_again", "bool"), ("set_old", "bool"), ("flushed_by_write", "bool"),
+    ("ttl_ms", "Int64"), ("left_ms", "Int64"), ("expired", "bool"), ("fate", "object"),
 )  # fmt: skip
 
 
@@ -35,12 +46,13 @@ def probe_stories(writes: pd.DataFrame, reads: pd.DataFrame, events: pd.DataFram
     """One row for each probed write that was acknowledged, from frames with the columns of `luckyhit.records`.
 
     `arm, block, key, version, prestate` are the write's. `deleted`: its entry was (of an in-flight probe: since the
-    first of its two writes); `deleted_key` which one, `deleted_after_ms` from the write's send (null where only the
-    first write's deletion was told). `set_again`: a value was set behind that, before the first stale read (without
-    one: before the last read). `set_old`: and that read shows that it was the old one. `ttl_ms`: what that value, or
-    the last one before the write, had to live (-1: for ever; null: not asked). `left_ms`: what the entry had left at
-    the write's send. `expired`: it went by itself, expired or evicted, before the probe's last read. `told`: all that
-    in one of the words of `Told`.
+    first of its two writes); `deleted_key` which one; `deleted_after_send_ms` and `deleted_after_ack_ms` when, against
+    the write's send and against its acknowledgement (negative: before it; null where only the first write's deletion
+    was seen). `set_again`: a value was set behind that, before the first stale read (without one: before the last
+    read). `set_old`: and that read shows that it was the old one. `flushed_by_write`: all keys went while the write was
+    under way. `ttl_ms`: what that value, or the last one before the write, had to live (-1: for ever; null: not asked).
+    `left_ms`: what the entry had left at the write's send. `expired`: it went by itself, expired or evicted, before the
+    probe's last read. `fate`: all that as one of FATES.
     """
     seen, watched = by_key(events)
     reads_of = _reads_of_probes(reads)
@@ -68,20 +80,10 @@ def probe_stories(writes: pd.DataFrame, reads: pd.DataFrame, events: pd.DataFram
             # What happens to the key until the next write to it is of this one; a created key is removed by us.
             next_ns = sent[later] if later < len(sent) else FOREVER
             end_ns = probe.last_ns if probe.prestate == "absent" else max(probe.last_ns, ends.get((arm, block), 0))
-            story = _story(probe, log, watched.get((arm, block), []), min(next_ns, end_ns + ARRIVAL_NS))
+            story = _story(probe, log, watched.get((arm, block), Watched([])), min(next_ns, end_ns + ARRIVAL_NS))
             rows.append({"arm": arm, "block": block, "key": key, "version": probe.version, **story})
     frame = pd.DataFrame(rows, columns=[name for name, _ in _COLUMNS])
     return frame.astype(dict(_COLUMNS))
-
-
-def story_sentences(stories: pd.DataFrame) -> dict[str, str]:
-    """One sentence for each arm with writes that an old copy could outlive (of a key nobody had read there is none)."""
-    sentences = {}
-    for arm in sorted(set(stories["arm"]), key=lambda name: (name != "before", str(name))):
-        told = stories[(stories["arm"] == arm) & stories["prestate"].isin(EXPOSED)]
-        if len(told):
-            sentences[str(arm)] = f"{str(arm).capitalize()}: {_sentence(told)}"
-    return sentences
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,19 +127,23 @@ class _ProbeRead:
     absent: bool
 
 
-def _story(probe: _Probe, log: Log, watched: Sequence[tuple[int, int]], end_ns: int) -> dict[str, Any]:
+def _story(probe: _Probe, log: Log, watched: Watched, end_ns: int) -> dict[str, Any]:
     story: dict[str, Any] = {
-        "prestate": probe.prestate, "deleted": False, "deleted_key": None, "deleted_after_ms": None, "set_again": False,
-        "set_old": False, "ttl_ms": None, "left_ms": None, "expired": False, "told": "not seen",
+        "prestate": probe.prestate, "deleted": False, "deleted_key": None, "deleted_after_send_ms": None,
+        "deleted_after_ack_ms": None, "set_again": False, "set_old": False, "flushed_by_write": False, "ttl_ms": None,
+        "left_ms": None, "expired": False, "fate": "not-visible",
     }  # fmt: skip
-    since_ns = next((start for start, end in watched if start <= probe.first_ns and probe.last_ns <= end), None)
+    since_ns = watched.since(probe.first_ns, probe.last_ns)
     if since_ns is None:
         return story
     judged = probe.judged()
     behind = log.between(probe.sent_ns, end_ns)
     entry = log.entry(since_ns, behind.start)
     before_probe = log.entry(since_ns, log.between(probe.first_ns, end_ns).start)
-    deletions = [i for i in log.between(probe.first_ns, end_ns) if log.event[i] in DELETED]
+    took = log.between(probe.sent_ns, probe.acked_ns + ARRIVAL_NS)
+    story["flushed_by_write"] = any(log.event[i] == FLUSHED for i in took)
+    flushes = [i for i in log.between(probe.first_ns, probe.last_ns + ARRIVAL_NS) if log.event[i] == FLUSHED]
+    deletions = [i for i in log.between(probe.first_ns, end_ns) if log.event[i] in DELETED or i in flushes]
     if deletions:
         story["deleted"], story["deleted_key"] = True, log.cache_key[deletions[0]]
         story |= _own_deletion(probe, log, deletions)
@@ -156,14 +162,26 @@ def _story(probe: _Probe, log: Log, watched: Sequence[tuple[int, int]], end_ns: 
         story["left_ms"] = max(0, lifetime_ms - passed_ms) if lifetime_ms >= 0 else lifetime_ms
     story["expired"] = any(log.event[i] in LEFT for i in log.between(probe.sent_ns, probe.last_ns + ARRIVAL_NS))
     if deletions:
-        story["told"] = SET_OLD if story["set_old"] else "deleted"
+        back = story["set_old"] and again is not None and not _taken_away(log, again, behind)
+        story["fate"] = "set-old" if back else "flushed" if log.event[deletions[0]] == FLUSHED else "deleted"
     elif _rewritten(probe, log, behind, judged, entry):
-        story["told"] = "rewritten"
+        story["fate"] = "rewritten"
     elif story["expired"]:
-        story["told"] = "expired"
+        story["fate"] = "expired"
     elif entry is not None:
-        story["told"] = "not deleted"
+        anew = any(log.sets(i) and log.cache_key[i] == log.cache_key[entry] for i in behind if i > entry)
+        story["fate"] = "set-anew" if anew else "kept" if watched.flushes else "not-visible"
+    elif watched.stretches[0][0] == since_ns:  # else it may have come before the watch broke
+        story["fate"] = "unseen"
     return story
+
+
+def _taken_away(log: Log, again: int, behind: range) -> bool:
+    """Whether the value that was set again was deleted before the end of the probe."""
+    later = [i for i in behind if i > again]
+    return any(
+        log.event[i] == FLUSHED or (log.event[i] in DELETED and log.cache_key[i] == log.cache_key[again]) for i in later
+    )
 
 
 def _late_entry(probe: _Probe, log: Log, behind: range) -> bool:
@@ -175,14 +193,14 @@ def _late_entry(probe: _Probe, log: Log, behind: range) -> bool:
 def _own_deletion(probe: _Probe, log: Log, deletions: list[int]) -> dict[str, Any]:
     """The first deletion that is certainly of the probed write, not of the one just before it (in-flight)."""
     own = [i for i in deletions if log.at_ns[i] >= probe.sent_ns]
-    unsure = probe.first_ns < probe.sent_ns and len(own) == len(deletions)
-    if unsure and own and log.at_ns[own[0]] <= probe.sent_ns + ARRIVAL_NS:
-        own = own[1:]
+    if probe.first_ns < probe.sent_ns and len(own) == len(deletions):
+        own = own[1:]  # it may be the first write's, which can delete behind its acknowledgement
     if not own:
         return {}
     return {
         "deleted_key": log.cache_key[own[0]],
-        "deleted_after_ms": (log.at_ns[own[0]] - probe.sent_ns) / 1e6,
+        "deleted_after_send_ms": (log.at_ns[own[0]] - probe.sent_ns) / 1e6,
+        "deleted_after_ack_ms": (log.at_ns[own[0]] - probe.acked_ns) / 1e6,
     }
 
 
@@ -197,7 +215,7 @@ def _still_there(log: Log, again: int, stale: _Read, judged: list[_Read]) -> boo
     for index in range(again + 1, len(log.event)):
         if log.at_ns[index] > stale.sent_ns:
             break
-        if log.event[index] in DELETED | LEFT and log.cache_key[index] == log.cache_key[again]:
+        if log.event[index] in GONE and log.cache_key[index] == log.cache_key[again]:
             return False
     ends_ns = next((log.at_ns[i] for i in range(again + 1, len(log.event)) if log.event[i] != "expire"), FOREVER)
     return not any(read.fresh and log.at_ns[again] <= read.done_ns + ARRIVAL_NS <= ends_ns for read in judged)
@@ -231,42 +249,3 @@ def _writes_of_keys(writes: pd.DataFrame) -> dict[Group, list[dict[str, Any]]]:
         write = dict(zip(names, values, strict=True))
         found[write["arm"], write["block"], write["key"]].append(write)
     return found
-
-
-def _sentence(stories: pd.DataFrame) -> str:
-    counts = stories["told"].value_counts()
-    old, unseen = int(counts.get(SET_OLD, 0)), int(counts.get("not seen", 0))
-    deleted, stayed = int(counts.get("deleted", 0)) + old, int(counts.get("not deleted", 0))
-    writes = f"{len(stories)} probed write{'s' if len(stories) != 1 else ''}"
-    if unseen == len(stories):
-        return f"what the cache did around {writes} could not be seen."
-    after_ms = stories["deleted_after_ms"].dropna()
-    parts = [f"of {writes} the cache's entry was deleted for {deleted}"]
-    if deleted and len(after_ms):
-        median, longest = _number(float(after_ms.median())), _number(float(after_ms.max()))
-        parts[0] += f" ({median} ms after the write was sent in the median, {longest} ms at most)"
-    if old:
-        parts.append(f"for {old} of these the old value was set again behind that")
-    if stayed:
-        left_ms = stories.loc[stories["told"] == "not deleted", "left_ms"].dropna()
-        noun = "entry stayed as it was" if stayed == 1 else "entries stayed as they were"
-        parts.append(f"{stayed} {noun}{_left(left_ms)}")
-    if rewritten := int(counts.get("rewritten", 0)):
-        parts.append(f"for {rewritten} the new value was set over it")
-    if expired := int(counts.get("expired", 0)):
-        parts.append(f"for {expired} it went by itself (expired or evicted)")
-    if unseen:
-        parts.append(f"for {unseen} it could not be seen")
-    return "; ".join(parts) + "."
-
-
-def _left(left_ms: pd.Series) -> str:
-    if not len(left_ms):
-        return ""
-    if (left_ms == -1).all():
-        return " (without an end to their life)"
-    return f" (about {_number(float(left_ms[left_ms >= 0].median()) / 1000)} s left to live)"
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"

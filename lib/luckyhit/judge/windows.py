@@ -19,18 +19,19 @@ LASTING_READS, LASTING_AFTER_FLAP = 3, 10
 """This many fresh reads in a row, with no stale one after them, count as lastingly fresh; more of them where the polls
 went back from fresh to stale (workers or replicas that differ: some luck gives three in a row)."""
 _PROBE = ["arm", "block", "key", "version"]
-_MEASURED = ["low_ms", "high_ms", "censored", "stale", "reads", "flaps"]
+_MEASURED = ["low_ms", "high_ms", "censored", "stuck", "stale", "reads", "flaps"]
 
 
 def staleness_windows(reads: pd.DataFrame, writes: pd.DataFrame) -> pd.DataFrame:
     """How long each burst-polled write stayed stale on each route, as an interval; one row per route that tells.
 
-    Columns: `arm, block, key, version, route, prestate, low_ms, high_ms, censored, stale, reads, flaps`.
-    `low_ms`: from the acknowledgement to the send of the last stale read (0 where none was stale). `high_ms`: to the
-    end of the first fresh read after that one, counted from the *send* of the write, since the value may have been
-    committed at any instant between send and acknowledgement: only so does the interval always hold the window.
-    `censored`: not lastingly fresh (LASTING_READS in a row) when the polling ended; `high_ms` is null then, and the
-    window is longer than `low_ms`: stuck, as far as one could see. `flaps`: changes from fresh back to stale.
+    Columns: `arm, block, key, version, route, prestate, low_ms, high_ms, censored, stuck, stale, reads,
+    flaps`. A window begins with the acknowledgement: from then on a reader is owed the new value, whenever it was
+    committed. `low_ms`: up to the send of the last stale read (0 where none was stale). `high_ms`: up to the end of the
+    first fresh read after that one. `censored`: not lastingly fresh (LASTING_READS in a row) when the polling ended;
+    `high_ms` is null then, and the window may be longer than `low_ms`. `stuck`: of these, those whose last read was
+    stale (the others got fresh, and too few reads came to show that it lasts: slow ones, perhaps). `flaps`: changes
+    from fresh back to stale.
     """
     return windows_of(classify_reads(reads[reads["mode"] == "burst"], writes), writes)
 
@@ -50,14 +51,13 @@ def windows_of(classified: pd.DataFrame, writes: pd.DataFrame) -> pd.DataFrame:
     polls = polls.assign(
         version=polls["about"],
         route=polls["route"].astype(object).where(polls["route"].notna(), "read").astype(str),
-        written_ns=at(histories.version_sent, about),
         acked_ns=at(histories.version_acked.value, about),
     )
     poll = polls.groupby([*_PROBE, "route"], sort=False, observed=True).ngroup().to_numpy()
     order = np.argsort(poll, kind="stable")
     polls = polls.iloc[order]
     stale = (polls["outcome"] == "stale").to_numpy()
-    times = [whole_numbers(polls[name]).value for name in ("sent_ns", "done_ns", "written_ns", "acked_ns")]
+    times = [whole_numbers(polls[name]).value for name in ("sent_ns", "done_ns", "acked_ns")]
     starts = np.flatnonzero(np.diff(poll[order], prepend=-1))
     windows = polls.iloc[starts][[*_PROBE, "route", "prestate"]].reset_index(drop=True)
     measured = [
@@ -70,20 +70,21 @@ def windows_of(classified: pd.DataFrame, writes: pd.DataFrame) -> pd.DataFrame:
 def _typed(windows: pd.DataFrame) -> pd.DataFrame:
     types = {"arm": str, "key": str, "block": "int64", "version": "int64", "low_ms": float, "high_ms": float}
     counts = dict.fromkeys(("stale", "reads", "flaps"), "int64")
-    return windows.astype({**types, **counts, "censored": bool})
+    return windows.astype({**types, **counts, "censored": bool, "stuck": bool})
 
 
 def _window(
-    stale: np.ndarray, sent: np.ndarray, done: np.ndarray, written: np.ndarray, acked: np.ndarray
-) -> tuple[float, float | None, bool, int, int, int]:
-    """_MEASURED of one poll, from its reads by time; `written` and `acked` are when its write was, for each."""
+    stale: np.ndarray, sent: np.ndarray, done: np.ndarray, acked: np.ndarray
+) -> tuple[float, float | None, bool, bool, int, int, int]:
+    """_MEASURED of one poll, from its reads by time; `acked` is when its write was acknowledged, for each."""
     acked_ns = int(acked[0])
     flaps = int(np.count_nonzero(stale[1:] & ~stale[:-1]))
     after_last_stale = int(np.flatnonzero(stale)[-1]) + 1 if stale.any() else 0
     last_stale_ns = int(sent[after_last_stale - 1]) if after_last_stale else acked_ns
     censored = len(stale) - after_last_stale < (LASTING_AFTER_FLAP if flaps else LASTING_READS)
-    high_ms = None if censored else (int(done[after_last_stale:].min()) - int(written[0])) / 1e6
-    return (last_stale_ns - acked_ns) / 1e6, high_ms, censored, int(stale.sum()), len(stale), flaps
+    high_ms = None if censored else (int(done[after_last_stale:].min()) - acked_ns) / 1e6
+    stuck = censored and bool(stale[-1])
+    return (last_stale_ns - acked_ns) / 1e6, high_ms, censored, stuck, int(stale.sum()), len(stale), flaps
 
 
 def worst_windows(windows: pd.DataFrame) -> pd.DataFrame:
@@ -101,11 +102,12 @@ def worst_windows(windows: pd.DataFrame) -> pd.DataFrame:
         low_ms=("low_ms", "max"),
         high_ms=("high_ms", "max"),
         censored=("censored", "max"),
+        stuck=("stuck", "max"),
         stale=("stale", "sum"),
         reads=("reads", "sum"),
         flaps=("flaps", "sum"),
     ).reset_index()
-    worst["censored"] = worst["censored"].astype(bool)
+    worst = worst.astype({"censored": bool, "stuck": bool})
     worst["high_ms"] = worst["high_ms"].astype(float).mask(worst["censored"])
     return worst.astype({"low_ms": float})
 
@@ -131,7 +133,7 @@ def window_quantiles(
 ) -> dict[float, tuple[float, float] | None]:
     """Quantiles of the staleness window in ms, as (low, high): from the intervals' lower and upper ends.
 
-    None where so many windows are stuck that the quantile lies beyond the horizon (or where there are none): it
+    None where so many windows are open that the quantile lies beyond the horizon (or where there are none): it
     is not known, and not a big number. `windows` is the frame of `staleness_windows` or `worst_windows`, of one arm.
     """
     observed = ~windows["censored"].to_numpy(dtype=bool)

@@ -71,13 +71,17 @@ def work_out(
             shown = work.start(partial(request_effects, comparison, boundary, error_rate, case.goals))
             guards = work.start(partial(comparison_guards, comparison, record.entries("change"), case, pair_of))
         if changed and not glance:
-            events = work.start(partial(events_of, comparison, case.goals, origin_of(record.blocks, record.rows)))
+            # A block without the probe may well have another level: that is no event, it was done on purpose.
+            steady = comparison
+            if record.controls:
+                steady = _comparison(case, record.probed_rows(BEFORE), record.probed_rows(AFTER), pair_of)
+            events = work.start(partial(events_of, steady, case.goals, origin_of(record.blocks, record.rows)))
         elif not changed:
             shown = work.start(partial(_baseline_only, record, case, once, level))
         on_record = work.start(partial(record_guards, record.rows, record.blocks, case))
         again = None
         if changed and not glance and record.numbers("after-rollback"):
-            again = work.start(partial(_again, record, case, before, once, level))
+            again = work.start(partial(_again, record, case, record.probed_rows(BEFORE), once, level))
         if changed and not glance:
             routes = work.start(partial(route_metrics, comparison, case, boundary, error_rate))
             notes = work.start(partial(notes_on_rows, comparison, case, boundary, error_rate))

@@ -3,7 +3,7 @@
 plan        what a block is to measure, and what is reported of it
 block       one block of a run; crew: the engine's processes, seen from outside
 engine      the engine's process; job, worker: one block's requests, sent when they are due
-schedule    which request is due when (arrivals: at what pace; popularity: of which key; replay, access_log: as a log
+schedule    which request is due when (arrivals: at what pace; popularity: of which key; replay, access_logs: as a log
             has it)
 inputs      files that a workload names, read once; templates, head: a request's bytes
 wire        the client; connection: one of HTTP/1.1 (heads: plain answers); http2; deadlines: timeouts

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from luckyhit.case.workload import Response
+from luckyhit.measure.answered.examples import Example, Examples, Kind
+from luckyhit.measure.answered.hashes import BodyHashes, hash_of
 from luckyhit.measure.bodies import LARGEST_KEPT_BODY, decoded_body
 from luckyhit.measure.connection import Answer
-from luckyhit.measure.expect import LARGEST_CHECKED_BODY, Expectation, expected_of
-from luckyhit.measure.rows import NO_VERSION, Rows
+from luckyhit.measure.expect import LARGEST_CHECKED_BODY, Expectation, Mismatch, expected_of
+from luckyhit.measure.rows import NO_HASH, NO_VERSION, Rows
 from luckyhit.measure.schedule import LARGEST_NUMBER, Schedule
 from luckyhit.measure.shown import Shown
 from luckyhit.measure.signals import Mark, Memory, Seen, Signals, service_ms
@@ -28,29 +30,16 @@ from luckyhit.records import Arm
 KEPT_FOR_LATER = 64 << 20
 """Bytes of large bodies to keep until the block is over, and to parse then: about a second's work."""
 _ROW_BYTES = 1 << 10
-_EXCERPT = 500
+EXCERPT = 500
 _SMALL_BODY, _MOST_KNOWN = 4 << 10, 512
-_LONGEST_PATH = 200
+LONGEST_PATH = 200
 _MOST_NUMBERS = LARGEST_NUMBER + 1
-
-
-@dataclass(frozen=True)
-class Example:
-    """An answer that was not as expected, without secrets: `request` is its line, `wrong` half a sentence, `body` the
-    first 500 characters."""
-
-    arm: Arm
-    route: str
-    request: str
-    status: int
-    wrong: str
-    body: str
 
 
 @dataclass
 class Answers:
-    """Settles rows. Keeps one example of an answer that was not as expected for each route (`unexpected` is the first,
-    in one sentence); `unchecked` counts bodies too large to be looked into.
+    """Settles rows. Keeps one example of each kind of answer that was not as expected (`unexpected` is the first, in
+    one sentence); `unchecked` counts bodies too large to be looked into.
 
     `later_bytes`: how much of large bodies may be kept for `finish`; whoever sets it has to call that. `secrets`: what
     no example may show.
@@ -68,7 +57,7 @@ class Answers:
     unchecked: int = 0
     service_ms: NDArray[np.float64] | None = None  # where set, by slot: the service's own duration, as it tells it
     _expectations: list[Expectation] = field(default_factory=list)
-    _examples: dict[int, Example] = field(default_factory=dict)
+    _examples: Examples = field(default_factory=Examples)
     _memory: Memory = field(default_factory=Memory)
 
     def __post_init__(self) -> None:
@@ -83,14 +72,19 @@ class Answers:
             "{number}" in str(route.path) if route.method in ("GET", "HEAD") else None for route in self.schedule.routes
         ]
         self._looks = bool(self._expectations or self._writing)
-        self._known: list[dict[bytes, tuple[str | None, int]]] = [{} for _ in self._expectations]
+        names = [of_arm[0].authority for of_arm in self.templates]
+        # A single word (`localhost` at its default port) may stand in a body for anything.
+        self._addresses = [name.encode() if "." in name or ":" in name else b"" for name in names]
+        self._hashes = BodyHashes(self._addresses)
+        self._asks_head = {number for number, route in enumerate(self.schedule.routes) if route.method == "HEAD"}
+        self._known: list[dict[bytes, tuple[Mismatch | None, int]]] = [{} for _ in self._expectations]
         self._later: list[tuple[int, int, Answer, Seen, bytes]] = []
         self._bodies: dict[bytes, bytes] = {}
 
     @property
     def examples(self) -> list[dict[str, Any]]:
-        """Of each route that has one, an unexpected answer: the fields of `Example`."""
-        return [asdict(self._examples[route]) for route in sorted(self._examples)]
+        """Of each kind that there was, an unexpected answer: the fields of `Example`, and the `count` of the kind."""
+        return self._examples.told()
 
     def settle(self, slot: int, arm: int, answer: Answer) -> None:
         """One answer, into its row."""
@@ -110,13 +104,15 @@ class Answers:
         if self.service_ms is not None and not seen.replayed and (took_ms := service_ms(answer.headers)) is not None:
             self.service_ms[slot] = took_ms
         if not self._looks:
-            self.rows.settle(slot, arm, answer, seen)
+            body_hash = NO_HASH if answer.error is not None else self._hashed(slot, arm, answer, seen)
+            if body_hash is not None:
+                self.rows.settle(slot, arm, answer, seen, NO_VERSION, body_hash)
             return
-        version: int | None = NO_VERSION
-        if self._expectations and answer.error is None and answer.status is not None:
-            version = self._checked(slot, arm, answer, answer.status, seen)
-        if version is not None:
-            self.rows.settle(slot, arm, answer, seen, self._written(slot, answer, version))
+        shows: tuple[int, int] | None = NO_VERSION, NO_HASH
+        if answer.error is None and answer.status is not None:
+            shows = self._checked(slot, arm, answer, answer.status, seen)
+        if shows is not None:
+            self.rows.settle(slot, arm, answer, seen, self._written(slot, answer, shows[0]), shows[1])
 
     def _in_their_light(self, slot: int, arm: int, seen: Seen, mark: Mark, done_ns: int) -> Seen:
         """What an answer shows beside those that the same URL gave before."""
@@ -129,23 +125,25 @@ class Answers:
         return self._memory.look(arm, route, url, seen, mark, done_ns)
 
     def finish(self) -> None:
-        """Check what was too large before, and settle it: nothing is timed any more."""
-        found: dict[tuple[int, bytes], tuple[str | None, int]] = {}
+        """Check and hash what was too large before, and settle it: nothing is timed any more."""
+        known: dict[tuple[int, int, bytes, bool], tuple[Mismatch | None, int, int]] = {}
         left = KEPT_FOR_LATER
         for slot, arm, answer, seen, digest in self._later:
             route = int(self.schedule.route[slot % len(self.schedule)])
-            known = (route, digest)
-            if known not in found and left > 0:
+            checks = answer.error is None and bool(self._expectations) and self._expectations[route].needs_body
+            place = route, arm, digest, checks
+            if place not in known and left > 0:
                 body = decoded_body(answer, LARGEST_KEPT_BODY + 1)
                 left -= len(body)
                 if len(body) <= LARGEST_KEPT_BODY:
-                    found[known] = _told_by(self._expectations[route], body)
-            wrong, version = found.get(known, (None, NO_VERSION))
-            if known not in found:
+                    shows = _told_by(self._expectations[route], body) if checks else (None, NO_VERSION)
+                    known[place] = *shows, hash_of(body, self._addresses[arm])
+            wrong, version, body_hash = known.get(place, (None, NO_VERSION, NO_HASH))
+            if checks and place not in known:
                 self.unchecked += self._expectations[route].checks_body
             if wrong is not None:
-                self._told(slot, arm, answer, wrong)
-            self.rows.settle(slot, arm, answer, seen, self._written(slot, answer, version))
+                self._told(slot, arm, answer, seen, wrong)
+            self.rows.settle(slot, arm, answer, seen, self._written(slot, answer, version), body_hash)
         self._later.clear()
         self._bodies.clear()
 
@@ -160,32 +158,47 @@ class Answers:
             return shown
         return NO_VERSION if answer.sent_ns is None or answer.retried else int(self.schedule.number[entry])
 
-    def _checked(self, slot: int, arm: int, answer: Answer, status: int, seen: Seen) -> int | None:
-        """Hold an answer against what is expected, and return the version that it shows (NO_VERSION: none). None: not
-        yet, it is kept for `finish`."""
-        route = int(self.schedule.route[slot % len(self.schedule)])  # a closed loop goes round
-        expectation = self._expectations[route]
-        wrong, version = expectation.head_mismatch(status, answer.headers), NO_VERSION
-        if wrong is None and expectation.needs_body:
-            if answer.truncated:
-                self.unchecked += expectation.checks_body
-                return NO_VERSION
-            body = decoded_body(answer, LARGEST_CHECKED_BODY + 1 if expectation.needs_json else LARGEST_KEPT_BODY + 1)
-            if expectation.needs_json and len(body) > LARGEST_CHECKED_BODY:
-                if self._keep(slot, arm, answer, seen):
-                    return None
-                body = decoded_body(answer, LARGEST_KEPT_BODY + 1)
-                self.unchecked += expectation.checks_body
-                wrong = expectation.body_mismatch(body, parsed=False) if len(body) <= LARGEST_KEPT_BODY else None
-            elif len(body) > LARGEST_KEPT_BODY:
-                self.unchecked += 1
-            else:
-                wrong, version = self._read_body(route, body)
-        if wrong is not None:
-            self._told(slot, arm, answer, wrong)
-        return version
+    def _hashed(self, slot: int, arm: int, answer: Answer, seen: Seen) -> int | None:
+        """The hash of the body (NO_HASH: none). None: not yet, it is kept for `finish`."""
+        body, head = answer.body, answer.head
+        if body and head is not None and head.coding == b"" and len(body) == answer.size:  # nearly all are such
+            return self._hashes.of_decoded(arm, body)
+        if not body and int(self.schedule.route[slot % len(self.schedule)]) in self._asks_head:
+            return NO_HASH
+        body_hash = self._hashes.of(arm, answer)
+        return NO_HASH if body_hash is None and not self._keep(slot, arm, answer, seen) else body_hash
 
-    def _read_body(self, route: int, body: bytes) -> tuple[str | None, int]:
+    def _checked(self, slot: int, arm: int, answer: Answer, status: int, seen: Seen) -> tuple[int, int] | None:
+        """Hold an answer against what is expected. Returns the version that it shows (NO_VERSION: none) and the hash of
+        its body (NO_HASH: none). None: not yet, it is kept for `finish`."""
+        route = int(self.schedule.route[slot % len(self.schedule)])  # a closed loop goes round
+        expectation = self._expectations[route] if self._expectations else None
+        wrong = None if expectation is None else expectation.head_mismatch(status, answer.headers)
+        if expectation is None or wrong is not None or not expectation.needs_body:
+            if wrong is not None:
+                self._told(slot, arm, answer, seen, wrong)
+            body_hash = self._hashed(slot, arm, answer, seen)
+            return None if body_hash is None else (NO_VERSION, body_hash)
+        if answer.truncated:
+            self.unchecked += expectation.checks_body
+            return NO_VERSION, NO_HASH
+        version = NO_VERSION
+        body = decoded_body(answer, LARGEST_CHECKED_BODY + 1 if expectation.needs_json else LARGEST_KEPT_BODY + 1)
+        if expectation.needs_json and len(body) > LARGEST_CHECKED_BODY:
+            if self._keep(slot, arm, answer, seen):
+                return None
+            body = decoded_body(answer, LARGEST_KEPT_BODY + 1)
+            self.unchecked += expectation.checks_body
+            wrong = expectation.body_mismatch(body, parsed=False) if len(body) <= LARGEST_KEPT_BODY else None
+        elif len(body) > LARGEST_KEPT_BODY:
+            self.unchecked += 1
+        else:
+            wrong, version = self._read_body(route, body)
+        if wrong is not None:
+            self._told(slot, arm, answer, seen, wrong)
+        return version, self._hashes.of_decoded(arm, body) if len(body) <= LARGEST_KEPT_BODY else NO_HASH
+
+    def _read_body(self, route: int, body: bytes) -> tuple[Mismatch | None, int]:
         """Services send the same few bodies again and again: small ones are remembered."""
         known = self._known[route]
         if body in known:
@@ -209,24 +222,33 @@ class Answers:
         self._later.append((slot, arm, answer, seen, digest))
         return True
 
-    def _told(self, slot: int, arm: int, answer: Answer, wrong: str) -> None:
-        """Note an answer that is not as expected; the first of its route becomes the example."""
+    def _told(self, slot: int, arm: int, answer: Answer, seen: Seen, wrong: Mismatch) -> None:
+        """Note an answer that is not as expected; the first of its kind becomes the example."""
         answer.error = "unexpected"
+        route = int(self.schedule.route[slot % len(self.schedule)])
+        kind = Kind(route, arm, wrong.reason, answer.status or 0, seen.cache)
+        self._examples.note(kind, lambda: self._example(slot, kind, answer, wrong))
+        first = self._examples.first
+        if self.unexpected is None and first is not None:
+            self.unexpected = f"arm {first.arm}: {first.request}: {first.wrong}"
+
+    def _example(self, slot: int, kind: Kind, answer: Answer, wrong: Mismatch) -> Example:
         entry = slot % len(self.schedule)
-        route = int(self.schedule.route[entry])
-        if route in self._examples:
-            return
-        shown, template = Shown(self.secrets), self.templates[arm][route]
+        shown, template = Shown(self.secrets), self.templates[kind.arm][kind.route]
         path = template.path(int(self.schedule.key[entry]), int(self.schedule.number[entry]))
-        request = f"{template.method} {shown.text(path)[:_LONGEST_PATH]}"
-        body = shown.body(decoded_body(answer, 8 * _EXCERPT), _EXCERPT)
-        example = Example(self.arms[arm], template.route.name, request, answer.status or 0, shown.text(wrong), body)
-        self._examples[route] = example
-        if self.unexpected is None:
-            self.unexpected = f"arm {example.arm}: {request}: {example.wrong}"
+        return Example(
+            arm=self.arms[kind.arm],
+            route=template.route.name,
+            request=f"{template.method} {shown.text(path)[:LONGEST_PATH]}",
+            status=kind.status,
+            wrong=shown.text(wrong.text),
+            body=shown.body(decoded_body(answer, 8 * EXCERPT), EXCERPT),
+            reason=kind.reason,
+            cache=kind.cache,
+        )
 
 
-def _told_by(expectation: Expectation, body: bytes) -> tuple[str | None, int]:
+def _told_by(expectation: Expectation, body: bytes) -> tuple[Mismatch | None, int]:
     """What differs in a body, and the version that it shows."""
     wrong, version = expectation.read_body(body)
     return wrong, NO_VERSION if version is None else version

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import ssl
 from collections.abc import Mapping
@@ -10,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luckyhit.case.freshness import Freshness
+from luckyhit.case.workload import Workload
 from luckyhit.errors import ResponseUnexpected
 from luckyhit.measure.job import CONNECTIONS_PER_CLIENT, PROBE_CONNECTIONS, Job
 from luckyhit.measure.ledger import Ledger, ledger_of
 from luckyhit.measure.probe import FreshnessProbe
 from luckyhit.measure.probe_arm import ProbeArm
 from luckyhit.measure.probe_reader import Door
+from luckyhit.measure.probing.variants import not_asked, variants_of
 from luckyhit.measure.shown import Shown
 from luckyhit.measure.signals import Signals
 from luckyhit.run import write_part
@@ -43,6 +46,7 @@ class ProbeBeside:
     ) -> None:
         self._block, self._directory, self._shown = order["block"], Path(order["directory"]), shown
         self._load = int((job.schedule.due_ns >= warmup_ns).sum())
+        self._variants = variants_of(freshness, Workload.model_validate_json(json.dumps(order["workload"])).routes)
         self._arms: dict[Arm, ProbeArm] = {}
         for index, (arm, url) in enumerate(order["targets"].items()):
             door = Door.to(
@@ -52,8 +56,9 @@ class ProbeBeside:
                 first_connection=PROBE_CONNECTIONS + CONNECTIONS_PER_CLIENT * index,
                 http=order["http"],
                 tls=tls,
-                cache_status=signals.cache,
+                signals=signals,
                 worker_header=order.get("worker_header"),
+                variants=self._variants,
             )
             self._arms[arm] = ProbeArm(
                 freshness,
@@ -73,6 +78,7 @@ class ProbeBeside:
             block=self._block,
             origin_ns=order["origin_ns"],
             requests=float(self._load),
+            purges=bool(order.get("purges")),
         )
         self._before = 0  # its requests before the load began
 
@@ -116,5 +122,13 @@ class ProbeBeside:
             "share": sent / max(1, self._load * len(arms)),
             "put_back": {arm: hands.put_back for arm, hands in arms.items()},
             "not_put_back": {arm: hands.not_put_back for arm, hands in arms.items()},
+            "variants": {
+                variant.name: {name: self._shown.text(value) for name, value in variant.sent().items()}
+                for variant in self._variants
+            },
+            "vary": {arm: sorted(hands.vary) for arm, hands in arms.items()},
+            "not_asked": not_asked((name for hands in arms.values() for name in hands.vary), self._variants),
+            "outlived": {arm: hands.outlived for arm, hands in arms.items()},
+            "left_out": probe.left_out,
             "problems": [self._shown.text(problem) for problem in probe.problems],
         }

@@ -50,6 +50,8 @@ def measure_block(
         "worker_header": case.target.worker_header,
         **order_of(case),
     }
+    if not plan.probed:
+        order["freshness"] = None
     total_s = plan.warmup_s + plan.measure_s
     show = None if on_progress is None else lambda event: on_progress(event["done"], total_s)
     report = BlockReport.from_facts(run_engine(order, show, crew))
@@ -78,4 +80,5 @@ def order_of(case: Case) -> dict[str, Any]:
         "signals": signals_of(case.target),
         "http": case.target.http,
         "freshness": case.freshness.model_dump(mode="json") if case.freshness else None,
+        "purges": bool(case.cache.purge),
     }

@@ -22,6 +22,7 @@ from typing import IO, Any
 
 from luckyhit import errors
 from luckyhit.errors import LuckyHitError, NotEnoughData
+from luckyhit.measure.answered.examples import merged_examples
 from luckyhit.measure.watch import Counts, Limits
 from luckyhit.target.process import MARKER
 
@@ -234,8 +235,7 @@ def merged(facts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         for arm, counts in whole["accounting"].items()
     }
     whole["unexpected"] = next((each["unexpected"] for each in facts if each["unexpected"]), None)
-    examples = {example["route"]: example for each in reversed(facts) for example in each.get("examples", [])}
-    whole["examples"] = list(examples.values())
+    whole["examples"] = merged_examples(*(each.get("examples", []) for each in facts))
     for name in ("retried", "unchecked"):
         whole[name] = sum(each[name] for each in facts)
     engines = [each["engine"] for each in facts]

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from luckyhit.case.secrets import is_secret_header, is_secret_name
 from luckyhit.case.workload import Response, Route
@@ -15,6 +15,17 @@ from luckyhit.measure.versions import VersionMissing, version_in
 LARGEST_CHECKED_BODY = 256 << 10
 """Larger JSON isn't parsed between requests: reading 256 KiB takes some 4 ms, in which nothing else is sent or timed.
 Hashes are ten times as fast, and taken of whatever was kept whole."""
+
+Reason = Literal["status", "header", "sha256", "not-json", "missing-field", "value"]
+"""What of an answer differed first."""
+
+
+class Mismatch(NamedTuple):
+    """How an answer differs from what is expected; `text` is half a sentence."""
+
+    reason: Reason
+    text: str
+
 
 _STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d+)\]")
 _SHOWN = 80
@@ -58,41 +69,43 @@ class Expectation:
         """What differs, as half a sentence; None where nothing does. `headers` have lower-case names; `body` is None
         where it can't be looked into. Of a body above LARGEST_CHECKED_BODY the hash counts."""
         wrong = self.head_mismatch(status, headers)
-        if wrong is not None or body is None:
-            return wrong
-        return self.body_mismatch(body, parsed=len(body) <= LARGEST_CHECKED_BODY)
+        if wrong is None and body is not None:
+            wrong = self.body_mismatch(body, parsed=len(body) <= LARGEST_CHECKED_BODY)
+        return None if wrong is None else wrong.text
 
-    def head_mismatch(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> str | None:
-        """The same for status and headers alone."""
+    def head_mismatch(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> Mismatch | None:
+        """The same for status and headers alone, with its reason."""
         if status != self._status:
-            return f"status {status} instead of {self._status}"
+            return Mismatch("status", f"status {status} instead of {self._status}")
         for name, header, text, wanted in self._headers:
             found = [there for other, there in headers if other == header]
             if any(wanted in there.lower() for there in found):
                 continue
             if not found:
-                return f"no header {name}"
+                return Mismatch("header", f"no header {name}")
             if is_secret_header(name):
-                return f"header {name} has another value"
+                return Mismatch("header", f"header {name} has another value")
             shown = b", ".join(found)[:_SHOWN].decode("latin-1")
-            return f"header {name} is {shown!r}, without {text[:_SHOWN]!r}"
+            return Mismatch("header", f"header {name} is {shown!r}, without {text[:_SHOWN]!r}")
         return None
 
-    def body_mismatch(self, body: bytes, *, parsed: bool = True) -> str | None:
+    def body_mismatch(self, body: bytes, *, parsed: bool = True) -> Mismatch | None:
         """The same for the decoded body. Without `parsed`, its hash alone."""
         return self.read_body(body, parsed=parsed)[0]
 
-    def read_body(self, body: bytes, *, parsed: bool = True) -> tuple[str | None, int | None]:
+    def read_body(self, body: bytes, *, parsed: bool = True) -> tuple[Mismatch | None, int | None]:
         """What differs in the decoded body, and the version that it shows, of one parsing. The version is None where
         something differs, where the body shows none (no mismatch by itself), and without `parsed`."""
         if self._sha256 is not None and (digest := hashlib.sha256(body).hexdigest()) != self._sha256:
-            return f"a body with SHA-256 {digest[:12]}..., not {self._sha256[:12]}...: {_quoted(body)}", None
+            text = f"a body with SHA-256 {digest[:12]}..., not {self._sha256[:12]}...: {_quoted(body)}"
+            return Mismatch("sha256", text), None
         if not self.needs_json or not parsed:
             return None, None
         try:
             document = json.loads(body, parse_constant=_no_constant if self._checks_json else None)
         except (ValueError, RecursionError):
-            return (f"a body that isn't JSON: {_quoted(body)}" if self._checks_json else None), None
+            no_json = Mismatch("not-json", f"a body that isn't JSON: {_quoted(body)}")
+            return (no_json if self._checks_json else None), None
         if (wrong := self._difference(document, body)) is not None or self._version is None:
             return wrong, None
         try:
@@ -100,18 +113,18 @@ class Expectation:
         except VersionMissing:
             return None, None
 
-    def _difference(self, document: Any, body: bytes) -> str | None:
+    def _difference(self, document: Any, body: bytes) -> Mismatch | None:
         for path, steps in self._fields:
             if _at(document, steps) is _MISSING:
-                return f"no {path} in the body: {_quoted(body)}"
+                return Mismatch("missing-field", f"no {path} in the body: {_quoted(body)}")
         for path, steps, value in self._values:
             there = _at(document, steps)
             if there is _MISSING:
-                return f"no {path} in the body: {_quoted(body)}"
+                return Mismatch("missing-field", f"no {path} in the body: {_quoted(body)}")
             if not _same(there, value):
                 if is_secret_name(path):
-                    return f"{path} has another value"
-                return f"{path} is {_shown(there)} instead of {_shown(value)}"
+                    return Mismatch("value", f"{path} has another value")
+                return Mismatch("value", f"{path} is {_shown(there)} instead of {_shown(value)}")
         return None
 
 

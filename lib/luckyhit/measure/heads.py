@@ -24,8 +24,9 @@ _BODILESS = frozenset({204, 205, 304})
 
 @dataclass(slots=True)
 class Head:
-    """Status, length of the body, headers (lower-case names). `seen`: what the headers show, once somebody looked;
-    `mark` what tells them apart from others; until `until_ns` answers with this head show no more than that."""
+    """Status, length of the body, headers (lower-case names). `seen` and `coding`: what the headers show of the cache,
+    and of the body's coding (empty: none), once somebody looked; `mark` what tells them apart from others; until
+    `until_ns` answers with this head show no more than that."""
 
     status: int
     length: int
@@ -33,6 +34,7 @@ class Head:
     seen: Seen | None = field(default=None, compare=False)
     mark: Mark = field(default=NO_MARK, compare=False)
     until_ns: int = field(default=0, compare=False)
+    coding: bytes | None = field(default=None, compare=False)
 
 
 class Heads:

@@ -39,6 +39,7 @@ class Asked:
     hot: int | None = None
     hot_share: str | None = None
     replay: Path | None = None
+    log_format: str | None = None
     timing: str | None = None
     speed: float | None = None
     case: Case | None = None
@@ -88,6 +89,7 @@ def _check_together(asked: Asked) -> None:
         "--method": asked.method is not None,
         "--case": asked.case is not None,
         "--popularity": asked.popularity is not None,
+        "--log-format": asked.log_format is not None,
         "--timing": asked.timing is not None,
         "--speed": asked.speed is not None,
     }
@@ -98,7 +100,9 @@ def _check_together(asked: Asked) -> None:
     for one, other in apart:
         if given[one] and given[other]:
             raise ArgumentError(f"{one} and {other} can't be combined", hint="Leave one of them out.")
-    for one, other in (("--popularity", "--keys"), ("--timing", "--replay"), ("--speed", "--replay")):
+    needs = [("--popularity", "--keys")]
+    needs += [(option, "--replay") for option in ("--log-format", "--timing", "--speed")]
+    for one, other in needs:
         if given[one] and not given[other]:
             raise ArgumentError(f"{one} means nothing without {other}", hint=f"Add {other}, or leave {one} out.")
     if asked.replay is not None and asked.timing != "rate":

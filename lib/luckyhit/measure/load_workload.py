@@ -78,9 +78,12 @@ def _replay(asked: Asked) -> dict[str, Any]:
     assert asked.replay is not None
     if not asked.replay.is_file():
         raise ArgumentError(f"there is no file {asked.replay}", hint="--replay names an access log.")
-    replay = {"file": str(asked.replay), "timing": asked.timing or "log", "others": True}
-    speed = {"speed": float(asked.speed)} if asked.speed is not None else {}
-    return {"replay": replay | speed, "routes": EVERY_LINE}
+    replay: dict[str, Any] = {"file": str(asked.replay), "timing": asked.timing or "log", "others": True}
+    if asked.log_format is not None:
+        replay["format"] = asked.log_format
+    if asked.speed is not None:
+        replay["speed"] = float(asked.speed)
+    return {"replay": replay, "routes": EVERY_LINE}
 
 
 def _case_workload(url: str, asked: Asked) -> tuple[Workload, str]:

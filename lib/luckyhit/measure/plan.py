@@ -21,7 +21,8 @@ class BlockPlan:
 
     `limits`: where the block is stopped (see luckyhit.measure.watch): `error_rate` (a share), `p99_ms`, `window_s`,
     `fewest`; what is None or missing of the first two is not limited. `measure_s` may be 0: a wash-out, all of it
-    warm-up, without a probe or a self-check.
+    warm-up, without a probe or a self-check. `probed`: with the case's freshness probe beside the load; without it the
+    block is a control, which shows what the load alone does.
     """
 
     block: int
@@ -37,6 +38,7 @@ class BlockPlan:
     originals: Mapping[Arm, Mapping[str, int]] = field(default_factory=dict)
     start_values: Mapping[Arm, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     databases: Mapping[str, str] = field(default_factory=dict, repr=False)
+    probed: bool = True
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,10 @@ class BlockReport:
     all arms), requests beside it (preflight, putting back), keys put back and not put back (by arm), problems.
     `start_ns`, `measure_ns`, `end_ns`: start, end of the warm-up and end, from the run's start. `digest` tells which
     schedule was sent; `retried`: requests sent again since a kept-alive connection was closed under them; `unchecked`:
-    answers too large to be looked into; `examples`: of each route that has one, an unexpected answer (see
-    luckyhit.measure.answers.Example). `stopped`: the limit of the plan that was exceeded, in one sentence with figures;
-    what was not sent then, or not answered, is `dropped`, and the measured part ended before `end_ns`.
+    answers too large to be looked into; `examples`: an unexpected answer of each kind (route, arm, reason, status,
+    cache status), and how many there were (see luckyhit.measure.answered.examples). `stopped`: the limit of the plan
+    that was exceeded, in one sentence with figures; what was not sent then, or not answered, is `dropped`, and the
+    measured part ended before `end_ns`.
     """
 
     accounting: dict[Arm, Accounting]

@@ -3,7 +3,8 @@
 Runs beside the background load, on the same clock. Two modes, kept apart since polling refills caches:
 
     once    write, wait a preset delay behind the acknowledgement, one read: P(fresh at delay d)
-    burst   write, poll every read route until lastingly fresh or the horizon: staleness windows, flapping
+    burst   write, poll every read route until lastingly fresh or the horizon: staleness windows, flapping; from the
+            states in which an old copy can be, plain or conditional, in turn
 
 and five states in which a key may be when it is written:
 
@@ -55,7 +56,8 @@ class FreshnessProbe:
 
     Times given and taken are raw nanoseconds of the monotonic clock; the rows count from `origin_ns`. Versions
     start at `first_version`, which has to lie above every value that the reserved keys hold. `requests`: those of the
-    workload in each arm in the time of the block; the case may leave it to that how much is probed. Originals of cold
+    workload in each arm in the time of the block; the case may leave it to that how much is probed. `purges`: see
+    `probe_record.ProbeRecord`. Originals of cold
     keys are in the arms (see `luckyhit.measure.probe_survey`). Call `preflight`, `run`, then `restore`, whatever
     happened.
     """
@@ -70,10 +72,11 @@ class FreshnessProbe:
         block: int,
         origin_ns: int,
         requests: float = 0.0,
+        purges: bool = False,
     ) -> None:
         self._freshness, self._arms, self._rng = freshness, dict(arms), rng
         self._first_version, self._requests = first_version, requests
-        self._record = ProbeRecord(freshness, list(self._arms), block, origin_ns)
+        self._record = ProbeRecord(freshness, list(self._arms), block, origin_ns, purges=purges)
         self._ranges = KeyRanges.of(freshness)
         self._open: Counter[str] = Counter()
         self.probes = 0
@@ -86,6 +89,11 @@ class FreshnessProbe:
     def note(self, sentence: str) -> None:
         """Something else that the reader of the report has to know."""
         self._record.note(sentence)
+
+    @property
+    def left_out(self) -> dict[Arm, int]:
+        """By arm: writes that the state of the thing did not allow, as the case declares it."""
+        return dict(self._record.left_out)
 
     @property
     def requests_sent(self) -> int:
@@ -152,6 +160,7 @@ class FreshnessProbe:
             first_version=self._first_version,
             requests=self._requests,
             cold_keys=[key for key in self._ranges.cold if all(str(key) in keys for keys in known)],
+            variants=min((len(arm.variants) for arm in self._arms.values()), default=1),
         )
         self._first_version += 2 * len(events)
         seconds = duration_ns / 1e9
@@ -183,6 +192,7 @@ class FreshnessProbe:
             if _over(end_ns):
                 self._record.trouble("Writes not sent, since the block was over", f"key {event.key}")
                 return
+            acked_ns: int | None
             if event.prestate == "in-flight":
                 acked_ns = await self._race(name, arm, event, end_ns)
             else:
@@ -190,12 +200,15 @@ class FreshnessProbe:
                 self._record.write(event, name, event.version, written)
                 # A lost answer may have been a commit: its read can't be called stale, but shows what came of it.
                 acked_ns = written.done_ns or (time.monotonic_ns() if event.prestate == "refused" else None)
-                if event.mode == "burst" and not written.accepted:
+                if written.by_state or (event.mode == "burst" and not written.accepted):
                     return
             if acked_ns is None:
                 return
             if event.mode == "burst":
-                polls = (self._poll(name, arm, event, route, acked_ns, end_ns) for route in range(len(arm.routes)))
+                polls = (
+                    self._poll(name, arm, event, route, validators.get(route), acked_ns, end_ns)
+                    for route in range(len(arm.routes))
+                )
                 await asyncio.gather(*polls)
             else:
                 await self._read_once(name, arm, event, validators[event.route], acked_ns, end_ns)
@@ -213,7 +226,7 @@ class FreshnessProbe:
         if event.prestate == "cold":
             return validators
         if event.prestate == "in-flight":
-            if event.key not in arm.originals and not await self._known(name, arm, event, event.route, end_ns):
+            if event.key not in arm.originals and not await self._known(arm, event, event.route, end_ns):
                 return None
             written = await arm.write(event.key, event.version - 1, arm.left_s(end_ns), event.prestate)
             self._record.write(event, name, event.version - 1, written)
@@ -221,19 +234,22 @@ class FreshnessProbe:
         ways = [(event.route, event.new_connection)]
         if event.mode == "burst":
             ways = [(route, number > 0) for route in range(len(arm.routes)) for number in range(WARMING_READS)]
-        looks = await asyncio.gather(*(self._known(name, arm, event, route, end_ns, new) for route, new in ways))
+        looks = await asyncio.gather(*(self._known(arm, event, route, end_ns, new) for route, new in ways))
         if not all(looks):
             return None
         if event.conditional:
-            validators[event.route] = looks[0].validator if looks[0] is not None else None
+            for (route, _), look in zip(ways, looks, strict=True):
+                validators[route] = look.validator if look is not None else None
         return validators
 
     async def _known(
-        self, name: Arm, arm: ProbeArm, event: ProbeEvent, route: int, end_ns: int, new_connection: bool = False
+        self, arm: ProbeArm, event: ProbeEvent, route: int, end_ns: int, new_connection: bool = False
     ) -> Look | None:
         """Read the key, so that readers have it cached and its value can be put back; None where it can't be probed.
         Where the read behind the write has a new connection, this one has too: a worker's own cache is met."""
-        look = await arm.look(route, event.key, arm.left_s(end_ns), new_connection=new_connection)
+        look = await arm.look(
+            route, event.key, arm.left_s(end_ns), new_connection=new_connection, variant=event.variant
+        )
         arm.took(route, look)
         if event.prestate == "absent":
             if look.nothing_there:
@@ -257,7 +273,8 @@ class FreshnessProbe:
         return look
 
     async def _race(self, name: Arm, arm: ProbeArm, event: ProbeEvent, end_ns: int) -> int | None:
-        """A read, and a write that lands somewhere inside of it. When the write was acknowledged (None: it was not)."""
+        """A read, and a write that lands somewhere inside of it. When the write was answered; None where nothing is to
+        be read behind it."""
         read_ns, write_ns = arm.usual_read_ns(event.route), arm.usual_write_ns
         # From "answered as the read is sent" to "sent as the read is answered".
         write_at_ns = round(event.offset * (read_ns + write_ns)) - write_ns
@@ -265,7 +282,13 @@ class FreshnessProbe:
 
         async def read() -> None:
             await _sleep_until(start_ns + max(0, -write_at_ns))
-            look = await arm.look(event.route, event.key, arm.left_s(end_ns), new_connection=event.new_connection)
+            look = await arm.look(
+                event.route,
+                event.key,
+                arm.left_s(end_ns),
+                new_connection=event.new_connection,
+                variant=event.variant,
+            )
             arm.took(event.route, look)
             self._record.read(event, name, arm.routes[event.route], 0, look)
 
@@ -273,7 +296,8 @@ class FreshnessProbe:
             await _sleep_until(start_ns + max(0, write_at_ns))
             written = await arm.write(event.key, event.version, arm.left_s(end_ns), event.prestate)
             self._record.write(event, name, event.version, written)
-            return written.done_ns
+            over = written.by_state or (event.mode == "burst" and not written.accepted)
+            return None if over else written.done_ns
 
         _, acked_ns = await asyncio.gather(read(), write())
         return acked_ns
@@ -286,17 +310,41 @@ class FreshnessProbe:
             self._record.trouble("Reads not sent, since the block was over", f"key {event.key}")
             return
         look = await arm.look(
-            event.route, event.key, arm.left_s(end_ns), validator=validator, new_connection=event.new_connection
+            event.route,
+            event.key,
+            arm.left_s(end_ns),
+            validator=validator,
+            new_connection=event.new_connection,
+            variant=event.variant,
         )
         self._record.read(event, name, arm.routes[event.route], event.delay_ns, look)
 
-    async def _poll(self, name: Arm, arm: ProbeArm, event: ProbeEvent, route: int, acked_ns: int, end_ns: int) -> None:
+    async def _poll(
+        self,
+        name: Arm,
+        arm: ProbeArm,
+        event: ProbeEvent,
+        route: int,
+        validator: Validator | None,
+        acked_ns: int,
+        end_ns: int,
+    ) -> None:
         """Read one route until lastingly fresh, or the horizon; a run of fresh reads that began by then may complete.
-        Every other read has a connection of its own, so that each worker process may be met."""
+        Every other read has a connection of its own, so that each worker process may be met. `validator`: of the answer
+        before the write, where the polls are conditional."""
         in_a_row, lasting, gap_ns, waited_ns, new_connection = 0, LASTING_READS, GAP_NS, 0, event.new_connection
         while not _over(end_ns):
-            look = await arm.look(route, event.key, arm.left_s(end_ns), new_connection=new_connection)
+            look = await arm.look(
+                route,
+                event.key,
+                arm.left_s(end_ns),
+                validator=validator,
+                new_connection=new_connection,
+                variant=event.variant,
+            )
             self._record.read(event, name, arm.routes[route], waited_ns, look)
+            if validator is not None:
+                validator = look.validator or validator
             if look.version is not None:
                 fresh = look.version >= event.version
                 lasting = LASTING_AFTER_FLAP if in_a_row and not fresh else lasting

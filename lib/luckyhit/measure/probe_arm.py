@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,8 @@ _LONGEST_EXAMPLE = 5
 _LATELY = 8
 _GIVE_UP_AFTER = 3
 _SHORTEST_USUAL_NS = 500_000
+RETRY_AFTER_S = (0.2, 1.0)
+"""Pauses before the further tries of putting back what could not be put back."""
 
 
 class ProbeArm:
@@ -30,6 +33,9 @@ class ProbeArm:
     `values` fill in what `target.start.command` knows (for writes that go round the service); `databases`: URLs that
     come from the environment, by the variable's name. `timeout_s`: of each exchange. Raises ArgumentError for a way of
     writing that can't work.
+
+    `vary`: the request headers that the `Vary` of its answers named so far. `outlived`: the first read of a key behind
+    the clear was answered by a cache.
     """
 
     def __init__(
@@ -43,10 +49,14 @@ class ProbeArm:
         values: Mapping[str, object] | None = None,
         databases: Mapping[str, str] | None = None,
         ledger: Ledger | None = None,
+        retry_after_s: Sequence[float] = RETRY_AFTER_S,
     ) -> None:
-        self._ledger = ledger
+        self._ledger, self._retry_after_s = ledger, retry_after_s
         self._freshness, self._door, self._headers, self._timeout_s = freshness, door, dict(headers), timeout_s
         self.routes = [reader.name for reader in door.readers]
+        self.variants = door.variants
+        self.vary: set[str] = set()
+        self.outlived = False
         self.originals = dict(originals or {})
         self.requests_sent = 0
         self.put_back = self._unknown = 0
@@ -86,11 +96,19 @@ class ProbeArm:
         *,
         validator: Validator | None = None,
         new_connection: bool = False,
+        variant: int = 0,
     ) -> Look:
         self.requests_sent += 1
-        return await self._door.look(
-            route, key, timeout_s or self._timeout_s, validator=validator, new_connection=new_connection
+        look = await self._door.look(
+            route,
+            key,
+            timeout_s or self._timeout_s,
+            validator=validator,
+            new_connection=new_connection,
+            variant=variant,
         )
+        self.vary.update(look.vary)
+        return look
 
     async def write(
         self, key: str, version: int, timeout_s: float | None = None, prestate: Prestate = "warm"
@@ -151,25 +169,21 @@ class ProbeArm:
         return sorted(self._writes_ns)[len(self._writes_ns) // 2] if self._writes_ns else _SHORTEST_USUAL_NS
 
     async def restore(self, name: Arm) -> list[str]:
-        """Put every value back, and remove what was created; what was not, one sentence each."""
+        """Put every value back, and remove what was created, with a few tries: a service may be short of something for
+        a moment, and both may be done twice. What was not put back, one sentence each."""
         unknown = [key for key in self._written if key not in self.originals]
-        failed, first, in_a_row = [], "", 0
-        for key in [key for key in self._written if key in self.originals]:
-            if in_a_row < _GIVE_UP_AFTER:  # a service that is gone would cost a timeout for each key
-                self.requests_sent += 1
-                written = await self._writer.write(key, self.originals[key], self._timeout_s)
-                if written.accepted:
-                    del self._written[key]
-                    self.put_back += 1
-                    in_a_row = 0
-                    continue
-                in_a_row += 1
-                first = first or written.said
-            failed.append(key)
         for key in unknown:
             del self._written[key]
         self._unknown += len(unknown)
-        left = [key for key in list(self._created) if not await self.remove(key)]
+        first = await self._put_back_once()
+        left = await self._remove_once()
+        for pause_s in self._retry_after_s:
+            if not self._written and not left:
+                break
+            await asyncio.sleep(pause_s)
+            first = await self._put_back_once() or first
+            left = await self._remove_once()
+        failed = list(self._written)
         sentences = []
         if failed:
             sentences.append(f"Arm {name}: not put back as they were: {_some(failed)} ({first}).")
@@ -181,6 +195,34 @@ class ProbeArm:
         if left:
             sentences.append(f"Arm {name}: created by the probe, and not removed: {_some(left)}.")
         return sentences
+
+    async def _put_back_once(self) -> str:
+        """One try for each key that is not as it was; what came of the first that failed."""
+        first, in_a_row = "", 0
+        for key in list(self._written):
+            if in_a_row == _GIVE_UP_AFTER:  # a service that is gone would cost a timeout for each key
+                break
+            self.requests_sent += 1
+            written = await self._writer.write(key, self.originals[key], self._timeout_s)
+            if written.accepted:
+                del self._written[key]
+                self.put_back += 1
+                in_a_row = 0
+            else:
+                in_a_row += 1
+                first = first or written.said
+        return first
+
+    async def _remove_once(self) -> list[str]:
+        """One try for each key that was created; those that are still there."""
+        left, in_a_row = [], 0
+        for key in list(self._created):
+            if in_a_row == _GIVE_UP_AFTER or not await self.remove(key):
+                left.append(key)
+                in_a_row += 1
+            else:
+                in_a_row = 0
+        return left
 
     async def close(self) -> None:
         for writer in (self._writer, self._refused, self._creator):

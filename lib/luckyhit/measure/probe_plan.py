@@ -37,8 +37,9 @@ _REQUESTS: dict[Prestate, int] = {"warm": 3, "cold": 2, "in-flight": 4, "absent"
 class ProbeEvent:
     """One planned probe. `at_ns` counts from the start of the measured part; `delay_ns` is the longest wait.
 
-    `route`: the index of the read route (a burst polls all of them). `conditional`: ask with the validator of the
-    answer before the write, where there was one. `new_connection`: read on a connection of its own. `offset`: where in
+    `route`: the index of the read route (a burst polls all of them). `variant`: the index of what it is asked with.
+    `conditional`: ask with the validator of the answer before the write, where there was one (a burst: with that of the
+    last whole answer, as a browser does). `new_connection`: read on a connection of its own. `offset`: where in
     the racing read the write lands (in-flight only), from 0, when it is answered as the read is sent, to 1, when it is
     sent as the read is answered. An in-flight probe has the version before `version` as well, for its first write.
     """
@@ -53,6 +54,7 @@ class ProbeEvent:
     conditional: bool = False
     new_connection: bool = False
     offset: float = 0.0
+    variant: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +119,16 @@ def plan_events(
     first_version: int,
     requests: float = 0.0,
     cold_keys: Sequence[int] = (),
+    variants: int = 1,
 ) -> list[ProbeEvent]:
     """The probes of one block, by time, each done before `duration_ns`; the same for the same state of `rng`.
 
     As many as `freshness.rate` says; without one, as many as cost 2 % of the workload's `requests` in that time, at
     their dearest. About every tenth is a burst; of the others, one in ten is of each prestate beside warm. `cold_keys`:
-    those whose value is known without a read in this block. The instants are spread evenly, jittered inside their
-    slot, so that no periodic task of the service is always met in the same phase. A key is not planned again while an
-    earlier probe of it may be open, and a cold one not at all: with too few keys there are fewer probes.
+    those whose value is known without a read in this block. `variants`: how many there are to ask for, in turn. The
+    instants are spread evenly, jittered inside their slot, so that no periodic task of the service is always met in the
+    same phase. A key is not planned again while an earlier probe of it may be open, and a cold one not at all: with too
+    few keys there are fewer probes.
     """
     if duration_ns < round(freshness.horizon * 1e9) + FINISH_NS:
         return []
@@ -139,6 +143,7 @@ def plan_events(
     routes = _shuffled_cycle(range(len(freshness.reads)), rng)
     conditional = _shuffled_cycle((False, False, True), rng)
     connections = _shuffled_cycle((False, True), rng)
+    asked = _shuffled_cycle(range(variants), rng)
     events: list[ProbeEvent] = []
     for at_ns, wait_ns, (mode, prestate) in _deal(slots, _waits(kinds, freshness, rng), duration_ns, rng):
         until_ns = at_ns + wait_ns + FINISH_NS
@@ -148,7 +153,7 @@ def plan_events(
             key = (absent if prestate == "absent" else warm).take(at_ns, until_ns)
         if key is None:
             continue
-        plain = mode == "burst" or prestate != "warm"
+        plain = prestate != "warm"
         events.append(
             ProbeEvent(
                 at_ns,
@@ -162,13 +167,14 @@ def plan_events(
                 new_connection=next(connections),
                 # Evenly spread however few there are: a window of any width is met after about 1 / width tries.
                 offset=(turn + next(count) * _GOLDEN) % 1.0 if prestate == "in-flight" else 0.0,
+                variant=next(asked),
             )
         )
     return events
 
 
 Kind = tuple[Mode, Prestate]
-_WARM_BURST: list[Kind] = [("burst", "warm")]
+_WARM: list[Prestate] = ["warm"]
 
 
 def _kinds(freshness: Freshness, rng: random.Random, duration_ns: int, requests: float) -> list[Kind]:
@@ -177,15 +183,16 @@ def _kinds(freshness: Freshness, rng: random.Random, duration_ns: int, requests:
     if freshness.rate is not None:
         count = min(MOST_PROBES, int(freshness.rate * seconds))
         bursts = _bursts(freshness, count, rng)
-        return [*_WARM_BURST * bursts, *_singles(freshness, count - bursts, rng)]
+        return [*_polled(freshness, bursts, rng), *_singles(freshness, count - bursts, rng)]
     budget = DEFAULT_SHARE * requests
+    # At its dearest: the in-flight ones write twice and have a racing read, but warm nothing.
     burst = 1 + len(freshness.reads) * (WARMING_READS + polls_within(freshness.horizon))
     singles = _singles(freshness, 10 * SPECIAL_EVERY, rng)
     single = sum(_REQUESTS[prestate] for _, prestate in singles) / max(1, len(singles))
     share = (1 / SPECIAL_EVERY if "once" in freshness.modes else 1.0) if "burst" in freshness.modes else 0.0
     bursts = int(budget / (share * burst + (1 - share) * single) * share + rng.random())
     bursts = min(bursts, int(budget // burst))
-    chosen = _WARM_BURST * bursts
+    chosen = _polled(freshness, bursts, rng)
     left = budget - bursts * burst
     if "once" in freshness.modes:
         for kind in _singles(freshness, min(MOST_PROBES, ceil(left / 2)), rng):
@@ -202,6 +209,16 @@ def _bursts(freshness: Freshness, count: int, rng: random.Random) -> int:
     if "once" not in freshness.modes:
         return count
     return max(1, int(count / SPECIAL_EVERY + rng.random())) if count > 1 else 0
+
+
+def _polled(freshness: Freshness, count: int, rng: random.Random) -> list[Kind]:
+    """`burst` probes with their prestates: those in which an old copy can be, in turn, so that windows are of the same
+    faults as shares. Cold keys, a control, are polled where the case asks for nothing else."""
+    states: list[Prestate] = [prestate for prestate in freshness.prestates if prestate != "cold"]
+    if freshness.absent is not None:
+        states.append("absent")
+    drawn = _shuffled_cycle(states or _WARM, rng)
+    return [("burst", next(drawn)) for _ in range(count)]
 
 
 def _singles(freshness: Freshness, count: int, rng: random.Random) -> list[Kind]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from luckyhit.case.freshness import VersionRead
+from luckyhit.measure.probing.variants import AskedAs, varies_by
+from luckyhit.measure.signals import Seen, Signals
 from luckyhit.measure.versions import VersionMissing, VersionReader
 from luckyhit.measure.wire import Answer, Client
 from luckyhit.records import CacheStatus
 
-CacheStatusOf = Callable[[list[tuple[bytes, bytes]]], CacheStatus]
 GONE = (404, 410)
 CONNECTIONS = 256
 
@@ -30,7 +31,8 @@ class Validator:
 @dataclass(frozen=True, slots=True)
 class Look:
     """What one read showed. Times are raw nanoseconds. `version`: None where it showed none; `where`: then, what was
-    there instead, for a sentence. `absent`: the answer said that there is no such thing. `error`: no whole answer."""
+    there instead, for a sentence. `absent`: the answer said that there is no such thing. `error`: no whole answer.
+    `layers`: what each cache on the way said. `vary`: the request headers that its `Vary` names."""
 
     sent_ns: int
     done_ns: int | None
@@ -45,6 +47,9 @@ class Look:
     cache: CacheStatus
     worker: str | None
     validator: Validator | None
+    variant: str | None = None
+    layers: str | None = None
+    vary: tuple[str, ...] = ()
 
     @property
     def nothing_there(self) -> bool:
@@ -56,7 +61,8 @@ class Look:
 class Door:
     """One arm's read routes. `clients`: one that keeps its connections, one that opens a new one for each read.
 
-    `worker_header`: the response header that names the worker that answered.
+    `headers` are sent with each read, above those of its variant. `worker_header`: the response header that names the
+    worker that answered.
     """
 
     def __init__(
@@ -65,12 +71,14 @@ class Door:
         reads: Sequence[VersionRead],
         headers: Mapping[str, str],
         *,
-        cache_status: CacheStatusOf | None = None,
+        signals: Signals | None = None,
         worker_header: str | None = None,
+        variants: Sequence[AskedAs] = (AskedAs(),),
     ) -> None:
         self.kept, self._fresh = clients
         self.readers = [VersionReader(read) for read in reads]
-        self._headers, self._cache_status = dict(headers), cache_status
+        self.variants, self._signals = tuple(variants), signals
+        self._headers = [{**variant.headers, **headers} for variant in self.variants]
         self._worker_header = worker_header.lower().encode() if worker_header else None
 
     @classmethod
@@ -83,8 +91,9 @@ class Door:
         first_connection: int = 0,
         http: str = "auto",
         tls: ssl.SSLContext | None = None,
-        cache_status: CacheStatusOf | None = None,
+        signals: Signals | None = None,
         worker_header: str | None = None,
+        variants: Sequence[AskedAs] = (AskedAs(),),
     ) -> Door:
         """A door to the service at `base_url`; connections are numbered from behind `first_connection`."""
         kept = Client(base_url, limit=CONNECTIONS, first_connection=first_connection, http=http, ssl_context=tls)
@@ -96,7 +105,8 @@ class Door:
             ssl_context=tls,
             fresh=True,
         )
-        return cls((kept, fresh), reads, headers, cache_status=cache_status, worker_header=worker_header)
+        settings = {"signals": signals, "worker_header": worker_header, "variants": variants}
+        return cls((kept, fresh), reads, headers, **settings)  # type: ignore[arg-type]
 
     async def look(
         self,
@@ -106,9 +116,10 @@ class Door:
         *,
         validator: Validator | None = None,
         new_connection: bool = False,
+        variant: int = 0,
     ) -> Look:
         """Read `key` by one of the routes. Never raises for what the service does."""
-        reader, headers = self.readers[route], self._headers
+        reader, headers = self.readers[route], self._headers[variant]
         path = reader.path(key)
         if validator is not None:
             headers = {**headers, validator.header: validator.value}
@@ -116,6 +127,7 @@ class Door:
         client = self._fresh if new_connection else self.kept
         answer = await client.request("GET", path, headers=headers, timeout_s=timeout_s)
         version, where, absent = self._shown(reader, key, path, answer, validator)
+        seen = self._signals.read(answer.headers) if self._signals else Seen()
         return Look(
             answer.sent_ns or called_ns,
             answer.done_ns if answer.error is None else None,
@@ -127,9 +139,12 @@ class Door:
             answer.connection,
             new_connection,
             validator is not None,
-            self._cache_status(answer.headers) if self._cache_status else "unknown",
+            seen.cache,
             self._worker(answer),
             _validator(answer, version),
+            self.variants[variant].name,
+            seen.layers,
+            varies_by(answer.headers),
         )
 
     async def close(self) -> None:

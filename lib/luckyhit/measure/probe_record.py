@@ -11,17 +11,25 @@ from luckyhit.case.freshness import Freshness
 from luckyhit.measure.probe_plan import ProbeEvent
 from luckyhit.measure.probe_reader import Look
 from luckyhit.measure.probe_writes import Written
-from luckyhit.records import READS, WRITES, Arm
+from luckyhit.records import READS, WRITES, Arm, CacheStatus
 
 
 class ProbeRecord:
-    """Rows of the probe's writes and reads in `block`. Times come as raw nanoseconds; rows count from `origin_ns`."""
+    """Rows of the probe's writes and reads in `block`. Times come as raw nanoseconds; rows count from `origin_ns`.
 
-    def __init__(self, freshness: Freshness, arms: Sequence[Arm], block: int, origin_ns: int) -> None:
+    `purges`: a cache in front was purged before the block, and may have fetched anew what nobody asked for.
+    """
+
+    def __init__(
+        self, freshness: Freshness, arms: Sequence[Arm], block: int, origin_ns: int, *, purges: bool = False
+    ) -> None:
+        self._purges = purges
         self._freshness, self._arms, self._block, self._origin_ns = freshness, arms, block, origin_ns
         self._writes: list[dict[str, Any]] = []
         self._reads: list[dict[str, Any]] = []
-        self._versions: list[tuple[Arm, ProbeEvent, int]] = []  # (arm, event, the version that a read showed)
+        # (arm, event, the version that a read showed, what the cache said)
+        self._versions: list[tuple[Arm, ProbeEvent, int, CacheStatus]] = []
+        self.left_out: dict[Arm, int] = {}  # writes that the state of the thing did not allow
         self._notes: list[str] = []
         self._troubles: dict[str, tuple[int, str]] = {}  # what happened -> (how often, the first example)
 
@@ -35,7 +43,9 @@ class ProbeRecord:
 
     def write(self, event: ProbeEvent, arm: Arm, version: int, written: Written) -> None:
         """Note one write of a probe. One that has to be refused is right where it is."""
-        if event.prestate == "refused":
+        if written.by_state:
+            self.left_out[arm] = self.left_out.get(arm, 0) + 1
+        elif event.prestate == "refused":
             if not written.refused:
                 self.trouble("Writes that had to be rejected, and were not", written.said)
         elif written.done_ns is None and not written.refused:
@@ -63,7 +73,7 @@ class ProbeRecord:
         """Note one read of a probe."""
         absent = look.absent or (event.prestate == "absent" and look.nothing_there)
         if look.version is not None:
-            self._versions.append((arm, event, look.version))
+            self._versions.append((arm, event, look.version, look.cache))
         elif not (absent and event.prestate == "absent"):
             self.trouble("Reads that showed no version", look.where)
         self._reads.append(
@@ -85,6 +95,8 @@ class ProbeRecord:
                 "worker": look.worker,
                 "cache": look.cache,
                 "status": look.status,
+                "variant": look.variant,
+                "layers": look.layers,
             }
         )
 
@@ -108,14 +120,17 @@ class ProbeRecord:
         """Arms where no read ever showed a version of the probe: perhaps the write doesn't write."""
         sentences = []
         for arm in self._arms:
-            seen = [(event, version) for seen_in, event, version in self._versions if seen_in == arm]
+            of_arm = [(event, version, cache) for seen_in, event, version, cache in self._versions if seen_in == arm]
+            seen = [(event, version) for event, version, _ in of_arm]
             accepted = any(row["arm"] == arm and row["acked_ns"] is not None for row in self._writes)
             if not accepted or not seen or any(version >= event.version - 1 for event, version in seen):
                 continue
-            cold = sum(event.prestate == "cold" for event, _ in seen)
+            # An entry was there, though nobody had read the key: a purge that fetches anew, or a crawler, put it there.
+            innocent = ("miss", "bypass") if self._purges else ("miss", "bypass", "unknown")
+            cold = sum(event.prestate == "cold" and cache in innocent for event, _, cache in of_arm)
             told = (
-                f"{cold} of them of keys that nobody had read before: it seems that freshness.write is accepted "
-                "without writing."
+                f"{cold} of them of keys that nobody had read before, and not from a cache: it seems that "
+                "freshness.write is accepted without writing."
                 if cold
                 else "either nothing ever invalidates the cache, or freshness.write is accepted without writing."
             )

@@ -16,7 +16,7 @@ from luckyhit.errors import ResponseUnexpected
 from luckyhit.measure.connection import Answer
 from luckyhit.measure.head import Origin
 from luckyhit.measure.probe_plan import SPECIAL_EVERY, KeyRanges
-from luckyhit.measure.probe_preflight import below, nothing_there, readable
+from luckyhit.measure.probe_preflight import below, failed, nothing_there, readable
 from luckyhit.measure.probe_reader import GONE, Look
 from luckyhit.measure.versions import VersionMissing, VersionReader
 
@@ -31,11 +31,13 @@ def survey(
     seconds: float,
     timeout_s: float,
     options: Mapping[str, Any] | None = None,
+    most_reads: int = 1,
 ) -> dict[str, int]:
     """What the keys that are looked at hold: the preflight's, and those that a block of `seconds` may probe cold.
 
-    `options` go to httpx.Client. Raises ResponseUnexpected where a read route shows no version, a key holds a value
-    that is not below the probe's versions, or a key of `freshness.absent` is there: real data, that is.
+    `options` go to httpx.Client. `most_reads`: how often a read is tried that is answered with 5xx. Raises
+    ResponseUnexpected where a read route shows no version, a key holds a value that is not below the probe's versions,
+    or a key of `freshness.absent` is there: real data, that is.
     """
     origin, ranges = Origin.parse(base_url), KeyRanges.of(freshness)
     readers = [VersionReader(read) for read in freshness.reads]
@@ -48,7 +50,12 @@ def survey(
     ) as client:
 
         def look(reader: VersionReader, key: str) -> Look:
-            return _look(client, reader, origin.prefix + reader.path(key), key, headers)
+            answer = _look(client, reader, origin.prefix + reader.path(key), key, headers)
+            for _ in range(most_reads - 1):
+                if not failed(answer):
+                    break
+                answer = _look(client, reader, origin.prefix + reader.path(key), key, headers)
+            return answer
 
         originals: dict[str, int] = {}
         for reader in readers:

@@ -38,6 +38,8 @@ class Written:
     said: str
     status: int | None = None
     connection: int | None = None
+    by_state: bool = False
+    """Refused as the case declares it for things whose state does not allow the write."""
 
 
 class Writer(Protocol):
@@ -83,6 +85,7 @@ class HttpWriter:
         answer = await self._client.request(write.method, path, headers=headers, body=body, timeout_s=timeout_s)
         answered = answer.status is not None and answer.error is None and answer.done_ns is not None
         accepted = answered and answer.status == write.status
+        declared = write.refused.status if write.refused is not None else []
         said = f"answered {answer.status}" if answered else f"got no answer ({answer.error})"
         return Written(
             answer.sent_ns or called_ns,
@@ -92,6 +95,7 @@ class HttpWriter:
             f"{write.method} {path} {said}",
             answer.status,
             answer.connection,
+            answered and answer.status in declared,
         )
 
     async def close(self) -> None:

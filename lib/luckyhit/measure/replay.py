@@ -2,7 +2,7 @@
 
 Times of whole seconds are spread evenly over their second, in the order of the lines; lines that several processes
 wrote a little out of order are sorted. Lines that can't be used are left out, and counted (see
-luckyhit.measure.access_log for what a line may look like).
+luckyhit.measure.access_logs for what a line may look like).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import zlib
 from array import array
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import get_args
 from urllib.parse import unquote
@@ -26,7 +27,7 @@ from luckyhit.case.part import Method
 from luckyhit.case.placeholders import Placeholder, parse_template
 from luckyhit.case.workload import Route, Workload
 from luckyhit.errors import ArgumentError
-from luckyhit.measure.access_log import PARSERS, Line
+from luckyhit.measure.access_logs import FORMS, REFUSED, Line
 
 MOST_LINES = 5_000_000
 LONGEST_LINE = 65_536
@@ -36,6 +37,9 @@ MOST_TEXT = 256 << 20
 SAMPLE = 200
 """Lines looked at to find out the format."""
 _NO_TIME = "requests without a time"
+_NOTHING = "Look at replay.format, replay.methods and the routes (or replay.others)."
+_STRIPPED = "Have the queries logged: `strip_query_terms off` in Squid."
+_NO_QUERY = "requests whose query the log left out"
 
 
 def read_log(workload: Workload, path: Path) -> tuple[pa.Table, list[str]]:
@@ -46,16 +50,21 @@ def read_log(workload: Workload, path: Path) -> tuple[pa.Table, list[str]]:
     """
     replay = workload.replay
     assert replay is not None
-    parse = PARSERS[_format(path) if replay.format == "auto" else replay.format]
+    name = _format(path) if replay.format == "auto" else replay.format
+    form, parse = FORMS[name], FORMS[name].reader()
     kept, left_out = _Kept(workload), _LeftOut()
+    queries = 0
     total = 0
     for number, text in _lines(path):
         total += 1
         if total > MOST_LINES:
             raise ArgumentError(f"{path} has more than {MOST_LINES:,} lines", hint="Replay a part of it.")
         line = parse(text)
+        queries += line is not None and "?" in line.target
         if line is None:
             left_out.add("no request that can be read", number, None)
+        elif not line.complete:
+            left_out.add(_NO_QUERY, number, line)
         elif line.method not in replay.methods:
             known = line.method in get_args(Method)
             left_out.add(f"{line.method} requests" if known else "requests of other methods", number, line)
@@ -67,6 +76,12 @@ def read_log(workload: Workload, path: Path) -> tuple[pa.Table, list[str]]:
             raise ArgumentError(
                 f"the paths in {path} that differ take more than {MOST_TEXT >> 20} MiB", hint="Replay a part of it."
             )
+    lacks_queries = bool(form.log_queries) and not queries
+    if lacks_queries and (route := next((route for route in workload.routes if "?" in route.path), None)):
+        raise ArgumentError(
+            f"{path} is a log of {name}, whose lines have no query strings: none can belong to route {route.name}",
+            hint=f"Have them logged ({name} {form.log_queries}), or leave that route out.",
+        )
     if not len(kept):
         if (timeless := left_out.examples.get(_NO_TIME)) is not None:
             raise ArgumentError(
@@ -75,13 +90,16 @@ def read_log(workload: Workload, path: Path) -> tuple[pa.Table, list[str]]:
             )
         raise ArgumentError(
             f"none of the {total:,} lines of {path} can be replayed{left_out.most()}",
-            hint="Look at replay.format, replay.methods and the routes (or replay.others).",
+            hint=_STRIPPED if left_out.mostly(_NO_QUERY) else _NOTHING,
         )
     table = kept.table()
-    note = f"{len(kept):,} of {total:,} lines of {path.name} are replayed"
+    note = f"{len(kept):,} of {total:,} lines of {path.name} are replayed, read as {name}"
     if replay.timing == "log":
         note += f"; in the log they span {table['offset_ns'][-1].as_py() / 1e9:,.1f} s"
-    return table, [f"{note}.", *left_out.sentences(total, path.name)]
+    notes = [f"{note}.", *left_out.sentences(total, path.name)]
+    if lacks_queries:
+        notes.append(f"Lines of {name} have no query strings: what was asked with one is asked without it.")
+    return table, notes
 
 
 class _LeftOut:
@@ -101,6 +119,9 @@ class _LeftOut:
     def most(self) -> str:
         """The commonest reason, behind a colon."""
         return "".join(f": {why}, such as {self.examples[why][1]}" for why, _ in self._counts.most_common(1))
+
+    def mostly(self, why: str) -> bool:
+        return self._counts.most_common(1)[:1] == [(why, self._counts[why])]
 
     def sentences(self, total: int, name: str) -> list[str]:
         return [
@@ -232,17 +253,18 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _format(path: Path) -> str:
-    """The format that reads most of the first lines."""
+    """The format that reads most of the first lines. Raises ArgumentError where none does, by name for a known one."""
     counts: Counter[str] = Counter()
-    for sampled, (_, text) in enumerate(_lines(path)):
-        if sampled >= SAMPLE:
-            break
-        for name, parse in PARSERS.items():
-            counts[name] += parse(text) is not None
-    best, count = max(counts.items(), key=lambda item: item[1], default=("", 0))
-    if not count:
-        hint = (
-            "nginx's or Apache's common or combined format, uvicorn's access log, or JSON lines; or name it in format."
-        )
-        raise ArgumentError(f"no format of access logs fits the first lines of {path}", hint=hint)
-    return best
+    unread = {name: form.reader() for name, form in FORMS.items()}
+    refused: Counter[str] = Counter()
+    for _, text in islice(_lines(path), SAMPLE):
+        counts.update(name for name, parse in unread.items() if parse(text) is not None)
+        refused.update(name for name, form in REFUSED.items() if form.mark.match(text))
+    if counts:
+        return counts.most_common(1)[0][0]
+    for name, _ in refused.most_common(1):
+        raise ArgumentError(f"{path} looks like {name}, which {REFUSED[name].lacks}", hint=REFUSED[name].remedy)
+    raise ArgumentError(
+        f"no format of access logs fits the first lines of {path}",
+        hint=f"The formats are {', '.join(FORMS)}; name one in replay.format (--log-format).",
+    )

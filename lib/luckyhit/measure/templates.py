@@ -51,6 +51,11 @@ class RouteTemplate:
         self._behind = b" HTTP/1.1\r\n" + lines + b"\r\n"
 
     @property
+    def authority(self) -> str:
+        """Host and port that it is sent to."""
+        return self._origin.authority
+
+    @property
     def writes_number(self) -> bool:
         """Does it send its slot's number as the value that it writes? A log's own path is sent as it stands there."""
         if self.route.version is None or self.route.method == "GET":

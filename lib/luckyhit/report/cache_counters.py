@@ -14,7 +14,8 @@ import pandas as pd
 
 from luckyhit.judge.wording import listed, percent
 from luckyhit.records import Arm
-from luckyhit.report.freshness_tables import CacheStory, Table
+from luckyhit.report.cache_story import CacheStory
+from luckyhit.report.freshness_tables import Table
 from luckyhit.report.recorded import ARMS, Recorded
 
 DASH = "–"

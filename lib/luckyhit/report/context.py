@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from luckyhit.records import Rollback
+from luckyhit.report.finding_sentences import finding_lines
 from luckyhit.report.journal import Journal
 from luckyhit.report.recorded import Recorded
 
@@ -79,11 +80,11 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
     from luckyhit.report import (
         baseline,
         cache_counters,
+        cache_story,
         contents,
         course_rows,
         earlier,
         event_rows,
-        finding_sentences,
         freshness_tables,
         gallery,
         how_many,
@@ -96,7 +97,7 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
         "declared": contents.declared(case)[2:] if case else [],
         "goals": contents.goals(case) if case else [],
         "key_numbers": metric_rows.key_numbers(found),
-        "findings": [finding_sentences.sentence_of(finding) for finding in result.findings] if result else [],
+        "findings": finding_lines(result) if result else [],
         "naive": metric_rows.naive_rows(result) if result else [],
         "baseline": baseline.baseline(found),
         "earlier": earlier.earlier_rows(result) if result else [],
@@ -114,7 +115,7 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
         "last_of_freshness": gallery.OF_A_PROBE[-1] if found.probed else "freshness",
         "readers": attempt("What readers saw", lambda: freshness_tables.readers(found)),
         "counters": attempt("What the cache counted", lambda: cache_counters.as_counted(found)),
-        "cache_story": attempt("What the cache did", lambda: freshness_tables.cache_story(found)),
+        "cache_story": attempt("What the cache did", lambda: cache_story.cache_story(found)),
         "guards": contents.guards(found),
         "rules": RULES,
         "events": attempt("What happened inside the arms", lambda: event_rows.event_rows(result)),

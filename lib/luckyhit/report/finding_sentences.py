@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from luckyhit.judge.wording import percent
-from luckyhit.records import Counted, Finding
+from luckyhit.judge.wording import listed, number, percent
+from luckyhit.records import CACHE_STATUSES, Counted, Finding, Result
+from luckyhit.report.cache_story import signed_ms
+
+
+def finding_lines(result: Result) -> list[str]:
+    """All findings of a result, a sentence or a few each, the weightiest first."""
+    return [sentence_of(finding) for finding in result.findings]
 
 
 def sentence_of(finding: Finding) -> str:
@@ -13,12 +19,39 @@ def sentence_of(finding: Finding) -> str:
     return SENTENCES[finding.id](finding)
 
 
-def in_both(finding: Finding, what: str) -> str:
-    """`what` with its counts: `66 of 766 (8.6 %) before, 0 of 767 after`."""
-    told = [
-        f"{_counted(count)} {arm}" for arm, count in (("before", finding.before), ("after", finding.after)) if count
-    ]
-    return f"{what}: {', '.join(told)}."
+def in_both(finding: Finding, subject: str) -> str:
+    """`subject` with its counts: `66 of 766 (8.6 %) before, 0 of 767 after`."""
+    arms = (("before", finding.before), ("after", finding.after))
+    counts = [f"{_counted(counted)} {arm}" for arm, counted in arms if counted]
+    return f"{subject}: {', '.join(counts)}."
+
+
+def _probe_is_the_load(finding: Finding) -> str:
+    facts = finding.facts
+    declared = facts["declared_rate_per_s"]
+    asked = f" (freshness.rate: {number(float(declared))}/s)" if declared is not None else ""
+    return (
+        f"The freshness probe{asked} added {facts['probe_requests']:,} requests to the workload's "
+        f"{facts['workload_requests']:,} (+{percent(float(facts['added_share'] or 0))}), in all arms together: what it "
+        "found may be what it caused."
+    )
+
+
+_SHARES = {"stale": "old answers to the workload", "hit": "hits of the workload"}
+
+
+def _probe_changes_the_picture(finding: Finding) -> str:
+    facts = finding.facts
+    what = str(facts["share"])
+    told = []
+    for arm in ("before", "after"):
+        slots = facts.get(f"{what}_slots_{arm}")
+        if slots and facts[f"{what}_differs_{arm}"]:
+            beside, alone = (
+                percent(float(facts[f"{what}_{side}_{arm}"] or 0) / float(slots)) for side in ("probed", "control")
+            )
+            told.append(f"{beside} with it, {alone} without ({arm})")
+    return f"The probe changes what it measures: {_SHARES[what]}, to the same requests: {'; '.join(told)}."
 
 
 def _counted(counted: Counted) -> str:
@@ -26,7 +59,138 @@ def _counted(counted: Counted) -> str:
     return f"{counted.count:,} of {counted.of:,}{share}"
 
 
+def _same_bytes(finding: Finding) -> str:
+    facts = finding.facts
+    if facts["compared"] == "arms":
+        return in_both(finding, f"Answers with the bytes of another URL's (route {facts['route']})")
+    routes = {facts["route"], facts["other_route"]}
+    pair = f"route {facts['route']}" if len(routes) == 1 else f"{facts['route']} as {facts['other_route']}"
+    text = in_both(finding, f"Wrong, not old: hits with the bytes of another URL ({pair})")
+    return f"{text} Of {_plain(facts['misses'])} misses: {_plain(facts['misses_wrong'])}."
+
+
+def _unexpected(finding: Finding) -> str:
+    facts = finding.facts
+    text = in_both(finding, "Answers that are not as the case says")
+    arms = [arm for arm, counted in (("before", finding.before), ("after", finding.after)) if counted]
+    split = {cache: sum(int(facts.get(f"{arm}_{cache}") or 0) for arm in arms) for cache in CACHE_STATUSES}
+    total, good = sum(split.values()), sum(int(facts.get(f"{arm}_good_status") or 0) for arm in arms)
+    status = "all with a status of 200 to 299" if good == total else f"{good:,} with a status of 200 to 299"
+    told = ", ".join(f"{count:,} {cache}" for cache, count in split.items() if count)
+    example = next(iter(finding.examples), None)
+    shown = f" For example {example['request']}: {example['wrong']}." if example else ""
+    return f"{text} Cache status: {told}; {status}.{shown}"
+
+
+def _differing(finding: Finding) -> str:
+    facts = finding.facts
+    text = f"The same request, different bytes in the two arms: {_share(facts['differ'], facts['slots'])}"
+    text += f"; where both made their answer anew {_share(facts['made_differ'], facts['made'])}."
+    if facts["differ_in_version"]:
+        text += f" In {_plain(facts['differ_in_version'])} of them the version differs: old data."
+    return text
+
+
+def _share(count: float | int | str | bool | None, whole: float | int | str | bool | None) -> str:
+    return _counted(Counted(count=int(count or 0), of=int(whole or 0)))
+
+
+def _plain(count: float | int | str | bool | None) -> str:
+    return f"{int(count or 0):,}"
+
+
+def _met_beforehand(finding: Finding) -> str:
+    """With the first answer, as an example."""
+    first, counted = finding.examples[0], finding.before or Counted(count=len(finding.examples), of=0)
+    return (
+        f"Before anything was measured, {counted.count:,} of {counted.of:,} routes answered otherwise than the case "
+        f"expects ({first['arm']} arm): {first['request']}: {first['wrong']}."
+    )
+
+
+def _medians(finding: Finding) -> str:
+    """`+46.8 ms before, −0.5 ms after`, against the acknowledgement."""
+    names = [arm for arm in ("before", "after") if f"{arm}_median_ms" in finding.facts]
+    return ", ".join(f"{signed_ms(float(finding.facts[f'{arm}_median_ms'] or 0))} {arm}" for arm in names)
+
+
+def _deleted_after(finding: Finding) -> str:
+    text = in_both(finding, "Entries deleted only after the write was acknowledged")
+    return f"{text} In the median: {_medians(finding)}, against the acknowledgement."
+
+
+def _set_again(finding: Finding) -> str:
+    text = "Deleted before the acknowledgement, then the old value was set again, and nothing deleted it behind that"
+    racing = [
+        f"{finding.facts[f'{arm}_in_flight_set_again']} of {finding.facts[f'{arm}_in_flight']} {arm}"
+        for arm in ("before", "after")
+        if finding.facts.get(f"{arm}_in_flight")
+    ]
+    return in_both(finding, text) + (f" With a read under way: {', '.join(racing)}." if racing else "")
+
+
+def _without_cache(finding: Finding) -> str:
+    parts = []
+    if _sum(finding, "unread_stale"):
+        parts.append("of keys that nobody had read")
+    if _sum(finding, "uncached_stale"):
+        parts.append(f"on {finding.facts['routes']}, without any cache status")
+    return f"{in_both(finding, f'Stale reads {listed(parts)}')} Nothing old can be cached there: the cache is innocent."
+
+
+def _sum(finding: Finding, name: str) -> int:
+    return sum(int(finding.facts.get(f"{arm}_{name}") or 0) for arm in ("before", "after"))
+
+
+def _stale_workload(finding: Finding) -> str:
+    within_ms = float(finding.facts.get("within_ms") or 0)
+    if not within_ms:
+        return in_both(finding, "Old answers among the workload's own reads")
+    text = in_both(finding, f"Answers older than the agreed {number(within_ms)} ms among the workload's own reads")
+    agreed = [
+        f"{int(finding.facts[f'{arm}_agreed'] or 0):,} {arm}"
+        for arm in ("before", "after")
+        if finding.facts.get(f"{arm}_agreed") is not None
+    ]
+    return f"{text} Old, but within it: {', '.join(agreed)}."
+
+
+def _variants_differ(finding: Finding) -> str:
+    facts = finding.facts
+    others = Finding(id=finding.id)
+    for arm in ("before", "after"):
+        if reads := facts.get(f"other_reads_{arm}"):
+            counted = Counted(count=int(facts[f"other_stale_{arm}"] or 0), of=int(reads))
+            others = others.model_copy(update={arm: counted})
+    stale = in_both(finding, f"Stale reads of variant {facts['variant']}").removesuffix(".")
+    fresher = f"of variant {facts['other']}"
+    return f"{stale}; {in_both(others, fresher)}"
+
+
+def _cache_outlives_clear(finding: Finding) -> str:
+    differ = ": the arms started from different states" if finding.facts["arms_differ"] else ""
+    what = "Blocks in which a cache answered the first read behind the clear, of a key that nobody else reads"
+    return in_both(finding, what).removesuffix(".") + f"{differ}."
+
+
 SENTENCES: dict[str, Callable[[Finding], str]] = {
+    "same-bytes-other-url": _same_bytes,
+    "unexpected-answers": _unexpected,
     "phantom-reads": lambda finding: in_both(finding, "Values that no accepted write wrote were read"),
-    "stale-workload-reads": lambda finding: in_both(finding, "Old answers among the workload's own reads"),
+    "stale-by-status": lambda finding: in_both(
+        finding, "Stale reads told as a miss (the nearer cache asked anew, the old body came from behind it)"
+    ),
+    "changed-without-write": lambda finding: in_both(
+        finding, "Answers that went back to an earlier body, with no write between (URLs between two writes)"
+    ),
+    "arms-differ": _differing,
+    "preflight-met-fault": _met_beforehand,
+    "deleted-after-acknowledgement": _deleted_after,
+    "stale-without-cache": _without_cache,
+    "deleted-before-acknowledgement-and-set-again": _set_again,
+    "stale-workload-reads": _stale_workload,
+    "probe-changes-the-picture": _probe_changes_the_picture,
+    "probe-is-the-load": _probe_is_the_load,
+    "variants-differ": _variants_differ,
+    "cache-outlives-clear": _cache_outlives_clear,
 }

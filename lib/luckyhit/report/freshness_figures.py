@@ -131,7 +131,8 @@ def freshness_strip(found: Strip, *, narrow: bool = False) -> Figure:
         if found.within_s:
             axes.axvspan(0, found.within_s * 1e3, color=SHADE, zorder=0.5)
             axes.axvline(found.within_s * 1e3, color=INK, linewidth=1.2, linestyle=":", label="declared bound")
-        axes.axvline(0, color=SOFT, linewidth=1, label="acknowledged")
+        acknowledged = any(write.own and write.acked_ms is not None for write in chosen.writes)
+        axes.axvline(0, color=SOFT, linewidth=1, label="acknowledged" if acknowledged else "write sent")
         for write in chosen.writes:
             end = write.sent_ms if write.acked_ms is None else write.acked_ms
             axes.plot(

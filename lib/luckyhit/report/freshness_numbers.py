@@ -74,9 +74,9 @@ class Lasting:
     """How long the old value was seen in one arm, from the writes that were polled.
 
     Of `writes`, a share between `low[i]` and `high[i]` was still stale at `times_ms[i]` (Kaplan and Meier 1958, of the
-    lower and of the upper ends of their intervals). `stuck` of them were not lastingly fresh when the polling ended,
-    the longest seen stale for `longest_ms`; `clean` never showed an old value. `quantiles`: (low, high) in ms by level;
-    None where so many are stuck that it is not known.
+    lower and of the upper ends of their intervals). `stuck` of them were still stale when the polling ended, the
+    longest seen stale for `longest_ms`; `clean` never showed an old value. `quantiles`: (low, high) in ms by level;
+    None where so many are open that it is not known.
     """
 
     times_ms: np.ndarray
@@ -117,7 +117,7 @@ def staleness_windows(recorded: Recorded) -> Windows:
 def _lasting(windows: pd.DataFrame, left_ms: float, right_ms: float) -> Lasting:
     from luckyhit.judge.windows import kaplan_meier, window_quantiles
 
-    ended = ~windows["censored"].to_numpy(dtype=bool)
+    ended, stuck = ~windows["censored"].to_numpy(dtype=bool), windows["stuck"].to_numpy(dtype=bool)
     lower = windows["low_ms"].to_numpy(dtype=float)
     upper = np.where(ended, windows["high_ms"].to_numpy(dtype=float), lower)
     times = np.unique(np.concatenate([[left_ms, right_ms], lower, upper]))
@@ -130,9 +130,9 @@ def _lasting(windows: pd.DataFrame, left_ms: float, right_ms: float) -> Lasting:
         np.minimum(*ends),
         np.maximum(*ends),
         writes=len(windows),
-        stuck=int(np.count_nonzero(~ended)),
+        stuck=int(np.count_nonzero(stuck)),
         clean=int((windows["stale"] == 0).sum()),
-        longest_ms=float(lower[~ended].max()) if (~ended).any() else 0.0,
+        longest_ms=float(lower[stuck].max()) if stuck.any() else 0.0,
         quantiles=window_quantiles(windows, LEVELS),
     )
 

@@ -143,7 +143,7 @@ def _failure(found: Strip, chosen: Chosen) -> str:
         SILENT: "no version",
     }
     told = listed([f"{count:,} showed {words[saw]}" for saw, count in counts.items() if count])
-    text += f"; of {len(after):,} read{'' if len(after) == 1 else 's'} after the acknowledgement, {told}."
+    text += f"; of {len(after):,} read{'' if len(after) == 1 else 's'} {behind_what(chosen)}, {told}."
     stale = [read.sent_ms for read in after if read.stale]
     if stale:
         text += f" The last stale read was sent {_ms(max(stale))} after it"
@@ -158,15 +158,28 @@ def _failure(found: Strip, chosen: Chosen) -> str:
     return f"{text} It was chosen as the one with the most stale reads, of these the longest stale."
 
 
+def behind_what(chosen: Chosen) -> str:
+    """What the reads of a probe are counted from: a write that was refused, or got no answer, was not acknowledged."""
+    own = next((write for write in chosen.writes if write.own), None)
+    if own is None or own.acked_ms is not None:
+        return "after the acknowledgement"
+    return "after the write that was refused" if chosen.prestate == "refused" else "after the write was sent"
+
+
 def _events(chosen: Chosen) -> str:
-    """The cache's side of it, from the write's send on."""
-    sent = min(write.sent_ms for write in chosen.writes if write.own) if any(w.own for w in chosen.writes) else 0.0
+    """The cache's side of it, from the write's send on, against its acknowledgement."""
+    own = next((write for write in chosen.writes if write.own), None)
+    sent_ms = own.sent_ms if own is not None else 0.0
+    acknowledged = own is not None and own.acked_ms is not None
     words = {"deleted": "deleted the entry", "set": "set it", "expired": "let it expire"}
-    behind = [event for event in chosen.events if event.at_ms >= sent]
+    behind = [event for event in chosen.events if event.at_ms >= sent_ms]
     if not behind:
         return "From the write on, the cache told nothing about the entry."
-    told = [f"{words[event.kind]} {_ms(event.at_ms - sent)} after the write was sent" for event in behind[:1]]
-    told += [f"{words[event.kind]} after {_ms(event.at_ms - sent)}" for event in behind[1:3]]
+    instant = "the acknowledgement" if acknowledged else "the write was sent"
+    told: list[str] = []
+    for event in behind[:3]:
+        side = "before" if event.at_ms < 0 else "after"
+        told.append(f"{words[event.kind]} {_ms(abs(event.at_ms))} {side} {instant if not told else 'it'}")
     more = f" ({len(behind) - 3:,} more of its events are drawn)" if len(behind) > 3 else ""
     return f"The cache {listed(told)}{more}."
 

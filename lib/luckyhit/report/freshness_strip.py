@@ -244,13 +244,16 @@ def _lanes(reads: pd.DataFrame) -> tuple[list[int], list[str]]:
 
 def _events(events: pd.DataFrame, probe: pd.Series, zero_ns: int, start_ms: float, end_ms: float) -> list[Event]:
     """The events around the probe, without those that only set a time to live, and without the watch's own notes."""
-    from luckyhit.judge.keyspace_log import DELETED, LEFT
+    from luckyhit.judge.keyspace_log import DELETED, FLUSHED, LEFT, Log, by_key
 
-    mine = events[_same(events, probe)].dropna(subset=["at_ns", "event"]).sort_values("at_ns", kind="stable")
+    of_block = events[(events["arm"] == probe["arm"]) & (events["block"] == probe["block"])]
+    logs, _ = by_key(of_block.dropna(subset=["at_ns", "event"]))
+    log = logs.get((probe["arm"], probe["block"], probe["key"]), Log())
     found = []
-    for at_ns, event in zip(mine["at_ns"].tolist(), mine["event"].astype(str).tolist(), strict=True):
+    for at_ns, event in zip(log.at_ns, log.event, strict=True):
         at_ms = (int(at_ns) - zero_ns) / 1e6
-        if event in _QUIET or event.startswith("(") or not start_ms <= at_ms <= end_ms:
+        if event in _QUIET or not start_ms <= at_ms <= end_ms:
             continue
-        found.append(Event(at_ms, "deleted" if event in DELETED else "expired" if event in LEFT else "set"))
+        deleted = event in DELETED or event == FLUSHED
+        found.append(Event(at_ms, "deleted" if deleted else "expired" if event in LEFT else "set"))
     return found[:MOST_EVENTS]

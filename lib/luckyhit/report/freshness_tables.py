@@ -1,4 +1,4 @@
-"""What the probe found, as rows of text: what readers saw, what the cache did, and whether the keys were put back.
+"""What the probe found, as rows of text: what readers saw, and whether the keys were put back.
 
 Cells stand under the labels of the arms. A dash stands for what was not visible in one arm; rows that are empty in all
 arms are left out.
@@ -25,6 +25,13 @@ _PRESTATES = {
     "absent": "nothing there before",
     "cold": "key not read before, a control that is not counted above",
 }
+_CACHE = {
+    "hit": "from the cache",
+    "stale": "from the cache, past its lifetime",
+    "miss": "the cache had nothing, and asked behind it",
+    "bypass": "the cache took no part",
+    "unknown": "no cache status told",
+}
 _UNIT = re.compile(r"(?<=\d) (?=%|ms\b)")
 Cell = Callable[[FreshnessFacts], str | None]
 
@@ -49,6 +56,12 @@ def readers(found: Recorded) -> Table | None:
         if any(text is not None for text in cells):
             # Numbers stay with their units on a narrow page.
             rows.append((name, [DASH if text is None else _UNIT.sub("\u00a0", text) for text in cells]))
+    asked = asked_as(found)
+    if asked is not None:
+        rows.append(("Asked as", [asked.text] * len(shown)))
+        unasked = asked.not_asked
+        if unasked:
+            rows.append(("Answers vary by these too, asked in one way only", [", ".join(unasked)] * len(shown)))
     back = put_back(found)
     if back is not None:
         rows.append(("Keys put back as they were (whole run)", [_back(back.get(arm)) for arm in ARMS if arm in facts]))
@@ -57,25 +70,34 @@ def readers(found: Recorded) -> Table | None:
 
 def _rows(found: Recorded, facts: list[FreshnessFacts]) -> Iterable[tuple[str, Cell]]:
     later = f", later than {seconds_text(found.within_s)}" if found.within_s else ""
+    bound = f", for longer than {seconds_text(found.within_s)}" if found.within_s else ""
     yield "Probes / acknowledged writes / reads", _counts
     yield f"Stale reads{later} after the write", _stale
     yield "No stale read still leaves possible (95 %)", lambda fact: _share(fact.zero_bound, "up to ")
-    for field, names in (("by_prestate", _PRESTATES), ("by_route", {}), ("by_connection", {}), ("by_kind", {})):
-        yield from _split(field, names, facts)
+    for field in ("by_prestate", "by_route", "by_variant", "by_layer", "by_connection", "by_kind"):
+        yield from _split(field, _PRESTATES if field == "by_prestate" else {}, facts)
+    yield from _split("by_cache", _CACHE, facts)
     yield "Reads that showed nothing to tell by", lambda fact: f"{fact.unknown:,}" if fact.unknown else None
     yield "Writes that were polled", lambda fact: f"{fact.windows:,}" if fact.windows else None
     for level in (50, 95, 99):
         yield f"The old value lasted, p{level}", _window(level)
     yield "Stuck: stale until the polling ended", lambda fact: _of(fact.stuck, fact.windows)
     yield "Versions behind, of a stale read", _behind
-    yield "Read-your-writes violations", lambda fact: _any(fact.read_your_writes, fact.reads)
+    yield f"Read-your-writes violations{bound}", lambda fact: _any(fact.read_your_writes, fact.reads)
     yield "Monotonic-read violations", lambda fact: _any(fact.monotonic_reads, fact.reads)
     for kind in dict.fromkeys(name for fact in facts for name in fact.disagreements) or ("readers",):
         yield f"Probes in which {short(str(kind))} disagreed", _disagreed(str(kind))
     yield "Reads of a value never committed", lambda fact: _any(fact.never_committed, fact.reads)
+    yield "Writes that the state of the thing did not allow", _left_out
     yield "Reads of a refused value", _refused
     yield "Workers that answered", lambda fact: None if fact.workers is None else f"{fact.workers:,}"
-    yield "Stale reads of the workload itself", lambda fact: _of(fact.background_stale, fact.background_reads)
+    yield f"Stale reads of the workload itself{bound}", lambda fact: _of(fact.background_stale, fact.background_reads)
+    if found.within_s:
+        yield (
+            "… stale, but not for longer than that",
+            lambda fact: _any(fact.background_agreed or 0, fact.background_reads or 0),
+        )
+    yield from _split("background_by_cache", _CACHE, facts)
     yield "Added to the load by the probe (all arms)", _added
 
 
@@ -91,7 +113,7 @@ def _stale(fact: FreshnessFacts) -> str | None:
 
 
 def _split(field: str, names: Mapping[str, str], facts: list[FreshnessFacts]) -> Iterable[tuple[str, Cell]]:
-    what = {"by_prestate": "", "by_route": "route ", "by_connection": "", "by_kind": ""}[field]
+    what = {"by_route": "route ", "by_variant": "variant ", "by_layer": "answered by "}.get(field, "")
     ends = {"by_connection": " connections", "by_kind": " reads"}.get(field, "")
     groups = list(dict.fromkeys(str(name) for fact in facts for name in getattr(fact, field)))
     groups.sort(key=lambda name: [*names].index(name) if name in names else len(names))
@@ -125,6 +147,10 @@ def _behind(fact: FreshnessFacts) -> str | None:
     return f"{number(fact.versions_behind_mean)} on average, {fact.versions_behind_max or 0:,} at most"
 
 
+def _left_out(fact: FreshnessFacts) -> str | None:
+    return f"{fact.left_out:,}" if fact.left_out else None
+
+
 def _refused(fact: FreshnessFacts) -> str | None:
     if not fact.refused_writes:
         return None
@@ -149,6 +175,30 @@ def _any(count: int, reads: int) -> str | None:
 
 def _share(share: float | None, before: str = "", after: str = "") -> str | None:
     return None if share is None else f"{before}{percent(share)}{after}"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The variants that the probe asked for, with their request headers, and the names in `Vary` of one value only."""
+
+    text: str
+    not_asked: list[str]
+
+
+def asked_as(found: Recorded) -> Asked | None:
+    """What the blocks noted of it; None for a run of an older version."""
+    variants: dict[str, str] = {}
+    unasked: set[str] = set()
+    for entry in found.blocks:
+        probe = entry.get("probe")
+        if isinstance(probe, Mapping) and isinstance(probe.get("variants"), Mapping):
+            for name, headers in probe["variants"].items():
+                variants[short(str(name))] = "; ".join(f"{header}: {value}" for header, value in headers.items())
+            unasked |= {str(name) for name in probe.get("not_asked") or []}
+    if not variants:
+        return None
+    shown = list(variants.items())[:MOST_NAMES]
+    return Asked("; ".join(f"{name} ({headers})" for name, headers in shown), sorted(unasked)[:MOST_NAMES])
 
 
 def put_back(found: Recorded) -> dict[str, tuple[int, int]] | None:
@@ -204,37 +254,3 @@ def probed_keys(found: Recorded) -> PutBack | None:
     return PutBack(
         True, f"The keys that the probe wrote were put back as they were, after each block: {back:,} in all."
     )
-
-
-@dataclass(frozen=True)
-class CacheStory:
-    """What the cache told of the probed writes: a sentence for each label, and a table (told, number of writes)."""
-
-    sentences: list[str]
-    table: Table
-
-
-def cache_story(found: Recorded) -> CacheStory | None:
-    """The cache's side, by its keyspace events; None where the run has none."""
-    if not len(found.probe_events):
-        return None
-    from luckyhit.judge.story import EXPOSED, probe_stories, story_sentences
-
-    reads, writes = found.probe
-    stories = probe_stories(writes, reads, found.probe_events)
-    told = stories[stories["prestate"].isin(EXPOSED)]
-    if not len(told):
-        return None
-    arms = [arm for arm in ARMS if (told["arm"] == arm).any()]
-    counts = told.groupby(["told", "arm"], sort=False, observed=True).size()
-    rows = []
-    for words in dict.fromkeys(told["told"].tolist()):
-        rows.append((str(words), [f"{int(counts.get((words, arm), 0)):,}" for arm in arms]))
-    rows.sort(key=lambda row: row[0] == "not seen")
-    sentences = story_sentences(stories)
-    said = [
-        f"In the baseline: {sentences[arm].partition(': ')[2]}" if not found.changed else sentences[arm]
-        for arm in arms
-        if arm in sentences
-    ]
-    return CacheStory(said, Table([found.label(arm) for arm in arms], rows))

@@ -14,6 +14,8 @@ from luckyhit.case.variables import mentioned_secrets
 from luckyhit.errors import CaseError, LuckyHitError, ReportNotWritten
 from luckyhit.records import Result
 from luckyhit.redact import Redactor, project_roots
+from luckyhit.report.earlier import as_lines
+from luckyhit.report.finding_sentences import finding_lines
 from luckyhit.report.page import redactor_for
 from luckyhit.report.recorded import manifest_of
 from luckyhit.run import write_atomically
@@ -53,6 +55,19 @@ class Told:
     @property
     def because(self) -> str:
         return self.incomplete or (self.result.because if self.result is not None else "")
+
+    @property
+    def findings(self) -> list[str]:
+        """What the run shows beside its metrics, scrubbed."""
+        return [self.clean(line) for line in finding_lines(self.result)] if self.result is not None else []
+
+
+def lines_of(result: Result) -> list[str]:
+    """What the command line prints below the verdict of a result that may be shown."""
+    findings = [f"  - {visible(line, longest=LONGEST)}" for line in finding_lines(result)]
+    if result.earlier is not None:
+        return [*findings, *as_lines(result)]
+    return [*findings, result.naive.sentence] if result.naive.sentence else findings
 
 
 def told_of_run(

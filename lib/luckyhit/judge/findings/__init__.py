@@ -5,12 +5,41 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from luckyhit.judge.evidence import Evidence
-from luckyhit.judge.findings import phantom_reads, stale_workload_reads
+from luckyhit.judge.findings import (
+    arms_differ,
+    cache_outlives_clear,
+    changed_without_write,
+    deleted_after_acknowledgement,
+    deleted_before_acknowledgement,
+    phantom_reads,
+    preflight_met_fault,
+    probe_changes_the_picture,
+    probe_is_the_load,
+    same_bytes_other_url,
+    stale_by_status,
+    stale_without_cache,
+    stale_workload_reads,
+    unexpected_answers,
+    variants_differ,
+)
 from luckyhit.records import Finding
 
 FINDERS: dict[str, Callable[[Evidence], Finding | None]] = {
+    "same-bytes-other-url": same_bytes_other_url.find,
+    "unexpected-answers": unexpected_answers.find,
+    "probe-changes-the-picture": probe_changes_the_picture.find,
+    "probe-is-the-load": probe_is_the_load.find,
     "phantom-reads": phantom_reads.find,
+    "deleted-after-acknowledgement": deleted_after_acknowledgement.find,
+    "stale-without-cache": stale_without_cache.find,
+    "deleted-before-acknowledgement-and-set-again": deleted_before_acknowledgement.find,
     "stale-workload-reads": stale_workload_reads.find,
+    "stale-by-status": stale_by_status.find,
+    "changed-without-write": changed_without_write.find,
+    "arms-differ": arms_differ.find,
+    "preflight-met-fault": preflight_met_fault.find,
+    "variants-differ": variants_differ.find,
+    "cache-outlives-clear": cache_outlives_clear.find,
 }
 """By id, the weightiest first. None: there is nothing to tell."""
 

@@ -1,8 +1,11 @@
-"""Stale reads among the workload's own, at no extra request."""
+"""Stale reads among the workload's own, at no extra request: those that were older than the case declares acceptable,
+and beside them those that were not."""
 
 from __future__ import annotations
 
+from luckyhit.judge.background import bound_s
 from luckyhit.judge.evidence import Evidence
+from luckyhit.judge.findings.by_arm import Facts, finding
 from luckyhit.records import Counted, Finding
 
 ID = "stale-workload-reads"
@@ -16,4 +19,5 @@ def find(evidence: Evidence) -> Finding | None:
     }
     if not any(counted.count for counted in by_arm.values()):
         return None
-    return Finding(id=ID, before=by_arm.get("before"), after=by_arm.get("after"))
+    agreed: Facts = {f"{arm}_agreed": facts.background_agreed for arm, facts in evidence.facts.items()}
+    return finding(ID, by_arm, agreed | {"within_ms": 1e3 * bound_s(evidence.case)})

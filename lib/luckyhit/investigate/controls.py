@@ -1,0 +1,34 @@
+"""Which blocks of the change run without the freshness probe: what the load alone does is known from them.
+
+A probe of a small share of the load can't do much, and a control would cost a part of its reads. Above that share, one
+pair of blocks in four is measured without it, the second one first: what differs between it and the pair before, which
+is sent the same requests, is the probe's doing, or chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+NEGLIGIBLE = 0.02
+"""Share of the load that the probe adds where the case declares no rate (see luckyhit.measure.probe_plan)."""
+CONTROL_EVERY = 4
+
+
+def probe_share(blocks: Iterable[Mapping[str, Any]]) -> float:
+    """What the probe added to the load in the baseline, as a share of it; 0 without a probe."""
+    shares = [
+        float((entry.get("probe") or {}).get("share") or 0.0) for entry in blocks if entry.get("stage") == "baseline"
+    ]
+    return max(shares, default=0.0)
+
+
+def control_pairs(pairs: int, share: float) -> set[int]:
+    """The pairs of blocks (counted from 1) to measure without the probe, which added `share` to the load. None of a
+    single pair, nor the first: each has one with the probe before it."""
+    if share <= NEGLIGIBLE:
+        return set()
+    return set(range(2, pairs + 1, CONTROL_EVERY))
+
+
+__all__ = ["CONTROL_EVERY", "NEGLIGIBLE", "control_pairs", "probe_share"]

@@ -1,0 +1,233 @@
+"""The answers whose bodies can be compared, as a table for DuckDB: whole ones of reads, with a status of 200 to 299.
+
+Of a long run one answer in so many is looked at, chosen by its slot, so that both arms keep the same ones; writes are
+counted whole. Rows of keys that the freshness probe writes are left out: it puts back what it wrote.
+
+    arm        0 before, 1 after                    own        a miss or a bypass: it was made for this request
+    place      block, or the pair of blocks that    hit        from a cache, stale or not
+               replay the same requests             known      the cache status was told
+    url        number of route and key              route, key numbers, see `routes` and `keys`
+    epoch      writes of this key that were due before it, in its block
+    quiet      no write of its key was under way, or younger than the declared bound
+    measured   not of the warm-up
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from luckyhit.case.workload import Route
+from luckyhit.judge.bodies.routes import compared_routes, told_by_writes, writing_routes
+
+if TYPE_CHECKING:
+    from luckyhit.judge.evidence import Evidence
+
+MOST_ROWS = 2_500_000
+"""Of longer runs so many rows are looked at, about."""
+COLUMNS = ("route", "key", "cache", "status", "error", "slot", "due_ns", "done_ns", "version", "body_hash")
+_MILLISECOND = 20  # bits of a nanosecond count: 1.05 ms
+_LIMITS = {"threads": 2, "memory_limit": "400MB"}
+STEADY = "sum(top) >= 0.95 * sum(n) AND sum(n) >= 20"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """`table`: see above. `looked_at`: the share of the answers that it holds."""
+
+    table: pa.Table
+    routes: Sequence[Route]
+    keys: Sequence[str]
+    told_by_writes: frozenset[int]
+    looked_at: float
+
+    @cached_property
+    def database(self) -> duckdb.DuckDBPyConnection:
+        """One that holds `answers`, and `steady`: routes that gave the same bytes again, nearly always, where the
+        answer was made anew for the same URL with no write between. Only their bodies tell anything."""
+        database = duckdb.connect(config=_LIMITS)  # type: ignore[arg-type]
+        database.register("answers", self.table)
+        database.execute(
+            f"""CREATE TABLE steady AS SELECT route FROM (
+                SELECT route, sum(c) AS n, max(c) AS top FROM (
+                    SELECT route, url, place, epoch, hash, count(*) AS c FROM answers WHERE own GROUP BY ALL
+                ) GROUP BY route, url, place, epoch HAVING sum(c) >= 2
+            ) GROUP BY route HAVING {STEADY}"""
+        )
+        return database
+
+    def rows(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        return self.database.execute(query, list(parameters)).fetchall()
+
+    def url(self, route: int, key: int) -> str:
+        """As the case writes it, with the key in its place; headers may hold it too."""
+        text = str(self.routes[route].path)
+        return text.replace("{key}", self.keys[key]) if key >= 0 else text
+
+    def name(self, route: int) -> str:
+        return self.routes[route].name
+
+
+def answers_of(evidence: Evidence) -> Answers | None:
+    """None where nothing can be compared."""
+    routes, writes = compared_routes(evidence.case), writing_routes(evidence.case)
+    if not routes or not evidence.entries:
+        return None
+    stride = max(1, -(-evidence.length // MOST_ROWS))
+    names = [route.name for route in routes]
+    writing = [route.name for route in writes]
+
+    def keep(part: pa.Table) -> pa.Table:
+        wrote = _among(part["route"], writing)
+        read = _among(part["route"], names) & ~_nulls(part["body_hash"])
+        if stride > 1:
+            read &= _numbers(part["slot"]) % stride == 0
+        return part.filter(pa.array(wrote | read))
+
+    kept = evidence.kept(keep, *COLUMNS)
+    probed = set(evidence.writes["key"].tolist())
+    key, keys = _coded(kept["key"])
+    probe_keys = np.array([text in probed for text in keys] + [False], dtype=bool)
+    wrote = _among(kept["route"], writing)
+    status = _numbers(kept["status"])
+    good = ~wrote & (status >= 200) & (status < 300) & ~probe_keys[key]
+    if not good.any():
+        return None
+    arm = _places(kept["arm"], ["before", "after"])
+    block = _numbers(kept["block"])
+    due, done = _numbers(kept["due_ns"]), _numbers(kept["done_ns"], absent=2**62)
+    history = _History.of(key[wrote], (2 * block + arm)[wrote], due[wrote], done[wrote])
+    taken = kept.filter(pa.array(good))
+    key, arm, block, due, done = (values[good] for values in (key, arm, block, due, done))
+    within_ns = int((evidence.case.freshness.within or 0) * 1e9) if evidence.case.freshness is not None else 0
+    epoch, quiet = history.at(key, 2 * block + arm, due, done, within_ns)
+    route = _places(taken["route"], names)
+    cache = _places(taken["cache"], ["hit", "stale", "miss", "bypass"])
+    pairs = {entry["block"]: entry.get("pair") for entry in evidence.entries}
+    if None in pairs.values():
+        pairs = {number: number for number in pairs}
+    place = np.array([pairs.get(number, -1) for number in range(int(block.max()) + 1)])[block]
+    columns: dict[str, Any] = {
+        "arm": arm.astype(np.int8),
+        "block": block.astype(np.int32),
+        "place": place.astype(np.int32),
+        "slot": taken["slot"],
+        "route": route.astype(np.int16),
+        "key": key.astype(np.int32),
+        "url": route * (len(keys) + 1) + key + 1,
+        "epoch": epoch.astype(np.int32),
+        "quiet": quiet,
+        "measured": _among(taken["phase"], ["measure"]),
+        "hit": (cache == 0) | (cache == 1),
+        "own": cache >= 2,
+        "known": cache >= 0,
+        "due_ns": due,
+        "version": taken["version"],
+        "hash": taken["body_hash"],
+    }
+    told = told_by_writes(evidence.case)
+    return Answers(
+        pa.table(columns),
+        routes,
+        keys,
+        frozenset(number for number, name in enumerate(names) if name in told),
+        1 / stride,
+    )
+
+
+@dataclass(frozen=True)
+class _History:
+    """Writes in the order of (key, arm and block, time due): when each was due, and when the last one until then, of
+    the same place, was surely over. Those without a key are of all keys."""
+
+    of_key: NDArray[np.int64]
+    over: NDArray[np.int64]
+    of_all: NDArray[np.int64]
+    over_all: NDArray[np.int64]
+    places: int
+
+    @classmethod
+    def of(
+        cls, key: NDArray[np.int64], place: NDArray[np.int64], due: NDArray[np.int64], done: NDArray[np.int64]
+    ) -> _History:
+        places = int(place.max(initial=0)) + 1
+        keyed = key >= 0
+        own = _ordered(key[keyed] * places + place[keyed], due[keyed], done[keyed])
+        return cls(*own, *_ordered(place[~keyed], due[~keyed], done[~keyed]), places)
+
+    def at(
+        self,
+        key: NDArray[np.int64],
+        place: NDArray[np.int64],
+        due: NDArray[np.int64],
+        done: NDArray[np.int64],
+        within_ns: int,
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """(epoch, quiet) of reads."""
+        known = place < self.places
+        mine = np.where(known & (key >= 0), key * self.places + place, -1)
+        everyone = np.where(known, place, -1)
+        epochs, quiet = np.zeros(len(key), np.int64), np.ones(len(key), dtype=bool)
+        for group, times, over in ((mine, self.of_key, self.over), (everyone, self.of_all, self.over_all)):
+            if not len(times):
+                continue
+            start = np.searchsorted(times, _placed(group, np.zeros_like(due)))
+            here = np.searchsorted(times, _placed(group, due), side="right")
+            after = np.searchsorted(times, _placed(group, np.minimum(done, 2**50)), side="right")
+            epochs += here - start
+            last = over[np.maximum(here - 1, 0)]
+            quiet &= ((here == start) | (due >= last + within_ns)) & (after == here)
+        return epochs, quiet
+
+
+def _ordered(
+    group: NDArray[np.int64], due: NDArray[np.int64], done: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Times in order, and until when some write of the same group, up to each, was under way."""
+    placed = _placed(group, due)
+    order = np.argsort(placed, kind="stable")
+    over = pd.Series(done[order]).groupby(group[order]).cummax().to_numpy(np.int64)
+    return placed[order], over
+
+
+def _placed(group: NDArray[np.int64], time_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """One number that orders by group, then by time (to the millisecond)."""
+    return np.asarray((group << 32) + (time_ns >> _MILLISECOND))
+
+
+def _coded(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
+    """(numbers, texts): of each row the place of its text, -1 where it has none."""
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if not isinstance(whole, pa.DictionaryArray):
+        whole = whole.dictionary_encode()
+    return whole.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64), whole.dictionary.to_pylist()
+
+
+def _places(column: pa.ChunkedArray, texts: Sequence[str]) -> NDArray[np.int64]:
+    """Of each row the place of its text among `texts`, -1 for any other."""
+    codes, known = _coded(column)
+    places = np.array([texts.index(text) if text in texts else -1 for text in known] + [-1], dtype=np.int64)
+    return places[codes]
+
+
+def _among(column: pa.ChunkedArray, texts: Sequence[str]) -> NDArray[np.bool_]:
+    return np.asarray(_places(column, texts) >= 0)
+
+
+def _numbers(column: pa.ChunkedArray, absent: int = -1) -> NDArray[np.int64]:
+    return np.asarray(column.fill_null(absent).to_numpy()).astype(np.int64)
+
+
+def _nulls(column: pa.ChunkedArray) -> NDArray[np.bool_]:
+    return np.asarray(column.is_null().to_numpy())
+
+
+__all__ = ["MOST_ROWS", "Answers", "answers_of"]

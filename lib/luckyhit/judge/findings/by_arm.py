@@ -1,0 +1,14 @@
+"""A finding from its counts in each arm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from luckyhit.records import Arm, Counted, Finding
+
+Facts = dict[str, float | int | str | bool | None]
+
+
+def finding(id_: str, counts: Mapping[Arm, Counted], facts: Facts | None = None) -> Finding:
+    """An arm without counts was not visible."""
+    return Finding(id=id_, before=counts.get("before"), after=counts.get("after"), facts=facts or {})

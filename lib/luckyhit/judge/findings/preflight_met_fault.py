@@ -1,0 +1,19 @@
+"""Answers that were not as the case expects, given before anything was measured: the fault itself, met beforehand."""
+
+from __future__ import annotations
+
+from luckyhit.judge.evidence import Evidence
+from luckyhit.judge.manifest import preflight_of
+from luckyhit.records import PREFLIGHT_MET_FAULT, Counted, Finding
+
+ID = PREFLIGHT_MET_FAULT
+_MOST_EXAMPLES = 3
+
+
+def find(evidence: Evidence) -> Finding | None:
+    preflight = preflight_of(evidence.noted)
+    if not preflight.unexpected:
+        return None
+    counted = Counted(count=len(preflight.unexpected), of=preflight.asked)
+    examples = [answer.model_dump() for answer in preflight.unexpected[:_MOST_EXAMPLES]]
+    return Finding(id=ID, before=counted, examples=examples)

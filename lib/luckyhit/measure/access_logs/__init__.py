@@ -1,0 +1,10 @@
+"""What access logs look like: `FORMS` are read, `REFUSED` are named. Time, method and target of a line count.
+
+forms       the tables; line: one request; times; texts, objects, cloudfront: the parsers
+"""
+
+from luckyhit.measure.access_logs.forms import FORMS, REFUSED, Form, Parse, Refused
+from luckyhit.measure.access_logs.line import LONGEST_TARGET, Line
+from luckyhit.measure.access_logs.times import LATEST_S, seconds_of
+
+__all__ = ["FORMS", "LATEST_S", "LONGEST_TARGET", "REFUSED", "Form", "Line", "Parse", "Refused", "seconds_of"]
