@@ -45,6 +45,9 @@ SHORT = [
 SILENT = {("nginx", "bare-600"), ("nginx-date", "bare-600"), ("nginx", "bare-1")}
 """Nothing in the answers tells a hit from a miss (or an unchanged Date alone does): what is not seen is not invented."""
 
+UNSEEN = {"haproxy--haproxy", "haproxy-status--trafficserver"}
+"""HAProxy takes away the Age of what it stores: that the next cache had it tells nobody, if its Age is all that tells."""
+
 COMBINATIONS = [*product(PRODUCTS, SERVICES), *product(CHAINS, SERVICES)]
 QUICK = {
     ("nginx-status", "cached-600"),

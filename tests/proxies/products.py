@@ -30,6 +30,7 @@ class Product:
     environment  beside that of the tests
     asks         headers that requests must have for it to tell its status
     version      arguments that make it print its version
+    silent       it tells nothing of its misses: what answers in its place is then seen, if that tells
     """
 
     binary: str
@@ -42,6 +43,7 @@ class Product:
     environment: dict[str, str] = field(default_factory=dict)
     asks: dict[str, str] = field(default_factory=dict)
     version: tuple[str, ...] = ("-v",)
+    silent: bool = False
 
     @property
     def program(self) -> str | None:
@@ -156,19 +158,19 @@ http-response set-header X-Cache-Status HIT if !{ srv_id -m found }
     http-response set-header X-Cache-Status MISS if { srv_id -m found }"""
 
 PRODUCTS: dict[str, Product] = {
-    "nginx": nginx(),
+    "nginx": nginx(silent=True),
     "nginx-status": nginx("add_header X-Cache-Status $upstream_cache_status;"),
-    "nginx-date": nginx("proxy_pass_header Date;"),
+    "nginx-date": nginx("proxy_pass_header Date;", silent=True),
     "varnish": varnish(),
     "varnish-x-cache": varnish(VCL_X_CACHE),
     "squid": squid(),
-    "squid-quiet": squid(SQUID_QUIET),
-    "haproxy": haproxy(),
+    "squid-quiet": squid(SQUID_QUIET, silent=True),
+    "haproxy": haproxy(silent=True),
     "haproxy-status": haproxy(HAPROXY_X_CACHE),
-    "apache": apache(APACHE_MEMORY),
+    "apache": apache(APACHE_MEMORY, silent=True),
     "apache-x-cache": apache(APACHE_MEMORY + "CacheHeader on\n"),
     "apache-disk": apache(APACHE_DISK + "CacheHeader on\nCacheDetailHeader on\n"),
-    "trafficserver": traffic_server(),
+    "trafficserver": traffic_server(silent=True),
     "trafficserver-via": traffic_server("CONFIG proxy.config.http.insert_response_via_str INT 3"),
     "trafficserver-debug": traffic_server(plugins="xdebug.so\n", asks={"X-Debug": "x-cache"}),
 }

@@ -5,7 +5,7 @@ chain       the caches on the way, by nearness · reader: everything that one an
 memory      what only several answers of a URL show together
 """
 
-from luckyhit.measure.signals.memory import Memory
+from luckyhit.measure.signals.memory import Memory, Place
 from luckyhit.measure.signals.reader import NO_MARK, Mark, Seen, Signals, service_ms, signals_of
 
-__all__ = ["NO_MARK", "Mark", "Memory", "Seen", "Signals", "service_ms", "signals_of"]
+__all__ = ["NO_MARK", "Mark", "Memory", "Place", "Seen", "Signals", "service_ms", "signals_of"]

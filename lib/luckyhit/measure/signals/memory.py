@@ -9,12 +9,15 @@
              hit if its Date is one that this URL has shown before
 
 Once a layer has shown on a route that it stores, its misses are told as well: another number, another Date, no Age.
-What came before is left as it is. All of it is bounded: `MOST_URLS` are remembered, then it begins again.
+The first answers wait for that (LEARNS_S of them, MOST_WAITING at most): else it would be the misses, which come first,
+that are left out. All of it is bounded: `MOST_URLS` are remembered, then it begins again.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections import deque
+from dataclasses import dataclass, field
 
 from luckyhit.measure.signals.reader import STORED, TIMING, UNIQUE, VARNISH, Mark, Seen
 
@@ -22,8 +25,15 @@ LONGER_S = 3.0
 """More than the clocks of machines that share a service are apart, as a rule."""
 MOST_URLS = 32_768
 _LONGER_NS = round(LONGER_S * 1e9)
+LEARNS_S = 10.0
+MOST_WAITING = 4096
+_LEARNS_NS = round(LEARNS_S * 1e9)
 _NEVER_NS = 2**63
+_DURATION = re.compile(rb"dur=([0-9]+\.[0-9]{2,})")
+_EXACT_DIGITS = 8
 _CLOCK_S = 2
+Place = tuple[memoryview, int]
+"""Where a row stands that was not written yet (luckyhit.measure.rows)."""
 _Url = tuple[bytes, tuple[bytes, ...], int]
 """Date, marks, and when this Date came first."""
 
@@ -31,7 +41,8 @@ _Url = tuple[bytes, tuple[bytes, ...], int]
 @dataclass(slots=True)
 class _Route:
     """What was seen of one route in one arm. `with_age`, `without_age`: answers with a lone Age, and with none at all;
-    `aged`: one above 0; `dated`, `replays`, `flagged`: a layer has shown that it stores, in that way."""
+    `aged`: one above 0; `dated`, `replays`, `flagged`: a layer has shown that it stores, in that way. `waiting`: rows
+    that more of this would tell."""
 
     with_age: bool = False
     without_age: bool = False
@@ -39,14 +50,46 @@ class _Route:
     dated: bool = False
     replays: bool = False
     flagged: bool = False
+    waiting: list[tuple[Clue, Place]] = field(default_factory=list)
+
+    @property
+    def shown(self) -> tuple[bool, ...]:
+        return self.with_age, self.without_age, self.aged, self.dated, self.replays, self.flagged
+
+
+@dataclass(frozen=True, slots=True)
+class Clue:
+    """What one answer shows by itself (`seen`) and beside those before it of its URL: `asked`, there was one; `again`,
+    something of a request's own came again; `same_date`, its Date did, and `longer`: LONGER_S later; `dated`: it has
+    one; `owned`: it has something of its own."""
+
+    seen: Seen
+    asked: bool
+    again: bool
+    same_date: bool
+    longer: bool
+    dated: bool
+    owned: bool
+
+    @property
+    def stored(self) -> bool:
+        """Of an answer with a lone Age: whether it is surely no new one."""
+        return self.again or self.same_date or (self.seen.lone_age_s or 0) >= _CLOCK_S
 
 
 class Memory:
     """By arm, route and URL (any number that tells the URLs of a route apart). `watching`: a layer has shown itself;
-    until then there is nothing to learn of an answer before its `silent_until_ns`."""
+    until then, once the first answers came (`learns`), there is nothing to learn of an answer before its
+    `silent_until_ns`. What more answers may still tell of the last one is `clue`: its row can be left to `wait`, and
+    `revised` has the rows of which more is known by now."""
 
     def __init__(self) -> None:
-        self.watching = False
+        self.watching, self.learns = False, True
+        self.clue: Clue | None = None
+        self.revised: deque[tuple[Place, Seen]] = deque()
+        self._waiting = 0
+        self._last = _Route()
+        self._learns_until_ns: int | None = None
         self._routes: dict[tuple[int, int], _Route] = {}
         self._urls: dict[tuple[int, int, int], _Url] = {}
         self._owners: dict[tuple[int, bytes], tuple[int, int, int]] = {}
@@ -62,62 +105,81 @@ class Memory:
 
     def look(self, arm: int, route: int, url: int, seen: Seen, mark: Mark, now_ns: int) -> Seen:
         """What an answer (a 200 to a read) shows in the light of those before it. `now_ns`: of a monotonic clock."""
-        shown = self._routes.get((arm, route))
-        if shown is None:
-            shown = self._routes[arm, route] = _Route()
+        self.clue = None
+        known = self._routes.get((arm, route))
+        if known is None:
+            known = self._routes[arm, route] = _Route()
+        self._last = known
         if seen.settled:
             return seen
         date, own = mark
         place = (arm, route, url)
         before = self._urls.get(place)
         since_ns = before[2] if before is not None and date and before[0] == date else None
-        same_date = since_ns is not None
         if before is None or since_ns is None or before[1] != own:
             if len(self._urls) >= MOST_URLS:
                 self._urls.clear()
             self._urls[place] = (date, own, now_ns if since_ns is None else since_ns)
-        again = bool(own) and self._is_again(place, own, before)
-        if seen.lone_age_s is not None:
-            self.watching = True
-            return self._by_age(shown, seen, seen.lone_age_s, before is not None, again or same_date)
-        told = seen.cache in STORED
-        if again:
-            if not told:
-                shown.replays = self.watching = True
-            return seen.behind("replay", "hit")
-        if seen.age_s is None:
-            shown.without_age = True
-            if shown.with_age:
-                return seen.behind("age", "miss")
-        if seen.only_hits:
-            shown.flagged = self.watching = True
-        elif shown.flagged and seen.layers is None:
-            return seen.behind("hit_cache", "miss")
-        if shown.replays and own:
-            return seen.behind("replay", "miss")
-        if since_ns is not None and (shown.dated or now_ns - since_ns >= _LONGER_NS):
-            if not told:
-                shown.dated = self.watching = True
-            return seen.behind("date", "hit")
-        return seen.behind("date", "miss") if shown.dated and date else seen
+        clue = Clue(
+            seen,
+            asked=before is not None,
+            again=bool(own) and self._is_again(place, own, before),
+            same_date=since_ns is not None,
+            longer=since_ns is not None and now_ns - since_ns >= _LONGER_NS,
+            dated=bool(date),
+            owned=bool(own),
+        )
+        shown = known.shown if known.waiting else None
+        self.watching |= _learn(known, clue)
+        if shown is not None and known.shown != shown:
+            self._revise(known)
+        more = _decided(known, clue)
+        if self.learns and more is seen:
+            self._consider(clue, now_ns)
+        return more
 
-    def _by_age(self, shown: _Route, seen: Seen, age_s: float, asked: bool, again: bool) -> Seen:
-        """An Age that comes with hits alone tells a hit. One that comes with each answer counts from the service's
-        Date, so that a new answer may have one as well: of a second, as services set their clock once in one."""
-        shown.with_age = True
-        stored = again or age_s >= _CLOCK_S
-        shown.aged |= stored and age_s > 0
-        if shown.without_age or stored:
-            # At 0, the same Date may be two answers of one second, until something was stored for longer.
-            return seen.behind("age", "hit") if age_s or shown.without_age or shown.aged else seen
-        return seen.behind("age", "miss") if asked or shown.aged else seen
+    def wait(self, clue: Clue, place: Place) -> None:
+        """Leave the row at `place`, of the answer that was looked at last, until its route shows more."""
+        self._last.waiting.append((clue, place))
+        self._waiting += 1
+
+    def holds(self, now_ns: int) -> bool:
+        """Whether rows wait, or are revised and not amended: they are not to be written yet."""
+        if self._waiting and self._learns_until_ns is not None and now_ns >= self._learns_until_ns:
+            self.stop_learning()
+        return self._waiting > 0 or bool(self.revised)
+
+    def stop_learning(self) -> None:
+        """What was not told by now stays as it is."""
+        self.learns, self._waiting = False, 0
+        for known in self._routes.values():
+            known.waiting.clear()
+
+    def _consider(self, clue: Clue, now_ns: int) -> None:
+        if self._learns_until_ns is None:
+            self._learns_until_ns = now_ns + _LEARNS_NS
+        if now_ns >= self._learns_until_ns or self._waiting >= MOST_WAITING:
+            self.stop_learning()
+        else:
+            self.clue = clue
+
+    def _revise(self, known: _Route) -> None:
+        still = []
+        for clue, place in known.waiting:
+            seen = _decided(known, clue)
+            if seen is clue.seen:
+                still.append((clue, place))
+            else:
+                self.revised.append((place, seen))
+        self._waiting -= len(known.waiting) - len(still)
+        known.waiting = still
 
     def _is_again(self, place: tuple[int, int, int], own: tuple[bytes, ...], before: _Url | None) -> bool:
         """Whether the URL has shown one of these before, and no other URL has."""
         if before is not None:
             common = [mark for mark in own if mark in before[1]]
             for mark in common:
-                if mark.startswith(VARNISH) or (mark.startswith(TIMING) and UNIQUE.search(mark)):
+                if mark.startswith(VARNISH) or (mark.startswith(TIMING) and _is_exact(mark)):
                     return True
         else:
             common = []
@@ -134,4 +196,60 @@ class Memory:
         return any(mark in common for mark in ids) and len(self._owners) > 1
 
 
-__all__ = ["LONGER_S", "MOST_URLS", "Memory"]
+def _learn(known: _Route, clue: Clue) -> bool:
+    """Take in what one answer shows of its route; whether it shows a layer that stores."""
+    seen = clue.seen
+    told = seen.cache in STORED
+    if seen.lone_age_s is not None:
+        known.with_age = True
+        known.aged |= clue.stored and seen.lone_age_s > 0
+        return True
+    if clue.again:
+        known.replays |= not told
+        return not told
+    known.without_age |= seen.age_s is None
+    if seen.only_hits:
+        known.flagged = True
+        return True
+    if clue.longer and not told and _decided(known, clue) is seen:
+        known.dated = True
+        return True
+    return False
+
+
+def _decided(known: _Route, clue: Clue) -> Seen:
+    """What an answer shows by all that is known of its route; its `seen` itself where that is no more."""
+    seen = clue.seen
+    if seen.lone_age_s is not None:
+        return _by_age(known, clue, seen.lone_age_s)
+    if clue.again:
+        return seen.behind("replay", "hit")
+    if seen.age_s is None and known.with_age:
+        return seen.behind("age", "miss")
+    if known.flagged and seen.layers is None and not seen.only_hits:
+        return seen.behind("hit_cache", "miss")
+    if known.replays and clue.owned:
+        return seen.behind("replay", "miss")
+    if clue.same_date and (known.dated or (clue.longer and seen.cache in STORED)):
+        return seen.behind("date", "hit")
+    return seen.behind("date", "miss") if known.dated and clue.dated else seen
+
+
+def _by_age(known: _Route, clue: Clue, age_s: float) -> Seen:
+    """An Age that comes with hits alone tells a hit. One that comes with each answer counts from the service's Date, so
+    that a new answer may have one as well: of a second, as services set their clock once in one."""
+    if known.without_age or clue.stored:
+        # At 0, the same Date may be two answers of one second, until something was stored for longer.
+        known_to_store = age_s or known.without_age or known.aged
+        return clue.seen.behind("age", "hit") if known_to_store else clue.seen
+    return clue.seen.behind("age", "miss") if clue.asked or known.aged else clue.seen
+
+
+def _is_exact(timing: bytes) -> bool:
+    """Whether a Server-Timing is one request's alone: a number in it, or all durations together, are exact enough."""
+    return (
+        UNIQUE.search(timing) is not None or sum(len(text) - 1 for text in _DURATION.findall(timing)) >= _EXACT_DIGITS
+    )
+
+
+__all__ = ["LEARNS_S", "LONGER_S", "MOST_URLS", "MOST_WAITING", "Clue", "Memory", "Place"]
