@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luckyhit.measure.signals import Signals
+from luckyhit.measure.signals import Signals, offered
 from luckyhit.measure.signals.table import CACHE_SOURCES
 
 OWN = ["X-Cache: MISS", "X-DB-Calls: 2", "Cache-Control: max-age=2"]
@@ -156,8 +156,10 @@ def test_layers_are_told_apart(lines: list[str], layers: str, cache: str, calls:
         (["X-Varnish: 5 3", "Age: 300", "Cache-Control: private, max-age=60"], "hit"),
         (["X-Varnish: 5 3", "Age: 300", "Cache-Control: no-cache"], "hit"),
         (["X-Varnish: 5 3", "Age: 300"], "hit"),
-        (["X-Varnish: 5 3", "Age: 60", "Cache-Control: max-age=60"], "hit"),
-        (["X-Varnish: 5 3", "Age: 61", "Cache-Control: max-age=60"], "stale"),
+        (["X-Varnish: 5 3", "Age: 59", "Cache-Control: max-age=60"], "hit"),
+        (["X-Varnish: 5 3", "Age: 60", "Cache-Control: max-age=60"], "stale"),
+        (["X-Cache: HIT from h", "Age: 60", "Cache-Control: max-age=60"], "hit"),
+        (["X-Cache: HIT from h", "Age: 61", "Cache-Control: max-age=60"], "stale"),
         (["X-Varnish: 5 3", "Age: 61", "Cache-Control: max-age=60, s-maxage=600"], "hit"),
         (["X-Varnish: 5 3", "Age: 61", "Surrogate-Control: max-age=600", "Cache-Control: max-age=60"], "hit"),
         (["X-Cache-Status: HIT", "Age: 61", "Cache-Control: max-age=60"], "hit"),  # nginx would say STALE
@@ -256,3 +258,27 @@ def test_no_bytes_are_ever_an_error(found: list[tuple[bytes, bytes]]) -> None:
     for answer in answers:
         assert answer.cache in ("hit", "miss", "stale", "bypass", "unknown")
         assert answer.layers is None or all(part.count("=") == 1 for part in answer.layers.split(" "))
+
+
+@pytest.mark.parametrize(
+    ("line", "offered_names"),
+    [
+        ("X-Shop-Store: hit", ["x-shop-store"]),
+        ("X-Shop-Store: HIT-local", ["x-shop-store"]),
+        ("X-Shop-Cache: yes", ["x-shop-cache"]),
+        ("X-Shop-Cache: pass", ["x-shop-cache"]),
+        ("X-Shop-Mode: pass", []),
+        ("X-Shop-Note: we hit the road", []),
+        ("X-Cache: HIT", []),
+        ("Cache-Control: no-cache", []),
+        ("X-Cache-Lookup: HIT from h:1", []),
+        ("Content-Type: text/html", []),
+    ],
+)
+def test_headers_with_such_words_are_offered(line: str, offered_names: list[str]) -> None:
+    assert [name for name, _ in offered(headers(line))] == offered_names
+
+
+@given(hostile)
+def test_no_bytes_are_an_error_when_headers_are_offered(found: list[tuple[bytes, bytes]]) -> None:
+    assert all(isinstance(name, str) for name, _ in offered(found))

@@ -2,10 +2,11 @@
 
 table       which headers mean what: one row each · statuses: what one header tells · members: lists in headers
 chain       the caches on the way, by nearness · reader: everything that one answer shows
-memory      what only several answers of a URL show together
+memory      what only several answers of a URL show together · offers: headers that look like a cache status
 """
 
 from luckyhit.measure.signals.memory import Memory, Place
+from luckyhit.measure.signals.offers import offered
 from luckyhit.measure.signals.reader import NO_MARK, Mark, Seen, Signals, service_ms, signals_of
 
-__all__ = ["NO_MARK", "Mark", "Memory", "Place", "Seen", "Signals", "service_ms", "signals_of"]
+__all__ = ["NO_MARK", "Mark", "Memory", "Place", "Seen", "Signals", "offered", "service_ms", "signals_of"]

@@ -14,7 +14,7 @@ only other answers tell (luckyhit.measure.signals.memory).
 **Stale.** A hit with `Warning: 110` or `111`, or whose Age is above what Cache-Control (or CDN-Cache-Control,
 Surrogate-Control) allows shared caches, unless its layer has a word of its own for that, or the answer asks not to be
 stored at all: then its lifetime was set somewhere else. Caches count in whole seconds, so that an Age above a lifetime
-is one even where it was rounded.
+is one even where it was rounded; Varnish cuts its Age off, so that one as long as the lifetime is above it.
 """
 
 from __future__ import annotations
@@ -200,7 +200,9 @@ def _stale(layers: list[Layer], age_s: float | None, age_place: int, beside: Map
         layer = layers[index]
         if layer.status == "hit":
             owned = layer.event == "hit" and not layer.tells_stale and (layer.keeps or age_place > layer.place)
-            if _is_late(age_s if owned else None, beside):
+            # Varnish cuts its Age off, where others count in whole seconds of their clocks.
+            exact = layer.name == "x-varnish"
+            if _is_late(age_s + exact if owned and age_s is not None else None, beside):
                 layers[index] = replace(layer, event="stale")
         if layer.status != "bypass":
             break

@@ -15,11 +15,10 @@ that are left out. All of it is bounded: `MOST_URLS` are remembered, then it beg
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from dataclasses import dataclass, field
 
-from luckyhit.measure.signals.reader import STORED, TIMING, UNIQUE, VARNISH, Mark, Seen
+from luckyhit.measure.signals.reader import STORED, TIMING, VARNISH, Mark, Seen
 
 LONGER_S = 3.0
 """More than the clocks of machines that share a service are apart, as a rule."""
@@ -29,8 +28,6 @@ LEARNS_S = 10.0
 MOST_WAITING = 4096
 _LEARNS_NS = round(LEARNS_S * 1e9)
 _NEVER_NS = 2**63
-_DURATION = re.compile(rb"dur=([0-9]+\.[0-9]{2,})")
-_EXACT_DIGITS = 8
 _CLOCK_S = 2
 Place = tuple[memoryview, int]
 """Where a row stands that was not written yet (luckyhit.measure.rows)."""
@@ -123,7 +120,7 @@ class Memory:
         clue = Clue(
             seen,
             asked=before is not None,
-            again=bool(own) and self._is_again(place, own, before),
+            again=bool(own) and not seen.explains_ids and self._is_again(place, own, before),
             same_date=since_ns is not None,
             longer=since_ns is not None and now_ns - since_ns >= _LONGER_NS,
             dated=bool(date),
@@ -179,7 +176,7 @@ class Memory:
         if before is not None:
             common = [mark for mark in own if mark in before[1]]
             for mark in common:
-                if mark.startswith(VARNISH) or (mark.startswith(TIMING) and _is_exact(mark)):
+                if mark.startswith((VARNISH, TIMING)):
                     return True
         else:
             common = []
@@ -228,8 +225,10 @@ def _decided(known: _Route, clue: Clue) -> Seen:
         return seen.behind("age", "miss")
     if known.flagged and seen.layers is None and not seen.only_hits:
         return seen.behind("hit_cache", "miss")
-    if known.replays and clue.owned:
+    if known.replays and clue.owned and not seen.explains_ids:
         return seen.behind("replay", "miss")
+    if seen.explains_date:
+        return seen
     if clue.same_date and (known.dated or (clue.longer and seen.cache in STORED)):
         return seen.behind("date", "hit")
     return seen.behind("date", "miss") if known.dated and clue.dated else seen
@@ -243,13 +242,6 @@ def _by_age(known: _Route, clue: Clue, age_s: float) -> Seen:
         known_to_store = age_s or known.without_age or known.aged
         return clue.seen.behind("age", "hit") if known_to_store else clue.seen
     return clue.seen.behind("age", "miss") if clue.asked or known.aged else clue.seen
-
-
-def _is_exact(timing: bytes) -> bool:
-    """Whether a Server-Timing is one request's alone: a number in it, or all durations together, are exact enough."""
-    return (
-        UNIQUE.search(timing) is not None or sum(len(text) - 1 for text in _DURATION.findall(timing)) >= _EXACT_DIGITS
-    )
 
 
 __all__ = ["LEARNS_S", "LONGER_S", "MOST_URLS", "MOST_WAITING", "Clue", "Memory", "Place"]

@@ -48,6 +48,7 @@ VARNISH, TIMING = b"v", b"t"
 """In front of what they wrote: a number that nobody else writes, and times, which are a request's own where they are
 exact (UNIQUE)."""
 
+_EXACT, _EXACT_DIGITS = re.compile(rb"dur=([0-9]+\.[0-9]{2,})"), 8
 _DURATION = re.compile(rb";dur=[0-9.]+")
 _NUMBERS = re.compile(rb"\d{1,20}( \d{1,20})?")
 UNIQUE = re.compile(rb"[0-9a-fA-F-]{16,}|[0-9]*\.[0-9]{5,}|[0-9]{9,}")
@@ -64,8 +65,10 @@ class Seen:
     `layers`: what each cache on the way did, nearest first: `x-varnish=hit x-cache=miss`. `lone_age_s`: an Age that
     stands for a layer which tells nothing else. `settled`: no other answer can tell more of the nearest layer.
     `replayed`: the counts and times in it are those of an earlier answer. `chosen`: the case names the header that
-    tells the status. `only_hits`: its layer says something with hits alone. `late`: if a layer that tells nothing else
-    has stored it, it is past its lifetime. `calls_behind_age`: the count was written behind that layer.
+    tells the status. `explains_ids`, `explains_date`: the nearest layer tells itself what it did, so that an id or a
+    Date which comes again shows nobody nearer. `only_hits`: its layer says something with hits alone. `late`: if a
+    layer that tells nothing else has stored it, it is past its lifetime. `calls_behind_age`: the count was written
+    behind that layer.
     """
 
     cache: CacheStatus = "unknown"
@@ -76,6 +79,8 @@ class Seen:
     settled: bool = True
     replayed: bool = False
     chosen: bool = False
+    explains_ids: bool = False
+    explains_date: bool = False
     only_hits: bool = False
     late: bool = False
     calls_behind_age: bool = False
@@ -159,7 +164,7 @@ class Signals:
                 date = value
             elif kind == _TIMING:
                 value = value[:_LONGEST]
-                if b"dur=" in value:
+                if _is_exact(value):
                     own += (TIMING + value,)
                 telling.append((name, self._without_durations(value)))
             elif kind == _VARNISH:
@@ -201,6 +206,7 @@ class Signals:
             confirmed = chain.served is not None and chain.served.event == "confirmed"
             calls = None if confirmed else 0
         layers = chain.layers
+        keeps = bool(layers) and layers[0].keeps is not None
         if self._chosen is not None:
             name = self._chosen.decode("latin-1")
             layers = tuple(layer for layer in layers if layer.name == name)
@@ -213,6 +219,8 @@ class Signals:
             settled=_is_settled(chain),
             replayed=chain.replayed(_timing_place(telling)),
             chosen=self._chosen is not None,
+            explains_ids=keeps and chain.layers[0].name != "x-varnish",
+            explains_date=keeps,
             only_hits=bool(chain.layers) and self._sources_only_hits(chain),
             late=chain.late,
             calls_behind_age=place is not None and place > chain.lone_age_place,
@@ -272,6 +280,12 @@ def _is_settled(chain: Chain) -> bool:
 
 def _timing_place(telling: Sequence[tuple[bytes, str]]) -> int:
     return next((place for place, (name, _) in enumerate(telling) if name == b"server-timing"), 0)
+
+
+def _is_exact(timing: bytes) -> bool:
+    """Whether a Server-Timing is one request's alone: a number in it, or all its durations, are exact enough."""
+    digits = sum(len(text) - 1 for text in _EXACT.findall(timing))
+    return digits >= _EXACT_DIGITS or UNIQUE.search(timing) is not None
 
 
 def _bytes_of(header: str) -> bytes:
