@@ -32,6 +32,7 @@ from luckyhit.measure.signals.table import (
     CACHE_SOURCES,
     CALL_HEADERS,
     CALL_METRICS,
+    FRONTS,
     PER_REQUEST,
     CacheSource,
 )
@@ -206,7 +207,9 @@ class Signals:
             confirmed = chain.served is not None and chain.served.event == "confirmed"
             calls = None if confirmed else 0
         layers = chain.layers
-        keeps = bool(layers) and layers[0].keeps is not None
+        # A miss inside of the service explains nothing that comes again: somebody nearer has stored it.
+        fronts = [layer for layer in layers[:1] if layer.keeps == "answers" or layer.name in FRONTS]
+        keeps = bool(fronts) or (bool(layers) and layers[0].keeps is not None and chain.served is not None)
         if self._chosen is not None:
             name = self._chosen.decode("latin-1")
             layers = tuple(layer for layer in layers if layer.name == name)

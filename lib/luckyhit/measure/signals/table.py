@@ -181,6 +181,9 @@ CACHE_SOURCES: tuple[CacheSource, ...] = (
     CacheSource(b"via", "codes", keeps="answers"),
 )
 
+FRONTS = ("x-cache-status", "x-proxy-cache", "x-nginx-cache")
+"""Of those that keep pages: written by a proxy in front of the service (nginx), as a rule."""
+
 METRICS: dict[str, Event | None] = {
     "cdn-cache-hit": "hit",  # CloudFront
     "cdn-cache-refresh": "confirmed",
