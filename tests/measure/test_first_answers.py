@@ -30,8 +30,8 @@ class Block:
         self.rows.append(self.memory.look(0, 0, url, seen, mark, round(at_s * SECOND)))
         if self.memory.clue is not None:
             self.memory.wait(self.memory.clue, (NOWHERE, len(self.rows) - 1))
-        while self.memory.revised:
-            (_, row), more = self.memory.revised.popleft()
+        while (revised := self.memory.revised()) is not None:
+            (_, row), more = revised
             self.rows[row] = more
 
     @property

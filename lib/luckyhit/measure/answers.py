@@ -23,7 +23,7 @@ from luckyhit.measure.expect import LARGEST_CHECKED_BODY, Expectation, Mismatch,
 from luckyhit.measure.rows import NO_HASH, NO_VERSION, Rows
 from luckyhit.measure.schedule import LARGEST_NUMBER, Schedule
 from luckyhit.measure.shown import Shown
-from luckyhit.measure.signals import Mark, Memory, Seen, Signals, service_ms
+from luckyhit.measure.signals import MOST_WAITING, Mark, Memory, Seen, Signals, service_ms
 from luckyhit.measure.templates import RouteTemplate
 from luckyhit.records import Arm
 
@@ -108,7 +108,7 @@ class Answers:
         ):
             seen = self._in_their_light(slot, arm, seen, mark, now_ns)
             clue = memory.clue
-            if memory.revised:
+            if memory.unsettled:
                 self._amend(AMENDED_AT_ONCE)
         if self.service_ms is not None and not seen.replayed and (took_ms := service_ms(answer.headers)) is not None:
             self.service_ms[slot] = took_ms
@@ -129,13 +129,17 @@ class Answers:
 
     def holds_rows(self, now_ns: int) -> bool:
         """Whether rows may still be told more of, and are not to be written yet: for seconds, while a block begins."""
-        return self._memory.holds(now_ns)
+        if self._memory.holds(now_ns):
+            return True
+        self._amend(MOST_WAITING)
+        return False
 
-    def _amend(self, most: int | None = None) -> None:
-        """Let rows tell what other answers showed of them; `most` of them, since others are due meanwhile."""
-        revised = self._memory.revised
-        for _ in range(len(revised) if most is None else min(most, len(revised))):
-            self.rows.amend(*revised.popleft())
+    def _amend(self, most: int) -> None:
+        """Let rows tell what other answers showed of them."""
+        for _ in range(most):
+            if (revised := self._memory.revised()) is None:
+                return
+            self.rows.amend(*revised)
 
     def _in_their_light(self, slot: int, arm: int, seen: Seen, mark: Mark, done_ns: int) -> Seen:
         """What an answer shows beside those that the same URL gave before."""
@@ -149,7 +153,7 @@ class Answers:
 
     def finish(self) -> None:
         """Check and hash what was too large before, and settle it: nothing is timed any more."""
-        self._amend()
+        self._amend(MOST_WAITING)
         known: dict[tuple[int, int, bytes, bool], tuple[Mismatch | None, int, int]] = {}
         left = KEPT_FOR_LATER
         for slot, arm, answer, seen, digest in self._later:

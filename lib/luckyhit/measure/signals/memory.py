@@ -78,12 +78,12 @@ class Memory:
     """By arm, route and URL (any number that tells the URLs of a route apart). `watching`: a layer has shown itself;
     until then, once the first answers came (`learns`), there is nothing to learn of an answer before its
     `silent_until_ns`. What more answers may still tell of the last one is `clue`: its row can be left to `wait`, and
-    `revised` has the rows of which more is known by now."""
+    of those that are `unsettled` by what came since, `revised` tells more."""
 
     def __init__(self) -> None:
         self.watching, self.learns = False, True
         self.clue: Clue | None = None
-        self.revised: deque[tuple[Place, Seen]] = deque()
+        self.unsettled: deque[tuple[_Route, Clue, Place]] = deque()
         self._waiting = 0
         self._last = _Route()
         self._learns_until_ns: int | None = None
@@ -129,7 +129,8 @@ class Memory:
         shown = known.shown if known.waiting else None
         self.watching |= _learn(known, clue)
         if shown is not None and known.shown != shown:
-            self._revise(known)
+            self.unsettled.extend((known, *waiting) for waiting in known.waiting)
+            known.waiting.clear()
         more = _decided(known, clue)
         if self.learns and more is seen:
             self._consider(clue, now_ns)
@@ -141,14 +142,14 @@ class Memory:
         self._waiting += 1
 
     def holds(self, now_ns: int) -> bool:
-        """Whether rows wait, or are revised and not amended: they are not to be written yet."""
-        if self._waiting and self._learns_until_ns is not None and now_ns >= self._learns_until_ns:
+        """Whether rows wait for more: they are not to be written yet."""
+        if self._learns_until_ns is not None and now_ns >= self._learns_until_ns:
             self.stop_learning()
-        return self._waiting > 0 or bool(self.revised)
+        return self.learns and self._waiting > 0
 
     def stop_learning(self) -> None:
         """What was not told by now stays as it is."""
-        self.learns, self._waiting = False, 0
+        self.learns = False
         for known in self._routes.values():
             known.waiting.clear()
 
@@ -160,16 +161,18 @@ class Memory:
         else:
             self.clue = clue
 
-    def _revise(self, known: _Route) -> None:
-        still = []
-        for clue, place in known.waiting:
+    def revised(self) -> tuple[Place, Seen] | None:
+        """Of the next row that may be told more of, where it stands and what it shows by now; None: there is no more.
+        One at a time, since others are due meanwhile."""
+        while self.unsettled:
+            known, clue, place = self.unsettled.popleft()
             seen = _decided(known, clue)
-            if seen is clue.seen:
-                still.append((clue, place))
-            else:
-                self.revised.append((place, seen))
-        self._waiting -= len(known.waiting) - len(still)
-        known.waiting = still
+            if seen is not clue.seen:
+                self._waiting -= 1
+                return place, seen
+            if self.learns:
+                known.waiting.append((clue, place))
+        return None
 
     def _is_again(self, place: tuple[int, int, int], own: tuple[bytes, ...], before: _Url | None) -> bool:
         """Whether the URL has shown one of these before, and no other URL has."""
