@@ -148,8 +148,9 @@ EVENTS = pa.schema(
 """One row for every keyspace event of a probed key: what the cache did, by its own words (`set`, `del`, `expired`).
 `key` is the probe's, `cache_key` the cache's. `at_ns` is when the event reached us. `ttl_ms` is what the key had left
 to live just after a `set` (-1: for ever; null: not asked, or gone). Rows with an empty `key` mark since when it was
-listened, when that was interrupted, and until when: `(watching)`, `(lost)`, `(watched)`; `(flushes not told)`: the
-server does not let them be seen; and `flushed`: all keys went at once (FLUSHDB, FLUSHALL)."""
+listened, when that was interrupted, and until when: `(watching)`, `(lost)`, `(watched)`; that the server does not let
+flushes be seen: `(flushes not told)`; and that all keys went at once (FLUSHDB, FLUSHALL): `flushed`. The key `*` is
+that of a group: a key of the cache that several probed keys share."""
 
 COUNTERS = pa.schema(
     [
@@ -285,6 +286,23 @@ class Finding(_Record):
     )
     examples: list[dict[str, float | int | str | bool | None]] = Field(
         default=[], description="rows that show it, a few at most"
+    )
+
+
+DoubtId = Literal[
+    "hit-on-write", "hit-with-db-calls", "hit-with-new-body", "counters-disagree", "hits-as-slow-as-misses"
+]
+
+
+class Doubt(_Record):
+    """What shows that the cache status of one arm can't be believed: `count` of `of` answers do (see
+    `luckyhit.judge.belief`)."""
+
+    id: DoubtId
+    count: int = 0
+    of: int = 0
+    facts: dict[str, float | int | str | bool | None] = Field(
+        default={}, description="numbers and names that belong to it; units are in the names"
     )
 
 
@@ -443,6 +461,15 @@ class Result(_Record):
         default=[], description="drifts and shifts inside the arms of the change's blocks, in the order of time"
     )
     findings: list[Finding] = Field(default=[], description="what the run shows beside its metrics, weightiest first")
+    doubts: dict[Arm, list[Doubt]] = Field(
+        default={},
+        description="arms whose cache status can't be believed, with what shows it: hit ratio is not visible there",
+    )
+    replayed: dict[Arm, dict[str, Counted]] = Field(
+        default={},
+        description="by arm and route: hits that told the database calls of the answer they were filled with; all hits "
+        "of these routes are taken to have made none",
+    )
     earlier: Earlier | None = Field(default=None, description="null where the change was measured")
     notes: list[str] = Field(default=[], description="warnings and what could not be seen, one sentence each")
     report: str | None = None

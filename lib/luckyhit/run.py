@@ -277,6 +277,22 @@ class Run:
     def counters(self) -> pd.DataFrame:
         return self.table("counters")
 
+    def counters_by_block(self) -> pd.DataFrame:
+        """The counters with the number of their `block`, which the names of the part files tell; parts that tell none
+        are left out. Raises RunUnreadable where a part file is damaged."""
+        import pandas as pd
+
+        frames = [SCHEMAS["counters"].empty_table().to_pandas().assign(block=0)]
+        for path in part_files(self.path / "counters"):
+            if (number := re.match(r"block-(\d+)", path.name)) is None:
+                continue
+            try:
+                part = pq.read_table(path, schema=SCHEMAS["counters"]).to_pandas()
+            except (OSError, pa.ArrowException) as error:
+                raise RunUnreadable(f"counters/{path.name} of {self.id} can't be read: {error}") from None
+            frames.append(part.astype({"arm": object, "name": object}).assign(block=int(number[1])))
+        return pd.concat(frames[1:] or frames, ignore_index=True)
+
     def events(self) -> pd.DataFrame:
         return self.table("events")
 

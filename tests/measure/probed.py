@@ -18,6 +18,8 @@ from luckyhit.measure.probe import FreshnessProbe
 from luckyhit.measure.probe_arm import ProbeArm
 from luckyhit.measure.probe_plan import KeyRanges
 from luckyhit.measure.probe_reader import Door
+from luckyhit.measure.probing.variants import variants_of
+from luckyhit.measure.signals import Signals
 from luckyhit.records import READS, WRITES
 
 _NULLABLE = {"int64": pd.Int64Dtype(), "int32": pd.Int32Dtype(), "int16": pd.Int16Dtype()}
@@ -64,7 +66,15 @@ class Measured:
 
 def arm_for(url: str, spec: Freshness, *, originals: Mapping[str, int] | None = None, **other: Any) -> ProbeArm:
     headers = other.pop("headers", {})
-    door = Door.to(url, spec.reads, headers, worker_header=other.pop("worker_header", None))
+    variants = variants_of(spec, other.pop("routes", []))
+    door = Door.to(
+        url,
+        spec.reads,
+        headers,
+        worker_header=other.pop("worker_header", None),
+        variants=variants,
+        signals=Signals(),
+    )
     settings: dict[str, Any] = {"headers": headers, "timeout_s": 5.0, "originals": originals, **other}
     return ProbeArm(spec, door, **settings)
 

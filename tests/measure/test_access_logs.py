@@ -216,6 +216,8 @@ def test_a_form_that_cannot_be_replayed_is_named(tmp_path: Path, name: str) -> N
         ("tornado", "\x1b[32m[I 261129 16:12:26 web:2591]\x1b(B\x1b[m 200 GET /a[1]'b\"c (127.0.0.1) 0.31ms", "/a[1]'b\"c"),
         ("tornado", "INFO:tornado.access:200 GET /a (::1) 1.40ms", "/a"),
         ("cloudfront", "#Version: 1.0", None),
+        ("cloudfront", '{"date":"2026-11-29","time":"16:14:59","cs-method":"GET","cs-uri-stem":"/a","cs-uri-query":"b=1"}', "/a?b=1"),
+        ("combined", '[2026-11-29T16:14:59.310Z] "GET /a?b=1 HTTP/2" 204 - 154 0 226 100 "10.0.35.28" "c" "-" "s" "-"', "/a?b=1"),
         ("ecs", '{"@timestamp":"2026-11-29T16:14:59Z","http.request.method":"get","url.path":"/a","url.query":"b=1"}', "/a?b=1"),
         ("ecs", '{"_source":{"@timestamp":"2026-11-29T16:14:59Z","http":{"request.method":"GET"},"url":{"original":"/a?b=1","path":"/a"}}}', "/a?b=1"),
         ("otel", '{"Timestamp":"2026-11-29T16:14:59Z","Attributes":{"http.method":"GET","http.target":"/a?b=1"}}', "/a?b=1"),

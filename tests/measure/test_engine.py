@@ -165,6 +165,15 @@ def test_requests_that_cannot_be_sent_are_refused_before_any_is(run: Run, servic
     assert not service.heads and not list((run.path / "requests").iterdir())
 
 
+def test_a_control_block_sends_the_load_alone(run: Run) -> None:
+    declare(run, freshness=FRESHNESS)
+    with Versions().running() as service:
+        report = measure(run, service, probed=False)
+        assert isinstance(service, Versions) and not service.kept
+    check(run, report)
+    assert report.probe == {} and run.writes().empty and run.reads().empty
+
+
 def test_the_freshness_probe_runs_beside_the_load(run: Run) -> None:
     declare(run, freshness=FRESHNESS)
     with Versions().running() as one, Versions().running() as two:
@@ -178,6 +187,9 @@ def test_the_freshness_probe_runs_beside_the_load(run: Run) -> None:
     assert set(reads["cache"]) == {"miss"}
     assert report.probe["writes"] == len(writes) and report.probe["reads"] == len(reads)
     assert 0 < report.probe["share"] < 1
+    asked = {"accept": "*/*", "accept-encoding": "gzip, deflate, br"}
+    assert report.probe["variants"] == {"default": asked} and set(reads["variant"]) == {"default"}
+    assert report.probe["left_out"] == {} and report.probe["outlived"] == {"before": False, "after": False}
     assert not set(reads["connection"]) & set(run.requests()["connection"])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from luckyhit.measure.load import load
 from luckyhit.measure.load_asked import Asked
 from luckyhit.measure.load_order import plan_load
 from luckyhit.measure.load_progress import sentence
-from luckyhit.measure.load_summary import read_records
+from luckyhit.measure.load_summary import Group, read_records
+from luckyhit.measure.load_table import CACHE_LINES, cache_told
 from luckyhit.measure.load_texts import key_facts, stage_facts, template
 from luckyhit.records import REQUESTS
 from luckyhit.run import write_part
@@ -164,6 +166,26 @@ def test_hits_and_misses_and_routes_have_percentiles_of_their_own(tmp_path: Path
     assert set(found.curves) == {"all", "hit", "miss"} and found.curves["miss"][1][-1] == 119.0
     with pytest.raises(NotEnoughData, match="1,016 of 1,017"):
         read_records(tmp_path, 1017)
+
+
+@pytest.mark.parametrize(
+    ("cache", "layers", "line"),
+    [
+        (["hit", "miss"], {"x-cache=hit": 9, "x-cache=miss": 1}, "headers"),
+        (["hit", "miss"], {"age=hit x-cache=miss": 9, "x-cache=miss": 1}, "headers"),
+        (["hit", "unknown"], {"age=hit": 9}, "by-itself"),
+        (["bypass", "unknown"], {"x-cache=bypass": 9}, "no-part"),
+        (["unknown"], {}, "nothing"),
+    ],
+)
+def test_a_load_always_has_its_cache_line(
+    service: HostileService, cache: list[str], layers: dict[str, int], line: str
+) -> None:
+    loaded = load(f"{service.url}/ok", closed=1, seconds=0.1)
+    group = Group(5, 0.5, loaded.latency_ms)
+    summary = replace(loaded, cache=dict.fromkeys(cache, group), layers=layers)
+    assert cache_told(summary) == line
+    assert f"  cache      {CACHE_LINES[line](summary)}" in summary.table().splitlines()
 
 
 def test_progress_tells_rate_and_errors() -> None:

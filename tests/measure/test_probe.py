@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 import time
@@ -407,6 +408,21 @@ def test_a_value_that_somebody_else_wrote_stops_the_preflight() -> None:
     with pytest.raises(ResponseUnexpected, match="a read shows 31337") as refused:
         measure(Overwritten(), preflight=True, seconds=0)
     assert "the probe's alone" in refused.value.hint
+
+
+@pytest.mark.parametrize(("failures", "works"), [(2, True), (99, False)])
+def test_the_preflight_reads_again_what_was_answered_with_503(failures: int, works: bool) -> None:
+    class Failing(VersionedService):
+        left = failures
+
+        async def answer(self, method: str, path: str, body: bytes, worker: int) -> tuple[int, Any]:
+            if method == "GET" and self.left:
+                self.left -= 1
+                return 503, {}
+            return await super().answer(method, path, body, worker)
+
+    with contextlib.nullcontext() if works else pytest.raises(ResponseUnexpected, match="answered 503"):
+        measure(Failing(), preflight=True, restore=True, seconds=0)
 
 
 def test_an_interrupted_probe_keeps_its_rows_and_can_still_put_the_keys_back() -> None:

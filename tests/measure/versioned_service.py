@@ -27,7 +27,8 @@ class VersionedService:
     of so many, with caches of their own, which only their own writes empty.
     `write_status`: what each write answers; `commits`: whether it writes. `refuse_every`: each n-th write is refused.
     A price in another currency is refused with 422, and never committed, unless `leaks`. `pause_s`: how long each answer
-    takes. Keys from `absent_from` on don't exist until they are created; `cached_absence`: that there is nothing stays
+    takes. `vary`: a cache like `cached` for each value of this request header, of which writes empty the one for
+    `emptied`; answers say so, and which were hits. Keys from `absent_from` on don't exist until they are created; `cached_absence`: that there is nothing stays
     cached. `etags`: answers have one, and conditional requests are answered with 304.
     """
 
@@ -45,10 +46,13 @@ class VersionedService:
     original: int = 500
     absent_from: int = 10_000
     cached_absence: bool = False
+    vary: str = ""
+    emptied: str = ""
     etags: bool = False
     port: int = 0
     history: dict[str, list[tuple[float, int | None]]] = field(default_factory=dict)
     caches: dict[int, dict[str, int | None]] = field(default_factory=dict)
+    variants: dict[str, dict[str, int | None]] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)
     connections: set[asyncio.StreamWriter] = field(default_factory=set)
     seen_headers: list[dict[str, str]] = field(default_factory=list)
@@ -72,6 +76,7 @@ class VersionedService:
 
     def commit(self, key: str, value: int | None, worker: int) -> None:
         self.history.setdefault(key, []).append((time.monotonic(), value))
+        self.variants.get(self.emptied, {}).pop(key, None)
         if self.load_s is not None or self.workers:
             self.caches.setdefault(worker, {}).pop(key, None)
 
@@ -138,7 +143,13 @@ class VersionedService:
                 self.bodies.append(body)
                 if self.pause_s:
                     await asyncio.sleep(self.pause_s)
-                status, content = await self.answer(method, path, body, worker)
+                variant, hit = headers.get(self.vary, ""), False
+                if self.vary and method == "GET":
+                    cache, key = self.variants.setdefault(variant, {}), path.split("/", 2)[2]
+                    hit = key in cache
+                    status, content = 200, {"data": [{self.field_name: cache.setdefault(key, self.stored(key))}]}
+                else:
+                    status, content = await self.answer(method, path, body, worker)
                 payload = json.dumps(content).encode()
                 etag = f'"{hashlib.sha256(payload).hexdigest()[:16]}"'
                 if self.etags and method == "GET" and headers.get("if-none-match") == etag:
@@ -147,6 +158,8 @@ class VersionedService:
                 writer.write(b"x-worker: w%d\r\n" % worker)
                 if isinstance(content, dict) and "data" in content:
                     writer.write(b"x-version: v%d\r\n" % (content["data"][0].get(self.field_name) or 0))
+                if self.vary:
+                    writer.write(b"vary: %b\r\nx-cache: %b\r\n" % (self.vary.encode(), b"HIT" if hit else b"MISS"))
                 if self.etags:
                     writer.write(b"etag: %b\r\n" % etag.encode())
                 if status not in (204, 304):

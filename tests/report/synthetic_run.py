@@ -55,6 +55,8 @@ def a_block(
         ms += np.where(rng.random(count) < 0.01, rng.exponential(20, count), 0)
         error = np.where(rng.random(count) < knobs.get("errors", 0.0), "timeout", None)
         cache = np.where(hit, "hit", "miss") if knobs.get("status", True) else np.full(count, "unknown")
+        if knobs.get("lies"):
+            cache = np.full(count, "hit")
         calls = pa.array(np.where(hit, 0, knobs["calls"]), pa.int32())
         gone = np.array([value is not None for value in error])
         done = pa.array(due + (ms * 1e6).astype(np.int64), mask=gone)
@@ -130,7 +132,7 @@ def a_probe(
 
 
 def table_of(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
-    columns = {field.name: [row[field.name] for row in rows] for field in schema}
+    columns = {field.name: [row.get(field.name) for row in rows] for field in schema}
     arrays = [
         _text(columns[field.name]) if pa.types.is_dictionary(field.type) else pa.array(columns[field.name], field.type)
         for field in schema

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,13 @@ import redis
 from process_watch import eventually
 
 from luckyhit.case.model import Case
+from luckyhit.judge.keyspace_log import by_key
 from luckyhit.judge.story import probe_stories
 from luckyhit.records import EVENTS, READS, WRITES
 from luckyhit.target import Cache, EventWatch, Stack, cache_keys, watched_keys
-from luckyhit.target.events import LOST, WATCHED, WATCHING
+from luckyhit.target.events import FLUSHED, FLUSHES_NOT_TOLD, LOST, WATCHED, WATCHING
 from luckyhit.target.listener import unsuited
+from luckyhit.target.ports import free_port
 from luckyhit.target.process import SupervisedProcess
 
 KEYS = {"product:7": "7", "product:8": "8"}
@@ -93,7 +97,7 @@ def test_all_that_happened_before_the_stop_is_there_however_much_it_was(cache: C
 def test_thousands_of_keys_are_watched_each_by_its_own_channel(cache: Cache, client: redis.Redis) -> None:
     with watch(cache, {f"product:{key}": str(key) for key in range(5000)}) as events:
         assert client.execute_command("PUBSUB", "NUMPAT") == 0
-        eventually(lambda: len(client.execute_command("PUBSUB", "CHANNELS")) == 5000)
+        eventually(lambda: len(client.execute_command("PUBSUB", "CHANNELS", "__keyspace*")) == 5000)
         client.set("product:4999", "x")
     assert told(events) == [("product:4999", "set")]
 
@@ -215,6 +219,76 @@ def test_more_events_than_there_is_room_for_are_said_and_end_the_watch(cache: Ca
     assert events.table(without=["before"]).num_rows == 0
     assert len(told(events)) == 9 and marks(events) == [WATCHING, LOST]
     assert events.problems == ["the cache's events of before: more than 10 came; the later ones are not kept"]
+
+
+@pytest.mark.parametrize("command", ["FLUSHDB", "FLUSHALL", "FLUSHALL ASYNC"])
+def test_a_flush_is_one_event_of_all_keys(command: str, cache: Cache, client: redis.Redis) -> None:
+    with watch(cache) as events:
+        client.set("product:7", "x")
+        client.set("product:9", "nobody asked")
+        client.execute_command(*command.split())
+        client.set("product:7", "y")
+    assert told(events) == [("product:7", "set")] * 2
+    assert marks(events) == [WATCHING, FLUSHED, WATCHED]
+    at_ns = {(row["event"], row["key"]): row["at_ns"] for row in events.table().to_pylist()}
+    assert at_ns[FLUSHED, ""] <= at_ns["set", "7"]
+
+
+def test_the_flush_of_another_database_is_none(cache: Cache, client: redis.Redis) -> None:
+    client.execute_command("SELECT", 1)
+    client.set("elsewhere", "x")
+    with cache.client() as ours:
+        ours.mset({f"product:{key}": "x" for key in range(20)})
+        with watch(cache) as events:
+            client.execute_command("FLUSHDB")
+        assert ours.dbsize() == 20
+    assert marks(events) == [WATCHING, WATCHED] and events.problems == []
+
+
+def test_without_the_right_to_see_flushes_that_is_noted(cache: Cache, client: redis.Redis) -> None:
+    client.execute_command(*["ACL", "SETUSER", "eva", "on", "nopass", "~*", "&*", "+@all", "-client|tracking"])
+    with watch(Cache(cache.url.replace("//", "//eva:x@"))) as events:
+        client.set("product:7", "x")
+    assert told(events) == [("product:7", "set")]
+    assert marks(events) == [WATCHING, FLUSHES_NOT_TOLD, WATCHED] and len(events.problems) == 1
+
+
+@pytest.mark.parametrize("server_name", ["valkey", "redis"])
+def test_an_entry_that_is_set_to_expire_at_once_was_deleted(server_name: str, tmp_path: Path, cache: Cache) -> None:
+    """Valkey 8.1 says `expired`, Redis 7 says `del`: each is a deletion."""
+    with debian_redis(tmp_path) if server_name == "redis" else nullcontext(cache) as used:
+        with used.client() as client, watch(used) as events:
+            client.config_set("notify-keyspace-events", "KA")
+            client.set("product:7", "x", ex=300)
+            eventually(lambda: any(row["ttl_ms"] for row in events.table().to_pylist()))
+            client.expire("product:7", 0)
+        (log,) = by_key(events.table().to_pandas())[0].values()
+    assert [event for event in log.event if event != "expire"] == ["set", "del"]
+
+
+@contextmanager
+def debian_redis(folder: Path) -> Iterator[Cache]:
+    """Redis as Debian has it; skipped where it is not installed."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("Debian's redis-server is not installed here")
+    port = free_port()
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    server = SupervisedProcess(command, cwd=folder, env={"PATH": "/usr/bin:/bin"}, log=folder / "redis.log")
+    try:
+        cache = Cache(f"redis://127.0.0.1:{port}/0")
+        eventually(lambda: answers(cache))
+        yield cache
+    finally:
+        server.stop()
+
+
+def answers(cache: Cache) -> bool:
+    try:
+        with cache.client() as client:
+            return bool(client.ping())
+    except redis.RedisError:
+        return False
 
 
 def test_its_threads_end_with_it(cache: Cache) -> None:

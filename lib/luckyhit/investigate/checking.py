@@ -16,10 +16,12 @@ from luckyhit.case.variables import known_secrets, refuse_unset
 from luckyhit.change.permissions import check_rights
 from luckyhit.change.rights import Findings, free_guard, target_guard
 from luckyhit.change.rights.directories import look_at_directories, room_for
+from luckyhit.change.rights.findings import listed
 from luckyhit.errors import ArgumentError, CacheUnreachable, LuckyHitError
 from luckyhit.investigate.preflight import expected_response, originals_of, secret_headers
 from luckyhit.investigate.quoted import refuse_quoted
 from luckyhit.measure.inputs import Inputs, gather
+from luckyhit.measure.signals import offered
 from luckyhit.project import Project
 from luckyhit.records import PREFLIGHT_MET_FAULT, Guard
 from luckyhit.redact import Redactor
@@ -30,6 +32,9 @@ _WIDTH = 100
 _LEAST_TEXT = 40
 _NOTES = frozenset({PREFLIGHT_MET_FAULT})
 """Ids of what is no fault of the case, and is worth knowing before the run."""
+_MOST_OFFERED = 3
+CACHE_HEADER = "cache header"
+"""The guard that offers headers as `target.cache_header`; it never fails."""
 _KEPT_SPACE = "\x00"
 
 
@@ -86,15 +91,24 @@ def _of_running(
         name="target reachable", ok=True, detail=f"{stack.base_url} {'is ready' if stack.owned else 'answers'}."
     )
     yield from check_rights(case, stack, places, environ)
-    yield from _answers(case, stack, headers, inputs)
+    answered: list[list[tuple[bytes, bytes]]] = []
+    yield from _answers(case, stack, headers, inputs, answered.append)
+    if case.target.cache_header is None and (offers := dict(pair for found in answered for pair in offered(found))):
+        yield _offer(offers)
     if case.freshness is not None:
         yield _guarded("freshness probe", lambda: _probe(case, stack, headers))
 
 
-def _answers(case: Case, stack: Stack, headers: Mapping[str, str], inputs: Inputs) -> Iterator[Guard]:
+def _answers(
+    case: Case,
+    stack: Stack,
+    headers: Mapping[str, str],
+    inputs: Inputs,
+    on_headers: Callable[[list[tuple[bytes, bytes]]], None],
+) -> Iterator[Guard]:
     """Whether the routes answer as expected; answers that don't, and that a goal covers, are a note of their own."""
     try:
-        guard, preflight = expected_response(case, stack, headers, inputs)
+        guard, preflight = expected_response(case, stack, headers, inputs, on_headers=on_headers)
     except ArgumentError:
         raise
     except LuckyHitError as error:
@@ -104,6 +118,13 @@ def _answers(case: Case, stack: Stack, headers: Mapping[str, str], inputs: Input
     if preflight.unexpected:
         met = "; ".join(f"{answer.request}: {answer.wrong}" for answer in preflight.unexpected)
         yield Guard(name=preflight.id, ok=True, detail=f"{met}. The run measures it, and the report says so.")
+
+
+def _offer(offers: Mapping[str, str]) -> Guard:
+    """Headers, and a value of each, that may tell the cache status: nothing is wrong where they don't."""
+    shown = [f"`{name}: {value}`" for name, value in list(offers.items())[:_MOST_OFFERED]]
+    told = f"{listed(shown)} {'looks' if len(shown) == 1 else 'look'} like a cache status: set `target.cache_header`."
+    return Guard(name=CACHE_HEADER, ok=True, detail=told)
 
 
 def _probe(case: Case, stack: Stack, headers: Mapping[str, str]) -> Guard:

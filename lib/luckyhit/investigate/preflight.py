@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import httpx
@@ -40,9 +40,15 @@ def secret_headers(case: Case, environ: Mapping[str, str] = os.environ) -> dict[
 
 
 def expected_response(
-    case: Case, stack: Stack, headers: Mapping[str, str], inputs: Inputs | None = None
+    case: Case,
+    stack: Stack,
+    headers: Mapping[str, str],
+    inputs: Inputs | None = None,
+    *,
+    on_headers: Callable[[list[tuple[bytes, bytes]]], None] | None = None,
 ) -> tuple[Guard, Preflight]:
-    """Ask each safe route once and hold the answer against the case. `inputs`: of the files that its workload names.
+    """Ask each safe route once and hold the answer against the case. `inputs`: of the files that its workload names;
+    `on_headers` gets the headers of each answer, names in small letters.
 
     The answers fill the cache; that doesn't matter, since each block starts with a clear and a warm-up.
     Raises ResponseUnexpected, with the last log lines of a service that we started, for a route that gives no answer;
@@ -58,7 +64,7 @@ def expected_response(
         follow_redirects=False,
         **client_options(case.target, stack.base_url, stack.project),
     ) as client:
-        asking = _Asking(case, client, stack, Shown(tuple(headers.values())))
+        asking = _Asking(case, client, stack, Shown(tuple(headers.values())), on_headers)
         routes = list(_safe_routes(case, origin, headers, inputs))
         for template, keys in routes:
             status, wrong = asking.ask(template, keys[0], 1)
@@ -107,6 +113,7 @@ class _Asking:
     client: httpx.Client
     stack: Stack
     shown: Shown
+    on_headers: Callable[[list[tuple[bytes, bytes]]], None] | None = None
 
     def ask(self, template: RouteTemplate, key: int, number: int) -> tuple[int, UnexpectedAnswer | None]:
         """The status, and the answer where it is not as expected. Raises ResponseUnexpected where none comes."""
@@ -120,6 +127,8 @@ class _Asking:
                 log=self.stack.log_tail(),
             ) from None
         received = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
+        if self.on_headers is not None:
+            self.on_headers(received)
         expected = expected_of(route, self.case.expected.response)
         wrong = mismatch(expected, answer.status_code, received, answer.content)
         if wrong is None:

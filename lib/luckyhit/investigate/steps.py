@@ -19,6 +19,7 @@ from luckyhit.investigate.controls import control_pairs, probe_share
 from luckyhit.investigate.measuring import Measuring, Progress
 from luckyhit.investigate.preflight import expected_response, originals_of
 from luckyhit.investigate.step import Step, how_to_allow, may_change, observes, start_stacks, step_of
+from luckyhit.investigate.watching import learn_cache_keys
 from luckyhit.measure.block import inputs_of
 from luckyhit.project import Project
 from luckyhit.records import Arm, Guard, Rollback
@@ -147,6 +148,7 @@ def measure_change(run: Run, project: Project, progress: Progress) -> None:
         _survey(step, list(started.values()))
         run.update(changed=True)
         changing.apply(changed, step.journal)
+        learn_cache_keys(run, changed, step.journal, step.headers)  # the change may be one of its keys
         measuring.look({"after": changed}, "after the change")
         run.update(fingerprints=measuring.looks.facts())
         controls = control_pairs(case.plan.blocks, probe_share(run.manifest["blocks"]))
@@ -210,6 +212,7 @@ def _survey(step: Step, stacks: Sequence[Stack]) -> None:
         cache = stack.cache
         if stack.changeable and (cache is None or not cache.owned):
             changing.clear_declared({"before": stack}, case, step.journal, headers=step.headers)
+        learn_cache_keys(step.run, stack, step.journal, step.headers)
         step.originals[stack.name] = originals_of(case, stack, step.headers, longest_s)
 
 

@@ -3,14 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+
+from redis import exceptions as redis_errors
 
 from luckyhit import change as changing
+from luckyhit.measure.probe_plan import KeyRanges
+from luckyhit.measure.probe_survey import reading
 from luckyhit.records import Arm
 from luckyhit.run import Run, write_part
-from luckyhit.target import EventWatch, Stack, watched_keys
+from luckyhit.target import EventWatch, Stack
+from luckyhit.target.control import client_options
+from luckyhit.target.keyspace import reserved, watched_shapes
+from luckyhit.target.watching.touched import Shape, learn, shapes_of
 
 EVENTS = "events"
+LEARNED_BY = 6
+"""So many probed keys are read alone, to see which keys of the cache they touch."""
+
+
+def learn_cache_keys(run: Run, stack: Stack, journal: changing.Journal, headers: Mapping[str, str]) -> None:
+    """See what reads of some probed keys touch in the run's own cache, while nothing else is sent, and note it in the
+    manifest (`cache_keys`, by stack). Where it can't be seen, nothing is noted; the case's templates are watched."""
+    case, cache = run.case, stack.cache
+    probe = case.freshness
+    if probe is None or not probe.watch_cache or probe.cache_keys is not None or cache is None or not cache.owned:
+        return
+    with changing.watching_events(stack, journal) as told:
+        if not told.visible:
+            return
+        options = client_options(case.target, stack.base_url, stack.project)
+        keys = [str(key) for key in KeyRanges.of(probe).warm[:LEARNED_BY]]
+        with (
+            suppress(redis_errors.RedisError),
+            reading(probe, stack.base_url, headers, timeout_s=case.workload.timeout, options=options) as read,
+        ):
+            learned = learn(cache, keys, read, case.cache.clear)
+            before = _learned(run, stack)
+            learned.shapes = [*before, *(shape for shape in learned.shapes if shape not in before)]
+            run.update(cache_keys={**run.manifest.get("cache_keys", {}), stack.name: learned.as_facts()})
+
+
+def _learned(run: Run, stack: Stack) -> list[Shape]:
+    return shapes_of(run.manifest.get("cache_keys", {}).get(stack.name, {}))
 
 
 @contextmanager
@@ -21,8 +56,8 @@ def watched_caches(run: Run, stacks: Mapping[Arm, Stack], block: int, journal: c
     if case.freshness is None or not case.freshness.watch_cache:
         yield sentences
         return
-    keys, why_not = watched_keys(case)
-    if why_not:
+    watched = {arm: watched_shapes(case, _learned(run, stack)) for arm, stack in stacks.items()}
+    if why_not := next((why for keys, patterns, why in watched.values() if not keys and not patterns), ""):
         yield [f"The cache's events: {why_not}."]
         return
     told: dict[Arm, changing.Notifications] = {}
@@ -30,7 +65,14 @@ def watched_caches(run: Run, stacks: Mapping[Arm, Stack], block: int, journal: c
         for arm, stack in stacks.items():
             told[arm] = open_switches.enter_context(changing.watching_events(stack, journal))
         seen = {arm: stack.cache for arm, stack in stacks.items() if told[arm].visible and stack.cache is not None}
-        events = EventWatch(seen, dict.fromkeys(seen, keys), block=block, origin_ns=run.manifest["origin_ns"])
+        events = EventWatch(
+            seen,
+            {arm: watched[arm][0] for arm in seen},
+            patterns={arm: watched[arm][1] for arm in seen},
+            reserved=reserved(case),
+            block=block,
+            origin_ns=run.manifest["origin_ns"],
+        )
         with events:
             yield sentences
     disturbed = [arm for arm, notifications in told.items() if notifications.disturbed]

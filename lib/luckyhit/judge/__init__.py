@@ -21,6 +21,7 @@
     naive, noise, decompose, rollback, notes   what stands beside the verdict
     record, worked, together   what was recorded by stage; all that takes time, on two cores
     decision     all of it, on frames; loose: on a directory that is no run
+    belief       whether status and count of calls can be believed at all
     evidence, findings   what the run shows beside its metrics, a file for each kind
     earlier      a baseline alone, beside those of earlier runs
 
@@ -30,7 +31,10 @@ pure function under it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+import pandas as pd
 
 from luckyhit.errors import RunUnreadable
 from luckyhit.judge.background import TOLD_BY
@@ -53,7 +57,7 @@ from luckyhit.judge.samples import JUDGED, Rows, rows_of, rows_of_parts
 from luckyhit.judge.sequential import Sequential
 from luckyhit.judge.verdict import READABLE, RULES
 from luckyhit.records import READS, REQUESTS, WRITES, Guard, Result
-from luckyhit.run import Run, Table
+from luckyhit.run import Run, Table, nullable_integers
 
 __all__ = ["RULES", "FixedSample", "Sequential", "decide", "judge"]
 
@@ -85,6 +89,15 @@ def judge(run: Run, *, guards: Sequence[Guard] = (), going_on: bool = False, req
                 answers = run.table(name, TOLD_BY)
         except RunUnreadable as error:
             noted.append(Guard(name=READABLE, ok=False, detail=error.message, remedy=error.hint))
+    counted = None
+    with suppress(RunUnreadable):  # the report names the damaged file
+        counted = run.counters_by_block()
+
+    def load(columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+        with suppress(RunUnreadable):  # a damaged file is a guard's already, and what nobody needs is none
+            for part in run.parts("requests", columns):
+                yield part.to_pandas(types_mapper=nullable_integers)
+
     under_way = going_on or bool(unfinished)
     held = [case_guard(run, manifest), *guards_of(manifest), *guards]
     if not noted:  # else the rows that are missing are those of the file that can't be read
@@ -107,12 +120,12 @@ def judge(run: Run, *, guards: Sequence[Guard] = (), going_on: bool = False, req
         notes=[f"The run ended early: {ended.rstrip('.')}."] if ended else [],
         ended=ended,
         answers=answers,
+        load=load,
+        counted=counted,
         glance=going_on,
     )
     if not going_on and not noted:
-        result = result.model_copy(
-            update={"findings": findings(evidence_of(run, blocks_of(manifest), result.freshness))}
-        )
+        result = result.model_copy(update={"findings": findings(evidence_of(run, blocks_of(manifest), result))})
     if unfinished and result.verdict not in ("INVALID", "INCONCLUSIVE"):
         because = f"The run {'ended early' if ended else 'did not get to its end'}: {unfinished.rstrip('.')}."
         result = result.model_copy(update={"verdict": "INCONCLUSIVE", "because": because})

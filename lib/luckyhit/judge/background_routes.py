@@ -33,13 +33,13 @@ def families(routes: Sequence[Route]) -> list[Family]:
     """The families of a workload that both read and write; one for each path (up to `{key}`) that is read."""
     reads = [route for route in routes if route.method == "GET" and route.version is not None]
     writes = [route for route in routes if route.method not in ("GET", "HEAD") and route.version is not None]
-    places = sorted({_place(route) or "" for route in reads})
+    places = sorted({place_of(route.path) or "" for route in reads})
     found = []
     for place in places:
-        mine = [route for route in reads if (_place(route) or "") == place]
-        of_it = [route for route in writes if _place(route) == place]
+        mine = [route for route in reads if (place_of(route.path) or "") == place]
+        of_it = [route for route in writes if place_of(route.path) == place]
         if len(places) == 1:
-            of_it += [route for route in writes if _place(route) is None]
+            of_it += [route for route in writes if place_of(route.path) is None]
             of_it = of_it or writes
         if of_it:
             paths = {_path(route) for route in mine}
@@ -66,10 +66,10 @@ def _path(route: Route) -> str:
     return route.path.partition("?")[0]
 
 
-def _place(route: Route) -> str | None:
-    """The path up to `{key}`; None where the key stands elsewhere."""
+def place_of(path: str) -> str | None:
+    """A path up to its `{key}`; None where the key stands elsewhere."""
     before = ""
-    for part in parse_template(route.path):
+    for part in parse_template(path):
         if isinstance(part, Placeholder) and part.name == "key":
             return before
         before += f"{{{part.name}}}" if isinstance(part, Placeholder) else part

@@ -46,11 +46,12 @@ SMALL, ROOMY = 2**13, 2**29
 
 def rows_of(frame: pd.DataFrame) -> Rows:
     """The frame as arrays. Missing columns and values that are no numbers become NaN or -1: guards will tell."""
-    rows = _as_they_come(frame)
+    rows = as_they_come(frame)
     return Rows.of(in_order({name: rows.column(name) for name in COLUMNS}), rows.routes)
 
 
-def _as_they_come(frame: pd.DataFrame) -> Rows:
+def as_they_come(frame: pd.DataFrame) -> Rows:
+    """The same in the order of the frame."""
     missing = [name for name in JUDGED if name not in frame.columns]
     if missing:
         frame = frame.assign(**dict.fromkeys(missing))
@@ -68,8 +69,8 @@ def _as_they_come(frame: pd.DataFrame) -> Rows:
         error=error,
         cache=_codes(frame["cache"], CACHE),
         db_calls=_number(frame["db_calls"]),
-        key=_identities(frame["key"]),
-        route=_identities(frame["route"]),
+        key=identities(frame["key"]),
+        route=identities(frame["route"]),
         routes=_names(frame["route"]),
     )
 
@@ -175,7 +176,7 @@ def _columns_of(batch: pa.RecordBatch) -> dict[str, Any]:
 def _odd(batch: pa.RecordBatch) -> dict[str, Any]:
     """The same from a batch with something else in it than the load engine writes: more room, no more doubts."""
     others = pa.Table.from_batches([batch]).select([name for name in JUDGED if name not in _TOLD_BY_TEXT])
-    rows = _as_they_come(others.to_pandas(types_mapper=_nullable))
+    rows = as_they_come(others.to_pandas(types_mapper=_nullable))
     columns: dict[str, Any] = {name: rows.column(name) for name in COLUMNS}
     return columns | {name: _with_dictionary(batch[name]) for name in _TOLD_BY_TEXT}
 
@@ -323,13 +324,14 @@ def _codes(column: pd.Series, known: Sequence[str]) -> np.ndarray:
 
 
 def _names(column: pd.Series) -> list[str]:
-    """The texts, in the order of `_identities`."""
+    """The texts, in the order of `identities`."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return [str(name) for name in column.cat.categories]
     return [str(name) for name in dict.fromkeys(column[column.notna()].astype(str))]
 
 
-def _identities(column: pd.Series) -> np.ndarray:
+def identities(column: pd.Series) -> np.ndarray:
+    """A number for each distinct value; -1 where there is none."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column.cat.codes.to_numpy().astype(np.int64)
     if column.dtype == object:
@@ -337,4 +339,4 @@ def _identities(column: pd.Series) -> np.ndarray:
     return pd.factorize(column)[0].astype(np.int64)
 
 
-__all__ = ["JUDGED", "rows_of", "rows_of_parts"]
+__all__ = ["JUDGED", "as_they_come", "identities", "rows_of", "rows_of_parts"]

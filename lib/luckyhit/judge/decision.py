@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,9 @@ import pyarrow as pa
 
 from luckyhit.case import Case
 from luckyhit.judge.background import TOLD_BY, background_reads, bound_s
+from luckyhit.judge.belief import believe
+from luckyhit.judge.belief.answers import Load
+from luckyhit.judge.belief.words import in_doubt, routes_with_reasons, with_reasons
 from luckyhit.judge.blockwise import block_values
 from luckyhit.judge.boundary import Boundary
 from luckyhit.judge.carryover import carry_over
@@ -64,6 +69,8 @@ def decide(
     ended: str = "",
     boundary: Boundary | None = None,
     answers: pd.DataFrame | None = None,
+    load: Load | None = None,
+    counted: pd.DataFrame | None = None,
     glance: bool = False,
 ) -> Result:
     """Judge the records of one run. Frames have the columns of `luckyhit.records`; `blocks` is the manifest's list
@@ -71,14 +78,18 @@ def decide(
     measuring; `ended` is why the run ended before its time, empty where it did not. `boundary` is how far intervals
     of the comparison reach, where it is not as the case's plan has it. Where `requests` are Rows, `answers` is what
     these don't hold: a frame with the columns `background.TOLD_BY` of the same requests, None where no answer tells a
-    version. `glance`: verdict, goals and guards, without what is told beside them: for a look at a run that goes on.
+    version, and `load` gives more of their columns (see `belief.believe`, which takes `counted`, too).
+    `glance`: verdict, goals and guards, without what is told beside them: for a look at a run that goes on.
 
     Whatever is in the frames, this returns a result: what can't be judged is INVALID or INCONCLUSIVE, with a reason.
     """
     rollback = rollback or Rollback(detail="No rollback was noted.")
     if isinstance(requests, pd.DataFrame):
         answers = requests
+        load = partial(_columns, requests)
     record = read(requests, answers, reads, writes, blocks)
+    belief = believe(record.rows, case, load or _nothing, counted)
+    record = replace(record, rows=belief.applied(record.rows))
     notes = [*notes, *notes_on_blocks(record.blocks, case)]
     planned_boundary, share_of_rate = ways_to_look(record.entries("change"), case)
     boundary = boundary or planned_boundary
@@ -87,7 +98,7 @@ def decide(
     within_s = case.freshness.within if case.freshness is not None else None
 
     worked = work_out(record, case, boundary, error_rate, level, glance=glance)
-    effects, compared = worked.effects, worked.compared
+    effects, compared = with_reasons(worked.effects, belief.doubts), worked.compared
     noted = limits_guard(record.blocks), washed_out_guard(record.entries("change"))
     all_guards = [*worked.on_record, *(guard for guard in noted if guard is not None)]
     if compared is not None:
@@ -125,12 +136,14 @@ def decide(
         verdict = "INCONCLUSIVE"
         why = f"The run ended early: {len(record.entries('change'))} of {planned} planned blocks were measured."
         why += f" {sentence(ended)}" if ended else ""
+    if belief.doubts and verdict != "INVALID":
+        why = f"{in_doubt(belief.doubts)} {why}"
     if worked.again is not None:
         last = among(record.rows.block, record.numbers("after-rollback"))
         alone = case.design == "side-by-side" and np.all(record.rows.arm[last] == BEFORE)
         rollback = found_again(rollback, worked.again, case, alone=bool(alone))
 
-    routes = compared.routes if compared is not None else {}
+    routes = routes_with_reasons(compared.routes, belief.doubts) if compared is not None else {}
     return Result(
         case=name,
         run=run,
@@ -147,8 +160,19 @@ def decide(
         freshness={} if glance else _facts(record, case, "change" if compared is not None else "baseline"),
         routes=routes,
         events=compared.events if compared is not None else [],
+        doubts=dict(belief.doubts),
+        replayed=dict(belief.replayed),
         notes=[*notes, *route_notes(routes, metrics), *notes_on_metrics(rulings, effects, case)],
     )
+
+
+def _columns(requests: pd.DataFrame, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+    frame = requests.loc[:, ~requests.columns.duplicated()]
+    yield frame[[name for name in columns if name in frame.columns]]
+
+
+def _nothing(columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+    yield from ()
 
 
 def _facts(record: Record, case: Case, stage: Stage) -> dict[Arm, FreshnessFacts]:

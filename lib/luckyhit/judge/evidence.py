@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,19 @@ from luckyhit.judge.bodies.answers import Answers, answers_of
 from luckyhit.judge.probed import Probed
 from luckyhit.judge.record import Record, listed_arms, read
 from luckyhit.judge.story import probe_stories
-from luckyhit.records import EVENTS, READS, REQUESTS, WRITES, Arm, FreshnessFacts, Stage
+from luckyhit.records import (
+    COUNTERS,
+    EVENTS,
+    READS,
+    REQUESTS,
+    WRITES,
+    Arm,
+    Counted,
+    Doubt,
+    FreshnessFacts,
+    Result,
+    Stage,
+)
 
 if TYPE_CHECKING:
     from luckyhit.run import Run
@@ -30,7 +42,9 @@ ALWAYS = ("arm", "block", "phase")
 class Evidence:
     """`load` gives the requests in some of their columns (`records.REQUESTS`), all stages, repeated texts in their
     dictionary; `reads`, `writes` and `events` are whole; `facts` are what readers saw, as the result has it.
-    `noted`: the manifest. `stage`: whose blocks are looked at: the change's, or the baseline's where no change was
+    `noted`: the manifest.
+    `doubts` and `replayed`, too: in an arm in doubt, the column `cache` says `unknown`. `counters`: the cache's own,
+    with their `block`. `stage`: whose blocks are looked at: the change's, or the baseline's where no change was
     measured."""
 
     case: Case
@@ -45,6 +59,9 @@ class Evidence:
     length: int = 0
     """How many requests there are, in all stages; 0 where nobody counted."""
     noted: Mapping[str, Any] = field(default_factory=dict)
+    doubts: Mapping[Arm, Sequence[Doubt]] = field(default_factory=dict)
+    replayed: Mapping[Arm, Mapping[str, Counted]] = field(default_factory=dict)
+    counters: pd.DataFrame = field(default_factory=lambda: COUNTERS.empty_table().to_pandas().assign(block=0))
 
     @cached_property
     def stage(self) -> Stage:
@@ -67,17 +84,26 @@ class Evidence:
         wanted = [name for name in REQUESTS.names if name in {*ALWAYS, *columns}]
         table = self.load(wanted)
         inside = pc.is_in(table["block"], pa.array([entry["block"] for entry in self.entries], pa.int32()))
-        return table.filter(inside)
+        return self._as_believed(table.filter(inside))
 
-    def kept(self, keep: Callable[[pa.Table], pa.Table], *columns: str) -> pa.Table:
-        """The same, without what `keep` leaves out of each part: a long run's rows take as much memory as they are."""
+    def in_parts(self, *columns: str) -> Iterator[pa.Table]:
+        """The same, a part at a time: the rows of a long run take as much memory as they are."""
         if self.parts is None:
-            return keep(self.requests(*columns))
+            yield self.requests(*columns)
+            return
         wanted = [name for name in REQUESTS.names if name in {*ALWAYS, *columns}]
         blocks = pa.array([entry["block"] for entry in self.entries], pa.int32())
-        left = [keep(part.filter(pc.is_in(part["block"], blocks))) for part in self.parts(wanted)]
-        whole = pa.concat_tables(left) if left else REQUESTS.empty_table()
-        return whole.select(wanted).unify_dictionaries()
+        for part in self.parts(wanted):
+            inside = pc.is_in(part["block"], blocks)
+            yield self._as_believed(part if pc.all(inside).as_py() else part.filter(inside))
+
+    def _as_believed(self, table: pa.Table) -> pa.Table:
+        """Where the status of an arm can't be believed, no answer of it says one."""
+        if not self.doubts or "cache" not in table.column_names or not len(table):
+            return table
+        doubted = pc.is_in(table["arm"].cast(pa.string()), pa.array([*self.doubts], pa.string()))
+        cache = pc.if_else(doubted, "unknown", table["cache"].cast(pa.string())).cast(REQUESTS.field("cache").type)
+        return table.set_column(table.column_names.index("cache"), "cache", cache)
 
     @cached_property
     def answers(self) -> Answers | None:
@@ -100,26 +126,29 @@ class Evidence:
         return self.record.probed(self.stage, arm)
 
 
-def evidence_of(
-    run: Run, blocks: Sequence[Mapping[str, Any]], facts: Mapping[Arm, FreshnessFacts] | None = None
-) -> Evidence:
-    """Of a run directory. Raises RunUnreadable where one of the probe's files is damaged; when the requests are asked
-    for, where one of theirs is."""
+def evidence_of(run: Run, blocks: Sequence[Mapping[str, Any]], result: Result | None = None) -> Evidence:
+    """Of a run directory; `result`: what was worked out from it already. Raises RunUnreadable where one of the probe's
+    files is damaged; when the requests are asked for, where one of theirs is."""
 
     def load(columns: Sequence[str]) -> pa.Table:
         parts = list(run.parts("requests", columns))
         whole = pa.concat_tables(parts) if parts else REQUESTS.empty_table()
         return whole.select(list(columns)).unify_dictionaries()
 
-    events = EVENTS.empty_table().to_pandas()
+    events, counters = EVENTS.empty_table().to_pandas(), COUNTERS.empty_table().to_pandas().assign(block=0)
     with suppress(RunUnreadable):  # no verdict rests on them; the report names the damaged file
         events = run.events()
+    with suppress(RunUnreadable):
+        counters = run.counters_by_block()
 
     def parts(columns: Sequence[str]) -> Iterable[pa.Table]:
         return run.parts("requests", columns)
 
-    length = run.length("requests")
-    return Evidence(run.case, blocks, load, run.reads(), run.writes(), events, facts or {}, parts, length, run.manifest)
+    made = Evidence(run.case, blocks, load, run.reads(), run.writes(), events, counters=counters)
+    made = replace(made, parts=parts, length=run.length("requests"), noted=run.manifest)
+    if result is None:
+        return made
+    return replace(made, facts=result.freshness, doubts=result.doubts, replayed=result.replayed)
 
 
 __all__ = ["Evidence", "evidence_of"]

@@ -14,6 +14,8 @@ DELETED = frozenset({"del", "rename_from", "move_from"})
 LEFT = frozenset({"expired", "evicted"})
 FLUSHED = "flushed"
 """All keys went at once (FLUSHDB, FLUSHALL): one row of the events, with no key, stands for each of them."""
+SHARED = "*"
+"""The key of a group's events: what several probed keys share, such as a hash with a field for each."""
 GONE = DELETED | LEFT | {FLUSHED}
 FOREVER = 1 << 62
 _WATCHING, _BREAKS, _BLIND = "(watching)", frozenset({"(lost)", "(watched)"}), "(flushes not told)"

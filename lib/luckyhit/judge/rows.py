@@ -163,6 +163,10 @@ class Rows:
         kept = self._whole._columns[name]
         return SinceDue(kept.ns[self._which]) if isinstance(kept, SinceDue) else kept[self._which]
 
+    def with_columns(self, **columns: np.ndarray) -> Rows:
+        """The same rows with some of COLUMNS replaced."""
+        return Rows.of({**{name: self.column(name) for name in COLUMNS}, **columns}, self.routes)
+
     def _picked(self, which: np.ndarray | slice) -> Rows:
         rows = object.__new__(Rows)
         rows._whole, rows._columns, rows.routes = self, {}, self.routes

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from xxhash import xxh3_64_intdigest
 
 from luckyhit.case.workload import Response
 from luckyhit.measure.answered.examples import Example, Examples, Kind
@@ -77,6 +78,7 @@ class Answers:
         # A single word (`localhost` at its default port) may stand in a body for anything.
         self._addresses = [name.encode() if "." in name or ":" in name else b"" for name in names]
         self._hashes = BodyHashes(self._addresses)
+        self._known_hash = [known.get for known in self._hashes.known]
         self._asks_head = {number for number, route in enumerate(self.schedule.routes) if route.method == "HEAD"}
         self._known: list[dict[bytes, tuple[Mismatch | None, int]]] = [{} for _ in self._expectations]
         self._later: list[tuple[int, int, Answer, Seen, bytes]] = []
@@ -113,7 +115,14 @@ class Answers:
         if self.service_ms is not None and not seen.replayed and (took_ms := service_ms(answer.headers)) is not None:
             self.service_ms[slot] = took_ms
         if not self._looks:
-            body_hash = NO_HASH if answer.error is not None else self._hashed(slot, arm, answer, seen)
+            body = answer.body
+            # Nearly all answers are such: whole, without a coding, and known. Calls would take longer than the hash.
+            if head is not None and head.coding == b"" and body and len(body) == answer.size and answer.error is None:
+                body_hash = self._known_hash[arm](xxh3_64_intdigest(body))
+            else:
+                body_hash = None
+            if body_hash is None:
+                body_hash = NO_HASH if answer.error is not None else self._hashed(slot, arm, answer, seen)
             if body_hash is not None:
                 self.rows.settle(slot, arm, answer, seen, NO_VERSION, body_hash)
                 if clue is not None:
@@ -188,10 +197,7 @@ class Answers:
 
     def _hashed(self, slot: int, arm: int, answer: Answer, seen: Seen) -> int | None:
         """The hash of the body (NO_HASH: none). None: not yet, it is kept for `finish`."""
-        body, head = answer.body, answer.head
-        if body and head is not None and head.coding == b"" and len(body) == answer.size:  # nearly all are such
-            return self._hashes.of_decoded(arm, body)
-        if not body and int(self.schedule.route[slot % len(self.schedule)]) in self._asks_head:
+        if not answer.body and int(self.schedule.route[slot % len(self.schedule)]) in self._asks_head:
             return NO_HASH
         body_hash = self._hashes.of(arm, answer)
         return NO_HASH if body_hash is None and not self._keep(slot, arm, answer, seen) else body_hash

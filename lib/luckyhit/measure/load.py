@@ -32,8 +32,9 @@ class LoadSummary:
     `warnings`: why the numbers are to be read with care, the gravest first. `closed`: connections of a closed loop, 0
     in an open one; `rate`: None where something else sets the pace. `accounting` and all numbers leave the warm-up
     out, which had `warmup` requests. `latency_ms` has p50 to p99.99, max and mean, or nothing where no request
-    completed; `cache` and `routes` the same for each cache status and route; `db_calls`: per request, None where the
-    service doesn't show them. `curves`: latency by percentile, for a plot.
+    completed; `cache` and `routes` the same for each cache status and route, `layers` requests by what each cache on
+    the way did; `db_calls`: per request, None where the service doesn't show them. `curves`: latency by percentile, for
+    a plot.
     """
 
     url: str
@@ -54,6 +55,7 @@ class LoadSummary:
     latency_ms: dict[str, float]
     completed_per_s: float
     cache: dict[str, Group]
+    layers: dict[str, int]
     routes: dict[str, Group]
     db_calls: float | None
     engine: EngineCheck
@@ -191,6 +193,7 @@ def _summary(
         latency_ms=recorded.latency_ms,
         completed_per_s=recorded.accounting.completed / span_s,
         cache=recorded.cache,
+        layers=recorded.layers,
         routes=recorded.routes,
         db_calls=recorded.db_calls,
         engine=report.engine,

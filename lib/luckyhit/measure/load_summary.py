@@ -20,7 +20,7 @@ QUANTILES = {"p50": 0.5, "p75": 0.75, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99
 POINTS = 200
 """Points of a percentile curve, from p0 to the slowest request."""
 _BATCH = 1 << 18
-_COLUMNS = ["phase", "route", "due_ns", "done_ns", "status", "error", "cache", "db_calls"]
+_COLUMNS = ["phase", "route", "due_ns", "done_ns", "status", "error", "cache", "db_calls", "layers"]
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Latency by percentile: levels (shares, from 0 up to below 1) and the latencies there, in ms."""
@@ -40,7 +40,8 @@ class Recorded:
     """The measured rows of a load (those of the warm-up are only counted). Shares are of the completed requests.
 
     `latency_ms` is empty where nothing completed; `cache` and `routes` by name, the most requests first; `last_ns`:
-    when the last answer came, from the run's start; `db_calls`: per request, None where none was told.
+    when the last answer came, from the run's start; `db_calls`: per request, None where none was told; `layers`:
+    requests by what the caches on the way did, such as `x-varnish=hit x-cache=miss` (nearest first), the most first.
     """
 
     accounting: Accounting
@@ -52,6 +53,7 @@ class Recorded:
     routes: dict[str, Group]
     db_calls: float | None
     last_ns: int | None
+    layers: dict[str, int]
     curves: dict[str, Curve] = field(repr=False)
 
 
@@ -60,6 +62,7 @@ def read_records(directory: Path, expected_rows: int | None = None) -> Recorded:
     counts: Counter[str] = Counter()
     errors: Counter[str] = Counter()
     statuses: Counter[str] = Counter()
+    layers: Counter[str] = Counter()
     parts: dict[tuple[str, str], list[NDArray[np.int64]]] = defaultdict(list)
     calls, told, last_ns = 0, 0, None
     for batch in _batches(directory):
@@ -82,13 +85,16 @@ def read_records(directory: Path, expected_rows: int | None = None) -> Recorded:
         known = completed & ~np.asarray(batch["db_calls"].is_null())
         calls += int(batch["db_calls"].fill_null(0).to_numpy(zero_copy_only=False)[known].sum(dtype=np.int64))
         told += int(known.sum())
+        chain, chains = _words(batch["layers"])
+        for code, count in zip(*np.unique(chain[completed & (chain >= 0)], return_counts=True), strict=True):
+            layers[chains[code]] += int(count)
         _split(batch, completed, latency_ns, parts)
     if expected_rows is not None and counts["rows"] != expected_rows:
         raise NotEnoughData(
             f"the records hold {counts['rows']:,} of {expected_rows:,} rows",
             hint="The disk may be full. Start again; if it happens again, report it.",
         )
-    return _recorded(counts, errors, statuses, parts, calls / told if told else None, last_ns)
+    return _recorded(counts, errors, statuses, layers, parts, calls / told if told else None, last_ns)
 
 
 def _batches(directory: Path) -> Iterator[pa.RecordBatch]:
@@ -130,6 +136,7 @@ def _recorded(
     counts: Mapping[str, int],
     errors: Mapping[str, int],
     statuses: Mapping[str, int],
+    layers: Mapping[str, int],
     parts: Mapping[tuple[str, str], list[NDArray[np.int64]]],
     db_calls: float | None,
     last_ns: int | None,
@@ -158,6 +165,7 @@ def _recorded(
         routes=_groups(parts, 0, routes, len(everything)),
         db_calls=db_calls,
         last_ns=last_ns,
+        layers=_by_count(layers),
         curves=curves,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from luckyhit.measure.load_summary import QUANTILES
@@ -35,6 +35,8 @@ def table_of(summary: LoadSummary) -> str:
     if summary.statuses:
         lines.append("  status     " + ", ".join(f"{name}: {count:,}" for name, count in summary.statuses.items()))
     lines.append(f"  completed  {summary.completed_per_s:,.1f}/s{' (closed loop)' if summary.closed else ''}")
+    if summary.latency_ms:
+        lines.append(f"  cache      {CACHE_LINES[cache_told(summary)](summary)}")
     lines += _latencies(summary)
     if summary.db_calls is not None:
         lines.append(f"  database   {summary.db_calls:.3f} calls/request")
@@ -45,6 +47,36 @@ def table_of(summary: LoadSummary) -> str:
     if summary.out:
         lines.append(f"  records    {summary.out}")
     return "\n".join(lines)
+
+
+def cache_told(summary: LoadSummary) -> str:
+    """What the answers told of the cache: an id of CACHE_LINES."""
+    told = set(summary.cache) - {"unknown"}
+    if not told:
+        return "nothing"
+    if told == {"bypass"}:
+        return "no-part"
+    nearest = {chain.partition("=")[0] for chain in summary.layers}
+    return "by-itself" if nearest <= LONE_LAYERS and nearest else "headers"
+
+
+def _shares(summary: LoadSummary) -> str:
+    return ", ".join(f"{name} {group.share:.1%}" for name, group in summary.cache.items())
+
+
+LONE_LAYERS = frozenset({"age", "date", "replay"})
+"""Layers that no header of their own tells."""
+CACHE_LINES: dict[str, Callable[[LoadSummary], str]] = {
+    "headers": _shares,
+    "by-itself": lambda summary: f"{_shares(summary)} (no header tells it; told from {_lone(summary)})",
+    "no-part": lambda summary: "not visible, because the answers only tell that a cache took no part (bypass)",
+    "nothing": lambda summary: "not visible, because no header of the answers tells a cache status",
+}
+
+
+def _lone(summary: LoadSummary) -> str:
+    words = {"age": "Age", "date": "a Date that stands still", "replay": "what comes again of an earlier answer"}
+    return " and ".join(words[name] for name in sorted({chain.partition("=")[0] for chain in summary.layers}))
 
 
 def _latencies(summary: LoadSummary) -> list[str]:

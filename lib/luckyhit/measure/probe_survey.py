@@ -5,7 +5,8 @@ Reads only. What a cold key holds has to be known before the block, since nobody
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from math import ceil
 from typing import Any
 
@@ -69,6 +70,33 @@ def survey(
             originals[str(key)] = readable(look(readers[0], str(key)))
             below(str(key), originals[str(key)], freshness.first_version, freshness.first_version)
     return originals
+
+
+@contextmanager
+def reading(
+    freshness: Freshness,
+    base_url: str,
+    headers: Mapping[str, str],
+    *,
+    timeout_s: float,
+    options: Mapping[str, Any] | None = None,
+) -> Iterator[Callable[[str], None]]:
+    """Reads of one key, over each read route, whatever the answers are. `options` go to httpx.Client."""
+    origin, readers = Origin.parse(base_url), [VersionReader(read) for read in freshness.reads]
+    with httpx.Client(
+        base_url=f"{origin.scheme}://{origin.authority}",
+        timeout=timeout_s,
+        trust_env=False,
+        follow_redirects=False,
+        **(options or {}),
+    ) as client:
+
+        def read(key: str) -> None:
+            for reader in readers:
+                with suppress(httpx.HTTPError):
+                    client.get(origin.prefix + reader.path(key), headers=dict(headers))
+
+        yield read
 
 
 def _cold_needed(freshness: Freshness, seconds: float, most: int) -> int:

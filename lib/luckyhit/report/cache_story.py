@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from luckyhit.judge.wording import number
+from luckyhit.judge.wording import listed, number
+from luckyhit.report.freshness_sentences import short
 from luckyhit.report.freshness_tables import DASH, Table
 from luckyhit.report.recorded import ARMS, Recorded
 
@@ -23,6 +24,7 @@ FATE_WORDS = {
     "not-visible": "not visible: the watch had a gap",
 }
 """What became of the entry, by the ids of `luckyhit.judge.story.FATES`."""
+MOST_NAMES = 4
 _TIMES = (("deleted_after_ack_ms", "acknowledged"), ("deleted_after_send_ms", "sent"))
 
 
@@ -56,7 +58,24 @@ def cache_story(found: Recorded) -> CacheStory | None:
         if any(cell is not None for cell in cells):
             rows.append((f"Deleted, against when the write was {instant}", [cell or DASH for cell in cells]))
     sentences = [f"{_label(found, arm)}: {story_sentence(stories[stories['arm'] == arm])}" for arm in arms]
+    sentences += _shared(found.probe_events)
     return CacheStory(sentences, Table([found.label(arm) for arm in arms], rows))
+
+
+def _shared(events: pd.DataFrame) -> list[str]:
+    """What was told of keys of the cache that several probed keys share."""
+    from luckyhit.judge.keyspace_log import SHARED
+
+    group = events[events["key"] == SHARED]
+    if not len(group):
+        return []
+    names = sorted(set(group["cache_key"]))
+    shown = f"{listed([short(name) for name in names[:MOST_NAMES]])}{', …' if len(names) > MOST_NAMES else ''}"
+    expiries = int((group["event"] == "expire").sum())
+    return [
+        f"The probed keys share keys of the cache ({shown}), {len(names):,} in all: {len(group) - expiries:,} events "
+        f"stored into them or removed them, and {expiries:,} set their expiry. Whose entry it was, they don't tell."
+    ]
 
 
 def _label(found: Recorded, arm: str) -> str:

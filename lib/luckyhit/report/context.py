@@ -88,6 +88,7 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
         freshness_tables,
         gallery,
         how_many,
+        layer_rows,
         metric_rows,
         route_rows,
     )
@@ -98,6 +99,8 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
         "goals": contents.goals(case) if case else [],
         "key_numbers": metric_rows.key_numbers(found),
         "findings": finding_lines(result) if result else [],
+        "layers": layer_rows.layer_rows(result.findings) if result else [],
+        "layer_headings": layer_rows.HEADINGS,
         "naive": metric_rows.naive_rows(result) if result else [],
         "baseline": baseline.baseline(found),
         "earlier": earlier.earlier_rows(result) if result else [],

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from luckyhit.judge.belief.words import in_doubt
 from luckyhit.judge.wording import listed, number, percent
-from luckyhit.records import CACHE_STATUSES, Counted, Finding, Result
+from luckyhit.records import CACHE_STATUSES, Arm, Counted, Doubt, Finding, Result
 from luckyhit.report.cache_story import signed_ms
+from luckyhit.report.layer_rows import layers_sentence
 
 
 def finding_lines(result: Result) -> list[str]:
@@ -26,6 +28,11 @@ def in_both(finding: Finding, subject: str) -> str:
     return f"{subject}: {', '.join(counts)}."
 
 
+def _counted(counted: Counted) -> str:
+    share = f" ({percent(counted.count / counted.of)})" if counted.of and counted.count else ""
+    return f"{counted.count:,} of {counted.of:,}{share}"
+
+
 def _probe_is_the_load(finding: Finding) -> str:
     facts = finding.facts
     declared = facts["declared_rate_per_s"]
@@ -41,22 +48,16 @@ _SHARES = {"stale": "old answers to the workload", "hit": "hits of the workload"
 
 
 def _probe_changes_the_picture(finding: Finding) -> str:
+    """The share that surely differs, and the other one beside it where it differs at all: both are counts."""
     facts = finding.facts
-    what = str(facts["share"])
     told = []
-    for arm in ("before", "after"):
-        slots = facts.get(f"{what}_slots_{arm}")
-        if slots and facts[f"{what}_differs_{arm}"]:
-            beside, alone = (
-                percent(float(facts[f"{what}_{side}_{arm}"] or 0) / float(slots)) for side in ("probed", "control")
-            )
-            told.append(f"{beside} with it, {alone} without ({arm})")
-    return f"The probe changes what it measures: {_SHARES[what]}, to the same requests: {'; '.join(told)}."
-
-
-def _counted(counted: Counted) -> str:
-    share = f" ({percent(counted.count / counted.of)})" if counted.of and counted.count else ""
-    return f"{counted.count:,} of {counted.of:,}{share}"
+    for what in sorted(_SHARES, key=lambda name: name != facts["share"]):
+        for arm in ("before", "after"):
+            slots, sure = facts.get(f"{what}_slots_{arm}"), facts.get(f"{what}_differs_{arm}")
+            beside, alone = (int(facts.get(f"{what}_{side}_{arm}") or 0) for side in ("probed", "control"))
+            if slots and (sure or (what == "stale" and beside > 0 == alone and facts[f"hit_differs_{arm}"])):
+                told.append(f"{_SHARES[what]} {beside:,} of {slots:,} with it, {alone:,} without ({arm})")
+    return f"The freshness probe makes a part of what it finds. To the same requests: {'; '.join(told)}."
 
 
 def _same_bytes(finding: Finding) -> str:
@@ -173,6 +174,48 @@ def _cache_outlives_clear(finding: Finding) -> str:
     return in_both(finding, what).removesuffix(".") + f"{differ}."
 
 
+def _outlives_ttl(finding: Finding) -> str:
+    arms = [arm for arm in ("before", "after") if finding.facts.get(f"{arm}_oldest_ms") is not None]
+    ttls = [_seconds(finding.facts[f"{arm}_ttl_ms"]) for arm in arms]
+    oldest = [f"{_seconds(finding.facts[f'{arm}_oldest_ms'])} {arm}" for arm in arms]
+    renewals = [f"{int(finding.facts[f'{arm}_renewals'] or 0):,} times {arm}" for arm in arms]
+    text = in_both(finding, f"Old HITs beyond the time to live of {listed(list(dict.fromkeys(ttls)))}")
+    return (
+        f"{text} The oldest: {', '.join(oldest)}. The keys' expiry was set again while they lived, {listed(renewals)}."
+    )
+
+
+def _seconds(value_ms: float | int | str | bool | None) -> str:
+    value = float(value_ms or 0)
+    return f"{number(value)} ms" if value < 1000 else f"{number(value / 1000)} s"
+
+
+def _status(finding: Finding) -> str:
+    doubts: dict[Arm, list[Doubt]] = {}
+    both = all(f"counters_hit_ratio_{arm}" in finding.facts for arm in ("before", "after"))
+    # Where the cache's own ratios follow, one of them need not be said twice.
+    for row in [row for row in finding.examples if not both or row["doubt"] != "counters-disagree"] or finding.examples:
+        numbers = {name: value for name, value in row.items() if name not in ("arm", "doubt", "count", "of")}
+        doubt = {"id": row["doubt"], "count": row["count"], "of": row["of"], "facts": numbers}
+        doubts.setdefault("before" if row["arm"] == "before" else "after", []).append(Doubt.model_validate(doubt))
+    own = [
+        f"{percent(float(share))} {arm}"
+        for arm in ("before", "after")
+        if (share := finding.facts.get(f"counters_hit_ratio_{arm}")) is not None
+    ]
+    counted = f" Of the look-ups that the cache itself counted, {' and '.join(own)} found their key." if own else ""
+    return f"{in_doubt(doubts)} So its hit ratio is not shown.{counted}"
+
+
+def _growth(finding: Finding) -> str:
+    facts, other = finding.facts, "after" if finding.facts["arm"] == "before" else "before"
+    ms = {name: number(float(value or 0)) for name, value in facts.items() if name.endswith("_ms")}
+    return (
+        f"The longer it runs, the slower: like answers of route {facts['route']} took {ms['first_ms']} ms at first and "
+        f"{ms['last_ms']} ms at the end {facts['arm']}, {ms['other_first_ms']} ms and {ms['other_last_ms']} ms {other}."
+    )
+
+
 SENTENCES: dict[str, Callable[[Finding], str]] = {
     "same-bytes-other-url": _same_bytes,
     "unexpected-answers": _unexpected,
@@ -188,9 +231,19 @@ SENTENCES: dict[str, Callable[[Finding], str]] = {
     "deleted-after-acknowledgement": _deleted_after,
     "stale-without-cache": _without_cache,
     "deleted-before-acknowledgement-and-set-again": _set_again,
+    "outlives-ttl": _outlives_ttl,
     "stale-workload-reads": _stale_workload,
     "probe-changes-the-picture": _probe_changes_the_picture,
     "probe-is-the-load": _probe_is_the_load,
     "variants-differ": _variants_differ,
     "cache-outlives-clear": _cache_outlives_clear,
+    "write-flushes": lambda finding: in_both(finding, "Writes during which all keys of the cache went (a flush)"),
+    "status-not-believable": _status,
+    "latency-grows": _growth,
+    "replayed-counts": lambda finding: in_both(
+        finding,
+        f"Hits of {finding.facts['routes']} told again the database calls of the answer that was stored, and are taken "
+        "to have made none",
+    ),
+    "layers": layers_sentence,
 }

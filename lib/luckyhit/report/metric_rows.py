@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from luckyhit.judge.wording import NAMES, difference_text, interval_text, number, percent, value_text
-from luckyhit.records import HIGHER_IS_BETTER, METRICS, Metric, MetricName, Result
+from luckyhit.records import HIGHER_IS_BETTER, METRICS, Arm, Metric, MetricName, Result
 from luckyhit.report.contents import sentence_case
 from luckyhit.report.recorded import Recorded
 
 DASH = "–"
+NOT_VISIBLE = "not visible"
 NOT_RELIED_ON = "not to be relied on"
 
 
@@ -59,8 +60,8 @@ def metric_row(name: MetricName, metric: Metric, result: Result) -> MetricRow:
         verdict = NOT_RELIED_ON
     return MetricRow(
         name=sentence_case(NAMES[name]),
-        before=DASH if metric.before is None else value_text(name, metric.before),
-        after=DASH if metric.after is None else value_text(name, metric.after),
+        before=_value(name, metric.before, "before", result),
+        after=_value(name, metric.after, "after", result),
         effect=DASH if metric.effect is None else signed(name, metric.effect),
         interval=DASH if metric.effect is None else interval_text(name, metric.low, metric.high),
         goal=goal,
@@ -69,6 +70,12 @@ def metric_row(name: MetricName, metric: Metric, result: Result) -> MetricRow:
         note=metric.note,
         margin=margin,
     )
+
+
+def _value(name: MetricName, value: float | None, arm: Arm, result: Result) -> str:
+    if value is not None:
+        return value_text(name, value)
+    return NOT_VISIBLE if name == "hit_ratio" and arm in result.doubts else DASH
 
 
 def signed(name: MetricName, effect: float) -> str:
@@ -84,6 +91,8 @@ def key_numbers(found: Recorded) -> list[MetricRow]:
 
     def rank(name: MetricName) -> tuple[int, int]:
         metric = result.metrics[name]
+        if name == "hit_ratio" and result.doubts:
+            return 0, METRICS.index(name)  # what a reader would look for, and must not take from elsewhere
         if metric.verdict is None:
             return (3 if metric.effect is not None else 4), METRICS.index(name)
         if metric.want == "better" or metric.verdict == "HURT":

@@ -54,7 +54,14 @@ class Recorded:
 
     @cached_property
     def rows(self) -> Rows:
-        """The requests as arrays, by the judge's definitions."""
+        """The requests as arrays, by the judge's definitions, and without what its result says can't be believed."""
+        from luckyhit.judge.belief import Belief
+
+        result = self.result
+        return Belief(result.doubts, result.replayed).applied(self._as_recorded) if result else self._as_recorded
+
+    @property
+    def _as_recorded(self) -> Rows:
         from luckyhit.judge.samples import rows_of
 
         if not isinstance(self.requests, pd.DataFrame):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -16,9 +16,10 @@ import pyarrow as pa
 
 from luckyhit.records import EVENTS, Arm
 from luckyhit.target.cache import Cache
-from luckyhit.target.listener import LOST, WATCHED, WATCHING, Listener
+from luckyhit.target.listener import FLUSHED, FLUSHES_NOT_TOLD, LOST, WATCHED, WATCHING, Listener
+from luckyhit.target.watching.touched import Shape
 
-__all__ = ["LOST", "WATCHED", "WATCHING", "EventWatch"]
+__all__ = ["FLUSHED", "FLUSHES_NOT_TOLD", "LOST", "WATCHED", "WATCHING", "EventWatch"]
 
 MOST_ROWS = 1_000_000
 _READY_WITHIN_S = 10.0
@@ -41,15 +42,28 @@ class EventWatch:
         origin_ns: int,
         clock: Callable[[], int] = time.monotonic_ns,
         most_rows: int = MOST_ROWS,
+        patterns: Mapping[Arm, Sequence[Shape]] | None = None,
+        reserved: Callable[[str], bool] = lambda key: True,
     ) -> None:
-        """`origin_ns` is the run's start on `clock`, in nanoseconds. `most_rows`: of each arm."""
+        """`origin_ns` is the run's start on `clock`, in nanoseconds. `most_rows`: of each arm. `patterns`, `reserved`:
+        see `Listener`."""
         self.problems: list[str] = []
         self._block = block
         self._stopping = threading.Event()
         self._listeners = [
-            Listener(arm, cache, channels[arm], self._stopping, lambda: clock() - origin_ns, self._problem, most_rows)
+            Listener(
+                arm,
+                cache,
+                channels[arm],
+                self._stopping,
+                lambda: clock() - origin_ns,
+                self._problem,
+                most_rows,
+                (patterns or {}).get(arm, ()),
+                reserved,
+            )
             for arm, cache in caches.items()
-            if channels.get(arm)
+            if channels.get(arm) or (patterns or {}).get(arm)
         ]
         self._threads: list[threading.Thread] = []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import redis
@@ -16,10 +16,14 @@ from redis.retry import Retry
 from luckyhit.errors import LuckyHitError
 from luckyhit.records import Arm
 from luckyhit.target.cache import Cache
+from luckyhit.target.watching.flushes import CHANNEL, Flushes
+from luckyhit.target.watching.touched import Shape
 
 WATCHING, LOST, WATCHED = "(watching)", "(lost)", "(watched)"
 """Events of our own, with no key: from `(watching)` on everything is seen, up to `(lost)` (the connection broke), or to
 `(watched)` (the end). Without them, an entry that nothing happened to could not be told from one nobody looked at."""
+FLUSHED, FLUSHES_NOT_TOLD = "flushed", "(flushes not told)"
+"""With no key either: all keys went at once; and the server does not let that be seen."""
 _NO_NEW_VALUE = frozenset({"del", "expired", "evicted", "rename_from", "move_from", "expire", "persist", "keymiss"})
 _CHUNK = 500
 _POLL_S, _AGAIN_S = 0.05, 0.2
@@ -65,15 +69,23 @@ class Listener:
         now_ns: Callable[[], int],
         problem: Callable[[str], None],
         most_rows: int,
+        patterns: Sequence[Shape] = (),
+        reserved: Callable[[str], bool] = lambda key: True,
     ) -> None:
+        """`patterns`: keys of the cache that no channel of their own is known for; of those of one probed key, only the
+        `reserved` keys' are kept."""
         self.arm, self.ready, self.rows = arm, threading.Event(), list[_Row]()
         self._cache, self._stopping, self._now_ns, self._problem = cache, stopping, now_ns, problem
         self._by_key = {name.encode(errors="surrogateescape"): key for name, key in channels.items()}
         self._names: dict[bytes, tuple[bytes, str, str]] = {}  # channel -> the cache's key, as shown, the probe's key
+        self._patterns = {shape.glob.encode(errors="surrogateescape"): shape for shape in patterns}
+        self._by_pattern: dict[bytes, Shape] = {}
+        self._reserved = reserved
         self._most_rows, self._full = most_rows, False
         self._run_id: str | None = None
         self._heard_ns = now_ns()
         self._lifetimes = _Lifetimes()
+        self._flushes: Flushes | None = None
 
     def run(self) -> None:
         try:
@@ -112,15 +124,38 @@ class Listener:
             self._same_server(client)
             connection = client.connection_pool.get_connection()
             try:
-                self._subscribe(connection, int(client.connection_pool.connection_kwargs.get("db") or 0))
+                database = int(client.connection_pool.connection_kwargs.get("db") or 0)
+                untold = self._track_flushes(connection, client, database)
+                self._subscribe(connection, database)
                 self._heard_ns = self._now_ns()
                 self._mark(self._heard_ns, WATCHING)
+                if untold:
+                    self._mark(self._heard_ns, FLUSHES_NOT_TOLD)
+                    self._problem(f"a flush of the cache of {self.arm} would not be seen: {untold}")
                 self.ready.set()
                 self._hear(connection, client)
             finally:
                 connection.disconnect()
+                if self._flushes is not None:
+                    self._flushes.close()
+                    self._flushes = None
         finally:
             client.close()
+
+    def _track_flushes(self, connection: redis.Connection, client: redis.Redis, database: int) -> str:
+        """Why flushes will not be told; empty where they will. It has to come before any other subscription."""
+        try:
+            connection.send_command("CLIENT", "ID")
+            listener_id = int(connection.read_response())
+            self._flushes = Flushes(client, listener_id, database)
+            connection.send_command("SUBSCRIBE", CHANNEL)
+            connection.read_response(push_request=True)
+        except redis_errors.ResponseError as error:
+            if self._flushes is not None:
+                self._flushes.close()
+                self._flushes = None
+            return str(error)
+        return ""
 
     def _same_server(self, client: redis.Redis) -> None:
         """A server that was started anew has forgotten that it should tell: its silence would mean nothing."""
@@ -151,6 +186,13 @@ class Listener:
                 else:
                     self._take(message, None)
 
+        prefix = b"__keyspace@%d__:" % database
+        self._by_pattern = {prefix + glob: shape for glob, shape in self._patterns.items()}
+        for pattern in self._by_pattern:
+            connection.send_command("PSUBSCRIBE", pattern)
+            while (message := connection.read_response(push_request=True))[0] != b"psubscribe":
+                self._take(message, None)
+
     def _hear(self, connection: redis.Connection, client: redis.Redis) -> None:
         """Take what comes until stopped; then until the answer to a last PING shows that nothing is on its way."""
         pings = deque[int]()  # when each that was not answered yet was sent
@@ -160,6 +202,8 @@ class Listener:
             if last or now_s - pinged_s > _PING_EVERY_S:
                 pings.append(self._now_ns())
                 connection.send_command("PING", "luckyhit", check_health=False)
+                if self._flushes is not None:
+                    self._flushes.look()
                 pinged_s, ending = now_s, ending or last
             if connection.can_read(timeout=_POLL_S):
                 heard_s = time.monotonic()
@@ -169,21 +213,53 @@ class Listener:
             elif pings and now_s - heard_s > _SILENT_S:
                 raise redis_errors.ConnectionError("the cache fell silent")
             self._about_lifetimes(self._lifetimes.take)
+            self._note_flushes()
+        self._await_flushes()
         self._mark(self._heard_ns, WATCHED)
+
+    def _note_flushes(self) -> None:
+        for at_ns in self._flushes.take() if self._flushes is not None else ():
+            self._mark(at_ns, FLUSHED)
+
+    def _await_flushes(self) -> None:
+        """What was flushed at the very end is told, too: the answers are under way."""
+        until_s = time.monotonic() + _SILENT_S
+        while self._flushes is not None and self._flushes.waiting and time.monotonic() < until_s:
+            self._flushes.wait(_POLL_S)
+            self._note_flushes()
 
     def _take(self, message: Any, client: redis.Redis | None) -> bool:
         """Whether it is the answer to a PING; an event becomes a row."""
         if not isinstance(message, list) or message[0] == b"pong":
             return True
-        if message[0] != b"message" or message[1] not in self._names:
+        if message[1] == CHANNEL:
+            if message[0] == b"message" and message[2] is None and self._flushes is not None:
+                self._flushes.flushed(self._now_ns())
             return False
         at_ns = self._now_ns()
-        name, shown, key = self._names[message[1]]
-        event = bytes(message[2]).decode(errors="backslashreplace")
+        known = self._names.get(message[1]) if message[0] == b"message" else self._of_pattern(message)
+        if known is None:
+            return False
+        name, shown, key = known
+        event = bytes(message[-1]).decode(errors="backslashreplace")
         row = self._row(at_ns, key, shown, event)
         if row is not None and client is not None:
             self._about_lifetimes(lambda: self._lifetimes.ask(client, name, event, row))
         return False
+
+    def _of_pattern(self, message: list[Any]) -> tuple[bytes, str, str] | None:
+        """The cache's key, as it is shown, and the probe's key of an event that a pattern let through; None where it is
+        of no reserved key, or comes by another subscription as well."""
+        if message[0] != b"pmessage" or message[2] in self._names:
+            return None
+        name = bytes(message[2]).partition(b":")[2]
+        text = name.decode(errors="surrogateescape")
+        for pattern, shape in self._by_pattern.items():
+            key = shape.key_of(text)
+            if key is not None:
+                ours = pattern == message[1] and (shape.group or self._reserved(key))
+                return (name, name.decode(errors="backslashreplace"), key) if ours else None
+        return None
 
     def _about_lifetimes(self, do: Callable[[], None]) -> None:
         try:

@@ -31,9 +31,9 @@ from luckyhit.judge.bodies.routes import compared_routes, told_by_writes, writin
 if TYPE_CHECKING:
     from luckyhit.judge.evidence import Evidence
 
-MOST_ROWS = 2_500_000
+MOST_ROWS = 1_000_000
 """Of longer runs so many rows are looked at, about."""
-COLUMNS = ("route", "key", "cache", "status", "error", "slot", "due_ns", "done_ns", "version", "body_hash")
+COLUMNS = ("route", "key", "cache", "status", "slot", "due_ns", "done_ns", "version", "body_hash")
 _MILLISECOND = 20  # bits of a nanosecond count: 1.05 ms
 _LIMITS = {"threads": 2, "memory_limit": "400MB"}
 STEADY = "sum(top) >= 0.95 * sum(n) AND sum(n) >= 20"
@@ -92,7 +92,10 @@ def answers_of(evidence: Evidence) -> Answers | None:
             read &= _numbers(part["slot"]) % stride == 0
         return part.filter(pa.array(wrote | read))
 
-    kept = evidence.kept(keep, *COLUMNS)
+    parts = [keep(part) for part in evidence.in_parts(*COLUMNS)]
+    if not parts:
+        return None
+    kept = pa.concat_tables(parts).unify_dictionaries()
     probed = set(evidence.writes["key"].tolist())
     key, keys = _coded(kept["key"])
     probe_keys = np.array([text in probed for text in keys] + [False], dtype=bool)

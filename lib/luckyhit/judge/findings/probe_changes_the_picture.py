@@ -1,12 +1,14 @@
 """The workload's own answers were others beside the freshness probe than without it, to the same requests.
 
 A control block is sent what the pair of blocks before it was sent, without the probe. Each slot is compared with itself
-(McNemar's exact test, in `proportions.paired_difference`): what the two blocks were asked differs in nothing.
+(McNemar's exact test, in `proportions.paired_difference`): what the two blocks were asked differs in nothing. Blocks
+differ by their hour as well, where others use the service too: so a control has to lie beyond every block with the
+probe.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -20,7 +22,7 @@ from luckyhit.records import Arm, Counted, Finding
 ID = "probe-changes-the-picture"
 ERROR_RATE = 0.01
 """The chance that a probe without any influence is named, over both arms and both shares together."""
-LEAST = 0.05
+LEAST = 0.03
 """Smaller differences are not told: neighbours in a cache are alike, so that one chance event counts several times."""
 _SLOT = ["pair", "arm", "slot"]
 
@@ -33,17 +35,14 @@ class Compared:
     control: Counted
     sure: bool
 
-    @property
-    def difference(self) -> float:
-        return abs(self.probed.count / self.probed.of - self.control.count / self.control.of)
-
 
 def find(evidence: Evidence) -> Finding | None:
     """`before` and `after` are the counts beside the probe; the facts hold those of the control blocks."""
     beside = _beside(evidence)
     if not beside:
         return None
-    slots = _slots(evidence, beside)
+    rows = _measured(evidence)
+    slots = _slots(rows, beside)
     arms = evidence.arms
     compared = {
         (what, arm): shown
@@ -51,6 +50,10 @@ def find(evidence: Evidence) -> Finding | None:
         for arm in arms
         if (shown := _compared(slots[slots["arm"] == arm], what, len(arms))) is not None
     }
+    controls = {block for _, block in beside}
+    for (what, arm), shown in compared.items():
+        if not _beyond(rows[rows["arm"] == arm], what, controls):
+            compared[what, arm] = replace(shown, sure=False)
     telling = [what for what, _ in compared if any(compared[what, arm].sure for arm in arms if (what, arm) in compared)]
     if not telling:
         return None
@@ -87,21 +90,33 @@ def _beside(evidence: Evidence) -> dict[tuple[Arm, int], int]:
     return {(arm, block): probed[arm, pair - 1] for arm, pair, block in controls if (arm, pair - 1) in probed}
 
 
-def _slots(evidence: Evidence, beside: dict[tuple[Arm, int], int]) -> pd.DataFrame:
-    """The measured requests of these blocks: `pair, arm, slot, control, hit, stale, latency_ms`; null where an answer
-    does not tell."""
+def _measured(evidence: Evidence) -> pd.DataFrame:
+    """The measured requests, with `hit`, `stale` (1, 0, or null where an answer does not tell) and `latency_ms`."""
     rows = evidence.requests("slot", "due_ns", "cache", *TOLD_BY).to_pandas()
     told = background_reads(rows, evidence.case)
     rows["stale"] = told["outcome"].map({"stale": 1.0, "fresh": 0.0})
     rows["hit"] = rows["cache"].astype(object).map({"hit": 1.0, "stale": 1.0, "miss": 0.0})
     rows["latency_ms"] = ((rows["done_ns"] - rows["due_ns"]) / 1e6).where(rows["error"].isna())
-    rows = rows[rows["phase"] == "measure"].astype({"arm": object})
+    return rows[rows["phase"] == "measure"].astype({"arm": object})
+
+
+def _slots(rows: pd.DataFrame, beside: dict[tuple[Arm, int], int]) -> pd.DataFrame:
+    """The requests of the control blocks and of those beside them: `pair, arm, slot, control, hit, stale,
+    latency_ms`."""
     parts = []
     for (arm, control), probed in beside.items():
         for block in (control, probed):
             part = rows[(rows["arm"] == arm) & (rows["block"] == block)]
             parts.append(part.assign(pair=control, control=block == control))
     return pd.concat(parts)[[*_SLOT, "control", "hit", "stale", "latency_ms"]]
+
+
+def _beyond(rows: pd.DataFrame, what: str, controls: set[int]) -> bool:
+    """Whether every control lies on one side of every block with the probe."""
+    levels = rows.groupby("block")[what].mean().dropna()
+    alone = levels.index.isin(list(controls))
+    without, beside = levels[alone], levels[~alone]
+    return len(without) > 0 and len(beside) > 0 and bool(without.max() < beside.min() or without.min() > beside.max())
 
 
 def _compared(slots: pd.DataFrame, what: str, arms: int) -> Compared | None:

@@ -1,10 +1,10 @@
 """Answers from the cache that are another URL's: the key of the entry lacks a part of the request.
 
 Where the cache status is told, a hit is another URL's where its bytes are those that another URL was given when its
-answer was made (a miss), and this URL never was, though it was asked anew in the same state of its data. Left out are
-bodies of many keys (an empty list), routes that show the same thing (their misses are equal, too), and bodies that
-differ each time they are made. Where it is not told, the arms are compared: how many answers share their bytes with
-another URL's.
+answer was made (a miss), and this URL never was, though it was asked anew in the same state of its data. Both must have
+been made anew in one state of the data, ten times, with different bytes: two paths to one thing, one of them old, look
+the same otherwise. Left out are bodies of many keys (an empty list), and those that differ each time they are made.
+Where it is not told, the arms are compared: how many answers share their bytes with another URL's.
 """
 
 from __future__ import annotations
@@ -36,8 +36,13 @@ _PREPARE = (
             s.due_ns AS other_due_ns
         FROM (SELECT * FROM hits h ANTI JOIN made m ON h.hash = m.hash AND h.url = m.url) h
         JOIN single s ON s.hash = h.hash""",
-    """CREATE OR REPLACE TABLE alike AS SELECT DISTINCT a.url, b.url AS other_url FROM single a
-        JOIN single b ON a.hash = b.hash AND a.url <> b.url""",
+    # Were both URLs asked anew in the same state of their data? Then they show whether they are two things.
+    """CREATE OR REPLACE TABLE states AS SELECT DISTINCT url, place, epoch, hash FROM answers WHERE own""",
+    """CREATE OR REPLACE TABLE together AS SELECT route, other_route, bool_or(a.hash = b.hash) AS alike
+        FROM (SELECT DISTINCT route, other_route, url, other_url, key = other_key AS one_key FROM foreign_hits) l
+        JOIN states a ON a.url = l.url
+        JOIN states b ON b.url = l.other_url AND b.place = a.place AND b.epoch = a.epoch
+        WHERE l.one_key OR a.epoch = 0 GROUP BY route, other_route, l.url, other_url, a.place, a.epoch""",
 )
 
 
@@ -52,9 +57,9 @@ def _by_status(answers: Answers, evidence: Evidence) -> Finding | None:
     for statement in _PREPARE:
         answers.database.execute(statement)
     pairs = answers.rows(
-        f"""WITH linked AS (SELECT DISTINCT route, other_route, url, other_url FROM foreign_hits)
-        SELECT route, other_route FROM linked LEFT JOIN alike USING (url, other_url) GROUP BY route, other_route
-        HAVING count(alike.url) <= {_ALIKE} * count(*)"""
+        f"""SELECT route, other_route FROM together GROUP BY route, other_route
+        HAVING count(*) FILTER (alike) <= {_ALIKE} * count(*)
+        QUALIFY sum(count(*)) OVER (PARTITION BY route) >= {FEWEST}"""
     )
     answers.database.execute("CREATE OR REPLACE TABLE pairs (route SMALLINT, other_route SMALLINT)")
     if not pairs:

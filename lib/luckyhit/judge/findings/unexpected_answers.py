@@ -19,28 +19,39 @@ _KIND = ("arm", "route", "reason", "status", "cache")
 
 
 def find(evidence: Evidence) -> Finding | None:
-    table = evidence.requests("error", "status", "cache")
-    table = table.filter(pc.equal(table["phase"], "measure"))
-    groups = table.group_by(["arm", "error", "status", "cache"]).aggregate([([], "count_all")]).to_pylist()
-    answered = [group for group in groups if group["error"] in (None, "unexpected")]
-    wrong = [group for group in answered if group["error"] == "unexpected"]
+    answered, wrong = _counted(evidence)
     if not wrong:
         return None
     facts: dict[str, float | int | str | bool | None] = {}
     by_arm = {}
     for arm in evidence.arms:
-        of_arm = [group for group in wrong if group["arm"] == arm]
-        whole = sum(group["count_all"] for group in answered if group["arm"] == arm)
-        by_arm[arm] = Counted(count=sum(group["count_all"] for group in of_arm), of=whole)
-        facts[f"{arm}_good_status"] = sum(group["count_all"] for group in of_arm if _good(group["status"]))
         statuses: Counter[str] = Counter()
-        for group in of_arm:
-            statuses[group["cache"]] += group["count_all"]
+        good = 0
+        for (_, status, cache), count in ((kind, count) for kind, count in wrong.items() if kind[0] == arm):
+            statuses[cache] += count
+            good += count if _good(status) else 0
+        by_arm[arm] = Counted(count=statuses.total(), of=answered[arm])
+        facts[f"{arm}_good_status"] = good
         facts |= {f"{arm}_{cache}": statuses[cache] for cache in CACHE_STATUSES if statuses[cache]}
     examples = sorted(_examples(evidence), key=lambda row: (not _good(row["status"]), -row["count"]))
     return Finding(
         id=ID, before=by_arm.get("before"), after=by_arm.get("after"), facts=facts, examples=examples[:MOST_EXAMPLES]
     )
+
+
+def _counted(evidence: Evidence) -> tuple[Counter[str], Counter[tuple[str, int | None, str]]]:
+    """(answers by arm, unexpected ones by arm, status and cache status), of the measured phase."""
+    answered: Counter[str] = Counter()
+    wrong: Counter[tuple[str, int | None, str]] = Counter()
+    for part in evidence.in_parts("error", "status", "cache"):
+        measured = part.filter(pc.equal(part["phase"], "measure"))
+        for group in measured.group_by(["arm", "error"]).aggregate([([], "count_all")]).to_pylist():
+            if group["error"] in (None, "unexpected"):
+                answered[group["arm"]] += group["count_all"]
+        unexpected = measured.filter(pc.equal(measured["error"], "unexpected"))
+        for group in unexpected.group_by(["arm", "status", "cache"]).aggregate([([], "count_all")]).to_pylist():
+            wrong[group["arm"], group["status"], group["cache"]] += group["count_all"]
+    return answered, wrong
 
 
 def _good(status: int | None) -> bool:

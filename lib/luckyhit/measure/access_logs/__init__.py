@@ -1,6 +1,6 @@
 """What access logs look like: `FORMS` are read, `REFUSED` are named. Time, method and target of a line count.
 
-forms       the tables; line: one request; times; texts, objects, cloudfront: the parsers
+forms       the tables; line: one request; times; text_lines, json_lines, cloudfront: the parsers
 """
 
 from luckyhit.measure.access_logs.forms import FORMS, REFUSED, Form, Parse, Refused

@@ -1,9 +1,10 @@
-"""CloudFront's standard logs: columns between tabs, named by a line `#Fields:`."""
+"""CloudFront's standard logs: columns between tabs, named by a line `#Fields:`, or an object a line (version 2)."""
 
 from __future__ import annotations
 
 import re
 
+from luckyhit.measure.access_logs.json_lines import object_of
 from luckyhit.measure.access_logs.line import Line, request
 
 _LEGACY = [
@@ -28,15 +29,15 @@ class CloudFront:
     """A parser for one file, or for several behind each other, each with its header."""
 
     def __init__(self) -> None:
-        self._columns = {name: place for place, name in enumerate(_LEGACY)}
+        self._columns = _LEGACY
 
     def __call__(self, text: str) -> Line | None:
         if text.startswith("#Fields:"):
-            self._columns = {name: place for place, name in enumerate(text.removeprefix("#Fields:").split())}
+            self._columns = text.removeprefix("#Fields:").split()
             return None
-        cells = text.split("\t")
+        row = object_of(text) or self._row(text.split("\t"))
         date, time, method, stem, query = (
-            self._cell(cells, name) for name in ("date", "time", "cs-method", "cs-uri-stem", "cs-uri-query")
+            str(row.get(name, "")) for name in ("date", "time", "cs-method", "cs-uri-stem", "cs-uri-query")
         )
         if not method or not stem:
             return None
@@ -44,6 +45,5 @@ class CloudFront:
         # The percent signs of what was sent are encoded once more, or are not: it changed over the years.
         return request([f"{date}T{time}Z"], method, _ENCODED_TWICE.sub(r"%\1", target))
 
-    def _cell(self, cells: list[str], name: str) -> str:
-        place = self._columns.get(name, len(cells))
-        return cells[place] if place < len(cells) else ""
+    def _row(self, cells: list[str]) -> dict[str, str]:
+        return dict(zip(self._columns, cells, strict=False))

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from luckyhit.measure.access_logs.cloudfront import CloudFront
+from luckyhit.measure.access_logs.json_lines import parse_ecs, parse_json, parse_otel
 from luckyhit.measure.access_logs.line import Line, plain
-from luckyhit.measure.access_logs.objects import parse_ecs, parse_json, parse_otel
-from luckyhit.measure.access_logs.texts import (
+from luckyhit.measure.access_logs.text_lines import (
     parse_alb,
     parse_combined,
     parse_daphne,
@@ -145,7 +145,7 @@ FORMS: dict[str, Form] = {
         _always(parse_tornado),
     ),
     "cloudfront": Form(
-        "AWS CloudFront, developer guide, Standard logging reference; columns named by #Fields",
+        "AWS CloudFront, developer guide, Standard logging reference; columns named by #Fields, or JSON (version 2)",
         "2026-11-29\t16:12:26\tFRA2\t182\t192.0.2.10\tGET\td111111abcdef8.cloudfront.net\t/items/7\t200\t-\t"
         "Mozilla/5.0\tq=a%2520b&page=2\t-\tHit\tMRVMF7Kydg==\tshop.example\thttps\t98\t0.001\t-\tTLSv1.3\t"
         "TLS_AES_128_GCM_SHA256\tHit\tHTTP/2.0\t-\t-",

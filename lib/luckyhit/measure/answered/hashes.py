@@ -34,11 +34,12 @@ def hash_of(body: bytes, address: bytes) -> int:
 
 class BodyHashes:
     """Hashes bodies between requests, each body once: services send the same ones again and again, and what a body came
-    to is remembered by XXH3 of its bytes as they came. `addresses`: host and port, by arm."""
+    to is remembered by XXH3 of its bytes as they came. `addresses`: host and port, by arm; `known`: the same of bodies
+    without a coding."""
 
     def __init__(self, addresses: Sequence[bytes]) -> None:
         self._addresses = addresses
-        self._known: list[dict[int, int]] = [{} for _ in addresses]
+        self.known: list[dict[int, int]] = [{} for _ in addresses]
         self._coded: list[dict[tuple[int, bytes], int | None]] = [{} for _ in addresses]
 
     def of(self, arm: int, answer: Answer) -> int | None:
@@ -57,7 +58,7 @@ class BodyHashes:
 
     def of_decoded(self, arm: int, body: bytes) -> int:
         """The hash of a body that has no coding."""
-        raw, known = xxh3_64_intdigest(body), self._known[arm]
+        raw, known = xxh3_64_intdigest(body), self.known[arm]
         value = known.get(raw)
         if value is None:
             value = hash_of(body, self._addresses[arm])

@@ -23,7 +23,7 @@ _SEMANTIC_QUERIES = ("url.query",)
 
 def parse_json(text: str) -> Line | None:
     """An object a line, with a time, a method and a target under one of their usual names, or a `request` line."""
-    entry = _object(text)
+    entry = object_of(text)
     for name in _PARTS:
         if isinstance(part := entry.get(name), dict):
             entry = {**part, **entry}
@@ -37,7 +37,7 @@ def parse_json(text: str) -> Line | None:
 
 def parse_ecs(text: str) -> Line | None:
     """Elastic Common Schema, dotted or nested, with an `@timestamp`; an export of Elasticsearch has it in `_source`."""
-    entry: Mapping[Any, Any] = _object(text)
+    entry: Mapping[Any, Any] = object_of(text)
     match entry:
         case {"_source": {**source}}:
             entry = source
@@ -47,7 +47,7 @@ def parse_ecs(text: str) -> Line | None:
 def parse_otel(text: str) -> Line | None:
     """A log record of OpenTelemetry: attributes of the semantic conventions in `attributes` (an object, or OTLP's list
     of keys and values), or at the top."""
-    record = _object(text)
+    record = object_of(text)
     if "@timestamp" in record:
         return None
     attributes: Mapping[Any, Any] = record
@@ -75,7 +75,7 @@ def _request(times: list[Any], method: str | None, target: str | None, query: st
     return request(times, method.upper(), target)
 
 
-def _object(text: str) -> dict[str, Any]:
+def object_of(text: str) -> dict[str, Any]:
     """The object of a line; an empty one where there is none."""
     if text.startswith("{"):
         try:

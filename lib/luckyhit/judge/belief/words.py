@@ -1,0 +1,72 @@
+"""What is said of an arm whose cache status can't be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from luckyhit.judge.effects import Effect
+from luckyhit.judge.wording import listed, percent, sentence
+from luckyhit.records import Arm, Doubt, DoubtId, Metric, MetricName
+
+PHRASES: dict[DoubtId, Callable[[Doubt], str]] = {
+    "hit-with-db-calls": lambda doubt: f"{_of(doubt)} hits made as many database calls as a miss",
+    "hit-on-write": lambda doubt: f"{_of(doubt)} writes said hit",
+    "hit-with-new-body": lambda doubt: f"{_of(doubt)} hits showed what their URL never showed before, with no write",
+    "counters-disagree": lambda doubt: (
+        f"the answers told {_share(doubt, 'by_answers')} of hits, the cache's counters {_share(doubt, 'by_counters')}"
+    ),
+    "hits-as-slow-as-misses": lambda doubt: f"{_of(doubt)} hits took as long as a typical miss",
+}
+MOST = 3
+"""Kinds in one sentence."""
+
+
+def evidence_text(doubts: Sequence[Doubt]) -> str:
+    """`1,893 of 5,184 hits made as many database calls as a miss and 298 of 301 writes said hit`."""
+    return listed([PHRASES[doubt.id](doubt) for doubt in doubts[:MOST]])
+
+
+def in_doubt(doubts: Mapping[Arm, Sequence[Doubt]]) -> str:
+    """A sentence for each arm in doubt."""
+    return " ".join(
+        sentence(f"the cache status in the {arm} arm can't be believed: {evidence_text(kinds)}")
+        for arm, kinds in doubts.items()
+    )
+
+
+def with_reasons(
+    effects: Mapping[MetricName, Effect], doubts: Mapping[Arm, Sequence[Doubt]]
+) -> dict[MetricName, Effect]:
+    """The effects with the reason why an arm's hit ratio is not visible."""
+    reasoned = dict(effects)
+    if doubts and "hit_ratio" in effects:
+        reasoned["hit_ratio"] = replace(effects["hit_ratio"], note=_reason(doubts))
+    return reasoned
+
+
+def routes_with_reasons(
+    routes: Mapping[str, Mapping[MetricName, Metric]], doubts: Mapping[Arm, Sequence[Doubt]]
+) -> dict[str, dict[MetricName, Metric]]:
+    """The same of the metrics of each route."""
+    reasoned = {route: dict(metrics) for route, metrics in routes.items()}
+    for metrics in reasoned.values():
+        if doubts and "hit_ratio" in metrics:
+            metrics["hit_ratio"] = metrics["hit_ratio"].model_copy(update={"note": _reason(doubts)})
+    return reasoned
+
+
+def _reason(doubts: Mapping[Arm, Sequence[Doubt]]) -> str:
+    arms = " and the ".join(doubts)
+    return f"Not visible in the {arms} arm{'s' if len(doubts) > 1 else ''}: the status can't be believed."
+
+
+def _of(doubt: Doubt) -> str:
+    return f"{doubt.count:,} of {doubt.of:,}"
+
+
+def _share(doubt: Doubt, name: str) -> str:
+    return percent(float(doubt.facts[name] or 0.0))
+
+
+__all__ = ["PHRASES", "evidence_text", "in_doubt", "routes_with_reasons", "with_reasons"]

@@ -1,0 +1,160 @@
+"""Answers of one kind that take longer the longer one arm runs, while those of the other do not: something grows with
+the number of requests (a list of hooks, an index of keys, a log in memory).
+
+Answers of one kind are those of the route that was asked most, with one cache status or, where no status can be
+believed, one number of database calls: so it is not the hit ratio that falls. Their medians in short stretches are put
+in the order of time, over the whole run (what grows since a process started) and in each block on its own (what grows
+since the cache was cleared). In an arm where nothing grows each order is as likely, which gives the exact chance of as
+many rising pairs, or more (Kendall 1938, Biometrika 30: 81).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from luckyhit.judge.evidence import Evidence
+from luckyhit.records import Finding
+
+ID = "latency-grows"
+PARTS = 8
+"""Stretches of each block."""
+FEWEST_ROWS, FEWEST_STRETCHES = 20, 5
+"""Answers in a stretch that has a median, and such stretches in an arm."""
+LEAST_GROWTH = 1.3
+"""Of the last quarter of the stretches against the first: smaller growth is not told, nor growth that is not so much
+more than that of the other arm."""
+CHANCE = 0.001
+"""That anything is told where nothing grows: over both arms and both views."""
+COLUMNS = ("route", "due_ns", "done_ns", "error", "cache", "db_calls")
+VIEWS = ("run", "block")
+
+
+@dataclass(frozen=True)
+class Course:
+    """One arm's medians (ms) in the order of time, with the block of each and its stretch (0 ... PARTS - 1)."""
+
+    block: np.ndarray
+    part: np.ndarray
+    median_ms: np.ndarray
+    requests: int
+
+    def series(self, view: str) -> list[np.ndarray]:
+        """The medians in one view: all of them, or those of each block that has enough."""
+        if view == "run":
+            return [self.median_ms]
+        groups = [self.median_ms[self.block == number] for number in np.unique(self.block)]
+        return [group for group in groups if len(group) >= FEWEST_STRETCHES]
+
+    def ends_ms(self, view: str) -> tuple[float, float] | None:
+        """The medians of the first quarter and of the last, on average over the blocks (geometric means)."""
+        ends = [
+            (np.median(values[:quarter]), np.median(values[-quarter:]))
+            for values in self.series(view)
+            if (quarter := max(len(values) // 4, 1))
+        ]
+        return tuple(np.exp(np.log(ends).mean(axis=0)).tolist()) if ends else None
+
+    def beside(self, other: Course) -> Course | None:
+        """How many times as long this arm took as the other, by stretch; None where they took turns."""
+        places = [course.block * PARTS + course.part for course in (self, other)]
+        _, first, second = np.intersect1d(*places, return_indices=True)
+        if len(first) < FEWEST_STRETCHES:
+            return None
+        ratio = self.median_ms[first] / other.median_ms[second]
+        return Course(self.block[first], self.part[first], ratio, self.requests)
+
+
+def find(evidence: Evidence) -> Finding | None:
+    if len(evidence.arms) < 2:
+        return None
+    table = evidence.requests(*COLUMNS)
+    table = table.filter(pc.and_(pc.is_null(table["error"]), pc.is_valid(table["done_ns"])))
+    measured = _is(table["phase"], "measure")
+    route, names = _codes(table["route"])
+    if not measured.any():
+        return None
+    busiest = int(np.argmax(np.bincount(route[measured])))
+    mine = measured & (route == busiest)
+    before, after = (_course(table, mine & _is(table["arm"], arm), evidence) for arm in evidence.arms)
+    if before is None or after is None:
+        return None
+    for arm, course, other in (("before", before, after), ("after", after, before)):
+        for view in VIEWS:
+            ends, others = course.ends_ms(view), other.ends_ms(view)
+            if ends is None or others is None or not _grows(course, other, view):
+                continue
+            facts: dict[str, float | int | str | bool | None] = {
+                "arm": arm, "route": names[busiest], "within": view, "requests": course.requests,
+                "first_ms": ends[0], "last_ms": ends[1], "other_first_ms": others[0], "other_last_ms": others[1],
+            }  # fmt: skip
+            return Finding(id=ID, facts=facts)
+    return None
+
+
+def _grows(course: Course, other: Course, view: str) -> bool:
+    ends, others, chance = course.ends_ms(view), other.ends_ms(view), CHANCE / (2 * len(VIEWS))
+    if ends is None or others is None or ends[1] / ends[0] < LEAST_GROWTH * max(others[1] / others[0], 1.0):
+        return False
+    if chance_of_rise(course.series(view)) > chance:
+        return False
+    # Of stretches that both arms have, what the host did to both of them goes out.
+    ratio = course.beside(other)
+    return ratio is None or chance_of_rise(ratio.series(view)) <= chance
+
+
+def chance_of_rise(groups: Sequence[np.ndarray]) -> float:
+    """The chance of as many rising pairs inside the groups, or more, where each order of each group is as likely; pairs
+    that are equal count as falling."""
+    rising, chances = 0, np.ones(1)
+    for values in groups:
+        rising += int(sum(np.count_nonzero(values[place + 1 :] > values[place]) for place in range(len(values))))
+        # In a random order the k-th value falls behind 0 ... k - 1 of those before it, each as likely.
+        for place in range(1, len(values)):
+            chances = np.convolve(chances, np.full(place + 1, 1 / (place + 1)))
+    return float(chances[rising:].sum())
+
+
+def _course(table: pa.Table, mine: np.ndarray, evidence: Evidence) -> Course | None:
+    """Of the answers of one kind among some rows; None where they are too few."""
+    status, names = _codes(table["cache"])
+    if evidence.doubts or {names[code] for code in np.unique(status[mine])} <= {"unknown"}:
+        status = table["db_calls"].fill_null(-1).to_numpy()  # a kind of its own, and none where it is all there is
+        mine = mine & (status >= 0)
+    if not mine.any():
+        return None
+    kinds, counts = np.unique(status[mine], return_counts=True)
+    mine = mine & (status == kinds[np.argmax(counts)])
+    due, done, block = (table[name].to_numpy()[mine] for name in ("due_ns", "done_ns", "block"))
+    blocks, parts, medians = [], [], []
+    for number in np.unique(block).tolist():
+        inside = block == number
+        since, latency = due[inside] - due[inside].min(), (done[inside] - due[inside]) / 1e6
+        part = np.minimum(since * PARTS // (int(since.max()) + 1), PARTS - 1)
+        for index in range(PARTS):
+            values = latency[part == index]
+            if len(values) >= FEWEST_ROWS:
+                blocks.append(number)
+                parts.append(index)
+                medians.append(float(np.median(values)))
+    if len(medians) < FEWEST_STRETCHES or min(medians) <= 0:
+        return None
+    return Course(np.array(blocks), np.array(parts), np.array(medians), int(np.count_nonzero(mine)))
+
+
+def _codes(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
+    """A number for each text, and the texts by number."""
+    column = column.unify_dictionaries() if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    if not column.num_chunks:
+        return np.zeros(0, dtype=np.int64), []
+    codes = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in column.chunks]
+    return np.concatenate(codes), [str(word) for word in column.chunk(0).dictionary.to_pylist()]
+
+
+def _is(column: pa.ChunkedArray, word: str) -> np.ndarray:
+    codes, words = _codes(column)
+    return codes == (words.index(word) if word in words else len(words))

@@ -1,0 +1,91 @@
+"""What each cache on the way did, where there is more than one, or where no header tells it.
+
+A cache that answered was asked, and those behind it were not: what stands in the answer of them is of the moment when
+it was stored, and counts for nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from luckyhit.judge.evidence import Evidence
+from luckyhit.records import Arm, Counted, Finding
+
+ID = "layers"
+LONE = ("age", "date", "replay")
+"""Layers that no header of their own tells (luckyhit.measure.signals.memory)."""
+STATUSES = ("hit", "miss", "stale", "bypass")
+FEWEST = 0.01
+"""Less than this share of an arm's answers makes no second layer."""
+MOST_LAYERS = 8
+
+Chains = Mapping[str, int]
+Layer = tuple[str, int]
+"""Name, and how often it stands before that in the same chain."""
+
+
+def find(evidence: Evidence) -> Finding | None:
+    by_arm = {arm: _chains(evidence, arm) for arm in evidence.arms}
+    if not any(_worth_telling(chains) for chains in by_arm.values()):
+        return None
+    layers = {arm: did(chains) for arm, chains in by_arm.items()}
+    examples: list[dict[str, float | int | str | bool | None]] = [
+        {"arm": arm, "place": place, "layer": name, "lone": name in LONE, **{word: counts[word] for word in STATUSES}}
+        for arm, of_arm in layers.items()
+        for place, ((name, _), counts) in enumerate(list(of_arm.items())[:MOST_LAYERS], 1)
+    ]
+    nearest = {arm: _nearest(chains) for arm, chains in by_arm.items() if chains}
+    facts = {f"layers_{arm}": len(of_arm) for arm, of_arm in layers.items()}
+    return Finding(id=ID, before=nearest.get("before"), after=nearest.get("after"), facts={**facts}, examples=examples)
+
+
+def did(chains: Chains) -> dict[Layer, Counter[str]]:
+    """What each layer did in the requests that came as far as to it; the nearest first."""
+    found: dict[Layer, Counter[str]] = defaultdict(Counter)
+    depth: Counter[Layer] = Counter()
+    for chain, count in chains.items():
+        asked = True
+        names: Counter[str] = Counter()
+        for place, (name, status) in enumerate(_parts(chain)):
+            layer = name, names[name]
+            names[name] += 1
+            depth[layer] = max(depth[layer], place)
+            counts = found[layer]
+            if asked and status in STATUSES:
+                counts[status] += count
+            asked = asked and status not in ("hit", "stale")
+    return {layer: found[layer] for layer in sorted(found, key=lambda layer: (depth[layer], layer))}
+
+
+def _chains(evidence: Evidence, arm: Arm) -> Chains:
+    """Completed and measured requests of one arm, by what the caches on their way did."""
+    rows = evidence.requests("layers", "error")
+    which = pc.and_(pc.equal(_text(rows["arm"]), arm), pc.equal(_text(rows["phase"]), "measure"))
+    rows = rows.filter(pc.and_(which, pc.is_null(rows["error"])))
+    counted = pc.value_counts(_text(rows["layers"]))
+    return {str(entry["values"]): entry["counts"] for entry in counted.to_pylist() if entry["values"]}
+
+
+def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column.cast(pa.string())
+
+
+def _parts(chain: str) -> list[tuple[str, str]]:
+    return [(name, status) for name, _, status in (part.partition("=") for part in chain.split())]
+
+
+def _worth_telling(chains: Chains) -> bool:
+    total = sum(chains.values())
+    several = sum(count for chain, count in chains.items() if len(_parts(chain)) > 1)
+    lone = sum(count for chain, count in chains.items() if any(name in LONE for name, _ in _parts(chain)[:1]))
+    return total > 0 and max(several, lone) >= FEWEST * total
+
+
+def _nearest(chains: Chains) -> Counted:
+    """Hits of the layer nearest to the user."""
+    hits = sum(count for chain, count in chains.items() if _parts(chain)[:1] and _parts(chain)[0][1] == "hit")
+    return Counted(count=hits, of=sum(chains.values()))

@@ -1,0 +1,32 @@
+"""Which blocks run without the probe."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from luckyhit.investigate.controls import CONTROL_EVERY, NEGLIGIBLE, control_pairs, probe_share
+
+SHARES = st.floats(0, 20)
+
+
+@given(pairs=st.integers(1, 60), share=SHARES)
+def test_each_control_has_a_pair_with_the_probe_before_it(pairs: int, share: float) -> None:
+    controls = control_pairs(pairs, share)
+    assert controls <= set(range(2, pairs + 1))
+    assert not any(pair - 1 in controls for pair in controls)
+    assert 2 * len(controls) <= pairs
+    assert len(controls) <= 1 + pairs / CONTROL_EVERY
+
+
+@given(pairs=st.integers(2, 60), share=SHARES)
+def test_a_probe_that_is_not_negligible_has_a_control(pairs: int, share: float) -> None:
+    assert bool(control_pairs(pairs, share)) is (share > NEGLIGIBLE)
+
+
+def test_the_share_is_what_the_baseline_measured() -> None:
+    blocks = [
+        {"stage": "wash-out", "probe": {}},
+        {"stage": "baseline", "probe": {"share": 0.3}},
+        {"stage": "change", "probe": {"share": 0.9}},
+    ]
+    assert probe_share(blocks) == 0.3
+    assert probe_share([{"stage": "baseline", "probe": {}}]) == 0.0

@@ -1,0 +1,68 @@
+"""A report on an arm whose cache status can't be believed: said first, and no hit ratio of it anywhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from page_reader import Page
+from synthetic_run import ARM, judged, make_run
+
+from luckyhit.records import Result
+from luckyhit.report import render
+from luckyhit.report.aggregates import hit_series, latency_split
+from luckyhit.report.baseline import baseline
+from luckyhit.report.finding_sentences import finding_lines
+from luckyhit.report.junit import junit
+from luckyhit.report.metric_rows import NOT_VISIBLE, key_numbers, metrics
+from luckyhit.report.recorded import Recorded, recorded
+from luckyhit.report.summary import summary
+from luckyhit.report.told import Told
+from luckyhit.run import Run
+
+
+@pytest.fixture(scope="module")
+def lied(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Result, Recorded]:
+    """The before arm says hit on each answer."""
+    arms = {"before": {**ARM["before"], "hit": 0.7, "lies": True}, "after": {**ARM["after"], "hit": 0.7}}
+    run = make_run(tmp_path_factory.mktemp("lied"), arms=arms)
+    result = judged(run)
+    return run, result, recorded(run, result)
+
+
+def test_it_is_the_first_thing_that_is_shown(lied) -> None:
+    _, result, _ = lied
+    assert list(result.doubts) == ["before"] and result.verdict != "HURT"
+    assert result.findings[0].id == "status-not-believable"
+    (doubt,) = result.doubts["before"]
+    assert f"{doubt.count:,} of {doubt.of:,}" in finding_lines(result)[0]
+
+
+def test_rows_say_not_visible_in_that_arm(lied) -> None:
+    _, result, found = lied
+    (row,) = [row for row in metrics(result) if row.name == "Hit ratio"]
+    assert row.before == NOT_VISIBLE and row.after != NOT_VISIBLE
+    assert any(row.before == NOT_VISIBLE for row in key_numbers(found))
+    assert {level.name: level.value for level in baseline(found)}["Hit ratio"] == "–"
+
+
+def test_figures_leave_the_arm_out(lied) -> None:
+    found = lied[2]
+    series = hit_series(found)
+    assert set(series.bins["arm"]) == {"after"} and {arm for _, arm in series.measured} == {"after"}
+    assert {status for status, label in latency_split(found).parts if label == "before"} == {"status not visible"}
+    assert np.isnan(found.hit[found.mask("change", "before")]).all()
+
+
+def test_other_outputs_have_no_hit_ratio_of_it_either(lied) -> None:
+    run, result, _ = lied
+    told = Told(run.name, run=run.id, result=result)
+    assert NOT_VISIBLE in summary(told)
+    assert "100 %" not in junit(told).partition("hit_ratio")[2].partition("testcase")[0]
+
+
+def test_the_page_shows_it_before_the_numbers(lied, tmp_path, plain_figures) -> None:
+    run, result, _ = lied
+    page = Page(render(run, result, tmp_path).read_text(encoding="utf-8"))
+    (doubt,) = result.doubts["before"]
+    text = " ".join(page.text.split())
+    assert text.index(f"{doubt.count:,} of {doubt.of:,}") < text.index(NOT_VISIBLE)
