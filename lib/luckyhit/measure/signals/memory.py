@@ -3,7 +3,8 @@
     replay   what a request has for itself alone (Varnish's number, a request's id, an exact time) comes again: the
              answer was stored by somebody nearer than whoever wrote it
     date     the same Date again, LONGER_S later by this machine's clock: it was stored. A service that runs writes
-             another one each second. Clocks of two machines are never compared
+             another one each second. Clocks of two machines are never compared. Where an answer has an Expires that is
+             its Date and max-age, that stands for the Date, which nginx does not pass on
     age      HAProxy, Django, Squid and Apache send an Age with hits alone, Traffic Server with all that it stores: on a
              route where some answers have one and others don't, it tells the hits; where all have one, an Age of 0 is a
              hit if its Date is one that this URL has shown before
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from luckyhit.measure.signals.reader import STORED, TIMING, VARNISH, Mark, Seen
+from luckyhit.measure.signals.reader import DATED, EXPIRES, STORED, TIMING, VARNISH, Mark, Seen
 
 LONGER_S = 3.0
 """More than the clocks of machines that share a service are apart, as a rule."""
@@ -26,7 +27,7 @@ _NEVER_NS = 2**63
 _SURE = (VARNISH, TIMING)
 _CLOCK_S = 2
 _Url = tuple[bytes, tuple[bytes, ...], int]
-"""Date, marks, and when this Date came first."""
+"""Date (or Expires), marks, and when this Date came first."""
 
 
 @dataclass(slots=True)
@@ -59,25 +60,29 @@ class Memory:
         can tell, until it has stood still for a while."""
         if seen.settled:
             return _NEVER_NS
-        return 0 if seen.lone_age_s is not None or seen.only_hits or mark[1] else now_ns + _LONGER_NS
+        return (
+            0 if seen.lone_age_s is not None or seen.only_hits or mark[1] or mark[2] != DATED else now_ns + _LONGER_NS
+        )
 
     def look(self, arm: int, route: int, url: int, seen: Seen, mark: Mark, now_ns: int) -> Seen:
         """What an answer (a 200 to a read) shows in the light of those before it. `now_ns`: of a monotonic clock."""
         if seen.settled:
             return seen
-        date, own = mark
+        date, own, kind = mark
+        # An Expires that was not made just now may be one that never changes: it proves nothing.
+        first_ns = _NEVER_NS if kind == EXPIRES else now_ns
         place = ((url << 16) + route << 4) + arm
         before = self._urls.get(place)
         if before is None:
             if len(self._urls) >= MOST_URLS:
                 self._urls.clear()
             since_ns, again = None, False
-            self._urls[place] = (date, own, now_ns)
+            self._urls[place] = (date, own, first_ns)
         else:
             since_ns = before[2] if date and before[0] == date else None
             again = own != () and (own == before[1] or any(mark in before[1] for mark in own))
             if since_ns is None or before[1] != own:
-                self._urls[place] = (date, own, now_ns if since_ns is None else since_ns)
+                self._urls[place] = (date, own, first_ns if since_ns is None else since_ns)
         if own and (seen.explains_ids or not self._is_own(arm, place, own)):
             again = False
         shown = self._routes.get((route << 4) + arm)
