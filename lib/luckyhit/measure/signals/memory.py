@@ -3,7 +3,8 @@
     replay   what a request has for itself alone (Varnish's number, a request's id, an exact time) comes again: the
              answer was stored by somebody nearer than whoever wrote it
     date     the same Date again, LONGER_S later by this machine's clock: it was stored. A service that runs writes
-             another one each second. Clocks of two machines are never compared
+             another one each second. Clocks of two machines are never compared. Where an answer has an Expires that is
+             its Date and max-age, that stands for the Date, which nginx does not pass on
     age      HAProxy, Django, Squid and Apache send an Age with hits alone, Traffic Server with all that it stores: on a
              route where some answers have one and others don't, it tells the hits; where all have one, an Age of 0 is a
              hit if its Date is one that this URL has shown before
@@ -17,8 +18,9 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from luckyhit.measure.signals.reader import STORED, TIMING, VARNISH, Mark, Seen
+from luckyhit.measure.signals.reader import DATED, EXPIRES, STORED, TIMING, VARNISH, Mark, Seen
 
 LONGER_S = 3.0
 """More than the clocks of machines that share a service are apart, as a rule."""
@@ -28,11 +30,12 @@ LEARNS_S = 10.0
 MOST_WAITING = 4096
 _LEARNS_NS = round(LEARNS_S * 1e9)
 _NEVER_NS = 2**63
+_SURE = (VARNISH, TIMING)
 _CLOCK_S = 2
 Place = tuple[memoryview, int]
 """Where a row stands that was not written yet (luckyhit.measure.rows)."""
 _Url = tuple[bytes, tuple[bytes, ...], int]
-"""Date, marks, and when this Date came first."""
+"""Date (or Expires), marks, and when this Date came first."""
 
 
 @dataclass(slots=True)
@@ -54,8 +57,7 @@ class _Route:
         return self.with_age, self.without_age, self.aged, self.dated, self.replays, self.flagged
 
 
-@dataclass(frozen=True, slots=True)
-class Clue:
+class Clue(NamedTuple):
     """What one answer shows by itself (`seen`) and beside those before it of its URL: `asked`, there was one; `again`,
     something of a request's own came again; `same_date`, its Date did, and `longer`: LONGER_S later; `dated`: it has
     one; `owned`: it has something of its own."""
@@ -87,9 +89,9 @@ class Memory:
         self._waiting = 0
         self._last = _Route()
         self._learns_until_ns: int | None = None
-        self._routes: dict[tuple[int, int], _Route] = {}
-        self._urls: dict[tuple[int, int, int], _Url] = {}
-        self._owners: dict[tuple[int, bytes], tuple[int, int, int]] = {}
+        self._routes: dict[int, _Route] = {}
+        self._urls: dict[int, _Url] = {}
+        self._owners: dict[tuple[int, bytes], int] = {}
         self._shared: set[int] = set()  # arms in which two URLs had the same: it is no request's own
 
     @staticmethod
@@ -98,29 +100,40 @@ class Memory:
         can tell, until it has stood still for a while."""
         if seen.settled:
             return _NEVER_NS
-        return 0 if seen.lone_age_s is not None or seen.only_hits or mark[1] else now_ns + _LONGER_NS
+        return (
+            0 if seen.lone_age_s is not None or seen.only_hits or mark[1] or mark[2] != DATED else now_ns + _LONGER_NS
+        )
 
     def look(self, arm: int, route: int, url: int, seen: Seen, mark: Mark, now_ns: int) -> Seen:
         """What an answer (a 200 to a read) shows in the light of those before it. `now_ns`: of a monotonic clock."""
         self.clue = None
-        known = self._routes.get((arm, route))
-        if known is None:
-            known = self._routes[arm, route] = _Route()
-        self._last = known
         if seen.settled:
             return seen
-        date, own = mark
-        place = (arm, route, url)
+        date, own, kind = mark
+        # An Expires that was not made just now may be one that never changes: it proves nothing.
+        first_ns = _NEVER_NS if kind == EXPIRES else now_ns
+        place = ((url << 16) + route << 4) + arm
         before = self._urls.get(place)
-        since_ns = before[2] if before is not None and date and before[0] == date else None
-        if before is None or since_ns is None or before[1] != own:
+        if before is None:
             if len(self._urls) >= MOST_URLS:
                 self._urls.clear()
-            self._urls[place] = (date, own, now_ns if since_ns is None else since_ns)
+            since_ns, again = None, False
+            self._urls[place] = (date, own, first_ns)
+        else:
+            since_ns = before[2] if date and before[0] == date else None
+            again = own != () and (own == before[1] or any(mark in before[1] for mark in own))
+            if since_ns is None or before[1] != own:
+                self._urls[place] = (date, own, first_ns if since_ns is None else since_ns)
+        if own and (seen.explains_ids or not self._is_own(arm, place, own)):
+            again = False
+        known = self._routes.get((route << 4) + arm)
+        if known is None:
+            known = self._routes[(route << 4) + arm] = _Route()
+        self._last = known
         clue = Clue(
             seen,
             asked=before is not None,
-            again=bool(own) and not seen.explains_ids and self._is_again(place, own, before),
+            again=again,
             same_date=since_ns is not None,
             longer=since_ns is not None and now_ns - since_ns >= _LONGER_NS,
             dated=bool(date),
@@ -174,26 +187,19 @@ class Memory:
                 known.waiting.append((clue, place))
         return None
 
-    def _is_again(self, place: tuple[int, int, int], own: tuple[bytes, ...], before: _Url | None) -> bool:
-        """Whether the URL has shown one of these before, and no other URL has."""
-        if before is not None:
-            common = [mark for mark in own if mark in before[1]]
-            for mark in common:
-                if mark.startswith((VARNISH, TIMING)):
-                    return True
-        else:
-            common = []
-        ids = [mark for mark in own if not mark.startswith((VARNISH, TIMING))]
-        arm = place[0]
-        if not ids or arm in self._shared:
+    def _is_own(self, arm: int, place: int, own: tuple[bytes, ...]) -> bool:
+        """Whether it belongs to a request alone: numbers and exact times do, ids where they differ between URLs."""
+        if own[0].startswith(_SURE) and len(own) == 1:
+            return True
+        if arm in self._shared:
             return False
         if len(self._owners) >= MOST_URLS:
             self._owners.clear()
-        for mark in ids:
-            if self._owners.setdefault((arm, mark), place) != place:
+        for mark in own:
+            if not mark.startswith(_SURE) and self._owners.setdefault((arm, mark), place) != place:
                 self._shared.add(arm)
                 return False
-        return any(mark in common for mark in ids) and len(self._owners) > 1
+        return own[0].startswith(_SURE) or len(self._owners) > 1
 
 
 def _learn(known: _Route, clue: Clue) -> bool:
