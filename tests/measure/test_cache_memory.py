@@ -86,6 +86,29 @@ def test_a_date_that_stands_still_was_stored() -> None:
     assert front.answer(4.1, date(5), "X-DB-Calls: 2").cache == "hit"
 
 
+def expires(second: int) -> str:
+    return f"Expires: Sun, 29 Nov 2026 16:12:{second:02d} GMT"
+
+
+def test_an_expires_that_stands_still_was_stored() -> None:
+    front = Front()  # nginx without add_header over Django
+    own = ["Cache-Control: max-age=9", "X-DB-Calls: 2"]
+    assert front.answer(0, date(1), expires(10), *own).cache == "unknown"
+    assert front.answer(1, date(2), expires(10), *own).cache == "unknown"
+    assert shown(front.answer(4, date(5), expires(10), *own)) == ("hit", "date=hit", 0)
+    assert shown(front.answer(11, date(12), expires(21), *own)) == ("miss", "date=miss", 2)
+    assert front.answer(12, date(13), expires(21), *own).cache == "hit"
+
+
+def test_an_expires_that_never_changes_proves_nothing() -> None:
+    front = Front()
+    for second in range(0, 40, 4):
+        seen = front.answer(second, date(second), expires(50), "Cache-Control: max-age=59")
+        assert seen.cache == "unknown"
+        seen = front.answer(second, date(second), expires(50), f"Cache-Control: max-age={50 - second}", url=2)
+        assert seen.cache == "unknown"
+
+
 def test_clocks_of_two_machines_are_not_compared() -> None:
     front = Front()  # one of them is a second behind
     cached = {front.answer(number / 2, date(10 + number // 2 - number % 2)).cache for number in range(60)}

@@ -24,12 +24,13 @@ from luckyhit.measure.expect import LARGEST_CHECKED_BODY, Expectation, Mismatch,
 from luckyhit.measure.rows import NO_HASH, NO_VERSION, Rows
 from luckyhit.measure.schedule import LARGEST_NUMBER, Schedule
 from luckyhit.measure.shown import Shown
-from luckyhit.measure.signals import Mark, Memory, Seen, Signals, service_ms
+from luckyhit.measure.signals import MOST_WAITING, Mark, Memory, Seen, Signals, service_ms
 from luckyhit.measure.templates import RouteTemplate
 from luckyhit.records import Arm
 
 KEPT_FOR_LATER = 64 << 20
 """Bytes of large bodies to keep until the block is over, and to parse then: about a second's work."""
+AMENDED_AT_ONCE = 32
 _ROW_BYTES = 1 << 10
 EXCERPT = 500
 _SMALL_BODY, _MOST_KNOWN = 4 << 10, 512
@@ -101,8 +102,16 @@ class Answers:
                 head.seen, head.mark = self.signals.look(answer.headers)
                 head.until_ns = memory.silent_until_ns(head.seen, head.mark, answer.done_ns or 0)
             seen, mark, until_ns = head.seen, head.mark, head.until_ns
-        if answer.status == 200 and (now_ns := answer.done_ns) is not None and (now_ns > until_ns or memory.watching):
+        clue = None
+        if (
+            answer.status == 200
+            and (now_ns := answer.done_ns) is not None
+            and (now_ns > until_ns or memory.watching or (memory.learns and not seen.settled))
+        ):
             seen = self._in_their_light(slot, arm, seen, mark, now_ns)
+            clue = memory.clue
+            if memory.unsettled:
+                self._amend(AMENDED_AT_ONCE)
         if self.service_ms is not None and not seen.replayed and (took_ms := service_ms(answer.headers)) is not None:
             self.service_ms[slot] = took_ms
         if not self._looks:
@@ -116,12 +125,30 @@ class Answers:
                 body_hash = NO_HASH if answer.error is not None else self._hashed(slot, arm, answer, seen)
             if body_hash is not None:
                 self.rows.settle(slot, arm, answer, seen, NO_VERSION, body_hash)
+                if clue is not None:
+                    memory.wait(clue, self.rows.last())
             return
         shows: tuple[int, int] | None = NO_VERSION, NO_HASH
         if answer.error is None and answer.status is not None:
             shows = self._checked(slot, arm, answer, answer.status, seen)
         if shows is not None:
             self.rows.settle(slot, arm, answer, seen, self._written(slot, answer, shows[0]), shows[1])
+            if clue is not None:
+                memory.wait(clue, self.rows.last())
+
+    def holds_rows(self, now_ns: int) -> bool:
+        """Whether rows may still be told more of, and are not to be written yet: for seconds, while a block begins."""
+        if self._memory.holds(now_ns):
+            return True
+        self._amend(MOST_WAITING)
+        return False
+
+    def _amend(self, most: int) -> None:
+        """Let rows tell what other answers showed of them."""
+        for _ in range(most):
+            if (revised := self._memory.revised()) is None:
+                return
+            self.rows.amend(*revised)
 
     def _in_their_light(self, slot: int, arm: int, seen: Seen, mark: Mark, done_ns: int) -> Seen:
         """What an answer shows beside those that the same URL gave before."""
@@ -135,6 +162,7 @@ class Answers:
 
     def finish(self) -> None:
         """Check and hash what was too large before, and settle it: nothing is timed any more."""
+        self._amend(MOST_WAITING)
         known: dict[tuple[int, int, bytes, bool], tuple[Mismatch | None, int, int]] = {}
         left = KEPT_FOR_LATER
         for slot, arm, answer, seen, digest in self._later:

@@ -241,7 +241,7 @@ class Engine:
             await asyncio.sleep(PROGRESS_S)
             done_s = min(self._total_s, max(0.0, (time.monotonic_ns() - job.start_ns) / 1e9))
             say({"done": round(done_s, 2), **job.rows.progress()})
-            if time.monotonic() - flushed >= FLUSH_S:
+            if time.monotonic() - flushed >= FLUSH_S and not job.answers.holds_rows(time.monotonic_ns()):
                 await asyncio.to_thread(job.rows.flush)
                 flushed = time.monotonic()
 

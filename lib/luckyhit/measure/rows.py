@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from luckyhit import records
 from luckyhit.measure.connection import Answer
 from luckyhit.measure.schedule import Schedule
-from luckyhit.measure.signals import Seen
+from luckyhit.measure.signals import Place, Seen
 from luckyhit.records import CACHE_STATUSES, Accounting, Arm, RequestError
 from luckyhit.run import write_part
 
@@ -48,6 +48,11 @@ _FIELDS = [
 ]
 _RECORD = np.dtype([(name, f"<{kind}") for name, kind, _ in _FIELDS])
 _PACK = struct.Struct("<" + "".join(letter for *_, letter in _FIELDS)).pack_into
+_SIGNALS, _CHAIN, _CACHE = struct.Struct("<di"), struct.Struct("<i"), struct.Struct("<b")
+_AT = {
+    name: struct.calcsize("<" + "".join(letter for *_, letter in _FIELDS[:place]))
+    for place, (name, *_) in enumerate(_FIELDS)
+}
 _CHUNK = 8192
 
 
@@ -130,6 +135,18 @@ class Rows:
         self._offset = offset + _RECORD.itemsize
         if self._settled is not None:
             self._settled[tag] = 1
+
+    def last(self) -> Place:
+        """Where the row stands that was settled last."""
+        return self._buffer, self._offset - _RECORD.itemsize
+
+    def amend(self, place: Place, seen: Seen) -> None:
+        """Let a row that was not written yet tell what more is known of its answer."""
+        buffer, offset = place
+        age_s, calls, cache = seen.row
+        _SIGNALS.pack_into(buffer, offset + _AT["age_s"], age_s, calls)
+        _CHAIN.pack_into(buffer, offset + _AT["layers"], self._chains.setdefault(seen.layers, len(self._chains)))
+        _CACHE.pack_into(buffer, offset + _AT["cache"], cache)
 
     def _turn_over(self) -> None:
         """Start another chunk. Only here and in `flush` two threads meet."""

@@ -5,8 +5,19 @@ chain       the caches on the way, by nearness · reader: everything that one an
 memory      what only several answers of a URL show together · offers: headers that look like a cache status
 """
 
-from luckyhit.measure.signals.memory import Memory
+from luckyhit.measure.signals.memory import MOST_WAITING, Memory, Place
 from luckyhit.measure.signals.offers import offered
 from luckyhit.measure.signals.reader import NO_MARK, Mark, Seen, Signals, service_ms, signals_of
 
-__all__ = ["NO_MARK", "Mark", "Memory", "Seen", "Signals", "offered", "service_ms", "signals_of"]
+__all__ = [
+    "MOST_WAITING",
+    "NO_MARK",
+    "Mark",
+    "Memory",
+    "Place",
+    "Seen",
+    "Signals",
+    "offered",
+    "service_ms",
+    "signals_of",
+]

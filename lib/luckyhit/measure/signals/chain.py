@@ -37,7 +37,7 @@ _LIFETIME = re.compile(r"(?:^|[\s,])(s-maxage|max-age)\s*=\s*\"?(\d{1,10})")
 _ELSEWHERE = re.compile(r"no-cache|no-store|private")
 _TIME_LEFT = re.compile(r"(?:private|public), max-age=(\d{1,10})")
 _HIT_STALE = re.compile(r"hit-stale")
-_MACHINE = re.compile(r"^tcp_| from ")
+_MACHINE = re.compile(r"^tcp_| from |hit-(?:fresh|stale)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,8 @@ def chain_of(
     layers.sort(key=lambda layer: layer.edge)
     age_s = _age_s(beside)
     lone = age_s is not None and _is_lone(layers, age_place, via_place)
+    if lone and layers and layers[-1].tells_stale and layers[-1].status == "hit" and _is_late(age_s, beside):
+        lone = False  # its own, with a lifetime that was set somewhere else
     layers = [_on_second_look(layer, age_s, telling) for layer in layers]
     if age_s is not None and layers:
         layers = _with_age(layers, age_s, age_place, lone)
@@ -134,7 +136,7 @@ def _events(text: str, source: CacheSource, values: Mapping[str, CacheStatus]) -
 
 
 def _kept(source: CacheSource, text: str) -> str | None:
-    """`HIT from host` is written by caches that store whole answers."""
+    """`HIT from host` and Traffic Server's `hit-fresh` are written by caches that store whole answers."""
     return "answers" if source.header == b"x-cache" and _MACHINE.search(text) else source.keeps
 
 
@@ -166,14 +168,15 @@ def _age_s(beside: Mapping[bytes, str]) -> float | None:
 
 
 def _is_lone(layers: Sequence[Layer], age_place: int, via_place: int) -> bool:
-    """Whether no layer that tells more can have written the Age: those that store whole answers write it beside."""
+    """Whether no layer that tells more can have written the Age. Those that store whole answers outside of the service
+    write it beside; inside of it hardly any does, and if one did, what it tells is the same."""
     if not layers:
         return True
     nearest = layers[-1]
     if age_place < nearest.place:
         return False
-    # Varnish writes X-Varnish, Age, Via: what comes behind its Via is somebody else's.
-    return nearest.keeps is None or (nearest.name == "x-varnish" and nearest.place < via_place < age_place)
+    # Varnish writes X-Varnish, Age, Via, Squid Age, X-Cache, Via: what comes behind that is somebody else's.
+    return nearest.keeps != "answers" or nearest.place < via_place < age_place
 
 
 def _on_second_look(layer: Layer, age_s: float | None, telling: Sequence[tuple[bytes, str]]) -> Layer:

@@ -3,36 +3,46 @@
     replay   what a request has for itself alone (Varnish's number, a request's id, an exact time) comes again: the
              answer was stored by somebody nearer than whoever wrote it
     date     the same Date again, LONGER_S later by this machine's clock: it was stored. A service that runs writes
-             another one each second. Clocks of two machines are never compared
+             another one each second. Clocks of two machines are never compared. Where an answer has an Expires that is
+             its Date and max-age, that stands for the Date, which nginx does not pass on
     age      HAProxy, Django, Squid and Apache send an Age with hits alone, Traffic Server with all that it stores: on a
              route where some answers have one and others don't, it tells the hits; where all have one, an Age of 0 is a
              hit if its Date is one that this URL has shown before
 
 Once a layer has shown on a route that it stores, its misses are told as well: another number, another Date, no Age.
-What came before is left as it is. All of it is bounded: `MOST_URLS` are remembered, then it begins again.
+The first answers wait for that (LEARNS_S of them, MOST_WAITING at most): else it would be the misses, which come first,
+that are left out. All of it is bounded: `MOST_URLS` are remembered, then it begins again.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from luckyhit.measure.signals.reader import STORED, TIMING, VARNISH, Mark, Seen
+from luckyhit.measure.signals.reader import DATED, EXPIRES, STORED, TIMING, VARNISH, Mark, Seen
 
 LONGER_S = 3.0
 """More than the clocks of machines that share a service are apart, as a rule."""
 MOST_URLS = 32_768
 _LONGER_NS = round(LONGER_S * 1e9)
+LEARNS_S = 10.0
+MOST_WAITING = 4096
+_LEARNS_NS = round(LEARNS_S * 1e9)
 _NEVER_NS = 2**63
 _SURE = (VARNISH, TIMING)
 _CLOCK_S = 2
+Place = tuple[memoryview, int]
+"""Where a row stands that was not written yet (luckyhit.measure.rows)."""
 _Url = tuple[bytes, tuple[bytes, ...], int]
-"""Date, marks, and when this Date came first."""
+"""Date (or Expires), marks, and when this Date came first."""
 
 
 @dataclass(slots=True)
 class _Route:
     """What was seen of one route in one arm. `with_age`, `without_age`: answers with a lone Age, and with none at all;
-    `aged`: one above 0; `dated`, `replays`, `flagged`: a layer has shown that it stores, in that way."""
+    `aged`: one above 0; `dated`, `replays`, `flagged`: a layer has shown that it stores, in that way. `waiting`: rows
+    that more of this would tell."""
 
     with_age: bool = False
     without_age: bool = False
@@ -40,14 +50,45 @@ class _Route:
     dated: bool = False
     replays: bool = False
     flagged: bool = False
+    waiting: list[tuple[Clue, Place]] = field(default_factory=list)
+
+    @property
+    def shown(self) -> tuple[bool, ...]:
+        return self.with_age, self.without_age, self.aged, self.dated, self.replays, self.flagged
+
+
+class Clue(NamedTuple):
+    """What one answer shows by itself (`seen`) and beside those before it of its URL: `asked`, there was one; `again`,
+    something of a request's own came again; `same_date`, its Date did, and `longer`: LONGER_S later; `dated`: it has
+    one; `owned`: it has something of its own."""
+
+    seen: Seen
+    asked: bool
+    again: bool
+    same_date: bool
+    longer: bool
+    dated: bool
+    owned: bool
+
+    @property
+    def stored(self) -> bool:
+        """Of an answer with a lone Age: whether it is surely no new one."""
+        return self.again or self.same_date or (self.seen.lone_age_s or 0) >= _CLOCK_S
 
 
 class Memory:
     """By arm, route and URL (any number that tells the URLs of a route apart). `watching`: a layer has shown itself;
-    until then there is nothing to learn of an answer before its `silent_until_ns`."""
+    until then, once the first answers came (`learns`), there is nothing to learn of an answer before its
+    `silent_until_ns`. What more answers may still tell of the last one is `clue`: its row can be left to `wait`, and
+    of those that are `unsettled` by what came since, `revised` tells more."""
 
     def __init__(self) -> None:
-        self.watching = False
+        self.watching, self.learns = False, True
+        self.clue: Clue | None = None
+        self.unsettled: deque[tuple[_Route, Clue, Place]] = deque()
+        self._waiting = 0
+        self._last = _Route()
+        self._learns_until_ns: int | None = None
         self._routes: dict[int, _Route] = {}
         self._urls: dict[int, _Url] = {}
         self._owners: dict[tuple[int, bytes], int] = {}
@@ -59,66 +100,92 @@ class Memory:
         can tell, until it has stood still for a while."""
         if seen.settled:
             return _NEVER_NS
-        return 0 if seen.lone_age_s is not None or seen.only_hits or mark[1] else now_ns + _LONGER_NS
+        return (
+            0 if seen.lone_age_s is not None or seen.only_hits or mark[1] or mark[2] != DATED else now_ns + _LONGER_NS
+        )
 
     def look(self, arm: int, route: int, url: int, seen: Seen, mark: Mark, now_ns: int) -> Seen:
         """What an answer (a 200 to a read) shows in the light of those before it. `now_ns`: of a monotonic clock."""
+        self.clue = None
         if seen.settled:
             return seen
-        date, own = mark
+        date, own, kind = mark
+        # An Expires that was not made just now may be one that never changes: it proves nothing.
+        first_ns = _NEVER_NS if kind == EXPIRES else now_ns
         place = ((url << 16) + route << 4) + arm
         before = self._urls.get(place)
         if before is None:
             if len(self._urls) >= MOST_URLS:
                 self._urls.clear()
             since_ns, again = None, False
-            self._urls[place] = (date, own, now_ns)
+            self._urls[place] = (date, own, first_ns)
         else:
             since_ns = before[2] if date and before[0] == date else None
             again = own != () and (own == before[1] or any(mark in before[1] for mark in own))
             if since_ns is None or before[1] != own:
-                self._urls[place] = (date, own, now_ns if since_ns is None else since_ns)
+                self._urls[place] = (date, own, first_ns if since_ns is None else since_ns)
         if own and (seen.explains_ids or not self._is_own(arm, place, own)):
             again = False
-        shown = self._routes.get((route << 4) + arm)
-        if shown is None:
-            shown = self._routes[(route << 4) + arm] = _Route()
-        if seen.lone_age_s is not None:
-            self.watching = True
-            return self._by_age(shown, seen, seen.lone_age_s, before is not None, again or since_ns is not None)
-        told = seen.cache in STORED
-        if again:
-            if not told:
-                shown.replays = self.watching = True
-            return seen.behind("replay", "hit")
-        if seen.age_s is None:
-            shown.without_age = True
-            if shown.with_age:
-                return seen.behind("age", "miss")
-        if seen.only_hits:
-            shown.flagged = self.watching = True
-        elif shown.flagged and seen.layers is None:
-            return seen.behind("hit_cache", "miss")
-        if shown.replays and own and not seen.explains_ids:
-            return seen.behind("replay", "miss")
-        if seen.explains_date:
-            return seen
-        if since_ns is not None and (shown.dated or now_ns - since_ns >= _LONGER_NS):
-            if not told:
-                shown.dated = self.watching = True
-            return seen.behind("date", "hit")
-        return seen.behind("date", "miss") if shown.dated and date else seen
+        known = self._routes.get((route << 4) + arm)
+        if known is None:
+            known = self._routes[(route << 4) + arm] = _Route()
+        self._last = known
+        clue = Clue(
+            seen,
+            asked=before is not None,
+            again=again,
+            same_date=since_ns is not None,
+            longer=since_ns is not None and now_ns - since_ns >= _LONGER_NS,
+            dated=bool(date),
+            owned=bool(own),
+        )
+        shown = known.shown if known.waiting else None
+        self.watching |= _learn(known, clue)
+        if shown is not None and known.shown != shown:
+            self.unsettled.extend((known, *waiting) for waiting in known.waiting)
+            known.waiting.clear()
+        more = _decided(known, clue)
+        if self.learns and more is seen:
+            self._consider(clue, now_ns)
+        return more
 
-    def _by_age(self, shown: _Route, seen: Seen, age_s: float, asked: bool, again: bool) -> Seen:
-        """An Age that comes with hits alone tells a hit. One that comes with each answer counts from the service's
-        Date, so that a new answer may have one as well: of a second, as services set their clock once in one."""
-        shown.with_age = True
-        stored = again or age_s >= _CLOCK_S
-        shown.aged |= stored and age_s > 0
-        if shown.without_age or stored:
-            # At 0, the same Date may be two answers of one second, until something was stored for longer.
-            return seen.behind("age", "hit") if age_s or shown.without_age or shown.aged else seen
-        return seen.behind("age", "miss") if asked or shown.aged else seen
+    def wait(self, clue: Clue, place: Place) -> None:
+        """Leave the row at `place`, of the answer that was looked at last, until its route shows more."""
+        self._last.waiting.append((clue, place))
+        self._waiting += 1
+
+    def holds(self, now_ns: int) -> bool:
+        """Whether rows wait for more: they are not to be written yet."""
+        if self._learns_until_ns is not None and now_ns >= self._learns_until_ns:
+            self.stop_learning()
+        return self.learns and self._waiting > 0
+
+    def stop_learning(self) -> None:
+        """What was not told by now stays as it is."""
+        self.learns = False
+        for known in self._routes.values():
+            known.waiting.clear()
+
+    def _consider(self, clue: Clue, now_ns: int) -> None:
+        if self._learns_until_ns is None:
+            self._learns_until_ns = now_ns + _LEARNS_NS
+        if now_ns >= self._learns_until_ns or self._waiting >= MOST_WAITING:
+            self.stop_learning()
+        else:
+            self.clue = clue
+
+    def revised(self) -> tuple[Place, Seen] | None:
+        """Of the next row that may be told more of, where it stands and what it shows by now; None: there is no more.
+        One at a time, since others are due meanwhile."""
+        while self.unsettled:
+            known, clue, place = self.unsettled.popleft()
+            seen = _decided(known, clue)
+            if seen is not clue.seen:
+                self._waiting -= 1
+                return place, seen
+            if self.learns:
+                known.waiting.append((clue, place))
+        return None
 
     def _is_own(self, arm: int, place: int, own: tuple[bytes, ...]) -> bool:
         """Whether it belongs to a request alone: numbers and exact times do, ids where they differ between URLs."""
@@ -135,4 +202,55 @@ class Memory:
         return own[0].startswith(_SURE) or len(self._owners) > 1
 
 
-__all__ = ["LONGER_S", "MOST_URLS", "Memory"]
+def _learn(known: _Route, clue: Clue) -> bool:
+    """Take in what one answer shows of its route; whether it shows a layer that stores."""
+    seen = clue.seen
+    told = seen.cache in STORED
+    if seen.lone_age_s is not None:
+        known.with_age = True
+        known.aged |= clue.stored and seen.lone_age_s > 0
+        return True
+    if clue.again:
+        known.replays |= not told
+        return not told
+    known.without_age |= seen.age_s is None
+    if seen.only_hits:
+        known.flagged = True
+        return True
+    if clue.longer and not told and _decided(known, clue) is seen:
+        known.dated = True
+        return True
+    return False
+
+
+def _decided(known: _Route, clue: Clue) -> Seen:
+    """What an answer shows by all that is known of its route; its `seen` itself where that is no more."""
+    seen = clue.seen
+    if seen.lone_age_s is not None:
+        return _by_age(known, clue, seen.lone_age_s)
+    if clue.again:
+        return seen.behind("replay", "hit")
+    if seen.age_s is None and known.with_age:
+        return seen.behind("age", "miss")
+    if known.flagged and seen.layers is None and not seen.only_hits:
+        return seen.behind("hit_cache", "miss")
+    if known.replays and clue.owned and not seen.explains_ids:
+        return seen.behind("replay", "miss")
+    if seen.explains_date:
+        return seen
+    if clue.same_date and (known.dated or (clue.longer and seen.cache in STORED)):
+        return seen.behind("date", "hit")
+    return seen.behind("date", "miss") if known.dated and clue.dated else seen
+
+
+def _by_age(known: _Route, clue: Clue, age_s: float) -> Seen:
+    """An Age that comes with hits alone tells a hit. One that comes with each answer counts from the service's Date, so
+    that a new answer may have one as well: of a second, as services set their clock once in one."""
+    if known.without_age or clue.stored:
+        # At 0, the same Date may be two answers of one second, until something was stored for longer.
+        known_to_store = age_s or known.without_age or known.aged
+        return clue.seen.behind("age", "hit") if known_to_store else clue.seen
+    return clue.seen.behind("age", "miss") if clue.asked or known.aged else clue.seen
+
+
+__all__ = ["LEARNS_S", "LONGER_S", "MOST_URLS", "MOST_WAITING", "Clue", "Memory", "Place"]

@@ -21,7 +21,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from email.utils import parsedate_to_datetime
+from functools import cached_property, lru_cache
 from typing import Any
 
 from luckyhit.case.target import Target
@@ -32,26 +33,32 @@ from luckyhit.measure.signals.table import (
     CACHE_SOURCES,
     CALL_HEADERS,
     CALL_METRICS,
+    FRONTS,
     PER_REQUEST,
     CacheSource,
 )
 from luckyhit.records import CACHE_STATUSES, CacheStatus
 
 Headers = Sequence[tuple[bytes, bytes]]
-Mark = tuple[bytes, tuple[bytes, ...]]
-"""The Date of an answer (empty: none), and what its request had for itself alone, the nearest writer's last."""
-NO_MARK: Mark = (b"", ())
+Mark = tuple[bytes, tuple[bytes, ...], int]
+"""When an answer was made (its Date, or the Expires that was made of it; empty: neither), what its request had for
+itself alone, the nearest writer's last, and which of both it is: DATED; of Expires EXPIRING (as it is where an answer
+was made just now) or EXPIRES (as it is later)."""
+DATED, EXPIRING, EXPIRES = range(3)
+NO_MARK: Mark = (b"", (), DATED)
 
 STORED = ("hit", "stale")
-_TELLS, _MARKS, _BOTH, _DATE, _TIMING, _VARNISH = range(6)
+_TELLS, _MARKS, _BOTH, _DATE, _TIMING, _VARNISH, _EXPIRES, _CONTROL = range(8)
 VARNISH, TIMING = b"v", b"t"
 """In front of what they wrote: a number that nobody else writes, and times, which are a request's own where they are
 exact (UNIQUE)."""
 
+_EXACT, _EXACT_DIGITS = re.compile(rb"dur=([0-9]+\.[0-9]{2,})"), 8
 _DURATION = re.compile(rb";dur=[0-9.]+")
 _NUMBERS = re.compile(rb"\d{1,20}( \d{1,20})?")
 UNIQUE = re.compile(rb"[0-9a-fA-F-]{16,}|[0-9]*\.[0-9]{5,}|[0-9]{9,}")
-_LONGEST = 4096
+_MAX_AGE = re.compile(rb"(?:^|[\s,])max-age=(\d{1,9})")
+_LONGEST, _TIME, _CLOCK_S = 4096, 40, 2
 _MOST_KNOWN, _LARGEST_KNOWN = 4096, 1024
 """Answers that are remembered, and the bytes that one of them may take."""
 _BY_NAME = {source.header: source for source in CACHE_SOURCES}
@@ -63,11 +70,11 @@ class Seen:
 
     `layers`: what each cache on the way did, nearest first: `x-varnish=hit x-cache=miss`. `lone_age_s`: an Age that
     stands for a layer which tells nothing else. `settled`: no other answer can tell more of the nearest layer.
-    `replayed`: the counts and times in it are those of an earlier answer. `chosen`: the case names the header that
-    tells the status. `explains_ids`, `explains_date`: the nearest layer tells itself what it did, so that an id or a
-    Date which comes again shows nobody nearer. `only_hits`: its layer says something with hits alone. `late`: if a
-    layer that tells nothing else has stored it, it is past its lifetime. `calls_behind_age`: the count was written
-    behind that layer.
+    `replayed`: the counts and times in it are those of an earlier answer. `chosen`: the header that the case names,
+    which alone tells the status. `explains_ids`, `explains_date`: the nearest layer tells itself what it did, so that
+    an id or a Date which comes again shows nobody nearer. `only_hits`: its layer says something with hits alone.
+    `late`: if a layer that tells nothing else has stored it, it is past its lifetime. `calls_behind_age`: the count was
+    written behind that layer.
     """
 
     cache: CacheStatus = "unknown"
@@ -77,7 +84,7 @@ class Seen:
     lone_age_s: float | None = None
     settled: bool = True
     replayed: bool = False
-    chosen: bool = False
+    chosen: str | None = None
     explains_ids: bool = False
     explains_date: bool = False
     only_hits: bool = False
@@ -103,7 +110,7 @@ class Seen:
             same = stored and name != "age" and (self.layers or "").partition(" ")[0].endswith(("=hit", "=stale"))
             known = self._behind[name, status] = replace(
                 self,
-                cache=self.cache if self.chosen or same else status,
+                cache=self.cache if same or self.chosen not in (None, name) else status,
                 db_calls=0 if stored and self.db_calls is not None and not lives else self.db_calls,
                 layers=self.layers if same else f"{name}={status} {self.layers or ''}".strip(),
                 replayed=self.replayed or stored,
@@ -135,6 +142,7 @@ class Signals:
         for name in PER_REQUEST:
             self._kinds[name] = _BOTH if name in self._kinds else _MARKS
         self._kinds |= {b"date": _DATE, b"server-timing": _TIMING, b"x-varnish": _VARNISH}
+        self._kinds |= {b"expires": _EXPIRES, b"cache-control": _CONTROL}
         self._counting = [_bytes_of(name) for name, where in self._call_metrics.items() if "dur" in where]
         self._known: dict[tuple[tuple[bytes, bytes], ...], Seen] = {}
 
@@ -149,7 +157,7 @@ class Signals:
         each of them and tells nothing by itself is left out for that."""
         kinds = self._kinds
         telling: list[tuple[bytes, bytes]] = []
-        date = b""
+        date = expires = control = b""
         own: tuple[bytes, ...] = ()
         for pair in headers:
             kind = kinds.get(pair[0])
@@ -161,9 +169,14 @@ class Signals:
             name, value = pair
             if kind == _DATE:
                 date = value
+            elif kind == _EXPIRES:
+                expires = value
+            elif kind == _CONTROL:
+                control = value
+                telling.append(pair)
             elif kind == _TIMING:
                 value = value[:_LONGEST]
-                if UNIQUE.search(value) is not None:
+                if _is_exact(value):
                     own += (TIMING + value,)
                 telling.append((name, self._without_durations(value)))
             elif kind == _VARNISH:
@@ -182,7 +195,9 @@ class Signals:
                 if len(self._known) >= _MOST_KNOWN:
                     self._known.clear()
                 self._known[found] = seen
-        return seen, (date, own)
+        kind = _expiring(date[:_TIME], expires[:_TIME], control[:_LONGEST]) if expires and control else DATED
+        # nginx writes a Date of its own, and passes Expires on.
+        return seen, (date if kind == DATED else expires + control, own, kind)
 
     def _without_durations(self, timing: bytes) -> bytes:
         """Times differ from answer to answer and tell nothing here; they stay where one may be a count."""
@@ -205,7 +220,9 @@ class Signals:
             confirmed = chain.served is not None and chain.served.event == "confirmed"
             calls = None if confirmed else 0
         layers = chain.layers
-        keeps = bool(layers) and layers[0].keeps is not None
+        # A miss inside of the service explains nothing that comes again: somebody nearer has stored it.
+        fronts = [layer for layer in layers[:1] if layer.keeps == "answers" or layer.name in FRONTS]
+        keeps = bool(fronts) or (bool(layers) and layers[0].keeps is not None and chain.served is not None)
         if self._chosen is not None:
             name = self._chosen.decode("latin-1")
             layers = tuple(layer for layer in layers if layer.name == name)
@@ -217,7 +234,7 @@ class Signals:
             chain.lone_age_s,
             settled=_is_settled(chain),
             replayed=chain.replayed(_timing_place(telling)),
-            chosen=self._chosen is not None,
+            chosen=None if self._chosen is None else self._chosen.decode("latin-1"),
             explains_ids=keeps and chain.layers[0].name != "x-varnish",
             explains_date=keeps,
             only_hits=bool(chain.layers) and self._sources_only_hits(chain),
@@ -269,6 +286,26 @@ def service_ms(headers: Headers) -> float | None:
     return None
 
 
+@lru_cache(maxsize=1024)
+def _expiring(date: bytes, expires: bytes, control: bytes) -> int:
+    """Whether an Expires is the Date at which an answer was made, and its max-age."""
+    lifetime, made, ends = _MAX_AGE.search(control), _seconds(date), _seconds(expires)
+    if lifetime is None or made is None or ends is None:
+        return DATED
+    left = int(lifetime[1]) - (ends - made)
+    if abs(left) <= _CLOCK_S:
+        return EXPIRING
+    return EXPIRES if 0 < left <= int(lifetime[1]) else DATED
+
+
+def _seconds(text: bytes) -> float | None:
+    """A time of HTTP, in seconds."""
+    try:
+        return parsedate_to_datetime(text.decode("latin-1")).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+
+
 def _is_settled(chain: Chain) -> bool:
     """A nearest layer that stores whole answers and answered: there is nothing nearer that could have."""
     if chain.lone_age_s is not None or not chain.layers:
@@ -279,6 +316,12 @@ def _is_settled(chain: Chain) -> bool:
 
 def _timing_place(telling: Sequence[tuple[bytes, str]]) -> int:
     return next((place for place, (name, _) in enumerate(telling) if name == b"server-timing"), 0)
+
+
+def _is_exact(timing: bytes) -> bool:
+    """Whether a Server-Timing is one request's alone: a number in it, or all its durations, are exact enough."""
+    digits = sum(len(text) - 1 for text in _EXACT.findall(timing))
+    return digits >= _EXACT_DIGITS or UNIQUE.search(timing) is not None
 
 
 def _bytes_of(header: str) -> bytes:

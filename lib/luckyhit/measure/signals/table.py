@@ -181,6 +181,9 @@ CACHE_SOURCES: tuple[CacheSource, ...] = (
     CacheSource(b"via", "codes", keeps="answers"),
 )
 
+FRONTS = ("x-cache-status", "x-proxy-cache", "x-nginx-cache")
+"""Of those that keep pages: written by a proxy in front of the service (nginx), as a rule."""
+
 METRICS: dict[str, Event | None] = {
     "cdn-cache-hit": "hit",  # CloudFront
     "cdn-cache-refresh": "confirmed",
@@ -192,9 +195,18 @@ METRICS: dict[str, Event | None] = {
 """Metrics of Server-Timing (small letters) that tell the cache status: by being there, or (None) by their `desc`.
 Beside them, those without parameters whose name is one of WORDS (Fastly: `HIT-CLUSTER, fastly;desc="Edge time"`)."""
 
-VIA_LOOKUP: dict[str, Event] = {"h": "hit", "r": "hit", "m": "miss", "a": "miss", "s": "miss", " ": "bypass"}
-"""Traffic Server's letter behind `c`: in the cache and fresh (R: in memory), not there, there but not acceptable, too
-old (`sN`: confirmed; no letter behind `s`: the origin was not asked, so what was served is stale), not looked for."""
+VIA_LOOKUP: dict[str, Event] = {
+    "h": "hit",
+    "r": "hit",
+    "m": "miss",
+    "a": "miss",
+    "s": "miss",
+    "w": "hit",
+    " ": "bypass",
+}
+"""Traffic Server's letter behind `c`: in the cache and fresh (R: in memory; W: while it is being written), not there,
+there but not acceptable, too old (`sN`: confirmed; no letter behind `s`: the origin was not asked, so what was served
+is stale), not looked for."""
 
 PER_REQUEST: tuple[bytes, ...] = (
     b"x-request-id",

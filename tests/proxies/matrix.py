@@ -1,0 +1,62 @@
+"""Which proxies and services are measured together."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from products import PRODUCTS
+
+SERVICES = ("bare-600", "counted-600", "cached-600", "listed-600")
+CHAINS = (
+    "nginx-status--nginx-status",
+    "nginx-status--varnish",
+    "nginx-status--haproxy",
+    "nginx--varnish",
+    "varnish--varnish",
+    "varnish--nginx-status",
+    "varnish--trafficserver",
+    "varnish-x-cache--squid",
+    "squid--squid",
+    "squid--varnish",
+    "squid--apache-x-cache",
+    "haproxy--haproxy",
+    "haproxy--nginx-status",
+    "haproxy--varnish",
+    "haproxy--squid",
+    "haproxy-status--trafficserver",
+    "apache-x-cache--apache-x-cache",
+    "apache-x-cache--nginx-status",
+    "apache-x-cache--varnish-x-cache",
+    "apache--varnish",
+    "apache-disk--haproxy",
+    "trafficserver--trafficserver",
+    "trafficserver--squid",
+    "trafficserver--haproxy",
+    "trafficserver-via--nginx-status",
+)
+"""Nearest to the user first."""
+
+SHORT = [
+    *product(PRODUCTS, ("bare-1", "cached-1")),
+    *product(("varnish--nginx-status", "haproxy--squid"), ("cached-1",)),
+]
+"""Answers that may be kept for a second, asked for during several: all expire, and are fetched again."""
+
+SILENT = {("nginx", "bare-600"), ("nginx-date", "bare-600"), ("nginx", "bare-1")}
+"""Nothing in the answers tells a hit from a miss (or an unchanged Date alone does): what is not seen is not invented."""
+
+UNSEEN = {"haproxy--haproxy", "haproxy-status--trafficserver"}
+"""HAProxy takes away the Age of what it stores: that the next cache had it tells nobody, if its Age is all that tells."""
+
+COMBINATIONS = [*product(PRODUCTS, SERVICES), *product(CHAINS, SERVICES)]
+QUICK = {
+    ("nginx-status", "cached-600"),
+    ("varnish", "cached-600"),
+    ("squid", "listed-600"),
+    ("haproxy", "cached-600"),
+    ("apache-x-cache", "cached-600"),
+    ("trafficserver", "counted-600"),
+    ("haproxy--varnish", "counted-600"),
+    ("varnish--nginx-status", "cached-600"),
+}
+"""Once each product, and two chains; `make test-all` measures all."""

@@ -1,0 +1,125 @@
+"""One combination of proxies and service, measured as `luckyhit load` measures, beside what really happened.
+
+`python tests/proxies/measured.py` prints the table of all combinations.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from lab import Lab, asked_headers
+from matrix import CHAINS, SERVICES, UNSEEN
+from products import PRODUCTS
+
+from luckyhit.measure.crew import run_engine
+from luckyhit.measure.load_asked import Asked
+from luckyhit.measure.load_order import plan_load
+from luckyhit.records import REQUESTS
+
+RATIO_WITHIN, CALLS_WITHIN = 0.02, 0.05
+TOLD_AT_LEAST = 0.95
+"""What shows nothing until other answers came beside it may be left out: the first misses."""
+KEYS = 12
+IN_BEFORE_S = 2.0
+"""How long an answer was in the caches behind the nearest one: its age, in whole seconds, tells of them by then."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of one combination. Ratios as shares, `calls` per request; None where the answers show nothing.
+
+    `hit_ratio` of the nearest cache, of the requests (`told`, a share of all) whose answers show it; `true_ratio`: of
+    the requests that did not come out behind it, or were confirmed by the service's 304; `kept_ratio`: of those that did
+    not reach the service's handler, whichever cache had them; `true_calls`: from the service's own log. `layers`: requests by what is kept of the chain.
+    """
+
+    chain: str
+    service: str
+    requests: int
+    told: float
+    hit_ratio: float | None
+    true_ratio: float
+    kept_ratio: float
+    calls: float | None
+    true_calls: float
+    layers: dict[str, int]
+
+    @property
+    def ratio_right(self) -> bool:
+        """Behind a proxy that says nothing of its misses, a hit may be one of the next cache's: that counts as well."""
+        if self.hit_ratio is None or self.told < TOLD_AT_LEAST:
+            return False
+        silent = PRODUCTS[self.chain.partition("--")[0]].silent
+        truths = [self.true_ratio, *([self.kept_ratio] if silent else [])]
+        return any(abs(self.hit_ratio - truth) <= RATIO_WITHIN for truth in truths)
+
+    @property
+    def calls_right(self) -> bool:
+        return self.calls is not None and abs(self.calls - self.true_calls) <= CALLS_WITHIN
+
+    @property
+    def tells_calls(self) -> bool:
+        return not self.service.startswith("bare")
+
+    @property
+    def right(self) -> bool:
+        return self.ratio_right and (self.calls_right if self.tells_calls else self.calls is None)
+
+
+def measure(lab: Lab, chain: str, service: str, *, rate: float = 60, seconds: float = 1.5) -> Figures:
+    """Requests for a dozen URLs through the engine in its own process. All are cold in the nearest cache at first, and
+    half of them were in the next one for a while: it then has to fill itself from another one's hit."""
+    url = lab.url(chain, service)
+    if "--" in chain and chain not in UNSEEN:
+        lab.warm(chain, service, range(1, KEYS + 1, 2))
+        time.sleep(IN_BEFORE_S)
+    asked = Asked(rate=rate, seconds=seconds, keys=f"1-{KEYS}", arrivals="constant", headers=asked_headers(chain))
+    before = lab.counted(chain, service)
+    with tempfile.TemporaryDirectory(prefix="luckyhit-proxies-") as name:
+        directory = Path(name)
+        (directory / "requests").mkdir()
+        run_engine({**plan_load(f"{url}/{{key}}", asked).order(directory, None), "selfcheck": False})
+        rows = pq.ParquetDataset(sorted((directory / "requests").iterdir()), schema=REQUESTS).read()
+    failed = rows.num_rows - rows["error"].null_count
+    if failed:
+        raise RuntimeError(
+            f"{chain}, {service}: {failed} of {rows.num_rows} requests failed: {pc.unique(rows['error'])}"
+        )
+    really = lab.counted(chain, service) - before
+    statuses = {entry["values"].as_py(): entry["counts"].as_py() for entry in pc.value_counts(rows["cache"])}
+    told = sum(statuses.get(status, 0) for status in ("hit", "miss", "stale"))
+    return Figures(
+        chain=chain,
+        service=service,
+        requests=rows.num_rows,
+        told=told / rows.num_rows,
+        hit_ratio=statuses.get("hit", 0) / told if told else None,
+        true_ratio=1 - (really.passed[0] - (0 if "--" in chain else really.confirmed)) / rows.num_rows,
+        kept_ratio=1 - (really.misses - really.confirmed) / rows.num_rows,
+        calls=pc.mean(rows["db_calls"]).as_py(),
+        true_calls=really.calls / rows.num_rows,
+        layers={str(entry["values"]): entry["counts"].as_py() for entry in pc.value_counts(rows["layers"])},
+    )
+
+
+def line(figures: Figures) -> str:
+    """A row of the table."""
+    ratio, calls = (" – " if value is None else f"{value:.3f}" for value in (figures.hit_ratio, figures.calls))
+    return (
+        f"| {figures.chain.replace('--', ' over ')} | {figures.service} | {ratio} | {figures.true_ratio:.3f} "
+        f"| {calls} | {figures.true_calls:.3f} | {'' if figures.right else 'WRONG'} |"
+    )
+
+
+if __name__ == "__main__":
+    with Lab() as running:
+        for the_chain in sys.argv[1:] or [*PRODUCTS, *CHAINS]:
+            for the_service in SERVICES:
+                found = measure(running, the_chain, the_service)
+                print(line(found), "" if found.right else found.layers, flush=True)
