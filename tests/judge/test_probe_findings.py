@@ -40,11 +40,12 @@ def evidence(
     one before it."""
     frames, entries = [], []
     for block, (before, after) in enumerate(hit, 1):
+        slower = {"hit_ms": 2 * slow, "miss_ms": 12 * slow} if block == control else {}
         same = block - 1 if block == control else block
         rng = np.random.default_rng([seed, same])
         knobs = {
-            "before": {"hit": before, "own": own, "errors": errors},
-            "after": {"hit": after, "own": own, "errors": errors},
+            "before": {"hit": before, "own": own, "errors": errors, **slower},
+            "after": {"hit": after, "own": own, "errors": errors, **slower},
         }
         frames.append(pa.Table.from_pandas(a_block(rng, block, knobs), preserve_index=False))
         more: dict[str, Any] = {"control": True} if block == control else {"probe": a_probe(**probe)}
@@ -91,6 +92,12 @@ def test_a_control_among_blocks_that_differ_anyway_tells_nothing() -> None:
 def test_a_service_short_of_something_else_tells_nothing(errors: float) -> None:
     seen = evidence([(0.9, 0.6), (0.5, 0.6), (0.9, 0.6)], errors=errors)
     assert (probe_changes_the_picture.find(seen) is None) is (errors > 0)
+
+
+@pytest.mark.parametrize("slow", [1.0, 9.0, 0.05])
+def test_a_machine_short_of_time_tells_nothing(slow: float) -> None:
+    seen = evidence([(0.7, 0.7), (0.5, 0.7), (0.7, 0.7)], slow=slow)
+    assert (probe_changes_the_picture.find(seen) is None) is (slow != 1)
 
 
 def test_one_block_with_the_probe_is_too_few() -> None:

@@ -26,6 +26,9 @@ LEAST = 0.03
 """Smaller differences are not told: neighbours in a cache are alike, so that one chance event counts several times."""
 ANSWERED = 0.98
 """Of the requests of a block: where fewer were answered as expected, the service was short of something else."""
+MOST_SLOWER = 3.0
+"""Times the median latency of one of the two blocks: where they lie further apart, the machine was short of time, and
+what else it did tells more than the probe."""
 FEWEST = 2
 """Blocks with the probe, those of the baseline and behind the rollback among them: of one, nothing tells how blocks
 differ anyway."""
@@ -122,15 +125,19 @@ def _slots(rows: pd.DataFrame, beside: dict[tuple[Arm, int], int]) -> pd.DataFra
 
 
 def _telling(rows: pd.DataFrame, share: str, beside: dict[int, int]) -> bool:
-    """Whether the control blocks of one arm (each with the block beside it) can be held against the others: all were
-    answered, and every control lies on one side of every block with the probe, of which there are FEWEST."""
+    """Whether the control blocks of one arm (each with the block beside it) can be held against the others: they were
+    answered, about as fast, and every control lies on one side of every block with the probe, of which there are FEWEST."""
     answered = rows.groupby("block")["answered"].mean().reindex([*beside, *beside.values()])
     levels = rows.groupby("block")[share].mean().dropna()
     alone = levels.index.isin(list(beside))
-    without, probed = levels[alone], levels[~alone]
-    if not (answered >= ANSWERED).all() or not len(without) or len(probed) < FEWEST:
+    without, others = levels[alone], levels[~alone]
+    latency = rows.groupby("block")["latency_ms"].median()
+    slower = [latency[probed] / latency[control] for control, probed in beside.items()]
+    if any(not 1 / MOST_SLOWER <= ratio <= MOST_SLOWER for ratio in slower):
         return False
-    return bool(without.max() < probed.min() or without.min() > probed.max())
+    if not (answered >= ANSWERED).all() or not len(without) or len(others) < FEWEST:
+        return False
+    return bool(without.max() < others.min() or without.min() > others.max())
 
 
 def _compared(slots: pd.DataFrame, share: str, arms: int) -> Compared | None:
