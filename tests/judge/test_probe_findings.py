@@ -34,6 +34,7 @@ def evidence(
     seed: int = 1,
     own: float = 0.05,
     errors: float = 0.0,
+    slow: float = 1.0,
     **probe: Any,
 ) -> Evidence:
     """Side by side: of each block the hit ratio of both arms. Block `control` has no probe, and the requests of the

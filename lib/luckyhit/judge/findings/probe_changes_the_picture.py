@@ -27,8 +27,9 @@ LEAST = 0.03
 ANSWERED = 0.98
 """Of the requests of a block: where fewer were answered as expected, the service was short of something else."""
 MOST_SLOWER = 3.0
-"""Times the median latency of one of the two blocks: where they lie further apart, the machine was short of time, and
-what else it did tells more than the probe."""
+"""Times the median latency of hits, or of misses, in one of the two blocks: where they lie further apart, the machine
+was short of time, and what else it did tells more than the probe."""
+FEWEST_ANSWERS = 20
 FEWEST = 2
 """Blocks with the probe, those of the baseline and behind the rollback among them: of one, nothing tells how blocks
 differ anyway."""
@@ -126,18 +127,28 @@ def _slots(rows: pd.DataFrame, beside: dict[tuple[Arm, int], int]) -> pd.DataFra
 
 def _telling(rows: pd.DataFrame, share: str, beside: dict[int, int]) -> bool:
     """Whether the control blocks of one arm (each with the block beside it) can be held against the others: they were
-    answered, about as fast, and every control lies on one side of every block with the probe, of which there are FEWEST."""
+    answered, about as fast, and every control lies on one side of every block with the probe, of which there are
+    FEWEST."""
     answered = rows.groupby("block")["answered"].mean().reindex([*beside, *beside.values()])
+    if not (answered >= ANSWERED).all() or not all(_as_fast(rows, *pair) for pair in beside.items()):
+        return False
     levels = rows.groupby("block")[share].mean().dropna()
     alone = levels.index.isin(list(beside))
     without, others = levels[alone], levels[~alone]
-    latency = rows.groupby("block")["latency_ms"].median()
-    slower = [latency[probed] / latency[control] for control, probed in beside.items()]
-    if any(not 1 / MOST_SLOWER <= ratio <= MOST_SLOWER for ratio in slower):
-        return False
-    if not (answered >= ANSWERED).all() or not len(without) or len(others) < FEWEST:
+    if not len(without) or len(others) < FEWEST:
         return False
     return bool(without.max() < others.min() or without.min() > others.max())
+
+
+def _as_fast(rows: pd.DataFrame, one: int, other: int) -> bool:
+    """Whether hits, and misses, took about as long in both blocks; a status of few answers tells nothing."""
+    of_both = rows[rows["block"].isin([one, other]) & rows["hit"].notna()]
+    latency = of_both.groupby(["hit", "block"])["latency_ms"].agg(["median", "count"])
+    for _, blocks in latency.groupby(level="hit"):
+        low, high = blocks["median"].min(), blocks["median"].max()
+        if len(blocks) == 2 and blocks["count"].min() >= FEWEST_ANSWERS and high > MOST_SLOWER * low:
+            return False
+    return True
 
 
 def _compared(slots: pd.DataFrame, share: str, arms: int) -> Compared | None:
