@@ -18,7 +18,7 @@ from luckyhit.measure.head import DEFAULT_HEADERS
 DEFAULT = "default"
 """The name of what every request has, where the workload sends nothing else."""
 _OURS = ("user-agent",)
-_MOST_VARY = 200
+_MOST_VARY = 4096
 
 
 @dataclass(frozen=True, slots=True)
