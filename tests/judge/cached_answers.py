@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from declared import a_case
 from xxhash import xxh3_64_intdigest
@@ -46,7 +45,7 @@ class Workload:
     empties: int = 0
     clocks: int = 0
     writes: float = 0.05
-    slots: int = 3000
+    slots: int = 2000
 
     @property
     def shows(self) -> list[str]:
@@ -128,15 +127,10 @@ def evidence(
 
 def table_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     """Rows with what every row has, and nulls for what is not given."""
-    frame = pd.DataFrame(list(rows))
-    count = len(frame)
     given: dict[str, Any] = {"block": 1, "phase": "measure", "slot": 0, "due_ns": 0, "cache": "unknown"}
-    columns = {name: frame[name].tolist() if name in frame else [given.get(name)] * count for name in REQUESTS.names}
+    columns = {name: [row.get(name, given.get(name)) for row in rows] for name in REQUESTS.names}
     columns["sent_ns"] = columns["due_ns"]
     columns["done_ns"] = [due + 2_000_000 for due in columns["due_ns"]]
-    columns["body_hash"] = [
-        None if value is None or value != value else int(value) for value in (row.get("body_hash") for row in rows)
-    ]
     arrays = [pa.array(columns[field.name]).cast(field.type) for field in REQUESTS]
     return pa.Table.from_arrays(arrays, names=REQUESTS.names)
 

@@ -66,7 +66,7 @@ def test_a_body_that_comes_back_without_a_write_flaps(told: bool) -> None:
     st.sampled_from([Workload(), EVERYTHING, Workload(pages=0, things=2), Workload(writes=0.0), Workload(writes=0.3)]),
     st.sampled_from(["side-by-side", "crossover"]),
 )
-@settings(max_examples=examples(40), deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_a_healthy_service_is_accused_of_nothing(
     seed: int, told: bool, lives: int, workload: Workload, design: str
 ) -> None:
@@ -81,7 +81,7 @@ def test_a_healthy_service_is_accused_of_nothing(
     st.sampled_from([EVERYTHING, Workload(pages=0, things=2), Workload(things=3, writes=0.3, slots=1000)]),
     st.sampled_from([300, 1000, 5000]),
 )
-@settings(max_examples=examples(25), deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 def test_old_data_is_not_called_another_urls(seed: int, workload: Workload, lives: int) -> None:
     stale = Cached(keeps_old=True, lives=3000)
     looked_at = evidence(stale, Cached(lives=lives), workload, seed=seed)
@@ -89,7 +89,7 @@ def test_old_data_is_not_called_another_urls(seed: int, workload: Workload, live
 
 
 @given(st.integers(0, 2**32), st.booleans(), st.floats(0, 0.3))
-@settings(max_examples=examples(15), deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 def test_each_hit_compared_is_in_exactly_one_class(seed: int, told: bool, writes: float) -> None:
     looked_at = evidence(Cached(forgets_page=True, told=told), Cached(told=told), Workload(writes=writes), seed=seed)
     found, answers = find_wrong_pages(looked_at), looked_at.answers

@@ -219,6 +219,18 @@ def test_old_hits_of_a_key_that_nobody_renewed_are_not_the_expirys() -> None:
     assert outlives_ttl.find(evidence(writes, reads, events[:2])) is None
 
 
+def test_a_run_without_a_hit_has_nothing_that_outlives() -> None:
+    events = [event("7", 500, "set", ttl=2000), event("7", 501, "expire")]
+    assert outlives_ttl.find(evidence([write("7")], [read("7", 1400, 99)], events)) is None
+    assert outlives_ttl.find(evidence([], [], events)) is None
+
+
+def test_the_expiry_of_a_single_key_may_be_renewed_by_its_reads() -> None:
+    events = [event("7", 500, "set", ttl=2000), *(event("7", 500.0 + 400 * n, "expire") for n in range(1, 14))]
+    reads = [read("7", 1010 + ms, 99, cache="hit") for ms in (1500, 2300, 3000, 4000)]
+    assert counts(outlives_ttl.find(evidence([write("7")], reads, events))) == [(3, 4), None]
+
+
 def test_a_renewal_is_one_of_what_lives() -> None:
     def count(*names: str) -> int:
         rows = [event("7", 100 + number, name) for number, name in enumerate(names)]

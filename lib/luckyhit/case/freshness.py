@@ -182,7 +182,8 @@ class Freshness(Part):
     cache_keys: list[KeyedTemplate] | None = Field(
         default=None,
         description="The cache's keys of one probed key, with `{key}` in them: what happens to them is watched. Left "
-        "out: the templates of `cache.clear` that have one name in braces, with the key in its place.",
+        "out: what reads of probed keys store in a cache of the run's own; else the templates of `cache.clear` that "
+        "have one name in braces, with the key in its place.",
     )
     watch_cache: bool = Field(
         default=True,

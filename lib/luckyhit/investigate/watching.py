@@ -12,12 +12,14 @@ from luckyhit.measure.probe_plan import KeyRanges
 from luckyhit.measure.probe_survey import reading
 from luckyhit.records import Arm
 from luckyhit.run import Run, write_part
-from luckyhit.target import EventWatch, Stack
+from luckyhit.target import EventWatch, Stack, cache_keys
 from luckyhit.target.control import client_options
 from luckyhit.target.keyspace import reserved, watched_shapes
 from luckyhit.target.watching.touched import Shape, learn, shapes_of
+from luckyhit.visible import visible
 
 EVENTS = "events"
+MOST_NAMES = 3
 LEARNED_BY = 6
 """So many probed keys are read alone, to see which keys of the cache they touch."""
 
@@ -39,8 +41,10 @@ def learn_cache_keys(run: Run, stack: Stack, journal: changing.Journal, headers:
             reading(probe, stack.base_url, headers, timeout_s=case.workload.timeout, options=options) as read,
         ):
             learned = learn(cache, keys, read, case.cache.clear)
-            before = _learned(run, stack)
+            earlier = run.manifest.get("cache_keys", {}).get(stack.name, {})
+            before = shapes_of(earlier)
             learned.shapes = [*before, *(shape for shape in learned.shapes if shape not in before)]
+            learned.unknown = {**earlier.get("unknown", {}), **learned.unknown}
             run.update(cache_keys={**run.manifest.get("cache_keys", {}), stack.name: learned.as_facts()})
 
 
@@ -79,3 +83,25 @@ def watched_caches(run: Run, stacks: Mapping[Arm, Stack], block: int, journal: c
     write_part(run.path / EVENTS, f"block-{block:03d}", events.table(without=disturbed))
     sentences += [f"Cache events, {arm}: {text}." for arm, of_arm in told.items() for text in of_arm.sentences]
     sentences += [f"{text[0].upper()}{text[1:]}." for text in events.problems]
+    sentences += [text for stack in stacks.values() for text in _not_watched(run, stack)]
+
+
+def _not_watched(run: Run, stack: Stack) -> list[str]:
+    """What reads of probed keys stored that can't be watched, and which names nothing was stored under."""
+    facts = run.manifest.get("cache_keys", {}).get(stack.name)
+    if facts is None:
+        return []
+    unknown = facts.get("unknown", {})
+    if unknown:
+        names = ", ".join(f"“{visible(name)}”" for name in list(unknown)[:MOST_NAMES])
+        return [
+            f"The cache's events: reads of probed keys also stored {len(unknown):,} keys that are not watched, such as "
+            f"{names}: nothing in their names tells the probed key."
+        ]
+    if not facts.get("shapes"):
+        names = ", ".join(f"“{template}”" for template in cache_keys(run.case)[:MOST_NAMES])
+        return [
+            f"The cache's events: {facts['reads']} reads of probed keys stored nothing that events tell of, so it is "
+            f"not known whether {names or 'any key'} is theirs."
+        ]
+    return []

@@ -46,7 +46,7 @@ def freshness_facts(
     behind = classified["behind"].dropna()
     own = share_beyond(background, within_s) if background is not None else None
     told = own if own is not None and own.reads else None
-    added_requests, added_share = _added(probes)
+    added_requests, added_share = added_by(probes)
     return FreshnessFacts(
         writes=int(writes["acked_ns"].notna().sum()),
         probes=len(writes[["block", "key", "probe"]].drop_duplicates()),
@@ -128,8 +128,8 @@ def _refused(classified: pd.DataFrame, writes: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def _added(probes: Iterable[object]) -> tuple[int | None, float | None]:
-    """(requests, share of the load) over all blocks that noted both."""
+def added_by(probes: Iterable[object]) -> tuple[int | None, float | None]:
+    """(requests, share of the load) over all blocks whose notes on the probe tell both; None where none does."""
     added = load = 0.0
     for probe in probes:
         if not isinstance(probe, Mapping):

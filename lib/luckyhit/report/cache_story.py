@@ -57,8 +57,11 @@ def cache_story(found: Recorded) -> CacheStory | None:
         cells = [_times(stories.loc[stories["arm"] == arm, column]) for arm in arms]
         if any(cell is not None for cell in cells):
             rows.append((f"Deleted, against when the write was {instant}", [cell or DASH for cell in cells]))
+    shared = _shared(found.probe_events)
+    if shared and (stories["fate"] == "unseen").all():
+        return CacheStory(shared, Table([found.label(arm) for arm in arms], rows))
     sentences = [f"{_label(found, arm)}: {story_sentence(stories[stories['arm'] == arm])}" for arm in arms]
-    sentences += _shared(found.probe_events)
+    sentences += shared
     return CacheStory(sentences, Table([found.label(arm) for arm in arms], rows))
 
 

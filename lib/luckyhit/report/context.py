@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from luckyhit.records import Rollback
-from luckyhit.report.finding_sentences import finding_lines
+from luckyhit.report.finding_sentences import UNEXPECTED_HEADINGS, finding_lines, unexpected_rows
 from luckyhit.report.journal import Journal
 from luckyhit.report.recorded import Recorded
 
@@ -101,6 +101,8 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
         "findings": finding_lines(result) if result else [],
         "layers": layer_rows.layer_rows(result.findings) if result else [],
         "layer_headings": layer_rows.HEADINGS,
+        "unexpected": unexpected_rows(result) if result else [],
+        "unexpected_headings": UNEXPECTED_HEADINGS,
         "naive": metric_rows.naive_rows(result) if result else [],
         "baseline": baseline.baseline(found),
         "earlier": earlier.earlier_rows(result) if result else [],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from luckyhit.judge.belief.words import in_doubt
+from luckyhit.judge.findings import NOT_LOOKED_FOR
 from luckyhit.judge.wording import listed, number, percent
 from luckyhit.records import CACHE_STATUSES, Arm, Counted, Doubt, Finding, Result
 from luckyhit.report.cache_story import signed_ms
@@ -19,6 +20,16 @@ def finding_lines(result: Result) -> list[str]:
 def sentence_of(finding: Finding) -> str:
     """One finding as a sentence, or a few."""
     return SENTENCES[finding.id](finding)
+
+
+def unexpected_rows(result: Result) -> list[tuple[str, ...]]:
+    """Of each kind of answer that was not as the case says, one example: the cells of `UNEXPECTED_HEADINGS`."""
+    examples = [row for finding in result.findings if finding.id == "unexpected-answers" for row in finding.examples]
+    names = ("arm", "route", "status", "cache", "count", "request", "wrong")
+    return [tuple(f"{row[name]:,}" if name == "count" else str(row[name]) for name in names) for row in examples]
+
+
+UNEXPECTED_HEADINGS = ("Arm", "Route", "Status", "Cache", "Answers", "Example", "What is wrong")
 
 
 def in_both(finding: Finding, subject: str) -> str:
@@ -217,6 +228,9 @@ def _growth(finding: Finding) -> str:
 
 
 SENTENCES: dict[str, Callable[[Finding], str]] = {
+    NOT_LOOKED_FOR: lambda finding: (
+        f"Not looked for: {finding.facts['finding']}, since the records don't allow it ({finding.facts['error']})."
+    ),
     "same-bytes-other-url": _same_bytes,
     "unexpected-answers": _unexpected,
     "phantom-reads": lambda finding: in_both(finding, "Values that no accepted write wrote were read"),

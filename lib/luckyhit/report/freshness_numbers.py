@@ -75,7 +75,8 @@ class Lasting:
 
     Of `writes`, a share between `low[i]` and `high[i]` was still stale at `times_ms[i]` (Kaplan and Meier 1958, of the
     lower and of the upper ends of their intervals). `stuck` of them were still stale when the polling ended, the
-    longest seen stale for `longest_ms`; `clean` never showed an old value. `quantiles`: (low, high) in ms by level;
+    longest seen stale for `longest_ms`; `unsure` of them got fresh, with too few reads behind it
+    to show that it lasts; `clean` never showed an old value. `quantiles`: (low, high) in ms by level;
     None where so many are open that it is not known.
     """
 
@@ -84,6 +85,7 @@ class Lasting:
     high: np.ndarray
     writes: int
     stuck: int
+    unsure: int
     clean: int
     longest_ms: float
     quantiles: dict[float, tuple[float, float] | None]
@@ -131,6 +133,7 @@ def _lasting(windows: pd.DataFrame, left_ms: float, right_ms: float) -> Lasting:
         np.maximum(*ends),
         writes=len(windows),
         stuck=int(np.count_nonzero(stuck)),
+        unsure=int(np.count_nonzero(~ended & ~stuck)),
         clean=int((windows["stale"] == 0).sum()),
         longest_ms=float(lower[stuck].max()) if stuck.any() else 0.0,
         quantiles=window_quantiles(windows, LEVELS),

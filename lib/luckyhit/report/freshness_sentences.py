@@ -94,19 +94,21 @@ def _lasting(label: str, part: Lasting) -> str:
     text = f"{arm[:1].upper()}{arm[1:]}, the old value was seen behind {counted} of {writes}"
     told: dict[str, list[str]] = {}
     for level, ends in part.quantiles.items():
-        told.setdefault(quantile_text(ends), []).append(f"p{level * 100:g}")
+        told.setdefault(quantile_text(ends, stuck=part.stuck > 0), []).append(f"p{level * 100:g}")
     text += "; it lasted " if seen else "; unseen, it may have lasted "
     text += ", ".join(f"{words} ({listed(levels)})" for words, levels in told.items())
     if part.stuck:
         text += f"; {part.stuck:,} {'was' if part.stuck == 1 else 'were'} still stale when the polling ended (stuck),"
         text += f" seen stale for up to {_ms(part.longest_ms)}"
+    if part.unsure:
+        text += f"; {part.unsure:,} got fresh, with too few reads behind it to show that it lasts"
     return f"{text}."
 
 
-def quantile_text(ends: tuple[float, float] | None) -> str:
-    """`340 to 360 ms`; None is not known: longer than the polling."""
+def quantile_text(ends: tuple[float, float] | None, *, stuck: bool = True) -> str:
+    """`340 to 360 ms`; None is not known: longer than the polling, where some were `stuck` to its end."""
     if ends is None:
-        return "longer than was polled"
+        return "longer than was polled" if stuck else "not known"
     low, high = (number(end) for end in ends)
     return f"{high} ms" if low == high else f"up to {high} ms" if low == "0" else f"{low} to {high} ms"
 

@@ -132,7 +132,8 @@ def _pair(field: str, name: str) -> Cell:
 
 def _window(level: int) -> Cell:
     def cell(fact: FreshnessFacts) -> str | None:
-        return quantile_text(getattr(fact, f"window_p{level}_ms")) if fact.windows else None
+        ends = getattr(fact, f"window_p{level}_ms")
+        return quantile_text(ends, stuck=fact.stuck > 0) if fact.windows else None
 
     return cell
 

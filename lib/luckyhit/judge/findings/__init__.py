@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from luckyhit.errors import RunUnreadable
 from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.findings import (
     arms_differ,
@@ -56,9 +57,24 @@ FINDERS: dict[str, Callable[[Evidence], Finding | None]] = {
 """By id, the weightiest first. None: there is nothing to tell."""
 
 
+NOT_LOOKED_FOR = "not-looked-for"
+"""The finding that says that another one could not be looked for; `facts` name it, and the error."""
+
+
 def findings(evidence: Evidence) -> list[Finding]:
-    """All that is to be told of a run, the weightiest first."""
-    return [finding for find in FINDERS.values() if (finding := find(evidence)) is not None]
+    """All that is to be told of a run, the weightiest first. Records that one kind can't be told from cost that kind
+    alone, and it is said."""
+    made: list[Finding] = []
+    for name, find in FINDERS.items():
+        try:
+            finding = find(evidence)
+        except RunUnreadable:
+            raise  # the judge names the damaged file
+        except Exception as error:
+            finding = Finding(id=NOT_LOOKED_FOR, facts={"finding": name, "error": type(error).__name__})
+        if finding is not None:
+            made.append(finding)
+    return made
 
 
-__all__ = ["FINDERS", "findings"]
+__all__ = ["FINDERS", "NOT_LOOKED_FOR", "findings"]

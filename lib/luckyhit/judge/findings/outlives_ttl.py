@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable
 
+import numpy as np
 import pandas as pd
 
 from luckyhit.judge.background import TOLD_BY, background_reads, bound_s
@@ -82,7 +83,7 @@ def _hits(evidence: Evidence, arm: Arm, renewed: dict[Group, int]) -> pd.DataFra
     if not grouped:
         own: set[tuple[Hashable, Hashable]] = {(block, key) for _, block, key in renewed}
         pairs = zip(probe["block"], probe["key"], strict=True)
-        probe = probe[[pair in own for pair in pairs]]
+        probe = probe[np.fromiter((pair in own for pair in pairs), dtype=bool, count=len(probe))]
     parts = [probe[["outcome", "since_ack_ns"]]]
     if grouped:
         rows = request_frame(evidence.requests(*_COLUMNS).to_pandas(), REQUESTS)

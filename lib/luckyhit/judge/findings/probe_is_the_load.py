@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from luckyhit.judge.evidence import Evidence
+from luckyhit.judge.freshness_facts import added_by
 from luckyhit.records import Finding
 
 ID = "probe-is-the-load"
@@ -14,20 +13,17 @@ the service answers, or more, is the probe's. A rate that the case declares is n
 
 
 def find(evidence: Evidence) -> Finding | None:
-    probes = [entry["probe"] for entry in evidence.entries if isinstance(entry.get("probe"), Mapping)]
-    probes = [probe for probe in probes if probe.get("share")]
-    added = sum(probe["requests"] for probe in probes)
-    load = sum(probe["requests"] / probe["share"] for probe in probes)
-    if not load or added / load <= MOST_SHARE:
+    requests, share = added_by(entry.get("probe") for entry in evidence.entries)
+    if requests is None or share is None or share <= MOST_SHARE:
         return None
     declared = evidence.case.freshness.rate if evidence.case.freshness is not None else None
     return Finding(
         id=ID,
         facts={
-            "added_share": added / load,
-            "probe_requests": round(added),
-            "workload_requests": round(load),
-            "probes": sum(probe["probes"] for probe in probes),
+            "added_share": share,
+            "probe_requests": requests,
+            "workload_requests": round(requests / share),
+            "probes": max((facts.probes for facts in evidence.facts.values()), default=0),
             "declared_rate_per_s": declared,
         },
     )
