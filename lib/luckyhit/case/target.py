@@ -107,8 +107,8 @@ class Target(Part):
     )
     cache_header: HeaderName | None = Field(
         default=None,
-        description="The response header that tells the cache status, where it is none of the usual ones, or not that of "
-        "the nearest cache.",
+        description="The response header that tells the cache status, where it is none of the usual ones, or not "
+        "that of the nearest cache.",
     )
     cache_values: dict[str, Literal["hit", "miss", "stale", "bypass"]] = Field(
         default_factory=dict,

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from luckyhit.records import Rollback
 from luckyhit.report.journal import Journal
+from luckyhit.report.layer_rows import HEADINGS as LAYER_HEADINGS
+from luckyhit.report.layer_rows import layer_rows
 from luckyhit.report.recorded import Recorded
 
 if TYPE_CHECKING:
@@ -87,7 +89,6 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
         freshness_tables,
         gallery,
         how_many,
-        layer_rows,
         metric_rows,
         route_rows,
     )
@@ -97,8 +98,8 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
         "declared": contents.declared(case)[2:] if case else [],
         "goals": contents.goals(case) if case else [],
         "key_numbers": metric_rows.key_numbers(found),
-        "layers": layer_rows.layer_rows(result.findings) if result else [],
-        "layer_headings": layer_rows.HEADINGS,
+        "layers": layer_rows(result.findings) if result else [],
+        "layer_headings": LAYER_HEADINGS,
         "findings": [finding_sentences.sentence_of(finding) for finding in result.findings] if result else [],
         "naive": metric_rows.naive_rows(result) if result else [],
         "baseline": baseline.baseline(found),

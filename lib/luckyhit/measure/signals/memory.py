@@ -7,9 +7,9 @@
              its Date and max-age, that stands for the Date, which nginx does not pass on
     age      HAProxy, Django, Squid and Apache send an Age with hits alone, Traffic Server with all that it stores: on a
              route where some answers have one and others don't, it tells the hits; where all have one, an Age of 0 is a
-             hit if its Date is one that this URL has shown before
+             hit if its Date is one that this URL has state before
 
-Once a layer has shown on a route that it stores, its misses are told as well: another number, another Date, no Age.
+Once a layer has state on a route that it stores, its misses are told as well: another number, another Date, no Age.
 What came before is left as it is. All of it is bounded: `MOST_URLS` are remembered, then it begins again.
 """
 
@@ -33,7 +33,7 @@ _Url = tuple[bytes, tuple[bytes, ...], int]
 @dataclass(slots=True)
 class _Route:
     """What was seen of one route in one arm. `with_age`, `without_age`: answers with a lone Age, and with none at all;
-    `aged`: one above 0; `dated`, `replays`, `flagged`: a layer has shown that it stores, in that way."""
+    `aged`: one above 0; `dated`, `replays`, `flagged`: a layer has state that it stores, in that way."""
 
     with_age: bool = False
     without_age: bool = False
@@ -44,7 +44,7 @@ class _Route:
 
 
 class Memory:
-    """By arm, route and URL (any number that tells the URLs of a route apart). `watching`: a layer has shown itself;
+    """By arm, route and URL (any number that tells the URLs of a route apart). `watching`: a layer has state itself;
     until then there is nothing to learn of an answer before its `silent_until_ns`."""
 
     def __init__(self) -> None:
@@ -55,19 +55,21 @@ class Memory:
         self._shared: set[int] = set()  # arms in which two URLs had the same: it is no request's own
 
     @staticmethod
-    def silent_until_ns(seen: Seen, mark: Mark, now_ns: int) -> int:
-        """Until when answers like this one, first seen now, show no more than by themselves: where their Date alone
+    def silent_until_ns(reading: Seen, mark: Mark, now_ns: int) -> int:
+        """Until when answers like this one, first reading now, show no more than by themselves: where their Date alone
         can tell, until it has stood still for a while."""
-        if seen.settled:
+        if reading.settled:
             return _NEVER_NS
         return (
-            0 if seen.lone_age_s is not None or seen.only_hits or mark[1] or mark[2] != DATED else now_ns + _LONGER_NS
+            0
+            if reading.lone_age_s is not None or reading.only_hits or mark[1] or mark[2] != DATED
+            else now_ns + _LONGER_NS
         )
 
-    def look(self, arm: int, route: int, url: int, seen: Seen, mark: Mark, now_ns: int) -> Seen:
+    def look(self, arm: int, route: int, url: int, reading: Seen, mark: Mark, now_ns: int) -> Seen:
         """What an answer (a 200 to a read) shows in the light of those before it. `now_ns`: of a monotonic clock."""
-        if seen.settled:
-            return seen
+        if reading.settled:
+            return reading
         date, own, kind = mark
         # An Expires that was not made just now may be one that never changes: it proves nothing.
         first_ns = _NEVER_NS if kind == EXPIRES else now_ns
@@ -83,47 +85,47 @@ class Memory:
             again = own != () and (own == before[1] or any(mark in before[1] for mark in own))
             if since_ns is None or before[1] != own:
                 self._urls[place] = (date, own, first_ns if since_ns is None else since_ns)
-        if own and (seen.explains_ids or not self._is_own(arm, place, own)):
+        if own and (reading.explains_ids or not self._is_own(arm, place, own)):
             again = False
-        shown = self._routes.get((route << 4) + arm)
-        if shown is None:
-            shown = self._routes[(route << 4) + arm] = _Route()
-        if seen.lone_age_s is not None:
+        state = self._routes.get((route << 4) + arm)
+        if state is None:
+            state = self._routes[(route << 4) + arm] = _Route()
+        if reading.lone_age_s is not None:
             self.watching = True
-            return self._by_age(shown, seen, seen.lone_age_s, before is not None, again or since_ns is not None)
-        told = seen.cache in STORED
+            return self._by_age(state, reading, reading.lone_age_s, before is not None, again or since_ns is not None)
+        answered = reading.cache in STORED
         if again:
-            if not told:
-                shown.replays = self.watching = True
-            return seen.behind("replay", "hit")
-        if seen.age_s is None:
-            shown.without_age = True
-            if shown.with_age:
-                return seen.behind("age", "miss")
-        if seen.only_hits:
-            shown.flagged = self.watching = True
-        elif shown.flagged and seen.layers is None:
-            return seen.behind("hit_cache", "miss")
-        if shown.replays and own and not seen.explains_ids:
-            return seen.behind("replay", "miss")
-        if seen.explains_date:
-            return seen
-        if since_ns is not None and (shown.dated or now_ns - since_ns >= _LONGER_NS):
-            if not told:
-                shown.dated = self.watching = True
-            return seen.behind("date", "hit")
-        return seen.behind("date", "miss") if shown.dated and date else seen
+            if not answered:
+                state.replays = self.watching = True
+            return reading.behind("replay", "hit")
+        if reading.age_s is None:
+            state.without_age = True
+            if state.with_age:
+                return reading.behind("age", "miss")
+        if reading.only_hits:
+            state.flagged = self.watching = True
+        elif state.flagged and reading.layers is None:
+            return reading.behind("hit_cache", "miss")
+        if state.replays and own and not reading.explains_ids:
+            return reading.behind("replay", "miss")
+        if reading.explains_date:
+            return reading
+        if since_ns is not None and (state.dated or now_ns - since_ns >= _LONGER_NS):
+            if not answered:
+                state.dated = self.watching = True
+            return reading.behind("date", "hit")
+        return reading.behind("date", "miss") if state.dated and date else reading
 
-    def _by_age(self, shown: _Route, seen: Seen, age_s: float, asked: bool, again: bool) -> Seen:
+    def _by_age(self, state: _Route, reading: Seen, age_s: float, asked: bool, again: bool) -> Seen:
         """An Age that comes with hits alone tells a hit. One that comes with each answer counts from the service's
         Date, so that a new answer may have one as well: of a second, as services set their clock once in one."""
-        shown.with_age = True
+        state.with_age = True
         stored = again or age_s >= _CLOCK_S
-        shown.aged |= stored and age_s > 0
-        if shown.without_age or stored:
+        state.aged |= stored and age_s > 0
+        if state.without_age or stored:
             # At 0, the same Date may be two answers of one second, until something was stored for longer.
-            return seen.behind("age", "hit") if age_s or shown.without_age or shown.aged else seen
-        return seen.behind("age", "miss") if asked or shown.aged else seen
+            return reading.behind("age", "hit") if age_s or state.without_age or state.aged else reading
+        return reading.behind("age", "miss") if asked or state.aged else reading
 
     def _is_own(self, arm: int, place: int, own: tuple[bytes, ...]) -> bool:
         """Whether it belongs to a request alone: numbers and exact times do, ids where they differ between URLs."""

@@ -146,8 +146,8 @@ class Signals:
 
     def read(self, headers: Headers) -> Seen:
         """Everything that an answer with these headers (lower-case names) shows by itself."""
-        seen = self.look(headers)[0]
-        return seen.behind("age", "hit") if seen.lone_age_s else seen
+        reading = self.look(headers)[0]
+        return reading.behind("age", "hit") if reading.lone_age_s else reading
 
     def look(self, headers: Headers) -> tuple[Seen, Mark]:
         """The same, but for a lone Age, and what tells the answer apart from others of its URL: for Memory, which makes
@@ -185,17 +185,17 @@ class Signals:
                 own += tuple(UNIQUE.findall(value[:_LONGEST])[:1])
                 if kind == _BOTH:
                     telling.append(pair)
-        found = tuple(telling)
-        seen = self._known.get(found)
-        if seen is None:
-            seen = self._read(found)
-            if sum(len(value) for _, value in found) <= _LARGEST_KNOWN:
+        pairs = tuple(telling)
+        reading = self._known.get(pairs)
+        if reading is None:
+            reading = self._read(pairs)
+            if sum(len(value) for _, value in pairs) <= _LARGEST_KNOWN:
                 if len(self._known) >= _MOST_KNOWN:
                     self._known.clear()
-                self._known[found] = seen
+                self._known[pairs] = reading
         kind = _expiring(date[:_TIME], expires[:_TIME], control[:_LONGEST]) if expires and control else DATED
         # nginx writes a Date of its own, and passes Expires on.
-        return seen, (date if kind == DATED else expires + control, own, kind)
+        return reading, (date if kind == DATED else expires + control, own, kind)
 
     def _without_durations(self, timing: bytes) -> bytes:
         """Times differ from answer to answer and tell nothing here; they stay where one may be a count."""
@@ -209,8 +209,8 @@ class Signals:
         """Cache status of one answer; `unknown` where it shows none."""
         return self.read(headers).cache
 
-    def _read(self, found: Headers) -> Seen:
-        telling = [(name, value[:_LONGEST].decode("latin-1").lower()) for name, value in found]
+    def _read(self, pairs: Headers) -> Seen:
+        telling = [(name, value[:_LONGEST].decode("latin-1").lower()) for name, value in pairs]
         chain = chain_of(telling, self._sources, self._values)
         calls, place = self._db_calls(telling)
         replayed = place is not None and chain.replayed(place)
