@@ -7,9 +7,9 @@
              its Date and max-age, that stands for the Date, which nginx does not pass on
     age      HAProxy, Django, Squid and Apache send an Age with hits alone, Traffic Server with all that it stores: on a
              route where some answers have one and others don't, it tells the hits; where all have one, an Age of 0 is a
-             hit if its Date is one that this URL has state before
+             hit if its Date is one that this URL has shown before
 
-Once a layer has state on a route that it stores, its misses are told as well: another number, another Date, no Age.
+Once a layer has shown on a route that it stores, its misses are told as well: another number, another Date, no Age.
 What came before is left as it is. All of it is bounded: `MOST_URLS` are remembered, then it begins again.
 """
 
@@ -33,7 +33,7 @@ _Url = tuple[bytes, tuple[bytes, ...], int]
 @dataclass(slots=True)
 class _Route:
     """What was seen of one route in one arm. `with_age`, `without_age`: answers with a lone Age, and with none at all;
-    `aged`: one above 0; `dated`, `replays`, `flagged`: a layer has state that it stores, in that way."""
+    `aged`: one above 0; `dated`, `replays`, `flagged`: a layer has shown that it stores, in that way."""
 
     with_age: bool = False
     without_age: bool = False
@@ -44,7 +44,7 @@ class _Route:
 
 
 class Memory:
-    """By arm, route and URL (any number that tells the URLs of a route apart). `watching`: a layer has state itself;
+    """By arm, route and URL (any number that tells the URLs of a route apart). `watching`: a layer has shown itself;
     until then there is nothing to learn of an answer before its `silent_until_ns`."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Memory:
 
     @staticmethod
     def silent_until_ns(reading: Seen, mark: Mark, now_ns: int) -> int:
-        """Until when answers like this one, first reading now, show no more than by themselves: where their Date alone
+        """Until when answers like this one, first seen now, show no more than by themselves: where their Date alone
         can tell, until it has stood still for a while."""
         if reading.settled:
             return _NEVER_NS

@@ -50,11 +50,12 @@ STORED = ("hit", "stale")
 _TELLS, _MARKS, _BOTH, _DATE, _TIMING, _VARNISH, _EXPIRES, _CONTROL = range(8)
 VARNISH, TIMING = b"v", b"t"
 """In front of what they wrote: a number that nobody else writes, and times, which are a request's own where they are
-exact (UNIQUE)."""
+exact."""
 
 _DURATION = re.compile(rb";dur=[0-9.]+")
 _NUMBERS = re.compile(rb"\d{1,20}( \d{1,20})?")
-UNIQUE = re.compile(rb"[0-9a-fA-F-]{16,}|[0-9]*\.[0-9]{5,}|[0-9]{9,}")
+_EXACT = re.compile(rb"\.[0-9]{5}")
+_UNIQUE = re.compile(rb"[0-9a-fA-F-]{16,}|[0-9]*\.[0-9]{5,}|[0-9]{9,}")
 _MAX_AGE = re.compile(rb"(?:^|[\s,])max-age=(\d{1,9})")
 _LONGEST, _TIME, _CLOCK_S = 4096, 40, 2
 _MOST_KNOWN, _LARGEST_KNOWN = 4096, 1024
@@ -174,7 +175,7 @@ class Signals:
                 telling.append(pair)
             elif kind == _TIMING:
                 value = value[:_LONGEST]
-                if UNIQUE.search(value) is not None:
+                if _EXACT.search(value) is not None:
                     own += (TIMING + value,)
                 telling.append((name, self._without_durations(value)))
             elif kind == _VARNISH:
@@ -182,7 +183,7 @@ class Signals:
                 numbers = _NUMBERS.fullmatch(value)
                 telling.append((name, value if numbers is None else b"1" if numbers[1] is None else b"1 1"))
             else:
-                own += tuple(UNIQUE.findall(value[:_LONGEST])[:1])
+                own += tuple(_UNIQUE.findall(value[:_LONGEST])[:1])
                 if kind == _BOTH:
                     telling.append(pair)
         pairs = tuple(telling)
