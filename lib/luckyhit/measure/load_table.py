@@ -51,10 +51,10 @@ def table_of(summary: LoadSummary) -> str:
 
 def cache_told(summary: LoadSummary) -> str:
     """What the answers told of the cache: an id of CACHE_LINES."""
-    told = set(summary.cache) - {"unknown"}
-    if not told:
+    statuses = set(summary.cache) - {"unknown"}
+    if not statuses:
         return "nothing"
-    if told == {"bypass"}:
+    if statuses == {"bypass"}:
         return "no-part"
     nearest = {chain.partition("=")[0] for chain in summary.layers}
     return "by-itself" if nearest <= LONE_LAYERS and nearest else "headers"

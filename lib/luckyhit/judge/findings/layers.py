@@ -45,7 +45,7 @@ def find(evidence: Evidence) -> Finding | None:
 
 def did(chains: Chains) -> dict[Layer, Counter[str]]:
     """What each layer did in the requests that came as far as to it; the nearest first."""
-    found: dict[Layer, Counter[str]] = defaultdict(Counter)
+    done: dict[Layer, Counter[str]] = defaultdict(Counter)
     depth: Counter[Layer] = Counter()
     for chain, count in chains.items():
         asked = True
@@ -54,11 +54,11 @@ def did(chains: Chains) -> dict[Layer, Counter[str]]:
             layer = name, names[name]
             names[name] += 1
             depth[layer] = max(depth[layer], place)
-            counts = found[layer]
+            counts = done[layer]
             if asked and status in STATUSES:
                 counts[status] += count
             asked = asked and status not in ("hit", "stale")
-    return {layer: found[layer] for layer in sorted(found, key=lambda layer: (depth[layer], layer))}
+    return {layer: done[layer] for layer in sorted(done, key=lambda layer: (depth[layer], layer))}
 
 
 def _chains(evidence: Evidence, arm: Arm) -> Chains:

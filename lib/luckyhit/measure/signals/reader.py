@@ -51,12 +51,13 @@ STORED = ("hit", "stale")
 _TELLS, _MARKS, _BOTH, _DATE, _TIMING, _VARNISH, _EXPIRES, _CONTROL = range(8)
 VARNISH, TIMING = b"v", b"t"
 """In front of what they wrote: a number that nobody else writes, and times, which are a request's own where they are
-exact (UNIQUE)."""
+exact."""
 
-_EXACT, _EXACT_DIGITS = re.compile(rb"dur=([0-9]+\.[0-9]{2,})"), 8
 _DURATION = re.compile(rb";dur=[0-9.]+")
 _NUMBERS = re.compile(rb"\d{1,20}( \d{1,20})?")
-UNIQUE = re.compile(rb"[0-9a-fA-F-]{16,}|[0-9]*\.[0-9]{5,}|[0-9]{9,}")
+_EXACT = re.compile(rb"\.[0-9]{5}")
+_TIMES, _EXACT_DIGITS = re.compile(rb"dur=([0-9]+)\.([0-9]{2,})"), 8
+_UNIQUE = re.compile(rb"[0-9a-fA-F-]{16,}|[0-9]*\.[0-9]{5,}|[0-9]{9,}")
 _MAX_AGE = re.compile(rb"(?:^|[\s,])max-age=(\d{1,9})")
 _LONGEST, _TIME, _CLOCK_S = 4096, 40, 2
 _MOST_KNOWN, _LARGEST_KNOWN = 4096, 1024
@@ -148,8 +149,8 @@ class Signals:
 
     def read(self, headers: Headers) -> Seen:
         """Everything that an answer with these headers (lower-case names) shows by itself."""
-        seen = self.look(headers)[0]
-        return seen.behind("age", "hit") if seen.lone_age_s else seen
+        reading = self.look(headers)[0]
+        return reading.behind("age", "hit") if reading.lone_age_s else reading
 
     def look(self, headers: Headers) -> tuple[Seen, Mark]:
         """The same, but for a lone Age, and what tells the answer apart from others of its URL: for Memory, which makes
@@ -184,20 +185,20 @@ class Signals:
                 numbers = _NUMBERS.fullmatch(value)
                 telling.append((name, value if numbers is None else b"1" if numbers[1] is None else b"1 1"))
             else:
-                own += tuple(UNIQUE.findall(value[:_LONGEST])[:1])
+                own += tuple(_UNIQUE.findall(value[:_LONGEST])[:1])
                 if kind == _BOTH:
                     telling.append(pair)
-        found = tuple(telling)
-        seen = self._known.get(found)
-        if seen is None:
-            seen = self._read(found)
-            if sum(len(value) for _, value in found) <= _LARGEST_KNOWN:
+        pairs = tuple(telling)
+        reading = self._known.get(pairs)
+        if reading is None:
+            reading = self._read(pairs)
+            if sum(len(value) for _, value in pairs) <= _LARGEST_KNOWN:
                 if len(self._known) >= _MOST_KNOWN:
                     self._known.clear()
-                self._known[found] = seen
+                self._known[pairs] = reading
         kind = _expiring(date[:_TIME], expires[:_TIME], control[:_LONGEST]) if expires and control else DATED
         # nginx writes a Date of its own, and passes Expires on.
-        return seen, (date if kind == DATED else expires + control, own, kind)
+        return reading, (date if kind == DATED else expires + control, own, kind)
 
     def _without_durations(self, timing: bytes) -> bytes:
         """Times differ from answer to answer and tell nothing here; they stay where one may be a count."""
@@ -211,8 +212,8 @@ class Signals:
         """Cache status of one answer; `unknown` where it shows none."""
         return self.read(headers).cache
 
-    def _read(self, found: Headers) -> Seen:
-        telling = [(name, value[:_LONGEST].decode("latin-1").lower()) for name, value in found]
+    def _read(self, pairs: Headers) -> Seen:
+        telling = [(name, value[:_LONGEST].decode("latin-1").lower()) for name, value in pairs]
         chain = chain_of(telling, self._sources, self._values)
         calls, place = self._db_calls(telling)
         replayed = place is not None and chain.replayed(place)
@@ -319,9 +320,10 @@ def _timing_place(telling: Sequence[tuple[bytes, str]]) -> int:
 
 
 def _is_exact(timing: bytes) -> bool:
-    """Whether a Server-Timing is one request's alone: a number in it, or all its durations, are exact enough."""
-    digits = sum(len(text) - 1 for text in _EXACT.findall(timing))
-    return digits >= _EXACT_DIGITS or UNIQUE.search(timing) is not None
+    """Whether a Server-Timing is one request's alone: one of its times, or all of them together, are exact enough."""
+    if _EXACT.search(timing) is not None:
+        return True
+    return sum(len(whole) + len(part) for whole, part in _TIMES.findall(timing)) >= _EXACT_DIGITS
 
 
 def _bytes_of(header: str) -> bytes:
