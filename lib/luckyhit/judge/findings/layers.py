@@ -16,7 +16,7 @@ from luckyhit.judge.evidence import Evidence
 from luckyhit.records import Arm, Counted, Finding
 
 ID = "layers"
-LONE = ("age", "date", "replay")
+LONE = ("age", "date", "expires", "replay")
 """Layers that no header of their own tells (luckyhit.measure.signals.memory)."""
 STATUSES = ("hit", "miss", "stale", "bypass")
 FEWEST = 0.01

@@ -3,8 +3,8 @@
     replay   what a request has for itself alone (Varnish's number, a request's id, an exact time) comes again: the
              answer was stored by somebody nearer than whoever wrote it
     date     the same Date again, LONGER_S later by this machine's clock: it was stored. A service that runs writes
-             another one each second. Clocks of two machines are never compared. Where an answer has an Expires that is
-             its Date and max-age, that stands for the Date, which nginx does not pass on
+             another one each second. Clocks of two machines are never compared
+    expires  the same with an Expires that is the Date and max-age: nginx does not pass the Date on
     age      HAProxy, Django, Squid and Apache send an Age with hits alone, Traffic Server with all that it stores: on a
              route where some answers have one and others don't, it tells the hits; where all have one, an Age of 0 is a
              hit if its Date is one that this URL has shown before
@@ -110,11 +110,12 @@ class Memory:
             return reading.behind("replay", "miss")
         if reading.explains_date:
             return reading
+        name = "date" if kind == DATED else "expires"
         if since_ns is not None and (state.dated or now_ns - since_ns >= _LONGER_NS):
             if not answered:
                 state.dated = self.watching = True
-            return reading.behind("date", "hit")
-        return reading.behind("date", "miss") if state.dated and date else reading
+            return reading.behind(name, "hit")
+        return reading.behind(name, "miss") if state.dated and date else reading
 
     def _by_age(self, state: _Route, reading: Seen, age_s: float, asked: bool, again: bool) -> Seen:
         """An Age that comes with hits alone tells a hit. One that comes with each answer counts from the service's

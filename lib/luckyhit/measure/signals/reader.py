@@ -26,7 +26,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from luckyhit.case.target import Target
-from luckyhit.measure.signals.chain import READ_BESIDE, Chain, chain_of, status_of
+from luckyhit.measure.signals.chain import CONTROL, READ_BESIDE, Chain, chain_of, status_of
 from luckyhit.measure.signals.members import members
 from luckyhit.measure.signals.statuses import LARGEST_COUNT, count_in
 from luckyhit.measure.signals.table import (
@@ -72,8 +72,8 @@ class Seen:
     `replayed`: the counts and times in it are those of an earlier answer. `chosen`: the header that the case names,
     which alone tells the status. `explains_ids`, `explains_date`: the nearest layer tells itself what it did, so that
     an id or a Date which comes again shows nobody nearer. `only_hits`: its layer says something with hits alone.
-    `late`: if a layer that tells nothing else has stored it, it is past its lifetime. `calls_behind_age`: the count was
-    written behind that layer.
+    `late`: if a layer that tells nothing else has stored it, it is past its lifetime. `calls_behind_age`,
+    `calls_behind_control`: the count stands behind the Age, or Cache-Control, and may be of this request.
     """
 
     cache: CacheStatus = "unknown"
@@ -89,6 +89,7 @@ class Seen:
     only_hits: bool = False
     late: bool = False
     calls_behind_age: bool = False
+    calls_behind_control: bool = False
     _behind: dict[tuple[str, CacheStatus], Seen] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
@@ -103,7 +104,7 @@ class Seen:
             status = "stale"
         known = self._behind.get((name, status))
         if known is None:
-            lives = self.calls_behind_age and name == "age"
+            lives = (self.calls_behind_age and name == "age") or (self.calls_behind_control and name == "expires")
             stored = status in STORED
             # Who has told a hit itself may be the one that stored the answer.
             same = stored and name != "age" and (self.layers or "").partition(" ")[0].endswith(("=hit", "=stale"))
@@ -237,6 +238,7 @@ class Signals:
             only_hits=bool(chain.layers) and self._sources_only_hits(chain),
             late=chain.late,
             calls_behind_age=place is not None and place > chain.lone_age_place,
+            calls_behind_control=place is not None and any(name == CONTROL for name, _ in telling[:place]),
         )
 
     def _sources_only_hits(self, chain: Chain) -> bool:
