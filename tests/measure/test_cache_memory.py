@@ -129,6 +129,13 @@ def test_a_header_that_comes_with_hits_alone_tells_misses_too() -> None:
     assert shown(front.answer(0.2, date(1))) == ("miss", "hit_cache=miss", None)
 
 
+def test_a_service_with_an_age_of_its_own_is_one_layer() -> None:
+    front = Front()
+    for second in range(0, 20, 2):
+        assert front.answer(second, date(second), "X-Cache: MISS").layers == "x-cache=miss"
+        assert front.answer(second + 1, date(second), "X-Cache: HIT", f"Age: {second}").layers == "x-cache=hit"
+
+
 def test_arms_and_routes_are_kept_apart() -> None:
     front = Front()
     front.answer(0, date(1))

@@ -90,10 +90,12 @@ class Memory:
         state = self._routes.get((route << 4) + arm)
         if state is None:
             state = self._routes[(route << 4) + arm] = _Route()
+        answered = reading.cache in STORED
         if reading.lone_age_s is not None:
+            if answered:  # it may as well be the Age of whoever says so
+                return reading.behind("age", "hit") if reading.lone_age_s else reading
             self.watching = True
             return self._by_age(state, reading, reading.lone_age_s, before is not None, again or since_ns is not None)
-        answered = reading.cache in STORED
         if again:
             if not answered:
                 state.replays = self.watching = True

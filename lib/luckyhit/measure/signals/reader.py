@@ -107,7 +107,7 @@ class Seen:
             lives = (self.calls_behind_age and name == "age") or (self.calls_behind_control and name == "expires")
             stored = status in STORED
             # Who has told a hit itself may be the one that stored the answer.
-            same = stored and name != "age" and (self.layers or "").partition(" ")[0].endswith(("=hit", "=stale"))
+            same = stored and (self.layers or "").partition(" ")[0].endswith(("=hit", "=stale"))
             known = self._behind[name, status] = replace(
                 self,
                 cache=self.cache if same or self.chosen not in (None, name) else status,
