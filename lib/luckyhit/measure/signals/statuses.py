@@ -14,7 +14,7 @@ _WORD = re.compile(r"[a-z]+(?:[_-][a-z]+)*")
 _MACHINE = re.compile(r" from |\(")
 _LETTER = re.compile(r"(?:^|[(,])\s*([hm]) ")
 _CODES = re.compile(r"apachetrafficserver[^\[\],]*\[([^\]:]*)")
-_LOOKUP = re.compile(r"c([ ahmrs])s([ ens])")
+_LOOKUP = re.compile(r"c([ ahmrsw])s([ ens])")
 _COUNT = re.compile(r"\s*(?:sql )?(\d{1,10})(?:\.0*)?(?![\d.])", re.ASCII)
 LARGEST_COUNT = 2**31 - 1
 

@@ -192,8 +192,16 @@ METRICS: dict[str, Event | None] = {
 """Metrics of Server-Timing (small letters) that tell the cache status: by being there, or (None) by their `desc`.
 Beside them, those without parameters whose name is one of WORDS (Fastly: `HIT-CLUSTER, fastly;desc="Edge time"`)."""
 
-VIA_LOOKUP: dict[str, Event] = {"h": "hit", "r": "hit", "m": "miss", "a": "miss", "s": "miss", " ": "bypass"}
-"""Traffic Server's letter behind `c`: in the cache and fresh (R: in memory), not there, there but not acceptable, too
+VIA_LOOKUP: dict[str, Event] = {
+    "h": "hit",
+    "r": "hit",
+    "w": "hit",
+    "m": "miss",
+    "a": "miss",
+    "s": "miss",
+    " ": "bypass",
+}
+"""Traffic Server's letter behind `c`: in the cache and fresh (R: in memory, W: while it is written), not there, there but not acceptable, too
 old (`sN`: confirmed; no letter behind `s`: the origin was not asked, so what was served is stale), not looked for."""
 
 PER_REQUEST: tuple[bytes, ...] = (
