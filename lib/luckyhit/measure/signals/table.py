@@ -201,8 +201,9 @@ VIA_LOOKUP: dict[str, Event] = {
     "s": "miss",
     " ": "bypass",
 }
-"""Traffic Server's letter behind `c`: in the cache and fresh (R: in memory, W: while it is written), not there, there but not acceptable, too
-old (`sN`: confirmed; no letter behind `s`: the origin was not asked, so what was served is stale), not looked for."""
+"""Traffic Server's letter behind `c`: in the cache and fresh (R: in memory, W: while it is written), not there, there
+but not acceptable, too old (`sN`: confirmed; no letter behind `s`: the origin was not asked, so what was served is
+stale), not looked for."""
 
 PER_REQUEST: tuple[bytes, ...] = (
     b"x-request-id",
