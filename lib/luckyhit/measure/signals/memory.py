@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from luckyhit.measure.signals.reader import DATED, EXPIRES, STORED, TIMING, VARNISH, Mark, Seen
+from luckyhit.measure.signals.seen import DATED, EXPIRES, STORED, TIMING, VARNISH, Mark, Seen
 
 LONGER_S = 3.0
 """More than the clocks of machines that share a service are apart, as a rule."""
