@@ -64,7 +64,7 @@ def _shares(summary: LoadSummary) -> str:
     return ", ".join(f"{name} {group.share:.1%}" for name, group in summary.cache.items())
 
 
-LONE_LAYERS = frozenset({"age", "date", "replay"})
+LONE_LAYERS = frozenset({"age", "date", "expires", "replay"})
 """Layers that no header of their own tells."""
 CACHE_LINES: dict[str, Callable[[LoadSummary], str]] = {
     "headers": _shares,
@@ -75,7 +75,12 @@ CACHE_LINES: dict[str, Callable[[LoadSummary], str]] = {
 
 
 def _lone(summary: LoadSummary) -> str:
-    words = {"age": "Age", "date": "a Date that stands still", "replay": "what comes again of an earlier answer"}
+    words = {
+        "age": "Age",
+        "date": "a Date that stands still",
+        "expires": "an Expires that stands still",
+        "replay": "what comes again of an earlier answer",
+    }
     return " and ".join(words[name] for name in sorted({chain.partition("=")[0] for chain in summary.layers}))
 
 

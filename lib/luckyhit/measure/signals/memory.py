@@ -3,8 +3,8 @@
     replay   what a request has for itself alone (Varnish's number, a request's id, an exact time) comes again: the
              answer was stored by somebody nearer than whoever wrote it
     date     the same Date again, LONGER_S later by this machine's clock: it was stored. A service that runs writes
-             another one each second. Clocks of two machines are never compared. Where an answer has an Expires that is
-             its Date and max-age, that stands for the Date, which nginx does not pass on
+             another one each second. Clocks of two machines are never compared
+    expires  the same with an Expires that is the Date and max-age: nginx does not pass the Date on
     age      HAProxy, Django, Squid and Apache send an Age with hits alone, Traffic Server with all that it stores: on a
              route where some answers have one and others don't, it tells the hits; where all have one, an Age of 0 is a
              hit if its Date is one that this URL has shown before
@@ -20,7 +20,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from luckyhit.measure.signals.reader import DATED, EXPIRES, STORED, TIMING, VARNISH, Mark, Seen
+from luckyhit.measure.signals.seen import DATED, EXPIRES, STORED, TIMING, VARNISH, Mark, Seen
 
 LONGER_S = 3.0
 """More than the clocks of machines that share a service are apart, as a rule."""
@@ -60,14 +60,14 @@ class _Route:
 class Clue(NamedTuple):
     """What one answer shows by itself (`reading`) and beside those before it of its URL: `asked`, there was one;
     `again`, something of a request's own came again; `same_date`, its Date did, and `longer`: LONGER_S later; `dated`:
-    it has one; `owned`: it has something of its own."""
+    what it has of it (`date` or `expires`; empty: nothing); `owned`: it has something of its own."""
 
     reading: Seen
     asked: bool
     again: bool
     same_date: bool
     longer: bool
-    dated: bool
+    dated: str
     owned: bool
 
     @property
@@ -138,7 +138,7 @@ class Memory:
             again=again,
             same_date=since_ns is not None,
             longer=since_ns is not None and now_ns - since_ns >= _LONGER_NS,
-            dated=bool(date),
+            dated="" if not date else "date" if kind == DATED else "expires",
             owned=bool(own),
         )
         before_it = state.signs if state.waiting else None
@@ -163,7 +163,7 @@ class Memory:
         return self.learns and self._waiting > 0
 
     def stop_learning(self) -> None:
-        """What was not answered by now stays as it is."""
+        """What was not told by now stays as it is."""
         self.learns = False
         for state in self._routes.values():
             state.waiting.clear()
@@ -209,6 +209,8 @@ def _learn(state: _Route, clue: Clue) -> bool:
     reading = clue.reading
     answered = reading.cache in STORED
     if reading.lone_age_s is not None:
+        if answered:  # it may as well be the Age of whoever says so
+            return False
         state.with_age = True
         state.aged |= clue.stored and reading.lone_age_s > 0
         return True
@@ -229,6 +231,8 @@ def _decided(state: _Route, clue: Clue) -> Seen:
     """What an answer shows by all that is known of its route; its `reading` itself where that is no more."""
     reading = clue.reading
     if reading.lone_age_s is not None:
+        if reading.cache in STORED:
+            return reading.behind("age", "hit") if reading.lone_age_s else reading
         return _by_age(state, clue, reading.lone_age_s)
     if clue.again:
         return reading.behind("replay", "hit")
@@ -241,8 +245,8 @@ def _decided(state: _Route, clue: Clue) -> Seen:
     if reading.explains_date:
         return reading
     if clue.same_date and (state.dated or (clue.longer and reading.cache in STORED)):
-        return reading.behind("date", "hit")
-    return reading.behind("date", "miss") if state.dated and clue.dated else reading
+        return reading.behind(clue.dated, "hit")
+    return reading.behind(clue.dated, "miss") if state.dated and clue.dated else reading
 
 
 def _by_age(state: _Route, clue: Clue, age_s: float) -> Seen:
