@@ -39,7 +39,8 @@ check: setup  ## Style, types, import contract, clean notebooks (seconds)
 	$(BIN)/lint-imports
 	$(BIN)/nbstripout --verify notebooks/*.ipynb
 
-# Tests that measure have the machine to themselves; the others share its cores.
+# Tests that measure have the machine to themselves; the others share its cores. Those that need a browser or a proxy
+# that is not installed here are skipped, and say which.
 test: setup  ## All tests but the slow ones
 	$(BIN)/pytest -m "not slow and not measures" -n auto
 	$(BIN)/pytest -m "not slow and measures"

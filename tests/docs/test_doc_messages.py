@@ -13,7 +13,8 @@ from shell_blocks import PAGES, ROOT
 
 from luckyhit.cli.reference import COMMANDS_FILE, commands_markdown
 from luckyhit.judge import guards, samples
-from luckyhit.measure import access_logs, engine, expect, selfcheck, signal_table
+from luckyhit.measure import access_logs, engine, expect, selfcheck
+from luckyhit.measure.signals import table as signal_table
 from luckyhit.records import METRICS, REQUESTS
 
 DOCS = ROOT / "docs"

@@ -59,6 +59,11 @@ def test_a_layer_that_no_header_tells_is_a_finding(name: str) -> None:
     assert [(row["lone"], row["hit"]) for row in found.examples] == [(True, 9)]
 
 
+def test_one_cache_that_tells_it_twice_is_no_finding() -> None:
+    twice = [("x-cache=hit cache-status=hit", 90), ("x-cache=miss cache-status=miss", 10)]
+    assert layers.find(evidence(before=twice, after=twice)) is None
+
+
 words = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(layers.STATUSES)), min_size=1, max_size=4)
 
 

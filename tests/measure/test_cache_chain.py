@@ -118,6 +118,7 @@ def headers(*lines: str) -> list[tuple[bytes, bytes]]:
         ([*OWN, "Age: 0", "Via: http/1.1 t (ApacheTrafficServer/9.2.9 [cMsSfW])"], "via=miss x-cache=miss", "miss", 2),
         ([*OWN, "Age: 0", "Via: http/1.1 t (ApacheTrafficServer/9.2.9 [cHs f ])"], "via=hit x-cache=miss", "hit", 0),
         ([*OWN, "Age: 2", "Via: http/1.1 t (ApacheTrafficServer/9.2.9 [cRs f ])"], "via=hit x-cache=miss", "hit", 0),
+        ([*OWN, "Age: 0", "Via: http/1.1 t (ApacheTrafficServer/9.2.9 [cWs f ])"], "via=hit x-cache=miss", "hit", 0),
         ([*OWN, "Age: 0", "Via: http/1.1 t (ApacheTrafficServer/9.2.9 [cSsNfU])"], "via=hit x-cache=miss", "hit", None),
         ([*OWN, "Age: 0", "Via: http/1.1 t (ApacheTrafficServer/9.2.9 [cSsSfU])"], "via=miss x-cache=miss", "miss", 2),
         (

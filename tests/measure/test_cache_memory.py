@@ -92,12 +92,19 @@ def expires(second: int) -> str:
 
 def test_an_expires_that_stands_still_was_stored() -> None:
     front = Front()  # nginx without add_header over Django
-    own = ["Cache-Control: max-age=9", "X-DB-Calls: 2"]
+    own = ["X-DB-Calls: 2", "Cache-Control: max-age=9"]
     assert front.answer(0, date(1), expires(10), *own).cache == "unknown"
     assert front.answer(1, date(2), expires(10), *own).cache == "unknown"
-    assert shown(front.answer(4, date(5), expires(10), *own)) == ("hit", "date=hit", 0)
-    assert shown(front.answer(11, date(12), expires(21), *own)) == ("miss", "date=miss", 2)
+    assert shown(front.answer(4, date(5), expires(10), *own)) == ("hit", "expires=hit", 0)
+    assert shown(front.answer(11, date(12), expires(21), *own)) == ("miss", "expires=miss", 2)
     assert front.answer(12, date(13), expires(21), *own).cache == "hit"
+
+
+def test_a_count_behind_what_was_stored_may_be_live() -> None:
+    front = Front()  # a middleware around Django's cache
+    own = ["Cache-Control: max-age=9", "X-DB-Calls: 1"]
+    front.answer(0, date(1), expires(10), *own)
+    assert shown(front.answer(4, date(5), expires(10), *own)) == ("hit", "expires=hit", 1)
 
 
 def test_an_expires_that_never_changes_proves_nothing() -> None:
@@ -120,6 +127,13 @@ def test_a_header_that_comes_with_hits_alone_tells_misses_too() -> None:
     assert front.answer(0, date(1)).cache == "unknown"
     assert front.answer(0.1, date(1), "hit_cache: True").cache == "hit"
     assert shown(front.answer(0.2, date(1))) == ("miss", "hit_cache=miss", None)
+
+
+def test_a_service_with_an_age_of_its_own_is_one_layer() -> None:
+    front = Front()
+    for second in range(0, 20, 2):
+        assert front.answer(second, date(second), "X-Cache: MISS").layers == "x-cache=miss"
+        assert front.answer(second + 1, date(second), "X-Cache: HIT", f"Age: {second}").layers == "x-cache=hit"
 
 
 def test_arms_and_routes_are_kept_apart() -> None:

@@ -36,7 +36,7 @@ class Block:
 
     @property
     def statuses(self) -> list[str]:
-        return [seen.cache for seen in self.rows]
+        return [reading.cache for reading in self.rows]
 
 
 def date(second: int) -> str:

@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from lab import Lab, asked_headers
@@ -81,16 +82,7 @@ def measure(lab: Lab, chain: str, service: str, *, rate: float = 60, seconds: fl
         time.sleep(IN_BEFORE_S)
     asked = Asked(rate=rate, seconds=seconds, keys=f"1-{KEYS}", arrivals="constant", headers=asked_headers(chain))
     before = lab.counted(chain, service)
-    with tempfile.TemporaryDirectory(prefix="luckyhit-proxies-") as name:
-        directory = Path(name)
-        (directory / "requests").mkdir()
-        run_engine({**plan_load(f"{url}/{{key}}", asked).order(directory, None), "selfcheck": False})
-        rows = pq.ParquetDataset(sorted((directory / "requests").iterdir()), schema=REQUESTS).read()
-    failed = rows.num_rows - rows["error"].null_count
-    if failed:
-        raise RuntimeError(
-            f"{chain}, {service}: {failed} of {rows.num_rows} requests failed: {pc.unique(rows['error'])}"
-        )
+    rows = recorded(f"{url}/{{key}}", asked)
     really = lab.counted(chain, service) - before
     statuses = {entry["values"].as_py(): entry["counts"].as_py() for entry in pc.value_counts(rows["cache"])}
     told = sum(statuses.get(status, 0) for status in ("hit", "miss", "stale"))
@@ -106,6 +98,18 @@ def measure(lab: Lab, chain: str, service: str, *, rate: float = 60, seconds: fl
         true_calls=really.calls / rows.num_rows,
         layers={str(entry["values"]): entry["counts"].as_py() for entry in pc.value_counts(rows["layers"])},
     )
+
+
+def recorded(url: str, asked: Asked) -> pa.Table:
+    """The rows of a load, by an engine that does not check itself first. All its requests have to complete."""
+    with tempfile.TemporaryDirectory(prefix="luckyhit-proxies-") as name:
+        directory = Path(name)
+        (directory / "requests").mkdir()
+        run_engine({**plan_load(url, asked).order(directory, None), "selfcheck": False})
+        rows = pq.ParquetDataset(sorted((directory / "requests").iterdir()), schema=REQUESTS).read()
+    if failed := rows.num_rows - rows["error"].null_count:
+        raise RuntimeError(f"{url}: {failed} of {rows.num_rows} requests failed: {pc.unique(rows['error'])}")
+    return rows
 
 
 def line(figures: Figures) -> str:

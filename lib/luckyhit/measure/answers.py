@@ -150,15 +150,15 @@ class Answers:
                 return
             self.rows.amend(*revised)
 
-    def _in_their_light(self, slot: int, arm: int, seen: Seen, mark: Mark, done_ns: int) -> Seen:
+    def _in_their_light(self, slot: int, arm: int, reading: Seen, mark: Mark, done_ns: int) -> Seen:
         """What an answer shows beside those that the same URL gave before."""
         schedule, entry = self.schedule, slot % len(self.schedule)  # a closed loop goes round
         route = schedule.route.item(entry)
         kind = self._kinds[route]
         if kind is None:
-            return seen
+            return reading
         url = schedule.key.item(entry) * _MOST_NUMBERS + (schedule.number.item(entry) if kind else 0)
-        return self._memory.look(arm, route, url, seen, mark, done_ns)
+        return self._memory.look(arm, route, url, reading, mark, done_ns)
 
     def finish(self) -> None:
         """Check and hash what was too large before, and settle it: nothing is timed any more."""

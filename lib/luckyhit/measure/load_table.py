@@ -51,10 +51,10 @@ def table_of(summary: LoadSummary) -> str:
 
 def cache_told(summary: LoadSummary) -> str:
     """What the answers told of the cache: an id of CACHE_LINES."""
-    told = set(summary.cache) - {"unknown"}
-    if not told:
+    statuses = set(summary.cache) - {"unknown"}
+    if not statuses:
         return "nothing"
-    if told == {"bypass"}:
+    if statuses == {"bypass"}:
         return "no-part"
     nearest = {chain.partition("=")[0] for chain in summary.layers}
     return "by-itself" if nearest <= LONE_LAYERS and nearest else "headers"
@@ -64,7 +64,7 @@ def _shares(summary: LoadSummary) -> str:
     return ", ".join(f"{name} {group.share:.1%}" for name, group in summary.cache.items())
 
 
-LONE_LAYERS = frozenset({"age", "date", "replay"})
+LONE_LAYERS = frozenset({"age", "date", "expires", "replay"})
 """Layers that no header of their own tells."""
 CACHE_LINES: dict[str, Callable[[LoadSummary], str]] = {
     "headers": _shares,
@@ -75,7 +75,12 @@ CACHE_LINES: dict[str, Callable[[LoadSummary], str]] = {
 
 
 def _lone(summary: LoadSummary) -> str:
-    words = {"age": "Age", "date": "a Date that stands still", "replay": "what comes again of an earlier answer"}
+    words = {
+        "age": "Age",
+        "date": "a Date that stands still",
+        "expires": "an Expires that stands still",
+        "replay": "what comes again of an earlier answer",
+    }
     return " and ".join(words[name] for name in sorted({chain.partition("=")[0] for chain in summary.layers}))
 
 

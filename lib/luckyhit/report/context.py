@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from luckyhit.records import Rollback
 from luckyhit.report.finding_sentences import UNEXPECTED_HEADINGS, finding_lines, unexpected_rows
 from luckyhit.report.journal import Journal
+from luckyhit.report.layer_rows import HEADINGS as LAYER_HEADINGS
+from luckyhit.report.layer_rows import layer_rows
 from luckyhit.report.recorded import Recorded
 
 if TYPE_CHECKING:
@@ -88,7 +90,6 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
         freshness_tables,
         gallery,
         how_many,
-        layer_rows,
         metric_rows,
         route_rows,
     )
@@ -99,8 +100,8 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
         "goals": contents.goals(case) if case else [],
         "key_numbers": metric_rows.key_numbers(found),
         "findings": finding_lines(result) if result else [],
-        "layers": layer_rows.layer_rows(result.findings) if result else [],
-        "layer_headings": layer_rows.HEADINGS,
+        "layers": layer_rows(result.findings) if result else [],
+        "layer_headings": LAYER_HEADINGS,
         "unexpected": unexpected_rows(result) if result else [],
         "unexpected_headings": UNEXPECTED_HEADINGS,
         "naive": metric_rows.naive_rows(result) if result else [],

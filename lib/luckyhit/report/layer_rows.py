@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from luckyhit.judge.findings.layers import ID
 from luckyhit.records import Finding
 
+ID = "layers"
+"""The finding that holds them (luckyhit.judge.findings.layers)."""
 HEADINGS = ("Arm", "Cache, nearest first", "Asked", "Hits", "Misses", "Stale", "Took no part")
-LONE_NAMES = {"age": "Age", "date": "a Date that stood still", "replay": "what came again of an earlier answer"}
+LONE_NAMES = {
+    "age": "Age",
+    "date": "a Date that stood still",
+    "expires": "an Expires that stood still",
+    "replay": "what came again of an earlier answer",
+}
 """How a layer is told that has no header of its own."""
 _MOST_NAMED = 2
 

@@ -6,6 +6,7 @@ it was stored, and counts for nothing.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 
@@ -16,7 +17,7 @@ from luckyhit.judge.evidence import Evidence
 from luckyhit.records import Arm, Counted, Finding
 
 ID = "layers"
-LONE = ("age", "date", "replay")
+LONE = ("age", "date", "expires", "replay")
 """Layers that no header of their own tells (luckyhit.measure.signals.memory)."""
 STATUSES = ("hit", "miss", "stale", "bypass")
 FEWEST = 0.01
@@ -25,11 +26,11 @@ MOST_LAYERS = 8
 
 Chains = Mapping[str, int]
 Layer = tuple[str, int]
-"""Name, and how often it stands before that in the same chain."""
+"""Name, and how often it stands behind that in the same chain."""
 
 
 def find(evidence: Evidence) -> Finding | None:
-    by_arm = {arm: _chains(evidence, arm) for arm in evidence.arms}
+    by_arm = {arm: without_echoes(_chains(evidence, arm)) for arm in evidence.arms}
     if not any(_worth_telling(chains) for chains in by_arm.values()):
         return None
     layers = {arm: did(chains) for arm, chains in by_arm.items()}
@@ -43,22 +44,40 @@ def find(evidence: Evidence) -> Finding | None:
     return Finding(id=ID, before=nearest.get("before"), after=nearest.get("after"), facts={**facts}, examples=examples)
 
 
+def without_echoes(chains: Chains) -> Chains:
+    """The chains without layers that always say what the one before them says, hits and all: that is one cache, which
+    tells it twice. What is behind another cache is told again as it was at the fill, as a rule a miss."""
+    rows: Counter[tuple[Layer, Layer]] = Counter()
+    differing: Counter[tuple[Layer, Layer]] = Counter()
+    hits: Counter[tuple[Layer, Layer]] = Counter()
+    for chain, count in chains.items():
+        layers = _layers(chain)
+        for (nearer, status), (farther, other) in itertools.pairwise(layers):
+            rows[nearer, farther] += count
+            differing[nearer, farther] += count * (status != other)
+            hits[nearer, farther] += count * (status == other == "hit")
+    echoes = {pair[1] for pair in rows if hits[pair] and not differing[pair]}
+    told_once: Counter[str] = Counter()
+    for chain, count in chains.items():
+        told_once[
+            " ".join(f"{name}={status}" for (name, number), status in _layers(chain) if (name, number) not in echoes)
+        ] += count
+    return told_once
+
+
 def did(chains: Chains) -> dict[Layer, Counter[str]]:
     """What each layer did in the requests that came as far as to it; the nearest first."""
-    found: dict[Layer, Counter[str]] = defaultdict(Counter)
+    done: dict[Layer, Counter[str]] = defaultdict(Counter)
     depth: Counter[Layer] = Counter()
     for chain, count in chains.items():
         asked = True
-        names: Counter[str] = Counter()
-        for place, (name, status) in enumerate(_parts(chain)):
-            layer = name, names[name]
-            names[name] += 1
+        for place, (layer, status) in enumerate(_layers(chain)):
             depth[layer] = max(depth[layer], place)
-            counts = found[layer]
+            counts = done[layer]
             if asked and status in STATUSES:
                 counts[status] += count
             asked = asked and status not in ("hit", "stale")
-    return {layer: found[layer] for layer in sorted(found, key=lambda layer: (depth[layer], layer))}
+    return {layer: done[layer] for layer in sorted(done, key=lambda layer: (depth[layer], layer))}
 
 
 def _chains(evidence: Evidence, arm: Arm) -> Chains:
@@ -72,6 +91,18 @@ def _chains(evidence: Evidence, arm: Arm) -> Chains:
 
 def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(pa.string())
+
+
+def _layers(chain: str) -> list[tuple[Layer, str]]:
+    """Each layer and its status, the nearest first; those of one name are numbered from the farthest on, since a
+    nearer one may come and go."""
+    parts = _parts(chain)
+    left = Counter(name for name, _ in parts)
+    layers = []
+    for name, status in parts:
+        left[name] -= 1
+        layers.append(((name, left[name]), status))
+    return layers
 
 
 def _parts(chain: str) -> list[tuple[str, str]]:

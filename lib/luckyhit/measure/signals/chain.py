@@ -37,6 +37,8 @@ _LIFETIME = re.compile(r"(?:^|[\s,])(s-maxage|max-age)\s*=\s*\"?(\d{1,10})")
 _ELSEWHERE = re.compile(r"no-cache|no-store|private")
 _TIME_LEFT = re.compile(r"(?:private|public), max-age=(\d{1,10})")
 _HIT_STALE = re.compile(r"hit-stale")
+_CLOCK_S = 2
+"""Services set their clock once a second, so that a new answer may have an Age of 1."""
 _MACHINE = re.compile(r"^tcp_| from |hit-(?:fresh|stale)$")
 
 
@@ -121,8 +123,7 @@ def chain_of(
     layers = [_on_second_look(layer, age_s, telling) for layer in layers]
     if age_s is not None and layers:
         layers = _with_age(layers, age_s, age_place, lone)
-    if age_s and not lone and layers[-1].name == "x-varnish" and all(layer.event == "miss" for layer in layers):
-        # Varnish counts on from the Age that it got: a cache behind it has answered.
+    if (age_s or 0) >= _CLOCK_S and not lone and _is_passed_on(layers, age_place):
         layers.insert(len(layers) - 1, Layer("age", "hit", layers[-1].place, "answers"))
     layers = _stale(layers, age_s, age_place, beside)
     if not lone:
@@ -177,6 +178,12 @@ def _is_lone(layers: Sequence[Layer], age_place: int, via_place: int) -> bool:
         return False
     # Varnish writes X-Varnish, Age, Via, Squid Age, X-Cache, Via: what comes behind that is somebody else's.
     return nearest.keeps != "answers" or nearest.place < via_place < age_place
+
+
+def _is_passed_on(layers: Sequence[Layer], age_place: int) -> bool:
+    """Whether who missed got the Age itself (Varnish counts on from it): then a cache behind has answered."""
+    all_missed = all(layer.event == "miss" for layer in layers)
+    return all_missed and (layers[-1].name == "x-varnish" or age_place < layers[-1].place)
 
 
 def _on_second_look(layer: Layer, age_s: float | None, telling: Sequence[tuple[bytes, str]]) -> Layer:

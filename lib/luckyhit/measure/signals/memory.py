@@ -3,8 +3,8 @@
     replay   what a request has for itself alone (Varnish's number, a request's id, an exact time) comes again: the
              answer was stored by somebody nearer than whoever wrote it
     date     the same Date again, LONGER_S later by this machine's clock: it was stored. A service that runs writes
-             another one each second. Clocks of two machines are never compared. Where an answer has an Expires that is
-             its Date and max-age, that stands for the Date, which nginx does not pass on
+             another one each second. Clocks of two machines are never compared
+    expires  the same with an Expires that is the Date and max-age: nginx does not pass the Date on
     age      HAProxy, Django, Squid and Apache send an Age with hits alone, Traffic Server with all that it stores: on a
              route where some answers have one and others don't, it tells the hits; where all have one, an Age of 0 is a
              hit if its Date is one that this URL has shown before
@@ -20,7 +20,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from luckyhit.measure.signals.reader import DATED, EXPIRES, STORED, TIMING, VARNISH, Mark, Seen
+from luckyhit.measure.signals.seen import DATED, EXPIRES, STORED, TIMING, VARNISH, Mark, Seen
 
 LONGER_S = 3.0
 """More than the clocks of machines that share a service are apart, as a rule."""
@@ -53,27 +53,27 @@ class _Route:
     waiting: list[tuple[Clue, Place]] = field(default_factory=list)
 
     @property
-    def shown(self) -> tuple[bool, ...]:
+    def signs(self) -> tuple[bool, ...]:
         return self.with_age, self.without_age, self.aged, self.dated, self.replays, self.flagged
 
 
 class Clue(NamedTuple):
-    """What one answer shows by itself (`seen`) and beside those before it of its URL: `asked`, there was one; `again`,
-    something of a request's own came again; `same_date`, its Date did, and `longer`: LONGER_S later; `dated`: it has
-    one; `owned`: it has something of its own."""
+    """What one answer shows by itself (`reading`) and beside those before it of its URL: `asked`, there was one;
+    `again`, something of a request's own came again; `same_date`, its Date did, and `longer`: LONGER_S later; `dated`:
+    what it has of it (`date` or `expires`; empty: nothing); `owned`: it has something of its own."""
 
-    seen: Seen
+    reading: Seen
     asked: bool
     again: bool
     same_date: bool
     longer: bool
-    dated: bool
+    dated: str
     owned: bool
 
     @property
     def stored(self) -> bool:
         """Of an answer with a lone Age: whether it is surely no new one."""
-        return self.again or self.same_date or (self.seen.lone_age_s or 0) >= _CLOCK_S
+        return self.again or self.same_date or (self.reading.lone_age_s or 0) >= _CLOCK_S
 
 
 class Memory:
@@ -95,20 +95,22 @@ class Memory:
         self._shared: set[int] = set()  # arms in which two URLs had the same: it is no request's own
 
     @staticmethod
-    def silent_until_ns(seen: Seen, mark: Mark, now_ns: int) -> int:
+    def silent_until_ns(reading: Seen, mark: Mark, now_ns: int) -> int:
         """Until when answers like this one, first seen now, show no more than by themselves: where their Date alone
         can tell, until it has stood still for a while."""
-        if seen.settled:
+        if reading.settled:
             return _NEVER_NS
         return (
-            0 if seen.lone_age_s is not None or seen.only_hits or mark[1] or mark[2] != DATED else now_ns + _LONGER_NS
+            0
+            if reading.lone_age_s is not None or reading.only_hits or mark[1] or mark[2] != DATED
+            else now_ns + _LONGER_NS
         )
 
-    def look(self, arm: int, route: int, url: int, seen: Seen, mark: Mark, now_ns: int) -> Seen:
+    def look(self, arm: int, route: int, url: int, reading: Seen, mark: Mark, now_ns: int) -> Seen:
         """What an answer (a 200 to a read) shows in the light of those before it. `now_ns`: of a monotonic clock."""
         self.clue = None
-        if seen.settled:
-            return seen
+        if reading.settled:
+            return reading
         date, own, kind = mark
         # An Expires that was not made just now may be one that never changes: it proves nothing.
         first_ns = _NEVER_NS if kind == EXPIRES else now_ns
@@ -124,28 +126,28 @@ class Memory:
             again = own != () and (own == before[1] or any(mark in before[1] for mark in own))
             if since_ns is None or before[1] != own:
                 self._urls[place] = (date, own, first_ns if since_ns is None else since_ns)
-        if own and (seen.explains_ids or not self._is_own(arm, place, own)):
+        if own and (reading.explains_ids or not self._is_own(arm, place, own)):
             again = False
-        known = self._routes.get((route << 4) + arm)
-        if known is None:
-            known = self._routes[(route << 4) + arm] = _Route()
-        self._last = known
+        state = self._routes.get((route << 4) + arm)
+        if state is None:
+            state = self._routes[(route << 4) + arm] = _Route()
+        self._last = state
         clue = Clue(
-            seen,
+            reading,
             asked=before is not None,
             again=again,
             same_date=since_ns is not None,
             longer=since_ns is not None and now_ns - since_ns >= _LONGER_NS,
-            dated=bool(date),
+            dated="" if not date else "date" if kind == DATED else "expires",
             owned=bool(own),
         )
-        shown = known.shown if known.waiting else None
-        self.watching |= _learn(known, clue)
-        if shown is not None and known.shown != shown:
-            self.unsettled.extend((known, *waiting) for waiting in known.waiting)
-            known.waiting.clear()
-        more = _decided(known, clue)
-        if self.learns and more is seen:
+        before_it = state.signs if state.waiting else None
+        self.watching |= _learn(state, clue)
+        if before_it is not None and state.signs != before_it:
+            self.unsettled.extend((state, *waiting) for waiting in state.waiting)
+            state.waiting.clear()
+        more = _decided(state, clue)
+        if self.learns and more is reading:
             self._consider(clue, now_ns)
         return more
 
@@ -163,8 +165,8 @@ class Memory:
     def stop_learning(self) -> None:
         """What was not told by now stays as it is."""
         self.learns = False
-        for known in self._routes.values():
-            known.waiting.clear()
+        for state in self._routes.values():
+            state.waiting.clear()
 
     def _consider(self, clue: Clue, now_ns: int) -> None:
         if self._learns_until_ns is None:
@@ -178,13 +180,13 @@ class Memory:
         """Of the next row that may be told more of, where it stands and what it shows by now; None: there is no more.
         One at a time, since others are due meanwhile."""
         while self.unsettled:
-            known, clue, place = self.unsettled.popleft()
-            seen = _decided(known, clue)
-            if seen is not clue.seen:
+            state, clue, place = self.unsettled.popleft()
+            reading = _decided(state, clue)
+            if reading is not clue.reading:
                 self._waiting -= 1
-                return place, seen
+                return place, reading
             if self.learns:
-                known.waiting.append((clue, place))
+                state.waiting.append((clue, place))
         return None
 
     def _is_own(self, arm: int, place: int, own: tuple[bytes, ...]) -> bool:
@@ -202,55 +204,59 @@ class Memory:
         return own[0].startswith(_SURE) or len(self._owners) > 1
 
 
-def _learn(known: _Route, clue: Clue) -> bool:
+def _learn(state: _Route, clue: Clue) -> bool:
     """Take in what one answer shows of its route; whether it shows a layer that stores."""
-    seen = clue.seen
-    told = seen.cache in STORED
-    if seen.lone_age_s is not None:
-        known.with_age = True
-        known.aged |= clue.stored and seen.lone_age_s > 0
+    reading = clue.reading
+    answered = reading.cache in STORED
+    if reading.lone_age_s is not None:
+        if answered:  # it may as well be the Age of whoever says so
+            return False
+        state.with_age = True
+        state.aged |= clue.stored and reading.lone_age_s > 0
         return True
     if clue.again:
-        known.replays |= not told
-        return not told
-    known.without_age |= seen.age_s is None
-    if seen.only_hits:
-        known.flagged = True
+        state.replays |= not answered
+        return not answered
+    state.without_age |= reading.age_s is None
+    if reading.only_hits:
+        state.flagged = True
         return True
-    if clue.longer and not told and _decided(known, clue) is seen:
-        known.dated = True
+    if clue.longer and not answered and not reading.explains_date and _decided(state, clue) is reading:
+        state.dated = True
         return True
     return False
 
 
-def _decided(known: _Route, clue: Clue) -> Seen:
-    """What an answer shows by all that is known of its route; its `seen` itself where that is no more."""
-    seen = clue.seen
-    if seen.lone_age_s is not None:
-        return _by_age(known, clue, seen.lone_age_s)
+def _decided(state: _Route, clue: Clue) -> Seen:
+    """What an answer shows by all that is known of its route; its `reading` itself where that is no more."""
+    reading = clue.reading
+    if reading.lone_age_s is not None:
+        if reading.cache in STORED:
+            return reading.behind("age", "hit") if reading.lone_age_s else reading
+        return _by_age(state, clue, reading.lone_age_s)
     if clue.again:
-        return seen.behind("replay", "hit")
-    if seen.age_s is None and known.with_age:
-        return seen.behind("age", "miss")
-    if known.flagged and seen.layers is None and not seen.only_hits:
-        return seen.behind("hit_cache", "miss")
-    if known.replays and clue.owned and not seen.explains_ids:
-        return seen.behind("replay", "miss")
-    if seen.explains_date:
-        return seen
-    if clue.same_date and (known.dated or (clue.longer and seen.cache in STORED)):
-        return seen.behind("date", "hit")
-    return seen.behind("date", "miss") if known.dated and clue.dated else seen
+        return reading.behind("replay", "hit")
+    if reading.age_s is None and state.with_age:
+        return reading.behind("age", "miss")
+    if state.flagged and reading.layers is None and not reading.only_hits:
+        return reading.behind("hit_cache", "miss")
+    if state.replays and clue.owned and not reading.explains_ids:
+        return reading.behind("replay", "miss")
+    if reading.explains_date:
+        return reading
+    if clue.same_date and (state.dated or (clue.longer and reading.cache in STORED)):
+        return reading.behind(clue.dated, "hit")
+    return reading.behind(clue.dated, "miss") if state.dated and clue.dated else reading
 
 
-def _by_age(known: _Route, clue: Clue, age_s: float) -> Seen:
+def _by_age(state: _Route, clue: Clue, age_s: float) -> Seen:
     """An Age that comes with hits alone tells a hit. One that comes with each answer counts from the service's Date, so
     that a new answer may have one as well: of a second, as services set their clock once in one."""
-    if known.without_age or clue.stored:
+    if state.without_age or clue.stored:
         # At 0, the same Date may be two answers of one second, until something was stored for longer.
-        known_to_store = age_s or known.without_age or known.aged
-        return clue.seen.behind("age", "hit") if known_to_store else clue.seen
-    return clue.seen.behind("age", "miss") if clue.asked or known.aged else clue.seen
+        stores = age_s or state.without_age or state.aged
+        return clue.reading.behind("age", "hit") if stores else clue.reading
+    return clue.reading.behind("age", "miss") if clue.asked or state.aged else clue.reading
 
 
 __all__ = ["LEARNS_S", "LONGER_S", "MOST_URLS", "MOST_WAITING", "Clue", "Memory", "Place"]

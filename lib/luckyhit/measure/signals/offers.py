@@ -16,7 +16,7 @@ _LONGEST = 40
 
 def offered(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
     """Names (lower-case) and values of such headers in one answer."""
-    found = []
+    offers = []
     for name, value in headers:
         if name in _USUAL or name in _ABOUT or len(value) > _LONGEST:
             continue
@@ -25,5 +25,5 @@ def offered(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
         if event_of(text, WORDS if named else _PLAIN) is None and not (named and text in FLAGS):
             continue
         if named or len(text.replace("_", " ").replace("-", " ").split()) <= 2:
-            found.append((name.decode("latin-1"), value.decode("latin-1").strip()))
-    return found
+            offers.append((name.decode("latin-1"), value.decode("latin-1").strip()))
+    return offers

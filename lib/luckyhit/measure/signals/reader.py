@@ -20,14 +20,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from email.utils import parsedate_to_datetime
-from functools import cached_property, lru_cache
 from typing import Any
 
 from luckyhit.case.target import Target
-from luckyhit.measure.signals.chain import READ_BESIDE, Chain, chain_of, status_of
+from luckyhit.measure.signals.chain import CONTROL, READ_BESIDE, Chain, chain_of, status_of
 from luckyhit.measure.signals.members import members
+from luckyhit.measure.signals.seen import DATED, TIMING, VARNISH, Mark, Seen, expiring
 from luckyhit.measure.signals.statuses import LARGEST_COUNT, count_in
 from luckyhit.measure.signals.table import (
     CACHE_SOURCES,
@@ -37,86 +35,19 @@ from luckyhit.measure.signals.table import (
     PER_REQUEST,
     CacheSource,
 )
-from luckyhit.records import CACHE_STATUSES, CacheStatus
+from luckyhit.records import CacheStatus
 
 Headers = Sequence[tuple[bytes, bytes]]
-Mark = tuple[bytes, tuple[bytes, ...], int]
-"""When an answer was made (its Date, or the Expires that was made of it; empty: neither), what its request had for
-itself alone, the nearest writer's last, and which of both it is: DATED; of Expires EXPIRING (as it is where an answer
-was made just now) or EXPIRES (as it is later)."""
-DATED, EXPIRING, EXPIRES = range(3)
-NO_MARK: Mark = (b"", (), DATED)
-
-STORED = ("hit", "stale")
 _TELLS, _MARKS, _BOTH, _DATE, _TIMING, _VARNISH, _EXPIRES, _CONTROL = range(8)
-VARNISH, TIMING = b"v", b"t"
-"""In front of what they wrote: a number that nobody else writes, and times, which are a request's own where they are
-exact (UNIQUE)."""
-
-_EXACT, _EXACT_DIGITS = re.compile(rb"dur=([0-9]+\.[0-9]{2,})"), 8
 _DURATION = re.compile(rb";dur=[0-9.]+")
 _NUMBERS = re.compile(rb"\d{1,20}( \d{1,20})?")
-UNIQUE = re.compile(rb"[0-9a-fA-F-]{16,}|[0-9]*\.[0-9]{5,}|[0-9]{9,}")
-_MAX_AGE = re.compile(rb"(?:^|[\s,])max-age=(\d{1,9})")
-_LONGEST, _TIME, _CLOCK_S = 4096, 40, 2
+_EXACT = re.compile(rb"\.[0-9]{5}")
+_TIMES, _EXACT_DIGITS = re.compile(rb"dur=([0-9]+)\.([0-9]{2,})"), 8
+_UNIQUE = re.compile(rb"[0-9a-fA-F-]{16,}|[0-9]*\.[0-9]{5,}|[0-9]{9,}")
+_LONGEST, _TIME = 4096, 40
 _MOST_KNOWN, _LARGEST_KNOWN = 4096, 1024
 """Answers that are remembered, and the bytes that one of them may take."""
 _BY_NAME = {source.header: source for source in CACHE_SOURCES}
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What one answer shows: None, or `unknown`, where it shows nothing.
-
-    `layers`: what each cache on the way did, nearest first: `x-varnish=hit x-cache=miss`. `lone_age_s`: an Age that
-    stands for a layer which tells nothing else. `settled`: no other answer can tell more of the nearest layer.
-    `replayed`: the counts and times in it are those of an earlier answer. `chosen`: the header that the case names,
-    which alone tells the status. `explains_ids`, `explains_date`: the nearest layer tells itself what it did, so that
-    an id or a Date which comes again shows nobody nearer. `only_hits`: its layer says something with hits alone.
-    `late`: if a layer that tells nothing else has stored it, it is past its lifetime. `calls_behind_age`: the count was
-    written behind that layer.
-    """
-
-    cache: CacheStatus = "unknown"
-    db_calls: int | None = None
-    age_s: float | None = None
-    layers: str | None = None
-    lone_age_s: float | None = None
-    settled: bool = True
-    replayed: bool = False
-    chosen: str | None = None
-    explains_ids: bool = False
-    explains_date: bool = False
-    only_hits: bool = False
-    late: bool = False
-    calls_behind_age: bool = False
-    _behind: dict[tuple[str, CacheStatus], Seen] = field(default_factory=dict, compare=False, repr=False)
-
-    @cached_property
-    def row(self) -> tuple[float, int, int]:
-        """As a row keeps it: age, calls, number of the status; -1 where it is not there."""
-        age_s = -1.0 if self.age_s is None else self.age_s
-        return age_s, -1 if self.db_calls is None else self.db_calls, CACHE_STATUSES.index(self.cache)
-
-    def behind(self, name: str, status: CacheStatus) -> Seen:
-        """The same answer, where a nearer cache did this with it."""
-        if status == "hit" and self.late:
-            status = "stale"
-        known = self._behind.get((name, status))
-        if known is None:
-            lives = self.calls_behind_age and name == "age"
-            stored = status in STORED
-            # Who has told a hit itself may be the one that stored the answer.
-            same = stored and name != "age" and (self.layers or "").partition(" ")[0].endswith(("=hit", "=stale"))
-            known = self._behind[name, status] = replace(
-                self,
-                cache=self.cache if same or self.chosen not in (None, name) else status,
-                db_calls=0 if stored and self.db_calls is not None and not lives else self.db_calls,
-                layers=self.layers if same else f"{name}={status} {self.layers or ''}".strip(),
-                replayed=self.replayed or stored,
-                _behind={},
-            )
-        return known
 
 
 class Signals:
@@ -148,8 +79,8 @@ class Signals:
 
     def read(self, headers: Headers) -> Seen:
         """Everything that an answer with these headers (lower-case names) shows by itself."""
-        seen = self.look(headers)[0]
-        return seen.behind("age", "hit") if seen.lone_age_s else seen
+        reading = self.look(headers)[0]
+        return reading.behind("age", "hit") if reading.lone_age_s else reading
 
     def look(self, headers: Headers) -> tuple[Seen, Mark]:
         """The same, but for a lone Age, and what tells the answer apart from others of its URL: for Memory, which makes
@@ -184,20 +115,20 @@ class Signals:
                 numbers = _NUMBERS.fullmatch(value)
                 telling.append((name, value if numbers is None else b"1" if numbers[1] is None else b"1 1"))
             else:
-                own += tuple(UNIQUE.findall(value[:_LONGEST])[:1])
+                own += tuple(_UNIQUE.findall(value[:_LONGEST])[:1])
                 if kind == _BOTH:
                     telling.append(pair)
-        found = tuple(telling)
-        seen = self._known.get(found)
-        if seen is None:
-            seen = self._read(found)
-            if sum(len(value) for _, value in found) <= _LARGEST_KNOWN:
+        pairs = tuple(telling)
+        reading = self._known.get(pairs)
+        if reading is None:
+            reading = self._read(pairs)
+            if sum(len(value) for _, value in pairs) <= _LARGEST_KNOWN:
                 if len(self._known) >= _MOST_KNOWN:
                     self._known.clear()
-                self._known[found] = seen
-        kind = _expiring(date[:_TIME], expires[:_TIME], control[:_LONGEST]) if expires and control else DATED
+                self._known[pairs] = reading
+        kind = expiring(date[:_TIME], expires[:_TIME], control[:_LONGEST]) if expires and control else DATED
         # nginx writes a Date of its own, and passes Expires on.
-        return seen, (date if kind == DATED else expires + control, own, kind)
+        return reading, (date if kind == DATED else expires + control, own, kind)
 
     def _without_durations(self, timing: bytes) -> bytes:
         """Times differ from answer to answer and tell nothing here; they stay where one may be a count."""
@@ -211,8 +142,8 @@ class Signals:
         """Cache status of one answer; `unknown` where it shows none."""
         return self.read(headers).cache
 
-    def _read(self, found: Headers) -> Seen:
-        telling = [(name, value[:_LONGEST].decode("latin-1").lower()) for name, value in found]
+    def _read(self, pairs: Headers) -> Seen:
+        telling = [(name, value[:_LONGEST].decode("latin-1").lower()) for name, value in pairs]
         chain = chain_of(telling, self._sources, self._values)
         calls, place = self._db_calls(telling)
         replayed = place is not None and chain.replayed(place)
@@ -240,6 +171,7 @@ class Signals:
             only_hits=bool(chain.layers) and self._sources_only_hits(chain),
             late=chain.late,
             calls_behind_age=place is not None and place > chain.lone_age_place,
+            calls_behind_control=place is not None and any(name == CONTROL for name, _ in telling[:place]),
         )
 
     def _sources_only_hits(self, chain: Chain) -> bool:
@@ -286,26 +218,6 @@ def service_ms(headers: Headers) -> float | None:
     return None
 
 
-@lru_cache(maxsize=1024)
-def _expiring(date: bytes, expires: bytes, control: bytes) -> int:
-    """Whether an Expires is the Date at which an answer was made, and its max-age."""
-    lifetime, made, ends = _MAX_AGE.search(control), _seconds(date), _seconds(expires)
-    if lifetime is None or made is None or ends is None:
-        return DATED
-    left = int(lifetime[1]) - (ends - made)
-    if abs(left) <= _CLOCK_S:
-        return EXPIRING
-    return EXPIRES if 0 < left <= int(lifetime[1]) else DATED
-
-
-def _seconds(text: bytes) -> float | None:
-    """A time of HTTP, in seconds."""
-    try:
-        return parsedate_to_datetime(text.decode("latin-1")).timestamp()
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None
-
-
 def _is_settled(chain: Chain) -> bool:
     """A nearest layer that stores whole answers and answered: there is nothing nearer that could have."""
     if chain.lone_age_s is not None or not chain.layers:
@@ -319,9 +231,10 @@ def _timing_place(telling: Sequence[tuple[bytes, str]]) -> int:
 
 
 def _is_exact(timing: bytes) -> bool:
-    """Whether a Server-Timing is one request's alone: a number in it, or all its durations, are exact enough."""
-    digits = sum(len(text) - 1 for text in _EXACT.findall(timing))
-    return digits >= _EXACT_DIGITS or UNIQUE.search(timing) is not None
+    """Whether a Server-Timing is one request's alone: one of its times, or all of them together, are exact enough."""
+    if _EXACT.search(timing) is not None:
+        return True
+    return sum(len(whole) + len(part) for whole, part in _TIMES.findall(timing)) >= _EXACT_DIGITS
 
 
 def _bytes_of(header: str) -> bytes:

@@ -82,8 +82,8 @@ def _metrics(text: str, source: CacheSource) -> list[Event]:
 
 
 def _ids(text: str, source: CacheSource) -> list[Event]:
-    found = [_VARNISH.fullmatch(part.strip()) for part in text.split(",")]
-    return ["hit" if ids[1] else "miss" for ids in found if ids is not None]
+    numbers = [_VARNISH.fullmatch(part.strip()) for part in text.split(",")]
+    return ["hit" if ids[1] else "miss" for ids in numbers if ids is not None]
 
 
 def _letters(text: str, source: CacheSource) -> list[Event]:
@@ -93,9 +93,9 @@ def _letters(text: str, source: CacheSource) -> list[Event]:
 def _codes(text: str, source: CacheSource) -> list[Event]:
     events: list[Event] = []
     for codes in _CODES.findall(text):
-        if (found := _LOOKUP.search(codes)) is None:
+        if (letters := _LOOKUP.search(codes)) is None:
             continue
-        lookup, server = found.groups()
+        lookup, server = letters.groups()
         if lookup == "s" and server != "s":
             events.append("confirmed" if server == "n" else "stale")
         else:

@@ -198,15 +198,15 @@ Beside them, those without parameters whose name is one of WORDS (Fastly: `HIT-C
 VIA_LOOKUP: dict[str, Event] = {
     "h": "hit",
     "r": "hit",
+    "w": "hit",
     "m": "miss",
     "a": "miss",
     "s": "miss",
-    "w": "hit",
     " ": "bypass",
 }
-"""Traffic Server's letter behind `c`: in the cache and fresh (R: in memory; W: while it is being written), not there,
-there but not acceptable, too old (`sN`: confirmed; no letter behind `s`: the origin was not asked, so what was served
-is stale), not looked for."""
+"""Traffic Server's letter behind `c`: in the cache and fresh (R: in memory, W: while it is written), not there, there
+but not acceptable, too old (`sN`: confirmed; no letter behind `s`: the origin was not asked, so what was served is
+stale), not looked for."""
 
 PER_REQUEST: tuple[bytes, ...] = (
     b"x-request-id",
