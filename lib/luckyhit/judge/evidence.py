@@ -75,7 +75,7 @@ class Evidence:
         blocks = pa.array([entry["block"] for entry in self.entries], pa.int32())
         for part in self.parts(wanted):
             inside = pc.is_in(part["block"], blocks)
-            yield part if pc.all(inside).as_py() else part.filter(inside)
+            yield (part if pc.all(inside).as_py() else part.filter(inside)).unify_dictionaries()
 
     @cached_property
     def answers(self) -> ComparedAnswers | None:
