@@ -95,7 +95,8 @@ class Evidence:
         blocks = pa.array([entry["block"] for entry in self.entries], pa.int32())
         for part in self.parts(wanted):
             inside = pc.is_in(part["block"], blocks)
-            yield self._as_believed(part if pc.all(inside).as_py() else part.filter(inside))
+            wanted_rows = part if pc.all(inside).as_py() else part.filter(inside)
+            yield self._as_believed(wanted_rows.unify_dictionaries())
 
     def _as_believed(self, table: pa.Table) -> pa.Table:
         """Where the status of an arm can't be believed, no answer of it says one."""
