@@ -357,7 +357,7 @@ def test_a_cache_that_is_never_invalidated_is_stale_after_each_overwrite(steps: 
 
 
 def test_many_requests_take_little_time_for_each() -> None:
-    """Counted, not timed: a hundred thousand rows of one hot key, all of them stale but the first ones."""
+    """CountOf, not timed: a hundred thousand rows of one hot key, all of them stale but the first ones."""
     count = 100_000
     writes = np.arange(count) % 10 == 5
     at = np.arange(count) * 100

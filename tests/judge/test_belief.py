@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from luckyhit.judge.belief import Belief, believe
 from luckyhit.judge.belief.signs import chance_of_longer
 from luckyhit.judge.samples import rows_of
-from luckyhit.records import Counted
+from luckyhit.records import CountOf
 from tier import examples
 
 GOALS = {"latency_p50_ms": {"want": "better", "margin": "10 %"}, "hit_ratio": {"want": "no-worse", "margin": "5 %"}}
@@ -176,7 +176,7 @@ def test_the_count_of_the_fill_is_not_that_of_the_hit(simulate) -> None:  # type
     missed = 1 - result.metrics["hit_ratio"].before
     assert result.metrics["db_calls"].before == pytest.approx(2 * missed, abs=0.01)
     counts = result.replayed["before"]["detail"]
-    assert counts == Counted(count=counts.of, of=counts.of) and counts.of > 500 and result.doubts == {}
+    assert counts == CountOf(count=counts.of, of=counts.of) and counts.of > 500 and result.doubts == {}
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from luckyhit.judge.findings import (
 )
 from luckyhit.judge.findings.outlives_ttl import renewals
 from luckyhit.judge.keyspace_log import by_key
-from luckyhit.records import EVENTS, READS, REQUESTS, WRITES, Arm, Finding, FreshnessFacts
+from luckyhit.records import EVENTS, READS, REQUESTS, WRITES, Arm, FreshnessFacts, RunFinding
 from luckyhit.report.finding_sentences import sentence_of
 
 MS = 1_000_000
@@ -67,7 +67,7 @@ def evidence(
     )
 
 
-def counts(finding: Finding | None) -> list[tuple[int, int] | None]:
+def counts(finding: RunFinding | None) -> list[tuple[int, int] | None]:
     assert finding is not None and sentence_of(finding)
     return [None if arm is None else (arm.count, arm.of) for arm in (finding.before, finding.after)]
 

@@ -10,7 +10,7 @@ from declared import a_case
 
 from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.findings import FINDERS, NOT_LOOKED_FOR, findings, unexpected_answers
-from luckyhit.records import REQUESTS, Counted, FreshnessFacts, Result
+from luckyhit.records import REQUESTS, CountOf, FreshnessFacts, Result
 from luckyhit.report.finding_sentences import SENTENCES, UNEXPECTED_HEADINGS, unexpected_rows
 
 DOCS = Path(__file__).parents[2] / "docs" / "findings.md"
@@ -41,9 +41,9 @@ def test_phantom_and_stale_reads_are_told_by_arm() -> None:
         "after": FreshnessFacts(reads=40, background_stale=0, background_reads=767),
     }
     by_id = {finding.id: finding for finding in findings(evidence(facts=facts))}
-    assert by_id["phantom-reads"].before == Counted(count=3, of=40)
-    assert by_id["stale-workload-reads"].before == Counted(count=66, of=766)
-    assert by_id["stale-workload-reads"].after == Counted(count=0, of=767)
+    assert by_id["phantom-reads"].before == CountOf(count=3, of=40)
+    assert by_id["stale-workload-reads"].before == CountOf(count=66, of=766)
+    assert by_id["stale-workload-reads"].after == CountOf(count=0, of=767)
 
 
 def test_requests_are_those_of_the_blocks_compared() -> None:
@@ -74,7 +74,7 @@ def test_stale_reads_told_as_misses_are_their_own_finding() -> None:
     fresh = FreshnessFacts(by_cache={"hit": (0, 200), "miss": (0, 400)})
     by_id = {finding.id: finding for finding in findings(evidence(facts={"before": behind, "after": fresh}))}
     told = by_id["stale-by-status"]
-    assert told.before == Counted(count=314, of=324) and told.after == Counted(count=0, of=0)
+    assert told.before == CountOf(count=314, of=324) and told.after == CountOf(count=0, of=0)
     assert (told.facts["before_probe_miss_stale"], told.facts["before_workload_miss_reads"]) == (311, 9)
     hits = FreshnessFacts(by_cache={"hit": (311, 400), "miss": (10, 200)})
     assert "stale-by-status" not in {finding.id for finding in findings(evidence(facts={"before": hits}))}
@@ -98,7 +98,7 @@ def test_unexpected_answers_are_split_by_cache_status() -> None:
     entry = {"block": 1, "stage": "change", "arms": ["before", "after"], "examples": [honest, example, {"old": 1}]}
     found = unexpected_answers.find(Evidence(a_case(), [entry, {**entry, "block": 2}], loader(table_of(rows))))
     assert found is not None
-    assert found.before == Counted(count=212, of=692) and found.after == Counted(count=0, of=690)
+    assert found.before == CountOf(count=212, of=692) and found.after == CountOf(count=0, of=690)
     assert found.facts["before_good_status"] == found.facts["before_hit"] == 208 and found.facts["before_miss"] == 4
     assert [(row["status"], row["count"]) for row in found.examples] == [(200, 416), (503, 1800)]
     rows_shown = unexpected_rows(Result.model_construct(findings=[found]))

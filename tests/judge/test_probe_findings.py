@@ -18,7 +18,7 @@ from luckyhit.judge.findings import (
     probe_is_the_load,
     variants_differ,
 )
-from luckyhit.records import REQUESTS, Counted, FreshnessFacts
+from luckyhit.records import REQUESTS, CountOf, FreshnessFacts
 
 BOTH = ["before", "after"]
 
@@ -124,7 +124,7 @@ def test_a_variant_that_is_stale_beside_a_fresh_one_is_told() -> None:
     found = variants_differ.find(of_facts(before=told(de=(0, 40), fr=(30, 40)), after=told(de=(0, 41), fr=(0, 42))))
     assert found is not None
     assert (found.facts["variant"], found.facts["other"]) == ("fr", "de")
-    assert found.before == Counted(count=30, of=40) and found.after == Counted(count=0, of=42)
+    assert found.before == CountOf(count=30, of=40) and found.after == CountOf(count=0, of=42)
     assert (found.facts["other_stale_before"], found.facts["other_reads_before"]) == (0, 40)
 
 
@@ -136,7 +136,7 @@ def test_variants_that_chance_explains_are_none(by_variant: dict[str, tuple[int,
 def test_a_cache_that_outlives_the_clear_is_told_by_arm() -> None:
     found = cache_outlives_clear.find(evidence([(0.8, 0.8)] * 3, outlived={"before": True, "after": False}))
     assert found is not None and found.facts["arms_differ"] is True
-    assert found.before == Counted(count=2, of=2) and found.after == Counted(count=0, of=2)
+    assert found.before == CountOf(count=2, of=2) and found.after == CountOf(count=0, of=2)
     assert cache_outlives_clear.find(evidence([(0.8, 0.8)] * 3)) is None
 
 

@@ -11,7 +11,7 @@ from page_reader import Page
 from synthetic_run import judged
 
 from luckyhit.judge.manifest import preflight_of
-from luckyhit.records import PREFLIGHT_MET_FAULT, Finding
+from luckyhit.records import PREFLIGHT_MET_FAULT, RunFinding
 from luckyhit.report import render
 from luckyhit.report.finding_sentences import sentence_of
 
@@ -21,7 +21,7 @@ MET = {
 }  # fmt: skip
 
 
-def met(findings: list[Finding]) -> list[Finding]:
+def met(findings: list[RunFinding]) -> list[RunFinding]:
     return [finding for finding in findings if finding.id == PREFLIGHT_MET_FAULT]
 
 

@@ -93,7 +93,9 @@ def _of_running(
     yield from check_rights(case, stack, places, environ)
     answered: list[list[tuple[bytes, bytes]]] = []
     yield from _answers(case, stack, headers, inputs, answered.append)
-    if case.target.cache_header is None and (offers := dict(pair for found in answered for pair in offered(found))):
+    if case.target.cache_header is None and (
+        offers := dict(pair for received in answered for pair in offered(received))
+    ):
         yield _offer(offers)
     if case.freshness is not None:
         yield _guarded("freshness probe", lambda: _probe(case, stack, headers))
@@ -123,8 +125,8 @@ def _answers(
 def _offer(offers: Mapping[str, str]) -> Guard:
     """Headers, and a value of each, that may tell the cache status: nothing is wrong where they don't."""
     shown = [f"`{name}: {value}`" for name, value in list(offers.items())[:_MOST_OFFERED]]
-    told = f"{listed(shown)} {'looks' if len(shown) == 1 else 'look'} like a cache status: set `target.cache_header`."
-    return Guard(name=CACHE_HEADER, ok=True, detail=told)
+    offer = f"{listed(shown)} {'looks' if len(shown) == 1 else 'look'} like a cache status: set `target.cache_header`."
+    return Guard(name=CACHE_HEADER, ok=True, detail=offer)
 
 
 def _probe(case: Case, stack: Stack, headers: Mapping[str, str]) -> Guard:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from luckyhit.case import Case
 from luckyhit.errors import RunUnreadable
-from luckyhit.judge.bodies.compared import ComparedAnswers, compared_answers
+from luckyhit.judge.bodies.answer_table import ComparedAnswers, compared_answers
 from luckyhit.judge.probed import Probed
 from luckyhit.judge.record import Record, listed_arms, read
 from luckyhit.judge.story import probe_stories
@@ -25,7 +25,7 @@ from luckyhit.records import (
     REQUESTS,
     WRITES,
     Arm,
-    Counted,
+    CountOf,
     Doubt,
     FreshnessFacts,
     Result,
@@ -60,7 +60,7 @@ class Evidence:
     """How many requests there are, in all stages; 0 where nobody counted."""
     noted: Mapping[str, Any] = field(default_factory=dict)
     doubts: Mapping[Arm, Sequence[Doubt]] = field(default_factory=dict)
-    replayed: Mapping[Arm, Mapping[str, Counted]] = field(default_factory=dict)
+    replayed: Mapping[Arm, Mapping[str, CountOf]] = field(default_factory=dict)
     counters: pd.DataFrame = field(default_factory=lambda: COUNTERS.empty_table().to_pandas().assign(block=0))
 
     @cached_property

@@ -47,37 +47,37 @@ class Log:
 
     def lifetime_ms(self, index: int) -> int | None:
         """What the value of this event had to live, also where that was said by a command of its own."""
-        found = self.ttl_ms[index]
-        if found is not None and found >= 0:
-            return found
+        ttl_ms = self.ttl_ms[index]
+        if ttl_ms is not None and ttl_ms >= 0:
+            return ttl_ms
         for later in range(index + 1, len(self.event)):
             if self.cache_key[later] == self.cache_key[index]:
-                return self.ttl_ms[later] if self.event[later] == "expire" else found
-        return found
+                return self.ttl_ms[later] if self.event[later] == "expire" else ttl_ms
+        return ttl_ms
 
     def ends_early(self, index: int, usual_ms: int | None) -> bool:
         """Whether what went at event `index` still had long to live. `usual_ms`: what such entries have."""
-        key, found = self.cache_key[index], None
+        key, setting = self.cache_key[index], None
         for earlier in range(index - 1, -1, -1):
             if self.cache_key[earlier] != key:
                 continue
             if self.event[earlier] in GONE:
                 return False
             if self.sets(earlier):
-                found = earlier
+                setting = earlier
                 break
-        if found is None:
+        if setting is None:
             return False
-        for later in range(found + 1, index):
+        for later in range(setting + 1, index):
             renewed = self.cache_key[later] == key and self.event[later] in ("expire", "persist")
-            if renewed and self.at_ns[later] > self.at_ns[found] + _AT_ONCE_NS:
+            if renewed and self.at_ns[later] > self.at_ns[setting] + _AT_ONCE_NS:
                 return False  # to which time is not told
-        lifetime_ms = self.lifetime_ms(found)
+        lifetime_ms = self.lifetime_ms(setting)
         lifetime_ms = usual_ms if lifetime_ms is None else lifetime_ms
         if lifetime_ms is None:
             return False
         slack_ns = max(_EARLY_NS, int(_EARLY_SHARE * lifetime_ms * 1e6))
-        return lifetime_ms < 0 or self.at_ns[index] < self.at_ns[found] + lifetime_ms * 1_000_000 - slack_ns
+        return lifetime_ms < 0 or self.at_ns[index] < self.at_ns[setting] + lifetime_ms * 1_000_000 - slack_ns
 
     def flush(self, at_ns: int) -> None:
         """All went at this time, this key's entries too."""
@@ -121,7 +121,7 @@ def by_key(events: pd.DataFrame) -> tuple[dict[Group, Log], dict[Block, Watched]
     marks: dict[Block, list[tuple[int, str]]] = defaultdict(list)
     flushes: dict[Block, list[int]] = defaultdict(list)
     blind: set[Block] = set()
-    seen: set[Block] = set()
+    with_events: set[Block] = set()
     names = ("arm", "block", "at_ns", "key", "cache_key", "event", "ttl_ms")
     # Stable: events of the same nanosecond stay in their order.
     rows = events.sort_values("at_ns", kind="stable") if len(events) else events
@@ -132,7 +132,7 @@ def by_key(events: pd.DataFrame) -> tuple[dict[Group, Log], dict[Block, Watched]
         if event == _BLIND:
             blind.add((arm, block))
             continue
-        seen.add((arm, block))
+        with_events.add((arm, block))
         if event == FLUSHED:
             flushes[arm, block].append(at_ns)
             continue
@@ -146,7 +146,7 @@ def by_key(events: pd.DataFrame) -> tuple[dict[Group, Log], dict[Block, Watched]
         for at_ns in flushes.get((arm, block), ()):
             log.flush(at_ns)
     watched: dict[Block, Watched] = {}
-    for group in seen | set(marks):
+    for group in with_events | set(marks):
         stretches = _stretches(marks[group]) if group in marks else [(-FOREVER, FOREVER)]
         watched[group] = Watched(stretches, group not in blind)
     return logs, watched
@@ -175,14 +175,14 @@ def _kind(cache_key: str, key: Hashable) -> str:
 
 
 def _stretches(marks: list[tuple[int, str]]) -> list[tuple[int, int]]:
-    found, since = [], None
+    stretches, since = [], None
     for at_ns, mark in marks:
         if mark == _WATCHING:
             since = at_ns if since is None else since
         elif since is not None:
-            found.append((since, at_ns))
+            stretches.append((since, at_ns))
             since = None
-    return found  # without an end nobody knows up to when all was seen
+    return stretches  # without an end nobody knows up to when all was seen
 
 
 def plain(column: pd.Series) -> list[Any]:

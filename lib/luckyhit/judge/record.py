@@ -89,8 +89,14 @@ def listed_arms(value: object) -> Sequence[object]:
     return value if isinstance(value, list) else ()
 
 
+def mapped(entry: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """What an entry of the manifest notes under a name; empty where that is no object."""
+    noted = entry.get(name)
+    return noted if isinstance(noted, Mapping) else {}
+
+
 def is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-__all__ = ["AFTER", "BEFORE", "Record", "is_whole", "listed_arms", "read"]
+__all__ = ["AFTER", "BEFORE", "Record", "is_whole", "listed_arms", "mapped", "read"]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from luckyhit.judge.keyspace_log import SHARED
+from luckyhit.judge.story import EXPOSED, probe_stories
 from luckyhit.judge.wording import listed, number
 from luckyhit.report.freshness_sentences import short
 from luckyhit.report.freshness_tables import DASH, Table
@@ -36,14 +38,12 @@ class CacheStory:
     table: Table
 
 
-def cache_story(found: Recorded) -> CacheStory | None:
+def cache_story(recorded: Recorded) -> CacheStory | None:
     """The cache's side, by its keyspace events; None where the run has none."""
-    if not len(found.probe_events):
+    if not len(recorded.probe_events):
         return None
-    from luckyhit.judge.story import EXPOSED, probe_stories
-
-    reads, writes = found.probe
-    stories = probe_stories(writes, reads, found.probe_events)
+    reads, writes = recorded.probe
+    stories = probe_stories(writes, reads, recorded.probe_events)
     stories = stories[stories["prestate"].isin(EXPOSED)]
     if not len(stories):
         return None
@@ -57,18 +57,16 @@ def cache_story(found: Recorded) -> CacheStory | None:
         cells = [_times(stories.loc[stories["arm"] == arm, column]) for arm in arms]
         if any(cell is not None for cell in cells):
             rows.append((f"Deleted, against when the write was {instant}", [cell or DASH for cell in cells]))
-    shared = _shared(found.probe_events)
+    shared = _shared(recorded.probe_events)
     if shared and (stories["fate"] == "unseen").all():
-        return CacheStory(shared, Table([found.label(arm) for arm in arms], rows))
-    sentences = [f"{_label(found, arm)}: {story_sentence(stories[stories['arm'] == arm])}" for arm in arms]
+        return CacheStory(shared, Table([recorded.label(arm) for arm in arms], rows))
+    sentences = [f"{_label(recorded, arm)}: {story_sentence(stories[stories['arm'] == arm])}" for arm in arms]
     sentences += shared
-    return CacheStory(sentences, Table([found.label(arm) for arm in arms], rows))
+    return CacheStory(sentences, Table([recorded.label(arm) for arm in arms], rows))
 
 
 def _shared(events: pd.DataFrame) -> list[str]:
     """What was told of keys of the cache that several probed keys share."""
-    from luckyhit.judge.keyspace_log import SHARED
-
     group = events[events["key"] == SHARED]
     if not len(group):
         return []
@@ -81,8 +79,8 @@ def _shared(events: pd.DataFrame) -> list[str]:
     ]
 
 
-def _label(found: Recorded, arm: str) -> str:
-    return arm.capitalize() if found.changed else "In the baseline"
+def _label(recorded: Recorded, arm: str) -> str:
+    return arm.capitalize() if recorded.changed else "In the baseline"
 
 
 def story_sentence(stories: pd.DataFrame) -> str:

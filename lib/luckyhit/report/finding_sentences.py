@@ -7,7 +7,7 @@ from collections.abc import Callable
 from luckyhit.judge.belief.words import in_doubt
 from luckyhit.judge.findings import NOT_LOOKED_FOR
 from luckyhit.judge.wording import listed, number, percent
-from luckyhit.records import CACHE_STATUSES, Arm, Counted, Doubt, Finding, Result
+from luckyhit.records import CACHE_STATUSES, Arm, CountOf, Doubt, Result, RunFinding
 from luckyhit.report.cache_story import signed_ms
 from luckyhit.report.layer_rows import layers_sentence
 
@@ -17,7 +17,7 @@ def finding_lines(result: Result) -> list[str]:
     return [sentence_of(finding) for finding in result.findings]
 
 
-def sentence_of(finding: Finding) -> str:
+def sentence_of(finding: RunFinding) -> str:
     """One finding as a sentence, or a few."""
     return SENTENCES[finding.id](finding)
 
@@ -32,19 +32,19 @@ def unexpected_rows(result: Result) -> list[tuple[str, ...]]:
 UNEXPECTED_HEADINGS = ("Arm", "Route", "Status", "Cache", "Answers", "Example", "What is wrong")
 
 
-def in_both(finding: Finding, subject: str) -> str:
+def in_both(finding: RunFinding, subject: str) -> str:
     """`subject` with its counts: `66 of 766 (8.6 %) before, 0 of 767 after`."""
     arms = (("before", finding.before), ("after", finding.after))
     counts = [f"{_counted(counted)} {arm}" for arm, counted in arms if counted]
     return f"{subject}: {', '.join(counts)}."
 
 
-def _counted(counted: Counted) -> str:
+def _counted(counted: CountOf) -> str:
     share = f" ({percent(counted.count / counted.of)})" if counted.of and counted.count else ""
     return f"{counted.count:,} of {counted.of:,}{share}"
 
 
-def _probe_is_the_load(finding: Finding) -> str:
+def _probe_is_the_load(finding: RunFinding) -> str:
     facts = finding.facts
     declared = facts["declared_rate_per_s"]
     asked = f" (freshness.rate: {number(float(declared))}/s)" if declared is not None else ""
@@ -58,20 +58,20 @@ def _probe_is_the_load(finding: Finding) -> str:
 _SHARES = {"stale": "old answers to the workload", "hit": "hits of the workload"}
 
 
-def _probe_changes_the_picture(finding: Finding) -> str:
+def _probe_changes_the_picture(finding: RunFinding) -> str:
     """The share that surely differs, and the other one beside it where it differs at all: both are counts."""
     facts = finding.facts
-    told = []
-    for what in sorted(_SHARES, key=lambda name: name != facts["share"]):
+    parts = []
+    for share in sorted(_SHARES, key=lambda name: name != facts["share"]):
         for arm in ("before", "after"):
-            slots, sure = facts.get(f"{what}_slots_{arm}"), facts.get(f"{what}_differs_{arm}")
-            beside, alone = (int(facts.get(f"{what}_{side}_{arm}") or 0) for side in ("probed", "control"))
-            if slots and (sure or (what == "stale" and beside > 0 == alone and facts[f"hit_differs_{arm}"])):
-                told.append(f"{_SHARES[what]} {beside:,} of {slots:,} with it, {alone:,} without ({arm})")
-    return f"The freshness probe makes a part of what it finds. To the same requests: {'; '.join(told)}."
+            slots, sure = facts.get(f"{share}_slots_{arm}"), facts.get(f"{share}_differs_{arm}")
+            beside, alone = (int(facts.get(f"{share}_{side}_{arm}") or 0) for side in ("probed", "control"))
+            if slots and (sure or (share == "stale" and beside > 0 == alone and facts[f"hit_differs_{arm}"])):
+                parts.append(f"{_SHARES[share]} {beside:,} of {slots:,} with it, {alone:,} without ({arm})")
+    return f"The freshness probe makes a part of what it finds. To the same requests: {'; '.join(parts)}."
 
 
-def _same_bytes(finding: Finding) -> str:
+def _same_bytes(finding: RunFinding) -> str:
     facts = finding.facts
     if facts["compared"] == "arms":
         return in_both(finding, f"Answers with the bytes of another URL's (route {facts['route']})")
@@ -81,7 +81,7 @@ def _same_bytes(finding: Finding) -> str:
     return f"{text} Of {_plain(facts['misses'])} misses: {_plain(facts['misses_wrong'])}."
 
 
-def _unexpected(finding: Finding) -> str:
+def _unexpected(finding: RunFinding) -> str:
     facts = finding.facts
     text = in_both(finding, "Answers that are not as the case says")
     arms = [arm for arm, counted in (("before", finding.before), ("after", finding.after)) if counted]
@@ -94,7 +94,7 @@ def _unexpected(finding: Finding) -> str:
     return f"{text} Cache status: {statuses}; {status}.{shown}"
 
 
-def _differing(finding: Finding) -> str:
+def _differing(finding: RunFinding) -> str:
     facts = finding.facts
     text = f"The same request, different bytes in the two arms: {_share(facts['differ'], facts['slots'])}"
     text += f"; where both made their answer anew {_share(facts['made_differ'], facts['made'])}."
@@ -104,34 +104,34 @@ def _differing(finding: Finding) -> str:
 
 
 def _share(count: float | int | str | bool | None, whole: float | int | str | bool | None) -> str:
-    return _counted(Counted(count=int(count or 0), of=int(whole or 0)))
+    return _counted(CountOf(count=int(count or 0), of=int(whole or 0)))
 
 
 def _plain(count: float | int | str | bool | None) -> str:
     return f"{int(count or 0):,}"
 
 
-def _met_beforehand(finding: Finding) -> str:
+def _met_beforehand(finding: RunFinding) -> str:
     """With the first answer, as an example."""
-    first, counted = finding.examples[0], finding.before or Counted(count=len(finding.examples), of=0)
+    first, counted = finding.examples[0], finding.before or CountOf(count=len(finding.examples), of=0)
     return (
         f"Before anything was measured, {counted.count:,} of {counted.of:,} routes answered otherwise than the case "
         f"expects ({first['arm']} arm): {first['request']}: {first['wrong']}."
     )
 
 
-def _medians(finding: Finding) -> str:
+def _medians(finding: RunFinding) -> str:
     """`+46.8 ms before, −0.5 ms after`, against the acknowledgement."""
     names = [arm for arm in ("before", "after") if f"{arm}_median_ms" in finding.facts]
     return ", ".join(f"{signed_ms(float(finding.facts[f'{arm}_median_ms'] or 0))} {arm}" for arm in names)
 
 
-def _deleted_after(finding: Finding) -> str:
+def _deleted_after(finding: RunFinding) -> str:
     text = in_both(finding, "Entries deleted only after the write was acknowledged")
     return f"{text} In the median: {_medians(finding)}, against the acknowledgement."
 
 
-def _set_again(finding: Finding) -> str:
+def _set_again(finding: RunFinding) -> str:
     text = "Deleted before the acknowledgement, then the old value was set again, and nothing deleted it behind that"
     racing = [
         f"{finding.facts[f'{arm}_in_flight_set_again']} of {finding.facts[f'{arm}_in_flight']} {arm}"
@@ -141,7 +141,7 @@ def _set_again(finding: Finding) -> str:
     return in_both(finding, text) + (f" With a read under way: {', '.join(racing)}." if racing else "")
 
 
-def _without_cache(finding: Finding) -> str:
+def _without_cache(finding: RunFinding) -> str:
     parts = []
     if _sum(finding, "unread_stale"):
         parts.append("of keys that nobody had read")
@@ -150,11 +150,11 @@ def _without_cache(finding: Finding) -> str:
     return f"{in_both(finding, f'Stale reads {listed(parts)}')} Nothing old can be cached there: the cache is innocent."
 
 
-def _sum(finding: Finding, name: str) -> int:
+def _sum(finding: RunFinding, name: str) -> int:
     return sum(int(finding.facts.get(f"{arm}_{name}") or 0) for arm in ("before", "after"))
 
 
-def _stale_workload(finding: Finding) -> str:
+def _stale_workload(finding: RunFinding) -> str:
     within_ms = float(finding.facts.get("within_ms") or 0)
     if not within_ms:
         return in_both(finding, "Old answers among the workload's own reads")
@@ -167,25 +167,25 @@ def _stale_workload(finding: Finding) -> str:
     return f"{text} Old, but within it: {', '.join(agreed)}."
 
 
-def _variants_differ(finding: Finding) -> str:
+def _variants_differ(finding: RunFinding) -> str:
     facts = finding.facts
-    others = Finding(id=finding.id)
+    others = RunFinding(id=finding.id)
     for arm in ("before", "after"):
         if reads := facts.get(f"other_reads_{arm}"):
-            counted = Counted(count=int(facts[f"other_stale_{arm}"] or 0), of=int(reads))
+            counted = CountOf(count=int(facts[f"other_stale_{arm}"] or 0), of=int(reads))
             others = others.model_copy(update={arm: counted})
     stale = in_both(finding, f"Stale reads of variant {facts['variant']}").removesuffix(".")
     fresher = f"of variant {facts['other']}"
     return f"{stale}; {in_both(others, fresher)}"
 
 
-def _cache_outlives_clear(finding: Finding) -> str:
+def _cache_outlives_clear(finding: RunFinding) -> str:
     differ = ": the arms started from different states" if finding.facts["arms_differ"] else ""
-    what = "Blocks in which a cache answered the first read behind the clear, of a key that nobody else reads"
-    return in_both(finding, what).removesuffix(".") + f"{differ}."
+    subject = "Blocks in which a cache answered the first read behind the clear, of a key that nobody else reads"
+    return in_both(finding, subject).removesuffix(".") + f"{differ}."
 
 
-def _outlives_ttl(finding: Finding) -> str:
+def _outlives_ttl(finding: RunFinding) -> str:
     arms = [arm for arm in ("before", "after") if finding.facts.get(f"{arm}_oldest_ms") is not None]
     ttls = [_seconds(finding.facts[f"{arm}_ttl_ms"]) for arm in arms]
     oldest = [f"{_seconds(finding.facts[f'{arm}_oldest_ms'])} {arm}" for arm in arms]
@@ -201,7 +201,7 @@ def _seconds(value_ms: float | int | str | bool | None) -> str:
     return f"{number(value)} ms" if value < 1000 else f"{number(value / 1000)} s"
 
 
-def _status(finding: Finding) -> str:
+def _status(finding: RunFinding) -> str:
     doubts: dict[Arm, list[Doubt]] = {}
     both = all(f"counters_hit_ratio_{arm}" in finding.facts for arm in ("before", "after"))
     # Where the cache's own ratios follow, one of them need not be said twice.
@@ -218,7 +218,7 @@ def _status(finding: Finding) -> str:
     return f"{in_doubt(doubts)} So its hit ratio is not shown.{counted}"
 
 
-def _growth(finding: Finding) -> str:
+def _growth(finding: RunFinding) -> str:
     facts, other = finding.facts, "after" if finding.facts["arm"] == "before" else "before"
     ms = {name: number(float(value or 0)) for name, value in facts.items() if name.endswith("_ms")}
     return (
@@ -227,7 +227,7 @@ def _growth(finding: Finding) -> str:
     )
 
 
-SENTENCES: dict[str, Callable[[Finding], str]] = {
+SENTENCES: dict[str, Callable[[RunFinding], str]] = {
     NOT_LOOKED_FOR: lambda finding: (
         f"Not looked for: {finding.facts['finding']}, since the records don't allow it ({finding.facts['error']})."
     ),

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from luckyhit.judge.keyspace_log import DELETED, FLUSHED, LEFT, Log, by_key
 from luckyhit.report.freshness_numbers import Late, late
 from luckyhit.report.recorded import Recorded
 
@@ -244,8 +245,6 @@ def _lanes(reads: pd.DataFrame) -> tuple[list[int], list[str]]:
 
 def _events(events: pd.DataFrame, probe: pd.Series, zero_ns: int, start_ms: float, end_ms: float) -> list[Event]:
     """The events around the probe, without those that only set a time to live, and without the watch's own notes."""
-    from luckyhit.judge.keyspace_log import DELETED, FLUSHED, LEFT, Log, by_key
-
     of_block = events[(events["arm"] == probe["arm"]) & (events["block"] == probe["block"])]
     logs, _ = by_key(of_block.dropna(subset=["at_ns", "event"]))
     log = logs.get((probe["arm"], probe["block"], probe["key"]), Log())

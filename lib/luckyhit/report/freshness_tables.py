@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from luckyhit.judge.record import mapped
 from luckyhit.judge.wording import number, percent
 from luckyhit.records import FreshnessFacts
 from luckyhit.report.freshness_sentences import quantile_text, seconds_text, short
@@ -179,27 +180,26 @@ def _share(share: float | None, before: str = "", after: str = "") -> str | None
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedVariants:
     """The variants that the probe asked for, with their request headers, and the names in `Vary` of one value only."""
 
     text: str
     not_asked: list[str]
 
 
-def asked_as(found: Recorded) -> Asked | None:
+def asked_as(found: Recorded) -> AskedVariants | None:
     """What the blocks noted of it; None for a run of an older version."""
     variants: dict[str, str] = {}
     unasked: set[str] = set()
     for entry in found.blocks:
-        probe = entry.get("probe")
-        if isinstance(probe, Mapping) and isinstance(probe.get("variants"), Mapping):
-            for name, headers in probe["variants"].items():
-                variants[short(str(name))] = "; ".join(f"{header}: {value}" for header, value in headers.items())
-            unasked |= {str(name) for name in probe.get("not_asked") or []}
+        probe = mapped(entry, "probe")
+        for name, headers in mapped(probe, "variants").items():
+            variants[short(str(name))] = "; ".join(f"{header}: {value}" for header, value in headers.items())
+        unasked |= {str(name) for name in probe.get("not_asked") or []}
     if not variants:
         return None
     shown = list(variants.items())[:MOST_NAMES]
-    return Asked("; ".join(f"{name} ({headers})" for name, headers in shown), sorted(unasked)[:MOST_NAMES])
+    return AskedVariants("; ".join(f"{name} ({headers})" for name, headers in shown), sorted(unasked)[:MOST_NAMES])
 
 
 def put_back(found: Recorded) -> dict[str, tuple[int, int]] | None:
@@ -207,14 +207,13 @@ def put_back(found: Recorded) -> dict[str, tuple[int, int]] | None:
     does not tell: then nothing shows it."""
     counts: dict[str, tuple[int, int]] = {}
     for entry in found.blocks:
-        probe = entry.get("probe")
-        if not isinstance(probe, Mapping) or not probe:
+        probe = mapped(entry, "probe")
+        if not probe:
             continue
-        told = [probe.get(name) for name in ("put_back", "not_put_back")]
-        if not all(isinstance(each, Mapping) for each in told):
+        if not {"put_back", "not_put_back"} <= {name for name, counted in probe.items() if counted is not None}:
             return None
         for arm in ARMS:
-            back, left = (_count(each.get(arm, 0)) for each in told)  # type: ignore[union-attr]
+            back, left = (_count(mapped(probe, name).get(arm, 0)) for name in ("put_back", "not_put_back"))
             if back is None or left is None:
                 return None
             before = counts.get(arm, (0, 0))
@@ -243,7 +242,7 @@ class PutBack:
 
 def probed_keys(found: Recorded) -> PutBack | None:
     """For the checklist and the rollback; None where the run probed nothing."""
-    if not any(isinstance(entry.get("probe"), Mapping) and entry["probe"] for entry in found.blocks):
+    if not any(mapped(entry, "probe") for entry in found.blocks):
         return None
     counts = put_back(found)
     if counts is None:

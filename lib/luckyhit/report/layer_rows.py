@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from luckyhit.records import Finding
+from luckyhit.records import RunFinding
 
 ID = "layers"
 """The finding that holds them (luckyhit.judge.findings.layers)."""
@@ -19,7 +19,7 @@ LONE_NAMES = {
 _MOST_NAMED = 2
 
 
-def layer_rows(findings: Sequence[Finding]) -> list[tuple[str, ...]]:
+def layer_rows(findings: Sequence[RunFinding]) -> list[tuple[str, ...]]:
     """Rows under HEADINGS; none where there is nothing to tell apart."""
     rows: list[tuple[str, ...]] = []
     for row in (row for finding in findings if finding.id == ID for row in finding.examples):
@@ -28,7 +28,7 @@ def layer_rows(findings: Sequence[Finding]) -> list[tuple[str, ...]]:
     return rows
 
 
-def layers_sentence(finding: Finding) -> str:
+def layers_sentence(finding: RunFinding) -> str:
     """Both arms in one sentence: the two nearest caches, each with its hits and how often it was asked."""
     arms = []
     for arm in ("before", "after"):

@@ -30,7 +30,7 @@ from luckyhit.judge.belief.by_url import Load, answers_of
 from luckyhit.judge.belief.replayed import may_be_replayed, replayed_counts
 from luckyhit.judge.belief.tally import tally_of
 from luckyhit.judge.rows import ARMS, CACHE, HIT, Rows
-from luckyhit.records import Arm, Counted, Doubt
+from luckyhit.records import Arm, CountOf, Doubt
 
 FEWEST_KINDS = 2
 """Kinds of signs that have to speak against a status, where none decides it alone."""
@@ -44,7 +44,7 @@ class Belief:
     database calls of their fill: how many of how many did."""
 
     doubts: Mapping[Arm, list[Doubt]] = field(default_factory=dict)
-    replayed: Mapping[Arm, dict[str, Counted]] = field(default_factory=dict)
+    replayed: Mapping[Arm, dict[str, CountOf]] = field(default_factory=dict)
 
     def applied(self, rows: Rows) -> Rows:
         """`rows` without what can't be believed: no status in arms in doubt, no calls of hits that replayed them."""
@@ -69,7 +69,7 @@ def believe(rows: Rows, case: Case, load: Load, counted: pd.DataFrame | None = N
     stored = {(arm, route) for arm in BOTH for route in may_be_replayed(tally, arm, writes)}
     # The misses of the other arm say what a miss of this one would be.
     answers = answers_of(load, case, stored | {(arm, route) for arm in BOTH for _, route in odd})
-    replayed: dict[Arm, dict[str, Counted]] = {}
+    replayed: dict[Arm, dict[str, CountOf]] = {}
     for arm, route in sorted(stored & answers.keys()):
         counts = replayed_counts(answers[arm, route])
         if counts is not None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from luckyhit.judge.belief.by_url import NONE, UrlAnswers
 from luckyhit.judge.belief.tally import Tally, level
-from luckyhit.records import Arm, Counted
+from luckyhit.records import Arm, CountOf
 
 FEWEST_HITS = 20
 NEARLY_ALL = 0.99
@@ -34,7 +34,7 @@ def may_be_replayed(tally: Tally, arm: Arm, writes: set[str]) -> Iterator[str]:
             yield route
 
 
-def replayed_counts(answers: UrlAnswers) -> Counted | None:
+def replayed_counts(answers: UrlAnswers) -> CountOf | None:
     """How many hits of one route told the count of their fill; None where they don't all do, or may have made them."""
     filled = answers.hit & (answers.fill != NONE) & np.isfinite(answers.calls)
     fill = answers.fill[filled]
@@ -47,7 +47,7 @@ def replayed_counts(answers: UrlAnswers) -> Counted | None:
     medians = [float(np.nanmedian(answers.latency_ms[which])) for which in (answers.hit, answers.miss)]
     if not medians[0] * FASTER <= medians[1]:
         return None
-    return Counted(count=int(np.count_nonzero(told_again)), of=len(fill))
+    return CountOf(count=int(np.count_nonzero(told_again)), of=len(fill))
 
 
 __all__ = ["may_be_replayed", "replayed_counts"]

@@ -29,9 +29,9 @@ from luckyhit.judge.findings import (
     variants_differ,
     write_flushes,
 )
-from luckyhit.records import Finding
+from luckyhit.records import RunFinding
 
-FINDERS: dict[str, Callable[[Evidence], Finding | None]] = {
+FINDERS: dict[str, Callable[[Evidence], RunFinding | None]] = {
     "status-not-believable": status_not_believable.find,
     "probe-changes-the-picture": probe_changes_the_picture.find,
     "probe-is-the-load": probe_is_the_load.find,
@@ -63,17 +63,17 @@ NOT_LOOKED_FOR = "not-looked-for"
 """The finding that says that another one could not be looked for; `facts` name it, and the error."""
 
 
-def findings(evidence: Evidence) -> list[Finding]:
+def findings(evidence: Evidence) -> list[RunFinding]:
     """All that is to be told of a run, the weightiest first. Records that one kind can't be told from cost that kind
     alone, and it is said."""
-    made: list[Finding] = []
+    made: list[RunFinding] = []
     for name, find in FINDERS.items():
         try:
             finding = find(evidence)
         except RunUnreadable:
             raise  # the judge names the damaged file
         except Exception as error:
-            finding = Finding(id=NOT_LOOKED_FOR, facts={"finding": name, "error": type(error).__name__})
+            finding = RunFinding(id=NOT_LOOKED_FOR, facts={"finding": name, "error": type(error).__name__})
         if finding is not None:
             made.append(finding)
     ids = {finding.id for finding in made}

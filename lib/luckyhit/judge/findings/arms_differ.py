@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from luckyhit.judge.bodies.chance import RARE, fisher
 from luckyhit.judge.evidence import Evidence
-from luckyhit.records import Finding
+from luckyhit.records import RunFinding
 
 ID = "arms-differ"
 FEWEST, FEWEST_MADE = 10, 20
@@ -22,7 +22,7 @@ _PAIRS = """CREATE OR REPLACE TABLE slots AS
     WHERE b.measured"""
 
 
-def find(evidence: Evidence) -> Finding | None:
+def find(evidence: Evidence) -> RunFinding | None:
     answers = evidence.answers
     if answers is None or len(evidence.arms) < 2 or evidence.case.design != "side-by-side":
         return None
@@ -68,7 +68,7 @@ def find(evidence: Evidence) -> Finding | None:
             FROM slots WHERE route IN ({among}) GROUP BY route ORDER BY route LIMIT 8"""
         )
     ]
-    return Finding(id=ID, facts=facts | {"looked_at_share": answers.looked_at}, examples=examples)
+    return RunFinding(id=ID, facts=facts | {"looked_at_share": answers.looked_at}, examples=examples)
 
 
 __all__ = ["FEWEST", "ID", "find"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from luckyhit.records import Arm, Counted, Finding
+from luckyhit.records import Arm, CountOf, RunFinding
 
 Facts = dict[str, float | int | str | bool | None]
 
 
-def finding(id_: str, counts: Mapping[Arm, Counted], facts: Facts | None = None) -> Finding:
+def finding(id_: str, counts: Mapping[Arm, CountOf], facts: Facts | None = None) -> RunFinding:
     """An arm without counts was not visible."""
-    return Finding(id=id_, before=counts.get("before"), after=counts.get("after"), facts=facts or {})
+    return RunFinding(id=id_, before=counts.get("before"), after=counts.get("after"), facts=facts or {})

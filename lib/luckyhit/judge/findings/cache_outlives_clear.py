@@ -3,31 +3,26 @@ the declared state."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from luckyhit.judge.evidence import Evidence
-from luckyhit.records import Arm, Counted, Finding
+from luckyhit.judge.record import mapped
+from luckyhit.records import Arm, CountOf, RunFinding
 
 ID = "cache-outlives-clear"
 
 
-def find(evidence: Evidence) -> Finding | None:
+def find(evidence: Evidence) -> RunFinding | None:
     """Counts are blocks. Only where something was cleared or purged before the block, and what told is the same key in
     both arms: the probe's own, which nobody else reads."""
     counts: dict[Arm, list[bool]] = {}
     for entry in evidence.entries:
-        outlived = _mapping(_mapping(entry.get("probe")).get("outlived"))
+        outlived = mapped(mapped(entry, "probe"), "outlived")
         for arm in evidence.arms:
-            emptied = _mapping(entry.get("clear")).get(arm) or _mapping(entry.get("purge")).get(arm)
+            emptied = mapped(entry, "clear").get(arm) or mapped(entry, "purge").get(arm)
             if emptied and arm in outlived:
                 counts.setdefault(arm, []).append(outlived[arm] is True)
     if not any(any(blocks) for blocks in counts.values()):
         return None
-    by_arm = {arm: Counted(count=sum(blocks), of=len(blocks)) for arm, blocks in counts.items()}
+    by_arm = {arm: CountOf(count=sum(blocks), of=len(blocks)) for arm, blocks in counts.items()}
     shares = {counted.count / counted.of for counted in by_arm.values()}
     facts: dict[str, float | int | str | bool | None] = {"arms_differ": len(shares) > 1}
-    return Finding(id=ID, before=by_arm.get("before"), after=by_arm.get("after"), facts=facts)
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, Mapping) else {}
+    return RunFinding(id=ID, before=by_arm.get("before"), after=by_arm.get("after"), facts=facts)

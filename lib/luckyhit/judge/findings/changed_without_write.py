@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from luckyhit.judge.bodies.chance import RARE, fisher
 from luckyhit.judge.evidence import Evidence
-from luckyhit.records import Counted, Finding
+from luckyhit.records import CountOf, RunFinding
 
 ID = "changed-without-write"
 FEWEST, FEWEST_STILL = 5, 30
@@ -29,7 +29,7 @@ _WATCHED = """SELECT route, arm, epoch > 0 AS written, count(*), bool_or(known) 
     HAVING count(*) >= 3) GROUP BY ALL"""
 
 
-def find(evidence: Evidence) -> Finding | None:
+def find(evidence: Evidence) -> RunFinding | None:
     answers = evidence.answers
     if answers is None:
         return None
@@ -59,7 +59,7 @@ def find(evidence: Evidence) -> Finding | None:
         return None
     routes = sorted({route for route, _ in shown})
     by_arm = {
-        name: Counted(
+        name: CountOf(
             count=sum(flapping.get((route, arm, written), 0) for route in routes for written in (False, True)),
             of=sum(watched.get((route, arm, written), (0, False))[0] for route in routes for written in (False, True)),
         )
@@ -82,7 +82,7 @@ def find(evidence: Evidence) -> Finding | None:
         )
     ]
     facts = {"route": answers.name(routes[0]), "routes": len(routes), "looked_at_share": answers.looked_at}
-    return Finding(id=ID, before=by_arm.get("before"), after=by_arm.get("after"), facts=facts, examples=examples)
+    return RunFinding(id=ID, before=by_arm.get("before"), after=by_arm.get("after"), facts=facts, examples=examples)
 
 
 __all__ = ["FEWEST", "ID", "find"]

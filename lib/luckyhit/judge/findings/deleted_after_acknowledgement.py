@@ -9,7 +9,7 @@ from luckyhit.judge.background import bound_s
 from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.findings.by_arm import Facts, finding
 from luckyhit.judge.story import EXPOSED
-from luckyhit.records import Arm, Counted, Finding
+from luckyhit.records import Arm, CountOf, RunFinding
 
 ID = "deleted-after-acknowledgement"
 MARGIN_MS = 5.0
@@ -18,13 +18,13 @@ FEWEST, LEAST_SHARE = 3, 0.1
 """A few that are late may be the machine's."""
 
 
-def find(evidence: Evidence) -> Finding | None:
+def find(evidence: Evidence) -> RunFinding | None:
     """Of the probed writes whose entry was deleted: those where it was later than the acknowledgement, by more than the
     declared bound."""
     margin_ms = max(MARGIN_MS, 1e3 * bound_s(evidence.case))
     stories = evidence.stories
     timed = stories[stories["prestate"].isin(EXPOSED) & stories["deleted_after_ack_ms"].notna()]
-    counts: dict[Arm, Counted] = {}
+    counts: dict[Arm, CountOf] = {}
     facts: Facts = {"margin_ms": margin_ms}
     shown = False
     for arm in evidence.arms:
@@ -33,6 +33,6 @@ def find(evidence: Evidence) -> Finding | None:
             continue
         late = int((after_ms > margin_ms).sum())
         shown |= late >= FEWEST and late >= LEAST_SHARE * len(after_ms)
-        counts[arm] = Counted(count=late, of=len(after_ms))
+        counts[arm] = CountOf(count=late, of=len(after_ms))
         facts[f"{arm}_median_ms"] = round(float(after_ms.median()), 2)
     return finding(ID, counts, facts) if shown else None

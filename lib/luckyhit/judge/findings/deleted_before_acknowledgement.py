@@ -11,18 +11,18 @@ from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.findings.by_arm import Facts, finding
 from luckyhit.judge.freshness import late_among
 from luckyhit.judge.story import EXPOSED
-from luckyhit.records import Arm, Counted, Finding
+from luckyhit.records import Arm, CountOf, RunFinding
 
 ID = "deleted-before-acknowledgement-and-set-again"
 _PROBE = ["block", "key", "version"]
 
 
-def find(evidence: Evidence) -> Finding | None:
+def find(evidence: Evidence) -> RunFinding | None:
     """Of the probed writes whose entry was deleted before the acknowledgement: those behind which the old value was in
     the cache again to the end of the probe. None where no read showed it later than the declared bound."""
     stories = evidence.stories
     early = stories[stories["prestate"].isin(EXPOSED) & (stories["deleted_after_ack_ms"] < 0).fillna(False)]
-    counts: dict[Arm, Counted] = {}
+    counts: dict[Arm, CountOf] = {}
     facts: Facts = {}
     shown = False
     for arm in evidence.arms:
@@ -31,7 +31,7 @@ def find(evidence: Evidence) -> Finding | None:
             continue
         back = of_arm[of_arm["fate"] == "set-old"]
         shown |= bool(_shown(evidence, arm, back))
-        counts[arm] = Counted(count=len(back), of=len(of_arm))
+        counts[arm] = CountOf(count=len(back), of=len(of_arm))
         facts[f"{arm}_median_ms"] = round(float(of_arm["deleted_after_ack_ms"].median()), 2)
         racing = of_arm["prestate"] == "in-flight"
         facts[f"{arm}_in_flight"] = int(racing.sum())

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from luckyhit.judge.evidence import Evidence
-from luckyhit.records import Finding
+from luckyhit.records import RunFinding
 
 ID = "latency-grows"
 PARTS = 8
@@ -69,7 +69,7 @@ class Medians:
         return Medians(self.block[first], self.part[first], ratio, self.requests)
 
 
-def find(evidence: Evidence) -> Finding | None:
+def find(evidence: Evidence) -> RunFinding | None:
     if len(evidence.arms) < 2:
         return None
     table = evidence.requests(*COLUMNS)
@@ -92,7 +92,7 @@ def find(evidence: Evidence) -> Finding | None:
                 "arm": arm, "route": names[busiest], "within": view, "requests": course.requests,
                 "first_ms": ends[0], "last_ms": ends[1], "other_first_ms": others[0], "other_last_ms": others[1],
             }  # fmt: skip
-            return Finding(id=ID, facts=facts)
+            return RunFinding(id=ID, facts=facts)
     return None
 
 

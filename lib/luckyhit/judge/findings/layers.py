@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from luckyhit.judge.evidence import Evidence
-from luckyhit.records import Arm, Counted, Finding
+from luckyhit.records import Arm, CountOf, RunFinding
 
 ID = "layers"
 LONE = ("age", "date", "expires", "replay")
@@ -29,7 +29,7 @@ Layer = tuple[str, int]
 """Name, and how often it stands behind that in the same chain."""
 
 
-def find(evidence: Evidence) -> Finding | None:
+def find(evidence: Evidence) -> RunFinding | None:
     by_arm = {arm: without_echoes(_chains(evidence, arm)) for arm in evidence.arms}
     if not any(_worth_telling(chains) for chains in by_arm.values()):
         return None
@@ -41,7 +41,9 @@ def find(evidence: Evidence) -> Finding | None:
     ]
     nearest = {arm: _nearest(chains) for arm, chains in by_arm.items() if chains}
     facts = {f"layers_{arm}": len(of_arm) for arm, of_arm in layers.items()}
-    return Finding(id=ID, before=nearest.get("before"), after=nearest.get("after"), facts={**facts}, examples=examples)
+    return RunFinding(
+        id=ID, before=nearest.get("before"), after=nearest.get("after"), facts={**facts}, examples=examples
+    )
 
 
 def without_echoes(chains: Chains) -> Chains:
@@ -116,7 +118,7 @@ def _worth_telling(chains: Chains) -> bool:
     return total > 0 and max(several, lone) >= FEWEST * total
 
 
-def _nearest(chains: Chains) -> Counted:
+def _nearest(chains: Chains) -> CountOf:
     """Hits of the layer nearest to the user."""
     hits = sum(count for chain, count in chains.items() if _parts(chain)[:1] and _parts(chain)[0][1] == "hit")
-    return Counted(count=hits, of=sum(chains.values()))
+    return CountOf(count=hits, of=sum(chains.values()))

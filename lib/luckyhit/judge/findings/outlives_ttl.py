@@ -14,7 +14,7 @@ from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.findings.by_arm import Facts, finding
 from luckyhit.judge.keyspace_log import SHARED, Group, Log, by_key
 from luckyhit.judge.probe_frames import request_frame
-from luckyhit.records import REQUESTS, Arm, Counted, Finding
+from luckyhit.records import REQUESTS, Arm, CountOf, RunFinding
 
 ID = "outlives-ttl"
 FEWEST = 3
@@ -23,7 +23,7 @@ SLACK_MS, SLACK_SHARE = 100.0, 0.1
 _COLUMNS = ("cache", *TOLD_BY)
 
 
-def find(evidence: Evidence) -> Finding | None:
+def find(evidence: Evidence) -> RunFinding | None:
     """Of the HITs that tell, the probe's and the workload's: those that were stale for longer than the time to live of
     the entries that were watched (and than the declared bound). Only of keys whose expiry was seen to be set again
     while they lived; the workload's only where a group is watched."""
@@ -31,7 +31,7 @@ def find(evidence: Evidence) -> Finding | None:
         return None
     numbers = [entry["block"] for entry in evidence.entries]
     logs, _ = by_key(evidence.events[evidence.events["block"].isin(numbers)])
-    counts: dict[Arm, Counted] = {}
+    counts: dict[Arm, CountOf] = {}
     facts: Facts = {}
     shown = False
     for arm in evidence.arms:
@@ -44,7 +44,7 @@ def find(evidence: Evidence) -> Finding | None:
         beyond_ns = 1e6 * max(ttl_ms + max(SLACK_MS, SLACK_SHARE * ttl_ms), 1e3 * bound_s(evidence.case))
         hits = _hits(evidence, arm, renewed)
         late = hits[(hits["outcome"] == "stale") & (hits["since_ack_ns"] > beyond_ns).fillna(False)]
-        counts[arm] = Counted(count=len(late), of=len(hits))
+        counts[arm] = CountOf(count=len(late), of=len(hits))
         facts |= {f"{arm}_ttl_ms": ttl_ms, f"{arm}_renewals": sum(renewed.values())}
         facts[f"{arm}_oldest_ms"] = float(late["since_ack_ns"].max()) / 1e6 if len(late) else None
         shown |= len(late) >= FEWEST and sum(renewed.values()) >= FEWEST
@@ -59,18 +59,18 @@ def _lifetimes(log: Log) -> list[int]:
 def renewals(log: Log) -> int:
     """How often the expiry of a key was set while it lived, and not by setting all of its value anew."""
     alive: dict[str, bool] = defaultdict(bool)  # whether what is there was there before the last event that set it
-    there: set[str] = set()
+    present: set[str] = set()
     times = 0
     for index, event in enumerate(log.event):
         name = log.cache_key[index]
         if log.sets(index):
-            alive[name] = name in there and event != "set"
-            there.add(name)
+            alive[name] = name in present and event != "set"
+            present.add(name)
         elif event == "expire":
-            times += name in there and alive[name]
-            alive[name] = name in there
+            times += name in present and alive[name]
+            alive[name] = name in present
         elif event != "keymiss":
-            there.discard(name)
+            present.discard(name)
     return times
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.manifest import preflight_of
-from luckyhit.records import PREFLIGHT_MET_FAULT, Counted, Finding
+from luckyhit.records import PREFLIGHT_MET_FAULT, CountOf, RunFinding
 
 ID = PREFLIGHT_MET_FAULT
 _MOST_EXAMPLES = 3
 
 
-def find(evidence: Evidence) -> Finding | None:
+def find(evidence: Evidence) -> RunFinding | None:
     preflight = preflight_of(evidence.noted)
     if not preflight.unexpected:
         return None
-    counted = Counted(count=len(preflight.unexpected), of=preflight.asked)
+    counted = CountOf(count=len(preflight.unexpected), of=preflight.asked)
     examples = [answer.model_dump() for answer in preflight.unexpected[:_MOST_EXAMPLES]]
-    return Finding(id=ID, before=counted, examples=examples)
+    return RunFinding(id=ID, before=counted, examples=examples)

@@ -17,7 +17,7 @@ from luckyhit.judge.boundary import FixedSample
 from luckyhit.judge.evidence import ALWAYS, Evidence
 from luckyhit.judge.proportions import paired_difference
 from luckyhit.judge.record import listed_arms
-from luckyhit.records import REQUESTS, Arm, Counted, Finding
+from luckyhit.records import REQUESTS, Arm, CountOf, RunFinding
 
 ID = "probe-changes-the-picture"
 ERROR_RATE = 0.01
@@ -37,15 +37,15 @@ _SLOT = ["pair", "arm", "slot"]
 
 
 @dataclass(frozen=True)
-class Compared:
+class WithControl:
     """One share of the same slots, with the probe and without it."""
 
-    probed: Counted
-    control: Counted
+    probed: CountOf
+    control: CountOf
     sure: bool
 
 
-def find(evidence: Evidence) -> Finding | None:
+def find(evidence: Evidence) -> RunFinding | None:
     """`before` and `after` are the counts beside the probe; the facts hold those of the control blocks."""
     beside = _beside(evidence)
     if not beside:
@@ -81,10 +81,10 @@ def find(evidence: Evidence) -> Finding | None:
         for name, part in slots[slots["arm"] == arm].groupby("control"):
             latency = part["latency_ms"].median()
             facts[f"latency_p50_ms_{'control' if name else 'probed'}_{arm}"] = None if pd.isna(latency) else latency
-    counted: dict[Arm, Counted] = {
+    counted: dict[Arm, CountOf] = {
         arm: compared[telling[0], arm].probed for arm in arms if (telling[0], arm) in compared
     }
-    return Finding(id=ID, before=counted.get("before"), after=counted.get("after"), facts=facts)
+    return RunFinding(id=ID, before=counted.get("before"), after=counted.get("after"), facts=facts)
 
 
 def _beside(evidence: Evidence) -> dict[tuple[Arm, int], int]:
@@ -151,9 +151,9 @@ def _as_fast(rows: pd.DataFrame, one: int, other: int) -> bool:
     return True
 
 
-def _compared(slots: pd.DataFrame, share: str, arms: int) -> Compared | None:
-    seen = slots[slots[share].notna()]
-    with_probe, without = (seen[seen["control"] == control].set_index(_SLOT)[share] for control in (False, True))
+def _compared(slots: pd.DataFrame, share: str, arms: int) -> WithControl | None:
+    telling = slots[slots[share].notna()]
+    with_probe, without = (telling[telling["control"] == control].set_index(_SLOT)[share] for control in (False, True))
     pairs = pd.concat([with_probe.rename("probed"), without.rename("control")], axis=1, join="inner")
     if pairs.empty:
         return None
@@ -161,5 +161,5 @@ def _compared(slots: pd.DataFrame, share: str, arms: int) -> Compared | None:
     control_only = int(((pairs["probed"] == 0) & (pairs["control"] == 1)).sum())
     shift = paired_difference(control_only, probed_only, len(pairs), FixedSample(), ERROR_RATE / (2 * arms))
     sure = (shift.low > 0 or shift.high < 0) and abs(shift.effect) >= LEAST
-    probed, control = (Counted(count=int(pairs[side].sum()), of=len(pairs)) for side in ("probed", "control"))
-    return Compared(probed, control, sure)
+    probed, control = (CountOf(count=int(pairs[side].sum()), of=len(pairs)) for side in ("probed", "control"))
+    return WithControl(probed, control, sure)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.freshness_facts import added_by
-from luckyhit.records import Finding
+from luckyhit.records import RunFinding
 
 ID = "probe-is-the-load"
 MOST_SHARE = 1.0
@@ -12,12 +12,12 @@ MOST_SHARE = 1.0
 is named, and excuses nothing. Below it, the control blocks tell whether the probe changes anything."""
 
 
-def find(evidence: Evidence) -> Finding | None:
+def find(evidence: Evidence) -> RunFinding | None:
     requests, share = added_by(entry.get("probe") for entry in evidence.entries)
     if requests is None or share is None or share <= MOST_SHARE:
         return None
     declared = evidence.case.freshness.rate if evidence.case.freshness is not None else None
-    return Finding(
+    return RunFinding(
         id=ID,
         facts={
             "added_share": share,

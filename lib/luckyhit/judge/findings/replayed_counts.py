@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from luckyhit.judge.evidence import Evidence
-from luckyhit.records import Arm, Counted, Finding
+from luckyhit.records import Arm, CountOf, RunFinding
 
 ID = "replayed-counts"
 
 
-def find(evidence: Evidence) -> Finding | None:
+def find(evidence: Evidence) -> RunFinding | None:
     if not evidence.replayed:
         return None
-    by_arm: dict[Arm, Counted] = {
-        arm: Counted(count=sum(counts.count for counts in routes.values()), of=sum(c.of for c in routes.values()))
+    by_arm: dict[Arm, CountOf] = {
+        arm: CountOf(count=sum(counts.count for counts in routes.values()), of=sum(c.of for c in routes.values()))
         for arm, routes in evidence.replayed.items()
     }
     names = sorted({route for routes in evidence.replayed.values() for route in routes})
     facts: dict[str, float | int | str | bool | None] = {"routes": ", ".join(names)}
-    return Finding(id=ID, before=by_arm.get("before"), after=by_arm.get("after"), facts=facts)
+    return RunFinding(id=ID, before=by_arm.get("before"), after=by_arm.get("after"), facts=facts)

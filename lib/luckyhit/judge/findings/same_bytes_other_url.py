@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from luckyhit.judge.bodies.answer_table import STEADY, ComparedAnswers
 from luckyhit.judge.bodies.chance import RARE, fisher
-from luckyhit.judge.bodies.compared import STEADY, ComparedAnswers
 from luckyhit.judge.evidence import Evidence
-from luckyhit.records import Counted, Finding
+from luckyhit.records import CountOf, RunFinding
 
 ID = "same-bytes-other-url"
 FEWEST = 10
@@ -46,14 +46,14 @@ _PREPARE = (
 )
 
 
-def find(evidence: Evidence) -> Finding | None:
+def find(evidence: Evidence) -> RunFinding | None:
     answers = evidence.answers
     if answers is None:
         return None
     return _by_status(answers, evidence) or _by_arms(answers, evidence)
 
 
-def _by_status(answers: ComparedAnswers, evidence: Evidence) -> Finding | None:
+def _by_status(answers: ComparedAnswers, evidence: Evidence) -> RunFinding | None:
     for statement in _PREPARE:
         answers.database.execute(statement)
     pairs = answers.rows(
@@ -90,7 +90,7 @@ def _by_status(answers: ComparedAnswers, evidence: Evidence) -> Finding | None:
         return None
     whole = [[counts.get((route, arm), (0, 0, 0, 0)) for route in shown] for arm in (0, 1)]
     by_arm = {
-        name: Counted(count=sum(c[0] for c in whole[arm]), of=sum(c[1] for c in whole[arm]))
+        name: CountOf(count=sum(c[0] for c in whole[arm]), of=sum(c[1] for c in whole[arm]))
         for arm, name in enumerate(("before", "after"))
         if name in evidence.arms
     }
@@ -103,7 +103,7 @@ def _by_status(answers: ComparedAnswers, evidence: Evidence) -> Finding | None:
         "misses": sum(figures[3] for figures in every),
         "looked_at_share": answers.looked_at,
     }
-    return Finding(
+    return RunFinding(
         id=ID,
         before=by_arm.get("before"),
         after=by_arm.get("after"),
@@ -147,7 +147,7 @@ def _examples(answers: ComparedAnswers, shown: list[int]) -> list[dict[str, Any]
     return examples
 
 
-def _by_arms(answers: ComparedAnswers, evidence: Evidence) -> Finding | None:
+def _by_arms(answers: ComparedAnswers, evidence: Evidence) -> RunFinding | None:
     """Of services that tell no cache status: where one arm gives another URL's bytes, and the other arm hardly ever."""
     if len(evidence.arms) < 2:
         return None
@@ -181,9 +181,9 @@ def _by_arms(answers: ComparedAnswers, evidence: Evidence) -> Finding | None:
     if not shown:
         return None
     totals = [[sum(counts[route][arm][place] for route in shown) for place in (0, 1)] for arm in (0, 1)]
-    before, after = (Counted(count=count, of=whole) for count, whole in totals)
+    before, after = (CountOf(count=count, of=whole) for count, whole in totals)
     facts = {"compared": "arms", "route": answers.name(shown[0]), "routes": len(shown)}
-    return Finding(id=ID, before=before, after=after, facts={**facts, "looked_at_share": answers.looked_at})
+    return RunFinding(id=ID, before=before, after=after, facts={**facts, "looked_at_share": answers.looked_at})
 
 
 __all__ = ["FEWEST", "ID", "find"]

@@ -1,6 +1,6 @@
 """Stale reads that were told as a miss: the nearer cache asked anew, and the old body came from behind it.
 
-Counted: the probe's `once` reads of the headline, and the workload's own reads. A service without a cache (`unknown`,
+CountOf: the probe's `once` reads of the headline, and the workload's own reads. A service without a cache (`unknown`,
 `bypass`) says nothing here.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from luckyhit.judge.evidence import Evidence
-from luckyhit.records import CACHE_STATUSES, Counted, Finding, FreshnessFacts
+from luckyhit.records import CACHE_STATUSES, CountOf, FreshnessFacts, RunFinding
 
 ID = "stale-by-status"
 FEWEST = 10
@@ -19,8 +19,8 @@ _SOURCES: dict[str, Callable[[FreshnessFacts], dict[str, tuple[int, int]]]] = {
 }
 
 
-def find(evidence: Evidence) -> Finding | None:
-    missed: dict[str, Counted] = {}
+def find(evidence: Evidence) -> RunFinding | None:
+    missed: dict[str, CountOf] = {}
     numbers: dict[str, float | int | str | bool | None] = {}
     for arm, facts in evidence.facts.items():
         stale = dict.fromkeys(CACHE_STATUSES, 0)
@@ -30,10 +30,10 @@ def find(evidence: Evidence) -> Finding | None:
                 stale[cache] += count
                 if reads:
                     numbers |= {f"{arm}_{source}_{cache}_stale": count, f"{arm}_{source}_{cache}_reads": reads}
-        missed[arm] = Counted(count=stale["miss"], of=sum(stale.values()))
+        missed[arm] = CountOf(count=stale["miss"], of=sum(stale.values()))
     if not any(counted.count >= FEWEST and counted.count * 2 > counted.of for counted in missed.values()):
         return None
-    return Finding(id=ID, before=missed.get("before"), after=missed.get("after"), facts=numbers)
+    return RunFinding(id=ID, before=missed.get("before"), after=missed.get("after"), facts=numbers)
 
 
 __all__ = ["FEWEST", "ID", "find"]

@@ -11,12 +11,12 @@ from luckyhit.judge.background import bound_s
 from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.findings.by_arm import Facts, finding
 from luckyhit.judge.freshness import EXPOSED, late_among
-from luckyhit.records import Arm, Counted, Finding
+from luckyhit.records import Arm, CountOf, RunFinding
 
 ID = "stale-without-cache"
 
 
-def find(evidence: Evidence) -> Finding | None:
+def find(evidence: Evidence) -> RunFinding | None:
     """Of the probe's `once` reads later than the declared bound, where nothing old can be cached: the stale ones.
 
     A key is unread where its probe began cold, no earlier block touched it in any arm, the answer did not come from a
@@ -26,7 +26,7 @@ def find(evidence: Evidence) -> Finding | None:
     if evidence.case.freshness is None:
         return None
     uncached = _uncached(evidence)
-    counts: dict[Arm, Counted] = {}
+    counts: dict[Arm, CountOf] = {}
     facts: Facts = {"routes": ", ".join(uncached) or None}
     for arm in evidence.arms:
         late = late_among(evidence.probed(arm).classified, bound_s(evidence.case), (*EXPOSED, "cold"))
@@ -38,7 +38,7 @@ def find(evidence: Evidence) -> Finding | None:
             facts |= {f"{arm}_{name}_stale": int((rows & stale).sum()), f"{arm}_{name}_reads": int(rows.sum())}
         either = by_route | unread
         if either.any():
-            counts[arm] = Counted(count=int((either & stale).sum()), of=int(either.sum()))
+            counts[arm] = CountOf(count=int((either & stale).sum()), of=int(either.sum()))
     return finding(ID, counts, facts) if any(counted.count for counted in counts.values()) else None
 
 

@@ -6,14 +6,14 @@ from __future__ import annotations
 from luckyhit.judge.background import bound_s
 from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.findings.by_arm import Facts, finding
-from luckyhit.records import Counted, Finding
+from luckyhit.records import CountOf, RunFinding
 
 ID = "stale-workload-reads"
 
 
-def find(evidence: Evidence) -> Finding | None:
+def find(evidence: Evidence) -> RunFinding | None:
     by_arm = {
-        arm: Counted(count=facts.background_stale or 0, of=facts.background_reads)
+        arm: CountOf(count=facts.background_stale or 0, of=facts.background_reads)
         for arm, facts in evidence.facts.items()
         if facts.background_reads
     }

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from luckyhit.judge.evidence import Evidence
-from luckyhit.records import CACHE_STATUSES, Counted, Finding
+from luckyhit.records import CACHE_STATUSES, CountOf, RunFinding
 
 ID = "unexpected-answers"
 MOST_EXAMPLES = 12
@@ -18,7 +18,7 @@ _FIELDS = ("arm", "route", "request", "status", "wrong", "body", "reason", "cach
 _KIND = ("arm", "route", "reason", "status", "cache")
 
 
-def find(evidence: Evidence) -> Finding | None:
+def find(evidence: Evidence) -> RunFinding | None:
     answered, wrong = _counted(evidence)
     if not wrong:
         return None
@@ -30,11 +30,11 @@ def find(evidence: Evidence) -> Finding | None:
         for (_, status, cache), count in ((kind, count) for kind, count in wrong.items() if kind[0] == arm):
             statuses[cache] += count
             good += count if _good(status) else 0
-        by_arm[arm] = Counted(count=statuses.total(), of=answered[arm])
+        by_arm[arm] = CountOf(count=statuses.total(), of=answered[arm])
         facts[f"{arm}_good_status"] = good
         facts |= {f"{arm}_{cache}": statuses[cache] for cache in CACHE_STATUSES if statuses[cache]}
     examples = sorted(_examples(evidence), key=lambda row: (not _good(row["status"]), -row["count"]))
-    return Finding(
+    return RunFinding(
         id=ID, before=by_arm.get("before"), after=by_arm.get("after"), facts=facts, examples=examples[:MOST_EXAMPLES]
     )
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from luckyhit.judge.boundary import FixedSample
 from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.proportions import share_difference
-from luckyhit.records import Arm, Counted, Finding
+from luckyhit.records import Arm, CountOf, RunFinding
 
 ID = "variants-differ"
 ERROR_RATE = 0.01
 """The chance that variants which are stale alike are named, over all pairs of variants and both arms together."""
 
 
-def find(evidence: Evidence) -> Finding | None:
+def find(evidence: Evidence) -> RunFinding | None:
     """`before` and `after` count the variant that is staler; the facts have the fresher one's counts beside them."""
     pairs = [
         (arm, fresher, staler)
@@ -32,10 +32,10 @@ def find(evidence: Evidence) -> Finding | None:
         return None
     fresher, staler = max(worst, key=lambda pair: max(worst[pair].values()))
     facts: dict[str, float | int | str | bool | None] = {"variant": staler, "other": fresher}
-    counted: dict[Arm, Counted] = {}
+    counted: dict[Arm, CountOf] = {}
     for arm, seen_by in evidence.facts.items():
         if staler in seen_by.by_variant and fresher in seen_by.by_variant:
             stale, reads = seen_by.by_variant[staler]
-            counted[arm] = Counted(count=stale, of=reads)
+            counted[arm] = CountOf(count=stale, of=reads)
             facts[f"other_stale_{arm}"], facts[f"other_reads_{arm}"] = seen_by.by_variant[fresher]
-    return Finding(id=ID, before=counted.get("before"), after=counted.get("after"), facts=facts)
+    return RunFinding(id=ID, before=counted.get("before"), after=counted.get("after"), facts=facts)

@@ -1,0 +1,244 @@
+"""The shape of `result.json`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from luckyhit.records.base import FileRecord
+from luckyhit.records.finding import CountOf, Doubt, RunFinding
+from luckyhit.records.vocabulary import SCHEMA_VERSION, Arm, MetricName, Verdict
+
+
+class Metric(FileRecord):
+    """One metric in both arms. Every number is null where it could not be seen: never 0 instead."""
+
+    unit: str
+    before: float | None = None
+    after: float | None = None
+    effect: float | None = Field(default=None, description="after - before, in the metric's unit")
+    low: float | None = None
+    high: float | None = None
+    margin: float | None = Field(
+        default=None, description="the margin that matters, in the metric's unit; null: no goal"
+    )
+    want: Literal["better", "no-worse"] | None = None
+    verdict: Verdict | None = Field(default=None, description="null where the case sets no goal for it")
+    pairs: int = Field(default=0, description="what the interval is made of: slots seen in both arms, reads or windows")
+    expected_pairs: int | None = Field(
+        default=None,
+        description="with so many, the interval reaches no further than the margin; null: not told",
+    )
+    wald_pairs: int | None = Field(
+        default=None, description="the least number expected of any test of a difference as large as the margin"
+    )
+    note: str = ""
+
+
+class Guard(FileRecord):
+    """One guard: what it checked, whether that held, the evidence, and what to do where it did not hold."""
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
+class Accounting(FileRecord):
+    """scheduled = completed + failed + timed_out + dropped, exactly."""
+
+    scheduled: int = 0
+    completed: int = 0
+    failed: int = 0
+    timed_out: int = 0
+    dropped: int = 0
+
+    @property
+    def exact(self) -> bool:
+        return self.scheduled == self.completed + self.failed + self.timed_out + self.dropped
+
+
+class Naive(FileRecord):
+    """What a plain before/after would have said: the first look at the system as it was found, warming cache
+    and all, against the last look after the change, by means and Welch's t-test."""
+
+    latency_before_ms: float | None = None
+    latency_after_ms: float | None = None
+    latency_change: float | None = Field(default=None, description="relative: -0.4 is 40 % faster")
+    p_value: float | None = None
+    hit_ratio_before: float | None = None
+    hit_ratio_after: float | None = None
+    claim: Literal["faster", "slower", "no difference", "no data"] = "no data"
+    sentence: str = ""
+
+
+class Rollback(FileRecord):
+    """Whether the change is out again, and whether the second *before* equals the first."""
+
+    confirmed: bool = False
+    detail: str = ""
+    same_as_before: bool | None = Field(
+        default=None, description="null where it was not measured again, or where that can't tell"
+    )
+
+
+class FreshnessFacts(FileRecord):
+    """What the freshness probe found in one arm. Every number is null where it could not be seen: never 0 instead.
+
+    "CountOf" reads are those of the headline: `once` reads of keys that an old copy could be of (prestates warm,
+    in-flight, absent), sent later than the declared bound after the acknowledgement of the write they are about.
+    Pairs in dictionaries are (stale, fresh + stale) counted reads.
+    """
+
+    writes: int = Field(default=0, description="versions that the service acknowledged")
+    probes: int = Field(default=0, description="probes with a write")
+    reads: int = Field(default=0, description="all reads of the probe, counted or not")
+    fresh: int = Field(default=0, description="counted reads that showed the newest version")
+    stale: int = Field(default=0, description="counted reads that showed an older one")
+    unknown: int = Field(default=0, description="counted reads that showed nothing to tell by")
+    never_committed: int = Field(default=0, description="of all reads: those that showed what no accepted write wrote")
+    share: float | None = Field(default=None, description="stale / (fresh + stale)")
+    low: float | None = Field(default=None, description="exact 95 % interval of the share")
+    high: float | None = None
+    zero_bound: float | None = Field(
+        default=None, description="with no stale read: the largest share that is possible all the same, at 95 %"
+    )
+    by_prestate: dict[str, tuple[int, int]] = Field(default={}, description="has `cold` too, as a control")
+    by_route: dict[str, tuple[int, int]] = Field(default={})
+    by_connection: dict[str, tuple[int, int]] = Field(default={}, description="kept, new")
+    by_kind: dict[str, tuple[int, int]] = Field(default={}, description="plain, conditional")
+    by_cache: dict[str, tuple[int, int]] = Field(default={}, description="by cache status, as the answer told it")
+    by_variant: dict[str, tuple[int, int]] = Field(default={}, description="by the request headers asked with")
+    by_layer: dict[str, tuple[int, int]] = Field(
+        default={}, description="by the nearest cache that said hit or stale; `service` where none did"
+    )
+    windows: int = Field(default=0, description="writes that were polled until every route was lastingly fresh")
+    stuck: int = Field(default=0, description="of these: still stale at the last read of the polling")
+    window_p50_ms: tuple[float, float] | None = Field(
+        default=None, description="the quantile lies between these; null: beyond what was polled, or no windows"
+    )
+    window_p95_ms: tuple[float, float] | None = None
+    window_p99_ms: tuple[float, float] | None = None
+    versions_behind_mean: float | None = Field(default=None, description="over all stale reads; null without one")
+    versions_behind_max: int | None = None
+    read_your_writes: int = Field(
+        default=0, description="stale reads later than the declared bound on a connection that wrote a newer version"
+    )
+    monotonic_reads: int = Field(default=0, description="reads older than an earlier one on the same connection")
+    disagreements: dict[str, int] = Field(
+        default={}, description="probes in which routes, workers or connections told different things"
+    )
+    refused_writes: int = Field(default=0, description="writes that had to be rejected, and were")
+    left_out: int = Field(default=0, description="writes that the state of the thing did not allow, as declared")
+    refused_seen: int = Field(default=0, description="reads that showed a version of such a write")
+    conditional_reads: int = Field(default=0, description="of all reads: those that sent a validator")
+    workers: int | None = Field(default=None, description="distinct workers that answered; null where none told")
+    background_stale: int | None = Field(
+        default=None, description="reads of the workload itself that were stale for longer than the declared bound"
+    )
+    background_reads: int | None = Field(default=None, description="reads of the workload that could be told apart")
+    background_agreed: int | None = Field(
+        default=None, description="of these: stale, but not for longer than the declared bound"
+    )
+    background_unknown: int | None = Field(default=None, description="reads of the workload that could not be")
+    background_by_cache: dict[str, tuple[int, int]] = Field(
+        default={}, description="(stale, fresh + stale) reads of the workload itself, by cache status"
+    )
+    added_requests: int | None = Field(
+        default=None, description="what the probe added to the load in the measured parts, over all arms of the blocks"
+    )
+    added_share: float | None = Field(default=None, description="the same as a share of the load")
+
+
+EventMetric = Literal["hit_ratio", "latency_ms", "error_rate"]
+"""What is watched for events inside an arm; `latency_ms` is the geometric mean."""
+
+
+class Moved(FileRecord):
+    """How far one arm moved in an event: a share, or ms. `size` is became - was."""
+
+    was: float
+    became: float
+    size: float
+
+
+class RunEvent(FileRecord):
+    """Something that happened inside an arm, or inside both at once, while the change was measured."""
+
+    kind: Literal["drift", "shift"]
+    metric: EventMetric
+    arms: list[Arm] = Field(description="those that met it")
+    at_s: float = Field(description="since the first block began; of a drift, where it was first measured")
+    until_s: float | None = Field(default=None, description="the end of a drift; null for a shift")
+    block: int = Field(description="the block in which it began")
+    moved: dict[Arm, Moved]
+
+
+class Beside(FileRecord):
+    """One metric of a baseline beside those of earlier runs, in the metric's unit."""
+
+    value: float
+    runs: int = Field(description="earlier baselines that showed the metric")
+    median: float | None = Field(default=None, description="of the earlier ones; null where there are none")
+    low: float | None = None
+    high: float | None = None
+    outside: bool | None = Field(default=None, description="beyond all earlier ones; null where they are too few")
+    chance: float | None = Field(
+        default=None, description="how often that happens where nothing changed: 2 / (runs + 1) at most"
+    )
+
+
+class Earlier(FileRecord):
+    """A baseline beside those of earlier runs of the same case, where the change was not measured. No verdict."""
+
+    runs: int = Field(description="earlier baselines that can be compared")
+    left_out: dict[str, int] = Field(default={}, description="earlier runs that can't be, by the reason")
+    metrics: dict[MetricName, Beside] = Field(default={})
+    sentence: str = ""
+
+
+class Result(FileRecord):
+    """`result.json`: the whole answer of one run. `schema` is the file's schema version."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
+
+    schema_: int = Field(default=SCHEMA_VERSION, alias="schema")
+    case: str
+    run: str
+    date: str
+    design: str
+    verdict: Verdict
+    because: str
+    metrics: dict[MetricName, Metric] = Field(default={})
+    guards: list[Guard] = Field(default=[])
+    accounting: Accounting = Accounting()
+    naive: Naive = Naive()
+    rollback: Rollback = Rollback()
+    noise_floor: dict[MetricName, float] = Field(
+        default={}, description="half-width of an A/A comparison inside the baseline, in the metric's unit"
+    )
+    freshness: dict[Arm, FreshnessFacts] = Field(
+        default={}, description="what the probe found in each arm of the change's blocks (before: the baseline's alone)"
+    )
+    routes: dict[str, dict[MetricName, Metric]] = Field(
+        default={}, description="the metrics of requests for each route, without verdicts; empty where there is one"
+    )
+    events: list[RunEvent] = Field(
+        default=[], description="drifts and shifts inside the arms of the change's blocks, in the order of time"
+    )
+    findings: list[RunFinding] = Field(
+        default=[], description="what the run shows beside its metrics, weightiest first"
+    )
+    doubts: dict[Arm, list[Doubt]] = Field(
+        default={},
+        description="arms whose cache status can't be believed, with what shows it: hit ratio is not visible there",
+    )
+    replayed: dict[Arm, dict[str, CountOf]] = Field(
+        default={},
+        description="by arm and route: hits that told the database calls of the answer they were filled with; all hits "
+        "of these routes are taken to have made none",
+    )
+    earlier: Earlier | None = Field(default=None, description="null where the change was measured")
+    notes: list[str] = Field(default=[], description="warnings and what could not be seen, one sentence each")
+    report: str | None = None
