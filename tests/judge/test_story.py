@@ -18,8 +18,8 @@ MS = 1_000_000
 _NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype(), pa.int16(): pd.Int16Dtype()}
 Row = dict[str, Any]
 COLUMNS = [
-    "arm", "block", "key", "version", "prestate", "deleted", "deleted_key", "deleted_after_send_ms",
-    "deleted_after_ack_ms", "set_again", "set_old", "flushed_by_write", "ttl_ms", "left_ms", "expired", "fate",
+    "arm", "block", "key", "version", "prestate", "deleted", "deleted_key", "after_send_ms",
+    "after_ack_ms", "set_again", "set_old", "flushed_by_write", "ttl_ms", "left_ms", "expired", "fate",
 ]  # fmt: skip
 WATCHED = (0, 10_000)
 """Times in these tests are in milliseconds. A probed write is sent at 1000 and acknowledged at 1010."""
@@ -77,12 +77,12 @@ def test_a_wrong_key_leaves_the_entry_as_it_was() -> None:
     assert (found["fate"], found["deleted"], found["set_again"], found["expired"]) == (
         "kept", False, False, False,
     )  # fmt: skip
-    assert (found["ttl_ms"], found["left_ms"], found["deleted_after_send_ms"]) == (300_000, 299_100, None)
+    assert (found["ttl_ms"], found["left_ms"], found["after_send_ms"]) == (300_000, 299_100, None)
 
 
 def test_a_deleted_entry_is_told_with_when_and_which() -> None:
     found = story([write()], [read(1100, 100)], [*WARMED, event(1004.5, "del"), event(1101, "set", 300_000)])
-    assert (found["fate"], found["deleted_key"], found["deleted_after_send_ms"]) == ("deleted", "product:7", 4.5)
+    assert (found["fate"], found["deleted_key"], found["after_send_ms"]) == ("deleted", "product:7", 4.5)
     assert found["set_again"] and not found["set_old"]  # by the read, with the new value
 
 
@@ -109,7 +109,7 @@ def test_a_racing_read_that_sets_after_the_second_deletion(second_del: list[Row]
     events = [*WARMED, event(905, "del"), *second_del, event(1049, "set", 300_000)]
     found = story(RACE, [racing, read(1100, 99)], events)
     assert found["fate"] == "set-old" and found["set_old"]
-    assert found["deleted_after_send_ms"] == (4 if second_del else None)
+    assert found["after_send_ms"] == (4 if second_del else None)
 
 
 def test_a_race_against_a_write_that_takes_hardly_any_time() -> None:
@@ -121,13 +121,13 @@ def test_a_race_against_a_write_that_takes_hardly_any_time() -> None:
 def test_a_race_that_was_won_is_a_deletion() -> None:
     events = [*WARMED, event(905, "del"), event(960, "set"), event(1004, "del"), event(1101, "set")]
     found = story(RACE, [read(950, 99, took=12), read(1100, 100)], events)
-    assert (found["fate"], found["set_old"], found["deleted_after_send_ms"]) == ("deleted", False, 4)
+    assert (found["fate"], found["set_old"], found["after_send_ms"]) == ("deleted", False, 4)
 
 
 def test_a_deletion_that_may_be_the_first_writes_is_not_timed_as_the_seconds() -> None:
     writes = [write(998, 999.5, version=99, prestate="in-flight", probe=100), write(prestate="in-flight")]
     found = story(writes, [read(1100, 100)], [*WARMED, event(1000.4, "del"), event(1101, "set")])
-    assert (found["fate"], found["deleted_after_send_ms"]) == ("deleted", None)
+    assert (found["fate"], found["after_send_ms"]) == ("deleted", None)
 
 
 def test_a_race_on_the_wrong_key() -> None:
@@ -212,7 +212,7 @@ def test_a_deletion_that_comes_late_is_seen_though_the_probe_has_read_by_then() 
     other = [write(2000, 2010, version=102, key="8"), read(2500, 102, key="8", probe=102)]
     found = stories([write(), other[0]], [read(1015, 99), other[1]], [*WARMED, event(1400, "del")])
     assert found[found.key == "7"].fate.tolist() == ["deleted"]
-    assert found[found.key == "7"].deleted_after_send_ms.tolist() == [400]
+    assert found[found.key == "7"].after_send_ms.tolist() == [400]
 
 
 def test_what_the_next_write_of_the_key_does_is_its_own() -> None:
@@ -304,9 +304,9 @@ def test_whatever_happened_the_story_agrees_with_itself(
 
 def test_times_count_from_the_acknowledgement_too() -> None:
     late = story([write()], [read(1100, 100)], [*WARMED, event(1052, "del")])
-    assert (late["deleted_after_send_ms"], late["deleted_after_ack_ms"]) == (52, 42)
+    assert (late["after_send_ms"], late["after_ack_ms"]) == (52, 42)
     early = story([write()], [read(1100, 100)], [*WARMED, event(1009.5, "del")])
-    assert (early["deleted_after_send_ms"], early["deleted_after_ack_ms"]) == (9.5, -0.5)
+    assert (early["after_send_ms"], early["after_ack_ms"]) == (9.5, -0.5)
 
 
 def test_an_old_value_that_was_deleted_again_is_not_there_for_good() -> None:
@@ -320,14 +320,14 @@ def test_a_late_deletion_of_the_first_write_is_not_the_seconds() -> None:
     """Deleted 43 ms behind its acknowledgement, the first write's entry goes while the second is under way."""
     writes = [write(980, 990, version=99, prestate="in-flight", probe=100), write(1000, 1040, prestate="in-flight")]
     found = story(writes, [read(1100, 99)], [*WARMED, event(1033, "del")])
-    assert (found["deleted"], found["deleted_after_ack_ms"]) == (True, None)
+    assert (found["deleted"], found["after_ack_ms"]) == (True, None)
 
 
 def test_a_flush_takes_every_entry() -> None:
     flush = event(1005, "flushed", key="", cache_key="")
     found = story([write()], [read(1100, 100)], [*WARMED, flush])
     assert (found["fate"], found["deleted"], found["flushed_by_write"]) == ("flushed", True, True)
-    assert found["deleted_after_ack_ms"] == -5
+    assert found["after_ack_ms"] == -5
     elsewhen = story([write()], [read(1100, 100)], [*WARMED, {**flush, "at_ns": 1050 * MS}])
     assert (elsewhen["fate"], elsewhen["flushed_by_write"]) == ("flushed", False)
     long_ago = story([write()], [read(1100, 100)], [*WARMED, {**flush, "at_ns": 500 * MS}])

@@ -29,26 +29,26 @@ def date(second: int) -> str:
     return f"Date: Sun, 29 Nov 2026 16:12:{second:02d} GMT"
 
 
-def shown(seen: Seen) -> tuple[str, str | None, int | None]:
-    return seen.cache, seen.layers, seen.db_calls
+def shown(seen: Seen) -> tuple[str, list[str] | None, int | None]:
+    return seen.cache, seen.layers.split() if seen.layers else None, seen.db_calls
 
 
 def test_an_age_with_hits_alone_tells_hits_and_misses() -> None:
     front = Front()  # HAProxy 2.6 over a service with a header of its own
     own = ["x-cache: MISS", "x-db-calls: 2"]
-    assert shown(front.answer(0, date(1), *own)) == ("miss", "x-cache=miss", 2)
-    assert shown(front.answer(0.1, date(1), *own, "age: 0")) == ("hit", "age=hit x-cache=miss", 0)
-    assert shown(front.answer(1.2, date(1), *own, "age: 1")) == ("hit", "age=hit x-cache=miss", 0)
-    assert shown(front.answer(3, date(4), *own)) == ("miss", "age=miss x-cache=miss", 2)
+    assert shown(front.answer(0, date(1), *own)) == ("miss", ["x-cache=miss"], 2)
+    assert shown(front.answer(0.1, date(1), *own, "age: 0")) == ("hit", ["age=hit", "x-cache=miss"], 0)
+    assert shown(front.answer(1.2, date(1), *own, "age: 1")) == ("hit", ["age=hit", "x-cache=miss"], 0)
+    assert shown(front.answer(3, date(4), *own)) == ("miss", ["age=miss", "x-cache=miss"], 2)
 
 
 def test_an_age_with_each_answer_tells_with_the_date() -> None:
     front = Front()  # Traffic Server 9.2 without letters in its Via
     own = ["X-Cache: MISS", "X-DB-Calls: 2"]
     assert front.answer(0, date(1), *own, "Age: 0").cache == "miss"
-    assert front.answer(2.1, date(1), *own, "Age: 2").layers == "age=hit x-cache=miss"
-    assert shown(front.answer(4, date(5), *own, "Age: 0")) == ("miss", "age=miss x-cache=miss", 2)
-    assert shown(front.answer(4.2, date(5), *own, "Age: 0")) == ("hit", "age=hit x-cache=miss", 0)
+    assert front.answer(2.1, date(1), *own, "Age: 2").layers.split() == ["age=hit", "x-cache=miss"]
+    assert shown(front.answer(4, date(5), *own, "Age: 0")) == ("miss", ["age=miss", "x-cache=miss"], 2)
+    assert shown(front.answer(4.2, date(5), *own, "Age: 0")) == ("hit", ["age=hit", "x-cache=miss"], 0)
     # The service's Date is up to a second old when the answer is made.
     assert front.answer(9, date(8), *own, "Age: 1").cache == "miss"
 
@@ -57,9 +57,9 @@ def test_a_number_that_comes_again_was_stored() -> None:
     front = Front()  # nginx without add_header over Varnish
     assert front.answer(0, date(1), "X-DB-Calls: 2", "X-Varnish: 65582", "Age: 0").cache == "miss"
     again = front.answer(0.2, date(2), "X-DB-Calls: 2", "X-Varnish: 65582", "Age: 0")
-    assert shown(again) == ("hit", "replay=hit x-varnish=miss", 0)
+    assert shown(again) == ("hit", ["replay=hit", "x-varnish=miss"], 0)
     other = front.answer(0.4, date(2), "X-DB-Calls: 2", "X-Varnish: 65590", "Age: 0")
-    assert shown(other) == ("miss", "replay=miss x-varnish=miss", 2)
+    assert shown(other) == ("miss", ["replay=miss", "x-varnish=miss"], 2)
 
 
 def test_an_id_that_never_changes_is_no_requests_own() -> None:
@@ -74,15 +74,15 @@ def test_an_id_of_a_request_that_comes_again_was_stored() -> None:
     front = Front()
     for number in range(3):
         assert front.answer(0, date(1), f"X-Request-Id: 0123456789abcdef012{number}", url=number).cache == "unknown"
-    assert front.answer(0.1, date(1), "X-Request-Id: 0123456789abcdef0121", url=1).layers == "replay=hit"
+    assert front.answer(0.1, date(1), "X-Request-Id: 0123456789abcdef0121", url=1).layers.split() == ["replay=hit"]
 
 
 def test_a_date_that_stands_still_was_stored() -> None:
     front = Front()
     assert front.answer(0, date(1), "X-DB-Calls: 2").cache == "unknown"
     assert front.answer(1.5, date(1), "X-DB-Calls: 2").cache == "unknown"
-    assert shown(front.answer(3.5, date(1), "X-DB-Calls: 2")) == ("hit", "date=hit", 0)
-    assert shown(front.answer(4, date(5), "X-DB-Calls: 2")) == ("miss", "date=miss", 2)
+    assert shown(front.answer(3.5, date(1), "X-DB-Calls: 2")) == ("hit", ["date=hit"], 0)
+    assert shown(front.answer(4, date(5), "X-DB-Calls: 2")) == ("miss", ["date=miss"], 2)
     assert front.answer(4.1, date(5), "X-DB-Calls: 2").cache == "hit"
 
 
@@ -95,8 +95,8 @@ def test_an_expires_that_stands_still_was_stored() -> None:
     own = ["X-DB-Calls: 2", "Cache-Control: max-age=9"]
     assert front.answer(0, date(1), expires(10), *own).cache == "unknown"
     assert front.answer(1, date(2), expires(10), *own).cache == "unknown"
-    assert shown(front.answer(4, date(5), expires(10), *own)) == ("hit", "expires=hit", 0)
-    assert shown(front.answer(11, date(12), expires(21), *own)) == ("miss", "expires=miss", 2)
+    assert shown(front.answer(4, date(5), expires(10), *own)) == ("hit", ["expires=hit"], 0)
+    assert shown(front.answer(11, date(12), expires(21), *own)) == ("miss", ["expires=miss"], 2)
     assert front.answer(12, date(13), expires(21), *own).cache == "hit"
 
 
@@ -104,7 +104,7 @@ def test_a_count_behind_what_was_stored_may_be_live() -> None:
     front = Front()  # a middleware around Django's cache
     own = ["Cache-Control: max-age=9", "X-DB-Calls: 1"]
     front.answer(0, date(1), expires(10), *own)
-    assert shown(front.answer(4, date(5), expires(10), *own)) == ("hit", "expires=hit", 1)
+    assert shown(front.answer(4, date(5), expires(10), *own)) == ("hit", ["expires=hit"], 1)
 
 
 def test_an_expires_that_never_changes_proves_nothing() -> None:
@@ -126,14 +126,16 @@ def test_a_header_that_comes_with_hits_alone_tells_misses_too() -> None:
     front = Front()  # Flask-Caching
     assert front.answer(0, date(1)).cache == "unknown"
     assert front.answer(0.1, date(1), "hit_cache: True").cache == "hit"
-    assert shown(front.answer(0.2, date(1))) == ("miss", "hit_cache=miss", None)
+    assert shown(front.answer(0.2, date(1))) == ("miss", ["hit_cache=miss"], None)
 
 
 def test_a_service_with_an_age_of_its_own_is_one_layer() -> None:
     front = Front()
     for second in range(0, 20, 2):
-        assert front.answer(second, date(second), "X-Cache: MISS").layers == "x-cache=miss"
-        assert front.answer(second + 1, date(second), "X-Cache: HIT", f"Age: {second}").layers == "x-cache=hit"
+        assert front.answer(second, date(second), "X-Cache: MISS").layers.split() == ["x-cache=miss"]
+        assert front.answer(second + 1, date(second), "X-Cache: HIT", f"Age: {second}").layers.split() == [
+            "x-cache=hit"
+        ]
 
 
 def test_arms_and_routes_are_kept_apart() -> None:
@@ -149,7 +151,7 @@ def test_the_chosen_header_still_counts_alone() -> None:
     front = Front(Signals("X-Cache"))
     front.answer(0, date(1), "X-Cache: MISS")
     seen = front.answer(1, date(1), "X-Cache: MISS", "X-DB-Calls: 2", "Age: 3")
-    assert shown(seen) == ("miss", "age=hit x-cache=miss", 0)
+    assert shown(seen) == ("miss", ["age=hit", "x-cache=miss"], 0)
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,8 +36,8 @@ FATES: tuple[Fate, ...] = get_args(Fate)
 EXPOSED = ("warm", "in-flight", "absent")
 _COLUMNS = (
     ("arm", "object"), ("block", "Int64"), ("key", "object"), ("version", "Int64"), ("prestate", "object"),
-    ("deleted", "bool"), ("deleted_key", "object"), ("deleted_after_send_ms", "Float64"),
-    ("deleted_after_ack_ms", "Float64"), ("set_again", "bool"), ("set_old", "bool"), ("flushed_by_write", "bool"),
+    ("deleted", "bool"), ("deleted_key", "object"), ("after_send_ms", "Float64"),
+    ("after_ack_ms", "Float64"), ("set_again", "bool"), ("set_old", "bool"), ("flushed_by_write", "bool"),
     ("ttl_ms", "Int64"), ("left_ms", "Int64"), ("expired", "bool"), ("fate", "object"),
 )  # fmt: skip
 
@@ -46,7 +46,7 @@ def probe_stories(writes: pd.DataFrame, reads: pd.DataFrame, events: pd.DataFram
     """One row for each probed write that was acknowledged, from frames with the columns of `luckyhit.records`.
 
     `arm, block, key, version, prestate` are the write's. `deleted`: its entry was (of an in-flight probe: since the
-    first of its two writes); `deleted_key` which one; `deleted_after_send_ms` and `deleted_after_ack_ms` when, against
+    first of its two writes); `deleted_key` which one; `after_send_ms` and `after_ack_ms` when, against
     the write's send and against its acknowledgement (negative: before it; null where only the first write's deletion
     was seen). `set_again`: a value was set behind that, before the first stale read (without one: before the last
     read). `set_old`: and that read shows that it was the old one. `flushed_by_write`: all keys went while the write was
@@ -129,8 +129,8 @@ class _ProbeRead:
 
 def _story(probe: _Probe, log: Log, watched: Watched, end_ns: int) -> dict[str, Any]:
     story: dict[str, Any] = {
-        "prestate": probe.prestate, "deleted": False, "deleted_key": None, "deleted_after_send_ms": None,
-        "deleted_after_ack_ms": None, "set_again": False, "set_old": False, "flushed_by_write": False, "ttl_ms": None,
+        "prestate": probe.prestate, "deleted": False, "deleted_key": None, "after_send_ms": None,
+        "after_ack_ms": None, "set_again": False, "set_old": False, "flushed_by_write": False, "ttl_ms": None,
         "left_ms": None, "expired": False, "fate": "not-visible",
     }  # fmt: skip
     since_ns = watched.since(probe.first_ns, probe.last_ns)
@@ -199,8 +199,8 @@ def _own_deletion(probe: _Probe, log: Log, deletions: list[int]) -> dict[str, An
         return {}
     return {
         "deleted_key": log.cache_key[own[0]],
-        "deleted_after_send_ms": (log.at_ns[own[0]] - probe.sent_ns) / 1e6,
-        "deleted_after_ack_ms": (log.at_ns[own[0]] - probe.acked_ns) / 1e6,
+        "after_send_ms": (log.at_ns[own[0]] - probe.sent_ns) / 1e6,
+        "after_ack_ms": (log.at_ns[own[0]] - probe.acked_ns) / 1e6,
     }
 
 

@@ -27,7 +27,7 @@ FATE_WORDS = {
 }
 """What became of the entry, by the ids of `luckyhit.judge.story.FATES`."""
 MOST_NAMES = 4
-_TIMES = (("deleted_after_ack_ms", "acknowledged"), ("deleted_after_send_ms", "sent"))
+_TIMES = (("after_ack_ms", "acknowledged"), ("after_send_ms", "sent"))
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def story_sentence(stories: pd.DataFrame) -> str:
         return f"no event told of an entry of {writes} under the keys that were watched, so nothing is known of them."
     deleted = count("deleted", "set-old")
     parts = [f"of {writes} the cache's entry was deleted for {deleted}"]
-    if deleted and (when := _when(stories["deleted_after_ack_ms"].dropna())):
+    if deleted and (when := _when(stories["after_ack_ms"].dropna())):
         parts[0] += f" ({when})"
     more: list[tuple[str, Callable[[int], str]]] = [
         ("set-old", lambda n: f"for {n:,} of these the old value was set again, and nothing deleted it behind that"),

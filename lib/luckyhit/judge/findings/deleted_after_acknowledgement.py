@@ -23,12 +23,12 @@ def find(evidence: Evidence) -> RunFinding | None:
     declared bound."""
     margin_ms = max(MARGIN_MS, 1e3 * bound_s(evidence.case))
     stories = evidence.stories
-    timed = stories[stories["prestate"].isin(EXPOSED) & stories["deleted_after_ack_ms"].notna()]
+    timed = stories[stories["prestate"].isin(EXPOSED) & stories["after_ack_ms"].notna()]
     counts: dict[Arm, CountOf] = {}
     facts: Facts = {"margin_ms": margin_ms}
     shown = False
     for arm in evidence.arms:
-        after_ms: pd.Series = timed.loc[timed["arm"] == arm, "deleted_after_ack_ms"]
+        after_ms: pd.Series = timed.loc[timed["arm"] == arm, "after_ack_ms"]
         if not len(after_ms):
             continue
         late = int((after_ms > margin_ms).sum())

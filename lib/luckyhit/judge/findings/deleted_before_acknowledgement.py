@@ -21,7 +21,7 @@ def find(evidence: Evidence) -> RunFinding | None:
     """Of the probed writes whose entry was deleted before the acknowledgement: those behind which the old value was in
     the cache again to the end of the probe. None where no read showed it later than the declared bound."""
     stories = evidence.stories
-    early = stories[stories["prestate"].isin(EXPOSED) & (stories["deleted_after_ack_ms"] < 0).fillna(False)]
+    early = stories[stories["prestate"].isin(EXPOSED) & (stories["after_ack_ms"] < 0).fillna(False)]
     counts: dict[Arm, CountOf] = {}
     facts: Facts = {}
     shown = False
@@ -32,7 +32,7 @@ def find(evidence: Evidence) -> RunFinding | None:
         back = of_arm[of_arm["fate"] == "set-old"]
         shown |= bool(_shown(evidence, arm, back))
         counts[arm] = CountOf(count=len(back), of=len(of_arm))
-        facts[f"{arm}_median_ms"] = round(float(of_arm["deleted_after_ack_ms"].median()), 2)
+        facts[f"{arm}_median_ms"] = round(float(of_arm["after_ack_ms"].median()), 2)
         racing = of_arm["prestate"] == "in-flight"
         facts[f"{arm}_in_flight"] = int(racing.sum())
         facts[f"{arm}_in_flight_set_again"] = int((back["prestate"] == "in-flight").sum())
