@@ -66,7 +66,7 @@ class Figures:
 
     @property
     def tells_calls(self) -> bool:
-        return not self.service.startswith("bare")
+        return not self.service.startswith(("bare", "tagged"))
 
     @property
     def right(self) -> bool:

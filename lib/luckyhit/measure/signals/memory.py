@@ -20,7 +20,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from luckyhit.measure.signals.seen import DATED, EXPIRES, STORED, TIMING, VARNISH, Mark, Seen
+from luckyhit.measure.signals.seen import COUNTED, DATED, EXPIRES, STORED, TIMING, VARNISH, Mark, Seen
 
 LONGER_S = 3.0
 """More than the clocks of machines that share a service are apart, as a rule."""
@@ -30,7 +30,8 @@ LEARNS_S = 10.0
 MOST_WAITING = 4096
 _LEARNS_NS = round(LEARNS_S * 1e9)
 _NEVER_NS = 2**63
-_SURE = (VARNISH, TIMING)
+_SURE = (VARNISH, TIMING, COUNTED)
+_COUNTS = (TIMING, COUNTED)
 _CLOCK_S = 2
 Place = tuple[memoryview, int]
 """Where a row stands that was not written yet (luckyhit.measure.rows)."""
@@ -60,7 +61,8 @@ class _Route:
 class Clue(NamedTuple):
     """What one answer shows by itself (`reading`) and beside those before it of its URL: `asked`, there was one;
     `again`, something of a request's own came again; `same_date`, its Date did, and `longer`: LONGER_S later; `dated`:
-    what it has of it (`date` or `expires`; empty: nothing); `owned`: it has something of its own."""
+    what it has of it (`date` or `expires`; empty: nothing); `owned`: it has something of its own; `counted`: what
+    counts and times it tells, an answer before it told."""
 
     reading: Seen
     asked: bool
@@ -69,6 +71,7 @@ class Clue(NamedTuple):
     longer: bool
     dated: str
     owned: bool
+    counted: bool
 
     @property
     def stored(self) -> bool:
@@ -119,11 +122,13 @@ class Memory:
         if before is None:
             if len(self._urls) >= MOST_URLS:
                 self._urls.clear()
-            since_ns, again = None, False
+            since_ns, again, counted = None, False, False
             self._urls[place] = (date, own, first_ns)
         else:
             since_ns = before[2] if date and before[0] == date else None
-            again = own != () and (own == before[1] or any(mark in before[1] for mark in own))
+            same = own if own == before[1] else [mark for mark in own if mark in before[1]]
+            counted = any(mark.startswith(_COUNTS) for mark in same)
+            again = any(not mark.startswith(COUNTED) for mark in same)
             if since_ns is None or before[1] != own:
                 self._urls[place] = (date, own, first_ns if since_ns is None else since_ns)
         if own and (reading.explains_ids or not self._is_own(arm, place, own)):
@@ -140,6 +145,7 @@ class Memory:
             longer=since_ns is not None and now_ns - since_ns >= _LONGER_NS,
             dated="" if not date else "date" if kind == DATED else "expires",
             owned=bool(own),
+            counted=counted,
         )
         before_it = state.signs if state.waiting else None
         self.watching |= _learn(state, clue)
@@ -221,7 +227,7 @@ def _learn(state: _Route, clue: Clue) -> bool:
     if reading.only_hits:
         state.flagged = True
         return True
-    if clue.longer and not answered and not reading.explains_date and _decided(state, clue) is reading:
+    if clue.longer and not answered and not reading.explains_date and _layered(state, clue) is reading:
         state.dated = True
         return True
     return False
@@ -229,6 +235,12 @@ def _learn(state: _Route, clue: Clue) -> bool:
 
 def _decided(state: _Route, clue: Clue) -> Seen:
     """What an answer shows by all that is known of its route; its `reading` itself where that is no more."""
+    more = _layered(state, clue)
+    return more.uncounted() if clue.counted else more
+
+
+def _layered(state: _Route, clue: Clue) -> Seen:
+    """The same, of the layers alone."""
     reading = clue.reading
     if reading.lone_age_s is not None:
         if reading.cache in STORED:
