@@ -38,11 +38,10 @@ CHAINS = (
 """Nearest to the user first."""
 
 SHORT = [
-    *product(
-        ("nginx-status", "varnish", "squid", "haproxy", "apache-disk", "trafficserver-debug"), ("cached-2", "tagged-2")
-    ),
+    *product(("nginx-status", "varnish", "squid", "haproxy", "apache-disk"), ("cached-2", "tagged-2")),
+    ("trafficserver-debug", "cached-2"),  # its word is the same for what was fetched and what was confirmed
     ("varnish--nginx-status", "cached-2"),
-    ("haproxy--squid", "cached-2"),
+    ("haproxy--squid", "listed-2"),
 ]
 """Answers that may be kept for two seconds, and are asked for during five: each expires, and is fetched again, or
 confirmed by a 304."""
