@@ -10,8 +10,8 @@ from declared import a_case
 
 from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.findings import FINDERS, NOT_LOOKED_FOR, findings, unexpected_answers
-from luckyhit.records import REQUESTS, Counted, FreshnessFacts
-from luckyhit.report.finding_sentences import SENTENCES
+from luckyhit.records import REQUESTS, Counted, FreshnessFacts, Result
+from luckyhit.report.finding_sentences import SENTENCES, UNEXPECTED_HEADINGS, unexpected_rows
 
 DOCS = Path(__file__).parents[2] / "docs" / "findings.md"
 
@@ -101,3 +101,5 @@ def test_unexpected_answers_are_split_by_cache_status() -> None:
     assert found.before == Counted(count=212, of=692) and found.after == Counted(count=0, of=690)
     assert found.facts["before_good_status"] == found.facts["before_hit"] == 208 and found.facts["before_miss"] == 4
     assert [(row["status"], row["count"]) for row in found.examples] == [(200, 416), (503, 1800)]
+    rows_shown = unexpected_rows(Result.model_construct(findings=[found]))
+    assert [len(cells) for cells in rows_shown] == [len(UNEXPECTED_HEADINGS)] * 2

@@ -28,15 +28,26 @@ def a_probe(requests: int = 600, share: float = 0.5, **other: Any) -> dict[str, 
 
 
 def evidence(
-    hit: Sequence[tuple[float, float]], *, control: int | None = 2, seed: int = 1, own: float = 0.05, **probe: Any
+    hit: Sequence[tuple[float, float]],
+    *,
+    control: int | None = 2,
+    seed: int = 1,
+    own: float = 0.05,
+    errors: float = 0.0,
+    slow: float = 1.0,
+    **probe: Any,
 ) -> Evidence:
     """Side by side: of each block the hit ratio of both arms. Block `control` has no probe, and the requests of the
     one before it."""
     frames, entries = [], []
     for block, (before, after) in enumerate(hit, 1):
+        slower = {"hit_ms": 2 * slow, "miss_ms": 12 * slow} if block == control else {}
         same = block - 1 if block == control else block
         rng = np.random.default_rng([seed, same])
-        knobs = {"before": {"hit": before, "own": own}, "after": {"hit": after, "own": own}}
+        knobs = {
+            "before": {"hit": before, "own": own, "errors": errors, **slower},
+            "after": {"hit": after, "own": own, "errors": errors, **slower},
+        }
         frames.append(pa.Table.from_pandas(a_block(rng, block, knobs), preserve_index=False))
         more: dict[str, Any] = {"control": True} if block == control else {"probe": a_probe(**probe)}
         entries.append(facts(block, "change", BOTH, pair=block, **more))
@@ -78,9 +89,25 @@ def test_a_control_among_blocks_that_differ_anyway_tells_nothing() -> None:
     assert probe_changes_the_picture.find(evidence([(0.9, 0.6), (0.5, 0.6), (0.4, 0.6), (0.9, 0.6)])) is None
 
 
+@pytest.mark.parametrize("errors", [0.0, 0.1])
+def test_a_service_short_of_something_else_tells_nothing(errors: float) -> None:
+    seen = evidence([(0.9, 0.6), (0.5, 0.6), (0.9, 0.6)], errors=errors)
+    assert (probe_changes_the_picture.find(seen) is None) is (errors > 0)
+
+
+@pytest.mark.parametrize("slow", [1.0, 9.0, 0.05])
+def test_a_machine_short_of_time_tells_nothing(slow: float) -> None:
+    seen = evidence([(0.7, 0.7), (0.5, 0.7), (0.7, 0.7)], slow=slow)
+    assert (probe_changes_the_picture.find(seen) is None) is (slow != 1)
+
+
+def test_one_block_with_the_probe_is_too_few() -> None:
+    assert probe_changes_the_picture.find(evidence([(0.9, 0.6), (0.5, 0.6)])) is None
+
+
 def test_a_probe_without_influence_is_hardly_ever_named() -> None:
     named = [
-        probe_changes_the_picture.find(evidence([(0.7, 0.6)] * 2, seed=seed, own=1.0)) is not None for seed in range(60)
+        probe_changes_the_picture.find(evidence([(0.7, 0.6)] * 3, seed=seed, own=1.0)) is not None for seed in range(60)
     ]
     assert sum(named) <= 2
 

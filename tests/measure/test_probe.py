@@ -296,7 +296,7 @@ def test_a_block_too_short_for_the_horizon_is_said() -> None:
 
 
 def test_without_a_declared_rate_the_probe_stays_within_two_percent_of_the_workload() -> None:
-    spec = freshness(rate=None)
+    spec = freshness(rate=None, **WARM)
     measured = measure(VersionedService(cached=True), spec=spec, requests=5000)
     assert 0.01 * 5000 < measured.probe.requests_sent <= 0.02 * 5000
     nothing = measure(VersionedService(), spec=spec, requests=90)

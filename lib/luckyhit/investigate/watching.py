@@ -15,7 +15,7 @@ from luckyhit.run import Run, write_part
 from luckyhit.target import EventWatch, Stack, cache_keys
 from luckyhit.target.control import client_options
 from luckyhit.target.keyspace import reserved, watched_shapes
-from luckyhit.target.watching.touched import Shape, learn, shapes_of
+from luckyhit.target.watching.shapes import Shape, learn, shapes_of
 from luckyhit.visible import visible
 
 EVENTS = "events"

@@ -14,7 +14,7 @@ import pyarrow as pa
 from luckyhit.case import Case
 from luckyhit.judge.background import TOLD_BY, background_reads, bound_s
 from luckyhit.judge.belief import believe
-from luckyhit.judge.belief.answers import Load
+from luckyhit.judge.belief.by_url import Load
 from luckyhit.judge.belief.words import in_doubt, routes_with_reasons, with_reasons
 from luckyhit.judge.blockwise import block_values
 from luckyhit.judge.boundary import Boundary

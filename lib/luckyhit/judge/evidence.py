@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from luckyhit.case import Case
 from luckyhit.errors import RunUnreadable
-from luckyhit.judge.bodies.answers import Answers, answers_of
+from luckyhit.judge.bodies.compared import ComparedAnswers, compared_answers
 from luckyhit.judge.probed import Probed
 from luckyhit.judge.record import Record, listed_arms, read
 from luckyhit.judge.story import probe_stories
@@ -95,7 +95,8 @@ class Evidence:
         blocks = pa.array([entry["block"] for entry in self.entries], pa.int32())
         for part in self.parts(wanted):
             inside = pc.is_in(part["block"], blocks)
-            yield self._as_believed(part if pc.all(inside).as_py() else part.filter(inside))
+            wanted_rows = part if pc.all(inside).as_py() else part.filter(inside)
+            yield self._as_believed(wanted_rows.unify_dictionaries())
 
     def _as_believed(self, table: pa.Table) -> pa.Table:
         """Where the status of an arm can't be believed, no answer of it says one."""
@@ -106,9 +107,10 @@ class Evidence:
         return table.set_column(table.column_names.index("cache"), "cache", cache)
 
     @cached_property
-    def answers(self) -> Answers | None:
+    def answers(self) -> ComparedAnswers | None:
         """Those whose bodies can be compared; None where there are none."""
-        return answers_of(self)
+        probed = frozenset(self.writes["key"].tolist())
+        return compared_answers(self.case, self.entries, self.in_parts, length=self.length, probed=probed)
 
     @cached_property
     def record(self) -> Record:

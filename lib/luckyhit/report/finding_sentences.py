@@ -88,10 +88,10 @@ def _unexpected(finding: Finding) -> str:
     split = {cache: sum(int(facts.get(f"{arm}_{cache}") or 0) for arm in arms) for cache in CACHE_STATUSES}
     total, good = sum(split.values()), sum(int(facts.get(f"{arm}_good_status") or 0) for arm in arms)
     status = "all with a status of 200 to 299" if good == total else f"{good:,} with a status of 200 to 299"
-    told = ", ".join(f"{count:,} {cache}" for cache, count in split.items() if count)
+    statuses = ", ".join(f"{count:,} {cache}" for cache, count in split.items() if count)
     example = next(iter(finding.examples), None)
     shown = f" For example {example['request']}: {example['wrong']}." if example else ""
-    return f"{text} Cache status: {told}; {status}.{shown}"
+    return f"{text} Cache status: {statuses}; {status}.{shown}"
 
 
 def _differing(finding: Finding) -> str:

@@ -17,6 +17,7 @@ import pandas as pd
 
 from luckyhit import records
 from luckyhit.errors import LuckyHitError
+from luckyhit.judge.belief import Belief
 from luckyhit.records import Arm, Stage
 
 if TYPE_CHECKING:
@@ -55,8 +56,6 @@ class Recorded:
     @cached_property
     def rows(self) -> Rows:
         """The requests as arrays, by the judge's definitions, and without what its result says can't be believed."""
-        from luckyhit.judge.belief import Belief
-
         result = self.result
         return Belief(result.doubts, result.replayed).applied(self._as_recorded) if result else self._as_recorded
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 from luckyhit.records import EVENTS, Arm
 from luckyhit.target.cache import Cache
 from luckyhit.target.listener import FLUSHED, FLUSHES_NOT_TOLD, LOST, WATCHED, WATCHING, Listener
-from luckyhit.target.watching.touched import Shape
+from luckyhit.target.watching.shapes import Shape
 
 __all__ = ["FLUSHED", "FLUSHES_NOT_TOLD", "LOST", "WATCHED", "WATCHING", "EventWatch"]
 

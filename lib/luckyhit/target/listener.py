@@ -17,7 +17,7 @@ from luckyhit.errors import LuckyHitError
 from luckyhit.records import Arm
 from luckyhit.target.cache import Cache
 from luckyhit.target.watching.flushes import CHANNEL, Flushes
-from luckyhit.target.watching.touched import Shape
+from luckyhit.target.watching.shapes import Shape
 
 WATCHING, LOST, WATCHED = "(watching)", "(lost)", "(watched)"
 """Events of our own, with no key: from `(watching)` on everything is seen, up to `(lost)` (the connection broke), or to

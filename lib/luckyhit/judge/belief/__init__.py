@@ -5,9 +5,9 @@ wrapper that counts what it should not. And a count of database calls can be sto
 each hit. All that is made from such a status or count would be wrong, so both are looked at before anything else.
 
     tally       what each route told, counted: cheap, and enough for a service that tells the truth
-    answers     the answers of the routes that look odd, in their order, each beside the one before it
+    by_url      the answers of the routes that look odd, in their order, each beside the one before it
     signs       what speaks against a status, a function for each kind
-    counters    the hit ratio that the cache itself counted, beside that of the header
+    lookups     the hit ratio that the cache itself counted, beside that of the header
     replayed    counts of database calls that are those of the fill
     words       what is said of it
 
@@ -25,8 +25,8 @@ import numpy as np
 import pandas as pd
 
 from luckyhit.case import Case
-from luckyhit.judge.belief import counters, signs
-from luckyhit.judge.belief.answers import Load, answers_of
+from luckyhit.judge.belief import lookups, signs
+from luckyhit.judge.belief.by_url import Load, answers_of
 from luckyhit.judge.belief.replayed import may_be_replayed, replayed_counts
 from luckyhit.judge.belief.tally import tally_of
 from luckyhit.judge.rows import ARMS, CACHE, HIT, Rows
@@ -74,7 +74,7 @@ def believe(rows: Rows, case: Case, load: Load, counted: pd.DataFrame | None = N
         counts = replayed_counts(answers[arm, route])
         if counts is not None:
             replayed.setdefault(arm, {})[route] = counts
-    own = counters.disagreement(rows, tally, counted, case)
+    own = lookups.disagreement(rows, tally, counted, case)
     doubts: dict[Arm, list[Doubt]] = {}
     for arm in BOTH:
         routes = [route for of_arm, route in sorted(odd) if of_arm == arm and route not in replayed.get(arm, {})]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from luckyhit.judge.belief.answers import NONE, Answers
+from luckyhit.judge.belief.by_url import NONE, UrlAnswers
 from luckyhit.judge.belief.tally import Tally, level
 from luckyhit.records import Arm, Counted
 
@@ -34,7 +34,7 @@ def may_be_replayed(tally: Tally, arm: Arm, writes: set[str]) -> Iterator[str]:
             yield route
 
 
-def replayed_counts(answers: Answers) -> Counted | None:
+def replayed_counts(answers: UrlAnswers) -> Counted | None:
     """How many hits of one route told the count of their fill; None where they don't all do, or may have made them."""
     filled = answers.hit & (answers.fill != NONE) & np.isfinite(answers.calls)
     fill = answers.fill[filled]

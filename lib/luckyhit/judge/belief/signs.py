@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from luckyhit.judge.belief.answers import NONE, Answers
+from luckyhit.judge.belief.by_url import NONE, UrlAnswers
 from luckyhit.judge.belief.tally import UNSEEN, Tally, level
 from luckyhit.judge.rows import ARMS, HIT
 from luckyhit.records import Arm, Doubt
@@ -65,7 +65,7 @@ def on_writes(tally: Tally, arm: Arm, writes: set[str]) -> Doubt | None:
     return Doubt(id="hit-on-write", count=count, of=total) if _many(count, total, STRAY) else None
 
 
-def with_calls(tally: Tally, arm: Arm, looked_at: Mapping[str, Answers]) -> tuple[Doubt | None, bool]:
+def with_calls(tally: Tally, arm: Arm, looked_at: Mapping[str, UrlAnswers]) -> tuple[Doubt | None, bool]:
     """Hits that made as many calls as a miss, and took longer than the hits that made few. Without those that tell the
     count of the answer before, as a stored one does, and without those that were quick: what is refreshed behind a hit
     makes calls, too. True: nothing else has to speak against it, since calls are of two kinds only, those of hits and
@@ -90,7 +90,7 @@ def with_calls(tally: Tally, arm: Arm, looked_at: Mapping[str, Answers]) -> tupl
     ), decides
 
 
-def new_bodies(looked_at: Mapping[str, Answers]) -> Doubt | None:
+def new_bodies(looked_at: Mapping[str, UrlAnswers]) -> Doubt | None:
     """Hits that show what their URL never showed before, though nothing was written, on routes whose hits mostly show
     what they showed before; the new ones made more calls than the others or, where calls are not visible, took
     longer."""
@@ -108,7 +108,7 @@ def new_bodies(looked_at: Mapping[str, Answers]) -> Doubt | None:
     return Doubt(id="hit-with-new-body", count=count, of=total) if count else None
 
 
-def as_slow_as_misses(looked_at: Mapping[str, Answers], others: Mapping[str, Answers]) -> Doubt | None:
+def as_slow_as_misses(looked_at: Mapping[str, UrlAnswers], others: Mapping[str, UrlAnswers]) -> Doubt | None:
     """Hits that took as long as the median of the misses, where most of them did. Misses are those of the same arm or,
     where it has none, of the `others`. It decides nothing: where the database is quick, a hit saves no time."""
     count = total = 0
@@ -161,7 +161,7 @@ def _levels(tally: Tally, arm: Arm, route: str) -> Levels | None:
     return Levels(cheapest, miss, sure)
 
 
-def _told_again(answers: Answers) -> np.ndarray:
+def _told_again(answers: UrlAnswers) -> np.ndarray:
     """Whether an answer tells the count of the one before, and shows no other body."""
     before = answers.previous
     same = (before != NONE) & (answers.calls == answers.calls[before])
@@ -169,7 +169,7 @@ def _told_again(answers: Answers) -> np.ndarray:
     return np.asarray(same & ~other)
 
 
-def _made_anew(answers: Answers, changed: np.ndarray, kept: np.ndarray) -> bool:
+def _made_anew(answers: UrlAnswers, changed: np.ndarray, kept: np.ndarray) -> bool:
     """Whether what changed was made, and did not just come from the store."""
     calls = answers.calls[changed], answers.calls[kept]
     if all(np.count_nonzero(np.isfinite(values)) >= NEARLY_ALL * len(values) for values in calls):
@@ -177,12 +177,12 @@ def _made_anew(answers: Answers, changed: np.ndarray, kept: np.ndarray) -> bool:
     return _slower(answers, changed, kept)
 
 
-def _slower(answers: Answers, ones: np.ndarray, others: np.ndarray) -> bool:
+def _slower(answers: UrlAnswers, ones: np.ndarray, others: np.ndarray) -> bool:
     chance, deviations = chance_of_longer(answers.latency_ms, answers.window, ones, others)
     return chance >= SLOWER and deviations >= DEVIATIONS
 
 
-def _latencies(answers: Answers, which: np.ndarray) -> np.ndarray:
+def _latencies(answers: UrlAnswers, which: np.ndarray) -> np.ndarray:
     latency = answers.latency_ms[which]
     return latency[np.isfinite(latency)]
 

@@ -16,11 +16,11 @@ def find(evidence: Evidence) -> Finding | None:
     both arms: the probe's own, which nobody else reads."""
     counts: dict[Arm, list[bool]] = {}
     for entry in evidence.entries:
-        told = _mapping(_mapping(entry.get("probe")).get("outlived"))
+        outlived = _mapping(_mapping(entry.get("probe")).get("outlived"))
         for arm in evidence.arms:
             emptied = _mapping(entry.get("clear")).get(arm) or _mapping(entry.get("purge")).get(arm)
-            if emptied and arm in told:
-                counts.setdefault(arm, []).append(told[arm] is True)
+            if emptied and arm in outlived:
+                counts.setdefault(arm, []).append(outlived[arm] is True)
     if not any(any(blocks) for blocks in counts.values()):
         return None
     by_arm = {arm: Counted(count=sum(blocks), of=len(blocks)) for arm, blocks in counts.items()}

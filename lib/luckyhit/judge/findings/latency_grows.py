@@ -35,7 +35,7 @@ VIEWS = ("run", "block")
 
 
 @dataclass(frozen=True)
-class Course:
+class Medians:
     """One arm's medians (ms) in the order of time, with the block of each and its stretch (0 ... PARTS - 1)."""
 
     block: np.ndarray
@@ -59,14 +59,14 @@ class Course:
         ]
         return tuple(np.exp(np.log(ends).mean(axis=0)).tolist()) if ends else None
 
-    def beside(self, other: Course) -> Course | None:
+    def beside(self, other: Medians) -> Medians | None:
         """How many times as long this arm took as the other, by stretch; None where they took turns."""
         places = [course.block * PARTS + course.part for course in (self, other)]
         _, first, second = np.intersect1d(*places, return_indices=True)
         if len(first) < FEWEST_STRETCHES:
             return None
         ratio = self.median_ms[first] / other.median_ms[second]
-        return Course(self.block[first], self.part[first], ratio, self.requests)
+        return Medians(self.block[first], self.part[first], ratio, self.requests)
 
 
 def find(evidence: Evidence) -> Finding | None:
@@ -79,8 +79,8 @@ def find(evidence: Evidence) -> Finding | None:
     if not measured.any():
         return None
     busiest = int(np.argmax(np.bincount(route[measured])))
-    mine = measured & (route == busiest)
-    before, after = (_course(table, mine & _is(table["arm"], arm), evidence) for arm in evidence.arms)
+    inside = measured & (route == busiest)
+    before, after = (_course(table, inside & _is(table["arm"], arm), evidence) for arm in evidence.arms)
     if before is None or after is None:
         return None
     for arm, course, other in (("before", before, after), ("after", after, before)):
@@ -96,7 +96,7 @@ def find(evidence: Evidence) -> Finding | None:
     return None
 
 
-def _grows(course: Course, other: Course, view: str) -> bool:
+def _grows(course: Medians, other: Medians, view: str) -> bool:
     ends, others, chance = course.ends_ms(view), other.ends_ms(view), CHANCE / (2 * len(VIEWS))
     if ends is None or others is None or ends[1] / ends[0] < LEAST_GROWTH * max(others[1] / others[0], 1.0):
         return False
@@ -119,21 +119,21 @@ def chance_of_rise(groups: Sequence[np.ndarray]) -> float:
     return float(chances[rising:].sum())
 
 
-def _course(table: pa.Table, mine: np.ndarray, evidence: Evidence) -> Course | None:
+def _course(table: pa.Table, inside: np.ndarray, evidence: Evidence) -> Medians | None:
     """Of the answers of one kind among some rows; None where they are too few."""
     status, names = _codes(table["cache"])
-    if evidence.doubts or {names[code] for code in np.unique(status[mine])} <= {"unknown"}:
+    if evidence.doubts or {names[code] for code in np.unique(status[inside])} <= {"unknown"}:
         status = table["db_calls"].fill_null(-1).to_numpy()  # a kind of its own, and none where it is all there is
-        mine = mine & (status >= 0)
-    if not mine.any():
+        inside = inside & (status >= 0)
+    if not inside.any():
         return None
-    kinds, counts = np.unique(status[mine], return_counts=True)
-    mine = mine & (status == kinds[np.argmax(counts)])
-    due, done, block = (table[name].to_numpy()[mine] for name in ("due_ns", "done_ns", "block"))
+    kinds, counts = np.unique(status[inside], return_counts=True)
+    inside = inside & (status == kinds[np.argmax(counts)])
+    due, done, block = (table[name].to_numpy()[inside] for name in ("due_ns", "done_ns", "block"))
     blocks, parts, medians = [], [], []
     for number in np.unique(block).tolist():
-        inside = block == number
-        since, latency = due[inside] - due[inside].min(), (done[inside] - due[inside]) / 1e6
+        of_block = block == number
+        since, latency = due[of_block] - due[of_block].min(), (done[of_block] - due[of_block]) / 1e6
         part = np.minimum(since * PARTS // (int(since.max()) + 1), PARTS - 1)
         for index in range(PARTS):
             values = latency[part == index]
@@ -143,7 +143,7 @@ def _course(table: pa.Table, mine: np.ndarray, evidence: Evidence) -> Course | N
                 medians.append(float(np.median(values)))
     if len(medians) < FEWEST_STRETCHES or min(medians) <= 0:
         return None
-    return Course(np.array(blocks), np.array(parts), np.array(medians), int(np.count_nonzero(mine)))
+    return Medians(np.array(blocks), np.array(parts), np.array(medians), int(np.count_nonzero(inside)))
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:

@@ -14,16 +14,25 @@ import pandas as pd
 
 from luckyhit.judge.background import TOLD_BY, background_reads
 from luckyhit.judge.boundary import FixedSample
-from luckyhit.judge.evidence import Evidence
+from luckyhit.judge.evidence import ALWAYS, Evidence
 from luckyhit.judge.proportions import paired_difference
 from luckyhit.judge.record import listed_arms
-from luckyhit.records import Arm, Counted, Finding
+from luckyhit.records import REQUESTS, Arm, Counted, Finding
 
 ID = "probe-changes-the-picture"
 ERROR_RATE = 0.01
 """The chance that a probe without any influence is named, over both arms and both shares together."""
 LEAST = 0.03
 """Smaller differences are not told: neighbours in a cache are alike, so that one chance event counts several times."""
+ANSWERED = 0.98
+"""Of the requests of a block: where fewer were answered as expected, the service was short of something else."""
+MOST_SLOWER = 3.0
+"""Times the median latency of hits, or of misses, in one of the two blocks: where they lie further apart, the machine
+was short of time, and what else it did tells more than the probe."""
+FEWEST_ANSWERS = 20
+FEWEST = 2
+"""Blocks with the probe, those of the baseline and behind the rollback among them: of one, nothing tells how blocks
+differ anyway."""
 _SLOT = ["pair", "arm", "slot"]
 
 
@@ -45,26 +54,28 @@ def find(evidence: Evidence) -> Finding | None:
     slots = _slots(rows, beside)
     arms = evidence.arms
     compared = {
-        (what, arm): shown
-        for what in ("stale", "hit")
+        (share, arm): shown
+        for share in ("stale", "hit")
         for arm in arms
-        if (shown := _compared(slots[slots["arm"] == arm], what, len(arms))) is not None
+        if (shown := _compared(slots[slots["arm"] == arm], share, len(arms))) is not None
     }
-    controls = {block for _, block in beside}
-    for (what, arm), shown in compared.items():
-        if not _beyond(rows[rows["arm"] == arm], what, controls):
-            compared[what, arm] = replace(shown, sure=False)
-    telling = [what for what, _ in compared if any(compared[what, arm].sure for arm in arms if (what, arm) in compared)]
+    for (share, arm), shown in compared.items():
+        of_arm = {control: probed for (measured, control), probed in beside.items() if measured == arm}
+        if not _telling(rows[rows["arm"] == arm], share, of_arm):
+            compared[share, arm] = replace(shown, sure=False)
+    telling = [
+        share for share, _ in compared if any(compared[share, arm].sure for arm in arms if (share, arm) in compared)
+    ]
     if not telling:
         return None
     facts: dict[str, float | int | str | bool | None] = {"share": telling[0], "blocks": len(beside)}
-    for what, arm in compared:
-        counts = compared[what, arm]
+    for share, arm in compared:
+        counts = compared[share, arm]
         facts |= {
-            f"{what}_probed_{arm}": counts.probed.count,
-            f"{what}_control_{arm}": counts.control.count,
-            f"{what}_slots_{arm}": counts.control.of,
-            f"{what}_differs_{arm}": counts.sure,
+            f"{share}_probed_{arm}": counts.probed.count,
+            f"{share}_control_{arm}": counts.control.count,
+            f"{share}_slots_{arm}": counts.control.of,
+            f"{share}_differs_{arm}": counts.sure,
         }
     for arm in arms:
         for name, part in slots[slots["arm"] == arm].groupby("control"):
@@ -91,12 +102,15 @@ def _beside(evidence: Evidence) -> dict[tuple[Arm, int], int]:
 
 
 def _measured(evidence: Evidence) -> pd.DataFrame:
-    """The measured requests, with `hit`, `stale` (1, 0, or null where an answer does not tell) and `latency_ms`."""
-    rows = evidence.requests("slot", "due_ns", "cache", *TOLD_BY).to_pandas()
-    told = background_reads(rows, evidence.case)
-    rows["stale"] = told["outcome"].map({"stale": 1.0, "fresh": 0.0})
+    """The measured requests of all blocks, with `hit`, `stale` (1, 0, or null where an answer does not tell),
+    `latency_ms` and `answered`."""
+    wanted = {*ALWAYS, *TOLD_BY, "slot", "due_ns", "cache"}
+    rows = evidence.load([name for name in REQUESTS.names if name in wanted]).to_pandas()
+    background = background_reads(rows, evidence.case)
+    rows["stale"] = background["outcome"].map({"stale": 1.0, "fresh": 0.0})
     rows["hit"] = rows["cache"].astype(object).map({"hit": 1.0, "stale": 1.0, "miss": 0.0})
-    rows["latency_ms"] = ((rows["done_ns"] - rows["due_ns"]) / 1e6).where(rows["error"].isna())
+    rows["answered"] = rows["error"].isna()
+    rows["latency_ms"] = ((rows["done_ns"] - rows["due_ns"]) / 1e6).where(rows["answered"])
     return rows[rows["phase"] == "measure"].astype({"arm": object})
 
 
@@ -111,17 +125,35 @@ def _slots(rows: pd.DataFrame, beside: dict[tuple[Arm, int], int]) -> pd.DataFra
     return pd.concat(parts)[[*_SLOT, "control", "hit", "stale", "latency_ms"]]
 
 
-def _beyond(rows: pd.DataFrame, what: str, controls: set[int]) -> bool:
-    """Whether every control lies on one side of every block with the probe."""
-    levels = rows.groupby("block")[what].mean().dropna()
-    alone = levels.index.isin(list(controls))
-    without, beside = levels[alone], levels[~alone]
-    return len(without) > 0 and len(beside) > 0 and bool(without.max() < beside.min() or without.min() > beside.max())
+def _telling(rows: pd.DataFrame, share: str, beside: dict[int, int]) -> bool:
+    """Whether the control blocks of one arm (each with the block beside it) can be held against the others: they were
+    answered, about as fast, and every control lies on one side of every block with the probe, of which there are
+    FEWEST."""
+    answered = rows.groupby("block")["answered"].mean().reindex([*beside, *beside.values()])
+    if not (answered >= ANSWERED).all() or not all(_as_fast(rows, *pair) for pair in beside.items()):
+        return False
+    levels = rows.groupby("block")[share].mean().dropna()
+    alone = levels.index.isin(list(beside))
+    without, others = levels[alone], levels[~alone]
+    if not len(without) or len(others) < FEWEST:
+        return False
+    return bool(without.max() < others.min() or without.min() > others.max())
 
 
-def _compared(slots: pd.DataFrame, what: str, arms: int) -> Compared | None:
-    told = slots[slots[what].notna()]
-    with_probe, without = (told[told["control"] == control].set_index(_SLOT)[what] for control in (False, True))
+def _as_fast(rows: pd.DataFrame, one: int, other: int) -> bool:
+    """Whether hits, and misses, took about as long in both blocks; a status of few answers tells nothing."""
+    of_both = rows[rows["block"].isin([one, other]) & rows["hit"].notna()]
+    latency = of_both.groupby(["hit", "block"])["latency_ms"].agg(["median", "count"])
+    for _, blocks in latency.groupby(level="hit"):
+        low, high = blocks["median"].min(), blocks["median"].max()
+        if len(blocks) == 2 and blocks["count"].min() >= FEWEST_ANSWERS and high > MOST_SLOWER * low:
+            return False
+    return True
+
+
+def _compared(slots: pd.DataFrame, share: str, arms: int) -> Compared | None:
+    seen = slots[slots[share].notna()]
+    with_probe, without = (seen[seen["control"] == control].set_index(_SLOT)[share] for control in (False, True))
     pairs = pd.concat([with_probe.rename("probed"), without.rename("control")], axis=1, join="inner")
     if pairs.empty:
         return None

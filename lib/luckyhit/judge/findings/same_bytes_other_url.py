@@ -1,4 +1,4 @@
-"""Answers from the cache that are another URL's: the key of the entry lacks a part of the request.
+"""ComparedAnswers from the cache that are another URL's: the key of the entry lacks a part of the request.
 
 Where the cache status is told, a hit is another URL's where its bytes are those that another URL was given when its
 answer was made (a miss), and this URL never was, though it was asked anew in the same state of its data. Both must have
@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from luckyhit.judge.bodies.answers import STEADY, Answers
 from luckyhit.judge.bodies.chance import RARE, fisher
+from luckyhit.judge.bodies.compared import STEADY, ComparedAnswers
 from luckyhit.judge.evidence import Evidence
 from luckyhit.records import Counted, Finding
 
@@ -53,7 +53,7 @@ def find(evidence: Evidence) -> Finding | None:
     return _by_status(answers, evidence) or _by_arms(answers, evidence)
 
 
-def _by_status(answers: Answers, evidence: Evidence) -> Finding | None:
+def _by_status(answers: ComparedAnswers, evidence: Evidence) -> Finding | None:
     for statement in _PREPARE:
         answers.database.execute(statement)
     pairs = answers.rows(
@@ -112,7 +112,7 @@ def _by_status(answers: Answers, evidence: Evidence) -> Finding | None:
     )
 
 
-def _named(answers: Answers, shown: list[int]) -> dict[str, Any]:
+def _named(answers: ComparedAnswers, shown: list[int]) -> dict[str, Any]:
     """The pair of routes with the most."""
     routes = ", ".join(map(str, shown))
     (pair,) = answers.rows(
@@ -123,7 +123,7 @@ def _named(answers: Answers, shown: list[int]) -> dict[str, Any]:
     return {"route": answers.name(pair[0]), "other_route": answers.name(pair[1]), "routes": len(shown)}
 
 
-def _examples(answers: Answers, shown: list[int]) -> list[dict[str, Any]]:
+def _examples(answers: ComparedAnswers, shown: list[int]) -> list[dict[str, Any]]:
     """One of each pair of routes, the first in time."""
     routes = ", ".join(map(str, shown))
     first = answers.rows(
@@ -147,7 +147,7 @@ def _examples(answers: Answers, shown: list[int]) -> list[dict[str, Any]]:
     return examples
 
 
-def _by_arms(answers: Answers, evidence: Evidence) -> Finding | None:
+def _by_arms(answers: ComparedAnswers, evidence: Evidence) -> Finding | None:
     """Of services that tell no cache status: where one arm gives another URL's bytes, and the other arm hardly ever."""
     if len(evidence.arms) < 2:
         return None
@@ -181,7 +181,7 @@ def _by_arms(answers: Answers, evidence: Evidence) -> Finding | None:
     if not shown:
         return None
     totals = [[sum(counts[route][arm][place] for route in shown) for place in (0, 1)] for arm in (0, 1)]
-    before, after = (Counted(count=count, of=of) for count, of in totals)
+    before, after = (Counted(count=count, of=whole) for count, whole in totals)
     facts = {"compared": "arms", "route": answers.name(shown[0]), "routes": len(shown)}
     return Finding(id=ID, before=before, after=after, facts={**facts, "looked_at_share": answers.looked_at})
 

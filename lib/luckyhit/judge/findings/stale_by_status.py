@@ -26,10 +26,10 @@ def find(evidence: Evidence) -> Finding | None:
         stale = dict.fromkeys(CACHE_STATUSES, 0)
         for source, split in _SOURCES.items():
             for cache in CACHE_STATUSES:
-                count, of = split(facts).get(cache, (0, 0))
+                count, reads = split(facts).get(cache, (0, 0))
                 stale[cache] += count
-                if of:
-                    numbers |= {f"{arm}_{source}_{cache}_stale": count, f"{arm}_{source}_{cache}_reads": of}
+                if reads:
+                    numbers |= {f"{arm}_{source}_{cache}_stale": count, f"{arm}_{source}_{cache}_reads": reads}
         missed[arm] = Counted(count=stale["miss"], of=sum(stale.values()))
     if not any(counted.count >= FEWEST and counted.count * 2 > counted.of for counted in missed.values()):
         return None

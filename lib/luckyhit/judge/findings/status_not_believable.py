@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from luckyhit.judge.belief.counters import lookups
+from luckyhit.judge.belief.lookups import lookups
 from luckyhit.judge.evidence import Evidence
 from luckyhit.records import Arm, Counted, Finding
 

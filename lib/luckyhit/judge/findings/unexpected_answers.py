@@ -4,7 +4,7 @@ kind. A 200 that is wrong weighs more than an honest 503."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow.compute as pc
@@ -63,20 +63,15 @@ def _examples(evidence: Evidence) -> Iterator[dict[str, Any]]:
     kinds: dict[tuple[Any, ...], dict[str, Any]] = {}
     for entry in evidence.entries:
         for example in entry.get("examples") or ():
-            if not _whole(example):
+            try:
+                given = {name: example[name] for name in _FIELDS}
+                counted = int(given["count"]), int(given["status"])
+            except (KeyError, TypeError, ValueError):
                 continue  # of an older version, or of another program
-            kind = tuple(example[name] for name in _KIND)
-            row = kinds.setdefault(kind, {**{name: example[name] for name in _FIELDS}, "count": 0})
-            row["count"] += example["count"]
+            given = {name: str(value) for name, value in given.items()} | {"status": counted[1], "count": 0}
+            row = kinds.setdefault(tuple(given[name] for name in _KIND), given)
+            row["count"] += counted[0]
     yield from kinds.values()
-
-
-def _whole(example: object) -> bool:
-    if not isinstance(example, Mapping):
-        return False
-    numbers = [example.get("status"), example.get("count")]
-    texts = [example.get(name) for name in _FIELDS if name not in ("status", "count")]
-    return all(type(value) is int for value in numbers) and all(isinstance(value, str) for value in texts)
 
 
 __all__ = ["ID", "find"]

@@ -33,9 +33,9 @@ def find(evidence: Evidence) -> Finding | None:
     fresher, staler = max(worst, key=lambda pair: max(worst[pair].values()))
     facts: dict[str, float | int | str | bool | None] = {"variant": staler, "other": fresher}
     counted: dict[Arm, Counted] = {}
-    for arm, told in evidence.facts.items():
-        if staler in told.by_variant and fresher in told.by_variant:
-            stale, reads = told.by_variant[staler]
+    for arm, seen_by in evidence.facts.items():
+        if staler in seen_by.by_variant and fresher in seen_by.by_variant:
+            stale, reads = seen_by.by_variant[staler]
             counted[arm] = Counted(count=stale, of=reads)
-            facts[f"other_stale_{arm}"], facts[f"other_reads_{arm}"] = told.by_variant[fresher]
+            facts[f"other_stale_{arm}"], facts[f"other_reads_{arm}"] = seen_by.by_variant[fresher]
     return Finding(id=ID, before=counted.get("before"), after=counted.get("after"), facts=facts)

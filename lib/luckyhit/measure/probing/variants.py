@@ -18,7 +18,7 @@ from luckyhit.measure.head import DEFAULT_HEADERS
 DEFAULT = "default"
 """The name of what every request has, where the workload sends nothing else."""
 _OURS = ("user-agent",)
-_MOST_VARY = 200
+_MOST_VARY = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ def variants_of(freshness: Freshness, routes: Sequence[Route]) -> tuple[AskedAs,
 
 def varies_by(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, ...]:
     """The request headers that an answer's `Vary` names, in lower case; `*` stands for all."""
-    found = b",".join(value for name, value in headers if name.lower() == b"vary")[:_MOST_VARY]
-    names = (name.strip().lower() for name in found.decode("latin-1").split(","))
+    joined = b",".join(value for name, value in headers if name.lower() == b"vary")[:_MOST_VARY]
+    names = (name.strip().lower() for name in joined.decode("latin-1").split(","))
     return tuple(sorted({name for name in names if name.isascii() and name.isprintable() and name}))
 
 

@@ -78,17 +78,17 @@ def disagreement(rows: Rows, tally: Tally, counted: pd.DataFrame | None, case: C
     own = lookups(counted, case)
     if len(own) < len(ARMS):
         return {}
-    told, asked = zip(*(_in_blocks(rows, code, own[arm].blocks) for code, arm in enumerate(BOTH)), strict=True)
-    if not all(asked) or None in told or abs(told[0] - told[1]) <= APART:
+    shares, asked = zip(*(_in_blocks(rows, code, own[arm].blocks) for code, arm in enumerate(BOTH)), strict=True)
+    if not all(asked) or None in shares or abs(shares[0] - shares[1]) <= APART:
         return {}
     rates = [own[arm].total / requests for arm, requests in zip(BOTH, asked, strict=True)]
     same = abs(own["before"].share - own["after"].share) <= ALIKE and abs(rates[0] / rates[1] - 1) <= 2 * ALIKE
-    gaps = [abs(share - own[arm].share) for arm, share in zip(BOTH, told, strict=True)]
+    gaps = [abs(share - own[arm].share) for arm, share in zip(BOTH, shares, strict=True)]
     if not same or abs(gaps[0] - gaps[1]) < 2 * APART / 3:
         return {}
     code = int(gaps[1] > gaps[0])
     counts = own[BOTH[code]]
-    facts = {"by_answers": float(told[code]), "by_counters": counts.share}
+    facts = {"by_answers": float(shares[code]), "by_counters": counts.share}
     return {BOTH[code]: Doubt(id="counters-disagree", count=int(counts.hits), of=int(counts.total), facts=facts)}
 
 

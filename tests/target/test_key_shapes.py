@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from luckyhit.case.model import Case
 from luckyhit.target import Cache, EventWatch, Stack
 from luckyhit.target.keyspace import watched_shapes
-from luckyhit.target.watching.touched import SHARED, Shape, learn, shapes_of, touched
+from luckyhit.target.watching.shapes import SHARED, Shape, learn, learned_shapes, shapes_of
 from tier import examples
 
 KEYS = [str(key) for key in range(10_001, 10_007)]
@@ -70,12 +70,12 @@ def test_what_reads_store_tells_the_shape_of_the_keys(store: Any, server: Cache,
 
 
 def test_a_key_that_only_one_read_touched_is_not_the_probes() -> None:
-    found = touched({key: {"front:page": "set"} if key == KEYS[0] else {} for key in KEYS})
+    found = learned_shapes({key: {"front:page": "set"} if key == KEYS[0] else {} for key in KEYS})
     assert found.shapes == [] and found.unknown == {"front:page": "not-of-the-key"}
 
 
 def test_a_pattern_that_would_watch_everything_is_not_used() -> None:
-    found = touched({key: {f"{md5(key)}:{key}": "set"} for key in KEYS})
+    found = learned_shapes({key: {f"{md5(key)}:{key}": "set"} for key in KEYS})
     assert found.shapes == [] and set(found.unknown.values()) == {"too-broad"}
 
 

@@ -14,10 +14,10 @@ counted whole. Rows of keys that the freshness probe writes are left out: it put
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -25,11 +25,9 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from luckyhit.case import Case
 from luckyhit.case.workload import Route
-from luckyhit.judge.bodies.routes import compared_routes, told_by_writes, writing_routes
-
-if TYPE_CHECKING:
-    from luckyhit.judge.evidence import Evidence
+from luckyhit.judge.bodies.read_routes import compared_routes, told_by_writes, writing_routes
 
 MOST_ROWS = 1_000_000
 """Of longer runs so many rows are looked at, about."""
@@ -40,7 +38,7 @@ STEADY = "sum(top) >= 0.95 * sum(n) AND sum(n) >= 20"
 
 
 @dataclass(frozen=True)
-class Answers:
+class ComparedAnswers:
     """`table`: see above. `looked_at`: the share of the answers that it holds."""
 
     table: pa.Table
@@ -76,12 +74,23 @@ class Answers:
         return self.routes[route].name
 
 
-def answers_of(evidence: Evidence) -> Answers | None:
-    """None where nothing can be compared."""
-    routes, writes = compared_routes(evidence.case), writing_routes(evidence.case)
-    if not routes or not evidence.entries:
+def compared_answers(
+    case: Case,
+    entries: Sequence[Mapping[str, Any]],
+    in_parts: Callable[..., Iterable[pa.Table]],
+    *,
+    length: int = 0,
+    probed: Collection[str] = (),
+) -> ComparedAnswers | None:
+    """None where nothing can be compared.
+
+    `entries`: what the manifest notes of the blocks whose requests `in_parts` gives, in the columns asked for;
+    `length`: how many requests there are, about. `probed`: keys that the freshness probe writes.
+    """
+    routes, writes = compared_routes(case), writing_routes(case)
+    if not routes or not entries:
         return None
-    stride = max(1, -(-evidence.length // MOST_ROWS))
+    stride = max(1, -(-length // MOST_ROWS))
     names = [route.name for route in routes]
     writing = [route.name for route in writes]
 
@@ -92,11 +101,10 @@ def answers_of(evidence: Evidence) -> Answers | None:
             read &= _numbers(part["slot"]) % stride == 0
         return part.filter(pa.array(wrote | read))
 
-    parts = [keep(part) for part in evidence.in_parts(*COLUMNS)]
+    parts = [keep(part) for part in in_parts(*COLUMNS)]
     if not parts:
         return None
     kept = pa.concat_tables(parts).unify_dictionaries()
-    probed = set(evidence.writes["key"].tolist())
     key, keys = _coded(kept["key"])
     probe_keys = np.array([text in probed for text in keys] + [False], dtype=bool)
     wrote = _among(kept["route"], writing)
@@ -110,11 +118,11 @@ def answers_of(evidence: Evidence) -> Answers | None:
     history = _History.of(key[wrote], (2 * block + arm)[wrote], due[wrote], done[wrote])
     taken = kept.filter(pa.array(good))
     key, arm, block, due, done = (values[good] for values in (key, arm, block, due, done))
-    within_ns = int((evidence.case.freshness.within or 0) * 1e9) if evidence.case.freshness is not None else 0
+    within_ns = round(case.freshness.within * 1e9) if case.freshness is not None else 0
     epoch, quiet = history.at(key, 2 * block + arm, due, done, within_ns)
     route = _places(taken["route"], names)
     cache = _places(taken["cache"], ["hit", "stale", "miss", "bypass"])
-    pairs = {entry["block"]: entry.get("pair") for entry in evidence.entries}
+    pairs = {entry["block"]: entry.get("pair") for entry in entries}
     if None in pairs.values():
         pairs = {number: number for number in pairs}
     place = np.array([pairs.get(number, -1) for number in range(int(block.max()) + 1)])[block]
@@ -136,12 +144,12 @@ def answers_of(evidence: Evidence) -> Answers | None:
         "version": taken["version"],
         "hash": taken["body_hash"],
     }
-    told = told_by_writes(evidence.case)
-    return Answers(
+    written = told_by_writes(case)
+    return ComparedAnswers(
         pa.table(columns),
         routes,
         keys,
-        frozenset(number for number, name in enumerate(names) if name in told),
+        frozenset(number for number, name in enumerate(names) if name in written),
         1 / stride,
     )
 
@@ -176,10 +184,10 @@ class _History:
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """(epoch, quiet) of reads."""
         known = place < self.places
-        mine = np.where(known & (key >= 0), key * self.places + place, -1)
+        own = np.where(known & (key >= 0), key * self.places + place, -1)
         everyone = np.where(known, place, -1)
         epochs, quiet = np.zeros(len(key), np.int64), np.ones(len(key), dtype=bool)
-        for group, times, over in ((mine, self.of_key, self.over), (everyone, self.of_all, self.over_all)):
+        for group, times, over in ((own, self.of_key, self.over), (everyone, self.of_all, self.over_all)):
             if not len(times):
                 continue
             start = np.searchsorted(times, _placed(group, np.zeros_like(due)))
@@ -233,4 +241,4 @@ def _nulls(column: pa.ChunkedArray) -> NDArray[np.bool_]:
     return np.asarray(column.is_null().to_numpy())
 
 
-__all__ = ["MOST_ROWS", "Answers", "answers_of"]
+__all__ = ["MOST_ROWS", "ComparedAnswers", "compared_answers"]

@@ -68,7 +68,7 @@ SHARED = "*"
 
 
 @dataclass
-class Touched:
+class LearnedShapes:
     """What was learned of one cache. `unknown`: keys of the cache that were touched and fit no shape, by the reason."""
 
     shapes: list[Shape] = field(default_factory=list)
@@ -85,7 +85,9 @@ def shapes_of(facts: Mapping[str, Any]) -> list[Shape]:
     return [Shape(**shape) for shape in facts.get("shapes", ())]
 
 
-def learn(cache: Cache, keys: Sequence[str], read: Callable[[str], object], templates: Sequence[str] = ()) -> Touched:
+def learn(
+    cache: Cache, keys: Sequence[str], read: Callable[[str], object], templates: Sequence[str] = ()
+) -> LearnedShapes:
     """Read each key, and see what that stored. Raises redis.RedisError where the cache can't be listened to."""
     stored: dict[str, dict[str, str]] = {}
     with cache.client(protocol=2) as client:
@@ -105,7 +107,7 @@ def learn(cache: Cache, keys: Sequence[str], read: Callable[[str], object], temp
                 }
         finally:
             connection.disconnect()
-    return touched(stored, templates)
+    return learned_shapes(stored, templates)
 
 
 def _events_until_now(connection: redis.Connection) -> list[tuple[str, str]]:
@@ -119,7 +121,7 @@ def _events_until_now(connection: redis.Connection) -> list[tuple[str, str]]:
             events.append((message[2].decode(errors="surrogateescape"), message[3].decode(errors="replace")))
 
 
-def touched(stored: Mapping[str, Mapping[str, str]], templates: Sequence[str] = ()) -> Touched:
+def learned_shapes(stored: Mapping[str, Mapping[str, str]], templates: Sequence[str] = ()) -> LearnedShapes:
     """The shapes of what the reads stored. `stored`: by probed key, the event of each of the cache's keys. `templates`:
     of the case, such as `issues:{id}:{modified}`; a key of the cache that fits one has its shape."""
     known = [_Template.of(template) for template in templates]
@@ -138,16 +140,16 @@ def touched(stored: Mapping[str, Mapping[str, str]], templates: Sequence[str] = 
     for key, events in stored.items():
         for cache_key in events:
             by_name[cache_key].add(key)
-    found = Touched(reads=len(stored))
+    learned = LearnedShapes(reads=len(stored))
     for shape, by in readers.items():
         names = [name for name in by_name if shape.key_of(name) is not None]
         shared = shape not in alone or any(len(by_name[name]) >= AGREEING for name in names)
         broad = not shape.exact and len(shape.before.partition("*")[0]) < _SHORTEST
         if len(by) >= AGREEING and shared and not broad:
-            found.shapes.append(shape)
+            learned.shapes.append(shape)
         else:
-            found.unknown[example[shape]] = "too-broad" if broad else "not-of-the-key"
-    return found
+            learned.unknown[example[shape]] = "too-broad" if broad else "not-of-the-key"
+    return learned
 
 
 @dataclass(frozen=True)

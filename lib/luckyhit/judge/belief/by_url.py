@@ -27,7 +27,7 @@ NONE = -1
 
 
 @dataclass(frozen=True)
-class Answers:
+class UrlAnswers:
     """Completed answers of one route in one arm, by block, URL and time. `body`: a number for each distinct body, NONE
     where it is not known. `previous`: the place of the answer that the URL gave before in this block, NONE for its
     first; `fill`: that of its latest miss before. `first_shown`: the URL showed no such body before in this block.
@@ -46,7 +46,7 @@ class Answers:
     window: np.ndarray
 
 
-def answers_of(load: Load, case: Case, wanted: set[tuple[Arm, str]]) -> Mapping[tuple[Arm, str], Answers]:
+def answers_of(load: Load, case: Case, wanted: set[tuple[Arm, str]]) -> Mapping[tuple[Arm, str], UrlAnswers]:
     """By arm and route; without routes that nothing was read of."""
     if not wanted:
         return {}
@@ -96,7 +96,7 @@ def _same_resource(case: Case, name: str) -> bool:
     return place is not None and all(place_of(path) == place for path in written)
 
 
-def _in_order(rows: Rows, body: np.ndarray, inside: np.ndarray, wrote: np.ndarray | None) -> Answers:
+def _in_order(rows: Rows, body: np.ndarray, inside: np.ndarray, wrote: np.ndarray | None) -> UrlAnswers:
     chosen = np.flatnonzero(inside & (rows.error == NO_ERROR) & rows.answered)
     order = chosen[np.lexsort((rows.done[chosen], rows.key[chosen], rows.block[chosen]))]
     key, block, cache = rows.key[order], rows.block[order], rows.cache[order]
@@ -107,7 +107,7 @@ def _in_order(rows: Rows, body: np.ndarray, inside: np.ndarray, wrote: np.ndarra
     latest = np.maximum.accumulate(np.where(cache == MISS, place, NONE)) if len(place) else place
     latest = np.concatenate([[NONE], latest[:-1]]) if len(place) else place
     _, url = np.unique(np.column_stack([block, key]), axis=0, return_inverse=True)
-    return Answers(
+    return UrlAnswers(
         hit=cache == HIT,
         miss=cache == MISS,
         calls=rows.calls[order],
@@ -155,4 +155,4 @@ def _settled(rows: Rows, order: np.ndarray, wrote: np.ndarray | None) -> np.ndar
     return np.asarray(rows.done[order] < earliest[number[len(at) :]])
 
 
-__all__ = ["NONE", "Answers", "Load", "answers_of"]
+__all__ = ["NONE", "Load", "UrlAnswers", "answers_of"]
