@@ -95,7 +95,9 @@ class Memory:
             if answered:  # it may as well be the Age of whoever says so
                 return reading.behind("age", "hit") if reading.lone_age_s else reading
             self.watching = True
-            return self._by_age(state, reading, reading.lone_age_s, before is not None, again or since_ns is not None)
+            return self._by_age(
+                state, reading, reading.lone_age_s, before is not None, again or since_ns is not None, date != b""
+            )
         if again:
             if not answered:
                 state.replays = self.watching = True
@@ -119,11 +121,11 @@ class Memory:
             return reading.behind(name, "hit")
         return reading.behind(name, "miss") if state.dated and date else reading
 
-    def _by_age(self, state: _Route, reading: Seen, age_s: float, asked: bool, again: bool) -> Seen:
+    def _by_age(self, state: _Route, reading: Seen, age_s: float, asked: bool, again: bool, dated: bool) -> Seen:
         """An Age that comes with hits alone tells a hit. One that comes with each answer counts from the service's
         Date, so that a new answer may have one as well: of a second, as services set their clock once in one."""
         state.with_age = True
-        stored = again or age_s >= _CLOCK_S
+        stored = again or age_s >= _CLOCK_S or (age_s > 0 and not dated)
         state.aged |= stored and age_s > 0
         if state.without_age or stored:
             # At 0, the same Date may be two answers of one second, until something was stored for longer.
