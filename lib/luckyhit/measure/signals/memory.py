@@ -76,7 +76,8 @@ class Clue(NamedTuple):
     @property
     def stored(self) -> bool:
         """Of an answer with a lone Age: whether it is surely no new one."""
-        return self.again or self.same_date or (self.reading.lone_age_s or 0) >= _CLOCK_S
+        least = _CLOCK_S if self.dated else 1
+        return self.again or self.same_date or (self.reading.lone_age_s or 0) >= least
 
 
 class Memory:
