@@ -156,7 +156,7 @@ class Memory:
         more = _decided(state, clue)
         if self.learns and more is reading:
             self._consider(clue, now_ns)
-        return more
+        return more.uncounted() if counted else more
 
     def wait(self, clue: Clue, place: Place) -> None:
         """Leave the row at `place`, of the answer that was looked at last, until its route shows more."""
@@ -191,7 +191,7 @@ class Memory:
             reading = _decided(state, clue)
             if reading is not clue.reading:
                 self._waiting -= 1
-                return place, reading
+                return place, reading.uncounted() if clue.counted else reading
             if self.learns:
                 state.waiting.append((clue, place))
         return None
@@ -228,7 +228,7 @@ def _learn(state: _Route, clue: Clue) -> bool:
     if reading.only_hits:
         state.flagged = True
         return True
-    if clue.longer and not answered and not reading.explains_date and _layered(state, clue) is reading:
+    if clue.longer and not answered and not reading.explains_date and _decided(state, clue) is reading:
         state.dated = True
         return True
     return False
@@ -236,12 +236,6 @@ def _learn(state: _Route, clue: Clue) -> bool:
 
 def _decided(state: _Route, clue: Clue) -> Seen:
     """What an answer shows by all that is known of its route; its `reading` itself where that is no more."""
-    more = _layered(state, clue)
-    return more.uncounted() if clue.counted else more
-
-
-def _layered(state: _Route, clue: Clue) -> Seen:
-    """The same, of the layers alone."""
     reading = clue.reading
     if reading.lone_age_s is not None:
         if reading.cache in STORED:
@@ -267,7 +261,7 @@ def _by_age(state: _Route, clue: Clue, age_s: float) -> Seen:
     that a new answer may have one as well: of a second, as services set their clock once in one."""
     if state.without_age or clue.stored:
         # At 0, the same Date may be two answers of one second, until something was stored for longer.
-        stores = age_s or state.without_age or state.aged
+        stores = age_s or clue.again or state.without_age or state.aged
         return clue.reading.behind("age", "hit") if stores else clue.reading
     return clue.reading.behind("age", "miss") if clue.asked or state.aged else clue.reading
 
