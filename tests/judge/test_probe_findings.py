@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from declared import a_case
+from simulated_blocks import a_block, facts
 
-from conftest import a_block, facts
 from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.findings import (
     cache_outlives_clear,

@@ -80,7 +80,7 @@ def test_a_block_after_the_rollback_is_compared_with_how_blocks_differ_anyway(
 
 def test_a_write_that_got_lost_in_the_other_arm_excuses_a_read(simulate: Any) -> None:
     """Both arms are one service: what the last block could not get written may land now."""
-    case = case_of(READ, WRITE)
+    case = case_of(READ, WRITE).model_copy(update={"freshness": None})  # no staleness is agreed
     rows = [
         request("write", 10, 20, 5, arm="before", block=1, slot=0),
         request("write", 30, None, 7, arm="before", block=1, slot=1),

@@ -25,20 +25,22 @@ WARM = {"prestates": ["warm"]}
     "window_s",
     [0.01, 0.1, 0.4, pytest.param(1.0, marks=pytest.mark.slow), pytest.param(5.0, marks=pytest.mark.slow)],
 )
-def test_every_interval_holds_the_known_window_and_is_as_wide_as_two_polls_and_the_write(window_s: float) -> None:
+def test_every_interval_holds_the_window_and_is_two_polls_wide(window_s: float) -> None:
     horizon_s = max(0.2, window_s * 1.3)
     spec = freshness(horizon=f"{horizon_s * 1e3:.0f}ms", modes=["burst"], rate="10/s", **WARM)
     measured = measure(VersionedService(window_s=window_s), spec=spec, seconds=horizon_s + 0.9)
     windows = staleness_windows(measured.reads, measured.writes)
     assert len(windows) >= 2 and not windows["censored"].any()
-    assert (windows["low_ms"] <= window_s * 1e3).all() and (window_s * 1e3 <= windows["high_ms"]).all()
     for window in windows.itertuples():
         write = measured.writes[measured.writes["version"] == window.version].iloc[0]
         polls = measured.reads[measured.reads["probe"] == window.version].sort_values("sent_ns").reset_index(drop=True)
         first = int((polls["seen_version"] >= window.version).to_numpy().argmax())
         before_ns = polls["sent_ns"][first - 1] if first else write["acked_ns"]
-        # From the poll before to the end of the first fresh one, and what the write itself took: nothing else.
-        widest_ns = polls["done_ns"][first] - before_ns + write["acked_ns"] - write["sent_ns"]
+        # The value was committed somewhere between the write's send and its acknowledgement.
+        write_ms = (write["acked_ns"] - write["sent_ns"]) / 1e6
+        assert window.low_ms <= window_s * 1e3 <= window.high_ms + write_ms
+        # From the poll before to the end of the first fresh one: nothing else.
+        widest_ns = polls["done_ns"][first] - before_ns
         assert (window.high_ms - window.low_ms) * 1e6 == pytest.approx(widest_ns, abs=1)
     assert measured.problems == ""
 
