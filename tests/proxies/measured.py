@@ -73,7 +73,7 @@ class Figures:
         return self.ratio_right and (self.calls_right if self.tells_calls else self.calls is None)
 
 
-def measure(lab: Lab, chain: str, service: str, *, rate: float = 60, seconds: float = 1.5) -> Figures:
+def measure(lab: Lab, chain: str, service: str, *, rate: float = 60, seconds: float = 2) -> Figures:
     """Requests for a dozen URLs through the engine in its own process. All are cold in the nearest cache at first, and
     half of them were in the next one for a while: it then has to fill itself from another one's hit."""
     url = lab.url(chain, service)
