@@ -40,7 +40,7 @@ CHAINS = (
 SHORT = [
     *product(("nginx-status", "varnish", "squid", "haproxy", "apache-disk"), ("cached-2", "tagged-2")),
     ("trafficserver-debug", "cached-2"),  # its word is the same for what was fetched and what was confirmed
-    ("varnish--nginx-status", "cached-2"),
+    ("varnish--nginx-status", "listed-2"),
     ("haproxy--squid", "listed-2"),
 ]
 """Answers that may be kept for two seconds, and are asked for during five: each expires, and is fetched again, or
