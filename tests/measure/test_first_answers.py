@@ -127,7 +127,7 @@ def test_a_count_that_is_told_again_keeps_no_row_from_waiting() -> None:
 
 def test_times_that_come_again_behind_a_miss_are_of_an_earlier_answer() -> None:
     block = Block()  # nginx over a middleware that kept the whole answer, and lives longer
-    told = ["X-DB-Calls: 2", "Server-Timing: app;dur=23.421, db;dur=2.345"]
-    block.answer(0, 1, date(1), *told, "X-Cache: MISS", "X-Cache-Status: MISS")
-    block.answer(9, 1, date(9), *told, "X-Cache: HIT", "X-Cache-Status: EXPIRED")
+    service = ["X-DB-Calls: 2", "Server-Timing: app;dur=23.421, db;dur=2.345"]
+    block.answer(0, 1, date(1), *service, "X-Cache: MISS", "X-Cache-Status: MISS")
+    block.answer(9, 1, date(9), *service, "X-Cache: HIT", "X-Cache-Status: EXPIRED")
     assert block.statuses == ["miss", "miss"] and [reading.db_calls for reading in block.rows] == [2, 0]
