@@ -59,14 +59,14 @@ def evidence(
 
 
 def test_a_probe_that_is_the_load_is_told_with_its_share() -> None:
-    found = probe_is_the_load.find(evidence([(0.8, 0.8)] * 3, requests=600, share=0.5))
+    found = probe_is_the_load.find(evidence([(0.8, 0.8)] * 3, requests=3600, share=1.5))
     assert found is not None
-    assert found.facts["added_share"] == pytest.approx(0.5)
-    assert found.facts["probe_requests"] == 1200 and found.facts["workload_requests"] == 2400
+    assert found.facts["added_share"] == pytest.approx(1.5)
+    assert found.facts["probe_requests"] == 7200 and found.facts["workload_requests"] == 4800
     assert found.facts["declared_rate_per_s"] is None
 
 
-@pytest.mark.parametrize("share", [0.0, 0.02, 0.2])
+@pytest.mark.parametrize("share", [0.0, 0.02, 1.0])
 def test_a_small_share_is_no_finding(share: float) -> None:
     assert probe_is_the_load.find(evidence([(0.8, 0.8)] * 3, requests=60, share=share)) is None
 

@@ -103,8 +103,10 @@ class Evidence:
         if not self.doubts or "cache" not in table.column_names or not len(table):
             return table
         doubted = pc.is_in(table["arm"].cast(pa.string()), pa.array([*self.doubts], pa.string()))
-        cache = pc.if_else(doubted, "unknown", table["cache"].cast(pa.string())).cast(REQUESTS.field("cache").type)
-        return table.set_column(table.column_names.index("cache"), "cache", cache)
+        place = table.schema.get_field_index("cache")
+        column = table.schema.field(place)
+        cache = pc.if_else(doubted, "unknown", table["cache"].cast(pa.string())).cast(column.type)
+        return table.set_column(place, column, cache)
 
     @cached_property
     def answers(self) -> ComparedAnswers | None:

@@ -20,6 +20,7 @@ ERRORS: tuple[str, ...] = get_args(RequestError)
 NO_ERROR, OTHER_ERROR = -1, len(ERRORS)
 HIT, MISS, STALE = CACHE.index("hit"), CACHE.index("miss"), CACHE.index("stale")
 TIMEOUT, DROPPED = ERRORS.index("timeout"), ERRORS.index("dropped")
+UNEXPECTED = ERRORS.index("unexpected")
 
 LAST_NS = 2.0**53
 """104 days: from here on a float is not exact to the nanosecond, and no run is that long."""
@@ -214,10 +215,16 @@ class Rows:
 
     @property
     def hit(self) -> np.ndarray:
-        """1 for a hit, 0 for a miss or a stale answer, NaN where the cache status is not one of these."""
+        """1 for a hit, 0 for a miss or a stale answer, NaN where the cache status is not one of these. A wrong answer
+        out of the cache is a hit as well: what is wrong about it is told by `failed`."""
         cache = self.cache
-        told = ((cache == HIT) | (cache == MISS) | (cache == STALE)) & (self.error == NO_ERROR)
+        told = ((cache == HIT) | (cache == MISS) | (cache == STALE)) & self._whole_answer
         return np.where(told, cache == HIT, np.nan)
+
+    @property
+    def _whole_answer(self) -> np.ndarray:
+        error = self.error
+        return (error == NO_ERROR) | (error == UNEXPECTED)
 
     @property
     def failed(self) -> np.ndarray:
@@ -227,10 +234,10 @@ class Rows:
 
     @property
     def calls(self) -> np.ndarray:
-        """Database calls of a completed request; NaN where they are not visible."""
+        """Database calls of a request that was answered, rightly or not; NaN where they are not visible."""
         calls = self.db_calls.astype(np.float64)
         with np.errstate(invalid="ignore"):
-            seen = (self.error == NO_ERROR) & (calls >= 0) & (calls < np.inf)
+            seen = self._whole_answer & (calls >= 0) & (calls < np.inf)
         return np.where(seen, calls, np.nan)
 
 

@@ -57,6 +57,8 @@ FINDERS: dict[str, Callable[[Evidence], Finding | None]] = {
 """By id, the weightiest first. None: there is nothing to tell."""
 
 
+SAID_BY = {"arms-differ": frozenset({"same-bytes-other-url", "unexpected-answers"})}
+"""What is not told once more, where one of these tells it better."""
 NOT_LOOKED_FOR = "not-looked-for"
 """The finding that says that another one could not be looked for; `facts` name it, and the error."""
 
@@ -74,7 +76,8 @@ def findings(evidence: Evidence) -> list[Finding]:
             finding = Finding(id=NOT_LOOKED_FOR, facts={"finding": name, "error": type(error).__name__})
         if finding is not None:
             made.append(finding)
-    return made
+    ids = {finding.id for finding in made}
+    return [finding for finding in made if not SAID_BY.get(finding.id, frozenset()) & ids]
 
 
 __all__ = ["FINDERS", "NOT_LOOKED_FOR", "findings"]

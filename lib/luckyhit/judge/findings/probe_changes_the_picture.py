@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from luckyhit.judge.background import TOLD_BY, background_reads
+from luckyhit.judge.background import TOLD_BY, background_reads, beyond, bound_s
 from luckyhit.judge.boundary import FixedSample
 from luckyhit.judge.evidence import ALWAYS, Evidence
 from luckyhit.judge.proportions import paired_difference
@@ -106,7 +106,7 @@ def _measured(evidence: Evidence) -> pd.DataFrame:
     `latency_ms` and `answered`."""
     wanted = {*ALWAYS, *TOLD_BY, "slot", "due_ns", "cache"}
     rows = evidence.load([name for name in REQUESTS.names if name in wanted]).to_pandas()
-    background = background_reads(rows, evidence.case)
+    background = beyond(background_reads(rows, evidence.case), bound_s(evidence.case))
     rows["stale"] = background["outcome"].map({"stale": 1.0, "fresh": 0.0})
     rows["hit"] = rows["cache"].astype(object).map({"hit": 1.0, "stale": 1.0, "miss": 0.0})
     rows["answered"] = rows["error"].isna()

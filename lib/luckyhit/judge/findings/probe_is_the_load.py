@@ -7,9 +7,9 @@ from luckyhit.judge.freshness_facts import added_by
 from luckyhit.records import Finding
 
 ID = "probe-is-the-load"
-MOST_SHARE = 0.2
-"""Of the workload's requests. Ten times what a probe without a declared rate may add: above it, each sixth request that
-the service answers, or more, is the probe's. A rate that the case declares is named, and excuses nothing."""
+MOST_SHARE = 1.0
+"""Of the workload's requests: above it, most of what the service answers is the probe's. A rate that the case declares
+is named, and excuses nothing. Below it, the control blocks tell whether the probe changes anything."""
 
 
 def find(evidence: Evidence) -> Finding | None:
