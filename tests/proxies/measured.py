@@ -37,7 +37,8 @@ class Figures:
 
     `hit_ratio` of the nearest cache, of the requests (`visible`, a share of all) whose answers show it; `true_ratio`: of
     the requests that did not come out behind it, or were confirmed by the service's 304; `kept_ratio`: of those that did
-    not reach the service's handler, whichever cache had them; `true_calls`: from the service's own log. `layers`: requests by what is kept of the chain.
+    not reach the service's handler, whichever cache had them; `true_calls`: from the service's own log. `layers`:
+    requests by what is kept of the chain.
     """
 
     chain: str
