@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from luckyhit.case.workload import Workload
+from luckyhit.measure.answers import Answers
+from luckyhit.measure.connection import Answer
+from luckyhit.measure.head import Origin
+from luckyhit.measure.heads import Heads
+from luckyhit.measure.rows import Rows
+from luckyhit.measure.schedule import closed_schedule
 from luckyhit.measure.signals import Memory, Seen, Signals
 from luckyhit.measure.signals import memory as memory_module
+from luckyhit.measure.templates import RouteTemplate
 
 SECOND = 1_000_000_000
 
@@ -162,6 +171,46 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         front.answer(0, date(1), f"X-Request-Id: 0123456789abcdef{number}", url=1)
     assert len(front.memory._urls) <= 100
     assert len(front.memory._owners) <= 100
+
+
+def settled(heads: list[tuple[float, bytes]], method: str = "GET") -> pd.DataFrame:
+    """The rows of answers with these heads, by when they were done."""
+    route = {"name": "page", "path": "/page", "method": method}
+    schedule = closed_schedule(Workload.model_validate({"seed": 1, "rate": "9/s", "routes": [route]}), 100, 1)
+    rows = Rows(schedule, ["before"], block=0, warmup_ns=0, directory=None, endless=True)
+    templates = [
+        [RouteTemplate(schedule.routes[0], Origin.parse("http://127.0.0.1:1"), {}, table=None, cookies={})],
+    ]
+    answers, known = Answers(schedule, rows, ["before"], templates, Signals(), None), Heads()
+    for slot, (at_s, raw) in enumerate(heads):
+        head = known.known.get(raw) or known.read(raw)
+        assert head is not None
+        at_ns = round(at_s * SECOND)
+        answer = Answer(head=head, headers=head.headers, status=200, due_ns=at_ns, sent_ns=at_ns, connection=1)
+        answer.first_byte_ns = answer.done_ns = at_ns
+        answers.settle(slot, 0, answer)
+    answers.finish()
+    return rows.table(rows._pending()).to_pandas()
+
+
+def test_rows_hold_what_answers_show_together() -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-cache: MISS\r\nx-db-calls: 2"
+    found = settled([(0, head), (1, head + b"\r\nage: 0"), (2, head + b"\r\nage: 1"), (3, head)])
+    assert found["cache"].tolist() == ["miss", "hit", "hit", "miss"]
+    assert found["layers"].tolist() == [f"age={status} x-cache=miss" for status in found["cache"]]
+    assert found["db_calls"].tolist() == [2, 0, 0, 2]
+
+
+def test_one_head_is_looked_at_again_when_its_date_has_stood_still() -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n" + date(1).encode()
+    found = settled([(float(second), head) for second in range(12)])
+    assert found["cache"].tolist() == ["miss"] + ["hit"] * 11
+
+
+def test_writes_are_never_said_to_be_stored() -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n" + date(1).encode()
+    found = settled([(float(second), head) for second in range(12)], method="POST")
+    assert set(found["cache"]) == {"unknown"}
 
 
 lines = st.sampled_from(

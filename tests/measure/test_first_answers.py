@@ -114,3 +114,20 @@ def test_a_row_that_waits_is_amended_where_it_stands() -> None:
     after = rows.table(rows._pending()).to_pylist()
     assert after[1] == {**before[1], "cache": "hit", "db_calls": 0, "age_s": 4.0, "layers": "age=hit"}
     assert (after[0], after[2]) == (before[0], before[2])
+
+
+def test_a_count_that_is_told_again_keeps_no_row_from_waiting() -> None:
+    block = Block()  # Traffic Server over a service that tells exact times: Date, Age and times of the same answer
+    timing = 'Server-Timing: app;dur=23.421, db;dur=2.345;desc="2"'
+    block.answer(0, 1, date(1), "X-DB-Calls: 2", timing, "Age: 0")
+    block.answer(0.2, 1, date(1), "X-DB-Calls: 2", timing, "Age: 0")
+    block.answer(2.5, 1, date(1), "X-DB-Calls: 2", timing, "Age: 2")
+    assert block.statuses == ["miss", "hit", "hit"] and [reading.db_calls for reading in block.rows] == [2, 0, 0]
+
+
+def test_times_that_come_again_behind_a_miss_are_of_an_earlier_answer() -> None:
+    block = Block()  # nginx over a middleware that kept the whole answer, and lives longer
+    service = ["X-DB-Calls: 2", "Server-Timing: app;dur=23.421, db;dur=2.345"]
+    block.answer(0, 1, date(1), *service, "X-Cache: MISS", "X-Cache-Status: MISS")
+    block.answer(9, 1, date(9), *service, "X-Cache: HIT", "X-Cache-Status: EXPIRED")
+    assert block.statuses == ["miss", "miss"] and [reading.db_calls for reading in block.rows] == [2, 0]

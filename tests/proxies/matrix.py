@@ -23,6 +23,7 @@ CHAINS = (
     "haproxy--nginx-status",
     "haproxy--varnish",
     "haproxy--squid",
+    "haproxy--apache-x-cache",
     "haproxy-status--trafficserver",
     "apache-x-cache--apache-x-cache",
     "apache-x-cache--nginx-status",
@@ -37,11 +38,10 @@ CHAINS = (
 """Nearest to the user first."""
 
 SHORT = [
-    *product(
-        ("nginx-status", "varnish", "squid", "haproxy", "apache-disk", "trafficserver-debug"), ("cached-2", "tagged-2")
-    ),
-    ("varnish--nginx-status", "cached-2"),
-    ("haproxy--squid", "cached-2"),
+    *product(("nginx-status", "varnish", "squid", "haproxy", "apache-disk"), ("cached-2", "tagged-2")),
+    ("trafficserver-debug", "cached-2"),  # its word is the same for what was fetched and what was confirmed
+    ("varnish--nginx-status", "listed-2"),
+    ("haproxy--squid", "listed-2"),
 ]
 """Answers that may be kept for two seconds, and are asked for during five: each expires, and is fetched again, or
 confirmed by a 304."""
@@ -50,8 +50,15 @@ SILENT = {("nginx", "bare-600"), ("nginx-date", "bare-600")}
 """Nothing in the answers tells a hit from a miss, or only a Date that stands still for longer than is measured here: what
 is not seen is not made up."""
 
-UNSEEN = {"haproxy--haproxy", "haproxy-status--trafficserver"}
-"""HAProxy takes away the Age of what it stores: that the next cache had it tells nobody, if its Age is all that tells."""
+UNSEEN = {
+    # HAProxy takes away the Age of what it stores: that the next cache had it tells nobody, if its Age is all that tells.
+    "haproxy--haproxy",
+    "haproxy-status--trafficserver",
+    # Apache writes its X-Cache in place of the inner one, before the next cache's own header.
+    "apache-x-cache--apache-x-cache",
+    "apache-x-cache--nginx-status",
+}
+"""What the next cache had before can't be told there, and is not tried."""
 
 COMBINATIONS = [pair for pair in product([*PRODUCTS, *CHAINS], SERVICES) if pair not in SILENT]
 QUICK = {

@@ -24,7 +24,7 @@ from luckyhit.measure.load_order import plan_load
 from luckyhit.records import REQUESTS
 
 RATIO_WITHIN, CALLS_WITHIN = 0.02, 0.05
-TOLD_AT_LEAST = 0.95
+VISIBLE_AT_LEAST = 0.95
 """What shows nothing until other answers came beside it may be left out: the first misses."""
 KEYS = 12
 IN_BEFORE_S = 2.0
@@ -35,15 +35,16 @@ IN_BEFORE_S = 2.0
 class Figures:
     """Of one combination. Ratios as shares, `calls` per request; None where the answers show nothing.
 
-    `hit_ratio` of the nearest cache, of the requests (`told`, a share of all) whose answers show it; `true_ratio`: of
+    `hit_ratio` of the nearest cache, of the requests (`visible`, a share of all) whose answers show it; `true_ratio`: of
     the requests that did not come out behind it, or were confirmed by the service's 304; `kept_ratio`: of those that did
-    not reach the service's handler, whichever cache had them; `true_calls`: from the service's own log. `layers`: requests by what is kept of the chain.
+    not reach the service's handler, whichever cache had them; `true_calls`: from the service's own log. `layers`:
+    requests by what is kept of the chain.
     """
 
     chain: str
     service: str
     requests: int
-    told: float
+    visible: float
     hit_ratio: float | None
     true_ratio: float
     kept_ratio: float
@@ -54,7 +55,7 @@ class Figures:
     @property
     def ratio_right(self) -> bool:
         """Behind a proxy that says nothing of its misses, a hit may be one of the next cache's: that counts as well."""
-        if self.hit_ratio is None or self.told < TOLD_AT_LEAST:
+        if self.hit_ratio is None or self.visible < VISIBLE_AT_LEAST:
             return False
         silent = PRODUCTS[self.chain.partition("--")[0]].silent
         truths = [self.true_ratio, *([self.kept_ratio] if silent else [])]
@@ -66,14 +67,14 @@ class Figures:
 
     @property
     def tells_calls(self) -> bool:
-        return not self.service.startswith("bare")
+        return not self.service.startswith(("bare", "tagged"))
 
     @property
     def right(self) -> bool:
         return self.ratio_right and (self.calls_right if self.tells_calls else self.calls is None)
 
 
-def measure(lab: Lab, chain: str, service: str, *, rate: float = 60, seconds: float = 1.5) -> Figures:
+def measure(lab: Lab, chain: str, service: str, *, rate: float = 60, seconds: float = 2) -> Figures:
     """Requests for a dozen URLs through the engine in its own process. All are cold in the nearest cache at first, and
     half of them were in the next one for a while: it then has to fill itself from another one's hit."""
     url = lab.url(chain, service)
@@ -85,13 +86,13 @@ def measure(lab: Lab, chain: str, service: str, *, rate: float = 60, seconds: fl
     rows = recorded(f"{url}/{{key}}", asked)
     really = lab.counted(chain, service) - before
     statuses = {entry["values"].as_py(): entry["counts"].as_py() for entry in pc.value_counts(rows["cache"])}
-    told = sum(statuses.get(status, 0) for status in ("hit", "miss", "stale"))
+    visible = sum(statuses.get(status, 0) for status in ("hit", "miss", "stale"))
     return Figures(
         chain=chain,
         service=service,
         requests=rows.num_rows,
-        told=told / rows.num_rows,
-        hit_ratio=statuses.get("hit", 0) / told if told else None,
+        visible=visible / rows.num_rows,
+        hit_ratio=statuses.get("hit", 0) / visible if visible else None,
         true_ratio=1 - (really.passed[0] - (0 if "--" in chain else really.confirmed)) / rows.num_rows,
         kept_ratio=1 - (really.misses - really.confirmed) / rows.num_rows,
         calls=pc.mean(rows["db_calls"]).as_py(),
@@ -125,5 +126,5 @@ if __name__ == "__main__":
     with Lab() as running:
         for the_chain in sys.argv[1:] or [*PRODUCTS, *CHAINS]:
             for the_service in SERVICES:
-                found = measure(running, the_chain, the_service)
-                print(line(found), "" if found.right else found.layers, flush=True)
+                figures = measure(running, the_chain, the_service)
+                print(line(figures), "" if figures.right else figures.layers, flush=True)

@@ -42,7 +42,7 @@ def test_what_expires_is_a_miss_unless_confirmed(lab: Lab, chain: str, service: 
 def test_what_no_answer_tells_is_not_made_up(lab: Lab, chain: str, service: str) -> None:
     skip_where_missing(chain)
     figures = measure(lab, chain, service)
-    assert (figures.hit_ratio, figures.calls, figures.told) == (None, None, 0)
+    assert (figures.hit_ratio, figures.calls, figures.visible) == (None, None, 0)
 
 
 @pytest.mark.slow

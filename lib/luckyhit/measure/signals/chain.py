@@ -120,7 +120,8 @@ def chain_of(
     lone = age_s is not None and _is_lone(layers, age_place, via_place)
     if lone and layers and layers[-1].tells_stale and layers[-1].status == "hit" and _is_late(age_s, beside):
         lone = False  # its own, with a lifetime that was set somewhere else
-    layers = [_on_second_look(layer, age_s, telling) for layer in layers]
+    late = _is_late(age_s, beside) or ((age_s or 0) >= _CLOCK_S and _lifetime_s(beside) is None)
+    layers = [_on_second_look(layer, late, telling) for layer in layers]
     if age_s is not None and layers:
         layers = _with_age(layers, age_s, age_place, lone)
     if (age_s or 0) >= _CLOCK_S and not lone and _is_passed_on(layers, age_place):
@@ -176,8 +177,10 @@ def _is_lone(layers: Sequence[Layer], age_place: int, via_place: int) -> bool:
     nearest = layers[-1]
     if age_place < nearest.place:
         return False
-    # Varnish writes X-Varnish, Age, Via, Squid Age, X-Cache, Via: what comes behind that is somebody else's.
-    return nearest.keeps != "answers" or nearest.place < via_place < age_place
+    if nearest.name == "x-varnish":  # it writes X-Varnish, Age, Via: what comes behind that is somebody else's
+        return nearest.place < via_place < age_place
+    # A miss has no Age. Squid writes Age, X-Cache, Via.
+    return nearest.event == "miss" or nearest.keeps != "answers" or nearest.place < via_place < age_place
 
 
 def _is_passed_on(layers: Sequence[Layer], age_place: int) -> bool:
@@ -186,9 +189,10 @@ def _is_passed_on(layers: Sequence[Layer], age_place: int) -> bool:
     return all_missed and (layers[-1].name == "x-varnish" or age_place < layers[-1].place)
 
 
-def _on_second_look(layer: Layer, age_s: float | None, telling: Sequence[tuple[bytes, str]]) -> Layer:
-    """Traffic Server's `hit-stale` was found too old; without an age it is a new answer, or a confirmed one."""
-    if layer.event == "stale" and not age_s and _HIT_STALE.search(telling[layer.place][1]):
+def _on_second_look(layer: Layer, late: bool, telling: Sequence[tuple[bytes, str]]) -> Layer:
+    """Traffic Server's `hit-stale` was found too old; where its Age is none of that, it is a new answer, or a confirmed
+    one."""
+    if layer.event == "stale" and not late and _HIT_STALE.search(telling[layer.place][1]):
         return replace(layer, event="miss")
     return layer
 

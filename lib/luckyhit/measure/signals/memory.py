@@ -20,7 +20,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from luckyhit.measure.signals.seen import DATED, EXPIRES, STORED, TIMING, VARNISH, Mark, Seen
+from luckyhit.measure.signals.seen import COUNTED, DATED, EXPIRES, STORED, TIMING, VARNISH, Mark, Seen
 
 LONGER_S = 3.0
 """More than the clocks of machines that share a service are apart, as a rule."""
@@ -30,7 +30,8 @@ LEARNS_S = 10.0
 MOST_WAITING = 4096
 _LEARNS_NS = round(LEARNS_S * 1e9)
 _NEVER_NS = 2**63
-_SURE = (VARNISH, TIMING)
+_SURE = (VARNISH, TIMING, COUNTED)
+_COUNTS = (TIMING, COUNTED)
 _CLOCK_S = 2
 Place = tuple[memoryview, int]
 """Where a row stands that was not written yet (luckyhit.measure.rows)."""
@@ -60,7 +61,8 @@ class _Route:
 class Clue(NamedTuple):
     """What one answer shows by itself (`reading`) and beside those before it of its URL: `asked`, there was one;
     `again`, something of a request's own came again; `same_date`, its Date did, and `longer`: LONGER_S later; `dated`:
-    what it has of it (`date` or `expires`; empty: nothing); `owned`: it has something of its own."""
+    what it has of it (`date` or `expires`; empty: nothing); `owned`: it has something of its own; `counted`: what
+    counts and times it tells, an answer before it told."""
 
     reading: Seen
     asked: bool
@@ -69,11 +71,13 @@ class Clue(NamedTuple):
     longer: bool
     dated: str
     owned: bool
+    counted: bool
 
     @property
     def stored(self) -> bool:
         """Of an answer with a lone Age: whether it is surely no new one."""
-        return self.again or self.same_date or (self.reading.lone_age_s or 0) >= _CLOCK_S
+        least = _CLOCK_S if self.dated else 1
+        return self.again or self.same_date or (self.reading.lone_age_s or 0) >= least
 
 
 class Memory:
@@ -119,11 +123,13 @@ class Memory:
         if before is None:
             if len(self._urls) >= MOST_URLS:
                 self._urls.clear()
-            since_ns, again = None, False
+            since_ns, again, counted = None, False, False
             self._urls[place] = (date, own, first_ns)
         else:
             since_ns = before[2] if date and before[0] == date else None
-            again = own != () and (own == before[1] or any(mark in before[1] for mark in own))
+            same = own if own == before[1] else [mark for mark in own if mark in before[1]]
+            counted = any(mark.startswith(_COUNTS) for mark in same)
+            again = any(not mark.startswith(COUNTED) for mark in same)
             if since_ns is None or before[1] != own:
                 self._urls[place] = (date, own, first_ns if since_ns is None else since_ns)
         if own and (reading.explains_ids or not self._is_own(arm, place, own)):
@@ -140,6 +146,7 @@ class Memory:
             longer=since_ns is not None and now_ns - since_ns >= _LONGER_NS,
             dated="" if not date else "date" if kind == DATED else "expires",
             owned=bool(own),
+            counted=counted,
         )
         before_it = state.signs if state.waiting else None
         self.watching |= _learn(state, clue)
@@ -149,7 +156,7 @@ class Memory:
         more = _decided(state, clue)
         if self.learns and more is reading:
             self._consider(clue, now_ns)
-        return more
+        return more.uncounted() if counted else more
 
     def wait(self, clue: Clue, place: Place) -> None:
         """Leave the row at `place`, of the answer that was looked at last, until its route shows more."""
@@ -184,7 +191,7 @@ class Memory:
             reading = _decided(state, clue)
             if reading is not clue.reading:
                 self._waiting -= 1
-                return place, reading
+                return place, reading.uncounted() if clue.counted else reading
             if self.learns:
                 state.waiting.append((clue, place))
         return None
@@ -254,7 +261,7 @@ def _by_age(state: _Route, clue: Clue, age_s: float) -> Seen:
     that a new answer may have one as well: of a second, as services set their clock once in one."""
     if state.without_age or clue.stored:
         # At 0, the same Date may be two answers of one second, until something was stored for longer.
-        stores = age_s or state.without_age or state.aged
+        stores = age_s or clue.again or state.without_age or state.aged
         return clue.reading.behind("age", "hit") if stores else clue.reading
     return clue.reading.behind("age", "miss") if clue.asked or state.aged else clue.reading
 

@@ -25,7 +25,7 @@ from typing import Any
 from luckyhit.case.target import Target
 from luckyhit.measure.signals.chain import CONTROL, READ_BESIDE, Chain, chain_of, status_of
 from luckyhit.measure.signals.members import members
-from luckyhit.measure.signals.seen import DATED, TIMING, VARNISH, Mark, Seen, expiring
+from luckyhit.measure.signals.seen import COUNTED, DATED, TIMING, VARNISH, Mark, Seen, expiring
 from luckyhit.measure.signals.statuses import LARGEST_COUNT, count_in
 from luckyhit.measure.signals.table import (
     CACHE_SOURCES,
@@ -111,7 +111,8 @@ class Signals:
                     own += (TIMING + value,)
                 telling.append((name, self._without_durations(value)))
             elif kind == _VARNISH:
-                own = (VARNISH + value,)  # Varnish tells itself what it did: only what is nearer is of interest
+                # Varnish tells itself what it did: of layers, only what is nearer is of interest.
+                own = (*(COUNTED + mark[1:] for mark in own if mark.startswith(TIMING)), VARNISH + value)
                 numbers = _NUMBERS.fullmatch(value)
                 telling.append((name, value if numbers is None else b"1" if numbers[1] is None else b"1 1"))
             else:

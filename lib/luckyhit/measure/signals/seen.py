@@ -16,9 +16,9 @@ was made just now) or EXPIRES (as it is later)."""
 DATED, EXPIRING, EXPIRES = range(3)
 NO_MARK: Mark = (b"", (), DATED)
 
-VARNISH, TIMING = b"v", b"t"
+VARNISH, TIMING, COUNTED = b"v", b"t", b"c"
 """In front of what they wrote: a number that nobody else writes, and times, which are a request's own where they are
-exact."""
+exact; COUNTED where such times tell of the counts beside them alone, and of no nearer layer."""
 
 STORED = ("hit", "stale")
 
@@ -79,6 +79,15 @@ class Seen:
                 replayed=self.replayed or stored,
                 _behind={},
             )
+        return known
+
+    def uncounted(self) -> Seen:
+        """The same answer, where its count is that of an earlier one."""
+        if not self.db_calls:
+            return self
+        known = self._behind.get(("", self.cache))
+        if known is None:
+            known = self._behind["", self.cache] = replace(self, db_calls=0, replayed=True, _behind={})
         return known
 
 
