@@ -100,7 +100,7 @@ class Answers:
             # Of answers whose heads are the same, one has to be looked at.
             if head.seen is None:
                 head.seen, head.mark = self.signals.look(answer.headers)
-                head.until_ns = memory.silent_until_ns(head.seen, head.mark, answer.done_ns or 0)
+                head.until_ns = memory.silent_until_ns(arm, head.seen, head.mark, answer.done_ns or 0)
             seen, mark, until_ns = head.seen, head.mark, head.until_ns
         clue = None
         if (

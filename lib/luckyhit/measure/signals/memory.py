@@ -2,8 +2,9 @@
 
     replay   what a request has for itself alone (Varnish's number, a request's id, an exact time) comes again: the
              answer was stored by somebody nearer than whoever wrote it
-    date     the same Date again, LONGER_S later by this machine's clock: it was stored. A service that runs writes
-             another one each second. Clocks of two machines are never compared
+    date     the same Date again, LONGER_S later by this machine's clock, though the arm has shown a later one: it was
+             stored. A service that runs writes another one each second; one that is overloaded may be behind with all
+             that it answers, so that without a later Date it takes SURELY_S. Clocks of two machines are never compared
     expires  the same with an Expires that is the Date and max-age: nginx does not pass the Date on
     age      HAProxy, Django, Squid and Apache send an Age with hits alone, Traffic Server with all that it stores: on a
              route where some answers have one and others don't, it tells the hits; where all have one, an Age of 0 is a
@@ -18,14 +19,19 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from email.utils import mktime_tz, parsedate_tz
+from functools import lru_cache
 from typing import NamedTuple
 
 from luckyhit.measure.signals.seen import COUNTED, DATED, EXPIRES, STORED, TIMING, VARNISH, Mark, Seen
 
 LONGER_S = 3.0
 """More than the clocks of machines that share a service are apart, as a rule."""
+SURELY_S = 15.0
+_BEHIND_S = 2
+"""So much older than the newest Date of its arm a stored one is, at least."""
 MOST_URLS = 32_768
-_LONGER_NS = round(LONGER_S * 1e9)
+_LONGER_NS, _SURELY_NS = round(LONGER_S * 1e9), round(SURELY_S * 1e9)
 LEARNS_S = 10.0
 MOST_WAITING = 4096
 _LEARNS_NS = round(LEARNS_S * 1e9)
@@ -95,13 +101,14 @@ class Memory:
         self._learns_until_ns: int | None = None
         self._routes: dict[int, _Route] = {}
         self._urls: dict[int, _Url] = {}
+        self._newest_s: dict[int, int] = {}
         self._owners: dict[tuple[int, bytes], int] = {}
         self._shared: set[int] = set()  # arms in which two URLs had the same: it is no request's own
 
-    @staticmethod
-    def silent_until_ns(reading: Seen, mark: Mark, now_ns: int) -> int:
+    def silent_until_ns(self, arm: int, reading: Seen, mark: Mark, now_ns: int) -> int:
         """Until when answers like this one, first seen now, show no more than by themselves: where their Date alone
         can tell, until it has stood still for a while."""
+        self._behind_s(arm, mark)
         if reading.settled:
             return _NEVER_NS
         return (
@@ -116,6 +123,7 @@ class Memory:
         if reading.settled:
             return reading
         date, own, kind = mark
+        behind_s = self._behind_s(arm, mark)
         # An Expires that was not made just now may be one that never changes: it proves nothing.
         first_ns = _NEVER_NS if kind == EXPIRES else now_ns
         place = ((url << 16) + route << 4) + arm
@@ -143,7 +151,8 @@ class Memory:
             asked=before is not None,
             again=again,
             same_date=since_ns is not None,
-            longer=since_ns is not None and now_ns - since_ns >= _LONGER_NS,
+            longer=since_ns is not None
+            and now_ns - since_ns >= (_LONGER_NS if behind_s >= _BEHIND_S or kind != DATED else _SURELY_NS),
             dated="" if not date else "date" if kind == DATED else "expires",
             owned=bool(own),
             counted=counted,
@@ -157,6 +166,17 @@ class Memory:
         if self.learns and more is reading:
             self._consider(clue, now_ns)
         return more.uncounted() if counted else more
+
+    def _behind_s(self, arm: int, mark: Mark) -> int:
+        """How much older a Date is than the newest of its arm; 0 where there is none."""
+        date, _, kind = mark
+        if not date or kind != DATED:
+            return 0
+        second = _second(date)
+        newest = self._newest_s.get(arm, 0)
+        if second > newest:
+            self._newest_s[arm] = newest = second
+        return newest - second if second else 0
 
     def wait(self, clue: Clue, place: Place) -> None:
         """Leave the row at `place`, of the answer that was looked at last, until its route shows more."""
@@ -209,6 +229,16 @@ class Memory:
                 self._shared.add(arm)
                 return False
         return own[0].startswith(_SURE) or len(self._owners) > 1
+
+
+@lru_cache(maxsize=4096)
+def _second(date: bytes) -> int:
+    """A Date in seconds since 1970; 0 where it is none."""
+    parsed = parsedate_tz(date.decode("latin-1"))
+    try:
+        return max(0, int(mktime_tz(parsed))) if parsed is not None else 0
+    except (ValueError, OverflowError):
+        return 0
 
 
 def _learn(state: _Route, clue: Clue) -> bool:
@@ -266,4 +296,4 @@ def _by_age(state: _Route, clue: Clue, age_s: float) -> Seen:
     return clue.reading.behind("age", "miss") if clue.asked or state.aged else clue.reading
 
 
-__all__ = ["LEARNS_S", "LONGER_S", "MOST_URLS", "MOST_WAITING", "Clue", "Memory", "Place"]
+__all__ = ["LEARNS_S", "LONGER_S", "MOST_URLS", "MOST_WAITING", "SURELY_S", "Clue", "Memory", "Place"]
