@@ -25,9 +25,9 @@ PARTS = 8
 """Stretches of each block."""
 FEWEST_ROWS, FEWEST_STRETCHES = 20, 5
 """Answers in a stretch that has a median, and such stretches in an arm."""
-LEAST_GROWTH = 1.3
-"""Of the last quarter of the stretches against the first: smaller growth is not told, nor growth that is not so much
-more than that of the other arm."""
+LEAST_GROWTH, SOME_GROWTH = 1.3, 1.1
+"""Of the last quarter of the stretches against the first: growth beside the other arm (or, where arms took turns, more
+than the other arm's), and growth of the arm by itself. Smaller growth is not told."""
 CHANCE = 0.001
 """That anything is told where nothing grows: over both arms and both views."""
 COLUMNS = ("route", "due_ns", "done_ns", "error", "cache", "db_calls")
@@ -97,14 +97,21 @@ def find(evidence: Evidence) -> RunFinding | None:
 
 
 def _grows(course: Medians, other: Medians, view: str) -> bool:
-    ends, others, chance = course.ends_ms(view), other.ends_ms(view), CHANCE / (2 * len(VIEWS))
-    if ends is None or others is None or ends[1] / ends[0] < LEAST_GROWTH * max(others[1] / others[0], 1.0):
+    chance = CHANCE / (2 * len(VIEWS))
+    if _growth(course, view) < SOME_GROWTH:
         return False
-    if chance_of_rise(course.series(view)) > chance:
-        return False
-    # Of stretches that both arms have, what the host did to both of them goes out.
     ratio = course.beside(other)
-    return ratio is None or chance_of_rise(ratio.series(view)) <= chance
+    if ratio is not None:  # of stretches that both arms have, what the host did to both of them goes out
+        return _growth(ratio, view) >= LEAST_GROWTH and chance_of_rise(ratio.series(view)) <= chance
+    return (
+        _growth(course, view) >= LEAST_GROWTH * max(_growth(other, view), 1.0)
+        and chance_of_rise(course.series(view)) <= chance
+    )
+
+
+def _growth(course: Medians, view: str) -> float:
+    ends = course.ends_ms(view)
+    return 0.0 if ends is None else ends[1] / ends[0]
 
 
 def chance_of_rise(groups: Sequence[np.ndarray]) -> float:
