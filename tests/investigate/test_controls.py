@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luckyhit.investigate.controls import CONTROL_EVERY, NEGLIGIBLE, control_pairs, probe_share
+from luckyhit.investigate.controls import CONTROL_EVERY, NEGLIGIBLE, control_pairs, probe_share, with_controls
 
 SHARES = st.floats(0, 20)
 
@@ -30,3 +30,10 @@ def test_the_share_is_what_the_baseline_measured() -> None:
     ]
     assert probe_share(blocks) == 0.3
     assert probe_share([{"stage": "baseline", "probe": {}}]) == 0.0
+
+
+@given(blocks=st.integers(1, 60), share=SHARES, on_top=st.booleans())
+def test_controls_on_top_take_no_block_from_the_probe(blocks: int, share: float, on_top: bool) -> None:
+    pairs, controls = with_controls(blocks, share, on_top=on_top)
+    assert controls == control_pairs(blocks, share) <= set(range(2, pairs + 1))
+    assert pairs - len(controls) == (blocks if on_top else blocks - len(controls))

@@ -1,8 +1,9 @@
 """Which blocks of the change run without the freshness probe: what the load alone does is known from them.
 
-A probe of a small share of the load can't do much, and a control would cost a part of its reads. Above that share, one
-pair of blocks in four is measured without it, the second one first: what differs between it and the pair before, which
-is sent the same requests, is the probe's doing, or chance.
+A probe of a small share of the load can't do much. Above that share one pair of blocks in four is measured without it,
+the second one first: what differs between it and the pair before, which is sent the same requests, is the probe's
+doing, or chance. Side by side they come on top of the declared blocks, so that the probe has all the reads that these
+give; where arms take turns, the order of the blocks is what it is, and they are among them.
 """
 
 from __future__ import annotations
@@ -31,4 +32,11 @@ def control_pairs(pairs: int, share: float) -> set[int]:
     return set(range(2, pairs + 1, CONTROL_EVERY))
 
 
-__all__ = ["CONTROL_EVERY", "NEGLIGIBLE", "control_pairs", "probe_share"]
+def with_controls(blocks: int, share: float, *, on_top: bool) -> tuple[int, set[int]]:
+    """How many pairs of blocks are measured where `blocks` are declared, and which of them without the probe."""
+    controls = control_pairs(blocks, share)
+    pairs = blocks + len(controls) if on_top else blocks
+    return pairs, controls
+
+
+__all__ = ["CONTROL_EVERY", "NEGLIGIBLE", "control_pairs", "probe_share", "with_controls"]

@@ -15,7 +15,7 @@ from luckyhit import change as changing
 from luckyhit.case import Case
 from luckyhit.errors import GuardError, NotEnoughData, RollbackNotConfirmed
 from luckyhit.investigate.ahead import imported_meanwhile
-from luckyhit.investigate.controls import control_pairs, probe_share
+from luckyhit.investigate.controls import probe_share, with_controls
 from luckyhit.investigate.measuring import Measuring, Progress
 from luckyhit.investigate.preflight import expected_response, originals_of
 from luckyhit.investigate.step import Step, how_to_allow, may_change, observes, start_stacks, step_of
@@ -29,13 +29,13 @@ from luckyhit.target import Stack
 STILL_SAME = "as it was after the rollback"
 
 
-def arms_per_block(case: Case) -> list[tuple[Arm, ...]]:
-    """The arms of each block of the change, in order.
+def arms_per_block(case: Case, pairs: int | None = None) -> list[tuple[Arm, ...]]:
+    """The arms of each block of the change, in order. `pairs` of blocks: as many as declared, unless said otherwise.
 
     side-by-side: both at once. crossover: pairs in ABBA order, which member comes first drawn from the workload's
     seed; the mirrored order cancels a linear drift. before-after: all of one, then all of the other.
     """
-    blocks = case.plan.blocks
+    blocks = case.plan.blocks if pairs is None else pairs
     before: tuple[Arm, ...] = ("before",)
     after: tuple[Arm, ...] = ("after",)
     if case.design == "side-by-side":
@@ -54,10 +54,10 @@ def arms_per_block(case: Case) -> list[tuple[Arm, ...]]:
     return order
 
 
-def measured_seconds(case: Case) -> float:
-    """Seconds of load in the whole run, warm-ups included."""
+def measured_seconds(case: Case, pairs: int | None = None) -> float:
+    """Seconds of load in the whole run, warm-ups included; `pairs` as above."""
     plan = case.plan
-    blocks = len(arms_per_block(case))
+    blocks = len(arms_per_block(case, pairs))
     return plan.warmup + plan.baseline + blocks * (plan.warmup + plan.block) + plan.warmup + plan.after_rollback
 
 
@@ -128,7 +128,10 @@ def measure_change(run: Run, project: Project, progress: Progress) -> None:
         _observed_only(run)
         return
     with step_of(run, project) as step:
-        measuring = Measuring(step, progress, measured_seconds(case), float(run.manifest.get("measured_s", 0.0)))
+        share, side_by_side = probe_share(run.manifest["blocks"]), case.design == "side-by-side"
+        pairs, controls = with_controls(case.plan.blocks, share, on_top=side_by_side)
+        done_s = float(run.manifest.get("measured_s", 0.0))
+        measuring = Measuring(step, progress, measured_seconds(case, pairs), done_s)
         measuring.show("starting the service in both arms")
         names: dict[Arm, str] = {"before": "before"}
         if case.design == "side-by-side":
@@ -151,8 +154,8 @@ def measure_change(run: Run, project: Project, progress: Progress) -> None:
         learn_cache_keys(run, changed, step.journal, step.headers)  # the change may be one of its keys
         measuring.look({"after": changed}, "after the change")
         run.update(fingerprints=measuring.looks.facts())
-        controls = control_pairs(case.plan.blocks, probe_share(run.manifest["blocks"]))
-        for number, arms in enumerate(arms_per_block(case)):
+        order = arms_per_block(case, pairs)
+        for number, arms in enumerate(order):
             if not measuring.looks.guard().ok:  # whatever is measured then, nobody can tell what it comes from
                 break
             in_block = {arm: started.get(arm, started["before"]) for arm in arms}
@@ -162,7 +165,7 @@ def measure_change(run: Run, project: Project, progress: Progress) -> None:
                 pair = 1 + number % case.plan.blocks
             measuring.block(in_block, "change", pair, case.plan.block, control=pair in controls)
             # Not before the control: whether the probe makes what it finds is not known yet.
-            if pair >= min(controls, default=0) and seen_enough(run, measuring):
+            if pair >= min(controls, default=0) and seen_enough(run, measuring, len(order)):
                 break
 
         _note_guards(run, [measuring.looks.guard()])
@@ -173,12 +176,12 @@ def measure_change(run: Run, project: Project, progress: Progress) -> None:
         run.update(measured_s=measuring.done_s, state="measured")
 
 
-def seen_enough(run: Run, measuring: Measuring) -> bool:
-    """Look at what there is, where the case may stop early. Each look is noted: how often one looked is a part of how
-    far the intervals reach."""
+def seen_enough(run: Run, measuring: Measuring, planned: int) -> bool:
+    """Look at what there is (`planned`: blocks in all), where the case may stop early. Each look is noted: how often
+    one looked is a part of how far the intervals reach."""
     case, blocks = run.case, run.blocks("change")
     whole_pairs = case.design == "side-by-side" or len(blocks) % 2 == 0
-    if not case.stops_early or not whole_pairs or len(blocks) == len(arms_per_block(case)):
+    if not case.stops_early or not whole_pairs or len(blocks) == planned:
         return False
     from luckyhit.judge import early, judge  # takes a second to import, which other runs need not wait for
 
