@@ -156,6 +156,7 @@ def measured(folder: Path, before: PagedService, after: PagedService) -> Evidenc
     return evidence_of(run, [entry])
 
 
+@pytest.mark.measures
 def test_wrong_pages_of_a_real_service_are_found(tmp_path: Path) -> None:
     looked_at = measured(tmp_path, PagedService(forgets_page=True), PagedService(packed=True))
     found = {id: finding for id, find in FINDERS.items() if (finding := find(looked_at)) is not None}
@@ -169,6 +170,7 @@ def test_wrong_pages_of_a_real_service_are_found(tmp_path: Path) -> None:
     assert {(row["route"], row["reason"], row["status"]) for row in gone.examples} == {("gone", "status", 404)}
 
 
+@pytest.mark.measures
 def test_a_healthy_real_service_is_not_accused(tmp_path: Path) -> None:
     looked_at = measured(tmp_path, PagedService(packed=True), PagedService())
     assert {id for id, find in FINDERS.items() if find(looked_at) is not None} <= {"unexpected-answers"}

@@ -366,3 +366,14 @@ def test_what_is_remembered_stays_small() -> None:
         assert tracemalloc.get_traced_memory()[0] < 7_000_000
     finally:
         tracemalloc.stop()
+
+
+@given(st.integers(0, 10**12), st.integers(0, 10**12))
+def test_counts_of_any_size_are_read_alike(first: int, second: int) -> None:
+    signals, most = Signals(), 2**31 - 1
+    for count in (first, second, first):
+        seen = signals.read(headers(f"X-DB-Calls: {count}", "X-Cache: MISS"))
+        assert (seen.db_calls, seen.cache, seen.row[1]) == (min(count, most), "miss", min(count, most))
+    # Of several headers the usual order decides, whatever stands first; on a stored answer none of them counts.
+    assert signals.read(headers(f"X-Query-Count: {first}", f"X-DB-Calls: {second}")).db_calls == min(second, most)
+    assert signals.read(headers(f"X-DB-Calls: {second}", "X-Wagtail-Cache: hit")).db_calls == 0

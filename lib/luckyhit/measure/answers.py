@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from xxhash import xxh3_64_intdigest
 
 from luckyhit.case.workload import Response
 from luckyhit.measure.answered.examples import Example, Examples, Kind
@@ -78,7 +77,6 @@ class Answers:
         # A single word (`localhost` at its default port) may stand in a body for anything.
         self._addresses = [name.encode() if "." in name or ":" in name else b"" for name in names]
         self._hashes = BodyHashes(self._addresses)
-        self._known_hash = [known.get for known in self._hashes.known]
         self._asks_head = {number for number, route in enumerate(self.schedule.routes) if route.method == "HEAD"}
         self._known: list[dict[bytes, tuple[Mismatch | None, int]]] = [{} for _ in self._expectations]
         self._later: list[tuple[int, int, Answer, Seen, bytes]] = []
@@ -116,12 +114,10 @@ class Answers:
             self.service_ms[slot] = took_ms
         if not self._looks:
             body = answer.body
-            # Nearly all answers are such: whole, without a coding, and known. Calls would take longer than the hash.
+            # Nearly all answers are such: whole, and without a coding.
             if head is not None and head.coding == b"" and body and len(body) == answer.size and answer.error is None:
-                body_hash = self._known_hash[arm](xxh3_64_intdigest(body))
+                body_hash: int | None = hash_of(body, self._addresses[arm])
             else:
-                body_hash = None
-            if body_hash is None:
                 body_hash = NO_HASH if answer.error is not None else self._hashed(slot, arm, answer, seen)
             if body_hash is not None:
                 self.rows.settle(slot, arm, answer, seen, NO_VERSION, body_hash)

@@ -38,7 +38,8 @@ from luckyhit.measure.signals.table import (
 from luckyhit.records import CacheStatus
 
 Headers = Sequence[tuple[bytes, bytes]]
-_TELLS, _MARKS, _BOTH, _DATE, _TIMING, _VARNISH, _EXPIRES, _CONTROL = range(8)
+_TELLS, _MARKS, _BOTH, _DATE, _TIMING, _VARNISH, _EXPIRES, _CONTROL, _CALLS = range(9)
+_DIGITS = 10
 _DURATION = re.compile(rb";dur=[0-9.]+")
 _NUMBERS = re.compile(rb"\d{1,20}( \d{1,20})?")
 _EXACT = re.compile(rb"\.[0-9]{5}")
@@ -69,7 +70,8 @@ class Signals:
             self._call_headers, self._call_metrics = (_bytes_of(db_header),), {}
         elif db_metric is not None:
             self._call_headers, self._call_metrics = (), {db_metric.lower(): ("dur", "desc")}
-        self._kinds = dict.fromkeys((*READ_BESIDE, *self._sources, *self._call_headers), _TELLS)
+        self._kinds = dict.fromkeys((*READ_BESIDE, *self._sources), _TELLS)
+        self._kinds |= dict.fromkeys(self._call_headers, _CALLS)
         for name in PER_REQUEST:
             self._kinds[name] = _BOTH if name in self._kinds else _MARKS
         self._kinds |= {b"date": _DATE, b"server-timing": _TIMING, b"x-varnish": _VARNISH}
@@ -89,6 +91,7 @@ class Signals:
         kinds = self._kinds
         telling: list[tuple[bytes, bytes]] = []
         date = expires = control = b""
+        calls, calls_place = 0, -1
         own: tuple[bytes, ...] = ()
         for pair in headers:
             kind = kinds.get(pair[0])
@@ -98,7 +101,17 @@ class Signals:
                 telling.append(pair)
                 continue
             name, value = pair
-            if kind == _DATE:
+            if kind == _CALLS:
+                if calls_place < 0 and len(value) < _DIGITS and value.isdigit() and value != b"0":
+                    # Counts differ from answer to answer: what is remembered is that of one call.
+                    calls, calls_place = int(value), len(telling)
+                    telling.append((name, b"1"))
+                else:
+                    telling.append(pair)
+                    if calls_place >= 0:  # one of several, which have to be weighed
+                        telling[calls_place] = (telling[calls_place][0], b"%d" % calls)
+                        calls, calls_place = 1, len(headers)
+            elif kind == _DATE:
                 date = value
             elif kind == _EXPIRES:
                 expires = value
@@ -127,6 +140,8 @@ class Signals:
                 if len(self._known) >= _MOST_KNOWN:
                     self._known.clear()
                 self._known[pairs] = reading
+        if calls > 1 and reading.db_calls == 1:
+            reading = reading.counting(calls)
         kind = expiring(date[:_TIME], expires[:_TIME], control[:_LONGEST]) if expires and control else DATED
         # nginx writes a Date of its own, and passes Expires on.
         return reading, (date if kind == DATED else expires + control, own, kind)
