@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from luckyhit.case.workload import Response
 from luckyhit.measure.answered.examples import Example, Examples, Kind
-from luckyhit.measure.answered.hashes import BodyHashes, hash_of
+from luckyhit.measure.answered.hashes import BodyHashes, coding_of, hash_of
 from luckyhit.measure.bodies import LARGEST_KEPT_BODY, decoded_body
 from luckyhit.measure.connection import Answer
 from luckyhit.measure.expect import LARGEST_CHECKED_BODY, Expectation, Mismatch, expected_of
@@ -115,7 +115,7 @@ class Answers:
         if not self._looks:
             body = answer.body
             # Nearly all answers are such: whole, and without a coding.
-            if head is not None and head.coding == b"" and body and len(body) == answer.size and answer.error is None:
+            if body and head is not None and not coding_of(head) and len(body) == answer.size and answer.error is None:
                 body_hash: int | None = hash_of(body, self._addresses[arm])
             else:
                 body_hash = NO_HASH if answer.error is not None else self._hashed(slot, arm, answer, seen)

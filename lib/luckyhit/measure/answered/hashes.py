@@ -14,6 +14,7 @@ from xxhash import xxh3_64_intdigest
 from luckyhit.measure.bodies import decoded_body
 from luckyhit.measure.connection import Answer
 from luckyhit.measure.expect import LARGEST_CHECKED_BODY
+from luckyhit.measure.heads import Head
 from luckyhit.measure.rows import NO_HASH
 
 _MOST_KNOWN = 4096
@@ -47,12 +48,7 @@ class BodyHashes:
         body, head = answer.body, answer.head
         if len(body) < answer.size or (not body and answer.status in _BODILESS):
             return NO_HASH
-        if head is None:
-            coding = _coding(answer.headers)
-        elif (known := head.coding) is not None:
-            coding = known
-        else:
-            coding = head.coding = _coding(head.headers)
+        coding = _coding(answer.headers) if head is None else coding_of(head)
         return self.of_decoded(arm, body) if not coding else self._of_coded(arm, answer, coding)
 
     def of_decoded(self, arm: int, body: bytes) -> int:
@@ -69,6 +65,13 @@ class BodyHashes:
             known.clear()
         known[raw] = value
         return value
+
+
+def coding_of(head: Head) -> bytes:
+    """What the Content-Encoding of a plain answer says, looked for once."""
+    if head.coding is None:
+        head.coding = _coding(head.headers)
+    return head.coding
 
 
 def _coding(headers: list[tuple[bytes, bytes]]) -> bytes:

@@ -108,7 +108,8 @@ class Memory:
     def silent_until_ns(self, arm: int, reading: Seen, mark: Mark, now_ns: int) -> int:
         """Until when answers like this one, first seen now, show no more than by themselves: where their Date alone
         can tell, until it has stood still for a while."""
-        self._behind_s(arm, mark)
+        if mark[0]:
+            self._behind_s(arm, mark)
         if reading.settled:
             return _NEVER_NS
         return (

@@ -250,6 +250,9 @@ def _is_exact(timing: bytes) -> bool:
     """Whether a Server-Timing is one request's alone: one of its times, or all of them together, are exact enough."""
     if _EXACT.search(timing) is not None:
         return True
+    start = timing.find(b"dur=")
+    if start < 0 or len(timing) - start - 4 <= _EXACT_DIGITS:
+        return False  # too short for so many digits
     return sum(len(whole) + len(part) for whole, part in _TIMES.findall(timing)) >= _EXACT_DIGITS
 
 
