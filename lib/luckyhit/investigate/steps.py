@@ -176,12 +176,12 @@ def measure_change(run: Run, project: Project, progress: Progress) -> None:
         run.update(measured_s=measuring.done_s, state="measured")
 
 
-def seen_enough(run: Run, measuring: Measuring, planned: int) -> bool:
-    """Look at what there is (`planned`: blocks in all), where the case may stop early. Each look is noted: how often
-    one looked is a part of how far the intervals reach."""
+def seen_enough(run: Run, measuring: Measuring, planned: int | None = None) -> bool:
+    """Look at what there is, where the case may stop early. Each look is noted: how often one looked is a part of how
+    far the intervals reach. `planned`: blocks in all, controls among them (none given: those that the case declares)."""
     case, blocks = run.case, run.blocks("change")
     whole_pairs = case.design == "side-by-side" or len(blocks) % 2 == 0
-    if not case.stops_early or not whole_pairs or len(blocks) == planned:
+    if not case.stops_early or not whole_pairs or len(blocks) == (planned or len(arms_per_block(case))):
         return False
     from luckyhit.judge import early, judge  # takes a second to import, which other runs need not wait for
 
