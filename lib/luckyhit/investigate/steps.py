@@ -178,7 +178,7 @@ def measure_change(run: Run, project: Project, progress: Progress) -> None:
 
 def seen_enough(run: Run, measuring: Measuring, planned: int | None = None) -> bool:
     """Look at what there is, where the case may stop early. Each look is noted: how often one looked is a part of how
-    far the intervals reach. `planned`: blocks in all, controls among them (none given: those that the case declares)."""
+    far the intervals reach. `planned`: blocks in all, controls among them (else those that the case declares)."""
     case, blocks = run.case, run.blocks("change")
     whole_pairs = case.design == "side-by-side" or len(blocks) % 2 == 0
     if not case.stops_early or not whole_pairs or len(blocks) == (planned or len(arms_per_block(case))):
