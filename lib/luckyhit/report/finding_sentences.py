@@ -55,18 +55,17 @@ def _probe_is_the_load(finding: RunFinding) -> str:
     )
 
 
-_SHARES = {"stale": "old answers to the workload", "hit": "hits of the workload"}
+_SHARES = {"hit": "hits of the workload"}
 
 
 def _probe_changes_the_picture(finding: RunFinding) -> str:
-    """The share that surely differs, and the other one beside it where it differs at all: both are counts."""
     facts = finding.facts
     parts = []
     for share in sorted(_SHARES, key=lambda name: name != facts["share"]):
         for arm in ("before", "after"):
             slots, sure = facts.get(f"{share}_slots_{arm}"), facts.get(f"{share}_differs_{arm}")
             beside, alone = (int(facts.get(f"{share}_{side}_{arm}") or 0) for side in ("probed", "control"))
-            if slots and (sure or (share == "stale" and beside > 0 == alone and facts[f"hit_differs_{arm}"])):
+            if slots and sure:
                 parts.append(f"{_SHARES[share]} {beside:,} of {slots:,} with it, {alone:,} without ({arm})")
     return f"The freshness probe makes a part of what it finds. To the same requests: {'; '.join(parts)}."
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from luckyhit.judge.background import TOLD_BY, background_reads, beyond, bound_s
 from luckyhit.judge.boundary import FixedSample
 from luckyhit.judge.evidence import ALWAYS, Evidence
 from luckyhit.judge.proportions import paired_difference
@@ -36,6 +35,11 @@ differ anyway."""
 _SLOT = ["pair", "arm", "slot"]
 
 
+SHARES = ("hit",)
+"""What is compared. Old answers are not: the control replays the values of the block before as well, so that what its
+keys hold at its start may be what it is about to write, and an old answer to it looks like a new one."""
+
+
 @dataclass(frozen=True)
 class WithControl:
     """One share of the same slots, with the probe and without it."""
@@ -55,7 +59,7 @@ def find(evidence: Evidence) -> RunFinding | None:
     arms = evidence.arms
     compared = {
         (share, arm): shown
-        for share in ("stale", "hit")
+        for share in SHARES
         for arm in arms
         if (shown := _compared(slots[slots["arm"] == arm], share, len(arms))) is not None
     }
@@ -102,12 +106,10 @@ def _beside(evidence: Evidence) -> dict[tuple[Arm, int], int]:
 
 
 def _measured(evidence: Evidence) -> pd.DataFrame:
-    """The measured requests of all blocks, with `hit`, `stale` (1, 0, or null where an answer does not tell),
+    """The measured requests of all blocks, with `hit` (1, 0, or null where an answer does not tell),
     `latency_ms` and `answered`."""
-    wanted = {*ALWAYS, *TOLD_BY, "slot", "due_ns", "cache"}
+    wanted = {*ALWAYS, "slot", "due_ns", "done_ns", "error", "cache"}
     rows = evidence.load([name for name in REQUESTS.names if name in wanted]).to_pandas()
-    background = beyond(background_reads(rows, evidence.case), bound_s(evidence.case))
-    rows["stale"] = background["outcome"].map({"stale": 1.0, "fresh": 0.0})
     rows["hit"] = rows["cache"].astype(object).map({"hit": 1.0, "stale": 1.0, "miss": 0.0})
     rows["answered"] = rows["error"].isna()
     rows["latency_ms"] = ((rows["done_ns"] - rows["due_ns"]) / 1e6).where(rows["answered"])
@@ -115,14 +117,14 @@ def _measured(evidence: Evidence) -> pd.DataFrame:
 
 
 def _slots(rows: pd.DataFrame, beside: dict[tuple[Arm, int], int]) -> pd.DataFrame:
-    """The requests of the control blocks and of those beside them: `pair, arm, slot, control, hit, stale,
+    """The requests of the control blocks and of those beside them: `pair, arm, slot, control, hit,
     latency_ms`."""
     parts = []
     for (arm, control), probed in beside.items():
         for block in (control, probed):
             part = rows[(rows["arm"] == arm) & (rows["block"] == block)]
             parts.append(part.assign(pair=control, control=block == control))
-    return pd.concat(parts)[[*_SLOT, "control", "hit", "stale", "latency_ms"]]
+    return pd.concat(parts)[[*_SLOT, "control", "hit", "latency_ms"]]
 
 
 def _telling(rows: pd.DataFrame, share: str, beside: dict[int, int]) -> bool:
