@@ -55,18 +55,12 @@ def _probe_is_the_load(finding: RunFinding) -> str:
     )
 
 
-_SHARES = {"hit": "hits of the workload"}
-
-
 def _probe_changes_the_picture(finding: RunFinding) -> str:
-    facts = finding.facts
-    parts = []
-    for share in sorted(_SHARES, key=lambda name: name != facts["share"]):
-        for arm in ("before", "after"):
-            slots, sure = facts.get(f"{share}_slots_{arm}"), facts.get(f"{share}_differs_{arm}")
-            beside, alone = (int(facts.get(f"{share}_{side}_{arm}") or 0) for side in ("probed", "control"))
-            if slots and sure:
-                parts.append(f"{_SHARES[share]} {beside:,} of {slots:,} with it, {alone:,} without ({arm})")
+    facts, parts = finding.facts, []
+    for arm in ("before", "after"):
+        if facts.get(f"hit_differs_{arm}"):
+            beside, slots, alone = (int(facts[f"hit_{name}_{arm}"] or 0) for name in ("probed", "slots", "control"))
+            parts.append(f"hits of the workload {beside:,} of {slots:,} with it, {alone:,} without ({arm})")
     return f"The freshness probe makes a part of what it finds. To the same requests: {'; '.join(parts)}."
 
 
