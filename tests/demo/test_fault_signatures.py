@@ -242,13 +242,14 @@ def mixed(measured):
 
 def test_a_cache_in_each_process_is_emptied_in_one_of_two(start_service, small_database):
     """Each worker keeps a page for the local TTL, and the writer's own is emptied. So a read that the writer's worker
-    answers is never stale, nor is one that is sent a local TTL after the write (which ends behind the last read
-    before it). The other worker, where it was warmed, is stale until then: each worker goes from old to new once.
+    answers is never stale, nor is one that is sent a local TTL after the write: all reads before it are over by then
+    (a read beside the write could store the old page later). The other worker, where it was warmed, is stale until
+    then: each worker goes from old to new once.
     A new connection leads to either with probability 1/2, independently of all others: of the reads on new
     connections between the first and the last stale one of a poll, half are stale."""
     local_ttl_s = 0.4
     service = start_service(database=small_database, CATALOGUE_WORKERS="2", CATALOGUE_LOCAL_TTL=str(local_ttl_s))
-    spec = freshness(modes=["burst"], horizon="600ms", rate="30/s")
+    spec = freshness(modes=["burst"], horizon="600ms", rate="30/s", **WARM)
     measured = probe(
         str(service.http.base_url), spec, small_database, seconds=1.7, enough=lambda block: len(mixed(block)) >= 10
     )
