@@ -152,7 +152,12 @@ class Run:
 
     @cached_property
     def case(self) -> Case:
-        return load_case(self.path / "case.yml")
+        """Variables in the paths of its requests are filled in with what the run noted."""
+        noted: Any = {}
+        with suppress(RunUnreadable):
+            noted = self.manifest.get("variables")
+        values = noted.items() if isinstance(noted, dict) else ()
+        return load_case(self.path / "case.yml", variables={name: str(value) for name, value in values})
 
     @cached_property
     def redactor(self) -> Redactor:

@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 
 from luckyhit.case import Case, load_case
-from luckyhit.case.variables import refuse_unset
+from luckyhit.case.variables import noted_variables, refuse_unset
 from luckyhit.errors import ArgumentError, GuardError
 from luckyhit.investigate import console, facts, steps
 from luckyhit.investigate.ending import Outcome, finish
@@ -60,6 +60,7 @@ def new_run(project: Project, case_file: Path, *, environment: str = "", observe
                 "command": f"luckyhit run {project.called(case_file)}{named}",
                 "environment": environment or None,
                 "observe": observe,
+                "variables": noted_variables(load_case(case_file), os.environ),
                 "guards": [],
                 "inputs": notes,
             },
@@ -84,6 +85,7 @@ def accepted(project: Project, case_file: Path, *, environment: str = "", observ
     _refuse_writes(environment, case, observe=observe)
     refuse_unset(case, os.environ)
     refuse_quoted(case_file, case, os.environ)
+    case = load_case(case_file, variables=noted_variables(case, os.environ))
     authorities(case.target, project.root)
     return case
 
