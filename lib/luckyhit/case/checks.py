@@ -87,7 +87,10 @@ def _reachable(case: Case) -> Iterator[Finding]:
         expected = "{port} in an argument or in a value of env: where the service has to listen (or a fixed port)"
         yield Finding(("target", "start", "command"), "no {port}", expected)
     if not names & {"cache_url", "cache_port"} and case.cache.url_env is None:
-        expected = "{cache_url} in an argument or in a value of env (or cache.url_env, where the cache already runs)"
+        expected = (
+            "{cache_url} in an argument or in a value of env, or {cache_port} (or cache.url_env, where the cache "
+        )
+        expected += "already runs)"
         yield Finding(("target", "start", "env"), "no {cache_url}", expected)
 
 
