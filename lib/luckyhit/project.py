@@ -28,15 +28,26 @@ class Project:
         Raises ArgumentError where there is none.
         """
         start = (start or Path.cwd()).resolve()
-        installed_in = Path(__file__).resolve().parents[2]
-        for root in (start, *start.parents, installed_in):
-            if (root / "notebooks" / "1-baseline.ipynb").is_file() and (root / "data" / "cases").is_dir():
-                project = cls(root, root / "data" / "runs", root / "reports")
-                return project._with(runs_dir=runs_dir, reports_dir=reports_dir)
-        raise ArgumentError(
-            f"no Lucky Hit project in {start} or above it",
-            hint="Change into the folder that has notebooks/ and data/cases/ in it.",
-        )
+        project = cls.around(start) or cls.around(Path(__file__).resolve().parents[2])
+        if project is None:
+            raise ArgumentError(
+                f"no Lucky Hit project in {start} or above it",
+                hint="Change into the folder that has notebooks/ and data/cases/ in it; `luckyhit new NAME` makes one.",
+            )
+        return project._with(runs_dir=runs_dir, reports_dir=reports_dir)
+
+    @classmethod
+    def around(cls, start: Path) -> Project | None:
+        """The project that `start` lies in; None where there is none."""
+        for root in (start, *start.parents):
+            if (root / "notebooks" / f"{NOTEBOOKS[0]}.ipynb").is_file() and (root / "data" / "cases").is_dir():
+                return cls.at(root)
+        return None
+
+    @classmethod
+    def at(cls, root: Path) -> Project:
+        """The project of that folder, whether or not it is made already."""
+        return cls(root, root / "data" / "runs", root / "reports")
 
     def _with(self, *, runs_dir: str, reports_dir: str) -> Project:
         changed = self
