@@ -25,6 +25,7 @@ import json
 import os
 import re
 import secrets
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -129,6 +130,15 @@ class Run:
     @property
     def id(self) -> str:
         return self.path.name
+
+    @property
+    def called(self) -> str:
+        """What to call it on this machine's command line, as a word for a shell: its id where a command looks for runs
+        by itself, else its directory."""
+        with suppress(ArgumentError):
+            if self.path.resolve().is_relative_to(Project.find().runs.resolve()):
+                return self.id
+        return shlex.quote(str(self.path))
 
     @property
     def name(self) -> str:

@@ -121,7 +121,8 @@ def mentioned_secrets(case_file: Path, environ: Mapping[str, str] = os.environ) 
 
 def _secrets_in(name: str, where: str, value: str) -> Iterator[str]:
     """What of a variable's value is a secret by what the case uses it for, or by its name."""
-    if not value or (where.endswith("pass_env") and not is_secret_name(name)):
+    holds_one = where == "freshness" or where.endswith(("url_env", "headers_env"))
+    if not value or not (holds_one or is_secret_name(name)):
         return
     if where in ("cache.url_env", "freshness"):
         yield from _credentials(value)
