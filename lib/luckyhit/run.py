@@ -69,7 +69,9 @@ def write_atomically(path: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
-_WITHOUT = "`luckyhit judge DIR` gives the numbers of a directory with nothing but its case.yml and requests/ in it."
+_WITHOUT = (
+    "`luckyhit judge DIR` gives the numbers of a directory with nothing but case.yml and requests/*.parquet in it."
+)
 
 
 @dataclass(frozen=True)
@@ -192,7 +194,7 @@ class Run:
         except FileNotFoundError:
             raise RunUnreadable(
                 f"{self.path} is not a run directory: it has no manifest.json",
-                hint="`luckyhit runs` lists the runs there are.",
+                hint=f"`luckyhit runs` lists the runs there are. {_WITHOUT}",
             ) from None
         except (OSError, ValueError, RecursionError) as error:
             raise RunUnreadable(f"manifest.json of {self.path} can't be read: {error}", hint=_WITHOUT) from None
