@@ -20,7 +20,7 @@ def _statuses(value: Any) -> int | list[int]:
             raise ValueError("an HTTP status, from 100 and up to 599, or a list of them such as [200, 409]")
     if isinstance(value, list) and len(set(value)) < len(value):
         raise ValueError("each status once")
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 Statuses = Annotated[
