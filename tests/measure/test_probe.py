@@ -204,7 +204,7 @@ def test_each_burst_of_a_fresh_service_ends_with_a_read_past_the_bound() -> None
     measured = measure(VersionedService(), spec=freshness(modes=["burst"], reads=reads))
     polls = measured.classified.assign(past=measured.classified["since_ack_ns"] > 50_000_000)
     past = polls.groupby(["probe", "route"])["past"].sum()
-    assert len(past) >= 4 and set(past) == {1}
+    assert len(past) >= 4 and past.min() == 1
 
 
 def test_a_version_found_by_a_regular_expression() -> None:

@@ -333,7 +333,7 @@ class FreshnessProbe:
         The last read is past the declared bound, also where the service was fresh long before: each arm has one then,
         and the arms can be compared. Every other read has a connection of its own, so that each worker process may be
         met. `validator`: of the answer before the write, where the polls are conditional."""
-        past_ns = acked_ns + round(self._freshness.within * 1e9) + GAP_NS
+        past_ns = acked_ns + round(self._freshness.within * 1e9) + 1
         in_a_row, lasting, gap_ns, waited_ns, new_connection = 0, LASTING_READS, GAP_NS, 0, event.new_connection
         while not _over(end_ns):
             look = await arm.look(

@@ -108,7 +108,7 @@ def next_gap_ns(gap_ns: int) -> int:
 
 
 def plan_delays(count: int, within_s: float, horizon_s: float) -> list[int]:
-    """Delays in ns, ascending: log-spaced from 5 ms to the horizon, all but EARLY_SHARE of them longer than `within_s`."""
+    """Delays in ns, ascending: log-spaced from 5 ms to the horizon, all but EARLY_SHARE of them past `within_s`."""
     shortest = min(SHORTEST_DELAY_S, horizon_s / 2)
     early = int(count * EARLY_SHARE) if within_s > shortest else 0
     late, bound = count - early, max(within_s, shortest)
@@ -130,9 +130,9 @@ def plan_events(
     """The probes of one block, by time, each done before `duration_ns`; the same for the same state of `rng`.
 
     As many as `freshness.rate` says; without one, as many as cost 2 % of the workload's `requests` in that time, at
-    their dearest. About every tenth is a burst; of the others, two in ten are in-flight, and one in ten is of each other
-    prestate beside warm. `cold_keys`: those whose value is known without a read in this block. `variants`: how many there are to ask for, in turn. The
-    instants are spread evenly, jittered inside their slot, so that no periodic task of the service is always met in the
+    their dearest. About every tenth is a burst; of the others, two in ten are in-flight, and one in ten is of each
+    other prestate beside warm. `cold_keys`: those whose value is known without a read in this block. `variants`: how
+    many there are to ask for, in turn. The instants are spread evenly, jittered inside their slot, so that no periodic task of the service is always met in the
     same phase. A key is not planned again while an earlier probe of it may be open, and a cold one not at all: with too
     few keys there are fewer probes.
     """
