@@ -56,9 +56,7 @@ def arms_per_block(case: Case, pairs: int | None = None) -> list[tuple[Arm, ...]
 
 def measured_seconds(case: Case, pairs: int | None = None) -> float:
     """Seconds of load in the whole run, warm-ups included; `pairs` as above."""
-    plan = case.plan
-    blocks = len(arms_per_block(case, pairs))
-    return plan.warmup + plan.baseline + blocks * (plan.warmup + plan.block) + plan.warmup + plan.after_rollback
+    return case.plan.seconds(len(arms_per_block(case, pairs)))
 
 
 def planned_seconds(run: Run) -> float:
