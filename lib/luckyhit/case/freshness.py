@@ -25,6 +25,9 @@ from luckyhit.case.units import Bound, Duration, Rate
 
 Prestate = Literal["warm", "cold", "in-flight", "absent", "refused"]
 Mode = Literal["once", "burst"]
+EXPOSED: tuple[Prestate, ...] = ("warm", "in-flight", "absent")
+"""Prestates with something old that a cache may hold. Keys that nobody had read (cold) are a control, and a write that
+is refused makes nothing old."""
 
 
 class Refusal(Part):
