@@ -2,22 +2,24 @@
 
 Counts: the least number at which the bounds of nothing seen lie inside the margin (no pair differs, no read is stale);
 for a goal that should get better also the least at which a difference of the margin shows. Means and quantiles: the
-least number at which the interval of no difference reaches no further than the margin, with the variance of one pair.
-All are `INF` where no number does.
+least number at which the interval of no difference most likely lies inside the margin, with the variance of one pair.
+All are `INF` where no number does (see `forecast`, which says the same of a sample).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil, floor, sqrt
+from math import floor, sqrt
 
 from luckyhit.judge.boundary import INF, Boundary
-from luckyhit.judge.proportions import paired_difference, share_difference
+from luckyhit.judge.forecast import pairs_needed_mean, pairs_needed_share
+from luckyhit.judge.proportions import share_difference
 
 MOST = 10**8
 """More than this is never."""
-_MOST_DIFFERING = 1000
+CHANCE = 0.8
+"""That a run with as many pairs as it needs decides a goal on a mean or a quantile."""
 OWN_SHARE = 0.5
 """Of the variance of a rank: the least that `intervals` takes for one arm's own."""
 
@@ -48,21 +50,15 @@ def least(enough: Callable[[int], bool]) -> float:
 def share_inside(margin: float, rule: Rule) -> float:
     """At which the difference of two shares lies inside the margin, where nothing was counted in either arm."""
     if rule.paired:
-        return least(lambda n: paired_difference(0, 0, n, rule.boundary, rule.error_rate).high <= margin)
+        return _or_never(pairs_needed_share(margin, rule.error_rate, rule.boundary))
     return least(lambda n: share_difference(0, n, 0, n, rule.boundary, rule.error_rate).high <= margin)
 
 
 def share_apart(margin: float, rule: Rule) -> float:
     """At which a difference of the margin shows, where the better arm has none of what is counted."""
-    if not rule.paired:
-        return least(
-            lambda n: share_difference(floor(margin * n), n, 0, n, rule.boundary, rule.error_rate).high < 0
-        )
-    # Which arm is better is told by the pairs that differ alone.
-    for differing in range(1, _MOST_DIFFERING):
-        if paired_difference(differing, 0, MOST, rule.boundary, rule.error_rate).high < 0:
-            return ceil(differing / margin)
-    return INF
+    if rule.paired:
+        return _or_never(pairs_needed_share(margin, rule.error_rate, rule.boundary, margin, -margin))
+    return least(lambda n: share_difference(floor(margin * n), n, 0, n, rule.boundary, rule.error_rate).high < 0)
 
 
 def share_within(limit: float, rule: Rule, error_rate: float) -> float:
@@ -71,14 +67,19 @@ def share_within(limit: float, rule: Rule, error_rate: float) -> float:
 
 
 def mean_inside(variance: float, margin: float, rule: Rule, per_unit: float) -> float:
-    """At which the interval of a difference of means reaches no further than the margin. `variance`: of the difference
-    of one pair; `per_unit`: pairs in one batch, which the degrees of freedom are counted in."""
+    """At which, with the chance CHANCE, the interval of a difference of means (or quantiles) lies inside the margin,
+    where there is none. `variance`: of the difference of one pair; `per_unit`: pairs in one batch, the unit of such
+    intervals."""
+    if variance == 0:
+        return 1.0
+    needed = pairs_needed_mean(
+        sqrt(variance), margin, rule.error_rate, rule.boundary, pairs_per_unit=per_unit, chance=CHANCE
+    )
+    return _or_never(needed)
 
-    def enough(pairs: int) -> bool:
-        error = sqrt(variance / pairs)
-        return _reach(pairs, per_unit, rule, margin / error if error else INF) * error <= margin
 
-    return least(enough)
+def _or_never(pairs: int | None) -> float:
+    return INF if pairs is None else pairs
 
 
 def quantile_bounded(level: float, rule: Rule, per_unit: float) -> float:
@@ -86,7 +87,8 @@ def quantile_bounded(level: float, rule: Rule, per_unit: float) -> float:
     beyond = min(level, 1 - level)
 
     def enough(pairs: int) -> bool:
-        reach = _reach(pairs, per_unit, rule, INF)
+        degrees = pairs / per_unit - 1
+        reach = rule.boundary.single(degrees, rule.error_rate) if degrees > 0 else INF
         return reach * sqrt(OWN_SHARE * level * (1 - level) / pairs) <= beyond
 
     return least(enough)
@@ -95,11 +97,6 @@ def quantile_bounded(level: float, rule: Rule, per_unit: float) -> float:
 def windows_bounded(level: float, rule: Rule, error_rate: float) -> float:
     """The number of staleness windows at which their `level` quantile has an upper bound."""
     return least(lambda n: rule.boundary.ranks(level, n, error_rate)[1] <= n)
-
-
-def _reach(pairs: int, per_unit: float, rule: Rule, margin: float) -> float:
-    degrees = pairs / per_unit - 1
-    return rule.boundary.single(degrees, rule.error_rate, margin) if degrees > 0 else INF
 
 
 __all__ = [

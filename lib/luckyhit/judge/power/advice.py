@@ -1,0 +1,189 @@
+"""What to change in a case so that a goal which its plan can't decide can be decided: each edit is tried before it is
+named, and the least of its kind that does is what is said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from luckyhit.case import Case
+from luckyhit.case.plan import Plan
+from luckyhit.case.units import Amount, format_duration, format_rate
+from luckyhit.errors import ArgumentError
+from luckyhit.judge.power.baseline import Baseline
+from luckyhit.judge.power.goals import GoalPower, powers
+from luckyhit.judge.power.sizing import sized, to_size
+from luckyhit.judge.power.supply import Probing
+from luckyhit.records import UNITS, MetricName
+
+MOST_BLOCKS, LONGEST_BLOCK_S, LONGEST_S = 200, 120, 3600
+_HEADERS: Mapping[str, str] = {"hit_ratio": "target.cache_header", "db_calls": "target.db_header"}
+_PROBE_GOALS = ("stale_reads", "staleness_p99_ms")
+
+
+@dataclass(frozen=True)
+class Planning:
+    """`case` with the numbers of its plan, and each of its goals."""
+
+    case: Case
+    goals: list[GoalPower]
+
+    @property
+    def undecidable(self) -> list[GoalPower]:
+        return [goal for goal in self.goals if goal.state in ("short", "never")]
+
+
+def plan_for(
+    case: Case, probing: Probing, baseline: Baseline | None = None, hidden: Collection[MetricName] = ()
+) -> Planning:
+    """Size what is left out, and say of each goal what it gets and needs. Raises ArgumentError where the ceiling of the
+    plan does not hold two blocks."""
+    planned = sized(case, probing, baseline)
+    goals = powers(planned, probing(planned), baseline, hidden)
+    known = _Known(case, planned, probing, baseline)
+    return Planning(planned, [replace(goal, changes=tuple(known.changes(goal))) for goal in goals])
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What edits are tried on: the case as it was written, and with its numbers."""
+
+    case: Case
+    planned: Case
+    probing: Probing
+    baseline: Baseline | None
+
+    def changes(self, goal: GoalPower) -> Iterator[Mapping[str, str]]:
+        if goal.state not in ("short", "never"):
+            return
+        if goal.reason == "not-visible":
+            if goal.name in _HEADERS:
+                yield {_HEADERS[goal.name]: ""}
+            return
+        if goal.reason == "limit-zero":
+            if limit := self._least_limit(goal.name):
+                yield {f"goals.{goal.name}.at_most": limit}
+            return
+        if goal.name in _PROBE_GOALS and (rate := self._least_rate(goal)):
+            yield {"freshness.rate": rate}
+        if seconds := self._longer(goal):
+            yield seconds
+        yield from self._wider(goal)
+
+    def _decides(self, case: Case, name: MetricName) -> bool:
+        """Whether the goal can be decided, as far as one can tell, in the case with its edit."""
+        try:
+            planned = sized(case, self.probing, self.baseline)
+        except ArgumentError:
+            return False
+        goal = next(each for each in powers(planned, self.probing(planned), self.baseline) if each.name == name)
+        return goal.state in ("enough", "open")
+
+    def _least_rate(self, goal: GoalPower) -> str | None:
+        probe = self.case.freshness
+        if probe is None or to_size(self.case)[-1:] == ("freshness.rate",):
+            return None  # what is sized has all that the ceiling, the keys and the load allow
+        most = (probe.keys.last - probe.keys.first + 1) / probe.horizon
+
+        def edited(rate: int) -> Case:
+            return self.case.model_copy(update={"freshness": probe.model_copy(update={"rate": float(rate)})})
+
+        first = int(probe.rate or 0) + 1
+        rate = _first(lambda each: self._decides(edited(each), goal.name), first, int(most))
+        return format_rate(float(rate)) if rate is not None else None
+
+    def _longer(self, goal: GoalPower) -> Mapping[str, str] | None:
+        """A higher ceiling where the plan is sized; else more blocks, or longer ones where blocks are too short for
+        the probe."""
+        plan = self.case.plan
+
+        def edited(**fields: float) -> Case:
+            return self.case.model_copy(update={"plan": plan.model_copy(update=fields)})
+
+        if plan.left_out:
+            step = 10
+            first = int(plan.at_most // step) + 1
+            tens = _first(lambda each: self._decides(edited(at_most=step * each), goal.name), first, LONGEST_S // step)
+            return {"plan.at_most": format_duration(step * tens)} if tens is not None else None
+        if goal.gives:
+            decides = lambda each: self._decides(edited(blocks=each), goal.name)  # noqa: E731
+            blocks = _first(decides, plan.blocks + 1, MOST_BLOCKS)
+            return {"plan.blocks": str(blocks)} if blocks is not None else None
+        first = int(plan.block) + 1
+        length = _first(lambda each: self._decides(edited(block=float(each)), goal.name), first, LONGEST_BLOCK_S)
+        return {"plan.block": format_duration(length)} if length is not None else None
+
+    def _wider(self, goal: GoalPower) -> Iterator[Mapping[str, str]]:
+        """A larger margin, a higher limit, or both of them."""
+        declared = self.case.goals[goal.name]
+        at_most = declared.at_most
+
+        def edited(margin: Amount, limit: Amount | None) -> Case:
+            goals = {**self.case.goals}
+            goals[goal.name] = declared.model_copy(update={"margin": margin, "at_most": limit})
+            return self.case.model_copy(update={"goals": goals})
+
+        margins = list(_larger(declared.margin, UNITS[goal.name]))
+        limits = list(_larger(at_most, UNITS[goal.name])) if at_most is not None else []
+        for wide, high in ((margins, [at_most]), ([declared.margin], limits), (margins, limits)):
+            if not wide or not high:
+                continue
+            tallest = high[-1]
+            margin = _least_amount(lambda each, tallest=tallest: self._decides(edited(each, tallest), goal.name), wide)
+            if margin is None:
+                continue
+            limit = _least_amount(lambda each, margin=margin: self._decides(edited(margin, each), goal.name), high)
+            changed = {"margin": (declared.margin, margin), "at_most": (at_most, limit)}
+            edits = {f"goals.{goal.name}.{field}": str(new) for field, (old, new) in changed.items() if new != old}
+            if edits:
+                yield edits
+                return
+
+    def _least_limit(self, name: MetricName) -> str | None:
+        declared = self.case.goals[name]
+
+        def decides(limit: Amount) -> bool:
+            goals = {**self.case.goals, name: declared.model_copy(update={"at_most": limit})}
+            return self._decides(self.case.model_copy(update={"goals": goals}), name)
+
+        limit = _least_amount(decides, list(_larger(Amount(0.0, "%"), UNITS[name])))
+        return str(limit) if limit is not None else None
+
+
+def _first(decides: Callable[[int], bool], first: int, last: int) -> int | None:
+    """The least whole number in a range that decides, where larger ones do as well; None where the last does not."""
+    if first > last or not decides(last):
+        return None
+    low, high = first, last
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if decides(middle) else (middle + 1, high)
+    return high
+
+
+def _larger(amount: Amount, unit: str) -> Iterator[Amount]:
+    """Larger amounts as one would write them: whole points up to 99 %, ms, or tenths of a call."""
+    if unit == "share" or amount.unit == "%":
+        yield from (Amount(points / 100, amount.unit) for points in range(int(amount.amount * 100 + 1e-9) + 1, 100))
+    else:
+        step = 0.1 if amount.unit == "calls" else 1.0
+        first = int(amount.amount / step + 1e-9) + 1
+        yield from (Amount(round(step * each, 6), amount.unit) for each in range(first, first + 1000))
+
+
+def _least_amount(decides: Callable[[Amount], bool], amounts: list[Amount | None]) -> Amount | None:
+    place = _first(lambda each: decides(amounts[each]), 0, len(amounts) - 1)
+    return amounts[place] if place is not None else None
+
+
+def unsized(case: Case, fields: Collection[str]) -> Case:
+    """The case with these fields left out again, as they were before they were sized."""
+    names = {name.removeprefix("plan.") for name in fields}
+    plan = Plan.model_construct(case.plan.model_fields_set - names, **dict(case.plan))
+    case = case.model_copy(update={"plan": plan})
+    if "freshness.rate" in fields and case.freshness is not None:
+        case = case.model_copy(update={"freshness": case.freshness.model_copy(update={"rate": None})})
+    return case
+
+
+__all__ = ["Planning", "plan_for", "unsized"]
