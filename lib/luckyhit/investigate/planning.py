@@ -1,23 +1,29 @@
 """What a plan gives and what its goals need, before anything is measured and again after the baseline; and the numbers
-of a plan that was left to be sized."""
+of a plan that was left to be sized. It takes the judge along: import it late."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
-
 from luckyhit.case import Case
 from luckyhit.case.freshness import Freshness
 from luckyhit.case.rewrite import with_plan
 from luckyhit.investigate.controls import with_controls
-from luckyhit.judge.power import Planning, ProbeUnits, as_facts, plan_for, requests_of_block, to_size, unsized
+from luckyhit.judge.power import (
+    Planning,
+    ProbeUnits,
+    as_facts,
+    line,
+    plan_for,
+    plan_line,
+    requests_of_block,
+    to_size,
+    unsized,
+)
+from luckyhit.judge.power.recorded import recorded_baseline
 from luckyhit.measure.probe_plan import KeyRanges, counted_units, plan_events, usual_requests
 from luckyhit.records import MetricName
-
-if TYPE_CHECKING:
-    from luckyhit.judge.power import Baseline
-    from luckyhit.run import Run
+from luckyhit.run import Run
 
 
 class ProbePlanner:
@@ -61,27 +67,34 @@ def planning_of(case: Case, hidden: Collection[MetricName] = ()) -> Planning:
     return plan_for(case, ProbePlanner(), hidden=hidden)
 
 
-def planned_text(text: str, case: Case) -> tuple[str, dict[str, Any]]:
-    """(the text of a case file with the numbers of its plan, what the manifest notes of it)."""
-    fields = to_size(case)
-    planning = planning_of(case)
-    written = with_plan(text, planning.case) if fields else text
-    return written, {"sized": list(fields), "power": as_facts(planning.goals)}
+def sized_text(text: str, case: Case) -> tuple[str, list[str]]:
+    """The text of a case file with the numbers of its plan, and which of them were sized."""
+    fields = list(to_size(case))
+    return (with_plan(text, planning_of(case).case) if fields else text), fields
+
+
+def planning_after(run: Run) -> Planning:
+    """With what the run's baseline showed; what was left out of its plan is sized anew, but for the baseline itself."""
+    fields = [name for name in sized_fields(run) if name != "plan.baseline"]
+    return plan_for(unsized(run.case, fields), ProbePlanner(), recorded_baseline(run))
 
 
 def plan_again(run: Run) -> Planning:
-    """After the baseline, with what it showed: the rest of the plan is sized anew where it was left out, and noted; the
-    run's case has it then."""
-    noted = run.manifest.get("plan") or {}
-    fields = [str(name) for name in noted.get("sized", []) if name != "plan.baseline"]
-    planning = plan_for(unsized(run.case, fields), ProbePlanner(), _baseline(run))
+    """The same, noted: the run's case has the new numbers then, and the manifest what they give."""
+    planning = planning_after(run)
     if planning.case != run.case:
-        run.replace_case(with_plan((run.path / "case.yml").read_text(encoding="utf-8"), planning.case))
-    run.update(plan={**noted, "power": as_facts(planning.goals), "after_baseline": True})
+        text = (run.path / "case.yml").read_text(encoding="utf-8")
+        run.replace_case(with_plan(text, planning.case))
+    run.update(plan={"sized": sized_fields(run), "power": as_facts(planning.goals)})
     return planning
 
 
-def _baseline(run: Run) -> Baseline:
-    from luckyhit.judge.power.recorded import recorded_baseline  # takes a second to import, with all of the judge
+def sized_fields(run: Run) -> list[str]:
+    """What was left out of the plan of a run's case, as it was noted."""
+    return [str(name) for name in run.manifest.get("plan", {}).get("sized", [])]
 
-    return recorded_baseline(run)
+
+def lines_of(planning: Planning) -> list[str]:
+    """What is shown of it: the plan, where it was sized, and a line for each goal."""
+    sized = [plan_line(planning.case)] if planning.case.plan.auto else []
+    return [*sized, *(line(goal, planning.case) for goal in planning.goals)]

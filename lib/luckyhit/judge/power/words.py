@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from math import floor
 from typing import Any
 
 from luckyhit.case import Case
 from luckyhit.judge.boundary import INF
+from luckyhit.judge.power.advice import Planning
 from luckyhit.judge.power.goals import GoalPower, Reason
 from luckyhit.judge.wording import listed
 
@@ -68,17 +69,18 @@ def as_facts(goals: Sequence[GoalPower]) -> list[dict[str, Any]]:
     return facts
 
 
-def rows_of(goals: Sequence[GoalPower], case: Case) -> list[Mapping[str, str]]:
-    """The same as rows of a table."""
+def rows_of(planning: Planning) -> list[tuple[str, str, str, str, str]]:
+    """The same as rows of a table: the goal, what it gets, what it needs, what is too little or not known, and what to
+    change."""
     return [
-        {
-            "goal": goal.name,
-            "the plan gives": _given(goal) if goal.reason != "not-visible" else "not visible",
-            "the goal needs": _needed(goal),
-            "": "" if goal.state == "enough" else _REASONS.get(goal.reason, "") or "too few",
-            "what to change": change_text(goal),
-        }
-        for goal in goals
+        (
+            goal.name,
+            _given(goal) if goal.reason != "not-visible" else "not visible",
+            _needed(goal),
+            "" if goal.state == "enough" else _REASONS.get(goal.reason, "too few"),
+            change_text(goal),
+        )
+        for goal in planning.goals
     ]
 
 
