@@ -75,8 +75,12 @@ def share_difference(
     return Difference(effect, max(-1.0, min(low, middle - reach)), min(1.0, max(high, middle + reach)))
 
 
-SHARE_FOR_HOW_MANY = 0.2
-"""Of the error rate: that for how many pairs differ. Which way they differ, so which arm is better, has the rest."""
+OUTWARD_SHARE, COMBINED_SHARE, INWARD_SHARE = 0.35, 0.05, 0.1
+"""Of the error rate, for the bounds of a difference that is not 0: half of the rate is for the wrong direction then."""
+PART_OF_COMBINED = 0.8
+"""Of COMBINED_SHARE: that for which way the pairs differ. How many of them do has the rest."""
+LEAST_DIFFERENCE = 1e-12
+"""What is above 0 by its direction alone: less than one in any number of pairs."""
 
 
 def paired_difference(
@@ -85,19 +89,48 @@ def paired_difference(
     """The difference of two shares, after - before, that were counted in the same `pairs`: `before_only` of them had it
     in the before arm alone, `after_only` in the after arm alone.
 
-    The pairs that differ tell all there is (McNemar 1947, Psychometrika 12: 153): the difference is the share of them
-    times twice what the after arm's part exceeds one half by. Each of both has an exact interval, so whether the
-    difference lies above or below 0 is an exact test of one half, however rare what was counted is, and however much
-    it is the same requests in both arms. Covers at least as often as it should (worked out exactly in the tests).
+    The pairs that differ tell all there is (McNemar 1947, Psychometrika 12: 153), in three parts:
+
+    - *Direction.* Whether the interval lies off 0 is the exact test of one half on the pairs that differ, two-sided,
+      with the whole error rate.
+    - *Outward*, away from 0 on either side: the share of the pairs that differ in that direction, since the others only
+      lower it. Where many differ both ways that is far too much, so the smaller of it and a second bound: the most
+      pairs that differ, times twice what that direction's part of them exceeds one half by.
+    - *Inward*, towards 0, only where the direction is known: the fewest pairs that differ, times the same excess. It
+      never reaches 0.
+
+    At a difference of 0 only the direction can be wrong, since the outward bounds never exclude 0. At another one it is
+    wrong with half the rate, and the bounds beyond and before it with the shares above, which are the other half. So it
+    covers at least as often as it should (worked out exactly in the tests).
     """
     if pairs == 0:
         return Difference(float("nan"), -1.0, 1.0)
-    differing = before_only + after_only
-    fewest, most = boundary.share(differing, pairs, error_rate * SHARE_FOR_HOW_MANY)
-    low, high = boundary.share(after_only, differing, error_rate * (1 - SHARE_FOR_HOW_MANY))
-    low, high = 2 * low - 1, 2 * high - 1
     effect = (after_only - before_only) / pairs
-    return Difference(effect, low * (fewest if low > 0 else most), high * (fewest if high < 0 else most))
+    low, high = boundary.share(after_only, before_only + after_only, error_rate)
+    if low > 0.5:
+        return Difference(effect, *_off_zero(after_only, before_only, pairs, boundary, error_rate))
+    if high < 0.5:
+        near, far = _off_zero(before_only, after_only, pairs, boundary, error_rate)
+        return Difference(effect, -far, -near)
+    most_less = _outward(before_only, after_only, pairs, boundary, error_rate)
+    return Difference(effect, -most_less, _outward(after_only, before_only, pairs, boundary, error_rate))
+
+
+def _off_zero(more: int, fewer: int, pairs: int, boundary: Boundary, error_rate: float) -> tuple[float, float]:
+    """(inward, outward) bound, above 0, where it is known that `more` of the pairs differ this way than `fewer` do that
+    way. Each bound of `Boundary.share` has half of what it is asked for."""
+    differing = more + fewer
+    part = boundary.share(more, differing, error_rate * INWARD_SHARE)[0]
+    fewest = boundary.share(differing, pairs, error_rate * INWARD_SHARE)[0]
+    return max(LEAST_DIFFERENCE, (2 * part - 1) * fewest), _outward(more, fewer, pairs, boundary, error_rate)
+
+
+def _outward(this_way: int, that_way: int, pairs: int, boundary: Boundary, error_rate: float) -> float:
+    alone = boundary.share(this_way, pairs, 2 * error_rate * OUTWARD_SHARE)[1]
+    differing = this_way + that_way
+    part = boundary.share(this_way, differing, 2 * error_rate * COMBINED_SHARE * PART_OF_COMBINED)[1]
+    most = boundary.share(differing, pairs, 2 * error_rate * COMBINED_SHARE * (1 - PART_OF_COMBINED))[1]
+    return min(alone, max(0.0, (2 * part - 1) * most))
 
 
 class PairedCounts(NamedTuple):

@@ -133,9 +133,9 @@ def plan_events(
     As many as `freshness.rate` says; without one, as many as cost 2 % of the workload's `requests` in that time, at
     their dearest. About every tenth is a burst; of the others, two in ten are in-flight, and one in ten is of each
     other prestate beside warm. `cold_keys`: those whose value is known without a read in this block. `variants`: how
-    many there are to ask for, in turn. The instants are spread evenly, jittered inside their slot, so that no periodic task of the service is always met in the
-    same phase. A key is not planned again while an earlier probe of it may be open, and a cold one not at all: with too
-    few keys there are fewer probes.
+    many there are to ask for, in turn. The instants are spread evenly, jittered inside their slot, so that no periodic
+    task of the service is always met in the same phase. A key is not planned again while an earlier probe of it may be
+    open, and a cold one not at all: with too few keys there are fewer probes.
     """
     if duration_ns < round(freshness.horizon * 1e9) + FINISH_NS:
         return []
