@@ -18,6 +18,7 @@ from luckyhit.judge.boundary import Boundary, FixedSample
 from luckyhit.judge.sequential import Sequential
 from luckyhit.records import Result, Verdict
 
+_ONCE, _ANY_TIME = FixedSample(), Sequential()
 DECIDED: tuple[Verdict, ...] = ("HELPED", "HURT", "EQUIVALENT")
 
 
@@ -35,10 +36,10 @@ def ways_to_look(blocks: Sequence[Mapping[str, Any]], case: Case) -> tuple[Bound
     """How far intervals reach after these finished blocks of the change, and the share of the error rate that this
     look may use."""
     if not case.stops_early:
-        return FixedSample(), 1.0
+        return _ONCE, 1.0
     if case.design == "side-by-side":
-        return Sequential(), 1.0
-    return FixedSample(), share_of_look(len(blocks) // 2, case.plan.blocks)
+        return _ANY_TIME, 1.0
+    return _ONCE, share_of_look(len(blocks) // 2, case.plan.blocks)
 
 
 def enough(result: Result, case: Case) -> bool:

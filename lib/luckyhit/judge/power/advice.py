@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from luckyhit.case import Case
+from luckyhit.case.checks import findings_in
 from luckyhit.case.plan import Plan
 from luckyhit.case.units import Amount, format_duration, format_rate
 from luckyhit.errors import ArgumentError
@@ -16,7 +17,7 @@ from luckyhit.judge.power.sizing import sized, to_size
 from luckyhit.judge.power.supply import Probing
 from luckyhit.records import UNITS, MetricName
 
-MOST_BLOCKS, LONGEST_BLOCK_S, LONGEST_S = 200, 120, 3600
+MOST_BLOCKS, LONGEST_BLOCK_S, LONGEST_S, MOST_TIMES_KEYS = 200, 120, 3600, 10
 _HEADERS: Mapping[str, str] = {"hit_ratio": "target.cache_header", "db_calls": "target.db_header"}
 _PROBE_GOALS = ("stale_reads", "staleness_p99_ms")
 
@@ -64,14 +65,17 @@ class _Known:
             if limit := self._least_limit(goal.name):
                 yield {f"goals.{goal.name}.at_most": limit}
             return
-        if goal.name in _PROBE_GOALS and (rate := self._least_rate(goal)):
-            yield {"freshness.rate": rate}
-        if seconds := self._longer(goal):
-            yield seconds
-        yield from self._wider(goal)
+        probes = list(self._more_probes(goal)) if goal.name in _PROBE_GOALS else []
+        longer = list(self._longer(goal))
+        wider = list(self._wider(goal))
+        yield from (*probes, *longer, *wider)
+        if not probes and not longer and goal.name in _PROBE_GOALS:
+            yield from self._more_of_both(goal)
 
     def _decides(self, case: Case, name: MetricName) -> bool:
-        """Whether the goal can be decided, as far as one can tell, in the case with its edit."""
+        """Whether the goal can be decided, as far as one can tell, in the case with its edit, and the case is right."""
+        if findings_in(case):
+            return False
         try:
             planned = sized(case, self.probing, self.baseline)
         except ArgumentError:
@@ -79,20 +83,58 @@ class _Known:
         goal = next(each for each in powers(planned, self.probing(planned), self.baseline) if each.name == name)
         return goal.state in ("enough", "open")
 
-    def _least_rate(self, goal: GoalPower) -> str | None:
+    def _more_probes(self, goal: GoalPower) -> Iterator[Mapping[str, str]]:
+        """A higher rate; where keys are too few for one that does, more keys, and a rate where one is declared."""
         probe = self.case.freshness
-        if probe is None or to_size(self.case)[-1:] == ("freshness.rate",):
-            return None  # what is sized has all that the ceiling, the keys and the load allow
-        most = (probe.keys.last - probe.keys.first + 1) / probe.horizon
+        if probe is None:
+            return
+        keys, sized_too = probe.keys.last - probe.keys.first + 1, "freshness.rate" in to_size(self.case)
 
-        def edited(rate: int) -> Case:
-            return self.case.model_copy(update={"freshness": probe.model_copy(update={"rate": float(rate)})})
+        def edited(rate: float | None, times: int = 1) -> Case:
+            more = probe.keys.model_copy(update={"last": probe.keys.first + keys * times - 1})
+            return self.case.model_copy(update={"freshness": probe.model_copy(update={"rate": rate, "keys": more})})
 
-        first = int(probe.rate or 0) + 1
-        rate = _first(lambda each: self._decides(edited(each), goal.name), first, int(most))
-        return format_rate(float(rate)) if rate is not None else None
+        def least_rate(times: int = 1) -> int | None:
+            first, most = int(probe.rate or 0) + 1, int(keys * times / probe.horizon)
+            return _first(lambda each: self._decides(edited(float(each), times), goal.name), first, most)
 
-    def _longer(self, goal: GoalPower) -> Mapping[str, str] | None:
+        # What is sized has all that the ceiling, the keys and the load allow.
+        if not sized_too and (rate := least_rate()) is not None:
+            yield {"freshness.rate": format_rate(float(rate))}
+            return
+        for times in range(2, MOST_TIMES_KEYS + 1):
+            last = {"freshness.keys.last": str(probe.keys.first + keys * times - 1)}
+            if sized_too and self._decides(edited(None, times), goal.name):
+                yield last
+                return
+            if not sized_too and (rate := least_rate(times)) is not None:
+                yield {"freshness.rate": format_rate(float(rate)), **last}
+                return
+
+    def _more_of_both(self, goal: GoalPower) -> Iterator[Mapping[str, str]]:
+        """Where neither a higher rate nor more blocks do: the least rate with the most blocks, then fewer of these."""
+        probe, plan = self.case.freshness, self.case.plan
+        if probe is None or plan.left_out:
+            return
+
+        def edited(rate: int, blocks: int) -> Case:
+            update = {
+                "freshness": probe.model_copy(update={"rate": float(rate)}),
+                "plan": plan.model_copy(update={"blocks": blocks}),
+            }
+            return self.case.model_copy(update=update)
+
+        keys = probe.keys.last - probe.keys.first + 1
+        first, most = int(probe.rate or 0) + 1, int(keys / probe.horizon)
+        rate = _first(lambda each: self._decides(edited(each, MOST_BLOCKS), goal.name), first, most)
+        if rate is None:
+            return
+        rate = min(2 * rate, most)
+        blocks = _first(lambda each: self._decides(edited(rate, each), goal.name), plan.blocks, MOST_BLOCKS)
+        if blocks is not None:
+            yield {"freshness.rate": format_rate(float(rate)), "plan.blocks": str(blocks)}
+
+    def _longer(self, goal: GoalPower) -> Iterator[Mapping[str, str]]:
         """A higher ceiling where the plan is sized; else more blocks, or longer ones where blocks are too short for
         the probe."""
         plan = self.case.plan
@@ -104,14 +146,18 @@ class _Known:
             step = 10
             first = int(plan.at_most // step) + 1
             tens = _first(lambda each: self._decides(edited(at_most=step * each), goal.name), first, LONGEST_S // step)
-            return {"plan.at_most": format_duration(step * tens)} if tens is not None else None
+            if tens is not None:
+                yield {"plan.at_most": format_duration(step * tens)}
+            return
         if goal.gives:
-            decides = lambda each: self._decides(edited(blocks=each), goal.name)  # noqa: E731
-            blocks = _first(decides, plan.blocks + 1, MOST_BLOCKS)
-            return {"plan.blocks": str(blocks)} if blocks is not None else None
+            more = _first(lambda each: self._decides(edited(blocks=each), goal.name), plan.blocks + 1, MOST_BLOCKS)
+            if more is not None:
+                yield {"plan.blocks": str(more)}
+            return
         first = int(plan.block) + 1
         length = _first(lambda each: self._decides(edited(block=float(each)), goal.name), first, LONGEST_BLOCK_S)
-        return {"plan.block": format_duration(length)} if length is not None else None
+        if length is not None:
+            yield {"plan.block": format_duration(length)}
 
     def _wider(self, goal: GoalPower) -> Iterator[Mapping[str, str]]:
         """A larger margin, a higher limit, or both of them."""

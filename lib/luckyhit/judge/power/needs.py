@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import floor, sqrt
 
 from luckyhit.judge.boundary import INF, Boundary
@@ -18,6 +19,7 @@ from luckyhit.judge.proportions import share_difference
 
 MOST = 10**8
 """More than this is never."""
+_MOST_KNOWN = 4096
 CHANCE = 0.8
 """That a run with as many pairs as it needs decides a goal on a mean or a quantile."""
 OWN_SHARE = 0.5
@@ -47,6 +49,7 @@ def least(enough: Callable[[int], bool]) -> float:
     return high
 
 
+@lru_cache(_MOST_KNOWN)
 def share_inside(margin: float, rule: Rule) -> float:
     """At which the difference of two shares lies inside the margin, where nothing was counted in either arm."""
     if rule.paired:
@@ -54,6 +57,7 @@ def share_inside(margin: float, rule: Rule) -> float:
     return least(lambda n: share_difference(0, n, 0, n, rule.boundary, rule.error_rate).high <= margin)
 
 
+@lru_cache(_MOST_KNOWN)
 def share_apart(margin: float, rule: Rule) -> float:
     """At which a difference of the margin shows, where the better arm has none of what is counted."""
     if rule.paired:
@@ -61,11 +65,13 @@ def share_apart(margin: float, rule: Rule) -> float:
     return least(lambda n: share_difference(floor(margin * n), n, 0, n, rule.boundary, rule.error_rate).high < 0)
 
 
+@lru_cache(_MOST_KNOWN)
 def share_within(limit: float, rule: Rule, error_rate: float) -> float:
     """At which the share of one arm is shown to be within a hard limit, where nothing was counted."""
     return least(lambda n: rule.boundary.share(0, n, error_rate)[1] <= limit) if limit > 0 else INF
 
 
+@lru_cache(_MOST_KNOWN)
 def mean_inside(variance: float, margin: float, rule: Rule, per_unit: float) -> float:
     """At which, with the chance CHANCE, the interval of a difference of means (or quantiles) lies inside the margin,
     where there is none. `variance`: of the difference of one pair; `per_unit`: pairs in one batch, the unit of such
@@ -82,6 +88,7 @@ def _or_never(pairs: int | None) -> float:
     return INF if pairs is None else pairs
 
 
+@lru_cache(_MOST_KNOWN)
 def quantile_bounded(level: float, rule: Rule, per_unit: float) -> float:
     """At which a quantile has a bound on its far side: enough values lie beyond it."""
     beyond = min(level, 1 - level)
@@ -94,6 +101,7 @@ def quantile_bounded(level: float, rule: Rule, per_unit: float) -> float:
     return least(enough)
 
 
+@lru_cache(_MOST_KNOWN)
 def windows_bounded(level: float, rule: Rule, error_rate: float) -> float:
     """The number of staleness windows at which their `level` quantile has an upper bound."""
     return least(lambda n: rule.boundary.ranks(level, n, error_rate)[1] <= n)

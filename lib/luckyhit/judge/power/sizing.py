@@ -1,6 +1,6 @@
 """`plan: auto`: the numbers of a plan, within its ceiling.
 
-    baseline, after_rollback   their defaults, or longer: FEW_REQUESTS at the case's rate, and room for the horizon
+    baseline, after_rollback   their defaults, or longer: the requests that a block has at least, and room for the horizon
     block                      four warm-ups, twice the horizon and FEW_REQUESTS at least; then as long as the ceiling
                                leaves room for, all blocks alike
     blocks                     as many as the ceiling holds, since a run ends early once it is decided; one that does not
@@ -15,6 +15,7 @@ from __future__ import annotations
 from math import ceil, floor
 
 from luckyhit.case import Case
+from luckyhit.case.checks import FEWEST_REQUESTS_IN_A_BLOCK
 from luckyhit.case.freshness import Freshness
 from luckyhit.case.units import format_duration
 from luckyhit.errors import ArgumentError
@@ -33,7 +34,7 @@ from luckyhit.judge.power.supply import (
 
 MOST_SHARE = 0.2
 """Of the workload's requests: what the probe may add to a service of the run's own, where no rate is declared."""
-FEW_REQUESTS = 40
+FEW_REQUESTS = 2 * FEWEST_REQUESTS_IN_A_BLOCK
 FEWEST_BLOCKS, MOST_BLOCKS = 2, 200
 USUAL_BLOCK_S, STEP_S = 8.0, 0.5
 PROBE_RESERVE, BLOCK_RESERVE = 1.25, 1.5
@@ -86,6 +87,7 @@ def _with_blocks(case: Case, fields: tuple[str, ...], probing: Probing, baseline
     """With the number and the length of its blocks."""
     if "plan.block" in fields:
         usual = max(USUAL_BLOCK_S, 4 * case.plan.warmup, 2 * _horizon(case) + SETTLED_S, _shortest(case))
+        usual = max(usual, _seconds_for(FEW_REQUESTS, case))
         if case.design == "crossover" and "plan.blocks" in fields:
             usual = min(usual, max(_shortest(case), _length_of(case, 2 * _PAIRED_BLOCKS)))
         case = _with(case, block=_half(usual))
@@ -189,10 +191,13 @@ def _rates(case: Case, probe: Freshness) -> list[float]:
 
 
 def _shortest(case: Case) -> float:
-    """Seconds in which there are FEW_REQUESTS, and a probe can come to its end."""
-    rate = case.workload.requests_in(60.0)
-    for_requests = FEW_REQUESTS / (rate / 60.0) if rate else 0.0
-    return max(for_requests, _horizon(case) + SETTLED_S, 1.0)
+    """Seconds in which there are requests enough for a block, and a probe can come to its end."""
+    return max(_seconds_for(FEWEST_REQUESTS_IN_A_BLOCK, case), _horizon(case) + SETTLED_S, 1.0)
+
+
+def _seconds_for(requests: int, case: Case) -> float:
+    in_a_minute = case.workload.requests_in(60.0)
+    return requests / (in_a_minute / 60.0) if in_a_minute else 0.0
 
 
 def _horizon(case: Case) -> float:
