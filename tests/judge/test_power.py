@@ -142,7 +142,12 @@ def test_each_advised_edit_makes_the_goal_decidable(
 def test_the_advised_rate_and_blocks_are_the_least_that_do() -> None:
     case = with_rate(a_case(STALE, stop_early=True), "2/s")
     changes = [change for change in goal_of(case, "stale_reads").changes if len(change) == 1]
-    tried = {field: int(value.removesuffix("/s")) for change in changes for field, value in change.items() if "goals" not in field}
+    tried = {
+        field: int(value.removesuffix("/s"))
+        for change in changes
+        for field, value in change.items()
+        if "goals" not in field
+    }
     assert set(tried) == {"freshness.rate", "plan.blocks"}
     one_less = {"freshness.rate": f"{tried['freshness.rate'] - 1}/s", "plan.blocks": tried["plan.blocks"] - 1}
     for field, value in one_less.items():
@@ -200,14 +205,25 @@ def test_workload_writes_count_as_a_simulation_counts_them() -> None:
     keys = {"first": 1, "last": 50, "popularity": "zipf"}
     routes = [
         {"name": "page", "path": "/p/{key}", "weight": 8, "keys": keys, "version": "$.price"},
-        {"name": "save", "method": "PUT", "path": "/p/{key}", "weight": 2, "keys": keys, "version": "{number}"},
+        {
+            "name": "save",
+            "method": "PUT",
+            "path": "/p/{key}",
+            "weight": 2,
+            "keys": keys,
+            "body": {"price": "{number}"},
+            "version": "{number}",
+        },
     ]
     case = edited(a_case(STALE), **{"workload.routes": routes, "workload.rate": "100/s", "freshness.within": "100ms"})
     rng, counted, rounds = np.random.default_rng(3), 0, 60
     popularity = 1 / np.arange(1, 51)
     for _ in range(rounds):
         count = rng.poisson(100 * case.plan.block)
-        at, key = np.sort(rng.uniform(0, case.plan.block, count)), rng.choice(50, count, p=popularity / popularity.sum())
+        at, key = (
+            np.sort(rng.uniform(0, case.plan.block, count)),
+            rng.choice(50, count, p=popularity / popularity.sum()),
+        )
         writes = rng.random(count) < 0.2
         for each in range(50):
             when, wrote = at[key == each], writes[key == each]

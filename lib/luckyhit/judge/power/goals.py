@@ -29,7 +29,9 @@ Counted = Literal["pairs", "reads", "windows", "answers"]
 State = Literal["enough", "open", "short", "never"]
 """enough: the plan gives what the goal needs. open: it gives the least that is needed, the rest hangs on noise that is
 not known yet. short: it gives less. never: no plan of this kind decides it."""
-Reason = Literal["", "noise-unknown", "blocks-are-units", "pace-unknown", "margin-relative", "not-visible", "limit-zero"]
+Reason = Literal[
+    "", "noise-unknown", "blocks-are-units", "pace-unknown", "margin-relative", "not-visible", "limit-zero"
+]
 
 
 @dataclass(frozen=True)

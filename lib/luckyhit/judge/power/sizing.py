@@ -1,13 +1,13 @@
 """`plan: auto`: the numbers of a plan, within its ceiling.
 
-    baseline, after_rollback   their defaults, or longer: the requests that a block has at least, and room for the horizon
-    block                      four warm-ups, twice the horizon and FEW_REQUESTS at least; then as long as the ceiling
-                               leaves room for, all blocks alike
-    blocks                     as many as the ceiling holds, since a run ends early once it is decided; one that does not
-                               stop early has what its goals need, and a half more
-    freshness.rate             the least at which the goals on the probe have what they need, and a quarter more; within
-                               MOST_SHARE of the workload's requests and what the keys allow. The rate of a service that
-                               runs already stays what fits into 2 % of them
+baseline, after_rollback   their defaults, or longer: the requests that a block has at least, and room for the horizon
+block                      four warm-ups, twice the horizon and FEW_REQUESTS at least (where arms take turns, less, so
+                           that there are blocks for pairs); then as long as the ceiling leaves room for, all alike
+blocks                     as many as the ceiling holds, since a run ends early once it is decided; one that does not
+                           stop early has what its goals need, and a half more
+freshness.rate             the least at which the goals on the probe have what they need, and a quarter more; within
+                           MOST_SHARE of the workload's requests and what the keys allow. The rate of a service that
+                           runs already stays what fits into 2 % of them
 """
 
 from __future__ import annotations
@@ -24,13 +24,8 @@ from luckyhit.judge.effects import level_of
 from luckyhit.judge.power.baseline import Baseline
 from luckyhit.judge.power.goals import GoalPower, powers
 from luckyhit.judge.power.needs import Rule, share_inside
-from luckyhit.judge.power.supply import (
-    Probing,
-    ProbeUnits,
-    load_seconds,
-    probed_pairs,
-    requests_of_block,
-)
+from luckyhit.judge.power.supply import Probing, ProbeUnits, load_seconds, probed_pairs, requests_of_block
+from luckyhit.judge.samples import FEWEST_BLOCK_PAIRS
 
 MOST_SHARE = 0.2
 """Of the workload's requests: what the probe may add to a service of the run's own, where no rate is declared."""
@@ -60,19 +55,25 @@ def sized(case: Case, probing: Probing, baseline: Baseline | None = None) -> Cas
     if not fields:
         return case
     case = _around(case)
-    if "freshness.rate" not in fields or case.freshness is None:
-        return _with_blocks(case, fields, probing, baseline)
-    rates = _rates(case, case.freshness)
-    found = case
-    for rate in rates:
-        found = _with_blocks(_with(case, rate=rate), fields, probing, baseline)
-        probe = probing(found)
-        if rate > rates[0] and probe.requests > MOST_SHARE * (requests_of_block(found) or 0.0):
-            break
-        case = _with(case, rate=rate)
-        if _enough_probes(found, probe, baseline):
-            return found
-    return _with_blocks(case, fields, probing, baseline)
+    planned = _with_blocks(case, fields, probing, baseline)
+    if "freshness.rate" in fields and case.freshness is not None:
+        for rate in _rates(case, case.freshness):
+            faster = _with_blocks(_with(case, rate=rate), fields, probing, baseline)
+            probe = probing(faster)
+            # One probe in a block is the least, whatever it costs.
+            first = planned.freshness is None or planned.freshness.rate is None
+            if not first and not (_fits(faster, probe) and _bearable(faster, probe)):
+                break
+            planned = faster
+            if _enough_probes(planned, probe, baseline):
+                break
+    if not _fits(planned, probing(planned)):
+        raise _too_short(planned, probing(planned))
+    return planned
+
+
+def _bearable(case: Case, probe: ProbeUnits) -> bool:
+    return probe.requests <= MOST_SHARE * (requests_of_block(case) or 0.0)
 
 
 def _around(case: Case) -> Case:
@@ -84,12 +85,12 @@ def _around(case: Case) -> Case:
 
 
 def _with_blocks(case: Case, fields: tuple[str, ...], probing: Probing, baseline: Baseline | None) -> Case:
-    """With the number and the length of its blocks."""
+    """With the number and the length of its blocks: the fewest and shortest, where the ceiling holds no more."""
     if "plan.block" in fields:
         usual = max(USUAL_BLOCK_S, 4 * case.plan.warmup, 2 * _horizon(case) + SETTLED_S, _shortest(case))
         usual = max(usual, _seconds_for(FEW_REQUESTS, case))
         if case.design == "crossover" and "plan.blocks" in fields:
-            usual = min(usual, max(_shortest(case), _length_of(case, 2 * _PAIRED_BLOCKS)))
+            usual = min(usual, max(_shortest(case), _half_down(_length_of(case, 2 * FEWEST_BLOCK_PAIRS))))
         case = _with(case, block=_half(usual))
     count = case.plan.blocks
     if "plan.blocks" in fields:
@@ -101,16 +102,12 @@ def _with_blocks(case: Case, fields: tuple[str, ...], probing: Probing, baseline
     elif "plan.block" in fields and not _fits(case, probing(case)):
         case = _with(case, block=_half(_shortest(case)))
     if not _fits(case, probing(case)):
-        raise _too_short(case, probing(case))
+        return case
     if "plan.blocks" in fields and not case.stops_early:
         case = _no_more_than_needed(case, probing, baseline)
     elif "plan.block" in fields:
         case = _stretched(case, probing)
     return case
-
-
-_PAIRED_BLOCKS = 8
-"""From so many pairs of blocks on, arms that take turns are compared pair by pair (`samples.by_blocks`)."""
 
 
 def _most_blocks(case: Case, probing: Probing) -> int:
@@ -130,8 +127,7 @@ def _stretched(case: Case, probing: Probing) -> Case:
     """With blocks as long as the ceiling has room for, all alike."""
     probe = probing(case)
     turns = (load_seconds(case, probe) - case.plan.seconds(0)) / (case.plan.warmup + case.plan.block)
-    longer = floor(_length_of(case, turns) / STEP_S + 1e-9) * STEP_S
-    stretched = _with(case, block=max(case.plan.block, longer))
+    stretched = _with(case, block=max(case.plan.block, _half_down(_length_of(case, turns))))
     return stretched if _fits(stretched, probing(stretched)) else case
 
 
@@ -207,6 +203,10 @@ def _horizon(case: Case) -> float:
 def _half(seconds: float) -> float:
     """Rounded up to STEP_S."""
     return ceil(seconds / STEP_S - 1e-9) * STEP_S
+
+
+def _half_down(seconds: float) -> float:
+    return floor(seconds / STEP_S + 1e-9) * STEP_S
 
 
 def _with(case: Case, *, rate: float | None = None, **plan: float) -> Case:

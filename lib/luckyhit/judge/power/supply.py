@@ -82,7 +82,9 @@ def workload_units(case: Case) -> float:
     return total
 
 
-def _of_family(family: Family, routes: dict[str, Route], rate_per_weight: float, within_s: float, seconds: float) -> float:
+def _of_family(
+    family: Family, routes: dict[str, Route], rate_per_weight: float, within_s: float, seconds: float
+) -> float:
     """A write counts where the next request for its key past the bound is a read: two Poisson streams, seen until the
     block ends."""
     ranges = [keys for name in (*family.reads, *family.writes) if (keys := _range(routes[name])) is not None]
