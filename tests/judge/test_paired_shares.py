@@ -78,9 +78,7 @@ def test_a_pair_more_on_one_side_moves_the_whole_interval_there(counted: tuple[i
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 @given(counted=counts)
-def test_it_lies_off_zero_just_where_the_pairs_that_differ_say_so(
-    boundary: str, counted: tuple[int, int, int]
-) -> None:
+def test_it_lies_off_zero_just_where_the_pairs_that_differ_say_so(boundary: str, counted: tuple[int, int, int]) -> None:
     one, other, pairs = counted
     low, high = BOUNDARIES[boundary].share(other, one + other, 0.01)
     there = paired_difference(one, other, pairs, BOUNDARIES[boundary], 0.01)

@@ -85,7 +85,7 @@ def test_a_sized_plan_keeps_its_ceiling_and_what_was_declared(
         assert at_most in ("40s", "90s", "150s")
         return
     probe = planner(planned)
-    assert load_seconds(planned, probe) <= planned.plan.at_most
+    assert load_seconds(planned, probe) <= planned.plan.ceiling
     assert not to_size(planned)
     for name in declared:
         assert getattr(planned.plan, name) == getattr(case.plan, name)

@@ -160,7 +160,7 @@ def _stops_early(case: Case) -> Iterator[Finding]:
 
 def _ceiling(case: Case) -> Iterator[Finding]:
     """`plan.at_most` needs `auto: true`: a plan with all its numbers is as long as they say."""
-    if "at_most" in case.plan.model_fields_set and not get(case.plan, "auto"):
+    if get(case.plan, "at_most") is not None and get(case.plan, "auto") is False:
         yield Finding(("plan", "at_most"), "a ceiling for a plan that is not sized", "auto: true too")
 
 
@@ -168,7 +168,7 @@ def _length(case: Case) -> Iterator[Finding]:
     """The whole run takes six hours and fifty million requests at most."""
     plan = case.plan
     blocks = plan.blocks * (1 if case.design == "side-by-side" else 2)
-    seconds = plan.at_most if plan.left_out else plan.seconds(blocks)
+    seconds = plan.ceiling if plan.left_out else plan.seconds(blocks)
     if seconds > LONGEST_RUN_S:
         expected = f"a run of {LONGEST_RUN_S / 3600:g} hours at most"
         yield Finding(("plan", "blocks"), f"a run of {seconds / 3600:.1f} hours", expected)

@@ -10,6 +10,7 @@ from luckyhit.case.part import Part
 from luckyhit.case.units import Bound, Duration
 
 AUTO = "auto"
+USUAL_CEILING_S = 150.0
 SIZED = ("baseline", "block", "blocks", "after_rollback")
 """What `auto` sizes, each where it is left out; `freshness.rate` as well."""
 
@@ -23,9 +24,10 @@ class Plan(Part):
         "before the run from the goals, after its baseline from what that showed (see docs/power.md). The run's copy "
         "of the case has the numbers in it.",
     )
-    at_most: Duration = Field(
-        default=150.0,
-        description="auto: how long the load lasts at most, warm-ups included (wash-outs come on top).",
+    at_most: Duration | None = Field(
+        default=None,
+        description="auto: how long the load lasts at most, warm-ups included (wash-outs come on top). Left out: 150s, "
+        "so that a run takes about three minutes.",
     )
     baseline: Duration = Field(default=10.0, description="Measured part of the baseline.")
     warmup: Duration = Field(default=2.0, description="Warm-up at the start of each block.")
@@ -58,6 +60,11 @@ class Plan(Part):
     def left_out(self) -> tuple[str, ...]:
         """The fields of SIZED that `auto` has to size, in that order; none without `auto`."""
         return tuple(name for name in SIZED if name not in self.model_fields_set) if self.auto else ()
+
+    @property
+    def ceiling(self) -> float:
+        """Seconds of load at most, of a plan that is sized."""
+        return USUAL_CEILING_S if self.at_most is None else self.at_most
 
     def seconds(self, blocks: int) -> float:
         """Seconds of load in a run with so many blocks of the change in all, warm-ups included."""

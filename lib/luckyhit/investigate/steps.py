@@ -69,7 +69,7 @@ def longest_seconds(case: Case) -> float:
     """The same with every wash-out at its longest, and the last request of each block timing out."""
     blocks = len(arms_per_block(case)) + 2
     washout_s = case.plan.washout if case.design != "side-by-side" else 0.0
-    measured_s = max(measured_seconds(case), case.plan.at_most if case.plan.auto else 0.0)
+    measured_s = max(measured_seconds(case), case.plan.ceiling if case.plan.auto else 0.0)
     return measured_s + blocks * (washout_s + case.workload.timeout)
 
 

@@ -96,8 +96,9 @@ def paired_difference(
     - *Outward*, away from 0 on either side: the share of the pairs that differ in that direction, since the others only
       lower it. Where many differ both ways that is far too much, so the smaller of it and a second bound: the most
       pairs that differ, times twice what that direction's part of them exceeds one half by.
-    - *Inward*, towards 0, only where the direction is known: the fewest pairs that differ, times the same excess. It
-      never reaches 0.
+    - *Inward*, towards 0, only where the direction is known: the larger of two bounds, the fewest pairs that differ
+      times the same excess, and the least share that differs this way less the largest that differs that way. It never
+      reaches 0.
 
     At a difference of 0 only the direction can be wrong, since the outward bounds never exclude 0. At another one it is
     wrong with half the rate, and the bounds beyond and before it with the shares above, which are the other half. So it
@@ -118,11 +119,13 @@ def paired_difference(
 
 def _off_zero(more: int, fewer: int, pairs: int, boundary: Boundary, error_rate: float) -> tuple[float, float]:
     """(inward, outward) bound, above 0, where it is known that `more` of the pairs differ this way than `fewer` do that
-    way. Each bound of `Boundary.share` has half of what it is asked for."""
-    differing = more + fewer
-    part = boundary.share(more, differing, error_rate * INWARD_SHARE)[0]
-    fewest = boundary.share(differing, pairs, error_rate * INWARD_SHARE)[0]
-    return max(LEAST_DIFFERENCE, (2 * part - 1) * fewest), _outward(more, fewer, pairs, boundary, error_rate)
+    way. Four bounds share INWARD_SHARE; each of `Boundary.share` has half of what it is asked for."""
+    each, differing = error_rate * INWARD_SHARE / 2, more + fewer
+    excess = 2 * boundary.share(more, differing, each)[0] - 1
+    fewest = boundary.share(differing, pairs, each)[0]
+    apart = boundary.share(more, pairs, each)[0] - boundary.share(fewer, pairs, each)[1]
+    inward = max(LEAST_DIFFERENCE, excess * fewest, apart)
+    return inward, _outward(more, fewer, pairs, boundary, error_rate)
 
 
 def _outward(this_way: int, that_way: int, pairs: int, boundary: Boundary, error_rate: float) -> float:

@@ -11,6 +11,7 @@ from luckyhit.case.checks import findings_in
 from luckyhit.case.plan import Plan
 from luckyhit.case.units import Amount, format_duration, format_rate
 from luckyhit.errors import ArgumentError
+from luckyhit.judge.early import OF_FRESHNESS
 from luckyhit.judge.power.baseline import Baseline
 from luckyhit.judge.power.goals import GoalPower, powers
 from luckyhit.judge.power.sizing import sized, to_size
@@ -19,7 +20,6 @@ from luckyhit.records import UNITS, MetricName
 
 MOST_BLOCKS, LONGEST_BLOCK_S, LONGEST_S, MOST_TIMES_KEYS = 200, 120, 3600, 10
 _HEADERS: Mapping[str, str] = {"hit_ratio": "target.cache_header", "db_calls": "target.db_header"}
-_PROBE_GOALS = ("stale_reads", "staleness_p99_ms")
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,11 @@ class _Known:
             if limit := self._least_limit(goal.name):
                 yield {f"goals.{goal.name}.at_most": limit}
             return
-        probes = list(self._more_probes(goal)) if goal.name in _PROBE_GOALS else []
+        probes = list(self._more_probes(goal)) if goal.name in OF_FRESHNESS else []
         longer = list(self._longer(goal))
         wider = list(self._wider(goal))
         yield from (*probes, *longer, *wider)
-        if not probes and not longer and goal.name in _PROBE_GOALS:
+        if not probes and not longer and goal.name in OF_FRESHNESS:
             yield from self._more_of_both(goal)
 
     def _decides(self, case: Case, name: MetricName) -> bool:
@@ -144,7 +144,7 @@ class _Known:
 
         if plan.left_out:
             step = 10
-            first = int(plan.at_most // step) + 1
+            first = int(plan.ceiling // step) + 1
             tens = _first(lambda each: self._decides(edited(at_most=step * each), goal.name), first, LONGEST_S // step)
             if tens is not None:
                 yield {"plan.at_most": format_duration(step * tens)}

@@ -9,9 +9,9 @@ import numpy as np
 from luckyhit.case import Case
 from luckyhit.judge.boundary import INF, FixedSample
 from luckyhit.judge.effects import QUANTILES, Effect, level_of, request_effects
-from luckyhit.judge.freshness import late_among, share_of
 from luckyhit.judge.probed import Probed
 from luckyhit.judge.samples import CACHE, Rows, halves
+from luckyhit.judge.stale_units import stale_units
 from luckyhit.records import MetricName
 
 LEAST_OWN = 0.1
@@ -53,7 +53,7 @@ def baseline_of(rows: Rows, probed: Probed, case: Case) -> Baseline:
         metrics[name] = Shown(count / len(rows) if len(rows) else 0.0, level, _variance(effect, count, own))
     probe_told = 1.0
     if case.freshness is not None and len(probed.reads):
-        share = share_of(late_among(probed.classified, case.freshness.within))
+        share = stale_units(probed, case.freshness.within)
         late = share.reads + share.unknown
         probe_told = share.reads / late if late else 1.0
     return Baseline(metrics, probe_told)

@@ -19,7 +19,7 @@ from luckyhit.case.checks import FEWEST_REQUESTS_IN_A_BLOCK
 from luckyhit.case.freshness import Freshness
 from luckyhit.case.units import format_duration
 from luckyhit.errors import ArgumentError
-from luckyhit.judge.early import ways_to_look
+from luckyhit.judge.early import FRESHNESS_KNOWN, OF_FRESHNESS, ways_to_look
 from luckyhit.judge.effects import level_of
 from luckyhit.judge.power.baseline import Baseline
 from luckyhit.judge.power.goals import GoalPower, powers
@@ -35,9 +35,6 @@ USUAL_BLOCK_S, STEP_S = 8.0, 0.5
 PROBE_RESERVE, BLOCK_RESERVE = 1.25, 1.5
 SETTLED_S = 0.5
 """Room in a block for the exchanges of a probe, beside its horizon."""
-UNASKED_MARGIN = 0.1
-"""Where no goal is on the probe: what its pairs should bound the difference of stale reads to."""
-_PROBE_GOALS = ("stale_reads", "staleness_p99_ms")
 
 
 def to_size(case: Case) -> tuple[str, ...]:
@@ -133,7 +130,7 @@ def _stretched(case: Case, probing: Probing) -> Case:
 
 def _length_of(case: Case, turns: float) -> float:
     """The measured part of each of `turns` blocks, where they fill what the ceiling leaves."""
-    return (case.plan.at_most - case.plan.seconds(0)) / turns - case.plan.warmup
+    return (case.plan.ceiling - case.plan.seconds(0)) / turns - case.plan.warmup
 
 
 def _no_more_than_needed(case: Case, probing: Probing, baseline: Baseline | None) -> Case:
@@ -149,25 +146,25 @@ def _fits(case: Case, probe: ProbeUnits) -> bool:
     most = case.target.ceilings.duration
     if most is not None and case.design != "side-by-side" and seconds + 2 * plan.blocks * plan.washout > most:
         return False
-    return seconds <= plan.at_most + 1e-9
+    return seconds <= plan.ceiling + 1e-9
 
 
 def _too_short(case: Case, probe: ProbeUnits) -> ArgumentError:
     seconds = ceil(load_seconds(case, probe))
     return ArgumentError(
-        f"plan.at_most: {format_duration(case.plan.at_most)} is too short for {case.plan.blocks} blocks of "
+        f"plan.at_most: {format_duration(case.plan.ceiling)} is too short for {case.plan.blocks} blocks of "
         f"{format_duration(case.plan.block)} with what is measured around them",
         hint=f"Set plan.at_most: {format_duration(seconds)}, or more. Nothing was done.",
     )
 
 
 def _enough_probes(case: Case, probe: ProbeUnits, baseline: Baseline | None) -> bool:
-    goals = [goal for goal in powers(case, probe, baseline) if goal.name in _PROBE_GOALS]
+    goals = [goal for goal in powers(case, probe, baseline) if goal.name in OF_FRESHNESS]
     if goals:
         return all(_with_reserve(goal) for goal in goals)
     boundary, share_of_rate = ways_to_look([{}] * case.plan.blocks, case)
     rule = Rule(boundary, level_of(case) * share_of_rate, case.design == "side-by-side")
-    return probed_pairs(case, probe) * probe.counted >= PROBE_RESERVE * share_inside(UNASKED_MARGIN, rule)
+    return probed_pairs(case, probe) * probe.counted >= PROBE_RESERVE * share_inside(FRESHNESS_KNOWN, rule)
 
 
 def _with_reserve(goal: GoalPower) -> bool:

@@ -29,8 +29,8 @@ class ProbeUnits:
 
 
 Probing = Callable[[Case], ProbeUnits]
-"""What the probe does in a block of a case's plan. The plan of its events belongs to the half that touches the world, so
-that whoever asks brings it along."""
+"""What the probe does in a block of a case's plan. Its events are planned in the half that touches the world, so that
+whoever asks brings it along."""
 
 
 def block_pairs(case: Case, probe: ProbeUnits) -> int:
@@ -67,10 +67,11 @@ def pairs_in_batch(case: Case) -> float:
 
 
 def workload_units(case: Case) -> float:
-    """The workload's own writes of a block that are read past the bound, before the key's next write, in its measured
-    part; 0 where nothing tells (no versions, keys from a file, a log)."""
+    """The workload's own writes of a block that count (see `stale_units`): of a key that was read before, and read past
+    the bound before its next write. 0 where arms take turns, and where nothing tells (no versions, keys from a file, a
+    log)."""
     requests = requests_of_block(case)
-    if requests is None or case.workload.replay is not None:
+    if requests is None or case.workload.replay is not None or case.design != "side-by-side":
         return 0.0
     rate, seconds = requests / case.plan.block, case.plan.block
     within_s = case.freshness.within if case.freshness is not None else 0.0
@@ -78,12 +79,17 @@ def workload_units(case: Case) -> float:
     by_name = {route.name: route for route in case.workload.routes}
     total = 0.0
     for family in families(case.workload.routes):
-        total += _of_family(family, by_name, rate / weight, within_s, seconds)
+        total += _of_family(family, by_name, rate / weight, within_s, seconds, case.plan.warmup)
     return total
 
 
 def _of_family(
-    family: Family, routes: dict[str, Route], rate_per_weight: float, within_s: float, seconds: float
+    family: Family,
+    routes: dict[str, Route],
+    rate_per_weight: float,
+    within_s: float,
+    seconds: float,
+    warmup_s: float,
 ) -> float:
     """A write counts where the next request for its key past the bound is a read: two Poisson streams, seen until the
     block ends."""
@@ -103,9 +109,12 @@ def _of_family(
     both = read + written
     met = np.divide(read, both, out=np.zeros_like(both), where=both > 0)
     left = max(seconds - within_s, 0.0)
+    held = 1 - np.exp(-read * warmup_s) * np.divide(
+        -np.expm1(-read * seconds), read * seconds, out=np.ones_like(read), where=read > 0
+    )
     # Writes late in the block may find no read before its end.
     waited = left - np.divide(-np.expm1(-both * left), both, out=np.full_like(both, left), where=both > 0)
-    return float(np.sum(written * np.exp(-written * within_s) * met * waited))
+    return float(np.sum(written * np.exp(-written * within_s) * met * waited * held))
 
 
 def _range(route: Route) -> range | None:
