@@ -219,18 +219,20 @@ def test_workload_writes_count_as_a_simulation_counts_them() -> None:
     rng, counted, rounds = np.random.default_rng(3), 0, 60
     popularity = 1 / np.arange(1, 51)
     for _ in range(rounds):
-        count = rng.poisson(100 * case.plan.block)
+        count = rng.poisson(100 * (case.plan.warmup + case.plan.block))
         at, key = (
-            np.sort(rng.uniform(0, case.plan.block, count)),
+            np.sort(rng.uniform(-case.plan.warmup, case.plan.block, count)),
             rng.choice(50, count, p=popularity / popularity.sum()),
         )
         writes = rng.random(count) < 0.2
         for each in range(50):
             when, wrote = at[key == each], writes[key == each]
-            for place in np.flatnonzero(wrote):
+            for place in np.flatnonzero(wrote & (when > 0)):
                 later = np.flatnonzero(when > when[place] + 0.1)
                 over = np.flatnonzero(wrote[place + 1 :])
-                if len(later) and not wrote[later[0]] and (not len(over) or place + 1 + over[0] > later[0]):
+                held = not wrote[:place].all()
+                read = len(later) > 0 and not wrote[later[0]]
+                if held and read and (not len(over) or place + 1 + over[0] > later[0]):
                     counted += 1
     assert workload_units(case) == pytest.approx(counted / rounds, rel=0.05)
 

@@ -180,7 +180,7 @@ def _horizon(case: Case) -> Iterator[Finding]:
 
 
 def _fits_block(case: Case) -> Iterator[Finding]:
-    """The probe's horizon is shorter than a block, and its rate makes a probe in each block (`plan: auto` sees to it)."""
+    """The probe's horizon is shorter than a block, and its rate makes a probe in each (`plan: auto` sees to it)."""
     probe, plan = case.freshness, case.plan
     if probe is None or "block" in plan.left_out:
         return

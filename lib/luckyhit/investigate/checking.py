@@ -139,7 +139,7 @@ def _probe(case: Case, stack: Stack, headers: Mapping[str, str]) -> Guard:
 
 
 def _power(case: Case, answered: Sequence[list[tuple[bytes, bytes]]]) -> Guard:
-    """What the plan gives each goal, and what it needs. A run may decide what the plan is short of, so nothing fails."""
+    """What the plan gives each goal, and what it needs. A run may decide what that is too little for: no failure."""
     from luckyhit.investigate.planning import lines_of, planning_of  # takes the judge along, a second to import
 
     signals = Signals(**signals_of(case.target))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection
+
 from luckyhit.case import Case
 from luckyhit.case.freshness import Freshness
 from luckyhit.case.rewrite import with_plan

@@ -15,7 +15,7 @@ from luckyhit.judge.power.advice import Planning, plan_for, unsized
 from luckyhit.judge.power.baseline import Baseline, Shown, baseline_of
 from luckyhit.judge.power.goals import GoalPower, powers
 from luckyhit.judge.power.sizing import sized, to_size
-from luckyhit.judge.power.supply import Probing, ProbeUnits, load_seconds, requests_of_block
+from luckyhit.judge.power.supply import ProbeUnits, Probing, load_seconds, requests_of_block
 from luckyhit.judge.power.words import as_facts, line, plan_line, rows_of
 
 __all__ = [

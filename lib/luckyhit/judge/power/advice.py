@@ -3,8 +3,9 @@ named, and the least of its kind that does is what is said."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from luckyhit.case import Case
 from luckyhit.case.checks import findings_in
@@ -169,21 +170,25 @@ class _Known:
             goals[goal.name] = declared.model_copy(update={"margin": margin, "at_most": limit})
             return self.case.model_copy(update={"goals": goals})
 
+        def decided_by(margin: Amount, limit: Amount | None) -> bool:
+            return self._decides(edited(margin, limit), goal.name)
+
         margins = list(_larger(declared.margin, UNITS[goal.name]))
-        limits = list(_larger(at_most, UNITS[goal.name])) if at_most is not None else []
+        if at_most is None:
+            if (margin := _least_amount(lambda each: decided_by(each, None), margins)) is not None:
+                yield {f"goals.{goal.name}.margin": str(margin)}
+            return
+        limits = list(_larger(at_most, UNITS[goal.name]))
         for wide, high in ((margins, [at_most]), ([declared.margin], limits), (margins, limits)):
-            if not wide or not high:
+            if not high:
                 continue
-            tallest = high[-1]
-            margin = _least_amount(lambda each, tallest=tallest: self._decides(edited(each, tallest), goal.name), wide)
-            if margin is None:
+            found = _least_amount(partial(_swapped, decided_by, high[-1]), wide)
+            if found is None:
                 continue
-            limit = _least_amount(lambda each, margin=margin: self._decides(edited(margin, each), goal.name), high)
-            changed = {"margin": (declared.margin, margin), "at_most": (at_most, limit)}
-            edits = {f"goals.{goal.name}.{field}": str(new) for field, (old, new) in changed.items() if new != old}
-            if edits:
-                yield edits
-                return
+            limit = _least_amount(partial(decided_by, found), high)
+            changed = {"margin": (declared.margin, found), "at_most": (at_most, limit)}
+            yield {f"goals.{goal.name}.{field}": str(new) for field, (old, new) in changed.items() if new != old}
+            return
 
     def _least_limit(self, name: MetricName) -> str | None:
         declared = self.case.goals[name]
@@ -194,6 +199,10 @@ class _Known:
 
         limit = _least_amount(decides, list(_larger(Amount(0.0, "%"), UNITS[name])))
         return str(limit) if limit is not None else None
+
+
+def _swapped(decides: Callable[[Amount, Amount], bool], limit: Amount, margin: Amount) -> bool:
+    return decides(margin, limit)
 
 
 def _first(decides: Callable[[int], bool], first: int, last: int) -> int | None:
@@ -217,7 +226,7 @@ def _larger(amount: Amount, unit: str) -> Iterator[Amount]:
         yield from (Amount(round(step * each, 6), amount.unit) for each in range(first, first + 1000))
 
 
-def _least_amount(decides: Callable[[Amount], bool], amounts: list[Amount | None]) -> Amount | None:
+def _least_amount(decides: Callable[[Amount], bool], amounts: Sequence[Amount]) -> Amount | None:
     place = _first(lambda each: decides(amounts[each]), 0, len(amounts) - 1)
     return amounts[place] if place is not None else None
 

@@ -24,7 +24,7 @@ from luckyhit.judge.effects import level_of
 from luckyhit.judge.power.baseline import Baseline
 from luckyhit.judge.power.goals import GoalPower, powers
 from luckyhit.judge.power.needs import Rule, share_inside
-from luckyhit.judge.power.supply import Probing, ProbeUnits, load_seconds, probed_pairs, requests_of_block
+from luckyhit.judge.power.supply import ProbeUnits, Probing, load_seconds, probed_pairs, requests_of_block
 from luckyhit.judge.samples import FEWEST_BLOCK_PAIRS
 
 MOST_SHARE = 0.2
