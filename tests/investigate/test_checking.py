@@ -194,7 +194,7 @@ def test_what_the_plan_can_not_decide_is_a_note(check: Any, goals: dict[str, Any
 
 
 def test_a_ceiling_that_holds_no_plan_is_an_argument_error(check: Any) -> None:
-    with pytest.raises(ArgumentError, match="plan.at_most"):
+    with pytest.raises(ArgumentError, match=r"plan\.at_most"):
         check(plan={"auto": True, "at_most": "15s"})
 
 
