@@ -152,10 +152,9 @@ def _limits(case: Case) -> Iterator[Finding]:
     if ceilings.rate is not None and peak is not None and peak > ceilings.rate * (1 + 1e-9):
         why = default if case.target.limits.rate is None else ", as in target.limits.rate"
         yield Finding(("workload", "rate"), format_rate(peak), f"{format_rate(ceilings.rate)} at most{why}")
-    if ceilings.duration is not None and case.design != "side-by-side":
+    if ceilings.duration is not None and case.design != "side-by-side" and not plan.left_out:
         blocks = 2 * plan.blocks
-        seconds = plan.baseline + blocks * (plan.block + plan.washout) + plan.after_rollback
-        seconds += (blocks + 2) * plan.warmup
+        seconds = plan.seconds(blocks) + blocks * plan.washout
         if seconds > ceilings.duration * (1 + 1e-9):
             why = default if case.target.limits.duration is None else ", as in target.limits.duration"
             expected = f"{format_duration(ceilings.duration)} of load at most, wash-outs included{why}"
@@ -182,11 +181,17 @@ def _stops_early(case: Case) -> Iterator[Finding]:
         yield Finding(("plan", "stop_early"), "true", expected)
 
 
+def _ceiling(case: Case) -> Iterator[Finding]:
+    """`plan.at_most` needs `auto: true`: a plan with all its numbers is as long as they say."""
+    if get(case.plan, "at_most") is not None and get(case.plan, "auto") is False:
+        yield Finding(("plan", "at_most"), "a ceiling for a plan that is not sized", "auto: true too")
+
+
 def _length(case: Case) -> Iterator[Finding]:
     """The whole run takes six hours and fifty million requests at most."""
     plan = case.plan
     blocks = plan.blocks * (1 if case.design == "side-by-side" else 2)
-    seconds = plan.baseline + blocks * plan.block + plan.after_rollback + (blocks + 2) * plan.warmup
+    seconds = plan.ceiling if plan.left_out else plan.seconds(blocks)
     if seconds > LONGEST_RUN_S:
         expected = f"a run of {LONGEST_RUN_S / 3600:g} hours at most"
         yield Finding(("plan", "blocks"), f"a run of {seconds / 3600:.1f} hours", expected)
@@ -202,7 +207,7 @@ def _blocks_hold_enough(case: Case) -> Iterator[Finding]:
     """The baseline, a block, and the block after the rollback hold twenty requests or more each."""
     for name in ("baseline", "block", "after_rollback"):
         seconds = get(case.plan, name)
-        if seconds is None:
+        if seconds is None or name in case.plan.left_out:
             continue
         warmup = case.plan.warmup
         upto, before = case.workload.requests_in(warmup + seconds), case.workload.requests_in(warmup)
@@ -235,6 +240,7 @@ _CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     _isolated,
     _limits,
     _stops_early,
+    _ceiling,
     _length,
     _blocks_hold_enough,
 )

@@ -116,7 +116,9 @@ def decide(
         all_guards += guards
         seconds = 0.0
 
-    rulings = [rule_on(metric, effects[metric], goal, seconds, error_rate) for metric, goal in case.goals.items()]
+    rulings = [
+        rule_on(metric, effects[metric], goal, seconds, error_rate, boundary) for metric, goal in case.goals.items()
+    ]
     metrics: dict[MetricName, Metric] = {metric: metric_of(metric, effects[metric]) for metric in METRICS}
     metrics |= {ruling.name: ruling.metric for ruling in rulings}
     verdict = overall(all_guards, rulings)

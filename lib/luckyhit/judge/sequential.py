@@ -56,6 +56,8 @@ class Sequential:
     `tuned_for`: the number of units at which they are narrowest. It has to be chosen before the first look.
     """
 
+    any_time = True
+
     def __init__(self, tuned_for: float = TUNED_FOR) -> None:
         if not tuned_for > 0:
             raise ValueError(f"tuned_for has to be above 0, not {tuned_for}")
