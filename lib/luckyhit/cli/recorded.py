@@ -63,7 +63,7 @@ def judge(
         print(result.model_dump_json(by_alias=True, indent=2))
     else:
         print(f"{result.verdict}: {result.because}")
-        print("".join(f"  {line}\n" for line in told.findings), end="")
+        print("".join(f"  {line}\n" for line in (told.old_data, *told.findings) if line), end="")
         print("".join(failed_guards(result)), end="")
     write_told(told, summary=summary, junit=junit)
 

@@ -20,6 +20,7 @@ from luckyhit.change.rights.findings import listed
 from luckyhit.errors import ArgumentError, CacheUnreachable, LuckyHitError
 from luckyhit.investigate.preflight import expected_response, originals_of, secret_headers
 from luckyhit.investigate.quoted import refuse_quoted
+from luckyhit.judge.old_data import looked_for
 from luckyhit.measure.inputs import Inputs, gather
 from luckyhit.measure.signals import offered
 from luckyhit.project import Project
@@ -30,7 +31,9 @@ from luckyhit.target.control import authorities
 
 _WIDTH = 100
 _LEAST_TEXT = 40
-_NOTES = frozenset({PREFLIGHT_MET_FAULT})
+OLD_DATA = "old data"
+"""Id of the note on a case that does not look for old data, or has no goal on it."""
+_NOTES = frozenset({PREFLIGHT_MET_FAULT, OLD_DATA})
 """Ids of what is no fault of the case, and is worth knowing before the run."""
 _MOST_OFFERED = 3
 CACHE_HEADER = "cache header"
@@ -58,6 +61,7 @@ def check_case(project: Project, case_file: Path, *, environ: Mapping[str, str] 
     guards = [
         Guard(name="inputs validated", ok=True, detail=" ".join([f"{case_file.name} has no problem.", *notes])),
     ]
+    guards += _old_data(case)
     declared = [target_guard(case, project.called(case_file)), free_guard(case, project.runs, environ)]
     guards += [guard for guard in declared if guard is not None]
     places = [_existing(project.runs), _existing(project.reports)]
@@ -76,6 +80,16 @@ def check_case(project: Project, case_file: Path, *, environ: Mapping[str, str] 
             guards += [_failed(name, error), found.guard()]
     told = Redactor(known_secrets(case, environ)).secrets
     return [guard.model_copy(update={"detail": told(guard.detail), "remedy": told(guard.remedy)}) for guard in guards]
+
+
+def _old_data(case: Case) -> Iterator[Guard]:
+    """A change that stores more, or for longer, may serve old data, and no other metric would show it."""
+    said = {
+        "not-looked-at": "Old data: not looked at. A `freshness` section and a goal on `stale_reads` would.",
+        "undeclared": "Old data: looked at without a goal. A goal on `stale_reads` would decide it.",
+    }
+    if (looked := looked_for(case)) in said:
+        yield Guard(name=OLD_DATA, ok=True, detail=said[looked])
 
 
 def _of_running(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from luckyhit.judge.effects import Effect
+from luckyhit.judge.effect import Effect
 from luckyhit.judge.wording import listed, percent, sentence
-from luckyhit.records import Arm, Doubt, DoubtId, Metric, MetricName
+from luckyhit.records import Arm, Doubt, DoubtId, GoalName, Metric
 
 PHRASES: dict[DoubtId, Callable[[Doubt], str]] = {
     "hit-with-db-calls": lambda doubt: f"{_of(doubt)} hits made as many database calls as a miss",
@@ -35,9 +35,7 @@ def in_doubt(doubts: Mapping[Arm, Sequence[Doubt]]) -> str:
     )
 
 
-def with_reasons(
-    effects: Mapping[MetricName, Effect], doubts: Mapping[Arm, Sequence[Doubt]]
-) -> dict[MetricName, Effect]:
+def with_reasons(effects: Mapping[GoalName, Effect], doubts: Mapping[Arm, Sequence[Doubt]]) -> dict[GoalName, Effect]:
     """The effects with the reason why an arm's hit ratio is not visible."""
     reasoned = dict(effects)
     if doubts and "hit_ratio" in effects:
@@ -46,8 +44,8 @@ def with_reasons(
 
 
 def routes_with_reasons(
-    routes: Mapping[str, Mapping[MetricName, Metric]], doubts: Mapping[Arm, Sequence[Doubt]]
-) -> dict[str, dict[MetricName, Metric]]:
+    routes: Mapping[str, Mapping[GoalName, Metric]], doubts: Mapping[Arm, Sequence[Doubt]]
+) -> dict[str, dict[GoalName, Metric]]:
     """The same of the metrics of each route."""
     reasoned = {route: dict(metrics) for route, metrics in routes.items()}
     for metrics in reasoned.values():
