@@ -15,7 +15,7 @@ from luckyhit.records import METRICS, Metric, MetricName, Result
 from tier import examples
 
 GOALS = {"latency_p50_ms": {"want": "better", "margin": "10 %"}, "hit_ratio": {"want": "no-worse", "margin": "5 %"}}
-REQUEST_METRICS = {"hit_ratio", "latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "error_rate", "db_calls"}
+REQUEST_METRICS = {name for name, kind in METRICS.items() if not kind.probe}
 
 
 def with_routes(case: Case, *names: str) -> Case:

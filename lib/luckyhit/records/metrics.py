@@ -134,12 +134,12 @@ FAULTS: tuple[MetricName, ...] = tuple(name for name, kind in METRICS.items() if
 
 
 def _known(name: str) -> str:
-    metric, of_route = name.rpartition(".")[2], "." in name
-    names = [name for name, kind in METRICS.items() if kind.by_route or not of_route]
-    if metric in names:
+    route, dot, metric = name.rpartition(".")
+    names = [known for known, kind in METRICS.items() if kind.by_route or not dot]
+    if metric in names and bool(route) == bool(dot):
         return name
     near = difflib.get_close_matches(metric[:100], names, n=1, cutoff=0.6)
-    expected = f"{'a metric of one route' if of_route else 'a metric'}, one of {', '.join(names)}"
+    expected = f"{'a route and a metric of one route' if dot else 'a metric'}, one of {', '.join(names)}"
     raise ValueError(f"`{near[0]}`? It is {expected}" if near else expected)
 
 
