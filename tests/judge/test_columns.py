@@ -143,8 +143,8 @@ ODD = {
 GOOD = {
     "arm": ["before", "after", "before"], "block": [1, 1, 2], "slot": [0, 0, 1], "phase": ["measure"] * 3,
     "route": ["detail"] * 3, "key": ["7", "7", "8"], "due_ns": [0, 0, 9], "sent_ns": [1, 2, 10],
-    "first_byte_ns": [2, 3, 11], "done_ns": [3, 4, 12], "error": [None, "timeout", None], "cache": ["hit"] * 3,
-    "db_calls": [0, 2, 0],
+    "first_byte_ns": [2, 3, 11], "done_ns": [3, 4, 12], "status": [200, None, 200],
+    "error": [None, "timeout", "unexpected"], "cache": ["hit"] * 3, "db_calls": [0, 2, 0],
 }  # fmt: skip
 
 

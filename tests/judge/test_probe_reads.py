@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
 import pytest
 from freshness_rows import frames, read, write
 from hypothesis import given, settings
@@ -115,18 +114,13 @@ def test_stale_reads_of_one_read_route() -> None:
     assert found[2].note.startswith("Not visible")
 
 
-@st.composite
-def units(draw: st.DrawFn) -> pd.Series:
-    names = draw(st.lists(st.tuples(st.integers(1, 3), st.sampled_from("ab"), st.integers(1, 9)), unique=True))
-    index = pd.MultiIndex.from_tuples(names, names=["block", "key", "probe"]) if names else pd.MultiIndex.from_arrays(
-        [[], [], []], names=["block", "key", "probe"]
-    )  # fmt: skip
-    values = draw(st.lists(st.booleans(), min_size=len(names), max_size=len(names)))
-    return pd.Series(values, index=index, dtype=bool)
+units = st.dictionaries(
+    st.tuples(st.integers(1, 3), st.sampled_from("ab"), st.integers(1, 9)), st.booleans(), max_size=40
+)
 
 
 @pytest.mark.parametrize("boundary", [FixedSample(), Sequential()])
-@given(units(), units(), st.booleans())
+@given(units, units, st.booleans())
 @settings(max_examples=examples(60), deadline=None)
 def test_an_interval_holds_its_estimate_and_turns_with_the_arms(boundary, one, other, paired: bool) -> None:  # type: ignore[no-untyped-def]
     there = share_effect(one, other, boundary, 0.05, paired=paired)

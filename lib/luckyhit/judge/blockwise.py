@@ -14,7 +14,7 @@ from luckyhit.judge.boundary import INF, Boundary
 from luckyhit.judge.effect import Effect
 from luckyhit.judge.effects import QUANTILES
 from luckyhit.judge.freshness import late_among
-from luckyhit.judge.probe_reads import READ_METRICS
+from luckyhit.judge.probe_reads import units_of
 from luckyhit.judge.probed import Probed
 from luckyhit.judge.rows import Rows, members
 from luckyhit.records import METRICS, GoalName, kind_of, metric_of_goal, route_of_goal
@@ -52,9 +52,12 @@ def block_values(rows: Rows, probed: Sequence[Probed], within_s: float | None) -
         told = late[late["outcome"].isin(["fresh", "stale"])]
         shares = (told["outcome"] == "stale").groupby(told["block"]).mean()
         found["stale_reads"] = {int(block): float(share) for block, share in shares.items()}
-        for name, units in READ_METRICS.items():
-            seen = pd.concat([units(arm, within_s) for arm in probed])
-            found[name] = {int(block): float(share) for block, share in seen.groupby(level="block").mean().items()}
+        for arm in probed:
+            for name, units in units_of(arm, within_s).items():
+                events: dict[int, list[bool]] = {}
+                for (block, _, _), event in units.items():
+                    events.setdefault(int(block), []).append(event)
+                found[name] |= {block: float(np.mean(each)) for block, each in events.items()}
     return found
 
 

@@ -29,7 +29,7 @@ from luckyhit.judge.proportions import Difference, paired_difference, share_diff
 from luckyhit.judge.rows import Column, SinceDue
 from luckyhit.judge.samples import ARMS, Comparison, Rows
 from luckyhit.judge.wording import percent
-from luckyhit.records import GoalName, MetricName, kind_of
+from luckyhit.records import METRICS, GoalName, MetricName, kind_of
 
 QUANTILES: dict[MetricName, float] = {"latency_p50_ms": 0.5, "latency_p95_ms": 0.95, "latency_p99_ms": 0.99}
 TIMES: tuple[MetricName, ...] = ("latency_mean_ms", *QUANTILES)
@@ -74,7 +74,7 @@ def request_effects(
     found = quantiles_estimates(latencies, comparison, margins, boundary, error_rate)
     for name, estimates in zip(QUANTILES, found, strict=True):
         effects[name] = _effect(estimates, seen, "completed", floor=0.0)
-    return effects
+    return {name: effects[name] for name in METRICS if name in effects}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,78 +8,102 @@ unit that tells in both is a pair.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import sqrt
-from typing import TypeAlias
 
 import numpy as np
-import pandas as pd
 
 from luckyhit.judge.boundary import Boundary
 from luckyhit.judge.effect import Effect, Levels
-from luckyhit.judge.freshness import late_among
+from luckyhit.judge.freshness import late_mask
 from luckyhit.judge.histories import truths, whole_numbers
 from luckyhit.judge.probed import Probed
 from luckyhit.judge.proportions import paired_difference, share_difference
 from luckyhit.judge.samples import ARMS
 from luckyhit.judge.wording import percent
-from luckyhit.records import GoalName
+from luckyhit.records import MetricName
 
-UNIT = ["block", "key", "probe"]
-Units: TypeAlias = pd.Series
-"""Of each probe (index: UNIT) whether a read of it showed what the metric counts."""
-
-
-def _late(kind: Callable[[pd.DataFrame], np.ndarray]) -> Callable[[Probed, float], Units]:
-    """Of the `once` reads past the bound that are of this kind: whether they were stale."""
-
-    def units(probed: Probed, within_s: float) -> Units:
-        late = late_among(probed.classified, within_s)
-        outcome = late["outcome"].astype(object)
-        return _units(late, kind(late) & outcome.isin(("fresh", "stale")).to_numpy(), outcome == "stale")
-
-    return units
+Units = dict[tuple[int, str, int], bool]
+"""Of each probe (block, key, version) whether a read of it showed what the metric counts."""
 
 
-def _refused(probed: Probed, within_s: float) -> Units:
-    """Of the `once` reads behind a write that had to be refused: whether they showed its value."""
-    reads = probed.classified
-    shown, about = whole_numbers(reads["seen_version"]), whole_numbers(reads["probe"])
-    once = (reads["mode"].astype(object) == "once") & (reads["prestate"] == "refused")
-    own = shown.there & about.there & (shown.value == about.value)
-    return _units(reads, once.to_numpy(dtype=bool) & shown.there, own & (reads["outcome"] == "never-committed"))
+@dataclass(frozen=True)
+class _Reads:
+    """The probe's reads of one arm as arrays of one length: which are late, and what they showed."""
+
+    unit: list[tuple[int, str, int]]
+    late: np.ndarray
+    stale: np.ndarray
+    fresh: np.ndarray
+    never: np.ndarray
+    shown: np.ndarray
+    own: np.ndarray
+    conditional: np.ndarray
+    once: np.ndarray
+    prestate: np.ndarray
+    route: np.ndarray
+
+    @classmethod
+    def of(cls, probed: Probed, within_s: float) -> _Reads:
+        reads = probed.classified
+        outcome = reads["outcome"].to_numpy(dtype=object)
+        shown, about = whole_numbers(reads["seen_version"]), whole_numbers(reads["probe"])
+        return cls(
+            unit=list(zip(reads["block"].tolist(), reads["key"].tolist(), about.value.tolist(), strict=True)),
+            late=late_mask(reads, within_s),
+            stale=outcome == "stale",
+            fresh=outcome == "fresh",
+            never=outcome == "never-committed",
+            shown=shown.there,
+            own=shown.there & about.there & (shown.value == about.value),
+            conditional=truths(reads["conditional"]),
+            once=reads["mode"].to_numpy(dtype=object) == "once",
+            prestate=reads["prestate"].to_numpy(dtype=object),
+            route=reads["route"].to_numpy(dtype=object),
+        )
+
+    def units(self, told: np.ndarray, event: np.ndarray) -> Units:
+        found: Units = {}
+        for place in np.flatnonzero(told).tolist():
+            unit = self.unit[place]
+            found[unit] = found.get(unit, False) or bool(event[place])
+        return found
+
+    def late_units(self, kind: np.ndarray) -> Units:
+        """Of the reads past the bound that are of this kind: whether they were stale."""
+        return self.units(self.late & kind & (self.stale | self.fresh), self.stale)
 
 
-def _phantom(probed: Probed, within_s: float) -> Units:
-    """Of all reads that showed a version: whether no accepted write wrote it."""
-    reads = probed.classified
-    return _units(reads, whole_numbers(reads["seen_version"]).there, reads["outcome"] == "never-committed")
-
-
-def _units(reads: pd.DataFrame, told: np.ndarray, event: pd.Series | np.ndarray) -> Units:
-    frame = reads[UNIT].assign(event=np.asarray(event, dtype=bool))[told]
-    return frame.groupby(UNIT, sort=True, observed=True)["event"].max().astype(bool)
-
-
-READ_METRICS: dict[GoalName, Callable[[Probed, float], Units]] = {
-    "stale_reads_plain": _late(lambda reads: ~truths(reads["conditional"])),
-    "stale_reads_conditional": _late(lambda reads: truths(reads["conditional"])),
-    "stale_reads_in_flight": _late(lambda reads: (reads["prestate"] == "in-flight").to_numpy(dtype=bool)),
-    "stale_reads_absent": _late(lambda reads: (reads["prestate"] == "absent").to_numpy(dtype=bool)),
-    "stale_reads_refused": _refused,
-    "phantom_reads": _phantom,
+READ_METRICS: dict[MetricName, Callable[[_Reads], Units]] = {
+    "stale_reads_plain": lambda reads: reads.late_units(~reads.conditional),
+    "stale_reads_conditional": lambda reads: reads.late_units(reads.conditional),
+    "stale_reads_in_flight": lambda reads: reads.late_units(reads.prestate == "in-flight"),
+    "stale_reads_absent": lambda reads: reads.late_units(reads.prestate == "absent"),
+    # Of the reads behind a write that had to be refused: whether they showed its value.
+    "stale_reads_refused": lambda reads: reads.units(
+        reads.once & (reads.prestate == "refused") & reads.shown, reads.own & reads.never
+    ),
+    # Of all reads that showed a version, bursts among them: whether no accepted write wrote it.
+    "phantom_reads": lambda reads: reads.units(reads.shown, reads.never),
 }
+
+
+def units_of(probed: Probed, within_s: float) -> dict[MetricName, Units]:
+    """The units of each of READ_METRICS in one arm."""
+    reads = _Reads.of(probed, within_s)
+    return {name: units(reads) for name, units in READ_METRICS.items()}
 
 
 def read_effects(
     before: Probed, after: Probed, within_s: float | None, boundary: Boundary, levels: Levels, *, paired: bool
-) -> dict[GoalName, Effect]:
+) -> dict[MetricName, Effect]:
     """READ_METRICS in both arms. `within_s` is None where the case has no probe; `paired`: both arms got the same
     probes at the same instants."""
     if within_s is None:
         return {name: Effect(note="Not visible: the case has no freshness probe.") for name in READ_METRICS}
+    first, second = units_of(before, within_s), units_of(after, within_s)
     return {
-        name: share_effect(units(before, within_s), units(after, within_s), boundary, levels.at(name), paired=paired)
-        for name, units in READ_METRICS.items()
+        name: share_effect(first[name], second[name], boundary, levels.at(name), paired=paired) for name in READ_METRICS
     }
 
 
@@ -87,24 +111,25 @@ def stale_of_route(
     before: Probed, after: Probed, route: str, within_s: float, boundary: Boundary, error_rate: float, *, paired: bool
 ) -> Effect:
     """Stale reads past the bound of one read route of the probe."""
-    units = _late(lambda reads: (reads["route"].astype(object) == route).to_numpy(dtype=bool))
-    return share_effect(units(before, within_s), units(after, within_s), boundary, error_rate, paired=paired)
+    reads = [_Reads.of(arm, within_s) for arm in (before, after)]
+    first, second = (arm.late_units(arm.route == route) for arm in reads)
+    return share_effect(first, second, boundary, error_rate, paired=paired)
 
 
 def share_effect(before: Units, after: Units, boundary: Boundary, error_rate: float, *, paired: bool) -> Effect:
     """The effect on the share of units that have it. Side by side the pairs alone count; else all units of each arm."""
     if paired:
-        both = before.index.intersection(after.index)
-        before, after = before.loc[both], after.loc[both]
+        before = {unit: event for unit, event in before.items() if unit in after}
+        after = {unit: after[unit] for unit in before}
     arms = before, after
-    counts, totals = [int(arm.sum()) for arm in arms], [len(arm) for arm in arms]
+    counts, totals = [sum(arm.values()) for arm in arms], [len(arm) for arm in arms]
     shares = [count / total if total else None for count, total in zip(counts, totals, strict=True)]
     if not min(totals):
         blind = " and ".join(name for name, total in zip(ARMS, totals, strict=True) if not total)
         return Effect(before=shares[0], after=shares[1], note=f"Not visible: no read of the probe tells it ({blind}).")
     if paired:
-        first, second = (arm.to_numpy(dtype=bool) for arm in arms)
-        only = int(np.count_nonzero(first & ~second)), int(np.count_nonzero(second & ~first))
+        shared = sum(event and after[unit] for unit, event in before.items())
+        only = counts[0] - shared, counts[1] - shared
         difference = paired_difference(*only, totals[0], boundary, error_rate)
         # One more pair of each kind: that none was seen does not mean no variance.
         parts = [(count + 1) / (totals[0] + 2) for count in only]
@@ -132,4 +157,4 @@ def share_effect(before: Units, after: Units, boundary: Boundary, error_rate: fl
     )
 
 
-__all__ = ["READ_METRICS", "read_effects", "share_effect", "stale_of_route"]
+__all__ = ["READ_METRICS", "Units", "read_effects", "share_effect", "stale_of_route", "units_of"]
