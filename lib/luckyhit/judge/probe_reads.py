@@ -21,7 +21,7 @@ from luckyhit.judge.probed import Probed
 from luckyhit.judge.proportions import paired_difference, share_difference
 from luckyhit.judge.samples import ARMS
 from luckyhit.judge.wording import percent
-from luckyhit.records import MetricName
+from luckyhit.records import GoalName
 
 Units = dict[tuple[int, str, int], bool]
 """Of each probe (block, key, version) whether a read of it showed what the metric counts."""
@@ -74,7 +74,7 @@ class _Reads:
         return self.units(self.late & kind & (self.stale | self.fresh), self.stale)
 
 
-READ_METRICS: dict[MetricName, Callable[[_Reads], Units]] = {
+READ_METRICS: dict[GoalName, Callable[[_Reads], Units]] = {
     "stale_reads_plain": lambda reads: reads.late_units(~reads.conditional),
     "stale_reads_conditional": lambda reads: reads.late_units(reads.conditional),
     "stale_reads_in_flight": lambda reads: reads.late_units(reads.prestate == "in-flight"),
@@ -88,7 +88,7 @@ READ_METRICS: dict[MetricName, Callable[[_Reads], Units]] = {
 }
 
 
-def units_of(probed: Probed, within_s: float) -> dict[MetricName, Units]:
+def units_of(probed: Probed, within_s: float) -> dict[GoalName, Units]:
     """The units of each of READ_METRICS in one arm."""
     reads = _Reads.of(probed, within_s)
     return {name: units(reads) for name, units in READ_METRICS.items()}
@@ -96,7 +96,7 @@ def units_of(probed: Probed, within_s: float) -> dict[MetricName, Units]:
 
 def read_effects(
     before: Probed, after: Probed, within_s: float | None, boundary: Boundary, levels: Levels, *, paired: bool
-) -> dict[MetricName, Effect]:
+) -> dict[GoalName, Effect]:
     """READ_METRICS in both arms. `within_s` is None where the case has no probe; `paired`: both arms got the same
     probes at the same instants."""
     if within_s is None:
