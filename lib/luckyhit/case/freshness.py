@@ -156,8 +156,8 @@ class Freshness(Part):
     horizon: Duration = Field(default=2.0, description="The longest delay between a write and its read.")
     rate: Rate | None = Field(
         default=None,
-        description="Probes per second. Left out: as many as fit into 2 % of the workload's requests; with `plan: auto` "
-        "what the goals need, up to a fifth of them.",
+        description="Probes per second. Left out: as many as fit into 2 % of the workload's requests; with "
+        "`plan: auto` what the goals need, up to a fifth of them.",
     )
     modes: list[Mode] = Field(
         default=["once", "burst"],

@@ -95,7 +95,7 @@ def _requests(planned: Planned, name: MetricName, goal: Goal) -> GoalPower:
         return _held(name, "pairs", planned, gives, at_least, None, "margin-relative")
     if shown is None or shown.variance is None:
         # Where errors are none, as in a service that is well, counts are all there is.
-        known = at_least if name == "error_rate" else None
+        known = at_least if name in _FAULTS else None
         return _held(name, "pairs", planned, gives, at_least, known, "noise-unknown")
     noise = needs.mean_inside(shown.variance, margin, rule, pairs_in_batch(case))
     return _held(name, "pairs", planned, gives, at_least, max(at_least, noise), "")
@@ -108,11 +108,11 @@ def _least(planned: Planned, name: MetricName, goal: Goal, margin: float | None)
     limited = 1.0
     if name in QUANTILES:
         bounds.append(needs.quantile_bounded(QUANTILES[name], rule, pairs_in_batch(planned.case)))
-    elif name == "error_rate":
+    elif name in _FAULTS:
         assert margin is not None  # a share's margin is in points
         bounds.append(needs.share_inside(margin, rule))
         limited = needs.share_within(limit, rule, rule.error_rate) if limit is not None else 1.0
-    elif margin is not None:
+    elif margin is not None and name in _COUNTED:
         # Near its ends a mean has the bounds of a count (see `effects`).
         bounds.append(needs.share_within(min(margin, 1.0), rule, rule.error_rate))
     return max(*bounds, limited), limited
@@ -167,7 +167,10 @@ def _one_sided(error_rate: float) -> float:
     return min(2 * error_rate, 0.5)
 
 
-_TOLD_BY_READS = ("hit_ratio", "db_calls")
+_TOLD_BY_READS: tuple[MetricName, ...] = ("hit_ratio", "db_calls")
+_COUNTED: tuple[MetricName, ...] = ("hit_ratio", "db_calls")
+_FAULTS: tuple[MetricName, ...] = ("error_rate",)
+"""Shares that are 0 where a service is well: pairs that differ tell all of them."""
 _KINDS: dict[MetricName, Callable[[Planned, MetricName, Goal], GoalPower]] = {
     "hit_ratio": _requests,
     "error_rate": _requests,
