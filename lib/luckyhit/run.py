@@ -25,6 +25,7 @@ import json
 import os
 import re
 import secrets
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -68,7 +69,9 @@ def write_atomically(path: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
-_WITHOUT = "`luckyhit judge DIR` gives the numbers of a directory with nothing but its case.yml and requests/ in it."
+_WITHOUT = (
+    "`luckyhit judge DIR` gives the numbers of a directory with nothing but case.yml and requests/*.parquet in it."
+)
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,15 @@ class Run:
         return self.path.name
 
     @property
+    def called(self) -> str:
+        """What to call it on this machine's command line, as a word for a shell: its id where a command looks for runs
+        by itself, else its directory."""
+        with suppress(ArgumentError):
+            if self.path.resolve().is_relative_to(Project.find().runs.resolve()):
+                return self.id
+        return shlex.quote(str(self.path))
+
+    @property
     def name(self) -> str:
         case = self.manifest.get("case")
         return case if case and isinstance(case, str) else self.path.parent.name
@@ -152,7 +164,12 @@ class Run:
 
     @cached_property
     def case(self) -> Case:
-        return load_case(self.path / "case.yml")
+        """Variables in the paths of its requests are filled in with what the run noted."""
+        noted: Any = {}
+        with suppress(RunUnreadable):
+            noted = self.manifest.get("variables")
+        values = noted.items() if isinstance(noted, dict) else ()
+        return load_case(self.path / "case.yml", variables={name: str(value) for name, value in values})
 
     def replace_case(self, text: str) -> None:
         """Give the run another case file, since the numbers of its plan were sized; its checksum is noted anew."""
@@ -183,7 +200,7 @@ class Run:
         except FileNotFoundError:
             raise RunUnreadable(
                 f"{self.path} is not a run directory: it has no manifest.json",
-                hint="`luckyhit runs` lists the runs there are.",
+                hint=f"`luckyhit runs` lists the runs there are. {_WITHOUT}",
             ) from None
         except (OSError, ValueError, RecursionError) as error:
             raise RunUnreadable(f"manifest.json of {self.path} can't be read: {error}", hint=_WITHOUT) from None

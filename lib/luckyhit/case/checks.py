@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from luckyhit.case import change_checks, freshness_checks, goal_checks, workload_checks
 from luckyhit.case.findings import Absent, FieldPath, Finding, get, shown
+from luckyhit.case.path_variables import REQUESTED, STARTED, variables_in, without_variables
 from luckyhit.case.placeholders import Placeholder, parse_template, placeholder_names
+from luckyhit.case.secrets import is_secret_name
 from luckyhit.case.units import format_duration, format_rate
 
 if TYPE_CHECKING:
@@ -63,21 +65,42 @@ def _cache_values(case: Case) -> Iterator[Finding]:
         yield Finding(("target", "cache_values"), "values without a header", "cache_header too: where they stand")
 
 
+def start_names(case: Case) -> set[str]:
+    """The placeholders in what the service of a case is started with, in either arm."""
+    start = case.target.start
+    if start is None:
+        return set()
+    given: list[str] = [*start.command, *start.env.values()]
+    if case.change.kind in ("env", "argument"):
+        given += [value for value in (case.change.before, case.change.after) if value is not None]
+    return {name for text in given for name in placeholder_names(without_variables(text))}
+
+
 def _reachable(case: Case) -> Iterator[Finding]:
     """A service that the run starts is told where to listen (`{port}`, or a fixed port), and where its cache is
-    (`{cache_url}`, or `cache.url_env`)."""
+    (`{cache_url}`, `{cache_port}`, or `cache.url_env`)."""
     start = case.target.start
     if start is None:
         return
-    given: list[str] = [*start.command, *start.env.values()]
-    given += [value for value in (getattr(case.change, "before", None), getattr(case.change, "after", None)) if value]
-    names = {name for text in given for name in placeholder_names(text)}
+    names = start_names(case)
     if "port" not in names and start.port is None:
         expected = "{port} in an argument or in a value of env: where the service has to listen (or a fixed port)"
         yield Finding(("target", "start", "command"), "no {port}", expected)
-    if "cache_url" not in names and case.cache.url_env is None:
-        expected = "{cache_url} in an argument or in a value of env (or cache.url_env, where the cache already runs)"
+    if not names & {"cache_url", "cache_port"} and case.cache.url_env is None:
+        expected = (
+            "{cache_url} in an argument or in a value of env, or {cache_port} (or cache.url_env, where the cache "
+        )
+        expected += "already runs)"
         yield Finding(("target", "start", "env"), "no {cache_url}", expected)
+
+
+def _shown_variables(case: Case) -> Iterator[Finding]:
+    """A variable in a path or a command (`${NAME}`) holds no secret, since its value is shown."""
+    for fields in (STARTED, REQUESTED):
+        for name, path in variables_in(case.model_dump(warnings=False), fields):
+            if is_secret_name(name):
+                expected = "its name in target.start.pass_env or target.headers_env: what is written here is shown"
+                yield Finding(path, f"${{{name}}}, a variable that holds a secret", expected)
 
 
 def _scope(case: Case) -> Iterator[Finding]:
@@ -201,6 +224,7 @@ _CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     _cache_values,
     _database_calls,
     _reachable,
+    _shown_variables,
     workload_checks.keys_in_order,
     workload_checks.which_keys,
     workload_checks.pace,

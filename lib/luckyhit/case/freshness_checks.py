@@ -135,7 +135,8 @@ def _refusals(case: Case) -> Iterator[Finding]:
             if at == ("freshness", "refused") or _ways(write) != ["path"]:
                 expected = "it beside a path of freshness.write or freshness.absent.create"
                 yield Finding(place, "refused", expected)
-            wrong = [status for status in refused.status if not 400 <= status < 500 or status in (408, write.status)]
+            taken = (408, *write.statuses)
+            wrong = [status for status in refused.status if not 400 <= status < 500 or status in taken]
             if wrong:
                 expected = "statuses of 4xx that say that nothing was written (not 408), other than status"
                 yield Finding((*place, "status"), shown(wrong[0]), expected)

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from luckyhit.case.cache import Cache
 from luckyhit.case.changes import Change
-from luckyhit.case.checks import findings_in
+from luckyhit.case.checks import findings_in, start_names
 from luckyhit.case.findings import field_name
 from luckyhit.case.freshness import Freshness
 from luckyhit.case.part import Part
@@ -102,6 +102,12 @@ class Case(Part):
         if self.plan.stop_early is None:
             return self.design != "before-after"
         return self.plan.stop_early
+
+    @property
+    def tells_password(self) -> bool:
+        """Whether the service is told the password of a cache of the run's own: by `{cache_url}` or
+        `{cache_password}` in what it is started with. One that takes host and port alone gets a cache without."""
+        return bool({"cache_url", "cache_password"} & start_names(self))
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -380,7 +380,7 @@ def _interrupted(run: Run, again: str) -> LuckyHitError:
     """What to raise in place of KeyboardInterrupt, whose traceback would say nothing of the rollback."""
     manifest = run.manifest
     if manifest.get("changed"):
-        hint = str((manifest.get("failure") or {}).get("hint") or f"`luckyhit revert {run.id}` tries again.")
+        hint = str((manifest.get("failure") or {}).get("hint") or f"`luckyhit revert {run.called}` tries again.")
         return RollbackNotConfirmed(f"Interrupted. {_rolled_back(run)}", hint=hint)
     return NotEnoughData(f"Interrupted. {_rolled_back(run)}", hint=again)
 

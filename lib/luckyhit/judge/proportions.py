@@ -75,10 +75,10 @@ def share_difference(
     return Difference(effect, max(-1.0, min(low, middle - reach)), min(1.0, max(high, middle + reach)))
 
 
-OUTWARD_SHARE, COMBINED_SHARE, INWARD_SHARE = 0.35, 0.05, 0.1
-"""Of the error rate, for the bounds of a difference that is not 0: half of the rate is for the wrong direction then."""
-PART_OF_COMBINED = 0.8
-"""Of COMBINED_SHARE: that for which way the pairs differ. How many of them do has the rest."""
+OUTWARD, OUTWARD_PART, OUTWARD_MOST = 0.42, 0.1, 0.02
+INWARD_PART, INWARD_FEWEST, INWARD_MORE, INWARD_FEWER = 0.1, 0.1, 0.125, 0.125
+"""Of the error rate, for the bounds of a difference that is not 0: three on its far side and four on its near side, not
+more than the whole together."""
 LEAST_DIFFERENCE = 1e-12
 """What is above 0 by its direction alone: less than one in any number of pairs."""
 
@@ -100,40 +100,52 @@ def paired_difference(
       times the same excess, and the least share that differs this way less the largest that differs that way. It never
       reaches 0.
 
-    At a difference of 0 only the direction can be wrong, since the outward bounds never exclude 0. At another one it is
-    wrong with half the rate, and the bounds beyond and before it with the shares above, which are the other half. So it
-    covers at least as often as it should (worked out exactly in the tests).
+    At a difference of 0 only the direction can be wrong, since the outward bounds never exclude 0. At another one the
+    bounds have the whole rate among them. The wrong direction is not counted beside them: it is likely only where both
+    directions are nearly as frequent, and there the outward bound, which covers one of them whole, is right. So the
+    interval covers at least as often as it should: worked out exactly in the tests, over both shares, for several
+    numbers of pairs and error rates, it misses a difference other than 0 with less than half the rate.
     """
     if pairs == 0:
         return Difference(float("nan"), -1.0, 1.0)
     effect = (after_only - before_only) / pairs
     low, high = boundary.share(after_only, before_only + after_only, error_rate)
     if low > 0.5:
-        return Difference(effect, *_off_zero(after_only, before_only, pairs, boundary, error_rate))
+        inward = _inward(after_only, before_only, pairs, boundary, error_rate)
+        return Difference(effect, inward, _outward(after_only, before_only, pairs, boundary, error_rate))
     if high < 0.5:
-        near, far = _off_zero(before_only, after_only, pairs, boundary, error_rate)
-        return Difference(effect, -far, -near)
+        inward = _inward(before_only, after_only, pairs, boundary, error_rate)
+        return Difference(effect, -_outward(before_only, after_only, pairs, boundary, error_rate), -inward)
     most_less = _outward(before_only, after_only, pairs, boundary, error_rate)
     return Difference(effect, -most_less, _outward(after_only, before_only, pairs, boundary, error_rate))
 
 
-def _off_zero(more: int, fewer: int, pairs: int, boundary: Boundary, error_rate: float) -> tuple[float, float]:
-    """(inward, outward) bound, above 0, where it is known that `more` of the pairs differ this way than `fewer` do that
-    way. Four bounds share INWARD_SHARE; each of `Boundary.share` has half of what it is asked for."""
-    each, differing = error_rate * INWARD_SHARE / 2, more + fewer
-    excess = 2 * boundary.share(more, differing, each)[0] - 1
-    fewest = boundary.share(differing, pairs, each)[0]
-    apart = boundary.share(more, pairs, each)[0] - boundary.share(fewer, pairs, each)[1]
-    inward = max(LEAST_DIFFERENCE, excess * fewest, apart)
-    return inward, _outward(more, fewer, pairs, boundary, error_rate)
-
-
 def _outward(this_way: int, that_way: int, pairs: int, boundary: Boundary, error_rate: float) -> float:
-    alone = boundary.share(this_way, pairs, 2 * error_rate * OUTWARD_SHARE)[1]
     differing = this_way + that_way
-    part = boundary.share(this_way, differing, 2 * error_rate * COMBINED_SHARE * PART_OF_COMBINED)[1]
-    most = boundary.share(differing, pairs, 2 * error_rate * COMBINED_SHARE * (1 - PART_OF_COMBINED))[1]
-    return min(alone, max(0.0, (2 * part - 1) * most))
+    part = _most(this_way, differing, boundary, error_rate * OUTWARD_PART)
+    most = _most(differing, pairs, boundary, error_rate * OUTWARD_MOST)
+    return min(_most(this_way, pairs, boundary, error_rate * OUTWARD), max(0.0, (2 * part - 1) * most))
+
+
+def _inward(more: int, fewer: int, pairs: int, boundary: Boundary, error_rate: float) -> float:
+    """Above 0, where it is known that `more` of the pairs differ this way than `fewer` do that way."""
+    differing = more + fewer
+    part = _least(more, differing, boundary, error_rate * INWARD_PART)
+    fewest = _least(differing, pairs, boundary, error_rate * INWARD_FEWEST)
+    apart = _least(more, pairs, boundary, error_rate * INWARD_MORE)
+    apart -= _most(fewer, pairs, boundary, error_rate * INWARD_FEWER)
+    return max(LEAST_DIFFERENCE, (2 * part - 1) * fewest, apart)
+
+
+# Each of the two bounds of `Boundary.share` is wrong with half of what it is asked for.
+
+
+def _least(count: int, total: int, boundary: Boundary, error_rate: float) -> float:
+    return boundary.share(count, total, 2 * error_rate)[0]
+
+
+def _most(count: int, total: int, boundary: Boundary, error_rate: float) -> float:
+    return boundary.share(count, total, 2 * error_rate)[1]
 
 
 class PairedCounts(NamedTuple):
