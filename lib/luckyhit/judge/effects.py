@@ -62,6 +62,8 @@ class Effect:
     note: str = ""
     error: float = INF
     """The standard error of the difference; infinite where the sample tells none."""
+    zero_bounds: tuple[float | None, float | None] = (None, None)
+    """Of stale reads, of each arm in which there was none: the largest share that is possible all the same."""
 
 
 def level_of(case: Case) -> float:
@@ -284,24 +286,26 @@ def _stale_reads(
     notes = []
     if pairs is None:
         before, after = arms[0].share, arms[1].share
-        stale, reads = arms[1].stale, arms[1].reads
+        counts = [(arm.stale, arm.reads) for arm in arms]
         difference = stale_difference(*arms, error_rate, boundary)
         error = sqrt(sum(_variance_of_share(arm) for arm in arms))
     else:
         before, after = pairs.before / count, pairs.after / count
-        stale, reads = pairs.after, count
+        counts = [(pairs.before, count), (pairs.after, count)]
         difference = paired_difference(pairs.before_only, pairs.after_only, count, boundary, error_rate)
         error = _error_of_pairs(pairs)
-        if pairs.probed and pairs.workload:
-            notes.append(f"{pairs.probed:,} pairs are the probe's, {pairs.workload:,} the workload's own.")
-    low, high = boundary.share(stale, reads, _each_alone(error_rate))
-    if stale == 0:
-        notes.append(f"No stale read among {reads:,} after: the true share is below {percent(high)}.")
+    alone = [boundary.share(*counted, _each_alone(error_rate)) for counted in counts]
+    zero_bounds = [None if stale else high for (stale, _), (_, high) in zip(counts, alone, strict=True)]
+    if zero_bounds[1] is not None:
+        notes.append(f"No stale read among {counts[1][1]:,} after: the true share is below {percent(zero_bounds[1])}.")
+    if pairs is not None and pairs.probed and pairs.workload:
+        notes.append(f"{pairs.probed:,} pairs are the probe's, {pairs.workload:,} the workload's own.")
     never = arms[0].never_committed, arms[1].never_committed
     if any(never):
         notes.append(f"Values that nobody wrote: {never[0]} before, {never[1]} after.")
-    bounds = difference.low, difference.high, low, high
-    return Effect(before, after, difference.effect, *bounds, count, " ".join(notes), error)
+    bounds = difference.low, difference.high, *alone[1]
+    told = " ".join(notes)
+    return Effect(before, after, difference.effect, *bounds, count, told, error, (zero_bounds[0], zero_bounds[1]))
 
 
 def _variance_of_share(arm: StaleShare) -> float:
