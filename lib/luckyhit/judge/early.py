@@ -21,6 +21,7 @@ from luckyhit.judge.boundary import Boundary, FixedSample
 from luckyhit.judge.sequential import Sequential
 from luckyhit.records import MetricName, Result, Verdict
 
+_ONCE, _ANY_TIME = FixedSample(), Sequential()
 DECIDED: tuple[Verdict, ...] = ("HELPED", "HURT", "EQUIVALENT")
 OF_FRESHNESS: tuple[MetricName, ...] = ("stale_reads", "staleness_p99_ms")
 """A goal on one of these says itself how much has to be known of old data."""
@@ -42,10 +43,10 @@ def ways_to_look(blocks: Sequence[Mapping[str, Any]], case: Case) -> tuple[Bound
     """How far intervals reach after these finished blocks of the change, and the share of the error rate that this
     look may use."""
     if not case.stops_early:
-        return FixedSample(), 1.0
+        return _ONCE, 1.0
     if case.design == "side-by-side":
-        return Sequential(), 1.0
-    return FixedSample(), share_of_look(len(blocks) // 2, case.plan.blocks)
+        return _ANY_TIME, 1.0
+    return _ONCE, share_of_look(len(blocks) // 2, case.plan.blocks)
 
 
 def enough(result: Result, case: Case) -> bool:
@@ -64,4 +65,4 @@ def _freshness_known(result: Result, case: Case) -> bool:
     return near or stale.low > 0 or stale.high < 0
 
 
-__all__ = ["FRESHNESS_KNOWN", "enough", "share_of_look", "ways_to_look"]
+__all__ = ["FRESHNESS_KNOWN", "OF_FRESHNESS", "enough", "share_of_look", "ways_to_look"]

@@ -7,7 +7,7 @@ goal, and each hard limit. Metrics without a goal get intervals at the same leve
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
@@ -27,7 +27,7 @@ from luckyhit.judge.intervals import (
     quantiles_estimates,
 )
 from luckyhit.judge.probed import Probed
-from luckyhit.judge.proportions import Difference, paired_difference, share_difference
+from luckyhit.judge.proportions import ArmCounts, PairedCounts
 from luckyhit.judge.rows import Column, SinceDue
 from luckyhit.judge.samples import ARMS, Comparison, Rows
 from luckyhit.judge.stale_units import StalePairs, stale_units
@@ -64,6 +64,10 @@ class Effect:
     """The standard error of the difference; infinite where the sample tells none."""
     zero_bounds: tuple[float | None, float | None] = (None, None)
     """Of stale reads, of each arm in which there was none: the largest share that is possible all the same."""
+    degrees: float = INF
+    """Of freedom, of `error`."""
+    counts: PairedCounts | ArmCounts | None = None
+    """What the interval was made of, where it was made of counts."""
 
 
 def level_of(case: Case) -> float:
@@ -195,6 +199,8 @@ def _effect(estimates: Estimates | None, seen: _Seen, unseen: str, floor: float 
         pairs=seen.pairs,
         note=note,
         error=estimates.error,
+        degrees=estimates.degrees,
+        counts=estimates.counts,
     )
 
 
@@ -220,17 +226,18 @@ def _at_the_edge(
         for each in (estimates.before, estimates.after, estimates.difference)
     ]
     if name == "db_calls":
-        return Estimates(intervals[0], intervals[1], intervals[2], estimates.error)
+        return replace(estimates, before=intervals[0], after=intervals[1], difference=intervals[2])
     # A share's values are zeros and ones.
     ones = [mask & (value > 0) for value, mask in zip(values, there, strict=True)]
     events = [(int(np.count_nonzero(one)), count) for one, count in zip(ones, counted, strict=True)]
+    counts: PairedCounts | ArmCounts | None = None
     if min(min(count, total - count) for count, total in events) < RARE:
         exact = [boundary.share(*event, error_rate) for event in events]
-        apart = None
         if name == "error_rate":
-            apart = _paired_counts(ones, there, comparison, boundary, error_rate)
-        if apart is None:
-            apart = share_difference(*events[0], *events[1], boundary, error_rate)
+            counts = _paired_counts(ones, there, comparison)
+        if counts is None:
+            counts = ArmCounts(*events[0], *events[1])
+        apart = counts.difference(boundary, error_rate)
         exact.append((apart.low, apart.high))
         intervals = [
             Interval(each.value, min(each.low, low), max(each.high, high))
@@ -241,16 +248,12 @@ def _at_the_edge(
         Interval(each.value, max(each.low, floor), min(each.high, 1.0))
         for each, floor in zip(intervals, floors, strict=True)
     ]
-    return Estimates(inside[0], inside[1], inside[2], estimates.error)
+    return replace(estimates, before=inside[0], after=inside[1], difference=inside[2], counts=counts)
 
 
 def _paired_counts(
-    ones: Sequence[np.ndarray],
-    there: Sequence[np.ndarray],
-    comparison: Comparison,
-    boundary: Boundary,
-    error_rate: float,
-) -> Difference | None:
+    ones: Sequence[np.ndarray], there: Sequence[np.ndarray], comparison: Comparison
+) -> PairedCounts | None:
     """From the slots in which the arms differ; None where too many have a value in one arm only."""
     if not comparison.paired:
         return None
@@ -261,7 +264,7 @@ def _paired_counts(
         return None
     before, after = ones[0][first] & both, ones[1][second] & both
     only = int(np.count_nonzero(before & ~after)), int(np.count_nonzero(after & ~before))
-    return paired_difference(*only, pairs, boundary, error_rate)
+    return PairedCounts(*only, pairs)
 
 
 def _pairs(comparison: Comparison, there: tuple[np.ndarray, np.ndarray]) -> int:
@@ -286,26 +289,29 @@ def _stale_reads(
     notes = []
     if pairs is None:
         before, after = arms[0].share, arms[1].share
-        counts = [(arm.stale, arm.reads) for arm in arms]
+        alone = [(arm.stale, arm.reads) for arm in arms]
+        counts: ArmCounts | PairedCounts = ArmCounts(*alone[0], *alone[1])
         difference = stale_difference(*arms, error_rate, boundary)
         error = sqrt(sum(_variance_of_share(arm) for arm in arms))
     else:
         before, after = pairs.before / count, pairs.after / count
-        counts = [(pairs.before, count), (pairs.after, count)]
-        difference = paired_difference(pairs.before_only, pairs.after_only, count, boundary, error_rate)
+        alone = [(pairs.before, count), (pairs.after, count)]
+        counts = PairedCounts(pairs.before_only, pairs.after_only, count)
+        difference = counts.difference(boundary, error_rate)
         error = _error_of_pairs(pairs)
-    alone = [boundary.share(*counted, _each_alone(error_rate)) for counted in counts]
-    zero_bounds = [None if stale else high for (stale, _), (_, high) in zip(counts, alone, strict=True)]
+    bounds = [boundary.share(*counted, _each_alone(error_rate)) for counted in alone]
+    zero_bounds = [None if stale else high for (stale, _), (_, high) in zip(alone, bounds, strict=True)]
     if zero_bounds[1] is not None:
-        notes.append(f"No stale read among {counts[1][1]:,} after: the true share is below {percent(zero_bounds[1])}.")
+        notes.append(f"No stale read among {alone[1][1]:,} after: the true share is below {percent(zero_bounds[1])}.")
     if pairs is not None and pairs.probed and pairs.workload:
         notes.append(f"{pairs.probed:,} pairs are the probe's, {pairs.workload:,} the workload's own.")
     never = arms[0].never_committed, arms[1].never_committed
     if any(never):
         notes.append(f"Values that nobody wrote: {never[0]} before, {never[1]} after.")
-    bounds = difference.low, difference.high, *alone[1]
-    told = " ".join(notes)
-    return Effect(before, after, difference.effect, *bounds, count, told, error, (zero_bounds[0], zero_bounds[1]))
+    told = difference.low, difference.high, *bounds[1]
+    beside = " ".join(notes)
+    both = zero_bounds[0], zero_bounds[1]
+    return Effect(before, after, difference.effect, *told, count, beside, error, both, counts=counts)
 
 
 def _variance_of_share(arm: StaleShare) -> float:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from scipy.special import betaincinv
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from luckyhit.judge.boundary import Boundary
 
 SMALL_ARM = 10
@@ -73,8 +75,8 @@ def share_difference(
     return Difference(effect, max(-1.0, min(low, middle - reach)), min(1.0, max(high, middle + reach)))
 
 
-OUTWARD, OUTWARD_PART, OUTWARD_MOST = 0.42, 0.1, 0.02
-INWARD_PART, INWARD_FEWEST, INWARD_MORE, INWARD_FEWER = 0.1, 0.1, 0.125, 0.125
+OUTWARD, OUTWARD_PART, OUTWARD_MOST = 0.4, 0.06, 0.01
+INWARD_PART, INWARD_FEWEST, INWARD_MORE, INWARD_FEWER = 0.06, 0.05, 0.21, 0.21
 """Of the error rate, for the bounds of a difference that is not 0: three on its far side and four on its near side, not
 more than the whole together."""
 LEAST_DIFFERENCE = 1e-12
@@ -144,3 +146,54 @@ def _least(count: int, total: int, boundary: Boundary, error_rate: float) -> flo
 
 def _most(count: int, total: int, boundary: Boundary, error_rate: float) -> float:
     return boundary.share(count, total, 2 * error_rate)[1]
+
+
+class PairedCounts(NamedTuple):
+    """What a paired difference of two shares is made of: the pairs that had it in one arm alone, and all pairs."""
+
+    before_only: int
+    after_only: int
+    pairs: int
+
+    def difference(self, boundary: Boundary, error_rate: float) -> Difference:
+        return paired_difference(self.before_only, self.after_only, self.pairs, boundary, error_rate)
+
+    def grown(self, pairs: int, rng: np.random.Generator) -> PairedCounts:
+        """One possible future, once there are so many pairs: shares as likely as these counts leave them."""
+        more = pairs - self.pairs
+        before, after = (_more_of(count, self.pairs, more, rng) for count in (self.before_only, self.after_only))
+        return PairedCounts(before, min(after, pairs - before), pairs)
+
+
+class ArmCounts(NamedTuple):
+    """What an unpaired difference of two shares is made of."""
+
+    before: int
+    total_before: int
+    after: int
+    total_after: int
+
+    @property
+    def pairs(self) -> int:
+        return min(self.total_before, self.total_after)
+
+    def difference(self, boundary: Boundary, error_rate: float) -> Difference:
+        return share_difference(*self, boundary, error_rate)
+
+    def grown(self, pairs: int, rng: np.random.Generator) -> ArmCounts:
+        """One possible future, once the smaller arm has so many: shares as likely as these counts leave them."""
+        arms = ((self.before, self.total_before), (self.after, self.total_after))
+        totals = [round(total * pairs / self.pairs) for _, total in arms]
+        counts = [
+            _more_of(count, total, later - total, rng) for (count, total), later in zip(arms, totals, strict=True)
+        ]
+        return ArmCounts(counts[0], totals[0], counts[1], totals[1])
+
+
+_PRIOR = 0.25
+"""Of a count that is not known: the same prior as of the bounds that hold at any time."""
+
+
+def _more_of(count: int, total: int, more: int, rng: np.random.Generator) -> int:
+    share = rng.beta(count + _PRIOR, total - count + _PRIOR)
+    return count + int(rng.binomial(more, share))

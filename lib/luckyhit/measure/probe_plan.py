@@ -29,6 +29,7 @@ DEFAULT_SHARE = 0.02
 WARMING_READS = 3
 """Before a burst, on each route: one on a kept connection, the others on new ones, so that most workers are met."""
 GAP_NS, GAP_GROWTH, LARGEST_GAP_NS = 5_000_000, 1.25, 100_000_000
+_FRESH_READS = 4
 MOST_COLD_KEYS = 32
 COUNTED_PLANS = 5
 MOST_PROBES = 4_900
@@ -200,6 +201,14 @@ def counted_units(freshness: Freshness, seconds: float, requests: float = 0.0) -
             event.prestate in EXPOSED and (event.mode == "burst" or event.delay_ns > within_ns) for event in events
         )
     return counted / COUNTED_PLANS
+
+
+def usual_requests(event: ProbeEvent, reads: int) -> int:
+    """What a probe sends where readers are fresh: a burst ends then after three reads of each of the `reads` routes,
+    and one past the bound."""
+    if event.mode == "once":
+        return _REQUESTS[event.prestate]
+    return 1 + reads * (WARMING_READS + _FRESH_READS)
 
 
 Kind = tuple[Mode, Prestate]
