@@ -75,8 +75,8 @@ def share_difference(
     return Difference(effect, max(-1.0, min(low, middle - reach)), min(1.0, max(high, middle + reach)))
 
 
-OUTWARD, OUTWARD_PART, OUTWARD_MOST = 0.42, 0.1, 0.02
-INWARD_PART, INWARD_FEWEST, INWARD_MORE, INWARD_FEWER = 0.1, 0.1, 0.125, 0.125
+OUTWARD, OUTWARD_PART, OUTWARD_MOST = 0.4, 0.06, 0.01
+INWARD_PART, INWARD_FEWEST, INWARD_MORE, INWARD_FEWER = 0.06, 0.05, 0.21, 0.21
 """Of the error rate, for the bounds of a difference that is not 0: three on its far side and four on its near side, not
 more than the whole together."""
 LEAST_DIFFERENCE = 1e-12
