@@ -22,6 +22,8 @@ LONGEST_RUN_S = 6 * 3600.0
 MOST_REQUESTS = 50_000_000
 FEWEST_REQUESTS_IN_A_BLOCK = 20
 MOST_PURGES = 2_000
+CACHE_NAMES = frozenset({"cache_url"})
+"""Placeholders that tell a service where its cache is."""
 
 
 def rules() -> list[str]:
@@ -63,28 +65,52 @@ def _cache_values(case: Case) -> Iterator[Finding]:
         yield Finding(("target", "cache_values"), "values without a header", "cache_header too: where they stand")
 
 
+def inside_alone(case: Case) -> bool:
+    """Whether the only cache is inside the service's own processes: the run starts the service, nothing in the case
+    names another cache, and nothing is to be cleared."""
+    if case.target.start is None or case.cache.url_env is not None or case.cache.clear:
+        return False
+    texts = [*_texts_of_start(case), *(text for fact in case.target.facts.values() for text in fact)]
+    change, probe = case.change, case.freshness
+    if change.kind == "command":
+        texts += [*change.apply, *change.revert, *change.verify]
+    for write in (probe.write, probe.refused, probe.absent and probe.absent.create) if probe is not None else ():
+        texts += [*(write.command or ()), write.database or ""] if write else []
+    return change.kind != "cache-setting" and not set(placeholder_names(texts)) & CACHE_NAMES
+
+
+def _texts_of_start(case: Case) -> list[str]:
+    """What the service is started with, in either arm."""
+    start = case.target.start
+    given: list[str] = [*start.command, *start.env.values()] if start is not None else []
+    return [*given, *(v for v in (getattr(case.change, "before", None), getattr(case.change, "after", None)) if v)]
+
+
 def _reachable(case: Case) -> Iterator[Finding]:
     """A service that the run starts is told where to listen (`{port}`, or a fixed port), and where its cache is
-    (`{cache_url}`, or `cache.url_env`)."""
+    (`{cache_url}`, or `cache.url_env`); a service that caches in its own processes alone is told of none, and has no
+    `cache.clear`."""
     start = case.target.start
     if start is None:
         return
-    given: list[str] = [*start.command, *start.env.values()]
-    given += [value for value in (getattr(case.change, "before", None), getattr(case.change, "after", None)) if value]
-    names = {name for text in given for name in placeholder_names(text)}
+    names = set(placeholder_names(_texts_of_start(case)))
     if "port" not in names and start.port is None:
         expected = "{port} in an argument or in a value of env: where the service has to listen (or a fixed port)"
         yield Finding(("target", "start", "command"), "no {port}", expected)
-    if "cache_url" not in names and case.cache.url_env is None:
-        expected = "{cache_url} in an argument or in a value of env (or cache.url_env, where the cache already runs)"
+    if not names & CACHE_NAMES and case.cache.url_env is None and not inside_alone(case):
+        expected = "{cache_url} in an argument or in a value of env (or cache.url_env, where the cache already runs; "
+        expected += "or no cache.clear, where the service caches in its own processes alone)"
         yield Finding(("target", "start", "env"), "no {cache_url}", expected)
 
 
 def _scope(case: Case) -> Iterator[Finding]:
-    """Something may be cleared: `cache.clear` or `cache.purge`. A key template has a letter or digit of its own, so
-    that it can't match everything (unless `cache.dedicated`); none is there twice."""
-    if not case.cache.clear and not case.cache.purge:
-        yield Finding(("cache", "clear"), "nothing", "templates of the keys that may be cleared (or cache.purge)")
+    """Something may be cleared: `cache.clear` or `cache.purge`, unless the service caches in its own processes alone. A
+    key template has a letter or digit of its own, so that it can't match everything (unless `cache.dedicated`); none is
+    there twice."""
+    if not case.cache.clear and not case.cache.purge and not inside_alone(case):
+        expected = "templates of the keys that may be cleared (or cache.purge; or no {cache_url} either, where the "
+        expected += "service caches in its own processes alone)"
+        yield Finding(("cache", "clear"), "nothing", expected)
     seen: dict[str, int] = {}
     for index, template in enumerate(case.cache.clear):
         at = ("cache", "clear", index)

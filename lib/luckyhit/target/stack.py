@@ -234,6 +234,8 @@ class Stack:
         if url_env is not None:
             self.cache = Cache.from_environment(url_env, self.environ)
             return
+        if self.case.caches_inside:
+            return
         cache = Cache.start_embedded(self.workdir, self.environ)
         with self._lock:
             self.cache = cache
