@@ -178,7 +178,7 @@ def test_crossover_pairs_must_replay_the_same_slots(simulate, case_with) -> None
 def test_services_without_a_cache_of_their_own(simulate, case_with) -> None:
     run = simulate(5)
     for entry in run.blocks:
-        entry |= {"clear": {}, "started": {arm: 4000 + 2 * entry["block"] for arm in entry["arms"]}}
+        entry |= {"clear": {}, "started": dict.fromkeys(entry["arms"], 4000 + 2 * entry["block"])}
     name = "same cache state at block start"
     found = guard(run.judge(case_with(GOALS)), name)
     assert found.ok and "started anew before each of 4 blocks" in found.detail

@@ -63,7 +63,9 @@ def watching_events(
         return
     if cache is None:
         inside = stack.case.caches_inside
-        told.sentences.append(INSIDE if inside else "not visible: the service is not the run's own, so its cache is not known")
+        told.sentences.append(
+            INSIDE if inside else "not visible: the service is not the run's own, so its cache is not known"
+        )
         yield told
         return
     switch = _Switch(stack, cache, journal, told, sleep)

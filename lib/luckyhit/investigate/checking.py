@@ -12,7 +12,10 @@ from typing import Any
 
 from luckyhit import change as changing
 from luckyhit.case import Case, load_case
+from luckyhit.case.changes import ArgumentChange, EnvChange
 from luckyhit.case.variables import known_secrets, refuse_unset
+from luckyhit.change.coverage import COVERED
+from luckyhit.change.differences import DECLARED
 from luckyhit.change.permissions import check_rights
 from luckyhit.change.rights import Findings, free_guard, target_guard
 from luckyhit.change.rights.directories import look_at_directories, room_for
@@ -20,6 +23,7 @@ from luckyhit.change.rights.findings import listed
 from luckyhit.errors import ArgumentError, CacheUnreachable, LuckyHitError
 from luckyhit.investigate.preflight import expected_response, originals_of, secret_headers
 from luckyhit.investigate.quoted import refuse_quoted
+from luckyhit.investigate.stored import Stored
 from luckyhit.measure.inputs import Inputs, gather
 from luckyhit.measure.signals import offered
 from luckyhit.project import Project
@@ -30,7 +34,8 @@ from luckyhit.target.control import authorities
 
 _WIDTH = 100
 _LEAST_TEXT = 40
-_NOTES = frozenset({PREFLIGHT_MET_FAULT})
+OUTSIDE_CLEAR = "keys outside cache.clear"
+_NOTES = frozenset({PREFLIGHT_MET_FAULT, OUTSIDE_CLEAR})
 """Ids of what is no fault of the case, and is worth knowing before the run."""
 _MOST_OFFERED = 3
 CACHE_HEADER = "cache header"
@@ -92,13 +97,18 @@ def _of_running(
     )
     yield from check_rights(case, stack, places, environ)
     answered: list[list[tuple[bytes, bytes]]] = []
+    stored = Stored.looking(case, stack)
     yield from _answers(case, stack, headers, inputs, answered.append)
+    if answered and stored is not None:
+        yield _guarded(COVERED, lambda: _covered(stored, lambda: expected_response(case, stack, headers, inputs)))
     if case.target.cache_header is None and (
         offers := dict(pair for received in answered for pair in offered(received))
     ):
         yield _offer(offers)
     if case.freshness is not None:
         yield _guarded("freshness probe", lambda: _probe(case, stack, headers))
+    if stack.owned and case.target.config is not None and isinstance(case.change, (EnvChange, ArgumentChange)):
+        yield _guarded(DECLARED, lambda: _shows(case, stack))
 
 
 def _answers(
@@ -133,6 +143,19 @@ def _probe(case: Case, stack: Stack, headers: Mapping[str, str]) -> Guard:
     originals_of(case, stack, headers, case.plan.block)
     told = "Each read route of the probe shows a version below the probe's; nothing was written."
     return Guard(name="freshness probe", ok=True, detail=told)
+
+
+def _covered(stored: Stored, again: Callable[[], object]) -> Guard:
+    guard, note = stored.after_reads(again)
+    return guard or Guard(name=OUTSIDE_CLEAR, ok=True, detail=note)
+
+
+def _shows(case: Case, stack: Stack) -> Guard:
+    """Whether the service takes the change, by its own configuration: it is started once with it, and asked."""
+    before = changing.look_at({"before": stack}, case, keyspace=False)["before"]
+    stack.restart(changing.settings_of(stack, "after"))
+    after = changing.look_at({"after": stack}, case, keyspace=False)["after"]
+    return changing.difference_guard(case, before, after)
 
 
 def _guarded(name: str, look: Callable[[], Guard]) -> Guard:

@@ -16,7 +16,7 @@ from luckyhit.records import Guard
 
 STATE = "same cache state at block start"
 STATE_KEYS, STATE_SHARE = 2, 0.02
-"""The caches of two arms may start with this many keys in scope, or this share of them, more or less than each other."""
+"""The cache of one arm may start with this many keys in scope, or this share of them, more or less than the other."""
 OUTSIDE_KEYS, OUTSIDE_SHARE = 10, 0.1
 """The same of keys outside the scope: these are never cleared, and the arms are counted one after the other."""
 DRIFT = 2.0
@@ -133,8 +133,8 @@ def _gap(counts: Sequence[Sequence[int]]) -> int:
 
 
 def _standing(report: Report) -> int:
-    """Keys that are not cleared: outside the scope, or in it and never expiring. Earlier versions took the server's word
-    for those outside, which has keys that expired: what went during the clear is taken off."""
+    """Keys that are not cleared: outside the scope, or in it and never expiring. Earlier versions took the server's
+    word for those outside, which has keys that expired: what went during the clear is taken off."""
     left = _count(report, "outside_left", -1)
     outside = left if left >= 0 else max(0, _count(report, "outside") - _count(report, "outside_gone"))
     return outside + _count(report, "without_ttl_kept")
@@ -180,7 +180,9 @@ def _started_anew(blocks: Entries) -> Guard:
                     remedy="Measure again.",
                 )
             earlier[arm] = process
-    detail = f"no cache but that inside the processes: the services were started anew before each of {len(blocks)} blocks"
+    detail = (
+        f"no cache but that inside the processes: the services were started anew before each of {len(blocks)} blocks"
+    )
     return Guard(name=STATE, ok=True, detail=detail)
 
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from luckyhit.case import Case
 from luckyhit.judge.boundary import FixedSample
+from luckyhit.judge.cache_state import cache_state_guard
 from luckyhit.judge.intervals import mean_estimates
 from luckyhit.judge.pairs import same_requests
-from luckyhit.judge.cache_state import cache_state_guard
 from luckyhit.judge.rows import (
     ARMS,
     DROPPED,
