@@ -128,7 +128,7 @@ def coverage_guard(found: Appeared, *, fails: bool, written: bool) -> Guard | No
     return Guard(
         name=COVERED,
         ok=False,
-        detail=f"none of {_keys(found.outside)} that the service stored fits a template of cache.clear: {named}. "
+        detail=f"{_keys(found.outside)} that the service stored, and no template of cache.clear fits: {named}. "
         "`{name}` stands for one or more characters other than a colon",
         remedy=_remedy(found),
     )

@@ -109,6 +109,9 @@ def same_guard(before: Fingerprint, again: Fingerprint) -> Guard:
             remedy="Find out who changed it. What the run itself changed is in its journal, with the inverse.",
         )
     compared = sum(not name.startswith(OBSERVED) for name in before)
+    if not compared:
+        remedy = "See that the service and its cache answer, then run again."
+        return Guard(name=SAME, ok=False, detail="Nothing could be seen, so nothing was compared.", remedy=remedy)
     return Guard(
         name=SAME, ok=True, detail=f"All {compared} things that can be seen are equal.{_observed(before, again)}"
     )

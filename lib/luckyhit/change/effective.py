@@ -17,7 +17,7 @@ _LIVENESS = frozenset({"status", "state", "health", "ok", "up", "ready", "alive"
 _IDENTITY = frozenset({"service", "name", "app", "application", "version"})
 _WELL = frozenset({"ok", "up", "healthy", "ready", "alive", "live", "pass", "passing", "running"})
 _WELL_TEXTS = frozenset(hashed(spelt) for text in _WELL for spelt in (text, text.upper(), text.capitalize()))
-_ALIKE = 0.6
+_ALIKE = 0.7
 _MOST_NAMED = 3
 
 
@@ -76,16 +76,17 @@ def tells_settings(shown: Mapping[str, str]) -> bool:
 
 
 def close_names(name: str, shown: Mapping[str, str]) -> list[str]:
-    """The entries whose names are most like that of a variable: `CACHE_TLT` and `config.cache_ttl_s`."""
-    wanted = "_".join(words(name))
+    """The entries whose names are most like that of a variable: `CACHE_TLT` and `config.cache_ttl_s`. A name is as like
+    as its likest word, and then as the whole of it."""
+    wanted = words(name)
 
-    def alike(entry: str) -> float:
-        leaf = "_".join(words(entry.rsplit(".", 1)[-1]))
-        common = set(words(entry)) & set(words(name))
-        return max(SequenceMatcher(None, wanted, leaf).ratio(), 0.5 + 0.2 * len(common) if common else 0.0)
+    def alike(entry: str) -> tuple[float, float]:
+        leaf = words(entry.rsplit(".", 1)[-1])
+        pairs = [SequenceMatcher(None, one, other).ratio() for one in wanted for other in leaf]
+        return max(pairs, default=0.0), SequenceMatcher(None, "_".join(wanted), "_".join(leaf)).ratio()
 
-    ranked = sorted(((alike(entry), entry) for entry in shown if entry != CONFIG), key=lambda pair: (-pair[0], pair[1]))
-    return [entry for ratio, entry in ranked if ratio >= _ALIKE][:_MOST_NAMED]
+    ranked = sorted(((alike(entry), entry) for entry in shown if entry != CONFIG), reverse=True)
+    return [entry for (word, _), entry in ranked if word >= _ALIKE][:_MOST_NAMED]
 
 
 def _near(case: Case, shown: Mapping[str, str]) -> str:
