@@ -157,7 +157,8 @@ def _held_against(key: bytes, template: str) -> tuple[tuple[int, int], Missed]:
     common = _common(beginning, key)
     literal = "".join(part for part in parts if isinstance(part, str))
     colons = key.count(b":") - literal.count(":")
-    if colons and beginning and key.startswith(beginning):
+    telling = len(beginning) >= _SHARED_TEXT or beginning.endswith(b":")
+    if colons and telling and key.startswith(beginning):
         why: Why = "fewer-colons" if colons > 0 else "more-colons"
         return (3, common), Missed(key, why, template, colons=abs(colons))
     loose = b"".join(b"[^:]+" if isinstance(part, Placeholder) else re.escape(part.encode()) for part in parts)
@@ -201,12 +202,12 @@ def _remedy(found: Appeared) -> str:
             "rebuild them, with cache.rebuildable: true. If it caches in its own process, leave {cache_url} and "
             "cache.clear out."
         )
-    offered = list(dict.fromkeys(_fitting(missed) for missed in found.expiring))[:_NAMED]
+    offered = list(dict.fromkeys(fitting(missed) for missed in found.expiring))[:_NAMED]
     templates = ", ".join(f"`{template}`" for template in offered)
     return f"Name the keys of the cache in cache.clear, as {templates} would; leave out what is no cache."
 
 
-def _fitting(missed: Missed) -> str:
+def fitting(missed: Missed) -> str:
     """A template that fits: what the nearest one begins with, and a name for each piece between colons behind it; where
     none is near, the key's own text up to the digits in each piece."""
     key = missed.key.decode("utf-8", "replace")
@@ -231,4 +232,7 @@ def _keys(count: int) -> str:
     return "1 key" if count == 1 else f"{count:,} keys"
 
 
-__all__ = ["COVERED", "Appeared", "Missed", "appeared", "coverage_guard", "left_alone", "names_of", "nearest"]
+__all__ = [
+    "COVERED", "Appeared", "Missed", "appeared", "coverage_guard", "fitting", "left_alone", "names_of", "nearest",
+    "shown_key",
+]  # fmt: skip

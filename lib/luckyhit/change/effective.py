@@ -17,7 +17,7 @@ _LIVENESS = frozenset({"status", "state", "health", "ok", "up", "ready", "alive"
 _IDENTITY = frozenset({"service", "name", "app", "application", "version"})
 _WELL = frozenset({"ok", "up", "healthy", "ready", "alive", "live", "pass", "passing", "running"})
 _WELL_TEXTS = frozenset(hashed(spelt) for text in _WELL for spelt in (text, text.upper(), text.capitalize()))
-_ALIKE = 0.7
+_ALIKE = 0.6
 _MOST_NAMED = 3
 
 
