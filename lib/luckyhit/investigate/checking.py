@@ -107,7 +107,8 @@ def _of_running(
         yield _offer(offers)
     if case.freshness is not None:
         yield _guarded("freshness probe", lambda: _probe(case, stack, headers))
-    if stack.owned and case.target.config is not None and isinstance(case.change, (EnvChange, ArgumentChange)):
+    of_a_start = isinstance(case.change, (EnvChange, ArgumentChange))
+    if stack.owned and case.cache.url_env is None and case.target.config is not None and of_a_start:
         yield _guarded(DECLARED, lambda: _shows(case, stack))
 
 

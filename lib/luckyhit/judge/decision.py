@@ -98,7 +98,7 @@ def decide(
     within_s = case.freshness.within if case.freshness is not None else None
 
     worked = work_out(record, case, boundary, error_rate, level, glance=glance)
-    effects, compared = with_reasons(worked.effects, belief.doubts), worked.compared
+    effects, compared = with_reasons(worked.effects, belief), worked.compared
     noted = limits_guard(record.blocks), washed_out_guard(record.entries("change"))
     all_guards = [*worked.on_record, *(guard for guard in noted if guard is not None)]
     if compared is not None:
@@ -143,7 +143,7 @@ def decide(
         alone = case.design == "side-by-side" and np.all(record.rows.arm[last] == BEFORE)
         rollback = found_again(rollback, worked.again, case, alone=bool(alone))
 
-    routes = routes_with_reasons(compared.routes, belief.doubts) if compared is not None else {}
+    routes = routes_with_reasons(compared.routes, belief) if compared is not None else {}
     return Result(
         case=name,
         run=run,
@@ -162,6 +162,7 @@ def decide(
         events=compared.events if compared is not None else [],
         doubts=dict(belief.doubts),
         replayed=dict(belief.replayed),
+        miss_calls=dict(belief.miss_calls),
         notes=[*notes, *route_notes(routes, metrics), *notes_on_metrics(rulings, effects, case)],
     )
 

@@ -116,12 +116,11 @@ def _stationary(comparison: Comparison, case: Case) -> Guard:
             ramps[arm], low, high = estimate
             clear[arm] = low > 0 or high < 0
     if not ramps:
-        told = [int(np.count_nonzero(np.isfinite(side.rows.hit))) for side in comparison.sides]
+        answers = [int(np.count_nonzero(np.isfinite(side.rows.hit))) for side in comparison.sides]
         detail = "the hit ratio is not visible, so there is no ramp to look for"
-        if any(told):
-            detail = (
-                f"too few answers told their cache status to look for a ramp: {told[0]:,} before, {told[1]:,} after"
-            )
+        if any(answers):
+            detail = f"too few answers told their cache status to look for a ramp: {answers[0]:,} before, "
+            detail += f"{answers[1]:,} after"
         return Guard(name=name, ok=True, detail=detail)
     told = ", ".join(f"{points(ramp)} {arm}" for arm, ramp in ramps.items())
     detail = f"from the first to the second half of the blocks: {told}"

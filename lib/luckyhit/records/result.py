@@ -232,7 +232,13 @@ class Result(FileRecord):
     )
     doubts: dict[Arm, list[Doubt]] = Field(
         default={},
-        description="arms whose cache status can't be believed, with what shows it: hit ratio is not visible there",
+        description="arms whose cache status can't be believed, with what shows it: their hit ratio is counted by "
+        "database calls (`miss_calls`), or not visible",
+    )
+    miss_calls: dict[str, int] = Field(
+        default={},
+        description="where one arm is in doubt, by route: an answer with so many database calls or more counts as a "
+        "miss, any other as a hit, in both arms; of other routes the status is not visible then",
     )
     replayed: dict[Arm, dict[str, CountOf]] = Field(
         default={},
@@ -242,3 +248,8 @@ class Result(FileRecord):
     earlier: Earlier | None = Field(default=None, description="null where the change was measured")
     notes: list[str] = Field(default=[], description="warnings and what could not be seen, one sentence each")
     report: str | None = None
+
+    @property
+    def unseen_status(self) -> tuple[Arm, ...]:
+        """The arms whose cache status is not visible, since it can't be believed and nothing else tells it."""
+        return () if self.miss_calls else tuple(self.doubts)

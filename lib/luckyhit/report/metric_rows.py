@@ -75,7 +75,7 @@ def metric_row(name: MetricName, metric: Metric, result: Result) -> MetricRow:
 def _value(name: MetricName, value: float | None, arm: Arm, result: Result) -> str:
     if value is not None:
         return value_text(name, value)
-    return NOT_VISIBLE if name == "hit_ratio" and arm in result.doubts else DASH
+    return NOT_VISIBLE if name == "hit_ratio" and arm in result.unseen_status else DASH
 
 
 def signed(name: MetricName, effect: float) -> str:
