@@ -127,3 +127,11 @@ def _judged(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> Guard:
     from declared import a_case
 
     return cache_state_guard(side_by_side(*zip(one, other, strict=False)), a_case(GOALS))
+
+
+@pytest.mark.parametrize("junk", [7, "x", None, {}, [7, None]])
+def test_names_that_are_no_list_harm_nothing(junk: Any, own: Case) -> None:
+    apart = side_by_side((left(0, outside_keys=junk), left(900, outside_keys=junk)))
+    assert not cache_state_guard(apart, own).ok
+    started = [{"block": 1, "arms": ["before"], "clear": {}, "started": junk}]
+    assert not cache_state_guard(started, own).ok

@@ -120,7 +120,7 @@ def coverage_guard(found: Appeared, *, fails: bool, written: bool) -> Guard | No
     if found.inside:
         rest = f"; {found.outside:,} fit no template, and are left as they are: {named}" if found.outside else ""
         return Guard(
-            name=COVERED, ok=True, detail=f"{_keys(found.inside)} that the service stored fit a template{rest}"
+            name=COVERED, ok=True, detail=f"{_keys(found.inside)} that the service stored, and a template fits{rest}"
         )
     telling = bool(found.expiring) or (not written and any(missed.near for missed in found.lasting))
     if not telling or not fails:

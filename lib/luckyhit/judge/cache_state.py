@@ -95,7 +95,8 @@ def _own_caches(reports: Mapping[str, list[tuple[Any, Report]]], case: Case, don
     if not problem:
         return Guard(name=STATE, ok=True, detail=detail)
     more = max(ARMS, key=lambda arm: sum(kept[ARMS.index(arm)]))
-    named = next((list(report["outside_keys"]) for _, report in reports[more] if report.get("outside_keys")), [])
+    lists = [report.get("outside_keys") for _, report in reports[more]]
+    named = next((keys for keys in lists if isinstance(keys, list | tuple) and keys), ())
     names = ", ".join(f"'{name}'" for name in named[:MOST_NAMED])
     return Guard(
         name=STATE,
