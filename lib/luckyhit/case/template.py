@@ -76,7 +76,8 @@ change:
   smallest: "TODO: why no smaller or safer change would do"
 
 # The keys that may be cleared: {name} stands for one or more characters other than a colon. Nothing else is touched.
-# Without url_env, each arm gets a cache server of its own, which starts empty.
+# Without url_env, each arm gets a cache server of its own, which starts empty. Leave the section out, and {cache_url}
+# below, where the service caches in its own processes alone: it is started anew before each block.
 cache:
   clear:
     - item:{id}
