@@ -88,8 +88,8 @@ def _of_estimates(effect: Effect, estimate: float, question: Question) -> Foreca
     now = _reach(question, effect.error, effect.degrees, 1.0)
     with np.errstate(invalid="ignore"):
         below, above = (
-            # An interval of few values is not symmetrical; with more of them it comes to be.
-            reach * (1 + (side / now - 1) / np.sqrt(times) if 0 < side < INF and now < INF else 1.0)
+            # An interval of few values is longer, and not symmetrical; with more of them that goes soon.
+            reach * (1 + (side / now - 1) / times if 0 < side < INF and now < INF else 1.0)
             for side in (estimate - effect.low, effect.high - estimate)
         )
     # A martingale whose variance grows from 0 to that of the estimate: a Wiener process in 1 - 1 / times.
