@@ -58,6 +58,7 @@ bench: setup  ## Benchmarks: ratios measured in one run, peers beside us
 bench-judge: setup  ## How often the judge is wrong on simulated streams, others beside it (an hour)
 	$(BIN)/python benchmarks/judge --streams 1000
 	$(BIN)/python benchmarks/judge/events.py --runs 500
+	$(BIN)/python benchmarks/judge/forecasts.py --runs 300
 
 docs: setup  ## Write the generated pages again: case-file reference, JSON Schema, commands
 	$(BIN)/python -m luckyhit.case.reference

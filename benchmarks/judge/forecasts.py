@@ -30,7 +30,9 @@ from luckyhit.records import HIGHER_IS_BETTER, MetricName
 
 ERROR_RATE = 0.0025
 FACTOR = 1.5
-LOOKS = 40
+LOOKS = 80
+STEP = 1.1
+"""From one look to the next, and what lies between two of them can't be told apart."""
 STALE_MARGIN = 0.05
 Stream = Callable[[int], tuple[Callable[[int], tuple[Effect, Question]], int]]
 """From a seed: (what is known after so many pairs, the most pairs there are)."""
@@ -80,7 +82,7 @@ KINDS: dict[str, Stream] = {
 def taken(kind: str, seed: int) -> float:
     """The pairs after which it is decided; infinite where it is not."""
     at, longest = KINDS[kind](seed)
-    for pairs in np.unique(np.geomspace(20, longest, LOOKS * 2).astype(int)).tolist():
+    for pairs in np.unique(np.geomspace(20, longest, LOOKS).astype(int)).tolist():
         effect, question = at(pairs)
         if question.decided(effect.low, effect.high):
             return float(pairs)
@@ -117,7 +119,7 @@ def main() -> None:
             seen = ~np.isnan(ahead[:, 0])
             took, (middle, low, high) = took[seen], ahead[seen].T
             shares = (within(middle, expected), within(middle, took), within(np.full(len(took), expected), took))
-            ranged = float(np.mean((low <= took * 1.05) & (took <= high * 1.05)))
+            ranged = float(np.mean((low <= took * STEP) & (took <= high * STEP)))
             cells = [
                 f"{expected:,.0f}",
                 f"{np.median(middle):,.0f}",

@@ -29,7 +29,7 @@ MOST_TIMES = 100
 """Beyond so many times the present sample nothing is forecast."""
 MOST_PAIRS = 10**12
 STEPS, FUTURES = 96, 400
-COUNTED_STEPS, COUNTED_FUTURES = 32, 31
+COUNTED_STEPS, COUNTED_FUTURES = 64, 31
 """Exact bounds of counts take longer to work out."""
 RANGE = 0.1, 0.9
 """The part of the futures between the ends of a forecast's range: eight of ten."""

@@ -89,9 +89,11 @@ def spread(influence: np.ndarray, block: np.ndarray) -> Spread:
 
 
 def _shrunk(correlation: float, units: int) -> float:
-    """What is left of a correlation once what chance alone gives (1 / units, squared) is taken off: the positive-part
-    estimator of James and Stein (1961). Else independent units would have a seventh of their variance too much."""
-    return min(correlation - 1 / (units * correlation), 0.9) if correlation**2 * units > 1 else 0.0
+    """What is left of a correlation once half of what chance alone gives (1 / units, squared) is taken off, after the
+    positive-part estimator of James and Stein (1961), which takes off all of it: else independent units would have a
+    tenth of their variance too much, and with all of it correlated ones too little."""
+    chance = 0.5 / units
+    return min(correlation - chance / correlation, 0.9) if correlation > chance**0.5 else 0.0
 
 
 def _merge(influence: np.ndarray, block: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -275,6 +277,8 @@ class _Ranks:
 
 LEAST_RADIUS = 1.0
 """In standard errors of the ranks."""
+FEWEST_BEYOND = 3
+"""Values expected beyond a quantile: fewer tell nothing of a tail."""
 ERROR_RADIUS = 1.5
 """Of the ellipse that the standard error is taken from, in standard errors of the ranks: few values beside the quantile
 tell little, those far out in a tail tell of the tail."""
@@ -349,8 +353,8 @@ GROUPS = 20
 
 
 def _by_groups(arms: Sequence[_Sorted], level: float, paired: bool, boundary: Boundary, error_rate: float) -> Interval:
-    """The mean difference of the quantiles of GROUPS groups of units (fewer where there are fewer units, as where blocks
-    are), and its spread over them: whatever lasts no longer than a group is in it, a burst in one of them too."""
+    """The mean difference of the quantiles of GROUPS groups of units (fewer where there are fewer units, as where
+    blocks are), and its spread over them: whatever lasts no longer than a group is in it, a burst in one of them too."""
     means, influences = [], []
     quantiles = [values.by_groups(level, GROUPS) for values in arms]
     if paired:
@@ -391,13 +395,15 @@ def _difference(before: _Ranks, after: _Ranks, errors: tuple[float, float], radi
     """The range of the difference of two quantiles over the ranks in an ellipse around those that were seen.
 
     A sample of few values ends before an ellipse that is wide enough. Then the widest ellipse inside the sample is
-    taken, and its range grows as its radius would have. No bound without one that reaches LEAST_RADIUS.
+    taken, and its range grows as its radius would have. No bound without one that reaches LEAST_RADIUS, nor from fewer
+    values than have FEWEST_BEYOND beyond the quantile.
     """
     value = after.value - before.value
     if not all(np.isfinite(radius * error) for error in errors):
         return Interval(value, -INF, INF)
     inside = min(ranks.inside(radius, error) for ranks, error in zip((before, after), errors, strict=True))
-    if inside < min(radius, LEAST_RADIUS):
+    beyond = min(len(ranks.sorted) * min(ranks.level, 1 - ranks.level) for ranks in (before, after))
+    if inside < radius and (inside < LEAST_RADIUS or beyond < FEWEST_BEYOND):
         return Interval(value, -INF, INF)
     if inside < radius:
         whole, grown = _difference(before, after, errors, inside), radius / inside
