@@ -59,6 +59,7 @@ bench-judge: setup  ## How often the judge is wrong on simulated streams, others
 	$(BIN)/python benchmarks/judge --streams 1000
 	$(BIN)/python benchmarks/judge/events.py --runs 500
 	$(BIN)/python benchmarks/judge/stale_reads.py --streams 1000
+	$(BIN)/python benchmarks/judge/forecasts.py --runs 300
 
 docs: setup  ## Write the generated pages again: case-file reference, JSON Schema, commands
 	$(BIN)/python -m luckyhit.case.reference
