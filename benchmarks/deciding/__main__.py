@@ -1,5 +1,7 @@
-"""How many first runs are decided, and how many wrongly: 40 simulated cases whose truth is known, with the goals and the
-plan of `luckyhit new`, from the baseline to the verdict. Another checkout beside it, where one is given.
+"""How many first runs are decided, and how many wrongly: 40 simulated cases whose truth is known.
+
+Each is a whole run with the goals and the plan of `luckyhit new`, from the baseline to the verdict. Another checkout
+beside it, where one is given: the same services, requests and noise, with its own template, plan, probe and judge.
 
     python benchmarks/deciding [OTHER_CHECKOUT] [--cases 0 7 8] [--seed 1] [--why]
 
@@ -17,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from scenarios import Scenario, scenarios
+from scenarios import scenarios
 
 THIS = Path(__file__).parents[2]
 DECIDED = ("HELPED", "HURT", "EQUIVALENT")
@@ -41,7 +43,8 @@ def why(name: str, result: dict[str, Any]) -> None:
     for goal, metric in result["goals"].items():
         bounds = ", ".join("none" if each is None else f"{each:.4g}" for each in (metric["low"], metric["high"]))
         effect = "none" if metric["effect"] is None else f"{metric['effect']:.4g}"
-        print(f"        {goal}: {metric['verdict']}, {effect} ({bounds}) of {metric['margin']}, {metric['pairs']:,} pairs")
+        given = f"{effect} ({bounds}), margin {metric['margin']:.4g}" if metric["margin"] else "not visible"
+        print(f"        {goal}: {metric['verdict']}, {given}, {metric['pairs']:,} pairs")
 
 
 def main() -> int:
@@ -52,11 +55,7 @@ def main() -> int:
     arguments.add_argument("--why", action="store_true", help="of what is undecided or false: the sentence, the goals")
     given = arguments.parse_args()
     builds = {"this build": THIS} | ({"the other": given.other.resolve()} if given.other else {})
-    rows: list[tuple[int, Scenario]] = [
-        (number, scenario)
-        for number, scenario in enumerate(scenarios())
-        if not given.cases or number in given.cases
-    ]
+    rows = [(number, each) for number, each in enumerate(scenarios()) if not given.cases or number in given.cases]
     begun = time.monotonic()
     running = {name: started(checkout, given.seed, given.cases) for name, checkout in builds.items()}
     print(f"{len(rows)} cases, seed {given.seed}; verdict, blocks of the most, requests sent to the after arm.")

@@ -81,7 +81,7 @@ class Behaviour:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`version` and `route` (its path): what the body shows. `not_modified`: it was a 304, and shows what its validator did."""
+    """`version` and `route` (its path): what the body shows. `not_modified`: a 304, which shows its validator's."""
 
     took_ns: int
     cache: str

@@ -1,6 +1,6 @@
 """The scenarios in one build, a line of JSON each. The build is that of PYTHONPATH.
 
-    PYTHONPATH=CHECKOUT/lib python benchmarks/deciding/one_build.py SEED [NUMBER ...]
+PYTHONPATH=CHECKOUT/lib python benchmarks/deciding/one_build.py SEED [NUMBER ...]
 """
 
 from __future__ import annotations

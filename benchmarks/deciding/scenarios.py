@@ -95,9 +95,7 @@ FAST = Behaviour(hit_ms=1.0, load_ms=6.0, write_ms=3.0, sigma=0.15)
 SLOW = Behaviour(hit_ms=3.0, load_ms=55.0, write_ms=10.0, sigma=0.4)
 
 
-def _mended(
-    name: str, fault: str, sound: Behaviour, knobs: dict[str, Any], **more: Any
-) -> Scenario:
+def _mended(name: str, fault: str, sound: Behaviour, knobs: dict[str, Any], **more: Any) -> Scenario:
     return Scenario(name, fault, "HELPED", replace(sound, **knobs), sound, **more)
 
 
@@ -121,7 +119,8 @@ def scenarios() -> Iterator[Scenario]:
     yield _broken("a new key scheme misses 1 in 5", "key-mismatch", SOUND, {"missed": 0.2}, rate=80)
     early = {"invalidates": "before-commit", "guarded": False, "commit_ms": 60.0}
     race = {**stale, "margin": "2 %"}
-    yield _mended("deleted before the commit", "invalidate-before-commit", replace(SOUND, commit_ms=60.0), early, **race)
+    slowly = replace(SOUND, commit_ms=60.0)
+    yield _mended("deleted before the commit", "invalidate-before-commit", slowly, early, **race)
     yield _mended("a slow load stores an old row", "stale-set-race", replace(SOUND, load_ms=60.0), {"guarded": False},
                   **race)  # fmt: skip
     yield _same("a lock is added where nobody waits", "stampede", replace(FAST, single_flight=False), FAST, rate=150)
@@ -142,8 +141,8 @@ def scenarios() -> Iterator[Scenario]:
     wrong: dict[str, Any] = {"about": "wrong_answers", "margin": "2 %", "routes": 2, "others": {"hit_ratio": "20 %"}}
     wrong["others"]["latency_p95_ms"] = "20 %"
     yield _mended("the key leaves the route out", "underspecified-key", SOUND, {"confuses": True}, **wrong, keys=100)
-    yield _broken("a shorter key confuses two pages", "underspecified-key", SOUND, {"confuses": True},
-                  **{**wrong, "about": "hit_ratio", "margin": "2 %", "others": {"error_rate": "2 %"}}, rate=60)  # fmt: skip
+    yield _broken("a shorter key confuses two pages", "underspecified-key", SOUND, {"confuses": True}, margin="2 %",
+                  routes=2, others={"error_rate": "2 %"}, rate=60)  # fmt: skip
     failing = replace(SOUND, load_errors=0.1)
     yield _mended("errors are kept", "cached-error", failing, {"errors_live_s": 20.0}, about="error_rate", margin="2 %",
                   rate=150)  # fmt: skip

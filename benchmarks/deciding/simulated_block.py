@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from cached_service import MS, S, Behaviour, Service
+from cached_service import MS, Behaviour, S, Service
 from probed import Probing, Steps
 
 from luckyhit.case import Case
@@ -26,6 +26,7 @@ STEP_S = 0.05
 PAUSE_S = 3.0
 """Between two blocks."""
 VERSIONS_PER_BLOCK = 10_000
+NEVER_NS = 2**62
 READS_NOTHING = ("PUT", "POST", "PATCH", "DELETE")
 
 
@@ -114,9 +115,8 @@ def simulate(
         "stage": stage,
         "arms": list(arms),
         "pair": pair,
-        "engine": {"added_p50_ms": 0.3, "added_p99_ms": 0.9, "schedule_error_p99_ms": 0.2, "trustworthy": True}
-        | {"detail": ""},
-        "clear": {arm: _CLEARED for arm in arms},
+        "engine": dict(_ENGINE),
+        "clear": dict.fromkeys(arms, _CLEARED),
         "probe": {"probes": len(events), "requests": sent, "share": sent / max(1, load)} if probed else {},
         "control": not probed,
     }
@@ -128,11 +128,14 @@ def simulate(
     )
 
 
+_ENGINE = {"added_p50_ms": 0.3, "added_p99_ms": 0.9, "schedule_error_p99_ms": 0.2, "trustworthy": True, "detail": ""}
 _CLEARED = {"scanned": 300, "matched": 300, "cleared": 300, "gone": 0, "appeared": 0, "without_ttl_kept": 0}
 _CLEARED |= {"outside": 0, "outside_left": 0, "outside_gone": 0}
 
 
 class _Columns:
+    """What one arm's requests got, an entry for each slot."""
+
     def __init__(self, count: int) -> None:
         self.took = np.zeros(count, dtype=np.int64)
         self.sent = np.zeros(count, dtype=np.int64)
@@ -147,8 +150,7 @@ class _Columns:
         due, slots = schedule.due_ns + start_ns, np.arange(len(schedule.due_ns))
         sent = start_ns + self.sent
         done = sent + self.took
-        told = self.version >= 0
-        return pd.DataFrame(
+        rows = pd.DataFrame(
             {
                 "arm": arm,
                 "block": block,
@@ -164,16 +166,17 @@ class _Columns:
                 "error": np.where(self.failed, "unexpected", None),
                 "cache": self.cache,
                 "db_calls": self.calls,
-                "version": pd.array(np.where(told, self.version, 0), dtype="Int64").copy(),
+                "version": pd.Series(self.version).astype("Int64").mask(self.version < 0),
                 "body_hash": self.body,
             }
-        ).assign(version=lambda frame: frame["version"].mask(~told)).reindex(columns=REQUESTS.names)
+        )
+        return rows.reindex(columns=REQUESTS.names)
 
 
 def _run_arm(
     case: Case, schedule: Any, weather: Weather, service: Service, probe: Probing, events: list[Any], into: _Columns
 ) -> None:
-    """Requests and probes of one arm in the order of time."""
+    """Requests and probes of one arm, in the order of time. Each request is sent a bit after it was due."""
     routes, jitter = list(schedule.routes), service.rng.integers(20_000, 90_000, len(schedule.due_ns))
     waiting: list[tuple[int, int, Steps]] = []
     for number, event in enumerate(events):
@@ -188,6 +191,7 @@ def _run_arm(
             except StopIteration:
                 continue
 
+    paths = service.routes
     due, route_of, key_of, numbers = (
         array.tolist() for array in (schedule.due_ns, schedule.route, schedule.key, schedule.number)
     )
@@ -207,13 +211,8 @@ def _run_arm(
             took, into.cache[slot], into.calls[slot] = answer.took_ns, answer.cache, answer.calls
             wrong = answer.route != route.path
             into.status[slot], into.failed[slot] = 500 if answer.failed else 200, answer.failed or wrong
-            into.body[slot] = hash((key, answer.version, route_of[slot] if not wrong else -1, answer.failed))
+            into.body[slot] = hash((key, answer.version, paths.index(answer.route), answer.failed))
             if route.version is not None and not answer.failed:
                 into.version[slot] = answer.version
         into.took[slot] = weather.took_ns(due_ns, took) + 150_000
-    probe_until(round(weather_end(schedule)))
-
-
-def weather_end(schedule: Any) -> float:
-    """Behind everything that a block's probe does."""
-    return float(schedule.due_ns[-1] if len(schedule.due_ns) else 0) + 60 * S
+    probe_until(NEVER_NS)

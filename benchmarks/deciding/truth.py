@@ -14,7 +14,8 @@ from luckyhit.case import Case
 from luckyhit.case.model import Goal
 from luckyhit.judge.effects import amount_of
 
-LONG_S = 60.0
+LONG_S = 45.0
+BLOCKS = 3
 PROBES = "8/s"
 CLEAR = 1.2
 """A difference is beyond a margin where it is so many times as large, and inside where it is so many times smaller."""
@@ -30,10 +31,10 @@ def effects(scenario: Scenario, seed: int) -> dict[str, tuple[float, float]]:
     arms = {"before": scenario.before, "after": scenario.after}
     still = Noise(0.0, 0.0, 0.0, 0.0)
     # A run's blocks are short, and each begins with an empty cache: one of the same length, several times.
-    length = round(LONG_S / 4)
+    length = round(LONG_S / BLOCKS)
     blocks = [
         simulate(case, arms, still, number=number, stage="change", pair=number, seconds=length, start_ns=0, seed=seed)
-        for number in range(4)
+        for number in range(BLOCKS)
     ]
     found = {}
     for name in case.goals:

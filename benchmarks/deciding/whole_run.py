@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import pandas as pd
-from cached_service import S, Behaviour
+from cached_service import Behaviour, S
 from scenarios import Scenario
 from simulated_block import PAUSE_S, Block, simulate
 
@@ -21,6 +21,7 @@ from luckyhit.judge.early import enough
 from luckyhit.records import Guard, Result, Rollback
 
 DECLARED = Guard(name="declared difference only", ok=True, detail="one environment variable differs")
+SHOWN = ("verdict", "pairs", "before", "after", "effect", "low", "high", "margin")
 ROLLED_BACK = Rollback(confirmed=True, detail="The variable is as it was.")
 
 
@@ -34,7 +35,9 @@ class Recorded:
     blocks: list[Block] = field(default_factory=list)
     ends_ns: int = 0
 
-    def measure(self, stage: str, pair: int, seconds: float, arms: dict[str, Behaviour], *, probed: bool = True) -> None:
+    def measure(
+        self, stage: str, pair: int, seconds: float, arms: dict[str, Behaviour], *, probed: bool = True
+    ) -> None:
         block = simulate(
             self.case, arms, self.scenario.noise, number=len(self.blocks), stage=stage, pair=pair, seconds=seconds,
             start_ns=self.ends_ns, seed=self.seed, probed=probed,
@@ -81,11 +84,7 @@ def run(scenario: Scenario, seed: int) -> dict[str, Any]:
         "load_s": sum(record.case.plan.warmup + seconds for seconds in _seconds(record)),
         "pairs": int(sum((block.requests["arm"] == "after").sum() for block in record.blocks)),
         "guards": [guard.name for guard in failed],
-        "goals": {
-            str(name): {"verdict": metric.verdict, "pairs": metric.pairs, "before": metric.before, "after": metric.after}
-            | {"effect": metric.effect, "low": metric.low, "high": metric.high, "margin": metric.margin}
-            for name, metric in goals.items()
-        },
+        "goals": {str(name): {what: getattr(metric, what) for what in SHOWN} for name, metric in goals.items()},
         "took_s": time.monotonic() - started,
     }
 
@@ -121,7 +120,8 @@ def _sizing() -> Callable[[Case, Recorded | None], Case]:
         known = read.read(rows.rows_of(first.requests), first.requests, first.reads, first.writes, [first.entry])
         shown = power.baseline_of(known.measured("baseline", read.BEFORE), known.probed("baseline", "before"), case)
         fields = [name for name in power.to_size(case) if name != "plan.baseline"]
-        measured = case.model_copy(update={"plan": case.plan.model_copy(update={"baseline": record.case.plan.baseline})})
+        plan = case.plan.model_copy(update={"baseline": record.case.plan.baseline})
+        measured = case.model_copy(update={"plan": plan})
         return power.plan_for(power.unsized(measured, fields), planning.ProbePlanner(), shown).case
 
     return sized
