@@ -12,7 +12,7 @@ from typing import Any
 
 from luckyhit import change as changing
 from luckyhit.case import Case, load_case
-from luckyhit.case.variables import known_secrets, refuse_unset
+from luckyhit.case.variables import known_secrets, noted_variables, refuse_unset
 from luckyhit.change.permissions import check_rights
 from luckyhit.change.rights import Findings, free_guard, target_guard
 from luckyhit.change.rights.directories import look_at_directories, room_for
@@ -21,20 +21,28 @@ from luckyhit.errors import ArgumentError, CacheUnreachable, LuckyHitError
 from luckyhit.investigate.preflight import expected_response, originals_of, secret_headers
 from luckyhit.investigate.quoted import refuse_quoted
 from luckyhit.measure.inputs import Inputs, gather
-from luckyhit.measure.signals import offered
+from luckyhit.measure.signals import Signals, offered, signals_of
 from luckyhit.project import Project
-from luckyhit.records import PREFLIGHT_MET_FAULT, Guard
+from luckyhit.records import PREFLIGHT_MET_FAULT, Guard, MetricName
 from luckyhit.redact import Redactor
 from luckyhit.target import Stack
 from luckyhit.target.control import authorities
 
 _WIDTH = 100
 _LEAST_TEXT = 40
-_NOTES = frozenset({PREFLIGHT_MET_FAULT})
-"""Ids of what is no fault of the case, and is worth knowing before the run."""
+DECIDABLE, UNDECIDABLE = "goals decidable", "goals undecidable"
+"""Ids of what the plan can decide: all goals, as far as one can tell, or not all of them."""
 _MOST_OFFERED = 3
 CACHE_HEADER = "cache header"
 """The guard that offers headers as `target.cache_header`; it never fails."""
+NO_PASSWORD = "cache password"
+"""The guard that says that the run's own cache asks for none; it never fails."""
+_OPEN_TO_OTHERS = (
+    "None: the service is told host and port alone, so whoever is on this machine can get into the run's own cache. "
+    "With {cache_url} or {cache_password} in target.start it asks for a random one."
+)
+_NOTES = frozenset({PREFLIGHT_MET_FAULT, UNDECIDABLE, NO_PASSWORD})
+"""Ids of what is no fault of the case, and is worth knowing before the run."""
 _KEPT_SPACE = "\x00"
 
 
@@ -48,6 +56,7 @@ def check_case(project: Project, case_file: Path, *, environ: Mapping[str, str] 
     case = load_case(case_file)
     refuse_unset(case, environ)
     refuse_quoted(case_file, case, environ)
+    case = load_case(case_file, variables=noted_variables(case, environ))
     headers = secret_headers(case, environ)
     with tempfile.TemporaryDirectory(prefix="luckyhit-inputs-") as folder:
         notes = gather(case.workload, project.root, Path(folder))
@@ -74,7 +83,8 @@ def check_case(project: Project, case_file: Path, *, environ: Mapping[str, str] 
             found = Findings("directories")
             look_at_directories(places, room_for(case), found)
             guards += [_failed(name, error), found.guard()]
-    told = Redactor(known_secrets(case, environ)).secrets
+    passwords = stack.cache.secrets if stack.cache is not None else []
+    told = Redactor({*known_secrets(case, environ), *passwords}).secrets
     return [guard.model_copy(update={"detail": told(guard.detail), "remedy": told(guard.remedy)}) for guard in guards]
 
 
@@ -90,6 +100,8 @@ def _of_running(
     yield Guard(
         name="target reachable", ok=True, detail=f"{stack.base_url} {'is ready' if stack.owned else 'answers'}."
     )
+    if stack.cache is not None and stack.cache.owned and not stack.cache.secrets:
+        yield Guard(name=NO_PASSWORD, ok=True, detail=_OPEN_TO_OTHERS)
     yield from check_rights(case, stack, places, environ)
     answered: list[list[tuple[bytes, bytes]]] = []
     yield from _answers(case, stack, headers, inputs, answered.append)
@@ -99,6 +111,7 @@ def _of_running(
         yield _offer(offers)
     if case.freshness is not None:
         yield _guarded("freshness probe", lambda: _probe(case, stack, headers))
+    yield _guarded(DECIDABLE, lambda: _power(case, answered))
 
 
 def _answers(
@@ -133,6 +146,22 @@ def _probe(case: Case, stack: Stack, headers: Mapping[str, str]) -> Guard:
     originals_of(case, stack, headers, case.plan.block)
     told = "Each read route of the probe shows a version below the probe's; nothing was written."
     return Guard(name="freshness probe", ok=True, detail=told)
+
+
+def _power(case: Case, answered: Sequence[list[tuple[bytes, bytes]]]) -> Guard:
+    """What the plan gives each goal, and what it needs. A run may decide what that is too little for: no failure."""
+    from luckyhit.investigate.planning import lines_of, planning_of  # takes the judge along, a second to import
+
+    signals = Signals(**signals_of(case.target))
+    seen = [signals.read(received) for received in answered]
+    hidden: list[MetricName] = []
+    if seen and all(answer.cache == "unknown" for answer in seen):
+        hidden.append("hit_ratio")
+    if seen and all(answer.db_calls is None for answer in seen):
+        hidden.append("db_calls")
+    planning = planning_of(case, hidden)
+    name = UNDECIDABLE if planning.undecidable else DECIDABLE
+    return Guard(name=name, ok=True, detail="\n".join(lines_of(planning)))
 
 
 def _guarded(name: str, look: Callable[[], Guard]) -> Guard:

@@ -28,7 +28,8 @@ class Metric(FileRecord):
     pairs: int = Field(default=0, description="what the interval is made of: slots seen in both arms, reads or windows")
     expected_pairs: int | None = Field(
         default=None,
-        description="with so many, the interval reaches no further than the margin; null: not told",
+        description="an open goal: in all, until it is decided (the median forecast); else those with which an "
+        "interval as this one reaches no further than the margin; null: not told, or more than 100 times the sample",
     )
     wald_pairs: int | None = Field(
         default=None, description="the least number expected of any test of a difference as large as the margin"
@@ -232,7 +233,13 @@ class Result(FileRecord):
     )
     doubts: dict[Arm, list[Doubt]] = Field(
         default={},
-        description="arms whose cache status can't be believed, with what shows it: hit ratio is not visible there",
+        description="arms whose cache status can't be believed, with what shows it: their hit ratio is counted by "
+        "database calls (`miss_calls`), or not visible",
+    )
+    miss_calls: dict[str, int] = Field(
+        default={},
+        description="where one arm is in doubt, by route: an answer with so many database calls or more counts as a "
+        "miss, any other as a hit, in both arms; of other routes the status is not visible then",
     )
     replayed: dict[Arm, dict[str, CountOf]] = Field(
         default={},
@@ -242,3 +249,8 @@ class Result(FileRecord):
     earlier: Earlier | None = Field(default=None, description="null where the change was measured")
     notes: list[str] = Field(default=[], description="warnings and what could not be seen, one sentence each")
     report: str | None = None
+
+    @property
+    def unseen_status(self) -> tuple[Arm, ...]:
+        """The arms whose cache status is not visible, since it can't be believed and nothing else tells it."""
+        return () if self.miss_calls else tuple(self.doubts)

@@ -72,7 +72,7 @@ def not_seen(found: Recorded) -> list[str]:
     texts = [f"Workload: {note}" for note in found.manifest.get("inputs") or []]
     for name, what in (("hit_ratio", "the cache status"), ("db_calls", "the number of database calls")):
         told, completed = levels[f"{name}_told"], levels["completed"]
-        if name == "hit_ratio" and found.result is not None and "before" in found.result.doubts:
+        if name == "hit_ratio" and found.result is not None and "before" in found.result.unseen_status:
             texts.append(f"{sentence_case(what)}: it was told, and can't be believed.")
         elif completed and not told:
             texts.append(f"{sentence_case(what)}: no answer told it.")

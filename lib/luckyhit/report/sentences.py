@@ -17,7 +17,7 @@ INVALID = "A guard failed, so this shows what was recorded and says nothing abou
 
 
 def hit_ratio(series: HitSeries, result: Result | None) -> str:
-    if series.bins.empty and result is not None and result.doubts:
+    if series.bins.empty and result is not None and result.unseen_status:
         return f"There is no hit ratio to show. {_in_doubt(result)}"
     if series.bins.empty:
         return "The cache status was not visible in any answer, so there is no hit ratio to show."
@@ -44,13 +44,13 @@ def hit_ratio(series: HitSeries, result: Result | None) -> str:
         text += f" Hatched: {_washouts(series.washouts)}; nothing of it is counted."
     if series.shifts_s:
         text += f" Thin lines mark shifts inside an arm (at {listed([number(at_s) for at_s in series.shifts_s])} s)."
-    if result is not None and result.doubts:
+    if result is not None and result.unseen_status:
         return f"{text.strip()} {_in_doubt(result)}"
     return with_verdict(text.strip(), "hit_ratio", result)
 
 
 def _in_doubt(result: Result) -> str:
-    arms = " and the ".join(result.doubts)
+    arms = " and the ".join(result.unseen_status)
     return f"Left out is the {arms} arm: its cache status can't be believed."
 
 
@@ -72,7 +72,7 @@ def latency_spectrum(spectra: Mapping[str, Spectrum], result: Result | None) -> 
 def latency_split(splits: Splits, result: Result | None) -> str:
     if not splits.parts:
         return "No request was completed, so there is nothing to split into hits and misses."
-    if splits.statuses == ["status not visible"] and result is not None and result.doubts:
+    if splits.statuses == ["status not visible"] and result is not None and result.unseen_status:
         return f"Latency can't be split into hits and misses. {_in_doubt(result)}"
     if splits.statuses == ["status not visible"]:
         return "The cache status was not visible in any answer, so latency can't be split into hits and misses."
@@ -85,8 +85,9 @@ def latency_split(splits: Splits, result: Result | None) -> str:
         ]
         parts.append(f"{status}: {', '.join(told)}")
     text = sentence("; ".join(parts))
-    if result is not None and result.doubts:
-        text = f"{text} The status of the {' and the '.join(result.doubts)} arm can't be believed, so it is not shown."
+    if result is not None and result.unseen_status:
+        unseen = " and the ".join(result.unseen_status)
+        text = f"{text} The status of the {unseen} arm can't be believed, so it is not shown."
     return f"{text} {INVALID}" if result is not None and result.verdict == "INVALID" else text
 
 
