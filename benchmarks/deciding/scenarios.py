@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from cached_service import Behaviour
 from simulated_block import Noise
@@ -18,11 +18,10 @@ from simulated_block import Noise
 from luckyhit.case import Case
 from luckyhit.case.load import load_case
 from luckyhit.case.template import new_case
-from luckyhit.records import MetricName
+from luckyhit.records import METRICS
 
 Truth = Literal["HELPED", "HURT", "EQUIVALENT"]
 QUIET, USUAL, ROUGH = Noise(0.05, 0.8, 1, 15), Noise(), Noise(0.3, 0.95, 20, 60)
-METRICS = get_args(MetricName)
 
 
 @dataclass(frozen=True)
