@@ -17,6 +17,8 @@ from simulated_block import Noise, simulate
 from truth import effects, verdict
 from whole_run import run
 
+from tier import one_of_many
+
 EVERY = list(scenarios())
 ITEM = "/items/{key}"
 
@@ -31,7 +33,7 @@ def test_there_are_forty_cases_of_different_names_and_truths() -> None:
     assert {each.truth for each in EVERY} == {"HELPED", "HURT", "EQUIVALENT"}
 
 
-@pytest.mark.parametrize("scenario", EVERY, ids=lambda each: f"{each.fault}: {each.name}")
+@pytest.mark.parametrize("scenario", [one_of_many(each, quick=number % 4 == 0) for number, each in enumerate(EVERY)])
 def test_the_declared_truth_is_what_happens(scenario: Scenario) -> None:
     assert verdict(scenario.case(5), effects(scenario, 5)) == scenario.truth
 
