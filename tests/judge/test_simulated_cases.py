@@ -88,9 +88,12 @@ def test_readers_of_one_key_wait_for_its_load_or_load_it_again() -> None:
 
 def test_both_arms_get_the_same_requests_and_probes() -> None:
     scenario = EVERY[0]
+    written = scenario.case(3)
+    assert written.freshness is not None
+    case = written.model_copy(update={"freshness": written.freshness.model_copy(update={"rate": 4.0})})
     arms = {"before": scenario.before, "after": scenario.after}
     made = [
-        simulate(scenario.case(3), arms, Noise(), number=2, stage="change", pair=1, seconds=6.0, start_ns=0, seed=3)
+        simulate(case, arms, Noise(), number=2, stage="change", pair=1, seconds=6.0, start_ns=0, seed=3)
         for _ in range(2)
     ]
     assert made[0].requests.equals(made[1].requests) and made[0].reads.equals(made[1].reads)
