@@ -233,6 +233,8 @@ _CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     workload_checks.versions_shown,
     *freshness_checks.CHECKS,
     goal_checks.stale_goals,
+    goal_checks.routes_of_goals,
+    goal_checks.parts_probed,
     goal_checks.margins,
     goal_checks.limits,
     _scope,

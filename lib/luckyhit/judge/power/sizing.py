@@ -20,7 +20,7 @@ from luckyhit.case.freshness import Freshness
 from luckyhit.case.units import format_duration
 from luckyhit.errors import ArgumentError
 from luckyhit.judge.early import FRESHNESS_KNOWN, OF_FRESHNESS, ways_to_look
-from luckyhit.judge.effects import level_of
+from luckyhit.judge.effect import level_of
 from luckyhit.judge.power.baseline import Baseline
 from luckyhit.judge.power.goals import GoalPower, powers
 from luckyhit.judge.power.needs import Rule, share_inside
