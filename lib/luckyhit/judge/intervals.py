@@ -354,7 +354,8 @@ GROUPS = 20
 
 def _by_groups(arms: Sequence[_Sorted], level: float, paired: bool, boundary: Boundary, error_rate: float) -> Interval:
     """The mean difference of the quantiles of GROUPS groups of units (fewer where there are fewer units, as where
-    blocks are), and its spread over them: whatever lasts no longer than a group is in it, a burst in one of them too."""
+    blocks are), and its spread over them: whatever lasts no longer than a group is in it, a burst in one of them too.
+    """
     means, influences = [], []
     quantiles = [values.by_groups(level, GROUPS) for values in arms]
     if paired:
