@@ -13,7 +13,7 @@ from typing import Any
 from luckyhit import change as changing
 from luckyhit.case import Case, load_case
 from luckyhit.case.changes import ArgumentChange, EnvChange
-from luckyhit.case.variables import known_secrets, refuse_unset
+from luckyhit.case.variables import known_secrets, noted_variables, refuse_unset
 from luckyhit.change.coverage import COVERED
 from luckyhit.change.differences import DECLARED
 from luckyhit.change.permissions import check_rights
@@ -25,9 +25,9 @@ from luckyhit.investigate.preflight import expected_response, originals_of, secr
 from luckyhit.investigate.quoted import refuse_quoted
 from luckyhit.investigate.stored import Stored
 from luckyhit.measure.inputs import Inputs, gather
-from luckyhit.measure.signals import offered
+from luckyhit.measure.signals import Signals, offered, signals_of
 from luckyhit.project import Project
-from luckyhit.records import PREFLIGHT_MET_FAULT, Guard
+from luckyhit.records import PREFLIGHT_MET_FAULT, Guard, MetricName
 from luckyhit.redact import Redactor
 from luckyhit.target import Stack
 from luckyhit.target.control import authorities
@@ -35,11 +35,20 @@ from luckyhit.target.control import authorities
 _WIDTH = 100
 _LEAST_TEXT = 40
 OUTSIDE_CLEAR = "keys outside cache.clear"
-_NOTES = frozenset({PREFLIGHT_MET_FAULT, OUTSIDE_CLEAR})
-"""Ids of what is no fault of the case, and is worth knowing before the run."""
+"""The note on keys that appeared and that no template fits."""
+DECIDABLE, UNDECIDABLE = "goals decidable", "goals undecidable"
+"""Ids of what the plan can decide: all goals, as far as one can tell, or not all of them."""
 _MOST_OFFERED = 3
 CACHE_HEADER = "cache header"
 """The guard that offers headers as `target.cache_header`; it never fails."""
+NO_PASSWORD = "cache password"
+"""The guard that says that the run's own cache asks for none; it never fails."""
+_OPEN_TO_OTHERS = (
+    "None: the service is told host and port alone, so whoever is on this machine can get into the run's own cache. "
+    "With {cache_url} or {cache_password} in target.start it asks for a random one."
+)
+_NOTES = frozenset({PREFLIGHT_MET_FAULT, OUTSIDE_CLEAR, UNDECIDABLE, NO_PASSWORD})
+"""Ids of what is no fault of the case, and is worth knowing before the run."""
 _KEPT_SPACE = "\x00"
 
 
@@ -53,6 +62,7 @@ def check_case(project: Project, case_file: Path, *, environ: Mapping[str, str] 
     case = load_case(case_file)
     refuse_unset(case, environ)
     refuse_quoted(case_file, case, environ)
+    case = load_case(case_file, variables=noted_variables(case, environ))
     headers = secret_headers(case, environ)
     with tempfile.TemporaryDirectory(prefix="luckyhit-inputs-") as folder:
         notes = gather(case.workload, project.root, Path(folder))
@@ -79,7 +89,8 @@ def check_case(project: Project, case_file: Path, *, environ: Mapping[str, str] 
             found = Findings("directories")
             look_at_directories(places, room_for(case), found)
             guards += [_failed(name, error), found.guard()]
-    told = Redactor(known_secrets(case, environ)).secrets
+    passwords = stack.cache.secrets if stack.cache is not None else []
+    told = Redactor({*known_secrets(case, environ), *passwords}).secrets
     return [guard.model_copy(update={"detail": told(guard.detail), "remedy": told(guard.remedy)}) for guard in guards]
 
 
@@ -95,6 +106,8 @@ def _of_running(
     yield Guard(
         name="target reachable", ok=True, detail=f"{stack.base_url} {'is ready' if stack.owned else 'answers'}."
     )
+    if stack.cache is not None and stack.cache.owned and not stack.cache.secrets:
+        yield Guard(name=NO_PASSWORD, ok=True, detail=_OPEN_TO_OTHERS)
     yield from check_rights(case, stack, places, environ)
     answered: list[list[tuple[bytes, bytes]]] = []
     stored = Stored.looking(case, stack)
@@ -107,6 +120,7 @@ def _of_running(
         yield _offer(offers)
     if case.freshness is not None:
         yield _guarded("freshness probe", lambda: _probe(case, stack, headers))
+    yield _guarded(DECIDABLE, lambda: _power(case, answered))
     of_a_start = isinstance(case.change, (EnvChange, ArgumentChange))
     if stack.owned and case.cache.url_env is None and case.target.config is not None and of_a_start:
         yield _guarded(DECLARED, lambda: _shows(case, stack))
@@ -157,6 +171,22 @@ def _shows(case: Case, stack: Stack) -> Guard:
     stack.restart(changing.settings_of(stack, "after"))
     after = changing.look_at({"after": stack}, case, keyspace=False)["after"]
     return changing.difference_guard(case, before, after)
+
+
+def _power(case: Case, answered: Sequence[list[tuple[bytes, bytes]]]) -> Guard:
+    """What the plan gives each goal, and what it needs. A run may decide what that is too little for: no failure."""
+    from luckyhit.investigate.planning import lines_of, planning_of  # takes the judge along, a second to import
+
+    signals = Signals(**signals_of(case.target))
+    seen = [signals.read(received) for received in answered]
+    hidden: list[MetricName] = []
+    if seen and all(answer.cache == "unknown" for answer in seen):
+        hidden.append("hit_ratio")
+    if seen and all(answer.db_calls is None for answer in seen):
+        hidden.append("db_calls")
+    planning = planning_of(case, hidden)
+    name = UNDECIDABLE if planning.undecidable else DECIDABLE
+    return Guard(name=name, ok=True, detail="\n".join(lines_of(planning)))
 
 
 def _guarded(name: str, look: Callable[[], Guard]) -> Guard:

@@ -170,6 +170,8 @@ def start_stacks(step: Step, names: Mapping[Arm, str]) -> dict[Arm, Stack]:
         step.stacks.callback(stack.stop)
     changing.start_stacks(list(made.values()), step.journal)
     for stack in made.values():
+        if stack.cache is not None and stack.cache.owned:
+            run.redactor.learn(stack.cache.secrets)
         step.stacks.callback(_taken_back, stack, step.journal)  # while the service is still there
     return made
 

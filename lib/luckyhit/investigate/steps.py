@@ -57,9 +57,7 @@ def arms_per_block(case: Case, pairs: int | None = None) -> list[tuple[Arm, ...]
 
 def measured_seconds(case: Case, pairs: int | None = None) -> float:
     """Seconds of load in the whole run, warm-ups included; `pairs` as above."""
-    plan = case.plan
-    blocks = len(arms_per_block(case, pairs))
-    return plan.warmup + plan.baseline + blocks * (plan.warmup + plan.block) + plan.warmup + plan.after_rollback
+    return case.plan.seconds(len(arms_per_block(case, pairs)))
 
 
 def planned_seconds(run: Run) -> float:
@@ -72,7 +70,8 @@ def longest_seconds(case: Case) -> float:
     """The same with every wash-out at its longest, and the last request of each block timing out."""
     blocks = len(arms_per_block(case)) + 2
     washout_s = case.plan.washout if case.design != "side-by-side" else 0.0
-    return measured_seconds(case) + blocks * (washout_s + case.workload.timeout)
+    measured_s = max(measured_seconds(case), case.plan.ceiling if case.plan.auto else 0.0)
+    return measured_s + blocks * (washout_s + case.workload.timeout)
 
 
 def measure_baseline(run: Run, project: Project, progress: Progress) -> None:
@@ -119,6 +118,12 @@ def measure_baseline(run: Run, project: Project, progress: Progress) -> None:
         )
         if observes(run):
             _observed_only(run)
+        else:
+            measuring.show("working out what the plan can decide")
+            from luckyhit.investigate.planning import lines_of, plan_again  # imported by now, with all of the judge
+
+            for text in lines_of(plan_again(run)):
+                run.progress(text, stays=True)
 
 
 def measure_change(run: Run, project: Project, progress: Progress) -> None:

@@ -19,6 +19,7 @@
     order        whether it matters which arm was sent first
     verdict      the rules, and the sentence that says why
     naive, noise, decompose, rollback, notes   what stands beside the verdict
+    power        what a plan can decide, before it is measured, and the numbers of one that is sized
     record, worked, together   what was recorded by stage; all that takes time, on two cores
     decision     all of it, on frames; loose: on a directory that is no run
     belief       whether status and count of calls can be believed at all

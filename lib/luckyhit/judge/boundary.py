@@ -6,7 +6,7 @@ result all hold under the same rules of looking.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from scipy.special import bdtrik, stdtrit
@@ -18,6 +18,9 @@ INF = float("inf")
 
 class Boundary(Protocol):
     """What a sample says at an error rate: an interval is wrong with at most the probability `error_rate`."""
+
+    any_time: ClassVar[bool]
+    """Whether that holds for all looks at a growing sample together."""
 
     def single(self, degrees: float, error_rate: float, margin: float = INF) -> float:
         """Half-width of the interval of one number, in standard errors. `degrees`: of freedom of the standard error;
@@ -34,6 +37,8 @@ class Boundary(Protocol):
 class FixedSample:
     """For a sample size that was fixed beforehand, and one look: Student's t, Clopper and Pearson's
     limits of a share, and the order statistics that go with them."""
+
+    any_time: ClassVar[bool] = False
 
     def single(self, degrees: float, error_rate: float, margin: float = INF) -> float:
         return float(stdtrit(degrees, 1 - error_rate / 2)) if degrees > 0 else INF

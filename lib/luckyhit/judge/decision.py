@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from luckyhit.case import Case
-from luckyhit.judge.background import TOLD_BY, background_reads, bound_s
+from luckyhit.judge.background import bound_s
 from luckyhit.judge.belief import believe
 from luckyhit.judge.belief.by_url import Load
 from luckyhit.judge.belief.words import in_doubt, routes_with_reasons, with_reasons
@@ -27,7 +26,6 @@ from luckyhit.judge.freshness_guards import freshness_guards
 from luckyhit.judge.notes import notes_on_blocks, notes_on_metrics
 from luckyhit.judge.order import order_notes
 from luckyhit.judge.preparation import limits_guard, washed_out_guard
-from luckyhit.judge.probe_frames import request_frame
 from luckyhit.judge.record import BEFORE, Record, listed_arms, read
 from luckyhit.judge.record_guards import account
 from luckyhit.judge.rollback import compared as found_again
@@ -38,7 +36,6 @@ from luckyhit.judge.wording import sentence
 from luckyhit.judge.worked import work_out
 from luckyhit.records import (
     METRICS,
-    REQUESTS,
     Arm,
     FreshnessFacts,
     Guard,
@@ -49,8 +46,6 @@ from luckyhit.records import (
     Stage,
     Verdict,
 )
-
-_ANSWERS = pa.schema([REQUESTS.field(name) for name in TOLD_BY])
 
 
 def decide(
@@ -121,7 +116,9 @@ def decide(
         all_guards += guards
         seconds = 0.0
 
-    rulings = [rule_on(metric, effects[metric], goal, seconds, error_rate) for metric, goal in case.goals.items()]
+    rulings = [
+        rule_on(metric, effects[metric], goal, seconds, error_rate, boundary) for metric, goal in case.goals.items()
+    ]
     metrics: dict[MetricName, Metric] = {metric: metric_of(metric, effects[metric]) for metric in METRICS}
     metrics |= {ruling.name: ruling.metric for ruling in rulings}
     verdict = overall(all_guards, rulings)
@@ -178,15 +175,9 @@ def _nothing(columns: Sequence[str]) -> Iterator[pd.DataFrame]:
 
 def _facts(record: Record, case: Case, stage: Stage) -> dict[Arm, FreshnessFacts]:
     """What readers saw, by arm; empty where nothing was to tell."""
-    telling = [route for route in case.workload.routes if route.version is not None]
-    if case.freshness is None and not telling:
+    if case.freshness is None and all(route.version is None for route in case.workload.routes):
         return {}
-    background = None
-    answers = record.answers
-    if telling and answers is not None and "version" in answers.columns and answers["version"].notna().any():
-        # From all arms and blocks together: a write of another one may be what a read shows.
-        background = background_reads(request_frame(answers, _ANSWERS), case)
-        background = background[background["block"].isin(record.numbers(stage))]
+    background = record.background(case, stage)
     facts: dict[Arm, FreshnessFacts] = {}
     arms: tuple[Arm, ...] = ("before", "after") if stage == "change" else ("before",)
     for arm in arms:

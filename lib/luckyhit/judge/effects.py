@@ -7,7 +7,7 @@ goal, and each hard limit. Metrics without a goal get intervals at the same leve
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
@@ -17,7 +17,7 @@ from luckyhit.case import Case
 from luckyhit.case.model import Goal
 from luckyhit.case.units import Amount
 from luckyhit.judge.boundary import INF, Boundary
-from luckyhit.judge.freshness import StaleShare, late_among, share_of, stale_difference
+from luckyhit.judge.freshness import StaleShare, stale_difference
 from luckyhit.judge.intervals import (
     Estimates,
     Interval,
@@ -27,9 +27,10 @@ from luckyhit.judge.intervals import (
     quantiles_estimates,
 )
 from luckyhit.judge.probed import Probed
-from luckyhit.judge.proportions import Difference, paired_difference, share_difference
+from luckyhit.judge.proportions import ArmCounts, PairedCounts
 from luckyhit.judge.rows import Column, SinceDue
 from luckyhit.judge.samples import ARMS, Comparison, Rows
+from luckyhit.judge.stale_units import StalePairs, stale_units
 from luckyhit.judge.wording import percent
 from luckyhit.records import METRICS, UNITS, MetricName
 
@@ -46,7 +47,8 @@ class Effect:
     """One metric in both arms. None: not visible. Infinite bounds: the sample sets none on that side.
 
     `after_low`, `after_high` are bounds of the after arm alone, for hard limits. `pairs`: slots with a value in both
-    arms (the smaller arm, where nothing is paired; reads or windows of the smaller arm, for freshness).
+    arms (the smaller arm, where nothing is paired); writes that both arms tell of, for stale reads (see
+    `stale_units`); windows of the smaller arm.
     """
 
     before: float | None = None
@@ -60,6 +62,10 @@ class Effect:
     note: str = ""
     error: float = INF
     """The standard error of the difference; infinite where the sample tells none."""
+    degrees: float = INF
+    """Of freedom, of `error`."""
+    counts: PairedCounts | ArmCounts | None = None
+    """What the interval was made of, where it was made of counts."""
 
 
 def level_of(case: Case) -> float:
@@ -136,19 +142,26 @@ def _there(values: Column) -> np.ndarray:
 
 
 def freshness_effects(
-    before: Probed, after: Probed, within_s: float | None, boundary: Boundary, error_rate: float
+    before: Probed,
+    after: Probed,
+    within_s: float | None,
+    boundary: Boundary,
+    error_rate: float,
+    pairs: StalePairs | None = None,
 ) -> dict[MetricName, Effect]:
-    """The metrics that the freshness probe shows. `within_s` is None where the case has no probe.
+    """The metrics that the freshness probe shows. `within_s` is None where the case has no probe. `pairs`: the writes
+    that both arms tell of, the workload's among them; None where the arms were not measured side by side, and the
+    probe's writes are counted in each.
 
-    The probe's reads are far apart and each is of a key of its own, so exact binomial intervals fit. Where several
-    routes were polled, a window lasts until the last of them is fresh.
+    Units are far apart, mostly of keys of their own, so exact bounds of counts fit. Where several routes were polled, a
+    window lasts until the last of them is fresh.
     """
     if within_s is None:
         note = "Not visible: the case has no freshness probe."
         return {"stale_reads": Effect(note=note), "staleness_p99_ms": Effect(note=note)}
-    shares = [share_of(late_among(arm.classified, within_s)) for arm in (before, after)]
+    shares = stale_units(before, within_s), stale_units(after, within_s)
     return {
-        "stale_reads": _stale_reads(shares[0], shares[1], boundary, error_rate),
+        "stale_reads": _stale_reads(shares, pairs, boundary, error_rate),
         "staleness_p99_ms": _staleness(before.windows, after.windows, boundary, error_rate),
     }
 
@@ -184,6 +197,8 @@ def _effect(estimates: Estimates | None, seen: _Seen, unseen: str, floor: float 
         pairs=seen.pairs,
         note=note,
         error=estimates.error,
+        degrees=estimates.degrees,
+        counts=estimates.counts,
     )
 
 
@@ -209,17 +224,18 @@ def _at_the_edge(
         for each in (estimates.before, estimates.after, estimates.difference)
     ]
     if name == "db_calls":
-        return Estimates(intervals[0], intervals[1], intervals[2], estimates.error)
+        return replace(estimates, before=intervals[0], after=intervals[1], difference=intervals[2])
     # A share's values are zeros and ones.
     ones = [mask & (value > 0) for value, mask in zip(values, there, strict=True)]
     events = [(int(np.count_nonzero(one)), count) for one, count in zip(ones, counted, strict=True)]
+    counts: PairedCounts | ArmCounts | None = None
     if min(min(count, total - count) for count, total in events) < RARE:
         exact = [boundary.share(*event, error_rate) for event in events]
-        apart = None
         if name == "error_rate":
-            apart = _paired_counts(ones, there, comparison, boundary, error_rate)
-        if apart is None:
-            apart = share_difference(*events[0], *events[1], boundary, error_rate)
+            counts = _paired_counts(ones, there, comparison)
+        if counts is None:
+            counts = ArmCounts(*events[0], *events[1])
+        apart = counts.difference(boundary, error_rate)
         exact.append((apart.low, apart.high))
         intervals = [
             Interval(each.value, min(each.low, low), max(each.high, high))
@@ -230,16 +246,12 @@ def _at_the_edge(
         Interval(each.value, max(each.low, floor), min(each.high, 1.0))
         for each, floor in zip(intervals, floors, strict=True)
     ]
-    return Estimates(inside[0], inside[1], inside[2], estimates.error)
+    return replace(estimates, before=inside[0], after=inside[1], difference=inside[2], counts=counts)
 
 
 def _paired_counts(
-    ones: Sequence[np.ndarray],
-    there: Sequence[np.ndarray],
-    comparison: Comparison,
-    boundary: Boundary,
-    error_rate: float,
-) -> Difference | None:
+    ones: Sequence[np.ndarray], there: Sequence[np.ndarray], comparison: Comparison
+) -> PairedCounts | None:
     """From the slots in which the arms differ; None where too many have a value in one arm only."""
     if not comparison.paired:
         return None
@@ -250,7 +262,7 @@ def _paired_counts(
         return None
     before, after = ones[0][first] & both, ones[1][second] & both
     only = int(np.count_nonzero(before & ~after)), int(np.count_nonzero(after & ~before))
-    return paired_difference(*only, pairs, boundary, error_rate)
+    return PairedCounts(*only, pairs)
 
 
 def _pairs(comparison: Comparison, there: tuple[np.ndarray, np.ndarray]) -> int:
@@ -263,40 +275,51 @@ def _pairs(comparison: Comparison, there: tuple[np.ndarray, np.ndarray]) -> int:
     return int(np.count_nonzero(there[0][first] & there[1][second]))
 
 
-def _stale_reads(before: StaleShare, after: StaleShare, boundary: Boundary, error_rate: float) -> Effect:
-    arms = before, after
-    shares = [arm.share for arm in arms]
-    pairs = min(arm.reads for arm in arms)
-    if pairs == 0:
-        blind = " and ".join(name for name, arm in zip(ARMS, arms, strict=True) if not arm.reads)
-        note = f"Not visible: no probe read past the bound that could be told fresh or stale ({blind})."
-        return Effect(before=shares[0], after=shares[1], note=note)
-    difference = stale_difference(before, after, error_rate, boundary)
-    low, high = boundary.share(after.stale, after.reads, _each_alone(error_rate))
-    note = ""
-    if after.stale == 0:
-        note = f"No stale read among {after.reads:,} after: the true share is below {percent(high)}."
-    never = before.never_committed, after.never_committed
+def _stale_reads(
+    arms: tuple[StaleShare, StaleShare], pairs: StalePairs | None, boundary: Boundary, error_rate: float
+) -> Effect:
+    """`arms`: the probe's units. Where there are `pairs`, these are what is compared."""
+    count = min(arm.reads for arm in arms) if pairs is None else pairs.pairs
+    if count == 0:
+        blind = [name for name, arm in zip(ARMS, arms, strict=True) if not arm.reads] or ["the same write in both"]
+        note = f"Not visible: no read past the bound that could be told fresh or stale ({' and '.join(blind)})."
+        return Effect(before=arms[0].share, after=arms[1].share, note=note)
+    notes = []
+    if pairs is None:
+        before, after = arms[0].share, arms[1].share
+        stale, reads = arms[1].stale, arms[1].reads
+        counts: ArmCounts | PairedCounts = ArmCounts(arms[0].stale, arms[0].reads, stale, reads)
+        difference = stale_difference(*arms, error_rate, boundary)
+        error = sqrt(sum(_variance_of_share(arm) for arm in arms))
+    else:
+        before, after = pairs.before / count, pairs.after / count
+        stale, reads = pairs.after, count
+        counts = PairedCounts(pairs.before_only, pairs.after_only, count)
+        difference = counts.difference(boundary, error_rate)
+        error = _error_of_pairs(pairs)
+        if pairs.probed and pairs.workload:
+            notes.append(f"{pairs.probed:,} pairs are the probe's, {pairs.workload:,} the workload's own.")
+    low, high = boundary.share(stale, reads, _each_alone(error_rate))
+    if stale == 0:
+        notes.append(f"No stale read among {reads:,} after: the true share is below {percent(high)}.")
+    never = arms[0].never_committed, arms[1].never_committed
     if any(never):
-        note += f" Values that nobody wrote: {never[0]} before, {never[1]} after."
-    return Effect(
-        shares[0],
-        shares[1],
-        difference.effect,
-        difference.low,
-        difference.high,
-        low,
-        high,
-        pairs,
-        note.strip(),
-        sqrt(sum(_variance_of_share(arm) for arm in arms)),
-    )
+        notes.append(f"Values that nobody wrote: {never[0]} before, {never[1]} after.")
+    bounds = difference.low, difference.high, low, high
+    return Effect(before, after, difference.effect, *bounds, count, " ".join(notes), error, counts=counts)
 
 
 def _variance_of_share(arm: StaleShare) -> float:
     """With one read more of each kind, as Agresti and Caffo (2000) have it: none seen does not mean no variance."""
     share = (arm.stale + 1) / (arm.reads + 2)
     return share * (1 - share) / (arm.reads + 2)
+
+
+def _error_of_pairs(pairs: StalePairs) -> float:
+    """With half a pair more of each of the four kinds (Agresti and Min 2005, Statistics in Medicine 24: 729)."""
+    count = pairs.pairs + 2
+    effect = (pairs.after_only - pairs.before_only) / count
+    return sqrt(((pairs.before_only + pairs.after_only + 1) / count - effect**2) / count)
 
 
 def _each_alone(error_rate: float) -> float:

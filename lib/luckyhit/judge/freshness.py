@@ -19,14 +19,12 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from luckyhit.case.freshness import EXPOSED
 from luckyhit.judge.boundary import Boundary, FixedSample
 from luckyhit.judge.histories import NEVER, Histories, Numbers, at, truths, whole_numbers
 from luckyhit.judge.proportions import Difference, clopper_pearson, share_difference
 
 Outcome = Literal["fresh", "stale", "never-committed", "unknown"]
-EXPOSED = ("warm", "in-flight", "absent")
-"""Prestates with something old that a cache may hold. Keys that nobody had read (cold) are a control, and a write that
-is refused makes nothing old."""
 GONE = (404, 410)
 
 

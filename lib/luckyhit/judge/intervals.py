@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from luckyhit.judge.boundary import INF, Boundary
+from luckyhit.judge.proportions import ArmCounts, PairedCounts
 from luckyhit.judge.rows import NS_PER_MS, Column, SinceDue
 from luckyhit.judge.samples import FEWEST_BATCHES, Comparison, Side
 
@@ -49,6 +50,9 @@ class Estimates:
     after: Interval
     difference: Interval
     error: float = INF
+    degrees: float = INF
+    counts: PairedCounts | ArmCounts | None = None
+    """What the difference's interval was made of, where few events were counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +169,7 @@ def mean_estimates(
     apart = apart_by(-influences[0], influences[1], comparison)
     before, after = (interval_by(mean, each, boundary, error_rate) for mean, each in zip(means, spreads, strict=True))
     difference = interval_by(means[1] - means[0], apart, boundary, error_rate, margin(means[0]))
-    return Estimates(before, after, difference, apart.error)
+    return Estimates(before, after, difference, apart.error, apart.degrees)
 
 
 class _Sorted:
@@ -299,7 +303,9 @@ def _quantile(
     radii = [boundary.single(degrees, rate, in_errors) for rate in (error_rate, error_rate / 2)]
     near, far = (_difference(before, after, errors, radius) for radius in radii)
     difference = near if _no_gap(near, far, radii[1] / radii[0] if radii[0] < INF else 1.0) else far
-    return Estimates(before.interval(boundary, error_rate), after.interval(boundary, error_rate), difference, error)
+    return Estimates(
+        before.interval(boundary, error_rate), after.interval(boundary, error_rate), difference, error, degrees
+    )
 
 
 def _no_gap(near: Interval, far: Interval, grown: float) -> bool:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, log
 
 from luckyhit.case.model import Goal
 from luckyhit.case.units import Amount
-from luckyhit.judge.boundary import INF
+from luckyhit.judge.boundary import INF, Boundary, FixedSample
 from luckyhit.judge.effects import Effect, amount_of
+from luckyhit.judge.forecast import MOST_TIMES, Forecast, Question, forecast, pairs_at_margin, wald_pairs, whole
 from luckyhit.judge.preparation import LIMITS
 from luckyhit.judge.wording import (
     NAMES,
@@ -39,9 +39,7 @@ RULES: tuple[str, ...] = (
 """The rules of the overall verdict, in order: the first that applies decides."""
 
 _ORDER: tuple[Verdict, ...] = ("INVALID", "HURT", "INCONCLUSIVE", "HELPED", "EQUIVALENT")
-MOST_PAIRS = 10**12
-MOST_TIMES = 100
-"""Above this many times the present sample it is said that more of it would hardly decide."""
+ONE_LOOK = FixedSample()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +71,18 @@ def metric_of(name: MetricName, effect: Effect, note: str = "") -> Metric:
     )
 
 
-def rule_on(name: MetricName, effect: Effect, goal: Goal, seconds: float, error_rate: float) -> Ruling:
-    """The verdict on one goal. `seconds`: how long was measured, to say how much longer it would take; `error_rate`: of
-    the interval, for Wald's number of pairs."""
+def rule_on(
+    name: MetricName, effect: Effect, goal: Goal, seconds: float, error_rate: float, boundary: Boundary = ONE_LOOK
+) -> Ruling:
+    """The verdict on one goal. `seconds`: how long was measured, to say how much longer it would take; `boundary`,
+    `error_rate`: of the interval, for the pairs that it takes."""
     margin = amount_of(name, goal.margin, effect.before)
     low, high = (effect.low, effect.high) if name in HIGHER_IS_BETTER else (-effect.high, -effect.low)
     verdict: Verdict
     passes, note = False, ""
+    expected = wald = None
+    if margin is not None and effect.effect is not None:
+        expected, wald = pairs_at_margin(effect, margin), wald_pairs(effect, margin, error_rate)
     if not (abs(low) < INF or abs(high) < INF):
         verdict = "INCONCLUSIVE"
         note = "" if effect.note else "Too few requests for an interval: measure longer."
@@ -90,35 +93,16 @@ def rule_on(name: MetricName, effect: Effect, goal: Goal, seconds: float, error_
     else:
         verdict, passes, note = _compare(name, low, high, margin, goal)
         if verdict == "INCONCLUSIVE" and not passes:
-            note = _more(effect, low, high, margin, goal, seconds)
+            direction = 1 if name in HIGHER_IS_BETTER else -1
+            ahead = forecast(effect, Question(margin, goal.want, direction, boundary, error_rate))
+            expected = whole(ahead.pairs) if ahead is not None else None
+            note = _more(ahead, effect.pairs, seconds)
     if goal.at_most is not None:
         verdict, passes, note = _limited(name, effect, goal.at_most, verdict, passes, note)
     metric = metric_of(name, effect, note)
     metric = metric.model_copy(update={"margin": margin, "want": goal.want, "verdict": verdict})
-    metric = metric.model_copy(update=_pairs_it_takes(effect, margin, error_rate))
-    return Ruling(name, goal, metric, passes)
-
-
-def _pairs_it_takes(effect: Effect, margin: float | None, error_rate: float) -> dict[str, int | None]:
-    """How many pairs a difference of the size of the margin takes, to set beside the pairs that were used.
-
-    `wald_pairs`: the expected number of the quickest test there is for it, at this error rate on both sides: 2 ln(1 /
-    error rate) variance / margin^2 (Wald 1945; the variance per pair as measured, correlation of neighbours included).
-    `expected_pairs`: where intervals such as this one reach no further than the margin, so that half of all such
-    comparisons are decided.
-    """
-    expected = wald = None
-    if margin and effect.pairs and effect.effect is not None:
-        if 0 < effect.error < INF:
-            wald = 2 * log(1 / error_rate) * effect.error**2 * effect.pairs / margin**2
-        half = max(effect.effect - effect.low, effect.high - effect.effect)
-        if half < INF:
-            expected = effect.pairs * (half / margin) ** 2
-    return {"expected_pairs": _whole(expected), "wald_pairs": _whole(wald)}
-
-
-def _whole(pairs: float | None) -> int | None:
-    return None if pairs is None or pairs > MOST_PAIRS else max(ceil(pairs), 1)
+    takes = {"expected_pairs": expected, "wald_pairs": wald}
+    return Ruling(name, goal, metric.model_copy(update=takes), passes)
 
 
 def _compare(name: MetricName, low: float, high: float, margin: float, goal: Goal) -> tuple[Verdict, bool, str]:
@@ -164,24 +148,15 @@ def _limited(
     return verdict, passes, note
 
 
-def _more(effect: Effect, low: float, high: float, margin: float, goal: Goal, seconds: float) -> str:
-    """About how many more pairs would decide: the width of an interval shrinks with 1 / sqrt(pairs)."""
-    if not (abs(low) < INF and abs(high) < INF) or not effect.pairs:
-        return "The interval has no bound on one side: measure longer, or at a higher rate."
-    middle, half = (low + high) / 2, (high - low) / 2
-    if goal.want == "better":
-        enough = max(abs(middle), margin - abs(middle))
-    else:
-        enough = abs(middle + margin)
-    times = (half / enough) ** 2 if enough > 0 else INF
-    if times > MOST_TIMES:
-        if enough < margin / 10:
-            return "The difference lies so near the line that more pairs would hardly decide: set another margin."
-        return f"More than {MOST_TIMES} times this sample would be needed: measure longer, or in more blocks."
-    # An interval that just fails to decide needs a bit more at least.
-    more = max(times - 1, 0.1)
-    pairs = float(f"{effect.pairs * more:.1g}")
-    return f"About {max(pairs, 1):,.0f} more pairs ({minutes(seconds * more)} at this rate) would decide."
+def _more(ahead: Forecast | None, pairs: int, seconds: float) -> str:
+    """About how many more pairs would decide, and how long that takes."""
+    if ahead is None:
+        return "The sample does not tell how much more would decide: measure longer, or at a higher rate."
+    if not ahead.pairs < INF:
+        return f"More than {MOST_TIMES} times this sample would be needed: measure longer, or set a larger margin."
+    more = ahead.pairs - pairs
+    about = max(float(f"{more:.1g}"), 1)
+    return f"About {about:,.0f} more pairs ({minutes(seconds * more / pairs)} at this rate) would decide."
 
 
 def overall(guards: Sequence[Guard], rulings: Sequence[Ruling]) -> Verdict:

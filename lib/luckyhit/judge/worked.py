@@ -21,6 +21,7 @@ from luckyhit.judge.record import AFTER, BEFORE, Record, is_whole
 from luckyhit.judge.record_guards import record_guards
 from luckyhit.judge.routes import RouteMetrics, route_metrics
 from luckyhit.judge.samples import ARMS, Comparison, Rows, among, by_batches, by_blocks, side_by_side
+from luckyhit.judge.stale_units import stale_pairs
 from luckyhit.judge.together import Together
 from luckyhit.records import Guard, MetricName, Naive, RunEvent
 
@@ -94,7 +95,10 @@ def work_out(
         effects, compared = shown(), None
         if changed:
             arms = [record.probed("change", arm) for arm in ARMS]
-            fresh = freshness_effects(arms[0], arms[1], within_s, boundary, error_rate)
+            pairs = None
+            if within_s is not None and case.design == "side-by-side":
+                pairs = stale_pairs(arms[0], arms[1], record.background(case, "change"), within_s)
+            fresh = freshness_effects(arms[0], arms[1], within_s, boundary, error_rate, pairs)
             effects = all_effects(effects, fresh)
             beside = ([], {}, []) if glance else (notes(), routes(), events())
             compared = Compared(comparison, guards(), *beside)

@@ -15,6 +15,7 @@ from luckyhit.records.finding import (
     RunFinding,
     UnexpectedAnswer,
 )
+from luckyhit.records.repeat import Repeat
 from luckyhit.records.result import (
     Accounting,
     Beside,
@@ -82,6 +83,7 @@ __all__ = [
     "Naive",
     "Phase",
     "Preflight",
+    "Repeat",
     "RequestError",
     "Result",
     "Rollback",

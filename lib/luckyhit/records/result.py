@@ -28,7 +28,8 @@ class Metric(FileRecord):
     pairs: int = Field(default=0, description="what the interval is made of: slots seen in both arms, reads or windows")
     expected_pairs: int | None = Field(
         default=None,
-        description="with so many, the interval reaches no further than the margin; null: not told",
+        description="an open goal: in all, until it is decided (the median forecast); else those with which an "
+        "interval as this one reaches no further than the margin; null: not told, or more than 100 times the sample",
     )
     wald_pairs: int | None = Field(
         default=None, description="the least number expected of any test of a difference as large as the margin"

@@ -21,7 +21,7 @@ MOST_GUARDS = 100
 def declared(case: Case) -> list[tuple[str, str]]:
     """The case as declared: what is wrong, where, and what should happen."""
     response = case.expected.response
-    told = [f"status {response.status}"]
+    told = [f"status {' or '.join(map(str, response.statuses))}"]
     told += [f"header {name} with {value!r}" for name, value in response.headers.items()]
     told += [f"fields {', '.join(response.fields)}"] if response.fields else []
     return [

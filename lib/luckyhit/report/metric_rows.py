@@ -44,6 +44,12 @@ def metrics(result: Result) -> list[MetricRow]:
     return [metric_row(name, result.metrics[name], result) for name in in_order(result)]
 
 
+def number_lines(result: Result) -> list[str]:
+    """Each metric that both arms have, on one line."""
+    rows = [row for row in metrics(result) if DASH not in (row.before, row.after)]
+    return [f"{row.name}: {row.before} before, {row.after} after ({row.effect}; {row.interval})" for row in rows]
+
+
 def in_order(result: Result) -> list[MetricName]:
     rank = {"better": 0, "no-worse": 1, None: 2}
     names = [name for name in METRICS if name in result.metrics]

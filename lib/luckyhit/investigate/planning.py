@@ -1,0 +1,101 @@
+"""What a plan gives and what its goals need, before anything is measured and again after the baseline; and the numbers
+of a plan that was left to be sized. It takes the judge along: import it late."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection
+
+from luckyhit.case import Case
+from luckyhit.case.freshness import Freshness
+from luckyhit.case.rewrite import with_plan
+from luckyhit.investigate.controls import with_controls
+from luckyhit.judge.power import (
+    Planning,
+    ProbeUnits,
+    as_facts,
+    line,
+    plan_for,
+    plan_line,
+    requests_of_block,
+    to_size,
+    unsized,
+)
+from luckyhit.judge.power.recorded import recorded_baseline
+from luckyhit.measure.probe_plan import KeyRanges, counted_units, plan_events, usual_requests
+from luckyhit.records import MetricName
+from luckyhit.run import Run
+
+
+class ProbePlanner:
+    """What the probe does in a block of a case's plan; each kind of block is planned once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[float | None, float, float], tuple[float, int, int]] = {}
+
+    def __call__(self, case: Case) -> ProbeUnits:
+        probe, seconds = case.freshness, case.plan.block
+        if probe is None:
+            return ProbeUnits()
+        requests = requests_of_block(case) or 0.0
+        key = probe.rate, seconds, requests
+        if key not in self._known:
+            self._known[key] = _of_block(probe, seconds, requests)
+        counted, windows, sent = self._known[key]
+        share = sent / requests if requests else 0.0
+        _, controls = with_controls(case.plan.blocks, share, on_top=case.design == "side-by-side")
+        return ProbeUnits(counted, windows, sent, len(controls))
+
+
+def _of_block(probe: Freshness, seconds: float, requests: float) -> tuple[float, int, int]:
+    """(writes that count, windows, requests) of one block."""
+    events = plan_events(
+        probe,
+        duration_ns=round(seconds * 1e9),
+        rng=random.Random(0),
+        first_version=probe.first_version,
+        requests=requests,
+        cold_keys=KeyRanges.of(probe).cold,
+    )
+    sent = sum(usual_requests(event, len(probe.reads)) for event in events)
+    windows = sum(event.mode == "burst" for event in events)
+    return counted_units(probe, seconds, requests), windows, sent
+
+
+def planning_of(case: Case, hidden: Collection[MetricName] = ()) -> Planning:
+    """Before anything is measured. `hidden`: metrics that no answer told. Raises ArgumentError for a ceiling that holds
+    no plan."""
+    return plan_for(case, ProbePlanner(), hidden=hidden)
+
+
+def sized_text(text: str, case: Case) -> tuple[str, list[str]]:
+    """The text of a case file with the numbers of its plan, and which of them were sized."""
+    fields = list(to_size(case))
+    return (with_plan(text, planning_of(case).case) if fields else text), fields
+
+
+def planning_after(run: Run) -> Planning:
+    """With what the run's baseline showed; what was left out of its plan is sized anew, but for the baseline itself."""
+    fields = [name for name in sized_fields(run) if name != "plan.baseline"]
+    return plan_for(unsized(run.case, fields), ProbePlanner(), recorded_baseline(run))
+
+
+def plan_again(run: Run) -> Planning:
+    """The same, noted: the run's case has the new numbers then, and the manifest what they give."""
+    planning = planning_after(run)
+    if planning.case != run.case:
+        text = (run.path / "case.yml").read_text(encoding="utf-8")
+        run.replace_case(with_plan(text, planning.case))
+    run.update(plan={"sized": sized_fields(run), "power": as_facts(planning.goals)})
+    return planning
+
+
+def sized_fields(run: Run) -> list[str]:
+    """What was left out of the plan of a run's case, as it was noted."""
+    return [str(name) for name in run.manifest.get("plan", {}).get("sized", [])]
+
+
+def lines_of(planning: Planning) -> list[str]:
+    """What is shown of it: the plan, where it was sized, and a line for each goal."""
+    sized = [plan_line(planning.case)] if planning.case.plan.auto else []
+    return [*sized, *(line(goal, planning.case) for goal in planning.goals)]
