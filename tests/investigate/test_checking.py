@@ -170,13 +170,34 @@ def named(guards: list[Guard]) -> dict[str, Guard]:
 def test_a_service_of_the_runs_own(check: Any, project: Project) -> None:
     guards = check()
     assert [guard.name for guard in guards] == [
-        "inputs validated", "target reachable", "directories", "cache rights", "change (env)", "expected response",
-        OUTSIDE_CLEAR,
-        UNDECIDABLE,
+        "inputs validated", "old data", "target reachable", "directories", "cache rights", "change (env)",
+        "expected response", OUTSIDE_CLEAR, UNDECIDABLE,
     ]  # fmt: skip
     assert all(guard.ok for guard in guards)
     assert guards[0].detail == "prices.yml has no problem."
     assert sorted(path.name for path in project.root.iterdir()) == ["prices.yml", "service.py"]
+
+
+@pytest.mark.parametrize(
+    ("goals", "name"),
+    [
+        # The service of these tests tells neither a cache status nor database calls.
+        ({"hit_ratio": {"want": "no-worse", "margin": "5 %"}}, UNDECIDABLE),
+        ({"db_calls": {"want": "no-worse", "margin": 1}}, UNDECIDABLE),
+        ({"error_rate": {"want": "no-worse", "margin": "2 %"}}, DECIDABLE),
+        ({"error_rate": {"want": "no-worse", "margin": "1 %", "at_most": "0.01 %"}}, UNDECIDABLE),
+    ],
+)
+def test_what_the_plan_can_not_decide_is_a_note(check: Any, goals: dict[str, Any], name: str) -> None:
+    guards = check(goals=goals, plan={"blocks": 20})
+    assert guards[-1].name == name
+    assert all(guard.ok for guard in guards)
+    assert as_text(guards).splitlines()[-1] == "Nothing was changed."
+
+
+def test_a_ceiling_that_holds_no_plan_is_an_argument_error(check: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"plan\.at_most"):
+        check(plan={"auto": True, "at_most": "15s"})
 
 
 STORING = """
@@ -269,28 +290,6 @@ def test_a_service_that_caches_in_its_own_process_needs_no_cache(check: Any, pro
 def test_what_is_half_a_cache_is_refused(parts: dict[str, Any], check: Any) -> None:
     with pytest.raises(CaseError, match="cache"):
         check(**parts)
-
-
-@pytest.mark.parametrize(
-    ("goals", "name"),
-    [
-        # The service of these tests tells neither a cache status nor database calls.
-        ({"hit_ratio": {"want": "no-worse", "margin": "5 %"}}, UNDECIDABLE),
-        ({"db_calls": {"want": "no-worse", "margin": 1}}, UNDECIDABLE),
-        ({"error_rate": {"want": "no-worse", "margin": "2 %"}}, DECIDABLE),
-        ({"error_rate": {"want": "no-worse", "margin": "1 %", "at_most": "0.01 %"}}, UNDECIDABLE),
-    ],
-)
-def test_what_the_plan_can_not_decide_is_a_note(check: Any, goals: dict[str, Any], name: str) -> None:
-    guards = check(goals=goals, plan={"blocks": 20})
-    assert guards[-1].name == name
-    assert all(guard.ok for guard in guards)
-    assert as_text(guards).splitlines()[-1] == "Nothing was changed."
-
-
-def test_a_ceiling_that_holds_no_plan_is_an_argument_error(check: Any) -> None:
-    with pytest.raises(ArgumentError, match=r"plan\.at_most"):
-        check(plan={"auto": True, "at_most": "15s"})
 
 
 def test_a_service_that_runs_already(check: Any, live: Any) -> None:

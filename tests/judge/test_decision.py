@@ -243,6 +243,7 @@ def test_the_rules_are_few_and_start_with_the_verdict_they_give() -> None:
         "INVALID",
         "HURT",
         "INCONCLUSIVE",
+        "EQUIVALENT",
         "HELPED",
         "EQUIVALENT",
     ]

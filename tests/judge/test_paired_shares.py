@@ -115,6 +115,29 @@ def test_where_many_differ_both_ways_the_interval_still_shrinks(pairs: int) -> N
     assert both.high <= 5 * (2 * 0.21 / pairs) ** 0.5
 
 
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@given(counted=counts)
+def test_an_excess_is_no_larger_than_what_was_seen(boundary: str, counted: tuple[int, int, int]) -> None:
+    more, fewer, pairs = counted
+    if pairs:
+        assert BOUNDARIES[boundary].excess(more, fewer, pairs, 0.01) <= max(0.0, (more - fewer) / pairs) + 1e-9
+
+
+def test_one_in_five_stale_after_is_beyond_five_points_soon() -> None:
+    """38 of 194 against none: what counts for a goal is how far the near bound lies off 0."""
+    assert paired_difference(0, 38, 194, BOUNDARIES["sequential"], 0.0025).low > 0.08
+
+
+def test_the_nearest_bound_holds_at_every_look() -> None:
+    """Pairs that differ in 12 % one way and in 5 % the other way, looked at after each twenty of 600."""
+    rng, missed = np.random.default_rng(4), 0
+    for _ in range(100):
+        drawn = np.cumsum(rng.multinomial(1, [0.12, 0.05, 0.83], 600), axis=0)[19::20]
+        looks = enumerate(drawn, 1)
+        missed += any(BOUNDARIES["sequential"].excess(a, b, 20 * n, 0.1) > 0.07 for n, (a, b, _) in looks)
+    assert missed <= 10
+
+
 def test_no_pairs_say_nothing() -> None:
     nothing = paired_difference(0, 0, 0, FixedSample(), 0.01)
     assert np.isnan(nothing.effect) and (nothing.low, nothing.high) == (-1, 1)

@@ -88,8 +88,8 @@ def inside_alone(case: Case) -> bool:
         texts += [*change.apply, *change.revert, *change.verify]
     for write in (probe.write, probe.refused, probe.absent and probe.absent.create) if probe is not None else ():
         texts += [*(write.command or ()), write.database or ""] if write else []
-    named = start_names(case).union(*(placeholder_names(without_variables(text)) for text in texts))
-    return change.kind != "cache-setting" and named.isdisjoint(CACHE_NAMES)
+    names = start_names(case) | {name for text in texts for name in placeholder_names(without_variables(text))}
+    return change.kind != "cache-setting" and not names & {*CACHE_NAMES}
 
 
 def _reachable(case: Case) -> Iterator[Finding]:
@@ -253,6 +253,8 @@ _CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     workload_checks.versions_shown,
     *freshness_checks.CHECKS,
     goal_checks.stale_goals,
+    goal_checks.routes_of_goals,
+    goal_checks.parts_probed,
     goal_checks.margins,
     goal_checks.limits,
     _scope,

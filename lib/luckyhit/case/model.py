@@ -20,7 +20,7 @@ from luckyhit.case.target import Target
 from luckyhit.case.texts import Line, Text
 from luckyhit.case.units import Quantity
 from luckyhit.case.workload import Response, Workload
-from luckyhit.records import MetricName
+from luckyhit.records import GoalName
 
 
 class Owner(Part):
@@ -86,7 +86,7 @@ class Case(Part):
         default=None,
         description="The freshness probe. Without it, stale reads are not visible, and the report says so.",
     )
-    goals: dict[MetricName, Goal] = Field(
+    goals: dict[GoalName, Goal] = Field(
         min_length=1, description="What has to improve, and what may not get worse, with the margin that matters."
     )
     design: Literal["side-by-side", "crossover", "before-after"] = Field(

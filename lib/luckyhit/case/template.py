@@ -152,7 +152,7 @@ goals:
 design: side-by-side
 
 # How long to measure: a baseline, then blocks of the comparison, then one after the rollback. auto: as long as the
-# goals need, two and a half minutes at most; `luckyhit check` says what that gives each of them. Or with numbers:
+# goals need, two minutes of load at most; `luckyhit check` says what that gives each of them. Or with numbers:
 # plan: {baseline: 10s, warmup: 2s, block: 7s, blocks: 4, after_rollback: 5s}
 plan: auto
 """

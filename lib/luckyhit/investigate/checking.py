@@ -24,6 +24,7 @@ from luckyhit.errors import ArgumentError, CacheUnreachable, LuckyHitError
 from luckyhit.investigate.preflight import expected_response, originals_of, secret_headers
 from luckyhit.investigate.quoted import refuse_quoted
 from luckyhit.investigate.stored import Stored
+from luckyhit.judge.old_data import looked_for
 from luckyhit.measure.inputs import Inputs, gather
 from luckyhit.measure.signals import Signals, offered, signals_of
 from luckyhit.project import Project
@@ -34,10 +35,11 @@ from luckyhit.target.control import authorities
 
 _WIDTH = 100
 _LEAST_TEXT = 40
-OUTSIDE_CLEAR = "keys outside cache.clear"
-"""The note on keys that appeared and that no template fits."""
 DECIDABLE, UNDECIDABLE = "goals decidable", "goals undecidable"
 """Ids of what the plan can decide: all goals, as far as one can tell, or not all of them."""
+OLD_DATA = "old data"
+"""Id of the note on a case that does not look for old data, or has no goal on it."""
+OUTSIDE_CLEAR = "keys outside cache.clear"
 _MOST_OFFERED = 3
 CACHE_HEADER = "cache header"
 """The guard that offers headers as `target.cache_header`; it never fails."""
@@ -47,7 +49,7 @@ _OPEN_TO_OTHERS = (
     "None: the service is told host and port alone, so whoever is on this machine can get into the run's own cache. "
     "With {cache_url} or {cache_password} in target.start it asks for a random one."
 )
-_NOTES = frozenset({PREFLIGHT_MET_FAULT, OUTSIDE_CLEAR, UNDECIDABLE, NO_PASSWORD})
+_NOTES = frozenset({PREFLIGHT_MET_FAULT, UNDECIDABLE, OLD_DATA, OUTSIDE_CLEAR, NO_PASSWORD})
 """Ids of what is no fault of the case, and is worth knowing before the run."""
 _KEPT_SPACE = "\x00"
 
@@ -73,6 +75,7 @@ def check_case(project: Project, case_file: Path, *, environ: Mapping[str, str] 
     guards = [
         Guard(name="inputs validated", ok=True, detail=" ".join([f"{case_file.name} has no problem.", *notes])),
     ]
+    guards += _old_data(case)
     declared = [target_guard(case, project.called(case_file)), free_guard(case, project.runs, environ)]
     guards += [guard for guard in declared if guard is not None]
     places = [_existing(project.runs), _existing(project.reports)]
@@ -92,6 +95,16 @@ def check_case(project: Project, case_file: Path, *, environ: Mapping[str, str] 
     passwords = stack.cache.secrets if stack.cache is not None else []
     told = Redactor({*known_secrets(case, environ), *passwords}).secrets
     return [guard.model_copy(update={"detail": told(guard.detail), "remedy": told(guard.remedy)}) for guard in guards]
+
+
+def _old_data(case: Case) -> Iterator[Guard]:
+    """A change that stores more, or for longer, may serve old data, and no other metric would show it."""
+    said = {
+        "not-looked-at": "Old data: not looked at. A `freshness` section and a goal on `stale_reads` would.",
+        "undeclared": "Old data: looked at without a goal. A goal on `stale_reads` would decide it.",
+    }
+    if (looked := looked_for(case)) in said:
+        yield Guard(name=OLD_DATA, ok=True, detail=said[looked])
 
 
 def _of_running(
@@ -160,19 +173,6 @@ def _probe(case: Case, stack: Stack, headers: Mapping[str, str]) -> Guard:
     return Guard(name="freshness probe", ok=True, detail=told)
 
 
-def _covered(stored: Stored, again: Callable[[], object]) -> Guard:
-    guard, note = stored.after_reads(again)
-    return guard or Guard(name=OUTSIDE_CLEAR, ok=True, detail=note)
-
-
-def _shows(case: Case, stack: Stack) -> Guard:
-    """Whether the service takes the change, by its own configuration: it is started once with it, and asked."""
-    before = changing.look_at({"before": stack}, case, keyspace=False)["before"]
-    stack.restart(changing.settings_of(stack, "after"))
-    after = changing.look_at({"after": stack}, case, keyspace=False)["after"]
-    return changing.difference_guard(case, before, after)
-
-
 def _power(case: Case, answered: Sequence[list[tuple[bytes, bytes]]]) -> Guard:
     """What the plan gives each goal, and what it needs. A run may decide what that is too little for: no failure."""
     from luckyhit.investigate.planning import lines_of, planning_of  # takes the judge along, a second to import
@@ -187,6 +187,19 @@ def _power(case: Case, answered: Sequence[list[tuple[bytes, bytes]]]) -> Guard:
     planning = planning_of(case, hidden)
     name = UNDECIDABLE if planning.undecidable else DECIDABLE
     return Guard(name=name, ok=True, detail="\n".join(lines_of(planning)))
+
+
+def _covered(stored: Stored, again: Callable[[], object]) -> Guard:
+    guard, note = stored.after_reads(again)
+    return guard or Guard(name=OUTSIDE_CLEAR, ok=True, detail=note)
+
+
+def _shows(case: Case, stack: Stack) -> Guard:
+    """Whether the service takes the change, by its own configuration: it is started once with it, and asked."""
+    before = changing.look_at({"before": stack}, case, keyspace=False)["before"]
+    stack.restart(changing.settings_of(stack, "after"))
+    after = changing.look_at({"after": stack}, case, keyspace=False)["after"]
+    return changing.difference_guard(case, before, after)
 
 
 def _guarded(name: str, look: Callable[[], Guard]) -> Guard:

@@ -152,8 +152,13 @@ def late_reads(reads: pd.DataFrame, writes: pd.DataFrame, within_s: float) -> pd
 
 def late_among(classified: pd.DataFrame, within_s: float, prestates: Collection[str] = EXPOSED) -> pd.DataFrame:
     """`late_reads` of a frame that was classified already, for these prestates."""
+    return classified[late_mask(classified, within_s, prestates)]
+
+
+def late_mask(classified: pd.DataFrame, within_s: float, prestates: Collection[str] = EXPOSED) -> np.ndarray:
+    """Mask of the reads that `late_among` picks."""
     since = whole_numbers(classified["since_ack_ns"])
-    return classified[_counted(classified, prestates) & since.there & (since.value > round(within_s * 1e9))]
+    return _counted(classified, prestates) & since.there & (since.value > round(within_s * 1e9))
 
 
 def _counted(classified: pd.DataFrame, prestates: Collection[str]) -> np.ndarray:

@@ -75,9 +75,8 @@ def share_difference(
     return Difference(effect, max(-1.0, min(low, middle - reach)), min(1.0, max(high, middle + reach)))
 
 
-OUTWARD, OUTWARD_PART, OUTWARD_MOST = 0.42, 0.1, 0.02
-INWARD_PART, INWARD_FEWEST, INWARD_MORE, INWARD_FEWER = 0.1, 0.1, 0.125, 0.125
-"""Of the error rate, for the bounds of a difference that is not 0: three on its far side and four on its near side, not
+OUTWARD, OUTWARD_PART, OUTWARD_MOST, INWARD = 0.42, 0.1, 0.02, 0.45
+"""Of the error rate, for the bounds of a difference that is not 0: three on its far side, one on its near side, not
 more than the whole together."""
 LEAST_DIFFERENCE = 1e-12
 """What is above 0 by its direction alone: less than one in any number of pairs."""
@@ -96,9 +95,8 @@ def paired_difference(
     - *Outward*, away from 0 on either side: the share of the pairs that differ in that direction, since the others only
       lower it. Where many differ both ways that is far too much, so the smaller of it and a second bound: the most
       pairs that differ, times twice what that direction's part of them exceeds one half by.
-    - *Inward*, towards 0, only where the direction is known: the larger of two bounds, the fewest pairs that differ
-      times the same excess, and the least share that differs this way less the largest that differs that way. It never
-      reaches 0.
+    - *Inward*, towards 0, only where the direction is known: by how much more pairs differ this way than that way at
+      least (`Boundary.excess`). It never reaches 0.
 
     At a difference of 0 only the direction can be wrong, since the outward bounds never exclude 0. At another one the
     bounds have the whole rate among them. The wrong direction is not counted beside them: it is likely only where both
@@ -129,22 +127,11 @@ def _outward(this_way: int, that_way: int, pairs: int, boundary: Boundary, error
 
 def _inward(more: int, fewer: int, pairs: int, boundary: Boundary, error_rate: float) -> float:
     """Above 0, where it is known that `more` of the pairs differ this way than `fewer` do that way."""
-    differing = more + fewer
-    part = _least(more, differing, boundary, error_rate * INWARD_PART)
-    fewest = _least(differing, pairs, boundary, error_rate * INWARD_FEWEST)
-    apart = _least(more, pairs, boundary, error_rate * INWARD_MORE)
-    apart -= _most(fewer, pairs, boundary, error_rate * INWARD_FEWER)
-    return max(LEAST_DIFFERENCE, (2 * part - 1) * fewest, apart)
-
-
-# Each of the two bounds of `Boundary.share` is wrong with half of what it is asked for.
-
-
-def _least(count: int, total: int, boundary: Boundary, error_rate: float) -> float:
-    return boundary.share(count, total, 2 * error_rate)[0]
+    return max(LEAST_DIFFERENCE, boundary.excess(more, fewer, pairs, error_rate * INWARD))
 
 
 def _most(count: int, total: int, boundary: Boundary, error_rate: float) -> float:
+    # Each of the two bounds of `Boundary.share` is wrong with half of what it is asked for.
     return boundary.share(count, total, 2 * error_rate)[1]
 
 

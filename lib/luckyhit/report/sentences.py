@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from luckyhit.judge.wording import NAMES, difference_text, interval_text, listed, number, percent, sentence
-from luckyhit.records import Metric, MetricName, Result
+from luckyhit.judge.wording import difference_text, interval_text, listed, name_of, number, percent, sentence
+from luckyhit.records import GoalName, Metric, Result
 from luckyhit.report.aggregates import Calls, HitSeries, Row, Spectrum, Splits
 from luckyhit.report.course import Course, Span, joined
 
@@ -187,7 +187,7 @@ def labelled(label: str) -> str:
     return {"before": "before", "after": "after", "baseline": "in the baseline"}.get(label, label)
 
 
-def with_verdict(text: str, name: MetricName, result: Result | None) -> str:
+def with_verdict(text: str, name: GoalName, result: Result | None) -> str:
     """Add what the result says about one metric, and nothing beyond it."""
     if result is None:
         return text
@@ -198,7 +198,7 @@ def with_verdict(text: str, name: MetricName, result: Result | None) -> str:
     return f"{text} {said}".strip()
 
 
-def _with_verdicts(text: str, names: Sequence[MetricName], result: Result | None) -> str:
+def _with_verdicts(text: str, names: Sequence[GoalName], result: Result | None) -> str:
     if result is None:
         return text
     if result.verdict == "INVALID":
@@ -209,12 +209,12 @@ def _with_verdicts(text: str, names: Sequence[MetricName], result: Result | None
     return " ".join([text, *(words for words in said if words)])
 
 
-def _said(name: MetricName, metric: Metric) -> str:
+def _said(name: GoalName, metric: Metric) -> str:
     """One metric in the words of its verdict."""
     if metric.effect is None:
         return ""
     interval = f"{difference_text(name, metric.effect)}, interval {interval_text(name, metric.low, metric.high)}"
-    which = sentence(NAMES[name])[:-1]
+    which = sentence(name_of(name))[:-1]
     margin = difference_text(name, metric.margin) if metric.margin is not None else "none"
     if metric.verdict is None:
         return f"{which}: a difference of {interval}; the case sets no goal for it, so no verdict."

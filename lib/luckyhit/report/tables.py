@@ -96,7 +96,7 @@ def guards(found: Recorded) -> Table:
 def metrics(result: Result) -> Table:
     """Every metric in both arms, with its interval, goal and verdict."""
     rows = [
-        (row.name, row.before, row.after, row.effect, row.interval, row.goal, row.verdict or metric_rows.DASH)
+        (row.name, row.before, row.after, row.effect, row.interval, row.goal, row.decided)
         for row in metric_rows.metrics(result)
     ]
     return Table(rows, columns=["metric", "before", "after", "difference", "interval", "goal", "verdict"])

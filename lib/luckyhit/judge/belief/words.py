@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from luckyhit.judge.belief import Belief
-from luckyhit.judge.effects import Effect
+from luckyhit.judge.effect import Effect
 from luckyhit.judge.wording import listed, percent, sentence
-from luckyhit.records import Arm, Doubt, DoubtId, Metric, MetricName
+from luckyhit.records import Arm, Doubt, DoubtId, GoalName, Metric
 
 PHRASES: dict[DoubtId, Callable[[Doubt], str]] = {
     "hit-with-db-calls": lambda doubt: f"{_of(doubt)} hits made as many database calls as a miss",
@@ -36,7 +36,7 @@ def in_doubt(doubts: Mapping[Arm, Sequence[Doubt]]) -> str:
     )
 
 
-def with_reasons(effects: Mapping[MetricName, Effect], belief: Belief) -> dict[MetricName, Effect]:
+def with_reasons(effects: Mapping[GoalName, Effect], belief: Belief) -> dict[GoalName, Effect]:
     """The effects with the reason why an arm's hit ratio is not visible, or is told by something else."""
     reasoned = dict(effects)
     if belief.doubts and "hit_ratio" in effects:
@@ -45,8 +45,8 @@ def with_reasons(effects: Mapping[MetricName, Effect], belief: Belief) -> dict[M
 
 
 def routes_with_reasons(
-    routes: Mapping[str, Mapping[MetricName, Metric]], belief: Belief
-) -> dict[str, dict[MetricName, Metric]]:
+    routes: Mapping[str, Mapping[GoalName, Metric]], belief: Belief
+) -> dict[str, dict[GoalName, Metric]]:
     """The same of the metrics of each route."""
     reasoned = {route: dict(metrics) for route, metrics in routes.items()}
     for metrics in reasoned.values():

@@ -17,7 +17,7 @@ from luckyhit.judge.power.baseline import Baseline
 from luckyhit.judge.power.goals import GoalPower, powers
 from luckyhit.judge.power.sizing import sized, to_size
 from luckyhit.judge.power.supply import Probing
-from luckyhit.records import UNITS, MetricName
+from luckyhit.records import GoalName, kind_of
 
 MOST_BLOCKS, LONGEST_BLOCK_S, LONGEST_S, MOST_TIMES_KEYS = 200, 120, 3600, 10
 _HEADERS: Mapping[str, str] = {"hit_ratio": "target.cache_header", "db_calls": "target.db_header"}
@@ -36,7 +36,7 @@ class Planning:
 
 
 def plan_for(
-    case: Case, probing: Probing, baseline: Baseline | None = None, hidden: Collection[MetricName] = ()
+    case: Case, probing: Probing, baseline: Baseline | None = None, hidden: Collection[GoalName] = ()
 ) -> Planning:
     """Size what is left out, and say of each goal what it gets and needs. Raises ArgumentError where the ceiling of the
     plan does not hold two blocks."""
@@ -73,7 +73,7 @@ class _Known:
         if not probes and not longer and goal.name in OF_FRESHNESS:
             yield from self._more_of_both(goal)
 
-    def _decides(self, case: Case, name: MetricName) -> bool:
+    def _decides(self, case: Case, name: GoalName) -> bool:
         """Whether the goal can be decided, as far as one can tell, in the case with its edit, and the case is right."""
         if findings_in(case):
             return False
@@ -173,12 +173,12 @@ class _Known:
         def decided_by(margin: Amount, limit: Amount | None) -> bool:
             return self._decides(edited(margin, limit), goal.name)
 
-        margins = list(_larger(declared.margin, UNITS[goal.name]))
+        margins = list(_larger(declared.margin, kind_of(goal.name).unit))
         if at_most is None:
             if (margin := _least_amount(lambda each: decided_by(each, None), margins)) is not None:
                 yield {f"goals.{goal.name}.margin": str(margin)}
             return
-        limits = list(_larger(at_most, UNITS[goal.name]))
+        limits = list(_larger(at_most, kind_of(goal.name).unit))
         for wide, high in ((margins, [at_most]), ([declared.margin], limits), (margins, limits)):
             if not high:
                 continue
@@ -190,14 +190,14 @@ class _Known:
             yield {f"goals.{goal.name}.{field}": str(new) for field, (old, new) in changed.items() if new != old}
             return
 
-    def _least_limit(self, name: MetricName) -> str | None:
+    def _least_limit(self, name: GoalName) -> str | None:
         declared = self.case.goals[name]
 
         def decides(limit: Amount) -> bool:
             goals = {**self.case.goals, name: declared.model_copy(update={"at_most": limit})}
             return self._decides(self.case.model_copy(update={"goals": goals}), name)
 
-        limit = _least_amount(decides, list(_larger(Amount(0.0, "%"), UNITS[name])))
+        limit = _least_amount(decides, list(_larger(Amount(0.0, "%"), kind_of(name).unit)))
         return str(limit) if limit is not None else None
 
 

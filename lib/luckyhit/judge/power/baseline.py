@@ -8,11 +8,12 @@ import numpy as np
 
 from luckyhit.case import Case
 from luckyhit.judge.boundary import INF, FixedSample
-from luckyhit.judge.effects import QUANTILES, Effect, level_of, request_effects
+from luckyhit.judge.effect import Effect, level_of
+from luckyhit.judge.effects import QUANTILES, request_effects
 from luckyhit.judge.probed import Probed
 from luckyhit.judge.samples import CACHE, Rows, halves
 from luckyhit.judge.stale_units import stale_units
-from luckyhit.records import MetricName
+from luckyhit.records import GoalName
 
 LEAST_OWN = 0.1
 """Of the variance of a metric: what is taken for each arm's own at the least, however alike the arms are."""
@@ -32,7 +33,7 @@ class Shown:
 class Baseline:
     """What the baseline showed. `probe_told`: the share of the probe's reads past the bound that could be told."""
 
-    metrics: dict[MetricName, Shown] = field(default_factory=dict)
+    metrics: dict[GoalName, Shown] = field(default_factory=dict)
     probe_told: float = 1.0
 
 
@@ -59,16 +60,21 @@ def baseline_of(rows: Rows, probed: Probed, case: Case) -> Baseline:
     return Baseline(metrics, probe_told)
 
 
-def _values(name: MetricName, rows: Rows) -> np.ndarray:
-    of_rows = {"hit_ratio": lambda: rows.hit, "error_rate": lambda: rows.failed, "db_calls": lambda: rows.calls}
+def _values(name: GoalName, rows: Rows) -> np.ndarray:
+    of_rows = {
+        "hit_ratio": lambda: rows.hit,
+        "error_rate": lambda: rows.failed,
+        "wrong_answers": lambda: rows.wrong,
+        "db_calls": lambda: rows.calls,
+    }
     return np.asarray(of_rows.get(name, lambda: rows.latency_ms)(), dtype=float)
 
 
-def _level(name: MetricName, values: np.ndarray) -> float:
+def _level(name: GoalName, values: np.ndarray) -> float:
     return float(np.quantile(values, QUANTILES[name], method="inverted_cdf") if name in QUANTILES else values.mean())
 
 
-def _own(name: MetricName, values: np.ndarray, told: np.ndarray, rows: Rows, level: float) -> float:
+def _own(name: GoalName, values: np.ndarray, told: np.ndarray, rows: Rows, level: float) -> float:
     """The share of the variance (of a quantile: of lying above it) inside groups of one route and cache status."""
     value = (values > level).astype(float)[told] if name in QUANTILES else values[told]
     total = float(np.var(value))

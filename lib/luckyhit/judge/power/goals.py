@@ -10,7 +10,8 @@ from luckyhit.case import Case
 from luckyhit.case.model import Goal
 from luckyhit.judge.boundary import INF
 from luckyhit.judge.early import ways_to_look
-from luckyhit.judge.effects import QUANTILES, amount_of, level_of
+from luckyhit.judge.effect import amount_of, level_of
+from luckyhit.judge.effects import QUANTILES
 from luckyhit.judge.power import needs
 from luckyhit.judge.power.baseline import Baseline, Shown
 from luckyhit.judge.power.needs import Rule
@@ -23,7 +24,7 @@ from luckyhit.judge.power.supply import (
     requests_of_block,
     workload_units,
 )
-from luckyhit.records import MetricName
+from luckyhit.records import GoalName, kind_of
 
 Counted = Literal["pairs", "reads", "windows", "answers"]
 State = Literal["enough", "open", "short", "never"]
@@ -40,7 +41,7 @@ class GoalPower:
     the noise of the baseline (None: not known). `error_rate`: of its interval. `changes`: edits of the case, each of
     which makes it decidable by itself: field to value, as they are written in the case file."""
 
-    name: MetricName
+    name: GoalName
     counted: Counted
     error_rate: float
     gives: float | None
@@ -58,15 +59,15 @@ class Planned:
     case: Case
     probe: ProbeUnits
     baseline: Baseline | None
-    hidden: Collection[MetricName]
+    hidden: Collection[GoalName]
     rule: Rule
 
-    def shown(self, name: MetricName) -> Shown | None:
+    def shown(self, name: GoalName) -> Shown | None:
         return self.baseline.metrics.get(name) if self.baseline is not None else None
 
 
 def powers(
-    case: Case, probe: ProbeUnits, baseline: Baseline | None = None, hidden: Collection[MetricName] = ()
+    case: Case, probe: ProbeUnits, baseline: Baseline | None = None, hidden: Collection[GoalName] = ()
 ) -> list[GoalPower]:
     """Each goal of a case whose plan has its numbers, in the case's order."""
     looks = case.plan.blocks * (1 if case.design == "side-by-side" else 2)
@@ -76,7 +77,7 @@ def powers(
     return [_KINDS[name](planned, name, goal) for name, goal in case.goals.items() if name in _KINDS]
 
 
-def _requests(planned: Planned, name: MetricName, goal: Goal) -> GoalPower:
+def _requests(planned: Planned, name: GoalName, goal: Goal) -> GoalPower:
     """A metric of requests: a share, a mean or a quantile."""
     case, rule, shown = planned.case, planned.rule, planned.shown(name)
     if name in planned.hidden or (shown is not None and not shown.told):
@@ -95,30 +96,30 @@ def _requests(planned: Planned, name: MetricName, goal: Goal) -> GoalPower:
         return _held(name, "pairs", planned, gives, at_least, None, "margin-relative")
     if shown is None or shown.variance is None:
         # Where errors are none, as in a service that is well, counts are all there is.
-        known = at_least if name == "error_rate" else None
+        known = at_least if kind_of(name).fault else None
         return _held(name, "pairs", planned, gives, at_least, known, "noise-unknown")
     noise = needs.mean_inside(shown.variance, margin, rule, pairs_in_batch(case))
     return _held(name, "pairs", planned, gives, at_least, max(at_least, noise), "")
 
 
-def _least(planned: Planned, name: MetricName, goal: Goal, margin: float | None) -> tuple[float, float]:
+def _least(planned: Planned, name: GoalName, goal: Goal, margin: float | None) -> tuple[float, float]:
     """(pairs that are needed whatever the noise, those of the limit alone)."""
     rule, bounds = planned.rule, [1.0]
     limit = amount_of(name, goal.at_most, None) if goal.at_most is not None else None
     limited = 1.0
     if name in QUANTILES:
         bounds.append(needs.quantile_bounded(QUANTILES[name], rule, pairs_in_batch(planned.case)))
-    elif name == "error_rate":
+    elif kind_of(name).fault:
         assert margin is not None  # a share's margin is in points
         bounds.append(needs.share_inside(margin, rule))
         limited = needs.share_within(limit, rule, rule.error_rate) if limit is not None else 1.0
-    elif margin is not None:
+    elif margin is not None and name in _COUNTED:
         # Near its ends a mean has the bounds of a count (see `effects`).
         bounds.append(needs.share_within(min(margin, 1.0), rule, rule.error_rate))
     return max(*bounds, limited), limited
 
 
-def _stale_reads(planned: Planned, name: MetricName, goal: Goal) -> GoalPower:
+def _stale_reads(planned: Planned, name: GoalName, goal: Goal) -> GoalPower:
     case, probe, rule = planned.case, planned.probe, planned.rule
     told = planned.baseline.probe_told if planned.baseline is not None else 1.0
     gives = probed_pairs(case, probe) * (probe.counted * told + workload_units(case))
@@ -136,7 +137,7 @@ def _stale_reads(planned: Planned, name: MetricName, goal: Goal) -> GoalPower:
     return _held(name, "pairs" if rule.paired else "reads", planned, gives, needed, needed, "")
 
 
-def _staleness(planned: Planned, name: MetricName, goal: Goal) -> GoalPower:
+def _staleness(planned: Planned, name: GoalName, goal: Goal) -> GoalPower:
     rule = planned.rule
     gives = probed_pairs(planned.case, planned.probe) * planned.probe.windows
     needed = needs.windows_bounded(0.99, rule, rule.error_rate / 2)
@@ -144,7 +145,7 @@ def _staleness(planned: Planned, name: MetricName, goal: Goal) -> GoalPower:
 
 
 def _held(
-    name: MetricName,
+    name: GoalName,
     counted: Counted,
     planned: Planned,
     gives: float | None,
@@ -167,11 +168,14 @@ def _one_sided(error_rate: float) -> float:
     return min(2 * error_rate, 0.5)
 
 
-_TOLD_BY_READS = ("hit_ratio", "db_calls")
-_KINDS: dict[MetricName, Callable[[Planned, MetricName, Goal], GoalPower]] = {
+_TOLD_BY_READS: tuple[GoalName, ...] = ("hit_ratio", "db_calls")
+_COUNTED: tuple[GoalName, ...] = ("hit_ratio", "db_calls")
+_KINDS: dict[GoalName, Callable[[Planned, GoalName, Goal], GoalPower]] = {
     "hit_ratio": _requests,
     "error_rate": _requests,
+    "wrong_answers": _requests,
     "db_calls": _requests,
+    "latency_mean_ms": _requests,
     "latency_p50_ms": _requests,
     "latency_p95_ms": _requests,
     "latency_p99_ms": _requests,
