@@ -1,7 +1,7 @@
 """A run: one execution of a case, and the directory that holds all it measured.
 
     data/runs/<case>/<run>/
-        case.yml            the case as run, byte for byte
+        case.yml            the case as run, byte for byte; with the numbers of its plan, where that was `auto`
         manifest.json       schema version, seed, code revision, versions, host, design, blocks, timings
         journal.jsonl       what was changed, with its inverse (written by luckyhit.change)
         progress.jsonl      what it was doing when
@@ -171,6 +171,12 @@ class Run:
         values = noted.items() if isinstance(noted, dict) else ()
         return load_case(self.path / "case.yml", variables={name: str(value) for name, value in values})
 
+    def replace_case(self, text: str) -> None:
+        """Give the run another case file, since the numbers of its plan were sized; its checksum is noted anew."""
+        write_atomically(self.path / "case.yml", text)
+        self.__dict__.pop("case", None)
+        self.update(case_sha256=self.case_sha256)
+
     @cached_property
     def redactor(self) -> Redactor:
         """Knows the secrets that the case names, and the folders of this run."""
@@ -336,9 +342,12 @@ class Run:
         text = self.told(result).model_dump_json(by_alias=True, indent=2)
         write_atomically(self.path / "result.json", text + "\n")
 
-    def progress(self, text: str, *, done: float | None = None, total: float | None = None) -> None:
-        """Append one line to `progress.jsonl`: what is being done, and how far (seconds of measuring)."""
-        event = {"at": time.time(), "text": self.redactor.text(text), "done": done, "total": total}
+    def progress(
+        self, text: str, *, done: float | None = None, total: float | None = None, stays: bool = False
+    ) -> None:
+        """Append one line to `progress.jsonl`: what is being done, and how far (seconds of measuring). `stays`: it is
+        something to read, which stays on the console when the next thing is done."""
+        event = {"at": time.time(), "text": self.redactor.text(text), "done": done, "total": total, "stays": stays}
         with (self.path / "progress.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(event) + "\n")
 

@@ -25,6 +25,9 @@ from luckyhit.case.units import Bound, Duration, Rate
 
 Prestate = Literal["warm", "cold", "in-flight", "absent", "refused"]
 Mode = Literal["once", "burst"]
+EXPOSED: tuple[Prestate, ...] = ("warm", "in-flight", "absent")
+"""Prestates with something old that a cache may hold. Keys that nobody had read (cold) are a control, and a write that
+is refused makes nothing old."""
 
 
 class Refusal(Part):
@@ -165,7 +168,8 @@ class Freshness(Part):
     horizon: Duration = Field(default=2.0, description="The longest delay between a write and its read.")
     rate: Rate | None = Field(
         default=None,
-        description="Probes per second. Left out: as many as fit into 2 % of the workload's requests.",
+        description="Probes per second. Left out: as many as fit into 2 % of the workload's requests; with "
+        "`plan: auto` what the goals need, up to a fifth of them.",
     )
     modes: list[Mode] = Field(
         default=["once", "burst"],

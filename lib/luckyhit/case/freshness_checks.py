@@ -181,9 +181,9 @@ def _horizon(case: Case) -> Iterator[Finding]:
 
 
 def _fits_block(case: Case) -> Iterator[Finding]:
-    """The probe's horizon is shorter than a block, and its rate makes a probe in each block."""
+    """The probe's horizon is shorter than a block, and its rate makes a probe in each (`plan: auto` sees to it)."""
     probe, plan = case.freshness, case.plan
-    if probe is None:
+    if probe is None or "block" in plan.left_out:
         return
     if probe.horizon >= plan.block:
         expected = f"less than plan.block ({format_duration(plan.block)}): later reads would fall outside of it"

@@ -15,7 +15,7 @@ from typing import Any, get_args
 from pydantic.fields import FieldInfo
 
 from luckyhit.case.checks import rules
-from luckyhit.case.goal_checks import MARGIN_UNITS, UNITS_IN_WORDS
+from luckyhit.case.goal_checks import UNITS_IN_WORDS, limit_units
 from luckyhit.case.load import LARGEST_BYTES
 from luckyhit.case.model import Case
 from luckyhit.case.part import Part
@@ -23,6 +23,7 @@ from luckyhit.case.path_variables import REQUESTED, STARTED
 from luckyhit.case.salvage import all_parts
 from luckyhit.case.schema import default_of, schema_text
 from luckyhit.case.texts import COMMAND_NAMES, CWD_NAMES, READ_NAMES, START_NAMES, WORKLOAD_NAMES, WRITE_NAMES
+from luckyhit.records import METRICS
 
 _PROJECT = Path(__file__).resolve().parents[3]
 REFERENCE_FILE = _PROJECT / "docs" / "case-file.md"
@@ -75,7 +76,7 @@ _IN_WORDS = {
     "Sha256": "64 hexadecimal digits",
     "CookieValue": "value of a cookie",
     "WorkloadHeader": "value of a header",
-    "MetricName": "metric",
+    "GoalName": "metric",
     "str": "text",
     "bool": "`true` or `false`",
     "int": "whole number",
@@ -134,10 +135,17 @@ def reference_markdown() -> str:
     lines += ["", "## Fields", ""]
     lines += _sections(Case, "")
     lines += ["## Units of goals", "", "| metric | margin | at_most |", "| --- | --- | --- |"]
-    for metric, units in MARGIN_UNITS.items():
-        margin = " or ".join(UNITS_IN_WORDS[unit] for unit in units)
-        limits = [UNITS_IN_WORDS[unit] for unit in units if unit != "%" or len(units) == 1]
-        lines.append(f"| `{metric}` | {margin} | {'none' if metric == 'hit_ratio' else ' or '.join(limits)} |")
+    for metric, kind in METRICS.items():
+        margin, limit = (
+            " or ".join(UNITS_IN_WORDS[unit] for unit in units) for units in (kind.units, limit_units(metric))
+        )
+        lines.append(f"| `{metric}` | {margin} | {limit or 'none'} |")
+    by_route = ", ".join(f"`{name}`" for name, kind in METRICS.items() if kind.by_route)
+    lines += [
+        "",
+        "A goal on one route has the route's name before the metric's, with a dot: `stores.hit_ratio`. It can be",
+        f"one of {by_route}; of `stale_reads` the route is one of `freshness.reads`.",
+    ]
     lines += ["", "## What has to fit together", "", *(f"- {rule}" for rule in rules()), ""]
     return "\n".join(lines)
 

@@ -66,7 +66,8 @@ def judge(
         print(result.model_dump_json(by_alias=True, indent=2))
     else:
         print(f"{result.verdict}: {result.because}")
-        print("".join(f"  {line}\n" for line in (*numbers, *told.findings)), end="")
+        shown = (*numbers, told.old_data, *told.findings)
+        print("".join(f"  {line}\n" for line in shown if line), end="")
         print("".join(failed_guards(result)), end="")
     write_told(told, summary=summary, junit=junit)
 

@@ -41,9 +41,14 @@ def new_run(project: Project, case_file: Path, *, environment: str = "", observe
     """Check the case and make its run directory. `environment` is the name of what may be changed, repeated by whoever
     starts the run; without it a service that runs already is only observed. `observe`: measure the baseline alone.
 
-    Raises what `accepted` raises, before anything is made.
+    Raises what `accepted` raises, and ArgumentError for a ceiling that holds no plan, before anything is made.
     """
     case = accepted(project, case_file, environment=environment, observe=observe)
+    sized: tuple[str, list[str]] | None = None
+    if case.plan.auto:
+        from luckyhit.investigate.planning import sized_text  # takes the judge along, a second to import
+
+        sized = sized_text(case_file.read_text(encoding="utf-8"), case)
     with tempfile.TemporaryDirectory(prefix="luckyhit-inputs-") as folder:
         inputs = Path(folder) / INPUTS
         declared = load_case(case_file)
@@ -70,6 +75,10 @@ def new_run(project: Project, case_file: Path, *, environment: str = "", observe
         )
         if inputs.is_dir():
             shutil.copytree(inputs, run.path / INPUTS)
+    if sized is not None:
+        text, fields = sized
+        run.update(plan={"sized": fields})
+        run.replace_case(text)
     return run
 
 
@@ -164,7 +173,7 @@ def run_case(
                 worker.execute(interruptions)
                 if interruptions.count or worker.error is not None:
                     break
-        outcome = finish(project, run, interruptions)
+        outcome = finish(project, Run.open(run.path), interruptions)  # its case may have got other numbers meanwhile
     outcome.details["seconds"] = time.monotonic() - started
     return outcome
 

@@ -77,6 +77,7 @@ def _head(run: Run, found: Recorded, incomplete: str | None) -> dict[str, Any]:
 
 
 def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
+    from luckyhit.judge.old_data import old_data_text
     from luckyhit.judge.verdict import RULES
     from luckyhit.report import (
         baseline,
@@ -98,6 +99,7 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
         "declared": contents.declared(case)[2:] if case else [],
         "goals": contents.goals(case) if case else [],
         "key_numbers": metric_rows.key_numbers(found),
+        "old_data": old_data_text(result.old_data) if result and not result.earlier else "",
         "findings": finding_lines(result) if result else [],
         "layers": layer_rows(result.findings) if result else [],
         "layer_headings": LAYER_HEADINGS,
