@@ -38,7 +38,7 @@ class FixedSample:
     """For a sample size that was fixed beforehand, and one look: Student's t, Clopper and Pearson's
     limits of a share, and the order statistics that go with them."""
 
-    any_time = False
+    any_time: ClassVar[bool] = False
 
     def single(self, degrees: float, error_rate: float, margin: float = INF) -> float:
         return float(stdtrit(degrees, 1 - error_rate / 2)) if degrees > 0 else INF

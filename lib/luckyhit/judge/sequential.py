@@ -24,6 +24,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from math import log, log1p
+from typing import ClassVar
 
 import numpy as np
 from scipy.special import betaincc, betaln
@@ -56,7 +57,7 @@ class Sequential:
     `tuned_for`: the number of units at which they are narrowest. It has to be chosen before the first look.
     """
 
-    any_time = True
+    any_time: ClassVar[bool] = True
 
     def __init__(self, tuned_for: float = TUNED_FOR) -> None:
         if not tuned_for > 0:

@@ -95,7 +95,8 @@ def rule_on(
         if verdict == "INCONCLUSIVE" and not passes:
             direction = 1 if name in HIGHER_IS_BETTER else -1
             ahead = forecast(effect, Question(margin, goal.want, direction, boundary, error_rate))
-            expected, note = ahead and whole(ahead.pairs), _more(ahead, effect.pairs, seconds)
+            expected = None if ahead is None else whole(ahead.pairs)
+            note = _more(ahead, effect.pairs, seconds)
     if goal.at_most is not None:
         verdict, passes, note = _limited(name, effect, goal.at_most, verdict, passes, note)
     metric = metric_of(name, effect, note)
