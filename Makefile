@@ -58,6 +58,8 @@ bench: setup  ## Benchmarks: ratios measured in one run, peers beside us
 bench-judge: setup  ## How often the judge is wrong on simulated streams, others beside it (an hour)
 	$(BIN)/python benchmarks/judge --streams 1000
 	$(BIN)/python benchmarks/judge/events.py --runs 500
+	$(BIN)/python benchmarks/judge/stale_reads.py --streams 1000
+	$(BIN)/python benchmarks/judge/forecasts.py --runs 300
 
 bench-deciding: setup  ## How many of 40 simulated first runs are decided, and how many wrongly (OTHER=checkout: beside it)
 	$(BIN)/python benchmarks/deciding $(OTHER)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.signal import lfilter
 from scipy.stats import binom
@@ -20,8 +21,6 @@ ERROR_RATE = 0.02
 
 
 def comparison(paired: bool = True) -> Comparison:
-    import pandas as pd
-
     slot = np.tile(np.arange(SLOTS), BLOCKS)
     of = np.repeat(np.arange(BLOCKS), SLOTS)
     side = Side(rows_of(pd.DataFrame()), of * BATCHES + slot * BATCHES // SLOTS, np.repeat(np.arange(BLOCKS), BATCHES))
@@ -163,6 +162,44 @@ def test_too_few_values_for_a_tail_leave_it_open() -> None:
     values[:, ::40] = rng.random((2, COUNT // 40))
     interval = quantile_estimates((values[0], values[1]), comparison(), 0.99, FixedSample(), 0.01).difference
     assert interval.high == np.inf and interval.low == -np.inf
+
+
+def few(blocks: int, slots: int, batches: int, paired: bool) -> Comparison:
+    slot, of = np.tile(np.arange(slots), blocks), np.repeat(np.arange(blocks), slots)
+    unit = of * batches + slot * batches // slots
+    side = Side(rows_of(pd.DataFrame()), unit, np.repeat(np.arange(blocks), batches))
+    return Comparison(side, side, paired)
+
+
+SMALL = {"side by side": (5, 140, 14, True), "by turns": (5, 140, 1, False), "four short blocks": (4, 100, 10, True)}
+"""Samples in which ranks alone bound no p99: blocks, slots and batches of each, and whether they are paired."""
+
+
+@pytest.mark.parametrize("level", [0.95, 0.99])
+@pytest.mark.parametrize("size", SMALL)
+def test_five_blocks_that_agree_bound_a_tail_quantile(size: str, level: float) -> None:
+    rng, both = np.random.default_rng(12), few(*SMALL[size])
+    noise = np.exp(0.05 * rng.normal(size=(2, len(both.before.unit))))
+    interval = quantile_estimates((9.7 * noise[0], 7.5 * noise[1]), both, level, FixedSample(), 0.0025).difference
+    assert -np.inf < interval.low <= interval.value <= interval.high < 0
+
+
+@pytest.mark.parametrize("level", [0.95, 0.99])
+@pytest.mark.parametrize("size", SMALL)
+def test_small_samples_hold_the_true_difference(size: str, level: float) -> None:
+    rng, both = np.random.default_rng(13), few(*SMALL[size])
+    wrong = dict.fromkeys(("log-normal", "Pareto", "gap"), 0)
+    for _ in range(150):
+        count = (2, len(both.before.unit))
+        streams = {
+            "log-normal": np.exp(rng.normal(size=count)),
+            "Pareto": rng.pareto(1.5, size=count) + 1,
+            "gap": np.where(rng.random(count) < level, 2.0, 12.0) * np.exp(0.1 * rng.normal(size=count)),
+        }
+        for shape, (before, after) in streams.items():
+            interval = quantile_estimates((before, after), both, level, FixedSample(), ERROR_RATE).difference
+            wrong[shape] += not interval.low <= 0 <= interval.high
+    expect_at_most(wrong, 150, ERROR_RATE)
 
 
 def test_pairing_takes_out_what_both_arms_share() -> None:

@@ -11,6 +11,7 @@ from luckyhit.case.load import load_case
 from luckyhit.case.template import new_case
 from luckyhit.errors import ArgumentError
 from luckyhit.investigate.conduct import new_run
+from luckyhit.investigate.controls import probe_share, with_controls
 from luckyhit.investigate.planning import lines_of, plan_again, planning_after, planning_of, sized_fields
 from luckyhit.investigate.steps import longest_seconds, measured_seconds
 from luckyhit.judge.manifest import case_guard
@@ -38,7 +39,7 @@ def case_file(project: Project, *changes: tuple[str, str]) -> Path:
 
 @pytest.fixture
 def baseline_of(simulate):
-    def measured(run: Run) -> Run:
+    def measured(run: Run, share: float = 0.3) -> Run:
         records = simulate(1, blocks=0, seconds=10)
         (entry, *_) = records.blocks
         for name, frame, schema in (
@@ -47,7 +48,7 @@ def baseline_of(simulate):
             frame = frame[frame["block"] == entry["block"]]
             plain = frame.astype(object).where(frame.notna(), None)
             write_part(run.path / name, "part-0", pa.Table.from_pylist(plain.to_dict("records"), schema=schema))
-        run.update(blocks=[entry])
+        run.update(blocks=[{**entry, "probe": {"share": share}}])
         return run
 
     return measured
@@ -60,7 +61,7 @@ def test_a_new_run_has_the_numbers_of_its_plan(project: Project) -> None:
     assert to_size(run.case) == ()
     assert run.case == planning_of(load_case(path)).case
     assert case_guard(run, run.manifest).ok
-    assert measured_seconds(run.case) <= 150 < longest_seconds(run.case)
+    assert measured_seconds(run.case) <= 120 < longest_seconds(run.case)
 
 
 def test_a_plan_with_numbers_is_kept_byte_for_byte(project: Project) -> None:
@@ -85,7 +86,8 @@ def test_after_the_baseline_the_plan_is_sized_again_and_noted(project: Project, 
     assert Run.open(run.path).case == run.case == planning.case
     assert case_guard(run, run.manifest).ok
     assert run.case.plan.baseline == before.plan.baseline  # it is measured by now
-    assert measured_seconds(run.case) <= 150
+    blocks, _ = with_controls(run.case.plan.blocks, probe_share(run.manifest["blocks"]), on_top=True)
+    assert measured_seconds(run.case, blocks) <= 120
     noted = run.manifest["plan"]
     assert [fact["name"] for fact in noted["power"]] == list(run.case.goals)
     assert all(fact["needs"] >= fact["at_least"] for fact in noted["power"])

@@ -56,7 +56,7 @@ def test_the_template_gives_each_of_its_goals_what_it_needs() -> None:
     (stale,) = [goal for goal in planning.goals if goal.name == "stale_reads"]
     assert stale.state == "enough"
     assert stale.gives >= 1.25 * stale.needs
-    assert load_seconds(planned, ProbePlanner()(planned)) <= 150
+    assert load_seconds(planned, ProbePlanner()(planned)) <= 120
 
 
 def test_the_template_with_a_usual_noise_decides_all_of_its_goals() -> None:
@@ -98,7 +98,7 @@ def test_a_sized_plan_keeps_its_ceiling_and_what_was_declared(
 def test_a_run_fills_its_ceiling_where_it_may_end_early() -> None:
     planned = sized(auto(), ProbePlanner())
     assert planned.stops_early
-    assert 130 <= load_seconds(planned, ProbePlanner()(planned)) <= 150
+    assert 105 <= load_seconds(planned, ProbePlanner()(planned)) <= 120
 
 
 def test_one_that_does_not_stop_early_measures_what_it_needs() -> None:

@@ -18,7 +18,7 @@ from luckyhit.case.workload import Keys, Route
 from luckyhit.judge import FixedSample, Sequential
 from luckyhit.judge.background import background_reads
 from luckyhit.judge.effects import freshness_effects
-from luckyhit.judge.last_writes import last_writes, read_before
+from luckyhit.judge.last_writes import last_before
 from luckyhit.judge.probed import Probed
 from luckyhit.judge.proportions import paired_difference, share_difference
 from luckyhit.judge.stale_units import StalePairs, stale_pairs, stale_units, workload_pairs
@@ -170,13 +170,13 @@ def test_the_last_write_is_the_latest_of_its_group_in_an_earlier_slot(
 ) -> None:
     random.shuffle(rows)
     group, slot, writing = (np.array([row[at] for row in rows], dtype=int) for at in range(3))
-    found = last_writes(group, slot, writing.astype(bool))
+    found, reads = last_before(group, slot, writing.astype(bool), ~writing.astype(bool))
     for row, last in enumerate(found):
         earlier = [at for at in range(len(rows)) if group[at] == group[row] and slot[at] < slot[row] and writing[at]]
         assert (last >= 0) == bool(earlier)
         if earlier:
             assert last in earlier and slot[last] == max(slot[at] for at in earlier)
-    assert read_before(group, slot, writing.astype(bool)).tolist() == (found >= 0).tolist()
+    assert reads.tolist() == last_before(group, slot, ~writing.astype(bool))[0].tolist()
 
 
 # The probe's writes

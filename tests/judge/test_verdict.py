@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import pytest
 from declared import a_case
 from hypothesis import given
@@ -9,6 +12,7 @@ from hypothesis import strategies as st
 
 from luckyhit.case.model import Goal
 from luckyhit.judge.beside_goals import faults_moved
+from luckyhit.judge.boundary import FixedSample
 from luckyhit.judge.effect import UNDECLARED, Effect, Levels
 from luckyhit.judge.intervals import INF
 from luckyhit.judge.verdict import Ruling, because, overall, rule_on
@@ -170,11 +174,13 @@ def test_an_open_interval_can_still_decide_on_its_closed_side() -> None:
     assert text == "P99 staleness changed (99 % interval at most −1,500 ms)."
 
 
-def test_four_times_the_pairs_halve_an_interval() -> None:
-    ruling = rule_on("hit_ratio", shares(-10, 10), goal("better", "5 %"), 60.0, 0.01)
-    assert ruling.metric.note == "About 10,000 more pairs (3 minutes at this rate) would decide."
-    hopeless = rule_on("hit_ratio", shares(-10.1, 0), goal("no-worse", "5 %"), 60.0, 0.01)
-    assert "hardly decide" in hopeless.metric.note
+def test_an_open_goal_has_one_forecast_in_its_note_and_its_field() -> None:
+    effect = replace(shares(-10, 10), error=0.1 / FixedSample().single(200, 0.01), degrees=200)
+    metric = rule_on("hit_ratio", effect, goal("better", "5 %"), 60.0, 0.01).metric
+    assert metric.expected_pairs > 4 * effect.pairs  # the interval has to become half as long, and less
+    more = float(re.search(r"About ([\d,]+) more pairs", metric.note)[1].replace(",", ""))
+    assert more == pytest.approx(metric.expected_pairs - effect.pairs, rel=0.5)
+    assert rule_on("hit_ratio", shares(-10, 10), goal(), 60.0, 0.01).metric.expected_pairs is None
 
 
 def ruling_of(want: str, low: float, high: float):  # type: ignore[no-untyped-def]

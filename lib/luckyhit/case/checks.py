@@ -15,6 +15,7 @@ from luckyhit.case.findings import Absent, FieldPath, Finding, get, shown
 from luckyhit.case.path_variables import REQUESTED, STARTED, variables_in, without_variables
 from luckyhit.case.placeholders import Placeholder, parse_template, placeholder_names
 from luckyhit.case.secrets import is_secret_name
+from luckyhit.case.texts import CACHE_NAMES
 from luckyhit.case.units import format_duration, format_rate
 
 if TYPE_CHECKING:
@@ -76,9 +77,25 @@ def start_names(case: Case) -> set[str]:
     return {name for text in given for name in placeholder_names(without_variables(text))}
 
 
+def inside_alone(case: Case) -> bool:
+    """Whether the only cache is inside the service's own processes: the run starts the service, nothing in the case
+    names another cache, and nothing is to be cleared."""
+    if case.target.start is None or case.cache.url_env is not None or case.cache.clear:
+        return False
+    texts = [text for fact in case.target.facts.values() for text in fact]
+    change, probe = case.change, case.freshness
+    if change.kind == "command":
+        texts += [*change.apply, *change.revert, *change.verify]
+    for write in (probe.write, probe.refused, probe.absent and probe.absent.create) if probe is not None else ():
+        texts += [*(write.command or ()), write.database or ""] if write else []
+    names = start_names(case) | {name for text in texts for name in placeholder_names(without_variables(text))}
+    return change.kind != "cache-setting" and not names & {*CACHE_NAMES}
+
+
 def _reachable(case: Case) -> Iterator[Finding]:
     """A service that the run starts is told where to listen (`{port}`, or a fixed port), and where its cache is
-    (`{cache_url}`, `{cache_port}`, or `cache.url_env`)."""
+    (`{cache_url}`, `{cache_port}`, or `cache.url_env`); a service that caches in its own processes alone is told of
+    none, and has no `cache.clear`."""
     start = case.target.start
     if start is None:
         return
@@ -86,11 +103,11 @@ def _reachable(case: Case) -> Iterator[Finding]:
     if "port" not in names and start.port is None:
         expected = "{port} in an argument or in a value of env: where the service has to listen (or a fixed port)"
         yield Finding(("target", "start", "command"), "no {port}", expected)
-    if not names & {"cache_url", "cache_port"} and case.cache.url_env is None:
+    if not names & {"cache_url", "cache_port"} and case.cache.url_env is None and not inside_alone(case):
         expected = (
             "{cache_url} in an argument or in a value of env, or {cache_port} (or cache.url_env, where the cache "
         )
-        expected += "already runs)"
+        expected += "already runs; or no cache.clear, where the service caches in its own processes alone)"
         yield Finding(("target", "start", "env"), "no {cache_url}", expected)
 
 
@@ -104,10 +121,13 @@ def _shown_variables(case: Case) -> Iterator[Finding]:
 
 
 def _scope(case: Case) -> Iterator[Finding]:
-    """Something may be cleared: `cache.clear` or `cache.purge`. A key template has a letter or digit of its own, so
-    that it can't match everything (unless `cache.dedicated`); none is there twice."""
-    if not case.cache.clear and not case.cache.purge:
-        yield Finding(("cache", "clear"), "nothing", "templates of the keys that may be cleared (or cache.purge)")
+    """Something may be cleared: `cache.clear` or `cache.purge`, unless the service caches in its own processes alone. A
+    key template has a letter or digit of its own, so that it can't match everything (unless `cache.dedicated`); none is
+    there twice."""
+    if not case.cache.clear and not case.cache.purge and not inside_alone(case):
+        expected = "templates of the keys that may be cleared (or cache.purge; or no {cache_url} either, where the "
+        expected += "service caches in its own processes alone)"
+        yield Finding(("cache", "clear"), "nothing", expected)
     seen: dict[str, int] = {}
     for index, template in enumerate(case.cache.clear):
         at = ("cache", "clear", index)

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from luckyhit.case.cache import Cache
 from luckyhit.case.changes import Change
-from luckyhit.case.checks import findings_in, start_names
+from luckyhit.case.checks import findings_in, inside_alone, start_names
 from luckyhit.case.findings import field_name
 from luckyhit.case.freshness import Freshness
 from luckyhit.case.part import Part
@@ -74,7 +74,11 @@ class Case(Part):
     failure_mode: Text = Field(description="What goes wrong if the change is wrong, and how far that reaches.")
     assumptions: list[Text] = Field(min_length=1, description="What is taken for granted, one sentence each.")
     change: Change = Field(description="The one change.")
-    cache: Cache = Field(description="The cache, and the keys that may be cleared.")
+    cache: Cache = Field(
+        default_factory=Cache,
+        description="The cache, and the keys that may be cleared. Left out where the service caches inside its own "
+        "processes: these are started anew before each block.",
+    )
     rollback: RollbackPlan = Field(description="How to get back.")
     target: Target = Field(description="The system under test.")
     workload: Workload = Field(description="The requests.")
@@ -95,6 +99,12 @@ class Case(Part):
         description="How long to measure. `auto`: sized within a time ceiling.",
         json_schema_extra=either_way,
     )
+
+    @property
+    def caches_inside(self) -> bool:
+        """Whether the only cache is inside the service's processes: the run starts them, tells them of no other, and
+        has nothing to clear."""
+        return inside_alone(self)
 
     @property
     def stops_early(self) -> bool:

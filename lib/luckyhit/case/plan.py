@@ -10,7 +10,7 @@ from luckyhit.case.part import Part
 from luckyhit.case.units import Bound, Duration
 
 AUTO = "auto"
-USUAL_CEILING_S = 150.0
+USUAL_CEILING_S = 120.0
 SIZED = ("baseline", "block", "blocks", "after_rollback")
 """What `auto` sizes, each where it is left out; `freshness.rate` as well."""
 
@@ -26,7 +26,7 @@ class Plan(Part):
     )
     at_most: Duration | None = Field(
         default=None,
-        description="auto: how long the load lasts at most, warm-ups included (wash-outs come on top). Left out: 150s, "
+        description="auto: how long the load lasts at most, warm-ups included (wash-outs come on top). Left out: 120s, "
         "so that a run takes about three minutes.",
     )
     baseline: Duration = Field(default=10.0, description="Measured part of the baseline.")

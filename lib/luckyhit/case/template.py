@@ -76,7 +76,8 @@ change:
   smallest: "TODO: why no smaller or safer change would do"
 
 # The keys that may be cleared: {name} stands for one or more characters other than a colon. Nothing else is touched.
-# Without url_env, each arm gets a cache server of its own, which starts empty.
+# Without url_env, each arm gets a cache server of its own, which starts empty. Leave the section out, and {cache_url}
+# below, where the service caches in its own processes alone: it is started anew before each block.
 cache:
   clear:
     - item:{id}
@@ -151,7 +152,7 @@ goals:
 design: side-by-side
 
 # How long to measure: a baseline, then blocks of the comparison, then one after the rollback. auto: as long as the
-# goals need, two and a half minutes at most; `luckyhit check` says what that gives each of them. Or with numbers:
+# goals need, two minutes of load at most; `luckyhit check` says what that gives each of them. Or with numbers:
 # plan: {baseline: 10s, warmup: 2s, block: 7s, blocks: 4, after_rollback: 5s}
 plan: auto
 """

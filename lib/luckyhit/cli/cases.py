@@ -100,7 +100,7 @@ def run(
                 "result": result.model_dump(mode="json", by_alias=True) if result else None,
             }
         )
-    elif result is not None and not outcome.reason:
+    elif result is not None and (not outcome.reason or result.verdict == "INVALID"):
         from luckyhit.report.told import lines_of
 
         print(f"\n{result.verdict}: {result.because}")

@@ -12,7 +12,10 @@ from typing import Any
 
 from luckyhit import change as changing
 from luckyhit.case import Case, load_case
+from luckyhit.case.changes import ArgumentChange, EnvChange
 from luckyhit.case.variables import known_secrets, noted_variables, refuse_unset
+from luckyhit.change.coverage import COVERED
+from luckyhit.change.differences import DECLARED
 from luckyhit.change.permissions import check_rights
 from luckyhit.change.rights import Findings, free_guard, target_guard
 from luckyhit.change.rights.directories import look_at_directories, room_for
@@ -20,6 +23,7 @@ from luckyhit.change.rights.findings import listed
 from luckyhit.errors import ArgumentError, CacheUnreachable, LuckyHitError
 from luckyhit.investigate.preflight import expected_response, originals_of, secret_headers
 from luckyhit.investigate.quoted import refuse_quoted
+from luckyhit.investigate.stored import Stored
 from luckyhit.judge.old_data import looked_for
 from luckyhit.measure.inputs import Inputs, gather
 from luckyhit.measure.signals import Signals, offered, signals_of
@@ -35,6 +39,7 @@ DECIDABLE, UNDECIDABLE = "goals decidable", "goals undecidable"
 """Ids of what the plan can decide: all goals, as far as one can tell, or not all of them."""
 OLD_DATA = "old data"
 """Id of the note on a case that does not look for old data, or has no goal on it."""
+OUTSIDE_CLEAR = "keys outside cache.clear"
 _MOST_OFFERED = 3
 CACHE_HEADER = "cache header"
 """The guard that offers headers as `target.cache_header`; it never fails."""
@@ -44,7 +49,7 @@ _OPEN_TO_OTHERS = (
     "None: the service is told host and port alone, so whoever is on this machine can get into the run's own cache. "
     "With {cache_url} or {cache_password} in target.start it asks for a random one."
 )
-_NOTES = frozenset({PREFLIGHT_MET_FAULT, UNDECIDABLE, OLD_DATA, NO_PASSWORD})
+_NOTES = frozenset({PREFLIGHT_MET_FAULT, UNDECIDABLE, OLD_DATA, OUTSIDE_CLEAR, NO_PASSWORD})
 """Ids of what is no fault of the case, and is worth knowing before the run."""
 _KEPT_SPACE = "\x00"
 
@@ -118,7 +123,10 @@ def _of_running(
         yield Guard(name=NO_PASSWORD, ok=True, detail=_OPEN_TO_OTHERS)
     yield from check_rights(case, stack, places, environ)
     answered: list[list[tuple[bytes, bytes]]] = []
+    stored = Stored.looking(case, stack)
     yield from _answers(case, stack, headers, inputs, answered.append)
+    if answered and stored is not None:
+        yield _guarded(COVERED, lambda: _covered(stored, lambda: expected_response(case, stack, headers, inputs)))
     if case.target.cache_header is None and (
         offers := dict(pair for received in answered for pair in offered(received))
     ):
@@ -126,6 +134,9 @@ def _of_running(
     if case.freshness is not None:
         yield _guarded("freshness probe", lambda: _probe(case, stack, headers))
     yield _guarded(DECIDABLE, lambda: _power(case, answered))
+    of_a_start = isinstance(case.change, (EnvChange, ArgumentChange))
+    if stack.owned and case.cache.url_env is None and case.target.config is not None and of_a_start:
+        yield _guarded(DECLARED, lambda: _shows(case, stack))
 
 
 def _answers(
@@ -176,6 +187,19 @@ def _power(case: Case, answered: Sequence[list[tuple[bytes, bytes]]]) -> Guard:
     planning = planning_of(case, hidden)
     name = UNDECIDABLE if planning.undecidable else DECIDABLE
     return Guard(name=name, ok=True, detail="\n".join(lines_of(planning)))
+
+
+def _covered(stored: Stored, again: Callable[[], object]) -> Guard:
+    guard, note = stored.after_reads(again)
+    return guard or Guard(name=OUTSIDE_CLEAR, ok=True, detail=note)
+
+
+def _shows(case: Case, stack: Stack) -> Guard:
+    """Whether the service takes the change, by its own configuration: it is started once with it, and asked."""
+    before = changing.look_at({"before": stack}, case, keyspace=False)["before"]
+    stack.restart(changing.settings_of(stack, "after"))
+    after = changing.look_at({"after": stack}, case, keyspace=False)["after"]
+    return changing.difference_guard(case, before, after)
 
 
 def _guarded(name: str, look: Callable[[], Guard]) -> Guard:

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from luckyhit.case import Case
 from luckyhit.case.freshness import Freshness
 from luckyhit.case.rewrite import with_plan
-from luckyhit.investigate.controls import with_controls
+from luckyhit.investigate.controls import probe_share, with_controls
 from luckyhit.judge.power import (
     Planning,
     ProbeUnits,
@@ -22,16 +23,18 @@ from luckyhit.judge.power import (
     unsized,
 )
 from luckyhit.judge.power.recorded import recorded_baseline
-from luckyhit.measure.probe_plan import KeyRanges, counted_units, plan_events, usual_requests
+from luckyhit.measure.probe_plan import KeyRanges, counted_units, most_requests, plan_events, usual_requests
 from luckyhit.records import MetricName
 from luckyhit.run import Run
 
 
 class ProbePlanner:
-    """What the probe does in a block of a case's plan; each kind of block is planned once."""
+    """What the probe does in a block of a case's plan; each kind of block is planned once. `share`: what it adds to
+    the baseline's load, which decides on blocks without it; before that, what it adds where readers stay stale."""
 
-    def __init__(self) -> None:
-        self._known: dict[tuple[float | None, float, float], tuple[float, int, int]] = {}
+    def __init__(self, share: float | None = None) -> None:
+        self._share = share
+        self._known: dict[tuple[float | None, float, float], _Block] = {}
 
     def __call__(self, case: Case) -> ProbeUnits:
         probe, seconds = case.freshness, case.plan.block
@@ -40,26 +43,41 @@ class ProbePlanner:
         requests = requests_of_block(case) or 0.0
         key = probe.rate, seconds, requests
         if key not in self._known:
-            self._known[key] = _of_block(probe, seconds, requests)
-        counted, windows, sent = self._known[key]
-        share = sent / requests if requests else 0.0
+            self._known[key] = _Block.of(probe, seconds, requests)
+        block = self._known[key]
+        share = self._share
+        if share is None:
+            share = block.most_requests / requests if requests and probe.rate is not None else 0.0
         _, controls = with_controls(case.plan.blocks, share, on_top=case.design == "side-by-side")
-        return ProbeUnits(counted, windows, sent, len(controls))
+        return ProbeUnits(block.counted, block.windows, block.requests, len(controls))
 
 
-def _of_block(probe: Freshness, seconds: float, requests: float) -> tuple[float, int, int]:
-    """(writes that count, windows, requests) of one block."""
-    events = plan_events(
-        probe,
-        duration_ns=round(seconds * 1e9),
-        rng=random.Random(0),
-        first_version=probe.first_version,
-        requests=requests,
-        cold_keys=KeyRanges.of(probe).cold,
-    )
-    sent = sum(usual_requests(event, len(probe.reads)) for event in events)
-    windows = sum(event.mode == "burst" for event in events)
-    return counted_units(probe, seconds, requests), windows, sent
+@dataclass(frozen=True)
+class _Block:
+    """One block: writes that count, windows, requests where readers are fresh, and where they stay stale."""
+
+    counted: float
+    windows: int
+    requests: int
+    most_requests: int
+
+    @classmethod
+    def of(cls, probe: Freshness, seconds: float, requests: float) -> _Block:
+        events = plan_events(
+            probe,
+            duration_ns=round(seconds * 1e9),
+            rng=random.Random(0),
+            first_version=probe.first_version,
+            requests=requests,
+            cold_keys=KeyRanges.of(probe).cold,
+        )
+        reads = len(probe.reads)
+        return cls(
+            counted=counted_units(probe, seconds, requests),
+            windows=sum(event.mode == "burst" for event in events),
+            requests=sum(usual_requests(event, reads) for event in events),
+            most_requests=sum(most_requests(event, reads) for event in events),
+        )
 
 
 def planning_of(case: Case, hidden: Collection[MetricName] = ()) -> Planning:
@@ -77,7 +95,8 @@ def sized_text(text: str, case: Case) -> tuple[str, list[str]]:
 def planning_after(run: Run) -> Planning:
     """With what the run's baseline showed; what was left out of its plan is sized anew, but for the baseline itself."""
     fields = [name for name in sized_fields(run) if name != "plan.baseline"]
-    return plan_for(unsized(run.case, fields), ProbePlanner(), recorded_baseline(run))
+    planner = ProbePlanner(probe_share(run.manifest["blocks"]))
+    return plan_for(unsized(run.case, fields), planner, recorded_baseline(run))
 
 
 def plan_again(run: Run) -> Planning:

@@ -11,7 +11,7 @@
     story        what the cache did around the probe's writes
     probed, freshness_facts   all that the probe found in one arm
     effects      each metric in both arms
-    record_guards, guards, freshness_guards, preparation   what would overturn the verdict
+    record_guards, guards, freshness_guards, preparation, cache_state   what would overturn the verdict
     manifest     what was noted of the run, held against what is there
     blockwise, carryover, stationary   where arms took turns: blocks as units, what one leaves for the next
     routes       where an effect comes from: the same metrics, route by route

@@ -27,7 +27,7 @@ import pyarrow as pa
 from luckyhit.judge.background_routes import Family, families
 from luckyhit.judge.freshness import StaleShare, share_of
 from luckyhit.judge.histories import ALWAYS, NEVER, Numbers, Timeline, whole_numbers
-from luckyhit.judge.last_writes import last_writes, read_before
+from luckyhit.judge.last_writes import last_before
 from luckyhit.records import REQUESTS
 
 if TYPE_CHECKING:
@@ -120,9 +120,8 @@ def _behind_writes(history: _History, reading: np.ndarray) -> tuple[Numbers, Num
     before, and where no read came before this one in its block, so that nothing old can have been held."""
     slot = whole_numbers(history.rows["slot"])
     # A row without a slot is before and behind nothing.
-    last = last_writes(history.group, slot.value, ~reading & slot.there)
-    own = (last >= 0) & slot.there & reading & history.sent.there
-    own &= read_before(history.group, slot.value, reading & slot.there)
+    last, read = last_before(history.group, slot.value, ~reading & slot.there, reading & slot.there)
+    own = (last >= 0) & (read >= 0) & slot.there & reading & history.sent.there
     own &= (history.accepted & ~history.repeated())[last]
     return Numbers(slot.value[last], own), Numbers(history.sent.value - history.done.value[last], own)
 

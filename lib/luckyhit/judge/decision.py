@@ -20,7 +20,7 @@ from luckyhit.judge.blockwise import goal_values
 from luckyhit.judge.boundary import Boundary
 from luckyhit.judge.carryover import carry_over
 from luckyhit.judge.early import ways_to_look
-from luckyhit.judge.effect import Levels
+from luckyhit.judge.effect import Effect, Levels
 from luckyhit.judge.events import event_notes
 from luckyhit.judge.freshness_facts import freshness_facts
 from luckyhit.judge.freshness_guards import freshness_guards
@@ -156,7 +156,7 @@ def decide(
         rollback=rollback,
         old_data=old_data(case, effects),
         noise_floor=worked.noise_floor,
-        freshness={} if glance else _facts(record, case, "change" if compared is not None else "baseline"),
+        freshness={} if glance else _facts(record, case, "change" if compared is not None else "baseline", effects),
         routes=routes,
         events=compared.events if compared is not None else [],
         doubts=dict(belief.doubts),
@@ -175,8 +175,9 @@ def _nothing(columns: Sequence[str]) -> Iterator[pd.DataFrame]:
     yield from ()
 
 
-def _facts(record: Record, case: Case, stage: Stage) -> dict[Arm, FreshnessFacts]:
-    """What readers saw, by arm; empty where nothing was to tell."""
+def _facts(record: Record, case: Case, stage: Stage, effects: Mapping[GoalName, Effect]) -> dict[Arm, FreshnessFacts]:
+    """What readers saw, by arm; empty where nothing was to tell. What no stale read leaves possible is the bound that
+    the metric has."""
     if case.freshness is None and all(route.version is None for route in case.workload.routes):
         return {}
     background = record.background(case, stage)
@@ -191,6 +192,9 @@ def _facts(record: Record, case: Case, stage: Stage) -> dict[Arm, FreshnessFacts
             probes=[entry.get("probe") for entry in entries],
             by_state=_by_state(case),
         )
+        bound = effects["stale_reads"].zero_bounds[arms.index(arm)]
+        if facts[arm].zero_bound is not None and bound is not None:
+            facts[arm] = facts[arm].model_copy(update={"zero_bound": bound})
     return facts
 
 

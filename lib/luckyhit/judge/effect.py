@@ -37,6 +37,8 @@ class Effect:
     note: str = ""
     error: float = INF
     """The standard error of the difference; infinite where the sample tells none."""
+    zero_bounds: tuple[float | None, float | None] = (None, None)
+    """Of stale reads, of each arm in which there was none: the largest share that is possible all the same."""
     degrees: float = INF
     """Of freedom, of `error`."""
     counts: PairedCounts | ArmCounts | None = None

@@ -247,26 +247,29 @@ def _stale_reads(
     notes = []
     if pairs is None:
         before, after = arms[0].share, arms[1].share
-        stale, reads = arms[1].stale, arms[1].reads
-        counts: ArmCounts | PairedCounts = ArmCounts(arms[0].stale, arms[0].reads, stale, reads)
+        alone = [(arm.stale, arm.reads) for arm in arms]
+        counts: ArmCounts | PairedCounts = ArmCounts(*alone[0], *alone[1])
         difference = stale_difference(*arms, error_rate, boundary)
         error = sqrt(sum(_variance_of_share(arm) for arm in arms))
     else:
         before, after = pairs.before / count, pairs.after / count
-        stale, reads = pairs.after, count
+        alone = [(pairs.before, count), (pairs.after, count)]
         counts = PairedCounts(pairs.before_only, pairs.after_only, count)
         difference = counts.difference(boundary, error_rate)
         error = _error_of_pairs(pairs)
-        if pairs.probed and pairs.workload:
-            notes.append(f"{pairs.probed:,} pairs are the probe's, {pairs.workload:,} the workload's own.")
-    low, high = boundary.share(stale, reads, _each_alone(error_rate))
-    if stale == 0:
-        notes.append(f"No stale read among {reads:,} after: the true share is below {percent(high)}.")
+    bounds = [boundary.share(*counted, _each_alone(error_rate)) for counted in alone]
+    zero_bounds = [None if stale else high for (stale, _), (_, high) in zip(alone, bounds, strict=True)]
+    if zero_bounds[1] is not None:
+        notes.append(f"No stale read among {alone[1][1]:,} after: the true share is below {percent(zero_bounds[1])}.")
+    if pairs is not None and pairs.probed and pairs.workload:
+        notes.append(f"{pairs.probed:,} pairs are the probe's, {pairs.workload:,} the workload's own.")
     never = arms[0].never_committed, arms[1].never_committed
     if any(never):
         notes.append(f"Values that nobody wrote: {never[0]} before, {never[1]} after.")
-    bounds = difference.low, difference.high, low, high
-    return Effect(before, after, difference.effect, *bounds, count, " ".join(notes), error, counts=counts)
+    told = difference.low, difference.high, *bounds[1]
+    beside = " ".join(notes)
+    both = zero_bounds[0], zero_bounds[1]
+    return Effect(before, after, difference.effect, *told, count, beside, error, both, counts=counts)
 
 
 def _variance_of_share(arm: StaleShare) -> float:

@@ -29,7 +29,7 @@ MOST_TIMES = 100
 """Beyond so many times the present sample nothing is forecast."""
 MOST_PAIRS = 10**12
 STEPS, FUTURES = 96, 400
-COUNTED_STEPS, COUNTED_FUTURES = 32, 31
+COUNTED_STEPS, COUNTED_FUTURES = 64, 31
 """Exact bounds of counts take longer to work out."""
 RANGE = 0.1, 0.9
 """The part of the futures between the ends of a forecast's range: eight of ten."""
@@ -88,8 +88,8 @@ def _of_estimates(effect: Effect, estimate: float, question: Question) -> Foreca
     now = _reach(question, effect.error, effect.degrees, 1.0)
     with np.errstate(invalid="ignore"):
         below, above = (
-            # An interval of few values is not symmetrical; with more of them it comes to be.
-            reach * (1 + (side / now - 1) / np.sqrt(times) if 0 < side < INF and now < INF else 1.0)
+            # An interval of few values is longer, and not symmetrical; with more of them that goes soon.
+            reach * (1 + (side / now - 1) / times if 0 < side < INF and now < INF else 1.0)
             for side in (estimate - effect.low, effect.high - estimate)
         )
     # A martingale whose variance grows from 0 to that of the estimate: a Wiener process in 1 - 1 / times.

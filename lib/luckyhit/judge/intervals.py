@@ -84,8 +84,16 @@ def spread(influence: np.ndarray, block: np.ndarray) -> Spread:
         correlation = _lag_one(merged, within)
     units = len(merged)
     variance = units / (units - 1) * float(np.sum(merged**2))
-    left = min(max(correlation, 0.0), 0.9)
+    left = _shrunk(correlation, units)
     return Spread(float(np.sqrt(variance * (1 + left) / (1 - left))), units - 1)
+
+
+def _shrunk(correlation: float, units: int) -> float:
+    """What is left of a correlation once half of what chance alone gives (1 / units, squared) is taken off, after the
+    positive-part estimator of James and Stein (1961), which takes off all of it: else independent units would have a
+    tenth of their variance too much, and with all of it correlated ones too little."""
+    chance = 0.5 / units
+    return min(correlation - chance / correlation, 0.9) if correlation > chance**0.5 else 0.0
 
 
 def _merge(influence: np.ndarray, block: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -188,8 +196,22 @@ class _Sorted:
                 values = np.where(there, values, np.nan)
             # Those that aren't there come last.
             self.sorted = np.sort(values)[: int(np.count_nonzero(there))]
-        self.values = values
+        self.values, self.there = values, there
         self.rows = self.units.counts(there)
+
+    def by_groups(self, level: float, groups: int) -> np.ndarray:
+        """The quantile of each of so many groups of neighbouring units, in milliseconds; NaN for one without values."""
+        units = len(self.block)
+        groups = min(groups, units)
+        of = self.units.index * groups // units
+        return np.array([self._quantile_of(self.there & (of == group), level) for group in range(groups)])
+
+    def _quantile_of(self, chosen: np.ndarray, level: float) -> float:
+        values = self.values[chosen]
+        if not len(values):
+            return float("nan")
+        place = max(int(np.ceil(level * len(values) - 1e-9)), 1) - 1
+        return float(np.partition(values, place)[place]) / self.scale
 
 
 class _Ranks:
@@ -224,6 +246,13 @@ class _Ranks:
         value = first + (place - below) * (then - first)
         return np.where(rank < 0, -INF, np.where(rank > count, INF, value))
 
+    def inside(self, radius: float, error: float) -> float:
+        """The largest multiple of `error` up to `radius` with which the ranks on both sides are the sample's."""
+        multiples = np.linspace(0, radius, 201)
+        ranks = self._rank(np.concatenate([-multiples, multiples]), error).reshape(2, -1)
+        beyond = ((ranks < 0) | (ranks > len(self.sorted))).any(axis=0)
+        return float(multiples[max(int(np.argmax(beyond)) - 1, 0)] if beyond.any() else radius)
+
     def _rank(self, multiples: np.ndarray, error: float) -> np.ndarray:
         """The skewness of a binomial count is corrected for (Cornish and Fisher 1938): it matters for p99."""
         count = len(self.sorted)
@@ -246,6 +275,15 @@ class _Ranks:
         return Interval(self.value, float(low[0]), float(high[1]))
 
 
+LEAST_RADIUS = 1.0
+"""In standard errors of the ranks."""
+FEWEST_BEYOND = 3
+"""Values expected beyond a quantile: fewer tell nothing of a tail."""
+ERROR_RADIUS = 1.5
+"""Of the ellipse that the standard error is taken from, in standard errors of the ranks: few values beside the quantile
+tell little, those far out in a tail tell of the tail."""
+LEAST_PART = 0.1
+"""Of the variance of a difference, that either arm is held to have contributed: less is luck in the estimate."""
 LEAP = 4.0
 """An interval of a difference of quantiles that grows by so many times what its radius grows has met a gap."""
 _ANGLES = np.linspace(0, 2 * np.pi, 361)[:-1]
@@ -296,16 +334,55 @@ def _quantile(
         errors = max(before.spread.error, before.binomial), max(after.spread.error, after.binomial)
         degrees = _together(before.spread, after.spread).degrees
     radius = boundary.single(degrees, error_rate)
-    near = _difference(before, after, errors, radius)
-    error = near.half_width / radius if 0 < radius < INF else INF
+    error = _difference(before, after, errors, ERROR_RADIUS).half_width / ERROR_RADIUS if 0 < radius < INF else INF
     in_errors = margin(before.value) / error if 0 < error < INF else INF
     # Where values leave a gap, the rank of either arm alone can put the difference wrong: half the error rate each.
     radii = [boundary.single(degrees, rate, in_errors) for rate in (error_rate, error_rate / 2)]
     near, far = (_difference(before, after, errors, radius) for radius in radii)
+    if not all(_fits(ranks, error, radius) for ranks, error in zip((before, after), errors, strict=True)):
+        groups = _by_groups(arms, level, comparison.paired, boundary, error_rate)
+        near, far = (_hull(each, groups) for each in (near, far))
     difference = near if _no_gap(near, far, radii[1] / radii[0] if radii[0] < INF else 1.0) else far
     return Estimates(
         before.interval(boundary, error_rate), after.interval(boundary, error_rate), difference, error, degrees
     )
+
+
+GROUPS = 20
+"""Of contiguous units, where the sample is too small for ranks alone: each still has a tail of its own."""
+
+
+def _by_groups(arms: Sequence[_Sorted], level: float, paired: bool, boundary: Boundary, error_rate: float) -> Interval:
+    """The mean difference of the quantiles of GROUPS groups of units (fewer where there are fewer units, as where
+    blocks are), and its spread over them: whatever lasts no longer than a group is in it, a burst in one of them too.
+    """
+    means, influences = [], []
+    quantiles = [values.by_groups(level, GROUPS) for values in arms]
+    if paired:
+        both = np.isfinite(quantiles[0]) & np.isfinite(quantiles[1])
+        quantiles = [each[both] for each in quantiles]
+    else:
+        quantiles = [each[np.isfinite(each)] for each in quantiles]
+    if not all(len(each) for each in quantiles):
+        return Interval(0.0, -INF, INF)
+    for each in quantiles:
+        means.append(float(each.mean()))
+        influences.append((each - each.mean()) / len(each))
+    one = [np.zeros(len(each), dtype=np.int64) for each in influences]
+    apart = (
+        spread(influences[1] - influences[0], one[0])
+        if paired
+        else _together(*(spread(each, block) for each, block in zip(influences, one, strict=True)))
+    )
+    return interval_by(means[1] - means[0], apart, boundary, error_rate)
+
+
+def _hull(ranks: Interval, groups: Interval) -> Interval:
+    return Interval(ranks.value, min(ranks.low, groups.low), max(ranks.high, groups.high))
+
+
+def _fits(ranks: _Ranks, error: float, radius: float) -> bool:
+    return not np.isfinite(radius * error) or ranks.inside(radius, error) >= radius
 
 
 def _no_gap(near: Interval, far: Interval, grown: float) -> bool:
@@ -316,10 +393,22 @@ def _no_gap(near: Interval, far: Interval, grown: float) -> bool:
 
 
 def _difference(before: _Ranks, after: _Ranks, errors: tuple[float, float], radius: float) -> Interval:
-    """The range of the difference of two quantiles over the ranks in an ellipse around those that were seen."""
+    """The range of the difference of two quantiles over the ranks in an ellipse around those that were seen.
+
+    A sample of few values ends before an ellipse that is wide enough. Then the widest ellipse inside the sample is
+    taken, and its range grows as its radius would have. No bound without one that reaches LEAST_RADIUS, nor from fewer
+    values than have FEWEST_BEYOND beyond the quantile.
+    """
     value = after.value - before.value
     if not all(np.isfinite(radius * error) for error in errors):
         return Interval(value, -INF, INF)
+    inside = min(ranks.inside(radius, error) for ranks, error in zip((before, after), errors, strict=True))
+    beyond = min(len(ranks.sorted) * min(ranks.level, 1 - ranks.level) for ranks in (before, after))
+    if inside < radius and (inside < LEAST_RADIUS or beyond < FEWEST_BEYOND):
+        return Interval(value, -INF, INF)
+    if inside < radius:
+        whole, grown = _difference(before, after, errors, inside), radius / inside
+        return Interval(value, value - grown * (value - whole.low), value + grown * (whole.high - value))
     with np.errstate(invalid="ignore"):
         apart = after.near(radius * np.sin(_ANGLES), errors[1]) - before.near(radius * np.cos(_ANGLES), errors[0])
     # inf - inf: nothing is known there.
@@ -332,16 +421,19 @@ def _beside(before: _Ranks, after: _Ranks, block: np.ndarray) -> tuple[tuple[flo
 
     What moved the ranks of both arms alike (the same requests, a busy minute of the host, a drift) belongs to the
     conditions that they shared, and is no error of the comparison; what moved one of them is. So the errors come
-    from the spread of the differences, split by what each arm contributed (half of it at the least).
+    from the spread of the differences, split by what each arm contributed.
     """
     apart = spread(after.influence - before.influence, block)
     if not np.isfinite(apart.error):
         return (INF, INF), 0
     total = float(np.sum((after.influence - before.influence) ** 2))
     common = float(np.sum(after.influence * before.influence))
+    share = (float(np.sum(before.influence**2)) - common) / total if total > 0 else 0.5
+    # The more both arms have in common, the less surely it can be split: then each gets half at the least.
+    both = float(np.sqrt(np.sum(before.influence**2) * np.sum(after.influence**2)))
+    least = min(max(common / both if both > 0 else 0.0, LEAST_PART), 0.5)
     errors = []
-    for ranks in (before, after):
-        share = (float(np.sum(ranks.influence**2)) - common) / total if total > 0 else 0.5
+    for ranks, part in ((before, max(share, least)), (after, max(1 - share, least))):
         # Not less than half of what independent requests would give: less is luck in the estimate.
-        errors.append(max(apart.error * np.sqrt(np.clip(share, 0.5, 1.0)), ranks.binomial / 2))
+        errors.append(max(apart.error * part**0.5, ranks.binomial / 2))
     return (errors[0], errors[1]), apart.degrees

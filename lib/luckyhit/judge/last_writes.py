@@ -5,21 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 
-def last_writes(group: np.ndarray, slot: np.ndarray, writing: np.ndarray) -> np.ndarray:
-    """Of each row: the index of the last write of its group in an earlier slot; -1 where there is none."""
-    return _last_before(group, slot, writing)
-
-
-def read_before(group: np.ndarray, slot: np.ndarray, reading: np.ndarray) -> np.ndarray:
-    """Mask of the rows whose group was read in an earlier slot."""
-    return _last_before(group, slot, reading) >= 0
-
-
-def _last_before(group: np.ndarray, slot: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Of each row: the index of the last wanted row of its group in an earlier slot; -1 where there is none."""
-    found = np.full(len(group), -1, dtype=np.int64)
+def last_before(group: np.ndarray, slot: np.ndarray, *wanted: np.ndarray) -> list[np.ndarray]:
+    """For each mask of wanted rows, of each row: the index of the last wanted one of its group in an earlier slot; -1
+    where there is none."""
     if not len(group):
-        return found
+        return [np.full(0, -1, dtype=np.int64) for _ in wanted]
     order = np.lexsort((slot, group))
     groups, slots = group[order], slot[order]
     place = np.arange(len(order))
@@ -27,11 +17,14 @@ def _last_before(group: np.ndarray, slot: np.ndarray, wanted: np.ndarray) -> np.
     begins = np.ones(len(order), dtype=bool)
     begins[1:] = (groups[1:] != groups[:-1]) | (slots[1:] != slots[:-1])
     begin = np.maximum.accumulate(np.where(begins, place, 0))
-    last = np.maximum.accumulate(np.where(wanted[order], place, -1))
-    before = np.where(begin > 0, last[begin - 1], -1)
-    same = (before >= 0) & (groups[before] == groups)
-    found[order] = np.where(same, order[before], -1)
+    found = []
+    for mask in wanted:
+        last = np.maximum.accumulate(np.where(mask[order], place, -1))
+        before = np.where(begin > 0, last[begin - 1], -1)
+        rows = np.full(len(order), -1, dtype=np.int64)
+        rows[order] = np.where((before >= 0) & (groups[before] == groups), order[before], -1)
+        found.append(rows)
     return found
 
 
-__all__ = ["last_writes", "read_before"]
+__all__ = ["last_before"]

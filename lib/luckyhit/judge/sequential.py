@@ -41,7 +41,7 @@ TUNED_FOR = 100
 wider than one that was tuned for them."""
 _TYPICAL_ERROR_RATE = 0.002
 """What five goals have each of a hundredth: the tuning hardly depends on it."""
-SHARE_OF_MARGIN = 0.8
+SHARE_OF_MARGIN = 0.9
 """The weight of the margin in the mixture: the rest costs a difference of that size little, and keeps intervals
 shrinking where the sample grows on."""
 _PRIOR = 0.25

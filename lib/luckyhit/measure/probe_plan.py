@@ -206,9 +206,13 @@ def counted_units(freshness: Freshness, seconds: float, requests: float = 0.0) -
 def usual_requests(event: ProbeEvent, reads: int) -> int:
     """What a probe sends where readers are fresh: a burst ends then after three reads of each of the `reads` routes,
     and one past the bound."""
-    if event.mode == "once":
-        return _REQUESTS[event.prestate]
-    return 1 + reads * (WARMING_READS + _FRESH_READS)
+    return _REQUESTS[event.prestate] if event.mode == "once" else 1 + reads * (WARMING_READS + _FRESH_READS)
+
+
+def most_requests(event: ProbeEvent, reads: int) -> int:
+    """What it sends where they stay stale: a burst polls until the horizon then."""
+    polls = polls_within(event.delay_ns / 1e9)
+    return _REQUESTS[event.prestate] if event.mode == "once" else 1 + reads * (WARMING_READS + polls)
 
 
 Kind = tuple[Mode, Prestate]

@@ -119,7 +119,9 @@ class FreshnessFacts(FileRecord):
     low: float | None = Field(default=None, description="exact 95 % interval of the share")
     high: float | None = None
     zero_bound: float | None = Field(
-        default=None, description="with no stale read: the largest share that is possible all the same, at 95 %"
+        default=None,
+        description="with no stale read: the largest share that is possible all the same; the bound of the metric "
+        "`stale_reads`, over all that counts for it. At 95 % and of these reads alone where nothing was compared",
     )
     by_prestate: dict[str, tuple[int, int]] = Field(default={}, description="has `cold` too, as a control")
     by_route: dict[str, tuple[int, int]] = Field(default={})

@@ -237,6 +237,8 @@ class Stack:
         if url_env is not None:
             self.cache = Cache.from_environment(url_env, self.environ)
             return
+        if self.case.caches_inside:
+            return
         cache = Cache.start_embedded(self.workdir, self.environ, with_password=self.case.tells_password)
         self._secrets.learn(cache.secrets)
         with self._lock:

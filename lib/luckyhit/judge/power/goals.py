@@ -113,7 +113,7 @@ def _least(planned: Planned, name: GoalName, goal: Goal, margin: float | None) -
         assert margin is not None  # a share's margin is in points
         bounds.append(needs.share_inside(margin, rule))
         limited = needs.share_within(limit, rule, rule.error_rate) if limit is not None else 1.0
-    elif margin is not None:
+    elif margin is not None and name in _COUNTED:
         # Near its ends a mean has the bounds of a count (see `effects`).
         bounds.append(needs.share_within(min(margin, 1.0), rule, rule.error_rate))
     return max(*bounds, limited), limited
@@ -168,7 +168,8 @@ def _one_sided(error_rate: float) -> float:
     return min(2 * error_rate, 0.5)
 
 
-_TOLD_BY_READS = ("hit_ratio", "db_calls")
+_TOLD_BY_READS: tuple[GoalName, ...] = ("hit_ratio", "db_calls")
+_COUNTED: tuple[GoalName, ...] = ("hit_ratio", "db_calls")
 _KINDS: dict[GoalName, Callable[[Planned, GoalName, Goal], GoalPower]] = {
     "hit_ratio": _requests,
     "error_rate": _requests,

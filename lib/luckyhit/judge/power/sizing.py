@@ -5,9 +5,10 @@ block                      four warm-ups, twice the horizon and FEW_REQUESTS at 
                            that there are blocks for pairs); then as long as the ceiling leaves room for, all alike
 blocks                     as many as the ceiling holds, since a run ends early once it is decided; one that does not
                            stop early has what its goals need, and a half more
-freshness.rate             the least at which the goals on the probe have what they need, and a quarter more; within
-                           MOST_SHARE of the workload's requests and what the keys allow. The rate of a service that
-                           runs already stays what fits into 2 % of them
+freshness.rate             the least at which the goals on the probe have what they need, and a quarter more, and at
+                           which the probe alone bounds stale reads as near as `early` asks for; within MOST_SHARE of
+                           the workload's requests and what the keys allow. The rate of a service that runs already
+                           stays what fits into 2 % of them
 """
 
 from __future__ import annotations
@@ -159,12 +160,12 @@ def _too_short(case: Case, probe: ProbeUnits) -> ArgumentError:
 
 
 def _enough_probes(case: Case, probe: ProbeUnits, baseline: Baseline | None) -> bool:
+    """For the goals on the probe; and of its own, whatever the workload tells, so that readers see something of it."""
     goals = [goal for goal in powers(case, probe, baseline) if goal.name in OF_FRESHNESS]
-    if goals:
-        return all(_with_reserve(goal) for goal in goals)
     boundary, share_of_rate = ways_to_look([{}] * case.plan.blocks, case)
     rule = Rule(boundary, level_of(case) * share_of_rate, case.design == "side-by-side")
-    return probed_pairs(case, probe) * probe.counted >= PROBE_RESERVE * share_inside(FRESHNESS_KNOWN, rule)
+    alone = probed_pairs(case, probe) * probe.counted
+    return alone >= share_inside(FRESHNESS_KNOWN, rule) and all(_with_reserve(goal) for goal in goals)
 
 
 def _with_reserve(goal: GoalPower) -> bool:
