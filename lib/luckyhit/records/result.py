@@ -67,8 +67,9 @@ class Accounting(FileRecord):
 
 
 class Naive(FileRecord):
-    """What a plain before/after would have said: the first look at the system as it was found, warming cache
-    and all, against the last look after the change, by means and Welch's t-test."""
+    """What a plain before/after would have said: the first look at the service without the change, warming cache
+    and all, against the last look at the one with it, by means and Welch's t-test. Where arms ran beside each other,
+    both looks are at an arm beside the other."""
 
     latency_before_ms: float | None = None
     latency_after_ms: float | None = None
