@@ -3,14 +3,12 @@
 Simulated pairs of both arms, from a seed, looked at after every EACH of them, with one goal. Beside it the rule of two
 shares apart, which this one replaced (`share_difference` of the same counts, under the same rules of looking).
 
-1. Something changed, or nothing is wrong: the pairs until it is told, as the median, and their ratio.
+1. Something changed, or nothing is wrong: the pairs until it is told, as the median, and their ratio; and the ratio of
+   the probes that have to be planned for them, since of those more count than did (COUNTED_THEN).
 2. Nothing changed, and both arms have the fault: the share of streams in which any look says HELPED or HURT. Either
    each arm is stale by its own chance, or mostly in the same pairs (an entry that neither invalidates).
 
     python benchmarks/judge/stale_reads.py [--streams 1000] [--seed 1]
-
-Only what counts is simulated. How many of the probes that are planned do count is a matter of the plan, see
-`measure.probe_plan.counted_units`.
 """
 
 from __future__ import annotations
@@ -22,15 +20,30 @@ from functools import cache
 
 import numpy as np
 
+from luckyhit.case.freshness import Freshness
 from luckyhit.case.model import Goal
 from luckyhit.judge import Sequential
 from luckyhit.judge.effects import Effect
 from luckyhit.judge.proportions import Difference, paired_difference, share_difference
 from luckyhit.judge.verdict import rule_on
+from luckyhit.measure.probe_plan import counted_units
 from luckyhit.records import Verdict
 
 ERROR_RATE = 0.01
 EACH, MOST = 20, 2000
+COUNTED_THEN = 152 / 368
+"""Of the planned probes of a run, while half of the delays lay within the bound and bursts did not count."""
+PROBED = Freshness.model_validate(
+    {
+        "write": {"path": "/things/{key}", "body": {"price": "{version}"}},
+        "reads": [{"path": "/things/{key}", "version": "$.price"}],
+        "keys": {"first": 1, "last": 500},
+        "within": "200ms",
+        "rate": "15/s",
+    }
+)
+SECONDS = 7.0
+"""Of a block, for what counts now."""
 CHANGED: tuple[Verdict, ...] = ("HELPED", "HURT")
 
 
@@ -105,6 +118,11 @@ def looks(stream: Stream, rule: Rule, seed: int) -> tuple[int | None, list[Verdi
     return None, verdicts
 
 
+def counted_now() -> float:
+    """The share of the planned probes that count."""
+    return counted_units(PROBED, SECONDS) / int(PROBED.rate * SECONDS if PROBED.rate is not None else 0)
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     arguments.add_argument("--streams", type=int, default=1000)
@@ -112,7 +130,8 @@ def main() -> None:
     given = arguments.parse_args()
     seeds = range(given.seed * 1_000_000, given.seed * 1_000_000 + given.streams)
     print(f"Pairs until it is told (median of {given.streams} streams), and % of them rightly within {MOST:,}:\n")
-    print(f"{'':34}" + "".join(f"{rule:>12}{'right':>8}" for rule in RULES) + f"{'ratio':>8}", flush=True)
+    print(f"{'':34}" + "".join(f"{rule:>12}{'right':>8}" for rule in RULES) + f"{'ratio':>8}{'probes':>8}", flush=True)
+    counted = COUNTED_THEN / counted_now()
     for stream in TOLD:
         medians, text = [], ""
         for rule in RULES.values():
@@ -120,7 +139,8 @@ def main() -> None:
             medians.append(float(np.median([pairs or np.inf for pairs, _ in found])))
             right = np.mean([verdicts[-1] == stream.right for _, verdicts in found])
             text += f"{medians[-1]:12,.0f}{100 * right:8.1f}"
-        print(f"{stream.name:34}{text}{medians[0] / medians[1]:8.2f}", flush=True)
+        ratio = medians[0] / medians[1]
+        print(f"{stream.name:34}{text}{ratio:8.2f}{ratio * counted:8.2f}", flush=True)
     print(f"\nNothing changed, both arms with the fault, but called a change: % of {given.streams} streams:\n")
     print(f"{'':34}" + "".join(f"{rule:>12}" for rule in RULES), flush=True)
     for stream in NULL:

@@ -112,6 +112,6 @@ def test_keys_that_the_change_alone_leaves_end_the_run(shelf) -> None:
     code, told, manifest = shelf("LEFT_KEYS", "nothing", "beside", REDIS, ["thing:{id}"])
     assert (code, told["result"]["verdict"]) == (4, "INVALID"), told
     failed = next(guard for guard in told["result"]["guards"] if guard["name"] == STATE and not guard["ok"])
-    assert "0 before, 30 after" in failed["detail"] and "'beside:" in failed["detail"]
+    assert "block 2: 0 before, " in failed["detail"] and "'beside:" in failed["detail"]
     assert [entry["stage"] for entry in manifest["blocks"]] == ["baseline", "change"]
     assert manifest["rollback"]["confirmed"] and not manifest["changed"]

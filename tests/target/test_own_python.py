@@ -109,3 +109,11 @@ def test_variables_are_filled_in_and_shown_as_declared(make_stack, tmp_path: Pat
 def test_a_variable_that_is_not_set_is_named(make_stack) -> None:
     with pytest.raises(ArgumentError, match="NO_SUCH_PLACE"):
         make_stack("fine", start={"env": {"SHOP_CACHE": "{cache_url}", "A": "${NO_SUCH_PLACE}"}}).start()
+
+
+def test_what_is_handed_on_is_shown_where_it_is_a_place_and_hashed_otherwise(make_stack, tmp_path: Path) -> None:
+    environ = {"SHOP_HOME": str(tmp_path), "SHOP_REGION": "moon-base-7", "SHOP_API_TOKEN": str(tmp_path / "work")}
+    with make_stack("fine", start={"pass_env": list(environ)}, environ=environ) as stack:
+        seen = fingerprint(stack, stack.case, environ=environ)
+    assert seen["env.SHOP_HOME"] == str(tmp_path)
+    assert seen["env.SHOP_REGION"].startswith("sha256:") and seen["env.SHOP_API_TOKEN"].startswith("sha256:")

@@ -28,6 +28,8 @@ import httpx
 from luckyhit.case import Case
 from luckyhit.case.path_variables import fill_variables
 from luckyhit.case.placeholders import PlaceholderError, fill_text
+from luckyhit.case.secrets import is_secret_name
+from luckyhit.case.variables import known_secrets
 from luckyhit.change.cache_facts import cache_facts
 from luckyhit.change.interpreter import Found, found_by, interpreter_of, run_quietly
 from luckyhit.change.neutral import Own, hashed, names_a_version, shown_env
@@ -89,7 +91,10 @@ def _command(stack: Stack, case: Case, own: Own) -> str:
 
 def _environment(stack: Stack, case: Case, own: Own) -> dict[str, str]:
     start, change = case.target.start, case.change
-    secret = set(start.pass_env if start else ())
+    hidden = known_secrets(case, stack.env)
+    secret = {
+        name for name in (start.pass_env if start else ()) if stack.env.get(name) in hidden or is_secret_name(name)
+    }
     found = {}
     for name, value in stack.env.items():
         declared = [start.env.get(name) if start else None]

@@ -20,6 +20,7 @@ from luckyhit.judge.rows import (
     ARMS,
     DROPPED,
     NO_ERROR,
+    WRONG_ANSWER,
     Rows,
     distinct,
     distinct_values,
@@ -56,7 +57,7 @@ def comparison_guards(
         _keys(comparison, case),
         _sample(comparison),
         _dropped(comparison),
-        *([] if "error_rate" in case.goals else [_answers(comparison)]),
+        *([] if "error_rate" in case.goals else [_answers(comparison, case)]),
     ]
 
 
@@ -217,16 +218,19 @@ def _no_measurement(rows: Rows) -> str:
     return ""
 
 
-def _answers(comparison: Comparison) -> Guard:
+def _answers(comparison: Comparison, case: Case) -> Guard:
     """Latency, hit ratio and the rest come from the answers that were as expected. Where many were not, a service that
-    broke would look fast; without a goal for the error rate, nothing else would notice."""
+    broke would look fast; without a goal for the error rate, nothing else would notice. Wrong answers are judged where
+    they have a goal of their own."""
     name = "answers as expected"
+    judged = "wrong_answers" in case.goals
     shares = []
     for arm, side in zip(ARMS, comparison.sides, strict=True):
-        sent = side.rows.error != DROPPED
-        if not sent.any():
+        error = side.rows.error[side.rows.error != DROPPED]
+        if not len(error):
             return _nothing_there(name, f"no request was sent to the {arm} arm, so no answer could be looked at")
-        shares.append(float(np.mean(side.rows.error[sent] != NO_ERROR)))
+        failed = (error != NO_ERROR) & ~(judged & (error == WRONG_ANSWER))
+        shares.append(float(np.mean(failed)))
     ok = max(shares) <= LARGEST_FAILED_SHARE
     return Guard(
         name=name,

@@ -354,27 +354,20 @@ GROUPS = 20
 
 def _by_groups(arms: Sequence[_Sorted], level: float, paired: bool, boundary: Boundary, error_rate: float) -> Interval:
     """The mean difference of the quantiles of GROUPS groups of units (fewer where there are fewer units, as where
-    blocks are), and its spread over them: whatever lasts no longer than a group is in it, a burst in one of them too.
-    """
-    means, influences = [], []
+    blocks are), and its spread over them: what lasts no longer than a group is in it, a burst in one of them too."""
     quantiles = [values.by_groups(level, GROUPS) for values in arms]
+    shown = [np.isfinite(each) for each in quantiles]
     if paired:
-        both = np.isfinite(quantiles[0]) & np.isfinite(quantiles[1])
-        quantiles = [each[both] for each in quantiles]
-    else:
-        quantiles = [each[np.isfinite(each)] for each in quantiles]
+        shown = [shown[0] & shown[1]] * 2
+    quantiles = [each[mask] for each, mask in zip(quantiles, shown, strict=True)]
     if not all(len(each) for each in quantiles):
         return Interval(0.0, -INF, INF)
-    for each in quantiles:
-        means.append(float(each.mean()))
-        influences.append((each - each.mean()) / len(each))
-    one = [np.zeros(len(each), dtype=np.int64) for each in influences]
-    apart = (
-        spread(influences[1] - influences[0], one[0])
-        if paired
-        else _together(*(spread(each, block) for each, block in zip(influences, one, strict=True)))
-    )
-    return interval_by(means[1] - means[0], apart, boundary, error_rate)
+    before, after = ((each - each.mean()) / len(each) for each in quantiles)
+    if paired:
+        apart = spread(after - before, np.zeros(len(after), dtype=np.int64))
+    else:
+        apart = _together(*(spread(each, np.zeros(len(each), dtype=np.int64)) for each in (before, after)))
+    return interval_by(float(quantiles[1].mean() - quantiles[0].mean()), apart, boundary, error_rate)
 
 
 def _hull(ranks: Interval, groups: Interval) -> Interval:
