@@ -205,10 +205,16 @@ def _swapped(decides: Callable[[Amount, Amount], bool], limit: Amount, margin: A
 
 
 def _first(decides: Callable[[int], bool], first: int, last: int) -> int | None:
-    """The least whole number in a range that decides, where larger ones do as well; None where the last does not."""
-    if first > last or not decides(last):
+    """The least whole number in a range that decides, where larger ones do as well; None where the last does not. Small
+    ones are tried first: they cost least."""
+    low, step = first, 1
+    while low <= last:
+        high = min(low + step - 1, last)
+        if decides(high):
+            break
+        low, step = high + 1, 2 * step
+    else:
         return None
-    low, high = first, last
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if decides(middle) else (middle + 1, high)
