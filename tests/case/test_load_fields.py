@@ -146,7 +146,7 @@ def test_a_wrong_field_is_located_and_the_right_form_said(
         ([('after: "300"', 'after: "60"')], "change.after", 'after: "60"', "kind: none"),
         ([('CACHE_TTL_SECONDS: "60"', 'CACHE_TTL_SECONDS: "90"')], "target.start.env.CACHE_TTL_SECONDS", '"90"', "'60'"),
         ([("pass_env: []", "pass_env: [CACHE_TTL_SECONDS]")], "target.start.pass_env[0]", "pass_env", "both arms share"),
-        ([('  start:\n    command: ["{python}"', '  url: http://localhost:1\n  start:\n    command: ["{python}"')], "target.url", "url: http", "one of them"),
+        ([("target:\n  start:\n", "target:\n  url: http://localhost:1\n  start:\n")], "target.url", "url: http", "one of them"),
         ([(', --port, "{port}"]', "]")], "target.start.command", "command:", "{port}"),
         ([('"{cache_url}"', "redis")], "target.start.env", "    env:", "{cache_url}"),
         ([('"{cache_url}"', '"{cache_uri}"')], "target.start.env.REDIS_URL", "REDIS_URL", "{cache_url}"),
