@@ -192,6 +192,11 @@ class RunEvent(FileRecord):
     at_s: float = Field(description="since the first block began; of a drift, where it was first measured")
     until_s: float | None = Field(default=None, description="the end of a drift; null for a shift")
     block: int = Field(description="the block in which it began")
+    with_block: bool = Field(
+        default=False,
+        description="one arm met it, inside a block, and it was not seen beyond: gone with the clear, or no block came "
+        "after it. What piles up since a clear looks like that",
+    )
     moved: dict[Arm, Moved]
 
 
