@@ -9,8 +9,8 @@ Blocks may begin alike with a ramp, since each starts from the same cache state.
 guard: what blocks have in common (a cubic of the time since each began) is taken out first.
 
 What begins inside a block and goes with the clear before the next, or was never seen beyond its block, is marked
-(`with_block`): errors or entries that pile up look like that, and they are the service's own, nobody's deploy. That they
-are gone at the next block's start is no event of its own.
+(`with_block`): errors or entries that pile up look like that, and they are the service's own, nobody's deploy. That
+they are gone at the next block's start is no event of its own.
 
 No event changes a verdict. One that both arms met says that levels are no steady state; one that only one arm met
 may be the difference that the verdict is about.
@@ -223,8 +223,8 @@ def _movements(series: Series, level: float, least: float) -> Iterator[_Found]:
 
 
 def _ends_with_its_block(block: np.ndarray, first: int, last: int) -> bool:
-    """Whether the batches `first` to `last` (exclusive) begin inside a block and end where it does, as nearly as a place
-    can be told."""
+    """Whether the batches `first` to `last` (exclusive) begin inside a block and end where it does, as nearly as a
+    place can be told."""
     inside = block[first + NEAR : last - NEAR]
     return (
         not _begins_one(block, first)

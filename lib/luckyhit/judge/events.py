@@ -73,8 +73,8 @@ def meaning(event: RunEvent, design: str) -> str:
         )
     if event.with_block:
         return (
-            "The other arm did not meet it, and it was not seen beyond its block: what piles up in the service since the "
-            "clear, and goes with it, looks like that, and is a difference of this arm's own."
+            "The other arm did not meet it, and it was not seen beyond its block: what piles up in the service since "
+            "the clear, and goes with it, looks like that, and is a difference of this arm's own."
         )
     if len(event.arms) == 2 and design == "crossover":
         return (

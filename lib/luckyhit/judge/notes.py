@@ -42,7 +42,9 @@ def notes_on_blocks(blocks: Sequence[Mapping[str, Any]], case: Case) -> list[str
             notes.append(f"The hit ratio still moved when the block {where} began: plan.washout was over.")
     starts = Starts.noted([entry for entry in blocks if entry.get("stage") == "change"], case)
     if starts.count == 1:
-        notes.append("One process start each: what a start itself moves in the latencies can't be told from the change.")
+        notes.append(
+            "One process start each: what a start itself moves in the latencies can't be told from the change."
+        )
     if case.design == "before-after":
         notes.append(
             "The arms were measured one after the other: whatever else changed in between counts as the change."

@@ -78,7 +78,7 @@ def enough_starts(entries: Sequence[Mapping[str, Any]], case: Case) -> bool:
 def _numbered(entries: Sequence[Mapping[str, Any]]) -> dict[int, int]:
     """A pair of starts is another one where both processes are others than those that it began with."""
     told: dict[int, int] = {}
-    first: tuple[int, ...] = ()
+    first: tuple[Any, ...] = ()
     for entry in entries:
         start = entry.get("start")
         numbers = tuple(start.get(arm) for arm in ARMS) if isinstance(start, Mapping) else ()
@@ -148,8 +148,8 @@ def _held(name: MetricName, effect: Effect, apart: np.ndarray, starts: Starts, e
     notes = [effect.note] if effect.note else []
     if unexplained:
         notes.append(
-            f"From one process start to the next the difference varies by {difference_text(name, deviation)} (a standard "
-            "deviation), more than the requests explain: the interval is one over starts."
+            f"From one process start to the next the difference varies by {difference_text(name, deviation)} (one "
+            "standard deviation), more than the requests explain: the interval is one over starts."
         )
     needed = None
     if (effect.low > 0 or effect.high < 0) and not (low > 0 or high < 0):

@@ -14,6 +14,7 @@ from luckyhit.judge.effect import Effect, Levels
 from luckyhit.judge.guards import comparison_guards
 from luckyhit.judge.measured import Effects, in_order, measured_reads, measured_requests
 from luckyhit.judge.naive import naive_of
+from luckyhit.judge.negative_controls import controls_guard
 from luckyhit.judge.noise import noise_floor
 from luckyhit.judge.notes import notes_on_rows
 from luckyhit.judge.record import AFTER, BEFORE, Record, is_whole
@@ -51,10 +52,18 @@ class Compared:
 
 
 def work_out(
-    record: Record, case: Case, boundary: Boundary, levels: Levels, once_at: Levels, *, glance: bool = False
+    record: Record,
+    case: Case,
+    boundary: Boundary,
+    levels: Levels,
+    once_at: Levels,
+    *,
+    share_of_rate: float = 1.0,
+    glance: bool = False,
 ) -> Worked:
-    """`boundary` and `levels` are those of the comparison. What is no comparison is looked at once, at `once_at`.
-    `glance`: only what decides the goals and the guards, without what is told beside them."""
+    """`boundary` and `levels` are those of the comparison, `share_of_rate` what it may use of an error rate. What is no
+    comparison is looked at once, at `once_at`. `glance`: only what decides the goals and the guards, without what is
+    told beside them."""
     once = FixedSample()
     within_s = case.freshness.within if case.freshness is not None else None
     before, after = record.measured("change", BEFORE), record.measured("change", AFTER)
@@ -69,6 +78,7 @@ def work_out(
         if changed:
             starts = Starts.noted(record.entries("change"), case)
             shown = work.start(partial(measured_requests, comparison, case, boundary, levels, starts))
+            controls = work.start(partial(controls_guard, comparison, case, boundary, starts, share_of_rate))
             guards = work.start(partial(comparison_guards, comparison, record.entries("change"), case, pair_of))
         if changed and not glance:
             # A block without the probe may well have another level: that is no event, it was done on purpose.
@@ -99,7 +109,8 @@ def work_out(
                 pairs = stale_pairs(arms[0], arms[1], record.background(case, "change"), within_s)
             effects = in_order({**effects, **measured_reads(arms, case, boundary, levels, pairs)})
             beside = ([], {}, []) if glance else (notes(), routes(), events())
-            compared = Compared(comparison, guards(), *beside)
+            still = controls()
+            compared = Compared(comparison, [*guards(), *([still] if still is not None else [])], *beside)
         return Worked(on_record(), compared, effects, again() if again is not None else None, naive(), floor())
 
 
