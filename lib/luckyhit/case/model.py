@@ -92,8 +92,8 @@ class Case(Part):
     controls: dict[GoalName, Quantity] = Field(
         default_factory=dict,
         description="Negative controls: metrics that the change can't touch, each with the margin "
-        "beyond which it counts as moved (`status.latency_p50_ms: 20 %`). Where one moves, the arms differed by more than "
-        "the change, and the run is INVALID. Of what requests show; named as goals are.",
+        "beyond which it counts as moved (`status.latency_p50_ms: 20 %`). Where one moves, the arms differed by more "
+        "than the change, and the run is INVALID. Of what requests show; named as goals are.",
     )
     design: Literal["side-by-side", "crossover", "before-after"] = Field(
         default="side-by-side",
