@@ -29,7 +29,7 @@ from luckyhit.judge.power.supply import ProbeUnits, Probing, load_seconds, probe
 from luckyhit.judge.samples import FEWEST_BLOCK_PAIRS
 from luckyhit.records import kind_of
 
-MOST_SHARE = 0.2
+MOST_SHARE = 0.3
 """Of the workload's requests: what the probe may add to a service of the run's own, where no rate is declared."""
 FEW_REQUESTS = 2 * FEWEST_REQUESTS_IN_A_BLOCK
 FEWEST_BLOCKS, MOST_BLOCKS = 2, 200
