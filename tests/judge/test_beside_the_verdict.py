@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom
-from scipy.stats import ttest_ind
+from scipy.stats import binom, ttest_ind
 
 from luckyhit.judge.boundary import FixedSample
 from luckyhit.judge.decompose import decompose
