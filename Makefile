@@ -10,7 +10,7 @@ CASE   ?= stale-price
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab check test test-all bench bench-judge docs lock clean
+.PHONY: help setup demo lab check test test-all bench bench-judge bench-deciding docs lock clean
 
 help:  ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,7 +58,11 @@ bench: setup  ## Benchmarks: ratios measured in one run, peers beside us
 bench-judge: setup  ## How often the judge is wrong on simulated streams, others beside it (an hour)
 	$(BIN)/python benchmarks/judge --streams 1000
 	$(BIN)/python benchmarks/judge/events.py --runs 500
+	$(BIN)/python benchmarks/judge/stale_reads.py --streams 1000
 	$(BIN)/python benchmarks/judge/forecasts.py --runs 300
+
+bench-deciding: setup  ## How many of 40 simulated first runs are decided, and how many wrongly (OTHER=checkout: beside it)
+	$(BIN)/python benchmarks/deciding $(OTHER)
 
 docs: setup  ## Write the generated pages again: case-file reference, JSON Schema, commands
 	$(BIN)/python -m luckyhit.case.reference

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,15 +30,26 @@ class Project:
         Raises ArgumentError where there is none.
         """
         start = (start or Path.cwd()).resolve()
-        installed_in = Path(__file__).resolve().parents[2]
-        for root in (start, *start.parents, installed_in):
-            if (root / "notebooks" / "1-baseline.ipynb").is_file() and (root / "data" / "cases").is_dir():
-                project = cls(root, root / "data" / "runs", root / "reports")
-                return project._with(runs_dir=runs_dir, reports_dir=reports_dir)
-        raise ArgumentError(
-            f"no Lucky Hit project in {start} or above it",
-            hint="Change into the folder that has notebooks/ and data/cases/ in it.",
-        )
+        project = cls.around(start) or cls.around(Path(__file__).resolve().parents[2])
+        if project is None:
+            raise ArgumentError(
+                f"no Lucky Hit project in {start} or above it",
+                hint="Change into the folder that has notebooks/ and data/cases/ in it; `luckyhit new NAME` makes one.",
+            )
+        return project._with(runs_dir=runs_dir, reports_dir=reports_dir)
+
+    @classmethod
+    def around(cls, start: Path) -> Project | None:
+        """The project that `start` lies in; None where there is none."""
+        for root in (start, *start.parents):
+            if (root / "notebooks" / f"{NOTEBOOKS[0]}.ipynb").is_file() and (root / "data" / "cases").is_dir():
+                return cls.at(root)
+        return None
+
+    @classmethod
+    def at(cls, root: Path) -> Project:
+        """The project of that folder, whether or not it is made already."""
+        return cls(root, root / "data" / "runs", root / "reports")
 
     def _with(self, *, runs_dir: str, reports_dir: str) -> Project:
         changed = self
@@ -73,11 +86,23 @@ class Project:
         raise ArgumentError(f"no case file for {wanted!r}", hint=f"{hint}The cases here: {self._case_names()}.")
 
     def called(self, case_file: Path) -> str:
-        """What to call a case on the command line: its name where it lies in `data/cases`, else its path."""
+        """What to call a case on the command line, in this folder, as a word for a shell: its name where it lies in
+        `data/cases`, else its path."""
         if case_file.parent == self.cases.resolve():
-            return case_file.stem
-        inside = case_file.is_relative_to(self.root)
-        return str(case_file.relative_to(self.root) if inside else case_file.name)
+            return shlex.quote(case_file.stem)
+        return self.word(case_file, "CASE_FILE")
+
+    def word(self, path: Path, otherwise: str) -> str:
+        """A path as a word for a shell, in this folder: relative to it, or to one's home. Any other tells of this
+        machine alone: the variable `otherwise` stands in its place."""
+        path = path.resolve()
+        if path.is_relative_to(self.root.resolve()):
+            return shlex.quote(str(path.relative_to(self.root.resolve())))
+        with contextlib.suppress(RuntimeError):
+            home = Path.home().resolve()
+            if path.is_relative_to(home) and path != home:
+                return f"~/{shlex.quote(str(path.relative_to(home)))}"
+        return f'"${otherwise}"'
 
     def _case_names(self) -> str:
         return ", ".join(path.stem for path in self.case_files()) or "none yet (`luckyhit new NAME` writes one)"

@@ -57,6 +57,11 @@ class Redactor:
         self._paths = re.compile("(" + "|".join(map(re.escape, longest_first)) + r")(?![\w.-])")
         self._remembered: dict[str, str] = {}
 
+    def learn(self, secrets: Collection[str]) -> None:
+        """Scrub these too from now on: what came to be after the run was made, such as a cache's password."""
+        self._secrets = SecretValues({*self._secrets, *secrets})
+        self._remembered.clear()
+
     def with_roots(self, roots: Mapping[str | Path, str]) -> Redactor:
         """The same with more roots."""
         return Redactor(self._secrets, roots={**self._given, **roots})

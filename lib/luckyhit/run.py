@@ -1,7 +1,7 @@
 """A run: one execution of a case, and the directory that holds all it measured.
 
     data/runs/<case>/<run>/
-        case.yml            the case as run, byte for byte
+        case.yml            the case as run, byte for byte; with the numbers of its plan, where that was `auto`
         manifest.json       schema version, seed, code revision, versions, host, design, blocks, timings
         journal.jsonl       what was changed, with its inverse (written by luckyhit.change)
         progress.jsonl      what it was doing when
@@ -25,6 +25,7 @@ import json
 import os
 import re
 import secrets
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -68,7 +69,9 @@ def write_atomically(path: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
-_WITHOUT = "`luckyhit judge DIR` gives the numbers of a directory with nothing but its case.yml and requests/ in it."
+_WITHOUT = (
+    "`luckyhit judge DIR` gives the numbers of a directory with nothing but case.yml and requests/*.parquet in it."
+)
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,15 @@ class Run:
         return self.path.name
 
     @property
+    def called(self) -> str:
+        """What to call it on this machine's command line, as a word for a shell: its id where a command looks for runs
+        by itself, else its directory."""
+        with suppress(ArgumentError):
+            if self.path.resolve().is_relative_to(Project.find().runs.resolve()):
+                return self.id
+        return shlex.quote(str(self.path))
+
+    @property
     def name(self) -> str:
         case = self.manifest.get("case")
         return case if case and isinstance(case, str) else self.path.parent.name
@@ -152,7 +164,18 @@ class Run:
 
     @cached_property
     def case(self) -> Case:
-        return load_case(self.path / "case.yml")
+        """Variables in the paths of its requests are filled in with what the run noted."""
+        noted: Any = {}
+        with suppress(RunUnreadable):
+            noted = self.manifest.get("variables")
+        values = noted.items() if isinstance(noted, dict) else ()
+        return load_case(self.path / "case.yml", variables={name: str(value) for name, value in values})
+
+    def replace_case(self, text: str) -> None:
+        """Give the run another case file, since the numbers of its plan were sized; its checksum is noted anew."""
+        write_atomically(self.path / "case.yml", text)
+        self.__dict__.pop("case", None)
+        self.update(case_sha256=self.case_sha256)
 
     @cached_property
     def redactor(self) -> Redactor:
@@ -177,7 +200,7 @@ class Run:
         except FileNotFoundError:
             raise RunUnreadable(
                 f"{self.path} is not a run directory: it has no manifest.json",
-                hint="`luckyhit runs` lists the runs there are.",
+                hint=f"`luckyhit runs` lists the runs there are. {_WITHOUT}",
             ) from None
         except (OSError, ValueError, RecursionError) as error:
             raise RunUnreadable(f"manifest.json of {self.path} can't be read: {error}", hint=_WITHOUT) from None
@@ -319,9 +342,12 @@ class Run:
         text = self.told(result).model_dump_json(by_alias=True, indent=2)
         write_atomically(self.path / "result.json", text + "\n")
 
-    def progress(self, text: str, *, done: float | None = None, total: float | None = None) -> None:
-        """Append one line to `progress.jsonl`: what is being done, and how far (seconds of measuring)."""
-        event = {"at": time.time(), "text": self.redactor.text(text), "done": done, "total": total}
+    def progress(
+        self, text: str, *, done: float | None = None, total: float | None = None, stays: bool = False
+    ) -> None:
+        """Append one line to `progress.jsonl`: what is being done, and how far (seconds of measuring). `stays`: it is
+        something to read, which stays on the console when the next thing is done."""
+        event = {"at": time.time(), "text": self.redactor.text(text), "done": done, "total": total, "stays": stays}
         with (self.path / "progress.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(event) + "\n")
 

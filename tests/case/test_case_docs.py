@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from numbered import numbered_case
 from ruamel.yaml import YAML
 
 from luckyhit.case.checks import _CHECKS, rules
@@ -77,7 +78,7 @@ def test_the_schema_shows_mistakes_while_writing() -> None:
         ("REDIS_URL:", "REDIS-URL:"),
         ("kind: env", "kind: other"),
     ]:
-        text = new_case("x")
+        text = numbered_case("x")
         assert old in text
         assert list(validator.iter_errors(as_editors_read_it(text.replace(old, new, 1)))), new
 

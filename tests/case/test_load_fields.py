@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from numbered import numbered_case
 
 from luckyhit.case.load import MOST_PROBLEMS, parse_case
-from luckyhit.case.template import new_case
 from luckyhit.errors import CaseError, Problem
 
-GOOD = new_case("good")
+GOOD = numbered_case("good")
 # Parts of it, to be taken out or added to.
 WRITE = 'method: PUT\n    path: /items/{key}\n    body: {price: "{version}"}\n    status: 200\n'
 READ = "- name: detail\n      path: /items/{key}"
@@ -146,7 +146,7 @@ def test_a_wrong_field_is_located_and_the_right_form_said(
         ([('after: "300"', 'after: "60"')], "change.after", 'after: "60"', "kind: none"),
         ([('CACHE_TTL_SECONDS: "60"', 'CACHE_TTL_SECONDS: "90"')], "target.start.env.CACHE_TTL_SECONDS", '"90"', "'60'"),
         ([("pass_env: []", "pass_env: [CACHE_TTL_SECONDS]")], "target.start.pass_env[0]", "pass_env", "both arms share"),
-        ([('  start:\n    command: ["{python}"', '  url: http://localhost:1\n  start:\n    command: ["{python}"')], "target.url", "url: http", "one of them"),
+        ([("target:\n  start:\n", "target:\n  url: http://localhost:1\n  start:\n")], "target.url", "url: http", "one of them"),
         ([(', --port, "{port}"]', "]")], "target.start.command", "command:", "{port}"),
         ([('"{cache_url}"', "redis")], "target.start.env", "    env:", "{cache_url}"),
         ([('"{cache_url}"', '"{cache_uri}"')], "target.start.env.REDIS_URL", "REDIS_URL", "{cache_url}"),
@@ -199,7 +199,16 @@ def test_a_wrong_field_is_located_and_the_right_form_said(
         ([("latency_p95_ms: {want: no-worse, margin: 10 %}", "db_calls: {want: better, margin: 5ms}")], "goals.db_calls.margin", "db_calls", "bare number"),
         ([("latency_p95_ms: {want: no-worse, margin: 10 %}", "db_calls: {want: better, margin: 5 %, at_most: 5 %}")], "goals.db_calls.at_most", "db_calls", "bare number"),
         ([("latency_p95_ms: {want: no-worse, margin: 10 %}", "staleness_p99_ms: {want: better, margin: 5 %}")], "goals.staleness_p99_ms.margin", "staleness_p99_ms", "a duration"),
-        ([("at_most: 5 %", "at_most: 101 %")], "goals.stale_reads.at_most", "101", "100 % at most"),
+        ([("at_most: 10 %", "at_most: 101 %")], "goals.stale_reads.at_most", "101", "100 % at most"),
+        ([("  hit_ratio: {", "  items.hit_ratio: {")], "goals.items.hit_ratio", "items.hit_ratio", "`item.hit_ratio`?"),
+        ([("  hit_ratio: {", "  x.hit_ratio: {")], "goals.x.hit_ratio", "x.hit_ratio", "a name of workload.routes: item"),
+        ([("  hit_ratio: {", "  item.hit_ratoi: {")], "goals.item.hit_ratoi", "hit_ratoi", "`hit_ratio`?"),
+        ([("  hit_ratio: {", "  item.phantom_reads: {")], "goals.item.phantom_reads", "phantom", "a route and a metric of one route"),
+        ([("  hit_ratio: {", "  item.stale_reads: {")], "goals.item.stale_reads", "item.stale", "a name of freshness.reads: detail"),
+        ([("  hit_ratio: {", "  .hit_ratio: {")], "goals..hit_ratio", ".hit_ratio", "a route and a metric of one route"),
+        ([("latency_p95_ms: {", "item.latency_p95_ms: {"), ("margin: 10 %", "margin: 2")], "goals.item.latency_p95_ms.margin", "margin: 2", "for item.latency_p95_ms"),
+        ([("  hit_ratio: {", "  stale_reads_absent: {")], "goals.stale_reads_absent", "absent", "freshness.absent"),
+        ([("  hit_ratio: {", "  stale_reads_refused: {")], "goals.stale_reads_refused", "refused", "freshness.refused"),
         ([("dedicated: true", "url_env: CACHE_URL")], "design", "design:", "crossover or before-after"),
         ([("ready: /health", "port: 8000")], "design", "design:", "crossover or before-after"),
         ([("blocks: 4", "blocks: 4\n  stop_early: true"), ("design: side-by-side", "design: before-after")], "plan.stop_early", "stop_early", "false with before-after"),
@@ -231,6 +240,11 @@ def test_a_running_service_takes_no_setting_and_no_second_stack() -> None:
     start, end = GOOD.index("  start:"), GOOD.index("  # config:")
     text = GOOD[:start] + "  url: http://localhost:8000\n" + GOOD[end:]
     assert {p.field for p in problems(text)} == {"change.kind", "target.allow_change", "design"}
+
+
+@pytest.mark.parametrize("name", ["item.hit_ratio", "item.latency_mean_ms", "item.wrong_answers", "detail.stale_reads"])
+def test_a_goal_of_one_route(name: str) -> None:
+    assert name in parse_case(edited(("  hit_ratio: {", f"  {name}: {{"))).goals
 
 
 def test_stale_goals_need_the_probe() -> None:

@@ -144,7 +144,7 @@ def test_a_key_twice_is_refused_with_both_lines() -> None:
     found = [p for p in problems(new_case("x") + "\nplan:\n  block: 3s\n") if "second time" in p.found]
     assert [p.field for p in found] == ["plan"]
     assert found[0].line == len(new_case("x").splitlines()) + 2
-    first = new_case("x").splitlines().index("plan:") + 1
+    first = new_case("x").splitlines().index("plan: auto") + 1
     assert f"line {first}" in found[0].found
 
 

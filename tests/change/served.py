@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ class ServedStack:
     environ: dict[str, str] = field(default_factory=dict)
     sources: dict[str, Any] = field(default_factory=dict)
     start_values: dict[str, object] = field(default_factory=dict)
+    python: str = sys.executable
 
     @property
     def cwd(self) -> Path:

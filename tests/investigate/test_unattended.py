@@ -66,7 +66,9 @@ def test_a_run_that_observes_may_change_nothing_whatever_the_case_allows(project
     monkeypatch.setenv("CATALOGUE_REDIS", "redis://127.0.0.1:1/0")
     run = conduct.new_run(project, project.case_file("placebo"), observe=True)
     assert not may_change(run)
-    assert run.manifest["command"] == "luckyhit run placebo --observe"
+    assert (
+        run.manifest["command"] == 'luckyhit run placebo --observe --runs-dir "$RUNS_DIR" --reports-dir "$REPORTS_DIR"'
+    )
     assert may_change(conduct.new_run(project, project.case_file("placebo")))
 
 

@@ -71,7 +71,8 @@ def test_an_old_value_after_an_acknowledged_write_is_stale_and_the_new_one_is_fr
         frame([write(10, 20, 5), write(30, 40, 6), read(50, 60, 5), read(50, 60, 6), read(35, 60, 5)]), CASE
     )
     assert found.columns.tolist() == [
-        "arm", "block", "route", "key", "sent_ns", "seen_version", "outcome", "behind", "since_ack_ns", "cache"
+        "arm", "block", "slot", "route", "key", "sent_ns", "seen_version", "outcome", "behind", "since_ack_ns",
+        "write_slot", "since_write_ns", "cache",
     ]  # fmt: skip
     assert found["outcome"].tolist() == ["stale", "fresh", "fresh"]
     assert found["behind"].tolist() == [1, pd.NA, pd.NA]

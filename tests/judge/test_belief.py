@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from luckyhit.judge.belief import Belief, believe
 from luckyhit.judge.belief.signs import chance_of_longer
-from luckyhit.judge.samples import rows_of
+from luckyhit.judge.samples import CACHE, rows_of
 from luckyhit.records import CountOf
 from tier import examples
 
@@ -131,9 +131,10 @@ def test_the_arm_that_leaves_the_counters_is_the_one_in_doubt() -> None:
 
 @pytest.fixture(scope="module")
 def in_doubt(simulate, case_with):  # type: ignore[no-untyped-def]
-    """The same cache in both arms; one says hit on each answer."""
+    """The same cache in both arms; one says hit on each answer. The other does not always tell its calls."""
     run = simulate(3)
     run.requests.loc[run.requests["arm"] == "before", "cache"] = "hit"
+    run.requests.loc[(run.requests["arm"] == "after") & (run.requests["slot"] % 10 == 0), "db_calls"] = np.nan
     return run.judge(case_with(GOALS))
 
 
@@ -143,6 +144,7 @@ def test_an_arm_in_doubt_has_no_hit_ratio_anywhere(in_doubt) -> None:  # type: i
     assert metric.after == pytest.approx(0.8, abs=0.05)
     assert in_doubt.naive.hit_ratio_before is None and "hit_ratio" not in in_doubt.noise_floor
     assert not any(event.metric == "hit_ratio" and "before" in event.arms for event in in_doubt.events)
+    assert (in_doubt.miss_calls, in_doubt.unseen_status) == ({}, ("before",))
 
 
 def test_a_goal_on_it_is_open_and_the_run_is_never_hurt(in_doubt) -> None:  # type: ignore[no-untyped-def]
@@ -150,6 +152,43 @@ def test_a_goal_on_it_is_open_and_the_run_is_never_hurt(in_doubt) -> None:  # ty
     assert in_doubt.verdict == "INCONCLUSIVE" and all(guard.ok for guard in in_doubt.guards)
     (doubt,) = in_doubt.doubts["before"]
     assert f"{doubt.count:,} of {doubt.of:,}" in in_doubt.because
+
+
+@pytest.mark.parametrize("liar", ["before", "after"])
+def test_database_calls_tell_the_hit_ratio_of_a_liar(simulate, case_with, liar: str) -> None:  # type: ignore[no-untyped-def]
+    truth = simulate(3).judge(case_with(GOALS)).metrics["hit_ratio"]
+    run = simulate(3)
+    run.requests.loc[run.requests["arm"] == liar, "cache"] = "hit"
+    result = run.judge(case_with(GOALS))
+    assert list(result.doubts) == [liar] and result.unseen_status == ()
+    counted = result.metrics["hit_ratio"]
+    assert (counted.before, counted.after, counted.verdict) == (truth.before, truth.after, "EQUIVALENT")
+    assert set(result.miss_calls.values()) == {2}
+
+
+@given(seed=st.integers(0, 10_000), calls=st.integers(1, 3), liar=st.sampled_from(["before", "after"]))
+@settings(max_examples=examples(10), deadline=None)
+def test_calls_that_do_not_tell_the_status_are_not_asked(seed: int, calls: int, liar: str) -> None:
+    """What is cached is not what the database gives: hits make as many calls as misses."""
+    other = "after" if liar == "before" else "before"
+    arms = {liar: {"lie": "all", "calls": calls}, other: {"kind": "computed", "calls": calls}}
+    belief = believed(serve(seed, arms, count=600, writes=0.1), writing_case())
+    assert belief.miss_calls == {}
+
+
+@given(seed=st.integers(0, 10_000), calls=st.integers(1, 3), lifetime=st.sampled_from([40, 200]))
+@settings(max_examples=examples(10), deadline=None)
+def test_the_status_by_calls_is_the_true_one(seed: int, calls: int, lifetime: int) -> None:
+    arms = {"before": {"lie": "all"}, "after": {}}
+    knobs = {"calls": calls, "lifetime": lifetime}
+    frame = serve(seed, {arm: {**own, **knobs} for arm, own in arms.items()}, writes=0.1)
+    honest = rows_of(serve(seed, dict.fromkeys(arms, knobs), writes=0.1))
+    belief, rows = believed(frame, writing_case()), rows_of(frame)
+    if not belief.miss_calls:
+        return
+    counted, reads = belief.applied(rows), rows.route == rows.routes.index("detail")
+    assert np.array_equal(counted.cache[reads], honest.cache[reads])
+    assert set(counted.cache[~reads].tolist()) == {CACHE.index("unknown")}, "of writes, in neither arm"
 
 
 def test_other_goals_are_judged_all_the_same(simulate, case_with) -> None:  # type: ignore[no-untyped-def]

@@ -18,12 +18,15 @@ from tier import examples
 
 SCHEMA = pa.schema([REQUESTS.field(name) for name in JUDGED])
 NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype(), pa.int16(): pd.Int16Dtype()}
-SAME = ("arm", "block", "slot", "measured", "due", "done", "clock", "error", "cache", "latency_ms", "hit", "failed")
+SAME = ("arm", "block", "slot", "measured", "due", "done", "clock", "error", "cache", "latency_ms", "hit", "failed",
+        "wrong")  # fmt: skip
 """What a reader of Rows sees; numbers of keys and routes say only which rows have the same."""
 
 small = st.integers(0, 10**10)
 instant = st.one_of(small, st.sampled_from([0, 2**31, 2**53 - 1, 2**53 + 1, 2**62]), st.integers(-(2**62), 2**62))
-word = st.sampled_from(["before", "after", "measure", "warmup", "hit", "miss", "stale", "timeout", "dropped", "", "ß"])
+word = st.sampled_from(
+    ["before", "after", "measure", "warmup", "hit", "miss", "stale", "timeout", "dropped", "unexpected", "ß", ""]
+)
 key = st.one_of(st.none(), st.integers(0, 40).map(str))
 
 
@@ -34,6 +37,8 @@ def field_values(field: pa.Field) -> st.SearchStrategy[Any]:
         return key
     elif field.type == pa.int64():
         values = instant if field.name.endswith("_ns") else st.one_of(st.integers(0, 50), instant)
+    elif field.type == pa.int16():
+        values = st.one_of(st.integers(100, 599), st.integers(-(2**15), 2**15 - 1))
     else:
         values = st.one_of(st.integers(0, 50), st.integers(-(2**31), 2**31 - 1))
     # Nulls come in all columns: the schema forbids them, a damaged file may hold them.
@@ -138,8 +143,8 @@ ODD = {
 GOOD = {
     "arm": ["before", "after", "before"], "block": [1, 1, 2], "slot": [0, 0, 1], "phase": ["measure"] * 3,
     "route": ["detail"] * 3, "key": ["7", "7", "8"], "due_ns": [0, 0, 9], "sent_ns": [1, 2, 10],
-    "first_byte_ns": [2, 3, 11], "done_ns": [3, 4, 12], "error": [None, "timeout", None], "cache": ["hit"] * 3,
-    "db_calls": [0, 2, 0],
+    "first_byte_ns": [2, 3, 11], "done_ns": [3, 4, 12], "status": [200, None, 200],
+    "error": [None, "timeout", "unexpected"], "cache": ["hit"] * 3, "db_calls": [0, 2, 0],
 }  # fmt: skip
 
 

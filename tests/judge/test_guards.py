@@ -125,7 +125,7 @@ def dropped(run) -> None:  # type: ignore[no-untyped-def]
         (other_keys, "arms exposed to the same slots", "slots ask for something else in the other arm"),
         (lose_rows, "arms exposed to the same slots", "have no partner in the other arm"),
         (empty_arm, "arms exposed to the same slots", "no measured requests in the after arm"),
-        (leftovers, "same cache state at block start", "3 to 93 keys were left"),
+        (leftovers, "same cache state at block start", "block 3: 0 before, 90 after"),
         (no_clear, "same cache state at block start", "no clear was recorded"),
         (one_key, "enough distinct keys", "1 distinct keys before, 1 after; 400 declared"),
         (three_rows, "sample size sane", "fewer than 100"),
@@ -178,9 +178,16 @@ def test_crossover_pairs_must_replay_the_same_slots(simulate, case_with) -> None
 def test_services_without_a_cache_of_their_own(simulate, case_with) -> None:
     run = simulate(5)
     for entry in run.blocks:
-        entry["clear"] = {}
-    found = guard(run.judge(case_with(GOALS)), "same cache state at block start")
-    assert found.ok and "started anew" in found.detail
+        entry |= {"clear": {}, "started": dict.fromkeys(entry["arms"], 4000 + 2 * entry["block"])}
+    name = "same cache state at block start"
+    found = guard(run.judge(case_with(GOALS)), name)
+    assert found.ok and "started anew before each of 4 blocks" in found.detail
+    run.blocks[3]["started"] = run.blocks[2]["started"]
+    found = guard(run.judge(case_with(GOALS)), name)
+    assert not found.ok and "block 3" in found.detail and found.remedy
+    del run.blocks[2]["started"]
+    found = guard(run.judge(case_with(GOALS)), name)
+    assert not found.ok and "block 2" in found.detail and "nothing tells" in found.detail
 
 
 def test_a_change_that_breaks_answers_is_no_fast_change(simulate, case_with) -> None:
@@ -197,6 +204,19 @@ def test_a_change_that_breaks_answers_is_no_fast_change(simulate, case_with) -> 
     judged = run.judge(case_with(GOALS | {"error_rate": {"want": "no-worse", "margin": "1 %"}}))
     assert "answers as expected" not in {guard.name for guard in judged.guards}
     assert judged.metrics["error_rate"].verdict == "HURT"
+
+
+def test_wrong_answers_with_a_goal_are_judged_and_errors_still_guarded(simulate, case_with) -> None:
+    case = case_with(GOALS | {"wrong_answers": {"want": "better", "margin": "2 %"}})
+    run = simulate(2, after={"hit": 0.95})
+    mine = run.requests[run.rows("before")].index
+    run.requests.loc[mine[::5], "error"] = "unexpected"  # with a status of 200
+    result = run.judge(case)
+    assert guard(result, "answers as expected").ok and result.metrics["wrong_answers"].verdict == "HELPED"
+    assert result.verdict == "HELPED"
+
+    run.requests.loc[mine[1::5], ["error", "status"]] = ["unexpected", 500]
+    assert not guard(run.judge(case), "answers as expected").ok
 
 
 def test_a_run_that_ended_early_is_never_decided_by_what_it_showed(simulate, case_with) -> None:

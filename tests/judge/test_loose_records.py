@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from luckyhit.case import load_case
 from luckyhit.cli import app
+from luckyhit.errors import RunUnreadable
 from luckyhit.judge import loose
-from luckyhit.records import REQUESTS, Result
+from luckyhit.judge.freshness_guards import SEEN
+from luckyhit.records import MAY_LACK, REQUESTS, Result
 from luckyhit.run import write_part
 
+DOCUMENTED = (Path(__file__).parents[2] / "docs" / "verdict.md").read_text(encoding="utf-8")
 CASE = Path(__file__).parents[2] / "data" / "cases" / "placebo.yml"
 
 
@@ -88,3 +93,45 @@ def test_the_result_that_a_run_has_stays(folder: Path) -> None:
     assert judged(run.path).because != kept.because and run.result == kept
     assert judged(run.path, "--write").because != kept.because and run.result == first
     assert load_case(run.path / "case.yml").title
+
+
+def test_the_numbers_are_printed(folder: Path) -> None:
+    done = CliRunner().invoke(app, ["judge", str(folder)])
+    result = judged(folder)
+    told = [name for name, metric in result.metrics.items() if None not in (metric.before, metric.after)]
+    assert "hit_ratio" in told
+    assert sum(" before, " in line and " after (" in line for line in done.output.splitlines()) == len(told)
+
+
+def test_a_folder_is_judged_from_inside_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = judged(folder)
+    monkeypatch.chdir(folder)
+    assert judged(Path()) == elsewhere
+
+
+def test_columns_that_another_program_may_lack_are_not_visible(folder: Path) -> None:
+    (part,) = (folder / "requests").glob("*.parquet")
+    table = pq.read_table(part)
+    needed = [field.name for field in REQUESTS if f"requests.{field.name}" not in MAY_LACK]
+    pq.write_table(table.select(needed), part)
+    result = judged(folder)
+    assert result.accounting.exact and result.accounting.scheduled == 9000
+    assert result.metrics["latency_p50_ms"].effect is not None and result.metrics["error_rate"].before == 0
+    assert result.metrics["hit_ratio"].before is None
+    (row,) = [line for line in DOCUMENTED.splitlines() if line.startswith("| `requests/*.parquet` |")]
+    assert [name for name in re.findall("`(\\w+)`", row) if name in REQUESTS.names] == needed
+
+
+def test_a_probe_whose_records_are_not_there_is_not_said_to_have_written_too_little(folder: Path) -> None:
+    (folder / "case.yml").write_text((CASE.parent / "stale-price.yml").read_text())
+    (guard,) = [guard for guard in judged(folder).guards if guard.name == SEEN]
+    assert not guard.ok and "plan.block" not in guard.remedy and "requests/" in guard.remedy
+    (folder / "writes").mkdir()
+    (guard,) = [guard for guard in judged(folder).guards if guard.name == SEEN]
+    assert "plan.block" in guard.remedy
+
+
+def test_what_is_neither_a_run_nor_records_is_answered_with_both(tmp_path: Path) -> None:
+    for command in ("judge", "report"):
+        error = CliRunner().invoke(app, [command, str(tmp_path)]).exception
+        assert isinstance(error, RunUnreadable) and "requests/*.parquet" in error.hint

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from luckyhit.case import Case
 from luckyhit.judge.routes import route_notes
 from luckyhit.judge.samples import rows_of
-from luckyhit.records import METRICS, UNITS, Metric, MetricName, Result
+from luckyhit.records import METRICS, Metric, MetricName, Result
 from tier import examples
 
 GOALS = {"latency_p50_ms": {"want": "better", "margin": "10 %"}, "hit_ratio": {"want": "no-worse", "margin": "5 %"}}
-REQUEST_METRICS = {"hit_ratio", "latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "error_rate", "db_calls"}
+REQUEST_METRICS = {name for name, kind in METRICS.items() if not kind.probe}
 
 
 def with_routes(case: Case, *names: str) -> Case:
@@ -153,7 +153,7 @@ def test_the_names_are_in_the_order_of_the_codes(dtype: str, routes: list[str | 
 
 def metric(name: MetricName, low: float, high: float) -> Metric:
     return Metric(
-        unit=UNITS[name], before=0.5, after=0.5 + (low + high) / 2, effect=(low + high) / 2, low=low, high=high
+        unit=METRICS[name].unit, before=0.5, after=0.5 + (low + high) / 2, effect=(low + high) / 2, low=low, high=high
     )
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luckyhit.judge import FixedSample, Sequential, early
-from luckyhit.judge.effects import level_of
+from luckyhit.judge.effect import level_of
 from luckyhit.records import Result
 
 GOALS = {
@@ -97,6 +97,42 @@ def test_nothing_stops_while_a_guard_fails(simulate: Any, case_with: Any) -> Non
     run.guards = []  # nobody compared what the change changed
     result = run.judge(case)
     assert result.verdict == "INVALID" and not early.enough(result, case)
+
+
+def with_probes(run: Any, each: int) -> Any:
+    """The run with so many probes in each block, of the forty."""
+    few = run.reads["key"].astype(int) < 9000 + each
+    run.reads, run.writes = run.reads[few], run.writes[few]
+    return run
+
+
+def test_a_probed_run_goes_on_until_it_knows_something_of_old_data(simulate: Any, case_with: Any) -> None:
+    knobs: dict[str, Any] = {"blocks": 3, "seconds": 4.0, "before": {"hit": 0.5}, "after": {"hit": 0.9}}
+    case = case_with(GOALS, blocks=BLOCKS, stop_early=True)
+    few, many = (with_probes(simulate(1, **knobs), each).judge(case) for each in (2, 40))
+    assert few.verdict == many.verdict == "HELPED"
+    assert few.metrics["stale_reads"].high > early.FRESHNESS_KNOWN >= many.metrics["stale_reads"].high
+    assert not early.enough(few, case) and early.enough(many, case)
+    assert early.enough(few, case_with(GOALS, blocks=BLOCKS, stop_early=True, freshness=False))
+
+
+def test_a_difference_in_old_data_that_is_sure_need_not_be_known_nearer(simulate: Any, case_with: Any) -> None:
+    arms = {"before": {"hit": 0.5}, "after": {"hit": 0.9}, "stale": {"before": 0.5, "after": 0.0}}
+    case = case_with(GOALS, blocks=BLOCKS, stop_early=True)
+    result = with_probes(simulate(1, blocks=3, seconds=4.0, **arms), 20).judge(case)
+    metric = result.metrics["stale_reads"]
+    assert metric.high < 0 and metric.effect - metric.low > early.FRESHNESS_KNOWN
+    assert early.enough(result, case)
+
+
+def test_a_goal_on_stale_reads_has_to_be_decided_itself(simulate: Any, case_with: Any) -> None:
+    knobs: dict[str, Any] = {"blocks": 3, "seconds": 4.0, "before": {"hit": 0.5}, "after": {"hit": 0.9}}
+    for margin, decided in (("2 %", False), ("15 %", True)):
+        goals = {**GOALS, "stale_reads": {"want": "no-worse", "margin": margin}}
+        case = case_with(goals, blocks=BLOCKS, stop_early=True)
+        result = with_probes(simulate(1, **knobs), 30).judge(case)
+        assert (result.metrics["stale_reads"].verdict in early.DECIDED) == decided
+        assert early.enough(result, case) == decided
 
 
 def test_a_case_that_may_not_stop_never_does(simulate: Any, case_with: Any) -> None:

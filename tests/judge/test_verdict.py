@@ -6,15 +6,17 @@ import re
 from dataclasses import replace
 
 import pytest
+from declared import a_case
 from hypothesis import given
 from hypothesis import strategies as st
 
 from luckyhit.case.model import Goal
+from luckyhit.judge.beside_goals import faults_moved
 from luckyhit.judge.boundary import FixedSample
-from luckyhit.judge.effects import Effect
+from luckyhit.judge.effect import UNDECLARED, Effect, Levels
 from luckyhit.judge.intervals import INF
-from luckyhit.judge.verdict import because, overall, rule_on
-from luckyhit.records import Guard
+from luckyhit.judge.verdict import Ruling, because, overall, rule_on
+from luckyhit.records import FAULTS, METRICS, Guard, MetricName
 
 POINT = 0.01
 
@@ -71,18 +73,96 @@ def test_a_margin_in_the_wrong_unit_is_no_pass(metric: str, margin: str | float)
     assert ruling.metric.verdict == "INCONCLUSIVE" and not ruling.passes and "can't be compared" in ruling.metric.note
 
 
-@pytest.mark.parametrize(
-    ("after", "verdict"), [((0.0, 0.08), "HELPED"), ((0.0, 0.12), "INCONCLUSIVE"), ((0.11, 0.2), "HURT")]
-)
-def test_a_hard_limit_must_be_shown_to_hold(after: tuple[float, float], verdict: str) -> None:
+LIMITED = [((0.0, 0.08), "HELPED", "kept"), ((0.0, 0.12), "INCONCLUSIVE", "open"), ((0.11, 0.2), "HELPED", "broken")]
+
+
+@pytest.mark.parametrize(("after", "verdict", "limit"), LIMITED)
+def test_a_hard_limit_must_be_shown_to_hold(after: tuple[float, float], verdict: str, limit: str) -> None:
     effect = Effect(0.9, sum(after) / 2, -0.8, -0.9, -0.7, *after, pairs=200)
     ruling = rule_on("stale_reads", effect, goal("better", "5 %", "10 %"), 20.0, 0.01)
-    assert ruling.metric.verdict == verdict and ruling.passes == (verdict == "HELPED")
-    if verdict == "HURT":
-        text = because("HURT", [], [ruling], {"stale_reads": effect}, 99)
-        assert "beyond the limit of 10 % that the case sets" in text
-    if verdict == "INCONCLUSIVE":
-        assert ruling.metric.note == "Not shown to be within its limit of 10 %: 12 % is possible after the change."
+    assert (ruling.metric.verdict, ruling.metric.limit) == (verdict, limit)
+    assert ruling.passes == (limit != "open") and ruling.missed == (limit == "broken")
+
+
+def limited(low: float, high: float, after: tuple[float, float], want: str = "no-worse") -> Ruling:
+    """Stale reads that changed by `low` to `high` points, with bounds of the after arm, and a limit of 10 %."""
+    middle = (low + high) / 2 * POINT
+    effect = Effect(sum(after) / 2 - middle, sum(after) / 2, middle, low * POINT, high * POINT, *after, pairs=400)
+    return rule_on("stale_reads", effect, goal(want, "5 %", "10 %"), 20.0, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("ruling", "metric", "verdict"),
+    [
+        (limited(-1, 1, (0.2, 0.3)), "EQUIVALENT", "EQUIVALENT"),  # broken before, broken after
+        (limited(-1, 1, (0.2, 0.3), "better"), "EQUIVALENT", "EQUIVALENT"),
+        (limited(-40, -30, (0.2, 0.3), "better"), "HELPED", "EQUIVALENT"),  # better, and not enough
+        (limited(1, 3, (0.11, 0.3)), "HURT", "HURT"),  # inside the margin, surely worse, surely beyond the limit
+        (limited(-1, 3, (0.11, 0.3)), "EQUIVALENT", "EQUIVALENT"),  # beyond it, and not surely worse
+        (limited(6, 9, (0.2, 0.3)), "HURT", "HURT"),
+        (limited(-30, 30, (0.2, 0.5)), "INCONCLUSIVE", "INCONCLUSIVE"),  # it may have got worse
+        (limited(-30, 1, (0.2, 0.5)), "INCONCLUSIVE", "EQUIVALENT"),  # no worse than the margin, and beyond the limit
+    ],
+)
+def test_a_broken_limit_is_a_goal_not_met(ruling: Ruling, metric: str, verdict: str) -> None:
+    assert (ruling.metric.verdict, ruling.metric.limit) == (metric, "broken")
+    assert overall([], [ruling]) == verdict
+
+
+def test_a_goal_not_met_leads_the_sentence() -> None:
+    text = because("EQUIVALENT", [], [EQUAL, limited(-40, -30, (0.2, 0.3), "better")], {}, 99)
+    assert text.startswith("Goal not met: stale reads fell from 60 % to 25 %") and "10 %" in text
+
+
+def fault(name: MetricName, low: float, high: float, after: float = 0.0) -> dict[str, Effect]:
+    middle = (low + high) / 2 * POINT
+    return {name: Effect(after - middle, after, middle, low * POINT, high * POINT, after, after, 600)}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize(
+    ("low", "high", "after", "rulings", "verdict"),
+    [
+        (-6, -2, 0.0, "EQUAL", "HELPED"),  # gone
+        (-6, -2, 0.03, "EQUAL", "EQUIVALENT"),  # less of it
+        (-6, -2, 0.0, "NO_WORSE", "HELPED"),
+        (-6, -2, 0.0, "OPEN", "INCONCLUSIVE"),
+        (-6, -2, 0.0, "HURT", "HURT"),
+        (-6, 1, 0.0, "EQUAL", "EQUIVALENT"),  # not sure
+        (1, 5, 0.04, "HELPED", "HURT"),
+        (1, 5, 0.04, "EQUAL", "HURT"),
+        (1, 5, 0.04, "OPEN", "HURT"),
+        (-1, 5, 0.04, "HELPED", "HELPED"),
+    ],
+)
+def test_a_fault_without_a_goal(
+    name: MetricName, low: float, high: float, after: float, rulings: str, verdict: str
+) -> None:
+    moved = faults_moved(fault(name, low, high, after), ["hit_ratio"])
+    ruling = {"EQUAL": EQUAL, "OPEN": OPEN, "HURT": HURT, "HELPED": HELPED, "NO_WORSE": NO_WORSE}[rulings]
+    assert overall([], [ruling], moved) == verdict
+    text = because(verdict, [], [ruling], {"hit_ratio": shares(0, 0)}, 99, moved)
+    words = METRICS[name].words
+    assert (words in text.lower()) == bool(moved)
+    assert text.lower().startswith(words) or not (moved and low > 0)  # what got worse leads
+
+
+def test_a_declared_fault_is_judged_by_its_goal_alone() -> None:
+    effects = fault("phantom_reads", 1, 5, 0.04) | fault("wrong_answers", 1, 5, 0.04)
+    assert [moved.name for moved in faults_moved(effects, ["phantom_reads"])] == ["wrong_answers"]
+    # Each wrong answer is an error, so a goal on errors says how many are accepted.
+    (covered,) = faults_moved(effects, ["phantom_reads", "error_rate"])
+    assert not covered.decides and overall([], [HELPED], [covered]) == "HELPED"
+    assert because("HELPED", [], [HELPED], {}, 99, [covered]).startswith("Wrong answers rose")
+
+
+@given(st.lists(st.sampled_from(FAULTS), unique=True))
+def test_faults_share_their_level(declared: list[str]) -> None:
+    goals = {name: {"want": "no-worse", "margin": "1 %"} for name in declared}
+    levels = Levels.of(a_case({**goals, "hit_ratio": {"want": "better", "margin": "5 %"}}))
+    undeclared = [name for name in FAULTS if name not in declared]
+    assert sum(levels.at(name) for name in undeclared) == pytest.approx(UNDECLARED if undeclared else 0.0)
+    assert {levels.at(name) for name in declared} <= {levels.goals}
 
 
 def test_an_open_interval_can_still_decide_on_its_closed_side() -> None:

@@ -258,3 +258,40 @@ def test_a_large_hash_alone_is_checked_at_once() -> None:
     expected = Response(sha256=hashlib.sha256(whole).hexdigest())
     checked = settled(expected, answer(whole), answer(whole[:-1]))
     assert (failed(checked), checked.unchecked) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "status", "body", "wrong"),
+    [
+        ([200, 409], 200, b'{"id": 1}', None),
+        ([200, 409], 200, b"{}", "no $.id"),
+        ([200, 409], 409, b"taken", None),  # a body of 2xx is what the fields are about
+        ([200, 409], 404, b'{"id": 1}', "status 404 instead of 200 or 409"),
+        ([404, 410], 410, b"gone", "a body that isn't JSON"),  # none of 2xx: it is about all of them
+        (409, 409, b"taken", "a body that isn't JSON"),
+        ([201], 201, b'{"id": 1}', None),
+    ],
+)
+def test_several_statuses_may_be_right(statuses: Any, status: int, body: bytes, wrong: str | None) -> None:
+    expected = Response(status=statuses, fields=["$.id"])
+    told = mismatch(expected, status, [], body)
+    assert (told is None) if wrong is None else wrong in (told or "")
+
+
+@given(st.lists(st.integers(100, 599), min_size=1, max_size=6, unique=True), st.integers(100, 599))
+def test_a_status_is_right_where_it_is_listed(statuses: list[int], status: int) -> None:
+    for listed in (statuses, statuses[0]):
+        told = mismatch(Response(status=listed), status, [], b"")
+        assert (told is None) == (status in (listed if isinstance(listed, list) else [listed]))
+
+
+@pytest.mark.parametrize("statuses", [[], [200, 200], [99], [600], ["200"], "200", True, None, [[200]], {}, 2.0])
+def test_what_is_no_list_of_statuses(statuses: Any) -> None:
+    with pytest.raises(ValidationError):
+        Response.model_validate({"status": statuses})
+
+
+def test_an_answer_with_another_right_status_is_not_looked_into() -> None:
+    expected = Response(status=[200, 409], fields=["$.id"])
+    checked = settled(expected, answer(b"taken", status=409), answer(b"{}"), answer(b"no", status=500))
+    assert failed(checked) == 2

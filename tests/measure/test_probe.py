@@ -199,6 +199,14 @@ def test_several_routes_are_read_and_only_the_list_is_behind() -> None:
     assert by_route["list", "once"].tolist() == by_route["list", "burst"].tolist() == ["stale"]
 
 
+def test_each_burst_of_a_fresh_service_ends_with_a_read_past_the_bound() -> None:
+    reads = [{"name": "detail", "path": "/things/{key}", "version": "$.data[0].price"}, LIST]
+    measured = measure(VersionedService(), spec=freshness(modes=["burst"], reads=reads))
+    polls = measured.classified.assign(past=measured.classified["since_ack_ns"] > 50_000_000)
+    past = polls.groupby(["probe", "route"])["past"].sum()
+    assert len(past) >= 4 and past.min() == 1
+
+
 def test_a_version_found_by_a_regular_expression() -> None:
     reads = [{"path": "/list/{key}", "regex": r'"id": {key}, "price": (\d+)'}]
     assert set(measure(VersionedService(), spec=freshness(reads=reads)).outcomes) == {"fresh"}

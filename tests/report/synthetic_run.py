@@ -57,7 +57,7 @@ def a_block(
         cache = np.where(hit, "hit", "miss") if knobs.get("status", True) else np.full(count, "unknown")
         if knobs.get("lies"):
             cache = np.full(count, "hit")
-        calls = pa.array(np.where(hit, 0, knobs["calls"]), pa.int32())
+        calls = np.where(hit, 0, knobs["calls"]).astype(np.int32)
         gone = np.array([value is not None for value in error])
         done = pa.array(due + (ms * 1e6).astype(np.int64), mask=gone)
         columns: dict[str, Any] = {
@@ -74,7 +74,7 @@ def a_block(
             "status": pa.array(np.full(count, 200, np.int16), mask=gone),
             "error": _text(error),
             "cache": _text(cache),
-            "db_calls": calls if knobs.get("calls_visible", True) else pa.nulls(count, pa.int32()),
+            "db_calls": pa.array(calls, mask=np.arange(count) % 10 >= 10 * float(knobs.get("calls_visible", 1))),
             "age_s": pa.nulls(count, pa.float64()),
             "bytes": np.full(count, 900),
             "connection": np.ones(count, np.int32),

@@ -22,11 +22,32 @@ from luckyhit.run import Run
 
 @pytest.fixture(scope="module")
 def lied(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Result, Recorded]:
-    """The before arm says hit on each answer."""
-    arms = {"before": {**ARM["before"], "hit": 0.7, "lies": True}, "after": {**ARM["after"], "hit": 0.7}}
+    """The before arm says hit on each answer, and the other does not always tell its database calls."""
+    after = {**ARM["after"], "hit": 0.7, "calls_visible": 0.9}
+    arms = {"before": {**ARM["before"], "hit": 0.7, "lies": True}, "after": after}
     run = make_run(tmp_path_factory.mktemp("lied"), arms=arms)
     result = judged(run)
     return run, result, recorded(run, result)
+
+
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Recorded]:
+    """The same, where the other arm's database calls tell its status."""
+    arms = {"before": {**ARM["before"], "hit": 0.7, "lies": True}, "after": {**ARM["after"], "hit": 0.7}}
+    run = make_run(tmp_path_factory.mktemp("counted"), arms=arms)
+    result = judged(run)
+    return result, recorded(run, result)
+
+
+def test_calls_give_both_arms_their_hit_ratio(counted) -> None:
+    result, found = counted
+    metric = result.metrics["hit_ratio"]
+    assert list(result.doubts) == ["before"] and metric.before == pytest.approx(0.7, abs=0.05)
+    (row,) = [row for row in metrics(result) if row.name == "Hit ratio"]
+    assert NOT_VISIBLE not in (row.before, row.after)
+    assert set(hit_series(found).bins["arm"]) == {"before", "after"}
+    assert hit_series(found).measured["change", "before"] == pytest.approx(metric.before, abs=0.01)
+    assert result.findings[0].facts["by_calls"] is True
 
 
 def test_it_is_the_first_thing_that_is_shown(lied) -> None:

@@ -9,7 +9,7 @@ import pytest
 from page_reader import Page, assert_self_contained
 from synthetic_run import judged
 
-from luckyhit.records import UNITS, Metric, MetricName, Moved, Result, RunEvent
+from luckyhit.records import METRICS, Metric, MetricName, Moved, Result, RunEvent
 from luckyhit.report import render
 from luckyhit.report.aggregates import hit_series
 from luckyhit.report.course_figures import hit_ratio
@@ -40,7 +40,9 @@ def page_of(run: Run, result: Result, folder) -> Page:  # type: ignore[no-untype
 
 def metric(name: MetricName, before: float, after: float, half: float) -> Metric:
     effect = after - before
-    return Metric(unit=UNITS[name], before=before, after=after, effect=effect, low=effect - half, high=effect + half)
+    return Metric(
+        unit=METRICS[name].unit, before=before, after=after, effect=effect, low=effect - half, high=effect + half
+    )
 
 
 def with_events(result: Result) -> Result:

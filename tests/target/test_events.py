@@ -31,7 +31,7 @@ KEYS = {"product:7": "7", "product:8": "8"}
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cache]:
-    cache = Cache.start_embedded(tmp_path_factory.mktemp("cache"))
+    cache = Cache.start_embedded(tmp_path_factory.mktemp("cache"), with_password=False)
     yield cache
     cache.stop()
 
@@ -154,7 +154,7 @@ def test_a_broken_connection_is_said_and_what_comes_later_is_seen_again(cache: C
 
 
 def test_a_server_started_anew_tells_nothing_and_that_is_no_silence(tmp_path: Path) -> None:
-    cache = Cache.start_embedded(tmp_path)
+    cache = Cache.start_embedded(tmp_path, with_password=False)
     again = None
     try:
         with cache.client() as client:

@@ -127,13 +127,13 @@ def test_a_log_is_scrubbed_in_place_only_where_it_has_to_be(tmp_path: Path) -> N
 
 def test_a_command_is_filled_in_and_its_argument_replaced() -> None:
     start = Start.model_validate({"command": ["{python}", "-m", "shop", "--port={port}", "{{x}}", "fast"]})
-    assert filled_command(start, Settings(), VALUES) == ["/bin/python", "-m", "shop", "--port=8000", "{x}", "fast"]
+    assert filled_command(start, Settings(), VALUES, {}) == ["/bin/python", "-m", "shop", "--port=8000", "{x}", "fast"]
     changed = Settings(replace={"fast": "{workdir}/slow", "--port={port}": "-p{port}"})
-    assert filled_command(start, changed, VALUES) == ["/bin/python", "-m", "shop", "-p8000", "{x}", "/work/slow"]
+    assert filled_command(start, changed, VALUES, {}) == ["/bin/python", "-m", "shop", "-p8000", "{x}", "/work/slow"]
     with pytest.raises(ArgumentError, match="0 times"):
-        filled_command(start, Settings(replace={"--port=8000": "x"}), VALUES)
+        filled_command(start, Settings(replace={"--port=8000": "x"}), VALUES, {})
     with pytest.raises(ArgumentError, match=r"can't be filled in.*\{password\}"):
-        filled_command(start, Settings(replace={"fast": "{password}"}), VALUES)
+        filled_command(start, Settings(replace={"fast": "{password}"}), VALUES, {})
 
 
 def test_an_environment_is_the_basics_the_passed_on_the_cases_and_the_settings() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from luckyhit.case.findings import FieldPath, Finding, shown
 from luckyhit.case.placeholders import placeholder_names
+from luckyhit.case.texts import CACHE_NAMES
 
 if TYPE_CHECKING:
     from luckyhit.case.model import Case
@@ -80,6 +81,13 @@ def _change_needs_start(case: Case) -> Iterator[Finding]:
         yield Finding(("change", "kind"), shown(case.change.kind), expected)
 
 
+def _revision_of_source(case: Case) -> Iterator[Finding]:
+    """A revision is one of the repository that `target.start.cwd` lies in, so that it is not `{workdir}`."""
+    if case.change.kind == "revision" and case.target.start is not None and case.target.start.in_workdir:
+        expected = "a directory of the service's repository (kind revision makes a worktree of it)"
+        yield Finding(("target", "start", "cwd"), shown(case.target.start.cwd), expected)
+
+
 def _allowed(case: Case) -> Iterator[Finding]:
     """A service that runs already is changed only with `target.allow_change`, which names its `environment`."""
     target = case.target
@@ -116,12 +124,12 @@ def _commands(case: Case) -> Iterator[Finding]:
         return
     for field in ("apply", "revert", "verify"):
         names = {name for text in getattr(change, field) for name in placeholder_names(text)}
-        if case.design == "side-by-side" and not names & {"base_url", "port", "cache_url", "workdir"}:
+        if case.design == "side-by-side" and not names & {"base_url", "port", "cache_url", "cache_port", "workdir"}:
             expected = "{base_url}, {port}, {cache_url} or {workdir} in an argument: which of the two stacks is meant"
             yield Finding(("change", field), "nothing that tells the arms apart", expected)
         if case.target.start is not None:
             continue
-        unknown = names & {"port", "workdir"} | (names & {"cache_url"} if case.cache.url_env is None else set())
+        unknown = names & {"port", "workdir"} | (names & {*CACHE_NAMES} if case.cache.url_env is None else set())
         if unknown:
             found = f"{{{sorted(unknown)[0]}}}"
             yield Finding(("change", field), found, "{base_url} or {python}: the run does not start this service")
@@ -132,6 +140,7 @@ def _commands(case: Case) -> Iterator[Finding]:
 CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     _change_changes,
     _change_needs_start,
+    _revision_of_source,
     _allowed,
     _env_change,
     _argument_change,

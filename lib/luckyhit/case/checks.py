@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 
 from luckyhit.case import change_checks, freshness_checks, goal_checks, workload_checks
 from luckyhit.case.findings import Absent, FieldPath, Finding, get, shown
+from luckyhit.case.path_variables import REQUESTED, STARTED, variables_in, without_variables
 from luckyhit.case.placeholders import Placeholder, parse_template, placeholder_names
+from luckyhit.case.secrets import is_secret_name
+from luckyhit.case.texts import CACHE_NAMES
 from luckyhit.case.units import format_duration, format_rate
 
 if TYPE_CHECKING:
@@ -63,28 +66,68 @@ def _cache_values(case: Case) -> Iterator[Finding]:
         yield Finding(("target", "cache_values"), "values without a header", "cache_header too: where they stand")
 
 
+def start_names(case: Case) -> set[str]:
+    """The placeholders in what the service of a case is started with, in either arm."""
+    start = case.target.start
+    if start is None:
+        return set()
+    given: list[str] = [*start.command, *start.env.values()]
+    if case.change.kind in ("env", "argument"):
+        given += [value for value in (case.change.before, case.change.after) if value is not None]
+    return {name for text in given for name in placeholder_names(without_variables(text))}
+
+
+def inside_alone(case: Case) -> bool:
+    """Whether the only cache is inside the service's own processes: the run starts the service, nothing in the case
+    names another cache, and nothing is to be cleared."""
+    if case.target.start is None or case.cache.url_env is not None or case.cache.clear:
+        return False
+    texts = [text for fact in case.target.facts.values() for text in fact]
+    change, probe = case.change, case.freshness
+    if change.kind == "command":
+        texts += [*change.apply, *change.revert, *change.verify]
+    for write in (probe.write, probe.refused, probe.absent and probe.absent.create) if probe is not None else ():
+        texts += [*(write.command or ()), write.database or ""] if write else []
+    names = start_names(case) | {name for text in texts for name in placeholder_names(without_variables(text))}
+    return change.kind != "cache-setting" and not names & {*CACHE_NAMES}
+
+
 def _reachable(case: Case) -> Iterator[Finding]:
     """A service that the run starts is told where to listen (`{port}`, or a fixed port), and where its cache is
-    (`{cache_url}`, or `cache.url_env`)."""
+    (`{cache_url}`, `{cache_port}`, or `cache.url_env`); a service that caches in its own processes alone is told of
+    none, and has no `cache.clear`."""
     start = case.target.start
     if start is None:
         return
-    given: list[str] = [*start.command, *start.env.values()]
-    given += [value for value in (getattr(case.change, "before", None), getattr(case.change, "after", None)) if value]
-    names = {name for text in given for name in placeholder_names(text)}
+    names = start_names(case)
     if "port" not in names and start.port is None:
         expected = "{port} in an argument or in a value of env: where the service has to listen (or a fixed port)"
         yield Finding(("target", "start", "command"), "no {port}", expected)
-    if "cache_url" not in names and case.cache.url_env is None:
-        expected = "{cache_url} in an argument or in a value of env (or cache.url_env, where the cache already runs)"
+    if not names & {"cache_url", "cache_port"} and case.cache.url_env is None and not inside_alone(case):
+        expected = (
+            "{cache_url} in an argument or in a value of env, or {cache_port} (or cache.url_env, where the cache "
+        )
+        expected += "already runs; or no cache.clear, where the service caches in its own processes alone)"
         yield Finding(("target", "start", "env"), "no {cache_url}", expected)
 
 
+def _shown_variables(case: Case) -> Iterator[Finding]:
+    """A variable in a path or a command (`${NAME}`) holds no secret, since its value is shown."""
+    for fields in (STARTED, REQUESTED):
+        for name, path in variables_in(case.model_dump(warnings=False), fields):
+            if is_secret_name(name):
+                expected = "its name in target.start.pass_env or target.headers_env: what is written here is shown"
+                yield Finding(path, f"${{{name}}}, a variable that holds a secret", expected)
+
+
 def _scope(case: Case) -> Iterator[Finding]:
-    """Something may be cleared: `cache.clear` or `cache.purge`. A key template has a letter or digit of its own, so
-    that it can't match everything (unless `cache.dedicated`); none is there twice."""
-    if not case.cache.clear and not case.cache.purge:
-        yield Finding(("cache", "clear"), "nothing", "templates of the keys that may be cleared (or cache.purge)")
+    """Something may be cleared: `cache.clear` or `cache.purge`, unless the service caches in its own processes alone. A
+    key template has a letter or digit of its own, so that it can't match everything (unless `cache.dedicated`); none is
+    there twice."""
+    if not case.cache.clear and not case.cache.purge and not inside_alone(case):
+        expected = "templates of the keys that may be cleared (or cache.purge; or no {cache_url} either, where the "
+        expected += "service caches in its own processes alone)"
+        yield Finding(("cache", "clear"), "nothing", expected)
     seen: dict[str, int] = {}
     for index, template in enumerate(case.cache.clear):
         at = ("cache", "clear", index)
@@ -129,10 +172,9 @@ def _limits(case: Case) -> Iterator[Finding]:
     if ceilings.rate is not None and peak is not None and peak > ceilings.rate * (1 + 1e-9):
         why = default if case.target.limits.rate is None else ", as in target.limits.rate"
         yield Finding(("workload", "rate"), format_rate(peak), f"{format_rate(ceilings.rate)} at most{why}")
-    if ceilings.duration is not None and case.design != "side-by-side":
+    if ceilings.duration is not None and case.design != "side-by-side" and not plan.left_out:
         blocks = 2 * plan.blocks
-        seconds = plan.baseline + blocks * (plan.block + plan.washout) + plan.after_rollback
-        seconds += (blocks + 2) * plan.warmup
+        seconds = plan.seconds(blocks) + blocks * plan.washout
         if seconds > ceilings.duration * (1 + 1e-9):
             why = default if case.target.limits.duration is None else ", as in target.limits.duration"
             expected = f"{format_duration(ceilings.duration)} of load at most, wash-outs included{why}"
@@ -159,11 +201,17 @@ def _stops_early(case: Case) -> Iterator[Finding]:
         yield Finding(("plan", "stop_early"), "true", expected)
 
 
+def _ceiling(case: Case) -> Iterator[Finding]:
+    """`plan.at_most` needs `auto: true`: a plan with all its numbers is as long as they say."""
+    if get(case.plan, "at_most") is not None and get(case.plan, "auto") is False:
+        yield Finding(("plan", "at_most"), "a ceiling for a plan that is not sized", "auto: true too")
+
+
 def _length(case: Case) -> Iterator[Finding]:
     """The whole run takes six hours and fifty million requests at most."""
     plan = case.plan
     blocks = plan.blocks * (1 if case.design == "side-by-side" else 2)
-    seconds = plan.baseline + blocks * plan.block + plan.after_rollback + (blocks + 2) * plan.warmup
+    seconds = plan.ceiling if plan.left_out else plan.seconds(blocks)
     if seconds > LONGEST_RUN_S:
         expected = f"a run of {LONGEST_RUN_S / 3600:g} hours at most"
         yield Finding(("plan", "blocks"), f"a run of {seconds / 3600:.1f} hours", expected)
@@ -179,7 +227,7 @@ def _blocks_hold_enough(case: Case) -> Iterator[Finding]:
     """The baseline, a block, and the block after the rollback hold twenty requests or more each."""
     for name in ("baseline", "block", "after_rollback"):
         seconds = get(case.plan, name)
-        if seconds is None:
+        if seconds is None or name in case.plan.left_out:
             continue
         warmup = case.plan.warmup
         upto, before = case.workload.requests_in(warmup + seconds), case.workload.requests_in(warmup)
@@ -196,6 +244,7 @@ _CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     _cache_values,
     _database_calls,
     _reachable,
+    _shown_variables,
     workload_checks.keys_in_order,
     workload_checks.which_keys,
     workload_checks.pace,
@@ -204,6 +253,8 @@ _CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     workload_checks.versions_shown,
     *freshness_checks.CHECKS,
     goal_checks.stale_goals,
+    goal_checks.routes_of_goals,
+    goal_checks.parts_probed,
     goal_checks.margins,
     goal_checks.limits,
     _scope,
@@ -211,6 +262,7 @@ _CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     _isolated,
     _limits,
     _stops_early,
+    _ceiling,
     _length,
     _blocks_hold_enough,
 )

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from luckyhit.case.part import HttpStatus, Json, Key, Method, Part
+from luckyhit.case.part import HttpStatus, Json, Key, Method, Part, Statuses, each_status
 from luckyhit.case.texts import (
     CommandText,
     EnvName,
@@ -25,6 +25,9 @@ from luckyhit.case.units import Bound, Duration, Rate
 
 Prestate = Literal["warm", "cold", "in-flight", "absent", "refused"]
 Mode = Literal["once", "burst"]
+EXPOSED: tuple[Prestate, ...] = ("warm", "in-flight", "absent")
+"""Prestates with something old that a cache may hold. Keys that nobody had read (cold) are a control, and a write that
+is refused makes nothing old."""
 
 
 class Refusal(Part):
@@ -47,7 +50,9 @@ class VersionWrite(Part):
         default_factory=dict,
         description="Request headers, filled in like the path (no secrets: see `target.headers_env`).",
     )
-    status: HttpStatus = Field(default=200, description="The status of an accepted write.")
+    status: Statuses = Field(
+        default=200, description="The status of an accepted write, or a list of those that say so: `[200, 201]`."
+    )
     refused: Refusal | None = Field(
         default=None,
         description="What the service answers where the state of the thing does not allow the write (with `path`). "
@@ -71,6 +76,11 @@ class VersionWrite(Part):
     database_env: EnvName | None = Field(
         default=None, description="Name of the environment variable that holds the URL instead."
     )
+
+    @property
+    def statuses(self) -> list[int]:
+        """Every status that says that a write was accepted."""
+        return each_status(self.status)
 
 
 class VersionRead(Part):
@@ -123,7 +133,12 @@ class Removal(Part):
 
     method: Method = Field(default="DELETE", description="The HTTP method.")
     path: ReadPath = Field(description="The path, with `{key}` in it.")
-    status: HttpStatus = Field(default=204, description="The status of an accepted removal.")
+    status: Statuses = Field(default=204, description="The status of an accepted removal, or a list of them.")
+
+    @property
+    def statuses(self) -> list[int]:
+        """Every status that says that a removal was accepted."""
+        return each_status(self.status)
 
 
 class Absent(Part):
@@ -153,7 +168,8 @@ class Freshness(Part):
     horizon: Duration = Field(default=2.0, description="The longest delay between a write and its read.")
     rate: Rate | None = Field(
         default=None,
-        description="Probes per second. Left out: as many as fit into 2 % of the workload's requests.",
+        description="Probes per second. Left out: as many as fit into 2 % of the workload's requests; with "
+        "`plan: auto` what the goals need, up to three tenths of them.",
     )
     modes: list[Mode] = Field(
         default=["once", "burst"],

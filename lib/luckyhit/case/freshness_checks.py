@@ -135,7 +135,8 @@ def _refusals(case: Case) -> Iterator[Finding]:
             if at == ("freshness", "refused") or _ways(write) != ["path"]:
                 expected = "it beside a path of freshness.write or freshness.absent.create"
                 yield Finding(place, "refused", expected)
-            wrong = [status for status in refused.status if not 400 <= status < 500 or status in (408, write.status)]
+            taken = (408, *write.statuses)
+            wrong = [status for status in refused.status if not 400 <= status < 500 or status in taken]
             if wrong:
                 expected = "statuses of 4xx that say that nothing was written (not 408), other than status"
                 yield Finding((*place, "status"), shown(wrong[0]), expected)
@@ -180,9 +181,9 @@ def _horizon(case: Case) -> Iterator[Finding]:
 
 
 def _fits_block(case: Case) -> Iterator[Finding]:
-    """The probe's horizon is shorter than a block, and its rate makes a probe in each block."""
+    """The probe's horizon is shorter than a block, and its rate makes a probe in each (`plan: auto` sees to it)."""
     probe, plan = case.freshness, case.plan
-    if probe is None:
+    if probe is None or "block" in plan.left_out:
         return
     if probe.horizon >= plan.block:
         expected = f"less than plan.block ({format_duration(plan.block)}): later reads would fall outside of it"

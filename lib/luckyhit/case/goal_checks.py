@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from luckyhit.case.findings import Finding, get
 from luckyhit.case.units import AmountUnit
+from luckyhit.records import GoalName, kind_of, metric_of_goal, route_of_goal
 
 if TYPE_CHECKING:
     from luckyhit.case.model import Case
 
-_SHARES = ("hit_ratio", "error_rate", "stale_reads")
-MARGIN_UNITS: dict[str, tuple[AmountUnit, ...]] = {
-    **dict.fromkeys(_SHARES, ("%",)),
-    "latency_p50_ms": ("%", "ms"),
-    "latency_p95_ms": ("%", "ms"),
-    "latency_p99_ms": ("%", "ms"),
-    "db_calls": ("%", "calls"),
-    "staleness_p99_ms": ("ms",),
-}
 UNITS_IN_WORDS: dict[AmountUnit, str] = {
     "%": "a percentage (`2 %`)",
     "ms": "a duration (`5ms`)",
@@ -27,13 +20,55 @@ UNITS_IN_WORDS: dict[AmountUnit, str] = {
 }
 
 
+def limit_units(name: GoalName) -> tuple[AmountUnit, ...]:
+    """The units of a hard limit, which is never relative to before; empty where a metric has none."""
+    kind = kind_of(name)
+    if kind.higher_is_better:
+        return ()
+    return kind.units if kind.unit == "share" else tuple(unit for unit in kind.units if unit != "%")
+
+
 def stale_goals(case: Case) -> Iterator[Finding]:
-    """A goal for `stale_reads` or `staleness_p99_ms` comes with a `freshness` section."""
+    """A goal on what the probe reads, such as `stale_reads` or `phantom_reads`, comes with a `freshness` section."""
     if case.freshness is None:
         for name in case.goals:
-            if name in ("stale_reads", "staleness_p99_ms"):
-                expected = "a freshness section too: without the probe, stale reads are not visible"
-                yield Finding(("goals", name), "a goal for stale reads, but no freshness", expected)
+            if kind_of(name).probe:
+                expected = "a freshness section too: without the probe, it is not visible"
+                yield Finding(("goals", name), f"a goal for {kind_of(name).words}, but no freshness", expected)
+
+
+def routes_of_goals(case: Case) -> Iterator[Finding]:
+    """The route in a goal's name (`stores.hit_ratio`) is one of `workload.routes`; of `stale_reads`, one of
+    `freshness.reads`."""
+    reads = get(case.freshness, "reads") if case.freshness is not None else None
+    of_requests = [route.name for route in case.workload.routes]
+    for name in case.goals:
+        route, metric = route_of_goal(name), metric_of_goal(name)
+        names = [read.name for read in reads or ()] if kind_of(name).probe else of_requests
+        if not route or route in names or (kind_of(name).probe and reads is None):
+            continue
+        near = difflib.get_close_matches(route, names, n=1, cutoff=0.6)
+        where = "freshness.reads" if kind_of(name).probe else "workload.routes"
+        expected = f"a name of {where}: {', '.join(names)}"
+        yield Finding(("goals", name), f"the route {route}", f"`{near[0]}.{metric}`? {expected}" if near else expected)
+
+
+def parts_probed(case: Case) -> Iterator[Finding]:
+    """A goal on one kind of stale reads comes with what makes such reads: `freshness.absent`, `freshness.refused`,
+    `in-flight` among `freshness.prestates`."""
+    if case.freshness is None:
+        return
+    needs = {
+        "stale_reads_absent": ("freshness.absent", case.freshness.absent is not None),
+        "stale_reads_refused": ("freshness.refused", case.freshness.refused is not None),
+        "stale_reads_in_flight": (
+            "`in-flight` in freshness.prestates",
+            "in-flight" in (get(case.freshness, "prestates") or ()),
+        ),
+    }
+    for name, (field, declared) in needs.items():
+        if name in case.goals and not declared:
+            yield Finding(("goals", name), f"a goal for {kind_of(name).words}", f"{field} too: no read tells it else")
 
 
 def margins(case: Case) -> Iterator[Finding]:
@@ -43,12 +78,12 @@ def margins(case: Case) -> Iterator[Finding]:
         if margin is None:
             continue
         at = ("goals", name, "margin")
-        units = MARGIN_UNITS[name]
+        units = kind_of(name).units
         if margin.unit not in units:
             yield Finding(at, str(margin), f"{' or '.join(UNITS_IN_WORDS[unit] for unit in units)} for {name}")
         elif margin.amount <= 0:
             yield Finding(at, str(margin), "more than zero: the smallest difference that matters")
-        elif name in _SHARES and margin.amount >= 1:
+        elif kind_of(name).unit == "share" and margin.amount >= 1:
             yield Finding(at, str(margin), "less than 100 % (percentage points)")
 
 
@@ -59,10 +94,10 @@ def limits(case: Case) -> Iterator[Finding]:
         if limit is None:
             continue
         at = ("goals", name, "at_most")
-        units = MARGIN_UNITS[name] if name in _SHARES else tuple(u for u in MARGIN_UNITS[name] if u != "%")
-        if name == "hit_ratio":
+        units = limit_units(name)
+        if kind_of(name).higher_is_better:
             yield Finding(at, str(limit), "no such limit for hit_ratio, since higher is better")
         elif limit.unit not in units:
             yield Finding(at, str(limit), f"{UNITS_IN_WORDS[units[0]]} for {name}: a limit is never relative to before")
-        elif name in _SHARES and limit.amount > 1:
+        elif kind_of(name).unit == "share" and limit.amount > 1:
             yield Finding(at, str(limit), "100 % at most")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,6 +17,7 @@ from luckyhit.case.document import Document, read_document
 from luckyhit.case.explain import explain
 from luckyhit.case.findings import Finding, field_name
 from luckyhit.case.model import Case
+from luckyhit.case.path_variables import fill_requested
 from luckyhit.case.salvage import salvage
 from luckyhit.errors import CaseError, Problem
 
@@ -23,15 +25,17 @@ LARGEST_BYTES = 256_000
 MOST_PROBLEMS = 200
 
 
-def load_case(path: Path) -> Case:
-    """The case in a file. Raises CaseError with every problem there is, sorted by line."""
+def load_case(path: Path, *, variables: Mapping[str, str] = MappingProxyType({})) -> Case:
+    """The case in a file. Raises CaseError with every problem there is, sorted by line. `variables`: what `${NAME}` in
+    the paths of requests stands for; those that are not among them stay as they are written."""
     path = Path(path)
-    return parse_case(_read(path), file=str(path))
+    return parse_case(_read(path), file=str(path), variables=variables)
 
 
-def parse_case(text: str, *, file: str = "case.yml") -> Case:
+def parse_case(text: str, *, file: str = "case.yml", variables: Mapping[str, str] = MappingProxyType({})) -> Case:
     """The case in a text. Raises CaseError; `file` is the name that its problems carry."""
     document = read_document(text)
+    fill_requested(document.data, variables)
     case: Case | None = None
     disclosed = list(disclosed_in(document, text))
     findings = [*document.findings, *disclosed]

@@ -5,21 +5,22 @@ Every field has a description; the case-file reference and the JSON Schema are g
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from luckyhit.case.cache import Cache
 from luckyhit.case.changes import Change
-from luckyhit.case.checks import findings_in
+from luckyhit.case.checks import findings_in, inside_alone, start_names
 from luckyhit.case.findings import field_name
 from luckyhit.case.freshness import Freshness
 from luckyhit.case.part import Part
+from luckyhit.case.plan import Plan, either_way
 from luckyhit.case.target import Target
 from luckyhit.case.texts import Line, Text
-from luckyhit.case.units import Bound, Duration, Quantity
+from luckyhit.case.units import Quantity
 from luckyhit.case.workload import Response, Workload
-from luckyhit.records import MetricName
+from luckyhit.records import GoalName
 
 
 class Owner(Part):
@@ -59,32 +60,6 @@ class Goal(Part):
     )
 
 
-class Plan(Part):
-    """How long to measure."""
-
-    baseline: Duration = Field(default=10.0, description="Measured part of the baseline.")
-    warmup: Duration = Field(default=2.0, description="Warm-up at the start of each block.")
-    block: Duration = Field(default=7.0, description="Measured part of each block.")
-    blocks: Annotated[int, Field(ge=2, le=200)] = Field(
-        default=4, description="Blocks of the comparison, each in both arms."
-    )
-    stop_early: bool | None = Field(
-        default=None,
-        description="End the comparison after the first block (pair of blocks, where arms take turns) at which every "
-        "goal is decided; `blocks` is the most there will be. Intervals hold for all these looks together, and are "
-        "wider for it. Default: yes, except for before-after, where nothing can be told until the end.",
-    )
-    washout: Bound = Field(
-        default=30.0,
-        description="crossover, and a service that runs already: how long to wait at most, before each block, until "
-        "the hit ratio no longer moves. `0s`: the warm-up has to do.",
-    )
-    after_rollback: Duration = Field(default=5.0, description="Measured part of the last block, after the rollback.")
-    error_rate: Annotated[float, Field(gt=0, lt=0.5)] = Field(
-        default=0.01, description="The chance of a false verdict that is acceptable, over all goals together."
-    )
-
-
 class Case(Part):
     """One case file."""
 
@@ -99,7 +74,11 @@ class Case(Part):
     failure_mode: Text = Field(description="What goes wrong if the change is wrong, and how far that reaches.")
     assumptions: list[Text] = Field(min_length=1, description="What is taken for granted, one sentence each.")
     change: Change = Field(description="The one change.")
-    cache: Cache = Field(description="The cache, and the keys that may be cleared.")
+    cache: Cache = Field(
+        default_factory=Cache,
+        description="The cache, and the keys that may be cleared. Left out where the service caches inside its own "
+        "processes: these are started anew before each block.",
+    )
     rollback: RollbackPlan = Field(description="How to get back.")
     target: Target = Field(description="The system under test.")
     workload: Workload = Field(description="The requests.")
@@ -107,7 +86,7 @@ class Case(Part):
         default=None,
         description="The freshness probe. Without it, stale reads are not visible, and the report says so.",
     )
-    goals: dict[MetricName, Goal] = Field(
+    goals: dict[GoalName, Goal] = Field(
         min_length=1, description="What has to improve, and what may not get worse, with the margin that matters."
     )
     design: Literal["side-by-side", "crossover", "before-after"] = Field(
@@ -115,7 +94,17 @@ class Case(Part):
         description="side-by-side: two isolated stacks, each request sent to both. crossover: one stack, blocks "
         "of both arms in random order. before-after: the change can't be toggled; weaker.",
     )
-    plan: Plan = Field(default_factory=Plan, description="How long to measure.")
+    plan: Plan = Field(
+        default_factory=Plan,
+        description="How long to measure. `auto`: sized within a time ceiling.",
+        json_schema_extra=either_way,
+    )
+
+    @property
+    def caches_inside(self) -> bool:
+        """Whether the only cache is inside the service's processes: the run starts them, tells them of no other, and
+        has nothing to clear."""
+        return inside_alone(self)
 
     @property
     def stops_early(self) -> bool:
@@ -123,6 +112,12 @@ class Case(Part):
         if self.plan.stop_early is None:
             return self.design != "before-after"
         return self.plan.stop_early
+
+    @property
+    def tells_password(self) -> bool:
+        """Whether the service is told the password of a cache of the run's own: by `{cache_url}` or
+        `{cache_password}` in what it is started with. One that takes host and port alone gets a cache without."""
+        return bool({"cache_url", "cache_password"} & start_names(self))
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

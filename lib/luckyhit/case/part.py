@@ -4,16 +4,38 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
 
 from luckyhit.case.findings import Absent
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 Port = Annotated[int, Field(ge=1, le=65535)]
 HttpStatus = Annotated[int, Field(ge=100, le=599)]
+_STATUS = {"type": "integer", "minimum": 100, "maximum": 599}
+
+
+def _statuses(value: Any) -> int | list[int]:
+    for status in value if isinstance(value, list) and value else [value]:
+        if not isinstance(status, int) or isinstance(status, bool) or not 100 <= status <= 599:
+            raise ValueError("an HTTP status, from 100 and up to 599, or a list of them such as [200, 409]")
+    if isinstance(value, list) and len(set(value)) < len(value):
+        raise ValueError("each status once")
+    return value
+
+
+Statuses = Annotated[
+    int | list[int],
+    PlainValidator(_statuses),
+    WithJsonSchema({"anyOf": [_STATUS, {"type": "array", "items": _STATUS, "minItems": 1, "uniqueItems": True}]}),
+]
 Key = Annotated[int, Field(ge=-(2**62), le=2**62)]
 # Texts in it are filled in; a text that is nothing but `{version}` becomes the number itself.
 Json = dict[str, Any]
+
+
+def each_status(statuses: int | list[int]) -> list[int]:
+    """Of one status, or of a list."""
+    return statuses if isinstance(statuses, list) else [statuses]
 
 
 class Part(BaseModel):

@@ -15,13 +15,15 @@ from typing import Any, get_args
 from pydantic.fields import FieldInfo
 
 from luckyhit.case.checks import rules
-from luckyhit.case.goal_checks import MARGIN_UNITS, UNITS_IN_WORDS
+from luckyhit.case.goal_checks import UNITS_IN_WORDS, limit_units
 from luckyhit.case.load import LARGEST_BYTES
 from luckyhit.case.model import Case
 from luckyhit.case.part import Part
+from luckyhit.case.path_variables import REQUESTED, STARTED
 from luckyhit.case.salvage import all_parts
 from luckyhit.case.schema import default_of, schema_text
-from luckyhit.case.texts import COMMAND_NAMES, READ_NAMES, START_NAMES, WORKLOAD_NAMES, WRITE_NAMES
+from luckyhit.case.texts import COMMAND_NAMES, CWD_NAMES, READ_NAMES, START_NAMES, WORKLOAD_NAMES, WRITE_NAMES
+from luckyhit.records import METRICS
 
 _PROJECT = Path(__file__).resolve().parents[3]
 REFERENCE_FILE = _PROJECT / "docs" / "case-file.md"
@@ -57,6 +59,9 @@ _IN_WORDS = {
     "JsonPath": "path into a JSON answer, such as `$.price`",
     "BaseUrl": "address, such as `http://localhost:8000`",
     "HttpStatus": "HTTP status",
+    "Statuses": "HTTP status, or a list of them",
+    "Directory": "one line of text, filled in",
+    "Interpreter": "path, or a name on PATH",
     "Method": "HTTP method",
     "Duration": "duration, such as `300ms` or `5s`",
     "Bound": "duration, such as `300ms`, or `0s`",
@@ -71,7 +76,7 @@ _IN_WORDS = {
     "Sha256": "64 hexadecimal digits",
     "CookieValue": "value of a cookie",
     "WorkloadHeader": "value of a header",
-    "MetricName": "metric",
+    "GoalName": "metric",
     "str": "text",
     "bool": "`true` or `false`",
     "int": "whole number",
@@ -114,6 +119,7 @@ def reference_markdown() -> str:
     lines = [_HEAD.rstrip("\n")]
     for where, names in (
         ("`target.start.command`, `target.start.env`, `change.before`, `change.after`", START_NAMES),
+        ("`target.start.cwd`, at its beginning", CWD_NAMES),
         ("`workload.routes[].path`, `workload.routes[].body`", WORKLOAD_NAMES),
         ("`path`, `body`, `headers` of `freshness.write`, `freshness.absent.create`, `freshness.refused`", WRITE_NAMES),
         ("`command`, `database` of these", COMMAND_NAMES),
@@ -123,13 +129,23 @@ def reference_markdown() -> str:
         lines.append(f"| {where} | {', '.join(f'`{{{name}}}`' for name in names)} |")
     where = "`cache.clear`"
     lines.append(f"| {where} | any name: it stands for one or more characters other than a colon |")
+    fields = ", ".join(f"`{field.replace('.*', '[]')}`" for field in (*STARTED, *REQUESTED))
+    lines += ["", f"`${{NAME}}`, in capitals, is a variable of the environment, in these fields: {fields}."]
+    lines += ["Its value is shown ([secrets](secrets.md)); `${{NAME}}` with doubled braces is the text `${NAME}`."]
     lines += ["", "## Fields", ""]
     lines += _sections(Case, "")
     lines += ["## Units of goals", "", "| metric | margin | at_most |", "| --- | --- | --- |"]
-    for metric, units in MARGIN_UNITS.items():
-        margin = " or ".join(UNITS_IN_WORDS[unit] for unit in units)
-        limits = [UNITS_IN_WORDS[unit] for unit in units if unit != "%" or len(units) == 1]
-        lines.append(f"| `{metric}` | {margin} | {'none' if metric == 'hit_ratio' else ' or '.join(limits)} |")
+    for metric, kind in METRICS.items():
+        margin, limit = (
+            " or ".join(UNITS_IN_WORDS[unit] for unit in units) for units in (kind.units, limit_units(metric))
+        )
+        lines.append(f"| `{metric}` | {margin} | {limit or 'none'} |")
+    by_route = ", ".join(f"`{name}`" for name, kind in METRICS.items() if kind.by_route)
+    lines += [
+        "",
+        "A goal on one route has the route's name before the metric's, with a dot: `stores.hit_ratio`. It can be",
+        f"one of {by_route}; of `stale_reads` the route is one of `freshness.reads`.",
+    ]
     lines += ["", "## What has to fit together", "", *(f"- {rule}" for rule in rules()), ""]
     return "\n".join(lines)
 

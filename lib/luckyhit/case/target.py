@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from luckyhit.case.part import Part, Port
-from luckyhit.case.texts import BaseUrl, EnvName, HeaderName, Line, Name, PlainPath, StartText
+from luckyhit.case.texts import BaseUrl, Directory, EnvName, HeaderName, Interpreter, Line, Name, PlainPath, StartText
 from luckyhit.case.units import Duration, Rate, Share
 
 
@@ -16,8 +16,14 @@ class Start(Part):
 
     command: list[StartText] = Field(
         min_length=1,
-        description="Program and arguments. `{port}` (where it has to listen), `{cache_url}`, `{workdir}` (an empty "
-        "directory of its own) and `{python}` (the interpreter that runs Lucky Hit) are filled in.",
+        description="Program and arguments. `{port}` (where it has to listen), `{cache_url}` (or `{cache_host}`, "
+        "`{cache_port}` and `{cache_password}`), `{workdir}` (an empty directory of its own) and `{python}` (`python`, "
+        "or the interpreter that runs Lucky Hit) are filled in; so is `${NAME}`, a variable of the environment.",
+    )
+    python: Interpreter | None = Field(
+        default=None,
+        description="The interpreter that `{python}` stands for, where the service has one of its own: "
+        "`venv/bin/python`, relative to the project, or an absolute path, or a name on PATH such as `python3.12`.",
     )
     env: dict[EnvName, StartText] = Field(
         default_factory=dict,
@@ -27,12 +33,21 @@ class Start(Part):
         default_factory=list,
         description="Names of environment variables handed on from the shell (the place for secrets).",
     )
-    cwd: Line = Field(default=".", description="Working directory, relative to the project.")
+    cwd: Directory = Field(
+        default=".",
+        description="Working directory, relative to the project; or `{workdir}`, for a service that writes where it is "
+        "started.",
+    )
     port: Port | None = Field(
         default=None, description="A fixed port, where a free one will not do. Only one arm can run at a time then."
     )
     ready: PlainPath = Field(default="/health", description="A path that answers 200 once the service can serve.")
     ready_within: Duration = Field(default=20.0, description="How long the service may take to get ready.")
+
+    @property
+    def in_workdir(self) -> bool:
+        """Whether the service is started in the directory of its own, and not in its source."""
+        return self.cwd.startswith("{workdir}")
 
 
 class Limits(Part):

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 
+from luckyhit.case.examples import example
 from luckyhit.errors import ArgumentError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 
 
-def new_case(name: str) -> str:
-    """A starting case for one's own service. Raises ArgumentError for a name that makes no good file name."""
+def new_case(name: str, like: str = "") -> str:
+    """A starting case for one's own service; `like`: one of `luckyhit.case.examples`. Raises ArgumentError for a name
+    that makes no good file name, and for an example that there is not."""
     if not _NAME.fullmatch(name):
         raise ArgumentError(
             f"{name[:80]!r} is no name for a case",
             hint="Small letters, digits and hyphens, 60 at most: slow-basket, for example.",
         )
-    return _TEMPLATE.replace("NAME", name)
+    # As a word of its own: a variable may be called DATABASE_NAME.
+    return re.sub(r"(?<![A-Z_])NAME(?![A-Z_])", name, example(like) if like else _TEMPLATE)
 
 
 _TEMPLATE = """\
@@ -73,7 +76,8 @@ change:
   smallest: "TODO: why no smaller or safer change would do"
 
 # The keys that may be cleared: {name} stands for one or more characters other than a colon. Nothing else is touched.
-# Without url_env, each arm gets a cache server of its own, which starts empty.
+# Without url_env, each arm gets a cache server of its own, which starts empty. Leave the section out, and {cache_url}
+# below, where the service caches in its own processes alone: it is started anew before each block.
 cache:
   clear:
     - item:{id}
@@ -85,16 +89,18 @@ rollback:
   note: "TODO: set CACHE_TTL_SECONDS back to 60 and restart the service"
   notice: "TODO: which number, on which dashboard, above which value, for how long"
 
-# The service, started once for each arm on a free port. {port}, {cache_url}, {workdir} (an empty directory of its own)
-# and {python} are filled in. Secrets come from the shell: name their variables in pass_env.
+# The service, started once for each arm on a free port. {port}, {cache_url} (or {cache_host}, {cache_port} and
+# {cache_password}), {workdir} (an empty directory of its own) and {python} are filled in; ${NAME} is a variable of the
+# shell, which is shown. Secrets come from the shell too: name their variables in pass_env.
 target:
   start:
+    # python: venv/bin/python  # where the service has an environment of its own: {python} stands for it
     command: ["{python}", -m, uvicorn, "myservice.app:app", --port, "{port}"]
     env:
       REDIS_URL: "{cache_url}"
       CACHE_TTL_SECONDS: "60"
     pass_env: []
-    cwd: .
+    cwd: .  # or "{workdir}", where the service writes into the directory it is started in
     ready: /health
     ready_within: 20s
   # config: /health  # a path that tells the effective configuration as JSON, where there is one
@@ -132,24 +138,21 @@ freshness:
   keys: {first: 1001, last: 2000}
   within: 100ms  # staleness up to this is acceptable
   horizon: 2s
-  rate: 5/s  # probes; left out: as many as fit into 2 % of the workload's requests
+  # rate: 5/s  # probes; left out: sized with the plan, up to 3 in 10 of the workload's requests
 
 # What has to improve (better), what may not get worse by more than the margin (no-worse), and hard limits (at_most).
 # Shares in percentage points, latencies relative (10 %) or absolute (5ms), database calls per request as a number.
 goals:
   hit_ratio: {want: better, margin: 2 %}
   latency_p95_ms: {want: no-worse, margin: 10 %}
-  stale_reads: {want: no-worse, margin: 2 %, at_most: 5 %}
+  stale_reads: {want: no-worse, margin: 5 %, at_most: 10 %}
 
 # side-by-side: two isolated stacks, each request sent to both. crossover: one stack, blocks of both arms in turn.
 # before-after: where the change can't be toggled; weaker, and the report says so.
 design: side-by-side
 
-# How long to measure: a baseline, then blocks of the comparison, then one after the rollback.
-plan:
-  baseline: 10s
-  warmup: 2s
-  block: 7s
-  blocks: 4
-  after_rollback: 5s
+# How long to measure: a baseline, then blocks of the comparison, then one after the rollback. auto: as long as the
+# goals need, two minutes of load at most; `luckyhit check` says what that gives each of them. Or with numbers:
+# plan: {baseline: 10s, warmup: 2s, block: 7s, blocks: 4, after_rollback: 5s}
+plan: auto
 """

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, WithJsonSchema
 
 from luckyhit.case.findings import plain_name
+from luckyhit.case.path_variables import without_variables
 from luckyhit.case.placeholders import PlaceholderError, parse_template, placeholder_names
 
 
@@ -42,12 +43,12 @@ def _worded(longest: int, *, one_line: bool) -> tuple[AfterValidator, WithJsonSc
     return AfterValidator(check), WithJsonSchema(schema | ({"pattern": r"^\s*[^\n]+\s*$"} if one_line else {}))
 
 
-def _filled_with(*names: str) -> AfterValidator:
-    """Only these placeholders may stand in the text."""
+def _filled_with(*names: str, variables: bool = True) -> AfterValidator:
+    """Only these placeholders may stand in the text, and with `variables` names such as `${REGION}`."""
 
     def check(text: str) -> str:
         try:
-            unknown = sorted(set(placeholder_names(text)) - set(names))
+            unknown = sorted(set(placeholder_names(without_variables(text) if variables else text)) - set(names))
         except PlaceholderError as error:
             raise ValueError(str(error)) from None
         if unknown:
@@ -59,9 +60,17 @@ def _filled_with(*names: str) -> AfterValidator:
 
 def wrong_placeholder(names: tuple[str, ...], unknown: str) -> str:
     """What would be right where `{unknown}` stands: `{a}, {b} or {c} where something is filled in, not {x}`."""
+    if not names:
+        return f"no name in braces but that of a variable, such as ${{HOME}}, not {{{plain_name(unknown)}}}"
     *most, last = [f"{{{name}}}" for name in names]
     known = f"{', '.join(most)} or {last}" if most else last
     return f"{known} where something is filled in, not {{{plain_name(unknown)}}}"
+
+
+def _a_directory(text: str) -> str:
+    if "{workdir}" in text and not re.fullmatch(r"\{workdir\}(/(?!\.\.?(/|$))[^/]+)*/?", text):
+        raise ValueError("{workdir} at the beginning, and a directory below it: {workdir}, or {workdir}/data")
+    return text
 
 
 def _only_key(text: str) -> str:
@@ -118,7 +127,9 @@ def _a_key_template(text: str) -> str:
     return text
 
 
-START_NAMES = ("port", "cache_url", "workdir", "python")
+CACHE_NAMES = ("cache_url", "cache_host", "cache_port", "cache_password")
+START_NAMES = ("port", *CACHE_NAMES, "workdir", "python")
+CWD_NAMES = ("workdir",)
 WORKLOAD_NAMES = ("key", "number")
 WRITE_NAMES = ("key", "version")
 READ_NAMES = ("key",)
@@ -141,18 +152,22 @@ WorkloadPath = Annotated[str, *_PATH, _NO_FRAGMENT, _filled_with(*WORKLOAD_NAMES
 WritePath = Annotated[str, *_PATH, _NO_FRAGMENT, _filled_with(*WRITE_NAMES)]
 ReadPath = Annotated[str, *_PATH, _NO_FRAGMENT, _filled_with(*READ_NAMES)]
 StartText = Annotated[str, _filled_with(*START_NAMES)]
+Directory = Annotated[str, *_worded(300, one_line=True), _filled_with(*CWD_NAMES), AfterValidator(_a_directory)]
+Interpreter = Annotated[str, *_worded(300, one_line=True), _filled_with()]
 StatePath = Annotated[
     str,
     *_shaped(r"\$.+", "a JSONPath that begins with $, such as $.flags['new-keys']", longest=500),
     AfterValidator(_a_version_path),
 ]
-ChangeText = Annotated[str, _filled_with(*CHANGE_NAMES)]
+ChangeText = Annotated[str, _filled_with(*CHANGE_NAMES, variables=False)]
 Revision = Annotated[
     str, *_shaped(r"(?!-)[!-~]+", "a Git revision: a branch, a tag or a hash, such as main or v1.4.2", longest=200)
 ]
 SettingName = Annotated[str, *_shaped(r"[a-z][a-z0-9-]*", "the name of a setting, such as maxmemory-policy")]
 PurgePath = Annotated[str, *_PATH, _NO_FRAGMENT, _filled_with(*READ_NAMES)]
-PurgeHeader = Annotated[str, *_shaped(r"[\t -~]*", "a header's value: one line of ASCII"), _filled_with(*READ_NAMES)]
+PurgeHeader = Annotated[
+    str, *_shaped(r"[\t -~]*", "a header's value: one line of ASCII"), _filled_with(*READ_NAMES, variables=False)
+]
 KeyTemplate = Annotated[str, AfterValidator(_a_key_template), WithJsonSchema({"type": "string", "minLength": 1})]
 JsonPath = Annotated[
     str,
@@ -173,7 +188,7 @@ VersionPath = Annotated[
 ]
 VersionPattern = Annotated[str, *_shaped(r"(?s:.+)", "a regular expression", longest=500), AfterValidator(_only_key),
                            AfterValidator(_a_version_pattern)]  # fmt: skip
-CommandText = Annotated[str, _filled_with(*COMMAND_NAMES)]
+CommandText = Annotated[str, _filled_with(*COMMAND_NAMES, variables=False)]
 Statement = Annotated[str, *_worded(4000, one_line=False), AfterValidator(_a_statement)]
 KeyedTemplate = Annotated[
     str, AfterValidator(_a_keyed_template), WithJsonSchema({"type": "string", "minLength": 1, "pattern": r"\{key\}"})
@@ -190,9 +205,11 @@ HeaderName = Annotated[
 ]
 HeaderValue = Annotated[str, *_shaped(r"[\t -~]*", "a header's value: one line of ASCII")]
 WorkloadHeader = Annotated[
-    str, *_shaped(r"[\t -~]*", "a header's value: one line of ASCII"), _filled_with(*WORKLOAD_NAMES)
+    str, *_shaped(r"[\t -~]*", "a header's value: one line of ASCII"), _filled_with(*WORKLOAD_NAMES, variables=False)
 ]
-WriteHeader = Annotated[str, *_shaped(r"[\t -~]*", "a header's value: one line of ASCII"), _filled_with(*WRITE_NAMES)]
+WriteHeader = Annotated[
+    str, *_shaped(r"[\t -~]*", "a header's value: one line of ASCII"), _filled_with(*WRITE_NAMES, variables=False)
+]
 CookieValue = Annotated[
     str, *_shaped(r"[!#-+\--:<-\[\]-~]*", "a cookie's value: ASCII without spaces, quotes, commas and semicolons")
 ]

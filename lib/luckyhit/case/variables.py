@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from luckyhit.case.changes import CommandChange
+from luckyhit.case.findings import field_name
+from luckyhit.case.path_variables import REQUESTED, STARTED, fits_a_path, variables_in
 from luckyhit.case.secrets import is_literal, is_secret_name
 from luckyhit.errors import ArgumentError
 
 if TYPE_CHECKING:
     from luckyhit.case.model import Case
 
+_NEVER_EMPTY = ("cache.url_env", "target.start.python")
 SHORTEST = 4
 """Values shorter than this are no secrets: replacing each "1" would only make a text unreadable."""
 
@@ -23,6 +26,7 @@ SHORTEST = 4
 def named_variables(case: Case) -> Iterator[tuple[str, str]]:
     """(variable, field that names it), in the order of a case file."""
     target, cache, probe = case.target, case.cache, case.freshness
+    yield from path_variables(case)
     if isinstance(case.change, CommandChange):
         yield from ((name, "change.pass_env") for name in case.change.pass_env)
     if cache.url_env is not None:
@@ -37,11 +41,35 @@ def named_variables(case: Case) -> Iterator[tuple[str, str]]:
         yield from ((write.database_env, "freshness") for write in writes if write and write.database_env)
 
 
+def path_variables(case: Case, fields: tuple[str, ...] = (*STARTED, *REQUESTED)) -> Iterator[tuple[str, str]]:
+    """(variable, field) of each `${NAME}` in these fields of a case."""
+    exclude = None if case.change.kind in ("env", "argument") else {"change": True}  # elsewhere it is the value itself
+    for name, path in variables_in(case.model_dump(exclude=exclude), fields):
+        yield name, field_name(path)
+
+
+def noted_variables(case: Case, environ: Mapping[str, str]) -> dict[str, str]:
+    """The values of the variables in the paths of requests, which a run notes: they are part of what was measured.
+
+    Raises ArgumentError for a value that can't stand in a path.
+    """
+    noted = {}
+    for name, where in path_variables(case, REQUESTED):
+        if name in environ:
+            if not fits_a_path(environ[name]):
+                raise ArgumentError(
+                    f"the value of {name} can't stand in a path ({where})",
+                    hint="Letters, digits and the characters of an address, without braces; %-encode the others.",
+                )
+            noted[name] = environ[name]
+    return noted
+
+
 def refuse_unset(case: Case, environ: Mapping[str, str]) -> None:
     """Raise ArgumentError, which names every variable that the case names and that is not set, and where."""
     missing: dict[str, dict[str, None]] = {}
     for name, where in named_variables(case):
-        unset = name not in environ or (where == "cache.url_env" and not environ[name].strip())
+        unset = name not in environ or (where in _NEVER_EMPTY and not environ[name].strip())
         if unset:
             missing.setdefault(name, {})[where] = None
     if missing:
@@ -63,17 +91,21 @@ def known_secrets(case: Case | None, environ: Mapping[str, str] = os.environ) ->
     """The values of every environment variable that the case names: they must not reach anything published.
 
     A value that the case file says itself is public, unless its variable is called a secret (then the case is refused,
-    see `luckyhit.investigate.quoted`); so is a URL without credentials.
+    see `luckyhit.investigate.quoted`); so is a URL without credentials, a variable in a path (`${NAME}`), and one that
+    is handed on and holds the path of something that is there.
     """
     found: set[str] = set()
     if case is not None:
         declared: str | None = None
+        in_paths = {name for name, _ in path_variables(case)}
         for name, where in named_variables(case):
+            if name in in_paths and not is_secret_name(name):
+                continue
             value = environ.get(name, "")
             found.update(_secrets_in(name, where, value))
             if where.endswith("pass_env") and value and value not in found:
                 declared = case.model_dump_json() if declared is None else declared
-                found.update(() if _stands_in(value, declared) else (value,))
+                found.update(() if _is_a_place(value) or _stands_in(value, declared) else (value,))
     return found
 
 
@@ -89,7 +121,8 @@ def mentioned_secrets(case_file: Path, environ: Mapping[str, str] = os.environ) 
 
 def _secrets_in(name: str, where: str, value: str) -> Iterator[str]:
     """What of a variable's value is a secret by what the case uses it for, or by its name."""
-    if not value or (where.endswith("pass_env") and not is_secret_name(name)):
+    holds_one = where == "freshness" or where.endswith(("url_env", "headers_env"))
+    if not value or not (holds_one or is_secret_name(name)):
         return
     if where in ("cache.url_env", "freshness"):
         yield from _credentials(value)
@@ -112,6 +145,11 @@ def _credentials(url: str) -> Iterator[str]:
     pairs = [pair.partition("=") for pair in parts.query.split("&")]
     for secret in filter(None, (password or user, *(value for name, _, value in pairs if is_secret_name(name)))):
         yield from (url, secret, unquote(secret))
+
+
+def _is_a_place(value: str) -> bool:
+    """Whether a value is the path of a file or directory of this machine."""
+    return Path(value).is_absolute() and len(Path(value).parts) > 1 and os.path.lexists(value)
 
 
 def _stands_in(value: str, text: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from luckyhit.case.part import HttpStatus, Json, Key, Method, Part
+from luckyhit.case.part import Json, Key, Method, Part, Statuses, each_status
 from luckyhit.case.texts import (
     CookieValue,
     HeaderName,
@@ -25,7 +25,11 @@ from luckyhit.case.units import Duration, Rate, Share
 class Response(Part):
     """What a right answer looks like; every timed answer is checked against it."""
 
-    status: HttpStatus = Field(default=200, description="The HTTP status of a right answer.")
+    status: Statuses = Field(
+        default=200,
+        description="The HTTP status of a right answer, or a list of those that are right: `[200, 409]`. Of a list "
+        "with some of 2xx, headers and body are expected of these alone.",
+    )
     headers: dict[HeaderName, HeaderValue] = Field(
         default_factory=dict,
         description="Headers a right answer carries; a value matches when the header's value contains it.",
@@ -39,6 +43,16 @@ class Response(Part):
     sha256: Sha256 | None = Field(
         default=None, description="SHA-256 of the decoded body, in hexadecimal, where every byte of it is known."
     )
+
+    @property
+    def statuses(self) -> list[int]:
+        """Every status of a right answer."""
+        return each_status(self.status)
+
+    @property
+    def full_statuses(self) -> list[int]:
+        """Those of answers whose headers and body are expected as well."""
+        return [status for status in self.statuses if 200 <= status < 300] or self.statuses
 
 
 class Keys(Part):

@@ -143,7 +143,8 @@ def reset_block(
     the declared keys, and purge what is declared in front of it. A service that is only observed is neither changed
     nor cleared. `headers`: sent with each purge to the service's own address.
 
-    Returns facts for the manifest: `{"clear": {arm: ...}, "purge": {arm: ...}}`.
+    Returns facts for the manifest: `{"clear": {arm: ...}, "purge": {arm: ...}, "started": {arm: pid}}`, the last of the
+    services that were restarted.
     """
     changeable = [arm for arm in stacks if stacks[arm].changeable]
 
@@ -154,7 +155,9 @@ def reset_block(
             _restart(stacks[arm], arm, journal)
 
     _together(to_its_arm, changeable)
-    return clear_declared({arm: stacks[arm] for arm in changeable}, case, journal, headers=headers)
+    started = {str(arm): stacks[arm].service_pid for arm in changeable if stacks[arm].owned}
+    cleared = clear_declared({arm: stacks[arm] for arm in changeable}, case, journal, headers=headers)
+    return {**cleared, "started": started}
 
 
 def clear_declared(

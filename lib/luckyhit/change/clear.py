@@ -28,6 +28,7 @@ from redis import exceptions as redis_errors
 
 from luckyhit.case.cache import Cache as CacheSpec
 from luckyhit.change.backup import BackupWriter
+from luckyhit.change.coverage import shown_key
 from luckyhit.change.journal import Journal
 from luckyhit.change.pace import Pace
 from luckyhit.change.refusals import explained
@@ -53,6 +54,8 @@ class ClearReport:
     whenever we came. appeared: in scope, and there (again) afterwards. outside: outside the scope, left alone.
     outside_gone: how many fewer of those there were afterwards: they expired, were evicted, or somebody else removed
     them (we never name them in a command). named: keys named in a command that removes; all were matched.
+    outside_left: keys outside the scope afterwards, none of them expired, and outside_keys some of them; None in a
+    cache that is not the run's own: there the server's number counts, which has keys that expired and are not removed.
 
     rewritten: of the cleared, those that somebody rewrote between their backup and their removal; the newer value is
     in the backup. unguarded: of the cleared, those where that could not be told, since the user may not use WATCH, or
@@ -74,6 +77,8 @@ class ClearReport:
     unguarded: int = 0
     named: int = 0
     servers: int = 1
+    outside_left: int | None = None
+    outside_keys: tuple[str, ...] = ()
     backup: str | None = None
     seconds: float = 0.0
 
@@ -104,7 +109,7 @@ def clear(
     with contextlib.ExitStack() as opened:
         with explained("listing the keys"):
             topology = opened.enter_context(open_topology(cache))
-            before = listing(topology, scope)
+            before = listing(topology, scope, every=cache.owned)
             refuse_too_much(spec, before, owned=cache.owned)
             expired_before = _expired(topology)
             servers = len(topology.primaries())
@@ -118,7 +123,7 @@ def clear(
             step.break_off(removal.done)
             raise
         with explained("looking at what is left"):
-            after = listing(topology, scope)
+            after = listing(topology, scope, every=cache.owned)
             expired = max(0, _expired(topology) - expired_before)
     report = _report(before, after, removal.done, step.backup_name)
     report = ClearReport(
@@ -206,6 +211,8 @@ def _report(before: Listing, after: Listing, done: Removed, backup: str | None) 
         contended=done.contended,
         unguarded=done.unguarded,
         named=done.named,
+        outside_left=after.outside if after.alive else None,
+        outside_keys=tuple(shown_key(key) for key in after.examples),
         backup=backup,
         detail="",
     )

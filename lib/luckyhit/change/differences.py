@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 
 from luckyhit.case import Case, changes
+from luckyhit.change.effective import remedy, shows_nowhere, unseen
 from luckyhit.change.neutral import as_declared, names_a_version, shown_env, words
 from luckyhit.change.sources import LISTS, only_differing
 from luckyhit.change.ways import STATE
@@ -78,6 +79,8 @@ def difference_guard(
             + (f" (before: {before.get(name, _UNSET)!r})." if before.get(name, _UNSET) != declared[name][0] else "."),
             "Look at how the service gets this setting; the case's change may name the wrong one.",
         )
+    if nowhere := shows_nowhere(case, before, after):
+        return _fails(nowhere, remedy(case))
     rest = {name: values for name, values in found.items() if name not in declared}
     echoes = {name: values for name, values in rest.items() if _echoes(change, name, values)}
     others = {name: values for name, values in rest.items() if name not in echoes}
@@ -91,6 +94,7 @@ def difference_guard(
         detail += f"; the service's own configuration shows it ({named(echoes)})"
     elif any(name.startswith("config.") for name in before):
         detail += "; the service's own configuration shows no trace of it"
+    detail += unseen(case, before)
     return Guard(name=DECLARED, ok=True, detail=f"{detail}.{_observed(before, after)}")
 
 
@@ -105,6 +109,9 @@ def same_guard(before: Fingerprint, again: Fingerprint) -> Guard:
             remedy="Find out who changed it. What the run itself changed is in its journal, with the inverse.",
         )
     compared = sum(not name.startswith(OBSERVED) for name in before)
+    if not compared:
+        remedy = "See that the service and its cache answer, then run again."
+        return Guard(name=SAME, ok=False, detail="Nothing could be seen, so nothing was compared.", remedy=remedy)
     return Guard(
         name=SAME, ok=True, detail=f"All {compared} things that can be seen are equal.{_observed(before, again)}"
     )

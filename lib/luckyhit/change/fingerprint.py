@@ -19,7 +19,6 @@ import platform
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,14 +26,18 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from luckyhit.case import Case
+from luckyhit.case.path_variables import fill_variables
 from luckyhit.case.placeholders import PlaceholderError, fill_text
+from luckyhit.case.secrets import is_secret_name
+from luckyhit.case.variables import known_secrets
 from luckyhit.change.cache_facts import cache_facts
 from luckyhit.change.interpreter import Found, found_by, interpreter_of, run_quietly
 from luckyhit.change.neutral import Own, hashed, names_a_version, shown_env
 from luckyhit.change.sources import repository_of, source_of
 from luckyhit.change.ways import shown_state
+from luckyhit.target.cache_url import placeholders
 from luckyhit.target.control import client_options
-from luckyhit.target.settings import INHERITED
+from luckyhit.target.settings import INHERITED, source_directory
 
 if TYPE_CHECKING:
     from luckyhit.target import Stack
@@ -47,6 +50,8 @@ _VOLATILE_NAME = re.compile(
     r"|(cache_)?(hits|misses)|requests|connections|\w+_total",
     re.IGNORECASE,
 )
+_SCRIPTS = (".py", ".sh")
+_NO_SOURCE = "not visible: the service is started in a directory of its own, and nothing else says where its source is"
 _OWN_MODULES = Path(__file__).resolve().parents[2]
 
 
@@ -86,7 +91,10 @@ def _command(stack: Stack, case: Case, own: Own) -> str:
 
 def _environment(stack: Stack, case: Case, own: Own) -> dict[str, str]:
     start, change = case.target.start, case.change
-    secret = set(start.pass_env if start else ())
+    hidden = known_secrets(case, stack.env)
+    secret = {
+        name for name in (start.pass_env if start else ()) if stack.env.get(name) in hidden or is_secret_name(name)
+    }
     found = {}
     for name, value in stack.env.items():
         declared = [start.env.get(name) if start else None]
@@ -101,7 +109,7 @@ def _on_disk(stack: Stack, own: Own) -> dict[str, str]:
     """Interpreter, packages, and the files that the service is made of."""
     seen: dict[str, str] = {}
     found: Found | None = None
-    interpreter = interpreter_of(stack.command[0], stack.cwd, stack.env, stack.pid) if stack.command else None
+    interpreter = _interpreter(stack)
     if interpreter is not None:
         try:
             found = found_by(interpreter, stack.cwd, stack.env)
@@ -111,17 +119,37 @@ def _on_disk(stack: Stack, own: Own) -> dict[str, str]:
             seen["python"] = found.version
             seen |= {f"package.{name}": release for name, release in found.packages.items()}
     start = stack.case.target.start
-    origin = repository_of(stack.project / (start.cwd if start else "."))
-    # A worktree of the service's repository comes first on the path, before the repository itself.
-    behind = origin if origin != repository_of(stack.cwd) else None
-    places = [
-        place
-        for place in (found.loose if found else ())
-        if place.resolve() != _OWN_MODULES and (behind is None or repository_of(place) != behind)
-    ]
-    for name, value in source_of(stack.cwd, places, aside=_runs_around(stack)).items():
+    loose = [place for place in (found.loose if found else ()) if place.resolve() != _OWN_MODULES]
+    aside = _runs_around(stack)
+    if start is not None and start.in_workdir:
+        # What it writes there is no source; the repository around the run is ours.
+        scripts = [path.parent for word in stack.command if (path := stack.cwd / word).suffix in _SCRIPTS]
+        places = [place for place in (*scripts, *loose) if place.is_dir() and not _below(place, stack.workdir)]
+        sources = source_of(places[0], places[1:], aside=aside) if places else {"path": _NO_SOURCE}
+    else:
+        origin = repository_of(source_directory(start, stack.project, stack.environ))
+        # A worktree of the service's repository comes first on the path, before the repository itself.
+        behind = origin if origin != repository_of(stack.cwd) else None
+        places = [place for place in loose if behind is None or repository_of(place) != behind]
+        sources = source_of(stack.cwd, places, aside=aside)
+    for name, value in sources.items():
         seen[own.normalised(name, times=False)] = value
     return seen
+
+
+def _interpreter(stack: Stack) -> str | None:
+    """The Python that runs the service; of a launcher that shows none, the one that the case names."""
+    start = stack.case.target.start
+    if not stack.command or start is None:
+        return None
+    if stack.command[0] == stack.python:
+        return stack.python
+    seen = interpreter_of(stack.command[0], stack.cwd, stack.env, stack.pid)
+    return stack.python if seen is None and start.python is not None else seen
+
+
+def _below(place: Path, folder: Path) -> bool:
+    return place.resolve().is_relative_to(folder.resolve())
 
 
 def _runs_around(stack: Stack) -> Path | None:
@@ -134,15 +162,17 @@ def _runs_around(stack: Stack) -> Path | None:
 def _facts(stack: Stack, case: Case, own: Own, environ: Mapping[str, str]) -> dict[str, str]:
     """What the declared commands print: versions that both arms must share. For a service that isn't ours they have
     the basics of our environment, and the cache's URL."""
-    values: dict[str, object] = {**stack.start_values, "python": sys.executable}
+    values: dict[str, object] = {"python": stack.python, **stack.start_values}
     env = dict(stack.env)
     if not stack.owned:
         env = {name: environ[name] for name in (*INHERITED, case.cache.url_env or "") if name in environ}
-        values |= {"cache_url": stack.cache.url} if stack.cache is not None else {}
+        values |= placeholders(stack.cache.url) if stack.cache is not None else {}
     found = {}
     for name, command in case.target.facts.items():
         try:
-            printed = run_quietly([fill_text(text, values) for text in command], stack.cwd, env)
+            printed = run_quietly(
+                [fill_text(fill_variables(text, environ), values) for text in command], stack.cwd, env
+            )
         except subprocess.CalledProcessError as error:
             found[f"fact.{name}"] = f"failed with exit status {error.returncode}"
             continue

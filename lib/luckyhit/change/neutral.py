@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from luckyhit.case.path_variables import fill_variables, variable_names
 from luckyhit.case.placeholders import PlaceholderError, fill_text
-from luckyhit.target.cache_url import is_sentinel
+from luckyhit.case.texts import START_NAMES
+from luckyhit.target.cache_url import is_sentinel, placeholders
 
 if TYPE_CHECKING:
     from luckyhit.target import Stack
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _SECRET_NAME = re.compile(r"pass|secret|token|api_?key|credential|private|auth|cookie|session|dsn", re.IGNORECASE)
 _URL_WITH_SECRET = re.compile(r"(?<=://)[^/@\s]+@")
 _TIME_OF_DAY = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?")
-_DECLARED = {name: f"{{{name}}}" for name in ("port", "cache_url", "workdir", "python")}
+_DECLARED = {name: f"{{{name}}}" for name in START_NAMES}
 _OF_A_VERSION = frozenset(
     ("version", "revision", "commit", "build", "built", "sha", "release", "released", "deployed", "git", "tag")
 )
@@ -42,8 +43,8 @@ def shown_env(name: str, value: str, *, secret: bool = False) -> str:
 
 
 def as_declared(template: str) -> str:
-    """A text of `target.start` as the fingerprint shows it: `{port}` stays `{port}`, `{{` becomes `{`."""
-    return fill_text(template, _DECLARED)
+    """A text of `target.start` as the fingerprint shows it: `{port}` and `${NAME}` stay, `{{` becomes `{`."""
+    return fill_text(fill_variables(template, {name: f"${{{name}}}" for name in variable_names(template)}), _DECLARED)
 
 
 def words(name: str) -> list[str]:
@@ -61,15 +62,18 @@ class Own:
     """What belongs to one stack alone, and the placeholders that stand for it."""
 
     def __init__(self, stack: Stack) -> None:
-        self._values = {**stack.start_values, "python": sys.executable}
+        self._values = {"python": stack.python, **stack.start_values}
+        self._environ = stack.environ
         self._port = urlsplit(stack.base_url).port
-        self._texts: list[tuple[str, str]] = [(sys.executable, "{python}")] if sys.executable else []
+        self._texts: list[tuple[str, str]] = [(stack.python, "{python}")] if stack.python else []
         address = None
         if stack.cache is not None:
             self._texts.append((stack.cache.url, "{cache_url}"))
             address = None if is_sentinel(stack.cache.url) else urlsplit(stack.cache.url)
             if address is not None and address.hostname and address.port:
                 self._texts.append((f"{address.hostname}:{address.port}", "{cache_address}"))
+            if stack.cache.owned and (password := placeholders(stack.cache.url)["cache_password"]):
+                self._texts.append((password, "{cache_password}"))
         self._cache_port = address.port if address is not None else None
         workdir = Path(stack.workdir)
         self._texts += [(str(workdir.resolve()), "{workdir}"), (str(workdir), "{workdir}")]
@@ -89,7 +93,7 @@ class Own:
         to live of 60000 is no port, whatever port there is; and a date that was set is a date."""
         for template in templates:
             try:
-                if fill_text(template, self._values) == text:
+                if fill_text(fill_variables(template, self._environ), self._values) == text:
                     return as_declared(template)
             except PlaceholderError:
                 continue

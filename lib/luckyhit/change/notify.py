@@ -28,6 +28,7 @@ from luckyhit.target.listener import server_facts, unsuited
 if TYPE_CHECKING:
     from luckyhit.target import Cache, Stack
 
+INSIDE = "not visible: the cache is inside the service's own processes"
 OPTION = "notify-keyspace-events"
 NOTIFY = "notify"
 NEEDED = "KA"
@@ -61,7 +62,10 @@ def watching_events(
         yield told
         return
     if cache is None:
-        told.sentences.append("not visible: the service is not the run's own, so its cache is not known")
+        inside = stack.case.caches_inside
+        told.sentences.append(
+            INSIDE if inside else "not visible: the service is not the run's own, so its cache is not known"
+        )
         yield told
         return
     switch = _Switch(stack, cache, journal, told, sleep)

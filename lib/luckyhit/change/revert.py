@@ -170,7 +170,7 @@ def _end_processes(run: Run, steps: list[Step]) -> int:
         raise RollbackNotConfirmed(
             f"processes of run {run.id} could not be ended: {', '.join(processes.describe(left))}",
             hint=f"End them by hand: kill -9 {' '.join(str(process.pid) for process in left)}; "
-            f"then `luckyhit revert {run.id}` again.",
+            f"then `luckyhit revert {run.called}` again.",
         )
     return len(found)
 
@@ -206,7 +206,7 @@ def _not_confirmed(run: Run, failed: list[tuple[Step | None, LuckyHitError]]) ->
     return RollbackNotConfirmed(
         f"run {run.id} could not be reverted in full: " + "; ".join(f"{name}: {error.message}" for name, error in what),
         hint=" ".join(f"For {name}: {error.hint}" for name, error in what)
-        + f" Then `luckyhit revert {run.id}` again. What is open stands in {_journal_path(run)}, "
+        + f" Then `luckyhit revert {run.called}` again. What is open stands in {_journal_path(run)}, "
         "each intent with its inverse.",
     )
 

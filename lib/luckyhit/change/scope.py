@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import cast
 
 import redis
@@ -16,6 +17,8 @@ from luckyhit.errors import ScopeRefused
 from luckyhit.target.topology import Topology
 
 _SCAN_COUNT = 1000
+MOST_EXAMPLES = 5
+"""So many keys outside the scope are kept by name; the others are only counted."""
 _PLAIN = re.compile(rb"[A-Za-z0-9_:./]")
 
 
@@ -44,10 +47,13 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a look at all servers found: the keys in scope, and how many keys there are in all."""
+    """What a look at all servers found: the keys in scope, and how many keys there are in all. `alive`: whether all of
+    them were counted one by one, so that none is among them whose time is over; then `examples` are some outside."""
 
     inside: list[bytes]
     total: int
+    alive: bool = False
+    examples: list[bytes] = field(default_factory=list)
 
     @property
     def outside(self) -> int:
@@ -65,22 +71,27 @@ def scan(client: redis.Redis, match: bytes | None = None) -> Iterator[list[bytes
             return
 
 
-def listing(topology: Topology, scope: Scope) -> Listing:
+def listing(topology: Topology, scope: Scope, *, every: bool = False) -> Listing:
     """The keys in scope on all servers of the cache. `total` is what the servers say (DBSIZE), which has keys whose
-    time is over until they are removed; a server that does not let this user ask is counted key by key."""
+    time is over until they are removed; a server that does not let this user ask is counted key by key. `every`: all
+    are counted key by key, since SCAN removes what has expired and leaves it out."""
     inside: dict[bytes, None] = {}
+    examples: dict[bytes, None] = {}
     total = 0
     for primary in topology.primaries():
-        size = _size(primary.client)
+        size = None if every else _size(primary.client)
         if not scope.templates and size is not None:
             total += size
             continue
-        counted = 0
+        counted: set[int] = set()  # SCAN may give a key twice
         for keys in scan(primary.client, scope.glob if size is not None else None):
-            counted += len(keys)
             inside.update(dict.fromkeys([key for key in keys if key in scope]))
-        total += counted if size is None else size
-    return Listing(list(inside), max(total, len(inside)))
+            if size is None:
+                counted.update(map(hash, keys))
+                others = (key for key in keys if key not in scope)
+                examples.update(dict.fromkeys(islice(others, MOST_EXAMPLES - len(examples))))
+        total += len(counted) if size is None else size
+    return Listing(list(inside), max(total, len(inside)), alive=every, examples=list(examples))
 
 
 def refuse_too_much(spec: CacheSpec, found: Listing, *, owned: bool) -> None:

@@ -11,11 +11,11 @@ import sys
 from typing import NoReturn
 
 # The commands stand in the help in this order.
-from luckyhit.cli import cases, engine, recorded, runs
+from luckyhit.cli import cases, new, engine, recorded, runs  # isort: skip
 from luckyhit.cli.app import app
 from luckyhit.errors import CaseError, LuckyHitError
 
-__all__ = ["app", "cases", "engine", "main", "recorded", "runs"]
+__all__ = ["app", "cases", "engine", "main", "new", "recorded", "runs"]
 
 
 def main() -> NoReturn:

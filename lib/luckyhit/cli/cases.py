@@ -1,4 +1,4 @@
-"""Commands that start from a case: check, run, new."""
+"""Commands that start from a case: check, run."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def run(
                 "result": result.model_dump(mode="json", by_alias=True) if result else None,
             }
         )
-    elif result is not None and not outcome.reason:
+    elif result is not None and (not outcome.reason or result.verdict == "INVALID"):
         from luckyhit.report.told import lines_of
 
         print(f"\n{result.verdict}: {result.because}")
@@ -165,18 +165,3 @@ def _explain_failure(outcome: Outcome) -> None:
         which = "  and the report could not be written:" if outcome.reason else "\nerror: there is no report:"
         print(f"{which} {outcome.error}", file=sys.stderr)
     sys.stderr.flush()
-
-
-@app.command()
-def new(name: Annotated[str, typer.Argument(help="Name of the case, for example `slow-basket`.")]) -> None:
-    """Write a commented starting case to data/cases/NAME.yml."""
-    from luckyhit.case.template import new_case
-
-    path = Project.find().cases / f"{name}.yml"
-    text = new_case(name)
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        raise ArgumentError(f"{path} exists already", hint="Choose another name, or edit that file.") from None
-    print(path)

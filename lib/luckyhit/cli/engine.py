@@ -69,9 +69,11 @@ def load(
     secrets = set(headers_of([], header_env or [], os.environ).values())
     if case:
         root = Project.find().root
-        declared = load_case(Project.find().case_file(case))
-        from luckyhit.case.variables import known_secrets
+        from luckyhit.case.variables import known_secrets, noted_variables
         from luckyhit.investigate.preflight import secret_headers
+
+        case_file = Project.find().case_file(case)
+        declared = load_case(case_file, variables=noted_variables(load_case(case_file), os.environ))
 
         headers = secret_headers(declared) | headers
         secrets |= known_secrets(declared)

@@ -42,6 +42,7 @@ def judge(
     from luckyhit.judge import judge as judge_run
     from luckyhit.judge import loose
     from luckyhit.judge.earlier import with_earlier
+    from luckyhit.report.metric_rows import number_lines
     from luckyhit.report.told import told_of_records, told_of_run
     from luckyhit.run import find_run
 
@@ -51,6 +52,7 @@ def judge(
             raise ArgumentError(f"{run} is no run directory, so it keeps no result", hint="Leave --write out.")
         result = loose.judge_loose(Path(run))
         told = told_of_records(result, Path(run))
+        numbers = number_lines(result)  # no report shows them
     else:
         project = Project.find(runs_dir=runs_dir)
         found = find_run(project.runs, run)
@@ -59,11 +61,13 @@ def judge(
         if write or not (found.path / "result.json").exists():
             keep_result(found, result)
         told = told_of_run(found, result, project.reports, incomplete=ended_early(found))
+        numbers = []
     if as_json:
         print(result.model_dump_json(by_alias=True, indent=2))
     else:
         print(f"{result.verdict}: {result.because}")
-        print("".join(f"  {line}\n" for line in told.findings), end="")
+        shown = (*numbers, told.old_data, *told.findings)
+        print("".join(f"  {line}\n" for line in shown if line), end="")
         print("".join(failed_guards(result)), end="")
     write_told(told, summary=summary, junit=junit)
 

@@ -12,7 +12,10 @@ from typing import Any
 
 from luckyhit import change as changing
 from luckyhit.case import Case, load_case
-from luckyhit.case.variables import known_secrets, refuse_unset
+from luckyhit.case.changes import ArgumentChange, EnvChange
+from luckyhit.case.variables import known_secrets, noted_variables, refuse_unset
+from luckyhit.change.coverage import COVERED
+from luckyhit.change.differences import DECLARED
 from luckyhit.change.permissions import check_rights
 from luckyhit.change.rights import Findings, free_guard, target_guard
 from luckyhit.change.rights.directories import look_at_directories, room_for
@@ -20,21 +23,34 @@ from luckyhit.change.rights.findings import listed
 from luckyhit.errors import ArgumentError, CacheUnreachable, LuckyHitError
 from luckyhit.investigate.preflight import expected_response, originals_of, secret_headers
 from luckyhit.investigate.quoted import refuse_quoted
+from luckyhit.investigate.stored import Stored
+from luckyhit.judge.old_data import looked_for
 from luckyhit.measure.inputs import Inputs, gather
-from luckyhit.measure.signals import offered
+from luckyhit.measure.signals import Signals, offered, signals_of
 from luckyhit.project import Project
-from luckyhit.records import PREFLIGHT_MET_FAULT, Guard
+from luckyhit.records import PREFLIGHT_MET_FAULT, Guard, MetricName
 from luckyhit.redact import Redactor
 from luckyhit.target import Stack
 from luckyhit.target.control import authorities
 
 _WIDTH = 100
 _LEAST_TEXT = 40
-_NOTES = frozenset({PREFLIGHT_MET_FAULT})
-"""Ids of what is no fault of the case, and is worth knowing before the run."""
+DECIDABLE, UNDECIDABLE = "goals decidable", "goals undecidable"
+"""Ids of what the plan can decide: all goals, as far as one can tell, or not all of them."""
+OLD_DATA = "old data"
+"""Id of the note on a case that does not look for old data, or has no goal on it."""
+OUTSIDE_CLEAR = "keys outside cache.clear"
 _MOST_OFFERED = 3
 CACHE_HEADER = "cache header"
 """The guard that offers headers as `target.cache_header`; it never fails."""
+NO_PASSWORD = "cache password"
+"""The guard that says that the run's own cache asks for none; it never fails."""
+_OPEN_TO_OTHERS = (
+    "None: the service is told host and port alone, so whoever is on this machine can get into the run's own cache. "
+    "With {cache_url} or {cache_password} in target.start it asks for a random one."
+)
+_NOTES = frozenset({PREFLIGHT_MET_FAULT, UNDECIDABLE, OLD_DATA, OUTSIDE_CLEAR, NO_PASSWORD})
+"""Ids of what is no fault of the case, and is worth knowing before the run."""
 _KEPT_SPACE = "\x00"
 
 
@@ -48,6 +64,7 @@ def check_case(project: Project, case_file: Path, *, environ: Mapping[str, str] 
     case = load_case(case_file)
     refuse_unset(case, environ)
     refuse_quoted(case_file, case, environ)
+    case = load_case(case_file, variables=noted_variables(case, environ))
     headers = secret_headers(case, environ)
     with tempfile.TemporaryDirectory(prefix="luckyhit-inputs-") as folder:
         notes = gather(case.workload, project.root, Path(folder))
@@ -58,6 +75,7 @@ def check_case(project: Project, case_file: Path, *, environ: Mapping[str, str] 
     guards = [
         Guard(name="inputs validated", ok=True, detail=" ".join([f"{case_file.name} has no problem.", *notes])),
     ]
+    guards += _old_data(case)
     declared = [target_guard(case, project.called(case_file)), free_guard(case, project.runs, environ)]
     guards += [guard for guard in declared if guard is not None]
     places = [_existing(project.runs), _existing(project.reports)]
@@ -74,8 +92,19 @@ def check_case(project: Project, case_file: Path, *, environ: Mapping[str, str] 
             found = Findings("directories")
             look_at_directories(places, room_for(case), found)
             guards += [_failed(name, error), found.guard()]
-    told = Redactor(known_secrets(case, environ)).secrets
+    passwords = stack.cache.secrets if stack.cache is not None else []
+    told = Redactor({*known_secrets(case, environ), *passwords}).secrets
     return [guard.model_copy(update={"detail": told(guard.detail), "remedy": told(guard.remedy)}) for guard in guards]
+
+
+def _old_data(case: Case) -> Iterator[Guard]:
+    """A change that stores more, or for longer, may serve old data, and no other metric would show it."""
+    said = {
+        "not-looked-at": "Old data: not looked at. A `freshness` section and a goal on `stale_reads` would.",
+        "undeclared": "Old data: looked at without a goal. A goal on `stale_reads` would decide it.",
+    }
+    if (looked := looked_for(case)) in said:
+        yield Guard(name=OLD_DATA, ok=True, detail=said[looked])
 
 
 def _of_running(
@@ -90,15 +119,24 @@ def _of_running(
     yield Guard(
         name="target reachable", ok=True, detail=f"{stack.base_url} {'is ready' if stack.owned else 'answers'}."
     )
+    if stack.cache is not None and stack.cache.owned and not stack.cache.secrets:
+        yield Guard(name=NO_PASSWORD, ok=True, detail=_OPEN_TO_OTHERS)
     yield from check_rights(case, stack, places, environ)
     answered: list[list[tuple[bytes, bytes]]] = []
+    stored = Stored.looking(case, stack)
     yield from _answers(case, stack, headers, inputs, answered.append)
+    if answered and stored is not None:
+        yield _guarded(COVERED, lambda: _covered(stored, lambda: expected_response(case, stack, headers, inputs)))
     if case.target.cache_header is None and (
         offers := dict(pair for received in answered for pair in offered(received))
     ):
         yield _offer(offers)
     if case.freshness is not None:
         yield _guarded("freshness probe", lambda: _probe(case, stack, headers))
+    yield _guarded(DECIDABLE, lambda: _power(case, answered))
+    of_a_start = isinstance(case.change, (EnvChange, ArgumentChange))
+    if stack.owned and case.cache.url_env is None and case.target.config is not None and of_a_start:
+        yield _guarded(DECLARED, lambda: _shows(case, stack))
 
 
 def _answers(
@@ -133,6 +171,35 @@ def _probe(case: Case, stack: Stack, headers: Mapping[str, str]) -> Guard:
     originals_of(case, stack, headers, case.plan.block)
     told = "Each read route of the probe shows a version below the probe's; nothing was written."
     return Guard(name="freshness probe", ok=True, detail=told)
+
+
+def _power(case: Case, answered: Sequence[list[tuple[bytes, bytes]]]) -> Guard:
+    """What the plan gives each goal, and what it needs. A run may decide what that is too little for: no failure."""
+    from luckyhit.investigate.planning import lines_of, planning_of  # takes the judge along, a second to import
+
+    signals = Signals(**signals_of(case.target))
+    seen = [signals.read(received) for received in answered]
+    hidden: list[MetricName] = []
+    if seen and all(answer.cache == "unknown" for answer in seen):
+        hidden.append("hit_ratio")
+    if seen and all(answer.db_calls is None for answer in seen):
+        hidden.append("db_calls")
+    planning = planning_of(case, hidden)
+    name = UNDECIDABLE if planning.undecidable else DECIDABLE
+    return Guard(name=name, ok=True, detail="\n".join(lines_of(planning)))
+
+
+def _covered(stored: Stored, again: Callable[[], object]) -> Guard:
+    guard, note = stored.after_reads(again)
+    return guard or Guard(name=OUTSIDE_CLEAR, ok=True, detail=note)
+
+
+def _shows(case: Case, stack: Stack) -> Guard:
+    """Whether the service takes the change, by its own configuration: it is started once with it, and asked."""
+    before = changing.look_at({"before": stack}, case, keyspace=False)["before"]
+    stack.restart(changing.settings_of(stack, "after"))
+    after = changing.look_at({"after": stack}, case, keyspace=False)["after"]
+    return changing.difference_guard(case, before, after)
 
 
 def _guarded(name: str, look: Callable[[], Guard]) -> Guard:

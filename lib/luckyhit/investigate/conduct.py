@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 
 from luckyhit.case import Case, load_case
-from luckyhit.case.variables import refuse_unset
+from luckyhit.case.variables import named_variables, noted_variables, refuse_unset
 from luckyhit.errors import ArgumentError, GuardError
 from luckyhit.investigate import console, facts, steps
 from luckyhit.investigate.ending import Outcome, finish
@@ -26,6 +26,7 @@ from luckyhit.investigate.interruptions import interruptions_of, one_at_a_time
 from luckyhit.investigate.kernel import Kernel, Notebook
 from luckyhit.investigate.preflight import refuse_fast_log
 from luckyhit.investigate.quoted import refuse_quoted
+from luckyhit.investigate.repeating import repeat_of, start_again
 from luckyhit.investigate.step import how_to_allow, may_change, observes
 from luckyhit.measure.block import INPUTS
 from luckyhit.measure.inputs import Inputs, gather
@@ -40,12 +41,18 @@ def new_run(project: Project, case_file: Path, *, environment: str = "", observe
     """Check the case and make its run directory. `environment` is the name of what may be changed, repeated by whoever
     starts the run; without it a service that runs already is only observed. `observe`: measure the baseline alone.
 
-    Raises what `accepted` raises, before anything is made.
+    Raises what `accepted` raises, and ArgumentError for a ceiling that holds no plan, before anything is made.
     """
     case = accepted(project, case_file, environment=environment, observe=observe)
-    named = " --observe" if observe else f" --environment {environment}" if environment else ""
+    sized: tuple[str, list[str]] | None = None
+    if case.plan.auto:
+        from luckyhit.investigate.planning import sized_text  # takes the judge along, a second to import
+
+        sized = sized_text(case_file.read_text(encoding="utf-8"), case)
     with tempfile.TemporaryDirectory(prefix="luckyhit-inputs-") as folder:
         inputs = Path(folder) / INPUTS
+        declared = load_case(case_file)
+        repeat = repeat_of(project, case_file, (name for name, _ in named_variables(declared)))
         notes = gather(case.workload, project.root, inputs)
         if inputs.is_dir():
             refuse_fast_log(case, Inputs.load(inputs, len(case.workload.routes)))
@@ -57,15 +64,21 @@ def new_run(project: Project, case_file: Path, *, environment: str = "", observe
                 **facts.manifest_facts(project.root),
                 "seed": case.workload.seed,
                 "design": case.design,
-                "command": f"luckyhit run {project.called(case_file)}{named}",
+                "command": start_again(repeat, environment=environment, observe=observe),
+                "repeat": repeat.model_dump(),
                 "environment": environment or None,
                 "observe": observe,
+                "variables": noted_variables(declared, os.environ),
                 "guards": [],
                 "inputs": notes,
             },
         )
         if inputs.is_dir():
             shutil.copytree(inputs, run.path / INPUTS)
+    if sized is not None:
+        text, fields = sized
+        run.update(plan={"sized": fields})
+        run.replace_case(text)
     return run
 
 
@@ -84,6 +97,7 @@ def accepted(project: Project, case_file: Path, *, environment: str = "", observ
     _refuse_writes(environment, case, observe=observe)
     refuse_unset(case, os.environ)
     refuse_quoted(case_file, case, os.environ)
+    case = load_case(case_file, variables=noted_variables(case, os.environ))
     authorities(case.target, project.root)
     return case
 
@@ -159,7 +173,7 @@ def run_case(
                 worker.execute(interruptions)
                 if interruptions.count or worker.error is not None:
                     break
-        outcome = finish(project, run, interruptions)
+        outcome = finish(project, Run.open(run.path), interruptions)  # its case may have got other numbers meanwhile
     outcome.details["seconds"] = time.monotonic() - started
     return outcome
 

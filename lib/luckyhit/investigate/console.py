@@ -43,7 +43,11 @@ def follow(run: Run, *, quiet: bool = False) -> Iterator[Callable[[str], None]]:
                 whole = data[: data.rfind(b"\n") + 1]
                 offset += len(whole)
                 for line in whole.splitlines():
-                    view.event(json.loads(line))
+                    event = json.loads(line)
+                    if event.get("stays"):
+                        view.line(event["text"])
+                    else:
+                        view.event(event)
             if last_look:
                 return
             ended.wait(_POLL_S)

@@ -14,7 +14,7 @@ from typing import Any
 
 from luckyhit.change.journal import Journal
 from luckyhit.change.leftovers import still_open
-from luckyhit.errors import LuckyHitError
+from luckyhit.errors import GuardError, LuckyHitError
 from luckyhit.investigate.export import export, keep_result
 from luckyhit.investigate.interruptions import Interruptions
 from luckyhit.investigate.step import scrub
@@ -24,13 +24,15 @@ from luckyhit.run import Run
 
 INTERRUPTED = 130
 INTERRUPTED_ERROR = "Interrupted"
+GUARD_AFTER_CHANGE = 4
+"""Exit code of a run that a guard ended with the change in place: it was taken back."""
 
 
 @dataclass
 class Outcome:
     """How a run ended: its directory, its report (None where not even that could be written), its exit code. `reason`:
-    why it is incomplete. `result`: of a run that was measured to its end, or that its time limit ended. `error`: why
-    there is no report. `note`: what else went wrong with a run that is complete."""
+    why it is incomplete. `result`: of a run that was measured to its end, or that its time limit or a guard ended.
+    `error`: why there is no report. `note`: what else went wrong with a run that is complete."""
 
     run: Run
     report: Path | None
@@ -68,7 +70,9 @@ def finish(project: Project, run: Run, interruptions: Interruptions) -> Outcome:
     if too_late:
         failure = {**failure, **interruptions.as_failure()}
         _note(run, failure=failure)
-    result = _so_far(run) if too_late else None
+    # A guard that fails for good is a verdict, whatever more could have been measured.
+    guarded = failure["error"] == GuardError.__name__ and failure["exit_code"] == GUARD_AFTER_CHANGE
+    result = _so_far(run) if too_late or guarded else None
     with suppress(OSError):
         scrub(run, closed=True)
     path, error = _incomplete_report(project, run, failure, result)

@@ -50,5 +50,5 @@ def _written(run: Run, name: str) -> Iterator[None]:
         raise ReportNotWritten(
             f"{name} of run {run.id} could not be written: {error.strerror or type(error).__name__}; what was measured "
             "is there",
-            hint=f"Make room in, or rights to, the folder {run.path}, then `luckyhit report {run.id}`.",
+            hint=f"Make room in, or rights to, the folder {run.path}, then `luckyhit report {run.called}`.",
         ) from None

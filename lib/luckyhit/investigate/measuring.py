@@ -14,7 +14,7 @@ from luckyhit.investigate.step import Step, stop_if_asked
 from luckyhit.investigate.watching import watched_caches
 from luckyhit.measure import BlockPlan, BlockReport, Crew, measure_block
 from luckyhit.measure.ledger import ledger_of
-from luckyhit.records import Arm, Stage
+from luckyhit.records import Arm, Guard, Stage
 from luckyhit.run import write_part
 from luckyhit.target import CounterSampler, Stack
 from luckyhit.target.control import authorities
@@ -58,9 +58,10 @@ class Measuring:
 
     def block(
         self, stacks: Mapping[Arm, Stack], stage: Stage, pair: int, seconds: float, *, control: bool = False
-    ) -> None:
+    ) -> Guard | None:
         """Reset, look, warm up, measure, look again; note it in the manifest. `control`: without the freshness probe.
-        Raises LimitExceeded where the target's limits stopped it: what was measured until then is noted."""
+        Returns the guard that failed for good where the arms can't start alike: nothing was measured then. Raises
+        LimitExceeded where the target's limits stopped it: what was measured until then is noted."""
         run, case = self._run, self._case
         what = _DOING[stage]
         self.show(f"{what}: back to the declared cache state")
@@ -68,6 +69,8 @@ class Measuring:
         # The engine gets ready meanwhile; it sends nothing before it has its plan.
         with Crew(case.workload.workers, run.path) as crew:
             reset = changing.reset_block(stacks, case, self._step.journal, headers=self._step.headers)
+            if stage == "change" and (failed := self._start_unlike(stacks, reset)) is not None:
+                return failed
             washed = self._wash_out(stacks, what)
             number = len(run.manifest["blocks"])
             self.show(what)
@@ -92,6 +95,18 @@ class Measuring:
         if stopped is not None:
             raise stopped
         self.done_s += case.plan.warmup + seconds
+        return None
+
+    def _start_unlike(self, stacks: Mapping[Arm, Stack], reset: Mapping[str, Any]) -> Guard | None:
+        """The guard on what the caches start with, where no later block can mend it: side by side, each counts."""
+        if self._case.design != "side-by-side":
+            return None
+        from luckyhit.judge.cache_state import cache_state_guard  # takes the judge along, a second to import
+
+        noted = self._run.manifest["blocks"]
+        begun = {"block": len(noted), "arms": list(stacks), **reset}
+        guard = cache_state_guard([*(entry for entry in noted if entry["stage"] == "change"), begun], self._case)
+        return None if guard.ok else guard
 
     def _watched(
         self, stacks: Mapping[Arm, Stack], plan: BlockPlan, what: str, crew: Crew

@@ -25,7 +25,7 @@ from luckyhit.records import Guard, Preflight, UnexpectedAnswer
 from luckyhit.target import Stack
 from luckyhit.target.control import client_options
 
-COVERING = ("error_rate",)
+COVERING = ("error_rate", "wrong_answers")
 """A goal on one of these counts answers that are not as expected: such an answer is what the run is about."""
 _MORE_KEYS = (1, 2)
 """Asked as well, behind the first key, where no route answered as expected: is the service down, or is it the fault?"""

@@ -130,12 +130,12 @@ def why_needed(run: Run, *, now: datetime, held: set[str]) -> str:
         manifest = run.manifest
         journal = run.path / "journal.jsonl"
         if journal.exists() and still_open(Journal(journal)):
-            return f"its change is not rolled back; `luckyhit revert {run.id}` does so"
+            return f"its change is not rolled back; `luckyhit revert {run.called}` does so"
     except (LuckyHitError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return f"what it left can't be told ({type(error).__name__})"
     rollback = manifest.get("rollback")
     if manifest.get("changed") or (isinstance(rollback, Mapping) and rollback.get("confirmed") is False):
-        return f"its rollback is not confirmed; look at it, then `luckyhit revert {run.id}`"
+        return f"its rollback is not confirmed; look at it, then `luckyhit revert {run.called}`"
     if manifest.get("state") not in ("finished", "failed") and now.timestamp() - _last_sign_s(run) < SILENT_S:
         return "it goes on"
     return ""

@@ -107,7 +107,8 @@ def _note_failure(run: Run, project: Project, error: BaseException) -> None:
 
     A service of the run's own that is stopped with its change is a rolled-back one: nothing of it is left.
     """
-    changed = bool(run.manifest.get("changed")) or bool(run.blocks("change"))
+    taken_back = Rollback.model_validate(run.manifest.get("rollback") or {}).confirmed
+    changed = bool(run.manifest.get("changed")) or bool(run.blocks("change")) or taken_back
     if isinstance(error, LuckyHitError):
         # Exit code 3 promises that nothing was changed.
         code = 4 if changed and isinstance(error, GuardError) else error.exit_code
@@ -143,6 +144,8 @@ def _note_failure(run: Run, project: Project, error: BaseException) -> None:
         if isinstance(failed, RollbackNotConfirmed):
             with suppress(OSError):
                 run.update(failure={**failure, "exit_code": failed.exit_code, "hint": failed.hint})
+    if taken_back and rollback.confirmed and not run.manifest.get("changed"):
+        return  # the step did so itself, and looked whether everything is as it was
     if isinstance(error, RollbackNotConfirmed):
         return  # what was found then is the evidence; that nothing is open in the journal doesn't undo it
     with suppress(OSError):
@@ -167,6 +170,8 @@ def start_stacks(step: Step, names: Mapping[Arm, str]) -> dict[Arm, Stack]:
         step.stacks.callback(stack.stop)
     changing.start_stacks(list(made.values()), step.journal)
     for stack in made.values():
+        if stack.cache is not None and stack.cache.owned:
+            run.redactor.learn(stack.cache.secrets)
         step.stacks.callback(_taken_back, stack, step.journal)  # while the service is still there
     return made
 

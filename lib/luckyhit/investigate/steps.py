@@ -19,6 +19,7 @@ from luckyhit.investigate.controls import probe_share, with_controls
 from luckyhit.investigate.measuring import Measuring, Progress
 from luckyhit.investigate.preflight import expected_response, originals_of
 from luckyhit.investigate.step import Step, how_to_allow, may_change, observes, start_stacks, step_of
+from luckyhit.investigate.stored import Stored
 from luckyhit.investigate.watching import learn_cache_keys
 from luckyhit.measure.block import inputs_of
 from luckyhit.project import Project
@@ -56,9 +57,7 @@ def arms_per_block(case: Case, pairs: int | None = None) -> list[tuple[Arm, ...]
 
 def measured_seconds(case: Case, pairs: int | None = None) -> float:
     """Seconds of load in the whole run, warm-ups included; `pairs` as above."""
-    plan = case.plan
-    blocks = len(arms_per_block(case, pairs))
-    return plan.warmup + plan.baseline + blocks * (plan.warmup + plan.block) + plan.warmup + plan.after_rollback
+    return case.plan.seconds(len(arms_per_block(case, pairs)))
 
 
 def planned_seconds(run: Run) -> float:
@@ -71,7 +70,8 @@ def longest_seconds(case: Case) -> float:
     """The same with every wash-out at its longest, and the last request of each block timing out."""
     blocks = len(arms_per_block(case)) + 2
     washout_s = case.plan.washout if case.design != "side-by-side" else 0.0
-    return measured_seconds(case) + blocks * (washout_s + case.workload.timeout)
+    measured_s = max(measured_seconds(case), case.plan.ceiling if case.plan.auto else 0.0)
+    return measured_s + blocks * (washout_s + case.workload.timeout)
 
 
 def measure_baseline(run: Run, project: Project, progress: Progress) -> None:
@@ -87,6 +87,7 @@ def measure_baseline(run: Run, project: Project, progress: Progress) -> None:
         measuring.show("starting the service")
         with imported_meanwhile():
             stack = start_stacks(step, {"before": "before"})["before"]
+        stored = Stored.looking(case, stack)
         as_expected, preflight = expected_response(case, stack, step.headers, inputs_of(run))
         run.update(preflight=preflight.model_dump())
         guards = [
@@ -98,11 +99,18 @@ def measure_baseline(run: Run, project: Project, progress: Progress) -> None:
             ),
             as_expected,
         ]
+        covered = None
+        if stored is not None:
+            covered, _ = stored.after_reads(lambda: expected_response(case, stack, step.headers, inputs_of(run)))
+        guards += [covered] if covered is not None else []
         _note_guards(run, guards)
         _stop_at_failed(guards)
         _survey(step, [stack])
         changing.prepare(stack)
         measuring.block({"before": stack}, "baseline", 0, case.plan.baseline)
+        if stored is not None and covered is None and (covered := stored.after_load()) is not None:
+            _note_guards(run, [covered])
+            _stop_at_failed([covered])
         run.update(
             measured_s=measuring.done_s,
             fingerprints=measuring.looks.facts(),
@@ -110,6 +118,12 @@ def measure_baseline(run: Run, project: Project, progress: Progress) -> None:
         )
         if observes(run):
             _observed_only(run)
+        else:
+            measuring.show("working out what the plan can decide")
+            from luckyhit.investigate.planning import lines_of, plan_again  # imported by now, with all of the judge
+
+            for text in lines_of(plan_again(run)):
+                run.progress(text, stays=True)
 
 
 def measure_change(run: Run, project: Project, progress: Progress) -> None:
@@ -155,23 +169,29 @@ def measure_change(run: Run, project: Project, progress: Progress) -> None:
         measuring.look({"after": changed}, "after the change")
         run.update(fingerprints=measuring.looks.facts())
         order = arms_per_block(case, pairs)
+        failed: Guard | None = None
         for number, arms in enumerate(order):
-            if not measuring.looks.guard().ok:  # whatever is measured then, nobody can tell what it comes from
+            # Whatever is measured once it fails, nobody can tell what it comes from.
+            failed = _if_failed(measuring.looks.guard())
+            if failed is not None:
                 break
             in_block = {arm: started.get(arm, started["before"]) for arm in arms}
             # Both members of a crossover pair replay the same requests.
             pair = 1 + (number if case.design == "side-by-side" else number // 2)
             if case.design == "before-after":
                 pair = 1 + number % case.plan.blocks
-            measuring.block(in_block, "change", pair, case.plan.block, control=pair in controls)
+            failed = measuring.block(in_block, "change", pair, case.plan.block, control=pair in controls)
             # Not before the control: whether the probe makes what it finds is not known yet.
-            if pair >= min(controls, default=0) and seen_enough(run, measuring, len(order)):
+            if failed is not None or (pair >= min(controls, default=0) and seen_enough(run, measuring, len(order))):
                 break
 
-        _note_guards(run, [measuring.looks.guard()])
+        declared = measuring.looks.guard()
+        _note_guards(run, [declared, *([failed] if failed is not None and failed.name != declared.name else [])])
         measuring.show("rolling back")
         rollback = changing.roll_back(changed, step.journal)
         _confirm(run, rollback, unchanged, changing.look_at({"before": changed}, case)["before"])
+        if failed is not None:
+            _stop_at_failed([failed])
         measuring.block({"before": changed}, "after-rollback", 1, case.plan.after_rollback)
         run.update(measured_s=measuring.done_s, state="measured")
 
@@ -230,6 +250,10 @@ def _observed_only(run: Run) -> None:
 
 def _note_guards(run: Run, guards: list[Guard]) -> None:
     run.update(guards=[*run.manifest.get("guards", []), *(guard.model_dump() for guard in guards)])
+
+
+def _if_failed(guard: Guard) -> Guard | None:
+    return None if guard.ok else guard
 
 
 def _stop_at_failed(guards: list[Guard]) -> None:

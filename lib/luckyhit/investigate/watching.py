@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from redis import exceptions as redis_errors
 
 from luckyhit import change as changing
+from luckyhit.change.notify import INSIDE
 from luckyhit.measure.probe_plan import KeyRanges
 from luckyhit.measure.probe_survey import reading
 from luckyhit.records import Arm
@@ -59,6 +60,9 @@ def watched_caches(run: Run, stacks: Mapping[Arm, Stack], block: int, journal: c
     case, sentences = run.case, list[str]()
     if case.freshness is None or not case.freshness.watch_cache:
         yield sentences
+        return
+    if case.caches_inside:
+        yield [f"The cache's events: {INSIDE}."]
         return
     watched = {arm: watched_shapes(case, _learned(run, stack)) for arm, stack in stacks.items()}
     if why_not := next((why for keys, patterns, why in watched.values() if not keys and not patterns), ""):

@@ -120,6 +120,16 @@ class Baseline(Workbook):
 
         return tables.declared(self._case)
 
+    def power(self) -> pd.DataFrame:
+        """What the plan gives each goal, what it needs, and what to change where that is too little: from the case
+        alone, and from the baseline's noise once that is measured."""
+        from luckyhit.investigate.planning import planning_after, planning_of  # takes the judge along, a second
+        from luckyhit.report import tables
+
+        if self._run is None:
+            return tables.power(planning_of(self._case))
+        return tables.power(planning_after(self._run) if self._run.blocks("baseline") else planning_of(self._run.case))
+
     def measure(self) -> Markdown:
         """Start the service, reset the declared part of the cache, warm up, measure. Returns what was done."""
         if self._begin is not None:
@@ -370,7 +380,7 @@ def _interrupted(run: Run, again: str) -> LuckyHitError:
     """What to raise in place of KeyboardInterrupt, whose traceback would say nothing of the rollback."""
     manifest = run.manifest
     if manifest.get("changed"):
-        hint = str((manifest.get("failure") or {}).get("hint") or f"`luckyhit revert {run.id}` tries again.")
+        hint = str((manifest.get("failure") or {}).get("hint") or f"`luckyhit revert {run.called}` tries again.")
         return RollbackNotConfirmed(f"Interrupted. {_rolled_back(run)}", hint=hint)
     return NotEnoughData(f"Interrupted. {_rolled_back(run)}", hint=again)
 

@@ -11,7 +11,7 @@
     story        what the cache did around the probe's writes
     probed, freshness_facts   all that the probe found in one arm
     effects      each metric in both arms
-    record_guards, guards, freshness_guards, preparation   what would overturn the verdict
+    record_guards, guards, freshness_guards, preparation, cache_state   what would overturn the verdict
     manifest     what was noted of the run, held against what is there
     blockwise, carryover, stationary   where arms took turns: blocks as units, what one leaves for the next
     routes       where an effect comes from: the same metrics, route by route
@@ -19,6 +19,7 @@
     order        whether it matters which arm was sent first
     verdict      the rules, and the sentence that says why
     naive, noise, decompose, rollback, notes   what stands beside the verdict
+    power        what a plan can decide, before it is measured, and the numbers of one that is sized
     record, worked, together   what was recorded by stage; all that takes time, on two cores
     decision     all of it, on frames; loose: on a directory that is no run
     belief       whether status and count of calls can be believed at all

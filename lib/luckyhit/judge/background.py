@@ -22,31 +22,40 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from luckyhit.judge.background_routes import Family, families
 from luckyhit.judge.freshness import StaleShare, share_of
 from luckyhit.judge.histories import ALWAYS, NEVER, Numbers, Timeline, whole_numbers
+from luckyhit.judge.last_writes import last_before
+from luckyhit.records import REQUESTS
 
 if TYPE_CHECKING:
     from luckyhit.case import Case
 
-TOLD_BY = ("arm", "block", "phase", "route", "key", "sent_ns", "done_ns", "status", "error", "version", "cache")
+TOLD_BY = (
+    *("arm", "block", "slot", "phase", "route", "key", "sent_ns", "done_ns", "status", "error", "version", "cache"),
+)
 """The columns of the requests that reads and writes are told from."""
-COLUMNS = ["arm", "block", "route", "key", "sent_ns", "seen_version", "outcome", "behind", "since_ack_ns", "cache"]
+ANSWERS = pa.schema([REQUESTS.field(name) for name in TOLD_BY])
+COLUMNS = [
+    *("arm", "block", "slot", "route", "key", "sent_ns", "seen_version", "outcome", "behind", "since_ack_ns"),
+    *("write_slot", "since_write_ns", "cache"),
+]
 
 
 def background_reads(requests: pd.DataFrame, case: Case) -> pd.DataFrame:
     """The workload's reads of the measured phase that were sent and can show a value, in the order of `requests`, with
-    its index: `arm, block, route, key, sent_ns, seen_version` (null where the answer showed none), `outcome` (fresh,
-    stale, unknown), `behind` (of a stale read: how many acknowledged writes were surely newer; else null),
-    `since_ack_ns` (of a stale read: how long before its send the first of these was acknowledged; else null) and
-    `cache`.
+    its index: `arm, block, slot, route, key, sent_ns, seen_version` (null where the answer showed none), `outcome`
+    (fresh, stale, unknown), `behind` (of a stale read: how many acknowledged writes were surely newer; else null),
+    `since_ack_ns` (of a stale read: how long before its send the first of these was acknowledged; else null),
+    `write_slot` and `since_write_ns` (see `_behind_writes`) and `cache`.
 
     `requests`: rows with the columns of `records.REQUESTS`, of any arms and blocks, warm-up included. Reads and writes
     of one resource are told by their paths (see `background_routes`). Of a route whose answers mostly show what nobody
     wrote (another currency, a price with tax) nothing is told.
     """
-    frame = requests.reindex(columns=[*requests.columns, *sorted({"cache", "version"} - set(requests.columns))])
+    frame = requests.reindex(columns=[*requests.columns, *sorted({"cache", "slot", "version"} - set(requests.columns))])
     frame = frame[frame["arm"].notna() & frame["block"].notna() & frame["key"].notna()]
     shared = case.design != "side-by-side"  # both arms are one service, and a write may land in the other's block
     parts = [_judged(frame, family, shared) for family in families(case.workload.routes)]
@@ -87,19 +96,34 @@ def _judged(frame: pd.DataFrame, family: Family, shared: bool) -> pd.DataFrame:
     rows = frame.iloc[place]
     history = _History.of(rows, family, shared)
     outcome, behind, since_ack = history.outcomes()
+    write_slot, since_write = _behind_writes(history, reading[place])
     told = reading[place] & (rows["phase"].astype(object) == "measure").to_numpy() & rows["sent_ns"].notna().to_numpy()
     found = pd.DataFrame(
         {
-            **{name: rows[name] for name in ("arm", "block", "route", "key", "sent_ns")},
+            **{name: rows[name] for name in ("arm", "block", "slot", "route", "key", "sent_ns")},
             "seen_version": history.seen.series(rows.index),
             "outcome": pd.Series(outcome, index=rows.index, dtype="str"),
             "behind": behind.series(rows.index),
             "since_ack_ns": since_ack.series(rows.index),
+            "write_slot": write_slot.series(rows.index),
+            "since_write_ns": since_write.series(rows.index),
             "cache": rows["cache"],
             "_place": place,
         }
     )
     return found[told]
+
+
+def _behind_writes(history: _History, reading: np.ndarray) -> tuple[Numbers, Numbers]:
+    """Of each read: the slot of the last write of its key before it, and how long before the read's send, in ns, that
+    was acknowledged. Missing where that write was not accepted or is not known, where its key was given the same value
+    before, and where no read came before this one in its block, so that nothing old can have been held."""
+    slot = whole_numbers(history.rows["slot"])
+    # A row without a slot is before and behind nothing.
+    last, read = last_before(history.group, slot.value, ~reading & slot.there, reading & slot.there)
+    own = (last >= 0) & (read >= 0) & slot.there & reading & history.sent.there
+    own &= (history.accepted & ~history.repeated())[last]
+    return Numbers(slot.value[last], own), Numbers(history.sent.value - history.done.value[last], own)
 
 
 @dataclass(frozen=True)
@@ -199,6 +223,14 @@ class _History:
         first = _earliest(self.group[written], begun[written], self.group)
         told = self.seen.there
         return _earliest(self.pair[told], self.sent.value[told], self.pair) < first
+
+    def repeated(self) -> np.ndarray:
+        """Mask of the writes of a value that was written to their key before, in this block or another."""
+        value = np.flatnonzero(self.accepted | self.open)
+        repeats = np.zeros(len(self.rows), dtype=bool)
+        sent = self.sent.value[value]
+        repeats[value] = sent > _earliest(self.lasting[value], sent, self.lasting[value])
+        return repeats
 
     def _of_foreign_routes(self, asked: np.ndarray, foreign: np.ndarray, placed: np.ndarray) -> np.ndarray:
         """Mask of the reads of routes that show more often what nobody wrote than what somebody did."""

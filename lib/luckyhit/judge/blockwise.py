@@ -9,25 +9,34 @@ from math import sqrt
 import numpy as np
 import pandas as pd
 
+from luckyhit.case import Case
 from luckyhit.judge.boundary import INF, Boundary
-from luckyhit.judge.effects import QUANTILES, Effect
+from luckyhit.judge.effect import Effect
+from luckyhit.judge.effects import QUANTILES
 from luckyhit.judge.freshness import late_among
+from luckyhit.judge.probe_reads import units_of
 from luckyhit.judge.probed import Probed
 from luckyhit.judge.rows import Rows, members
-from luckyhit.records import METRICS, MetricName
+from luckyhit.records import METRICS, GoalName, kind_of, metric_of_goal, route_of_goal
 
-BlockValues = Mapping[MetricName, Mapping[int, float]]
+BlockValues = Mapping[GoalName, Mapping[int, float]]
 
 
-def block_values(rows: Rows, probed: Sequence[Probed], within_s: float | None) -> dict[MetricName, dict[int, float]]:
+def block_values(rows: Rows, probed: Sequence[Probed], within_s: float | None) -> dict[GoalName, dict[int, float]]:
     """Of each metric, its value in each block that shows one. `rows`: measured ones; `probed`: what the probe found in
     the same blocks, by arm; `within_s`: the declared bound, None without a probe. Windows of staleness are too few in
     a block.
     """
-    found: dict[MetricName, dict[int, float]] = {name: {} for name in METRICS}
+    found: dict[GoalName, dict[int, float]] = {name: {} for name in METRICS}
     for block, inside in members(rows.block):
         mine = rows.take(inside)
-        shown: dict[MetricName, np.ndarray] = {"hit_ratio": mine.hit, "error_rate": mine.failed, "db_calls": mine.calls}
+        shown: dict[GoalName, np.ndarray] = {
+            "hit_ratio": mine.hit,
+            "error_rate": mine.failed,
+            "wrong_answers": mine.wrong,
+            "db_calls": mine.calls,
+            "latency_mean_ms": mine.latency_ms,
+        }
         for name, values in shown.items():
             values = values[np.isfinite(values)]
             if len(values):
@@ -43,12 +52,30 @@ def block_values(rows: Rows, probed: Sequence[Probed], within_s: float | None) -
         told = late[late["outcome"].isin(["fresh", "stale"])]
         shares = (told["outcome"] == "stale").groupby(told["block"]).mean()
         found["stale_reads"] = {int(block): float(share) for block, share in shares.items()}
+        for arm in probed:
+            for name, units in units_of(arm, within_s).items():
+                events: dict[int, list[bool]] = {}
+                for (block, _, _), event in units.items():
+                    events.setdefault(int(block), []).append(event)
+                found[name] |= {block: float(np.mean(each)) for block, each in events.items()}
+    return found
+
+
+def goal_values(rows: Rows, probed: Sequence[Probed], case: Case) -> dict[GoalName, dict[int, float]]:
+    """`block_values`, and the same of the routes that goals name."""
+    within_s = case.freshness.within if case.freshness is not None else None
+    found: dict[GoalName, dict[int, float]] = {**block_values(rows, probed, within_s)}
+    for name in case.goals:
+        route = route_of_goal(name)
+        if route and not kind_of(name).probe:
+            code = rows.routes.index(route) if route in rows.routes else -2
+            found[name] = block_values(rows.take(rows.route == code), (), None)[metric_of_goal(name)]
     return found
 
 
 def one_more(
-    effects: Mapping[MetricName, Effect], first: BlockValues, boundary: Boundary, error_rate: float
-) -> dict[MetricName, Effect]:
+    effects: Mapping[GoalName, Effect], first: BlockValues, boundary: Boundary, error_rate: float
+) -> dict[GoalName, Effect]:
     """`effects` of one further block against several, their intervals as wide at least as blocks differ anyway: the
     prediction interval of one more block. `first`: the several ones; of a single one nothing tells how they differ."""
     return {

@@ -14,6 +14,8 @@ from scipy.special import bdtrik, stdtrit
 from luckyhit.judge.proportions import clopper_pearson
 
 INF = float("inf")
+_APART = 0.28
+"""Of the error rate of an excess: for the least share of the one kind, and for the largest of the other."""
 
 
 class Boundary(Protocol):
@@ -29,9 +31,21 @@ class Boundary(Protocol):
     def share(self, count: int, total: int, error_rate: float) -> tuple[float, float]:
         """Bounds of a share of which `count` out of `total` were seen; (0, 1) where `total` is 0."""
 
+    def excess(self, more: int, fewer: int, pairs: int, error_rate: float) -> float:
+        """By how much the share of which `more` of `pairs` were seen exceeds the one of which `fewer` of the same were
+        seen, at least, where no pair counts for both; at most 0 where nothing says so."""
+
     def ranks(self, level: float, total: int, error_rate: float) -> tuple[int, int]:
         """The ranks (from 1) among `total` sorted values between which the `level` quantile lies. 0 and total + 1:
         there is no bound on that side."""
+
+
+def excess_of_part(boundary: Boundary, more: int, fewer: int, pairs: int, error_rate: float) -> float:
+    """See `Boundary.excess`: the fewest pairs that count for either, times twice what the part of the more frequent
+    ones exceeds one half by. Each side of `share` is wrong with half of what it is asked for, and each of both shares
+    has half of the rate."""
+    part = boundary.share(more, more + fewer, error_rate)[0]
+    return (2 * part - 1) * boundary.share(more + fewer, pairs, error_rate)[0]
 
 
 class FixedSample:
@@ -46,9 +60,14 @@ class FixedSample:
     def share(self, count: int, total: int, error_rate: float) -> tuple[float, float]:
         return clopper_pearson(count, total, 1 - error_rate)
 
+    def excess(self, more: int, fewer: int, pairs: int, error_rate: float) -> float:
+        apart = self.share(more, pairs, 2 * error_rate * _APART)[0]
+        apart -= self.share(fewer, pairs, 2 * error_rate * _APART)[1]
+        return max(apart, excess_of_part(self, more, fewer, pairs, error_rate * (1 - 2 * _APART)))
+
     def ranks(self, level: float, total: int, error_rate: float) -> tuple[int, int]:
         first = int(np.ceil(bdtrik(error_rate / 2, total, level)))
         return first, min(int(np.ceil(bdtrik(1 - error_rate / 2, total, level))) + 1, total + 1)
 
 
-__all__ = ["INF", "Boundary", "FixedSample"]
+__all__ = ["INF", "Boundary", "FixedSample", "excess_of_part"]

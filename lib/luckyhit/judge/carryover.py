@@ -24,9 +24,9 @@ from scipy.special import stdtrit
 
 from luckyhit.case import Case
 from luckyhit.judge.blockwise import BlockValues
-from luckyhit.judge.effects import amount_of
-from luckyhit.judge.wording import NAMES, difference_text, interval_text, percent
-from luckyhit.records import Guard, MetricName
+from luckyhit.judge.effect import amount_of
+from luckyhit.judge.wording import difference_text, interval_text, name_of, percent
+from luckyhit.records import GoalName, Guard
 
 NAME = "no carry-over"
 LEVEL = 0.01
@@ -84,7 +84,7 @@ def carry_over(
     values: BlockValues,
     arms: Mapping[int, int],
     case: Case,
-    before: Mapping[MetricName, float | None],
+    before: Mapping[GoalName, float | None],
 ) -> tuple[Guard, list[str]]:
     """The guard on carry-over in any metric with a goal, and notes on the order of the blocks.
 
@@ -97,12 +97,12 @@ def carry_over(
         terms = order_effects(values.get(name, {}), arms, level)
         margin, carry = amount_of(name, goal.margin, before.get(name)), terms.get("carry")
         if carry is None or margin is None:
-            unseen.append(NAMES[name])
+            unseen.append(name_of(name))
         else:
             beyond = carry.sure and abs(carry.value) > margin
             told = f"{percent(1 - level)} interval {interval_text(name, carry.low, carry.high)}"
             told += f", margin {difference_text(name, margin)}" if beyond else ""
-            (found if beyond else small).append(f"{NAMES[name]} {difference_text(name, carry.value)} ({told})")
+            (found if beyond else small).append(f"{name_of(name)} {difference_text(name, carry.value)} ({told})")
         if margin is not None:
             notes += _notes(name, terms, margin / 4, len(arms))
     return _guard(found, small, unseen, len(arms)), notes
@@ -125,7 +125,7 @@ def _guard(found: Sequence[str], small: Sequence[str], unseen: Sequence[str], bl
     return Guard(name=NAME, ok=True, detail=detail)
 
 
-def _notes(name: MetricName, terms: Mapping[str, Term], least: float, blocks: int) -> list[str]:
+def _notes(name: GoalName, terms: Mapping[str, Term], least: float, blocks: int) -> list[str]:
     """On what is sure, and as large as `least` (from the first block to the last, for a trend)."""
     notes = []
     switch, trend = terms.get("switch"), terms.get("trend")
@@ -133,13 +133,13 @@ def _notes(name: MetricName, terms: Mapping[str, Term], least: float, blocks: in
         size = difference_text(name, abs(switch.value))
         where = "higher" if switch.value > 0 else "lower"
         notes.append(
-            f"{NAMES[name].capitalize()}: {size} {where} in blocks that follow the other arm, in both arms alike. The "
-            "comparison is fair, but the levels are no steady state: a longer plan.washout would show it."
+            f"{name_of(name).capitalize()}: {size} {where} in blocks that follow the other arm, in both arms alike. "
+            "The comparison is fair, but the levels are no steady state: a longer plan.washout would show it."
         )
     if trend is not None and trend.sure and abs(trend.value) * (blocks - 1) > least:
         size = difference_text(name, abs(trend.value))
         notes.append(
-            f"{NAMES[name].capitalize()}: {'rose' if trend.value > 0 else 'fell'} by {size} from block to block, in "
+            f"{name_of(name).capitalize()}: {'rose' if trend.value > 0 else 'fell'} by {size} from block to block, in "
             "both arms alike; the mirrored order of the blocks cancels that."
         )
     return notes

@@ -23,6 +23,9 @@ from luckyhit.judge.rows import (
     ERRORS,
     NO_TIME,
     OTHER_ERROR,
+    UNEXPECTED,
+    UNTOLD_ANSWER,
+    WRONG_ANSWER,
     Column,
     Rows,
     SinceDue,
@@ -31,8 +34,8 @@ from luckyhit.judge.rows import (
 from luckyhit.records import REQUESTS
 
 JUDGED = (
-    "arm", "block", "slot", "phase", "route", "key", "due_ns", "sent_ns", "first_byte_ns", "done_ns", "error", "cache",
-    "db_calls",
+    "arm", "block", "slot", "phase", "route", "key", "due_ns", "sent_ns", "first_byte_ns", "done_ns", "status", "error",
+    "cache", "db_calls",
 )  # fmt: skip
 """The columns of the requests table that become Rows."""
 PHASES = ("warmup", "measure")
@@ -57,6 +60,8 @@ def as_they_come(frame: pd.DataFrame) -> Rows:
         frame = frame.assign(**dict.fromkeys(missing))
     error = _codes(frame["error"], ERRORS)
     error[(error < 0) & frame["error"].notna().to_numpy(dtype=bool)] = OTHER_ERROR
+    unexpected = np.flatnonzero(error == UNEXPECTED)
+    error[unexpected] = _by_status(_number(frame["status"].iloc[unexpected]))
     return Rows(
         arm=_codes(frame["arm"], ARMS),
         block=_whole(frame["block"]),
@@ -152,11 +157,15 @@ def _columns_of(batch: pa.RecordBatch) -> dict[str, Any]:
     for name in missing:
         batch = batch.append_column(name, pa.nulls(len(batch), REQUESTS.field(name).type))
     times = _times(batch)
-    if times is None or not all(_is_whole(batch[name]) for name in ("block", "slot", "db_calls")):
+    if times is None or not all(_is_whole(batch[name]) for name in ("block", "slot", "db_calls", "status")):
         return _odd(batch)
     due, left, done, clock = times
     error = _words(batch["error"], ERRORS)
     error[(error < 0) & _there(batch["error"])] = OTHER_ERROR
+    unexpected = np.flatnonzero(error == UNEXPECTED)
+    if len(unexpected):
+        status = batch["status"].take(pa.array(unexpected))
+        error[unexpected] = _by_status(status.cast(pa.float64()).to_numpy(zero_copy_only=False))
     return {
         "arm": _words(batch["arm"], ARMS),
         "block": _place(batch["block"]),
@@ -171,6 +180,13 @@ def _columns_of(batch: pa.RecordBatch) -> dict[str, Any]:
         "db_calls": _count(batch["db_calls"]),
         **{name: _with_dictionary(batch[name]) for name in _TOLD_BY_TEXT},
     }
+
+
+def _by_status(status: np.ndarray) -> np.ndarray:
+    """Codes of unexpected answers, by their statuses as floats (NaN: none)."""
+    with np.errstate(invalid="ignore"):
+        passes = (status >= 200) & (status < 400)
+    return np.where(passes, WRONG_ANSWER, np.where(np.isfinite(status), UNEXPECTED, UNTOLD_ANSWER)).astype(np.int8)
 
 
 def _odd(batch: pa.RecordBatch) -> dict[str, Any]:

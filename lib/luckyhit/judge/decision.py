@@ -9,25 +9,25 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from luckyhit.case import Case
-from luckyhit.judge.background import TOLD_BY, background_reads, bound_s
+from luckyhit.judge.background import bound_s
 from luckyhit.judge.belief import believe
 from luckyhit.judge.belief.by_url import Load
 from luckyhit.judge.belief.words import in_doubt, routes_with_reasons, with_reasons
-from luckyhit.judge.blockwise import block_values
+from luckyhit.judge.beside_goals import faults_moved
+from luckyhit.judge.blockwise import goal_values
 from luckyhit.judge.boundary import Boundary
 from luckyhit.judge.carryover import carry_over
 from luckyhit.judge.early import ways_to_look
-from luckyhit.judge.effects import level_of
+from luckyhit.judge.effect import Effect, Levels
 from luckyhit.judge.events import event_notes
 from luckyhit.judge.freshness_facts import freshness_facts
 from luckyhit.judge.freshness_guards import freshness_guards
 from luckyhit.judge.notes import notes_on_blocks, notes_on_metrics
+from luckyhit.judge.old_data import old_data
 from luckyhit.judge.order import order_notes
 from luckyhit.judge.preparation import limits_guard, washed_out_guard
-from luckyhit.judge.probe_frames import request_frame
 from luckyhit.judge.record import BEFORE, Record, listed_arms, read
 from luckyhit.judge.record_guards import account
 from luckyhit.judge.rollback import compared as found_again
@@ -38,19 +38,16 @@ from luckyhit.judge.wording import sentence
 from luckyhit.judge.worked import work_out
 from luckyhit.records import (
     METRICS,
-    REQUESTS,
     Arm,
     FreshnessFacts,
+    GoalName,
     Guard,
     Metric,
-    MetricName,
     Result,
     Rollback,
     Stage,
     Verdict,
 )
-
-_ANSWERS = pa.schema([REQUESTS.field(name) for name in TOLD_BY])
 
 
 def decide(
@@ -93,12 +90,10 @@ def decide(
     notes = [*notes, *notes_on_blocks(record.blocks, case)]
     planned_boundary, share_of_rate = ways_to_look(record.entries("change"), case)
     boundary = boundary or planned_boundary
-    level = level_of(case)
-    error_rate = level * share_of_rate
-    within_s = case.freshness.within if case.freshness is not None else None
+    levels = Levels.of(case, share_of_rate)
 
-    worked = work_out(record, case, boundary, error_rate, level, glance=glance)
-    effects, compared = with_reasons(worked.effects, belief.doubts), worked.compared
+    worked = work_out(record, case, boundary, levels, Levels.of(case), glance=glance)
+    effects, compared = with_reasons(worked.effects, belief), worked.compared
     noted = limits_guard(record.blocks), washed_out_guard(record.entries("change"))
     all_guards = [*worked.on_record, *(guard for guard in noted if guard is not None)]
     if compared is not None:
@@ -109,9 +104,9 @@ def decide(
             all_guards.append(Guard(name=DECLARED, ok=False, detail=detail, remedy="Measure again."))
         if case.design == "crossover":
             both = rows_together(*(side.rows for side in compared.comparison.sides))
-            values = block_values(both, [record.probed("change", arm) for arm in ARMS], within_s)
-            levels = {name: effect.before for name, effect in effects.items()}
-            guard, order = carry_over(values, record.arms("change"), case, levels)
+            values = goal_values(both, [record.probed("change", arm) for arm in ARMS], case)
+            at_first = {name: effect.before for name, effect in effects.items()}
+            guard, order = carry_over(values, record.arms("change"), case, at_first)
             all_guards.append(guard)
             notes += order
         seconds = compared.comparison.seconds
@@ -122,12 +117,13 @@ def decide(
         seconds = 0.0
 
     rulings = [
-        rule_on(metric, effects[metric], goal, seconds, error_rate, boundary) for metric, goal in case.goals.items()
+        rule_on(metric, effects[metric], goal, seconds, levels.goals, boundary) for metric, goal in case.goals.items()
     ]
-    metrics: dict[MetricName, Metric] = {metric: metric_of(metric, effects[metric]) for metric in METRICS}
+    metrics: dict[GoalName, Metric] = {metric: metric_of(metric, effects[metric]) for metric in METRICS}
     metrics |= {ruling.name: ruling.metric for ruling in rulings}
-    verdict = overall(all_guards, rulings)
-    why = because(verdict, all_guards, rulings, effects, 100 * (1 - case.plan.error_rate))
+    beside = faults_moved(effects, case.goals) if compared is not None else []
+    verdict = overall(all_guards, rulings, beside)
+    why = because(verdict, all_guards, rulings, effects, 100 * (1 - case.plan.error_rate), beside)
     if compared is None and verdict != "INVALID":
         verdict, why = "INCONCLUSIVE", "The change was not measured, so there is nothing to compare."
         why = f"The run ended early: {ended.rstrip('.')}. {why}" if ended else why
@@ -145,7 +141,7 @@ def decide(
         alone = case.design == "side-by-side" and np.all(record.rows.arm[last] == BEFORE)
         rollback = found_again(rollback, worked.again, case, alone=bool(alone))
 
-    routes = routes_with_reasons(compared.routes, belief.doubts) if compared is not None else {}
+    routes = routes_with_reasons(compared.routes, belief) if compared is not None else {}
     return Result(
         case=name,
         run=run,
@@ -158,12 +154,14 @@ def decide(
         accounting=account(record.rows),
         naive=worked.naive,
         rollback=rollback,
+        old_data=old_data(case, effects),
         noise_floor=worked.noise_floor,
-        freshness={} if glance else _facts(record, case, "change" if compared is not None else "baseline"),
+        freshness={} if glance else _facts(record, case, "change" if compared is not None else "baseline", effects),
         routes=routes,
         events=compared.events if compared is not None else [],
         doubts=dict(belief.doubts),
         replayed=dict(belief.replayed),
+        miss_calls=dict(belief.miss_calls),
         notes=[*notes, *route_notes(routes, metrics), *notes_on_metrics(rulings, effects, case)],
     )
 
@@ -177,17 +175,12 @@ def _nothing(columns: Sequence[str]) -> Iterator[pd.DataFrame]:
     yield from ()
 
 
-def _facts(record: Record, case: Case, stage: Stage) -> dict[Arm, FreshnessFacts]:
-    """What readers saw, by arm; empty where nothing was to tell."""
-    telling = [route for route in case.workload.routes if route.version is not None]
-    if case.freshness is None and not telling:
+def _facts(record: Record, case: Case, stage: Stage, effects: Mapping[GoalName, Effect]) -> dict[Arm, FreshnessFacts]:
+    """What readers saw, by arm; empty where nothing was to tell. What no stale read leaves possible is the bound that
+    the metric has."""
+    if case.freshness is None and all(route.version is None for route in case.workload.routes):
         return {}
-    background = None
-    answers = record.answers
-    if telling and answers is not None and "version" in answers.columns and answers["version"].notna().any():
-        # From all arms and blocks together: a write of another one may be what a read shows.
-        background = background_reads(request_frame(answers, _ANSWERS), case)
-        background = background[background["block"].isin(record.numbers(stage))]
+    background = record.background(case, stage)
     facts: dict[Arm, FreshnessFacts] = {}
     arms: tuple[Arm, ...] = ("before", "after") if stage == "change" else ("before",)
     for arm in arms:
@@ -199,6 +192,9 @@ def _facts(record: Record, case: Case, stage: Stage) -> dict[Arm, FreshnessFacts
             probes=[entry.get("probe") for entry in entries],
             by_state=_by_state(case),
         )
+        bound = effects["stale_reads"].zero_bounds[arms.index(arm)]
+        if facts[arm].zero_bound is not None and bound is not None:
+            facts[arm] = facts[arm].model_copy(update={"zero_bound": bound})
     return facts
 
 

@@ -22,11 +22,11 @@ import numpy as np
 
 from luckyhit.case.model import Goal
 from luckyhit.judge.changepoints import FEWEST, SHORTEST, movement
+from luckyhit.judge.effect import amount_of
 from luckyhit.judge.rows import run_starts
 from luckyhit.judge.samples import ARMS, Comparison, Rows, distinct, ends
 from luckyhit.judge.sequential import LARGEST_EXPONENT
-from luckyhit.judge.verdict import amount_of
-from luckyhit.records import Arm, EventMetric, MetricName, Moved, RunEvent
+from luckyhit.records import Arm, EventMetric, GoalName, MetricName, Moved, RunEvent
 
 LEVEL = 0.01
 """The chance that anything at all is found in a run in which nothing happened, over all series of both arms."""
@@ -39,8 +39,8 @@ LEAST: dict[EventMetric, float] = {"hit_ratio": 0.0125, "latency_ms": 0.05, "err
 that a quarter of it is less."""
 _GOALS: dict[EventMetric, tuple[MetricName, ...]] = {
     "hit_ratio": ("hit_ratio",),
-    "latency_ms": ("latency_p50_ms", "latency_p95_ms", "latency_p99_ms"),
-    "error_rate": ("error_rate",),
+    "latency_ms": ("latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "latency_mean_ms"),
+    "error_rate": ("error_rate", "wrong_answers"),
 }
 
 
@@ -79,7 +79,7 @@ class _Found:
         return self.became - self.was
 
 
-def events_of(comparison: Comparison, goals: Mapping[MetricName, Goal], origin_ns: float) -> list[RunEvent]:
+def events_of(comparison: Comparison, goals: Mapping[GoalName, Goal], origin_ns: float) -> list[RunEvent]:
     """What happened in the measured rows of `comparison`, in the order of time. `origin_ns`: when the first block of
     the run began; seconds are counted from then."""
     level = LEVEL / (len(METRICS) * len(ARMS))
@@ -181,7 +181,7 @@ def _without_ramp(value: np.ndarray, since: np.ndarray, block: np.ndarray) -> np
     return value - np.column_stack(inside[1:]) @ fitted
 
 
-def _least(name: EventMetric, series: Series, goals: Mapping[MetricName, Goal]) -> float:
+def _least(name: EventMetric, series: Series, goals: Mapping[GoalName, Goal]) -> float:
     least = LEAST[name]
     typical = float(np.exp(series.value.mean())) if name == "latency_ms" else 1.0
     for goal in _GOALS[name]:

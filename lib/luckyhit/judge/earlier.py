@@ -19,8 +19,8 @@ from typing import Any
 from luckyhit.case import Case
 from luckyhit.errors import LuckyHitError
 from luckyhit.judge.decision import decide
-from luckyhit.judge.wording import NAMES, listed, number, percent, sentence, value_text
-from luckyhit.records import METRICS, Beside, Earlier, MetricName, Result
+from luckyhit.judge.wording import listed, name_of, number, percent, sentence, value_text
+from luckyhit.records import METRICS, Beside, Earlier, GoalName, Result
 from luckyhit.run import Run, runs
 
 FEWEST = 10
@@ -47,10 +47,10 @@ def with_earlier(run: Run, result: Result) -> Result:
 
 
 def beside(
-    values: Mapping[MetricName, float], earlier: Sequence[Mapping[MetricName, float]], left_out: Mapping[str, int] = {}
+    values: Mapping[GoalName, float], earlier: Sequence[Mapping[GoalName, float]], left_out: Mapping[str, int] = {}
 ) -> Earlier:
     """Each metric in `values` beside the same in `earlier` baselines; the order of those doesn't matter."""
-    metrics: dict[MetricName, Beside] = {}
+    metrics: dict[GoalName, Beside] = {}
     for name in METRICS:
         if name not in values:
             continue
@@ -67,7 +67,7 @@ def beside(
     )
 
 
-def _sentence(count: int, metrics: Mapping[MetricName, Beside]) -> str:
+def _sentence(count: int, metrics: Mapping[GoalName, Beside]) -> str:
     told = {name: each for name, each in metrics.items() if each.outside is not None}
     if not told:
         there = "no earlier baseline" if count == 0 else f"{count} earlier baseline{'' if count == 1 else 's'}"
@@ -81,11 +81,11 @@ def _sentence(count: int, metrics: Mapping[MetricName, Beside]) -> str:
     return f"{text} By chance alone {number(by_chance)} of {len(told)} metrics would, on average."
 
 
-def _said(name: MetricName, each: Beside) -> str:
-    return f"{NAMES[name]}, {value_text(name, each.value)} ({range_text(name, each)} before)"
+def _said(name: GoalName, each: Beside) -> str:
+    return f"{name_of(name)}, {value_text(name, each.value)} ({range_text(name, each)} before)"
 
 
-def range_text(name: MetricName, each: Beside) -> str:
+def range_text(name: GoalName, each: Beside) -> str:
     """`12.1 ms to 19 ms`; one value where all were alike. Empty where there was none."""
     if each.low is None or each.high is None:
         return ""
@@ -97,7 +97,7 @@ def chance_text(each: Beside) -> str:
     return "" if each.chance is None else percent(each.chance)
 
 
-def _baselines(run: Run, left_out: Counter[str]) -> Iterator[dict[MetricName, float]]:
+def _baselines(run: Run, left_out: Counter[str]) -> Iterator[dict[GoalName, float]]:
     """The baselines of the newest earlier runs that can be compared with this one; why others can't is counted."""
     of_case = [other for other in runs(run.path.parents[1]) if other.path.parent == run.path.parent]
     found = 0
@@ -116,7 +116,7 @@ def _baselines(run: Run, left_out: Counter[str]) -> Iterator[dict[MetricName, fl
             return
 
 
-def baseline_of(run: Run) -> dict[MetricName, float]:
+def baseline_of(run: Run) -> dict[GoalName, float]:
     """What the baseline of a judged run showed, in each metric's unit; what was not visible is left out."""
     result = run.result
     if result is None or run.blocks("change"):

@@ -6,6 +6,9 @@ blocks are the units, and there are few of them: there the chance of a false ver
 looks that there may be (Bonferroni over looks: Pocock 1977, Biometrika 64: 191, has the problem). That holds whatever
 the metric is and however blocks are correlated. Half of it is kept for the last look, so that a run which needs all its
 blocks loses next to nothing.
+
+A run that is probed for old data does not stop before it knows something of it, also where no goal asks for it: goals
+on latencies are decided after a block, with five probed writes in it.
 """
 
 from __future__ import annotations
@@ -16,9 +19,14 @@ from typing import Any
 from luckyhit.case import Case
 from luckyhit.judge.boundary import Boundary, FixedSample
 from luckyhit.judge.sequential import Sequential
-from luckyhit.records import Result, Verdict
+from luckyhit.records import MetricName, Result, Verdict
 
+_ONCE, _ANY_TIME = FixedSample(), Sequential()
 DECIDED: tuple[Verdict, ...] = ("HELPED", "HURT", "EQUIVALENT")
+OF_FRESHNESS: tuple[MetricName, ...] = ("stale_reads", "staleness_p99_ms")
+"""A goal on one of these says itself how much has to be known of old data."""
+FRESHNESS_KNOWN = 0.10
+"""Where no goal does: the difference in stale reads is known where it is bounded this near, or lies off 0."""
 
 
 def share_of_look(look: int, looks: int) -> float:
@@ -35,15 +43,26 @@ def ways_to_look(blocks: Sequence[Mapping[str, Any]], case: Case) -> tuple[Bound
     """How far intervals reach after these finished blocks of the change, and the share of the error rate that this
     look may use."""
     if not case.stops_early:
-        return FixedSample(), 1.0
+        return _ONCE, 1.0
     if case.design == "side-by-side":
-        return Sequential(), 1.0
-    return FixedSample(), share_of_look(len(blocks) // 2, case.plan.blocks)
+        return _ANY_TIME, 1.0
+    return _ONCE, share_of_look(len(blocks) // 2, case.plan.blocks)
 
 
 def enough(result: Result, case: Case) -> bool:
-    """Whether to stop here: the case allows it, no guard failed, and every goal is decided, or one got worse."""
-    return case.stops_early and result.verdict in DECIDED
+    """Whether to stop here: the case allows it, no guard failed, every goal is decided, or one got worse, and as much
+    is known of old data as the case can be taken to ask for."""
+    return case.stops_early and result.verdict in DECIDED and _freshness_known(result, case)
 
 
-__all__ = ["enough", "share_of_look", "ways_to_look"]
+def _freshness_known(result: Result, case: Case) -> bool:
+    if case.freshness is None or any(name in case.goals for name in OF_FRESHNESS):
+        return True
+    stale = result.metrics.get("stale_reads")
+    if stale is None or stale.effect is None or stale.low is None or stale.high is None:
+        return False
+    near = max(stale.effect - stale.low, stale.high - stale.effect) <= FRESHNESS_KNOWN
+    return near or stale.low > 0 or stale.high < 0
+
+
+__all__ = ["FRESHNESS_KNOWN", "OF_FRESHNESS", "enough", "share_of_look", "ways_to_look"]

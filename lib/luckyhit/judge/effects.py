@@ -1,7 +1,8 @@
 """What the change did to each metric: both arms, the difference, and its interval.
 
 The share of false verdicts that the case accepts is split evenly over all that gets a verdict (Bonferroni): each
-goal, and each hard limit. Metrics without a goal get intervals at the same level.
+goal, and each hard limit. Metrics without a goal get intervals at the same level; faults without one share a level of
+their own (see `effect.Levels`).
 """
 
 from __future__ import annotations
@@ -13,27 +14,26 @@ from math import sqrt
 import numpy as np
 import pandas as pd
 
-from luckyhit.case import Case
 from luckyhit.case.model import Goal
-from luckyhit.case.units import Amount
 from luckyhit.judge.boundary import INF, Boundary
-from luckyhit.judge.freshness import StaleShare, late_among, share_of, stale_difference
+from luckyhit.judge.effect import Effect, margin_of
+from luckyhit.judge.freshness import StaleShare, stale_difference
 from luckyhit.judge.intervals import (
     Estimates,
     Interval,
-    Margin,
     mean_estimates,
-    no_margin,
     quantiles_estimates,
 )
 from luckyhit.judge.probed import Probed
 from luckyhit.judge.proportions import ArmCounts, PairedCounts
 from luckyhit.judge.rows import Column, SinceDue
 from luckyhit.judge.samples import ARMS, Comparison, Rows
+from luckyhit.judge.stale_units import StalePairs, stale_units
 from luckyhit.judge.wording import percent
-from luckyhit.records import METRICS, UNITS, MetricName
+from luckyhit.records import METRICS, GoalName, MetricName, kind_of
 
 QUANTILES: dict[MetricName, float] = {"latency_p50_ms": 0.5, "latency_p95_ms": 0.95, "latency_p99_ms": 0.99}
+TIMES: tuple[MetricName, ...] = ("latency_mean_ms", *QUANTILES)
 RARE = 20
 """Fewer events (or non-events) than this in an arm: the exact interval of a share is taken in as well."""
 
@@ -41,72 +41,41 @@ NEARLY_ALL = 0.99
 """Of the values of an arm are in pairs: then pairs tell of all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """One metric in both arms. None: not visible. Infinite bounds: the sample sets none on that side.
-
-    `after_low`, `after_high` are bounds of the after arm alone, for hard limits. `pairs`: slots with a value in both
-    arms (the smaller arm, where nothing is paired; reads or windows of the smaller arm, for freshness).
-    """
-
-    before: float | None = None
-    after: float | None = None
-    effect: float | None = None
-    low: float = -INF
-    high: float = INF
-    after_low: float = -INF
-    after_high: float = INF
-    pairs: int = 0
-    note: str = ""
-    error: float = INF
-    """The standard error of the difference; infinite where the sample tells none."""
-    degrees: float = INF
-    """Of freedom, of `error`."""
-    counts: PairedCounts | ArmCounts | None = None
-    """What the interval was made of, where it was made of counts."""
-
-
-def level_of(case: Case) -> float:
-    """The error rate of each single interval, so that all verdicts together keep the one the case accepts."""
-    limits = sum(goal.at_most is not None for goal in case.goals.values())
-    return float(case.plan.error_rate) / (len(case.goals) + limits)
-
-
-def amount_of(name: MetricName, amount: Amount, before: float | None) -> float | None:
-    """A margin or limit in the metric's unit; None where it can't be said (relative to what was not seen)."""
-    if UNITS[name] == "share":
-        return amount.amount if amount.unit == "%" else None
-    if amount.unit == "%":
-        return None if before is None else amount.amount * abs(before)
-    wanted = "ms" if UNITS[name] == "ms" else "calls"
-    return amount.amount if amount.unit == wanted else None
-
-
 def request_effects(
-    comparison: Comparison, boundary: Boundary, error_rate: float, goals: Mapping[MetricName, Goal] | None = None
-) -> dict[MetricName, Effect]:
+    comparison: Comparison,
+    boundary: Boundary,
+    error_rate: float,
+    goals: Mapping[GoalName, Goal] | None = None,
+    fault_rate: float | None = None,
+) -> dict[GoalName, Effect]:
     """The metrics that requests show, from the measured rows in `comparison`. `goals`: their margins, which a boundary
-    may make use of."""
-    effects: dict[MetricName, Effect] = {}
+    may make use of. `fault_rate`: the error rate of faults that `goals` don't declare; that of the others where None.
+    """
+    goals = goals or {}
+    effects: dict[GoalName, Effect] = {}
     shown: tuple[tuple[MetricName, Callable[[Rows], np.ndarray], str], ...] = (
         ("hit_ratio", lambda rows: rows.hit, "told its cache status"),
         ("error_rate", lambda rows: rows.failed, "was sent"),
+        ("wrong_answers", lambda rows: rows.wrong, "was answered"),
         ("db_calls", lambda rows: rows.calls, "told its database calls"),
+        ("latency_mean_ms", lambda rows: rows.latency_ms, "completed"),
     )
     # One after the other: all of them at once would take as much room as the rows.
     for name, of, unseen in shown:
         values = of(comparison.before.rows), of(comparison.after.rows)
-        estimates = mean_estimates(values, comparison, boundary, error_rate, _margin(name, goals))
-        if estimates is not None:
-            estimates = _at_the_edge(estimates, values, comparison, boundary, error_rate, name)
-        effects[name] = _effect(estimates, _Seen.of(values, comparison), unseen)
+        undeclared = fault_rate is not None and kind_of(name).fault and name not in goals
+        rate = fault_rate if undeclared and fault_rate is not None else error_rate
+        estimates = mean_estimates(values, comparison, boundary, rate, margin_of(name, goals))
+        if estimates is not None and name not in TIMES:
+            estimates = _at_the_edge(estimates, values, comparison, boundary, rate, name)
+        effects[name] = _effect(estimates, _Seen.of(values, comparison), unseen, floor=0.0 if name in TIMES else None)
     latencies = comparison.before.rows.latency, comparison.after.rows.latency
     seen = _Seen.of(latencies, comparison, means=False)
-    margins = {level: _margin(name, goals) for name, level in QUANTILES.items()}
+    margins = {level: margin_of(name, goals) for name, level in QUANTILES.items()}
     found = quantiles_estimates(latencies, comparison, margins, boundary, error_rate)
     for name, estimates in zip(QUANTILES, found, strict=True):
         effects[name] = _effect(estimates, seen, "completed", floor=0.0)
-    return effects
+    return {name: effects[name] for name in METRICS if name in effects}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,28 +109,28 @@ def _there(values: Column) -> np.ndarray:
 
 
 def freshness_effects(
-    before: Probed, after: Probed, within_s: float | None, boundary: Boundary, error_rate: float
-) -> dict[MetricName, Effect]:
-    """The metrics that the freshness probe shows. `within_s` is None where the case has no probe.
+    before: Probed,
+    after: Probed,
+    within_s: float | None,
+    boundary: Boundary,
+    error_rate: float,
+    pairs: StalePairs | None = None,
+) -> dict[GoalName, Effect]:
+    """The metrics that the freshness probe shows. `within_s` is None where the case has no probe. `pairs`: the writes
+    that both arms tell of, the workload's among them; None where the arms were not measured side by side, and the
+    probe's writes are counted in each.
 
-    The probe's reads are far apart and each is of a key of its own, so exact binomial intervals fit. Where several
-    routes were polled, a window lasts until the last of them is fresh.
+    Units are far apart, mostly of keys of their own, so exact bounds of counts fit. Where several routes were polled, a
+    window lasts until the last of them is fresh.
     """
     if within_s is None:
         note = "Not visible: the case has no freshness probe."
         return {"stale_reads": Effect(note=note), "staleness_p99_ms": Effect(note=note)}
-    shares = [share_of(late_among(arm.classified, within_s)) for arm in (before, after)]
+    shares = stale_units(before, within_s), stale_units(after, within_s)
     return {
-        "stale_reads": _stale_reads(shares[0], shares[1], boundary, error_rate),
+        "stale_reads": _stale_reads(shares, pairs, boundary, error_rate),
         "staleness_p99_ms": _staleness(before.windows, after.windows, boundary, error_rate),
     }
-
-
-def _margin(name: MetricName, goals: Mapping[MetricName, Goal] | None) -> Margin:
-    if not goals or name not in goals:
-        return no_margin
-    declared = goals[name].margin
-    return lambda before: amount_of(name, declared, before) or INF
 
 
 def _effect(estimates: Estimates | None, seen: _Seen, unseen: str, floor: float | None = None) -> Effect:
@@ -199,7 +168,7 @@ def _at_the_edge(
     comparison: Comparison,
     boundary: Boundary,
     error_rate: float,
-    name: MetricName,
+    name: GoalName,
 ) -> Estimates:
     """Near 0 and 1 the spread over units says too little (none seen: no spread at all); counts say more.
 
@@ -214,7 +183,7 @@ def _at_the_edge(
         Interval(each.value, min(each.low, each.value - least), max(each.high, each.value + least))
         for each in (estimates.before, estimates.after, estimates.difference)
     ]
-    if name == "db_calls":
+    if kind_of(name).unit != "share":
         return replace(estimates, before=intervals[0], after=intervals[1], difference=intervals[2])
     # A share's values are zeros and ones.
     ones = [mask & (value > 0) for value, mask in zip(values, there, strict=True)]
@@ -222,7 +191,7 @@ def _at_the_edge(
     counts: PairedCounts | ArmCounts | None = None
     if min(min(count, total - count) for count, total in events) < RARE:
         exact = [boundary.share(*event, error_rate) for event in events]
-        if name == "error_rate":
+        if kind_of(name).fault:
             counts = _paired_counts(ones, there, comparison)
         if counts is None:
             counts = ArmCounts(*events[0], *events[1])
@@ -266,41 +235,54 @@ def _pairs(comparison: Comparison, there: tuple[np.ndarray, np.ndarray]) -> int:
     return int(np.count_nonzero(there[0][first] & there[1][second]))
 
 
-def _stale_reads(before: StaleShare, after: StaleShare, boundary: Boundary, error_rate: float) -> Effect:
-    arms = before, after
-    shares = [arm.share for arm in arms]
-    pairs = min(arm.reads for arm in arms)
-    if pairs == 0:
-        blind = " and ".join(name for name, arm in zip(ARMS, arms, strict=True) if not arm.reads)
-        note = f"Not visible: no probe read past the bound that could be told fresh or stale ({blind})."
-        return Effect(before=shares[0], after=shares[1], note=note)
-    difference = stale_difference(before, after, error_rate, boundary)
-    low, high = boundary.share(after.stale, after.reads, _each_alone(error_rate))
-    note = ""
-    if after.stale == 0:
-        note = f"No stale read among {after.reads:,} after: the true share is below {percent(high)}."
-    never = before.never_committed, after.never_committed
+def _stale_reads(
+    arms: tuple[StaleShare, StaleShare], pairs: StalePairs | None, boundary: Boundary, error_rate: float
+) -> Effect:
+    """`arms`: the probe's units. Where there are `pairs`, these are what is compared."""
+    count = min(arm.reads for arm in arms) if pairs is None else pairs.pairs
+    if count == 0:
+        blind = [name for name, arm in zip(ARMS, arms, strict=True) if not arm.reads] or ["the same write in both"]
+        note = f"Not visible: no read past the bound that could be told fresh or stale ({' and '.join(blind)})."
+        return Effect(before=arms[0].share, after=arms[1].share, note=note)
+    notes = []
+    if pairs is None:
+        before, after = arms[0].share, arms[1].share
+        alone = [(arm.stale, arm.reads) for arm in arms]
+        counts: ArmCounts | PairedCounts = ArmCounts(*alone[0], *alone[1])
+        difference = stale_difference(*arms, error_rate, boundary)
+        error = sqrt(sum(_variance_of_share(arm) for arm in arms))
+    else:
+        before, after = pairs.before / count, pairs.after / count
+        alone = [(pairs.before, count), (pairs.after, count)]
+        counts = PairedCounts(pairs.before_only, pairs.after_only, count)
+        difference = counts.difference(boundary, error_rate)
+        error = _error_of_pairs(pairs)
+    bounds = [boundary.share(*counted, _each_alone(error_rate)) for counted in alone]
+    zero_bounds = [None if stale else high for (stale, _), (_, high) in zip(alone, bounds, strict=True)]
+    if zero_bounds[1] is not None:
+        notes.append(f"No stale read among {alone[1][1]:,} after: the true share is below {percent(zero_bounds[1])}.")
+    if pairs is not None and pairs.probed and pairs.workload:
+        notes.append(f"{pairs.probed:,} pairs are the probe's, {pairs.workload:,} the workload's own.")
+    never = arms[0].never_committed, arms[1].never_committed
     if any(never):
-        note += f" Values that nobody wrote: {never[0]} before, {never[1]} after."
-    return Effect(
-        shares[0],
-        shares[1],
-        difference.effect,
-        difference.low,
-        difference.high,
-        low,
-        high,
-        pairs,
-        note.strip(),
-        sqrt(sum(_variance_of_share(arm) for arm in arms)),
-        counts=ArmCounts(before.stale, before.reads, after.stale, after.reads),
-    )
+        notes.append(f"Values that nobody wrote: {never[0]} before, {never[1]} after.")
+    told = difference.low, difference.high, *bounds[1]
+    beside = " ".join(notes)
+    both = zero_bounds[0], zero_bounds[1]
+    return Effect(before, after, difference.effect, *told, count, beside, error, both, counts=counts)
 
 
 def _variance_of_share(arm: StaleShare) -> float:
     """With one read more of each kind, as Agresti and Caffo (2000) have it: none seen does not mean no variance."""
     share = (arm.stale + 1) / (arm.reads + 2)
     return share * (1 - share) / (arm.reads + 2)
+
+
+def _error_of_pairs(pairs: StalePairs) -> float:
+    """With half a pair more of each of the four kinds (Agresti and Min 2005, Statistics in Medicine 24: 729)."""
+    count = pairs.pairs + 2
+    effect = (pairs.after_only - pairs.before_only) / count
+    return sqrt(((pairs.before_only + pairs.after_only + 1) / count - effect**2) / count)
 
 
 def _each_alone(error_rate: float) -> float:
@@ -356,11 +338,3 @@ def _window_quantile(windows: pd.DataFrame, level: float, boundary: Boundary, er
         float(lower[first - 1]) if first >= 1 else 0.0,
         float(upper[last - 1]) if last <= count else INF,
     )
-
-
-def all_effects(
-    requests: Mapping[MetricName, Effect], freshness: Mapping[MetricName, Effect]
-) -> dict[MetricName, Effect]:
-    """Both kinds, in the order of `records.METRICS`."""
-    merged = {**requests, **freshness}
-    return {name: merged[name] for name in METRICS}

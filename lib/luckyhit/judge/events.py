@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from luckyhit.judge.wording import difference_text, listed, number, value_text
-from luckyhit.records import Arm, EventMetric, MetricName, RunEvent
+from luckyhit.records import Arm, EventMetric, GoalName, MetricName, RunEvent
 
 NAMES: dict[EventMetric, str] = {
     "hit_ratio": "hit ratio",
@@ -50,7 +50,7 @@ def levels(event: RunEvent, arm: Arm) -> str:
     return f"{from_to(like, moved.was, moved.became)} ({signed})"
 
 
-def from_to(name: MetricName, was: float, became: float) -> str:
+def from_to(name: GoalName, was: float, became: float) -> str:
     """Two values with one unit: `91 → 70 %`, `1.4 → 1.5 ms`."""
     first, second = value_text(name, was), value_text(name, became)
     unit = second[second.rfind(" ") :] if " " in second else ""

@@ -43,9 +43,9 @@ class Evidence:
     """`load` gives the requests in some of their columns (`records.REQUESTS`), all stages, repeated texts in their
     dictionary; `reads`, `writes` and `events` are whole; `facts` are what readers saw, as the result has it.
     `noted`: the manifest.
-    `doubts` and `replayed`, too: in an arm in doubt, the column `cache` says `unknown`. `counters`: the cache's own,
-    with their `block`. `stage`: whose blocks are looked at: the change's, or the baseline's where no change was
-    measured."""
+    `doubts`, `miss_calls` and `replayed`, too: in an arm in doubt, the column `cache` says `unknown`. `counters`: the
+    cache's own, with their `block`. `stage`: whose blocks are looked at: the change's, or the baseline's where no
+    change was measured."""
 
     case: Case
     blocks: Sequence[Mapping[str, Any]]
@@ -60,6 +60,7 @@ class Evidence:
     """How many requests there are, in all stages; 0 where nobody counted."""
     noted: Mapping[str, Any] = field(default_factory=dict)
     doubts: Mapping[Arm, Sequence[Doubt]] = field(default_factory=dict)
+    miss_calls: Mapping[str, int] = field(default_factory=dict)
     replayed: Mapping[Arm, Mapping[str, CountOf]] = field(default_factory=dict)
     counters: pd.DataFrame = field(default_factory=lambda: COUNTERS.empty_table().to_pandas().assign(block=0))
 
@@ -152,7 +153,8 @@ def evidence_of(run: Run, blocks: Sequence[Mapping[str, Any]], result: Result | 
     made = replace(made, parts=parts, length=run.length("requests"), noted=run.manifest)
     if result is None:
         return made
-    return replace(made, facts=result.freshness, doubts=result.doubts, replayed=result.replayed)
+    made = replace(made, facts=result.freshness, doubts=result.doubts, replayed=result.replayed)
+    return replace(made, miss_calls=result.miss_calls)
 
 
 __all__ = ["Evidence", "evidence_of"]

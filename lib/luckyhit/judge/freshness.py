@@ -19,14 +19,12 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from luckyhit.case.freshness import EXPOSED
 from luckyhit.judge.boundary import Boundary, FixedSample
 from luckyhit.judge.histories import NEVER, Histories, Numbers, at, truths, whole_numbers
 from luckyhit.judge.proportions import Difference, clopper_pearson, share_difference
 
 Outcome = Literal["fresh", "stale", "never-committed", "unknown"]
-EXPOSED = ("warm", "in-flight", "absent")
-"""Prestates with something old that a cache may hold. Keys that nobody had read (cold) are a control, and a write that
-is refused makes nothing old."""
 GONE = (404, 410)
 
 
@@ -154,8 +152,13 @@ def late_reads(reads: pd.DataFrame, writes: pd.DataFrame, within_s: float) -> pd
 
 def late_among(classified: pd.DataFrame, within_s: float, prestates: Collection[str] = EXPOSED) -> pd.DataFrame:
     """`late_reads` of a frame that was classified already, for these prestates."""
+    return classified[late_mask(classified, within_s, prestates)]
+
+
+def late_mask(classified: pd.DataFrame, within_s: float, prestates: Collection[str] = EXPOSED) -> np.ndarray:
+    """Mask of the reads that `late_among` picks."""
     since = whole_numbers(classified["since_ack_ns"])
-    return classified[_counted(classified, prestates) & since.there & (since.value > round(within_s * 1e9))]
+    return _counted(classified, prestates) & since.there & (since.value > round(within_s * 1e9))
 
 
 def _counted(classified: pd.DataFrame, prestates: Collection[str]) -> np.ndarray:

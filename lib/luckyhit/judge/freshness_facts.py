@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from luckyhit.case.freshness import EXPOSED
 from luckyhit.judge.background import beyond, share_beyond
-from luckyhit.judge.freshness import EXPOSED, late_among, share_of
+from luckyhit.judge.freshness import late_among, share_of
 from luckyhit.judge.histories import Histories, at, truths, whole_numbers
 from luckyhit.judge.probed import Probed
 from luckyhit.judge.proportions import zero_bound

@@ -13,13 +13,14 @@ import numpy as np
 
 from luckyhit.case import Case
 from luckyhit.judge.boundary import FixedSample
+from luckyhit.judge.cache_state import cache_state_guard
 from luckyhit.judge.intervals import mean_estimates
 from luckyhit.judge.pairs import same_requests
-from luckyhit.judge.preparation import cache_state_guard
 from luckyhit.judge.rows import (
     ARMS,
     DROPPED,
     NO_ERROR,
+    WRONG_ANSWER,
     Rows,
     distinct,
     distinct_values,
@@ -56,7 +57,7 @@ def comparison_guards(
         _keys(comparison, case),
         _sample(comparison),
         _dropped(comparison),
-        *([] if "error_rate" in case.goals else [_answers(comparison)]),
+        *([] if "error_rate" in case.goals else [_answers(comparison, case)]),
     ]
 
 
@@ -116,7 +117,12 @@ def _stationary(comparison: Comparison, case: Case) -> Guard:
             ramps[arm], low, high = estimate
             clear[arm] = low > 0 or high < 0
     if not ramps:
-        return Guard(name=name, ok=True, detail="the hit ratio is not visible, so there is no ramp to look for")
+        answers = [int(np.count_nonzero(np.isfinite(side.rows.hit))) for side in comparison.sides]
+        detail = "the hit ratio is not visible, so there is no ramp to look for"
+        if any(answers):
+            detail = f"too few answers told their cache status to look for a ramp: {answers[0]:,} before, "
+            detail += f"{answers[1]:,} after"
+        return Guard(name=name, ok=True, detail=detail)
     told = ", ".join(f"{points(ramp)} {arm}" for arm, ramp in ramps.items())
     detail = f"from the first to the second half of the blocks: {told}"
     steep = [arm for arm, ramp in ramps.items() if abs(ramp) > RAMP and clear[arm]]
@@ -212,27 +218,40 @@ def _no_measurement(rows: Rows) -> str:
     return ""
 
 
-def _answers(comparison: Comparison) -> Guard:
+def _answers(comparison: Comparison, case: Case) -> Guard:
     """Latency, hit ratio and the rest come from the answers that were as expected. Where many were not, a service that
-    broke would look fast; without a goal for the error rate, nothing else would notice."""
+    broke would look fast; without a goal for the error rate, nothing else would notice. Wrong answers are judged where
+    they have a goal of their own."""
+    name = "answers as expected"
+    judged = "wrong_answers" in case.goals
     shares = []
-    for side in comparison.sides:
-        sent = side.rows.error != DROPPED
-        shares.append(float(np.mean(side.rows.error[sent] != NO_ERROR)) if sent.any() else 0.0)
+    for arm, side in zip(ARMS, comparison.sides, strict=True):
+        error = side.rows.error[side.rows.error != DROPPED]
+        if not len(error):
+            return _nothing_there(name, f"no request was sent to the {arm} arm, so no answer could be looked at")
+        failed = (error != NO_ERROR) & ~(judged & (error == WRONG_ANSWER))
+        shares.append(float(np.mean(failed)))
     ok = max(shares) <= LARGEST_FAILED_SHARE
     return Guard(
-        name="answers as expected",
+        name=name,
         ok=ok,
         detail=f"failed, timed out or unexpected: {percent(shares[0])} before, {percent(shares[1])} after",
         remedy="" if ok else "Look at the failed requests; set a goal for error_rate, so that they are judged.",
     )
 
 
+def _nothing_there(name: str, detail: str) -> Guard:
+    return Guard(name=name, ok=False, detail=detail, remedy="Measure again: there is nothing to look at.")
+
+
 def _dropped(comparison: Comparison) -> Guard:
-    shares = [float(np.mean(side.rows.error == DROPPED)) if len(side.rows) else 0.0 for side in comparison.sides]
+    name = "dropped share small"
+    if empty := [arm for arm, side in zip(ARMS, comparison.sides, strict=True) if not len(side.rows)]:
+        return _nothing_there(name, f"no request of the {empty[0]} arm is there")
+    shares = [float(np.mean(side.rows.error == DROPPED)) for side in comparison.sides]
     ok = max(shares) <= MOST_DROPPED
     return Guard(
-        name="dropped share small",
+        name=name,
         ok=ok,
         detail=f"never sent (the engine was at its limit): {percent(shares[0])} before, {percent(shares[1])} after",
         remedy=""

@@ -15,6 +15,7 @@ import pandas as pd
 from luckyhit.case import Case, load_case
 from luckyhit.errors import RunUnreadable
 from luckyhit.judge.decision import decide
+from luckyhit.judge.freshness_guards import SEEN
 from luckyhit.judge.verdict import READABLE
 from luckyhit.records import READS, WRITES, Guard, Result
 from luckyhit.run import Run
@@ -45,7 +46,7 @@ def judge_loose(path: Path) -> Result:
             guards.append(Guard(name=READABLE, ok=False, detail=error.message, remedy=error.hint))
     blocks = blocks_of(frames["requests"], case)
     note = "There is no manifest here: what each block was for was told from its rows."
-    return decide(
+    result = decide(
         frames["requests"],
         frames["reads"] if len(frames["reads"]) else READS.empty_table().to_pandas(),
         frames["writes"] if len(frames["writes"]) else WRITES.empty_table().to_pandas(),
@@ -55,6 +56,18 @@ def judge_loose(path: Path) -> Result:
         name=path.name,
         notes=[note],
     )
+    if any((path / table).is_dir() for table in ("reads", "writes")):
+        return result
+    return result.model_copy(update={"guards": [_without_probe(guard) for guard in result.guards]})
+
+
+def _without_probe(guard: Guard) -> Guard:
+    """Where the probe's records were not kept, nothing says that it wrote too little."""
+    if guard.name != SEEN:
+        return guard
+    detail = "the records of the probe are not here, so that stale reads are not visible"
+    remedy = "" if guard.ok else "Put reads/ and writes/ beside requests/, where they were kept."
+    return guard.model_copy(update={"detail": detail, "remedy": remedy})
 
 
 def blocks_of(requests: pd.DataFrame, case: Case) -> list[dict[str, Any]]:

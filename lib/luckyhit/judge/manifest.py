@@ -142,6 +142,8 @@ def blocks_guard(manifest: Manifest, rows: Rows, case: Case, *, going_on: bool) 
         if block >= 0 and block != under_way:
             found = sum(counts.get((block, code), 0) for code in range(-1, len(ARMS)))
             problems.append(f"{found:,} requests are of block {block}, which was not noted")
+    if not noted and not problems and not going_on:
+        problems.append("no block was noted")
     return _guard(BLOCKS, problems, f"the {len(noted)} blocks that were noted, with the arms of each, have their rows")
 
 
@@ -150,16 +152,17 @@ def probe_guard(manifest: Manifest, reads: pd.DataFrame, writes: pd.DataFrame, *
     were counted."""
     blocks = blocks_of(manifest)
     under_way = max((entry["block"] for entry in blocks), default=-1) + 1 if going_on else None
-    problems, miscounted, told = [], [], 0
+    problems, miscounted, told, uncounted = [], [], 0, 0
     for name, frame in (("writes", writes), ("reads", reads)):
         by_block = frame["block"].value_counts()
         for entry in blocks:
             probe = entry.get("probe")
             counted = probe.get(name) if isinstance(probe, Mapping) else None
+            found, where = int(by_block.get(entry["block"], 0)), f"block {entry['block']}"
             if not isinstance(counted, int) or isinstance(counted, bool):
+                uncounted += bool(found)
                 continue
             told += counted
-            found, where = int(by_block.get(entry["block"], 0)), f"block {entry['block']}"
             if found != counted:
                 miscounted.append(f"{where}: the probe counted {counted:,} {name}, {found:,} are there")
         if not len(frame):
@@ -176,7 +179,8 @@ def probe_guard(manifest: Manifest, reads: pd.DataFrame, writes: pd.DataFrame, *
     problems += miscounted
     if not told and not len(reads) and not len(writes):
         return None
-    return _guard(PROBED, problems, f"{len(writes):,} writes and {len(reads):,} reads, each once")
+    open_ = "; how many there were was not noted in every block" if uncounted else ", as many as the probe counted"
+    return _guard(PROBED, problems, f"{len(writes):,} writes and {len(reads):,} reads, each once{open_}")
 
 
 def _of_entries(manifest: Manifest, case: Case) -> Iterator[str]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import numpy as np
 
 from luckyhit.judge.boundary import Boundary
+from luckyhit.judge.effect import Levels
 from luckyhit.judge.effects import freshness_effects, request_effects
+from luckyhit.judge.probe_reads import read_effects
 from luckyhit.judge.probed import Probed
 from luckyhit.judge.samples import Rows, halves
-from luckyhit.records import MetricName
+from luckyhit.records import GoalName
 
 
 def noise_floor(
@@ -19,16 +21,17 @@ def noise_floor(
     probed: Probed,
     within_s: float | None,
     boundary: Boundary,
-    error_rate: float,
-) -> dict[MetricName, float]:
+    levels: Levels,
+) -> dict[GoalName, float]:
     """Half-width of the interval of the A/A difference, in the metric's unit; metrics that show none are left out.
 
     `baseline`: its measured rows; `probed`: what the probe found in it.
     """
-    effects = request_effects(halves(baseline), boundary, error_rate)
+    effects = request_effects(halves(baseline), boundary, levels.goals)
     if within_s is not None and len(probed.reads):
         keys = sorted(probed.reads["key"].unique())
         even, odd = (probed.of_keys(keys[first::2]) for first in (0, 1))
-        effects |= freshness_effects(even, odd, within_s, boundary, error_rate)
+        effects |= freshness_effects(even, odd, within_s, boundary, levels.goals)
+        effects |= read_effects(even, odd, within_s, boundary, levels, paired=False)
     floors = {name: (effect.high - effect.low) / 2 for name, effect in effects.items() if effect.effect is not None}
     return {name: float(floor) for name, floor in floors.items() if np.isfinite(floor)}

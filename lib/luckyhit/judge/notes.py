@@ -10,11 +10,11 @@ import numpy as np
 from luckyhit.case import Case
 from luckyhit.judge.boundary import Boundary
 from luckyhit.judge.decompose import decompose
-from luckyhit.judge.effects import Effect
+from luckyhit.judge.effect import Effect
 from luckyhit.judge.samples import DROPPED, NO_ERROR, Comparison
 from luckyhit.judge.verdict import Ruling
-from luckyhit.judge.wording import NAMES, listed, percent
-from luckyhit.records import MetricName
+from luckyhit.judge.wording import listed, name_of, percent
+from luckyhit.records import GoalName, kind_of
 
 
 def notes_on_blocks(blocks: Sequence[Mapping[str, Any]], case: Case) -> list[str]:
@@ -65,16 +65,16 @@ def notes_on_rows(comparison: Comparison, case: Case, boundary: Boundary, error_
     return notes
 
 
-def notes_on_metrics(rulings: Sequence[Ruling], effects: Mapping[MetricName, Effect], case: Case) -> list[str]:
+def notes_on_metrics(rulings: Sequence[Ruling], effects: Mapping[GoalName, Effect], case: Case) -> list[str]:
     """On the metrics: what was not visible, and how far the intervals go."""
     notes = [
-        f"{NAMES[name].capitalize()}: {effect.note}"
+        f"{name_of(name).capitalize()}: {effect.note}"
         for name, effect in effects.items()
-        if effect.note.startswith("Not visible") and name not in case.goals
+        if effect.note.startswith("Not visible") and name not in case.goals and kind_of(name).part_of is None
     ]
-    notes += [f"{NAMES[ruling.name].capitalize()}: {ruling.metric.note}" for ruling in rulings if ruling.metric.note]
+    notes += [f"{name_of(ruling.name).capitalize()}: {ruling.metric.note}" for ruling in rulings if ruling.metric.note]
     level = percent(1 - case.plan.error_rate)
-    names = listed([NAMES[name] for name in case.goals])
+    names = listed([name_of(name) for name in case.goals])
     looks = "the sample size was fixed before the run"
     if case.stops_early:
         looks = "and at whatever moment one looks or stops"

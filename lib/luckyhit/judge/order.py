@@ -19,12 +19,11 @@ import numpy as np
 from luckyhit.case import Case
 from luckyhit.judge.boundary import FixedSample
 from luckyhit.judge.carryover import NAME as CARRY_OVER
-from luckyhit.judge.effects import Effect
+from luckyhit.judge.effect import Effect, amount_of
 from luckyhit.judge.intervals import Estimates, mean_estimates
 from luckyhit.judge.samples import Comparison, Side
-from luckyhit.judge.verdict import amount_of
-from luckyhit.judge.wording import NAMES, difference_text, interval_text, percent
-from luckyhit.records import Guard, MetricName
+from luckyhit.judge.wording import difference_text, interval_text, name_of, percent
+from luckyhit.records import GoalName, Guard, MetricName
 
 NEAR_NS = 1e6
 LEVEL = 0.01
@@ -34,11 +33,11 @@ ALWAYS = 0.99
 """An order that so large a share of the slots has is no drawn one."""
 WORTH = 0.1
 """Of the smallest margin: what is less moves no verdict."""
-LATENCIES: tuple[MetricName, ...] = ("latency_p50_ms", "latency_p95_ms", "latency_p99_ms")
+LATENCIES: tuple[MetricName, ...] = ("latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "latency_mean_ms")
 
 
 def order_notes(
-    comparison: Comparison, case: Case, effects: Mapping[MetricName, Effect], guards: Sequence[Guard]
+    comparison: Comparison, case: Case, effects: Mapping[GoalName, Effect], guards: Sequence[Guard]
 ) -> list[str]:
     """What the order of the arms did: within slots side by side, from block to block where they took turns. `effects`
     give the levels that relative margins are of."""
@@ -98,7 +97,7 @@ class _Slots:
         )
 
 
-def _margin(names: Sequence[MetricName], case: Case, effects: Mapping[MetricName, Effect]) -> float | None:
+def _margin(names: Sequence[MetricName], case: Case, effects: Mapping[GoalName, Effect]) -> float | None:
     """The smallest margin of the goals among `names`, in their unit; None without one."""
     margins = [amount_of(name, case.goals[name].margin, effects[name].before) for name in names if name in case.goals]
     return min((margin for margin in margins if margin is not None), default=None)
@@ -110,7 +109,7 @@ def _note(name: str, estimates: Estimates, least: float, share: float) -> list[s
     if not (apart.low > 0 or apart.high < 0) or abs(apart.value) <= least:
         return []
     like: MetricName = "hit_ratio" if name == "hit_ratio" else "latency_p50_ms"
-    what = NAMES["hit_ratio"] if name == "hit_ratio" else "mean latency"
+    what = name_of("hit_ratio") if name == "hit_ratio" else "mean latency"
     # after - before grows from one order to the other by what coming second costs before and saves after.
     more = difference_text(like, abs(apart.value) / 2)
     higher = apart.value < 0

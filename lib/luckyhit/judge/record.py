@@ -8,7 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from luckyhit.judge.probe_frames import probe_frame
+from luckyhit.case import Case
+from luckyhit.judge.background import ANSWERS, background_reads
+from luckyhit.judge.probe_frames import probe_frame, request_frame
 from luckyhit.judge.probed import Probed
 from luckyhit.judge.samples import ARMS, Rows, among, rows_of
 from luckyhit.records import READS, WRITES
@@ -18,7 +20,7 @@ BEFORE, AFTER = 0, 1
 
 @dataclass(frozen=True)
 class Record:
-    """One run's rows and probe events, by stage; `answers`: see `decide`."""
+    """One run's rows and probe events, by stage; `answers`: see `decide`. One record is asked about one case."""
 
     rows: Rows
     reads: pd.DataFrame
@@ -26,6 +28,7 @@ class Record:
     blocks: list[dict[str, Any]]
     answers: pd.DataFrame | None
     _probed: dict[tuple[str, str], Probed] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _background: list[pd.DataFrame] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def numbers(self, stage: str) -> list[int]:
         return [entry["block"] for entry in self.blocks if entry.get("stage") == stage]
@@ -65,6 +68,19 @@ class Record:
             # Of two threads that ask at the same time, both get the same one.
             self._probed.setdefault((stage, arm), Probed(reads, writes))
         return self._probed[stage, arm]
+
+    def background(self, case: Case, stage: str) -> pd.DataFrame | None:
+        """The workload's own reads in the blocks of one stage (see `background.background_reads`); None where no answer
+        tells a version. From all arms and blocks together: a write of another one may be what a read shows."""
+        answers = self.answers
+        if all(route.version is None for route in case.workload.routes):
+            return None
+        if answers is None or "version" not in answers.columns or not answers["version"].notna().any():
+            return None
+        if not self._background:
+            self._background.append(background_reads(request_frame(answers, ANSWERS), case))
+        reads = self._background[0]
+        return reads[reads["block"].isin(self.numbers(stage))]
 
 
 def read(

@@ -134,6 +134,7 @@ def _clock(rows: Rows, stretches: Sequence[_Stretch]) -> Guard:
     counts = {FAULTS[0]: counts.pop(FAULTS[0]), OUT_OF_ORDER: late, **counts}
     found = [f"{count:,} rows: {what}" for what, count in counts.items() if count]
     found += _out_of_turn([each for each in stretches if each.block >= 0 and each.arm >= 0])
+    found += [] if len(rows) else ["no request was recorded, so no time could be looked at"]
     return Guard(
         name="clock monotonic",
         ok=not found,
@@ -177,6 +178,13 @@ def _warmed_up(stretches: Sequence[_Stretch], blocks: Sequence[Mapping[str, Any]
             numbers = [sum(count for count, _, _ in of) for of in warm]
             told = f"{numbers[0]:,} warm-up requests before and {numbers[1]:,} after"
             problems.append(f"block {block}: {told}{', of other slots' if numbers[0] == numbers[1] else ''}")
+    for entry in blocks if pairs else ():
+        for code, arm in enumerate(ARMS):
+            there = pairs.get(pair_of[entry["block"]], {})
+            if arm in listed_arms(entry.get("arms")) and code not in there:
+                problems.append(f"block {entry['block']}: no request of the {arm} arm tells how it was warmed up")
+    if not pairs:
+        problems.append("no request of the change tells how the arms were warmed up")
     least, most = min(counts, default=0), max(counts, default=0)
     if not problems and not least and case is not None and case.plan.warmup:
         problems.append(

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from luckyhit.case import Case
-from luckyhit.judge.effects import QUANTILES, Effect, amount_of
-from luckyhit.judge.wording import NAMES, listed, value_text
-from luckyhit.records import MetricName, Rollback
+from luckyhit.judge.effect import Effect, amount_of
+from luckyhit.judge.effects import TIMES
+from luckyhit.judge.wording import listed, name_of, value_text
+from luckyhit.records import GoalName, Rollback, metric_of_goal
 
 ALONE = (
     "Latencies were not compared: this block had the host to itself, while the others were measured two arms at a time."
 )
 
 
-def compared(rollback: Rollback, again: Mapping[MetricName, Effect], case: Case, *, alone: bool = False) -> Rollback:
+def compared(rollback: Rollback, again: Mapping[GoalName, Effect], case: Case, *, alone: bool = False) -> Rollback:
     """`rollback` with `same_as_before` and a sentence. `again`: effects with the before arm of the change's blocks
     as before, and the block after the rollback as after, measured apart.
 
@@ -28,17 +29,17 @@ def compared(rollback: Rollback, again: Mapping[MetricName, Effect], case: Case,
     open_: list[str] = []
     unseen: list[str] = []
     for name, goal in case.goals.items():
-        if alone and name in QUANTILES:
+        if alone and metric_of_goal(name) in TIMES:
             continue
         effect = again.get(name, Effect())
         margin = amount_of(name, goal.margin, effect.before)
         if effect.before is None or effect.after is None or effect.effect is None or margin is None:
-            unseen.append(NAMES[name])
+            unseen.append(name_of(name))
             continue
-        values = f"{NAMES[name]} {value_text(name, effect.after)} (before: {value_text(name, effect.before)})"
+        values = f"{name_of(name)} {value_text(name, effect.after)} (before: {value_text(name, effect.before)})"
         surely = effect.low > margin or effect.high < -margin
         (different if surely else same if abs(effect.effect) <= margin else open_).append(values)
-    left_out = ALONE if alone and any(name in QUANTILES for name in case.goals) else ""
+    left_out = ALONE if alone and any(metric_of_goal(name) in TIMES for name in case.goals) else ""
     text = ""
     if different:
         text = f"Measured again after the rollback, this is not as before: {listed(different)}."

@@ -1,9 +1,10 @@
 """Where an overall effect comes from: the same metrics for each route on its own, in both arms.
 
-They carry no verdict: goals are about all requests together. An overall gain may hide a route that lost, and the other
-way round. What makes Simpson's paradox treacherous (1951, Journal of the Royal Statistical Society B 13: 238), a mix
-that differs between the groups that are compared, can't happen here: both arms get the same schedule, so the same
-number of requests to each route. Where a route goes against the whole, that is what the change did to it.
+They carry no verdict, which a goal of one route has (`stores.hit_ratio`: see `measured`). An overall gain may hide a
+route that lost, and the other way round. What makes Simpson's paradox treacherous (1951, Journal of the Royal
+Statistical Society B 13: 238), a mix that differs between the groups that are compared, can't happen here: both arms
+get the same schedule, so the same number of requests to each route. Where a route goes against the whole, that is what
+the change did to it.
 
 Units and boundary are those of the overall metrics. The error rate of a single overall interval is split evenly over
 the routes (Bonferroni): the intervals of one metric hold for all routes together as surely as the overall one does.
@@ -18,13 +19,13 @@ import numpy as np
 from luckyhit.case import Case
 from luckyhit.judge.boundary import Boundary
 from luckyhit.judge.effects import request_effects
-from luckyhit.judge.rows import places
-from luckyhit.judge.samples import Comparison, Side
+from luckyhit.judge.measured import only_route
+from luckyhit.judge.samples import Comparison
 from luckyhit.judge.verdict import metric_of
-from luckyhit.judge.wording import NAMES, difference_text, interval_text, listed
-from luckyhit.records import Metric, MetricName
+from luckyhit.judge.wording import difference_text, interval_text, listed, name_of
+from luckyhit.records import GoalName, Metric
 
-RouteMetrics = dict[str, dict[MetricName, Metric]]
+RouteMetrics = dict[str, dict[GoalName, Metric]]
 MOST_NOTES = 6
 
 
@@ -37,32 +38,25 @@ def route_metrics(comparison: Comparison, case: Case, boundary: Boundary, error_
     declared = [route.name for route in case.workload.routes]
     code_of = {name: code for code, name in enumerate(comparison.before.rows.routes)}
     asked = [
-        (name, code_of[name])
+        name
         for name in declared
         if name in code_of and any(np.any(side.rows.route == code_of[name]) for side in comparison.sides)
     ]
     if len(asked) < 2:
         return {}
     found: RouteMetrics = {}
-    for name, code in asked:
-        before, after = (_only(side, code) for side in comparison.sides)
-        effects = request_effects(Comparison(before, after, comparison.paired), boundary, error_rate / len(asked))
+    for name in asked:
+        effects = request_effects(only_route(comparison, name), boundary, error_rate / len(asked))
         found[name] = {metric: metric_of(metric, effect) for metric, effect in effects.items()}
     return found
 
 
-def _only(side: Side, code: int) -> Side:
-    """One route's rows in the same units: a unit without any of them adds nothing."""
-    mine = places(side.rows.route == code)
-    return Side(side.rows.take(mine), side.unit[mine], side.block)
-
-
-def route_notes(routes: Mapping[str, Mapping[MetricName, Metric]], overall: Mapping[MetricName, Metric]) -> list[str]:
+def route_notes(routes: Mapping[str, Mapping[GoalName, Metric]], overall: Mapping[GoalName, Metric]) -> list[str]:
     """On routes that surely go against the whole, and on routes that surely part where the whole shows nothing."""
     notes = []
     for route, metrics in routes.items():
         against = [
-            f"{NAMES[name]} {_told(name, metric)}, overall {_signed(name, overall[name].effect or 0.0)}"
+            f"{name_of(name)} {_told(name, metric)}, overall {_signed(name, overall[name].effect or 0.0)}"
             for name, metric in metrics.items()
             if name in overall and direction(metric) * direction(overall[name]) < 0
         ]
@@ -76,7 +70,7 @@ def route_notes(routes: Mapping[str, Mapping[MetricName, Metric]], overall: Mapp
         if {1, -1} <= ways:
             parts = [f"{_told(name, metric)} in {route}" for route, metric in sure.items() if direction(metric)]
             notes.append(
-                f"Routes part, and the whole hides it: {NAMES[name]} {listed(parts)}, overall nothing that is sure. "
+                f"Routes part, and the whole hides it: {name_of(name)} {listed(parts)}, overall nothing that is sure. "
                 f"{SAME_MIX}"
             )
     more = f"{len(notes) - MOST_NOTES:,} more notes of this kind are left out; the table of routes has the numbers."
@@ -93,11 +87,11 @@ def direction(metric: Metric) -> int:
     return -1 if metric.high is not None and metric.high < 0 else 0
 
 
-def _told(name: MetricName, metric: Metric) -> str:
+def _told(name: GoalName, metric: Metric) -> str:
     return f"{_signed(name, metric.effect or 0.0)} (interval {interval_text(name, metric.low, metric.high)})"
 
 
-def _signed(name: MetricName, value: float) -> str:
+def _signed(name: GoalName, value: float) -> str:
     text = difference_text(name, value)
     return f"+{text}" if value > 0 and not text.startswith("0 ") and text != "0" else text
 

@@ -21,6 +21,9 @@ NO_ERROR, OTHER_ERROR = -1, len(ERRORS)
 HIT, MISS, STALE = CACHE.index("hit"), CACHE.index("miss"), CACHE.index("stale")
 TIMEOUT, DROPPED = ERRORS.index("timeout"), ERRORS.index("dropped")
 UNEXPECTED = ERRORS.index("unexpected")
+WRONG_ANSWER, UNTOLD_ANSWER = len(ERRORS) + 1, len(ERRORS) + 2
+"""Further codes of an unexpected answer: its status is 2xx or 3xx, so that it passes for a right one; nobody knows its
+status. What is left as UNEXPECTED said by its status that something is wrong."""
 
 LAST_NS = 2.0**53
 """104 days: from here on a float is not exact to the nanosecond, and no run is that long."""
@@ -223,8 +226,21 @@ class Rows:
 
     @property
     def _whole_answer(self) -> np.ndarray:
+        return (self.error == NO_ERROR) | self.unexpected
+
+    @property
+    def unexpected(self) -> np.ndarray:
+        """Whether it was answered, and not as expected."""
         error = self.error
-        return (error == NO_ERROR) | (error == UNEXPECTED)
+        return (error == UNEXPECTED) | (error == WRONG_ANSWER) | (error == UNTOLD_ANSWER)
+
+    @property
+    def wrong(self) -> np.ndarray:
+        """1 for an answer that is not what its route owes though its status is 2xx or 3xx, 0 for any other answer; NaN
+        where there was none, and where an unexpected one has no status."""
+        error = self.error
+        told = (error == NO_ERROR) | (error == UNEXPECTED) | (error == WRONG_ANSWER)
+        return np.where(told & self.answered, error == WRONG_ANSWER, np.nan)
 
     @property
     def failed(self) -> np.ndarray:
@@ -356,6 +372,7 @@ def members(values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
 
 __all__ = [
     "ARMS", "CACHE", "COLUMNS", "DROPPED", "EARLY_NS", "ERRORS", "FAULTS", "HIT", "MISS", "NO_ERROR", "NO_ROW",
-    "NO_TIME", "NS_PER_MS", "OTHER_ERROR", "STALE", "TIMEOUT", "Column", "Rows", "SinceDue", "among", "distinct",
-    "distinct_values", "faults", "in_bits", "members", "places", "rows_together", "run_lengths", "run_starts",
+    "NO_TIME", "NS_PER_MS", "OTHER_ERROR", "STALE", "TIMEOUT", "UNEXPECTED", "UNTOLD_ANSWER", "WRONG_ANSWER", "Column",
+    "Rows", "SinceDue", "among", "distinct", "distinct_values", "faults", "in_bits", "members", "places",
+    "rows_together", "run_lengths", "run_starts",
 ]  # fmt: skip

@@ -16,7 +16,9 @@ only for a known spread; batches of requests are nearly normal and nearly indepe
 often the intervals are wrong for all that.
 
 Counts: a beta mixture of shares in the same ratio (Robbins 1970, Annals of Mathematical Statistics 41: 1397), for each
-bound that of the shares beyond it: exact for independent reads.
+bound that of the shares beyond it: exact for independent reads. By how much one share exceeds another of the same
+pairs: a Dirichlet mixture over both, of those in which it does, in the ratio to the likeliest shares that lie so far
+apart (Wasserman, Ramdas and Balakrishnan 2020, PNAS 117: 16880), exact as well.
 """
 
 from __future__ import annotations
@@ -27,9 +29,9 @@ from math import log, log1p
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import betaincc, betaln
+from scipy.special import betaincc, betaln, gammaln
 
-from luckyhit.judge.boundary import INF
+from luckyhit.judge.boundary import INF, excess_of_part
 
 LARGEST_EXPONENT = 700.0
 """Beyond it a float overflows; no sample bounds anything there."""
@@ -45,6 +47,10 @@ shrinking where the sample grows on."""
 _PRIOR = 0.25
 """Both parameters of the beta prior: narrower bounds near 0 and 1, where shares of errors and stale reads lie, than
 those of the usual 1/2, for little in the middle."""
+_PRIOR_OF_NEITHER = 0.5
+_PRIORS = 2 * _PRIOR + _PRIOR_OF_NEITHER
+_MIXED = 0.55
+"""Of the error rate of an excess, for the mixture; the rest is for the bound that only asks which way pairs differ."""
 _GRID = 100
 _LEAST = 1e-300
 _NEAR = 1e-8
@@ -89,6 +95,12 @@ class Sequential:
         # Each bound at half the error rate; the upper one is the lower one of what was not counted.
         return _least_share(count, total, error_rate / 2), 1 - _least_share(total - count, total, error_rate / 2)
 
+    def excess(self, more: int, fewer: int, pairs: int, error_rate: float) -> float:
+        if more <= fewer:
+            return 0.0
+        of_part = excess_of_part(self, more, fewer, pairs, error_rate * (1 - _MIXED))
+        return max(of_part, _excess_refuted(more, fewer, pairs, error_rate * _MIXED))
+
     def ranks(self, level: float, total: int, error_rate: float) -> tuple[int, int]:
         # What number of values at or below the quantile is not refuted.
         below = np.arange(total + 1)
@@ -120,6 +132,31 @@ class Sequential:
         up, down = (np.log1p(squared) - np.log1p(np.square(t - side) / degrees) for side in (margin, -margin))
         at_margin = np.logaddexp(degrees / 2 * up, degrees / 2 * down) - np.log(2)
         return np.asarray(np.logaddexp(normal + np.log(1 - SHARE_OF_MARGIN), at_margin + np.log(SHARE_OF_MARGIN)))
+
+
+def _excess_refuted(more: int, fewer: int, pairs: int, error_rate: float) -> float:
+    """The largest excess of the one share over the other that so many counts refute, among all smaller ones."""
+    neither = pairs - more - fewer
+    seen = gammaln(more + _PRIOR) + gammaln(fewer + _PRIOR) + gammaln(neither + _PRIOR_OF_NEITHER)
+    seen += log(betaincc(more + _PRIOR, fewer + _PRIOR, 0.5)) - gammaln(pairs + _PRIORS)
+    before = 2 * gammaln(_PRIOR) + gammaln(_PRIOR_OF_NEITHER) - log(2) - gammaln(_PRIORS)
+
+    def beyond(apart: float) -> float:
+        return float(seen - before) - _likeliest(more, fewer, pairs, apart) - log(1 / error_rate)
+
+    most = (more - fewer) / pairs
+    if beyond(_LEAST) <= 0:
+        return 0.0
+    return _refuted_up_to(beyond, _LEAST, most)
+
+
+def _likeliest(more: int, fewer: int, pairs: int, apart: float) -> float:
+    """Logarithm of the likelihood of these counts under the two shares, `apart` from each other, that make it largest:
+    where its slope, a quadratic in the smaller share, is 0."""
+    slope = (more + fewer) * (1 - apart) - 2 * (pairs - more) * apart
+    lower = max((slope + math.sqrt(slope * slope + 8 * pairs * fewer * apart * (1 - apart))) / (4 * pairs), 0.0)
+    shares = ((more, lower + apart), (fewer, lower), (pairs - more - fewer, 1 - 2 * lower - apart))
+    return sum(count * log(max(share, _LEAST)) for count, share in shares if count)
 
 
 def _least_share(count: int, total: int, error_rate: float) -> float:

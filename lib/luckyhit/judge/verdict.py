@@ -11,45 +11,55 @@ from dataclasses import dataclass
 
 from luckyhit.case.model import Goal
 from luckyhit.case.units import Amount
+from luckyhit.judge.beside_goals import FaultMoved
 from luckyhit.judge.boundary import INF, Boundary, FixedSample
-from luckyhit.judge.effects import Effect, amount_of
+from luckyhit.judge.effect import UNDECLARED, Effect, amount_of
 from luckyhit.judge.forecast import MOST_TIMES, Forecast, Question, forecast, pairs_at_margin, wald_pairs, whole
 from luckyhit.judge.preparation import LIMITS
 from luckyhit.judge.wording import (
-    NAMES,
     amount_text,
     difference_text,
     interval_text,
     listed,
     minutes,
+    name_of,
     sentence,
     value_text,
 )
-from luckyhit.records import HIGHER_IS_BETTER, UNITS, Guard, Metric, MetricName, Verdict
+from luckyhit.records import GoalName, Guard, Limit, Metric, Verdict, kind_of
 
 RULES: tuple[str, ...] = (
     "INVALID, where a guard failed.",
-    "HURT, where any goal got worse: one that should get better, at all (outside its margin, or provably beyond a "
-    "hard limit); one that should get no worse, by more than its margin.",
+    "HURT, where something got worse: a goal that should get better, at all (outside its margin); one that should get "
+    "no worse, by more than its margin, or provably at all and provably beyond a hard limit; or, without a goal, stale "
+    "reads, phantom reads, wrong answers or errors, provably.",
     "INCONCLUSIVE, where a goal can't be told yet, or was not visible: missing data is never a pass.",
-    "HELPED, where every goal that should get better is HELPED or EQUIVALENT, at least one of them HELPED, and every "
-    "other goal got no worse than its margin.",
+    "EQUIVALENT, where a hard limit is provably broken though nothing got worse: a goal not met, whatever else got "
+    "better. The sentence leads with it.",
+    "HELPED, where every goal that should get better is HELPED or EQUIVALENT and every other one got no worse than its "
+    "margin, and at least one that should get better is HELPED; or a fault without a goal (as above) that the before "
+    "arm plainly shows is gone in the after arm.",
     "EQUIVALENT otherwise: what should get better lies inside its margin, and nothing got worse than its margin.",
 )
 """The rules of the overall verdict, in order: the first that applies decides."""
 
-_ORDER: tuple[Verdict, ...] = ("INVALID", "HURT", "INCONCLUSIVE", "HELPED", "EQUIVALENT")
 ONE_LOOK = FixedSample()
 
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """One goal's metric with its verdict, and whether the goal is shown to be met."""
+    """One goal's metric with its verdict, and whether the goal is shown to be met, but for a hard limit that is broken
+    (`metric.limit`)."""
 
-    name: MetricName
+    name: GoalName
     goal: Goal
     metric: Metric
     passes: bool
+
+    @property
+    def missed(self) -> bool:
+        """Whether its hard limit is shown to be broken."""
+        return self.metric.limit == "broken"
 
 
 READABLE = "records readable"
@@ -57,10 +67,10 @@ DECLARED = "declared difference only"
 """Name of the guard on the fingerprints; without it nobody knows what was changed."""
 
 
-def metric_of(name: MetricName, effect: Effect, note: str = "") -> Metric:
+def metric_of(name: GoalName, effect: Effect, note: str = "") -> Metric:
     """The metric without a verdict. Bounds that are infinite become null: there is none on that side."""
     return Metric(
-        unit=UNITS[name],
+        unit=kind_of(name).unit,
         before=effect.before,
         after=effect.after,
         effect=effect.effect,
@@ -72,12 +82,12 @@ def metric_of(name: MetricName, effect: Effect, note: str = "") -> Metric:
 
 
 def rule_on(
-    name: MetricName, effect: Effect, goal: Goal, seconds: float, error_rate: float, boundary: Boundary = ONE_LOOK
+    name: GoalName, effect: Effect, goal: Goal, seconds: float, error_rate: float, boundary: Boundary = ONE_LOOK
 ) -> Ruling:
     """The verdict on one goal. `seconds`: how long was measured, to say how much longer it would take; `boundary`,
     `error_rate`: of the interval, for the pairs that it takes."""
     margin = amount_of(name, goal.margin, effect.before)
-    low, high = (effect.low, effect.high) if name in HIGHER_IS_BETTER else (-effect.high, -effect.low)
+    low, high = (effect.low, effect.high) if kind_of(name).higher_is_better else (-effect.high, -effect.low)
     verdict: Verdict
     passes, note = False, ""
     expected = wald = None
@@ -93,19 +103,26 @@ def rule_on(
     else:
         verdict, passes, note = _compare(name, low, high, margin, goal)
         if verdict == "INCONCLUSIVE" and not passes:
-            direction = 1 if name in HIGHER_IS_BETTER else -1
+            direction = 1 if kind_of(name).higher_is_better else -1
             ahead = forecast(effect, Question(margin, goal.want, direction, boundary, error_rate))
-            expected = None if ahead is None else whole(ahead.pairs)
+            expected = whole(ahead.pairs) if ahead is not None else None
             note = _more(ahead, effect.pairs, seconds)
+    kept: Limit | None = None
     if goal.at_most is not None:
-        verdict, passes, note = _limited(name, effect, goal.at_most, verdict, passes, note)
+        kept, limit_note = _limit_of(name, effect, goal.at_most)
+        if kept == "broken" and high < 0:
+            verdict = "HURT"  # provably beyond the limit, and provably worse than before
+        if kept == "open" and verdict != "HURT":
+            verdict = "INCONCLUSIVE"
+        passes = passes and kept != "open" and verdict != "HURT"
+        note = f"{note} {limit_note}".strip()
     metric = metric_of(name, effect, note)
-    metric = metric.model_copy(update={"margin": margin, "want": goal.want, "verdict": verdict})
+    metric = metric.model_copy(update={"margin": margin, "want": goal.want, "verdict": verdict, "limit": kept})
     takes = {"expected_pairs": expected, "wald_pairs": wald}
     return Ruling(name, goal, metric.model_copy(update=takes), passes)
 
 
-def _compare(name: MetricName, low: float, high: float, margin: float, goal: Goal) -> tuple[Verdict, bool, str]:
+def _compare(name: GoalName, low: float, high: float, margin: float, goal: Goal) -> tuple[Verdict, bool, str]:
     """(verdict, goal met, note) from the interval, turned so that more is better."""
     inside = low >= -margin and high <= margin
     if goal.want == "better":
@@ -131,21 +148,20 @@ def _compare(name: MetricName, low: float, high: float, margin: float, goal: Goa
     return ("HURT" if high < -margin else "INCONCLUSIVE"), False, ""
 
 
-def _limited(
-    name: MetricName, effect: Effect, at_most: Amount, verdict: Verdict, passes: bool, note: str
-) -> tuple[Verdict, bool, str]:
-    """The hard limit on the after arm, on top of the comparison."""
+def _limit_of(name: GoalName, effect: Effect, at_most: Amount) -> tuple[Limit, str]:
+    """Whether the after arm keeps the hard limit, with a note where that is not shown."""
     limit = amount_of(name, at_most, None)
     if limit is None:
-        return "INCONCLUSIVE", False, f"{note} The limit {at_most} can't be compared with this metric.".strip()
+        return "open", f"The limit {at_most} can't be compared with this metric."
     if effect.after_low > limit:
-        broken = f"Beyond its limit of {value_text(name, limit)} after the change."
-        return "HURT", False, f"{note} {broken}".strip()
-    if verdict != "HURT" and not effect.after_high <= limit:
-        most = value_text(name, effect.after_high) if effect.after_high < INF else "any amount"
-        open_ = f"Not shown to be within its limit of {value_text(name, limit)}: {most} is possible after the change."
-        return "INCONCLUSIVE", False, f"{note} {open_}".strip()
-    return verdict, passes, note
+        return "broken", f"Goal not met: beyond its limit of {value_text(name, limit)} after the change."
+    if effect.after_high <= limit:
+        return "kept", ""
+    most = value_text(name, effect.after_high) if effect.after_high < INF else "any amount"
+    return (
+        "open",
+        f"Not shown to be within its limit of {value_text(name, limit)}: {most} is possible after the change.",
+    )
 
 
 def _more(ahead: Forecast | None, pairs: int, seconds: float) -> str:
@@ -161,27 +177,31 @@ def _more(ahead: Forecast | None, pairs: int, seconds: float) -> str:
     return f"About {about:,.0f} more pairs ({minutes(seconds * more / pairs)} at this rate) would decide{often}."
 
 
-def overall(guards: Sequence[Guard], rulings: Sequence[Ruling]) -> Verdict:
-    """The overall verdict by RULES: the first rule that applies decides."""
+def overall(guards: Sequence[Guard], rulings: Sequence[Ruling], beside: Sequence[FaultMoved] = ()) -> Verdict:
+    """The overall verdict by RULES: the first rule that applies decides. `beside`: faults without a goal that moved."""
     wanted = [ruling.metric.verdict for ruling in rulings if ruling.goal.want == "better"]
-    applies = (
-        any(not guard.ok for guard in guards),
-        any(ruling.metric.verdict == "HURT" for ruling in rulings),
-        not rulings or any(not ruling.passes for ruling in rulings),
-        "HELPED" in wanted,
-        True,
+    worse = any(fault.worse and fault.decides for fault in beside)
+    rules: tuple[tuple[Verdict, bool], ...] = (
+        ("INVALID", any(not guard.ok for guard in guards)),
+        ("HURT", worse or any(ruling.metric.verdict == "HURT" for ruling in rulings)),
+        ("INCONCLUSIVE", not rulings or any(not ruling.passes for ruling in rulings)),
+        ("EQUIVALENT", any(ruling.missed for ruling in rulings)),
+        ("HELPED", "HELPED" in wanted or any(fault.gone for fault in beside)),
+        ("EQUIVALENT", True),
     )
-    return _ORDER[applies.index(True)]
+    return next(verdict for verdict, applies in rules if applies)
 
 
 def because(
     verdict: Verdict,
     guards: Sequence[Guard],
     rulings: Sequence[Ruling],
-    effects: Mapping[MetricName, Effect],
+    effects: Mapping[GoalName, Effect],
     confidence: float,
+    beside: Sequence[FaultMoved] = (),
 ) -> str:
-    """One plain sentence that says why, with the numbers. `confidence`: of all intervals together (0.99)."""
+    """One plain sentence that says why, with the numbers. `confidence`: of all intervals together (0.99). What is found
+    leads, what is open comes behind."""
     if verdict == "INVALID":
         # Damaged files and what stopped the run explain all the rest; so does a change beside the declared one.
         first = (READABLE, LIMITS, DECLARED)
@@ -189,34 +209,57 @@ def because(
         failed.sort(key=lambda guard: first.index(guard.name) if guard.name in first else len(first))
         more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
         return sentence(f"the guard “{failed[0].name}”{more} failed: {failed[0].detail}")
-    of = {kind: [ruling for ruling in rulings if ruling.metric.verdict == kind] for kind in _ORDER}
-    if verdict == "HURT":
-        return sentence("; ".join(_hurt(ruling, effects[ruling.name], confidence) for ruling in of["HURT"][:2]))
+    hurt = [ruling for ruling in rulings if ruling.metric.verdict == "HURT"]
+    parts = [f"{_beside(fault)}, which no goal is about" for fault in beside if fault.worse]
+    parts += [_hurt(ruling, effects[ruling.name], confidence) for ruling in hurt[:2]]
+    parts += [_missed(ruling, confidence) for ruling in rulings if ruling.missed and ruling not in hurt]
+    better = [_beside(fault) for fault in beside if not fault.worse]
+    gains = [ruling for ruling in rulings if ruling.metric.verdict == "HELPED" and ruling.goal.want == "better"]
+    if verdict == "HELPED" and gains:
+        parts.append(_helped(gains, rulings, confidence))
+        parts += [f"beside its goals, {listed(better)}"] if better else []
+        return sentence("; ".join(parts))
+    parts += [f"{listed(better)}, beside the goals"] if better else []
     if verdict == "INCONCLUSIVE":
-        open_ = [ruling for ruling in rulings if not ruling.passes]
-        others = f"; nor about {listed([NAMES[ruling.name] for ruling in open_[1:]])}" if open_[1:] else ""
-        return sentence(f"{_open(open_[0], confidence)}{others}" if open_ else "the case has no goal that was seen")
-    if verdict == "HELPED":
-        gains = [_moved(ruling, confidence) for ruling in of["HELPED"] if ruling.goal.want == "better"]
-        costs = [ruling for ruling in rulings if ruling.goal.want == "no-worse" and _got_worse(ruling)]
-        text = listed(gains[:2])
-        if costs:
-            text += f", at a cost of {listed([_cost(ruling) for ruling in costs])}"
-            return sentence(
-                f"{text}, inside what the case accepts" if len(costs) > 1 else f"{text}, {_inside(costs[0])}"
-            )
-        if len(rulings) > len(gains):
-            text += ", and nothing else that the case watches got worse than it accepts"
-        return sentence(text)
-    return sentence(_equivalent(rulings, confidence))
+        open_ = [ruling for ruling in rulings if not ruling.passes and not ruling.missed]
+        others = f"; nor about {listed([name_of(ruling.name) for ruling in open_[1:]])}" if open_[1:] else ""
+        if open_ or not rulings:
+            parts.append(f"{_open(open_[0], confidence)}{others}" if open_ else "the case has no goal that was seen")
+    elif verdict != "HURT":
+        parts += [text for text in (_equivalent(rulings, confidence),) if text]
+    return sentence("; ".join(parts))
+
+
+def _helped(gains: Sequence[Ruling], rulings: Sequence[Ruling], confidence: float) -> str:
+    """What got better, at which cost."""
+    costs = [ruling for ruling in rulings if ruling.goal.want == "no-worse" and _got_worse(ruling)]
+    text = listed([_moved(ruling.name, ruling.metric, confidence) for ruling in gains[:2]])
+    if costs:
+        text += f", at a cost of {listed([_cost(ruling) for ruling in costs])}"
+        return f"{text}, inside what the case accepts" if len(costs) > 1 else f"{text}, {_inside(costs[0])}"
+    if len(rulings) > len(gains):
+        text += ", and nothing else that the case watches got worse than it accepts"
+    return text
+
+
+def _beside(fault: FaultMoved) -> str:
+    return _moved(fault.name, metric_of(fault.name, fault.effect), 100 * (1 - UNDECLARED))
+
+
+def _missed(ruling: Ruling, confidence: float) -> str:
+    """`goal not met: stale reads fell from 99 % to 20 % (...), beyond the limit of 1 % that the case sets`."""
+    limit = amount_of(ruling.name, ruling.goal.at_most, None) if ruling.goal.at_most else None
+    told = f", beyond the limit of {value_text(ruling.name, limit)} that the case sets" if limit is not None else ""
+    return f"goal not met: {_moved(ruling.name, ruling.metric, confidence)}{told}"
 
 
 def _equivalent(rulings: Sequence[Ruling], confidence: float) -> str:
     """What lies inside its margin; of the goals that need not get better, those that did and those that may have."""
+    rulings = [ruling for ruling in rulings if not ruling.missed]
     still = [ruling for ruling in rulings if ruling.metric.verdict == "EQUIVALENT"]
     still.sort(key=lambda ruling: ruling.goal.want != "better")
-    better = [_moved(ruling, confidence) for ruling in rulings if ruling.metric.verdict == "HELPED"]
-    open_ = [NAMES[ruling.name] for ruling in rulings if ruling.metric.verdict == "INCONCLUSIVE"]
+    better = [_moved(ruling.name, ruling.metric, confidence) for ruling in rulings if ruling.metric.verdict == "HELPED"]
+    open_ = [name_of(ruling.name) for ruling in rulings if ruling.metric.verdict == "INCONCLUSIVE"]
     parts = (
         [f"no difference that matters: {listed([_still(ruling, confidence) for ruling in still[:3]])}"] if still else []
     )
@@ -232,21 +275,23 @@ def _equivalent(rulings: Sequence[Ruling], confidence: float) -> str:
 
 def _got_worse(ruling: Ruling) -> bool:
     metric = ruling.metric
-    if ruling.name in HIGHER_IS_BETTER:
+    if kind_of(ruling.name).higher_is_better:
         return metric.high is not None and metric.high < 0
     return metric.low is not None and metric.low > 0
 
 
-def _moved(ruling: Ruling, confidence: float) -> str:
+def _moved(name: GoalName, metric: Metric, confidence: float) -> str:
     """`stale reads fell from 99 % to 0 % (99 % interval −100 to −93 points)`."""
-    name, metric = ruling.name, ruling.metric
     interval = f"{confidence:.3g} % interval {interval_text(name, metric.low, metric.high)}"
     if metric.before is None or metric.after is None or metric.effect is None:
-        return f"{NAMES[name]} changed ({interval})"
+        return f"{name_of(name)} changed ({interval})"
     before, after = value_text(name, metric.before), value_text(name, metric.after)
-    if before == after:
-        return f"{NAMES[name]} stayed at {before} ({interval})"
-    return f"{NAMES[name]} {'fell' if metric.effect < 0 else 'rose'} from {before} to {after} ({interval})"
+    way = "fell" if metric.effect < 0 else "rose"
+    if before != after:
+        return f"{name_of(name)} {way} from {before} to {after} ({interval})"
+    if (metric.low is not None and metric.low > 0) or (metric.high is not None and metric.high < 0):
+        return f"{name_of(name)} {way} by {difference_text(name, abs(metric.effect))} from {before} ({interval})"
+    return f"{name_of(name)} stayed at {before} ({interval})"
 
 
 def _cost(ruling: Ruling) -> str:
@@ -258,7 +303,7 @@ def _inside(ruling: Ruling) -> str:
 
 
 def _hurt(ruling: Ruling, effect: Effect, confidence: float) -> str:
-    text = _moved(ruling, confidence)
+    text = _moved(ruling.name, ruling.metric, confidence)
     limit = amount_of(ruling.name, ruling.goal.at_most, None) if ruling.goal.at_most else None
     if limit is not None and effect.after_low > limit:
         return f"{text}, beyond the limit of {value_text(ruling.name, limit)} that the case sets"
@@ -271,8 +316,8 @@ def _open(ruling: Ruling, confidence: float) -> str:
     metric = ruling.metric
     note = f"{metric.note[:1].lower()}{metric.note[1:].rstrip('.')}"
     if metric.effect is None and metric.low is None and metric.high is None:
-        return f"no verdict on {NAMES[ruling.name]}: {note}"
-    return f"cannot tell: {_moved(ruling, confidence)}{f'; {note}' if note else ''}"
+        return f"no verdict on {name_of(ruling.name)}: {note}"
+    return f"cannot tell: {_moved(ruling.name, ruling.metric, confidence)}{f'; {note}' if note else ''}"
 
 
 def _still(ruling: Ruling, confidence: float) -> str:
@@ -282,4 +327,4 @@ def _still(ruling: Ruling, confidence: float) -> str:
     if effect.startswith("0 ") or effect == "0":
         signed = effect
     interval = f"{confidence:.3g} % interval {interval_text(name, metric.low, metric.high)}"
-    return f"{NAMES[name]} {signed} ({interval}, margin {difference_text(name, metric.margin or 0.0)})"
+    return f"{name_of(name)} {signed} ({interval}, margin {difference_text(name, metric.margin or 0.0)})"

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from luckyhit.records import UNITS, MetricName
+from luckyhit.records import GoalName, kind_of, route_of_goal
 
-NAMES: dict[MetricName, str] = {
-    "hit_ratio": "hit ratio",
-    "latency_p50_ms": "median latency",
-    "latency_p95_ms": "p95 latency",
-    "latency_p99_ms": "p99 latency",
-    "error_rate": "error rate",
-    "db_calls": "database calls per request",
-    "stale_reads": "stale reads",
-    "staleness_p99_ms": "p99 staleness",
-}
+
+def name_of(name: GoalName) -> str:
+    """A metric as in a sentence: `hit ratio`; of one route `hit ratio of stores`."""
+    route = route_of_goal(name)
+    return f"{kind_of(name).words} of {route}" if route else kind_of(name).words
 
 
 def number(value: float) -> str:
@@ -58,40 +53,55 @@ def _hundredths(share: float, decimals: int) -> str:
     return ("0" if text == "-0" else text).replace("-", "−")
 
 
-def value_text(name: MetricName, value: float) -> str:
+def value_text(name: GoalName, value: float) -> str:
     """A metric's value in one arm: `58 %`, `12.1 ms`, `1.4`."""
-    if UNITS[name] == "share":
+    if kind_of(name).unit == "share":
         return percent(value)
-    return f"{number(value)} ms" if UNITS[name] == "ms" else number(value)
+    return f"{number(value)} ms" if kind_of(name).unit == "ms" else number(value)
 
 
-def amount_text(name: MetricName, value: float) -> str:
+def amount_text(name: GoalName, value: float) -> str:
     """A difference, as in "a cost of ...": `14 points of hit ratio`, `0.4 database calls per request`."""
-    if UNITS[name] == "share":
-        return f"{points(value)} of {NAMES[name]}"
-    if UNITS[name] == "ms":
-        return f"{number(value)} ms of {NAMES[name]}"
-    return f"{number(value)} {NAMES[name]}"
+    if kind_of(name).unit == "share":
+        return f"{points(value)} of {name_of(name)}"
+    if kind_of(name).unit == "ms":
+        return f"{number(value)} ms of {name_of(name)}"
+    return f"{number(value)} {name_of(name)}"
 
 
-def difference_text(name: MetricName, value: float) -> str:
+def difference_text(name: GoalName, value: float) -> str:
     """A difference without the metric's name: `14 points`, `1.2 ms`, `0.4`."""
-    if UNITS[name] == "share":
+    if kind_of(name).unit == "share":
         return points(value)
-    return f"{number(value)} ms" if UNITS[name] == "ms" else number(value)
+    return f"{number(value)} ms" if kind_of(name).unit == "ms" else number(value)
 
 
-def interval_text(name: MetricName, low: float | None, high: float | None) -> str:
+def interval_text(name: GoalName, low: float | None, high: float | None) -> str:
     """`−100 to −93 points`; a side without a bound is said to have none."""
     if low is None and high is None:
         return "no bounds"
     if low is None or high is None:
         bound, side = (high, "at most") if low is None else (low, "at least")
         return f"{side} {difference_text(name, bound)}"  # type: ignore[arg-type]
-    if UNITS[name] == "share":
+    if kind_of(name).unit == "share":
         decimals = min(_decimals(low), _decimals(high))
-        return f"{_hundredths(low, decimals)} to {_hundredths(high, decimals)} points"
-    return f"{number(low)} to {difference_text(name, high)}"
+        bounds = [(value, _hundredths(value, decimals)) for value in (low, high)]
+    else:
+        bounds = [(low, number(low)), (high, number(high))]
+    unit = {"share": " points", "ms": " ms"}.get(kind_of(name).unit, "")
+    if all(_off_zero(*bound) for bound in bounds):
+        return f"{bounds[0][1]} to {bounds[1][1]}{unit}"
+    first, second = (text if _off_zero(value, text) else _beside_zero(value) for value, text in bounds)
+    return f"{first}{unit if _off_zero(*bounds[0]) else ''} to {second}{unit if _off_zero(*bounds[1]) else ''}"
+
+
+def _off_zero(bound: float, text: str) -> bool:
+    """Whether the text keeps that the bound is not 0, which is what a verdict may hang on."""
+    return not bound or float(text.replace("−", "-").replace(",", "")) != 0
+
+
+def _beside_zero(bound: float) -> str:
+    return f"just {'below' if bound < 0 else 'above'} 0"
 
 
 def listed(texts: Sequence[str]) -> str:

@@ -9,11 +9,12 @@ from functools import partial
 import numpy as np
 
 from luckyhit.case import Case
-from luckyhit.judge.blockwise import block_values, one_more
+from luckyhit.judge.blockwise import goal_values, one_more
 from luckyhit.judge.boundary import Boundary, FixedSample
 from luckyhit.judge.drift import events_of, origin_of
-from luckyhit.judge.effects import Effect, all_effects, freshness_effects, request_effects
+from luckyhit.judge.effect import Effect, Levels
 from luckyhit.judge.guards import comparison_guards
+from luckyhit.judge.measured import Effects, in_order, measured_reads, measured_requests
 from luckyhit.judge.naive import naive_answer
 from luckyhit.judge.noise import noise_floor
 from luckyhit.judge.notes import notes_on_rows
@@ -21,10 +22,9 @@ from luckyhit.judge.record import AFTER, BEFORE, Record, is_whole
 from luckyhit.judge.record_guards import record_guards
 from luckyhit.judge.routes import RouteMetrics, route_metrics
 from luckyhit.judge.samples import ARMS, Comparison, Rows, among, by_batches, by_blocks, side_by_side
+from luckyhit.judge.stale_units import stale_pairs
 from luckyhit.judge.together import Together
-from luckyhit.records import Guard, MetricName, Naive, RunEvent
-
-Effects = dict[MetricName, Effect]
+from luckyhit.records import GoalName, Guard, Naive, RunEvent
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Worked:
     effects: Effects
     again: Effects | None
     naive: Naive
-    noise_floor: dict[MetricName, float]
+    noise_floor: dict[GoalName, float]
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class Compared:
 
 
 def work_out(
-    record: Record, case: Case, boundary: Boundary, error_rate: float, level: float, *, glance: bool = False
+    record: Record, case: Case, boundary: Boundary, levels: Levels, once_at: Levels, *, glance: bool = False
 ) -> Worked:
-    """`boundary` and `error_rate` are those of the comparison. What is no comparison is looked at once, at `level`.
+    """`boundary` and `levels` are those of the comparison. What is no comparison is looked at once, at `once_at`.
     `glance`: only what decides the goals and the guards, without what is told beside them."""
     once = FixedSample()
     within_s = case.freshness.within if case.freshness is not None else None
@@ -68,7 +68,7 @@ def work_out(
         # beside what needs least.
         shown: Callable[[], Effects]
         if changed:
-            shown = work.start(partial(request_effects, comparison, boundary, error_rate, case.goals))
+            shown = work.start(partial(measured_requests, comparison, case, boundary, levels))
             guards = work.start(partial(comparison_guards, comparison, record.entries("change"), case, pair_of))
         if changed and not glance:
             # A block without the probe may well have another level: that is no event, it was done on purpose.
@@ -77,25 +77,27 @@ def work_out(
                 steady = _comparison(case, record.probed_rows(BEFORE), record.probed_rows(AFTER), pair_of)
             events = work.start(partial(events_of, steady, case.goals, origin_of(record.blocks, record.rows)))
         elif not changed:
-            shown = work.start(partial(_baseline_only, record, case, once, level))
+            shown = work.start(partial(_baseline_only, record, case, once, once_at))
         on_record = work.start(partial(record_guards, record.rows, record.blocks, case))
         again = None
         if changed and not glance and record.numbers("after-rollback"):
-            again = work.start(partial(_again, record, case, record.probed_rows(BEFORE), once, level))
+            again = work.start(partial(_again, record, case, record.probed_rows(BEFORE), once, once_at))
         if changed and not glance:
-            routes = work.start(partial(route_metrics, comparison, case, boundary, error_rate))
-            notes = work.start(partial(notes_on_rows, comparison, case, boundary, error_rate))
+            routes = work.start(partial(route_metrics, comparison, case, boundary, levels.goals))
+            notes = work.start(partial(notes_on_rows, comparison, case, boundary, levels.goals))
         baseline, probed = record.measured("baseline", BEFORE), record.probed("baseline", "before")
-        floor: Callable[[], dict[MetricName, float]] = dict
+        floor: Callable[[], dict[GoalName, float]] = dict
         naive: Callable[[], Naive] = Naive
         if not glance:
-            floor = work.start(partial(noise_floor, baseline, probed, within_s, once, level))
+            floor = work.start(partial(noise_floor, baseline, probed, within_s, once, once_at))
             naive = work.start(lambda: naive_answer(*_plain_looks(record)))
         effects, compared = shown(), None
         if changed:
-            arms = [record.probed("change", arm) for arm in ARMS]
-            fresh = freshness_effects(arms[0], arms[1], within_s, boundary, error_rate)
-            effects = all_effects(effects, fresh)
+            arms, paired = [record.probed("change", arm) for arm in ARMS], case.design == "side-by-side"
+            pairs = None
+            if within_s is not None and paired:
+                pairs = stale_pairs(arms[0], arms[1], record.background(case, "change"), within_s)
+            effects = in_order({**effects, **measured_reads(arms, case, boundary, levels, pairs)})
             beside = ([], {}, []) if glance else (notes(), routes(), events())
             compared = Compared(comparison, guards(), *beside)
         return Worked(on_record(), compared, effects, again() if again is not None else None, naive(), floor())
@@ -107,15 +109,16 @@ def _comparison(case: Case, before: Rows, after: Rows, pair_of: Mapping[int, int
     return by_blocks(before, after, pair_of if case.design == "crossover" else {})
 
 
-def _baseline_only(record: Record, case: Case, boundary: Boundary, error_rate: float) -> Effects:
+def _baseline_only(record: Record, case: Case, boundary: Boundary, levels: Levels) -> Effects:
     """What the baseline shows, as the before arm of a comparison that never was."""
     baseline = record.measured("baseline", BEFORE)
-    within_s = case.freshness.within if case.freshness is not None else None
     probed = [record.probed("baseline", arm) for arm in ARMS]
     # Compared with itself for the values of one arm only; nothing of the difference is kept.
-    shown = all_effects(
-        request_effects(by_batches(baseline, baseline), boundary, error_rate),
-        freshness_effects(probed[0], probed[1], within_s, boundary, error_rate),
+    shown = in_order(
+        {
+            **measured_requests(by_batches(baseline, baseline), case, boundary, levels),
+            **measured_reads(probed, case, boundary, levels),
+        }
     )
     note = "The change was not measured."
     return {name: Effect(before=effect.before, note=note) for name, effect in shown.items()} | {
@@ -123,16 +126,19 @@ def _baseline_only(record: Record, case: Case, boundary: Boundary, error_rate: f
     }
 
 
-def _again(record: Record, case: Case, before: Rows, boundary: Boundary, error_rate: float) -> Effects:
+def _again(record: Record, case: Case, before: Rows, boundary: Boundary, levels: Levels) -> Effects:
     """The block after the rollback against the before arm of the change's blocks."""
-    within_s = case.freshness.within if case.freshness is not None else None
-    requests = request_effects(by_batches(before, record.measured("after-rollback", BEFORE)), boundary, error_rate)
     first, again = (record.probed(stage, "before") for stage in ("change", "after-rollback"))
-    effects = all_effects(requests, freshness_effects(first, again, within_s, boundary, error_rate))
+    effects = in_order(
+        {
+            **measured_requests(by_batches(before, record.measured("after-rollback", BEFORE)), case, boundary, levels),
+            **measured_reads((first, again), case, boundary, levels),
+        }
+    )
     if case.design == "side-by-side":
         return effects
     # On one service that goes on, blocks differ by more than what is in them: by their hour, too.
-    return one_more(effects, block_values(before, [first], within_s), boundary, error_rate)
+    return one_more(effects, goal_values(before, [first], case), boundary, levels.goals)
 
 
 def _plain_looks(record: Record) -> tuple[Rows, Rows]:

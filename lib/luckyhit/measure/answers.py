@@ -163,7 +163,8 @@ class Answers:
         left = KEPT_FOR_LATER
         for slot, arm, answer, seen, digest in self._later:
             route = int(self.schedule.route[slot % len(self.schedule)])
-            checks = answer.error is None and bool(self._expectations) and self._expectations[route].needs_body
+            checks = answer.error is None and bool(self._expectations)
+            checks = checks and self._expectations[route].looks_into(answer.status)
             place = route, arm, digest, checks
             if place not in known and left > 0:
                 body = decoded_body(answer, LARGEST_KEPT_BODY + 1)
@@ -204,7 +205,7 @@ class Answers:
         route = int(self.schedule.route[slot % len(self.schedule)])  # a closed loop goes round
         expectation = self._expectations[route] if self._expectations else None
         wrong = None if expectation is None else expectation.head_mismatch(status, answer.headers)
-        if expectation is None or wrong is not None or not expectation.needs_body:
+        if expectation is None or wrong is not None or not expectation.looks_into(status):
             if wrong is not None:
                 self._told(slot, arm, answer, seen, wrong)
             body_hash = self._hashed(slot, arm, answer, seen)

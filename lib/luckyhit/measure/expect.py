@@ -52,7 +52,8 @@ class Expectation:
     """
 
     def __init__(self, expected: Response, version: str | None = None) -> None:
-        self._status = expected.status
+        self._statuses, self._full = frozenset(expected.statuses), frozenset(expected.full_statuses)
+        self._as_named = " or ".join(map(str, expected.statuses))
         self._headers = [
             (name, name.lower().encode("latin-1", "replace"), value, value.lower().encode("latin-1", "replace"))
             for name, value in expected.headers.items()
@@ -69,14 +70,16 @@ class Expectation:
         """What differs, as half a sentence; None where nothing does. `headers` have lower-case names; `body` is None
         where it can't be looked into. Of a body above LARGEST_CHECKED_BODY the hash counts."""
         wrong = self.head_mismatch(status, headers)
-        if wrong is None and body is not None:
+        if wrong is None and body is not None and self.looks_into(status):
             wrong = self.body_mismatch(body, parsed=len(body) <= LARGEST_CHECKED_BODY)
         return None if wrong is None else wrong.text
 
     def head_mismatch(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> Mismatch | None:
         """The same for status and headers alone, with its reason."""
-        if status != self._status:
-            return Mismatch("status", f"status {status} instead of {self._status}")
+        if status not in self._statuses:
+            return Mismatch("status", f"status {status} instead of {self._as_named}")
+        if status not in self._full:
+            return None
         for name, header, text, wanted in self._headers:
             found = [there for other, there in headers if other == header]
             if any(wanted in there.lower() for there in found):
@@ -88,6 +91,10 @@ class Expectation:
             shown = b", ".join(found)[:_SHOWN].decode("latin-1")
             return Mismatch("header", f"header {name} is {shown!r}, without {text[:_SHOWN]!r}")
         return None
+
+    def looks_into(self, status: int | None) -> bool:
+        """Whether the body of an answer with this status, which is expected, is looked into."""
+        return self.needs_body and status in self._full
 
     def body_mismatch(self, body: bytes, *, parsed: bool = True) -> Mismatch | None:
         """The same for the decoded body. Without `parsed`, its hash alone."""

@@ -3,8 +3,8 @@
 Runs beside the background load, on the same clock. Two modes, kept apart since polling refills caches:
 
     once    write, wait a preset delay behind the acknowledgement, one read: P(fresh at delay d)
-    burst   write, poll every read route until lastingly fresh or the horizon: staleness windows, flapping; from the
-            states in which an old copy can be, plain or conditional, in turn
+    burst   write, poll every read route until lastingly fresh, with one read past the bound at least, or the horizon:
+            staleness windows, flapping; from the states in which an old copy can be, plain or conditional, in turn
 
 and five states in which a key may be when it is written:
 
@@ -330,8 +330,10 @@ class FreshnessProbe:
         end_ns: int,
     ) -> None:
         """Read one route until lastingly fresh, or the horizon; a run of fresh reads that began by then may complete.
-        Every other read has a connection of its own, so that each worker process may be met. `validator`: of the answer
-        before the write, where the polls are conditional."""
+        The last read is past the declared bound, also where the service was fresh long before: each arm has one then,
+        and the arms can be compared. Every other read has a connection of its own, so that each worker process may be
+        met. `validator`: of the answer before the write, where the polls are conditional."""
+        past_ns = acked_ns + round(self._freshness.within * 1e9) + 1
         in_a_row, lasting, gap_ns, waited_ns, new_connection = 0, LASTING_READS, GAP_NS, 0, event.new_connection
         while not _over(end_ns):
             look = await arm.look(
@@ -349,11 +351,16 @@ class FreshnessProbe:
                 fresh = look.version >= event.version
                 lasting = LASTING_AFTER_FLAP if in_a_row and not fresh else lasting
                 in_a_row = in_a_row + 1 if fresh else 0
-            due_ns = time.monotonic_ns() + gap_ns
-            if in_a_row >= lasting or due_ns >= end_ns or (due_ns > acked_ns + event.delay_ns and in_a_row == 0):
+            now_ns = time.monotonic_ns()
+            due_ns = now_ns + gap_ns
+            if in_a_row >= lasting:
+                if look.sent_ns >= past_ns:
+                    return
+                due_ns = max(due_ns, past_ns)
+            if due_ns >= end_ns or (due_ns > acked_ns + event.delay_ns and in_a_row == 0):
                 return
             await _sleep_until(due_ns)
-            waited_ns, gap_ns, new_connection = gap_ns, next_gap_ns(gap_ns), not new_connection
+            waited_ns, gap_ns, new_connection = due_ns - now_ns, next_gap_ns(gap_ns), not new_connection
 
 
 def _over(end_ns: int) -> bool:

@@ -149,7 +149,7 @@ class ProbeArm:
             headers=self._headers,
             timeout_s=timeout_s or self._timeout_s,
         )
-        if answer.error is None and answer.status in (removal.status, 404, 410):
+        if answer.error is None and answer.status in (*removal.statuses, 404, 410):
             self._created.pop(key, None)
             return True
         return False

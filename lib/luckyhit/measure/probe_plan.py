@@ -10,11 +10,16 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TypeVar
 
-from luckyhit.case.freshness import Freshness, Mode, Prestate
+from luckyhit.case.freshness import EXPOSED, Freshness, Mode, Prestate
 
 SHORTEST_DELAY_S = 0.005
+EARLY_SHARE = 0.1
+"""Of the `once` delays at most: not longer than the bound. Such a read is drawn in the freshness curve, and counts for
+nothing else."""
 SPECIAL_EVERY = 10
-"""One probe in ten is a burst; one in ten each is of a prestate other than warm."""
+"""One probe in ten is a burst; of the others one in ten each is of a prestate other than warm, but for in-flight."""
+IN_FLIGHT_IN_TEN = 2
+"""Races are the faults that nothing else shows."""
 LEAD_NS = 40_000_000
 """From the first request of a probe to its write, so that all arms write at nearly the same instant."""
 FINISH_NS = 350_000_000
@@ -24,7 +29,9 @@ DEFAULT_SHARE = 0.02
 WARMING_READS = 3
 """Before a burst, on each route: one on a kept connection, the others on new ones, so that most workers are met."""
 GAP_NS, GAP_GROWTH, LARGEST_GAP_NS = 5_000_000, 1.25, 100_000_000
+_FRESH_READS = 4
 MOST_COLD_KEYS = 32
+COUNTED_PLANS = 5
 MOST_PROBES = 4_900
 """Of one block: each has two versions of the 10,000 that a block may use."""
 _Item = TypeVar("_Item")
@@ -102,9 +109,9 @@ def next_gap_ns(gap_ns: int) -> int:
 
 
 def plan_delays(count: int, within_s: float, horizon_s: float) -> list[int]:
-    """Delays in ns, ascending: log-spaced from 5 ms to the horizon, at least half of them longer than `within_s`."""
+    """Delays in ns, ascending: log-spaced from 5 ms to the horizon, all but EARLY_SHARE of them past `within_s`."""
     shortest = min(SHORTEST_DELAY_S, horizon_s / 2)
-    early = count // 2 if within_s > shortest else 0
+    early = int(count * EARLY_SHARE) if within_s > shortest else 0
     late, bound = count - early, max(within_s, shortest)
     delays = [shortest * (within_s / shortest) ** (step / early) for step in range(early)]
     delays += [bound * (horizon_s / bound) ** ((step + 1) / late) for step in range(late)]
@@ -124,11 +131,11 @@ def plan_events(
     """The probes of one block, by time, each done before `duration_ns`; the same for the same state of `rng`.
 
     As many as `freshness.rate` says; without one, as many as cost 2 % of the workload's `requests` in that time, at
-    their dearest. About every tenth is a burst; of the others, one in ten is of each prestate beside warm. `cold_keys`:
-    those whose value is known without a read in this block. `variants`: how many there are to ask for, in turn. The
-    instants are spread evenly, jittered inside their slot, so that no periodic task of the service is always met in the
-    same phase. A key is not planned again while an earlier probe of it may be open, and a cold one not at all: with too
-    few keys there are fewer probes.
+    their dearest. About every tenth is a burst; of the others, two in ten are in-flight, and one in ten is of each
+    other prestate beside warm. `cold_keys`: those whose value is known without a read in this block. `variants`: how
+    many there are to ask for, in turn. The instants are spread evenly, jittered inside their slot, so that no periodic
+    task of the service is always met in the same phase. A key is not planned again while an earlier probe of it may be
+    open, and a cold one not at all: with too few keys there are fewer probes.
     """
     if duration_ns < round(freshness.horizon * 1e9) + FINISH_NS:
         return []
@@ -171,6 +178,41 @@ def plan_events(
             )
         )
     return events
+
+
+def counted_units(freshness: Freshness, seconds: float, requests: float = 0.0) -> float:
+    """How many writes a block of so many measured seconds is expected to probe that count as stale or fresh: of keys
+    that something old can be held of, read later than the bound (a burst always is). `requests`: as in `plan_events`.
+
+    Planned COUNTED_PLANS times, from fixed seeds. What goes wrong while it is measured (a write that is refused, a
+    read that shows nothing) only makes it fewer.
+    """
+    within_ns, counted = round(freshness.within * 1e9), 0
+    for seed in range(COUNTED_PLANS):
+        events = plan_events(
+            freshness,
+            duration_ns=round(seconds * 1e9),
+            rng=random.Random(seed),
+            first_version=freshness.first_version,
+            requests=requests,
+            cold_keys=KeyRanges.of(freshness).cold,
+        )
+        counted += sum(
+            event.prestate in EXPOSED and (event.mode == "burst" or event.delay_ns > within_ns) for event in events
+        )
+    return counted / COUNTED_PLANS
+
+
+def usual_requests(event: ProbeEvent, reads: int) -> int:
+    """What a probe sends where readers are fresh: a burst ends then after three reads of each of the `reads` routes,
+    and one past the bound."""
+    return _REQUESTS[event.prestate] if event.mode == "once" else 1 + reads * (WARMING_READS + _FRESH_READS)
+
+
+def most_requests(event: ProbeEvent, reads: int) -> int:
+    """What it sends where they stay stale: a burst polls until the horizon then."""
+    polls = polls_within(event.delay_ns / 1e9)
+    return _REQUESTS[event.prestate] if event.mode == "once" else 1 + reads * (WARMING_READS + polls)
 
 
 Kind = tuple[Mode, Prestate]
@@ -222,7 +264,8 @@ def _polled(freshness: Freshness, count: int, rng: random.Random) -> list[Kind]:
 
 
 def _singles(freshness: Freshness, count: int, rng: random.Random) -> list[Kind]:
-    """`once` probes with their prestates: one in ten each beside warm; shared out evenly where warm is left out."""
+    """`once` probes with their prestates: of ten, two in-flight and one of each other beside warm; shared out evenly
+    where warm is left out."""
     if "once" not in freshness.modes:
         return []
     specials: list[Prestate] = [prestate for prestate in freshness.prestates if prestate != "warm"]
@@ -232,7 +275,8 @@ def _singles(freshness: Freshness, count: int, rng: random.Random) -> list[Kind]
         specials.append("refused")
     if "warm" in freshness.prestates:
         warm: list[Prestate] = ["warm"]
-        cycle = specials + warm * (SPECIAL_EVERY - len(specials))
+        cycle = [kind for kind in specials for _ in range(IN_FLIGHT_IN_TEN if kind == "in-flight" else 1)]
+        cycle += warm * (SPECIAL_EVERY - len(cycle))
     else:
         cycle = specials
     drawn = _shuffled_cycle(cycle, rng)

@@ -84,7 +84,7 @@ class HttpWriter:
         called_ns = time.monotonic_ns()
         answer = await self._client.request(write.method, path, headers=headers, body=body, timeout_s=timeout_s)
         answered = answer.status is not None and answer.error is None and answer.done_ns is not None
-        accepted = answered and answer.status == write.status
+        accepted = answered and answer.status in write.statuses
         declared = write.refused.status if write.refused is not None else []
         said = f"answered {answer.status}" if answered else f"got no answer ({answer.error})"
         return Written(

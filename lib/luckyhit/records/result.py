@@ -8,7 +8,8 @@ from pydantic import ConfigDict, Field
 
 from luckyhit.records.base import FileRecord
 from luckyhit.records.finding import CountOf, Doubt, RunFinding
-from luckyhit.records.vocabulary import SCHEMA_VERSION, Arm, MetricName, Verdict
+from luckyhit.records.metrics import GoalName
+from luckyhit.records.vocabulary import SCHEMA_VERSION, Arm, Limit, OldDataLooked, Verdict
 
 
 class Metric(FileRecord):
@@ -25,6 +26,11 @@ class Metric(FileRecord):
     )
     want: Literal["better", "no-worse"] | None = None
     verdict: Verdict | None = Field(default=None, description="null where the case sets no goal for it")
+    limit: Limit | None = Field(
+        default=None,
+        description="of the hard limit on the after arm: shown to be kept, shown to be broken (a goal not met), open; "
+        "null where the goal sets none",
+    )
     pairs: int = Field(default=0, description="what the interval is made of: slots seen in both arms, reads or windows")
     expected_pairs: int | None = Field(
         default=None,
@@ -84,6 +90,16 @@ class Rollback(FileRecord):
     )
 
 
+class OldData(FileRecord):
+    """Whether the run looked for old data, which no other metric shows."""
+
+    looked: OldDataLooked
+    pairs: int = Field(default=0, description="what `stale_reads` is made of; 0 where it is not visible")
+    at_most: float | None = Field(
+        default=None, description="the largest share of stale reads that is possible after the change; null: no pairs"
+    )
+
+
 class FreshnessFacts(FileRecord):
     """What the freshness probe found in one arm. Every number is null where it could not be seen: never 0 instead.
 
@@ -103,7 +119,9 @@ class FreshnessFacts(FileRecord):
     low: float | None = Field(default=None, description="exact 95 % interval of the share")
     high: float | None = None
     zero_bound: float | None = Field(
-        default=None, description="with no stale read: the largest share that is possible all the same, at 95 %"
+        default=None,
+        description="with no stale read: the largest share that is possible all the same; the bound of the metric "
+        "`stale_reads`, over all that counts for it. At 95 % and of these reads alone where nothing was compared",
     )
     by_prestate: dict[str, tuple[int, int]] = Field(default={}, description="has `cold` too, as a control")
     by_route: dict[str, tuple[int, int]] = Field(default={})
@@ -195,7 +213,7 @@ class Earlier(FileRecord):
 
     runs: int = Field(description="earlier baselines that can be compared")
     left_out: dict[str, int] = Field(default={}, description="earlier runs that can't be, by the reason")
-    metrics: dict[MetricName, Beside] = Field(default={})
+    metrics: dict[GoalName, Beside] = Field(default={})
     sentence: str = ""
 
 
@@ -211,18 +229,21 @@ class Result(FileRecord):
     design: str
     verdict: Verdict
     because: str
-    metrics: dict[MetricName, Metric] = Field(default={})
+    metrics: dict[GoalName, Metric] = Field(
+        default={}, description="by metric; a goal of one route is under `route.metric`, such as `stores.hit_ratio`"
+    )
     guards: list[Guard] = Field(default=[])
     accounting: Accounting = Accounting()
     naive: Naive = Naive()
     rollback: Rollback = Rollback()
-    noise_floor: dict[MetricName, float] = Field(
+    old_data: OldData | None = Field(default=None, description="null in a result of an earlier version")
+    noise_floor: dict[GoalName, float] = Field(
         default={}, description="half-width of an A/A comparison inside the baseline, in the metric's unit"
     )
     freshness: dict[Arm, FreshnessFacts] = Field(
         default={}, description="what the probe found in each arm of the change's blocks (before: the baseline's alone)"
     )
-    routes: dict[str, dict[MetricName, Metric]] = Field(
+    routes: dict[str, dict[GoalName, Metric]] = Field(
         default={}, description="the metrics of requests for each route, without verdicts; empty where there is one"
     )
     events: list[RunEvent] = Field(
@@ -233,7 +254,13 @@ class Result(FileRecord):
     )
     doubts: dict[Arm, list[Doubt]] = Field(
         default={},
-        description="arms whose cache status can't be believed, with what shows it: hit ratio is not visible there",
+        description="arms whose cache status can't be believed, with what shows it: their hit ratio is counted by "
+        "database calls (`miss_calls`), or not visible",
+    )
+    miss_calls: dict[str, int] = Field(
+        default={},
+        description="where one arm is in doubt, by route: an answer with so many database calls or more counts as a "
+        "miss, any other as a hit, in both arms; of other routes the status is not visible then",
     )
     replayed: dict[Arm, dict[str, CountOf]] = Field(
         default={},
@@ -243,3 +270,8 @@ class Result(FileRecord):
     earlier: Earlier | None = Field(default=None, description="null where the change was measured")
     notes: list[str] = Field(default=[], description="warnings and what could not be seen, one sentence each")
     report: str | None = None
+
+    @property
+    def unseen_status(self) -> tuple[Arm, ...]:
+        """The arms whose cache status is not visible, since it can't be believed and nothing else tells it."""
+        return () if self.miss_calls else tuple(self.doubts)

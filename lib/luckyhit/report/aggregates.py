@@ -234,8 +234,8 @@ class Row:
 
 def forest(recorded: Recorded) -> list[Row]:
     """The goals of the result, in its order; those without numbers or margin are left out."""
-    from luckyhit.judge.wording import NAMES, difference_text, interval_text
-    from luckyhit.records import HIGHER_IS_BETTER
+    from luckyhit.judge.wording import difference_text, interval_text, name_of
+    from luckyhit.records import kind_of
 
     rows = []
     # What has to get better comes first.
@@ -245,7 +245,7 @@ def forest(recorded: Recorded) -> list[Row]:
     for name, metric in judged:
         if metric.verdict is None or not metric.margin or metric.effect is None:
             continue
-        sign = 1.0 if name in HIGHER_IS_BETTER else -1.0
+        sign = 1.0 if kind_of(name).higher_is_better else -1.0
         scale = sign / metric.margin
         ends = (
             (-np.inf if metric.low is None else metric.low) * scale,
@@ -253,7 +253,7 @@ def forest(recorded: Recorded) -> list[Row]:
         )
         effect = difference_text(name, metric.effect)
         text = f"{effect} ({interval_text(name, metric.low, metric.high)})"
-        rows.append(Row(NAMES[name], text, effect, metric.effect * scale, min(ends), max(ends), metric.verdict))
+        rows.append(Row(name_of(name), text, effect, metric.effect * scale, min(ends), max(ends), metric.verdict))
     return rows
 
 

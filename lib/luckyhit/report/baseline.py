@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from luckyhit.case.units import format_duration
 from luckyhit.judge.wording import difference_text, percent, value_text
-from luckyhit.records import MetricName
+from luckyhit.records import GoalName
 from luckyhit.report import aggregates
 from luckyhit.report.contents import sentence_case
 from luckyhit.report.recorded import Recorded
@@ -32,10 +32,10 @@ def baseline(found: Recorded) -> list[Level]:
     levels = aggregates.whole_numbers(found, mask)
     floor = found.result.noise_floor if found.result else {}
 
-    def noise(name: MetricName) -> str:
+    def noise(name: GoalName) -> str:
         return f"± {difference_text(name, floor[name])}" if name in floor else DASH
 
-    def shown(name: MetricName, value: float | None) -> str:
+    def shown(name: GoalName, value: float | None) -> str:
         return DASH if value is None else value_text(name, value)
 
     rows = [
@@ -72,7 +72,7 @@ def not_seen(found: Recorded) -> list[str]:
     texts = [f"Workload: {note}" for note in found.manifest.get("inputs") or []]
     for name, what in (("hit_ratio", "the cache status"), ("db_calls", "the number of database calls")):
         told, completed = levels[f"{name}_told"], levels["completed"]
-        if name == "hit_ratio" and found.result is not None and "before" in found.result.doubts:
+        if name == "hit_ratio" and found.result is not None and "before" in found.result.unseen_status:
             texts.append(f"{sentence_case(what)}: it was told, and can't be believed.")
         elif completed and not told:
             texts.append(f"{sentence_case(what)}: no answer told it.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from luckyhit.case import changes
-from luckyhit.judge.wording import NAMES, listed
+from luckyhit.judge.wording import listed, name_of
 from luckyhit.records import Guard
 from luckyhit.report import contents
 from luckyhit.report.cleared_keys import numbers
@@ -140,10 +140,10 @@ def _response(found: Recorded, guard: Guard | None) -> Check:
     question = "Expected response recorded and met"
     if guard is None or not len(found.rows):
         return Check(question, False, NOT_SHOWN if guard is None else f"{guard.detail} No timed answer was recorded.")
-    from luckyhit.judge.samples import ERRORS, NO_ERROR
+    from luckyhit.judge.samples import NO_ERROR
 
     rows = found.rows
-    unexpected = int(np.count_nonzero(rows.error == ERRORS.index("unexpected")))
+    unexpected = int(np.count_nonzero(rows.unexpected))
     answered = int(np.count_nonzero(rows.error == NO_ERROR)) + unexpected
     examples = [entry["unexpected"] for entry in found.blocks if entry.get("unexpected")]
     counted = f"{unexpected:,} of {answered:,} timed answers were not as expected"
@@ -159,7 +159,7 @@ def _failure_mode(found: Recorded, journal: Journal) -> Check:
         text = NOT_SHOWN if case is None else "Declared, but the run was not judged, so nothing shows whether it came."
         return Check(question, False, text)
     watching = [name for name, goal in case.goals.items() if goal.want == "no-worse" or goal.at_most is not None]
-    names = [NAMES[name] for name in watching]
+    names = [name_of(name) for name in watching]
     if result.verdict == "INVALID":
         return Check(question, False, "Declared, but a guard failed: these records can't show whether it came.")
     if not result.rollback.confirmed:
@@ -169,17 +169,20 @@ def _failure_mode(found: Recorded, journal: Journal) -> Check:
         return Check(question, False, text)
     if journal.open or journal.problem:
         return Check(question, False, "Declared, but the way back is not proven: the journal is open, or damaged.")
-    verdicts = {name: result.metrics[name].verdict if name in result.metrics else None for name in watching}
-    worse = [NAMES[name] for name, verdict in verdicts.items() if verdict == "HURT"]
+    told = {name: result.metrics[name] for name in watching if name in result.metrics}
+    worse = [name_of(name) for name, metric in told.items() if metric.verdict == "HURT"]
     if worse:
         return Check(question, False, f"Declared, and it may have come: {listed(worse)} got worse than accepted.")
+    missed = [name_of(name) for name, metric in told.items() if metric.limit == "broken"]
+    if missed:
+        return Check(question, False, f"Declared, and it may have come: {listed(missed)} broke the limit of the case.")
     if result.verdict == "INCONCLUSIVE":
         return Check(question, False, "Declared; this run can't tell whether it came, since it decided too little.")
     errors = result.metrics.get("error_rate")
     if not watching:
         if errors is None or errors.after is None:
             return Check(question, False, "Declared, but no goal watches for it and errors were not visible.")
-        names = [f"{NAMES['error_rate']} (no goal; {metric_row('error_rate', errors, result).after} after)"]
+        names = [f"{name_of('error_rate')} (no goal; {metric_row('error_rate', errors, result).after} after)"]
     way = "the way back was taken, and what was measured after it equals what was before"
     if case.change.kind == "none":
         way = "nothing was changed, so there was no way back to take"

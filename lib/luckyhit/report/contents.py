@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from luckyhit.judge.wording import NAMES, number
+from luckyhit.judge.wording import name_of, number
 from luckyhit.records import Guard
 from luckyhit.report.recorded import Recorded
 
@@ -21,7 +21,7 @@ MOST_GUARDS = 100
 def declared(case: Case) -> list[tuple[str, str]]:
     """The case as declared: what is wrong, where, and what should happen."""
     response = case.expected.response
-    told = [f"status {response.status}"]
+    told = [f"status {' or '.join(map(str, response.statuses))}"]
     told += [f"header {name} with {value!r}" for name, value in response.headers.items()]
     told += [f"fields {', '.join(response.fields)}"] if response.fields else []
     return [
@@ -43,7 +43,7 @@ def goals(case: Case) -> list[tuple[str, str]]:
     for name, goal in case.goals.items():
         text = "has to get better" if goal.want == "better" else "may get worse by the margin at most"
         limit = f"; at most {goal.at_most} after the change" if goal.at_most is not None else ""
-        rows.append((sentence_case(NAMES[name]), f"{text} (margin {goal.margin}){limit}"))
+        rows.append((sentence_case(name_of(name)), f"{text} (margin {goal.margin}){limit}"))
     return rows
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -78,6 +77,7 @@ def _head(run: Run, found: Recorded, incomplete: str | None) -> dict[str, Any]:
 
 
 def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
+    from luckyhit.judge.old_data import old_data_text
     from luckyhit.judge.verdict import RULES
     from luckyhit.report import (
         baseline,
@@ -99,6 +99,7 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
         "declared": contents.declared(case)[2:] if case else [],
         "goals": contents.goals(case) if case else [],
         "key_numbers": metric_rows.key_numbers(found),
+        "old_data": old_data_text(result.old_data) if result and not result.earlier else "",
         "findings": finding_lines(result) if result else [],
         "layers": layer_rows(result.findings) if result else [],
         "layer_headings": LAYER_HEADINGS,
@@ -174,9 +175,9 @@ def _evidence(found: Recorded, journal: Journal, attempt: _Attempts) -> dict[str
 
 def _repeating(run: Run, manifest: Mapping[str, Any]) -> dict[str, Any]:
     from luckyhit.report.data_files import data_files
+    from luckyhit.report.repeating import commands
 
-    name = str(manifest.get("case") or run.path.parent.name)
-    return {"commands": _commands(name, run.id, manifest), "files": data_files(run), "case_file": _case_file(run)}
+    return {"commands": commands(run, manifest), "files": data_files(run), "case_file": _case_file(run)}
 
 
 def _of_an_observation(found: Recorded, incomplete: str | None, told: Mapping[str, Any]) -> dict[str, Any]:
@@ -262,20 +263,6 @@ def _figures(found: Recorded) -> list[Shown]:
         uris = [None if uri is None else Markup(uri) for uri in (figure.wide, figure.narrow)]
         shown.append(Shown(name, figure.title, figure.sentence, *uris))
     return shown
-
-
-def _commands(name: str, run_id: str, manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
-    revision = str(manifest.get("revision") or "")
-    checkout = re.match(r"[0-9a-f]{7,40}\b", revision)
-    rows = [(f"git checkout {checkout[0]}", "the code that measured this")] if checkout else []
-    return [
-        *rows,
-        (f"luckyhit check {name}", "is the case right, and does the target answer? Touches nothing"),
-        (str(manifest.get("command") or f"luckyhit run {name}"), "measure again: a new run with the same requests"),
-        (f"luckyhit judge {run_id}", "judge these records again; no target is needed"),
-        (f"luckyhit report {run_id}", "make this page again"),
-        (f"luckyhit revert {run_id}", "roll back whatever this run may have left; safe to repeat"),
-    ]
 
 
 def _case_file(run: Run) -> Long | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from luckyhit.judge.earlier import chance_text, range_text
-from luckyhit.judge.wording import NAMES, value_text
-from luckyhit.records import Beside, MetricName, Result
+from luckyhit.judge.wording import name_of, value_text
+from luckyhit.records import Beside, GoalName, Result
 from luckyhit.report.contents import sentence_case
 
 DASH = "–"
@@ -18,10 +18,10 @@ def earlier_rows(result: Result) -> list[tuple[str, ...]]:
     return [_row(name, each) for name, each in result.earlier.metrics.items()]
 
 
-def _row(name: MetricName, each: Beside) -> tuple[str, ...]:
+def _row(name: GoalName, each: Beside) -> tuple[str, ...]:
     where = DASH if each.outside is None else "outside" if each.outside else "inside"
     return (
-        sentence_case(NAMES[name]),
+        sentence_case(name_of(name)),
         value_text(name, each.value),
         f"{each.runs:,}",
         DASH if each.median is None else value_text(name, each.median),

@@ -208,7 +208,10 @@ def _status(finding: RunFinding) -> str:
         if (share := finding.facts.get(f"counters_hit_ratio_{arm}")) is not None
     ]
     counted = f" Of the look-ups that the cache itself counted, {' and '.join(own)} found their key." if own else ""
-    return f"{in_doubt(doubts)} So its hit ratio is not shown.{counted}"
+    outcome = "So its hit ratio is not shown."
+    if finding.facts["by_calls"]:
+        outcome = "So its hit ratio is counted by database calls, as the other arm's is."
+    return f"{in_doubt(doubts)} {outcome}{counted}"
 
 
 def _growth(finding: RunFinding) -> str:

@@ -19,18 +19,13 @@ MOST_STEPS = 200
 
 @dataclass(frozen=True)
 class Late:
-    """Reads of one arm later than the bound: how many of those that tell were stale, and how many told nothing."""
+    """Reads of one arm later than the bound: how many of those that tell were stale, and how many told nothing.
+    `zero_bound`: what no stale read leaves possible, as the result has it; None where there was one, or no read."""
 
     stale: int
     reads: int
     unknown: int = 0
-
-    @property
-    def zero_bound(self) -> float | None:
-        """What no stale read leaves possible, as a share, at 95 %; None where there was one, or no read."""
-        from luckyhit.judge.proportions import zero_bound
-
-        return zero_bound(self.reads) if self.reads and not self.stale else None
+    zero_bound: float | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +52,7 @@ def freshness(recorded: Recorded) -> Freshness:
 def late(recorded: Recorded) -> dict[str, Late]:
     """What was read later than the declared bound; arms without a read that tells are left out."""
     from luckyhit.judge.freshness import late_among, share_of
+    from luckyhit.judge.proportions import zero_bound
 
     if recorded.within_s is None:
         return {}
@@ -65,7 +61,11 @@ def late(recorded: Recorded) -> dict[str, Late]:
     for label, mine in recorded.by_arm(counted):
         share = share_of(mine)
         if share.reads:
-            found[label] = Late(share.stale, share.reads, share.unknown)
+            facts = (
+                recorded.result.freshness.get("after" if label == "after" else "before") if recorded.result else None
+            )
+            bound = facts.zero_bound if facts is not None else zero_bound(share.reads)
+            found[label] = Late(share.stale, share.reads, share.unknown, None if share.stale else bound)
     return found
 
 

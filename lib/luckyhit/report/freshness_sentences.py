@@ -73,7 +73,7 @@ def late_text(part: Late, *, with_bound: bool = True) -> str:
     """`38 of 40 reads were stale`; of none, with what that leaves possible."""
     text = f"{part.stale:,} of {part.reads:,} reads {'was' if part.stale == 1 else 'were'} stale"
     bound = part.zero_bound if with_bound else None
-    return text if bound is None else f"{text} (which at 95 % leaves up to {percent(bound)} possible)"
+    return text if bound is None else f"{text} (which leaves up to {percent(bound)} possible)"
 
 
 def staleness_windows(found: Windows, result: Result | None) -> str:

@@ -74,7 +74,7 @@ def _rows(found: Recorded, facts: list[FreshnessFacts]) -> Iterable[tuple[str, C
     bound = f", for longer than {seconds_text(found.within_s)}" if found.within_s else ""
     yield "Probes / acknowledged writes / reads", _counts
     yield f"Stale reads{later} after the write", _stale
-    yield "No stale read still leaves possible (95 %)", lambda fact: _share(fact.zero_bound, "up to ")
+    yield "No stale read still leaves possible", lambda fact: _share(fact.zero_bound, "up to ")
     for field in ("by_prestate", "by_route", "by_variant", "by_layer", "by_connection", "by_kind"):
         yield from _split(field, _PRESTATES if field == "by_prestate" else {}, facts)
     yield from _split("by_cache", _CACHE, facts)
@@ -108,8 +108,8 @@ def _counts(fact: FreshnessFacts) -> str | None:
 
 def _stale(fact: FreshnessFacts) -> str | None:
     text = _of(fact.stale, fact.stale + fact.fresh)
-    if text is None or fact.low is None or fact.high is None:
-        return text
+    if text is None or fact.low is None or fact.high is None or fact.zero_bound is not None:
+        return text  # of none, the next row has the bound
     return f"{text}, 95 % interval {percent(fact.low)} to {percent(fact.high)}"
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from luckyhit.judge.wording import NAMES, listed, number
-from luckyhit.records import MetricName, Result
+from luckyhit.judge.wording import listed, name_of, number
+from luckyhit.records import GoalName, Result
 from luckyhit.report.contents import sentence_case
 from luckyhit.report.metric_rows import DASH, in_order
 from luckyhit.report.recorded import Recorded
@@ -32,11 +32,11 @@ def how_many(found: Recorded) -> HowMany | None:
     return HowMany(rows, looks(found)) if rows else None
 
 
-def _row(result: Result, name: MetricName) -> tuple[str, ...]:
+def _row(result: Result, name: GoalName) -> tuple[str, ...]:
     metric = result.metrics[name]
     least = metric.wald_pairs
     return (
-        sentence_case(NAMES[name]),
+        sentence_case(name_of(name)),
         f"{metric.pairs:,}" if metric.pairs else DASH,
         DASH if metric.expected_pairs is None else f"{metric.expected_pairs:,}",
         DASH if least is None else f"{least:,}",

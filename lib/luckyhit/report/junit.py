@@ -1,16 +1,16 @@
 """How a run ended, as JUnit XML: for CI systems that show test results.
 
-One test case for each goal and each guard, and one for the run itself. What got worse, and a guard that did not hold,
-is a failure; a goal that can't be told is skipped, with the reason; goals of an INVALID run, and a run that ended
-early, are errors. The file keeps to both schemas in use: that of Ant (windyroad/JUnit-Schema) and that of Jenkins
-(junit-10.xsd).
+One test case for each goal and each guard, and one for the run itself. What got worse, a limit that is broken, and a
+guard that did not hold, is a failure; a goal that can't be told is skipped, with the reason; goals of an INVALID run,
+and a run that ended early, are errors. The file keeps to both schemas in use: that of Ant (windyroad/JUnit-Schema) and
+that of Jenkins (junit-10.xsd).
 """
 
 from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from luckyhit.records import Guard, Metric, MetricName, Result
+from luckyhit.records import GoalName, Guard, Metric, Result
 from luckyhit.report.metric_rows import in_order, metric_row
 from luckyhit.report.told import Told
 
@@ -41,13 +41,15 @@ def _ended(told: Told) -> _Outcome:
     return "", "", ""
 
 
-def _goal(name: MetricName, metric: Metric, result: Result) -> _Outcome:
+def _goal(name: GoalName, metric: Metric, result: Result) -> _Outcome:
     row = metric_row(name, metric, result)
     numbers = f"before {row.before}, after {row.after}; difference {row.effect}, interval {row.interval}; {row.goal}"
     if result.verdict == "INVALID":
         return "error", f"not to be relied on: {result.because}", numbers
     if metric.verdict == "HURT":
         return "failure", f"HURT: {row.effect} ({row.goal})", f"{numbers}. {metric.note}"
+    if metric.limit == "broken":
+        return "failure", f"goal not met: {metric.note}", numbers
     if metric.verdict == "INCONCLUSIVE":
         return "skipped", f"INCONCLUSIVE: {metric.note or result.because}", numbers
     return "", "", ""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from luckyhit.judge.wording import NAMES, difference_text, interval_text, number, percent, value_text
-from luckyhit.records import HIGHER_IS_BETTER, METRICS, Arm, Metric, MetricName, Result
+from luckyhit.judge.wording import difference_text, interval_text, name_of, number, percent, value_text
+from luckyhit.records import METRICS, Arm, GoalName, Metric, Result, kind_of, metric_of_goal, route_of_goal
 from luckyhit.report.contents import sentence_case
 from luckyhit.report.recorded import Recorded
 
@@ -28,10 +28,19 @@ class MetricRow:
     verdict: str
     note: str
     margin: str = ""
+    missed: bool = False
+    """Whether its hard limit is shown to be broken: a goal not met, whatever the verdict on the difference."""
+
+    @property
+    def decided(self) -> str:
+        """The verdict, and whether the goal is met all the same; a dash where there is none."""
+        return f"{self.verdict}, goal not met" if self.missed else self.verdict or DASH
 
     @property
     def said(self) -> str:
         """The verdict, with what it means where the word alone could be misread."""
+        if self.missed:
+            return f"{self.decided}: beyond its limit"
         if self.verdict == "EQUIVALENT" and self.note.startswith("Accepted cost"):
             return f"EQUIVALENT: a cost, inside the accepted {self.margin}"
         if self.verdict == "EQUIVALENT":
@@ -44,13 +53,29 @@ def metrics(result: Result) -> list[MetricRow]:
     return [metric_row(name, result.metrics[name], result) for name in in_order(result)]
 
 
-def in_order(result: Result) -> list[MetricName]:
+def number_lines(result: Result) -> list[str]:
+    """Each metric that both arms have, on one line."""
+    rows = [row for row in metrics(result) if DASH not in (row.before, row.after)]
+    return [f"{row.name}: {row.before} before, {row.after} after ({row.effect}; {row.interval})" for row in rows]
+
+
+def in_order(result: Result) -> list[GoalName]:
     rank = {"better": 0, "no-worse": 1, None: 2}
-    names = [name for name in METRICS if name in result.metrics]
+    names = sorted((name for name, metric in result.metrics.items() if _shown(name, metric)), key=place)
     return sorted(names, key=lambda name: rank[result.metrics[name].want if result.metrics[name].verdict else None])
 
 
-def metric_row(name: MetricName, metric: Metric, result: Result) -> MetricRow:
+def place(name: GoalName) -> tuple[int, str]:
+    """Where a metric stands among all of them; those of one route behind that of all requests."""
+    return list(METRICS).index(metric_of_goal(name)), route_of_goal(name)
+
+
+def _shown(name: GoalName, metric: Metric) -> bool:
+    """A part of another metric has a row where it was seen or has a goal: else that other one's row tells why not."""
+    return kind_of(name).part_of is None or metric.verdict is not None or metric.effect is not None
+
+
+def metric_row(name: GoalName, metric: Metric, result: Result) -> MetricRow:
     goal, margin = DASH, ""
     if metric.verdict is not None:
         margin = "not comparable" if metric.margin is None else difference_text(name, metric.margin)
@@ -59,7 +84,7 @@ def metric_row(name: MetricName, metric: Metric, result: Result) -> MetricRow:
     if verdict and result.verdict == "INVALID":
         verdict = NOT_RELIED_ON
     return MetricRow(
-        name=sentence_case(NAMES[name]),
+        name=sentence_case(name_of(name)),
         before=_value(name, metric.before, "before", result),
         after=_value(name, metric.after, "after", result),
         effect=DASH if metric.effect is None else signed(name, metric.effect),
@@ -69,16 +94,17 @@ def metric_row(name: MetricName, metric: Metric, result: Result) -> MetricRow:
         verdict=verdict,
         note=metric.note,
         margin=margin,
+        missed=metric.limit == "broken" and result.verdict != "INVALID",
     )
 
 
-def _value(name: MetricName, value: float | None, arm: Arm, result: Result) -> str:
+def _value(name: GoalName, value: float | None, arm: Arm, result: Result) -> str:
     if value is not None:
         return value_text(name, value)
-    return NOT_VISIBLE if name == "hit_ratio" and arm in result.doubts else DASH
+    return NOT_VISIBLE if name == "hit_ratio" and arm in result.unseen_status else DASH
 
 
-def signed(name: MetricName, effect: float) -> str:
+def signed(name: GoalName, effect: float) -> str:
     text = difference_text(name, effect)
     return f"+{text}" if effect > 0 and not text.startswith("0 ") and text != "0" else text
 
@@ -89,23 +115,23 @@ def key_numbers(found: Recorded) -> list[MetricRow]:
     if result is None:
         return []
 
-    def rank(name: MetricName) -> tuple[int, int]:
+    def rank(name: GoalName) -> tuple[int, tuple[int, str]]:
         metric = result.metrics[name]
         if name == "hit_ratio" and result.doubts:
-            return 0, METRICS.index(name)  # what a reader would look for, and must not take from elsewhere
+            return 0, place(name)  # what a reader would look for, and must not take from elsewhere
         if metric.verdict is None:
-            return (3 if metric.effect is not None else 4), METRICS.index(name)
-        if metric.want == "better" or metric.verdict == "HURT":
-            return 0, METRICS.index(name)
-        return (1 if _moved(name, metric) else 2), METRICS.index(name)
+            return (3 if metric.effect is not None else 4), place(name)
+        if metric.want == "better" or metric.verdict == "HURT" or metric.limit == "broken":
+            return 0, place(name)
+        return (1 if _moved(name, metric) else 2), place(name)
 
     names = sorted(result.metrics, key=rank)[:3]
     return [metric_row(name, result.metrics[name], result) for name in names if rank(name)[0] < 4]
 
 
-def _moved(name: MetricName, metric: Metric) -> bool:
+def _moved(name: GoalName, metric: Metric) -> bool:
     """Whether it got worse for certain: a cost that a reader has to know of."""
-    if name in HIGHER_IS_BETTER:
+    if kind_of(name).higher_is_better:
         return metric.high is not None and metric.high < 0
     return metric.low is not None and metric.low > 0
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from luckyhit.judge.earlier import range_text
-from luckyhit.judge.wording import NAMES, difference_text, listed, number, value_text
-from luckyhit.records import Beside, MetricName, Result
+from luckyhit.judge.wording import difference_text, listed, name_of, number, value_text
+from luckyhit.records import Beside, GoalName, Result
 from luckyhit.report.checklist import FAILURE_MODE, Check
 from luckyhit.report.contents import sentence_case
 from luckyhit.report.metric_rows import in_order
@@ -79,11 +79,11 @@ def key_numbers(result: Result) -> list[Number]:
     return [_number(name, value, result) for name, value in told if value is not None][:_SHOWN]
 
 
-def _number(name: MetricName, value: float, result: Result) -> Number:
+def _number(name: GoalName, value: float, result: Result) -> Number:
     floor = result.noise_floor.get(name)
     told = result.earlier.metrics.get(name) if result.earlier is not None else None
     return Number(
-        name=sentence_case(NAMES[name]),
+        name=sentence_case(name_of(name)),
         value=value_text(name, value),
         noise="no noise floor: too few requests" if floor is None else f"± {difference_text(name, floor)} noise (A/A)",
         beside=_beside(name, told) if told is not None else "",
@@ -91,7 +91,7 @@ def _number(name: MetricName, value: float, result: Result) -> Number:
     )
 
 
-def _beside(name: MetricName, told: Beside) -> str:
+def _beside(name: GoalName, told: Beside) -> str:
     if told.median is None:
         return "No earlier baseline to compare with."
     many = f"{told.runs:,} earlier baseline{'' if told.runs == 1 else 's'}"

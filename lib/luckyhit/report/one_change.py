@@ -82,7 +82,7 @@ def change(case: Case, manifest: Mapping[str, Any] | None = None) -> list[tuple[
 
 def may_be_cleared(case: Case) -> list[tuple[str, str]]:
     """What the run may clear from the caches, and nothing beyond."""
-    rows = [("Keys that may be cleared", ", ".join(case.cache.clear) or "none")]
+    rows = [("Keys that may be cleared", ", ".join(case.cache.clear) or _nothing_to_clear(case))]
     return [*rows, *([("Pages that are purged", "; ".join(_purges(case)))] if case.cache.purge else [])]
 
 
@@ -206,3 +206,11 @@ def revision_diff(run: Run, *, most: int = MOST_LINES) -> RevisionDiff:
     if len(stat) > most:
         stat[most:] = [f"… ({len(stat) - most:,} more lines)"]
     return RevisionDiff("\n".join(stat).strip("\n"), tuple(lines), more)
+
+
+def _nothing_to_clear(case: Case) -> str:
+    return (
+        "none: the only cache is inside the service, which is started anew before each block"
+        if case.caches_inside
+        else "none"
+    )

@@ -57,7 +57,9 @@ class Recorded:
     def rows(self) -> Rows:
         """The requests as arrays, by the judge's definitions, and without what its result says can't be believed."""
         result = self.result
-        return Belief(result.doubts, result.replayed).applied(self._as_recorded) if result else self._as_recorded
+        if result is None:
+            return self._as_recorded
+        return Belief(result.doubts, result.replayed, result.miss_calls).applied(self._as_recorded)
 
     @property
     def _as_recorded(self) -> Rows:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from luckyhit.judge.events import from_to
 from luckyhit.judge.routes import direction
-from luckyhit.judge.wording import NAMES, interval_text, listed, value_text
-from luckyhit.records import METRICS, Metric, MetricName, Result
+from luckyhit.judge.wording import interval_text, listed, name_of, value_text
+from luckyhit.records import METRICS, GoalName, Metric, Result
 from luckyhit.report.contents import sentence_case
 from luckyhit.report.metric_rows import DASH, signed
 
@@ -44,18 +44,18 @@ def route_table(result: Result | None) -> RouteTable | None:
     if result is None or not result.routes:
         return None
     names = [name for name in METRICS if any(_seen(metrics, name) for metrics in result.routes.values())]
-    parts: dict[str, Mapping[MetricName, Metric]] = {"All requests": result.metrics, **result.routes}
+    parts: dict[str, Mapping[GoalName, Metric]] = {"All requests": result.metrics, **result.routes}
     rows = [
         (route, [_cell(name, metrics.get(name), result.metrics.get(name)) for name in names])
         for route, metrics in parts.items()
     ]
     against = [
-        f"{route} ({listed([NAMES[name] for name, cell in zip(names, cells, strict=True) if cell.against])})"
+        f"{route} ({listed([name_of(name) for name, cell in zip(names, cells, strict=True) if cell.against])})"
         for route, cells in rows
         if any(cell.against for cell in cells)
     ]
     return RouteTable(
-        [sentence_case(NAMES[name]).removesuffix(" per request") for name in names], rows, _sentence(against)
+        [sentence_case(name_of(name)).removesuffix(" per request") for name in names], rows, _sentence(against)
     )
 
 
@@ -72,12 +72,12 @@ def _sentence(against: list[str]) -> str:
     )
 
 
-def _seen(metrics: Mapping[MetricName, Metric], name: MetricName) -> bool:
+def _seen(metrics: Mapping[GoalName, Metric], name: GoalName) -> bool:
     metric = metrics.get(name)
     return metric is not None and (metric.before is not None or metric.after is not None)
 
 
-def _cell(name: MetricName, metric: Metric | None, overall: Metric | None) -> RouteCell:
+def _cell(name: GoalName, metric: Metric | None, overall: Metric | None) -> RouteCell:
     if metric is None or (metric.before is None and metric.after is None):
         return RouteCell(DASH, "")
     if metric.before is not None and metric.after is not None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from luckyhit.judge.wording import NAMES, difference_text, interval_text, listed, number, percent, sentence
-from luckyhit.records import Metric, MetricName, Result
+from luckyhit.judge.wording import difference_text, interval_text, listed, name_of, number, percent, sentence
+from luckyhit.records import GoalName, Metric, Result
 from luckyhit.report.aggregates import Calls, HitSeries, Row, Spectrum, Splits
 from luckyhit.report.course import Course, Span, joined
 
@@ -17,7 +17,7 @@ INVALID = "A guard failed, so this shows what was recorded and says nothing abou
 
 
 def hit_ratio(series: HitSeries, result: Result | None) -> str:
-    if series.bins.empty and result is not None and result.doubts:
+    if series.bins.empty and result is not None and result.unseen_status:
         return f"There is no hit ratio to show. {_in_doubt(result)}"
     if series.bins.empty:
         return "The cache status was not visible in any answer, so there is no hit ratio to show."
@@ -44,13 +44,13 @@ def hit_ratio(series: HitSeries, result: Result | None) -> str:
         text += f" Hatched: {_washouts(series.washouts)}; nothing of it is counted."
     if series.shifts_s:
         text += f" Thin lines mark shifts inside an arm (at {listed([number(at_s) for at_s in series.shifts_s])} s)."
-    if result is not None and result.doubts:
+    if result is not None and result.unseen_status:
         return f"{text.strip()} {_in_doubt(result)}"
     return with_verdict(text.strip(), "hit_ratio", result)
 
 
 def _in_doubt(result: Result) -> str:
-    arms = " and the ".join(result.doubts)
+    arms = " and the ".join(result.unseen_status)
     return f"Left out is the {arms} arm: its cache status can't be believed."
 
 
@@ -72,7 +72,7 @@ def latency_spectrum(spectra: Mapping[str, Spectrum], result: Result | None) -> 
 def latency_split(splits: Splits, result: Result | None) -> str:
     if not splits.parts:
         return "No request was completed, so there is nothing to split into hits and misses."
-    if splits.statuses == ["status not visible"] and result is not None and result.doubts:
+    if splits.statuses == ["status not visible"] and result is not None and result.unseen_status:
         return f"Latency can't be split into hits and misses. {_in_doubt(result)}"
     if splits.statuses == ["status not visible"]:
         return "The cache status was not visible in any answer, so latency can't be split into hits and misses."
@@ -85,8 +85,9 @@ def latency_split(splits: Splits, result: Result | None) -> str:
         ]
         parts.append(f"{status}: {', '.join(told)}")
     text = sentence("; ".join(parts))
-    if result is not None and result.doubts:
-        text = f"{text} The status of the {' and the '.join(result.doubts)} arm can't be believed, so it is not shown."
+    if result is not None and result.unseen_status:
+        unseen = " and the ".join(result.unseen_status)
+        text = f"{text} The status of the {unseen} arm can't be believed, so it is not shown."
     return f"{text} {INVALID}" if result is not None and result.verdict == "INVALID" else text
 
 
@@ -186,7 +187,7 @@ def labelled(label: str) -> str:
     return {"before": "before", "after": "after", "baseline": "in the baseline"}.get(label, label)
 
 
-def with_verdict(text: str, name: MetricName, result: Result | None) -> str:
+def with_verdict(text: str, name: GoalName, result: Result | None) -> str:
     """Add what the result says about one metric, and nothing beyond it."""
     if result is None:
         return text
@@ -197,7 +198,7 @@ def with_verdict(text: str, name: MetricName, result: Result | None) -> str:
     return f"{text} {said}".strip()
 
 
-def _with_verdicts(text: str, names: Sequence[MetricName], result: Result | None) -> str:
+def _with_verdicts(text: str, names: Sequence[GoalName], result: Result | None) -> str:
     if result is None:
         return text
     if result.verdict == "INVALID":
@@ -208,12 +209,12 @@ def _with_verdicts(text: str, names: Sequence[MetricName], result: Result | None
     return " ".join([text, *(words for words in said if words)])
 
 
-def _said(name: MetricName, metric: Metric) -> str:
+def _said(name: GoalName, metric: Metric) -> str:
     """One metric in the words of its verdict."""
     if metric.effect is None:
         return ""
     interval = f"{difference_text(name, metric.effect)}, interval {interval_text(name, metric.low, metric.high)}"
-    which = sentence(NAMES[name])[:-1]
+    which = sentence(name_of(name))[:-1]
     margin = difference_text(name, metric.margin) if metric.margin is not None else "none"
     if metric.verdict is None:
         return f"{which}: a difference of {interval}; the case sets no goal for it, so no verdict."

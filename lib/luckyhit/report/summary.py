@@ -27,6 +27,7 @@ def summary(told: Told) -> str:
         safe(told.title),
         f"**{told.verdict}.** {safe(sentence(told.because))}",
         f"What to do: {safe(told.hint)}" if told.hint else "",
+        safe(told.old_data),
         "\n".join(f"- {safe(line)}" for line in told.findings),
         f"**There is no report.** {safe(told.unreported)}" if told.unreported else "",
     ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from luckyhit.judge.power.words import rows_of
 from luckyhit.report import baseline as levels
 from luckyhit.report import blocks, contents, freshness_tables, metric_rows, one_change
 from luckyhit.report import checklist as checks
@@ -16,6 +17,7 @@ from luckyhit.visible import visible
 
 if TYPE_CHECKING:
     from luckyhit.case import Case
+    from luckyhit.judge.power import Planning
     from luckyhit.records import Result
     from luckyhit.report.journal import Journal
     from luckyhit.report.recorded import Recorded
@@ -48,6 +50,11 @@ def _escaped(value: Any) -> str:
 def declared(case: Case) -> Table:
     """The case as declared: what is wrong, where, who owns it, and what should happen."""
     return Table(contents.declared(case), columns=["", "declared"])
+
+
+def power(planning: Planning) -> Table:
+    """What a plan gives each goal that counts, what it needs, and what to change where that is too little."""
+    return Table(rows_of(planning), columns=["goal", "the plan gives", "the goal needs", "", "what to change"])
 
 
 def change(case: Case) -> Table:
@@ -89,7 +96,7 @@ def guards(found: Recorded) -> Table:
 def metrics(result: Result) -> Table:
     """Every metric in both arms, with its interval, goal and verdict."""
     rows = [
-        (row.name, row.before, row.after, row.effect, row.interval, row.goal, row.verdict or metric_rows.DASH)
+        (row.name, row.before, row.after, row.effect, row.interval, row.goal, row.decided)
         for row in metric_rows.metrics(result)
     ]
     return Table(rows, columns=["metric", "before", "after", "difference", "interval", "goal", "verdict"])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from luckyhit.case.variables import mentioned_secrets
 from luckyhit.errors import CaseError, LuckyHitError, ReportNotWritten
+from luckyhit.judge.old_data import old_data_text
 from luckyhit.records import Result
 from luckyhit.redact import Redactor, project_roots
 from luckyhit.report.earlier import as_lines
@@ -57,6 +58,11 @@ class Told:
         return self.incomplete or (self.result.because if self.result is not None else "")
 
     @property
+    def old_data(self) -> str:
+        """That the run did not look for old data, or has no goal on it; empty where it has, or observed only."""
+        return old_data_text(self.result.old_data) if self.result is not None and not self.result.earlier else ""
+
+    @property
     def findings(self) -> list[str]:
         """What the run shows beside its metrics, scrubbed."""
         return [self.clean(line) for line in finding_lines(self.result)] if self.result is not None else []
@@ -65,6 +71,7 @@ class Told:
 def lines_of(result: Result) -> list[str]:
     """What the command line prints below the verdict of a result that may be shown."""
     findings = [f"  - {visible(line, longest=LONGEST)}" for line in finding_lines(result)]
+    findings += [text for text in (old_data_text(result.old_data),) if text and result.earlier is None]
     if result.earlier is not None:
         return [*findings, *as_lines(result)]
     return [*findings, result.naive.sentence] if result.naive.sentence else findings

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from luckyhit.judge.changepoints import FEWEST, movement
-from luckyhit.judge.wording import NAMES, value_text
-from luckyhit.records import MetricName
+from luckyhit.judge.wording import name_of, value_text
+from luckyhit.records import GoalName, MetricName
 
 SHOWN: tuple[MetricName, ...] = ("hit_ratio", "latency_p50_ms", "latency_p95_ms", "error_rate", "stale_reads")
 FEWEST_RUNS = 3
@@ -34,7 +34,7 @@ class Baseline:
     case: str
     started: str
     alone: bool
-    values: Mapping[MetricName, float]
+    values: Mapping[GoalName, float]
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _line(name: MetricName, baselines: Sequence[Baseline]) -> Line | None:
         was, became = (value_text(name, float(part.mean())) for part in (values[before:place], values[place:behind]))
         told += f"; shifted on {there[place].started[:10]}: {was} → {became}"
     return Line(
-        name=f"{NAMES[name][:1].upper()}{NAMES[name][1:]}",
+        name=f"{name_of(name)[:1].upper()}{name_of(name)[1:]}",
         newest=value_text(name, float(values[-1])),
         told=told,
         points=tuple(zip(x.tolist(), y.tolist(), strict=True)),

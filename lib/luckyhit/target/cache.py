@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import secrets
 import shutil
 import sys
 import threading
@@ -35,6 +36,9 @@ _READY_WITHIN_S = 15.0
 _GRACE_S = 3.0
 _PORT_ATTEMPTS = 5
 _SERVERS = ("valkey-server", "redis-server")
+_PASSWORD_BYTES = 16
+_SETTINGS_FILE = "password.conf"
+"""In the server's directory, while it starts: everybody can read the arguments of a process."""
 
 
 class Cache:
@@ -46,8 +50,11 @@ class Cache:
         self._server = server
 
     @classmethod
-    def start_embedded(cls, workdir: Path, environ: Mapping[str, str] = os.environ) -> Cache:
-        """Start an empty server on a free port of the loopback interface; it keeps nothing on disk.
+    def start_embedded(
+        cls, workdir: Path, environ: Mapping[str, str] = os.environ, *, with_password: bool = True
+    ) -> Cache:
+        """Start an empty server on a free port of the loopback interface; it keeps nothing on disk. `with_password`: it
+        asks for a random one, which its URL has, so that no other user of this machine gets in.
 
         Its log is `workdir/cache.log`. Raises CacheUnreachable where there is no server program, or it fails.
         """
@@ -56,17 +63,31 @@ class Cache:
         folder.mkdir(parents=True, exist_ok=True)
         log = workdir / "cache.log"
         env = {name: environ[name] for name in INHERITED if name in environ}
+        password = secrets.token_hex(_PASSWORD_BYTES) if with_password else ""
         for _ in range(_PORT_ATTEMPTS):
             port = ports.free_port()
             # Its working directory is where it would write files (its own option, --dir, has quoting rules).
-            command = [program, "--port", str(port), "--bind", ports.HOST, "--save", "", "--appendonly", "no"]
+            command = [
+                program,
+                *_told(password, folder),
+                "--port",
+                str(port),
+                "--bind",
+                ports.HOST,
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+            ]
             command += ["--maxmemory-policy", "noeviction", "--daemonize", "no"]
             try:
                 server = SupervisedProcess(command, cwd=folder, env=env, log=log, grace_s=_GRACE_S)
             except TargetError as error:
                 ports.release(port)
+                (folder / _SETTINGS_FILE).unlink(missing_ok=True)
                 raise CacheUnreachable(error.message, hint=error.hint) from None
-            cache = cls(f"redis://{ports.HOST}:{port}/0", server=server)
+            user = f":{password}@" if password else ""
+            cache = cls(f"redis://{user}{ports.HOST}:{port}/0", server=server)
             try:
                 cache._await_ready()
                 return cache
@@ -75,6 +96,8 @@ class Cache:
             except BaseException:
                 cache.stop()
                 raise
+            finally:
+                (folder / _SETTINGS_FILE).unlink(missing_ok=True)
         raise CacheUnreachable(
             f"the cache server lost each of the {_PORT_ATTEMPTS} free ports that it was given",
             hint="Something on this machine takes ports as fast as they are found free; try again without it.",
@@ -235,6 +258,17 @@ class Cache:
             what = "does not answer as a cache should"
             hint = f"Check that {where} names a Redis or Valkey server, and a database that it has."
         return CacheUnreachable(f"{self._name} {what} ({said})", hint=hint)
+
+
+def _told(password: str, folder: Path) -> list[str]:
+    """The argument that tells a server its password: a file that only its owner can read."""
+    if not password:
+        return []
+    path = folder / _SETTINGS_FILE
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600, exist_ok=False)
+    path.write_text(f"requirepass {password}\n", encoding="ascii")
+    return [str(path.absolute())]
 
 
 def find_server(environ: Mapping[str, str] = os.environ, *, beside: Path = Path(sys.executable).parent) -> str:

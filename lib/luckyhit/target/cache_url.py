@@ -19,6 +19,8 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from redis.connection import SSLConnection, parse_url
 
+from luckyhit.case.texts import CACHE_NAMES
+
 SENTINEL_SCHEMES = ("redis+sentinel", "rediss+sentinel")
 _SENTINEL_PORT, _PORT = 26379, 6379
 _TIMES = ("socket_timeout", "socket_connect_timeout", "socket_keepalive")
@@ -86,6 +88,19 @@ def identity(url: str) -> str:
         return f"{parts.path}?db={database}" if database != "0" else parts.path
     database = dict(parse_qsl(parts.query)).get("db") or parts.path.strip("/") or "0"
     return f"{_address(parts.hostname or 'localhost', parts.port or _PORT)}/{database}"
+
+
+def placeholders(url: str) -> dict[str, str]:
+    """What a URL fills in: `cache_url`, and `cache_host`, `cache_port` and `cache_password` (as it is meant, without
+    URL quoting; empty where there is none). A socket and Sentinels have no host and port; an empty URL (a cache that
+    is not there yet) has all of them, empty."""
+    if not url:
+        return dict.fromkeys(CACHE_NAMES, "")
+    parts = urlsplit(url)
+    found = {"cache_url": url, "cache_password": unquote(parts.password or "")}
+    if parts.scheme == "unix" or is_sentinel(url) or not parts.hostname:
+        return found
+    return {**found, "cache_host": parts.hostname, "cache_port": str(parts.port or _PORT)}
 
 
 def redacted(url: str) -> str:

@@ -20,7 +20,12 @@ class Secrets:
     """Values that must not be shown. Shorter than four characters, a value is no secret: it is `1` or `yes`."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
-        spellings: set[str] = set()
+        self._spellings: list[str] = []
+        self.learn(values)
+
+    def learn(self, values: Iterable[str]) -> None:
+        """Scrub these too from now on: what came to be after the first line was written."""
+        spellings = set(self._spellings)
         for value in values:
             for part in (value, *value.splitlines()):
                 part = part.strip()

@@ -17,9 +17,11 @@ from luckyhit.case.target import Start
 from luckyhit.case.units import format_duration
 from luckyhit.errors import PortTaken, ServiceNotReady, ServiceStopped, TargetError
 from luckyhit.target import ports
+from luckyhit.target.cache_url import placeholders
 from luckyhit.target.logs import Secrets, tail
+from luckyhit.target.own_python import refuse_no_python
 from luckyhit.target.process import SupervisedProcess
-from luckyhit.target.settings import SOURCE, Settings, filled_command, filled_env
+from luckyhit.target.settings import SOURCE, Settings, filled, filled_command, filled_env
 
 _PORT_ATTEMPTS = 5
 _PORT_FREE_WITHIN_S = 5.0
@@ -46,8 +48,9 @@ class Service:
         self.port: int | None = None
         self.log = workdir / "service.log"
         self._start = start
-        self._cwd = self.cwd = project / start.cwd
+        self._project = project
         self._workdir = workdir
+        self._cwd = self.cwd = self._declared_cwd(environ)
         self._python = python
         self._environ = environ
         self._secrets = secrets
@@ -72,12 +75,15 @@ class Service:
     def check_settings(self, settings: Settings, cache_url: str) -> None:
         """Raise what `start` would raise for what it is given, without starting anything."""
         cwd = self._cwd if settings.source is None else Path(settings.source, settings.cwd)
+        if self._start.in_workdir:
+            cwd.mkdir(parents=True, exist_ok=True)
         if not cwd.is_dir():
             raise TargetError(
                 f"the working directory {cwd} does not exist (target.start.cwd is {self._start.cwd!r})",
                 hint="Name a directory that exists, relative to the project (and in both revisions).",
             )
         command, env = self._given(settings, cache_url, self.port or self._start.port or 1)
+        refuse_no_python(self._start, self._python, self._project, env)
         _find_program(command[0], cwd, env)
 
     def start(self, settings: Settings, cache_url: str) -> None:
@@ -141,11 +147,14 @@ class Service:
 
     def values(self, cache_url: str, port: int) -> dict[str, object]:
         """What its command and its environment are filled in with."""
-        return {"port": port, "cache_url": cache_url, "workdir": str(self._workdir), "python": self._python}
+        return {"port": port, **placeholders(cache_url), "workdir": str(self._workdir), "python": self._python}
+
+    def _declared_cwd(self, environ: Mapping[str, str]) -> Path:
+        return self._project / filled(self._start.cwd, {"workdir": str(self._workdir)}, environ)
 
     def _given(self, settings: Settings, cache_url: str, port: int) -> tuple[list[str], dict[str, str]]:
         values = self.values(cache_url, port)
-        command = filled_command(self._start, settings, values)
+        command = filled_command(self._start, settings, values, self._environ)
         if settings.source is not None and os.sep in command[0]:
             # A virtual environment is not under Git: it is there in the directory that the worktree stands in for.
             found = Path(settings.source, settings.cwd, command[0]).is_file()

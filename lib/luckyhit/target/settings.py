@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from luckyhit.case.path_variables import fill_variables
 from luckyhit.case.placeholders import PlaceholderError, fill_text
 from luckyhit.case.target import Start
 from luckyhit.errors import ArgumentError
@@ -49,8 +50,11 @@ class Settings:
     """With a `source`: directories of it, relative, where Python has to look first."""
 
 
-def filled_command(start: Start, settings: Settings, values: Mapping[str, object]) -> list[str]:
-    """The command of `start` with the arguments that `settings` replaces, filled in with `values`.
+def filled_command(
+    start: Start, settings: Settings, values: Mapping[str, object], environ: Mapping[str, str]
+) -> list[str]:
+    """The command of `start` with the arguments that `settings` replaces, filled in with `values`, and with the
+    variables of `environ` that it names.
 
     Raises ArgumentError for an argument that doesn't stand in the command exactly once.
     """
@@ -63,7 +67,7 @@ def filled_command(start: Start, settings: Settings, values: Mapping[str, object
                 hint="Name an argument that stands there exactly once, as it is written there.",
             )
         command[start.command.index(before)] = after
-    return [_filled(argument, values) for argument in command]
+    return [filled(argument, values, environ) for argument in command]
 
 
 def filled_env(
@@ -81,20 +85,29 @@ def filled_env(
     env.setdefault("PATH", os.defpath)
     env["PYTHONUNBUFFERED"] = "1"  # else the last log lines of a service that is killed are lost
     env |= {name: environ[name] for name in start.pass_env}
-    env |= {name: _filled(value, values) for name, value in start.env.items()}
+    env |= {name: filled(value, values, environ) for name, value in start.env.items()}
     for name, changed in settings.env.items():
         if changed is None:
             env.pop(name, None)
         else:
-            env[name] = _filled(changed, values)
+            env[name] = filled(changed, values, environ)
     if settings.source is not None and settings.python_path:
         first = [str(Path(str(values["workdir"]), SOURCE, directory)) for directory in settings.python_path]
         env["PYTHONPATH"] = os.pathsep.join([*first, *filter(None, [env.get("PYTHONPATH")])])
     return env
 
 
-def _filled(template: str, values: Mapping[str, object]) -> str:
+def source_directory(start: Start | None, project: Path, environ: Mapping[str, str] = os.environ) -> Path:
+    """The directory that the service's source lies in, as far as the case tells: its working directory, unless that
+    is one of its own, or the service is not started at all (the project's then)."""
+    if start is None or start.in_workdir:
+        return project
+    return project / filled(start.cwd, {}, environ)
+
+
+def filled(template: str, values: Mapping[str, object], environ: Mapping[str, str]) -> str:
+    """A text of `target.start` filled in: `{name}` from `values`, `${NAME}` from `environ`. Raises ArgumentError."""
     try:
-        return fill_text(template, values)
+        return fill_text(fill_variables(template, environ), values)
     except PlaceholderError as error:
         raise ArgumentError(f"{template!r} can't be filled in: expected {error}") from None

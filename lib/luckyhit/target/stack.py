@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -20,6 +19,7 @@ from luckyhit.records import Arm
 from luckyhit.target.cache import Cache
 from luckyhit.target.control import client_options
 from luckyhit.target.logs import Secrets, url_secrets
+from luckyhit.target.own_python import own_python
 from luckyhit.target.ports import HOST
 from luckyhit.target.service import Service
 from luckyhit.target.settings import Settings
@@ -68,15 +68,18 @@ class Stack:
         self._stopped = False
         self._lock = threading.Lock()
         start = case.target.start
+        self.python = own_python(start, self.project, environ)
+        """What `{python}` stands for."""
+        self._secrets = Secrets(self._secret_values())
         self._service: Service | None = None
         if start is not None:
             self._service = Service(
                 start,
                 project=self.project,
                 workdir=self.workdir,
-                python=sys.executable,
+                python=self.python,
                 environ=environ,
-                secrets=Secrets(self._secret_values()),
+                secrets=self._secrets,
                 grace_s=grace_s,
             )
 
@@ -234,7 +237,10 @@ class Stack:
         if url_env is not None:
             self.cache = Cache.from_environment(url_env, self.environ)
             return
-        cache = Cache.start_embedded(self.workdir, self.environ)
+        if self.case.caches_inside:
+            return
+        cache = Cache.start_embedded(self.workdir, self.environ, with_password=self.case.tells_password)
+        self._secrets.learn(cache.secrets)
         with self._lock:
             self.cache = cache
             stopped = self._stopped

@@ -10,13 +10,14 @@ from luckyhit.case.changes import RevisionChange
 from luckyhit.change.rights.findings import Findings
 from luckyhit.change.ways.revision import git, revisions_of
 from luckyhit.errors import GuardError
+from luckyhit.target.settings import source_directory
 
 
 def look_at_revisions(case: Case, project: Path, found: Findings) -> None:
     """Hold a change of kind revision against the repository of the service."""
     change = case.change
     assert isinstance(change, RevisionChange) and case.target.start is not None
-    cwd = (project / case.target.start.cwd).resolve()
+    cwd = source_directory(case.target.start, project).resolve()
     try:
         revisions = revisions_of(case, project)
         before, after = revisions["before"], revisions["after"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import sys
 from pathlib import Path
 
 from luckyhit.case import changes
@@ -18,6 +17,8 @@ from luckyhit.change.ways.way import shown
 from luckyhit.errors import ArgumentError, LuckyHitError
 from luckyhit.records import Guard
 from luckyhit.target import Stack
+from luckyhit.target.cache_url import placeholders
+from luckyhit.target.settings import filled
 
 
 def change_guard(stack: Stack) -> Guard:
@@ -48,7 +49,7 @@ def _or_unset(value: str | None) -> str:
 def _look_at_argument(stack: Stack, change: changes.ArgumentChange, found: Findings) -> None:
     start = stack.case.target.start
     if start is not None and start.command[0] == change.before:
-        program = fill_text(change.after, stack.start_values)
+        program = filled(change.after, stack.start_values, stack.environ)
         _look_at_program(program, Path(stack.cwd), stack.env.get("PATH", os.defpath), "change.after", found)
     if found.ok:
         found.note(f"{shown(change.before)} before, {shown(change.after)} after a restart.")
@@ -63,8 +64,8 @@ def _look_at_commands(stack: Stack, change: changes.CommandChange, found: Findin
         )
         return
     path = stack.environ.get("PATH", os.defpath)
-    values = {"base_url": stack.base_url, "python": sys.executable, **stack.start_values}
-    values["cache_url"] = stack.cache.url if stack.cache is not None else ""
+    values = {"base_url": stack.base_url, "python": stack.python, **stack.start_values}
+    values |= placeholders(stack.cache.url if stack.cache is not None else "")
     programs = {
         field: fill_text(command[0], values)
         for field, command in (("apply", change.apply), ("revert", change.revert), ("verify", change.verify))
@@ -73,7 +74,8 @@ def _look_at_commands(stack: Stack, change: changes.CommandChange, found: Findin
         fields = ", ".join(f"change.{field}" for field, named in programs.items() if named == program)
         _look_at_program(program, cwd, path, fields, found)
     if found.ok:
-        found.note(f"{listed(sorted(set(map(_named, programs.values()))))} can be run; neither apply nor revert was.")
+        named = {"python" if program == stack.python else program for program in programs.values()}
+        found.note(f"{listed(sorted(named))} can be run; neither apply nor revert was.")
         _look_at_state(stack, f"`{shlex.join(change.verify)}`", change.before, change.after, found)
 
 
@@ -116,7 +118,3 @@ def _look_at_state(stack: Stack, where: str, before: str, after: str, found: Fin
             f"{where} shows {shown(str(state))}, and the case says {shown(before)} (change.before)",
             "Correct change.before, or where change.verify looks.",
         )
-
-
-def _named(program: str) -> str:
-    return "python" if program == sys.executable else program

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 import tempfile
 import threading
 import time
@@ -15,7 +14,9 @@ from luckyhit.case.changes import CommandChange
 from luckyhit.case.placeholders import fill_text, placeholder_names
 from luckyhit.change.ways.way import Again, Sleep, await_state, expect, repeatedly, shown
 from luckyhit.errors import ArgumentError, TargetError
+from luckyhit.target.cache_url import placeholders
 from luckyhit.target.logs import Secrets, tail, url_secrets
+from luckyhit.target.own_python import own_python
 from luckyhit.target.process import SupervisedProcess
 from luckyhit.target.settings import INHERITED
 
@@ -69,9 +70,9 @@ class Commands:
 
     def _commander(self) -> _Commander:
         stack = self._stack
-        values = {"base_url": stack.base_url, "python": sys.executable, **stack.start_values}
+        values = {"base_url": stack.base_url, "python": stack.python, **stack.start_values}
         if stack.cache is not None:
-            values["cache_url"] = stack.cache.url
+            values |= placeholders(stack.cache.url)
         cwd, secrets = stack.project / self._change.cwd, _secrets(self._change.pass_env, stack)
         # Below the run's own directory `luckyhit revert` finds what goes on after this process died.
         folder = stack.workdir if stack.workdir.is_dir() else None
@@ -86,10 +87,10 @@ def undo(step: Step, again: Again, values: Mapping[str, object]) -> str:
     """
     inverse, change = step.inverse, again.run.case.change
     passed = change.pass_env if isinstance(change, CommandChange) else []
-    known = dict(values) | {"python": sys.executable}
+    known = {"python": own_python(again.run.case.target.start, again.project, again.environ), **values}
     url_env = again.run.case.cache.url_env
     if url_env is not None and again.environ.get(url_env):
-        known["cache_url"] = again.environ[url_env]
+        known |= placeholders(again.environ[url_env])
     secrets = Secrets([again.environ[name] for name in passed if name in again.environ])
     commander = _Commander(Path(str(inverse["cwd"])), float(inverse["within_s"]), passed, known, again.environ, secrets)
     revert, verify, wanted = list(inverse["command"]), list(inverse["verify"]), str(inverse["shows"])

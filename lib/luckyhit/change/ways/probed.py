@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import httpx
@@ -69,7 +69,7 @@ class _Service:
         write = self._freshness.write
         if write.command is None and write.sql is None:
             values = {"key": int(key), "version": value}
-            return self._send(write.method, fill_text(write.path or "", values), (write.status,), write, values)
+            return self._send(write.method, fill_text(write.path or "", values), write.statuses, write, values)
         if write.command is not None:
             writer: CommandWriter | SqlWriter = CommandWriter(write.command, {})
         else:
@@ -85,7 +85,9 @@ class _Service:
         if self._freshness.absent is None:
             return True
         removal = self._freshness.absent.remove
-        return self._send(removal.method, fill_text(removal.path, {"key": key}), (removal.status, 404, 410), None, {})
+        return self._send(
+            removal.method, fill_text(removal.path, {"key": key}), [*removal.statuses, 404, 410], None, {}
+        )
 
     def by_hand(self) -> str:
         write = self._freshness.write
@@ -95,7 +97,7 @@ class _Service:
         self,
         method: str,
         path: str,
-        good: tuple[int, ...],
+        good: Sequence[int],
         write: VersionWrite | None,
         values: Mapping[str, int],
     ) -> bool:

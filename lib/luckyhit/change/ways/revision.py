@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +20,8 @@ from typing import TYPE_CHECKING
 
 from luckyhit.case import Case
 from luckyhit.case.changes import RevisionChange
-from luckyhit.case.placeholders import fill_text, placeholder_names
+from luckyhit.case.path_variables import without_variables
+from luckyhit.case.placeholders import placeholder_names
 from luckyhit.case.texts import START_NAMES
 from luckyhit.change.interpreter import interpreter_of, run_quietly
 from luckyhit.change.journal import Journal
@@ -29,7 +29,9 @@ from luckyhit.change.sources import outside_hooks
 from luckyhit.errors import GuardError, TargetError
 from luckyhit.records import Arm
 from luckyhit.target import Settings
+from luckyhit.target.own_python import own_python
 from luckyhit.target.process import MARKER
+from luckyhit.target.settings import filled, source_directory
 
 if TYPE_CHECKING:
     from luckyhit.change.journal import Step
@@ -105,7 +107,7 @@ def worktrees(
             folder.mkdir(parents=True, exist_ok=True)
             git(root, "worktree", "add", "--detach", "--force", str(place), revisions[arm], env=known_by_run)
             journal.confirm(step)
-        first = _found_by_python(case, root, inside, environ)
+        first = _found_by_python(case, project, root, inside, environ)
         yield {
             arm: Settings(source=str(place), cwd=str(inside), python_path=tuple(first)) for arm, place in places.items()
         }
@@ -163,7 +165,7 @@ def _change(case: Case) -> RevisionChange:
 
 def _repository(case: Case, project: Path) -> tuple[Path, Path]:
     """(its root, the service's working directory below it)."""
-    cwd = (project / (case.target.start.cwd if case.target.start else ".")).resolve()
+    cwd = source_directory(case.target.start, project).resolve()
     try:
         root = Path(git(cwd, "rev-parse", "--show-toplevel").rstrip("\n")).resolve()
     except TargetError as error:
@@ -174,19 +176,20 @@ def _repository(case: Case, project: Path) -> tuple[Path, Path]:
     return root, cwd.relative_to(root)
 
 
-def _found_by_python(case: Case, root: Path, inside: Path, environ: Mapping[str, str]) -> list[str]:
+def _found_by_python(case: Case, project: Path, root: Path, inside: Path, environ: Mapping[str, str]) -> list[str]:
     """Directories of the repository, relative to its root, where the service's interpreter would look for modules."""
     start = case.target.start
     if start is None:
         return []
-    program = fill_text(start.command[0], {**dict.fromkeys(START_NAMES, ""), "python": sys.executable})
+    known = {**dict.fromkeys(START_NAMES, ""), "python": own_python(start, project, environ)}
+    program = filled(start.command[0], known, environ)
     python = interpreter_of(program, root / inside, environ)
     if python is None:
         return []
     env = {name: value for name, value in environ.items() if name in ("PATH", "HOME", "PYTHONHOME", "PYTHONPATH")}
     declared = start.env.get("PYTHONPATH")
-    if declared is not None and not list(placeholder_names(declared)):
-        env["PYTHONPATH"] = declared
+    if declared is not None and not list(placeholder_names(without_variables(declared))):
+        env["PYTHONPATH"] = filled(declared, {}, environ)
     try:
         paths = json.loads(run_quietly([python, "-c", _LOOKED_UP], Path("/"), env))
     except (OSError, subprocess.SubprocessError, ValueError):

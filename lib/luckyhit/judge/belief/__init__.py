@@ -9,11 +9,13 @@ each hit. All that is made from such a status or count would be wrong, so both a
     signs       what speaks against a status, a function for each kind
     lookups     the hit ratio that the cache itself counted, beside that of the header
     replayed    counts of database calls that are those of the fill
+    by_calls    the status by database calls, where one arm's can't be believed
     words       what is said of it
 
 An arm's status is not believed where one sign decides it alone (`signs.with_calls`), or where two kinds of signs speak
 against it. One sign can have an innocent reason (a write that reads through the cache, a page made of two entries). Its
-hit ratio is *not visible* then: nobody knows which of its hits were none.
+hit ratio is told by database calls then, in both arms, where the other arm shows that these tell it; else it is *not
+visible*: nobody knows which of its hits were none.
 """
 
 from __future__ import annotations
@@ -26,10 +28,11 @@ import pandas as pd
 
 from luckyhit.case import Case
 from luckyhit.judge.belief import lookups, signs
+from luckyhit.judge.belief.by_calls import fewest_calls_of_a_miss
 from luckyhit.judge.belief.by_url import Load, answers_of
 from luckyhit.judge.belief.replayed import may_be_replayed, replayed_counts
 from luckyhit.judge.belief.tally import tally_of
-from luckyhit.judge.rows import ARMS, CACHE, HIT, Rows
+from luckyhit.judge.rows import ARMS, CACHE, HIT, MISS, NO_ERROR, Rows
 from luckyhit.records import Arm, CountOf, Doubt
 
 FEWEST_KINDS = 2
@@ -41,22 +44,37 @@ BOTH: tuple[Arm, Arm] = ("before", "after")
 @dataclass(frozen=True)
 class Belief:
     """`doubts`: arms whose cache status can't be believed, with what shows it. `replayed`: routes whose hits told the
-    database calls of their fill: how many of how many did."""
+    database calls of their fill: how many of how many did. `miss_calls`: by route, from how many database calls on an
+    answer counts as a miss, in both arms, since the status of one can't be believed (see `by_calls`)."""
 
     doubts: Mapping[Arm, list[Doubt]] = field(default_factory=dict)
     replayed: Mapping[Arm, dict[str, CountOf]] = field(default_factory=dict)
+    miss_calls: Mapping[str, int] = field(default_factory=dict)
 
     def applied(self, rows: Rows) -> Rows:
-        """`rows` without what can't be believed: no status in arms in doubt, no calls of hits that replayed them."""
+        """`rows` without what can't be believed: no status in arms in doubt, but where calls tell it, and no calls of
+        hits that replayed them."""
         columns: dict[str, np.ndarray] = {}
         for arm, routes in self.replayed.items():
             codes = [rows.routes.index(name) for name in routes if name in rows.routes]
             none = (rows.arm == ARMS.index(arm)) & (rows.cache == HIT) & np.isin(rows.route, codes)
             columns["db_calls"] = np.where(none, 0, columns.get("db_calls", rows.db_calls))
+        if self.miss_calls:
+            columns["cache"] = self._by_calls(rows)
+            return rows.with_columns(**columns)
         for arm in self.doubts:
             cache = columns.get("cache", rows.cache)
             columns["cache"] = np.where(rows.arm == ARMS.index(arm), np.int8(UNKNOWN), cache)
         return rows.with_columns(**columns) if columns else rows
+
+    def _by_calls(self, rows: Rows) -> np.ndarray:
+        """The status of each row by its calls. Rows of other routes have none, in either arm: like is compared with
+        like."""
+        cache = np.full(len(rows), UNKNOWN, dtype=np.int8)
+        for route, fewest in self.miss_calls.items():
+            counted = (rows.route == rows.routes.index(route)) & (rows.error == NO_ERROR) & (rows.db_calls >= 0)
+            cache[counted] = np.where(rows.db_calls[counted] >= fewest, np.int8(MISS), np.int8(HIT))
+        return cache
 
 
 def believe(rows: Rows, case: Case, load: Load, counted: pd.DataFrame | None = None) -> Belief:
@@ -88,7 +106,7 @@ def believe(rows: Rows, case: Case, load: Load, counted: pd.DataFrame | None = N
         if decides or len(against) >= FEWEST_KINDS:
             slow = signs.as_slow_as_misses(looked_at, others)
             doubts[arm] = [*against, *([slow] if slow is not None else [])]
-    return Belief(doubts, replayed)
+    return Belief(doubts, replayed, fewest_calls_of_a_miss(tally, doubts, replayed, writes))
 
 
 __all__ = ["Belief", "believe"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from luckyhit.judge.effects import Effect
+from luckyhit.judge.belief import Belief
+from luckyhit.judge.effect import Effect
 from luckyhit.judge.wording import listed, percent, sentence
-from luckyhit.records import Arm, Doubt, DoubtId, Metric, MetricName
+from luckyhit.records import Arm, Doubt, DoubtId, GoalName, Metric
 
 PHRASES: dict[DoubtId, Callable[[Doubt], str]] = {
     "hit-with-db-calls": lambda doubt: f"{_of(doubt)} hits made as many database calls as a miss",
@@ -35,30 +36,31 @@ def in_doubt(doubts: Mapping[Arm, Sequence[Doubt]]) -> str:
     )
 
 
-def with_reasons(
-    effects: Mapping[MetricName, Effect], doubts: Mapping[Arm, Sequence[Doubt]]
-) -> dict[MetricName, Effect]:
-    """The effects with the reason why an arm's hit ratio is not visible."""
+def with_reasons(effects: Mapping[GoalName, Effect], belief: Belief) -> dict[GoalName, Effect]:
+    """The effects with the reason why an arm's hit ratio is not visible, or is told by something else."""
     reasoned = dict(effects)
-    if doubts and "hit_ratio" in effects:
-        reasoned["hit_ratio"] = replace(effects["hit_ratio"], note=_reason(doubts))
+    if belief.doubts and "hit_ratio" in effects:
+        reasoned["hit_ratio"] = replace(effects["hit_ratio"], note=_reason(belief))
     return reasoned
 
 
 def routes_with_reasons(
-    routes: Mapping[str, Mapping[MetricName, Metric]], doubts: Mapping[Arm, Sequence[Doubt]]
-) -> dict[str, dict[MetricName, Metric]]:
+    routes: Mapping[str, Mapping[GoalName, Metric]], belief: Belief
+) -> dict[str, dict[GoalName, Metric]]:
     """The same of the metrics of each route."""
     reasoned = {route: dict(metrics) for route, metrics in routes.items()}
     for metrics in reasoned.values():
-        if doubts and "hit_ratio" in metrics:
-            metrics["hit_ratio"] = metrics["hit_ratio"].model_copy(update={"note": _reason(doubts)})
+        if belief.doubts and "hit_ratio" in metrics:
+            metrics["hit_ratio"] = metrics["hit_ratio"].model_copy(update={"note": _reason(belief)})
     return reasoned
 
 
-def _reason(doubts: Mapping[Arm, Sequence[Doubt]]) -> str:
-    arms = " and the ".join(doubts)
-    return f"Not visible in the {arms} arm{'s' if len(doubts) > 1 else ''}: the status can't be believed."
+def _reason(belief: Belief) -> str:
+    arms = " and the ".join(belief.doubts)
+    if belief.miss_calls:
+        routes = listed([f"{route} ({calls:,} or more: a miss)" for route, calls in belief.miss_calls.items()])
+        return f"Told by the database calls of {routes}, since the status in the {arms} arm can't be believed."
+    return f"Not visible in the {arms} arm{'s' if len(belief.doubts) > 1 else ''}: the status can't be believed."
 
 
 def _of(doubt: Doubt) -> str:

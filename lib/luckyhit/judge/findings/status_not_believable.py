@@ -20,7 +20,10 @@ def find(evidence: Evidence) -> RunFinding | None:
         id=ID,
         before=by_arm.get("before"),
         after=by_arm.get("after"),
-        facts={f"counters_hit_ratio_{arm}": counts.share for arm, counts in own.items()},
+        facts={
+            "by_calls": bool(evidence.miss_calls),
+            **{f"counters_hit_ratio_{arm}": counts.share for arm, counts in own.items()},
+        },
         examples=[
             {"arm": arm, "doubt": doubt.id, "count": doubt.count, "of": doubt.of, **doubt.facts}
             for arm, doubts in evidence.doubts.items()

@@ -1,0 +1,79 @@
+"""How long a case is measured: declared, or left to be sized within a ceiling (`plan: auto`)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from luckyhit.case.part import Part
+from luckyhit.case.units import Bound, Duration
+
+AUTO = "auto"
+USUAL_CEILING_S = 120.0
+SIZED = ("baseline", "block", "blocks", "after_rollback")
+"""What `auto` sizes, each where it is left out; `freshness.rate` as well."""
+
+
+class Plan(Part):
+    """How long to measure. `plan: auto` is short for `plan: {auto: true}`."""
+
+    auto: bool = Field(
+        default=False,
+        description="Size what is left out of `baseline`, `block`, `blocks`, `after_rollback` and `freshness.rate`: "
+        "before the run from the goals, after its baseline from what that showed (see docs/power.md). The run's copy "
+        "of the case has the numbers in it.",
+    )
+    at_most: Duration | None = Field(
+        default=None,
+        description="auto: how long the load lasts at most, warm-ups included (wash-outs come on top). Left out: 120s, "
+        "so that a run takes about three minutes.",
+    )
+    baseline: Duration = Field(default=10.0, description="Measured part of the baseline.")
+    warmup: Duration = Field(default=2.0, description="Warm-up at the start of each block.")
+    block: Duration = Field(default=7.0, description="Measured part of each block.")
+    blocks: Annotated[int, Field(ge=2, le=200)] = Field(
+        default=4, description="Blocks of the comparison, each in both arms."
+    )
+    stop_early: bool | None = Field(
+        default=None,
+        description="End the comparison after the first block (pair of blocks, where arms take turns) at which every "
+        "goal is decided; `blocks` is the most there will be. Intervals hold for all these looks together, and are "
+        "wider for it. Default: yes, except for before-after, where nothing can be told until the end.",
+    )
+    washout: Bound = Field(
+        default=30.0,
+        description="crossover, and a service that runs already: how long to wait at most, before each block, until "
+        "the hit ratio no longer moves. `0s`: the warm-up has to do.",
+    )
+    after_rollback: Duration = Field(default=5.0, description="Measured part of the last block, after the rollback.")
+    error_rate: Annotated[float, Field(gt=0, lt=0.5)] = Field(
+        default=0.01, description="The chance of a false verdict that is acceptable, over all goals together."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, written: Any) -> Any:
+        return {"auto": True} if written == AUTO else written
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The fields of SIZED that `auto` has to size, in that order; none without `auto`."""
+        return tuple(name for name in SIZED if name not in self.model_fields_set) if self.auto else ()
+
+    @property
+    def ceiling(self) -> float:
+        """Seconds of load at most, of a plan that is sized."""
+        return USUAL_CEILING_S if self.at_most is None else self.at_most
+
+    def seconds(self, blocks: int) -> float:
+        """Seconds of load in a run with so many blocks of the change in all, warm-ups included."""
+        return self.warmup + self.baseline + blocks * (self.warmup + self.block) + self.warmup + self.after_rollback
+
+
+def either_way(schema: dict[str, Any]) -> None:
+    """The JSON Schema of a field that holds a plan: a mapping, or `auto`."""
+    schema["anyOf"] = [{"$ref": schema.pop("$ref")}, {"const": AUTO}]
+
+
+__all__ = ["AUTO", "SIZED", "Plan", "either_way"]

@@ -1,0 +1,43 @@
+"""What is wrong at any level, and has no goal: whether the change moved it.
+
+Stale reads, phantom reads, wrong answers and errors are faults whether or not a case declares them. Those it doesn't
+declare have intervals that are wrong with at most `effect.UNDECLARED`, over all of them together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from luckyhit.judge.effect import Effect
+from luckyhit.records import FAULTS, GoalName, MetricName
+
+COVERED_BY: dict[MetricName, MetricName] = {"wrong_answers": "error_rate"}
+"""Every wrong answer is an error too: where there is a goal for those, its margin says what is accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultMoved:
+    """A fault without a goal that surely got better or worse. `decides`: no goal says how much of it is accepted."""
+
+    name: MetricName
+    effect: Effect
+    worse: bool
+    decides: bool
+
+    @property
+    def gone(self) -> bool:
+        """The before arm plainly shows it, and the after arm not once."""
+        return not self.worse and self.effect.after == 0
+
+
+def faults_moved(effects: Mapping[GoalName, Effect], goals: Collection[GoalName]) -> list[FaultMoved]:
+    """The faults that `goals` don't name and whose interval excludes 0, in the order of `records.FAULTS`."""
+    return [
+        FaultMoved(name, effects[name], effects[name].low > 0, COVERED_BY.get(name) not in goals)
+        for name in FAULTS
+        if name not in goals and name in effects and (effects[name].low > 0 or effects[name].high < 0)
+    ]
+
+
+__all__ = ["COVERED_BY", "FaultMoved", "faults_moved"]

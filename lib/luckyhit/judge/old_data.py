@@ -1,0 +1,41 @@
+"""Whether a run looked for old data. A change that makes entries live longer, or stores more, may serve it; no other
+metric would show that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from luckyhit.case import Case
+from luckyhit.judge.effect import Effect
+from luckyhit.judge.wording import percent, sentence
+from luckyhit.records import GoalName, OldData, OldDataLooked, metric_of_goal
+
+
+def looked_for(case: Case) -> OldDataLooked:
+    """What the case declares: a goal on stale reads or how long they last, a probe without one, or neither."""
+    if any(metric_of_goal(name).startswith("stale") for name in case.goals):
+        return "declared"
+    return "undeclared" if case.freshness is not None else "not-looked-at"
+
+
+def old_data(case: Case, effects: Mapping[GoalName, Effect]) -> OldData:
+    """The same with what there is to go by."""
+    looked, stale = looked_for(case), effects.get("stale_reads", Effect())
+    if looked == "not-looked-at" and stale.pairs:
+        looked = "undeclared"
+    return OldData(looked=looked, pairs=stale.pairs, at_most=stale.after_high if stale.pairs else None)
+
+
+def old_data_text(told: OldData | None) -> str:
+    """A sentence for the first screen; empty where a goal is about it."""
+    if told is None or told.looked == "declared":
+        return ""
+    if told.looked == "not-looked-at":
+        return "Old data: not looked at, since the case has no freshness section."
+    if not told.pairs or told.at_most is None:
+        return "Old data: looked at without a goal, and no read tells."
+    pairs = f"{told.pairs:,} pair{'' if told.pairs == 1 else 's'}"
+    return sentence(f"old data: looked at without a goal: {pairs}, at most {percent(told.at_most)} after the change")
+
+
+__all__ = ["looked_for", "old_data", "old_data_text"]

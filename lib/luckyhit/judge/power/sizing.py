@@ -1,0 +1,218 @@
+"""`plan: auto`: the numbers of a plan, within its ceiling.
+
+baseline, after_rollback   their defaults, or longer: the requests that a block has at least, and room for the horizon
+block                      four warm-ups, twice the horizon and FEW_REQUESTS at least (where arms take turns, less, so
+                           that there are blocks for pairs); then as long as the ceiling leaves room for, all alike
+blocks                     as many as the ceiling holds, since a run ends early once it is decided; one that does not
+                           stop early has what its goals need, and a half more
+freshness.rate             the least at which the goals on the probe have what they need, and a quarter more, and at
+                           which the probe alone bounds stale reads as near as `early` asks for; within MOST_SHARE of
+                           the workload's requests and what the keys allow. The rate of a service that runs already
+                           stays what fits into 2 % of them
+"""
+
+from __future__ import annotations
+
+from math import ceil, floor
+
+from luckyhit.case import Case
+from luckyhit.case.checks import FEWEST_REQUESTS_IN_A_BLOCK
+from luckyhit.case.freshness import Freshness
+from luckyhit.case.units import format_duration
+from luckyhit.errors import ArgumentError
+from luckyhit.judge.early import FRESHNESS_KNOWN, ways_to_look
+from luckyhit.judge.effect import level_of
+from luckyhit.judge.power.baseline import Baseline
+from luckyhit.judge.power.goals import GoalPower, powers
+from luckyhit.judge.power.needs import Rule, share_inside
+from luckyhit.judge.power.supply import ProbeUnits, Probing, load_seconds, probed_pairs, requests_of_block
+from luckyhit.judge.samples import FEWEST_BLOCK_PAIRS
+from luckyhit.records import kind_of
+
+MOST_SHARE = 0.3
+"""Of the workload's requests: what the probe may add to a service of the run's own, where no rate is declared."""
+FEW_REQUESTS = 2 * FEWEST_REQUESTS_IN_A_BLOCK
+FEWEST_BLOCKS, MOST_BLOCKS = 2, 200
+USUAL_BLOCK_S, STEP_S = 8.0, 0.5
+PROBE_RESERVE, BLOCK_RESERVE = 1.25, 1.5
+SETTLED_S = 0.5
+"""Room in a block for the exchanges of a probe, beside its horizon."""
+
+
+def to_size(case: Case) -> tuple[str, ...]:
+    """The fields that are left out and that `auto` sizes, by their names in the case file."""
+    fields = tuple(f"plan.{name}" for name in case.plan.left_out)
+    probe = case.freshness
+    if case.plan.auto and probe is not None and probe.rate is None and case.target.start is not None:
+        fields += ("freshness.rate",)
+    return fields
+
+
+def sized(case: Case, probing: Probing, baseline: Baseline | None = None) -> Case:
+    """The case with the numbers that were left out. Raises ArgumentError where the ceiling does not hold two blocks."""
+    fields = to_size(case)
+    if not fields:
+        return case
+    case = _around(case)
+    planned = _with_blocks(case, fields, probing, baseline)
+    if "freshness.rate" in fields and case.freshness is not None:
+        for rate in _rates(case, case.freshness):
+            faster = _with_blocks(_with(case, rate=rate), fields, probing, baseline)
+            probe = probing(faster)
+            # One probe in a block is the least, whatever it costs.
+            first = planned.freshness is None or planned.freshness.rate is None
+            if not first and not (_fits(faster, probe) and _bearable(faster, probe)):
+                break
+            planned = faster
+            if _enough_probes(planned, probe, baseline):
+                break
+    if not _fits(planned, probing(planned)):
+        raise _too_short(planned, probing(planned))
+    return planned
+
+
+def _bearable(case: Case, probe: ProbeUnits) -> bool:
+    return probe.requests <= MOST_SHARE * (requests_of_block(case) or 0.0)
+
+
+def _around(case: Case) -> Case:
+    """With the parts around the blocks."""
+    plan = case.plan
+    lengths = {"baseline": plan.baseline, "after_rollback": plan.after_rollback}
+    long_enough = {name: _half(max(length, _shortest(case))) for name, length in lengths.items()}
+    return _with(case, **{name: long_enough[name] for name in lengths if name in plan.left_out})
+
+
+def _with_blocks(case: Case, fields: tuple[str, ...], probing: Probing, baseline: Baseline | None) -> Case:
+    """With the number and the length of its blocks: the fewest and shortest, where the ceiling holds no more."""
+    if "plan.block" in fields:
+        usual = max(USUAL_BLOCK_S, 4 * case.plan.warmup, 2 * _horizon(case) + SETTLED_S, _shortest(case))
+        usual = max(usual, _seconds_for(FEW_REQUESTS, case))
+        if case.design == "crossover" and "plan.blocks" in fields:
+            usual = min(usual, max(_shortest(case), _half_down(_length_of(case, 2 * FEWEST_BLOCK_PAIRS))))
+        case = _with(case, block=_half(usual))
+    count = case.plan.blocks
+    if "plan.blocks" in fields:
+        count = _most_blocks(case, probing)
+        if count < FEWEST_BLOCKS and "plan.block" in fields:
+            case = _with(case, block=_half(_shortest(case)))
+            count = _most_blocks(case, probing)
+        case = _with(case, blocks=max(count, FEWEST_BLOCKS))
+    elif "plan.block" in fields and not _fits(case, probing(case)):
+        case = _with(case, block=_half(_shortest(case)))
+    if not _fits(case, probing(case)):
+        return case
+    if "plan.blocks" in fields and not case.stops_early:
+        case = _no_more_than_needed(case, probing, baseline)
+    elif "plan.block" in fields:
+        case = _stretched(case, probing)
+    return case
+
+
+def _most_blocks(case: Case, probing: Probing) -> int:
+    """How many blocks of this length the ceiling holds, those without the probe among them."""
+    probe = probing(case)
+    count = 0
+    for blocks in range(FEWEST_BLOCKS, MOST_BLOCKS + 1):
+        longer = _with(case, blocks=blocks)
+        probe = probing(longer)
+        if not _fits(longer, probe):
+            break
+        count = blocks
+    return count
+
+
+def _stretched(case: Case, probing: Probing) -> Case:
+    """With blocks as long as the ceiling has room for, all alike."""
+    probe = probing(case)
+    turns = (load_seconds(case, probe) - case.plan.seconds(0)) / (case.plan.warmup + case.plan.block)
+    stretched = _with(case, block=max(case.plan.block, _half_down(_length_of(case, turns))))
+    return stretched if _fits(stretched, probing(stretched)) else case
+
+
+def _length_of(case: Case, turns: float) -> float:
+    """The measured part of each of `turns` blocks, where they fill what the ceiling leaves."""
+    return (case.plan.ceiling - case.plan.seconds(0)) / turns - case.plan.warmup
+
+
+def _no_more_than_needed(case: Case, probing: Probing, baseline: Baseline | None) -> Case:
+    goals = powers(case, probing(case), baseline)
+    if any(goal.needs is None or not goal.gives or goal.state != "enough" for goal in goals):
+        return case
+    part = max((goal.needs or 0.0) / (goal.gives or 1.0) for goal in goals)
+    return _with(case, blocks=min(case.plan.blocks, max(4, ceil(case.plan.blocks * part * BLOCK_RESERVE))))
+
+
+def _fits(case: Case, probe: ProbeUnits) -> bool:
+    plan, seconds = case.plan, load_seconds(case, probe)
+    most = case.target.ceilings.duration
+    if most is not None and case.design != "side-by-side" and seconds + 2 * plan.blocks * plan.washout > most:
+        return False
+    return seconds <= plan.ceiling + 1e-9
+
+
+def _too_short(case: Case, probe: ProbeUnits) -> ArgumentError:
+    seconds = ceil(load_seconds(case, probe))
+    return ArgumentError(
+        f"plan.at_most: {format_duration(case.plan.ceiling)} is too short for {case.plan.blocks} blocks of "
+        f"{format_duration(case.plan.block)} with what is measured around them",
+        hint=f"Set plan.at_most: {format_duration(seconds)}, or more. Nothing was done.",
+    )
+
+
+def _enough_probes(case: Case, probe: ProbeUnits, baseline: Baseline | None) -> bool:
+    """For the goals on the probe; and of its own, whatever the workload tells, so that readers see something of it."""
+    goals = [goal for goal in powers(case, probe, baseline) if kind_of(goal.name).probe]
+    boundary, share_of_rate = ways_to_look([{}] * case.plan.blocks, case)
+    rule = Rule(boundary, level_of(case) * share_of_rate, case.design == "side-by-side")
+    alone = probed_pairs(case, probe) * probe.counted
+    return alone >= share_inside(FRESHNESS_KNOWN, rule) and all(_with_reserve(goal) for goal in goals)
+
+
+def _with_reserve(goal: GoalPower) -> bool:
+    return goal.state == "enough" and (goal.gives or 0.0) >= PROBE_RESERVE * (goal.needs or 0.0)
+
+
+def _rates(case: Case, probe: Freshness) -> list[float]:
+    """Rates to try, ascending, as far as there are keys for them: none is written again while it is watched."""
+    keys = probe.keys.last - probe.keys.first + 1
+    most = keys / (probe.horizon + SETTLED_S)
+    # One probe in each block at least.
+    rate = max(0.5, ceil(2 / case.plan.after_rollback) / 2)
+    rates = [rate]
+    while (rate := max(rate + 0.5, round(rate * 2.3) / 2)) <= most:
+        rates.append(rate)
+    return rates
+
+
+def _shortest(case: Case) -> float:
+    """Seconds in which there are requests enough for a block, and a probe can come to its end."""
+    return max(_seconds_for(FEWEST_REQUESTS_IN_A_BLOCK, case), _horizon(case) + SETTLED_S, 1.0)
+
+
+def _seconds_for(requests: int, case: Case) -> float:
+    in_a_minute = case.workload.requests_in(60.0)
+    return requests / (in_a_minute / 60.0) if in_a_minute else 0.0
+
+
+def _horizon(case: Case) -> float:
+    return case.freshness.horizon if case.freshness is not None else 0.0
+
+
+def _half(seconds: float) -> float:
+    """Rounded up to STEP_S."""
+    return ceil(seconds / STEP_S - 1e-9) * STEP_S
+
+
+def _half_down(seconds: float) -> float:
+    return floor(seconds / STEP_S + 1e-9) * STEP_S
+
+
+def _with(case: Case, *, rate: float | None = None, **plan: float) -> Case:
+    changed: dict[str, object] = {"plan": case.plan.model_copy(update=plan)} if plan else {}
+    if rate is not None and case.freshness is not None:
+        changed["freshness"] = case.freshness.model_copy(update={"rate": rate})
+    return case.model_copy(update=changed)
+
+
+__all__ = ["MOST_SHARE", "sized", "to_size"]

@@ -1,0 +1,152 @@
+"""How many pairs, reads and windows the blocks of a plan will give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from luckyhit.case import Case
+from luckyhit.case.workload import Keys, Route
+from luckyhit.judge.background_routes import Family, families
+from luckyhit.judge.samples import BATCH_S, FEWEST_SLOTS
+from luckyhit.records import GoalName
+
+SAFE = ("GET", "HEAD")
+MOST_KEYS = 1_000_000
+
+
+@dataclass(frozen=True)
+class ProbeUnits:
+    """What the freshness probe does in one block of the change, in each arm: `counted` writes that are read past the
+    bound, `windows` that are polled, `requests` beside the workload's. `controls`: pairs of blocks without the probe
+    that the whole plan has, beside those that it declares where these come on top. `kinds`: what counts for goals on a
+    part of its reads, by their names."""
+
+    counted: float = 0.0
+    windows: float = 0.0
+    requests: float = 0.0
+    controls: int = 0
+    kinds: Mapping[str, float] = field(default_factory=dict)
+
+    def units(self, name: GoalName) -> float:
+        """What counts for a goal on what the probe reads."""
+        return self.counted if name == "stale_reads" else self.kinds.get(name, 0.0)
+
+
+Probing = Callable[[Case], ProbeUnits]
+"""What the probe does in a block of a case's plan. Its events are planned in the half that touches the world, so that
+whoever asks brings it along."""
+
+
+def block_pairs(case: Case, probe: ProbeUnits) -> int:
+    """Pairs of blocks that are measured in all: side by side, those without the probe come on top of the declared."""
+    return case.plan.blocks + (probe.controls if case.design == "side-by-side" else 0)
+
+
+def probed_pairs(case: Case, probe: ProbeUnits) -> int:
+    """Pairs of blocks with the probe beside the load."""
+    return block_pairs(case, probe) - probe.controls
+
+
+def load_seconds(case: Case, probe: ProbeUnits) -> float:
+    """Seconds of load in the whole run, warm-ups included."""
+    return case.plan.seconds(block_pairs(case, probe) * (1 if case.design == "side-by-side" else 2))
+
+
+def requests_of_block(case: Case) -> float | None:
+    """Requests in the measured part of one block of one arm; None where a log sets the pace."""
+    plan = case.plan
+    upto, before = (case.workload.requests_in(seconds) for seconds in (plan.warmup + plan.block, plan.warmup))
+    return None if upto is None or before is None else upto - before
+
+
+def route_share(case: Case, name: str = "", reads: bool = False) -> float:
+    """The share of requests that go to one route (empty: to any), and that read, where only these count."""
+    routes = case.workload.routes
+    chosen = [route for route in routes if name in ("", route.name) and (not reads or route.method in SAFE)]
+    return sum(route.weight for route in chosen) / sum(route.weight for route in routes)
+
+
+def pairs_in_batch(case: Case) -> float:
+    """Pairs in one batch, the unit of intervals side by side."""
+    return max(FEWEST_SLOTS, (requests_of_block(case) or 0.0) / case.plan.block * BATCH_S)
+
+
+def workload_units(case: Case) -> float:
+    """The workload's own writes of a block that count (see `stale_units`): of a key that was read before, and read past
+    the bound before its next write. 0 where arms take turns, and where nothing tells (no versions, keys from a file, a
+    log)."""
+    requests = requests_of_block(case)
+    if requests is None or case.workload.replay is not None or case.design != "side-by-side":
+        return 0.0
+    rate, seconds = requests / case.plan.block, case.plan.block
+    within_s = case.freshness.within if case.freshness is not None else 0.0
+    weight = sum(route.weight for route in case.workload.routes)
+    by_name = {route.name: route for route in case.workload.routes}
+    total = 0.0
+    for family in families(case.workload.routes):
+        total += _of_family(family, by_name, rate / weight, within_s, seconds, case.plan.warmup)
+    return total
+
+
+def _of_family(
+    family: Family,
+    routes: dict[str, Route],
+    rate_per_weight: float,
+    within_s: float,
+    seconds: float,
+    warmup_s: float,
+) -> float:
+    """A write counts where the next request for its key past the bound is a read: two Poisson streams, seen until the
+    block ends."""
+    ranges = [keys for name in (*family.reads, *family.writes) if (keys := _range(routes[name])) is not None]
+    if not ranges:
+        return 0.0
+    first, last = min(keys.start for keys in ranges), max(keys.stop for keys in ranges)
+    if last - first > MOST_KEYS:
+        return 0.0
+    read, written = np.zeros(last - first), np.zeros(last - first)
+    for names, rates in ((family.reads, read), (family.every_write, written)):
+        for name in names:
+            keys = _range(routes[name])
+            if keys is not None:
+                shares = _shares(routes[name].keys, len(keys))
+                rates[keys.start - first : keys.stop - first] += routes[name].weight * rate_per_weight * shares
+    both = read + written
+    met = np.divide(read, both, out=np.zeros_like(both), where=both > 0)
+    left = max(seconds - within_s, 0.0)
+    held = 1 - np.exp(-read * warmup_s) * np.divide(
+        -np.expm1(-read * seconds), read * seconds, out=np.ones_like(read), where=read > 0
+    )
+    # Writes late in the block may find no read before its end.
+    waited = left - np.divide(-np.expm1(-both * left), both, out=np.full_like(both, left), where=both > 0)
+    return float(np.sum(written * np.exp(-written * within_s) * met * waited * held))
+
+
+def _range(route: Route) -> range | None:
+    keys = route.keys
+    if keys is None or keys.first is None or keys.last is None:
+        return None
+    return range(keys.first, keys.last + 1)
+
+
+def _shares(keys: Keys | None, count: int) -> np.ndarray:
+    """The share of requests of each key, the most popular first: routes with the same keys have them in the same
+    order."""
+    assert keys is not None
+    if keys.popularity == "zipf":
+        shares = np.arange(1, count + 1, dtype=float) ** -keys.exponent
+        return shares / shares.sum()
+    if keys.popularity == "hot-set" and keys.hot is not None and keys.hot < count:
+        cold = np.full(count, (1 - keys.hot_share) / (count - keys.hot))
+        cold[: keys.hot] = keys.hot_share / keys.hot
+        return cold
+    return np.full(count, 1 / count)
+
+
+__all__ = [
+    "ProbeUnits", "Probing", "block_pairs", "load_seconds", "pairs_in_batch", "probed_pairs", "requests_of_block",
+    "route_share", "workload_units",
+]  # fmt: skip

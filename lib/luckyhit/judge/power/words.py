@@ -1,0 +1,107 @@
+"""What a plan can decide, in words: one line for each goal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from math import floor
+from typing import Any
+
+from luckyhit.case import Case
+from luckyhit.judge.boundary import INF
+from luckyhit.judge.power.advice import Planning
+from luckyhit.judge.power.goals import GoalPower, Reason
+from luckyhit.judge.wording import listed
+
+_REASONS: dict[Reason, str] = {
+    "noise-unknown": "the noise is not known before the baseline",
+    "blocks-are-units": "how much blocks differ is not known before they are measured",
+    "pace-unknown": "a log sets the pace",
+    "margin-relative": "what the margin is in numbers is not known before the baseline",
+    "not-visible": "no answer tells it",
+    "limit-zero": "no number of them shows a share of 0",
+}
+
+
+def line(goal: GoalPower, case: Case) -> str:
+    """`stale_reads: about 60 pairs, needs 147 at margin 5 %: set freshness.rate: 15/s, or plan.blocks: 9`."""
+    declared = case.goals[goal.name]
+    asked = f"margin {declared.margin}" + (f" and at_most {declared.at_most}" if declared.at_most is not None else "")
+    if goal.reason == "not-visible":
+        text = f"{goal.name}: {_REASONS[goal.reason]}"
+    elif goal.needs is None:
+        text = f"{goal.name}: {_given(goal)}, needs {_number(goal.at_least)} at least at {asked}"
+        text += f" ({_REASONS[goal.reason]})" if goal.reason else ""
+    elif goal.needs == INF:
+        text = f"{goal.name}: {_given(goal)}, never decided at {asked}"
+    else:
+        text = f"{goal.name}: {_given(goal)}, needs about {_number(goal.needs)} at {asked}"
+    return f"{text}: {change_text(goal)}" if goal.changes else text
+
+
+def change_text(goal: GoalPower) -> str:
+    """`set freshness.rate: 15/s, or plan.blocks: 9`."""
+    edits = [
+        listed([f"{field}: {value}" if value else f"{field}" for field, value in change.items()])
+        for change in goal.changes
+    ]
+    return f"set {', or '.join(edits)}" if edits else ""
+
+
+def plan_line(case: Case) -> str:
+    """What a sized plan came to."""
+    plan = case.model_dump(mode="json")["plan"]
+    text = f"plan: baseline {plan['baseline']}, {plan['blocks']} blocks of {plan['block']}, "
+    text += f"after_rollback {plan['after_rollback']}"
+    if case.freshness is not None and case.freshness.rate is not None:
+        text += f"; freshness.rate {case.freshness.model_dump(mode='json')['rate']}"
+    return text
+
+
+def as_facts(goals: Sequence[GoalPower]) -> list[dict[str, Any]]:
+    """For the manifest: one mapping a goal; what no number is enough for has null."""
+    facts = []
+    for goal in goals:
+        fact = asdict(goal)
+        for name in ("gives", "at_least", "needs"):
+            fact[name] = None if fact[name] in (None, INF) else round(fact[name])
+        facts.append(fact)
+    return facts
+
+
+def rows_of(planning: Planning) -> list[tuple[str, str, str, str, str]]:
+    """The same as rows of a table: the goal, what it gets, what it needs, what is too little or not known, and what to
+    change."""
+    return [
+        (
+            goal.name,
+            _given(goal) if goal.reason != "not-visible" else "not visible",
+            _needed(goal),
+            "" if goal.state == "enough" else _REASONS.get(goal.reason, "too few"),
+            change_text(goal),
+        )
+        for goal in planning.goals
+    ]
+
+
+def _given(goal: GoalPower) -> str:
+    return f"about {_number(goal.gives)} {goal.counted}" if goal.gives is not None else f"some {goal.counted}"
+
+
+def _needed(goal: GoalPower) -> str:
+    if goal.reason == "not-visible":
+        return ""
+    if goal.needs is None:
+        return f"{_number(goal.at_least)} at least"
+    return "more than there can be" if goal.needs == INF else f"about {_number(goal.needs)}"
+
+
+def _number(count: float | None) -> str:
+    """Two digits are known, if that."""
+    if count is None or count == INF:
+        return "any number"
+    whole = floor(count)
+    return f"{int(float(f'{whole:.2g}')):,}" if whole >= 1000 else f"{whole:,}"
+
+
+__all__ = ["as_facts", "change_text", "line", "plan_line", "rows_of"]

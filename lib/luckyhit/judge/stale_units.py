@@ -1,0 +1,154 @@
+"""What one stale read is: a write that was read later than the declared bound, and showed an older value.
+
+One unit for one write, each of the same weight, whoever wrote:
+
+- the probe's `once` read past the bound;
+- of a burst the first read past the bound on one route. Routes take turns by the number of the probe, so that which one
+  it is was fixed before anything was seen. A polling that ended before the bound, lastingly fresh (records of older
+  runs have such), is fresh;
+- of the workload's writes the first read of the same key behind it, before the key's next write, that was sent past the
+  bound in both arms. Later reads depend on it: one old entry makes any number of stale reads, and its number of readers
+  says how popular a key is, not how often an entry gets old. Counted is only what can have been held: a key that was
+  read before in its block, as the probe counts no cold keys. A write of a value that its key was given before, by a
+  block that replays another one's values, tells nothing, since an old answer shows the new value.
+
+Side by side both arms get the same writes and reads at the same instants, so they are pairs: (block, key, probe) of the
+probe, (block, slot) of the workload. A unit that tells in one arm only is no pair. Where the arms take turns on one
+service only the probe tells: the second block of a pair replays the values of the first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from luckyhit.case.freshness import EXPOSED
+from luckyhit.judge.background import beyond
+from luckyhit.judge.freshness import StaleShare, share_of
+from luckyhit.judge.histories import whole_numbers
+from luckyhit.judge.probed import Probed
+from luckyhit.judge.windows import LASTING_READS
+
+_PROBE = ["block", "key", "probe"]
+_TOLD = ("fresh", "stale")
+
+
+@dataclass(frozen=True, slots=True)
+class StalePairs:
+    """Writes that were read past the bound, and told, in both arms. `before`, `after`: how many of them were stale in
+    that arm; `before_only`, `after_only`: in that arm alone. `probed`: how many of the pairs are the probe's."""
+
+    pairs: int = 0
+    before: int = 0
+    after: int = 0
+    before_only: int = 0
+    after_only: int = 0
+    probed: int = 0
+
+    @property
+    def workload(self) -> int:
+        return self.pairs - self.probed
+
+
+def stale_units(probed: Probed, within_s: float) -> StaleShare:
+    """The units of one arm's probe, counted."""
+    return share_of(probe_units(probed.classified, within_s, burst_routes(probed)))
+
+
+def stale_pairs(before: Probed, after: Probed, background: pd.DataFrame | None, within_s: float) -> StalePairs:
+    """The units that both arms have. `background`: the workload's reads in the same blocks (see
+    `background.background_reads`), None where none tells a version."""
+    routes = burst_routes(before, after)
+    units = [probe_units(arm.classified, within_s, routes) for arm in (before, after)]
+    probed = _stale_in_both(units[0], units[1], [*_PROBE, "mode", "route", "delay_ns"])
+    own = [np.zeros(0, dtype=bool)] * 2 if background is None else workload_pairs(background, within_s)
+    first, second = (np.concatenate(parts) for parts in zip(probed, own, strict=True))
+    return StalePairs(
+        pairs=len(first),
+        before=int(first.sum()),
+        after=int(second.sum()),
+        before_only=int(np.count_nonzero(first & ~second)),
+        after_only=int(np.count_nonzero(second & ~first)),
+        probed=len(probed[0]),
+    )
+
+
+def burst_routes(*arms: Probed) -> list[str]:
+    """The routes that bursts poll, in the order in which they take turns."""
+    names = {str(name) for arm in arms for name in arm.reads.loc[_burst(arm.reads), "route"].dropna().unique()}
+    return sorted(names)
+
+
+def probe_units(classified: pd.DataFrame, within_s: float, routes: list[str]) -> pd.DataFrame:
+    """One row for each probed write of a key that something old could be held of, and that was read past the bound:
+    `block, key, probe, mode, route, delay_ns` (0 for a burst), `outcome`. `classified`: see `freshness`, of one arm;
+    `routes`: see `burst_routes`."""
+    since = whole_numbers(classified["since_ack_ns"])
+    exposed = classified["prestate"].isin(list(EXPOSED)).to_numpy(dtype=bool)
+    behind = exposed & classified["after_ack"].to_numpy(dtype=bool) & since.there
+    past = behind & (since.value > round(within_s * 1e9))
+    burst = _burst(classified)
+    # Beside its planned read, an in-flight probe has the one that raced.
+    once = classified[past & ~burst].sort_values("delay_ns", kind="stable").drop_duplicates(_PROBE, keep="last")
+    polls = _turns(classified[behind & burst].assign(past=past[behind & burst]), routes)
+    units = pd.concat([once, _first_past(polls).assign(delay_ns=0)])
+    return units[[*_PROBE, "mode", "route", "delay_ns", "outcome"]]
+
+
+def workload_pairs(background: pd.DataFrame, within_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """(stale before, stale after) of the workload's own units."""
+    within_ns = round(within_s * 1e9)
+    reads = background[background["write_slot"].notna()]
+    reads = reads[(reads["since_write_ns"] > within_ns).to_numpy(dtype=bool)]
+    arms = [
+        reads[(reads["arm"] == arm).to_numpy(dtype=bool)].drop_duplicates(["block", "slot"])
+        for arm in ("before", "after")
+    ]
+    same = ["block", "slot", "route", "key", "write_slot"]
+    both = arms[0].merge(arms[1][[*same, "outcome", "since_ack_ns"]], on=same, suffixes=("", "_after"))
+    both = both.sort_values("slot", kind="stable").drop_duplicates(["block", "key", "write_slot"])
+    before = beyond(both, within_s)["outcome"]
+    after = beyond(
+        both[["outcome_after", "since_ack_ns_after"]].set_axis(["outcome", "since_ack_ns"], axis=1), within_s
+    )["outcome"]
+    told = (before.isin(_TOLD) & after.isin(_TOLD)).to_numpy(dtype=bool)
+    return (before == "stale").to_numpy(dtype=bool)[told], (after == "stale").to_numpy(dtype=bool)[told]
+
+
+def _burst(reads: pd.DataFrame) -> np.ndarray:
+    return np.asarray((reads["mode"].astype(object) == "burst").to_numpy(dtype=bool))
+
+
+def _turns(polls: pd.DataFrame, routes: list[str]) -> pd.DataFrame:
+    """The polls of the route whose turn it is, by time."""
+    if polls.empty:
+        return polls
+    turn = np.array(routes, dtype=object)[whole_numbers(polls["probe"]).value // 2 % len(routes)]
+    mine = polls["route"].astype(object).to_numpy() == turn
+    return polls[mine].sort_values("sent_ns", kind="stable")
+
+
+def _first_past(polls: pd.DataFrame) -> pd.DataFrame:
+    """Of each burst the first read past the bound; where there is none, the last one of three that were all fresh."""
+    first = polls[polls["past"]].drop_duplicates(_PROBE)
+    early = polls.merge(first[_PROBE].assign(has=True), on=_PROBE, how="left")
+    early = early[early["has"].isna().to_numpy(dtype=bool)]
+    ends = early.groupby(_PROBE, sort=False, observed=True).tail(LASTING_READS)
+    by_burst = ends.assign(fresh=ends["outcome"] == "fresh").groupby(_PROBE, sort=False, observed=True)
+    lasting = (by_burst["fresh"].transform("sum") == LASTING_READS).to_numpy(dtype=bool)
+    settled = ends[lasting].drop_duplicates(_PROBE, keep="last")
+    return pd.concat([first, settled[polls.columns]])
+
+
+def _stale_in_both(before: pd.DataFrame, after: pd.DataFrame, same: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """(stale before, stale after) of the units that tell in both frames."""
+    told = [frame[frame["outcome"].isin(_TOLD)].drop_duplicates(same) for frame in (before, after)]
+    told = [frame.astype({"mode": object, "route": object}) for frame in told]
+    both = told[0].merge(told[1], on=same, suffixes=("", "_after"))
+    stale = both["outcome"] == "stale", both["outcome_after"] == "stale"
+    return stale[0].to_numpy(dtype=bool), stale[1].to_numpy(dtype=bool)
+
+
+__all__ = ["StalePairs", "burst_routes", "probe_units", "stale_pairs", "stale_units", "workload_pairs"]

@@ -1,0 +1,117 @@
+"""Guards of whole runs: what fails for good ends the run at once, rolled back; what is right is not taken for a fault."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from luckyhit.change.coverage import COVERED
+from luckyhit.change.differences import DECLARED
+from luckyhit.judge.cache_state import STATE
+
+SERVICE = str(Path(__file__).with_name("shelf_service.py"))
+REDIS = {"CACHE_URL": "{cache_url}"}
+
+
+@pytest.fixture
+def shelf(workspace) -> Callable[..., tuple[int, dict[str, Any], dict[str, Any]]]:
+    """`shelf(variable, before, after, env, clear)`: run a case; its exit code, what `--json` told, the manifest."""
+
+    def run(
+        variable: str, before: str, after: str, env: dict[str, str] | None = None, clear: list[str] | None = None
+    ) -> tuple[int, dict[str, Any], dict[str, Any]]:
+        case = {
+            "title": "Things are loaded again and again",
+            "owner": {"name": "Shelf", "contact": "#shelf"},
+            "route": "GET /things/{id}",
+            "input": "A number.",
+            "suspect": "load()",
+            "noticed": "The shelf.",
+            "expected": {"result": "Quick.", "response": {"status": 200}},
+            "hypothesis": "The cache holds nothing.",
+            "failure_mode": "More memory.",
+            "assumptions": ["One process."],
+            "change": {
+                "kind": "env", "what": "A larger cache", "name": variable, "before": before, "after": after,
+                "smallest": "One variable.",
+            },
+            "rollback": {"note": "Set it back.", "notice": "Memory."},
+            "target": {
+                "start": {"command": [sys.executable, SERVICE, "{port}"], "env": env or {}, "ready": "/health"},
+                "config": "/health",
+            },
+            "workload": {
+                "seed": 3,
+                "rate": "100/s",
+                "routes": [{"name": "thing", "path": "/things/{key}", "keys": {"first": 1, "last": 30}}],
+            },
+            "goals": {"hit_ratio": {"want": "better", "margin": "5 %"}},
+            "plan": {"baseline": "1s", "warmup": "500ms", "block": "1500ms", "blocks": 2, "after_rollback": "1s",
+                     "stop_early": False},
+        }  # fmt: skip
+        if clear is not None:
+            case["cache"] = {"clear": clear}
+        path = workspace.folder / "shelf.yml"
+        with path.open("w", encoding="utf-8") as file:
+            YAML().dump(case, file)
+        done = workspace.run_here(str(path), "--json")
+        assert workspace.left_running() == []
+        return done.returncode, json.loads(done.stdout), workspace.manifest()
+
+    return run
+
+
+def guards(told: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {guard["name"]: guard for guard in told["result"]["guards"]}
+
+
+def test_a_cache_inside_the_process_starts_anew_with_it(shelf) -> None:
+    code, told, manifest = shelf("SHELF_SIZE", "0", "1000")
+    assert (code, told["result"]["verdict"]) == (0, "HELPED"), told
+    changed = [entry for entry in manifest["blocks"] if entry["stage"] == "change"]
+    processes = [entry["started"][arm] for entry in changed for arm in ("before", "after")]
+    assert len(set(processes)) == len(processes) == 4
+    assert all(entry["clear"] == {} for entry in manifest["blocks"])
+    assert guards(told)[STATE]["ok"] and "2 blocks" in guards(told)[STATE]["detail"]
+
+
+def test_a_change_that_shows_nowhere_is_invalid_before_it_is_measured(shelf) -> None:
+    code, told, manifest = shelf("SHELF_SIEZ", "0", "1000")
+    assert (code, told["result"]["verdict"]) == (4, "INVALID"), told
+    failed = guards(told)[DECLARED]
+    assert not failed["ok"] and "SHELF_SIEZ" in failed["detail"] and "size = 0" in failed["detail"]
+    assert {entry["stage"] for entry in manifest["blocks"]} == {"baseline"}
+    assert manifest["rollback"]["confirmed"] and not manifest["changed"]
+
+
+def test_a_template_that_fits_nothing_ends_the_run_before_it_begins(shelf) -> None:
+    code, told, manifest = shelf("LIFE_MS", "900", "60000", REDIS | {"SHAPE": "conj:a:id=%d"}, ["conj:{x}"])
+    assert code == 3 and told["result"] is None and manifest["blocks"] == []
+    assert "'conj:a:id=1' (conj:{x} has one colon less)" in told["reason"]
+    (failed,) = [guard for guard in manifest["guards"] if not guard["ok"]]
+    assert failed["name"] == COVERED and "`conj:{a}:{b}`" in failed["remedy"]
+
+
+def test_entries_that_live_shorter_than_a_block_are_no_left_over(shelf) -> None:
+    """They expire beside the scope as well, and the server counts them until it comes by."""
+    env = REDIS | {"SHAPE": "thing:%d"}
+    code, told, manifest = shelf("LIFE_MS", "200", "60000", env, ["thing:{id}"])
+    assert (code, told["result"]["verdict"]) == (0, "HELPED"), told
+    assert all(guard["ok"] for guard in guards(told).values())
+    assert all(report["outside_left"] == 0 for entry in manifest["blocks"] for report in entry["clear"].values())
+
+
+def test_keys_that_the_change_alone_leaves_end_the_run(shelf) -> None:
+    """The second block would begin with them in one arm alone."""
+    code, told, manifest = shelf("LEFT_KEYS", "nothing", "beside", REDIS, ["thing:{id}"])
+    assert (code, told["result"]["verdict"]) == (4, "INVALID"), told
+    failed = next(guard for guard in told["result"]["guards"] if guard["name"] == STATE and not guard["ok"])
+    assert "block 2: 0 before, " in failed["detail"] and "'beside:" in failed["detail"]
+    assert [entry["stage"] for entry in manifest["blocks"]] == ["baseline", "change"]
+    assert manifest["rollback"]["confirmed"] and not manifest["changed"]

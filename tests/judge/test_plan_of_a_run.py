@@ -1,0 +1,111 @@
+"""The numbers of a plan in a run directory: written before anything is measured, and again after the baseline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from luckyhit.case.load import load_case
+from luckyhit.case.template import new_case
+from luckyhit.errors import ArgumentError
+from luckyhit.investigate.conduct import new_run
+from luckyhit.investigate.controls import probe_share, with_controls
+from luckyhit.investigate.planning import lines_of, plan_again, planning_after, planning_of, sized_fields
+from luckyhit.investigate.steps import longest_seconds, measured_seconds
+from luckyhit.judge.manifest import case_guard
+from luckyhit.judge.power import to_size
+from luckyhit.project import Project
+from luckyhit.records import READS, REQUESTS, WRITES
+from luckyhit.report import tables
+from luckyhit.run import Run, write_part
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path, tmp_path / "runs", tmp_path / "reports")
+
+
+def case_file(project: Project, *changes: tuple[str, str]) -> Path:
+    text = new_case("basket")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path = project.root / "basket.yml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def baseline_of(simulate):
+    def measured(run: Run, share: float = 0.3) -> Run:
+        records = simulate(1, blocks=0, seconds=10)
+        (entry, *_) = records.blocks
+        for name, frame, schema in (
+            ("requests", records.requests, REQUESTS), ("reads", records.reads, READS), ("writes", records.writes, WRITES),
+        ):  # fmt: skip
+            frame = frame[frame["block"] == entry["block"]]
+            plain = frame.astype(object).where(frame.notna(), None)
+            write_part(run.path / name, "part-0", pa.Table.from_pylist(plain.to_dict("records"), schema=schema))
+        run.update(blocks=[{**entry, "probe": {"share": share}}])
+        return run
+
+    return measured
+
+
+def test_a_new_run_has_the_numbers_of_its_plan(project: Project) -> None:
+    path = case_file(project)
+    run = new_run(project, path)
+    assert to_size(load_case(path)) == tuple(sized_fields(run)) != ()
+    assert to_size(run.case) == ()
+    assert run.case == planning_of(load_case(path)).case
+    assert case_guard(run, run.manifest).ok
+    assert measured_seconds(run.case) <= 120 < longest_seconds(run.case)
+
+
+def test_a_plan_with_numbers_is_kept_byte_for_byte(project: Project) -> None:
+    path = case_file(
+        project, ("plan: auto", "plan: {block: 5s}"), ("stale_reads: {want: no-worse, margin: 5 %, at_most: 10 %}", "")
+    )
+    run = new_run(project, path)
+    assert (run.path / "case.yml").read_bytes() == path.read_bytes()
+    assert sized_fields(run) == []
+
+
+def test_a_ceiling_that_holds_no_plan_makes_no_run(project: Project) -> None:
+    with pytest.raises(ArgumentError):
+        new_run(project, case_file(project, ("plan: auto", "plan: {auto: true, at_most: 9s}")))
+    assert not project.runs.exists()
+
+
+def test_after_the_baseline_the_plan_is_sized_again_and_noted(project: Project, baseline_of) -> None:
+    run = baseline_of(new_run(project, case_file(project)))
+    before = run.case
+    planning = plan_again(run)
+    assert Run.open(run.path).case == run.case == planning.case
+    assert case_guard(run, run.manifest).ok
+    assert run.case.plan.baseline == before.plan.baseline  # it is measured by now
+    blocks, _ = with_controls(run.case.plan.blocks, probe_share(run.manifest["blocks"]), on_top=True)
+    assert measured_seconds(run.case, blocks) <= 120
+    noted = run.manifest["plan"]
+    assert [fact["name"] for fact in noted["power"]] == list(run.case.goals)
+    assert all(fact["needs"] >= fact["at_least"] for fact in noted["power"])
+    assert planning_after(run) == planning  # whoever asks later hears the same
+    assert len(lines_of(planning)) == 1 + len(run.case.goals)
+
+
+def test_a_declared_plan_is_not_touched_after_the_baseline(project: Project, baseline_of) -> None:
+    path = case_file(project, ("plan: auto", "plan: {blocks: 3}"))
+    run = baseline_of(new_run(project, path))
+    plan_again(run)
+    assert (run.path / "case.yml").read_bytes() == path.read_bytes()
+    short = {fact["name"]: fact["changes"] for fact in run.manifest["plan"]["power"] if fact["state"] == "short"}
+    assert short["stale_reads"]
+
+
+def test_the_table_has_a_row_for_each_goal(project: Project) -> None:
+    case = load_case(case_file(project))
+    table = tables.power(planning_of(case, hidden=["hit_ratio"]))
+    assert list(table["goal"]) == list(case.goals)
+    assert table["what to change"][0] == "set target.cache_header"
