@@ -12,6 +12,7 @@ import pandas as pd
 
 from luckyhit.case import Case
 from luckyhit.judge.background import bound_s
+from luckyhit.judge.because import because
 from luckyhit.judge.belief import believe
 from luckyhit.judge.belief.by_url import Load
 from luckyhit.judge.belief.words import in_doubt, routes_with_reasons, with_reasons
@@ -33,7 +34,7 @@ from luckyhit.judge.record_guards import account
 from luckyhit.judge.rollback import compared as found_again
 from luckyhit.judge.routes import route_notes
 from luckyhit.judge.samples import ARMS, Rows, among, rows_together
-from luckyhit.judge.verdict import DECLARED, because, metric_of, overall, rule_on
+from luckyhit.judge.verdict import DECLARED, metric_of, overall, rule_on
 from luckyhit.judge.wording import sentence
 from luckyhit.judge.worked import work_out
 from luckyhit.records import (
@@ -123,7 +124,7 @@ def decide(
     metrics |= {ruling.name: ruling.metric for ruling in rulings}
     beside = faults_moved(effects, case.goals) if compared is not None else []
     verdict = overall(all_guards, rulings, beside)
-    why = because(verdict, all_guards, rulings, effects, 100 * (1 - case.plan.error_rate), beside)
+    why = because(verdict, all_guards, rulings, effects, 100 * (1 - case.plan.error_rate), beside, case.plan)
     if compared is None and verdict != "INVALID":
         verdict, why = "INCONCLUSIVE", "The change was not measured, so there is nothing to compare."
         why = f"The run ended early: {ended.rstrip('.')}. {why}" if ended else why
@@ -135,7 +136,7 @@ def decide(
         why = f"The run ended early: {len(record.entries('change'))} of {planned} planned blocks were measured."
         why += f" {sentence(ended)}" if ended else ""
     if belief.doubts and verdict != "INVALID":
-        why = f"{in_doubt(belief.doubts)} {why}"
+        why = f"{why} {in_doubt(belief.doubts)}"
     if worked.again is not None:
         last = among(record.rows.block, record.numbers("after-rollback"))
         alone = case.design == "side-by-side" and np.all(record.rows.arm[last] == BEFORE)
