@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from served import case_document
 
 from luckyhit.case.model import Case
-from luckyhit.change.differences import difference_guard, differences, named, same_guard
+from luckyhit.change.differences import OBSERVED, _observed, difference_guard, differences, named, same_guard
 from luckyhit.change.looks import Looks
 from luckyhit.change.neutral import hashed
 from luckyhit.redact import Redactor
@@ -269,3 +269,10 @@ def test_nothing_seen_is_nothing_compared() -> None:
     for nothing in ({}, {"observed.keys_outside_scope": "3"}):
         guard = same_guard(nothing, nothing)
         assert not guard.ok and guard.remedy
+
+
+@pytest.mark.parametrize("counted", [{"before": "0"}, {"after": "0"}, {}])
+def test_keys_that_one_look_did_not_count_are_not_told(counted: dict[str, str]) -> None:
+    looks = [{"env.X": side, **({f"{OBSERVED}keys_outside_scope": counted[side]} if side in counted else {})}
+             for side in ("before", "after")]  # fmt: skip
+    assert _observed(*looks) == ""

@@ -80,7 +80,7 @@ def test_the_wrong_key_leaves_what_was_read_and_nothing_else(threaded, small_dat
     windows = staleness_windows(measured.reads, measured.writes)
     assert len(windows) and windows["censored"].all()
     share = stale_share(measured.reads, measured.writes, within_s=0)
-    assert share.share == 1 and share.interval()[0] > 0.8
+    assert share.share == 1 and share.reads > 10
 
 
 def test_without_invalidation_each_page_is_fresh_from_its_ttl_on(threaded, small_database):

@@ -150,8 +150,7 @@ def test_an_arm_in_doubt_has_no_hit_ratio_anywhere(in_doubt) -> None:  # type: i
 def test_a_goal_on_it_is_open_and_the_run_is_never_hurt(in_doubt) -> None:  # type: ignore[no-untyped-def]
     assert in_doubt.metrics["hit_ratio"].verdict == "INCONCLUSIVE"
     assert in_doubt.verdict == "INCONCLUSIVE" and all(guard.ok for guard in in_doubt.guards)
-    (doubt,) = in_doubt.doubts["before"]
-    assert f"{doubt.count:,} of {doubt.of:,}" in in_doubt.because
+    assert [doubt.count > 0 for doubt in in_doubt.doubts["before"]] == [True]
 
 
 @pytest.mark.parametrize("liar", ["before", "after"])

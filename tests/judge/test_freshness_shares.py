@@ -9,8 +9,10 @@ import pytest
 from freshness_rows import frames, read, write
 from scipy.stats import binom
 
+from luckyhit.judge.boundary import FixedSample
 from luckyhit.judge.freshness import StaleShare, late_reads, stale_difference
-from luckyhit.judge.proportions import clopper_pearson, zero_bound
+from luckyhit.judge.proportions import clopper_pearson
+from luckyhit.judge.stale_bounds import bounds_at, uncompared
 
 SHARES = np.unique(np.r_[0, 0.001, 0.01, 0.03, np.arange(0.06, 0.5, 0.08), 0.5])
 SHARES = np.unique(np.r_[SHARES, 1 - SHARES])
@@ -72,6 +74,6 @@ def test_the_exact_interval_of_a_share_covers(total: int) -> None:
 
 
 def test_zero_stale_reads_are_a_bound_and_not_a_proof() -> None:
-    assert zero_bound(0, 0.95) == 1
-    assert zero_bound(300, 0.95) == pytest.approx(3 / 300, rel=0.02)
-    assert (1 - zero_bound(20, 0.99)) ** 20 == pytest.approx(0.01)
+    assert uncompared(0, 0) == (0, 1)
+    assert uncompared(0, 300)[1] == pytest.approx(3 / 300, rel=0.02)
+    assert (1 - bounds_at(FixedSample(), 0.01)(0, 20)[1]) ** 20 == pytest.approx(0.01)

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luckyhit.case.model import Goal
+from luckyhit.judge.because import because
 from luckyhit.judge.beside_goals import faults_moved
 from luckyhit.judge.boundary import FixedSample
 from luckyhit.judge.effect import UNDECLARED, Effect, Levels
 from luckyhit.judge.intervals import INF
-from luckyhit.judge.verdict import Ruling, because, overall, rule_on
+from luckyhit.judge.verdict import Ruling, overall, rule_on
 from luckyhit.records import FAULTS, METRICS, Guard, MetricName
 
 POINT = 0.01
@@ -183,12 +184,13 @@ def test_an_open_goal_has_one_forecast_in_its_note_and_its_field() -> None:
     assert rule_on("hit_ratio", shares(-10, 10), goal(), 60.0, 0.01).metric.expected_pairs is None
 
 
-def ruling_of(want: str, low: float, high: float):  # type: ignore[no-untyped-def]
-    return rule_on("hit_ratio", shares(low, high), goal(want), 20.0, 0.01)
+def ruling_of(want: str, low: float, high: float, name: str = "hit_ratio"):  # type: ignore[no-untyped-def]
+    return rule_on(name, shares(low, high), goal(want), 20.0, 0.01)
 
 
 HELPED, EQUAL, OPEN, HURT = (ruling_of("better", *pair) for pair in ((6, 9), (-1, 1), (-9, 9), (-9, -6)))
-COST, TOO_MUCH = ruling_of("no-worse", -4, -1), ruling_of("no-worse", -9, -6)
+STORES = "stores.hit_ratio"
+COST, TOO_MUCH = ruling_of("no-worse", -4, -1, STORES), ruling_of("no-worse", -9, -6, STORES)
 FAILED = Guard(name="clock monotonic", ok=False, detail="done before it was sent")
 
 
@@ -235,7 +237,7 @@ def test_equivalent_only_inside_the_margin_and_helped_only_above_zero(pair: tupl
             assert metric.high < 0
 
 
-BETTER_UNASKED, NO_WORSE = ruling_of("no-worse", 6, 9), ruling_of("no-worse", -1, 9)
+BETTER_UNASKED, NO_WORSE = ruling_of("no-worse", 6, 9, STORES), ruling_of("no-worse", -1, 9, STORES)
 
 
 @pytest.mark.parametrize(
@@ -244,8 +246,8 @@ BETTER_UNASKED, NO_WORSE = ruling_of("no-worse", 6, 9), ruling_of("no-worse", -1
         ([EQUAL, COST], "No difference that matters: hit ratio 0 points (99 % interval −1 to 1 points, margin 5 points) and "),
         ([EQUAL, BETTER_UNASKED], "interval 6 to 9 points), which is not what should get better."),
         ([BETTER_UNASKED], "interval 6 to 9 points), which no goal asks for."),
-        ([NO_WORSE], "Hit ratio got no worse than the case accepts; whether better can't be told."),
-        ([EQUAL, NO_WORSE], "margin 5 points); hit ratio got no worse than the case accepts; whether better can't be told."),
+        ([NO_WORSE], "Hit ratio of stores got no worse than the case accepts; whether better can't be told."),
+        ([EQUAL, NO_WORSE], "margin 5 points); hit ratio of stores got no worse than the case accepts; whether better can't be told."),
     ],
 )  # fmt: skip
 def test_equivalent_says_no_more_than_what_is_shown(rulings, said: str) -> None:  # type: ignore[no-untyped-def]

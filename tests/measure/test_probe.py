@@ -64,7 +64,7 @@ def test_a_healthy_service_shows_no_stale_read() -> None:
     assert measured.outcomes.get("stale", 0) == 0 and measured.outcomes["fresh"] > 20
     assert set(measured.writes["prestate"]) == {"warm", "cold", "in-flight"}
     share = stale_share(measured.reads, measured.writes, within_s=0.05)
-    assert share.stale == 0 and share.reads >= 10 and share.interval()[1] > 0
+    assert share.stale == 0 and share.reads >= 10
     assert measured.problems == ""
 
 

@@ -11,6 +11,7 @@ from luckyhit.case.units import Bound, Duration
 
 AUTO = "auto"
 USUAL_CEILING_S = 120.0
+MOST_BLOCKS = 200
 SIZED = ("baseline", "block", "blocks", "after_rollback")
 """What `auto` sizes, each where it is left out; `freshness.rate` as well."""
 
@@ -32,7 +33,7 @@ class Plan(Part):
     baseline: Duration = Field(default=10.0, description="Measured part of the baseline.")
     warmup: Duration = Field(default=2.0, description="Warm-up at the start of each block.")
     block: Duration = Field(default=7.0, description="Measured part of each block.")
-    blocks: Annotated[int, Field(ge=2, le=200)] = Field(
+    blocks: Annotated[int, Field(ge=2, le=MOST_BLOCKS)] = Field(
         default=4, description="Blocks of the comparison, each in both arms."
     )
     stop_early: bool | None = Field(
@@ -76,4 +77,4 @@ def either_way(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [{"$ref": schema.pop("$ref")}, {"const": AUTO}]
 
 
-__all__ = ["AUTO", "SIZED", "Plan", "either_way"]
+__all__ = ["AUTO", "MOST_BLOCKS", "SIZED", "Plan", "either_way"]

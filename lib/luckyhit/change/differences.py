@@ -199,9 +199,10 @@ def _short(value: str) -> str:
 def _observed(before: Fingerprint, after: Fingerprint) -> str:
     """What differs by itself, as one more sentence."""
     name = f"{OBSERVED}keys_outside_scope"
-    if before.get(name) == after.get(name):
-        return ""
-    return f" Keys outside the declared scope: {before.get(name, '?')} before, {after.get(name, '?')} after."
+    counts = before.get(name), after.get(name)
+    if None in counts or counts[0] == counts[1]:
+        return ""  # a look that did not count them says nothing
+    return f" Keys outside the declared scope: {counts[0]} before, {counts[1]} after."
 
 
 def _fails(detail: str, remedy: str) -> Guard:

@@ -33,6 +33,7 @@ from luckyhit.case.variables import known_secrets
 from luckyhit.change.cache_facts import cache_facts
 from luckyhit.change.interpreter import Found, found_by, interpreter_of, run_quietly
 from luckyhit.change.neutral import Own, hashed, names_a_version, shown_env
+from luckyhit.change.origin import OWN_MODULES, source_elsewhere
 from luckyhit.change.sources import repository_of, source_of
 from luckyhit.change.ways import shown_state
 from luckyhit.target.cache_url import placeholders
@@ -50,9 +51,7 @@ _VOLATILE_NAME = re.compile(
     r"|(cache_)?(hits|misses)|requests|connections|\w+_total",
     re.IGNORECASE,
 )
-_SCRIPTS = (".py", ".sh")
-_NO_SOURCE = "not visible: the service is started in a directory of its own, and nothing else says where its source is"
-_OWN_MODULES = Path(__file__).resolve().parents[2]
+_NO_SOURCE = "not visible: the service runs in a directory that holds none of it, and nothing else tells where it is"
 
 
 def fingerprint(
@@ -119,13 +118,11 @@ def _on_disk(stack: Stack, own: Own) -> dict[str, str]:
             seen["python"] = found.version
             seen |= {f"package.{name}": release for name, release in found.packages.items()}
     start = stack.case.target.start
-    loose = [place for place in (found.loose if found else ()) if place.resolve() != _OWN_MODULES]
+    loose = [place for place in (found.loose if found else ()) if place.resolve() != OWN_MODULES]
     aside = _runs_around(stack)
-    if start is not None and start.in_workdir:
-        # What it writes there is no source; the repository around the run is ours.
-        scripts = [path.parent for word in stack.command if (path := stack.cwd / word).suffix in _SCRIPTS]
-        places = [place for place in (*scripts, *loose) if place.is_dir() and not _below(place, stack.workdir)]
-        sources = source_of(places[0], places[1:], aside=aside) if places else {"path": _NO_SOURCE}
+    elsewhere = source_elsewhere(stack, loose)
+    if elsewhere is not None:
+        sources = source_of(elsewhere[0], elsewhere[1:], aside=aside) if elsewhere else {"path": _NO_SOURCE}
     else:
         origin = repository_of(source_directory(start, stack.project, stack.environ))
         # A worktree of the service's repository comes first on the path, before the repository itself.
@@ -146,10 +143,6 @@ def _interpreter(stack: Stack) -> str | None:
         return stack.python
     seen = interpreter_of(stack.command[0], stack.cwd, stack.env, stack.pid)
     return stack.python if seen is None and start.python is not None else seen
-
-
-def _below(place: Path, folder: Path) -> bool:
-    return place.resolve().is_relative_to(folder.resolve())
 
 
 def _runs_around(stack: Stack) -> Path | None:

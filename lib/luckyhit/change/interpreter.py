@@ -135,15 +135,46 @@ def _named_by(script: Path, env: Mapping[str, str]) -> str | None:
     return line[0] if os.sep in line[0] else shutil.which(line[0], path=env.get("PATH", os.defpath))
 
 
+@dataclass(frozen=True)
+class Running:
+    """A Python process: its command, where it runs, and where else it looks for modules (`PYTHONPATH`)."""
+
+    arguments: Sequence[str]
+    cwd: Path
+    python_path: Sequence[Path]
+
+
+def running_below(pid: int) -> Running | None:
+    """The first Python among the descendants of the process `pid`; None where there is none, or it does not tell."""
+    process = _first_python(pid)
+    if process is None:
+        return None
+    try:
+        cwd = Path(process.cwd())
+        path = process.environ().get("PYTHONPATH", "").split(os.pathsep)
+        return Running(process.cmdline()[1:], cwd, [cwd / place for place in path if place])
+    except psutil.Error:
+        return None
+
+
 def _running(pid: int) -> str | None:
+    process = _first_python(pid)
+    if process is None:
+        return None
+    with contextlib.suppress(psutil.Error, IndexError):
+        program = process.cmdline()[0]
+        return program if Path(program).is_absolute() else _resolved(program, process)
+    return None
+
+
+def _first_python(pid: int) -> psutil.Process | None:
     with contextlib.suppress(psutil.Error):
         level = psutil.Process(pid).children()
         while level:
             for process in level:
                 with contextlib.suppress(psutil.Error):
-                    program = (process.cmdline() or [""])[0]
-                    if _is_python(program):
-                        return program if Path(program).is_absolute() else _resolved(program, process)
+                    if _is_python((process.cmdline() or [""])[0]):
+                        return process
             below = level
             level = []
             for process in below:

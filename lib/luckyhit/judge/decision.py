@@ -12,6 +12,7 @@ import pandas as pd
 
 from luckyhit.case import Case
 from luckyhit.judge.background import bound_s
+from luckyhit.judge.because import because
 from luckyhit.judge.belief import believe
 from luckyhit.judge.belief.by_url import Load
 from luckyhit.judge.belief.words import in_doubt, routes_with_reasons, with_reasons
@@ -22,7 +23,7 @@ from luckyhit.judge.carryover import carry_over
 from luckyhit.judge.early import ways_to_look
 from luckyhit.judge.effect import Effect, Levels
 from luckyhit.judge.events import event_notes
-from luckyhit.judge.freshness_facts import freshness_facts
+from luckyhit.judge.freshness_facts import as_metric_has_it, freshness_facts
 from luckyhit.judge.freshness_guards import freshness_guards
 from luckyhit.judge.notes import notes_on_blocks, notes_on_metrics
 from luckyhit.judge.old_data import old_data
@@ -33,7 +34,8 @@ from luckyhit.judge.record_guards import account
 from luckyhit.judge.rollback import compared as found_again
 from luckyhit.judge.routes import route_notes
 from luckyhit.judge.samples import ARMS, Rows, among, rows_together
-from luckyhit.judge.verdict import DECLARED, because, metric_of, overall, rule_on
+from luckyhit.judge.stale_bounds import ShareBounds, bounds_at, uncompared
+from luckyhit.judge.verdict import DECLARED, metric_of, overall, rule_on
 from luckyhit.judge.wording import sentence
 from luckyhit.judge.worked import work_out
 from luckyhit.records import (
@@ -123,7 +125,7 @@ def decide(
     metrics |= {ruling.name: ruling.metric for ruling in rulings}
     beside = faults_moved(effects, case.goals) if compared is not None else []
     verdict = overall(all_guards, rulings, beside)
-    why = because(verdict, all_guards, rulings, effects, 100 * (1 - case.plan.error_rate), beside)
+    why = because(verdict, all_guards, rulings, effects, 100 * (1 - case.plan.error_rate), beside, case.plan)
     if compared is None and verdict != "INVALID":
         verdict, why = "INCONCLUSIVE", "The change was not measured, so there is nothing to compare."
         why = f"The run ended early: {ended.rstrip('.')}. {why}" if ended else why
@@ -135,12 +137,17 @@ def decide(
         why = f"The run ended early: {len(record.entries('change'))} of {planned} planned blocks were measured."
         why += f" {sentence(ended)}" if ended else ""
     if belief.doubts and verdict != "INVALID":
-        why = f"{in_doubt(belief.doubts)} {why}"
+        why = f"{why} {in_doubt(belief.doubts)}"
     if worked.again is not None:
         last = among(record.rows.block, record.numbers("after-rollback"))
         alone = case.design == "side-by-side" and np.all(record.rows.arm[last] == BEFORE)
         rollback = found_again(rollback, worked.again, case, alone=bool(alone))
 
+    facts: dict[Arm, FreshnessFacts] = {}
+    if not glance:
+        stage: Stage = "change" if compared is not None else "baseline"
+        bounds = bounds_at(boundary, levels.at("stale_reads")) if compared is not None else uncompared
+        facts = _facts(record, case, stage, effects, bounds)
     routes = routes_with_reasons(compared.routes, belief) if compared is not None else {}
     return Result(
         case=name,
@@ -156,7 +163,7 @@ def decide(
         rollback=rollback,
         old_data=old_data(case, effects),
         noise_floor=worked.noise_floor,
-        freshness={} if glance else _facts(record, case, "change" if compared is not None else "baseline", effects),
+        freshness=facts,
         routes=routes,
         events=compared.events if compared is not None else [],
         doubts=dict(belief.doubts),
@@ -175,9 +182,11 @@ def _nothing(columns: Sequence[str]) -> Iterator[pd.DataFrame]:
     yield from ()
 
 
-def _facts(record: Record, case: Case, stage: Stage, effects: Mapping[GoalName, Effect]) -> dict[Arm, FreshnessFacts]:
-    """What readers saw, by arm; empty where nothing was to tell. What no stale read leaves possible is the bound that
-    the metric has."""
+def _facts(
+    record: Record, case: Case, stage: Stage, effects: Mapping[GoalName, Effect], bounds: ShareBounds
+) -> dict[Arm, FreshnessFacts]:
+    """What readers saw, by arm; empty where nothing was to tell. Bounds are of the metric's level, and what no stale
+    read leaves possible is the bound that the metric has."""
     if case.freshness is None and all(route.version is None for route in case.workload.routes):
         return {}
     background = record.background(case, stage)
@@ -185,16 +194,15 @@ def _facts(record: Record, case: Case, stage: Stage, effects: Mapping[GoalName, 
     arms: tuple[Arm, ...] = ("before", "after") if stage == "change" else ("before",)
     for arm in arms:
         entries = [entry for entry in record.entries(stage) if arm in listed_arms(entry.get("arms"))]
-        facts[arm] = freshness_facts(
+        counted = freshness_facts(
             record.probed(stage, arm),
             bound_s(case),
             background=None if background is None else background[background["arm"] == arm],
             probes=[entry.get("probe") for entry in entries],
             by_state=_by_state(case),
+            bounds=bounds,
         )
-        bound = effects["stale_reads"].zero_bounds[arms.index(arm)]
-        if facts[arm].zero_bound is not None and bound is not None:
-            facts[arm] = facts[arm].model_copy(update={"zero_bound": bound})
+        facts[arm] = as_metric_has_it(counted, effects["stale_reads"], arms.index(arm))
     return facts
 
 

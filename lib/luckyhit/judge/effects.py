@@ -28,6 +28,7 @@ from luckyhit.judge.probed import Probed
 from luckyhit.judge.proportions import ArmCounts, PairedCounts
 from luckyhit.judge.rows import Column, SinceDue
 from luckyhit.judge.samples import ARMS, Comparison, Rows
+from luckyhit.judge.stale_bounds import bounds_at, each_alone
 from luckyhit.judge.stale_units import StalePairs, stale_units
 from luckyhit.judge.wording import percent
 from luckyhit.records import METRICS, GoalName, MetricName, kind_of
@@ -257,7 +258,8 @@ def _stale_reads(
         counts = PairedCounts(pairs.before_only, pairs.after_only, count)
         difference = counts.difference(boundary, error_rate)
         error = _error_of_pairs(pairs)
-    bounds = [boundary.share(*counted, _each_alone(error_rate)) for counted in alone]
+    of_arm = bounds_at(boundary, error_rate)
+    bounds = [of_arm(*counted) for counted in alone]
     zero_bounds = [None if stale else high for (stale, _), (_, high) in zip(alone, bounds, strict=True)]
     if zero_bounds[1] is not None:
         notes.append(f"No stale read among {alone[1][1]:,} after: the true share is below {percent(zero_bounds[1])}.")
@@ -285,12 +287,6 @@ def _error_of_pairs(pairs: StalePairs) -> float:
     return sqrt(((pairs.before_only + pairs.after_only + 1) / count - effect**2) / count)
 
 
-def _each_alone(error_rate: float) -> float:
-    """For bounds that are compared with a hard limit: the truth is on one side of it, so only one of them can be wrong,
-    and each may be with the whole error rate."""
-    return min(2 * error_rate, 0.5)
-
-
 def _staleness(before: pd.DataFrame, after: pd.DataFrame, boundary: Boundary, error_rate: float) -> Effect:
     """p99 of the staleness windows, by their upper ends: how long one has to expect to read old data."""
     arms = dict(zip(ARMS, (before, after), strict=True))
@@ -305,7 +301,7 @@ def _staleness(before: pd.DataFrame, after: pd.DataFrame, boundary: Boundary, er
         return Effect(before=shown[0], after=shown[1], note=note)
     # Each arm's own bounds hold with half the error rate: together they bound the difference.
     first, second = (_window_quantile(arm, 0.99, boundary, error_rate / 2) for arm in (before, after))
-    alone = _window_quantile(after, 0.99, boundary, _each_alone(error_rate))
+    alone = _window_quantile(after, 0.99, boundary, each_alone(error_rate))
     stuck = [
         f"{int(windows['censored'].sum())} of {len(windows)} {arm}"
         for arm, windows in arms.items()

@@ -22,7 +22,8 @@ import pandas as pd
 from luckyhit.case.freshness import EXPOSED
 from luckyhit.judge.boundary import Boundary, FixedSample
 from luckyhit.judge.histories import NEVER, Histories, Numbers, at, truths, whole_numbers
-from luckyhit.judge.proportions import Difference, clopper_pearson, share_difference
+from luckyhit.judge.proportions import Difference, share_difference
+from luckyhit.judge.stale_bounds import ShareBounds, uncompared
 
 Outcome = Literal["fresh", "stale", "never-committed", "unknown"]
 GONE = (404, 410)
@@ -48,10 +49,6 @@ class StaleShare:
     def share(self) -> float | None:
         """Stale reads over reads; None where there were none (never 0 instead)."""
         return self.stale / self.reads if self.reads else None
-
-    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Exact interval of the share; (0, 1) without reads. Zero stale reads still leave a bound above 0."""
-        return clopper_pearson(self.stale, self.reads, confidence)
 
 
 def classify_reads(reads: pd.DataFrame, writes: pd.DataFrame) -> pd.DataFrame:
@@ -189,16 +186,16 @@ def freshness_curve(
     writes: pd.DataFrame,
     *,
     bins: int = 8,
-    confidence: float = 0.95,
     within_s: float | None = None,
+    bounds: ShareBounds = uncompared,
 ) -> pd.DataFrame:
     """P(fresh at delay d) from the reads that `late_reads` counts, at every delay: one row per arm and bin that holds
     reads, by arm, then delay.
 
     Columns: `arm, from_ms, to_ms` (the bin: from < delay <= to; log-spaced, the same in all arms; `within_s` is an
     edge of its own, so that no bin mixes acceptable with late), `delay_ms` (median of the delays that happened,
-    from acknowledgement to send), `fresh, reads, share, low, high` (exact binomial interval, Clopper and Pearson
-    1934). Only fresh and stale reads count; each of them is in exactly one bin.
+    from acknowledgement to send), `fresh, reads, share, low, high` (of the fresh ones; 1 less the `bounds` of the stale
+    ones). Only fresh and stale reads count; each of them is in exactly one bin.
     """
     columns = ["arm", "from_ms", "to_ms", "delay_ms", "fresh", "reads", "share", "low", "high"]
     classified = classify_reads(reads, writes)
@@ -222,7 +219,8 @@ def freshness_curve(
     rows = []
     for (arm, number), part in frame.groupby(["arm", "bin"], sort=True):
         fresh, count = int(part["fresh"].sum()), len(part)
-        low, high = clopper_pearson(fresh, count, confidence)
+        least_stale, most_stale = bounds(count - fresh, count)
+        low, high = 1 - most_stale, 1 - least_stale
         span = (edges[number], edges[number + 1])
         rows.append((arm, *span, part["delay_ms"].median(), fresh, count, fresh / count, low, high))
     curve = pd.DataFrame(rows, columns=columns)

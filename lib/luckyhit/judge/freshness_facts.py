@@ -10,11 +10,12 @@ import pandas as pd
 
 from luckyhit.case.freshness import EXPOSED
 from luckyhit.judge.background import beyond, share_beyond
+from luckyhit.judge.effect import Effect
 from luckyhit.judge.freshness import late_among, share_of
 from luckyhit.judge.histories import Histories, at, truths, whole_numbers
 from luckyhit.judge.probed import Probed
-from luckyhit.judge.proportions import zero_bound
-from luckyhit.judge.sessions import disagreements_of, violations_of
+from luckyhit.judge.sessions import disagreements_of, probes_compared, violations_of
+from luckyhit.judge.stale_bounds import ShareBounds, uncompared
 from luckyhit.judge.windows import window_quantiles
 from luckyhit.records import FreshnessFacts
 
@@ -28,22 +29,21 @@ def freshness_facts(
     background: pd.DataFrame | None = None,
     probes: Sequence[object] = (),
     by_state: Collection[int] = (),
+    bounds: ShareBounds = uncompared,
 ) -> FreshnessFacts:
     """The facts of one arm: what its probe recorded, and the bound in seconds.
 
     `background`: the workload's own reads in that arm, as `background.background_reads` has them.
     `probes`: what the blocks noted of their probe (`requests`, `share`), over all arms. `by_state`: the statuses of
-    writes that the state of the thing does not allow.
+    writes that the state of the thing does not allow. `bounds`: of a share of stale reads.
     """
     reads, writes, classified = probed.reads, probed.writes, probed.classified
     late = late_among(classified, within_s)
     share = share_of(late)
-    low, high = share.interval() if share.reads else (None, None)
+    low, high = bounds(share.stale, share.reads) if share.reads else (None, None)
     windows = probed.windows
     quantiles = window_quantiles(windows, _LEVELS)
-    violations = violations_of(classified, writes, within_s)[
-        ["monotonic_reads", "read_your_writes", "never_committed"]
-    ].sum()
+    violations = violations_of(classified, writes, within_s).drop(columns="arm").sum()
     behind = classified["behind"].dropna()
     own = share_beyond(background, within_s) if background is not None else None
     told = own if own is not None and own.reads else None
@@ -59,7 +59,7 @@ def freshness_facts(
         share=share.share,
         low=low,
         high=high,
-        zero_bound=zero_bound(share.reads) if share.reads and not share.stale else None,
+        zero_bound=None if share.stale else high,
         by_prestate=_split(late_among(classified, within_s, (*EXPOSED, "cold")), "prestate"),
         by_route=_split(late, "route"),
         by_connection=_split(late.assign(which=np.where(truths(late["fresh_connection"]), "new", "kept")), "which"),
@@ -74,9 +74,10 @@ def freshness_facts(
         window_p99_ms=quantiles[0.99],
         versions_behind_mean=float(behind.mean()) if len(behind) else None,
         versions_behind_max=int(behind.max()) if len(behind) else None,
-        read_your_writes=int(violations["read_your_writes"]),
-        monotonic_reads=int(violations["monotonic_reads"]),
+        read_your_writes=_of(violations, "read_your_writes"),
+        monotonic_reads=_of(violations, "monotonic_reads"),
         disagreements=_disagreements(classified),
+        probes_compared=probes_compared(classified),
         **_refused(classified, writes),
         left_out=_left_out(writes, by_state),
         conditional_reads=int(truths(reads["conditional"]).sum()),
@@ -90,6 +91,15 @@ def freshness_facts(
         added_requests=added_requests,
         added_share=added_share,
     )
+
+
+def as_metric_has_it(facts: FreshnessFacts, effect: Effect, place: int) -> FreshnessFacts:
+    """The facts of the arm at `place` with the one bound that no stale read has: that of the metric `stale_reads`,
+    which counts more than these reads. None where it counts stale ones among those."""
+    if facts.stale or facts.share is None or not effect.pairs:
+        return facts
+    bound = effect.zero_bounds[place]
+    return facts.model_copy(update={"zero_bound": bound, "high": facts.high if bound is None else bound})
 
 
 def _split(late: pd.DataFrame, column: str) -> dict[str, tuple[int, int]]:
@@ -109,6 +119,11 @@ def _left_out(writes: pd.DataFrame, by_state: Collection[int]) -> int:
     status = whole_numbers(writes["status"])
     usual = (writes["prestate"].astype(object) != "refused").to_numpy(dtype=bool)
     return int(np.count_nonzero(usual & status.there & np.isin(status.value, list(by_state))))
+
+
+def _of(violations: pd.Series, name: str) -> int | None:
+    """How many there were; None where no read could have shown one."""
+    return int(violations[name]) if violations[f"{name}_of"] else None
 
 
 def _disagreements(classified: pd.DataFrame) -> dict[str, int]:

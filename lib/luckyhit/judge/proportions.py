@@ -35,14 +35,6 @@ def clopper_pearson(count: int, total: int, confidence: float = 0.95) -> tuple[f
     return low, high
 
 
-def zero_bound(reads: int, confidence: float = 0.95) -> float:
-    """The largest share of stale reads that `reads` reads without a stale one leave possible (one-sided, exact).
-
-    About 3 / reads at 95 %: zero in 30 reads still allows one stale read in ten. 1.0 without reads.
-    """
-    return 1.0 - (1.0 - confidence) ** (1.0 / reads) if reads > 0 else 1.0
-
-
 def share_difference(
     before: int, total_before: int, after: int, total_after: int, boundary: Boundary, error_rate: float
 ) -> Difference:
@@ -177,8 +169,8 @@ class ArmCounts(NamedTuple):
         return ArmCounts(counts[0], totals[0], counts[1], totals[1])
 
 
-_PRIOR = 0.25
-"""Of a count that is not known: the same prior as of the bounds that hold at any time."""
+_PRIOR = 0.1
+"""Of a count that is not known: where none was counted, mostly none will be in some times as many pairs."""
 
 
 def _more_of(count: int, total: int, more: int, rng: np.random.Generator) -> int:

@@ -12,7 +12,10 @@ import pandas as pd
 from luckyhit.judge.freshness import before_first, classify_reads
 from luckyhit.judge.histories import ALWAYS, NEVER, Histories, Timeline, at, whole_numbers
 
-_VIOLATIONS = ["arm", "reads", "monotonic_reads", "monotonic_across_routes", "read_your_writes", "never_committed"]
+_VIOLATIONS = [
+    *("arm", "reads", "monotonic_reads", "monotonic_reads_of", "monotonic_across_routes", "read_your_writes"),
+    *("read_your_writes_of", "never_committed"),
+]
 _DISAGREEMENTS = ["arm", "block", "key", "version", "between", "first", "second", "lasted_ms"]
 _KEY = ["arm", "block", "key"]
 
@@ -24,8 +27,9 @@ def session_violations(reads: pd.DataFrame, writes: pd.DataFrame, within_s: floa
     the same key on that connection, on whichever routes: that is what its user sees), `monotonic_across_routes` (of
     these: no earlier read of the same route had shown anything newer), `read_your_writes` (a stale read on a connection
     on which a newer version had been written, and acknowledged more than `within_s` before; writes that tell no
-    connection break none),
-    `never_committed`. Reads that were under way together have no order, and a write without an answer may land late:
+    connection break none), `never_committed`; `monotonic_reads_of` and `read_your_writes_of`: the reads in which the
+    one or the other could have been seen. Where a service closes each connection after one answer there are none, and
+    0 says nothing. Reads that were under way together have no order, and a write without an answer may land late:
     neither gives a violation.
     """
     return violations_of(classify_reads(reads, writes), writes, within_s)
@@ -34,14 +38,17 @@ def session_violations(reads: pd.DataFrame, writes: pd.DataFrame, within_s: floa
 def violations_of(classified: pd.DataFrame, writes: pd.DataFrame, within_s: float = 0.0) -> pd.DataFrame:
     """`session_violations` from reads that were classified already."""
     histories = Histories(classified, writes)
-    everywhere, on_route = _went_back(classified, histories)
+    everywhere, on_route, behind_another = _went_back(classified, histories)
+    missed, behind_own = _own_write_missed(classified, histories, round(within_s * 1e9))
     frame = pd.DataFrame(
         {
             "arm": classified["arm"].astype(str).to_numpy(),
             "reads": 1,
             "monotonic_reads": everywhere,
+            "monotonic_reads_of": behind_another,
             "monotonic_across_routes": everywhere & ~on_route,
-            "read_your_writes": _own_write_missed(classified, histories, round(within_s * 1e9)),
+            "read_your_writes": missed,
+            "read_your_writes_of": behind_own,
             "never_committed": (classified["outcome"] == "never-committed").to_numpy(),
         },
         columns=_VIOLATIONS,
@@ -50,9 +57,9 @@ def violations_of(classified: pd.DataFrame, writes: pd.DataFrame, within_s: floa
     return counts.sort_values("arm", key=before_first, ignore_index=True)
 
 
-def _went_back(classified: pd.DataFrame, histories: Histories) -> tuple[np.ndarray, np.ndarray]:
+def _went_back(classified: pd.DataFrame, histories: Histories) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Masks of the reads that returned a surely older value than an earlier read of the same key on the same
-    connection: on any route, and on the same route."""
+    connection: on any route, and on the same route; and of those that had an earlier one on any route."""
     seen, done = whole_numbers(classified["seen_version"]), whole_numbers(classified["done_ns"])
     sent = whole_numbers(classified["sent_ns"])
     told = seen.there & done.there & sent.there & classified["connection"].notna().to_numpy(dtype=bool)
@@ -64,7 +71,7 @@ def _went_back(classified: pd.DataFrame, histories: Histories) -> tuple[np.ndarr
     lost = ~index.there & histories.may_land_late(classified, seen, told & ~index.there)
     end = np.where(lost, ALWAYS, end)
     rows = np.flatnonzero(told)
-    masks = []
+    masks, behind_another = [], np.zeros(len(classified), dtype=bool)
     for session in (["connection"], ["connection", "route"]):
         sessions = classified.iloc[rows].groupby([*_KEY, *session], sort=False, dropna=False, observed=True).ngroup()
         place = sessions.to_numpy()
@@ -72,18 +79,20 @@ def _went_back(classified: pd.DataFrame, histories: Histories) -> tuple[np.ndarr
         back = np.zeros(len(classified), dtype=bool)
         back[rows] = newest.there & (newest.value > end[rows])
         masks.append(back)
-    return masks[0], masks[1]
+        behind_another[rows] |= newest.there
+    return masks[0], masks[1], behind_another
 
 
-def _own_write_missed(classified: pd.DataFrame, histories: Histories, within_ns: int) -> np.ndarray:
-    """Mask of the stale reads on a connection that wrote a newer version, acknowledged more than `within_ns` before
-    they were sent."""
-    missed = np.zeros(len(classified), dtype=bool)
+def _own_write_missed(classified: pd.DataFrame, histories: Histories, within_ns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Masks of the stale reads on a connection that wrote a newer version, acknowledged more than `within_ns` before
+    they were sent; and of the reads that tell, on a connection that wrote any version so long before."""
+    missed, behind_own = np.zeros(len(classified), dtype=bool), np.zeros(len(classified), dtype=bool)
     stale = (classified["outcome"] == "stale").to_numpy()
     connection = whole_numbers(classified["connection"])
-    rows = np.flatnonzero(stale & connection.there)
+    telling = stale | (classified["outcome"] == "fresh").to_numpy()
+    rows = np.flatnonzero(telling & connection.there)
     if not len(rows):
-        return missed
+        return missed, behind_own
     wrote = whole_numbers(histories.writes["connection"])
     acked = histories.write_acked
     its = np.flatnonzero(wrote.there & acked.there)
@@ -107,9 +116,10 @@ def _own_write_missed(classified: pd.DataFrame, histories: Histories, within_ns:
         }
     )
     met = mine.merge(written, on=["group", "connection"])
-    met = met[(met["acked"] + within_ns < met["sent"]) & (met["version"] > met["shown"])]
-    missed[met["row"].to_numpy()] = True
-    return missed
+    met = met[met["acked"] + within_ns < met["sent"]]
+    behind_own[met["row"].to_numpy()] = True
+    missed[met.loc[met["version"] > met["shown"], "row"].to_numpy()] = True
+    return missed & stale, behind_own
 
 
 def disagreements(reads: pd.DataFrame, writes: pd.DataFrame) -> pd.DataFrame:
@@ -158,6 +168,20 @@ def disagreements_of(classified: pd.DataFrame) -> pd.DataFrame:
     names = told.drop_duplicates("probe")[[*_KEY, "version", "probe"]]
     frame = names.merge(pairs, on="probe").sort_values(["probe", "between"], kind="stable", ignore_index=True)
     return _typed(frame[_DISAGREEMENTS])
+
+
+def probes_compared(classified: pd.DataFrame) -> int:
+    """The number of probes in which two readers could have disagreed: one route, worker or connection answered twice,
+    and another one as well. A probe with one read, or with one connection for each, shows no disagreement."""
+    telling = classified[classified["outcome"].isin(["fresh", "stale"]) & classified["about"].notna()]
+    probe = telling.groupby([*_KEY, "about"], sort=False, observed=True).ngroup()
+    compared: set[int] = set()
+    for column in ("route", "worker", "connection"):
+        told = telling[column].notna()
+        reads = telling[told].groupby([probe[told], telling.loc[told, column].astype(object)], observed=True).size()
+        by_probe = reads.groupby(level=0).agg(["size", "max"])
+        compared |= {*by_probe.index[(by_probe["size"] > 1) & (by_probe["max"] > 1)]}
+    return len(compared)
 
 
 def _typed(pairs: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The verdicts: for each goal, and overall, with the sentence that says why.
+"""The verdicts: for each goal, and overall. The sentence that says why is `because`.
 
 Signs are turned so that more is better for every metric. An interval is compared with 0 and with the margin that
 the case declares; a point estimate never decides anything.
@@ -6,26 +6,16 @@ the case declares; a point estimate never decides anything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from luckyhit.case.model import Goal
 from luckyhit.case.units import Amount
 from luckyhit.judge.beside_goals import FaultMoved
 from luckyhit.judge.boundary import INF, Boundary, FixedSample
-from luckyhit.judge.effect import UNDECLARED, Effect, amount_of
+from luckyhit.judge.effect import Effect, amount_of
 from luckyhit.judge.forecast import MOST_TIMES, Forecast, Question, forecast, pairs_at_margin, wald_pairs, whole
-from luckyhit.judge.preparation import LIMITS
-from luckyhit.judge.wording import (
-    amount_text,
-    difference_text,
-    interval_text,
-    listed,
-    minutes,
-    name_of,
-    sentence,
-    value_text,
-)
+from luckyhit.judge.wording import difference_text, minutes, value_text
 from luckyhit.records import GoalName, Guard, Limit, Metric, Verdict, kind_of
 
 RULES: tuple[str, ...] = (
@@ -198,141 +188,3 @@ def overall(guards: Sequence[Guard], rulings: Sequence[Ruling], beside: Sequence
         ("EQUIVALENT", True),
     )
     return next(verdict for verdict, applies in rules if applies)
-
-
-def because(
-    verdict: Verdict,
-    guards: Sequence[Guard],
-    rulings: Sequence[Ruling],
-    effects: Mapping[GoalName, Effect],
-    confidence: float,
-    beside: Sequence[FaultMoved] = (),
-) -> str:
-    """One plain sentence that says why, with the numbers. `confidence`: of all intervals together (0.99). What is found
-    leads, what is open comes behind."""
-    if verdict == "INVALID":
-        # Damaged files and what stopped the run explain all the rest; so does a change beside the declared one.
-        first = (READABLE, LIMITS, DECLARED)
-        failed = [guard for guard in guards if not guard.ok]
-        failed.sort(key=lambda guard: first.index(guard.name) if guard.name in first else len(first))
-        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
-        return sentence(f"the guard “{failed[0].name}”{more} failed: {failed[0].detail}")
-    hurt = [ruling for ruling in rulings if ruling.metric.verdict == "HURT"]
-    parts = [f"{_beside(fault)}, which no goal is about" for fault in beside if fault.worse]
-    parts += [_hurt(ruling, effects[ruling.name], confidence) for ruling in hurt[:2]]
-    parts += [_missed(ruling, confidence) for ruling in rulings if ruling.missed and ruling not in hurt]
-    better = [_beside(fault) for fault in beside if not fault.worse]
-    gains = [ruling for ruling in rulings if ruling.metric.verdict == "HELPED" and ruling.goal.want == "better"]
-    if verdict == "HELPED" and gains:
-        parts.append(_helped(gains, rulings, confidence))
-        parts += [f"beside its goals, {listed(better)}"] if better else []
-        return sentence("; ".join(parts))
-    parts += [f"{listed(better)}, beside the goals"] if better else []
-    if verdict == "INCONCLUSIVE":
-        open_ = [ruling for ruling in rulings if not ruling.passes and not ruling.missed]
-        others = f"; nor about {listed([name_of(ruling.name) for ruling in open_[1:]])}" if open_[1:] else ""
-        if open_ or not rulings:
-            parts.append(f"{_open(open_[0], confidence)}{others}" if open_ else "the case has no goal that was seen")
-    elif verdict != "HURT":
-        parts += [text for text in (_equivalent(rulings, confidence),) if text]
-    return sentence("; ".join(parts))
-
-
-def _helped(gains: Sequence[Ruling], rulings: Sequence[Ruling], confidence: float) -> str:
-    """What got better, at which cost."""
-    costs = [ruling for ruling in rulings if ruling.goal.want == "no-worse" and _got_worse(ruling)]
-    text = listed([_moved(ruling.name, ruling.metric, confidence) for ruling in gains[:2]])
-    if costs:
-        text += f", at a cost of {listed([_cost(ruling) for ruling in costs])}"
-        return f"{text}, inside what the case accepts" if len(costs) > 1 else f"{text}, {_inside(costs[0])}"
-    if len(rulings) > len(gains):
-        text += ", and nothing else that the case watches got worse than it accepts"
-    return text
-
-
-def _beside(fault: FaultMoved) -> str:
-    return _moved(fault.name, metric_of(fault.name, fault.effect), 100 * (1 - UNDECLARED))
-
-
-def _missed(ruling: Ruling, confidence: float) -> str:
-    """`goal not met: stale reads fell from 99 % to 20 % (...), beyond the limit of 1 % that the case sets`."""
-    limit = amount_of(ruling.name, ruling.goal.at_most, None) if ruling.goal.at_most else None
-    told = f", beyond the limit of {value_text(ruling.name, limit)} that the case sets" if limit is not None else ""
-    return f"goal not met: {_moved(ruling.name, ruling.metric, confidence)}{told}"
-
-
-def _equivalent(rulings: Sequence[Ruling], confidence: float) -> str:
-    """What lies inside its margin; of the goals that need not get better, those that did and those that may have."""
-    rulings = [ruling for ruling in rulings if not ruling.missed]
-    still = [ruling for ruling in rulings if ruling.metric.verdict == "EQUIVALENT"]
-    still.sort(key=lambda ruling: ruling.goal.want != "better")
-    better = [_moved(ruling.name, ruling.metric, confidence) for ruling in rulings if ruling.metric.verdict == "HELPED"]
-    open_ = [name_of(ruling.name) for ruling in rulings if ruling.metric.verdict == "INCONCLUSIVE"]
-    parts = (
-        [f"no difference that matters: {listed([_still(ruling, confidence) for ruling in still[:3]])}"] if still else []
-    )
-    if better:
-        asked = any(ruling.goal.want == "better" for ruling in rulings)
-        parts.append(
-            f"{listed(better[:2])}, {'which is not what should get better' if asked else 'which no goal asks for'}"
-        )
-    if open_:
-        parts.append(f"{listed(open_)} got no worse than the case accepts; whether better can't be told")
-    return "; ".join(parts)
-
-
-def _got_worse(ruling: Ruling) -> bool:
-    metric = ruling.metric
-    if kind_of(ruling.name).higher_is_better:
-        return metric.high is not None and metric.high < 0
-    return metric.low is not None and metric.low > 0
-
-
-def _moved(name: GoalName, metric: Metric, confidence: float) -> str:
-    """`stale reads fell from 99 % to 0 % (99 % interval −100 to −93 points)`."""
-    interval = f"{confidence:.3g} % interval {interval_text(name, metric.low, metric.high)}"
-    if metric.before is None or metric.after is None or metric.effect is None:
-        return f"{name_of(name)} changed ({interval})"
-    before, after = value_text(name, metric.before), value_text(name, metric.after)
-    way = "fell" if metric.effect < 0 else "rose"
-    if before != after:
-        return f"{name_of(name)} {way} from {before} to {after} ({interval})"
-    if (metric.low is not None and metric.low > 0) or (metric.high is not None and metric.high < 0):
-        return f"{name_of(name)} {way} by {difference_text(name, abs(metric.effect))} from {before} ({interval})"
-    return f"{name_of(name)} stayed at {before} ({interval})"
-
-
-def _cost(ruling: Ruling) -> str:
-    return amount_text(ruling.name, abs(ruling.metric.effect or 0.0))
-
-
-def _inside(ruling: Ruling) -> str:
-    return f"inside the {difference_text(ruling.name, ruling.metric.margin or 0.0)} that the case accepts"
-
-
-def _hurt(ruling: Ruling, effect: Effect, confidence: float) -> str:
-    text = _moved(ruling.name, ruling.metric, confidence)
-    limit = amount_of(ruling.name, ruling.goal.at_most, None) if ruling.goal.at_most else None
-    if limit is not None and effect.after_low > limit:
-        return f"{text}, beyond the limit of {value_text(ruling.name, limit)} that the case sets"
-    if ruling.goal.want == "no-worse" and ruling.metric.margin is not None:
-        return f"{text}, more than the {difference_text(ruling.name, ruling.metric.margin)} that the case accepts"
-    return f"{text}, which should have got better"
-
-
-def _open(ruling: Ruling, confidence: float) -> str:
-    metric = ruling.metric
-    note = f"{metric.note[:1].lower()}{metric.note[1:].rstrip('.')}"
-    if metric.effect is None and metric.low is None and metric.high is None:
-        return f"no verdict on {name_of(ruling.name)}: {note}"
-    return f"cannot tell: {_moved(ruling.name, ruling.metric, confidence)}{f'; {note}' if note else ''}"
-
-
-def _still(ruling: Ruling, confidence: float) -> str:
-    name, metric = ruling.name, ruling.metric
-    effect = difference_text(name, metric.effect or 0.0)
-    signed = effect if (metric.effect or 0.0) <= 0 else f"+{effect}"
-    if effect.startswith("0 ") or effect == "0":
-        signed = effect
-    interval = f"{confidence:.3g} % interval {interval_text(name, metric.low, metric.high)}"
-    return f"{name_of(name)} {signed} ({interval}, margin {difference_text(name, metric.margin or 0.0)})"

@@ -117,8 +117,12 @@ class FreshnessFacts(FileRecord):
     unknown: int = Field(default=0, description="counted reads that showed nothing to tell by")
     never_committed: int = Field(default=0, description="of all reads: those that showed what no accepted write wrote")
     share: float | None = Field(default=None, description="stale / (fresh + stale)")
-    low: float | None = Field(default=None, description="exact 95 % interval of the share")
-    high: float | None = None
+    low: float | None = Field(
+        default=None,
+        description="bound of the share, at the level of the metric `stale_reads`; at 5 % where nothing "
+        "was compared",
+    )
+    high: float | None = Field(default=None, description="the same; of no stale read it is `zero_bound`")
     zero_bound: float | None = Field(
         default=None,
         description="with no stale read: the largest share that is possible all the same; the bound of the metric "
@@ -142,12 +146,21 @@ class FreshnessFacts(FileRecord):
     window_p99_ms: tuple[float, float] | None = None
     versions_behind_mean: float | None = Field(default=None, description="over all stale reads; null without one")
     versions_behind_max: int | None = None
-    read_your_writes: int = Field(
-        default=0, description="stale reads later than the declared bound on a connection that wrote a newer version"
+    read_your_writes: int | None = Field(
+        default=None,
+        description="stale reads later than the declared bound on a connection that wrote a newer version; null where "
+        "no read was on a connection that had written its key",
     )
-    monotonic_reads: int = Field(default=0, description="reads older than an earlier one on the same connection")
+    monotonic_reads: int | None = Field(
+        default=None,
+        description="reads older than an earlier one on the same connection; null where no connection had two reads of "
+        "one key, as where each is closed after one answer",
+    )
     disagreements: dict[str, int] = Field(
         default={}, description="probes in which routes, workers or connections told different things"
+    )
+    probes_compared: int | None = Field(
+        default=None, description="probes in which two readers could have disagreed; null where an older version judged"
     )
     refused_writes: int = Field(default=0, description="writes that had to be rejected, and were")
     left_out: int = Field(default=0, description="writes that the state of the thing did not allow, as declared")

@@ -10,6 +10,7 @@ from luckyhit.judge.wording import difference_text, percent, value_text
 from luckyhit.records import GoalName
 from luckyhit.report import aggregates
 from luckyhit.report.contents import sentence_case
+from luckyhit.report.freshness_numbers import bounds_of
 from luckyhit.report.recorded import Recorded
 
 DASH = "–"
@@ -59,8 +60,9 @@ def _baseline_stale(found: Recorded) -> str:
     share = stale_share(*found.probe_of("baseline"), found.within_s)
     if share.share is None:
         return DASH
-    bound = format_duration(found.within_s)
-    return f"{percent(share.share)} ({share.stale:,} of {share.reads:,} reads later than {bound} after a write)"
+    text = f"{share.stale:,} of {share.reads:,} reads later than {format_duration(found.within_s)} after a write"
+    possible = "" if share.stale else f", up to {percent(bounds_of(found)(0, share.reads)[1])} possible"
+    return f"{percent(share.share)} ({text}{possible})"
 
 
 def not_seen(found: Recorded) -> list[str]:

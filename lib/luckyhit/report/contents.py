@@ -74,7 +74,7 @@ def environment(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = [
         ("Run", manifest.get("run")),
         ("Started", manifest.get("started")),
-        ("Revision", manifest.get("revision")),
+        ("Revision of this project", manifest.get("revision")),
         ("Design", manifest.get("design")),
         ("Seed", manifest.get("seed")),
         ("Host", ", ".join(str(value) + (" CPUs" if name == "cpus" else "") for name, value in host.items())),

@@ -211,7 +211,7 @@ def _status(finding: RunFinding) -> str:
     outcome = "So its hit ratio is not shown."
     if finding.facts["by_calls"]:
         outcome = "So its hit ratio is counted by database calls, as the other arm's is."
-    return f"{in_doubt(doubts)} {outcome}{counted}"
+    return f"{in_doubt(doubts, evidence=True)} {outcome}{counted}"
 
 
 def _growth(finding: RunFinding) -> str:

@@ -33,7 +33,7 @@ _LONGEST_LANE = 34
 
 
 def freshness(found: Freshness, *, narrow: bool = False) -> Figure:
-    """P(fresh) against the time since the acknowledged write, with 95 % intervals and the declared bound."""
+    """P(fresh) against the time since the acknowledged write, bounds at the metric's level, and the declared bound."""
     with styled():
         figure = new_figure(narrow=narrow)
         axes = figure.add_subplot()

@@ -6,11 +6,15 @@ Arms are named by the label that is shown: `before` and `after`, or `baseline` w
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from luckyhit.report.recorded import Recorded
+
+if TYPE_CHECKING:
+    from luckyhit.judge.stale_bounds import ShareBounds
 
 LEVELS = (0.5, 0.95, 0.99)
 MOST_STEPS = 200
@@ -44,15 +48,23 @@ class Freshness:
 def freshness(recorded: Recorded) -> Freshness:
     from luckyhit.judge.freshness import freshness_curve
 
-    curve = freshness_curve(*recorded.probe, within_s=recorded.within_s)
+    curve = freshness_curve(*recorded.probe, within_s=recorded.within_s, bounds=bounds_of(recorded))
     curve = curve.assign(arm=[recorded.label(arm) for arm in curve["arm"]])
     return Freshness(curve, late(recorded), recorded.within_s, recorded.probed)
+
+
+def bounds_of(recorded: Recorded) -> ShareBounds:
+    """Of a share of stale reads, at the level of the run's metric."""
+    from luckyhit.judge.stale_bounds import bounds_of_run, uncompared
+
+    if recorded.case is None or not recorded.changed:
+        return uncompared
+    return bounds_of_run(recorded.case, [entry for entry in recorded.blocks if entry["stage"] == "change"])
 
 
 def late(recorded: Recorded) -> dict[str, Late]:
     """What was read later than the declared bound; arms without a read that tells are left out."""
     from luckyhit.judge.freshness import late_among, share_of
-    from luckyhit.judge.proportions import zero_bound
 
     if recorded.within_s is None:
         return {}
@@ -64,7 +76,7 @@ def late(recorded: Recorded) -> dict[str, Late]:
             facts = (
                 recorded.result.freshness.get("after" if label == "after" else "before") if recorded.result else None
             )
-            bound = facts.zero_bound if facts is not None else zero_bound(share.reads)
+            bound = facts.zero_bound if facts is not None else bounds_of(recorded)(0, share.reads)[1]
             found[label] = Late(share.stale, share.reads, share.unknown, None if share.stale else bound)
     return found
 

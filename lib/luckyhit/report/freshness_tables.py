@@ -17,7 +17,7 @@ from luckyhit.records import FreshnessFacts
 from luckyhit.report.freshness_sentences import quantile_text, seconds_text, short
 from luckyhit.report.recorded import ARMS, Recorded
 
-DASH = "–"
+DASH, NOT_VISIBLE = "–", "not visible"
 MOST_NAMES = 12
 """Routes, prestates and the like in one table."""
 _PRESTATES = {
@@ -73,8 +73,11 @@ def _rows(found: Recorded, facts: list[FreshnessFacts]) -> Iterable[tuple[str, C
     later = f", later than {seconds_text(found.within_s)}" if found.within_s else ""
     bound = f", for longer than {seconds_text(found.within_s)}" if found.within_s else ""
     yield "Probes / acknowledged writes / reads", _counts
-    yield f"Stale reads{later} after the write", _stale
-    yield "No stale read still leaves possible", lambda fact: _share(fact.zero_bound, "up to ")
+    yield f"Stale single reads of the probe{later} after the write", _stale
+    yield (
+        "No stale read at all still leaves possible (metric stale reads)",
+        lambda fact: _share(fact.zero_bound, "up to "),
+    )
     for field in ("by_prestate", "by_route", "by_variant", "by_layer", "by_connection", "by_kind"):
         yield from _split(field, _PRESTATES if field == "by_prestate" else {}, facts)
     yield from _split("by_cache", _CACHE, facts)
@@ -84,8 +87,8 @@ def _rows(found: Recorded, facts: list[FreshnessFacts]) -> Iterable[tuple[str, C
         yield f"The old value lasted, p{level}", _window(level)
     yield "Stuck: stale until the polling ended", lambda fact: _of(fact.stuck, fact.windows)
     yield "Versions behind, of a stale read", _behind
-    yield f"Read-your-writes violations{bound}", lambda fact: _any(fact.read_your_writes, fact.reads)
-    yield "Monotonic-read violations", lambda fact: _any(fact.monotonic_reads, fact.reads)
+    yield f"Read-your-writes violations{bound}", lambda fact: _visible(fact.read_your_writes, fact.reads)
+    yield "Monotonic-read violations", lambda fact: _visible(fact.monotonic_reads, fact.reads)
     for kind in dict.fromkeys(name for fact in facts for name in fact.disagreements) or ("readers",):
         yield f"Probes in which {short(str(kind))} disagreed", _disagreed(str(kind))
     yield "Reads of a value never committed", lambda fact: _any(fact.never_committed, fact.reads)
@@ -110,7 +113,7 @@ def _stale(fact: FreshnessFacts) -> str | None:
     text = _of(fact.stale, fact.stale + fact.fresh)
     if text is None or fact.low is None or fact.high is None or fact.zero_bound is not None:
         return text  # of none, the next row has the bound
-    return f"{text}, 95 % interval {percent(fact.low)} to {percent(fact.high)}"
+    return f"{text}, interval {percent(fact.low)} to {percent(fact.high)}"
 
 
 def _split(field: str, names: Mapping[str, str], facts: list[FreshnessFacts]) -> Iterable[tuple[str, Cell]]:
@@ -140,7 +143,13 @@ def _window(level: int) -> Cell:
 
 
 def _disagreed(kind: str) -> Cell:
-    return lambda fact: f"{fact.disagreements.get(kind, 0):,} of {fact.probes:,}" if fact.probes else None
+    def cell(fact: FreshnessFacts) -> str | None:
+        if not fact.probes:
+            return None
+        compared = fact.probes if fact.probes_compared is None else fact.probes_compared
+        return f"{fact.disagreements.get(kind, 0):,} of {compared:,}" if compared else NOT_VISIBLE
+
+    return cell
 
 
 def _behind(fact: FreshnessFacts) -> str | None:
@@ -173,6 +182,11 @@ def _of(count: int | None, total: int | None) -> str | None:
 
 def _any(count: int, reads: int) -> str | None:
     return f"{count:,}" if reads else None
+
+
+def _visible(count: int | None, reads: int) -> str | None:
+    """`not visible` where there were reads, and none of them could show it."""
+    return None if not reads else NOT_VISIBLE if count is None else f"{count:,}"
 
 
 def _share(share: float | None, before: str = "", after: str = "") -> str | None:

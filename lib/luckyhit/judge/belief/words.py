@@ -28,10 +28,12 @@ def evidence_text(doubts: Sequence[Doubt]) -> str:
     return listed([PHRASES[doubt.id](doubt) for doubt in doubts[:MOST]])
 
 
-def in_doubt(doubts: Mapping[Arm, Sequence[Doubt]]) -> str:
-    """A sentence for each arm in doubt."""
+def in_doubt(doubts: Mapping[Arm, Sequence[Doubt]], *, evidence: bool = False) -> str:
+    """A sentence for each arm in doubt; with what shows it, where the sentence stands for itself."""
     return " ".join(
-        sentence(f"the cache status in the {arm} arm can't be believed: {evidence_text(kinds)}")
+        sentence(
+            f"the cache status in the {arm} arm can't be believed{f': {evidence_text(kinds)}' if evidence else ''}"
+        )
         for arm, kinds in doubts.items()
     )
 

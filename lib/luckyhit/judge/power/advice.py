@@ -9,7 +9,7 @@ from functools import partial
 
 from luckyhit.case import Case
 from luckyhit.case.checks import findings_in
-from luckyhit.case.plan import Plan
+from luckyhit.case.plan import MOST_BLOCKS, Plan
 from luckyhit.case.units import Amount, format_duration, format_rate
 from luckyhit.errors import ArgumentError
 from luckyhit.judge.power.baseline import Baseline
@@ -18,7 +18,7 @@ from luckyhit.judge.power.sizing import sized, to_size
 from luckyhit.judge.power.supply import Probing
 from luckyhit.records import GoalName, kind_of, metric_of_goal
 
-MOST_BLOCKS, LONGEST_BLOCK_S, LONGEST_S, MOST_TIMES_KEYS = 200, 120, 3600, 10
+LONGEST_BLOCK_S, LONGEST_S, MOST_TIMES_KEYS = 120, 3600, 10
 _HEADERS: Mapping[str, str] = {"hit_ratio": "target.cache_header", "db_calls": "target.db_header"}
 
 

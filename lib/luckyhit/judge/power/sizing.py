@@ -18,6 +18,7 @@ from math import ceil, floor
 from luckyhit.case import Case
 from luckyhit.case.checks import FEWEST_REQUESTS_IN_A_BLOCK
 from luckyhit.case.freshness import Freshness
+from luckyhit.case.plan import MOST_BLOCKS
 from luckyhit.case.units import format_duration
 from luckyhit.errors import ArgumentError
 from luckyhit.judge.early import FRESHNESS_KNOWN, ways_to_look
@@ -29,10 +30,10 @@ from luckyhit.judge.power.supply import ProbeUnits, Probing, load_seconds, probe
 from luckyhit.judge.samples import FEWEST_BLOCK_PAIRS
 from luckyhit.records import kind_of
 
-MOST_SHARE = 0.2
+MOST_SHARE = 0.3
 """Of the workload's requests: what the probe may add to a service of the run's own, where no rate is declared."""
 FEW_REQUESTS = 2 * FEWEST_REQUESTS_IN_A_BLOCK
-FEWEST_BLOCKS, MOST_BLOCKS = 2, 200
+FEWEST_BLOCKS = 2
 USUAL_BLOCK_S, STEP_S = 8.0, 0.5
 PROBE_RESERVE, BLOCK_RESERVE = 1.25, 1.5
 SETTLED_S = 0.5

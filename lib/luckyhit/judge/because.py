@@ -1,0 +1,244 @@
+"""The sentence that says why a run has its verdict: what was found leads, what is open comes behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Literal
+
+from luckyhit.case.plan import MOST_BLOCKS, Plan
+from luckyhit.case.units import format_duration
+from luckyhit.judge.beside_goals import FaultMoved
+from luckyhit.judge.effect import UNDECLARED, Effect, amount_of
+from luckyhit.judge.preparation import LIMITS
+from luckyhit.judge.verdict import DECLARED, READABLE, Ruling, metric_of
+from luckyhit.judge.wording import (
+    amount_text,
+    difference_text,
+    interval_text,
+    listed,
+    name_of,
+    sentence,
+    value_text,
+)
+from luckyhit.records import GoalName, Guard, Metric, Verdict, kind_of
+
+PartId = Literal[
+    "fault-worse", "hurt", "limit-broken", "helped", "fault-better", "equivalent", "better-unasked", "no-worse", "open"
+]
+CEILING_STEP_S = 10
+"""`plan.at_most` is told in steps of so many seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of the sentence: the goals (or the faults without one) that it is about."""
+
+    id: PartId
+    names: tuple[GoalName, ...]
+
+
+def parts_of(verdict: Verdict, rulings: Sequence[Ruling], beside: Sequence[FaultMoved] = ()) -> list[Part]:
+    """What the sentence says, in its order; none without a goal that could be looked at. Not of INVALID, where a
+    guard's own words stand.
+
+    Each goal is in one part at most. Where something got worse, what did not is left to the table.
+    """
+    hurt = [each for each in rulings if each.metric.verdict == "HURT"]
+    missed = [each for each in rulings if each.missed and each not in hurt]
+    rest = [each for each in rulings if each not in hurt and each not in missed]
+    gains = [each for each in rest if each.metric.verdict == "HELPED"]
+    asked = [each for each in gains if each.goal.want == "better"]
+    still = sorted(
+        (each for each in rest if each.metric.verdict == "EQUIVALENT"), key=lambda each: each.goal.want != "better"
+    )
+    parts: list[tuple[PartId, Sequence[Ruling | FaultMoved]]] = [
+        ("fault-worse", [fault for fault in beside if fault.worse]),
+        ("hurt", hurt),
+        ("limit-broken", missed),
+        ("helped", asked if verdict in ("HELPED", "INCONCLUSIVE") else []),
+        ("fault-better", [fault for fault in beside if not fault.worse]),
+    ]
+    if verdict == "INCONCLUSIVE":
+        parts += [("equivalent", still), ("open", [each for each in rest if not each.passes])]
+    elif verdict == "EQUIVALENT" or (verdict == "HELPED" and not asked):
+        passed = [each for each in rest if each.metric.verdict == "INCONCLUSIVE" and each.passes]
+        parts += [("equivalent", still), ("better-unasked", gains), ("no-worse", passed)]
+    return [Part(name, tuple(each.name for each in members)) for name, members in parts if members]
+
+
+def because(
+    verdict: Verdict,
+    guards: Sequence[Guard],
+    rulings: Sequence[Ruling],
+    effects: Mapping[GoalName, Effect],
+    confidence: float,
+    beside: Sequence[FaultMoved] = (),
+    plan: Plan | None = None,
+) -> str:
+    """One plain sentence, with the numbers. `confidence`: of all intervals together, in per cent (99); `plan`: what
+    was measured, to say what of it to change; None where nobody planned it."""
+    if verdict == "INVALID":
+        return sentence(_failed([guard for guard in guards if not guard.ok]))
+    words = _Words({each.name: each for each in rulings}, effects, {each.name: each for each in beside}, confidence)
+    parts = parts_of(verdict, rulings, beside)
+    texts = [words.text(part, verdict) for part in parts]
+    if verdict == "INCONCLUSIVE" and not rulings:
+        texts.append("the case has no goal that was visible")
+    open_ = [words.rulings[name] for part in parts if part.id == "open" for name in part.names]
+    advice = advised(open_, plan) if plan is not None else {}
+    if advice:
+        texts.append(f"to decide, set {listed([f'{field}: {value}' for field, value in advice.items()])}")
+    return sentence("; ".join(text for text in texts if text))
+
+
+def advised(open_: Sequence[Ruling], plan: Plan) -> dict[str, str]:
+    """The field of the plan to change, with its value, for what is open: as many blocks as the forecasts of all open
+    goals ask for (as long a ceiling, where the plan is sized). Nothing where one of them can't be forecast, or asks
+    for more than a plan may have."""
+    expected = [(each.metric.expected_pairs, each.metric.pairs) for each in open_]
+    times = [needed / pairs for needed, pairs in expected if needed is not None and pairs]
+    if not open_ or len(times) < len(expected):
+        return {}
+    if plan.auto:
+        at_most = ceil(plan.ceiling * max(times) / CEILING_STEP_S) * CEILING_STEP_S
+        return {"plan.at_most": format_duration(float(at_most))}
+    blocks = max(plan.blocks + 1, ceil(plan.blocks * max(times)))
+    return {"plan.blocks": str(blocks)} if blocks <= MOST_BLOCKS else {}
+
+
+def _failed(failed: Sequence[Guard]) -> str:
+    """Damaged files and what stopped the run explain all the rest; so does a change beside the declared one."""
+    first = (READABLE, LIMITS, DECLARED)
+    worst, *others = sorted(failed, key=lambda guard: first.index(guard.name) if guard.name in first else len(first))
+    more = f" (and {len(others)} more)" if others else ""
+    return f"the guard “{worst.name}”{more} failed: {worst.detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """The parts in words."""
+
+    rulings: Mapping[GoalName, Ruling]
+    effects: Mapping[GoalName, Effect]
+    faults: Mapping[GoalName, FaultMoved]
+    confidence: float
+
+    def text(self, part: Part, verdict: Verdict) -> str:
+        if part.id in ("fault-worse", "fault-better"):
+            moved = [self._beside(self.faults[name]) for name in part.names]
+            if part.id == "fault-worse":
+                return "; ".join(f"{text}, which no goal is about" for text in moved)
+            return f"{listed(moved)}, beside the goals"
+        rulings = [self.rulings[name] for name in part.names]
+        if part.id == "hurt":
+            return "; ".join(self._hurt(each) for each in rulings[:2])
+        if part.id == "limit-broken":
+            return "; ".join(f"goal not met: {self._moved(each)}{_beyond(each)}" for each in rulings)
+        if part.id == "helped":
+            return self._helped(rulings, with_costs=verdict == "HELPED")
+        if part.id == "equivalent" and verdict == "INCONCLUSIVE":
+            return f"no difference that matters in {_names(rulings)}"
+        if part.id == "equivalent":
+            return f"no difference that matters: {listed([self._still(each) for each in rulings[:3]])}"
+        if part.id == "better-unasked":
+            asked = any(each.goal.want == "better" for each in self.rulings.values() if not each.missed)
+            why = "which is not what should get better" if asked else "which no goal asks for"
+            return f"{listed([self._moved(each) for each in rulings[:2]])}, {why}"
+        if part.id == "no-worse":
+            return f"{_names(rulings)} got no worse than the case accepts; whether better can't be told"
+        return self._open(rulings)
+
+    def _helped(self, gains: Sequence[Ruling], *, with_costs: bool) -> str:
+        """What got better, at which cost."""
+        text = listed([self._moved(each) for each in gains[:2]])
+        if not with_costs:
+            return text
+        costs = [each for each in self.rulings.values() if each.goal.want == "no-worse" and _got_worse(each)]
+        if costs:
+            text += f", at a cost of {listed([_cost(each) for each in costs])}"
+            return f"{text}, inside what the case accepts" if len(costs) > 1 else f"{text}, {_inside(costs[0])}"
+        if len(self.rulings) > len(gains):
+            text += ", and nothing else that the case watches got worse than it accepts"
+        return text
+
+    def _hurt(self, ruling: Ruling) -> str:
+        text = self._moved(ruling)
+        limit = _limit(ruling)
+        if limit is not None and self.effects[ruling.name].after_low > limit:
+            return f"{text}{_beyond(ruling)}"
+        if ruling.goal.want == "no-worse" and ruling.metric.margin is not None:
+            return f"{text}, more than the {difference_text(ruling.name, ruling.metric.margin)} that the case accepts"
+        return f"{text}, which should have got better"
+
+    def _open(self, rulings: Sequence[Ruling]) -> str:
+        """The first in full, the others by their names."""
+        first, others = rulings[0], rulings[1:]
+        metric = first.metric
+        note = f"{metric.note[:1].lower()}{metric.note[1:].rstrip('.')}"
+        if metric.effect is None and metric.low is None and metric.high is None:
+            text = f"no verdict on {name_of(first.name)}: {note}"
+        else:
+            text = f"not decided: {self._moved(first)}{f'; {note}' if note else ''}"
+        return f"{text}; nor is {_names(others)}" if others else text
+
+    def _still(self, ruling: Ruling) -> str:
+        name, metric = ruling.name, ruling.metric
+        effect = difference_text(name, metric.effect or 0.0)
+        signed = effect if (metric.effect or 0.0) <= 0 else f"+{effect}"
+        if effect.startswith("0 ") or effect == "0":
+            signed = effect
+        interval = f"{self.confidence:.3g} % interval {interval_text(name, metric.low, metric.high)}"
+        return f"{name_of(name)} {signed} ({interval}, margin {difference_text(name, metric.margin or 0.0)})"
+
+    def _moved(self, ruling: Ruling) -> str:
+        return _moved(ruling.name, ruling.metric, self.confidence)
+
+    def _beside(self, fault: FaultMoved) -> str:
+        return _moved(fault.name, metric_of(fault.name, fault.effect), 100 * (1 - UNDECLARED))
+
+
+def _names(rulings: Sequence[Ruling]) -> str:
+    return listed([name_of(each.name) for each in rulings])
+
+
+def _limit(ruling: Ruling) -> float | None:
+    return amount_of(ruling.name, ruling.goal.at_most, None) if ruling.goal.at_most else None
+
+
+def _beyond(ruling: Ruling) -> str:
+    limit = _limit(ruling)
+    return "" if limit is None else f", beyond the limit of {value_text(ruling.name, limit)} that the case sets"
+
+
+def _got_worse(ruling: Ruling) -> bool:
+    metric = ruling.metric
+    if kind_of(ruling.name).higher_is_better:
+        return metric.high is not None and metric.high < 0
+    return metric.low is not None and metric.low > 0
+
+
+def _cost(ruling: Ruling) -> str:
+    return amount_text(ruling.name, abs(ruling.metric.effect or 0.0))
+
+
+def _inside(ruling: Ruling) -> str:
+    return f"inside the {difference_text(ruling.name, ruling.metric.margin or 0.0)} that the case accepts"
+
+
+def _moved(name: GoalName, metric: Metric, confidence: float) -> str:
+    """`stale reads fell from 99 % to 0 % (99 % interval −100 to −93 points)`."""
+    interval = f"{confidence:.3g} % interval {interval_text(name, metric.low, metric.high)}"
+    if metric.before is None or metric.after is None or metric.effect is None:
+        return f"{name_of(name)} changed ({interval})"
+    before, after = value_text(name, metric.before), value_text(name, metric.after)
+    way = "fell" if metric.effect < 0 else "rose"
+    if before != after:
+        return f"{name_of(name)} {way} from {before} to {after} ({interval})"
+    if (metric.low is not None and metric.low > 0) or (metric.high is not None and metric.high < 0):
+        return f"{name_of(name)} {way} by {difference_text(name, abs(metric.effect))} from {before} ({interval})"
+    return f"{name_of(name)} stayed at {before} ({interval})"
+
+
+__all__ = ["Part", "PartId", "advised", "because", "parts_of"]

@@ -1,0 +1,109 @@
+"""What the sentence says first, what comes behind it, and what it asks to change."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from luckyhit.case.model import Goal
+from luckyhit.case.plan import MOST_BLOCKS, Plan
+from luckyhit.judge.because import advised, because, parts_of
+from luckyhit.judge.beside_goals import faults_moved
+from luckyhit.judge.effect import Effect
+from luckyhit.judge.verdict import Ruling, overall, rule_on
+from luckyhit.records import GoalName
+
+NAMES: tuple[GoalName, ...] = ("stale_reads", "error_rate", "wrong_answers", "phantom_reads", "stale_reads_plain")
+
+
+def ruling(name: GoalName, want: str, low: float, high: float, *, at_most: str | None = None) -> Ruling:
+    """A goal with a margin of 5 points whose metric got less by `low` to `high` points: more is better."""
+    goal = Goal.model_validate({"want": want, "margin": "5 %", "at_most": at_most})
+    middle = (low + high) / 200
+    effect = Effect(0.5, 0.5 - middle, -middle, -high / 100, -low / 100, 0.5 - middle, 0.5 - middle, 400)
+    return rule_on(name, effect, goal, 20.0, 0.01)
+
+
+HELPED, OPEN = ruling("stale_reads", "better", 6, 9), ruling("error_rate", "no-worse", -20, 20)
+STILL, HURT = ruling("wrong_answers", "no-worse", -1, 1), ruling("phantom_reads", "no-worse", -9, -6)
+BROKEN = ruling("stale_reads", "better", 6, 9, at_most="10 %")
+
+
+def ids(rulings: list[Ruling]) -> list[str]:
+    return [part.id for part in parts_of(overall([], rulings), rulings)]
+
+
+def test_what_is_decided_leads_and_what_is_open_comes_behind() -> None:
+    assert ids([OPEN, STILL, HELPED]) == ["helped", "equivalent", "open"]
+    text = because("INCONCLUSIVE", [], [OPEN, STILL, HELPED], {}, 99)
+    assert text.lower().startswith("stale reads") and text.lower().index("error rate") > text.lower().index("wrong")
+
+
+@pytest.mark.parametrize(
+    ("rulings", "parts"),
+    [
+        ([HELPED, STILL], ["helped"]),
+        ([STILL, ruling("stale_reads", "better", -1, 1)], ["equivalent"]),
+        ([OPEN, HURT, HELPED], ["hurt"]),
+        ([STILL, BROKEN], ["limit-broken", "equivalent"]),
+        ([OPEN, BROKEN], ["limit-broken", "open"]),
+        ([OPEN], ["open"]),
+        ([], []),
+    ],
+)
+def test_parts_by_verdict(rulings: list[Ruling], parts: list[str]) -> None:
+    assert ids(rulings) == parts
+
+
+def test_a_fault_that_is_gone_stands_before_what_is_open() -> None:
+    gone = faults_moved({"phantom_reads": Effect(0.1, 0.0, -0.1, -0.14, -0.06, 0.0, 0.01, 300)}, ["error_rate"])
+    assert [part.id for part in parts_of("INCONCLUSIVE", [OPEN], gone)] == ["fault-better", "open"]
+
+
+bounds = st.tuples(st.floats(-30, 30), st.floats(0, 30)).map(lambda pair: (pair[0], sum(pair)))
+drawn = st.lists(st.tuples(st.sampled_from(["better", "no-worse"]), bounds), min_size=1, max_size=len(NAMES))
+
+
+@given(drawn)
+def test_each_goal_is_in_one_part_and_open_ones_come_last(goals) -> None:  # type: ignore[no-untyped-def]
+    rulings = [ruling(name, want, *pair) for name, (want, pair) in zip(NAMES, goals, strict=False)]
+    verdict = overall([], rulings)
+    parts = parts_of(verdict, rulings)
+    named = [name for part in parts for name in part.names]
+    assert parts and len(named) == len(set(named))
+    assert "open" not in [part.id for part in parts[:-1]]
+    if verdict == "INCONCLUSIVE":
+        assert {*named} >= {each.name for each in rulings if not each.passes}
+        assert (parts[0].id == "open") == all(each.metric.verdict not in ("HELPED", "EQUIVALENT") or (
+            each.metric.verdict == "HELPED" and each.goal.want != "better") for each in rulings)  # fmt: skip
+    assert because(verdict, [], rulings, {each.name: Effect() for each in rulings}, 99)
+
+
+def needing(times: float | None) -> Ruling:
+    expected = None if times is None else round(400 * times)
+    return replace(OPEN, metric=OPEN.metric.model_copy(update={"expected_pairs": expected, "pairs": 400}))
+
+
+@pytest.mark.parametrize(
+    ("plan", "times", "advice"),
+    [
+        (Plan(blocks=4), [1.5], {"plan.blocks": "6"}),
+        (Plan(blocks=4), [1.01], {"plan.blocks": "5"}),
+        (Plan(blocks=4), [1.5, 3], {"plan.blocks": "12"}),
+        (Plan(blocks=4), [1.5, None], {}),
+        (Plan(blocks=4), [1000], {}),
+        (Plan(auto=True), [1.5], {"plan.at_most": "180s"}),
+        (Plan(blocks=4), [], {}),
+    ],
+)
+def test_what_to_change_in_the_plan(plan: Plan, times: list[float | None], advice: dict[str, str]) -> None:
+    assert advised([needing(each) for each in times], plan) == advice
+
+
+@given(st.integers(2, MOST_BLOCKS), st.floats(1, 300))
+def test_advice_is_a_plan_that_can_be_written(blocks: int, times: float) -> None:
+    advice = advised([needing(times)], Plan(blocks=blocks))
+    assert all(blocks < Plan(blocks=int(value)).blocks for value in advice.values())
