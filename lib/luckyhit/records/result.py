@@ -118,8 +118,7 @@ class FreshnessFacts(FileRecord):
     share: float | None = Field(default=None, description="stale / (fresh + stale)")
     low: float | None = Field(
         default=None,
-        description="bound of the share, at the level of the metric `stale_reads`; at 5 % where nothing "
-        "was compared",
+        description="bound of the share, at the level of the metric `stale_reads`; at 5 % where nothing was compared",
     )
     high: float | None = Field(default=None, description="the same; of no stale read it is `zero_bound`")
     zero_bound: float | None = Field(
