@@ -12,7 +12,7 @@ from simulated_block import Noise, simulate
 
 from luckyhit.case import Case
 from luckyhit.case.model import Goal
-from luckyhit.judge.effects import amount_of
+from luckyhit.judge.effect import amount_of
 
 LONG_S = 45.0
 BLOCKS = 3

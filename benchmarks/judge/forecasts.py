@@ -22,11 +22,12 @@ import numpy as np
 from streams import GOALS, RATE, pair, wald_pairs
 
 from luckyhit.judge import Sequential
-from luckyhit.judge.effects import Effect, amount_of, request_effects
+from luckyhit.judge.effect import Effect, amount_of
+from luckyhit.judge.effects import request_effects
 from luckyhit.judge.forecast import Question, forecast
 from luckyhit.judge.proportions import PairedCounts
 from luckyhit.judge.samples import side_by_side
-from luckyhit.records import HIGHER_IS_BETTER, MetricName
+from luckyhit.records import MetricName, kind_of
 
 ERROR_RATE = 0.0025
 FACTOR = 1.5
@@ -47,7 +48,7 @@ def of_requests(name: MetricName, better: bool, seed: int) -> tuple[Callable[[in
         effect = request_effects(compared, Sequential(), ERROR_RATE, {name: GOALS[name]})[name]
         margin = amount_of(name, GOALS[name].margin, effect.before)
         assert margin is not None
-        direction = 1 if name in HIGHER_IS_BETTER else -1
+        direction = 1 if kind_of(name).higher_is_better else -1
         return effect, Question(margin, "better", direction, Sequential(), ERROR_RATE)
 
     return at, len(before)

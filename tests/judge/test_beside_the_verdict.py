@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import ttest_ind
+from scipy.stats import binom, ttest_ind
 
 from luckyhit.judge.boundary import FixedSample
 from luckyhit.judge.decompose import decompose
@@ -100,7 +100,7 @@ def test_the_intervals_of_the_parts_hold_what_is_true(cut, simulate) -> None:  #
     mix = (0.8 - 0.6) * 2 * mean + (0.2 - 0.4) * (12 + 9) / 2 * mean
     misses = (0.4 + 0.2) / 2 * (9 - 12) * mean
     held = {"mix": 0, "misses": 0, "hits": 0}
-    for seed in range(20):
+    for seed in range(60):
         arms = arms_of(simulate, seed, {"hit": 0.8, "miss_ms": 9.0}, hit=0.6)
         parts = decompose(cut(*arms), FixedSample(), 0.05)
         true = {
@@ -111,7 +111,8 @@ def test_the_intervals_of_the_parts_hold_what_is_true(cut, simulate) -> None:  #
         for name, (part, value) in true.items():
             held[name] += part.low <= value <= part.high
             assert part.high - part.low < 1.5
-    assert min(held.values()) >= 17, held  # 19 of 20 are expected
+    # What 95 % gives in all but one of a thousand simulations.
+    assert min(held.values()) >= binom.ppf(0.001, 60, 0.95), held
 
 
 def test_what_both_arms_shared_is_taken_out_and_said(simulate) -> None:  # type: ignore[no-untyped-def]

@@ -261,6 +261,7 @@ def test_answers_that_failed_make_the_rest_no_evidence(error: str, arm: str, sim
 
 def test_a_few_failed_answers_are_no_reason_to_doubt(simulate, case_with) -> None:
     run = simulate(6, after={"hit": 0.99}, probed=False)
-    failing(run, "unexpected", every=150)
+    for arm in ("before", "after"):  # in one alone, it would have got worse
+        failing(run, "unexpected", every=150, arm=arm)
     result = run.judge(case_with(GOALS, freshness=False))
     assert guard(result, "answers as expected").ok and result.verdict == "HELPED"

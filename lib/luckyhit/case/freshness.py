@@ -169,7 +169,7 @@ class Freshness(Part):
     rate: Rate | None = Field(
         default=None,
         description="Probes per second. Left out: as many as fit into 2 % of the workload's requests; with "
-        "`plan: auto` what the goals need, up to a fifth of them.",
+        "`plan: auto` what the goals need, up to three tenths of them.",
     )
     modes: list[Mode] = Field(
         default=["once", "burst"],

@@ -138,7 +138,7 @@ freshness:
   keys: {first: 1001, last: 2000}
   within: 100ms  # staleness up to this is acceptable
   horizon: 2s
-  # rate: 5/s  # probes; left out: sized with the plan, up to a fifth of the workload's requests
+  # rate: 5/s  # probes; left out: sized with the plan, up to 3 in 10 of the workload's requests
 
 # What has to improve (better), what may not get worse by more than the margin (no-worse), and hard limits (at_most).
 # Shares in percentage points, latencies relative (10 %) or absolute (5ms), database calls per request as a number.

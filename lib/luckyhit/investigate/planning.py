@@ -4,11 +4,11 @@ of a plan that was left to be sized. It takes the judge along: import it late.""
 from __future__ import annotations
 
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from luckyhit.case import Case
-from luckyhit.case.freshness import Freshness
+from luckyhit.case.freshness import EXPOSED, Freshness
 from luckyhit.case.rewrite import with_plan
 from luckyhit.investigate.controls import probe_share, with_controls
 from luckyhit.judge.power import (
@@ -23,8 +23,15 @@ from luckyhit.judge.power import (
     unsized,
 )
 from luckyhit.judge.power.recorded import recorded_baseline
-from luckyhit.measure.probe_plan import KeyRanges, counted_units, most_requests, plan_events, usual_requests
-from luckyhit.records import MetricName
+from luckyhit.measure.probe_plan import (
+    KeyRanges,
+    ProbeEvent,
+    counted_units,
+    most_requests,
+    plan_events,
+    usual_requests,
+)
+from luckyhit.records import GoalName, MetricName
 from luckyhit.run import Run
 
 
@@ -49,7 +56,7 @@ class ProbePlanner:
         if share is None:
             share = block.most_requests / requests if requests and probe.rate is not None else 0.0
         _, controls = with_controls(case.plan.blocks, share, on_top=case.design == "side-by-side")
-        return ProbeUnits(block.counted, block.windows, block.requests, len(controls))
+        return ProbeUnits(block.counted, block.windows, block.requests, len(controls), block.kinds)
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,7 @@ class _Block:
     windows: int
     requests: int
     most_requests: int
+    kinds: Mapping[GoalName, int]
 
     @classmethod
     def of(cls, probe: Freshness, seconds: float, requests: float) -> _Block:
@@ -77,7 +85,30 @@ class _Block:
             windows=sum(event.mode == "burst" for event in events),
             requests=sum(usual_requests(event, reads) for event in events),
             most_requests=sum(most_requests(event, reads) for event in events),
+            kinds=_kinds(probe, events),
         )
+
+
+def _kinds(probe: Freshness, events: Sequence[ProbeEvent]) -> dict[GoalName, int]:
+    """Probes that count for the parts of stale reads (see `judge.probe_reads`), as far as they are planned: whether a
+    service gives validators to ask with shows only in its answers."""
+    late = [
+        event
+        for event in events
+        if event.mode == "once" and event.prestate in EXPOSED and event.delay_ns > round(probe.within * 1e9)
+    ]
+    return {
+        "stale_reads_plain": sum(not event.conditional for event in late),
+        "stale_reads_conditional": sum(event.conditional for event in late),
+        "stale_reads_in_flight": sum(event.prestate == "in-flight" for event in late),
+        "stale_reads_absent": sum(event.prestate == "absent" for event in late),
+        "stale_reads_refused": sum(event.mode == "once" and event.prestate == "refused" for event in events),
+        "phantom_reads": len(events),
+        **{
+            f"{read.name}.stale_reads": sum(event.route == index for event in late)
+            for index, read in enumerate(probe.reads)
+        },
+    }
 
 
 def planning_of(case: Case, hidden: Collection[MetricName] = ()) -> Planning:

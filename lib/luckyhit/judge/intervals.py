@@ -339,7 +339,7 @@ def _quantile(
     # Where values leave a gap, the rank of either arm alone can put the difference wrong: half the error rate each.
     radii = [boundary.single(degrees, rate, in_errors) for rate in (error_rate, error_rate / 2)]
     near, far = (_difference(before, after, errors, radius) for radius in radii)
-    if not all(_fits(ranks, error, radius) for ranks, error in zip((before, after), errors, strict=True)):
+    if not all(_fits(ranks, error, radii[0]) for ranks, error in zip((before, after), errors, strict=True)):
         groups = _by_groups(arms, level, comparison.paired, boundary, error_rate)
         near, far = (_hull(each, groups) for each in (near, far))
     difference = near if _no_gap(near, far, radii[1] / radii[0] if radii[0] < INF else 1.0) else far

@@ -169,8 +169,8 @@ class ArmCounts(NamedTuple):
         return ArmCounts(counts[0], totals[0], counts[1], totals[1])
 
 
-_PRIOR = 0.25
-"""Of a count that is not known: the same prior as of the bounds that hold at any time."""
+_PRIOR = 0.1
+"""Of a count that is not known: where none was counted, mostly none will be in some times as many pairs."""
 
 
 def _more_of(count: int, total: int, more: int, rng: np.random.Generator) -> int:

@@ -85,8 +85,23 @@ def interval_text(name: GoalName, low: float | None, high: float | None) -> str:
         return f"{side} {difference_text(name, bound)}"  # type: ignore[arg-type]
     if kind_of(name).unit == "share":
         decimals = min(_decimals(low), _decimals(high))
-        return f"{_hundredths(low, decimals)} to {_hundredths(high, decimals)} points"
-    return f"{number(low)} to {difference_text(name, high)}"
+        bounds = [(value, _hundredths(value, decimals)) for value in (low, high)]
+    else:
+        bounds = [(low, number(low)), (high, number(high))]
+    unit = {"share": " points", "ms": " ms"}.get(kind_of(name).unit, "")
+    if all(_off_zero(*bound) for bound in bounds):
+        return f"{bounds[0][1]} to {bounds[1][1]}{unit}"
+    first, second = (text if _off_zero(value, text) else _beside_zero(value) for value, text in bounds)
+    return f"{first}{unit if _off_zero(*bounds[0]) else ''} to {second}{unit if _off_zero(*bounds[1]) else ''}"
+
+
+def _off_zero(bound: float, text: str) -> bool:
+    """Whether the text keeps that the bound is not 0, which is what a verdict may hang on."""
+    return not bound or float(text.replace("−", "-").replace(",", "")) != 0
+
+
+def _beside_zero(bound: float) -> str:
+    return f"just {'below' if bound < 0 else 'above'} 0"
 
 
 def listed(texts: Sequence[str]) -> str:

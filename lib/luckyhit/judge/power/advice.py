@@ -12,12 +12,11 @@ from luckyhit.case.checks import findings_in
 from luckyhit.case.plan import MOST_BLOCKS, Plan
 from luckyhit.case.units import Amount, format_duration, format_rate
 from luckyhit.errors import ArgumentError
-from luckyhit.judge.early import OF_FRESHNESS
 from luckyhit.judge.power.baseline import Baseline
 from luckyhit.judge.power.goals import GoalPower, powers
 from luckyhit.judge.power.sizing import sized, to_size
 from luckyhit.judge.power.supply import Probing
-from luckyhit.records import GoalName, kind_of
+from luckyhit.records import GoalName, kind_of, metric_of_goal
 
 LONGEST_BLOCK_S, LONGEST_S, MOST_TIMES_KEYS = 120, 3600, 10
 _HEADERS: Mapping[str, str] = {"hit_ratio": "target.cache_header", "db_calls": "target.db_header"}
@@ -59,18 +58,18 @@ class _Known:
         if goal.state not in ("short", "never"):
             return
         if goal.reason == "not-visible":
-            if goal.name in _HEADERS:
-                yield {_HEADERS[goal.name]: ""}
+            if (header := _HEADERS.get(metric_of_goal(goal.name))) is not None:
+                yield {header: ""}
             return
         if goal.reason == "limit-zero":
             if limit := self._least_limit(goal.name):
                 yield {f"goals.{goal.name}.at_most": limit}
             return
-        probes = list(self._more_probes(goal)) if goal.name in OF_FRESHNESS else []
+        probes = list(self._more_probes(goal)) if kind_of(goal.name).probe else []
         longer = list(self._longer(goal))
         wider = list(self._wider(goal))
         yield from (*probes, *longer, *wider)
-        if not probes and not longer and goal.name in OF_FRESHNESS:
+        if not probes and not longer and kind_of(goal.name).probe:
             yield from self._more_of_both(goal)
 
     def _decides(self, case: Case, name: GoalName) -> bool:
@@ -206,10 +205,16 @@ def _swapped(decides: Callable[[Amount, Amount], bool], limit: Amount, margin: A
 
 
 def _first(decides: Callable[[int], bool], first: int, last: int) -> int | None:
-    """The least whole number in a range that decides, where larger ones do as well; None where the last does not."""
-    if first > last or not decides(last):
+    """The least whole number in a range that decides, where larger ones do as well; None where the last does not. Small
+    ones are tried first: they cost least."""
+    low, step = first, 1
+    while low <= last:
+        high = min(low + step - 1, last)
+        if decides(high):
+            break
+        low, step = high + 1, 2 * step
+    else:
         return None
-    low, high = first, last
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if decides(middle) else (middle + 1, high)

@@ -8,13 +8,16 @@ import numpy as np
 
 from luckyhit.case import Case
 from luckyhit.judge.boundary import INF, FixedSample
-from luckyhit.judge.effect import Effect, level_of
-from luckyhit.judge.effects import QUANTILES, request_effects
+from luckyhit.judge.effect import Effect, Levels
+from luckyhit.judge.effects import QUANTILES
+from luckyhit.judge.measured import measured_requests
 from luckyhit.judge.probed import Probed
 from luckyhit.judge.samples import CACHE, Rows, halves
 from luckyhit.judge.stale_units import stale_units
-from luckyhit.records import GoalName
+from luckyhit.records import GoalName, MetricName, metric_of_goal, route_of_goal
 
+NOWHERE = -2
+"""The code of a route that has no requests."""
 LEAST_OWN = 0.1
 """Of the variance of a metric: what is taken for each arm's own at the least, however alike the arms are."""
 
@@ -43,11 +46,13 @@ def baseline_of(rows: Rows, probed: Probed, case: Case) -> Baseline:
     The variance of a pair is that of an A/A comparison of the baseline's halves, as far as it is each arm's own: side
     by side both arms get the same requests, so what the route and the cache status explain is common to them.
     """
-    effects = request_effects(halves(rows), FixedSample(), level_of(case))
+    effects = measured_requests(halves(rows), case, FixedSample(), Levels.of(case))
     metrics = {}
     for name, effect in effects.items():
-        values = _values(name, rows)
+        values = _values(metric_of_goal(name), rows)
         told = np.isfinite(values)
+        if route := route_of_goal(name):
+            told &= rows.route == (rows.routes.index(route) if route in rows.routes else NOWHERE)
         count = int(np.count_nonzero(told))
         level = _level(name, values[told]) if count else None
         own = _own(name, values, told, rows, level) if level is not None else 1.0
@@ -60,7 +65,7 @@ def baseline_of(rows: Rows, probed: Probed, case: Case) -> Baseline:
     return Baseline(metrics, probe_told)
 
 
-def _values(name: GoalName, rows: Rows) -> np.ndarray:
+def _values(name: MetricName, rows: Rows) -> np.ndarray:
     of_rows = {
         "hit_ratio": lambda: rows.hit,
         "error_rate": lambda: rows.failed,
@@ -71,12 +76,13 @@ def _values(name: GoalName, rows: Rows) -> np.ndarray:
 
 
 def _level(name: GoalName, values: np.ndarray) -> float:
-    return float(np.quantile(values, QUANTILES[name], method="inverted_cdf") if name in QUANTILES else values.mean())
+    level = QUANTILES.get(metric_of_goal(name))
+    return float(values.mean() if level is None else np.quantile(values, level, method="inverted_cdf"))
 
 
 def _own(name: GoalName, values: np.ndarray, told: np.ndarray, rows: Rows, level: float) -> float:
     """The share of the variance (of a quantile: of lying above it) inside groups of one route and cache status."""
-    value = (values > level).astype(float)[told] if name in QUANTILES else values[told]
+    value = (values > level).astype(float)[told] if metric_of_goal(name) in QUANTILES else values[told]
     total = float(np.var(value))
     if total <= 0:
         return 1.0

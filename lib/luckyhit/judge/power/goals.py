@@ -20,11 +20,11 @@ from luckyhit.judge.power.supply import (
     block_pairs,
     pairs_in_batch,
     probed_pairs,
-    reads_share,
     requests_of_block,
+    route_share,
     workload_units,
 )
-from luckyhit.records import GoalName, kind_of
+from luckyhit.records import GoalName, MetricName, kind_of, metric_of_goal, route_of_goal
 
 Counted = Literal["pairs", "reads", "windows", "answers"]
 State = Literal["enough", "open", "short", "never"]
@@ -74,16 +74,17 @@ def powers(
     boundary, share_of_rate = ways_to_look([{}] * looks, case)
     rule = Rule(boundary, level_of(case) * share_of_rate, case.design == "side-by-side")
     planned = Planned(case, probe, baseline, hidden, rule)
-    return [_KINDS[name](planned, name, goal) for name, goal in case.goals.items() if name in _KINDS]
+    return [_KINDS[metric_of_goal(name)](planned, name, goal) for name, goal in case.goals.items()]
 
 
 def _requests(planned: Planned, name: GoalName, goal: Goal) -> GoalPower:
-    """A metric of requests: a share, a mean or a quantile."""
+    """A metric of requests, or of those of one route: a share, a mean or a quantile."""
     case, rule, shown = planned.case, planned.rule, planned.shown(name)
-    if name in planned.hidden or (shown is not None and not shown.told):
+    if metric_of_goal(name) in planned.hidden or (shown is not None and not shown.told):
         return GoalPower(name, "answers", rule.error_rate, 0, 1, None, "never", "not-visible")
     requests = requests_of_block(case)
-    told = shown.told if shown is not None else reads_share(case) if name in _TOLD_BY_READS else 1.0
+    planned_share = route_share(case, route_of_goal(name), reads=metric_of_goal(name) in _BY_READS)
+    told = shown.told if shown is not None else planned_share
     gives = None if requests is None else requests * told * block_pairs(case, planned.probe)
     margin = amount_of(name, goal.margin, shown.level if shown is not None else None)
     at_least, limited = _least(planned, name, goal, margin)
@@ -107,22 +108,26 @@ def _least(planned: Planned, name: GoalName, goal: Goal, margin: float | None) -
     rule, bounds = planned.rule, [1.0]
     limit = amount_of(name, goal.at_most, None) if goal.at_most is not None else None
     limited = 1.0
-    if name in QUANTILES:
-        bounds.append(needs.quantile_bounded(QUANTILES[name], rule, pairs_in_batch(planned.case)))
+    metric = metric_of_goal(name)
+    if metric in QUANTILES:
+        bounds.append(needs.quantile_bounded(QUANTILES[metric], rule, pairs_in_batch(planned.case)))
     elif kind_of(name).fault:
         assert margin is not None  # a share's margin is in points
         bounds.append(needs.share_inside(margin, rule))
         limited = needs.share_within(limit, rule, rule.error_rate) if limit is not None else 1.0
-    elif margin is not None and name in _COUNTED:
+    elif margin is not None and metric in _COUNTED:
         # Near its ends a mean has the bounds of a count (see `effects`).
         bounds.append(needs.share_within(min(margin, 1.0), rule, rule.error_rate))
     return max(*bounds, limited), limited
 
 
-def _stale_reads(planned: Planned, name: GoalName, goal: Goal) -> GoalPower:
+def _reads(planned: Planned, name: GoalName, goal: Goal) -> GoalPower:
+    """A share of what the probe reads: stale reads (the workload's own among them), those of a kind or a route, phantom
+    reads."""
     case, probe, rule = planned.case, planned.probe, planned.rule
     told = planned.baseline.probe_told if planned.baseline is not None else 1.0
-    gives = probed_pairs(case, probe) * (probe.counted * told + workload_units(case))
+    own = workload_units(case) if name == "stale_reads" else 0.0
+    gives = probed_pairs(case, probe) * (probe.units(name) * told + own)
     margin = amount_of(name, goal.margin, None)
     assert margin is not None  # a share's margin is in points
     needed = needs.share_inside(margin, rule)
@@ -168,9 +173,10 @@ def _one_sided(error_rate: float) -> float:
     return min(2 * error_rate, 0.5)
 
 
-_TOLD_BY_READS: tuple[GoalName, ...] = ("hit_ratio", "db_calls")
-_COUNTED: tuple[GoalName, ...] = ("hit_ratio", "db_calls")
-_KINDS: dict[GoalName, Callable[[Planned, GoalName, Goal], GoalPower]] = {
+_BY_READS: tuple[MetricName, ...] = ("hit_ratio", "db_calls")
+"""Told by reads, mostly."""
+_COUNTED: tuple[MetricName, ...] = ("hit_ratio", "db_calls")
+_KINDS: dict[MetricName, Callable[[Planned, GoalName, Goal], GoalPower]] = {
     "hit_ratio": _requests,
     "error_rate": _requests,
     "wrong_answers": _requests,
@@ -179,7 +185,13 @@ _KINDS: dict[GoalName, Callable[[Planned, GoalName, Goal], GoalPower]] = {
     "latency_p50_ms": _requests,
     "latency_p95_ms": _requests,
     "latency_p99_ms": _requests,
-    "stale_reads": _stale_reads,
+    "stale_reads": _reads,
+    "stale_reads_plain": _reads,
+    "stale_reads_conditional": _reads,
+    "stale_reads_in_flight": _reads,
+    "stale_reads_absent": _reads,
+    "stale_reads_refused": _reads,
+    "phantom_reads": _reads,
     "staleness_p99_ms": _staleness,
 }
 

@@ -21,15 +21,16 @@ from luckyhit.case.freshness import Freshness
 from luckyhit.case.plan import MOST_BLOCKS
 from luckyhit.case.units import format_duration
 from luckyhit.errors import ArgumentError
-from luckyhit.judge.early import FRESHNESS_KNOWN, OF_FRESHNESS, ways_to_look
+from luckyhit.judge.early import FRESHNESS_KNOWN, ways_to_look
 from luckyhit.judge.effect import level_of
 from luckyhit.judge.power.baseline import Baseline
 from luckyhit.judge.power.goals import GoalPower, powers
 from luckyhit.judge.power.needs import Rule, share_inside
 from luckyhit.judge.power.supply import ProbeUnits, Probing, load_seconds, probed_pairs, requests_of_block
 from luckyhit.judge.samples import FEWEST_BLOCK_PAIRS
+from luckyhit.records import kind_of
 
-MOST_SHARE = 0.2
+MOST_SHARE = 0.3
 """Of the workload's requests: what the probe may add to a service of the run's own, where no rate is declared."""
 FEW_REQUESTS = 2 * FEWEST_REQUESTS_IN_A_BLOCK
 FEWEST_BLOCKS = 2
@@ -162,7 +163,7 @@ def _too_short(case: Case, probe: ProbeUnits) -> ArgumentError:
 
 def _enough_probes(case: Case, probe: ProbeUnits, baseline: Baseline | None) -> bool:
     """For the goals on the probe; and of its own, whatever the workload tells, so that readers see something of it."""
-    goals = [goal for goal in powers(case, probe, baseline) if goal.name in OF_FRESHNESS]
+    goals = [goal for goal in powers(case, probe, baseline) if kind_of(goal.name).probe]
     boundary, share_of_rate = ways_to_look([{}] * case.plan.blocks, case)
     rule = Rule(boundary, level_of(case) * share_of_rate, case.design == "side-by-side")
     alone = probed_pairs(case, probe) * probe.counted

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from luckyhit.case import Case
 from luckyhit.case.workload import Keys, Route
 from luckyhit.judge.background_routes import Family, families
 from luckyhit.judge.samples import BATCH_S, FEWEST_SLOTS
+from luckyhit.records import GoalName
 
 SAFE = ("GET", "HEAD")
 MOST_KEYS = 1_000_000
@@ -20,12 +21,18 @@ MOST_KEYS = 1_000_000
 class ProbeUnits:
     """What the freshness probe does in one block of the change, in each arm: `counted` writes that are read past the
     bound, `windows` that are polled, `requests` beside the workload's. `controls`: pairs of blocks without the probe
-    that the whole plan has, beside those that it declares where `on_top`."""
+    that the whole plan has, beside those that it declares where these come on top. `kinds`: what counts for goals on a
+    part of its reads, by their names."""
 
     counted: float = 0.0
     windows: float = 0.0
     requests: float = 0.0
     controls: int = 0
+    kinds: Mapping[str, float] = field(default_factory=dict)
+
+    def units(self, name: GoalName) -> float:
+        """What counts for a goal on what the probe reads."""
+        return self.counted if name == "stale_reads" else self.kinds.get(name, 0.0)
 
 
 Probing = Callable[[Case], ProbeUnits]
@@ -55,10 +62,11 @@ def requests_of_block(case: Case) -> float | None:
     return None if upto is None or before is None else upto - before
 
 
-def reads_share(case: Case) -> float:
-    """The share of requests that read: what tells a cache status, mostly."""
+def route_share(case: Case, name: str = "", reads: bool = False) -> float:
+    """The share of requests that go to one route (empty: to any), and that read, where only these count."""
     routes = case.workload.routes
-    return sum(route.weight for route in routes if route.method in SAFE) / sum(route.weight for route in routes)
+    chosen = [route for route in routes if name in ("", route.name) and (not reads or route.method in SAFE)]
+    return sum(route.weight for route in chosen) / sum(route.weight for route in routes)
 
 
 def pairs_in_batch(case: Case) -> float:
@@ -139,6 +147,6 @@ def _shares(keys: Keys | None, count: int) -> np.ndarray:
 
 
 __all__ = [
-    "ProbeUnits", "Probing", "block_pairs", "load_seconds", "pairs_in_batch", "probed_pairs", "reads_share",
-    "requests_of_block", "workload_units",
+    "ProbeUnits", "Probing", "block_pairs", "load_seconds", "pairs_in_batch", "probed_pairs", "requests_of_block",
+    "route_share", "workload_units",
 ]  # fmt: skip
