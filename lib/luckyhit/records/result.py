@@ -24,6 +24,9 @@ class Metric(FileRecord):
     margin: float | None = Field(
         default=None, description="the margin that matters, in the metric's unit; null: no goal"
     )
+    at_most: float | None = Field(
+        default=None, description="the hard limit on the after arm, in the metric's unit; null: none"
+    )
     want: Literal["better", "no-worse"] | None = None
     verdict: Verdict | None = Field(default=None, description="null where the case sets no goal for it")
     limit: Limit | None = Field(
@@ -118,8 +121,7 @@ class FreshnessFacts(FileRecord):
     share: float | None = Field(default=None, description="stale / (fresh + stale)")
     low: float | None = Field(
         default=None,
-        description="bound of the share, at the level of the metric `stale_reads`; at 5 % where nothing "
-        "was compared",
+        description="bound of the share, at the level of the metric `stale_reads`; at 5 % where nothing was compared",
     )
     high: float | None = Field(default=None, description="the same; of no stale read it is `zero_bound`")
     zero_bound: float | None = Field(
