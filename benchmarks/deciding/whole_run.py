@@ -42,6 +42,8 @@ class Recorded:
             self.case, arms, self.scenario.noise, number=len(self.blocks), stage=stage, pair=pair, seconds=seconds,
             start_ns=self.ends_ns, seed=self.seed, probed=probed,
         )  # fmt: skip
+        if stage == "change":  # each block has processes of its own, in both arms
+            block.entry["start"] = dict.fromkeys(arms, len(self.blocks))
         self.blocks.append(block)
         self.ends_ns += round((self.case.plan.warmup + seconds + PAUSE_S) * S)
 
@@ -63,6 +65,7 @@ def run(scenario: Scenario, seed: int) -> dict[str, Any]:
     record = Recorded(sized(written, None), seed, scenario)
     record.measure("baseline", 0, record.case.plan.baseline, before)
     record.case = sized(written, record)
+    starts_seen = _starts_seen()
     pairs, controls = _controls(record.case, record.blocks[0].entry["probe"]["share"])
     for pair in range(1, pairs + 1):
         control = pair in controls
@@ -70,7 +73,7 @@ def run(scenario: Scenario, seed: int) -> dict[str, Any]:
         record.measure("change", pair - control, record.case.plan.block, both, probed=not control)
         record.blocks[-1].entry["pair"] = pair
         seen_control = pair >= min(controls, default=0)
-        if pair < pairs and seen_control and enough(record.judge(glance=True), record.case):
+        if pair < pairs and seen_control and starts_seen(record) and enough(record.judge(glance=True), record.case):
             break
     record.measure("after-rollback", 1, record.case.plan.after_rollback, before)
     result = record.judge(glance=False)
@@ -101,6 +104,19 @@ def _controls(case: Case, share: float) -> tuple[int, set[int]]:
         return case.plan.blocks, set()
     pairs, controls = import_module("luckyhit.investigate.controls").with_controls(case.plan.blocks, share, on_top=True)
     return pairs, controls
+
+
+def _starts_seen() -> Callable[[Recorded], bool]:
+    """Whether a run has seen starts enough to end; always, in a build that doesn't ask."""
+    if find_spec("luckyhit.judge.starts") is None:
+        return lambda record: True
+    enough_starts = import_module("luckyhit.judge.starts").enough_starts
+
+    def seen(record: Recorded) -> bool:
+        entries = [block.entry for block in record.blocks if block.entry["stage"] == "change"]
+        return bool(enough_starts(entries, record.case))
+
+    return seen
 
 
 def _sizing() -> Callable[[Case, Recorded | None], Case]:

@@ -77,6 +77,7 @@ def test_a_cache_inside_the_process_starts_anew_with_it(shelf) -> None:
     changed = [entry for entry in manifest["blocks"] if entry["stage"] == "change"]
     processes = [entry["started"][arm] for entry in changed for arm in ("before", "after")]
     assert len(set(processes)) == len(processes) == 4
+    assert [entry["start"] for entry in changed] == [{"before": 2, "after": 1}, {"before": 3, "after": 2}]
     assert all(entry["clear"] == {} for entry in manifest["blocks"])
     assert guards(told)[STATE]["ok"] and "2 blocks" in guards(told)[STATE]["detail"]
 

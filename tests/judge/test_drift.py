@@ -287,3 +287,33 @@ def test_an_older_result_without_events_still_loads(simulate, case_with) -> None
     old = result.model_dump(mode="json", by_alias=True)
     del old["events"]
     assert Result.model_validate(old).events == []
+
+
+def piled_up(run: Any, block: int) -> None:
+    """Errors in the second half of a block, in the before arm."""
+    frame = run.requests
+    inside = ((frame["arm"] == "before") & (frame["block"] == block) & (frame["slot"] > 500)).to_numpy()
+    failed = inside & (np.random.default_rng(block).random(len(frame)) < 0.4)
+    frame.loc[failed, "error"] = "unexpected"
+
+
+@pytest.mark.parametrize("blocks", [1, 4])
+def test_errors_that_go_with_the_clear_are_the_arms_own(blocks: int, simulate: Any, case_with: Any) -> None:
+    case = case_with({"error_rate": {"want": "no-worse", "margin": "1 %"}}, freshness=False)
+    for seed in (1, 2, 3):
+        run = simulate(seed, blocks=blocks, probed=False)
+        piled_up(run, min(blocks, 2))
+        (event,) = run.judge(case).events
+        assert (event.with_block, event.block, event.arms) == (True, min(blocks, 2), ["before"])
+        assert event.moved["before"].became > 0.2
+
+
+def test_errors_that_outlast_the_clear_are_an_event(simulate: Any, case_with: Any) -> None:
+    case = case_with({"error_rate": {"want": "no-worse", "margin": "1 %"}}, freshness=False)
+    run = simulate(1, blocks=4, probed=False)
+    piled_up(run, 2)
+    later = ((run.requests["arm"] == "before") & (run.requests["block"] > 2)).to_numpy()
+    failed = later & (np.random.default_rng(1).random(len(run.requests)) < 0.4)
+    run.requests.loc[failed, "error"] = "unexpected"
+    events = run.judge(case).events
+    assert events and not any(event.with_block for event in events)

@@ -255,6 +255,7 @@ _CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     goal_checks.stale_goals,
     goal_checks.routes_of_goals,
     goal_checks.parts_probed,
+    goal_checks.controls,
     goal_checks.margins,
     goal_checks.limits,
     _scope,

@@ -71,13 +71,32 @@ def parts_probed(case: Case) -> Iterator[Finding]:
             yield Finding(("goals", name), f"a goal for {kind_of(name).words}", f"{field} too: no read tells it else")
 
 
+def controls(case: Case) -> Iterator[Finding]:
+    """A control is a metric of requests that no goal is about; a route in its name is one of `workload.routes`."""
+    routes = [route.name for route in case.workload.routes]
+    for name in case.controls:
+        route, at = route_of_goal(name), ("controls", name)
+        if kind_of(name).probe:
+            yield Finding(at, f"{kind_of(name).words}, which the probe reads", "a metric of the workload's requests")
+        elif name in case.goals:
+            yield Finding(
+                at, f"{name}, which is a goal too", "a metric that the change can't touch, so no goal is about"
+            )
+        elif route and route not in routes:
+            near = difflib.get_close_matches(route, routes, n=1, cutoff=0.6)
+            expected = f"a name of workload.routes: {', '.join(routes)}"
+            yield Finding(
+                at, f"the route {route}", f"`{near[0]}.{metric_of_goal(name)}`? {expected}" if near else expected
+            )
+
+
 def margins(case: Case) -> Iterator[Finding]:
-    """A margin is above zero, and in a unit that fits its metric."""
-    for name, goal in case.goals.items():
-        margin = get(goal, "margin")
+    """A margin is above zero, and in a unit that fits its metric; that of a control too."""
+    of_goals = [(("goals", name, "margin"), name, get(goal, "margin")) for name, goal in case.goals.items()]
+    of_controls = [(("controls", name), name, margin) for name, margin in case.controls.items()]
+    for at, name, margin in (*of_goals, *of_controls):
         if margin is None:
             continue
-        at = ("goals", name, "margin")
         units = kind_of(name).units
         if margin.unit not in units:
             yield Finding(at, str(margin), f"{' or '.join(UNITS_IN_WORDS[unit] for unit in units)} for {name}")

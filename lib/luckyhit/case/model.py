@@ -89,6 +89,12 @@ class Case(Part):
     goals: dict[GoalName, Goal] = Field(
         min_length=1, description="What has to improve, and what may not get worse, with the margin that matters."
     )
+    controls: dict[GoalName, Quantity] = Field(
+        default_factory=dict,
+        description="Negative controls: metrics that the change can't touch, each with the margin "
+        "beyond which it counts as moved (`status.latency_p50_ms: 20 %`). Where one moves, the arms differed by more "
+        "than the change, and the run is INVALID. Of what requests show; named as goals are.",
+    )
     design: Literal["side-by-side", "crossover", "before-after"] = Field(
         default="side-by-side",
         description="side-by-side: two isolated stacks, each request sent to both. crossover: one stack, blocks "

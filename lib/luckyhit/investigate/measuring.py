@@ -10,6 +10,7 @@ from luckyhit import change as changing
 from luckyhit.case import Case
 from luckyhit.errors import LimitExceeded
 from luckyhit.investigate.preflight import probe_databases
+from luckyhit.investigate.starts import in_turn, numbered
 from luckyhit.investigate.step import Step, stop_if_asked
 from luckyhit.investigate.watching import watched_caches
 from luckyhit.measure import BlockPlan, BlockReport, Crew, measure_block
@@ -68,7 +69,10 @@ class Measuring:
         stop_if_asked(run)
         # The engine gets ready meanwhile; it sends nothing before it has its plan.
         with Crew(case.workload.workers, run.path) as crew:
-            reset = changing.reset_block(stacks, case, self._step.journal, headers=self._step.headers)
+            noted = run.manifest["blocks"]
+            arms = in_turn(stacks, len(noted))
+            reset = changing.reset_block(arms, case, self._step.journal, headers=self._step.headers)
+            start = numbered(noted, reset["started"])
             if stage == "change" and (failed := self._start_unlike(stacks, reset)) is not None:
                 return failed
             washed = self._wash_out(stacks, what)
@@ -84,6 +88,7 @@ class Measuring:
         at_end = {} if stopped else self._look(stacks, f"at the end of block {number}", keyspace=False)
         facts = {
             "pair": pair,
+            "start": start,
             "unseen": unseen,
             "differences": {arm: {**at_start[arm][1], **at_end.get(arm, ({}, {}))[1]} for arm in stacks},
             "washout": washed,

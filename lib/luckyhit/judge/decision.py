@@ -94,7 +94,7 @@ def decide(
     boundary = boundary or planned_boundary
     levels = Levels.of(case, share_of_rate)
 
-    worked = work_out(record, case, boundary, levels, Levels.of(case), glance=glance)
+    worked = work_out(record, case, boundary, levels, Levels.of(case), share_of_rate=share_of_rate, glance=glance)
     effects, compared = with_reasons(worked.effects, belief), worked.compared
     noted = limits_guard(record.blocks), washed_out_guard(record.entries("change"))
     all_guards = [*worked.on_record, *(guard for guard in noted if guard is not None)]

@@ -8,6 +8,10 @@ the geometric mean, in ms.
 Blocks may begin alike with a ramp, since each starts from the same cache state. That is the design's, and a matter of a
 guard: what blocks have in common (a cubic of the time since each began) is taken out first.
 
+What begins inside a block and goes with the clear before the next, or was never seen beyond its block, is marked
+(`with_block`): errors or entries that pile up look like that, and they are the service's own, nobody's deploy. That
+they are gone at the next block's start is no event of its own.
+
 No event changes a verdict. One that both arms met says that levels are no steady state; one that only one arm met
 may be the difference that the verdict is about.
 """
@@ -33,6 +37,8 @@ LEVEL = 0.01
 MOST_BATCHES = 120
 FEWEST_IN_BATCH = 10
 """Requests of one arm, on average."""
+NEAR = 2
+"""Batches by which the place of a shift may be mistaken."""
 METRICS: tuple[EventMetric, ...] = get_args(EventMetric)
 LEAST: dict[EventMetric, float] = {"hit_ratio": 0.0125, "latency_ms": 0.05, "error_rate": 0.005}
 """Movements that are smaller are none worth a reader's time (latency: relative), unless a goal's margin is so small
@@ -73,6 +79,7 @@ class _Found:
     block: int
     was: float
     became: float
+    with_block: bool = False
 
     @property
     def size(self) -> float:
@@ -203,14 +210,32 @@ def _movements(series: Series, level: float, least: float) -> Iterator[_Found]:
         begin, end = float(series.begin[0]), float(series.end[-1])
         was, became = (middle + slope * (time - float(series.line.mean())) for time in (begin, end))
         if abs(became - was) >= least and max(abs(was), abs(became)) < LARGEST_EXPONENT:
-            yield _Found("drift", begin, begin, end, int(series.block[0]), was, became)
+            alone = bool(np.all(series.block == series.block[0]))
+            yield _Found("drift", begin, begin, end, int(series.block[0]), was, became, alone)
         return
-    edges = [0, *moved.places, count]
+    edges, gone = [0, *moved.places, count], False
     for before, place, behind in zip(edges, edges[1:], edges[2:], strict=False):
         was, became = series.value[before:place].mean(), series.value[place:behind].mean()
-        if abs(became - was) >= least:
+        back, gone = gone, _ends_with_its_block(series.block, place, behind)
+        if abs(became - was) >= least and not back:
             at, since, until = series.begin[place], series.begin[before], series.end[behind - 1]
-            yield _Found("shift", at, since, until, int(series.block[place]), float(was), float(became))
+            yield _Found("shift", at, since, until, int(series.block[place]), float(was), float(became), gone)
+
+
+def _ends_with_its_block(block: np.ndarray, first: int, last: int) -> bool:
+    """Whether the batches `first` to `last` (exclusive) begin inside a block and end where it does, as nearly as a
+    place can be told."""
+    inside = block[first + NEAR : last - NEAR]
+    return (
+        not _begins_one(block, first)
+        and (last == len(block) or _begins_one(block, last))
+        and bool(len(inside) and np.all(inside == inside[0]))
+    )
+
+
+def _begins_one(block: np.ndarray, place: int) -> bool:
+    """Whether a block begins at most NEAR batches from here."""
+    return bool(np.any(np.diff(block[max(place - NEAR - 1, 0) : place + NEAR + 1])))
 
 
 def _told_together(
@@ -241,6 +266,7 @@ def _told_together(
                 at_s=round((one.at_ns - origin_ns) / 1e9, 3),
                 until_s=round((one.until_ns - origin_ns) / 1e9, 3) if one.kind == "drift" else None,
                 block=one.block,
+                with_block=one.with_block and len(moves) == 1,
                 moved={_arm(index): _moved(name, moves[index]) for index in sorted(moves)},
             )
 

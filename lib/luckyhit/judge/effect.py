@@ -43,6 +43,10 @@ class Effect:
     """Of freedom, of `error`."""
     counts: PairedCounts | ArmCounts | None = None
     """What the interval was made of, where it was made of counts."""
+    starts: int = 0
+    """The process starts that the interval hangs on; 0 where none do (see `starts`)."""
+    starts_needed: int | None = None
+    """Of a difference that is sure but for its starts: how many in all would tell it."""
 
 
 def level_of(case: Case) -> float:

@@ -37,9 +37,16 @@ def happened(event: RunEvent) -> str:
     when = f"at {number(event.at_s)} s (block {event.block})"
     if event.until_s is not None:
         when = f"from {number(event.at_s)} to {number(event.until_s)} s"
-    verb = "drifted" if event.kind == "drift" else "shifted"
     told = listed([f"{arm} {levels(event, arm)}" for arm in event.arms])
-    return f"{name[:1].upper()}{name[1:]} {verb} {where} {when}: {told}."
+    return f"{name[:1].upper()}{name[1:]} {verb_of(event)} {where} {when}: {told}."
+
+
+def verb_of(event: RunEvent) -> str:
+    """`drifted`, `shifted`; of what was not seen beyond its block `rose inside a block`."""
+    if event.with_block:
+        moved = event.moved[event.arms[0]]
+        return "rose inside a block" if moved.became > moved.was else "fell inside a block"
+    return "drifted" if event.kind == "drift" else "shifted"
 
 
 def levels(event: RunEvent, arm: Arm) -> str:
@@ -64,6 +71,11 @@ def meaning(event: RunEvent, design: str) -> str:
             "The arms were measured one after the other, so nothing tells whether the other arm would have met it too: "
             "the difference between them may be that event's."
         )
+    if event.with_block:
+        return (
+            "The other arm did not meet it, and it was not seen beyond its block: what piles up in the service since "
+            "the clear, and goes with it, looks like that, and is a difference of this arm's own."
+        )
     if len(event.arms) == 2 and design == "crossover":
         return (
             "Both arms met it. Taking turns evens out a drift, and a shift as far as both arms have blocks on either "
@@ -80,4 +92,4 @@ def meaning(event: RunEvent, design: str) -> str:
     )
 
 
-__all__ = ["NAMES", "event_notes", "from_to", "happened", "levels", "meaning"]
+__all__ = ["NAMES", "event_notes", "from_to", "happened", "levels", "meaning", "verb_of"]

@@ -28,6 +28,8 @@ from luckyhit.records import (
     CountOf,
     Doubt,
     FreshnessFacts,
+    GoalName,
+    Metric,
     Result,
     Stage,
 )
@@ -62,6 +64,8 @@ class Evidence:
     doubts: Mapping[Arm, Sequence[Doubt]] = field(default_factory=dict)
     miss_calls: Mapping[str, int] = field(default_factory=dict)
     replayed: Mapping[Arm, Mapping[str, CountOf]] = field(default_factory=dict)
+    routes: Mapping[str, Mapping[GoalName, Metric]] = field(default_factory=dict)
+    """The metrics of each route, as the result has them."""
     counters: pd.DataFrame = field(default_factory=lambda: COUNTERS.empty_table().to_pandas().assign(block=0))
 
     @cached_property
@@ -154,7 +158,7 @@ def evidence_of(run: Run, blocks: Sequence[Mapping[str, Any]], result: Result | 
     if result is None:
         return made
     made = replace(made, facts=result.freshness, doubts=result.doubts, replayed=result.replayed)
-    return replace(made, miss_calls=result.miss_calls)
+    return replace(made, miss_calls=result.miss_calls, routes=result.routes)
 
 
 __all__ = ["Evidence", "evidence_of"]

@@ -14,20 +14,29 @@ from luckyhit.judge.probed import Probed
 from luckyhit.judge.rows import places
 from luckyhit.judge.samples import Comparison, Side
 from luckyhit.judge.stale_units import StalePairs
+from luckyhit.judge.starts import Starts, over_starts
 from luckyhit.records import METRICS, GoalName, kind_of, metric_of_goal, route_of_goal
 
 Effects = dict[GoalName, Effect]
+NO_STARTS = Starts({})
 
 
-def measured_requests(comparison: Comparison, case: Case, boundary: Boundary, levels: Levels) -> Effects:
-    """The metrics of all requests; and of the routes that goals name (`stores.hit_ratio`)."""
-    effects: Effects = {**request_effects(comparison, boundary, levels.goals, case.goals, levels.faults)}
+def measured_requests(
+    comparison: Comparison, case: Case, boundary: Boundary, levels: Levels, starts: Starts = NO_STARTS
+) -> Effects:
+    """The metrics of all requests; and of the routes that goals name (`stores.hit_ratio`). `starts`: the process starts
+    over which a latency has to recur."""
+    effects: Effects = over_starts(
+        request_effects(comparison, boundary, levels.goals, case.goals, levels.faults), comparison, starts, levels.goals
+    )
     for route in dict.fromkeys(route_of_goal(name) for name in case.goals if not kind_of(name).probe):
         if route:
             goals: dict[GoalName, Goal] = {
                 metric_of_goal(name): goal for name, goal in case.goals.items() if route_of_goal(name) == route
             }
-            of_route = request_effects(only_route(comparison, route), boundary, levels.goals, goals)
+            alone = only_route(comparison, route)
+            of_route = request_effects(alone, boundary, levels.goals, goals)
+            of_route = over_starts(of_route, alone, starts, levels.goals)
             effects |= {f"{route}.{name}": of_route[name] for name in goals if name in of_route}
     return effects
 

@@ -1,6 +1,8 @@
 """What a plain before/after would have claimed: two means and a t-test, warming cache and all.
 
-Not to be believed: it is printed beside the verdict to show what the care is for.
+Not to be believed: it is printed beside the verdict to show what the care is for. It is what an engineer would have
+measured under the load that the verdict is about, so that its faults are its own: where the arms ran beside each other,
+both of its looks are at an arm beside the other one.
 """
 
 from __future__ import annotations
@@ -8,7 +10,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import stdtr
 
-from luckyhit.judge.samples import Rows
+from luckyhit.case import Case
+from luckyhit.judge.record import AFTER, BEFORE, Record
+from luckyhit.judge.samples import Rows, among
 from luckyhit.judge.wording import number, percent
 from luckyhit.records import Naive
 
@@ -16,9 +20,40 @@ SIGNIFICANT = 0.05
 """What a plain look takes for proof."""
 
 
-def naive_answer(before: Rows, after: Rows) -> Naive:
-    """`before`: the first rows of the baseline, as the system was found (a plain look knows no warm-up). `after`:
-    measured rows of the after arm in the last block of the change, for as long. Welch's t-test on the requests."""
+BESIDE = (
+    "the before arm in its first block, from the first request on, and the after arm in its last one, each beside the "
+    "other arm"
+)
+ALONE = "the service as it was found, from the first request on, and the last block with the change"
+
+
+def naive_of(record: Record, case: Case) -> Naive:
+    """The naive answer to a run."""
+    beside = case.design == "side-by-side"
+    return naive_answer(*_plain_looks(record, beside=beside), compared=BESIDE if beside else ALONE)
+
+
+def _plain_looks(record: Record, *, beside: bool) -> tuple[Rows, Rows]:
+    """What somebody sees who looks once before and once after: first at the service without the change, from the first
+    request on (a plain look knows no warm-up), last at the last block of the after arm. `beside`: the arms ran beside
+    each other, so the first look is at the before arm's first block of the change; else at the baseline, or its
+    wash-out. Both looks are as long as the shorter of the two.
+    """
+    numbers = record.numbers("change" if beside else "baseline")[:1]
+    if not beside:
+        numbers += [number for number in record.numbers("wash-out") if numbers and number < numbers[0]]
+    first = record.rows.take(among(record.rows.block, numbers) & (record.rows.arm == BEFORE))
+    rows = record.measured("change", AFTER)
+    last = rows.take(among(rows.block, [n for n in record.numbers("change") if np.any(rows.block == n)][-1:]))
+    if not len(first.due) or not len(last.due):
+        return first, last
+    length = min(np.ptp(first.due), np.ptp(last.due))
+    shortened = [look.take(look.due <= look.due.min() + length) for look in (first, last)]
+    return shortened[0], shortened[1]
+
+
+def naive_answer(before: Rows, after: Rows, compared: str = "") -> Naive:
+    """Welch's t-test on the requests of two looks. `compared`: which these are, for the sentence."""
     latencies = [rows.latency_ms[np.isfinite(rows.latency_ms)] for rows in (before, after)]
     hits = [_mean(rows.hit[np.isfinite(rows.hit)]) for rows in (before, after)]
     means = [_mean(latency) for latency in latencies]
@@ -46,7 +81,8 @@ def naive_answer(before: Rows, after: Rows) -> Naive:
         hit_ratio_before=hits[0],
         hit_ratio_after=hits[1],
         claim=claim,
-        sentence=f"A plain before/after would have said: {what} ({numbers}){ratio}.",
+        sentence=f"A plain before/after would have said: {what} ({numbers}){ratio}."
+        + (f" It compares {compared}." if compared else ""),
     )
 
 

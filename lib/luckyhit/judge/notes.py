@@ -12,6 +12,7 @@ from luckyhit.judge.boundary import Boundary
 from luckyhit.judge.decompose import decompose
 from luckyhit.judge.effect import Effect
 from luckyhit.judge.samples import DROPPED, NO_ERROR, Comparison
+from luckyhit.judge.starts import Starts
 from luckyhit.judge.verdict import Ruling
 from luckyhit.judge.wording import listed, name_of, percent
 from luckyhit.records import GoalName, kind_of
@@ -39,6 +40,11 @@ def notes_on_blocks(blocks: Sequence[Mapping[str, Any]], case: Case) -> list[str
         if entry.get("stage") != "change" and isinstance(washout, Mapping) and washout.get("settled") is False:
             where = "after the rollback" if entry.get("stage") == "after-rollback" else "of the baseline"
             notes.append(f"The hit ratio still moved when the block {where} began: plan.washout was over.")
+    starts = Starts.noted([entry for entry in blocks if entry.get("stage") == "change"], case)
+    if starts.count == 1:
+        notes.append(
+            "One process start each: what a start itself moves in the latencies can't be told from the change."
+        )
     if case.design == "before-after":
         notes.append(
             "The arms were measured one after the other: whatever else changed in between counts as the change."

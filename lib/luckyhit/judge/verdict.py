@@ -95,8 +95,8 @@ def rule_on(
         if verdict == "INCONCLUSIVE" and not passes:
             direction = 1 if kind_of(name).higher_is_better else -1
             ahead = forecast(effect, Question(margin, goal.want, direction, boundary, error_rate))
-            expected = whole(ahead.pairs) if ahead is not None else None
-            note = _more(ahead, effect.pairs, seconds)
+            expected = whole(ahead.pairs) if ahead is not None and not effect.starts else None
+            note = _more(ahead, effect.pairs, seconds) if not effect.starts else _more_starts(effect)
     kept: Limit | None = None
     if goal.at_most is not None:
         kept, limit_note = _limit_of(name, effect, goal.at_most)
@@ -167,6 +167,14 @@ def _more(ahead: Forecast | None, pairs: int, seconds: float) -> str:
     reach = f"{few:,.0f} to {many:,.0f}" if many < INF else f"{few:,.0f} or more"
     often = f"; eight times of ten it is {reach}" if few < about or about < many else ""
     return f"About {about:,.0f} more pairs ({minutes(seconds * more / pairs)} at this rate) would decide{often}."
+
+
+def _more_starts(effect: Effect) -> str:
+    """How many more process starts would decide, where the interval hangs on them and not on pairs."""
+    if effect.starts_needed is None:
+        return "More blocks (plan.blocks) would tell: each has process starts of its own."
+    more = effect.starts_needed - effect.starts
+    return f"About {more:,} more block{'' if more == 1 else 's'} (plan.blocks), each with its own starts, would decide."
 
 
 def overall(guards: Sequence[Guard], rulings: Sequence[Ruling], beside: Sequence[FaultMoved] = ()) -> Verdict:

@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-import numpy as np
-
 from luckyhit.case import Case
 from luckyhit.judge.blockwise import goal_values, one_more
 from luckyhit.judge.boundary import Boundary, FixedSample
@@ -15,14 +13,16 @@ from luckyhit.judge.drift import events_of, origin_of
 from luckyhit.judge.effect import Effect, Levels
 from luckyhit.judge.guards import comparison_guards
 from luckyhit.judge.measured import Effects, in_order, measured_reads, measured_requests
-from luckyhit.judge.naive import naive_answer
+from luckyhit.judge.naive import naive_of
+from luckyhit.judge.negative_controls import controls_guard
 from luckyhit.judge.noise import noise_floor
 from luckyhit.judge.notes import notes_on_rows
 from luckyhit.judge.record import AFTER, BEFORE, Record, is_whole
 from luckyhit.judge.record_guards import record_guards
 from luckyhit.judge.routes import RouteMetrics, route_metrics
-from luckyhit.judge.samples import ARMS, Comparison, Rows, among, by_batches, by_blocks, side_by_side
+from luckyhit.judge.samples import ARMS, Comparison, Rows, by_batches, by_blocks, side_by_side
 from luckyhit.judge.stale_units import stale_pairs
+from luckyhit.judge.starts import Starts
 from luckyhit.judge.together import Together
 from luckyhit.records import GoalName, Guard, Naive, RunEvent
 
@@ -52,10 +52,18 @@ class Compared:
 
 
 def work_out(
-    record: Record, case: Case, boundary: Boundary, levels: Levels, once_at: Levels, *, glance: bool = False
+    record: Record,
+    case: Case,
+    boundary: Boundary,
+    levels: Levels,
+    once_at: Levels,
+    *,
+    share_of_rate: float = 1.0,
+    glance: bool = False,
 ) -> Worked:
-    """`boundary` and `levels` are those of the comparison. What is no comparison is looked at once, at `once_at`.
-    `glance`: only what decides the goals and the guards, without what is told beside them."""
+    """`boundary` and `levels` are those of the comparison, `share_of_rate` what it may use of an error rate. What is no
+    comparison is looked at once, at `once_at`. `glance`: only what decides the goals and the guards, without what is
+    told beside them."""
     once = FixedSample()
     within_s = case.freshness.within if case.freshness is not None else None
     before, after = record.measured("change", BEFORE), record.measured("change", AFTER)
@@ -68,7 +76,9 @@ def work_out(
         # beside what needs least.
         shown: Callable[[], Effects]
         if changed:
-            shown = work.start(partial(measured_requests, comparison, case, boundary, levels))
+            starts = Starts.noted(record.entries("change"), case)
+            shown = work.start(partial(measured_requests, comparison, case, boundary, levels, starts))
+            controls = work.start(partial(controls_guard, comparison, case, boundary, starts, share_of_rate))
             guards = work.start(partial(comparison_guards, comparison, record.entries("change"), case, pair_of))
         if changed and not glance:
             # A block without the probe may well have another level: that is no event, it was done on purpose.
@@ -90,7 +100,7 @@ def work_out(
         naive: Callable[[], Naive] = Naive
         if not glance:
             floor = work.start(partial(noise_floor, baseline, probed, within_s, once, once_at))
-            naive = work.start(lambda: naive_answer(*_plain_looks(record)))
+            naive = work.start(partial(naive_of, record, case))
         effects, compared = shown(), None
         if changed:
             arms, paired = [record.probed("change", arm) for arm in ARMS], case.design == "side-by-side"
@@ -99,7 +109,8 @@ def work_out(
                 pairs = stale_pairs(arms[0], arms[1], record.background(case, "change"), within_s)
             effects = in_order({**effects, **measured_reads(arms, case, boundary, levels, pairs)})
             beside = ([], {}, []) if glance else (notes(), routes(), events())
-            compared = Compared(comparison, guards(), *beside)
+            still = controls()
+            compared = Compared(comparison, [*guards(), *([still] if still is not None else [])], *beside)
         return Worked(on_record(), compared, effects, again() if again is not None else None, naive(), floor())
 
 
@@ -139,22 +150,6 @@ def _again(record: Record, case: Case, before: Rows, boundary: Boundary, levels:
         return effects
     # On one service that goes on, blocks differ by more than what is in them: by their hour, too.
     return one_more(effects, goal_values(before, [first], case), boundary, levels.goals)
-
-
-def _plain_looks(record: Record) -> tuple[Rows, Rows]:
-    """What somebody sees who looks once before and once after, for as long each time: the system as it was found,
-    from the first request on (of its wash-out, where there was one), and the last block of the after arm. Both looks
-    are as long as the shorter of the two.
-    """
-    numbers = record.numbers("baseline")[:1]
-    numbers += [number for number in record.numbers("wash-out") if numbers and number < numbers[0]]
-    first = record.rows.take(among(record.rows.block, numbers) & (record.rows.arm == BEFORE))
-    rows = record.measured("change", AFTER)
-    last = rows.take(among(rows.block, [n for n in record.numbers("change") if np.any(rows.block == n)][-1:]))
-    if not len(first.due) or not len(last.due):
-        return first, last
-    length = min(np.ptp(first.due), np.ptp(last.due))
-    return tuple(look.take(look.due <= look.due.min() + length) for look in (first, last))  # type: ignore[return-value]
 
 
 __all__ = ["Compared", "Worked", "work_out"]

@@ -70,8 +70,9 @@ class Accounting(FileRecord):
 
 
 class Naive(FileRecord):
-    """What a plain before/after would have said: the first look at the system as it was found, warming cache
-    and all, against the last look after the change, by means and Welch's t-test."""
+    """What a plain before/after would have said: the first look at the service without the change, warming cache
+    and all, against the last look at the one with it, by means and Welch's t-test. Where arms ran beside each other,
+    both looks are at an arm beside the other."""
 
     latency_before_ms: float | None = None
     latency_after_ms: float | None = None
@@ -206,6 +207,11 @@ class RunEvent(FileRecord):
     at_s: float = Field(description="since the first block began; of a drift, where it was first measured")
     until_s: float | None = Field(default=None, description="the end of a drift; null for a shift")
     block: int = Field(description="the block in which it began")
+    with_block: bool = Field(
+        default=False,
+        description="one arm met it, inside a block, and it was not seen beyond: gone with the clear, or no block came "
+        "after it. What piles up since a clear looks like that",
+    )
     moved: dict[Arm, Moved]
 
 

@@ -44,6 +44,8 @@ def goals(case: Case) -> list[tuple[str, str]]:
         text = "has to get better" if goal.want == "better" else "may get worse by the margin at most"
         limit = f"; at most {goal.at_most} after the change" if goal.at_most is not None else ""
         rows.append((sentence_case(name_of(name)), f"{text} (margin {goal.margin}){limit}"))
+    for name, margin in case.controls.items():
+        rows.append((sentence_case(name_of(name)), f"negative control: may not move by more than {margin}"))
     return rows
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from luckyhit.judge.events import NAMES, event_notes, levels, meaning
+from luckyhit.judge.events import NAMES, event_notes, levels, meaning, verb_of
 from luckyhit.judge.wording import number
 from luckyhit.records import Arm, Result, RunEvent
 from luckyhit.report.contents import sentence_case
@@ -47,10 +47,9 @@ def _row(event: RunEvent, design: str) -> EventRow:
     when = f"at {number(event.at_s)} s, block {event.block}"
     if event.until_s is not None:
         when = f"from {number(event.at_s)} to {number(event.until_s)} s"
-    verb = "drifted" if event.kind == "drift" else "shifted"
     return EventRow(
         when=sentence_case(when),
-        what=f"{sentence_case(NAMES[event.metric])} {verb}",
+        what=f"{sentence_case(NAMES[event.metric])} {verb_of(event)}",
         before=_levels(event, "before"),
         after=_levels(event, "after"),
         means=meaning(event, design),

@@ -228,6 +228,20 @@ def _growth(finding: RunFinding) -> str:
     )
 
 
+def _untouched_moved(finding: RunFinding) -> str:
+    kinds = {"write": "a write", "uncached": "never tells a cache status"}
+    moved = [
+        f"{row['route']} ({kinds[str(row['kind'])]}) from {number(float(row['before_ms'] or 0))} to "
+        f"{number(float(row['after_ms'] or 0))} ms"
+        for row in finding.examples
+    ]
+    return (
+        f"Routes that no goal is about moved by more than a fifth, in the median: {listed(moved)}. If the change "
+        "can't touch them, the arms differed by more than the change: declare them as `controls`. If it can, this is a "
+        "part of it."
+    )
+
+
 SENTENCES: dict[str, Callable[[RunFinding], str]] = {
     NOT_LOOKED_FOR: lambda finding: (
         f"Not looked for: {finding.facts['finding']}, since the records don't allow it ({finding.facts['error']})."
@@ -254,6 +268,7 @@ SENTENCES: dict[str, Callable[[RunFinding], str]] = {
     "cache-outlives-clear": _cache_outlives_clear,
     "write-flushes": lambda finding: in_both(finding, "Writes during which all keys of the cache went (a flush)"),
     "status-not-believable": _status,
+    "untouched-route-moved": _untouched_moved,
     "latency-grows": _growth,
     "replayed-counts": lambda finding: in_both(
         finding,

@@ -26,6 +26,7 @@ from luckyhit.judge.findings import (
     stale_workload_reads,
     status_not_believable,
     unexpected_answers,
+    untouched_route_moved,
     variants_differ,
     write_flushes,
 )
@@ -50,6 +51,7 @@ FINDERS: dict[str, Callable[[Evidence], RunFinding | None]] = {
     "variants-differ": variants_differ.find,
     "cache-outlives-clear": cache_outlives_clear.find,
     "write-flushes": write_flushes.find,
+    "untouched-route-moved": untouched_route_moved.find,
     "latency-grows": latency_grows.find,
     "replayed-counts": replayed_counts.find,
     "layers": layers.find,

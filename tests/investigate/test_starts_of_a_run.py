@@ -1,0 +1,28 @@
+"""The process starts of a run: their numbers, and which arm is started first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from luckyhit.investigate.starts import in_turn, numbered
+
+
+def test_the_other_arm_is_first_each_time() -> None:
+    stacks: Any = {"before": object(), "after": object()}
+    assert [list(in_turn(stacks, block)) for block in range(3)] == [
+        ["before", "after"], ["after", "before"], ["before", "after"],
+    ]  # fmt: skip
+    assert in_turn(stacks, 1) == stacks
+
+
+def test_each_new_process_has_the_next_number() -> None:
+    blocks: list[dict[str, Any]] = []
+    for started in ({"before": 70}, {"before": 71, "after": 80}, {"before": 72, "after": 80}, {"before": None}):
+        blocks.append({"started": started, "start": numbered(blocks, started)})
+    assert [entry["start"] for entry in blocks] == [
+        {"before": 1},
+        {"before": 2, "after": 1},
+        {"before": 3, "after": 1},
+        {},
+    ]
+    assert numbered(blocks, {"before": 72}) == {"before": 3}  # the block between them has none of its own
