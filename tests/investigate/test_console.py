@@ -46,10 +46,10 @@ def test_off_a_terminal_progress_is_plain_dated_lines_one_for_each_new_thing(
 def test_what_is_there_to_be_read_is_a_line_of_its_own(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     with follow(run):
         run.progress("measuring", done=1, total=40)
-        run.progress("hit_ratio: about 300 pairs", stays=True)
+        run.progress("hit ratio: about 300 pairs", stays=True)
         run.progress("measuring", done=2, total=40)
     lines = [line[20:] for line in capsys.readouterr().err.splitlines()]
-    assert lines == ["measuring (1 of 40 s measured)", "hit_ratio: about 300 pairs"]
+    assert lines == ["measuring (1 of 40 s measured)", "hit ratio: about 300 pairs"]
 
 
 @pytest.mark.parametrize("columns", [100, 0])

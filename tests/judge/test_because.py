@@ -107,3 +107,8 @@ def test_what_to_change_in_the_plan(plan: Plan, times: list[float | None], advic
 def test_advice_is_a_plan_that_can_be_written(blocks: int, times: float) -> None:
     advice = advised([needing(times)], Plan(blocks=blocks))
     assert all(blocks < Plan(blocks=int(value)).blocks for value in advice.values())
+
+
+@pytest.mark.parametrize(("at_most", "limit"), [(None, None), ("10 %", 0.1)])
+def test_the_hard_limit_is_a_field_in_the_unit_of_the_metric(at_most: str | None, limit: float | None) -> None:
+    assert ruling("stale_reads", "better", 6, 9, at_most=at_most).metric.at_most == limit

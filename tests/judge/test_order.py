@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tier import seeds
@@ -29,6 +30,20 @@ def drawn(run: Any, share: float = 0.5, *, faster_ms: float = 0.0, fills: float 
     return run
 
 
+def by_key(run: Any, *, more_ms: float, seed: int = 3) -> Any:
+    """Of even keys nine slots in ten have before first, of odd ones one in ten; and the after arm is so much slower for
+    even keys alone. No order changes anything."""
+    frame, rng = run.requests, np.random.default_rng(seed)
+    even = pd.factorize(frame["key"])[0] % 2 == 0
+    first = rng.random(int(frame["slot"].max() + 1) * 50)[frame["slot"] + 997 * frame["block"]]
+    before_first = first < np.where(even, 0.9, 0.1)
+    frame["sent_ns"] += np.where(before_first == (frame["arm"] == "after"), 40_000, 0)
+    slower = even & (frame["arm"] == "after").to_numpy()
+    for name in ("first_byte_ns", "done_ns"):
+        frame[name] += np.where(slower, int(more_ms * 1e6), 0)
+    return run
+
+
 def notes(run: Any, case: Any) -> list[str]:
     return [note for note in run.judge(case).notes if note.startswith("Order of ")]
 
@@ -36,6 +51,21 @@ def notes(run: Any, case: Any) -> list[str]:
 def test_a_drawn_order_that_does_not_matter_is_no_note(simulate, case_with) -> None:
     runs = [drawn(simulate(100 + seed, blocks=3, probed=False), seed=100 + seed) for seed in seeds(6)]
     assert [notes(run, case_with(GOALS, freshness=False)) for run in runs] == [[]] * len(runs)
+
+
+@pytest.mark.parametrize("more_ms", [0.0, 2.0])
+def test_the_mix_of_keys_is_no_effect_of_the_order(simulate, case_with, more_ms: float) -> None:
+    runs = [by_key(simulate(50 + seed, blocks=3, probed=False), more_ms=more_ms, seed=seed) for seed in seeds(4)]
+    assert [notes(run, case_with(GOALS, freshness=False)) for run in runs] == [[]] * len(runs)
+
+
+def test_an_order_that_matters_is_found_beside_such_a_mix(simulate, case_with) -> None:
+    run = by_key(simulate(2, before={"hit": 0.99}, after={"hit": 0.99}, blocks=4), more_ms=2.0)
+    frame = run.requests
+    second = frame["sent_ns"] > frame.groupby(["block", "slot"])["sent_ns"].transform("min")
+    for name in ("first_byte_ns", "done_ns"):
+        frame[name] -= np.where(second, 600_000, 0)
+    assert len(notes(run, case_with(GOALS))) == 1
 
 
 def test_a_first_one_that_warms_what_both_share_is_found_with_its_size(simulate, case_with) -> None:

@@ -63,7 +63,7 @@ def test_rows_say_not_visible_in_that_arm(lied) -> None:
     (row,) = [row for row in metrics(result) if row.name == "Hit ratio"]
     assert row.before == NOT_VISIBLE and row.after != NOT_VISIBLE
     assert any(row.before == NOT_VISIBLE for row in key_numbers(found))
-    assert {level.name: level.value for level in baseline(found)}["Hit ratio"] == "–"
+    assert {level.name: level.value for level in baseline(found)}["Hit ratio of the baseline"] == "–"
 
 
 def test_figures_leave_the_arm_out(lied) -> None:
@@ -86,4 +86,5 @@ def test_the_page_shows_it_before_the_numbers(lied, tmp_path, plain_figures) -> 
     page = Page(render(run, result, tmp_path).read_text(encoding="utf-8"))
     (doubt,) = result.doubts["before"]
     text = " ".join(page.text.split())
-    assert text.index(f"{doubt.count:,} of {doubt.of:,}") < text.index(NOT_VISIBLE)
+    behind = text.index(result.because) + len(result.because)
+    assert text.index(f"{doubt.count:,} of {doubt.of:,}") < text.index(NOT_VISIBLE, behind)

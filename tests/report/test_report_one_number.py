@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from synthetic_run import judged
 
+from luckyhit.judge.effect import Effect
+from luckyhit.judge.freshness_facts import as_metric_has_it
 from luckyhit.judge.stale_bounds import bounds_of_run, uncompared
+from luckyhit.records import CountOf, FreshnessFacts, RunFinding
 from luckyhit.report import freshness_numbers
 from luckyhit.report.aggregates import hit_series
+from luckyhit.report.finding_sentences import sentence_of
+from luckyhit.report.metric_rows import metric_row
 from luckyhit.report.recorded import recorded
 
 
@@ -40,7 +44,27 @@ def test_the_figure_shows_the_hit_ratio_of_the_metric(found) -> None:  # type: i
     assert (measured["change", "before"], measured["change", "after"]) == (metric.before, metric.after)
 
 
-def test_a_metric_that_counts_stale_reads_leaves_no_bound_of_zero(new_run) -> None:  # type: ignore[no-untyped-def]
-    run = new_run(stale={"after": 1.0}) if False else new_run()
-    facts = judged(run).freshness["before"]
-    assert facts.stale and facts.zero_bound is None and 0 < facts.low < facts.high <= 1
+@pytest.mark.parametrize(
+    ("zero_bounds", "pairs", "bound"), [((None, 0.04), 90, 0.04), ((None, None), 90, None), ((None, None), 0, 0.2)]
+)
+def test_the_metric_has_the_word_on_no_stale_read(
+    zero_bounds: tuple[float | None, float | None], pairs: int, bound: float | None
+) -> None:
+    """It may count stale ones among the workload's reads; without pairs there is none to ask."""
+    facts = FreshnessFacts(fresh=15, share=0.0, low=0.0, high=0.2, zero_bound=0.2)
+    told = as_metric_has_it(facts, Effect(pairs=pairs, zero_bounds=zero_bounds), 1)
+    assert (told.zero_bound, told.high) == (bound, 0.2 if bound is None else bound)
+
+
+def test_what_went_wrong_in_an_arm_has_its_number_beside_the_arm() -> None:
+    facts = {"before_unknown": 142, "after_hit": 3, "after_good_status": 3}
+    counts = {"before": CountOf(count=142, of=2831), "after": CountOf(count=3, of=2831)}
+    words = sentence_of(RunFinding(id="unexpected-answers", facts=facts, **counts))
+    assert "142 unknown before" in words and "3 hit after" in words
+
+
+def test_a_limit_stands_once_beside_its_margin(judged_run) -> None:  # type: ignore[no-untyped-def]
+    _, result = judged_run
+    metric = result.metrics["stale_reads"].model_copy(update={"at_most": 0.25})
+    row = metric_row("stale_reads", metric, result)
+    assert row.goal.count("25 %") == 1 and row.margin not in row.verdict_text

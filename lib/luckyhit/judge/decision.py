@@ -141,7 +141,7 @@ def decide(
     if worked.again is not None:
         last = among(record.rows.block, record.numbers("after-rollback"))
         alone = case.design == "side-by-side" and np.all(record.rows.arm[last] == BEFORE)
-        rollback = found_again(rollback, worked.again, case, alone=bool(alone))
+        rollback = found_again(rollback, worked.again, case, effects, alone=bool(alone))
 
     facts: dict[Arm, FreshnessFacts] = {}
     if not glance:

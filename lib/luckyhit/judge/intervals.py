@@ -90,8 +90,8 @@ def spread(influence: np.ndarray, block: np.ndarray) -> Spread:
 
 def _shrunk(correlation: float, units: int) -> float:
     """What is left of a correlation once half of what chance alone gives (1 / units, squared) is taken off, after the
-    positive-part estimator of James and Stein (1961), which takes off all of it: else independent units would have a
-    tenth of their variance too much, and with all of it correlated ones too little."""
+    positive-part estimator of James and Stein (1961), which takes off all of it: with none taken off
+    independent units get too much variance, with all of it correlated ones too little."""
     chance = 0.5 / units
     return min(correlation - chance / correlation, 0.9) if correlation > chance**0.5 else 0.0
 

@@ -72,7 +72,7 @@ def naive_answer(before: Rows, after: Rows, compared: str = "") -> Naive:
     what = claim if change is None or not moved else f"{percent(abs(change))} {claim}"
     ratio = ""
     if hits[0] is not None and hits[1] is not None:
-        ratio = f", with a hit ratio of {percent(hits[0])} before and {percent(hits[1])} after"
+        ratio = f", with a hit ratio of {percent(hits[0])} in its first look and {percent(hits[1])} in its last"
     return Naive(
         latency_before_ms=means[0],
         latency_after_ms=means[1],

@@ -13,6 +13,7 @@ that arm was, rather than what was drawn: beyond NEAR_NS it is left out.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,8 +21,8 @@ from luckyhit.case import Case
 from luckyhit.judge.boundary import FixedSample
 from luckyhit.judge.carryover import NAME as CARRY_OVER
 from luckyhit.judge.effect import Effect, amount_of
-from luckyhit.judge.intervals import Estimates, mean_estimates
-from luckyhit.judge.samples import Comparison, Side
+from luckyhit.judge.intervals import Interval, interval_by, spread
+from luckyhit.judge.samples import Comparison
 from luckyhit.judge.wording import difference_text, interval_text, name_of, percent
 from luckyhit.records import GoalName, Guard, MetricName
 
@@ -82,19 +83,50 @@ class _Slots:
             told = (gap != 0) & (np.abs(gap) < NEAR_NS)  # NaN, where one was not sent, is not near
         return cls(comparison, (first[told], second[told]), gap[told] > 0)
 
-    def estimates(self, name: str) -> Estimates | None:
+    def estimates(self, name: str) -> OfOrder | None:
         """The mean of after - before: where before was first, where after was, and how far these lie apart."""
         before, after = self._comparison.sides
         values = [
             side.rows.hit[index] if name == "hit_ratio" else side.rows.latency_ms[index]
             for side, index in zip((before, after), self._pairs, strict=True)
         ]
-        apart, unit = values[1] - values[0], before.unit[self._pairs[0]]
-        groups = [np.flatnonzero(group) for group in (self.before_first, ~self.before_first)]
-        sides = [Side(before.rows.take(self._pairs[0][group]), unit[group], before.block) for group in groups]
-        return mean_estimates(
-            (apart[groups[0]], apart[groups[1]]), Comparison(sides[0], sides[1], paired=True), FixedSample(), LEVEL / 2
-        )
+        apart, row = values[1] - values[0], self._pairs[0]
+        there = np.isfinite(apart)
+        apart, row = apart[there], row[there]
+        after_first = (~self.before_first[there]).astype(float)
+        alike = _alike(before.rows.route[row], before.rows.key[row])
+        centred = after_first - _mean_of(after_first, alike)
+        weight = float(np.sum(centred**2))
+        if weight < FEWEST_SLOTS / 8:  # half of FEWEST_SLOTS in either order
+            return None
+        slope = float(np.sum(centred * apart)) / weight
+        left = apart - _mean_of(apart, alike) - slope * centred
+        influence = np.bincount(before.unit[row], weights=centred * left / weight, minlength=len(before.block))
+        level, share = float(apart.mean()), float(after_first.mean())
+        difference = interval_by(slope, spread(influence, before.block), FixedSample(), LEVEL / 2)
+        return OfOrder(level - slope * share, level + slope * (1 - share), difference)
+
+
+@dataclass(frozen=True)
+class OfOrder:
+    """The mean of after - before where either arm was sent first, at the mix of requests of both together, and
+    `difference`, the second less the first."""
+
+    before_first: float
+    after_first: float
+    difference: Interval
+
+
+def _alike(route: np.ndarray, key: np.ndarray) -> np.ndarray:
+    """Of each slot, the number of the group of like ones: of its route and key. A key that was met in one order alone
+    tells nothing of the order."""
+    keys, code = np.unique(key, return_inverse=True)
+    return np.unique((route.astype(np.int64) + 1) * len(keys) + code, return_inverse=True)[1]
+
+
+def _mean_of(values: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Of each row, the mean of its group."""
+    return (np.bincount(group, weights=values) / np.maximum(np.bincount(group), 1))[group]
 
 
 def _margin(names: Sequence[MetricName], case: Case, effects: Mapping[GoalName, Effect]) -> float | None:
@@ -103,7 +135,7 @@ def _margin(names: Sequence[MetricName], case: Case, effects: Mapping[GoalName, 
     return min((margin for margin in margins if margin is not None), default=None)
 
 
-def _note(name: str, estimates: Estimates, least: float, share: float) -> list[str]:
+def _note(name: str, estimates: OfOrder, least: float, share: float) -> list[str]:
     """On an effect of the order that is sure, and larger than `least`."""
     apart = estimates.difference
     if not (apart.low > 0 or apart.high < 0) or abs(apart.value) <= least:
@@ -120,8 +152,8 @@ def _note(name: str, estimates: Estimates, least: float, share: float) -> list[s
         else "the first one holds it up (a processor, a connection, a lock)"
     )
     text = (
-        f"Order of sending: after less before, the {what} differs by {difference_text(like, estimates.before.value)} "
-        f"where before was sent first, by {difference_text(like, estimates.after.value)} where after was "
+        f"Order of sending: after less before, the {what} differs by {difference_text(like, estimates.before_first)} "
+        f"where before was sent first, by {difference_text(like, estimates.after_first)} where after was "
         f"({difference_text(like, apart.value)} apart, {percent(1 - LEVEL)} interval "
         f"{interval_text(like, apart.low, apart.high)}). Coming second makes it about {more} "
         f"{'higher' if higher else 'lower'}, as if {reason}: the stacks are not quite apart. "

@@ -107,7 +107,9 @@ def rule_on(
         passes = passes and kept != "open" and verdict != "HURT"
         note = f"{note} {limit_note}".strip()
     metric = metric_of(name, effect, note)
-    metric = metric.model_copy(update={"margin": margin, "want": goal.want, "verdict": verdict, "limit": kept})
+    limit = amount_of(name, goal.at_most, None) if goal.at_most is not None else None
+    declared = {"margin": margin, "at_most": limit, "want": goal.want}
+    metric = metric.model_copy(update={**declared, "verdict": verdict, "limit": kept})
     takes = {"expected_pairs": expected, "wald_pairs": wald}
     return Ruling(name, goal, metric.model_copy(update=takes), passes)
 
@@ -144,7 +146,7 @@ def _limit_of(name: GoalName, effect: Effect, at_most: Amount) -> tuple[Limit, s
     if limit is None:
         return "open", f"The limit {at_most} can't be compared with this metric."
     if effect.after_low > limit:
-        return "broken", f"Goal not met: beyond its limit of {value_text(name, limit)} after the change."
+        return "broken", "Goal not met: beyond its limit after the change."
     if effect.after_high <= limit:
         return "kept", ""
     most = value_text(name, effect.after_high) if effect.after_high < INF else "any amount"

@@ -24,6 +24,9 @@ class Metric(FileRecord):
     margin: float | None = Field(
         default=None, description="the margin that matters, in the metric's unit; null: no goal"
     )
+    at_most: float | None = Field(
+        default=None, description="the hard limit on the after arm, in the metric's unit; null: none"
+    )
     want: Literal["better", "no-worse"] | None = None
     verdict: Verdict | None = Field(default=None, description="null where the case sets no goal for it")
     limit: Limit | None = Field(

@@ -29,7 +29,8 @@ class HitSeries:
     bins: pd.DataFrame
     spans: list[Span]
     measured: dict[tuple[Stage, str], float]
-    """Hit ratio of the measured phase, by stage and arm; those without a visible status are left out."""
+    """Hit ratio of the measured phase, by stage and arm, in the change's blocks that of the metric; those without a
+    visible status are left out."""
     warmup: dict[str, tuple[float, float]]
     """By arm: the hit ratio in the first bin of all its blocks together, and in the last."""
     shifts_s: tuple[float, ...] = ()
@@ -84,6 +85,11 @@ def hit_series(recorded: Recorded) -> HitSeries:
             values = values[np.isfinite(values)]
             if len(values):
                 measured[stage, arm] = float(values.mean())
+    metric = recorded.result.metrics.get("hit_ratio") if recorded.result else None
+    if metric is not None and recorded.changed:
+        # What the blocks of the change show has one number, the metric's.
+        values_of = {"before": metric.before, "after": metric.after}
+        measured |= {("change", arm): value for arm, value in values_of.items() if value is not None}
     warmup = {}
     for arm, part in bins[bins["stage"] != WASH_OUT].groupby("arm"):
         ends = part.sort_values("at_s").groupby("block")["share"].agg(["first", "last"]).mean()

@@ -41,7 +41,7 @@ def baseline(found: Recorded) -> list[Level]:
 
     rows = [
         Level("Requests", f"{levels['requests']:,} due, {levels['completed']:,} completed"),
-        Level("Hit ratio", shown("hit_ratio", levels["hit_ratio"]), noise("hit_ratio")),
+        Level("Hit ratio of the baseline", shown("hit_ratio", levels["hit_ratio"]), noise("hit_ratio")),
         Level("Median latency", shown("latency_p50_ms", levels["p50"]), noise("latency_p50_ms")),
         Level("P95 latency", shown("latency_p95_ms", levels["p95"]), noise("latency_p95_ms")),
         Level("P99 latency", shown("latency_p99_ms", levels["p99"]), noise("latency_p99_ms")),

@@ -96,7 +96,10 @@ def as_counted(found: Recorded) -> CacheStory | None:
         return None
     rows = [
         ("look-ups that found their key", [_share(of.share, of.looked_up) for of in told.values()]),
-        ("hit ratio by the answers", [DASH if of.answers is None else percent(of.answers) for of in told.values()]),
+        (
+            "hit ratio by the answers, warm-ups included",
+            [DASH if of.answers is None else percent(of.answers) for of in told.values()],
+        ),
         ("keys that expired", [_count(of.grown.get("expired_keys")) for of in told.values()]),
         ("keys evicted for want of room", [_count(of.grown.get("evicted_keys")) for of in told.values()]),
         ("keys, at most", [_count(of.keys) for of in told.values()]),
@@ -113,9 +116,15 @@ def _sentences(found: Recorded, told: Mapping[Arm, Counted]) -> list[str]:
         if of.share is not None and of.answers is not None and abs(of.share - of.answers) >= APART
     ]
     if apart:
-        sentences.append(f"The cache's own hit ratio and that of the answers differ: {listed(apart)}. {_WHY}")
+        sentences.append(
+            f"The share of the cache's own look-ups that found their key and the hit ratio by the answers, both with "
+            f"warm-ups, differ: {listed(apart)}. {_WHY}"
+        )
     elif any(of.share is not None and of.answers is not None for of in told.values()):
-        sentences.append("The cache's own hit ratio is within 10 points of that of the answers, warm-ups included.")
+        sentences.append(
+            "The share of the cache's own look-ups that found their key is within 10 points of the hit ratio by the "
+            "answers, both with warm-ups."
+        )
     evicted = {found.label(arm): of.grown.get("evicted_keys", 0.0) for arm, of in told.items()}
     if any(evicted.values()):
         many = listed([f"{count:,.0f} ({name})" for name, count in evicted.items() if count])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from luckyhit.judge.belief.words import in_doubt
 from luckyhit.judge.findings import NOT_LOOKED_FOR
@@ -71,20 +71,25 @@ def _same_bytes(finding: RunFinding) -> str:
     routes = {facts["route"], facts["other_route"]}
     pair = f"route {facts['route']}" if len(routes) == 1 else f"{facts['route']} as {facts['other_route']}"
     text = in_both(finding, f"Wrong, not old: hits with the bytes of another URL ({pair})")
-    return f"{text} Of {_plain(facts['misses'])} misses: {_plain(facts['misses_wrong'])}."
+    return f"{text} Of {_plain(facts['misses'])} misses in both arms together: {_plain(facts['misses_wrong'])}."
 
 
 def _unexpected(finding: RunFinding) -> str:
     facts = finding.facts
     text = in_both(finding, "Answers that are not as the case says")
     arms = [arm for arm, counted in (("before", finding.before), ("after", finding.after)) if counted]
-    split = {cache: sum(int(facts.get(f"{arm}_{cache}") or 0) for arm in arms) for cache in CACHE_STATUSES}
-    total, good = sum(split.values()), sum(int(facts.get(f"{arm}_good_status") or 0) for arm in arms)
-    status = "all with a status of 200 to 299" if good == total else f"{good:,} with a status of 200 to 299"
-    statuses = ", ".join(f"{count:,} {cache}" for cache, count in split.items() if count)
+    statuses = [
+        f"{count:,} {cache} {arm}" for arm in arms for cache in CACHE_STATUSES if (count := _fact(facts, arm, cache))
+    ]
+    good = [f"{count:,} {arm}" for arm in arms if (count := _fact(facts, arm, "good_status"))]
+    status = f"with a status of 200 to 299: {', '.join(good)}" if good else "none with a status of 200 to 299"
     example = next(iter(finding.examples), None)
-    shown = f" For example {example['request']}: {example['wrong']}." if example else ""
-    return f"{text} Cache status: {statuses}; {status}.{shown}"
+    shown = f" For example {example['request']} ({example['arm']} arm): {example['wrong']}." if example else ""
+    return f"{text} Cache status: {', '.join(statuses)}; {status}.{shown}"
+
+
+def _fact(facts: Mapping[str, float | int | str | bool | None], arm: str, name: str) -> int:
+    return int(facts.get(f"{arm}_{name}") or 0)
 
 
 def _differing(finding: RunFinding) -> str:

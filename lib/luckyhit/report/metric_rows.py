@@ -37,6 +37,12 @@ class MetricRow:
         return f"{self.verdict}, goal not met" if self.missed else self.verdict or DASH
 
     @property
+    def verdict_text(self) -> str:
+        """The same where the margin stands beside it: only that it has a cost is added."""
+        costly = self.verdict == "EQUIVALENT" and self.note.startswith("Accepted cost")
+        return f"{self.decided}, at a cost" if costly else self.decided
+
+    @property
     def said(self) -> str:
         """The verdict, with what it means where the word alone could be misread."""
         if self.missed:
@@ -80,6 +86,7 @@ def metric_row(name: GoalName, metric: Metric, result: Result) -> MetricRow:
     if metric.verdict is not None:
         margin = "not comparable" if metric.margin is None else difference_text(name, metric.margin)
         goal = f"{'better' if metric.want == 'better' else 'no worse'}, margin {margin}"
+        goal += f", at most {value_text(name, metric.at_most)}" if metric.at_most is not None else ""
     verdict: str = metric.verdict or ""
     if verdict and result.verdict == "INVALID":
         verdict = NOT_RELIED_ON
@@ -148,5 +155,5 @@ def naive_rows(result: Result) -> list[tuple[str, str, str]]:
 
     return [
         ("Mean latency", ms(naive.latency_before_ms), ms(naive.latency_after_ms)),
-        ("Hit ratio", share(naive.hit_ratio_before), share(naive.hit_ratio_after)),
+        ("Hit ratio of these two looks", share(naive.hit_ratio_before), share(naive.hit_ratio_after)),
     ]

@@ -35,10 +35,10 @@ def hit_ratio(series: HitSeries, result: Result | None) -> str:
         text = f"Measured after the warm-ups, the hit ratio was {listed(parts)}."
     ramps = [(arm, first, last) for arm, (first, last) in series.warmup.items() if last - first > 0.1]
     if ramps:
-        _, first, last = max(ramps, key=lambda ramp: ramp[2] - ramp[1])
+        arm, first, last = max(ramps, key=lambda ramp: ramp[2] - ramp[1])
         text += (
-            f" Within a block it climbs from {percent(first)} to {percent(last)} on average: a look at the first "
-            "seconds alone would take the warming cache for an effect."
+            f" Within a block of the {arm} arm it climbs from {percent(first)} to {percent(last)} on average: a look "
+            "at the first seconds alone would take the warming cache for an effect."
         )
     if series.washouts:
         text += f" Hatched: {_washouts(series.washouts)}; nothing of it is counted."

@@ -61,7 +61,9 @@ def _guard(guard: Guard, safe: _Safe) -> str:
 def _goals(result: Result) -> list[tuple[str, ...]]:
     rows = [metric_row(name, result.metrics[name], result) for name in in_order(result)]
     return [
-        (row.name, row.before, row.after, row.effect, row.interval, row.goal, row.said) for row in rows if row.verdict
+        (row.name, row.before, row.after, row.effect, row.interval, row.goal, row.verdict_text)
+        for row in rows
+        if row.verdict
     ]
 
 

@@ -11,7 +11,7 @@ from luckyhit.case import Case
 from luckyhit.judge.boundary import INF
 from luckyhit.judge.power.advice import Planning
 from luckyhit.judge.power.goals import GoalPower, Reason
-from luckyhit.judge.wording import listed
+from luckyhit.judge.wording import listed, name_of
 
 _REASONS: dict[Reason, str] = {
     "noise-unknown": "the noise is not known before the baseline",
@@ -24,18 +24,18 @@ _REASONS: dict[Reason, str] = {
 
 
 def line(goal: GoalPower, case: Case) -> str:
-    """`stale_reads: about 60 pairs, needs 147 at margin 5 %: set freshness.rate: 15/s, or plan.blocks: 9`."""
+    """`stale reads: about 60 pairs, needs 147 at margin 5 %: set freshness.rate: 15/s, or plan.blocks: 9`."""
     declared = case.goals[goal.name]
     asked = f"margin {declared.margin}" + (f" and at_most {declared.at_most}" if declared.at_most is not None else "")
     if goal.reason == "not-visible":
-        text = f"{goal.name}: {_REASONS[goal.reason]}"
+        text = f"{name_of(goal.name)}: {_REASONS[goal.reason]}"
     elif goal.needs is None:
-        text = f"{goal.name}: {_given(goal)}, needs {_number(goal.at_least)} at least at {asked}"
+        text = f"{name_of(goal.name)}: {_given(goal)}, needs {_number(goal.at_least)} at least at {asked}"
         text += f" ({_REASONS[goal.reason]})" if goal.reason else ""
     elif goal.needs == INF:
-        text = f"{goal.name}: {_given(goal)}, never decided at {asked}"
+        text = f"{name_of(goal.name)}: {_given(goal)}, never decided at {asked}"
     else:
-        text = f"{goal.name}: {_given(goal)}, needs about {_number(goal.needs)} at {asked}"
+        text = f"{name_of(goal.name)}: {_given(goal)}, needs about {_number(goal.needs)} at {asked}"
     return f"{text}: {change_text(goal)}" if goal.changes else text
 
 
@@ -74,7 +74,7 @@ def rows_of(planning: Planning) -> list[tuple[str, str, str, str, str]]:
     change."""
     return [
         (
-            goal.name,
+            name_of(goal.name),
             _given(goal) if goal.reason != "not-visible" else "not visible",
             _needed(goal),
             "" if goal.state == "enough" else _REASONS.get(goal.reason, "too few"),
