@@ -148,8 +148,7 @@ goals:
   stale_reads: {want: no-worse, margin: 5 %, at_most: 10 %}
 
 # What the change can't touch, with the margin beyond which it counts as moved: where it moves, the run is INVALID.
-# Such as a route without a cache: {status.latency_p50_ms: 20 %}
-controls: {}
+# controls: {health.latency_p50_ms: 20 %}
 
 # side-by-side: two isolated stacks, each request sent to both. crossover: one stack, blocks of both arms in turn.
 # before-after: where the change can't be toggled; weaker, and the report says so.
