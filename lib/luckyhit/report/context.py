@@ -77,7 +77,7 @@ def _head(run: Run, found: Recorded, incomplete: str | None) -> dict[str, Any]:
 
 
 def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
-    from luckyhit.judge.old_data import old_data_text
+    from luckyhit.judge.stale.old_data import old_data_text
     from luckyhit.judge.verdict import RULES
     from luckyhit.report import (
         baseline,
@@ -175,7 +175,7 @@ def _evidence(found: Recorded, journal: Journal, attempt: _Attempts) -> dict[str
 
 def _repeating(run: Run, manifest: Mapping[str, Any]) -> dict[str, Any]:
     from luckyhit.report.data_files import data_files
-    from luckyhit.report.repeating import commands
+    from luckyhit.report.repeat_commands import commands
 
     return {"commands": commands(run, manifest), "files": data_files(run), "case_file": _case_file(run)}
 

@@ -14,7 +14,7 @@ import pandas as pd
 from luckyhit.report.recorded import Recorded
 
 if TYPE_CHECKING:
-    from luckyhit.judge.stale_bounds import ShareBounds
+    from luckyhit.judge.stale.share_bounds import ShareBounds
 
 LEVELS = (0.5, 0.95, 0.99)
 MOST_STEPS = 200
@@ -55,7 +55,7 @@ def freshness(recorded: Recorded) -> Freshness:
 
 def bounds_of(recorded: Recorded) -> ShareBounds:
     """Of a share of stale reads, at the level of the run's metric."""
-    from luckyhit.judge.stale_bounds import bounds_of_run, uncompared
+    from luckyhit.judge.stale.share_bounds import bounds_of_run, uncompared
 
     if recorded.case is None or not recorded.changed:
         return uncompared
