@@ -49,8 +49,8 @@ def _keys_in_order(case: Case) -> Iterator[Finding]:
         yield from in_order(keys, (*at, "last"))
     if len(ranges) == 2 and _overlap(ranges[0][1], ranges[1][1]):
         at, keys = ranges[1]
-        found = f"{keys.first} to {keys.last}"
-        yield Finding(at, found, f"keys apart from freshness.keys ({ranges[0][1].first} to {ranges[0][1].last})")
+        value = f"{keys.first} to {keys.last}"
+        yield Finding(at, value, f"keys apart from freshness.keys ({ranges[0][1].first} to {ranges[0][1].last})")
 
 
 def _overlap(one: ProbeKeys, other: ProbeKeys) -> bool:
@@ -67,12 +67,12 @@ def _way_of_writing(case: Case) -> Iterator[Finding]:
         except Absent:
             continue
         if len(ways) != 1:
-            found = " and ".join(ways) or "neither path, command nor sql"
-            yield Finding(at, found, "one of them: path (through the service), command or sql (round it)")
+            value = " and ".join(ways) or "neither path, command nor sql"
+            yield Finding(at, value, "one of them: path (through the service), command or sql (round it)")
         databases = [name for name in ("database", "database_env") if get(write, name) is not None]
         if ways == ["sql"] and len(databases) != 1:
-            found = " and ".join(databases) or "sql without a database"
-            yield Finding((*at, "database"), found, "one of them: database (a URL) or database_env (a variable's name)")
+            value = " and ".join(databases) or "sql without a database"
+            yield Finding((*at, "database"), value, "one of them: database (a URL) or database_env (a variable's name)")
         elif databases and ways != ["sql"]:
             yield Finding((*at, databases[0]), f"{databases[0]} without sql", "sql too: the statement that writes")
         if ways == ["path"] and get(write, "method") in _READING:
@@ -94,8 +94,8 @@ def _templates(case: Case) -> Iterator[Finding]:
             continue
         missing = [name for name in WRITE_NAMES if name not in names]
         if missing:
-            found = " and ".join(f"no {{{name}}}" for name in missing) + " in path, body or command"
-            yield Finding(at, found, "a write that says which key, and which version")
+            value = " and ".join(f"no {{{name}}}" for name in missing) + " in path, body or command"
+            yield Finding(at, value, "a write that says which key, and which version")
 
 
 def _reads(case: Case) -> Iterator[Finding]:
@@ -103,21 +103,21 @@ def _reads(case: Case) -> Iterator[Finding]:
     name of its own."""
     if case.freshness is None:
         return
-    seen: dict[str, int] = {}
+    first_use: dict[str, int] = {}
     for index, read in enumerate(case.freshness.reads):
         at: FieldPath = ("freshness", "reads", index)
         try:
             places = [name for name in ("version", "header", "regex") if getattr(read, name) is not None]
             if len(places) != 1 and places != ["header", "regex"]:
-                found = " and ".join(places) or "neither version, header nor regex"
-                yield Finding(at, found, "where the version stands: one of them, or a regex for the header")
+                value = " and ".join(places) or "neither version, header nor regex"
+                yield Finding(at, value, "where the version stands: one of them, or a regex for the header")
             texts = (read.path, read.version or "", read.regex or "")
             if not any("{key}" in text for text in texts):
                 yield Finding((*at, "path"), shown(read.path), "a path with {key} in it")
-            if read.name in seen:
-                found = f"{shown(read.name)}, as freshness.reads[{seen[read.name]}]"
-                yield Finding((*at, "name"), found, "a name of its own for each read")
-            seen.setdefault(read.name, index)
+            if read.name in first_use:
+                value = f"{shown(read.name)}, as freshness.reads[{first_use[read.name]}]"
+                yield Finding((*at, "name"), value, "a name of its own for each read")
+            first_use.setdefault(read.name, index)
         except Absent:
             continue
 
@@ -159,13 +159,13 @@ def _variants(case: Case) -> Iterator[Finding]:
             if len(set(lower)) < len(lower):
                 yield Finding((*at, "headers"), "a header twice", "each header once (capitals make no difference)")
             if variant.name in names:
-                found = f"{shown(variant.name)}, as freshness.variants[{names[variant.name]}]"
-                yield Finding((*at, "name"), found, "a name of its own for each variant")
+                value = f"{shown(variant.name)}, as freshness.variants[{names[variant.name]}]"
+                yield Finding((*at, "name"), value, "a name of its own for each variant")
             names.setdefault(variant.name, index)
             sent = frozenset(zip(lower, variant.headers.values(), strict=True))
             if sent in asked:
-                found = f"the headers of freshness.variants[{asked[sent]}]"
-                yield Finding((*at, "headers"), found, "headers of its own for each variant")
+                value = f"the headers of freshness.variants[{asked[sent]}]"
+                yield Finding((*at, "headers"), value, "headers of its own for each variant")
             asked.setdefault(sent, index)
         except Absent:
             continue
@@ -217,14 +217,14 @@ def _keys_apart(case: Case) -> Iterator[Finding]:
         try:
             if keys.first is None or keys.last is None:
                 continue
-            for at, mine in _ranges(probe):
-                if getattr(mine, "shared", False) and route.method in _READING:
+            for at, probed in _ranges(probe):
+                if getattr(probed, "shared", False) and route.method in _READING:
                     continue
-                if keys.first <= mine.last and mine.first <= keys.last:
+                if keys.first <= probed.last and probed.first <= keys.last:
                     expected = f"keys apart from those of workload.routes[{index}] ({keys.first} to {keys.last})"
                     if route.method in _READING and at == ("freshness", "keys"):
                         expected += ", or shared: true"
-                    yield Finding(at, f"{mine.first} to {mine.last}", expected)
+                    yield Finding(at, f"{probed.first} to {probed.last}", expected)
         except Absent:
             continue
 

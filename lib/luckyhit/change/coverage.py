@@ -108,39 +108,39 @@ def appeared(cache: Cache, earlier: frozenset[bytes], templates: Sequence[str]) 
     return Appeared(sum(key in scope for key in new), expiring, lasting)
 
 
-def coverage_guard(found: Appeared, *, fails: bool, written: bool) -> Guard | None:
+def coverage_guard(new_keys: Appeared, *, fails: bool, written: bool) -> Guard | None:
     """Whether the templates fit what appeared; None where nothing appeared that could tell.
 
     `fails`: whether it is a fault if none does, as in a cache of the run's own. `written`: whether the service was
     written to meanwhile: then keys that never expire may be what was written, and are no sign of anything.
     """
-    if not found.inside and not found.outside:
+    if not new_keys.inside and not new_keys.outside:
         return None
-    named = _sentences(found)
-    if found.inside:
-        rest = f"; {found.outside:,} fit no template, and are left as they are: {named}" if found.outside else ""
+    named = _sentences(new_keys)
+    if new_keys.inside:
+        rest = f"; {new_keys.outside:,} fit no template, and are left as they are: {named}" if new_keys.outside else ""
         return Guard(
-            name=COVERED, ok=True, detail=f"{_keys(found.inside)} that the service stored, and a template fits{rest}"
+            name=COVERED, ok=True, detail=f"{_keys(new_keys.inside)} that the service stored, and a template fits{rest}"
         )
-    telling = bool(found.expiring) or (not written and any(missed.near for missed in found.lasting))
+    telling = bool(new_keys.expiring) or (not written and any(missed.near for missed in new_keys.lasting))
     if not telling or not fails:
         return None
     return Guard(
         name=COVERED,
         ok=False,
-        detail=f"{_keys(found.outside)} that the service stored, and no template of cache.clear fits: {named}. "
+        detail=f"{_keys(new_keys.outside)} that the service stored, and no template of cache.clear fits: {named}. "
         "`{name}` stands for one or more characters other than a colon",
-        remedy=_remedy(found),
+        remedy=_remedy(new_keys),
     )
 
 
-def left_alone(found: Appeared) -> str:
+def left_alone(new_keys: Appeared) -> str:
     """What is worth knowing where no guard can tell: one sentence; "" where every key is in scope."""
-    if not found.inside and not found.outside:
+    if not new_keys.inside and not new_keys.outside:
         return "No key appeared in the cache, so there is nothing to hold cache.clear against."
-    if not found.outside:
+    if not new_keys.outside:
         return ""
-    return f"{_keys(found.outside)} that appeared fit no template of cache.clear: {_sentences(found)}."
+    return f"{_keys(new_keys.outside)} that appeared fit no template of cache.clear: {_sentences(new_keys)}."
 
 
 def nearest(key: bytes, templates: Iterable[str]) -> Missed:
@@ -186,23 +186,23 @@ def _names(topology: Topology) -> frozenset[bytes] | None:
     return frozenset(names)
 
 
-def _sentences(found: Appeared) -> str:
+def _sentences(new_keys: Appeared) -> str:
     """Some of the keys that no template fits: first those that expire, and near to a template."""
-    missed = sorted([*found.expiring, *found.lasting], key=lambda each: not each.near)
-    shown = [each.sentence() for each in missed[:_NAMED]]
+    missed = sorted([*new_keys.expiring, *new_keys.lasting], key=lambda key: not key.near)
+    shown = [key.sentence() for key in missed[:_NAMED]]
     more = len(missed) - len(shown)
     return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _remedy(found: Appeared) -> str:
+def _remedy(new_keys: Appeared) -> str:
     """A template is offered for what expires alone: what does not may be data."""
-    if not found.expiring:
+    if not new_keys.expiring:
         return (
             "None of them has a time to live, so they may be data: name them in cache.clear only where the service can "
             "rebuild them, with cache.rebuildable: true. If it caches in its own process, leave {cache_url} and "
             "cache.clear out."
         )
-    offered = list(dict.fromkeys(fitting(missed) for missed in found.expiring))[:_NAMED]
+    offered = list(dict.fromkeys(fitting(missed) for missed in new_keys.expiring))[:_NAMED]
     templates = ", ".join(f"`{template}`" for template in offered)
     return f"Name the keys of the cache in cache.clear, as {templates} would; leave out what is no cache."
 

@@ -32,10 +32,10 @@ def shows_nowhere(case: Case, before: Mapping[str, str], after: Mapping[str, str
         return ""
     if CONFIG in shown and not _is_hash(shown[CONFIG]):
         return f"The change shows nowhere: the configuration at {path} can't be seen ({shown[CONFIG]})."
-    what = f"{change.name} " if isinstance(change, changes.EnvChange) else ""
+    variable = f"{change.name} " if isinstance(change, changes.EnvChange) else ""
     values = f"{_value(change.before)} before and {_value(change.after)} after"
     same = f"The change shows nowhere: the configuration at {path} is the same in both arms"
-    return f"{same}, with {what}{values}.{_near(case, shown)}"
+    return f"{same}, with {variable}{values}.{_near(case, shown)}"
 
 
 def remedy(case: Case) -> str:
@@ -60,9 +60,9 @@ def unseen(case: Case, before: Mapping[str, str]) -> str:
     return ""
 
 
-def configuration(seen: Mapping[str, str]) -> dict[str, str]:
+def configuration(fingerprint: Mapping[str, str]) -> dict[str, str]:
     """The entries of a fingerprint that are the service's own configuration."""
-    return {name: value for name, value in seen.items() if name == CONFIG or name.startswith(f"{CONFIG}.")}
+    return {name: value for name, value in fingerprint.items() if name == CONFIG or name.startswith(f"{CONFIG}.")}
 
 
 def tells_settings(shown: Mapping[str, str]) -> bool:

@@ -141,8 +141,8 @@ def _interpreter(stack: Stack) -> str | None:
         return None
     if stack.command[0] == stack.python:
         return stack.python
-    seen = interpreter_of(stack.command[0], stack.cwd, stack.env, stack.pid)
-    return stack.python if seen is None and start.python is not None else seen
+    interpreter = interpreter_of(stack.command[0], stack.cwd, stack.env, stack.pid)
+    return stack.python if interpreter is None and start.python is not None else interpreter
 
 
 def _runs_around(stack: Stack) -> Path | None:

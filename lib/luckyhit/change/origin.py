@@ -35,8 +35,8 @@ def source_elsewhere(stack: Stack, loose: Sequence[Path]) -> list[Path] | None:
     if running is not None:
         places += [*code_named(running.arguments, running.cwd), *running.python_path]
     # What it writes into the run's own directory is no source; the repository around that is ours.
-    found = dict.fromkeys(place.resolve() for place in (*places, *loose) if place.is_dir())
-    return [place for place in found if place != OWN_MODULES and not _below(place, stack.workdir)]
+    directories = dict.fromkeys(place.resolve() for place in (*places, *loose) if place.is_dir())
+    return [place for place in directories if place != OWN_MODULES and not _below(place, stack.workdir)]
 
 
 def code_named(words: Sequence[str], folder: Path) -> Iterator[Path]:

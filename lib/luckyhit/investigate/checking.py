@@ -89,22 +89,24 @@ def check_case(project: Project, case_file: Path, *, environ: Mapping[str, str] 
             raise
         except LuckyHitError as error:
             name = "cache reachable" if isinstance(error, CacheUnreachable) else "target reachable"
-            found = Findings("directories")
-            look_at_directories(places, room_for(case), found)
-            guards += [_failed(name, error), found.guard()]
+            findings = Findings("directories")
+            look_at_directories(places, room_for(case), findings)
+            guards += [_failed(name, error), findings.guard()]
     passwords = stack.cache.secrets if stack.cache is not None else []
-    told = Redactor({*known_secrets(case, environ), *passwords}).secrets
-    return [guard.model_copy(update={"detail": told(guard.detail), "remedy": told(guard.remedy)}) for guard in guards]
+    redact = Redactor({*known_secrets(case, environ), *passwords}).secrets
+    return [
+        guard.model_copy(update={"detail": redact(guard.detail), "remedy": redact(guard.remedy)}) for guard in guards
+    ]
 
 
 def _old_data(case: Case) -> Iterator[Guard]:
     """A change that stores more, or for longer, may serve old data, and no other metric would show it."""
-    said = {
+    details = {
         "not-looked-at": "Old data: not looked at. A `freshness` section and a goal on `stale_reads` would.",
         "undeclared": "Old data: looked at without a goal. A goal on `stale_reads` would decide it.",
     }
-    if (looked := looked_for(case)) in said:
-        yield Guard(name=OLD_DATA, ok=True, detail=said[looked])
+    if (looked := looked_for(case)) in details:
+        yield Guard(name=OLD_DATA, ok=True, detail=details[looked])
 
 
 def _of_running(
@@ -169,8 +171,8 @@ def _offer(offers: Mapping[str, str]) -> Guard:
 
 def _probe(case: Case, stack: Stack, headers: Mapping[str, str]) -> Guard:
     originals_of(case, stack, headers, case.plan.block)
-    told = "Each read route of the probe shows a version below the probe's; nothing was written."
-    return Guard(name="freshness probe", ok=True, detail=told)
+    detail = "Each read route of the probe shows a version below the probe's; nothing was written."
+    return Guard(name="freshness probe", ok=True, detail=detail)
 
 
 def _power(case: Case, answered: Sequence[list[tuple[bytes, bytes]]]) -> Guard:
@@ -178,11 +180,11 @@ def _power(case: Case, answered: Sequence[list[tuple[bytes, bytes]]]) -> Guard:
     from luckyhit.investigate.planning import lines_of, planning_of  # takes the judge along, a second to import
 
     signals = Signals(**signals_of(case.target))
-    seen = [signals.read(received) for received in answered]
+    answers = [signals.read(received) for received in answered]
     hidden: list[MetricName] = []
-    if seen and all(answer.cache == "unknown" for answer in seen):
+    if answers and all(answer.cache == "unknown" for answer in answers):
         hidden.append("hit_ratio")
-    if seen and all(answer.db_calls is None for answer in seen):
+    if answers and all(answer.db_calls is None for answer in answers):
         hidden.append("db_calls")
     planning = planning_of(case, hidden)
     name = UNDECIDABLE if planning.undecidable else DECIDABLE
@@ -254,7 +256,7 @@ def _wrapped(text: str, width: int) -> list[str]:
 def _unfilled(part: Any) -> int:
     """How many texts of a case are those that `luckyhit new` wrote."""
     if isinstance(part, Mapping | list | tuple):
-        return sum(_unfilled(each) for each in (part.values() if isinstance(part, Mapping) else part))
+        return sum(_unfilled(value) for value in (part.values() if isinstance(part, Mapping) else part))
     return int(isinstance(part, str) and part.startswith("TODO"))
 
 

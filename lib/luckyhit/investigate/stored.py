@@ -47,13 +47,13 @@ class Stored:
     def after_reads(self, again: Callable[[], object]) -> tuple[Guard | None, str]:
         """(the guard, None where nothing tells; what is worth knowing beside it). `again` reads all routes once more:
         some services store an answer only when it is asked for twice."""
-        found = self.found()
-        if not found.inside:
+        new_keys = self.found()
+        if not new_keys.inside:
             again()
-            found = self.found()
-        guard = coverage_guard(found, fails=self.cache.owned, written=False)
-        note = left_alone(found)
-        return guard, note if self.cache.owned or not found.outside else SHARED + note
+            new_keys = self.found()
+        guard = coverage_guard(new_keys, fails=self.cache.owned, written=False)
+        note = left_alone(new_keys)
+        return guard, note if self.cache.owned or not new_keys.outside else SHARED + note
 
     def after_load(self) -> Guard | None:
         """The guard once the workload was sent, writes included; None where nothing tells."""

@@ -32,8 +32,8 @@ def learn_cache_keys(run: Run, stack: Stack, journal: changing.Journal, headers:
     probe = case.freshness
     if probe is None or not probe.watch_cache or probe.cache_keys is not None or cache is None or not cache.owned:
         return
-    with changing.watching_events(stack, journal) as told:
-        if not told.visible:
+    with changing.watching_events(stack, journal) as notifications:
+        if not notifications.visible:
             return
         options = client_options(case.target, stack.base_url, stack.project)
         keys = [str(key) for key in KeyRanges.of(probe).warm[:LEARNED_BY]]
@@ -68,24 +68,26 @@ def watched_caches(run: Run, stacks: Mapping[Arm, Stack], block: int, journal: c
     if why_not := next((why for keys, patterns, why in watched.values() if not keys and not patterns), ""):
         yield [f"The cache's events: {why_not}."]
         return
-    told: dict[Arm, changing.Notifications] = {}
+    notifications: dict[Arm, changing.Notifications] = {}
     with ExitStack() as open_switches:
         for arm, stack in stacks.items():
-            told[arm] = open_switches.enter_context(changing.watching_events(stack, journal))
-        seen = {arm: stack.cache for arm, stack in stacks.items() if told[arm].visible and stack.cache is not None}
+            notifications[arm] = open_switches.enter_context(changing.watching_events(stack, journal))
+        caches = {
+            arm: stack.cache for arm, stack in stacks.items() if notifications[arm].visible and stack.cache is not None
+        }
         events = EventWatch(
-            seen,
-            {arm: watched[arm][0] for arm in seen},
-            patterns={arm: watched[arm][1] for arm in seen},
+            caches,
+            {arm: watched[arm][0] for arm in caches},
+            patterns={arm: watched[arm][1] for arm in caches},
             reserved=reserved(case),
             block=block,
             origin_ns=run.manifest["origin_ns"],
         )
         with events:
             yield sentences
-    disturbed = [arm for arm, notifications in told.items() if notifications.disturbed]
+    disturbed = [arm for arm, of_arm in notifications.items() if of_arm.disturbed]
     write_part(run.path / EVENTS, f"block-{block:03d}", events.table(without=disturbed))
-    sentences += [f"Cache events, {arm}: {text}." for arm, of_arm in told.items() for text in of_arm.sentences]
+    sentences += [f"Cache events, {arm}: {text}." for arm, of_arm in notifications.items() for text in of_arm.sentences]
     sentences += [f"{text[0].upper()}{text[1:]}." for text in events.problems]
     sentences += [text for stack in stacks.values() for text in _not_watched(run, stack)]
 

@@ -45,13 +45,14 @@ def parts_of(verdict: Verdict, rulings: Sequence[Ruling], beside: Sequence[Fault
 
     Each goal is in one part at most. Where something got worse, what did not is left to the table.
     """
-    hurt = [each for each in rulings if each.metric.verdict == "HURT"]
-    missed = [each for each in rulings if each.missed and each not in hurt]
-    rest = [each for each in rulings if each not in hurt and each not in missed]
-    gains = [each for each in rest if each.metric.verdict == "HELPED"]
-    asked = [each for each in gains if each.goal.want == "better"]
+    hurt = [ruling for ruling in rulings if ruling.metric.verdict == "HURT"]
+    missed = [ruling for ruling in rulings if ruling.missed and ruling not in hurt]
+    rest = [ruling for ruling in rulings if ruling not in hurt and ruling not in missed]
+    gains = [ruling for ruling in rest if ruling.metric.verdict == "HELPED"]
+    asked = [ruling for ruling in gains if ruling.goal.want == "better"]
     still = sorted(
-        (each for each in rest if each.metric.verdict == "EQUIVALENT"), key=lambda each: each.goal.want != "better"
+        (ruling for ruling in rest if ruling.metric.verdict == "EQUIVALENT"),
+        key=lambda ruling: ruling.goal.want != "better",
     )
     parts: list[tuple[PartId, Sequence[Ruling | FaultMoved]]] = [
         ("fault-worse", [fault for fault in beside if fault.worse]),
@@ -61,9 +62,9 @@ def parts_of(verdict: Verdict, rulings: Sequence[Ruling], beside: Sequence[Fault
         ("fault-better", [fault for fault in beside if not fault.worse]),
     ]
     if verdict == "INCONCLUSIVE":
-        parts += [("equivalent", still), ("open", [each for each in rest if not each.passes])]
+        parts += [("equivalent", still), ("open", [ruling for ruling in rest if not ruling.passes])]
     elif verdict == "EQUIVALENT" or (verdict == "HELPED" and not asked):
-        passed = [each for each in rest if each.metric.verdict == "INCONCLUSIVE" and each.passes]
+        passed = [ruling for ruling in rest if ruling.metric.verdict == "INCONCLUSIVE" and ruling.passes]
         parts += [("equivalent", still), ("better-unasked", gains), ("no-worse", passed)]
     return [SentencePart(name, tuple(each.name for each in members)) for name, members in parts if members]
 
@@ -81,7 +82,9 @@ def because(
     was measured, to say what of it to change; None where nobody planned it."""
     if verdict == "INVALID":
         return sentence(_failed([guard for guard in guards if not guard.ok]))
-    words = _Words({each.name: each for each in rulings}, effects, {each.name: each for each in beside}, confidence)
+    words = _Words(
+        {ruling.name: ruling for ruling in rulings}, effects, {fault.name: fault for fault in beside}, confidence
+    )
     parts = parts_of(verdict, rulings, beside)
     texts = [words.text(part, verdict) for part in parts]
     if verdict == "INCONCLUSIVE" and not rulings:
@@ -97,7 +100,7 @@ def advised(open_: Sequence[Ruling], plan: Plan) -> dict[str, str]:
     """The field of the plan to change, with its value, for what is open: as many blocks as the forecasts of all open
     goals ask for (as long a ceiling, where the plan is sized). Nothing where one of them can't be forecast, or asks
     for more than a plan may have."""
-    expected = [(each.metric.expected_pairs, each.metric.pairs) for each in open_]
+    expected = [(ruling.metric.expected_pairs, ruling.metric.pairs) for ruling in open_]
     times = [needed / pairs for needed, pairs in expected if needed is not None and pairs]
     if not open_ or len(times) < len(expected):
         return {}
@@ -133,31 +136,31 @@ class _Words:
             return f"{listed(moved)}, beside the goals"
         rulings = [self.rulings[name] for name in part.names]
         if part.id == "hurt":
-            return "; ".join(self._hurt(each) for each in rulings[:2])
+            return "; ".join(self._hurt(ruling) for ruling in rulings[:2])
         if part.id == "limit-broken":
-            return "; ".join(f"goal not met: {self._moved(each)}{_beyond(each)}" for each in rulings)
+            return "; ".join(f"goal not met: {self._moved(ruling)}{_beyond(ruling)}" for ruling in rulings)
         if part.id == "helped":
             return self._helped(rulings, with_costs=verdict == "HELPED")
         if part.id == "equivalent" and verdict == "INCONCLUSIVE":
             return f"no difference that matters in {_names(rulings)}"
         if part.id == "equivalent":
-            return f"no difference that matters: {listed([self._still(each) for each in rulings[:3]])}"
+            return f"no difference that matters: {listed([self._still(ruling) for ruling in rulings[:3]])}"
         if part.id == "better-unasked":
-            asked = any(each.goal.want == "better" for each in self.rulings.values() if not each.missed)
+            asked = any(ruling.goal.want == "better" for ruling in self.rulings.values() if not ruling.missed)
             why = "which is not what should get better" if asked else "which no goal asks for"
-            return f"{listed([self._moved(each) for each in rulings[:2]])}, {why}"
+            return f"{listed([self._moved(ruling) for ruling in rulings[:2]])}, {why}"
         if part.id == "no-worse":
             return f"{_names(rulings)} got no worse than the case accepts; whether better can't be told"
         return self._open(rulings)
 
     def _helped(self, gains: Sequence[Ruling], *, with_costs: bool) -> str:
         """What got better, at which cost."""
-        text = listed([self._moved(each) for each in gains[:2]])
+        text = listed([self._moved(ruling) for ruling in gains[:2]])
         if not with_costs:
             return text
-        costs = [each for each in self.rulings.values() if each.goal.want == "no-worse" and _got_worse(each)]
+        costs = [ruling for ruling in self.rulings.values() if ruling.goal.want == "no-worse" and _got_worse(ruling)]
         if costs:
-            text += f", at a cost of {listed([_cost(each) for each in costs])}"
+            text += f", at a cost of {listed([_cost(ruling) for ruling in costs])}"
             return f"{text}, inside what the case accepts" if len(costs) > 1 else f"{text}, {_inside(costs[0])}"
         if len(self.rulings) > len(gains):
             text += ", and nothing else that the case watches got worse than it accepts"
@@ -200,7 +203,7 @@ class _Words:
 
 
 def _names(rulings: Sequence[Ruling]) -> str:
-    return listed([name_of(each.name) for each in rulings])
+    return listed([name_of(ruling.name) for ruling in rulings])
 
 
 def _limit(ruling: Ruling) -> float | None:

@@ -27,50 +27,50 @@ def block_values(rows: Rows, probed: Sequence[Probed], within_s: float | None) -
     the same blocks, by arm; `within_s`: the declared bound, None without a probe. Windows of staleness are too few in
     a block.
     """
-    found: dict[GoalName, dict[int, float]] = {name: {} for name in METRICS}
+    by_metric: dict[GoalName, dict[int, float]] = {name: {} for name in METRICS}
     for block, inside in members(rows.block):
-        mine = rows.take(inside)
+        in_block = rows.take(inside)
         shown: dict[GoalName, np.ndarray] = {
-            "hit_ratio": mine.hit,
-            "error_rate": mine.failed,
-            "wrong_answers": mine.wrong,
-            "db_calls": mine.calls,
-            "latency_mean_ms": mine.latency_ms,
+            "hit_ratio": in_block.hit,
+            "error_rate": in_block.failed,
+            "wrong_answers": in_block.wrong,
+            "db_calls": in_block.calls,
+            "latency_mean_ms": in_block.latency_ms,
         }
         for name, values in shown.items():
             values = values[np.isfinite(values)]
             if len(values):
-                found[name][block] = float(np.mean(values))
-        latency = mine.latency_ms
+                by_metric[name][block] = float(np.mean(values))
+        latency = in_block.latency_ms
         latency = latency[np.isfinite(latency)]
         if len(latency):
             levels = np.quantile(latency, list(QUANTILES.values()))
             for name, level in zip(QUANTILES, levels.tolist(), strict=True):
-                found[name][block] = level
+                by_metric[name][block] = level
     if within_s is not None and any(len(arm.reads) for arm in probed):
         late = pd.concat([late_among(arm.classified, within_s) for arm in probed])
-        told = late[late["outcome"].isin(["fresh", "stale"])]
-        shares = (told["outcome"] == "stale").groupby(told["block"]).mean()
-        found["stale_reads"] = {int(block): float(share) for block, share in shares.items()}
+        decided = late[late["outcome"].isin(["fresh", "stale"])]
+        shares = (decided["outcome"] == "stale").groupby(decided["block"]).mean()
+        by_metric["stale_reads"] = {int(block): float(share) for block, share in shares.items()}
         for arm in probed:
             for name, units in units_of(arm, within_s).items():
                 events: dict[int, list[bool]] = {}
                 for (block, _, _), event in units.items():
                     events.setdefault(int(block), []).append(event)
-                found[name] |= {block: float(np.mean(each)) for block, each in events.items()}
-    return found
+                by_metric[name] |= {block: float(np.mean(block_events)) for block, block_events in events.items()}
+    return by_metric
 
 
 def goal_values(rows: Rows, probed: Sequence[Probed], case: Case) -> dict[GoalName, dict[int, float]]:
     """`block_values`, and the same of the routes that goals name."""
     within_s = case.freshness.within if case.freshness is not None else None
-    found: dict[GoalName, dict[int, float]] = {**block_values(rows, probed, within_s)}
+    by_metric: dict[GoalName, dict[int, float]] = {**block_values(rows, probed, within_s)}
     for name in case.goals:
         route = route_of_goal(name)
         if route and not kind_of(name).probe:
             code = rows.routes.index(route) if route in rows.routes else -2
-            found[name] = block_values(rows.take(rows.route == code), (), None)[metric_of_goal(name)]
-    return found
+            by_metric[name] = block_values(rows.take(rows.route == code), (), None)[metric_of_goal(name)]
+    return by_metric
 
 
 def one_more(

@@ -69,8 +69,8 @@ def request_effects(
     latencies = comparison.before.rows.latency, comparison.after.rows.latency
     seen = _Seen.of(latencies, comparison, means=False)
     margins = {level: margin_of(name, goals) for name, level in QUANTILES.items()}
-    found = quantiles_estimates(latencies, comparison, margins, boundary, error_rate)
-    for name, estimates in zip(QUANTILES, found, strict=True):
+    by_quantile = quantiles_estimates(latencies, comparison, margins, boundary, error_rate)
+    for name, estimates in zip(QUANTILES, by_quantile, strict=True):
         effects[name] = _effect(estimates, seen, "completed", floor=0.0)
     return {name: effects[name] for name in METRICS if name in effects}
 
@@ -264,10 +264,10 @@ def _stale_reads(
     never = arms[0].never_committed, arms[1].never_committed
     if any(never):
         notes.append(f"Values that nobody wrote: {never[0]} before, {never[1]} after.")
-    told = difference.low, difference.high, *bounds[1]
+    interval_and_bounds = difference.low, difference.high, *bounds[1]
     beside = " ".join(notes)
     both = zero_bounds[0], zero_bounds[1]
-    return Effect(before, after, difference.effect, *told, count, beside, error, both, counts=counts)
+    return Effect(before, after, difference.effect, *interval_and_bounds, count, beside, error, both, counts=counts)
 
 
 def _variance_of_share(arm: StaleShare) -> float:

@@ -91,9 +91,9 @@ class _Slots:
             for side, index in zip((before, after), self._pairs, strict=True)
         ]
         apart, row = values[1] - values[0], self._pairs[0]
-        there = np.isfinite(apart)
-        apart, row = apart[there], row[there]
-        after_first = (~self.before_first[there]).astype(float)
+        measured = np.isfinite(apart)
+        apart, row = apart[measured], row[measured]
+        after_first = (~self.before_first[measured]).astype(float)
         alike = _alike(before.rows.route[row], before.rows.key[row])
         centred = after_first - _mean_of(after_first, alike)
         weight = float(np.sum(centred**2))

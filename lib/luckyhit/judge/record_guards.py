@@ -129,25 +129,25 @@ def _accounting(rows: Rows, stretches: Sequence[_Stretch], blocks: Sequence[Mapp
 
 def _clock(rows: Rows, stretches: Sequence[_Stretch]) -> Guard:
     clock = rows.clock
-    counts = {what: int(np.count_nonzero(clock & (1 << bit))) for bit, what in enumerate(FAULTS)}
-    late = sum(each.falls for each in stretches)
+    counts = {fault: int(np.count_nonzero(clock & (1 << bit))) for bit, fault in enumerate(FAULTS)}
+    late = sum(stretch.falls for stretch in stretches)
     counts = {FAULTS[0]: counts.pop(FAULTS[0]), OUT_OF_ORDER: late, **counts}
-    found = [f"{count:,} rows: {what}" for what, count in counts.items() if count]
-    found += _out_of_turn([each for each in stretches if each.block >= 0 and each.arm >= 0])
-    found += [] if len(rows) else ["no request was recorded, so no time could be looked at"]
+    problems = [f"{count:,} rows: {fault}" for fault, count in counts.items() if count]
+    problems += _out_of_turn([stretch for stretch in stretches if stretch.block >= 0 and stretch.arm >= 0])
+    problems += [] if len(rows) else ["no request was recorded, so no time could be looked at"]
     return Guard(
         name="clock monotonic",
-        ok=not found,
-        detail="; ".join(found) or f"due, sent, first byte, done: in this order in all {len(rows):,} rows",
-        remedy="" if not found else "Times come from more than one clock, or records are damaged: measure again.",
+        ok=not problems,
+        detail="; ".join(problems) or f"due, sent, first byte, done: in this order in all {len(rows):,} rows",
+        remedy="" if not problems else "Times come from more than one clock, or records are damaged: measure again.",
     )
 
 
 def _out_of_turn(stretches: Sequence[_Stretch]) -> Iterator[str]:
     """Blocks come one after the other; what is of one block was measured at one time, in both arms."""
     ended_ns, ahead = -np.inf, -1
-    for block, each in groupby(stretches, key=lambda stretch: stretch.block):
-        arms = list(each)
+    for block, stretches_of_block in groupby(stretches, key=lambda stretch: stretch.block):
+        arms = list(stretches_of_block)
         begins, ends = [arm.begins_ns for arm in arms], [arm.ends_ns for arm in arms]
         if min(begins) < ended_ns:
             yield f"block {block} begins before block {ahead} ended"
@@ -166,22 +166,22 @@ def _warmed_up(stretches: Sequence[_Stretch], blocks: Sequence[Mapping[str, Any]
         of_turns = "pair", pair if isinstance(pair, int) else -1
         pair_of[entry["block"]] = ("block", entry["block"]) if len(listed_arms(entry.get("arms"))) > 1 else of_turns
     pairs: dict[tuple[str, int], dict[int, list[_Stretch]]] = {}
-    for each in stretches:
-        if each.block in pair_of and each.arm >= 0:
-            pairs.setdefault(pair_of[each.block], {}).setdefault(each.arm, []).append(each)
+    for stretch in stretches:
+        if stretch.block in pair_of and stretch.arm >= 0:
+            pairs.setdefault(pair_of[stretch.block], {}).setdefault(stretch.arm, []).append(stretch)
     problems, counts = [], []
     for pair in pairs.values():
-        warm = [sorted(each.warmup for each in pair.get(arm, [])) for arm in range(len(ARMS))]
-        counts += [count for of in warm for count, _, _ in of]
+        warm = [sorted(stretch.warmup for stretch in pair.get(arm, [])) for arm in range(len(ARMS))]
+        counts += [count for sent in warm for count, _, _ in sent]
         if all(warm) and warm[0] != warm[1]:
             block = pair[0][0].block
-            numbers = [sum(count for count, _, _ in of) for of in warm]
-            told = f"{numbers[0]:,} warm-up requests before and {numbers[1]:,} after"
-            problems.append(f"block {block}: {told}{', of other slots' if numbers[0] == numbers[1] else ''}")
+            numbers = [sum(count for count, _, _ in sent) for sent in warm]
+            text = f"{numbers[0]:,} warm-up requests before and {numbers[1]:,} after"
+            problems.append(f"block {block}: {text}{', of other slots' if numbers[0] == numbers[1] else ''}")
     for entry in blocks if pairs else ():
         for code, arm in enumerate(ARMS):
-            there = pairs.get(pair_of[entry["block"]], {})
-            if arm in listed_arms(entry.get("arms")) and code not in there:
+            by_arm = pairs.get(pair_of[entry["block"]], {})
+            if arm in listed_arms(entry.get("arms")) and code not in by_arm:
                 problems.append(f"block {entry['block']}: no request of the {arm} arm tells how it was warmed up")
     if not pairs:
         problems.append("no request of the change tells how the arms were warmed up")

@@ -163,7 +163,9 @@ def _more(ahead: Forecast | None, pairs: int, seconds: float) -> str:
     if not ahead.pairs < INF:
         return f"More than {MOST_TIMES} times this sample would be needed: measure longer, or set a larger margin."
     more = ahead.pairs - pairs
-    few, about, many = (max(float(f"{each - pairs:.1g}"), 1) for each in (ahead.low, ahead.pairs, ahead.high))
+    few, about, many = (
+        max(float(f"{pairs_then - pairs:.1g}"), 1) for pairs_then in (ahead.low, ahead.pairs, ahead.high)
+    )
     reach = f"{few:,.0f} to {many:,.0f}" if many < INF else f"{few:,.0f} or more"
     often = f"; eight times of ten it is {reach}" if few < about or about < many else ""
     return f"About {about:,.0f} more pairs ({minutes(seconds * more / pairs)} at this rate) would decide{often}."

@@ -92,25 +92,25 @@ class Answers:
         head = answer.head
         memory = self._memory
         if head is None:
-            seen, mark = self.signals.look(answer.headers)
+            signals, mark = self.signals.look(answer.headers)
             until_ns = 0
         else:
             # Of answers whose heads are the same, one has to be looked at.
             if head.seen is None:
                 head.seen, head.mark = self.signals.look(answer.headers)
                 head.until_ns = memory.silent_until_ns(arm, head.seen, head.mark, answer.done_ns or 0)
-            seen, mark, until_ns = head.seen, head.mark, head.until_ns
+            signals, mark, until_ns = head.seen, head.mark, head.until_ns
         clue = None
         if (
             answer.status == 200
             and (now_ns := answer.done_ns) is not None
-            and (now_ns > until_ns or memory.watching or (memory.learns and not seen.settled))
+            and (now_ns > until_ns or memory.watching or (memory.learns and not signals.settled))
         ):
-            seen = self._in_their_light(slot, arm, seen, mark, now_ns)
+            signals = self._in_their_light(slot, arm, signals, mark, now_ns)
             clue = memory.clue
             if memory.unsettled:
                 self._amend(AMENDED_AT_ONCE)
-        if self.service_ms is not None and not seen.replayed and (took_ms := service_ms(answer.headers)) is not None:
+        if self.service_ms is not None and not signals.replayed and (took_ms := service_ms(answer.headers)) is not None:
             self.service_ms[slot] = took_ms
         if not self._looks:
             body = answer.body
@@ -118,17 +118,17 @@ class Answers:
             if body and head is not None and not coding_of(head) and len(body) == answer.size and answer.error is None:
                 body_hash: int | None = hash_of(body, self._addresses[arm])
             else:
-                body_hash = NO_HASH if answer.error is not None else self._hashed(slot, arm, answer, seen)
+                body_hash = NO_HASH if answer.error is not None else self._hashed(slot, arm, answer, signals)
             if body_hash is not None:
-                self.rows.settle(slot, arm, answer, seen, NO_VERSION, body_hash)
+                self.rows.settle(slot, arm, answer, signals, NO_VERSION, body_hash)
                 if clue is not None:
                     memory.wait(clue, self.rows.last())
             return
         shows: tuple[int, int] | None = NO_VERSION, NO_HASH
         if answer.error is None and answer.status is not None:
-            shows = self._checked(slot, arm, answer, answer.status, seen)
+            shows = self._checked(slot, arm, answer, answer.status, signals)
         if shows is not None:
-            self.rows.settle(slot, arm, answer, seen, self._written(slot, answer, shows[0]), shows[1])
+            self.rows.settle(slot, arm, answer, signals, self._written(slot, answer, shows[0]), shows[1])
             if clue is not None:
                 memory.wait(clue, self.rows.last())
 
@@ -161,7 +161,7 @@ class Answers:
         self._amend(MOST_WAITING)
         known: dict[tuple[int, int, bytes, bool], tuple[Mismatch | None, int, int]] = {}
         left = KEPT_FOR_LATER
-        for slot, arm, answer, seen, digest in self._later:
+        for slot, arm, answer, signals, digest in self._later:
             route = int(self.schedule.route[slot % len(self.schedule)])
             checks = answer.error is None and bool(self._expectations)
             checks = checks and self._expectations[route].looks_into(answer.status)
@@ -176,8 +176,8 @@ class Answers:
             if checks and place not in known:
                 self.unchecked += self._expectations[route].checks_body
             if wrong is not None:
-                self._told(slot, arm, answer, seen, wrong)
-            self.rows.settle(slot, arm, answer, seen, self._written(slot, answer, version), body_hash)
+                self._told(slot, arm, answer, signals, wrong)
+            self.rows.settle(slot, arm, answer, signals, self._written(slot, answer, version), body_hash)
         self._later.clear()
         self._bodies.clear()
 
@@ -192,14 +192,14 @@ class Answers:
             return shown
         return NO_VERSION if answer.sent_ns is None or answer.retried else int(self.schedule.number[entry])
 
-    def _hashed(self, slot: int, arm: int, answer: Answer, seen: Seen) -> int | None:
+    def _hashed(self, slot: int, arm: int, answer: Answer, signals: Seen) -> int | None:
         """The hash of the body (NO_HASH: none). None: not yet, it is kept for `finish`."""
         if not answer.body and int(self.schedule.route[slot % len(self.schedule)]) in self._asks_head:
             return NO_HASH
         body_hash = self._hashes.of(arm, answer)
-        return NO_HASH if body_hash is None and not self._keep(slot, arm, answer, seen) else body_hash
+        return NO_HASH if body_hash is None and not self._keep(slot, arm, answer, signals) else body_hash
 
-    def _checked(self, slot: int, arm: int, answer: Answer, status: int, seen: Seen) -> tuple[int, int] | None:
+    def _checked(self, slot: int, arm: int, answer: Answer, status: int, signals: Seen) -> tuple[int, int] | None:
         """Hold an answer against what is expected. Returns the version that it shows (NO_VERSION: none) and the hash of
         its body (NO_HASH: none). None: not yet, it is kept for `finish`."""
         route = int(self.schedule.route[slot % len(self.schedule)])  # a closed loop goes round
@@ -207,8 +207,8 @@ class Answers:
         wrong = None if expectation is None else expectation.head_mismatch(status, answer.headers)
         if expectation is None or wrong is not None or not expectation.looks_into(status):
             if wrong is not None:
-                self._told(slot, arm, answer, seen, wrong)
-            body_hash = self._hashed(slot, arm, answer, seen)
+                self._told(slot, arm, answer, signals, wrong)
+            body_hash = self._hashed(slot, arm, answer, signals)
             return None if body_hash is None else (NO_VERSION, body_hash)
         if answer.truncated:
             self.unchecked += expectation.checks_body
@@ -216,7 +216,7 @@ class Answers:
         version = NO_VERSION
         body = decoded_body(answer, LARGEST_CHECKED_BODY + 1 if expectation.needs_json else LARGEST_KEPT_BODY + 1)
         if expectation.needs_json and len(body) > LARGEST_CHECKED_BODY:
-            if self._keep(slot, arm, answer, seen):
+            if self._keep(slot, arm, answer, signals):
                 return None
             body = decoded_body(answer, LARGEST_KEPT_BODY + 1)
             self.unchecked += expectation.checks_body
@@ -226,7 +226,7 @@ class Answers:
         else:
             wrong, version = self._read_body(route, body)
         if wrong is not None:
-            self._told(slot, arm, answer, seen, wrong)
+            self._told(slot, arm, answer, signals, wrong)
         return version, self._hashes.of_decoded(arm, body) if len(body) <= LARGEST_KEPT_BODY else NO_HASH
 
     def _read_body(self, route: int, body: bytes) -> tuple[Mismatch | None, int]:
@@ -234,14 +234,14 @@ class Answers:
         known = self._known[route]
         if body in known:
             return known[body]
-        told = _told_by(self._expectations[route], body)
+        result = _told_by(self._expectations[route], body)
         if len(body) <= _SMALL_BODY:
             if len(known) >= _MOST_KNOWN:
                 known.clear()
-            known[body] = told
-        return told
+            known[body] = result
+        return result
 
-    def _keep(self, slot: int, arm: int, answer: Answer, seen: Seen) -> bool:
+    def _keep(self, slot: int, arm: int, answer: Answer, signals: Seen) -> bool:
         """Keep a large answer for `finish`, if there is room; the same body only once."""
         coding = b"".join(value for name, value in answer.headers if name == b"content-encoding")
         digest = hashlib.sha256(coding + b"\n" + answer.body).digest()
@@ -250,14 +250,14 @@ class Answers:
             return False
         self.later_bytes -= more
         answer.body = self._bodies.setdefault(digest, answer.body)
-        self._later.append((slot, arm, answer, seen, digest))
+        self._later.append((slot, arm, answer, signals, digest))
         return True
 
-    def _told(self, slot: int, arm: int, answer: Answer, seen: Seen, wrong: Mismatch) -> None:
+    def _told(self, slot: int, arm: int, answer: Answer, signals: Seen, wrong: Mismatch) -> None:
         """Note an answer that is not as expected; the first of its kind becomes the example."""
         answer.error = "unexpected"
         route = int(self.schedule.route[slot % len(self.schedule)])
-        kind = Kind(route, arm, wrong.reason, answer.status or 0, seen.cache)
+        kind = Kind(route, arm, wrong.reason, answer.status or 0, signals.cache)
         self._examples.note(kind, lambda: self._example(slot, kind, answer, wrong))
         first = self._examples.first
         if self.unexpected is None and first is not None:

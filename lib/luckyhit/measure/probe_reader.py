@@ -127,7 +127,7 @@ class Door:
         client = self._fresh if new_connection else self.kept
         answer = await client.request("GET", path, headers=headers, timeout_s=timeout_s)
         version, where, absent = self._shown(reader, key, path, answer, validator)
-        seen = self._signals.read(answer.headers) if self._signals else Seen()
+        signals = self._signals.read(answer.headers) if self._signals else Seen()
         return Look(
             answer.sent_ns or called_ns,
             answer.done_ns if answer.error is None else None,
@@ -139,11 +139,11 @@ class Door:
             answer.connection,
             new_connection,
             validator is not None,
-            seen.cache,
+            signals.cache,
             self._worker(answer),
             _validator(answer, version),
             self.variants[variant].name,
-            seen.layers,
+            signals.layers,
             varies_by(answer.headers),
         )
 
@@ -169,8 +169,8 @@ class Door:
     def _worker(self, answer: Answer) -> str | None:
         if self._worker_header is None:
             return None
-        told = next((value for name, value in answer.headers if name.lower() == self._worker_header), None)
-        return told.decode("latin-1")[:100] if told is not None else None
+        worker = next((value for name, value in answer.headers if name.lower() == self._worker_header), None)
+        return worker.decode("latin-1")[:100] if worker is not None else None
 
 
 def _validator(answer: Answer, version: int | None) -> Validator | None:
@@ -178,8 +178,8 @@ def _validator(answer: Answer, version: int | None) -> Validator | None:
     if version is None:
         return None
     for name, header in ((b"etag", "if-none-match"), (b"last-modified", "if-modified-since")):
-        for found, value in answer.headers:
+        for sent_name, value in answer.headers:
             text = value.decode("latin-1").strip()
-            if found.lower() == name and text.isascii() and text.isprintable():
+            if sent_name.lower() == name and text.isascii() and text.isprintable():
                 return Validator(header, text, version)
     return None

@@ -72,8 +72,8 @@ def _permissions(found: Recorded, journal: Journal, guard: Guard | None) -> Chec
     unguarded = sum(numbers(journal.named("clear"), "unguarded"))
     if unguarded:
         went_without.append(f"{unguarded:,} keys were cleared without the right to WATCH them.")
-    said = " ".join(dict.fromkeys(went_without))
-    rest = f" Not needed, and gone without: {said}" if said else ""
+    notes = " ".join(dict.fromkeys(went_without))
+    rest = f" Not needed, and gone without: {notes}" if notes else ""
     return Check(check.question, True, f"{check.evidence}{rest}")
 
 
@@ -169,11 +169,11 @@ def _failure_mode(found: Recorded, journal: Journal) -> Check:
         return Check(question, False, text)
     if journal.open or journal.problem:
         return Check(question, False, "Declared, but the way back is not proven: the journal is open, or damaged.")
-    told = {name: result.metrics[name] for name in watching if name in result.metrics}
-    worse = [name_of(name) for name, metric in told.items() if metric.verdict == "HURT"]
+    watched = {name: result.metrics[name] for name in watching if name in result.metrics}
+    worse = [name_of(name) for name, metric in watched.items() if metric.verdict == "HURT"]
     if worse:
         return Check(question, False, f"Declared, and it may have come: {listed(worse)} got worse than accepted.")
-    missed = [name_of(name) for name, metric in told.items() if metric.limit == "broken"]
+    missed = [name_of(name) for name, metric in watched.items() if metric.limit == "broken"]
     if missed:
         return Check(question, False, f"Declared, and it may have come: {listed(missed)} broke the limit of the case.")
     if result.verdict == "INCONCLUSIVE":

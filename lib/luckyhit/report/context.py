@@ -4,17 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+from markupsafe import Markup
+
+from luckyhit import __version__
+from luckyhit.judge.stale.old_data import old_data_text
+from luckyhit.judge.verdict import RULES
+from luckyhit.judge.wording import percent
 from luckyhit.records import Rollback
+from luckyhit.report import (
+    as_it_was,
+    baseline,
+    blocks,
+    cache_counters,
+    cache_story,
+    checklist,
+    cleared_keys,
+    compared,
+    contents,
+    course_rows,
+    earlier,
+    event_rows,
+    freshness_tables,
+    how_many,
+    metric_rows,
+    observed,
+    one_change,
+    open_steps,
+    route_rows,
+    touched,
+)
+from luckyhit.report.data_files import data_files
 from luckyhit.report.finding_sentences import UNEXPECTED_HEADINGS, finding_lines, unexpected_rows
+from luckyhit.report.gallery import GALLERY, OF_A_PROBE, drawn
 from luckyhit.report.journal import Journal
 from luckyhit.report.layer_rows import HEADINGS as LAYER_HEADINGS
 from luckyhit.report.layer_rows import layer_rows
 from luckyhit.report.recorded import Recorded
-
-if TYPE_CHECKING:
-    from luckyhit.run import Run
+from luckyhit.report.repeat_commands import commands
+from luckyhit.run import Run
 
 LONGEST_CASE_FILE = 60_000
 MOST_NOTES = 60
@@ -53,8 +82,6 @@ def context(run: Run, found: Recorded, journal: Journal, incomplete: str | None)
 
 
 def _head(run: Run, found: Recorded, incomplete: str | None) -> dict[str, Any]:
-    from luckyhit import __version__
-
     case, result, manifest = found.case, found.result, found.manifest
     name = str(manifest.get("case") or run.path.parent.name)
     return {
@@ -77,23 +104,6 @@ def _head(run: Run, found: Recorded, incomplete: str | None) -> dict[str, Any]:
 
 
 def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
-    from luckyhit.judge.stale.old_data import old_data_text
-    from luckyhit.judge.verdict import RULES
-    from luckyhit.report import (
-        baseline,
-        cache_counters,
-        cache_story,
-        contents,
-        course_rows,
-        earlier,
-        event_rows,
-        freshness_tables,
-        gallery,
-        how_many,
-        metric_rows,
-        route_rows,
-    )
-
     case, result = found.case, found.result
     return {
         "declared": contents.declared(case)[2:] if case else [],
@@ -119,7 +129,7 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
         "figures": _figures(found),
         "course": attempt("The course of the run", lambda: course_rows.course_rows(found)),
         "course_headings": course_rows.HEADINGS,
-        "last_of_freshness": gallery.OF_A_PROBE[-1] if found.probed else "freshness",
+        "last_of_freshness": OF_A_PROBE[-1] if found.probed else "freshness",
         "readers": attempt("What readers saw", lambda: freshness_tables.readers(found)),
         "counters": attempt("What the cache counted", lambda: cache_counters.as_counted(found)),
         "cache_story": attempt("What the cache did", lambda: cache_story.cache_story(found)),
@@ -132,8 +142,6 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
 
 
 def _the_change(run: Run, found: Recorded, attempt: _Attempts) -> dict[str, Any]:
-    from luckyhit.report import blocks, one_change
-
     case = found.case
     revision = one_change.revision_diff(run) if case is not None and case.change.kind == "revision" else None
     return {
@@ -152,8 +160,6 @@ def _the_change(run: Run, found: Recorded, attempt: _Attempts) -> dict[str, Any]
 
 def _evidence(found: Recorded, journal: Journal, attempt: _Attempts) -> dict[str, Any]:
     """What was touched, what was not, and whether it is back."""
-    from luckyhit.report import as_it_was, checklist, cleared_keys, compared, open_steps, touched
-
     nothing = compared.Compared([], 0, 0, "")
     seen = attempt("What was compared", lambda: compared.compared(found)) or nothing
     rollback = found.result.rollback if found.result else _rollback(found.manifest)
@@ -174,16 +180,11 @@ def _evidence(found: Recorded, journal: Journal, attempt: _Attempts) -> dict[str
 
 
 def _repeating(run: Run, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    from luckyhit.report.data_files import data_files
-    from luckyhit.report.repeat_commands import commands
-
     return {"commands": commands(run, manifest), "files": data_files(run), "case_file": _case_file(run)}
 
 
 def _of_an_observation(found: Recorded, incomplete: str | None, told: Mapping[str, Any]) -> dict[str, Any]:
     """Where the baseline alone was measured, or was to be: its first screen, and nothing that is about a change."""
-    from luckyhit.report import observed
-
     seen = observed.observation(found, incomplete)
     if seen is None and not told["observing"]:
         return {"observation": None}
@@ -229,8 +230,6 @@ def _rollback(manifest: Mapping[str, Any]) -> Rollback | None:
 
 
 def _confidence(found: Recorded) -> str:
-    from luckyhit.judge.wording import percent
-
     return percent(1 - found.case.plan.error_rate) if found.case else "the declared"
 
 
@@ -246,10 +245,6 @@ class Shown:
 
 
 def _figures(found: Recorded) -> list[Shown]:
-    from markupsafe import Markup
-
-    from luckyhit.report.gallery import GALLERY, OF_A_PROBE, drawn
-
     shown = []
     for name, piece in GALLERY.items():
         if (name == "forest" and found.result is None) or (name in OF_A_PROBE and not found.probed):

@@ -6,15 +6,14 @@ Arms are named by the label that is shown: `before` and `after`, or `baseline` w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from luckyhit.judge.freshness import freshness_curve, late_among, share_of
+from luckyhit.judge.stale.share_bounds import ShareBounds, bounds_of_run, uncompared
+from luckyhit.judge.windows import kaplan_meier, window_quantiles, windows_of, worst_windows
 from luckyhit.report.recorded import Recorded
-
-if TYPE_CHECKING:
-    from luckyhit.judge.stale.share_bounds import ShareBounds
 
 LEVELS = (0.5, 0.95, 0.99)
 MOST_STEPS = 200
@@ -46,8 +45,6 @@ class Freshness:
 
 
 def freshness(recorded: Recorded) -> Freshness:
-    from luckyhit.judge.freshness import freshness_curve
-
     curve = freshness_curve(*recorded.probe, within_s=recorded.within_s, bounds=bounds_of(recorded))
     curve = curve.assign(arm=[recorded.label(arm) for arm in curve["arm"]])
     return Freshness(curve, late(recorded), recorded.within_s, recorded.probed)
@@ -55,8 +52,6 @@ def freshness(recorded: Recorded) -> Freshness:
 
 def bounds_of(recorded: Recorded) -> ShareBounds:
     """Of a share of stale reads, at the level of the run's metric."""
-    from luckyhit.judge.stale.share_bounds import bounds_of_run, uncompared
-
     if recorded.case is None or not recorded.changed:
         return uncompared
     return bounds_of_run(recorded.case, [entry for entry in recorded.blocks if entry["stage"] == "change"])
@@ -64,8 +59,6 @@ def bounds_of(recorded: Recorded) -> ShareBounds:
 
 def late(recorded: Recorded) -> dict[str, Late]:
     """What was read later than the declared bound; arms without a read that tells are left out."""
-    from luckyhit.judge.freshness import late_among, share_of
-
     if recorded.within_s is None:
         return {}
     counted = late_among(recorded.classified, recorded.within_s)
@@ -116,8 +109,6 @@ class Windows:
 
 def staleness_windows(recorded: Recorded) -> Windows:
     """One window for each polled write: until every route that was polled was lastingly fresh."""
-    from luckyhit.judge.windows import windows_of, worst_windows
-
     windows = worst_windows(windows_of(recorded.classified, recorded.probe[1]))
     ends = pd.concat([windows["low_ms"], windows["high_ms"]]).to_numpy(dtype=float)
     ends = ends[np.isfinite(ends) & (ends > 0)]
@@ -129,8 +120,6 @@ def staleness_windows(recorded: Recorded) -> Windows:
 
 
 def _lasting(windows: pd.DataFrame, left_ms: float, right_ms: float) -> Lasting:
-    from luckyhit.judge.windows import kaplan_meier, window_quantiles
-
     ended, stuck = ~windows["censored"].to_numpy(dtype=bool), windows["stuck"].to_numpy(dtype=bool)
     lower = windows["low_ms"].to_numpy(dtype=float)
     upper = np.where(ended, windows["high_ms"].to_numpy(dtype=float), lower)

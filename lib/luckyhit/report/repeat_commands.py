@@ -19,7 +19,7 @@ def commands(run: Run, manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
     reports_dir = f" --reports-dir {noted.reports_dir}" if noted.reports_dir else ""
     checkout = re.match(r"[0-9a-f]{7,40}\b", str(manifest.get("revision") or ""))
     rows = [(f"git checkout {checkout[0]}", "the code that measured this")] if checkout else []
-    rows += [(line, what) for line, what in _exports(noted, manifest.get("variables")) if line]
+    rows += [(line, purpose) for line, purpose in _exports(noted, manifest.get("variables")) if line]
     return [
         *rows,
         (f"luckyhit check {name}", "is the case right, and does the target answer? Touches nothing"),

@@ -63,13 +63,13 @@ def read_sentinel(url: str) -> SentinelUrl:
 
 
 def _hosts(parts: SplitResult) -> list[tuple[str, int]]:
-    found = []
+    hosts = []
     for text in parts.netloc.rpartition("@")[2].split(","):
         one = urlsplit(f"//{text}")
         if not one.hostname:
             raise ValueError("one of its Sentinels has no host")
-        found.append((one.hostname, one.port or _SENTINEL_PORT))
-    return found
+        hosts.append((one.hostname, one.port or _SENTINEL_PORT))
+    return hosts
 
 
 def identity(url: str) -> str:
@@ -97,10 +97,10 @@ def placeholders(url: str) -> dict[str, str]:
     if not url:
         return dict.fromkeys(CACHE_NAMES, "")
     parts = urlsplit(url)
-    found = {"cache_url": url, "cache_password": unquote(parts.password or "")}
+    fields = {"cache_url": url, "cache_password": unquote(parts.password or "")}
     if parts.scheme == "unix" or is_sentinel(url) or not parts.hostname:
-        return found
-    return {**found, "cache_host": parts.hostname, "cache_port": str(parts.port or _PORT)}
+        return fields
+    return {**fields, "cache_host": parts.hostname, "cache_port": str(parts.port or _PORT)}
 
 
 def redacted(url: str) -> str:

@@ -46,11 +46,11 @@ def refuse_no_python(start: Start, python: str, project: Path, env: Mapping[str,
     if not os.access(python, os.X_OK):
         raise TargetError(f"{where} can't be executed: {python}", hint=_WHERE)
     try:
-        said = subprocess.run(
+        output = subprocess.run(
             [python, "-I", "-S", "-c", f"print({_SAYS!r})"],
             cwd=project, env=dict(env), capture_output=True, timeout=_WITHIN_S, check=False, stdin=subprocess.DEVNULL,
         ).stdout  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise TargetError(f"{where} can't be executed: {error}", hint=_WHERE) from None
-    if said.decode(errors="replace").strip() != _SAYS:
+    if output.decode(errors="replace").strip() != _SAYS:
         raise TargetError(f"{where} is no Python: {python}", hint=_WHERE)

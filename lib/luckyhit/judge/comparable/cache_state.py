@@ -59,11 +59,11 @@ def cache_state_guard(blocks: Entries, case: Case) -> Guard:
         return _uncleared(blocks, case, f"no key in scope was there before any of {len(blocks)} blocks")
     left = [[_left(report) for _, report in reports[arm]] for arm in ARMS]
     ok = _gap(left) <= max(STATE_KEYS, STATE_SHARE * matched)
-    told = " and ".join(f"{_range(min(of), max(of))} {arm}" for arm, of in zip(ARMS, left, strict=True))
+    counted = " and ".join(f"{_range(min(counts), max(counts))} {arm}" for arm, counts in zip(ARMS, left, strict=True))
     return Guard(
         name=STATE,
         ok=ok,
-        detail=f"{done}; keys in scope that were left, or back at once: {told}",
+        detail=f"{done}; keys in scope that were left, or back at once: {counted}",
         remedy=""
         if ok
         else "Others fill the cache again meanwhile: measure at a quieter hour, or mark keys that may "
@@ -88,8 +88,8 @@ def _own_caches(reports: Mapping[str, list[tuple[Any, Report]]], case: Case, don
                 "service begins with, or a process that outlived its restart.",
             )
     kept = [[_standing(report) for _, report in reports[arm]] for arm in ARMS]
-    told = " and ".join(f"{_range(min(of), max(of))} {arm}" for arm, of in zip(ARMS, kept, strict=True))
-    detail = f"{done}; keys that are not cleared, at the start of the blocks: {told}"
+    counted = " and ".join(f"{_range(min(counts), max(counts))} {arm}" for arm, counts in zip(ARMS, kept, strict=True))
+    detail = f"{done}; keys that are not cleared, at the start of the blocks: {counted}"
     exact = all(_count(report, "outside_left", -1) >= 0 for arm in ARMS for _, report in reports[arm])
     problem = _apart(pairs) if case.design == "side-by-side" and exact else _one_sided(kept)
     if not problem:
@@ -120,8 +120,8 @@ def _apart(pairs: Sequence[tuple[tuple[Any, Report], tuple[Any, Report]]]) -> st
 def _one_sided(kept: Sequence[Sequence[int]]) -> str:
     """Whether each block of one arm started with more than each of the other, and by more than either arm's own number
     moves from one block to its next."""
-    steps = [abs(later - earlier) for of in kept for earlier, later in pairwise(of)]
-    most = max(max(of) for of in kept)
+    steps = [abs(later - earlier) for counts in kept for earlier, later in pairwise(counts)]
+    most = max(max(counts) for counts in kept)
     allowed = max(OUTSIDE_KEYS, OUTSIDE_SHARE * most, DRIFT * max(steps, default=0))
     gap = _gap(kept)
     return f"one arm has {gap:,} more at least" if gap > allowed else ""

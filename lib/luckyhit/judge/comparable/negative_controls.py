@@ -38,8 +38,8 @@ def controls_guard(
         if effect.effect is None or margin is None:
             unseen.append(name_of(name))
             continue
-        told = f"{name_of(name)} {interval_text(name, *_finite(effect))} (margin {difference_text(name, margin)})"
-        (moved if effect.low > margin or effect.high < -margin else still).append(told)
+        text = f"{name_of(name)} {interval_text(name, *_finite(effect))} (margin {difference_text(name, margin)})"
+        (moved if effect.low > margin or effect.high < -margin else still).append(text)
     problems = [f"moved, though the change can't touch it: {listed(moved)}"] if moved else []
     problems += [f"not visible in both arms: {listed(unseen)}"] if unseen else []
     remedy = ""
@@ -56,7 +56,7 @@ def controls_guard(
 def _effects(
     comparison: Comparison, case: Case, boundary: Boundary, starts: Starts, error_rate: float
 ) -> dict[GoalName, Effect]:
-    found: dict[GoalName, Effect] = {}
+    by_control: dict[GoalName, Effect] = {}
     for route in dict.fromkeys(route_of_goal(name) for name in case.controls):
         names = [name for name in case.controls if route_of_goal(name) == route]
         goals: dict[GoalName, Goal] = {
@@ -64,8 +64,8 @@ def _effects(
         }
         alone = only_route(comparison, route) if route else comparison
         effects = over_starts(request_effects(alone, boundary, error_rate, goals), alone, starts, error_rate)
-        found |= {name: effects[metric_of_goal(name)] for name in names}
-    return {name: found[name] for name in case.controls}
+        by_control |= {name: effects[metric_of_goal(name)] for name in names}
+    return {name: by_control[name] for name in case.controls}
 
 
 def _finite(effect: Effect) -> tuple[float | None, float | None]:

@@ -77,18 +77,18 @@ def enough_starts(entries: Sequence[Mapping[str, Any]], case: Case) -> bool:
 
 def _numbered(entries: Sequence[Mapping[str, Any]]) -> dict[int, int]:
     """A pair of starts is another one where both processes are others than those that it began with."""
-    told: dict[int, int] = {}
+    number_of: dict[int, int] = {}
     first: tuple[Any, ...] = ()
     for entry in entries:
         start = entry.get("start")
         numbers = tuple(start.get(arm) for arm in ARMS) if isinstance(start, Mapping) else ()
         if len(numbers) != len(ARMS) or any(not isinstance(number, int) for number in numbers):
             return {}
-        is_new = not told or all(now != then for now, then in zip(numbers, first, strict=True))
+        is_new = not number_of or all(now != then for now, then in zip(numbers, first, strict=True))
         if is_new:
             first = numbers
-        told[entry["block"]] = max(told.values(), default=-1) + is_new
-    return told
+        number_of[entry["block"]] = max(number_of.values(), default=-1) + is_new
+    return number_of
 
 
 def over_starts(
@@ -118,9 +118,9 @@ def _by_start(rows: Rows, of_block: Mapping[int, int]) -> dict[int, np.ndarray]:
     blocks, index = distinct(rows.block)
     start = np.array([of_block.get(block, -1) for block in blocks.tolist()], dtype=np.int64)[index]
     latency = rows.latency_ms
-    there = np.isfinite(latency)
-    found = {number: latency[there & (start == number)] for number in sorted(set(of_block.values()))}
-    return {number: values for number, values in found.items() if len(values)}
+    finite = np.isfinite(latency)
+    by_start = {number: latency[finite & (start == number)] for number in sorted(set(of_block.values()))}
+    return {number: values for number, values in by_start.items() if len(values)}
 
 
 def _value(latency: np.ndarray, name: MetricName) -> float:

@@ -17,7 +17,7 @@ LEAST = 0.2
 
 
 def find(evidence: Evidence) -> RunFinding | None:
-    told = {route_of_goal(name) for name in (*evidence.case.goals, *evidence.case.controls)}
+    declared = {route_of_goal(name) for name in (*evidence.case.goals, *evidence.case.controls)}
     writes = {route.name for route in evidence.case.workload.routes if route.method not in ("GET", "HEAD")}
     uncached = {name for name, metrics in evidence.routes.items() if _silent(metrics.get("hit_ratio"))}
     if len(uncached) == len(evidence.routes):  # nobody tells a status: that says nothing of a cache
@@ -25,7 +25,7 @@ def find(evidence: Evidence) -> RunFinding | None:
     examples: list[dict[str, float | int | str | bool | None]] = []
     for name, metrics in evidence.routes.items():
         metric = metrics.get(METRIC)
-        if name in told or name not in writes | uncached or metric is None or not _moved(metric):
+        if name in declared or name not in writes | uncached or metric is None or not _moved(metric):
             continue
         kind = "write" if name in writes else "uncached"
         examples.append(

@@ -80,7 +80,7 @@ class _Known:
             planned = sized(case, self.probing, self.baseline)
         except ArgumentError:
             return False
-        goal = next(each for each in powers(planned, self.probing(planned), self.baseline) if each.name == name)
+        goal = next(power for power in powers(planned, self.probing(planned), self.baseline) if power.name == name)
         return goal.state in ("enough", "open")
 
     def _more_probes(self, goal: GoalPower) -> Iterator[Mapping[str, str]]:
@@ -96,7 +96,7 @@ class _Known:
 
         def least_rate(times: int = 1) -> int | None:
             first, most = int(probe.rate or 0) + 1, int(keys * times / probe.horizon)
-            return _first(lambda each: self._decides(edited(float(each), times), goal.name), first, most)
+            return _first(lambda tried: self._decides(edited(float(tried), times), goal.name), first, most)
 
         # What is sized has all that the ceiling, the keys and the load allow.
         if not sized_too and (rate := least_rate()) is not None:
@@ -126,11 +126,11 @@ class _Known:
 
         keys = probe.keys.last - probe.keys.first + 1
         first, most = int(probe.rate or 0) + 1, int(keys / probe.horizon)
-        rate = _first(lambda each: self._decides(edited(each, MOST_BLOCKS), goal.name), first, most)
+        rate = _first(lambda tried: self._decides(edited(tried, MOST_BLOCKS), goal.name), first, most)
         if rate is None:
             return
         rate = min(2 * rate, most)
-        blocks = _first(lambda each: self._decides(edited(rate, each), goal.name), plan.blocks, MOST_BLOCKS)
+        blocks = _first(lambda tried: self._decides(edited(rate, tried), goal.name), plan.blocks, MOST_BLOCKS)
         if blocks is not None:
             yield {"freshness.rate": format_rate(float(rate)), "plan.blocks": str(blocks)}
 
@@ -145,17 +145,19 @@ class _Known:
         if plan.left_out:
             step = 10
             first = int(plan.ceiling // step) + 1
-            tens = _first(lambda each: self._decides(edited(at_most=step * each), goal.name), first, LONGEST_S // step)
+            tens = _first(
+                lambda tried: self._decides(edited(at_most=step * tried), goal.name), first, LONGEST_S // step
+            )
             if tens is not None:
                 yield {"plan.at_most": format_duration(step * tens)}
             return
         if goal.gives:
-            more = _first(lambda each: self._decides(edited(blocks=each), goal.name), plan.blocks + 1, MOST_BLOCKS)
+            more = _first(lambda tried: self._decides(edited(blocks=tried), goal.name), plan.blocks + 1, MOST_BLOCKS)
             if more is not None:
                 yield {"plan.blocks": str(more)}
             return
         first = int(plan.block) + 1
-        length = _first(lambda each: self._decides(edited(block=float(each)), goal.name), first, LONGEST_BLOCK_S)
+        length = _first(lambda tried: self._decides(edited(block=float(tried)), goal.name), first, LONGEST_BLOCK_S)
         if length is not None:
             yield {"plan.block": format_duration(length)}
 
@@ -174,18 +176,18 @@ class _Known:
 
         margins = list(_larger(declared.margin, kind_of(goal.name).unit))
         if at_most is None:
-            if (margin := _least_amount(lambda each: decided_by(each, None), margins)) is not None:
+            if (margin := _least_amount(lambda tried: decided_by(tried, None), margins)) is not None:
                 yield {f"goals.{goal.name}.margin": str(margin)}
             return
         limits = list(_larger(at_most, kind_of(goal.name).unit))
         for wide, high in ((margins, [at_most]), ([declared.margin], limits), (margins, limits)):
             if not high:
                 continue
-            found = _least_amount(partial(_swapped, decided_by, high[-1]), wide)
-            if found is None:
+            wider = _least_amount(partial(_swapped, decided_by, high[-1]), wide)
+            if wider is None:
                 continue
-            limit = _least_amount(partial(decided_by, found), high)
-            changed = {"margin": (declared.margin, found), "at_most": (at_most, limit)}
+            limit = _least_amount(partial(decided_by, wider), high)
+            changed = {"margin": (declared.margin, wider), "at_most": (at_most, limit)}
             yield {f"goals.{goal.name}.{field}": str(new) for field, (old, new) in changed.items() if new != old}
             return
 
@@ -228,11 +230,11 @@ def _larger(amount: Amount, unit: str) -> Iterator[Amount]:
     else:
         step = 0.1 if amount.unit == "calls" else 1.0
         first = int(amount.amount / step + 1e-9) + 1
-        yield from (Amount(round(step * each, 6), amount.unit) for each in range(first, first + 1000))
+        yield from (Amount(round(step * count, 6), amount.unit) for count in range(first, first + 1000))
 
 
 def _least_amount(decides: Callable[[Amount], bool], amounts: Sequence[Amount]) -> Amount | None:
-    place = _first(lambda each: decides(amounts[each]), 0, len(amounts) - 1)
+    place = _first(lambda index: decides(amounts[index]), 0, len(amounts) - 1)
     return amounts[place] if place is not None else None
 
 

@@ -84,8 +84,8 @@ def _requests(planned: Planned, name: GoalName, goal: Goal) -> GoalPower:
         return GoalPower(name, "answers", rule.error_rate, 0, 1, None, "never", "not-visible")
     requests = requests_of_block(case)
     planned_share = route_share(case, route_of_goal(name), reads=metric_of_goal(name) in _BY_READS)
-    told = shown.told if shown is not None else planned_share
-    gives = None if requests is None else requests * told * block_pairs(case, planned.probe)
+    share = shown.told if shown is not None else planned_share
+    gives = None if requests is None else requests * share * block_pairs(case, planned.probe)
     margin = amount_of(name, goal.margin, shown.level if shown is not None else None)
     at_least, limited = _least(planned, name, goal, margin)
     if limited == INF:
@@ -125,9 +125,9 @@ def _reads(planned: Planned, name: GoalName, goal: Goal) -> GoalPower:
     """A share of what the probe reads: stale reads (the workload's own among them), those of a kind or a route, phantom
     reads."""
     case, probe, rule = planned.case, planned.probe, planned.rule
-    told = planned.baseline.probe_told if planned.baseline is not None else 1.0
+    share = planned.baseline.probe_told if planned.baseline is not None else 1.0
     own = workload_units(case) if name == "stale_reads" else 0.0
-    gives = probed_pairs(case, probe) * (probe.units(name) * told + own)
+    gives = probed_pairs(case, probe) * (probe.units(name) * share + own)
     margin = amount_of(name, goal.margin, None)
     assert margin is not None  # a share's margin is in points
     needed = needs.share_inside(margin, rule)

@@ -50,12 +50,12 @@ def baseline_of(rows: Rows, probed: Probed, case: Case) -> MeasuredBaseline:
     metrics = {}
     for name, effect in effects.items():
         values = _values(metric_of_goal(name), rows)
-        told = np.isfinite(values)
+        visible = np.isfinite(values)
         if route := route_of_goal(name):
-            told &= rows.route == (rows.routes.index(route) if route in rows.routes else NOWHERE)
-        count = int(np.count_nonzero(told))
-        level = _level(name, values[told]) if count else None
-        own = _own(name, values, told, rows, level) if level is not None else 1.0
+            visible &= rows.route == (rows.routes.index(route) if route in rows.routes else NOWHERE)
+        count = int(np.count_nonzero(visible))
+        level = _level(name, values[visible]) if count else None
+        own = _own(name, values, visible, rows, level) if level is not None else 1.0
         metrics[name] = BaselineMetric(count / len(rows) if len(rows) else 0.0, level, _variance(effect, count, own))
     probe_told = 1.0
     if case.freshness is not None and len(probed.reads):
@@ -80,13 +80,13 @@ def _level(name: GoalName, values: np.ndarray) -> float:
     return float(values.mean() if level is None else np.quantile(values, level, method="inverted_cdf"))
 
 
-def _own(name: GoalName, values: np.ndarray, told: np.ndarray, rows: Rows, level: float) -> float:
+def _own(name: GoalName, values: np.ndarray, visible: np.ndarray, rows: Rows, level: float) -> float:
     """The share of the variance (of a quantile: of lying above it) inside groups of one route and cache status."""
-    value = (values > level).astype(float)[told] if metric_of_goal(name) in QUANTILES else values[told]
+    value = (values > level).astype(float)[visible] if metric_of_goal(name) in QUANTILES else values[visible]
     total = float(np.var(value))
     if total <= 0:
         return 1.0
-    group = (rows.route.astype(np.int64) * (len(CACHE) + 1) + rows.cache + 1)[told]
+    group = (rows.route.astype(np.int64) * (len(CACHE) + 1) + rows.cache + 1)[visible]
     _, index = np.unique(group, return_inverse=True)
     count = np.bincount(index)
     inside = value - (np.bincount(index, weights=value) / count)[index]

@@ -26,16 +26,18 @@ def old_data(case: Case, effects: Mapping[GoalName, Effect]) -> OldData:
     return OldData(looked=looked, pairs=stale.pairs, at_most=stale.after_high if stale.pairs else None)
 
 
-def old_data_text(told: OldData | None) -> str:
+def old_data_text(old_data: OldData | None) -> str:
     """A sentence for the first screen; empty where a goal is about it."""
-    if told is None or told.looked == "declared":
+    if old_data is None or old_data.looked == "declared":
         return ""
-    if told.looked == "not-looked-at":
+    if old_data.looked == "not-looked-at":
         return "Old data: not looked at, since the case has no freshness section."
-    if not told.pairs or told.at_most is None:
+    if not old_data.pairs or old_data.at_most is None:
         return "Old data: looked at without a goal, and no read tells."
-    pairs = f"{told.pairs:,} pair{'' if told.pairs == 1 else 's'}"
-    return sentence(f"old data: looked at without a goal: {pairs}, at most {percent(told.at_most)} after the change")
+    pairs = f"{old_data.pairs:,} pair{'' if old_data.pairs == 1 else 's'}"
+    return sentence(
+        f"old data: looked at without a goal: {pairs}, at most {percent(old_data.at_most)} after the change"
+    )
 
 
 __all__ = ["looked_for", "old_data", "old_data_text"]

@@ -62,12 +62,12 @@ class _Reads:
             route=reads["route"].to_numpy(dtype=object),
         )
 
-    def units(self, told: np.ndarray, event: np.ndarray) -> Units:
-        found: Units = {}
-        for place in np.flatnonzero(told).tolist():
+    def units(self, counted: np.ndarray, event: np.ndarray) -> Units:
+        units: Units = {}
+        for place in np.flatnonzero(counted).tolist():
             unit = self.unit[place]
-            found[unit] = found.get(unit, False) or bool(event[place])
-        return found
+            units[unit] = units.get(unit, False) or bool(event[place])
+        return units
 
     def late_units(self, kind: np.ndarray) -> Units:
         """Of the reads past the bound that are of this kind: whether they were stale."""
@@ -137,7 +137,7 @@ def share_effect(before: Units, after: Units, boundary: Boundary, error_rate: fl
     else:
         difference = share_difference(counts[0], totals[0], counts[1], totals[1], boundary, error_rate)
         middle = [(count + 1) / (total + 2) for count, total in zip(counts, totals, strict=True)]
-        error = sqrt(sum(each * (1 - each) / (total + 2) for each, total in zip(middle, totals, strict=True)))
+        error = sqrt(sum(share * (1 - share) / (total + 2) for share, total in zip(middle, totals, strict=True)))
     # A hard limit lies on one side of the truth, so only one of these bounds can be wrong.
     low, high = boundary.share(counts[1], totals[1], min(2 * error_rate, 0.5))
     note = ""

@@ -113,8 +113,8 @@ def workload_pairs(background: pd.DataFrame, within_s: float) -> tuple[np.ndarra
     after = beyond(
         both[["outcome_after", "since_ack_ns_after"]].set_axis(["outcome", "since_ack_ns"], axis=1), within_s
     )["outcome"]
-    told = (before.isin(_TOLD) & after.isin(_TOLD)).to_numpy(dtype=bool)
-    return (before == "stale").to_numpy(dtype=bool)[told], (after == "stale").to_numpy(dtype=bool)[told]
+    decided = (before.isin(_TOLD) & after.isin(_TOLD)).to_numpy(dtype=bool)
+    return (before == "stale").to_numpy(dtype=bool)[decided], (after == "stale").to_numpy(dtype=bool)[decided]
 
 
 def _burst(reads: pd.DataFrame) -> np.ndarray:
@@ -126,8 +126,8 @@ def _turns(polls: pd.DataFrame, routes: list[str]) -> pd.DataFrame:
     if polls.empty:
         return polls
     turn = np.array(routes, dtype=object)[whole_numbers(polls["probe"]).value // 2 % len(routes)]
-    mine = polls["route"].astype(object).to_numpy() == turn
-    return polls[mine].sort_values("sent_ns", kind="stable")
+    in_turn = polls["route"].astype(object).to_numpy() == turn
+    return polls[in_turn].sort_values("sent_ns", kind="stable")
 
 
 def _first_past(polls: pd.DataFrame) -> pd.DataFrame:
@@ -144,9 +144,9 @@ def _first_past(polls: pd.DataFrame) -> pd.DataFrame:
 
 def _stale_in_both(before: pd.DataFrame, after: pd.DataFrame, same: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """(stale before, stale after) of the units that tell in both frames."""
-    told = [frame[frame["outcome"].isin(_TOLD)].drop_duplicates(same) for frame in (before, after)]
-    told = [frame.astype({"mode": object, "route": object}) for frame in told]
-    both = told[0].merge(told[1], on=same, suffixes=("", "_after"))
+    units = [frame[frame["outcome"].isin(_TOLD)].drop_duplicates(same) for frame in (before, after)]
+    units = [frame.astype({"mode": object, "route": object}) for frame in units]
+    both = units[0].merge(units[1], on=same, suffixes=("", "_after"))
     stale = both["outcome"] == "stale", both["outcome_after"] == "stale"
     return stale[0].to_numpy(dtype=bool), stale[1].to_numpy(dtype=bool)
 

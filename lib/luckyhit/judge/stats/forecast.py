@@ -84,7 +84,7 @@ def forecast(effect: Effect, question: Question) -> Forecast | None:
 def _of_estimates(effect: Effect, estimate: float, question: Question) -> Forecast:
     """Futures of a mean or a quantile."""
     times = np.geomspace(1, MOST_TIMES, STEPS + 1)[1:]
-    reach = np.array([_reach(question, effect.error, effect.degrees, each) for each in times])
+    reach = np.array([_reach(question, effect.error, effect.degrees, factor) for factor in times])
     now = _reach(question, effect.error, effect.degrees, 1.0)
     with np.errstate(invalid="ignore"):
         below, above = (

@@ -137,12 +137,12 @@ class Sequential:
 def _excess_refuted(more: int, fewer: int, pairs: int, error_rate: float) -> float:
     """The largest excess of the one share over the other that so many counts refute, among all smaller ones."""
     neither = pairs - more - fewer
-    seen = gammaln(more + _PRIOR) + gammaln(fewer + _PRIOR) + gammaln(neither + _PRIOR_OF_NEITHER)
-    seen += log(betaincc(more + _PRIOR, fewer + _PRIOR, 0.5)) - gammaln(pairs + _PRIORS)
+    observed = gammaln(more + _PRIOR) + gammaln(fewer + _PRIOR) + gammaln(neither + _PRIOR_OF_NEITHER)
+    observed += log(betaincc(more + _PRIOR, fewer + _PRIOR, 0.5)) - gammaln(pairs + _PRIORS)
     before = 2 * gammaln(_PRIOR) + gammaln(_PRIOR_OF_NEITHER) - log(2) - gammaln(_PRIORS)
 
     def beyond(apart: float) -> float:
-        return float(seen - before) - _likeliest(more, fewer, pairs, apart) - log(1 / error_rate)
+        return float(observed - before) - _likeliest(more, fewer, pairs, apart) - log(1 / error_rate)
 
     most = (more - fewer) / pairs
     if beyond(_LEAST) <= 0:
@@ -167,10 +167,10 @@ def _least_share(count: int, total: int, error_rate: float) -> float:
 
     def beyond(share: float) -> float:
         # betaincc(a, b, x) is the part of the beta distribution above x.
-        seen = betaln(count + _PRIOR, missing + _PRIOR) + log(betaincc(count + _PRIOR, missing + _PRIOR, share))
+        observed = betaln(count + _PRIOR, missing + _PRIOR) + log(betaincc(count + _PRIOR, missing + _PRIOR, share))
         before = betaln(_PRIOR, _PRIOR) + log(betaincc(_PRIOR, _PRIOR, share))
-        told = count * log(share) + (missing * log1p(-share) if missing else 0.0)
-        return float(seen - before - told) - log(1 / error_rate)
+        likelihood = count * log(share) + (missing * log1p(-share) if missing else 0.0)
+        return float(observed - before - likelihood) - log(1 / error_rate)
 
     # Up to half a count below what was seen: there the mixture has no more to say.
     most = max((count - 0.5) / total, _LEAST)
