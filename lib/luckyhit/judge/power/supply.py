@@ -76,8 +76,8 @@ def pairs_in_batch(case: Case) -> float:
 
 def workload_units(case: Case) -> float:
     """The workload's own writes of a block that count (see `stale.write_units`): of a key that was read before, and
-    read past the bound before its next write. 0 where arms take turns, and where nothing tells (no versions, keys from a
-    file, a log)."""
+    read past the bound before its next write. 0 where arms take turns, and where nothing tells (no versions, keys
+    from a file, a log)."""
     requests = requests_of_block(case)
     if requests is None or case.workload.replay is not None or case.design != "side-by-side":
         return 0.0

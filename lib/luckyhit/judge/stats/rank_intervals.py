@@ -42,8 +42,8 @@ class _Sorted:
         """The quantile of each of so many groups of neighbouring units, in milliseconds; NaN for one without values."""
         units = len(self.block)
         groups = min(groups, units)
-        of = self.units.index * groups // units
-        return np.array([self._quantile_of(self.there & (of == group), level) for group in range(groups)])
+        group_of = self.units.index * groups // units
+        return np.array([self._quantile_of(self.there & (group_of == group), level) for group in range(groups)])
 
     def _quantile_of(self, chosen: np.ndarray, level: float) -> float:
         values = self.values[chosen]
@@ -60,10 +60,10 @@ class _Ranks:
         self.sorted, self.scale = values.sorted, values.scale
         self.level = level
         count = len(self.sorted)
-        found = self.sorted[max(int(np.ceil(level * count - 1e-9)), 1) - 1]
-        self.value = float(found) / self.scale
+        value = self.sorted[max(int(np.ceil(level * count - 1e-9)), 1) - 1]
+        self.value = float(value) / self.scale
         # Those above are fewer than those below, mostly by far.
-        below = values.rows - values.units.counts(values.values > found)
+        below = values.rows - values.units.counts(values.values > value)
         self.influence = (below - below.sum() / count * values.rows) / count
         self.spread = spread(self.influence, values.block)
         self.binomial = float(np.sqrt(level * (1 - level) / count))
@@ -180,7 +180,7 @@ def _quantile(
     near, far = (_difference(before, after, errors, radius) for radius in radii)
     if not all(_fits(ranks, error, radii[0]) for ranks, error in zip((before, after), errors, strict=True)):
         groups = _by_groups(arms, level, comparison.paired, boundary, error_rate)
-        near, far = (_hull(each, groups) for each in (near, far))
+        near, far = (_hull(ranks, groups) for ranks in (near, far))
     difference = near if _no_gap(near, far, radii[1] / radii[0] if radii[0] < INF else 1.0) else far
     return Estimates(
         before.interval(boundary, error_rate), after.interval(boundary, error_rate), difference, error, degrees
@@ -195,17 +195,19 @@ def _by_groups(arms: Sequence[_Sorted], level: float, paired: bool, boundary: Bo
     """The mean difference of the quantiles of GROUPS groups of units (fewer where there are fewer units, as where
     blocks are), and its spread over them: what lasts no longer than a group is in it, a burst in one of them too."""
     quantiles = [values.by_groups(level, GROUPS) for values in arms]
-    shown = [np.isfinite(each) for each in quantiles]
+    shown = [np.isfinite(values) for values in quantiles]
     if paired:
         shown = [shown[0] & shown[1]] * 2
-    quantiles = [each[mask] for each, mask in zip(quantiles, shown, strict=True)]
-    if not all(len(each) for each in quantiles):
+    quantiles = [values[mask] for values, mask in zip(quantiles, shown, strict=True)]
+    if not all(len(values) for values in quantiles):
         return Interval(0.0, -INF, INF)
-    before, after = ((each - each.mean()) / len(each) for each in quantiles)
+    before, after = ((values - values.mean()) / len(values) for values in quantiles)
     if paired:
         apart = spread(after - before, np.zeros(len(after), dtype=np.int64))
     else:
-        apart = spread_apart(*(spread(each, np.zeros(len(each), dtype=np.int64)) for each in (before, after)))
+        apart = spread_apart(
+            *(spread(influence, np.zeros(len(influence), dtype=np.int64)) for influence in (before, after))
+        )
     return interval_by(float(quantiles[1].mean() - quantiles[0].mean()), apart, boundary, error_rate)
 
 
