@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luckyhit.judge import FixedSample, Sequential
@@ -86,6 +86,7 @@ def test_the_same_sample_has_the_same_forecast() -> None:
     assert forecast(effect, asked) == forecast(effect, asked)
 
 
+@settings(deadline=None)
 @given(st.floats(0.01, 0.5), st.floats(1e-4, 0.05), st.sampled_from(BOUNDARIES), st.floats(0, 0.2))
 def test_a_larger_margin_never_needs_more_pairs(
     margin: float, rate: float, boundary: FixedSample | Sequential, differing: float

@@ -168,6 +168,8 @@ def mean_estimates(
         influences.append((total - mean * rows) / count)
     spreads = [spread(influence, side.block) for influence, side in zip(influences, comparison.sides, strict=True)]
     apart = apart_by(-influences[0], influences[1], comparison)
-    before, after = (interval_by(mean, each, boundary, error_rate) for mean, each in zip(means, spreads, strict=True))
+    before, after = (
+        interval_by(mean, around, boundary, error_rate) for mean, around in zip(means, spreads, strict=True)
+    )
     difference = interval_by(means[1] - means[0], apart, boundary, error_rate, margin(means[0]))
     return Estimates(before, after, difference, apart.error, apart.degrees)

@@ -205,7 +205,9 @@ def _by_groups(arms: Sequence[_Sorted], level: float, paired: bool, boundary: Bo
     if paired:
         apart = spread(after - before, np.zeros(len(after), dtype=np.int64))
     else:
-        apart = spread_apart(*(spread(each, np.zeros(len(each), dtype=np.int64)) for each in (before, after)))
+        apart = spread_apart(
+            *(spread(influence, np.zeros(len(influence), dtype=np.int64)) for influence in (before, after))
+        )
     return interval_by(float(quantiles[1].mean() - quantiles[0].mean()), apart, boundary, error_rate)
 
 
