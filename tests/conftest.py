@@ -6,6 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says how busy the machine is, and nothing about the code.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 # jsonschema (and so nbformat, and papermill) would compile a grammar for it, for seconds in each process that collects
 # tests; it does without where the package is missing, and no schema here has that format.

@@ -108,9 +108,9 @@ def _controls(case: Case, share: float) -> tuple[int, set[int]]:
 
 def _starts_seen() -> Callable[[Recorded], bool]:
     """Whether a run has seen starts enough to end; always, in a build that doesn't ask."""
-    if find_spec("luckyhit.judge.starts") is None:
+    if find_spec("luckyhit.judge.comparable") is None:
         return lambda record: True
-    enough_starts = import_module("luckyhit.judge.starts").enough_starts
+    enough_starts = import_module("luckyhit.judge.comparable.process_starts").enough_starts
 
     def seen(record: Recorded) -> bool:
         entries = [block.entry for block in record.blocks if block.entry["stage"] == "change"]

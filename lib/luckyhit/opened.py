@@ -24,10 +24,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from luckyhit.errors import ArgumentError, LuckyHitError, RunUnreadable
-from luckyhit.parts import part_files
+from luckyhit.parts import nullable_integers, part_files
 from luckyhit.project import Project
 from luckyhit.records import Arm, Stage
-from luckyhit.run import Run, Table, find_run, nullable_integers, runs
+from luckyhit.run import Run, Table, find_run, runs
 
 if TYPE_CHECKING:
     import pandas as pd

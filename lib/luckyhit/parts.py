@@ -8,10 +8,12 @@ be taken for something else.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,6 +21,9 @@ import pyarrow.parquet as pq
 from luckyhit import records
 from luckyhit.errors import RunUnreadable
 from luckyhit.records import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    import pandas as pd  # imported where it is needed: the load engine, which never does, starts for each block
 
 T = TypeVar("T")
 Table = Literal["requests", "writes", "reads", "counters", "events"]
@@ -135,6 +140,59 @@ def read_part(
         return
     there = [name for name in texts if name in written.names]
     yield pq.read_table(path, schema=schema, columns=columns, read_dictionary=there)
+
+
+def read_parts(folder: Path, table: Table, columns: Sequence[str] | None, owner: str) -> Iterator[pa.Table]:
+    """The part files of one table of a run, one after the other; `owner`: the run that they have to belong to, empty
+    where nobody knows. Raises RunUnreadable where one is damaged or foreign."""
+    for path in part_files(folder):
+        name = f"{table}/{path.name} of {folder.parent.name}"
+        try:
+            about = pq.read_metadata(path)
+            owner = refuse_foreign(about, table, name, owner) or owner
+            yield from read_part(path, about, SCHEMAS[table], columns)
+        except (OSError, pa.ArrowException) as error:
+            raise RunUnreadable(
+                f"{name} can't be read: {error}",
+                hint="Move the damaged part away; what remains can be judged, and is marked incomplete.",
+            ) from None
+
+
+def row_count(folder: Path) -> int:
+    """How many rows the part files say they have; those that can't be read say nothing."""
+    rows = 0
+    try:
+        for path in part_files(folder):
+            with suppress(OSError, pa.ArrowException):
+                rows += pq.read_metadata(path).num_rows
+    except RunUnreadable:
+        return 0
+    return rows
+
+
+def counters_by_block(folder: Path) -> pd.DataFrame:
+    """The counters of all part files with the number of their `block`, which the files' names tell; files that tell
+    none are left out. Raises RunUnreadable where one is damaged."""
+    import pandas as pd
+
+    frames = [SCHEMAS["counters"].empty_table().to_pandas().assign(block=0)]
+    for path in part_files(folder):
+        if (number := re.match(r"block-(\d+)", path.name)) is None:
+            continue
+        try:
+            part = pq.read_table(path, schema=SCHEMAS["counters"]).to_pandas()
+        except (OSError, pa.ArrowException) as error:
+            name = f"counters/{path.name} of {folder.parent.name}"
+            raise RunUnreadable(f"{name} can't be read: {error}") from None
+        frames.append(part.astype({"arm": object, "name": object}).assign(block=int(number[1])))
+    return pd.concat(frames[1:] or frames, ignore_index=True)
+
+
+def nullable_integers(dtype: pa.DataType) -> Any:
+    """Columns that may hold nulls keep whole numbers: a nanosecond must not pass through a float."""
+    import pandas as pd
+
+    return {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype(), pa.int16(): pd.Int16Dtype()}.get(dtype)
 
 
 def _alike(written: pa.Field, wanted: pa.Field) -> bool:

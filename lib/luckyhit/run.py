@@ -36,12 +36,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from luckyhit.case import Case, load_case
 from luckyhit.case.variables import known_secrets, mentioned_secrets
 from luckyhit.errors import ArgumentError, LuckyHitError, RunUnreadable
-from luckyhit.parts import SCHEMAS, Table, one_ahead, part_files, read_part, refuse_foreign, write_part
+from luckyhit.parts import (
+    SCHEMAS,
+    Table,
+    counters_by_block,
+    nullable_integers,
+    one_ahead,
+    read_parts,
+    row_count,
+    write_part,
+)
 from luckyhit.project import Project
 from luckyhit.records import SCHEMA_VERSION, Result, Stage
 from luckyhit.redact import Redactor, project_roots
@@ -248,7 +256,7 @@ class Run:
         `columns`: only these; damage in others goes unseen then, and repeated texts stay in their dictionary. Raises
         RunUnreadable where a part file is damaged.
         """
-        return one_ahead(self._parts(table, columns))
+        return one_ahead(read_parts(self.path / table, table, columns, self._owner))
 
     def schema(self, table: Table) -> pa.Schema:
         """The columns of one table and their types, from `luckyhit.records`."""
@@ -256,28 +264,7 @@ class Run:
 
     def length(self, table: Table) -> int:
         """How many rows the part files of one table say they have; those that can't be read say nothing."""
-        rows = 0
-        try:
-            for path in part_files(self.path / table):
-                with suppress(OSError, pa.ArrowException):
-                    rows += pq.read_metadata(path).num_rows
-        except RunUnreadable:
-            return 0
-        return rows
-
-    def _parts(self, table: Table, columns: Sequence[str] | None) -> Iterator[pa.Table]:
-        schema, owner = SCHEMAS[table], self._owner
-        for path in part_files(self.path / table):
-            name = f"{table}/{path.name} of {self.id}"
-            try:
-                about = pq.read_metadata(path)
-                owner = refuse_foreign(about, table, name, owner) or owner
-                yield from read_part(path, about, schema, columns)
-            except (OSError, pa.ArrowException) as error:
-                raise RunUnreadable(
-                    f"{name} can't be read: {error}",
-                    hint="Move the damaged part away; what remains can be judged, and is marked incomplete.",
-                ) from None
+        return row_count(self.path / table)
 
     @property
     def _owner(self) -> str:
@@ -303,18 +290,7 @@ class Run:
     def counters_by_block(self) -> pd.DataFrame:
         """The counters with the number of their `block`, which the names of the part files tell; parts that tell none
         are left out. Raises RunUnreadable where a part file is damaged."""
-        import pandas as pd
-
-        frames = [SCHEMAS["counters"].empty_table().to_pandas().assign(block=0)]
-        for path in part_files(self.path / "counters"):
-            if (number := re.match(r"block-(\d+)", path.name)) is None:
-                continue
-            try:
-                part = pq.read_table(path, schema=SCHEMAS["counters"]).to_pandas()
-            except (OSError, pa.ArrowException) as error:
-                raise RunUnreadable(f"counters/{path.name} of {self.id} can't be read: {error}") from None
-            frames.append(part.astype({"arm": object, "name": object}).assign(block=int(number[1])))
-        return pd.concat(frames[1:] or frames, ignore_index=True)
+        return counters_by_block(self.path / "counters")
 
     def events(self) -> pd.DataFrame:
         return self.table("events")
@@ -357,13 +333,6 @@ def _secrets_of(case_file: Path) -> set[str]:
         return known_secrets(load_case(case_file))
     except (LuckyHitError, OSError):
         return mentioned_secrets(case_file)
-
-
-def nullable_integers(dtype: pa.DataType) -> Any:
-    """Columns that may hold nulls keep whole numbers: a nanosecond must not pass through a float."""
-    import pandas as pd
-
-    return {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype(), pa.int16(): pd.Int16Dtype()}.get(dtype)
 
 
 def runs(runs_dir: Path) -> Iterator[Run]:

@@ -102,7 +102,7 @@ def test_a_new_case_is_right_as_it_stands(name: str) -> None:
 def test_a_new_case_comments_on_each_section() -> None:
     lines = new_case("x").splitlines()
     for name in Case.model_fields:
-        at = next(number for number, line in enumerate(lines) if line.startswith(f"{name}:"))
+        at = next(number for number, line in enumerate(lines) if line.startswith((f"{name}:", f"# {name}:")))
         above = next(line for line in reversed(lines[:at]) if not line.startswith(("hypothesis:",)))
         assert above.startswith("#"), f"no comment above {name}"
 

@@ -87,10 +87,12 @@ def test_the_service_answers_as_the_case_says_in_both_arms(name, threaded, cache
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_a_case_measures_for_less_than_a_minute(name):
+@pytest.mark.parametrize(("blocks", "most_s"), [(4, 50), (None, 110)], ids=["on a quiet machine", "at most"])
+def test_a_case_measures_for_a_minute_or_two(name, blocks, most_s):
     plan = case_of(name).plan
-    measured_s = plan.baseline + plan.block * plan.blocks + plan.after_rollback
-    assert measured_s + plan.warmup * (plan.blocks + 2) <= 50
+    blocks = blocks or plan.blocks
+    measured_s = plan.baseline + plan.block * blocks + plan.after_rollback
+    assert measured_s + plan.warmup * (blocks + 2) <= most_s
 
 
 @pytest.mark.parametrize("name", SHIPPED)

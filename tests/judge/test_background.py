@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from luckyhit.case import Case
 from luckyhit.case.workload import Keys, Route
-from luckyhit.judge.background import background_reads, background_share
-from luckyhit.judge.background_routes import families
+from luckyhit.judge.stale.background import background_reads, background_share
+from luckyhit.judge.stale.background_routes import families
 from luckyhit.records import REQUESTS
 from tier import examples
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from luckyhit.case.declared_plan import MOST_BLOCKS, Plan
 from luckyhit.case.model import Goal
-from luckyhit.case.plan import MOST_BLOCKS, Plan
 from luckyhit.judge.because import advised, because, parts_of
 from luckyhit.judge.beside_goals import faults_moved
 from luckyhit.judge.effect import Effect

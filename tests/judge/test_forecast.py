@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luckyhit.judge import FixedSample, Sequential
-from luckyhit.judge.boundary import INF
 from luckyhit.judge.effects import Effect
-from luckyhit.judge.forecast import (
+from luckyhit.judge.stats.boundary import INF
+from luckyhit.judge.stats.forecast import (
     Question,
     forecast,
     pairs_needed_mean,
@@ -18,7 +18,7 @@ from luckyhit.judge.forecast import (
     pairs_needed_share,
     wald_pairs,
 )
-from luckyhit.judge.proportions import ArmCounts, PairedCounts
+from luckyhit.judge.stats.proportions import ArmCounts, PairedCounts
 
 RATE = 0.0025
 BOUNDARIES = [FixedSample(), Sequential()]

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from luckyhit.judge import FixedSample, Sequential
-from luckyhit.judge.boundary import Boundary
-from luckyhit.judge.proportions import paired_difference, share_difference
+from luckyhit.judge.stats.boundary import Boundary
+from luckyhit.judge.stats.proportions import paired_difference, share_difference
 from tier import one_of_many
 
 DIFFER = (0.0, 0.001, 0.01, *np.linspace(0.02, 1, 50))

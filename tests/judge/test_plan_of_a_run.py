@@ -16,6 +16,7 @@ from luckyhit.investigate.planning import lines_of, plan_again, planning_after, 
 from luckyhit.investigate.steps import longest_seconds, measured_seconds
 from luckyhit.judge.manifest import case_guard
 from luckyhit.judge.power import to_size
+from luckyhit.judge.wording import name_of
 from luckyhit.project import Project
 from luckyhit.records import READS, REQUESTS, WRITES
 from luckyhit.report import tables
@@ -107,5 +108,5 @@ def test_a_declared_plan_is_not_touched_after_the_baseline(project: Project, bas
 def test_the_table_has_a_row_for_each_goal(project: Project) -> None:
     case = load_case(case_file(project))
     table = tables.power(planning_of(case, hidden=["hit_ratio"]))
-    assert list(table["goal"]) == list(case.goals)
+    assert list(table["goal"]) == [name_of(name) for name in case.goals]
     assert "target.cache_header" in table["what to change"][0]

@@ -17,8 +17,8 @@ from luckyhit.case.template import new_case
 from luckyhit.errors import ArgumentError
 from luckyhit.investigate.planning import ProbePlanner, sized_text
 from luckyhit.judge.power import (
-    Baseline,
-    Shown,
+    BaselineMetric,
+    MeasuredBaseline,
     load_seconds,
     plan_for,
     powers,
@@ -62,7 +62,9 @@ def test_the_template_gives_each_of_its_goals_what_it_needs() -> None:
 def test_the_template_with_a_usual_noise_decides_all_of_its_goals() -> None:
     case = parse_case(new_case("slow-basket"))
     # Of a service that answers in 8 ms at p95, as much as a loopback service with a cache varies.
-    noise = Baseline({"hit_ratio": Shown(0.9, 0.8, 0.03), "latency_p95_ms": Shown(1.0, 8.0, 60.0)})
+    noise = MeasuredBaseline(
+        {"hit_ratio": BaselineMetric(0.9, 0.8, 0.03), "latency_p95_ms": BaselineMetric(1.0, 8.0, 60.0)}
+    )
     assert [goal.state for goal in plan_for(case, ProbePlanner(), noise).goals] == ["enough"] * 3
 
 
@@ -140,7 +142,7 @@ def test_a_service_that_runs_already_keeps_the_small_share() -> None:
 
 def test_unread_reads_of_the_baseline_ask_for_a_higher_rate() -> None:
     planner, case = ProbePlanner(), auto({"stale_reads": {"want": "no-worse", "margin": "5 %"}})
-    before, after = sized(case, planner), sized(case, planner, Baseline(probe_told=0.5))
+    before, after = sized(case, planner), sized(case, planner, MeasuredBaseline(probe_told=0.5))
     assert after.freshness.rate > before.freshness.rate
 
 

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from luckyhit.case import Case
 from luckyhit.case.workload import Keys, Route
 from luckyhit.judge import FixedSample, Sequential
-from luckyhit.judge.background import background_reads
 from luckyhit.judge.effects import freshness_effects
-from luckyhit.judge.last_writes import last_before
 from luckyhit.judge.probed import Probed
-from luckyhit.judge.proportions import paired_difference, share_difference
-from luckyhit.judge.stale_units import StalePairs, stale_pairs, stale_units, workload_pairs
+from luckyhit.judge.stale.background import background_reads
+from luckyhit.judge.stale.last_writes import last_before
+from luckyhit.judge.stale.write_units import StalePairs, stale_pairs, stale_units, workload_pairs
+from luckyhit.judge.stats.proportions import paired_difference, share_difference
 from luckyhit.records import READS, WRITES
 from tier import examples, one_of_many
 

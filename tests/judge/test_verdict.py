@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from luckyhit.case.model import Goal
 from luckyhit.judge.because import because
 from luckyhit.judge.beside_goals import faults_moved
-from luckyhit.judge.boundary import FixedSample
 from luckyhit.judge.effect import UNDECLARED, Effect, Levels
-from luckyhit.judge.intervals import INF
+from luckyhit.judge.stats.boundary import FixedSample
+from luckyhit.judge.stats.intervals import INF
 from luckyhit.judge.verdict import Ruling, overall, rule_on
 from luckyhit.records import FAULTS, METRICS, Guard, MetricName
 

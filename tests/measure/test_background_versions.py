@@ -18,7 +18,7 @@ from versioned_service import VersionedService, in_a_thread
 
 from luckyhit.case.template import new_case
 from luckyhit.case.workload import Keys, Response, Route, Workload
-from luckyhit.judge.background import background_reads, background_share
+from luckyhit.judge.stale.background import background_reads, background_share
 from luckyhit.measure.answers import Answers
 from luckyhit.measure.expect import LARGEST_CHECKED_BODY
 from luckyhit.measure.head import Origin

@@ -6,7 +6,7 @@ import pytest
 
 from luckyhit.judge.effect import Effect
 from luckyhit.judge.freshness_facts import as_metric_has_it
-from luckyhit.judge.stale_bounds import bounds_of_run, uncompared
+from luckyhit.judge.stale.share_bounds import bounds_of_run, uncompared
 from luckyhit.records import CountOf, FreshnessFacts, RunFinding
 from luckyhit.report import freshness_numbers
 from luckyhit.report.aggregates import hit_series

@@ -12,10 +12,10 @@ from pydantic import Field, model_validator
 from luckyhit.case.cache import Cache
 from luckyhit.case.changes import Change
 from luckyhit.case.checks import findings_in, inside_alone, start_names
+from luckyhit.case.declared_plan import Plan, either_way
 from luckyhit.case.findings import field_name
 from luckyhit.case.freshness import Freshness
 from luckyhit.case.part import Part
-from luckyhit.case.plan import Plan, either_way
 from luckyhit.case.target import Target
 from luckyhit.case.texts import Line, Text
 from luckyhit.case.units import Quantity

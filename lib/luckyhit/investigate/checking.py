@@ -24,7 +24,7 @@ from luckyhit.errors import ArgumentError, CacheUnreachable, LuckyHitError
 from luckyhit.investigate.preflight import expected_response, originals_of, secret_headers
 from luckyhit.investigate.quoted import refuse_quoted
 from luckyhit.investigate.stored import Stored
-from luckyhit.judge.old_data import looked_for
+from luckyhit.judge.stale.old_data import looked_for
 from luckyhit.measure.inputs import Inputs, gather
 from luckyhit.measure.signals import Signals, offered, signals_of
 from luckyhit.project import Project

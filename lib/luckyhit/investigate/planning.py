@@ -22,7 +22,7 @@ from luckyhit.judge.power import (
     to_size,
     unsized,
 )
-from luckyhit.judge.power.recorded import recorded_baseline
+from luckyhit.judge.power.recorded_baseline import recorded_baseline
 from luckyhit.measure.probe_plan import (
     KeyRanges,
     ProbeEvent,
@@ -90,8 +90,8 @@ class _Block:
 
 
 def _kinds(probe: Freshness, events: Sequence[ProbeEvent]) -> dict[GoalName, int]:
-    """Probes that count for the parts of stale reads (see `judge.probe_reads`), as far as they are planned: whether a
-    service gives validators to ask with shows only in its answers."""
+    """Probes that count for the parts of stale reads (see `judge.stale.probe_reads`), as far as they are planned:
+    whether a service gives validators to ask with shows only in its answers."""
     late = [
         event
         for event in events

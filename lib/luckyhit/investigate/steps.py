@@ -204,11 +204,12 @@ def seen_enough(run: Run, measuring: Measuring, planned: int | None = None) -> b
     whole_pairs = case.design == "side-by-side" or len(blocks) % 2 == 0
     if not case.stops_early or not whole_pairs or len(blocks) == (planned or len(arms_per_block(case))):
         return False
-    from luckyhit.judge import early, judge, starts  # takes a second to import, which other runs need not wait for
+    from luckyhit.judge import early, judge  # takes a second to import, which other runs need not wait for
+    from luckyhit.judge.comparable import process_starts
 
     measuring.show("looking at what there is")
     result = judge(run, guards=[measuring.looks.guard()], going_on=True)
-    stop = early.enough(result, case) and starts.enough_starts(entries, case)
+    stop = early.enough(result, case) and process_starts.enough_starts(entries, case)
     look = {"blocks": len(blocks), "verdict": result.verdict, "because": result.because, "stopped": stop}
     run.update(looks=[*run.manifest.get("looks", []), look])
     return stop

@@ -3,21 +3,21 @@
     rows, columns    the records as arrays, and how files and frames become them
     layout, groups   the order they are kept in, and sums over neighbours
     samples, pairs   cut into units (batches of slots, or blocks); the requests that both arms have
-    intervals    the difference of two arms with its interval: means, shares, quantiles
-    boundary     how far intervals reach for one look; sequential: for any number; early: which of them a run needs
-    proportions  counts out of totals, exactly
+    stats        intervals and how far they reach, exact counts, forecasts: on numbers, whatever they measure
+    early        which looks a run needs
+    effect       one metric in both arms, and how sure each number is; effects, measured: each of them, worked out
     histories, freshness, windows, sessions   what the probe's reads mean, for how long, and for whom
-    background   stale reads in the workload itself
+    stale        what a stale read is, of the probe and of the workload, and how many there were
     story        what the cache did around the probe's writes
     probed, freshness_facts   all that the probe found in one arm
-    effects      each metric in both arms
-    record_guards, guards, freshness_guards, preparation, cache_state   what would overturn the verdict
+    comparable   whether the arms differ by no more than the change: caches, controls, process starts
+    record_guards, guards, freshness_guards   what would overturn the verdict
     manifest     what was noted of the run, held against what is there
     blockwise, carryover, stationary   where arms took turns: blocks as units, what one leaves for the next
     routes       where an effect comes from: the same metrics, route by route
     changepoints, drift, events   what happened inside an arm while it was measured
     order        whether it matters which arm was sent first
-    verdict      the rules, and the sentence that says why
+    verdict      the rules; because: the sentence that says why; beside_goals: faults that no goal is on
     naive, noise, decompose, rollback, notes   what stands beside the verdict
     power        what a plan can decide, before it is measured, and the numbers of one that is sized
     record, worked, together   what was recorded by stage; all that takes time, on two cores
@@ -38,8 +38,6 @@ from contextlib import suppress
 import pandas as pd
 
 from luckyhit.errors import RunUnreadable
-from luckyhit.judge.background import TOLD_BY
-from luckyhit.judge.boundary import FixedSample
 from luckyhit.judge.decision import decide
 from luckyhit.judge.evidence import evidence_of
 from luckyhit.judge.findings import findings
@@ -55,10 +53,13 @@ from luckyhit.judge.manifest import (
     rollback_of,
 )
 from luckyhit.judge.samples import JUDGED, Rows, rows_of, rows_of_parts
-from luckyhit.judge.sequential import Sequential
+from luckyhit.judge.stale.background import TOLD_BY
+from luckyhit.judge.stats.boundary import FixedSample
+from luckyhit.judge.stats.sequential import Sequential
 from luckyhit.judge.verdict import READABLE, RULES
+from luckyhit.parts import nullable_integers
 from luckyhit.records import READS, REQUESTS, WRITES, Guard, Result
-from luckyhit.run import Run, Table, nullable_integers
+from luckyhit.run import Run, Table
 
 __all__ = ["RULES", "FixedSample", "Sequential", "decide", "judge"]
 

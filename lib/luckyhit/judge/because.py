@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Literal
 
-from luckyhit.case.plan import MOST_BLOCKS, Plan
+from luckyhit.case.declared_plan import MOST_BLOCKS, Plan
 from luckyhit.case.units import format_duration
 from luckyhit.judge.beside_goals import FaultMoved
+from luckyhit.judge.comparable.preparation import LIMITS
 from luckyhit.judge.effect import UNDECLARED, Effect, amount_of
-from luckyhit.judge.preparation import LIMITS
 from luckyhit.judge.verdict import DECLARED, READABLE, Ruling, metric_of
 from luckyhit.judge.wording import (
     amount_text,
@@ -32,14 +32,14 @@ CEILING_STEP_S = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SentencePart:
     """One part of the sentence: the goals (or the faults without one) that it is about."""
 
     id: PartId
     names: tuple[GoalName, ...]
 
 
-def parts_of(verdict: Verdict, rulings: Sequence[Ruling], beside: Sequence[FaultMoved] = ()) -> list[Part]:
+def parts_of(verdict: Verdict, rulings: Sequence[Ruling], beside: Sequence[FaultMoved] = ()) -> list[SentencePart]:
     """What the sentence says, in its order; none without a goal that could be looked at. Not of INVALID, where a
     guard's own words stand.
 
@@ -66,7 +66,7 @@ def parts_of(verdict: Verdict, rulings: Sequence[Ruling], beside: Sequence[Fault
     elif verdict == "EQUIVALENT" or (verdict == "HELPED" and not asked):
         passed = [ruling for ruling in rest if ruling.metric.verdict == "INCONCLUSIVE" and ruling.passes]
         parts += [("equivalent", still), ("better-unasked", gains), ("no-worse", passed)]
-    return [Part(name, tuple(member.name for member in members)) for name, members in parts if members]
+    return [SentencePart(name, tuple(each.name for each in members)) for name, members in parts if members]
 
 
 def because(
@@ -128,7 +128,7 @@ class _Words:
     faults: Mapping[GoalName, FaultMoved]
     confidence: float
 
-    def text(self, part: Part, verdict: Verdict) -> str:
+    def text(self, part: SentencePart, verdict: Verdict) -> str:
         if part.id in ("fault-worse", "fault-better"):
             moved = [self._beside(self.faults[name]) for name in part.names]
             if part.id == "fault-worse":
@@ -248,4 +248,4 @@ def _moved(name: GoalName, metric: Metric, confidence: float) -> str:
     return f"{name_of(name)} stayed at {before} ({interval})"
 
 
-__all__ = ["Part", "PartId", "advised", "because", "got_worse", "parts_of"]
+__all__ = ["PartId", "SentencePart", "advised", "because", "got_worse", "parts_of"]

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 
 from luckyhit.case import Case
-from luckyhit.judge.boundary import INF, Boundary
 from luckyhit.judge.effect import Effect
 from luckyhit.judge.effects import QUANTILES
 from luckyhit.judge.freshness import late_among
-from luckyhit.judge.probe_reads import units_of
 from luckyhit.judge.probed import Probed
 from luckyhit.judge.rows import Rows, members
+from luckyhit.judge.stale.probe_reads import units_of
+from luckyhit.judge.stats.boundary import INF, Boundary
 from luckyhit.records import METRICS, GoalName, kind_of, metric_of_goal, route_of_goal
 
 BlockValues = Mapping[GoalName, Mapping[int, float]]

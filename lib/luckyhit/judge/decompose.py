@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from luckyhit.judge.boundary import INF, Boundary
-from luckyhit.judge.intervals import Interval, apart_by, interval_by, spread
 from luckyhit.judge.samples import CACHE, HIT, MISS, STALE, Comparison, Side
+from luckyhit.judge.stats.boundary import INF, Boundary
+from luckyhit.judge.stats.intervals import Interval, apart_by, interval_by, spread
 from luckyhit.judge.wording import listed, number, percent
 
 STATUSES = {HIT: "hits", MISS: "misses", STALE: "stale answers"}

@@ -29,7 +29,7 @@ from luckyhit.judge.changepoints import FEWEST, SHORTEST, movement
 from luckyhit.judge.effect import amount_of
 from luckyhit.judge.rows import run_starts
 from luckyhit.judge.samples import ARMS, Comparison, Rows, distinct, ends
-from luckyhit.judge.sequential import LARGEST_EXPONENT
+from luckyhit.judge.stats.sequential import LARGEST_EXPONENT
 from luckyhit.records import Arm, EventMetric, GoalName, MetricName, Moved, RunEvent
 
 LEVEL = 0.01

@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from luckyhit.case import Case
-from luckyhit.judge.boundary import Boundary, FixedSample
-from luckyhit.judge.sequential import Sequential
+from luckyhit.judge.stats.boundary import Boundary, FixedSample
+from luckyhit.judge.stats.sequential import Sequential
 from luckyhit.records import MetricName, Result, Verdict
 
 _ONCE, _ANY_TIME = FixedSample(), Sequential()

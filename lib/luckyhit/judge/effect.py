@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from luckyhit.case import Case
 from luckyhit.case.model import Goal
 from luckyhit.case.units import Amount
-from luckyhit.judge.boundary import INF
-from luckyhit.judge.intervals import Margin, no_margin
-from luckyhit.judge.proportions import ArmCounts, PairedCounts
+from luckyhit.judge.stats.boundary import INF
+from luckyhit.judge.stats.intervals import Margin, no_margin
+from luckyhit.judge.stats.proportions import ArmCounts, PairedCounts
 from luckyhit.records import FAULTS, GoalName, kind_of
 
 UNDECLARED = 0.01
@@ -23,7 +23,7 @@ class Effect:
 
     `after_low`, `after_high` are bounds of the after arm alone, for hard limits. `pairs`: slots with a value in both
     arms (the smaller arm, where nothing is paired); writes that both arms tell of, for stale reads (see
-    `stale_units`); windows of the smaller arm.
+    `stale.write_units`); windows of the smaller arm.
     """
 
     before: float | None = None
@@ -44,7 +44,7 @@ class Effect:
     counts: PairedCounts | ArmCounts | None = None
     """What the interval was made of, where it was made of counts."""
     starts: int = 0
-    """The process starts that the interval hangs on; 0 where none do (see `starts`)."""
+    """The process starts that the interval hangs on; 0 where none do (see `comparable.process_starts`)."""
     starts_needed: int | None = None
     """Of a difference that is sure but for its starts: how many in all would tell it."""
 

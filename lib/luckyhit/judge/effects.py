@@ -15,21 +15,17 @@ import numpy as np
 import pandas as pd
 
 from luckyhit.case.model import Goal
-from luckyhit.judge.boundary import INF, Boundary
 from luckyhit.judge.effect import Effect, margin_of
 from luckyhit.judge.freshness import StaleShare, stale_difference
-from luckyhit.judge.intervals import (
-    Estimates,
-    Interval,
-    mean_estimates,
-    quantiles_estimates,
-)
 from luckyhit.judge.probed import Probed
-from luckyhit.judge.proportions import ArmCounts, PairedCounts
 from luckyhit.judge.rows import Column, SinceDue
 from luckyhit.judge.samples import ARMS, Comparison, Rows
-from luckyhit.judge.stale_bounds import bounds_at, each_alone
-from luckyhit.judge.stale_units import StalePairs, stale_units
+from luckyhit.judge.stale.share_bounds import bounds_at, each_alone
+from luckyhit.judge.stale.write_units import StalePairs, stale_units
+from luckyhit.judge.stats.boundary import INF, Boundary
+from luckyhit.judge.stats.intervals import Estimates, Interval, mean_estimates
+from luckyhit.judge.stats.proportions import ArmCounts, PairedCounts
+from luckyhit.judge.stats.rank_intervals import quantiles_estimates
 from luckyhit.judge.wording import percent
 from luckyhit.records import METRICS, GoalName, MetricName, kind_of
 

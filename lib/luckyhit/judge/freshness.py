@@ -20,10 +20,10 @@ import numpy as np
 import pandas as pd
 
 from luckyhit.case.freshness import EXPOSED
-from luckyhit.judge.boundary import Boundary, FixedSample
 from luckyhit.judge.histories import NEVER, Histories, Numbers, at, truths, whole_numbers
-from luckyhit.judge.proportions import Difference, share_difference
-from luckyhit.judge.stale_bounds import ShareBounds, uncompared
+from luckyhit.judge.stale.share_bounds import ShareBounds, uncompared
+from luckyhit.judge.stats.boundary import Boundary, FixedSample
+from luckyhit.judge.stats.proportions import Difference, share_difference
 
 Outcome = Literal["fresh", "stale", "never-committed", "unknown"]
 GONE = (404, 410)

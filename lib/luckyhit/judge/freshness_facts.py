@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from luckyhit.case.freshness import EXPOSED
-from luckyhit.judge.background import beyond, share_beyond
 from luckyhit.judge.effect import Effect
 from luckyhit.judge.freshness import late_among, share_of
 from luckyhit.judge.histories import Histories, at, truths, whole_numbers
 from luckyhit.judge.probed import Probed
 from luckyhit.judge.sessions import disagreements_of, probes_compared, violations_of
-from luckyhit.judge.stale_bounds import ShareBounds, uncompared
+from luckyhit.judge.stale.background import beyond, share_beyond
+from luckyhit.judge.stale.share_bounds import ShareBounds, uncompared
 from luckyhit.judge.windows import window_quantiles
 from luckyhit.records import FreshnessFacts
 

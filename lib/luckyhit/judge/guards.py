@@ -12,9 +12,7 @@ from typing import Any
 import numpy as np
 
 from luckyhit.case import Case
-from luckyhit.judge.boundary import FixedSample
-from luckyhit.judge.cache_state import cache_state_guard
-from luckyhit.judge.intervals import mean_estimates
+from luckyhit.judge.comparable.cache_state import cache_state_guard
 from luckyhit.judge.pairs import same_requests
 from luckyhit.judge.rows import (
     ARMS,
@@ -27,6 +25,8 @@ from luckyhit.judge.rows import (
     members,
 )
 from luckyhit.judge.samples import Comparison, by_batches
+from luckyhit.judge.stats.boundary import FixedSample
+from luckyhit.judge.stats.intervals import mean_estimates
 from luckyhit.judge.wording import percent, points
 from luckyhit.records import Guard
 

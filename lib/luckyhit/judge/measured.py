@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 
 from luckyhit.case import Case
 from luckyhit.case.model import Goal
-from luckyhit.judge.boundary import Boundary
+from luckyhit.judge.comparable.process_starts import Starts, over_starts
 from luckyhit.judge.effect import Effect, Levels
 from luckyhit.judge.effects import freshness_effects, request_effects
-from luckyhit.judge.probe_reads import read_effects, stale_of_route
 from luckyhit.judge.probed import Probed
 from luckyhit.judge.rows import places
 from luckyhit.judge.samples import Comparison, Side
-from luckyhit.judge.stale_units import StalePairs
-from luckyhit.judge.starts import Starts, over_starts
+from luckyhit.judge.stale.probe_reads import read_effects, stale_of_route
+from luckyhit.judge.stale.write_units import StalePairs
+from luckyhit.judge.stats.boundary import Boundary
 from luckyhit.records import METRICS, GoalName, kind_of, metric_of_goal, route_of_goal
 
 Effects = dict[GoalName, Effect]

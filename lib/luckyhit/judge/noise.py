@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from luckyhit.judge.boundary import Boundary
 from luckyhit.judge.effect import Levels
 from luckyhit.judge.effects import freshness_effects, request_effects
-from luckyhit.judge.probe_reads import read_effects
 from luckyhit.judge.probed import Probed
 from luckyhit.judge.samples import Rows, halves
+from luckyhit.judge.stale.probe_reads import read_effects
+from luckyhit.judge.stats.boundary import Boundary
 from luckyhit.records import GoalName
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from luckyhit.case import Case
-from luckyhit.judge.boundary import Boundary
+from luckyhit.judge.comparable.process_starts import Starts
 from luckyhit.judge.decompose import decompose
 from luckyhit.judge.effect import Effect
 from luckyhit.judge.record import mapped
 from luckyhit.judge.samples import DROPPED, NO_ERROR, Comparison
-from luckyhit.judge.starts import Starts
+from luckyhit.judge.stats.boundary import Boundary
 from luckyhit.judge.verdict import Ruling
 from luckyhit.judge.wording import listed, name_of, percent
 from luckyhit.records import GoalName, kind_of

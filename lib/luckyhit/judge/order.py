@@ -18,11 +18,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from luckyhit.case import Case
-from luckyhit.judge.boundary import FixedSample
 from luckyhit.judge.carryover import NAME as CARRY_OVER
 from luckyhit.judge.effect import Effect, amount_of
-from luckyhit.judge.intervals import Interval, interval_by, spread
 from luckyhit.judge.samples import Comparison
+from luckyhit.judge.stats.boundary import FixedSample
+from luckyhit.judge.stats.intervals import Interval, interval_by, spread
 from luckyhit.judge.wording import difference_text, interval_text, name_of, percent
 from luckyhit.records import GoalName, Guard, MetricName
 

@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 
 from luckyhit.case import Case
-from luckyhit.judge.background import ANSWERS, background_reads
 from luckyhit.judge.probe_frames import probe_frame, request_frame
 from luckyhit.judge.probed import Probed
 from luckyhit.judge.samples import ARMS, Rows, among, rows_of
+from luckyhit.judge.stale.background import ANSWERS, background_reads
 from luckyhit.records import READS, WRITES
 
 BEFORE, AFTER = 0, 1

@@ -17,10 +17,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from luckyhit.case import Case
-from luckyhit.judge.boundary import Boundary
 from luckyhit.judge.effects import request_effects
 from luckyhit.judge.measured import only_route
 from luckyhit.judge.samples import Comparison
+from luckyhit.judge.stats.boundary import Boundary
 from luckyhit.judge.verdict import metric_of
 from luckyhit.judge.wording import difference_text, interval_text, listed, name_of
 from luckyhit.records import GoalName, Metric

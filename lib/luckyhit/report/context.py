@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from markupsafe import Markup
 
 from luckyhit import __version__
-from luckyhit.judge.old_data import old_data_text
+from luckyhit.judge.stale.old_data import old_data_text
 from luckyhit.judge.verdict import RULES
 from luckyhit.judge.wording import percent
 from luckyhit.records import Rollback
@@ -42,7 +42,7 @@ from luckyhit.report.journal import Journal
 from luckyhit.report.layer_rows import HEADINGS as LAYER_HEADINGS
 from luckyhit.report.layer_rows import layer_rows
 from luckyhit.report.recorded import Recorded
-from luckyhit.report.repeating import commands
+from luckyhit.report.repeat_commands import commands
 from luckyhit.run import Run
 
 LONGEST_CASE_FILE = 60_000

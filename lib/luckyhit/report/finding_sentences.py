@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from luckyhit.judge.belief.words import in_doubt
+from luckyhit.judge.belief.doubt_text import in_doubt
 from luckyhit.judge.findings import NOT_LOOKED_FOR
 from luckyhit.judge.wording import listed, number, percent
 from luckyhit.records import CACHE_STATUSES, Arm, CountOf, Doubt, Result, RunFinding

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from luckyhit.judge.freshness import freshness_curve, late_among, share_of
-from luckyhit.judge.stale_bounds import ShareBounds, bounds_of_run, uncompared
+from luckyhit.judge.stale.share_bounds import ShareBounds, bounds_of_run, uncompared
 from luckyhit.judge.windows import kaplan_meier, window_quantiles, windows_of, worst_windows
 from luckyhit.report.recorded import Recorded
 

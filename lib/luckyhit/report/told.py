@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from luckyhit.case.variables import mentioned_secrets
 from luckyhit.errors import CaseError, LuckyHitError, ReportNotWritten
-from luckyhit.judge.old_data import old_data_text
+from luckyhit.judge.stale.old_data import old_data_text
 from luckyhit.records import Result
 from luckyhit.redact import Redactor, project_roots
 from luckyhit.report.earlier import as_lines

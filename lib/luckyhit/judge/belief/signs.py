@@ -34,7 +34,7 @@ A page with the time of day in it has fewer."""
 
 
 @dataclass(frozen=True)
-class Levels:
+class CallLevels:
     """Database calls of one route's hits: `cheapest` (of its cheapest twentieth), and of a `miss`. `sure`: all misses
     make just so many, and all hits either so many or as few as the cheapest."""
 
@@ -143,7 +143,7 @@ def chance_of_longer(
     return (longer / pairs, (longer - pairs / 2) / variance**0.5) if pairs else (0.5, 0.0)
 
 
-def _levels(tally: Tally, arm: Arm, route: str) -> Levels | None:
+def _levels(tally: Tally, arm: Arm, route: str) -> CallLevels | None:
     """None where hits are few, or where a miss makes no more calls than a hit."""
     hits = tally.hits(arm, route)
     cheapest = level(hits, WITH_CALLS)
@@ -158,7 +158,7 @@ def _levels(tally: Tally, arm: Arm, route: str) -> Levels | None:
     sure = misses is not None and bool(
         misses[miss] >= NEARLY_ALL * misses.sum() and hits[cheapest] + hits[miss] >= NEARLY_ALL * hits.sum()
     )
-    return Levels(cheapest, miss, sure)
+    return CallLevels(cheapest, miss, sure)
 
 
 def _told_again(answers: UrlAnswers) -> np.ndarray:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from luckyhit.judge.boundary import FixedSample
 from luckyhit.judge.evidence import ALWAYS, Evidence
-from luckyhit.judge.proportions import paired_difference
 from luckyhit.judge.record import listed_arms
+from luckyhit.judge.stats.boundary import FixedSample
+from luckyhit.judge.stats.proportions import paired_difference
 from luckyhit.records import REQUESTS, Arm, CountOf, RunFinding
 
 ID = "probe-changes-the-picture"

@@ -3,9 +3,9 @@ and beside them those that were not."""
 
 from __future__ import annotations
 
-from luckyhit.judge.background import bound_s
 from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.findings.by_arm import Facts, finding
+from luckyhit.judge.stale.background import bound_s
 from luckyhit.records import CountOf, RunFinding
 
 ID = "stale-workload-reads"

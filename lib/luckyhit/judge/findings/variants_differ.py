@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from luckyhit.judge.boundary import FixedSample
 from luckyhit.judge.evidence import Evidence
-from luckyhit.judge.proportions import share_difference
+from luckyhit.judge.stats.boundary import FixedSample
+from luckyhit.judge.stats.proportions import share_difference
 from luckyhit.records import Arm, CountOf, RunFinding
 
 ID = "variants-differ"

@@ -9,11 +9,11 @@ from functools import partial
 
 from luckyhit.case import Case
 from luckyhit.case.checks import findings_in
-from luckyhit.case.plan import MOST_BLOCKS, Plan
+from luckyhit.case.declared_plan import MOST_BLOCKS, Plan
 from luckyhit.case.units import Amount, format_duration, format_rate
 from luckyhit.errors import ArgumentError
-from luckyhit.judge.power.baseline import Baseline
 from luckyhit.judge.power.goals import GoalPower, powers
+from luckyhit.judge.power.measured_baseline import MeasuredBaseline
 from luckyhit.judge.power.sizing import sized, to_size
 from luckyhit.judge.power.supply import Probing
 from luckyhit.records import GoalName, kind_of, metric_of_goal
@@ -35,7 +35,7 @@ class Planning:
 
 
 def plan_for(
-    case: Case, probing: Probing, baseline: Baseline | None = None, hidden: Collection[GoalName] = ()
+    case: Case, probing: Probing, baseline: MeasuredBaseline | None = None, hidden: Collection[GoalName] = ()
 ) -> Planning:
     """Size what is left out, and say of each goal what it gets and needs. Raises ArgumentError where the ceiling of the
     plan does not hold two blocks."""
@@ -52,7 +52,7 @@ class _Known:
     case: Case
     planned: Case
     probing: Probing
-    baseline: Baseline | None
+    baseline: MeasuredBaseline | None
 
     def changes(self, goal: GoalPower) -> Iterator[Mapping[str, str]]:
         if goal.state not in ("short", "never"):

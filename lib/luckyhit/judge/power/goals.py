@@ -8,12 +8,11 @@ from typing import Literal
 
 from luckyhit.case import Case
 from luckyhit.case.model import Goal
-from luckyhit.judge.boundary import INF
 from luckyhit.judge.early import ways_to_look
 from luckyhit.judge.effect import amount_of, level_of
 from luckyhit.judge.effects import QUANTILES
 from luckyhit.judge.power import needs
-from luckyhit.judge.power.baseline import Baseline, Shown
+from luckyhit.judge.power.measured_baseline import BaselineMetric, MeasuredBaseline
 from luckyhit.judge.power.needs import Rule
 from luckyhit.judge.power.supply import (
     ProbeUnits,
@@ -24,6 +23,7 @@ from luckyhit.judge.power.supply import (
     route_share,
     workload_units,
 )
+from luckyhit.judge.stats.boundary import INF
 from luckyhit.records import GoalName, MetricName, kind_of, metric_of_goal, route_of_goal
 
 Counted = Literal["pairs", "reads", "windows", "answers"]
@@ -58,16 +58,16 @@ class Planned:
 
     case: Case
     probe: ProbeUnits
-    baseline: Baseline | None
+    baseline: MeasuredBaseline | None
     hidden: Collection[GoalName]
     rule: Rule
 
-    def shown(self, name: GoalName) -> Shown | None:
+    def shown(self, name: GoalName) -> BaselineMetric | None:
         return self.baseline.metrics.get(name) if self.baseline is not None else None
 
 
 def powers(
-    case: Case, probe: ProbeUnits, baseline: Baseline | None = None, hidden: Collection[GoalName] = ()
+    case: Case, probe: ProbeUnits, baseline: MeasuredBaseline | None = None, hidden: Collection[GoalName] = ()
 ) -> list[GoalPower]:
     """Each goal of a case whose plan has its numbers, in the case's order."""
     looks = case.plan.blocks * (1 if case.design == "side-by-side" else 2)

@@ -3,7 +3,7 @@
 Counts: the least number at which the bounds of nothing seen lie inside the margin (no pair differs, no read is stale);
 for a goal that should get better also the least at which a difference of the margin shows. Means and quantiles: the
 least number at which the interval of no difference most likely lies inside the margin, with the variance of one pair.
-All are `INF` where no number does (see `forecast`, which says the same of a sample).
+All are `INF` where no number does (see `stats.forecast`, which says the same of a sample).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import floor, sqrt
 
-from luckyhit.judge.boundary import INF, Boundary
-from luckyhit.judge.forecast import pairs_needed_mean, pairs_needed_share
-from luckyhit.judge.proportions import share_difference
+from luckyhit.judge.stats.boundary import INF, Boundary
+from luckyhit.judge.stats.forecast import pairs_needed_mean, pairs_needed_share
+from luckyhit.judge.stats.proportions import share_difference
 
 MOST = 10**8
 """More than this is never."""
@@ -23,7 +23,7 @@ _MOST_KNOWN = 4096
 CHANCE = 0.8
 """That a run with as many pairs as it needs decides a goal on a mean or a quantile."""
 OWN_SHARE = 0.5
-"""Of the variance of a rank: the least that `intervals` takes for one arm's own."""
+"""Of the variance of a rank: the least that `stats.rank_intervals` takes for one arm's own."""
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,14 @@ from math import ceil, floor
 
 from luckyhit.case import Case
 from luckyhit.case.checks import FEWEST_REQUESTS_IN_A_BLOCK
+from luckyhit.case.declared_plan import MOST_BLOCKS
 from luckyhit.case.freshness import Freshness
-from luckyhit.case.plan import MOST_BLOCKS
 from luckyhit.case.units import format_duration
 from luckyhit.errors import ArgumentError
 from luckyhit.judge.early import FRESHNESS_KNOWN, ways_to_look
 from luckyhit.judge.effect import level_of
-from luckyhit.judge.power.baseline import Baseline
 from luckyhit.judge.power.goals import GoalPower, powers
+from luckyhit.judge.power.measured_baseline import MeasuredBaseline
 from luckyhit.judge.power.needs import Rule, share_inside
 from luckyhit.judge.power.supply import ProbeUnits, Probing, load_seconds, probed_pairs, requests_of_block
 from luckyhit.judge.samples import FEWEST_BLOCK_PAIRS
@@ -49,7 +49,7 @@ def to_size(case: Case) -> tuple[str, ...]:
     return fields
 
 
-def sized(case: Case, probing: Probing, baseline: Baseline | None = None) -> Case:
+def sized(case: Case, probing: Probing, baseline: MeasuredBaseline | None = None) -> Case:
     """The case with the numbers that were left out. Raises ArgumentError where the ceiling does not hold two blocks."""
     fields = to_size(case)
     if not fields:
@@ -84,7 +84,7 @@ def _around(case: Case) -> Case:
     return _with(case, **{name: long_enough[name] for name in lengths if name in plan.left_out})
 
 
-def _with_blocks(case: Case, fields: tuple[str, ...], probing: Probing, baseline: Baseline | None) -> Case:
+def _with_blocks(case: Case, fields: tuple[str, ...], probing: Probing, baseline: MeasuredBaseline | None) -> Case:
     """With the number and the length of its blocks: the fewest and shortest, where the ceiling holds no more."""
     if "plan.block" in fields:
         usual = max(USUAL_BLOCK_S, 4 * case.plan.warmup, 2 * _horizon(case) + SETTLED_S, _shortest(case))
@@ -136,7 +136,7 @@ def _length_of(case: Case, turns: float) -> float:
     return (case.plan.ceiling - case.plan.seconds(0)) / turns - case.plan.warmup
 
 
-def _no_more_than_needed(case: Case, probing: Probing, baseline: Baseline | None) -> Case:
+def _no_more_than_needed(case: Case, probing: Probing, baseline: MeasuredBaseline | None) -> Case:
     goals = powers(case, probing(case), baseline)
     if any(goal.needs is None or not goal.gives or goal.state != "enough" for goal in goals):
         return case
@@ -161,7 +161,7 @@ def _too_short(case: Case, probe: ProbeUnits) -> ArgumentError:
     )
 
 
-def _enough_probes(case: Case, probe: ProbeUnits, baseline: Baseline | None) -> bool:
+def _enough_probes(case: Case, probe: ProbeUnits, baseline: MeasuredBaseline | None) -> bool:
     """For the goals on the probe; and of its own, whatever the workload tells, so that readers see something of it."""
     goals = [goal for goal in powers(case, probe, baseline) if kind_of(goal.name).probe]
     boundary, share_of_rate = ways_to_look([{}] * case.plan.blocks, case)

@@ -9,8 +9,8 @@ import numpy as np
 
 from luckyhit.case import Case
 from luckyhit.case.workload import Keys, Route
-from luckyhit.judge.background_routes import Family, families
 from luckyhit.judge.samples import BATCH_S, FEWEST_SLOTS
+from luckyhit.judge.stale.background_routes import Family, families
 from luckyhit.records import GoalName
 
 SAFE = ("GET", "HEAD")
@@ -75,9 +75,9 @@ def pairs_in_batch(case: Case) -> float:
 
 
 def workload_units(case: Case) -> float:
-    """The workload's own writes of a block that count (see `stale_units`): of a key that was read before, and read past
-    the bound before its next write. 0 where arms take turns, and where nothing tells (no versions, keys from a file, a
-    log)."""
+    """The workload's own writes of a block that count (see `stale.write_units`): of a key that was read before, and
+    read past the bound before its next write. 0 where arms take turns, and where nothing tells (no versions, keys from
+    a file, a log)."""
     requests = requests_of_block(case)
     if requests is None or case.workload.replay is not None or case.design != "side-by-side":
         return 0.0

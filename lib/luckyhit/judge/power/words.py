@@ -8,9 +8,9 @@ from math import floor
 from typing import Any
 
 from luckyhit.case import Case
-from luckyhit.judge.boundary import INF
 from luckyhit.judge.power.advice import Planning
 from luckyhit.judge.power.goals import GoalPower, Reason
+from luckyhit.judge.stats.boundary import INF
 from luckyhit.judge.wording import listed, name_of
 
 _REASONS: dict[Reason, str] = {

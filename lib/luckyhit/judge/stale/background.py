@@ -24,10 +24,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from luckyhit.judge.background_routes import Family, families
 from luckyhit.judge.freshness import StaleShare, share_of
 from luckyhit.judge.histories import ALWAYS, NEVER, Numbers, Timeline, whole_numbers
-from luckyhit.judge.last_writes import last_before
+from luckyhit.judge.stale.background_routes import Family, families
+from luckyhit.judge.stale.last_writes import last_before
 from luckyhit.records import REQUESTS
 
 if TYPE_CHECKING:

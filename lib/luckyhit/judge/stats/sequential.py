@@ -31,7 +31,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import betaincc, betaln, gammaln
 
-from luckyhit.judge.boundary import INF, excess_of_part
+from luckyhit.judge.stats.boundary import INF, excess_of_part
 
 LARGEST_EXPONENT = 700.0
 """Beyond it a float overflows; no sample bounds anything there."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from luckyhit.judge.manifest import blocks_of
-from luckyhit.judge.power.baseline import Baseline, baseline_of
+from luckyhit.judge.power.measured_baseline import MeasuredBaseline, baseline_of
 from luckyhit.judge.record import BEFORE, read
 from luckyhit.judge.samples import JUDGED, rows_of_parts
 from luckyhit.run import Run
 
 
-def recorded_baseline(run: Run) -> Baseline:
+def recorded_baseline(run: Run) -> MeasuredBaseline:
     """Raises RunUnreadable where a file of the baseline is damaged."""
     rows = rows_of_parts(run.parts("requests", JUDGED), run.length("requests"))
     record = read(rows, None, run.table("reads"), run.table("writes"), blocks_of(run.manifest))

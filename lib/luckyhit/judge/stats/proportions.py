@@ -10,7 +10,7 @@ from scipy.special import betaincinv
 if TYPE_CHECKING:
     import numpy as np
 
-    from luckyhit.judge.boundary import Boundary
+    from luckyhit.judge.stats.boundary import Boundary
 
 SMALL_ARM = 10
 """Below this total in an arm, the difference of two shares gets the cruder interval that always covers."""

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from luckyhit.case import Case
-from luckyhit.judge.boundary import INF, FixedSample
 from luckyhit.judge.effect import Effect, Levels
 from luckyhit.judge.effects import QUANTILES
 from luckyhit.judge.measured import measured_requests
 from luckyhit.judge.probed import Probed
 from luckyhit.judge.samples import CACHE, Rows, halves
-from luckyhit.judge.stale_units import stale_units
+from luckyhit.judge.stale.write_units import stale_units
+from luckyhit.judge.stats.boundary import INF, FixedSample
 from luckyhit.records import GoalName, MetricName, metric_of_goal, route_of_goal
 
 NOWHERE = -2
@@ -23,7 +23,7 @@ LEAST_OWN = 0.1
 
 
 @dataclass(frozen=True)
-class Shown:
+class BaselineMetric:
     """One metric in the baseline. `told`: the share of requests that tell it; `level`: its value; `variance`: of the
     difference of one pair in which nothing changed, in the metric's unit squared (None: the baseline is too short)."""
 
@@ -33,14 +33,14 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Baseline:
+class MeasuredBaseline:
     """What the baseline showed. `probe_told`: the share of the probe's reads past the bound that could be told."""
 
-    metrics: dict[GoalName, Shown] = field(default_factory=dict)
+    metrics: dict[GoalName, BaselineMetric] = field(default_factory=dict)
     probe_told: float = 1.0
 
 
-def baseline_of(rows: Rows, probed: Probed, case: Case) -> Baseline:
+def baseline_of(rows: Rows, probed: Probed, case: Case) -> MeasuredBaseline:
     """`rows`: the measured ones of the baseline; `probed`: what its probe found.
 
     The variance of a pair is that of an A/A comparison of the baseline's halves, as far as it is each arm's own: side
@@ -56,13 +56,13 @@ def baseline_of(rows: Rows, probed: Probed, case: Case) -> Baseline:
         count = int(np.count_nonzero(visible))
         level = _level(name, values[visible]) if count else None
         own = _own(name, values, visible, rows, level) if level is not None else 1.0
-        metrics[name] = Shown(count / len(rows) if len(rows) else 0.0, level, _variance(effect, count, own))
+        metrics[name] = BaselineMetric(count / len(rows) if len(rows) else 0.0, level, _variance(effect, count, own))
     probe_told = 1.0
     if case.freshness is not None and len(probed.reads):
         share = stale_units(probed, case.freshness.within)
         late = share.reads + share.unknown
         probe_told = share.reads / late if late else 1.0
-    return Baseline(metrics, probe_told)
+    return MeasuredBaseline(metrics, probe_told)
 
 
 def _values(name: MetricName, rows: Rows) -> np.ndarray:
@@ -98,4 +98,4 @@ def _variance(effect: Effect, count: int, own: float) -> float | None:
     return effect.error**2 * count / 2 * own if 0 <= effect.error < INF and count else None
 
 
-__all__ = ["Baseline", "Shown", "baseline_of"]
+__all__ = ["BaselineMetric", "MeasuredBaseline", "baseline_of"]

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from luckyhit.case import Case
-from luckyhit.judge.boundary import Boundary, FixedSample
 from luckyhit.judge.early import ways_to_look
 from luckyhit.judge.effect import Levels
+from luckyhit.judge.stats.boundary import Boundary, FixedSample
 
 ShareBounds = Callable[[int, int], tuple[float, float]]
 """(bad, all) -> bounds of the share of bad ones; (0, 1) of none at all."""

@@ -21,9 +21,9 @@ from typing import Literal
 import numpy as np
 from scipy.special import ndtr
 
-from luckyhit.judge.boundary import INF, Boundary
-from luckyhit.judge.effects import Effect
-from luckyhit.judge.proportions import Difference, PairedCounts
+from luckyhit.judge.effect import Effect
+from luckyhit.judge.stats.boundary import INF, Boundary
+from luckyhit.judge.stats.proportions import Difference, PairedCounts
 
 MOST_TIMES = 100
 """Beyond so many times the present sample nothing is forecast."""

@@ -26,13 +26,13 @@ import numpy as np
 from scipy.special import chdtri
 
 from luckyhit.case import Case
-from luckyhit.judge.boundary import INF, FixedSample
 from luckyhit.judge.early import share_of_look
 from luckyhit.judge.effect import Effect
 from luckyhit.judge.effects import QUANTILES, TIMES
 from luckyhit.judge.record import mapped
 from luckyhit.judge.rows import ARMS, Rows, distinct
 from luckyhit.judge.samples import Comparison
+from luckyhit.judge.stats.boundary import INF, FixedSample
 from luckyhit.judge.wording import difference_text, sentence
 from luckyhit.records import GoalName, MetricName, metric_of_goal
 

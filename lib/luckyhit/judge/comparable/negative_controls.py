@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from luckyhit.case import Case
 from luckyhit.case.model import Goal
-from luckyhit.judge.boundary import INF, Boundary
+from luckyhit.judge.comparable.process_starts import Starts, over_starts
 from luckyhit.judge.effect import Effect, amount_of
 from luckyhit.judge.effects import request_effects
 from luckyhit.judge.measured import only_route
 from luckyhit.judge.samples import Comparison
-from luckyhit.judge.starts import Starts, over_starts
+from luckyhit.judge.stats.boundary import INF, Boundary
 from luckyhit.judge.wording import difference_text, interval_text, listed, name_of
 from luckyhit.records import GoalName, Guard, metric_of_goal, route_of_goal
 

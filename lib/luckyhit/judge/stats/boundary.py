@@ -11,7 +11,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 from scipy.special import bdtrik, stdtrit
 
-from luckyhit.judge.proportions import clopper_pearson
+from luckyhit.judge.stats.proportions import clopper_pearson
 
 INF = float("inf")
 _APART = 0.28

@@ -1,0 +1,173 @@
+"""Intervals for the difference of two arms, from units that were measured side by side or apart.
+
+How far they reach is a `Boundary`'s to say: for one look at a sample of a fixed size, or for any number of looks.
+
+Means and shares: the influence of each unit on the difference (linearised ratio estimator: Cochran 1977, Sampling
+Techniques, ch. 6), its spread over the units, and Student's t. For quantiles see `stats.rank_intervals`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from luckyhit.judge.samples import FEWEST_BATCHES, Comparison
+from luckyhit.judge.stats.boundary import INF, Boundary
+from luckyhit.judge.stats.proportions import ArmCounts, PairedCounts
+
+CORRELATED = 0.2
+"""Neighbouring units with a higher correlation than this are merged into longer ones while there are enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with its bounds; infinite where the sample sets none."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def half_width(self) -> float:
+        return (self.high - self.low) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """One metric: each arm on its own, and the difference after - before with its standard error (where an interval
+    of ranks tells none: what one would have that reaches as far)."""
+
+    before: Interval
+    after: Interval
+    difference: Interval
+    error: float = INF
+    degrees: float = INF
+    counts: PairedCounts | ArmCounts | None = None
+    """What the difference's interval was made of, where few events were counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A standard error from units, with its degrees of freedom."""
+
+    error: float
+    degrees: float
+
+
+def spread(influence: np.ndarray, block: np.ndarray) -> Spread:
+    """Standard error of the sum of `influence` (one value for each unit; they add up to 0).
+
+    Neighbouring units of one block are merged while their lag-1 correlation is above CORRELATED and at least
+    FEWEST_BATCHES remain; what correlation is left widens the error as in an AR(1) process, by (1 + r) / (1 - r).
+    """
+    count = len(influence)
+    if count < 2:
+        return Spread(INF, 0)
+    merged, within = influence, block
+    correlation = _lag_one(merged, within)
+    size = 1
+    while correlation > CORRELATED:
+        size *= 2
+        longer, of = _merge(influence, block, size)
+        if len(longer) < FEWEST_BATCHES or len(longer) == len(merged):
+            break
+        merged, within = longer, of
+        correlation = _lag_one(merged, within)
+    units = len(merged)
+    variance = units / (units - 1) * float(np.sum(merged**2))
+    left = _shrunk(correlation, units)
+    return Spread(float(np.sqrt(variance * (1 + left) / (1 - left))), units - 1)
+
+
+def _shrunk(correlation: float, units: int) -> float:
+    """What is left of a correlation once half of what chance alone gives (1 / units, squared) is taken off, after the
+    positive-part estimator of James and Stein (1961), which takes off all of it: with none taken off
+    independent units get too much variance, with all of it correlated ones too little."""
+    chance = 0.5 / units
+    return min(correlation - chance / correlation, 0.9) if correlation > chance**0.5 else 0.0
+
+
+def _merge(influence: np.ndarray, block: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sums over `size` neighbours of one block; what is left over at its end goes with the last of them."""
+    blocks, first, index, count = np.unique(block, return_index=True, return_inverse=True, return_counts=True)
+    within = np.arange(len(block)) - first[index]
+    groups = np.maximum(count // size, 1)
+    start = np.concatenate([[0], np.cumsum(groups)])
+    group = start[index] + np.minimum(within // size, groups[index] - 1)
+    return np.bincount(group, weights=influence, minlength=start[-1]), np.repeat(blocks, groups)
+
+
+def _lag_one(values: np.ndarray, block: np.ndarray) -> float:
+    """Correlation of neighbours inside blocks, with a correction of its bias in short series."""
+    beside = block[1:] == block[:-1]
+    total = float(np.sum(values**2))
+    if not beside.any() or total <= 0:
+        return 0.0
+    neighbours = float(np.mean((values[1:] * values[:-1])[beside]))
+    return neighbours / (total / len(values)) + 1 / len(values)
+
+
+def spread_apart(before: Spread, after: Spread) -> Spread:
+    """Two arms that were measured apart (Welch and Satterthwaite)."""
+    variances = before.error**2, after.error**2
+    if not all(np.isfinite(variances)):
+        return Spread(INF, 0)
+    if sum(variances) == 0:
+        return Spread(0.0, min(before.degrees, after.degrees))
+    parts = sum(v**2 / d for v, d in zip(variances, (before.degrees, after.degrees), strict=True))
+    return Spread(float(np.sqrt(sum(variances))), sum(variances) ** 2 / parts if parts else 1.0)
+
+
+def apart_by(before: np.ndarray, after: np.ndarray, comparison: Comparison) -> Spread:
+    """Standard error of a difference, from what each unit of either arm contributes to it (signs included): together
+    where units were measured side by side, else each arm's on its own."""
+    if comparison.paired:
+        return spread(before + after, comparison.before.block)
+    return spread_apart(spread(before, comparison.before.block), spread(after, comparison.after.block))
+
+
+def interval_by(value: float, spread: Spread, boundary: Boundary, error_rate: float, margin: float = INF) -> Interval:
+    """The interval of one number, as far as `boundary` reaches. `margin`: the difference that matters."""
+    reach = INF
+    if spread.degrees > 0:
+        in_errors = margin / spread.error if spread.error > 0 else INF
+        reach = boundary.single(spread.degrees, error_rate, in_errors) * spread.error
+    return Interval(value, value - reach, value + reach)
+
+
+Margin = Callable[[float], float]
+"""The difference that matters, in the unit of the values, given the value of the before arm."""
+
+
+def no_margin(before: float) -> float:
+    """Nobody said what matters."""
+    return INF
+
+
+def mean_estimates(
+    values: tuple[np.ndarray, np.ndarray],
+    comparison: Comparison,
+    boundary: Boundary,
+    error_rate: float,
+    margin: Margin = no_margin,
+) -> Estimates | None:
+    """Means of `values` (one array for each arm, NaN for rows that don't count); None where an arm has none."""
+    means, influences = [], []
+    for value, side in zip(values, comparison.sides, strict=True):
+        there = np.isfinite(value)
+        count = int(np.count_nonzero(there))
+        if count == 0:
+            return None
+        whole = count == len(value)
+        total = side.units.sums(value if whole else np.where(there, value, 0.0))
+        rows = side.units.sizes if whole else side.units.counts(there)
+        mean = float(total.sum() / count)
+        means.append(mean)
+        influences.append((total - mean * rows) / count)
+    spreads = [spread(influence, side.block) for influence, side in zip(influences, comparison.sides, strict=True)]
+    apart = apart_by(-influences[0], influences[1], comparison)
+    before, after = (interval_by(mean, each, boundary, error_rate) for mean, each in zip(means, spreads, strict=True))
+    difference = interval_by(means[1] - means[0], apart, boundary, error_rate, margin(means[0]))
+    return Estimates(before, after, difference, apart.error, apart.degrees)
