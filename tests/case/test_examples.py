@@ -87,7 +87,7 @@ def test_it_loads_without_a_problem_under_its_name(name: str) -> None:
     text = new_case("slow-basket", name)
     case = parse_case(text)
     assert case.target.start is not None and case.freshness is not None and case.tells_password
-    assert "slow-basket" in text.splitlines()[2] and "luckyhit check slow-basket" in text
+    assert "slow-basket" in text.splitlines()[2] and "check slow-basket" in text
     assert text.count("NAME") == text.count("${NAME}")
 
 

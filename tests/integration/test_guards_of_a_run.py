@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from luckyhit.change.coverage import COVERED
+from luckyhit.change.coverage import COVERED, Missed
 from luckyhit.change.differences import DECLARED
 from luckyhit.judge.comparable.cache_state import STATE
 
@@ -94,7 +94,8 @@ def test_a_change_that_shows_nowhere_is_invalid_before_it_is_measured(shelf) -> 
 def test_a_template_that_fits_nothing_ends_the_run_before_it_begins(shelf) -> None:
     code, told, manifest = shelf("LIFE_MS", "900", "60000", REDIS | {"SHAPE": "conj:a:id=%d"}, ["conj:{x}"])
     assert code == 3 and told["result"] is None and manifest["blocks"] == []
-    assert "'conj:a:id=1' (conj:{x} has one colon less)" in told["reason"]
+    missed = Missed(b"conj:a:id=1", "fewer-colons", "conj:{x}", colons=1)
+    assert missed.sentence() in told["reason"]
     (failed,) = [guard for guard in manifest["guards"] if not guard["ok"]]
     assert failed["name"] == COVERED and "`conj:{a}:{b}`" in failed["remedy"]
 

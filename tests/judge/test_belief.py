@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from luckyhit.judge.belief import Belief, believe
 from luckyhit.judge.belief.signs import chance_of_longer
 from luckyhit.judge.samples import CACHE, rows_of
-from luckyhit.records import CountOf
+from luckyhit.records import CountOf, DoubtId
 from tier import examples
 
+WITH_CALLS: DoubtId = "hit-with-db-calls"
+WITH_NEW_BODY: DoubtId = "hit-with-new-body"
 GOALS = {"latency_p50_ms": {"want": "better", "margin": "10 %"}, "hit_ratio": {"want": "no-worse", "margin": "5 %"}}
 
 
@@ -88,7 +90,7 @@ def test_hits_that_ran_the_view_decide_it_alone() -> None:
     belief = believed(frame, a_case(freshness=False))
     (doubt,) = belief.doubts["before"]
     made = frame[(frame["arm"] == "before") & (frame["db_calls"] == 2)]
-    assert (doubt.id, doubt.facts["miss_calls"]) == ("hit-with-db-calls", 2)
+    assert (doubt.id, doubt.facts["miss_calls"]) == (WITH_CALLS, 2)
     # Those that tell the count of the answer before are left out: a stored one would, too.
     assert 0.7 * len(made) < doubt.count <= len(made) and doubt.of == len(frame) // 2
     assert set(belief.doubts) == {"before"}
@@ -97,7 +99,7 @@ def test_hits_that_ran_the_view_decide_it_alone() -> None:
 def test_without_a_miss_anywhere_two_kinds_are_enough() -> None:
     frame = serve(1, {"before": {"lie": "all"}, "after": {"lie": "all"}})
     belief = believed(frame, writing_case())
-    assert ids(belief, "before") == ids(belief, "after") == {"hit-with-db-calls", "hit-on-write"}
+    assert ids(belief, "before") == ids(belief, "after") == {WITH_CALLS, "hit-on-write"}
 
 
 def test_writes_that_say_hit_are_counted() -> None:
@@ -111,7 +113,7 @@ def test_new_bodies_on_slow_hits_are_a_sign_without_calls() -> None:
     lying = {"kind": "stamped", "lie": "all", "lifetime": 600}
     frame = serve(1, {"before": lying, "after": {}}, count=4000, keys=30, writes=0.01)
     frame["db_calls"] = None
-    assert ids(believed(frame, writing_case()), "before") >= {"hit-with-new-body", "hit-on-write"}
+    assert ids(believed(frame, writing_case()), "before") >= {WITH_NEW_BODY, "hit-on-write"}
 
 
 def test_the_arm_that_leaves_the_counters_is_the_one_in_doubt() -> None:

@@ -213,7 +213,7 @@ def test_a_failed_guard_is_the_verdict_of_a_run_that_ended_early_too(simulate, c
 def test_a_rollback_that_did_not_bring_it_back_is_told(simulate, case_with) -> None:
     result = simulate(18, rollback={"hit": 0.3}).judge(case_with(PLACEBO))
     assert result.rollback.same_as_before is False
-    assert "not as before: hit ratio 28 %" in result.rollback.detail and "(before arm" in result.rollback.detail
+    assert "hit ratio 28 %" in result.rollback.detail and "(before arm" in result.rollback.detail
 
 
 def test_latencies_of_a_block_that_ran_alone_are_not_held_against_the_rollback(simulate, case_with) -> None:

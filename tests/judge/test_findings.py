@@ -75,7 +75,8 @@ def test_stale_reads_told_as_misses_are_their_own_finding() -> None:
     by_id = {finding.id: finding for finding in findings(evidence(facts={"before": behind, "after": fresh}))}
     told = by_id["stale-by-status"]
     assert told.before == CountOf(count=314, of=324) and told.after == CountOf(count=0, of=0)
-    assert (told.facts["before_probe_miss_stale"], told.facts["before_workload_miss_reads"]) == (311, 9)
+    probe_stale, workload_reads = (told.facts[f"before_{name}"] for name in ("probe_miss_stale", "workload_miss_reads"))
+    assert (probe_stale, workload_reads) == (311, 9)
     hits = FreshnessFacts(by_cache={"hit": (311, 400), "miss": (10, 200)})
     assert "stale-by-status" not in {finding.id for finding in findings(evidence(facts={"before": hits}))}
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from luckyhit.case import Case
 from luckyhit.judge.effect import level_of
 from luckyhit.judge.samples import rows_of
+from luckyhit.judge.wording import name_of
 from luckyhit.records import Result
 
 HITS = {"hit_ratio": {"want": "no-worse", "margin": "5 %"}}
@@ -162,7 +163,7 @@ def test_a_goal_of_a_route_where_arms_take_turns(simulate, case_with) -> None:  
     result = missing(split(simulate(9, blocks=6, design="crossover")), "before", "stores").judge(case)
     assert result.metrics["stores.hit_ratio"].verdict == "HELPED"
     (guard,) = [guard for guard in result.guards if guard.name == "no carry-over"]
-    assert guard.ok and "hit ratio of stores" in guard.detail
+    assert guard.ok and name_of("stores.hit_ratio") in guard.detail
 
 
 def test_the_mean_tells_what_a_median_in_the_gap_does_not(simulate, case_with) -> None:  # type: ignore[no-untyped-def]

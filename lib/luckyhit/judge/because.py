@@ -158,7 +158,11 @@ class _Words:
         text = listed([self._moved(ruling) for ruling in gains[:2]])
         if not with_costs:
             return text
-        costs = [ruling for ruling in self.rulings.values() if ruling.goal.want == "no-worse" and _got_worse(ruling)]
+        costs = [
+            ruling
+            for ruling in self.rulings.values()
+            if ruling.goal.want == "no-worse" and got_worse(ruling.name, ruling.metric)
+        ]
         if costs:
             text += f", at a cost of {listed([_cost(ruling) for ruling in costs])}"
             return f"{text}, inside what the case accepts" if len(costs) > 1 else f"{text}, {_inside(costs[0])}"
@@ -215,9 +219,9 @@ def _beyond(ruling: Ruling) -> str:
     return "" if limit is None else f", beyond the limit of {value_text(ruling.name, limit)} that the case sets"
 
 
-def _got_worse(ruling: Ruling) -> bool:
-    metric = ruling.metric
-    if kind_of(ruling.name).higher_is_better:
+def got_worse(name: GoalName, metric: Metric) -> bool:
+    """Whether all of the interval lies on the worse side of no difference."""
+    if kind_of(name).higher_is_better:
         return metric.high is not None and metric.high < 0
     return metric.low is not None and metric.low > 0
 
@@ -244,4 +248,4 @@ def _moved(name: GoalName, metric: Metric, confidence: float) -> str:
     return f"{name_of(name)} stayed at {before} ({interval})"
 
 
-__all__ = ["PartId", "SentencePart", "advised", "because", "parts_of"]
+__all__ = ["PartId", "SentencePart", "advised", "because", "got_worse", "parts_of"]

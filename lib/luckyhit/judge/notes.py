@@ -11,6 +11,7 @@ from luckyhit.case import Case
 from luckyhit.judge.comparable.process_starts import Starts
 from luckyhit.judge.decompose import decompose
 from luckyhit.judge.effect import Effect
+from luckyhit.judge.record import mapped
 from luckyhit.judge.samples import DROPPED, NO_ERROR, Comparison
 from luckyhit.judge.stats.boundary import Boundary
 from luckyhit.judge.verdict import Ruling
@@ -28,16 +29,16 @@ def notes_on_blocks(blocks: Sequence[Mapping[str, Any]], case: Case) -> list[str
         notes.append(f"{measured} of {planned} planned blocks of the change were finished{f': {why}' if why else ''}.")
     problems = []
     for entry in blocks:
-        probe = entry.get("probe")
-        told = probe.get("problems") if isinstance(probe, Mapping) else None
-        problems += [f"block {entry['block']}: {problem}" for problem in (told if isinstance(told, list) else [])]
+        of_probe = mapped(entry, "probe").get("problems")
+        problems += [
+            f"block {entry['block']}: {problem}" for problem in (of_probe if isinstance(of_probe, list) else [])
+        ]
     if problems:
         more = f" ({len(problems) - 1} more of this kind are in the manifest.)" if problems[1:] else ""
         notes.append(f"Freshness probe, {problems[0]}{more}")
     for entry in blocks:
-        washout = entry.get("washout")
         # Before a block of the change, that is a matter of a guard.
-        if entry.get("stage") != "change" and isinstance(washout, Mapping) and washout.get("settled") is False:
+        if entry.get("stage") != "change" and mapped(entry, "washout").get("settled") is False:
             where = "after the rollback" if entry.get("stage") == "after-rollback" else "of the baseline"
             notes.append(f"The hit ratio still moved when the block {where} began: plan.washout was over.")
     starts = Starts.noted([entry for entry in blocks if entry.get("stage") == "change"], case)

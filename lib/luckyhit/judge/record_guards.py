@@ -13,7 +13,7 @@ import numpy as np
 
 from luckyhit.case import Case
 from luckyhit.judge.layout import by_slot
-from luckyhit.judge.record import listed_arms
+from luckyhit.judge.record import listed_arms, mapped
 from luckyhit.judge.rows import ARMS, DROPPED, FAULTS, NO_ERROR, NO_ROW, TIMEOUT, Rows, distinct_values, members
 from luckyhit.records import Accounting, Guard
 
@@ -104,13 +104,12 @@ def _accounting(rows: Rows, stretches: Sequence[_Stretch], blocks: Sequence[Mapp
     strange = int(np.count_nonzero((rows.arm < 0) | (rows.block < 0) | (rows.slot < 0)))
     if strange:
         problems.append(f"{strange:,} rows tell no arm, block or slot")
-    noted = {entry.get("block"): entry.get("accounting") for entry in blocks}
-    for each in stretches:
-        counted = noted.get(each.block)
-        told = counted.get(ARMS[each.arm]) if isinstance(counted, Mapping) and each.arm >= 0 else None
-        if isinstance(told, Mapping) and told != account(rows.take(each.rows)).model_dump():
-            where = f"block {each.block}, {ARMS[each.arm]}"
-            problems.append(f"{where}: the engine counted {dict(told)}, the rows say otherwise")
+    noted = {entry.get("block"): mapped(entry, "accounting") for entry in blocks}
+    for stretch in stretches:
+        counted = noted.get(stretch.block, {}).get(ARMS[stretch.arm]) if stretch.arm >= 0 else None
+        if isinstance(counted, Mapping) and counted != account(rows.take(stretch.rows)).model_dump():
+            where = f"block {stretch.block}, {ARMS[stretch.arm]}"
+            problems.append(f"{where}: the engine counted {dict(counted)}, the rows say otherwise")
     if twice := sum(each.twice for each in stretches):
         problems.append(f"{twice:,} slots are there more than once")
     if gaps := sum(each.gaps for each in stretches):
@@ -219,8 +218,8 @@ def _by_block_and_arm(rows: Rows) -> Iterator[Group]:
 def _engine(blocks: Sequence[Mapping[str, Any]]) -> Guard:
     silent, bad, added = [], [], []
     for entry in blocks:
-        engine = entry.get("engine")
-        if not isinstance(engine, Mapping) or not isinstance(engine.get("trustworthy"), bool):
+        engine = mapped(entry, "engine")
+        if not isinstance(engine.get("trustworthy"), bool):
             silent.append(str(entry.get("block")))
             continue
         if not engine["trustworthy"]:

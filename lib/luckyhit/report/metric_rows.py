@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from luckyhit.judge.because import got_worse
 from luckyhit.judge.wording import difference_text, interval_text, name_of, number, percent, value_text
 from luckyhit.records import METRICS, Arm, GoalName, Metric, Result, kind_of, metric_of_goal, route_of_goal
 from luckyhit.report.contents import sentence_case
@@ -30,6 +31,8 @@ class MetricRow:
     margin: str = ""
     missed: bool = False
     """Whether its hard limit is shown to be broken: a goal not met, whatever the verdict on the difference."""
+    costs: bool = False
+    """Whether it got worse, by no more than the case accepts: EQUIVALENT all the same."""
 
     @property
     def decided(self) -> str:
@@ -39,15 +42,14 @@ class MetricRow:
     @property
     def verdict_text(self) -> str:
         """The same where the margin stands beside it: only that it has a cost is added."""
-        costly = self.verdict == "EQUIVALENT" and self.note.startswith("Accepted cost")
-        return f"{self.decided}, at a cost" if costly else self.decided
+        return f"{self.decided}, at a cost" if self.costs else self.decided
 
     @property
     def said(self) -> str:
         """The verdict, with what it means where the word alone could be misread."""
         if self.missed:
             return f"{self.decided}: beyond its limit"
-        if self.verdict == "EQUIVALENT" and self.note.startswith("Accepted cost"):
+        if self.costs:
             return f"EQUIVALENT: a cost, inside the accepted {self.margin}"
         if self.verdict == "EQUIVALENT":
             return f"EQUIVALENT: inside the margin of {self.margin}"
@@ -102,6 +104,7 @@ def metric_row(name: GoalName, metric: Metric, result: Result) -> MetricRow:
         note=metric.note,
         margin=margin,
         missed=metric.limit == "broken" and result.verdict != "INVALID",
+        costs=verdict == "EQUIVALENT" and metric.want == "no-worse" and got_worse(name, metric),
     )
 
 

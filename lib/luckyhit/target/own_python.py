@@ -15,7 +15,7 @@ from luckyhit.case.target import Start
 from luckyhit.errors import TargetError
 
 _WITHIN_S = 20.0
-_SAYS = "luckyhit: a Python"
+_SAYS = "luckyhit-python"
 _WHERE = (
     "Name the interpreter of the service's environment: venv/bin/python, relative to the project, an absolute path, "
 )

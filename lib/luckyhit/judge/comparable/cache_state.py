@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from luckyhit.case import Case
+from luckyhit.judge.record import listed_arms, mapped
 from luckyhit.judge.rows import ARMS
 from luckyhit.records import Guard
 
@@ -36,12 +37,12 @@ def cache_state_guard(blocks: Entries, case: Case) -> Guard:
     reports: dict[str, list[tuple[Any, Report]]] = {arm: [] for arm in ARMS}
     for entry in blocks:
         for arm, report in entry["clear"].items():
-            if arm in reports and isinstance(report, Mapping):
+            if arm in reports and mapped(entry["clear"], arm):
                 reports[arm].append((entry.get("block"), report))
     if not any(reports.values()):
         return _uncleared(blocks, case)
     for entry in blocks:
-        without = [arm for arm in ARMS if _listed(entry.get("arms"), arm) and not _mapping(entry["clear"].get(arm))]
+        without = [arm for arm in ARMS if arm in listed_arms(entry.get("arms")) and not mapped(entry["clear"], arm)]
         if without:
             detail = f"no clear was recorded in the {without[0]} arm before block {entry.get('block')}"
             return Guard(name=STATE, ok=False, detail=detail, remedy="Measure again.")
@@ -147,11 +148,11 @@ def _goes_on(case: Case) -> bool:
 
 
 def _uncleared(blocks: Entries, case: Case, why: str = "nothing was cleared") -> Guard:
-    if all(_mapping(entry.get("purge")) for entry in blocks):
+    if all(mapped(entry, "purge") for entry in blocks):
         return Guard(name=STATE, ok=True, detail=f"the cache in front was purged before each of {len(blocks)} blocks")
     if not _goes_on(case):
         return _started_anew(blocks)
-    if all(_mapping(entry.get("washout")) for entry in blocks):
+    if all(mapped(entry, "washout") for entry in blocks):
         return Guard(name=STATE, ok=True, detail=f"{why}: each block starts from what its wash-out left")
     return Guard(
         name=STATE,
@@ -166,9 +167,9 @@ def _started_anew(blocks: Entries) -> Guard:
     noted, and is another one in each block."""
     earlier: dict[str, int] = {}
     for entry in blocks:
-        started = _mapping(entry.get("started"))
+        started = mapped(entry, "started")
         for arm in ARMS:
-            if not _listed(entry.get("arms"), arm):
+            if arm not in listed_arms(entry.get("arms")):
                 continue
             process = _count(started, arm, -1)
             if process < 0 or process == earlier.get(arm):
@@ -203,14 +204,6 @@ def _range(low: int, high: int) -> str:
 def _number(value: Any) -> float:
     good = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15
     return float(value) if good else 0.0
-
-
-def _listed(value: Any, arm: str) -> bool:
-    return isinstance(value, list) and arm in value
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 __all__ = ["STATE", "cache_state_guard"]

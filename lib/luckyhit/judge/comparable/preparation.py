@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from luckyhit.judge.record import mapped
 from luckyhit.judge.wording import number, percent
 from luckyhit.records import Guard
 
@@ -17,14 +18,14 @@ Entries = Sequence[Mapping[str, Any]]
 
 def washed_out_guard(blocks: Entries) -> Guard | None:
     """Whether the hit ratio stood still before each of these blocks was measured; None where none was washed out."""
-    facts = [(str(entry.get("block")), _mapping(entry.get("washout"))) for entry in blocks]
+    facts = [(str(entry.get("block")), mapped(entry, "washout")) for entry in blocks]
     facts = [(block, washout) for block, washout in facts if washout]
     if not facts:
         return None
     seconds = [_number(washout.get("seconds")) for _, washout in facts]
     low, high = f"{min(seconds):.3g}", f"{max(seconds):.3g}"
     detail = f"{len(facts)} wash-outs of {low if low == high else f'{low} to {high}'} s"
-    without = [str(entry.get("block")) for entry in blocks if not _mapping(entry.get("washout"))]
+    without = [str(entry.get("block")) for entry in blocks if not mapped(entry, "washout")]
     if without:
         return Guard(
             name=WASHED_OUT,
@@ -49,7 +50,7 @@ def washed_out_guard(blocks: Entries) -> Guard | None:
 
 def limits_guard(blocks: Entries) -> Guard | None:
     """Whether the engine had to stop for the target's users, in any block; None where no limit was watched."""
-    watched = [_mapping(entry.get("limits")) for entry in blocks]
+    watched = [mapped(entry, "limits") for entry in blocks]
     stopped = [limits["stopped"] for limits in watched if limits.get("stopped")]
     if stopped:
         return Guard(
@@ -83,10 +84,6 @@ def _limit(limits: Mapping[str, Any]) -> Iterator[str]:
 def _number(value: Any) -> float:
     good = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15
     return float(value) if good else 0.0
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 __all__ = ["LIMITS", "WASHED_OUT", "limits_guard", "washed_out_guard"]

@@ -29,6 +29,7 @@ from luckyhit.case import Case
 from luckyhit.judge.early import share_of_look
 from luckyhit.judge.effect import Effect
 from luckyhit.judge.effects import QUANTILES, TIMES
+from luckyhit.judge.record import mapped
 from luckyhit.judge.rows import ARMS, Rows, distinct
 from luckyhit.judge.samples import Comparison
 from luckyhit.judge.stats.boundary import INF, FixedSample
@@ -80,9 +81,9 @@ def _numbered(entries: Sequence[Mapping[str, Any]]) -> dict[int, int]:
     number_of: dict[int, int] = {}
     first: tuple[Any, ...] = ()
     for entry in entries:
-        start = entry.get("start")
-        numbers = tuple(start.get(arm) for arm in ARMS) if isinstance(start, Mapping) else ()
-        if len(numbers) != len(ARMS) or any(not isinstance(number, int) for number in numbers):
+        start = mapped(entry, "start")
+        numbers = tuple(start.get(arm) for arm in ARMS)
+        if any(not isinstance(number, int) for number in numbers):
             return {}
         is_new = not number_of or all(now != then for now, then in zip(numbers, first, strict=True))
         if is_new:

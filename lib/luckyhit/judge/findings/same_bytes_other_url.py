@@ -127,20 +127,20 @@ def _examples(answers: ComparedAnswers, shown: list[int]) -> list[dict[str, Any]
     """One of each pair of routes, the first in time."""
     routes = ", ".join(map(str, shown))
     first = answers.rows(
-        f"""SELECT route, other_route, arg_min((arm, key, due_ns, other_key, other_due_ns), due_ns), count(*) AS c
+        f"""SELECT route, other_route, arg_min(struct_pack(arm := arm, key := key, due_ns := due_ns,
+                other_key := other_key, other_due_ns := other_due_ns), due_ns), count(*) AS c
             FROM foreign_hits f SEMI JOIN pairs p ON f.route = p.route AND f.other_route = p.other_route
             WHERE route IN ({routes}) GROUP BY ALL ORDER BY c DESC, route, other_route LIMIT 4"""
     )
     examples = []
-    for route, other_route, row, count in first:
-        arm, key, due_ns, other_key, other_due_ns = row.values() if isinstance(row, dict) else row
+    for route, other_route, hit, count in first:
         examples.append(
             {
-                "arm": ("before", "after")[arm],
-                "url": answers.url(route, key),
-                "at_s": due_ns / 1e9,
-                "other_url": answers.url(other_route, other_key),
-                "other_at_s": other_due_ns / 1e9,
+                "arm": ("before", "after")[hit["arm"]],
+                "url": answers.url(route, hit["key"]),
+                "at_s": hit["due_ns"] / 1e9,
+                "other_url": answers.url(other_route, hit["other_key"]),
+                "other_at_s": hit["other_due_ns"] / 1e9,
                 "count": count,
             }
         )
