@@ -21,7 +21,7 @@ ALONE = Guard(name="declared difference only", ok=True, detail="one environment 
 def a_run(tmp_path: Path, simulated: Any, plan: str) -> Run:
     """A run that has measured all of `simulated` but the block after its rollback."""
     file = tmp_path / "placebo.yml"
-    file.write_text(CASE.replace("  blocks: 4", f"  blocks: {plan}"))
+    file.write_text(CASE.replace("  blocks: 12", f"  blocks: {plan}"))
     run = Run.create(
         tmp_path / "runs", file, now=datetime(2026, 11, 23), manifest={"design": "side-by-side", "guards": []}
     )
@@ -41,14 +41,14 @@ def measuring(*looks: Guard) -> Any:
 
 @pytest.fixture
 def calm(simulate: Any) -> Any:
-    return simulate(3, blocks=3)
+    return simulate(3, blocks=6)
 
 
 def test_a_decided_run_stops_and_notes_its_look(tmp_path: Path, calm: Any) -> None:
     run, beside = a_run(tmp_path, calm, "8"), measuring(ALONE)
     assert seen_enough(run, beside)
     (look,) = run.manifest["looks"]
-    assert look["blocks"] == 3 and look["stopped"] and look["verdict"] == "EQUIVALENT", look
+    assert look["blocks"] == 6 and look["stopped"] and look["verdict"] == "EQUIVALENT", look
     assert beside.told == ["looking at what there is"]
     assert run.result is None  # a look leaves no result behind
 
@@ -61,7 +61,7 @@ def test_what_changed_beside_the_change_is_no_reason_to_stop(tmp_path: Path, cal
     assert look["verdict"] == "INVALID" and not look["stopped"]
 
 
-@pytest.mark.parametrize("plan", ["8\n  stop_early: false", "3"])
+@pytest.mark.parametrize("plan", ["8\n  stop_early: false", "6"])
 def test_nobody_looks_where_it_makes_no_difference(plan: str, tmp_path: Path, calm: Any) -> None:
     """A case that may not stop; and one that is at its last block."""
     run = a_run(tmp_path, calm, plan)
