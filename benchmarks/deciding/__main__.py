@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from scenarios import scenarios
+from deciding_cases import scenarios
 
 THIS = Path(__file__).parents[2]
 DECIDED = ("HELPED", "HURT", "EQUIVALENT")

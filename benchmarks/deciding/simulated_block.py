@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from probed import Probing, Steps
+from simulated_probe import Probing, Steps
 from simulated_service import MS, Behaviour, S, Service
 
 from luckyhit.case import Case

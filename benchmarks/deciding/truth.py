@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scenarios import Scenario
+from deciding_cases import Scenario
 from simulated_block import Noise, simulate
 from simulated_service import S
 

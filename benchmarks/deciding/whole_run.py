@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import pandas as pd
-from scenarios import Scenario
+from deciding_cases import Scenario
 from simulated_block import PAUSE_S, Block, simulate
 from simulated_service import Behaviour, S
 
