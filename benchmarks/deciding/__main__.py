@@ -5,7 +5,8 @@ beside it, where one is given: the same services, requests and noise, with its o
 
     python benchmarks/deciding [OTHER_CHECKOUT] [--cases 0 7 8] [--seed 1] [--why]
 
-*Decided* is HELPED, HURT or EQUIVALENT; *false* is decided and not what is true. A case is a row of `scenarios.py`.
+*Decided* is HELPED, HURT or EQUIVALENT; *false* is decided and not what is true. A case is a row of
+`deciding_cases.py`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from scenarios import scenarios
+from deciding_cases import scenarios
 
 THIS = Path(__file__).parents[2]
 DECIDED = ("HELPED", "HURT", "EQUIVALENT")

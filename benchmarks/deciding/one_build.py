@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 
-from scenarios import scenarios
+from deciding_cases import scenarios
 from whole_run import run
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from cached_service import MS, Behaviour, S, Service
-from probed import Probing, Steps
+from simulated_probe import Probing, Steps
+from simulated_service import MS, Behaviour, S, Service
 
 from luckyhit.case import Case
 from luckyhit.measure.probe_plan import KeyRanges, plan_events

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from cached_service import S
-from scenarios import Scenario
+from deciding_cases import Scenario
 from simulated_block import Noise, simulate
+from simulated_service import S
 
 from luckyhit.case import Case
 from luckyhit.case.model import Goal

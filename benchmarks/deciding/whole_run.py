@@ -11,9 +11,9 @@ from importlib.util import find_spec
 from typing import Any
 
 import pandas as pd
-from cached_service import Behaviour, S
-from scenarios import Scenario
+from deciding_cases import Scenario
 from simulated_block import PAUSE_S, Block, simulate
+from simulated_service import Behaviour, S
 
 from luckyhit.case import Case
 from luckyhit.judge import decide

@@ -11,9 +11,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "deciding"))
 
-from cached_service import MS, Behaviour, S, Service
-from scenarios import SOUND, Scenario, scenarios
+from deciding_cases import SOUND, Scenario, scenarios
 from simulated_block import Noise, simulate
+from simulated_service import MS, Behaviour, S, Service
 from truth import effects, verdict
 from whole_run import run
 

@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cached_service import Answer, S, Service
+from simulated_service import Answer, S, Service
 
 from luckyhit.case.freshness import VersionRead
 from luckyhit.measure.probe import LASTING_AFTER_FLAP, LASTING_READS

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from cached_service import Behaviour
 from simulated_block import Noise
+from simulated_service import Behaviour
 
 from luckyhit.case import Case
 from luckyhit.case.load import load_case
