@@ -221,25 +221,6 @@ def _chance(effect: float, error: float, reach: float, question: Question) -> fl
     return float(above + below + within)
 
 
-def pairs_needed_quantile(
-    level: float,
-    density: float,
-    margin: float,
-    error_rate: float,
-    boundary: Boundary,
-    effect: float = 0.0,
-    pairs_per_unit: float = PAIRS_PER_UNIT,
-    chance: float = 0.5,
-) -> int | None:
-    """The same for a quantile (`level` 0.95 for p95) where the values have this density at it, in either arm, and arms
-    are independent: each then varies by level (1 - level) / density^2 for one value. With a measured standard error of
-    the difference take `pairs_needed_mean`."""
-    if not 0 < level < 1:
-        raise ValueError(f"level has to lie between 0 and 1, not {level}")
-    spread = (2 * level * (1 - level)) ** 0.5 / _above_0(density, "density")
-    return pairs_needed_mean(spread, margin, error_rate, boundary, effect, pairs_per_unit, chance)
-
-
 def pairs_needed_share(
     margin: float, error_rate: float, boundary: Boundary, assumed_differing: float = 0.0, effect: float = 0.0
 ) -> int | None:
@@ -277,6 +258,6 @@ def _above_0(value: float, name: str) -> float:
 
 
 __all__ = [
-    "MOST_TIMES", "Forecast", "Question", "forecast", "pairs_at_margin", "pairs_needed_mean", "pairs_needed_quantile",
+    "MOST_TIMES", "Forecast", "Question", "forecast", "pairs_at_margin", "pairs_needed_mean",
     "pairs_needed_share", "wald_pairs", "whole",
 ]  # fmt: skip
