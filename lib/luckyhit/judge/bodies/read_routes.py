@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from luckyhit.case import Case
 from luckyhit.case.placeholders import Placeholder, parse_template
 from luckyhit.case.workload import Route
+from luckyhit.judge.stale.background_routes import place_of
 
 _READING = frozenset({"GET", "HEAD"})
 
@@ -29,29 +30,21 @@ def told_by_writes(case: Case) -> frozenset[str]:
     """Names of the compared routes whose answers change with the writes of their own key and with nothing else that is
     known: all where nothing writes, else those with the path, up to `{key}`, of a write. A list may change with a write
     of any of its members, and the probe's put theirs back."""
-    places = {_place(route.path) for route in writing_routes(case)}
+    places = {place_of(route.path) for route in writing_routes(case)}
     reads = compared_routes(case)
     probe = case.freshness.write if case.freshness is not None else None
     if probe is not None:
-        places.add(_place(probe.path) if probe.path is not None else None)
+        places.add(place_of(probe.path) if probe.path is not None else None)
     if not places:
         return frozenset(route.name for route in reads)
-    return frozenset(route.name for route in reads if route.keys is not None and _place(route.path) in places - {None})
+    return frozenset(
+        route.name for route in reads if route.keys is not None and place_of(route.path) in places - {None}
+    )
 
 
 def _draws(route: Route) -> bool:
     texts = [route.path, *route.headers.values()]
     return any(isinstance(part, Placeholder) and part.name == "number" for text in texts for part in _parts(text))
-
-
-def _place(path: str) -> str | None:
-    """The path up to `{key}`; None where the key stands nowhere in it."""
-    before = ""
-    for part in _parts(path):
-        if isinstance(part, Placeholder) and part.name == "key":
-            return before
-        before += f"{{{part.name}}}" if isinstance(part, Placeholder) else part
-    return None
 
 
 def _parts(text: str) -> Sequence[str | Placeholder]:
