@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from luckyhit.investigate.steps import seen_enough
+from luckyhit.investigate.steps import blocks_to_add, seen_enough
 from luckyhit.records import READS, REQUESTS, WRITES, Guard
 from luckyhit.run import Run, write_part
 
@@ -38,7 +38,7 @@ def a_run(tmp_path: Path, simulated: Any, plan: str) -> Run:
 def measuring(*looks: Guard) -> Any:
     """What of the measuring a look needs: the guard on all that was compared so far."""
     told: list[str] = []
-    return SimpleNamespace(looks=SimpleNamespace(guard=lambda: looks[0]), show=told.append, told=told)
+    return SimpleNamespace(looks=SimpleNamespace(guard=lambda: looks[0]), show=told.append, told=told, total_s=0.0)
 
 
 @pytest.fixture
@@ -69,3 +69,43 @@ def test_nobody_looks_where_it_makes_no_difference(plan: str, tmp_path: Path, ca
     run = a_run(tmp_path, calm, plan)
     assert not seen_enough(run, measuring(ALONE))
     assert "looks" not in run.manifest
+
+
+def test_few_missing_blocks_are_added_once(tmp_path: Path, calm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, beside = a_run(tmp_path, calm, "3"), measuring(ALONE)
+    open_goal(monkeypatch, expected=1.2)
+    assert blocks_to_add(run, beside) == 1
+    (look,) = run.manifest["looks"]
+    assert look["blocks"] == 3 and look["added"] == 1 and not look["stopped"]
+    assert blocks_to_add(run, beside) == 0  # once is all
+    assert len(run.manifest["looks"]) == 1
+
+
+@pytest.mark.parametrize(("expected", "plan"), [(1.5, "3"), (None, "3"), (1.2, "3\n  stop_early: false")])
+def test_no_block_is_added_where_it_would_not_do(
+    expected: float | None, plan: str, tmp_path: Path, calm: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too many are missing, nobody knows how many, or the intervals are those of one look."""
+    open_goal(monkeypatch, expected=expected)
+    assert blocks_to_add(a_run(tmp_path, calm, plan), measuring(ALONE)) == 0
+
+
+def test_a_decided_run_gets_no_block_more(tmp_path: Path, calm: Any) -> None:
+    assert blocks_to_add(a_run(tmp_path, calm, "3"), measuring(ALONE)) == 0
+
+
+def open_goal(monkeypatch: pytest.MonkeyPatch, expected: float | None) -> None:
+    """The judge finds one goal open, which is forecast to need `expected` times its pairs."""
+    import luckyhit.judge as package
+
+    really = package.judge
+
+    def judged(*args: Any, **named: Any) -> Any:
+        result = really(*args, **named)
+        name = next(name for name, metric in result.metrics.items() if metric.verdict is not None and metric.pairs)
+        metric = result.metrics[name]
+        pairs = None if expected is None else round(metric.pairs * expected)
+        metric = metric.model_copy(update={"verdict": "INCONCLUSIVE", "expected_pairs": pairs})
+        return result.model_copy(update={"verdict": "INCONCLUSIVE", "metrics": {**result.metrics, name: metric}})
+
+    monkeypatch.setattr(package, "judge", judged)

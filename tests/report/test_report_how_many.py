@@ -50,6 +50,9 @@ def test_without_a_goal_or_a_verdict_there_is_nothing_to_tell() -> None:
          "The run was looked at after 1 block of the change: HELPED; there it stopped."),
         ([{"blocks": 1, "verdict": "INCONCLUSIVE", "stopped": False}, {"blocks": 2, "verdict": "INCONCLUSIVE"}],
          "The run was looked at after 1 and 2 blocks of the change: INCONCLUSIVE, INCONCLUSIVE; it went on to the end."),
+        ([{"blocks": 4, "verdict": "INCONCLUSIVE", "stopped": False, "added": 1}],
+         "The run was looked at after 4 blocks of the change: INCONCLUSIVE; 1 more block was expected to decide, which "
+         "the plan had not foreseen."),
     ],
 )  # fmt: skip
 def test_when_it_was_looked_at_is_said(noted: object, said: str) -> None:

@@ -39,8 +39,10 @@ class Plan(Part):
     stop_early: bool | None = Field(
         default=None,
         description="End the comparison after the first block (pair of blocks, where arms take turns) at which every "
-        "goal is decided; `blocks` is the most there will be. Intervals hold for all these looks together, and are "
-        "wider for it. Default: yes, except for before-after, where nothing can be told until the end.",
+        "goal is decided. Side by side, where a quarter of `blocks` more (one at least) is expected to decide what is "
+        "open at the end, they are added; else `blocks` is the most there will be. Intervals hold for all these looks "
+        "together, and are wider for it. Default: yes, except for before-after, where nothing can be told until the "
+        "end.",
     )
     washout: Bound = Field(
         default=30.0,

@@ -43,7 +43,7 @@ class Measuring:
     """What a step measures: `done_s` seconds of `total_s` so far, and every look at what may have changed."""
 
     def __init__(self, step: Step, progress: Progress, total_s: float, done_s: float = 0.0) -> None:
-        self.done_s, self._total_s = done_s, total_s
+        self.done_s, self.total_s = done_s, total_s
         self._step, self._run, self._case, self._progress = step, step.run, step.run.case, progress
         revisions = self._run.manifest.get("revisions")
         self.looks = changing.Looks(self._case, revisions=revisions, redactor=self._run.redactor)
@@ -51,7 +51,7 @@ class Measuring:
             self.looks.note(arm, seen, "in the baseline")
 
     def show(self, doing: str) -> None:
-        self._progress(doing, self.done_s, self._total_s)
+        self._progress(doing, self.done_s, self.total_s)
 
     def look(self, stacks: Mapping[Arm, Stack], when: str) -> dict[Arm, dict[str, str]]:
         """Look at each arm, and note it. Returns their fingerprints."""
@@ -124,7 +124,7 @@ class Measuring:
         probing = self._intend_probe(stacks, number) if plan.probed else {}
 
         def show(done_s: float, _: float) -> None:
-            self._progress(what, self.done_s + done_s, self._total_s)
+            self._progress(what, self.done_s + done_s, self.total_s)
 
         with (
             watched_caches(run, stacks, number, self._step.journal) as unseen,

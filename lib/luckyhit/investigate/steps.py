@@ -184,6 +184,10 @@ def measure_change(run: Run, project: Project, progress: Progress) -> None:
             # Not before the control: whether the probe makes what it finds is not known yet.
             if failed is not None or (pair >= min(controls, default=0) and seen_enough(run, measuring, len(order))):
                 break
+            if number + 1 == len(order) and (more := blocks_to_add(run, measuring)):
+                # `for` goes on with what is added to its list.
+                order += order[-1:] * more
+                measuring.total_s += more * (case.plan.warmup + case.plan.block)
 
         declared = measuring.looks.guard()
         _note_guards(run, [declared, *([failed] if failed is not None and failed.name != declared.name else [])])
@@ -213,6 +217,27 @@ def seen_enough(run: Run, measuring: Measuring, planned: int | None = None) -> b
     look = {"blocks": len(blocks), "verdict": result.verdict, "because": result.because, "stopped": stop}
     run.update(looks=[*run.manifest.get("looks", []), look])
     return stop
+
+
+def blocks_to_add(run: Run, measuring: Measuring) -> int:
+    """After the last planned block: how many more decide what is open, where they are few enough. The look is noted.
+    0 before the last planned block, and where blocks were added already."""
+    case, planned = run.case, len(run.blocks("change"))
+    if case.design != "side-by-side" or not case.stops_early or case.plan.auto or added_blocks(run):
+        return 0
+    from luckyhit.judge import early, judge  # takes a second to import, which other runs need not wait for
+
+    measuring.show("looking at what there is")
+    result = judge(run, guards=[measuring.looks.guard()], going_on=True)
+    more = early.blocks_to_add(result, case)
+    look = {"blocks": planned, "verdict": result.verdict, "because": result.because, "stopped": False, "added": more}
+    run.update(looks=[*run.manifest.get("looks", []), look])
+    return more
+
+
+def added_blocks(run: Run) -> int:
+    """Blocks measured beyond the plan, since few were missing."""
+    return sum(look.get("added", 0) for look in run.manifest.get("looks", []))
 
 
 def _confirm(run: Run, rollback: Rollback, unchanged: changing.Fingerprint, now: changing.Fingerprint) -> None:

@@ -14,6 +14,7 @@ on latencies are decided after a block, with five probed writes in it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Any
 
 from luckyhit.case import Case
@@ -25,6 +26,8 @@ _ONCE, _ANY_TIME = FixedSample(), Sequential()
 DECIDED: tuple[Verdict, ...] = ("HELPED", "HURT", "EQUIVALENT")
 OF_FRESHNESS: tuple[MetricName, ...] = ("stale_reads", "staleness_p99_ms")
 """A goal on one of these says itself how much has to be known of old data."""
+ADDED_AT_MOST = 4
+"""Blocks may be added to a plan up to one part in so many of it."""
 FRESHNESS_KNOWN = 0.10
 """Where no goal does: the difference in stale reads is known where it is bounded this near, or lies off 0."""
 
@@ -55,6 +58,23 @@ def enough(result: Result, case: Case) -> bool:
     return case.stops_early and result.verdict in DECIDED and _freshness_known(result, case)
 
 
+def blocks_to_add(result: Result, case: Case) -> int:
+    """How many blocks beyond the plan decide every open goal, by the median forecast; 0 where that is more than a
+    quarter of the plan (one block, where the plan is short), can't be forecast, or no goal is open.
+
+    Only where the intervals hold at any time: for others, going on because of what was seen is a second chance that
+    nobody pays for.
+    """
+    if ways_to_look((), case)[0] is not _ANY_TIME or result.verdict != "INCONCLUSIVE":
+        return 0
+    open_goals = [metric for metric in result.metrics.values() if metric.verdict == "INCONCLUSIVE"]
+    times = [metric.expected_pairs / metric.pairs for metric in open_goals if metric.expected_pairs and metric.pairs]
+    if not open_goals or len(times) < len(open_goals):
+        return 0
+    more = max(1, ceil(case.plan.blocks * (max(times) - 1)))
+    return more if more <= max(1, case.plan.blocks // ADDED_AT_MOST) else 0
+
+
 def _freshness_known(result: Result, case: Case) -> bool:
     if case.freshness is None or any(name in case.goals for name in OF_FRESHNESS):
         return True
@@ -65,4 +85,12 @@ def _freshness_known(result: Result, case: Case) -> bool:
     return near or stale.low > 0 or stale.high < 0
 
 
-__all__ = ["FRESHNESS_KNOWN", "OF_FRESHNESS", "enough", "share_of_look", "ways_to_look"]
+__all__ = [
+    "ADDED_AT_MOST",
+    "FRESHNESS_KNOWN",
+    "OF_FRESHNESS",
+    "blocks_to_add",
+    "enough",
+    "share_of_look",
+    "ways_to_look",
+]

@@ -53,6 +53,10 @@ def looks(found: Recorded) -> str:
     blocks = listed([str(look.get("blocks")) for look in told[:MOST_LOOKS]])
     verdicts = ", ".join(str(look.get("verdict")) for look in told[:MOST_LOOKS])
     end = "there it stopped" if told[-1].get("stopped") is True else "it went on to the end"
+    added = next((look["added"] for look in told if look.get("added")), 0)
+    if added:
+        few = f"{added} more block{' was' if added == 1 else 's were'} expected to decide"
+        end = f"{few}, which the plan had not foreseen"
     last = "block" if str(told[-1].get("blocks")) == "1" and len(told) == 1 else "blocks"
     return f"The run was looked at after {blocks} {last} of the change: {verdicts}; {end}."
 
