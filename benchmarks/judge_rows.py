@@ -150,7 +150,7 @@ def judged(path: Path) -> tuple[str, dict[str, Step]]:
 
 
 def bare_read(path: Path) -> tuple[str, dict[str, Step]]:
-    from luckyhit.judge.columns import JUDGED
+    from luckyhit.judge.table.columns import JUDGED
 
     clock = Stopwatch()
     parts = [pq.read_table(part, columns=list(JUDGED)) for part in sorted((path / "requests").glob("*.parquet"))]

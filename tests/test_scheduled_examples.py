@@ -21,7 +21,7 @@ from ruamel.yaml import YAML
 from luckyhit.cli import app
 from luckyhit.cli.app import chosen_verdicts, duration
 from luckyhit.investigate.retention import age_of
-from luckyhit.judge.earlier import FEWEST, MOST
+from luckyhit.judge.context.earlier import FEWEST, MOST
 from luckyhit.project import Project
 
 ROOT = Path(__file__).parents[1]

@@ -12,7 +12,7 @@ from simulated_service import S
 
 from luckyhit.case import Case
 from luckyhit.case.model import Goal
-from luckyhit.judge.effect import amount_of
+from luckyhit.judge.compare.effect import amount_of
 
 LONG_S = 45.0
 BLOCKS = 3

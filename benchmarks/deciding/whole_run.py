@@ -108,9 +108,9 @@ def _controls(case: Case, share: float) -> tuple[int, set[int]]:
 
 def _starts_seen() -> Callable[[Recorded], bool]:
     """Whether a run has seen starts enough to end; always, in a build that doesn't ask."""
-    if find_spec("luckyhit.judge.comparable") is None:
+    if find_spec("luckyhit.judge.compare") is None:
         return lambda record: True
-    enough_starts = import_module("luckyhit.judge.comparable.process_starts").enough_starts
+    enough_starts = import_module("luckyhit.judge.compare.process_starts").enough_starts
 
     def seen(record: Recorded) -> bool:
         entries = [block.entry for block in record.blocks if block.entry["stage"] == "change"]
@@ -125,7 +125,7 @@ def _sizing() -> Callable[[Case, Recorded | None], Case]:
     if find_spec("luckyhit.judge.power") is None:
         return lambda case, record: case
     power, planning = import_module("luckyhit.judge.power"), import_module("luckyhit.investigate.planning")
-    read, rows = import_module("luckyhit.judge.record"), import_module("luckyhit.judge.samples")
+    read, rows = import_module("luckyhit.judge.table.record"), import_module("luckyhit.judge.table.samples")
 
     def sized(case: Case, record: Recorded | None) -> Case:
         if not case.plan.auto:

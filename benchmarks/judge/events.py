@@ -18,9 +18,9 @@ from functools import partial
 import numpy as np
 from streams import COMMON, GOALS, KINDS, RATIO, SECONDS, arm
 
-from luckyhit.judge.drift import events_of, series_of
-from luckyhit.judge.rows import COLUMNS, HIT, MISS, Rows
-from luckyhit.judge.samples import side_by_side
+from luckyhit.judge.context.drift import events_of, series_of
+from luckyhit.judge.table.rows import COLUMNS, HIT, MISS, Rows
+from luckyhit.judge.table.samples import side_by_side
 from luckyhit.records import RunEvent
 
 SHIFT = 3.0

@@ -22,11 +22,11 @@ import numpy as np
 from streams import GOALS, RATE, pair, wald_pairs
 
 from luckyhit.judge import Sequential
-from luckyhit.judge.effect import Effect, amount_of
-from luckyhit.judge.effects import request_effects
-from luckyhit.judge.samples import side_by_side
+from luckyhit.judge.compare.effect import Effect, amount_of
+from luckyhit.judge.compare.effects import request_effects
 from luckyhit.judge.stats.forecast import Question, forecast
 from luckyhit.judge.stats.proportions import PairedCounts
+from luckyhit.judge.table.samples import side_by_side
 from luckyhit.records import MetricName, kind_of
 
 ERROR_RATE = 0.0025

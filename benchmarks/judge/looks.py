@@ -8,8 +8,8 @@ import numpy as np
 
 from luckyhit.case.model import Goal
 from luckyhit.judge import FixedSample, Sequential
-from luckyhit.judge.effects import request_effects
-from luckyhit.judge.samples import Rows, side_by_side
+from luckyhit.judge.compare.effects import request_effects
+from luckyhit.judge.table.samples import Rows, side_by_side
 from luckyhit.judge.verdict import rule_on
 from luckyhit.records import MetricName, Verdict
 

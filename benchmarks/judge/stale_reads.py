@@ -23,7 +23,7 @@ import numpy as np
 from luckyhit.case.freshness import Freshness
 from luckyhit.case.model import Goal
 from luckyhit.judge import Sequential
-from luckyhit.judge.effects import Effect
+from luckyhit.judge.compare.effects import Effect
 from luckyhit.judge.stats.proportions import Difference, paired_difference, share_difference
 from luckyhit.judge.verdict import rule_on
 from luckyhit.measure.probe_plan import counted_units

@@ -14,7 +14,7 @@ from scipy.signal import lfilter
 from scipy.stats import norm
 
 from luckyhit.case.model import Goal
-from luckyhit.judge.samples import ERRORS, HIT, MISS, NO_ERROR, Rows
+from luckyhit.judge.table.samples import ERRORS, HIT, MISS, NO_ERROR, Rows
 from luckyhit.records import MetricName
 
 RATE, BLOCK_S = 100, 5

@@ -249,7 +249,9 @@ class OpenedRun:
         return self._frames[name]
 
     def _noted_blocks(self) -> list[Mapping[str, Any]]:
-        from luckyhit.judge.manifest import blocks_of  # takes a second to import, which a listing need not wait for
+        from luckyhit.judge.guards.run_guards import (
+            blocks_of,  # takes a second to import, which a listing need not wait for
+        )
 
         return blocks_of(self.manifest)
 

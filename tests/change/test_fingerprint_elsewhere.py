@@ -22,8 +22,8 @@ from luckyhit.case.model import Case
 from luckyhit.change import Journal, Looks, apply, look_at, settings_of, start_stacks
 from luckyhit.change.differences import difference_guard, same_guard
 from luckyhit.change.fingerprint import fingerprint
-from luckyhit.judge.guards import comparison_guards
-from luckyhit.judge.samples import rows_of, side_by_side
+from luckyhit.judge.guards.comparison_guards import comparison_guards
+from luckyhit.judge.table.samples import rows_of, side_by_side
 from luckyhit.measure.schedule import schedule_for
 from luckyhit.records import Guard
 from luckyhit.run import Run

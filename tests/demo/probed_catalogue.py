@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from luckyhit.case.freshness import Freshness
-from luckyhit.judge.freshness import classify_reads
+from luckyhit.judge.freshness.classify import classify_reads
 from luckyhit.measure.probe import FreshnessProbe
 from luckyhit.measure.probe_arm import ProbeArm
 from luckyhit.measure.probe_reader import Door

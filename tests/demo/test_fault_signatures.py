@@ -13,9 +13,9 @@ import pytest
 from probed_catalogue import ABSENT, BULK, DETAIL, LIST, REFUSED, freshness, late_reads, probe
 from scipy.stats import binom
 
-from luckyhit.judge.freshness import stale_share
-from luckyhit.judge.sessions import disagreements, session_violations
-from luckyhit.judge.windows import staleness_windows
+from luckyhit.judge.freshness.classify import stale_share
+from luckyhit.judge.freshness.sessions import disagreements, session_violations
+from luckyhit.judge.freshness.windows import staleness_windows
 
 RARE = 1e-6 / 2
 QUIET = {"prestates": ["warm", "cold"]}

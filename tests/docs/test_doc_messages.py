@@ -12,7 +12,8 @@ import pytest
 from shell_blocks import PAGES, ROOT
 
 from luckyhit.cli.reference import COMMANDS_FILE, commands_markdown
-from luckyhit.judge import guards, samples
+from luckyhit.judge.guards.comparison_guards import comparison_guards as guards
+from luckyhit.judge.table import samples
 from luckyhit.measure import access_logs, engine, expect, selfcheck
 from luckyhit.measure.signals import table as signal_table
 from luckyhit.records import METRICS, REQUESTS

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from luckyhit.change.coverage import COVERED, Missed
 from luckyhit.change.differences import DECLARED
-from luckyhit.judge.comparable.cache_state import STATE
+from luckyhit.judge.guards.cache_state import STATE
 
 SERVICE = str(Path(__file__).with_name("shelf_service.py"))
 REDIS = {"CACHE_URL": "{cache_url}"}

@@ -12,7 +12,7 @@ from luckyhit.case.declared_plan import MOST_BLOCKS, Plan
 from luckyhit.case.model import Goal
 from luckyhit.judge.because import advised, because, parts_of
 from luckyhit.judge.beside_goals import faults_moved
-from luckyhit.judge.effect import Effect
+from luckyhit.judge.compare.effect import Effect
 from luckyhit.judge.verdict import Ruling, overall, rule_on
 from luckyhit.records import GoalName
 

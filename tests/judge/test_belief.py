@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from luckyhit.judge.belief import Belief, believe
 from luckyhit.judge.belief.signs import chance_of_longer
-from luckyhit.judge.samples import CACHE, rows_of
+from luckyhit.judge.table.samples import CACHE, rows_of
 from luckyhit.records import CountOf, DoubtId
 from tier import examples
 

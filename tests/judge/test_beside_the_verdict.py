@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, ttest_ind
 
-from luckyhit.judge.decompose import decompose
-from luckyhit.judge.naive import naive_answer
-from luckyhit.judge.samples import by_batches, rows_of, side_by_side
+from luckyhit.judge.context.decompose import decompose
+from luckyhit.judge.context.naive import naive_answer
 from luckyhit.judge.stats.boundary import FixedSample
+from luckyhit.judge.table.samples import by_batches, rows_of, side_by_side
 from tier import examples
 
 

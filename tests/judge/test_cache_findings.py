@@ -10,6 +10,7 @@ import pyarrow as pa
 from declared import a_case
 
 from luckyhit.case.workload import Keys, Route
+from luckyhit.judge.cache_events.keyspace_log import by_key
 from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.findings import (
     deleted_after_acknowledgement,
@@ -20,7 +21,6 @@ from luckyhit.judge.findings import (
     write_flushes,
 )
 from luckyhit.judge.findings.outlives_ttl import renewals
-from luckyhit.judge.keyspace_log import by_key
 from luckyhit.records import EVENTS, READS, REQUESTS, WRITES, Arm, FreshnessFacts, RunFinding
 from luckyhit.report.finding_sentences import sentence_of
 

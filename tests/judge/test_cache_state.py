@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luckyhit.case import Case
-from luckyhit.judge.comparable.cache_state import STATE, cache_state_guard
+from luckyhit.judge.guards.cache_state import STATE, cache_state_guard
 from luckyhit.records import Guard
 
 GOALS = {"hit_ratio": {"want": "better", "margin": "5 %"}}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luckyhit.judge.carryover import carry_over, order_effects
+from luckyhit.judge.guards.carryover import carry_over, order_effects
 from tier import seeds
 
 ABBA = dict(enumerate([0, 1, 1, 0, 1, 0, 0, 1, 0, 1, 1, 0, 0, 1, 1, 0]))

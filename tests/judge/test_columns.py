@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from luckyhit.judge.columns import JUDGED, rows_of, rows_of_parts
-from luckyhit.judge.rows import Rows
+from luckyhit.judge.table.columns import JUDGED, rows_of, rows_of_parts
+from luckyhit.judge.table.rows import Rows
 from luckyhit.records import REQUESTS
 from tier import examples
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.signal import lfilter
 
-from luckyhit.judge.changepoints import FEWEST, movement
-from luckyhit.judge.drift import origin_of
-from luckyhit.judge.events import MOST_NOTES, event_notes, happened, meaning
-from luckyhit.judge.samples import rows_of
+from luckyhit.judge.context.changepoints import FEWEST, movement
+from luckyhit.judge.context.drift import origin_of
+from luckyhit.judge.context.shifts import MOST_NOTES, event_notes, happened, meaning
+from luckyhit.judge.table.samples import rows_of
 from luckyhit.records import Moved, Result, RunEvent
 from tier import examples, seeds
 

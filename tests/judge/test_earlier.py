@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from luckyhit.judge.earlier import FEWEST, MOST, beside
+from luckyhit.judge.context.earlier import FEWEST, MOST, beside
 from tier import examples
 
 VALUES = st.floats(0, 1e6, allow_nan=False)

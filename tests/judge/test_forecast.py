@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luckyhit.judge import FixedSample, Sequential
-from luckyhit.judge.effects import Effect
+from luckyhit.judge.compare.effects import Effect
 from luckyhit.judge.stats.boundary import INF
 from luckyhit.judge.stats.forecast import (
     Question,

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from luckyhit.judge.freshness import classify_reads, freshness_curve
-from luckyhit.judge.windows import kaplan_meier, staleness_windows, window_quantiles
+from luckyhit.judge.freshness.classify import classify_reads, freshness_curve
+from luckyhit.judge.freshness.windows import kaplan_meier, staleness_windows, window_quantiles
 from tier import examples
 
 MS = 1_000_000

@@ -11,7 +11,7 @@ from freshness_rows import frames, read, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from luckyhit.judge.freshness import classify_reads, late_reads, stale_share
+from luckyhit.judge.freshness.classify import classify_reads, late_reads, stale_share
 from tier import examples
 
 MS = 1_000_000

@@ -9,7 +9,7 @@ import pytest
 from freshness_rows import frames, read, write
 from scipy.stats import binom
 
-from luckyhit.judge.freshness import StaleShare, late_reads, stale_difference
+from luckyhit.judge.freshness.classify import StaleShare, late_reads, stale_difference
 from luckyhit.judge.stale.share_bounds import bounds_at, uncompared
 from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.stats.proportions import clopper_pearson

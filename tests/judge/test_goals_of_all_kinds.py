@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luckyhit.case import Case
-from luckyhit.judge.effect import level_of
-from luckyhit.judge.samples import rows_of
+from luckyhit.judge.compare.effect import level_of
+from luckyhit.judge.table.samples import rows_of
 from luckyhit.judge.wording import name_of
 from luckyhit.records import Result
 

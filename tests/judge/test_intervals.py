@@ -10,10 +10,10 @@ import pytest
 from scipy.signal import lfilter
 from scipy.stats import binom
 
-from luckyhit.judge.samples import Comparison, Side, rows_of
 from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.stats.intervals import mean_estimates, spread
 from luckyhit.judge.stats.rank_intervals import quantile_estimates
+from luckyhit.judge.table.samples import Comparison, Side, rows_of
 
 BLOCKS, SLOTS, BATCHES = 4, 600, 10
 COUNT = BLOCKS * SLOTS

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from luckyhit.judge import decide, judge
-from luckyhit.judge.samples import JUDGED, rows_of_parts
+from luckyhit.judge.table.samples import JUDGED, rows_of_parts
 from luckyhit.records import READS, REQUESTS, WRITES
 from luckyhit.run import Run, write_part
 

@@ -15,7 +15,7 @@ from luckyhit.case import load_case
 from luckyhit.cli import app
 from luckyhit.errors import RunUnreadable
 from luckyhit.judge import loose
-from luckyhit.judge.freshness_guards import SEEN
+from luckyhit.judge.guards.probe_guards import SEEN
 from luckyhit.records import MAY_LACK, REQUESTS, Result
 from luckyhit.run import write_part
 

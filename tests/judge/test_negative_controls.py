@@ -10,9 +10,9 @@ import pytest
 from luckyhit.case import Case
 from luckyhit.case.checks import findings_in
 from luckyhit.case.findings import field_name
-from luckyhit.judge.comparable.negative_controls import STILL
 from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.findings.untouched_route_moved import find
+from luckyhit.judge.guards.negative_controls import STILL
 from luckyhit.records import Guard, Metric
 
 GOALS = {"hit_ratio": {"want": "better", "margin": "5 %"}}

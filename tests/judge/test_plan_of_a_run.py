@@ -14,7 +14,7 @@ from luckyhit.investigate.conduct import new_run
 from luckyhit.investigate.controls import probe_share, with_controls
 from luckyhit.investigate.planning import lines_of, plan_again, planning_after, planning_of, sized_fields
 from luckyhit.investigate.steps import longest_seconds, measured_seconds
-from luckyhit.judge.manifest import case_guard
+from luckyhit.judge.guards.run_guards import case_guard
 from luckyhit.judge.power import to_size
 from luckyhit.judge.wording import name_of
 from luckyhit.project import Project

@@ -15,7 +15,7 @@ from luckyhit.case import Case
 from luckyhit.case.load import parse_case
 from luckyhit.errors import ArgumentError
 from luckyhit.investigate.planning import ProbePlanner
-from luckyhit.judge.effect import level_of
+from luckyhit.judge.compare.effect import level_of
 from luckyhit.judge.power import ProbeUnits, baseline_of, load_seconds, plan_for, powers, requests_of_block
 from luckyhit.judge.power.needs import (
     Rule,
@@ -27,10 +27,10 @@ from luckyhit.judge.power.needs import (
     windows_bounded,
 )
 from luckyhit.judge.power.supply import workload_units
-from luckyhit.judge.record import read
 from luckyhit.judge.stats.boundary import INF, FixedSample
 from luckyhit.judge.stats.proportions import paired_difference, share_difference
 from luckyhit.judge.stats.sequential import Sequential
+from luckyhit.judge.table.record import read
 from luckyhit.records import METRICS
 
 RULES = [

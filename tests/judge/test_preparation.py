@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from luckyhit.case import Case
-from luckyhit.judge.comparable.cache_state import STATE, cache_state_guard
-from luckyhit.judge.comparable.preparation import LIMITS, WASHED_OUT, limits_guard, washed_out_guard
+from luckyhit.judge.guards.cache_state import STATE, cache_state_guard
+from luckyhit.judge.guards.preparation import LIMITS, WASHED_OUT, limits_guard, washed_out_guard
 from luckyhit.judge.verdict import DECLARED
 
 GOALS = {"hit_ratio": {"want": "better", "margin": "5 %"}}

@@ -9,8 +9,8 @@ from freshness_rows import frames, read, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from luckyhit.judge.effect import Effect, Levels
-from luckyhit.judge.probed import Probed
+from luckyhit.judge.compare.effect import Effect, Levels
+from luckyhit.judge.freshness.probed import Probed
 from luckyhit.judge.stale.probe_reads import READ_METRICS, read_effects, share_effect, stale_of_route
 from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.stats.sequential import Sequential

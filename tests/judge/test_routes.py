@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luckyhit.case import Case
-from luckyhit.judge.routes import route_notes
-from luckyhit.judge.samples import rows_of
+from luckyhit.judge.context.route_metrics import route_notes
+from luckyhit.judge.table.samples import rows_of
 from luckyhit.records import METRICS, Metric, MetricName, Result
 from tier import examples
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from freshness_rows import frames, read, write
 
-from luckyhit.judge.freshness import classify_reads
-from luckyhit.judge.freshness_facts import freshness_facts
-from luckyhit.judge.probed import Probed
-from luckyhit.judge.sessions import probes_compared, session_violations
+from luckyhit.judge.freshness.classify import classify_reads
+from luckyhit.judge.freshness.freshness_facts import freshness_facts
+from luckyhit.judge.freshness.probed import Probed
+from luckyhit.judge.freshness.sessions import probes_compared, session_violations
 
 MS = 1_000_000
 WRITES = [write(key="1", version=10, sent=0, acked=2 * MS, connection=1)]

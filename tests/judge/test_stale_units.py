@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from luckyhit.case import Case
 from luckyhit.case.workload import Keys, Route
 from luckyhit.judge import FixedSample, Sequential
-from luckyhit.judge.effects import freshness_effects
-from luckyhit.judge.probed import Probed
+from luckyhit.judge.compare.effects import freshness_effects
+from luckyhit.judge.freshness.probed import Probed
 from luckyhit.judge.stale.background import background_reads
 from luckyhit.judge.stale.last_writes import last_before
 from luckyhit.judge.stale.write_units import StalePairs, stale_pairs, stale_units, workload_pairs

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from luckyhit.case.model import Goal
 from luckyhit.judge import FixedSample, Sequential
-from luckyhit.judge.comparable.process_starts import FEWEST_STARTS, MOVES, Starts, enough_starts, over_starts
+from luckyhit.judge.compare.effects import request_effects
+from luckyhit.judge.compare.process_starts import FEWEST_STARTS, MOVES, Starts, enough_starts, over_starts
 from luckyhit.judge.early import share_of_look
-from luckyhit.judge.effects import request_effects
-from luckyhit.judge.rows import HIT, NO_ERROR, Rows
-from luckyhit.judge.samples import side_by_side
+from luckyhit.judge.table.rows import HIT, NO_ERROR, Rows
+from luckyhit.judge.table.samples import side_by_side
 from luckyhit.judge.verdict import rule_on
 from luckyhit.records import MetricName, Verdict
 from tier import examples

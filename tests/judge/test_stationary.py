@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luckyhit.judge.stationary import FEWEST_WINDOWS, moving, settled
+from luckyhit.judge.compare.stationary import FEWEST_WINDOWS, moving, settled
 
 SIZE = 100
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luckyhit.judge import FixedSample, Sequential, early
-from luckyhit.judge.effect import level_of
+from luckyhit.judge.compare.effect import level_of
 from luckyhit.records import Result
 
 GOALS = {

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from luckyhit.judge.story import probe_stories
+from luckyhit.judge.cache_events.stories import probe_stories
 from luckyhit.records import EVENTS, READS, WRITES
 from tier import examples
 

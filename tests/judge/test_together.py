@@ -7,8 +7,8 @@ from threading import Barrier
 import pandas as pd
 import pytest
 
-from luckyhit.judge import together
-from luckyhit.judge.together import Together
+from luckyhit.judge.table import together
+from luckyhit.judge.table.together import Together
 
 GOALS = {
     "hit_ratio": {"want": "better", "margin": "4 %"},

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from luckyhit.case.model import Goal
 from luckyhit.judge.because import because
 from luckyhit.judge.beside_goals import faults_moved
-from luckyhit.judge.effect import UNDECLARED, Effect, Levels
+from luckyhit.judge.compare.effect import UNDECLARED, Effect, Levels
 from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.stats.intervals import INF
 from luckyhit.judge.verdict import Ruling, overall, rule_on

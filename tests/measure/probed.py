@@ -13,7 +13,7 @@ import pandas as pd
 from versioned_service import VersionedService, running
 
 from luckyhit.case.freshness import Freshness
-from luckyhit.judge.freshness import classify_reads
+from luckyhit.judge.freshness.classify import classify_reads
 from luckyhit.measure.probe import FreshnessProbe
 from luckyhit.measure.probe_arm import ProbeArm
 from luckyhit.measure.probe_plan import KeyRanges

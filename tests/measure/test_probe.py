@@ -15,8 +15,8 @@ from probed import Measured, arm_for, cold_values, freshness, measure, probe_for
 from versioned_service import FOREVER, VersionedService, running
 
 from luckyhit.errors import ResponseUnexpected
-from luckyhit.judge.freshness import freshness_curve, stale_share
-from luckyhit.judge.windows import staleness_windows
+from luckyhit.judge.freshness.classify import freshness_curve, stale_share
+from luckyhit.judge.freshness.windows import staleness_windows
 
 WARM = {"prestates": ["warm"]}
 

@@ -8,7 +8,7 @@ import pytest
 from probed import freshness, measure
 from versioned_service import VersionedService
 
-from luckyhit.judge.windows import staleness_windows, worst_windows
+from luckyhit.judge.freshness.windows import staleness_windows, worst_windows
 
 BY_STATE = {
     "path": "/things/{key}",

@@ -10,8 +10,8 @@ from probed import freshness, measure
 from versioned_service import VersionedService
 
 from luckyhit.case.workload import Route
-from luckyhit.judge.freshness_facts import freshness_facts
-from luckyhit.judge.probed import Probed
+from luckyhit.judge.freshness.freshness_facts import freshness_facts
+from luckyhit.judge.freshness.probed import Probed
 from luckyhit.measure.probing.variants import AskedAs, not_asked, variants_of, varies_by
 
 TWO = [

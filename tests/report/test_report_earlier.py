@@ -13,7 +13,7 @@ from baselines import OBSERVED, copy_of, rewrite
 from page_reader import Page, assert_self_contained
 from synthetic_run import START, judged
 
-from luckyhit.judge.earlier import (
+from luckyhit.judge.context.earlier import (
     MOST,
     NOT_FINISHED,
     NOT_READABLE,

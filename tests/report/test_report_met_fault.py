@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from page_reader import Page
 from synthetic_run import judged
 
-from luckyhit.judge.manifest import preflight_of
+from luckyhit.judge.guards.run_guards import preflight_of
 from luckyhit.records import PREFLIGHT_MET_FAULT, RunFinding
 from luckyhit.report import render
 from luckyhit.report.finding_sentences import sentence_of

@@ -11,7 +11,7 @@ from baselines import OBSERVED, copy_of
 from page_reader import Page, assert_self_contained
 from synthetic_run import judged
 
-from luckyhit.judge.earlier import with_earlier
+from luckyhit.judge.context.earlier import with_earlier
 from luckyhit.report import observed, render
 from luckyhit.run import Run
 

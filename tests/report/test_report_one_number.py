@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from luckyhit.judge.effect import Effect
-from luckyhit.judge.freshness_facts import as_metric_has_it
+from luckyhit.judge.compare.effect import Effect
+from luckyhit.judge.freshness.freshness_facts import as_metric_has_it
 from luckyhit.judge.stale.share_bounds import bounds_of_run, uncompared
 from luckyhit.records import CountOf, FreshnessFacts, RunFinding
 from luckyhit.report import freshness_numbers

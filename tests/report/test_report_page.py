@@ -19,7 +19,7 @@ from page_reader import Page, assert_self_contained
 from synthetic_run import ROOT, judged
 
 from luckyhit.errors import ReportNotWritten
-from luckyhit.judge.rows import Rows
+from luckyhit.judge.table.rows import Rows
 from luckyhit.report import render
 from luckyhit.report.recorded import recorded
 from luckyhit.run import Run

@@ -18,7 +18,7 @@ from synthetic_run import judged
 
 from luckyhit.case import load_case
 from luckyhit.errors import ArgumentError, CaseError, ReportNotWritten
-from luckyhit.judge.earlier import with_earlier
+from luckyhit.judge.context.earlier import with_earlier
 from luckyhit.records import Guard, Metric, Result, Rollback
 from luckyhit.report.junit import junit
 from luckyhit.report.summary import summary

@@ -17,8 +17,8 @@ import redis
 from process_watch import eventually
 
 from luckyhit.case.model import Case
-from luckyhit.judge.keyspace_log import by_key
-from luckyhit.judge.story import probe_stories
+from luckyhit.judge.cache_events.keyspace_log import by_key
+from luckyhit.judge.cache_events.stories import probe_stories
 from luckyhit.records import EVENTS, READS, WRITES
 from luckyhit.target import Cache, EventWatch, Stack, cache_keys, watched_keys
 from luckyhit.target.events import FLUSHED, FLUSHES_NOT_TOLD, LOST, WATCHED, WATCHING

@@ -41,7 +41,7 @@ def judge(
     from luckyhit.investigate.export import keep_result
     from luckyhit.judge import judge as judge_run
     from luckyhit.judge import loose
-    from luckyhit.judge.earlier import with_earlier
+    from luckyhit.judge.context.earlier import with_earlier
     from luckyhit.report.metric_rows import number_lines
     from luckyhit.report.told import told_of_records, told_of_run
     from luckyhit.run import find_run
@@ -93,7 +93,7 @@ def report(
     """Judge a run and write its HTML report. The last line is the report's path."""
     from luckyhit.investigate.export import export
     from luckyhit.judge import judge as judge_run
-    from luckyhit.judge.earlier import with_earlier
+    from luckyhit.judge.context.earlier import with_earlier
     from luckyhit.report import render
     from luckyhit.report.told import told_of_run
     from luckyhit.run import find_run

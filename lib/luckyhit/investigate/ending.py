@@ -88,7 +88,7 @@ def _reported_late(project: Project, run: Run, interruptions: Interruptions) -> 
     """Everything was measured and taken back, and the notebooks ended before the report was there: it is made here.
     What keeps it from being written is told by the exit code, and the run stays as it was measured."""
     from luckyhit.judge import judge
-    from luckyhit.judge.earlier import with_earlier
+    from luckyhit.judge.context.earlier import with_earlier
 
     result: Result | None = None
     try:

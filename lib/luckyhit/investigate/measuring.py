@@ -106,7 +106,7 @@ class Measuring:
         """The guard on what the caches start with, where no later block can mend it: side by side, each counts."""
         if self._case.design != "side-by-side":
             return None
-        from luckyhit.judge.comparable.cache_state import cache_state_guard  # takes the judge along, a second to import
+        from luckyhit.judge.guards.cache_state import cache_state_guard  # takes the judge along, a second to import
 
         noted = self._run.manifest["blocks"]
         begun = {"block": len(noted), "arms": list(stacks), **reset}

@@ -1,7 +1,7 @@
 """The process starts of a run: which arm is started first, and the number that each block's process has.
 
 Each block begins with processes of its own, so that no arm is measured with the one layout in memory that its first
-start happened to have, and the judge can see how much starts differ (`luckyhit.judge.comparable.process_starts`).
+start happened to have, and the judge can see how much starts differ (`luckyhit.judge.compare.process_starts`).
 """
 
 from __future__ import annotations

@@ -209,7 +209,7 @@ def seen_enough(run: Run, measuring: Measuring, planned: int | None = None) -> b
     if not case.stops_early or not whole_pairs or len(blocks) == (planned or len(arms_per_block(case))):
         return False
     from luckyhit.judge import early, judge  # takes a second to import, which other runs need not wait for
-    from luckyhit.judge.comparable import process_starts
+    from luckyhit.judge.compare import process_starts
 
     measuring.show("looking at what there is")
     result = judge(run, guards=[measuring.looks.guard()], going_on=True)

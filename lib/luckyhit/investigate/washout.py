@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from luckyhit.judge.stationary import FEWEST_WINDOWS, moving, settled
+from luckyhit.judge.compare.stationary import FEWEST_WINDOWS, moving, settled
 from luckyhit.run import Run
 
 SHORTEST_S = 2.0
@@ -44,8 +44,8 @@ class WashOut:
 
 
 def wash_out(run: Run, stretch: Stretch, *, stretch_s: float, longest_s: float) -> WashOut:
-    """Send stretches of load until the hit ratio stands still (`luckyhit.judge.stationary`), or another one would
-    take longer than `longest_s` in all; at least one. Where no answer tells its cache status, one stretch has to do.
+    """Send stretches of load until the hit ratio stands still (`judge.compare.stationary`), or another one would take
+    longer than `longest_s` in all; at least one. Where no answer tells its cache status, one stretch has to do.
 
     In simulated runs at 100 to 1000 requests a second, a hit ratio that fills up over 2 s, or doesn't move, is called
     still in 97 of 100 wash-outs of 30 s; one that fills up over 10 to 40 s is called still 10 points below its level

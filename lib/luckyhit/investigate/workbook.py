@@ -214,8 +214,8 @@ class Reported(Workbook):
     def judge(self) -> Markdown:
         """Judge what was recorded (no target needed) and write result.json. Returns the verdict."""
         from luckyhit.judge import judge
-        from luckyhit.judge.earlier import with_earlier
-        from luckyhit.judge.samples import Rows
+        from luckyhit.judge.context.earlier import with_earlier
+        from luckyhit.judge.table.samples import Rows
         from luckyhit.report.recorded import recorded
 
         self.doing("judging what was recorded")

@@ -1,30 +1,20 @@
 """The judge: from a run's records to its verdict.
 
-    rows, columns    the records as arrays, and how files and frames become them
-    layout, groups   the order they are kept in, and sums over neighbours
-    samples, pairs   cut into units (batches of slots, or blocks); the requests that both arms have
+    table        the records as arrays, by the stages of a run
+    compare      one arm against the other: each metric with its interval
+    freshness    what the probe's reads mean, for how long, and for whom; cache_events: what the cache did around them
+    stale        what a stale read is, of the probe and of the workload, and how many there were
+    belief       whether status and count of calls can be believed at all
+    guards       what would overturn the verdict, one row each
     stats        intervals and how far they reach, exact counts, forecasts: on numbers, whatever they measure
     early        which looks a run needs
-    effect       one metric in both arms, and how sure each number is; effects, measured: each of them, worked out
-    histories, freshness, windows, sessions   what the probe's reads mean, for how long, and for whom
-    stale        what a stale read is, of the probe and of the workload, and how many there were
-    story        what the cache did around the probe's writes
-    probed, freshness_facts   all that the probe found in one arm
-    comparable   whether the arms differ by no more than the change: caches, controls, process starts
-    record_guards, guards, freshness_guards   what would overturn the verdict
-    manifest     what was noted of the run, held against what is there
-    blockwise, carryover, stationary   where arms took turns: blocks as units, what one leaves for the next
-    routes       where an effect comes from: the same metrics, route by route
-    changepoints, drift, events   what happened inside an arm while it was measured
-    order        whether it matters which arm was sent first
-    verdict      the rules; because: the sentence that says why; beside_goals: faults that no goal is on
-    naive, noise, decompose, rollback, notes   what stands beside the verdict
-    power        what a plan can decide, before it is measured, and the numbers of one that is sized
-    record, worked, together   what was recorded by stage; all that takes time, on two cores
-    decision     all of it, on frames; loose: on a directory that is no run
-    belief       whether status and count of calls can be believed at all
+    worked       all that takes time, on two cores
+    verdict      the rules; because: the sentence that says why
+    context      what stands beside the verdict: naive figures, routes, shifts inside an arm, earlier runs
     evidence, findings   what the run shows beside its metrics, a file for each kind
-    earlier      a baseline alone, beside those of earlier runs
+    power        what a plan can decide, before it is measured, and the numbers of one that is sized
+    decision     all of it, on frames; loose: on a directory that is no run
+    facade       what a report may ask beyond the result
 
 No socket, no clock: the same files give the same verdict next year. `judge` reads a run directory, `decide` is the
 pure function under it.
@@ -41,7 +31,7 @@ from luckyhit.errors import RunUnreadable
 from luckyhit.judge.decision import decide
 from luckyhit.judge.evidence import evidence_of
 from luckyhit.judge.findings import findings
-from luckyhit.judge.manifest import (
+from luckyhit.judge.guards.run_guards import (
     blocks_guard,
     blocks_of,
     case_guard,
@@ -52,10 +42,10 @@ from luckyhit.judge.manifest import (
     rollback_guard,
     rollback_of,
 )
-from luckyhit.judge.samples import JUDGED, Rows, rows_of, rows_of_parts
 from luckyhit.judge.stale.background import TOLD_BY
 from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.stats.sequential import Sequential
+from luckyhit.judge.table.samples import JUDGED, Rows, rows_of, rows_of_parts
 from luckyhit.judge.verdict import READABLE, RULES
 from luckyhit.parts import nullable_integers
 from luckyhit.records import READS, REQUESTS, WRITES, Guard, Result

@@ -10,8 +10,8 @@ from typing import Literal
 from luckyhit.case.declared_plan import MOST_BLOCKS, Plan
 from luckyhit.case.units import format_duration
 from luckyhit.judge.beside_goals import FaultMoved
-from luckyhit.judge.comparable.preparation import LIMITS
-from luckyhit.judge.effect import UNDECLARED, Effect, amount_of
+from luckyhit.judge.compare.effect import UNDECLARED, Effect, amount_of
+from luckyhit.judge.guards.preparation import LIMITS
 from luckyhit.judge.verdict import DECLARED, READABLE, Ruling, metric_of
 from luckyhit.judge.wording import (
     amount_text,

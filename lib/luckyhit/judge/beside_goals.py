@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from luckyhit.judge.effect import Effect
+from luckyhit.judge.compare.effect import Effect
 from luckyhit.records import FAULTS, GoalName, MetricName
 
 COVERED_BY: dict[MetricName, MetricName] = {"wrong_answers": "error_rate"}

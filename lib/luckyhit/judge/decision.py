@@ -16,25 +16,25 @@ from luckyhit.judge.belief import believe
 from luckyhit.judge.belief.by_url import Load
 from luckyhit.judge.belief.doubt_text import in_doubt, routes_with_reasons, with_reasons
 from luckyhit.judge.beside_goals import faults_moved
-from luckyhit.judge.blockwise import goal_values
-from luckyhit.judge.carryover import carry_over
-from luckyhit.judge.comparable.preparation import limits_guard, washed_out_guard
+from luckyhit.judge.compare.blockwise import goal_values
+from luckyhit.judge.compare.effect import Effect, Levels
+from luckyhit.judge.compare.order import order_notes
+from luckyhit.judge.compare.rollback import compared as found_again
+from luckyhit.judge.context.notes import notes_on_blocks, notes_on_metrics
+from luckyhit.judge.context.route_metrics import route_notes
+from luckyhit.judge.context.shifts import event_notes
 from luckyhit.judge.early import ways_to_look
-from luckyhit.judge.effect import Effect, Levels
-from luckyhit.judge.events import event_notes
-from luckyhit.judge.freshness_facts import as_metric_has_it, freshness_facts
-from luckyhit.judge.freshness_guards import freshness_guards
-from luckyhit.judge.notes import notes_on_blocks, notes_on_metrics
-from luckyhit.judge.order import order_notes
-from luckyhit.judge.record import BEFORE, Record, listed_arms, read
-from luckyhit.judge.record_guards import account
-from luckyhit.judge.rollback import compared as found_again
-from luckyhit.judge.routes import route_notes
-from luckyhit.judge.samples import ARMS, Rows, among, rows_together
+from luckyhit.judge.freshness.freshness_facts import as_metric_has_it, freshness_facts
+from luckyhit.judge.guards.carryover import carry_over
+from luckyhit.judge.guards.preparation import limits_guard, washed_out_guard
+from luckyhit.judge.guards.probe_guards import freshness_guards
+from luckyhit.judge.guards.record_guards import account
 from luckyhit.judge.stale.background import bound_s
 from luckyhit.judge.stale.old_data import old_data
 from luckyhit.judge.stale.share_bounds import ShareBounds, bounds_at, uncompared
 from luckyhit.judge.stats.boundary import Boundary
+from luckyhit.judge.table.record import BEFORE, Record, listed_arms, read
+from luckyhit.judge.table.samples import ARMS, Rows, among, rows_together
 from luckyhit.judge.verdict import DECLARED, metric_of, overall, rule_on
 from luckyhit.judge.wording import sentence
 from luckyhit.judge.worked import work_out

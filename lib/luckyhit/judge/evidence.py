@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 from luckyhit.case import Case
 from luckyhit.errors import RunUnreadable
 from luckyhit.judge.bodies.answer_table import ComparedAnswers, compared_answers
-from luckyhit.judge.probed import Probed
-from luckyhit.judge.record import Record, listed_arms, read
-from luckyhit.judge.story import probe_stories
+from luckyhit.judge.cache_events.stories import probe_stories
+from luckyhit.judge.freshness.probed import Probed
+from luckyhit.judge.table.record import Record, listed_arms, read
 from luckyhit.records import (
     COUNTERS,
     EVENTS,

@@ -15,7 +15,7 @@ import pandas as pd
 from luckyhit.case import Case, load_case
 from luckyhit.errors import RunUnreadable
 from luckyhit.judge.decision import decide
-from luckyhit.judge.freshness_guards import SEEN
+from luckyhit.judge.guards.probe_guards import SEEN
 from luckyhit.judge.verdict import READABLE
 from luckyhit.records import READS, WRITES, Guard, Result
 from luckyhit.run import Run

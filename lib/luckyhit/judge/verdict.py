@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from luckyhit.case.model import Goal
 from luckyhit.case.units import Amount
 from luckyhit.judge.beside_goals import FaultMoved
-from luckyhit.judge.effect import Effect, amount_of
+from luckyhit.judge.compare.effect import Effect, amount_of
 from luckyhit.judge.stats.boundary import INF, Boundary, FixedSample
 from luckyhit.judge.stats.forecast import MOST_TIMES, Forecast, Question, forecast, pairs_at_margin, wald_pairs, whole
 from luckyhit.judge.wording import difference_text, minutes, value_text

@@ -7,23 +7,23 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from luckyhit.case import Case
-from luckyhit.judge.blockwise import goal_values, one_more
-from luckyhit.judge.comparable.negative_controls import controls_guard
-from luckyhit.judge.comparable.process_starts import Starts
-from luckyhit.judge.drift import events_of, origin_of
-from luckyhit.judge.effect import Effect, Levels
-from luckyhit.judge.guards import comparison_guards
-from luckyhit.judge.measured import Effects, in_order, measured_reads, measured_requests
-from luckyhit.judge.naive import naive_of
-from luckyhit.judge.noise import noise_floor
-from luckyhit.judge.notes import notes_on_rows
-from luckyhit.judge.record import AFTER, BEFORE, Record, is_whole
-from luckyhit.judge.record_guards import record_guards
-from luckyhit.judge.routes import RouteMetrics, route_metrics
-from luckyhit.judge.samples import ARMS, Comparison, Rows, by_batches, by_blocks, side_by_side
+from luckyhit.judge.compare.blockwise import goal_values, one_more
+from luckyhit.judge.compare.effect import Effect, Levels
+from luckyhit.judge.compare.measured import Effects, in_order, measured_reads, measured_requests
+from luckyhit.judge.compare.noise import noise_floor
+from luckyhit.judge.compare.process_starts import Starts
+from luckyhit.judge.context.drift import events_of, origin_of
+from luckyhit.judge.context.naive import naive_of
+from luckyhit.judge.context.notes import notes_on_rows
+from luckyhit.judge.context.route_metrics import RouteMetrics, route_metrics
+from luckyhit.judge.guards.comparison_guards import comparison_guards
+from luckyhit.judge.guards.negative_controls import controls_guard
+from luckyhit.judge.guards.record_guards import record_guards
 from luckyhit.judge.stale.write_units import stale_pairs
 from luckyhit.judge.stats.boundary import Boundary, FixedSample
-from luckyhit.judge.together import Together
+from luckyhit.judge.table.record import AFTER, BEFORE, Record, is_whole
+from luckyhit.judge.table.samples import ARMS, Comparison, Rows, by_batches, by_blocks, side_by_side
+from luckyhit.judge.table.together import Together
 from luckyhit.records import GoalName, Guard, Naive, RunEvent
 
 

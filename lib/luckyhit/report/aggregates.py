@@ -171,7 +171,7 @@ STATUSES = ("hits", "misses", "stale answers", "bypassed", "status not visible")
 
 
 def latency_split(recorded: Recorded) -> Splits:
-    from luckyhit.judge.samples import CACHE
+    from luckyhit.judge.table.samples import CACHE
 
     names = {"hit": "hits", "miss": "misses", "stale": "stale answers", "bypass": "bypassed"}
     latency, cache = recorded.latency_ms, recorded.rows.cache

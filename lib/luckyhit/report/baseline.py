@@ -55,7 +55,7 @@ def baseline(found: Recorded) -> list[Level]:
 def _baseline_stale(found: Recorded) -> str:
     if found.within_s is None:
         return DASH
-    from luckyhit.judge.freshness import stale_share
+    from luckyhit.judge.freshness.classify import stale_share
 
     share = stale_share(*found.probe_of("baseline"), found.within_s)
     if share.share is None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from luckyhit.judge.keyspace_log import SHARED
-from luckyhit.judge.story import EXPOSED, probe_stories
+from luckyhit.judge.cache_events.keyspace_log import SHARED
+from luckyhit.judge.cache_events.stories import EXPOSED, probe_stories
 from luckyhit.judge.wording import listed, number
 from luckyhit.report.freshness_sentences import short
 from luckyhit.report.freshness_tables import DASH, Table
@@ -25,7 +25,7 @@ FATE_WORDS = {
     "unseen": "never seen: no event told of one under the watched keys",
     "not-visible": "not visible: the watch had a gap",
 }
-"""What became of the entry, by the ids of `luckyhit.judge.story.FATES`."""
+"""What became of the entry, by the ids of `luckyhit.judge.cache_events.stories.FATES`."""
 MOST_NAMES = 4
 _TIMES = (("after_ack_ms", "acknowledged"), ("after_send_ms", "sent"))
 

@@ -140,7 +140,7 @@ def _response(found: Recorded, guard: Guard | None) -> Check:
     question = "Expected response recorded and met"
     if guard is None or not len(found.rows):
         return Check(question, False, NOT_SHOWN if guard is None else f"{guard.detail} No timed answer was recorded.")
-    from luckyhit.judge.samples import NO_ERROR
+    from luckyhit.judge.table.samples import NO_ERROR
 
     rows = found.rows
     unexpected = int(np.count_nonzero(rows.unexpected))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from luckyhit.judge.earlier import chance_text, range_text
+from luckyhit.judge.context.earlier import chance_text, range_text
 from luckyhit.judge.wording import name_of, value_text
 from luckyhit.records import Beside, GoalName, Result
 from luckyhit.report.contents import sentence_case

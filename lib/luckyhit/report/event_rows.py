@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from luckyhit.judge.events import NAMES, event_notes, levels, meaning, verb_of
+from luckyhit.judge.context.shifts import NAMES, event_notes, levels, meaning, verb_of
 from luckyhit.judge.wording import number
 from luckyhit.records import Arm, Result, RunEvent
 from luckyhit.report.contents import sentence_case

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from luckyhit.judge.freshness import freshness_curve, late_among, share_of
+from luckyhit.judge.freshness.classify import freshness_curve, late_among, share_of
+from luckyhit.judge.freshness.windows import kaplan_meier, window_quantiles, windows_of, worst_windows
 from luckyhit.judge.stale.share_bounds import ShareBounds, bounds_of_run, uncompared
-from luckyhit.judge.windows import kaplan_meier, window_quantiles, windows_of, worst_windows
 from luckyhit.report.recorded import Recorded
 
 LEVELS = (0.5, 0.95, 0.99)
@@ -33,7 +33,7 @@ class Late:
 
 @dataclass(frozen=True)
 class Freshness:
-    """The curve of `luckyhit.judge.freshness.freshness_curve`, and what was read later than the bound, by label.
+    """The curve of `judge.freshness.classify.freshness_curve`, and what was read later than the bound, by label.
 
     `within_s` is None where no bound is known; `probed` is False where the case declares no probe.
     """

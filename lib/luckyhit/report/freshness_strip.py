@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from luckyhit.judge.keyspace_log import DELETED, FLUSHED, LEFT, Log, by_key
+from luckyhit.judge.cache_events.keyspace_log import DELETED, FLUSHED, LEFT, Log, by_key
 from luckyhit.report.freshness_numbers import Late, late
 from luckyhit.report.recorded import Recorded
 
@@ -120,8 +120,8 @@ def _ratio(counts: tuple[int, int]) -> float:
 
 def _probes(recorded: Recorded, within_ns: int) -> pd.DataFrame:
     """One row for each probe with a read: whether it failed, and what speaks for it."""
-    from luckyhit.judge.sessions import disagreements_of
-    from luckyhit.judge.windows import windows_of
+    from luckyhit.judge.freshness.sessions import disagreements_of
+    from luckyhit.judge.freshness.windows import windows_of
 
     reads = recorded.classified
     reads = reads[reads["about"].notna()]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from luckyhit.judge.record import mapped
+from luckyhit.judge.table.record import mapped
 from luckyhit.judge.wording import number, percent
 from luckyhit.records import FreshnessFacts
 from luckyhit.report.freshness_sentences import quantile_text, seconds_text, short

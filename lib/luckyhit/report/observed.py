@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from luckyhit.judge.earlier import range_text
+from luckyhit.judge.context.earlier import range_text
 from luckyhit.judge.wording import difference_text, listed, name_of, number, value_text
 from luckyhit.records import Beside, GoalName, Result
 from luckyhit.report.checklist import FAILURE_MODE, Check

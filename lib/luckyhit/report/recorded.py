@@ -1,7 +1,7 @@
 """What a run recorded, in the few columns that figures and tables need; damaged or missing parts are named, not fatal.
 
 The judge is strict: a damaged file makes a run INVALID. A report shows what there is, and says what is missing.
-What counts as a hit, a latency or a database call is decided in one place, `luckyhit.judge.samples`.
+What counts as a hit, a latency or a database call is decided in one place, `luckyhit.judge.table.samples`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from luckyhit.case import Case
-    from luckyhit.judge.samples import Rows
+    from luckyhit.judge.table.samples import Rows
     from luckyhit.records import Result
     from luckyhit.run import Run
 
@@ -63,7 +63,7 @@ class Recorded:
 
     @property
     def _as_recorded(self) -> Rows:
-        from luckyhit.judge.samples import rows_of
+        from luckyhit.judge.table.samples import rows_of
 
         if not isinstance(self.requests, pd.DataFrame):
             return self.requests
@@ -150,8 +150,8 @@ class Recorded:
 
     @cached_property
     def classified(self) -> pd.DataFrame:
-        """The reads of `probe`, with what each one means (see `luckyhit.judge.freshness.classify_reads`)."""
-        from luckyhit.judge.freshness import classify_reads
+        """The reads of `probe`, with what each one means (see `luckyhit.judge.freshness.classify.classify_reads`)."""
+        from luckyhit.judge.freshness.classify import classify_reads
 
         return classify_reads(*self.probe)
 
@@ -203,7 +203,7 @@ _TABLES = {
 
 
 def _clean(frame: pd.DataFrame, schema: pa.Schema, numbers: Sequence[int]) -> pd.DataFrame:
-    from luckyhit.judge.probe_frames import probe_frame
+    from luckyhit.judge.table.probe_frames import probe_frame
 
     clean = probe_frame(frame, schema)
     return clean[clean["block"].isin(numbers).to_numpy(dtype=bool)].reset_index(drop=True)
@@ -271,7 +271,7 @@ _kept: dict[tuple[Any, ...], Rows] = {}
 def _rows(run: Run) -> Rows:
     """The requests, read once for as long as their files stay as they are: the notebooks of a run share a process, and
     ten million rows take four seconds to read. Those of one run are kept."""
-    from luckyhit.judge.columns import JUDGED, rows_of_parts
+    from luckyhit.judge.table.columns import JUDGED, rows_of_parts
 
     files = [(path.name, path.stat()) for path in sorted((run.path / "requests").glob("*.parquet"))]
     key = (run.path, *((name, status.st_size, status.st_mtime_ns) for name, status in files))

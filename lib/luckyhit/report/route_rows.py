@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from luckyhit.judge.events import from_to
-from luckyhit.judge.routes import direction
+from luckyhit.judge.context.route_metrics import direction
+from luckyhit.judge.context.shifts import from_to
 from luckyhit.judge.wording import interval_text, listed, name_of, value_text
 from luckyhit.records import METRICS, GoalName, Metric, Result
 from luckyhit.report.contents import sentence_case

@@ -32,7 +32,7 @@ from luckyhit.judge.belief.by_calls import fewest_calls_of_a_miss
 from luckyhit.judge.belief.by_url import Load, answers_of
 from luckyhit.judge.belief.replayed import may_be_replayed, replayed_counts
 from luckyhit.judge.belief.tally import tally_of
-from luckyhit.judge.rows import ARMS, CACHE, HIT, MISS, NO_ERROR, Rows
+from luckyhit.judge.table.rows import ARMS, CACHE, HIT, MISS, NO_ERROR, Rows
 from luckyhit.records import Arm, CountOf, Doubt
 
 FEWEST_KINDS = 2

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from luckyhit.case import Case
-from luckyhit.judge.columns import as_they_come, identities
-from luckyhit.judge.rows import ARMS, HIT, MISS, NO_ERROR, Rows
 from luckyhit.judge.stale.background_routes import place_of
+from luckyhit.judge.table.columns import as_they_come, identities
+from luckyhit.judge.table.rows import ARMS, HIT, MISS, NO_ERROR, Rows
 from luckyhit.records import Arm
 
 Load = Callable[[Sequence[str]], Iterable[pd.DataFrame]]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from luckyhit.judge.belief import Belief
-from luckyhit.judge.effect import Effect
+from luckyhit.judge.compare.effect import Effect
 from luckyhit.judge.wording import listed, percent, sentence
 from luckyhit.records import Arm, Doubt, DoubtId, GoalName, Metric
 

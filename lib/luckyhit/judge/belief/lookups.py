@@ -16,7 +16,7 @@ import pandas as pd
 
 from luckyhit.case import Case
 from luckyhit.judge.belief.tally import Tally
-from luckyhit.judge.rows import ARMS, CACHE, HIT, MISS, STALE, Rows, among
+from luckyhit.judge.table.rows import ARMS, CACHE, HIT, MISS, STALE, Rows, among
 from luckyhit.records import Arm, Doubt
 
 ALIKE = 0.05

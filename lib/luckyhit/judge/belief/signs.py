@@ -13,7 +13,7 @@ import numpy as np
 
 from luckyhit.judge.belief.by_url import NONE, UrlAnswers
 from luckyhit.judge.belief.tally import UNSEEN, Tally, level
-from luckyhit.judge.rows import ARMS, HIT
+from luckyhit.judge.table.rows import ARMS, HIT
 from luckyhit.records import Arm, Doubt
 
 FEWEST = 10

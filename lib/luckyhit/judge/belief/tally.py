@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from luckyhit.judge.rows import ARMS, CACHE, HIT, MISS, NO_ERROR, Rows
+from luckyhit.judge.table.rows import ARMS, CACHE, HIT, MISS, NO_ERROR, Rows
 from luckyhit.records import Arm
 
 AT_ONCE = 1 << 17

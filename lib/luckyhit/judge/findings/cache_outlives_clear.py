@@ -4,7 +4,7 @@ the declared state."""
 from __future__ import annotations
 
 from luckyhit.judge.evidence import Evidence
-from luckyhit.judge.record import mapped
+from luckyhit.judge.table.record import mapped
 from luckyhit.records import Arm, CountOf, RunFinding
 
 ID = "cache-outlives-clear"

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import pandas as pd
 
+from luckyhit.judge.cache_events.stories import EXPOSED
 from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.findings.by_arm import Facts, finding
-from luckyhit.judge.freshness import late_among
+from luckyhit.judge.freshness.classify import late_among
 from luckyhit.judge.stale.background import bound_s
-from luckyhit.judge.story import EXPOSED
 from luckyhit.records import Arm, CountOf, RunFinding
 
 ID = "deleted-before-acknowledgement-and-set-again"

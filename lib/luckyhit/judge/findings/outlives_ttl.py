@@ -9,11 +9,11 @@ from collections.abc import Hashable
 import numpy as np
 import pandas as pd
 
+from luckyhit.judge.cache_events.keyspace_log import SHARED, Group, Log, by_key
 from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.findings.by_arm import Facts, finding
-from luckyhit.judge.keyspace_log import SHARED, Group, Log, by_key
-from luckyhit.judge.probe_frames import request_frame
 from luckyhit.judge.stale.background import TOLD_BY, background_reads, bound_s
+from luckyhit.judge.table.probe_frames import request_frame
 from luckyhit.records import REQUESTS, Arm, CountOf, RunFinding
 
 ID = "outlives-ttl"

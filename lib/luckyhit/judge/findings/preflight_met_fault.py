@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from luckyhit.judge.evidence import Evidence
-from luckyhit.judge.manifest import preflight_of
+from luckyhit.judge.guards.run_guards import preflight_of
 from luckyhit.records import PREFLIGHT_MET_FAULT, CountOf, RunFinding
 
 ID = PREFLIGHT_MET_FAULT

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from luckyhit.judge.evidence import ALWAYS, Evidence
-from luckyhit.judge.record import listed_arms
 from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.stats.proportions import paired_difference
+from luckyhit.judge.table.record import listed_arms
 from luckyhit.records import REQUESTS, Arm, CountOf, RunFinding
 
 ID = "probe-changes-the-picture"

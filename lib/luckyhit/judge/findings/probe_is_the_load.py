@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from luckyhit.judge.evidence import Evidence
-from luckyhit.judge.freshness_facts import added_by
+from luckyhit.judge.freshness.freshness_facts import added_by
 from luckyhit.records import RunFinding
 
 ID = "probe-is-the-load"

@@ -10,7 +10,7 @@ from luckyhit.case import Case
 from luckyhit.case.freshness import EXPOSED
 from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.findings.by_arm import Facts, finding
-from luckyhit.judge.freshness import late_among
+from luckyhit.judge.freshness.classify import late_among
 from luckyhit.judge.stale.background import bound_s
 from luckyhit.records import Arm, CountOf, RunFinding
 

@@ -8,9 +8,9 @@ from typing import Literal
 
 from luckyhit.case import Case
 from luckyhit.case.model import Goal
+from luckyhit.judge.compare.effect import amount_of, level_of
+from luckyhit.judge.compare.effects import QUANTILES
 from luckyhit.judge.early import ways_to_look
-from luckyhit.judge.effect import amount_of, level_of
-from luckyhit.judge.effects import QUANTILES
 from luckyhit.judge.power import needs
 from luckyhit.judge.power.measured_baseline import BaselineMetric, MeasuredBaseline
 from luckyhit.judge.power.needs import Rule

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from luckyhit.case import Case
-from luckyhit.judge.effect import Effect, Levels
-from luckyhit.judge.effects import QUANTILES
-from luckyhit.judge.measured import measured_requests
-from luckyhit.judge.probed import Probed
-from luckyhit.judge.samples import CACHE, Rows, halves
+from luckyhit.judge.compare.effect import Effect, Levels
+from luckyhit.judge.compare.effects import QUANTILES
+from luckyhit.judge.compare.measured import measured_requests
+from luckyhit.judge.freshness.probed import Probed
 from luckyhit.judge.stale.write_units import stale_units
 from luckyhit.judge.stats.boundary import INF, FixedSample
+from luckyhit.judge.table.samples import CACHE, Rows, halves
 from luckyhit.records import GoalName, MetricName, metric_of_goal, route_of_goal
 
 NOWHERE = -2

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from luckyhit.judge.manifest import blocks_of
+from luckyhit.judge.guards.run_guards import blocks_of
 from luckyhit.judge.power.measured_baseline import MeasuredBaseline, baseline_of
-from luckyhit.judge.record import BEFORE, read
-from luckyhit.judge.samples import JUDGED, rows_of_parts
+from luckyhit.judge.table.record import BEFORE, read
+from luckyhit.judge.table.samples import JUDGED, rows_of_parts
 from luckyhit.run import Run
 
 

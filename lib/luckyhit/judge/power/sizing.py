@@ -21,13 +21,13 @@ from luckyhit.case.declared_plan import MOST_BLOCKS
 from luckyhit.case.freshness import Freshness
 from luckyhit.case.units import format_duration
 from luckyhit.errors import ArgumentError
+from luckyhit.judge.compare.effect import level_of
 from luckyhit.judge.early import FRESHNESS_KNOWN, ways_to_look
-from luckyhit.judge.effect import level_of
 from luckyhit.judge.power.goals import GoalPower, powers
 from luckyhit.judge.power.measured_baseline import MeasuredBaseline
 from luckyhit.judge.power.needs import Rule, share_inside
 from luckyhit.judge.power.supply import ProbeUnits, Probing, load_seconds, probed_pairs, requests_of_block
-from luckyhit.judge.samples import FEWEST_BLOCK_PAIRS
+from luckyhit.judge.table.samples import FEWEST_BLOCK_PAIRS
 from luckyhit.records import kind_of
 
 MOST_SHARE = 0.3

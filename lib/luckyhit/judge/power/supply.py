@@ -9,8 +9,8 @@ import numpy as np
 
 from luckyhit.case import Case
 from luckyhit.case.workload import Keys, Route
-from luckyhit.judge.samples import BATCH_S, FEWEST_SLOTS
 from luckyhit.judge.stale.background_routes import Family, families
+from luckyhit.judge.table.samples import BATCH_S, FEWEST_SLOTS
 from luckyhit.records import GoalName
 
 SAFE = ("GET", "HEAD")

@@ -24,8 +24,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from luckyhit.judge.freshness import StaleShare, share_of
-from luckyhit.judge.histories import ALWAYS, NEVER, Numbers, Timeline, whole_numbers
+from luckyhit.judge.freshness.classify import StaleShare, share_of
+from luckyhit.judge.freshness.histories import ALWAYS, NEVER, Numbers, Timeline, whole_numbers
 from luckyhit.judge.stale.background_routes import Family, families
 from luckyhit.judge.stale.last_writes import last_before
 from luckyhit.records import REQUESTS

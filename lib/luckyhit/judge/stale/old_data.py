@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from luckyhit.case import Case
-from luckyhit.judge.effect import Effect
+from luckyhit.judge.compare.effect import Effect
 from luckyhit.judge.wording import percent, sentence
 from luckyhit.records import GoalName, OldData, OldDataLooked, metric_of_goal
 

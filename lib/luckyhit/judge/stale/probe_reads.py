@@ -13,13 +13,13 @@ from math import sqrt
 
 import numpy as np
 
-from luckyhit.judge.effect import Effect, Levels
-from luckyhit.judge.freshness import late_mask
-from luckyhit.judge.histories import truths, whole_numbers
-from luckyhit.judge.probed import Probed
-from luckyhit.judge.samples import ARMS
+from luckyhit.judge.compare.effect import Effect, Levels
+from luckyhit.judge.freshness.classify import late_mask
+from luckyhit.judge.freshness.histories import truths, whole_numbers
+from luckyhit.judge.freshness.probed import Probed
 from luckyhit.judge.stats.boundary import Boundary
 from luckyhit.judge.stats.proportions import paired_difference, share_difference
+from luckyhit.judge.table.samples import ARMS
 from luckyhit.judge.wording import percent
 from luckyhit.records import GoalName
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from luckyhit.case import Case
+from luckyhit.judge.compare.effect import Levels
 from luckyhit.judge.early import ways_to_look
-from luckyhit.judge.effect import Levels
 from luckyhit.judge.stats.boundary import Boundary, FixedSample
 
 ShareBounds = Callable[[int, int], tuple[float, float]]

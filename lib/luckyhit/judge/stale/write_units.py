@@ -25,11 +25,11 @@ import numpy as np
 import pandas as pd
 
 from luckyhit.case.freshness import EXPOSED
-from luckyhit.judge.freshness import StaleShare, share_of
-from luckyhit.judge.histories import whole_numbers
-from luckyhit.judge.probed import Probed
+from luckyhit.judge.freshness.classify import StaleShare, share_of
+from luckyhit.judge.freshness.histories import whole_numbers
+from luckyhit.judge.freshness.probed import Probed
+from luckyhit.judge.freshness.windows import LASTING_READS
 from luckyhit.judge.stale.background import beyond
-from luckyhit.judge.windows import LASTING_READS
 
 _PROBE = ["block", "key", "probe"]
 _TOLD = ("fresh", "stale")

@@ -21,7 +21,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import ndtr
 
-from luckyhit.judge.effect import Effect
+from luckyhit.judge.compare.effect import Effect
 from luckyhit.judge.stats.boundary import INF, Boundary
 from luckyhit.judge.stats.proportions import Difference, PairedCounts
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from luckyhit.judge.samples import FEWEST_BATCHES, Comparison
 from luckyhit.judge.stats.boundary import INF, Boundary
 from luckyhit.judge.stats.proportions import ArmCounts, PairedCounts
+from luckyhit.judge.table.samples import FEWEST_BATCHES, Comparison
 
 CORRELATED = 0.2
 """Neighbouring units with a higher correlation than this are merged into longer ones while there are enough."""

@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from luckyhit.judge.rows import NS_PER_MS, Column, SinceDue
-from luckyhit.judge.samples import Comparison, Side
 from luckyhit.judge.stats.boundary import INF, Boundary
 from luckyhit.judge.stats.intervals import Estimates, Interval, Margin, interval_by, no_margin, spread, spread_apart
+from luckyhit.judge.table.rows import NS_PER_MS, Column, SinceDue
+from luckyhit.judge.table.samples import Comparison, Side
 
 
 class _Sorted:

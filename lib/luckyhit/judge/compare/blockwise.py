@@ -1,0 +1,94 @@
+"""Each metric in each block: whole blocks as the units, for arms that took turns on one service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import sqrt
+
+import numpy as np
+import pandas as pd
+
+from luckyhit.case import Case
+from luckyhit.judge.compare.effect import Effect
+from luckyhit.judge.compare.effects import QUANTILES
+from luckyhit.judge.freshness.classify import late_among
+from luckyhit.judge.freshness.probed import Probed
+from luckyhit.judge.stale.probe_reads import units_of
+from luckyhit.judge.stats.boundary import INF, Boundary
+from luckyhit.judge.table.rows import Rows, members
+from luckyhit.records import METRICS, GoalName, kind_of, metric_of_goal, route_of_goal
+
+BlockValues = Mapping[GoalName, Mapping[int, float]]
+
+
+def block_values(rows: Rows, probed: Sequence[Probed], within_s: float | None) -> dict[GoalName, dict[int, float]]:
+    """Of each metric, its value in each block that shows one. `rows`: measured ones; `probed`: what the probe found in
+    the same blocks, by arm; `within_s`: the declared bound, None without a probe. Windows of staleness are too few in
+    a block.
+    """
+    by_metric: dict[GoalName, dict[int, float]] = {name: {} for name in METRICS}
+    for block, inside in members(rows.block):
+        in_block = rows.take(inside)
+        shown: dict[GoalName, np.ndarray] = {
+            "hit_ratio": in_block.hit,
+            "error_rate": in_block.failed,
+            "wrong_answers": in_block.wrong,
+            "db_calls": in_block.calls,
+            "latency_mean_ms": in_block.latency_ms,
+        }
+        for name, values in shown.items():
+            values = values[np.isfinite(values)]
+            if len(values):
+                by_metric[name][block] = float(np.mean(values))
+        latency = in_block.latency_ms
+        latency = latency[np.isfinite(latency)]
+        if len(latency):
+            levels = np.quantile(latency, list(QUANTILES.values()))
+            for name, level in zip(QUANTILES, levels.tolist(), strict=True):
+                by_metric[name][block] = level
+    if within_s is not None and any(len(arm.reads) for arm in probed):
+        late = pd.concat([late_among(arm.classified, within_s) for arm in probed])
+        decided = late[late["outcome"].isin(["fresh", "stale"])]
+        shares = (decided["outcome"] == "stale").groupby(decided["block"]).mean()
+        by_metric["stale_reads"] = {int(block): float(share) for block, share in shares.items()}
+        for arm in probed:
+            for name, units in units_of(arm, within_s).items():
+                events: dict[int, list[bool]] = {}
+                for (block, _, _), event in units.items():
+                    events.setdefault(int(block), []).append(event)
+                by_metric[name] |= {block: float(np.mean(block_events)) for block, block_events in events.items()}
+    return by_metric
+
+
+def goal_values(rows: Rows, probed: Sequence[Probed], case: Case) -> dict[GoalName, dict[int, float]]:
+    """`block_values`, and the same of the routes that goals name."""
+    within_s = case.freshness.within if case.freshness is not None else None
+    by_metric: dict[GoalName, dict[int, float]] = {**block_values(rows, probed, within_s)}
+    for name in case.goals:
+        route = route_of_goal(name)
+        if route and not kind_of(name).probe:
+            code = rows.routes.index(route) if route in rows.routes else -2
+            by_metric[name] = block_values(rows.take(rows.route == code), (), None)[metric_of_goal(name)]
+    return by_metric
+
+
+def one_more(
+    effects: Mapping[GoalName, Effect], first: BlockValues, boundary: Boundary, error_rate: float
+) -> dict[GoalName, Effect]:
+    """`effects` of one further block against several, their intervals as wide at least as blocks differ anyway: the
+    prediction interval of one more block. `first`: the several ones; of a single one nothing tells how they differ."""
+    return {
+        name: _wider(effect, list(first.get(name, {}).values()), boundary, error_rate)
+        for name, effect in effects.items()
+    }
+
+
+def _wider(effect: Effect, values: list[float], boundary: Boundary, error_rate: float) -> Effect:
+    if effect.effect is None or not values:
+        return effect
+    count, reach = len(values), INF
+    if count > 1:
+        reach = boundary.single(count - 1, error_rate) * float(np.std(values, ddof=1)) * sqrt(1 + 1 / count)
+    low, high = min(effect.low, effect.effect - reach), max(effect.high, effect.effect + reach)
+    return replace(effect, low=low, high=high)

@@ -1,0 +1,332 @@
+"""What the change did to each metric: both arms, the difference, and its interval.
+
+The share of false verdicts that the case accepts is split evenly over all that gets a verdict (Bonferroni): each
+goal, and each hard limit. Metrics without a goal get intervals at the same level; faults without one share a level of
+their own (see `effect.Levels`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import sqrt
+
+import numpy as np
+import pandas as pd
+
+from luckyhit.case.model import Goal
+from luckyhit.judge.compare.effect import Effect, margin_of
+from luckyhit.judge.freshness.classify import StaleShare, stale_difference
+from luckyhit.judge.freshness.probed import Probed
+from luckyhit.judge.stale.share_bounds import bounds_at, each_alone
+from luckyhit.judge.stale.write_units import StalePairs, stale_units
+from luckyhit.judge.stats.boundary import INF, Boundary
+from luckyhit.judge.stats.intervals import Estimates, Interval, mean_estimates
+from luckyhit.judge.stats.proportions import ArmCounts, PairedCounts
+from luckyhit.judge.stats.rank_intervals import quantiles_estimates
+from luckyhit.judge.table.rows import Column, SinceDue
+from luckyhit.judge.table.samples import ARMS, Comparison, Rows
+from luckyhit.judge.wording import percent
+from luckyhit.records import METRICS, GoalName, MetricName, kind_of
+
+QUANTILES: dict[MetricName, float] = {"latency_p50_ms": 0.5, "latency_p95_ms": 0.95, "latency_p99_ms": 0.99}
+TIMES: tuple[MetricName, ...] = ("latency_mean_ms", *QUANTILES)
+RARE = 20
+"""Fewer events (or non-events) than this in an arm: the exact interval of a share is taken in as well."""
+
+NEARLY_ALL = 0.99
+"""Of the values of an arm are in pairs: then pairs tell of all."""
+
+
+def request_effects(
+    comparison: Comparison,
+    boundary: Boundary,
+    error_rate: float,
+    goals: Mapping[GoalName, Goal] | None = None,
+    fault_rate: float | None = None,
+) -> dict[GoalName, Effect]:
+    """The metrics that requests show, from the measured rows in `comparison`. `goals`: their margins, which a boundary
+    may make use of. `fault_rate`: the error rate of faults that `goals` don't declare; that of the others where None.
+    """
+    goals = goals or {}
+    effects: dict[GoalName, Effect] = {}
+    shown: tuple[tuple[MetricName, Callable[[Rows], np.ndarray], str], ...] = (
+        ("hit_ratio", lambda rows: rows.hit, "told its cache status"),
+        ("error_rate", lambda rows: rows.failed, "was sent"),
+        ("wrong_answers", lambda rows: rows.wrong, "was answered"),
+        ("db_calls", lambda rows: rows.calls, "told its database calls"),
+        ("latency_mean_ms", lambda rows: rows.latency_ms, "completed"),
+    )
+    # One after the other: all of them at once would take as much room as the rows.
+    for name, of, unseen in shown:
+        values = of(comparison.before.rows), of(comparison.after.rows)
+        undeclared = fault_rate is not None and kind_of(name).fault and name not in goals
+        rate = fault_rate if undeclared and fault_rate is not None else error_rate
+        estimates = mean_estimates(values, comparison, boundary, rate, margin_of(name, goals))
+        if estimates is not None and name not in TIMES:
+            estimates = _at_the_edge(estimates, values, comparison, boundary, rate, name)
+        effects[name] = _effect(estimates, _Seen.of(values, comparison), unseen, floor=0.0 if name in TIMES else None)
+    latencies = comparison.before.rows.latency, comparison.after.rows.latency
+    seen = _Seen.of(latencies, comparison, means=False)
+    margins = {level: margin_of(name, goals) for name, level in QUANTILES.items()}
+    by_quantile = quantiles_estimates(latencies, comparison, margins, boundary, error_rate)
+    for name, estimates in zip(QUANTILES, by_quantile, strict=True):
+        effects[name] = _effect(estimates, seen, "completed", floor=0.0)
+    return {name: effects[name] for name in METRICS if name in effects}
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """How many values there are of how many, by arm; their means, and the number of pairs."""
+
+    counts: tuple[int, ...]
+    rows: tuple[int, ...]
+    means: tuple[float | None, ...]
+    pairs: int
+
+    @classmethod
+    def of(cls, values: tuple[Column, Column], comparison: Comparison, *, means: bool = True) -> _Seen:
+        there = _there(values[0]), _there(values[1])
+        counts = tuple(int(np.count_nonzero(mask)) for mask in there)
+        # Only where one of the arms shows nothing, there is no estimate to take the other's from.
+        alone = means and not all(counts)
+        return cls(
+            counts=counts,
+            rows=tuple(map(len, values)),
+            means=tuple(
+                float(np.mean(value[mask])) if alone and mask.any() and isinstance(value, np.ndarray) else None
+                for value, mask in zip(values, there, strict=True)
+            ),
+            pairs=_pairs(comparison, there),
+        )
+
+
+def _there(values: Column) -> np.ndarray:
+    return values.there if isinstance(values, SinceDue) else np.isfinite(values)
+
+
+def freshness_effects(
+    before: Probed,
+    after: Probed,
+    within_s: float | None,
+    boundary: Boundary,
+    error_rate: float,
+    pairs: StalePairs | None = None,
+) -> dict[GoalName, Effect]:
+    """The metrics that the freshness probe shows. `within_s` is None where the case has no probe. `pairs`: the writes
+    that both arms tell of, the workload's among them; None where the arms were not measured side by side, and the
+    probe's writes are counted in each.
+
+    Units are far apart, mostly of keys of their own, so exact bounds of counts fit. Where several routes were polled, a
+    window lasts until the last of them is fresh.
+    """
+    if within_s is None:
+        note = "Not visible: the case has no freshness probe."
+        return {"stale_reads": Effect(note=note), "staleness_p99_ms": Effect(note=note)}
+    shares = stale_units(before, within_s), stale_units(after, within_s)
+    return {
+        "stale_reads": _stale_reads(shares, pairs, boundary, error_rate),
+        "staleness_p99_ms": _staleness(before.windows, after.windows, boundary, error_rate),
+    }
+
+
+def _effect(estimates: Estimates | None, seen: _Seen, unseen: str, floor: float | None = None) -> Effect:
+    if estimates is None:
+        blind = [arm for arm, count in zip(ARMS, seen.counts, strict=True) if count == 0]
+        where = "in either arm" if len(blind) == 2 else f"in the {blind[0]} arm"
+        note = f"Not visible: no request {where} {unseen}."
+        return Effect(before=seen.means[0], after=seen.means[1], note=note)
+    shares = [count / rows if rows else 0.0 for count, rows in zip(seen.counts, seen.rows, strict=True)]
+    note = ""
+    if abs(shares[0] - shares[1]) > 0.05:
+        note = f"Seen on {percent(shares[0])} of the requests before, on {percent(shares[1])} after."
+    elif min(shares) < 0.5:
+        note = f"Seen on {percent(min(shares))} of the requests."
+    after = estimates.after
+    return Effect(
+        before=estimates.before.value,
+        after=after.value,
+        effect=estimates.difference.value,
+        low=estimates.difference.low,
+        high=estimates.difference.high,
+        after_low=after.low if floor is None else max(after.low, floor),
+        after_high=after.high,
+        pairs=seen.pairs,
+        note=note,
+        error=estimates.error,
+        degrees=estimates.degrees,
+        counts=estimates.counts,
+    )
+
+
+def _at_the_edge(
+    estimates: Estimates,
+    values: tuple[np.ndarray, np.ndarray],
+    comparison: Comparison,
+    boundary: Boundary,
+    error_rate: float,
+    name: GoalName,
+) -> Estimates:
+    """Near 0 and 1 the spread over units says too little (none seen: no spread at all); counts say more.
+
+    Errors are counted by the pairs that differ: they are rare in both arms. A hit ratio near 1 in one arm is often far
+    from it in the other, and then the bounds of both arms say more. Which of both it is hangs on the metric alone, not
+    on what was seen.
+    """
+    there = [np.isfinite(value) for value in values]
+    counted = [int(np.count_nonzero(mask)) for mask in there]
+    least = boundary.share(0, min(counted), error_rate)[1]
+    intervals = [
+        Interval(each.value, min(each.low, each.value - least), max(each.high, each.value + least))
+        for each in (estimates.before, estimates.after, estimates.difference)
+    ]
+    if kind_of(name).unit != "share":
+        return replace(estimates, before=intervals[0], after=intervals[1], difference=intervals[2])
+    # A share's values are zeros and ones.
+    ones = [mask & (value > 0) for value, mask in zip(values, there, strict=True)]
+    events = [(int(np.count_nonzero(one)), count) for one, count in zip(ones, counted, strict=True)]
+    counts: PairedCounts | ArmCounts | None = None
+    if min(min(count, total - count) for count, total in events) < RARE:
+        exact = [boundary.share(*event, error_rate) for event in events]
+        if kind_of(name).fault:
+            counts = _paired_counts(ones, there, comparison)
+        if counts is None:
+            counts = ArmCounts(*events[0], *events[1])
+        apart = counts.difference(boundary, error_rate)
+        exact.append((apart.low, apart.high))
+        intervals = [
+            Interval(each.value, min(each.low, low), max(each.high, high))
+            for each, (low, high) in zip(intervals, exact, strict=True)
+        ]
+    floors = (0.0, 0.0, -1.0)
+    inside = [
+        Interval(each.value, max(each.low, floor), min(each.high, 1.0))
+        for each, floor in zip(intervals, floors, strict=True)
+    ]
+    return replace(estimates, before=inside[0], after=inside[1], difference=inside[2], counts=counts)
+
+
+def _paired_counts(
+    ones: Sequence[np.ndarray], there: Sequence[np.ndarray], comparison: Comparison
+) -> PairedCounts | None:
+    """From the slots in which the arms differ; None where too many have a value in one arm only."""
+    if not comparison.paired:
+        return None
+    first, second = comparison.same_slots
+    both = there[0][first] & there[1][second]
+    pairs = int(np.count_nonzero(both))
+    if pairs < NEARLY_ALL * max(map(np.count_nonzero, there)):
+        return None
+    before, after = ones[0][first] & both, ones[1][second] & both
+    only = int(np.count_nonzero(before & ~after)), int(np.count_nonzero(after & ~before))
+    return PairedCounts(*only, pairs)
+
+
+def _pairs(comparison: Comparison, there: tuple[np.ndarray, np.ndarray]) -> int:
+    """How many slots have a value in both arms; those of the smaller arm, where arms are not paired."""
+    if not comparison.paired:
+        return min(int(np.count_nonzero(mask)) for mask in there)
+    first, second = comparison.same_slots
+    if there[0].all() and there[1].all():
+        return len(first)
+    return int(np.count_nonzero(there[0][first] & there[1][second]))
+
+
+def _stale_reads(
+    arms: tuple[StaleShare, StaleShare], pairs: StalePairs | None, boundary: Boundary, error_rate: float
+) -> Effect:
+    """`arms`: the probe's units. Where there are `pairs`, these are what is compared."""
+    count = min(arm.reads for arm in arms) if pairs is None else pairs.pairs
+    if count == 0:
+        blind = [name for name, arm in zip(ARMS, arms, strict=True) if not arm.reads] or ["the same write in both"]
+        note = f"Not visible: no read past the bound that could be told fresh or stale ({' and '.join(blind)})."
+        return Effect(before=arms[0].share, after=arms[1].share, note=note)
+    notes = []
+    if pairs is None:
+        before, after = arms[0].share, arms[1].share
+        alone = [(arm.stale, arm.reads) for arm in arms]
+        counts: ArmCounts | PairedCounts = ArmCounts(*alone[0], *alone[1])
+        difference = stale_difference(*arms, error_rate, boundary)
+        error = sqrt(sum(_variance_of_share(arm) for arm in arms))
+    else:
+        before, after = pairs.before / count, pairs.after / count
+        alone = [(pairs.before, count), (pairs.after, count)]
+        counts = PairedCounts(pairs.before_only, pairs.after_only, count)
+        difference = counts.difference(boundary, error_rate)
+        error = _error_of_pairs(pairs)
+    of_arm = bounds_at(boundary, error_rate)
+    bounds = [of_arm(*counted) for counted in alone]
+    zero_bounds = [None if stale else high for (stale, _), (_, high) in zip(alone, bounds, strict=True)]
+    if zero_bounds[1] is not None:
+        notes.append(f"No stale read among {alone[1][1]:,} after: the true share is below {percent(zero_bounds[1])}.")
+    if pairs is not None and pairs.probed and pairs.workload:
+        notes.append(f"{pairs.probed:,} pairs are the probe's, {pairs.workload:,} the workload's own.")
+    never = arms[0].never_committed, arms[1].never_committed
+    if any(never):
+        notes.append(f"Values that nobody wrote: {never[0]} before, {never[1]} after.")
+    interval_and_bounds = difference.low, difference.high, *bounds[1]
+    beside = " ".join(notes)
+    both = zero_bounds[0], zero_bounds[1]
+    return Effect(before, after, difference.effect, *interval_and_bounds, count, beside, error, both, counts=counts)
+
+
+def _variance_of_share(arm: StaleShare) -> float:
+    """With one read more of each kind, as Agresti and Caffo (2000) have it: none seen does not mean no variance."""
+    share = (arm.stale + 1) / (arm.reads + 2)
+    return share * (1 - share) / (arm.reads + 2)
+
+
+def _error_of_pairs(pairs: StalePairs) -> float:
+    """With half a pair more of each of the four kinds (Agresti and Min 2005, Statistics in Medicine 24: 729)."""
+    count = pairs.pairs + 2
+    effect = (pairs.after_only - pairs.before_only) / count
+    return sqrt(((pairs.before_only + pairs.after_only + 1) / count - effect**2) / count)
+
+
+def _staleness(before: pd.DataFrame, after: pd.DataFrame, boundary: Boundary, error_rate: float) -> Effect:
+    """p99 of the staleness windows, by their upper ends: how long one has to expect to read old data."""
+    arms = dict(zip(ARMS, (before, after), strict=True))
+    unseen = [f"{arm} arm" for arm, windows in arms.items() if windows.empty]
+    values = [
+        _window_quantile(windows, 0.99, boundary, error_rate).value if len(windows) else INF
+        for windows in arms.values()
+    ]
+    shown = [value if np.isfinite(value) else None for value in values]
+    if unseen:
+        note = f"Not visible: no staleness window was polled in the {' and the '.join(unseen)}."
+        return Effect(before=shown[0], after=shown[1], note=note)
+    # Each arm's own bounds hold with half the error rate: together they bound the difference.
+    first, second = (_window_quantile(arm, 0.99, boundary, error_rate / 2) for arm in (before, after))
+    alone = _window_quantile(after, 0.99, boundary, each_alone(error_rate))
+    stuck = [
+        f"{int(windows['censored'].sum())} of {len(windows)} {arm}"
+        for arm, windows in arms.items()
+        if windows["censored"].any()
+    ]
+    known = shown[0] is not None and shown[1] is not None
+    with np.errstate(invalid="ignore"):
+        low, high = second.low - first.high, second.high - first.low
+    return Effect(
+        before=shown[0],
+        after=shown[1],
+        effect=second.value - first.value if known else None,
+        low=low if not np.isnan(low) else -INF,
+        high=high if not np.isnan(high) else INF,
+        after_low=alone.low,
+        after_high=alone.high,
+        pairs=min(len(before), len(after)),
+        note=f"Windows still open when the probe stopped looking: {', '.join(stuck)}." if stuck else "",
+    )
+
+
+def _window_quantile(windows: pd.DataFrame, level: float, boundary: Boundary, error_rate: float) -> Interval:
+    """The quantile of windows by their upper ends; bounds by exact order statistics of lower and upper ends."""
+    count = len(windows)
+    lower = np.sort(windows["low_ms"].to_numpy(dtype=float))
+    upper = np.sort(windows["high_ms"].where(~windows["censored"], INF).fillna(INF).to_numpy(dtype=float))
+    first, last = boundary.ranks(level, count, error_rate)
+    return Interval(
+        float(upper[max(int(np.ceil(level * count)), 1) - 1]),
+        float(lower[first - 1]) if first >= 1 else 0.0,
+        float(upper[last - 1]) if last <= count else INF,
+    )

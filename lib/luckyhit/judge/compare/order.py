@@ -1,0 +1,169 @@
+"""Which arm was sent first, and whether that matters.
+
+Side by side each slot goes to both arms within a fraction of a millisecond, one before the other. Where the stacks
+share something after all (a database, the host's page cache), the first one warms it for the second, or holds it up.
+The engine draws the order for each slot, so this evens out in the comparison; but the arms then are less apart, or
+further, than each would be alone. The paired difference (after - before) of slots where before was sent first against
+that of slots where after was: by units, as all other intervals.
+
+The records tell the order by `sent_ns`. A slot in which one arm's request had to wait for a connection tells how busy
+that arm was, rather than what was drawn: beyond NEAR_NS it is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from luckyhit.case import Case
+from luckyhit.judge.compare.effect import Effect, amount_of
+from luckyhit.judge.guards.carryover import NAME as CARRY_OVER
+from luckyhit.judge.stats.boundary import FixedSample
+from luckyhit.judge.stats.intervals import Interval, interval_by, spread
+from luckyhit.judge.table.samples import Comparison
+from luckyhit.judge.wording import difference_text, interval_text, name_of, percent
+from luckyhit.records import GoalName, Guard, MetricName
+
+NEAR_NS = 1e6
+LEVEL = 0.01
+"""The chance that any of the intervals is wrong, over both metrics together."""
+FEWEST_SLOTS = 100
+ALWAYS = 0.99
+"""An order that so large a share of the slots has is no drawn one."""
+WORTH = 0.1
+"""Of the smallest margin: what is less moves no verdict."""
+LATENCIES: tuple[MetricName, ...] = ("latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "latency_mean_ms")
+
+
+def order_notes(
+    comparison: Comparison, case: Case, effects: Mapping[GoalName, Effect], guards: Sequence[Guard]
+) -> list[str]:
+    """What the order of the arms did: within slots side by side, from block to block where they took turns. `effects`
+    give the levels that relative margins are of."""
+    if case.design == "crossover":
+        told = [guard.detail for guard in guards if guard.name == CARRY_OVER]
+        return [f"Order of the arms: they took turns in whole blocks. Carry-over: {detail}." for detail in told]
+    if case.design != "side-by-side":
+        return []
+    slots = _Slots.of(comparison)
+    count, share = len(slots.before_first), float(np.mean(slots.before_first)) if len(slots.before_first) else 0.0
+    if count < FEWEST_SLOTS:
+        return []
+    if max(share, 1 - share) >= ALWAYS:
+        first, second = ("before", "after") if share > 0.5 else ("after", "before")
+        return [
+            f"Order of sending: the {first} arm was sent first in {percent(max(share, 1 - share))} of {count:,} slots, "
+            f"so what it warms or holds up for the {second} arm counts as the change's."
+        ]
+    notes = []
+    for name, margin in (
+        ("hit_ratio", _margin(("hit_ratio",), case, effects)),
+        ("latency_ms", _margin(LATENCIES, case, effects)),
+    ):
+        estimates = slots.estimates(name) if margin is not None else None
+        if estimates is not None and margin is not None:
+            notes += _note(name, estimates, WORTH * margin, share)
+    return notes
+
+
+class _Slots:
+    """The slots that tell which arm came first, as pairs of rows."""
+
+    def __init__(self, comparison: Comparison, pairs: tuple[np.ndarray, np.ndarray], before_first: np.ndarray) -> None:
+        self._comparison, self._pairs, self.before_first = comparison, pairs, before_first
+
+    @classmethod
+    def of(cls, comparison: Comparison) -> _Slots:
+        first, second = comparison.same_slots
+        before, after = comparison.before.rows, comparison.after.rows
+        gap = after.due[second] - before.due[first] + after.left[second] - before.left[first]
+        with np.errstate(invalid="ignore"):
+            told = (gap != 0) & (np.abs(gap) < NEAR_NS)  # NaN, where one was not sent, is not near
+        return cls(comparison, (first[told], second[told]), gap[told] > 0)
+
+    def estimates(self, name: str) -> OfOrder | None:
+        """The mean of after - before: where before was first, where after was, and how far these lie apart."""
+        before, after = self._comparison.sides
+        values = [
+            side.rows.hit[index] if name == "hit_ratio" else side.rows.latency_ms[index]
+            for side, index in zip((before, after), self._pairs, strict=True)
+        ]
+        apart, row = values[1] - values[0], self._pairs[0]
+        measured = np.isfinite(apart)
+        apart, row = apart[measured], row[measured]
+        after_first = (~self.before_first[measured]).astype(float)
+        alike = _alike(before.rows.route[row], before.rows.key[row])
+        centred = after_first - _mean_of(after_first, alike)
+        weight = float(np.sum(centred**2))
+        if weight < FEWEST_SLOTS / 8:  # half of FEWEST_SLOTS in either order
+            return None
+        slope = float(np.sum(centred * apart)) / weight
+        left = apart - _mean_of(apart, alike) - slope * centred
+        influence = np.bincount(before.unit[row], weights=centred * left / weight, minlength=len(before.block))
+        level, share = float(apart.mean()), float(after_first.mean())
+        difference = interval_by(slope, spread(influence, before.block), FixedSample(), LEVEL / 2)
+        return OfOrder(level - slope * share, level + slope * (1 - share), difference)
+
+
+@dataclass(frozen=True)
+class OfOrder:
+    """The mean of after - before where either arm was sent first, at the mix of requests of both together, and
+    `difference`, the second less the first."""
+
+    before_first: float
+    after_first: float
+    difference: Interval
+
+
+def _alike(route: np.ndarray, key: np.ndarray) -> np.ndarray:
+    """Of each slot, the number of the group of like ones: of its route and key. A key that was met in one order alone
+    tells nothing of the order."""
+    keys, code = np.unique(key, return_inverse=True)
+    return np.unique((route.astype(np.int64) + 1) * len(keys) + code, return_inverse=True)[1]
+
+
+def _mean_of(values: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Of each row, the mean of its group."""
+    return (np.bincount(group, weights=values) / np.maximum(np.bincount(group), 1))[group]
+
+
+def _margin(names: Sequence[MetricName], case: Case, effects: Mapping[GoalName, Effect]) -> float | None:
+    """The smallest margin of the goals among `names`, in their unit; None without one."""
+    margins = [amount_of(name, case.goals[name].margin, effects[name].before) for name in names if name in case.goals]
+    return min((margin for margin in margins if margin is not None), default=None)
+
+
+def _note(name: str, estimates: OfOrder, least: float, share: float) -> list[str]:
+    """On an effect of the order that is sure, and larger than `least`."""
+    apart = estimates.difference
+    if not (apart.low > 0 or apart.high < 0) or abs(apart.value) <= least:
+        return []
+    like: MetricName = "hit_ratio" if name == "hit_ratio" else "latency_p50_ms"
+    what = name_of("hit_ratio") if name == "hit_ratio" else "mean latency"
+    # after - before grows from one order to the other by what coming second costs before and saves after.
+    more = difference_text(like, abs(apart.value) / 2)
+    higher = apart.value < 0
+    better = higher == (name == "hit_ratio")
+    reason = (
+        "the first one warms something for it (a cache, a database, the host's page cache)"
+        if better
+        else "the first one holds it up (a processor, a connection, a lock)"
+    )
+    text = (
+        f"Order of sending: after less before, the {what} differs by {difference_text(like, estimates.before_first)} "
+        f"where before was sent first, by {difference_text(like, estimates.after_first)} where after was "
+        f"({difference_text(like, apart.value)} apart, {percent(1 - LEVEL)} interval "
+        f"{interval_text(like, apart.low, apart.high)}). Coming second makes it about {more} "
+        f"{'higher' if higher else 'lower'}, as if {reason}: the stacks are not quite apart. "
+    )
+    if abs(share - 0.5) <= 0.05:
+        return [
+            f"{text}The order is drawn for each slot (before first in {percent(share)}), so the comparison is fair."
+        ]
+    moved = difference_text(like, (0.5 - share) * apart.value)
+    return [f"{text}Before was first in {percent(share)} of the slots, which moves the comparison by about {moved}."]
+
+
+__all__ = ["order_notes"]

@@ -1,0 +1,187 @@
+"""Whether a difference of latency recurs over process starts.
+
+Where code and data come to lie in memory is settled when a process starts, and moves its latencies by some per cent
+until it ends (Mytkowicz, Diwan, Hauswirth and Sweeney 2009, ASPLOS: 265). Batches of one start share that, so their
+spread does not show it. Side by side, both arms' processes are started anew before each block: starts are units of
+their own, few, and independent. The rule, fixed before anything is seen:
+
+- A difference counts as one (its bound nearest to 0 lies off 0) as far as Student's t over the starts says so as well,
+  at the same error rate, which is shared out over the looks that the run may take (`early.share_of_look`); or as far as
+  it is left where a start moved each arm's latency by MOVES, the one up and the other down.
+- The other bound, which says how large the difference may be, comes from batches, unless starts differ by more than
+  these explain (chi squared at UNEXPLAINED): then it reaches as far as t over the starts, or as much further as MOVES.
+
+So no start can make a difference out of none, whatever it moves, and a difference inside its margin is shown by as few
+requests as ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from scipy.special import chdtri
+
+from luckyhit.case import Case
+from luckyhit.judge.compare.effect import Effect
+from luckyhit.judge.compare.effects import QUANTILES, TIMES
+from luckyhit.judge.early import share_of_look
+from luckyhit.judge.stats.boundary import INF, FixedSample
+from luckyhit.judge.table.record import mapped
+from luckyhit.judge.table.rows import ARMS, Rows, distinct
+from luckyhit.judge.table.samples import Comparison
+from luckyhit.judge.wording import difference_text, sentence
+from luckyhit.records import GoalName, MetricName, metric_of_goal
+
+FEWEST_STARTS = 3
+"""A run with a goal on a latency does not end before it has seen so many."""
+MOVES = 0.1
+"""Of a latency: what a process start moves it by at most, up or down."""
+UNEXPLAINED = 0.01
+"""The chance that starts are said to differ where they don't."""
+MOST_STARTS = 200
+"""A plan has no more blocks."""
+
+
+@dataclass(frozen=True)
+class Starts:
+    """`of_block`: which pair of process starts each block belongs to, from 0 in the order of time; empty where that was
+    not noted. `share_of_rate`: of the error rate, what this look at them may use."""
+
+    of_block: Mapping[int, int]
+    share_of_rate: float = 1.0
+
+    @property
+    def count(self) -> int:
+        return len(set(self.of_block.values()))
+
+    @classmethod
+    def noted(cls, entries: Sequence[Mapping[str, Any]], case: Case) -> Starts:
+        """From the manifest's blocks of the change."""
+        if case.design != "side-by-side":
+            return cls({})
+        # Those that were measured without the probe came on top of the plan.
+        planned = case.plan.blocks + sum(entry.get("control") is True for entry in entries)
+        share = share_of_look(len(entries), planned) if case.stops_early else 1.0
+        return cls(_numbered(entries), share)
+
+
+def enough_starts(entries: Sequence[Mapping[str, Any]], case: Case) -> bool:
+    """Whether a run may end here, for all that is known of its starts: some were seen, or no goal hangs on them."""
+    if case.design != "side-by-side" or not any(metric_of_goal(name) in TIMES for name in case.goals):
+        return True
+    return Starts.noted(entries, case).count >= FEWEST_STARTS
+
+
+def _numbered(entries: Sequence[Mapping[str, Any]]) -> dict[int, int]:
+    """A pair of starts is another one where both processes are others than those that it began with."""
+    number_of: dict[int, int] = {}
+    first: tuple[Any, ...] = ()
+    for entry in entries:
+        start = mapped(entry, "start")
+        numbers = tuple(start.get(arm) for arm in ARMS)
+        if any(not isinstance(number, int) for number in numbers):
+            return {}
+        is_new = not number_of or all(now != then for now, then in zip(numbers, first, strict=True))
+        if is_new:
+            first = numbers
+        number_of[entry["block"]] = max(number_of.values(), default=-1) + is_new
+    return number_of
+
+
+def over_starts(
+    effects: Mapping[GoalName, Effect], comparison: Comparison, starts: Starts, error_rate: float
+) -> dict[GoalName, Effect]:
+    """`effects` with the latencies among them held against their starts (see above); all as they are where starts were
+    not noted."""
+    held = dict(effects)
+    if not starts.count or not comparison.paired:
+        return held
+    for name, apart in _differences(comparison, starts.of_block):
+        if name in held:
+            held[name] = _held(name, held[name], apart, starts, error_rate)
+    return held
+
+
+def _differences(comparison: Comparison, of_block: Mapping[int, int]) -> Iterator[tuple[MetricName, np.ndarray]]:
+    """after - before (ms) of each latency in each pair of starts that both arms have values of."""
+    before, after = (_by_start(side.rows, of_block) for side in comparison.sides)
+    both = [start for start in before if start in after]
+    for name in TIMES:
+        yield name, np.array([_value(after[start], name) - _value(before[start], name) for start in both])
+
+
+def _by_start(rows: Rows, of_block: Mapping[int, int]) -> dict[int, np.ndarray]:
+    """The latencies (ms) that each start has."""
+    blocks, index = distinct(rows.block)
+    start = np.array([of_block.get(block, -1) for block in blocks.tolist()], dtype=np.int64)[index]
+    latency = rows.latency_ms
+    finite = np.isfinite(latency)
+    by_start = {number: latency[finite & (start == number)] for number in sorted(set(of_block.values()))}
+    return {number: values for number, values in by_start.items() if len(values)}
+
+
+def _value(latency: np.ndarray, name: MetricName) -> float:
+    if name not in QUANTILES:
+        return float(latency.mean())
+    place = max(int(np.ceil(QUANTILES[name] * len(latency) - 1e-9)), 1) - 1
+    return float(np.partition(latency, place)[place])
+
+
+def _held(name: MetricName, effect: Effect, apart: np.ndarray, starts: Starts, error_rate: float) -> Effect:
+    count, middle = len(apart), effect.effect
+    if middle is None or effect.before is None or effect.after is None or not count:
+        return effect
+    deviation = float(np.std(apart, ddof=1)) if count > 1 else INF
+    rate, moved = starts.share_of_rate * error_rate, MOVES * (effect.before + effect.after)
+    reach = _reach(count, rate) * deviation / sqrt(count) if count > 1 else INF
+    low = min(effect.low, max(middle - reach, effect.low - moved))
+    high = max(effect.high, min(middle + reach, effect.high + moved))
+    unexplained = _differ_by_more(count, deviation, effect.error)
+    if not unexplained:
+        low = max(low, 0.0) if effect.low > 0 else effect.low
+        high = min(high, 0.0) if effect.high < 0 else effect.high
+    if (low, high) == (effect.low, effect.high):
+        return effect
+    notes = [effect.note] if effect.note else []
+    if unexplained:
+        notes.append(
+            f"From one process start to the next the difference varies by {difference_text(name, deviation)} (one "
+            "standard deviation), more than the requests explain: the interval is one over starts."
+        )
+    needed = None
+    if (effect.low > 0 or effect.high < 0) and not (low > 0 or high < 0):
+        needed = _starts_needed(abs(middle), deviation, count, rate)
+        counted = f"{count} process starts are" if count > 1 else "one process start is"
+        notes.append(sentence(f"{counted} too few to tell the difference from what a start itself may move"))
+    return replace(effect, low=low, high=high, note=" ".join(notes), starts=count, starts_needed=needed)
+
+
+def _differ_by_more(count: int, deviation: float, error: float) -> bool:
+    """Whether starts differ by more than what is known of the whole difference from its batches."""
+    if count < 2 or not 0 < error < INF:
+        return False
+    return (count - 1) * deviation**2 / (count * error**2) > float(chdtri(count - 1, UNEXPLAINED))
+
+
+def _reach(count: int, error_rate: float) -> float:
+    return FixedSample().single(count - 1, error_rate)
+
+
+def _starts_needed(size: float, deviation: float, count: int, error_rate: float) -> int | None:
+    """How many starts in all would tell a difference of this size; None where that can't be told, or a plan can't have
+    so many."""
+    if not deviation < INF:
+        return None
+    enough = (
+        starts
+        for starts in range(count + 1, MOST_STARTS + 1)
+        if _reach(starts, error_rate) * deviation / sqrt(starts) < size
+    )
+    return next(enough, None)
+
+
+__all__ = ["FEWEST_STARTS", "Starts", "enough_starts", "over_starts"]

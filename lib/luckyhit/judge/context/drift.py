@@ -1,0 +1,314 @@
+"""What happened inside an arm while it was measured: a drift, or a shift (a deploy, a cleared cache, a neighbour).
+
+The hit ratio, the error rate and the mean log latency of short batches are looked at in each arm, over the measured
+time of the change. The mean logarithm, not the median: where hits take 2 ms and misses 12, a median of few requests
+jumps between the two, while the logarithm moves with the mix and is not led by the few slowest answers. It is told as
+the geometric mean, in ms.
+
+Blocks may begin alike with a ramp, since each starts from the same cache state. That is the design's, and a matter of a
+guard: what blocks have in common (a cubic of the time since each began) is taken out first.
+
+What begins inside a block and goes with the clear before the next, or was never seen beyond its block, is marked
+(`with_block`): errors or entries that pile up look like that, and they are the service's own, nobody's deploy. That
+they are gone at the next block's start is no event of its own.
+
+No event changes a verdict. One that both arms met says that levels are no steady state; one that only one arm met
+may be the difference that the verdict is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+
+from luckyhit.case.model import Goal
+from luckyhit.judge.compare.effect import amount_of
+from luckyhit.judge.context.changepoints import FEWEST, SHORTEST, movement
+from luckyhit.judge.stats.sequential import LARGEST_EXPONENT
+from luckyhit.judge.table.rows import run_starts
+from luckyhit.judge.table.samples import ARMS, Comparison, Rows, distinct, ends
+from luckyhit.records import Arm, EventMetric, GoalName, MetricName, Moved, RunEvent
+
+LEVEL = 0.01
+"""The chance that anything at all is found in a run in which nothing happened, over all series of both arms."""
+MOST_BATCHES = 120
+FEWEST_IN_BATCH = 10
+"""Requests of one arm, on average."""
+NEAR = 2
+"""Batches by which the place of a shift may be mistaken."""
+METRICS: tuple[EventMetric, ...] = get_args(EventMetric)
+LEAST: dict[EventMetric, float] = {"hit_ratio": 0.0125, "latency_ms": 0.05, "error_rate": 0.005}
+"""Movements that are smaller are none worth a reader's time (latency: relative), unless a goal's margin is so small
+that a quarter of it is less."""
+_GOALS: dict[EventMetric, tuple[MetricName, ...]] = {
+    "hit_ratio": ("hit_ratio",),
+    "latency_ms": ("latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "latency_mean_ms"),
+    "error_rate": ("error_rate", "wrong_answers"),
+}
+
+
+@dataclass(frozen=True)
+class Series:
+    """One arm's batches in the order of time: when each begins and ends (ns), its block, and its value (of the
+    latency: its logarithm), without what all blocks have in common. `line`: its time, without the same; so a drift is
+    told by what lies between the blocks."""
+
+    begin: np.ndarray
+    end: np.ndarray
+    block: np.ndarray
+    value: np.ndarray
+    line: np.ndarray
+
+    def between(self, begin_ns: float, end_ns: float) -> np.ndarray:
+        """The values of the batches that lie inside, mostly."""
+        middle = (self.begin + self.end) / 2
+        return self.value[(middle >= begin_ns) & (middle < end_ns)]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A movement of one arm, with the stretches on both sides of it (a drift: the whole, by its two halves)."""
+
+    kind: str
+    at_ns: float
+    since_ns: float
+    until_ns: float
+    block: int
+    was: float
+    became: float
+    with_block: bool = False
+
+    @property
+    def size(self) -> float:
+        return self.became - self.was
+
+
+def events_of(comparison: Comparison, goals: Mapping[GoalName, Goal], origin_ns: float) -> list[RunEvent]:
+    """What happened in the measured rows of `comparison`, in the order of time. `origin_ns`: when the first block of
+    the run began; seconds are counted from then."""
+    level = LEVEL / (len(METRICS) * len(ARMS))
+    found: list[RunEvent] = []
+    arms = [_Arm(side.rows) for side in comparison.sides]
+    for name in METRICS:
+        series = [arm.series(name) for arm in arms]
+        seen = [list(_movements(one, level, _least(name, one, goals))) if one is not None else [] for one in series]
+        found += _told_together(name, series, seen, origin_ns)
+    return sorted(found, key=lambda event: (event.at_s, METRICS.index(event.metric)))
+
+
+def origin_of(blocks: Sequence[Mapping[str, Any]], rows: Rows) -> float:
+    """When the first block of a run began (ns), as the manifest's list of blocks tells, else its first request."""
+    told = [entry.get("start_ns") for entry in blocks if entry.get("stage") != "wash-out"]
+    begins = [float(time) for time in told if isinstance(time, (int, float)) and not isinstance(time, bool)]
+    begins = [time for time in begins if np.isfinite(time)]
+    due = rows.due[np.isfinite(rows.due)] if not begins else rows.due[:0]
+    return min(begins, default=float(due.min()) if len(due) else 0.0)
+
+
+def _values(rows: Rows, name: EventMetric) -> np.ndarray:
+    if name == "hit_ratio":
+        return rows.hit
+    if name == "error_rate":
+        return rows.failed
+    latency = rows.latency_ms
+    with np.errstate(invalid="ignore"):
+        latency[~(latency > 0)] = np.nan
+    return np.asarray(np.log(latency, out=latency))
+
+
+def series_of(rows: Rows, name: EventMetric) -> Series | None:
+    """None where too little of the metric is there for a series."""
+    return _Arm(rows).series(name)
+
+
+class _Arm:
+    """One arm's rows, cut into batches once for all that is looked at."""
+
+    def __init__(self, rows: Rows) -> None:
+        due = rows.due
+        there = np.isfinite(due)
+        self._rows = rows if there.all() else rows.take(there)
+        self._blocks, self._block = distinct(self._rows.block)
+        self._due = due if self._rows is rows else due[there]
+        self._first, last = ends(self._due, self._block, len(self._blocks))
+        self._length = np.maximum(last - self._first, 1.0)
+        self._cuts: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def series(self, name: EventMetric) -> Series | None:
+        values = _values(self._rows, name)
+        there = np.isfinite(values)
+        seen = int(np.count_nonzero(there))
+        if seen < FEWEST * FEWEST_IN_BATCH:
+            return None
+        batch, count = self._cut(min(MOST_BATCHES, seen // FEWEST_IN_BATCH))
+        if seen < len(values):
+            batch, values = batch[there], values[there]
+        size, of = int(count.sum()), np.repeat(np.arange(len(count)), count)
+        place = np.arange(size) - (np.cumsum(count) - count)[of]
+        width = (self._length / count)[of]
+        begin = self._first[of] + place * width
+        requests = np.bincount(batch, minlength=size)
+        full = np.flatnonzero(requests)
+        full = full[np.argsort(begin[full], kind="stable")]
+        mean = np.bincount(batch, weights=values, minlength=size)[full] / requests[full]
+        of, begin = of[full], begin[full]
+        end, since = begin + width[full], (place[full] + 0.5) / count[of]
+        value, line = (_without_ramp(column, since, of) for column in (mean, (begin + end) / 2))
+        return Series(begin, end, self._blocks[of], value, line)
+
+    def _cut(self, wanted: int) -> tuple[np.ndarray, np.ndarray]:
+        """(the batch of each row, how many there are of each block), for about so many of them."""
+        if wanted not in self._cuts:
+            share = self._length / self._length.sum() * wanted
+            count = np.maximum(np.floor(share + 1e-9), 1).astype(np.int64)
+            # Worked out block by block where rows come so: less room, and nothing to look up for each row.
+            start, batch = np.cumsum(count) - count, np.empty(len(self._due), dtype=np.int32)
+            runs = run_starts(self._block)
+            for run, stop in zip(runs.tolist(), [*runs[1:].tolist(), len(batch)], strict=True):
+                block = self._block[run]
+                within = (self._due[run:stop] - self._first[block]) * (count[block] / self._length[block])
+                batch[run:stop] = start[block] + np.minimum(within.astype(np.int32), count[block] - 1)
+            self._cuts[wanted] = batch, count
+        return self._cuts[wanted]
+
+
+def _without_ramp(value: np.ndarray, since: np.ndarray, block: np.ndarray) -> np.ndarray:
+    """Without the cubic that all blocks share. `since`: share of its block's time that has passed."""
+    if len(np.unique(block)) < 2:
+        return value  # nothing to have in common with
+    powers = np.column_stack([since, since**2, since**3])
+    requests = np.bincount(block)
+    inside = [
+        column - (np.bincount(block, weights=column) / np.maximum(requests, 1))[block] for column in (value, *powers.T)
+    ]
+    fitted = np.linalg.lstsq(np.column_stack(inside[1:]), inside[0], rcond=None)[0]
+    return value - np.column_stack(inside[1:]) @ fitted
+
+
+def _least(name: EventMetric, series: Series, goals: Mapping[GoalName, Goal]) -> float:
+    least = LEAST[name]
+    typical = float(np.exp(series.value.mean())) if name == "latency_ms" else 1.0
+    for goal in _GOALS[name]:
+        if goal in goals:
+            margin = amount_of(goal, goals[goal].margin, typical)
+            least = min(least, (margin or np.inf) / typical / 4)
+    return least
+
+
+def _movements(series: Series, level: float, least: float) -> Iterator[_Found]:
+    """Movements of a series that are sure, and as large as `least` (of logarithms: about the relative change)."""
+    moved = movement(series.value, level, series.line)
+    if moved is None:
+        return
+    count = len(series.value)
+    if moved.kind == "drift":
+        at, middle = series.line - series.line.mean(), float(series.value.mean())
+        slope = float(at @ series.value / (at @ at))
+        begin, end = float(series.begin[0]), float(series.end[-1])
+        was, became = (middle + slope * (time - float(series.line.mean())) for time in (begin, end))
+        if abs(became - was) >= least and max(abs(was), abs(became)) < LARGEST_EXPONENT:
+            alone = bool(np.all(series.block == series.block[0]))
+            yield _Found("drift", begin, begin, end, int(series.block[0]), was, became, alone)
+        return
+    edges, gone = [0, *moved.places, count], False
+    for before, place, behind in zip(edges, edges[1:], edges[2:], strict=False):
+        was, became = series.value[before:place].mean(), series.value[place:behind].mean()
+        back, gone = gone, _ends_with_its_block(series.block, place, behind)
+        if abs(became - was) >= least and not back:
+            at, since, until = series.begin[place], series.begin[before], series.end[behind - 1]
+            yield _Found("shift", at, since, until, int(series.block[place]), float(was), float(became), gone)
+
+
+def _ends_with_its_block(block: np.ndarray, first: int, last: int) -> bool:
+    """Whether the batches `first` to `last` (exclusive) begin inside a block and end where it does, as nearly as a
+    place can be told."""
+    inside = block[first + NEAR : last - NEAR]
+    return (
+        not _begins_one(block, first)
+        and (last == len(block) or _begins_one(block, last))
+        and bool(len(inside) and np.all(inside == inside[0]))
+    )
+
+
+def _begins_one(block: np.ndarray, place: int) -> bool:
+    """Whether a block begins at most NEAR batches from here."""
+    return bool(np.any(np.diff(block[max(place - NEAR - 1, 0) : place + NEAR + 1])))
+
+
+def _told_together(
+    name: EventMetric, series: Sequence[Series | None], seen: Sequence[Sequence[_Found]], origin_ns: float
+) -> Iterator[RunEvent]:
+    """One event for what both arms met. The other arm met it where it moved the same way at the same time by half as
+    much at least, whether or not that would have been sure by itself."""
+    taken: set[int] = set()
+    for arm, other in ((0, 1), (1, 0)):
+        for one in seen[arm]:
+            if id(one) in taken:
+                continue
+            moves = {arm: one}
+            twin = next((each for each in seen[other] if id(each) not in taken and _same(one, each)), None)
+            partner = twin or _echo(one, series[other])
+            if twin is not None:
+                taken.add(id(twin))
+            elif partner is not None:
+                # What is nearly as well a line as a step may be called the one here and the other there.
+                alike = [each for each in seen[other] if each.kind != one.kind and each.size * one.size > 0]
+                taken |= {id(each) for each in alike}
+            if partner is not None:
+                moves[other] = partner
+            yield RunEvent(
+                kind="drift" if one.kind == "drift" else "shift",
+                metric=name,
+                arms=[_arm(index) for index in sorted(moves)],
+                at_s=round((one.at_ns - origin_ns) / 1e9, 3),
+                until_s=round((one.until_ns - origin_ns) / 1e9, 3) if one.kind == "drift" else None,
+                block=one.block,
+                with_block=one.with_block and len(moves) == 1,
+                moved={_arm(index): _moved(name, moves[index]) for index in sorted(moves)},
+            )
+
+
+def _arm(index: int) -> Arm:
+    return "before" if index == 0 else "after"
+
+
+def _same(one: _Found, other: _Found) -> bool:
+    """Whether two arms moved the same way at the same time, as nearly as a time can be told."""
+    if one.kind != other.kind or one.size * other.size <= 0:
+        return False
+    if one.kind == "drift":
+        shared = min(one.until_ns, other.until_ns) - max(one.since_ns, other.since_ns)
+        return shared > min(one.until_ns - one.since_ns, other.until_ns - other.since_ns) / 2
+    near = 2 * SHORTEST * (max(one.until_ns, other.until_ns) - min(one.since_ns, other.since_ns))
+    return abs(one.at_ns - other.at_ns) <= near
+
+
+def _echo(one: _Found, series: Series | None) -> _Found | None:
+    """What the other arm did meanwhile, where that is the same in kind."""
+    if series is None:
+        return None
+    cut = one.at_ns if one.kind == "shift" else (one.since_ns + one.until_ns) / 2
+    early, late = series.between(one.since_ns, cut), series.between(cut, one.until_ns)
+    if not len(early) or not len(late):
+        return None
+    # Halves of a line lie half its rise apart.
+    rise = float(late.mean() - early.mean()) * (2 if one.kind == "drift" else 1)
+    if rise * one.size <= 0 or abs(rise) < abs(one.size) / 2:
+        return None
+    was = float(early.mean()) - (rise / 4 if one.kind == "drift" else 0)
+    return _Found(one.kind, one.at_ns, one.since_ns, one.until_ns, one.block, was, was + rise)
+
+
+def _moved(name: EventMetric, found: _Found) -> Moved:
+    was, became = found.was, found.became
+    if name == "latency_ms":
+        was, became = float(np.exp(was)), float(np.exp(became))
+    else:
+        was, became = (min(max(value, 0.0), 1.0) for value in (was, became))  # a line may leave the shares
+    return Moved(was=was, became=became, size=became - was)
+
+
+__all__ = ["Series", "events_of", "origin_of", "series_of"]

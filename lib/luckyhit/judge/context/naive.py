@@ -1,0 +1,101 @@
+"""What a plain before/after would have claimed: two means and a t-test, warming cache and all.
+
+Not to be believed: it is printed beside the verdict to show what the care is for. It is what an engineer would have
+measured under the load that the verdict is about, so that its faults are its own: where the arms ran beside each other,
+both of its looks are at an arm beside the other one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import stdtr
+
+from luckyhit.case import Case
+from luckyhit.judge.table.record import AFTER, BEFORE, Record
+from luckyhit.judge.table.samples import Rows, among
+from luckyhit.judge.wording import number, percent
+from luckyhit.records import Naive
+
+SIGNIFICANT = 0.05
+"""What a plain look takes for proof."""
+
+
+BESIDE = (
+    "the before arm in its first block, from the first request on, and the after arm in its last one, each beside the "
+    "other arm"
+)
+ALONE = "the service as it was found, from the first request on, and the last block with the change"
+
+
+def naive_of(record: Record, case: Case) -> Naive:
+    """The naive answer to a run."""
+    beside = case.design == "side-by-side"
+    return naive_answer(*_plain_looks(record, beside=beside), compared=BESIDE if beside else ALONE)
+
+
+def _plain_looks(record: Record, *, beside: bool) -> tuple[Rows, Rows]:
+    """What somebody sees who looks once before and once after: first at the service without the change, from the first
+    request on (a plain look knows no warm-up), last at the last block of the after arm. `beside`: the arms ran beside
+    each other, so the first look is at the before arm's first block of the change; else at the baseline, or its
+    wash-out. Both looks are as long as the shorter of the two.
+    """
+    numbers = record.numbers("change" if beside else "baseline")[:1]
+    if not beside:
+        numbers += [number for number in record.numbers("wash-out") if numbers and number < numbers[0]]
+    first = record.rows.take(among(record.rows.block, numbers) & (record.rows.arm == BEFORE))
+    rows = record.measured("change", AFTER)
+    last = rows.take(among(rows.block, [n for n in record.numbers("change") if np.any(rows.block == n)][-1:]))
+    if not len(first.due) or not len(last.due):
+        return first, last
+    length = min(np.ptp(first.due), np.ptp(last.due))
+    shortened = [look.take(look.due <= look.due.min() + length) for look in (first, last)]
+    return shortened[0], shortened[1]
+
+
+def naive_answer(before: Rows, after: Rows, compared: str = "") -> Naive:
+    """Welch's t-test on the requests of two looks. `compared`: which these are, for the sentence."""
+    latencies = [rows.latency_ms[np.isfinite(rows.latency_ms)] for rows in (before, after)]
+    hits = [_mean(rows.hit[np.isfinite(rows.hit)]) for rows in (before, after)]
+    means = [_mean(latency) for latency in latencies]
+    if means[0] is None or means[1] is None:
+        sentence = "A plain before/after would have had nothing to compare."
+        return Naive(
+            latency_before_ms=means[0], latency_after_ms=means[1], sentence=sentence,
+            hit_ratio_before=hits[0], hit_ratio_after=hits[1],
+        )  # fmt: skip
+    p_value = _welch(*latencies)
+    change = means[1] / means[0] - 1 if means[0] > 0 else None
+    moved = p_value is not None and p_value < SIGNIFICANT and means[0] != means[1]
+    claim = ("faster" if means[1] < means[0] else "slower") if moved else "no difference"
+    tested = "" if p_value is None else ", p < 0.001" if p_value < 0.001 else f", p = {p_value:.2g}"
+    numbers = f"{number(means[0])} → {number(means[1])} ms{tested}"
+    what = claim if change is None or not moved else f"{percent(abs(change))} {claim}"
+    ratio = ""
+    if hits[0] is not None and hits[1] is not None:
+        ratio = f", with a hit ratio of {percent(hits[0])} in its first look and {percent(hits[1])} in its last"
+    return Naive(
+        latency_before_ms=means[0],
+        latency_after_ms=means[1],
+        latency_change=change,
+        p_value=p_value,
+        hit_ratio_before=hits[0],
+        hit_ratio_after=hits[1],
+        claim=claim,
+        sentence=f"A plain before/after would have said: {what} ({numbers}){ratio}."
+        + (f" It compares {compared}." if compared else ""),
+    )
+
+
+def _mean(values: np.ndarray) -> float | None:
+    return float(values.mean()) if len(values) else None
+
+
+def _welch(first: np.ndarray, second: np.ndarray) -> float | None:
+    """Two-sided p-value of Welch's t-test; None where an arm has fewer than two values or nothing varies."""
+    if min(len(first), len(second)) < 2:
+        return None
+    parts = [float(values.var(ddof=1)) / len(values) for values in (first, second)]
+    if not 0 < sum(parts) < np.inf:
+        return None
+    degrees = sum(parts) ** 2 / sum(p**2 / (len(v) - 1) for p, v in zip(parts, (first, second), strict=True))
+    return float(2 * stdtr(degrees, -abs(second.mean() - first.mean()) / np.sqrt(sum(parts))))

@@ -1,0 +1,99 @@
+"""Where an overall effect comes from: the same metrics for each route on its own, in both arms.
+
+They carry no verdict, which a goal of one route has (`stores.hit_ratio`: see `measured`). An overall gain may hide a
+route that lost, and the other way round. What makes Simpson's paradox treacherous (1951, Journal of the Royal
+Statistical Society B 13: 238), a mix that differs between the groups that are compared, can't happen here: both arms
+get the same schedule, so the same number of requests to each route. Where a route goes against the whole, that is what
+the change did to it.
+
+Units and boundary are those of the overall metrics. The error rate of a single overall interval is split evenly over
+the routes (Bonferroni): the intervals of one metric hold for all routes together as surely as the overall one does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from luckyhit.case import Case
+from luckyhit.judge.compare.effects import request_effects
+from luckyhit.judge.compare.measured import only_route
+from luckyhit.judge.stats.boundary import Boundary
+from luckyhit.judge.table.samples import Comparison
+from luckyhit.judge.verdict import metric_of
+from luckyhit.judge.wording import difference_text, interval_text, listed, name_of
+from luckyhit.records import GoalName, Metric
+
+RouteMetrics = dict[str, dict[GoalName, Metric]]
+MOST_NOTES = 6
+
+
+def route_metrics(comparison: Comparison, case: Case, boundary: Boundary, error_rate: float) -> RouteMetrics:
+    """The metrics that requests show, for each route of the case that was asked; empty where it is one at most.
+
+    `error_rate`: of a single overall interval; each interval here gets an equal
+    share of it, so that those of one metric hold together for all routes.
+    """
+    declared = [route.name for route in case.workload.routes]
+    code_of = {name: code for code, name in enumerate(comparison.before.rows.routes)}
+    asked = [
+        name
+        for name in declared
+        if name in code_of and any(np.any(side.rows.route == code_of[name]) for side in comparison.sides)
+    ]
+    if len(asked) < 2:
+        return {}
+    found: RouteMetrics = {}
+    for name in asked:
+        effects = request_effects(only_route(comparison, name), boundary, error_rate / len(asked))
+        found[name] = {metric: metric_of(metric, effect) for metric, effect in effects.items()}
+    return found
+
+
+def route_notes(routes: Mapping[str, Mapping[GoalName, Metric]], overall: Mapping[GoalName, Metric]) -> list[str]:
+    """On routes that surely go against the whole, and on routes that surely part where the whole shows nothing."""
+    notes = []
+    for route, metrics in routes.items():
+        against = [
+            f"{name_of(name)} {_told(name, metric)}, overall {_signed(name, overall[name].effect or 0.0)}"
+            for name, metric in metrics.items()
+            if name in overall and direction(metric) * direction(overall[name]) < 0
+        ]
+        if against:
+            notes.append(f"Route {route} goes against the whole: {'; '.join(against)}. {SAME_MIX}")
+    for name in overall:
+        if direction(overall[name]):
+            continue
+        sure = {route: metrics[name] for route, metrics in routes.items() if name in metrics}
+        ways = {direction(metric) for metric in sure.values()}
+        if {1, -1} <= ways:
+            parts = [f"{_told(name, metric)} in {route}" for route, metric in sure.items() if direction(metric)]
+            notes.append(
+                f"Routes part, and the whole hides it: {name_of(name)} {listed(parts)}, overall nothing that is sure. "
+                f"{SAME_MIX}"
+            )
+    more = f"{len(notes) - MOST_NOTES:,} more notes of this kind are left out; the table of routes has the numbers."
+    return notes if len(notes) <= MOST_NOTES else [*notes[:MOST_NOTES], more]
+
+
+SAME_MIX = "Both arms got the same mix of routes, so the traffic is not why."
+
+
+def direction(metric: Metric) -> int:
+    """1 or -1 where the metric surely rose or fell (its interval excludes 0), else 0."""
+    if metric.low is not None and metric.low > 0:
+        return 1
+    return -1 if metric.high is not None and metric.high < 0 else 0
+
+
+def _told(name: GoalName, metric: Metric) -> str:
+    return f"{_signed(name, metric.effect or 0.0)} (interval {interval_text(name, metric.low, metric.high)})"
+
+
+def _signed(name: GoalName, value: float) -> str:
+    text = difference_text(name, value)
+    return f"+{text}" if value > 0 and not text.startswith("0 ") and text != "0" else text
+
+
+__all__ = ["SAME_MIX", "RouteMetrics", "direction", "route_metrics", "route_notes"]

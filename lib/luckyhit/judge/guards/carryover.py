@@ -1,0 +1,148 @@
+"""Carry-over in a crossover: whether a block still shows the arm that was measured before it.
+
+The values of whole blocks are fitted by least squares, in the usual model of a crossover in which treatments may follow
+themselves (Jones and Kenward, Design and Analysis of Cross-Over Trials, 3rd edition, chapters 2 and 5):
+
+    value = level + effect of the arm + carry + switch + trend
+
+`carry`   what it adds that the block before was of the after arm. Half of the blocks of each arm follow the other arm,
+          so this much of the effect is lost (or made up): it is held against the goal's margin.
+`switch`  what it adds to follow the other arm at all, in both arms alike. The comparison stays fair.
+`trend`   what each further block adds, in both arms alike; mirrored pairs (ABBA) cancel it.
+
+Each has an interval by Student's t, on the few degrees of freedom that are left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite, sqrt
+
+import numpy as np
+from scipy.special import stdtrit
+
+from luckyhit.case import Case
+from luckyhit.judge.compare.blockwise import BlockValues
+from luckyhit.judge.compare.effect import amount_of
+from luckyhit.judge.wording import difference_text, interval_text, name_of, percent
+from luckyhit.records import GoalName, Guard
+
+NAME = "no carry-over"
+LEVEL = 0.01
+"""The chance that any of the intervals of `carry` is wrong, over all goals together."""
+TERMS = ("carry", "switch", "trend")
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One part of the model with its interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def sure(self) -> bool:
+        """Surely different from 0."""
+        return self.low > 0 or self.high < 0
+
+
+def order_effects(values: Mapping[int, float], arms: Mapping[int, int], level: float = LEVEL) -> dict[str, Term]:
+    """The parts named in `TERMS` that these blocks can tell apart.
+
+    `values`: of each block its value, missing or not finite where it has none; `arms`: of all blocks their arm (0
+    before, 1 after), numbered in the order of time. The first block follows the arm before, which the baseline was.
+    """
+    blocks = sorted(arms)
+    arm = np.array([arms[block] for block in blocks], dtype=float)
+    previous = np.concatenate([[0.0], arm[:-1]])
+    columns = {"carry": previous, "switch": (arm != previous).astype(float), "trend": np.arange(len(arm), dtype=float)}
+    seen = np.array([isfinite(values.get(block, np.nan)) for block in blocks], dtype=bool)
+    value = np.array([values[block] for block, there in zip(blocks, seen, strict=True) if there], dtype=float)
+    design = np.column_stack([np.ones(len(arm)), arm, *columns.values()])[seen] if blocks else np.zeros((0, 5))
+    rank = int(np.linalg.matrix_rank(design)) if len(value) else 0
+    freedom = len(value) - rank
+    if freedom < 1:
+        return {}
+    left = value - design @ np.linalg.lstsq(design, value, rcond=None)[0]
+    spread = sqrt(float(left @ left) / freedom)
+    reach = float(stdtrit(freedom, 1 - level / 2))
+    terms = {}
+    for index, name in enumerate(TERMS, 2):
+        others = np.delete(design, index, axis=1)
+        # What this column tells that the others don't (Frisch and Waugh 1933): nothing, where it can't be told apart.
+        own = design[:, index] - others @ np.linalg.lstsq(others, design[:, index], rcond=None)[0]
+        told = float(own @ own)
+        if told > 1e-6:
+            middle, half = float(own @ value) / told, reach * spread / sqrt(told)
+            terms[name] = Term(middle, middle - half, middle + half)
+    return terms
+
+
+def carry_over(
+    values: BlockValues,
+    arms: Mapping[int, int],
+    case: Case,
+    before: Mapping[GoalName, float | None],
+) -> tuple[Guard, list[str]]:
+    """The guard on carry-over in any metric with a goal, and notes on the order of the blocks.
+
+    `values`: of each metric, its value in each block; `arms`: of each block of the change, its arm; `before`: what each
+    metric is before the change, for relative margins.
+    """
+    level = LEVEL / max(1, len(case.goals))
+    found, small, unseen, notes = list[str](), list[str](), list[str](), list[str]()
+    for name, goal in case.goals.items():
+        terms = order_effects(values.get(name, {}), arms, level)
+        margin, carry = amount_of(name, goal.margin, before.get(name)), terms.get("carry")
+        if carry is None or margin is None:
+            unseen.append(name_of(name))
+        else:
+            beyond = carry.sure and abs(carry.value) > margin
+            told = f"{percent(1 - level)} interval {interval_text(name, carry.low, carry.high)}"
+            told += f", margin {difference_text(name, margin)}" if beyond else ""
+            (found if beyond else small).append(f"{name_of(name)} {difference_text(name, carry.value)} ({told})")
+        if margin is not None:
+            notes += _notes(name, terms, margin / 4, len(arms))
+    return _guard(found, small, unseen, len(arms)), notes
+
+
+def _guard(found: Sequence[str], small: Sequence[str], unseen: Sequence[str], blocks: int) -> Guard:
+    if found:
+        return Guard(
+            name=NAME,
+            ok=False,
+            detail=f"blocks that follow one of the after arm differ from those that follow one of the before arm, by "
+            f"more than the margin: {', '.join(found)}",
+            remedy="Raise plan.washout and plan.warmup, so that nothing of the arm before is left.",
+        )
+    few = f"can't be told from {blocks} blocks (plan.blocks, 4 at least; better 8)"
+    if not small:
+        return Guard(name=NAME, ok=True, detail=few)
+    rest = f"; of {', '.join(unseen)} it {few}" if unseen else ""
+    detail = f"following the after arm adds nothing sure beyond the margins: {', '.join(small)}{rest}"
+    return Guard(name=NAME, ok=True, detail=detail)
+
+
+def _notes(name: GoalName, terms: Mapping[str, Term], least: float, blocks: int) -> list[str]:
+    """On what is sure, and as large as `least` (from the first block to the last, for a trend)."""
+    notes = []
+    switch, trend = terms.get("switch"), terms.get("trend")
+    if switch is not None and switch.sure and abs(switch.value) > least:
+        size = difference_text(name, abs(switch.value))
+        where = "higher" if switch.value > 0 else "lower"
+        notes.append(
+            f"{name_of(name).capitalize()}: {size} {where} in blocks that follow the other arm, in both arms alike. "
+            "The comparison is fair, but the levels are no steady state: a longer plan.washout would show it."
+        )
+    if trend is not None and trend.sure and abs(trend.value) * (blocks - 1) > least:
+        size = difference_text(name, abs(trend.value))
+        notes.append(
+            f"{name_of(name).capitalize()}: {'rose' if trend.value > 0 else 'fell'} by {size} from block to block, in "
+            "both arms alike; the mirrored order of the blocks cancels that."
+        )
+    return notes
+
+
+__all__ = ["LEVEL", "NAME", "TERMS", "Term", "carry_over", "order_effects"]

@@ -1,0 +1,260 @@
+"""Guards: what would overturn the verdict, checked on the measured rows of both arms (`record_guards`: on the whole
+record). Each carries its evidence and a remedy.
+
+Evidence that is missing is no pass: a guard that finds nothing to look at fails, unless there is nothing to guard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from luckyhit.case import Case
+from luckyhit.judge.guards.cache_state import cache_state_guard
+from luckyhit.judge.stats.boundary import FixedSample
+from luckyhit.judge.stats.intervals import mean_estimates
+from luckyhit.judge.table.pairs import same_requests
+from luckyhit.judge.table.rows import (
+    ARMS,
+    DROPPED,
+    NO_ERROR,
+    WRONG_ANSWER,
+    Rows,
+    distinct,
+    distinct_values,
+    members,
+)
+from luckyhit.judge.table.samples import Comparison, by_batches
+from luckyhit.judge.wording import percent, points
+from luckyhit.records import Guard
+
+FEWEST_ROWS = 100
+FEWEST_UNITS = 4
+FEWEST_KEYS = 10
+MOST_DROPPED = 0.01
+RAMP, UNEQUAL_RAMP = 0.15, 0.25
+"""Change of the hit ratio from the first to the second half of the blocks that counts as a ramp: in an arm; and how
+far the ramps of two arms measured side by side may differ."""
+MOST_AT_ONCE = 0.01
+"""Of the answers, at the instant at which they were asked for."""
+COARSE_NS = 1e5
+"""A clock that takes such steps, or longer ones, tells nothing of a cache."""
+
+LARGEST_FAILED_SHARE = 0.01
+"""Of the requests sent to an arm, where the case has no goal for the error rate."""
+
+
+def comparison_guards(
+    comparison: Comparison, blocks: Sequence[Mapping[str, Any]], case: Case, pair_of: Mapping[int, int]
+) -> list[Guard]:
+    """Guards on the comparison: its measured rows, and the blocks of the change."""
+    return [
+        _same_slots(comparison, case, pair_of),
+        cache_state_guard(blocks, case),
+        _stationary(comparison, case),
+        _keys(comparison, case),
+        _sample(comparison),
+        _dropped(comparison),
+        *([] if "error_rate" in case.goals else [_answers(comparison, case)]),
+    ]
+
+
+def _same_slots(comparison: Comparison, case: Case, pair_of: Mapping[int, int]) -> Guard:
+    one, other = (side.rows for side in comparison.sides)
+    if case.design == "side-by-side":
+        first, second = comparison.same_slots
+    else:
+        # Both members of a pair of blocks replay the same schedule.
+        first, second = same_requests((one.slot, other.slot), _pairs(one, other, pair_of))
+    rows = len(one), len(other)
+    alone = rows[0] + rows[1] - 2 * len(first)
+    differ = (one.key[first] != other.key[second]) | (one.route[first] != other.route[second])
+    differing = int(np.count_nonzero(differ))
+    problems = []
+    if not min(rows):
+        empty = " and ".join(arm for arm, count in zip(ARMS, rows, strict=True) if not count)
+        problems.append(f"no measured requests in the {empty} arm")
+    elif alone:
+        problems.append(f"{alone:,} of {sum(rows):,} requests have no partner in the other arm")
+    if differing:
+        problems.append(f"{differing:,} slots ask for something else in the other arm")
+    return Guard(
+        name="arms exposed to the same slots",
+        ok=not problems,
+        detail="; ".join(problems) or f"the same {len(first):,} slots, with the same routes and keys, in both arms",
+        remedy="" if not problems else "Measure both arms again, from the same seed.",
+    )
+
+
+def _pairs(one: Rows, other: Rows, pair_of: Mapping[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """A number for the pair that the block of each row belongs to; a block without a partner has one of its own."""
+    found = distinct(one.block), distinct(other.block)
+    names = [[(block not in pair_of, pair_of.get(block, block)) for block in blocks.tolist()] for blocks, _ in found]
+    number = {name: index for index, name in enumerate(sorted({*names[0], *names[1]}))}
+    first, second = (np.array([number[name] for name in of], dtype=np.int32) for of in names)
+    return first[found[0][1]], second[found[1][1]]
+
+
+def _stationary(comparison: Comparison, case: Case) -> Guard:
+    """Second half of the blocks against the first, in each arm.
+
+    Side by side both arms are equally old at every instant, so a ramp that they share is fair to both, and worth no
+    more than a note; ramps that differ would make the verdict a matter of the block's length.
+    """
+    name = "hit ratio stationary after warm-up"
+    ramps: dict[str, float] = {}
+    clear: dict[str, bool] = {}
+    for arm, side in zip(ARMS, comparison.sides, strict=True):
+        late = np.zeros(len(side.rows), dtype=bool)
+        slot = side.rows.slot
+        for _, inside in members(side.rows.block):
+            slots = slot[inside]
+            late[inside] = slots >= (int(slots.min()) + int(slots.max()) + 1) // 2
+        estimate = _later(side.rows, late)
+        if estimate is not None:
+            ramps[arm], low, high = estimate
+            clear[arm] = low > 0 or high < 0
+    if not ramps:
+        answers = [int(np.count_nonzero(np.isfinite(side.rows.hit))) for side in comparison.sides]
+        detail = "the hit ratio is not visible, so there is no ramp to look for"
+        if any(answers):
+            detail = f"too few answers told their cache status to look for a ramp: {answers[0]:,} before, "
+            detail += f"{answers[1]:,} after"
+        return Guard(name=name, ok=True, detail=detail)
+    told = ", ".join(f"{points(ramp)} {arm}" for arm, ramp in ramps.items())
+    detail = f"from the first to the second half of the blocks: {told}"
+    steep = [arm for arm, ramp in ramps.items() if abs(ramp) > RAMP and clear[arm]]
+    ok = not steep
+    if steep and case.design == "side-by-side" and len(ramps) == 2:
+        ok = abs(ramps["after"] - ramps["before"]) <= UNEQUAL_RAMP
+        if ok:
+            detail += "; still moving, in both arms alike: the comparison is fair, the levels are no steady state"
+    return Guard(
+        name=name,
+        ok=ok,
+        detail=detail,
+        remedy="" if ok else "Raise plan.warmup until the hit ratio no longer climbs (or falls) inside a block.",
+    )
+
+
+def _later(rows: Rows, late: np.ndarray) -> tuple[float, float, float] | None:
+    """(late - early, and its 99.9 % bounds) of the hit ratio: the halves as two arms, their batches apart."""
+    early_rows, late_rows = rows.take(~late), rows.take(late)
+    halves = by_batches(early_rows, late_rows)
+    estimates = mean_estimates((early_rows.hit, late_rows.hit), halves, FixedSample(), 0.001)
+    if estimates is None:
+        return None
+    return estimates.difference.value, estimates.difference.low, estimates.difference.high
+
+
+def _keys(comparison: Comparison, case: Case) -> Guard:
+    name = "enough distinct keys"
+    keyed = [route.keys for route in case.workload.routes if route.keys is not None]
+    if not keyed:
+        return Guard(name=name, ok=True, detail="the routes have no keys")
+    ranges = [keys.last - keys.first + 1 for keys in keyed if keys.first is not None and keys.last is not None]
+    declared = max(ranges, default=FEWEST_KEYS)  # how many a file of keys holds is not known here
+    keys_of = [distinct_values(side.rows.key + 1) for side in comparison.sides]  # 0 for none
+    found = [int(np.count_nonzero(keys)) for keys in keys_of]
+    wanted = min(FEWEST_KEYS, declared)
+    ok = min(found) >= wanted
+    return Guard(
+        name=name,
+        ok=ok,
+        detail=f"{found[0]:,} distinct keys before, {found[1]:,} after"
+        + (f"; {declared:,} declared for the widest route" if ranges else ""),
+        remedy="" if ok else f"Ask for {wanted} keys at least (workload.routes.keys), or measure longer.",
+    )
+
+
+def _sample(comparison: Comparison) -> Guard:
+    problems = []
+    every = [side.rows.latency_ms for side in comparison.sides]
+    counts = [int(np.isfinite(latency).sum()) for latency in every]
+    numbers = [len(distinct_values(side.unit)) for side in comparison.sides]
+    for arm, side, latency, count, units in zip(ARMS, comparison.sides, every, counts, numbers, strict=True):
+        if count < FEWEST_ROWS:
+            problems.append(f"{count:,} completed requests in the {arm} arm, fewer than {FEWEST_ROWS}")
+        elif units < FEWEST_UNITS and comparison.paired:
+            problems.append(f"only {units} batches in the {arm} arm")
+        elif not _many(latency, max(3, count // 1000)):
+            problems.append(f"the latencies of the {arm} arm are nearly all the same number: nothing was measured")
+        elif told := _no_measurement(side.rows):
+            problems.append(f"the {arm} arm {told}")
+    if not problems and comparison.paired:
+        first, second = comparison.same_slots
+        latencies = [latency[index] for latency, index in zip(every, (first, second), strict=True)]
+        if len(first) and float(np.mean(latencies[0] == latencies[1])) > 0.5:
+            problems.append("both arms have the same latencies to the nanosecond: one is a copy of the other")
+    return Guard(
+        name="sample size sane",
+        ok=not problems,
+        detail="; ".join(problems)
+        or f"{counts[0]:,} completed requests before, {counts[1]:,} after, in {min(numbers)} units or more in each arm",
+        remedy="" if not problems else "Measure longer (plan.block, plan.blocks) or at a higher workload.rate.",
+    )
+
+
+def _many(values: np.ndarray, wanted: int) -> bool:
+    """Whether so many different numbers are there; the first ones tell, mostly."""
+    some = (values[: 8 * wanted], values)
+    return any(len(np.unique(part[np.isfinite(part)])) >= wanted for part in some)
+
+
+def _no_measurement(rows: Rows) -> str:
+    """What shows that the times of these rows were not measured, or too coarsely to tell anything; empty where nothing
+    does. Some thousands of rows tell."""
+    some = rows.take(np.arange(0, len(rows), max(1, len(rows) // 5000)))
+    latency_ns = some.latency_ms * 1e6
+    there = np.isfinite(latency_ns)
+    latency_ns, left_ns = np.round(latency_ns[there]), some.left[there]
+    # `left` is rounded where it is long.
+    if np.count_nonzero(latency_ns - left_ns <= np.spacing(left_ns)) > MOST_AT_ONCE * len(latency_ns):
+        return "was answered at the instant it was asked: nothing was measured"
+    if not np.any(latency_ns % COARSE_NS):
+        return f"has times in steps of {COARSE_NS / 1e6:g} ms or more: too coarse to compare"
+    return ""
+
+
+def _answers(comparison: Comparison, case: Case) -> Guard:
+    """Latency, hit ratio and the rest come from the answers that were as expected. Where many were not, a service that
+    broke would look fast; without a goal for the error rate, nothing else would notice. Wrong answers are judged where
+    they have a goal of their own."""
+    name = "answers as expected"
+    judged = "wrong_answers" in case.goals
+    shares = []
+    for arm, side in zip(ARMS, comparison.sides, strict=True):
+        error = side.rows.error[side.rows.error != DROPPED]
+        if not len(error):
+            return _nothing_there(name, f"no request was sent to the {arm} arm, so no answer could be looked at")
+        failed = (error != NO_ERROR) & ~(judged & (error == WRONG_ANSWER))
+        shares.append(float(np.mean(failed)))
+    ok = max(shares) <= LARGEST_FAILED_SHARE
+    return Guard(
+        name=name,
+        ok=ok,
+        detail=f"failed, timed out or unexpected: {percent(shares[0])} before, {percent(shares[1])} after",
+        remedy="" if ok else "Look at the failed requests; set a goal for error_rate, so that they are judged.",
+    )
+
+
+def _nothing_there(name: str, detail: str) -> Guard:
+    return Guard(name=name, ok=False, detail=detail, remedy="Measure again: there is nothing to look at.")
+
+
+def _dropped(comparison: Comparison) -> Guard:
+    name = "dropped share small"
+    if empty := [arm for arm, side in zip(ARMS, comparison.sides, strict=True) if not len(side.rows)]:
+        return _nothing_there(name, f"no request of the {empty[0]} arm is there")
+    shares = [float(np.mean(side.rows.error == DROPPED)) for side in comparison.sides]
+    ok = max(shares) <= MOST_DROPPED
+    return Guard(
+        name=name,
+        ok=ok,
+        detail=f"never sent (the engine was at its limit): {percent(shares[0])} before, {percent(shares[1])} after",
+        remedy=""
+        if ok
+        else "Lower workload.rate, or give the service more room: what was never sent was never measured.",
+    )

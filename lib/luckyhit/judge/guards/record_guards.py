@@ -1,0 +1,240 @@
+"""Guards on the whole record, whatever was measured: is it all there, on one clock, warmed up alike, by an engine that
+kept time? `guards` looks at the comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from luckyhit.case import Case
+from luckyhit.judge.table.layout import by_slot
+from luckyhit.judge.table.record import listed_arms, mapped
+from luckyhit.judge.table.rows import ARMS, DROPPED, FAULTS, NO_ERROR, NO_ROW, TIMEOUT, Rows, distinct_values, members
+from luckyhit.records import Accounting, Guard
+
+Group = tuple[int, int, np.ndarray]
+"""A block, the code of an arm, and the places of its rows."""
+WARMED_UP = "arms warmed up alike"
+OUT_OF_ORDER = "due before an earlier slot"
+APART, APART_NS = 0.1, 1e8
+"""The arms of one block begin and end together, but for this share of its length, or this long."""
+HOURS_MS = 1e9
+"""No engine adds so much: a longer time is none."""
+
+
+def account(rows: Rows) -> Accounting:
+    """Every scheduled request in exactly one place. What fits nowhere leaves the sum short."""
+    answered = rows.answered
+    failed = (rows.error != NO_ERROR) & (rows.error != TIMEOUT) & (rows.error != DROPPED)
+    return Accounting(
+        scheduled=len(rows),
+        completed=int(np.count_nonzero((rows.error == NO_ERROR) & answered)),
+        failed=int(np.count_nonzero(failed)),
+        timed_out=int(np.count_nonzero(rows.error == TIMEOUT)),
+        dropped=int(np.count_nonzero(rows.error == DROPPED)),
+    )
+
+
+def record_guards(rows: Rows, blocks: Sequence[Mapping[str, Any]], case: Case | None = None) -> list[Guard]:
+    """Guards on the whole record, whatever was measured. `case`: whose plan tells whether there was a warm-up."""
+    stretches = list(_stretches(rows))
+    changed = [entry for entry in blocks if entry.get("stage") == "change"]
+    return [
+        _accounting(rows, stretches, blocks),
+        _clock(rows, stretches),
+        *([_warmed_up(stretches, changed, case)] if changed else []),
+        # Nothing of a wash-out is timed.
+        _engine([entry for entry in blocks if entry.get("stage") != "wash-out"]),
+    ]
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """One arm of one block: the places of its rows, its slots, and the first and last instant at which one was due.
+
+    `twice`: slots that are there more than once; `gaps`: slots that are not; `falls`: rows due before the slot ahead of
+    them; `warmup`: how many rows its warm-up has, the lowest and the highest slot among them.
+    """
+
+    block: int
+    arm: int
+    rows: np.ndarray
+    twice: int
+    gaps: int
+    falls: int
+    begins_ns: float
+    ends_ns: float
+    warmup: tuple[int, int, int]
+
+
+def _stretches(rows: Rows) -> Iterator[_Stretch]:
+    slot, due, measured = rows.slot, rows.due, rows.measured
+    for block, arm, mine in _by_block_and_arm(rows):
+        yield _stretch(block, arm, mine, slot[mine], due[mine], measured[mine])
+
+
+def _stretch(
+    block: int, arm: int, mine: np.ndarray, slot: np.ndarray, due: np.ndarray, measured: np.ndarray
+) -> _Stretch:
+    slots, warm = distinct_values(slot), slot[~measured]
+    return _Stretch(
+        block,
+        arm,
+        mine,
+        twice=len(mine) - len(slots),
+        gaps=int(slots[-1]) + 1 - int(np.count_nonzero(slots >= 0)),  # the schedule of a block begins with slot 0
+        falls=_falls(slot, due),
+        begins_ns=float(due.min()),
+        ends_ns=float(due.max()),
+        warmup=(len(warm), int(warm.min(initial=0)), int(warm.max(initial=0))),
+    )
+
+
+def _accounting(rows: Rows, stretches: Sequence[_Stretch], blocks: Sequence[Mapping[str, Any]]) -> Guard:
+    total = account(rows)
+    problems = []
+    if not total.exact:
+        lost = total.scheduled - total.completed - total.failed - total.timed_out - total.dropped
+        problems.append(f"{lost:,} requests have neither an answer nor an error")
+    strange = int(np.count_nonzero((rows.arm < 0) | (rows.block < 0) | (rows.slot < 0)))
+    if strange:
+        problems.append(f"{strange:,} rows tell no arm, block or slot")
+    noted = {entry.get("block"): mapped(entry, "accounting") for entry in blocks}
+    for stretch in stretches:
+        counted = noted.get(stretch.block, {}).get(ARMS[stretch.arm]) if stretch.arm >= 0 else None
+        if isinstance(counted, Mapping) and counted != account(rows.take(stretch.rows)).model_dump():
+            where = f"block {stretch.block}, {ARMS[stretch.arm]}"
+            problems.append(f"{where}: the engine counted {dict(counted)}, the rows say otherwise")
+    if twice := sum(each.twice for each in stretches):
+        problems.append(f"{twice:,} slots are there more than once")
+    if gaps := sum(each.gaps for each in stretches):
+        problems.append(f"{gaps:,} slots of the schedule are missing")
+    detail = (
+        f"scheduled {total.scheduled:,} = completed {total.completed:,} + failed {total.failed:,} "
+        f"+ timed out {total.timed_out:,} + dropped {total.dropped:,}"
+    )
+    return Guard(
+        name="accounting exact",
+        ok=not problems and len(rows) > 0,
+        detail="; ".join(problems) or (detail if len(rows) else "no request was recorded"),
+        remedy="" if len(rows) and not problems else "Records are damaged or incomplete: measure again.",
+    )
+
+
+def _clock(rows: Rows, stretches: Sequence[_Stretch]) -> Guard:
+    clock = rows.clock
+    counts = {fault: int(np.count_nonzero(clock & (1 << bit))) for bit, fault in enumerate(FAULTS)}
+    late = sum(stretch.falls for stretch in stretches)
+    counts = {FAULTS[0]: counts.pop(FAULTS[0]), OUT_OF_ORDER: late, **counts}
+    problems = [f"{count:,} rows: {fault}" for fault, count in counts.items() if count]
+    problems += _out_of_turn([stretch for stretch in stretches if stretch.block >= 0 and stretch.arm >= 0])
+    problems += [] if len(rows) else ["no request was recorded, so no time could be looked at"]
+    return Guard(
+        name="clock monotonic",
+        ok=not problems,
+        detail="; ".join(problems) or f"due, sent, first byte, done: in this order in all {len(rows):,} rows",
+        remedy="" if not problems else "Times come from more than one clock, or records are damaged: measure again.",
+    )
+
+
+def _out_of_turn(stretches: Sequence[_Stretch]) -> Iterator[str]:
+    """Blocks come one after the other; what is of one block was measured at one time, in both arms."""
+    ended_ns, ahead = -np.inf, -1
+    for block, stretches_of_block in groupby(stretches, key=lambda stretch: stretch.block):
+        arms = list(stretches_of_block)
+        begins, ends = [arm.begins_ns for arm in arms], [arm.ends_ns for arm in arms]
+        if min(begins) < ended_ns:
+            yield f"block {block} begins before block {ahead} ended"
+        apart_ns = max(max(begins) - min(begins), max(ends) - min(ends))
+        if apart_ns > max(APART_NS, APART * (max(ends) - min(begins))):
+            yield f"the arms of block {block} were not measured at the same time"
+        ended_ns, ahead = max(ends), block
+
+
+def _warmed_up(stretches: Sequence[_Stretch], blocks: Sequence[Mapping[str, Any]], case: Case | None) -> Guard:
+    """Whether both arms of each pair of blocks were sent the same warm-up: an arm that was sent less of it starts from
+    a colder cache than the other."""
+    pair_of: dict[int, tuple[str, int]] = {}
+    for entry in blocks:
+        pair = entry.get("pair")
+        of_turns = "pair", pair if isinstance(pair, int) else -1
+        pair_of[entry["block"]] = ("block", entry["block"]) if len(listed_arms(entry.get("arms"))) > 1 else of_turns
+    pairs: dict[tuple[str, int], dict[int, list[_Stretch]]] = {}
+    for stretch in stretches:
+        if stretch.block in pair_of and stretch.arm >= 0:
+            pairs.setdefault(pair_of[stretch.block], {}).setdefault(stretch.arm, []).append(stretch)
+    problems, counts = [], []
+    for pair in pairs.values():
+        warm = [sorted(stretch.warmup for stretch in pair.get(arm, [])) for arm in range(len(ARMS))]
+        counts += [count for sent in warm for count, _, _ in sent]
+        if all(warm) and warm[0] != warm[1]:
+            block = pair[0][0].block
+            numbers = [sum(count for count, _, _ in sent) for sent in warm]
+            text = f"{numbers[0]:,} warm-up requests before and {numbers[1]:,} after"
+            problems.append(f"block {block}: {text}{', of other slots' if numbers[0] == numbers[1] else ''}")
+    for entry in blocks if pairs else ():
+        for code, arm in enumerate(ARMS):
+            by_arm = pairs.get(pair_of[entry["block"]], {})
+            if arm in listed_arms(entry.get("arms")) and code not in by_arm:
+                problems.append(f"block {entry['block']}: no request of the {arm} arm tells how it was warmed up")
+    if not pairs:
+        problems.append("no request of the change tells how the arms were warmed up")
+    least, most = min(counts, default=0), max(counts, default=0)
+    if not problems and not least and case is not None and case.plan.warmup:
+        problems.append(
+            f"the plan has {case.plan.warmup:g} s of warm-up, and there are blocks without one request of it"
+        )
+    detail = f"{least:,} warm-up requests" if least == most else f"{least:,} to {most:,} warm-up requests"
+    return Guard(
+        name=WARMED_UP,
+        ok=not problems,
+        detail="; ".join(problems) or f"{detail} in each arm of each block, the same in both arms",
+        remedy="" if not problems else "Measure again: an arm that was sent less starts from a colder cache.",
+    )
+
+
+def _falls(slot: np.ndarray, due: np.ndarray) -> int:
+    """How many rows of one block and arm are due before the slot ahead of them."""
+    due = due[by_slot(slot)]
+    return int(np.count_nonzero(due[1:] < due[:-1]))
+
+
+def _by_block_and_arm(rows: Rows) -> Iterator[Group]:
+    """Each block and arm that has rows, in this order."""
+    arm = rows.arm
+    for block, inside in members(rows.block):
+        of = arm[inside]
+        for code in range(-1, len(ARMS)):
+            mine = inside[of == code]
+            if len(mine):
+                yield block, code, mine.astype(np.int32) if len(rows) < NO_ROW else mine
+
+
+def _engine(blocks: Sequence[Mapping[str, Any]]) -> Guard:
+    silent, bad, added = [], [], []
+    for entry in blocks:
+        engine = mapped(entry, "engine")
+        if not isinstance(engine.get("trustworthy"), bool):
+            silent.append(str(entry.get("block")))
+            continue
+        if not engine["trustworthy"]:
+            bad.append(f"block {entry.get('block')}: {engine.get('detail') or 'no detail was noted'}")
+        most_ms = engine.get("added_p99_ms")
+        if isinstance(most_ms, (int, float)) and abs(most_ms) < HOURS_MS:
+            added.append(float(most_ms))
+    if bad:
+        detail, remedy = "; ".join(bad), "Lower workload.rate, or measure on a machine with more room."
+    elif silent or not blocks:
+        detail, remedy = f"no engine check was recorded (blocks {', '.join(silent) or 'none'})", "Measure again."
+    else:
+        most = f"; it added {max(added):.2g} ms at p99 in the worst of them" if added else ""
+        detail, remedy = f"the load engine passed its check in all {len(blocks)} blocks{most}", ""
+    return Guard(name="engine trustworthy", ok=not (bad or silent) and bool(blocks), detail=detail, remedy=remedy)
+
+
+__all__ = ["account", "record_guards"]

@@ -1,0 +1,358 @@
+"""From recorded tables to `Rows`: read once, whatever is in them.
+
+`rows_of` takes a frame. `rows_of_parts` takes the part files of a long run one after the other, and keeps of each no
+more than the judge needs: a frame of all of them would take ten times the room. Both give the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from luckyhit.judge.table.layout import in_order
+from luckyhit.judge.table.rows import (
+    ARMS,
+    CACHE,
+    COLUMNS,
+    EARLY_NS,
+    ERRORS,
+    NO_TIME,
+    OTHER_ERROR,
+    UNEXPECTED,
+    UNTOLD_ANSWER,
+    WRONG_ANSWER,
+    Column,
+    Rows,
+    SinceDue,
+    in_bits,
+)
+from luckyhit.records import REQUESTS
+
+JUDGED = (
+    "arm", "block", "slot", "phase", "route", "key", "due_ns", "sent_ns", "first_byte_ns", "done_ns", "status", "error",
+    "cache", "db_calls",
+)  # fmt: skip
+"""The columns of the requests table that become Rows."""
+PHASES = ("warmup", "measure")
+EXACT = 2**53
+"""Whole numbers below this are exact as floats: 104 days in nanoseconds."""
+MOST_ROUTES = 10_000
+"""More routes than any case declares: their names are not kept."""
+SMALL, ROOMY = 2**13, 2**29
+"""Numbers of blocks and slots below these are kept in two or four bytes: three times such a number still fits."""
+
+
+def rows_of(frame: pd.DataFrame) -> Rows:
+    """The frame as arrays. Missing columns and values that are no numbers become NaN or -1: guards will tell."""
+    rows = as_they_come(frame)
+    return Rows.of(in_order({name: rows.column(name) for name in COLUMNS}), rows.routes)
+
+
+def as_they_come(frame: pd.DataFrame) -> Rows:
+    """The same in the order of the frame."""
+    missing = [name for name in JUDGED if name not in frame.columns]
+    if missing:
+        frame = frame.assign(**dict.fromkeys(missing))
+    error = _codes(frame["error"], ERRORS)
+    error[(error < 0) & frame["error"].notna().to_numpy(dtype=bool)] = OTHER_ERROR
+    unexpected = np.flatnonzero(error == UNEXPECTED)
+    error[unexpected] = _by_status(_number(frame["status"].iloc[unexpected]))
+    return Rows(
+        arm=_codes(frame["arm"], ARMS),
+        block=_whole(frame["block"]),
+        slot=_whole(frame["slot"]),
+        measured=_codes(frame["phase"], PHASES) == 1,
+        due=_number(frame["due_ns"]),
+        sent=_number(frame["sent_ns"]),
+        first_byte=_number(frame["first_byte_ns"]),
+        done=_number(frame["done_ns"]),
+        error=error,
+        cache=_codes(frame["cache"], CACHE),
+        db_calls=_number(frame["db_calls"]),
+        key=identities(frame["key"]),
+        route=identities(frame["route"]),
+        routes=_names(frame["route"]),
+    )
+
+
+def rows_of_parts(parts: Iterable[pa.Table], expected: int = 0) -> Rows:
+    """The same, from tables with the columns of `records.REQUESTS` (JUDGED are enough), one after the other.
+
+    `expected`: about how many rows there will be; room is made for so many at once, and for more where they come.
+    """
+    found = {name: _Growing(expected) for name in COLUMNS if name not in _TOLD_BY_TEXT}
+    texts: dict[str, list[pa.DictionaryArray]] = {name: [] for name in _TOLD_BY_TEXT}
+    due, done = found["due"], found["done"]
+    after_due = True
+    for part in parts:
+        for batch in part.to_batches():
+            columns = _columns_of(batch)
+            late = columns["done"]
+            if after_due and not isinstance(late, SinceDue):
+                # From here on there are instants that four bytes after the due time can't tell.
+                done.put_instead(SinceDue(done.all).at(due.all))
+                after_due = False
+            columns["done"] = late.ns if after_due else late.at(columns["due"]) if isinstance(late, SinceDue) else late
+            for name, pieces in texts.items():
+                pieces.append(columns.pop(name))
+            for name, column in columns.items():
+                found[name].add(column)
+    if not len(due):
+        return rows_of(REQUESTS.empty_table().to_pandas())
+    joined: dict[str, Column] = {name: column.all for name, column in found.items()}
+    if after_due:
+        joined["done"] = SinceDue(done.all)
+    routes: list[str] = []
+    for name in _TOLD_BY_TEXT:
+        joined[name], routes = _same_codes(texts.pop(name))
+    found.clear()
+    pa.default_memory_pool().release_unused()
+    return Rows.of(in_order(joined), routes)
+
+
+_TOLD_BY_TEXT = ("key", "route")
+"""Columns whose numbers say no more than which rows have the same text: those of all parts are made at the end."""
+
+
+class _Growing:
+    """An array that is written from its beginning on, and as wide as its widest part."""
+
+    def __init__(self, expected: int) -> None:
+        self._room = np.empty(expected, dtype=np.int8)
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def all(self) -> np.ndarray:
+        return self._room[: self._size]
+
+    def add(self, part: np.ndarray) -> None:
+        size = self._size + len(part)
+        dtype = np.promote_types(self._room.dtype, part.dtype) if self._size else part.dtype
+        if dtype != self._room.dtype or size > len(self._room):
+            # What is never written takes no room of the machine's.
+            longer = np.empty(len(self._room) if size <= len(self._room) else 2 * size, dtype=dtype)
+            longer[: self._size] = self.all
+            self._room = longer
+        self._room[self._size : size] = part
+        self._size = size
+
+    def put_instead(self, values: np.ndarray) -> None:
+        self._room, self._size = values, len(values)
+
+
+# One batch of records
+
+
+def _columns_of(batch: pa.RecordBatch) -> dict[str, Any]:
+    """The columns of Rows; `key` and `route` with the dictionary of this batch alone."""
+    missing = [name for name in JUDGED if name not in batch.schema.names]
+    for name in missing:
+        batch = batch.append_column(name, pa.nulls(len(batch), REQUESTS.field(name).type))
+    times = _times(batch)
+    if times is None or not all(_is_whole(batch[name]) for name in ("block", "slot", "db_calls", "status")):
+        return _odd(batch)
+    due, left, done, clock = times
+    error = _words(batch["error"], ERRORS)
+    error[(error < 0) & _there(batch["error"])] = OTHER_ERROR
+    unexpected = np.flatnonzero(error == UNEXPECTED)
+    if len(unexpected):
+        status = batch["status"].take(pa.array(unexpected))
+        error[unexpected] = _by_status(status.cast(pa.float64()).to_numpy(zero_copy_only=False))
+    return {
+        "arm": _words(batch["arm"], ARMS),
+        "block": _place(batch["block"]),
+        "slot": _place(batch["slot"]),
+        "measured": _words(batch["phase"], PHASES) == 1,
+        "due": due.astype(np.float64),
+        "left": left,
+        "done": done,
+        "clock": clock,
+        "error": error,
+        "cache": _words(batch["cache"], CACHE),
+        "db_calls": _count(batch["db_calls"]),
+        **{name: _with_dictionary(batch[name]) for name in _TOLD_BY_TEXT},
+    }
+
+
+def _by_status(status: np.ndarray) -> np.ndarray:
+    """Codes of unexpected answers, by their statuses as floats (NaN: none)."""
+    with np.errstate(invalid="ignore"):
+        passes = (status >= 200) & (status < 400)
+    return np.where(passes, WRONG_ANSWER, np.where(np.isfinite(status), UNEXPECTED, UNTOLD_ANSWER)).astype(np.int8)
+
+
+def _odd(batch: pa.RecordBatch) -> dict[str, Any]:
+    """The same from a batch with something else in it than the load engine writes: more room, no more doubts."""
+    others = pa.Table.from_batches([batch]).select([name for name in JUDGED if name not in _TOLD_BY_TEXT])
+    rows = as_they_come(others.to_pandas(types_mapper=_nullable))
+    columns: dict[str, Any] = {name: rows.column(name) for name in COLUMNS}
+    return columns | {name: _with_dictionary(batch[name]) for name in _TOLD_BY_TEXT}
+
+
+def _nullable(dtype: pa.DataType) -> Any:
+    return {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype(), pa.int16(): pd.Int16Dtype()}.get(dtype)
+
+
+def _times(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray, SinceDue, np.ndarray] | None:
+    """(due, left, done, clock); None where instants are no whole numbers, or too far from due for four bytes."""
+    due = batch["due_ns"]
+    if not _is_whole(due) or due.null_count:
+        return None
+    due = due.to_numpy()
+    if len(due) and not (due.min() >= 0 and due.max() < EXACT // 2):
+        return None
+    late = []
+    for name in ("sent_ns", "first_byte_ns", "done_ns"):
+        found = _since(due, batch[name])
+        if found is None:
+            return None
+        late.append(found)
+    sent, first, done = late
+    # None is the least number of all, so what is compared has to be there where it may be the smaller one.
+    none = np.zeros(len(due), dtype=bool)
+    sent_there = sent != NO_TIME
+    clock = in_bits(
+        none,
+        none,
+        sent_there & (sent < -EARLY_NS),
+        (done != NO_TIME) & (~sent_there | (done < sent)),
+        (first != NO_TIME) & ((first < sent) | ((done != NO_TIME) & (first > done))),
+    )
+    left = sent.astype(np.float32)
+    left[~sent_there] = np.nan
+    return due, left, SinceDue(done), clock
+
+
+def _since(due: np.ndarray, column: pa.Array) -> np.ndarray | None:
+    """Nanoseconds after `due`, in four bytes."""
+    if not _is_whole(column):
+        return None
+    if not column.null_count:
+        late = column.to_numpy() - due
+    else:
+        there = _there(column)
+        late = np.where(there, column.fill_null(0).to_numpy() - due, 0)
+    if len(late) and not (late.min() > NO_TIME and late.max() <= -(NO_TIME + 1)):
+        return None
+    late = late.astype(np.int32)
+    if column.null_count:
+        late[~there] = NO_TIME
+    return late
+
+
+def _is_whole(column: pa.Array) -> bool:
+    # Of eight unsigned bytes a difference has no sign.
+    return pa.types.is_signed_integer(column.type)
+
+
+def _place(column: pa.Array) -> np.ndarray:
+    """Numbers of blocks or slots; -1 for none, and for all that is none."""
+    numbers = (column.fill_null(-1) if column.null_count else column).to_numpy()
+    if len(numbers) and (numbers.min() < 0 or numbers.max() >= EXACT):
+        numbers = np.where((numbers >= 0) & (numbers < EXACT), numbers, -1)
+    least = np.int16 if not len(numbers) or numbers.max() < SMALL else np.int32 if numbers.max() < ROOMY else np.int64
+    return numbers.astype(least)
+
+
+def _count(column: pa.Array) -> np.ndarray:
+    """Counts in as few bytes as hold them; less than 0 where there is none."""
+    numbers = (column.fill_null(-1) if column.null_count else column).to_numpy()
+    small = not len(numbers) or (numbers.min() >= -(2**15) and numbers.max() < 2**15)
+    return numbers.astype(np.int16) if small else numbers.astype(np.float64)
+
+
+def _words(column: pa.Array, known: Sequence[str]) -> np.ndarray:
+    """Codes of words, by the dictionary: each word is compared once, not once for each row."""
+    column = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    words = column.dictionary.to_pylist()
+    code = np.array([known.index(word) if word in known else -1 for word in words] + [-1], dtype=np.int8)
+    return code[_indices(column)]
+
+
+def _there(column: pa.Array) -> np.ndarray:
+    return column.is_valid().to_numpy(zero_copy_only=False)
+
+
+def _with_dictionary(column: pa.Array) -> pa.DictionaryArray:
+    """Texts with a dictionary; what is no text is written as one."""
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    words = column.dictionary
+    if not pa.types.is_string(words.type):
+        words = pc.cast(words, pa.string(), safe=False)
+    if words.null_count:  # nothing is no word, and has no number
+        column = words.take(column.indices).dictionary_encode()
+        words = column.dictionary
+    # A dictionary of all parts may have more words than the numbers of one part's can count.
+    return pa.DictionaryArray.from_arrays(column.indices.cast(pa.int32()), words)
+
+
+def _same_codes(pieces: list[pa.DictionaryArray]) -> tuple[np.ndarray, list[str]]:
+    """Codes of one dictionary for all pieces, -1 for null; and its words, where they are few."""
+    size = sum(map(len, pieces))
+    codes = pa.chunked_array(pieces).unify_dictionaries()
+    pieces.clear()
+    dictionary = codes.chunk(0).dictionary
+    words = len(dictionary)
+    narrow = np.int8 if words < 2**7 else np.int16 if words < 2**15 else np.int32
+    found, first = np.empty(size, dtype=narrow), 0
+    for chunk in codes.chunks:
+        found[first : first + len(chunk)] = _indices(chunk)
+        first += len(chunk)
+    return found, [str(word) for word in dictionary.to_pylist()] if words <= MOST_ROUTES else []
+
+
+def _indices(column: pa.DictionaryArray) -> np.ndarray:
+    indices = column.indices
+    return (indices.fill_null(-1) if indices.null_count else indices).to_numpy()
+
+
+# One column of a frame
+
+
+def _number(column: pd.Series) -> np.ndarray:
+    if column.dtype == object:
+        column = pd.to_numeric(column, errors="coerce")
+    elif not pd.api.types.is_numeric_dtype(column):
+        column = pd.to_numeric(column.astype(object), errors="coerce")
+    return column.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _whole(column: pd.Series) -> np.ndarray:
+    """Whole numbers; -1 for all that is none (or beyond what a float counts exactly)."""
+    number = _number(column)
+    good = np.isfinite(number) & (number >= 0) & (number < EXACT)
+    return np.where(good, number, -1).astype(np.int64)
+
+
+def _codes(column: pd.Series, known: Sequence[str]) -> np.ndarray:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column.cat.set_categories(list(known)).cat.codes.to_numpy().astype(np.int8)
+    return pd.Index(known).get_indexer(pd.Index(column.astype(object))).astype(np.int8)
+
+
+def _names(column: pd.Series) -> list[str]:
+    """The texts, in the order of `identities`."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return [str(name) for name in column.cat.categories]
+    return [str(name) for name in dict.fromkeys(column[column.notna()].astype(str))]
+
+
+def identities(column: pd.Series) -> np.ndarray:
+    """A number for each distinct value; -1 where there is none."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column.cat.codes.to_numpy().astype(np.int64)
+    if column.dtype == object:
+        column = column.map(str, na_action="ignore")
+    return pd.factorize(column)[0].astype(np.int64)
+
+
+__all__ = ["JUDGED", "as_they_come", "identities", "rows_of", "rows_of_parts"]
