@@ -18,7 +18,7 @@ from luckyhit.errors import ArgumentError
 from luckyhit.investigate import retention
 from luckyhit.investigate.interruptions import one_at_a_time
 from luckyhit.project import Project
-from luckyhit.report.page import report_name
+from luckyhit.report.html_files import report_name
 from luckyhit.run import Run
 
 CASES = Path(__file__).parents[2] / "data" / "cases"

@@ -22,7 +22,7 @@ from luckyhit.judge.findings import (
 )
 from luckyhit.judge.findings.outlives_ttl import renewals
 from luckyhit.records import EVENTS, READS, REQUESTS, WRITES, Arm, FreshnessFacts, RunFinding
-from luckyhit.report.finding_sentences import sentence_of
+from luckyhit.report.tables.finding_sentences import sentence_of
 
 MS = 1_000_000
 _NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype(), pa.int16(): pd.Int16Dtype()}

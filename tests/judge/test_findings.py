@@ -11,7 +11,7 @@ from declared import a_case
 from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.findings import FINDERS, NOT_LOOKED_FOR, findings, unexpected_answers
 from luckyhit.records import REQUESTS, CountOf, FreshnessFacts, Result
-from luckyhit.report.finding_sentences import SENTENCES, UNEXPECTED_HEADINGS, unexpected_rows
+from luckyhit.report.tables.finding_sentences import SENTENCES, UNEXPECTED_HEADINGS, unexpected_rows
 
 DOCS = Path(__file__).parents[2] / "docs" / "findings.md"
 

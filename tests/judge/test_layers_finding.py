@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.findings import layers
 from luckyhit.records import REQUESTS
-from luckyhit.report.finding_sentences import sentence_of
-from luckyhit.report.layer_rows import HEADINGS, layer_rows
+from luckyhit.report.tables.finding_sentences import LAYER_HEADINGS, layer_rows, sentence_of
 
 
 def evidence(**chains: list[tuple[str | None, int]]) -> Evidence:
@@ -48,7 +47,7 @@ def test_each_layer_counts_what_came_as_far_as_to_it() -> None:
     assert (found.after.count, found.after.of) == (90, 100)
     rows = [(row["arm"], row["layer"], row["hit"], row["miss"]) for row in found.examples]
     assert rows == [("before", "x-cache", 95, 5), ("after", "x-varnish", 90, 10), ("after", "x-cache", 6, 4)]
-    assert all(len(row) == len(HEADINGS) for row in layer_rows([found]))
+    assert all(len(row) == len(LAYER_HEADINGS) for row in layer_rows([found]))
     assert len(sentence_of(found).split()) <= 40
 
 

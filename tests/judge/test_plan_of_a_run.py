@@ -19,7 +19,7 @@ from luckyhit.judge.power import to_size
 from luckyhit.judge.wording import name_of
 from luckyhit.project import Project
 from luckyhit.records import READS, REQUESTS, WRITES
-from luckyhit.report import tables
+from luckyhit.report import notebook_tables as tables
 from luckyhit.run import Run, write_part
 
 

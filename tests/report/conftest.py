@@ -12,7 +12,7 @@ from plain_figures import draw_plainly
 from synthetic_run import judged, make_run
 
 from luckyhit.records import Result
-from luckyhit.report import render
+from luckyhit.report.page import render
 from luckyhit.run import Run
 
 

@@ -129,7 +129,7 @@ except ReportNotWritten as error:
 """
 )
 EXPORTS = "from luckyhit.investigate.export import export; export(run, run.result, folder)"
-TELLS = "from luckyhit.report.told import publish; publish('x' * 4000, str(folder / 'told'))"
+TELLS = "from luckyhit.report.run_outcome import publish; publish('x' * 4000, str(folder / 'told'))"
 
 
 def limited(run: Run, folder: Path, bytes_at_most: int, does: str) -> subprocess.CompletedProcess[str]:

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from luckyhit.report import tables
-from luckyhit.report.checklist import checklist
-from luckyhit.report.journal import journal_of
+from luckyhit.report import notebook_tables as tables
+from luckyhit.report.evidence.checklist import checklist
+from luckyhit.report.evidence.journal import journal_of
 from luckyhit.report.recorded import recorded
 
 QUESTIONS = [
@@ -107,7 +107,7 @@ def test_the_notebooks_tables_show_whole_texts(judged_run) -> None:
 
 def test_the_diff_of_an_argument_is_the_whole_command(judged_run) -> None:
     from luckyhit.case.changes import ArgumentChange
-    from luckyhit.report.one_change import change_diff
+    from luckyhit.report.evidence.one_change import change_diff
 
     case = judged_run[0].case
     change = ArgumentChange(kind="argument", what="x", before="--port", after="--listen", smallest="y")

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from page_reader import Page
 
 from luckyhit.records import COUNTERS
-from luckyhit.report.cache_counters import as_counted, counted
 from luckyhit.report.page import page_of
 from luckyhit.report.recorded import Recorded, recorded
+from luckyhit.report.tables.cache_counters import as_counted, counted
 from luckyhit.run import write_part
 
 

@@ -12,10 +12,12 @@ from in_turns import MEASURED_S, WARMUP_S, WASHED_S, arms_in_turn
 from page_reader import Page
 
 from luckyhit.case import load_case
-from luckyhit.report import figure_for, render, style
-from luckyhit.report.course import course
-from luckyhit.report.course_rows import HEADINGS, course_rows
-from luckyhit.report.pace import staged
+from luckyhit.report import style
+from luckyhit.report.figures.course import course
+from luckyhit.report.figures.pace import staged
+from luckyhit.report.figures.registry import figure_for
+from luckyhit.report.figures.timeline import HEADINGS, course_rows
+from luckyhit.report.page import render
 from luckyhit.report.recorded import ARMS, recorded
 
 RAMP = "  stages:\n    - {lasts: 2s, rate: 50/s}\n    - {lasts: 4s, rate: 50/s, to: 500/s}\n"
@@ -53,7 +55,7 @@ def test_the_hit_ratio_goes_on_through_a_wash_out_and_is_not_measured_there(tmp_
 
 
 def test_the_change_is_in_place_in_the_blocks_of_its_arm_alone(tmp_path: Path) -> None:
-    from luckyhit.report.course_figures import _changed
+    from luckyhit.report.figures.timeline import _changed
 
     found = course(recorded(arms_in_turn(tmp_path)))
     (one,) = _changed(found)

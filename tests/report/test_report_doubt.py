@@ -8,15 +8,15 @@ from page_reader import Page
 from synthetic_run import ARM, judged, make_run
 
 from luckyhit.records import Result
-from luckyhit.report import render
-from luckyhit.report.aggregates import hit_series, latency_split
-from luckyhit.report.baseline import baseline
-from luckyhit.report.finding_sentences import finding_lines
+from luckyhit.report.ci_summary import summary
+from luckyhit.report.figures import hit_ratio, latency_split
 from luckyhit.report.junit import junit
-from luckyhit.report.metric_rows import NOT_VISIBLE, key_numbers, metrics
+from luckyhit.report.page import render
 from luckyhit.report.recorded import Recorded, recorded
-from luckyhit.report.summary import summary
-from luckyhit.report.told import Told
+from luckyhit.report.run_outcome import Told
+from luckyhit.report.tables.baseline_rows import baseline
+from luckyhit.report.tables.finding_sentences import finding_lines
+from luckyhit.report.tables.metric_rows import NOT_VISIBLE, key_numbers, metrics
 from luckyhit.run import Run
 
 
@@ -45,8 +45,8 @@ def test_calls_give_both_arms_their_hit_ratio(counted) -> None:
     assert list(result.doubts) == ["before"] and metric.before == pytest.approx(0.7, abs=0.05)
     (row,) = [row for row in metrics(result) if row.name == "Hit ratio"]
     assert NOT_VISIBLE not in (row.before, row.after)
-    assert set(hit_series(found).bins["arm"]) == {"before", "after"}
-    assert hit_series(found).measured["change", "before"] == pytest.approx(metric.before, abs=0.01)
+    assert set(hit_ratio.data(found).bins["arm"]) == {"before", "after"}
+    assert hit_ratio.data(found).measured["change", "before"] == pytest.approx(metric.before, abs=0.01)
     assert result.findings[0].facts["by_calls"] is True
 
 
@@ -68,9 +68,9 @@ def test_rows_say_not_visible_in_that_arm(lied) -> None:
 
 def test_figures_leave_the_arm_out(lied) -> None:
     found = lied[2]
-    series = hit_series(found)
+    series = hit_ratio.data(found)
     assert set(series.bins["arm"]) == {"after"} and {arm for _, arm in series.measured} == {"after"}
-    assert {status for status, label in latency_split(found).parts if label == "before"} == {"status not visible"}
+    assert {status for status, label in latency_split.data(found).parts if label == "before"} == {"status not visible"}
     assert np.isnan(found.hit[found.mask("change", "before")]).all()
 
 

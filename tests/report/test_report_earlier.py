@@ -23,8 +23,8 @@ from luckyhit.judge.context.earlier import (
     baseline_of,
     with_earlier,
 )
-from luckyhit.report import render
-from luckyhit.report.earlier import as_lines
+from luckyhit.report.page import render
+from luckyhit.report.tables.observed import as_lines
 from luckyhit.run import Run
 
 

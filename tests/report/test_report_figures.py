@@ -13,10 +13,9 @@ from synthetic_run import ARM, judged
 
 from luckyhit.errors import ArgumentError
 from luckyhit.records import REQUESTS
-from luckyhit.report import figure_for, style
-from luckyhit.report.aggregates import db_calls, hit_series, latency_spectrum, latency_split
-from luckyhit.report.freshness_numbers import freshness
-from luckyhit.report.gallery import GALLERY, drawn
+from luckyhit.report import style
+from luckyhit.report.figures import db_calls, freshness_curve, hit_ratio, latency_spectrum, latency_split
+from luckyhit.report.figures.registry import FIGURES, drawn, figure_for
 from luckyhit.report.recorded import Recorded, recorded
 from tier import ALL, examples
 
@@ -27,7 +26,7 @@ def texts(figure) -> str:
     return " ".join(text.get_text() for text in figure.findobj(matplotlib.text.Text))
 
 
-@pytest.mark.parametrize("name", GALLERY)
+@pytest.mark.parametrize("name", FIGURES)
 def test_each_figure_is_drawn_for_a_wide_and_a_narrow_page_without_pyplot(name: str, judged_run) -> None:
     import sys
 
@@ -68,25 +67,25 @@ def test_the_numbers_drawn_are_those_recorded(judged_run) -> None:
     mine = rows[(rows["arm"] == "after") & rows["block"].isin(blocks) & (rows["phase"] == "measure")]
     latency = np.sort((mine["done_ns"] - mine["due_ns"]).to_numpy(dtype=float) / 1e6)
 
-    spectrum = latency_spectrum(found)["after"]
+    spectrum = latency_spectrum.data(found)["after"]
     assert spectrum.requests == len(mine)
     assert spectrum.named[0.95] == pytest.approx(np.quantile(latency, 0.95, method="inverted_cdf"))
-    splits = latency_split(found)
+    splits = latency_split.data(found)
     assert splits.parts["hits", "after"].requests == int((mine["cache"] == "hit").sum())
     assert sum(splits.parts[status, "after"].density.sum() for status in splits.statuses) == pytest.approx(1.0)
-    calls = db_calls(found)["after"]
+    calls = db_calls.data(found)["after"]
     assert calls.mean == pytest.approx(mine["db_calls"].mean())
     assert calls.shares.sum() == pytest.approx(1.0)
-    series = hit_series(found)
+    series = hit_ratio.data(found)
     assert series.bins["requests"].sum() == len(rows)
     assert series.measured["change", "after"] == pytest.approx((mine["cache"] == "hit").mean())
-    assert freshness(found).late["after"].stale == 0
+    assert freshness_curve.data(found).late["after"].stale == 0
 
 
 def test_bins_and_bytes_do_not_grow_with_the_rows(new_run) -> None:
     small, large = (recorded(new_run(rate=rate, probes=0)) for rate in (60.0, 3000.0))
     assert len(large.requests) > 40 * len(small.requests)
-    assert len(hit_series(large).bins) <= 600
+    assert len(hit_ratio.data(large).bins) <= 600
     sizes = [len(drawn("latency-split", found).wide or "") for found in (small, large)]
     assert sizes[1] < 2 * sizes[0]
 
@@ -98,7 +97,7 @@ def test_a_baseline_alone_is_shown_as_the_baseline(new_run) -> None:
     assert "in the baseline: p50" in sentence and "after" not in sentence.replace("after the", "")
 
 
-@pytest.mark.parametrize("name", GALLERY)
+@pytest.mark.parametrize("name", FIGURES)
 def test_no_records_at_all_give_a_figure_that_says_so(name: str) -> None:
     figure, sentence = figure_for(name, Recorded())
     assert len(sentence) > 20
@@ -120,7 +119,7 @@ def test_what_is_not_visible_is_said_and_never_drawn_as_zero(new_run) -> None:
 
 
 def test_sentences_tell_the_finding_with_its_numbers(judged_run) -> None:
-    said = {name: figure_for(name, *judged_run, draw=False)[1] for name in GALLERY}
+    said = {name: figure_for(name, *judged_run, draw=False)[1] for name in FIGURES}
     assert re.search(r"hit ratio was 9\d % in the baseline, 9\d % without the change, 7\d % with it", said["hit-ratio"])
     assert "a look at the first seconds alone would take the warming cache for an effect" in said["hit-ratio"]
     assert re.search(r"before: p50 1\.\d+ ms, p95 .* ms, p99 .*; after: p50", said["latency-spectrum"])
@@ -135,7 +134,7 @@ def test_sentences_tell_the_finding_with_its_numbers(judged_run) -> None:
 CLAIMS = re.compile(r"HELPED|HURT|EQUIVALENT|better|worse|improve|faster|slower", re.IGNORECASE)
 
 
-@pytest.mark.parametrize("name", GALLERY)
+@pytest.mark.parametrize("name", FIGURES)
 def test_no_sentence_claims_more_than_an_invalid_verdict(name: str, judged_run) -> None:
     run, result = judged_run
     invalid = result.model_copy(update={"verdict": "INVALID", "because": "The guard failed."})
@@ -145,7 +144,7 @@ def test_no_sentence_claims_more_than_an_invalid_verdict(name: str, judged_run) 
         assert "A guard failed" in sentence
 
 
-@pytest.mark.parametrize("name", GALLERY)
+@pytest.mark.parametrize("name", FIGURES)
 def test_no_sentence_claims_a_difference_without_a_result(name: str, judged_run) -> None:
     assert not CLAIMS.search(figure_for(name, judged_run[0], None, draw=False)[1])
 
@@ -208,7 +207,7 @@ def strange(rows) -> Recorded:
 @settings(max_examples=examples(60), deadline=None)
 @given(rows=ROWS)
 def test_whatever_was_recorded_every_figure_has_a_sentence(rows) -> None:
-    for name in GALLERY:
+    for name in FIGURES:
         sentence = figure_for(name, strange(rows), draw=False)[1]
         assert sentence.strip() and "nan" not in sentence.lower()
 
@@ -216,7 +215,7 @@ def test_whatever_was_recorded_every_figure_has_a_sentence(rows) -> None:
 @settings(max_examples=6 if ALL else 2, deadline=None)
 @given(rows=ROWS)
 def test_whatever_was_recorded_every_figure_can_be_drawn(rows) -> None:
-    for name in GALLERY:
+    for name in FIGURES:
         style.to_svg(figure_for(name, strange(rows))[0])
 
 

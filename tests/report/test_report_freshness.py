@@ -12,10 +12,10 @@ from synthetic_run import a_read, a_write
 
 from luckyhit.judge.wording import percent
 from luckyhit.records import Metric, Result
-from luckyhit.report import figure_for, style
-from luckyhit.report.freshness_numbers import bounds_of, staleness_windows
-from luckyhit.report.freshness_strip import freshness_strip
-from luckyhit.report.gallery import drawn
+from luckyhit.report import style
+from luckyhit.report.figures import freshness_strip, staleness_windows
+from luckyhit.report.figures.late_reads import bounds_of
+from luckyhit.report.figures.registry import drawn, figure_for
 from tier import examples
 
 S = 10**9
@@ -149,7 +149,7 @@ def test_windows_are_told_as_intervals_with_the_stuck_ones_apart() -> None:
 
 
 def test_the_band_holds_every_window_and_ends_at_the_share_that_is_stuck() -> None:
-    lasting = staleness_windows(polled(0.0, 0.15, 0.15, 9.0)).arms["before"]
+    lasting = staleness_windows.data(polled(0.0, 0.15, 0.15, 9.0)).arms["before"]
     at = dict(zip(lasting.times_ms.tolist(), zip(lasting.low, lasting.high, strict=True), strict=True))
     just_before = max(time for time in at if time < 100)
     assert at[just_before] == pytest.approx((0.75, 0.75))
@@ -179,13 +179,13 @@ def test_without_polls_there_are_no_windows_to_show() -> None:
 
 
 def test_the_failure_is_of_the_arm_in_which_the_larger_share_failed() -> None:
-    chosen = freshness_strip(both_arms(1, 3)).chosen
+    chosen = freshness_strip.data(both_arms(1, 3)).chosen
     assert chosen is not None and chosen.label == "after"
     assert "One of the 3 probes of 4 that failed with the change" in said("freshness-strip", both_arms(1, 3))
 
 
 def test_one_that_saw_both_values_teaches_more_than_one_that_was_stale_for_longer() -> None:
-    chosen = freshness_strip(polled(9.0, 0.15, 9.0)).chosen
+    chosen = freshness_strip.data(polled(9.0, 0.15, 9.0)).chosen
     assert chosen is not None and chosen.key == "2002"
     assert [read.saw for read in chosen.reads] == ["old value"] * 2 + ["new value"] * 5
 
@@ -193,7 +193,7 @@ def test_one_that_saw_both_values_teaches_more_than_one_that_was_stale_for_longe
 def test_a_race_or_a_disagreement_teaches_more_than_a_poll_alone() -> None:
     (plain, polls), (race, raced) = burst("before", 1, 0.5), burst("before", 2, 0.15)
     race |= {"prestate": "in-flight"}
-    chosen = freshness_strip(probed([plain, race], polls + raced)).chosen
+    chosen = freshness_strip.data(probed([plain, race], polls + raced)).chosen
     assert chosen is not None and chosen.key == race["key"]
     assert "a read was under way when it was written" in chosen.reasons
 
@@ -201,7 +201,7 @@ def test_a_race_or_a_disagreement_teaches_more_than_a_poll_alone() -> None:
     for number, read in enumerate(split):
         stale = number % 2 == 0 and number < 4
         read |= {"worker": f"w{number % 2}", "seen_version": OLD if stale else other["version"]}
-    chosen = freshness_strip(probed([plain, other], polls + split)).chosen
+    chosen = freshness_strip.data(probed([plain, other], polls + split)).chosen
     assert chosen is not None and chosen.key == other["key"]
     assert {"readers told different things", "reads went back from the new value to the old one"} <= {*chosen.reasons}
     assert chosen.lanes == ["detail · worker 1", "detail · worker 2"]
@@ -210,14 +210,16 @@ def test_a_race_or_a_disagreement_teaches_more_than_a_poll_alone() -> None:
 def test_where_no_probe_saw_both_it_is_the_longest_stale_one() -> None:
     writes, reads = once("before", (0.1, 0.4, 0.2), stale=3)
     found = probed(writes, reads)
-    chosen = freshness_strip(found).chosen
+    chosen = freshness_strip.data(found).chosen
     assert chosen is not None and chosen.key == writes[1]["key"] and chosen.reasons == []
     assert "the most stale reads, of these the longest stale" in said("freshness-strip", found)
 
 
 def test_the_same_records_in_another_order_give_the_same_probe() -> None:
     writes, reads = once("before", (0.2, 0.2, 0.2), stale=3)
-    first, second = (freshness_strip(probed(w, r)).chosen for w, r in ((writes, reads), (writes[::-1], reads[::-1])))
+    first, second = (
+        freshness_strip.data(probed(w, r)).chosen for w, r in ((writes, reads), (writes[::-1], reads[::-1]))
+    )
     assert first == second and first is not None
 
 
@@ -240,7 +242,7 @@ def test_a_value_that_was_refused_and_seen_is_a_failure() -> None:
     refused = a_write("before", 0, "1001", 1_000_002, 3 * S, prestate="refused", acked_ns=None, status=422)
     reads = [a_read(write, 0.1, write["version"]), a_read(refused, 0.2, refused["version"])]
     found = probed([write, refused], reads)
-    chosen = freshness_strip(found).chosen
+    chosen = freshness_strip.data(found).chosen
     assert chosen is not None and [read.saw for read in chosen.reads] == ["never committed"]
     assert "with a write that has to be rejected" in said("freshness-strip", found)
 
@@ -251,7 +253,7 @@ def test_each_read_stands_in_the_lane_of_its_route_and_connection() -> None:
     reads[2] |= {"fresh_connection": True, "connection": 77}
     reads[3] |= {"connection": 9}
     reads[4] |= {"seen_version": None, "absent": True, "status": 404}
-    chosen = freshness_strip(probed([write], reads)).chosen
+    chosen = freshness_strip.data(probed([write], reads)).chosen
     assert chosen is not None
     lanes = ["detail · connection 1", "list · connection 1", "detail · new connections", "detail · connection 2"]
     assert chosen.lanes == lanes
@@ -285,7 +287,7 @@ def test_no_more_lanes_are_drawn_than_can_be_read_and_the_stale_ones_are() -> No
     for number, read in enumerate(reads):
         read |= {"connection": number}
     reads[-1] |= {"seen_version": OLD}
-    chosen = freshness_strip(probed([write], reads)).chosen
+    chosen = freshness_strip.data(probed([write], reads)).chosen
     assert chosen is not None and len(chosen.lanes) == 8 and any(read.stale for read in chosen.drawn)
     assert len(chosen.reads) - len(chosen.drawn) == 6
 
@@ -337,5 +339,5 @@ def test_whatever_a_probe_recorded_each_figure_has_a_sentence_with_numbers_in_it
     for name in ("freshness", "staleness-windows", "freshness-strip"):
         sentence = said(name, found)
         assert sentence.endswith(".") and "nan" not in sentence.lower() and "None" not in sentence
-    strip = freshness_strip(found)
+    strip = freshness_strip.data(found)
     assert (strip.chosen is not None) == any(failed for failed, _ in strip.failed.values())

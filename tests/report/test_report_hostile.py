@@ -15,7 +15,7 @@ from browser import browser
 from page_reader import Page, assert_self_contained
 
 from luckyhit.records import Guard
-from luckyhit.report import tables
+from luckyhit.report import notebook_tables as tables
 from luckyhit.report.page import page_of
 from luckyhit.report.recorded import recorded
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from luckyhit.records import Metric, Result
-from luckyhit.report.how_many import HEADINGS, how_many, looks
 from luckyhit.report.recorded import Recorded
+from luckyhit.report.tables.how_many import HEADINGS, how_many, looks
 
 GOAL = {"want": "better", "verdict": "HELPED", "margin": 0.04, "pairs": 3000}
 HIT = Metric(

@@ -13,7 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from browser import a_browser, open_page
 from playwright.sync_api import Page
 
-from luckyhit.report import render
+from luckyhit.report.page import render
 from tier import in_turn
 
 pytestmark = pytest.mark.browser

@@ -11,7 +11,8 @@ import pytest
 from page_reader import Page, assert_self_contained
 from synthetic_run import START, judged
 
-from luckyhit.report import render, write_index
+from luckyhit.report.index import write_index
+from luckyhit.report.page import render
 
 
 def index_of(folder) -> Page:

@@ -13,7 +13,8 @@ from page_reader import Page, assert_self_contained
 from plain_figures import PLAINLY
 from synthetic_run import START, judged, make_run
 
-from luckyhit.report import render, write_index
+from luckyhit.report.index import write_index
+from luckyhit.report.page import render
 from luckyhit.run import Run
 
 pytestmark = pytest.mark.usefixtures("plain_figures")

@@ -12,8 +12,8 @@ from synthetic_run import judged
 
 from luckyhit.judge.guards.run_guards import preflight_of
 from luckyhit.records import PREFLIGHT_MET_FAULT, RunFinding
-from luckyhit.report import render
-from luckyhit.report.finding_sentences import sentence_of
+from luckyhit.report.page import render
+from luckyhit.report.tables.finding_sentences import sentence_of
 
 MET = {
     "arm": "before", "route": "list", "request": "GET /products?page=2", "status": 200,

@@ -12,7 +12,8 @@ from page_reader import Page, assert_self_contained
 from synthetic_run import judged
 
 from luckyhit.judge.context.earlier import with_earlier
-from luckyhit.report import observed, render
+from luckyhit.report.page import render
+from luckyhit.report.tables import observed
 from luckyhit.run import Run
 
 OF_A_CHANGE = ("#naive", "#change", "#effect", "#rollback")

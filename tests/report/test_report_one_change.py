@@ -11,8 +11,8 @@ from pydantic import TypeAdapter
 from synthetic_run import CASES
 
 from luckyhit.case import Case, changes, load_case
-from luckyhit.report import tables
-from luckyhit.report.one_change import LONGEST_LINE, change, change_diff, revision_diff, swap
+from luckyhit.report import notebook_tables as tables
+from luckyhit.report.evidence.one_change import LONGEST_LINE, change, change_diff, revision_diff, swap
 from luckyhit.report.page import page_of
 from luckyhit.report.recorded import recorded
 from luckyhit.run import Run

@@ -8,11 +8,10 @@ from luckyhit.judge.compare.effect import Effect
 from luckyhit.judge.freshness.freshness_facts import as_metric_has_it
 from luckyhit.judge.stale.share_bounds import bounds_of_run, uncompared
 from luckyhit.records import CountOf, FreshnessFacts, RunFinding
-from luckyhit.report import freshness_numbers
-from luckyhit.report.aggregates import hit_series
-from luckyhit.report.finding_sentences import sentence_of
-from luckyhit.report.metric_rows import metric_row
+from luckyhit.report.figures import freshness_curve, hit_ratio, late_reads
 from luckyhit.report.recorded import recorded
+from luckyhit.report.tables.finding_sentences import sentence_of
+from luckyhit.report.tables.metric_rows import metric_row
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +24,9 @@ def test_no_stale_read_has_one_bound_in_metric_facts_figures_and_table(judged_ru
     facts, metric = result.freshness["after"], result.metrics["stale_reads"]
     assert facts.stale == 0 and metric.after == 0
     assert facts.zero_bound == facts.high == result.old_data.at_most
-    assert freshness_numbers.late(found)["after"].zero_bound == facts.zero_bound
+    assert late_reads.late(found)["after"].zero_bound == facts.zero_bound
     # Few reads bound less than all of them together: no other figure contradicts it.
-    curve = freshness_numbers.freshness(found).curve
+    curve = freshness_curve.data(found).curve
     fresh = curve[(curve["arm"] == "after") & (curve["fresh"] == curve["reads"])]
     assert len(fresh) and (1 - fresh["low"] >= facts.zero_bound).all()
 
@@ -40,7 +39,7 @@ def test_the_bounds_of_a_report_are_those_of_the_judge(found) -> None:  # type: 
 
 
 def test_the_figure_shows_the_hit_ratio_of_the_metric(found) -> None:  # type: ignore[no-untyped-def]
-    metric, measured = found.result.metrics["hit_ratio"], hit_series(found).measured
+    metric, measured = found.result.metrics["hit_ratio"], hit_ratio.data(found).measured
     assert (measured["change", "before"], measured["change", "after"]) == (metric.before, metric.after)
 
 

@@ -12,11 +12,12 @@ from journalled import HTTP, RESTORE, Book
 from page_reader import Page, assert_self_contained
 from synthetic_run import judged
 
-from luckyhit.report import render, write_index
-from luckyhit.report.journal import Journal, Step, journal_of
-from luckyhit.report.open_steps import inverse_text, open_steps
+from luckyhit.report.evidence.actions import touched
+from luckyhit.report.evidence.journal import Journal, Step, journal_of
+from luckyhit.report.evidence.open_steps import inverse_text, open_steps
+from luckyhit.report.index import write_index
+from luckyhit.report.page import render
 from luckyhit.report.recorded import Recorded
-from luckyhit.report.touched import touched
 from luckyhit.run import Run
 from tier import examples
 
@@ -99,7 +100,7 @@ def test_a_died_run_is_no_verdict_in_the_list(new_run, tmp_path) -> None:
 def test_each_inverse_is_said_in_words_and_a_missing_field_is_a_dash(
     step: str, inverse: dict[str, Any], said: str
 ) -> None:
-    from luckyhit.report.journal import Event
+    from luckyhit.report.evidence.journal import Event
 
     confirmed = (Event(1.0, {"processes": [{"pid": 7}]}),) if step == "start" else ()
     assert said in inverse_text(Step(1, step, 1.0, {}, inverse, confirmed))

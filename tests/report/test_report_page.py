@@ -20,7 +20,7 @@ from synthetic_run import ROOT, judged
 
 from luckyhit.errors import ReportNotWritten
 from luckyhit.judge.table.rows import Rows
-from luckyhit.report import render
+from luckyhit.report.page import render
 from luckyhit.report.recorded import recorded
 from luckyhit.run import Run
 

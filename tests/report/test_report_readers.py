@@ -10,13 +10,13 @@ from probed_run import OLD, an_event, probed, watched, writes_of
 from synthetic_run import a_read
 
 from luckyhit.records import FreshnessFacts
-from luckyhit.report import tables
-from luckyhit.report.cache_story import FATE_WORDS, cache_story
-from luckyhit.report.checklist import checklist
-from luckyhit.report.freshness_tables import probed_keys, readers
-from luckyhit.report.journal import journal_of
+from luckyhit.report import notebook_tables as tables
+from luckyhit.report.evidence.checklist import checklist
+from luckyhit.report.evidence.journal import journal_of
 from luckyhit.report.page import page_of, render
 from luckyhit.report.recorded import recorded
+from luckyhit.report.tables.cache_story import FATE_WORDS, cache_story
+from luckyhit.report.tables.freshness_tables import probed_keys, readers
 
 BEFORE = FreshnessFacts(
     writes=40, probes=41, reads=60, fresh=10, stale=30, unknown=2, share=0.75, low=0.588, high=0.873,

@@ -17,8 +17,7 @@ from synthetic_run import judged
 
 from luckyhit.case.variables import known_secrets
 from luckyhit.redact import Redactor
-from luckyhit.report import render
-from luckyhit.report.page import page_of
+from luckyhit.report.page import page_of, render
 from luckyhit.report.recorded import recorded
 from luckyhit.run import Run
 from luckyhit.secret_values import REDACTED

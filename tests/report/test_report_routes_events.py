@@ -10,13 +10,11 @@ from page_reader import Page, assert_self_contained
 from synthetic_run import judged
 
 from luckyhit.records import METRICS, Metric, MetricName, Moved, Result, RunEvent
-from luckyhit.report import render
-from luckyhit.report.aggregates import hit_series
-from luckyhit.report.course_figures import hit_ratio
-from luckyhit.report.event_rows import other_notes, shift_times
+from luckyhit.report.figures import hit_ratio
+from luckyhit.report.page import render
 from luckyhit.report.recorded import recorded
-from luckyhit.report.route_rows import route_table
-from luckyhit.report.sentences import hit_ratio as hit_sentence
+from luckyhit.report.tables.event_rows import other_notes, shift_times
+from luckyhit.report.tables.route_rows import route_table
 from luckyhit.run import Run
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
@@ -145,16 +143,16 @@ def test_without_events_nothing_is_said_of_them(judged_run, tmp_path) -> None:
 
 def test_shifts_are_marked_in_the_hit_ratio_over_time(judged_run) -> None:
     run, result = judged_run
-    quiet = hit_series(recorded(run, result.model_copy(update={"events": []})))
-    series = hit_series(recorded(run, with_events(result)))
+    quiet = hit_ratio.data(recorded(run, result.model_copy(update={"events": []})))
+    series = hit_ratio.data(recorded(run, with_events(result)))
     assert (quiet.shifts_s, series.shifts_s) == ((), (17.5,))  # a drift has no moment
     marks = [
-        [line.get_xdata()[0] for line in hit_ratio(one).axes[0].lines if line.get_label() == "shift inside an arm"]
+        [line.get_xdata()[0] for line in hit_ratio.draw(one).axes[0].lines if line.get_label() == "shift inside an arm"]
         for one in (quiet, series)
     ]
     assert marks == [[], [17.5]]
-    assert "Thin lines mark shifts inside an arm (at 17.5 s)." in hit_sentence(series, result)
-    assert "Thin lines" not in hit_sentence(quiet, result)
+    assert "Thin lines mark shifts inside an arm (at 17.5 s)." in hit_ratio.say(series, result)
+    assert "Thin lines" not in hit_ratio.say(quiet, result)
     assert shift_times([*EVENTS, *EVENTS]) == (17.5,)
 
 

@@ -20,9 +20,9 @@ from luckyhit.case import load_case
 from luckyhit.errors import ArgumentError, CaseError, ReportNotWritten
 from luckyhit.judge.context.earlier import with_earlier
 from luckyhit.records import Guard, Metric, Result, Rollback
+from luckyhit.report.ci_summary import summary
 from luckyhit.report.junit import junit
-from luckyhit.report.summary import summary
-from luckyhit.report.told import Told, publish, told_of_error, told_of_run
+from luckyhit.report.run_outcome import Told, publish, told_of_error, told_of_run
 from tier import examples
 
 DONE = Rollback(confirmed=True, detail="All 31 things that can be seen are equal.")

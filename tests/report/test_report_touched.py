@@ -14,16 +14,16 @@ from synthetic_run import CASES
 
 from luckyhit.case import Case, load_case
 from luckyhit.records import Guard, Rollback
-from luckyhit.report import tables
-from luckyhit.report.as_it_was import Claim, as_it_was, remains, untouched
-from luckyhit.report.blocks import limits, prepared, washout_text
-from luckyhit.report.cleared_keys import cleared_keys
-from luckyhit.report.compared import compared
-from luckyhit.report.journal import Journal, journal_of
-from luckyhit.report.open_steps import open_steps
+from luckyhit.report import notebook_tables as tables
+from luckyhit.report.evidence.actions import Touched, touched
+from luckyhit.report.evidence.blocks import limits, prepared, washout_text
+from luckyhit.report.evidence.cleared_keys import cleared_keys
+from luckyhit.report.evidence.compared import compared
+from luckyhit.report.evidence.journal import Journal, journal_of
+from luckyhit.report.evidence.open_steps import open_steps
+from luckyhit.report.evidence.restored import Claim, as_it_was, remains, untouched
 from luckyhit.report.page import page_of
 from luckyhit.report.recorded import Recorded, recorded
-from luckyhit.report.touched import Touched, touched
 from luckyhit.run import Run
 from tier import examples
 

@@ -10,7 +10,7 @@ from page_reader import Page, assert_self_contained
 from synthetic_run import START
 
 from luckyhit.records import Metric
-from luckyhit.report import write_index
+from luckyhit.report.index import write_index
 from luckyhit.report.trends import HEIGHT, WIDTH, Baseline, trends_of
 
 

@@ -101,7 +101,7 @@ def run(
             }
         )
     elif result is not None and (not outcome.reason or result.verdict == "INVALID"):
-        from luckyhit.report.told import lines_of
+        from luckyhit.report.run_outcome import lines_of
 
         print(f"\n{result.verdict}: {result.because}")
         print("\n".join(lines_of(result)))
@@ -121,7 +121,7 @@ def _conducted(project: Project, case_file: Path, how: dict[str, Any], *, summar
 
     if not summary and not junit:
         return run_case(project, case_file, **how)
-    from luckyhit.report.told import told_of_error, told_of_run
+    from luckyhit.report.run_outcome import told_of_error, told_of_run
 
     try:
         outcome = run_case(project, case_file, **how)

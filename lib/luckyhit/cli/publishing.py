@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from luckyhit.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from luckyhit.report.told import Told
+    from luckyhit.report.run_outcome import Told
 
 
 def refuse_crowded(summary: str, junit: str, *, as_json: bool) -> None:
@@ -20,10 +20,10 @@ def refuse_crowded(summary: str, junit: str, *, as_json: bool) -> None:
 
 def write_told(told: Told, *, summary: str, junit: str) -> None:
     """Write what was asked for; an empty name asks for nothing. Raises ReportNotWritten."""
-    from luckyhit.report.told import publish
+    from luckyhit.report.run_outcome import publish
 
     if summary:
-        from luckyhit.report.summary import summary as as_markdown
+        from luckyhit.report.ci_summary import summary as as_markdown
 
         publish(as_markdown(told), summary)
     if junit:

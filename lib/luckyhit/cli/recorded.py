@@ -42,8 +42,8 @@ def judge(
     from luckyhit.judge import judge as judge_run
     from luckyhit.judge import loose
     from luckyhit.judge.context.earlier import with_earlier
-    from luckyhit.report.metric_rows import number_lines
-    from luckyhit.report.told import told_of_records, told_of_run
+    from luckyhit.report.run_outcome import told_of_records, told_of_run
+    from luckyhit.report.tables.metric_rows import number_lines
     from luckyhit.run import find_run
 
     refuse_crowded(summary, junit, as_json=as_json)
@@ -94,8 +94,8 @@ def report(
     from luckyhit.investigate.export import export
     from luckyhit.judge import judge as judge_run
     from luckyhit.judge.context.earlier import with_earlier
-    from luckyhit.report import render
-    from luckyhit.report.told import told_of_run
+    from luckyhit.report.page import render
+    from luckyhit.report.run_outcome import told_of_run
     from luckyhit.run import find_run
 
     refuse_crowded(summary, junit, as_json=False)

@@ -154,7 +154,7 @@ def _rolled_back(project: Project, run: Run, failure: dict[str, Any]) -> dict[st
 def _incomplete_report(
     project: Project, run: Run, failure: Mapping[str, Any], result: Result | None
 ) -> tuple[Path | None, LuckyHitError | None]:
-    from luckyhit.report import render
+    from luckyhit.report.page import render
 
     try:
         return render(run, result, project.reports, incomplete=str(failure["message"])), None

@@ -23,7 +23,7 @@ def export(run: Run, result: Result, reports_dir: Path, *, found: Recorded | Non
     """Write the result, the report and the index, and note in the manifest that the run is finished. `found`: what was
     recorded, with this result, where it was read already. Returns the report's path. Raises ReportNotWritten where one
     of them can't be written; the run is still a measured one then."""
-    from luckyhit.report import render
+    from luckyhit.report.page import render
 
     keep_result(run, result)
     path = render(run, result, reports_dir, found=found)

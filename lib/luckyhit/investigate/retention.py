@@ -185,7 +185,7 @@ def _started(run: Run, now: datetime) -> datetime:
 
 
 def _report(run: Run, reports_dir: Path) -> Path | None:
-    from luckyhit.report.page import report_name
+    from luckyhit.report.html_files import report_name
 
     try:
         path = reports_dir / report_name(run, run.manifest)

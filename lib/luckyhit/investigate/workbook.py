@@ -63,14 +63,14 @@ class Workbook(OpenedRun):
 
     def declared(self) -> pd.DataFrame:
         """The case as declared: what, where, who, and what should happen."""
-        from luckyhit.report import tables
+        from luckyhit.report import notebook_tables
 
-        return tables.declared(self.run.case)
+        return notebook_tables.declared(self.run.case)
 
     def figure(self, name: str) -> Picture | None:
         """One of the report's figures, by name, drawn from what was measured so far; with alternative text. None where
         the case declares no probe for it to show, or the run no change."""
-        from luckyhit.report import figure_for
+        from luckyhit.report.figures.registry import figure_for
 
         if self._has_no(name):
             return None
@@ -81,7 +81,7 @@ class Workbook(OpenedRun):
 
     def reading(self, name: str) -> Markdown:
         """The sentence that says what figure `name` shows, made from the data."""
-        from luckyhit.report import figure_for
+        from luckyhit.report.figures.registry import figure_for
 
         return _sentence(figure_for(name, self._recorded(), draw=False)[1])
 
@@ -97,9 +97,9 @@ class Workbook(OpenedRun):
         return found
 
     def _has_no(self, name: str) -> bool:
-        from luckyhit.report.gallery import OF_A_PROBE
+        from luckyhit.report.figures.registry import FIGURES
 
-        return name in OF_A_PROBE and self.run.case.freshness is None
+        return name in FIGURES and FIGURES[name].needs == "probe" and self.run.case.freshness is None
 
     def _result(self) -> Result | None:
         return self.run.result
@@ -116,19 +116,21 @@ class Baseline(Workbook):
 
     def declared(self) -> pd.DataFrame:
         """The case as declared: what, where, who, and what should happen."""
-        from luckyhit.report import tables
+        from luckyhit.report import notebook_tables
 
-        return tables.declared(self._case)
+        return notebook_tables.declared(self._case)
 
     def power(self) -> pd.DataFrame:
         """What the plan gives each goal, what it needs, and what to change where that is too little: from the case
         alone, and from the baseline's noise once that is measured."""
         from luckyhit.investigate.planning import planning_after, planning_of  # takes the judge along, a second
-        from luckyhit.report import tables
+        from luckyhit.report import notebook_tables
 
         if self._run is None:
-            return tables.power(planning_of(self._case))
-        return tables.power(planning_after(self._run) if self._run.blocks("baseline") else planning_of(self._run.case))
+            return notebook_tables.power(planning_of(self._case))
+        return notebook_tables.power(
+            planning_after(self._run) if self._run.blocks("baseline") else planning_of(self._run.case)
+        )
 
     def measure(self) -> Markdown:
         """Start the service, reset the declared part of the cache, warm up, measure. Returns what was done."""
@@ -150,15 +152,15 @@ class Baseline(Workbook):
 
     def numbers(self) -> pd.DataFrame:
         """Response time, errors, cache status, database calls and freshness of the baseline, one row each."""
-        from luckyhit.report import tables
+        from luckyhit.report import notebook_tables
 
-        return tables.baseline(self._recorded())
+        return notebook_tables.baseline(self._recorded())
 
     def not_seen(self) -> Markdown:
         """What could not be seen, said plainly."""
-        from luckyhit.report import tables
+        from luckyhit.report import notebook_tables
 
-        return _sentence(tables.not_seen(self._recorded()))
+        return _sentence(notebook_tables.not_seen(self._recorded()))
 
     def next_step(self) -> Markdown:
         notebook = "3-report" if observes(self.run) else "2-change"
@@ -170,9 +172,9 @@ class Changed(Workbook):
 
     def one_change(self) -> pd.DataFrame:
         """What is changed, and what may be cleared."""
-        from luckyhit.report import tables
+        from luckyhit.report import notebook_tables
 
-        return tables.change(self.run.case)
+        return notebook_tables.change(self.run.case)
 
     def measure(self) -> Markdown:
         """Measure both arms, block by block, then roll back and measure once more. Returns what was done."""
@@ -186,22 +188,22 @@ class Changed(Workbook):
 
     def cleared(self) -> pd.DataFrame:
         """Keys looked at, in scope, and cleared before each block."""
-        from luckyhit.report import tables
+        from luckyhit.report import notebook_tables
 
-        return tables.cleared(self._recorded())
+        return notebook_tables.cleared(self._recorded())
 
     def touched(self) -> pd.DataFrame:
         """What was done to the target, by the journal: each kind of step, how often, and what became of it."""
-        from luckyhit.report import tables
-        from luckyhit.report.journal import journal_of
+        from luckyhit.report import notebook_tables
+        from luckyhit.report.evidence.journal import journal_of
 
-        return tables.touched(self._recorded(), journal_of(self.run))
+        return notebook_tables.touched(self._recorded(), journal_of(self.run))
 
     def guards(self) -> pd.DataFrame:
         """What was checked while measuring, with the evidence."""
-        from luckyhit.report import tables
+        from luckyhit.report import notebook_tables
 
-        return tables.guards(self._recorded())
+        return notebook_tables.guards(self._recorded())
 
     def rolled_back(self) -> Markdown:
         """Whether the change is out again."""
@@ -260,28 +262,28 @@ class Reported(Workbook):
     def metrics(self) -> pd.DataFrame:
         """Every metric in both arms, with its interval, margin and verdict; of a baseline alone, beside earlier
         ones."""
-        from luckyhit.report import tables
+        from luckyhit.report import notebook_tables
 
-        return tables.earlier(self._judged()) if self._observed() else tables.metrics(self._judged())
+        return notebook_tables.earlier(self._judged()) if self._observed() else notebook_tables.metrics(self._judged())
 
     def readers(self) -> pd.DataFrame:
         """What readers saw of the probe's writes, and of the workload's; no rows where there was nothing to see."""
-        from luckyhit.report import tables
+        from luckyhit.report import notebook_tables
 
-        return tables.readers(self._recorded())
+        return notebook_tables.readers(self._recorded())
 
     def guards(self) -> pd.DataFrame:
         """What would overturn the verdict: each guard, with its evidence."""
-        from luckyhit.report import tables
+        from luckyhit.report import notebook_tables
 
-        return tables.guards(self._recorded())
+        return notebook_tables.guards(self._recorded())
 
     def checklist(self) -> pd.DataFrame:
         """The five questions every change has to answer, with the evidence."""
-        from luckyhit.report import tables
-        from luckyhit.report.journal import journal_of
+        from luckyhit.report import notebook_tables
+        from luckyhit.report.evidence.journal import journal_of
 
-        return tables.checklist(self._recorded(), journal_of(self.run))
+        return notebook_tables.checklist(self._recorded(), journal_of(self.run))
 
     def export(self) -> Markdown:
         """Write the HTML report and the index. Returns where it is."""
@@ -359,7 +361,7 @@ def _existing(run: str, case: str, runs_dir: str, reports_dir: str) -> tuple[Run
 
 def _in_words() -> tuple[ModuleType, ModuleType]:
     """The modules that word findings and baselines; late, since they bring the judge with them."""
-    from luckyhit.report import finding_sentences, observed
+    from luckyhit.report.tables import finding_sentences, observed
 
     return finding_sentences, observed
 

@@ -43,7 +43,7 @@ class CountOf(FileRecord):
 
 class RunFinding(FileRecord):
     """Something that a run shows beside its metrics, with its counts in each arm (null: not visible there). The ids are
-    those of `luckyhit.judge.findings.FINDERS`; `luckyhit.report.finding_sentences` words them."""
+    those of `luckyhit.judge.findings.FINDERS`; `luckyhit.report.tables.finding_sentences` words them."""
 
     id: str
     before: CountOf | None = None

@@ -14,8 +14,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from luckyhit.report import observed
-from luckyhit.report.metric_rows import MetricRow
+from luckyhit.report.tables import observed
+from luckyhit.report.tables.metric_rows import MetricRow
 
 VERDICTS = ("HELPED", "HURT", "EQUIVALENT", "INCONCLUSIVE", "INVALID", "OBSERVED")
 HEAD_BYTES = 65_536

@@ -9,51 +9,48 @@ from typing import Any, TypeVar
 from markupsafe import Markup
 
 from luckyhit import __version__
-from luckyhit.judge.stale.old_data import old_data_text
-from luckyhit.judge.verdict import RULES
+from luckyhit.judge.facade import RULES, old_data_text
 from luckyhit.judge.wording import percent
 from luckyhit.records import Rollback
-from luckyhit.report import (
-    as_it_was,
-    baseline,
+from luckyhit.report.evidence import (
+    actions,
     blocks,
-    cache_counters,
-    cache_story,
     checklist,
     cleared_keys,
     compared,
+    one_change,
+    open_steps,
+    restored,
+)
+from luckyhit.report.evidence.journal import Journal
+from luckyhit.report.evidence.repeating import commands, data_files
+from luckyhit.report.figures import timeline
+from luckyhit.report.figures.registry import FIGURES, drawn, shown_on_page
+from luckyhit.report.html_files import LONGEST_CASE_FILE, Long
+from luckyhit.report.recorded import Recorded
+from luckyhit.report.tables import (
+    baseline_rows,
+    cache_counters,
+    cache_story,
     contents,
-    course_rows,
-    earlier,
     event_rows,
     freshness_tables,
     how_many,
     metric_rows,
     observed,
-    one_change,
-    open_steps,
     route_rows,
-    touched,
 )
-from luckyhit.report.data_files import data_files
-from luckyhit.report.finding_sentences import UNEXPECTED_HEADINGS, finding_lines, unexpected_rows
-from luckyhit.report.gallery import GALLERY, OF_A_PROBE, drawn
-from luckyhit.report.journal import Journal
-from luckyhit.report.layer_rows import HEADINGS as LAYER_HEADINGS
-from luckyhit.report.layer_rows import layer_rows
-from luckyhit.report.recorded import Recorded
-from luckyhit.report.repeat_commands import commands
+from luckyhit.report.tables.finding_sentences import (
+    LAYER_HEADINGS,
+    UNEXPECTED_HEADINGS,
+    finding_lines,
+    layer_rows,
+    unexpected_rows,
+)
 from luckyhit.run import Run
 
-LONGEST_CASE_FILE = 60_000
 MOST_NOTES = 60
 _Made = TypeVar("_Made")
-
-
-class Long(str):
-    """A text that may be longer than others: the case file."""
-
-    __slots__ = ()
 
 
 class _Attempts:
@@ -116,20 +113,20 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
         "unexpected": unexpected_rows(result) if result else [],
         "unexpected_headings": UNEXPECTED_HEADINGS,
         "naive": metric_rows.naive_rows(result) if result else [],
-        "baseline": baseline.baseline(found),
-        "earlier": earlier.earlier_rows(result) if result else [],
-        "earlier_headings": earlier.HEADINGS,
-        "earlier_left_out": earlier.left_out(result) if result else [],
-        "not_seen": baseline.not_seen(found)[:MOST_NOTES],
+        "baseline": baseline_rows.baseline(found),
+        "earlier": observed.earlier_rows(result) if result else [],
+        "earlier_headings": observed.EARLIER_HEADINGS,
+        "earlier_left_out": observed.left_out(result) if result else [],
+        "not_seen": baseline_rows.not_seen(found)[:MOST_NOTES],
         "metrics": metric_rows.metrics(result) if result else [],
         "how_many": attempt("How many pairs it took", lambda: how_many.how_many(found)),
         "how_many_headings": how_many.HEADINGS,
         "routes": attempt("The routes", lambda: route_rows.route_table(result)),
         "confidence": _confidence(found),
         "figures": _figures(found),
-        "course": attempt("The course of the run", lambda: course_rows.course_rows(found)),
-        "course_headings": course_rows.HEADINGS,
-        "last_of_freshness": OF_A_PROBE[-1] if found.probed else "freshness",
+        "course": attempt("The course of the run", lambda: timeline.course_rows(found)),
+        "course_headings": timeline.HEADINGS,
+        "last_of_freshness": "freshness-strip" if found.probed else "freshness",
         "readers": attempt("What readers saw", lambda: freshness_tables.readers(found)),
         "counters": attempt("What the cache counted", lambda: cache_counters.as_counted(found)),
         "cache_story": attempt("What the cache did", lambda: cache_story.cache_story(found)),
@@ -167,11 +164,11 @@ def _evidence(found: Recorded, journal: Journal, attempt: _Attempts) -> dict[str
     return {
         "journal": journal,
         "lost": open_steps.lost(found, journal),
-        "touched": attempt("What was touched", lambda: touched.touched(found, journal)) or [],
+        "touched": attempt("What was touched", lambda: actions.touched(found, journal)) or [],
         "keys": attempt("The cleared keys", lambda: cleared_keys.cleared_keys(clears)) if clears else None,
-        "untouched": attempt("What was not touched", lambda: as_it_was.untouched(found, journal, seen)) or [],
-        "as_it_was": attempt("Whether it is as it was", lambda: as_it_was.as_it_was(found, journal, rollback)) or [],
-        "remains": attempt("What stays", lambda: as_it_was.remains(found, journal)) or [],
+        "untouched": attempt("What was not touched", lambda: restored.untouched(found, journal, seen)) or [],
+        "as_it_was": attempt("Whether it is as it was", lambda: restored.as_it_was(found, journal, rollback)) or [],
+        "remains": attempt("What stays", lambda: restored.remains(found, journal)) or [],
         "open_steps": attempt("What is open", lambda: open_steps.open_steps(found, journal)) or [],
         "seen": seen,
         "rollback": rollback,
@@ -193,7 +190,7 @@ def _of_an_observation(found: Recorded, incomplete: str | None, told: Mapping[st
         "observing": True,
         "notes": observed.notes(told["notes"]),
         "checklist": observed.checks(told["checklist"]),
-        "figures": [shown for shown in told["figures"] if shown.name != "forest"],
+        "figures": [shown for shown in told["figures"] if not FIGURES[shown.name].of_change],
         "key_numbers": [],
     }
 
@@ -246,17 +243,15 @@ class Shown:
 
 def _figures(found: Recorded) -> list[Shown]:
     shown = []
-    for name, piece in GALLERY.items():
-        if (name == "forest" and found.result is None) or (name in OF_A_PROBE and not found.probed):
-            continue
+    for row in shown_on_page(found):
         try:
-            figure = drawn(name, found)
+            figure = drawn(row.id, found)
         except Exception as error:  # whatever is wrong with the records, the rest of the report has to be there
             sentence = f"This figure could not be drawn from the records ({type(error).__name__})."
-            shown.append(Shown(name, piece.title, sentence, None, None))
+            shown.append(Shown(row.id, row.title, sentence, None, None))
             continue
         uris = [None if uri is None else Markup(uri) for uri in (figure.wide, figure.narrow)]
-        shown.append(Shown(name, figure.title, figure.sentence, *uris))
+        shown.append(Shown(row.id, row.title, figure.sentence, *uris))
     return shown
 
 

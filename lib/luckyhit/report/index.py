@@ -10,21 +10,20 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from luckyhit.case.variables import mentioned_secrets
 from luckyhit.errors import LuckyHitError
 from luckyhit.records import Result
 from luckyhit.redact import Redactor, project_roots
-from luckyhit.report import observed
-from luckyhit.report.page import environment, link_to, report_name, write_page
-from luckyhit.report.recorded import manifest_of
+from luckyhit.report.card import Card, Number, cards, numbers_of, of_observation
+from luckyhit.report.html_files import environment, link_to, report_name, write_page
+from luckyhit.report.recorded import Recorded, manifest_of
+from luckyhit.report.tables import observed
+from luckyhit.report.tables.metric_rows import key_numbers
+from luckyhit.report.trends import Baseline, Trend, trends_of
 from luckyhit.run import Run, runs
-
-if TYPE_CHECKING:
-    from luckyhit.report.card import Card, Number
-    from luckyhit.report.trends import Baseline, Trend
 
 SILENT_S = 600.0
 """A run that measures notes its progress every few seconds; one that was silent this long has died."""
@@ -53,8 +52,6 @@ def write_index(runs_dir: Path, reports_dir: Path, *, now_s: float | None = None
     """Rebuild `reports_dir/index.html`. Reports of runs that lie in another folder stay in it. Safe when several runs
     end at once: each waits for its turn, and looks at the runs after it got it. `now_s`: seconds since 1970 (default:
     the clock). Raises ReportNotWritten."""
-    from luckyhit.report.card import cards
-
     now_s = time.time() if now_s is None else now_s
     path = reports_dir / "index.html"
     with _turn(reports_dir):
@@ -138,8 +135,6 @@ def _of_card(name: str, card: Card) -> Entry:
 def _trends(baselines: list[Baseline]) -> list[Trend]:
     if not baselines:
         return []
-    from luckyhit.report.trends import trends_of  # the judge behind it takes a second to import
-
     return trends_of(baselines)
 
 
@@ -147,8 +142,6 @@ def _baseline(manifest: Mapping[str, Any], result: Result | None) -> Baseline | 
     """What the run showed without the change; None where a guard says that numbers are not to be trusted."""
     if result is None or result.verdict == "INVALID":
         return None
-    from luckyhit.report.trends import Baseline
-
     values = {name: metric.before for name, metric in result.metrics.items() if metric.before is not None}
     alone = all(metric.after is None for metric in result.metrics.values())
     return Baseline(result.case or str(manifest.get("case")), str(manifest.get("started"))[:16], alone, values)
@@ -168,10 +161,6 @@ def _numbers(result: Result | None, *, alone: bool) -> Sequence[Number]:
     """`alone`: the baseline alone was measured."""
     if result is None:
         return []
-    from luckyhit.report.card import numbers_of, of_observation
-    from luckyhit.report.metric_rows import key_numbers
-    from luckyhit.report.recorded import Recorded
-
     if alone:
         return of_observation(observed.key_numbers(result))
     return numbers_of(key_numbers(Recorded(result=result)))

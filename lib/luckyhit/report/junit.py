@@ -11,8 +11,8 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 from luckyhit.records import GoalName, Guard, Metric, Result
-from luckyhit.report.metric_rows import in_order, metric_row
-from luckyhit.report.told import Told
+from luckyhit.report.run_outcome import Told
+from luckyhit.report.tables.metric_rows import in_order, metric_row
 
 _UNKNOWN_TIME = "1970-01-01T00:00:00"
 _Outcome = tuple[str, str, str]

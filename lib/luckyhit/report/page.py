@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from luckyhit.errors import ReportNotWritten
-from luckyhit.redact import Redactor, project_roots
 from luckyhit.report.card import elements
-from luckyhit.report.context import LONGEST_CASE_FILE, Long, context
-from luckyhit.report.journal import journal_of
-from luckyhit.report.open_steps import why_incomplete
+from luckyhit.report.context import context
+from luckyhit.report.evidence.journal import journal_of
+from luckyhit.report.evidence.open_steps import why_incomplete
+from luckyhit.report.html_files import environment, link_to, redactor_for, report_name, write_page
+from luckyhit.report.index import write_index
 from luckyhit.report.recorded import Recorded, recorded
-from luckyhit.run import Run, write_atomically
-from luckyhit.visible import visible
+from luckyhit.run import Run
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
-
     from luckyhit.records import Result
-
-TEMPLATES = Path(__file__).parent / "templates"
-LONGEST = 5000
-"""Characters of one text that are shown; what is longer is cut off, and counted."""
-LONGEST_TITLE = 180
-_UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|points?|seconds?)(?![\w]))")
-"""The space between a number and its unit: a line must not end there."""
 
 
 def render(
@@ -42,8 +29,6 @@ def render(
     the run's directory stops it. Raises ReportNotWritten where the file can't be written:
     then there is no file, or still the one from before.
     """
-    from luckyhit.report.index import write_index
-
     found = found or recorded(run, result)
     incomplete = incomplete or why_incomplete(found, journal_of(run))
     page = page_of(run, found, reports_dir, incomplete=incomplete)
@@ -53,73 +38,9 @@ def render(
     return path
 
 
-def report_name(run: Run, manifest: Mapping[str, Any]) -> str:
-    """The name of a run's report: date, case and run, whatever a foreign manifest says."""
-    started = str(manifest.get("started") or "")[:10]
-    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", started):
-        digits = run.id[:8]
-        started = f"{digits[:4]}-{digits[4:6]}-{digits[6:]}" if re.fullmatch(r"\d{8}", digits) else "0000-00-00"
-    case = str(manifest.get("case") or run.path.parent.name)
-    parts = [re.sub(r"[^A-Za-z0-9._-]+", "-", part).strip(".-")[:80] or "unnamed" for part in (case, run.id)]
-    return f"{started}-{parts[0]}-{parts[1]}.html"
-
-
-def write_page(path: Path, page: str) -> None:
-    """Write under a temporary name, then rename. Raises ReportNotWritten."""
-    try:
-        write_atomically(path, page.encode("utf-8", "replace").decode("utf-8"))
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise ReportNotWritten(
-            f"{path.name} could not be written: {reason}; no part of it was left behind",
-            hint=f"Make room in, or rights to, the folder {path.parent}, then `luckyhit report` the run again.",
-        ) from None
-
-
-def environment(redactor: Redactor) -> Environment:
-    """Jinja that escapes everything, knows every name it is asked for, and scrubs each text on its way out."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    def finalize(value: Any) -> Any:
-        if not isinstance(value, str) or isinstance(value, Markup):
-            return value
-        longest = LONGEST_CASE_FILE if isinstance(value, Long) else LONGEST
-        # Cut generously before scrubbing (it takes time on a megabyte), and to size after it.
-        text = value if len(value) <= 4 * longest else value[: 4 * longest]
-        scrubbed = visible(redactor.text(text), longest=longest)
-        return scrubbed if len(text) == len(value) else f"{scrubbed}… (cut off)"
-
-    made = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=finalize,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters["clip"] = lambda text, longest: visible(redactor.text(str(text)[: 4 * longest]), longest=longest)
-    made.filters["whole"] = lambda text: _UNIT.sub("\u00a0", redactor.text(str(text)))
-    return made
-
-
-def redactor_for(run: Run, reports_dir: Path) -> Redactor:
-    """Knows the secrets of the run's case, as they are set now, and the folders of this run and of its report."""
-    return Run(run.path).redactor.with_roots({**project_roots(reports_dir), reports_dir.absolute(): "reports"})
-
-
 def page_of(run: Run, found: Recorded, reports_dir: Path, *, incomplete: str | None = None) -> str:
     """The report's HTML."""
     redactor = redactor_for(run, reports_dir)
     told = context(run, found, journal_of(run), incomplete)
     told["card"] = elements(told)
     return environment(redactor).get_template("report.html.j2").render(**told, data_link=link_to(run.path, reports_dir))
-
-
-def link_to(path: Path, reports_dir: Path) -> str | None:
-    """A relative link from the reports to a path nearby; None for one far away, which would tell the machine's
-    folders, and lead nowhere for anybody else."""
-    from urllib.parse import quote
-
-    relative = os.path.relpath(path.resolve(), reports_dir.resolve())
-    return None if relative.count("../") > 2 else quote(relative)

@@ -17,7 +17,7 @@ import pandas as pd
 
 from luckyhit import records
 from luckyhit.errors import LuckyHitError
-from luckyhit.judge.belief import Belief
+from luckyhit.judge.facade import Rows, believed_rows, classify_reads, probe_frame, read_rows
 from luckyhit.records import Arm, Stage
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from luckyhit.case import Case
-    from luckyhit.judge.table.samples import Rows
     from luckyhit.records import Result
     from luckyhit.run import Run
 
@@ -56,21 +55,12 @@ class Recorded:
     @cached_property
     def rows(self) -> Rows:
         """The requests as arrays, by the judge's definitions, and without what its result says can't be believed."""
-        result = self.result
-        if result is None:
-            return self._as_recorded
-        return Belief(result.doubts, result.replayed, result.miss_calls).applied(self._as_recorded)
-
-    @property
-    def _as_recorded(self) -> Rows:
-        from luckyhit.judge.table.samples import rows_of
-
         if not isinstance(self.requests, pd.DataFrame):
-            return self.requests
+            return believed_rows(self.requests, self.result)
         # What nobody draws was not read (see _frame); numbers in its place are cheaper than nothing in it.
         unread: dict[str, Any] = {name: 0 for name in ("slot", "key", "route") if name not in self.requests.columns}
         unread |= {name: np.nan for name in ("sent_ns", "first_byte_ns") if name not in self.requests.columns}
-        return rows_of(self.requests.assign(**unread))
+        return believed_rows(self.requests.assign(**unread), self.result)
 
     @cached_property
     def latency_ms(self) -> np.ndarray:
@@ -151,8 +141,6 @@ class Recorded:
     @cached_property
     def classified(self) -> pd.DataFrame:
         """The reads of `probe`, with what each one means (see `luckyhit.judge.freshness.classify.classify_reads`)."""
-        from luckyhit.judge.freshness.classify import classify_reads
-
         return classify_reads(*self.probe)
 
     @cached_property
@@ -203,8 +191,6 @@ _TABLES = {
 
 
 def _clean(frame: pd.DataFrame, schema: pa.Schema, numbers: Sequence[int]) -> pd.DataFrame:
-    from luckyhit.judge.table.probe_frames import probe_frame
-
     clean = probe_frame(frame, schema)
     return clean[clean["block"].isin(numbers).to_numpy(dtype=bool)].reset_index(drop=True)
 
@@ -271,13 +257,11 @@ _kept: dict[tuple[Any, ...], Rows] = {}
 def _rows(run: Run) -> Rows:
     """The requests, read once for as long as their files stay as they are: the notebooks of a run share a process, and
     ten million rows take four seconds to read. Those of one run are kept."""
-    from luckyhit.judge.table.columns import JUDGED, rows_of_parts
-
     files = [(path.name, path.stat()) for path in sorted((run.path / "requests").glob("*.parquet"))]
     key = (run.path, *((name, status.st_size, status.st_mtime_ns) for name, status in files))
     if key not in _kept:
         _kept.clear()  # before the next are read: there may be room for one of them only
-        _kept[key] = rows_of_parts(run.parts("requests", JUDGED), run.length("requests"))
+        _kept[key] = read_rows(run)
     return _kept[key]
 
 

@@ -109,6 +109,13 @@ def percent_axis(axis: Any) -> None:
     axis.set_major_formatter(FuncFormatter(lambda share, _: f"{share * 100:g} %"))
 
 
+def few_ticks(*, whole: bool = False) -> Any:
+    """Where ticks go on an axis that has room for three or so; `whole`: at whole numbers only."""
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(nbins=3, integer=whole)
+
+
 def plain_log_axis(axis: Any) -> None:
     """Ticks as 0.5, 1, 10, 1,000: no powers."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from luckyhit.judge.context.changepoints import FEWEST, movement
+from luckyhit.judge.facade import FEWEST, movement
 from luckyhit.judge.wording import name_of, value_text
 from luckyhit.records import GoalName, MetricName
 

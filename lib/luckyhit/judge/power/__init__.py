@@ -16,10 +16,25 @@ from luckyhit.judge.power.goals import GoalPower, powers
 from luckyhit.judge.power.measured_baseline import BaselineMetric, MeasuredBaseline, baseline_of
 from luckyhit.judge.power.sizing import sized, to_size
 from luckyhit.judge.power.supply import ProbeUnits, Probing, load_seconds, requests_of_block
-from luckyhit.judge.power.words import as_facts, line, plan_line, rows_of
+from luckyhit.judge.power.words import as_facts, line, plan_line, planning_rows
 
 __all__ = [
-    "BaselineMetric", "GoalPower", "MeasuredBaseline", "Planning", "ProbeUnits", "Probing", "as_facts", "baseline_of",
-    "line", "load_seconds", "plan_for", "plan_line", "powers", "requests_of_block", "rows_of", "sized", "to_size",
+    "BaselineMetric",
+    "GoalPower",
+    "MeasuredBaseline",
+    "Planning",
+    "ProbeUnits",
+    "Probing",
+    "as_facts",
+    "baseline_of",
+    "line",
+    "load_seconds",
+    "plan_for",
+    "plan_line",
+    "planning_rows",
+    "powers",
+    "requests_of_block",
+    "sized",
+    "to_size",
     "unsized",
 ]  # fmt: skip

@@ -69,7 +69,7 @@ def as_facts(goals: Sequence[GoalPower]) -> list[dict[str, Any]]:
     return facts
 
 
-def rows_of(planning: Planning) -> list[tuple[str, str, str, str, str]]:
+def planning_rows(planning: Planning) -> list[tuple[str, str, str, str, str]]:
     """The same as rows of a table: the goal, what it gets, what it needs, what is too little or not known, and what to
     change."""
     return [
@@ -104,4 +104,4 @@ def _number(count: float | None) -> str:
     return f"{int(float(f'{whole:.2g}')):,}" if whole >= 1000 else f"{whole:,}"
 
 
-__all__ = ["as_facts", "change_text", "line", "plan_line", "rows_of"]
+__all__ = ["as_facts", "change_text", "line", "plan_line", "planning_rows"]

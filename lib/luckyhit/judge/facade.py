@@ -1,0 +1,54 @@
+"""What a report may ask of the judge beyond the result.
+
+`result.json` holds what was decided. A figure needs more: a value for each request, or for each instant. Those are made
+here from the records, by the definitions that the verdict rests on. A report imports nothing else of the judge but its
+wording.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from luckyhit.judge.because import got_worse
+from luckyhit.judge.belief import Belief
+from luckyhit.judge.belief.doubt_text import in_doubt
+from luckyhit.judge.cache_events.keyspace_log import DELETED, FLUSHED, LEFT, SHARED, Log, by_key
+from luckyhit.judge.cache_events.stories import EXPOSED, probe_stories
+from luckyhit.judge.context import shifts
+from luckyhit.judge.context.changepoints import FEWEST, movement
+from luckyhit.judge.context.earlier import chance_text, range_text
+from luckyhit.judge.context.route_metrics import direction
+from luckyhit.judge.findings import NOT_LOOKED_FOR
+from luckyhit.judge.freshness.classify import classify_reads, freshness_curve, late_among, share_of, stale_share
+from luckyhit.judge.freshness.sessions import disagreements_of
+from luckyhit.judge.freshness.windows import kaplan_meier, window_quantiles, windows_of, worst_windows
+from luckyhit.judge.power import Planning
+from luckyhit.judge.power.words import planning_rows
+from luckyhit.judge.stale.old_data import old_data_text
+from luckyhit.judge.stale.share_bounds import ShareBounds, bounds_of_run, uncompared
+from luckyhit.judge.table.columns import JUDGED, rows_of_parts
+from luckyhit.judge.table.probe_frames import probe_frame
+from luckyhit.judge.table.record import mapped
+from luckyhit.judge.table.samples import CACHE, NO_ERROR, Rows, rows_of
+from luckyhit.judge.verdict import RULES
+from luckyhit.records import Result
+from luckyhit.run import Run
+
+__all__ = [
+    "CACHE", "DELETED", "EXPOSED", "FEWEST", "FLUSHED", "LEFT", "NOT_LOOKED_FOR", "NO_ERROR", "RULES", "SHARED", "Log",
+    "Planning", "Rows", "ShareBounds", "believed_rows", "bounds_of_run", "by_key", "chance_text", "classify_reads",
+    "direction", "disagreements_of", "freshness_curve", "got_worse", "in_doubt", "kaplan_meier", "late_among", "mapped",
+    "movement", "old_data_text", "planning_rows", "probe_frame", "probe_stories", "range_text", "read_rows", "share_of",
+    "shifts", "stale_share", "uncompared", "window_quantiles", "windows_of", "worst_windows",
+]  # fmt: skip
+
+
+def read_rows(run: Run) -> Rows:
+    """The requests of a run directory. Raises RunUnreadable where the judge would refuse them."""
+    return rows_of_parts(run.parts("requests", JUDGED), run.length("requests"))
+
+
+def believed_rows(requests: Rows | pd.DataFrame, result: Result | None) -> Rows:
+    """Requests as arrays, without what the result says can't be believed."""
+    rows = rows_of(requests) if isinstance(requests, pd.DataFrame) else requests
+    return rows if result is None else Belief(result.doubts, result.replayed, result.miss_calls).applied(rows)

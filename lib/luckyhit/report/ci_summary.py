@@ -1,0 +1,82 @@
+"""How a run ended, on half a page of Markdown: for the summary of a CI job, a chat, a ticket."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from luckyhit.judge.wording import sentence
+from luckyhit.records import Guard, Result
+from luckyhit.report.run_outcome import Told
+from luckyhit.report.tables.metric_rows import in_order, metric_row
+from luckyhit.report.tables.observed import EARLIER_HEADINGS, earlier_rows
+
+_MARKS = re.compile(r"([\\`*_\[\]#|~<>&!])")
+_GOALS = ("Goal", "Before", "After", "Difference", "Interval", "Wanted", "Verdict")
+_Safe = Callable[[str], str]
+
+
+def summary(told: Told) -> str:
+    """Verdict, sentence, goals, the guards that failed, where the report is. Nothing in it is markup but our own."""
+
+    def safe(text: str) -> str:
+        return _MARKS.sub(r"\\\1", " ".join(told.clean(text).split()))
+
+    parts = [
+        f"## Lucky Hit: {told.verdict} ({safe(told.case)})",
+        safe(told.title),
+        f"**{told.verdict}.** {safe(sentence(told.because))}",
+        f"What to do: {safe(told.hint)}" if told.hint else "",
+        safe(told.old_data),
+        "\n".join(f"- {safe(line)}" for line in told.findings),
+        f"**There is no report.** {safe(told.unreported)}" if told.unreported else "",
+    ]
+    if told.result is not None:
+        parts += _of_result(told.result, safe, incomplete=bool(told.incomplete))
+    parts.append(_where(told, safe))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _of_result(result: Result, safe: _Safe, *, incomplete: bool) -> list[str]:
+    parts = []
+    if incomplete:
+        parts.append(f"Judged all the same on what there is, which is no verdict to go by: {safe(result.because)}")
+    if result.naive.claim != "no data":
+        parts.append(f"The naive answer: {safe(result.naive.sentence)}")
+    parts.append(_table(_GOALS, _goals(result), safe))
+    if rows := earlier_rows(result):
+        parts += ["### Beside earlier baselines", _table(EARLIER_HEADINGS, rows, safe)]
+    failed = [guard for guard in result.guards if not guard.ok]
+    if failed:
+        parts += ["### Guards that failed", "\n".join(_guard(guard, safe) for guard in failed)]
+    if not result.rollback.confirmed:
+        parts.append(f"**Rollback not confirmed.** {safe(result.rollback.detail)}")
+    return parts
+
+
+def _guard(guard: Guard, safe: _Safe) -> str:
+    return f"- **{safe(guard.name)}**: {safe(f'{guard.detail} {guard.remedy}')}"
+
+
+def _goals(result: Result) -> list[tuple[str, ...]]:
+    rows = [metric_row(name, result.metrics[name], result) for name in in_order(result)]
+    return [
+        (row.name, row.before, row.after, row.effect, row.interval, row.goal, row.verdict_text)
+        for row in rows
+        if row.verdict
+    ]
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], safe: _Safe) -> str:
+    """Empty where there are no rows."""
+    lines = [headings, ["---"] * len(headings), *([safe(cell) for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) if rows else ""
+
+
+def _where(told: Told, safe: _Safe) -> str:
+    facts = [f"Run {safe(told.run)}" if told.run else "No run was made" if told.result is None else "Loose records"]
+    if told.result is not None:
+        facts += [text for text in (safe(told.result.date), safe(told.result.design)) if text]
+    if told.report:
+        facts.append(f"report: {safe(told.report)}")
+    return "; ".join(facts) + "."

@@ -1,0 +1,265 @@
+"""What a run touched, by its journal and its manifest: a row for each kind of step, with counts, times and evidence.
+
+Details are read as what they may be: missing, or of another version. What isn't told is a dash, never a zero.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from luckyhit.judge.wording import listed
+from luckyhit.report.evidence.cleared_keys import cleared_keys, counted
+from luckyhit.report.evidence.journal import Journal, Step, clock_of, span_text
+from luckyhit.report.recorded import Recorded
+from luckyhit.report.tables.freshness_tables import probed_keys
+
+DASH = "–"
+SAFE_METHODS = ("GET", "HEAD")
+KNOWN = ("start", "apply", "clear", "notify", "purge", "worktree", "probe")
+State = Literal["back", "open", "stays", "gone"]
+WORDS: dict[State, str] = {
+    "back": "✓ put back",
+    "gone": "✓ ended",
+    "stays": "stays",
+    "open": "✗ open",
+}
+ENDED_WELL = "the run ended well"
+"""How a clear is closed that nobody has to undo."""
+_MOST_UNKNOWN = 20
+
+
+@dataclass(frozen=True)
+class Touched:
+    """One kind of thing that was touched: how often, when, what was done, and what became of it. `state`: `back` (it is
+    as it was), `gone` (it was the run's own, and is gone), `stays` (it stays, by nature), `open` (not undone)."""
+
+    what: str
+    times: str
+    when: str
+    done: str
+    back: str
+    state: State
+
+    @property
+    def word(self) -> str:
+        return WORDS[self.state]
+
+
+def touched(found: Recorded, journal: Journal) -> list[Touched]:
+    """One row for each kind of step that the run took; none where it only observed."""
+    return list(_rows(found, journal))
+
+
+def _rows(found: Recorded, journal: Journal) -> Iterator[Touched]:
+    zone = clock_of(found.manifest)
+
+    def row(what: str, steps: Sequence[Step], times: str, done: str, back: str, state: State) -> Touched:
+        return Touched(
+            what, times, span_text(list(steps), zone), _sentence(done), _sentence(back), _state(steps, state)
+        )
+
+    if steps := journal.named("start"):
+        yield row("Processes started and ended", steps, *_processes(steps, journal.named("apply")))
+    if steps := journal.named("worktree"):
+        yield row("Git worktrees", steps, *_worktrees(steps))
+    if steps := journal.named("apply"):
+        yield row("The change", steps, *_change(steps))
+    if steps := journal.named("clear"):
+        yield row("Keys of the cache", steps, *_keys(steps))
+        if backups := [step for step in steps if step.inverse.get("backup")]:
+            yield row("Backups of cleared keys", backups, *_backups(backups, journal))
+    if steps := journal.named("notify"):
+        yield row("The cache's setting notify-keyspace-events", steps, *_notify(steps))
+    if steps := journal.named("purge"):
+        yield row("Purge calls to the cache in front", steps, *_purges(steps))
+    if probe := _probe(found, journal):
+        yield row("Keys that the freshness probe wrote", journal.named("probe"), *probe)
+    if writes := _workload_writes(found):
+        yield Touched("The workload's own writes", writes[0], DASH, writes[1], writes[2], "stays")
+    for name in list(dict.fromkeys(step.step for step in journal.steps if step.step not in KNOWN))[:_MOST_UNKNOWN]:
+        steps = journal.named(name)
+        undone = sum(not step.open for step in steps)
+        done = f"This version of the report does not know what a step “{name}” does"
+        yield row(f"Step “{name}”", steps, _times(len(steps)), done, f"{undone} of {len(steps)} are closed", "back")
+
+
+def _state(steps: Iterable[Step], closed: State) -> State:
+    return "open" if any(step.open for step in steps) else closed
+
+
+_Cells = tuple[str, str, str, State]
+"""(how often, what was done, what became of it, its state once all steps are closed)."""
+
+
+def _processes(starts: Sequence[Step], applies: Sequence[Step]) -> _Cells:
+    confirms = [event for step in (*starts, *applies) for event in step.confirms]
+    processes = {
+        (entry.get("pid"), entry.get("created")): str(entry.get("what") or "")
+        for event in confirms
+        for entry in _list(event.detail.get("processes"))
+    }
+    caches = sum(what.startswith("cache") for what in processes.values())
+    kinds = [f"{len(processes) - caches} of the service", *([f"{caches} of cache servers"] if caches else [])]
+    done = (
+        f"The run's own: {listed(kinds)}, in {_number(len(starts), 'stack')} that were started and restarted "
+        f"{_times(len(confirms))} in all; each process is known by its pid and the time of its creation"
+    )
+    left = [step for step in starts if step.open]
+    back = f"{len(left)} of {_number(len(starts), 'stack')} not noted as ended" if left else "All of them ended"
+    hows = _hows(starts)
+    return _number(len(processes), "process", "processes"), done, f"{back}{f' ({hows})' if hows else ''}", "gone"
+
+
+def _worktrees(steps: Sequence[Step]) -> _Cells:
+    made = [str(step.detail.get("revision") or "")[:12] or DASH for step in steps]
+    done = f"A worktree of {listed(list(dict.fromkeys(made)))} in the run's directory, entered in the repository"
+    closed = sum(step.undone for step in steps)
+    return _times(len(steps)), done, f"Removed with its entry: {closed} of {len(steps)}", "back"
+
+
+def _change(steps: Sequence[Step]) -> _Cells:
+    applied = sum(len(step.confirms) for step in steps)
+    what = str(steps[-1].detail.get("what") or "What it does was not noted")
+    seen = [str(step.outcome[name]) for step in steps for name in ("shows", "is") if name in step.outcome]
+    verified = f"; verified each time: it showed “{seen[-1]}”" if seen else ""
+    if not seen and any(step.kind == "restart" for step in steps):
+        verified = "; each time by starting the service anew with it, as the fingerprint shows"
+    half = sum(not step.confirmed for step in steps)
+    failed = f". {_times(half).capitalize()} it was begun and not confirmed" if half else ""
+    taken = sum(step.undone for step in steps)
+    back = f"Taken back {_times(taken)}{_last_how(steps)}"
+    if left := sum(step.open for step in steps):
+        back += f". NOT taken back: {_times(left)}"
+    once_more = applied - sum(step.confirmed for step in steps)
+    times = f"put in place {_times(applied - once_more)}"
+    times += f", and set again {_times(once_more)} while it was" if once_more else ""
+    return times, f"{what.rstrip('.')}{verified}{failed}", back, "back"
+
+
+def _keys(steps: Sequence[Step]) -> _Cells:
+    table = cleared_keys(steps)
+    done = f"{counted(steps, 'cleared')} of {counted(steps, 'matched')} keys in scope cleared"
+    half = sum(not step.confirmed and not step.undone for step in steps)
+    if half:
+        done += f". {_times(half).capitalize()} it was begun and not confirmed: some of its keys may be gone"
+    restored = [step for step in steps if "restored" in step.outcome]
+    if restored:
+        # All clears of one cache are put back together; each of their steps tells the same.
+        told = list(dict.fromkeys(step.how for step in restored))
+        back: tuple[str, State] = ("; ".join(told), "back")
+    elif not any(step.inverse for step in steps):
+        back = ("The cache was the run's own, and is gone with it: there was nothing to put back", "gone")
+    elif hows := [step.how for step in steps if step.how and step.how != ENDED_WELL]:
+        back = ("; ".join(dict.fromkeys(hows)), "back")
+    else:
+        back = ("Not put back, since the run ended well: the service has filled its cache again since", "stays")
+    if any(step.open for step in steps):
+        back = ("They are put back by `luckyhit revert`, where they are absent then", "open")
+    return f"{_number(table.clears, 'clear')}", done, *back
+
+
+def _backups(steps: Sequence[Step], journal: Journal) -> _Cells:
+    names = [str(step.inverse["backup"]) for step in steps]
+    keys = [step.inverse.get("keys") for step in steps]
+    held = sum(key for key in keys if isinstance(key, int))
+    done = f"Values and times to live of the {held:,} keys that were listed, made before each clear"
+    still = [name for name in names if name in journal.backups]
+    if any(step.open for step in steps):
+        return _number(len(names), "backup"), done, f"{len(still)} of them kept until they are not needed", "open"
+    if still:
+        text = f"Still in the run's directory, and not needed any more: {listed(still[:5])}"
+        return _number(len(names), "backup"), done, text, "stays"
+    used = any("restored" in step.outcome for step in steps)
+    return _number(len(names), "backup"), done, "Put back, then deleted" if used else "Not needed: deleted", "gone"
+
+
+def _notify(steps: Sequence[Step]) -> _Cells:
+    values = [(_quoted(step.detail.get("from")), _quoted(step.detail.get("to"))) for step in steps]
+    done = "; ".join(f"CONFIG SET from {old} to {new}" for old, new in dict.fromkeys(values))
+    back = f"Put back {_times(sum(step.undone for step in steps))}{_last_how(steps)}"
+    other = [step.how for step in steps if "somebody changed" in step.how]
+    if other:
+        back = f"{back}. {_times(len(other)).capitalize()} it was left alone: {other[-1]}"
+    return f"set {_times(len(steps))}", f"{done}, so that the cache tells what happens to the probed keys", back, "back"
+
+
+def _purges(steps: Sequence[Step]) -> _Cells:
+    statuses = Counter[str]()
+    for step in steps:
+        told = step.outcome.get("statuses")
+        statuses.update(
+            {str(name): n for name, n in told.items() if isinstance(n, int)} if isinstance(told, dict) else {}
+        )
+    answers = ", ".join(f"{count:,} × {status}" for status, count in sorted(statuses.items())) or DASH
+    done = f"Answered: {answers}"
+    for call in [entry for step in steps[:1] for entry in _list(step.detail.get("calls"))][:5]:
+        done += f". {call.get('method') or DASH} {call.get('url') or ''}{call.get('path') or ''}"
+    if half := sum(not step.confirmed for step in steps):
+        done += f". {_times(half).capitalize()} it was begun and not confirmed: some of its calls may have been sent"
+    back = "What is purged can't be put back, and need not be: the next reader fetches it anew"
+    return f"{sum(statuses.values()):,} calls, {_times(len(steps))}", done, back, "stays"
+
+
+def _probe(found: Recorded, journal: Journal) -> _Cells | None:
+    keys = probed_keys(found)
+    steps = journal.named("probe")
+    if keys is None and not steps:
+        return None
+    hows = [step.how for step in steps if step.how and "by the probe itself" not in step.how]
+    text = " ".join(_sentence(part) for part in ([keys.text] if keys else []) + list(dict.fromkeys(hows)))
+    blocks = sum(bool(entry.get("probe")) for entry in found.blocks)
+    done = "New versions of the keys that the case reserves for it, each noted on the disk before it was written"
+    good = keys is None or keys.ok is True or bool(hows)
+    return f"in {_number(blocks, 'block')}", done, text or "Nothing was noted of it", "back" if good else "open"
+
+
+def _workload_writes(found: Recorded) -> tuple[str, str, str] | None:
+    """(how often, what, what stays) of the requests of the workload that may write."""
+    if found.case is None:
+        return None
+    writing = {route.name: route for route in found.case.workload.routes if route.method not in SAFE_METHODS}
+    if not writing:
+        return None
+    rows = found.rows
+    sent = np.bincount(rows.route[rows.route >= 0], minlength=len(rows.routes)).tolist()
+    counts = Counter({name: count for name, count in zip(rows.routes, sent, strict=False) if name in writing})
+    parts = [f"{counts[name]:,} × {route.method} {route.path}" for name, route in writing.items()]
+    stays = "What they wrote stays, as whatever a user writes does"
+    if found.case.target.start is not None:
+        stays += "; the working directories of the run's own services are gone"
+    return f"{sum(counts.values()):,} requests", f"Scheduled: {listed(parts)}.", f"{stays}."
+
+
+def _last_how(steps: Sequence[Step]) -> str:
+    hows = [step.how for step in steps if step.how]
+    return f"{', the last time' if len(hows) > 1 else ''}: {hows[-1]}" if hows else ""
+
+
+def _hows(steps: Iterable[Step]) -> str:
+    return "; ".join(dict.fromkeys(step.how for step in steps if step.how))
+
+
+def _list(value: object) -> list[Mapping[str, Any]]:
+    return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
+
+
+def _quoted(value: object) -> str:
+    return DASH if value is None else f"“{value}”" if value != "" else "empty"
+
+
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count, f"{count:,} times")
+
+
+def _number(count: int, one: str, many: str = "") -> str:
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text if not text or text.endswith((".", "!", "?")) else f"{text}."

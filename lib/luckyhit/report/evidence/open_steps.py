@@ -1,0 +1,141 @@
+"""What a run left open on its target, and how each of it is undone: in words, and by hand where the journal tells."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from luckyhit.report.evidence.journal import Journal, Step, clock_of, time_text
+from luckyhit.report.recorded import Recorded
+
+DASH = "–"
+MOST = 50
+_NAMES = {
+    "start": "Processes of the run's own",
+    "apply": "The change",
+    "clear": "Cleared keys",
+    "notify": "The cache's setting notify-keyspace-events",
+    "purge": "Purge calls",
+    "worktree": "A Git worktree",
+    "probe": "Keys that the freshness probe wrote",
+}
+
+
+@dataclass(frozen=True)
+class Open:
+    """One step that is open. `inverse`: what undoing it does; `by_hand`: a command, or empty."""
+
+    number: int
+    what: str
+    since: str
+    inverse: str
+    by_hand: str
+
+
+def open_steps(found: Recorded, journal: Journal) -> list[Open]:
+    """The steps of which something may be left, in the order in which they are undone: the newest first, cleared keys
+    last, so that the service reads them as it was."""
+    zone = clock_of(found.manifest)
+    newest_first = sorted(journal.open, key=lambda step: (step.kind == "restore", -step.id))
+    return [
+        Open(step.id, _what(step), time_text(step.at, zone), inverse_text(step), str(step.inverse.get("by_hand") or ""))
+        for step in newest_first[:MOST]
+    ]
+
+
+def why_incomplete(found: Recorded, journal: Journal) -> str | None:
+    """Why a run's report can't be complete; None where it can: it was measured to its end, judged, and left nothing."""
+    manifest = found.manifest
+    if manifest.get("state") == "failed":
+        failure = manifest.get("failure")
+        message = failure.get("message") if isinstance(failure, Mapping) else None
+        return str(message or "no reason was noted")
+    if journal.open:
+        return f"{len(journal.open)} of the {len(journal.steps)} steps in its journal are open"
+    if journal.problem:
+        return "its journal can't be read wholly, so that nothing proves what was undone"
+    if lost(found, journal):
+        return "it left no journal, so that nothing proves what was done and undone"
+    if manifest.get("state") == "measuring":
+        return "it has not been measured to its end"
+    return "the run was not judged" if found.result is None else None
+
+
+def lost(found: Recorded, journal: Journal) -> bool:
+    """Whether there is no journal of a run that must have had one: it started or changed something."""
+    started = found.case is not None and found.case.target.start is not None and bool(found.blocks)
+    return not journal.there and (started or found.changed or bool(found.manifest.get("changed")))
+
+
+def _what(step: Step) -> str:
+    name = _NAMES.get(step.step, f"Step “{step.step}”")
+    what = step.detail.get("what")
+    about = f": {what}" if isinstance(what, str) and what else ""
+    # A probe's step is closed when its keys are put back; there is nothing to confirm before.
+    half = "" if step.confirmed or step.step == "probe" else " (begun, and not confirmed: it may be half done)"
+    return f"{name}{about}{half}"
+
+
+def inverse_text(step: Step) -> str:
+    """What undoing a step does, in words; fields that are missing are dashes."""
+    inverse, kind = step.inverse, step.kind
+
+    def told(name: str) -> str:
+        value = inverse.get(name)
+        return DASH if value is None or value == "" else str(value)
+
+    if kind == "end-processes" and step.step == "apply":
+        return f"The cache is the run's own: {told('name')} is gone with it once its processes are ended."
+    if kind == "end-processes":
+        return f"End the processes that the run had started{_processes(step)}."
+    if kind == "restart":
+        return "End the run's own service: the change was never anywhere but in it."
+    if kind in ("setting", "notify"):
+        name = told("name") if kind == "setting" else "notify-keyspace-events"
+        value = "empty" if inverse.get("value") == "" else f"“{told('value')}”"
+        return f"Set {name} of the cache {told('cache')} back to {value}, unless somebody else has changed it since."
+    if kind == "http":
+        call, verify = _mapping(inverse.get("call")), _mapping(inverse.get("verify"))
+        body = "" if call.get("body") is None else f" with {json.dumps(call['body'], ensure_ascii=False, default=str)}"
+        return (
+            f"Send {call.get('method') or DASH} {call.get('path') or DASH}{body} to {told('base_url')}, until "
+            f"GET {verify.get('path') or DASH} shows “{told('shows')}” at {verify.get('value') or DASH}."
+        )
+    if kind == "command":
+        if inverse.get("gone_with_it"):
+            return "What the commands changed is gone with the run's own service once its processes are ended."
+        return f"Run {_words(inverse.get('command'))}, until {_words(inverse.get('verify'))} prints “{told('shows')}”."
+    if kind == "restore":
+        keys = inverse.get("keys")
+        count = f"up to {keys:,}" if isinstance(keys, int) else "the"
+        rest = " The run went on without needing that; it is kept until the run has ended." if step.at_rest else ""
+        return (
+            f"Put {count} cleared keys of the cache {told('cache')} back from {told('backup')}, with the time to live "
+            f"that is left of each, where they are absent now.{rest}"
+        )
+    if kind == "worktree":
+        return f"Remove the worktree {told('path')} and its entry in the repository {told('repository')}."
+    if kind == "probe":
+        return f"Write the values back that the probe's keys had, as noted in {told('ledger')}."
+    if step.step == "purge":
+        return "Nothing: what is purged can't be put back, and the next reader fetches it anew."
+    if not inverse:
+        return "Nothing is to be undone: it was begun, and not confirmed."
+    return f"This version of the report does not know it: {json.dumps(dict(inverse), ensure_ascii=False, default=str)}"
+
+
+def _processes(step: Step) -> str:
+    found = step.outcome.get("processes")
+    pids = [str(entry.get("pid")) for entry in found if isinstance(entry, Mapping)] if isinstance(found, list) else []
+    return f" (pid {', '.join(pids[:10])}), where they are still there" if pids else ""
+
+
+def _words(value: object) -> str:
+    return f"`{shlex.join(map(str, value))}`" if isinstance(value, list) else DASH
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,214 @@
+"""One failure, read by read: a lane for the write, one for the cache, one for each who read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from luckyhit.judge.wording import listed
+from luckyhit.records import Result
+from luckyhit.report import style
+from luckyhit.report.figures.failed_probe import IMPOSSIBLE, NEW, NOTHING, OLD, SILENT, Chosen, Strip, failed_probe
+from luckyhit.report.figures.late_reads import (
+    NOT_VISIBLE,
+    bound_text,
+    late_text,
+    milliseconds,
+    seconds_text,
+    short,
+    where,
+)
+from luckyhit.report.figures.verdict_words import INVALID
+from luckyhit.report.recorded import Recorded
+from luckyhit.report.style import INK, SHADE, SOFT, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# What a read saw: colour and shape, told apart without colour as well. No arm has these colours.
+_SAW = {
+    NEW: ("#00785a", "o"),
+    OLD: ("#b3261e", "X"),
+    NOTHING: ("#8a3f94", "s"),
+    IMPOSSIBLE: (INK, "D"),
+    SILENT: ("#8a929e", "."),
+}
+_EVENTS = {"deleted": ("v", INK), "set": ("^", "#8a5a00"), "expired": ("d", SOFT)}
+_LONGEST_LANE = 34
+
+
+def data(recorded: Recorded) -> Strip:
+    return failed_probe(recorded)
+
+
+def draw(found: Strip, *, narrow: bool = False) -> Figure:
+    """One failed probe: a lane for the write, one for the cache, and one for each who read; marks say what was seen."""
+    chosen = found.chosen
+    assert chosen is not None  # is_empty says so otherwise
+    names = ["write", *(["cache"] if chosen.events else []), *chosen.lanes]
+    first = len(names) - len(chosen.lanes)
+    with styled():
+        figure = new_figure(narrow=narrow, height=1.5 + (0.42 if narrow else 0.34) * len(names))
+        axes = figure.add_subplot()
+        if found.within_s:
+            axes.axvspan(0, found.within_s * 1e3, color=SHADE, zorder=0.5)
+            axes.axvline(found.within_s * 1e3, color=INK, linewidth=1.2, linestyle=":", label="declared bound")
+        acknowledged = any(write.own and write.acked_ms is not None for write in chosen.writes)
+        axes.axvline(0, color=SOFT, linewidth=1, label="acknowledged" if acknowledged else "write sent")
+        for write in chosen.writes:
+            end = write.sent_ms if write.acked_ms is None else write.acked_ms
+            axes.plot(
+                [write.sent_ms, end], [0, 0], color=INK if write.own else SOFT, linewidth=8, solid_capstyle="butt",
+                zorder=2,
+            )  # fmt: skip
+            axes.plot(write.sent_ms, 0, marker="|", markersize=12, color=INK if write.own else SOFT, zorder=3)
+        for kind, (marker, colour) in _EVENTS.items():
+            at = [event.at_ms for event in chosen.events if event.kind == kind]
+            if at:
+                axes.plot(at, [1] * len(at), linestyle="none", marker=marker, markersize=6.5, color=colour,
+                          label=f"entry {kind}", zorder=3)  # fmt: skip
+        for saw, (colour, marker) in _SAW.items():
+            mine = [read for read in chosen.drawn if read.saw == saw]
+            if not mine:
+                continue
+            axes.hlines([first + read.lane for read in mine], [read.sent_ms for read in mine],
+                        [read.done_ms for read in mine], color=colour, linewidth=4, alpha=0.55, zorder=2)  # fmt: skip
+            axes.plot([read.done_ms for read in mine], [first + read.lane for read in mine], linestyle="none",
+                      marker=marker, markersize=6, color=colour, markeredgecolor="white", markeredgewidth=0.5,
+                      label=f"read: {saw}", zorder=3)  # fmt: skip
+        _time_axis(axes, chosen, found.within_s or 0.0, narrow=narrow)
+        labels = [_lane_name(name, narrow=narrow) for name in names]
+        axes.set_yticks(range(len(names)), labels, parse_math=False)
+        axes.set_ylim(len(names) - 0.4, -0.6)
+        axes.tick_params(axis="y", labelcolor=INK, labelsize=8 if narrow else 9)
+        style.legend(figure, axes, columns=2 if narrow else 4)
+        return figure
+
+
+def _time_axis(axes: Axes, chosen: Chosen, within_s: float, *, narrow: bool) -> None:
+    """Linear where that shows the write as well; else logarithmic beyond the time that the write took."""
+    ends = [0.0, *(read.done_ms for read in chosen.drawn)]
+    starts = [0.0, *(write.sent_ms for write in chosen.writes), *(read.sent_ms for read in chosen.drawn)]
+    last = max(max(ends), min(within_s * 1e3, max(ends) * 2))
+    near = max(-min(starts), 1.0)
+    if last <= 25 * near:
+        axes.set_xlim(min(starts) - 0.03 * (last + near), last + 0.04 * (last + near))
+        axes.set_xlabel("ms since the write was acknowledged")
+        return
+    axes.set_xscale("symlog", linthresh=near, linscale=0.6)
+    axes.set_xlim(-near * 1.35, last * 1.3)
+    rounded = _round_numbers(near, last * 1.3)
+    ticks = [0.0, *(rounded[:: max(1, -(-len(rounded) // 4))] if narrow else rounded)]
+    axes.set_xticks([-near, *ticks], [f"−{near:.2g}", *(f"{tick:,.6g}" for tick in ticks)])
+    axes.set_xticks([], minor=True)
+    what = "ms since acknowledged (log" if narrow else "ms since the write was acknowledged (log scale"
+    axes.set_xlabel(f"{what} beyond {near:.2g} ms)")
+
+
+def _round_numbers(low: float, high: float) -> Sequence[float]:
+    """Powers of ten inside, with halves of them where there are few."""
+    powers = [10.0**power for power in range(-3, 9)]
+    inside = [value for value in powers if low * 1.5 < value <= high]
+    return (
+        inside
+        if len(inside) > 2
+        else sorted({value * step for value in powers for step in (1, 2, 5) if low * 1.5 < value * step <= high})
+    )
+
+
+def _lane_name(text: str, *, narrow: bool) -> str:
+    """A name that can't be drawn as anything but text, and not over everything."""
+    plain = "".join(sign if sign.isprintable() and ord(sign) < 0x2500 else "?" for sign in text[: 4 * _LONGEST_LANE])
+    route, dot, who = plain.rpartition(" · ")
+    longest = _LONGEST_LANE // 2
+    if dot:
+        route = route if len(route) <= longest else f"{route[: longest - 1]}…"
+        return f"{route}\n{who}" if narrow else f"{route} · {who}"
+    return plain if len(plain) <= _LONGEST_LANE else f"{plain[: _LONGEST_LANE - 1]}…"
+
+
+_PRESTATES = {
+    "warm": "just read",
+    "cold": "not read before",
+    "in-flight": "with a read under way",
+    "absent": "not there before",
+    "refused": "with a write that has to be rejected",
+}
+
+
+def say(found: Strip, result: Result | None) -> str:
+    if not found.probed:
+        return "Without a freshness probe, there is no failure to show."
+    text = _no_failure(found) if found.chosen is None else _failure(found, found.chosen)
+    return f"{text} {INVALID}" if result is not None and result.verdict == "INVALID" else text
+
+
+def _no_failure(found: Strip) -> str:
+    if not found.late:
+        return f"There is no failure to show. {NOT_VISIBLE}"
+    counted = listed([f"{where(label)} {late_text(part)}" for label, part in found.late.items()])
+    return f"No probe failed, so there is none to show. {bound_text(found.within_s)}: {counted}."
+
+
+def _failure(found: Strip, chosen: Chosen) -> str:
+    failed, probes = found.failed.get(chosen.label, (1, 1))
+    one = "The one probe" if failed == 1 else f"One of the {failed:,} probes"
+    text = f"{one} of {probes:,} that failed {where(chosen.label)}: key {short(chosen.key)}, "
+    text += f"{_PRESTATES.get(chosen.prestate, short(chosen.prestate))}"
+    own = next((write for write in chosen.writes if write.own), None)
+    if own is not None and own.acked_ms is not None:
+        text += f", was written in {milliseconds(own.acked_ms - own.sent_ms)}"
+    after = [read for read in chosen.reads if read.sent_ms > 0]
+    counts = {saw: sum(read.saw == saw for read in after) for saw in (OLD, NEW, NOTHING, IMPOSSIBLE, SILENT)}
+    words = {
+        OLD: "the old value",
+        NEW: "the new one",
+        NOTHING: "nothing there",
+        IMPOSSIBLE: "a value that was never committed",
+        SILENT: "no version",
+    }
+    told = listed([f"{count:,} showed {words[saw]}" for saw, count in counts.items() if count])
+    text += f"; of {len(after):,} read{'' if len(after) == 1 else 's'} {behind_what(chosen)}, {told}."
+    stale = [read.sent_ms for read in after if read.stale]
+    if stale:
+        text += f" The last stale read was sent {milliseconds(max(stale))} after it"
+        text += f" ({seconds_text(found.within_s)} is declared acceptable)." if found.within_s else "."
+    if chosen.events:
+        text += f" {_events(chosen)}"
+    left_out = len(chosen.reads) - len(chosen.drawn)
+    if left_out:
+        text += f" {left_out:,} of the reads {'is' if left_out == 1 else 'are'} not drawn."
+    if chosen.reasons:
+        return f"{text} It was chosen because {listed(chosen.reasons)}."
+    return f"{text} It was chosen as the one with the most stale reads, of these the longest stale."
+
+
+def behind_what(chosen: Chosen) -> str:
+    """What the reads of a probe are counted from: a write that was refused, or got no answer, was not acknowledged."""
+    own = next((write for write in chosen.writes if write.own), None)
+    if own is None or own.acked_ms is not None:
+        return "after the acknowledgement"
+    return "after the write that was refused" if chosen.prestate == "refused" else "after the write was sent"
+
+
+def _events(chosen: Chosen) -> str:
+    """The cache's side of it, from the write's send on, against its acknowledgement."""
+    own = next((write for write in chosen.writes if write.own), None)
+    sent_ms = own.sent_ms if own is not None else 0.0
+    acknowledged = own is not None and own.acked_ms is not None
+    words = {"deleted": "deleted the entry", "set": "set it", "expired": "let it expire"}
+    behind = [event for event in chosen.events if event.at_ms >= sent_ms]
+    if not behind:
+        return "From the write on, the cache told nothing about the entry."
+    instant = "the acknowledgement" if acknowledged else "the write was sent"
+    told: list[str] = []
+    for event in behind[:3]:
+        side = "before" if event.at_ms < 0 else "after"
+        told.append(f"{words[event.kind]} {milliseconds(abs(event.at_ms))} {side} {instant if not told else 'it'}")
+    more = f" ({len(behind) - 3:,} more of its events are drawn)" if len(behind) > 3 else ""
+    return f"The cache {listed(told)}{more}."
+
+
+def is_empty(strip: Strip) -> bool:
+    return strip.chosen is None

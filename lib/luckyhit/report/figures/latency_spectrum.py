@@ -1,0 +1,114 @@
+"""Latency by percentile, on a scale that opens both tails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from luckyhit.judge.wording import listed, number
+from luckyhit.records import Result
+from luckyhit.report import style
+from luckyhit.report.figures.verdict_words import labelled, with_verdicts
+from luckyhit.report.recorded import Recorded
+from luckyhit.report.style import COLOURS, DASHES, MARKERS, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TAIL = 10
+"""Quantiles with fewer requests than this beyond them are drawn as uncertain."""
+NAMED = (0.5, 0.95, 0.99, 0.999)
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Latency by percentile of one arm. `levels` are shares, `values` ms; from `certain` on (a share) fewer than TAIL
+    requests lie beyond. `failed`: requests that were due but never completed, so they have no latency."""
+
+    levels: np.ndarray
+    values: np.ndarray
+    certain: float
+    requests: int
+    failed: int
+    named: dict[float, float]
+    """p50, p95, p99 and p99.9, as far as there are requests enough."""
+
+
+def data(recorded: Recorded) -> dict[str, Spectrum]:
+    """By label of the compared rows. Arms without a completed request are left out."""
+    found = {}
+    for label, mask in recorded.arms.items():
+        latency = recorded.latency_ms[mask]
+        failed = int(np.count_nonzero(~np.isfinite(latency)))
+        latency = np.sort(latency[np.isfinite(latency)])
+        if not len(latency):
+            continue
+        top = min(0.999, 1 - 1 / (len(latency) + 1))
+        odds = np.linspace(_log_odds(max(0.01, 1 / (len(latency) + 1))), _log_odds(top), 160)
+        levels = 1 / (1 + 10**-odds)
+        named = {level: quantile(latency, level) for level in NAMED if len(latency) * (1 - level) >= 1}
+        values = np.array([quantile(latency, level) for level in levels])
+        certain = 1 - TAIL / len(latency)
+        found[label] = Spectrum(levels, np.maximum(values, 1e-4), certain, len(latency), failed, named)
+    return found
+
+
+def _log_odds(share: float) -> float:
+    return float(np.log10(share / (1 - share)))
+
+
+def quantile(ordered: np.ndarray, level: float) -> float:
+    """The smallest value with at least this share at or below it: a latency that happened."""
+    return float(ordered[min(max(int(np.ceil(level * len(ordered))) - 1, 0), len(ordered) - 1)])
+
+
+_PERCENTILES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
+
+
+def draw(spectra: Mapping[str, Spectrum], *, narrow: bool = False) -> Figure:
+    """Latency by percentile, on a scale that opens both tails (log-odds); thin where few requests lie beyond."""
+    with styled():
+        figure = new_figure(narrow=narrow)
+        axes = figure.add_subplot()
+        for label, spectrum in spectra.items():
+            at = np.log10(spectrum.levels / (1 - spectrum.levels))
+            sure = spectrum.levels <= spectrum.certain
+            colour, dashes = COLOURS[label], DASHES[label]
+            axes.plot(at[sure], spectrum.values[sure], color=colour, linestyle=dashes, label=label)
+            rest = ~sure
+            rest[max(int(sure.sum()) - 1, 0)] = True
+            axes.plot(at[rest], spectrum.values[rest], color=colour, linestyle=dashes, linewidth=0.8, alpha=0.7)
+            for level, value in spectrum.named.items():
+                axes.plot(
+                    np.log10(level / (1 - level)), value, marker=MARKERS[label], markersize=4.5, color=colour,
+                    markeredgecolor="white", markeredgewidth=0.7,
+                )  # fmt: skip
+        axes.set_yscale("log")
+        style.plain_log_axis(axes.yaxis)
+        ticks = [level for level in _PERCENTILES if not narrow or level in (0.01, 0.1, 0.5, 0.9, 0.99, 0.999)]
+        axes.set_xticks([np.log10(level / (1 - level)) for level in ticks], [f"p{level * 100:g}" for level in ticks])
+        axes.set(xlabel="percentile (log-odds scale)", ylabel="latency in ms (log scale)")
+        style.legend(figure, axes)
+        return figure
+
+
+def say(spectra: Mapping[str, Spectrum], result: Result | None) -> str:
+    if not spectra:
+        return "No request was completed, so there is no latency to show."
+    parts = []
+    for label, spectrum in spectra.items():
+        named = [f"p{level * 100:g} {number(value)} ms" for level, value in spectrum.named.items()]
+        parts.append(f"{labelled(label)}: {', '.join(named) or f'{spectrum.requests:,} requests only'}")
+    text = f"From due to done, {'; '.join(parts)}."
+    failed = {label: spectrum.failed for label, spectrum in spectra.items() if spectrum.failed}
+    if failed:
+        told = listed([f"{count:,} {labelled(label)}" for label, count in failed.items()])
+        text += f" Requests that never completed are left out ({told})."
+    return with_verdicts(text, ("latency_p50_ms", "latency_p95_ms", "latency_p99_ms"), result)
+
+
+def is_empty(spectra: Mapping[str, Spectrum]) -> bool:
+    return not spectra

@@ -1,0 +1,128 @@
+"""Latency of hits and of misses apart: the areas are shares of all the arm's requests, so the mix shows too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from luckyhit.judge.facade import CACHE
+from luckyhit.judge.wording import number, percent, sentence
+from luckyhit.records import Result
+from luckyhit.report import style
+from luckyhit.report.figures.verdict_words import INVALID, in_doubt, labelled
+from luckyhit.report.recorded import ARMS, Recorded
+from luckyhit.report.style import COLOURS, DASHES, PALE, SOFT, few_ticks, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STATUSES = ("hits", "misses", "stale answers", "bypassed", "status not visible")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Latency of one arm at one cache status: the share of the arm's requests, their median, and a histogram
+    (`density[i]`: share of the arm's requests between `edges[i]` and `edges[i + 1]`)."""
+
+    share: float
+    requests: int
+    median_ms: float
+    density: np.ndarray
+
+
+@dataclass(frozen=True)
+class Splits:
+    edges: np.ndarray
+    parts: dict[tuple[str, str], Split]
+    """By status (`hits`, `misses`, `stale answers`, `status not visible`), then label of the arm."""
+
+    @property
+    def statuses(self) -> list[str]:
+        return [status for status in STATUSES if any(key[0] == status for key in self.parts)]
+
+
+def data(recorded: Recorded) -> Splits:
+
+    names = {"hit": "hits", "miss": "misses", "stale": "stale answers", "bypass": "bypassed"}
+    latency, cache = recorded.latency_ms, recorded.rows.cache
+    compared = [mask & np.isfinite(latency) for mask in recorded.arms.values()]
+    union = np.logical_or.reduce(compared) if compared else np.zeros(len(latency), dtype=bool)
+    seen = np.maximum(latency[union], 1e-4)
+    if not len(seen):
+        return Splits(np.array([0.1, 1.0]), {})
+    low, high = float(seen.min()), float(seen.max())
+    low, high = low / 1.05, max(high * 1.05, low * 1.5)
+    edges = np.geomspace(low, high, int(np.clip(np.sqrt(len(seen)), 12, 56)) + 1)
+    parts = {}
+    for label, mask in zip(recorded.arms, compared, strict=True):
+        for code in (*range(len(CACHE)), -1):
+            inside = mask & (cache == code)
+            requests = int(np.count_nonzero(inside))
+            if not requests:
+                continue
+            status = names.get(CACHE[code], "status not visible") if code >= 0 else "status not visible"
+            values = np.maximum(latency[inside], 1e-4)
+            counts = np.histogram(values, bins=edges)[0]
+            total = int(np.count_nonzero(mask))
+            part = Split(requests / total, requests, float(np.median(values)), counts / total)
+            parts[status, label] = part
+    return Splits(edges, parts)
+
+
+def draw(splits: Splits, *, narrow: bool = False) -> Figure:
+    """Latency of hits and of misses apart; the areas are shares of all the arm's requests, so the mix shows too."""
+    statuses = splits.statuses
+    with styled():
+        figure = new_figure(narrow=narrow, height=1.0 + 1.35 * max(len(statuses), 1))
+        panels = figure.subplots(len(statuses), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, status in zip(panels, statuses, strict=True):
+            told = []
+            for label in ("baseline", *ARMS):
+                part = splits.parts.get((status, label))
+                if part is None:
+                    continue
+                axes.stairs(part.density, splits.edges, fill=True, color=PALE[label], alpha=0.55)
+                axes.stairs(part.density, splits.edges, color=COLOURS[label], linestyle=DASHES[label], linewidth=1.5,
+                            label=label)  # fmt: skip
+                axes.axvline(part.median_ms, ymax=0.12, color=COLOURS[label], linewidth=2.5)
+                told.append(f"{label} {percent(part.share)}" if narrow else
+                            f"{label} {percent(part.share)}, median {part.median_ms:.3g} ms")  # fmt: skip
+            axes.set_title(f"{status}: " + (" · " if narrow else "   ").join(told), fontsize=8.5 if narrow else 9)
+            axes.set_ylim(bottom=0)
+            style.percent_axis(axes.yaxis)
+            axes.yaxis.set_major_locator(few_ticks())
+        last = panels[-1]
+        last.set_xscale("log")
+        style.plain_log_axis(last.xaxis)
+        last.set_xlabel("latency in ms (log scale)")
+        figure.supylabel("share of the arm's requests", fontsize=9, color=SOFT)
+        style.legend(figure, panels[0])
+        return figure
+
+
+def say(splits: Splits, result: Result | None) -> str:
+    if not splits.parts:
+        return "No request was completed, so there is nothing to split into hits and misses."
+    if splits.statuses == ["status not visible"] and result is not None and result.unseen_status:
+        return f"Latency can't be split into hits and misses. {in_doubt(result)}"
+    if splits.statuses == ["status not visible"]:
+        return "The cache status was not visible in any answer, so latency can't be split into hits and misses."
+    parts = []
+    for status in splits.statuses:
+        told = [
+            f"{labelled(label)} {percent(part.share)} of requests at a median of {number(part.median_ms)} ms"
+            for (name, label), part in splits.parts.items()
+            if name == status
+        ]
+        parts.append(f"{status}: {', '.join(told)}")
+    text = sentence("; ".join(parts))
+    if result is not None and result.unseen_status:
+        unseen = " and the ".join(result.unseen_status)
+        text = f"{text} The status of the {unseen} arm can't be believed, so it is not shown."
+    return f"{text} {INVALID}" if result is not None and result.verdict == "INVALID" else text
+
+
+def is_empty(splits: Splits) -> bool:
+    return splits.statuses in ([], ["status not visible"])

@@ -1,0 +1,67 @@
+"""What a figure says of the verdict: in the words of the result, and nothing beyond them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from luckyhit.judge.wording import difference_text, interval_text, name_of, number, sentence
+from luckyhit.records import GoalName, Metric, Result
+from luckyhit.report.figures.course import Span, joined
+
+if TYPE_CHECKING:
+    pass
+
+INVALID = "A guard failed, so this shows what was recorded and says nothing about the change."
+
+
+def labelled(label: str) -> str:
+    return {"before": "before", "after": "after", "baseline": "in the baseline"}.get(label, label)
+
+
+def with_verdict(text: str, name: GoalName, result: Result | None) -> str:
+    """Add what the result says about one metric, and nothing beyond it."""
+    if result is None:
+        return text
+    if result.verdict == "INVALID":
+        return f"{text} {INVALID}"
+    metric = result.metrics.get(name)
+    said = _said(name, metric) if metric is not None else ""
+    return f"{text} {said}".strip()
+
+
+def with_verdicts(text: str, names: Sequence[GoalName], result: Result | None) -> str:
+    if result is None:
+        return text
+    if result.verdict == "INVALID":
+        return f"{text} {INVALID}"
+    judged = [(name, result.metrics[name]) for name in names if name in result.metrics]
+    with_goal = [(name, metric) for name, metric in judged if metric.verdict is not None]
+    said = [_said(name, metric) for name, metric in with_goal or judged[1:2]]
+    return " ".join([text, *(words for words in said if words)])
+
+
+def _said(name: GoalName, metric: Metric) -> str:
+    """One metric in the words of its verdict."""
+    if metric.effect is None:
+        return ""
+    interval = f"{difference_text(name, metric.effect)}, interval {interval_text(name, metric.low, metric.high)}"
+    which = sentence(name_of(name))[:-1]
+    margin = difference_text(name, metric.margin) if metric.margin is not None else "none"
+    if metric.verdict is None:
+        return f"{which}: a difference of {interval}; the case sets no goal for it, so no verdict."
+    if metric.verdict == "INCONCLUSIVE":
+        return f"{which}: INCONCLUSIVE; {interval}, margin {margin}: these data can't tell the difference."
+    return f"{which}: {metric.verdict} ({interval}, margin {margin}). {metric.note}".rstrip()
+
+
+def in_doubt(result: Result) -> str:
+    arms = " and the ".join(result.unseen_status)
+    return f"Left out is the {arms} arm: its cache status can't be believed."
+
+
+def washouts_text(stretches: Sequence[Span]) -> str:
+    whole = joined(list(stretches))
+    seconds = sum(span.end_s - span.start_s for span in whole)
+    count = f"{len(whole)} wash-out{'' if len(whole) == 1 else 's'}"
+    return f"{count} of {number(seconds)} s in all, the same load sent to bring the hit ratio to a stand"

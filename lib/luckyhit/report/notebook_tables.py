@@ -1,0 +1,121 @@
+"""The report's tables for the notebooks: DataFrames that show their texts whole, as text, and wrapped."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from luckyhit.judge.facade import Planning, planning_rows
+from luckyhit.report.evidence import actions, blocks, one_change
+from luckyhit.report.evidence import checklist as checks
+from luckyhit.report.tables import baseline_rows, contents, freshness_tables, metric_rows, observed
+from luckyhit.visible import visible
+
+if TYPE_CHECKING:
+    from luckyhit.case import Case
+    from luckyhit.records import Result
+    from luckyhit.report.evidence.journal import Journal
+    from luckyhit.report.recorded import Recorded
+
+_CELL = ' style="text-align: left; white-space: normal; vertical-align: top; max-width: 52em; overflow-wrap: anywhere"'
+
+
+class Table(pd.DataFrame):
+    """A DataFrame of texts. Unlike pandas' own, its HTML cuts nothing off and has no index."""
+
+    @property
+    def _constructor(self) -> type[Table]:
+        return Table
+
+    def _repr_html_(self) -> str:
+        head = "".join(f'<th scope="col"{_CELL}>{_escaped(name)}</th>' for name in self.columns)
+        rows = (
+            "<tr>" + "".join(f"<td{_CELL}>{_escaped(value)}</td>" for value in row) + "</tr>"
+            for row in self.itertuples(index=False)
+        )
+        # Without these classes JupyterLab would set what stands between two dollar signs as a formula.
+        top, body = f"<thead><tr>{head}</tr></thead>", f"<tbody>{''.join(rows)}</tbody>"
+        return f'<table class="tex2jax_ignore mathjax_ignore">{top}{body}</table>'
+
+
+def _escaped(value: Any) -> str:
+    return html.escape(visible(str(value), longest=4000))
+
+
+def declared(case: Case) -> Table:
+    """The case as declared: what is wrong, where, who owns it, and what should happen."""
+    return Table(contents.declared(case), columns=["", "declared"])
+
+
+def power(planning: Planning) -> Table:
+    """What a plan gives each goal that counts, what it needs, and what to change where that is too little."""
+    return Table(planning_rows(planning), columns=["goal", "the plan gives", "the goal needs", "", "what to change"])
+
+
+def change(case: Case) -> Table:
+    """What is changed, and what may be cleared."""
+    return Table(one_change.change(case), columns=["", "declared"])
+
+
+def baseline(found: Recorded) -> Table:
+    """The baseline's numbers, one row each."""
+    rows = [(level.name, level.value) for level in baseline_rows.baseline(found)]
+    return Table(rows, columns=["metric", "baseline"])
+
+
+def not_seen(found: Recorded) -> str:
+    """What could not be seen, as sentences."""
+    return " ".join(baseline_rows.not_seen(found)) or "Everything that this report looks at could be seen."
+
+
+def cleared(found: Recorded) -> Table:
+    """Keys looked at, in scope, and cleared before each block."""
+    rows = blocks.cleared(found)
+    return Table(rows, columns=["block", "stage", "arm", "keys looked at", "in scope", "cleared"])
+
+
+def touched(found: Recorded, journal: Journal) -> Table:
+    """What the run touched, by its journal: how often, when, what was done, and whether it is back as it was."""
+    rows = [(row.what, row.word, row.times, row.when, row.done, row.back) for row in actions.touched(found, journal)]
+    return Table(rows, columns=["touched", "", "how often", "when", "what was done", "what became of it"])
+
+
+def guards(found: Recorded) -> Table:
+    """Each guard with its evidence, failed ones first."""
+    rows = [
+        (guard.name, "held" if guard.ok else "FAILED", guard.detail, guard.remedy) for guard in contents.guards(found)
+    ]
+    return Table(rows, columns=["guard", "", "evidence", "what to do"])
+
+
+def metrics(result: Result) -> Table:
+    """Every metric in both arms, with its interval, goal and verdict."""
+    rows = [
+        (row.name, row.before, row.after, row.effect, row.interval, row.goal, row.decided)
+        for row in metric_rows.metrics(result)
+    ]
+    return Table(rows, columns=["metric", "before", "after", "difference", "interval", "goal", "verdict"])
+
+
+def earlier(result: Result) -> Table:
+    """A baseline beside those of earlier runs, one row for each metric."""
+    return Table(observed.earlier_rows(result), columns=[heading.lower() for heading in observed.EARLIER_HEADINGS])
+
+
+def readers(found: Recorded) -> Table:
+    """What readers saw, by arm; without rows where the result tells nothing of it."""
+    seen = freshness_tables.readers(found)
+    if seen is None:
+        return Table([], columns=["readers"])
+    return Table([(name, *cells) for name, cells in seen.rows], columns=["readers", *seen.labels])
+
+
+def checklist(found: Recorded, journal: Journal) -> Table:
+    """The five questions, with their evidence."""
+    rows = [
+        (check.question, "passed" if check.passed else "NOT PASSED", check.evidence)
+        for check in checks.checklist(found, journal)
+    ]
+    return Table(rows, columns=["question", "", "evidence"])

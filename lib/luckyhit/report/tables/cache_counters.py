@@ -1,0 +1,150 @@
+"""What the cache itself counted while the arms were measured, beside what the answers told.
+
+The counters are the server's (`keyspace_hits` and the like in INFO), sampled at the start and at the end of each block
+and in between (`luckyhit.target.counters`). They count look-ups, not requests, of whoever uses the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from luckyhit.judge.wording import listed, percent
+from luckyhit.records import Arm
+from luckyhit.report.recorded import ARMS, Recorded
+from luckyhit.report.tables.cache_story import CacheStory
+from luckyhit.report.tables.freshness_tables import Table
+
+DASH = "–"
+APART = 0.1
+"""The two hit ratios are told to differ from here on."""
+_GROWING = ("keyspace_hits", "keyspace_misses", "expired_keys", "evicted_keys")
+_WHY = (
+    "They need not agree: a request may ask for several keys or for none, whatever else uses the cache counts as well, "
+    "and so do TTL, EXISTS and the like."
+)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The counters of one arm over all its blocks: growth of those that only grow, and how far the others went.
+    `answers`: the hit ratio that the answers of these blocks told, warm-ups included; None where they told none."""
+
+    grown: Mapping[str, float]
+    memory: float | None
+    keys: float | None
+    answers: float | None
+    backwards: tuple[int, ...]
+    """Blocks in which a counter fell, as it does where the server was restarted; they are left out."""
+
+    @property
+    def looked_up(self) -> float:
+        return self.grown.get("keyspace_hits", 0.0) + self.grown.get("keyspace_misses", 0.0)
+
+    @property
+    def share(self) -> float | None:
+        return self.grown["keyspace_hits"] / self.looked_up if self.looked_up else None
+
+
+def counted(found: Recorded) -> dict[Arm, Counted]:
+    """By arm, in the blocks that are compared; without arms of which nothing was counted."""
+    counters, numbers = found.counters, found.numbers("change" if found.changed else "baseline")
+    told: dict[Arm, Counted] = {}
+    for arm in ARMS:
+        mine = counters[(counters["arm"] == arm) & counters["block"].isin(numbers)]
+        if len(mine):
+            told[arm] = _of_arm(found, arm, mine)
+    return told
+
+
+def _of_arm(found: Recorded, arm: Arm, mine: pd.DataFrame) -> Counted:
+    grown, backwards, kept = dict.fromkeys(_GROWING, 0.0), [], []
+    names: set[str] = set()
+    for block, rows in mine.sort_values("at_ns").groupby("block"):
+        series = {str(name): part["value"].to_numpy() for name, part in rows.groupby("name", observed=True)}
+        names |= series.keys()
+        if any(np.any(np.diff(series[name]) < 0) for name in _GROWING if name in series):
+            backwards.append(int(block))
+            continue
+        kept.append(int(block))
+        for name in _GROWING:
+            if name in series:
+                grown[name] += float(series[name][-1] - series[name][0])
+    hit = found.hit[np.isin(found.rows.block, kept) & (found.rows.arm == ARMS.index(arm))]
+    hit = hit[np.isfinite(hit)]
+    return Counted(
+        grown={name: value for name, value in grown.items() if name in names},
+        memory=_most(mine, "used_memory"),
+        keys=_most(mine, "dbsize"),
+        answers=float(hit.mean()) if len(hit) else None,
+        backwards=tuple(backwards),
+    )
+
+
+def _most(rows: pd.DataFrame, name: str) -> float | None:
+    values = rows.loc[rows["name"] == name, "value"]
+    return float(values.max()) if len(values) else None
+
+
+def as_counted(found: Recorded) -> CacheStory | None:
+    """The table and its sentences; None where the counters were not recorded."""
+    told = counted(found)
+    if not told:
+        return None
+    rows = [
+        ("look-ups that found their key", [_share(of.share, of.looked_up) for of in told.values()]),
+        (
+            "hit ratio by the answers, warm-ups included",
+            [DASH if of.answers is None else percent(of.answers) for of in told.values()],
+        ),
+        ("keys that expired", [_count(of.grown.get("expired_keys")) for of in told.values()]),
+        ("keys evicted for want of room", [_count(of.grown.get("evicted_keys")) for of in told.values()]),
+        ("keys, at most", [_count(of.keys) for of in told.values()]),
+        ("memory, at most", [DASH if of.memory is None else f"{of.memory / 1e6:,.1f} MB" for of in told.values()]),
+    ]
+    return CacheStory(_sentences(found, told), Table([found.label(arm) for arm in told], rows))
+
+
+def _sentences(found: Recorded, told: Mapping[Arm, Counted]) -> list[str]:
+    sentences = []
+    apart = [
+        f"{found.label(arm)} by {100 * abs(of.share - of.answers):.0f} points"
+        for arm, of in told.items()
+        if of.share is not None and of.answers is not None and abs(of.share - of.answers) >= APART
+    ]
+    if apart:
+        sentences.append(
+            f"The share of the cache's own look-ups that found their key and the hit ratio by the answers, both with "
+            f"warm-ups, differ: {listed(apart)}. {_WHY}"
+        )
+    elif any(of.share is not None and of.answers is not None for of in told.values()):
+        sentences.append(
+            "The share of the cache's own look-ups that found their key is within 10 points of the hit ratio by the "
+            "answers, both with warm-ups."
+        )
+    evicted = {found.label(arm): of.grown.get("evicted_keys", 0.0) for arm, of in told.items()}
+    if any(evicted.values()):
+        many = listed([f"{count:,.0f} ({name})" for name, count in evicted.items() if count])
+        sentences.append(
+            f"Keys were evicted for want of room: {many}. What was evicted is missed again, whatever the change does; "
+            "a larger cache may show something else."
+        )
+    fallen = sorted({block for of in told.values() for block in of.backwards})
+    if fallen:
+        blocks = listed([str(block) for block in fallen])
+        sentences.append(f"In block {blocks} the counters fell, as after a restart of the cache; it is left out.")
+    return sentences
+
+
+def _share(share: float | None, of: float) -> str:
+    return DASH if share is None else f"{percent(share)} of {of:,.0f}"
+
+
+def _count(value: float | None) -> str:
+    return DASH if value is None else f"{value:,.0f}"
+
+
+__all__ = ["Counted", "as_counted", "counted"]

@@ -1,0 +1,271 @@
+"""What the probe found, as rows of text: what readers saw, and whether the keys were put back.
+
+Cells stand under the labels of the arms. A dash stands for what was not visible in one arm; rows that are empty in all
+arms are left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from luckyhit.judge.facade import mapped
+from luckyhit.judge.wording import number, percent
+from luckyhit.records import FreshnessFacts
+from luckyhit.report.figures.late_reads import seconds_text, short
+from luckyhit.report.figures.staleness_windows import quantile_text
+from luckyhit.report.recorded import ARMS, Recorded
+
+DASH, NOT_VISIBLE = "–", "not visible"
+MOST_NAMES = 12
+"""Routes, prestates and the like in one table."""
+_PRESTATES = {
+    "warm": "key just read",
+    "in-flight": "a read under way",
+    "absent": "nothing there before",
+    "cold": "key not read before, a control that is not counted above",
+}
+_CACHE = {
+    "hit": "from the cache",
+    "stale": "from the cache, past its lifetime",
+    "miss": "the cache had nothing, and asked behind it",
+    "bypass": "the cache took no part",
+    "unknown": "no cache status told",
+}
+_UNIT = re.compile(r"(?<=\d) (?=%|ms\b)")
+Cell = Callable[[FreshnessFacts], str | None]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of (name, cell of each label)."""
+
+    labels: list[str]
+    rows: list[tuple[str, list[str]]]
+
+
+def readers(found: Recorded) -> Table | None:
+    """What readers saw, by the facts of the result; None where it holds none."""
+    facts = dict(found.result.freshness) if found.result else {}
+    shown = [(found.label(arm), facts[arm]) for arm in ARMS if arm in facts]
+    if not shown:
+        return None
+    rows = []
+    for name, cell in _rows(found, [fact for _, fact in shown]):
+        cells = [cell(fact) for _, fact in shown]
+        if any(text is not None for text in cells):
+            # Numbers stay with their units on a narrow page.
+            rows.append((name, [DASH if text is None else _UNIT.sub("\u00a0", text) for text in cells]))
+    asked = asked_as(found)
+    if asked is not None:
+        rows.append(("Asked as", [asked.text] * len(shown)))
+        unasked = asked.not_asked
+        if unasked:
+            rows.append(("Answers vary by these too, asked in one way only", [", ".join(unasked)] * len(shown)))
+    back = put_back(found)
+    if back is not None:
+        rows.append(("Keys put back as they were (whole run)", [_back(back.get(arm)) for arm in ARMS if arm in facts]))
+    return Table([label for label, _ in shown], rows)
+
+
+def _rows(found: Recorded, facts: list[FreshnessFacts]) -> Iterable[tuple[str, Cell]]:
+    later = f", later than {seconds_text(found.within_s)}" if found.within_s else ""
+    bound = f", for longer than {seconds_text(found.within_s)}" if found.within_s else ""
+    yield "Probes / acknowledged writes / reads", _counts
+    yield f"Stale single reads of the probe{later} after the write", _stale
+    yield (
+        "No stale read at all still leaves possible (metric stale reads)",
+        lambda fact: _share(fact.zero_bound, "up to "),
+    )
+    for field in ("by_prestate", "by_route", "by_variant", "by_layer", "by_connection", "by_kind"):
+        yield from _split(field, _PRESTATES if field == "by_prestate" else {}, facts)
+    yield from _split("by_cache", _CACHE, facts)
+    yield "Reads that showed nothing to tell by", lambda fact: f"{fact.unknown:,}" if fact.unknown else None
+    yield "Writes that were polled", lambda fact: f"{fact.windows:,}" if fact.windows else None
+    for level in (50, 95, 99):
+        yield f"The old value lasted, p{level}", _window(level)
+    yield "Stuck: stale until the polling ended", lambda fact: _of(fact.stuck, fact.windows)
+    yield "Versions behind, of a stale read", _behind
+    yield f"Read-your-writes violations{bound}", lambda fact: _visible(fact.read_your_writes, fact.reads)
+    yield "Monotonic-read violations", lambda fact: _visible(fact.monotonic_reads, fact.reads)
+    for kind in dict.fromkeys(name for fact in facts for name in fact.disagreements) or ("readers",):
+        yield f"Probes in which {short(str(kind))} disagreed", _disagreed(str(kind))
+    yield "Reads of a value never committed", lambda fact: _any(fact.never_committed, fact.reads)
+    yield "Writes that the state of the thing did not allow", _left_out
+    yield "Reads of a refused value", _refused
+    yield "Workers that answered", lambda fact: None if fact.workers is None else f"{fact.workers:,}"
+    yield f"Stale reads of the workload itself{bound}", lambda fact: _of(fact.background_stale, fact.background_reads)
+    if found.within_s:
+        yield (
+            "… stale, but not for longer than that",
+            lambda fact: _any(fact.background_agreed or 0, fact.background_reads or 0),
+        )
+    yield from _split("background_by_cache", _CACHE, facts)
+    yield "Added to the load by the probe (all arms)", _added
+
+
+def _counts(fact: FreshnessFacts) -> str | None:
+    return f"{fact.probes:,} / {fact.writes:,} / {fact.reads:,}" if fact.probes or fact.reads else None
+
+
+def _stale(fact: FreshnessFacts) -> str | None:
+    text = _of(fact.stale, fact.stale + fact.fresh)
+    if text is None or fact.low is None or fact.high is None or fact.zero_bound is not None:
+        return text  # of none, the next row has the bound
+    return f"{text}, interval {percent(fact.low)} to {percent(fact.high)}"
+
+
+def _split(field: str, names: Mapping[str, str], facts: list[FreshnessFacts]) -> Iterable[tuple[str, Cell]]:
+    what = {"by_route": "route ", "by_variant": "variant ", "by_layer": "answered by "}.get(field, "")
+    ends = {"by_connection": " connections", "by_kind": " reads"}.get(field, "")
+    groups = list(dict.fromkeys(str(name) for fact in facts for name in getattr(fact, field)))
+    groups.sort(key=lambda name: [*names].index(name) if name in names else len(names))
+    for name in groups[:MOST_NAMES]:
+        said = f"{name}: {names[name]}" if name in names else f"{what}{short(name)}{ends}"
+        yield f"… {said}", _pair(field, name)
+
+
+def _pair(field: str, name: str) -> Cell:
+    def cell(fact: FreshnessFacts) -> str | None:
+        pair = getattr(fact, field).get(name)
+        return None if pair is None else _of(pair[0], pair[1])
+
+    return cell
+
+
+def _window(level: int) -> Cell:
+    def cell(fact: FreshnessFacts) -> str | None:
+        ends = getattr(fact, f"window_p{level}_ms")
+        return quantile_text(ends, stuck=fact.stuck > 0) if fact.windows else None
+
+    return cell
+
+
+def _disagreed(kind: str) -> Cell:
+    def cell(fact: FreshnessFacts) -> str | None:
+        if not fact.probes:
+            return None
+        compared = fact.probes if fact.probes_compared is None else fact.probes_compared
+        return f"{fact.disagreements.get(kind, 0):,} of {compared:,}" if compared else NOT_VISIBLE
+
+    return cell
+
+
+def _behind(fact: FreshnessFacts) -> str | None:
+    if fact.versions_behind_mean is None:
+        return None
+    return f"{number(fact.versions_behind_mean)} on average, {fact.versions_behind_max or 0:,} at most"
+
+
+def _left_out(fact: FreshnessFacts) -> str | None:
+    return f"{fact.left_out:,}" if fact.left_out else None
+
+
+def _refused(fact: FreshnessFacts) -> str | None:
+    if not fact.refused_writes:
+        return None
+    return f"{fact.refused_seen:,}, of {fact.refused_writes:,} writes that had to be refused and were"
+
+
+def _added(fact: FreshnessFacts) -> str | None:
+    if fact.added_requests is None:
+        return None
+    return f"{fact.added_requests:,} requests" + (_share(fact.added_share, " (", ")") or "")
+
+
+def _of(count: int | None, total: int | None) -> str | None:
+    if count is None or not total:
+        return None
+    return f"{count:,} of {total:,} ({percent(count / total)})"
+
+
+def _any(count: int, reads: int) -> str | None:
+    return f"{count:,}" if reads else None
+
+
+def _visible(count: int | None, reads: int) -> str | None:
+    """`not visible` where there were reads, and none of them could show it."""
+    return None if not reads else NOT_VISIBLE if count is None else f"{count:,}"
+
+
+def _share(share: float | None, before: str = "", after: str = "") -> str | None:
+    return None if share is None else f"{before}{percent(share)}{after}"
+
+
+@dataclass(frozen=True)
+class AskedVariants:
+    """The variants that the probe asked for, with their request headers, and the names in `Vary` of one value only."""
+
+    text: str
+    not_asked: list[str]
+
+
+def asked_as(found: Recorded) -> AskedVariants | None:
+    """What the blocks noted of it; None for a run of an older version."""
+    variants: dict[str, str] = {}
+    unasked: set[str] = set()
+    for entry in found.blocks:
+        probe = mapped(entry, "probe")
+        for name, headers in mapped(probe, "variants").items():
+            variants[short(str(name))] = "; ".join(f"{header}: {value}" for header, value in headers.items())
+        unasked |= {str(name) for name in probe.get("not_asked") or []}
+    if not variants:
+        return None
+    shown = list(variants.items())[:MOST_NAMES]
+    return AskedVariants("; ".join(f"{name} ({headers})" for name, headers in shown), sorted(unasked)[:MOST_NAMES])
+
+
+def put_back(found: Recorded) -> dict[str, tuple[int, int]] | None:
+    """By arm: (keys put back as they were, keys not put back) in the whole run, or None where a block with a probe
+    does not tell: then nothing shows it."""
+    counts: dict[str, tuple[int, int]] = {}
+    for entry in found.blocks:
+        probe = mapped(entry, "probe")
+        if not probe:
+            continue
+        if not {"put_back", "not_put_back"} <= {name for name, counted in probe.items() if counted is not None}:
+            return None
+        for arm in ARMS:
+            back, left = (_count(mapped(probe, name).get(arm, 0)) for name in ("put_back", "not_put_back"))
+            if back is None or left is None:
+                return None
+            before = counts.get(arm, (0, 0))
+            counts[arm] = (before[0] + back, before[1] + left)
+    return counts or None
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _back(counts: tuple[int, int] | None) -> str:
+    if counts is None:
+        return DASH
+    back, left = counts
+    return f"{back:,}" if not left else f"{back:,}; NOT put back: {left:,}"
+
+
+@dataclass(frozen=True)
+class PutBack:
+    """Whether the probed keys are as they were. `ok` is None where it was not told."""
+
+    ok: bool | None
+    text: str
+
+
+def probed_keys(found: Recorded) -> PutBack | None:
+    """For the checklist and the rollback; None where the run probed nothing."""
+    if not any(mapped(entry, "probe") for entry in found.blocks):
+        return None
+    counts = put_back(found)
+    if counts is None:
+        return PutBack(None, "It was not noted whether the keys that the probe wrote were put back as they were.")
+    back, left = (sum(each[index] for each in counts.values()) for index in (0, 1))
+    if left:
+        text = f"{left:,} {'key' if left == 1 else 'keys'} that the probe wrote could not be put back as they were"
+        return PutBack(False, f"{text}; {back:,} were. Look at the keys that the case reserves for the probe.")
+    return PutBack(
+        True, f"The keys that the probe wrote were put back as they were, after each block: {back:,} in all."
+    )

@@ -1,0 +1,64 @@
+"""How many pairs the verdict took, beside the least there could be; and when somebody looked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from luckyhit.judge.wording import listed, name_of, number
+from luckyhit.records import GoalName, Result
+from luckyhit.report.recorded import Recorded
+from luckyhit.report.tables.contents import sentence_case
+from luckyhit.report.tables.metric_rows import DASH, in_order
+
+HEADINGS = ("Metric", "Pairs used", "Expected", "Wald's least", "Used / least")
+MOST_LOOKS = 200
+
+
+@dataclass(frozen=True)
+class HowMany:
+    """`rows` as `HEADINGS`; `looks`: a sentence on when the run was looked at, empty where it was once, at its end."""
+
+    rows: list[tuple[str, ...]]
+    looks: str
+
+
+def how_many(found: Recorded) -> HowMany | None:
+    """None where the run was not judged, or has no goal."""
+    result = found.result
+    if result is None:
+        return None
+    rows = [_row(result, name) for name in in_order(result) if result.metrics[name].verdict is not None]
+    return HowMany(rows, looks(found)) if rows else None
+
+
+def _row(result: Result, name: GoalName) -> tuple[str, ...]:
+    metric = result.metrics[name]
+    least = metric.wald_pairs
+    return (
+        sentence_case(name_of(name)),
+        f"{metric.pairs:,}" if metric.pairs else DASH,
+        DASH if metric.expected_pairs is None else f"{metric.expected_pairs:,}",
+        DASH if least is None else f"{least:,}",
+        DASH if least is None or not metric.pairs else number(metric.pairs / least),
+    )
+
+
+def looks(found: Recorded) -> str:
+    """`It was looked at after 1, 2 and 3 blocks: INCONCLUSIVE, INCONCLUSIVE, HELPED; there it stopped.`"""
+    noted = found.manifest.get("looks")
+    told = [look for look in noted if isinstance(look, Mapping)] if isinstance(noted, list) else []
+    if not told:
+        return ""
+    blocks = listed([str(look.get("blocks")) for look in told[:MOST_LOOKS]])
+    verdicts = ", ".join(str(look.get("verdict")) for look in told[:MOST_LOOKS])
+    end = "there it stopped" if told[-1].get("stopped") is True else "it went on to the end"
+    added = next((look["added"] for look in told if look.get("added")), 0)
+    if added:
+        few = f"{added} more block{' was' if added == 1 else 's were'} expected to decide"
+        end = f"{few}, which the plan had not foreseen"
+    last = "block" if str(told[-1].get("blocks")) == "1" and len(told) == 1 else "blocks"
+    return f"The run was looked at after {blocks} {last} of the change: {verdicts}; {end}."
+
+
+__all__ = ["HEADINGS", "HowMany", "how_many", "looks"]

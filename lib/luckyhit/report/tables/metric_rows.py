@@ -1,0 +1,162 @@
+"""The metrics of a result in words, one row each; and what a plain before/after would have looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from luckyhit.judge.facade import got_worse
+from luckyhit.judge.wording import difference_text, interval_text, name_of, number, percent, value_text
+from luckyhit.records import METRICS, Arm, GoalName, Metric, Result, kind_of, metric_of_goal, route_of_goal
+from luckyhit.report.recorded import Recorded
+from luckyhit.report.tables.contents import sentence_case
+
+DASH = "–"
+NOT_VISIBLE = "not visible"
+NOT_RELIED_ON = "not to be relied on"
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """One metric in words. `verdict` is empty where the case sets no goal for it."""
+
+    name: str
+    before: str
+    after: str
+    effect: str
+    interval: str
+    goal: str
+    pairs: str
+    verdict: str
+    note: str
+    margin: str = ""
+    missed: bool = False
+    """Whether its hard limit is shown to be broken: a goal not met, whatever the verdict on the difference."""
+    costs: bool = False
+    """Whether it got worse, by no more than the case accepts: EQUIVALENT all the same."""
+
+    @property
+    def decided(self) -> str:
+        """The verdict, and whether the goal is met all the same; a dash where there is none."""
+        return f"{self.verdict}, goal not met" if self.missed else self.verdict or DASH
+
+    @property
+    def verdict_text(self) -> str:
+        """The same where the margin stands beside it: only that it has a cost is added."""
+        return f"{self.decided}, at a cost" if self.costs else self.decided
+
+    @property
+    def said(self) -> str:
+        """The verdict, with what it means where the word alone could be misread."""
+        if self.missed:
+            return f"{self.decided}: beyond its limit"
+        if self.costs:
+            return f"EQUIVALENT: a cost, inside the accepted {self.margin}"
+        if self.verdict == "EQUIVALENT":
+            return f"EQUIVALENT: inside the margin of {self.margin}"
+        return self.verdict
+
+
+def metrics(result: Result) -> list[MetricRow]:
+    """Every metric: those with a goal first, and of these the ones that should get better."""
+    return [metric_row(name, result.metrics[name], result) for name in in_order(result)]
+
+
+def number_lines(result: Result) -> list[str]:
+    """Each metric that both arms have, on one line."""
+    rows = [row for row in metrics(result) if DASH not in (row.before, row.after)]
+    return [f"{row.name}: {row.before} before, {row.after} after ({row.effect}; {row.interval})" for row in rows]
+
+
+def in_order(result: Result) -> list[GoalName]:
+    rank = {"better": 0, "no-worse": 1, None: 2}
+    names = sorted((name for name, metric in result.metrics.items() if _shown(name, metric)), key=place)
+    return sorted(names, key=lambda name: rank[result.metrics[name].want if result.metrics[name].verdict else None])
+
+
+def place(name: GoalName) -> tuple[int, str]:
+    """Where a metric stands among all of them; those of one route behind that of all requests."""
+    return list(METRICS).index(metric_of_goal(name)), route_of_goal(name)
+
+
+def _shown(name: GoalName, metric: Metric) -> bool:
+    """A part of another metric has a row where it was seen or has a goal: else that other one's row tells why not."""
+    return kind_of(name).part_of is None or metric.verdict is not None or metric.effect is not None
+
+
+def metric_row(name: GoalName, metric: Metric, result: Result) -> MetricRow:
+    goal, margin = DASH, ""
+    if metric.verdict is not None:
+        margin = "not comparable" if metric.margin is None else difference_text(name, metric.margin)
+        goal = f"{'better' if metric.want == 'better' else 'no worse'}, margin {margin}"
+        goal += f", at most {value_text(name, metric.at_most)}" if metric.at_most is not None else ""
+    verdict: str = metric.verdict or ""
+    if verdict and result.verdict == "INVALID":
+        verdict = NOT_RELIED_ON
+    return MetricRow(
+        name=sentence_case(name_of(name)),
+        before=_value(name, metric.before, "before", result),
+        after=_value(name, metric.after, "after", result),
+        effect=DASH if metric.effect is None else signed(name, metric.effect),
+        interval=DASH if metric.effect is None else interval_text(name, metric.low, metric.high),
+        goal=goal,
+        pairs=f"{metric.pairs:,}" if metric.pairs else DASH,
+        verdict=verdict,
+        note=metric.note,
+        margin=margin,
+        missed=metric.limit == "broken" and result.verdict != "INVALID",
+        costs=verdict == "EQUIVALENT" and metric.want == "no-worse" and got_worse(name, metric),
+    )
+
+
+def _value(name: GoalName, value: float | None, arm: Arm, result: Result) -> str:
+    if value is not None:
+        return value_text(name, value)
+    return NOT_VISIBLE if name == "hit_ratio" and arm in result.unseen_status else DASH
+
+
+def signed(name: GoalName, effect: float) -> str:
+    text = difference_text(name, effect)
+    return f"+{text}" if effect > 0 and not text.startswith("0 ") and text != "0" else text
+
+
+def key_numbers(found: Recorded) -> list[MetricRow]:
+    """The three numbers that matter: goals first, the decided and the costly before the rest."""
+    result = found.result
+    if result is None:
+        return []
+
+    def rank(name: GoalName) -> tuple[int, tuple[int, str]]:
+        metric = result.metrics[name]
+        if name == "hit_ratio" and result.doubts:
+            return 0, place(name)  # what a reader would look for, and must not take from elsewhere
+        if metric.verdict is None:
+            return (3 if metric.effect is not None else 4), place(name)
+        if metric.want == "better" or metric.verdict == "HURT" or metric.limit == "broken":
+            return 0, place(name)
+        return (1 if _moved(name, metric) else 2), place(name)
+
+    names = sorted(result.metrics, key=rank)[:3]
+    return [metric_row(name, result.metrics[name], result) for name in names if rank(name)[0] < 4]
+
+
+def _moved(name: GoalName, metric: Metric) -> bool:
+    """Whether it got worse for certain: a cost that a reader has to know of."""
+    if kind_of(name).higher_is_better:
+        return metric.high is not None and metric.high < 0
+    return metric.low is not None and metric.low > 0
+
+
+def naive_rows(result: Result) -> list[tuple[str, str, str]]:
+    """(name, before, after) of what a plain before/after would have looked at."""
+    naive = result.naive
+
+    def ms(value: float | None) -> str:
+        return DASH if value is None else f"{number(value)} ms"
+
+    def share(value: float | None) -> str:
+        return DASH if value is None else percent(value)
+
+    return [
+        ("Mean latency", ms(naive.latency_before_ms), ms(naive.latency_after_ms)),
+        ("Hit ratio of these two looks", share(naive.hit_ratio_before), share(naive.hit_ratio_after)),
+    ]

@@ -1,0 +1,171 @@
+"""A run that measured its baseline alone: what it saw, and how that stands beside earlier baselines. Nothing in it was
+changed, so its report has no word of an effect, a verdict or a rollback."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from luckyhit.judge.facade import chance_text, range_text
+from luckyhit.judge.wording import difference_text, listed, name_of, number, value_text
+from luckyhit.records import Beside, GoalName, Result
+from luckyhit.report.evidence.checklist import FAILURE_MODE, Check
+from luckyhit.report.recorded import Recorded
+from luckyhit.report.tables.contents import sentence_case
+from luckyhit.report.tables.metric_rows import DASH, in_order
+
+OBSERVED = "OBSERVED"
+NOTHING_CHANGED = "Only the baseline was measured: nothing was changed, so there is no verdict."
+_NOT_MEASURED = "The change was not measured."
+_OF_INTERVALS = "Intervals hold for"
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Number:
+    """One metric of the baseline. `noise`: what an A/A comparison inside it can't tell apart; `beside`: where earlier
+    baselines lie, with `outside` where this one lies beyond all of them."""
+
+    name: str
+    value: str
+    noise: str
+    beside: str
+    outside: bool
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The first screen of such a report. `headline` is OBSERVED, or INVALID where a guard failed."""
+
+    headline: str
+    because: str
+    measured: str
+    declares: str
+    numbers: list[Number]
+
+
+def only(manifest: Mapping[str, Any], result: Result | None) -> bool:
+    """Whether a run came to its end with its baseline alone; False for one that ended early, or was not judged."""
+    if result is None or manifest.get("failure") or manifest.get("state") not in ("measured", "finished"):
+        return False
+    blocks = manifest.get("blocks")
+    stages = {entry.get("stage") for entry in blocks if isinstance(entry, Mapping)} if isinstance(blocks, list) else ()
+    return "baseline" in stages and "change" not in stages
+
+
+def observation(found: Recorded, incomplete: str | None) -> Observation | None:
+    """None where the run did more than that, or less."""
+    result = found.result
+    if result is None or incomplete or not only(found.manifest, result):
+        return None
+    return Observation(headline(result), said(result), _measured(found), _declares(found), key_numbers(result))
+
+
+def headline(result: Result) -> str:
+    return "INVALID" if result.verdict == "INVALID" else OBSERVED
+
+
+def said(result: Result) -> str:
+    """The sentence below the headline."""
+    if result.verdict == "INVALID":
+        return result.because
+    return f"{NOTHING_CHANGED} {result.earlier.sentence}" if result.earlier is not None else NOTHING_CHANGED
+
+
+def key_numbers(result: Result) -> list[Number]:
+    """The three numbers that matter: what the case has goals for, as far as it could be seen, before the rest."""
+    told = [(name, result.metrics[name].before) for name in in_order(result)]
+    return [_number(name, value, result) for name, value in told if value is not None][:_SHOWN]
+
+
+def _number(name: GoalName, value: float, result: Result) -> Number:
+    floor = result.noise_floor.get(name)
+    told = result.earlier.metrics.get(name) if result.earlier is not None else None
+    return Number(
+        name=sentence_case(name_of(name)),
+        value=value_text(name, value),
+        noise="no noise floor: too few requests" if floor is None else f"± {difference_text(name, floor)} noise (A/A)",
+        beside=_beside(name, told) if told is not None else "",
+        outside=bool(told and told.outside),
+    )
+
+
+def _beside(name: GoalName, told: Beside) -> str:
+    if told.median is None:
+        return "No earlier baseline to compare with."
+    many = f"{told.runs:,} earlier baseline{'' if told.runs == 1 else 's'}"
+    where = f"{range_text(name, told)}" + (f", median {value_text(name, told.median)}" if told.runs > 1 else "")
+    if told.outside is None:
+        return f"{many}: {where}. Too few to call it usual or unusual."
+    return f"{'Outside' if told.outside else 'Inside'} of {many}: {where}."
+
+
+def _measured(found: Recorded) -> str:
+    case, result = found.case, found.result
+    assert result is not None
+    did = f"{result.accounting.scheduled:,} requests, {result.accounting.completed:,} of them completed"
+    if case is None:
+        return f"{did}."
+    routes = listed([f"{route.method} {route.path}" for route in case.workload.routes])
+    plan = case.plan
+    return f"{routes}: {did}, in {number(plan.warmup)} s of warm-up and {number(plan.baseline)} s that count."
+
+
+def _declares(found: Recorded) -> str:
+    if found.case is None or found.case.change.kind == "none":
+        return "Nothing was changed."
+    return f"Nothing was changed. The case declares a change ({found.case.change.what}); this run left it out."
+
+
+def notes(texts: Sequence[str]) -> list[str]:
+    """Without those that say of a metric that the change was not measured (that holds for all of them), and without
+    that on the intervals of effects, of which there is none."""
+    return [text for text in texts if _NOT_MEASURED not in text and not text.startswith(_OF_INTERVALS)]
+
+
+def checks(checklist: Sequence[Check]) -> list[Check]:
+    """Without the question about a change that was not made."""
+    return [check for check in checklist if check.question != FAILURE_MODE]
+
+
+EARLIER_HEADINGS = ("Metric", "This baseline", "Earlier ones", "Their median", "Their range", "It lies", "By chance")
+
+
+def earlier_rows(result: Result) -> list[tuple[str, ...]]:
+    """One row for each metric, in the columns of `EARLIER_HEADINGS`; none where the change was measured."""
+    if result.earlier is None:
+        return []
+    return [_beside_row(name, each) for name, each in result.earlier.metrics.items()]
+
+
+def _beside_row(name: GoalName, each: Beside) -> tuple[str, ...]:
+    where = DASH if each.outside is None else "outside" if each.outside else "inside"
+    return (
+        sentence_case(name_of(name)),
+        value_text(name, each.value),
+        f"{each.runs:,}",
+        DASH if each.median is None else value_text(name, each.median),
+        range_text(name, each) or DASH,
+        where,
+        f"{chance_text(each)} at most" if each.chance is not None else DASH,
+    )
+
+
+def left_out(result: Result) -> list[str]:
+    """Earlier runs that could not stand beside it, one sentence for each reason."""
+    if result.earlier is None:
+        return []
+    return [
+        f"{count:,} earlier run{'' if count == 1 else 's'} left out: {reason}."
+        for reason, count in sorted(result.earlier.left_out.items())
+    ]
+
+
+def as_lines(result: Result) -> list[str]:
+    """The same for a terminal, without the metrics' chances."""
+    lines = []
+    for name, value, count, middle, between, where, _ in earlier_rows(result):
+        earlier = f"{count} earlier: {between}, median {middle}" if middle != DASH else "no earlier one"
+        lines.append(f"  {name}: {value} ({earlier}{'; OUTSIDE' if where == 'outside' else ''})")
+    return lines + [f"  {text}" for text in left_out(result)]
