@@ -22,7 +22,7 @@ from luckyhit.case.model import Case
 from luckyhit.change import Journal, Looks, apply, look_at, settings_of, start_stacks
 from luckyhit.change.differences import difference_guard, same_guard
 from luckyhit.change.fingerprint import fingerprint
-from luckyhit.judge.guards.comparison_guards import comparison_guards
+from luckyhit.judge.guards.comparison_guards import same_slots_guard
 from luckyhit.judge.table.samples import rows_of, side_by_side
 from luckyhit.measure.schedule import schedule_for
 from luckyhit.records import Guard
@@ -75,8 +75,7 @@ def test_load_from_another_seed_shows_in_the_records_too(make_case: Callable[...
 
     def guard(seed: int) -> Guard:
         before, after = (rows_of(requests(case, arm, of)) for arm, of in (("before", 7), ("after", seed)))
-        guards = comparison_guards(side_by_side(before, after), [], case, {1: 1})
-        return next(guard for guard in guards if guard.name == "arms exposed to the same slots")
+        return same_slots_guard(side_by_side(before, after), case, {1: 1})
 
     assert guard(7).ok
     assert not guard(8).ok and "in the other arm" in guard(8).detail

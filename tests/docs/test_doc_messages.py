@@ -12,7 +12,7 @@ import pytest
 from shell_blocks import PAGES, ROOT
 
 from luckyhit.cli.reference import COMMANDS_FILE, commands_markdown
-from luckyhit.judge.guards.comparison_guards import comparison_guards as guards
+from luckyhit.judge.guards import comparison_guards
 from luckyhit.judge.table import samples
 from luckyhit.measure import access_logs, engine, expect, selfcheck
 from luckyhit.measure.signals import table as signal_table
@@ -170,8 +170,8 @@ def test_the_bounds_are_those_of_the_code() -> None:
     assert rows["processor time of its process, of one core"] == f"{selfcheck.LARGEST_CPU_SHARE:.0%}".replace("%", " %")
     assert f"JSON above {expect.LARGEST_CHECKED_BODY >> 10} KiB" in MEASUREMENT
     assert engine.CLOSED_SLOTS  # the engine that the page is about
-    assert f"more than {guards.MOST_DROPPED:.0%} was never sent".replace("%", " %") in TROUBLE
-    assert f"more than {guards.LARGEST_FAILED_SHARE:.0%} failed".replace("%", " %") in TROUBLE
+    assert f"more than {comparison_guards.MOST_DROPPED:.0%} was never sent".replace("%", " %") in TROUBLE
+    assert f"more than {comparison_guards.LARGEST_FAILED_SHARE:.0%} failed".replace("%", " %") in TROUBLE
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

@@ -28,18 +28,16 @@ from contextlib import suppress
 import pandas as pd
 
 from luckyhit.errors import RunUnreadable
-from luckyhit.judge.decision import decide
+from luckyhit.judge.decision import About, Beyond, decide
 from luckyhit.judge.evidence import evidence_of
 from luckyhit.judge.findings import findings
+from luckyhit.judge.guards.looked_at import RunFiles
+from luckyhit.judge.guards.registry import GUARDS, ON_FILES, look
 from luckyhit.judge.guards.run_guards import (
-    blocks_guard,
     blocks_of,
-    case_guard,
     ended_early,
     guards_of,
     not_finished,
-    probe_guard,
-    rollback_guard,
     rollback_of,
 )
 from luckyhit.judge.stale.background import TOLD_BY
@@ -51,7 +49,7 @@ from luckyhit.parts import nullable_integers
 from luckyhit.records import READS, REQUESTS, WRITES, Guard, Result
 from luckyhit.run import Run, Table
 
-__all__ = ["RULES", "FixedSample", "Sequential", "decide", "judge"]
+__all__ = ["GUARDS", "RULES", "About", "FixedSample", "Sequential", "decide", "judge"]
 
 
 def judge(run: Run, *, guards: Sequence[Guard] = (), going_on: bool = False, requests: Rows | None = None) -> Result:
@@ -66,7 +64,7 @@ def judge(run: Run, *, guards: Sequence[Guard] = (), going_on: bool = False, req
     """
     manifest, case = run.manifest, run.case
     unfinished = "" if going_on else not_finished(manifest)
-    noted: list[Guard] = []
+    damaged: list[Guard] = []
     rows, answers = rows_of(REQUESTS.empty_table().to_pandas()) if requests is None else requests, None
     frames = {"reads": READS.empty_table().to_pandas(), "writes": WRITES.empty_table().to_pandas()}
     names: tuple[Table, ...] = ("requests", "reads", "writes")
@@ -80,7 +78,7 @@ def judge(run: Run, *, guards: Sequence[Guard] = (), going_on: bool = False, req
             if any(route.version is not None for route in case.workload.routes):
                 answers = run.table(name, TOLD_BY)
         except RunUnreadable as error:
-            noted.append(Guard(name=READABLE, ok=False, detail=error.message, remedy=error.hint))
+            damaged.append(Guard(name=READABLE, ok=False, detail=error.message, remedy=error.hint))
     counted = None
     with suppress(RunUnreadable):  # the report names the damaged file
         counted = run.counters_by_block()
@@ -91,32 +89,23 @@ def judge(run: Run, *, guards: Sequence[Guard] = (), going_on: bool = False, req
                 yield part.to_pandas(types_mapper=nullable_integers)
 
     under_way = going_on or bool(unfinished)
-    held = [case_guard(run, manifest), *guards_of(manifest), *guards]
-    if not noted:  # else the rows that are missing are those of the file that can't be read
-        held.append(blocks_guard(manifest, rows, case, going_on=under_way))
-        held.append(probe_guard(manifest, frames["reads"], frames["writes"], going_on=under_way))
-    if not going_on:
-        held.append(rollback_guard(manifest))
+    files = RunFiles(run, manifest, rows, frames["reads"], frames["writes"], under_way, going_on, whole=not damaged)
+    held = [*look(ON_FILES, "case", files), *guards_of(manifest), *guards, *look(ON_FILES, "files", files)]
     ended = ended_early(manifest)
+    notes = [f"The run ended early: {ended.rstrip('.')}."] if ended else []
     result = decide(
         rows,
         frames["reads"],
         frames["writes"],
         case,
         blocks_of(manifest),
-        [*noted, *(guard for guard in held if guard is not None)],
+        [*damaged, *held],
         rollback_of(manifest),
-        name=run.name,
-        run=run.id,
-        date=run.date,
-        notes=[f"The run ended early: {ended.rstrip('.')}."] if ended else [],
-        ended=ended,
-        answers=answers,
-        load=load,
-        counted=counted,
+        about=About(run.name, run.id, run.date, notes, ended),
+        beyond=Beyond(answers, load, counted),
         glance=going_on,
     )
-    if not going_on and not noted:
+    if not going_on and not damaged:
         result = result.model_copy(update={"findings": findings(evidence_of(run, blocks_of(manifest), result))})
     if unfinished and result.verdict not in ("INVALID", "INCONCLUSIVE"):
         because = f"The run {'ended early' if ended else 'did not get to its end'}: {unfinished.rstrip('.')}."

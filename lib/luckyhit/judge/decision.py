@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -15,9 +15,9 @@ from luckyhit.judge.because import because
 from luckyhit.judge.belief import believe
 from luckyhit.judge.belief.by_url import Load
 from luckyhit.judge.belief.doubt_text import in_doubt, routes_with_reasons, with_reasons
-from luckyhit.judge.beside_goals import faults_moved
-from luckyhit.judge.compare.blockwise import goal_values
+from luckyhit.judge.beside_goals import FaultMoved, faults_moved
 from luckyhit.judge.compare.effect import Effect, Levels
+from luckyhit.judge.compare.measured import Effects
 from luckyhit.judge.compare.order import order_notes
 from luckyhit.judge.compare.rollback import compared as found_again
 from luckyhit.judge.context.notes import notes_on_blocks, notes_on_metrics
@@ -25,19 +25,18 @@ from luckyhit.judge.context.route_metrics import route_notes
 from luckyhit.judge.context.shifts import event_notes
 from luckyhit.judge.early import ways_to_look
 from luckyhit.judge.freshness.freshness_facts import as_metric_has_it, freshness_facts
-from luckyhit.judge.guards.carryover import carry_over
-from luckyhit.judge.guards.preparation import limits_guard, washed_out_guard
-from luckyhit.judge.guards.probe_guards import freshness_guards
+from luckyhit.judge.guards.looked_at import Records
 from luckyhit.judge.guards.record_guards import account
+from luckyhit.judge.guards.registry import ON_RECORDS, look
 from luckyhit.judge.stale.background import bound_s
 from luckyhit.judge.stale.old_data import old_data
 from luckyhit.judge.stale.share_bounds import ShareBounds, bounds_at, uncompared
 from luckyhit.judge.stats.boundary import Boundary
 from luckyhit.judge.table.record import BEFORE, Record, listed_arms, read
-from luckyhit.judge.table.samples import ARMS, Rows, among, rows_together
-from luckyhit.judge.verdict import DECLARED, metric_of, overall, rule_on
+from luckyhit.judge.table.samples import Rows, among
+from luckyhit.judge.verdict import DECLARED, Ruling, metric_of, overall, rule_on
 from luckyhit.judge.wording import sentence
-from luckyhit.judge.worked import work_out
+from luckyhit.judge.worked import Compared, Worked, work_out
 from luckyhit.records import (
     METRICS,
     Arm,
@@ -52,6 +51,29 @@ from luckyhit.records import (
 )
 
 
+@dataclass(frozen=True)
+class About:
+    """Of which run the records are. `notes` are told beside the verdict; `ended`: why the run ended before its time,
+    empty where it did not."""
+
+    name: str = ""
+    run: str = ""
+    date: str = ""
+    notes: Sequence[str] = ()
+    ended: str = ""
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """What Rows don't hold of the same requests. `answers`: a frame with the columns `background.TOLD_BY`, None where
+    no answer tells a version. `load` gives more of their columns; `counted`: the cache's counters (see
+    `belief.believe`)."""
+
+    answers: pd.DataFrame | None = None
+    load: Load | None = None
+    counted: pd.DataFrame | None = None
+
+
 def decide(
     requests: pd.DataFrame | Rows,
     reads: pd.DataFrame,
@@ -61,116 +83,170 @@ def decide(
     guards: Sequence[Guard] = (),
     rollback: Rollback | None = None,
     *,
-    name: str = "",
-    run: str = "",
-    date: str = "",
-    notes: Sequence[str] = (),
-    ended: str = "",
+    about: About = About(),
+    beyond: Beyond = Beyond(),
     boundary: Boundary | None = None,
-    answers: pd.DataFrame | None = None,
-    load: Load | None = None,
-    counted: pd.DataFrame | None = None,
     glance: bool = False,
 ) -> Result:
     """Judge the records of one run. Frames have the columns of `luckyhit.records`; `blocks` is the manifest's list
     (rows of blocks that are not in it were not finished, and don't count); `guards` are those collected while
-    measuring; `ended` is why the run ended before its time, empty where it did not. `boundary` is how far intervals
-    of the comparison reach, where it is not as the case's plan has it. Where `requests` are Rows, `answers` is what
-    these don't hold: a frame with the columns `background.TOLD_BY` of the same requests, None where no answer tells a
-    version, and `load` gives more of their columns (see `belief.believe`, which takes `counted`, too).
-    `glance`: verdict, goals and guards, without what is told beside them: for a look at a run that goes on.
+    measuring. `beyond` is for `requests` that are Rows; a frame has it all. `boundary` is how far intervals of the
+    comparison reach, where it is not as the case's plan has it. `glance`: verdict, goals and guards, without what is
+    told beside them: for a look at a run that goes on.
 
     Whatever is in the frames, this returns a result: what can't be judged is INVALID or INCONCLUSIVE, with a reason.
     """
-    rollback = rollback or Rollback(detail="No rollback was noted.")
     if isinstance(requests, pd.DataFrame):
-        answers = requests
-        load = partial(_columns, requests)
-    record = read(requests, answers, reads, writes, blocks)
-    belief = believe(record.rows, case, load or _nothing, counted)
+        beyond = replace(beyond, answers=requests, load=partial(_columns, requests))
+    record = read(requests, beyond.answers, reads, writes, blocks)
+    belief = believe(record.rows, case, beyond.load or _nothing, beyond.counted)
     record = replace(record, rows=belief.applied(record.rows))
-    notes = [*notes, *notes_on_blocks(record.blocks, case)]
     planned_boundary, share_of_rate = ways_to_look(record.entries("change"), case)
     boundary = boundary or planned_boundary
     levels = Levels.of(case, share_of_rate)
 
     worked = work_out(record, case, boundary, levels, Levels.of(case), share_of_rate=share_of_rate, glance=glance)
     effects, compared = with_reasons(worked.effects, belief), worked.compared
-    noted = limits_guard(record.blocks), washed_out_guard(record.entries("change"))
-    all_guards = [*worked.on_record, *(guard for guard in noted if guard is not None)]
-    if compared is not None:
-        all_guards += [*compared.guards, *freshness_guards(*record.probe("change"), case), *guards]
-        if not any(guard.name == DECLARED for guard in all_guards):
-            reason = f", since the run ended early: {ended}" if ended else ""
-            detail = f"nobody compared what the change changed{reason}"
-            all_guards.append(Guard(name=DECLARED, ok=False, detail=detail, remedy="Measure again."))
-        if case.design == "crossover":
-            both = rows_together(*(side.rows for side in compared.comparison.sides))
-            values = goal_values(both, [record.probed("change", arm) for arm in ARMS], case)
-            at_first = {name: effect.before for name, effect in effects.items()}
-            guard, order = carry_over(values, record.arms("change"), case, at_first)
-            all_guards.append(guard)
-            notes += order
-        seconds = compared.comparison.seconds
-        notes += order_notes(compared.comparison, case, effects, all_guards)
-        notes += [*compared.notes, *event_notes(compared.events, case.design)]
-    else:
-        all_guards += guards
-        seconds = 0.0
-
-    rulings = [
-        rule_on(metric, effects[metric], goal, seconds, levels.goals, boundary) for metric, goal in case.goals.items()
-    ]
-    metrics: dict[GoalName, Metric] = {metric: metric_of(metric, effects[metric]) for metric in METRICS}
-    metrics |= {ruling.name: ruling.metric for ruling in rulings}
+    turns = replace(worked.looked, before={name: effect.before for name, effect in effects.items()})
+    all_guards = _guards(worked, turns, guards, about.ended)
+    rulings = _rulings(case, effects, compared, levels, boundary)
     beside = faults_moved(effects, case.goals) if compared is not None else []
-    verdict = overall(all_guards, rulings, beside)
-    why = because(verdict, all_guards, rulings, effects, 100 * (1 - case.plan.error_rate), beside, case.plan)
-    if compared is None and verdict != "INVALID":
-        verdict, why = "INCONCLUSIVE", "The change was not measured, so there is nothing to compare."
-        why = f"The run ended early: {ended.rstrip('.')}. {why}" if ended else why
-    planned = case.plan.blocks * (1 if case.design == "side-by-side" else 2)
-    foreseen = case.stops_early
-    if 0 < len(record.entries("change")) < planned and verdict not in ("INVALID", "INCONCLUSIVE") and not foreseen:
-        # A run that was stopped early was perhaps stopped because of what it showed: the intervals don't hold then.
-        verdict = "INCONCLUSIVE"
-        why = f"The run ended early: {len(record.entries('change'))} of {planned} planned blocks were measured."
-        why += f" {sentence(ended)}" if ended else ""
-    if belief.doubts and verdict != "INVALID":
-        why = f"{why} {in_doubt(belief.doubts)}"
-    if worked.again is not None:
-        last = among(record.rows.block, record.numbers("after-rollback"))
-        alone = case.design == "side-by-side" and np.all(record.rows.arm[last] == BEFORE)
-        rollback = found_again(rollback, worked.again, case, effects, alone=bool(alone))
-
-    facts: dict[Arm, FreshnessFacts] = {}
-    if not glance:
-        stage: Stage = "change" if compared is not None else "baseline"
-        bounds = bounds_at(boundary, levels.at("stale_reads")) if compared is not None else uncompared
-        facts = _facts(record, case, stage, effects, bounds)
+    verdict, reason = _verdict(record, case, effects, _Said(all_guards, rulings, beside), about.ended, compared)
+    metrics = _metrics(effects, rulings)
     routes = routes_with_reasons(compared.routes, belief) if compared is not None else {}
+    if belief.doubts and verdict != "INVALID":
+        reason = f"{reason} {in_doubt(belief.doubts)}"
     return Result(
-        case=name,
-        run=run,
-        date=date,
+        case=about.name,
+        run=about.run,
+        date=about.date,
         design=case.design,
         verdict=verdict,
-        because=why,
+        because=reason,
         metrics=metrics,
         guards=all_guards,
         accounting=account(record.rows),
         naive=worked.naive,
-        rollback=rollback,
+        rollback=_rollback(record, case, rollback, worked.again, effects),
         old_data=old_data(case, effects),
         noise_floor=worked.noise_floor,
-        freshness=facts,
+        freshness={} if glance else _freshness(record, case, effects, compared, boundary, levels),
         routes=routes,
         events=compared.events if compared is not None else [],
         doubts=dict(belief.doubts),
         replayed=dict(belief.replayed),
         miss_calls=dict(belief.miss_calls),
-        notes=[*notes, *route_notes(routes, metrics), *notes_on_metrics(rulings, effects, case)],
+        notes=[
+            *about.notes,
+            *_notes(record, case, effects, all_guards, turns, compared),
+            *route_notes(routes, metrics),
+            *notes_on_metrics(rulings, effects, case),
+        ],
     )
+
+
+def _guards(worked: Worked, turns: Records, collected: Sequence[Guard], ended: str) -> list[Guard]:
+    """All guards of a run: on its records, on its comparison, those that were collected while measuring, on its
+    turns."""
+    if worked.compared is None:
+        return [*worked.on_record, *collected]
+    guards = [*worked.on_record, *worked.compared.guards, *collected]
+    if not any(guard.name == DECLARED for guard in guards):
+        reason = f", since the run ended early: {ended}" if ended else ""
+        detail = f"nobody compared what the change changed{reason}"
+        guards.append(Guard(name=DECLARED, ok=False, detail=detail, remedy="Measure again."))
+    return [*guards, *look(ON_RECORDS, "turns", turns)]
+
+
+def _notes(
+    record: Record,
+    case: Case,
+    effects: Mapping[GoalName, Effect],
+    guards: Sequence[Guard],
+    turns: Records,
+    compared: Compared | None,
+) -> list[str]:
+    """What is told beside the verdict, before what is told of single metrics."""
+    notes = notes_on_blocks(record.blocks, case)
+    if compared is None:
+        return notes
+    notes += turns.carry_over[1] if case.design == "crossover" else []
+    notes += order_notes(compared.comparison, case, effects, guards)
+    return [*notes, *compared.notes, *event_notes(compared.events, case.design)]
+
+
+def _rulings(
+    case: Case, effects: Mapping[GoalName, Effect], compared: Compared | None, levels: Levels, boundary: Boundary
+) -> list[Ruling]:
+    """The verdict on each goal."""
+    seconds = compared.comparison.seconds if compared is not None else 0.0
+    return [
+        rule_on(metric, effects[metric], goal, seconds, levels.goals, boundary) for metric, goal in case.goals.items()
+    ]
+
+
+def _metrics(effects: Mapping[GoalName, Effect], rulings: Sequence[Ruling]) -> dict[GoalName, Metric]:
+    metrics: dict[GoalName, Metric] = {metric: metric_of(metric, effects[metric]) for metric in METRICS}
+    return metrics | {ruling.name: ruling.metric for ruling in rulings}
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What a verdict follows from."""
+
+    guards: Sequence[Guard]
+    rulings: Sequence[Ruling]
+    beside: Sequence[FaultMoved]
+
+
+def _verdict(
+    record: Record,
+    case: Case,
+    effects: Mapping[GoalName, Effect],
+    given: _Said,
+    ended: str,
+    compared: Compared | None,
+) -> tuple[Verdict, str]:
+    """The overall verdict and the sentence that says why; INCONCLUSIVE where the change was not measured, or not as
+    often as it was planned."""
+    verdict = overall(given.guards, given.rulings, given.beside)
+    confidence = 100 * (1 - case.plan.error_rate)
+    text = because(verdict, given.guards, given.rulings, effects, confidence, given.beside, case.plan)
+    if compared is None and verdict != "INVALID":
+        text = "The change was not measured, so there is nothing to compare."
+        return "INCONCLUSIVE", f"The run ended early: {ended.rstrip('.')}. {text}" if ended else text
+    measured = len(record.entries("change"))
+    planned = case.plan.blocks * (1 if case.design == "side-by-side" else 2)
+    if 0 < measured < planned and verdict not in ("INVALID", "INCONCLUSIVE") and not case.stops_early:
+        # A run that was stopped early was perhaps stopped because of what it showed: the intervals don't hold then.
+        text = f"The run ended early: {measured} of {planned} planned blocks were measured."
+        return "INCONCLUSIVE", f"{text} {sentence(ended)}" if ended else text
+    return verdict, text
+
+
+def _rollback(
+    record: Record, case: Case, rollback: Rollback | None, again: Effects | None, effects: Mapping[GoalName, Effect]
+) -> Rollback:
+    """What was noted of the rollback, with what the block after it shows."""
+    rollback = rollback or Rollback(detail="No rollback was noted.")
+    if again is None:
+        return rollback
+    last = among(record.rows.block, record.numbers("after-rollback"))
+    alone = case.design == "side-by-side" and np.all(record.rows.arm[last] == BEFORE)
+    return found_again(rollback, again, case, effects, alone=bool(alone))
+
+
+def _freshness(
+    record: Record,
+    case: Case,
+    effects: Mapping[GoalName, Effect],
+    compared: Compared | None,
+    boundary: Boundary,
+    levels: Levels,
+) -> dict[Arm, FreshnessFacts]:
+    if compared is None:
+        return _facts(record, case, "baseline", effects, uncompared)
+    return _facts(record, case, "change", effects, bounds_at(boundary, levels.at("stale_reads")))
 
 
 def _columns(requests: pd.DataFrame, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
@@ -215,4 +291,4 @@ def _by_state(case: Case) -> set[int]:
     return {status for write in writes if write.refused is not None for status in write.refused.status}
 
 
-__all__ = ["DECLARED", "Verdict", "decide"]
+__all__ = ["About", "Beyond", "decide"]

@@ -14,7 +14,7 @@ import pandas as pd
 
 from luckyhit.case import Case, load_case
 from luckyhit.errors import RunUnreadable
-from luckyhit.judge.decision import decide
+from luckyhit.judge.decision import About, decide
 from luckyhit.judge.guards.probe_guards import SEEN
 from luckyhit.judge.verdict import READABLE
 from luckyhit.records import READS, WRITES, Guard, Result
@@ -53,8 +53,7 @@ def judge_loose(path: Path) -> Result:
         case,
         blocks,
         guards,
-        name=path.name,
-        notes=[note],
+        about=About(path.name, notes=[note]),
     )
     if any((path / table).is_dir() for table in ("reads", "writes")):
         return result

@@ -16,9 +16,8 @@ from luckyhit.judge.context.drift import events_of, origin_of
 from luckyhit.judge.context.naive import naive_of
 from luckyhit.judge.context.notes import notes_on_rows
 from luckyhit.judge.context.route_metrics import RouteMetrics, route_metrics
-from luckyhit.judge.guards.comparison_guards import comparison_guards
-from luckyhit.judge.guards.negative_controls import controls_guard
-from luckyhit.judge.guards.record_guards import record_guards
+from luckyhit.judge.guards.looked_at import Records
+from luckyhit.judge.guards.registry import ON_RECORDS, look
 from luckyhit.judge.stale.write_units import stale_pairs
 from luckyhit.judge.stats.boundary import Boundary, FixedSample
 from luckyhit.judge.table.record import AFTER, BEFORE, Record, is_whole
@@ -29,9 +28,11 @@ from luckyhit.records import GoalName, Guard, Naive, RunEvent
 
 @dataclass(frozen=True)
 class Worked:
-    """What the rows of a run say. Without blocks of the change, `compared` is None, and `effects` tell of the baseline
-    alone. `again`: the block after the rollback against the before arm; None where there is none."""
+    """What the rows of a run say, and `looked`: what its guards were asked on. Without blocks of the change, `compared`
+    is None, and `effects` tell of the baseline alone. `again`: the block after the rollback against the before arm;
+    None where there is none."""
 
+    looked: Records
     on_record: list[Guard]
     compared: Compared | None
     effects: Effects
@@ -70,16 +71,17 @@ def work_out(
     pair_of = {entry["block"]: entry["pair"] for entry in record.entries("change") if is_whole(entry.get("pair"))}
     changed = bool(record.entries("change"))
     comparison = _comparison(case, before, after, pair_of)
+    starts = Starts.noted(record.entries("change"), case)
+    looked = Records(record, case, comparison, pair_of, boundary, starts, share_of_rate)
 
     with Together(len(record.rows)) as work:
         # The longest come early, so that no core is left alone with one at the end; routes, which need most room, come
         # beside what needs least.
         shown: Callable[[], Effects]
         if changed:
-            starts = Starts.noted(record.entries("change"), case)
             shown = work.start(partial(measured_requests, comparison, case, boundary, levels, starts))
-            controls = work.start(partial(controls_guard, comparison, case, boundary, starts, share_of_rate))
-            guards = work.start(partial(comparison_guards, comparison, record.entries("change"), case, pair_of))
+            controls = work.start(partial(look, ON_RECORDS, "controls", looked))
+            guards = work.start(partial(look, ON_RECORDS, "comparison", looked))
         if changed and not glance:
             # A block without the probe may well have another level: that is no event, it was done on purpose.
             steady = comparison
@@ -88,7 +90,7 @@ def work_out(
             events = work.start(partial(events_of, steady, case.goals, origin_of(record.blocks, record.rows)))
         elif not changed:
             shown = work.start(partial(_baseline_only, record, case, once, once_at))
-        on_record = work.start(partial(record_guards, record.rows, record.blocks, case))
+        on_record = work.start(partial(look, ON_RECORDS, "record", looked))
         again = None
         if changed and not glance and record.numbers("after-rollback"):
             again = work.start(partial(_again, record, case, record.probed_rows(BEFORE), once, once_at))
@@ -109,9 +111,9 @@ def work_out(
                 pairs = stale_pairs(arms[0], arms[1], record.background(case, "change"), within_s)
             effects = in_order({**effects, **measured_reads(arms, case, boundary, levels, pairs)})
             beside = ([], {}, []) if glance else (notes(), routes(), events())
-            still = controls()
-            compared = Compared(comparison, [*guards(), *([still] if still is not None else [])], *beside)
-        return Worked(on_record(), compared, effects, again() if again is not None else None, naive(), floor())
+            held = [*guards(), *controls(), *look(ON_RECORDS, "probe", looked)]
+            compared = Compared(comparison, held, *beside)
+        return Worked(looked, on_record(), compared, effects, again() if again is not None else None, naive(), floor())
 
 
 def _comparison(case: Case, before: Rows, after: Rows, pair_of: Mapping[int, int]) -> Comparison:

@@ -18,7 +18,7 @@ from typing import Any
 
 from luckyhit.case import Case
 from luckyhit.errors import LuckyHitError
-from luckyhit.judge.decision import decide
+from luckyhit.judge.decision import About, decide
 from luckyhit.judge.wording import listed, name_of, number, percent, sentence, value_text
 from luckyhit.records import METRICS, Beside, Earlier, GoalName, Result
 from luckyhit.run import Run, runs
@@ -121,7 +121,7 @@ def baseline_of(run: Run) -> dict[GoalName, float]:
     result = run.result
     if result is None or run.blocks("change"):
         blocks = [entry for entry in run.manifest["blocks"] if entry.get("stage") == "baseline"]
-        result = decide(run.requests(), run.reads(), run.writes(), run.case, blocks, name=run.name, run=run.id)
+        result = decide(run.requests(), run.reads(), run.writes(), run.case, blocks, about=About(run.name, run.id))
     return {name: metric.before for name, metric in result.metrics.items() if metric.before is not None}
 
 

@@ -1,18 +1,15 @@
-"""Guards: what would overturn the verdict, checked on the measured rows of both arms (`record_guards`: on the whole
-record). Each carries its evidence and a remedy.
+"""Guards on the measured rows of both arms. Each carries its evidence and a remedy.
 
 Evidence that is missing is no pass: a guard that finds nothing to look at fails, unless there is nothing to guard.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
 from luckyhit.case import Case
-from luckyhit.judge.guards.cache_state import cache_state_guard
 from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.stats.intervals import mean_estimates
 from luckyhit.judge.table.pairs import same_requests
@@ -46,22 +43,7 @@ LARGEST_FAILED_SHARE = 0.01
 """Of the requests sent to an arm, where the case has no goal for the error rate."""
 
 
-def comparison_guards(
-    comparison: Comparison, blocks: Sequence[Mapping[str, Any]], case: Case, pair_of: Mapping[int, int]
-) -> list[Guard]:
-    """Guards on the comparison: its measured rows, and the blocks of the change."""
-    return [
-        _same_slots(comparison, case, pair_of),
-        cache_state_guard(blocks, case),
-        _stationary(comparison, case),
-        _keys(comparison, case),
-        _sample(comparison),
-        _dropped(comparison),
-        *([] if "error_rate" in case.goals else [_answers(comparison, case)]),
-    ]
-
-
-def _same_slots(comparison: Comparison, case: Case, pair_of: Mapping[int, int]) -> Guard:
+def same_slots_guard(comparison: Comparison, case: Case, pair_of: Mapping[int, int]) -> Guard:
     one, other = (side.rows for side in comparison.sides)
     if case.design == "side-by-side":
         first, second = comparison.same_slots
@@ -97,7 +79,7 @@ def _pairs(one: Rows, other: Rows, pair_of: Mapping[int, int]) -> tuple[np.ndarr
     return first[found[0][1]], second[found[1][1]]
 
 
-def _stationary(comparison: Comparison, case: Case) -> Guard:
+def stationary_guard(comparison: Comparison, case: Case) -> Guard:
     """Second half of the blocks against the first, in each arm.
 
     Side by side both arms are equally old at every instant, so a ramp that they share is fair to both, and worth no
@@ -149,7 +131,7 @@ def _later(rows: Rows, late: np.ndarray) -> tuple[float, float, float] | None:
     return estimates.difference.value, estimates.difference.low, estimates.difference.high
 
 
-def _keys(comparison: Comparison, case: Case) -> Guard:
+def keys_guard(comparison: Comparison, case: Case) -> Guard:
     name = "enough distinct keys"
     keyed = [route.keys for route in case.workload.routes if route.keys is not None]
     if not keyed:
@@ -169,7 +151,7 @@ def _keys(comparison: Comparison, case: Case) -> Guard:
     )
 
 
-def _sample(comparison: Comparison) -> Guard:
+def sample_guard(comparison: Comparison) -> Guard:
     problems = []
     every = [side.rows.latency_ms for side in comparison.sides]
     counts = [int(np.isfinite(latency).sum()) for latency in every]
@@ -218,7 +200,7 @@ def _no_measurement(rows: Rows) -> str:
     return ""
 
 
-def _answers(comparison: Comparison, case: Case) -> Guard:
+def answers_guard(comparison: Comparison, case: Case) -> Guard:
     """Latency, hit ratio and the rest come from the answers that were as expected. Where many were not, a service that
     broke would look fast; without a goal for the error rate, nothing else would notice. Wrong answers are judged where
     they have a goal of their own."""
@@ -244,7 +226,7 @@ def _nothing_there(name: str, detail: str) -> Guard:
     return Guard(name=name, ok=False, detail=detail, remedy="Measure again: there is nothing to look at.")
 
 
-def _dropped(comparison: Comparison) -> Guard:
+def dropped_guard(comparison: Comparison) -> Guard:
     name = "dropped share small"
     if empty := [arm for arm, side in zip(ARMS, comparison.sides, strict=True) if not len(side.rows)]:
         return _nothing_there(name, f"no request of the {empty[0]} arm is there")

@@ -13,12 +13,7 @@ SEEN = "the probe's writes are seen"
 _GOALS: tuple[MetricName, ...] = ("stale_reads", "staleness_p99_ms")
 
 
-def freshness_guards(reads: pd.DataFrame, writes: pd.DataFrame, case: Case) -> list[Guard]:
-    """Guards on the probe's records of both arms; none for a case without a probe."""
-    return [] if case.freshness is None else [_writes_are_seen(reads, writes, case)]
-
-
-def _writes_are_seen(reads: pd.DataFrame, writes: pd.DataFrame, case: Case) -> Guard:
+def writes_seen_guard(reads: pd.DataFrame, writes: pd.DataFrame, case: Case) -> Guard:
     """Somewhere, in either arm, a read showed a version of the probe. Otherwise a write route that says "done" and
     writes nothing looks just like a cache that is never invalidated."""
     asked = [name for name in _GOALS if name in case.goals]

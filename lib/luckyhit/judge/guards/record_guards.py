@@ -1,5 +1,5 @@
 """Guards on the whole record, whatever was measured: is it all there, on one clock, warmed up alike, by an engine that
-kept time? `guards` looks at the comparison.
+kept time?
 """
 
 from __future__ import annotations
@@ -40,21 +40,8 @@ def account(rows: Rows) -> Accounting:
     )
 
 
-def record_guards(rows: Rows, blocks: Sequence[Mapping[str, Any]], case: Case | None = None) -> list[Guard]:
-    """Guards on the whole record, whatever was measured. `case`: whose plan tells whether there was a warm-up."""
-    stretches = list(_stretches(rows))
-    changed = [entry for entry in blocks if entry.get("stage") == "change"]
-    return [
-        _accounting(rows, stretches, blocks),
-        _clock(rows, stretches),
-        *([_warmed_up(stretches, changed, case)] if changed else []),
-        # Nothing of a wash-out is timed.
-        _engine([entry for entry in blocks if entry.get("stage") != "wash-out"]),
-    ]
-
-
 @dataclass(frozen=True)
-class _Stretch:
+class Stretch:
     """One arm of one block: the places of its rows, its slots, and the first and last instant at which one was due.
 
     `twice`: slots that are there more than once; `gaps`: slots that are not; `falls`: rows due before the slot ahead of
@@ -72,7 +59,8 @@ class _Stretch:
     warmup: tuple[int, int, int]
 
 
-def _stretches(rows: Rows) -> Iterator[_Stretch]:
+def stretches_of(rows: Rows) -> Iterator[Stretch]:
+    """Each arm of each block, in this order."""
     slot, due, measured = rows.slot, rows.due, rows.measured
     for block, arm, mine in _by_block_and_arm(rows):
         yield _stretch(block, arm, mine, slot[mine], due[mine], measured[mine])
@@ -80,9 +68,9 @@ def _stretches(rows: Rows) -> Iterator[_Stretch]:
 
 def _stretch(
     block: int, arm: int, mine: np.ndarray, slot: np.ndarray, due: np.ndarray, measured: np.ndarray
-) -> _Stretch:
+) -> Stretch:
     slots, warm = distinct_values(slot), slot[~measured]
-    return _Stretch(
+    return Stretch(
         block,
         arm,
         mine,
@@ -95,7 +83,7 @@ def _stretch(
     )
 
 
-def _accounting(rows: Rows, stretches: Sequence[_Stretch], blocks: Sequence[Mapping[str, Any]]) -> Guard:
+def accounting_guard(rows: Rows, stretches: Sequence[Stretch], blocks: Sequence[Mapping[str, Any]]) -> Guard:
     total = account(rows)
     problems = []
     if not total.exact:
@@ -126,7 +114,7 @@ def _accounting(rows: Rows, stretches: Sequence[_Stretch], blocks: Sequence[Mapp
     )
 
 
-def _clock(rows: Rows, stretches: Sequence[_Stretch]) -> Guard:
+def clock_guard(rows: Rows, stretches: Sequence[Stretch]) -> Guard:
     clock = rows.clock
     counts = {fault: int(np.count_nonzero(clock & (1 << bit))) for bit, fault in enumerate(FAULTS)}
     late = sum(stretch.falls for stretch in stretches)
@@ -142,7 +130,7 @@ def _clock(rows: Rows, stretches: Sequence[_Stretch]) -> Guard:
     )
 
 
-def _out_of_turn(stretches: Sequence[_Stretch]) -> Iterator[str]:
+def _out_of_turn(stretches: Sequence[Stretch]) -> Iterator[str]:
     """Blocks come one after the other; what is of one block was measured at one time, in both arms."""
     ended_ns, ahead = -np.inf, -1
     for block, stretches_of_block in groupby(stretches, key=lambda stretch: stretch.block):
@@ -156,7 +144,7 @@ def _out_of_turn(stretches: Sequence[_Stretch]) -> Iterator[str]:
         ended_ns, ahead = max(ends), block
 
 
-def _warmed_up(stretches: Sequence[_Stretch], blocks: Sequence[Mapping[str, Any]], case: Case | None) -> Guard:
+def warmed_up_guard(stretches: Sequence[Stretch], blocks: Sequence[Mapping[str, Any]], case: Case | None) -> Guard:
     """Whether both arms of each pair of blocks were sent the same warm-up: an arm that was sent less of it starts from
     a colder cache than the other."""
     pair_of: dict[int, tuple[str, int]] = {}
@@ -164,7 +152,7 @@ def _warmed_up(stretches: Sequence[_Stretch], blocks: Sequence[Mapping[str, Any]
         pair = entry.get("pair")
         of_turns = "pair", pair if isinstance(pair, int) else -1
         pair_of[entry["block"]] = ("block", entry["block"]) if len(listed_arms(entry.get("arms"))) > 1 else of_turns
-    pairs: dict[tuple[str, int], dict[int, list[_Stretch]]] = {}
+    pairs: dict[tuple[str, int], dict[int, list[Stretch]]] = {}
     for stretch in stretches:
         if stretch.block in pair_of and stretch.arm >= 0:
             pairs.setdefault(pair_of[stretch.block], {}).setdefault(stretch.arm, []).append(stretch)
@@ -215,7 +203,7 @@ def _by_block_and_arm(rows: Rows) -> Iterator[Group]:
                 yield block, code, mine.astype(np.int32) if len(rows) < NO_ROW else mine
 
 
-def _engine(blocks: Sequence[Mapping[str, Any]]) -> Guard:
+def engine_guard(blocks: Sequence[Mapping[str, Any]]) -> Guard:
     silent, bad, added = [], [], []
     for entry in blocks:
         engine = mapped(entry, "engine")
@@ -235,6 +223,3 @@ def _engine(blocks: Sequence[Mapping[str, Any]]) -> Guard:
         most = f"; it added {max(added):.2g} ms at p99 in the worst of them" if added else ""
         detail, remedy = f"the load engine passed its check in all {len(blocks)} blocks{most}", ""
     return Guard(name="engine trustworthy", ok=not (bad or silent) and bool(blocks), detail=detail, remedy=remedy)
-
-
-__all__ = ["account", "record_guards"]

@@ -1,0 +1,71 @@
+"""What guards look at: the records of a run on their way to a verdict, and its files beside what was noted of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from luckyhit.case import Case
+from luckyhit.judge.compare.blockwise import goal_values
+from luckyhit.judge.compare.process_starts import Starts
+from luckyhit.judge.guards.carryover import carry_over
+from luckyhit.judge.guards.record_guards import Stretch, stretches_of
+from luckyhit.judge.stats.boundary import Boundary
+from luckyhit.judge.table.record import Record
+from luckyhit.judge.table.samples import ARMS, Comparison, Rows, rows_together
+from luckyhit.records import GoalName, Guard
+from luckyhit.run import Run
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """`under_way`: the run did not get to its end; `going_on`: it is the run itself that looks. `whole`: no part file
+    is damaged, else rows that are missing are those of the damaged one."""
+
+    run: Run
+    manifest: Mapping[str, Any]
+    rows: Rows
+    reads: pd.DataFrame
+    writes: pd.DataFrame
+    under_way: bool
+    going_on: bool
+    whole: bool
+
+
+@dataclass(frozen=True)
+class Records:
+    """`pair_of`: the pair of each block of the change, where arms take turns. `boundary`, `starts` and `share_of_rate`
+    are those of the comparison's intervals. `before`: what each metric is before the change."""
+
+    record: Record
+    case: Case
+    comparison: Comparison
+    pair_of: Mapping[int, int]
+    boundary: Boundary
+    starts: Starts
+    share_of_rate: float = 1.0
+    before: Mapping[GoalName, float | None] = field(default_factory=dict)
+
+    @property
+    def blocks(self) -> Sequence[Mapping[str, Any]]:
+        return self.record.blocks
+
+    @cached_property
+    def changed(self) -> Sequence[Mapping[str, Any]]:
+        """The blocks of the change."""
+        return self.record.entries("change")
+
+    @cached_property
+    def stretches(self) -> Sequence[Stretch]:
+        return list(stretches_of(self.record.rows))
+
+    @cached_property
+    def carry_over(self) -> tuple[Guard, list[str]]:
+        """The guard on what one arm leaves for the next, and notes on the order of the blocks."""
+        both = rows_together(*(side.rows for side in self.comparison.sides))
+        values = goal_values(both, [self.record.probed("change", arm) for arm in ARMS], self.case)
+        return carry_over(values, self.record.arms("change"), self.case, self.before)

@@ -1,0 +1,140 @@
+"""GUARDS: what would overturn a verdict, a row each, in the order in which a result lists them.
+
+A new guard is one function, on the records it needs, and one row here. The function gives None where there is nothing
+to guard, and fails where evidence is missing. `applies` tells for which runs a row is asked at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
+
+from luckyhit.judge.guards.cache_state import cache_state_guard
+from luckyhit.judge.guards.comparison_guards import (
+    answers_guard,
+    dropped_guard,
+    keys_guard,
+    same_slots_guard,
+    sample_guard,
+    stationary_guard,
+)
+from luckyhit.judge.guards.looked_at import Records, RunFiles
+from luckyhit.judge.guards.negative_controls import controls_guard
+from luckyhit.judge.guards.preparation import limits_guard, washed_out_guard
+from luckyhit.judge.guards.probe_guards import writes_seen_guard
+from luckyhit.judge.guards.record_guards import accounting_guard, clock_guard, engine_guard, warmed_up_guard
+from luckyhit.judge.guards.run_guards import blocks_guard, case_guard, probe_guard, rollback_guard
+from luckyhit.records import Guard
+
+At = Literal["case", "files", "record", "comparison", "controls", "probe", "turns"]
+"""Where in the judging a guard is asked: on the case and the files of a run; on all its records; and, where the change
+was measured, on its comparison, its negative controls, its probe, and the turns of its arms."""
+Looked = TypeVar("Looked", RunFiles, Records)
+
+
+def _always(looked: object) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class GuardRow(Generic[Looked]):
+    """`id` is that of the guard: its title in lower case, with hyphens; docs/troubleshooting.md has a line for each."""
+
+    id: str
+    at: At
+    look: Callable[[Looked], Guard | None]
+    applies: Callable[[Looked], bool] = _always
+
+
+ON_FILES: tuple[GuardRow[RunFiles], ...] = (
+    GuardRow("case-as-it-was-run", "case", lambda at: case_guard(at.run, at.manifest)),
+    GuardRow(
+        "blocks-as-noted",
+        "files",
+        lambda at: blocks_guard(at.manifest, at.rows, at.run.case, going_on=at.under_way),
+        applies=lambda at: at.whole,
+    ),
+    GuardRow(
+        "the-probes-records-are-whole",
+        "files",
+        lambda at: probe_guard(at.manifest, at.reads, at.writes, going_on=at.under_way),
+        applies=lambda at: at.whole,
+    ),
+    GuardRow(
+        "rolled-back",
+        "files",
+        lambda at: rollback_guard(at.manifest),
+        applies=lambda at: not at.going_on,
+    ),
+)
+ON_RECORDS: tuple[GuardRow[Records], ...] = (
+    GuardRow(
+        "accounting-exact",
+        "record",
+        lambda at: accounting_guard(at.record.rows, at.stretches, at.blocks),
+    ),
+    GuardRow("clock-monotonic", "record", lambda at: clock_guard(at.record.rows, at.stretches)),
+    GuardRow(
+        "arms-warmed-up-alike",
+        "record",
+        lambda at: warmed_up_guard(at.stretches, at.changed, at.case),
+        applies=lambda at: bool(at.changed),
+    ),
+    GuardRow(
+        "engine-trustworthy",
+        "record",
+        # Nothing of a wash-out is timed.
+        lambda at: engine_guard([entry for entry in at.blocks if entry.get("stage") != "wash-out"]),
+    ),
+    GuardRow("within-the-targets-limits", "record", lambda at: limits_guard(at.blocks)),
+    GuardRow("washed-out", "record", lambda at: washed_out_guard(at.changed)),
+    GuardRow(
+        "arms-exposed-to-the-same-slots",
+        "comparison",
+        lambda at: same_slots_guard(at.comparison, at.case, at.pair_of),
+    ),
+    GuardRow(
+        "same-cache-state-at-block-start",
+        "comparison",
+        lambda at: cache_state_guard(at.changed, at.case),
+    ),
+    GuardRow(
+        "hit-ratio-stationary-after-warm-up",
+        "comparison",
+        lambda at: stationary_guard(at.comparison, at.case),
+    ),
+    GuardRow("enough-distinct-keys", "comparison", lambda at: keys_guard(at.comparison, at.case)),
+    GuardRow("sample-size-sane", "comparison", lambda at: sample_guard(at.comparison)),
+    GuardRow("dropped-share-small", "comparison", lambda at: dropped_guard(at.comparison)),
+    GuardRow(
+        "answers-as-expected",
+        "comparison",
+        lambda at: answers_guard(at.comparison, at.case),
+        applies=lambda at: "error_rate" not in at.case.goals,
+    ),
+    GuardRow(
+        "negative-controls-still",
+        "controls",
+        lambda at: controls_guard(at.comparison, at.case, at.boundary, at.starts, at.share_of_rate),
+    ),
+    GuardRow(
+        "the-probes-writes-are-seen",
+        "probe",
+        lambda at: writes_seen_guard(*at.record.probe("change"), at.case),
+        applies=lambda at: at.case.freshness is not None,
+    ),
+    GuardRow(
+        "no-carry-over",
+        "turns",
+        lambda at: at.carry_over[0],
+        applies=lambda at: at.case.design == "crossover",
+    ),
+)
+GUARDS: tuple[GuardRow[RunFiles] | GuardRow[Records], ...] = (*ON_FILES, *ON_RECORDS)
+
+
+def look(rows: Sequence[GuardRow[Looked]], at: At, looked: Looked) -> list[Guard]:
+    """What the guards of one place say, in their order; those that have nothing to guard say nothing."""
+    answers = [row.look(looked) for row in rows if row.at == at and row.applies(looked)]
+    return [guard for guard in answers if guard is not None]
