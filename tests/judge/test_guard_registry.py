@@ -52,7 +52,7 @@ def test_each_row_is_in_the_docs(row: Any) -> None:
 @pytest.mark.parametrize("design", ["side-by-side", "crossover", "before-after"])
 def test_guards_of_a_result_come_in_the_order_of_their_rows(design: str, simulate: Any, case_with: Any) -> None:
     run = simulate(1, design=design, blocks=4, seconds=2.0)
-    goals = {"hit_ratio": {"want": "better", "margin": "5 points"}}
+    goals = {"hit_ratio": {"want": "better", "margin": "5 %"}}
     result = run.judge(case_with(goals, design=design))
     found = [id_of(guard.name) for guard in result.guards if guard not in run.guards]
     order = [row.id for row in GUARDS]

@@ -144,7 +144,8 @@ def blocks_guard(manifest: Manifest, rows: Rows, case: Case, *, going_on: bool) 
             problems.append(f"{found:,} requests are of block {block}, which was not noted")
     if not noted and not problems and not going_on:
         problems.append("no block was noted")
-    return _guard(BLOCKS, problems, f"the {len(noted)} blocks that were noted, with the arms of each, have their rows")
+    detail = f"the {len(noted)} blocks that were noted, with the arms of each, have their rows"
+    return Guard(name=BLOCKS, ok=not problems, detail=_some(problems) or detail, remedy=_AGAIN if problems else "")
 
 
 def probe_guard(manifest: Manifest, reads: pd.DataFrame, writes: pd.DataFrame, *, going_on: bool) -> Guard | None:
@@ -180,7 +181,8 @@ def probe_guard(manifest: Manifest, reads: pd.DataFrame, writes: pd.DataFrame, *
     if not told and not len(reads) and not len(writes):
         return None
     open_ = "; how many there were was not noted in every block" if uncounted else ", as many as the probe counted"
-    return _guard(PROBED, problems, f"{len(writes):,} writes and {len(reads):,} reads, each once{open_}")
+    detail = f"{len(writes):,} writes and {len(reads):,} reads, each once{open_}"
+    return Guard(name=PROBED, ok=not problems, detail=_some(problems) or detail, remedy=_AGAIN if problems else "")
 
 
 def _of_entries(manifest: Manifest, case: Case) -> Iterator[str]:
@@ -208,10 +210,9 @@ def _of_entries(manifest: Manifest, case: Case) -> Iterator[str]:
             yield f"{where} was measured {listed(list(arms))}, which is not {case.design}"
 
 
-def _guard(name: str, problems: Sequence[str], detail: str) -> Guard:
+def _some(problems: Sequence[str]) -> str:
     more = [f"{len(problems) - MOST_TOLD} more of this kind"] if len(problems) > MOST_TOLD else []
-    told = "; ".join([*problems[:MOST_TOLD], *more])
-    return Guard(name=name, ok=not problems, detail=told or detail, remedy=_AGAIN if problems else "")
+    return "; ".join([*problems[:MOST_TOLD], *more])
 
 
 def _counts(rows: Rows) -> dict[tuple[int, int], int]:
