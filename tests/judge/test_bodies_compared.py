@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import fisher_exact
 
 from luckyhit.judge.bodies.chance import fisher
-from luckyhit.judge.findings import arms_differ, changed_without_write, same_bytes_other_url
+from luckyhit.judge.findings import arms_differ, same_bytes_other_url
+from luckyhit.judge.findings.old_data import changed_without_write
 from luckyhit.judge.findings.same_bytes_other_url import find as find_wrong_pages
 from tier import examples
 

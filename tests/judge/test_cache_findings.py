@@ -12,7 +12,7 @@ from declared import a_case
 from luckyhit.case.workload import Keys, Route
 from luckyhit.judge.cache_events.keyspace_log import by_key
 from luckyhit.judge.evidence import Evidence
-from luckyhit.judge.findings import (
+from luckyhit.judge.findings.old_data import (
     deleted_after_acknowledgement,
     deleted_before_acknowledgement,
     outlives_ttl,
@@ -20,7 +20,7 @@ from luckyhit.judge.findings import (
     stale_workload_reads,
     write_flushes,
 )
-from luckyhit.judge.findings.outlives_ttl import renewals
+from luckyhit.judge.findings.old_data.outlives_ttl import renewals
 from luckyhit.records import EVENTS, READS, REQUESTS, WRITES, Arm, FreshnessFacts, RunFinding
 from luckyhit.report.tables.finding_sentences import sentence_of
 

@@ -12,12 +12,8 @@ from declared import a_case
 from simulated_blocks import a_block, facts
 
 from luckyhit.judge.evidence import Evidence
-from luckyhit.judge.findings import (
-    cache_outlives_clear,
-    probe_changes_the_picture,
-    probe_is_the_load,
-    variants_differ,
-)
+from luckyhit.judge.findings import probe_changes_the_picture, probe_is_the_load, variants_differ
+from luckyhit.judge.findings.old_data import cache_outlives_clear
 from luckyhit.records import REQUESTS, CountOf, FreshnessFacts
 
 BOTH = ["before", "after"]

@@ -1,4 +1,5 @@
-"""What a run shows beside its metrics: each kind of finding is one file here, and one row in FINDERS."""
+"""What a run shows beside its metrics: each kind of finding is one file here (those on old data in `old_data`), and one row in
+FINDERS."""
 
 from __future__ import annotations
 
@@ -8,26 +9,28 @@ from luckyhit.errors import RunUnreadable
 from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.findings import (
     arms_differ,
-    cache_outlives_clear,
-    changed_without_write,
-    deleted_after_acknowledgement,
-    deleted_before_acknowledgement,
     latency_grows,
     layers,
-    outlives_ttl,
-    phantom_reads,
     preflight_met_fault,
     probe_changes_the_picture,
     probe_is_the_load,
     replayed_counts,
     same_bytes_other_url,
-    stale_by_status,
-    stale_without_cache,
-    stale_workload_reads,
     status_not_believable,
     unexpected_answers,
     untouched_route_moved,
     variants_differ,
+)
+from luckyhit.judge.findings.old_data import (
+    cache_outlives_clear,
+    changed_without_write,
+    deleted_after_acknowledgement,
+    deleted_before_acknowledgement,
+    outlives_ttl,
+    phantom_reads,
+    stale_by_status,
+    stale_without_cache,
+    stale_workload_reads,
     write_flushes,
 )
 from luckyhit.records import RunFinding
