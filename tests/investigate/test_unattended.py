@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from luckyhit.cli import app
+from luckyhit.designs import design_of
 from luckyhit.errors import ArgumentError, CaseError, GuardError, TargetBusy
 from luckyhit.investigate import conduct, steps
 from luckyhit.investigate.interruptions import interruptions_of, one_at_a_time
@@ -111,7 +112,7 @@ def test_a_cache_of_its_own_is_cleared_as_ever(project: Project, tmp_path: Path)
 def test_its_second_notebook_changes_nothing_and_its_progress_is_that_of_the_baseline(project: Project) -> None:
     run = conduct.new_run(project, project.case_file("placebo"), observe=True)
     plan = run.case.plan
-    assert steps.planned_seconds(run) == plan.warmup + plan.baseline < steps.measured_seconds(run.case)
+    assert steps.planned_seconds(run) == plan.warmup + plan.baseline < design_of(run.case).load_s(plan)
     run.add_block(0, "baseline", ["before"])
     steps.measure_change(run, project, lambda *_: None)
     assert run.state == "measured" and run.manifest["rollback"]["confirmed"] is True

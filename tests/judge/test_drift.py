@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.signal import lfilter
 
+from luckyhit.designs import DESIGNS, Design
 from luckyhit.judge.context.changepoints import FEWEST, movement
 from luckyhit.judge.context.drift import origin_of
 from luckyhit.judge.context.shifts import MOST_NOTES, event_notes, happened, meaning
@@ -253,9 +254,15 @@ def test_the_sentences() -> None:
         "Typical latency (geometric mean) drifted in both arms from 3 to 60 s: before 5 → 7.1 ms (+2.1 ms) and after "
         "4 → 5 ms (+1 ms)."
     )
-    assert meaning(one, "side-by-side").startswith("Warning: the other arm did not")
-    assert meaning(one, "crossover").startswith("Warning: the other arm did not")
-    assert "fair" in meaning(both, "side-by-side") and "fair" not in meaning(both, "before-after")
+
+
+@pytest.mark.parametrize("design", DESIGNS.values(), ids=list(DESIGNS))
+def test_what_an_event_means_hangs_on_arms_and_design(design: Design) -> None:
+    words, one = design.words, an_event()
+    moved = dict.fromkeys(("before", "after"), Moved(was=1, became=0.5, size=-0.5))
+    assert meaning(one, words) == words.event_in_one
+    assert meaning(an_event(arms=["before", "after"], moved=moved), words) == words.event_in_both
+    assert meaning(an_event(with_block=True), words) == words.event_in_block
 
 
 def test_warnings_come_first_and_many_events_are_counted() -> None:
@@ -263,7 +270,7 @@ def test_warnings_come_first_and_many_events_are_counted() -> None:
         "arms": ["before", "after"],
         "moved": dict.fromkeys(("before", "after"), Moved(was=1, became=0.5, size=-0.5)),
     }
-    notes = event_notes([*[an_event(**both)] * 12, an_event()], "side-by-side")
+    notes = event_notes([*[an_event(**both)] * 12, an_event()], DESIGNS["side-by-side"].words)
     assert "Warning" in notes[0] and not any("Warning" in note for note in notes[1:])
     assert len(notes) == MOST_NOTES + 1 and notes[-1] == "5 more events inside the arms are in result.json."
 

@@ -9,11 +9,12 @@ import pytest
 
 from luckyhit.case.load import load_case
 from luckyhit.case.template import new_case
+from luckyhit.designs import design_of
 from luckyhit.errors import ArgumentError
 from luckyhit.investigate.conduct import new_run
 from luckyhit.investigate.controls import probe_share, with_controls
 from luckyhit.investigate.planning import lines_of, plan_again, planning_after, planning_of, sized_fields
-from luckyhit.investigate.steps import longest_seconds, measured_seconds
+from luckyhit.investigate.steps import longest_seconds
 from luckyhit.judge.guards.run_guards import case_guard
 from luckyhit.judge.power import to_size
 from luckyhit.judge.wording import name_of
@@ -62,7 +63,7 @@ def test_a_new_run_has_the_numbers_of_its_plan(project: Project) -> None:
     assert to_size(run.case) == ()
     assert run.case == planning_of(load_case(path)).case
     assert case_guard(run, run.manifest).ok
-    assert measured_seconds(run.case) <= 120 < longest_seconds(run.case)
+    assert design_of(run.case).load_s(run.case.plan) <= 120 < longest_seconds(run.case)
 
 
 def test_a_plan_with_numbers_is_kept_byte_for_byte(project: Project) -> None:
@@ -88,7 +89,7 @@ def test_after_the_baseline_the_plan_is_sized_again_and_noted(project: Project, 
     assert case_guard(run, run.manifest).ok
     assert run.case.plan.baseline == before.plan.baseline  # it is measured by now
     blocks, _ = with_controls(run.case.plan.blocks, probe_share(run.manifest["blocks"]), on_top=True)
-    assert measured_seconds(run.case, blocks) <= 120
+    assert design_of(run.case).load_s(run.case.plan, blocks) <= 120
     noted = run.manifest["plan"]
     assert [fact["name"] for fact in noted["power"]] == list(run.case.goals)
     assert all(fact["needs"] >= fact["at_least"] for fact in noted["power"])

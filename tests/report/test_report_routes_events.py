@@ -9,6 +9,7 @@ import pytest
 from page_reader import Page, assert_self_contained
 from synthetic_run import judged
 
+from luckyhit.designs import design_of
 from luckyhit.records import METRICS, Metric, MetricName, Moved, Result, RunEvent
 from luckyhit.report.figures import hit_ratio
 from luckyhit.report.page import render
@@ -47,7 +48,7 @@ def with_events(result: Result) -> Result:
     from luckyhit.judge.context.shifts import event_notes
 
     return result.model_copy(
-        update={"events": EVENTS, "notes": [*event_notes(EVENTS, result.design), "Something else."]}
+        update={"events": EVENTS, "notes": [*event_notes(EVENTS, design_of(result).words), "Something else."]}
     )
 
 

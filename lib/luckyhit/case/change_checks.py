@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from luckyhit.case.findings import FieldPath, Finding, shown
 from luckyhit.case.placeholders import placeholder_names
 from luckyhit.case.texts import CACHE_NAMES
+from luckyhit.designs import design_of
 
 if TYPE_CHECKING:
     from luckyhit.case.model import Case
@@ -124,7 +125,7 @@ def _commands(case: Case) -> Iterator[Finding]:
         return
     for field in ("apply", "revert", "verify"):
         names = {name for text in getattr(change, field) for name in placeholder_names(text)}
-        if case.design == "side-by-side" and not names & {"base_url", "port", "cache_url", "cache_port", "workdir"}:
+        if design_of(case).isolated and not names & {"base_url", "port", "cache_url", "cache_port", "workdir"}:
             expected = "{base_url}, {port}, {cache_url} or {workdir} in an argument: which of the two stacks is meant"
             yield Finding(("change", field), "nothing that tells the arms apart", expected)
         if case.target.start is not None:

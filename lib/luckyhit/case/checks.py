@@ -17,6 +17,7 @@ from luckyhit.case.placeholders import Placeholder, parse_template, placeholder_
 from luckyhit.case.secrets import is_secret_name
 from luckyhit.case.texts import CACHE_NAMES
 from luckyhit.case.units import format_duration, format_rate
+from luckyhit.designs import design_ids, design_of
 
 if TYPE_CHECKING:
     from luckyhit.case.model import Case
@@ -172,9 +173,8 @@ def _limits(case: Case) -> Iterator[Finding]:
     if ceilings.rate is not None and peak is not None and peak > ceilings.rate * (1 + 1e-9):
         why = default if case.target.limits.rate is None else ", as in target.limits.rate"
         yield Finding(("workload", "rate"), format_rate(peak), f"{format_rate(ceilings.rate)} at most{why}")
-    if ceilings.duration is not None and case.design != "side-by-side" and not plan.left_out:
-        blocks = 2 * plan.blocks
-        seconds = plan.seconds(blocks) + blocks * plan.washout
+    if ceilings.duration is not None and not design_of(case).isolated and not plan.left_out:
+        seconds = design_of(case).longest_s(plan)
         if seconds > ceilings.duration * (1 + 1e-9):
             why = default if case.target.limits.duration is None else ", as in target.limits.duration"
             expected = f"{format_duration(ceilings.duration)} of load at most, wash-outs included{why}"
@@ -183,21 +183,24 @@ def _limits(case: Case) -> Iterator[Finding]:
 
 def _isolated(case: Case) -> Iterator[Finding]:
     """`side-by-side` needs a stack for each arm: no `target.url`, no fixed port, no `cache.url_env`."""
-    if case.design != "side-by-side":
+    design = design_of(case)
+    if not design.isolated:
         return
-    expected = "crossover or before-after, since there is only one of it (side-by-side needs a stack for each arm)"
+    others = design_ids(lambda other: not other.isolated)
+    expected = f"{others}, since there is only one of it ({design.id} needs a stack for each arm)"
     if case.target.url is not None and case.target.start is None:
-        yield Finding(("design",), "side-by-side, and a target.url", expected)
+        yield Finding(("design",), f"{design.id}, and a target.url", expected)
     if case.target.start is not None and case.target.start.port is not None:
-        yield Finding(("design",), "side-by-side, and a fixed target.start.port", expected)
+        yield Finding(("design",), f"{design.id}, and a fixed target.start.port", expected)
     if case.cache.url_env is not None:
-        yield Finding(("design",), "side-by-side, and a cache.url_env", expected)
+        yield Finding(("design",), f"{design.id}, and a cache.url_env", expected)
 
 
 def _stops_early(case: Case) -> Iterator[Finding]:
     """`plan.stop_early` needs arms that can be compared before the last block."""
-    if case.plan.stop_early and case.design == "before-after":
-        expected = "false with before-after: all blocks of one arm come first, so nothing can be told until the end"
+    design = design_of(case)
+    if case.plan.stop_early and not design.may_stop_early:
+        expected = f"false with {design.id}: {design.words.no_early_stop}"
         yield Finding(("plan", "stop_early"), "true", expected)
 
 
@@ -210,8 +213,7 @@ def _ceiling(case: Case) -> Iterator[Finding]:
 def _length(case: Case) -> Iterator[Finding]:
     """The whole run takes six hours and fifty million requests at most."""
     plan = case.plan
-    blocks = plan.blocks * (1 if case.design == "side-by-side" else 2)
-    seconds = plan.ceiling if plan.left_out else plan.seconds(blocks)
+    seconds = plan.ceiling if plan.left_out else design_of(case).load_s(plan)
     if seconds > LONGEST_RUN_S:
         expected = f"a run of {LONGEST_RUN_S / 3600:g} hours at most"
         yield Finding(("plan", "blocks"), f"a run of {seconds / 3600:.1f} hours", expected)

@@ -8,12 +8,15 @@ from pydantic import Field, model_validator
 
 from luckyhit.case.part import Part
 from luckyhit.case.units import Bound, Duration
+from luckyhit.designs import design_ids
 
 AUTO = "auto"
 USUAL_CEILING_S = 120.0
 MOST_BLOCKS = 200
 SIZED = ("baseline", "block", "blocks", "after_rollback")
 """What `auto` sizes, each where it is left out; `freshness.rate` as well."""
+_NOT_EARLY = design_ids(lambda design: not design.may_stop_early)
+_WASHED_OUT = design_ids(lambda design: design.washes_out)
 
 
 class Plan(Part):
@@ -41,13 +44,13 @@ class Plan(Part):
         description="End the comparison after the first block (pair of blocks, where arms take turns) at which every "
         "goal is decided. Side by side, where a quarter of `blocks` more (one at least) is expected to decide what is "
         "open at the end, they are added; else `blocks` is the most there will be. Intervals hold for all these looks "
-        "together, and are wider for it. Default: yes, except for before-after, where nothing can be told until the "
-        "end.",
+        f"together, and are wider for it. Default: yes, except for {_NOT_EARLY}, "
+        "where nothing can be told until the end.",
     )
     washout: Bound = Field(
         default=30.0,
-        description="crossover, and a service that runs already: how long to wait at most, before each block, until "
-        "the hit ratio no longer moves. `0s`: the warm-up has to do.",
+        description=f"{_WASHED_OUT}, and a service that runs already: how long to wait at most, before each block, "
+        "until the hit ratio no longer moves. `0s`: the warm-up has to do.",
     )
     after_rollback: Duration = Field(default=5.0, description="Measured part of the last block, after the rollback.")
     error_rate: Annotated[float, Field(gt=0, lt=0.5)] = Field(

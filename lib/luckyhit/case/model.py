@@ -20,6 +20,7 @@ from luckyhit.case.target import Target
 from luckyhit.case.texts import Line, Text
 from luckyhit.case.units import Quantity
 from luckyhit.case.workload import Response, Workload
+from luckyhit.designs import DEFAULT_DESIGN, DESIGNS, DesignId, design_of
 from luckyhit.records import GoalName
 
 
@@ -95,10 +96,9 @@ class Case(Part):
         "beyond which it counts as moved (`status.latency_p50_ms: 20 %`). Where one moves, the arms differed by more "
         "than the change, and the run is INVALID. Of what requests show; named as goals are.",
     )
-    design: Literal["side-by-side", "crossover", "before-after"] = Field(
-        default="side-by-side",
-        description="side-by-side: two isolated stacks, each request sent to both. crossover: one stack, blocks "
-        "of both arms in random order. before-after: the change can't be toggled; weaker.",
+    design: DesignId = Field(
+        default=DEFAULT_DESIGN,
+        description=" ".join(f"{design.id}: {design.words.summary}." for design in DESIGNS.values()),
     )
     plan: Plan = Field(
         default_factory=Plan,
@@ -116,7 +116,7 @@ class Case(Part):
     def stops_early(self) -> bool:
         """Whether the comparison may end before its last block."""
         if self.plan.stop_early is None:
-            return self.design != "before-after"
+            return design_of(self).may_stop_early
         return self.plan.stop_early
 
     @property

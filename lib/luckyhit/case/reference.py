@@ -23,6 +23,7 @@ from luckyhit.case.path_variables import REQUESTED, STARTED
 from luckyhit.case.salvage import all_parts
 from luckyhit.case.schema import default_of, schema_text
 from luckyhit.case.texts import COMMAND_NAMES, CWD_NAMES, READ_NAMES, START_NAMES, WORKLOAD_NAMES, WRITE_NAMES
+from luckyhit.designs import DESIGNS
 from luckyhit.records import METRICS
 
 _PROJECT = Path(__file__).resolve().parents[3]
@@ -63,6 +64,7 @@ _IN_WORDS = {
     "Directory": "one line of text, filled in",
     "Interpreter": "path, or a name on PATH",
     "Method": "HTTP method",
+    "DesignId": " or ".join(f"`{design}`" for design in DESIGNS),
     "Duration": "duration, such as `300ms` or `5s`",
     "Bound": "duration, such as `300ms`, or `0s`",
     "Rate": "rate, such as `150/s`",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from luckyhit.case.examples import example
+from luckyhit.designs import DEFAULT_DESIGN, DESIGNS
 from luckyhit.errors import ArgumentError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
@@ -19,7 +20,7 @@ def new_case(name: str, like: str = "") -> str:
             hint="Small letters, digits and hyphens, 60 at most: slow-basket, for example.",
         )
     # As a word of its own: a variable may be called DATABASE_NAME.
-    return re.sub(r"(?<![A-Z_])NAME(?![A-Z_])", name, example(like) if like else _TEMPLATE)
+    return re.sub(r"(?<![A-Z_])NAME(?![A-Z_])", name, example(like) if like else _TEMPLATE + _DESIGN + _PLAN)
 
 
 _TEMPLATE = """\
@@ -150,9 +151,13 @@ goals:
 # What the change can't touch, with the margin beyond which it counts as moved: where it moves, the run is INVALID.
 # controls: {health.latency_p50_ms: 20 %}
 
-# side-by-side: two isolated stacks, each request sent to both. crossover: one stack, blocks of both arms in turn.
-# before-after: where the change can't be toggled; weaker, and the report says so.
-design: side-by-side
+"""
+
+_DESIGN = (
+    "".join(f"# {design.id}: {design.words.summary}.\n" for design in DESIGNS.values()) + f"design: {DEFAULT_DESIGN}\n"
+)
+
+_PLAN = """\
 
 # How long to measure: a baseline, then blocks of the comparison, then one after the rollback. auto: as long as the
 # goals need, two minutes of load at most; `luckyhit check` says what that gives each of them. Or with numbers:

@@ -8,6 +8,7 @@ from typing import Any
 
 from luckyhit import change as changing
 from luckyhit.case import Case
+from luckyhit.designs import design_of
 from luckyhit.errors import LimitExceeded
 from luckyhit.investigate.preflight import probe_databases
 from luckyhit.investigate.starts import in_turn, numbered
@@ -104,7 +105,7 @@ class Measuring:
 
     def _start_unlike(self, stacks: Mapping[Arm, Stack], reset: Mapping[str, Any]) -> Guard | None:
         """The guard on what the caches start with, where no later block can mend it: side by side, each counts."""
-        if self._case.design != "side-by-side":
+        if not design_of(self._case).arms_together:
             return None
         from luckyhit.judge.guards.cache_state import cache_state_guard  # takes the judge along, a second to import
 
@@ -145,8 +146,8 @@ class Measuring:
         """Where the arms take turns on one service, send the load until nothing of the arm before is left in what the
         hit ratio shows; {} where each block begins anew in all it has."""
         case, (stack, *_) = self._case, stacks.values()
-        taking_turns = case.design == "crossover" or not stack.owned
-        if not taking_turns or not case.plan.washout or not stack.changeable:
+        goes_on = design_of(case).washes_out or not stack.owned
+        if not goes_on or not case.plan.washout or not stack.changeable:
             return {}
 
         def stretch(seconds: float) -> int:

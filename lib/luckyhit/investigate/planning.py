@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from luckyhit.case import Case
 from luckyhit.case.freshness import EXPOSED, Freshness
 from luckyhit.case.rewrite import with_plan
+from luckyhit.designs import design_of
 from luckyhit.investigate.controls import probe_share, with_controls
 from luckyhit.judge.power import (
     Planning,
@@ -55,7 +56,7 @@ class ProbePlanner:
         share = self._share
         if share is None:
             share = block.most_requests / requests if requests and probe.rate is not None else 0.0
-        _, controls = with_controls(case.plan.blocks, share, on_top=case.design == "side-by-side")
+        _, controls = with_controls(case.plan.blocks, share, on_top=design_of(case).controls_on_top)
         return ProbeUnits(block.counted, block.windows, block.requests, len(controls), block.kinds)
 
 

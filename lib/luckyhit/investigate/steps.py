@@ -7,12 +7,12 @@ what it changed, notes why in the manifest, and raises.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from typing import Any
 
 from luckyhit import change as changing
 from luckyhit.case import Case
+from luckyhit.designs import design_of, pair_numbers
 from luckyhit.errors import GuardError, NotEnoughData, RollbackNotConfirmed
 from luckyhit.investigate.ahead import imported_meanwhile
 from luckyhit.investigate.controls import probe_share, with_controls
@@ -23,55 +23,25 @@ from luckyhit.investigate.stored import Stored
 from luckyhit.investigate.watching import learn_cache_keys
 from luckyhit.measure.block import inputs_of
 from luckyhit.project import Project
-from luckyhit.records import Arm, Guard, Rollback
+from luckyhit.records import Arm, Guard, Result, Rollback
 from luckyhit.run import Run
 from luckyhit.target import Stack
 
 STILL_SAME = "as it was after the rollback"
 
 
-def arms_per_block(case: Case, pairs: int | None = None) -> list[tuple[Arm, ...]]:
-    """The arms of each block of the change, in order. `pairs` of blocks: as many as declared, unless said otherwise.
-
-    side-by-side: both at once. crossover: pairs in ABBA order, which member comes first drawn from the workload's
-    seed; the mirrored order cancels a linear drift. before-after: all of one, then all of the other.
-    """
-    blocks = case.plan.blocks if pairs is None else pairs
-    before: tuple[Arm, ...] = ("before",)
-    after: tuple[Arm, ...] = ("after",)
-    if case.design == "side-by-side":
-        return [before + after] * blocks
-    if case.design == "before-after":
-        return [before] * blocks + [after] * blocks
-    order: list[tuple[Arm, ...]] = []
-    rng = random.Random(case.workload.seed)
-    for index in range(blocks):
-        if index % 2 == 0:
-            pair = [before, after]
-            rng.shuffle(pair)
-        else:
-            pair = order[-2:][::-1]
-        order += pair
-    return order
-
-
-def measured_seconds(case: Case, pairs: int | None = None) -> float:
-    """Seconds of load in the whole run, warm-ups included; `pairs` as above."""
-    return case.plan.seconds(len(arms_per_block(case, pairs)))
-
-
 def planned_seconds(run: Run) -> float:
-    """The same for what this run will measure: the baseline alone, where it only observes."""
+    """Seconds of load that this run will send, warm-ups included: the baseline alone, where it only observes."""
     plan = run.case.plan
-    return plan.warmup + plan.baseline if observes(run) else measured_seconds(run.case)
+    return plan.warmup + plan.baseline if observes(run) else design_of(run.case).load_s(plan)
 
 
 def longest_seconds(case: Case) -> float:
-    """The same with every wash-out at its longest, and the last request of each block timing out."""
-    blocks = len(arms_per_block(case)) + 2
-    washout_s = case.plan.washout if case.design != "side-by-side" else 0.0
-    measured_s = max(measured_seconds(case), case.plan.ceiling if case.plan.auto else 0.0)
-    return measured_s + blocks * (washout_s + case.workload.timeout)
+    """Seconds of load with every wash-out at its longest, and the last request of each block timing out."""
+    design, plan = design_of(case), case.plan
+    blocks = design.planned_blocks(plan.blocks) + 2  # the baseline, and the block after the rollback
+    load_s = max(design.load_s(plan), plan.ceiling if plan.auto else 0.0)
+    return load_s + blocks * (design.washout_s(plan) + case.workload.timeout)
 
 
 def measure_baseline(run: Run, project: Project, progress: Progress) -> None:
@@ -142,13 +112,13 @@ def measure_change(run: Run, project: Project, progress: Progress) -> None:
         _observed_only(run)
         return
     with step_of(run, project) as step:
-        share, side_by_side = probe_share(run.manifest["blocks"]), case.design == "side-by-side"
-        pairs, controls = with_controls(case.plan.blocks, share, on_top=side_by_side)
+        design, share = design_of(case), probe_share(run.manifest["blocks"])
+        pairs, controls = with_controls(case.plan.blocks, share, on_top=design.controls_on_top)
         done_s = float(run.manifest.get("measured_s", 0.0))
-        measuring = Measuring(step, progress, measured_seconds(case, pairs), done_s)
+        measuring = Measuring(step, progress, design.load_s(case.plan, pairs), done_s)
         measuring.show("starting the service in both arms")
         names: dict[Arm, str] = {"before": "before"}
-        if case.design == "side-by-side":
+        if design.isolated:
             names["after"] = "after"
         with imported_meanwhile():
             started = start_stacks(step, names)
@@ -156,7 +126,7 @@ def measure_change(run: Run, project: Project, progress: Progress) -> None:
         for stack in started.values():
             changing.prepare(stack)
         unchanged = measuring.look({"before": changed}, "before the change")["before"]
-        if case.design == "side-by-side":
+        if design.isolated:
             # Before anything is changed, the two stacks have to be the same in everything that can be seen.
             alike = changing.same_guard(changing.look_at(started, case)["before"], unchanged)
             _note_guards(run, [alike.model_copy(update={"name": "stacks alike before the change"})])
@@ -168,7 +138,7 @@ def measure_change(run: Run, project: Project, progress: Progress) -> None:
         learn_cache_keys(run, changed, step.journal, step.headers)  # the change may be one of its keys
         measuring.look({"after": changed}, "after the change")
         run.update(fingerprints=measuring.looks.facts())
-        order = arms_per_block(case, pairs)
+        order = design.order(pairs, case.workload.seed)
         failed: Guard | None = None
         for number, arms in enumerate(order):
             # Whatever is measured once it fails, nobody can tell what it comes from.
@@ -176,10 +146,7 @@ def measure_change(run: Run, project: Project, progress: Progress) -> None:
             if failed is not None:
                 break
             in_block = {arm: started.get(arm, started["before"]) for arm in arms}
-            # Both members of a crossover pair replay the same requests.
-            pair = 1 + (number if case.design == "side-by-side" else number // 2)
-            if case.design == "before-after":
-                pair = 1 + number % case.plan.blocks
+            pair = pair_numbers(order[: number + 1])[-1]
             failed = measuring.block(in_block, "change", pair, case.plan.block, control=pair in controls)
             # Not before the control: whether the probe makes what it finds is not known yet.
             if failed is not None or (pair >= min(controls, default=0) and seen_enough(run, measuring, len(order))):
@@ -203,36 +170,39 @@ def measure_change(run: Run, project: Project, progress: Progress) -> None:
 def seen_enough(run: Run, measuring: Measuring, planned: int | None = None) -> bool:
     """Look at what there is, where the case may stop early. Each look is noted: how often one looked is a part of how
     far the intervals reach. `planned`: blocks in all, controls among them (else those that the case declares)."""
-    case, blocks = run.case, run.blocks("change")
-    entries = [entry for entry in run.manifest["blocks"] if entry["stage"] == "change"]
-    whole_pairs = case.design == "side-by-side" or len(blocks) % 2 == 0
-    if not case.stops_early or not whole_pairs or len(blocks) == (planned or len(arms_per_block(case))):
+    case, design, blocks = run.case, design_of(run.case), len(run.blocks("change"))
+    last = design.planned_blocks(case.plan.blocks) if planned is None else planned
+    if not case.stops_early or not design.ends_pair(blocks) or blocks == last:
         return False
     from luckyhit.judge import early, judge  # takes a second to import, which other runs need not wait for
     from luckyhit.judge.compare import process_starts
 
     measuring.show("looking at what there is")
     result = judge(run, guards=[measuring.looks.guard()], going_on=True)
+    entries = [entry for entry in run.manifest["blocks"] if entry["stage"] == "change"]
     stop = early.enough(result, case) and process_starts.enough_starts(entries, case)
-    look = {"blocks": len(blocks), "verdict": result.verdict, "because": result.because, "stopped": stop}
-    run.update(looks=[*run.manifest.get("looks", []), look])
+    _note_look(run, result, blocks, stopped=stop)
     return stop
 
 
 def blocks_to_add(run: Run, measuring: Measuring) -> int:
     """After the last planned block: how many more decide what is open, where they are few enough. The look is noted.
-    0 before the last planned block, and where blocks were added already."""
-    case, planned = run.case, len(run.blocks("change"))
-    if case.design != "side-by-side" or not case.stops_early or case.plan.auto or added_blocks(run):
+    0 where the design allows none, and where blocks were added already."""
+    case = run.case
+    if not design_of(case).may_add_blocks or not case.stops_early or case.plan.auto or added_blocks(run):
         return 0
     from luckyhit.judge import early, judge  # takes a second to import, which other runs need not wait for
 
     measuring.show("looking at what there is")
     result = judge(run, guards=[measuring.looks.guard()], going_on=True)
     more = early.blocks_to_add(result, case)
-    look = {"blocks": planned, "verdict": result.verdict, "because": result.because, "stopped": False, "added": more}
-    run.update(looks=[*run.manifest.get("looks", []), look])
+    _note_look(run, result, len(run.blocks("change")), stopped=False, added=more)
     return more
+
+
+def _note_look(run: Run, result: Result, blocks: int, **decided: bool | int) -> None:
+    look = {"blocks": blocks, "verdict": result.verdict, "because": result.because, **decided}
+    run.update(looks=[*run.manifest.get("looks", []), look])
 
 
 def added_blocks(run: Run) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from luckyhit.case import Case
+from luckyhit.designs import design_of
 from luckyhit.judge.because import because
 from luckyhit.judge.belief import believe
 from luckyhit.judge.belief.by_url import Load
@@ -170,9 +171,9 @@ def _notes(
     notes = notes_on_blocks(record.blocks, case)
     if compared is None:
         return notes
-    notes += turns.carry_over[1] if case.design == "crossover" else []
+    notes += turns.carry_over[1] if design_of(case).may_carry_over else []
     notes += order_notes(compared.comparison, case, effects, guards)
-    return [*notes, *compared.notes, *event_notes(compared.events, case.design)]
+    return [*notes, *compared.notes, *event_notes(compared.events, design_of(case).words)]
 
 
 def _rulings(
@@ -216,7 +217,7 @@ def _verdict(
         text = "The change was not measured, so there is nothing to compare."
         return "INCONCLUSIVE", f"The run ended early: {ended.rstrip('.')}. {text}" if ended else text
     measured = len(record.entries("change"))
-    planned = case.plan.blocks * (1 if case.design == "side-by-side" else 2)
+    planned = design_of(case).planned_blocks(case.plan.blocks)
     if 0 < measured < planned and verdict not in ("INVALID", "INCONCLUSIVE") and not case.stops_early:
         # A run that was stopped early was perhaps stopped because of what it showed: the intervals don't hold then.
         text = f"The run ended early: {measured} of {planned} planned blocks were measured."
@@ -232,7 +233,7 @@ def _rollback(
     if again is None:
         return rollback
     last = among(record.rows.block, record.numbers("after-rollback"))
-    alone = case.design == "side-by-side" and np.all(record.rows.arm[last] == BEFORE)
+    alone = design_of(case).arms_together and np.all(record.rows.arm[last] == BEFORE)
     return found_again(rollback, again, case, effects, alone=bool(alone))
 
 

@@ -18,6 +18,7 @@ from math import ceil
 from typing import Any
 
 from luckyhit.case import Case
+from luckyhit.designs import design_of
 from luckyhit.judge.stats.boundary import Boundary, FixedSample
 from luckyhit.judge.stats.sequential import Sequential
 from luckyhit.records import MetricName, Result, Verdict
@@ -47,9 +48,10 @@ def ways_to_look(blocks: Sequence[Mapping[str, Any]], case: Case) -> tuple[Bound
     look may use."""
     if not case.stops_early:
         return _ONCE, 1.0
-    if case.design == "side-by-side":
+    design = design_of(case)
+    if design.looks_any_time:
         return _ANY_TIME, 1.0
-    return _ONCE, share_of_look(len(blocks) // 2, case.plan.blocks)
+    return _ONCE, share_of_look(design.whole_pairs(len(blocks)), case.plan.blocks)
 
 
 def enough(result: Result, case: Case) -> bool:
@@ -65,7 +67,7 @@ def blocks_to_add(result: Result, case: Case) -> int:
     Only where the intervals hold at any time: for others, going on because of what was seen is a second chance that
     nobody pays for.
     """
-    if ways_to_look((), case)[0] is not _ANY_TIME or result.verdict != "INCONCLUSIVE":
+    if not case.stops_early or not design_of(case).may_add_blocks or result.verdict != "INCONCLUSIVE":
         return 0
     open_goals = [metric for metric in result.metrics.values() if metric.verdict == "INCONCLUSIVE"]
     times = [metric.expected_pairs / metric.pairs for metric in open_goals if metric.expected_pairs and metric.pairs]

@@ -13,11 +13,12 @@ from typing import Any
 import pandas as pd
 
 from luckyhit.case import Case, load_case
+from luckyhit.designs import BOTH, design_of, pair_numbers
 from luckyhit.errors import RunUnreadable
 from luckyhit.judge.decision import About, decide
 from luckyhit.judge.guards.probe_guards import SEEN
 from luckyhit.judge.verdict import READABLE
-from luckyhit.records import READS, WRITES, Guard, Result
+from luckyhit.records import READS, WRITES, Arm, Guard, Result
 from luckyhit.run import Run
 
 MEASURED = "measure"
@@ -78,21 +79,23 @@ def blocks_of(requests: pd.DataFrame, case: Case) -> list[dict[str, Any]]:
     if requests.empty:
         return []
     measured = requests[requests["phase"] == MEASURED]
-    found = measured.groupby("block", observed=True)["arm"].unique().sort_index()
-    arms = {int(block): [arm for arm in ("before", "after") if arm in set(of)] for block, of in found.items()}
-    if case.design == "side-by-side":
-        changed = [block for block, of in arms.items() if len(of) == 2]
-        pairs = {block: 1 + index for index, block in enumerate(changed)}
+    arms_of_block = measured.groupby("block", observed=True)["arm"].unique().sort_index()
+    arms: dict[int, list[Arm]] = {
+        int(block): [arm for arm in BOTH if arm in set(names)] for block, names in arms_of_block.items()
+    }
+    if design_of(case).arms_together:
+        changed = [block for block, names in arms.items() if len(names) == 2]
     else:
-        before, after = ([block for block, of in arms.items() if of == [arm]] for arm in ("before", "after"))
+        before, after = ([block for block, names in arms.items() if names == [arm]] for arm in BOTH)
         if len(before) > len(after):
             before = before[1:]
-        pairs = {block: 1 + index for of in (before[: len(after)], after) for index, block in enumerate(of)}
+        changed = sorted([*before[: len(after)], *after])
+    pairs = dict(zip(changed, pair_numbers([arms[block] for block in changed]), strict=True))
     first = min(pairs, default=None)
     blocks = []
-    for block, of in arms.items():
+    for block, names in arms.items():
         stage = "change" if block in pairs else "baseline" if first is None or block < first else "after-rollback"
-        blocks.append({"block": block, "stage": stage, "arms": of, "pair": pairs.get(block, 0)})
+        blocks.append({"block": block, "stage": stage, "arms": names, "pair": pairs.get(block, 0)})
     return blocks
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from luckyhit.case import Case
+from luckyhit.designs import design_of
 from luckyhit.judge.compare.blockwise import goal_values, one_more
 from luckyhit.judge.compare.effect import Effect, Levels
 from luckyhit.judge.compare.measured import Effects, in_order, measured_reads, measured_requests
@@ -105,7 +106,7 @@ def work_out(
             naive = work.start(partial(naive_of, record, case))
         effects, compared = shown(), None
         if changed:
-            arms, paired = [record.probed("change", arm) for arm in ARMS], case.design == "side-by-side"
+            arms, paired = [record.probed("change", arm) for arm in ARMS], design_of(case).arms_together
             pairs = None
             if within_s is not None and paired:
                 pairs = stale_pairs(arms[0], arms[1], record.background(case, "change"), within_s)
@@ -117,9 +118,10 @@ def work_out(
 
 
 def _comparison(case: Case, before: Rows, after: Rows, pair_of: Mapping[int, int]) -> Comparison:
-    if case.design == "side-by-side":
+    design = design_of(case)
+    if design.batches_are_units:
         return side_by_side(before, after)
-    return by_blocks(before, after, pair_of if case.design == "crossover" else {})
+    return by_blocks(before, after, pair_of if design.pairs_blocks else {})
 
 
 def _baseline_only(record: Record, case: Case, boundary: Boundary, levels: Levels) -> Effects:
@@ -148,7 +150,7 @@ def _again(record: Record, case: Case, before: Rows, boundary: Boundary, levels:
             **measured_reads((first, again), case, boundary, levels),
         }
     )
-    if case.design == "side-by-side":
+    if design_of(case).isolated:
         return effects
     # On one service that goes on, blocks differ by more than what is in them: by their hour, too.
     return one_more(effects, goal_values(before, [first], case), boundary, levels.goals)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from markupsafe import Markup
 
 from luckyhit import __version__
+from luckyhit.designs import DESIGNS
 from luckyhit.judge.facade import RULES, old_data_text
 from luckyhit.judge.wording import percent
 from luckyhit.records import Rollback
@@ -105,6 +106,7 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
     return {
         "declared": contents.declared(case)[2:] if case else [],
         "goals": contents.goals(case) if case else [],
+        "compared": DESIGNS[result.design].words.compared if result and result.design in DESIGNS else "",
         "key_numbers": metric_rows.key_numbers(found),
         "old_data": old_data_text(result.old_data) if result and not result.earlier else "",
         "findings": finding_lines(result) if result else [],

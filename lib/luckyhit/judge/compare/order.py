@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from luckyhit.case import Case
+from luckyhit.designs import design_of
 from luckyhit.judge.compare.effect import Effect, amount_of
 from luckyhit.judge.guards.carryover import NAME as CARRY_OVER
 from luckyhit.judge.stats.boundary import FixedSample
@@ -42,10 +43,10 @@ def order_notes(
 ) -> list[str]:
     """What the order of the arms did: within slots side by side, from block to block where they took turns. `effects`
     give the levels that relative margins are of."""
-    if case.design == "crossover":
+    if design_of(case).may_carry_over:
         told = [guard.detail for guard in guards if guard.name == CARRY_OVER]
         return [f"Order of the arms: they took turns in whole blocks. Carry-over: {detail}." for detail in told]
-    if case.design != "side-by-side":
+    if not design_of(case).arms_together:
         return []
     slots = _Slots.of(comparison)
     count, share = len(slots.before_first), float(np.mean(slots.before_first)) if len(slots.before_first) else 0.0

@@ -26,6 +26,7 @@ import numpy as np
 from scipy.special import chdtri
 
 from luckyhit.case import Case
+from luckyhit.designs import design_of
 from luckyhit.judge.compare.effect import Effect
 from luckyhit.judge.compare.effects import QUANTILES, TIMES
 from luckyhit.judge.early import share_of_look
@@ -61,7 +62,7 @@ class Starts:
     @classmethod
     def noted(cls, entries: Sequence[Mapping[str, Any]], case: Case) -> Starts:
         """From the manifest's blocks of the change."""
-        if case.design != "side-by-side":
+        if not design_of(case).arms_together:
             return cls({})
         # Those that were measured without the probe came on top of the plan.
         planned = case.plan.blocks + sum(entry.get("control") is True for entry in entries)
@@ -71,7 +72,7 @@ class Starts:
 
 def enough_starts(entries: Sequence[Mapping[str, Any]], case: Case) -> bool:
     """Whether a run may end here, for all that is known of its starts: some were seen, or no goal hangs on them."""
-    if case.design != "side-by-side" or not any(metric_of_goal(name) in TIMES for name in case.goals):
+    if not design_of(case).arms_together or not any(metric_of_goal(name) in TIMES for name in case.goals):
         return True
     return Starts.noted(entries, case).count >= FEWEST_STARTS
 

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import stdtr
 
 from luckyhit.case import Case
+from luckyhit.designs import design_of
 from luckyhit.judge.table.record import AFTER, BEFORE, Record
 from luckyhit.judge.table.samples import Rows, among
 from luckyhit.judge.wording import number, percent
@@ -29,7 +30,7 @@ ALONE = "the service as it was found, from the first request on, and the last bl
 
 def naive_of(record: Record, case: Case) -> Naive:
     """The naive answer to a run."""
-    beside = case.design == "side-by-side"
+    beside = design_of(case).arms_together
     return naive_answer(*_plain_looks(record, beside=beside), compared=BESIDE if beside else ALONE)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from luckyhit.case import Case
+from luckyhit.designs import design_of
 from luckyhit.judge.compare.effect import Effect
 from luckyhit.judge.compare.process_starts import Starts
 from luckyhit.judge.context.decompose import decompose
@@ -23,7 +24,8 @@ def notes_on_blocks(blocks: Sequence[Mapping[str, Any]], case: Case) -> list[str
     """On the blocks of the manifest: those left out, what the probe complained of, and the design."""
     notes = []
     measured = sum(entry.get("stage") == "change" for entry in blocks)
-    planned = case.plan.blocks * (1 if case.design == "side-by-side" else 2)
+    design = design_of(case)
+    planned = design.planned_blocks(case.plan.blocks)
     if 0 < measured < planned:
         why = "it was to stop where every goal is decided" if case.stops_early else ""
         notes.append(f"{measured} of {planned} planned blocks of the change were finished{f': {why}' if why else ''}.")
@@ -46,13 +48,7 @@ def notes_on_blocks(blocks: Sequence[Mapping[str, Any]], case: Case) -> list[str
         notes.append(
             "One process start each: what a start itself moves in the latencies can't be told from the change."
         )
-    if case.design == "before-after":
-        notes.append(
-            "The arms were measured one after the other: whatever else changed in between counts as the change."
-        )
-    if case.design == "crossover":
-        notes.append("The arms took turns on one stack: whole blocks are the units, so there are few of them.")
-    return notes
+    return [*notes, design.words.note] if design.words.note else notes
 
 
 def notes_on_rows(comparison: Comparison, case: Case, boundary: Boundary, error_rate: float) -> list[str]:
@@ -85,7 +81,7 @@ def notes_on_metrics(rulings: Sequence[Ruling], effects: Mapping[GoalName, Effec
     looks = "the sample size was fixed before the run"
     if case.stops_early:
         looks = "and at whatever moment one looks or stops"
-        if case.design != "side-by-side":
+        if not design_of(case).looks_any_time:
             looks = f"and for all {case.plan.blocks} looks together after which the run might have stopped"
     notes.append(f"Intervals hold for all goals together ({names}) at {level}; {looks}.")
     return notes

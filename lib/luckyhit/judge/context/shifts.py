@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from luckyhit.designs import Words
 from luckyhit.judge.wording import difference_text, listed, number, value_text
 from luckyhit.records import Arm, EventMetric, GoalName, MetricName, RunEvent
 
@@ -21,11 +22,11 @@ _LIKE: dict[EventMetric, MetricName] = {
 MOST_NOTES = 8
 
 
-def event_notes(events: Sequence[RunEvent], design: str) -> list[str]:
-    """A sentence or two for each event: what happened, and what that means for the verdict."""
+def event_notes(events: Sequence[RunEvent], words: Words) -> list[str]:
+    """A sentence or two for each event: what happened, and what that means for the verdict. `words`: of the design."""
     # Those of one arm come first: they may be what the verdict is about.
     ordered = sorted(events, key=lambda event: len(event.arms))
-    notes = [f"{happened(event)} {meaning(event, design)}" for event in ordered]
+    notes = [f"{happened(event)} {meaning(event, words)}" for event in ordered]
     more = f"{len(notes) - MOST_NOTES:,} more events inside the arms are in result.json."
     return notes if len(notes) <= MOST_NOTES else [*notes[:MOST_NOTES], more]
 
@@ -64,32 +65,11 @@ def from_to(name: GoalName, was: float, became: float) -> str:
     return f"{first.removesuffix(unit)} → {second}"
 
 
-def meaning(event: RunEvent, design: str) -> str:
-    """What an event means for the verdict, which it does not change by itself."""
-    if design == "before-after":
-        return (
-            "The arms were measured one after the other, so nothing tells whether the other arm would have met it too: "
-            "the difference between them may be that event's."
-        )
+def meaning(event: RunEvent, words: Words) -> str:
+    """What an event means for the verdict, which it does not change by itself. `words`: of the design."""
     if event.with_block:
-        return (
-            "The other arm did not meet it, and it was not seen beyond its block: what piles up in the service since "
-            "the clear, and goes with it, looks like that, and is a difference of this arm's own."
-        )
-    if len(event.arms) == 2 and design == "crossover":
-        return (
-            "Both arms met it. Taking turns evens out a drift, and a shift as far as both arms have blocks on either "
-            "side of it; the levels are no steady state."
-        )
-    if len(event.arms) == 2:
-        return (
-            "Both arms met it at the same time, so the comparison is fair; the levels are those of a system that was "
-            "not steady."
-        )
-    return (
-        "Warning: the other arm did not meet it, so the difference between the arms may be that event's, and not the "
-        "change's. Find out what happened then (a deploy, a cleared cache, a noisy neighbour), and measure again."
-    )
+        return words.event_in_block
+    return words.event_in_both if len(event.arms) == 2 else words.event_in_one
 
 
 __all__ = ["NAMES", "event_notes", "from_to", "happened", "levels", "meaning", "verb_of"]

@@ -1,5 +1,4 @@
-"""What a run shows beside its metrics: each kind of finding is one file here (those on old data in `old_data`), and one row in
-FINDERS."""
+"""What a run shows beside its metrics: one file and one row in FINDERS for each kind; on old data in `old_data`."""
 
 from __future__ import annotations
 

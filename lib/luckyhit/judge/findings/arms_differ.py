@@ -6,6 +6,7 @@ where no write of the key had come before in the block, so that old data can't b
 
 from __future__ import annotations
 
+from luckyhit.designs import design_of
 from luckyhit.judge.bodies.chance import RARE, fisher
 from luckyhit.judge.evidence import Evidence
 from luckyhit.records import RunFinding
@@ -24,7 +25,7 @@ _PAIRS = """CREATE OR REPLACE TABLE slots AS
 
 def find(evidence: Evidence) -> RunFinding | None:
     answers = evidence.answers
-    if answers is None or len(evidence.arms) < 2 or evidence.case.design != "side-by-side":
+    if answers is None or len(evidence.arms) < 2 or not design_of(evidence.case).arms_together:
         return None
     answers.database.execute(_PAIRS)
     routes = []

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from luckyhit.case import Case
+from luckyhit.designs import design_of
 from luckyhit.judge.table.record import listed_arms, mapped
 from luckyhit.judge.table.rows import ARMS
 from luckyhit.records import Guard
@@ -92,7 +93,7 @@ def _own_caches(reports: Mapping[str, list[tuple[Any, Report]]], case: Case, don
     counted = " and ".join(f"{_range(min(counts), max(counts))} {arm}" for arm, counts in zip(ARMS, kept, strict=True))
     detail = f"{done}; keys that are not cleared, at the start of the blocks: {counted}"
     exact = all(_count(report, "outside_left", -1) >= 0 for arm in ARMS for _, report in reports[arm])
-    problem = _apart(pairs) if case.design == "side-by-side" and exact else _one_sided(kept)
+    problem = _apart(pairs) if design_of(case).arms_together and exact else _one_sided(kept)
     if not problem:
         return Guard(name=STATE, ok=True, detail=detail)
     more = max(ARMS, key=lambda arm: sum(kept[ARMS.index(arm)]))

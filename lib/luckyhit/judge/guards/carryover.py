@@ -23,6 +23,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from luckyhit.case import Case
+from luckyhit.designs import design_of
 from luckyhit.judge.compare.blockwise import BlockValues
 from luckyhit.judge.compare.effect import amount_of
 from luckyhit.judge.wording import difference_text, interval_text, name_of, percent
@@ -104,7 +105,7 @@ def carry_over(
             told += f", margin {difference_text(name, margin)}" if beyond else ""
             (found if beyond else small).append(f"{name_of(name)} {difference_text(name, carry.value)} ({told})")
         if margin is not None:
-            notes += _notes(name, terms, margin / 4, len(arms))
+            notes += _notes(name, terms, margin / 4, len(arms), mirrored=design_of(case).mirrored)
     return _guard(found, small, unseen, len(arms)), notes
 
 
@@ -125,7 +126,7 @@ def _guard(found: Sequence[str], small: Sequence[str], unseen: Sequence[str], bl
     return Guard(name=NAME, ok=True, detail=detail)
 
 
-def _notes(name: GoalName, terms: Mapping[str, Term], least: float, blocks: int) -> list[str]:
+def _notes(name: GoalName, terms: Mapping[str, Term], least: float, blocks: int, *, mirrored: bool) -> list[str]:
     """On what is sure, and as large as `least` (from the first block to the last, for a trend)."""
     notes = []
     switch, trend = terms.get("switch"), terms.get("trend")
@@ -138,9 +139,10 @@ def _notes(name: GoalName, terms: Mapping[str, Term], least: float, blocks: int)
         )
     if trend is not None and trend.sure and abs(trend.value) * (blocks - 1) > least:
         size = difference_text(name, abs(trend.value))
+        order = "the mirrored order of the blocks cancels" if mirrored else "the order of the blocks does not cancel"
         notes.append(
             f"{name_of(name).capitalize()}: {'rose' if trend.value > 0 else 'fell'} by {size} from block to block, in "
-            "both arms alike; the mirrored order of the blocks cancels that."
+            f"both arms alike; {order} that."
         )
     return notes
 

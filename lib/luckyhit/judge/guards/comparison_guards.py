@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from luckyhit.case import Case
+from luckyhit.designs import design_of
 from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.stats.intervals import mean_estimates
 from luckyhit.judge.table.pairs import same_requests
@@ -45,7 +46,7 @@ LARGEST_FAILED_SHARE = 0.01
 
 def same_slots_guard(comparison: Comparison, case: Case, pair_of: Mapping[int, int]) -> Guard:
     one, other = (side.rows for side in comparison.sides)
-    if case.design == "side-by-side":
+    if design_of(case).arms_together:
         first, second = comparison.same_slots
     else:
         # Both members of a pair of blocks replay the same schedule.
@@ -109,7 +110,7 @@ def stationary_guard(comparison: Comparison, case: Case) -> Guard:
     detail = f"from the first to the second half of the blocks: {told}"
     steep = [arm for arm, ramp in ramps.items() if abs(ramp) > RAMP and clear[arm]]
     ok = not steep
-    if steep and case.design == "side-by-side" and len(ramps) == 2:
+    if steep and design_of(case).arms_together and len(ramps) == 2:
         ok = abs(ramps["after"] - ramps["before"]) <= UNEQUAL_RAMP
         if ok:
             detail += "; still moving, in both arms alike: the comparison is fair, the levels are no steady state"

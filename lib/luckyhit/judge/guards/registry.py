@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
+from luckyhit.designs import design_of
 from luckyhit.judge.guards.cache_state import cache_state_guard
 from luckyhit.judge.guards.comparison_guards import (
     answers_guard,
@@ -128,7 +129,7 @@ ON_RECORDS: tuple[GuardRow[Records], ...] = (
         "no-carry-over",
         "turns",
         lambda at: at.carry_over[0],
-        applies=lambda at: at.case.design == "crossover",
+        applies=lambda at: design_of(at.case).may_carry_over,
     ),
 )
 GUARDS: tuple[GuardRow[RunFiles] | GuardRow[Records], ...] = (*ON_FILES, *ON_RECORDS)

@@ -14,6 +14,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from luckyhit.case import Case
+from luckyhit.designs import design_of
 from luckyhit.judge.table.rows import ARMS, Rows
 from luckyhit.judge.wording import listed
 from luckyhit.records import Guard, Preflight, Rollback, Stage
@@ -206,7 +207,7 @@ def _of_entries(manifest: Manifest, case: Case) -> Iterator[str]:
             yield f"{where} names no arms"
         elif stage in ("baseline", "after-rollback") and arms != ("before",):
             yield f"{where} ({stage}) was measured with the change in place"
-        elif stage == "change" and len(arms) != (2 if case.design == "side-by-side" else 1):
+        elif stage == "change" and len(arms) != design_of(case).arms_in_block:
             yield f"{where} was measured {listed(list(arms))}, which is not {case.design}"
 
 

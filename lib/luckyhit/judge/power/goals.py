@@ -8,6 +8,7 @@ from typing import Literal
 
 from luckyhit.case import Case
 from luckyhit.case.model import Goal
+from luckyhit.designs import design_of
 from luckyhit.judge.compare.effect import amount_of, level_of
 from luckyhit.judge.compare.effects import QUANTILES
 from luckyhit.judge.early import ways_to_look
@@ -70,9 +71,10 @@ def powers(
     case: Case, probe: ProbeUnits, baseline: MeasuredBaseline | None = None, hidden: Collection[GoalName] = ()
 ) -> list[GoalPower]:
     """Each goal of a case whose plan has its numbers, in the case's order."""
-    looks = case.plan.blocks * (1 if case.design == "side-by-side" else 2)
+    design = design_of(case)
+    looks = design.planned_blocks(case.plan.blocks)
     boundary, share_of_rate = ways_to_look([{}] * looks, case)
-    rule = Rule(boundary, level_of(case) * share_of_rate, case.design == "side-by-side")
+    rule = Rule(boundary, level_of(case) * share_of_rate, design.batches_are_units)
     planned = Planned(case, probe, baseline, hidden, rule)
     return [_KINDS[metric_of_goal(name)](planned, name, goal) for name, goal in case.goals.items()]
 

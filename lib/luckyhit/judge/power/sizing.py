@@ -20,6 +20,7 @@ from luckyhit.case.checks import FEWEST_REQUESTS_IN_A_BLOCK
 from luckyhit.case.declared_plan import MOST_BLOCKS
 from luckyhit.case.freshness import Freshness
 from luckyhit.case.units import format_duration
+from luckyhit.designs import design_of
 from luckyhit.errors import ArgumentError
 from luckyhit.judge.compare.effect import level_of
 from luckyhit.judge.early import FRESHNESS_KNOWN, ways_to_look
@@ -89,7 +90,7 @@ def _with_blocks(case: Case, fields: tuple[str, ...], probing: Probing, baseline
     if "plan.block" in fields:
         usual = max(USUAL_BLOCK_S, 4 * case.plan.warmup, 2 * _horizon(case) + SETTLED_S, _shortest(case))
         usual = max(usual, _seconds_for(FEW_REQUESTS, case))
-        if case.design == "crossover" and "plan.blocks" in fields:
+        if design_of(case).pairs_blocks and "plan.blocks" in fields:
             usual = min(usual, max(_shortest(case), _half_down(_length_of(case, 2 * FEWEST_BLOCK_PAIRS))))
         case = _with(case, block=_half(usual))
     count = case.plan.blocks
@@ -146,8 +147,8 @@ def _no_more_than_needed(case: Case, probing: Probing, baseline: MeasuredBaselin
 
 def _fits(case: Case, probe: ProbeUnits) -> bool:
     plan, seconds = case.plan, load_seconds(case, probe)
-    most = case.target.ceilings.duration
-    if most is not None and case.design != "side-by-side" and seconds + 2 * plan.blocks * plan.washout > most:
+    most, design = case.target.ceilings.duration, design_of(case)
+    if most is not None and not design.isolated and design.longest_s(plan) > most:
         return False
     return seconds <= plan.ceiling + 1e-9
 
@@ -165,7 +166,7 @@ def _enough_probes(case: Case, probe: ProbeUnits, baseline: MeasuredBaseline | N
     """For the goals on the probe; and of its own, whatever the workload tells, so that readers see something of it."""
     goals = [goal for goal in powers(case, probe, baseline) if kind_of(goal.name).probe]
     boundary, share_of_rate = ways_to_look([{}] * case.plan.blocks, case)
-    rule = Rule(boundary, level_of(case) * share_of_rate, case.design == "side-by-side")
+    rule = Rule(boundary, level_of(case) * share_of_rate, design_of(case).batches_are_units)
     alone = probed_pairs(case, probe) * probe.counted
     return alone >= share_inside(FRESHNESS_KNOWN, rule) and all(_with_reserve(goal) for goal in goals)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from luckyhit.case import Case
 from luckyhit.case.workload import Keys, Route
+from luckyhit.designs import design_of
 from luckyhit.judge.stale.background_routes import Family, families
 from luckyhit.judge.table.samples import BATCH_S, FEWEST_SLOTS
 from luckyhit.records import GoalName
@@ -42,7 +43,7 @@ whoever asks brings it along."""
 
 def block_pairs(case: Case, probe: ProbeUnits) -> int:
     """Pairs of blocks that are measured in all: side by side, those without the probe come on top of the declared."""
-    return case.plan.blocks + (probe.controls if case.design == "side-by-side" else 0)
+    return case.plan.blocks + (probe.controls if design_of(case).controls_on_top else 0)
 
 
 def probed_pairs(case: Case, probe: ProbeUnits) -> int:
@@ -52,7 +53,7 @@ def probed_pairs(case: Case, probe: ProbeUnits) -> int:
 
 def load_seconds(case: Case, probe: ProbeUnits) -> float:
     """Seconds of load in the whole run, warm-ups included."""
-    return case.plan.seconds(block_pairs(case, probe) * (1 if case.design == "side-by-side" else 2))
+    return design_of(case).load_s(case.plan, block_pairs(case, probe))
 
 
 def requests_of_block(case: Case) -> float | None:
@@ -79,7 +80,7 @@ def workload_units(case: Case) -> float:
     read past the bound before its next write. 0 where arms take turns, and where nothing tells (no versions, keys from
     a file, a log)."""
     requests = requests_of_block(case)
-    if requests is None or case.workload.replay is not None or case.design != "side-by-side":
+    if requests is None or case.workload.replay is not None or not design_of(case).arms_together:
         return 0.0
     rate, seconds = requests / case.plan.block, case.plan.block
     within_s = case.freshness.within if case.freshness is not None else 0.0

@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from luckyhit.designs import design_of
 from luckyhit.judge.freshness.classify import StaleShare, share_of
 from luckyhit.judge.freshness.histories import ALWAYS, NEVER, Numbers, Timeline, whole_numbers
 from luckyhit.judge.stale.background_routes import Family, families
@@ -57,7 +58,7 @@ def background_reads(requests: pd.DataFrame, case: Case) -> pd.DataFrame:
     """
     frame = requests.reindex(columns=[*requests.columns, *sorted({"cache", "slot", "version"} - set(requests.columns))])
     frame = frame[frame["arm"].notna() & frame["block"].notna() & frame["key"].notna()]
-    shared = case.design != "side-by-side"  # both arms are one service, and a write may land in the other's block
+    shared = not design_of(case).isolated  # both arms are one service, and a write may land in the other's block
     parts = [_judged(frame, family, shared) for family in families(case.workload.routes)]
     if not parts:
         return frame.iloc[:0].rename(columns={"version": "seen_version"}).reindex(columns=COLUMNS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from luckyhit.designs import DESIGNS, Words
 from luckyhit.judge.facade import shifts
 from luckyhit.judge.wording import number
 from luckyhit.records import Arm, Result, RunEvent
@@ -29,13 +30,15 @@ class EventRow:
 def event_rows(result: Result | None) -> list[EventRow]:
     """Events that one arm met alone come first."""
     events = sorted(result.events if result else [], key=lambda event: len(event.arms))
-    return [_row(event, result.design) for event in events[:MOST_EVENTS]] if result else []
+    words = _words(result) if result else None
+    return [_row(event, words) for event in events[:MOST_EVENTS]]
 
 
 def other_notes(result: Result) -> list[str]:
     """The result's notes without those that the table of events makes."""
-    told = set(shifts.event_notes(result.events, result.design))
-    return [note for note in result.notes if note not in told]
+    words = _words(result)
+    in_table = set(shifts.event_notes(result.events, words)) if words is not None else set()
+    return [note for note in result.notes if note not in in_table]
 
 
 def shift_times(events: Sequence[RunEvent]) -> tuple[float, ...]:
@@ -43,7 +46,13 @@ def shift_times(events: Sequence[RunEvent]) -> tuple[float, ...]:
     return tuple(sorted({event.at_s for event in events if event.kind == "shift"}))
 
 
-def _row(event: RunEvent, design: str) -> EventRow:
+def _words(result: Result) -> Words | None:
+    """None for a design that this version does not know."""
+    design = DESIGNS.get(result.design)
+    return design.words if design is not None else None
+
+
+def _row(event: RunEvent, words: Words | None) -> EventRow:
     when = f"at {number(event.at_s)} s, block {event.block}"
     if event.until_s is not None:
         when = f"from {number(event.at_s)} to {number(event.until_s)} s"
@@ -52,7 +61,7 @@ def _row(event: RunEvent, design: str) -> EventRow:
         what=f"{sentence_case(shifts.NAMES[event.metric])} {shifts.verb_of(event)}",
         before=_levels(event, "before"),
         after=_levels(event, "after"),
-        means=shifts.meaning(event, design),
+        means=shifts.meaning(event, words) if words is not None else DASH,
         alone=len(event.arms) == 1,
     )
 
