@@ -18,7 +18,7 @@ draw_plainly(pytest.MonkeyPatch())
 
 def draw_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures keep their sentences, but are one picture for all."""
-    from luckyhit.report.figures.registry import FIGURES
+    from luckyhit.report.figures.figure_rows import FIGURES
 
     picture = "data:image/svg+xml;base64,PHN2Zy8+"
     monkeypatch.setattr("luckyhit.report.style.to_data_uri", lambda figure: picture)

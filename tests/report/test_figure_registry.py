@@ -10,7 +10,7 @@ from pkgutil import iter_modules
 import pytest
 
 from luckyhit.report import figures
-from luckyhit.report.figures.registry import FIGURES
+from luckyhit.report.figures.figure_rows import FIGURES
 from luckyhit.report.recorded import Recorded
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"

@@ -14,8 +14,8 @@ from page_reader import Page
 from luckyhit.case import load_case
 from luckyhit.report import style
 from luckyhit.report.figures.course import course
+from luckyhit.report.figures.figure_rows import figure_for
 from luckyhit.report.figures.pace import staged
-from luckyhit.report.figures.registry import figure_for
 from luckyhit.report.figures.timeline import HEADINGS, course_rows
 from luckyhit.report.page import render
 from luckyhit.report.recorded import ARMS, recorded

@@ -15,7 +15,7 @@ from luckyhit.errors import ArgumentError
 from luckyhit.records import REQUESTS
 from luckyhit.report import style
 from luckyhit.report.figures import db_calls, freshness_curve, hit_ratio, latency_spectrum, latency_split
-from luckyhit.report.figures.registry import FIGURES, drawn, figure_for
+from luckyhit.report.figures.figure_rows import FIGURES, drawn, figure_for
 from luckyhit.report.recorded import Recorded, recorded
 from tier import ALL, examples
 

@@ -14,8 +14,8 @@ from luckyhit.judge.wording import percent
 from luckyhit.records import Metric, Result
 from luckyhit.report import style
 from luckyhit.report.figures import freshness_strip, staleness_windows
+from luckyhit.report.figures.figure_rows import drawn, figure_for
 from luckyhit.report.figures.late_reads import bounds_of
-from luckyhit.report.figures.registry import drawn, figure_for
 from tier import examples
 
 S = 10**9

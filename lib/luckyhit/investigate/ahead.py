@@ -17,7 +17,7 @@ _NEEDED = (
     "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_svg",
     "luckyhit.judge",
-    "luckyhit.report.figures.registry",
+    "luckyhit.report.figures.figure_rows",
     "luckyhit.report.notebook_tables",
     "luckyhit.report.context",
     "luckyhit.report.page",

@@ -70,7 +70,7 @@ class Workbook(OpenedRun):
     def figure(self, name: str) -> Picture | None:
         """One of the report's figures, by name, drawn from what was measured so far; with alternative text. None where
         the case declares no probe for it to show, or the run no change."""
-        from luckyhit.report.figures.registry import figure_for
+        from luckyhit.report.figures.figure_rows import figure_for
 
         if self._has_no(name):
             return None
@@ -81,7 +81,7 @@ class Workbook(OpenedRun):
 
     def reading(self, name: str) -> Markdown:
         """The sentence that says what figure `name` shows, made from the data."""
-        from luckyhit.report.figures.registry import figure_for
+        from luckyhit.report.figures.figure_rows import figure_for
 
         return _sentence(figure_for(name, self._recorded(), draw=False)[1])
 
@@ -97,7 +97,7 @@ class Workbook(OpenedRun):
         return found
 
     def _has_no(self, name: str) -> bool:
-        from luckyhit.report.figures.registry import FIGURES
+        from luckyhit.report.figures.figure_rows import FIGURES
 
         return name in FIGURES and FIGURES[name].needs == "probe" and self.run.case.freshness is None
 

@@ -31,15 +31,9 @@ from luckyhit.errors import RunUnreadable
 from luckyhit.judge.decision import About, Beyond, decide
 from luckyhit.judge.evidence import evidence_of
 from luckyhit.judge.findings import findings
+from luckyhit.judge.guards.guard_rows import GUARDS, ON_FILES, look
 from luckyhit.judge.guards.looked_at import RunFiles
-from luckyhit.judge.guards.registry import GUARDS, ON_FILES, look
-from luckyhit.judge.guards.run_guards import (
-    blocks_of,
-    ended_early,
-    guards_of,
-    not_finished,
-    rollback_of,
-)
+from luckyhit.judge.guards.run_guards import blocks_of, ended_early, guards_of, not_finished, rollback_of
 from luckyhit.judge.stale.background import TOLD_BY
 from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.stats.sequential import Sequential

@@ -26,9 +26,9 @@ from luckyhit.judge.context.route_metrics import route_notes
 from luckyhit.judge.context.shifts import event_notes
 from luckyhit.judge.early import ways_to_look
 from luckyhit.judge.freshness.freshness_facts import as_metric_has_it, freshness_facts
+from luckyhit.judge.guards.guard_rows import ON_RECORDS, look
 from luckyhit.judge.guards.looked_at import Records
 from luckyhit.judge.guards.record_guards import account
-from luckyhit.judge.guards.registry import ON_RECORDS, look
 from luckyhit.judge.stale.background import bound_s
 from luckyhit.judge.stale.old_data import old_data
 from luckyhit.judge.stale.share_bounds import ShareBounds, bounds_at, uncompared
@@ -38,18 +38,7 @@ from luckyhit.judge.table.samples import Rows, among
 from luckyhit.judge.verdict import DECLARED, Ruling, metric_of, overall, rule_on
 from luckyhit.judge.wording import sentence
 from luckyhit.judge.worked import Compared, Worked, work_out
-from luckyhit.records import (
-    METRICS,
-    Arm,
-    FreshnessFacts,
-    GoalName,
-    Guard,
-    Metric,
-    Result,
-    Rollback,
-    Stage,
-    Verdict,
-)
+from luckyhit.records import METRICS, Arm, FreshnessFacts, GoalName, Guard, Metric, Result, Rollback, Stage, Verdict
 
 
 @dataclass(frozen=True)
@@ -201,12 +190,7 @@ class _Said:
 
 
 def _verdict(
-    record: Record,
-    case: Case,
-    effects: Mapping[GoalName, Effect],
-    given: _Said,
-    ended: str,
-    compared: Compared | None,
+    record: Record, case: Case, effects: Mapping[GoalName, Effect], given: _Said, ended: str, compared: Compared | None
 ) -> tuple[Verdict, str]:
     """The overall verdict and the sentence that says why; INCONCLUSIVE where the change was not measured, or not as
     often as it was planned."""

@@ -17,8 +17,8 @@ from luckyhit.judge.context.drift import events_of, origin_of
 from luckyhit.judge.context.naive import naive_of
 from luckyhit.judge.context.notes import notes_on_rows
 from luckyhit.judge.context.route_metrics import RouteMetrics, route_metrics
+from luckyhit.judge.guards.guard_rows import ON_RECORDS, look
 from luckyhit.judge.guards.looked_at import Records
-from luckyhit.judge.guards.registry import ON_RECORDS, look
 from luckyhit.judge.stale.write_units import stale_pairs
 from luckyhit.judge.stats.boundary import Boundary, FixedSample
 from luckyhit.judge.table.record import AFTER, BEFORE, Record, is_whole

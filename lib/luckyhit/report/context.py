@@ -24,9 +24,9 @@ from luckyhit.report.evidence import (
     restored,
 )
 from luckyhit.report.evidence.journal import Journal
-from luckyhit.report.evidence.repeating import commands, data_files
+from luckyhit.report.evidence.repeat_run import commands, data_files
 from luckyhit.report.figures import timeline
-from luckyhit.report.figures.registry import FIGURES, drawn, shown_on_page
+from luckyhit.report.figures.figure_rows import FIGURES, drawn, shown_on_page
 from luckyhit.report.html_files import LONGEST_CASE_FILE, Long
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.tables import (

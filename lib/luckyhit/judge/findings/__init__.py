@@ -1,4 +1,6 @@
-"""What a run shows beside its metrics: one file and one row in FINDERS for each kind; on old data in `old_data`."""
+"""What a run shows beside its metrics: each kind of finding is one file here (on old data: in `old_data`),
+and one row in FINDERS.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What would overturn the verdict, one row of `registry.GUARDS` each.
+"""What would overturn the verdict, one row of `guard_rows.GUARDS` each.
 
 run_guards          what was noted of the run, held against what is there
 record_guards       the whole record, whatever was measured

@@ -32,16 +32,18 @@ class Calls:
 
 
 def data(recorded: Recorded) -> dict[str, Calls]:
-    found = {}
+    by_label = {}
     calls, latency = recorded.rows.calls, recorded.latency_ms
     for label, mask in recorded.arms.items():
-        told = calls[mask]
-        told = told[np.isfinite(told)]
+        known_calls = calls[mask]
+        known_calls = known_calls[np.isfinite(known_calls)]
         completed = int(np.count_nonzero(np.isfinite(latency[mask])))
-        if len(told):
-            counts = np.bincount(np.minimum(told, MOST_CALLS).astype(int), minlength=MOST_CALLS + 1)
-            found[label] = Calls(counts / len(told), float(told.mean()), min(len(told) / max(completed, 1), 1.0))
-    return found
+        if len(known_calls):
+            counts = np.bincount(np.minimum(known_calls, MOST_CALLS).astype(int), minlength=MOST_CALLS + 1)
+            by_label[label] = Calls(
+                counts / len(known_calls), float(known_calls.mean()), min(len(known_calls) / max(completed, 1), 1.0)
+            )
+    return by_label
 
 
 def draw(calls: Mapping[str, Calls], *, narrow: bool = False) -> Figure:

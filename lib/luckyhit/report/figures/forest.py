@@ -101,12 +101,7 @@ def say(rows: Sequence[Row], result: Result | None) -> str:
         return "No goal could be compared: none had numbers in both arms."
     if result.verdict == "INVALID":
         return f"The intervals of {listed([row.name for row in rows])} in margins. {INVALID}"
-    words = {
-        "HELPED": "better",
-        "HURT": "worse",
-        "EQUIVALENT": "inside the margin",
-        "INCONCLUSIVE": "not decided",
-    }
+    words = {"HELPED": "better", "HURT": "worse", "EQUIVALENT": "inside the margin", "INCONCLUSIVE": "not decided"}
     groups = {
         said: [f"{row.name} ({row.effect})" for row in rows if row.verdict == verdict]
         for verdict, said in words.items()

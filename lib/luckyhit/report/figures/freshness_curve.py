@@ -55,14 +55,14 @@ def data(recorded: Recorded) -> Freshness:
     return Freshness(curve, late(recorded), recorded.within_s, recorded.probed)
 
 
-def draw(found: Freshness, *, narrow: bool = False) -> Figure:
+def draw(numbers: Freshness, *, narrow: bool = False) -> Figure:
     """P(fresh) against the time since the acknowledged write, bounds at the metric's level, and the declared bound."""
     with styled():
         figure = new_figure(narrow=narrow)
         axes = figure.add_subplot()
-        delays = found.curve["delay_ms"].to_numpy(dtype=float)
+        delays = numbers.curve["delay_ms"].to_numpy(dtype=float)
         decades = max(float(np.log10(delays.max() / delays.min())), 0.5)
-        for arm, part in found.curve.groupby("arm", sort=False):
+        for arm, part in numbers.curve.groupby("arm", sort=False):
             side = {"before": -1, "after": 1}.get(str(arm), 0)
             share = part["share"].to_numpy(dtype=float)
             errors = [
@@ -76,7 +76,7 @@ def draw(found: Freshness, *, narrow: bool = False) -> Figure:
             )  # fmt: skip
         axes.set_xscale("log")
         axes.set_xlim(delays.min() / 10 ** (0.04 * decades), delays.max() * 10 ** (0.04 * decades))
-        draw_bound(axes, found.within_s, float(delays.min()), float(delays.max()))
+        draw_bound(axes, numbers.within_s, float(delays.min()), float(delays.max()))
         style.plain_log_axis(axes.xaxis)
         axes.set_ylim(-0.02, 1.02)
         style.percent_axis(axes.yaxis)
@@ -103,34 +103,34 @@ NO_PROBE = (
 )
 
 
-def say(found: Freshness, result: Result | None) -> str:
-    if not found.probed:
+def say(numbers: Freshness, result: Result | None) -> str:
+    if not numbers.probed:
         return NO_PROBE
-    if found.curve.empty:
+    if numbers.curve.empty:
         return NOT_VISIBLE
     parts = []
-    for label, part in found.curve.groupby("arm", sort=False):
+    for label, part in numbers.curve.groupby("arm", sort=False):
         first, last = part.iloc[0], part.iloc[-1]
         told = f"{where(str(label))} {percent(first['share'])} at {milliseconds(first['delay_ms'])}"
         if len(part) > 1:
             told += f" and {percent(last['share'])} at {milliseconds(last['delay_ms'])}"
         parts.append(told)
     text = f"Reads that saw an acknowledged write: {'; '.join(parts)} after it (medians of the first and last bin)."
-    if found.late:
+    if numbers.late:
         # The verdict's own words on no stale read after the change are at another level: one of the two is enough.
         judged = result.metrics.get("stale_reads") if result is not None else None
         told_there = {"after"} if judged is not None and judged.note.startswith("No stale read") else set()
         counted = listed(
             [
                 f"{where(label)} {late_text(part, with_bound=label not in told_there)}"
-                for label, part in found.late.items()
+                for label, part in numbers.late.items()
             ]
         )
-        text += f" {bound_text(found.within_s)}: {counted}."
-        unknown = sum(part.unknown for part in found.late.values())
+        text += f" {bound_text(numbers.within_s)}: {counted}."
+        unknown = sum(part.unknown for part in numbers.late.values())
         if unknown:
             text += f" {unknown:,} more showed nothing to tell by."
-        compared = {"before", "after"} & {*found.late}
+        compared = {"before", "after"} & {*numbers.late}
         if len(compared) == 1:
             missing = where("after" if compared == {"before"} else "before")
             text += f" No read tells anything {missing}, so nothing can be compared."

@@ -42,18 +42,18 @@ def data(recorded: Recorded) -> Strip:
     return failed_probe(recorded)
 
 
-def draw(found: Strip, *, narrow: bool = False) -> Figure:
+def draw(strip: Strip, *, narrow: bool = False) -> Figure:
     """One failed probe: a lane for the write, one for the cache, and one for each who read; marks say what was seen."""
-    chosen = found.chosen
+    chosen = strip.chosen
     assert chosen is not None  # is_empty says so otherwise
     names = ["write", *(["cache"] if chosen.events else []), *chosen.lanes]
     first = len(names) - len(chosen.lanes)
     with styled():
         figure = new_figure(narrow=narrow, height=1.5 + (0.42 if narrow else 0.34) * len(names))
         axes = figure.add_subplot()
-        if found.within_s:
-            axes.axvspan(0, found.within_s * 1e3, color=SHADE, zorder=0.5)
-            axes.axvline(found.within_s * 1e3, color=INK, linewidth=1.2, linestyle=":", label="declared bound")
+        if strip.within_s:
+            axes.axvspan(0, strip.within_s * 1e3, color=SHADE, zorder=0.5)
+            axes.axvline(strip.within_s * 1e3, color=INK, linewidth=1.2, linestyle=":", label="declared bound")
         acknowledged = any(write.own and write.acked_ms is not None for write in chosen.writes)
         axes.axvline(0, color=SOFT, linewidth=1, label="acknowledged" if acknowledged else "write sent")
         for write in chosen.writes:
@@ -69,15 +69,15 @@ def draw(found: Strip, *, narrow: bool = False) -> Figure:
                 axes.plot(at, [1] * len(at), linestyle="none", marker=marker, markersize=6.5, color=colour,
                           label=f"entry {kind}", zorder=3)  # fmt: skip
         for saw, (colour, marker) in _SAW.items():
-            mine = [read for read in chosen.drawn if read.saw == saw]
-            if not mine:
+            reads = [read for read in chosen.drawn if read.saw == saw]
+            if not reads:
                 continue
-            axes.hlines([first + read.lane for read in mine], [read.sent_ms for read in mine],
-                        [read.done_ms for read in mine], color=colour, linewidth=4, alpha=0.55, zorder=2)  # fmt: skip
-            axes.plot([read.done_ms for read in mine], [first + read.lane for read in mine], linestyle="none",
+            axes.hlines([first + read.lane for read in reads], [read.sent_ms for read in reads],
+                        [read.done_ms for read in reads], color=colour, linewidth=4, alpha=0.55, zorder=2)  # fmt: skip
+            axes.plot([read.done_ms for read in reads], [first + read.lane for read in reads], linestyle="none",
                       marker=marker, markersize=6, color=colour, markeredgecolor="white", markeredgewidth=0.5,
                       label=f"read: {saw}", zorder=3)  # fmt: skip
-        _time_axis(axes, chosen, found.within_s or 0.0, narrow=narrow)
+        _time_axis(axes, chosen, strip.within_s or 0.0, narrow=narrow)
         labels = [_lane_name(name, narrow=narrow) for name in names]
         axes.set_yticks(range(len(names)), labels, parse_math=False)
         axes.set_ylim(len(names) - 0.4, -0.6)
@@ -137,22 +137,22 @@ _PRESTATES = {
 }
 
 
-def say(found: Strip, result: Result | None) -> str:
-    if not found.probed:
+def say(strip: Strip, result: Result | None) -> str:
+    if not strip.probed:
         return "Without a freshness probe, there is no failure to show."
-    text = _no_failure(found) if found.chosen is None else _failure(found, found.chosen)
+    text = _no_failure(strip) if strip.chosen is None else _failure(strip, strip.chosen)
     return f"{text} {INVALID}" if result is not None and result.verdict == "INVALID" else text
 
 
-def _no_failure(found: Strip) -> str:
-    if not found.late:
+def _no_failure(strip: Strip) -> str:
+    if not strip.late:
         return f"There is no failure to show. {NOT_VISIBLE}"
-    counted = listed([f"{where(label)} {late_text(part)}" for label, part in found.late.items()])
-    return f"No probe failed, so there is none to show. {bound_text(found.within_s)}: {counted}."
+    counted = listed([f"{where(label)} {late_text(part)}" for label, part in strip.late.items()])
+    return f"No probe failed, so there is none to show. {bound_text(strip.within_s)}: {counted}."
 
 
-def _failure(found: Strip, chosen: Chosen) -> str:
-    failed, probes = found.failed.get(chosen.label, (1, 1))
+def _failure(strip: Strip, chosen: Chosen) -> str:
+    failed, probes = strip.failed.get(chosen.label, (1, 1))
     one = "The one probe" if failed == 1 else f"One of the {failed:,} probes"
     text = f"{one} of {probes:,} that failed {where(chosen.label)}: key {short(chosen.key)}, "
     text += f"{_PRESTATES.get(chosen.prestate, short(chosen.prestate))}"
@@ -173,7 +173,7 @@ def _failure(found: Strip, chosen: Chosen) -> str:
     stale = [read.sent_ms for read in after if read.stale]
     if stale:
         text += f" The last stale read was sent {milliseconds(max(stale))} after it"
-        text += f" ({seconds_text(found.within_s)} is declared acceptable)." if found.within_s else "."
+        text += f" ({seconds_text(strip.within_s)} is declared acceptable)." if strip.within_s else "."
     if chosen.events:
         text += f" {_events(chosen)}"
     left_out = len(chosen.reads) - len(chosen.drawn)

@@ -14,11 +14,7 @@ from luckyhit.records import Result, Stage
 from luckyhit.report import style
 from luckyhit.report.figures.course import WASH_OUT, Span, joined, spans, washouts
 from luckyhit.report.figures.timeline import HATCH
-from luckyhit.report.figures.verdict_words import (
-    in_doubt,
-    washouts_text,
-    with_verdict,
-)
+from luckyhit.report.figures.verdict_words import in_doubt, washouts_text, with_verdict
 from luckyhit.report.recorded import ARMS, STAGES, Recorded
 from luckyhit.report.style import COLOURS, DASHES, INK, MARKERS, new_figure, styled
 from luckyhit.report.tables.event_rows import shift_times
@@ -52,11 +48,11 @@ def data(recorded: Recorded) -> HitSeries:
     rows, hit = recorded.rows, recorded.hit
     where, washed = spans(recorded), washouts(recorded)
     shown = sorted([*where, *washed], key=lambda span: span.start_s)
-    told = np.isfinite(hit) & np.isfinite(rows.due)
+    is_visible = np.isfinite(hit) & np.isfinite(rows.due)
     parts: list[pd.DataFrame] = []
     total_s = sum(max(span.end_s - span.start_s, 0.0) for span in shown)
     arms_per_span = max((len(span.arms) for span in shown), default=1) or 1
-    visible = np.flatnonzero(told)
+    visible = np.flatnonzero(is_visible)
     by_block = visible[np.argsort(rows.block[visible], kind="stable")]
     block_of = rows.block[by_block]
     for span in shown:
@@ -67,13 +63,13 @@ def data(recorded: Recorded) -> HitSeries:
         count = int(np.clip(len(inside) / arms_per_span / FEWEST_IN_BIN, 1, min(room, 60)))
         number = np.clip(((rows.due[inside] / 1e9 - span.start_s) / seconds * count).astype(int), 0, count - 1)
         for code, arm in enumerate(ARMS):
-            mine = rows.arm[inside] == code
-            requests = np.bincount(number[mine], minlength=count)
-            hits = np.bincount(number[mine], weights=hit[inside][mine], minlength=count)
-            there = np.flatnonzero(requests)
-            if not len(there):
+            of_arm = rows.arm[inside] == code
+            requests = np.bincount(number[of_arm], minlength=count)
+            hits = np.bincount(number[of_arm], weights=hit[inside][of_arm], minlength=count)
+            filled = np.flatnonzero(requests)
+            if not len(filled):
                 continue
-            at = span.start_s + (there + 0.5) / count * seconds
+            at = span.start_s + (filled + 0.5) / count * seconds
             parts.append(
                 pd.DataFrame(
                     {
@@ -81,8 +77,8 @@ def data(recorded: Recorded) -> HitSeries:
                         "arm": arm,
                         "stage": span.stage,
                         "at_s": at,
-                        "share": hits[there] / requests[there],
-                        "requests": requests[there],
+                        "share": hits[filled] / requests[filled],
+                        "requests": requests[filled],
                     }
                 )
             )

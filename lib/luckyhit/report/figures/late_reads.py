@@ -37,16 +37,16 @@ def late(recorded: Recorded) -> dict[str, Late]:
     if recorded.within_s is None:
         return {}
     counted = late_among(recorded.classified, recorded.within_s)
-    found = {}
-    for label, mine in recorded.by_arm(counted):
-        share = share_of(mine)
+    by_label = {}
+    for label, arm_reads in recorded.by_arm(counted):
+        share = share_of(arm_reads)
         if share.reads:
             facts = (
                 recorded.result.freshness.get("after" if label == "after" else "before") if recorded.result else None
             )
             bound = facts.zero_bound if facts is not None else bounds_of(recorded)(0, share.reads)[1]
-            found[label] = Late(share.stale, share.reads, share.unknown, None if share.stale else bound)
-    return found
+            by_label[label] = Late(share.stale, share.reads, share.unknown, None if share.stale else bound)
+    return by_label
 
 
 LONGEST_KEY = 40

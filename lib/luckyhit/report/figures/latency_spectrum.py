@@ -39,7 +39,7 @@ class Spectrum:
 
 def data(recorded: Recorded) -> dict[str, Spectrum]:
     """By label of the compared rows. Arms without a completed request are left out."""
-    found = {}
+    by_label = {}
     for label, mask in recorded.arms.items():
         latency = recorded.latency_ms[mask]
         failed = int(np.count_nonzero(~np.isfinite(latency)))
@@ -52,8 +52,8 @@ def data(recorded: Recorded) -> dict[str, Spectrum]:
         named = {level: quantile(latency, level) for level in NAMED if len(latency) * (1 - level) >= 1}
         values = np.array([quantile(latency, level) for level in levels])
         certain = 1 - TAIL / len(latency)
-        found[label] = Spectrum(levels, np.maximum(values, 1e-4), certain, len(latency), failed, named)
-    return found
+        by_label[label] = Spectrum(levels, np.maximum(values, 1e-4), certain, len(latency), failed, named)
+    return by_label
 
 
 def _log_odds(share: float) -> float:

@@ -13,10 +13,7 @@ from luckyhit.judge.wording import listed, number
 from luckyhit.records import Result
 from luckyhit.report import style
 from luckyhit.report.figures.freshness_curve import draw_bound
-from luckyhit.report.figures.late_reads import (
-    milliseconds,
-    where,
-)
+from luckyhit.report.figures.late_reads import milliseconds, where
 from luckyhit.report.figures.verdict_words import with_verdict
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.style import COLOURS, DASHES, new_figure, styled
@@ -102,12 +99,12 @@ def _share_left(ends: np.ndarray, survival: np.ndarray, times: np.ndarray) -> np
     return np.concatenate([[1.0], survival])[np.searchsorted(ends, times, side="right")]
 
 
-def draw(found: Windows, *, narrow: bool = False) -> Figure:
+def draw(numbers: Windows, *, narrow: bool = False) -> Figure:
     """The share of polled writes that were still stale after a time, as the band that the polling leaves open."""
     with styled():
         figure = new_figure(narrow=narrow)
         axes = figure.add_subplot()
-        for label, part in found.arms.items():
+        for label, part in numbers.arms.items():
             colour = COLOURS[label]
             axes.fill_between(part.times_ms, part.low, part.high, step="post", color=colour, alpha=0.22, linewidth=0)
             for edge, name in ((part.high, f"{label} ({part.writes:,})"), (part.low, None)):
@@ -116,9 +113,9 @@ def draw(found: Windows, *, narrow: bool = False) -> Figure:
                     linewidth=1.5 if name else 0.9, label=name, clip_on=False, zorder=3,
                 )  # fmt: skip
         axes.set_xscale("log")
-        axes.set_xlim(found.left_ms, found.right_ms)
-        draw_bound(axes, found.within_s, found.left_ms, found.right_ms, shade=False)
-        _stuck(axes, found)
+        axes.set_xlim(numbers.left_ms, numbers.right_ms)
+        draw_bound(axes, numbers.within_s, numbers.left_ms, numbers.right_ms, shade=False)
+        _stuck(axes, numbers)
         style.plain_log_axis(axes.xaxis)
         axes.set_ylim(-0.02, 1.02)
         style.percent_axis(axes.yaxis)
@@ -127,10 +124,10 @@ def draw(found: Windows, *, narrow: bool = False) -> Figure:
         return figure
 
 
-def _stuck(axes: Axes, found: Windows) -> None:
+def _stuck(axes: Axes, numbers: Windows) -> None:
     """At the right edge: how many were never lastingly fresh, at the height where their curve ends."""
     taken: list[float] = []
-    for label, part in found.arms.items():
+    for label, part in numbers.arms.items():
         if not part.stuck:
             continue
         height = float(part.high[-1])
@@ -146,12 +143,12 @@ def _stuck(axes: Axes, found: Windows) -> None:
         )  # fmt: skip
 
 
-def say(found: Windows, result: Result | None) -> str:
-    if not found.probed:
+def say(numbers: Windows, result: Result | None) -> str:
+    if not numbers.probed:
         return "Without a freshness probe, there are no staleness windows to show."
-    if not found.arms:
+    if not numbers.arms:
         return "How long an old value lasts was not visible: no write was polled until its readers saw it."
-    text = " ".join(_lasting_text(label, part) for label, part in found.arms.items())
+    text = " ".join(_lasting_text(label, part) for label, part in numbers.arms.items())
     text += " Each window is an interval, from the last stale read to the first lasting fresh one; the band holds it."
     return with_verdict(text, "staleness_p99_ms", result)
 

@@ -10,9 +10,7 @@ from luckyhit.records import Result
 from luckyhit.report import style
 from luckyhit.report.figures.course import WASH_OUT, Course, Span, joined
 from luckyhit.report.figures.course import course as course_of
-from luckyhit.report.figures.verdict_words import (
-    washouts_text,
-)
+from luckyhit.report.figures.verdict_words import washouts_text
 from luckyhit.report.recorded import ARMS, Recorded
 from luckyhit.report.style import COLOURS, INK, PALE, few_ticks, new_figure, styled
 

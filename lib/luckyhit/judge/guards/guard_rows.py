@@ -62,19 +62,10 @@ ON_FILES: tuple[GuardRow[RunFiles], ...] = (
         lambda at: probe_guard(at.manifest, at.reads, at.writes, going_on=at.under_way),
         applies=lambda at: at.whole,
     ),
-    GuardRow(
-        "rolled-back",
-        "files",
-        lambda at: rollback_guard(at.manifest),
-        applies=lambda at: not at.going_on,
-    ),
+    GuardRow("rolled-back", "files", lambda at: rollback_guard(at.manifest), applies=lambda at: not at.going_on),
 )
 ON_RECORDS: tuple[GuardRow[Records], ...] = (
-    GuardRow(
-        "accounting-exact",
-        "record",
-        lambda at: accounting_guard(at.record.rows, at.stretches, at.blocks),
-    ),
+    GuardRow("accounting-exact", "record", lambda at: accounting_guard(at.record.rows, at.stretches, at.blocks)),
     GuardRow("clock-monotonic", "record", lambda at: clock_guard(at.record.rows, at.stretches)),
     GuardRow(
         "arms-warmed-up-alike",
@@ -91,20 +82,10 @@ ON_RECORDS: tuple[GuardRow[Records], ...] = (
     GuardRow("within-the-targets-limits", "record", lambda at: limits_guard(at.blocks)),
     GuardRow("washed-out", "record", lambda at: washed_out_guard(at.changed)),
     GuardRow(
-        "arms-exposed-to-the-same-slots",
-        "comparison",
-        lambda at: same_slots_guard(at.comparison, at.case, at.pair_of),
+        "arms-exposed-to-the-same-slots", "comparison", lambda at: same_slots_guard(at.comparison, at.case, at.pair_of)
     ),
-    GuardRow(
-        "same-cache-state-at-block-start",
-        "comparison",
-        lambda at: cache_state_guard(at.changed, at.case),
-    ),
-    GuardRow(
-        "hit-ratio-stationary-after-warm-up",
-        "comparison",
-        lambda at: stationary_guard(at.comparison, at.case),
-    ),
+    GuardRow("same-cache-state-at-block-start", "comparison", lambda at: cache_state_guard(at.changed, at.case)),
+    GuardRow("hit-ratio-stationary-after-warm-up", "comparison", lambda at: stationary_guard(at.comparison, at.case)),
     GuardRow("enough-distinct-keys", "comparison", lambda at: keys_guard(at.comparison, at.case)),
     GuardRow("sample-size-sane", "comparison", lambda at: sample_guard(at.comparison)),
     GuardRow("dropped-share-small", "comparison", lambda at: dropped_guard(at.comparison)),
