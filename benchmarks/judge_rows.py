@@ -56,7 +56,7 @@ def a_run(folder: Path, rows: int) -> Run:
     for block, (stage, arms) in enumerate(plans):
         a_block(rng, run.path / "requests", block, arms, slots)
         blocks.append(facts(block, stage, arms))
-    declared = Guard(name="declared difference only", ok=True, detail="one environment variable differs")
+    declared = Guard(id="declared-difference-only", ok=True, detail="one environment variable differs")
     run.update(
         blocks=blocks,
         guards=[declared.model_dump()],

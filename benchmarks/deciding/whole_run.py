@@ -20,7 +20,7 @@ from luckyhit.judge import decide
 from luckyhit.judge.early import enough
 from luckyhit.records import Guard, Result, Rollback
 
-DECLARED = Guard(name="declared difference only", ok=True, detail="one environment variable differs")
+DECLARED = Guard(id="declared-difference-only", ok=True, detail="one environment variable differs")
 SHOWN = ("verdict", "pairs", "before", "after", "effect", "low", "high", "margin")
 ROLLED_BACK = Rollback(confirmed=True, detail="The variable is as it was.")
 
@@ -86,7 +86,7 @@ def run(scenario: Scenario, seed: int) -> dict[str, Any]:
         "planned": pairs,
         "load_s": sum(record.case.plan.warmup + seconds for seconds in _seconds(record)),
         "pairs": int(sum((block.requests["arm"] == "after").sum() for block in record.blocks)),
-        "guards": [guard.name for guard in failed],
+        "guards": [guard.id for guard in failed],
         "goals": {str(name): {what: getattr(metric, what) for what in SHOWN} for name, metric in goals.items()},
         "took_s": time.monotonic() - started,
     }

@@ -1,6 +1,6 @@
 """Every error Lucky Hit raises on purpose, as one tree.
 
-    LuckyHitError                    base: `message`, `hint` (what to do next), `exit_code`
+    LuckyHitError                    base: `message`, `hint` (what to do next), `exit_code`, `refusal` (of what)
     ├── InputError                   2  what you gave can't be used; nothing was started
     │   ├── CaseError                2  the case file: every problem at once, with file, line and field
     │   └── ArgumentError            2  a command-line argument, a notebook parameter, a run that doesn't exist
@@ -29,10 +29,12 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, Self, get_args
 
 __all__ = [
+    "REFUSALS",
     "ArgumentError",
     "CacheUnreachable",
     "CaseError",
@@ -44,6 +46,7 @@ __all__ = [
     "NotEnoughData",
     "PortTaken",
     "Problem",
+    "RefusalId",
     "ReportNotWritten",
     "ResponseUnexpected",
     "RollbackNotConfirmed",
@@ -53,7 +56,18 @@ __all__ = [
     "ServiceStopped",
     "TargetBusy",
     "TargetError",
+    "refusal_of",
 ]
+
+
+RefusalId = Literal["credentials", "permission"]
+"""What the target refused: who we are, or what we may do."""
+REFUSALS: tuple[RefusalId, ...] = get_args(RefusalId)
+
+
+def refusal_of(status: int | None) -> RefusalId | None:
+    """What an HTTP status refuses; None for any other."""
+    return "credentials" if status == 401 else "permission" if status == 403 else None
 
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
@@ -64,10 +78,17 @@ class LuckyHitError(Exception):
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", refusal: RefusalId | None = None) -> None:
         self.message = message
         self.hint = hint
+        self.refusal = refusal
         super().__init__(message)
+
+    def with_hint(self, hint: str) -> Self:
+        """The same error with another hint."""
+        error = copy(self)
+        error.hint = hint
+        return error
 
     def __str__(self) -> str:
         return f"{self.message}\n  what to do: {self.hint}" if self.hint else self.message
@@ -125,9 +146,11 @@ class GuardError(LuckyHitError):
 class TargetError(GuardError):
     """The service under test, or its cache, can't be used."""
 
-    def __init__(self, message: str, *, hint: str = "", log: Sequence[str] = ()) -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", log: Sequence[str] = (), refusal: RefusalId | None = None
+    ) -> None:
         self.log = tuple(log)
-        super().__init__(message, hint=hint)
+        super().__init__(message, hint=hint, refusal=refusal)
 
     def reword(self, do: Callable[[str], str]) -> None:
         super().reword(do)

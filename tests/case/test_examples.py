@@ -117,8 +117,8 @@ def test_a_real_service_answers_as_its_example_says(folder: Path) -> None:
     python.chmod(0o755)
     path = new("shop", "--example", "fastapi")
     guards = check_case(Project.find(), path, environ={"PATH": os.environ["PATH"]})
-    assert [guard.name for guard in guards if not guard.ok] == []
-    assert {"target reachable", "expected response", "freshness probe"} <= {guard.name for guard in guards}
+    assert [guard.id for guard in guards if not guard.ok] == []
+    assert {"target-reachable", "expected-response", "freshness-probe"} <= {guard.id for guard in guards}
 
 
 def test_outside_of_a_project_the_folder_becomes_one(folder: Path) -> None:

@@ -193,7 +193,7 @@ def test_the_declared_change_alone_never_trips_it(stack: Any, case: Case, make_s
     for _ in range(10):
         guard = difference_guard(case, fingerprint(stack, case), fingerprint(after, case))
         assert guard.ok, guard.detail
-    assert guard.name == "declared difference only"
+    assert guard.id == "declared-difference-only"
     assert "env.SHOP_TTL (30 -> 60)" in guard.detail and "config.ttl (30 -> 60)" in guard.detail
 
 

@@ -39,7 +39,7 @@ def user(cache: Any, client: redis.Redis, server: Any) -> Iterator[Callable[[str
 def test_all_rights(case: Case, cache: Any, client: redis.Redis, tmp_path: Path) -> None:
     client.set("product:1:v1", "x")
     guard = check_permissions(case, cache, [tmp_path, tmp_path / "not" / "yet"])
-    assert guard.ok and guard.name == "permissions checked"
+    assert guard.ok and guard.id == "permissions-checked"
     assert "what listing, clearing, backing up and restoring the declared keys takes" in guard.detail
     assert client.dbsize() == 1 and list(tmp_path.iterdir()) == []
 

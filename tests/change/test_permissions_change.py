@@ -105,7 +105,7 @@ def look(make_case: Callable[..., Case], tmp_path: Path, service: FlagService) -
 def test_an_admin_route_that_names_the_method(look: Any, service: FlagService) -> None:
     service.options["/flags/new-keys"] = (204, "GET, PUT")
     guard = look(LOOK)
-    assert guard.ok and guard.name == "change (http)"
+    assert guard.ok and guard.id == "change"
     assert "GET /flags at $.new_keys shows 'false', as before the change." in guard.detail
     assert "PUT /flags/new-keys (apply and revert) is let through: OPTIONS names PUT." in guard.detail
     assert set(service.methods) <= {"GET", "OPTIONS"}
@@ -259,7 +259,7 @@ def test_two_revisions_of_a_repository(repository: Path, revise: Any) -> None:
     os.utime(repository / "app" / "service.py", ns=(1, 1))  # Git would refresh its index now, if it were let
     before = everything_in(repository)
     guard = revise("main", "next")
-    assert guard.ok and guard.name == "change (revision)"
+    assert guard.ok and guard.id == "change"
     assert "2 files differ. A worktree of each can be made." in guard.detail
     assert "What is not committed is in neither arm: 1 file (app/service.py)." in guard.detail
     assert everything_in(repository) == before

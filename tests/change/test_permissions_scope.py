@@ -24,7 +24,7 @@ from luckyhit.target.topology import Topology, open_topology
 
 
 def look(client: Any, *templates: str, clock: Callable[[], float] | None = None, **spec: Any) -> Guard:
-    found = Findings("scope of the clear")
+    found = Findings("scope-of-the-clear")
     cache = CacheSpec.model_validate({"clear": list(templates), "url_env": "SHOP_CACHE", **spec})
     look_at_scope(
         client if isinstance(client, Topology) else Topology(client, None),
@@ -131,7 +131,7 @@ def test_every_primary_of_a_cluster_is_looked_at(cluster: ServedCache, make_case
     case = make_case(cache=cache, design="crossover")
 
     def rights() -> Guard:
-        found = Findings("cache rights")
+        found = Findings("cache-rights")
         look_at_rights(topology, case, found, owned=False, changeable=True)
         return found.guard()
 

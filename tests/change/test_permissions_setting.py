@@ -38,7 +38,7 @@ slowlog-log-slower-than slowlog-max-len
 
 
 def look(client: redis.Redis, *, owned: bool = False, **change: Any) -> Guard:
-    found = Findings("change (cache-setting)")
+    found = Findings("change")
     look_at_setting(Topology(client, None), SettingChange.model_validate(CHANGE | change), found, owned=owned)
     return found.guard()
 

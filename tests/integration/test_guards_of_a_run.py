@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from luckyhit.change.coverage import COVERED, Missed
-from luckyhit.change.differences import DECLARED
-from luckyhit.judge.guards.cache_state import STATE
+from luckyhit.change.coverage import Missed
 
 SERVICE = str(Path(__file__).with_name("shelf_service.py"))
 REDIS = {"CACHE_URL": "{cache_url}"}
@@ -68,7 +66,7 @@ def shelf(workspace) -> Callable[..., tuple[int, dict[str, Any], dict[str, Any]]
 
 
 def guards(told: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {guard["name"]: guard for guard in told["result"]["guards"]}
+    return {guard["id"]: guard for guard in told["result"]["guards"]}
 
 
 def test_a_cache_inside_the_process_starts_anew_with_it(shelf) -> None:
@@ -79,13 +77,16 @@ def test_a_cache_inside_the_process_starts_anew_with_it(shelf) -> None:
     assert len(set(processes)) == len(processes) == 4
     assert [entry["start"] for entry in changed] == [{"before": 2, "after": 1}, {"before": 3, "after": 2}]
     assert all(entry["clear"] == {} for entry in manifest["blocks"])
-    assert guards(told)[STATE]["ok"] and "2 blocks" in guards(told)[STATE]["detail"]
+    assert (
+        guards(told)["same-cache-state-at-block-start"]["ok"]
+        and "2 blocks" in guards(told)["same-cache-state-at-block-start"]["detail"]
+    )
 
 
 def test_a_change_that_shows_nowhere_is_invalid_before_it_is_measured(shelf) -> None:
     code, told, manifest = shelf("SHELF_SIEZ", "0", "1000")
     assert (code, told["result"]["verdict"]) == (4, "INVALID"), told
-    failed = guards(told)[DECLARED]
+    failed = guards(told)["declared-difference-only"]
     assert not failed["ok"] and "SHELF_SIEZ" in failed["detail"] and "size = 0" in failed["detail"]
     assert {entry["stage"] for entry in manifest["blocks"]} == {"baseline"}
     assert manifest["rollback"]["confirmed"] and not manifest["changed"]
@@ -97,7 +98,7 @@ def test_a_template_that_fits_nothing_ends_the_run_before_it_begins(shelf) -> No
     missed = Missed(b"conj:a:id=1", "fewer-colons", "conj:{x}", colons=1)
     assert missed.sentence() in told["reason"]
     (failed,) = [guard for guard in manifest["guards"] if not guard["ok"]]
-    assert failed["name"] == COVERED and "`conj:{a}:{b}`" in failed["remedy"]
+    assert failed["id"] == "cache-clear-names-what-is-stored" and "`conj:{a}:{b}`" in failed["remedy"]
 
 
 def test_entries_that_live_shorter_than_a_block_are_no_left_over(shelf) -> None:
@@ -113,7 +114,11 @@ def test_keys_that_the_change_alone_leaves_end_the_run(shelf) -> None:
     """The second block would begin with them in one arm alone."""
     code, told, manifest = shelf("LEFT_KEYS", "nothing", "beside", REDIS, ["thing:{id}"])
     assert (code, told["result"]["verdict"]) == (4, "INVALID"), told
-    failed = next(guard for guard in told["result"]["guards"] if guard["name"] == STATE and not guard["ok"])
+    failed = next(
+        guard
+        for guard in told["result"]["guards"]
+        if guard["id"] == "same-cache-state-at-block-start" and not guard["ok"]
+    )
     assert "block 2: 0 before, " in failed["detail"] and "'beside:" in failed["detail"]
     assert [entry["stage"] for entry in manifest["blocks"]] == ["baseline", "change"]
     assert manifest["rollback"]["confirmed"] and not manifest["changed"]

@@ -130,8 +130,8 @@ def test_a_live_service_is_changed_and_changed_back(
     manifest, result = json.loads((run / "manifest.json").read_text()), json.loads((run / "result.json").read_text())
     assert [block["arms"] for block in manifest["blocks"] if block["stage"] == "change"].count(["after"]) == 2
     assert result["rollback"]["confirmed"] is True
-    guards = {guard["name"]: guard for guard in result["guards"]}
-    assert guards["declared difference only"]["ok"], guards
+    guards = {guard["id"]: guard for guard in result["guards"]}
+    assert guards["declared-difference-only"]["ok"], guards
     assert result["metrics"]["stale_reads"]["before"] > 0.9 and result["metrics"]["stale_reads"]["after"] == 0
     (page,) = workspace.reports.glob("*-live-price-*.html")
     assert "my-laptop" in page.read_text() and "PUT /flags/invalidation" in page.read_text()

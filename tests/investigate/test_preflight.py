@@ -59,7 +59,7 @@ def test_a_fault_that_a_goal_covers_is_noted_and_measured(baseline: Callable[...
     (answer,) = noted.unexpected
     assert (answer.arm, answer.route, answer.request, answer.status) == ("before", "page-2", "GET /list/1?page=2", 200)
     assert '"number": 1' in answer.body and "t0psecret" not in answer.body
-    assert [guard["ok"] for guard in run.manifest["guards"] if guard["name"] == "expected response"] == [True]
+    assert [guard["ok"] for guard in run.manifest["guards"] if guard["id"] == "expected-response"] == [True]
     assert run.manifest["blocks"][0]["unexpected"]
 
 

@@ -24,6 +24,7 @@ from luckyhit.project import Project
 from luckyhit.records import Rollback
 from luckyhit.run import Run
 from luckyhit.target import Stack
+from luckyhit.text.notes import has
 
 ROOT = Path(__file__).parents[2]
 LIVE = ROOT / "docs" / "examples" / "live-price.yml"
@@ -159,7 +160,7 @@ def test_a_time_limit_ends_the_run_rolls_back_and_says_so_everywhere(project: Pr
     (path,) = project.runs.glob("*/*")
     run = Run(path)
     assert run.manifest["failure"]["error"] == "TimeLimit" and run.manifest["rollback"]["confirmed"] is True
-    assert run.result.verdict == "INVALID" and "The run ended early: the time limit" in " ".join(run.result.notes)
+    assert run.result.verdict == "INVALID" and has(run.result.notes, "run-ended-early")
     report = Path(done.stdout.splitlines()[-1])
     assert "INCOMPLETE" in report.read_text() and "the time limit of 0.3 seconds" in report.read_text()
     assert "**INCOMPLETE.** The time limit" in told.read_text() and 'type="error"' in xml.read_text()

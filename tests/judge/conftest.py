@@ -16,7 +16,7 @@ from luckyhit.case import Case
 from luckyhit.records import REQUESTS, Guard, Result, Rollback
 
 # A pure function of its seed and knobs: the same call gives the same records.
-DECLARED = Guard(name="declared difference only", ok=True, detail="one environment variable differs")
+DECLARED = Guard(id="declared-difference-only", ok=True, detail="one environment variable differs")
 
 
 @dataclass

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from luckyhit.records import Result
+from luckyhit.records import NOT_VISIBLE, Result
+from luckyhit.text.notes import has
 from tier import one_of_many
 
 GOALS = {
@@ -117,7 +118,7 @@ def a_late_clock(run: Any) -> None:
         run.requests[name] = run.requests[name].astype(float) + 2.0**63
 
 
-NOT_VISIBLE = "no verdict on hit ratio: not visible: no request"
+NO_HITS = "no verdict on hit ratio: not visible: no request"
 KINDS = (
     Kind("one arm empty", lambda run: only(run, ~run.rows("after")), INVALID, "no measured requests in the after arm"),
     Kind("no rows", lambda run: only(run, run.requests["block"] < 0), INVALID, "no request was recorded"),
@@ -134,9 +135,9 @@ KINDS = (
     Kind("other keys in one arm", other_keys, INVALID, "slots ask for something else in the other arm"),
     Kind("other routes in one arm", other_routes, INVALID, "slots ask for something else in the other arm"),
     Kind("one arm shorter", shorter, INVALID, "have no partner in the other arm"),
-    Kind("cache status unknown", put("cache", "unknown"), OPEN, f"{NOT_VISIBLE} in either arm told its cache status"),
-    Kind("unknown in one arm", put("cache", "unknown", ("after",)), OPEN, f"{NOT_VISIBLE} in the after arm told"),
-    Kind("no cache status at all", put("cache", None), OPEN, f"{NOT_VISIBLE} in either arm told its cache status"),
+    Kind("cache status unknown", put("cache", "unknown"), OPEN, f"{NO_HITS} in either arm told its cache status"),
+    Kind("unknown in one arm", put("cache", "unknown", ("after",)), OPEN, f"{NO_HITS} in the after arm told"),
+    Kind("no cache status at all", put("cache", None), OPEN, f"{NO_HITS} in either arm told its cache status"),
     Kind("arms of other names", labelled_otherwise, INVALID, "rows tell no arm, block or slot"),
     Kind("unknown errors", put("error", "gremlins", ("after",)), ("HURT", "INVALID"), ""),
     Kind("every answer an error", put("error", "timeout"), OPEN, "fewer than 100"),
@@ -168,9 +169,15 @@ EACH = [  # in one design at least; which one goes round
 def test_bad_records_never_pass_and_say_why(kind: Kind, design: str, simulate, case_with) -> None:
     result = spoilt(kind, design, simulate, case_with)
     failed = [guard for guard in result.guards if not guard.ok]
-    told = " ".join([result.because, *(guard.detail for guard in failed), *(m.note for m in result.metrics.values())])
+    told = " ".join(
+        [
+            result.because,
+            *(guard.detail for guard in failed),
+            *(note.text for m in result.metrics.values() for note in m.notes),
+        ]
+    )
     assert result.verdict in kind.verdicts, (result.verdict, result.because)
-    assert kind.words.lower() in told.lower() or kind.words in " ".join(result.notes), told
+    assert kind.words.lower() in told.lower() or kind.words in " ".join(note.text for note in result.notes), told
     assert result.because.endswith(".") and len(result.because) > 20
     assert all(guard.remedy for guard in failed), failed
     assert Result.model_validate_json(result.model_dump_json(by_alias=True)) == result
@@ -185,5 +192,5 @@ def test_what_is_not_visible_is_null_and_never_zero(status: str | None, simulate
     for name in ("hit_ratio", "db_calls"):
         metric = result.metrics[name]
         assert (metric.before, metric.after, metric.effect, metric.low, metric.high) == (None,) * 5
-        assert metric.verdict == "INCONCLUSIVE" and metric.note.startswith("Not visible")
+        assert metric.verdict == "INCONCLUSIVE" and has(metric.notes, *NOT_VISIBLE)
     assert result.verdict == "INCONCLUSIVE"

@@ -21,6 +21,7 @@ from luckyhit.errors import LuckyHitError, RunUnreadable
 from luckyhit.judge import judge
 from luckyhit.records import MAY_LACK, READS, REQUESTS, WRITES, Result
 from luckyhit.run import Run, write_part
+from luckyhit.text.notes import has
 
 PLACEBO = (Path(__file__).parents[2] / "data" / "cases" / "placebo.yml").read_text()
 GOALS = "goals:\n  hit_ratio: {want: better, margin: 4 %}\n  error_rate: {want: no-worse, margin: 2 %}\ndesign"
@@ -82,13 +83,13 @@ def call(command: str, run: Path, *more: str) -> tuple[int, str]:
 
 
 def failed(result: Result) -> str:
-    return "\n".join(f"{guard.name}: {guard.detail}" for guard in result.guards if not guard.ok)
+    return "\n".join(f"{guard.id}: {guard.detail}" for guard in result.guards if not guard.ok)
 
 
 def invalid(run: Path, guard: str, *words: str) -> None:
     """This run is INVALID by this guard, which says these words, and what to do."""
     result = judge(Run.open(run))
-    found = next(each for each in result.guards if each.name == guard)
+    found = next(each for each in result.guards if each.id == guard)
     assert result.verdict == "INVALID" and not found.ok and found.remedy, (result.because, found)
     assert all(word in found.detail for word in words), found.detail
     assert Result.model_validate_json(result.model_dump_json(by_alias=True)) == result
@@ -233,7 +234,7 @@ PARTS: dict[str, tuple[Spoil, str]] = {
 def test_a_part_file_that_is_not_what_it_should_be_is_named(name: str, run: Path) -> None:
     spoil, words = PARTS[name]
     spoil(run)
-    invalid(run, "records readable", words)
+    invalid(run, "records-readable", words)
 
 
 def test_a_directory_that_may_not_be_listed_is_named(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,7 +242,7 @@ def test_a_directory_that_may_not_be_listed_is_named(run: Path, monkeypatch: pyt
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "iterdir", refused)  # whoever runs the tests may be allowed everything
-    invalid(run, "records readable", "requests/", "Permission denied")
+    invalid(run, "records-readable", "requests/", "Permission denied")
 
 
 def test_what_may_lack_is_not_visible_and_all_else_has_to_be_there(run: Path) -> None:
@@ -318,12 +319,12 @@ def edited(run: Path) -> None:
 
 
 after = {"arms": ["after"]}
-NOTED, WHOLE, EXACT = "blocks as noted", "the probe's records are whole", "accounting exact"
-CLOCK, SAME, WARM = "clock monotonic", "arms exposed to the same slots", "arms warmed up alike"
-SAMPLE, STATE, BACK = "sample size sane", "same cache state at block start", "rolled back"
+NOTED, WHOLE, EXACT = "blocks-as-noted", "the-probes-records-are-whole", "accounting-exact"
+CLOCK, SAME, WARM = "clock-monotonic", "arms-exposed-to-the-same-slots", "arms-warmed-up-alike"
+SAMPLE, STATE, BACK = "sample-size-sane", "same-cache-state-at-block-start", "rolled-back"
 HELD: dict[str, tuple[Spoil, str, str]] = {
-    "a case that was edited": (edited, "case as it was run", "case.yml was changed after the run"),
-    "a case of another design": (facts(design="crossover"), "case as it was run", "declares 'side-by-side'"),
+    "a case that was edited": (edited, "case-as-it-was-run", "case.yml was changed after the run"),
+    "a case of another design": (facts(design="crossover"), "case-as-it-was-run", "declares 'side-by-side'"),
     "a block without rows": (uncounted(kept(lambda f: f["block"] != 3)), NOTED, "block 3, before"),
     "the last block without rows": (uncounted(kept(lambda f: f["block"] != 5)), NOTED, "block 5, before"),
     "an arm of a block without rows": (
@@ -359,7 +360,7 @@ HELD: dict[str, tuple[Spoil, str, str]] = {
     "blocks that overlap": (moved("", 3, -9), CLOCK, "block 3 begins before block 2 ended"),
     "answers at the instant of asking": (rows(at_once), SAMPLE, "the after arm was answered at the instant"),
     "a clock of milliseconds": (rows(in_ms), SAMPLE, "too coarse to compare"),
-    "no self-check of the engine": (of_block(2, engine=None), "engine trustworthy", "no engine check was recorded"),
+    "no self-check of the engine": (of_block(2, engine=None), "engine-trustworthy", "no engine check was recorded"),
     "one block not cleared": (of_block(2, clear={"before": 5}), STATE, "in the before arm before block 2"),
     "reads copied": (twice("reads"), WHOLE, "reads are there more than once"),
     "writes copied": (twice("writes"), WHOLE, "writes are there more than once"),
@@ -370,8 +371,8 @@ HELD: dict[str, tuple[Spoil, str, str]] = {
     "no rollback noted": (note(lambda m: m.pop("rollback")), BACK, "nothing confirms"),
     "a rollback that failed": (facts(rollback={"confirmed": False, "detail": "still 300"}), BACK, "still 300"),
     "a change that is still in": (facts(changed=True), BACK, "nothing confirms that the change was taken back"),
-    "guards of no kind": (facts(guards=["nonsense"]), "guards readable", "'nonsense' is no guard"),
-    "no guards": (facts(guards=None), "declared difference only", "nobody compared"),
+    "guards of no kind": (facts(guards=["nonsense"]), "guards-readable", "'nonsense' is no guard"),
+    "no guards": (facts(guards=None), "declared-difference-only", "nobody compared"),
 }  # fmt: skip
 
 
@@ -478,7 +479,7 @@ def test_failed_guards_are_told_with_what_to_do(run: Path) -> None:
     assert lines[place + 1].startswith("    what to do: Put the case back as it was run")
     assert any(line.startswith("  guard failed: blocks as noted: no request of block 3") for line in lines)
     guards = json.loads(call("judge", run, "--json")[1])["guards"]
-    assert {guard["name"] for guard in guards if not guard["ok"] and guard["remedy"]} >= {"case as it was run", NOTED}
+    assert {guard["id"] for guard in guards if not guard["ok"] and guard["remedy"]} >= {"case-as-it-was-run", NOTED}
 
 
 @pytest.mark.parametrize("damage", ["nothing", "half a result", "a newer result", "a folder"])
@@ -504,7 +505,7 @@ def test_without_a_manifest_the_numbers_are_told(run: Path) -> None:
     code, printed = call("judge", run, "--json")
     result = Result.model_validate_json(printed)
     assert code == 0 and result.verdict == "INVALID" and "nobody compared" in result.because
-    assert result.metrics["hit_ratio"].low and any("no manifest" in text for text in result.notes)
+    assert result.metrics["hit_ratio"].low and has(result.notes, "no-manifest")
 
 
 REPORTED: dict[str, tuple[Spoil, int]] = {

@@ -12,6 +12,7 @@ from luckyhit.judge.context.decompose import decompose
 from luckyhit.judge.context.naive import naive_answer
 from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.table.samples import by_batches, rows_of, side_by_side
+from luckyhit.text.notes import has
 from tier import examples
 
 
@@ -39,7 +40,7 @@ def test_the_naive_test_is_welchs() -> None:
     [
         (12.1, 5.1, "faster", "A plain before/after would have said: 58 % faster (12.1 → 5.1 ms, p < 0.001), with a hit ratio of 100 % in its first look and 100 % in its last."),
         (5.1, 12.1, "slower", "137 % slower (5.1 → 12.1 ms"),
-        (5.0, 5.0, "no difference", "would have said: no difference (5 → 5 ms"),
+        (5.0, 5.0, "no-difference", "would have said: no difference (5 → 5 ms"),
     ],
 )  # fmt: skip
 def test_the_claim_of_a_plain_look(before: float, after: float, claim: str, sentence: str) -> None:
@@ -50,12 +51,12 @@ def test_the_claim_of_a_plain_look(before: float, after: float, claim: str, sent
 
 @pytest.mark.parametrize(("before", "after"), [([], [1, 2]), ([1, 2], []), ([], [])])
 def test_nothing_to_compare(before: list, after: list) -> None:
-    assert naive_answer(rows(before), rows(after)).claim == "no data"
+    assert naive_answer(rows(before), rows(after)).claim == "no-data"
 
 
 def test_too_little_for_a_test_claims_nothing() -> None:
-    assert naive_answer(rows([5]), rows([1])).claim == "no difference"
-    assert naive_answer(rows([5, 5]), rows([1, 1])).claim == "no difference"
+    assert naive_answer(rows([5]), rows([1])).claim == "no-difference"
+    assert naive_answer(rows([5, 5]), rows([1, 1])).claim == "no-difference"
 
 
 @given(
@@ -81,10 +82,9 @@ def test_a_better_hit_ratio_is_all_mix_and_a_faster_miss_is_all_within() -> None
     within = decomposed(rows([2, 12], ["hit", "miss"]), rows([2, 6], ["hit", "miss"]))
     assert within.mix.value == 0
     assert {name: part.value for name, part in within.within.items()} == {"hits": 0, "misses": pytest.approx(-3)}
-    assert within.told(99) == (
-        "The mean latency of requests with a visible cache status changed by −3 ms: 0 ms by the mix of hits and misses, "
-        "0 ms within hits and −3 ms within misses."
-    )
+    (noted,) = within.notes(99)
+    assert noted.id == "latency-parts" and noted.facts["total"] == "−3 ms"
+    assert [part.split()[0] for part in noted.facts["parts"]] == ["0", "0", "−3"]
 
 
 def arms_of(simulate, seed, after, **knobs):  # type: ignore[no-untyped-def]
@@ -124,9 +124,9 @@ def test_what_both_arms_shared_is_taken_out_and_said(simulate) -> None:  # type:
     measured = run.requests["phase"].eq("measure")
     arms = [rows_of(run.requests[run.rows(arm) & measured]) for arm in ("before", "after")]
     beside = decompose(side_by_side(*arms), FixedSample(), 0.01)
-    assert beside.paired_away > 0.5 and "Measuring both arms side by side took" in beside.told(99)
+    assert beside.paired_away > 0.5 and has(beside.notes(99), "latency-paired-away")
     apart = decompose(by_batches(*arms), FixedSample(), 0.01)
-    assert apart.paired_away is None and "side by side" not in apart.told(99)
+    assert apart.paired_away is None and not has(apart.notes(99), "latency-paired-away")
     assert apart.total.high - apart.total.low > beside.total.high - beside.total.low
 
 

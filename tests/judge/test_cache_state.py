@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luckyhit.case import Case
-from luckyhit.judge.guards.cache_state import STATE, cache_state_guard
+from luckyhit.judge.guards.cache_state import cache_state_guard
 from luckyhit.records import Guard
 
 GOALS = {"hit_ratio": {"want": "better", "margin": "5 %"}}
@@ -112,7 +112,7 @@ REPORTS = st.lists(
 @given(REPORTS)
 def test_equal_arms_never_trip_whatever_they_hold(reports: list[dict[str, Any]]) -> None:
     guard = _judged(reports, reports)
-    assert guard.ok and guard.name == STATE and guard.detail
+    assert guard.ok and guard.id == "same-cache-state-at-block-start" and guard.detail
 
 
 @given(REPORTS, REPORTS)

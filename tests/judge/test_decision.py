@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from luckyhit.judge import RULES
-from luckyhit.records import METRICS, Guard, Result
+from luckyhit.records import METRICS, NOT_VISIBLE, Guard, Result
+from luckyhit.text.notes import has, note
 from tier import seeds
 
 STALE_PRICE = {
@@ -38,7 +39,7 @@ def test_a_fix_that_costs_hits_helped_and_says_what_it_costs(simulate, case_with
     metrics = result.metrics
     assert metrics["stale_reads"].verdict == "HELPED"
     assert metrics["hit_ratio"].high < 0 < metrics["db_calls"].low
-    assert metrics["hit_ratio"].verdict == "EQUIVALENT" and metrics["hit_ratio"].note.startswith("Accepted cost")
+    assert metrics["hit_ratio"].verdict == "EQUIVALENT" and has(metrics["hit_ratio"].notes, "accepted-cost")
     assert result.rollback.same_as_before is True
     assert "nothing differs by more than its margin" in result.rollback.detail
     assert set(metrics) == set(METRICS)
@@ -73,7 +74,7 @@ def test_the_naive_looks_are_at_arms_beside_each_other(simulate, case_with) -> N
     shown = first[first["due_ns"] <= first["due_ns"].min() + 5e9]
     latency_ms = (shown["done_ns"] - shown["due_ns"]).mean() / 1e6
     assert result.naive.latency_before_ms == pytest.approx(latency_ms, rel=0.01)
-    assert result.naive.claim == "no difference"
+    assert result.naive.claim == "no-difference"
 
 
 def test_a_better_hit_ratio_and_latency_helped(simulate, case_with) -> None:
@@ -81,7 +82,7 @@ def test_a_better_hit_ratio_and_latency_helped(simulate, case_with) -> None:
     result = simulate(6, before={"hit": 0.5}, after={"hit": 0.97}).judge(case_with(goals))
     assert result.verdict == "HELPED"
     assert result.because.startswith("Hit ratio rose from 5") and "p95 latency fell from" in result.because
-    assert any(note.startswith("The mean latency of requests") and "by the mix" in note for note in result.notes)
+    assert has(result.notes, "latency-parts")
 
 
 def test_a_loss_beyond_the_margin_hurts(simulate, case_with) -> None:
@@ -110,7 +111,7 @@ def test_designs_without_pairs_see_large_effects_and_never_invent_one(design, si
     case = case_with(goals, design=design)
     helped = simulate(9, after={"hit": 0.97}, design=design).judge(case)
     assert helped.verdict == "HELPED", helped.because
-    assert any("one after the other" in note or "took turns" in note for note in helped.notes)
+    assert has(helped.notes, "arms-one-after-the-other", "arms-took-turns")
     assert all(simulate(seed, design=design).judge(case).verdict in ("EQUIVALENT", "INCONCLUSIVE") for seed in seeds(8))
 
 
@@ -122,7 +123,7 @@ def test_many_crossover_pairs_are_compared_pair_by_pair(simulate, case_with) -> 
 
 def test_a_failed_guard_overrides_everything_and_is_named(simulate, case_with) -> None:
     run = simulate(11, stale={"before": 0.99})
-    run.guards = [Guard(name="declared difference only", ok=False, detail="two variables differ", remedy="Change one.")]
+    run.guards = [Guard(id="declared-difference-only", ok=False, detail="two variables differ", remedy="Change one.")]
     result = run.judge(case_with(STALE_PRICE))
     assert result.verdict == "INVALID"
     assert result.because == "The guard “declared difference only” failed: two variables differ."
@@ -144,7 +145,7 @@ def test_a_run_with_just_the_baseline_shows_it_and_decides_nothing(simulate, cas
     hits = result.metrics["hit_ratio"]
     assert 0.7 < hits.before < 0.9 and hits.after is None and hits.effect is None and hits.verdict == "INCONCLUSIVE"
     assert result.noise_floor["hit_ratio"] > 0
-    assert result.naive.claim == "no data"
+    assert result.naive.claim == "no-data"
 
 
 def test_nothing_measured_at_all(case_with) -> None:
@@ -160,9 +161,9 @@ def test_an_unknown_cache_status_is_not_visible_and_never_zero(simulate, case_wi
     result = run.judge(case_with(PLACEBO))
     hits = result.metrics["hit_ratio"]
     assert (hits.before, hits.after, hits.effect, hits.low, hits.high) == (None,) * 5
-    assert hits.note.startswith("Not visible") and hits.verdict == "INCONCLUSIVE"
+    assert has(hits.notes, *NOT_VISIBLE) and hits.verdict == "INCONCLUSIVE"
     assert result.verdict == "INCONCLUSIVE"
-    assert hits.note.rstrip(".")[1:] in result.because
+    assert hits.notes[0].text.rstrip(".")[1:] in result.because
 
 
 def test_a_cache_that_only_one_arm_shows_is_no_pass(simulate, case_with) -> None:
@@ -174,7 +175,7 @@ def test_a_cache_that_only_one_arm_shows_is_no_pass(simulate, case_with) -> None
 def test_without_a_probe_freshness_is_not_visible(simulate, case_with) -> None:
     result = simulate(16).judge(case_with(PLACEBO, freshness=False))
     assert result.metrics["stale_reads"].before is None
-    assert "Stale reads: Not visible: the case has no freshness probe." in result.notes
+    assert [note.id for note in result.notes if note.metric == "stale_reads"] == ["not-visible-no-probe"]
 
 
 def test_blocks_that_were_not_finished_do_not_count(simulate, case_with) -> None:
@@ -182,7 +183,7 @@ def test_blocks_that_were_not_finished_do_not_count(simulate, case_with) -> None
     run.blocks = [entry for entry in run.blocks if entry["block"] != 5]
     result = run.judge(case_with(PLACEBO, blocks=5))
     assert result.metrics["hit_ratio"].pairs == 4 * 750
-    assert "4 of 5 planned blocks of the change were finished." in result.notes
+    assert note("blocks-left-out", measured=4, planned=5) in result.notes
 
 
 @pytest.mark.parametrize(("after", "verdict"), [({"hit": 0.97}, "HELPED"), ({"hit": 0.6}, "HURT"), ({}, "EQUIVALENT")])
@@ -206,7 +207,7 @@ def test_where_arms_take_turns_both_blocks_of_each_pair_are_planned(simulate, ca
 
 def test_a_failed_guard_is_the_verdict_of_a_run_that_ended_early_too(simulate, case_with) -> None:
     run = simulate(23, after={"hit": 0.97})
-    run.guards = [Guard(name="declared difference only", ok=False, detail="two variables differ", remedy="Change one.")]
+    run.guards = [Guard(id="declared-difference-only", ok=False, detail="two variables differ", remedy="Change one.")]
     assert run.judge(case_with(PLACEBO, blocks=9)).verdict == "INVALID"
 
 

@@ -19,6 +19,7 @@ from luckyhit.judge.context.drift import origin_of
 from luckyhit.judge.context.shifts import MOST_NOTES, event_notes, happened, meaning
 from luckyhit.judge.table.samples import rows_of
 from luckyhit.records import Moved, Result, RunEvent
+from luckyhit.text.notes import note
 from tier import examples, seeds
 
 GOALS = {"latency_p50_ms": {"want": "better", "margin": "10 %"}, "hit_ratio": {"want": "no-worse", "margin": "5 %"}}
@@ -138,10 +139,9 @@ def test_a_shift_in_one_arm_is_a_warning_with_numbers_and_no_verdict(simulate, c
     moved = event.moved["after"]
     assert moved.became / moved.was == pytest.approx(1.5, rel=0.1)
     assert moved.size == pytest.approx(moved.became - moved.was)
-    (note,) = [note for note in result.notes if "typical latency" in note.lower()]
-    assert note.startswith("Typical latency (geometric mean) shifted in the after arm only at 3")
-    assert re.search(r" s \(block 3\): after 2\.\d+ → 3\.\d+ ms \(\+[\d.]+ ms\)\. ", note)
-    assert "Warning: the other arm did not meet it, so the difference between the arms may be that event's" in note
+    (noted,) = [noted for noted in result.notes if noted.facts.get("metric") == "latency_ms"]
+    assert noted.id == "event" and noted.facts["arms"] == ["after"] and noted.facts["at_s"] == event.at_s
+    assert re.search(r"after 2\.\d+ → 3\.\d+ ms", happened(event)) and happened(event) in noted.text
     assert all(guard.ok for guard in result.guards)
 
 
@@ -153,10 +153,8 @@ def test_a_shift_that_both_arms_met_is_one_event_and_fair(simulate, case_with) -
     assert event.moved["before"].was == pytest.approx(0.8, abs=0.05)
     assert event.moved["before"].became == pytest.approx(0.4, abs=0.05)
     assert event.moved["after"].size == pytest.approx(-0.35, abs=0.06)
-    (note,) = [note for note in result.notes if note.startswith("Hit ratio shifted")]
-    assert note.startswith("Hit ratio shifted in both arms at 3") and "before " in note and "and after " in note
-    assert note.endswith("so the comparison is fair; the levels are those of a system that was not steady.")
-    assert not any("Warning" in note for note in result.notes)
+    (noted,) = [noted for noted in result.notes if noted.facts.get("metric") == "hit_ratio"]
+    assert (noted.id, noted.facts["kind"], noted.facts["arms"]) == ("event", "shift", ["before", "after"])
 
 
 def test_a_flushed_cache_of_one_stack(simulate, case_with) -> None:
@@ -185,8 +183,8 @@ def test_a_drift_is_told_from_end_to_end(arms: tuple[str, ...], simulate, case_w
     assert event.at_s == pytest.approx(11, abs=0.5) and event.until_s == pytest.approx(46, abs=0.5)
     for moved in event.moved.values():
         assert moved.became / moved.was == pytest.approx(1.9, rel=0.15)
-    (note,) = [note for note in result.notes if "drifted" in note]
-    assert "from 11 to 46 s" in note and ("fair" in note) == (len(arms) == 2)
+    (noted,) = [noted for noted in result.notes if noted.facts.get("kind") == "drift"]
+    assert noted.id == "event" and noted.facts["arms"] == list(arms)
 
 
 def test_errors_that_begin(simulate, case_with) -> None:
@@ -223,10 +221,7 @@ def test_arms_in_turn_that_met_the_same_drift(simulate, case_with) -> None:
     result = run.judge(case_with(GOALS, design="crossover"))
     (event,) = [event for event in result.events if event.metric == "latency_ms"]
     assert (event.kind, event.arms) == ("drift", ["before", "after"])
-    assert any(
-        note.endswith("the levels are no steady state.") and "Taking turns evens out a drift" in note
-        for note in result.notes
-    )
+    assert any(noted.id == "event" and meaning(event, "crossover") in noted.text for noted in result.notes)
 
 
 def test_arms_one_after_the_other_never_met_anything_together(simulate, case_with) -> None:
@@ -234,7 +229,7 @@ def test_arms_one_after_the_other_never_met_anything_together(simulate, case_wit
     result = run.judge(case_with(GOALS, design="before-after"))
     (event,) = result.events
     assert event.arms == ["before"]
-    assert any("measured one after the other, so nothing tells whether the other arm" in note for note in result.notes)
+    assert any(noted.id == "event" and meaning(event, "before-after") in noted.text for noted in result.notes)
 
 
 def an_event(**other: Any) -> RunEvent:
@@ -271,8 +266,8 @@ def test_warnings_come_first_and_many_events_are_counted() -> None:
         "moved": dict.fromkeys(("before", "after"), Moved(was=1, became=0.5, size=-0.5)),
     }
     notes = event_notes([*[an_event(**both)] * 12, an_event()], DESIGNS["side-by-side"].words)
-    assert "Warning" in notes[0] and not any("Warning" in note for note in notes[1:])
-    assert len(notes) == MOST_NOTES + 1 and notes[-1] == "5 more events inside the arms are in result.json."
+    assert [len(noted.facts["arms"]) for noted in notes[:-1]] == [1, *[2] * (MOST_NOTES - 1)]
+    assert notes[-1] == note("events-more", count=5)
 
 
 def test_seconds_are_counted_from_the_first_block(simulate) -> None:

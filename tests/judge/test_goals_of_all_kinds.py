@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from luckyhit.case import Case
 from luckyhit.judge.compare.effect import level_of
 from luckyhit.judge.table.samples import rows_of
-from luckyhit.judge.wording import name_of
-from luckyhit.records import Result
+from luckyhit.records import NOT_VISIBLE, Result
+from luckyhit.text.notes import has
+from luckyhit.text.quantities import name_of
 
 HITS = {"hit_ratio": {"want": "no-worse", "margin": "5 %"}}
 
@@ -152,7 +153,7 @@ def test_goals_of_routes_share_the_error_rate(case_with) -> None:
 def test_a_route_that_was_never_asked_is_not_visible(simulate, case_with) -> None:  # type: ignore[no-untyped-def]
     case = with_routes(case_with(HITS), "detail", "stores", stores__hit_ratio={"want": "better", "margin": "5 %"})
     result = simulate(8).judge(case)
-    assert result.metrics["stores.hit_ratio"].note.startswith("Not visible") and result.verdict == "INCONCLUSIVE"
+    assert has(result.metrics["stores.hit_ratio"].notes, *NOT_VISIBLE) and result.verdict == "INCONCLUSIVE"
 
 
 def test_a_goal_of_a_route_where_arms_take_turns(simulate, case_with) -> None:  # type: ignore[no-untyped-def]
@@ -162,7 +163,7 @@ def test_a_goal_of_a_route_where_arms_take_turns(simulate, case_with) -> None:  
     )  # fmt: skip
     result = missing(split(simulate(9, blocks=6, design="crossover")), "before", "stores").judge(case)
     assert result.metrics["stores.hit_ratio"].verdict == "HELPED"
-    (guard,) = [guard for guard in result.guards if guard.name == "no carry-over"]
+    (guard,) = [guard for guard in result.guards if guard.id == "no-carry-over"]
     assert guard.ok and name_of("stores.hit_ratio") in guard.detail
 
 

@@ -8,24 +8,25 @@ import numpy as np
 import pytest
 
 from luckyhit.records import Guard, Result
+from luckyhit.text.messages import guard_title
 from tier import in_turn
 
 GOALS = {"hit_ratio": {"want": "better", "margin": "5 %"}}
 
 
 def guard(result: Result, name: str) -> Guard:
-    (found,) = (guard for guard in result.guards if guard.name == name)
+    (found,) = (guard for guard in result.guards if guard.id == name)
     return found
 
 
 def test_a_clean_run_passes_all_of_them(simulate, case_with) -> None:
     result = simulate(1).judge(case_with(GOALS))
-    assert [guard.name for guard in result.guards if not guard.ok] == []
-    assert {guard.name for guard in result.guards} == {
-        "accounting exact", "clock monotonic", "engine trustworthy", "arms exposed to the same slots",
-        "same cache state at block start", "hit ratio stationary after warm-up", "enough distinct keys",
-        "sample size sane", "dropped share small", "declared difference only", "answers as expected",
-        "the probe's writes are seen", "arms warmed up alike",
+    assert [guard.id for guard in result.guards if not guard.ok] == []
+    assert {guard.id for guard in result.guards} == {
+        "accounting-exact", "clock-monotonic", "engine-trustworthy", "arms-exposed-to-the-same-slots",
+        "same-cache-state-at-block-start", "hit-ratio-stationary-after-warm-up", "enough-distinct-keys",
+        "sample-size-sane", "dropped-share-small", "declared-difference-only", "answers-as-expected",
+        "the-probes-writes-are-seen", "arms-warmed-up-alike",
     }  # fmt: skip
     assert all(guard.detail for guard in result.guards)
 
@@ -113,25 +114,25 @@ def dropped(run) -> None:  # type: ignore[no-untyped-def]
 @pytest.mark.parametrize(
     ("fault", "name", "evidence"),
     [
-        (duplicate, "accounting exact", "59 slots are there more than once"),
-        (lose_rows, "accounting exact", "40 slots of the schedule are missing"),
-        (unanswered, "accounting exact", "10 requests have neither an answer nor an error"),
-        (miscounted, "accounting exact", "the engine counted"),
-        (negative, "clock monotonic", "10 rows: done before they were sent"),
-        (early, "clock monotonic", "10 rows: sent before they were due"),
-        (infinite, "clock monotonic", "10 rows: times that are no numbers"),
-        (slow_engine, "engine trustworthy", "block 2: it added 40 ms at p99"),
-        (silent_engine, "engine trustworthy", "no engine check was recorded (blocks 2)"),
-        (other_keys, "arms exposed to the same slots", "slots ask for something else in the other arm"),
-        (lose_rows, "arms exposed to the same slots", "have no partner in the other arm"),
-        (empty_arm, "arms exposed to the same slots", "no measured requests in the after arm"),
-        (leftovers, "same cache state at block start", "block 3: 0 before, 90 after"),
-        (no_clear, "same cache state at block start", "no clear was recorded"),
-        (one_key, "enough distinct keys", "1 distinct keys before, 1 after; 400 declared"),
-        (three_rows, "sample size sane", "fewer than 100"),
-        (identical, "sample size sane", "nearly all the same number"),
-        (copied, "sample size sane", "one is a copy of the other"),
-        (dropped, "dropped share small", "5 % after"),
+        (duplicate, "accounting-exact", "59 slots are there more than once"),
+        (lose_rows, "accounting-exact", "40 slots of the schedule are missing"),
+        (unanswered, "accounting-exact", "10 requests have neither an answer nor an error"),
+        (miscounted, "accounting-exact", "the engine counted"),
+        (negative, "clock-monotonic", "10 rows: done before they were sent"),
+        (early, "clock-monotonic", "10 rows: sent before they were due"),
+        (infinite, "clock-monotonic", "10 rows: times that are no numbers"),
+        (slow_engine, "engine-trustworthy", "block 2: it added 40 ms at p99"),
+        (silent_engine, "engine-trustworthy", "no engine check was recorded (blocks 2)"),
+        (other_keys, "arms-exposed-to-the-same-slots", "slots ask for something else in the other arm"),
+        (lose_rows, "arms-exposed-to-the-same-slots", "have no partner in the other arm"),
+        (empty_arm, "arms-exposed-to-the-same-slots", "no measured requests in the after arm"),
+        (leftovers, "same-cache-state-at-block-start", "block 3: 0 before, 90 after"),
+        (no_clear, "same-cache-state-at-block-start", "no clear was recorded"),
+        (one_key, "enough-distinct-keys", "1 distinct keys before, 1 after; 400 declared"),
+        (three_rows, "sample-size-sane", "fewer than 100"),
+        (identical, "sample-size-sane", "nearly all the same number"),
+        (copied, "sample-size-sane", "one is a copy of the other"),
+        (dropped, "dropped-share-small", "5 % after"),
     ],
     ids=lambda value: value.__name__ if callable(value) else None,
 )
@@ -149,37 +150,37 @@ RAMP = np.concatenate([np.zeros(150), np.linspace(0.1, 0.95, 750)])
 
 def test_a_ramp_in_both_arms_side_by_side_is_fair_and_noted(simulate, case_with) -> None:
     result = simulate(3, before={"hit": RAMP}, after={"hit": RAMP}).judge(case_with(GOALS))
-    found = guard(result, "hit ratio stationary after warm-up")
+    found = guard(result, "hit-ratio-stationary-after-warm-up")
     assert found.ok and "no steady state" in found.detail
     assert result.verdict == "EQUIVALENT"
 
 
 def test_a_ramp_in_one_arm_alone_trips(simulate, case_with) -> None:
     result = simulate(3, after={"hit": RAMP}).judge(case_with(GOALS))
-    assert not guard(result, "hit ratio stationary after warm-up").ok
+    assert not guard(result, "hit-ratio-stationary-after-warm-up").ok
 
 
 def test_a_ramp_where_arms_took_turns_trips(simulate, case_with) -> None:
     case = case_with(GOALS, design="crossover")
     result = simulate(3, before={"hit": RAMP}, after={"hit": RAMP}, design="crossover").judge(case)
-    assert not guard(result, "hit ratio stationary after warm-up").ok
+    assert not guard(result, "hit-ratio-stationary-after-warm-up").ok
 
 
 def test_crossover_pairs_must_replay_the_same_slots(simulate, case_with) -> None:
     case = case_with(GOALS, design="crossover")
     run = simulate(4, design="crossover")
-    assert guard(run.judge(case), "arms exposed to the same slots").ok
+    assert guard(run.judge(case), "arms-exposed-to-the-same-slots").ok
     for entry in run.blocks:
         if entry["stage"] == "change" and entry["arms"] == ["after"]:
             entry["pair"] += 1
-    assert not guard(run.judge(case), "arms exposed to the same slots").ok
+    assert not guard(run.judge(case), "arms-exposed-to-the-same-slots").ok
 
 
 def test_services_without_a_cache_of_their_own(simulate, case_with) -> None:
     run = simulate(5)
     for entry in run.blocks:
         entry |= {"clear": {}, "started": dict.fromkeys(entry["arms"], 4000 + 2 * entry["block"])}
-    name = "same cache state at block start"
+    name = "same-cache-state-at-block-start"
     found = guard(run.judge(case_with(GOALS)), name)
     assert found.ok and "each of 4 blocks" in found.detail
     run.blocks[3]["started"] = run.blocks[2]["started"]
@@ -196,13 +197,13 @@ def test_a_change_that_breaks_answers_is_no_fast_change(simulate, case_with) -> 
     run.requests.loc[mine, "error"], run.requests.loc[mine, "status"] = "unexpected", 500
 
     result = run.judge(case_with(GOALS))
-    found = guard(result, "answers as expected")
+    found = guard(result, "answers-as-expected")
     assert not found.ok and "0 % before, 5 % after" in found.detail and "error_rate" in found.remedy
     assert result.verdict == "INVALID"
 
     # With a goal for the error rate they are judged, not guarded.
     judged = run.judge(case_with(GOALS | {"error_rate": {"want": "no-worse", "margin": "1 %"}}))
-    assert "answers as expected" not in {guard.name for guard in judged.guards}
+    assert "answers-as-expected" not in {guard.id for guard in judged.guards}
     assert judged.metrics["error_rate"].verdict == "HURT"
 
 
@@ -212,11 +213,11 @@ def test_wrong_answers_with_a_goal_are_judged_and_errors_still_guarded(simulate,
     mine = run.requests[run.rows("before")].index
     run.requests.loc[mine[::5], "error"] = "unexpected"  # with a status of 200
     result = run.judge(case)
-    assert guard(result, "answers as expected").ok and result.metrics["wrong_answers"].verdict == "HELPED"
+    assert guard(result, "answers-as-expected").ok and result.metrics["wrong_answers"].verdict == "HELPED"
     assert result.verdict == "HELPED"
 
     run.requests.loc[mine[1::5], ["error", "status"]] = ["unexpected", 500]
-    assert not guard(run.judge(case), "answers as expected").ok
+    assert not guard(run.judge(case), "answers-as-expected").ok
 
 
 def test_a_run_that_ended_early_is_never_decided_by_what_it_showed(simulate, case_with) -> None:
@@ -254,9 +255,9 @@ def test_answers_that_failed_make_the_rest_no_evidence(error: str, arm: str, sim
     run = simulate(6, after={"hit": 0.99}, probed=False)
     failing(run, error, every=25, arm=arm)
     result = run.judge(case_with(GOALS, freshness=False))
-    found = guard(result, "answers as expected")
+    found = guard(result, "answers-as-expected")
     assert not found.ok and f"4 % {arm}" in found.detail and "error_rate" in found.remedy
-    assert result.verdict == "INVALID" and "answers as expected" in result.because
+    assert result.verdict == "INVALID" and guard_title("answers-as-expected") in result.because
 
 
 def test_a_few_failed_answers_are_no_reason_to_doubt(simulate, case_with) -> None:
@@ -264,4 +265,4 @@ def test_a_few_failed_answers_are_no_reason_to_doubt(simulate, case_with) -> Non
     for arm in ("before", "after"):  # in one alone, it would have got worse
         failing(run, "unexpected", every=150, arm=arm)
     result = run.judge(case_with(GOALS, freshness=False))
-    assert guard(result, "answers as expected").ok and result.verdict == "HELPED"
+    assert guard(result, "answers-as-expected").ok and result.verdict == "HELPED"

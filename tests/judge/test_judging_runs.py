@@ -15,6 +15,8 @@ from luckyhit.judge import decide, judge
 from luckyhit.judge.table.samples import JUDGED, rows_of_parts
 from luckyhit.records import READS, REQUESTS, WRITES
 from luckyhit.run import Run, write_part
+from luckyhit.text.messages import guard_title
+from luckyhit.text.notes import note
 
 CASES = Path(__file__).parents[2] / "data" / "cases"
 CASE = CASES / "placebo.yml"
@@ -64,14 +66,16 @@ def test_a_truncated_part_is_invalid_and_named(run: Run) -> None:
     path.write_bytes(path.read_bytes()[:1000])
     result = judge(run)
     assert result.verdict == "INVALID"
-    assert "records readable" in result.because or any("part-0.parquet" in guard.detail for guard in result.guards)
+    assert guard_title("records-readable") in result.because or any(
+        "part-0.parquet" in guard.detail for guard in result.guards
+    )
 
 
 def test_a_manifest_with_odd_guards_and_no_rollback(run: Run) -> None:
     run.update(guards=["nonsense"], rollback="none", failure={"message": "the service stopped"}, blocks="none")
     result = judge(run)
     assert result.verdict == "INVALID" and not result.rollback.confirmed
-    assert "The run ended early: the service stopped." in result.notes
+    assert note("run-ended-early", reason="the service stopped") in result.notes
 
 
 def again_in_parts(run: Run, cuts: list[int], schemas: list[pa.Schema]) -> None:
@@ -110,10 +114,10 @@ def test_judging_files_is_judging_their_frames(run: Run) -> None:
     manifest = run.manifest
     framed = decide(
         run.requests(), run.reads(), run.writes(), run.case, manifest["blocks"],
-        [guard for guard in whole.guards if guard.name == "declared difference only"],
+        [guard for guard in whole.guards if guard.id == "declared-difference-only"],
     )  # fmt: skip
-    held = {guard.name for guard in framed.guards}  # the others are about the files
-    assert framed.metrics == whole.metrics and framed.guards == [g for g in whole.guards if g.name in held]
+    held = {guard.id for guard in framed.guards}  # the others are about the files
+    assert framed.metrics == whole.metrics and framed.guards == [g for g in whole.guards if g.id in held]
     assert (framed.noise_floor, framed.naive, framed.notes) == (whole.noise_floor, whole.naive, whole.notes)
 
 
@@ -134,7 +138,7 @@ def test_a_damaged_part_among_others_is_named(run: Run, damage: str) -> None:
         }
         path.write_bytes(broken[damage])
     result = judge(run)
-    readable = next(guard for guard in result.guards if guard.name == "records readable")
+    readable = next(guard for guard in result.guards if guard.id == "records-readable")
     assert result.verdict == "INVALID" and not readable.ok and "part-1.parquet" in readable.detail
     assert "part-0" not in readable.detail and readable.remedy
 

@@ -15,7 +15,7 @@ from luckyhit.records import READS, REQUESTS, WRITES, Guard
 from luckyhit.run import Run, write_part
 
 CASE = (Path(__file__).parents[2] / "data" / "cases" / "placebo.yml").read_text()
-ALONE = Guard(name="declared difference only", ok=True, detail="one environment variable differs")
+ALONE = Guard(id="declared-difference-only", ok=True, detail="one environment variable differs")
 
 
 def a_run(tmp_path: Path, simulated: Any, plan: str) -> Run:

@@ -15,9 +15,10 @@ from luckyhit.case import load_case
 from luckyhit.cli import app
 from luckyhit.errors import RunUnreadable
 from luckyhit.judge import loose
-from luckyhit.judge.guards.probe_guards import SEEN
 from luckyhit.records import MAY_LACK, REQUESTS, Result
 from luckyhit.run import write_part
+from luckyhit.text.messages import guard_title
+from luckyhit.text.notes import has
 
 DOCUMENTED = (Path(__file__).parents[2] / "docs" / "verdict.md").read_text(encoding="utf-8")
 CASE = Path(__file__).parents[2] / "data" / "cases" / "placebo.yml"
@@ -45,9 +46,9 @@ def test_the_numbers_are_worked_out_and_the_verdict_is_invalid(folder: Path) -> 
     ratio = result.metrics["hit_ratio"]
     assert ratio.low is not None and 0.3 < ratio.low < ratio.effect < ratio.high < 0.5
     assert result.accounting.exact and result.accounting.scheduled == 9000
-    failed = {guard.name for guard in result.guards if not guard.ok}
-    assert {"declared difference only", "engine trustworthy"} <= failed
-    assert any("no manifest" in note for note in result.notes)
+    failed = {guard.id for guard in result.guards if not guard.ok}
+    assert {"declared-difference-only", "engine-trustworthy"} <= failed
+    assert has(result.notes, "no-manifest")
     assert result.metrics["stale_reads"].after is None  # there are no reads: not visible, which is not 0
     assert sorted(path.name for path in folder.iterdir()) == ["case.yml", "requests"]  # nothing is left there
 
@@ -56,7 +57,9 @@ def test_a_truncated_file_is_named_first(folder: Path) -> None:
     (part,) = (folder / "requests").glob("*.parquet")
     part.write_bytes(part.read_bytes()[:1000])
     result = judged(folder)
-    assert result.verdict == "INVALID" and "records readable" in result.because and "part-0" in result.because
+    assert (
+        result.verdict == "INVALID" and guard_title("records-readable") in result.because and "part-0" in result.because
+    )
 
 
 def test_what_is_no_run_keeps_no_result(folder: Path) -> None:
@@ -124,10 +127,10 @@ def test_columns_that_another_program_may_lack_are_not_visible(folder: Path) -> 
 
 def test_a_probe_whose_records_are_not_there_is_not_said_to_have_written_too_little(folder: Path) -> None:
     (folder / "case.yml").write_text((CASE.parent / "stale-price.yml").read_text())
-    (guard,) = [guard for guard in judged(folder).guards if guard.name == SEEN]
+    (guard,) = [guard for guard in judged(folder).guards if guard.id == "the-probes-writes-are-seen"]
     assert not guard.ok and "plan.block" not in guard.remedy and "requests/" in guard.remedy
     (folder / "writes").mkdir()
-    (guard,) = [guard for guard in judged(folder).guards if guard.name == SEEN]
+    (guard,) = [guard for guard in judged(folder).guards if guard.id == "the-probes-writes-are-seen"]
     assert "plan.block" in guard.remedy
 
 

@@ -12,7 +12,6 @@ from luckyhit.case.checks import findings_in
 from luckyhit.case.findings import field_name
 from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.findings.untouched_route_moved import find
-from luckyhit.judge.guards.negative_controls import STILL
 from luckyhit.records import Guard, Metric
 
 GOALS = {"hit_ratio": {"want": "better", "margin": "5 %"}}
@@ -44,21 +43,21 @@ def a_run_of(simulate: Any, seed: int, slower: float = 1.0) -> Any:
 
 
 def still(run: Any, case: Case) -> Guard | None:
-    return next((guard for guard in run.judge(case).guards if guard.name == STILL), None)
+    return next((guard for guard in run.judge(case).guards if guard.id == "negative-controls-still"), None)
 
 
 def test_a_control_that_is_still_passes_with_its_interval(simulate: Any, case_with: Any) -> None:
     case = a_case_with(case_with, {"status.latency_p50_ms": "20 %", "error_rate": "1 %"})
     result = a_run_of(simulate, 1).judge(case)
-    (guard,) = [guard for guard in result.guards if guard.name == STILL]
+    (guard,) = [guard for guard in result.guards if guard.id == "negative-controls-still"]
     assert guard.ok and result.verdict == "HELPED"
 
 
 @pytest.mark.parametrize("slower", [0.6, 1.6])
 def test_a_control_that_moves_makes_a_gain_invalid(slower: float, simulate: Any, case_with: Any) -> None:
     result = a_run_of(simulate, 1, slower).judge(a_case_with(case_with, {"status.latency_p50_ms": "20 %"}))
-    failed = [guard.name for guard in result.guards if not guard.ok]
-    assert (result.verdict, failed) == ("INVALID", [STILL])
+    failed = [guard.id for guard in result.guards if not guard.ok]
+    assert (result.verdict, failed) == ("INVALID", ["negative-controls-still"])
     assert result.metrics["hit_ratio"].verdict == "HELPED"
 
 

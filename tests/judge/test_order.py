@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from luckyhit.records import Note
+from luckyhit.text.notes import note
 from tier import seeds
 
 GOALS = {"latency_p50_ms": {"want": "better", "margin": "10 %"}, "hit_ratio": {"want": "no-worse", "margin": "5 %"}}
@@ -44,8 +45,8 @@ def by_key(run: Any, *, more_ms: float, seed: int = 3) -> Any:
     return run
 
 
-def notes(run: Any, case: Any) -> list[str]:
-    return [note for note in run.judge(case).notes if note.startswith("Order of ")]
+def notes(run: Any, case: Any) -> list[Note]:
+    return [note for note in run.judge(case).notes if note.id.startswith("order-")]
 
 
 def test_a_drawn_order_that_does_not_matter_is_no_note(simulate, case_with) -> None:
@@ -65,49 +66,43 @@ def test_an_order_that_matters_is_found_beside_such_a_mix(simulate, case_with) -
     second = frame["sent_ns"] > frame.groupby(["block", "slot"])["sent_ns"].transform("min")
     for name in ("first_byte_ns", "done_ns"):
         frame[name] -= np.where(second, 600_000, 0)
-    assert len(notes(run, case_with(GOALS))) == 1
+    assert [note.id for note in notes(run, case_with(GOALS))] == ["order-first-warms", "order-is-even"]
 
 
 def test_a_first_one_that_warms_what_both_share_is_found_with_its_size(simulate, case_with) -> None:
     run = drawn(simulate(2, before={"hit": 0.99}, after={"hit": 0.99}, blocks=4), faster_ms=0.5)
-    (note,) = notes(run, case_with(GOALS))
-    assert note.startswith("Order of sending: after less before, the mean latency differs by −0.")
-    assert "99 % interval" in note and "where before was sent first" in note
-    assert "Coming second makes it about 0.4" in note or "Coming second makes it about 0.5" in note
-    assert "lower, as if the first one warms something for it" in note
-    assert "The order is drawn for each slot (before first in 5" in note or "(before first in 4" in note
-    assert note.endswith("so the comparison is fair.")
+    warms, even = notes(run, case_with(GOALS))
+    assert (warms.id, warms.facts["what"], warms.facts["way"]) == ("order-first-warms", "mean latency", "lower")
+    assert warms.facts["before_first"].startswith("−0.") and warms.facts["level"] == pytest.approx(0.99)
+    assert float(warms.facts["more"].split()[0]) == pytest.approx(0.5, abs=0.1)
+    assert even.id == "order-is-even" and even.facts["share"] == pytest.approx(0.5, abs=0.1)
 
 
 def test_a_first_one_that_holds_the_other_up(simulate, case_with) -> None:
     run = drawn(simulate(2, before={"hit": 0.99}, after={"hit": 0.99}, blocks=4), faster_ms=-0.5)
-    (note,) = notes(run, case_with(GOALS))
-    assert "higher, as if the first one holds it up (a processor, a connection, a lock)" in note
+    holds_up, _ = notes(run, case_with(GOALS))
+    assert (holds_up.id, holds_up.facts["way"]) == ("order-first-holds-up", "higher")
 
 
 def test_a_cache_that_both_arms_share_shows_in_the_hit_ratio(simulate, case_with) -> None:
     run = drawn(simulate(4, before={"hit": 0.6}, after={"hit": 0.6}, blocks=4), fills=0.5)
-    (note,) = [note for note in notes(run, case_with(GOALS)) if "hit ratio" in note]
+    (warms,) = [note for note in notes(run, case_with(GOALS)) if note.facts.get("what") == "hit ratio"]
     # Half of 40 % misses.
-    assert re.search(r"Coming second makes it about (18|19|20|21|22) points higher", note)
-    assert "the stacks are not quite apart" in note
+    assert 18 <= float(warms.facts["more"].split()[0]) <= 22
+    assert (warms.id, warms.facts["way"]) == ("order-first-warms", "higher")
 
 
 def test_a_lopsided_order_says_how_far_it_moves_the_comparison(simulate, case_with) -> None:
     run = drawn(simulate(2, before={"hit": 0.99}, after={"hit": 0.99}, blocks=4), share=0.8, faster_ms=1.0)
-    (note,) = notes(run, case_with(GOALS))
+    _, uneven = notes(run, case_with(GOALS))
     # 0.8 of the slots make after faster by 1 ms, 0.2 make before so.
-    assert "of the slots, which moves the comparison by about −0.5" in note or "about −0.6" in note
-    assert "fair" not in note
+    assert uneven.id == "order-is-uneven" and uneven.facts["moved"].startswith(("−0.5", "−0.6"))
 
 
 @pytest.mark.parametrize(("share", "first", "second"), [(1.0, "before", "after"), (0.0, "after", "before")])
 def test_an_order_that_is_always_the_same_is_said(share: float, first: str, second: str, simulate, case_with) -> None:
     run = drawn(simulate(2, blocks=2), share=share)
-    assert notes(run, case_with(GOALS)) == [
-        f"Order of sending: the {first} arm was sent first in 100 % of 1,500 slots, so what it warms or holds up for the "
-        f"{second} arm counts as the change's."
-    ]
+    assert notes(run, case_with(GOALS)) == [note("order-not-drawn", first=first, second=second, share=1.0, slots=1500)]
 
 
 def test_a_slot_that_waited_for_a_connection_tells_no_order(simulate, case_with) -> None:
@@ -134,8 +129,8 @@ def test_without_a_goal_there_is_no_margin_to_hold_it_against(simulate, case_wit
 
 def test_arms_that_took_turns_have_their_carry_over_said_in_the_same_place(simulate, case_with) -> None:
     result = simulate(3, design="crossover", blocks=4).judge(case_with(GOALS, design="crossover"))
-    (note,) = [note for note in result.notes if note.startswith("Order of ")]
-    (guard,) = [guard for guard in result.guards if guard.name == "no carry-over"]
-    assert note == f"Order of the arms: they took turns in whole blocks. Carry-over: {guard.detail}."
+    (found,) = [noted for noted in result.notes if noted.id.startswith("order-")]
+    (guard,) = [guard for guard in result.guards if guard.id == "no-carry-over"]
+    assert found == note("order-of-blocks", carry_over=guard.detail)
     after = simulate(3, design="before-after", blocks=4)
     assert notes(after, case_with(GOALS, design="before-after")) == []

@@ -17,11 +17,11 @@ from luckyhit.investigate.planning import lines_of, plan_again, planning_after, 
 from luckyhit.investigate.steps import longest_seconds
 from luckyhit.judge.guards.run_guards import case_guard
 from luckyhit.judge.power import to_size
-from luckyhit.judge.wording import name_of
 from luckyhit.project import Project
 from luckyhit.records import READS, REQUESTS, WRITES
 from luckyhit.report import notebook_tables as tables
 from luckyhit.run import Run, write_part
+from luckyhit.text.quantities import name_of
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ import pytest
 
 from luckyhit.case import Case
 from luckyhit.judge import About
-from luckyhit.judge.guards.cache_state import STATE, cache_state_guard
-from luckyhit.judge.guards.preparation import LIMITS, WASHED_OUT, limits_guard, washed_out_guard
-from luckyhit.judge.verdict import DECLARED
+from luckyhit.judge.guards.cache_state import cache_state_guard
+from luckyhit.judge.guards.preparation import limits_guard, washed_out_guard
+from luckyhit.text.messages import guard_title
+from luckyhit.text.notes import has
 
 GOALS = {"hit_ratio": {"want": "better", "margin": "5 %"}}
 SETTLED = {"settled": True, "seconds": 4.0, "stretches": 2, "ratios": [0.8] * 8}
@@ -80,14 +81,18 @@ def test_a_wash_out_that_did_not_settle_makes_the_run_invalid(simulate: Any, cas
     for entry in run.blocks:
         entry["washout"] = {**SETTLED, "settled": entry["block"] != 3}
     result = run.judge(case_with(GOALS, design="crossover", blocks=2))
-    assert result.verdict == "INVALID" and f"“{WASHED_OUT}”" in result.because and "before block 3" in result.because
+    assert (
+        result.verdict == "INVALID"
+        and guard_title("washed-out") in result.because
+        and "before block 3" in result.because
+    )
 
 
 def test_one_before_the_block_after_the_rollback_is_noted(simulate: Any, case_with: Any) -> None:
     run = simulate(7, design="crossover", blocks=2, seconds=1.0)
     run.blocks[-1]["washout"] = {**SETTLED, "settled": False}
     result = run.judge(case_with(GOALS, design="crossover", blocks=2))
-    assert any("still moved when the block after the rollback began" in note for note in result.notes)
+    assert has(result.notes, "washout-moved-after-rollback")
     assert all(guard.ok for guard in result.guards)
 
 
@@ -110,7 +115,7 @@ def test_a_run_that_its_limits_stopped_is_invalid_and_says_why_before_all_else(
     run.requests = run.requests[run.requests["block"] <= last]
     result = run.judge(case_with(GOALS, blocks=2), about=About(ended=STOPPED))
     assert result.verdict == "INVALID"
-    assert result.because.startswith(f"The guard “{LIMITS}”") and STOPPED in result.because
+    assert guard_title("within-the-targets-limits") in result.because and STOPPED in result.because
 
 
 def test_a_run_that_failed_says_why_where_nobody_compared_what_the_change_changed(
@@ -120,7 +125,10 @@ def test_a_run_that_failed_says_why_where_nobody_compared_what_the_change_change
     run.guards, run.blocks = [], run.blocks[:-2]
     result = run.judge(case_with(GOALS, blocks=2), about=About(ended="the service ended with exit code 3"))
     assert result.verdict == "INVALID"
-    assert f"“{DECLARED}”" in result.because and "ended early: the service ended with exit code 3" in result.because
+    assert (
+        guard_title("declared-difference-only") in result.because
+        and "ended early: the service ended with exit code 3" in result.because
+    )
 
 
 def test_a_run_that_failed_before_the_change_says_why(simulate: Any, case_with: Any) -> None:
@@ -145,12 +153,12 @@ def test_wash_outs_count_in_the_accounting_and_in_nothing_else(simulate: Any, ca
     result = run.judge(case)
     assert result.accounting.scheduled == plain.accounting.scheduled + len(extra) and result.accounting.exact
     assert (result.metrics, result.verdict, result.naive) == (plain.metrics, plain.verdict, plain.naive)
-    assert {guard.name: guard.ok for guard in result.guards} == {guard.name: guard.ok for guard in plain.guards}
-    assert guard_names(result) >= {STATE, "accounting exact"}
+    assert {guard.id: guard.ok for guard in result.guards} == {guard.id: guard.ok for guard in plain.guards}
+    assert guard_names(result) >= {"same-cache-state-at-block-start", "accounting-exact"}
 
 
 def guard_names(result: Any) -> set[str]:
-    return {guard.name for guard in result.guards}
+    return {guard.id for guard in result.guards}
 
 
 def test_the_plain_look_begins_with_the_wash_out_before_the_baseline(simulate: Any, case_with: Any) -> None:

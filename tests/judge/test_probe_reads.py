@@ -14,6 +14,8 @@ from luckyhit.judge.freshness.probed import Probed
 from luckyhit.judge.stale.probe_reads import READ_METRICS, read_effects, share_effect, stale_of_route
 from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.stats.sequential import Sequential
+from luckyhit.records import NOT_VISIBLE
+from luckyhit.text.notes import has
 from tier import examples
 
 MS = 1_000_000
@@ -59,7 +61,7 @@ def test_each_kind_is_a_share_of_its_own_kind() -> None:
     }
     assert {name: shares[name] for name in expected} == expected
     assert shares["phantom_reads"] == (0.0, 23)
-    assert found["stale_reads_refused"].note.startswith("Not visible")
+    assert has(found["stale_reads_refused"].notes, *NOT_VISIBLE)
 
 
 def test_a_refused_value_that_is_shown_is_a_phantom() -> None:
@@ -100,7 +102,7 @@ def test_without_a_probe_nothing_is_visible() -> None:
     for within_s in (None, 0.2):
         found = read_effects(nothing, nothing, within_s, FixedSample(), LEVELS, paired=True)
         assert set(found) == set(READ_METRICS)
-        assert all(effect.effect is None and effect.note.startswith("Not visible") for effect in found.values())
+        assert all(effect.effect is None and has(effect.notes, *NOT_VISIBLE) for effect in found.values())
 
 
 def test_stale_reads_of_one_read_route() -> None:
@@ -114,7 +116,7 @@ def test_stale_reads_of_one_read_route() -> None:
         for route in ("list", "detail", "other")
     ]
     assert [(effect.before, effect.after, effect.pairs) for effect in found[:2]] == [(1.0, 0.0, 5), (1.0, 1.0, 15)]
-    assert found[2].note.startswith("Not visible")
+    assert has(found[2].notes, *NOT_VISIBLE)
 
 
 units = st.dictionaries(
@@ -130,7 +132,7 @@ def test_an_interval_holds_its_estimate_and_turns_with_the_arms(boundary, one, o
     back = share_effect(other, one, boundary, 0.05, paired=paired)
     assert there.pairs == back.pairs
     if there.effect is None:
-        assert there.pairs == 0 and there.note
+        assert there.pairs == 0 and there.notes
         return
     assert -1 <= there.low <= there.effect <= there.high <= 1
     assert (back.effect, back.low, back.high) == pytest.approx((-there.effect, -there.high, -there.low))

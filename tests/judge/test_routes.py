@@ -12,6 +12,7 @@ from luckyhit.case import Case
 from luckyhit.judge.context.route_metrics import route_notes
 from luckyhit.judge.table.samples import rows_of
 from luckyhit.records import METRICS, Metric, MetricName, Result
+from luckyhit.text.notes import has, note
 from tier import examples
 
 GOALS = {"latency_p50_ms": {"want": "better", "margin": "10 %"}, "hit_ratio": {"want": "no-worse", "margin": "5 %"}}
@@ -62,10 +63,9 @@ def test_a_route_that_goes_against_the_whole_is_said_with_its_numbers(against) -
     assert whole.high < 0 and fast.high < 0 and slow.low > 0
     assert fast.after / fast.before == pytest.approx(0.5, rel=0.1)
     assert slow.after / slow.before == pytest.approx(1.6, rel=0.1)
-    (note,) = [note for note in against.notes if note.startswith("Route list") and "median latency" in note]
-    assert note.startswith("Route list goes against the whole: median latency +")
-    assert "(interval " in note and "overall −" in note
-    assert note.endswith("Both arms got the same mix of routes, so the traffic is not why.")
+    (noted,) = [noted for noted in against.notes if noted.facts.get("route") == "list"]
+    assert noted.id == "route-against-the-whole" and "median latency +" in noted.facts["against"]
+    assert "overall −" in noted.facts["against"]
 
 
 def test_the_routes_change_nothing_of_the_verdict(against, simulate, case_with) -> None:  # type: ignore[no-untyped-def]
@@ -77,7 +77,7 @@ def test_the_routes_change_nothing_of_the_verdict(against, simulate, case_with) 
 
 def test_both_arms_have_the_same_mix(against) -> None:
     for metrics in against.routes.values():
-        assert not any("Seen on" in metric.note for metric in metrics.values())
+        assert not any(has(metric.notes, "seen-on", "seen-on-by-arm") for metric in metrics.values())
     assert (
         sum(metrics["error_rate"].pairs for metrics in against.routes.values()) == against.metrics["error_rate"].pairs
     )
@@ -106,11 +106,10 @@ def test_where_routes_part_and_the_whole_shows_nothing_both_are_named(simulate, 
     result = run.judge(with_routes(case_with(GOALS), "detail", "list"))
     whole = result.metrics["hit_ratio"]
     assert whole.low < 0 < whole.high
-    (note,) = [note for note in result.notes if note.startswith("Routes part")]
-    assert note.startswith("Routes part, and the whole hides it: hit ratio +") and "points) in detail and −" in note
-    assert note.endswith(
-        "in list, overall nothing that is sure. Both arms got the same mix of routes, so the traffic is not why."
-    )
+    (noted,) = [noted for noted in result.notes if noted.id == "routes-part"]
+    detail, listing = noted.facts["parts"]
+    assert noted.facts["what"] == "hit ratio" and detail.startswith("+") and detail.endswith(" in detail")
+    assert listing.startswith("−") and listing.endswith(" in list")
 
 
 def test_a_route_that_nobody_asked_and_one_that_the_case_does_not_know_are_left_out(simulate, case_with) -> None:  # type: ignore[no-untyped-def]
@@ -168,14 +167,14 @@ def test_nothing_is_said_of_routes_that_are_not_sure(ends: list[tuple[float, flo
         down = [name for name, told in routes.items() if told["hit_ratio"].high < 0]
         wanted = down if low > 0 else up if high < 0 else (["parts"] if up and down else [])
         assert len(notes) == len(wanted)
-        assert all(any(f"Route {name} goes" in note for note in notes) for name in wanted if name != "parts")
+        assert [noted.facts.get("route", "parts") for noted in notes] == wanted
 
 
 def test_many_contrary_routes_are_counted_not_listed() -> None:
     routes = {f"r{index}": {"hit_ratio": metric("hit_ratio", -0.2, -0.1)} for index in range(20)}
     notes = route_notes(routes, {"hit_ratio": metric("hit_ratio", 0.1, 0.2)})
     assert len(notes) == 7
-    assert notes[-1] == "14 more notes of this kind are left out; the table of routes has the numbers."
+    assert notes[-1] == note("routes-more", count=14)
 
 
 def test_an_older_result_without_routes_still_loads(against) -> None:

@@ -22,7 +22,8 @@ from luckyhit.judge.stale.background import background_reads
 from luckyhit.judge.stale.last_writes import last_before
 from luckyhit.judge.stale.write_units import StalePairs, stale_pairs, stale_units, workload_pairs
 from luckyhit.judge.stats.proportions import paired_difference, share_difference
-from luckyhit.records import READS, WRITES
+from luckyhit.records import NOT_VISIBLE, READS, WRITES
+from luckyhit.text.notes import has
 from tier import examples, one_of_many
 
 MS = 1_000_000
@@ -237,7 +238,7 @@ def test_a_probe_that_tells_in_one_arm_only_is_no_pair() -> None:
     pairs = stale_pairs(stale, silent, None, WITHIN_S)
     assert pairs.pairs == 0
     effect = freshness_effects(stale, silent, WITHIN_S, FixedSample(), 0.01, pairs)["stale_reads"]
-    assert effect.effect is None and effect.note.startswith("Not visible") and effect.before == 1
+    assert effect.effect is None and has(effect.notes, *NOT_VISIBLE) and effect.before == 1
 
 
 def test_both_kinds_are_counted_together_and_apart() -> None:

@@ -18,6 +18,7 @@ from luckyhit.judge.table.rows import HIT, NO_ERROR, Rows
 from luckyhit.judge.table.samples import side_by_side
 from luckyhit.judge.verdict import rule_on
 from luckyhit.records import MetricName, Verdict
+from luckyhit.text.notes import has
 from tier import examples
 
 NAMES: tuple[MetricName, ...] = ("latency_mean_ms", "latency_p50_ms", "latency_p95_ms")
@@ -180,8 +181,8 @@ def test_a_run_of_one_start_says_so(simulate: Any, case_with: Any) -> None:
         entry["start"] = {"before": 2, "after": 2}
     alone = run.judge(case)
     assert alone.metrics["latency_p50_ms"].verdict == "INCONCLUSIVE"
-    assert any(note.startswith("One process start") for note in alone.notes)
+    assert has(alone.notes, "one-process-start")
     for number, entry in enumerate(changed):
         entry["start"] = {"before": number, "after": number}
     each = run.judge(case)
-    assert not any(note.startswith("One process start") for note in each.notes)
+    assert not has(each.notes, "one-process-start")

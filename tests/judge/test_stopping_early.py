@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from luckyhit.judge import FixedSample, Sequential, early
 from luckyhit.judge.compare.effect import level_of
 from luckyhit.records import Result
+from luckyhit.text.notes import has
 
 GOALS = {
     "hit_ratio": {"want": "better", "margin": "4 %"},
@@ -71,8 +72,8 @@ def test_a_large_gain_is_seen_before_the_last_block(simulate: Any, case_with: An
     case = case_with(GOALS, blocks=BLOCKS, stop_early=True, freshness=False)
     looks = until_enough(simulate, case, 1, before={"hit": 0.5}, after={"hit": 0.9})
     assert looks[-1].verdict == "HELPED" and len(looks) < BLOCKS
-    assert any("to stop where every goal is decided" in note for note in looks[-1].notes)
-    assert any("at whatever moment one looks or stops" in note for note in looks[-1].notes)
+    assert has(looks[-1].notes, "blocks-stopped-early")
+    assert has(looks[-1].notes, "intervals-at-any-moment")
 
 
 def test_what_ended_early_without_being_meant_to_stays_open(simulate: Any, case_with: Any) -> None:

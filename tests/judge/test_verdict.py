@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 import pytest
@@ -18,6 +17,7 @@ from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.stats.intervals import INF
 from luckyhit.judge.verdict import Ruling, overall, rule_on
 from luckyhit.records import FAULTS, METRICS, Guard, MetricName
+from luckyhit.text.notes import has, note
 
 POINT = 0.01
 
@@ -63,7 +63,7 @@ def test_relative_margins_are_shares_of_the_before_value() -> None:
     effect = Effect(20.0, 21.0, 1.0, 0.5, 1.9, 20.5, 21.9, 1000)
     ruling = rule_on("latency_p95_ms", effect, goal("no-worse", "10 %"), 20.0, 0.01)
     assert ruling.metric.margin == 2.0 and ruling.metric.verdict == "EQUIVALENT"
-    assert ruling.metric.note == "Accepted cost: worse by 0.5 ms at least, by 1.9 ms at most."
+    assert ruling.metric.notes == [note("accepted-cost", least="0.5 ms", most="1.9 ms")]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,11 @@ def test_relative_margins_are_shares_of_the_before_value() -> None:
 )
 def test_a_margin_in_the_wrong_unit_is_no_pass(metric: str, margin: str | float) -> None:
     ruling = rule_on(metric, shares(-0.1, 0.1), goal("better", margin), 20.0, 0.01)
-    assert ruling.metric.verdict == "INCONCLUSIVE" and not ruling.passes and "can't be compared" in ruling.metric.note
+    assert (
+        ruling.metric.verdict == "INCONCLUSIVE"
+        and not ruling.passes
+        and has(ruling.metric.notes, "margin-not-comparable")
+    )
 
 
 LIMITED = [((0.0, 0.08), "HELPED", "kept"), ((0.0, 0.12), "INCONCLUSIVE", "open"), ((0.11, 0.2), "HELPED", "broken")]
@@ -179,7 +183,7 @@ def test_an_open_goal_has_one_forecast_in_its_note_and_its_field() -> None:
     effect = replace(shares(-10, 10), error=0.1 / FixedSample().single(200, 0.01), degrees=200)
     metric = rule_on("hit_ratio", effect, goal("better", "5 %"), 60.0, 0.01).metric
     assert metric.expected_pairs > 4 * effect.pairs  # the interval has to become half as long, and less
-    more = float(re.search(r"About ([\d,]+) more pairs", metric.note)[1].replace(",", ""))
+    more = float(str(metric.notes[-1].facts["pairs"]).replace(",", ""))
     assert more == pytest.approx(metric.expected_pairs - effect.pairs, rel=0.5)
     assert rule_on("hit_ratio", shares(-10, 10), goal(), 60.0, 0.01).metric.expected_pairs is None
 
@@ -191,7 +195,7 @@ def ruling_of(want: str, low: float, high: float, name: str = "hit_ratio"):  # t
 HELPED, EQUAL, OPEN, HURT = (ruling_of("better", *pair) for pair in ((6, 9), (-1, 1), (-9, 9), (-9, -6)))
 STORES = "stores.hit_ratio"
 COST, TOO_MUCH = ruling_of("no-worse", -4, -1, STORES), ruling_of("no-worse", -9, -6, STORES)
-FAILED = Guard(name="clock monotonic", ok=False, detail="done before it was sent")
+FAILED = Guard(id="clock-monotonic", ok=False, detail="done before it was sent")
 
 
 @pytest.mark.parametrize(

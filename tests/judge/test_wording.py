@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luckyhit.judge.wording import interval_text, minutes, number, percent, points
+from luckyhit.text.numbers import minutes, number, percent, points
+from luckyhit.text.quantities import interval_text
 
 
 @pytest.mark.parametrize(

@@ -19,12 +19,12 @@ ROOT = Path(__file__).parents[2]
 CASES = Path(__file__).parent / "cases"
 START = datetime(2026, 11, 23, 2, 15, 30, tzinfo=UTC)
 GUARDS = [
-    ("inputs validated", "The case file was read strictly: no problem found."),
-    ("permissions checked", "The run and report directories can be written to; the cache grants what clearing takes."),
-    ("expected response", "GET /products/1 answered 200; GET /products?page=1 answered 200, as the case expects."),
-    ("stacks alike before the change", "All 31 things that can be seen are equal."),
+    ("inputs-validated", "The case file was read strictly: no problem found."),
+    ("permissions-checked", "The run and report directories can be written to; the cache grants what clearing takes."),
+    ("expected-response", "GET /products/1 answered 200; GET /products?page=1 answered 200, as the case expects."),
+    ("stacks-alike-before-the-change", "All 31 things that can be seen are equal."),
     (
-        "declared difference only",
+        "declared-difference-only",
         "Only the declared change differs: env.CATALOGUE_INVALIDATION 'writer-key' → 'reader-key'.",
     ),
 ]
@@ -159,7 +159,7 @@ def make_run(
         "host": {"system": "Linux 6.1", "machine": "x86_64", "cpus": 2},
         "design": "side-by-side",
         "command": f"luckyhit run {source.stem}",
-        "guards": [{"name": name, "ok": True, "detail": detail, "remedy": ""} for name, detail in GUARDS],
+        "guards": [{"id": name, "ok": True, "detail": detail, "remedy": ""} for name, detail in GUARDS],
     }
     run = Run.create(folder / "runs", source, now=now, manifest=facts)
     plans = [("baseline", ["before"], baseline_s), *[("change", ["before", "after"], block_s)] * blocks]

@@ -56,6 +56,30 @@ def test_an_open_step_or_a_request_that_can_not_be_repeated_is_not_retry_safe(ju
     assert not passed and "POST may not be sent twice" in evidence
 
 
+@pytest.mark.parametrize(
+    ("failure", "passed"),
+    [
+        ({"message": "it said no", "refusal": "permission"}, False),
+        ({"message": "it said no", "refusal": "credentials"}, False),
+        ({"message": "the cache lacks a right", "refusal": None}, True),
+        ({"message": "noted by an earlier version"}, False),
+    ],
+)
+def test_what_was_refused_while_it_ran_was_not_checked(failure: dict, passed: bool, judged_run) -> None:
+    run, result = judged_run
+    found = recorded(run, result)
+    failed = replace(found, manifest={**found.manifest, "failure": failure})
+    assert answers(failed, journal_of(run))["Permissions checked"][0] is passed
+
+
+def test_what_was_gone_without_is_told(judged_run) -> None:
+    run, result = judged_run
+    found = recorded(run, result)
+    blocks = [{**found.blocks[0], "refused": ["No events."], "unseen": ["No events.", "no right"]}, *found.blocks[1:]]
+    passed, evidence = answers(replace(found, blocks=blocks), journal_of(run))["Permissions checked"]
+    assert passed and evidence.endswith("No events.")
+
+
 def test_an_unexpected_answer_is_told_with_an_example(judged_run) -> None:
     run, result = judged_run
     found = recorded(run, result)

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from probed_run import OLD, an_event, probed, writes_of
 from synthetic_run import a_read, a_write
 
-from luckyhit.judge.wording import percent
 from luckyhit.records import Metric, Result
 from luckyhit.report import style
 from luckyhit.report.figures import freshness_strip, staleness_windows
 from luckyhit.report.figures.figure_rows import drawn, figure_for
 from luckyhit.report.figures.late_reads import bounds_of
+from luckyhit.text.notes import note
+from luckyhit.text.numbers import percent
 from tier import examples
 
 S = 10**9
@@ -95,10 +96,10 @@ def test_no_stale_read_is_told_with_what_it_leaves_possible() -> None:
 
 
 def test_the_verdicts_own_bound_is_not_said_twice() -> None:
-    note = "No stale read among 4 after: the true share is below 60 %."
+    noted = note("no-stale-read", reads=4, at_most=0.6)
     metric = Metric(
         unit="share", before=1.0, after=0.0, effect=-1.0, low=-1.0, high=-0.2, margin=0.05, want="better",
-        verdict="HELPED", note=note,
+        verdict="HELPED", notes=[noted],
     )  # fmt: skip
     result = Result(
         case="c",
@@ -110,7 +111,7 @@ def test_the_verdicts_own_bound_is_not_said_twice() -> None:
         metrics={"stale_reads": metric},
     )
     sentence = said("freshness", both_arms(4, 0), result)
-    assert sentence.count("possible") == 0 and sentence.endswith(note)
+    assert sentence.count("possible") == 0 and sentence.endswith(noted.text)
 
 
 def test_a_baseline_alone_is_called_the_baseline() -> None:

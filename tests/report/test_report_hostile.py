@@ -14,7 +14,7 @@ import pytest
 from browser import browser
 from page_reader import Page, assert_self_contained
 
-from luckyhit.records import Guard
+from luckyhit.records import Guard, Note
 from luckyhit.report import notebook_tables as tables
 from luckyhit.report.page import page_of
 from luckyhit.report.recorded import recorded
@@ -34,13 +34,13 @@ def spoilt(judged_run, text: str, where: str = "everywhere"):
     """The run with a text wherever a text can stand."""
     run, result = judged_run
     found = recorded(run, result)
-    guards = [Guard(name=text, ok=False, detail=text, remedy=text), *result.guards]
-    metric = result.metrics["hit_ratio"].model_copy(update={"note": text})
+    guards = [Guard(id="cache-rights", ok=False, detail=text, remedy=text), *result.guards]
+    metric = result.metrics["hit_ratio"].model_copy(update={"notes": [Note(id="no-manifest", text=text)]})
     spoilt_result = result.model_copy(
         update={
             "because": text,
             "guards": guards,
-            "notes": [text],
+            "notes": [Note(id="no-manifest", text=text)],
             "metrics": {**result.metrics, "hit_ratio": metric},
             "naive": result.naive.model_copy(update={"sentence": text}),
             "rollback": result.rollback.model_copy(update={"detail": text}),
@@ -92,8 +92,10 @@ def test_a_megabyte_in_every_text_still_gives_a_report_below_two_megabytes(judge
 
 def test_ten_thousand_guards_notes_and_problems_are_not_all_listed(judged_run, tmp_path) -> None:
     run, found = spoilt(judged_run, "x")
-    many = [Guard(name=f"guard {number}", ok=False, detail="y" * 200, remedy="z") for number in range(10_000)]
-    result = found.result.model_copy(update={"guards": many, "notes": ["n" * 200] * 10_000})
+    many = [Guard(id="cache-rights", ok=False, detail="y" * 200, remedy="z") for _ in range(10_000)]
+    result = found.result.model_copy(
+        update={"guards": many, "notes": [Note(id="no-manifest", text="n" * 200)] * 10_000}
+    )
     html = page_of(run, replace(found, result=result, problems=["p" * 200] * 10_000), tmp_path)
     assert len(html.encode()) < 2_000_000
 

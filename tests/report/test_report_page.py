@@ -119,7 +119,7 @@ def test_what_another_engineer_needs_is_there(rendered, judged_run) -> None:
     text = rendered[1].text
     wanted = [
         run.case.noticed, run.case.hypothesis, run.case.failure_mode, run.case.rollback.note, run.case.rollback.notice,
-        *run.case.assumptions, run.case.suspect, run.case.change.smallest, result.naive.sentence, *result.notes,
+        *run.case.assumptions, run.case.suspect, run.case.change.smallest, result.naive.sentence, *(note.text for note in result.notes),
         "- CATALOGUE_INVALIDATION=writer-key", "+ CATALOGUE_INVALIDATION=reader-key",
         "luckyhit run stale-price", f"luckyhit judge {run.id}", f"luckyhit revert {run.id}", "git checkout 0123456789ab",
         *RULES, *(guard.detail for guard in result.guards), result.rollback.detail, "seed", "20251",

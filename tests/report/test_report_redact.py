@@ -198,7 +198,7 @@ def secret_run(new_run, monkeypatch, plain_figures):
 
     run = new_run(edit_case=edit)
     text = f"{CANARY} at {URL} in {run.path}"
-    guard = {"name": "permissions checked", "ok": True, "detail": text, "remedy": text}
+    guard = {"id": "permissions-checked", "ok": True, "detail": text, "remedy": text}
     run.update(
         guards=[*run.manifest["guards"], guard], revision=text, command=text, versions={"python": text}, host={"system": text},
         failure={"message": text, "hint": text}, rollback={"confirmed": True, "detail": text, "same_as_before": None},

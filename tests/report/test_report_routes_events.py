@@ -17,6 +17,7 @@ from luckyhit.report.recorded import recorded
 from luckyhit.report.tables.event_rows import other_notes, shift_times
 from luckyhit.report.tables.route_rows import route_table
 from luckyhit.run import Run
+from luckyhit.text.notes import note
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
 
@@ -48,7 +49,7 @@ def with_events(result: Result) -> Result:
     from luckyhit.judge.context.shifts import event_notes
 
     return result.model_copy(
-        update={"events": EVENTS, "notes": [*event_notes(EVENTS, design_of(result).words), "Something else."]}
+        update={"events": EVENTS, "notes": [*event_notes(EVENTS, design_of(result).words), note("no-manifest")]}
     )
 
 
@@ -104,7 +105,10 @@ def test_one_route_makes_no_table(judged_run, tmp_path) -> None:
 def test_what_was_not_visible_on_a_route_is_a_dash(judged_run) -> None:
     routes = {
         "a": {"hit_ratio": metric("hit_ratio", 0.5, 0.6, 0.02), "db_calls": Metric(unit="calls/request")},
-        "b": {"hit_ratio": Metric(unit="share", note="Not visible"), "db_calls": Metric(unit="calls/request")},
+        "b": {
+            "hit_ratio": Metric(unit="share", notes=[note("not-visible-no-probe")]),
+            "db_calls": Metric(unit="calls/request"),
+        },
     }
     table = route_table(judged_run[1].model_copy(update={"routes": routes}))
     assert table.headings == ["Hit ratio"]
@@ -132,7 +136,7 @@ def test_events_stand_where_the_verdict_may_be_overturned_those_of_one_arm_first
 def test_an_event_is_told_once(judged_run, tmp_path) -> None:
     run, result = judged_run
     result = with_events(result)
-    assert other_notes(result) == ["Something else."]
+    assert [noted.id for noted in other_notes(result)] == ["no-manifest"]
     assert page_of(run, result, tmp_path).text.count("so the comparison is fair; the levels are those") == 1
 
 

@@ -19,10 +19,11 @@ from synthetic_run import judged
 from luckyhit.case import load_case
 from luckyhit.errors import ArgumentError, CaseError, ReportNotWritten
 from luckyhit.judge.context.earlier import with_earlier
-from luckyhit.records import Guard, Metric, Result, Rollback
+from luckyhit.records import Guard, Metric, Note, Result, Rollback
 from luckyhit.report.ci_summary import summary
 from luckyhit.report.junit import junit
 from luckyhit.report.run_outcome import Told, publish, told_of_error, told_of_run
+from luckyhit.text.notes import note
 from tier import examples
 
 DONE = Rollback(confirmed=True, detail="All 31 things that can be seen are equal.")
@@ -32,11 +33,11 @@ def a_result(verdict: str = "HELPED", **fields) -> Result:
     metrics = {
         "stale_reads": Metric(unit="share", before=0.9, after=0.0, effect=-0.9, low=-0.97, high=-0.8, margin=0.05, want="better", verdict="HELPED", pairs=300),
         "hit_ratio": Metric(unit="share", before=0.93, after=0.4, effect=-0.53, low=-0.6, high=-0.5, margin=0.3, want="no-worse", verdict="HURT", pairs=900),
-        "latency_p99_ms": Metric(unit="ms", before=20.0, after=21.0, effect=1.0, low=-4, high=6, margin=5, want="no-worse", verdict="INCONCLUSIVE", pairs=900, note="About 200 more pairs would decide."),
+        "latency_p99_ms": Metric(unit="ms", before=20.0, after=21.0, effect=1.0, low=-4, high=6, margin=5, want="no-worse", verdict="INCONCLUSIVE", pairs=900, notes=[note("starts-unknown")]),
         "db_calls": Metric(unit="calls/request", before=0.2, after=0.3, effect=0.1, low=0.0, high=0.2, margin=1, want="no-worse", verdict="EQUIVALENT", pairs=900),
         "error_rate": Metric(unit="share", before=0.0, after=0.0),
     }  # fmt: skip
-    guards = [Guard(name="accounting exact", ok=True, detail="all counted")]
+    guards = [Guard(id="accounting-exact", ok=True, detail="all counted")]
     told = {"case": "stale-price", "run": "20261123-021530-0a1b", "date": "2026-11-23", "design": "side-by-side"}
     told |= {"verdict": verdict, "because": "stale reads fell", "metrics": metrics, "guards": guards, "rollback": DONE}
     return Result.model_validate(told | fields)
@@ -56,7 +57,7 @@ def test_a_goal_that_got_worse_fails_one_that_cannot_be_told_is_skipped_with_the
 
 
 def test_of_an_invalid_run_the_guard_fails_and_every_goal_is_an_error() -> None:
-    guards = [Guard(name="engine trustworthy", ok=False, detail="it added 9 ms", remedy="Free a core.")]
+    guards = [Guard(id="engine-trustworthy", ok=False, detail="it added 9 ms", remedy="Free a core.")]
     suite = checked(junit(Told("c", run="r", result=a_result("INVALID", because="the engine was slow", guards=guards))))
     assert set(outcomes(suite, "goal").values()) == {"error"}
     assert outcomes(suite, "guard") == {"engine trustworthy": "failure"}
@@ -76,8 +77,8 @@ def test_a_run_that_ended_early_is_an_error_whatever_its_records_show(result) ->
 
 
 def test_the_summary_says_verdict_sentence_goals_failed_guards_and_where_the_report_is() -> None:
-    guards = [Guard(name="engine trustworthy", ok=False, detail="it added 9 ms", remedy="Free a core.")]
-    guards.append(Guard(name="accounting exact", ok=True, detail="all counted"))
+    guards = [Guard(id="engine-trustworthy", ok=False, detail="it added 9 ms", remedy="Free a core.")]
+    guards.append(Guard(id="accounting-exact", ok=True, detail="all counted"))
     result = a_result("INVALID", guards=guards, rollback=Rollback(detail="the flag still shows on"))
     text = summary(
         Told("stale-price", run="20261123-021530-0a1b", title="Old prices", result=result, report="reports/x.html")
@@ -107,12 +108,19 @@ HOSTILE = st.text(st.characters(exclude_categories=()), max_size=60) | st.sample
 @settings(max_examples=examples(150), deadline=None)
 @given(HOSTILE, HOSTILE, HOSTILE, HOSTILE)
 def test_whatever_the_texts_hold_the_xml_is_valid_and_the_markdown_stays_text(case, because, detail, note) -> None:
-    metric = Metric(unit="share", before=0.5, margin=0.1, want="better", verdict="INCONCLUSIVE", note=note)
+    metric = Metric(
+        unit="share",
+        before=0.5,
+        margin=0.1,
+        want="better",
+        verdict="INCONCLUSIVE",
+        notes=[Note.model_construct(id="starts-unknown", text=note)],
+    )
     # A model refuses half characters from outside; records read from damaged files can hold them all the same.
-    guard = Guard.model_construct(name="g", ok=False, detail=detail, remedy="")
+    guard = Guard.model_construct(id="purges", ok=False, detail=detail, remedy="")
     result = a_result().model_copy(update={"because": because, "guards": [guard], "metrics": {"hit_ratio": metric}})
     told = Told(case or "c", run="r", title=case, result=result)
-    assert outcomes(checked(junit(told)), "guard") == {"g": "failure"}
+    assert outcomes(checked(junit(told)), "guard") == {"purges": "failure"}
     text = summary(told)
     assert not re.search(r"(?<!\\)<|(?<!\\)!\[", text.replace("\\\\", ""))
     rows = [line for line in text.splitlines() if line.startswith("| ")]
@@ -130,7 +138,9 @@ def test_secrets_and_folders_of_this_machine_are_scrubbed(new_run, tmp_path: Pat
     assert load_case(run.path / "case.yml").target.headers_env == {"Authorization": "SHOP_TOKEN"}
     monkeypatch.setenv("SHOP_TOKEN", "hunter2-hunter2")
     leak = f"token hunter2-hunter2 in {run.path} and {tmp_path / 'reports' / 'x.html'}"
-    result = judged(run).model_copy(update={"because": leak, "guards": [Guard(name="g", ok=False, detail=leak)]})
+    result = judged(run).model_copy(
+        update={"because": leak, "guards": [Guard(id="directories", ok=False, detail=leak)]}
+    )
     told = told_of_run(run, result, tmp_path / "reports", report=tmp_path / "reports" / "x.html", hint=leak)
     for text in (summary(told), junit(told)):
         assert "hunter2" not in text and str(tmp_path) not in text

@@ -100,7 +100,8 @@ def test_clears_of_somebody_elses_cache_tell_what_became_of_their_backups(journa
     for book, how in ((ended_well, "the run ended well"), (died, "90 cleared keys put back, 2 were there again")):
         step = book.intent("clear", {"listed": 96}, RESTORE)
         book.confirm(step, **CLEARED)
-        book.undone(step, how, **({"restored": 90, "present": 2, "expired": 0} if book is died else {}))
+        how_it_ended = {"restored": 90, "present": 2, "expired": 0} if book is died else {"outcome": "ended-well"}
+        book.undone(step, how, **how_it_ended)
     shown = rows(touched(found(), journal(ended_well)))
     assert shown["Keys of the cache"].state == "stays" and "Not put back" in shown["Keys of the cache"].back
     assert shown["Backups of cleared keys"].back == "Not needed: deleted."
@@ -242,7 +243,7 @@ def test_the_claims_say_shown_not_so_or_not_shown(journal) -> None:
     book = Book()
     book.taken("apply", {}, {"kind": "restart"}, how="restarted without the change")
     closed = journal(book)
-    guard = Guard(name="as it was after the rollback", ok=True, detail="All 45 things that can be seen are equal.")
+    guard = Guard(id="as-it-was-after-the-rollback", ok=True, detail="All 45 things that can be seen are equal.")
     noted = found(guards=[guard.model_dump()], changed=False)
     shown = claims(as_it_was(noted, closed, Rollback(confirmed=True, same_as_before=True)))
     assert [claim.ok for claim in shown.values()] == [True, True, True]

@@ -92,10 +92,9 @@ def _missing(path: FieldPath, data: Any) -> Finding:
 def _unknown(path: FieldPath, data: Any) -> Finding:
     part, _ = field_of(Case, path[:-1], data)
     names = list(part.model_fields) if part is not None else []
-    found = f"a field that there is not, {shown(path[-1])}"
-    if find_secret(str(path[-1])):
-        found = "a field that there is not"
-    return Finding(path, found, _one_of(names, path[-1]))
+    hidden = find_secret(str(path[-1]))
+    text = "a field that there is not" + ("" if hidden else f", {shown(path[-1])}")
+    return Finding(path, text, _one_of(names, path[-1]))
 
 
 def _no_kind(path: FieldPath, found: Any) -> Finding:

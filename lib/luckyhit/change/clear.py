@@ -185,7 +185,9 @@ class _Step:
                 self.close_backup()
             return
         with contextlib.suppress(LuckyHitError):  # then it stays open, and reverting it finds nothing to put back
-            self._journal.undo(self.id, {"how": "the clear failed before any key was removed"})
+            self._journal.undo(
+                self.id, {"outcome": "nothing-done", "how": "the clear failed before any key was removed"}
+            )
             if self.writer is not None:
                 self.writer.discard()
 

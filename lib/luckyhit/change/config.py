@@ -6,7 +6,7 @@ The server reads some of them back in its own words, so that each kind brings it
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import redis
 
@@ -14,6 +14,7 @@ from luckyhit.change.identity import cache_identity
 from luckyhit.change.journal import Step
 from luckyhit.change.refusals import explained
 from luckyhit.errors import CacheUnreachable, GuardError, TargetError
+from luckyhit.records import StepOutcome
 from luckyhit.target.cache import Cache
 
 Same = Callable[[str, str], bool]
@@ -38,21 +39,29 @@ def read_setting(client: redis.Redis, name: str) -> str:
     return value
 
 
-def put_back(client: redis.Redis, name: str, old: str, ours: Iterable[str], same: Same) -> tuple[bool, str]:
-    """(whether it was still as `ours` says, what was done). `ours`: the settings that may be of this run's making.
+class Undone(NamedTuple):
+    """How a step was closed; `how` says what was done."""
+
+    outcome: StepOutcome
+    how: str
+
+
+def put_back(client: redis.Redis, name: str, old: str, ours: Iterable[str], same: Same) -> Undone:
+    """Put a setting back. `ours`: the settings that may be of this run's making; any other is left as it is.
 
     Raises TargetError where the server does not read `old` back.
     """
     now = read_setting(client, name)
     if same(now, old):
-        return False, f"{name} was {shown(old)} again already"
+        return Undone("was-back", f"{name} was {shown(old)} again already")
     if not any(same(now, value) for value in ours):
-        return False, f"somebody changed {name} to {shown(now)} meanwhile; it was left so (before: {shown(old)})"
+        how = f"somebody changed {name} to {shown(now)} meanwhile; it was left so (before: {shown(old)})"
+        return Undone("left-to-others", how)
     client.execute_command("CONFIG", "SET", name, old)
     again = read_setting(client, name)
     if not same(again, old):
         raise TargetError(f"{name} was put back to {shown(old)}, but the cache says {shown(again)}")
-    return True, f"{name} put back to {shown(old)}"
+    return Undone("put-back", f"{name} put back to {shown(old)}")
 
 
 def by_hand(name: str, old: str) -> str:
@@ -71,12 +80,12 @@ def surely(do: Callable[[], _Answer], name: str, old: str, sleep: Callable[[floa
             if isinstance(error, CacheUnreachable) and attempt < _ATTEMPTS:
                 sleep(_PAUSE_S * attempt)
                 continue
-            raise type(error)(error.message, hint=f"{error.hint} By hand: {by_hand(name, old)}".strip()) from None
+            raise error.with_hint(f"{error.hint} By hand: {by_hand(name, old)}".strip()) from None
     raise AssertionError("unreachable")
 
 
-def undo(step: Step, name: str, same: Same, environ: Mapping[str, str], sleep: Callable[[float], None]) -> str:
-    """Put back what a journalled step of a run that has ended holds; says what was done. Safe to repeat.
+def undo(step: Step, name: str, same: Same, environ: Mapping[str, str], sleep: Callable[[float], None]) -> Undone:
+    """Put back what a journalled step of a run that has ended holds. Safe to repeat.
 
     Raises GuardError where the variable with the cache's URL is not set, or names another cache; CacheUnreachable or
     TargetError where the cache does not do it, with the command to give by hand.
@@ -91,9 +100,9 @@ def undo(step: Step, name: str, same: Same, environ: Mapping[str, str], sleep: C
             hint=f"Export {url_env} for the cache {known}, or set it there by hand: {by_hand(name, old)}",
         )
 
-    def do() -> str:
+    def do() -> Undone:
         with Cache(url, url_env=url_env).client() as client:
-            return put_back(client, name, old, made_by(step), same)[1]
+            return put_back(client, name, old, made_by(step), same)
 
     return surely(do, name, old, sleep)
 

@@ -23,7 +23,6 @@ from luckyhit.visible import visible
 if TYPE_CHECKING:
     from luckyhit.target import Cache
 
-COVERED = "cache.clear names what is stored"
 MOST_KEYS = 50_000
 """A cache that holds more is not listed whole."""
 MOST_ASKED = 500
@@ -120,13 +119,15 @@ def coverage_guard(new_keys: Appeared, *, fails: bool, written: bool) -> Guard |
     if new_keys.inside:
         rest = f"; {new_keys.outside:,} fit no template, and are left as they are: {named}" if new_keys.outside else ""
         return Guard(
-            name=COVERED, ok=True, detail=f"{_keys(new_keys.inside)} that the service stored, and a template fits{rest}"
+            id="cache-clear-names-what-is-stored",
+            ok=True,
+            detail=f"{_keys(new_keys.inside)} that the service stored, and a template fits{rest}",
         )
     telling = bool(new_keys.expiring) or (not written and any(missed.near for missed in new_keys.lasting))
     if not telling or not fails:
         return None
     return Guard(
-        name=COVERED,
+        id="cache-clear-names-what-is-stored",
         ok=False,
         detail=f"{_keys(new_keys.outside)} that the service stored, and no template of cache.clear fits: {named}. "
         "`{name}` stands for one or more characters other than a colon",
@@ -233,6 +234,6 @@ def _keys(count: int) -> str:
 
 
 __all__ = [
-    "COVERED", "Appeared", "Missed", "appeared", "coverage_guard", "fitting", "left_alone", "names_of", "nearest",
+    "Appeared", "Missed", "appeared", "coverage_guard", "fitting", "left_alone", "names_of", "nearest",
     "shown_key",
 ]  # fmt: skip

@@ -14,8 +14,6 @@ from luckyhit.change.ways import STATE
 from luckyhit.change.ways.setting import same_value
 from luckyhit.records import Guard
 
-DECLARED = "declared difference only"
-SAME = "same as before"
 _UNSET = "not set"
 _TRUE = frozenset({"1", "true", "yes", "on", "enabled"})
 _FALSE = frozenset({"0", "false", "no", "off", "disabled"})
@@ -61,7 +59,9 @@ def difference_guard(
         if found:
             return _fails(f"Nothing was to change, but {named(found)}.", "Find out who changed it, then run again.")
         return Guard(
-            name=DECLARED, ok=True, detail=f"Nothing was to change, and nothing did.{_observed(before, after)}"
+            id="declared-difference-only",
+            ok=True,
+            detail=f"Nothing was to change, and nothing did.{_observed(before, after)}",
         )
 
     declared = _declared(change, before, after, revisions)
@@ -95,7 +95,7 @@ def difference_guard(
     elif any(name.startswith("config.") for name in before):
         detail += "; the service's own configuration shows no trace of it"
     detail += unseen(case, before)
-    return Guard(name=DECLARED, ok=True, detail=f"{detail}.{_observed(before, after)}")
+    return Guard(id="declared-difference-only", ok=True, detail=f"{detail}.{_observed(before, after)}")
 
 
 def same_guard(before: Fingerprint, again: Fingerprint) -> Guard:
@@ -103,7 +103,7 @@ def same_guard(before: Fingerprint, again: Fingerprint) -> Guard:
     found = differences(before, again)
     if found:
         return Guard(
-            name=SAME,
+            id="same-as-before",
             ok=False,
             detail=f"Not as it was: {named(found)}.",
             remedy="Find out who changed it. What the run itself changed is in its journal, with the inverse.",
@@ -111,9 +111,13 @@ def same_guard(before: Fingerprint, again: Fingerprint) -> Guard:
     compared = sum(not name.startswith(OBSERVED) for name in before)
     if not compared:
         remedy = "See that the service and its cache answer, then run again."
-        return Guard(name=SAME, ok=False, detail="Nothing could be seen, so nothing was compared.", remedy=remedy)
+        return Guard(
+            id="same-as-before", ok=False, detail="Nothing could be seen, so nothing was compared.", remedy=remedy
+        )
     return Guard(
-        name=SAME, ok=True, detail=f"All {compared} things that can be seen are equal.{_observed(before, again)}"
+        id="same-as-before",
+        ok=True,
+        detail=f"All {compared} things that can be seen are equal.{_observed(before, again)}",
     )
 
 
@@ -206,4 +210,4 @@ def _observed(before: Fingerprint, after: Fingerprint) -> str:
 
 
 def _fails(detail: str, remedy: str) -> Guard:
-    return Guard(name=DECLARED, ok=False, detail=detail, remedy=remedy)
+    return Guard(id="declared-difference-only", ok=False, detail=detail, remedy=remedy)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from luckyhit.case import Case
 from luckyhit.change.cache_facts import RUNS
-from luckyhit.change.differences import DECLARED, OBSERVED, Fingerprint, difference_guard, differences, named
+from luckyhit.change.differences import OBSERVED, Fingerprint, difference_guard, differences, named
 from luckyhit.change.neutral import hashed
 from luckyhit.records import Arm, Guard
 from luckyhit.redact import Redactor
@@ -72,7 +72,7 @@ class Looks:
         """Whether the arms differed by the declared change and by nothing else, at every look."""
         if self._strays:
             return Guard(
-                name=DECLARED,
+                id="declared-difference-only",
                 ok=False,
                 detail=f"Something else changed while it was measured: {self._told()}",
                 remedy="Find out who changed it, and keep it still for the length of a run; then run again.",
@@ -81,7 +81,10 @@ class Looks:
         after = self.first.get("after")
         if before is None or after is None:
             return Guard(
-                name=DECLARED, ok=False, detail="Not both arms were looked at.", remedy="Run again, to the end."
+                id="declared-difference-only",
+                ok=False,
+                detail="Not both arms were looked at.",
+                remedy="Run again, to the end.",
             )
         guard = difference_guard(self._case, before, after, revisions=self._revisions)
         if not guard.ok:

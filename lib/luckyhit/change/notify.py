@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 import redis
 from redis import exceptions as redis_errors
 
-from luckyhit.change.config import config_get, put_back, shown, surely
+from luckyhit.change.config import Undone, config_get, put_back, shown, surely
 from luckyhit.change.identity import cache_identity
 from luckyhit.change.journal import Journal
 from luckyhit.errors import LuckyHitError
+from luckyhit.records import StepOutcome
 from luckyhit.target.listener import server_facts, unsuited
 
 if TYPE_CHECKING:
@@ -39,10 +40,12 @@ _EVERY_CLASS = frozenset("g$lshzxetd")
 @dataclass
 class Notifications:
     """Whether the events of one block can be seen. `sentences` say what could not be, and what somebody else did to the
-    setting; `disturbed`: the server may have stopped telling in the middle, so that its silence means nothing."""
+    setting; `disturbed`: the server may have stopped telling in the middle, so that its silence means nothing.
+    `refused`: whether it was a right that was missing."""
 
     visible: bool = False
     disturbed: bool = False
+    refused: bool = False
     sentences: list[str] = field(default_factory=list)
 
 
@@ -121,6 +124,7 @@ class _Switch:
                     return
                 self._turn_on(client)
         except redis_errors.RedisError as error:
+            self._told.refused = True
             self._hidden(f"the cache does not let its {OPTION} be read ({_said(error)})")
 
     def _turn_on(self, client: redis.Redis) -> None:
@@ -142,7 +146,8 @@ class _Switch:
         try:
             client.execute_command("CONFIG", "SET", OPTION, new)
         except redis_errors.ResponseError as error:
-            self._close("the cache refused it")
+            self._told.refused = True
+            self._close("nothing-done", "the cache refused it")
             self._hidden(f"the cache does not let its {OPTION} be set ({_said(error)})")
             return
         except redis_errors.RedisError as error:  # it may have been set: `off` looks
@@ -171,25 +176,25 @@ class _Switch:
         if self._step is None:
             return
 
-        def do() -> tuple[bool, str]:
+        def do() -> Undone:
             with self._cache.client() as client:
                 return put_back(client, OPTION, self._old, self._ours, same)
 
         try:
-            undisturbed, how = surely(do, OPTION, self._old, self._sleep)
+            undone = surely(do, OPTION, self._old, self._sleep)
         except LuckyHitError:
             self._told.disturbed = True
             if not self._cache.owned:
                 raise
-            undisturbed, how = True, "the run's own cache does not answer: nothing of it will be left"
-        if not undisturbed:
+            undone = Undone("gone", "the run's own cache does not answer: nothing of it will be left")
+        if undone.outcome in ("was-back", "left-to-others"):
             self._told.disturbed = True
-            self._told.sentences.append(f"the cache's events of this block can't be relied on: {how}")
-        self._close(how)
+            self._told.sentences.append(f"the cache's events of this block can't be relied on: {undone.how}")
+        self._close(undone.outcome, undone.how)
 
-    def _close(self, how: str) -> None:
+    def _close(self, outcome: StepOutcome, how: str) -> None:
         if self._step is not None:
-            self._journal.undo(self._step, {"how": how})
+            self._journal.undo(self._step, {"outcome": outcome, "how": how})
         self._step = None
 
     def _hidden(self, why: str) -> None:

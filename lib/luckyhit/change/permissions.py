@@ -20,13 +20,11 @@ from luckyhit.change.rights.scope import look_at_scope
 from luckyhit.change.rights.setting import look_at_setting
 from luckyhit.change.rights.state import change_guard
 from luckyhit.errors import GuardError
-from luckyhit.records import Guard
+from luckyhit.records import Guard, GuardId
 from luckyhit.target.topology import open_topology
 
 if TYPE_CHECKING:
     from luckyhit.target import Cache, Stack
-
-NAME = "permissions checked"
 
 
 def check_rights(
@@ -65,7 +63,7 @@ def check_permissions(
     """Whether `directories` (the run's and the reports') can be written to, and the cache grants what the run
     needs. Changes nothing. `changeable` as in `check_rights`. Raises CacheUnreachable where the cache does not answer.
     """
-    found = Findings(NAME)
+    found = Findings("permissions-checked")
     look_at_directories(directories, room_for(case), found)
     if cache is not None:
         _look_at_cache(case, cache, found, _allows(case) if changeable is None else changeable)
@@ -77,12 +75,12 @@ def summary(guards: Sequence[Guard]) -> Guard:
     failed = [guard for guard in guards if not guard.ok]
     detail = " ".join(guard.detail for guard in (failed or guards))
     remedy = " ".join(dict.fromkeys(guard.remedy for guard in failed if guard.remedy))
-    return Guard(name=NAME, ok=not failed, detail=detail, remedy=remedy)
+    return Guard(id="permissions-checked", ok=not failed, detail=detail, remedy=remedy)
 
 
 def _cache_guards(case: Case, cache: Cache, changeable: bool) -> tuple[list[Guard], float]:
     """(what is found at the cache, about how many bytes a backup of the keys in scope takes)."""
-    rights = _shielded("cache rights", lambda found: _look_at_cache(case, cache, found, changeable))
+    rights = _shielded("cache-rights", lambda found: _look_at_cache(case, cache, found, changeable))
     guards, backup_bytes = [rights], 0.0
     if changeable and not cache.owned and case.cache.clear:
 
@@ -91,7 +89,7 @@ def _cache_guards(case: Case, cache: Cache, changeable: bool) -> tuple[list[Guar
             with explained("listing its keys"), open_topology(cache) as topology:
                 backup_bytes = look_at_scope(topology, case.cache, found)
 
-        scope = _shielded("scope of the clear", look)
+        scope = _shielded("scope-of-the-clear", look)
         guards += [scope] if rights.ok or scope.ok else []  # without the right to list keys, one failure is enough
     change = case.change
     if changeable and isinstance(change, SettingChange):
@@ -100,7 +98,7 @@ def _cache_guards(case: Case, cache: Cache, changeable: bool) -> tuple[list[Guar
             with explained(f"looking at its {change.name}"), open_topology(cache) as topology:
                 look_at_setting(topology, change, found, owned=cache.owned)
 
-        guards.append(_shielded("change (cache-setting)", compare))
+        guards.append(_shielded("change", compare))
     return guards, backup_bytes
 
 
@@ -111,9 +109,9 @@ def _look_at_cache(case: Case, cache: Cache, found: Findings, changeable: bool) 
             look_at_events(topology, case, found)
 
 
-def _shielded(name: str, look: Callable[[Findings], object]) -> Guard:
+def _shielded(id: GuardId, look: Callable[[Findings], object]) -> Guard:
     """What `look` finds; an error of the tree is a finding too, so that the list goes on."""
-    found = Findings(name)
+    found = Findings(id)
     try:
         look(found)
     except GuardError as error:

@@ -136,7 +136,7 @@ def _send_all(connect: Callable[[], httpx.Client], calls: Sequence[Call], pace: 
             went_well = before + sum(done.values())
             calls_before = f" (before that, {went_well} {'call' if went_well == 1 else 'calls'} went well)"
             message = error.message + (calls_before if went_well else "")
-            raise TargetError(message, hint=error.hint) from None
+            raise TargetError(message, hint=error.hint, refusal=error.refusal) from None
         finally:
             stop.set()  # Ctrl-C as well: what waits is not sent
     return done

@@ -13,7 +13,7 @@ import httpx
 from luckyhit.case import Case
 from luckyhit.case.cache import Purge
 from luckyhit.case.placeholders import fill_text
-from luckyhit.errors import ArgumentError, TargetError
+from luckyhit.errors import ArgumentError, TargetError, refusal_of
 from luckyhit.measure.head import Origin
 from luckyhit.target.control import client_options
 
@@ -105,7 +105,8 @@ def refusal(call: Call, answer: httpx.Response) -> TargetError:
     else:
         what = f"{said}; {', '.join(map(str, sorted(call.accepted)))} would mean that nothing old is left"
         hint = "Look at the cache's log; where that status is a success, name it in cache.purge.status."
-    return TargetError(what, hint=f"{hint} `luckyhit check` asks beforehand, without purging.")
+    hint = f"{hint} `luckyhit check` asks beforehand, without purging."
+    return TargetError(what, hint=hint, refusal=refusal_of(status))
 
 
 def client_for(case: Case, call: Call, base_url: str, project: Path) -> httpx.Client:

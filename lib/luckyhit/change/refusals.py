@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from redis import exceptions as redis_errors
 from redis.sentinel import MasterNotFoundError
 
-from luckyhit.errors import CacheUnreachable, TargetError
+from luckyhit.errors import CacheUnreachable, RefusalId, TargetError
 
 _NOT_GRANTED = re.compile(r"User (\S+) has no permissions to run the '([^']+)' command")
 _Kind = type[CacheUnreachable] | type[TargetError]
@@ -29,17 +30,29 @@ def explanation(error: Exception, doing: str) -> TargetError:
     if isinstance(error, redis_errors.RedisClusterException) and isinstance(error.__cause__, redis_errors.RedisError):
         error = error.__cause__  # it only says that no node could be asked
     kind, what, hint = _refused_by_the_server(error) or _away(error) or _unknown()
-    return kind(f"the cache {what} while {doing} ({type(error).__name__}: {error})", hint=hint)
+    text = f"the cache {what} while {doing} ({type(error).__name__}: {error})"
+    return kind(text, hint=hint, refusal=refusal_by(error))
+
+
+def refusal_by(error: Exception) -> RefusalId | None:
+    """What the server refused, by the kind of redis-py's error or the word that its own begins with."""
+    if _says(error, "NOPERM", redis_errors.NoPermissionError):
+        return "permission"
+    refused = _says(error, "NOAUTH", redis_errors.AuthenticationError) or _says(error, "WRONGPASS")
+    return "credentials" if refused else None
+
+
+def _says(error: Exception, word: str, *kinds: type[Exception]) -> bool:
+    # Inside a transaction or a pipeline the server's word stands behind words of redis-py's own.
+    text = str(error)
+    return isinstance(error, kinds) or text.startswith(f"{word} ") or f": {word} " in text or f" -{word} " in text
 
 
 def _refused_by_the_server(error: Exception) -> tuple[_Kind, str, str] | None:
     """What the server answered, by the word that its error begins with (redis-py has no class for some of them)."""
     text = str(error)
 
-    def says(word: str, *kinds: type[Exception]) -> bool:
-        # Inside a transaction or a pipeline the server's word stands behind words of redis-py's own.
-        return isinstance(error, kinds) or text.startswith(f"{word} ") or f": {word} " in text or f" -{word} " in text
-
+    says = partial(_says, error)
     if says("NOAUTH", redis_errors.AuthenticationError) or says("WRONGPASS"):
         hint = "Check the user and password in the URL that cache.url_env names."
         return CacheUnreachable, "refuses the credentials", hint

@@ -140,7 +140,7 @@ def settle(journal: Journal, *, final: bool = True) -> None:
         if cleared and not final:
             journal.confirm(step.id, {AT_REST: True})
         elif stopped or cleared:
-            journal.undo(step.id, {"how": "the run ended well"})
+            journal.undo(step.id, {"outcome": "ended-well", "how": "the run ended well"})
             _discard_backup(journal, step)
 
 
@@ -181,13 +181,13 @@ def _undo(
     """Undo one step; what is returned goes into the journal."""
     kind = step.inverse.get("kind")
     if kind in WITH_THE_PROCESSES:
-        return {"how": "the run's own service is stopped, and its change with it"}
+        return {"outcome": "gone", "how": "the run's own service is stopped, and its change with it"}
     if kind == NOTIFY:
-        return {"how": config.undo(step, OPTION, same_flags, environ, sleep)}
+        return config.undo(step, OPTION, same_flags, environ, sleep)._asdict()
     if kind in KINDS:
         return {"how": undo(step, Again(run, project or Project.find().root, environ, sleep))}
     if not step.inverse:
-        return {"how": "it was begun, and there is nothing to undo about it"}
+        return {"outcome": "nothing-done", "how": "it was begun, and there is nothing to undo about it"}
     raise RollbackNotConfirmed(
         f"this version does not know how to undo {step.step!r} by {kind!r}",
         hint=f"Its inverse, as journalled: {step.inverse}",

@@ -21,6 +21,7 @@ from luckyhit.cli.app import (
 from luckyhit.cli.publishing import refuse_crowded, write_told
 from luckyhit.errors import ArgumentError, CaseError, LuckyHitError
 from luckyhit.project import Project
+from luckyhit.text.messages import guard_title
 
 if TYPE_CHECKING:
     from luckyhit.records import Result
@@ -78,7 +79,7 @@ def failed_guards(result: Result) -> Iterator[str]:
 
     for guard in result.guards:
         if not guard.ok:
-            yield f"  guard failed: {visible(guard.name)}: {visible(guard.detail)}\n"
+            yield f"  guard failed: {visible(guard_title(guard.id))}: {visible(guard.detail)}\n"
             yield f"    what to do: {visible(guard.remedy)}\n" if guard.remedy else ""
 
 

@@ -11,6 +11,7 @@ import typer
 from luckyhit.cli.app import JsonOption, ReportsOption, RunsOption, app, print_json
 from luckyhit.errors import ArgumentError, LuckyHitError
 from luckyhit.project import Project
+from luckyhit.text.numbers import plural
 
 if TYPE_CHECKING:
     from luckyhit.investigate.retention import Going
@@ -73,7 +74,7 @@ def _prune(project: Project, keep: int | None, older_than: str, *, dry_run: bool
         for each in gone:
             print(f"{each.run.id}  {each.case:<20}  {megabytes(each.size):>9}{'' if each.report else '  (no report)'}")
         word = "would go" if dry_run else "removed"
-        print(f"{len(gone)} run{'' if len(gone) == 1 else 's'} {word}, {megabytes(sum(e.size for e in gone))}")
+        print(f"{plural(len(gone), 'run')} {word}, {megabytes(sum(e.size for e in gone))}")
         for run, reason in staying.items():
             print(f"{run} stays: {reason}", file=sys.stderr)
     for text in failed:

@@ -29,7 +29,7 @@ BEFORE_AFTER = Design(
             "All of one arm was measured, then all of the other: weaker, since whatever else changed in between "
             "counts as the change."
         ),
-        note="The arms were measured one after the other: whatever else changed in between counts as the change.",
+        note="arms-one-after-the-other",
         no_early_stop="all blocks of one arm come first, so nothing can be told until the end",
         event_in_both=_EVENT,
         event_in_one=_EVENT,

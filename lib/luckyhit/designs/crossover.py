@@ -39,7 +39,7 @@ CROSSOVER = Design(
     words=Words(
         summary="one stack, blocks of both arms in random order",
         compared="Both arms took turns on one stack, in blocks that start from the same cache state.",
-        note="The arms took turns on one stack: whole blocks are the units, so there are few of them.",
+        note="arms-took-turns",
         event_in_both=(
             "Both arms met it. Taking turns evens out a drift, and a shift as far as both arms have blocks on either "
             "side of it; the levels are no steady state."

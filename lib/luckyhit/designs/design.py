@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from luckyhit.records import Arm
+from luckyhit.records import Arm, NoteId
 
 BEFORE: tuple[Arm, ...] = ("before",)
 AFTER: tuple[Arm, ...] = ("after",)
@@ -42,14 +42,14 @@ class Timed(Protocol):
 @dataclass(frozen=True)
 class Words:
     """What is said of a design. `summary`: for the case file's reference. `compared`: beside the verdict, how the arms
-    were compared. `note`: what it makes weaker, a note of the result; "" for nothing. `no_early_stop`: why it can't end
+    were compared. `note`: what it makes weaker, a note of the result; None: nothing. `no_early_stop`: why it can't end
     before its last block; "" where it can. `event_*`: what a shift or drift means for the verdict, where both arms met
     it, where one did, and where one did inside a single block."""
 
     summary: str
     compared: str
     event_in_both: str
-    note: str = ""
+    note: NoteId | None = None
     no_early_stop: str = ""
     event_in_one: str = (
         "Warning: the other arm did not meet it, so the difference between the arms may be that event's, and not the "

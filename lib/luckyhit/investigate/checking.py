@@ -14,12 +14,9 @@ from luckyhit import change as changing
 from luckyhit.case import Case, load_case
 from luckyhit.case.changes import ArgumentChange, EnvChange
 from luckyhit.case.variables import known_secrets, noted_variables, refuse_unset
-from luckyhit.change.coverage import COVERED
-from luckyhit.change.differences import DECLARED
 from luckyhit.change.permissions import check_rights
 from luckyhit.change.rights import Findings, free_guard, target_guard
 from luckyhit.change.rights.directories import look_at_directories, room_for
-from luckyhit.change.rights.findings import listed
 from luckyhit.errors import ArgumentError, CacheUnreachable, LuckyHitError
 from luckyhit.investigate.preflight import expected_response, originals_of, secret_headers
 from luckyhit.investigate.quoted import refuse_quoted
@@ -28,29 +25,24 @@ from luckyhit.judge.stale.old_data import looked_for
 from luckyhit.measure.inputs import Inputs, gather
 from luckyhit.measure.signals import Signals, offered, signals_of
 from luckyhit.project import Project
-from luckyhit.records import PREFLIGHT_MET_FAULT, Guard, MetricName
+from luckyhit.records import Guard, GuardId, MetricName
 from luckyhit.redact import Redactor
 from luckyhit.target import Stack
 from luckyhit.target.control import authorities
+from luckyhit.text.messages import guard_title
+from luckyhit.text.numbers import listed
 
 _WIDTH = 100
 _LEAST_TEXT = 40
-DECIDABLE, UNDECIDABLE = "goals decidable", "goals undecidable"
-"""Ids of what the plan can decide: all goals, as far as one can tell, or not all of them."""
-OLD_DATA = "old data"
-"""Id of the note on a case that does not look for old data, or has no goal on it."""
-OUTSIDE_CLEAR = "keys outside cache.clear"
 _MOST_OFFERED = 3
-CACHE_HEADER = "cache header"
-"""The guard that offers headers as `target.cache_header`; it never fails."""
-NO_PASSWORD = "cache password"
-"""The guard that says that the run's own cache asks for none; it never fails."""
 _OPEN_TO_OTHERS = (
     "None: the service is told host and port alone, so whoever is on this machine can get into the run's own cache. "
     "With {cache_url} or {cache_password} in target.start it asks for a random one."
 )
-_NOTES = frozenset({PREFLIGHT_MET_FAULT, UNDECIDABLE, OLD_DATA, OUTSIDE_CLEAR, NO_PASSWORD})
-"""Ids of what is no fault of the case, and is worth knowing before the run."""
+_NOTES: frozenset[GuardId] = frozenset(
+    {"preflight-met-fault", "goals-undecidable", "old-data", "keys-outside-cache-clear", "cache-password"}
+)
+"""What is no fault of the case, and is worth knowing before the run."""
 _KEPT_SPACE = "\x00"
 
 
@@ -73,7 +65,7 @@ def check_case(project: Project, case_file: Path, *, environ: Mapping[str, str] 
     if unfilled := _unfilled(case.model_dump()):
         notes = [f"{unfilled} of its texts still say TODO: readers of the report will see them.", *notes]
     guards = [
-        Guard(name="inputs validated", ok=True, detail=" ".join([f"{case_file.name} has no problem.", *notes])),
+        Guard(id="inputs-validated", ok=True, detail=" ".join([f"{case_file.name} has no problem.", *notes])),
     ]
     guards += _old_data(case)
     declared = [target_guard(case, project.called(case_file)), free_guard(case, project.runs, environ)]
@@ -88,10 +80,10 @@ def check_case(project: Project, case_file: Path, *, environ: Mapping[str, str] 
         except ArgumentError:
             raise
         except LuckyHitError as error:
-            name = "cache reachable" if isinstance(error, CacheUnreachable) else "target reachable"
+            id: GuardId = "cache-reachable" if isinstance(error, CacheUnreachable) else "target-reachable"
             findings = Findings("directories")
             look_at_directories(places, room_for(case), findings)
-            guards += [_failed(name, error), findings.guard()]
+            guards += [_failed(id, error), findings.guard()]
     passwords = stack.cache.secrets if stack.cache is not None else []
     redact = Redactor({*known_secrets(case, environ), *passwords}).secrets
     return [
@@ -106,7 +98,7 @@ def _old_data(case: Case) -> Iterator[Guard]:
         "undeclared": "Old data: looked at without a goal. A goal on `stale_reads` would decide it.",
     }
     if (looked := looked_for(case)) in details:
-        yield Guard(name=OLD_DATA, ok=True, detail=details[looked])
+        yield Guard(id="old-data", ok=True, detail=details[looked])
 
 
 def _of_running(
@@ -118,27 +110,28 @@ def _of_running(
     inputs: Inputs,
 ) -> Iterator[Guard]:
     """What is found with the target at hand."""
-    yield Guard(
-        name="target reachable", ok=True, detail=f"{stack.base_url} {'is ready' if stack.owned else 'answers'}."
-    )
+    yield Guard(id="target-reachable", ok=True, detail=f"{stack.base_url} {'is ready' if stack.owned else 'answers'}.")
     if stack.cache is not None and stack.cache.owned and not stack.cache.secrets:
-        yield Guard(name=NO_PASSWORD, ok=True, detail=_OPEN_TO_OTHERS)
+        yield Guard(id="cache-password", ok=True, detail=_OPEN_TO_OTHERS)
     yield from check_rights(case, stack, places, environ)
     answered: list[list[tuple[bytes, bytes]]] = []
     stored = Stored.looking(case, stack)
     yield from _answers(case, stack, headers, inputs, answered.append)
     if answered and stored is not None:
-        yield _guarded(COVERED, lambda: _covered(stored, lambda: expected_response(case, stack, headers, inputs)))
+        yield _guarded(
+            "cache-clear-names-what-is-stored",
+            lambda: _covered(stored, lambda: expected_response(case, stack, headers, inputs)),
+        )
     if case.target.cache_header is None and (
         offers := dict(pair for received in answered for pair in offered(received))
     ):
         yield _offer(offers)
     if case.freshness is not None:
-        yield _guarded("freshness probe", lambda: _probe(case, stack, headers))
-    yield _guarded(DECIDABLE, lambda: _power(case, answered))
+        yield _guarded("freshness-probe", lambda: _probe(case, stack, headers))
+    yield _guarded("goals-decidable", lambda: _power(case, answered))
     of_a_start = isinstance(case.change, (EnvChange, ArgumentChange))
     if stack.owned and case.cache.url_env is None and case.target.config is not None and of_a_start:
-        yield _guarded(DECLARED, lambda: _shows(case, stack))
+        yield _guarded("declared-difference-only", lambda: _shows(case, stack))
 
 
 def _answers(
@@ -154,25 +147,25 @@ def _answers(
     except ArgumentError:
         raise
     except LuckyHitError as error:
-        yield _failed("expected response", error)
+        yield _failed("expected-response", error)
         return
     yield guard
     if preflight.unexpected:
         met = "; ".join(f"{answer.request}: {answer.wrong}" for answer in preflight.unexpected)
-        yield Guard(name=preflight.id, ok=True, detail=f"{met}. The run measures it, and the report says so.")
+        yield Guard(id="preflight-met-fault", ok=True, detail=f"{met}. The run measures it, and the report says so.")
 
 
 def _offer(offers: Mapping[str, str]) -> Guard:
     """Headers, and a value of each, that may tell the cache status: nothing is wrong where they don't."""
     shown = [f"`{name}: {value}`" for name, value in list(offers.items())[:_MOST_OFFERED]]
     offer = f"{listed(shown)} {'looks' if len(shown) == 1 else 'look'} like a cache status: set `target.cache_header`."
-    return Guard(name=CACHE_HEADER, ok=True, detail=offer)
+    return Guard(id="cache-header", ok=True, detail=offer)
 
 
 def _probe(case: Case, stack: Stack, headers: Mapping[str, str]) -> Guard:
     originals_of(case, stack, headers, case.plan.block)
     detail = "Each read route of the probe shows a version below the probe's; nothing was written."
-    return Guard(name="freshness probe", ok=True, detail=detail)
+    return Guard(id="freshness-probe", ok=True, detail=detail)
 
 
 def _power(case: Case, answered: Sequence[list[tuple[bytes, bytes]]]) -> Guard:
@@ -187,13 +180,16 @@ def _power(case: Case, answered: Sequence[list[tuple[bytes, bytes]]]) -> Guard:
     if answers and all(answer.db_calls is None for answer in answers):
         hidden.append("db_calls")
     planning = planning_of(case, hidden)
-    name = UNDECIDABLE if planning.undecidable else DECIDABLE
-    return Guard(name=name, ok=True, detail="\n".join(lines_of(planning)))
+    return Guard(
+        id="goals-undecidable" if planning.undecidable else "goals-decidable",
+        ok=True,
+        detail="\n".join(lines_of(planning)),
+    )
 
 
 def _covered(stored: Stored, again: Callable[[], object]) -> Guard:
     guard, note = stored.after_reads(again)
-    return guard or Guard(name=OUTSIDE_CLEAR, ok=True, detail=note)
+    return guard or Guard(id="keys-outside-cache-clear", ok=True, detail=note)
 
 
 def _shows(case: Case, stack: Stack) -> Guard:
@@ -204,34 +200,34 @@ def _shows(case: Case, stack: Stack) -> Guard:
     return changing.difference_guard(case, before, after)
 
 
-def _guarded(name: str, look: Callable[[], Guard]) -> Guard:
+def _guarded(id: GuardId, look: Callable[[], Guard]) -> Guard:
     """What is wrong here does not keep the rest of the list from being looked at."""
     try:
         return look()
     except ArgumentError:
         raise
     except LuckyHitError as error:
-        return _failed(name, error)
+        return _failed(id, error)
 
 
-def _failed(name: str, error: LuckyHitError) -> Guard:
+def _failed(id: GuardId, error: LuckyHitError) -> Guard:
     log = "".join(f"\n| {line}" for line in getattr(error, "log", ()))
-    return Guard(name=name, ok=False, detail=error.message + log, remedy=error.hint)
+    return Guard(id=id, ok=False, detail=error.message + log, remedy=error.hint)
 
 
 def as_text(guards: Iterable[Guard], *, width: int = _WIDTH) -> str:
     """The guards as a list for the terminal, wrapped at `width`. What stands in backticks is a command to copy: it is
     never broken, nor is a line of a log."""
     rows = list(guards)
-    column = max((len(guard.name) for guard in rows), default=0) + 8
+    column = max((len(guard_title(guard.id)) for guard in rows), default=0) + 8
     room = max(_LEAST_TEXT, width - column)
     lines: list[str] = []
     for guard in rows:
         text = _wrapped(guard.detail, room)
         if not guard.ok and guard.remedy:
             text += _wrapped(f"what to do: {guard.remedy}", room)
-        mark = "note" if guard.name in _NOTES else "ok  " if guard.ok else "FAIL"
-        start = f"{mark}  {guard.name}".ljust(column)
+        mark = "note" if guard.id in _NOTES else "ok  " if guard.ok else "FAIL"
+        start = f"{mark}  {guard_title(guard.id)}".ljust(column)
         lines += [start + (text[0] if text else ""), *(" " * column + line for line in text[1:])]
     failed = sum(not guard.ok for guard in rows)
     lines.append("")

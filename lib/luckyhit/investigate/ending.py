@@ -62,6 +62,7 @@ def finish(project: Project, run: Run, interruptions: Interruptions) -> Outcome:
             "message": message,
             "hint": f"Look at the executed notebooks in {run.path / 'notebooks'}.",
             "exit_code": INTERRUPTED if interrupted else 1,
+            "refusal": None,
         }
         _note(run, state="failed", failure=failure)
     if died or manifest.get("changed"):
@@ -146,7 +147,7 @@ def _rolled_back(project: Project, run: Run, failure: dict[str, Any]) -> dict[st
         rollback = revert_run(run, project=project.root)
     except LuckyHitError as error:
         rollback = Rollback(confirmed=False, detail=error.message)
-        failure = {**failure, "message": error.message, "hint": error.hint, "exit_code": 5}
+        failure = {**failure, "message": error.message, "hint": error.hint, "exit_code": 5, "refusal": error.refusal}
     _note(run, changed=not rollback.confirmed, rollback=rollback.model_dump(), failure=failure)
     return failure
 

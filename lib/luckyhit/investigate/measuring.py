@@ -90,7 +90,8 @@ class Measuring:
         facts = {
             "pair": pair,
             "start": start,
-            "unseen": unseen,
+            "unseen": unseen.sentences,
+            "refused": unseen.refused,
             "differences": {arm: {**at_start[arm][1], **at_end.get(arm, ({}, {}))[1]} for arm in stacks},
             "washout": washed,
             "limits": {**plan.limits, "stopped": stopped.message if stopped else None} if plan.limits else {},
@@ -187,7 +188,8 @@ class Measuring:
         left, back = (report.probe.get(name, {}) for name in ("not_put_back", "put_back"))
         for arm, step in steps.items():
             if left.get(arm) == 0:
-                self._step.journal.undo(step, {"how": f"{back.get(arm)} keys put back by the probe itself"})
+                how = f"{back.get(arm)} keys put back by the probe itself"
+                self._step.journal.undo(step, {"outcome": "put-back-by-the-probe", "how": how})
 
     def _look(
         self, stacks: Mapping[Arm, Stack], when: str, *, keyspace: bool

@@ -11,7 +11,7 @@ import numpy as np
 
 from luckyhit.case import Case
 from luckyhit.case.units import format_rate
-from luckyhit.errors import ArgumentError, ResponseUnexpected
+from luckyhit.errors import ArgumentError, ResponseUnexpected, refusal_of
 from luckyhit.measure.answers import EXCERPT, LONGEST_PATH
 from luckyhit.measure.expect import expected_of, mismatch
 from luckyhit.measure.head import Origin
@@ -79,7 +79,7 @@ def expected_response(
     preflight = Preflight(asked=len(routes), unexpected=unexpected)
     if not routes:
         guard = Guard(
-            name="expected response",
+            id="expected-response",
             ok=False,
             detail="The workload has no GET or HEAD route, so no answer could be checked beforehand.",
             remedy="Add a read route to workload.routes.",
@@ -89,7 +89,7 @@ def expected_response(
     if unexpected:
         covered = f"which the goal on {' and '.join(goals)} covers"
         details.append(f"{len(unexpected)} of {len(routes)} routes answered otherwise, {covered}.")
-    return Guard(name="expected response", ok=True, detail=" ".join(details)), preflight
+    return Guard(id="expected-response", ok=True, detail=" ".join(details)), preflight
 
 
 def _safe_routes(
@@ -155,6 +155,7 @@ class _Asking:
             f"{answer.request} does not answer as the case expects: {answer.wrong}",
             hint="Mend the service, or what the case expects (expected.response, or the route's response).",
             log=self.stack.log_tail(),
+            refusal=refusal_of(answer.status),
         )
 
 

@@ -117,6 +117,7 @@ def _note_failure(run: Run, project: Project, error: BaseException) -> None:
             "message": error.message,
             "hint": error.hint,
             "exit_code": code,
+            "refusal": error.refusal,
         }
         failure["log"] = [run.redactor.text(line) for line in getattr(error, "log", ())]
     elif isinstance(error, KeyboardInterrupt):
@@ -125,6 +126,7 @@ def _note_failure(run: Run, project: Project, error: BaseException) -> None:
             "message": "interrupted",
             "hint": "Start it again.",
             "exit_code": 130,
+            "refusal": None,
         }
     else:
         failure = {
@@ -132,6 +134,7 @@ def _note_failure(run: Run, project: Project, error: BaseException) -> None:
             "message": f"{type(error).__name__}: {error}",
             "hint": "This is a defect in Lucky Hit; the executed notebook has the traceback.",
             "exit_code": 1,
+            "refusal": None,
         }
     with suppress(OSError):  # where the disk is full, what was changed is taken back all the same
         run.update(state="failed", failure=failure)

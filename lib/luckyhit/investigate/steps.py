@@ -26,8 +26,7 @@ from luckyhit.project import Project
 from luckyhit.records import Arm, Guard, Result, Rollback
 from luckyhit.run import Run
 from luckyhit.target import Stack
-
-STILL_SAME = "as it was after the rollback"
+from luckyhit.text.messages import guard_title
 
 
 def planned_seconds(run: Run) -> float:
@@ -61,7 +60,7 @@ def measure_baseline(run: Run, project: Project, progress: Progress) -> None:
         as_expected, preflight = expected_response(case, stack, step.headers, inputs_of(run))
         run.update(preflight=preflight.model_dump())
         guards = [
-            Guard(name="inputs validated", ok=True, detail="The case file was read strictly: no problem found."),
+            Guard(id="inputs-validated", ok=True, detail="The case file was read strictly: no problem found."),
             changing.summary(
                 changing.check_rights(
                     case, stack, [run.path, project.reports], stack.environ, changeable=stack.changeable
@@ -129,7 +128,7 @@ def measure_change(run: Run, project: Project, progress: Progress) -> None:
         if design.isolated:
             # Before anything is changed, the two stacks have to be the same in everything that can be seen.
             alike = changing.same_guard(changing.look_at(started, case)["before"], unchanged)
-            _note_guards(run, [alike.model_copy(update={"name": "stacks alike before the change"})])
+            _note_guards(run, [alike.model_copy(update={"id": "stacks-alike-before-the-change"})])
             _stop_at_failed([alike])
 
         _survey(step, list(started.values()))
@@ -157,7 +156,7 @@ def measure_change(run: Run, project: Project, progress: Progress) -> None:
                 measuring.total_s += more * (case.plan.warmup + case.plan.block)
 
         declared = measuring.looks.guard()
-        _note_guards(run, [declared, *([failed] if failed is not None and failed.name != declared.name else [])])
+        _note_guards(run, [declared, *([failed] if failed is not None and failed.id != declared.id else [])])
         measuring.show("rolling back")
         rollback = changing.roll_back(changed, step.journal)
         _confirm(run, rollback, unchanged, changing.look_at({"before": changed}, case)["before"])
@@ -218,7 +217,7 @@ def _confirm(run: Run, rollback: Rollback, unchanged: changing.Fingerprint, now:
     run.update(
         rollback=Rollback(confirmed=undone, detail=f"{rollback.detail} {again.detail}").model_dump(), changed=not undone
     )
-    _note_guards(run, [again.model_copy(update={"name": STILL_SAME})])
+    _note_guards(run, [again.model_copy(update={"id": "as-it-was-after-the-rollback"})])
     if not undone:
         raise RollbackNotConfirmed(f"after the rollback: {again.detail}", hint=run.case.rollback.note)
 
@@ -256,7 +255,7 @@ def _if_failed(guard: Guard) -> Guard | None:
 def _stop_at_failed(guards: list[Guard]) -> None:
     for guard in guards:
         if not guard.ok:
-            raise GuardError(f"{guard.name}: {guard.detail}", hint=guard.remedy)
+            raise GuardError(f"{guard_title(guard.id)}: {guard.detail}", hint=guard.remedy)
 
 
 def _cache_version(stack: Stack) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 
 from redis import exceptions as redis_errors
 
@@ -20,6 +21,17 @@ from luckyhit.target.watching.shapes import Shape, learn, shapes_of
 from luckyhit.visible import visible
 
 EVENTS = "events"
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """What could not be seen of a cache's events in one block, one sentence each; `refused`: those among them that a
+    missing right is behind."""
+
+    sentences: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+
 MOST_NAMES = 3
 LEARNED_BY = 6
 """So many probed keys are read alone, to see which keys of the cache they touch."""
@@ -54,19 +66,18 @@ def _learned(run: Run, stack: Stack) -> list[Shape]:
 
 
 @contextmanager
-def watched_caches(run: Run, stacks: Mapping[Arm, Stack], block: int, journal: changing.Journal) -> Iterator[list[str]]:
-    """Record the caches' events of the probed keys until the block ends. What is yielded is filled at the end: what
-    could not be seen, one sentence each."""
-    case, sentences = run.case, list[str]()
+def watched_caches(run: Run, stacks: Mapping[Arm, Stack], block: int, journal: changing.Journal) -> Iterator[Unseen]:
+    """Record the caches' events of the probed keys until the block ends. What is yielded is filled at the end."""
+    case, unseen = run.case, Unseen()
     if case.freshness is None or not case.freshness.watch_cache:
-        yield sentences
+        yield unseen
         return
     if case.caches_inside:
-        yield [f"The cache's events: {INSIDE}."]
+        yield Unseen([f"The cache's events: {INSIDE}."])
         return
     watched = {arm: watched_shapes(case, _learned(run, stack)) for arm, stack in stacks.items()}
     if why_not := next((why for keys, patterns, why in watched.values() if not keys and not patterns), ""):
-        yield [f"The cache's events: {why_not}."]
+        yield Unseen([f"The cache's events: not visible: {why_not}."])
         return
     notifications: dict[Arm, changing.Notifications] = {}
     with ExitStack() as open_switches:
@@ -84,12 +95,15 @@ def watched_caches(run: Run, stacks: Mapping[Arm, Stack], block: int, journal: c
             origin_ns=run.manifest["origin_ns"],
         )
         with events:
-            yield sentences
+            yield unseen
     disturbed = [arm for arm, of_arm in notifications.items() if of_arm.disturbed]
     write_part(run.path / EVENTS, f"block-{block:03d}", events.table(without=disturbed))
-    sentences += [f"Cache events, {arm}: {text}." for arm, of_arm in notifications.items() for text in of_arm.sentences]
-    sentences += [f"{text[0].upper()}{text[1:]}." for text in events.problems]
-    sentences += [text for stack in stacks.values() for text in _not_watched(run, stack)]
+    for arm, of_arm in notifications.items():
+        told = [f"Cache events, {arm}: {text}." for text in of_arm.sentences]
+        unseen.sentences.extend(told)
+        unseen.refused.extend(told if of_arm.refused else [])
+    unseen.sentences.extend(f"{text[0].upper()}{text[1:]}." for text in events.problems)
+    unseen.sentences.extend(text for stack in stacks.values() for text in _not_watched(run, stack))
 
 
 def _not_watched(run: Run, stack: Stack) -> list[str]:

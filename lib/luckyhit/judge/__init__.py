@@ -38,10 +38,11 @@ from luckyhit.judge.stale.background import TOLD_BY
 from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.stats.sequential import Sequential
 from luckyhit.judge.table.samples import JUDGED, Rows, rows_of, rows_of_parts
-from luckyhit.judge.verdict import READABLE, RULES
+from luckyhit.judge.verdict import RULES
 from luckyhit.parts import nullable_integers
 from luckyhit.records import READS, REQUESTS, WRITES, Guard, Result
 from luckyhit.run import Run, Table
+from luckyhit.text.notes import note
 
 __all__ = ["GUARDS", "RULES", "About", "FixedSample", "Sequential", "decide", "judge"]
 
@@ -72,7 +73,7 @@ def judge(run: Run, *, guards: Sequence[Guard] = (), going_on: bool = False, req
             if any(route.version is not None for route in case.workload.routes):
                 answers = run.table(name, TOLD_BY)
         except RunUnreadable as error:
-            damaged.append(Guard(name=READABLE, ok=False, detail=error.message, remedy=error.hint))
+            damaged.append(Guard(id="records-readable", ok=False, detail=error.message, remedy=error.hint))
     counted = None
     with suppress(RunUnreadable):  # the report names the damaged file
         counted = run.counters_by_block()
@@ -86,7 +87,7 @@ def judge(run: Run, *, guards: Sequence[Guard] = (), going_on: bool = False, req
     files = RunFiles(run, manifest, rows, frames["reads"], frames["writes"], under_way, going_on, whole=not damaged)
     held = [*look(ON_FILES, "case", files), *guards_of(manifest), *guards, *look(ON_FILES, "files", files)]
     ended = ended_early(manifest)
-    notes = [f"The run ended early: {ended.rstrip('.')}."] if ended else []
+    notes = [note("run-ended-early", reason=ended.rstrip("."))] if ended else []
     result = decide(
         rows,
         frames["reads"],

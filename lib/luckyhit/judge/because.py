@@ -11,22 +11,17 @@ from luckyhit.case.declared_plan import MOST_BLOCKS, Plan
 from luckyhit.case.units import format_duration
 from luckyhit.judge.beside_goals import FaultMoved
 from luckyhit.judge.compare.effect import UNDECLARED, Effect, amount_of
-from luckyhit.judge.guards.preparation import LIMITS
-from luckyhit.judge.verdict import DECLARED, READABLE, Ruling, metric_of
-from luckyhit.judge.wording import (
-    amount_text,
-    difference_text,
-    interval_text,
-    listed,
-    name_of,
-    sentence,
-    value_text,
-)
-from luckyhit.records import GoalName, Guard, Metric, Verdict, kind_of
+from luckyhit.judge.verdict import Ruling, metric_of
+from luckyhit.records import GoalName, Guard, GuardId, Metric, Verdict, kind_of
+from luckyhit.text.messages import guard_title
+from luckyhit.text.notes import text_of
+from luckyhit.text.numbers import listed, sentence
+from luckyhit.text.quantities import amount_text, difference_text, interval_text, name_of, value_text
 
 PartId = Literal[
     "fault-worse", "hurt", "limit-broken", "helped", "fault-better", "equivalent", "better-unasked", "no-worse", "open"
 ]
+_FIRST: tuple[GuardId, ...] = ("records-readable", "within-the-targets-limits", "declared-difference-only")
 CEILING_STEP_S = 10
 """`plan.at_most` is told in steps of so many seconds."""
 
@@ -113,10 +108,9 @@ def advised(open_: Sequence[Ruling], plan: Plan) -> dict[str, str]:
 
 def _failed(failed: Sequence[Guard]) -> str:
     """Damaged files and what stopped the run explain all the rest; so does a change beside the declared one."""
-    first = (READABLE, LIMITS, DECLARED)
-    worst, *others = sorted(failed, key=lambda guard: first.index(guard.name) if guard.name in first else len(first))
+    worst, *others = sorted(failed, key=lambda guard: _FIRST.index(guard.id) if guard.id in _FIRST else len(_FIRST))
     more = f" (and {len(others)} more)" if others else ""
-    return f"the guard “{worst.name}”{more} failed: {worst.detail}"
+    return f"the guard “{guard_title(worst.id)}”{more} failed: {worst.detail}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +177,8 @@ class _Words:
         """The first in full, the others by their names."""
         first, others = rulings[0], rulings[1:]
         metric = first.metric
-        note = f"{metric.note[:1].lower()}{metric.note[1:].rstrip('.')}"
+        words = text_of(metric.notes)
+        note = f"{words[:1].lower()}{words[1:].rstrip('.')}"
         if metric.effect is None and metric.low is None and metric.high is None:
             text = f"no verdict on {name_of(first.name)}: {note}"
         else:

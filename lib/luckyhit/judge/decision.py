@@ -35,10 +35,22 @@ from luckyhit.judge.stale.share_bounds import ShareBounds, bounds_at, uncompared
 from luckyhit.judge.stats.boundary import Boundary
 from luckyhit.judge.table.record import BEFORE, Record, listed_arms, read
 from luckyhit.judge.table.samples import Rows, among
-from luckyhit.judge.verdict import DECLARED, Ruling, metric_of, overall, rule_on
-from luckyhit.judge.wording import sentence
+from luckyhit.judge.verdict import Ruling, metric_of, overall, rule_on
 from luckyhit.judge.worked import Compared, Worked, work_out
-from luckyhit.records import METRICS, Arm, FreshnessFacts, GoalName, Guard, Metric, Result, Rollback, Stage, Verdict
+from luckyhit.records import (
+    METRICS,
+    Arm,
+    FreshnessFacts,
+    GoalName,
+    Guard,
+    Metric,
+    Note,
+    Result,
+    Rollback,
+    Stage,
+    Verdict,
+)
+from luckyhit.text.numbers import sentence
 
 
 @dataclass(frozen=True)
@@ -49,7 +61,7 @@ class About:
     name: str = ""
     run: str = ""
     date: str = ""
-    notes: Sequence[str] = ()
+    notes: Sequence[Note] = ()
     ended: str = ""
 
 
@@ -141,10 +153,10 @@ def _guards(worked: Worked, turns: Records, collected: Sequence[Guard], ended: s
     if worked.compared is None:
         return [*worked.on_record, *collected]
     guards = [*worked.on_record, *worked.compared.guards, *collected]
-    if not any(guard.name == DECLARED for guard in guards):
+    if not any(guard.id == "declared-difference-only" for guard in guards):
         reason = f", since the run ended early: {ended}" if ended else ""
         detail = f"nobody compared what the change changed{reason}"
-        guards.append(Guard(name=DECLARED, ok=False, detail=detail, remedy="Measure again."))
+        guards.append(Guard(id="declared-difference-only", ok=False, detail=detail, remedy="Measure again."))
     return [*guards, *look(ON_RECORDS, "turns", turns)]
 
 
@@ -155,7 +167,7 @@ def _notes(
     guards: Sequence[Guard],
     turns: Records,
     compared: Compared | None,
-) -> list[str]:
+) -> list[Note]:
     """What is told beside the verdict, before what is told of single metrics."""
     notes = notes_on_blocks(record.blocks, case)
     if compared is None:

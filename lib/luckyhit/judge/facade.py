@@ -1,8 +1,7 @@
 """What a report may ask of the judge beyond the result.
 
 `result.json` holds what was decided. A figure needs more: a value for each request, or for each instant. Those are made
-here from the records, by the definitions that the verdict rests on. A report imports nothing else of the judge but its
-wording.
+here from the records, by the definitions that the verdict rests on. A report imports nothing else of the judge.
 """
 
 from __future__ import annotations

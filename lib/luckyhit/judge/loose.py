@@ -16,10 +16,9 @@ from luckyhit.case import Case, load_case
 from luckyhit.designs import BOTH, design_of, pair_numbers
 from luckyhit.errors import RunUnreadable
 from luckyhit.judge.decision import About, decide
-from luckyhit.judge.guards.probe_guards import SEEN
-from luckyhit.judge.verdict import READABLE
 from luckyhit.records import READS, WRITES, Arm, Guard, Result
 from luckyhit.run import Run
+from luckyhit.text.notes import note
 
 MEASURED = "measure"
 
@@ -44,9 +43,8 @@ def judge_loose(path: Path) -> Result:
             frames[name] = run.table(name)
         except RunUnreadable as error:
             frames[name] = pd.DataFrame()
-            guards.append(Guard(name=READABLE, ok=False, detail=error.message, remedy=error.hint))
+            guards.append(Guard(id="records-readable", ok=False, detail=error.message, remedy=error.hint))
     blocks = blocks_of(frames["requests"], case)
-    note = "There is no manifest here: what each block was for was told from its rows."
     result = decide(
         frames["requests"],
         frames["reads"] if len(frames["reads"]) else READS.empty_table().to_pandas(),
@@ -54,7 +52,7 @@ def judge_loose(path: Path) -> Result:
         case,
         blocks,
         guards,
-        about=About(path.name, notes=[note]),
+        about=About(path.name, notes=[note("no-manifest")]),
     )
     if any((path / table).is_dir() for table in ("reads", "writes")):
         return result
@@ -63,7 +61,7 @@ def judge_loose(path: Path) -> Result:
 
 def _without_probe(guard: Guard) -> Guard:
     """Where the probe's records were not kept, nothing says that it wrote too little."""
-    if guard.name != SEEN:
+    if guard.id != "the-probes-writes-are-seen":
         return guard
     detail = "the records of the probe are not here, so that stale reads are not visible"
     remedy = "" if guard.ok else "Put reads/ and writes/ beside requests/, where they were kept."

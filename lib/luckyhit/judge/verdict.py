@@ -15,8 +15,10 @@ from luckyhit.judge.beside_goals import FaultMoved
 from luckyhit.judge.compare.effect import Effect, amount_of
 from luckyhit.judge.stats.boundary import INF, Boundary, FixedSample
 from luckyhit.judge.stats.forecast import MOST_TIMES, Forecast, Question, forecast, pairs_at_margin, wald_pairs, whole
-from luckyhit.judge.wording import difference_text, minutes, value_text
-from luckyhit.records import GoalName, Guard, Limit, Metric, Verdict, kind_of
+from luckyhit.records import GoalName, Guard, Limit, Metric, Note, Verdict, kind_of
+from luckyhit.text.notes import note
+from luckyhit.text.numbers import minutes, plural
+from luckyhit.text.quantities import difference_text, value_text
 
 RULES: tuple[str, ...] = (
     "INVALID, where a guard failed.",
@@ -52,12 +54,7 @@ class Ruling:
         return self.metric.limit == "broken"
 
 
-READABLE = "records readable"
-DECLARED = "declared difference only"
-"""Name of the guard on the fingerprints; without it nobody knows what was changed."""
-
-
-def metric_of(name: GoalName, effect: Effect, note: str = "") -> Metric:
+def metric_of(name: GoalName, effect: Effect, notes: Sequence[Note] = ()) -> Metric:
     """The metric without a verdict. Bounds that are infinite become null: there is none on that side."""
     return Metric(
         unit=kind_of(name).unit,
@@ -67,7 +64,7 @@ def metric_of(name: GoalName, effect: Effect, note: str = "") -> Metric:
         low=effect.low if abs(effect.low) < INF else None,
         high=effect.high if abs(effect.high) < INF else None,
         pairs=effect.pairs,
-        note=" ".join(part for part in (effect.note, note) if part),
+        notes=[*effect.notes, *notes],
     )
 
 
@@ -79,34 +76,36 @@ def rule_on(
     margin = amount_of(name, goal.margin, effect.before)
     low, high = (effect.low, effect.high) if kind_of(name).higher_is_better else (-effect.high, -effect.low)
     verdict: Verdict
-    passes, note = False, ""
+    passes = False
+    notes: list[Note] = []
     expected = wald = None
     if margin is not None and effect.effect is not None:
         expected, wald = pairs_at_margin(effect, margin), wald_pairs(effect, margin, error_rate)
     if not (abs(low) < INF or abs(high) < INF):
         verdict = "INCONCLUSIVE"
-        note = "" if effect.note else "Too few requests for an interval: measure longer."
         if effect.pairs and effect.effect is not None:
-            note = "The sample sets no bounds: measure longer, or at a higher rate."
+            notes = [note("no-bounds")]
+        elif not effect.notes:
+            notes = [note("too-few-requests")]
     elif margin is None:
-        verdict, note = "INCONCLUSIVE", f"The margin {goal.margin} can't be compared with this metric."
+        verdict, notes = "INCONCLUSIVE", [note("margin-not-comparable", margin=str(goal.margin))]
     else:
-        verdict, passes, note = _compare(name, low, high, margin, goal)
+        verdict, passes, notes = _compare(name, low, high, margin, goal)
         if verdict == "INCONCLUSIVE" and not passes:
             direction = 1 if kind_of(name).higher_is_better else -1
             ahead = forecast(effect, Question(margin, goal.want, direction, boundary, error_rate))
             expected = whole(ahead.pairs) if ahead is not None and not effect.starts else None
-            note = _more(ahead, effect.pairs, seconds) if not effect.starts else _more_starts(effect)
+            notes = [_more(ahead, effect.pairs, seconds) if not effect.starts else _more_starts(effect)]
     kept: Limit | None = None
     if goal.at_most is not None:
-        kept, limit_note = _limit_of(name, effect, goal.at_most)
+        kept, limit_notes = _limit_of(name, effect, goal.at_most)
         if kept == "broken" and high < 0:
             verdict = "HURT"  # provably beyond the limit, and provably worse than before
         if kept == "open" and verdict != "HURT":
             verdict = "INCONCLUSIVE"
         passes = passes and kept != "open" and verdict != "HURT"
-        note = f"{note} {limit_note}".strip()
-    metric = metric_of(name, effect, note)
+        notes += limit_notes
+    metric = metric_of(name, effect, notes)
     limit = amount_of(name, goal.at_most, None) if goal.at_most is not None else None
     declared = {"margin": margin, "at_most": limit, "want": goal.want}
     metric = metric.model_copy(update={**declared, "verdict": verdict, "limit": kept})
@@ -114,69 +113,62 @@ def rule_on(
     return Ruling(name, goal, metric.model_copy(update=takes), passes)
 
 
-def _compare(name: GoalName, low: float, high: float, margin: float, goal: Goal) -> tuple[Verdict, bool, str]:
-    """(verdict, goal met, note) from the interval, turned so that more is better."""
+def _compare(name: GoalName, low: float, high: float, margin: float, goal: Goal) -> tuple[Verdict, bool, list[Note]]:
+    """(verdict, goal met, notes) from the interval, turned so that more is better."""
     inside = low >= -margin and high <= margin
     if goal.want == "better":
         if inside:
-            return "EQUIVALENT", True, ""
+            return "EQUIVALENT", True, []
         if low > 0:
-            return "HELPED", True, ""
-        return ("HURT" if high < 0 else "INCONCLUSIVE"), False, ""
+            return "HELPED", True, []
+        return ("HURT" if high < 0 else "INCONCLUSIVE"), False, []
     if low >= -margin:
-        cost = ""
+        cost: list[Note] = []
         if high < 0:
             least, most = difference_text(name, -high), difference_text(name, -low)
-            cost = f"Accepted cost: worse by {least} at least, by {most} at most."
+            cost = [note("accepted-cost", least=least, most=most)]
         if inside:
             return "EQUIVALENT", True, cost
         if low > 0:
-            return "HELPED", True, ""
-        return (
-            "INCONCLUSIVE",
-            True,
-            "No worse than the margin, which is all the goal asks; whether it is better can't be told.",
-        )
-    return ("HURT" if high < -margin else "INCONCLUSIVE"), False, ""
+            return "HELPED", True, []
+        return "INCONCLUSIVE", True, [note("no-worse-is-all")]
+    return ("HURT" if high < -margin else "INCONCLUSIVE"), False, []
 
 
-def _limit_of(name: GoalName, effect: Effect, at_most: Amount) -> tuple[Limit, str]:
+def _limit_of(name: GoalName, effect: Effect, at_most: Amount) -> tuple[Limit, list[Note]]:
     """Whether the after arm keeps the hard limit, with a note where that is not shown."""
     limit = amount_of(name, at_most, None)
     if limit is None:
-        return "open", f"The limit {at_most} can't be compared with this metric."
+        return "open", [note("limit-not-comparable", limit=str(at_most))]
     if effect.after_low > limit:
-        return "broken", "Goal not met: beyond its limit after the change."
+        return "broken", [note("limit-broken")]
     if effect.after_high <= limit:
-        return "kept", ""
+        return "kept", []
     most = value_text(name, effect.after_high) if effect.after_high < INF else "any amount"
-    return (
-        "open",
-        f"Not shown to be within its limit of {value_text(name, limit)}: {most} is possible after the change.",
-    )
+    return "open", [note("limit-open", limit=value_text(name, limit), possible=most)]
 
 
-def _more(ahead: Forecast | None, pairs: int, seconds: float) -> str:
+def _more(ahead: Forecast | None, pairs: int, seconds: float) -> Note:
     """About how many more pairs would decide, and how long that takes."""
     if ahead is None:
-        return "The sample does not tell how much more would decide: measure longer, or at a higher rate."
+        return note("pairs-unknown")
     if not ahead.pairs < INF:
-        return f"More than {MOST_TIMES} times this sample would be needed: measure longer, or set a larger margin."
+        return note("pairs-too-many", times=MOST_TIMES)
     more = ahead.pairs - pairs
     few, about, many = (
         max(float(f"{pairs_then - pairs:.1g}"), 1) for pairs_then in (ahead.low, ahead.pairs, ahead.high)
     )
     reach = f"{few:,.0f} to {many:,.0f}" if many < INF else f"{few:,.0f} or more"
     often = f"; eight times of ten it is {reach}" if few < about or about < many else ""
-    return f"About {about:,.0f} more pairs ({minutes(seconds * more / pairs)} at this rate) would decide{often}."
+    return note("pairs-needed", pairs=f"{about:,.0f}", time=minutes(seconds * more / pairs), often=often)
 
 
-def _more_starts(effect: Effect) -> str:
+def _more_starts(effect: Effect) -> Note:
     """How many more process starts would decide, where the interval hangs on them and not on pairs."""
     if effect.starts_needed is None:
-        return "More blocks (plan.blocks) would tell: each has process starts of its own."
+        return note("starts-unknown")
     more = effect.starts_needed - effect.starts
-    return f"About {more:,} more block{'' if more == 1 else 's'} (plan.blocks), each with its own starts, would decide."
+    return note("starts-needed", blocks=plural(more, "more block"))
 
 
 def overall(guards: Sequence[Guard], rulings: Sequence[Ruling], beside: Sequence[FaultMoved] = ()) -> Verdict:

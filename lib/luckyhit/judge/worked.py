@@ -24,7 +24,8 @@ from luckyhit.judge.stats.boundary import Boundary, FixedSample
 from luckyhit.judge.table.record import AFTER, BEFORE, Record, is_whole
 from luckyhit.judge.table.samples import ARMS, Comparison, Rows, by_batches, by_blocks, side_by_side
 from luckyhit.judge.table.together import Together
-from luckyhit.records import GoalName, Guard, Naive, RunEvent
+from luckyhit.records import GoalName, Guard, Naive, Note, RunEvent
+from luckyhit.text.notes import note
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Compared:
 
     comparison: Comparison
     guards: list[Guard]
-    notes: list[str]
+    notes: list[Note]
     routes: RouteMetrics
     events: list[RunEvent]
 
@@ -135,8 +136,8 @@ def _baseline_only(record: Record, case: Case, boundary: Boundary, levels: Level
             **measured_reads(probed, case, boundary, levels),
         }
     )
-    note = "The change was not measured."
-    return {name: Effect(before=effect.before, note=note) for name, effect in shown.items()} | {
+    unmeasured = (note("change-not-measured"),)
+    return {name: Effect(before=effect.before, notes=unmeasured) for name, effect in shown.items()} | {
         name: replace(effect, after=None, effect=None) for name, effect in shown.items() if effect.before is None
     }
 

@@ -87,7 +87,8 @@ class ProbeBeside:
         try:
             await self._probe.preflight()
         except ResponseUnexpected as error:
-            raise ResponseUnexpected(self._shown.text(error.message), hint=self._shown.text(error.hint)) from None
+            error.reword(self._shown.text)
+            raise
 
     async def run(self, start_ns: int, end_ns: int) -> None:
         """Probe between two instants (raw)."""

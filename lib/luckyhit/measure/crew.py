@@ -259,8 +259,10 @@ def _environment(run: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join([package, *others]), MARKER: str((run / "work").resolve())}
 
 
-def _error(failure: dict[str, str]) -> LuckyHitError:
+def _error(failure: dict[str, Any]) -> LuckyHitError:
     kind = getattr(errors, failure["type"], NotEnoughData)
     if not (isinstance(kind, type) and issubclass(kind, LuckyHitError)):
         kind = NotEnoughData
-    return kind(failure["message"], hint=failure["hint"])
+    error: LuckyHitError = kind(failure["message"], hint=failure["hint"])
+    error.refusal = failure["refusal"]
+    return error

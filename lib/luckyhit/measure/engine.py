@@ -329,7 +329,16 @@ async def _main(order: dict[str, Any]) -> int:
         known = NoRoom.of(error) if isinstance(error, OSError) else error
         if known is None:
             raise
-        say({"error": {"type": type(known).__name__, "message": known.message, "hint": known.hint}})
+        say(
+            {
+                "error": {
+                    "type": type(known).__name__,
+                    "message": known.message,
+                    "hint": known.hint,
+                    "refusal": known.refusal,
+                }
+            }
+        )
         return 1
     say({"facts": facts})
     return 0

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 
 from luckyhit.case.freshness import Freshness
-from luckyhit.errors import ResponseUnexpected
+from luckyhit.errors import ResponseUnexpected, refusal_of
 from luckyhit.measure.probe_arm import ProbeArm
 from luckyhit.measure.probe_plan import KeyRanges
 from luckyhit.measure.probe_reader import Look
@@ -29,7 +29,7 @@ async def preflight(freshness: Freshness, arms: Mapping[Arm, ProbeArm], ranges: 
     for error in ends:
         if isinstance(error, ResponseUnexpected):
             left = [sentence for name, arm in arms.items() for sentence in await arm.restore(name)]
-            raise ResponseUnexpected(error.message, hint=" ".join([error.hint, *left]))
+            raise error.with_hint(" ".join([error.hint, *left]))
         if isinstance(error, BaseException):
             raise error
 
@@ -49,7 +49,9 @@ async def _arm(freshness: Freshness, arm: ProbeArm, ranges: KeyRanges, version: 
         hint = "Mend freshness.write: its method, path, body, command or statement, or the status of an accepted write."
         if written.done_ns is None and not written.refused:
             hint = "Is freshness.write right, and is it answered in time (workload.timeout)?"
-        raise ResponseUnexpected(f"the probe's write was not accepted: {written.said}", hint=hint)
+        raise ResponseUnexpected(
+            f"the probe's write was not accepted: {written.said}", hint=hint, refusal=refusal_of(written.status)
+        )
     for (route, variant), original in zip(ways, originals, strict=True):
         seen = readable(await _look(arm, route, key, variant))
         if seen not in (original, version, arm.originals[key]):
@@ -91,6 +93,7 @@ async def _absent(arm: ProbeArm, key: str, version: int) -> None:
         raise ResponseUnexpected(
             f"the probe could not create key {key}: {written.said}",
             hint="Mend freshness.absent.create: its method, path, body, or the status of an accepted creation.",
+            refusal=refusal_of(written.status),
         )
     if not await arm.remove(key):
         raise ResponseUnexpected(
@@ -111,6 +114,7 @@ def readable(look: Look) -> int:
             f"the probe's read finds no version: {look.where}",
             hint="Mend freshness.reads: the path, or where the version stands in the answer; the keys in "
             "freshness.keys have to exist.",
+            refusal=refusal_of(look.status),
         )
     return look.version
 

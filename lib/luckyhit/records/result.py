@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
 
 from luckyhit.records.base import FileRecord
 from luckyhit.records.finding import CountOf, Doubt, RunFinding
 from luckyhit.records.metrics import GoalName
-from luckyhit.records.vocabulary import SCHEMA_VERSION, Arm, Limit, OldDataLooked, Verdict
+from luckyhit.records.note import Note
+from luckyhit.records.vocabulary import SCHEMA_VERSION, Arm, GuardId, Limit, OldDataLooked, Verdict, id_of_title
 
 
 class Metric(FileRecord):
@@ -43,13 +44,15 @@ class Metric(FileRecord):
     wald_pairs: int | None = Field(
         default=None, description="the least number expected of any test of a difference as large as the margin"
     )
-    note: str = ""
+    notes: list[Note] = Field(
+        default=[], description="what belongs to these numbers: why they are missing, and what they leave open"
+    )
 
 
 class Guard(FileRecord):
     """One guard: what it checked, whether that held, the evidence, and what to do where it did not hold."""
 
-    name: str
+    id: Annotated[GuardId, BeforeValidator(id_of_title)] = Field(validation_alias=AliasChoices("id", "name"))
     ok: bool
     detail: str
     remedy: str = ""
@@ -80,7 +83,7 @@ class Naive(FileRecord):
     p_value: float | None = None
     hit_ratio_before: float | None = None
     hit_ratio_after: float | None = None
-    claim: Literal["faster", "slower", "no difference", "no data"] = "no data"
+    claim: Literal["faster", "slower", "no-difference", "no-data"] = "no-data"
     sentence: str = ""
 
 
@@ -289,7 +292,7 @@ class Result(FileRecord):
         "of these routes are taken to have made none",
     )
     earlier: Earlier | None = Field(default=None, description="null where the change was measured")
-    notes: list[str] = Field(default=[], description="warnings and what could not be seen, one sentence each")
+    notes: list[Note] = Field(default=[], description="warnings and what could not be seen")
     report: str | None = None
 
     @property

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from luckyhit.judge.wording import sentence
 from luckyhit.records import Guard, Result
 from luckyhit.report.run_outcome import Told
 from luckyhit.report.tables.metric_rows import in_order, metric_row
 from luckyhit.report.tables.observed import EARLIER_HEADINGS, earlier_rows
+from luckyhit.text.messages import guard_title
+from luckyhit.text.numbers import sentence
 
 _MARKS = re.compile(r"([\\`*_\[\]#|~<>&!])")
 _GOALS = ("Goal", "Before", "After", "Difference", "Interval", "Wanted", "Verdict")
@@ -41,7 +42,7 @@ def _of_result(result: Result, safe: _Safe, *, incomplete: bool) -> list[str]:
     parts = []
     if incomplete:
         parts.append(f"Judged all the same on what there is, which is no verdict to go by: {safe(result.because)}")
-    if result.naive.claim != "no data":
+    if result.naive.claim != "no-data":
         parts.append(f"The naive answer: {safe(result.naive.sentence)}")
     parts.append(_table(_GOALS, _goals(result), safe))
     if rows := earlier_rows(result):
@@ -55,7 +56,7 @@ def _of_result(result: Result, safe: _Safe, *, incomplete: bool) -> list[str]:
 
 
 def _guard(guard: Guard, safe: _Safe) -> str:
-    return f"- **{safe(guard.name)}**: {safe(f'{guard.detail} {guard.remedy}')}"
+    return f"- **{safe(guard_title(guard.id))}**: {safe(f'{guard.detail} {guard.remedy}')}"
 
 
 def _goals(result: Result) -> list[tuple[str, ...]]:

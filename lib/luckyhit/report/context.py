@@ -11,7 +11,6 @@ from markupsafe import Markup
 from luckyhit import __version__
 from luckyhit.designs import DESIGNS
 from luckyhit.judge.facade import RULES, old_data_text
-from luckyhit.judge.wording import percent
 from luckyhit.records import Rollback
 from luckyhit.report.evidence import (
     actions,
@@ -49,6 +48,7 @@ from luckyhit.report.tables.finding_sentences import (
     unexpected_rows,
 )
 from luckyhit.run import Run
+from luckyhit.text.numbers import percent
 
 MOST_NOTES = 60
 _Made = TypeVar("_Made")

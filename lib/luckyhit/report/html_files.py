@@ -14,6 +14,7 @@ from markupsafe import Markup
 from luckyhit.errors import ReportNotWritten
 from luckyhit.redact import Redactor, project_roots
 from luckyhit.run import Run, write_atomically
+from luckyhit.text.messages import guard_title
 from luckyhit.visible import visible
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -74,6 +75,7 @@ def environment(redactor: Redactor) -> Environment:
         lstrip_blocks=True,
     )
     made.filters["clip"] = lambda text, longest: visible(redactor.text(str(text)[: 4 * longest]), longest=longest)
+    made.filters["guard_title"] = guard_title
     made.filters["whole"] = lambda text: _UNIT.sub("\u00a0", redactor.text(str(text)))
     return made
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
 from luckyhit.case.variables import mentioned_secrets
@@ -88,6 +88,16 @@ def _turn(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+class _State(NamedTuple):
+    """How far a run got, and that in words."""
+
+    id: Literal["unreadable", "died", "running", "measured", "finished", "unknown"]
+    words: str
+
+
+_FINISHED = _State("finished", "finished")
+
+
 def _entry(run: Run, reports_dir: Path, now_s: float) -> Entry:
     problems: list[str] = []
     manifest = manifest_of(run, problems)
@@ -95,9 +105,9 @@ def _entry(run: Run, reports_dir: Path, now_s: float) -> Entry:
     name = report_name(run, manifest)
     reported = (reports_dir / name).is_file()
     state = _state(run, manifest.get("state"), manifest.get("failure"), problems, now_s)
-    if result is not None and reported and state == "measured, without a report":
-        state = "finished"  # the manifest says so a moment after the report is written
-    early = state.startswith("died")
+    if result is not None and reported and state.id == "measured":
+        state = _FINISHED  # the manifest says so a moment after the report is written
+    early = state.id == "died"
     verdict, because = (result.verdict, result.because) if result and not early else ("", "")
     if alone := result is not None and not early and observed.only(manifest, result):
         verdict, because = observed.headline(result), observed.said(result)
@@ -107,7 +117,7 @@ def _entry(run: Run, reports_dir: Path, now_s: float) -> Entry:
         run=run.id,
         # A run that ended early may have been judged by hand all the same: that is no verdict to go by.
         verdict=verdict,
-        state=state,
+        state=state.words,
         because=because,
         numbers=_numbers(None if early else result, alone=alone),
         report=quote(name) if reported else None,
@@ -166,15 +176,19 @@ def _numbers(result: Result | None, *, alone: bool) -> Sequence[Number]:
     return numbers_of(key_numbers(Recorded(result=result)))
 
 
-def _state(run: Run, state: object, failure: object, problems: list[str], now_s: float) -> str:
+def _state(run: Run, state: object, failure: object, problems: list[str], now_s: float) -> _State:
     if problems:
-        return f"unreadable: {problems[0]}"
+        return _State("unreadable", f"unreadable: {problems[0]}")
     if state == "failed":
         message = failure.get("message") if isinstance(failure, dict) else None
-        return f"died: {message or 'no reason was noted'}"
+        return _State("died", f"died: {message or 'no reason was noted'}")
     if state == "measuring":
-        return "running" if now_s - _last_sign_s(run) < SILENT_S else "died: it went silent while measuring"
-    return {"measured": "measured, without a report", "finished": "finished"}.get(str(state), f"unknown state {state}")
+        if now_s - _last_sign_s(run) < SILENT_S:
+            return _State("running", "running")
+        return _State("died", "died: it went silent while measuring")
+    if state == "measured":
+        return _State("measured", "measured, without a report")
+    return _FINISHED if state == "finished" else _State("unknown", f"unknown state {state}")
 
 
 def _last_sign_s(run: Run) -> float:

@@ -13,6 +13,8 @@ from xml.etree import ElementTree
 from luckyhit.records import GoalName, Guard, Metric, Result
 from luckyhit.report.run_outcome import Told
 from luckyhit.report.tables.metric_rows import in_order, metric_row
+from luckyhit.text.messages import guard_title
+from luckyhit.text.notes import text_of
 
 _UNKNOWN_TIME = "1970-01-01T00:00:00"
 _Outcome = tuple[str, str, str]
@@ -31,7 +33,7 @@ def junit(told: Told) -> str:
             if result.metrics[name].verdict is not None:
                 suite.add("goal", name, _goal(name, result.metrics[name], result))
         for guard in result.guards:
-            suite.add("guard", guard.name, _guard(guard))
+            suite.add("guard", guard_title(guard.id), _guard(guard))
     return suite.text()
 
 
@@ -47,11 +49,11 @@ def _goal(name: GoalName, metric: Metric, result: Result) -> _Outcome:
     if result.verdict == "INVALID":
         return "error", f"not to be relied on: {result.because}", numbers
     if metric.verdict == "HURT":
-        return "failure", f"HURT: {row.effect} ({row.goal})", f"{numbers}. {metric.note}"
+        return "failure", f"HURT: {row.effect} ({row.goal})", f"{numbers}. {text_of(metric.notes)}"
     if metric.limit == "broken":
-        return "failure", f"goal not met: {metric.note}", numbers
+        return "failure", f"goal not met: {text_of(metric.notes)}", numbers
     if metric.verdict == "INCONCLUSIVE":
-        return "skipped", f"INCONCLUSIVE: {metric.note or result.because}", numbers
+        return "skipped", f"INCONCLUSIVE: {text_of(metric.notes) or result.because}", numbers
     return "", "", ""
 
 

@@ -11,6 +11,7 @@ from luckyhit.judge.facade import Planning, planning_rows
 from luckyhit.report.evidence import actions, blocks, one_change
 from luckyhit.report.evidence import checklist as checks
 from luckyhit.report.tables import baseline_rows, contents, freshness_tables, metric_rows, observed
+from luckyhit.text.messages import guard_title
 from luckyhit.visible import visible
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ def touched(found: Recorded, journal: Journal) -> Table:
 def guards(found: Recorded) -> Table:
     """Each guard with its evidence, failed ones first."""
     rows = [
-        (guard.name, "held" if guard.ok else "FAILED", guard.detail, guard.remedy) for guard in contents.guards(found)
+        (guard_title(guard.id), "held" if guard.ok else "FAILED", guard.detail, guard.remedy)
+        for guard in contents.guards(found)
     ]
     return Table(rows, columns=["guard", "", "evidence", "what to do"])
 

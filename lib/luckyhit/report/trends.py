@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from luckyhit.judge.facade import FEWEST, movement
-from luckyhit.judge.wording import name_of, value_text
 from luckyhit.records import GoalName, MetricName
+from luckyhit.text.quantities import name_of, value_text
 
 SHOWN: tuple[MetricName, ...] = ("hit_ratio", "latency_p50_ms", "latency_p95_ms", "error_rate", "stale_reads")
 FEWEST_RUNS = 3

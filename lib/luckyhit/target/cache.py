@@ -24,7 +24,7 @@ from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel
 
-from luckyhit.errors import CacheUnreachable, TargetError
+from luckyhit.errors import CacheUnreachable, RefusalId, TargetError
 from luckyhit.target import ports
 from luckyhit.target.cache_url import is_sentinel, read_sentinel, redacted
 from luckyhit.target.logs import Secrets, tail, url_secrets
@@ -226,15 +226,17 @@ class Cache:
         """What redis-py said, in the words of the error tree, with what to do next."""
         said, where = self._scrubbed(error), f"the URL in {self.url_env}" if self.url_env else "its URL"
         text = str(error)
+        refusal: RefusalId | None = None
         refused = isinstance(
             error, (redis_errors.AuthenticationError, redis_errors.AuthenticationWrongNumberOfArgsError)
         )
         if isinstance(error, redis_errors.NoPermissionError) or "NOPERM" in text:
-            what = "does not let this user in for a PING"
+            what, refusal = "does not let this user in for a PING", "permission"
             hint = "Grant the right with: ACL SETUSER <user> +ping (`luckyhit check` lists the others)."
         elif refused or text.startswith(("NOAUTH", "WRONGPASS")):
             has_password = bool(self.secrets)
             what = "refuses the credentials" if has_password else "asks for a password, and none is given"
+            refusal = "credentials"
             hint = f"Put the right user and password into {where}: redis://USER:PASSWORD@HOST:6379/0"
         elif isinstance(error, redis_errors.BusyLoadingError) or text.startswith("LOADING"):
             what = "is still loading its data"
@@ -257,7 +259,7 @@ class Cache:
         else:
             what = "does not answer as a cache should"
             hint = f"Check that {where} names a Redis or Valkey server, and a database that it has."
-        return CacheUnreachable(f"{self._name} {what} ({said})", hint=hint)
+        return CacheUnreachable(f"{self._name} {what} ({said})", hint=hint, refusal=refusal)
 
 
 def _told(password: str, folder: Path) -> list[str]:

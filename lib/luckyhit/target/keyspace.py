@@ -69,10 +69,10 @@ def watched_keys(case: Case) -> tuple[dict[str, str], str]:
     """
     templates = cache_keys(case)
     if case.freshness is None:
-        return {}, "not visible: the case has no freshness probe"
+        return {}, "the case has no freshness probe"
     if not templates:
         return {}, (
-            "not visible: no template of cache.clear has exactly one name in braces, so the cache's keys of the "
+            "no template of cache.clear has exactly one name in braces, so the cache's keys of the "
             "probed keys are not known; say them in freshness.cache_keys"
         )
     return _keys_of(case.freshness, templates)
@@ -82,7 +82,7 @@ def _keys_of(freshness: Freshness, templates: Sequence[str]) -> tuple[dict[str, 
     count = _count(freshness) * len(templates)
     if count > MOST_CHANNELS:
         return {}, (
-            f"not visible: the reserved keys make {count} cache keys, and at most {MOST_CHANNELS} are watched; reserve "
+            f"the reserved keys make {count} cache keys, and at most {MOST_CHANNELS} are watched; reserve "
             "fewer keys in freshness.keys, or name fewer templates in freshness.cache_keys"
         )
     found: dict[str, str] = {}

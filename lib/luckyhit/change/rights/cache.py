@@ -12,11 +12,12 @@ from luckyhit.case import Case
 from luckyhit.case.changes import SettingChange
 from luckyhit.case.placeholders import key_glob
 from luckyhit.change.notify import OPTION, covers, read_setting
-from luckyhit.change.rights.findings import Findings, listed
+from luckyhit.change.rights.findings import Findings
 from luckyhit.change.scope import example_key
 from luckyhit.target.keyspace import cache_keys, watched_keys
 from luckyhit.target.listener import unsuited
 from luckyhit.target.topology import Topology
+from luckyhit.text.numbers import listed
 
 Command = tuple[str | bytes, ...]
 KEYED = ("UNLINK", "PTTL", "DUMP", "RESTORE", "WATCH")
@@ -63,7 +64,7 @@ def look_at_events(topology: Topology, case: Case, found: Findings) -> None:
     subject = "The cache's events around probed writes"
     mode = "standalone" if topology.cluster is None else "cluster"
     if why := watched_keys(case)[1] or unsuited(mode):
-        found.note(f"{subject} can't be seen: {why.removeprefix('not visible: ')}.")
+        found.note(f"{subject} can't be seen: {why}.")
         return
     client = topology.primaries()[0].client
     try:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from luckyhit.records import Guard
+from luckyhit.records import Guard, GuardId
 
 
 class Findings:
     """Collects what is found, for one guard. Commands to copy stand in backticks, so that they are shown whole."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, id: GuardId) -> None:
+        self.id = id
         self._problems: list[str] = []
         self._remedies: list[str] = []
         self._notes: list[str] = []
@@ -33,9 +31,4 @@ class Findings:
     def guard(self) -> Guard:
         missing = [f"{'; '.join(self._problems)}."] if self._problems else []
         detail = " ".join([*missing, *self._notes])
-        return Guard(name=self.name, ok=self.ok, detail=detail, remedy=" ".join(self._remedies))
-
-
-def listed(names: Sequence[str]) -> str:
-    """`one`, `one and two`, `one, two and three`."""
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+        return Guard(id=self.id, ok=self.ok, detail=detail, remedy=" ".join(self._remedies))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from luckyhit.case import changes
 from luckyhit.case.placeholders import fill_text
-from luckyhit.change.rights.findings import Findings, listed
+from luckyhit.change.rights.findings import Findings
 from luckyhit.change.rights.revision import look_at_revisions
 from luckyhit.change.rights.routes import look_at_admin_routes
 from luckyhit.change.ways import way_of
@@ -19,12 +19,13 @@ from luckyhit.records import Guard
 from luckyhit.target import Stack
 from luckyhit.target.cache_url import placeholders
 from luckyhit.target.settings import filled
+from luckyhit.text.numbers import listed
 
 
 def change_guard(stack: Stack) -> Guard:
     """What the change of the case needs on `stack`, which runs. A cache's setting is looked at with the cache."""
     change = stack.case.change
-    found = Findings(f"change ({change.kind})")
+    found = Findings("change")
     if isinstance(change, changes.NoChange):
         found.note("Nothing will be changed: the service is compared with itself.")
     elif isinstance(change, changes.EnvChange):

@@ -21,7 +21,7 @@ def target_guard(case: Case, name: str) -> Guard | None:
     """What may be done to the target, and how far; None where there is nothing to say. `name`: of the case, for the
     command."""
     target, limits = case.target, case.target.ceilings
-    found = Findings("what is allowed")
+    found = Findings("what-is-allowed")
     if target.url is not None and not target.allow_change:
         found.note(f"{target.url} is observed only: nothing there is changed, and its cache is not cleared.")
         if case.freshness is not None or any(route.method not in SAFE for route in case.workload.routes):
@@ -45,7 +45,7 @@ def free_guard(case: Case, runs_dir: Path, environ: Mapping[str, str]) -> Guard 
     names = target_identities(case, environ)
     if not names:
         return None
-    found = Findings("no other run")
+    found = Findings("no-other-run")
     try:
         with target_lock(case, runs_dir, environ=environ):
             pass

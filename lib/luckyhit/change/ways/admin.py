@@ -12,7 +12,7 @@ from jsonpath_rfc9535 import find
 
 from luckyhit.case.changes import AdminCall, AdminChange, StateRead
 from luckyhit.change.ways.way import Again, Sleep, await_state, expect, repeatedly, shown
-from luckyhit.errors import TargetError
+from luckyhit.errors import TargetError, refusal_of
 from luckyhit.target.control import client_options
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _reverted(service: _Service, call: AdminCall, verify: StateRead, wanted: str
     try:
         seen = repeatedly(do, sleep)
     except TargetError as error:
-        raise TargetError(error.message, hint=f"{error.hint} By hand: {service.by_hand(call)}") from None
+        raise error.with_hint(f"{error.hint} By hand: {service.by_hand(call)}") from None
     if seen != wanted:
         raise TargetError(
             f"{said(call)} was accepted, but GET {verify.path} shows {shown(seen)} at {verify.value}, not "
@@ -120,9 +120,9 @@ class _Service:
             body = {"json": call.body}
         answer = self._ask(call.method, call.path, call.headers, **body)
         if answer.status_code not in call.status:
-            refused = answer.status_code in (401, 403)
+            refusal = refusal_of(answer.status_code)
             hint = "Look at the service's log."
-            if refused:
+            if refusal is not None:
                 hint = (
                     "Name the variable with the token in target.headers_env; `luckyhit check` looks at it beforehand."
                 )
@@ -130,6 +130,7 @@ class _Service:
                 f"{said(call)} answered {answer.status_code} ({shown(answer.text.strip())}); "
                 f"{', '.join(map(str, call.status))} would mean that it was done",
                 hint=hint,
+                refusal=refusal,
             )
 
     def look(self, verify: StateRead) -> str:
@@ -137,7 +138,9 @@ class _Service:
         where = f"GET {verify.path} (change.verify)"
         if answer.status_code != 200:
             raise TargetError(
-                f"{where} answered {answer.status_code}", hint="It has to answer 200 with JSON that shows the state."
+                f"{where} answered {answer.status_code}",
+                hint="It has to answer 200 with JSON that shows the state.",
+                refusal=refusal_of(answer.status_code),
             )
         try:
             value = _value(answer.json(), verify.value)

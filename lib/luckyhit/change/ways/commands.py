@@ -172,7 +172,7 @@ def _by_hand_too(do: Any, command: Sequence[str], sleep: Sleep) -> str:
     try:
         return str(repeatedly(do, sleep))
     except TargetError as error:
-        raise TargetError(error.message, hint=f"{error.hint} By hand: {shlex.join(command)}", log=error.log) from None
+        raise error.with_hint(f"{error.hint} By hand: {shlex.join(command)}") from None
 
 
 def _secrets(pass_env: Sequence[str], stack: Stack) -> Secrets:

@@ -114,7 +114,7 @@ def worktrees(
     finally:
         for step, place in reversed(made):
             remove(root, place)
-            journal.undo(step, {"how": "the worktree was removed"})
+            journal.undo(step, {"outcome": "gone", "how": "the worktree was removed"})
 
 
 def remove(root: Path, place: Path) -> None:

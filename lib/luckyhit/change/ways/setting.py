@@ -100,7 +100,7 @@ class Setting:
 
         def do() -> str:
             with self._client() as client:
-                return put_back(client, name, old, ours, same_value)[1]
+                return put_back(client, name, old, ours, same_value).how
 
         return surely(do, name, old, self._sleep)
 
@@ -132,4 +132,4 @@ class Setting:
 
 def undo(step: Step, again: Again) -> str:
     """Put back what a step's journal holds; says what was done. Raises as `luckyhit.change.config.undo`."""
-    return config.undo(step, str(step.inverse["name"]), same_value, again.environ, again.sleep)
+    return config.undo(step, str(step.inverse["name"]), same_value, again.environ, again.sleep).how

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from luckyhit.judge.belief import Belief
 from luckyhit.judge.compare.effect import Effect
-from luckyhit.judge.wording import listed, percent, sentence
-from luckyhit.records import Arm, Doubt, DoubtId, GoalName, Metric
+from luckyhit.records import Arm, Doubt, DoubtId, GoalName, Metric, Note
+from luckyhit.text.notes import note
+from luckyhit.text.numbers import listed, percent, sentence
 
 PHRASES: dict[DoubtId, Callable[[Doubt], str]] = {
     "hit-with-db-calls": lambda doubt: f"{_of(doubt)} hits made as many database calls as a miss",
@@ -42,7 +43,7 @@ def with_reasons(effects: Mapping[GoalName, Effect], belief: Belief) -> dict[Goa
     """The effects with the reason why an arm's hit ratio is not visible, or is told by something else."""
     reasoned = dict(effects)
     if belief.doubts and "hit_ratio" in effects:
-        reasoned["hit_ratio"] = replace(effects["hit_ratio"], note=_reason(belief))
+        reasoned["hit_ratio"] = replace(effects["hit_ratio"], notes=(_reason(belief),))
     return reasoned
 
 
@@ -53,16 +54,16 @@ def routes_with_reasons(
     reasoned = {route: dict(metrics) for route, metrics in routes.items()}
     for metrics in reasoned.values():
         if belief.doubts and "hit_ratio" in metrics:
-            metrics["hit_ratio"] = metrics["hit_ratio"].model_copy(update={"note": _reason(belief)})
+            metrics["hit_ratio"] = metrics["hit_ratio"].model_copy(update={"notes": [_reason(belief)]})
     return reasoned
 
 
-def _reason(belief: Belief) -> str:
+def _reason(belief: Belief) -> Note:
     arms = " and the ".join(belief.doubts)
     if belief.miss_calls:
-        routes = listed([f"{route} ({calls:,} or more: a miss)" for route, calls in belief.miss_calls.items()])
-        return f"Told by the database calls of {routes}, since the status in the {arms} arm can't be believed."
-    return f"Not visible in the {arms} arm{'s' if len(belief.doubts) > 1 else ''}: the status can't be believed."
+        routes = [f"{route} ({calls:,} or more: a miss)" for route, calls in belief.miss_calls.items()]
+        return note("status-by-calls", routes=routes, arms=f"{arms} arm")
+    return note("not-visible-status", arms=f"{arms} arm{'s' if len(belief.doubts) > 1 else ''}")
 
 
 def _of(doubt: Doubt) -> str:

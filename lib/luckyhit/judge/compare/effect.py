@@ -11,7 +11,7 @@ from luckyhit.case.units import Amount
 from luckyhit.judge.stats.boundary import INF
 from luckyhit.judge.stats.intervals import Margin, no_margin
 from luckyhit.judge.stats.proportions import ArmCounts, PairedCounts
-from luckyhit.records import FAULTS, GoalName, kind_of
+from luckyhit.records import FAULTS, GoalName, Note, kind_of
 
 UNDECLARED = 0.01
 """The chance that any fault without a goal is wrongly said to have moved, over all of them together."""
@@ -34,7 +34,7 @@ class Effect:
     after_low: float = -INF
     after_high: float = INF
     pairs: int = 0
-    note: str = ""
+    notes: tuple[Note, ...] = ()
     error: float = INF
     """The standard error of the difference; infinite where the sample tells none."""
     zero_bounds: tuple[float | None, float | None] = (None, None)

@@ -26,8 +26,8 @@ from luckyhit.judge.stats.proportions import ArmCounts, PairedCounts
 from luckyhit.judge.stats.rank_intervals import quantiles_estimates
 from luckyhit.judge.table.rows import Column, SinceDue
 from luckyhit.judge.table.samples import ARMS, Comparison, Rows
-from luckyhit.judge.wording import percent
-from luckyhit.records import METRICS, GoalName, MetricName, kind_of
+from luckyhit.records import METRICS, GoalName, MetricName, Note, kind_of
+from luckyhit.text.notes import note
 
 QUANTILES: dict[MetricName, float] = {"latency_p50_ms": 0.5, "latency_p95_ms": 0.95, "latency_p99_ms": 0.99}
 TIMES: tuple[MetricName, ...] = ("latency_mean_ms", *QUANTILES)
@@ -121,8 +121,8 @@ def freshness_effects(
     window lasts until the last of them is fresh.
     """
     if within_s is None:
-        note = "Not visible: the case has no freshness probe."
-        return {"stale_reads": Effect(note=note), "staleness_p99_ms": Effect(note=note)}
+        unseen = (note("not-visible-no-probe"),)
+        return {"stale_reads": Effect(notes=unseen), "staleness_p99_ms": Effect(notes=unseen)}
     shares = stale_units(before, within_s), stale_units(after, within_s)
     return {
         "stale_reads": _stale_reads(shares, pairs, boundary, error_rate),
@@ -133,15 +133,15 @@ def freshness_effects(
 def _effect(estimates: Estimates | None, seen: _Seen, unseen: str, floor: float | None = None) -> Effect:
     if estimates is None:
         blind = [arm for arm, count in zip(ARMS, seen.counts, strict=True) if count == 0]
-        where = "in either arm" if len(blind) == 2 else f"in the {blind[0]} arm"
-        note = f"Not visible: no request {where} {unseen}."
-        return Effect(before=seen.means[0], after=seen.means[1], note=note)
+        arms = "either arm" if len(blind) == 2 else f"the {blind[0]} arm"
+        hidden = note("not-visible-no-request", arms=arms, shown=unseen)
+        return Effect(before=seen.means[0], after=seen.means[1], notes=(hidden,))
     shares = [count / rows if rows else 0.0 for count, rows in zip(seen.counts, seen.rows, strict=True)]
-    note = ""
+    notes: tuple[Note, ...] = ()
     if abs(shares[0] - shares[1]) > 0.05:
-        note = f"Seen on {percent(shares[0])} of the requests before, on {percent(shares[1])} after."
+        notes = (note("seen-on-by-arm", before=shares[0], after=shares[1]),)
     elif min(shares) < 0.5:
-        note = f"Seen on {percent(min(shares))} of the requests."
+        notes = (note("seen-on", share=min(shares)),)
     after = estimates.after
     return Effect(
         before=estimates.before.value,
@@ -152,7 +152,7 @@ def _effect(estimates: Estimates | None, seen: _Seen, unseen: str, floor: float 
         after_low=after.low if floor is None else max(after.low, floor),
         after_high=after.high,
         pairs=seen.pairs,
-        note=note,
+        notes=notes,
         error=estimates.error,
         degrees=estimates.degrees,
         counts=estimates.counts,
@@ -239,8 +239,8 @@ def _stale_reads(
     count = min(arm.reads for arm in arms) if pairs is None else pairs.pairs
     if count == 0:
         blind = [name for name, arm in zip(ARMS, arms, strict=True) if not arm.reads] or ["the same write in both"]
-        note = f"Not visible: no read past the bound that could be told fresh or stale ({' and '.join(blind)})."
-        return Effect(before=arms[0].share, after=arms[1].share, note=note)
+        hidden = note("not-visible-no-late-read", arms=" and ".join(blind))
+        return Effect(before=arms[0].share, after=arms[1].share, notes=(hidden,))
     notes = []
     if pairs is None:
         before, after = arms[0].share, arms[1].share
@@ -258,16 +258,17 @@ def _stale_reads(
     bounds = [of_arm(*counted) for counted in alone]
     zero_bounds = [None if stale else high for (stale, _), (_, high) in zip(alone, bounds, strict=True)]
     if zero_bounds[1] is not None:
-        notes.append(f"No stale read among {alone[1][1]:,} after: the true share is below {percent(zero_bounds[1])}.")
+        notes.append(note("no-stale-read", reads=alone[1][1], at_most=zero_bounds[1]))
     if pairs is not None and pairs.probed and pairs.workload:
-        notes.append(f"{pairs.probed:,} pairs are the probe's, {pairs.workload:,} the workload's own.")
+        notes.append(note("pairs-by-source", probe=pairs.probed, workload=pairs.workload))
     never = arms[0].never_committed, arms[1].never_committed
     if any(never):
-        notes.append(f"Values that nobody wrote: {never[0]} before, {never[1]} after.")
+        notes.append(note("values-nobody-wrote", before=never[0], after=never[1]))
     interval_and_bounds = difference.low, difference.high, *bounds[1]
-    beside = " ".join(notes)
     both = zero_bounds[0], zero_bounds[1]
-    return Effect(before, after, difference.effect, *interval_and_bounds, count, beside, error, both, counts=counts)
+    return Effect(
+        before, after, difference.effect, *interval_and_bounds, count, tuple(notes), error, both, counts=counts
+    )
 
 
 def _variance_of_share(arm: StaleShare) -> float:
@@ -293,8 +294,8 @@ def _staleness(before: pd.DataFrame, after: pd.DataFrame, boundary: Boundary, er
     ]
     shown = [value if np.isfinite(value) else None for value in values]
     if unseen:
-        note = f"Not visible: no staleness window was polled in the {' and the '.join(unseen)}."
-        return Effect(before=shown[0], after=shown[1], note=note)
+        hidden = note("not-visible-no-window", arms=" and the ".join(unseen))
+        return Effect(before=shown[0], after=shown[1], notes=(hidden,))
     # Each arm's own bounds hold with half the error rate: together they bound the difference.
     first, second = (_window_quantile(arm, 0.99, boundary, error_rate / 2) for arm in (before, after))
     alone = _window_quantile(after, 0.99, boundary, each_alone(error_rate))
@@ -315,7 +316,7 @@ def _staleness(before: pd.DataFrame, after: pd.DataFrame, boundary: Boundary, er
         after_low=alone.low,
         after_high=alone.high,
         pairs=min(len(before), len(after)),
-        note=f"Windows still open when the probe stopped looking: {', '.join(stuck)}." if stuck else "",
+        notes=(note("windows-open", arms=", ".join(stuck)),) if stuck else (),
     )
 
 

@@ -20,12 +20,12 @@ import numpy as np
 from luckyhit.case import Case
 from luckyhit.designs import design_of
 from luckyhit.judge.compare.effect import Effect, amount_of
-from luckyhit.judge.guards.carryover import NAME as CARRY_OVER
 from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.stats.intervals import Interval, interval_by, spread
 from luckyhit.judge.table.samples import Comparison
-from luckyhit.judge.wording import difference_text, interval_text, name_of, percent
-from luckyhit.records import GoalName, Guard, MetricName
+from luckyhit.records import GoalName, Guard, MetricName, Note, NoteId
+from luckyhit.text.notes import note
+from luckyhit.text.quantities import difference_text, interval_text, name_of
 
 NEAR_NS = 1e6
 LEVEL = 0.01
@@ -40,12 +40,12 @@ LATENCIES: tuple[MetricName, ...] = ("latency_p50_ms", "latency_p95_ms", "latenc
 
 def order_notes(
     comparison: Comparison, case: Case, effects: Mapping[GoalName, Effect], guards: Sequence[Guard]
-) -> list[str]:
+) -> list[Note]:
     """What the order of the arms did: within slots side by side, from block to block where they took turns. `effects`
     give the levels that relative margins are of."""
     if design_of(case).may_carry_over:
-        told = [guard.detail for guard in guards if guard.name == CARRY_OVER]
-        return [f"Order of the arms: they took turns in whole blocks. Carry-over: {detail}." for detail in told]
+        details = [guard.detail for guard in guards if guard.id == "no-carry-over"]
+        return [note("order-of-blocks", carry_over=detail) for detail in details]
     if not design_of(case).arms_together:
         return []
     slots = _Slots.of(comparison)
@@ -54,10 +54,7 @@ def order_notes(
         return []
     if max(share, 1 - share) >= ALWAYS:
         first, second = ("before", "after") if share > 0.5 else ("after", "before")
-        return [
-            f"Order of sending: the {first} arm was sent first in {percent(max(share, 1 - share))} of {count:,} slots, "
-            f"so what it warms or holds up for the {second} arm counts as the change's."
-        ]
+        return [note("order-not-drawn", first=first, second=second, share=max(share, 1 - share), slots=count)]
     notes = []
     for name, margin in (
         ("hit_ratio", _margin(("hit_ratio",), case, effects)),
@@ -136,7 +133,7 @@ def _margin(names: Sequence[MetricName], case: Case, effects: Mapping[GoalName, 
     return min((margin for margin in margins if margin is not None), default=None)
 
 
-def _note(name: str, estimates: OfOrder, least: float, share: float) -> list[str]:
+def _note(name: str, estimates: OfOrder, least: float, share: float) -> list[Note]:
     """On an effect of the order that is sure, and larger than `least`."""
     apart = estimates.difference
     if not (apart.low > 0 or apart.high < 0) or abs(apart.value) <= least:
@@ -147,24 +144,21 @@ def _note(name: str, estimates: OfOrder, least: float, share: float) -> list[str
     more = difference_text(like, abs(apart.value) / 2)
     higher = apart.value < 0
     better = higher == (name == "hit_ratio")
-    reason = (
-        "the first one warms something for it (a cache, a database, the host's page cache)"
-        if better
-        else "the first one holds it up (a processor, a connection, a lock)"
-    )
-    text = (
-        f"Order of sending: after less before, the {what} differs by {difference_text(like, estimates.before_first)} "
-        f"where before was sent first, by {difference_text(like, estimates.after_first)} where after was "
-        f"({difference_text(like, apart.value)} apart, {percent(1 - LEVEL)} interval "
-        f"{interval_text(like, apart.low, apart.high)}). Coming second makes it about {more} "
-        f"{'higher' if higher else 'lower'}, as if {reason}: the stacks are not quite apart. "
+    id: NoteId = "order-first-warms" if better else "order-first-holds-up"
+    differs = note(
+        id,
+        what=what,
+        before_first=difference_text(like, estimates.before_first),
+        after_first=difference_text(like, estimates.after_first),
+        apart=difference_text(like, apart.value),
+        level=1 - LEVEL,
+        interval=interval_text(like, apart.low, apart.high),
+        more=more,
+        way="higher" if higher else "lower",
     )
     if abs(share - 0.5) <= 0.05:
-        return [
-            f"{text}The order is drawn for each slot (before first in {percent(share)}), so the comparison is fair."
-        ]
-    moved = difference_text(like, (0.5 - share) * apart.value)
-    return [f"{text}Before was first in {percent(share)} of the slots, which moves the comparison by about {moved}."]
+        return [differs, note("order-is-even", share=share)]
+    return [differs, note("order-is-uneven", share=share, moved=difference_text(like, (0.5 - share) * apart.value))]
 
 
 __all__ = ["order_notes"]

@@ -34,8 +34,9 @@ from luckyhit.judge.stats.boundary import INF, FixedSample
 from luckyhit.judge.table.record import mapped
 from luckyhit.judge.table.rows import ARMS, Rows, distinct
 from luckyhit.judge.table.samples import Comparison
-from luckyhit.judge.wording import difference_text, sentence
 from luckyhit.records import GoalName, MetricName, metric_of_goal
+from luckyhit.text.notes import note
+from luckyhit.text.quantities import difference_text
 
 FEWEST_STARTS = 3
 """A run with a goal on a latency does not end before it has seen so many."""
@@ -147,18 +148,14 @@ def _held(name: MetricName, effect: Effect, apart: np.ndarray, starts: Starts, e
         high = min(high, 0.0) if effect.high < 0 else effect.high
     if (low, high) == (effect.low, effect.high):
         return effect
-    notes = [effect.note] if effect.note else []
+    notes = list(effect.notes)
     if unexplained:
-        notes.append(
-            f"From one process start to the next the difference varies by {difference_text(name, deviation)} (one "
-            "standard deviation), more than the requests explain: the interval is one over starts."
-        )
+        notes.append(note("starts-vary", deviation=difference_text(name, deviation)))
     needed = None
     if (effect.low > 0 or effect.high < 0) and not (low > 0 or high < 0):
         needed = _starts_needed(abs(middle), deviation, count, rate)
-        counted = f"{count} process starts are" if count > 1 else "one process start is"
-        notes.append(sentence(f"{counted} too few to tell the difference from what a start itself may move"))
-    return replace(effect, low=low, high=high, note=" ".join(notes), starts=count, starts_needed=needed)
+        notes.append(note("starts-too-few", starts=count) if count > 1 else note("one-start-too-few"))
+    return replace(effect, low=low, high=high, notes=tuple(notes), starts=count, starts_needed=needed)
 
 
 def _differ_by_more(count: int, deviation: float, error: float) -> bool:

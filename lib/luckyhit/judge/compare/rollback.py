@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from luckyhit.case import Case
 from luckyhit.judge.compare.effect import Effect, amount_of
 from luckyhit.judge.compare.effects import TIMES
-from luckyhit.judge.wording import listed, name_of, value_text
 from luckyhit.records import GoalName, Rollback, kind_of, metric_of_goal
+from luckyhit.text.numbers import listed
+from luckyhit.text.quantities import name_of, value_text
 
 ALONE = (
     "Latencies were not compared: this block had the host to itself, while the others were measured two arms at a time."

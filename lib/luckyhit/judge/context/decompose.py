@@ -14,7 +14,9 @@ import numpy as np
 from luckyhit.judge.stats.boundary import INF, Boundary
 from luckyhit.judge.stats.intervals import Interval, apart_by, interval_by, spread
 from luckyhit.judge.table.samples import CACHE, HIT, MISS, STALE, Comparison, Side
-from luckyhit.judge.wording import listed, number, percent
+from luckyhit.records import Note
+from luckyhit.text.notes import note
+from luckyhit.text.numbers import number
 
 STATUSES = {HIT: "hits", MISS: "misses", STALE: "stale answers"}
 
@@ -29,17 +31,16 @@ class Decomposition:
     within: dict[str, Interval]
     paired_away: float | None = None
 
-    def told(self, confidence: float) -> str:
-        """As a sentence or two; `confidence` of the intervals, in percent."""
+    def notes(self, confidence: float) -> list[Note]:
+        """`confidence` of the intervals, in percent."""
         inside = [f"{_told(value)} within {status}" for status, value in self.within.items()]
-        text = (
-            f"The mean latency of requests with a visible cache status changed by "
-            f"{_told(self.total, f'{confidence:.3g} % interval ')}: "
-            f"{listed([f'{_told(self.mix)} by the mix of hits and misses', *inside])}."
-        )
+        total = _told(self.total, f"{confidence:.3g} % interval ")
+        notes = [
+            note("latency-parts", total=total, parts=[f"{_told(self.mix)} by the mix of hits and misses", *inside])
+        ]
         if self.paired_away is not None and self.paired_away >= 0.01:
-            text += f" Measuring both arms side by side took {percent(self.paired_away)} of the variance out of it."
-        return text
+            notes.append(note("latency-paired-away", share=self.paired_away))
+        return notes
 
 
 def decompose(comparison: Comparison, boundary: Boundary, error_rate: float) -> Decomposition | None:

@@ -19,9 +19,10 @@ from typing import Any
 from luckyhit.case import Case
 from luckyhit.errors import LuckyHitError
 from luckyhit.judge.decision import About, decide
-from luckyhit.judge.wording import listed, name_of, number, percent, sentence, value_text
 from luckyhit.records import METRICS, Beside, Earlier, GoalName, Result
 from luckyhit.run import Run, runs
+from luckyhit.text.numbers import listed, number, percent, plural, sentence
+from luckyhit.text.quantities import name_of, value_text
 
 FEWEST = 10
 """With fewer earlier baselines nothing is said to lie outside: of nine, one in five would by chance alone."""
@@ -70,7 +71,7 @@ def beside(
 def _sentence(count: int, metrics: Mapping[GoalName, Beside]) -> str:
     told = {name: each for name, each in metrics.items() if each.outside is not None}
     if not told:
-        there = "no earlier baseline" if count == 0 else f"{count} earlier baseline{'' if count == 1 else 's'}"
+        there = "no earlier baseline" if count == 0 else f"{plural(count, 'earlier baseline')}"
         return sentence(f"{there} can be compared; with fewer than {FEWEST} nothing can be said to lie outside of them")
     outside = [_said(name, each) for name, each in told.items() if each.outside]
     if not outside:

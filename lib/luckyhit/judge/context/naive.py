@@ -14,8 +14,8 @@ from luckyhit.case import Case
 from luckyhit.designs import design_of
 from luckyhit.judge.table.record import AFTER, BEFORE, Record
 from luckyhit.judge.table.samples import Rows, among
-from luckyhit.judge.wording import number, percent
 from luckyhit.records import Naive
+from luckyhit.text.numbers import number, percent
 
 SIGNIFICANT = 0.05
 """What a plain look takes for proof."""
@@ -67,10 +67,11 @@ def naive_answer(before: Rows, after: Rows, compared: str = "") -> Naive:
     p_value = _welch(*latencies)
     change = means[1] / means[0] - 1 if means[0] > 0 else None
     moved = p_value is not None and p_value < SIGNIFICANT and means[0] != means[1]
-    claim = ("faster" if means[1] < means[0] else "slower") if moved else "no difference"
+    claim = ("faster" if means[1] < means[0] else "slower") if moved else "no-difference"
     tested = "" if p_value is None else ", p < 0.001" if p_value < 0.001 else f", p = {p_value:.2g}"
     numbers = f"{number(means[0])} → {number(means[1])} ms{tested}"
-    what = claim if change is None or not moved else f"{percent(abs(change))} {claim}"
+    words = "no difference" if claim == "no-difference" else claim
+    what = words if change is None or not moved else f"{percent(abs(change))} {words}"
     ratio = ""
     if hits[0] is not None and hits[1] is not None:
         ratio = f", with a hit ratio of {percent(hits[0])} in its first look and {percent(hits[1])} in its last"

@@ -22,8 +22,9 @@ from luckyhit.judge.compare.measured import only_route
 from luckyhit.judge.stats.boundary import Boundary
 from luckyhit.judge.table.samples import Comparison
 from luckyhit.judge.verdict import metric_of
-from luckyhit.judge.wording import difference_text, interval_text, listed, name_of
-from luckyhit.records import GoalName, Metric
+from luckyhit.records import GoalName, Metric, Note
+from luckyhit.text.notes import note
+from luckyhit.text.quantities import interval_text, name_of, signed_difference
 
 RouteMetrics = dict[str, dict[GoalName, Metric]]
 MOST_NOTES = 6
@@ -51,17 +52,17 @@ def route_metrics(comparison: Comparison, case: Case, boundary: Boundary, error_
     return found
 
 
-def route_notes(routes: Mapping[str, Mapping[GoalName, Metric]], overall: Mapping[GoalName, Metric]) -> list[str]:
+def route_notes(routes: Mapping[str, Mapping[GoalName, Metric]], overall: Mapping[GoalName, Metric]) -> list[Note]:
     """On routes that surely go against the whole, and on routes that surely part where the whole shows nothing."""
     notes = []
     for route, metrics in routes.items():
         against = [
-            f"{name_of(name)} {_told(name, metric)}, overall {_signed(name, overall[name].effect or 0.0)}"
+            f"{name_of(name)} {_told(name, metric)}, overall {signed_difference(name, overall[name].effect or 0.0)}"
             for name, metric in metrics.items()
             if name in overall and direction(metric) * direction(overall[name]) < 0
         ]
         if against:
-            notes.append(f"Route {route} goes against the whole: {'; '.join(against)}. {SAME_MIX}")
+            notes.append(note("route-against-the-whole", route=route, against="; ".join(against)))
     for name in overall:
         if direction(overall[name]):
             continue
@@ -69,15 +70,9 @@ def route_notes(routes: Mapping[str, Mapping[GoalName, Metric]], overall: Mappin
         ways = {direction(metric) for metric in sure.values()}
         if {1, -1} <= ways:
             parts = [f"{_told(name, metric)} in {route}" for route, metric in sure.items() if direction(metric)]
-            notes.append(
-                f"Routes part, and the whole hides it: {name_of(name)} {listed(parts)}, overall nothing that is sure. "
-                f"{SAME_MIX}"
-            )
-    more = f"{len(notes) - MOST_NOTES:,} more notes of this kind are left out; the table of routes has the numbers."
+            notes.append(note("routes-part", what=name_of(name), parts=parts))
+    more = note("routes-more", count=len(notes) - MOST_NOTES)
     return notes if len(notes) <= MOST_NOTES else [*notes[:MOST_NOTES], more]
-
-
-SAME_MIX = "Both arms got the same mix of routes, so the traffic is not why."
 
 
 def direction(metric: Metric) -> int:
@@ -88,12 +83,7 @@ def direction(metric: Metric) -> int:
 
 
 def _told(name: GoalName, metric: Metric) -> str:
-    return f"{_signed(name, metric.effect or 0.0)} (interval {interval_text(name, metric.low, metric.high)})"
+    return f"{signed_difference(name, metric.effect or 0.0)} (interval {interval_text(name, metric.low, metric.high)})"
 
 
-def _signed(name: GoalName, value: float) -> str:
-    text = difference_text(name, value)
-    return f"+{text}" if value > 0 and not text.startswith("0 ") and text != "0" else text
-
-
-__all__ = ["SAME_MIX", "RouteMetrics", "direction", "route_metrics", "route_notes"]
+__all__ = ["RouteMetrics", "direction", "route_metrics", "route_notes"]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from luckyhit.designs import Words
-from luckyhit.judge.wording import difference_text, listed, number, value_text
-from luckyhit.records import Arm, EventMetric, GoalName, MetricName, RunEvent
+from luckyhit.records import Arm, EventMetric, Fact, GoalName, MetricName, Note, RunEvent
+from luckyhit.text.notes import note
+from luckyhit.text.numbers import listed, number
+from luckyhit.text.quantities import difference_text, value_text
 
 NAMES: dict[EventMetric, str] = {
     "hit_ratio": "hit ratio",
@@ -22,13 +24,19 @@ _LIKE: dict[EventMetric, MetricName] = {
 MOST_NOTES = 8
 
 
-def event_notes(events: Sequence[RunEvent], words: Words) -> list[str]:
-    """A sentence or two for each event: what happened, and what that means for the verdict. `words`: of the design."""
+def event_notes(events: Sequence[RunEvent], words: Words) -> list[Note]:
+    """A note for each event: what happened, and what that means for the verdict. `words`: of the design."""
     # Those of one arm come first: they may be what the verdict is about.
     ordered = sorted(events, key=lambda event: len(event.arms))
-    notes = [f"{happened(event)} {meaning(event, words)}" for event in ordered]
-    more = f"{len(notes) - MOST_NOTES:,} more events inside the arms are in result.json."
+    notes = [_note(event, words) for event in ordered]
+    more = note("events-more", count=len(notes) - MOST_NOTES)
     return notes if len(notes) <= MOST_NOTES else [*notes[:MOST_NOTES], more]
+
+
+def _note(event: RunEvent, words: Words) -> Note:
+    noted = note("event", happened=happened(event), meaning=meaning(event, words))
+    facts: dict[str, Fact] = {"metric": event.metric, "kind": event.kind, "arms": [*event.arms], "at_s": event.at_s}
+    return noted.model_copy(update={"facts": facts})
 
 
 def happened(event: RunEvent) -> str:

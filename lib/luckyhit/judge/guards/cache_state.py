@@ -14,9 +14,9 @@ from luckyhit.case import Case
 from luckyhit.designs import design_of
 from luckyhit.judge.table.record import listed_arms, mapped
 from luckyhit.judge.table.rows import ARMS
-from luckyhit.records import Guard
+from luckyhit.records import Guard, GuardId
 
-STATE = "same cache state at block start"
+_GUARD: GuardId = "same-cache-state-at-block-start"
 STATE_KEYS, STATE_SHARE = 2, 0.02
 """The cache of one arm may start with this many keys in scope, or this share of them, more or less than the other."""
 OUTSIDE_KEYS, OUTSIDE_SHARE = 10, 0.1
@@ -34,7 +34,7 @@ def cache_state_guard(blocks: Entries, case: Case) -> Guard:
     """The keys that each arm's cache started a block of the change with: those that the clear left alone. Arm is held
     against arm, block by block: what both start with, such as data that is never cleared, is fair."""
     if not blocks or any(not isinstance(entry.get("clear"), Mapping) for entry in blocks):
-        return Guard(name=STATE, ok=False, detail="no clear was recorded", remedy="Measure again.")
+        return Guard(id=_GUARD, ok=False, detail="no clear was recorded", remedy="Measure again.")
     reports: dict[str, list[tuple[Any, Report]]] = {arm: [] for arm in ARMS}
     for entry in blocks:
         for arm, report in entry["clear"].items():
@@ -46,10 +46,10 @@ def cache_state_guard(blocks: Entries, case: Case) -> Guard:
         without = [arm for arm in ARMS if arm in listed_arms(entry.get("arms")) and not mapped(entry["clear"], arm)]
         if without:
             detail = f"no clear was recorded in the {without[0]} arm before block {entry.get('block')}"
-            return Guard(name=STATE, ok=False, detail=detail, remedy="Measure again.")
+            return Guard(id=_GUARD, ok=False, detail=detail, remedy="Measure again.")
     if not all(reports.values()):
         detail = f"no clear was recorded in the {next(arm for arm in ARMS if not reports[arm])} arm"
-        return Guard(name=STATE, ok=False, detail=detail, remedy="Measure again.")
+        return Guard(id=_GUARD, ok=False, detail=detail, remedy="Measure again.")
     cleared = sum(_count(report, "cleared") for arm in ARMS for _, report in reports[arm])
     done = f"{cleared:,} keys cleared before {len(blocks)} blocks"
     if not _goes_on(case):
@@ -63,7 +63,7 @@ def cache_state_guard(blocks: Entries, case: Case) -> Guard:
     ok = _gap(left) <= max(STATE_KEYS, STATE_SHARE * matched)
     counted = " and ".join(f"{_range(min(counts), max(counts))} {arm}" for arm, counts in zip(ARMS, left, strict=True))
     return Guard(
-        name=STATE,
+        id=_GUARD,
         ok=ok,
         detail=f"{done}; keys in scope that were left, or back at once: {counted}",
         remedy=""
@@ -82,7 +82,7 @@ def _own_caches(reports: Mapping[str, list[tuple[Any, Report]]], case: Case, don
         if abs(counts[0] - counts[1]) > max(STATE_KEYS, STATE_SHARE * matched):
             where = f"block {block}" if block == other_block else f"blocks {block} and {other_block}"
             return Guard(
-                name=STATE,
+                id=_GUARD,
                 ok=False,
                 detail=f"{done}; keys in scope that were there again at the start of {where}: {counts[0]:,} before, "
                 f"{counts[1]:,} after",
@@ -95,13 +95,13 @@ def _own_caches(reports: Mapping[str, list[tuple[Any, Report]]], case: Case, don
     exact = all(_count(report, "outside_left", -1) >= 0 for arm in ARMS for _, report in reports[arm])
     problem = _apart(pairs) if design_of(case).arms_together and exact else _one_sided(kept)
     if not problem:
-        return Guard(name=STATE, ok=True, detail=detail)
+        return Guard(id=_GUARD, ok=True, detail=detail)
     more = max(ARMS, key=lambda arm: sum(kept[ARMS.index(arm)]))
     lists = [report.get("outside_keys") for _, report in reports[more]]
     named = next((keys for keys in lists if isinstance(keys, list | tuple) and keys), ())
     names = ", ".join(f"'{name}'" for name in named[:MOST_NAMED])
     return Guard(
-        name=STATE,
+        id=_GUARD,
         ok=False,
         detail=f"{detail}; {problem}{f' (outside the scope {more}: {names})' if names else ''}",
         remedy="One arm begins its blocks with more than the other. If those keys are data, have both services write "
@@ -150,13 +150,13 @@ def _goes_on(case: Case) -> bool:
 
 def _uncleared(blocks: Entries, case: Case, why: str = "nothing was cleared") -> Guard:
     if all(mapped(entry, "purge") for entry in blocks):
-        return Guard(name=STATE, ok=True, detail=f"the cache in front was purged before each of {len(blocks)} blocks")
+        return Guard(id=_GUARD, ok=True, detail=f"the cache in front was purged before each of {len(blocks)} blocks")
     if not _goes_on(case):
         return _started_anew(blocks)
     if all(mapped(entry, "washout") for entry in blocks):
-        return Guard(name=STATE, ok=True, detail=f"{why}: each block starts from what its wash-out left")
+        return Guard(id=_GUARD, ok=True, detail=f"{why}: each block starts from what its wash-out left")
     return Guard(
-        name=STATE,
+        id=_GUARD,
         ok=False,
         detail=f"the cache went on with what it held: {why} or purged, and nothing washed out",
         remedy="Declare cache.clear or cache.purge, or give plan.washout some time.",
@@ -176,7 +176,7 @@ def _started_anew(blocks: Entries) -> Guard:
             if process < 0 or process == earlier.get(arm):
                 why = "nothing tells that it was started anew" if process < 0 else "it was the same process as before"
                 return Guard(
-                    name=STATE,
+                    id=_GUARD,
                     ok=False,
                     detail=f"the service of the {arm} arm may have begun block {entry.get('block')} with what it held: "
                     f"{why}",
@@ -186,7 +186,7 @@ def _started_anew(blocks: Entries) -> Guard:
     detail = (
         f"no cache but that inside the processes: the services were started anew before each of {len(blocks)} blocks"
     )
-    return Guard(name=STATE, ok=True, detail=detail)
+    return Guard(id=_GUARD, ok=True, detail=detail)
 
 
 def _left(report: Mapping[str, Any]) -> int:
@@ -207,4 +207,4 @@ def _number(value: Any) -> float:
     return float(value) if good else 0.0
 
 
-__all__ = ["STATE", "cache_state_guard"]
+__all__ = ["cache_state_guard"]

@@ -26,10 +26,11 @@ from luckyhit.case import Case
 from luckyhit.designs import design_of
 from luckyhit.judge.compare.blockwise import BlockValues
 from luckyhit.judge.compare.effect import amount_of
-from luckyhit.judge.wording import difference_text, interval_text, name_of, percent
-from luckyhit.records import GoalName, Guard
+from luckyhit.records import GoalName, Guard, Note, NoteId
+from luckyhit.text.notes import note, of_metric
+from luckyhit.text.numbers import percent
+from luckyhit.text.quantities import difference_text, interval_text, name_of
 
-NAME = "no carry-over"
 LEVEL = 0.01
 """The chance that any of the intervals of `carry` is wrong, over all goals together."""
 TERMS = ("carry", "switch", "trend")
@@ -86,14 +87,14 @@ def carry_over(
     arms: Mapping[int, int],
     case: Case,
     before: Mapping[GoalName, float | None],
-) -> tuple[Guard, list[str]]:
+) -> tuple[Guard, list[Note]]:
     """The guard on carry-over in any metric with a goal, and notes on the order of the blocks.
 
     `values`: of each metric, its value in each block; `arms`: of each block of the change, its arm; `before`: what each
     metric is before the change, for relative margins.
     """
     level = LEVEL / max(1, len(case.goals))
-    found, small, unseen, notes = list[str](), list[str](), list[str](), list[str]()
+    found, small, unseen, notes = list[str](), list[str](), list[str](), list[Note]()
     for name, goal in case.goals.items():
         terms = order_effects(values.get(name, {}), arms, level)
         margin, carry = amount_of(name, goal.margin, before.get(name)), terms.get("carry")
@@ -112,7 +113,7 @@ def carry_over(
 def _guard(found: Sequence[str], small: Sequence[str], unseen: Sequence[str], blocks: int) -> Guard:
     if found:
         return Guard(
-            name=NAME,
+            id="no-carry-over",
             ok=False,
             detail=f"blocks that follow one of the after arm differ from those that follow one of the before arm, by "
             f"more than the margin: {', '.join(found)}",
@@ -120,31 +121,26 @@ def _guard(found: Sequence[str], small: Sequence[str], unseen: Sequence[str], bl
         )
     few = f"can't be told from {blocks} blocks (plan.blocks, 4 at least; better 8)"
     if not small:
-        return Guard(name=NAME, ok=True, detail=few)
+        return Guard(id="no-carry-over", ok=True, detail=few)
     rest = f"; of {', '.join(unseen)} it {few}" if unseen else ""
     detail = f"following the after arm adds nothing sure beyond the margins: {', '.join(small)}{rest}"
-    return Guard(name=NAME, ok=True, detail=detail)
+    return Guard(id="no-carry-over", ok=True, detail=detail)
 
 
-def _notes(name: GoalName, terms: Mapping[str, Term], least: float, blocks: int, *, mirrored: bool) -> list[str]:
+def _notes(name: GoalName, terms: Mapping[str, Term], least: float, blocks: int, *, mirrored: bool) -> list[Note]:
     """On what is sure, and as large as `least` (from the first block to the last, for a trend)."""
     notes = []
     switch, trend = terms.get("switch"), terms.get("trend")
     if switch is not None and switch.sure and abs(switch.value) > least:
         size = difference_text(name, abs(switch.value))
-        where = "higher" if switch.value > 0 else "lower"
-        notes.append(
-            f"{name_of(name).capitalize()}: {size} {where} in blocks that follow the other arm, in both arms alike. "
-            "The comparison is fair, but the levels are no steady state: a longer plan.washout would show it."
-        )
+        way = "higher" if switch.value > 0 else "lower"
+        notes.append(of_metric(name, note("blocks-after-the-other-arm", size=size, way=way)))
     if trend is not None and trend.sure and abs(trend.value) * (blocks - 1) > least:
         size = difference_text(name, abs(trend.value))
-        order = "the mirrored order of the blocks cancels" if mirrored else "the order of the blocks does not cancel"
-        notes.append(
-            f"{name_of(name).capitalize()}: {'rose' if trend.value > 0 else 'fell'} by {size} from block to block, in "
-            f"both arms alike; {order} that."
-        )
+        way = "rose" if trend.value > 0 else "fell"
+        id: NoteId = "trend-over-mirrored-blocks" if mirrored else "trend-over-blocks"
+        notes.append(of_metric(name, note(id, way=way, size=size)))
     return notes
 
 
-__all__ = ["LEVEL", "NAME", "TERMS", "Term", "carry_over", "order_effects"]
+__all__ = ["LEVEL", "TERMS", "Term", "carry_over", "order_effects"]

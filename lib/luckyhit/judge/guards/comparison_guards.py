@@ -25,8 +25,8 @@ from luckyhit.judge.table.rows import (
     members,
 )
 from luckyhit.judge.table.samples import Comparison, by_batches
-from luckyhit.judge.wording import percent, points
-from luckyhit.records import Guard
+from luckyhit.records import Guard, GuardId
+from luckyhit.text.numbers import percent, points
 
 FEWEST_ROWS = 100
 FEWEST_UNITS = 4
@@ -64,7 +64,7 @@ def same_slots_guard(comparison: Comparison, case: Case, pair_of: Mapping[int, i
     if differing:
         problems.append(f"{differing:,} slots ask for something else in the other arm")
     return Guard(
-        name="arms exposed to the same slots",
+        id="arms-exposed-to-the-same-slots",
         ok=not problems,
         detail="; ".join(problems) or f"the same {len(first):,} slots, with the same routes and keys, in both arms",
         remedy="" if not problems else "Measure both arms again, from the same seed.",
@@ -86,7 +86,7 @@ def stationary_guard(comparison: Comparison, case: Case) -> Guard:
     Side by side both arms are equally old at every instant, so a ramp that they share is fair to both, and worth no
     more than a note; ramps that differ would make the verdict a matter of the block's length.
     """
-    name = "hit ratio stationary after warm-up"
+    id: GuardId = "hit-ratio-stationary-after-warm-up"
     ramps: dict[str, float] = {}
     clear: dict[str, bool] = {}
     for arm, side in zip(ARMS, comparison.sides, strict=True):
@@ -105,7 +105,7 @@ def stationary_guard(comparison: Comparison, case: Case) -> Guard:
         if any(answers):
             detail = f"too few answers told their cache status to look for a ramp: {answers[0]:,} before, "
             detail += f"{answers[1]:,} after"
-        return Guard(name=name, ok=True, detail=detail)
+        return Guard(id=id, ok=True, detail=detail)
     told = ", ".join(f"{points(ramp)} {arm}" for arm, ramp in ramps.items())
     detail = f"from the first to the second half of the blocks: {told}"
     steep = [arm for arm, ramp in ramps.items() if abs(ramp) > RAMP and clear[arm]]
@@ -115,7 +115,7 @@ def stationary_guard(comparison: Comparison, case: Case) -> Guard:
         if ok:
             detail += "; still moving, in both arms alike: the comparison is fair, the levels are no steady state"
     return Guard(
-        name=name,
+        id=id,
         ok=ok,
         detail=detail,
         remedy="" if ok else "Raise plan.warmup until the hit ratio no longer climbs (or falls) inside a block.",
@@ -133,10 +133,10 @@ def _later(rows: Rows, late: np.ndarray) -> tuple[float, float, float] | None:
 
 
 def keys_guard(comparison: Comparison, case: Case) -> Guard:
-    name = "enough distinct keys"
+    id: GuardId = "enough-distinct-keys"
     keyed = [route.keys for route in case.workload.routes if route.keys is not None]
     if not keyed:
-        return Guard(name=name, ok=True, detail="the routes have no keys")
+        return Guard(id=id, ok=True, detail="the routes have no keys")
     ranges = [keys.last - keys.first + 1 for keys in keyed if keys.first is not None and keys.last is not None]
     declared = max(ranges, default=FEWEST_KEYS)  # how many a file of keys holds is not known here
     keys_of = [distinct_values(side.rows.key + 1) for side in comparison.sides]  # 0 for none
@@ -144,7 +144,7 @@ def keys_guard(comparison: Comparison, case: Case) -> Guard:
     wanted = min(FEWEST_KEYS, declared)
     ok = min(found) >= wanted
     return Guard(
-        name=name,
+        id=id,
         ok=ok,
         detail=f"{found[0]:,} distinct keys before, {found[1]:,} after"
         + (f"; {declared:,} declared for the widest route" if ranges else ""),
@@ -172,7 +172,7 @@ def sample_guard(comparison: Comparison) -> Guard:
         if len(first) and float(np.mean(latencies[0] == latencies[1])) > 0.5:
             problems.append("both arms have the same latencies to the nanosecond: one is a copy of the other")
     return Guard(
-        name="sample size sane",
+        id="sample-size-sane",
         ok=not problems,
         detail="; ".join(problems)
         or f"{counts[0]:,} completed requests before, {counts[1]:,} after, in {min(numbers)} units or more in each arm",
@@ -205,36 +205,36 @@ def answers_guard(comparison: Comparison, case: Case) -> Guard:
     """Latency, hit ratio and the rest come from the answers that were as expected. Where many were not, a service that
     broke would look fast; without a goal for the error rate, nothing else would notice. Wrong answers are judged where
     they have a goal of their own."""
-    name = "answers as expected"
+    id: GuardId = "answers-as-expected"
     judged = "wrong_answers" in case.goals
     shares = []
     for arm, side in zip(ARMS, comparison.sides, strict=True):
         error = side.rows.error[side.rows.error != DROPPED]
         if not len(error):
-            return _nothing_there(name, f"no request was sent to the {arm} arm, so no answer could be looked at")
+            return _nothing_there(id, f"no request was sent to the {arm} arm, so no answer could be looked at")
         failed = (error != NO_ERROR) & ~(judged & (error == WRONG_ANSWER))
         shares.append(float(np.mean(failed)))
     ok = max(shares) <= LARGEST_FAILED_SHARE
     return Guard(
-        name=name,
+        id=id,
         ok=ok,
         detail=f"failed, timed out or unexpected: {percent(shares[0])} before, {percent(shares[1])} after",
         remedy="" if ok else "Look at the failed requests; set a goal for error_rate, so that they are judged.",
     )
 
 
-def _nothing_there(name: str, detail: str) -> Guard:
-    return Guard(name=name, ok=False, detail=detail, remedy="Measure again: there is nothing to look at.")
+def _nothing_there(id: GuardId, detail: str) -> Guard:
+    return Guard(id=id, ok=False, detail=detail, remedy="Measure again: there is nothing to look at.")
 
 
 def dropped_guard(comparison: Comparison) -> Guard:
-    name = "dropped share small"
+    id: GuardId = "dropped-share-small"
     if empty := [arm for arm, side in zip(ARMS, comparison.sides, strict=True) if not len(side.rows)]:
-        return _nothing_there(name, f"no request of the {empty[0]} arm is there")
+        return _nothing_there(id, f"no request of the {empty[0]} arm is there")
     shares = [float(np.mean(side.rows.error == DROPPED)) for side in comparison.sides]
     ok = max(shares) <= MOST_DROPPED
     return Guard(
-        name=name,
+        id=id,
         ok=ok,
         detail=f"never sent (the engine was at its limit): {percent(shares[0])} before, {percent(shares[1])} after",
         remedy=""

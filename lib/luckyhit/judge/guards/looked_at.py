@@ -17,7 +17,7 @@ from luckyhit.judge.guards.record_guards import Stretch, stretches_of
 from luckyhit.judge.stats.boundary import Boundary
 from luckyhit.judge.table.record import Record
 from luckyhit.judge.table.samples import ARMS, Comparison, Rows, rows_together
-from luckyhit.records import GoalName, Guard
+from luckyhit.records import GoalName, Guard, Note
 from luckyhit.run import Run
 
 
@@ -64,7 +64,7 @@ class Records:
         return list(stretches_of(self.record.rows))
 
     @cached_property
-    def carry_over(self) -> tuple[Guard, list[str]]:
+    def carry_over(self) -> tuple[Guard, list[Note]]:
         """The guard on what one arm leaves for the next, and notes on the order of the blocks."""
         both = rows_together(*(side.rows for side in self.comparison.sides))
         values = goal_values(both, [self.record.probed("change", arm) for arm in ARMS], self.case)

@@ -16,10 +16,10 @@ from luckyhit.judge.compare.measured import only_route
 from luckyhit.judge.compare.process_starts import Starts, over_starts
 from luckyhit.judge.stats.boundary import INF, Boundary
 from luckyhit.judge.table.samples import Comparison
-from luckyhit.judge.wording import difference_text, interval_text, listed, name_of
 from luckyhit.records import GoalName, Guard, metric_of_goal, route_of_goal
+from luckyhit.text.numbers import listed
+from luckyhit.text.quantities import difference_text, interval_text, name_of
 
-STILL = "negative controls still"
 CHANCE = 0.01
 """That any of the controls is wrongly said to have moved, over all of them together."""
 
@@ -50,7 +50,7 @@ def controls_guard(
     elif unseen:
         remedy = "Name controls that the workload shows, or measure longer."
     detail = "; ".join(problems) or f"none moved beyond its margin: {listed(still)}"
-    return Guard(name=STILL, ok=not problems, detail=detail, remedy=remedy)
+    return Guard(id="negative-controls-still", ok=not problems, detail=detail, remedy=remedy)
 
 
 def _effects(
@@ -72,4 +72,4 @@ def _finite(effect: Effect) -> tuple[float | None, float | None]:
     return effect.low if effect.low > -INF else None, effect.high if effect.high < INF else None
 
 
-__all__ = ["CHANCE", "STILL", "controls_guard"]
+__all__ = ["CHANCE", "controls_guard"]

@@ -7,11 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from luckyhit.judge.table.record import mapped
-from luckyhit.judge.wording import number, percent
 from luckyhit.records import Guard
-
-WASHED_OUT = "washed out"
-LIMITS = "within the target's limits"
+from luckyhit.text.numbers import number, percent
 
 Entries = Sequence[Mapping[str, Any]]
 
@@ -28,7 +25,7 @@ def washed_out_guard(blocks: Entries) -> Guard | None:
     without = [str(entry.get("block")) for entry in blocks if not mapped(entry, "washout")]
     if without:
         return Guard(
-            name=WASHED_OUT,
+            id="washed-out",
             ok=False,
             detail=f"{detail}; none was noted before block {', '.join(without)}",
             remedy="Measure again: an arm that was not washed out starts from what the other left.",
@@ -36,7 +33,7 @@ def washed_out_guard(blocks: Entries) -> Guard | None:
     moving = [block for block, washout in facts if washout.get("settled") is False]
     if moving:
         return Guard(
-            name=WASHED_OUT,
+            id="washed-out",
             ok=False,
             detail=f"{detail}; the hit ratio still moved before block {', '.join(moving)}",
             remedy="Raise plan.washout until the hit ratio stands still before a block is measured.",
@@ -45,7 +42,7 @@ def washed_out_guard(blocks: Entries) -> Guard | None:
     how = "the hit ratio stood still"
     if unseen:
         how = f"too few answers told their cache status to see whether it stood still before {unseen} of them"
-    return Guard(name=WASHED_OUT, ok=True, detail=f"{detail}; {how}")
+    return Guard(id="washed-out", ok=True, detail=f"{detail}; {how}")
 
 
 def limits_guard(blocks: Entries) -> Guard | None:
@@ -54,7 +51,7 @@ def limits_guard(blocks: Entries) -> Guard | None:
     stopped = [limits["stopped"] for limits in watched if limits.get("stopped")]
     if stopped:
         return Guard(
-            name=LIMITS,
+            id="within-the-targets-limits",
             ok=False,
             detail=str(stopped[0]),
             remedy="Find out why the service failed or slowed down, and lower workload.rate; raise target.limits only "
@@ -65,7 +62,11 @@ def limits_guard(blocks: Entries) -> Guard | None:
         return None
     timed = sum(entry.get("stage") != "wash-out" for entry in blocks)
     of = "blocks" if count >= timed else f"of {timed} blocks"
-    return Guard(name=LIMITS, ok=True, detail=f"watched in {count} {of}, and never exceeded: {_limits(watched)}")
+    return Guard(
+        id="within-the-targets-limits",
+        ok=True,
+        detail=f"watched in {count} {of}, and never exceeded: {_limits(watched)}",
+    )
 
 
 def _limits(watched: Sequence[Mapping[str, Any]]) -> str:
@@ -86,4 +87,4 @@ def _number(value: Any) -> float:
     return float(value) if good else 0.0
 
 
-__all__ = ["LIMITS", "WASHED_OUT", "limits_guard", "washed_out_guard"]
+__all__ = ["limits_guard", "washed_out_guard"]

@@ -7,9 +7,9 @@ import pandas as pd
 
 from luckyhit.case import Case
 from luckyhit.judge.freshness.histories import Histories, at, truths, whole_numbers
-from luckyhit.records import Guard, MetricName
+from luckyhit.records import Guard, GuardId, MetricName
 
-SEEN = "the probe's writes are seen"
+_SEEN: GuardId = "the-probes-writes-are-seen"
 _GOALS: tuple[MetricName, ...] = ("stale_reads", "staleness_p99_ms")
 
 
@@ -23,7 +23,7 @@ def writes_seen_guard(reads: pd.DataFrame, writes: pd.DataFrame, case: Case) -> 
     acknowledged = int(np.count_nonzero(histories.write_acked.there[usual]))
     if not len(usual):
         return Guard(
-            name=SEEN,
+            id=_SEEN,
             ok=not asked,
             detail="the probe wrote nothing in the blocks of the change"
             + (", and the case has a goal for freshness" if asked else ""),
@@ -31,7 +31,7 @@ def writes_seen_guard(reads: pd.DataFrame, writes: pd.DataFrame, case: Case) -> 
         )
     if not acknowledged:
         return Guard(
-            name=SEEN,
+            id=_SEEN,
             ok=False,
             detail=f"none of the probe's {len(usual):,} writes was acknowledged",
             remedy="Look at freshness.write and its status: the service has to accept it, in both arms.",
@@ -74,4 +74,4 @@ def writes_seen_guard(reads: pd.DataFrame, writes: pd.DataFrame, case: Case) -> 
             f"{acknowledged:,} acknowledged writes"
         )
         remedy = ""
-    return Guard(name=SEEN, ok=any(counts), detail=detail, remedy=remedy)
+    return Guard(id=_SEEN, ok=any(counts), detail=detail, remedy=remedy)

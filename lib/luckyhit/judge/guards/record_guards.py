@@ -19,7 +19,6 @@ from luckyhit.records import Accounting, Guard
 
 Group = tuple[int, int, np.ndarray]
 """A block, the code of an arm, and the places of its rows."""
-WARMED_UP = "arms warmed up alike"
 OUT_OF_ORDER = "due before an earlier slot"
 APART, APART_NS = 0.1, 1e8
 """The arms of one block begin and end together, but for this share of its length, or this long."""
@@ -107,7 +106,7 @@ def accounting_guard(rows: Rows, stretches: Sequence[Stretch], blocks: Sequence[
         f"+ timed out {total.timed_out:,} + dropped {total.dropped:,}"
     )
     return Guard(
-        name="accounting exact",
+        id="accounting-exact",
         ok=not problems and len(rows) > 0,
         detail="; ".join(problems) or (detail if len(rows) else "no request was recorded"),
         remedy="" if len(rows) and not problems else "Records are damaged or incomplete: measure again.",
@@ -123,7 +122,7 @@ def clock_guard(rows: Rows, stretches: Sequence[Stretch]) -> Guard:
     problems += _out_of_turn([stretch for stretch in stretches if stretch.block >= 0 and stretch.arm >= 0])
     problems += [] if len(rows) else ["no request was recorded, so no time could be looked at"]
     return Guard(
-        name="clock monotonic",
+        id="clock-monotonic",
         ok=not problems,
         detail="; ".join(problems) or f"due, sent, first byte, done: in this order in all {len(rows):,} rows",
         remedy="" if not problems else "Times come from more than one clock, or records are damaged: measure again.",
@@ -179,7 +178,7 @@ def warmed_up_guard(stretches: Sequence[Stretch], blocks: Sequence[Mapping[str, 
         )
     detail = f"{least:,} warm-up requests" if least == most else f"{least:,} to {most:,} warm-up requests"
     return Guard(
-        name=WARMED_UP,
+        id="arms-warmed-up-alike",
         ok=not problems,
         detail="; ".join(problems) or f"{detail} in each arm of each block, the same in both arms",
         remedy="" if not problems else "Measure again: an arm that was sent less starts from a colder cache.",
@@ -222,4 +221,4 @@ def engine_guard(blocks: Sequence[Mapping[str, Any]]) -> Guard:
     else:
         most = f"; it added {max(added):.2g} ms at p99 in the worst of them" if added else ""
         detail, remedy = f"the load engine passed its check in all {len(blocks)} blocks{most}", ""
-    return Guard(name="engine trustworthy", ok=not (bad or silent) and bool(blocks), detail=detail, remedy=remedy)
+    return Guard(id="engine-trustworthy", ok=not (bad or silent) and bool(blocks), detail=detail, remedy=remedy)

@@ -16,14 +16,10 @@ from pydantic import ValidationError
 from luckyhit.case import Case
 from luckyhit.designs import design_of
 from luckyhit.judge.table.rows import ARMS, Rows
-from luckyhit.judge.wording import listed
-from luckyhit.records import Guard, Preflight, Rollback, Stage
+from luckyhit.records import Guard, GuardId, Preflight, Rollback, Stage
 from luckyhit.run import Run
+from luckyhit.text.numbers import listed
 
-CASE = "case as it was run"
-BLOCKS = "blocks as noted"
-PROBED = "the probe's records are whole"
-ROLLED_BACK = "rolled back"
 MOST_BLOCKS = 1_000_000
 MOST_TOLD = 4
 AT_ONCE = 1 << 20
@@ -76,7 +72,7 @@ def guards_of(manifest: Manifest) -> list[Guard]:
             guards.append(Guard.model_validate(entry))
         except ValidationError:
             detail = f"{str(entry)[:200]!r} is no guard"
-            guards.append(Guard(name="guards readable", ok=False, detail=detail, remedy="Measure again."))
+            guards.append(Guard(id="guards-readable", ok=False, detail=detail, remedy="Measure again."))
     return guards
 
 
@@ -102,7 +98,7 @@ def case_guard(run: Run, manifest: Manifest) -> Guard | None:
         return None
     remedy = "Put the case back as it was run and judge that, or make a new run of the edited case."
     return Guard(
-        name=CASE,
+        id="case-as-it-was-run",
         ok=not problem,
         detail=problem or "case.yml is the case that was run",
         remedy=remedy if problem else "",
@@ -118,7 +114,7 @@ def rollback_guard(manifest: Manifest) -> Guard | None:
     ok = rollback.confirmed and not manifest.get("changed")
     detail = "" if ok else "nothing confirms that the change was taken back"
     return Guard(
-        name=ROLLED_BACK,
+        id="rolled-back",
         ok=ok,
         detail=": ".join(text for text in (detail, rollback.detail) if text) or "confirmed",
         remedy="" if ok else "`luckyhit revert RUN` takes it back, or says what to do by hand. Then measure again.",
@@ -145,8 +141,9 @@ def blocks_guard(manifest: Manifest, rows: Rows, case: Case, *, going_on: bool) 
             problems.append(f"{found:,} requests are of block {block}, which was not noted")
     if not noted and not problems and not going_on:
         problems.append("no block was noted")
-    detail = f"the {len(noted)} blocks that were noted, with the arms of each, have their rows"
-    return Guard(name=BLOCKS, ok=not problems, detail=_some(problems) or detail, remedy=_AGAIN if problems else "")
+    return _guard(
+        "blocks-as-noted", problems, f"the {len(noted)} blocks that were noted, with the arms of each, have their rows"
+    )
 
 
 def probe_guard(manifest: Manifest, reads: pd.DataFrame, writes: pd.DataFrame, *, going_on: bool) -> Guard | None:
@@ -182,8 +179,9 @@ def probe_guard(manifest: Manifest, reads: pd.DataFrame, writes: pd.DataFrame, *
     if not told and not len(reads) and not len(writes):
         return None
     open_ = "; how many there were was not noted in every block" if uncounted else ", as many as the probe counted"
-    detail = f"{len(writes):,} writes and {len(reads):,} reads, each once{open_}"
-    return Guard(name=PROBED, ok=not problems, detail=_some(problems) or detail, remedy=_AGAIN if problems else "")
+    return _guard(
+        "the-probes-records-are-whole", problems, f"{len(writes):,} writes and {len(reads):,} reads, each once{open_}"
+    )
 
 
 def _of_entries(manifest: Manifest, case: Case) -> Iterator[str]:
@@ -211,9 +209,10 @@ def _of_entries(manifest: Manifest, case: Case) -> Iterator[str]:
             yield f"{where} was measured {listed(list(arms))}, which is not {case.design}"
 
 
-def _some(problems: Sequence[str]) -> str:
+def _guard(id: GuardId, problems: Sequence[str], detail: str) -> Guard:
     more = [f"{len(problems) - MOST_TOLD} more of this kind"] if len(problems) > MOST_TOLD else []
-    return "; ".join([*problems[:MOST_TOLD], *more])
+    told = "; ".join([*problems[:MOST_TOLD], *more])
+    return Guard(id=id, ok=not problems, detail=told or detail, remedy=_AGAIN if problems else "")
 
 
 def _counts(rows: Rows) -> dict[tuple[int, int], int]:
@@ -249,6 +248,6 @@ def _number(value: Any) -> bool:
 
 
 __all__ = [
-    "BLOCKS", "CASE", "PROBED", "ROLLED_BACK", "blocks_guard", "blocks_of", "case_guard", "ended_early", "guards_of",
+    "blocks_guard", "blocks_of", "case_guard", "ended_early", "guards_of",
     "not_finished", "probe_guard", "rollback_guard", "rollback_of",
 ]  # fmt: skip

@@ -11,7 +11,8 @@ from luckyhit.case import Case
 from luckyhit.judge.power.advice import Planning
 from luckyhit.judge.power.goals import GoalPower, Reason
 from luckyhit.judge.stats.boundary import INF
-from luckyhit.judge.wording import listed, name_of
+from luckyhit.text.numbers import listed
+from luckyhit.text.quantities import name_of
 
 _REASONS: dict[Reason, str] = {
     "noise-unknown": "the noise is not known before the baseline",

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from luckyhit.case import Case
 from luckyhit.judge.compare.effect import Effect
-from luckyhit.judge.wording import percent, sentence
 from luckyhit.records import GoalName, OldData, OldDataLooked, metric_of_goal
+from luckyhit.text.numbers import percent, plural, sentence
 
 
 def looked_for(case: Case) -> OldDataLooked:
@@ -34,7 +34,7 @@ def old_data_text(old_data: OldData | None) -> str:
         return "Old data: not looked at, since the case has no freshness section."
     if not old_data.pairs or old_data.at_most is None:
         return "Old data: looked at without a goal, and no read tells."
-    pairs = f"{old_data.pairs:,} pair{'' if old_data.pairs == 1 else 's'}"
+    pairs = f"{plural(old_data.pairs, 'pair')}"
     return sentence(
         f"old data: looked at without a goal: {pairs}, at most {percent(old_data.at_most)} after the change"
     )

@@ -20,8 +20,8 @@ from luckyhit.judge.freshness.probed import Probed
 from luckyhit.judge.stats.boundary import Boundary
 from luckyhit.judge.stats.proportions import paired_difference, share_difference
 from luckyhit.judge.table.samples import ARMS
-from luckyhit.judge.wording import percent
 from luckyhit.records import GoalName
+from luckyhit.text.notes import note
 
 Units = dict[tuple[int, str, int], bool]
 """Of each probe (block, key, version) whether a read of it showed what the metric counts."""
@@ -100,7 +100,7 @@ def read_effects(
     """READ_METRICS in both arms. `within_s` is None where the case has no probe; `paired`: both arms got the same
     probes at the same instants."""
     if within_s is None:
-        return {name: Effect(note="Not visible: the case has no freshness probe.") for name in READ_METRICS}
+        return {name: Effect(notes=(note("not-visible-no-probe"),)) for name in READ_METRICS}
     first, second = units_of(before, within_s), units_of(after, within_s)
     return {
         name: share_effect(first[name], second[name], boundary, levels.at(name), paired=paired) for name in READ_METRICS
@@ -126,7 +126,7 @@ def share_effect(before: Units, after: Units, boundary: Boundary, error_rate: fl
     shares = [count / total if total else None for count, total in zip(counts, totals, strict=True)]
     if not min(totals):
         blind = " and ".join(name for name, total in zip(ARMS, totals, strict=True) if not total)
-        return Effect(before=shares[0], after=shares[1], note=f"Not visible: no read of the probe tells it ({blind}).")
+        return Effect(before=shares[0], after=shares[1], notes=(note("not-visible-no-read", arms=blind),))
     if paired:
         shared = sum(event and after[unit] for unit, event in before.items())
         only = counts[0] - shared, counts[1] - shared
@@ -140,9 +140,7 @@ def share_effect(before: Units, after: Units, boundary: Boundary, error_rate: fl
         error = sqrt(sum(share * (1 - share) / (total + 2) for share, total in zip(middle, totals, strict=True)))
     # A hard limit lies on one side of the truth, so only one of these bounds can be wrong.
     low, high = boundary.share(counts[1], totals[1], min(2 * error_rate, 0.5))
-    note = ""
-    if not counts[1]:
-        note = f"None among {totals[1]:,} after: the true share is below {percent(high)}."
+    none_after = () if counts[1] else (note("none-after", reads=totals[1], at_most=high),)
     return Effect(
         before=shares[0],
         after=shares[1],
@@ -152,7 +150,7 @@ def share_effect(before: Units, after: Units, boundary: Boundary, error_rate: fl
         after_low=low,
         after_high=high,
         pairs=min(totals),
-        note=note,
+        notes=none_after,
         error=error,
     )
 

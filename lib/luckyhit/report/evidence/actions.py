@@ -12,15 +12,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from luckyhit.judge.wording import listed
+from luckyhit.records import ACTION_IDS
 from luckyhit.report.evidence.cleared_keys import cleared_keys, counted
 from luckyhit.report.evidence.journal import Journal, Step, clock_of, span_text
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.tables.freshness_tables import probed_keys
+from luckyhit.text.numbers import DASH, listed, plural
 
-DASH = "–"
 SAFE_METHODS = ("GET", "HEAD")
-KNOWN = ("start", "apply", "clear", "notify", "purge", "worktree", "probe")
 State = Literal["back", "open", "stays", "gone"]
 WORDS: dict[State, str] = {
     "back": "✓ put back",
@@ -28,8 +27,6 @@ WORDS: dict[State, str] = {
     "stays": "stays",
     "open": "✗ open",
 }
-ENDED_WELL = "the run ended well"
-"""How a clear is closed that nobody has to undo."""
 _MOST_UNKNOWN = 20
 
 
@@ -81,7 +78,7 @@ def _rows(found: Recorded, journal: Journal) -> Iterator[Touched]:
         yield row("Keys that the freshness probe wrote", journal.named("probe"), *probe)
     if writes := _workload_writes(found):
         yield Touched("The workload's own writes", writes[0], DASH, writes[1], writes[2], "stays")
-    for name in list(dict.fromkeys(step.step for step in journal.steps if step.step not in KNOWN))[:_MOST_UNKNOWN]:
+    for name in list(dict.fromkeys(step.step for step in journal.steps if step.step not in ACTION_IDS))[:_MOST_UNKNOWN]:
         steps = journal.named(name)
         undone = sum(not step.open for step in steps)
         done = f"This version of the report does not know what a step “{name}” does"
@@ -106,13 +103,13 @@ def _processes(starts: Sequence[Step], applies: Sequence[Step]) -> _Cells:
     caches = sum(what.startswith("cache") for what in processes.values())
     kinds = [f"{len(processes) - caches} of the service", *([f"{caches} of cache servers"] if caches else [])]
     done = (
-        f"The run's own: {listed(kinds)}, in {_number(len(starts), 'stack')} that were started and restarted "
+        f"The run's own: {listed(kinds)}, in {plural(len(starts), 'stack')} that were started and restarted "
         f"{_times(len(confirms))} in all; each process is known by its pid and the time of its creation"
     )
     left = [step for step in starts if step.open]
-    back = f"{len(left)} of {_number(len(starts), 'stack')} not noted as ended" if left else "All of them ended"
+    back = f"{len(left)} of {plural(len(starts), 'stack')} not noted as ended" if left else "All of them ended"
     hows = _hows(starts)
-    return _number(len(processes), "process", "processes"), done, f"{back}{f' ({hows})' if hows else ''}", "gone"
+    return plural(len(processes), "process", "processes"), done, f"{back}{f' ({hows})' if hows else ''}", "gone"
 
 
 def _worktrees(steps: Sequence[Step]) -> _Cells:
@@ -154,13 +151,13 @@ def _keys(steps: Sequence[Step]) -> _Cells:
         back: tuple[str, State] = ("; ".join(told), "back")
     elif not any(step.inverse for step in steps):
         back = ("The cache was the run's own, and is gone with it: there was nothing to put back", "gone")
-    elif hows := [step.how for step in steps if step.how and step.how != ENDED_WELL]:
+    elif hows := [step.how for step in steps if step.how and step.closed_as != "ended-well"]:
         back = ("; ".join(dict.fromkeys(hows)), "back")
     else:
         back = ("Not put back, since the run ended well: the service has filled its cache again since", "stays")
     if any(step.open for step in steps):
         back = ("They are put back by `luckyhit revert`, where they are absent then", "open")
-    return f"{_number(table.clears, 'clear')}", done, *back
+    return f"{plural(table.clears, 'clear')}", done, *back
 
 
 def _backups(steps: Sequence[Step], journal: Journal) -> _Cells:
@@ -170,19 +167,19 @@ def _backups(steps: Sequence[Step], journal: Journal) -> _Cells:
     done = f"Values and times to live of the {held:,} keys that were listed, made before each clear"
     still = [name for name in names if name in journal.backups]
     if any(step.open for step in steps):
-        return _number(len(names), "backup"), done, f"{len(still)} of them kept until they are not needed", "open"
+        return plural(len(names), "backup"), done, f"{len(still)} of them kept until they are not needed", "open"
     if still:
         text = f"Still in the run's directory, and not needed any more: {listed(still[:5])}"
-        return _number(len(names), "backup"), done, text, "stays"
+        return plural(len(names), "backup"), done, text, "stays"
     used = any("restored" in step.outcome for step in steps)
-    return _number(len(names), "backup"), done, "Put back, then deleted" if used else "Not needed: deleted", "gone"
+    return plural(len(names), "backup"), done, "Put back, then deleted" if used else "Not needed: deleted", "gone"
 
 
 def _notify(steps: Sequence[Step]) -> _Cells:
     values = [(_quoted(step.detail.get("from")), _quoted(step.detail.get("to"))) for step in steps]
     done = "; ".join(f"CONFIG SET from {old} to {new}" for old, new in dict.fromkeys(values))
     back = f"Put back {_times(sum(step.undone for step in steps))}{_last_how(steps)}"
-    other = [step.how for step in steps if "somebody changed" in step.how]
+    other = [step.how for step in steps if step.closed_as == "left-to-others"]
     if other:
         back = f"{back}. {_times(len(other)).capitalize()} it was left alone: {other[-1]}"
     return f"set {_times(len(steps))}", f"{done}, so that the cache tells what happens to the probed keys", back, "back"
@@ -210,12 +207,12 @@ def _probe(found: Recorded, journal: Journal) -> _Cells | None:
     steps = journal.named("probe")
     if keys is None and not steps:
         return None
-    hows = [step.how for step in steps if step.how and "by the probe itself" not in step.how]
+    hows = [step.how for step in steps if step.how and step.closed_as != "put-back-by-the-probe"]
     text = " ".join(_sentence(part) for part in ([keys.text] if keys else []) + list(dict.fromkeys(hows)))
     blocks = sum(bool(entry.get("probe")) for entry in found.blocks)
     done = "New versions of the keys that the case reserves for it, each noted on the disk before it was written"
     good = keys is None or keys.ok is True or bool(hows)
-    return f"in {_number(blocks, 'block')}", done, text or "Nothing was noted of it", "back" if good else "open"
+    return f"in {plural(blocks, 'block')}", done, text or "Nothing was noted of it", "back" if good else "open"
 
 
 def _workload_writes(found: Recorded) -> tuple[str, str, str] | None:
@@ -254,10 +251,6 @@ def _quoted(value: object) -> str:
 
 def _times(count: int) -> str:
     return {1: "once", 2: "twice"}.get(count, f"{count:,} times")
-
-
-def _number(count: int, one: str, many: str = "") -> str:
-    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
 def _sentence(text: str) -> str:

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from luckyhit.judge.wording import listed, number, percent
 from luckyhit.report.recorded import Recorded
+from luckyhit.text.numbers import DASH, listed, number, percent
 
-DASH = "–"
 MOST_BLOCKS = 80
 HEADINGS = ("Block", "Stage", "Arm", "Keys looked at", "In scope", "Cleared", "Purge calls", "Washed out")
 

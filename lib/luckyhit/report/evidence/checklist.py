@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from luckyhit.case import changes
+from luckyhit.errors import REFUSALS
 from luckyhit.judge.facade import NO_ERROR
-from luckyhit.judge.wording import listed, name_of
 from luckyhit.records import Guard
 from luckyhit.report.evidence.cleared_keys import numbers
 from luckyhit.report.evidence.journal import Journal
@@ -19,6 +18,8 @@ from luckyhit.report.recorded import Recorded
 from luckyhit.report.tables import contents
 from luckyhit.report.tables.freshness_tables import probed_keys
 from luckyhit.report.tables.metric_rows import metric_row
+from luckyhit.text.numbers import listed
+from luckyhit.text.quantities import name_of
 
 if TYPE_CHECKING:
     from luckyhit.case import Case
@@ -27,8 +28,6 @@ NOT_SHOWN = "Not shown: this run holds no evidence of it."
 FAILURE_MODE = "Failure mode reviewed"
 REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 """Methods that may be sent twice with the outcome of once (RFC 9110, section 9.2.2)."""
-_REFUSED = re.compile(r"lacks a right|refuses the credentials|answered 40[13]\b")
-_WENT_WITHOUT = re.compile(r"does not let|not allowed|no right|NoPermission|refused")
 
 
 @dataclass(frozen=True)
@@ -43,12 +42,12 @@ class Check:
 def checklist(found: Recorded, journal: Journal | None = None) -> list[Check]:
     """`journal`: what the run did to the target (see `luckyhit.report.evidence.journal`)."""
     journal = journal or Journal()
-    guards = {guard.name: guard for guard in reversed(contents.guards(found))}
+    guards = {guard.id: guard for guard in reversed(contents.guards(found))}
     return [
-        _from_guard("Inputs validated", guards.get("inputs validated")),
-        _permissions(found, journal, guards.get("permissions checked")),
+        _from_guard("Inputs validated", guards.get("inputs-validated")),
+        _permissions(found, journal, guards.get("permissions-checked")),
         _retry_safe(found, journal),
-        _response(found, guards.get("expected response")),
+        _response(found, guards.get("expected-response")),
         _failure_mode(found, journal),
     ]
 
@@ -65,17 +64,23 @@ def _permissions(found: Recorded, journal: Journal, guard: Guard | None) -> Chec
     if not check.passed:
         return check
     failure = found.manifest.get("failure")
-    message = str(failure.get("message") or "") if isinstance(failure, Mapping) else ""
-    if _REFUSED.search(message):
-        return Check(check.question, False, f"Checked beforehand, and refused all the same while it ran: {message}")
-    unseen = [entry["unseen"] for entry in found.blocks if isinstance(entry.get("unseen"), list)]
-    went_without = [str(text) for texts in unseen for text in texts if _WENT_WITHOUT.search(str(text))]
+    if isinstance(failure, Mapping) and failure.get("refusal", "not noted") is not None:
+        return Check(check.question, False, _refused(failure))
+    refused = [entry["refused"] for entry in found.blocks if isinstance(entry.get("refused"), list)]
+    went_without = [str(text) for texts in refused for text in texts]
     unguarded = sum(numbers(journal.named("clear"), "unguarded"))
     if unguarded:
         went_without.append(f"{unguarded:,} keys were cleared without the right to WATCH them.")
     notes = " ".join(dict.fromkeys(went_without))
     rest = f" Not needed, and gone without: {notes}" if notes else ""
     return Check(check.question, True, f"{check.evidence}{rest}")
+
+
+def _refused(failure: Mapping[str, Any]) -> str:
+    message = str(failure.get("message") or "")
+    if failure.get("refusal") in REFUSALS:
+        return f"Checked beforehand, and refused all the same while it ran: {message}"
+    return f"Checked beforehand. Whether that is what ended the run was not noted: {message}"
 
 
 def _retry_safe(found: Recorded, journal: Journal) -> Check:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from luckyhit.report.evidence.journal import Step
+from luckyhit.text.numbers import DASH
 
-DASH = "–"
 NAMES = {
     "scanned": "Looked at",
     "matched": "In scope: they match a declared template exactly",

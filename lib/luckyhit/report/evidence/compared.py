@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from luckyhit.case import changes
-from luckyhit.judge.wording import listed
 from luckyhit.report.recorded import ARMS, Recorded
+from luckyhit.text.numbers import listed
 
 if TYPE_CHECKING:
     from luckyhit.case import Case

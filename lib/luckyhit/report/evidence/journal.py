@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
+from luckyhit.records.vocabulary import STEP_OUTCOMES, StepOutcome, outcome_of_words
+
 if TYPE_CHECKING:
     from luckyhit.run import Run
 
@@ -74,6 +76,14 @@ class Step:
         """How it was undone, in the words of who did it; empty where it wasn't, or nothing was said."""
         said = [str(event.detail["how"]) for event in self.undos if event.detail.get("how")]
         return said[-1] if said else ""
+
+    @property
+    def closed_as(self) -> StepOutcome | None:
+        """How it was closed; None where it wasn't, or that was not noted."""
+        if not self.undos:
+            return None
+        noted = self.undos[-1].detail.get("outcome")
+        return noted if noted in STEP_OUTCOMES else outcome_of_words(self.how)
 
     @property
     def times(self) -> list[float]:

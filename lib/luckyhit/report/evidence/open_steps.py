@@ -10,8 +10,8 @@ from typing import Any
 
 from luckyhit.report.evidence.journal import Journal, Step, clock_of, time_text
 from luckyhit.report.recorded import Recorded
+from luckyhit.text.numbers import DASH
 
-DASH = "–"
 MOST = 50
 _NAMES = {
     "start": "Processes of the run's own",

@@ -9,9 +9,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from luckyhit.judge.wording import listed
-from luckyhit.records import Guard, Rollback
-from luckyhit.report.evidence.actions import ENDED_WELL, SAFE_METHODS
+from luckyhit.records import Guard, GuardId, Rollback
+from luckyhit.report.evidence.actions import SAFE_METHODS
 from luckyhit.report.evidence.cleared_keys import cleared_keys, numbers
 from luckyhit.report.evidence.compared import Compared
 from luckyhit.report.evidence.journal import Journal
@@ -20,9 +19,8 @@ from luckyhit.report.recorded import Recorded
 from luckyhit.report.tables import contents
 from luckyhit.report.tables.freshness_tables import probed_keys
 from luckyhit.report.tables.observed import only
+from luckyhit.text.numbers import listed
 
-STILL_SAME = "as it was after the rollback"
-DECLARED = "declared difference only"
 _MOST_NAMED = 8
 
 
@@ -65,7 +63,7 @@ def _settings(found: Recorded, seen: Compared) -> Claim:
     what = "The service's other settings, its code and its cache's settings"
     if not seen.of:
         return Claim(None, what, "The run noted no fingerprint, so nothing shows it.")
-    guard = _guard(found, DECLARED)
+    guard = _guard(found, "declared-difference-only")
     differing = [entry.name for entry in seen.entries if entry.mark in ("moved", "differs")]
     if seen.moved:
         names = listed([entry.name for entry in seen.moved[:_MOST_NAMED]])
@@ -118,7 +116,7 @@ def as_it_was(found: Recorded, journal: Journal, rollback: Rollback | None) -> l
 
 
 def _as_it_was(found: Recorded, journal: Journal, rollback: Rollback | None) -> Iterator[Claim]:
-    same = _guard(found, STILL_SAME)
+    same = _guard(found, "as-it-was-after-the-rollback")
     what = "The fingerprint after the rollback equals the first"
     if same is not None:
         yield Claim(same.ok, what, same.detail)
@@ -187,7 +185,7 @@ def _remains(found: Recorded, journal: Journal) -> Iterator[str]:
             "service lets them."
         )
         yield "Counters of the service and of its cache (requests, hits, misses) and its logs, which count the run too."
-    if not own_cache and any(step.how == ENDED_WELL for step in journal.named("clear")):
+    if not own_cache and any(step.closed_as == "ended-well" for step in journal.named("clear")):
         yield "Cleared keys that nobody has read since: the service fills its cache again as they are asked for."
     if any(route.method not in SAFE_METHODS for route in case.workload.routes):
         rest = " Where the service keeps that outside its working directory, it is still there." if own_service else ""
@@ -196,5 +194,5 @@ def _remains(found: Recorded, journal: Journal) -> Iterator[str]:
         yield "Purged pages of the cache in front are fetched again by their next reader."
 
 
-def _guard(found: Recorded, name: str) -> Guard | None:
-    return next((guard for guard in contents.guards(found) if guard.name == name), None)
+def _guard(found: Recorded, id: GuardId) -> Guard | None:
+    return next((guard for guard in contents.guards(found) if guard.id == id), None)

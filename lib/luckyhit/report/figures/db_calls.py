@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from luckyhit.judge.wording import listed, number, percent
 from luckyhit.records import Result
 from luckyhit.report import style
 from luckyhit.report.figures.verdict_words import labelled, with_verdict
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.style import COLOURS, INK, few_ticks, new_figure, styled
+from luckyhit.text.numbers import listed, number, percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from luckyhit.judge.wording import difference_text, interval_text, listed, name_of
 from luckyhit.records import Result, kind_of
 from luckyhit.report import style
 from luckyhit.report.figures.verdict_words import INVALID
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.style import INK, SOFT, new_figure, styled
+from luckyhit.text.numbers import listed
+from luckyhit.text.quantities import difference_text, interval_text, name_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

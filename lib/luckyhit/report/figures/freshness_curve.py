@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from luckyhit.judge.facade import freshness_curve
-from luckyhit.judge.wording import listed, percent
 from luckyhit.records import Result
 from luckyhit.report import style
 from luckyhit.report.figures.late_reads import (
@@ -25,6 +24,8 @@ from luckyhit.report.figures.late_reads import (
 from luckyhit.report.figures.verdict_words import with_verdict
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.style import COLOURS, DASHES, INK, MARKERS, SHADE, new_figure, styled
+from luckyhit.text.notes import has
+from luckyhit.text.numbers import listed, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -119,7 +120,7 @@ def say(numbers: Freshness, result: Result | None) -> str:
     if numbers.late:
         # The verdict's own words on no stale read after the change are at another level: one of the two is enough.
         judged = result.metrics.get("stale_reads") if result is not None else None
-        told_there = {"after"} if judged is not None and judged.note.startswith("No stale read") else set()
+        told_there = {"after"} if judged is not None and has(judged.notes, "no-stale-read") else set()
         counted = listed(
             [
                 f"{where(label)} {late_text(part, with_bound=label not in told_there)}"

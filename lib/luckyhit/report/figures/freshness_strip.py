@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from luckyhit.judge.wording import listed
 from luckyhit.records import Result
 from luckyhit.report import style
 from luckyhit.report.figures.failed_probe import IMPOSSIBLE, NEW, NOTHING, OLD, SILENT, Chosen, Strip, failed_probe
@@ -21,6 +20,7 @@ from luckyhit.report.figures.late_reads import (
 from luckyhit.report.figures.verdict_words import INVALID
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.style import INK, SHADE, SOFT, new_figure, styled
+from luckyhit.text.numbers import listed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

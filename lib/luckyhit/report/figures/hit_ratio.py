@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from luckyhit.judge.wording import listed, number, percent
 from luckyhit.records import Result, Stage
 from luckyhit.report import style
 from luckyhit.report.figures.course import WASH_OUT, Span, joined, spans, washouts
@@ -18,6 +17,7 @@ from luckyhit.report.figures.verdict_words import in_doubt, washouts_text, with_
 from luckyhit.report.recorded import ARMS, STAGES, Recorded
 from luckyhit.report.style import COLOURS, DASHES, INK, MARKERS, new_figure, styled
 from luckyhit.report.tables.event_rows import shift_times
+from luckyhit.text.numbers import listed, number, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

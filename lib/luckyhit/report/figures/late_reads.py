@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from luckyhit.judge.facade import ShareBounds, bounds_of_run, late_among, share_of, uncompared
-from luckyhit.judge.wording import number, percent
 from luckyhit.report.recorded import Recorded
+from luckyhit.text.numbers import number, percent
 from luckyhit.visible import visible
 
 if TYPE_CHECKING:

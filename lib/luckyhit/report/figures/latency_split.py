@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from luckyhit.judge.facade import CACHE
-from luckyhit.judge.wording import number, percent, sentence
 from luckyhit.records import Result
 from luckyhit.report import style
 from luckyhit.report.figures.verdict_words import INVALID, in_doubt, labelled
 from luckyhit.report.recorded import ARMS, Recorded
 from luckyhit.report.style import COLOURS, DASHES, PALE, SOFT, few_ticks, new_figure, styled
+from luckyhit.text.numbers import number, percent, sentence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from luckyhit.judge.wording import number
 from luckyhit.report.recorded import ARMS, Recorded
+from luckyhit.text.numbers import number
 
 if TYPE_CHECKING:
     from luckyhit.case import Case

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from luckyhit.judge.facade import kaplan_meier, window_quantiles, windows_of, worst_windows
-from luckyhit.judge.wording import listed, number
 from luckyhit.records import Result
 from luckyhit.report import style
 from luckyhit.report.figures.freshness_curve import draw_bound
@@ -17,6 +16,7 @@ from luckyhit.report.figures.late_reads import milliseconds, where
 from luckyhit.report.figures.verdict_words import with_verdict
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.style import COLOURS, DASHES, new_figure, styled
+from luckyhit.text.numbers import listed, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from luckyhit.judge.wording import listed, number
 from luckyhit.records import Result
 from luckyhit.report import style
 from luckyhit.report.figures.course import WASH_OUT, Course, Span, joined
@@ -13,6 +12,7 @@ from luckyhit.report.figures.course import course as course_of
 from luckyhit.report.figures.verdict_words import washouts_text
 from luckyhit.report.recorded import ARMS, Recorded
 from luckyhit.report.style import COLOURS, INK, PALE, few_ticks, new_figure, styled
+from luckyhit.text.numbers import listed, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

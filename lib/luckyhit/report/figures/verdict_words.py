@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from luckyhit.judge.wording import difference_text, interval_text, name_of, number, sentence
 from luckyhit.records import GoalName, Metric, Result
 from luckyhit.report.figures.course import Span, joined
+from luckyhit.text.notes import text_of
+from luckyhit.text.numbers import number, sentence
+from luckyhit.text.quantities import difference_text, interval_text, name_of
 
 if TYPE_CHECKING:
     pass
@@ -52,7 +54,7 @@ def _said(name: GoalName, metric: Metric) -> str:
         return f"{which}: a difference of {interval}; the case sets no goal for it, so no verdict."
     if metric.verdict == "INCONCLUSIVE":
         return f"{which}: INCONCLUSIVE; {interval}, margin {margin}: these data can't tell the difference."
-    return f"{which}: {metric.verdict} ({interval}, margin {margin}). {metric.note}".rstrip()
+    return f"{which}: {metric.verdict} ({interval}, margin {margin}). {text_of(metric.notes)}".rstrip()
 
 
 def in_doubt(result: Result) -> str:

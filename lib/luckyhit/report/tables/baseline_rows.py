@@ -10,14 +10,12 @@ import numpy as np
 
 from luckyhit.case.units import format_duration
 from luckyhit.judge.facade import stale_share
-from luckyhit.judge.wording import difference_text, percent, value_text
 from luckyhit.records import GoalName
 from luckyhit.report.figures.late_reads import bounds_of
 from luckyhit.report.figures.latency_spectrum import NAMED, quantile
 from luckyhit.report.recorded import Recorded
-from luckyhit.report.tables.contents import sentence_case
-
-DASH = "–"
+from luckyhit.text.numbers import DASH, percent, sentence_case
+from luckyhit.text.quantities import difference_text, value_text
 
 
 @dataclass(frozen=True)

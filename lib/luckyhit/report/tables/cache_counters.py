@@ -12,13 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from luckyhit.judge.wording import listed, percent
 from luckyhit.records import Arm
 from luckyhit.report.recorded import ARMS, Recorded
 from luckyhit.report.tables.cache_story import CacheStory
 from luckyhit.report.tables.freshness_tables import Table
+from luckyhit.text.numbers import DASH, listed, percent
 
-DASH = "–"
 APART = 0.1
 """The two hit ratios are told to differ from here on."""
 _GROWING = ("keyspace_hits", "keyspace_misses", "expired_keys", "evicted_keys")

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from luckyhit.judge.facade import EXPOSED, SHARED, probe_stories
-from luckyhit.judge.wording import listed, number
 from luckyhit.report.figures.late_reads import short
 from luckyhit.report.recorded import ARMS, Recorded
-from luckyhit.report.tables.freshness_tables import DASH, Table
+from luckyhit.report.tables.freshness_tables import Table
+from luckyhit.text.numbers import DASH, listed, number
 
 FATE_WORDS = {
     "deleted": "deleted",

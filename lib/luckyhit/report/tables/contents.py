@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from luckyhit.judge.wording import name_of, number
 from luckyhit.records import Guard
 from luckyhit.report.recorded import Recorded
+from luckyhit.text.numbers import number, sentence_case
+from luckyhit.text.quantities import name_of
 
 if TYPE_CHECKING:
     from luckyhit.case import Case
@@ -47,10 +48,6 @@ def goals(case: Case) -> list[tuple[str, str]]:
     for name, margin in case.controls.items():
         rows.append((sentence_case(name_of(name)), f"negative control: may not move by more than {margin}"))
     return rows
-
-
-def sentence_case(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def guards(found: Recorded) -> list[Guard]:

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 from luckyhit.designs import DESIGNS, Words
 from luckyhit.judge.facade import shifts
-from luckyhit.judge.wording import number
-from luckyhit.records import Arm, Result, RunEvent
-from luckyhit.report.tables.contents import sentence_case
-from luckyhit.report.tables.metric_rows import DASH
+from luckyhit.records import Arm, Note, Result, RunEvent
+from luckyhit.text.numbers import DASH, number, sentence_case
 
 MOST_EVENTS = 40
 
@@ -34,11 +32,9 @@ def event_rows(result: Result | None) -> list[EventRow]:
     return [_row(event, words) for event in events[:MOST_EVENTS]]
 
 
-def other_notes(result: Result) -> list[str]:
-    """The result's notes without those that the table of events makes."""
-    words = _words(result)
-    in_table = set(shifts.event_notes(result.events, words)) if words is not None else set()
-    return [note for note in result.notes if note not in in_table]
+def other_notes(result: Result) -> list[Note]:
+    """The result's notes without those on events, which have a table."""
+    return [note for note in result.notes if note.id not in ("event", "events-more")]
 
 
 def shift_times(events: Sequence[RunEvent]) -> tuple[float, ...]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from luckyhit.judge.facade import NOT_LOOKED_FOR, in_doubt
-from luckyhit.judge.wording import listed, number, percent
 from luckyhit.records import CACHE_STATUSES, Arm, CountOf, Doubt, Result, RunFinding
 from luckyhit.report.tables.cache_story import signed_ms
+from luckyhit.text.numbers import listed, number, percent
 
 
 def finding_lines(result: Result) -> list[str]:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from luckyhit.judge.facade import mapped
-from luckyhit.judge.wording import number, percent
 from luckyhit.records import FreshnessFacts
 from luckyhit.report.figures.late_reads import seconds_text, short
 from luckyhit.report.figures.staleness_windows import quantile_text
 from luckyhit.report.recorded import ARMS, Recorded
+from luckyhit.text.numbers import DASH, number, percent
 
-DASH, NOT_VISIBLE = "–", "not visible"
+NOT_VISIBLE = "not visible"
 MOST_NAMES = 12
 """Routes, prestates and the like in one table."""
 _PRESTATES = {

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from luckyhit.judge.wording import listed, name_of, number
 from luckyhit.records import GoalName, Result
 from luckyhit.report.recorded import Recorded
-from luckyhit.report.tables.contents import sentence_case
-from luckyhit.report.tables.metric_rows import DASH, in_order
+from luckyhit.report.tables.metric_rows import in_order
+from luckyhit.text.numbers import DASH, listed, number, sentence_case
+from luckyhit.text.quantities import name_of
 
 HEADINGS = ("Metric", "Pairs used", "Expected", "Wald's least", "Used / least")
 MOST_LOOKS = 200

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from luckyhit.judge.facade import got_worse
-from luckyhit.judge.wording import difference_text, interval_text, name_of, number, percent, value_text
 from luckyhit.records import METRICS, Arm, GoalName, Metric, Result, kind_of, metric_of_goal, route_of_goal
 from luckyhit.report.recorded import Recorded
-from luckyhit.report.tables.contents import sentence_case
+from luckyhit.text.notes import text_of
+from luckyhit.text.numbers import DASH, number, percent, sentence_case
+from luckyhit.text.quantities import difference_text, interval_text, name_of, signed_difference, value_text
 
-DASH = "–"
 NOT_VISIBLE = "not visible"
 NOT_RELIED_ON = "not to be relied on"
 
@@ -96,12 +96,12 @@ def metric_row(name: GoalName, metric: Metric, result: Result) -> MetricRow:
         name=sentence_case(name_of(name)),
         before=_value(name, metric.before, "before", result),
         after=_value(name, metric.after, "after", result),
-        effect=DASH if metric.effect is None else signed(name, metric.effect),
+        effect=DASH if metric.effect is None else signed_difference(name, metric.effect),
         interval=DASH if metric.effect is None else interval_text(name, metric.low, metric.high),
         goal=goal,
         pairs=f"{metric.pairs:,}" if metric.pairs else DASH,
         verdict=verdict,
-        note=metric.note,
+        note=text_of(metric.notes),
         margin=margin,
         missed=metric.limit == "broken" and result.verdict != "INVALID",
         costs=verdict == "EQUIVALENT" and metric.want == "no-worse" and got_worse(name, metric),
@@ -112,11 +112,6 @@ def _value(name: GoalName, value: float | None, arm: Arm, result: Result) -> str
     if value is not None:
         return value_text(name, value)
     return NOT_VISIBLE if name == "hit_ratio" and arm in result.unseen_status else DASH
-
-
-def signed(name: GoalName, effect: float) -> str:
-    text = difference_text(name, effect)
-    return f"+{text}" if effect > 0 and not text.startswith("0 ") and text != "0" else text
 
 
 def key_numbers(found: Recorded) -> list[MetricRow]:

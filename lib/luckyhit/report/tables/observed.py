@@ -8,17 +8,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from luckyhit.judge.facade import chance_text, range_text
-from luckyhit.judge.wording import difference_text, listed, name_of, number, value_text
-from luckyhit.records import Beside, GoalName, Result
+from luckyhit.records import Beside, GoalName, Note, NoteId, Result
 from luckyhit.report.evidence.checklist import FAILURE_MODE, Check
 from luckyhit.report.recorded import Recorded
-from luckyhit.report.tables.contents import sentence_case
 from luckyhit.report.tables.metric_rows import DASH, in_order
+from luckyhit.text.numbers import listed, number, plural, sentence_case
+from luckyhit.text.quantities import difference_text, name_of, value_text
 
 OBSERVED = "OBSERVED"
 NOTHING_CHANGED = "Only the baseline was measured: nothing was changed, so there is no verdict."
-_NOT_MEASURED = "The change was not measured."
-_OF_INTERVALS = "Intervals hold for"
+_OF_A_CHANGE: frozenset[NoteId] = frozenset(
+    {
+        "change-not-measured",
+        "intervals-of-a-fixed-sample",
+        "intervals-at-any-moment",
+        "intervals-at-all-looks",
+    }
+)
 _SHOWN = 3
 
 
@@ -94,7 +100,7 @@ def _number(name: GoalName, value: float, result: Result) -> Number:
 def _beside(name: GoalName, told: Beside) -> str:
     if told.median is None:
         return "No earlier baseline to compare with."
-    many = f"{told.runs:,} earlier baseline{'' if told.runs == 1 else 's'}"
+    many = f"{plural(told.runs, 'earlier baseline')}"
     where = f"{range_text(name, told)}" + (f", median {value_text(name, told.median)}" if told.runs > 1 else "")
     if told.outside is None:
         return f"{many}: {where}. Too few to call it usual or unusual."
@@ -118,10 +124,10 @@ def _declares(found: Recorded) -> str:
     return f"Nothing was changed. The case declares a change ({found.case.change.what}); this run left it out."
 
 
-def notes(texts: Sequence[str]) -> list[str]:
+def notes(noted: Sequence[Note]) -> list[Note]:
     """Without those that say of a metric that the change was not measured (that holds for all of them), and without
     that on the intervals of effects, of which there is none."""
-    return [text for text in texts if _NOT_MEASURED not in text and not text.startswith(_OF_INTERVALS)]
+    return [note for note in noted if note.id not in _OF_A_CHANGE]
 
 
 def checks(checklist: Sequence[Check]) -> list[Check]:

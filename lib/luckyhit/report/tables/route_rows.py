@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from luckyhit.judge.facade import direction, shifts
-from luckyhit.judge.wording import interval_text, listed, name_of, value_text
 from luckyhit.records import METRICS, GoalName, Metric, Result
-from luckyhit.report.tables.contents import sentence_case
-from luckyhit.report.tables.metric_rows import DASH, signed
+from luckyhit.text.numbers import DASH, listed, sentence_case
+from luckyhit.text.quantities import interval_text, name_of, signed_difference, value_text
 
 FOLDED_BEYOND = 6
 """Routes; a longer table is folded."""
@@ -86,6 +85,6 @@ def _cell(name: GoalName, metric: Metric | None, overall: Metric | None) -> Rout
         values = " → ".join(DASH if value is None else value_text(name, value) for value in arms)
     effect = ""
     if metric.effect is not None:
-        effect = f"{signed(name, metric.effect)} ({interval_text(name, metric.low, metric.high)})"
+        effect = f"{signed_difference(name, metric.effect)} ({interval_text(name, metric.low, metric.high)})"
     against = overall is not None and direction(metric) * direction(overall) < 0
     return RouteCell(values, effect, against)

@@ -1,0 +1,1 @@
+"""Words: numbers and lists (`numbers`), and what ids are called (`messages`)."""

@@ -1,0 +1,52 @@
+"""Reword every title and note: no verdict, no mark and no row is another one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from luckyhit.report.as_it_was import as_it_was, remains, untouched
+from luckyhit.report.checklist import checklist
+from luckyhit.report.compared import compared
+from luckyhit.report.journal import journal_of
+from luckyhit.report.touched import touched
+from synthetic_run import judged
+
+from luckyhit.records import Result
+from luckyhit.report import event_rows, metric_rows, observed
+from luckyhit.report.recorded import recorded
+from luckyhit.run import Run
+from luckyhit.text.messages import GUARD_TITLES, NOTES
+
+
+def decided(run: Run, result: Result) -> dict[str, Any]:
+    """All that is decided of a run, without a word."""
+    found, journal = recorded(run, result), journal_of(run)
+    rows = metric_rows.metrics(result)
+    return {
+        "verdict": result.verdict,
+        "metrics": {name: (metric.verdict, metric.limit) for name, metric in result.metrics.items()},
+        "guards": [(guard.id, guard.ok) for guard in result.guards],
+        "notes": [(note.id, note.metric, note.facts) for note in result.notes],
+        "findings": [finding.id for finding in result.findings],
+        "rows": [(row.name, row.verdict, bool(row.note)) for row in rows],
+        "other notes": [note.id for note in event_rows.other_notes(result)],
+        "notes of a baseline": [note.id for note in observed.notes(result.notes)],
+        "checklist": [check.passed for check in checklist(found, journal)],
+        "touched": [(row.what, row.state) for row in touched(found, journal)],
+        "untouched": [claim.ok for claim in untouched(found, journal, compared(found))],
+        "back": [claim.ok for claim in as_it_was(found, journal, result.rollback)],
+        "remains": len(remains(found, journal)),
+    }
+
+
+def test_words_decide_nothing(judged_run: tuple[Run, Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    run, result = judged_run
+    first = decided(run, result)
+    for number, id in enumerate(GUARD_TITLES):
+        monkeypatch.setitem(GUARD_TITLES, id, f"Words {number}")
+    for id in NOTES:
+        monkeypatch.setitem(NOTES, id, "Reworded.")
+    again = judged(run)
+    assert {note.text.rpartition(": ")[2] for note in again.notes} == {"Reworded."}
+    assert decided(run, again) == first
