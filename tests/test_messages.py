@@ -10,7 +10,7 @@ from luckyhit.errors import REFUSALS, TargetError, refusal_of
 from luckyhit.records import ACTION_IDS, GUARD_IDS, NOT_VISIBLE, NOTE_IDS, STEP_OUTCOMES, Guard, Note
 from luckyhit.records.vocabulary import ActionId, StepOutcome, id_of_title, outcome_of_words
 from luckyhit.text.messages import GUARD_TITLES, NOTES
-from luckyhit.text.notes import has, note, of_metric, text_of
+from luckyhit.text.wording import has, note, of_metric, text_of
 
 
 def test_each_guard_has_a_title_of_its_own() -> None:

@@ -24,7 +24,7 @@ from luckyhit.project import Project
 from luckyhit.records import Rollback
 from luckyhit.run import Run
 from luckyhit.target import Stack
-from luckyhit.text.notes import has
+from luckyhit.text.wording import has
 
 ROOT = Path(__file__).parents[2]
 LIVE = ROOT / "docs" / "examples" / "live-price.yml"

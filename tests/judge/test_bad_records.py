@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from luckyhit.records import NOT_VISIBLE, Result
-from luckyhit.text.notes import has
+from luckyhit.text.wording import has
 from tier import one_of_many
 
 GOALS = {

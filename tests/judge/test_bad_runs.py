@@ -21,7 +21,7 @@ from luckyhit.errors import LuckyHitError, RunUnreadable
 from luckyhit.judge import judge
 from luckyhit.records import MAY_LACK, READS, REQUESTS, WRITES, Result
 from luckyhit.run import Run, write_part
-from luckyhit.text.notes import has
+from luckyhit.text.wording import has
 
 PLACEBO = (Path(__file__).parents[2] / "data" / "cases" / "placebo.yml").read_text()
 GOALS = "goals:\n  hit_ratio: {want: better, margin: 4 %}\n  error_rate: {want: no-worse, margin: 2 %}\ndesign"

@@ -12,7 +12,7 @@ from luckyhit.judge.context.decompose import decompose
 from luckyhit.judge.context.naive import naive_answer
 from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.table.samples import by_batches, rows_of, side_by_side
-from luckyhit.text.notes import has
+from luckyhit.text.wording import has
 from tier import examples
 
 

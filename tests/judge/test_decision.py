@@ -10,7 +10,7 @@ import pytest
 
 from luckyhit.judge import RULES
 from luckyhit.records import METRICS, NOT_VISIBLE, Guard, Result
-from luckyhit.text.notes import has, note
+from luckyhit.text.wording import has, note
 from tier import seeds
 
 STALE_PRICE = {

@@ -19,7 +19,7 @@ from luckyhit.judge.context.drift import origin_of
 from luckyhit.judge.context.shifts import MOST_NOTES, event_notes, happened, meaning
 from luckyhit.judge.table.samples import rows_of
 from luckyhit.records import Moved, Result, RunEvent
-from luckyhit.text.notes import note
+from luckyhit.text.wording import note
 from tier import examples, seeds
 
 GOALS = {"latency_p50_ms": {"want": "better", "margin": "10 %"}, "hit_ratio": {"want": "no-worse", "margin": "5 %"}}

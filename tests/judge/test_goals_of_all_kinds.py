@@ -14,8 +14,8 @@ from luckyhit.case import Case
 from luckyhit.judge.compare.effect import level_of
 from luckyhit.judge.table.samples import rows_of
 from luckyhit.records import NOT_VISIBLE, Result
-from luckyhit.text.notes import has
 from luckyhit.text.quantities import name_of
+from luckyhit.text.wording import has
 
 HITS = {"hit_ratio": {"want": "no-worse", "margin": "5 %"}}
 

@@ -16,7 +16,7 @@ from luckyhit.judge.table.samples import JUDGED, rows_of_parts
 from luckyhit.records import READS, REQUESTS, WRITES
 from luckyhit.run import Run, write_part
 from luckyhit.text.messages import guard_title
-from luckyhit.text.notes import note
+from luckyhit.text.wording import note
 
 CASES = Path(__file__).parents[2] / "data" / "cases"
 CASE = CASES / "placebo.yml"

@@ -18,7 +18,7 @@ from luckyhit.judge import loose
 from luckyhit.records import MAY_LACK, REQUESTS, Result
 from luckyhit.run import write_part
 from luckyhit.text.messages import guard_title
-from luckyhit.text.notes import has
+from luckyhit.text.wording import has
 
 DOCUMENTED = (Path(__file__).parents[2] / "docs" / "verdict.md").read_text(encoding="utf-8")
 CASE = Path(__file__).parents[2] / "data" / "cases" / "placebo.yml"

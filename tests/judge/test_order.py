@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from luckyhit.records import Note
-from luckyhit.text.notes import note
+from luckyhit.text.wording import note
 from tier import seeds
 
 GOALS = {"latency_p50_ms": {"want": "better", "margin": "10 %"}, "hit_ratio": {"want": "no-worse", "margin": "5 %"}}

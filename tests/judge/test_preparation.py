@@ -11,7 +11,7 @@ from luckyhit.judge import About
 from luckyhit.judge.guards.cache_state import cache_state_guard
 from luckyhit.judge.guards.preparation import limits_guard, washed_out_guard
 from luckyhit.text.messages import guard_title
-from luckyhit.text.notes import has
+from luckyhit.text.wording import has
 
 GOALS = {"hit_ratio": {"want": "better", "margin": "5 %"}}
 SETTLED = {"settled": True, "seconds": 4.0, "stretches": 2, "ratios": [0.8] * 8}

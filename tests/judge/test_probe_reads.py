@@ -15,7 +15,7 @@ from luckyhit.judge.stale.probe_reads import READ_METRICS, read_effects, share_e
 from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.stats.sequential import Sequential
 from luckyhit.records import NOT_VISIBLE
-from luckyhit.text.notes import has
+from luckyhit.text.wording import has
 from tier import examples
 
 MS = 1_000_000

@@ -12,7 +12,7 @@ from luckyhit.case import Case
 from luckyhit.judge.context.route_metrics import route_notes
 from luckyhit.judge.table.samples import rows_of
 from luckyhit.records import METRICS, Metric, MetricName, Result
-from luckyhit.text.notes import has, note
+from luckyhit.text.wording import has, note
 from tier import examples
 
 GOALS = {"latency_p50_ms": {"want": "better", "margin": "10 %"}, "hit_ratio": {"want": "no-worse", "margin": "5 %"}}

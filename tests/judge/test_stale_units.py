@@ -23,7 +23,7 @@ from luckyhit.judge.stale.last_writes import last_before
 from luckyhit.judge.stale.write_units import StalePairs, stale_pairs, stale_units, workload_pairs
 from luckyhit.judge.stats.proportions import paired_difference, share_difference
 from luckyhit.records import NOT_VISIBLE, READS, WRITES
-from luckyhit.text.notes import has
+from luckyhit.text.wording import has
 from tier import examples, one_of_many
 
 MS = 1_000_000

@@ -18,7 +18,7 @@ from luckyhit.judge.table.rows import HIT, NO_ERROR, Rows
 from luckyhit.judge.table.samples import side_by_side
 from luckyhit.judge.verdict import rule_on
 from luckyhit.records import MetricName, Verdict
-from luckyhit.text.notes import has
+from luckyhit.text.wording import has
 from tier import examples
 
 NAMES: tuple[MetricName, ...] = ("latency_mean_ms", "latency_p50_ms", "latency_p95_ms")

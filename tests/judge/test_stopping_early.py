@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from luckyhit.judge import FixedSample, Sequential, early
 from luckyhit.judge.compare.effect import level_of
 from luckyhit.records import Result
-from luckyhit.text.notes import has
+from luckyhit.text.wording import has
 
 GOALS = {
     "hit_ratio": {"want": "better", "margin": "4 %"},

@@ -17,7 +17,7 @@ from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.stats.intervals import INF
 from luckyhit.judge.verdict import Ruling, overall, rule_on
 from luckyhit.records import FAULTS, METRICS, Guard, MetricName
-from luckyhit.text.notes import has, note
+from luckyhit.text.wording import has, note
 
 POINT = 0.01
 

@@ -7,27 +7,22 @@ from dataclasses import replace
 import pytest
 
 from luckyhit.report import notebook_tables as tables
-from luckyhit.report.evidence.checklist import checklist
+from luckyhit.report.evidence.checklist import QUESTIONS, checklist
 from luckyhit.report.evidence.journal import journal_of
 from luckyhit.report.recorded import recorded
 
-QUESTIONS = [
-    "Inputs validated", "Permissions checked", "Retry-safe path", "Expected response recorded and met",
-    "Failure mode reviewed",
-]  # fmt: skip
-
 
 def answers(found, journal) -> dict[str, tuple[bool, str]]:
-    return {check.question: (check.passed, check.evidence) for check in checklist(found, journal)}
+    return {check.id: (check.passed, check.evidence) for check in checklist(found, journal)}
 
 
 def test_a_sound_run_passes_all_five_with_evidence(judged_run) -> None:
     run, result = judged_run
     found = answers(recorded(run, result), journal_of(run))
-    assert list(found) == QUESTIONS
+    assert list(found) == list(QUESTIONS)
     assert all(passed for passed, _ in found.values()), found
-    assert "0 of 7,7" in found["Expected response recorded and met"][1]
-    assert "hit ratio" in found["Failure mode reviewed"][1]
+    assert "0 of 7,7" in found["response"][1]
+    assert "hit ratio" in found["failure-mode"][1]
 
 
 def test_what_is_not_shown_is_not_passed(judged_run) -> None:
@@ -35,8 +30,8 @@ def test_what_is_not_shown_is_not_passed(judged_run) -> None:
     found = recorded(run)
     found = answers(replace(found, manifest={**found.manifest, "guards": []}), None)
     assert not any(passed for passed, _ in found.values())
-    assert "Not shown" in found["Inputs validated"][1]
-    assert "Not shown" in found["Retry-safe path"][1]
+    assert "Not shown" in found["inputs"][1]
+    assert "Not shown" in found["retry"][1]
 
 
 def test_an_open_step_or_a_request_that_can_not_be_repeated_is_not_retry_safe(judged_run) -> None:
@@ -44,7 +39,7 @@ def test_an_open_step_or_a_request_that_can_not_be_repeated_is_not_retry_safe(ju
     found = recorded(run, result)
     journal = journal_of(run)
     open_again = replace(journal, steps=tuple(replace(step, undos=()) for step in journal.steps))
-    passed, evidence = answers(found, open_again)["Retry-safe path"]
+    passed, evidence = answers(found, open_again)["retry"]
     assert (
         not passed
         and "2 of 8 journalled steps are still open (apply and start)" in evidence
@@ -52,7 +47,7 @@ def test_an_open_step_or_a_request_that_can_not_be_repeated_is_not_retry_safe(ju
     )
     routes = [route.model_copy(update={"method": "POST"}) for route in found.case.workload.routes]
     case = found.case.model_copy(update={"workload": found.case.workload.model_copy(update={"routes": routes})})
-    passed, evidence = answers(replace(found, case=case), journal_of(run))["Retry-safe path"]
+    passed, evidence = answers(replace(found, case=case), journal_of(run))["retry"]
     assert not passed and "POST may not be sent twice" in evidence
 
 
@@ -62,21 +57,22 @@ def test_an_open_step_or_a_request_that_can_not_be_repeated_is_not_retry_safe(ju
         ({"message": "it said no", "refusal": "permission"}, False),
         ({"message": "it said no", "refusal": "credentials"}, False),
         ({"message": "the cache lacks a right", "refusal": None}, True),
-        ({"message": "noted by an earlier version"}, False),
+        ({"message": "noted by an earlier version", "error": "CacheUnreachable"}, False),
+        ({"message": "noted by an earlier version", "error": "TimeLimit"}, True),
     ],
 )
 def test_what_was_refused_while_it_ran_was_not_checked(failure: dict, passed: bool, judged_run) -> None:
     run, result = judged_run
     found = recorded(run, result)
     failed = replace(found, manifest={**found.manifest, "failure": failure})
-    assert answers(failed, journal_of(run))["Permissions checked"][0] is passed
+    assert answers(failed, journal_of(run))["permissions"][0] is passed
 
 
 def test_what_was_gone_without_is_told(judged_run) -> None:
     run, result = judged_run
     found = recorded(run, result)
     blocks = [{**found.blocks[0], "refused": ["No events."], "unseen": ["No events.", "no right"]}, *found.blocks[1:]]
-    passed, evidence = answers(replace(found, blocks=blocks), journal_of(run))["Permissions checked"]
+    passed, evidence = answers(replace(found, blocks=blocks), journal_of(run))["permissions"]
     assert passed and evidence.endswith("No events.")
 
 
@@ -87,7 +83,7 @@ def test_an_unexpected_answer_is_told_with_an_example(judged_run) -> None:
     requests = frame.assign(error=frame["error"].astype(object))
     requests.loc[3, "error"] = "unexpected"
     blocks = [{**found.blocks[0], "unexpected": "GET /products/3: status 500"}, *found.blocks[1:]]
-    passed, evidence = answers(replace(found, requests=requests, blocks=blocks), journal_of(run))[QUESTIONS[3]]
+    passed, evidence = answers(replace(found, requests=requests, blocks=blocks), journal_of(run))["response"]
     assert not passed and "1 of " in evidence and "for example GET /products/3: status 500" in evidence
 
 
@@ -108,7 +104,7 @@ def test_the_failure_mode_is_reviewed_only_where_it_was_watched_and_did_not_come
     if "hurt" in change:
         worse = result.metrics[change["hurt"]].model_copy(update={"verdict": "HURT"})
         update["metrics"] = {**result.metrics, change["hurt"]: worse}
-    passed, evidence = answers(recorded(run, result.model_copy(update=update)), journal_of(run))[QUESTIONS[4]]
+    passed, evidence = answers(recorded(run, result.model_copy(update=update)), journal_of(run))["failure-mode"]
     assert not passed and said in evidence
 
 

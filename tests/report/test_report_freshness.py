@@ -15,8 +15,8 @@ from luckyhit.report import style
 from luckyhit.report.figures import freshness_strip, staleness_windows
 from luckyhit.report.figures.figure_rows import drawn, figure_for
 from luckyhit.report.figures.late_reads import bounds_of
-from luckyhit.text.notes import note
 from luckyhit.text.numbers import percent
+from luckyhit.text.wording import note
 from tier import examples
 
 S = 10**9

@@ -164,7 +164,7 @@ def told(found, **probe):
 
 
 def retry_safe(found, run):
-    return next(check for check in checklist(found, journal_of(run)) if check.question == "Retry-safe path")
+    return next(check for check in checklist(found, journal_of(run)) if check.id == "retry")
 
 
 @pytest.mark.usefixtures("plain_figures")

@@ -17,7 +17,7 @@ from luckyhit.report.recorded import recorded
 from luckyhit.report.tables.event_rows import other_notes, shift_times
 from luckyhit.report.tables.route_rows import route_table
 from luckyhit.run import Run
-from luckyhit.text.notes import note
+from luckyhit.text.wording import note
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
 

@@ -23,7 +23,7 @@ from luckyhit.records import Guard, Metric, Note, Result, Rollback
 from luckyhit.report.ci_summary import summary
 from luckyhit.report.junit import junit
 from luckyhit.report.run_outcome import Told, publish, told_of_error, told_of_run
-from luckyhit.text.notes import note
+from luckyhit.text.wording import note
 from tier import examples
 
 DONE = Rollback(confirmed=True, detail="All 31 things that can be seen are equal.")

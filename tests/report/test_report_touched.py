@@ -59,11 +59,11 @@ def live_case(environment: str = "staging") -> Case:
 
 
 def rows(shown: list[Touched]) -> dict[str, Touched]:
-    return {row.what: row for row in shown}
+    return {row.id: row for row in shown}
 
 
 def claims(shown: list[Claim]) -> dict[str, Claim]:
-    return {claim.what: claim for claim in shown}
+    return {claim.id: claim for claim in shown}
 
 
 # What was touched
@@ -72,15 +72,15 @@ def claims(shown: list[Claim]) -> dict[str, Claim]:
 def test_a_run_with_services_of_its_own_shows_what_it_started_changed_and_cleared(judged_run) -> None:
     run, result = judged_run
     shown = rows(touched(recorded(run, result), journal_of(run)))
-    processes = shown["Processes started and ended"]
+    processes = shown["start"]
     assert processes.times == "3 processes" and "2 of the service and 1 of cache servers" in processes.done
     assert processes.state == "gone" and processes.when.startswith("02:15:30")
-    change = shown["The change"]
+    change = shown["apply"]
     assert change.times == "put in place once" and change.state == "back"
     assert "Taken back once: restarted without the change." in change.back
-    keys = shown["Keys of the cache"]
+    keys = shown["clear"]
     assert keys.times == "6 clears" and "540 of 576 keys in scope cleared" in keys.done and keys.state == "gone"
-    writes = shown["Keys that the freshness probe wrote"]
+    writes = shown["probe"]
     assert "400 in all" in writes.back and writes.state == "back"
 
 
@@ -103,12 +103,12 @@ def test_clears_of_somebody_elses_cache_tell_what_became_of_their_backups(journa
         how_it_ended = {"restored": 90, "present": 2, "expired": 0} if book is died else {"outcome": "ended-well"}
         book.undone(step, how, **how_it_ended)
     shown = rows(touched(found(), journal(ended_well)))
-    assert shown["Keys of the cache"].state == "stays" and "Not put back" in shown["Keys of the cache"].back
-    assert shown["Backups of cleared keys"].back == "Not needed: deleted."
+    assert shown["clear"].state == "stays" and "Not put back" in shown["clear"].back
+    assert shown["backup"].back == "Not needed: deleted."
     shown = rows(touched(found(), journal(died)))
-    assert shown["Keys of the cache"].state == "back" and "90 cleared keys put back" in shown["Keys of the cache"].back
-    assert shown["Backups of cleared keys"].back == "Put back, then deleted."
-    left = rows(touched(found(), journal(died, backups=1)))["Backups of cleared keys"]
+    assert shown["clear"].state == "back" and "90 cleared keys put back" in shown["clear"].back
+    assert shown["backup"].back == "Put back, then deleted."
+    left = rows(touched(found(), journal(died, backups=1)))["backup"]
     assert left.state == "stays" and "cleared-1.backup" in left.back
 
 
@@ -120,15 +120,15 @@ def test_every_other_kind_of_step_has_its_row(journal) -> None:
     book.taken("worktree", {"revision": "ab" * 20}, {"kind": "worktree"}, how="the worktree was removed")
     book.taken("levitate", {}, {}, outcome={})
     shown = rows(touched(found(None), journal(book)))
-    notify = shown["The cache's setting notify-keyspace-events"]
+    notify = shown["notify"]
     assert (
         "from empty to “KA”" in notify.done and "Put back once: notify-keyspace-events put back to empty" in notify.back
     )
-    purges = shown["Purge calls to the cache in front"]
+    purges = shown["purge"]
     assert purges.times == "3 calls, once" and "2 × 200, 1 × 404. BAN http://varnish/" in purges.done
     assert purges.state == "stays"
-    assert "abababababab" in shown["Git worktrees"].done and "1 of 1" in shown["Git worktrees"].back
-    assert "does not know" in shown["Step “levitate”"].done
+    assert "abababababab" in shown["worktree"].done and "1 of 1" in shown["worktree"].back
+    assert "does not know" in shown["levitate"].done
 
 
 def test_what_the_workload_wrote_is_not_passed_off_as_put_back(judged_run) -> None:
@@ -139,7 +139,7 @@ def test_what_the_workload_wrote_is_not_passed_off_as_put_back(judged_run) -> No
     ]
     workload = run.case.workload.model_copy(update={"routes": routes})
     writing = replace(recorded(run, result), case=run.case.model_copy(update={"workload": workload}))
-    shown = rows(touched(writing, journal_of(run)))["The workload's own writes"]
+    shown = rows(touched(writing, journal_of(run)))["workload"]
     assert shown.state == "stays" and int(shown.times.split()[0].replace(",", "")) > 1000
     assert any("workload's own writes" in text for text in remains(writing, journal_of(run)))
 
@@ -247,15 +247,15 @@ def test_the_claims_say_shown_not_so_or_not_shown(journal) -> None:
     noted = found(guards=[guard.model_dump()], changed=False)
     shown = claims(as_it_was(noted, closed, Rollback(confirmed=True, same_as_before=True)))
     assert [claim.ok for claim in shown.values()] == [True, True, True]
-    assert "All 45 things" in shown["The fingerprint after the rollback equals the first"].text
+    assert "All 45 things" in shown["fingerprint"].text
 
     failed = found(guards=[guard.model_copy(update={"ok": False, "detail": "Not as it was: hz."}).model_dump()])
     shown = claims(as_it_was(failed, closed, Rollback(confirmed=True, same_as_before=False)))
-    assert shown["The fingerprint after the rollback equals the first"].ok is False
-    assert shown["The second “before” equals the first"].ok is False
+    assert shown["fingerprint"].ok is False
+    assert shown["second-before"].ok is False
 
     shown = claims(as_it_was(found(), closed, None))
-    assert shown["The fingerprint after the rollback equals the first"].ok is None
+    assert shown["fingerprint"].ok is None
 
 
 def test_a_probe_that_died_is_not_passed_off_as_put_back(judged_run, journal) -> None:
@@ -263,9 +263,9 @@ def test_a_probe_that_died_is_not_passed_off_as_put_back(judged_run, journal) ->
     book = Book()
     book.intent("probe", {"block": 9}, {"kind": "probe", "ledger": "probe/block-009-before.jsonl"})
     shown = claims(as_it_was(recorded(run, result), journal(book), result.rollback))
-    assert shown["The probe's keys hold what they held"].ok is False
+    assert shown["probe"].ok is False
     book.undone(1, "3 of the probe's keys put back")
-    assert claims(as_it_was(found(), journal(book), None))["The probe's keys hold what they held"].ok is True
+    assert claims(as_it_was(found(), journal(book), None))["probe"].ok is True
 
 
 def test_a_difference_that_nobody_judged_is_not_shown_to_be_right() -> None:

@@ -33,9 +33,9 @@ def decided(run: Run, result: Result) -> dict[str, Any]:
         "other notes": [note.id for note in event_rows.other_notes(result)],
         "notes of a baseline": [note.id for note in observed.notes(result.notes)],
         "checklist": [check.passed for check in checklist(found, journal)],
-        "touched": [(row.what, row.state) for row in touched(found, journal)],
-        "untouched": [claim.ok for claim in untouched(found, journal, compared(found))],
-        "back": [claim.ok for claim in as_it_was(found, journal, result.rollback)],
+        "touched": [(row.id, row.state) for row in touched(found, journal)],
+        "untouched": [(claim.id, claim.ok) for claim in untouched(found, journal, compared(found))],
+        "back": [(claim.id, claim.ok) for claim in as_it_was(found, journal, result.rollback)],
         "remains": len(remains(found, journal)),
     }
 

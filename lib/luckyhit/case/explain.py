@@ -93,7 +93,7 @@ def _unknown(path: FieldPath, data: Any) -> Finding:
     part, _ = field_of(Case, path[:-1], data)
     names = list(part.model_fields) if part is not None else []
     hidden = find_secret(str(path[-1]))
-    text = "a field that there is not" + ("" if hidden else f", {shown(path[-1])}")
+    text = "a field that there is not" if hidden else f"a field that there is not, {shown(path[-1])}"
     return Finding(path, text, _one_of(names, path[-1]))
 
 

@@ -42,7 +42,7 @@ from luckyhit.judge.verdict import RULES
 from luckyhit.parts import nullable_integers
 from luckyhit.records import READS, REQUESTS, WRITES, Guard, Result
 from luckyhit.run import Run, Table
-from luckyhit.text.notes import note
+from luckyhit.text.wording import note
 
 __all__ = ["GUARDS", "RULES", "About", "FixedSample", "Sequential", "decide", "judge"]
 

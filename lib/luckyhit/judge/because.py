@@ -14,9 +14,9 @@ from luckyhit.judge.compare.effect import UNDECLARED, Effect, amount_of
 from luckyhit.judge.verdict import Ruling, metric_of
 from luckyhit.records import GoalName, Guard, GuardId, Metric, Verdict, kind_of
 from luckyhit.text.messages import guard_title
-from luckyhit.text.notes import text_of
 from luckyhit.text.numbers import listed, sentence
 from luckyhit.text.quantities import amount_text, difference_text, interval_text, name_of, value_text
+from luckyhit.text.wording import text_of
 
 PartId = Literal[
     "fault-worse", "hurt", "limit-broken", "helped", "fault-better", "equivalent", "better-unasked", "no-worse", "open"

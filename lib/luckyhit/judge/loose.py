@@ -18,7 +18,7 @@ from luckyhit.errors import RunUnreadable
 from luckyhit.judge.decision import About, decide
 from luckyhit.records import READS, WRITES, Arm, Guard, Result
 from luckyhit.run import Run
-from luckyhit.text.notes import note
+from luckyhit.text.wording import note
 
 MEASURED = "measure"
 

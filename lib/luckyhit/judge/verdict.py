@@ -16,9 +16,9 @@ from luckyhit.judge.compare.effect import Effect, amount_of
 from luckyhit.judge.stats.boundary import INF, Boundary, FixedSample
 from luckyhit.judge.stats.forecast import MOST_TIMES, Forecast, Question, forecast, pairs_at_margin, wald_pairs, whole
 from luckyhit.records import GoalName, Guard, Limit, Metric, Note, Verdict, kind_of
-from luckyhit.text.notes import note
 from luckyhit.text.numbers import minutes, plural
 from luckyhit.text.quantities import difference_text, value_text
+from luckyhit.text.wording import note
 
 RULES: tuple[str, ...] = (
     "INVALID, where a guard failed.",

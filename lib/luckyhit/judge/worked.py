@@ -25,7 +25,7 @@ from luckyhit.judge.table.record import AFTER, BEFORE, Record, is_whole
 from luckyhit.judge.table.samples import ARMS, Comparison, Rows, by_batches, by_blocks, side_by_side
 from luckyhit.judge.table.together import Together
 from luckyhit.records import GoalName, Guard, Naive, Note, RunEvent
-from luckyhit.text.notes import note
+from luckyhit.text.wording import note
 
 
 @dataclass(frozen=True)

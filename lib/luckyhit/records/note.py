@@ -12,7 +12,7 @@ Fact = float | int | str | bool | list[str] | None
 
 
 class Note(FileRecord):
-    """One note: what it is about, the facts in it, and its words (see `luckyhit.text.notes`)."""
+    """One note: what it is about, the facts in it, and its words (see `luckyhit.text.wording`)."""
 
     id: NoteId
     metric: GoalName | None = Field(default=None, description="in the result's own notes: the metric that it is of")

@@ -14,7 +14,7 @@ from luckyhit.records import GoalName, Guard, Metric, Result
 from luckyhit.report.run_outcome import Told
 from luckyhit.report.tables.metric_rows import in_order, metric_row
 from luckyhit.text.messages import guard_title
-from luckyhit.text.notes import text_of
+from luckyhit.text.wording import text_of
 
 _UNKNOWN_TIME = "1970-01-01T00:00:00"
 _Outcome = tuple[str, str, str]

@@ -182,4 +182,4 @@ NOTES: dict[NoteId, str] = {
     "starts-unknown": "More blocks (plan.blocks) would tell: each has process starts of its own.",
     "starts-needed": "About {blocks} (plan.blocks), each with its own starts, would decide.",
 }
-"""The words of a note, with its facts in braces; formats as in `luckyhit.text.notes`."""
+"""The words of a note, with its facts in braces; formats as in `luckyhit.text.wording`."""

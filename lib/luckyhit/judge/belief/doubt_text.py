@@ -8,8 +8,8 @@ from dataclasses import replace
 from luckyhit.judge.belief import Belief
 from luckyhit.judge.compare.effect import Effect
 from luckyhit.records import Arm, Doubt, DoubtId, GoalName, Metric, Note
-from luckyhit.text.notes import note
 from luckyhit.text.numbers import listed, percent, sentence
+from luckyhit.text.wording import note
 
 PHRASES: dict[DoubtId, Callable[[Doubt], str]] = {
     "hit-with-db-calls": lambda doubt: f"{_of(doubt)} hits made as many database calls as a miss",

@@ -27,7 +27,7 @@ from luckyhit.judge.stats.rank_intervals import quantiles_estimates
 from luckyhit.judge.table.rows import Column, SinceDue
 from luckyhit.judge.table.samples import ARMS, Comparison, Rows
 from luckyhit.records import METRICS, GoalName, MetricName, Note, kind_of
-from luckyhit.text.notes import note
+from luckyhit.text.wording import note
 
 QUANTILES: dict[MetricName, float] = {"latency_p50_ms": 0.5, "latency_p95_ms": 0.95, "latency_p99_ms": 0.99}
 TIMES: tuple[MetricName, ...] = ("latency_mean_ms", *QUANTILES)

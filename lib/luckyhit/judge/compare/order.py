@@ -24,8 +24,8 @@ from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.stats.intervals import Interval, interval_by, spread
 from luckyhit.judge.table.samples import Comparison
 from luckyhit.records import GoalName, Guard, MetricName, Note, NoteId
-from luckyhit.text.notes import note
 from luckyhit.text.quantities import difference_text, interval_text, name_of
+from luckyhit.text.wording import note
 
 NEAR_NS = 1e6
 LEVEL = 0.01

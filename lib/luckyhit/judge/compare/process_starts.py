@@ -35,8 +35,8 @@ from luckyhit.judge.table.record import mapped
 from luckyhit.judge.table.rows import ARMS, Rows, distinct
 from luckyhit.judge.table.samples import Comparison
 from luckyhit.records import GoalName, MetricName, metric_of_goal
-from luckyhit.text.notes import note
 from luckyhit.text.quantities import difference_text
+from luckyhit.text.wording import note
 
 FEWEST_STARTS = 3
 """A run with a goal on a latency does not end before it has seen so many."""

@@ -15,8 +15,8 @@ from luckyhit.judge.stats.boundary import INF, Boundary
 from luckyhit.judge.stats.intervals import Interval, apart_by, interval_by, spread
 from luckyhit.judge.table.samples import CACHE, HIT, MISS, STALE, Comparison, Side
 from luckyhit.records import Note
-from luckyhit.text.notes import note
 from luckyhit.text.numbers import number
+from luckyhit.text.wording import note
 
 STATUSES = {HIT: "hits", MISS: "misses", STALE: "stale answers"}
 

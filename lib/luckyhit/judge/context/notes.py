@@ -17,8 +17,8 @@ from luckyhit.judge.table.record import mapped
 from luckyhit.judge.table.samples import DROPPED, NO_ERROR, Comparison
 from luckyhit.judge.verdict import Ruling
 from luckyhit.records import NOT_VISIBLE, GoalName, Note, NoteId, kind_of
-from luckyhit.text.notes import has, note, of_metric
 from luckyhit.text.quantities import name_of
+from luckyhit.text.wording import has, note, of_metric
 
 
 def notes_on_blocks(blocks: Sequence[Mapping[str, Any]], case: Case) -> list[Note]:

@@ -23,8 +23,8 @@ from luckyhit.judge.stats.boundary import Boundary
 from luckyhit.judge.table.samples import Comparison
 from luckyhit.judge.verdict import metric_of
 from luckyhit.records import GoalName, Metric, Note
-from luckyhit.text.notes import note
 from luckyhit.text.quantities import interval_text, name_of, signed_difference
+from luckyhit.text.wording import note
 
 RouteMetrics = dict[str, dict[GoalName, Metric]]
 MOST_NOTES = 6

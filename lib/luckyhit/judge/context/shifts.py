@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from luckyhit.designs import Words
 from luckyhit.records import Arm, EventMetric, Fact, GoalName, MetricName, Note, RunEvent
-from luckyhit.text.notes import note
 from luckyhit.text.numbers import listed, number
 from luckyhit.text.quantities import difference_text, value_text
+from luckyhit.text.wording import note
 
 NAMES: dict[EventMetric, str] = {
     "hit_ratio": "hit ratio",

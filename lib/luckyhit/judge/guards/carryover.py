@@ -27,9 +27,9 @@ from luckyhit.designs import design_of
 from luckyhit.judge.compare.blockwise import BlockValues
 from luckyhit.judge.compare.effect import amount_of
 from luckyhit.records import GoalName, Guard, Note, NoteId
-from luckyhit.text.notes import note, of_metric
 from luckyhit.text.numbers import percent
 from luckyhit.text.quantities import difference_text, interval_text, name_of
+from luckyhit.text.wording import note, of_metric
 
 LEVEL = 0.01
 """The chance that any of the intervals of `carry` is wrong, over all goals together."""

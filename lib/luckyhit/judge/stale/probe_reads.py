@@ -21,7 +21,7 @@ from luckyhit.judge.stats.boundary import Boundary
 from luckyhit.judge.stats.proportions import paired_difference, share_difference
 from luckyhit.judge.table.samples import ARMS
 from luckyhit.records import GoalName
-from luckyhit.text.notes import note
+from luckyhit.text.wording import note
 
 Units = dict[tuple[int, str, int], bool]
 """Of each probe (block, key, version) whether a read of it showed what the metric counts."""

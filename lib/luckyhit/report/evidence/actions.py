@@ -27,20 +27,38 @@ WORDS: dict[State, str] = {
     "stays": "stays",
     "open": "✗ open",
 }
+WHAT = {
+    "start": "Processes started and ended",
+    "worktree": "Git worktrees",
+    "apply": "The change",
+    "clear": "Keys of the cache",
+    "backup": "Backups of cleared keys",
+    "notify": "The cache's setting notify-keyspace-events",
+    "purge": "Purge calls to the cache in front",
+    "probe": "Keys that the freshness probe wrote",
+    "workload": "The workload's own writes",
+}
 _MOST_UNKNOWN = 20
 
 
 @dataclass(frozen=True)
 class Touched:
-    """One kind of thing that was touched: how often, when, what was done, and what became of it. `state`: `back` (it is
-    as it was), `gone` (it was the run's own, and is gone), `stays` (it stays, by nature), `open` (not undone)."""
+    """One kind of thing that was touched: how often, when, what was done, and what became of it.
 
-    what: str
+    `id`: an action's, or one of WHAT. `state`: `back` (it is as it was), `gone` (it was the run's own, and is gone),
+    `stays` (it stays, by nature), `open` (not undone).
+    """
+
+    id: str
     times: str
     when: str
     done: str
     back: str
     state: State
+
+    @property
+    def what(self) -> str:
+        return WHAT.get(self.id, f"Step “{self.id}”")
 
     @property
     def word(self) -> str:
@@ -55,34 +73,32 @@ def touched(found: Recorded, journal: Journal) -> list[Touched]:
 def _rows(found: Recorded, journal: Journal) -> Iterator[Touched]:
     zone = clock_of(found.manifest)
 
-    def row(what: str, steps: Sequence[Step], times: str, done: str, back: str, state: State) -> Touched:
-        return Touched(
-            what, times, span_text(list(steps), zone), _sentence(done), _sentence(back), _state(steps, state)
-        )
+    def row(id: str, steps: Sequence[Step], times: str, done: str, back: str, state: State) -> Touched:
+        return Touched(id, times, span_text(list(steps), zone), _sentence(done), _sentence(back), _state(steps, state))
 
     if steps := journal.named("start"):
-        yield row("Processes started and ended", steps, *_processes(steps, journal.named("apply")))
+        yield row("start", steps, *_processes(steps, journal.named("apply")))
     if steps := journal.named("worktree"):
-        yield row("Git worktrees", steps, *_worktrees(steps))
+        yield row("worktree", steps, *_worktrees(steps))
     if steps := journal.named("apply"):
-        yield row("The change", steps, *_change(steps))
+        yield row("apply", steps, *_change(steps))
     if steps := journal.named("clear"):
-        yield row("Keys of the cache", steps, *_keys(steps))
+        yield row("clear", steps, *_keys(steps))
         if backups := [step for step in steps if step.inverse.get("backup")]:
-            yield row("Backups of cleared keys", backups, *_backups(backups, journal))
+            yield row("backup", backups, *_backups(backups, journal))
     if steps := journal.named("notify"):
-        yield row("The cache's setting notify-keyspace-events", steps, *_notify(steps))
+        yield row("notify", steps, *_notify(steps))
     if steps := journal.named("purge"):
-        yield row("Purge calls to the cache in front", steps, *_purges(steps))
+        yield row("purge", steps, *_purges(steps))
     if probe := _probe(found, journal):
-        yield row("Keys that the freshness probe wrote", journal.named("probe"), *probe)
+        yield row("probe", journal.named("probe"), *probe)
     if writes := _workload_writes(found):
-        yield Touched("The workload's own writes", writes[0], DASH, writes[1], writes[2], "stays")
+        yield Touched("workload", writes[0], DASH, writes[1], writes[2], "stays")
     for name in list(dict.fromkeys(step.step for step in journal.steps if step.step not in ACTION_IDS))[:_MOST_UNKNOWN]:
         steps = journal.named(name)
         undone = sum(not step.open for step in steps)
         done = f"This version of the report does not know what a step “{name}” does"
-        yield row(f"Step “{name}”", steps, _times(len(steps)), done, f"{undone} of {len(steps)} are closed", "back")
+        yield row(name, steps, _times(len(steps)), done, f"{undone} of {len(steps)} are closed", "back")
 
 
 def _state(steps: Iterable[Step], closed: State) -> State:

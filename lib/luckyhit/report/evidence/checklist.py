@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from luckyhit import errors
 from luckyhit.case import changes
-from luckyhit.errors import REFUSALS
 from luckyhit.judge.facade import NO_ERROR
 from luckyhit.records import Guard
 from luckyhit.report.evidence.cleared_keys import numbers
@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from luckyhit.case import Case
 
 NOT_SHOWN = "Not shown: this run holds no evidence of it."
-FAILURE_MODE = "Failure mode reviewed"
+CheckId = Literal["inputs", "permissions", "retry", "response", "failure-mode"]
+QUESTIONS: dict[CheckId, str] = {
+    "inputs": "Inputs validated",
+    "permissions": "Permissions checked",
+    "retry": "Retry-safe path",
+    "response": "Expected response recorded and met",
+    "failure-mode": "Failure mode reviewed",
+}
 REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 """Methods that may be sent twice with the outcome of once (RFC 9110, section 9.2.2)."""
 
@@ -34,9 +41,13 @@ REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 class Check:
     """One question. `passed` is False too where there is no evidence; `evidence` says which."""
 
-    question: str
+    id: CheckId
     passed: bool
     evidence: str
+
+    @property
+    def question(self) -> str:
+        return QUESTIONS[self.id]
 
 
 def checklist(found: Recorded, journal: Journal | None = None) -> list[Check]:
@@ -44,7 +55,7 @@ def checklist(found: Recorded, journal: Journal | None = None) -> list[Check]:
     journal = journal or Journal()
     guards = {guard.id: guard for guard in reversed(contents.guards(found))}
     return [
-        _from_guard("Inputs validated", guards.get("inputs-validated")),
+        _from_guard("inputs", guards.get("inputs-validated")),
         _permissions(found, journal, guards.get("permissions-checked")),
         _retry_safe(found, journal),
         _response(found, guards.get("expected-response")),
@@ -52,20 +63,20 @@ def checklist(found: Recorded, journal: Journal | None = None) -> list[Check]:
     ]
 
 
-def _from_guard(question: str, guard: Guard | None) -> Check:
+def _from_guard(id: CheckId, guard: Guard | None) -> Check:
     if guard is None:
-        return Check(question, False, NOT_SHOWN)
-    return Check(question, guard.ok, guard.detail if guard.ok else f"{guard.detail} {guard.remedy}".strip())
+        return Check(id, False, NOT_SHOWN)
+    return Check(id, guard.ok, guard.detail if guard.ok else f"{guard.detail} {guard.remedy}".strip())
 
 
 def _permissions(found: Recorded, journal: Journal, guard: Guard | None) -> Check:
     """They were checked before anything was changed, and nothing was refused that the check had let through."""
-    check = _from_guard("Permissions checked", guard)
+    check = _from_guard("permissions", guard)
     if not check.passed:
         return check
     failure = found.manifest.get("failure")
-    if isinstance(failure, Mapping) and failure.get("refusal", "not noted") is not None:
-        return Check(check.question, False, _refused(failure))
+    if isinstance(failure, Mapping) and _may_be_refused(failure):
+        return Check(check.id, False, _refused(failure))
     refused = [entry["refused"] for entry in found.blocks if isinstance(entry.get("refused"), list)]
     went_without = [str(text) for texts in refused for text in texts]
     unguarded = sum(numbers(journal.named("clear"), "unguarded"))
@@ -73,46 +84,51 @@ def _permissions(found: Recorded, journal: Journal, guard: Guard | None) -> Chec
         went_without.append(f"{unguarded:,} keys were cleared without the right to WATCH them.")
     notes = " ".join(dict.fromkeys(went_without))
     rest = f" Not needed, and gone without: {notes}" if notes else ""
-    return Check(check.question, True, f"{check.evidence}{rest}")
+    return Check(check.id, True, f"{check.evidence}{rest}")
+
+
+def _may_be_refused(failure: Mapping[str, Any]) -> bool:
+    """Whether something was refused, or nobody knows: an earlier version noted the kind of the error alone."""
+    if "refusal" in failure:
+        return failure["refusal"] is not None
+    return str(failure.get("error")) in errors.__all__
 
 
 def _refused(failure: Mapping[str, Any]) -> str:
     message = str(failure.get("message") or "")
-    if failure.get("refusal") in REFUSALS:
+    if failure.get("refusal") in errors.REFUSALS:
         return f"Checked beforehand, and refused all the same while it ran: {message}"
     return f"Checked beforehand. Whether that is what ended the run was not noted: {message}"
 
 
 def _retry_safe(found: Recorded, journal: Journal) -> Check:
     """Whether each request may be sent again, and whether the run's own steps may be done and undone again."""
-    question = "Retry-safe path"
+    id: CheckId = "retry"
     if found.case is None:
-        return Check(question, False, NOT_SHOWN)
+        return Check(id, False, NOT_SHOWN)
     methods = _methods(found.case)
     unsafe = [method for method in methods if method not in REPEATABLE]
     if unsafe:
         return Check(
-            question,
+            id,
             False,
             f"{listed(unsafe)} may not be sent twice: a retry could take effect twice. Show that the route is "
             "idempotent, or leave it out of the workload.",
         )
     sent = f"All requests are {listed(methods)}, which may be sent again with the same outcome."
     if journal.problem:
-        return Check(question, False, f"{sent} Not shown for the run's own steps. {journal.problem}")
+        return Check(id, False, f"{sent} Not shown for the run's own steps. {journal.problem}")
     if journal.open:
         names = listed(sorted({step.step for step in journal.open}))
         text = (
             f"{len(journal.open)} of {len(journal.steps)} journalled steps are still open ({names}): run "
             "`luckyhit revert`."
         )
-        return Check(question, False, text)
+        return Check(id, False, text)
     if not journal.steps:
         if found.case.target.start is None and not found.changed and not found.manifest.get("changed"):
-            return Check(
-                question, True, f"{sent} The run only observed, and journalled no step: nothing is to be undone."
-            )
-        return Check(question, False, f"{sent} Not shown: the run left no journal of what it did to the target.")
+            return Check(id, True, f"{sent} The run only observed, and journalled no step: nothing is to be undone.")
+        return Check(id, False, f"{sent} Not shown: the run left no journal of what it did to the target.")
     inverse = sum(bool(step.inverse) for step in journal.steps)
     closed = (
         f"{sent} Each of the {len(journal.steps)} journalled steps is closed: {inverse} had an inverse, which may be "
@@ -120,8 +136,8 @@ def _retry_safe(found: Recorded, journal: Journal) -> Check:
     )
     keys = probed_keys(found)
     if keys is None:
-        return Check(question, True, closed)
-    return Check(question, keys.ok is True, f"{closed} {keys.text}")
+        return Check(id, True, closed)
+    return Check(id, keys.ok is True, f"{closed} {keys.text}")
 
 
 def _own_word(case: Case) -> str:
@@ -143,49 +159,49 @@ def _methods(case: Case) -> list[str]:
 
 def _response(found: Recorded, guard: Guard | None) -> Check:
     """Recorded beforehand, and met by every timed answer since."""
-    question = "Expected response recorded and met"
+    id: CheckId = "response"
     if guard is None or not len(found.rows):
-        return Check(question, False, NOT_SHOWN if guard is None else f"{guard.detail} No timed answer was recorded.")
+        return Check(id, False, NOT_SHOWN if guard is None else f"{guard.detail} No timed answer was recorded.")
     rows = found.rows
     unexpected = int(np.count_nonzero(rows.unexpected))
     answered = int(np.count_nonzero(rows.error == NO_ERROR)) + unexpected
     examples = [entry["unexpected"] for entry in found.blocks if entry.get("unexpected")]
     counted = f"{unexpected:,} of {answered:,} timed answers were not as expected"
     example = f", for example {examples[0]}" if examples else ""
-    return Check(question, guard.ok and not unexpected and answered > 0, f"{guard.detail} {counted}{example}.")
+    return Check(id, guard.ok and not unexpected and answered > 0, f"{guard.detail} {counted}{example}.")
 
 
 def _failure_mode(found: Recorded, journal: Journal) -> Check:
     """Declared, watched by goals that were met, and with a way back that was proven."""
-    question = FAILURE_MODE
+    id: CheckId = "failure-mode"
     case, result = found.case, found.result
     if case is None or result is None:
         text = NOT_SHOWN if case is None else "Declared, but the run was not judged, so nothing shows whether it came."
-        return Check(question, False, text)
+        return Check(id, False, text)
     watching = [name for name, goal in case.goals.items() if goal.want == "no-worse" or goal.at_most is not None]
     names = [name_of(name) for name in watching]
     if result.verdict == "INVALID":
-        return Check(question, False, "Declared, but a guard failed: these records can't show whether it came.")
+        return Check(id, False, "Declared, but a guard failed: these records can't show whether it came.")
     if not result.rollback.confirmed:
-        return Check(question, False, "Declared, but the way back is not proven: the rollback is not confirmed.")
+        return Check(id, False, "Declared, but the way back is not proven: the rollback is not confirmed.")
     if result.rollback.same_as_before is False:
         text = "Declared, but the way back does not hold: measured again after the rollback, it is not as before."
-        return Check(question, False, text)
+        return Check(id, False, text)
     if journal.open or journal.problem:
-        return Check(question, False, "Declared, but the way back is not proven: the journal is open, or damaged.")
+        return Check(id, False, "Declared, but the way back is not proven: the journal is open, or damaged.")
     watched = {name: result.metrics[name] for name in watching if name in result.metrics}
     worse = [name_of(name) for name, metric in watched.items() if metric.verdict == "HURT"]
     if worse:
-        return Check(question, False, f"Declared, and it may have come: {listed(worse)} got worse than accepted.")
+        return Check(id, False, f"Declared, and it may have come: {listed(worse)} got worse than accepted.")
     missed = [name_of(name) for name, metric in watched.items() if metric.limit == "broken"]
     if missed:
-        return Check(question, False, f"Declared, and it may have come: {listed(missed)} broke the limit of the case.")
+        return Check(id, False, f"Declared, and it may have come: {listed(missed)} broke the limit of the case.")
     if result.verdict == "INCONCLUSIVE":
-        return Check(question, False, "Declared; this run can't tell whether it came, since it decided too little.")
+        return Check(id, False, "Declared; this run can't tell whether it came, since it decided too little.")
     errors = result.metrics.get("error_rate")
     if not watching:
         if errors is None or errors.after is None:
-            return Check(question, False, "Declared, but no goal watches for it and errors were not visible.")
+            return Check(id, False, "Declared, but no goal watches for it and errors were not visible.")
         names = [f"{name_of('error_rate')} (no goal; {metric_row('error_rate', errors, result).after} after)"]
     way = "the way back was taken, and what was measured after it equals what was before"
     if case.change.kind == "none":
@@ -193,4 +209,4 @@ def _failure_mode(found: Recorded, journal: Journal) -> Check:
     elif result.rollback.same_as_before is None:
         way = "the way back was taken and confirmed, but whether all is as before can't be told"
     text = f"Declared with how one would notice it; watched here by {listed(names)}; {way}."
-    return Check(question, True, text)
+    return Check(id, True, text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from luckyhit.records import Guard, GuardId, Rollback
 from luckyhit.report.evidence.actions import SAFE_METHODS
@@ -24,10 +25,14 @@ from luckyhit.text.numbers import listed
 _MOST_NAMED = 8
 
 
+ClaimId = Literal["scope", "settings", "everything-else", "fingerprint", "second-before", "journal", "probe"]
+
+
 @dataclass(frozen=True)
 class Claim:
     """`ok`: shown, shown not to be so, or (None) not shown either way. `text` is the evidence."""
 
+    id: ClaimId
     ok: bool | None
     what: str
     text: str
@@ -49,11 +54,14 @@ def _untouched(found: Recorded, journal: Journal, seen: Compared) -> Iterator[Cl
         many = many if outside else "not counted"
         told = len(outside) == len(clears) and len(numbers(clears, "named")) == len(clears)
         proof = " ".join(cleared_keys(clears).proof)
-        yield Claim(True if told else None, f"Keys outside the declared scope: {many}", proof)
+        yield Claim("scope", True if told else None, f"Keys outside the declared scope: {many}", proof)
     else:
         text = "The journal holds no clear." if journal.there else "There is no journal, and so no clear."
         yield Claim(
-            None if journal.problem or lost(found, journal) else True, "Keys of the cache: none was cleared", text
+            "scope",
+            None if journal.problem or lost(found, journal) else True,
+            "Keys of the cache: none was cleared",
+            text,
         )
     yield _settings(found, seen)
     yield _everything_else(found, journal)
@@ -62,12 +70,13 @@ def _untouched(found: Recorded, journal: Journal, seen: Compared) -> Iterator[Cl
 def _settings(found: Recorded, seen: Compared) -> Claim:
     what = "The service's other settings, its code and its cache's settings"
     if not seen.of:
-        return Claim(None, what, "The run noted no fingerprint, so nothing shows it.")
+        return Claim("settings", None, what, "The run noted no fingerprint, so nothing shows it.")
     guard = _guard(found, "declared-difference-only")
     differing = [entry.name for entry in seen.entries if entry.mark in ("moved", "differs")]
     if seen.moved:
         names = listed([entry.name for entry in seen.moved[:_MOST_NAMED]])
         return Claim(
+            "settings",
             False,
             what,
             f"{len(seen.moved)} of {seen.of:,} things changed while it was measured: {names}. "
@@ -76,15 +85,18 @@ def _settings(found: Recorded, seen: Compared) -> Claim:
     looks = _sentence_with(guard, "looks") if guard is not None else ""
     text = f"{seen.equal:,} things were seen equal at every look: {seen.groups}."
     if differing and guard is not None and not guard.ok:
-        return Claim(False, what, f"{text} {guard.detail}")
+        return Claim("settings", False, what, f"{text} {guard.detail}")
     if differing:
         names = listed(differing[:_MOST_NAMED])
         if guard is None:
             return Claim(
-                None, what, f"{text} These differ between the arms, and nothing judged whether they may: {names}."
+                "settings",
+                None,
+                what,
+                f"{text} These differ between the arms, and nothing judged whether they may: {names}.",
             )
         text += f" Beside the declared change, its own echoes differ between the arms: {names}."
-    return Claim(True, what, f"{text} {looks}".strip())
+    return Claim("settings", True, what, f"{text} {looks}".strip())
 
 
 def _sentence_with(guard: Guard, word: str) -> str:
@@ -95,19 +107,22 @@ def _sentence_with(guard: Guard, word: str) -> str:
 def _everything_else(found: Recorded, journal: Journal) -> Claim:
     what = "Everything else of the target"
     if journal.problem:
-        return Claim(None, what, f"{journal.problem}")
+        return Claim("everything-else", None, what, f"{journal.problem}")
     if lost(found, journal):
-        return Claim(None, what, "The run left no journal, so nothing shows it.")
+        return Claim("everything-else", None, what, "The run left no journal, so nothing shows it.")
     if not journal.steps:
-        return Claim(True, what, "The journal is empty: nothing was changed. What the run does to a target is written "
-                                 "there before it is done.")  # fmt: skip
+        text = (
+            "The journal is empty: nothing was changed. What the run does to a target is written there before it is "
+            "done."
+        )
+        return Claim("everything-else", True, what, text)
     kinds = Counter(step.step for step in journal.steps)
     named = listed([f"{count:,} {name}" for name, count in kinds.most_common(_MOST_NAMED)])
     text = (
         "What the run does to a target, beside sending requests, is written in its journal before it is done; nothing "
         f"is done that can't be written there. It holds {len(journal.steps):,} steps ({named}), and no others."
     )
-    return Claim(True, what, text)
+    return Claim("everything-else", True, what, text)
 
 
 def as_it_was(found: Recorded, journal: Journal, rollback: Rollback | None) -> list[Claim]:
@@ -119,9 +134,9 @@ def _as_it_was(found: Recorded, journal: Journal, rollback: Rollback | None) -> 
     same = _guard(found, "as-it-was-after-the-rollback")
     what = "The fingerprint after the rollback equals the first"
     if same is not None:
-        yield Claim(same.ok, what, same.detail)
+        yield Claim("fingerprint", same.ok, what, same.detail)
     elif found.case is not None and journal.steps and not _observing(found):
-        yield Claim(None, what, "The run did not get to that look, so nothing shows it.")
+        yield Claim("fingerprint", None, what, "The run did not get to that look, so nothing shows it.")
     again = rollback.same_as_before if rollback else None
     texts = {
         True: "As far as the margins of the goals go; the values stand above.",
@@ -129,7 +144,7 @@ def _as_it_was(found: Recorded, journal: Journal, rollback: Rollback | None) -> 
         None: "It was not measured once more, or could not be compared.",
     }
     if again is not None or found.changed:
-        yield Claim(again, "The second “before” equals the first", texts[again])
+        yield Claim("second-before", again, "The second “before” equals the first", texts[again])
     yield _nothing_open(found, journal)
     yield from _probed(found, journal)
 
@@ -142,29 +157,29 @@ def _probed(found: Recorded, journal: Journal) -> Iterator[Claim]:
     what, keys, steps = "The probe's keys hold what they held", probed_keys(found), journal.named("probe")
     if left := [step for step in steps if step.open]:
         text = f"It is not shown for {len(left)} of {len(steps)} blocks in which it wrote: their steps are open."
-        yield Claim(False, what, text)
+        yield Claim("probe", False, what, text)
     elif keys is not None:
-        yield Claim(keys.ok, what, keys.text)
+        yield Claim("probe", keys.ok, what, keys.text)
     elif steps:
-        yield Claim(True, what, "; ".join(dict.fromkeys(step.how for step in steps)) + ".")
+        yield Claim("probe", True, what, "; ".join(dict.fromkeys(step.how for step in steps)) + ".")
 
 
 def _nothing_open(found: Recorded, journal: Journal) -> Claim:
     what = "Nothing is open in the journal"
     if journal.problem:
-        return Claim(False if journal.open else None, what, journal.problem)
+        return Claim("journal", False if journal.open else None, what, journal.problem)
     if not journal.there:
         if lost(found, journal):
-            return Claim(None, what, "The run left no journal, so nothing shows what it did.")
-        return Claim(True, what, "The run left no journal: it changed nothing.")
+            return Claim("journal", None, what, "The run left no journal, so nothing shows what it did.")
+        return Claim("journal", True, what, "The run left no journal: it changed nothing.")
     count = len(journal.steps)
     if journal.open:
         names = listed(sorted({step.step for step in journal.open}))
-        return Claim(False, what, f"{len(journal.open)} of {count} steps are open ({names}).")
+        return Claim("journal", False, what, f"{len(journal.open)} of {count} steps are open ({names}).")
     inverse = sum(bool(step.inverse) for step in journal.steps)
     text = f"All {count:,} steps are closed: {inverse:,} undone by their inverse, or certain to have left nothing"
     rest = count - inverse
-    return Claim(True, what, f"{text}; {rest:,} had nothing to undo." if rest else f"{text}.")
+    return Claim("journal", True, what, f"{text}; {rest:,} had nothing to undo." if rest else f"{text}.")
 
 
 def remains(found: Recorded, journal: Journal) -> list[str]:

@@ -24,8 +24,8 @@ from luckyhit.report.figures.late_reads import (
 from luckyhit.report.figures.verdict_words import with_verdict
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.style import COLOURS, DASHES, INK, MARKERS, SHADE, new_figure, styled
-from luckyhit.text.notes import has
 from luckyhit.text.numbers import listed, percent
+from luckyhit.text.wording import has
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

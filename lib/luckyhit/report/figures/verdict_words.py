@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from luckyhit.records import GoalName, Metric, Result
 from luckyhit.report.figures.course import Span, joined
-from luckyhit.text.notes import text_of
 from luckyhit.text.numbers import number, sentence
 from luckyhit.text.quantities import difference_text, interval_text, name_of
+from luckyhit.text.wording import text_of
 
 if TYPE_CHECKING:
     pass

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from luckyhit.judge.facade import got_worse
 from luckyhit.records import METRICS, Arm, GoalName, Metric, Result, kind_of, metric_of_goal, route_of_goal
 from luckyhit.report.recorded import Recorded
-from luckyhit.text.notes import text_of
 from luckyhit.text.numbers import DASH, number, percent, sentence_case
 from luckyhit.text.quantities import difference_text, interval_text, name_of, signed_difference, value_text
+from luckyhit.text.wording import text_of
 
 NOT_VISIBLE = "not visible"
 NOT_RELIED_ON = "not to be relied on"

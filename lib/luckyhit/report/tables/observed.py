@@ -9,7 +9,7 @@ from typing import Any
 
 from luckyhit.judge.facade import chance_text, range_text
 from luckyhit.records import Beside, GoalName, Note, NoteId, Result
-from luckyhit.report.evidence.checklist import FAILURE_MODE, Check
+from luckyhit.report.evidence.checklist import Check
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.tables.metric_rows import DASH, in_order
 from luckyhit.text.numbers import listed, number, plural, sentence_case
@@ -132,7 +132,7 @@ def notes(noted: Sequence[Note]) -> list[Note]:
 
 def checks(checklist: Sequence[Check]) -> list[Check]:
     """Without the question about a change that was not made."""
-    return [check for check in checklist if check.question != FAILURE_MODE]
+    return [check for check in checklist if check.id != "failure-mode"]
 
 
 EARLIER_HEADINGS = ("Metric", "This baseline", "Earlier ones", "Their median", "Their range", "It lies", "By chance")
