@@ -27,13 +27,14 @@ from luckyhit.measure.crew import run_engine
 from luckyhit.measure.load_asked import Asked
 from luckyhit.measure.load_order import plan_load
 from luckyhit.measure.quantiles import quantile
+from luckyhit.measure.watch import Limits
 
 RATES = (200, 500, 1000, 2000)
 HIGHEST = {"aiohttp": 2000, "httpx": 200}
 """Beyond this a client can't keep up at all."""
 BOUNDS = {200: (0.4, 2.0), 500: (0.4, 1.0), 1000: (0.4, 1.0), 2000: (0.4, 1.0)}
 
-LIMITS = {"error_rate": 0.1, "p99_ms": 2000.0, "window_s": 5.0, "fewest": 50}
+LIMITS = Limits(error_rate=0.1, p99_ms=2000.0, window_s=5.0, fewest=50)
 """Those of a service that runs already, unless its case says otherwise."""
 
 Added = dict[str, float]
@@ -43,8 +44,8 @@ def engine(url: str, seconds: float, rate: float, number: int) -> Added:
     """From the records of one load: added latency and schedule error, in ms."""
     with tempfile.TemporaryDirectory() as kept:
         (Path(kept) / "requests").mkdir()
-        order = plan_load(url, Asked(rate=rate, seconds=seconds, seed=number)).order(Path(kept), None)
-        facts = run_engine({**order, "limits": LIMITS})
+        config = plan_load(url, Asked(rate=rate, seconds=seconds, seed=number)).config(Path(kept), None)
+        facts = run_engine(config.model_copy(update={"limits": LIMITS}))
         parts = sorted((Path(kept) / "requests").glob("*.parquet"))
         columns = ["due_ns", "sent_ns", "done_ns", "db_calls"]
         rows = [pq.read_table(part, columns=columns).drop_null() for part in parts]

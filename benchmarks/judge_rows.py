@@ -29,7 +29,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from luckyhit.records import CACHE_STATUSES, REQUESTS, Guard, RequestError
-from luckyhit.run import Run, write_part
+from luckyhit.records.parquet import write_part
+from luckyhit.run import Run
 
 CASE = Path(__file__).parents[1] / "data" / "cases" / "placebo.yml"
 SEED = 20253

@@ -30,7 +30,7 @@ def to_the_report(path: Path, reports: Path) -> dict[str, dict[str, float]]:
     from luckyhit import investigate
     from luckyhit.investigate.ahead import imported_meanwhile
     from luckyhit.run import Run
-    from luckyhit.sweep import sweep
+    from luckyhit.scrub.sweep import sweep
 
     with imported_meanwhile():
         pass
@@ -42,7 +42,8 @@ def to_the_report(path: Path, reports: Path) -> dict[str, dict[str, float]]:
         steps[name] = clock.stop()
         clock = Stopwatch()
 
-    sweep(Run.open(path), closed=True)
+    run = Run.open(path)
+    sweep(run.path, run.redactor, closed=True)
     done("scrub")
     given = {"runs_dir": str(path.parents[1]), "reports_dir": str(reports)}
     changed = investigate.change(path.name, **given)

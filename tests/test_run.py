@@ -10,9 +10,11 @@ import pyarrow as pa
 import pytest
 
 from luckyhit import records
+from luckyhit.atomic import write_atomically
 from luckyhit.errors import ArgumentError, RunUnreadable
 from luckyhit.records import SCHEMA_VERSION
-from luckyhit.run import Run, describe_runs, find_run, runs, write_atomically, write_part
+from luckyhit.records.parquet import write_part
+from luckyhit.run import Run, describe_runs, find_run, runs
 
 CASE = Path(__file__).parents[1] / "data" / "cases" / "placebo.yml"
 NOW = datetime(2026, 11, 23, 2, 15, 30, tzinfo=UTC)

@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luckyhit.records import EVENTS, REQUESTS
-from luckyhit.redact import Redactor
-from luckyhit.run import Run, write_part
-from luckyhit.secret_values import REDACTED, SecretValues
-from luckyhit.sweep import scrub_notebook, sweep
+from luckyhit.records.parquet import write_part
+from luckyhit.run import Run
+from luckyhit.scrub.redactor import Redactor
+from luckyhit.scrub.secrets import REDACTED, SecretValues
+from luckyhit.scrub.sweep import scrub_notebook, sweep
 
 ROOT = Path(__file__).parents[1]
 SECRET = "c4nary-s3cret/+value"
@@ -48,7 +49,7 @@ def test_a_text_becomes_the_same_in_all_tables_and_two_never_one(run: Run) -> No
     write_part(run.path / "requests", "block-000", rows(keys))
     write_part(run.path / "requests", "block-001", rows(keys[::-1]))
     before = pq.read_table(run.path / "requests" / "block-000.parquet")
-    assert not sweep(run, closed=True)  # nothing was given
+    assert not sweep(run.path, run.redactor, closed=True)  # nothing was given
     first, second = (list(run.parts("requests"))[part]["key"].to_pylist() for part in (0, 1))
     assert first == second[::-1] and first[1] == "2" and first[3] is None
     assert first[0] == first[5] and len(set(first)) == len(set(keys))
@@ -61,30 +62,30 @@ def test_a_text_becomes_the_same_in_all_tables_and_two_never_one(run: Run) -> No
 def test_a_key_becomes_the_same_in_a_later_step(run: Run) -> None:
     for block in range(2):
         write_part(run.path / "requests", f"block-{block:03d}", rows([f"1?token={SECRET}"]))
-        sweep(run, closed=False)
+        sweep(run.path, run.redactor, closed=False)
     assert [part["key"].to_pylist() for part in run.parts("requests")] == [[f"1?token={REDACTED}"]] * 2
 
 
 def test_what_is_swept_again_stays_as_it_is(run: Run) -> None:
     write_part(run.path / "requests", "block-000", rows([f"{SECRET}", "1?token=abc", "1?token=abd"]))
-    sweep(run, closed=False)
+    sweep(run.path, run.redactor, closed=False)
     path = run.path / "requests" / "block-000.parquet"
     once = path.read_bytes()
-    sweep(run, closed=True)
+    sweep(run.path, run.redactor, closed=True)
     assert path.read_bytes() == once
 
 
 def test_a_table_without_secrets_is_not_written_anew(run: Run) -> None:
     path = write_part(run.path / "requests", "block-000", rows(["/home/feed", "7", "/home/feed/items?page=2"]))
     before = path.stat()
-    sweep(run, closed=True)
+    sweep(run.path, run.redactor, closed=True)
     assert path.stat().st_ino == before.st_ino and path.stat().st_mtime_ns == before.st_mtime_ns
 
 
 def test_what_a_part_file_says_of_itself_is_scrubbed(run: Run) -> None:
     table = EVENTS.empty_table().replace_schema_metadata({"note": f"by {SECRET}", "folder": str(run.path)})
     path = write_part(run.path / "events", "block-000", table)
-    sweep(run, closed=True)
+    sweep(run.path, run.redactor, closed=True)
     told = pq.read_metadata(path).metadata
     assert told[b"note"] == f"by {REDACTED}".encode() and str(run.path).encode() not in b"".join(told.values())
     assert told[b"luckyhit.run"] == run.id.encode()
@@ -94,8 +95,8 @@ def test_keys_that_were_given_stay_until_nothing_more_is_measured(run: Run) -> N
     (run.path / "inputs").mkdir()
     keys = run.path / "inputs" / "keys-item.txt"
     keys.write_text(f"1?api_key={SECRET}\n2\n3?api_key={SECRET}")
-    assert not sweep(run, closed=False) and SECRET in keys.read_text()
-    assert sweep(run, closed=True)
+    assert not sweep(run.path, run.redactor, closed=False) and SECRET in keys.read_text()
+    assert sweep(run.path, run.redactor, closed=True)
     assert keys.read_text() == f"1?api_key={REDACTED}\n2\n3?api_key={REDACTED}"
 
 
@@ -103,7 +104,7 @@ def test_a_log_is_kept_without_secrets_whatever_bytes_are_in_it(run: Run) -> Non
     log = run.path / "work" / "before" / "service.log"
     log.parent.mkdir(parents=True)
     log.write_bytes(b"\xff\x00 started\n" + f"token {SECRET} in {run.path}/x\n".encode() * 3 + b"no line break")
-    sweep(run, closed=False)
+    sweep(run.path, run.redactor, closed=False)
     kept = (run.path / "logs" / "before-service.log").read_bytes()
     assert kept.startswith(b"\xff\x00 started\n") and kept.endswith(b"no line break")
     assert SECRET.encode() not in kept and str(run.path).encode() not in kept
@@ -113,7 +114,7 @@ def test_a_log_is_kept_without_secrets_whatever_bytes_are_in_it(run: Run) -> Non
 def test_a_damaged_part_does_not_keep_the_others_from_being_scrubbed(run: Run) -> None:
     (run.path / "requests" / "block-000.parquet").write_bytes(b"PAR1 torn")
     path = write_part(run.path / "requests", "block-001", rows([SECRET]))
-    sweep(run, closed=True)
+    sweep(run.path, run.redactor, closed=True)
     assert pq.read_table(path)["key"].to_pylist() == [REDACTED]
 
 

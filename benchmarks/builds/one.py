@@ -30,7 +30,7 @@ def closed(url: str, seconds: float, seed: int) -> dict[str, float]:
 def opened(url: str, seconds: float, seed: int, rate: float) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as kept:
         (Path(kept) / "requests").mkdir()
-        run_engine(plan_load(url, Asked(rate=rate, seconds=seconds, seed=seed)).order(Path(kept), None))
+        run_engine(plan_load(url, Asked(rate=rate, seconds=seconds, seed=seed)).config(Path(kept), None))
         files = sorted((Path(kept) / "requests").glob("*.parquet"))
         tables = [pq.read_table(file, columns=["due_ns", "done_ns", "db_calls"]).drop_null() for file in files]
         size = sum(file.stat().st_size for file in files)

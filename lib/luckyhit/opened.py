@@ -21,13 +21,14 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from luckyhit.errors import ArgumentError, LuckyHitError, RunUnreadable
-from luckyhit.parts import nullable_integers, part_files
 from luckyhit.project import Project
-from luckyhit.records import Arm, Stage
-from luckyhit.run import Run, Table, find_run, runs
+from luckyhit.records import Arm, Stage, schemas
+from luckyhit.records.column_docs import ColumnDocs
+from luckyhit.records.parquet import damaged_parts, nullable_integers, part_files
+from luckyhit.records.schemas import Table
+from luckyhit.run import Run, find_run, runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from luckyhit.records import Result
 
 TABLES: tuple[Table, ...] = get_args(Table)
-LATENCY, STAGE = "latency_ms", "stage"
+LATENCY, STAGE = schemas.LATENCY.name, schemas.STAGE.name
 FROM_DUE = ("due_ns", "done_ns", "error")
 _WHAT: dict[str, str] = {
     "requests": "every scheduled request, sent or not",
@@ -77,7 +78,7 @@ def open_run(run: str | Path | None = None, *, case: str = "", runs_dir: str | P
 
 class OpenedRun:
     """One run. Its frames are read when they are first asked for, and kept; the columns are those of
-    `luckyhit.records`, and `latency_ms`."""
+    `luckyhit.records` and two that are computed: `columns` explains them."""
 
     def __init__(self, run: Run | None) -> None:
         self._run = run  # None: of a notebook that has measured nothing yet
@@ -99,7 +100,8 @@ class OpenedRun:
         )
         caption = f"<strong>{escape(self._heading())}</strong><br>{escape(self._ended())}"
         table = f"<table><thead><tr><th></th><th>rows</th><th></th></tr></thead><tbody>{rows}</tbody></table>"
-        also = "<p>Also <code>.case</code>, <code>.result</code>, <code>.manifest</code>; "
+        also = "<p><code>.columns</code> explains the columns. "
+        also += "Also <code>.case</code>, <code>.result</code>, <code>.manifest</code>; "
         also += "<code>.frame(table, columns, arms)</code> reads a part of a long table.</p>"
         # Without these classes JupyterLab would set what stands between two dollar signs as a formula.
         return f"<div class='tex2jax_ignore mathjax_ignore'><p>{caption}</p>{table}{also}</div>"
@@ -122,7 +124,7 @@ class OpenedRun:
         """(name, rows, what it holds) of every frame, from what the part files say of themselves."""
         counts: dict[str, str] = {}
         for name in TABLES:
-            bad = self._damaged(name)
+            bad = damaged_parts(self.path / name)
             counts[name] = f"{self.run.length(name):,}{f' ({len(bad)} damaged)' if bad else ''}"
         try:
             counts["blocks"] = f"{len(self.blocks):,}"
@@ -130,6 +132,11 @@ class OpenedRun:
             counts["blocks"] = "unreadable"
         counts["journal"] = f"{len(self.journal):,}"
         return [(name, counts[name], what) for name, what in _WHAT.items()]
+
+    @property
+    def columns(self) -> ColumnDocs:
+        """What each column of each table means, with its unit, and what null means in it."""
+        return ColumnDocs()
 
     @property
     def run(self) -> Run:
@@ -164,29 +171,27 @@ class OpenedRun:
 
     @property
     def requests(self) -> pd.DataFrame:
-        """One row for every scheduled request (columns: luckyhit.records.REQUESTS), with `stage` (baseline, wash-out,
-        change, after-rollback) and `latency_ms` (`done_ns - due_ns`: what a user waits, from the moment the request
-        was due; NaN for one that failed, since nobody got an answer then)."""
+        """One row for every scheduled request, sent or not."""
         return self._frame("requests")
 
     @property
     def reads(self) -> pd.DataFrame:
-        """One row for every read of the freshness probe (columns: luckyhit.records.READS), with `stage`."""
+        """One row for every read of the freshness probe."""
         return self._frame("reads")
 
     @property
     def writes(self) -> pd.DataFrame:
-        """One row for every version the probe wrote (columns: luckyhit.records.WRITES), with `stage`."""
+        """One row for every version that the freshness probe wrote."""
         return self._frame("writes")
 
     @property
     def counters(self) -> pd.DataFrame:
-        """The cache's own counters over time (columns: luckyhit.records.COUNTERS)."""
+        """The cache's own counters over time."""
         return self._frame("counters")
 
     @property
     def events(self) -> pd.DataFrame:
-        """What the cache told of probed keys (columns: luckyhit.records.EVENTS), with `stage`."""
+        """What the cache did with the probed keys, by its own word."""
         return self._frame("events")
 
     @property
@@ -260,18 +265,8 @@ class OpenedRun:
             entry["block"]: entry["stage"] for entry in self._noted_blocks() if entry.get("stage") in get_args(Stage)
         }
 
-    def _damaged(self, table: Table) -> list[str]:
-        """Part files whose contents can't even be listed."""
-        bad = []
-        for path in part_files(self.path / table):
-            try:
-                pq.read_metadata(path)
-            except (OSError, pa.ArrowException):
-                bad.append(path.name)
-        return bad
-
     def _refuse_damaged(self, table: Table) -> None:
-        if bad := self._damaged(table):
+        if bad := damaged_parts(self.path / table):
             raise RunUnreadable(
                 f"{len(bad)} of {len(part_files(self.path / table))} part files in {table} of run {self.run.id} can't "
                 f"be read: {', '.join(bad)}",
@@ -324,5 +319,9 @@ def _no_rows(schema: pa.Schema, columns: list[str]) -> pa.Table:
         [each.with_type(texts) if pa.types.is_string(each.type) else each for each in fields]
     ).empty_table()
 
+
+for _table in TABLES:  # so that `run.requests?` explains its columns
+    _frame = OpenedRun.__dict__[_table]
+    _frame.__doc__ = f"{_frame.__doc__}\n\n{ColumnDocs(_table)}"
 
 __all__ = ["OpenedRun", "open_run"]

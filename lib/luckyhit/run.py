@@ -15,14 +15,13 @@ whatever has its final name can be read, also after a crash. All that is derived
 without the target.
 
 What is written here passes the run's redactor first: no secret that the case names, and no path of this machine. Rows
-and logs do when a step has ended (`luckyhit.sweep`), so that nothing is scrubbed while something is timed.
+and logs do when a step has ended (`luckyhit.scrub.sweep`), so that nothing is scrubbed while something is timed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import secrets
 import shlex
@@ -37,44 +36,21 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
+from luckyhit.atomic import write_atomically
 from luckyhit.case import Case, load_case
 from luckyhit.case.variables import known_secrets, mentioned_secrets
 from luckyhit.errors import ArgumentError, LuckyHitError, RunUnreadable
-from luckyhit.parts import (
-    SCHEMAS,
-    Table,
-    counters_by_block,
-    nullable_integers,
-    one_ahead,
-    read_parts,
-    row_count,
-    write_part,
-)
 from luckyhit.project import Project
 from luckyhit.records import SCHEMA_VERSION, Result, Stage
-from luckyhit.redact import Redactor, project_roots
+from luckyhit.records.parquet import counters_by_block, nullable_integers, one_ahead, read_parts, row_count
+from luckyhit.records.schemas import SCHEMAS, Table
+from luckyhit.scrub.redactor import Redactor, project_roots
 
 if TYPE_CHECKING:
     import pandas as pd  # imported where it is needed: the load engine, which never does, starts for each block
 
-__all__ = ["Run", "Table", "describe_runs", "find_run", "runs", "write_atomically", "write_part"]
-
 State = Literal["measuring", "measured", "finished", "failed"]
 _RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write `text` under a temporary name, flush it to the disk, and rename it: whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 _WITHOUT = (

@@ -16,7 +16,7 @@ from luckyhit.change.differences import OBSERVED, _observed, difference_guard, d
 from luckyhit.change.effective import unseen
 from luckyhit.change.looks import Looks
 from luckyhit.change.neutral import hashed
-from luckyhit.redact import Redactor
+from luckyhit.scrub.redactor import Redactor
 
 VERIFY = {"path": "/flags", "value": "$.on"}
 CALL = {"path": "/flags", "body": {}}

@@ -12,6 +12,7 @@ import pytest
 import redis
 from flag_service import FlagService
 
+from luckyhit.atomic import write_atomically
 from luckyhit.case.model import Case
 from luckyhit.change import Journal, apply, in_place, prepare, reset_block, revert_run, roll_back
 from luckyhit.change.journal import Step
@@ -19,7 +20,7 @@ from luckyhit.change.ways import shown_state
 from luckyhit.change.ways.setting import same_value
 from luckyhit.errors import GuardError, RollbackNotConfirmed, TargetError
 from luckyhit.measure.ledger import Ledger, ledger_of
-from luckyhit.run import Run, write_atomically
+from luckyhit.run import Run
 from luckyhit.target import Stack
 
 ON, OFF = {"path": "/flags/new-keys", "body": {"on": True}}, {"path": "/flags/new-keys", "body": {"on": False}}

@@ -15,7 +15,8 @@ import pytest
 from luckyhit.case.template import new_case
 from luckyhit.investigate.washout import hits_of, wash_out, windows_of
 from luckyhit.records import REQUESTS
-from luckyhit.run import Run, write_part
+from luckyhit.records.parquet import write_part
+from luckyhit.run import Run
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from luckyhit.cli import app
 from luckyhit.errors import LuckyHitError, RunUnreadable
 from luckyhit.judge import judge
 from luckyhit.records import MAY_LACK, READS, REQUESTS, WRITES, Result
-from luckyhit.run import Run, write_part
+from luckyhit.records.parquet import write_part
+from luckyhit.run import Run
 from luckyhit.text.wording import has
 
 PLACEBO = (Path(__file__).parents[2] / "data" / "cases" / "placebo.yml").read_text()

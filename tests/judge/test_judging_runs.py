@@ -14,7 +14,8 @@ import pytest
 from luckyhit.judge import decide, judge
 from luckyhit.judge.table.samples import JUDGED, rows_of_parts
 from luckyhit.records import READS, REQUESTS, WRITES
-from luckyhit.run import Run, write_part
+from luckyhit.records.parquet import write_part
+from luckyhit.run import Run
 from luckyhit.text.messages import guard_title
 from luckyhit.text.wording import note
 

@@ -12,7 +12,8 @@ import pytest
 
 from luckyhit.investigate.steps import blocks_to_add, seen_enough
 from luckyhit.records import READS, REQUESTS, WRITES, Guard
-from luckyhit.run import Run, write_part
+from luckyhit.records.parquet import write_part
+from luckyhit.run import Run
 
 CASE = (Path(__file__).parents[2] / "data" / "cases" / "placebo.yml").read_text()
 ALONE = Guard(id="declared-difference-only", ok=True, detail="one environment variable differs")

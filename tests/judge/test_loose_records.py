@@ -16,7 +16,7 @@ from luckyhit.cli import app
 from luckyhit.errors import RunUnreadable
 from luckyhit.judge import loose
 from luckyhit.records import MAY_LACK, REQUESTS, Result
-from luckyhit.run import write_part
+from luckyhit.records.parquet import write_part
 from luckyhit.text.messages import guard_title
 from luckyhit.text.wording import has
 

@@ -19,8 +19,9 @@ from luckyhit.judge.guards.run_guards import case_guard
 from luckyhit.judge.power import to_size
 from luckyhit.project import Project
 from luckyhit.records import READS, REQUESTS, WRITES
+from luckyhit.records.parquet import write_part
 from luckyhit.report import notebook_tables as tables
-from luckyhit.run import Run, write_part
+from luckyhit.run import Run
 from luckyhit.text.quantities import name_of
 
 

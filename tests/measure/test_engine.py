@@ -21,8 +21,9 @@ from measured_block import BASIC, FRESHNESS, check, declare, engines, measure, r
 from luckyhit.case.template import new_case
 from luckyhit.errors import ArgumentError, NoRoom, NotEnoughData, ResponseUnexpected
 from luckyhit.measure import BlockPlan, measure_block
-from luckyhit.measure.block import order_of
+from luckyhit.measure.block import config_of
 from luckyhit.run import Run
+from luckyhit.scrub.secrets import REDACTED
 
 
 @pytest.fixture
@@ -120,14 +121,14 @@ def test_a_full_disk_is_named_and_what_was_written_can_be_read(run: Run, service
 
 def test_the_engine_ends_when_its_owner_dies(run: Run, service: HostileService, tmp_path: Path) -> None:
     declare(run)
-    order = {
-        "block": 0, "seed": 1, "warmup_s": 0.0, "measure_s": 60.0, "targets": {"before": service.url}, "headers": {},
-        "selfcheck": False, "closed": 0, "inputs": None, "ca_file": None, "directory": str(run.path), "origin_ns": run.manifest["origin_ns"],
-        **order_of(run.case),
-    }  # fmt: skip
-    script = "import json, sys; from luckyhit.measure.block import run_engine; run_engine(json.loads(sys.argv[1]))"
+    config = config_of(
+        run.case, seed=1, warmup_s=0.0, measure_s=60.0, targets={"before": service.url}, selfcheck=False,
+        directory=run.path, origin_ns=run.manifest["origin_ns"],
+    )  # fmt: skip
+    script = "import sys; from luckyhit.measure.block import EngineConfig, run_engine\n"
+    script += "run_engine(EngineConfig.model_validate_json(sys.argv[1]))"
     owner = subprocess.Popen(
-        [sys.executable, "-c", script, json.dumps(order)],
+        [sys.executable, "-c", script, config.model_dump_json()],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "lib")},
     )
     until(lambda: service.seen["ok"] > 10)
@@ -216,7 +217,7 @@ def test_what_a_writing_command_says_is_shown_without_secrets(run: Run) -> None:
     with Versions().running() as one, pytest.raises(ResponseUnexpected) as refused:
         values = {"cache_url": "redis://me:s3cret-word@cache:6379/0"}
         measure(run, one, start_values={"before": values}, headers={"authorization": "Bearer t0ken-word"})
-    assert "no access for ***" in refused.value.message and "s3cret-word" not in refused.value.message
+    assert REDACTED in refused.value.message and "s3cret-word" not in refused.value.message
 
 
 def test_a_probe_that_cannot_work_stops_the_block_before_any_load(run: Run, service: HostileService) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from luckyhit.measure.load_summary import read_records
 from luckyhit.records import REQUESTS
-from luckyhit.run import write_part
+from luckyhit.records.parquet import write_part
 from tier import examples
 
 SHARES = {"p50": "0.5", "p75": "0.75", "p90": "0.9", "p95": "0.95", "p99": "0.99", "p99.9": "0.999"}

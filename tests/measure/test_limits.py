@@ -20,8 +20,9 @@ from measured_block import BASIC, FRESHNESS, check, declare, engines, measure
 
 from luckyhit.case.template import new_case
 from luckyhit.errors import LimitExceeded
-from luckyhit.measure.block import order_of
+from luckyhit.measure.block import config_of
 from luckyhit.measure.crew import run_engine
+from luckyhit.measure.watch import Limits
 from luckyhit.run import Run
 
 LIMITS = {"error_rate": 0.1, "p99_ms": 500.0, "window_s": 30.0, "fewest": 20}
@@ -167,13 +168,12 @@ def test_several_workers_are_watched_together_and_all_stop(run: Run) -> None:
 
 def test_a_closed_loop_is_stopped_too(run: Run) -> None:
     declare(run)
-    order = {
-        "block": 0, "seed": 1, "warmup_s": 0.0, "measure_s": 60.0, "headers": {}, "selfcheck": False, "closed": 4,
-        "inputs": None, "ca_file": None, "directory": str(run.path), "origin_ns": time.monotonic_ns(), "limits": LIMITS,
-        **order_of(run.case),
-    }  # fmt: skip
     with Turning((ANSWERS["error"],)).running() as service:
-        facts = run_engine({**order, "targets": {"before": service.url}})
+        config = config_of(
+            run.case, seed=1, warmup_s=0.0, measure_s=60.0, targets={"before": service.url}, selfcheck=False, closed=4,
+            directory=run.path, origin_ns=time.monotonic_ns(), limits=Limits.of(LIMITS),
+        )  # fmt: skip
+        facts = run_engine(config)
     told, counts = FAILED.fullmatch(facts["stopped"]), facts["accounting"]["before"]
     assert told is not None
     assert counts["completed"] == HEALTHY and counts["failed"] >= int(told[2])

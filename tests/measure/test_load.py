@@ -28,7 +28,7 @@ from luckyhit.measure.load_summary import Group, read_records
 from luckyhit.measure.load_table import CACHE_LINES, cache_told
 from luckyhit.measure.load_texts import key_facts, stage_facts, template
 from luckyhit.records import REQUESTS
-from luckyhit.run import write_part
+from luckyhit.records.parquet import write_part
 
 
 @pytest.fixture

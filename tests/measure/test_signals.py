@@ -235,7 +235,7 @@ def test_a_target_says_how_to_read_its_answers() -> None:
     target = Target.model_validate(
         {"url": "http://h", "cache_header": "X-C", "cache_values": {"y": "hit"}, "db_header": "X-N"}
     )
-    seen = Signals(**json.loads(json.dumps(signals_of(target)))).read(headers("x-c: Y", "x-n: 3"))
+    seen = Signals.of(signals_of(target)).read(headers("x-c: Y", "x-n: 3"))
     assert (seen.cache, seen.db_calls) == ("hit", 3)
 
 

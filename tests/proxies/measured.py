@@ -106,7 +106,7 @@ def recorded(url: str, asked: Asked) -> pa.Table:
     with tempfile.TemporaryDirectory(prefix="luckyhit-proxies-") as name:
         directory = Path(name)
         (directory / "requests").mkdir()
-        run_engine({**plan_load(url, asked).order(directory, None), "selfcheck": False})
+        run_engine(plan_load(url, asked).config(directory, None).model_copy(update={"selfcheck": False}))
         rows = pq.ParquetDataset(sorted((directory / "requests").iterdir()), schema=REQUESTS).read()
     if failed := rows.num_rows - rows["error"].null_count:
         raise RuntimeError(f"{url}: {failed} of {rows.num_rows} requests failed: {pc.unique(rows['error'])}")

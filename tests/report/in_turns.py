@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from synthetic_run import ARM, a_block, make_run
 
-from luckyhit.run import Run, write_part
+from luckyhit.records.parquet import write_part
+from luckyhit.run import Run
 
 WASHED_S, WARMUP_S, MEASURED_S = 2.0, 1.0, 4.0
 

@@ -13,7 +13,8 @@ from journalled import a_whole_journal
 
 from luckyhit import records
 from luckyhit.records import Result
-from luckyhit.run import Run, write_part
+from luckyhit.records.parquet import write_part
+from luckyhit.run import Run
 
 ROOT = Path(__file__).parents[2]
 CASES = Path(__file__).parent / "cases"

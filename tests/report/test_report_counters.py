@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from page_reader import Page
 
 from luckyhit.records import COUNTERS
+from luckyhit.records.parquet import write_part
 from luckyhit.report.page import page_of
 from luckyhit.report.recorded import Recorded, recorded
 from luckyhit.report.tables.cache_counters import as_counted, counted
-from luckyhit.run import write_part
 
 
 def sampled(block: int, arm: str, **series: list[float]) -> pd.DataFrame:

@@ -287,7 +287,7 @@ def test_many_data_files_are_listed_as_one_digest_that_sha256sum_prints(new_run,
 
 
 def test_importing_the_package_is_cheap() -> None:
-    code = "import sys, luckyhit.report, luckyhit.redact, luckyhit.sweep; print([m for m in ('matplotlib', 'jinja2', 'scipy', 'nbformat') if m in sys.modules])"
+    code = "import sys, luckyhit.report, luckyhit.scrub.redactor, luckyhit.scrub.sweep; print([m for m in ('matplotlib', 'jinja2', 'scipy', 'nbformat') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from synthetic_run import judged
 
 from luckyhit.case.variables import known_secrets
-from luckyhit.redact import Redactor
 from luckyhit.report.page import page_of, render
 from luckyhit.report.recorded import recorded
 from luckyhit.run import Run
-from luckyhit.secret_values import REDACTED
-from luckyhit.sweep import scrub_notebook
-from luckyhit.visible import visible
+from luckyhit.scrub.characters import visible
+from luckyhit.scrub.redactor import Redactor
+from luckyhit.scrub.secrets import REDACTED
+from luckyhit.scrub.sweep import scrub_notebook
 
 CANARY = 'c4nary/+"<s&cret>'
 URL = "redis://shop:hunter2-hunter2@cache.example.com:6379/0"
@@ -97,7 +97,7 @@ def test_a_short_or_harmless_value_does_not_tear_up_the_text() -> None:
 
 @given(st.text(min_size=8, max_size=40), st.text(max_size=30), st.text(max_size=30))
 def test_no_known_value_survives_in_any_text(secret: str, before: str, after: str) -> None:
-    from luckyhit.case.secrets import is_literal
+    from luckyhit.scrub.secrets import is_literal
 
     if is_literal(secret):
         assert secret not in Redactor({secret}).text(before + secret + after).replace(REDACTED, "\0")

@@ -93,9 +93,9 @@ def test_the_service_gets_no_more_of_our_environment_than_it_needs(make_stack) -
 def test_a_secret_that_the_service_logs_is_not_shown_and_not_kept(make_stack) -> None:
     environ = {"SHOP_TOKEN": "s3cr3t-canary"}
     with make_stack("fine", environ=environ, start={"pass_env": ["SHOP_TOKEN"]}) as stack:
-        assert any(line.endswith("token ***") for line in stack.log_tail())
+        assert any(line.endswith("token [redacted]") for line in stack.log_tail())
     assert b"canary" not in (stack.workdir / "service.log").read_bytes()
-    assert b"token ***" in (stack.workdir / "service.log").read_bytes()
+    assert b"token [redacted]" in (stack.workdir / "service.log").read_bytes()
 
 
 def test_settings_override_the_case_and_are_filled_in(make_stack) -> None:
@@ -182,7 +182,7 @@ def test_a_service_that_ends_at_once_is_not_waited_for(make_stack, tmp_path: Pat
     stack = make_stack("crash", start={"ready_within": "24h"})
     with pytest.raises(ServiceStopped, match="ended with exit code 1 before it was ready") as caught:
         stack.start()
-    assert caught.value.log[-1] == r"shop: \x1b[31mno module named till"
+    assert caught.value.log[-1] == "shop: no module named till"
     assert not left_in(tmp_path)
 
 

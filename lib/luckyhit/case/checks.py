@@ -14,10 +14,10 @@ from luckyhit.case import change_checks, freshness_checks, goal_checks, workload
 from luckyhit.case.findings import Absent, FieldPath, Finding, get, shown
 from luckyhit.case.path_variables import REQUESTED, STARTED, variables_in, without_variables
 from luckyhit.case.placeholders import Placeholder, parse_template, placeholder_names
-from luckyhit.case.secrets import is_secret_name
 from luckyhit.case.texts import CACHE_NAMES
 from luckyhit.case.units import format_duration, format_rate
 from luckyhit.designs import design_ids, design_of
+from luckyhit.scrub.secrets import is_secret_name
 
 if TYPE_CHECKING:
     from luckyhit.case.model import Case

@@ -9,7 +9,7 @@ from typing import Any
 
 from luckyhit.case.document import Document
 from luckyhit.case.findings import FieldPath, Finding, plain_name
-from luckyhit.case.secrets import find_secret, is_literal, is_secret_header, is_secret_name
+from luckyhit.scrub.secrets import find_secret, is_literal, is_secret_header, is_secret_name
 
 _NAMES_ONLY = {"headers_env", "pass_env", "url_env"}
 _ASSIGNMENT = re.compile(r"-{0,2}([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)

@@ -13,7 +13,7 @@ from luckyhit.case.findings import FieldPath, Finding, shown
 from luckyhit.case.model import Case
 from luckyhit.case.part import Part
 from luckyhit.case.salvage import field_of
-from luckyhit.case.secrets import find_secret
+from luckyhit.scrub.secrets import find_secret
 
 _KINDS = {
     "string_type": "a text",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from luckyhit.case.secrets import find_secret
+from luckyhit.scrub.secrets import find_secret
 
 FieldPath = tuple[str | int, ...]
 SHOWN_CHARACTERS = 80

@@ -12,15 +12,13 @@ from urllib.parse import unquote, urlsplit
 from luckyhit.case.changes import CommandChange
 from luckyhit.case.findings import field_name
 from luckyhit.case.path_variables import REQUESTED, STARTED, fits_a_path, variables_in
-from luckyhit.case.secrets import is_literal, is_secret_name
 from luckyhit.errors import ArgumentError
+from luckyhit.scrub.secrets import SHORTEST, is_literal, is_secret_name
 
 if TYPE_CHECKING:
     from luckyhit.case.model import Case
 
 _NEVER_EMPTY = ("cache.url_env", "target.start.python")
-SHORTEST = 4
-"""Values shorter than this are no secrets: replacing each "1" would only make a text unreadable."""
 
 
 def named_variables(case: Case) -> Iterator[tuple[str, str]]:

@@ -17,8 +17,8 @@ from luckyhit.case.placeholders import Placeholder, escape, parse_template
 from luckyhit.change.refusals import explained
 from luckyhit.change.scope import Scope, scan
 from luckyhit.records import Guard
+from luckyhit.scrub.characters import visible
 from luckyhit.target.topology import Topology, open_topology
-from luckyhit.visible import visible
 
 if TYPE_CHECKING:
     from luckyhit.target import Cache

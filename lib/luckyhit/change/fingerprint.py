@@ -28,7 +28,6 @@ import httpx
 from luckyhit.case import Case
 from luckyhit.case.path_variables import fill_variables
 from luckyhit.case.placeholders import PlaceholderError, fill_text
-from luckyhit.case.secrets import is_secret_name
 from luckyhit.case.variables import known_secrets
 from luckyhit.change.cache_facts import cache_facts
 from luckyhit.change.interpreter import Found, found_by, interpreter_of, run_quietly
@@ -36,6 +35,7 @@ from luckyhit.change.neutral import Own, hashed, names_a_version, shown_env
 from luckyhit.change.origin import OWN_MODULES, source_elsewhere
 from luckyhit.change.sources import repository_of, source_of
 from luckyhit.change.ways import shown_state
+from luckyhit.scrub.secrets import is_secret_name
 from luckyhit.target.cache_url import placeholders
 from luckyhit.target.control import client_options
 from luckyhit.target.settings import INHERITED, source_directory

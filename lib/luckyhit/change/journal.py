@@ -33,7 +33,7 @@ from typing import Any
 
 from luckyhit.change.places import Places
 from luckyhit.errors import GuardError, RunUnreadable
-from luckyhit.redact import Redactor
+from luckyhit.scrub.redactor import Redactor
 
 Detail = Mapping[str, Any]
 

@@ -10,7 +10,7 @@ from luckyhit.change.cache_facts import RUNS
 from luckyhit.change.differences import OBSERVED, Fingerprint, difference_guard, differences, named
 from luckyhit.change.neutral import hashed
 from luckyhit.records import Arm, Guard
-from luckyhit.redact import Redactor
+from luckyhit.scrub.redactor import Redactor
 
 RESTARTED = "cache.process"
 

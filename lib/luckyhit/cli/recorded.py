@@ -75,7 +75,7 @@ def judge(
 
 def failed_guards(result: Result) -> Iterator[str]:
     """A line for each guard that did not hold, and one for what to do about it."""
-    from luckyhit.visible import visible
+    from luckyhit.scrub.characters import visible
 
     for guard in result.guards:
         if not guard.ok:
@@ -133,7 +133,7 @@ def revert(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsOption =
     from luckyhit.change import revert_run
     from luckyhit.investigate.step import scrub
     from luckyhit.run import find_run
-    from luckyhit.sweep import scrub_notebook
+    from luckyhit.scrub.sweep import scrub_notebook
 
     project = Project.find(runs_dir=runs_dir)
     found = find_run(project.runs, run)

@@ -26,7 +26,7 @@ from luckyhit.measure.inputs import Inputs, gather
 from luckyhit.measure.signals import Signals, offered, signals_of
 from luckyhit.project import Project
 from luckyhit.records import Guard, GuardId, MetricName
-from luckyhit.redact import Redactor
+from luckyhit.scrub.redactor import Redactor
 from luckyhit.target import Stack
 from luckyhit.target.control import authorities
 from luckyhit.text.messages import guard_title
@@ -172,7 +172,7 @@ def _power(case: Case, answered: Sequence[list[tuple[bytes, bytes]]]) -> Guard:
     """What the plan gives each goal, and what it needs. A run may decide what that is too little for: no failure."""
     from luckyhit.investigate.planning import lines_of, planning_of  # takes the judge along, a second to import
 
-    signals = Signals(**signals_of(case.target))
+    signals = Signals.of(signals_of(case.target))
     answers = [signals.read(received) for received in answered]
     hidden: list[MetricName] = []
     if answers and all(answer.cache == "unknown" for answer in answers):

@@ -23,7 +23,7 @@ from luckyhit.investigate.interruptions import Interruptions
 from luckyhit.investigate.saving import save_whole
 from luckyhit.investigate.step import STOP
 from luckyhit.run import Run
-from luckyhit.sweep import scrub_notebook
+from luckyhit.scrub.sweep import scrub_notebook
 
 if TYPE_CHECKING:
     from jupyter_client.manager import AsyncKernelManager

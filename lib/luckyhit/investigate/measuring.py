@@ -17,7 +17,7 @@ from luckyhit.investigate.watching import watched_caches
 from luckyhit.measure import BlockPlan, BlockReport, Crew, measure_block
 from luckyhit.measure.ledger import ledger_of
 from luckyhit.records import Arm, Guard, Stage
-from luckyhit.run import write_part
+from luckyhit.records.parquet import write_part
 from luckyhit.target import CounterSampler, Stack
 from luckyhit.target.control import authorities
 

@@ -19,9 +19,9 @@ from luckyhit.measure.inputs import Inputs, Table
 from luckyhit.measure.probe_preflight import MOST_READS
 from luckyhit.measure.probe_survey import survey
 from luckyhit.measure.probing.variants import variants_of
-from luckyhit.measure.shown import Shown
 from luckyhit.measure.templates import RouteTemplate
 from luckyhit.records import Guard, Preflight, UnexpectedAnswer
+from luckyhit.scrub.redactor import Redactor
 from luckyhit.target import Stack
 from luckyhit.target.control import client_options
 
@@ -64,7 +64,7 @@ def expected_response(
         follow_redirects=False,
         **client_options(case.target, stack.base_url, stack.project),
     ) as client:
-        asking = _Asking(case, client, stack, Shown(tuple(headers.values())), on_headers)
+        asking = _Asking(case, client, stack, Redactor(tuple(headers.values())), on_headers)
         routes = list(_safe_routes(case, origin, headers, inputs))
         for template, keys in routes:
             status, wrong = asking.ask(template, keys[0], 1)
@@ -112,7 +112,7 @@ class _Asking:
     case: Case
     client: httpx.Client
     stack: Stack
-    shown: Shown
+    redactor: Redactor
     on_headers: Callable[[list[tuple[bytes, bytes]]], None] | None = None
 
     def ask(self, template: RouteTemplate, key: int, number: int) -> tuple[int, UnexpectedAnswer | None]:
@@ -136,10 +136,10 @@ class _Asking:
         return answer.status_code, UnexpectedAnswer(
             arm="before",
             route=route.name,
-            request=f"{route.method} {self.shown.text(path)[:LONGEST_PATH]}",
+            request=f"{route.method} {self.redactor.quoted(path)[:LONGEST_PATH]}",
             status=answer.status_code,
-            wrong=self.shown.text(wrong),
-            body=self.shown.body(answer.content, EXCERPT),
+            wrong=self.redactor.quoted(wrong),
+            body=self.redactor.excerpt(answer.content, EXCERPT),
         )
 
     def any_right(self, routes: list[tuple[RouteTemplate, range]]) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from luckyhit.case import Case
 from luckyhit.case.variables import named_secrets
 from luckyhit.errors import ArgumentError
-from luckyhit.secret_values import SecretValues
+from luckyhit.scrub.secrets import SecretValues
 
 
 def refuse_quoted(case_file: Path, case: Case, environ: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from luckyhit.run import write_atomically
+from luckyhit.atomic import write_atomically
 
 
 def save_whole(folder: Path) -> None:

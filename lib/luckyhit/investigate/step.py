@@ -9,13 +9,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from luckyhit import change as changing
+from luckyhit.atomic import write_atomically
 from luckyhit.case import Case
 from luckyhit.errors import GuardError, LuckyHitError, NoRoom, NotEnoughData, RollbackNotConfirmed
 from luckyhit.investigate.preflight import secret_headers
 from luckyhit.project import Project
 from luckyhit.records import Arm, Rollback
-from luckyhit.run import Run, write_atomically
-from luckyhit.sweep import keep_logs, sweep
+from luckyhit.run import Run
+from luckyhit.scrub.sweep import keep_logs, sweep
 from luckyhit.target import Settings, Stack
 
 STOP = "stop"
@@ -48,7 +49,7 @@ def step_of(run: Run, project: Project) -> Iterator[Step]:
     journal = changing.Journal(run.path / "journal.jsonl", redactor=run.redactor)
     try:
         with _terminable(), ExitStack() as stacks:
-            stacks.callback(keep_logs, run)
+            stacks.callback(keep_logs, run.path, run.redactor)
             stacks.enter_context(changing.target_lock(run.case, run.path.parents[1], run=run.id))
             yield Step(run, project, journal, stacks, secret_headers(run.case))
         changing.settle(journal, final=run.state != "measuring")
@@ -73,7 +74,7 @@ def scrub(run: Run, *, closed: bool) -> None:
         left = bool(changing.Journal(journal).open_steps())
     except LuckyHitError:
         left = True
-    if sweep(run, closed=closed and not left):
+    if sweep(run.path, run.redactor, closed=closed and not left):
         run.update(inputs_scrubbed=True)
 
 

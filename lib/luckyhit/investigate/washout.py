@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from luckyhit.judge.compare.stationary import FEWEST_WINDOWS, moving, settled
+from luckyhit.records.parquet import read_parts
 from luckyhit.run import Run
 
 SHORTEST_S = 2.0
@@ -68,8 +68,7 @@ def wash_out(run: Run, stretch: Stretch, *, stretch_s: float, longest_s: float) 
 def hits_of(run: Run, block: int) -> list[bool]:
     """Whether each request of one block was a hit, in the order in which they were due; those that did not tell their
     cache status are left out."""
-    paths = sorted((run.path / "requests").glob(f"block-{block:03d}*.parquet"))
-    parts = [pq.read_table(path, columns=["due_ns", "cache"]) for path in paths]
+    parts = list(read_parts(run.path / "requests", "requests", ["due_ns", "cache"], block=block))
     if not parts:
         return []
     table = pa.concat_tables([part.set_column(1, "cache", part["cache"].cast("string")) for part in parts])

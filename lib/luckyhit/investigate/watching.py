@@ -13,12 +13,13 @@ from luckyhit.change.notify import INSIDE
 from luckyhit.measure.probe_plan import KeyRanges
 from luckyhit.measure.probe_survey import reading
 from luckyhit.records import Arm
-from luckyhit.run import Run, write_part
+from luckyhit.records.parquet import write_part
+from luckyhit.run import Run
+from luckyhit.scrub.characters import visible
 from luckyhit.target import EventWatch, Stack, cache_keys
 from luckyhit.target.control import client_options
 from luckyhit.target.keyspace import reserved, watched_shapes
 from luckyhit.target.watching.shapes import Shape, learn, shapes_of
-from luckyhit.visible import visible
 
 EVENTS = "events"
 

@@ -39,9 +39,10 @@ from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.stats.sequential import Sequential
 from luckyhit.judge.table.samples import JUDGED, Rows, rows_of, rows_of_parts
 from luckyhit.judge.verdict import RULES
-from luckyhit.parts import nullable_integers
 from luckyhit.records import READS, REQUESTS, WRITES, Guard, Result
-from luckyhit.run import Run, Table
+from luckyhit.records.parquet import nullable_integers
+from luckyhit.records.schemas import Table
+from luckyhit.run import Run
 from luckyhit.text.wording import note
 
 __all__ = ["GUARDS", "RULES", "About", "FixedSample", "Sequential", "decide", "judge"]

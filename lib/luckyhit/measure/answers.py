@@ -22,10 +22,10 @@ from luckyhit.measure.connection import Answer
 from luckyhit.measure.expect import LARGEST_CHECKED_BODY, Expectation, Mismatch, expected_of
 from luckyhit.measure.rows import NO_HASH, NO_VERSION, Rows
 from luckyhit.measure.schedule import LARGEST_NUMBER, Schedule
-from luckyhit.measure.shown import Shown
 from luckyhit.measure.signals import MOST_WAITING, Mark, Memory, Seen, Signals, service_ms
 from luckyhit.measure.templates import RouteTemplate
 from luckyhit.records import Arm
+from luckyhit.scrub.redactor import Redactor
 
 KEPT_FOR_LATER = 64 << 20
 """Bytes of large bodies to keep until the block is over, and to parse then: about a second's work."""
@@ -265,15 +265,15 @@ class Answers:
 
     def _example(self, slot: int, kind: Kind, answer: Answer, wrong: Mismatch) -> Example:
         entry = slot % len(self.schedule)
-        shown, template = Shown(self.secrets), self.templates[kind.arm][kind.route]
+        redactor, template = Redactor(self.secrets), self.templates[kind.arm][kind.route]
         path = template.path(int(self.schedule.key[entry]), int(self.schedule.number[entry]))
         return Example(
             arm=self.arms[kind.arm],
             route=template.route.name,
-            request=f"{template.method} {shown.text(path)[:LONGEST_PATH]}",
+            request=f"{template.method} {redactor.quoted(path)[:LONGEST_PATH]}",
             status=kind.status,
-            wrong=shown.text(wrong.text),
-            body=shown.body(decoded_body(answer, 8 * EXCERPT), EXCERPT),
+            wrong=redactor.quoted(wrong.text),
+            body=redactor.excerpt(decoded_body(answer, 8 * EXCERPT), EXCERPT),
             reason=kind.reason,
             cache=kind.cache,
         )

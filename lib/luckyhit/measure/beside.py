@@ -1,27 +1,24 @@
-"""The freshness probe beside a block's load: made from the engine's order, and ended whatever happened."""
+"""The freshness probe beside a block's load: made from the engine's configuration, and ended whatever happened."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import ssl
-from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luckyhit.case.freshness import Freshness
-from luckyhit.case.workload import Workload
 from luckyhit.errors import ResponseUnexpected
+from luckyhit.measure.engine_config import EngineConfig
 from luckyhit.measure.job import CONNECTIONS_PER_CLIENT, PROBE_CONNECTIONS, Job
 from luckyhit.measure.ledger import Ledger, ledger_of
 from luckyhit.measure.probe import FreshnessProbe
 from luckyhit.measure.probe_arm import ProbeArm
 from luckyhit.measure.probe_reader import Door
 from luckyhit.measure.probing.variants import not_asked, variants_of
-from luckyhit.measure.shown import Shown
 from luckyhit.measure.signals import Signals
-from luckyhit.run import write_part
+from luckyhit.records.parquet import write_part
+from luckyhit.scrub.redactor import Redactor
 
 if TYPE_CHECKING:
     from luckyhit.records import Arm
@@ -30,55 +27,55 @@ VERSIONS_PER_BLOCK = 10_000
 
 
 class ProbeBeside:
-    """`order`: the engine's (see luckyhit.measure.engine). `shown`: what may be told, and what is a secret. Raises
+    """`redactor`: for what it says of answers. Raises
     ArgumentError for a way of writing that can't work."""
 
     def __init__(
         self,
         freshness: Freshness,
-        order: Mapping[str, Any],
+        config: EngineConfig,
         job: Job,
         *,
         warmup_ns: int,
         signals: Signals,
         tls: ssl.SSLContext | None,
-        shown: Shown,
+        redactor: Redactor,
     ) -> None:
-        self._block, self._directory, self._shown = order["block"], Path(order["directory"]), shown
+        self._block, self._directory, self._redactor = config.block, config.directory, redactor
         self._load = int((job.schedule.due_ns >= warmup_ns).sum())
-        self._variants = variants_of(freshness, Workload.model_validate_json(json.dumps(order["workload"])).routes)
+        self._variants = variants_of(freshness, config.workload.routes)
         self._arms: dict[Arm, ProbeArm] = {}
-        for index, (arm, url) in enumerate(order["targets"].items()):
+        for index, (arm, url) in enumerate(config.targets.items()):
             door = Door.to(
                 url,
                 freshness.reads,
-                order["headers"],
+                config.headers,
                 first_connection=PROBE_CONNECTIONS + CONNECTIONS_PER_CLIENT * index,
-                http=order["http"],
+                http=config.http,
                 tls=tls,
                 signals=signals,
-                worker_header=order.get("worker_header"),
+                worker_header=config.worker_header,
                 variants=self._variants,
             )
             self._arms[arm] = ProbeArm(
                 freshness,
                 door,
-                headers=order["headers"],
+                headers=config.headers,
                 timeout_s=job.timeout_s,
-                originals=order.get("originals", {}).get(arm),
-                values=order.get("start_values", {}).get(arm),
-                databases=order.get("databases"),
+                originals=config.originals.get(arm),
+                values=config.start_values.get(arm),
+                databases=config.databases,
                 ledger=Ledger(self._directory / ledger_of(self._block, arm)),
             )
         self._probe = FreshnessProbe(
             freshness,
             self._arms,
-            rng=random.Random(order["seed"]),
+            rng=random.Random(config.seed),
             first_version=freshness.first_version + self._block * VERSIONS_PER_BLOCK,
             block=self._block,
-            origin_ns=order["origin_ns"],
+            origin_ns=config.origin_ns,
             requests=float(self._load),
-            purges=bool(order.get("purges")),
+            purges=config.purges,
         )
         self._before = 0  # its requests before the load began
 
@@ -87,7 +84,7 @@ class ProbeBeside:
         try:
             await self._probe.preflight()
         except ResponseUnexpected as error:
-            error.reword(self._shown.text)
+            error.reword(self._redactor.quoted)
             raise
 
     async def run(self, start_ns: int, end_ns: int) -> None:
@@ -124,12 +121,12 @@ class ProbeBeside:
             "put_back": {arm: hands.put_back for arm, hands in arms.items()},
             "not_put_back": {arm: hands.not_put_back for arm, hands in arms.items()},
             "variants": {
-                variant.name: {name: self._shown.text(value) for name, value in variant.sent().items()}
+                variant.name: {name: self._redactor.quoted(value) for name, value in variant.sent().items()}
                 for variant in self._variants
             },
             "vary": {arm: sorted(hands.vary) for arm, hands in arms.items()},
             "not_asked": not_asked((name for hands in arms.values() for name in hands.vary), self._variants),
             "outlived": {arm: hands.outlived for arm, hands in arms.items()},
             "left_out": probe.left_out,
-            "problems": [self._shown.text(problem) for problem in probe.problems],
+            "problems": [self._redactor.quoted(problem) for problem in probe.problems],
         }

@@ -8,9 +8,12 @@ from typing import Any
 from luckyhit.case import Case
 from luckyhit.errors import LimitExceeded
 from luckyhit.measure.crew import Crew, run_engine
+from luckyhit.measure.engine_config import EngineConfig
+from luckyhit.measure.head import Origin, head_lines
 from luckyhit.measure.inputs import Inputs
 from luckyhit.measure.plan import BlockPlan, BlockReport
 from luckyhit.measure.signals import signals_of
+from luckyhit.measure.watch import Limits
 from luckyhit.run import Run
 
 Progress = Callable[[float, float], None]
@@ -30,31 +33,29 @@ def measure_block(
     has, and is raised again.
     """
     case, inputs = run.case, run.path / INPUTS
-    order = {
-        "block": plan.block,
-        "seed": plan.seed,
-        "warmup_s": plan.warmup_s,
-        "measure_s": plan.measure_s,
-        "targets": dict(plan.targets),
-        "headers": dict(plan.headers),
-        "selfcheck": plan.selfcheck,
-        "limits": dict(plan.limits) if plan.limits else None,
-        "closed": 0,
-        "directory": str(run.path),
-        "origin_ns": run.manifest["origin_ns"],
-        "inputs": str(inputs) if inputs.is_dir() else None,
-        "ca_file": plan.ca_file,
-        "originals": plan.originals,
-        "start_values": plan.start_values,
-        "databases": plan.databases,
-        "worker_header": case.target.worker_header,
-        **order_of(case),
-    }
-    if not plan.probed:
-        order["freshness"] = None
-    total_s = plan.warmup_s + plan.measure_s
-    show = None if on_progress is None else lambda event: on_progress(event["done"], total_s)
-    report = BlockReport.from_facts(run_engine(order, show, crew))
+    for url in plan.targets.values():
+        head_lines(Origin.parse(url), plan.headers)
+    config = config_of(
+        case,
+        block=plan.block,
+        seed=plan.seed,
+        warmup_s=plan.warmup_s,
+        measure_s=plan.measure_s,
+        targets=dict(plan.targets),
+        headers=dict(plan.headers),
+        selfcheck=plan.selfcheck,
+        limits=Limits.of(plan.limits),
+        directory=run.path,
+        origin_ns=run.manifest["origin_ns"],
+        inputs=inputs if inputs.is_dir() else None,
+        ca_file=plan.ca_file,
+        originals={arm: dict(values) for arm, values in plan.originals.items()},
+        start_values={arm: dict(values) for arm, values in plan.start_values.items()},
+        databases=dict(plan.databases),
+        freshness=case.freshness if plan.probed else None,
+    )
+    show = None if on_progress is None else lambda event: on_progress(event["done"], config.total_s)
+    report = BlockReport.from_facts(run_engine(config, show, crew))
     if report.stopped is not None:
         raise LimitExceeded(
             report.stopped,
@@ -72,13 +73,15 @@ def inputs_of(run: Run) -> Inputs | None:
     return Inputs.load(directory, len(run.case.workload.routes)) if directory.is_dir() else None
 
 
-def order_of(case: Case) -> dict[str, Any]:
-    """The parts of a case that the engine needs."""
-    return {
-        "workload": case.workload.model_dump(mode="json"),
-        "expected": case.expected.response.model_dump(mode="json"),
+def config_of(case: Case, **block: Any) -> EngineConfig:
+    """What the engine needs of a case, with what is the block's own (fields of EngineConfig)."""
+    parts = {
+        "workload": case.workload,
+        "expected": case.expected.response,
         "signals": signals_of(case.target),
         "http": case.target.http,
-        "freshness": case.freshness.model_dump(mode="json") if case.freshness else None,
+        "worker_header": case.target.worker_header,
+        "freshness": case.freshness,
         "purges": bool(case.cache.purge),
     }
+    return EngineConfig(**{**parts, **block})

@@ -23,6 +23,7 @@ from typing import IO, Any
 from luckyhit import errors
 from luckyhit.errors import LuckyHitError, NotEnoughData
 from luckyhit.measure.answered.examples import merged_examples
+from luckyhit.measure.engine_config import EngineConfig
 from luckyhit.measure.watch import Counts, Limits
 from luckyhit.target.process import MARKER
 
@@ -38,15 +39,15 @@ OnEvent = Callable[[Mapping[str, Any]], None]
 """Called with `done` (seconds), `answered` (requests without an error) and `errors` (requests by error) so far."""
 
 
-def run_engine(order: Mapping[str, Any], on_event: OnEvent | None = None, crew: Crew | None = None) -> dict[str, Any]:
-    """Run one order in engine processes (those of `crew`, if they were started ahead of it); their facts. Raises as
+def run_engine(config: EngineConfig, on_event: OnEvent | None = None, crew: Crew | None = None) -> dict[str, Any]:
+    """Run one block in engine processes (those of `crew`, if they were started ahead of it); their facts. Raises as
     `measure_block` does."""
-    with crew or Crew(order["workload"].get("workers", 1), Path(order["directory"])) as ready:
-        return ready.run(order, on_event)
+    with crew or Crew(config.workload.workers, config.directory) as ready:
+        return ready.run(config, on_event)
 
 
 class Crew:
-    """Engine processes for one order, which may come later: to start and import takes them most of a second, in which
+    """Engine processes for one block, which may come later: to start and import takes them most of a second, in which
     services can be brought to their state. Leaving the context ends them, whatever they are doing."""
 
     def __init__(self, workers: int, directory: Path) -> None:
@@ -62,14 +63,14 @@ class Crew:
         for member in self._members:
             member.end()
 
-    def run(self, order: Mapping[str, Any], on_event: OnEvent | None = None) -> dict[str, Any]:
-        """Run the one order; the facts. Raises as `measure_block` does."""
-        deadline = time.monotonic() + order["warmup_s"] + order["measure_s"] + HANGS_AFTER_S
+    def run(self, config: EngineConfig, on_event: OnEvent | None = None) -> dict[str, Any]:
+        """Run the one block; the facts. Raises as `measure_block` does."""
+        deadline = time.monotonic() + config.total_s + HANGS_AFTER_S
         crew = self._members
         with self:
             for number, member in enumerate(crew):
-                member.tell({**order, "worker": number, "owner": os.getpid()})
-            stopped = _follow(crew, deadline, on_event, Limits.of(order.get("limits")))
+                member.tell(config.of_worker(number, os.getpid()).model_dump_json())
+            stopped = _follow(crew, deadline, on_event, config.limits)
         for member in crew:
             member.raise_failure(deadline)
         facts = merged([member.facts for member in crew if member.facts is not None])
@@ -102,10 +103,11 @@ class _Member:
         assert self._process.stdout is not None
         return self._process.stdout
 
-    def tell(self, message: Mapping[str, Any]) -> None:
+    def tell(self, message: str) -> None:
+        """One line of JSON."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.write(message.encode() + b"\n")
             self._process.stdin.flush()
 
     def hear(self) -> None:
@@ -182,7 +184,7 @@ def _follow(
         if not started and all(each.ready for each in crew):
             started, start_ns = True, time.monotonic_ns() + round(LEAD_S * 1e9)
             for each in crew:
-                each.tell({"start_ns": start_ns})
+                each.tell(json.dumps({"start_ns": start_ns}))
         if limits is not None and stopped is None and (stopped := _exceeded(limits, crew)) is not None:
             for each in crew:
                 each.ask_to_stop()

@@ -1,12 +1,12 @@
 """The load engine: a process of its own (or several: workers) that sends one block's requests and records each of them.
 
-    python -m luckyhit.measure.engine      the order (one JSON object, one line) on standard input
+    python -m luckyhit.measure.engine      an EngineConfig (one JSON object, one line) on standard input
 
 It tells `{"ready": true}` on standard output once it could begin, and waits for a second line, `{"start_ns": ...}`,
 which all workers get at once. Progress follows, one JSON object a line: `{"done": seconds, "answered": requests,
 "errors": {...}}`; the last one is `{"facts": ...}`, or `{"error": ...}` with an error of the tree. SIGTERM, SIGINT, the
 end of standard input (its owner is gone) and the owner's death stop it early: no request is sent any more, what was not
-sent is recorded as `dropped`, everything is written, and the facts still come. So it does where one of the order's
+sent is recorded as `dropped`, everything is written, and the facts still come. So it does where one of its
 limits is exceeded; of several workers each tells `{"watched": {arm: counts}}`, and their owner stops them all.
 """
 
@@ -25,24 +25,22 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import uvloop
 
-from luckyhit.case.freshness import Freshness
-from luckyhit.case.workload import Response, Workload
 from luckyhit.errors import ArgumentError, LuckyHitError, NoRoom
+from luckyhit.measure.engine_config import EngineConfig
 from luckyhit.measure.inputs import Inputs
 from luckyhit.measure.job import Job
 from luckyhit.measure.priority import hurried
 from luckyhit.measure.schedule import closed_schedule, schedule_for
 from luckyhit.measure.selfcheck import SelfCheck, engine_check, self_check
-from luckyhit.measure.shown import Shown
 from luckyhit.measure.signals import Signals
-from luckyhit.measure.watch import Limits, Watch
+from luckyhit.measure.watch import Watch
 from luckyhit.measure.worker import ClosedWorker, Worker
+from luckyhit.scrub.redactor import Redactor
 
 if TYPE_CHECKING:
     from luckyhit.measure.beside import ProbeBeside
@@ -63,30 +61,21 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Engine:
-    """One order: `workload`, `expected`, `signals`, `freshness` as JSON of the case's parts, `targets`, `headers`,
-    `block`, `seed`, `warmup_s`, `measure_s`, `origin_ns`, `directory`, `selfcheck`, `closed` (connections, 0: open),
-    `inputs` (a directory, or null), `http`, `ca_file`, `worker` (a number from 0); for the probe `originals` and
-    `start_values` (by arm), `databases` (URLs by the variable's name), `worker_header`; `limits` (see
-    luckyhit.measure.watch), if there are any. `started` comes with the instant of the first slot."""
+    """Measures one block. `started` comes with the instant of the first slot."""
 
-    def __init__(self, order: dict[str, Any]) -> None:
-        self._order = order
+    def __init__(self, config: EngineConfig) -> None:
+        self._config, self._workload = config, config.workload
         self.started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._workload = Workload.model_validate_json(json.dumps(order["workload"]))
-        expected, freshness = order.get("expected"), order.get("freshness")
-        self._expected = Response.model_validate_json(json.dumps(expected)) if expected else None
-        self._freshness = Freshness.model_validate_json(json.dumps(freshness)) if freshness else None
-        self._signals = Signals(**order["signals"])
-        self._warmup_s, self._total_s = order["warmup_s"], order["warmup_s"] + order["measure_s"]
+        self._signals = Signals.of(config.signals)
+        self._warmup_s, self._total_s = config.warmup_s, config.total_s
         self._stopped = asyncio.Event()
-        self._limits = Limits.of(order.get("limits"))
         self._exceeded: str | None = None
         self._worker: Worker | ClosedWorker | None = None
         # What a write that goes round the service says on its standard error may hold them.
-        urls = [values.get("cache_url") for values in order.get("start_values", {}).values()]
-        urls += order.get("databases", {}).values()
-        secrets = [*order["headers"].values(), *urls, *(urlsplit(url).password for url in urls if url)]
-        self._shown = Shown(tuple(secret for secret in secrets if secret))
+        urls = [values.get("cache_url") for values in config.start_values.values()]
+        urls += config.databases.values()
+        secrets = [*config.headers.values(), *urls, *(urlsplit(url).password for url in urls if url)]
+        self._redactor = Redactor(tuple(secret for secret in secrets if secret))
 
     def stop(self) -> None:
         """Send nothing more, write what there is, and end."""
@@ -161,8 +150,8 @@ class Engine:
         return cpu_share
 
     def _watch(self, job: Job) -> Watch | None:
-        """Watch the job's requests from now on, if the order has limits."""
-        if self._limits is None:
+        """Watch the job's requests from now on, if it has limits."""
+        if self._config.limits is None:
             return None
 
         def exceeded(sentence: str) -> None:
@@ -172,7 +161,7 @@ class Engine:
         def tell(counts: Mapping[Arm, Counts]) -> None:
             say({"watched": counts})
 
-        watch = Watch(self._limits, job, on_exceeded=exceeded, on_counts=tell if job.workers > 1 else None)
+        watch = Watch(self._config.limits, job, on_exceeded=exceeded, on_counts=tell if job.workers > 1 else None)
         job.settle = watch.settle
         watch.start()
         return watch
@@ -185,42 +174,42 @@ class Engine:
     @property
     def _closed(self) -> int:
         """This worker's share of a closed loop's connections."""
-        number, workers = self._order["worker"], self._workload.workers
-        return len(range(number, self._order["closed"], workers))
+        number, workers = self._config.worker, self._workload.workers
+        return len(range(number, self._config.closed, workers))
 
     def _job(self) -> Job:
-        order, workload = self._order, self._workload
-        inputs = Inputs.load(Path(order["inputs"]), len(workload.routes)) if order["inputs"] else None
-        if order["closed"]:
-            schedule = closed_schedule(workload, CLOSED_SLOTS, order["seed"], inputs)
+        config, workload = self._config, self._workload
+        inputs = Inputs.load(config.inputs, len(workload.routes)) if config.inputs else None
+        if config.closed:
+            schedule = closed_schedule(workload, CLOSED_SLOTS, config.seed, inputs)
         else:
-            schedule = schedule_for(workload, self._total_s, order["seed"], inputs)
+            schedule = schedule_for(workload, self._total_s, config.seed, inputs)
         self._rate = len(schedule) / self._total_s if self._total_s else 0.0
         return Job.make(
             schedule,
-            order["targets"],
-            block=order["block"],
-            origin_ns=order["origin_ns"],
+            config.targets,
+            block=config.block,
+            origin_ns=config.origin_ns,
             warmup_s=self._warmup_s,
             timeout_s=workload.timeout,
-            headers=order["headers"],
+            headers=config.headers,
             signals=self._signals,
-            expected=self._expected,
-            directory=Path(order["directory"]) / "requests",
+            expected=config.expected,
+            directory=config.directory / "requests",
             limit=_descriptors(),
-            worker=order["worker"],
+            worker=config.worker,
             workers=workload.workers,
-            endless=order["closed"] > 0,
+            endless=config.closed > 0,
             fresh=workload.connections == "fresh",
-            http=order["http"],
-            tls=_authorities(order["ca_file"]),
+            http=config.http,
+            tls=_authorities(config.ca_file),
             cookies=workload.cookies,
         )
 
     async def _self_check(self) -> SelfCheck | None:
-        if not self._order["selfcheck"] or self._washout:
+        if not self._config.selfcheck or self._washout:
             return None
-        rate = 500.0 if self._closed else self._rate * len(self._order["targets"]) / self._workload.workers
+        rate = 500.0 if self._closed else self._rate * len(self._config.targets) / self._workload.workers
         return await self_check(rate)
 
     async def _unless_stopped(self, awaitable: Any) -> Any:
@@ -246,22 +235,22 @@ class Engine:
                 flushed = time.monotonic()
 
     def _beside(self, job: Job) -> ProbeBeside | None:
-        if self._freshness is None or self._washout or self._order["worker"] > 0:
+        if self._config.freshness is None or self._washout or self._config.worker > 0:
             return None
         from luckyhit.measure.beside import ProbeBeside
 
         return ProbeBeside(
-            self._freshness,
-            self._order,
+            self._config.freshness,
+            self._config,
             job,
             warmup_ns=round(self._warmup_s * 1e9),
             signals=self._signals,
-            tls=_authorities(self._order["ca_file"]),
-            shown=self._shown,
+            tls=_authorities(self._config.ca_file),
+            redactor=self._redactor,
         )
 
     def _facts(self, job: Job) -> dict[str, Any]:
-        start_ns = job.start_ns - self._order["origin_ns"]
+        start_ns = job.start_ns - self._config.origin_ns
         return {
             "accounting": {arm: counts.model_dump() for arm, counts in job.rows.accounting().items()},
             "unexpected": job.answers.unexpected,
@@ -317,10 +306,10 @@ def _die_with(owner: int) -> None:
             raise SystemExit(1)
 
 
-async def _main(order: dict[str, Any]) -> int:
+async def _main(config: EngineConfig) -> int:
     loop = asyncio.get_running_loop()
     try:
-        engine = Engine(order)
+        engine = Engine(config)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, engine.stop)
         loop.add_reader(0, _heard, loop, engine)
@@ -357,11 +346,11 @@ def _heard(loop: asyncio.AbstractEventLoop, engine: Engine) -> None:
 def main() -> int:
     sys.setswitchinterval(0.00005)  # writing rows must not hold the sending thread up
     line = sys.stdin.buffer.readline()
-    if not line:  # whoever started this has no order for it, or is gone
+    if not line:  # whoever started this has no block for it, or is gone
         return 0
-    order = json.loads(line)
-    _die_with(order["owner"])
-    return uvloop.run(_main(order))
+    config = EngineConfig.model_validate_json(line)
+    _die_with(config.owner)
+    return uvloop.run(_main(config))
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ import re
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from luckyhit.case.secrets import is_secret_header, is_secret_name
 from luckyhit.case.workload import Response, Route
 from luckyhit.measure.versions import VersionMissing, version_in
+from luckyhit.scrub.secrets import is_secret_header, is_secret_name
 
 LARGEST_CHECKED_BODY = 256 << 10
 """Larger JSON isn't parsed between requests: reading 256 KiB takes some 4 ms, in which nothing else is sent or timed.

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from luckyhit.case.workload import Workload
 from luckyhit.errors import ArgumentError
+from luckyhit.records.parquet import read_table, write_table
 
 LARGEST_KEYS_FILE = 100 << 20
 LONGEST_KEY = 1024
@@ -99,7 +99,7 @@ class Inputs:
             for path in sorted(directory.glob("keys-*.txt"))
         }
         replay = directory / REPLAY_FILE
-        return cls(keys, _log(pq.read_table(replay), routes) if replay.is_file() else None)
+        return cls(keys, _log(read_table(replay), routes) if replay.is_file() else None)
 
 
 def gather(workload: Workload, root: Path, into: Path) -> list[str]:
@@ -127,7 +127,7 @@ def gather(workload: Workload, root: Path, into: Path) -> list[str]:
     if workload.replay is not None:
         lines, said = read_log(workload, root / workload.replay.file)
         notes += said
-        pq.write_table(lines, into / REPLAY_FILE, compression="zstd")
+        write_table(into / REPLAY_FILE, lines)
     return notes
 
 

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from luckyhit.case.secrets import is_secret_header
 from luckyhit.errors import ArgumentError
 from luckyhit.measure.block import Progress
 from luckyhit.measure.crew import run_engine
@@ -21,8 +20,9 @@ from luckyhit.measure.load_summary import Curve, Group, Recorded, read_records
 from luckyhit.measure.load_table import CLOSED_CAUTION, table_of
 from luckyhit.measure.plan import BlockReport, EngineCheck
 from luckyhit.records import Accounting
-from luckyhit.redact import Redactor
-from luckyhit.sweep import sweep_records
+from luckyhit.scrub.redactor import Redactor
+from luckyhit.scrub.secrets import is_secret_header
+from luckyhit.scrub.sweep import sweep_records
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def load(
             if on_progress is None
             else lambda event: on_progress(event["done"], total_s)
         )
-        report = BlockReport.from_facts(run_engine(plan.order(directory, inputs), show))
+        report = BlockReport.from_facts(run_engine(plan.config(directory, inputs), show))
         scheduled = report.accounting["before"].scheduled
         recorded = read_records(directory / "requests", expected_rows=scheduled)
         known = {value for name, value in plan.headers.items() if is_secret_header(name)}

@@ -1,4 +1,4 @@
-"""What `luckyhit load` is asked for, checked and made into the engine's order, before anything is sent."""
+"""What `luckyhit load` is asked for, checked and made into the engine's configuration, before anything is sent."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from luckyhit.case.workload import Response, Workload
 from luckyhit.errors import ArgumentError
+from luckyhit.measure.engine_config import EngineConfig, Http
 from luckyhit.measure.head import Origin, head_lines
 from luckyhit.measure.load_asked import Asked
 from luckyhit.measure.load_workload import checked, workload_of
-from luckyhit.measure.signals import signals_of
+from luckyhit.measure.signals import SignalHeaders, signals_of
 
 USUAL_SECONDS = 10.0
 
@@ -29,39 +30,36 @@ class LoadPlan:
     base: str
     workload: Workload
     expected: Response | None
-    signals: Mapping[str, Any]
+    signals: SignalHeaders
     seconds: float
     warmup_s: float
     closed: int
     rate: float | None
     seed: int
     headers: Mapping[str, str] = field(repr=False)
-    http: str
+    http: Http
     ca_file: Path | None
     root: Path
     pace: str
 
-    def order(self, directory: Path, inputs: Path | None) -> dict[str, Any]:
-        """The engine's order: see luckyhit.measure.engine."""
-        return {
-            "block": 0,
-            "seed": self.seed,
-            "warmup_s": self.warmup_s,
-            "measure_s": self.seconds,
-            "targets": {"before": self.base},
-            "headers": dict(self.headers),
-            "selfcheck": True,
-            "closed": self.closed,
-            "directory": str(directory),
-            "origin_ns": time.monotonic_ns(),
-            "workload": self.workload.model_dump(mode="json"),
-            "expected": self.expected.model_dump(mode="json") if self.expected else None,
-            "signals": dict(self.signals),
-            "freshness": None,
-            "inputs": str(inputs) if inputs else None,
-            "http": self.http,
-            "ca_file": str(self.ca_file) if self.ca_file else None,
-        }
+    def config(self, directory: Path, inputs: Path | None) -> EngineConfig:
+        """What the engine is asked for. `directory`: where the records go."""
+        return EngineConfig(
+            workload=self.workload,
+            targets={"before": self.base},
+            headers=dict(self.headers),
+            seed=self.seed,
+            warmup_s=self.warmup_s,
+            measure_s=self.seconds,
+            origin_ns=time.monotonic_ns(),
+            directory=directory,
+            inputs=inputs,
+            closed=self.closed,
+            http=self.http,
+            ca_file=str(self.ca_file) if self.ca_file else None,
+            expected=self.expected,
+            signals=self.signals,
+        )
 
 
 def plan_load(url: str, asked: Asked) -> LoadPlan:
@@ -80,14 +78,14 @@ def plan_load(url: str, asked: Asked) -> LoadPlan:
         base=base,
         workload=workload,
         expected=_expected(asked),
-        signals=signals_of(asked.case.target) if asked.case else {},
+        signals=signals_of(asked.case.target) if asked.case else SignalHeaders(),
         seconds=_seconds(workload, asked),
         warmup_s=float(asked.warmup_s),
         closed=asked.closed,
         rate=None if asked.closed else workload.rate,
         seed=workload.seed,
         headers=asked.headers,
-        http=asked.http or (target.http if target else None) or "auto",
+        http=cast(Http, asked.http or (target.http if target else "auto")),
         ca_file=ca_file,
         root=root,
         pace=_pace(workload, asked),

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from luckyhit.errors import NotEnoughData
 from luckyhit.records import Accounting
+from luckyhit.records.parquet import read_parts
 
 QUANTILES = {"p50": 0.5, "p75": 0.75, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999, "p99.99": 0.9999}
 POINTS = 200
@@ -98,9 +98,8 @@ def read_records(directory: Path, expected_rows: int | None = None) -> Recorded:
 
 
 def _batches(directory: Path) -> Iterator[pa.RecordBatch]:
-    for path in sorted(directory.glob("*.parquet")):
-        with pq.ParquetFile(path) as file:
-            yield from file.iter_batches(batch_size=_BATCH, columns=_COLUMNS)
+    for part in read_parts(directory, "requests", _COLUMNS):
+        yield from part.to_batches(max_chunksize=_BATCH)
 
 
 def _split(

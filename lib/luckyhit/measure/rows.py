@@ -22,7 +22,7 @@ from luckyhit.measure.connection import Answer
 from luckyhit.measure.schedule import Schedule
 from luckyhit.measure.signals import Place, Seen
 from luckyhit.records import CACHE_STATUSES, Accounting, Arm, RequestError
-from luckyhit.run import write_part
+from luckyhit.records.parquet import write_part
 
 _ERRORS: tuple[RequestError, ...] = get_args(RequestError)
 _ERROR_CODE: dict[str | None, int] = {None: 0, **{error: code for code, error in enumerate(_ERRORS, 1)}}

@@ -1,125 +1,230 @@
-"""The columns of every table in a run directory.
+"""The columns of every table in a run directory: name, type, unit, meaning, and what null means.
 
 Times are int64 nanoseconds of one monotonic clock, counted from the run's start (`origin_ns` in the manifest).
 Latency is `done_ns - due_ns`: what a user waits, counted from the moment the request was due, so that time
 spent waiting behind a slow answer is never hidden (coordinated omission).
+
+What a column means is the metadata of its field: `run.columns` shows it, and docs/columns.md is made from it.
 """
 
 from __future__ import annotations
 
+from typing import Literal, NamedTuple
+
 import pyarrow as pa
 
-_DICT = pa.dictionary(pa.int16(), pa.string())
+_WORD = pa.dictionary(pa.int16(), pa.string())
+_TEXT, _FLAG, _FLOAT = pa.string(), pa.bool_(), pa.float64()
+_INT16, _INT32, _INT64 = pa.int16(), pa.int32(), pa.int64()
+_UNIT, _MEANING, _NULL = b"unit", b"meaning", b"null"
+_LAYERS = "What each cache on the way said, nearest first, such as `x-varnish=hit x-cache=miss`."
+
+
+class Column(NamedTuple):
+    """One column as it is explained to people. `null`: what null means; empty where there is none."""
+
+    name: str
+    dtype: pa.DataType
+    unit: str
+    meaning: str
+    null: str
+
+
+def _column(name: str, dtype: pa.DataType, meaning: str, *, unit: str = "", null: str = "") -> pa.Field:
+    """A field that may be null only where it is said what that means."""
+    return pa.field(name, dtype, nullable=bool(null), metadata={_UNIT: unit, _MEANING: meaning, _NULL: null})
+
+
+def columns_of(schema: pa.Schema) -> list[Column]:
+    """Each column of a table with its documentation; texts are empty where there is none."""
+    columns = []
+    for field in schema:
+        says = {name: text.decode() for name, text in (field.metadata or {}).items()}
+        texts = (says.get(name, "") for name in (_UNIT, _MEANING, _NULL))
+        columns.append(Column(field.name, field.type, *texts))
+    return columns
+
 
 REQUESTS = pa.schema(
     [
-        pa.field("arm", _DICT, nullable=False),
-        pa.field("block", pa.int32(), nullable=False),
-        pa.field("slot", pa.int64(), nullable=False),
-        pa.field("phase", _DICT, nullable=False),
-        pa.field("route", _DICT, nullable=False),
-        pa.field("key", pa.string()),
-        pa.field("due_ns", pa.int64(), nullable=False),
-        pa.field("sent_ns", pa.int64()),
-        pa.field("first_byte_ns", pa.int64()),
-        pa.field("done_ns", pa.int64()),
-        pa.field("status", pa.int16()),
-        pa.field("error", _DICT),
-        pa.field("cache", _DICT, nullable=False),
-        pa.field("db_calls", pa.int32()),
-        pa.field("age_s", pa.float64()),
-        pa.field("bytes", pa.int64()),
-        pa.field("connection", pa.int32()),
-        pa.field("worker", pa.int16()),
-        pa.field("version", pa.int64()),
-        pa.field("layers", _DICT),
-        pa.field("body_hash", pa.int64()),
+        _column("arm", _WORD, "The arm it was sent to: `before` or `after`."),
+        _column("block", _INT32, "Number of the block, through the whole run."),
+        _column("slot", _INT64, "Place in the block's schedule, from 0; both arms of a block have the same slots."),
+        _column("phase", _WORD, "`warmup`, which counts for nothing, or `measure`."),
+        _column("route", _WORD, "Name of the route in the case's workload."),
+        _column("key", _TEXT, "What the route's path was filled in with.", null="the route has no keys"),
+        _column("due_ns", _INT64, "When the schedule wanted it sent.", unit="ns"),
+        _column("sent_ns", _INT64, "When it was sent.", unit="ns", null="it was never sent"),
+        _column(
+            "first_byte_ns", _INT64, "When the first byte of its answer came.", unit="ns", null="no answer ever began"
+        ),
+        _column("done_ns", _INT64, "When its answer was whole.", unit="ns", null="it never was"),
+        _column("status", _INT16, "HTTP status of the answer.", null="there was no answer"),
+        _column(
+            "error",
+            _WORD,
+            "How it failed: `connect`, `timeout`, `reset`, `protocol`, `dropped` (never sent) or `unexpected` (not the "
+            "answer that the case expects).",
+            null="it completed",
+        ),
+        _column("cache", _WORD, "What its answer said of the cache: `hit`, `miss`, `stale`, `bypass` or `unknown`."),
+        _column("db_calls", _INT32, "Database calls that its answer told.", unit="calls", null="the answer told none"),
+        _column("age_s", _FLOAT, "The `Age` of its answer.", unit="s", null="the answer had none"),
+        _column("bytes", _INT64, "Length of the answer's body as it came.", unit="bytes", null="there was no answer"),
+        _column("connection", _INT32, "Number of the connection it was sent on.", null="there was none"),
+        _column(
+            "worker", _INT16, "Number of the engine's process that sent it.", null="an older version did not note it"
+        ),
+        _column(
+            "version",
+            _INT64,
+            "The value that its answer showed, or that it wrote, where its route tells (`workload.routes[].version`).",
+            null="the route tells none, or the answer showed none",
+        ),
+        _column("layers", _WORD, _LAYERS, null="no cache said anything"),
+        _column(
+            "body_hash",
+            _INT64,
+            "XXH3 of the decoded body, 64 bits, without the address of the service in it (the arms have ports of their "
+            "own).",
+            null="the answer was not whole",
+        ),
     ]
 )
-"""One row for every scheduled request, sent or not. `version`: the value that its answer showed, or that it wrote,
-where its route tells (`workload.routes[].version`). `layers`: what each cache on the way said, nearest first, such as
-`x-varnish=hit x-cache=miss`; null where none did. `body_hash`: XXH3 of the decoded body, 64 bits, without the address
-of the service in it (the arms have ports of their own); null where the answer was not whole."""
 
 WRITES = pa.schema(
     [
-        pa.field("arm", _DICT, nullable=False),
-        pa.field("block", pa.int32(), nullable=False),
-        pa.field("key", pa.string(), nullable=False),
-        pa.field("version", pa.int64(), nullable=False),
-        pa.field("probe", pa.int64(), nullable=False),
-        pa.field("mode", _DICT, nullable=False),
-        pa.field("prestate", _DICT, nullable=False),
-        pa.field("sent_ns", pa.int64(), nullable=False),
-        pa.field("acked_ns", pa.int64()),
-        pa.field("status", pa.int16()),
-        pa.field("connection", pa.int32()),
+        _column("arm", _WORD, "The arm it was written to: `before` or `after`."),
+        _column("block", _INT32, "Number of the block, through the whole run."),
+        _column("key", _TEXT, "The key that was written."),
+        _column("version", _INT64, "The value that was written; larger than each one before it."),
+        _column("probe", _INT64, "Number of the probe: the version whose visibility it is about."),
+        _column("mode", _WORD, "`once` (reads at planned delays) or `burst` (polled until lastingly fresh)."),
+        _column(
+            "prestate",
+            _WORD,
+            "State of the key before the write: `warm`, `cold`, `in-flight`, `absent` or `refused`. A probe of "
+            "`in-flight` has two writes: the first empties the cache, the second (its version is `probe`) meets a read "
+            "under way.",
+        ),
+        _column("sent_ns", _INT64, "When the write was sent.", unit="ns"),
+        _column(
+            "acked_ns",
+            _INT64,
+            "When it was acknowledged: only then it counts as committed.",
+            unit="ns",
+            null="no answer came, or not that of an accepted write (`status` tells which)",
+        ),
+        _column("status", _INT16, "HTTP status of the answer.", null="no answer came, or it was a command or SQL"),
+        _column("connection", _INT32, "Number of the connection.", null="it went round the service: a command, or SQL"),
     ]
 )
-"""One row for every version that the freshness probe wrote. `acked_ns` is null where no answer came, and where the
-answer was not that of an accepted write (`status` tells which): only what was acknowledged counts as committed. `probe`
-numbers the probes: the version whose visibility the probe is about. A probe of the prestate `in-flight` has two writes:
-the first empties the cache, the second (its version is `probe`) meets a read under way. `status` and `connection` are
-null where a write went round the service (a command, or SQL)."""
 
 READS = pa.schema(
     [
-        pa.field("arm", _DICT, nullable=False),
-        pa.field("block", pa.int32(), nullable=False),
-        pa.field("key", pa.string(), nullable=False),
-        pa.field("probe", pa.int64(), nullable=False),
-        pa.field("mode", _DICT, nullable=False),
-        pa.field("route", _DICT, nullable=False),
-        pa.field("delay_ns", pa.int64(), nullable=False),
-        pa.field("conditional", pa.bool_(), nullable=False),
-        pa.field("sent_ns", pa.int64(), nullable=False),
-        pa.field("done_ns", pa.int64()),
-        pa.field("seen_version", pa.int64()),
-        pa.field("absent", pa.bool_(), nullable=False),
-        pa.field("connection", pa.int32()),
-        pa.field("fresh_connection", pa.bool_(), nullable=False),
-        pa.field("worker", _DICT),
-        pa.field("cache", _DICT, nullable=False),
-        pa.field("status", pa.int16()),
-        pa.field("variant", _DICT),
-        pa.field("layers", _DICT),
+        _column("arm", _WORD, "The arm that was read: `before` or `after`."),
+        _column("block", _INT32, "Number of the block, through the whole run."),
+        _column("key", _TEXT, "The key that was read."),
+        _column("probe", _INT64, "The version that the read is about (`probe` of the writes)."),
+        _column("mode", _WORD, "`once` (reads at planned delays) or `burst` (polled until lastingly fresh)."),
+        _column("route", _WORD, "Name of the read route in the case's `freshness.reads`."),
+        _column(
+            "delay_ns",
+            _INT64,
+            "Planned delay after the acknowledgement (`once`), or polling gap (`burst`).",
+            unit="ns",
+        ),
+        _column("conditional", _FLAG, "Whether it was asked with the validator of an earlier answer."),
+        _column("sent_ns", _INT64, "When the read was sent.", unit="ns"),
+        _column("done_ns", _INT64, "When its answer was whole.", unit="ns", null="it never was"),
+        _column(
+            "seen_version",
+            _INT64,
+            "The version that the answer showed; of a 304 that of the answer whose validator was sent.",
+            null="the answer showed none",
+        ),
+        _column(
+            "absent",
+            _FLAG,
+            "Whether the answer said that there is no such thing: 404, 410, or without the key that the probe created.",
+        ),
+        _column("connection", _INT32, "Number of the connection.", null="an older version did not note it"),
+        _column("fresh_connection", _FLAG, "Whether it was sent on a connection of its own."),
+        _column("worker", _WORD, "What `target.worker_header` said.", null="it said nothing, or none is declared"),
+        _column("cache", _WORD, "What the answer said of the cache: `hit`, `miss`, `stale`, `bypass` or `unknown`."),
+        _column("status", _INT16, "HTTP status of the answer.", null="there was no answer"),
+        _column(
+            "variant",
+            _WORD,
+            "Name of the request headers that it was asked with (the manifest's block has them).",
+            null="it was asked without any",
+        ),
+        _column("layers", _WORD, _LAYERS, null="no cache said anything"),
     ]
 )
-"""One row for every read of the freshness probe (the reads that only warm a key aside). `probe` is the version that it
-is about (see WRITES). `delay_ns` is the planned delay behind the acknowledgement (once), or the polling gap (burst).
-`seen_version` is null where the answer showed none; a 304 shows the version of the answer whose validator was sent
-(`conditional`). `absent`: the answer said that there is no such thing (404, 410, or an answer without the key where the
-probe had created it). `fresh_connection`: a connection of its own. `worker`: what `target.worker_header` said.
-`variant`: the name of the request headers that it was asked with (the manifest's block has them). `layers`: as in
-REQUESTS."""
 
 EVENTS = pa.schema(
     [
-        pa.field("arm", _DICT, nullable=False),
-        pa.field("block", pa.int32(), nullable=False),
-        pa.field("at_ns", pa.int64(), nullable=False),
-        pa.field("key", pa.string(), nullable=False),
-        pa.field("cache_key", pa.string(), nullable=False),
-        pa.field("event", _DICT, nullable=False),
-        pa.field("ttl_ms", pa.int64()),
+        _column("arm", _WORD, "The arm whose cache it was: `before` or `after`."),
+        _column("block", _INT32, "Number of the block, through the whole run."),
+        _column("at_ns", _INT64, "When the event reached us.", unit="ns"),
+        _column(
+            "key",
+            _TEXT,
+            "The probe's key; `*` for a key of the cache that several probed keys share; empty for what is no key's.",
+        ),
+        _column("cache_key", _TEXT, "The cache's key."),
+        _column(
+            "event",
+            _WORD,
+            "What the cache did, by its own word: `set`, `del`, `expired`; `flushed`: all keys went at once. About the "
+            "listening itself: `(watching)`, `(lost)`, `(watched)`: since when, when interrupted, until when; "
+            "`(flushes not told)`: the server does not let flushes be seen.",
+        ),
+        _column(
+            "ttl_ms",
+            _INT64,
+            "What the key had left to live just after a `set`; -1: for ever.",
+            unit="ms",
+            null="not asked, or the key was gone",
+        ),
     ]
 )
-"""One row for every keyspace event of a probed key: what the cache did, by its own words (`set`, `del`, `expired`).
-`key` is the probe's, `cache_key` the cache's. `at_ns` is when the event reached us. `ttl_ms` is what the key had left
-to live just after a `set` (-1: for ever; null: not asked, or gone). Rows with an empty `key` mark since when it was
-listened, when that was interrupted, and until when: `(watching)`, `(lost)`, `(watched)`; that the server does not let
-flushes be seen: `(flushes not told)`; and that all keys went at once (FLUSHDB, FLUSHALL): `flushed`. The key `*` is
-that of a group: a key of the cache that several probed keys share."""
 
 COUNTERS = pa.schema(
     [
-        pa.field("arm", _DICT, nullable=False),
-        pa.field("at_ns", pa.int64(), nullable=False),
-        pa.field("name", _DICT, nullable=False),
-        pa.field("value", pa.float64(), nullable=False),
+        _column("arm", _WORD, "The arm whose cache it is: `before` or `after`."),
+        _column("at_ns", _INT64, "When it was sampled.", unit="ns"),
+        _column("name", _WORD, "Name of the counter, as the server calls it (`dbsize`: keys of the URL's database)."),
+        _column("value", _FLOAT, "Its value; `used_memory` is in bytes.", unit="as the counter's"),
     ]
 )
-"""Redis INFO and the like over time, in long form."""
+
+Table = Literal["requests", "writes", "reads", "counters", "events"]
+SCHEMAS: dict[Table, pa.Schema] = {
+    "requests": REQUESTS,
+    "writes": WRITES,
+    "reads": READS,
+    "counters": COUNTERS,
+    "events": EVENTS,
+}
+
+TABLE_ROWS: dict[Table, str] = {
+    "requests": "One row for every scheduled request, sent or not.",
+    "writes": "One row for every version that the freshness probe wrote.",
+    "reads": "One row for every read of the freshness probe (the reads that only warm a key aside).",
+    "counters": "The cache's own counters over time: one row for each counter of each sample.",
+    "events": "One row for every keyspace event of a probed key.",
+}
+STAGE = Column("stage", _WORD, "", "Of the block: `baseline`, `wash-out`, `change` or `after-rollback`.", "not noted")
+LATENCY = Column(
+    "latency_ms",
+    _FLOAT,
+    "ms",
+    "What a user waits, from the moment the request was due: `done_ns - due_ns`.",
+    "it failed, so nobody got an answer",
+)
+"""Columns that are computed, not recorded."""
 
 MAY_LACK: frozenset[str] = frozenset(
     {

@@ -16,14 +16,14 @@ from urllib.parse import quote
 from luckyhit.case.variables import mentioned_secrets
 from luckyhit.errors import LuckyHitError
 from luckyhit.records import Result
-from luckyhit.redact import Redactor, project_roots
 from luckyhit.report.card import Card, Number, cards, numbers_of, of_observation
 from luckyhit.report.html_files import environment, link_to, report_name, write_page
+from luckyhit.report.notebook_tables import observed
 from luckyhit.report.recorded import Recorded, manifest_of
-from luckyhit.report.tables import observed
 from luckyhit.report.tables.metric_rows import key_numbers
 from luckyhit.report.trends import Baseline, Trend, trends_of
 from luckyhit.run import Run, runs
+from luckyhit.scrub.redactor import Redactor, project_roots
 
 SILENT_S = 600.0
 """A run that measures notes its progress every few seconds; one that was silent this long has died."""

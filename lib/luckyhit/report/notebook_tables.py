@@ -11,8 +11,8 @@ from luckyhit.judge.facade import Planning, planning_rows
 from luckyhit.report.evidence import actions, blocks, one_change
 from luckyhit.report.evidence import checklist as checks
 from luckyhit.report.tables import baseline_rows, contents, freshness_tables, metric_rows, observed
+from luckyhit.scrub.characters import visible
 from luckyhit.text.messages import guard_title
-from luckyhit.visible import visible
 
 if TYPE_CHECKING:
     from luckyhit.case import Case

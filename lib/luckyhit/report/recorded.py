@@ -6,7 +6,6 @@ What counts as a hit, a latency or a database call is decided in one place, `luc
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from luckyhit import records
 from luckyhit.errors import LuckyHitError
 from luckyhit.judge.facade import Rows, believed_rows, classify_reads, probe_frame, read_rows
 from luckyhit.records import Arm, Stage
+from luckyhit.records.parquet import block_of, read_what_can_be
+from luckyhit.records.schemas import SCHEMAS, Table
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from matplotlib.figure import Figure
 
     from luckyhit.case import Case
@@ -162,7 +163,7 @@ def recorded(run: Run, result: Result | None = None) -> Recorded:
     problems: list[str] = []
     manifest = manifest_of(run, problems)
     requests = _requests(run, problems)
-    frames = {name: _frame(run, name, schema, problems) for name, schema in _TABLES.items()}
+    frames = {name: _frame(run, name, problems) for name in _PROBE_TABLES}
     blocks = [entry for entry in _list(manifest, "blocks") if _is_block(entry)]
     if not blocks and len(requests):
         # The run died before its first block was noted: its rows are the baseline's, as far as they go.
@@ -183,11 +184,7 @@ def recorded(run: Run, result: Result | None = None) -> Recorded:
     )
 
 
-_TABLES = {
-    "reads": records.READS,
-    "writes": records.WRITES,
-    "events": records.EVENTS,
-}
+_PROBE_TABLES: tuple[Table, ...] = ("reads", "writes", "events")
 
 
 def _clean(frame: pd.DataFrame, schema: pa.Schema, numbers: Sequence[int]) -> pd.DataFrame:
@@ -234,11 +231,11 @@ def _no_counters() -> pd.DataFrame:
 def _counters(run: Run, problems: list[str]) -> pd.DataFrame:
     """The counters of each block, which its part file names."""
     frames = [_no_counters()]
-    for path in sorted((run.path / "counters").glob("*.parquet")):
-        number = re.match(r"block-(\d+)", path.name)
-        if number is not None:
-            frame = _frame(run, "counters", records.COUNTERS, problems, path.name)
-            frames.append(frame.astype({"arm": object, "name": object}).assign(block=int(number[1])))
+    paths = sorted((run.path / "counters").glob("*.parquet"))
+    for block in dict.fromkeys(map(block_of, paths)):
+        if block is not None:
+            frame = _frame(run, "counters", problems, block)
+            frames.append(frame.astype({"arm": object, "name": object}).assign(block=block))
     return pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
 
 
@@ -248,7 +245,7 @@ def _requests(run: Run, problems: list[str]) -> Rows | pd.DataFrame:
     try:
         return _rows(run)
     except (LuckyHitError, OSError):  # also a link that leads nowhere
-        return _frame(run, "requests", records.REQUESTS, problems)
+        return _frame(run, "requests", problems)
 
 
 _kept: dict[tuple[Any, ...], Rows] = {}
@@ -265,21 +262,12 @@ def _rows(run: Run) -> Rows:
     return _kept[key]
 
 
-def _frame(run: Run, name: str, schema: pa.Schema, problems: list[str], pattern: str = "*.parquet") -> pd.DataFrame:
-    """One table from the part files (of this name) that can be read. Of the requests only the columns that are drawn:
+def _frame(run: Run, name: Table, problems: list[str], block: int | None = None) -> pd.DataFrame:
+    """One table from the part files (of this block) that can be read. Of the requests only the columns that are drawn:
     keys alone would take most of the time."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    columns = _COLUMNS if name == "requests" else schema.names
-    wanted = pa.schema([schema.field(column) for column in columns])
-    parts = []
-    for path in sorted((run.path / name).glob(pattern)):
-        try:
-            parts.append(pq.read_table(path, columns=columns).select(columns).cast(wanted))
-        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
-            problems.append(f"{name}/{path.name} can't be read ({type(error).__name__}); it is left out.")
-    whole = pa.concat_tables(parts) if parts else wanted.empty_table()
+    columns = _COLUMNS if name == "requests" else SCHEMAS[name].names
+    whole, damaged = read_what_can_be(run.path / name, name, columns, block=block)
+    problems += [f"{name}/{file} can't be read ({error}); it is left out." for file, error in damaged.items()]
     # The probe's versions and times keep whole numbers; the requests' become floats, exact up to 104 days.
     whole_numbers = {} if name == "requests" else {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype()}
     return whole.to_pandas(types_mapper=whole_numbers.get)

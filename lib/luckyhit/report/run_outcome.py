@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from luckyhit.atomic import write_atomically
 from luckyhit.case.variables import mentioned_secrets
 from luckyhit.errors import CaseError, LuckyHitError, ReportNotWritten
 from luckyhit.judge.facade import old_data_text
 from luckyhit.records import Result
-from luckyhit.redact import Redactor, project_roots
 from luckyhit.report.html_files import redactor_for
 from luckyhit.report.recorded import manifest_of
 from luckyhit.report.tables.finding_sentences import finding_lines
 from luckyhit.report.tables.observed import as_lines
-from luckyhit.run import write_atomically
-from luckyhit.visible import visible
+from luckyhit.scrub.characters import visible
+from luckyhit.scrub.redactor import Redactor, project_roots
 
 if TYPE_CHECKING:
     from luckyhit.run import Run

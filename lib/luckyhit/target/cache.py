@@ -25,9 +25,10 @@ from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel
 
 from luckyhit.errors import CacheUnreachable, RefusalId, TargetError
+from luckyhit.scrub.redactor import Redactor
 from luckyhit.target import ports
 from luckyhit.target.cache_url import is_sentinel, read_sentinel, redacted
-from luckyhit.target.logs import Secrets, tail, url_secrets
+from luckyhit.target.logs import tail, url_secrets
 from luckyhit.target.process import SupervisedProcess
 from luckyhit.target.settings import INHERITED
 
@@ -220,7 +221,7 @@ class Cache:
         return f"the cache at {self.redacted}" + (f" (from {self.url_env})" if self.url_env else "")
 
     def _scrubbed(self, error: Exception) -> str:
-        return Secrets(self.secrets).scrub(str(error)) or type(error).__name__
+        return Redactor(self.secrets).secrets(str(error)) or type(error).__name__
 
     def _unreachable(self, error: Exception, within_s: float) -> CacheUnreachable:
         """What redis-py said, in the words of the error tree, with what to do next."""

@@ -16,9 +16,11 @@ import psutil
 from luckyhit.case.target import Start
 from luckyhit.case.units import format_duration
 from luckyhit.errors import PortTaken, ServiceNotReady, ServiceStopped, TargetError
+from luckyhit.scrub.redactor import Redactor
+from luckyhit.scrub.sweep import scrub_log
 from luckyhit.target import ports
 from luckyhit.target.cache_url import placeholders
-from luckyhit.target.logs import Secrets, tail
+from luckyhit.target.logs import tail
 from luckyhit.target.own_python import refuse_no_python
 from luckyhit.target.process import SupervisedProcess
 from luckyhit.target.settings import SOURCE, Settings, filled, filled_command, filled_env
@@ -40,7 +42,7 @@ class Service:
         workdir: Path,
         python: str,
         environ: Mapping[str, str],
-        secrets: Secrets,
+        redactor: Redactor,
         grace_s: float,
     ) -> None:
         self.command: list[str] = []
@@ -53,7 +55,7 @@ class Service:
         self._cwd = self.cwd = self._declared_cwd(environ)
         self._python = python
         self._environ = environ
-        self._secrets = secrets
+        self._redactor = redactor
         self._grace_s = grace_s
         self._process: SupervisedProcess | None = None
         self._log_offset = 0
@@ -134,7 +136,7 @@ class Service:
         try:
             self._end(release=True)
         finally:
-            self._secrets.scrub_file(self.log)
+            scrub_log(self.log, self._redactor)
 
     def check(self) -> None:
         """Raise ServiceStopped, with the last log lines, unless the service runs."""
@@ -143,7 +145,7 @@ class Service:
 
     def log_tail(self, count: int = 20) -> list[str]:
         """The last lines that the service wrote since it was last started, secrets scrubbed."""
-        return tail(self.log, count, offset=self._log_offset, secrets=self._secrets)
+        return tail(self.log, count, offset=self._log_offset, redactor=self._redactor)
 
     def values(self, cache_url: str, port: int) -> dict[str, object]:
         """What its command and its environment are filled in with."""

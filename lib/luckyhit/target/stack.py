@@ -16,9 +16,10 @@ import httpx
 from luckyhit.case import Case
 from luckyhit.errors import GuardError, TargetError
 from luckyhit.records import Arm
+from luckyhit.scrub.redactor import Redactor
 from luckyhit.target.cache import Cache
 from luckyhit.target.control import client_options
-from luckyhit.target.logs import Secrets, url_secrets
+from luckyhit.target.logs import url_secrets
 from luckyhit.target.own_python import own_python
 from luckyhit.target.ports import HOST
 from luckyhit.target.service import Service
@@ -70,7 +71,7 @@ class Stack:
         start = case.target.start
         self.python = own_python(start, self.project, environ)
         """What `{python}` stands for."""
-        self._secrets = Secrets(self._secret_values())
+        self._redactor = Redactor(self._secret_values())
         self._service: Service | None = None
         if start is not None:
             self._service = Service(
@@ -79,7 +80,7 @@ class Stack:
                 workdir=self.workdir,
                 python=self.python,
                 environ=environ,
-                secrets=self._secrets,
+                redactor=self._redactor,
                 grace_s=grace_s,
             )
 
@@ -240,7 +241,7 @@ class Stack:
         if self.case.caches_inside:
             return
         cache = Cache.start_embedded(self.workdir, self.environ, with_password=self.case.tells_password)
-        self._secrets.learn(cache.secrets)
+        self._redactor.learn(cache.secrets)
         with self._lock:
             self.cache = cache
             stopped = self._stopped

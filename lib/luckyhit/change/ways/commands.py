@@ -14,8 +14,9 @@ from luckyhit.case.changes import CommandChange
 from luckyhit.case.placeholders import fill_text, placeholder_names
 from luckyhit.change.ways.way import Again, Sleep, await_state, expect, repeatedly, shown
 from luckyhit.errors import ArgumentError, TargetError
+from luckyhit.scrub.redactor import Redactor
 from luckyhit.target.cache_url import placeholders
-from luckyhit.target.logs import Secrets, tail, url_secrets
+from luckyhit.target.logs import tail, url_secrets
 from luckyhit.target.own_python import own_python
 from luckyhit.target.process import SupervisedProcess
 from luckyhit.target.settings import INHERITED
@@ -73,10 +74,10 @@ class Commands:
         values = {"base_url": stack.base_url, "python": stack.python, **stack.start_values}
         if stack.cache is not None:
             values |= placeholders(stack.cache.url)
-        cwd, secrets = stack.project / self._change.cwd, _secrets(self._change.pass_env, stack)
+        cwd, redactor = stack.project / self._change.cwd, _redactor(self._change.pass_env, stack)
         # Below the run's own directory `luckyhit revert` finds what goes on after this process died.
         folder = stack.workdir if stack.workdir.is_dir() else None
-        return _Commander(cwd, self._change.within, self._change.pass_env, values, stack.environ, secrets, folder)
+        return _Commander(cwd, self._change.within, self._change.pass_env, values, stack.environ, redactor, folder)
 
 
 def undo(step: Step, again: Again, values: Mapping[str, object]) -> str:
@@ -91,8 +92,10 @@ def undo(step: Step, again: Again, values: Mapping[str, object]) -> str:
     url_env = again.run.case.cache.url_env
     if url_env is not None and again.environ.get(url_env):
         known |= placeholders(again.environ[url_env])
-    secrets = Secrets([again.environ[name] for name in passed if name in again.environ])
-    commander = _Commander(Path(str(inverse["cwd"])), float(inverse["within_s"]), passed, known, again.environ, secrets)
+    redactor = Redactor([again.environ[name] for name in passed if name in again.environ])
+    commander = _Commander(
+        Path(str(inverse["cwd"])), float(inverse["within_s"]), passed, known, again.environ, redactor
+    )
     revert, verify, wanted = list(inverse["command"]), list(inverse["verify"]), str(inverse["shows"])
 
     def do() -> str:
@@ -119,7 +122,7 @@ class _Commander:
         pass_env: Sequence[str],
         values: Mapping[str, object],
         environ: Mapping[str, str],
-        secrets: Secrets,
+        redactor: Redactor,
         folder: Path | None = None,
     ) -> None:
         self._folder = folder
@@ -129,7 +132,7 @@ class _Commander:
                 f"not set in the environment: {', '.join(missing)} (named in change.pass_env)",
                 hint="Export what is missing, then start again.",
             )
-        self._cwd, self._within_s, self._values, self._secrets = cwd, within_s, values, secrets
+        self._cwd, self._within_s, self._values, self._redactor = cwd, within_s, values, redactor
         self._env = {name: environ[name] for name in (*INHERITED, *pass_env) if name in environ}
 
     def run(self, command: Sequence[str]) -> str:
@@ -151,7 +154,7 @@ class _Commander:
                 in_time, ending, code = not process.alive, process.ending, process.returncode
             finally:
                 process.stop()
-            lines = tail(log, 20, secrets=self._secrets)
+            lines = tail(log, 20, redactor=self._redactor)
             if not in_time:
                 raise TargetError(
                     f"{name} did not end within {self._within_s:g}s, and was ended",
@@ -175,9 +178,9 @@ def _by_hand_too(do: Any, command: Sequence[str], sleep: Sleep) -> str:
         raise error.with_hint(f"{error.hint} By hand: {shlex.join(command)}") from None
 
 
-def _secrets(pass_env: Sequence[str], stack: Stack) -> Secrets:
+def _redactor(pass_env: Sequence[str], stack: Stack) -> Redactor:
     url = url_secrets(stack.cache.url) if stack.cache is not None else []
-    return Secrets([*(stack.environ[name] for name in pass_env if name in stack.environ), *url])
+    return Redactor([*(stack.environ[name] for name in pass_env if name in stack.environ), *url])
 
 
 def _owns_cache(stack: Stack) -> bool:

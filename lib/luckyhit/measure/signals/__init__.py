@@ -7,7 +7,7 @@ memory      what only several answers of a URL show together · offers: headers 
 
 from luckyhit.measure.signals.memory import MOST_WAITING, Memory, Place
 from luckyhit.measure.signals.offers import offered
-from luckyhit.measure.signals.reader import Signals, service_ms, signals_of
+from luckyhit.measure.signals.reader import SignalHeaders, Signals, service_ms, signals_of
 from luckyhit.measure.signals.seen import NO_MARK, Mark, Seen
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Memory",
     "Place",
     "Seen",
+    "SignalHeaders",
     "Signals",
     "offered",
     "service_ms",

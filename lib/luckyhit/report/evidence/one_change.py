@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from luckyhit.case import changes
-from luckyhit.case.secrets import is_secret_name
 from luckyhit.case.units import format_duration
+from luckyhit.scrub.secrets import is_secret_name
 
 if TYPE_CHECKING:
     from luckyhit.case import Case

@@ -15,9 +15,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from luckyhit.case.secrets import is_literal, is_secret_header, is_secret_name
-from luckyhit.secret_values import REDACTED, SecretValues
-from luckyhit.visible import ANSI
+from luckyhit.scrub.characters import ANSI
+from luckyhit.scrub.secrets import REDACTED, SecretValues, find_secret, is_literal, is_secret_header, is_secret_name
 
 _URL_CREDENTIALS = re.compile(r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]{0,20}://)[^\s/?#'\"<>\\]{1,500}@")
 # Also as a part of a path or query that is quoted itself (`1%3Fapi_key%3Dabc`), and with spaces before a quoted value.
@@ -39,6 +38,10 @@ _FOREIGN_PATH = re.compile(
     r"(?<![\w./~…-])(?<!GET )(?<!PUT )(?<!HEAD )(?<!POST )(?<!PATCH )(?<!DELETE )"
     r"(?:/home/[^/\s'\"<>]+|/Users/[^/\s'\"<>]+|/root|/private/var/folders|/var/folders|/tmp)"
     r"(?P<rest>(?:/[^/\s'\"<>:,;()\[\]]+)+)"
+)
+# "api_token": "abc", also in the texts of Python's bytes: \' and \" stand for quotes there.
+_FIELD = re.compile(
+    r"""(["'])([\w.-]{1,60})(\1\s*:\s*)("(?:[^"\\]|\\.)*(?:"|$)|'(?:[^'\\]|\\.)*(?:'|$)|[^\s,{}\[\]"']+)"""
 )
 _LONGEST_REMEMBERED, _MOST_REMEMBERED = 400, 20_000
 
@@ -94,6 +97,22 @@ class Redactor:
     def paths(self, text: str) -> str:
         """The text without paths of this machine, and nothing else scrubbed."""
         return self._paths.sub(lambda match: self._roots[match[0]], text)
+
+    def quoted(self, text: str) -> str:
+        """What an answer says, fit to be shown: known values and fields whose name says that they are secret are gone,
+        and all of it where something in it still looks like a secret."""
+        text = _FIELD.sub(_without_field_value, self._secrets.hidden(text))
+        kind = find_secret(text)
+        return text if kind is None else f"(not shown: {kind} seems to be in it)"
+
+    def excerpt(self, body: bytes, most: int) -> str:
+        """The first `most` characters of a body, as `quoted`: line breaks stay, whatever else can't be printed is
+        escaped."""
+        text = self.quoted(body[: 8 * most].decode("utf-8", "replace"))[:most]
+        return "".join(
+            letter if letter.isprintable() or letter in "\n\t" else letter.encode("unicode_escape").decode()
+            for letter in text
+        )
 
     def document(self, value: Any) -> Any:
         """A record (JSON) with each text in it scrubbed, names included; what its names say is left to those who made
@@ -160,6 +179,13 @@ def _named(name: str, value: Any) -> Any:
     """The value of a field whose name says that it holds a secret is one."""
     secret = isinstance(value, str) and (is_secret_header(name) or is_secret_name(name))
     return REDACTED if secret and is_literal(value) else value
+
+
+def _without_field_value(match: re.Match[str]) -> str:
+    quote, name, between, value = match.groups()
+    if is_secret_header(name) and is_literal(value.strip("\"'")):
+        return f'{quote}{name}{between}"{REDACTED}"'
+    return match[0]
 
 
 def _without_header_value(match: re.Match[str]) -> str:

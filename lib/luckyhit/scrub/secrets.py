@@ -1,0 +1,208 @@
+"""Secrets: how they look, what they are called, and known values found however they are written.
+
+Nothing here repeats a secret's value: a finding names its kind only. Being wrong is cheap on one side (a text has to
+be worded differently) and dear on the other (a case file is committed, and copied into each run and report), so
+well-known shapes are refused wherever they stand, comments included.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from collections.abc import Collection, Iterator
+from typing import get_args
+from urllib.parse import quote, quote_plus
+
+from luckyhit import records
+
+REDACTED = "[redacted]"
+_ALONE = 8
+"""Values shorter than this are replaced where they stand alone, not inside a longer word or number."""
+_KINDS = (records.Arm, records.Phase, records.CacheStatus, records.RequestError, records.Verdict, records.Stage)
+_RECORD_WORDS = {word for kind in (*_KINDS, records.MetricName) for word in get_args(kind)}
+_RECORD_WORDS |= {"measuring", "measured", "finished", "failed", "change", "start", "apply", "clear"}
+"""What records are made of: a variable that holds one of these holds no secret."""
+_CUT = re.compile(r"\\*['\"`]?(?:\.\.\.|…)")
+_END = re.compile(r"\Z|\\*['\"`]")
+_SURELY_CUT = 12
+"""Characters that a text has to share with a secret, to be taken for one that was cut without saying so."""
+SHORTEST = 4
+"""Values shorter than this are no secrets: replacing each "1" would only make a text unreadable."""
+
+# What stands in place of a secret is none: {name}, $NAME, ${NAME}, <name>, ***, ...
+_STAND_IN = r"(?:\{[^}\s]{0,60}\}|\$\{?\w{1,60}\}?|<[^>]{0,60}>|\*{1,60}|\.{3,60}|…|x{3,60}|X{3,60}|%\(?\w{0,60}\)?s?"
+_STAND_IN += r"|\[redacted\])"
+
+_SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (kind, re.compile(pattern))
+    for kind, pattern in (
+        (
+            "credentials in a URL",
+            rf"://(?!{_STAND_IN}?:{_STAND_IN}@)[^/\s:@'\"?#]{{0,200}}:(?!{_STAND_IN}@)[^/\s'\"]{{1,500}}@",
+        ),
+        ("an AWS access key", r"(?<![A-Za-z0-9])(?:AKIA|ASIA)[0-9A-Z]{16}"),
+        ("a GitHub token", r"(?<![A-Za-z0-9])(?:gh[pousr]_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{20,})"),
+        ("a GitLab token", r"(?<![A-Za-z0-9])glpat-[A-Za-z0-9_-]{16,}"),
+        ("an API key", r"(?<![A-Za-z0-9_-])(?:sk|pk|rk)[-_](?=[A-Za-z_-]*\d)[A-Za-z0-9_-]{16,}"),
+        ("a Google API key", r"(?<![A-Za-z0-9])AIza[A-Za-z0-9_-]{30,}"),
+        ("a Slack token", r"(?<![A-Za-z0-9])xox[a-z]-[A-Za-z0-9-]{10,}"),
+        ("a package registry token", r"(?<![A-Za-z0-9])(?:npm_[A-Za-z0-9]{30,}|pypi-[A-Za-z0-9_-]{30,})"),
+        ("a JSON Web Token", r"(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{10,}"),
+        ("a private key", r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY"),
+        (
+            "an authorization header",
+            rf"(?i)\bauthorization['\"]?\s*[:=]\s*['\"]?(?:bearer|basic|token)\s+(?!{_STAND_IN})\S",
+        ),
+        ("a bearer token", rf"(?i)\bbearer\s+(?!{_STAND_IN})(?=[\w~+/.-]*\d)[\w~+/.-]{{12,}}"),
+    )
+)
+
+_ASSIGNED = re.compile(r"(?<![\w.-])-{0,2}([A-Za-z_][\w.-]*)=([^\s&'\"]+|'[^']*'|\"[^\"]*\")")
+_WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
+_SECRET_ENDINGS = ("password", "passwd", "passphrase", "secret", "token", "apikey", "credential", "credentials")
+_SECRET_WORDS = {"pwd", "pw"}
+_KEY_OF = {"api", "access", "account", "auth", "client", "encryption", "jwt", "license", "master", "private", "secret"}
+_KEY_OF |= {"service", "session", "shared", "signing", "ssh"}
+_KEY_WORDS = {"key", "keys"}
+_QUALIFIERS = {"value", "b64", "base64", "b", "64", "hex", "plain", "old", "new", "current", "default", "prod", "test"}
+_NO_SECRET_BEFORE_TOKEN = {"page", "next", "continuation", "pagination", "sync", "per", "stop"}
+_SECRET_HEADERS = {"authorization", "proxyauthorization", "cookie", "setcookie"}
+_HARMLESS = {"", "true", "false", "yes", "no", "on", "off", "none", "null", "0", "1"}
+
+
+def find_secret(text: str) -> str | None:
+    """The kind of secret that `text` has in it (never the value), or None."""
+    for kind, pattern in _SHAPES:
+        if pattern.search(text):
+            return kind
+    return next(_assigned(text), None)
+
+
+def _assigned(text: str) -> Iterator[str]:
+    """`password=...` inside a text: a query string, a command line, a connection string."""
+    for match in _ASSIGNED.finditer(text):
+        name, value = match[1], match[2].strip("'\"")
+        # A comparison in SQL or code reads like an assignment: `token=?`, `token=:token`, `token=$1`.
+        if is_secret_name(name) and is_literal(value) and not re.match(r"[?:%@]", value):
+            yield f"a value for {name}" if len(name) <= 40 else "a value for a secret"
+
+
+def is_literal(value: str) -> bool:
+    """Whether a value says something itself, rather than naming a place where it comes from."""
+    return value.strip().lower() not in _HARMLESS and not re.fullmatch(rf"\s*{_STAND_IN}\s*", value)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a variable, field or argument of that name holds a secret: `DB_PASSWORD`, `api-key`, `authToken`.
+
+    `TOKEN_TTL`, `max_tokens` and `cache_key` don't: what counts is the last word, which says what the thing is.
+    """
+    words = [word.lower() for word in _WORDS.findall(name)]
+    while len(words) > 1 and words[-1] in _QUALIFIERS:
+        words.pop()
+    if not words:
+        return False
+    last, before = words[-1], words[-2] if len(words) > 1 else ""
+    if last == "token" and before in _NO_SECRET_BEFORE_TOKEN:
+        return False
+    return last.endswith(_SECRET_ENDINGS) or last in _SECRET_WORDS or (last in _KEY_WORDS and before in _KEY_OF)
+
+
+def is_secret_header(name: str) -> bool:
+    """Whether a request header of that name carries a secret: `Authorization`, `Cookie`, `X-Api-Key`, ..."""
+    return re.sub(r"[^a-z]", "", name.lower()) in _SECRET_HEADERS or is_secret_name(name)
+
+
+class SecretValues(Collection[str]):
+    """The values themselves; `hidden` gives a text without them."""
+
+    def __init__(self, values: Collection[str] = ()) -> None:
+        self._values = frozenset(
+            value for value in values if len(value) >= SHORTEST and is_literal(value) and value not in _RECORD_WORDS
+        )
+        forms = {form for value in self._values for form in _forms(value)}
+        short = sorted((form for form in forms if len(form) < _ALONE), key=len, reverse=True)
+        alone = "|".join(map(re.escape, short))
+        self._short = re.compile(rf"(?<![A-Za-z0-9])(?:{alone})(?![A-Za-z0-9])") if short else None
+        # Long ones by how they begin: there may be many, and a text seldom has any.
+        self._long: dict[str, list[str]] = {}
+        for form in sorted((form for form in forms if len(form) >= _ALONE), key=len, reverse=True):
+            self._long.setdefault(form[:_ALONE], []).append(form)
+        self._beginning = re.compile("|".join(map(re.escape, self._long))) if self._long else None
+
+    def __contains__(self, value: object) -> bool:
+        return value in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def hidden(self, text: str) -> str:
+        """The text with `[redacted]` in place of each."""
+        if self._beginning is not None and (found := self._beginning.search(text)) is not None:
+            text = self._without_long(text, found)
+        return self._short.sub(REDACTED, text) if self._short is not None else text
+
+    def _without_long(self, text: str, found: re.Match[str] | None) -> str:
+        assert self._beginning is not None
+        kept, done = [], 0
+        while found is not None:
+            start = found.start()
+            end = self._end(text, start, self._long[found[0]])
+            if end is not None:
+                kept += [text[done:start], REDACTED]
+                done = end
+            found = self._beginning.search(text, end if end is not None else start + 1)
+        return "".join((*kept, text[done:]))
+
+    @staticmethod
+    def _end(text: str, start: int, forms: list[str]) -> int | None:
+        """Where the secret ends that begins at `start`; None where none does."""
+        for form in forms:
+            if text.startswith(form, start):
+                return start + len(form)
+        # A message that quotes the first characters of something may have cut it anywhere.
+        longest, form = max((_in_common(text, start, form), form) for form in forms)
+        end = start + longest
+        in_a_word = form[longest - 1].isalnum() and form[longest].isalnum()
+        cut = _CUT.match(text, end) or (longest >= _SURELY_CUT and in_a_word and _END.match(text, end))
+        return end if cut else None
+
+
+def _in_common(text: str, start: int, form: str) -> int:
+    count = 0
+    for one, other in zip(form, text[start : start + len(form)], strict=False):
+        if one != other:
+            break
+        count += 1
+    return count
+
+
+def _forms(secret: str) -> set[str]:
+    """The ways a value is written in files: plain, URL-quoted, HTML, JSON, Python, base64."""
+    forms = {secret, secret.strip(), quote(secret, safe=""), quote(secret), quote_plus(secret), html.escape(secret)}
+    forms |= {html.escape(secret, quote=False)}
+    forms |= {line.strip() for line in secret.splitlines() if len(line.strip()) >= _ALONE}
+    forms |= {html.escape(secret).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")}  # as Jinja writes it
+    in_json = json.dumps(secret)[1:-1]
+    forms |= {in_json, json.dumps(secret, ensure_ascii=False)[1:-1], json.dumps(in_json)[1:-1]}
+    forms |= {repr(secret)[1:-1], ascii(secret)[1:-1], secret.replace("'", "\\'")}
+    forms |= {re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), form) for form in forms if "%" in form}
+    if len(secret) >= _ALONE:
+        forms |= set(_in_base64(secret.encode("utf-8", "surrogatepass")))
+    return {form for form in forms if len(form) >= SHORTEST}
+
+
+def _in_base64(raw: bytes) -> Iterator[str]:
+    """As a whole, and what does not depend on what stands around it."""
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        yield encode(raw).decode().rstrip("=")
+        for before in range(3):
+            inside = encode(bytes(before) + raw).decode()
+            inside = inside[-(-before * 8 // 6) : len(inside) - 4 * ((before + len(raw)) % 3 > 0)]
+            if len(inside) >= 2 * _ALONE:
+                yield inside
