@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from luckyhit.case.model import Case
-from luckyhit.change.rights.state import change_guard
+from luckyhit.change.permissions import change_guard
 from luckyhit.errors import ArgumentError
 from luckyhit.records import Guard
 from luckyhit.scrub.secrets import REDACTED

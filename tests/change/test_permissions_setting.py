@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from luckyhit.case.changes import SettingChange
+from luckyhit.case.changes.cache_setting import SettingChange
 from luckyhit.case.model import Case
 from luckyhit.change.permissions import check_permissions
 from luckyhit.change.rights.findings import Findings

@@ -16,11 +16,10 @@ from valkey_servers import Cluster, Server, Watched, behind_tls, until
 from luckyhit.case.cache import Cache as CacheSpec
 from luckyhit.change.backup import BackupWriter, read_backup, restore, restore_run
 from luckyhit.change.clear import clear
-from luckyhit.change.config import undo
+from luckyhit.change.config import same_value, undo
 from luckyhit.change.identity import cache_identity
 from luckyhit.change.journal import Journal, Step
 from luckyhit.change.notify import OPTION, same
-from luckyhit.change.ways.setting import same_value
 from luckyhit.errors import CacheUnreachable, TargetError
 from luckyhit.target import Cache
 

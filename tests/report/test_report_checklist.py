@@ -126,11 +126,10 @@ def test_the_notebooks_tables_show_whole_texts(judged_run) -> None:
 
 
 def test_the_diff_of_an_argument_is_the_whole_command(judged_run) -> None:
-    from luckyhit.case.changes import ArgumentChange
-    from luckyhit.report.evidence.one_change import change_diff
+    from luckyhit.case.changes.argument import ArgumentChange
 
     case = judged_run[0].case
     change = ArgumentChange(kind="argument", what="x", before="--port", after="--listen", smallest="y")
-    (minus, old), (plus, new) = change_diff(case.model_copy(update={"change": change}))
+    (minus, old), (plus, new) = change.diff(case)
     assert (minus, plus) == ("-", "+")
     assert old == "{python} -m luckyhit.demo --port {port}" and new == old.replace("--port", "--listen")

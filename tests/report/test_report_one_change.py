@@ -12,7 +12,7 @@ from synthetic_run import CASES
 
 from luckyhit.case import Case, changes, load_case
 from luckyhit.report import notebook_tables as tables
-from luckyhit.report.evidence.one_change import LONGEST_LINE, change, change_diff, revision_diff, swap
+from luckyhit.report.evidence.one_change import LONGEST_LINE, change, revision_diff, sides
 from luckyhit.report.page import page_of
 from luckyhit.report.recorded import recorded
 from luckyhit.run import Run
@@ -49,23 +49,26 @@ COMMAND = of_kind("command", apply=["flag", "on", "a b"], revert=["flag", "off"]
 
 def test_each_kind_has_its_two_values_and_its_diff() -> None:
     env = of_kind("env", name="TTL", before=None, after="30")
-    assert change_diff(env) == [("-", "# TTL is not set"), ("+", "TTL=30")]
-    assert swap(env) is not None and (swap(env).name, swap(env).before, swap(env).after) == ("TTL", "(not set)", "30")
+    assert env.change.diff(env) == [("-", "# TTL is not set"), ("+", "TTL=30")]
+    assert env.change.subject == ("Variable", "TTL") and sides(env) == ("(not set)", "30")
     setting = of_kind("cache-setting", name="maxmemory-policy", after="allkeys-lru")
-    assert change_diff(setting) == [
+    assert setting.change.diff(setting) == [
         ("-", "# maxmemory-policy as it was"),
         ("+", "CONFIG SET maxmemory-policy 'allkeys-lru'"),
     ]
-    assert change_diff(HTTP) == [
+    assert HTTP.change.diff(HTTP) == [
         ("-", "DELETE /flags/x"), ("-", "  # GET /flags shows off"),
         ("+", 'PUT /flags/x {"value": "on", "token": "[redacted]"}, X-By: me'), ("+", "  # GET /flags shows on"),
     ]  # fmt: skip
-    assert ("+", "flag on 'a b'") in change_diff(COMMAND) and ("-", "  # flag show prints off") in change_diff(COMMAND)
+    assert ("+", "flag on 'a b'") in COMMAND.change.diff(COMMAND) and (
+        "-",
+        "  # flag show prints off",
+    ) in COMMAND.change.diff(COMMAND)
     nothing = of_kind("none")
-    assert change_diff(nothing) == [] and swap(nothing) is None
+    assert nothing.change.diff(nothing) == [] and sides(nothing) is None
     revision = of_kind("revision", before="HEAD", after="fix/key")
-    both = swap(revision, {"revisions": {"before": "0123456789abcdef", "after": "fedcba9876543210"}})
-    assert both is not None and (both.before, both.after) == ("HEAD (0123456789ab)", "fix/key (fedcba987654)")
+    both = sides(revision, {"revisions": {"before": "0123456789abcdef", "after": "fedcba9876543210"}})
+    assert both == ("HEAD (0123456789ab)", "fix/key (fedcba987654)")
 
 
 def test_secrets_from_the_environment_appear_by_name_only(monkeypatch) -> None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from luckyhit.report.as_it_was import as_it_was, remains, untouched
-from luckyhit.report.checklist import checklist
-from luckyhit.report.compared import compared
-from luckyhit.report.journal import journal_of
-from luckyhit.report.touched import touched
 from synthetic_run import judged
 
 from luckyhit.records import Result
-from luckyhit.report import event_rows, metric_rows, observed
+from luckyhit.report.evidence.actions import touched
+from luckyhit.report.evidence.checklist import checklist
+from luckyhit.report.evidence.compared import compared
+from luckyhit.report.evidence.journal import journal_of
+from luckyhit.report.evidence.restored import as_it_was, remains, untouched
 from luckyhit.report.recorded import recorded
+from luckyhit.report.tables import event_rows, metric_rows, observed
 from luckyhit.run import Run
 from luckyhit.text.messages import GUARD_TITLES, NOTES
 

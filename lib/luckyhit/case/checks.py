@@ -73,8 +73,7 @@ def start_names(case: Case) -> set[str]:
     if start is None:
         return set()
     given: list[str] = [*start.command, *start.env.values()]
-    if case.change.kind in ("env", "argument"):
-        given += [value for value in (case.change.before, case.change.after) if value is not None]
+    given += case.change.start_texts()
     return {name for text in given for name in placeholder_names(without_variables(text))}
 
 
@@ -85,12 +84,11 @@ def inside_alone(case: Case) -> bool:
         return False
     texts = [text for fact in case.target.facts.values() for text in fact]
     change, probe = case.change, case.freshness
-    if change.kind == "command":
-        texts += [*change.apply, *change.revert, *change.verify]
+    texts += change.templates()
     for write in (probe.write, probe.refused, probe.absent and probe.absent.create) if probe is not None else ():
         texts += [*(write.command or ()), write.database or ""] if write else []
     names = start_names(case) | {name for text in texts for name in placeholder_names(without_variables(text))}
-    return change.kind != "cache-setting" and not names & {*CACHE_NAMES}
+    return change.cache_setting is None and not names & {*CACHE_NAMES}
 
 
 def _reachable(case: Case) -> Iterator[Finding]:

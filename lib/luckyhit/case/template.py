@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import textwrap
 
+from luckyhit.case.changes import MODELS
 from luckyhit.case.examples import example
 from luckyhit.designs import DEFAULT_DESIGN, DESIGNS
 from luckyhit.errors import ArgumentError
@@ -19,8 +21,19 @@ def new_case(name: str, like: str = "") -> str:
             f"{name[:80]!r} is no name for a case",
             hint="Small letters, digits and hyphens, 60 at most: slow-basket, for example.",
         )
+    text = example(like) if like else _TEMPLATE.replace("{KINDS}", _kinds()) + _DESIGN + _PLAN
     # As a word of its own: a variable may be called DATABASE_NAME.
-    return re.sub(r"(?<![A-Z_])NAME(?![A-Z_])", name, example(like) if like else _TEMPLATE + _DESIGN + _PLAN)
+    return re.sub(r"(?<![A-Z_])NAME(?![A-Z_])", name, text)
+
+
+def _kinds() -> str:
+    """A comment with each kind of change, as its model describes it."""
+    described = (
+        f"{kind} ({str(model.model_fields['kind'].description).removeprefix('The kind of change: ').rstrip('.')})"
+        for kind, model in MODELS.items()
+    )
+    text = f"The one change. Kinds: {', '.join(described)}."
+    return textwrap.fill(text, 118, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
 
 
 _TEMPLATE = """\
@@ -65,9 +78,8 @@ failure_mode: "TODO: if this is wrong, then ..."
 assumptions:
   - "TODO: the workload below is like the real one in ..."
 
-# The one change. Kinds: env (an environment variable), argument (of the command below), revision (another Git revision
-# of the service), cache-setting (CONFIG SET), http (a call and its inverse: a feature flag), command (a pair of
-# commands), none (compare the service with itself: a good first run, which shows how much its numbers vary anyway).
+{KINDS}
+# A good first run is none, which shows how much the numbers vary anyway.
 change:
   kind: env
   what: "TODO: what the change does"

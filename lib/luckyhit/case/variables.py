@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from luckyhit.case.changes import CommandChange
 from luckyhit.case.findings import field_name
 from luckyhit.case.path_variables import REQUESTED, STARTED, fits_a_path, variables_in
 from luckyhit.errors import ArgumentError
@@ -25,8 +24,7 @@ def named_variables(case: Case) -> Iterator[tuple[str, str]]:
     """(variable, field that names it), in the order of a case file."""
     target, cache, probe = case.target, case.cache, case.freshness
     yield from path_variables(case)
-    if isinstance(case.change, CommandChange):
-        yield from ((name, "change.pass_env") for name in case.change.pass_env)
+    yield from case.change.variables()
     if cache.url_env is not None:
         yield cache.url_env, "cache.url_env"
     for index, entry in enumerate(cache.purge):
@@ -41,7 +39,7 @@ def named_variables(case: Case) -> Iterator[tuple[str, str]]:
 
 def path_variables(case: Case, fields: tuple[str, ...] = (*STARTED, *REQUESTED)) -> Iterator[tuple[str, str]]:
     """(variable, field) of each `${NAME}` in these fields of a case."""
-    exclude = None if case.change.kind in ("env", "argument") else {"change": True}  # elsewhere it is the value itself
+    exclude = None if case.change.start_texts() else {"change": True}  # elsewhere it is the value itself
     for name, path in variables_in(case.model_dump(exclude=exclude), fields):
         yield name, field_name(path)
 
@@ -122,7 +120,7 @@ def _secrets_in(name: str, where: str, value: str) -> Iterator[str]:
     holds_one = where == "freshness" or where.endswith(("url_env", "headers_env"))
     if not value or not (holds_one or is_secret_name(name)):
         return
-    if where in ("cache.url_env", "freshness"):
+    if where == "freshness" or where.endswith("url_env"):
         yield from _credentials(value)
         return
     if where.endswith("headers_env"):

@@ -3,7 +3,6 @@
 from luckyhit.change.apply import (
     apply,
     clear_declared,
-    declared_entry,
     in_place,
     look_at,
     prepare,
@@ -24,7 +23,7 @@ from luckyhit.change.notify import Notifications, watching_events
 from luckyhit.change.permissions import check_rights, summary
 from luckyhit.change.purge import PurgeReport, purge
 from luckyhit.change.revert import revert_run, settle
-from luckyhit.change.ways import difference_of, revisions_of, worktrees
+from luckyhit.change.worktrees import difference_of, revisions_of, worktrees
 
 __all__ = [
     "ClearReport",
@@ -39,7 +38,6 @@ __all__ = [
     "check_rights",
     "clear",
     "clear_declared",
-    "declared_entry",
     "difference_guard",
     "difference_of",
     "fingerprint",

@@ -1,28 +1,26 @@
 """Applying the one change, taking it back, and bringing the arms to the declared cache state.
 
-A change of kind env, argument or revision is a restart of the run's own service with other settings; the other kinds
-have ways of their own (`luckyhit.change.ways`). Each is journalled with its inverse first; all of this may be repeated.
+How each kind is made stands in `luckyhit.change.kinds`. Each is journalled with its inverse first; all of this may be
+repeated.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from luckyhit.case import Case, changes
+from luckyhit.case import Case
 from luckyhit.change import processes
 from luckyhit.change.clear import clear
 from luckyhit.change.fingerprint import fingerprint
 from luckyhit.change.identity import target_identities
 from luckyhit.change.journal import Journal, Step
+from luckyhit.change.kinds import ChangeKind, UndoContext, kind_of
 from luckyhit.change.purge import purge
-from luckyhit.change.ways import STATE, Way, way_of
-from luckyhit.change.ways.way import await_state, shown
-from luckyhit.errors import GuardError, LuckyHitError, RollbackNotConfirmed, TargetError
+from luckyhit.errors import GuardError, LuckyHitError, RollbackNotConfirmed
 from luckyhit.records import Arm, Rollback
 from luckyhit.target import Settings, Stack, start_together
 
@@ -34,12 +32,7 @@ START = "start"
 
 def settings_of(stack: Stack, arm: Arm) -> Settings:
     """What one arm changes against the case's start section."""
-    change = stack.case.change
-    if isinstance(change, changes.EnvChange):
-        return Settings(env={change.name: change.before if arm == "before" else change.after})
-    if isinstance(change, changes.ArgumentChange) and arm == "after":
-        return Settings(replace={change.before: change.after})
-    return stack.sources.get(arm, Settings())
+    return kind_of(stack).settings(arm)
 
 
 def start_stacks(stacks: Iterable[Stack], journal: Journal | None = None) -> None:
@@ -62,9 +55,8 @@ def prepare(stack: Stack) -> None:
 
     Raises GuardError where it is not: nothing was changed then.
     """
-    way = way_of(stack)
-    if way is not None and stack.changeable:
-        way.prepare()
+    if stack.changeable:
+        kind_of(stack).prepare()
 
 
 def apply(stack: Stack, journal: Journal) -> None:
@@ -73,7 +65,7 @@ def apply(stack: Stack, journal: Journal) -> None:
     Raises GuardError where the intent can't be journalled, or the target is only observed: nothing was changed
     then. Raises TargetError where it does not work: the step stays open.
     """
-    if isinstance(stack.case.change, changes.NoChange):
+    if stack.case.change.nothing:
         return
     _refuse_observed(stack)
     _set(stack, "after", journal)
@@ -86,23 +78,23 @@ def roll_back(stack: Stack, journal: Journal) -> Rollback:
     open later, and closes it. Raises TargetError where the change can't be taken back.
     """
     change = stack.case.change
-    if isinstance(change, changes.NoChange):
+    if change.nothing:
         return Rollback(
             confirmed=True, same_as_before=None, detail="Nothing was changed, so there was nothing to take back."
         )
     _refuse_observed(stack)
-    way = way_of(stack)
+    kind = kind_of(stack)
     try:
         step = _open_step(APPLY, stack, journal)
     except LuckyHitError as error:
-        if way is not None:
+        if not change.of_a_start:
             raise RollbackNotConfirmed(
                 f"what has to be taken back can't be read: {error.message}",
                 hint=f"{error.hint} {stack.case.rollback.note}",
             ) from None
         step = None
-    if way is None:
-        stack.restart(settings_of(stack, "before"))
+    if change.of_a_start:
+        stack.restart(kind.settings("before"))
         detail = f"The service was restarted without the change ({change.what})."
         how = "restarted without the change"
     elif step is None:
@@ -110,7 +102,7 @@ def roll_back(stack: Stack, journal: Journal) -> Rollback:
             confirmed=True, same_as_before=None, detail="The last block was one without the change: it was out already."
         )
     else:
-        how = _take_back(way, stack, step, journal)
+        how = _take_back(kind, stack, step, journal)
         detail = f"Taken back ({change.what}): {how}."
     try:
         step = _open_step(APPLY, stack, journal)
@@ -119,15 +111,6 @@ def roll_back(stack: Stack, journal: Journal) -> Rollback:
     except LuckyHitError as error:
         detail += f" That could not be journalled ({error.message}); `luckyhit revert` will close the step."
     return Rollback(confirmed=True, same_as_before=None, detail=detail)
-
-
-def declared_entry(change: changes.Change) -> str | None:
-    """Name of the fingerprint's entry that the change is about; None where nothing is changed."""
-    if isinstance(change, changes.EnvChange):
-        return f"env.{change.name}"
-    if isinstance(change, changes.SettingChange):
-        return f"cache.config.{change.name}"
-    return {"argument": "command", "revision": "git.revision", "http": STATE, "command": STATE}.get(change.kind)
 
 
 def in_place(stack: Stack, journal: Journal) -> bool:
@@ -149,10 +132,10 @@ def reset_block(
     changeable = [arm for arm in stacks if stacks[arm].changeable]
 
     def to_its_arm(arm: Arm) -> None:
-        if not isinstance(case.change, changes.NoChange):
-            _set(stacks[arm], arm, journal)
-        else:
+        if case.change.nothing:
             _restart(stacks[arm], arm, journal)
+        else:
+            _set(stacks[arm], arm, journal)
 
     _together(to_its_arm, changeable)
     started = {str(arm): stacks[arm].service_pid for arm in changeable if stacks[arm].owned}
@@ -194,56 +177,28 @@ def look_at(stacks: Mapping[Arm, Stack], case: Case, *, keyspace: bool = True) -
 
 def _set(stack: Stack, arm: Arm, journal: Journal) -> None:
     """Bring `stack` to its side of the change; the journal knows at every moment whether the change is on."""
-    way, step = way_of(stack), _open_step(APPLY, stack, journal)
-    if way is not None and not way.restarts:
+    kind, step = kind_of(stack), _open_step(APPLY, stack, journal)
+    if not kind.restarts:
         # For the caches inside it; what it forgets by that is set again below.
         _restart(stack, arm, journal)
     if arm == "before":
-        if way is None:
-            stack.restart(settings_of(stack, arm))
         if step is not None:
-            how = _take_back(way, stack, step, journal) if way else "restarted without the change"
-            journal.undo(step.id, {"how": how})
-        elif way is not None and way.restarts:
+            journal.undo(step.id, {"how": _take_back(kind, stack, step, journal)})
+        elif kind.restarts:
             _restart(stack, arm, journal)
-        if way is None:
-            _record_processes(stack, journal)
         return
-    if way is None:
-        inverse: dict[str, Any] = {"kind": "restart", "settings": asdict(settings_of(stack, "before"))}
-        number = step.id if step is not None else _intend_apply(stack, journal, inverse)
-        stack.restart(settings_of(stack, arm))
-        journal.confirm(number, {"processes": processes.of_stack(stack)})
-        return
-    number = step.id if step is not None else _intend_apply(stack, journal, way.inverse())
-    outcome = way.apply()
-    if way.restarts:
+    number = step.id if step is not None else _intend_apply(stack, journal, kind.inverse())
+    facts = kind.apply()
+    if kind.restarts:
         _restart(stack, arm, journal)
-    journal.confirm(number, {**outcome, **_shows(way, stack, arm)})
+    if stack.case.change.of_a_start:
+        facts["processes"] = processes.of_stack(stack)
+    journal.confirm(number, {**facts, **kind.verify(arm)})
 
 
-def _take_back(way: Way, stack: Stack, step: Step, journal: Journal) -> str:
-    how = way.revert(step)
-    if way.restarts:
-        _restart(stack, "before", journal)
-    _shows(way, stack, "before")
-    return how
-
-
-def _shows(way: Way, stack: Stack, arm: Arm) -> dict[str, Any]:
-    """What `verify` shows, for the journal. Raises TargetError where that isn't what the arm declares."""
-    change = stack.case.change
-    if not isinstance(change, (changes.AdminChange, changes.CommandChange)):
-        return {}
-    wanted = change.after if arm == "after" else change.before
-    seen = await_state(lambda: str(way.state()), wanted, change.within, time.sleep)
-    if seen != wanted:
-        raise TargetError(
-            f"the change was {'put in place' if arm == 'after' else 'taken back'}, but change.verify shows "
-            f"{shown(seen)}, not {shown(wanted)}",
-            hint="Does the service need a restart to notice (change.restart), or more time (change.within)?",
-        )
-    return {"shows": seen}
+def _take_back(kind: ChangeKind[Any], stack: Stack, step: Step, journal: Journal) -> str:
+    context = UndoContext.of(stack, journal.path.parent, lambda: _restart(stack, "before", journal))
+    return kind.revert(step, context)
 
 
 def _restart(stack: Stack, arm: Arm, journal: Journal) -> None:
@@ -255,7 +210,7 @@ def _restart(stack: Stack, arm: Arm, journal: Journal) -> None:
 def _intend_apply(stack: Stack, journal: Journal, inverse: Mapping[str, Any]) -> int:
     change = stack.case.change
     detail = {**_about(stack), "change": change.kind, "what": change.what}
-    if isinstance(change, changes.OF_A_START):
+    if change.of_a_start:
         detail["settings"] = asdict(settings_of(stack, "after"))
     return journal.intend(APPLY, detail, inverse)
 

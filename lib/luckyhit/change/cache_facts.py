@@ -7,7 +7,6 @@ import re
 import redis
 
 from luckyhit.case import Case
-from luckyhit.case.changes import SettingChange
 from luckyhit.change.neutral import shown_env
 from luckyhit.change.refusals import explained
 from luckyhit.change.scope import Scope, scan
@@ -68,9 +67,10 @@ def _server(client: redis.Redis, case: Case) -> tuple[dict[str, str], str]:
     except redis.exceptions.ResponseError:
         return {**found, "cache.config": "not visible: CONFIG GET is not allowed", **_of_memory(client)}, run
     hidden = {twin for name in config for twin in _twins(name) if twin in config}
-    if isinstance(case.change, SettingChange):
-        hidden = (hidden | _twins(case.change.name)) - {case.change.name}
-        hidden |= {name for name in config if case.change.name in _twins(name)}
+    changed = case.change.cache_setting
+    if changed is not None:
+        hidden = (hidden | _twins(changed)) - {changed}
+        hidden |= {name for name in config if changed in _twins(name)}
     shown = {name: value for name, value in config.items() if name not in hidden and not _OWN.match(name)}
     return {**found, **{f"cache.config.{name}": shown_env(name, value) for name, value in shown.items()}}, run
 

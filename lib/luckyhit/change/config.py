@@ -5,6 +5,7 @@ The server reads some of them back in its own words, so that each kind brings it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
@@ -21,6 +22,18 @@ Same = Callable[[str, str], bool]
 """Whether two spellings of a setting mean the same to the server."""
 _ATTEMPTS, _PAUSE_S = 3, 0.3
 _Answer = TypeVar("_Answer")
+_SIZE = re.compile(r"(\d+)\s*(b|k|kb|m|mb|g|gb)?", re.IGNORECASE)
+_BYTES = {"": 1, "b": 1, "k": 10**3, "kb": 2**10, "m": 10**6, "mb": 2**20, "g": 10**9, "gb": 2**30}
+
+
+def same_value(one: str, other: str) -> bool:
+    """Whether two spellings mean the same to the server."""
+    first, second = one.strip().lower(), other.strip().lower()
+    if first == second:
+        return True
+    sizes = [_SIZE.fullmatch(text) for text in (first, second)]
+    numbers = [int(size[1]) * _BYTES[(size[2] or "").lower()] for size in sizes if size is not None]
+    return len(numbers) == 2 and numbers[0] == numbers[1]
 
 
 def config_get(client: redis.Redis, name: str) -> str | None:
@@ -84,12 +97,32 @@ def surely(do: Callable[[], _Answer], name: str, old: str, sleep: Callable[[floa
     raise AssertionError("unreachable")
 
 
-def undo(step: Step, name: str, same: Same, environ: Mapping[str, str], sleep: Callable[[float], None]) -> Undone:
-    """Put back what a journalled step of a run that has ended holds. Safe to repeat.
+def undo(
+    step: Step,
+    name: str,
+    same: Same,
+    environ: Mapping[str, str],
+    sleep: Callable[[float], None],
+    *,
+    cache: Cache | None = None,
+) -> Undone:
+    """Put back what a journalled step holds. Safe to repeat. `cache`: the one that was changed, where this process
+    still has it.
 
     Raises GuardError where the variable with the cache's URL is not set, or names another cache; CacheUnreachable or
     TargetError where the cache does not do it, with the command to give by hand.
     """
+    old = str(step.inverse["value"])
+    changed = _cache_of(step, name, environ) if cache is None else cache
+
+    def do() -> Undone:
+        with changed.client() as client:
+            return put_back(client, name, old, made_by(step), same)
+
+    return surely(do, name, old, sleep)
+
+
+def _cache_of(step: Step, name: str, environ: Mapping[str, str]) -> Cache:
     inverse = step.inverse
     old, known, url_env = str(inverse["value"]), str(inverse["cache"]), str(inverse.get("url_env"))
     url = environ.get(url_env)
@@ -99,12 +132,7 @@ def undo(step: Step, name: str, same: Same, environ: Mapping[str, str], sleep: C
             f"{url_env} names {named}; {name} was changed on {known}",
             hint=f"Export {url_env} for the cache {known}, or set it there by hand: {by_hand(name, old)}",
         )
-
-    def do() -> Undone:
-        with Cache(url, url_env=url_env).client() as client:
-            return put_back(client, name, old, made_by(step), same)
-
-    return surely(do, name, old, sleep)
+    return Cache(url, url_env=url_env)
 
 
 def made_by(step: Step) -> list[str]:

@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Mapping
 
-from luckyhit.case import Case, changes
+from luckyhit.case import Case
 from luckyhit.change.effective import remedy, shows_nowhere, unseen
-from luckyhit.change.neutral import as_declared, names_a_version, shown_env, words
+from luckyhit.change.kinds import CHANGE_KINDS
 from luckyhit.change.sources import LISTS, only_differing
-from luckyhit.change.ways import STATE
-from luckyhit.change.ways.setting import same_value
 from luckyhit.records import Guard
 
 _UNSET = "not set"
-_TRUE = frozenset({"1", "true", "yes", "on", "enabled"})
-_FALSE = frozenset({"0", "false", "no", "off", "disabled"})
-_NOTHING = frozenset({"", "null", "none", _UNSET})
-_NUMBER = re.compile(r"(-?\d+(?:\.\d+)?)\s*(ms|s|m|h)?")
-_SECONDS = {None: 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 OBSERVED = "observed."
 _MOST_NAMED = 8
-REVISION = "git.revision"
-_Changes = (
-    changes.EnvChange
-    | changes.ArgumentChange
-    | changes.RevisionChange
-    | changes.SettingChange
-    | changes.AdminChange
-    | changes.CommandChange
-)
 
 Fingerprint = Mapping[str, str]
 
@@ -55,7 +37,7 @@ def difference_guard(
     """
     found = differences(before, after)
     change = case.change
-    if isinstance(change, changes.NoChange):
+    if change.nothing:
         if found:
             return _fails(f"Nothing was to change, but {named(found)}.", "Find out who changed it, then run again.")
         return Guard(
@@ -64,7 +46,8 @@ def difference_guard(
             detail=f"Nothing was to change, and nothing did.{_observed(before, after)}",
         )
 
-    declared = _declared(change, before, after, revisions)
+    kind = CHANGE_KINDS[change.kind]
+    declared = kind.declared(change, before, after, revisions or {})
     if any(values[0] == values[1] for values in declared.values()):
         return _fails(
             f"The change did not take: the command has no argument {change.before!r} before the change.",
@@ -82,7 +65,7 @@ def difference_guard(
     if nowhere := shows_nowhere(case, before, after):
         return _fails(nowhere, remedy(case))
     rest = {name: values for name, values in found.items() if name not in declared}
-    echoes = {name: values for name, values in rest.items() if _echoes(change, name, values)}
+    echoes = {name: values for name, values in rest.items() if kind.echoes(change, name, values)}
     others = {name: values for name, values in rest.items() if name not in echoes}
     if others:
         return _fails(
@@ -119,72 +102,6 @@ def same_guard(before: Fingerprint, again: Fingerprint) -> Guard:
         ok=True,
         detail=f"All {compared} things that can be seen are equal.{_observed(before, again)}",
     )
-
-
-def _declared(
-    change: _Changes, before: Fingerprint, after: Fingerprint, revisions: Mapping[str, str] | None
-) -> dict[str, tuple[str, str]]:
-    """The entries that have to differ, with both values."""
-    if isinstance(change, changes.EnvChange):
-        values = [
-            _UNSET if value is None else shown_env(change.name, as_declared(value))
-            for value in (change.before, change.after)
-        ]
-        return {f"env.{change.name}": (values[0], values[1])}
-    if isinstance(change, changes.RevisionChange):
-        wanted = revisions or {}
-        seen = [found.get(REVISION, _UNSET) for found in (before, after)]
-        return {REVISION: (_as_wanted(seen[0], wanted.get("before")), _as_wanted(seen[1], wanted.get("after")))}
-    if isinstance(change, changes.SettingChange):
-        name = f"cache.config.{change.name}"
-        seen = [found.get(name, _UNSET) for found in (before, after)]
-        old = seen[0] if change.before is None or same_value(seen[0], change.before) else change.before
-        return {name: (old, seen[1] if same_value(seen[1], change.after) else change.after)}
-    if isinstance(change, (changes.AdminChange, changes.CommandChange)):
-        return {STATE: (change.before, change.after)}
-    command = shlex.split(before.get("command", ""))
-    old, new = (shown_env("", as_declared(value)) for value in (change.before, change.after))
-    replaced = [new if argument == old else argument for argument in command]
-    return {"command": (shlex.join(command), shlex.join(replaced))}
-
-
-def _as_wanted(seen: str, wanted: str | None) -> str:
-    """A revision as the fingerprint shows it, where it is the wanted one; else the wanted one."""
-    return seen if wanted is None or wanted.startswith(seen) else wanted[: len(seen)]
-
-
-def _echoes(change: _Changes, name: str, values: tuple[str, str]) -> bool:
-    """Whether an entry of the configuration (or of a header) shows the declared change."""
-    leaf = words(name.rsplit(".", 1)[-1])
-    if isinstance(change, changes.RevisionChange):
-        return name == "header.server" or (
-            name.startswith(("config.", "header.")) and names_a_version(name.rsplit(".", 1)[-1])
-        )
-    if not name.startswith("config.") or isinstance(change, changes.SettingChange):
-        return False
-    if isinstance(change, changes.EnvChange) and leaf and words(change.name)[-len(leaf) :] == leaf:
-        return True
-    sides = list(zip((change.before, change.after), values, strict=True))
-    stated = [(as_declared(declared), shown) for declared, shown in sides if declared is not None]
-    if not all(_shows(declared, shown, leaf_name=name.rsplit(".", 1)[-1]) for declared, shown in stated):
-        return False
-    # One side may be unset (then the service's default shows), but not both.
-    return bool(stated)
-
-
-def _shows(declared: str, shown: str, *, leaf_name: str) -> bool:
-    """Whether a configuration value is a declared value, or has it in it as a whole word."""
-    if shown in (declared, shown_env(leaf_name, declared)):
-        return True
-    left, right = declared.strip().lower(), shown.strip().lower()
-    for alike in (_TRUE, _FALSE, _NOTHING):
-        if left in alike and right in alike:
-            return True
-    first, second = _NUMBER.fullmatch(left), _NUMBER.fullmatch(right)
-    if first and second:
-        ratio = (float(first[1]) * _SECONDS[first[2]], float(second[1]) * _SECONDS[second[2]])
-        return ratio[0] == ratio[1] or ratio[0] * 1000 == ratio[1] or ratio[0] == ratio[1] * 1000
-    return bool(left) and re.search(rf"(?<!\w){re.escape(left)}(?!\w)", right) is not None
 
 
 def named(found: Mapping[str, tuple[str, str]]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import SequenceMatcher
 
-from luckyhit.case import Case, changes
+from luckyhit.case import Case
 from luckyhit.change.neutral import hashed, words
 
 CONFIG = "config"
@@ -25,14 +25,14 @@ def shows_nowhere(case: Case, before: Mapping[str, str], after: Mapping[str, str
     """Why nothing shows that the service took the change; "" where the configuration differs, where the case declares
     none, or where it tells that the service is well and nothing else: such an answer could show no change."""
     change, path = case.change, case.target.config
-    if path is None or not isinstance(change, (changes.EnvChange, changes.ArgumentChange)):
+    if path is None or not change.configured:
         return ""
     shown = configuration(before)
     if shown != configuration(after) or not tells_settings(shown):
         return ""
     if CONFIG in shown and not _is_hash(shown[CONFIG]):
         return f"The change shows nowhere: the configuration at {path} can't be seen ({shown[CONFIG]})."
-    variable = f"{change.name} " if isinstance(change, changes.EnvChange) else ""
+    variable = f"{change.variable} " if change.variable is not None else ""
     values = f"{_value(change.before)} before and {_value(change.after)} after"
     same = f"The change shows nowhere: the configuration at {path} is the same in both arms"
     return f"{same}, with {variable}{values}.{_near(case, shown)}"
@@ -42,8 +42,8 @@ def remedy(case: Case) -> str:
     """What to do where nothing shows the change."""
     change = case.change
     name = (
-        f"Is {change.name} spelt as the service reads it? If so"
-        if isinstance(change, changes.EnvChange)
+        f"Is {change.variable} spelt as the service reads it? If so"
+        if change.variable is not None
         else "Does the service read this argument? If so"
     )
     return f"{name}, add it to what {case.target.config} tells, or leave target.config out."
@@ -51,7 +51,7 @@ def remedy(case: Case) -> str:
 
 def unseen(case: Case, before: Mapping[str, str]) -> str:
     """What is worth knowing where no configuration is looked at; "" where one is."""
-    if not isinstance(case.change, (changes.EnvChange, changes.ArgumentChange)):
+    if not case.change.configured:
         return ""
     if case.target.config is None:
         return "; no target.config is declared, so nothing shows that the service took it"
@@ -90,9 +90,9 @@ def close_names(name: str, shown: Mapping[str, str]) -> list[str]:
 
 
 def _near(case: Case, shown: Mapping[str, str]) -> str:
-    if not isinstance(case.change, changes.EnvChange):
+    if case.change.variable is None:
         return ""
-    near = close_names(case.change.name, shown)
+    near = close_names(case.change.variable, shown)
     entries = ", ".join(f"{name.removeprefix(f'{CONFIG}.')} = {shown[name][:60]}" for name in near)
     return f" Entries with a name like it: {entries}." if entries else " It has no entry with a name like it."
 

@@ -31,10 +31,10 @@ from luckyhit.case.placeholders import PlaceholderError, fill_text
 from luckyhit.case.variables import known_secrets
 from luckyhit.change.cache_facts import cache_facts
 from luckyhit.change.interpreter import Found, found_by, interpreter_of, run_quietly
+from luckyhit.change.kinds import shown_state
 from luckyhit.change.neutral import Own, hashed, names_a_version, shown_env
 from luckyhit.change.origin import OWN_MODULES, source_elsewhere
 from luckyhit.change.sources import repository_of, source_of
-from luckyhit.change.ways import shown_state
 from luckyhit.scrub.secrets import is_secret_name
 from luckyhit.target.cache_url import placeholders
 from luckyhit.target.control import client_options
@@ -70,7 +70,7 @@ def fingerprint(
         seen |= _environment(stack, case, own)
         seen |= _on_disk(stack, own)
     seen |= _facts(stack, case, own, environ)
-    seen |= shown_state(stack, case)
+    seen |= shown_state(stack)
     seen |= _service(stack, case, own, environ)
     if stack.cache is not None:
         seen |= cache_facts(stack.cache, case, stack=stack.name, keyspace=keyspace)
@@ -97,7 +97,7 @@ def _environment(stack: Stack, case: Case, own: Own) -> dict[str, str]:
     found = {}
     for name, value in stack.env.items():
         declared = [start.env.get(name) if start else None]
-        if change.kind == "env" and change.name == name:
+        if change.variable == name:
             declared += [change.before, change.after]
         text = own.given(value, [template for template in declared if template is not None])
         found[f"env.{name}"] = shown_env(name, text, secret=name in secret)

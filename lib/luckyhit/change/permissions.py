@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from luckyhit.case import Case
-from luckyhit.case.changes import SettingChange
+from luckyhit.change.kinds import kind_of
 from luckyhit.change.refusals import explained
 from luckyhit.change.rights.cache import look_at_events, look_at_rights
 from luckyhit.change.rights.directories import look_at_directories, room_for
 from luckyhit.change.rights.findings import Findings
 from luckyhit.change.rights.routes import look_at_purges
 from luckyhit.change.rights.scope import look_at_scope
-from luckyhit.change.rights.setting import look_at_setting
-from luckyhit.change.rights.state import change_guard
 from luckyhit.errors import GuardError
 from luckyhit.records import Guard, GuardId
 from luckyhit.target.topology import open_topology
@@ -46,7 +44,7 @@ def check_rights(
     backup_bytes = 0.0
     if stack.cache is not None:
         guards, backup_bytes = _cache_guards(case, stack.cache, changeable)
-    if changeable and not isinstance(case.change, SettingChange):
+    if changeable:
         guards.append(change_guard(stack))
     if changeable and case.cache.purge:
         purges = Findings("purges")
@@ -55,6 +53,11 @@ def check_rights(
     room = Findings("directories")
     look_at_directories(directories, room_for(case, backup_bytes), room)
     return [room.guard(), *guards]
+
+
+def change_guard(stack: Stack) -> Guard:
+    """What the change of the case needs on `stack`, which runs."""
+    return _shielded("change", kind_of(stack).look)
 
 
 def check_permissions(
@@ -91,14 +94,6 @@ def _cache_guards(case: Case, cache: Cache, changeable: bool) -> tuple[list[Guar
 
         scope = _shielded("scope-of-the-clear", look)
         guards += [scope] if rights.ok or scope.ok else []  # without the right to list keys, one failure is enough
-    change = case.change
-    if changeable and isinstance(change, SettingChange):
-
-        def compare(found: Findings) -> None:
-            with explained(f"looking at its {change.name}"), open_topology(cache) as topology:
-                look_at_setting(topology, change, found, owned=cache.owned)
-
-        guards.append(_shielded("change", compare))
     return guards, backup_bytes
 
 

@@ -26,16 +26,26 @@ from typing import Any
 from luckyhit.change import config, processes
 from luckyhit.change.identity import target_identities
 from luckyhit.change.journal import Journal, Step
+from luckyhit.change.kinds import UNDO, UndoContext
 from luckyhit.change.leftovers import AT_REST, WITH_THE_PROCESSES
 from luckyhit.change.lock import held
 from luckyhit.change.notify import NOTIFY, OPTION
 from luckyhit.change.notify import same as same_flags
+from luckyhit.change.probe_undo import PROBED
+from luckyhit.change.probe_undo import undo as undo_probe
 from luckyhit.change.restoring import RESTORE, by_cache, put_back
-from luckyhit.change.ways import KINDS, Again, undo
 from luckyhit.errors import LuckyHitError, RollbackNotConfirmed, RunUnreadable, TargetBusy
 from luckyhit.project import Project
 from luckyhit.records import Rollback
 from luckyhit.run import Run
+
+_UNDO: dict[str, Callable[[Step, UndoContext], str | config.Undone]] = {
+    **UNDO,
+    NOTIFY: lambda step, context: config.undo(step, OPTION, same_flags, context.environ, context.sleep),
+    PROBED: undo_probe,
+}
+"""By kind of inverse, of all that a run journals and that takes more than ending its processes. The cleared keys are
+put back together (`luckyhit.change.restoring`)."""
 
 
 def revert_run(
@@ -98,7 +108,7 @@ def _revert(
         except LuckyHitError as error:
             failed.append((step, error))
             continue
-        done += [outcome["how"]] if step.inverse.get("kind") in (NOTIFY, *KINDS) else []
+        done += [outcome["how"]] if step.inverse.get("kind") not in WITH_THE_PROCESSES and step.inverse else []
     # At last: what is put back then is read by the service as it was.
     for group in clears:
         try:
@@ -179,19 +189,18 @@ def _undo(
     run: Run, step: Step, project: Path | None, environ: Mapping[str, str], sleep: Callable[[float], None]
 ) -> dict[str, Any]:
     """Undo one step; what is returned goes into the journal."""
-    kind = step.inverse.get("kind")
-    if kind in WITH_THE_PROCESSES:
-        return {"outcome": "gone", "how": "the run's own service is stopped, and its change with it"}
-    if kind == NOTIFY:
-        return config.undo(step, OPTION, same_flags, environ, sleep)._asdict()
-    if kind in KINDS:
-        return {"how": undo(step, Again(run, project or Project.find().root, environ, sleep))}
     if not step.inverse:
         return {"outcome": "nothing-done", "how": "it was begun, and there is nothing to undo about it"}
-    raise RollbackNotConfirmed(
-        f"this version does not know how to undo {step.step!r} by {kind!r}",
-        hint=f"Its inverse, as journalled: {step.inverse}",
-    )
+    kind = str(step.inverse.get("kind"))
+    if kind in WITH_THE_PROCESSES:
+        return {"outcome": "gone", "how": "the run's own service is stopped, and its change with it"}
+    if kind not in _UNDO:
+        raise RollbackNotConfirmed(
+            f"this version does not know how to undo {step.step!r} by {kind!r}",
+            hint=f"Its inverse, as journalled: {step.inverse}",
+        )
+    undone = _UNDO[kind](step, UndoContext(run.case, run.path, project or Project.find().root, environ, sleep))
+    return undone._asdict() if isinstance(undone, config.Undone) else {"how": undone}
 
 
 def _discard_backup(journal: Journal, step: Step) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 
 from luckyhit import change as changing
 from luckyhit.case import Case, load_case
-from luckyhit.case.changes import ArgumentChange, EnvChange
 from luckyhit.case.variables import known_secrets, noted_variables, refuse_unset
 from luckyhit.change.permissions import check_rights
 from luckyhit.change.rights import Findings, free_guard, target_guard
@@ -129,8 +128,7 @@ def _of_running(
     if case.freshness is not None:
         yield _guarded("freshness-probe", lambda: _probe(case, stack, headers))
     yield _guarded("goals-decidable", lambda: _power(case, answered))
-    of_a_start = isinstance(case.change, (EnvChange, ArgumentChange))
-    if stack.owned and case.cache.url_env is None and case.target.config is not None and of_a_start:
+    if stack.owned and case.cache.url_env is None and case.target.config is not None and case.change.configured:
         yield _guarded("declared-difference-only", lambda: _shows(case, stack))
 
 

@@ -160,7 +160,7 @@ def start_stacks(step: Step, names: Mapping[Arm, str]) -> dict[Arm, Stack]:
     """Start one stack for each arm, all without the change. When the step ends, whatever happens, they are rolled back
     and stopped."""
     run, case = step.run, step.run.case
-    sources = _worktrees(step) if case.change.kind == "revision" else {}
+    sources = _worktrees(step) if case.change.diff_noted else {}
     made: dict[Arm, Stack] = {}
     for arm, name in names.items():
         workdir = run.path / "work" / name

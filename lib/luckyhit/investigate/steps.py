@@ -212,7 +212,7 @@ def added_blocks(run: Run) -> int:
 def _confirm(run: Run, rollback: Rollback, unchanged: changing.Fingerprint, now: changing.Fingerprint) -> None:
     """Note whether everything that can be seen is as it was. Raises RollbackNotConfirmed where the change isn't."""
     again = changing.same_guard(unchanged, now)
-    entry = changing.declared_entry(run.case.change)
+    entry = run.case.change.entry
     undone = again.ok or (entry is not None and unchanged.get(entry) == now.get(entry))
     run.update(
         rollback=Rollback(confirmed=undone, detail=f"{rollback.detail} {again.detail}").model_dump(), changed=not undone

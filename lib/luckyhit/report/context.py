@@ -142,11 +142,12 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
 
 def _the_change(run: Run, found: Recorded, attempt: _Attempts) -> dict[str, Any]:
     case = found.case
-    revision = one_change.revision_diff(run) if case is not None and case.change.kind == "revision" else None
+    revision = one_change.revision_diff(run) if case is not None and case.change.diff_noted else None
     return {
-        "swap": one_change.swap(case, found.manifest) if case else None,
-        "diff": one_change.change_diff(case) if case else [],
-        "calls": one_change.calls(case) if case else [],
+        "swap": one_change.sides(case, found.manifest) if case else None,
+        "swapped": case.change.subject[1] if case and case.change.subject else "",
+        "diff": case.change.diff(case) if case else [],
+        "calls": case.change.calls(case) if case else [],
         "may_be_cleared": one_change.may_be_cleared(case) if case else [],
         "revision": revision,
         "blocks": (attempt("What was done before each block", lambda: blocks.prepared(found)) or [])[

@@ -12,10 +12,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from luckyhit.errors import ReportNotWritten
-from luckyhit.redact import Redactor, project_roots
 from luckyhit.run import Run, write_atomically
+from luckyhit.scrub.characters import visible
+from luckyhit.scrub.redactor import Redactor, project_roots
 from luckyhit.text.messages import guard_title
-from luckyhit.visible import visible
 
 TEMPLATES = Path(__file__).parent / "templates"
 LONGEST = 5000

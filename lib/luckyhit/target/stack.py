@@ -60,7 +60,7 @@ class Stack:
         self.project = Path(project).absolute()
         self.settings = settings
         self.sources: Mapping[Arm, Settings] = {}
-        """The settings of each arm, where the arms are two revisions (see `luckyhit.change.ways.revision`)."""
+        """The settings of each arm, where the arms are two revisions (see `luckyhit.change.worktrees`)."""
         self.cache: Cache | None = None
         self.environ = environ
         self._allow_change = allow_change and not only_observe

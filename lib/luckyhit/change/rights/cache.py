@@ -9,7 +9,6 @@ import redis
 from redis import exceptions as redis_errors
 
 from luckyhit.case import Case
-from luckyhit.case.changes import SettingChange
 from luckyhit.case.placeholders import key_glob
 from luckyhit.change.notify import OPTION, covers, read_setting
 from luckyhit.change.rights.findings import Findings
@@ -93,7 +92,7 @@ def needed(case: Case, *, owned: bool, changeable: bool) -> list[Command]:
     commands: list[Command] = [("SCAN", "0"), ("DBSIZE",), ("INFO",), ("CONFIG", "GET", "maxmemory")]
     if not changeable:
         return commands
-    if isinstance(case.change, SettingChange) and not owned:
+    if case.change.cache_setting is not None and not owned:
         commands.append(_setting_trial())
     if not owned:
         commands.append(("TIME",))
@@ -138,8 +137,8 @@ def _purpose(case: Case, *, owned: bool, changeable: bool) -> str:
     if case.cache.clear:
         doings += ["clearing"] if owned else ["clearing", "backing up", "restoring"]
     said = f"{listed(doings)} {'the declared' if case.cache.clear else 'its'} keys"
-    if isinstance(case.change, SettingChange) and not owned:
-        said += f", and setting its {case.change.name},"
+    if case.change.cache_setting is not None and not owned:
+        said += f", and setting its {case.change.cache_setting},"
     return said
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 
 from luckyhit.case import Case
-from luckyhit.case.changes import AdminCall, AdminChange
+from luckyhit.case.changes.http import AdminCall, AdminChange
 from luckyhit.change.purge_calls import Call, calls_of, client_for, request_of
 from luckyhit.change.rights.findings import Findings
 from luckyhit.measure.head import Origin

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import redis
 
-from luckyhit.case.changes import SettingChange
-from luckyhit.change.config import read_setting
+from luckyhit.case.changes.cache_setting import SettingChange
+from luckyhit.change.config import read_setting, same_value
 from luckyhit.change.rights.findings import Findings
-from luckyhit.change.ways.setting import same_value
-from luckyhit.change.ways.way import shown
+from luckyhit.change.waiting import shown
 from luckyhit.errors import TargetError
 from luckyhit.target.topology import Topology
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from luckyhit import errors
-from luckyhit.case import changes
+from luckyhit.case.changes.spec import REPEATABLE
 from luckyhit.judge.facade import NO_ERROR
 from luckyhit.records import Guard
 from luckyhit.report.evidence.cleared_keys import numbers
@@ -33,8 +33,6 @@ QUESTIONS: dict[CheckId, str] = {
     "response": "Expected response recorded and met",
     "failure-mode": "Failure mode reviewed",
 }
-REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE"})
-"""Methods that may be sent twice with the outcome of once (RFC 9110, section 9.2.2)."""
 
 
 @dataclass(frozen=True)
@@ -130,23 +128,15 @@ def _retry_safe(found: Recorded, journal: Journal) -> Check:
             return Check(id, True, f"{sent} The run only observed, and journalled no step: nothing is to be undone.")
         return Check(id, False, f"{sent} Not shown: the run left no journal of what it did to the target.")
     inverse = sum(bool(step.inverse) for step in journal.steps)
+    word = f" ({found.case.change.word_for})" if found.case.change.word_for else ""
     closed = (
         f"{sent} Each of the {len(journal.steps)} journalled steps is closed: {inverse} had an inverse, which may be "
-        f"repeated{_own_word(found.case)}; the others had nothing to undo."
+        f"repeated{word}; the others had nothing to undo."
     )
     keys = probed_keys(found)
     if keys is None:
         return Check(id, True, closed)
     return Check(id, keys.ok is True, f"{closed} {keys.text}")
-
-
-def _own_word(case: Case) -> str:
-    """What only the case's own word is for: nobody can see whether a call or a command does more the second time."""
-    if isinstance(case.change, changes.AdminChange):
-        sent = [call.method for call in (case.change.apply, case.change.revert)]
-        unsafe = list(dict.fromkeys(method for method in sent if method not in REPEATABLE))
-        return f" (that {listed(unsafe)} of the change may be is the case's word)" if unsafe else ""
-    return " (that the change's commands may be is the case's word)" if case.change.kind == "command" else ""
 
 
 def _methods(case: Case) -> list[str]:
@@ -204,7 +194,7 @@ def _failure_mode(found: Recorded, journal: Journal) -> Check:
             return Check(id, False, "Declared, but no goal watches for it and errors were not visible.")
         names = [f"{name_of('error_rate')} (no goal; {metric_row('error_rate', errors, result).after} after)"]
     way = "the way back was taken, and what was measured after it equals what was before"
-    if case.change.kind == "none":
+    if case.change.nothing:
         way = "nothing was changed, so there was no way back to take"
     elif result.rollback.same_as_before is None:
         way = "the way back was taken and confirmed, but whether all is as before can't be told"

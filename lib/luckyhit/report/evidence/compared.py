@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from luckyhit.case import changes
 from luckyhit.report.recorded import ARMS, Recorded
 from luckyhit.text.numbers import listed
 
 if TYPE_CHECKING:
-    from luckyhit.case import Case
+    pass
 
 UNSET = "not set"
 OBSERVED = "observed."
@@ -82,7 +81,7 @@ def compared(found: Recorded) -> Compared:
     }
     later = _later(found)
     names = sorted({name for arm in ARMS for name in seen[arm] or ()} | later.keys())
-    declared = declared_entry(found.case) if found.case else None
+    declared = found.case.change.entry if found.case else None
     entries = [_entry(name, seen, later.get(name, ()), declared) for name in names]
     equal = [entry for entry in entries if entry.mark == ""]
     order: dict[Mark, int] = {"moved": 0, "declared": 1, "differs": 2, "observed": 3, "": 4}
@@ -92,17 +91,6 @@ def compared(found: Recorded) -> Compared:
         of=sum(entry.mark != "observed" for entry in entries),
         groups=_grouped(equal),
     )
-
-
-def declared_entry(case: Case) -> str | None:
-    """The entry that the declared change is about; None where nothing is changed."""
-    change = case.change
-    if isinstance(change, changes.EnvChange):
-        return f"env.{change.name}"
-    if isinstance(change, changes.SettingChange):
-        return f"cache.config.{change.name}"
-    names = {"argument": "command", "revision": "git.revision", "http": "change.state", "command": "change.state"}
-    return names.get(change.kind)
 
 
 def _entry(

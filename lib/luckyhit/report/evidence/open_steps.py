@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from luckyhit.case.changes import INVERSE_WORDS
+from luckyhit.case.changes.cache_setting import setting_put_back
+from luckyhit.case.changes.spec import field_text
 from luckyhit.report.evidence.journal import Journal, Step, clock_of, time_text
 from luckyhit.report.recorded import Recorded
-from luckyhit.text.numbers import DASH
 
 MOST = 50
 _NAMES = {
@@ -82,44 +82,29 @@ def _what(step: Step) -> str:
 def inverse_text(step: Step) -> str:
     """What undoing a step does, in words; fields that are missing are dashes."""
     inverse, kind = step.inverse, step.kind
-
-    def told(name: str) -> str:
-        value = inverse.get(name)
-        return DASH if value is None or value == "" else str(value)
-
     if kind == "end-processes" and step.step == "apply":
-        return f"The cache is the run's own: {told('name')} is gone with it once its processes are ended."
+        return (
+            f"The cache is the run's own: {field_text(inverse, 'name')} is gone with it once its processes are ended."
+        )
     if kind == "end-processes":
         return f"End the processes that the run had started{_processes(step)}."
     if kind == "restart":
         return "End the run's own service: the change was never anywhere but in it."
-    if kind in ("setting", "notify"):
-        name = told("name") if kind == "setting" else "notify-keyspace-events"
-        value = "empty" if inverse.get("value") == "" else f"“{told('value')}”"
-        return f"Set {name} of the cache {told('cache')} back to {value}, unless somebody else has changed it since."
-    if kind == "http":
-        call, verify = _mapping(inverse.get("call")), _mapping(inverse.get("verify"))
-        body = "" if call.get("body") is None else f" with {json.dumps(call['body'], ensure_ascii=False, default=str)}"
-        return (
-            f"Send {call.get('method') or DASH} {call.get('path') or DASH}{body} to {told('base_url')}, until "
-            f"GET {verify.get('path') or DASH} shows “{told('shows')}” at {verify.get('value') or DASH}."
-        )
-    if kind == "command":
-        if inverse.get("gone_with_it"):
-            return "What the commands changed is gone with the run's own service once its processes are ended."
-        return f"Run {_words(inverse.get('command'))}, until {_words(inverse.get('verify'))} prints “{told('shows')}”."
+    if kind in INVERSE_WORDS:
+        return INVERSE_WORDS[kind](inverse)
+    if kind == "notify":
+        return setting_put_back(inverse, "notify-keyspace-events")
     if kind == "restore":
         keys = inverse.get("keys")
         count = f"up to {keys:,}" if isinstance(keys, int) else "the"
         rest = " The run went on without needing that; it is kept until the run has ended." if step.at_rest else ""
+        cache, backup = field_text(inverse, "cache"), field_text(inverse, "backup")
         return (
-            f"Put {count} cleared keys of the cache {told('cache')} back from {told('backup')}, with the time to live "
+            f"Put {count} cleared keys of the cache {cache} back from {backup}, with the time to live "
             f"that is left of each, where they are absent now.{rest}"
         )
-    if kind == "worktree":
-        return f"Remove the worktree {told('path')} and its entry in the repository {told('repository')}."
     if kind == "probe":
-        return f"Write the values back that the probe's keys had, as noted in {told('ledger')}."
+        return f"Write the values back that the probe's keys had, as noted in {field_text(inverse, 'ledger')}."
     if step.step == "purge":
         return "Nothing: what is purged can't be put back, and the next reader fetches it anew."
     if not inverse:
@@ -131,11 +116,3 @@ def _processes(step: Step) -> str:
     found = step.outcome.get("processes")
     pids = [str(entry.get("pid")) for entry in found if isinstance(entry, Mapping)] if isinstance(found, list) else []
     return f" (pid {', '.join(pids[:10])}), where they are still there" if pids else ""
-
-
-def _words(value: object) -> str:
-    return f"`{shlex.join(map(str, value))}`" if isinstance(value, list) else DASH
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

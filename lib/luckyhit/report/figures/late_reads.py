@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from luckyhit.judge.facade import ShareBounds, bounds_of_run, late_among, share_of, uncompared
 from luckyhit.report.recorded import Recorded
+from luckyhit.scrub.characters import visible
 from luckyhit.text.numbers import number, percent
-from luckyhit.visible import visible
 
 if TYPE_CHECKING:
     pass

@@ -119,7 +119,7 @@ def _measured(found: Recorded) -> str:
 
 
 def _declares(found: Recorded) -> str:
-    if found.case is None or found.case.change.kind == "none":
+    if found.case is None or found.case.change.nothing:
         return "Nothing was changed."
     return f"Nothing was changed. The case declares a change ({found.case.change.what}); this run left it out."
 

@@ -5,55 +5,35 @@ The server reads some values back in its own words (`100mb` as 104857600): value
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import redis
 from redis import exceptions as redis_errors
 
-from luckyhit.case.changes import SettingChange
+from luckyhit.case.changes.cache_setting import SETTING, SettingChange
 from luckyhit.change import config
-from luckyhit.change.config import by_hand, made_by, put_back, read_setting, surely
+from luckyhit.change.config import by_hand, read_setting, same_value
 from luckyhit.change.identity import cache_identity
+from luckyhit.change.journal import Step
+from luckyhit.change.kinds.kind import UNSET, ChangeKind, Fingerprint, Sides, UndoContext
 from luckyhit.change.refusals import explained
-from luckyhit.change.ways.way import Again, Sleep, expect, shown
+from luckyhit.change.rights.findings import Findings
+from luckyhit.change.rights.setting import look_at_setting
+from luckyhit.change.waiting import expect, shown
 from luckyhit.errors import GuardError, TargetError
 from luckyhit.target import Cache
 from luckyhit.target.topology import open_topology
 
-if TYPE_CHECKING:
-    from luckyhit.change.journal import Step
-    from luckyhit.target import Stack
 
-SETTING = "setting"
-_SIZE = re.compile(r"(\d+)\s*(b|k|kb|m|mb|g|gb)?", re.IGNORECASE)
-_BYTES = {"": 1, "b": 1, "k": 10**3, "kb": 2**10, "m": 10**6, "mb": 2**20, "g": 10**9, "gb": 2**30}
-
-
-def same_value(one: str, other: str) -> bool:
-    """Whether two spellings mean the same to the server."""
-    first, second = one.strip().lower(), other.strip().lower()
-    if first == second:
-        return True
-    sizes = [_SIZE.fullmatch(text) for text in (first, second)]
-    numbers = [int(size[1]) * _BYTES[(size[2] or "").lower()] for size in sizes if size is not None]
-    return len(numbers) == 2 and numbers[0] == numbers[1]
-
-
-class Setting:
+class CacheSettingKind(ChangeKind[SettingChange]):
     """One setting of the cache of one stack."""
 
-    restarts = False
+    inverse_kind = SETTING
 
-    def __init__(self, stack: Stack, change: SettingChange, sleep: Sleep) -> None:
-        if stack.cache is None:
-            raise GuardError(
-                "the cache whose setting is to be changed is not known",
-                hint="Name the variable that holds its URL: cache.url_env.",
-            )
-        self._cache: Cache = stack.cache
-        self._change, self._sleep = change, sleep
-        self._url_env = stack.case.cache.url_env
+    def look(self, findings: Findings) -> None:
+        with explained(f"looking at its {self._change.name}"), open_topology(self._cache) as topology:
+            look_at_setting(topology, self._change, findings, owned=self._cache.owned)
 
     def prepare(self) -> None:
         declared = self._change.before
@@ -78,15 +58,14 @@ class Setting:
     def inverse(self) -> dict[str, Any]:
         with self._client() as client, explained(f"reading its {self._change.name}"):
             old = read_setting(client, self._change.name)
+        setting = {"name": self._change.name, "value": old, "ours": [self._change.after]}
         if self._cache.owned:  # nothing is left of it once that server is stopped
-            return {"kind": "end-processes", "name": self._change.name, "value": old}
+            return {"kind": "end-processes", **setting}
         return {
             "kind": SETTING,
-            "name": self._change.name,
-            "value": old,
-            "ours": [self._change.after],
+            **setting,
             "cache": cache_identity(self._cache.url),
-            "url_env": self._url_env,
+            "url_env": self._stack.case.cache.url_env,
             "by_hand": by_hand(self._change.name, old),
         }
 
@@ -94,18 +73,33 @@ class Setting:
         with self._client() as client, explained(f"setting its {self._change.name}"):
             return {"is": self._set(client, self._change.after)}
 
-    def revert(self, step: Step) -> str:
-        name, old = self._change.name, str(step.inverse["value"])
-        ours = [self._change.after, *made_by(step)]
+    @classmethod
+    def revert(cls, step: Step, context: UndoContext) -> str:
+        cache = context.stack.cache if context.stack is not None else None
+        return config.undo(step, str(step.inverse["name"]), same_value, context.environ, context.sleep, cache=cache).how
 
-        def do() -> str:
-            with self._client() as client:
-                return put_back(client, name, old, ours, same_value).how
+    @classmethod
+    def declared(
+        cls, change: SettingChange, before: Fingerprint, after: Fingerprint, revisions: Mapping[str, str]
+    ) -> dict[str, Sides]:
+        name = f"cache.config.{change.name}"
+        first, second = before.get(name, UNSET), after.get(name, UNSET)
+        old = first if change.before is None or same_value(first, change.before) else change.before
+        return {name: (old, second if same_value(second, change.after) else change.after)}
 
-        return surely(do, name, old, self._sleep)
+    @classmethod
+    def echoes(cls, change: SettingChange, name: str, values: Sides) -> bool:
+        """It is the cache's, not the service's."""
+        return False
 
-    def state(self) -> None:
-        return None
+    @property
+    def _cache(self) -> Cache:
+        if self._stack.cache is None:
+            raise GuardError(
+                "the cache whose setting is to be changed is not known",
+                hint="Name the variable that holds its URL: cache.url_env.",
+            )
+        return self._stack.cache
 
     def _client(self) -> redis.Redis:
         return self._cache.client()
@@ -128,8 +122,3 @@ class Setting:
                 hint="Write the value as the server reads it back.",
             )
         return now
-
-
-def undo(step: Step, again: Again) -> str:
-    """Put back what a step's journal holds; says what was done. Raises as `luckyhit.change.config.undo`."""
-    return config.undo(step, str(step.inverse["name"]), same_value, again.environ, again.sleep).how

@@ -5,33 +5,30 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import httpx
 
 from luckyhit.case.freshness import Freshness, VersionWrite
 from luckyhit.case.placeholders import fill, fill_text
-from luckyhit.change.ways.way import Again
+from luckyhit.change.journal import Step
+from luckyhit.change.kinds.kind import UndoContext
 from luckyhit.errors import ArgumentError, TargetError
 from luckyhit.measure.ledger import read_ledger
 from luckyhit.measure.probe_writes import CommandWriter, SqlWriter
 from luckyhit.target.control import client_options
-
-if TYPE_CHECKING:
-    from luckyhit.change.journal import Step
 
 PROBED = "probe"
 _TIMEOUT_S = 10.0
 _SHOWN = 5
 
 
-def undo(step: Step, again: Again, base_url: str) -> str:
+def undo(step: Step, context: UndoContext) -> str:
     """Put back what the ledger of a journalled block holds; says what was done. Safe to repeat: the keys are the
     probe's alone. Raises TargetError where the service does not take a value back, with what to do by hand."""
-    freshness = again.run.case.freshness
+    freshness = context.case.freshness
     held: dict[str, int | None] = {}
     created: list[str] = []
-    for key, value, made in read_ledger(again.run.path / str(step.inverse["ledger"])):
+    for key, value, made in read_ledger(context.folder / str(step.inverse["ledger"])):
         if made:
             created.append(key)
         else:
@@ -39,7 +36,7 @@ def undo(step: Step, again: Again, base_url: str) -> str:
     if freshness is None or not (held or created):
         return "the probe had written nothing"
     known = {key: value for key, value in held.items() if value is not None}
-    service = _Service(again, freshness, base_url)
+    service = _Service(context, freshness, str(context.case.target.url))
     failed = [key for key, value in known.items() if not service.write(key, value)]
     failed += [key for key in created if not service.remove(key)]
     if failed:
@@ -56,14 +53,14 @@ def undo(step: Step, again: Again, base_url: str) -> str:
 class _Service:
     """Writes values as the case's probe does."""
 
-    def __init__(self, again: Again, freshness: Freshness, base_url: str) -> None:
+    def __init__(self, context: UndoContext, freshness: Freshness, base_url: str) -> None:
         self.said = ""
-        self._again, self._freshness, self._base_url = again, freshness, base_url
-        target = again.run.case.target
+        self._context, self._freshness, self._base_url = context, freshness, base_url
+        target = context.case.target
         self._headers = {
-            header: again.environ[name] for header, name in target.headers_env.items() if name in again.environ
+            header: context.environ[name] for header, name in target.headers_env.items() if name in context.environ
         }
-        self._options = client_options(target, base_url, again.project)
+        self._options = client_options(target, base_url, context.project)
 
     def write(self, key: str, value: int) -> bool:
         write = self._freshness.write
@@ -74,9 +71,9 @@ class _Service:
             writer: CommandWriter | SqlWriter = CommandWriter(write.command, {})
         else:
             name = write.database_env
-            if name is not None and name not in self._again.environ:
+            if name is not None and name not in self._context.environ:
                 raise ArgumentError(f"not set in the environment: {name}", hint="Export it, then revert again.")
-            writer = SqlWriter(write.sql or "", self._again.environ[name] if name else write.database or "")
+            writer = SqlWriter(write.sql or "", self._context.environ[name] if name else write.database or "")
         written = asyncio.run(writer.write(key, value, _TIMEOUT_S))
         self.said = self.said or ("" if written.accepted else written.said)
         return written.accepted

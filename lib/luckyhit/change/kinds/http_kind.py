@@ -5,104 +5,94 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import httpx
 from jsonpath_rfc9535 import find
 
-from luckyhit.case.changes import AdminCall, AdminChange, StateRead
-from luckyhit.change.ways.way import Again, Sleep, await_state, expect, repeatedly, shown
+from luckyhit.case.changes.http import HTTP, AdminCall, AdminChange, StateRead
+from luckyhit.case.target import Target
+from luckyhit.change.journal import Step
+from luckyhit.change.kinds.kind import StatedKind, UndoContext
+from luckyhit.change.rights.findings import Findings
+from luckyhit.change.rights.routes import look_at_admin_routes
+from luckyhit.change.waiting import await_state, repeatedly, shown
 from luckyhit.errors import TargetError, refusal_of
+from luckyhit.target import Stack
 from luckyhit.target.control import client_options
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from luckyhit.case.target import Target
-    from luckyhit.change.journal import Step
-    from luckyhit.target import Stack
-
-HTTP = "http"
 _TIMEOUT_S = 10.0
 
 
-class Admin:
+class HttpKind(StatedKind[AdminChange]):
     """The calls of a case to one service. `headers_env` of the target is sent with each of them."""
 
-    restarts = False
+    inverse_kind = HTTP
 
-    def __init__(self, stack: Stack, change: AdminChange, sleep: Sleep) -> None:
-        self._change, self._sleep = change, sleep
-        self._service = _Service(stack.case.target, stack.base_url, stack.project, stack.environ)
+    @property
+    def where(self) -> str:
+        return _where(self._change.verify)
 
-    def prepare(self) -> None:
-        where = f"GET {self._change.verify.path}, {self._change.verify.value}"
-        expect(self.state(), self._change.before, where)
+    def look(self, findings: Findings) -> None:
+        super().look(findings)
+        look_at_admin_routes(self._stack, self._change, findings)
 
     def inverse(self) -> dict[str, Any]:
-        change = self._change
+        change, service = self._change, self._service()
         return {
             "kind": HTTP,
-            "base_url": self._service.base_url,
+            "base_url": service.base_url,
             "call": change.revert.model_dump(),
             "verify": change.verify.model_dump(),
             "shows": change.before,
             "within_s": change.within,
-            "by_hand": self._service.by_hand(change.revert),
+            "by_hand": service.by_hand(change.revert),
         }
 
     def apply(self) -> dict[str, Any]:
-        self._service.send(self._change.apply)
-        seen = await_state(self.state, self._change.after, self._change.within, self._sleep)
-        if seen != self._change.after:
-            raise TargetError(
-                f"{said(self._change.apply)} was accepted, but GET {self._change.verify.path} still shows "
-                f"{shown(seen)} at {self._change.verify.value}, not {shown(self._change.after)}",
-                hint="Look at how the service takes this change; or allow it more time (change.within).",
-            )
-        return {"shows": seen, "call": said(self._change.apply)}
-
-    def revert(self, step: Step) -> str:
-        change = self._change
-        return _reverted(self._service, change.revert, change.verify, change.before, change.within, self._sleep)
+        self._service().send(self._change.apply)
+        return {"call": _name(self._change.apply)}
 
     def state(self) -> str:
-        return self._service.look(self._change.verify)
+        return self._service().look(self._change.verify)
+
+    @classmethod
+    def revert(cls, step: Step, context: UndoContext) -> str:
+        inverse = step.inverse
+        call, verify = AdminCall.model_validate(inverse["call"]), StateRead.model_validate(inverse["verify"])
+        wanted = str(inverse["shows"])
+        with context.service(needed=True) as stack:
+            base_url = stack.base_url if stack.owned else str(inverse.get("base_url") or stack.base_url)
+            service = _Service(context.case.target, base_url, context.project, context.environ)
+
+            def do() -> str:
+                service.send(call)
+                return await_state(lambda: service.look(verify), wanted, float(inverse["within_s"]), context.sleep)
+
+            try:
+                state = repeatedly(do, context.sleep)
+            except TargetError as error:
+                raise TargetError(error.message, hint=f"{error.hint} By hand: {service.by_hand(call)}") from None
+            if state != wanted:
+                raise TargetError(
+                    f"{_name(call)} was accepted, but {_where(verify)} shows {shown(state)}, not {shown(wanted)}",
+                    hint=f"Take it back by hand: {service.by_hand(call)}",
+                )
+        return f"{_name(call)}; {_where(verify)} shows {shown(state)}"
+
+    def _service(self) -> _Service:
+        stack: Stack = self._stack
+        return _Service(stack.case.target, stack.base_url, stack.project, stack.environ)
 
 
-def undo(step: Step, again: Again, base_url: str) -> str:
-    """Send the inverse that a step's journal holds to the service at `base_url`; says what was done.
-
-    Raises TargetError (with the call to send by hand) where the service does not do it, ArgumentError where a variable
-    is not set.
-    """
-    inverse = step.inverse
-    service = _Service(again.run.case.target, base_url, again.project, again.environ)
-    call, verify = AdminCall.model_validate(inverse["call"]), StateRead.model_validate(inverse["verify"])
-    return _reverted(service, call, verify, str(inverse["shows"]), float(inverse["within_s"]), again.sleep)
-
-
-def said(call: AdminCall) -> str:
+def _name(call: AdminCall) -> str:
     """`PUT /flags/new-keys`."""
     return f"{call.method} {call.path}"
 
 
-def _reverted(service: _Service, call: AdminCall, verify: StateRead, wanted: str, within_s: float, sleep: Sleep) -> str:
-    def do() -> str:
-        service.send(call)
-        return await_state(lambda: service.look(verify), wanted, within_s, sleep)
-
-    try:
-        seen = repeatedly(do, sleep)
-    except TargetError as error:
-        raise error.with_hint(f"{error.hint} By hand: {service.by_hand(call)}") from None
-    if seen != wanted:
-        raise TargetError(
-            f"{said(call)} was accepted, but GET {verify.path} shows {shown(seen)} at {verify.value}, not "
-            f"{shown(wanted)}",
-            hint=f"Take it back by hand: {service.by_hand(call)}",
-        )
-    return f"{said(call)}; GET {verify.path} shows {shown(seen)} at {verify.value}"
+def _where(verify: StateRead) -> str:
+    return f"GET {verify.path} at {verify.value}"
 
 
 class _Service:
@@ -127,7 +117,7 @@ class _Service:
                     "Name the variable with the token in target.headers_env; `luckyhit check` looks at it beforehand."
                 )
             raise TargetError(
-                f"{said(call)} answered {answer.status_code} ({shown(answer.text.strip())}); "
+                f"{_name(call)} answered {answer.status_code} ({shown(answer.text.strip())}); "
                 f"{', '.join(map(str, call.status))} would mean that it was done",
                 hint=hint,
                 refusal=refusal,
@@ -180,7 +170,7 @@ class _Service:
 
 def _value(document: Any, path: str) -> Any:
     """The one value that a JSONPath leads to. Raises LookupError where it leads to none, or to several."""
-    found = find(path, document)
-    if len(found) != 1:
+    nodes = find(path, document)
+    if len(nodes) != 1:
         raise LookupError(path)
-    return found[0].value
+    return nodes[0].value

@@ -16,15 +16,14 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from luckyhit.case import Case
-from luckyhit.case.changes import RevisionChange
+from luckyhit.case.changes.revision import WORKTREE, RevisionChange
 from luckyhit.case.path_variables import without_variables
 from luckyhit.case.placeholders import placeholder_names
 from luckyhit.case.texts import START_NAMES
 from luckyhit.change.interpreter import interpreter_of, run_quietly
-from luckyhit.change.journal import Journal
+from luckyhit.change.journal import Journal, Step
 from luckyhit.change.sources import outside_hooks
 from luckyhit.errors import GuardError, TargetError
 from luckyhit.records import Arm
@@ -33,11 +32,6 @@ from luckyhit.target.own_python import own_python
 from luckyhit.target.process import MARKER
 from luckyhit.target.settings import filled, source_directory
 
-if TYPE_CHECKING:
-    from luckyhit.change.journal import Step
-    from luckyhit.change.ways.way import Again
-
-WORKTREE = "worktree"
 _WITHIN_S = 120.0
 _LOOKED_UP = """
 import json, sys
@@ -131,8 +125,8 @@ def remove(root: Path, place: Path) -> None:
         )
 
 
-def undo(step: Step, again: Again) -> str:
-    """Remove the worktree that a step's journal holds; says what was done. Raises TargetError."""
+def undo(step: Step) -> str:
+    """Remove the worktree that a journalled step made; says what was done. Raises TargetError."""
     root, place = Path(str(step.inverse["repository"])), Path(str(step.inverse["path"]))
     if not root.is_dir():
         return f"the repository {root} is gone, and its worktree with it"
@@ -202,6 +196,3 @@ def _found_by_python(case: Case, project: Path, root: Path, inside: Path, enviro
             if not {"site-packages", "dist-packages"} & set(relative.parts):
                 found[str(relative)] = None
     return list(found)
-
-
-__all__ = ["WORKTREE", "difference_of", "git", "remove", "revisions_of", "undo", "worktrees"]

@@ -1,0 +1,124 @@
+"""The change by an HTTP call to the service, with the call that takes it back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from luckyhit.case.changes.spec import (
+    DASH,
+    REPEATABLE,
+    STATE,
+    ChangeSpec,
+    Inverse,
+    Rows,
+    field_text,
+    part_of,
+)
+from luckyhit.case.part import HttpStatus, Json, Method, Part
+from luckyhit.case.texts import HeaderName, HeaderValue, Line, PlainPath, StatePath, Text
+from luckyhit.case.units import Duration, format_duration
+from luckyhit.scrub.secrets import is_secret_name
+
+if TYPE_CHECKING:
+    from luckyhit.case.model import Case
+
+HTTP = "http"
+REDACTED = "[redacted]"
+
+
+class AdminCall(Part):
+    """One request to the service that changes something. Sending it twice must do no more than sending it once."""
+
+    method: Method = Field(default="PUT", description="The HTTP method.")
+    path: PlainPath = Field(description="The path.")
+    body: Json | str | None = Field(default=None, description="A JSON body, or a text that is sent as it is.")
+    headers: dict[HeaderName, HeaderValue] = Field(
+        default_factory=dict, description="Request headers (no secrets: see `target.headers_env`)."
+    )
+    status: list[HttpStatus] = Field(
+        default=[200, 201, 202, 204], min_length=1, description="Statuses that mean that it was done."
+    )
+
+    def text(self) -> str:
+        """`PUT /flags/new-keys {"value": "on"}`, with the headers that stand in the case."""
+        body = ""
+        if self.body is not None:
+            body = (
+                self.body if isinstance(self.body, str) else json.dumps(_without_secrets(self.body), ensure_ascii=False)
+            )
+        headers = "".join(f", {name}: {value}" for name, value in self.headers.items())
+        return f"{self.method} {self.path} {body}".rstrip() + headers
+
+
+class StateRead(Part):
+    """Where the service shows whether the change is in place: a safe request."""
+
+    path: PlainPath = Field(description="A path that answers with JSON.")
+    value: StatePath = Field(
+        description="Where the state stands in the answer: a JSONPath (RFC 9535) such as `$.flags['new-keys']`. It has "
+        "to lead to one value."
+    )
+
+
+def _sent_back(inverse: Inverse) -> str:
+    call, verify = part_of(inverse, "call"), part_of(inverse, "verify")
+    body = "" if call.get("body") is None else f" with {json.dumps(call['body'], ensure_ascii=False, default=str)}"
+    address, wanted = field_text(inverse, "base_url"), field_text(inverse, "shows")
+    return (
+        f"Send {call.get('method') or DASH} {call.get('path') or DASH}{body} to {address}, until "
+        f"GET {verify.get('path') or DASH} shows “{wanted}” at {verify.get('value') or DASH}."
+    )
+
+
+class AdminChange(ChangeSpec):
+    """An HTTP call that switches something, with the call that switches it back: a feature flag, say."""
+
+    kind: Literal["http"] = Field(description="The kind of change: an HTTP call to the service.")
+    what: Line = Field(description="What the change does, in one line.")
+    apply: AdminCall = Field(description="The call that puts the change in place.")
+    revert: AdminCall = Field(description="The call that takes it back.")
+    verify: StateRead = Field(description="Where one sees whether the change is in place.")
+    before: Line = Field(description="What `verify` shows before the change, as a text: `false`, `30`, `old`.")
+    after: Line = Field(description="What `verify` shows after the change.")
+    within: Duration = Field(default=10.0, description="How long it may take until `verify` shows it.")
+    smallest: Text = Field(description="Why this is the smallest safe change.")
+
+    inverses: ClassVar[Mapping[str, Callable[[Inverse], str]]] = {HTTP: _sent_back}
+
+    @property
+    def entry(self) -> str | None:
+        return STATE
+
+    @property
+    def word_for(self) -> str:
+        methods = dict.fromkeys(call.method for call in (self.apply, self.revert) if call.method not in REPEATABLE)
+        return f"that {' and '.join(methods)} of the change may be is the case's word" if methods else ""
+
+    def calls(self, case: Case) -> Rows:
+        within = format_duration(self.within)
+        rows = [
+            ("To apply it", self.apply.text()),
+            ("To take it back", self.revert.text()),
+            ("To see it", f"GET {self.verify.path}, where {self.verify.value} tells the state (within {within})"),
+        ]
+        names = [f"{header} (from ${name})" for header, name in case.target.headers_env.items()]
+        return [*rows, *([("Headers sent with each", ", ".join(names))] if names else [])]
+
+    def diff(self, case: Case) -> Rows:
+        return [
+            (sign, line)
+            for sign, call, value in (("-", self.revert, self.before), ("+", self.apply, self.after))
+            for line in (call.text(), f"  # GET {self.verify.path} shows {value}")
+        ]
+
+
+def _without_secrets(value: Any, name: str = "") -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_secrets(item, str(key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(item, name) for item in value]
+    return REDACTED if isinstance(value, str) and name and is_secret_name(name) else value
