@@ -108,6 +108,8 @@ def a_block(rng: np.random.Generator, folder: Path, block: int, arms: Sequence[s
             "connection": np.ones(count, np.int32),
             "worker": np.zeros(count, np.int16),
             "version": pa.nulls(count, pa.int64()),
+            "layers": words(np.zeros(count), ("",), mask=np.ones(count, dtype=bool)),
+            "body_hash": pa.nulls(count, pa.int64()),
         }
         table = pa.Table.from_arrays([pa.array(columns[name]) for name in REQUESTS.names], schema=REQUESTS)
         # Rows come as their answers do: nearly in the order of slots, but not quite.

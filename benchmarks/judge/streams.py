@@ -97,7 +97,7 @@ def arm(
         done=due + latency_ms * 1e6,
         error=np.where(failed, ERRORS.index("unexpected"), NO_ERROR).astype(np.int8),
         cache=np.where(hit, HIT, MISS).astype(np.int8),
-        db_calls=np.where(hit, 0.0, 2.0),
+        numbers={"db_calls": np.where(hit, 0.0, 2.0)},
         key=nothing,
         route=nothing,
     )

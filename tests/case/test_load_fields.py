@@ -90,7 +90,7 @@ def test_the_message_has_a_line_for_each_problem_as_editors_read_it() -> None:
         ("rate: 100/s", "rate: 1000000/s", "workload.rate", "'1000000/s'", "100000/s at most"),
         ("dedicated: true", "largest_share: 0.3", "cache.largest_share", "0.3", "that is 30 % or 0.3 %"),
         ("dedicated: true", "largest_share: 130 %", "cache.largest_share", "'130 %'", "up to 100 %"),
-        ("margin: 2 %}", "margin: much}", "goals.hit_ratio.margin", "'much'", "a percentage (5 %)"),
+        ("margin: 2 %}", "margin: much}", "goals.hit_ratio.margin", "'much'", "a percentage (2 %)"),
         # texts, numbers and truth values
         ("CACHE_TTL_SECONDS: \"60\"", "DEBUG: 1", "target.start.env.DEBUG", "1", 'quote it, "1"'),
         ("CACHE_TTL_SECONDS: \"60\"", "DEBUG: true", "target.start.env.DEBUG", "true", 'quote it, "true"'),

@@ -53,7 +53,7 @@ def test_amounts_carry_their_unit() -> None:
     assert parse_amount(0.2) == Amount(0.2, "calls")
     assert [str(parse_amount(text)) for text in ("5 %", "5ms", 2)] == ["5 %", "5ms", "2"]
     for wrong in (-1, "0.2", True, None, "5 calls", float("inf"), float("nan")):
-        with pytest.raises(ValueError, match="a number of database calls"):
+        with pytest.raises(ValueError, match="database calls"):
             parse_amount(wrong)
 
 

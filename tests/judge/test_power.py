@@ -31,7 +31,7 @@ from luckyhit.judge.stats.boundary import INF, FixedSample
 from luckyhit.judge.stats.proportions import paired_difference, share_difference
 from luckyhit.judge.stats.sequential import Sequential
 from luckyhit.judge.table.record import read
-from luckyhit.records import METRICS
+from luckyhit.records import AMOUNTS, METRICS, UNITS
 
 RULES = [
     Rule(boundary, rate, paired)
@@ -108,7 +108,8 @@ def test_the_needed_windows_bound_their_99th_percentile(rule: Rule) -> None:
 
 @pytest.mark.parametrize("name", list(METRICS))
 def test_every_metric_is_planned_for(name: str) -> None:
-    margin = {"share": "5 %", "ms": "5ms", "calls/request": 1}[METRICS[name].unit]
+    amount = AMOUNTS[UNITS[METRICS[name].unit].amount]
+    margin = 1 if amount.bare else amount.example
     case = with_rate(
         a_case({"error_rate": {"want": "no-worse", "margin": "1 %"}}),
         "20/s",

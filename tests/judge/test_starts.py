@@ -43,7 +43,7 @@ def an_arm(rng: np.random.Generator, number: int, factors: np.ndarray) -> Rows:
         done=due + latency_ms * 1e6,
         error=np.full(count, NO_ERROR, dtype=np.int8),
         cache=np.full(count, HIT, dtype=np.int8),
-        db_calls=np.zeros(count),
+        numbers={"db_calls": np.zeros(count)},
         key=nothing,
         route=nothing,
     )

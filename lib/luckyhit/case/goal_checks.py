@@ -7,20 +7,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from luckyhit.case.findings import Finding, get
-from luckyhit.case.units import AmountUnit
-from luckyhit.records import GoalName, kind_of, metric_of_goal, route_of_goal
+from luckyhit.records import AMOUNTS, GoalName, MarginUnit, kind_of, metric_of_goal, route_of_goal
 
 if TYPE_CHECKING:
     from luckyhit.case.model import Case
 
-UNITS_IN_WORDS: dict[AmountUnit, str] = {
-    "%": "a percentage (`2 %`)",
-    "ms": "a duration (`5ms`)",
-    "calls": "a bare number of database calls (`0.2`)",
-}
 
-
-def limit_units(name: GoalName) -> tuple[AmountUnit, ...]:
+def limit_units(name: GoalName) -> tuple[MarginUnit, ...]:
     """The units of a hard limit, which is never relative to before; empty where a metric has none."""
     kind = kind_of(name)
     if kind.higher_is_better:
@@ -58,17 +51,13 @@ def parts_probed(case: Case) -> Iterator[Finding]:
     `in-flight` among `freshness.prestates`."""
     if case.freshness is None:
         return
-    needs = {
-        "stale_reads_absent": ("freshness.absent", case.freshness.absent is not None),
-        "stale_reads_refused": ("freshness.refused", case.freshness.refused is not None),
-        "stale_reads_in_flight": (
-            "`in-flight` in freshness.prestates",
-            "in-flight" in (get(case.freshness, "prestates") or ()),
-        ),
-    }
-    for name, (field, declared) in needs.items():
-        if name in case.goals and not declared:
-            yield Finding(("goals", name), f"a goal for {kind_of(name).words}", f"{field} too: no read tells it else")
+    for name in case.goals:
+        needed = kind_of(name).needs
+        if needed is None:
+            continue
+        declared = get(case.freshness, needed.field)
+        if declared is None or (needed.item and needed.item not in declared):
+            yield Finding(("goals", name), f"a goal for {kind_of(name).words}", f"{needed} too: no read tells it else")
 
 
 def controls(case: Case) -> Iterator[Finding]:
@@ -99,7 +88,7 @@ def margins(case: Case) -> Iterator[Finding]:
             continue
         units = kind_of(name).units
         if margin.unit not in units:
-            yield Finding(at, str(margin), f"{' or '.join(UNITS_IN_WORDS[unit] for unit in units)} for {name}")
+            yield Finding(at, str(margin), f"{' or '.join(str(AMOUNTS[unit]) for unit in units)} for {name}")
         elif margin.amount <= 0:
             yield Finding(at, str(margin), "more than zero: the smallest difference that matters")
         elif kind_of(name).unit == "share" and margin.amount >= 1:
@@ -115,8 +104,8 @@ def limits(case: Case) -> Iterator[Finding]:
         at = ("goals", name, "at_most")
         units = limit_units(name)
         if kind_of(name).higher_is_better:
-            yield Finding(at, str(limit), "no such limit for hit_ratio, since higher is better")
+            yield Finding(at, str(limit), f"no such limit for {metric_of_goal(name)}, since higher is better")
         elif limit.unit not in units:
-            yield Finding(at, str(limit), f"{UNITS_IN_WORDS[units[0]]} for {name}: a limit is never relative to before")
+            yield Finding(at, str(limit), f"{AMOUNTS[units[0]]} for {name}: a limit is never relative to before")
         elif kind_of(name).unit == "share" and limit.amount > 1:
             yield Finding(at, str(limit), "100 % at most")

@@ -15,7 +15,7 @@ from typing import Any, get_args
 from pydantic.fields import FieldInfo
 
 from luckyhit.case.checks import rules
-from luckyhit.case.goal_checks import UNITS_IN_WORDS, limit_units
+from luckyhit.case.goal_checks import limit_units
 from luckyhit.case.load import LARGEST_BYTES
 from luckyhit.case.model import Case
 from luckyhit.case.part import Part
@@ -24,7 +24,7 @@ from luckyhit.case.salvage import all_parts
 from luckyhit.case.schema import default_of, schema_text
 from luckyhit.case.texts import COMMAND_NAMES, CWD_NAMES, READ_NAMES, START_NAMES, WORKLOAD_NAMES, WRITE_NAMES
 from luckyhit.designs import DESIGNS
-from luckyhit.records import METRICS
+from luckyhit.records import AMOUNTS, METRICS
 
 _PROJECT = Path(__file__).resolve().parents[3]
 REFERENCE_FILE = _PROJECT / "docs" / "case-file.md"
@@ -139,7 +139,7 @@ def reference_markdown() -> str:
     lines += ["## Units of goals", "", "| metric | margin | at_most |", "| --- | --- | --- |"]
     for metric, kind in METRICS.items():
         margin, limit = (
-            " or ".join(UNITS_IN_WORDS[unit] for unit in units) for units in (kind.units, limit_units(metric))
+            " or ".join(str(AMOUNTS[unit]) for unit in units) for units in (kind.units, limit_units(metric))
         )
         lines.append(f"| `{metric}` | {margin} | {limit or 'none'} |")
     by_route = ", ".join(f"`{name}`" for name, kind in METRICS.items() if kind.by_route)

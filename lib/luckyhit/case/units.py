@@ -10,9 +10,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+from luckyhit.records import AMOUNTS, MarginUnit
 
 _NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
 _DURATION = re.compile(_NUMBER + r"\s*(ms|s|m|h)")
@@ -166,38 +168,57 @@ Share = Annotated[
 ]
 """A share above 0 and up to 1, written as `5 %`."""
 
-AmountUnit = Literal["%", "ms", "calls"]
+_AMOUNTS = {
+    unit: re.compile(_NUMBER + r"\s*(" + "|".join(map(re.escape, kind.scales)) + ")")
+    for unit, kind in AMOUNTS.items()
+    if not kind.bare
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """A margin or limit, with the unit it was written in: `%` (amount is a share), `ms`, or `calls`."""
+    """A margin or limit, with the unit it was written in: one of `records.AMOUNTS` (of `%` the amount is a share)."""
 
     amount: float
-    unit: AmountUnit
+    unit: MarginUnit
 
     def __str__(self) -> str:
-        if self.unit == "%":
-            return format_share(self.amount)
-        return f"{_plain(self.amount)}ms" if self.unit == "ms" else _plain(self.amount)
+        kind = AMOUNTS[self.unit]
+        return _plain(float(f"{self.amount / kind.scales[kind.suffix.strip()]:.12g}")) + kind.suffix
 
 
 def parse_amount(value: object) -> Amount:
-    """`5 %`, `5ms` or a bare count such as 0.2 (database calls per request)."""
+    """One of `records.AMOUNTS`: `5 %`, `5ms`, or a bare count such as 0.2 (database calls per request). Raises
+    ValueError for anything else, and for more than a unit has at most."""
     if isinstance(value, Amount):
         return value
+    for unit, kind in AMOUNTS.items():
+        amount = _bare(value) if kind.bare else _with_suffix(value, unit)
+        if amount is not None and not amount <= kind.most:
+            raise ValueError(kind.most_words)
+        if amount is not None:
+            return Amount(amount, unit)
+    ways = [f"{kind.words} ({kind.example})" for kind in AMOUNTS.values()]
+    raise ValueError(f"{', '.join(ways[:-1])}, or {ways[-1]}")
+
+
+def _bare(value: object) -> float | None:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf:
-        return Amount(float(value), "calls")
-    if isinstance(value, str) and _PERCENT.fullmatch(value.strip()):
-        return Amount(parse_share(value), "%")
-    if isinstance(value, str) and _DURATION.fullmatch(value.strip()):
-        return Amount(float(f"{parse_duration(value) * 1000:.12g}"), "ms")
-    raise ValueError("a percentage (5 %), a duration (5ms), or a number of database calls (0.2)")
+        return float(value)
+    return None
+
+
+def _with_suffix(value: object, unit: MarginUnit) -> float | None:
+    if isinstance(value, str) and (match := _AMOUNTS[unit].fullmatch(value.strip())):
+        return float(f"{float(match[1]) * AMOUNTS[unit].scales[match[2]]:.12g}")
+    return None
 
 
 def _json_amount(amount: Amount) -> Any:
-    return amount.amount if amount.unit == "calls" else str(amount)
+    return amount.amount if AMOUNTS[amount.unit].bare else str(amount)
 
+
+_SUFFIXES = "|".join(suffix for kind in AMOUNTS.values() for suffix in kind.scales if suffix)
 
 Quantity = Annotated[
     Amount,
@@ -206,7 +227,11 @@ Quantity = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(%|ms|s|m|h)\s*$", "examples": ["5 %", "5ms"]},
+                {
+                    "type": "string",
+                    "pattern": rf"^\s*\d+(\.\d+)?\s*({_SUFFIXES})\s*$",
+                    "examples": [kind.example for kind in AMOUNTS.values() if not kind.bare],
+                },
                 {"type": "number", "minimum": 0},
             ]
         }

@@ -24,7 +24,7 @@ from luckyhit.judge.stale.old_data import looked_for
 from luckyhit.measure.inputs import Inputs, gather
 from luckyhit.measure.signals import Signals, offered, signals_of
 from luckyhit.project import Project
-from luckyhit.records import Guard, GuardId, MetricName
+from luckyhit.records import METRICS, Guard, GuardId
 from luckyhit.scrub.redactor import Redactor
 from luckyhit.target import Stack
 from luckyhit.target.control import authorities
@@ -172,11 +172,11 @@ def _power(case: Case, answered: Sequence[list[tuple[bytes, bytes]]]) -> Guard:
 
     signals = Signals.of(signals_of(case.target))
     answers = [signals.read(received) for received in answered]
-    hidden: list[MetricName] = []
-    if answers and all(answer.cache == "unknown" for answer in answers):
-        hidden.append("hit_ratio")
-    if answers and all(answer.db_calls is None for answer in answers):
-        hidden.append("db_calls")
+    hidden = [
+        name
+        for name, kind in METRICS.items()
+        if kind.told_by and answers and all(getattr(answer, kind.column) in (None, "unknown") for answer in answers)
+    ]
     planning = planning_of(case, hidden)
     return Guard(
         id="goals-undecidable" if planning.undecidable else "goals-decidable",

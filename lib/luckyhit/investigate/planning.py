@@ -4,7 +4,7 @@ of a plan that was left to be sized. It takes the judge along: import it late.""
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from luckyhit.case import Case
@@ -32,7 +32,7 @@ from luckyhit.measure.probe_plan import (
     plan_events,
     usual_requests,
 )
-from luckyhit.records import GoalName, MetricName
+from luckyhit.records import METRICS, STALE_READS, GoalName, MetricName, ProbeReads
 from luckyhit.run import Run
 
 
@@ -90,26 +90,33 @@ class _Block:
         )
 
 
+PLANNED: dict[ProbeReads, Callable[[ProbeEvent, bool], bool]] = {
+    "plain": lambda event, late: late and not event.conditional,
+    "conditional": lambda event, late: late and event.conditional,
+    "in-flight": lambda event, late: late and event.prestate == "in-flight",
+    "absent": lambda event, late: late and event.prestate == "absent",
+    "refused": lambda event, late: event.mode == "once" and event.prestate == "refused",
+    "shown": lambda event, late: True,
+}
+"""Whether a planned probe counts; `late`: it is one whose reads count as stale or fresh."""
+
+
 def _kinds(probe: Freshness, events: Sequence[ProbeEvent]) -> dict[GoalName, int]:
     """Probes that count for the parts of stale reads (see `judge.stale.probe_reads`), as far as they are planned:
     whether a service gives validators to ask with shows only in its answers."""
     late = [
-        event
+        event.mode == "once" and event.prestate in EXPOSED and event.delay_ns > round(probe.within * 1e9)
         for event in events
-        if event.mode == "once" and event.prestate in EXPOSED and event.delay_ns > round(probe.within * 1e9)
     ]
-    return {
-        "stale_reads_plain": sum(not event.conditional for event in late),
-        "stale_reads_conditional": sum(event.conditional for event in late),
-        "stale_reads_in_flight": sum(event.prestate == "in-flight" for event in late),
-        "stale_reads_absent": sum(event.prestate == "absent" for event in late),
-        "stale_reads_refused": sum(event.mode == "once" and event.prestate == "refused" for event in events),
-        "phantom_reads": len(events),
-        **{
-            f"{read.name}.stale_reads": sum(event.route == index for event in late)
-            for index, read in enumerate(probe.reads)
-        },
+    planned: dict[GoalName, int] = {
+        name: sum(PLANNED[kind.reads](*pair) for pair in zip(events, late, strict=True))
+        for name, kind in METRICS.items()
+        if kind.reads is not None
     }
+    for index, read in enumerate(probe.reads):
+        of_route = (event.route == index and is_late for event, is_late in zip(events, late, strict=True))
+        planned[f"{read.name}.{STALE_READS}"] = sum(of_route)
+    return planned
 
 
 def planning_of(case: Case, hidden: Collection[MetricName] = ()) -> Planning:

@@ -20,12 +20,12 @@ from luckyhit.measure.probe_preflight import MOST_READS
 from luckyhit.measure.probe_survey import survey
 from luckyhit.measure.probing.variants import variants_of
 from luckyhit.measure.templates import RouteTemplate
-from luckyhit.records import Guard, Preflight, UnexpectedAnswer
+from luckyhit.records import FAULTS, METRICS, Guard, Preflight, UnexpectedAnswer
 from luckyhit.scrub.redactor import Redactor
 from luckyhit.target import Stack
 from luckyhit.target.control import client_options
 
-COVERING = ("error_rate", "wrong_answers")
+COVERING = tuple(name for name in FAULTS if not METRICS[name].probe)
 """A goal on one of these counts answers that are not as expected: such an answer is what the run is about."""
 _MORE_KEYS = (1, 2)
 """Asked as well, behind the first key, where no route answered as expected: is the service down, or is it the fault?"""

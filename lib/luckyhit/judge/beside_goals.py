@@ -10,10 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from luckyhit.judge.compare.effect import Effect
-from luckyhit.records import FAULTS, GoalName, MetricName
-
-COVERED_BY: dict[MetricName, MetricName] = {"wrong_answers": "error_rate"}
-"""Every wrong answer is an error too: where there is a goal for those, its margin says what is accepted."""
+from luckyhit.records import FAULTS, METRICS, GoalName, MetricName
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +31,10 @@ class FaultMoved:
 def faults_moved(effects: Mapping[GoalName, Effect], goals: Collection[GoalName]) -> list[FaultMoved]:
     """The faults that `goals` don't name and whose interval excludes 0, in the order of `records.FAULTS`."""
     return [
-        FaultMoved(name, effects[name], effects[name].low > 0, COVERED_BY.get(name) not in goals)
+        FaultMoved(name, effects[name], effects[name].low > 0, METRICS[name].covered_by not in goals)
         for name in FAULTS
         if name not in goals and name in effects and (effects[name].low > 0 or effects[name].high < 0)
     ]
 
 
-__all__ = ["COVERED_BY", "FaultMoved", "faults_moved"]
+__all__ = ["FaultMoved", "faults_moved"]

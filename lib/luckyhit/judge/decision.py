@@ -39,6 +39,7 @@ from luckyhit.judge.verdict import Ruling, metric_of, overall, rule_on
 from luckyhit.judge.worked import Compared, Worked, work_out
 from luckyhit.records import (
     METRICS,
+    STALE_READS,
     Arm,
     FreshnessFacts,
     GoalName,
@@ -243,7 +244,7 @@ def _freshness(
 ) -> dict[Arm, FreshnessFacts]:
     if compared is None:
         return _facts(record, case, "baseline", effects, uncompared)
-    return _facts(record, case, "change", effects, bounds_at(boundary, levels.at("stale_reads")))
+    return _facts(record, case, "change", effects, bounds_at(boundary, levels.at(STALE_READS)))
 
 
 def _columns(requests: pd.DataFrame, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
@@ -275,7 +276,7 @@ def _facts(
             by_state=_by_state(case),
             bounds=bounds,
         )
-        facts[arm] = as_metric_has_it(counted, effects["stale_reads"], arms.index(arm))
+        facts[arm] = as_metric_has_it(counted, effects[STALE_READS], arms.index(arm))
     return facts
 
 

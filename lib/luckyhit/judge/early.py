@@ -21,12 +21,10 @@ from luckyhit.case import Case
 from luckyhit.designs import design_of
 from luckyhit.judge.stats.boundary import Boundary, FixedSample
 from luckyhit.judge.stats.sequential import Sequential
-from luckyhit.records import MetricName, Result, Verdict
+from luckyhit.records import OF_FRESHNESS, STALE_READS, Result, Verdict
 
 _ONCE, _ANY_TIME = FixedSample(), Sequential()
 DECIDED: tuple[Verdict, ...] = ("HELPED", "HURT", "EQUIVALENT")
-OF_FRESHNESS: tuple[MetricName, ...] = ("stale_reads", "staleness_p99_ms")
-"""A goal on one of these says itself how much has to be known of old data."""
 ADDED_AT_MOST = 4
 """Blocks may be added to a plan up to one part in so many of it."""
 FRESHNESS_KNOWN = 0.10
@@ -80,7 +78,7 @@ def blocks_to_add(result: Result, case: Case) -> int:
 def _freshness_known(result: Result, case: Case) -> bool:
     if case.freshness is None or any(name in case.goals for name in OF_FRESHNESS):
         return True
-    stale = result.metrics.get("stale_reads")
+    stale = result.metrics.get(STALE_READS)
     if stale is None or stale.effect is None or stale.low is None or stale.high is None:
         return False
     near = max(stale.effect - stale.low, stale.high - stale.effect) <= FRESHNESS_KNOWN
@@ -90,7 +88,6 @@ def _freshness_known(result: Result, case: Case) -> bool:
 __all__ = [
     "ADDED_AT_MOST",
     "FRESHNESS_KNOWN",
-    "OF_FRESHNESS",
     "blocks_to_add",
     "enough",
     "share_of_look",

@@ -28,17 +28,56 @@ from luckyhit.judge.stale.share_bounds import ShareBounds, bounds_of_run, uncomp
 from luckyhit.judge.table.columns import JUDGED, rows_of_parts
 from luckyhit.judge.table.probe_frames import probe_frame
 from luckyhit.judge.table.record import mapped
+from luckyhit.judge.table.request_values import level_of_values, values_of
 from luckyhit.judge.table.samples import CACHE, NO_ERROR, Rows, rows_of
 from luckyhit.judge.verdict import RULES
 from luckyhit.records import Result
 from luckyhit.run import Run
 
 __all__ = [
-    "CACHE", "DELETED", "EXPOSED", "FEWEST", "FLUSHED", "LEFT", "NOT_LOOKED_FOR", "NO_ERROR", "RULES", "SHARED", "Log",
-    "Planning", "Rows", "ShareBounds", "believed_rows", "bounds_of_run", "by_key", "chance_text", "classify_reads",
-    "direction", "disagreements_of", "freshness_curve", "got_worse", "in_doubt", "kaplan_meier", "late_among", "mapped",
-    "movement", "old_data_text", "planning_rows", "probe_frame", "probe_stories", "range_text", "read_rows", "share_of",
-    "shifts", "stale_share", "uncompared", "window_quantiles", "windows_of", "worst_windows",
+    "CACHE",
+    "DELETED",
+    "EXPOSED",
+    "FEWEST",
+    "FLUSHED",
+    "LEFT",
+    "NOT_LOOKED_FOR",
+    "NO_ERROR",
+    "RULES",
+    "SHARED",
+    "Log",
+    "Planning",
+    "Rows",
+    "ShareBounds",
+    "believed_rows",
+    "bounds_of_run",
+    "by_key",
+    "chance_text",
+    "classify_reads",
+    "direction",
+    "disagreements_of",
+    "freshness_curve",
+    "got_worse",
+    "in_doubt",
+    "kaplan_meier",
+    "late_among",
+    "level_of_values",
+    "mapped",
+    "movement",
+    "old_data_text",
+    "planning_rows",
+    "probe_frame",
+    "probe_stories",
+    "range_text",
+    "read_rows",
+    "share_of",
+    "shifts",
+    "stale_share",
+    "uncompared",
+    "values_of",
+    "window_quantiles",
+    "windows_of",
+    "worst_windows",
 ]  # fmt: skip
 
 

@@ -6,6 +6,7 @@ File format history (`SCHEMA_VERSION`):
 
 from __future__ import annotations
 
+from luckyhit.records.amounts import AMOUNTS, UNITS, AmountKind, MarginUnit, Unit, UnitKind
 from luckyhit.records.finding import (
     PREFLIGHT_MET_FAULT,
     CountOf,
@@ -15,16 +16,21 @@ from luckyhit.records.finding import (
     RunFinding,
     UnexpectedAnswer,
 )
+from luckyhit.records.goal_names import GoalName, kind_of, metric_of_goal, route_of_goal
 from luckyhit.records.metrics import (
     FAULTS,
+    LATENCIES,
     METRICS,
-    GoalName,
-    MarginUnit,
+    NUMBER_COLUMNS,
+    OF_FRESHNESS,
+    OF_REQUESTS,
+    STALE_READS,
+    Estimator,
+    EventMetric,
     MetricKind,
     MetricName,
-    kind_of,
-    metric_of_goal,
-    route_of_goal,
+    ProbeReads,
+    ValueKind,
 )
 from luckyhit.records.note import Fact, Note
 from luckyhit.records.repeat import Repeat
@@ -32,7 +38,6 @@ from luckyhit.records.result import (
     Accounting,
     Beside,
     Earlier,
-    EventMetric,
     FreshnessFacts,
     Guard,
     Metric,
@@ -75,23 +80,31 @@ from luckyhit.records.vocabulary import (
 
 __all__ = [
     "ACTION_IDS",
+    "AMOUNTS",
     "CACHE_STATUSES",
     "COUNTERS",
     "EVENTS",
     "FAULTS",
     "GUARD_IDS",
+    "LATENCIES",
     "MAY_LACK",
     "METRICS",
     "NOTE_IDS",
     "NOT_VISIBLE",
+    "NUMBER_COLUMNS",
+    "OF_FRESHNESS",
+    "OF_REQUESTS",
     "PREFLIGHT_MET_FAULT",
     "READS",
     "REQUESTS",
     "SCHEMA_VERSION",
+    "STALE_READS",
     "STEP_OUTCOMES",
+    "UNITS",
     "WRITES",
     "Accounting",
     "ActionId",
+    "AmountKind",
     "Arm",
     "Beside",
     "CacheStatus",
@@ -99,6 +112,7 @@ __all__ = [
     "Doubt",
     "DoubtId",
     "Earlier",
+    "Estimator",
     "EventMetric",
     "Fact",
     "FreshnessFacts",
@@ -118,6 +132,7 @@ __all__ = [
     "OldDataLooked",
     "Phase",
     "Preflight",
+    "ProbeReads",
     "Repeat",
     "RequestError",
     "Result",
@@ -127,6 +142,9 @@ __all__ = [
     "Stage",
     "StepOutcome",
     "UnexpectedAnswer",
+    "Unit",
+    "UnitKind",
+    "ValueKind",
     "Verdict",
     "kind_of",
     "metric_of_goal",

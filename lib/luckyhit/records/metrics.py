@@ -1,15 +1,17 @@
-"""The metrics: one row each. What is measured in which unit, which way is better, and what it is called.
+"""The metrics: one row each. A row chooses everything: what is read, how arms are compared, what it is called, where it
+is shown.
 
-A metric to come is a name in `MetricName`, a row in `METRICS`, and an estimator in `luckyhit.judge`.
+A metric to come is a name in `MetricName` and a row in `METRICS`. Only where none of the estimators fits it also needs
+a row in `luckyhit.judge.effects.ESTIMATORS`; only where its values are no number of a column, one in
+`luckyhit.judge.table.request_values.VALUES`.
 """
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, WithJsonSchema
+from luckyhit.records.amounts import UNITS, MarginUnit, Unit
 
 MetricName = Literal[
     "hit_ratio",
@@ -29,34 +31,109 @@ MetricName = Literal[
     "phantom_reads",
     "staleness_p99_ms",
 ]
-Unit = Literal["share", "ms", "calls/request"]
-MarginUnit = Literal["%", "ms", "calls"]
+Estimator = Literal["share", "count", "mean", "quantile", "stale-share", "probe-share", "window-quantile"]
+"""How both arms are compared (see `judge.effects`, `judge.stale.probe_reads`).
+
+share            share of requests: paired batches, exact counts near 0 and 1
+count            mean of small counts: the same, without the ceiling at 1
+mean             mean of amounts: paired batches
+quantile         quantile of amounts: paired batches of ranks
+stale-share      share of writes that are read too late: pairs of writes
+probe-share      share of the probe's writes: pairs of writes
+window-quantile  quantile of windows of staleness: order statistics
+"""
+ValueKind = Literal["hit", "failed", "wrong", "latency", "number"]
+"""What one request counts as: see `judge.request_values`. `number`: what its column holds."""
+EventMetric = Literal["hit_ratio", "latency_ms", "error_rate"]
+"""What is watched for events inside an arm; `latency_ms` is the geometric mean."""
+ProbeReads = Literal["plain", "conditional", "in-flight", "absent", "refused", "shown"]
+"""Which reads of the probe count: see `judge.stale.probe_reads`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """What a case has to declare so that the probe makes such reads: a field of `freshness`, or an item in it."""
+
+    field: str
+    item: str = ""
+
+    def __str__(self) -> str:
+        return f"`{self.item}` in freshness.{self.field}" if self.item else f"freshness.{self.field}"
 
 
 @dataclass(frozen=True, slots=True)
 class MetricKind:
-    """One metric. `words`: as in a sentence; `counts`: what it is, for the docs; `units`: those of a margin, the first
-    that is not relative is a limit's; `probe`: it needs the freshness probe; `by_route`: it can be told of one route;
-    `fault`: what is wrong at any level, and told where it moved though the case has no goal for it; `part_of`: the
-    metric that it is a part of, and that says why neither is visible."""
+    """One metric.
+
+    Comparison: `unit`; `estimator`; `quantile` (of estimators that take one); `column` of the requests, and `value`,
+    what a request counts as by it; `reads`: of shares of the probe's reads. A metric with a column is one of requests,
+    and can be told of one route; any other needs the freshness probe.
+    Words: `words`: as in a sentence; `counts`: what it is, for the docs; `unseen`: what a request did not, where it
+    tells nothing; `told`: what answers tell, where they may not; `told_by`: the case's field that makes it visible.
+    Meaning: `higher_is_better`; `fault`: it is wrong at any level, and told where it moved though the case has no goal
+    for it; `part_of`: the metric that it is a part of, and that says why neither is visible; `covered_by`: the metric
+    whose goal says what of this fault is accepted; `event`: the series in which its movements inside an arm show;
+    `of_reads`: routes that write don't tell it; `needs`: in the case; `relative`: a margin may be a share of before.
+    Shown: `baseline`: its name in the table of the baseline, `trend`: a line in the index of runs."""
 
     unit: Unit
     words: str
     counts: str
-    units: tuple[MarginUnit, ...]
+    estimator: Estimator
+    quantile: float | None = None
+    column: str = ""
+    value: ValueKind = "number"
+    reads: ProbeReads | None = None
+    unseen: str = ""
+    told: str = ""
+    told_by: str = ""
     higher_is_better: bool = False
-    probe: bool = False
-    by_route: bool = False
     fault: bool = False
     part_of: MetricName | None = None
+    covered_by: MetricName | None = None
+    event: EventMetric | None = None
+    of_reads: bool = False
+    needs: Needed | None = None
+    relative: bool = True
+    by_read_route: bool = False
+    baseline: str = ""
+    trend: bool = False
+
+    @property
+    def probe(self) -> bool:
+        """Whether it needs the freshness probe."""
+        return not self.column
+
+    @property
+    def by_route(self) -> bool:
+        """Whether it can be told of one route: every metric of requests, and those with `by_read_route`."""
+        return bool(self.column) or self.by_read_route
+
+    @property
+    def units(self) -> tuple[MarginUnit, ...]:
+        """Those of a margin: relative to before, or in points; then the metric's own, which is a limit's."""
+        own = UNITS[self.unit].amount
+        return (own,) if own == "%" or not self.relative else ("%", own)
 
 
-def _latency(words: str, counts: str) -> MetricKind:
-    return MetricKind("ms", words, counts, ("%", "ms"), by_route=True)
+def _latency(words: str, counts: str, quantile: float | None, *, trend: bool = False) -> MetricKind:
+    return MetricKind(
+        "ms",
+        words,
+        counts,
+        "mean" if quantile is None else "quantile",
+        quantile=quantile,
+        column="done_ns",
+        value="latency",
+        unseen="completed",
+        event="latency_ms",
+        baseline="" if quantile is None else words,
+        trend=trend,
+    )
 
 
-def _stale(words: str, counts: str) -> MetricKind:
-    return MetricKind("share", words, counts, ("%",), probe=True, part_of="stale_reads")
+def _stale(words: str, counts: str, reads: ProbeReads, needs: Needed | None = None) -> MetricKind:
+    return MetricKind("share", words, counts, "probe-share", reads=reads, part_of="stale_reads", needs=needs)
 
 
 _DUE = "from the moment a request was *due* to its last byte, of answers as expected"
@@ -66,106 +143,130 @@ METRICS: dict[MetricName, MetricKind] = {
         "share",
         "hit ratio",
         "hits among the answers that told their cache status; stale answers count as no hit",
-        ("%",),
+        "share",
+        column="cache",
+        value="hit",
+        unseen="told its cache status",
+        told="the cache status",
+        told_by="target.cache_header",
         higher_is_better=True,
-        by_route=True,
+        event="hit_ratio",
+        of_reads=True,
+        baseline="hit ratio of the baseline",
+        trend=True,
     ),
-    "latency_p50_ms": _latency("median latency", f"the median, {_DUE}"),
-    "latency_p95_ms": _latency("p95 latency", "the same, 95th percentile"),
-    "latency_p99_ms": _latency("p99 latency", "the same, 99th percentile"),
-    "latency_mean_ms": _latency("mean latency", "the same, mean: it moves where a quantile jumps from hits to misses"),
+    "latency_p50_ms": _latency("median latency", f"the median, {_DUE}", 0.5, trend=True),
+    "latency_p95_ms": _latency("p95 latency", "the same, 95th percentile", 0.95, trend=True),
+    "latency_p99_ms": _latency("p99 latency", "the same, 99th percentile", 0.99),
+    "latency_mean_ms": _latency(
+        "mean latency", "the same, mean: it moves where a quantile jumps from hits to misses", None
+    ),
     "error_rate": MetricKind(
         "share",
         "error rate",
         "failed, timed out or unexpected, among the requests that were sent",
-        ("%",),
-        by_route=True,
+        "share",
+        column="error",
+        value="failed",
+        unseen="was sent",
         fault=True,
+        event="error_rate",
+        baseline="error rate",
+        trend=True,
     ),
     "wrong_answers": MetricKind(
         "share",
         "wrong answers",
         "answers with a status of 2xx or 3xx that are not what the route owes, among all answers",
-        ("%",),
-        by_route=True,
+        "share",
+        column="error",
+        value="wrong",
+        unseen="was answered",
         fault=True,
         part_of="error_rate",
+        covered_by="error_rate",
+        event="error_rate",
     ),
     "db_calls": MetricKind(
-        "calls/request", "database calls per request", "database calls per answer", ("%", "calls"), by_route=True
+        "calls/request",
+        "database calls per request",
+        "database calls per answer",
+        "count",
+        column="db_calls",
+        unseen="told its database calls",
+        told="the number of database calls",
+        told_by="target.db_header",
+        of_reads=True,
+        baseline="database calls per request",
     ),
     "stale_reads": MetricKind(
         "share",
         "stale reads",
         "reads that showed an older version, later than the declared bound",
-        ("%",),
-        probe=True,
-        by_route=True,
+        "stale-share",
+        by_read_route=True,
         fault=True,
+        baseline="stale reads",
+        trend=True,
     ),
-    "stale_reads_plain": _stale("stale plain reads", "the same of the probe's reads without a validator alone"),
-    "stale_reads_conditional": _stale("stale conditional reads", "of its reads with a validator (`If-None-Match`)"),
-    "stale_reads_in_flight": _stale("stale reads of keys in flight", "behind a write that met a read under way"),
-    "stale_reads_absent": _stale("stale reads of new keys", "behind the write that created what was not there before"),
-    "stale_reads_refused": _stale("reads of refused values", "behind a refused write: reads that showed its value"),
+    "stale_reads_plain": _stale(
+        "stale plain reads", "the same of the probe's reads without a validator alone", "plain"
+    ),
+    "stale_reads_conditional": _stale(
+        "stale conditional reads", "of its reads with a validator (`If-None-Match`)", "conditional"
+    ),
+    "stale_reads_in_flight": _stale(
+        "stale reads of keys in flight",
+        "behind a write that met a read under way",
+        "in-flight",
+        Needed("prestates", "in-flight"),
+    ),
+    "stale_reads_absent": _stale(
+        "stale reads of new keys",
+        "behind the write that created what was not there before",
+        "absent",
+        Needed("absent"),
+    ),
+    "stale_reads_refused": _stale(
+        "reads of refused values", "behind a refused write: reads that showed its value", "refused", Needed("refused")
+    ),
     "phantom_reads": MetricKind(
         "share",
         "phantom reads",
         "probes behind which a read showed a version that no accepted write wrote, among those that showed one",
-        ("%",),
-        probe=True,
+        "probe-share",
+        reads="shown",
         fault=True,
         part_of="stale_reads",
     ),
     "staleness_p99_ms": MetricKind(
-        "ms", "p99 staleness", "for how long readers have to expect old data after a write", ("ms",), probe=True
+        "ms",
+        "p99 staleness",
+        "for how long readers have to expect old data after a write",
+        "window-quantile",
+        quantile=0.99,
+        relative=False,
     ),
 }
 """Every metric, in the order of tables."""
 
-_BY_ROUTE = [name for name, kind in METRICS.items() if kind.by_route]
-_NAME_SCHEMA = {
-    "type": "string",
-    "anyOf": [{"enum": [*METRICS]}, {"pattern": rf"^[a-z0-9][a-z0-9-]*\.({'|'.join(_BY_ROUTE)})$"}],
-}
-
+OF_REQUESTS: tuple[MetricName, ...] = tuple(name for name, kind in METRICS.items() if kind.column)
+LATENCIES: tuple[MetricName, ...] = tuple(name for name, kind in METRICS.items() if kind.value == "latency")
+OF_FRESHNESS: tuple[MetricName, ...] = tuple(
+    name for name, kind in METRICS.items() if kind.probe and kind.part_of is None
+)
+"""A goal on one of these says itself how much has to be known of old data."""
+STALE_READS: MetricName = "stale_reads"
+"""The metric of old data, which tables, figures and guards of freshness are about."""
 FAULTS: tuple[MetricName, ...] = tuple(name for name, kind in METRICS.items() if kind.fault)
 """What is wrong at any level: told where it moved, declared or not."""
-
-
-def _known(name: str) -> str:
-    route, dot, metric = name.rpartition(".")
-    names = [known for known, kind in METRICS.items() if kind.by_route or not dot]
-    if metric in names and bool(route) == bool(dot):
-        return name
-    near = difflib.get_close_matches(metric[:100], names, n=1, cutoff=0.6)
-    expected = f"{'a route and a metric of one route' if dot else 'a metric'}, one of {', '.join(names)}"
-    raise ValueError(f"`{near[0]}`? It is {expected}" if near else expected)
-
-
-GoalName = Annotated[str, AfterValidator(_known), WithJsonSchema(_NAME_SCHEMA)]
-"""What a goal is about: a metric, or `route.metric` (a metric of one route: `stores.hit_ratio`)."""
-
-
-def metric_of_goal(name: GoalName) -> MetricName:
-    """`hit_ratio` of `stores.hit_ratio` and of `hit_ratio`. Raises KeyError where it ends in no metric."""
-    metric = name.rpartition(".")[2]
-    if metric not in METRICS:
-        raise KeyError(name)
-    return metric
-
-
-def route_of_goal(name: GoalName) -> str:
-    """`stores` of `stores.hit_ratio`; empty of a metric of all requests."""
-    return name.rpartition(".")[0]
-
-
-def kind_of(name: GoalName) -> MetricKind:
-    """The row of a goal's metric."""
-    return METRICS[metric_of_goal(name)]
+NUMBER_COLUMNS: tuple[str, ...] = tuple(
+    dict.fromkeys(kind.column for kind in METRICS.values() if kind.column and kind.value == "number")
+)
+"""The columns of the requests whose numbers are metrics as they stand."""
 
 
 __all__ = [
-    "FAULTS", "METRICS", "GoalName", "MarginUnit", "MetricKind", "MetricName", "Unit", "kind_of", "metric_of_goal",
-    "route_of_goal",
+    "FAULTS", "LATENCIES", "METRICS", "NUMBER_COLUMNS", "OF_FRESHNESS", "OF_REQUESTS", "STALE_READS", "Estimator",
+    "EventMetric", "MetricKind", "MetricName", "Needed", "ProbeReads", "ValueKind",
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from luckyhit.records.base import FileRecord
-from luckyhit.records.metrics import GoalName
+from luckyhit.records.goal_names import GoalName
 from luckyhit.records.vocabulary import NoteId
 
 Fact = float | int | str | bool | list[str] | None

@@ -8,7 +8,8 @@ from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
 
 from luckyhit.records.base import FileRecord
 from luckyhit.records.finding import CountOf, Doubt, RunFinding
-from luckyhit.records.metrics import GoalName
+from luckyhit.records.goal_names import GoalName
+from luckyhit.records.metrics import EventMetric
 from luckyhit.records.note import Note
 from luckyhit.records.vocabulary import SCHEMA_VERSION, Arm, GuardId, Limit, OldDataLooked, Verdict, id_of_title
 
@@ -187,10 +188,6 @@ class FreshnessFacts(FileRecord):
         default=None, description="what the probe added to the load in the measured parts, over all arms of the blocks"
     )
     added_share: float | None = Field(default=None, description="the same as a share of the load")
-
-
-EventMetric = Literal["hit_ratio", "latency_ms", "error_rate"]
-"""What is watched for events inside an arm; `latency_ms` is the geometric mean."""
 
 
 class Moved(FileRecord):

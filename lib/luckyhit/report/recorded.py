@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 ARMS: tuple[Arm, Arm] = ("before", "after")
 STAGES: tuple[Stage, ...] = ("baseline", "change", "after-rollback")
-_COLUMNS = ["arm", "block", "phase", "route", "due_ns", "done_ns", "error", "cache", "db_calls"]
+_COLUMNS = ["arm", "block", "phase", "route", "due_ns", "done_ns", "error", "cache", *records.NUMBER_COLUMNS]
 """Of the requests, what is drawn."""
 
 

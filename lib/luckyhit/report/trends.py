@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from luckyhit.judge.facade import FEWEST, movement
-from luckyhit.records import GoalName, MetricName
+from luckyhit.records import METRICS, GoalName, MetricName
 from luckyhit.text.quantities import name_of, value_text
 
-SHOWN: tuple[MetricName, ...] = ("hit_ratio", "latency_p50_ms", "latency_p95_ms", "error_rate", "stale_reads")
+SHOWN: tuple[MetricName, ...] = tuple(name for name, kind in METRICS.items() if kind.trend)
 FEWEST_RUNS = 3
 MOST_RUNS = 120
 """The newest ones: more would be less than a pixel each, and a shift of last year is none that matters."""

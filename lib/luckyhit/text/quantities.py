@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from luckyhit.records import GoalName, kind_of, route_of_goal
+from luckyhit.records import UNITS, GoalName, kind_of, route_of_goal
 from luckyhit.text.numbers import decimals_of, hundredths, number, percent, points
 
 
@@ -14,25 +14,21 @@ def name_of(name: GoalName) -> str:
 
 def value_text(name: GoalName, value: float) -> str:
     """A metric's value in one arm: `58 %`, `12.1 ms`, `1.4`."""
-    if kind_of(name).unit == "share":
-        return percent(value)
-    return f"{number(value)} ms" if kind_of(name).unit == "ms" else number(value)
+    unit = kind_of(name).unit
+    return percent(value) if unit == "share" else f"{number(value)}{UNITS[unit].suffix}"
 
 
 def amount_text(name: GoalName, value: float) -> str:
     """A difference, as in "a cost of ...": `14 points of hit ratio`, `0.4 database calls per request`."""
-    if kind_of(name).unit == "share":
-        return f"{points(value)} of {name_of(name)}"
-    if kind_of(name).unit == "ms":
-        return f"{number(value)} ms of {name_of(name)}"
-    return f"{number(value)} {name_of(name)}"
+    if UNITS[kind_of(name).unit].in_name:
+        return f"{number(value)} {name_of(name)}"
+    return f"{difference_text(name, value)} of {name_of(name)}"
 
 
 def difference_text(name: GoalName, value: float) -> str:
     """A difference without the metric's name: `14 points`, `1.2 ms`, `0.4`."""
-    if kind_of(name).unit == "share":
-        return points(value)
-    return f"{number(value)} ms" if kind_of(name).unit == "ms" else number(value)
+    unit = kind_of(name).unit
+    return points(value) if unit == "share" else f"{number(value)}{UNITS[unit].suffix}"
 
 
 def interval_text(name: GoalName, low: float | None, high: float | None) -> str:
@@ -47,7 +43,7 @@ def interval_text(name: GoalName, low: float | None, high: float | None) -> str:
         bounds = [(value, hundredths(value, decimals)) for value in (low, high)]
     else:
         bounds = [(low, number(low)), (high, number(high))]
-    unit = {"share": " points", "ms": " ms"}.get(kind_of(name).unit, "")
+    unit = UNITS[kind_of(name).unit].suffix
     if all(_off_zero(*bound) for bound in bounds):
         return f"{bounds[0][1]} to {bounds[1][1]}{unit}"
     first, second = (text if _off_zero(value, text) else _beside_zero(value) for value, text in bounds)

@@ -110,7 +110,7 @@ def _in_order(rows: Rows, body: np.ndarray, inside: np.ndarray, wrote: np.ndarra
     return UrlAnswers(
         hit=cache == HIT,
         miss=cache == MISS,
-        calls=rows.calls[order],
+        calls=rows.number("db_calls")[order],
         latency_ms=rows.latency_ms[order],
         body=body[order],
         previous=np.where(same, place - 1, NONE),

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from luckyhit.judge.belief import Belief
 from luckyhit.judge.compare.effect import Effect
-from luckyhit.records import Arm, Doubt, DoubtId, GoalName, Metric, Note
+from luckyhit.records import Arm, Doubt, DoubtId, GoalName, Metric, Note, kind_of
 from luckyhit.text.numbers import listed, percent, sentence
 from luckyhit.text.wording import note
 
@@ -41,21 +41,26 @@ def in_doubt(doubts: Mapping[Arm, Sequence[Doubt]], *, evidence: bool = False) -
 
 def with_reasons(effects: Mapping[GoalName, Effect], belief: Belief) -> dict[GoalName, Effect]:
     """The effects with the reason why an arm's hit ratio is not visible, or is told by something else."""
-    reasoned = dict(effects)
-    if belief.doubts and "hit_ratio" in effects:
-        reasoned["hit_ratio"] = replace(effects["hit_ratio"], notes=(_reason(belief),))
-    return reasoned
+    if not belief.doubts:
+        return dict(effects)
+    return {
+        name: replace(effect, notes=(_reason(belief),)) if kind_of(name).value == "hit" else effect
+        for name, effect in effects.items()
+    }
 
 
 def routes_with_reasons(
     routes: Mapping[str, Mapping[GoalName, Metric]], belief: Belief
 ) -> dict[str, dict[GoalName, Metric]]:
     """The same of the metrics of each route."""
-    reasoned = {route: dict(metrics) for route, metrics in routes.items()}
-    for metrics in reasoned.values():
-        if belief.doubts and "hit_ratio" in metrics:
-            metrics["hit_ratio"] = metrics["hit_ratio"].model_copy(update={"notes": [_reason(belief)]})
-    return reasoned
+    noted = {"notes": [_reason(belief)]} if belief.doubts else {}
+    return {
+        route: {
+            name: metric.model_copy(update=noted) if kind_of(name).value == "hit" else metric
+            for name, metric in metrics.items()
+        }
+        for route, metrics in routes.items()
+    }
 
 
 def _reason(belief: Belief) -> Note:

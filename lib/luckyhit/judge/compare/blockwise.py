@@ -11,13 +11,13 @@ import pandas as pd
 
 from luckyhit.case import Case
 from luckyhit.judge.compare.effect import Effect
-from luckyhit.judge.compare.effects import QUANTILES
 from luckyhit.judge.freshness.classify import late_among
 from luckyhit.judge.freshness.probed import Probed
 from luckyhit.judge.stale.probe_reads import units_of
 from luckyhit.judge.stats.boundary import INF, Boundary
+from luckyhit.judge.table.request_values import values_of
 from luckyhit.judge.table.rows import Rows, members
-from luckyhit.records import METRICS, GoalName, kind_of, metric_of_goal, route_of_goal
+from luckyhit.records import METRICS, OF_REQUESTS, STALE_READS, GoalName, kind_of, metric_of_goal, route_of_goal
 
 BlockValues = Mapping[GoalName, Mapping[int, float]]
 
@@ -30,34 +30,26 @@ def block_values(rows: Rows, probed: Sequence[Probed], within_s: float | None) -
     by_metric: dict[GoalName, dict[int, float]] = {name: {} for name in METRICS}
     for block, inside in members(rows.block):
         in_block = rows.take(inside)
-        shown: dict[GoalName, np.ndarray] = {
-            "hit_ratio": in_block.hit,
-            "error_rate": in_block.failed,
-            "wrong_answers": in_block.wrong,
-            "db_calls": in_block.calls,
-            "latency_mean_ms": in_block.latency_ms,
-        }
-        for name, values in shown.items():
-            values = values[np.isfinite(values)]
+        visible: dict[tuple[str, str], np.ndarray] = {}
+        for name in OF_REQUESTS:
+            kind = METRICS[name]
+            if (kind.value, kind.column) not in visible:
+                values = values_of(name, in_block)
+                visible[kind.value, kind.column] = values[np.isfinite(values)]
+            values, quantile = visible[kind.value, kind.column], kind.quantile
             if len(values):
-                by_metric[name][block] = float(np.mean(values))
-        latency = in_block.latency_ms
-        latency = latency[np.isfinite(latency)]
-        if len(latency):
-            levels = np.quantile(latency, list(QUANTILES.values()))
-            for name, level in zip(QUANTILES, levels.tolist(), strict=True):
-                by_metric[name][block] = level
+                by_metric[name][block] = float(np.mean(values) if quantile is None else np.quantile(values, quantile))
     if within_s is not None and any(len(arm.reads) for arm in probed):
         late = pd.concat([late_among(arm.classified, within_s) for arm in probed])
         decided = late[late["outcome"].isin(["fresh", "stale"])]
         shares = (decided["outcome"] == "stale").groupby(decided["block"]).mean()
-        by_metric["stale_reads"] = {int(block): float(share) for block, share in shares.items()}
+        by_metric[STALE_READS] = {int(block): float(share) for block, share in shares.items()}
         for arm in probed:
-            for name, units in units_of(arm, within_s).items():
+            for metric, units in units_of(arm, within_s).items():
                 events: dict[int, list[bool]] = {}
                 for (block, _, _), event in units.items():
                     events.setdefault(int(block), []).append(event)
-                by_metric[name] |= {block: float(np.mean(block_events)) for block, block_events in events.items()}
+                by_metric[metric] |= {block: float(np.mean(block_events)) for block, block_events in events.items()}
     return by_metric
 
 

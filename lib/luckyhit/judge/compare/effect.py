@@ -11,7 +11,7 @@ from luckyhit.case.units import Amount
 from luckyhit.judge.stats.boundary import INF
 from luckyhit.judge.stats.intervals import Margin, no_margin
 from luckyhit.judge.stats.proportions import ArmCounts, PairedCounts
-from luckyhit.records import FAULTS, GoalName, Note, kind_of
+from luckyhit.records import FAULTS, UNITS, GoalName, Note, kind_of
 
 UNDECLARED = 0.01
 """The chance that any fault without a goal is wrongly said to have moved, over all of them together."""
@@ -82,8 +82,7 @@ def amount_of(name: GoalName, amount: Amount, before: float | None) -> float | N
         return amount.amount if amount.unit == "%" else None
     if amount.unit == "%":
         return None if before is None else amount.amount * abs(before)
-    wanted = "ms" if kind_of(name).unit == "ms" else "calls"
-    return amount.amount if amount.unit == wanted else None
+    return amount.amount if amount.unit == UNITS[kind_of(name).unit].amount else None
 
 
 def margin_of(name: GoalName, goals: Mapping[GoalName, Goal]) -> Margin:

@@ -7,7 +7,7 @@ their own (see `effect.Levels`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 
@@ -24,18 +24,40 @@ from luckyhit.judge.stats.boundary import INF, Boundary
 from luckyhit.judge.stats.intervals import Estimates, Interval, mean_estimates
 from luckyhit.judge.stats.proportions import ArmCounts, PairedCounts
 from luckyhit.judge.stats.rank_intervals import quantiles_estimates
+from luckyhit.judge.table.request_values import sortable_values_of, values_of
 from luckyhit.judge.table.rows import Column, SinceDue
-from luckyhit.judge.table.samples import ARMS, Comparison, Rows
-from luckyhit.records import METRICS, GoalName, MetricName, Note, kind_of
+from luckyhit.judge.table.samples import ARMS, Comparison
+from luckyhit.records import METRICS, OF_FRESHNESS, OF_REQUESTS, Estimator, GoalName, MetricName, Note, kind_of
 from luckyhit.text.wording import note
 
-QUANTILES: dict[MetricName, float] = {"latency_p50_ms": 0.5, "latency_p95_ms": 0.95, "latency_p99_ms": 0.99}
-TIMES: tuple[MetricName, ...] = ("latency_mean_ms", *QUANTILES)
 RARE = 20
 """Fewer events (or non-events) than this in an arm: the exact interval of a share is taken in as well."""
 
 NEARLY_ALL = 0.99
 """Of the values of an arm are in pairs: then pairs tell of all."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestArms:
+    """What metrics of requests are estimated from: `comparison` has the measured rows of both arms. `goals`: their
+    margins, which a boundary may make use of. `error_rate`: of one interval; `fault_rate`: of one of the faults that
+    `goals` don't declare, that of the others where None."""
+
+    comparison: Comparison
+    boundary: Boundary
+    error_rate: float
+    goals: Mapping[GoalName, Goal]
+    fault_rate: float | None = None
+
+    def rate(self, name: MetricName) -> float:
+        """The error rate of this metric's interval."""
+        undeclared = METRICS[name].fault and name not in self.goals
+        return self.fault_rate if undeclared and self.fault_rate is not None else self.error_rate
+
+    def values(self, name: MetricName) -> tuple[np.ndarray, np.ndarray]:
+        """Of both arms, what each request counts as."""
+        before, after = (values_of(name, side.rows) for side in self.comparison.sides)
+        return before, after
 
 
 def request_effects(
@@ -45,34 +67,55 @@ def request_effects(
     goals: Mapping[GoalName, Goal] | None = None,
     fault_rate: float | None = None,
 ) -> dict[GoalName, Effect]:
-    """The metrics that requests show, from the measured rows in `comparison`. `goals`: their margins, which a boundary
-    may make use of. `fault_rate`: the error rate of faults that `goals` don't declare; that of the others where None.
-    """
-    goals = goals or {}
+    """The metrics that requests show, each by its estimator: see RequestArms."""
+    arms = RequestArms(comparison, boundary, error_rate, goals or {}, fault_rate)
     effects: dict[GoalName, Effect] = {}
-    shown: tuple[tuple[MetricName, Callable[[Rows], np.ndarray], str], ...] = (
-        ("hit_ratio", lambda rows: rows.hit, "told its cache status"),
-        ("error_rate", lambda rows: rows.failed, "was sent"),
-        ("wrong_answers", lambda rows: rows.wrong, "was answered"),
-        ("db_calls", lambda rows: rows.calls, "told its database calls"),
-        ("latency_mean_ms", lambda rows: rows.latency_ms, "completed"),
-    )
     # One after the other: all of them at once would take as much room as the rows.
-    for name, of, unseen in shown:
-        values = of(comparison.before.rows), of(comparison.after.rows)
-        undeclared = fault_rate is not None and kind_of(name).fault and name not in goals
-        rate = fault_rate if undeclared and fault_rate is not None else error_rate
-        estimates = mean_estimates(values, comparison, boundary, rate, margin_of(name, goals))
-        if estimates is not None and name not in TIMES:
-            estimates = _at_the_edge(estimates, values, comparison, boundary, rate, name)
-        effects[name] = _effect(estimates, _Seen.of(values, comparison), unseen, floor=0.0 if name in TIMES else None)
-    latencies = comparison.before.rows.latency, comparison.after.rows.latency
-    seen = _Seen.of(latencies, comparison, means=False)
-    margins = {level: margin_of(name, goals) for name, level in QUANTILES.items()}
-    by_quantile = quantiles_estimates(latencies, comparison, margins, boundary, error_rate)
-    for name, estimates in zip(QUANTILES, by_quantile, strict=True):
-        effects[name] = _effect(estimates, seen, "completed", floor=0.0)
-    return {name: effects[name] for name in METRICS if name in effects}
+    for estimator, estimate in REQUEST_ESTIMATORS.items():
+        names = [name for name in OF_REQUESTS if METRICS[name].estimator == estimator]
+        effects |= dict(estimate(names, arms))
+    return {name: effects[name] for name in OF_REQUESTS}
+
+
+def _counted_means(names: Sequence[MetricName], arms: RequestArms) -> Iterator[tuple[MetricName, Effect]]:
+    """Means of events and of small counts, which say too little of themselves near 0 and 1."""
+    for name in names:
+        values, rate = arms.values(name), arms.rate(name)
+        estimates = _means_of(name, values, arms)
+        if estimates is not None:
+            estimates = _at_the_edge(estimates, values, arms.comparison, arms.boundary, rate, name)
+        yield name, _effect(estimates, _Seen.of(values, arms.comparison), METRICS[name].unseen)
+
+
+def _means(names: Sequence[MetricName], arms: RequestArms) -> Iterator[tuple[MetricName, Effect]]:
+    for name in names:
+        values = arms.values(name)
+        estimates = _means_of(name, values, arms)
+        yield name, _effect(estimates, _Seen.of(values, arms.comparison), METRICS[name].unseen, floor=0.0)
+
+
+def _means_of(name: MetricName, values: tuple[np.ndarray, np.ndarray], arms: RequestArms) -> Estimates | None:
+    return mean_estimates(values, arms.comparison, arms.boundary, arms.rate(name), margin_of(name, arms.goals))
+
+
+def _quantiles(names: Sequence[MetricName], arms: RequestArms) -> Iterator[tuple[MetricName, Effect]]:
+    """Quantiles of the same values are estimated together: sorting them is what takes the time."""
+    by_values: dict[tuple[str, str], list[MetricName]] = {}
+    for name in names:
+        by_values.setdefault((METRICS[name].value, METRICS[name].column), []).append(name)
+    for alike in by_values.values():
+        before, after = (sortable_values_of(alike[0], side.rows) for side in arms.comparison.sides)
+        seen = _Seen.of((before, after), arms.comparison, means=False)
+        margins = {METRICS[name].quantile or 0.5: margin_of(name, arms.goals) for name in alike}
+        by_quantile = quantiles_estimates((before, after), arms.comparison, margins, arms.boundary, arms.error_rate)
+        for name, estimates in zip(alike, by_quantile, strict=True):
+            yield name, _effect(estimates, seen, METRICS[name].unseen, floor=0.0)
+
+
+REQUEST_ESTIMATORS: dict[
+    Estimator, Callable[[Sequence[MetricName], RequestArms], Iterator[tuple[MetricName, Effect]]]
+] = {"share": _counted_means, "count": _counted_means, "mean": _means, "quantile": _quantiles}
+"""How metrics of requests are compared. Those of the probe's reads: PROBE_ESTIMATORS, and `stale.probe_reads`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +164,21 @@ def freshness_effects(
     window lasts until the last of them is fresh.
     """
     if within_s is None:
-        unseen = (note("not-visible-no-probe"),)
-        return {"stale_reads": Effect(notes=unseen), "staleness_p99_ms": Effect(notes=unseen)}
-    shares = stale_units(before, within_s), stale_units(after, within_s)
-    return {
-        "stale_reads": _stale_reads(shares, pairs, boundary, error_rate),
-        "staleness_p99_ms": _staleness(before.windows, after.windows, boundary, error_rate),
-    }
+        return {name: Effect(notes=(note("not-visible-no-probe"),)) for name in OF_FRESHNESS}
+    arms = ProbedArms(before, after, within_s, boundary, error_rate, pairs)
+    return {name: PROBE_ESTIMATORS[METRICS[name].estimator](name, arms) for name in OF_FRESHNESS}
+
+
+@dataclass(frozen=True, slots=True)
+class ProbedArms:
+    """What metrics of the freshness probe are estimated from: see `freshness_effects`."""
+
+    before: Probed
+    after: Probed
+    within_s: float
+    boundary: Boundary
+    error_rate: float
+    pairs: StalePairs | None = None
 
 
 def _effect(estimates: Estimates | None, seen: _Seen, unseen: str, floor: float | None = None) -> Effect:
@@ -232,10 +283,10 @@ def _pairs(comparison: Comparison, there: tuple[np.ndarray, np.ndarray]) -> int:
     return int(np.count_nonzero(there[0][first] & there[1][second]))
 
 
-def _stale_reads(
-    arms: tuple[StaleShare, StaleShare], pairs: StalePairs | None, boundary: Boundary, error_rate: float
-) -> Effect:
-    """`arms`: the probe's units. Where there are `pairs`, these are what is compared."""
+def _stale_reads(_: MetricName, probed: ProbedArms) -> Effect:
+    """By the probe's units of each arm. Where there are pairs, these are what is compared."""
+    pairs, boundary, error_rate = probed.pairs, probed.boundary, probed.error_rate
+    arms = stale_units(probed.before, probed.within_s), stale_units(probed.after, probed.within_s)
     count = min(arm.reads for arm in arms) if pairs is None else pairs.pairs
     if count == 0:
         blind = [name for name, arm in zip(ARMS, arms, strict=True) if not arm.reads] or ["the same write in both"]
@@ -284,12 +335,19 @@ def _error_of_pairs(pairs: StalePairs) -> float:
     return sqrt(((pairs.before_only + pairs.after_only + 1) / count - effect**2) / count)
 
 
-def _staleness(before: pd.DataFrame, after: pd.DataFrame, boundary: Boundary, error_rate: float) -> Effect:
-    """p99 of the staleness windows, by their upper ends: how long one has to expect to read old data."""
+def _staleness(name: MetricName, probed: ProbedArms) -> Effect:
+    """A quantile of the staleness windows, by their upper ends: how long one has to expect to read old data."""
+    quantile = METRICS[name].quantile or 0.5
+    before, after, boundary, error_rate = (
+        probed.before.windows,
+        probed.after.windows,
+        probed.boundary,
+        probed.error_rate,
+    )
     arms = dict(zip(ARMS, (before, after), strict=True))
     unseen = [f"{arm} arm" for arm, windows in arms.items() if windows.empty]
     values = [
-        _window_quantile(windows, 0.99, boundary, error_rate).value if len(windows) else INF
+        _window_quantile(windows, quantile, boundary, error_rate).value if len(windows) else INF
         for windows in arms.values()
     ]
     shown = [value if np.isfinite(value) else None for value in values]
@@ -297,8 +355,8 @@ def _staleness(before: pd.DataFrame, after: pd.DataFrame, boundary: Boundary, er
         hidden = note("not-visible-no-window", arms=" and the ".join(unseen))
         return Effect(before=shown[0], after=shown[1], notes=(hidden,))
     # Each arm's own bounds hold with half the error rate: together they bound the difference.
-    first, second = (_window_quantile(arm, 0.99, boundary, error_rate / 2) for arm in (before, after))
-    alone = _window_quantile(after, 0.99, boundary, each_alone(error_rate))
+    first, second = (_window_quantile(arm, quantile, boundary, error_rate / 2) for arm in (before, after))
+    alone = _window_quantile(after, quantile, boundary, each_alone(error_rate))
     stuck = [
         f"{int(windows['censored'].sum())} of {len(windows)} {arm}"
         for arm, windows in arms.items()
@@ -331,3 +389,10 @@ def _window_quantile(windows: pd.DataFrame, level: float, boundary: Boundary, er
         float(lower[first - 1]) if first >= 1 else 0.0,
         float(upper[last - 1]) if last <= count else INF,
     )
+
+
+PROBE_ESTIMATORS: dict[Estimator, Callable[[MetricName, ProbedArms], Effect]] = {
+    "stale-share": _stale_reads,
+    "window-quantile": _staleness,
+}
+"""How the metrics of `records.OF_FRESHNESS` are compared; those of kinds of reads: `stale.probe_reads`."""

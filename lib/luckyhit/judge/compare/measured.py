@@ -15,7 +15,7 @@ from luckyhit.judge.stale.write_units import StalePairs
 from luckyhit.judge.stats.boundary import Boundary
 from luckyhit.judge.table.rows import places
 from luckyhit.judge.table.samples import Comparison, Side
-from luckyhit.records import METRICS, GoalName, kind_of, metric_of_goal, route_of_goal
+from luckyhit.records import METRICS, OF_FRESHNESS, GoalName, kind_of, metric_of_goal, route_of_goal
 
 Effects = dict[GoalName, Effect]
 NO_STARTS = Starts({})
@@ -48,7 +48,7 @@ def measured_reads(
     writes that both arms tell of; None where they did not get the same probes side by side."""
     within_s = case.freshness.within if case.freshness is not None else None
     before, after = arms
-    rate = levels.at("stale_reads", "staleness_p99_ms")
+    rate = levels.at(*OF_FRESHNESS)
     effects: Effects = {
         **freshness_effects(before, after, within_s, boundary, rate, pairs),
         **read_effects(before, after, within_s, boundary, levels, paired=pairs is not None),

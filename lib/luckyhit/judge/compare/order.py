@@ -22,8 +22,9 @@ from luckyhit.designs import design_of
 from luckyhit.judge.compare.effect import Effect, amount_of
 from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.stats.intervals import Interval, interval_by, spread
+from luckyhit.judge.table.request_values import values_of
 from luckyhit.judge.table.samples import Comparison
-from luckyhit.records import GoalName, Guard, MetricName, Note, NoteId
+from luckyhit.records import LATENCIES, GoalName, Guard, MetricName, Note, NoteId, kind_of
 from luckyhit.text.quantities import difference_text, interval_text, name_of
 from luckyhit.text.wording import note
 
@@ -35,7 +36,8 @@ ALWAYS = 0.99
 """An order that so large a share of the slots has is no drawn one."""
 WORTH = 0.1
 """Of the smallest margin: what is less moves no verdict."""
-LATENCIES: tuple[MetricName, ...] = ("latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "latency_mean_ms")
+WATCHED: dict[MetricName, tuple[MetricName, ...]] = {"hit_ratio": ("hit_ratio",), "latency_mean_ms": LATENCIES}
+"""The metrics that an order is looked for in, each with those whose goals it may move."""
 
 
 def order_notes(
@@ -56,10 +58,8 @@ def order_notes(
         first, second = ("before", "after") if share > 0.5 else ("after", "before")
         return [note("order-not-drawn", first=first, second=second, share=max(share, 1 - share), slots=count)]
     notes = []
-    for name, margin in (
-        ("hit_ratio", _margin(("hit_ratio",), case, effects)),
-        ("latency_ms", _margin(LATENCIES, case, effects)),
-    ):
+    for name, goals in WATCHED.items():
+        margin = _margin(goals, case, effects)
         estimates = slots.estimates(name) if margin is not None else None
         if estimates is not None and margin is not None:
             notes += _note(name, estimates, WORTH * margin, share)
@@ -81,13 +81,10 @@ class _Slots:
             told = (gap != 0) & (np.abs(gap) < NEAR_NS)  # NaN, where one was not sent, is not near
         return cls(comparison, (first[told], second[told]), gap[told] > 0)
 
-    def estimates(self, name: str) -> OfOrder | None:
+    def estimates(self, name: MetricName) -> OfOrder | None:
         """The mean of after - before: where before was first, where after was, and how far these lie apart."""
         before, after = self._comparison.sides
-        values = [
-            side.rows.hit[index] if name == "hit_ratio" else side.rows.latency_ms[index]
-            for side, index in zip((before, after), self._pairs, strict=True)
-        ]
+        values = [values_of(name, side.rows)[index] for side, index in zip((before, after), self._pairs, strict=True)]
         apart, row = values[1] - values[0], self._pairs[0]
         measured = np.isfinite(apart)
         apart, row = apart[measured], row[measured]
@@ -133,32 +130,30 @@ def _margin(names: Sequence[MetricName], case: Case, effects: Mapping[GoalName, 
     return min((margin for margin in margins if margin is not None), default=None)
 
 
-def _note(name: str, estimates: OfOrder, least: float, share: float) -> list[Note]:
+def _note(name: MetricName, estimates: OfOrder, least: float, share: float) -> list[Note]:
     """On an effect of the order that is sure, and larger than `least`."""
     apart = estimates.difference
     if not (apart.low > 0 or apart.high < 0) or abs(apart.value) <= least:
         return []
-    like: MetricName = "hit_ratio" if name == "hit_ratio" else "latency_p50_ms"
-    what = name_of("hit_ratio") if name == "hit_ratio" else "mean latency"
     # after - before grows from one order to the other by what coming second costs before and saves after.
-    more = difference_text(like, abs(apart.value) / 2)
+    more = difference_text(name, abs(apart.value) / 2)
     higher = apart.value < 0
-    better = higher == (name == "hit_ratio")
+    better = higher == kind_of(name).higher_is_better
     id: NoteId = "order-first-warms" if better else "order-first-holds-up"
     differs = note(
         id,
-        what=what,
-        before_first=difference_text(like, estimates.before_first),
-        after_first=difference_text(like, estimates.after_first),
-        apart=difference_text(like, apart.value),
+        what=name_of(name),
+        before_first=difference_text(name, estimates.before_first),
+        after_first=difference_text(name, estimates.after_first),
+        apart=difference_text(name, apart.value),
         level=1 - LEVEL,
-        interval=interval_text(like, apart.low, apart.high),
+        interval=interval_text(name, apart.low, apart.high),
         more=more,
         way="higher" if higher else "lower",
     )
     if abs(share - 0.5) <= 0.05:
         return [differs, note("order-is-even", share=share)]
-    return [differs, note("order-is-uneven", share=share, moved=difference_text(like, (0.5 - share) * apart.value))]
+    return [differs, note("order-is-uneven", share=share, moved=difference_text(name, (0.5 - share) * apart.value))]
 
 
 __all__ = ["order_notes"]

@@ -28,13 +28,12 @@ from scipy.special import chdtri
 from luckyhit.case import Case
 from luckyhit.designs import design_of
 from luckyhit.judge.compare.effect import Effect
-from luckyhit.judge.compare.effects import QUANTILES, TIMES
 from luckyhit.judge.early import share_of_look
 from luckyhit.judge.stats.boundary import INF, FixedSample
 from luckyhit.judge.table.record import mapped
 from luckyhit.judge.table.rows import ARMS, Rows, distinct
 from luckyhit.judge.table.samples import Comparison
-from luckyhit.records import GoalName, MetricName, metric_of_goal
+from luckyhit.records import LATENCIES, METRICS, GoalName, MetricName, metric_of_goal
 from luckyhit.text.quantities import difference_text
 from luckyhit.text.wording import note
 
@@ -73,7 +72,7 @@ class Starts:
 
 def enough_starts(entries: Sequence[Mapping[str, Any]], case: Case) -> bool:
     """Whether a run may end here, for all that is known of its starts: some were seen, or no goal hangs on them."""
-    if not design_of(case).arms_together or not any(metric_of_goal(name) in TIMES for name in case.goals):
+    if not design_of(case).arms_together or not any(metric_of_goal(name) in LATENCIES for name in case.goals):
         return True
     return Starts.noted(entries, case).count >= FEWEST_STARTS
 
@@ -112,7 +111,7 @@ def _differences(comparison: Comparison, of_block: Mapping[int, int]) -> Iterato
     """after - before (ms) of each latency in each pair of starts that both arms have values of."""
     before, after = (_by_start(side.rows, of_block) for side in comparison.sides)
     both = [start for start in before if start in after]
-    for name in TIMES:
+    for name in LATENCIES:
         yield name, np.array([_value(after[start], name) - _value(before[start], name) for start in both])
 
 
@@ -127,9 +126,10 @@ def _by_start(rows: Rows, of_block: Mapping[int, int]) -> dict[int, np.ndarray]:
 
 
 def _value(latency: np.ndarray, name: MetricName) -> float:
-    if name not in QUANTILES:
+    quantile = METRICS[name].quantile
+    if quantile is None:
         return float(latency.mean())
-    place = max(int(np.ceil(QUANTILES[name] * len(latency) - 1e-9)), 1) - 1
+    place = max(int(np.ceil(quantile * len(latency) - 1e-9)), 1) - 1
     return float(np.partition(latency, place)[place])
 
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from luckyhit.case import Case
 from luckyhit.judge.compare.effect import Effect, amount_of
-from luckyhit.judge.compare.effects import TIMES
-from luckyhit.records import GoalName, Rollback, kind_of, metric_of_goal
+from luckyhit.records import LATENCIES, GoalName, Rollback, kind_of, metric_of_goal
 from luckyhit.text.numbers import listed
 from luckyhit.text.quantities import name_of, value_text
 
@@ -38,7 +37,7 @@ def compared(
     open_: list[str] = []
     unseen: list[str] = []
     for name, goal in case.goals.items():
-        if alone and metric_of_goal(name) in TIMES:
+        if alone and metric_of_goal(name) in LATENCIES:
             continue
         effect = again.get(name, Effect())
         margin = amount_of(name, goal.margin, effect.before)
@@ -48,7 +47,7 @@ def compared(
         values = f"{name_of(name)} {value_text(name, effect.after)} ({_counted(name, effect.before, effects)})"
         surely = effect.low > margin or effect.high < -margin
         (different if surely else same if abs(effect.effect) <= margin else open_).append(values)
-    left_out = ALONE if alone and any(metric_of_goal(name) in TIMES for name in case.goals) else ""
+    left_out = ALONE if alone and any(metric_of_goal(name) in LATENCIES for name in case.goals) else ""
     text = ""
     if different:
         text = f"Measured again after the rollback, this is not as before: {listed(different)}."

@@ -20,17 +20,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
 from luckyhit.case.model import Goal
 from luckyhit.judge.compare.effect import amount_of
 from luckyhit.judge.context.changepoints import FEWEST, SHORTEST, movement
+from luckyhit.judge.context.event_series import SERIES, metrics_of_series
 from luckyhit.judge.stats.sequential import LARGEST_EXPONENT
 from luckyhit.judge.table.rows import run_starts
 from luckyhit.judge.table.samples import ARMS, Comparison, Rows, distinct, ends
-from luckyhit.records import Arm, EventMetric, GoalName, MetricName, Moved, RunEvent
+from luckyhit.records import Arm, EventMetric, GoalName, Moved, RunEvent
 
 LEVEL = 0.01
 """The chance that anything at all is found in a run in which nothing happened, over all series of both arms."""
@@ -39,15 +40,6 @@ FEWEST_IN_BATCH = 10
 """Requests of one arm, on average."""
 NEAR = 2
 """Batches by which the place of a shift may be mistaken."""
-METRICS: tuple[EventMetric, ...] = get_args(EventMetric)
-LEAST: dict[EventMetric, float] = {"hit_ratio": 0.0125, "latency_ms": 0.05, "error_rate": 0.005}
-"""Movements that are smaller are none worth a reader's time (latency: relative), unless a goal's margin is so small
-that a quarter of it is less."""
-_GOALS: dict[EventMetric, tuple[MetricName, ...]] = {
-    "hit_ratio": ("hit_ratio",),
-    "latency_ms": ("latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "latency_mean_ms"),
-    "error_rate": ("error_rate", "wrong_answers"),
-}
 
 
 @dataclass(frozen=True)
@@ -89,14 +81,14 @@ class _Found:
 def events_of(comparison: Comparison, goals: Mapping[GoalName, Goal], origin_ns: float) -> list[RunEvent]:
     """What happened in the measured rows of `comparison`, in the order of time. `origin_ns`: when the first block of
     the run began; seconds are counted from then."""
-    level = LEVEL / (len(METRICS) * len(ARMS))
+    level = LEVEL / (len(SERIES) * len(ARMS))
     found: list[RunEvent] = []
     arms = [_Arm(side.rows) for side in comparison.sides]
-    for name in METRICS:
+    for name in SERIES:
         series = [arm.series(name) for arm in arms]
         seen = [list(_movements(one, level, _least(name, one, goals))) if one is not None else [] for one in series]
         found += _told_together(name, series, seen, origin_ns)
-    return sorted(found, key=lambda event: (event.at_s, METRICS.index(event.metric)))
+    return sorted(found, key=lambda event: (event.at_s, list(SERIES).index(event.metric)))
 
 
 def origin_of(blocks: Sequence[Mapping[str, Any]], rows: Rows) -> float:
@@ -106,17 +98,6 @@ def origin_of(blocks: Sequence[Mapping[str, Any]], rows: Rows) -> float:
     begins = [time for time in begins if np.isfinite(time)]
     due = rows.due[np.isfinite(rows.due)] if not begins else rows.due[:0]
     return min(begins, default=float(due.min()) if len(due) else 0.0)
-
-
-def _values(rows: Rows, name: EventMetric) -> np.ndarray:
-    if name == "hit_ratio":
-        return rows.hit
-    if name == "error_rate":
-        return rows.failed
-    latency = rows.latency_ms
-    with np.errstate(invalid="ignore"):
-        latency[~(latency > 0)] = np.nan
-    return np.asarray(np.log(latency, out=latency))
 
 
 def series_of(rows: Rows, name: EventMetric) -> Series | None:
@@ -138,7 +119,7 @@ class _Arm:
         self._cuts: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def series(self, name: EventMetric) -> Series | None:
-        values = _values(self._rows, name)
+        values = SERIES[name].values(self._rows)
         there = np.isfinite(values)
         seen = int(np.count_nonzero(there))
         if seen < FEWEST * FEWEST_IN_BATCH:
@@ -189,9 +170,9 @@ def _without_ramp(value: np.ndarray, since: np.ndarray, block: np.ndarray) -> np
 
 
 def _least(name: EventMetric, series: Series, goals: Mapping[GoalName, Goal]) -> float:
-    least = LEAST[name]
-    typical = float(np.exp(series.value.mean())) if name == "latency_ms" else 1.0
-    for goal in _GOALS[name]:
+    least = SERIES[name].least
+    typical = float(np.exp(series.value.mean())) if SERIES[name].logarithmic else 1.0
+    for goal in metrics_of_series(name):
         if goal in goals:
             margin = amount_of(goal, goals[goal].margin, typical)
             least = min(least, (margin or np.inf) / typical / 4)
@@ -304,7 +285,7 @@ def _echo(one: _Found, series: Series | None) -> _Found | None:
 
 def _moved(name: EventMetric, found: _Found) -> Moved:
     was, became = found.was, found.became
-    if name == "latency_ms":
+    if SERIES[name].logarithmic:
         was, became = float(np.exp(was)), float(np.exp(became))
     else:
         was, became = (min(max(value, 0.0), 1.0) for value in (was, became))  # a line may leave the shares

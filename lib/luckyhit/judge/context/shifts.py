@@ -5,22 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from luckyhit.designs import Words
-from luckyhit.records import Arm, EventMetric, Fact, GoalName, MetricName, Note, RunEvent
+from luckyhit.judge.context.event_series import SERIES
+from luckyhit.records import Arm, Fact, GoalName, Note, RunEvent
 from luckyhit.text.numbers import listed, number
 from luckyhit.text.quantities import difference_text, value_text
 from luckyhit.text.wording import note
 
-NAMES: dict[EventMetric, str] = {
-    "hit_ratio": "hit ratio",
-    "latency_ms": "typical latency (geometric mean)",
-    "error_rate": "error rate",
-}
-_LIKE: dict[EventMetric, MetricName] = {
-    "hit_ratio": "hit_ratio",
-    "latency_ms": "latency_p50_ms",
-    "error_rate": "error_rate",
-}
-"""The metric whose units fit."""
 MOST_NOTES = 8
 
 
@@ -41,7 +31,7 @@ def _note(event: RunEvent, words: Words) -> Note:
 
 def happened(event: RunEvent) -> str:
     """`Hit ratio shifted in both arms at 42 s (block 3): before 91 → 70 % (−21 points) and after ...`"""
-    name = NAMES[event.metric]
+    name = SERIES[event.metric].words
     where = "in both arms" if len(event.arms) == 2 else f"in the {event.arms[0]} arm only"
     when = f"at {number(event.at_s)} s (block {event.block})"
     if event.until_s is not None:
@@ -60,7 +50,7 @@ def verb_of(event: RunEvent) -> str:
 
 def levels(event: RunEvent, arm: Arm) -> str:
     """`91 → 70 % (−21 points)`."""
-    moved, like = event.moved[arm], _LIKE[event.metric]
+    moved, like = event.moved[arm], SERIES[event.metric].like
     size = difference_text(like, moved.size)
     signed = f"+{size}" if moved.size > 0 else size
     return f"{from_to(like, moved.was, moved.became)} ({signed})"
@@ -80,4 +70,4 @@ def meaning(event: RunEvent, words: Words) -> str:
     return words.event_in_both if len(event.arms) == 2 else words.event_in_one
 
 
-__all__ = ["NAMES", "event_notes", "from_to", "happened", "levels", "meaning", "verb_of"]
+__all__ = ["event_notes", "from_to", "happened", "levels", "meaning", "verb_of"]

@@ -7,16 +7,15 @@ import pandas as pd
 
 from luckyhit.case import Case
 from luckyhit.judge.freshness.histories import Histories, at, truths, whole_numbers
-from luckyhit.records import Guard, GuardId, MetricName
+from luckyhit.records import OF_FRESHNESS, Guard, GuardId
 
 _SEEN: GuardId = "the-probes-writes-are-seen"
-_GOALS: tuple[MetricName, ...] = ("stale_reads", "staleness_p99_ms")
 
 
 def writes_seen_guard(reads: pd.DataFrame, writes: pd.DataFrame, case: Case) -> Guard:
     """Somewhere, in either arm, a read showed a version of the probe. Otherwise a write route that says "done" and
     writes nothing looks just like a cache that is never invalidated."""
-    asked = [name for name in _GOALS if name in case.goals]
+    asked = [name for name in OF_FRESHNESS if name in case.goals]
     histories = Histories(reads, writes)
     to_refuse = (histories.writes["prestate"].astype(object) == "refused").to_numpy(dtype=bool)
     usual = np.flatnonzero(~to_refuse)

@@ -16,10 +16,9 @@ from luckyhit.judge.power.goals import GoalPower, powers
 from luckyhit.judge.power.measured_baseline import MeasuredBaseline
 from luckyhit.judge.power.sizing import sized, to_size
 from luckyhit.judge.power.supply import Probing
-from luckyhit.records import GoalName, kind_of, metric_of_goal
+from luckyhit.records import AMOUNTS, GoalName, kind_of
 
 LONGEST_BLOCK_S, LONGEST_S, MOST_TIMES_KEYS = 120, 3600, 10
-_HEADERS: Mapping[str, str] = {"hit_ratio": "target.cache_header", "db_calls": "target.db_header"}
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,8 @@ class _Known:
         if goal.state not in ("short", "never"):
             return
         if goal.reason == "not-visible":
-            if (header := _HEADERS.get(metric_of_goal(goal.name))) is not None:
-                yield {header: ""}
+            if kind_of(goal.name).told_by:
+                yield {kind_of(goal.name).told_by: ""}
             return
         if goal.reason == "limit-zero":
             if limit := self._least_limit(goal.name):
@@ -224,11 +223,11 @@ def _first(decides: Callable[[int], bool], first: int, last: int) -> int | None:
 
 
 def _larger(amount: Amount, unit: str) -> Iterator[Amount]:
-    """Larger amounts as one would write them: whole points up to 99 %, ms, or tenths of a call."""
+    """Larger amounts as one would write them: whole points up to 99 %, or by the steps of `records.AMOUNTS`."""
     if unit == "share" or amount.unit == "%":
         yield from (Amount(points / 100, amount.unit) for points in range(int(amount.amount * 100 + 1e-9) + 1, 100))
     else:
-        step = 0.1 if amount.unit == "calls" else 1.0
+        step = AMOUNTS[amount.unit].step
         first = int(amount.amount / step + 1e-9) + 1
         yield from (Amount(round(step * count, 6), amount.unit) for count in range(first, first + 1000))
 

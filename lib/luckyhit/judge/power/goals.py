@@ -10,7 +10,6 @@ from luckyhit.case import Case
 from luckyhit.case.model import Goal
 from luckyhit.designs import design_of
 from luckyhit.judge.compare.effect import amount_of, level_of
-from luckyhit.judge.compare.effects import QUANTILES
 from luckyhit.judge.early import ways_to_look
 from luckyhit.judge.power import needs
 from luckyhit.judge.power.measured_baseline import BaselineMetric, MeasuredBaseline
@@ -25,7 +24,7 @@ from luckyhit.judge.power.supply import (
     workload_units,
 )
 from luckyhit.judge.stats.boundary import INF
-from luckyhit.records import GoalName, MetricName, kind_of, metric_of_goal, route_of_goal
+from luckyhit.records import STALE_READS, Estimator, GoalName, kind_of, metric_of_goal, route_of_goal
 
 Counted = Literal["pairs", "reads", "windows", "answers"]
 State = Literal["enough", "open", "short", "never"]
@@ -76,7 +75,7 @@ def powers(
     boundary, share_of_rate = ways_to_look([{}] * looks, case)
     rule = Rule(boundary, level_of(case) * share_of_rate, design.batches_are_units)
     planned = Planned(case, probe, baseline, hidden, rule)
-    return [_KINDS[metric_of_goal(name)](planned, name, goal) for name, goal in case.goals.items()]
+    return [POWERS[kind_of(name).estimator](planned, name, goal) for name, goal in case.goals.items()]
 
 
 def _requests(planned: Planned, name: GoalName, goal: Goal) -> GoalPower:
@@ -85,7 +84,7 @@ def _requests(planned: Planned, name: GoalName, goal: Goal) -> GoalPower:
     if metric_of_goal(name) in planned.hidden or (shown is not None and not shown.told):
         return GoalPower(name, "answers", rule.error_rate, 0, 1, None, "never", "not-visible")
     requests = requests_of_block(case)
-    planned_share = route_share(case, route_of_goal(name), reads=metric_of_goal(name) in _BY_READS)
+    planned_share = route_share(case, route_of_goal(name), reads=kind_of(name).of_reads)
     share = shown.told if shown is not None else planned_share
     gives = None if requests is None else requests * share * block_pairs(case, planned.probe)
     margin = amount_of(name, goal.margin, shown.level if shown is not None else None)
@@ -110,14 +109,14 @@ def _least(planned: Planned, name: GoalName, goal: Goal, margin: float | None) -
     rule, bounds = planned.rule, [1.0]
     limit = amount_of(name, goal.at_most, None) if goal.at_most is not None else None
     limited = 1.0
-    metric = metric_of_goal(name)
-    if metric in QUANTILES:
-        bounds.append(needs.quantile_bounded(QUANTILES[metric], rule, pairs_in_batch(planned.case)))
-    elif kind_of(name).fault:
+    kind = kind_of(name)
+    if kind.quantile is not None:
+        bounds.append(needs.quantile_bounded(kind.quantile, rule, pairs_in_batch(planned.case)))
+    elif kind.fault:
         assert margin is not None  # a share's margin is in points
         bounds.append(needs.share_inside(margin, rule))
         limited = needs.share_within(limit, rule, rule.error_rate) if limit is not None else 1.0
-    elif margin is not None and metric in _COUNTED:
+    elif margin is not None and kind.estimator in _COUNTED:
         # Near its ends a mean has the bounds of a count (see `effects`).
         bounds.append(needs.share_within(min(margin, 1.0), rule, rule.error_rate))
     return max(*bounds, limited), limited
@@ -128,7 +127,7 @@ def _reads(planned: Planned, name: GoalName, goal: Goal) -> GoalPower:
     reads."""
     case, probe, rule = planned.case, planned.probe, planned.rule
     share = planned.baseline.probe_told if planned.baseline is not None else 1.0
-    own = workload_units(case) if name == "stale_reads" else 0.0
+    own = workload_units(case) if name == STALE_READS else 0.0
     gives = probed_pairs(case, probe) * (probe.units(name) * share + own)
     margin = amount_of(name, goal.margin, None)
     assert margin is not None  # a share's margin is in points
@@ -147,7 +146,7 @@ def _reads(planned: Planned, name: GoalName, goal: Goal) -> GoalPower:
 def _staleness(planned: Planned, name: GoalName, goal: Goal) -> GoalPower:
     rule = planned.rule
     gives = probed_pairs(planned.case, planned.probe) * planned.probe.windows
-    needed = needs.windows_bounded(0.99, rule, rule.error_rate / 2)
+    needed = needs.windows_bounded(kind_of(name).quantile or 0.5, rule, rule.error_rate / 2)
     return _held(name, "windows", planned, gives, needed, needed, "")
 
 
@@ -175,26 +174,16 @@ def _one_sided(error_rate: float) -> float:
     return min(2 * error_rate, 0.5)
 
 
-_BY_READS: tuple[MetricName, ...] = ("hit_ratio", "db_calls")
-"""Told by reads, mostly."""
-_COUNTED: tuple[MetricName, ...] = ("hit_ratio", "db_calls")
-_KINDS: dict[MetricName, Callable[[Planned, GoalName, Goal], GoalPower]] = {
-    "hit_ratio": _requests,
-    "error_rate": _requests,
-    "wrong_answers": _requests,
-    "db_calls": _requests,
-    "latency_mean_ms": _requests,
-    "latency_p50_ms": _requests,
-    "latency_p95_ms": _requests,
-    "latency_p99_ms": _requests,
-    "stale_reads": _reads,
-    "stale_reads_plain": _reads,
-    "stale_reads_conditional": _reads,
-    "stale_reads_in_flight": _reads,
-    "stale_reads_absent": _reads,
-    "stale_reads_refused": _reads,
-    "phantom_reads": _reads,
-    "staleness_p99_ms": _staleness,
+_COUNTED: tuple[Estimator, ...] = ("share", "count")
+POWERS: dict[Estimator, Callable[[Planned, GoalName, Goal], GoalPower]] = {
+    "share": _requests,
+    "count": _requests,
+    "mean": _requests,
+    "quantile": _requests,
+    "stale-share": _reads,
+    "probe-share": _reads,
+    "window-quantile": _staleness,
 }
+"""What a goal needs, by how its metric is estimated."""
 
-__all__ = ["Counted", "GoalPower", "Reason", "State", "powers"]
+__all__ = ["POWERS", "Counted", "GoalPower", "Reason", "State", "powers"]

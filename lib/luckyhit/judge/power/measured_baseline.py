@@ -8,13 +8,13 @@ import numpy as np
 
 from luckyhit.case import Case
 from luckyhit.judge.compare.effect import Effect, Levels
-from luckyhit.judge.compare.effects import QUANTILES
 from luckyhit.judge.compare.measured import measured_requests
 from luckyhit.judge.freshness.probed import Probed
 from luckyhit.judge.stale.write_units import stale_units
 from luckyhit.judge.stats.boundary import INF, FixedSample
+from luckyhit.judge.table.request_values import level_of_values, values_of
 from luckyhit.judge.table.samples import CACHE, Rows, halves
-from luckyhit.records import GoalName, MetricName, metric_of_goal, route_of_goal
+from luckyhit.records import GoalName, kind_of, route_of_goal
 
 NOWHERE = -2
 """The code of a route that has no requests."""
@@ -49,12 +49,12 @@ def baseline_of(rows: Rows, probed: Probed, case: Case) -> MeasuredBaseline:
     effects = measured_requests(halves(rows), case, FixedSample(), Levels.of(case))
     metrics = {}
     for name, effect in effects.items():
-        values = _values(metric_of_goal(name), rows)
+        values = values_of(name, rows)
         visible = np.isfinite(values)
         if route := route_of_goal(name):
             visible &= rows.route == (rows.routes.index(route) if route in rows.routes else NOWHERE)
         count = int(np.count_nonzero(visible))
-        level = _level(name, values[visible]) if count else None
+        level = level_of_values(name, values[visible]) if count else None
         own = _own(name, values, visible, rows, level) if level is not None else 1.0
         metrics[name] = BaselineMetric(count / len(rows) if len(rows) else 0.0, level, _variance(effect, count, own))
     probe_told = 1.0
@@ -65,24 +65,9 @@ def baseline_of(rows: Rows, probed: Probed, case: Case) -> MeasuredBaseline:
     return MeasuredBaseline(metrics, probe_told)
 
 
-def _values(name: MetricName, rows: Rows) -> np.ndarray:
-    of_rows = {
-        "hit_ratio": lambda: rows.hit,
-        "error_rate": lambda: rows.failed,
-        "wrong_answers": lambda: rows.wrong,
-        "db_calls": lambda: rows.calls,
-    }
-    return np.asarray(of_rows.get(name, lambda: rows.latency_ms)(), dtype=float)
-
-
-def _level(name: GoalName, values: np.ndarray) -> float:
-    level = QUANTILES.get(metric_of_goal(name))
-    return float(values.mean() if level is None else np.quantile(values, level, method="inverted_cdf"))
-
-
 def _own(name: GoalName, values: np.ndarray, visible: np.ndarray, rows: Rows, level: float) -> float:
     """The share of the variance (of a quantile: of lying above it) inside groups of one route and cache status."""
-    value = (values > level).astype(float)[visible] if metric_of_goal(name) in QUANTILES else values[visible]
+    value = values[visible] if kind_of(name).quantile is None else (values > level).astype(float)[visible]
     total = float(np.var(value))
     if total <= 0:
         return 1.0

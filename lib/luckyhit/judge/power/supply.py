@@ -12,7 +12,7 @@ from luckyhit.case.workload import Keys, Route
 from luckyhit.designs import design_of
 from luckyhit.judge.stale.background_routes import Family, families
 from luckyhit.judge.table.samples import BATCH_S, FEWEST_SLOTS
-from luckyhit.records import GoalName
+from luckyhit.records import STALE_READS, GoalName
 
 SAFE = ("GET", "HEAD")
 MOST_KEYS = 1_000_000
@@ -33,7 +33,7 @@ class ProbeUnits:
 
     def units(self, name: GoalName) -> float:
         """What counts for a goal on what the probe reads."""
-        return self.counted if name == "stale_reads" else self.kinds.get(name, 0.0)
+        return self.counted if name == STALE_READS else self.kinds.get(name, 0.0)
 
 
 Probing = Callable[[Case], ProbeUnits]

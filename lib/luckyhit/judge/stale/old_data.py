@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from luckyhit.case import Case
 from luckyhit.judge.compare.effect import Effect
-from luckyhit.records import GoalName, OldData, OldDataLooked, metric_of_goal
+from luckyhit.records import STALE_READS, GoalName, OldData, OldDataLooked, metric_of_goal
 from luckyhit.text.numbers import percent, plural, sentence
 
 
@@ -20,7 +20,7 @@ def looked_for(case: Case) -> OldDataLooked:
 
 def old_data(case: Case, effects: Mapping[GoalName, Effect]) -> OldData:
     """The same with what there is to go by."""
-    looked, stale = looked_for(case), effects.get("stale_reads", Effect())
+    looked, stale = looked_for(case), effects.get(STALE_READS, Effect())
     if looked == "not-looked-at" and stale.pairs:
         looked = "undeclared"
     return OldData(looked=looked, pairs=stale.pairs, at_most=stale.after_high if stale.pairs else None)

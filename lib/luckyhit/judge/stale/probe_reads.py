@@ -20,7 +20,7 @@ from luckyhit.judge.freshness.probed import Probed
 from luckyhit.judge.stats.boundary import Boundary
 from luckyhit.judge.stats.proportions import paired_difference, share_difference
 from luckyhit.judge.table.samples import ARMS
-from luckyhit.records import GoalName
+from luckyhit.records import METRICS, GoalName, MetricName, ProbeReads
 from luckyhit.text.wording import note
 
 Units = dict[tuple[int, str, int], bool]
@@ -74,24 +74,29 @@ class _Reads:
         return self.units(self.late & kind & (self.stale | self.fresh), self.stale)
 
 
-READ_METRICS: dict[GoalName, Callable[[_Reads], Units]] = {
-    "stale_reads_plain": lambda reads: reads.late_units(~reads.conditional),
-    "stale_reads_conditional": lambda reads: reads.late_units(reads.conditional),
-    "stale_reads_in_flight": lambda reads: reads.late_units(reads.prestate == "in-flight"),
-    "stale_reads_absent": lambda reads: reads.late_units(reads.prestate == "absent"),
+PROBE_READS: dict[ProbeReads, Callable[[_Reads], Units]] = {
+    "plain": lambda reads: reads.late_units(~reads.conditional),
+    "conditional": lambda reads: reads.late_units(reads.conditional),
+    "in-flight": lambda reads: reads.late_units(reads.prestate == "in-flight"),
+    "absent": lambda reads: reads.late_units(reads.prestate == "absent"),
     # Of the reads behind a write that had to be refused: whether they showed its value.
-    "stale_reads_refused": lambda reads: reads.units(
+    "refused": lambda reads: reads.units(
         reads.once & (reads.prestate == "refused") & reads.shown, reads.own & reads.never
     ),
     # Of all reads that showed a version, bursts among them: whether no accepted write wrote it.
-    "phantom_reads": lambda reads: reads.units(reads.shown, reads.never),
+    "shown": lambda reads: reads.units(reads.shown, reads.never),
 }
+"""Of the reads that count, the units of which one showed what is wrong."""
+READ_METRICS: dict[MetricName, ProbeReads] = {
+    name: kind.reads for name, kind in METRICS.items() if kind.reads is not None
+}
+"""The shares of the probe's reads, with what counts for them (the estimator `probe-share`)."""
 
 
 def units_of(probed: Probed, within_s: float) -> dict[GoalName, Units]:
     """The units of each of READ_METRICS in one arm."""
     reads = _Reads.of(probed, within_s)
-    return {name: units(reads) for name, units in READ_METRICS.items()}
+    return {name: PROBE_READS[kind](reads) for name, kind in READ_METRICS.items()}
 
 
 def read_effects(
@@ -155,4 +160,4 @@ def share_effect(before: Units, after: Units, boundary: Boundary, error_rate: fl
     )
 
 
-__all__ = ["READ_METRICS", "Units", "read_effects", "share_effect", "stale_of_route", "units_of"]
+__all__ = ["PROBE_READS", "READ_METRICS", "Units", "read_effects", "share_effect", "stale_of_route", "units_of"]

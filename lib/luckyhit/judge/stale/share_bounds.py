@@ -12,6 +12,7 @@ from luckyhit.case import Case
 from luckyhit.judge.compare.effect import Levels
 from luckyhit.judge.early import ways_to_look
 from luckyhit.judge.stats.boundary import Boundary, FixedSample
+from luckyhit.records import STALE_READS
 
 ShareBounds = Callable[[int, int], tuple[float, float]]
 """(bad, all) -> bounds of the share of bad ones; (0, 1) of none at all."""
@@ -39,7 +40,7 @@ def bounds_of_run(case: Case, entries: Sequence[Mapping[str, Any]]) -> ShareBoun
     if not entries:
         return uncompared
     boundary, share_of_rate = ways_to_look(entries, case)
-    return bounds_at(boundary, Levels.of(case, share_of_rate).at("stale_reads"))
+    return bounds_at(boundary, Levels.of(case, share_of_rate).at(STALE_READS))
 
 
 __all__ = ["ShareBounds", "bounds_at", "bounds_of_run", "each_alone", "uncompared"]

@@ -31,11 +31,11 @@ from luckyhit.judge.table.rows import (
     SinceDue,
     in_bits,
 )
-from luckyhit.records import REQUESTS
+from luckyhit.records import NUMBER_COLUMNS, REQUESTS
 
 JUDGED = (
     "arm", "block", "slot", "phase", "route", "key", "due_ns", "sent_ns", "first_byte_ns", "done_ns", "status", "error",
-    "cache", "db_calls",
+    "cache", *NUMBER_COLUMNS,
 )  # fmt: skip
 """The columns of the requests table that become Rows."""
 PHASES = ("warmup", "measure")
@@ -73,7 +73,7 @@ def as_they_come(frame: pd.DataFrame) -> Rows:
         done=_number(frame["done_ns"]),
         error=error,
         cache=_codes(frame["cache"], CACHE),
-        db_calls=_number(frame["db_calls"]),
+        numbers={name: _number(frame[name]) for name in NUMBER_COLUMNS},
         key=identities(frame["key"]),
         route=identities(frame["route"]),
         routes=_names(frame["route"]),
@@ -157,7 +157,7 @@ def _columns_of(batch: pa.RecordBatch) -> dict[str, Any]:
     for name in missing:
         batch = batch.append_column(name, pa.nulls(len(batch), REQUESTS.field(name).type))
     times = _times(batch)
-    if times is None or not all(_is_whole(batch[name]) for name in ("block", "slot", "db_calls", "status")):
+    if times is None or not all(_is_whole(batch[name]) for name in ("block", "slot", "status", *NUMBER_COLUMNS)):
         return _odd(batch)
     due, left, done, clock = times
     error = _words(batch["error"], ERRORS)
@@ -177,7 +177,7 @@ def _columns_of(batch: pa.RecordBatch) -> dict[str, Any]:
         "clock": clock,
         "error": error,
         "cache": _words(batch["cache"], CACHE),
-        "db_calls": _count(batch["db_calls"]),
+        **{name: _count(batch[name]) for name in NUMBER_COLUMNS},
         **{name: _with_dictionary(batch[name]) for name in _TOLD_BY_TEXT},
     }
 
@@ -265,8 +265,8 @@ def _place(column: pa.Array) -> np.ndarray:
 def _count(column: pa.Array) -> np.ndarray:
     """Counts in as few bytes as hold them; less than 0 where there is none."""
     numbers = (column.fill_null(-1) if column.null_count else column).to_numpy()
-    small = not len(numbers) or (numbers.min() >= -(2**15) and numbers.max() < 2**15)
-    return numbers.astype(np.int16) if small else numbers.astype(np.float64)
+    most = max(-int(numbers.min()) - 1, int(numbers.max())) if len(numbers) else 0
+    return numbers.astype(np.int16 if most < 2**15 else np.int32 if most < 2**31 else np.float64)
 
 
 def _words(column: pa.Array, known: Sequence[str]) -> np.ndarray:

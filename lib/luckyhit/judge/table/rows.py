@@ -6,13 +6,13 @@ was picked from the rows of a run keeps the places of its rows, and copies a col
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args, overload
 
 import numpy as np
 
-from luckyhit.records import CacheStatus, RequestError
+from luckyhit.records import NUMBER_COLUMNS, CacheStatus, RequestError
 
 ARMS = ("before", "after")
 CACHE: tuple[str, ...] = get_args(CacheStatus)
@@ -79,15 +79,15 @@ class _Named:
     def __get__(self, rows: Rows | None, owner: type) -> _Named | np.ndarray:
         if rows is None:
             return self
-        column = rows.column(self.name)
-        return column.at(rows.due) if isinstance(column, SinceDue) else column
+        return rows.wide(self.name)
 
 
 class Rows:
     """Rows of the requests table as arrays of one length. Times are float nanoseconds, NaN where there is none
     (exact up to 104 days); codes index ARMS, CACHE and ERRORS; -1 stands for none or not known. `clock` holds a bit for
     each of FAULTS that a row shows; `left` is when it was sent, in nanoseconds after it was due (rounded, where that is
-    long). `routes`: the names of the routes, in the order of their codes."""
+    long). `routes`: the names of the routes, in the order of their codes. Columns of `records.NUMBER_COLUMNS` are
+    less than 0 or NaN where a row tells none."""
 
     __slots__ = ("_columns", "_size", "_which", "_whole", "routes")
 
@@ -118,11 +118,12 @@ class Rows:
         done: np.ndarray,
         error: np.ndarray,
         cache: np.ndarray,
-        db_calls: np.ndarray,
+        numbers: Mapping[str, np.ndarray],
         key: np.ndarray,
         route: np.ndarray,
         routes: Sequence[str] = (),
     ) -> None:
+        """`numbers`: by column of NUMBER_COLUMNS; those that are missing are not visible."""
         self.routes = tuple(routes)
         self._whole: Rows | None = None
         self._which: np.ndarray | slice | None = None
@@ -130,8 +131,9 @@ class Rows:
         self._columns: dict[str, Column] = {
             "arm": arm, "block": block, "slot": slot, "measured": measured, "due": due, "done": done,
             "left": _after(due, sent),
-            "clock": faults(due, sent, first_byte, done), "error": error, "cache": cache, "db_calls": db_calls,
+            "clock": faults(due, sent, first_byte, done), "error": error, "cache": cache,
             "key": key, "route": route,
+            **{name: numbers.get(name, np.full(len(arm), np.nan)) for name in NUMBER_COLUMNS},
         }  # fmt: skip
 
     @classmethod
@@ -166,6 +168,11 @@ class Rows:
             return self._columns[name]
         kept = self._whole._columns[name]
         return SinceDue(kept.ns[self._which]) if isinstance(kept, SinceDue) else kept[self._which]
+
+    def wide(self, name: str) -> np.ndarray:
+        """One of COLUMNS with an entry for each row; instants as float nanoseconds."""
+        column = self.column(name)
+        return column.at(self.due) if isinstance(column, SinceDue) else column
 
     def with_columns(self, **columns: np.ndarray) -> Rows:
         """The same rows with some of COLUMNS replaced."""
@@ -248,16 +255,18 @@ class Rows:
         wrong = (self.error != NO_ERROR) | ~self.answered
         return np.where(self.error == DROPPED, np.nan, wrong)
 
-    @property
-    def calls(self) -> np.ndarray:
-        """Database calls of a request that was answered, rightly or not; NaN where they are not visible."""
-        calls = self.db_calls.astype(np.float64)
+    def number(self, name: str) -> np.ndarray:
+        """One of NUMBER_COLUMNS (`db_calls`) of requests that were answered, rightly or not; NaN where it is not
+        visible."""
+        numbers = self.wide(name).astype(np.float64)
         with np.errstate(invalid="ignore"):
-            seen = self._whole_answer & (calls >= 0) & (calls < np.inf)
-        return np.where(seen, calls, np.nan)
+            visible = self._whole_answer & (numbers >= 0) & (numbers < np.inf)
+        return np.where(visible, numbers, np.nan)
 
 
-COLUMNS = tuple(name for name, value in vars(Rows).items() if isinstance(value, _Named))
+COLUMNS = tuple(
+    dict.fromkeys((*(name for name, value in vars(Rows).items() if isinstance(value, _Named)), *NUMBER_COLUMNS))
+)
 
 
 def rows_together(*parts: Rows) -> Rows:
@@ -266,7 +275,7 @@ def rows_together(*parts: Rows) -> Rows:
     first = parts[0]._whole
     if first is not None and len(wholes) == 1:
         return first._picked(np.concatenate([part._places for part in parts]))
-    return Rows.of({name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS}, parts[0].routes)
+    return Rows.of({name: np.concatenate([part.wide(name) for part in parts]) for name in COLUMNS}, parts[0].routes)
 
 
 def _stretch(mask: np.ndarray) -> np.ndarray | slice:

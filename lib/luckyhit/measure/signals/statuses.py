@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from luckyhit.measure.signals.members import members
-from luckyhit.measure.signals.table import FLAGS, FORWARDED, METRICS, VIA_LOOKUP, WORDS, CacheSource, Event, Form
+from luckyhit.measure.signals.table import FLAGS, FORWARDED, TIMING_METRICS, VIA_LOOKUP, WORDS, CacheSource, Event, Form
 
 _VARNISH = re.compile(r"\d{1,20}( \d{1,20})?", re.ASCII)
 _WORD = re.compile(r"[a-z]+(?:[_-][a-z]+)*")
@@ -74,8 +74,8 @@ def _counts(text: str, source: CacheSource) -> list[Event]:
 def _metrics(text: str, source: CacheSource) -> list[Event]:
     events: list[Event | None] = []
     for name, parameters in members(text):
-        if name in METRICS:
-            events.append(METRICS[name] or event_of(parameters.get("desc", ""), WORDS))
+        if name in TIMING_METRICS:
+            events.append(TIMING_METRICS[name] or event_of(parameters.get("desc", ""), WORDS))
         elif not parameters and name.partition("-")[0] in _BARE:
             events.append(WORDS[name.partition("-")[0]])
     return [event for event in events if event is not None]

@@ -94,7 +94,7 @@ class CacheSource:
     steps     a list of what one cache did, one after the other, in such words
     flag      `True` or `False`, as FLAGS has them
     count     a list of hit counts; 0 is a miss
-    metrics   Server-Timing: a metric of METRICS, one whose `desc` has a word in it, or one whose name is such a word
+    metrics   Server-Timing: a metric of TIMING_METRICS, one whose `desc` has a word in it, or one with such a name
     ids       Varnish: the request's number, and where it was a hit, that of the request which filled the cache
     letters   Fastly: `H` or `M` in front of each machine's name
     codes     Traffic Server: its letters in square brackets behind its name in Via
@@ -184,7 +184,7 @@ CACHE_SOURCES: tuple[CacheSource, ...] = (
 FRONTS = ("x-cache-status", "x-proxy-cache", "x-nginx-cache")
 """Of those that keep pages: written by a proxy in front of the service (nginx), as a rule."""
 
-METRICS: dict[str, Event | None] = {
+TIMING_METRICS: dict[str, Event | None] = {
     "cdn-cache-hit": "hit",  # CloudFront
     "cdn-cache-refresh": "confirmed",
     "cdn-cache-miss": "miss",

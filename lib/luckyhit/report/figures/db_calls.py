@@ -33,7 +33,7 @@ class Calls:
 
 def data(recorded: Recorded) -> dict[str, Calls]:
     by_label = {}
-    calls, latency = recorded.rows.calls, recorded.latency_ms
+    calls, latency = recorded.rows.number("db_calls"), recorded.latency_ms
     for label, mask in recorded.arms.items():
         known_calls = calls[mask]
         known_calls = known_calls[np.isfinite(known_calls)]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from luckyhit.judge.facade import freshness_curve
-from luckyhit.records import Result
+from luckyhit.records import STALE_READS, Result
 from luckyhit.report import style
 from luckyhit.report.figures.late_reads import (
     NOT_VISIBLE,
@@ -119,7 +119,7 @@ def say(numbers: Freshness, result: Result | None) -> str:
     text = f"Reads that saw an acknowledged write: {'; '.join(parts)} after it (medians of the first and last bin)."
     if numbers.late:
         # The verdict's own words on no stale read after the change are at another level: one of the two is enough.
-        judged = result.metrics.get("stale_reads") if result is not None else None
+        judged = result.metrics.get(STALE_READS) if result is not None else None
         told_there = {"after"} if judged is not None and has(judged.notes, "no-stale-read") else set()
         counted = listed(
             [
@@ -135,7 +135,7 @@ def say(numbers: Freshness, result: Result | None) -> str:
         if len(compared) == 1:
             missing = where("after" if compared == {"before"} else "before")
             text += f" No read tells anything {missing}, so nothing can be compared."
-    return with_verdict(text, "stale_reads", result)
+    return with_verdict(text, STALE_READS, result)
 
 
 def is_empty(numbers: Freshness) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from luckyhit.records import Result
+from luckyhit.records import LATENCIES, METRICS, Result
 from luckyhit.report import style
 from luckyhit.report.figures.verdict_words import labelled, with_verdicts
 from luckyhit.report.recorded import Recorded
@@ -107,7 +107,7 @@ def say(spectra: Mapping[str, Spectrum], result: Result | None) -> str:
     if failed:
         told = listed([f"{count:,} {labelled(label)}" for label, count in failed.items()])
         text += f" Requests that never completed are left out ({told})."
-    return with_verdicts(text, ("latency_p50_ms", "latency_p95_ms", "latency_p99_ms"), result)
+    return with_verdicts(text, [name for name in LATENCIES if METRICS[name].quantile is not None], result)
 
 
 def is_empty(spectra: Mapping[str, Spectrum]) -> bool:

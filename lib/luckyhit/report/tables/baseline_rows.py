@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from luckyhit.case.units import format_duration
-from luckyhit.judge.facade import stale_share
-from luckyhit.records import GoalName
+from luckyhit.judge.facade import level_of_values, stale_share, values_of
+from luckyhit.records import LATENCIES, METRICS, OF_REQUESTS, GoalName, MetricName
 from luckyhit.report.figures.late_reads import bounds_of
 from luckyhit.report.figures.latency_spectrum import NAMED, quantile
 from luckyhit.report.recorded import Recorded
 from luckyhit.text.numbers import DASH, percent, sentence_case
 from luckyhit.text.quantities import difference_text, value_text
+
+LATENCIES_SHOWN = [name for name in LATENCIES if METRICS[name].baseline]
 
 
 @dataclass(frozen=True)
@@ -41,17 +42,15 @@ def baseline(found: Recorded) -> list[Level]:
     def shown(name: GoalName, value: float | None) -> str:
         return DASH if value is None else value_text(name, value)
 
-    rows = [
-        Level("Requests", f"{levels['requests']:,} due, {levels['completed']:,} completed"),
-        Level("Hit ratio of the baseline", shown("hit_ratio", levels["hit_ratio"]), noise("hit_ratio")),
-        Level("Median latency", shown("latency_p50_ms", levels["p50"]), noise("latency_p50_ms")),
-        Level("P95 latency", shown("latency_p95_ms", levels["p95"]), noise("latency_p95_ms")),
-        Level("P99 latency", shown("latency_p99_ms", levels["p99"]), noise("latency_p99_ms")),
-        Level("P99.9 latency", shown("latency_p99_ms", levels["p99.9"])),
-        Level("Error rate", shown("error_rate", levels["error_rate"]), noise("error_rate")),
-        Level("Database calls per request", shown("db_calls", levels["db_calls"]), noise("db_calls")),
-    ]
-    return [*rows, Level("Stale reads", _baseline_stale(found), noise("stale_reads"))]
+    rows = [Level("Requests", f"{levels.requests:,} due, {levels.completed:,} completed")]
+    for name, kind in METRICS.items():
+        if not kind.baseline:
+            continue
+        value = shown(name, levels.levels[name]) if kind.column else _baseline_stale(found)
+        rows.append(Level(sentence_case(kind.baseline), value, noise(name)))
+        if name == LATENCIES_SHOWN[-1]:
+            rows.append(Level("P99.9 latency", shown(name, levels.tail_ms)))
+    return rows
 
 
 def _baseline_stale(found: Recorded) -> str:
@@ -72,20 +71,22 @@ def not_seen(found: Recorded) -> list[str]:
         return ["No baseline was measured, so nothing can be told about the system as it is."]
     levels = whole_numbers(found, mask)
     texts = [f"Workload: {note}" for note in found.manifest.get("inputs") or []]
-    for name, what in (("hit_ratio", "the cache status"), ("db_calls", "the number of database calls")):
-        told, completed = levels[f"{name}_told"], levels["completed"]
-        if name == "hit_ratio" and found.result is not None and "before" in found.result.unseen_status:
-            texts.append(f"{sentence_case(what)}: it was told, and can't be believed.")
-        elif completed and not told:
-            texts.append(f"{sentence_case(what)}: no answer told it.")
-        elif completed and told < 0.995 * completed:
-            texts.append(f"{sentence_case(what)}: only {percent(told / completed)} of the answers told it.")
+    for name, kind in METRICS.items():
+        if not kind.told:
+            continue
+        visible, completed = levels.visible[name], levels.completed
+        if kind.value == "hit" and found.result is not None and "before" in found.result.unseen_status:
+            texts.append(f"{sentence_case(kind.told)}: it was told, and can't be believed.")
+        elif completed and not visible:
+            texts.append(f"{sentence_case(kind.told)}: no answer told it.")
+        elif completed and visible < 0.995 * completed:
+            texts.append(f"{sentence_case(kind.told)}: only {percent(visible / completed)} of the answers told it.")
     if found.case is not None and found.case.freshness is None:
         texts.append("Stale reads: the case has no freshness probe, so old data would not be noticed here.")
     elif found.within_s is not None and _baseline_stale(found) == DASH:
         texts.append("Stale reads: no read of the probe could be compared with a write.")
-    if levels["p99.9"] is None:
-        texts.append(f"The p99.9 latency: {levels['completed']:,} completed requests are too few for it.")
+    if levels.tail_ms is None:
+        texts.append(f"The p99.9 latency: {levels.completed:,} completed requests are too few for it.")
     for entry in found.blocks:
         probe = entry.get("probe")
         if entry.get("stage") == "baseline" and isinstance(probe, Mapping):
@@ -93,17 +94,29 @@ def not_seen(found: Recorded) -> list[str]:
     return texts
 
 
-def whole_numbers(recorded: Recorded, mask: np.ndarray) -> dict[str, Any]:
-    """The plain numbers of some rows: `requests, completed, errors (share or None), hit_ratio, db_calls, p50 ... p999`.
-    None stands for what was not visible."""
+@dataclass(frozen=True)
+class PlainNumbers:
+    """The plain numbers of some rows. `levels`: of each metric of requests, None where it is not visible; `visible`:
+    how many requests tell it. `tail_ms`: the p99.9 latency, None where too few requests completed."""
+
+    requests: int
+    completed: int
+    levels: Mapping[MetricName, float | None]
+    visible: Mapping[MetricName, int]
+    tail_ms: float | None
+
+
+def whole_numbers(recorded: Recorded, mask: np.ndarray) -> PlainNumbers:
+    """Of the rows in `mask`. A quantile needs a request beyond it."""
     rows = recorded.rows.take(mask)
     latency = np.sort(rows.latency_ms[np.isfinite(rows.latency_ms)])
-    means = {}
-    for name, values in (("hit_ratio", rows.hit), ("db_calls", rows.calls), ("error_rate", rows.failed)):
-        told = values[np.isfinite(values)]
-        means[name] = float(told.mean()) if len(told) else None
-        means[f"{name}_told"] = len(told)
-    enough = {
-        f"p{level * 100:g}": quantile(latency, level) if len(latency) * (1 - level) >= 1 else None for level in NAMED
-    }
-    return {"requests": len(rows), "completed": len(latency), **means, **enough}
+    levels: dict[MetricName, float | None] = {}
+    visible: dict[MetricName, int] = {}
+    for name in OF_REQUESTS:
+        values = values_of(name, rows)
+        values = values[np.isfinite(values)]
+        visible[name] = len(values)
+        enough = len(values) * (1 - (METRICS[name].quantile or 0.0)) >= 1
+        levels[name] = level_of_values(name, values) if enough else None
+    tail_ms = quantile(latency, NAMED[-1]) if len(latency) * (1 - NAMED[-1]) >= 1 else None
+    return PlainNumbers(len(rows), len(latency), levels, visible, tail_ms)

@@ -54,7 +54,7 @@ def _row(event: RunEvent, words: Words | None) -> EventRow:
         when = f"from {number(event.at_s)} to {number(event.until_s)} s"
     return EventRow(
         when=sentence_case(when),
-        what=f"{sentence_case(shifts.NAMES[event.metric])} {shifts.verb_of(event)}",
+        what=f"{sentence_case(shifts.SERIES[event.metric].words)} {shifts.verb_of(event)}",
         before=_levels(event, "before"),
         after=_levels(event, "after"),
         means=shifts.meaning(event, words) if words is not None else DASH,

@@ -111,7 +111,7 @@ def metric_row(name: GoalName, metric: Metric, result: Result) -> MetricRow:
 def _value(name: GoalName, value: float | None, arm: Arm, result: Result) -> str:
     if value is not None:
         return value_text(name, value)
-    return NOT_VISIBLE if name == "hit_ratio" and arm in result.unseen_status else DASH
+    return NOT_VISIBLE if kind_of(name).value == "hit" and arm in result.unseen_status else DASH
 
 
 def key_numbers(found: Recorded) -> list[MetricRow]:
@@ -122,7 +122,7 @@ def key_numbers(found: Recorded) -> list[MetricRow]:
 
     def rank(name: GoalName) -> tuple[int, tuple[int, str]]:
         metric = result.metrics[name]
-        if name == "hit_ratio" and result.doubts:
+        if kind_of(name).value == "hit" and result.doubts:
             return 0, place(name)  # what a reader would look for, and must not take from elsewhere
         if metric.verdict is None:
             return (3 if metric.effect is not None else 4), place(name)

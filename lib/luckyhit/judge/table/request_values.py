@@ -1,0 +1,40 @@
+"""What one request counts as for a metric: a number, NaN where it tells none. `records.METRICS` names one for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from luckyhit.judge.table.rows import Column, Rows
+from luckyhit.records import GoalName, ValueKind, kind_of
+
+VALUES: dict[ValueKind, Callable[[Rows, str], np.ndarray]] = {
+    "hit": lambda rows, _: rows.hit,
+    "failed": lambda rows, _: rows.failed,
+    "wrong": lambda rows, _: rows.wrong,
+    "latency": lambda rows, _: rows.latency_ms,
+    "number": lambda rows, column: rows.number(column),
+}
+"""Of rows and the metric's column, a float for each row."""
+
+
+def values_of(name: GoalName, rows: Rows) -> np.ndarray:
+    """By a metric of requests, what each row counts as, in the metric's unit; NaN where it is not visible."""
+    kind = kind_of(name)
+    return np.asarray(VALUES[kind.value](rows, kind.column), dtype=float)
+
+
+def sortable_values_of(name: GoalName, rows: Rows) -> Column:
+    """The same in the form that is sorted fastest: latencies as whole nanoseconds, where they are kept so."""
+    return rows.latency if kind_of(name).value == "latency" else values_of(name, rows)
+
+
+def level_of_values(name: GoalName, values: np.ndarray) -> float:
+    """The metric of some visible values: their mean, or the quantile that it is (the least value that so many lie at or
+    below)."""
+    quantile = kind_of(name).quantile
+    return float(values.mean() if quantile is None else np.quantile(values, quantile, method="inverted_cdf"))
+
+
+__all__ = ["VALUES", "level_of_values", "sortable_values_of", "values_of"]

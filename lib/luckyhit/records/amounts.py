@@ -1,0 +1,73 @@
+"""The units of metrics, and the units in which margins and limits are written: one row each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+MarginUnit = Literal["%", "ms", "calls"]
+Unit = Literal["share", "ms", "calls/request"]
+
+
+@dataclass(frozen=True, slots=True)
+class AmountKind:
+    """One way to write a margin or a limit. `words`: what it is, `example`: as it is written. `scales`: what a number
+    with each suffix is multiplied with; an empty suffix is a bare number. `suffix`: the one that is written back, with
+    the space before it. `most`: the largest amount, `most_words`: the same as one would write it. `step`: what a margin
+    is widened by where the plan gives too little."""
+
+    words: str
+    example: str
+    scales: Mapping[str, float]
+    suffix: str
+    most: float
+    most_words: str
+    step: float
+
+    @property
+    def bare(self) -> bool:
+        """Whether it is written as a number without a unit."""
+        return "" in self.scales
+
+    def __str__(self) -> str:
+        return f"{self.words} (`{self.example}`)"
+
+
+AMOUNTS: dict[MarginUnit, AmountKind] = {
+    "%": AmountKind("a percentage", "2 %", {"%": 0.01}, " %", 1e300, "a smaller percentage", 0.01),
+    "ms": AmountKind(
+        "a duration",
+        "5ms",
+        {"ms": 1.0, "s": 1e3, "m": 6e4, "h": 3.6e6},
+        "ms",
+        86_400_000.0,
+        "a duration of 24h at most",
+        1.0,
+    ),
+    "calls": AmountKind(
+        "a bare number of database calls", "0.2", {"": 1.0}, "", 1e300, "a smaller number of database calls", 0.1
+    ),
+}
+"""`%` is a share (0.05) in code; the others are amounts in their own unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitKind:
+    """One unit of metrics. `amount`: the unit of a margin that is not relative. `suffix`: what stands behind a number.
+    `in_name`: the name of the metric holds the unit, so that a difference needs no more than a number and the name."""
+
+    amount: MarginUnit
+    suffix: str
+    in_name: bool = False
+
+
+UNITS: dict[Unit, UnitKind] = {
+    "share": UnitKind("%", " points"),
+    "ms": UnitKind("ms", " ms"),
+    "calls/request": UnitKind("calls", "", in_name=True),
+}
+"""Shares are shown as percentages, their differences in points."""
+
+
+__all__ = ["AMOUNTS", "UNITS", "AmountKind", "MarginUnit", "Unit", "UnitKind"]
