@@ -22,7 +22,7 @@ def a_block(
     start_s: float | None = None,
 ) -> pd.DataFrame:
     """One block in the given arms. Knobs of an arm: `hit` (ratio), `hit_ms`, `miss_ms`, `sigma`, `errors` (share),
-    `status` (what the cache header tells), `noise` (array of factors, one for each slot)."""
+    `status` (what the cache header tells), `bytes` (of the smallest body), `noise` (array of factors, one for each slot)."""
     count = int((seconds + warmup) * RATE)
     due = (np.arange(count) / RATE + (block * 10.0 if start_s is None else start_s)) * 1e9
     key = rng.integers(KEYS["first"], KEYS["last"] + 1, count)
@@ -30,7 +30,7 @@ def a_block(
     parts = []
     for arm, knobs in arms.items():
         told: dict[str, Any] = {"hit": 0.8, "hit_ms": 2.0, "miss_ms": 12.0, "sigma": 0.3, "errors": 0.0, "own": 0.05}
-        told |= {"noise": 1.0, "status": True, **knobs}
+        told |= {"noise": 1.0, "status": True, "bytes": 900, **knobs}
         ratio = np.broadcast_to(told["hit"], count)
         # The same slots mostly hit in both arms; a few differ by chance.
         hit = np.where(rng.random(count) < told["own"], rng.random(count), common) < ratio
@@ -57,6 +57,7 @@ def a_block(
                     "error": np.where(failed, "unexpected", None),
                     "cache": cache,
                     "db_calls": np.where(hit, 0, 2),
+                    "bytes": told["bytes"] + key % 50,
                 }
             )
         )

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-MarginUnit = Literal["%", "ms", "calls"]
-Unit = Literal["share", "ms", "calls/request"]
+MarginUnit = Literal["%", "ms", "bytes", "calls"]
+Unit = Literal["share", "ms", "bytes/request", "calls/request"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,9 @@ AMOUNTS: dict[MarginUnit, AmountKind] = {
         "a duration of 24h at most",
         1.0,
     ),
+    "bytes": AmountKind(
+        "a size", "500B", {"B": 1.0, "kB": 1e3, "MB": 1e6}, "B", 1e12, "a size of 1,000,000MB at most", 100.0
+    ),
     "calls": AmountKind(
         "a bare number of database calls", "0.2", {"": 1.0}, "", 1e300, "a smaller number of database calls", 0.1
     ),
@@ -65,6 +68,7 @@ class UnitKind:
 UNITS: dict[Unit, UnitKind] = {
     "share": UnitKind("%", " points"),
     "ms": UnitKind("ms", " ms"),
+    "bytes/request": UnitKind("bytes", " bytes", in_name=True),
     "calls/request": UnitKind("calls", "", in_name=True),
 }
 """Shares are shown as percentages, their differences in points."""

@@ -22,6 +22,7 @@ MetricName = Literal[
     "error_rate",
     "wrong_answers",
     "db_calls",
+    "bytes_per_request",
     "stale_reads",
     "stale_reads_plain",
     "stale_reads_conditional",
@@ -198,6 +199,15 @@ METRICS: dict[MetricName, MetricKind] = {
         told_by="target.db_header",
         of_reads=True,
         baseline="database calls per request",
+    ),
+    "bytes_per_request": MetricKind(
+        "bytes/request",
+        "bytes per request",
+        "bytes of the response body as sent (compressed, where it is), per answer",
+        "mean",
+        column="bytes",
+        unseen="showed the size of its answer",
+        baseline="bytes per request",
     ),
     "stale_reads": MetricKind(
         "share",
