@@ -8,7 +8,7 @@ import re
 import pandas as pd
 import pytest
 
-from luckyhit.judge import RULES
+from luckyhit.judge import RULES, About
 from luckyhit.records import METRICS, NOT_VISIBLE, Guard, Result
 from luckyhit.text.wording import has, note
 from tier import seeds
@@ -236,7 +236,7 @@ def test_a_rollback_that_was_not_measured_again_stays_unknown(simulate, case_wit
 
 
 def test_the_result_survives_its_file(simulate, case_with) -> None:
-    result = simulate(20, blocks=2, seconds=1.0).judge(case_with(PLACEBO), name="placebo", run="r", date="2026-11-23")
+    result = simulate(20, blocks=2, seconds=1.0).judge(case_with(PLACEBO), about=About("placebo", "r", "2026-11-23"))
     text = result.model_dump_json(by_alias=True)
     assert Result.model_validate_json(text) == result
     assert "NaN" not in text and "Infinity" not in text and json.loads(text)["schema"] == 1
