@@ -37,6 +37,17 @@ BY_COMMAND = {
 }
 BY_SETTING = {"kind": "cache-setting", "what": "Evict", "name": "maxmemory-samples", "after": "10", "smallest": "One."}
 BY_REVISION = {"kind": "revision", "what": "The fix", "after": "fix-branch", "smallest": "One commit."}
+BY_SQL = {
+    "kind": "sql",
+    "what": "Index",
+    "url_env": "SHOP_DATABASE",
+    "apply": "CREATE INDEX by_price ON product (price)",
+    "revert": "DROP INDEX by_price",
+    "verify": "SELECT count(*) FROM pg_indexes WHERE indexname = 'by_price'",
+    "before": "0",
+    "after": "1",
+    "smallest": "One index.",
+}
 LIVE_TARGET = {"url": "http://shop.test", "allow_change": True, "environment": "staging"}
 
 
@@ -69,7 +80,7 @@ def test_every_kind_can_be_made_on_a_service_that_the_run_starts(change: dict[st
     assert Case.model_validate(parts).change.kind == change["kind"]
 
 
-@pytest.mark.parametrize("change", [BY_HTTP, BY_COMMAND, BY_SETTING], ids=lambda change: change["kind"])
+@pytest.mark.parametrize("change", [BY_HTTP, BY_COMMAND, BY_SETTING, BY_SQL], ids=lambda change: change["kind"])
 def test_a_live_service_is_changed_only_where_it_is_allowed_and_named(change: dict[str, Any]) -> None:
     assert problems(live(change=change)) == {}
     observed = {"url": "http://shop.test"}
@@ -80,6 +91,12 @@ def test_a_live_service_is_changed_only_where_it_is_allowed_and_named(change: di
 
 def test_a_revision_of_a_live_service_can_not_be_changed() -> None:
     assert list(problems(live(change=BY_REVISION))) == ["change.kind"]
+
+
+def test_one_database_can_not_be_changed_for_one_of_two_arms() -> None:
+    parts = document(change=BY_SQL)
+    del parts["target"]["start"]["env"]["CACHE_TTL_SECONDS"]
+    assert list(problems(parts)) == ["design"]
 
 
 def test_only_what_runs_elsewhere_has_to_allow_a_change() -> None:
@@ -101,13 +118,15 @@ def test_only_what_runs_elsewhere_has_to_allow_a_change() -> None:
         ({**BY_SETTING, "name": "appendonly"}, "change.name", "maxmemory-policy"),
         ({**BY_COMMAND, "verify": ["flag"]}, "change.verify", "{base_url}"),
         ({**BY_COMMAND, "apply": ["flag", "{bas_url}"]}, "change.apply[1]", "{base_url}"),
+        ({**BY_SQL, "url_env": "postgresql://shop@db/shop"}, "change.url_env", "name of an environment variable"),
+        ({**BY_SQL, "after": "0"}, "change.after", "another value"),
         ({**BY_REVISION, "after": "HEAD"}, "change.after", "another value"),
         ({**BY_REVISION, "after": "--upload-pack=x"}, "change.after", "a Git revision"),
         ({**BY_REVISION, "after": "two words"}, "change.after", "a Git revision"),
     ],
 )
 def test_a_wrong_change_is_located(change: dict[str, Any], field: str, expected: str) -> None:
-    parts = document(change=change)
+    parts = document(change=change, design="crossover" if change["kind"] == "sql" else "side-by-side")
     del parts["target"]["start"]["env"]["CACHE_TTL_SECONDS"]
     found = problems(parts)
     assert list(found) == [field] and expected in found[field], found

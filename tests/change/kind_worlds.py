@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
+import sqlalchemy
 from flag_service import FlagService
 
 SMALLEST = {"what": "One switch", "smallest": "One switch."}
@@ -69,3 +70,32 @@ def by_setting(client: redis.Redis) -> KindWorld:
         "64",
         "99",
     )
+
+
+def by_sql(url: str) -> KindWorld:
+    """The row of a flag, in a table of its own. `SHOP_DATABASE` has to hold `url`."""
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, isolation_level="AUTOCOMMIT")
+
+    def run(statement: str) -> Any:
+        with engine.connect() as connection:
+            answer = connection.exec_driver_sql(statement)
+            return answer.scalar() if answer.returns_rows else None
+
+    run("DROP TABLE IF EXISTS flag")
+    run("CREATE TABLE flag (name text PRIMARY KEY, value text)")
+    run("INSERT INTO flag VALUES ('keys', 'old')")
+    change = {
+        **SMALLEST,
+        "kind": "sql",
+        "url_env": "SHOP_DATABASE",
+        "apply": "UPDATE flag SET value = 'new' WHERE name = 'keys'",
+        "revert": "UPDATE flag SET value = 'old' WHERE name = 'keys'",
+        "verify": "SELECT value FROM flag WHERE name = 'keys'",
+        "before": "old",
+        "after": "new",
+        "within": "10s",
+    }
+    return KindWorld(
+        change, lambda: str(run("SELECT value FROM flag")), lambda text: run(f"UPDATE flag SET value = '{text}'"),
+        "old", "new", "half",
+    )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 from flag_service import FlagService
-from kind_worlds import KindWorld, by_command, by_http, by_setting
+from kind_worlds import KindWorld, by_command, by_http, by_setting, by_sql
 
 from luckyhit.case.changes import INVERSE_WORDS, MODELS
 from luckyhit.case.model import Case
@@ -25,7 +25,7 @@ from luckyhit.target import Stack
 ROOT = Path(__file__).parents[2]
 BY_RESTART = {kind for kind, model in MODELS.items() if model.of_a_start}
 """Tested with a service of the run's own (test_apply, test_revisions)."""
-LIVE = ("http", "command", "cache-setting")
+LIVE = ("http", "command", "cache-setting", "sql")
 
 
 def test_every_kind_is_in_all_of_its_places() -> None:
@@ -60,15 +60,21 @@ def journal(run: Run) -> Journal:
 
 
 @pytest.fixture(params=LIVE)
-def world(request: pytest.FixtureRequest, run: Run, service: FlagService, server: Any) -> Iterator[KindWorld]:
+def world(
+    request: pytest.FixtureRequest, run: Run, service: FlagService, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[KindWorld]:
     if request.param == "http":
         yield by_http(service)
     elif request.param == "command":
         yield by_command(run.path)
-    else:
+    elif request.param == "cache-setting":
         with redis.Redis(port=server.port, decode_responses=True) as client:
             yield by_setting(client)
             client.config_set("hash-max-listpack-entries", 512)
+    else:
+        url = f"sqlite:///{run.path / 'shop.db'}"
+        monkeypatch.setenv("SHOP_DATABASE", url)
+        yield by_sql(url)
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def new_case(name: str, like: str = "") -> str:
 def _kinds() -> str:
     """A comment with each kind of change, as its model describes it."""
     described = (
-        f"{kind} ({str(model.model_fields['kind'].description).removeprefix('The kind of change: ').rstrip('.')})"
+        f"{kind} ({str(model.model_fields['kind'].description).partition(': ')[2][:-1]})"
         for kind, model in MODELS.items()
     )
     text = f"The one change. Kinds: {', '.join(described)}."

@@ -17,9 +17,10 @@ from luckyhit.case.changes.http import AdminChange
 from luckyhit.case.changes.none import NoChange
 from luckyhit.case.changes.revision import RevisionChange
 from luckyhit.case.changes.spec import ChangeSpec
+from luckyhit.case.changes.sql import SqlChange
 
 Change = Annotated[
-    EnvChange | ArgumentChange | RevisionChange | SettingChange | AdminChange | CommandChange | NoChange,
+    EnvChange | ArgumentChange | RevisionChange | SettingChange | AdminChange | CommandChange | SqlChange | NoChange,
     Field(discriminator="kind"),
 ]
 """What one case changes."""

@@ -21,6 +21,7 @@ from luckyhit.change.kinds.http_kind import HttpKind
 from luckyhit.change.kinds.kind import ChangeKind, UndoContext
 from luckyhit.change.kinds.none_kind import NoneKind
 from luckyhit.change.kinds.revision_kind import RevisionKind
+from luckyhit.change.kinds.sql_kind import SqlKind
 from luckyhit.change.waiting import Sleep
 from luckyhit.errors import TargetError
 from luckyhit.target import Stack
@@ -32,6 +33,7 @@ CHANGE_KINDS: dict[str, type[ChangeKind[Any]]] = {
     "cache-setting": CacheSettingKind,
     "http": HttpKind,
     "command": CommandKind,
+    "sql": SqlKind,
     "none": NoneKind,
 }
 """By `change.kind`."""

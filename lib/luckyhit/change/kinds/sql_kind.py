@@ -1,0 +1,172 @@
+"""A change by an SQL statement, and its inverse. Each is run only where the query shows that it is needed, so that it
+may be repeated whatever the statement is."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from luckyhit.case.changes.sql import SQL, SqlChange
+from luckyhit.change.journal import Step
+from luckyhit.change.kinds.kind import StatedKind, UndoContext
+from luckyhit.change.waiting import await_state, repeatedly, shown
+from luckyhit.errors import ArgumentError, GuardError, TargetError
+from luckyhit.target.logs import Secrets, url_secrets
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Engine
+
+
+class SqlKind(StatedKind[SqlChange]):
+    """The statements of a case in the database that `change.url_env` names."""
+
+    inverse_kind = SQL
+
+    @property
+    def where(self) -> str:
+        return f"`{self._change.verify}`"
+
+    def inverse(self) -> dict[str, Any]:
+        change = self._change
+        return {
+            "kind": SQL,
+            "url_env": change.url_env,
+            "database": self._database().name,
+            "statement": change.revert,
+            "verify": change.verify,
+            "shows": change.before,
+            "within_s": change.within,
+            "by_hand": change.revert,
+        }
+
+    def apply(self) -> dict[str, Any]:
+        change = self._change
+        with self._database() as database:
+            needed = database.value(change.verify) != change.after
+            if needed:
+                database.run(change.apply)
+        return {"statement": change.apply, "run": needed}
+
+    def state(self) -> str:
+        with self._database() as database:
+            return database.value(self._change.verify)
+
+    @classmethod
+    def revert(cls, step: Step, context: UndoContext) -> str:
+        inverse = step.inverse
+        statement, query, wanted = (str(inverse[name]) for name in ("statement", "verify", "shows"))
+        within_s, url_env = float(inverse["within_s"]), str(inverse["url_env"])
+        by_hand = f"By hand, in {inverse['database']}: {statement}"
+        with _Database(url_env, context.environ, within_s) as database:
+            if database.name != inverse["database"]:
+                raise GuardError(
+                    f"{url_env} names {database.name}; the change was made in {inverse['database']}",
+                    hint=f"Export {url_env} for that database. {by_hand}",
+                )
+
+            def do() -> str:
+                if database.value(query) != wanted:
+                    database.run(statement)
+                return await_state(lambda: database.value(query), wanted, within_s, context.sleep)
+
+            try:
+                state = repeatedly(do, context.sleep)
+            except TargetError as error:
+                raise TargetError(error.message, hint=f"{error.hint} {by_hand}") from None
+        if state != wanted:
+            raise TargetError(f"`{query}` gives {shown(state)} after `{statement}`, not {shown(wanted)}", hint=by_hand)
+        return f"`{query}` gives {shown(state)}"
+
+    def _database(self) -> _Database:
+        return _Database(self._change.url_env, self._stack.environ, self._change.within)
+
+
+class _Database:
+    """One database; a context manager that gives its connections back. Nothing of its URL but `name` is ever shown."""
+
+    def __init__(self, url_env: str, environ: Mapping[str, str], within_s: float) -> None:
+        """Raises ArgumentError without SQLAlchemy, without the driver, or for a URL that is none."""
+        try:
+            import sqlalchemy
+            from sqlalchemy.pool import NullPool
+        except ImportError:
+            raise ArgumentError(
+                "a change of kind sql needs SQLAlchemy, which is not installed",
+                hint="pip install 'luckyhit[sql]', and the driver of your database.",
+            ) from None
+        if not environ.get(url_env):
+            raise ArgumentError(
+                f"not set in the environment: {url_env} (named in change.url_env)", hint=f"Export {url_env}."
+            )
+        self._secrets, self._within_s = Secrets(url_secrets(environ[url_env])), within_s
+        self._errors = (sqlalchemy.exc.SQLAlchemyError, OSError)
+        try:
+            url = sqlalchemy.make_url(environ[url_env])
+            # Each statement is committed by itself: some can't be run inside a transaction.
+            self._engine: Engine = sqlalchemy.create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        except (sqlalchemy.exc.SQLAlchemyError, ImportError, ValueError) as error:
+            raise ArgumentError(
+                f"the database that {url_env} names can't be used ({type(error).__name__})",
+                hint="Write its URL as SQLAlchemy has it (postgresql+psycopg://HOST/NAME), and install its driver.",
+            ) from None
+        port = f":{url.port}" if url.port else ""
+        self.name = f"{url.get_backend_name()}://{url.host or ''}{port}/{url.database or ''}"
+        """Which database it is, without user and password."""
+
+    def __enter__(self) -> _Database:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._engine.dispose()
+
+    def run(self, statement: str) -> None:
+        """Raises TargetError with what the database says."""
+        with self._connection(statement) as connection:
+            connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
+
+    def value(self, query: str) -> str:
+        """The one value that a query gives, as a text. Raises TargetError where it fails, or gives none or several."""
+        with self._connection(query) as connection:
+            answer = connection.exec_driver_sql(query, execution_options={"no_parameters": True})
+            rows = answer.fetchmany(2) if answer.returns_rows else []
+        if len(rows) != 1 or len(rows[0]) != 1:
+            columns = len(rows[0]) if rows else 0
+            raise TargetError(
+                f"`{query}` gives {f'several rows or columns ({columns})' if rows else 'no row'}, not one value",
+                hint="change.verify has to give one value whatever the state is: `SELECT count(*) FROM ...`.",
+            )
+        value = rows[0][0]
+        return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
+
+    @contextmanager
+    def _connection(self, statement: str) -> Iterator[Connection]:
+        """A connection, whose statement is cancelled once its time is over, as far as its driver can."""
+        late = threading.Event()
+        try:
+            with self._engine.connect() as connection:
+                driver = connection.connection.driver_connection
+                cancel = getattr(driver, "cancel", None) or getattr(driver, "interrupt", None)
+
+                def stop() -> None:
+                    late.set()
+                    if cancel is not None:
+                        cancel()
+
+                timer = threading.Timer(self._within_s, stop)
+                timer.daemon = True
+                timer.start()
+                try:
+                    yield connection
+                finally:
+                    timer.cancel()
+        except self._errors as error:
+            reason = self._secrets.scrub(str(getattr(error, "orig", None) or type(error).__name__)).strip()
+            if late.is_set():
+                reason = f"it did not end within {self._within_s:g}s, and was cancelled"
+            raise TargetError(
+                f"{self.name} did not do `{statement}`: {reason}",
+                hint="Look at the database's log; its user needs the right to do this.",
+            ) from None
