@@ -11,12 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from luckyhit.judge.table.columns import JUDGED
-from luckyhit.judge.table.columns import rows_of
-from luckyhit.judge.table.columns import rows_of_parts
+from luckyhit.judge.table.columns import JUDGED, rows_of, rows_of_parts
 from luckyhit.judge.table.rows import Rows
-from luckyhit.records import REQUESTS
-from luckyhit.records import NUMBER_COLUMNS
+from luckyhit.records import NUMBER_COLUMNS, REQUESTS
 from tier import examples
 
 SCHEMA = pa.schema([REQUESTS.field(name) for name in JUDGED])

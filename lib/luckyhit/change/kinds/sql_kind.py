@@ -14,7 +14,8 @@ from luckyhit.change.journal import Step
 from luckyhit.change.kinds.kind import StatedKind, UndoContext
 from luckyhit.change.waiting import await_state, repeatedly, shown
 from luckyhit.errors import ArgumentError, GuardError, TargetError
-from luckyhit.target.logs import Secrets, url_secrets
+from luckyhit.scrub.redactor import Redactor
+from luckyhit.target.logs import url_secrets
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
@@ -101,7 +102,7 @@ class _Database:
             raise ArgumentError(
                 f"not set in the environment: {url_env} (named in change.url_env)", hint=f"Export {url_env}."
             )
-        self._secrets, self._within_s = Secrets(url_secrets(environ[url_env])), within_s
+        self._redactor, self._within_s = Redactor(url_secrets(environ[url_env])), within_s
         self._errors = (sqlalchemy.exc.SQLAlchemyError, OSError)
         try:
             url = sqlalchemy.make_url(environ[url_env])
@@ -163,7 +164,7 @@ class _Database:
                 finally:
                     timer.cancel()
         except self._errors as error:
-            reason = self._secrets.scrub(str(getattr(error, "orig", None) or type(error).__name__)).strip()
+            reason = self._redactor.text(str(getattr(error, "orig", None) or type(error).__name__)).strip()
             if late.is_set():
                 reason = f"it did not end within {self._within_s:g}s, and was cancelled"
             raise TargetError(
