@@ -165,5 +165,7 @@ def test_a_drift_from_block_to_block_is_noted(simulate: Any, case_with: Any) -> 
     result = run.judge(case_with(GOALS, design="crossover", blocks=6))
     assert guard_of(result).ok and result.verdict in ("EQUIVALENT", "INCONCLUSIVE")
     assert [
-        note.facts["way"] for note in result.notes if note.id == "trend-over-blocks" and note.metric == "hit_ratio"
+        note.facts["way"]
+        for note in result.notes
+        if note.id == "trend-over-mirrored-blocks" and note.metric == "hit_ratio"
     ] == ["fell"]

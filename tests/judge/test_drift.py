@@ -221,7 +221,9 @@ def test_arms_in_turn_that_met_the_same_drift(simulate, case_with) -> None:
     result = run.judge(case_with(GOALS, design="crossover"))
     (event,) = [event for event in result.events if event.metric == "latency_ms"]
     assert (event.kind, event.arms) == ("drift", ["before", "after"])
-    assert any(noted.id == "event" and meaning(event, "crossover") in noted.text for noted in result.notes)
+    assert any(
+        noted.id == "event" and meaning(event, DESIGNS["crossover"].words) in noted.text for noted in result.notes
+    )
 
 
 def test_arms_one_after_the_other_never_met_anything_together(simulate, case_with) -> None:
@@ -229,7 +231,9 @@ def test_arms_one_after_the_other_never_met_anything_together(simulate, case_wit
     result = run.judge(case_with(GOALS, design="before-after"))
     (event,) = result.events
     assert event.arms == ["before"]
-    assert any(noted.id == "event" and meaning(event, "before-after") in noted.text for noted in result.notes)
+    assert any(
+        noted.id == "event" and meaning(event, DESIGNS["before-after"].words) in noted.text for noted in result.notes
+    )
 
 
 def an_event(**other: Any) -> RunEvent:

@@ -18,10 +18,6 @@ TROUBLE = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
 IDS = {row.id for row in GUARDS}
 
 
-def id_of(title: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", title.replace("'", "").lower()).strip("-")
-
-
 def names_in(code: CodeType) -> set[str]:
     return {*code.co_names, *(name for part in code.co_consts if isinstance(part, CodeType) for name in names_in(part))}
 
@@ -54,7 +50,7 @@ def test_guards_of_a_result_come_in_the_order_of_their_rows(design: str, simulat
     run = simulate(1, design=design, blocks=4, seconds=2.0)
     goals = {"hit_ratio": {"want": "better", "margin": "5 %"}}
     result = run.judge(case_with(goals, design=design))
-    found = [id_of(guard.name) for guard in result.guards if guard not in run.guards]
+    found = [guard.id for guard in result.guards if guard not in run.guards]
     order = [row.id for row in GUARDS]
     assert set(found) <= set(order) and found == sorted(found, key=order.index)
     assert ("no-carry-over" in found) is (design == "crossover")

@@ -190,6 +190,8 @@ def _forms(secret: str) -> set[str]:
     forms |= {html.escape(secret).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")}  # as Jinja writes it
     in_json = json.dumps(secret)[1:-1]
     forms |= {in_json, json.dumps(secret, ensure_ascii=False)[1:-1], json.dumps(in_json)[1:-1]}
+    in_repr = in_json.replace("\\", "\\\\")  # JSON in the repr of a body
+    forms |= {in_repr, in_repr.replace("'", "\\'")}
     forms |= {repr(secret)[1:-1], ascii(secret)[1:-1], secret.replace("'", "\\'")}
     forms |= {re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), form) for form in forms if "%" in form}
     if len(secret) >= _ALONE:
