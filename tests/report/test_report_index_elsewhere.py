@@ -121,7 +121,7 @@ def test_runs_of_two_folders_that_end_at_once_are_all_in_it(new_run, other, tmp_
         judged(run)
     code = """
 from pathlib import Path
-from luckyhit.report import render
+from luckyhit.report.page import render
 from luckyhit.run import Run
 run = Run(Path(sys.argv[1]))
 for _ in range(2):

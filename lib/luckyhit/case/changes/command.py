@@ -13,6 +13,7 @@ from luckyhit.case.findings import Finding
 from luckyhit.case.placeholders import placeholder_names
 from luckyhit.case.texts import CACHE_NAMES, ChangeText, EnvName, Line, Text
 from luckyhit.case.units import Duration
+from luckyhit.designs import design_of
 
 if TYPE_CHECKING:
     from luckyhit.case.model import Case
@@ -25,7 +26,7 @@ def _arms_told_apart(change: CommandChange, case: Case) -> Iterator[Finding]:
     `{workdir}` in it. What a service that runs already doesn't have can't be filled in."""
     for field in ("apply", "revert", "verify"):
         names = {name for text in getattr(change, field) for name in placeholder_names(text)}
-        if case.design == "side-by-side" and not names & {"base_url", "port", "cache_url", "cache_port", "workdir"}:
+        if design_of(case).isolated and not names & {"base_url", "port", "cache_url", "cache_port", "workdir"}:
             expected = "{base_url}, {port}, {cache_url} or {workdir} in an argument: which of the two stacks is meant"
             yield Finding(("change", field), "nothing that tells the arms apart", expected)
         if case.target.start is not None:

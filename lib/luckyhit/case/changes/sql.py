@@ -11,6 +11,7 @@ from luckyhit.case.changes.spec import STATE, ChangeSpec, Check, Inverse, Rows, 
 from luckyhit.case.findings import Finding
 from luckyhit.case.texts import EnvName, Line, Text
 from luckyhit.case.units import Duration, format_duration
+from luckyhit.designs import DESIGNS, design_of
 
 if TYPE_CHECKING:
     from luckyhit.case.model import Case
@@ -19,10 +20,11 @@ SQL = "sql"
 
 
 def _one_database(change: SqlChange, case: Case) -> Iterator[Finding]:
-    """A change by SQL is made in one database, so both arms have it: the design is not side-by-side."""
-    if case.design == "side-by-side":
-        expected = "crossover or before-after: both arms would use the database that change.url_env names"
-        yield Finding(("design",), "side-by-side, and a change of kind sql", expected)
+    """A change by SQL is made in one database, so both arms have it: the design has one stack."""
+    if design_of(case).isolated:
+        shared = " or ".join(id for id, design in DESIGNS.items() if not design.isolated)
+        expected = f"{shared}: both arms would use the database that change.url_env names"
+        yield Finding(("design",), f"{case.design}, and a change of kind sql", expected)
 
 
 def _run_back(inverse: Inverse) -> str:
