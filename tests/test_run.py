@@ -1,6 +1,5 @@
 """The run directory: what is written whole, what can be read after a crash, what is refused."""
 
-import json
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,10 +10,11 @@ import pytest
 
 from luckyhit import records
 from luckyhit.atomic import write_atomically
+from luckyhit.cli.runs import described
 from luckyhit.errors import ArgumentError, RunUnreadable
 from luckyhit.records import SCHEMA_VERSION
 from luckyhit.records.parquet import write_part
-from luckyhit.run import Run, describe_runs, find_run, runs
+from luckyhit.run import Run, find_run, runs
 
 CASE = Path(__file__).parents[1] / "data" / "cases" / "placebo.yml"
 NOW = datetime(2026, 11, 23, 2, 15, 30, tzinfo=UTC)
@@ -96,7 +96,10 @@ def test_a_truncated_part_is_named(run: Run) -> None:
 def test_a_foreign_directory_a_broken_and_a_newer_manifest_are_refused(run: Run, tmp_path: Path) -> None:
     with pytest.raises(RunUnreadable, match="not a run directory"):
         Run.open(tmp_path)
-    write_atomically(run.path / "manifest.json", json.dumps({**run.manifest, "schema": SCHEMA_VERSION + 1}))
+    write_atomically(
+        run.path / "manifest.json",
+        run.manifest.model_copy(update={"schema_": SCHEMA_VERSION + 1}).model_dump_json(by_alias=True),
+    )
     with pytest.raises(RunUnreadable, match="newer version"):
         Run.open(run.path)
     write_atomically(run.path / "manifest.json", "{half")
@@ -116,7 +119,7 @@ def test_a_run_is_found_by_path_id_end_of_id_and_latest(run: Run) -> None:
 def test_the_list_says_which_runs_cannot_be_read(run: Run) -> None:
     other = Run.create(run.path.parents[1], CASE, now=NOW.replace(hour=3), manifest={})
     (other.path / "manifest.json").write_text("")
-    assert [row["state"] for row in describe_runs(run.path.parents[1])] == ["measuring", "unreadable"]
+    assert [row["state"] for row in described(run.path.parents[1])] == ["measuring", "unreadable"]
     assert len(list(runs(run.path.parents[1]))) == 2
 
 

@@ -119,7 +119,9 @@ def test_a_damaged_part_does_not_keep_the_others_from_being_scrubbed(run: Run) -
 
 
 def test_the_manifest_the_result_and_the_progress_have_none(run: Run) -> None:
-    run.update(failure={"message": f"{SECRET} in {run.path}"}, blocks=[{"unexpected": [SECRET], SECRET: 1}])
+    run.update(
+        failure={"message": f"{SECRET} in {run.path}"}, blocks=[{"block": 0, "unexpected": SECRET, "unseen": [SECRET]}]
+    )
     run.progress(f"waiting for {SECRET}")
     for path in run.path.glob("*.json*"):
         assert SECRET not in path.read_text() and str(run.path) not in path.read_text()
@@ -129,9 +131,11 @@ def test_a_variable_that_holds_a_word_of_the_records_is_no_secret(run: Run, monk
     for word in ("before", "baseline", "measuring", "HELPED", run.id, "secretive", "placebo"):
         monkeypatch.setenv("SHOP_TOKEN", word)
         again = Run(run.path)
-        again.update(state="measuring", arms=["before", "after"], stage="baseline")
-        told = again.manifest
-        assert (told["state"], told["arms"], told["run"]) == ("measuring", ["before", "after"], run.id)
+        again.update(state="measuring", blocks=[{"block": 0, "arms": ["before", "after"], "stage": "baseline"}])
+        manifest = again.manifest
+        (block,) = manifest.blocks
+        noted = (manifest.state, block.arms, block.stage, manifest.run)
+        assert noted == ("measuring", ["before", "after"], "baseline", run.id)
 
 
 # --- what was cut, and documents of any shape

@@ -13,8 +13,7 @@ only what is asked for. Texts are categories, and whole numbers stay whole where
 from __future__ import annotations
 
 import difflib
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -24,8 +23,9 @@ import pyarrow.compute as pc
 
 from luckyhit.errors import ArgumentError, LuckyHitError, RunUnreadable
 from luckyhit.project import Project
-from luckyhit.records import Arm, Stage, schemas
+from luckyhit.records import Arm, Manifest, Stage, schemas
 from luckyhit.records.column_docs import ColumnDocs
+from luckyhit.records.journal import JOURNAL, load_journal
 from luckyhit.records.parquet import damaged_parts, nullable_integers, part_files
 from luckyhit.records.schemas import Table
 from luckyhit.run import Run, find_run, runs
@@ -108,7 +108,7 @@ class OpenedRun:
 
     def _heading(self) -> str:
         try:
-            state = str(self.manifest.get("state", "of unknown state"))
+            state: str = self.manifest.state or "of unknown state"
         except LuckyHitError:
             state = "unreadable"
         return f"run {self.run.id} of case {self.path.parent.name} ({state})"
@@ -160,7 +160,7 @@ class OpenedRun:
         return self.run.case
 
     @property
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Manifest:
         """Seed, revision, versions, host, timings, blocks: read anew each time, since a run may be going on."""
         return self.run.manifest
 
@@ -199,7 +199,7 @@ class OpenedRun:
         """One row for every finished block: its stage, its arms, and what was noted of it."""
         import pandas as pd
 
-        return pd.DataFrame(self._noted_blocks())
+        return pd.DataFrame([block.model_dump(exclude_unset=True) for block in self.manifest.blocks])
 
     @property
     def journal(self) -> pd.DataFrame:
@@ -207,14 +207,8 @@ class OpenedRun:
         (the last one of a run that was killed) is left out."""
         import pandas as pd
 
-        lines = []
-        path = self.path / "journal.jsonl"
-        for line in path.read_bytes().splitlines() if path.exists() else []:
-            try:
-                lines.append(json.loads(line))
-            except ValueError:
-                continue
-        return pd.DataFrame([line for line in lines if isinstance(line, dict)])
+        path = self.path / JOURNAL
+        return pd.DataFrame(list(load_journal(path.read_bytes()).lines) if path.exists() else [])
 
     def frame(
         self, table: Table, columns: Sequence[str] | None = None, arms: str | Sequence[str] | None = None
@@ -253,17 +247,8 @@ class OpenedRun:
             self._frames[name] = self.frame(name)
         return self._frames[name]
 
-    def _noted_blocks(self) -> list[Mapping[str, Any]]:
-        from luckyhit.judge.guards.run_guards import (
-            blocks_of,  # takes a second to import, which a listing need not wait for
-        )
-
-        return blocks_of(self.manifest)
-
     def _stages(self) -> dict[int, str]:
-        return {
-            entry["block"]: entry["stage"] for entry in self._noted_blocks() if entry.get("stage") in get_args(Stage)
-        }
+        return {block.block: block.stage for block in self.manifest.blocks if block.stage is not None}
 
     def _refuse_damaged(self, table: Table) -> None:
         if bad := damaged_parts(self.path / table):

@@ -32,24 +32,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from luckyhit.atomic import write_atomically
 from luckyhit.case import Case, load_case
-from luckyhit.case.variables import known_secrets, mentioned_secrets
-from luckyhit.errors import ArgumentError, LuckyHitError, RunUnreadable
+from luckyhit.errors import ArgumentError, RunUnreadable
 from luckyhit.project import Project
-from luckyhit.records import SCHEMA_VERSION, Result, Stage
+from luckyhit.records import SCHEMA_VERSION, Manifest, Result, Stage, State, UnreadPart, load_manifest
+from luckyhit.records.manifest import written, written_block
 from luckyhit.records.parquet import counters_by_block, nullable_integers, one_ahead, read_parts, row_count
 from luckyhit.records.schemas import SCHEMAS, Table
-from luckyhit.scrub.redactor import Redactor, project_roots
+from luckyhit.run_redactor import redactor_of, secrets_of
+from luckyhit.scrub.redactor import Redactor
 
 if TYPE_CHECKING:
     import pandas as pd  # imported where it is needed: the load engine, which never does, starts for each block
 
-State = Literal["measuring", "measured", "finished", "failed"]
 _RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 
 
@@ -68,7 +68,7 @@ class Run:
     def create(cls, runs_dir: Path, case_file: Path, *, now: datetime, manifest: dict[str, Any]) -> Run:
         """Make the directory of a new run, with a copy of the case file in it."""
         name = case_file.stem
-        secrets_of_case = _secrets_of(case_file)  # before there is a directory: one without a manifest is no run yet
+        secrets_of_case = secrets_of(case_file)  # before there is a directory: one without a manifest is no run yet
         for _ in range(100):
             path = runs_dir / name / f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
             try:
@@ -83,7 +83,6 @@ class Run:
         (path / "notebooks").mkdir()
         write_atomically(path / "case.yml", case_file.read_text(encoding="utf-8"))
         run = cls(path)
-        run.__dict__["redactor"] = run._redactor(secrets_of_case)
         run._write_manifest(
             {
                 "schema": SCHEMA_VERSION,
@@ -94,8 +93,9 @@ class Run:
                 "state": "measuring",
                 "blocks": [],
                 "case_sha256": run.case_sha256,
-                **manifest,
-            }
+                **written(manifest),
+            },
+            redactor_of(path, secrets_of_case),
         )
         return run
 
@@ -103,8 +103,8 @@ class Run:
     def open(cls, path: Path) -> Run:
         """An existing run. Raises RunUnreadable for what is not a run, or comes from a newer version."""
         run = cls(Path(path))
-        version = run.manifest.get("schema")
-        if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        version = run.manifest.schema_
+        if version is None:
             raise RunUnreadable(f"{path} has no schema version in its manifest", hint="Is it a run directory?")
         if version > SCHEMA_VERSION:
             raise RunUnreadable(
@@ -128,18 +128,16 @@ class Run:
 
     @property
     def name(self) -> str:
-        case = self.manifest.get("case")
-        return case if case and isinstance(case, str) else self.path.parent.name
+        return self.manifest.case or self.path.parent.name
 
     @property
     def date(self) -> str:
         """ISO 8601; empty where the manifest doesn't tell."""
-        started = self.manifest.get("started")
-        return started[:10] if isinstance(started, str) else ""
+        return self.manifest.started[:10]
 
     @property
-    def state(self) -> State:
-        return self.manifest["state"]
+    def state(self) -> State | None:
+        return self.manifest.state
 
     @property
     def case_sha256(self) -> str:
@@ -149,11 +147,10 @@ class Run:
     @cached_property
     def case(self) -> Case:
         """Variables in the paths of its requests are filled in with what the run noted."""
-        noted: Any = {}
+        variables: dict[str, str] = {}
         with suppress(RunUnreadable):
-            noted = self.manifest.get("variables")
-        values = noted.items() if isinstance(noted, dict) else ()
-        return load_case(self.path / "case.yml", variables={name: str(value) for name, value in values})
+            variables = self.manifest.variables
+        return load_case(self.path / "case.yml", variables=variables)
 
     def replace_case(self, text: str) -> None:
         """Give the run another case file, since the numbers of its plan were sized; its checksum is noted anew."""
@@ -164,18 +161,19 @@ class Run:
     @cached_property
     def redactor(self) -> Redactor:
         """Knows the secrets that the case names, and the folders of this run."""
-        return self._redactor(_secrets_of(self.path / "case.yml"))
-
-    def _redactor(self, secrets: set[str]) -> Redactor:
-        roots = project_roots(self.path)
-        with suppress(ArgumentError, OSError):
-            roots[Project.find().root] = "."
-        roots[self.path.absolute().parents[1]] = "data/runs"
-        return Redactor(secrets - {self.id, self.path.parent.name}, roots=roots)
+        return redactor_of(self.path)
 
     @property
-    def manifest(self) -> dict[str, Any]:
-        """`manifest.json`, read anew each time (three notebooks write to it, one after the other)."""
+    def manifest(self) -> Manifest:
+        """`manifest.json` as far as it can be read, anew each time (three notebooks write to it, one after the other).
+        Raises RunUnreadable where there is none, or it is no JSON object."""
+        return self.load_manifest()[0]
+
+    def load_manifest(self) -> tuple[Manifest, list[UnreadPart]]:
+        """The same, and what of it can't be read."""
+        return load_manifest(self._document())
+
+    def _document(self) -> dict[str, Any]:
         try:
             text = (self.path / "manifest.json").read_text(encoding="utf-8")
             manifest = json.loads(text)
@@ -192,24 +190,24 @@ class Run:
             raise RunUnreadable(f"manifest.json of {self.path} is not an object", hint=_WITHOUT)
         return manifest
 
-    def _write_manifest(self, manifest: dict[str, Any]) -> None:
-        told = self.redactor.document(manifest)
-        write_atomically(self.path / "manifest.json", json.dumps(told, indent=2, sort_keys=True) + "\n")
+    def _write_manifest(self, manifest: dict[str, Any], redactor: Redactor | None = None) -> None:
+        shown = (redactor or self.redactor).document(manifest)
+        write_atomically(self.path / "manifest.json", json.dumps(shown, indent=2, sort_keys=True) + "\n")
 
     def update(self, **fields: Any) -> None:
-        """Set fields of the manifest."""
-        self._write_manifest({**self.manifest, **fields})
+        """Set fields of the manifest; what else stands in the file stays. Raises ValidationError for a field or a value
+        that no manifest has."""
+        self._write_manifest({**self._document(), **written(fields)})
 
     def add_block(self, block: int, stage: Stage, arms: list[str], **facts: Any) -> None:
         """Note a finished block: its number, its stage, the arms measured in it, and what is known of it."""
-        blocks = [*self.manifest["blocks"], {"block": block, "stage": stage, "arms": arms, **facts}]
-        self.update(blocks=blocks)
+        document = self._document()
+        noted = written_block({"block": block, "stage": stage, "arms": arms, **facts})
+        self._write_manifest({**document, "blocks": [*document["blocks"], noted]})
 
     def blocks(self, stage: Stage) -> list[int]:
         """Numbers of the finished blocks of one stage."""
-        noted = self.manifest.get("blocks")
-        entries = [entry for entry in noted if isinstance(entry, dict)] if isinstance(noted, list) else []
-        return [entry["block"] for entry in entries if entry.get("stage") == stage and "block" in entry]
+        return self.manifest.numbers(stage)
 
     def table(self, table: Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """All rows of one table, in the columns of `luckyhit.records`, or in these of them; no rows where nothing was
@@ -246,10 +244,9 @@ class Run:
     def _owner(self) -> str:
         """The run that part files have to belong to; empty where no manifest tells."""
         try:
-            told = self.manifest.get("run")
+            return self.manifest.run
         except RunUnreadable:
             return ""
-        return told if isinstance(told, str) else ""
 
     def requests(self) -> pd.DataFrame:
         return self.table("requests")
@@ -304,13 +301,6 @@ class Run:
             file.write(json.dumps(event) + "\n")
 
 
-def _secrets_of(case_file: Path) -> set[str]:
-    try:
-        return known_secrets(load_case(case_file))
-    except (LuckyHitError, OSError):
-        return mentioned_secrets(case_file)
-
-
 def runs(runs_dir: Path) -> Iterator[Run]:
     """All runs under `runs_dir`, oldest first; directories that don't look like a run are passed over."""
     found = (path for path in runs_dir.glob("*/*") if path.is_dir() and _RUN_ID.fullmatch(path.name))
@@ -335,24 +325,3 @@ def find_run(runs_dir: Path, wanted: str) -> Run:
             hint="`luckyhit runs` lists the runs there are.",
         )
     return Run.open(matches[0].path)
-
-
-def describe_runs(runs_dir: Path) -> list[dict[str, Any]]:
-    """One row for each run: case, run, started, state, verdict (None before it was judged), report."""
-    rows = []
-    for run in runs(runs_dir):
-        row: dict[str, Any] = {"run": run.id, "case": run.path.parent.name, "path": str(run.path)}
-        try:
-            manifest, result = run.manifest, run.result
-            row |= {"started": manifest.get("started"), "state": manifest.get("state", "unknown")}
-            row |= {"verdict": result.verdict if result else None, "report": manifest.get("report")}
-        except RunUnreadable as error:
-            row |= {
-                "started": None,
-                "state": "unreadable",
-                "verdict": None,
-                "report": None,
-                "error": error.message,
-            }
-        rows.append(row)
-    return rows

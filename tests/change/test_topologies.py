@@ -18,9 +18,10 @@ from luckyhit.change.backup import BackupWriter, read_backup, restore, restore_r
 from luckyhit.change.clear import clear
 from luckyhit.change.config import same_value, undo
 from luckyhit.change.identity import cache_identity
-from luckyhit.change.journal import Journal, Step
+from luckyhit.change.journal import Journal
 from luckyhit.change.notify import OPTION, same
 from luckyhit.errors import CacheUnreachable, TargetError
+from luckyhit.records.journal import Step
 from luckyhit.target import Cache
 
 SPEC = CacheSpec.model_validate({"clear": ["a:{id}"], "url_env": "SHOP_CACHE"})

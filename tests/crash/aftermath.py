@@ -112,11 +112,11 @@ def _samples(run: Run) -> Iterator[str]:
     try:
         tables = {name: run.table(name) for name in get_args(Table)}
         requests = tables["requests"]
-        for block in run.manifest["blocks"]:
-            for arm, counts in block["accounting"].items():
-                rows = len(requests[(requests.block == block["block"]) & (requests.arm == arm)])
-                if rows != counts["scheduled"]:
-                    yield f"block {block['block']}, {arm}: {rows} rows of {counts['scheduled']}"
+        for block in run.manifest.blocks:
+            for arm, counts in block.accounting.items():
+                rows = len(requests[(requests.block == block.block) & (requests.arm == arm)])
+                if rows != counts.scheduled:
+                    yield f"block {block.block}, {arm}: {rows} rows of {counts.scheduled}"
     except LuckyHitError as error:
         yield f"samples can't be read: {error.message}"
 

@@ -184,6 +184,6 @@ def test_a_run_that_hurts_stops_and_takes_its_change_back(
     assert live.flag == "writer-key"
     (directory,) = workspace.run_dirs()
     run = find_run(workspace.runs, str(directory))
-    assert run.manifest["state"] == "failed" and run.manifest["blocks"][-1]["limits"]["stopped"]
+    assert run.manifest.state == "failed" and run.manifest.blocks[-1].limits.stopped
     rows = run.requests()
-    assert len(rows) == run.manifest["blocks"][-1]["accounting"]["before"]["scheduled"]
+    assert len(rows) == run.manifest.blocks[-1].accounting["before"].scheduled

@@ -17,6 +17,7 @@ import pytest
 from luckyhit.investigate.repeating import repeat_of, start_again
 from luckyhit.project import Project
 from luckyhit.records import Repeat
+from noted import manifest_with
 
 
 def printed(page: Path) -> list[str]:
@@ -111,4 +112,4 @@ def test_a_case_is_a_word_that_the_command_takes(project: Project, file: str, ca
 
 @pytest.mark.parametrize("noted", [None, "x", {"variables": 3}, {"case": None}, []])
 def test_what_a_manifest_does_not_tell_is_nothing(noted: Any) -> None:
-    assert Repeat.of(noted) == Repeat()
+    assert manifest_with(repeat=noted).repeat == Repeat()

@@ -81,10 +81,10 @@ def test_a_full_disk_is_no_defect_of_ours(number, kind, folders, monkeypatch) ->
     with pytest.raises(kind, match=os.strerror(number)):
         book.measure()
     (path,) = made(folders)
-    failure = Run(path).manifest["failure"]
-    assert os.strerror(number) in failure["message"]
-    assert ("Make room" in failure["hint"]) == (kind is NoRoom) != ("defect in Lucky Hit" in failure["hint"])
-    assert failure["exit_code"] == (4 if kind is NoRoom else 1)
+    failure = Run(path).manifest.failure
+    assert os.strerror(number) in failure.message
+    assert ("Make room" in failure.hint) == (kind is NoRoom) != ("defect in Lucky Hit" in failure.hint)
+    assert failure.exit_code == (4 if kind is NoRoom else 1)
 
 
 def test_what_is_explained_is_shown_without_a_traceback() -> None:

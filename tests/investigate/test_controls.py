@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luckyhit.investigate.controls import CONTROL_EVERY, NEGLIGIBLE, control_pairs, probe_share, with_controls
+from noted import noted
 
 SHARES = st.floats(0, 20)
 
@@ -24,12 +25,12 @@ def test_a_probe_that_is_not_negligible_has_a_control(pairs: int, share: float) 
 
 def test_the_share_is_what_the_baseline_measured() -> None:
     blocks = [
-        {"stage": "wash-out", "probe": {}},
-        {"stage": "baseline", "probe": {"share": 0.3}},
-        {"stage": "change", "probe": {"share": 0.9}},
+        {"block": 0, "stage": "wash-out", "probe": {}},
+        {"block": 1, "stage": "baseline", "probe": {"share": 0.3}},
+        {"block": 2, "stage": "change", "probe": {"share": 0.9}},
     ]
-    assert probe_share(blocks) == 0.3
-    assert probe_share([{"stage": "baseline", "probe": {}}]) == 0.0
+    assert probe_share(noted(blocks)) == 0.3
+    assert probe_share(noted([{"block": 0, "stage": "baseline", "probe": {}}])) == 0.0
 
 
 @given(blocks=st.integers(1, 60), share=SHARES, on_top=st.booleans())

@@ -31,5 +31,5 @@ def test_an_interruption_while_the_run_is_made_still_ends_with_a_report(
 
     assert outcome.exit_code == INTERRUPTED
     assert outcome.report is not None and "INCOMPLETE" in outcome.report.read_text()
-    assert outcome.run.manifest["state"] == "failed"
+    assert outcome.run.manifest.state == "failed"
     assert list((outcome.run.path / "notebooks").glob("*")) == []  # nothing was started any more

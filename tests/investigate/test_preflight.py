@@ -15,7 +15,7 @@ from luckyhit.errors import ResponseUnexpected
 from luckyhit.investigate.conduct import new_run
 from luckyhit.investigate.steps import measure_baseline
 from luckyhit.project import Project
-from luckyhit.records import PREFLIGHT_MET_FAULT, Preflight
+from luckyhit.records import PREFLIGHT_MET_FAULT
 from luckyhit.run import Run
 
 WRONG_PAGE = {f"/list/{key}?page=2": (200, 1) for key in range(1, 4)}
@@ -54,13 +54,13 @@ def baseline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., R
 def test_a_fault_that_a_goal_covers_is_noted_and_measured(baseline: Callable[..., Run]) -> None:
     with Faulty(WRONG_PAGE).running() as service:
         run = baseline(service, "error_rate")
-    noted = Preflight.model_validate(run.manifest["preflight"])
+    noted = run.manifest.preflight
     assert (noted.id, noted.asked) == (PREFLIGHT_MET_FAULT, 2)
     (answer,) = noted.unexpected
     assert (answer.arm, answer.route, answer.request, answer.status) == ("before", "page-2", "GET /list/1?page=2", 200)
     assert '"number": 1' in answer.body and "t0psecret" not in answer.body
-    assert [guard["ok"] for guard in run.manifest["guards"] if guard["id"] == "expected-response"] == [True]
-    assert run.manifest["blocks"][0]["unexpected"]
+    assert [guard.ok for guard in run.manifest.guards if guard.id == "expected-response"] == [True]
+    assert run.manifest.blocks[0].unexpected
 
 
 def test_a_fault_that_no_goal_covers_ends_the_run(baseline: Callable[..., Run]) -> None:

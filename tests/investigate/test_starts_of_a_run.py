@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from luckyhit.investigate.starts import in_turn, numbered
+from luckyhit.records import NotedBlock
 
 
 def test_the_other_arm_is_first_each_time() -> None:
@@ -16,10 +17,11 @@ def test_the_other_arm_is_first_each_time() -> None:
 
 
 def test_each_new_process_has_the_next_number() -> None:
-    blocks: list[dict[str, Any]] = []
-    for started in ({"before": 70}, {"before": 71, "after": 80}, {"before": 72, "after": 80}, {"before": None}):
-        blocks.append({"started": started, "start": numbered(blocks, started)})
-    assert [entry["start"] for entry in blocks] == [
+    blocks: list[NotedBlock] = []
+    processes: Any
+    for processes in ({"before": 70}, {"before": 71, "after": 80}, {"before": 72, "after": 80}, {"before": None}):
+        blocks.append(NotedBlock(block=len(blocks), started=processes, start=numbered(blocks, processes)))
+    assert [block.start for block in blocks] == [
         {"before": 1},
         {"before": 2, "after": 1},
         {"before": 3, "after": 1},

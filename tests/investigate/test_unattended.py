@@ -68,9 +68,7 @@ def test_a_run_that_observes_may_change_nothing_whatever_the_case_allows(project
     monkeypatch.setenv("CATALOGUE_REDIS", "redis://127.0.0.1:1/0")
     run = conduct.new_run(project, project.case_file("placebo"), observe=True)
     assert not may_change(run)
-    assert (
-        run.manifest["command"] == 'luckyhit run placebo --observe --runs-dir "$RUNS_DIR" --reports-dir "$REPORTS_DIR"'
-    )
+    assert run.manifest.command == 'luckyhit run placebo --observe --runs-dir "$RUNS_DIR" --reports-dir "$REPORTS_DIR"'
     assert may_change(conduct.new_run(project, project.case_file("placebo")))
 
 
@@ -116,7 +114,7 @@ def test_its_second_notebook_changes_nothing_and_its_progress_is_that_of_the_bas
     assert steps.planned_seconds(run) == plan.warmup + plan.baseline < design_of(run.case).load_s(plan)
     run.add_block(0, "baseline", ["before"])
     steps.measure_change(run, project, lambda *_: None)
-    assert run.state == "measured" and run.manifest["rollback"]["confirmed"] is True
+    assert run.state == "measured" and run.manifest.rollback.confirmed is True
     assert run.blocks("change") == [] and not (run.path / "journal.jsonl").exists()
 
 
@@ -159,7 +157,7 @@ def test_a_time_limit_ends_the_run_rolls_back_and_says_so_everywhere(project: Pr
     assert "INCOMPLETE: the time limit of 0.3 seconds (--timeout) was reached" in done.stderr
     (path,) = project.runs.glob("*/*")
     run = Run(path)
-    assert run.manifest["failure"]["error"] == "TimeLimit" and run.manifest["rollback"]["confirmed"] is True
+    assert run.manifest.failure.error == "TimeLimit" and run.manifest.rollback.confirmed is True
     assert run.result.verdict == "INVALID" and has(run.result.notes, "run-ended-early")
     report = Path(done.stdout.splitlines()[-1])
     assert "INCOMPLETE" in report.read_text() and "the time limit of 0.3 seconds" in report.read_text()

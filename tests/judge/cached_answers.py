@@ -19,6 +19,7 @@ from luckyhit.case import Case
 from luckyhit.case.workload import Route
 from luckyhit.judge.evidence import Evidence
 from luckyhit.records import REQUESTS
+from noted import noted
 
 KEYS = {"first": 1, "last": 40}
 
@@ -121,7 +122,7 @@ def evidence(
             told = status if cached.told else "unknown"
             rows.append(row | {"route": f"{kind}-{route[slot]}", "cache": told, "body_hash": digest})
     return Evidence(
-        case, [{"block": 1, "stage": "change", "arms": ["before", "after"], "pair": 1}], loader(table_of(rows))
+        case, noted([{"block": 1, "stage": "change", "arms": ["before", "after"], "pair": 1}]), loader(table_of(rows))
     )
 
 

@@ -14,6 +14,7 @@ from simulated_blocks import a_block, facts, probe
 
 from luckyhit.case import Case
 from luckyhit.records import REQUESTS, Guard, Result, Rollback
+from noted import noted
 
 # A pure function of its seed and knobs: the same call gives the same records.
 DECLARED = Guard(id="declared-difference-only", ok=True, detail="one environment variable differs")
@@ -38,7 +39,7 @@ class Records:
         from luckyhit.judge import decide
 
         rollback = Rollback(confirmed=True, detail="The variable is as it was.")
-        return decide(self.requests, self.reads, self.writes, case, self.blocks, self.guards, rollback, **more)
+        return decide(self.requests, self.reads, self.writes, case, noted(self.blocks), self.guards, rollback, **more)
 
 
 def a_run(

@@ -338,7 +338,7 @@ HELD: dict[str, tuple[Spoil, str, str]] = {
     "a baseline with the change": (of_block(0, **after), NOTED, "block 0 (baseline) was measured with the change"),
     "one arm where there should be two": (of_block(2, **after), NOTED, "block 2 was measured after, which is not side"),
     "arms that are none": (of_block(2, arms="before"), NOTED, "block 2 names no arms"),
-    "a stage that is none": (of_block(2, stage="chnge"), NOTED, "block 2 is of no stage that there is ('chnge')"),
+    "a stage that is none": (of_block(2, stage="chnge"), NOTED, "block 2 is of no stage that there is"),
     "a block twice": (note(lambda m: m["blocks"].append({**m["blocks"][0], "block": 2})), NOTED, "noted 2 times"),
     "a block without a number": (of_block(2, block=None), NOTED, "1 of the blocks in the manifest have no number"),
     "a number beyond all blocks": (of_block(2, block=10**30), NOTED, "have no number that a block can have"),

@@ -23,6 +23,7 @@ from luckyhit.judge.findings.old_data import (
 from luckyhit.judge.findings.old_data.outlives_ttl import renewals
 from luckyhit.records import EVENTS, READS, REQUESTS, WRITES, Arm, FreshnessFacts, RunFinding
 from luckyhit.report.tables.finding_sentences import sentence_of
+from noted import noted
 
 MS = 1_000_000
 _NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype(), pa.int16(): pd.Int16Dtype()}
@@ -58,7 +59,7 @@ def evidence(
     requests = pa.Table.from_pylist(list(other.pop("requests", ())), schema=REQUESTS)
     return Evidence(
         case=other.pop("case", CASE),
-        blocks=[{"block": 1, "stage": "change", "arms": ["before", "after"]}],
+        blocks=noted([{"block": 1, "stage": "change", "arms": ["before", "after"]}]),
         load=lambda columns: requests.select(list(columns)),
         reads=frame(reads, READS),
         writes=frame(writes, WRITES),

@@ -11,24 +11,25 @@ from hypothesis import strategies as st
 
 from luckyhit.case import Case
 from luckyhit.judge.guards.cache_state import cache_state_guard
-from luckyhit.records import Guard
+from luckyhit.records import Guard, NotedBlock, WashoutNotes
+from noted import noted
 
 GOALS = {"hit_ratio": {"want": "better", "margin": "5 %"}}
 CLEARED = {"matched": 300, "cleared": 300, "gone": 0, "appeared": 0, "without_ttl_kept": 0, "outside": 0}
 
 
-def side_by_side(*blocks: tuple[dict[str, Any], dict[str, Any]]) -> list[dict[str, Any]]:
-    return [
+def side_by_side(*blocks: tuple[dict[str, Any], dict[str, Any]]) -> list[NotedBlock]:
+    return noted(
         {"block": number, "arms": ["before", "after"], "clear": {"before": CLEARED | one, "after": CLEARED | other}}
         for number, (one, other) in enumerate(blocks, 1)
-    ]
+    )
 
 
-def in_turns(*reports: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    return [
+def in_turns(*reports: tuple[str, dict[str, Any]]) -> list[NotedBlock]:
+    return noted(
         {"block": number, "arms": [arm], "clear": {arm: CLEARED | report}}
         for number, (arm, report) in enumerate(reports, 1)
-    ]
+    )
 
 
 def left(count: int, **more: Any) -> dict[str, Any]:
@@ -96,7 +97,7 @@ def test_nothing_that_was_ever_in_scope_is_no_clear(case_with: Callable[..., Cas
     turns = in_turns(("before", none), ("after", none))
     guard = cache_state_guard(turns, live)
     assert not guard.ok and guard.remedy
-    washed = [entry | {"washout": {"seconds": 2.0, "settled": True}} for entry in turns]
+    washed = [block.model_copy(update={"washout": WashoutNotes(seconds=2.0, settled=True)}) for block in turns]
     assert cache_state_guard(washed, live).ok
 
 
@@ -133,5 +134,5 @@ def _judged(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> Guard:
 def test_names_that_are_no_list_harm_nothing(junk: Any, own: Case) -> None:
     apart = side_by_side((left(0, outside_keys=junk), left(900, outside_keys=junk)))
     assert not cache_state_guard(apart, own).ok
-    started = [{"block": 1, "arms": ["before"], "clear": {}, "started": junk}]
+    started = noted([{"block": 1, "arms": ["before"], "clear": {}, "started": junk}])
     assert not cache_state_guard(started, own).ok

@@ -20,6 +20,7 @@ from luckyhit.judge.context.shifts import MOST_NOTES, event_notes, happened, mea
 from luckyhit.judge.table.samples import rows_of
 from luckyhit.records import Moved, Result, RunEvent
 from luckyhit.text.wording import note
+from noted import noted
 from tier import examples, seeds
 
 GOALS = {"latency_p50_ms": {"want": "better", "margin": "10 %"}, "hit_ratio": {"want": "no-worse", "margin": "5 %"}}
@@ -277,13 +278,16 @@ def test_warnings_come_first_and_many_events_are_counted() -> None:
 def test_seconds_are_counted_from_the_first_block(simulate) -> None:
     run = simulate(1, blocks=1)
     rows = rows_of(run.requests)
-    assert origin_of(run.blocks, rows) == 0.0
+    assert origin_of(noted(run.blocks), rows) == 0.0
     told = [
         {"block": 0, "stage": "wash-out", "start_ns": 1},
         {"block": 1, "stage": "baseline", "start_ns": 7_000_000_000},
     ]
-    assert origin_of(told, rows) == 7e9
-    assert origin_of([{"stage": "change", "start_ns": None}, {"stage": "change", "start_ns": True}], rows) == 0.0
+    assert origin_of(noted(told), rows) == 7e9
+    assert (
+        origin_of(noted({"block": n, "stage": "change", "start_ns": at} for n, at in enumerate((None, True))), rows)
+        == 0.0
+    )
 
 
 def test_an_older_result_without_events_still_loads(simulate, case_with) -> None:

@@ -12,6 +12,7 @@ from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.findings import FINDERS, NOT_LOOKED_FOR, findings, unexpected_answers
 from luckyhit.records import REQUESTS, CountOf, FreshnessFacts, Result
 from luckyhit.report.tables.finding_sentences import SENTENCES, UNEXPECTED_HEADINGS, unexpected_rows
+from noted import noted
 
 DOCS = Path(__file__).parents[2] / "docs" / "findings.md"
 
@@ -22,7 +23,7 @@ def evidence(**more) -> Evidence:
         {"block": 1, "stage": "change", "arms": ["before", "after"]},
     ]
     case = a_case()
-    return Evidence(case, blocks, lambda columns: REQUESTS.empty_table().select(list(columns)), **more)
+    return Evidence(case, noted(blocks), lambda columns: REQUESTS.empty_table().select(list(columns)), **more)
 
 
 def test_every_kind_has_finder_words_and_docs() -> None:
@@ -53,9 +54,9 @@ def test_requests_are_those_of_the_blocks_compared() -> None:
     )
     blocks = [{"block": 0, "stage": "baseline"}, {"block": 1, "stage": "change", "arms": ["before", "after"]}]
     case = a_case()
-    looked_at = Evidence(case, blocks, lambda columns: table.select(list(columns)))
+    looked_at = Evidence(case, noted(blocks), lambda columns: table.select(list(columns)))
     assert looked_at.requests()["block"].to_pylist() == [1, 1]
-    assert Evidence(case, blocks[:1], looked_at.load).requests()["block"].to_pylist() == [0, 0]
+    assert Evidence(case, noted(blocks[:1]), looked_at.load).requests()["block"].to_pylist() == [0, 0]
 
 
 def test_a_kind_that_fails_costs_no_other(monkeypatch) -> None:
@@ -97,7 +98,7 @@ def test_unexpected_answers_are_split_by_cache_status() -> None:
     example |= {"body": "", "reason": "value", "status": 200, "cache": "hit", "count": 208}
     honest = {**example, "reason": "status", "status": 503, "cache": "miss", "count": 900}
     entry = {"block": 1, "stage": "change", "arms": ["before", "after"], "examples": [honest, example, {"old": 1}]}
-    found = unexpected_answers.find(Evidence(a_case(), [entry, {**entry, "block": 2}], loader(table_of(rows))))
+    found = unexpected_answers.find(Evidence(a_case(), noted([entry, {**entry, "block": 2}]), loader(table_of(rows))))
     assert found is not None
     assert found.before == CountOf(count=212, of=692) and found.after == CountOf(count=0, of=690)
     assert found.facts["before_good_status"] == found.facts["before_hit"] == 208 and found.facts["before_miss"] == 4

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from luckyhit.judge import decide
 from luckyhit.records import READS, REQUESTS, WRITES, Result
+from noted import noted
 from tier import examples, in_turn
 
 GOALS = {
@@ -70,7 +71,7 @@ def frames(columns: list[str]) -> st.SearchStrategy[pd.DataFrame]:
 )
 @settings(max_examples=examples(50), deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_frame_has_a_result_and_none_of_these_passes(case_with, requests, reads, writes, design: str) -> None:
-    result = decide(requests, reads, writes, case_with(GOALS, design=design), BLOCKS)
+    result = decide(requests, reads, writes, case_with(GOALS, design=design), noted(BLOCKS))
     assert result.verdict in ("INVALID", "INCONCLUSIVE") and result.because.endswith(".")
     assert Result.model_validate_json(result.model_dump_json(by_alias=True)).verdict == result.verdict
 

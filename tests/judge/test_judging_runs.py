@@ -18,6 +18,7 @@ from luckyhit.records.parquet import write_part
 from luckyhit.run import Run
 from luckyhit.text.messages import guard_title
 from luckyhit.text.wording import note
+from noted import noted, spoil_manifest
 
 CASES = Path(__file__).parents[2] / "data" / "cases"
 CASE = CASES / "placebo.yml"
@@ -73,7 +74,8 @@ def test_a_truncated_part_is_invalid_and_named(run: Run) -> None:
 
 
 def test_a_manifest_with_odd_guards_and_no_rollback(run: Run) -> None:
-    run.update(guards=["nonsense"], rollback="none", failure={"message": "the service stopped"}, blocks="none")
+    failure = {"message": "the service stopped"}
+    spoil_manifest(run.path, guards=["nonsense"], rollback="none", failure=failure, blocks="none")
     result = judge(run)
     assert result.verdict == "INVALID" and not result.rollback.confirmed
     assert note("run-ended-early", reason="the service stopped") in result.notes
@@ -114,7 +116,7 @@ def test_judging_files_is_judging_their_frames(run: Run) -> None:
     whole = judge(run)
     manifest = run.manifest
     framed = decide(
-        run.requests(), run.reads(), run.writes(), run.case, manifest["blocks"],
+        run.requests(), run.reads(), run.writes(), run.case, manifest.blocks,
         [guard for guard in whole.guards if guard.id == "declared-difference-only"],
     )  # fmt: skip
     held = {guard.id for guard in framed.guards}  # the others are about the files
@@ -162,6 +164,6 @@ def test_versions_in_answers_are_judged_from_the_files(tmp_path: Path, simulate)
     write_part(run.path / "requests", "part-0", pa.Table.from_pylist(plain.to_dict("records"), schema=REQUESTS))
     run.update(blocks=records.blocks)
     result = judge(run)
-    framed = decide(run.requests(), run.reads(), run.writes(), run.case, records.blocks)
+    framed = decide(run.requests(), run.reads(), run.writes(), run.case, noted(records.blocks))
     assert result.freshness == framed.freshness and result.freshness["after"].background_stale
     assert not result.freshness["before"].background_stale

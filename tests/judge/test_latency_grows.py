@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from luckyhit.judge.evidence import ALWAYS, Evidence
 from luckyhit.judge.findings.latency_grows import COLUMNS, chance_of_rise, find
 from luckyhit.records import REQUESTS, Doubt
+from noted import noted
 from tier import examples
 
 
@@ -27,7 +28,7 @@ def evidence(frame: pd.DataFrame, blocks: list[dict], **more) -> Evidence:  # ty
         for field in schema
     ]
     table = pa.table(columns, schema=schema)
-    return Evidence(a_case(freshness=False), blocks, lambda columns: table.select(list(columns)), **more)
+    return Evidence(a_case(freshness=False), noted(blocks), lambda columns: table.select(list(columns)), **more)
 
 
 def slowed(run, arms: tuple[str, ...], times: float, *, each_block: bool = False):  # type: ignore[no-untyped-def]

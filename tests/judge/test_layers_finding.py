@@ -15,6 +15,7 @@ from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.findings import layers
 from luckyhit.records import REQUESTS
 from luckyhit.report.tables.finding_sentences import LAYER_HEADINGS, layer_rows, sentence_of
+from noted import noted
 
 
 def evidence(**chains: list[tuple[str | None, int]]) -> Evidence:
@@ -33,7 +34,7 @@ def evidence(**chains: list[tuple[str | None, int]]) -> Evidence:
         }
     )
     blocks = [{"block": 0, "stage": "change", "arms": ["before", "after"]}]
-    return Evidence(a_case(), blocks, lambda columns: table.select(list(columns)))
+    return Evidence(a_case(), noted(blocks), lambda columns: table.select(list(columns)))
 
 
 def test_one_cache_with_a_header_is_no_finding() -> None:

@@ -50,8 +50,8 @@ def calm(simulate: Any) -> Any:
 def test_a_decided_run_stops_and_notes_its_look(tmp_path: Path, calm: Any) -> None:
     run, beside = a_run(tmp_path, calm, "8"), measuring(ALONE)
     assert seen_enough(run, beside)
-    (look,) = run.manifest["looks"]
-    assert look["blocks"] == 3 and look["stopped"] and look["verdict"] == "EQUIVALENT", look
+    (look,) = run.manifest.looks
+    assert look.blocks == 3 and look.stopped and look.verdict == "EQUIVALENT", look
     assert beside.told == ["looking at what there is"]
     assert run.result is None  # a look leaves no result behind
 
@@ -60,8 +60,8 @@ def test_what_changed_beside_the_change_is_no_reason_to_stop(tmp_path: Path, cal
     run = a_run(tmp_path, calm, "8")
     other = ALONE.model_copy(update={"ok": False, "detail": "two packages differ", "remedy": "Pin them."})
     assert not seen_enough(run, measuring(other))
-    (look,) = run.manifest["looks"]
-    assert look["verdict"] == "INVALID" and not look["stopped"]
+    (look,) = run.manifest.looks
+    assert look.verdict == "INVALID" and not look.stopped
 
 
 @pytest.mark.parametrize("plan", ["8\n  stop_early: false", "3"])
@@ -69,17 +69,17 @@ def test_nobody_looks_where_it_makes_no_difference(plan: str, tmp_path: Path, ca
     """A case that may not stop; and one that is at its last block."""
     run = a_run(tmp_path, calm, plan)
     assert not seen_enough(run, measuring(ALONE))
-    assert "looks" not in run.manifest
+    assert not run.manifest.looks
 
 
 def test_few_missing_blocks_are_added_once(tmp_path: Path, calm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     run, beside = a_run(tmp_path, calm, "3"), measuring(ALONE)
     open_goal(monkeypatch, expected=1.2)
     assert blocks_to_add(run, beside) == 1
-    (look,) = run.manifest["looks"]
-    assert look["blocks"] == 3 and look["added"] == 1 and not look["stopped"]
+    (look,) = run.manifest.looks
+    assert look.blocks == 3 and look.added == 1 and not look.stopped
     assert blocks_to_add(run, beside) == 0  # once is all
-    assert len(run.manifest["looks"]) == 1
+    assert len(run.manifest.looks) == 1
 
 
 @pytest.mark.parametrize(("expected", "plan"), [(1.5, "3"), (None, "3"), (1.2, "3\n  stop_early: false")])

@@ -72,8 +72,8 @@ def test_blocks_are_told_from_their_rows(design: str, simulate: Any, case_with: 
     run = simulate(1, design=design, blocks=3, seconds=1.0)
     told = loose.blocks_of(run.requests, case_with(design=design, blocks=3))
     wanted = [{name: entry[name] for name in ("block", "stage", "arms")} for entry in run.blocks]
-    assert [{name: entry[name] for name in ("block", "stage", "arms")} for entry in told] == wanted
-    pairs = [(entry["arms"], entry["pair"]) for entry in told if entry["stage"] == "change"]
+    assert [block.model_dump(include={"block", "stage", "arms"}) for block in told] == wanted
+    pairs = [(block.arms, block.pair) for block in told if block.stage == "change"]
     assert pairs == [(entry["arms"], entry["pair"]) for entry in run.blocks if entry["stage"] == "change"]
 
 

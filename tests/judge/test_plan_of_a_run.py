@@ -89,11 +89,11 @@ def test_after_the_baseline_the_plan_is_sized_again_and_noted(project: Project, 
     assert Run.open(run.path).case == run.case == planning.case
     assert case_guard(run, run.manifest).ok
     assert run.case.plan.baseline == before.plan.baseline  # it is measured by now
-    blocks, _ = with_controls(run.case.plan.blocks, probe_share(run.manifest["blocks"]), on_top=True)
+    blocks, _ = with_controls(run.case.plan.blocks, probe_share(run.manifest.blocks), on_top=True)
     assert design_of(run.case).load_s(run.case.plan, blocks) <= 120
-    noted = run.manifest["plan"]
-    assert [fact["name"] for fact in noted["power"]] == list(run.case.goals)
-    assert all(fact["needs"] >= fact["at_least"] for fact in noted["power"])
+    plan = run.manifest.plan
+    assert [fact["name"] for fact in plan.power] == list(run.case.goals)
+    assert all(fact["needs"] >= fact["at_least"] for fact in plan.power)
     assert planning_after(run) == planning  # whoever asks later hears the same
     assert len(lines_of(planning)) == 1 + len(run.case.goals)
 
@@ -103,7 +103,7 @@ def test_a_declared_plan_is_not_touched_after_the_baseline(project: Project, bas
     run = baseline_of(new_run(project, path))
     plan_again(run)
     assert (run.path / "case.yml").read_bytes() == path.read_bytes()
-    short = {fact["name"]: fact["changes"] for fact in run.manifest["plan"]["power"] if fact["state"] == "short"}
+    short = {fact["name"]: fact["changes"] for fact in run.manifest.plan.power if fact["state"] == "short"}
     assert short["stale_reads"]
 
 

@@ -32,6 +32,7 @@ from luckyhit.judge.stats.proportions import paired_difference, share_difference
 from luckyhit.judge.stats.sequential import Sequential
 from luckyhit.judge.table.record import read
 from luckyhit.records import AMOUNTS, METRICS, UNITS
+from noted import noted
 
 RULES = [
     Rule(boundary, rate, paired)
@@ -306,7 +307,7 @@ GOALS = {
 def noise_of(simulate):
     def noise_of(case: Case, **knobs: Any) -> Any:
         records = simulate(2, before=knobs, seconds=10)
-        record = read(records.requests, None, records.reads, records.writes, records.blocks)
+        record = read(records.requests, None, records.reads, records.writes, noted(records.blocks))
         return baseline_of(record.measured("baseline", 0), record.probed("baseline", "before"), case)
 
     return noise_of

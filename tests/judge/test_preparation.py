@@ -10,8 +10,10 @@ from luckyhit.case import Case
 from luckyhit.judge import About
 from luckyhit.judge.guards.cache_state import cache_state_guard
 from luckyhit.judge.guards.preparation import limits_guard, washed_out_guard
+from luckyhit.records import NotedBlock
 from luckyhit.text.messages import guard_title
 from luckyhit.text.wording import has
+from noted import noted
 
 GOALS = {"hit_ratio": {"want": "better", "margin": "5 %"}}
 SETTLED = {"settled": True, "seconds": 4.0, "stretches": 2, "ratios": [0.8] * 8}
@@ -25,23 +27,23 @@ def live(case_with: Any) -> Case:
     return case.model_copy(update={"target": target})
 
 
-def blocks(before: list[dict[str, int]], after: list[dict[str, int]], **more: Any) -> list[dict[str, Any]]:
+def blocks(before: list[dict[str, int]], after: list[dict[str, int]], **more: Any) -> list[NotedBlock]:
     told = [("before", report) for report in before] + [("after", report) for report in after]
-    return [
+    return noted(
         {"block": number, "stage": "change", "arms": [arm], "clear": {arm: {"matched": 400, "cleared": 395, **report}}}
         | more
         for number, (arm, report) in enumerate(told, 1)
-    ]
+    )
 
 
 def test_what_others_keep_in_a_shared_cache_is_not_held_against_the_arms(live: Case, case_with: Any) -> None:
-    noted = blocks(
+    begun = blocks(
         [{"outside": 9000, "appeared": 5}, {"outside": 9800, "appeared": 12}],
         [{"outside": 12000, "appeared": 8}, {"outside": 7000, "appeared": 3}],
     )
-    guard = cache_state_guard(noted, live)
+    guard = cache_state_guard(begun, live)
     assert guard.ok and "5 to 12 before" in guard.detail and "3 to 8 after" in guard.detail
-    assert not cache_state_guard(noted, case_with(GOALS)).ok  # nobody else may touch a cache of the run's own
+    assert not cache_state_guard(begun, case_with(GOALS)).ok  # nobody else may touch a cache of the run's own
 
 
 def test_keys_that_one_arm_alone_starts_with_trip(live: Case) -> None:
@@ -60,19 +62,19 @@ def test_keys_that_one_arm_alone_starts_with_trip(live: Case) -> None:
 def test_a_service_that_goes_on_has_to_be_brought_to_one_state_somehow(
     more: dict[str, Any], ok: bool, evidence: str, live: Case
 ) -> None:
-    noted = [{"block": number, "arms": ["before"], "clear": {}, **more} for number in (1, 2)]
-    guard = cache_state_guard(noted, live)
+    begun = noted({"block": number, "arms": ["before"], "clear": {}, **more} for number in (1, 2))
+    guard = cache_state_guard(begun, live)
     assert guard.ok is ok and evidence in guard.detail
 
 
 def test_a_wash_out_that_did_not_settle_is_named() -> None:
-    assert washed_out_guard([{"block": 1}, {"block": 2, "washout": {}}, {"block": 3, "washout": "none"}]) is None
+    assert washed_out_guard(noted([{"block": 1}, {"block": 2, "washout": {}}, {"block": 3, "washout": "none"}])) is None
     held = {"block": 3, "washout": SETTLED}
-    guard = washed_out_guard([held, {"block": 5, "washout": {"settled": True, "seconds": 6.0}}])
+    guard = washed_out_guard(noted([held, {"block": 5, "washout": {"settled": True, "seconds": 6.0}}]))
     assert guard is not None and guard.ok and "4 to 6 s" in guard.detail
-    guard = washed_out_guard([held, {"block": 7, "washout": {"settled": False, "seconds": 30.0}}])
+    guard = washed_out_guard(noted([held, {"block": 7, "washout": {"settled": False, "seconds": 30.0}}]))
     assert guard is not None and not guard.ok and "block 7" in guard.detail and "plan.washout" in guard.remedy
-    guard = washed_out_guard([{"block": 3, "washout": {"settled": None, "seconds": "2"}}])
+    guard = washed_out_guard(noted([{"block": 3, "washout": {"settled": None, "seconds": 2.0}}]))
     assert guard is not None and guard.ok and "too few answers" in guard.detail
 
 
@@ -97,9 +99,9 @@ def test_one_before_the_block_after_the_rollback_is_noted(simulate: Any, case_wi
 
 
 def test_limits_that_were_watched_and_held_are_told() -> None:
-    assert limits_guard([{"block": 1}, {"block": 2, "limits": {}}]) is None
+    assert limits_guard(noted([{"block": 1}, {"block": 2, "limits": {}}])) is None
     watched = {"error_rate": 0.05, "p99_ms": 900.0, "window_s": 2.0, "fewest": 20, "stopped": None}
-    guard = limits_guard([{"block": 1, "limits": watched}, {"block": 2, "limits": watched}])
+    guard = limits_guard(noted([{"block": 1, "limits": watched}, {"block": 2, "limits": watched}]))
     assert guard is not None and guard.ok and "2 blocks" in guard.detail and "900 ms" in guard.detail
 
 

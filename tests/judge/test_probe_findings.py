@@ -15,6 +15,7 @@ from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.findings import probe_changes_the_picture, probe_is_the_load, variants_differ
 from luckyhit.judge.findings.old_data import cache_outlives_clear
 from luckyhit.records import REQUESTS, CountOf, FreshnessFacts
+from noted import noted
 
 BOTH = ["before", "after"]
 
@@ -51,7 +52,7 @@ def evidence(
     absent = [field for field in REQUESTS if field.name not in table.column_names]
     for field in absent:
         table = table.append_column(field.name, pa.nulls(len(table), field.type))
-    return Evidence(a_case(), entries, table.select)
+    return Evidence(a_case(), noted(entries), table.select)
 
 
 def test_a_probe_that_is_the_load_is_told_with_its_share() -> None:
@@ -138,5 +139,5 @@ def test_a_cache_that_outlives_the_clear_is_told_by_arm() -> None:
 
 def test_where_nothing_was_cleared_a_hit_is_no_surprise() -> None:
     seen = evidence([(0.8, 0.8)] * 2, outlived=dict.fromkeys(BOTH, True))
-    entries = [{**entry, "clear": {}} for entry in seen.blocks]
+    entries = [block.model_copy(update={"clear": {}}) for block in seen.blocks]
     assert cache_outlives_clear.find(Evidence(seen.case, entries, seen.load)) is None

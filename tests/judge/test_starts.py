@@ -19,6 +19,7 @@ from luckyhit.judge.table.samples import side_by_side
 from luckyhit.judge.verdict import rule_on
 from luckyhit.records import MetricName, Verdict
 from luckyhit.text.wording import has
+from noted import noted
 from tier import examples
 
 NAMES: tuple[MetricName, ...] = ("latency_mean_ms", "latency_p50_ms", "latency_p95_ms")
@@ -136,7 +137,7 @@ def entries(*pairs: tuple[Any, Any]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("noted", "count"),
+    ("entered", "count"),
     [
         (entries((2, 2), (3, 3), (4, 4)), 3),
         (entries((2, 2), (2, 2)), 1),
@@ -148,23 +149,23 @@ def entries(*pairs: tuple[Any, Any]) -> list[dict[str, Any]]:
         ([], 0),
     ],
 )
-def test_starts_are_counted_in_pairs(noted: list[dict[str, Any]], count: int, case_with: Any) -> None:
-    assert Starts.noted(noted, case_with()).count == count
+def test_starts_are_counted_in_pairs(entered: list[dict[str, Any]], count: int, case_with: Any) -> None:
+    assert Starts.noted(noted(entered), case_with()).count == count
 
 
 def test_looks_share_the_error_rate(case_with: Any) -> None:
-    noted = entries((1, 1), (2, 2), (3, 3), (4, 4))
+    entered = entries((1, 1), (2, 2), (3, 3), (4, 4))
     once, early = case_with(blocks=4), case_with(blocks=4, stop_early=True)
-    assert Starts.noted(noted, once).share_of_rate == 1.0
-    assert Starts.noted(noted, early).share_of_rate == 0.5
-    assert Starts.noted(noted[:3], early).share_of_rate == pytest.approx(0.5 / 3)
-    on_top = [*noted, {**noted[0], "block": 9, "control": True}]
-    assert Starts.noted(on_top, early).share_of_rate == 0.5
+    assert Starts.noted(noted(entered), once).share_of_rate == 1.0
+    assert Starts.noted(noted(entered), early).share_of_rate == 0.5
+    assert Starts.noted(noted(entered[:3]), early).share_of_rate == pytest.approx(0.5 / 3)
+    on_top = [*entered, {**entered[0], "block": 9, "control": True}]
+    assert Starts.noted(noted(on_top), early).share_of_rate == 0.5
 
 
 def test_a_run_with_a_goal_on_latency_sees_some_starts(case_with: Any) -> None:
     timed, counted = case_with({"latency_p95_ms": {"want": "no-worse", "margin": "10 %"}}), case_with()
-    some, few = entries((1, 1), (2, 2), (3, 3)), entries((1, 1), (2, 2))
+    some, few = noted(entries((1, 1), (2, 2), (3, 3))), noted(entries((1, 1), (2, 2)))
     assert enough_starts(some, timed) and not enough_starts(few, timed) and enough_starts(few, counted)
     on_route = case_with({"detail.latency_p95_ms": {"want": "no-worse", "margin": "10 %"}})
     assert not enough_starts(few, on_route)

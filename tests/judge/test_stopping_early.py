@@ -38,19 +38,17 @@ def test_a_look_that_nobody_planned_gets_no_more_than_a_planned_one(look: int, l
 
 def test_one_look_at_the_end_costs_nothing(case_with: Any) -> None:
     fixed, stopping = case_with(GOALS, blocks=BLOCKS), case_with(GOALS, blocks=BLOCKS, stop_early=True)
-    blocks = [{"block": number, "stage": "change"} for number in range(4)]
-    assert early.ways_to_look(blocks, fixed)[1] == 1.0
-    assert isinstance(early.ways_to_look(blocks, fixed)[0], FixedSample)
-    assert isinstance(early.ways_to_look(blocks, stopping)[0], Sequential)
+    assert early.ways_to_look(4, fixed)[1] == 1.0
+    assert isinstance(early.ways_to_look(4, fixed)[0], FixedSample)
+    assert isinstance(early.ways_to_look(4, stopping)[0], Sequential)
     assert level_of(fixed) == level_of(stopping)
 
 
 def test_where_arms_take_turns_each_look_has_its_share(case_with: Any) -> None:
     case = case_with(GOALS, design="crossover", blocks=BLOCKS, stop_early=True)
-    blocks = [{"block": number, "stage": "change"} for number in range(2 * BLOCKS)]
-    boundary, share = early.ways_to_look(blocks[:4], case)
+    boundary, share = early.ways_to_look(4, case)
     assert isinstance(boundary, FixedSample) and share == pytest.approx(0.5 / (BLOCKS - 1))
-    assert early.ways_to_look(blocks, case)[1] == 0.5
+    assert early.ways_to_look(2 * BLOCKS, case)[1] == 0.5
 
 
 def until_enough(simulate: Any, case: Any, seed: int, **knobs: Any) -> list[Result]:

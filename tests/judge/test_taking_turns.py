@@ -12,6 +12,7 @@ from test_background import _NULLABLE, READ, WRITE, case_of, request
 
 from luckyhit.judge import decide
 from luckyhit.records import READS, REQUESTS, WRITES
+from noted import noted
 from tier import seeds
 
 GOALS = {"hit_ratio": {"want": "better", "margin": "5 %"}, "latency_p50_ms": {"want": "no-worse", "margin": "30 %"}}
@@ -96,7 +97,7 @@ def test_a_write_that_got_lost_in_the_other_arm_excuses_a_read(simulate: Any) ->
     empty = [schema.empty_table().to_pandas() for schema in (READS, WRITES)]
 
     def after(found: pd.DataFrame) -> tuple[int | None, int | None, int | None]:
-        facts = decide(found, *empty, case, blocks).freshness["after"]
+        facts = decide(found, *empty, case, noted(blocks)).freshness["after"]
         return facts.background_stale, facts.background_reads, facts.background_unknown
 
     assert after(frame) == (0, 1, 1)

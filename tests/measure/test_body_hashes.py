@@ -33,6 +33,7 @@ from luckyhit.measure.templates import RouteTemplate
 from luckyhit.measure.wire import Answer
 from luckyhit.records import Arm
 from luckyhit.run import Run
+from noted import manifest_with
 from tier import examples
 
 ADDRESSES = ("http://127.0.0.1:8001", "http://127.0.0.1:8002")
@@ -153,7 +154,7 @@ def measured(folder: Path, before: PagedService, after: PagedService) -> Evidenc
         report = measure(run, before, after, measure_s=4.0)
     check(run, report)
     entry = {"block": 0, "stage": "change", "arms": list(ARMS), "pair": 0, **report.as_facts()}
-    return evidence_of(run, [entry])
+    return evidence_of(run, manifest_with(blocks=[entry]))
 
 
 @pytest.mark.measures

@@ -123,7 +123,7 @@ def test_the_engine_ends_when_its_owner_dies(run: Run, service: HostileService, 
     declare(run)
     config = config_of(
         run.case, seed=1, warmup_s=0.0, measure_s=60.0, targets={"before": service.url}, selfcheck=False,
-        directory=run.path, origin_ns=run.manifest["origin_ns"],
+        directory=run.path, origin_ns=run.manifest.origin_ns,
     )  # fmt: skip
     script = "import sys; from luckyhit.measure.block import EngineConfig, run_engine\n"
     script += "run_engine(EngineConfig.model_validate_json(sys.argv[1]))"

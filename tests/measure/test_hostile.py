@@ -431,7 +431,7 @@ def test_a_freeze_of_six_seconds_is_seen_as_everybody_who_came_meanwhile_saw_it(
     with subprocess.Popen([sys.executable, "-c", FROZEN], stdout=subprocess.PIPE) as service:
 
         def freeze(done_s: float, total_s: float) -> None:
-            now_ns = time.monotonic_ns() - run.manifest["origin_ns"]
+            now_ns = time.monotonic_ns() - run.manifest.origin_ns
             if done_s >= 0.4 and not frozen_ns:
                 service.send_signal(signal.SIGSTOP)
                 frozen_ns.append(now_ns)

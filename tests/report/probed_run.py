@@ -12,6 +12,7 @@ from synthetic_run import CASES, a_write, table_of
 from luckyhit import records
 from luckyhit.case import load_case
 from luckyhit.report.recorded import Recorded
+from noted import noted
 
 S = 10**9
 OLD = 500
@@ -35,7 +36,7 @@ def probed(
         writes=frame(writes, records.WRITES),
         reads=frame(reads, records.READS),
         events=frame(events, records.EVENTS),
-        blocks=blocks or [{"block": 0, "stage": stage, "arms": ["before", "after"]}],
+        blocks=noted(blocks or [{"block": 0, "stage": stage, "arms": ["before", "after"]}]),
         case=case,
     )
 

@@ -169,7 +169,7 @@ def make_run(
     for stage, names, measure_s in plans:
         if stage not in stages:
             continue
-        block = len(run.manifest["blocks"])
+        block = len(run.manifest.blocks)
         knobs = {arm: arms[arm] for arm in names}
         requests = a_block(rng, knobs, block, at_s, warmup_s=warmup_s, measure_s=measure_s, rate=rate)
         write_part(run.path / "requests", f"block-{block:03d}-part-0000", requests)
@@ -191,12 +191,12 @@ def make_run(
                 "requests": 160, "problems": [], "share": 0.08,
                 "put_back": dict.fromkeys(names, probes), "not_put_back": dict.fromkeys(names, 0),
             },
-            accounting=None if failed else {arm: {"scheduled": n, "completed": n, "failed": 0, "timed_out": 0, "dropped": 0} for arm, n in rows.items()},
+            accounting={} if failed else {arm: {"scheduled": n, "completed": n, "failed": 0, "timed_out": 0, "dropped": 0} for arm, n in rows.items()},
         )  # fmt: skip
         at_s += warmup_s + measure_s + 1.2
     rollback = {"confirmed": True, "detail": "All 31 things that can be seen are equal.", "same_as_before": None}
     run.update(**{"state": "measured", "rollback": rollback, **(manifest or {})})
-    a_whole_journal(len(run.manifest["blocks"])).write(run.path)
+    a_whole_journal(len(run.manifest.blocks)).write(run.path)
     return run
 
 

@@ -51,7 +51,7 @@ def test_a_run_whose_report_can_not_be_written_is_a_measured_one(project: Projec
     outcome = finish(project, measured, Interruptions())
     assert outcome.exit_code == 1 and outcome.report is None and isinstance(outcome.error, ReportNotWritten)
     assert "could not be written" in outcome.error.message and "Make room in, or rights to" in outcome.error.hint
-    assert measured.manifest["state"] == "measured" and not measured.manifest.get("failure")
+    assert measured.manifest.state == "measured" and not measured.manifest.failure
     assert measured.result.verdict == judge(measured).verdict == "HELPED"
 
     project.reports.unlink()
@@ -60,9 +60,7 @@ def test_a_run_whose_report_can_not_be_written_is_a_measured_one(project: Projec
     assert done.exit_code == 0, done.output
     page = Path(done.stdout.splitlines()[-1]).read_text()
     assert "<title>HELPED: " in page and "INCOMPLETE" not in page.split("<nav")[0].split("</style>")[1]
-    assert (
-        measured.manifest["state"] == "finished" and measured.result.report == Path(done.stdout.splitlines()[-1]).name
-    )
+    assert measured.manifest.state == "finished" and measured.result.report == Path(done.stdout.splitlines()[-1]).name
 
 
 def test_the_command_says_the_verdict_and_that_there_is_no_report(
@@ -93,7 +91,7 @@ def test_interrupted_while_it_is_reported_the_report_is_whole(project: Project, 
     outcome = finish(project, measured, interruptions)
     assert outcome.exit_code == INTERRUPTED and outcome.report is not None
     assert "<title>HELPED: " in outcome.report.read_text() and "everything had been measured" in outcome.note
-    assert measured.manifest["state"] == "finished"
+    assert measured.manifest.state == "finished"
 
 
 def test_a_time_limit_that_ends_its_reporting_costs_nothing(project: Project, measured: Run) -> None:
@@ -108,7 +106,7 @@ def test_a_kernel_that_died_before_its_stacks_were_stopped_was_not_measured_to_t
 ) -> None:
     measured.update(changed=True)
     outcome = finish(project, measured, Interruptions())
-    assert outcome.reason and measured.manifest["state"] == "failed"
+    assert outcome.reason and measured.manifest.state == "failed"
 
 
 LIMITED = (
@@ -146,7 +144,7 @@ def test_on_a_full_disk_each_file_is_whole_or_as_it_was(
 ) -> None:
     measured.write_result(judge(measured))
     if name == "manifest.json":
-        measured.update(filler="x" * 4_000_000)
+        measured.update(revision="x" * 4_000_000)
     before = {path: path.read_bytes() for path in measured.path.glob("*.json")}
     done = limited(measured, tmp_path / "reports", bytes_at_most, EXPORTS)
     assert done.returncode == 7, done.stderr

@@ -29,7 +29,7 @@ def test_the_frames_have_the_columns_of_the_records_and_the_latency(judged_run) 
     assert list(run.writes.columns) == [*WRITES.names, "stage"]
     assert list(run.counters.columns) == COUNTERS.names
     assert run.requests is run.requests, "read once"
-    assert set(run.blocks["stage"]) >= {"baseline", "change"} and run.case.title and run.manifest["seed"] is not None
+    assert set(run.blocks["stage"]) >= {"baseline", "change"} and run.case.title and run.manifest.seed is not None
     assert run.result is None or run.result.verdict
 
 

@@ -28,7 +28,7 @@ def test_a_sound_run_passes_all_five_with_evidence(judged_run) -> None:
 def test_what_is_not_shown_is_not_passed(judged_run) -> None:
     run, _ = judged_run
     found = recorded(run)
-    found = answers(replace(found, manifest={**found.manifest, "guards": []}), None)
+    found = answers(replace(found, manifest=found.manifest.model_copy(update={"guards": []})), None)
     assert not any(passed for passed, _ in found.values())
     assert "Not shown" in found["inputs"][1]
     assert "Not shown" in found["retry"][1]
@@ -82,7 +82,7 @@ def test_an_unexpected_answer_is_told_with_an_example(judged_run) -> None:
     frame = run.table("requests")
     requests = frame.assign(error=frame["error"].astype(object))
     requests.loc[3, "error"] = "unexpected"
-    blocks = [{**found.blocks[0], "unexpected": "GET /products/3: status 500"}, *found.blocks[1:]]
+    blocks = [found.blocks[0].model_copy(update={"unexpected": "GET /products/3: status 500"}), *found.blocks[1:]]
     passed, evidence = answers(replace(found, requests=requests, blocks=blocks), journal_of(run))["response"]
     assert not passed and "1 of " in evidence and "for example GET /products/3: status 500" in evidence
 

@@ -104,7 +104,7 @@ def test_what_was_counted_before_a_block_does_not_matter(found, steps: list[int]
 @pytest.mark.usefixtures("plain_figures")
 def test_they_stand_behind_the_hit_ratio_on_the_page(new_run, judged_run, tmp_path) -> None:
     run = new_run(probes=0)
-    (block, *_) = [entry["block"] for entry in run.manifest["blocks"] if entry["stage"] == "change"]
+    (block, *_) = run.manifest.numbers("change")
     frame = sampled(block, "before", keyspace_hits=[0, 8], keyspace_misses=[0, 2]).drop(columns="block")
     write_part(run.path / "counters", f"block-{block:03d}", pa.Table.from_pandas(frame, COUNTERS, preserve_index=False))
     text = Page(page_of(run, recorded(run, judged_run[1]), tmp_path)).text

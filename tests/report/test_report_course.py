@@ -12,6 +12,7 @@ from in_turns import MEASURED_S, WARMUP_S, WASHED_S, arms_in_turn
 from page_reader import Page
 
 from luckyhit.case import load_case
+from luckyhit.records import LimitNotes
 from luckyhit.report import style
 from luckyhit.report.figures.course import course
 from luckyhit.report.figures.figure_rows import figure_for
@@ -19,6 +20,7 @@ from luckyhit.report.figures.pace import staged
 from luckyhit.report.figures.timeline import HEADINGS, course_rows
 from luckyhit.report.page import render
 from luckyhit.report.recorded import ARMS, recorded
+from noted import spoil_manifest
 
 RAMP = "  stages:\n    - {lasts: 2s, rate: 50/s}\n    - {lasts: 4s, rate: 50/s, to: 500/s}\n"
 
@@ -123,16 +125,18 @@ def test_looks_and_what_stopped_it_are_marked(new_run) -> None:
 
 def test_a_limit_that_stopped_it_is_marked_at_its_block(new_run) -> None:
     run = new_run(probes=0)
-    blocks = run.manifest["blocks"]
-    blocks[2]["limits"] = {"error_rate": 0.1, "stopped": "half of the requests failed"}
-    run.update(blocks=blocks[:3])
+    *first, last = run.manifest.blocks[:3]
+    limits = LimitNotes(error_rate=0.1, stopped="half of the requests failed")
+    run.update(blocks=[*first, last.model_copy(update={"limits": limits})])
     figure, sentence = figure_for("timeline", recorded(run))
     assert "stopped by a limit" in texts(figure) and "A limit of the target stopped it (the cross)." in sentence
 
 
 @pytest.mark.parametrize("looks", [None, 7, [7], [{"blocks": None}], [{"blocks": 99, "stopped": True}], [{}]])
 def test_looks_that_make_no_sense_are_passed_over(looks, new_run) -> None:
-    told = course(recorded(new_run(probes=0, manifest={"looks": looks})))
+    run = new_run(probes=0)
+    spoil_manifest(run.path, looks=looks)
+    told = course(recorded(run))
     assert told.looks_s == () and told.stopped_s is None
 
 

@@ -107,7 +107,7 @@ def test_what_can_not_be_compared_is_left_out_and_counted(observed: Run) -> None
     (unlike[2].path / "result.json").unlink()
     rewrite(unlike[3].path / "result.json", '"INCONCLUSIVE", "because"', '"INVALID", "because"')
     unlike[4].update(failure={"message": "interrupted"}, state="failed")
-    blocks = [{**entry, "clear": {}} for entry in unlike[5].manifest["blocks"]]
+    blocks = [block.model_copy(update={"clear": {}}) for block in unlike[5].manifest.blocks]
     unlike[5].update(blocks=blocks)
     (unlike[6].path / "result.json").write_text("{")
     told = newest(observed).earlier

@@ -17,6 +17,7 @@ from luckyhit.report import style
 from luckyhit.report.figures import db_calls, freshness_curve, hit_ratio, latency_spectrum, latency_split
 from luckyhit.report.figures.figure_rows import FIGURES, drawn, figure_for
 from luckyhit.report.recorded import Recorded, recorded
+from noted import noted
 from tier import ALL, examples
 
 
@@ -195,13 +196,13 @@ def strange(rows) -> Recorded:
     import pandas as pd
 
     empty = Recorded()
-    blocks = [
+    entries = [
         {"block": 0, "stage": "baseline", "arms": ["before"]},
         {"block": 1, "stage": "change", "arms": ["before", "after"], "start_ns": 5, "measure_ns": 1, "end_ns": 0},
         {"block": 2, "stage": "change", "arms": None, "clear": {"before": {"cleared": None}}},
     ]
     frame = pd.DataFrame(rows, columns=list(CELLS)) if rows else empty.requests
-    return replace(empty, requests=frame, blocks=blocks)
+    return replace(empty, requests=frame, blocks=noted(entries))
 
 
 @settings(max_examples=examples(60), deadline=None)

@@ -14,10 +14,11 @@ import pytest
 from browser import browser
 from page_reader import Page, assert_self_contained
 
-from luckyhit.records import Guard, Note
+from luckyhit.records import Guard, Note, ProbeNotes
 from luckyhit.report import notebook_tables as tables
 from luckyhit.report.page import page_of
 from luckyhit.report.recorded import recorded
+from noted import manifest_with
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
 SCRIPT = "</style></script><script>document.documentElement.dataset.ran='1'</script>"
@@ -56,8 +57,10 @@ def spoilt(judged_run, text: str, where: str = "everywhere"):
             ),
         }
     )
-    manifest = {**found.manifest, "revision": text, "host": {text: text}, "versions": {"python": text}, "command": text}
-    blocks = [{**block, "unexpected": text, "probe": {"problems": [text]}} for block in found.blocks]
+    foreign = {"revision": text, "host": {"system": text, text: text}, "versions": {"python": text}, "command": text}
+    manifest = manifest_with(**{**found.manifest.model_dump(by_alias=True, exclude_unset=True), **foreign})
+    spoilt = {"unexpected": text, "probe": ProbeNotes(problems=[text])}
+    blocks = [block.model_copy(update=spoilt) for block in found.blocks]
     return run, replace(
         found, result=spoilt_result, case=case, manifest=manifest, blocks=blocks, problems=[text, f"{text} again"]
     )

@@ -9,6 +9,7 @@ import pytest
 from luckyhit.records import Metric, Result
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.tables.how_many import HEADINGS, how_many, looks
+from noted import manifest_with
 
 GOAL = {"want": "better", "verdict": "HELPED", "margin": 0.04, "pairs": 3000}
 HIT = Metric(
@@ -56,7 +57,7 @@ def test_without_a_goal_or_a_verdict_there_is_nothing_to_tell() -> None:
     ],
 )  # fmt: skip
 def test_when_it_was_looked_at_is_said(noted: object, said: str) -> None:
-    assert looks(replace(Recorded(), manifest={"looks": noted})) == said
+    assert looks(replace(Recorded(), manifest=manifest_with(looks=noted))) == said
 
 
 def test_the_report_shows_it(judged_run, rendered_once) -> None:

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from page_reader import Page
 from synthetic_run import judged
 
-from luckyhit.judge.guards.run_guards import preflight_of
 from luckyhit.records import PREFLIGHT_MET_FAULT, RunFinding
 from luckyhit.report.page import render
 from luckyhit.report.tables.finding_sentences import sentence_of
+from noted import manifest_with, spoil_manifest
 
 MET = {
     "arm": "before", "route": "list", "request": "GET /products?page=2", "status": 200,
@@ -38,7 +38,8 @@ def test_the_first_screen_shows_the_request_that_met_the_fault(new_run: Any, tmp
 
 @pytest.mark.parametrize("noted", [{"asked": 2, "unexpected": []}, {"asked": "two"}, [], None, "lost"])
 def test_nothing_is_shown_where_nothing_was_met(new_run: Any, noted: Any) -> None:
-    run = new_run(blocks=2, probes=0, manifest={"preflight": noted})
+    run = new_run(blocks=2, probes=0)
+    spoil_manifest(run.path, preflight=noted)
     assert not met(judged(run).findings)
 
 
@@ -50,4 +51,4 @@ anything = st.recursive(
 
 @given(anything)
 def test_any_manifest_can_be_asked_for_it(noted: Any) -> None:
-    assert preflight_of({"preflight": noted}).asked >= 0 or preflight_of({}).unexpected == []
+    assert manifest_with(preflight=noted).preflight.asked >= 0

@@ -12,13 +12,15 @@ from journalled import HTTP, RESTORE, Book
 from page_reader import Page, assert_self_contained
 from synthetic_run import judged
 
+from luckyhit.records.journal import JournalNote, Step
 from luckyhit.report.evidence.actions import touched
-from luckyhit.report.evidence.journal import Journal, Step, journal_of
+from luckyhit.report.evidence.journal import Journal, journal_of
 from luckyhit.report.evidence.open_steps import inverse_text, open_steps
 from luckyhit.report.index import write_index
 from luckyhit.report.page import render
 from luckyhit.report.recorded import Recorded
 from luckyhit.run import Run
+from noted import manifest_with
 from tier import examples
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
@@ -100,9 +102,7 @@ def test_a_died_run_is_no_verdict_in_the_list(new_run, tmp_path) -> None:
 def test_each_inverse_is_said_in_words_and_a_missing_field_is_a_dash(
     step: str, inverse: dict[str, Any], said: str
 ) -> None:
-    from luckyhit.report.evidence.journal import Event
-
-    confirmed = (Event(1.0, {"processes": [{"pid": 7}]}),) if step == "start" else ()
+    confirmed = (JournalNote(1.0, {"processes": [{"pid": 7}]}),) if step == "start" else ()
     assert said in inverse_text(Step(1, step, 1.0, {}, inverse, confirmed))
     bare = inverse_text(Step(1, step, None, {}, {"kind": inverse["kind"]} if inverse else {}))
     assert bare and "None" not in bare
@@ -190,7 +190,7 @@ def test_whatever_stands_in_a_journal_it_is_read_and_shown(
     (folder / "journal.jsonl").write_bytes(b"".join(json.dumps(event).encode() + b"\n" for event in events) + torn)
     journal = journal_of(Run(folder))
     assert journal.there and len(journal.steps) <= 3
-    found = Recorded(manifest={"started": "2026-11-23T02:15:30+00:00"})
+    found = Recorded(manifest=manifest_with(started="2026-11-23T02:15:30+00:00"))
     rows, opened = touched(found, journal), open_steps(found, journal)
     assert len(opened) == len(journal.open)
     assert all(isinstance(text, str) for row in rows for text in (row.what, row.times, row.when, row.done, row.back))

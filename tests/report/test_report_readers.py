@@ -9,7 +9,7 @@ from page_reader import Page, assert_self_contained
 from probed_run import OLD, an_event, probed, watched, writes_of
 from synthetic_run import a_read
 
-from luckyhit.records import FreshnessFacts
+from luckyhit.records import FreshnessFacts, ProbeNotes
 from luckyhit.report import notebook_tables as tables
 from luckyhit.report.evidence.checklist import checklist
 from luckyhit.report.evidence.journal import journal_of
@@ -17,6 +17,7 @@ from luckyhit.report.page import page_of, render
 from luckyhit.report.recorded import recorded
 from luckyhit.report.tables.cache_story import FATE_WORDS, cache_story
 from luckyhit.report.tables.freshness_tables import probed_keys, readers
+from noted import noted
 
 BEFORE = FreshnessFacts(
     writes=40, probes=41, reads=60, fresh=10, stale=30, unknown=2, share=0.75, low=0.588, high=0.873,
@@ -160,7 +161,8 @@ def test_damaged_events_leave_the_rest_of_the_report(copied, tmp_path) -> None:
 
 
 def told(found, **probe):
-    return replace(found, blocks=[{**block, "probe": {**block["probe"], **probe}} for block in found.blocks])
+    entries = [block.model_dump(exclude_unset=True) for block in found.blocks]
+    return replace(found, blocks=noted({**entry, "probe": {**entry["probe"], **probe}} for entry in entries))
 
 
 def retry_safe(found, run):
@@ -188,7 +190,10 @@ def test_keys_that_were_not_put_back_or_not_told_do_not_pass(probe, said, judged
 
 
 def test_without_a_probe_nothing_is_said_of_its_keys(judged_run, found) -> None:
-    assert probed_keys(replace(found, blocks=[{**block, "probe": {}} for block in found.blocks])) is None
+    assert (
+        probed_keys(replace(found, blocks=[block.model_copy(update={"probe": ProbeNotes()}) for block in found.blocks]))
+        is None
+    )
 
 
 # Hostile names

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from synthetic_run import judged
 
 from luckyhit.case.variables import known_secrets
+from luckyhit.records import ProbeNotes
 from luckyhit.report.page import page_of, render
 from luckyhit.report.recorded import recorded
 from luckyhit.run import Run
@@ -200,10 +201,11 @@ def secret_run(new_run, monkeypatch, plain_figures):
     text = f"{CANARY} at {URL} in {run.path}"
     guard = {"id": "permissions-checked", "ok": True, "detail": text, "remedy": text}
     run.update(
-        guards=[*run.manifest["guards"], guard], revision=text, command=text, versions={"python": text}, host={"system": text},
+        guards=[*run.manifest.guards, guard], revision=text, command=text, versions={"python": text}, host={"system": text},
         failure={"message": text, "hint": text}, rollback={"confirmed": True, "detail": text, "same_as_before": None},
     )  # fmt: skip
-    blocks = [{**block, "unexpected": text, "probe": {"problems": [text]}} for block in run.manifest["blocks"]]
+    noted = {"unexpected": text, "probe": ProbeNotes(problems=[text])}
+    blocks = [block.model_copy(update=noted) for block in run.manifest.blocks]
     run.update(blocks=blocks)
     return run, text
 

@@ -13,7 +13,7 @@ from page_reader import Page, assert_self_contained
 from synthetic_run import CASES
 
 from luckyhit.case import Case, load_case
-from luckyhit.records import Guard, Rollback
+from luckyhit.records import Guard, Rollback, WashoutNotes
 from luckyhit.report import notebook_tables as tables
 from luckyhit.report.evidence.actions import Touched, touched
 from luckyhit.report.evidence.blocks import limits, prepared, washout_text
@@ -25,6 +25,7 @@ from luckyhit.report.evidence.restored import Claim, as_it_was, remains, untouch
 from luckyhit.report.page import page_of
 from luckyhit.report.recorded import Recorded, recorded
 from luckyhit.run import Run
+from noted import manifest_with, noted
 from tier import examples
 
 CASE = load_case(CASES / "stale-price.yml")
@@ -45,7 +46,7 @@ def journal(tmp_path):
 
 
 def found(case: Case | None = CASE, **manifest: Any) -> Recorded:
-    return Recorded(case=case, manifest={**MANIFEST, **manifest})
+    return Recorded(case=case, manifest=manifest_with(**MANIFEST, **manifest))
 
 
 def live_case(environment: str = "staging") -> Case:
@@ -187,7 +188,7 @@ def test_a_clear_that_does_not_tell_is_a_dash_and_no_proof(journal) -> None:
 
 def seen_in(before: dict[str, str], after: dict[str, str] | None, *blocks: dict[str, Any]) -> Recorded:
     prints = {"before": before, **({"after": after} if after is not None else {})}
-    return Recorded(case=CASE, manifest={**MANIFEST, "fingerprints": prints}, blocks=blocks)
+    return Recorded(case=CASE, manifest=manifest_with(**MANIFEST, fingerprints=prints), blocks=noted(blocks))
 
 
 def test_everything_that_was_compared_is_listed_those_first_that_differ() -> None:
@@ -227,8 +228,8 @@ def test_what_was_seen_equal_is_counted_by_kind() -> None:
 def test_whatever_the_manifest_holds_it_can_be_shown(value: Any) -> None:
     block = {"block": 0, "stage": "change", "arms": value, "differences": value, "clear": value, "purge": value,
              "washout": value, "limits": value, "probe": value, "unseen": value}  # fmt: skip
-    spoilt = Recorded(case=CASE, blocks=[block], manifest={"started": value, "fingerprints": value, "guards": value,
-                      "blocks": [block, value], "revisions": value})  # fmt: skip
+    manifest = manifest_with(started=value, fingerprints=value, guards=value, blocks=[block, value], revisions=value)
+    spoilt = Recorded(case=CASE, blocks=manifest.blocks, manifest=manifest)
     seen = compared(spoilt)
     assert isinstance(seen.equal, int)
     for claim in (*untouched(spoilt, Journal(), seen), *as_it_was(spoilt, Journal(), None)):
@@ -325,14 +326,14 @@ def test_the_notebook_shows_the_same_rows(judged_run) -> None:
 
 
 def test_wash_outs_and_limits_stand_with_their_blocks() -> None:
-    washed = {"stretches": 4, "seconds": 20.0, "settled": True, "ratios": [0.5, 0.83]}
-    assert washout_text(washed) == "20 s in 4 stretches, the hit ratio stood still at 83 %"
-    assert "STILL MOVED" in washout_text({**washed, "settled": False})
-    assert "not visible" in washout_text({**washed, "settled": None, "ratios": []})
-    assert washout_text({}) == "–"
+    washed: dict[str, Any] = {"stretches": 4, "seconds": 20.0, "settled": True, "ratios": [0.5, 0.83]}
+    assert washout_text(WashoutNotes(**washed)) == "20 s in 4 stretches, the hit ratio stood still at 83 %"
+    assert "STILL MOVED" in washout_text(WashoutNotes(**washed | {"settled": False}))
+    assert "not visible" in washout_text(WashoutNotes(**washed | {"settled": None, "ratios": []}))
+    assert washout_text(WashoutNotes()) == "–"
     block = {"block": 3, "stage": "change", "arms": ["after"], "washout": washed,
              "clear": {"after": CLEARED}, "purge": {"after": {"calls": 12}}}  # fmt: skip
-    (row,) = prepared(Recorded(blocks=[block]))
+    (row,) = prepared(Recorded(blocks=noted([block])))
     assert row == (
         "3",
         "change",

@@ -16,7 +16,7 @@ from luckyhit.change.clear import ClearReport, clear
 from luckyhit.change.differences import Fingerprint, difference_guard, same_guard
 from luckyhit.change.fingerprint import fingerprint
 from luckyhit.change.identity import target_identities
-from luckyhit.change.journal import Journal, Step
+from luckyhit.change.journal import Journal
 from luckyhit.change.lock import target_lock
 from luckyhit.change.looks import Looks
 from luckyhit.change.notify import Notifications, watching_events
@@ -24,6 +24,7 @@ from luckyhit.change.permissions import check_rights, summary
 from luckyhit.change.purge import PurgeReport, purge
 from luckyhit.change.revert import revert_run, settle
 from luckyhit.change.worktrees import difference_of, revisions_of, worktrees
+from luckyhit.records.journal import Step
 
 __all__ = [
     "ClearReport",

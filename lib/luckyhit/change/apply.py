@@ -17,11 +17,12 @@ from luckyhit.change import processes
 from luckyhit.change.clear import clear
 from luckyhit.change.fingerprint import fingerprint
 from luckyhit.change.identity import target_identities
-from luckyhit.change.journal import Journal, Step
+from luckyhit.change.journal import Journal
 from luckyhit.change.kinds import ChangeKind, UndoContext, kind_of
 from luckyhit.change.purge import purge
 from luckyhit.errors import GuardError, LuckyHitError, RollbackNotConfirmed
 from luckyhit.records import Arm, Rollback
+from luckyhit.records.journal import Step
 from luckyhit.target import Settings, Stack, start_together
 
 _Item = TypeVar("_Item")
@@ -120,7 +121,7 @@ def in_place(stack: Stack, journal: Journal) -> bool:
 
 def reset_block(
     stacks: Mapping[Arm, Stack], case: Case, journal: Journal, *, headers: Mapping[str, str] | None = None
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Any]:
     """Bring every arm to the state that the case declares for the start of a block: restart a service of the run's own
     (caches inside the process are empty then as well), with its arm's side of the change, all arms at once; then clear
     the declared keys, and purge what is declared in front of it. A service that is only observed is neither changed
@@ -138,7 +139,7 @@ def reset_block(
             _set(stacks[arm], arm, journal)
 
     _together(to_its_arm, changeable)
-    started = {str(arm): stacks[arm].service_pid for arm in changeable if stacks[arm].owned}
+    started = {arm: stacks[arm].service_pid for arm in changeable if stacks[arm].owned}
     cleared = clear_declared({arm: stacks[arm] for arm in changeable}, case, journal, headers=headers)
     return {**cleared, "started": started}
 

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple, TypeVar
 import redis
 
 from luckyhit.change.identity import cache_identity
-from luckyhit.change.journal import Step
 from luckyhit.change.refusals import explained
 from luckyhit.errors import CacheUnreachable, GuardError, TargetError
 from luckyhit.records import StepOutcome
+from luckyhit.records.journal import Step
 from luckyhit.target.cache import Cache
 
 Same = Callable[[str, str], bool]

@@ -8,7 +8,7 @@ from luckyhit.case import Case
 from luckyhit.change.effective import remedy, shows_nowhere, unseen
 from luckyhit.change.kinds import CHANGE_KINDS
 from luckyhit.change.sources import LISTS, only_differing
-from luckyhit.records import Guard
+from luckyhit.records import Arm, Guard
 
 _UNSET = "not set"
 OBSERVED = "observed."
@@ -27,7 +27,7 @@ def differences(before: Fingerprint, after: Fingerprint) -> dict[str, tuple[str,
 
 
 def difference_guard(
-    case: Case, before: Fingerprint, after: Fingerprint, *, revisions: Mapping[str, str] | None = None
+    case: Case, before: Fingerprint, after: Fingerprint, *, revisions: Mapping[Arm, str] | None = None
 ) -> Guard:
     """Whether the declared change is what differs between the arms, and the only thing that does. `revisions`: the full
     hashes of the arms, where the change is a revision.

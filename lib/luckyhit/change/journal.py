@@ -10,8 +10,7 @@ No secret is in it, and no path of this machine: texts pass the run's redactor. 
 case, which has no secrets, and what is undone has to be what was done; its paths are written another way (see
 `luckyhit.change.places`).
 
-A step is open while something of it may be left on the target: from its intent on, until it was confirmed (a step
-without an inverse) or undone (a step with one). If the intent can't be written, the step must not be taken.
+If the intent can't be written, the step must not be taken. `luckyhit.records.journal` says when a step is open.
 
 File format history:
     1  first version (follows the schema version of the run's manifest)
@@ -27,33 +26,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from luckyhit.change.places import Places
 from luckyhit.errors import GuardError, RunUnreadable
+from luckyhit.records.journal import Step, load_journal
 from luckyhit.scrub.redactor import Redactor
 
 Detail = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Step:
-    """One journalled step. `outcome` is everything confirmed of it; `at` is seconds since 1970."""
-
-    id: int
-    step: str
-    at: float
-    detail: dict[str, Any]
-    inverse: dict[str, Any]
-    confirmed: bool = False
-    undone: bool = False
-    outcome: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def open(self) -> bool:
-        return not self.undone and (bool(self.inverse) or not self.confirmed)
 
 
 class Journal:
@@ -165,45 +147,13 @@ class Journal:
 
     def _steps(self, file: Any) -> list[Step]:
         file.seek(0)
-        lines = file.read().split(b"\n")[:-1]  # what follows the last line break is torn
-        steps: dict[int, Step] = {}
-        for number, line in enumerate(lines, 1):
-            try:
-                _read_event(json.loads(line), steps, self._places)
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise RunUnreadable(
-                    f"line {number} of the journal {self.path} is damaged: {type(error).__name__}: {error}",
-                    hint="Read the journal by hand: each intent carries the inverse of its step.",
-                ) from None
-        return list(steps.values())
-
-
-def _read_event(event: dict[str, Any], steps: dict[int, Step], places: Places) -> None:
-    """Add one line of the journal to `steps`."""
-    number = int(event["id"])
-    if event["event"] == "intent":
-        steps[number] = Step(
-            id=number,
-            step=str(event["step"]),
-            at=float(event["at"]),
-            detail=dict(event["detail"]),
-            inverse=dict(places.read(event["inverse"])),
-        )
-        return
-    known = steps[number]
-    if event["event"] not in ("confirm", "undone"):
-        raise ValueError(f"an unknown event {event['event']!r}")
-    undone = event["event"] == "undone"
-    steps[number] = Step(
-        id=known.id,
-        step=known.step,
-        at=known.at,
-        detail=known.detail,
-        inverse=known.inverse,
-        confirmed=known.confirmed or not undone,
-        undone=known.undone or undone,
-        outcome={**known.outcome, **event["detail"]},
-    )
+        known = load_journal(file.read())
+        for line in known.damaged[:1]:
+            raise RunUnreadable(
+                f"line {line.number} of the journal {self.path} is damaged: {line.reason}",
+                hint="Read the journal by hand: each intent carries the inverse of its step.",
+            )
+        return [replace(step, inverse=dict(self._places.read(step.inverse))) for step in known.steps]
 
 
 def _whole_lines(file: Any) -> int:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from luckyhit.change import processes
-from luckyhit.change.journal import Journal, Step
+from luckyhit.change.journal import Journal
+from luckyhit.records.journal import AT_REST, Step
 
 WITH_THE_PROCESSES = ("end-processes", "restart")
 """Kinds of inverse of steps of which nothing is left once the run's own processes are gone."""
-
-AT_REST = "at_rest"
-"""Confirmed of a step that stays open only for the sake of the run's next step."""
 
 
 def still_open(journal: Journal) -> list[Step]:

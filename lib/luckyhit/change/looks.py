@@ -27,7 +27,7 @@ class Looks:
     one of now. A secret that differs still differs."""
 
     def __init__(
-        self, case: Case, *, revisions: Mapping[str, str] | None = None, redactor: Redactor | None = None
+        self, case: Case, *, revisions: Mapping[Arm, str] | None = None, redactor: Redactor | None = None
     ) -> None:
         self._redactor = redactor or Redactor()
         self.first: dict[Arm, dict[str, str]] = {}

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 from luckyhit.change.backup import Restored, restore_run
 from luckyhit.change.identity import cache_identity
-from luckyhit.change.journal import Step
 from luckyhit.errors import CacheUnreachable, GuardError
+from luckyhit.records.journal import Step
 from luckyhit.run import Run
 from luckyhit.target import Cache
 

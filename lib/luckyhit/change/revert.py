@@ -25,9 +25,9 @@ from typing import Any
 
 from luckyhit.change import config, processes
 from luckyhit.change.identity import target_identities
-from luckyhit.change.journal import Journal, Step
+from luckyhit.change.journal import Journal
 from luckyhit.change.kinds import UNDO, UndoContext
-from luckyhit.change.leftovers import AT_REST, WITH_THE_PROCESSES
+from luckyhit.change.leftovers import WITH_THE_PROCESSES
 from luckyhit.change.lock import held
 from luckyhit.change.notify import NOTIFY, OPTION
 from luckyhit.change.notify import same as same_flags
@@ -37,6 +37,7 @@ from luckyhit.change.restoring import RESTORE, by_cache, put_back
 from luckyhit.errors import LuckyHitError, RollbackNotConfirmed, RunUnreadable, TargetBusy
 from luckyhit.project import Project
 from luckyhit.records import Rollback
+from luckyhit.records.journal import AT_REST, Step
 from luckyhit.run import Run
 
 _UNDO: dict[str, Callable[[Step, UndoContext], str | config.Undone]] = {

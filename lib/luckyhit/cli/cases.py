@@ -134,10 +134,10 @@ def _conducted(project: Project, case_file: Path, how: dict[str, Any], *, summar
         outcome.result,
         project.reports,
         incomplete=outcome.reason,
-        hint=str(outcome.details.get("failure", {}).get("hint") or ""),
+        hint=outcome.failure.hint if outcome.failure else "",
         unreported=outcome.error.message if outcome.error else "",
         report=outcome.report,
-        seconds=outcome.details["seconds"],
+        seconds=outcome.seconds,
     )
     try:
         write_told(told, summary=summary, junit=junit)
@@ -149,15 +149,15 @@ def _conducted(project: Project, case_file: Path, how: dict[str, Any], *, summar
 
 
 def _explain_failure(outcome: Outcome) -> None:
-    failure = outcome.details.get("failure", {})
+    failure = outcome.failure
     sys.stdout.flush()
     if outcome.reason:
         print(f"\nINCOMPLETE: {outcome.reason}", file=sys.stderr)
-    if failure.get("hint"):
-        print(f"  what to do: {failure['hint']}", file=sys.stderr)
-    if failure.get("log"):
+    if failure and failure.hint:
+        print(f"  what to do: {failure.hint}", file=sys.stderr)
+    if failure and failure.log:
         print("  the service's last log lines:", file=sys.stderr)
-        for line in failure["log"]:
+        for line in failure.log:
             print(f"    | {line}", file=sys.stderr)
     if outcome.note:
         print(f"\n{outcome.note}", file=sys.stderr)

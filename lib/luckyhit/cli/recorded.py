@@ -102,10 +102,9 @@ def report(
     refuse_crowded(summary, junit, as_json=False)
     project = Project.find(runs_dir=runs_dir, reports_dir=reports_dir)
     found = find_run(project.runs, run)
-    manifest = found.manifest
     reason = ended_early(found) or "the run did not get to its end"
     result = None
-    if manifest.get("state") in ("finished", "measured"):
+    if found.manifest.ended:
         try:
             result = with_earlier(found, judge_run(found))
         except CaseError as error:
@@ -123,8 +122,8 @@ def report(
 
 def ended_early(run: Run) -> str:
     """Why a run ended before its time; empty where it did not, or where nobody noted it."""
-    failure = run.manifest.get("failure")
-    return str(failure.get("message") or "no reason was noted") if isinstance(failure, dict) else ""
+    failure = run.manifest.failure
+    return failure.message or "no reason was noted" if failure else ""
 
 
 @app.command()
@@ -142,7 +141,7 @@ def revert(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsOption =
     except LuckyHitError as error:
         error.reword(found.redactor.secrets)
         raise
-    found.update(rollback=rollback.model_dump(), changed=not rollback.confirmed)
+    found.update(rollback=rollback, changed=not rollback.confirmed)
     # A run that was killed could not do so itself.
     scrub(found, closed=True)
     for notebook in sorted((found.path / "notebooks").glob("*.ipynb")):

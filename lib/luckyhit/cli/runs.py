@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from luckyhit.cli.app import JsonOption, ReportsOption, RunsOption, app, print_json
-from luckyhit.errors import ArgumentError, LuckyHitError
+from luckyhit.errors import ArgumentError, LuckyHitError, RunUnreadable
 from luckyhit.project import Project
 from luckyhit.text.numbers import plural
 
@@ -35,9 +36,7 @@ def runs(
         return
     if keep is not None or older_than or dry_run:
         raise ArgumentError("--keep, --older-than and --dry-run say what --prune removes", hint="Add --prune.")
-    from luckyhit.run import describe_runs
-
-    rows = describe_runs(project.runs)
+    rows = described(project.runs)
     if as_json:
         print_json(rows)
         return
@@ -45,6 +44,24 @@ def runs(
         print("no runs yet; `luckyhit run stale-price` makes one", file=sys.stderr)
     for row in rows:
         print(f"{row['run']}  {row['case']:<20}  {row['state']:<10}  {row['verdict'] or '-'}")
+
+
+def described(runs_dir: Path) -> list[dict[str, Any]]:
+    """One row for each run: case, run, started, state, verdict (None before it was judged), report."""
+    from luckyhit.run import runs as runs_in
+
+    rows = []
+    for run in runs_in(runs_dir):
+        row: dict[str, Any] = {"run": run.id, "case": run.path.parent.name, "path": str(run.path)}
+        try:
+            manifest, result = run.manifest, run.result
+            row |= {"started": manifest.started or None, "state": manifest.state or "unknown"}
+            row |= {"verdict": result.verdict if result else None, "report": manifest.report or None}
+        except RunUnreadable as error:
+            nothing = dict.fromkeys(("started", "verdict", "report"))
+            row |= {**nothing, "state": "unreadable", "error": error.message}
+        rows.append(row)
+    return rows
 
 
 def _prune(project: Project, keep: int | None, older_than: str, *, dry_run: bool, as_json: bool) -> None:

@@ -174,7 +174,7 @@ def run_case(
                 if interruptions.count or worker.error is not None:
                     break
         outcome = finish(project, Run.open(run.path), interruptions)  # its case may have got other numbers meanwhile
-    outcome.details["seconds"] = time.monotonic() - started
+    outcome.seconds = time.monotonic() - started
     return outcome
 
 

@@ -8,20 +8,18 @@ give; where arms take turns, the order of the blocks is what it is, and they are
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+
+from luckyhit.records import NotedBlock
 
 NEGLIGIBLE = 0.02
 """Share of the load that the probe adds where the case declares no rate (see luckyhit.measure.probe_plan)."""
 CONTROL_EVERY = 4
 
 
-def probe_share(blocks: Iterable[Mapping[str, Any]]) -> float:
+def probe_share(blocks: Iterable[NotedBlock]) -> float:
     """What the probe added to the load in the baseline, as a share of it; 0 without a probe."""
-    shares = [
-        float((entry.get("probe") or {}).get("share") or 0.0) for entry in blocks if entry.get("stage") == "baseline"
-    ]
-    return max(shares, default=0.0)
+    return max((block.probe.share or 0.0 for block in blocks if block.stage == "baseline"), default=0.0)
 
 
 def control_pairs(pairs: int, share: float) -> set[int]:

@@ -6,9 +6,8 @@ made or written, the run stays measured: its records are as good as ever, and `l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from luckyhit.investigate.export import export, keep_result
 from luckyhit.investigate.interruptions import Interruptions
 from luckyhit.investigate.step import scrub
 from luckyhit.project import Project
-from luckyhit.records import Result, Rollback
+from luckyhit.records import Result, Rollback, RunFailure
 from luckyhit.run import Run
 
 INTERRUPTED = 130
@@ -32,7 +31,8 @@ GUARD_AFTER_CHANGE = 4
 class Outcome:
     """How a run ended: its directory, its report (None where not even that could be written), its exit code. `reason`:
     why it is incomplete. `result`: of a run that was measured to its end, or that its time limit or a guard ended.
-    `error`: why there is no report. `note`: what else went wrong with a run that is complete."""
+    `error`: why there is no report. `note`: what else went wrong with a run that is complete.
+    `seconds`: how long it took."""
 
     run: Run
     report: Path | None
@@ -41,48 +41,48 @@ class Outcome:
     result: Result | None = None
     error: LuckyHitError | None = None
     note: str = ""
-    details: dict[str, Any] = field(default_factory=dict)
+    failure: RunFailure | None = None
+    seconds: float = 0.0
 
 
 def finish(project: Project, run: Run, interruptions: Interruptions) -> Outcome:
     """Read how the notebooks ended; where they did not get to the report, render what there is as INCOMPLETE."""
     manifest = run.manifest
-    report = manifest.get("report")
-    if manifest["state"] == "finished" and report:  # an interruption that came too late changes nothing
+    report = manifest.report
+    if manifest.state == "finished" and report:  # an interruption that came too late changes nothing
         return Outcome(run, project.reports / Path(report).name, 0, result=run.result)
-    failure = manifest.get("failure")
-    if manifest["state"] in ("measured", "finished") and failure is None and not _open(run):
+    failure = manifest.failure
+    if manifest.ended and failure is None and not _open(run):
         return _reported_late(project, run, interruptions)
     died = failure is None  # a step that could still do so has noted why, and rolled back
     interrupted = interruptions.count > 0
     if failure is None:
         message = "interrupted" if interrupted else "a notebook ended early; its executed copy says why"
-        failure = {
-            "error": INTERRUPTED_ERROR if interrupted else "NotebookFailed",
-            "message": message,
-            "hint": f"Look at the executed notebooks in {run.path / 'notebooks'}.",
-            "exit_code": INTERRUPTED if interrupted else 1,
-            "refusal": None,
-        }
+        failure = RunFailure(
+            error=INTERRUPTED_ERROR if interrupted else "NotebookFailed",
+            message=message,
+            hint=f"Look at the executed notebooks in {run.path / 'notebooks'}.",
+            exit_code=INTERRUPTED if interrupted else 1,
+            refusal=None,
+        )
         _note(run, state="failed", failure=failure)
-    if died or manifest.get("changed"):
+    if died or manifest.changed:
         failure = _rolled_back(project, run, failure)
-    too_late = interruptions.too_late and failure["error"] == INTERRUPTED_ERROR and failure["exit_code"] != 5
+    too_late = interruptions.too_late and failure.error == INTERRUPTED_ERROR and failure.exit_code != 5
     if too_late:
-        failure = {**failure, **interruptions.as_failure()}
+        failure = failure.model_copy(update=interruptions.as_failure())
         _note(run, failure=failure)
     # A guard that fails for good is a verdict, whatever more could have been measured.
-    guarded = failure["error"] == GuardError.__name__ and failure["exit_code"] == GUARD_AFTER_CHANGE
+    guarded = failure.error == GuardError.__name__ and failure.exit_code == GUARD_AFTER_CHANGE
     result = _so_far(run) if too_late or guarded else None
     with suppress(OSError):
         scrub(run, closed=True)
     path, error = _incomplete_report(project, run, failure, result)
-    code = int(failure["exit_code"])
+    code = failure.exit_code
     if interrupted and not interruptions.too_late and code != 5:
         code = INTERRUPTED
-    failure = run.manifest["failure"] or failure  # as it may be shown
-    reason = str(failure["message"])
-    return Outcome(run, path, code, reason=reason, result=result, error=error, details={"failure": failure})
+    failure = run.manifest.failure or failure  # as it may be shown
+    return Outcome(run, path, code, reason=failure.message, result=result, error=error, failure=failure)
 
 
 def _reported_late(project: Project, run: Run, interruptions: Interruptions) -> Outcome:
@@ -113,7 +113,7 @@ def _open(run: Run) -> bool:
     """Whether anything is left to be undone: a kernel that was killed right after its last block had no time for it."""
     journal = run.path / "journal.jsonl"
     try:
-        return bool(run.manifest.get("changed")) or (journal.exists() and bool(still_open(Journal(journal))))
+        return run.manifest.changed or (journal.exists() and bool(still_open(Journal(journal))))
     except (LuckyHitError, OSError):
         return True
 
@@ -138,7 +138,7 @@ def _so_far(run: Run) -> Result | None:
     return run.told(result)
 
 
-def _rolled_back(project: Project, run: Run, failure: dict[str, Any]) -> dict[str, Any]:
+def _rolled_back(project: Project, run: Run, failure: RunFailure) -> RunFailure:
     """Roll back from the journal what a kernel that died could not. A rollback that can't be confirmed outweighs
     whatever else went wrong. Returns the failure to report."""
     from luckyhit.change import revert_run
@@ -147,17 +147,19 @@ def _rolled_back(project: Project, run: Run, failure: dict[str, Any]) -> dict[st
         rollback = revert_run(run, project=project.root)
     except LuckyHitError as error:
         rollback = Rollback(confirmed=False, detail=error.message)
-        failure = {**failure, "message": error.message, "hint": error.hint, "exit_code": 5, "refusal": error.refusal}
-    _note(run, changed=not rollback.confirmed, rollback=rollback.model_dump(), failure=failure)
+        failure = failure.model_copy(
+            update={"message": error.message, "hint": error.hint, "exit_code": 5, "refusal": error.refusal}
+        )
+    _note(run, changed=not rollback.confirmed, rollback=rollback, failure=failure)
     return failure
 
 
 def _incomplete_report(
-    project: Project, run: Run, failure: Mapping[str, Any], result: Result | None
+    project: Project, run: Run, failure: RunFailure, result: Result | None
 ) -> tuple[Path | None, LuckyHitError | None]:
     from luckyhit.report.page import render
 
     try:
-        return render(run, result, project.reports, incomplete=str(failure["message"])), None
+        return render(run, result, project.reports, incomplete=failure.message), None
     except LuckyHitError as error:
         return None, error

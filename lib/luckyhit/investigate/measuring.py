@@ -16,7 +16,7 @@ from luckyhit.investigate.step import Step, stop_if_asked
 from luckyhit.investigate.watching import watched_caches
 from luckyhit.measure import BlockPlan, BlockReport, Crew, measure_block
 from luckyhit.measure.ledger import ledger_of
-from luckyhit.records import Arm, Guard, Stage
+from luckyhit.records import Arm, Guard, NotedBlock, Stage
 from luckyhit.records.parquet import write_part
 from luckyhit.target import CounterSampler, Stack
 from luckyhit.target.control import authorities
@@ -46,9 +46,9 @@ class Measuring:
     def __init__(self, step: Step, progress: Progress, total_s: float, done_s: float = 0.0) -> None:
         self.done_s, self.total_s = done_s, total_s
         self._step, self._run, self._case, self._progress = step, step.run, step.run.case, progress
-        revisions = self._run.manifest.get("revisions")
+        revisions = self._run.manifest.revisions
         self.looks = changing.Looks(self._case, revisions=revisions, redactor=self._run.redactor)
-        for arm, seen in (self._run.manifest.get("fingerprints") or {}).items():
+        for arm, seen in self._run.manifest.fingerprints.items():
             self.looks.note(arm, seen, "in the baseline")
 
     def show(self, doing: str) -> None:
@@ -70,14 +70,14 @@ class Measuring:
         stop_if_asked(run)
         # The engine gets ready meanwhile; it sends nothing before it has its plan.
         with Crew(case.workload.workers, run.path) as crew:
-            noted = run.manifest["blocks"]
+            noted = run.manifest.blocks
             arms = in_turn(stacks, len(noted))
             reset = changing.reset_block(arms, case, self._step.journal, headers=self._step.headers)
             start = numbered(noted, reset["started"])
             if stage == "change" and (failed := self._start_unlike(stacks, reset)) is not None:
                 return failed
             washed = self._wash_out(stacks, what)
-            number = len(run.manifest["blocks"])
+            number = len(run.manifest.blocks)
             self.show(what)
             # The clear has just counted the keys outside the scope.
             at_start = self._look(stacks, f"at the start of block {number}", keyspace=False)
@@ -110,9 +110,9 @@ class Measuring:
             return None
         from luckyhit.judge.guards.cache_state import cache_state_guard  # takes the judge along, a second to import
 
-        noted = self._run.manifest["blocks"]
-        begun = {"block": len(noted), "arms": list(stacks), **reset}
-        guard = cache_state_guard([*(entry for entry in noted if entry["stage"] == "change"), begun], self._case)
+        manifest = self._run.manifest
+        begun = NotedBlock(block=len(manifest.blocks), arms=list(stacks), **reset)
+        guard = cache_state_guard([*manifest.stage("change"), begun], self._case)
         return None if guard.ok else guard
 
     def _watched(
@@ -130,7 +130,7 @@ class Measuring:
 
         with (
             watched_caches(run, stacks, number, self._step.journal) as unseen,
-            CounterSampler(caches, origin_ns=run.manifest["origin_ns"]) as counters,
+            CounterSampler(caches, origin_ns=run.manifest.origin_ns) as counters,
         ):
             try:
                 report = measure_block(run, plan, on_progress=show, crew=crew)
@@ -152,7 +152,7 @@ class Measuring:
             return {}
 
         def stretch(seconds: float) -> int:
-            number = len(self._run.manifest["blocks"])
+            number = len(self._run.manifest.blocks)
             self.show(f"{what}: washing out")
             stop_if_asked(self._run)
             plan = self._plan(stacks, "wash-out", number, number, 0.0)

@@ -134,7 +134,7 @@ def sized_text(text: str, case: Case) -> tuple[str, list[str]]:
 def planning_after(run: Run) -> Planning:
     """With what the run's baseline showed; what was left out of its plan is sized anew, but for the baseline itself."""
     fields = [name for name in sized_fields(run) if name != "plan.baseline"]
-    planner = ProbePlanner(probe_share(run.manifest["blocks"]))
+    planner = ProbePlanner(probe_share(run.manifest.blocks))
     return plan_for(unsized(run.case, fields), planner, recorded_baseline(run))
 
 
@@ -150,7 +150,7 @@ def plan_again(run: Run) -> Planning:
 
 def sized_fields(run: Run) -> list[str]:
     """What was left out of the plan of a run's case, as it was noted."""
-    return [str(name) for name in run.manifest.get("plan", {}).get("sized", [])]
+    return run.manifest.plan.sized
 
 
 def lines_of(planning: Planning) -> list[str]:

@@ -13,7 +13,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -133,10 +133,10 @@ def why_needed(run: Run, *, now: datetime, held: set[str]) -> str:
             return f"its change is not rolled back; `luckyhit revert {run.called}` does so"
     except (LuckyHitError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return f"what it left can't be told ({type(error).__name__})"
-    rollback = manifest.get("rollback")
-    if manifest.get("changed") or (isinstance(rollback, Mapping) and rollback.get("confirmed") is False):
+    rollback = manifest.rollback
+    if manifest.changed or (rollback is not None and not rollback.confirmed):
         return f"its rollback is not confirmed; look at it, then `luckyhit revert {run.called}`"
-    if manifest.get("state") not in ("finished", "failed") and now.timestamp() - _last_sign_s(run) < SILENT_S:
+    if manifest.state not in ("finished", "failed") and now.timestamp() - _last_sign_s(run) < SILENT_S:
         return "it goes on"
     return ""
 
@@ -177,7 +177,7 @@ def _locks() -> Iterator[Path]:
 def _started(run: Run, now: datetime) -> datetime:
     """When it began, by its manifest, else by its name."""
     with contextlib.suppress(LuckyHitError, ValueError):
-        started = datetime.fromisoformat(str(run.manifest.get("started")))
+        started = datetime.fromisoformat(run.manifest.started)
         return started if started.tzinfo is not None else started.replace(tzinfo=now.tzinfo)
     with contextlib.suppress(ValueError):
         return datetime.strptime(run.id[:15], "%Y%m%d-%H%M%S").replace(tzinfo=now.tzinfo)

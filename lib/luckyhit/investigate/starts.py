@@ -7,9 +7,8 @@ start happened to have, and the judge can see how much starts differ (`luckyhit.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from luckyhit.records import Arm
+from luckyhit.records import Arm, NotedBlock
 from luckyhit.target import Stack
 
 
@@ -19,19 +18,19 @@ def in_turn(stacks: Mapping[Arm, Stack], block: int) -> dict[Arm, Stack]:
     return {arm: stacks[arm] for arm in (arms if block % 2 == 0 else reversed(arms))}
 
 
-def numbered(blocks: Sequence[Mapping[str, Any]], started: Mapping[str, int | None]) -> dict[str, int]:
+def numbered(blocks: Sequence[NotedBlock], started: Mapping[Arm, int | None]) -> dict[Arm, int]:
     """By arm, the how many-th process of its service a block has, from 1. `blocks`: the manifest's, so far; `started`:
     the processes (pids) of the block, where the run started them."""
-    numbers: dict[str, int] = {}
+    numbers: dict[Arm, int] = {}
     for arm, process in started.items():
         if process is None:
             continue
-        earlier = next((entry for entry in reversed(blocks) if arm in (entry.get("start") or {})), None)
+        earlier = next((block for block in reversed(blocks) if arm in block.start), None)
         if earlier is None:
             numbers[arm] = 1
             continue
-        is_new = earlier["started"].get(arm) != process
-        numbers[arm] = int(earlier["start"][arm]) + is_new
+        is_new = earlier.started.get(arm) != process
+        numbers[arm] = earlier.start[arm] + is_new
     return numbers
 
 

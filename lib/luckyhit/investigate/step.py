@@ -14,7 +14,7 @@ from luckyhit.case import Case
 from luckyhit.errors import GuardError, LuckyHitError, NoRoom, NotEnoughData, RollbackNotConfirmed
 from luckyhit.investigate.preflight import secret_headers
 from luckyhit.project import Project
-from luckyhit.records import Arm, Rollback
+from luckyhit.records import Arm, Rollback, RunFailure
 from luckyhit.run import Run
 from luckyhit.scrub.sweep import keep_logs, sweep
 from luckyhit.target import Settings, Stack
@@ -40,7 +40,7 @@ class Step:
 def step_of(run: Run, project: Project) -> Iterator[Step]:
     """Hold the target's lock and a journal; stop every stack at the end; note a failure in the manifest."""
     stop_if_asked(run)
-    if run.manifest.get("inputs_scrubbed"):
+    if run.manifest.inputs_scrubbed:
         raise NotEnoughData(
             f"the keys or the log that run {run.id} was given held secrets, and were scrubbed when it ended",
             hint="Start a new run: what it would send now is not what the case says.",
@@ -108,35 +108,28 @@ def _note_failure(run: Run, project: Project, error: BaseException) -> None:
 
     A service of the run's own that is stopped with its change is a rolled-back one: nothing of it is left.
     """
-    taken_back = Rollback.model_validate(run.manifest.get("rollback") or {}).confirmed
-    changed = bool(run.manifest.get("changed")) or bool(run.blocks("change")) or taken_back
+    taken_back = (run.manifest.rollback or Rollback()).confirmed
+    changed = run.manifest.changed or bool(run.blocks("change")) or taken_back
     if isinstance(error, LuckyHitError):
         # Exit code 3 promises that nothing was changed.
         code = 4 if changed and isinstance(error, GuardError) else error.exit_code
-        failure = {
-            "error": type(error).__name__,
-            "message": error.message,
-            "hint": error.hint,
-            "exit_code": code,
-            "refusal": error.refusal,
-        }
-        failure["log"] = [run.redactor.text(line) for line in getattr(error, "log", ())]
+        log = [run.redactor.text(line) for line in getattr(error, "log", ())]
+        kind = type(error).__name__
+        failure = RunFailure(
+            error=kind, message=error.message, hint=error.hint, exit_code=code, refusal=error.refusal, log=log
+        )
     elif isinstance(error, KeyboardInterrupt):
-        failure = {
-            "error": "Interrupted",
-            "message": "interrupted",
-            "hint": "Start it again.",
-            "exit_code": 130,
-            "refusal": None,
-        }
+        failure = RunFailure(
+            error="Interrupted", message="interrupted", hint="Start it again.", exit_code=130, refusal=None
+        )
     else:
-        failure = {
-            "error": type(error).__name__,
-            "message": f"{type(error).__name__}: {error}",
-            "hint": "This is a defect in Lucky Hit; the executed notebook has the traceback.",
-            "exit_code": 1,
-            "refusal": None,
-        }
+        failure = RunFailure(
+            error=type(error).__name__,
+            message=f"{type(error).__name__}: {error}",
+            hint="This is a defect in Lucky Hit; the executed notebook has the traceback.",
+            exit_code=1,
+            refusal=None,
+        )
     with suppress(OSError):  # where the disk is full, what was changed is taken back all the same
         run.update(state="failed", failure=failure)
     # The stacks are stopped by now; this closes what the journal has open, and puts cleared keys of a cache that
@@ -147,13 +140,14 @@ def _note_failure(run: Run, project: Project, error: BaseException) -> None:
         rollback = Rollback(confirmed=False, detail=f"{failed.message} {failed.hint}")
         if isinstance(failed, RollbackNotConfirmed):
             with suppress(OSError):
-                run.update(failure={**failure, "exit_code": failed.exit_code, "hint": failed.hint})
-    if taken_back and rollback.confirmed and not run.manifest.get("changed"):
+                again = {"exit_code": failed.exit_code, "hint": failed.hint}
+                run.update(failure=failure.model_copy(update=again))
+    if taken_back and rollback.confirmed and not run.manifest.changed:
         return  # the step did so itself, and looked whether everything is as it was
     if isinstance(error, RollbackNotConfirmed):
         return  # what was found then is the evidence; that nothing is open in the journal doesn't undo it
     with suppress(OSError):
-        run.update(rollback=rollback.model_dump(), changed=not rollback.confirmed)
+        run.update(rollback=rollback, changed=not rollback.confirmed)
 
 
 def start_stacks(step: Step, names: Mapping[Arm, str]) -> dict[Arm, Stack]:
@@ -183,7 +177,7 @@ def start_stacks(step: Step, names: Mapping[Arm, str]) -> dict[Arm, Stack]:
 def _worktrees(step: Step) -> dict[Arm, Settings]:
     """Both revisions, for as long as the step lasts; which they are is settled by the first step of a run."""
     run, root = step.run, step.project.root
-    revisions = run.manifest.get("revisions")
+    revisions = run.manifest.revisions
     if revisions is None:
         revisions = changing.revisions_of(run.case, root)
         write_atomically(run.path / "change.diff", run.redactor.text(changing.difference_of(run.case, root, revisions)))
@@ -207,14 +201,12 @@ def may_change(run: Run) -> bool:
         return False
     if target.start is not None:
         return True
-    return (
-        target.allow_change and target.environment is not None and run.manifest.get("environment") == target.environment
-    )
+    return target.allow_change and target.environment is not None and run.manifest.environment == target.environment
 
 
 def observes(run: Run) -> bool:
     """Whether the run was asked for its baseline alone (`luckyhit run CASE --observe`)."""
-    return bool(run.manifest.get("observe"))
+    return run.manifest.observe
 
 
 def how_to_allow(case: Case) -> str:

@@ -23,7 +23,7 @@ from luckyhit.investigate.stored import Stored
 from luckyhit.investigate.watching import learn_cache_keys
 from luckyhit.measure.block import inputs_of
 from luckyhit.project import Project
-from luckyhit.records import Arm, Guard, Result, Rollback
+from luckyhit.records import Arm, Guard, InterimLook, Result, Rollback
 from luckyhit.run import Run
 from luckyhit.target import Stack
 from luckyhit.text.messages import guard_title
@@ -58,7 +58,7 @@ def measure_baseline(run: Run, project: Project, progress: Progress) -> None:
             stack = start_stacks(step, {"before": "before"})["before"]
         stored = Stored.looking(case, stack)
         as_expected, preflight = expected_response(case, stack, step.headers, inputs_of(run))
-        run.update(preflight=preflight.model_dump())
+        run.update(preflight=preflight)
         guards = [
             Guard(id="inputs-validated", ok=True, detail="The case file was read strictly: no problem found."),
             changing.summary(
@@ -83,7 +83,7 @@ def measure_baseline(run: Run, project: Project, progress: Progress) -> None:
         run.update(
             measured_s=measuring.done_s,
             fingerprints=measuring.looks.facts(),
-            versions={**run.manifest["versions"], **_cache_version(stack)},
+            versions={**run.manifest.versions, **_cache_version(stack)},
         )
         if observes(run):
             _observed_only(run)
@@ -111,9 +111,9 @@ def measure_change(run: Run, project: Project, progress: Progress) -> None:
         _observed_only(run)
         return
     with step_of(run, project) as step:
-        design, share = design_of(case), probe_share(run.manifest["blocks"])
+        design, share = design_of(case), probe_share(run.manifest.blocks)
         pairs, controls = with_controls(case.plan.blocks, share, on_top=design.controls_on_top)
-        done_s = float(run.manifest.get("measured_s", 0.0))
+        done_s = run.manifest.measured_s
         measuring = Measuring(step, progress, design.load_s(case.plan, pairs), done_s)
         measuring.show("starting the service in both arms")
         names: dict[Arm, str] = {"before": "before"}
@@ -169,18 +169,17 @@ def measure_change(run: Run, project: Project, progress: Progress) -> None:
 def seen_enough(run: Run, measuring: Measuring, planned: int | None = None) -> bool:
     """Look at what there is, where the case may stop early. Each look is noted: how often one looked is a part of how
     far the intervals reach. `planned`: blocks in all, controls among them (else those that the case declares)."""
-    case, design, blocks = run.case, design_of(run.case), len(run.blocks("change"))
+    case, design, blocks = run.case, design_of(run.case), run.manifest.stage("change")
     last = design.planned_blocks(case.plan.blocks) if planned is None else planned
-    if not case.stops_early or not design.ends_pair(blocks) or blocks == last:
+    if not case.stops_early or not design.ends_pair(len(blocks)) or len(blocks) == last:
         return False
     from luckyhit.judge import early, judge  # takes a second to import, which other runs need not wait for
     from luckyhit.judge.compare import process_starts
 
     measuring.show("looking at what there is")
     result = judge(run, guards=[measuring.looks.guard()], going_on=True)
-    entries = [entry for entry in run.manifest["blocks"] if entry["stage"] == "change"]
-    stop = early.enough(result, case) and process_starts.enough_starts(entries, case)
-    _note_look(run, result, blocks, stopped=stop)
+    stop = early.enough(result, case) and process_starts.enough_starts(blocks, case)
+    _note_look(run, result, len(blocks), stopped=stop)
     return stop
 
 
@@ -199,14 +198,14 @@ def blocks_to_add(run: Run, measuring: Measuring) -> int:
     return more
 
 
-def _note_look(run: Run, result: Result, blocks: int, **decided: bool | int) -> None:
-    look = {"blocks": blocks, "verdict": result.verdict, "because": result.because, **decided}
-    run.update(looks=[*run.manifest.get("looks", []), look])
+def _note_look(run: Run, result: Result, blocks: int, *, stopped: bool, added: int = 0) -> None:
+    look = InterimLook(blocks=blocks, verdict=result.verdict, because=result.because, stopped=stopped, added=added)
+    run.update(looks=[*run.manifest.looks, look])
 
 
 def added_blocks(run: Run) -> int:
     """Blocks measured beyond the plan, since few were missing."""
-    return sum(look.get("added", 0) for look in run.manifest.get("looks", []))
+    return sum(look.added for look in run.manifest.looks)
 
 
 def _confirm(run: Run, rollback: Rollback, unchanged: changing.Fingerprint, now: changing.Fingerprint) -> None:
@@ -214,9 +213,7 @@ def _confirm(run: Run, rollback: Rollback, unchanged: changing.Fingerprint, now:
     again = changing.same_guard(unchanged, now)
     entry = run.case.change.entry
     undone = again.ok or (entry is not None and unchanged.get(entry) == now.get(entry))
-    run.update(
-        rollback=Rollback(confirmed=undone, detail=f"{rollback.detail} {again.detail}").model_dump(), changed=not undone
-    )
+    run.update(rollback=Rollback(confirmed=undone, detail=f"{rollback.detail} {again.detail}"), changed=not undone)
     _note_guards(run, [again.model_copy(update={"id": "as-it-was-after-the-rollback"})])
     if not undone:
         raise RollbackNotConfirmed(f"after the rollback: {again.detail}", hint=run.case.rollback.note)
@@ -241,11 +238,11 @@ def _observed_only(run: Run) -> None:
     detail = "Nothing was changed: the service at target.url was only observed." + (f" {why}" if why else "")
     if observes(run):
         detail = "Nothing was changed: the run only observed."
-    run.update(state="measured", rollback=Rollback(confirmed=True, detail=detail).model_dump())
+    run.update(state="measured", rollback=Rollback(confirmed=True, detail=detail))
 
 
 def _note_guards(run: Run, guards: list[Guard]) -> None:
-    run.update(guards=[*run.manifest.get("guards", []), *(guard.model_dump() for guard in guards)])
+    run.update(guards=[*run.manifest.guards, *guards])
 
 
 def _if_failed(guard: Guard) -> Guard | None:

@@ -12,7 +12,7 @@ from luckyhit import change as changing
 from luckyhit.change.notify import INSIDE
 from luckyhit.measure.probe_plan import KeyRanges
 from luckyhit.measure.probe_survey import reading
-from luckyhit.records import Arm
+from luckyhit.records import Arm, LearnedKeys
 from luckyhit.records.parquet import write_part
 from luckyhit.run import Run
 from luckyhit.scrub.characters import visible
@@ -55,15 +55,16 @@ def learn_cache_keys(run: Run, stack: Stack, journal: changing.Journal, headers:
             reading(probe, stack.base_url, headers, timeout_s=case.workload.timeout, options=options) as read,
         ):
             learned = learn(cache, keys, read, case.cache.clear)
-            earlier = run.manifest.get("cache_keys", {}).get(stack.name, {})
+            noted = run.manifest.cache_keys
+            earlier = noted.get(stack.name, LearnedKeys())
             before = shapes_of(earlier)
             learned.shapes = [*before, *(shape for shape in learned.shapes if shape not in before)]
-            learned.unknown = {**earlier.get("unknown", {}), **learned.unknown}
-            run.update(cache_keys={**run.manifest.get("cache_keys", {}), stack.name: learned.as_facts()})
+            learned.unknown = {**earlier.unknown, **learned.unknown}
+            run.update(cache_keys={**noted, stack.name: learned.as_facts()})
 
 
 def _learned(run: Run, stack: Stack) -> list[Shape]:
-    return shapes_of(run.manifest.get("cache_keys", {}).get(stack.name, {}))
+    return shapes_of(run.manifest.cache_keys.get(stack.name, LearnedKeys()))
 
 
 @contextmanager
@@ -93,7 +94,7 @@ def watched_caches(run: Run, stacks: Mapping[Arm, Stack], block: int, journal: c
             patterns={arm: watched[arm][1] for arm in caches},
             reserved=reserved(case),
             block=block,
-            origin_ns=run.manifest["origin_ns"],
+            origin_ns=run.manifest.origin_ns,
         )
         with events:
             yield unseen
@@ -109,20 +110,19 @@ def watched_caches(run: Run, stacks: Mapping[Arm, Stack], block: int, journal: c
 
 def _not_watched(run: Run, stack: Stack) -> list[str]:
     """What reads of probed keys stored that can't be watched, and which names nothing was stored under."""
-    facts = run.manifest.get("cache_keys", {}).get(stack.name)
-    if facts is None:
+    learned = run.manifest.cache_keys.get(stack.name)
+    if learned is None:
         return []
-    unknown = facts.get("unknown", {})
-    if unknown:
-        names = ", ".join(f"“{visible(name)}”" for name in list(unknown)[:MOST_NAMES])
+    if learned.unknown:
+        names = ", ".join(f"“{visible(name)}”" for name in list(learned.unknown)[:MOST_NAMES])
         return [
-            f"The cache's events: reads of probed keys also stored {len(unknown):,} keys that are not watched, such as "
-            f"{names}: nothing in their names tells the probed key."
+            f"The cache's events: reads of probed keys also stored {len(learned.unknown):,} keys that are not watched, "
+            f"such as {names}: nothing in their names tells the probed key."
         ]
-    if not facts.get("shapes"):
+    if not learned.shapes:
         names = ", ".join(f"“{template}”" for template in cache_keys(run.case)[:MOST_NAMES])
         return [
-            f"The cache's events: {facts['reads']} reads of probed keys stored nothing that events tell of, so it is "
+            f"The cache's events: {learned.reads} reads of probed keys stored nothing that events tell of, so it is "
             f"not known whether {names or 'any key'} is theirs."
         ]
     return []

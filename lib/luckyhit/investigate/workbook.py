@@ -20,7 +20,7 @@ from luckyhit.investigate.shown import Picture, Progress
 from luckyhit.investigate.step import observes
 from luckyhit.opened import OpenedRun
 from luckyhit.project import Project
-from luckyhit.records import Result
+from luckyhit.records import Accounting, Result, Rollback
 from luckyhit.run import Run, find_run
 
 if TYPE_CHECKING:
@@ -142,12 +142,10 @@ class Baseline(Workbook):
         return _sentence(self._counted())
 
     def _counted(self) -> str:
-        accounting = self.run.manifest["blocks"][-1].get("accounting", {}).get("before", {})
+        counted = self.run.manifest.blocks[-1].accounting.get("before", Accounting())
         return (
-            f"{accounting.get('scheduled', 0):,} requests were due, those of the warm-up included; "
-            f"{accounting.get('completed', 0):,} completed, "
-            f"{accounting.get('failed', 0):,} failed, {accounting.get('timed_out', 0):,} timed out, "
-            f"{accounting.get('dropped', 0):,} were dropped."
+            f"{counted.scheduled:,} requests were due, those of the warm-up included; {counted.completed:,} completed, "
+            f"{counted.failed:,} failed, {counted.timed_out:,} timed out, {counted.dropped:,} were dropped."
         )
 
     def numbers(self) -> pd.DataFrame:
@@ -373,16 +371,16 @@ def _sentence(text: str) -> Markdown:
 
 
 def _rolled_back(run: Run, *, unconfirmed: str = "not confirmed") -> str:
-    rollback = run.manifest.get("rollback") or {}
-    how = "confirmed" if rollback.get("confirmed") else unconfirmed
-    return f"Rollback {how}: {rollback.get('detail', 'nothing was noted')}"
+    rollback = run.manifest.rollback or Rollback(detail="nothing was noted")
+    return f"Rollback {'confirmed' if rollback.confirmed else unconfirmed}: {rollback.detail}"
 
 
 def _interrupted(run: Run, again: str) -> LuckyHitError:
     """What to raise in place of KeyboardInterrupt, whose traceback would say nothing of the rollback."""
     manifest = run.manifest
-    if manifest.get("changed"):
-        hint = str((manifest.get("failure") or {}).get("hint") or f"`luckyhit revert {run.called}` tries again.")
+    if manifest.changed:
+        hint = manifest.failure.hint if manifest.failure else ""
+        hint = hint or f"`luckyhit revert {run.called}` tries again."
         return RollbackNotConfirmed(f"Interrupted. {_rolled_back(run)}", hint=hint)
     return NotEnoughData(f"Interrupted. {_rolled_back(run)}", hint=again)
 

@@ -33,7 +33,7 @@ from luckyhit.judge.evidence import evidence_of
 from luckyhit.judge.findings import findings
 from luckyhit.judge.guards.guard_rows import GUARDS, ON_FILES, look
 from luckyhit.judge.guards.looked_at import RunFiles
-from luckyhit.judge.guards.run_guards import blocks_of, ended_early, guards_of, not_finished, rollback_of
+from luckyhit.judge.guards.run_guards import ended_early, not_finished, unread_guards
 from luckyhit.judge.stale.background import TOLD_BY
 from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.stats.sequential import Sequential
@@ -58,8 +58,8 @@ def judge(run: Run, *, guards: Sequence[Guard] = (), going_on: bool = False, req
 
     Raises RunUnreadable where not even the manifest can be read, and CaseError where the case can't.
     """
-    manifest, case = run.manifest, run.case
-    unfinished = "" if going_on else not_finished(manifest)
+    (manifest, unread), case = run.load_manifest(), run.case
+    unfinished = "" if going_on else not_finished(manifest, unread)
     damaged: list[Guard] = []
     rows, answers = rows_of(REQUESTS.empty_table().to_pandas()) if requests is None else requests, None
     frames = {"reads": READS.empty_table().to_pandas(), "writes": WRITES.empty_table().to_pandas()}
@@ -85,24 +85,26 @@ def judge(run: Run, *, guards: Sequence[Guard] = (), going_on: bool = False, req
                 yield part.to_pandas(types_mapper=nullable_integers)
 
     under_way = going_on or bool(unfinished)
-    files = RunFiles(run, manifest, rows, frames["reads"], frames["writes"], under_way, going_on, whole=not damaged)
-    held = [*look(ON_FILES, "case", files), *guards_of(manifest), *guards, *look(ON_FILES, "files", files)]
+    reads, writes = frames["reads"], frames["writes"]
+    files = RunFiles(run, manifest, unread, rows, reads, writes, under_way, going_on, whole=not damaged)
+    noted = [*manifest.guards, *unread_guards(unread)]
+    held = [*look(ON_FILES, "case", files), *noted, *guards, *look(ON_FILES, "files", files)]
     ended = ended_early(manifest)
     notes = [note("run-ended-early", reason=ended.rstrip("."))] if ended else []
     result = decide(
         rows,
-        frames["reads"],
-        frames["writes"],
+        reads,
+        writes,
         case,
-        blocks_of(manifest),
+        manifest.blocks,
         [*damaged, *held],
-        rollback_of(manifest),
+        manifest.rollback,
         about=About(run.name, run.id, run.date, notes, ended),
         beyond=Beyond(answers, load, counted),
         glance=going_on,
     )
     if not going_on and not damaged:
-        result = result.model_copy(update={"findings": findings(evidence_of(run, blocks_of(manifest), result))})
+        result = result.model_copy(update={"findings": findings(evidence_of(run, manifest, result))})
     if unfinished and result.verdict not in ("INVALID", "INCONCLUSIVE"):
         because = f"The run {'ended early' if ended else 'did not get to its end'}: {unfinished.rstrip('.')}."
         result = result.model_copy(update={"verdict": "INCONCLUSIVE", "because": because})

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,7 +32,7 @@ from luckyhit.judge.stale.background import bound_s
 from luckyhit.judge.stale.old_data import old_data
 from luckyhit.judge.stale.share_bounds import ShareBounds, bounds_at, uncompared
 from luckyhit.judge.stats.boundary import Boundary
-from luckyhit.judge.table.record import BEFORE, Record, listed_arms, read
+from luckyhit.judge.table.record import BEFORE, Record, read
 from luckyhit.judge.table.samples import Rows, among
 from luckyhit.judge.verdict import Ruling, metric_of, overall, rule_on
 from luckyhit.judge.worked import Compared, Worked, work_out
@@ -46,6 +45,7 @@ from luckyhit.records import (
     Guard,
     Metric,
     Note,
+    NotedBlock,
     Result,
     Rollback,
     Stage,
@@ -82,7 +82,7 @@ def decide(
     reads: pd.DataFrame,
     writes: pd.DataFrame,
     case: Case,
-    blocks: Sequence[Mapping[str, Any]],
+    blocks: Sequence[NotedBlock],
     guards: Sequence[Guard] = (),
     rollback: Rollback | None = None,
     *,
@@ -104,7 +104,7 @@ def decide(
     record = read(requests, beyond.answers, reads, writes, blocks)
     belief = believe(record.rows, case, beyond.load or _nothing, beyond.counted)
     record = replace(record, rows=belief.applied(record.rows))
-    planned_boundary, share_of_rate = ways_to_look(record.entries("change"), case)
+    planned_boundary, share_of_rate = ways_to_look(len(record.entries("change")), case)
     boundary = boundary or planned_boundary
     levels = Levels.of(case, share_of_rate)
 
@@ -267,12 +267,12 @@ def _facts(
     facts: dict[Arm, FreshnessFacts] = {}
     arms: tuple[Arm, ...] = ("before", "after") if stage == "change" else ("before",)
     for arm in arms:
-        entries = [entry for entry in record.entries(stage) if arm in listed_arms(entry.get("arms"))]
+        entries = [block for block in record.entries(stage) if arm in block.arms]
         counted = freshness_facts(
             record.probed(stage, arm),
             bound_s(case),
             background=None if background is None else background[background["arm"] == arm],
-            probes=[entry.get("probe") for entry in entries],
+            probes=[block.probe for block in entries],
             by_state=_by_state(case),
             bounds=bounds,
         )

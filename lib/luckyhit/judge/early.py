@@ -13,9 +13,7 @@ on latencies are decided after a block, with five probed writes in it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from math import ceil
-from typing import Any
 
 from luckyhit.case import Case
 from luckyhit.designs import design_of
@@ -41,15 +39,15 @@ def share_of_look(look: int, looks: int) -> float:
     return 0.5 if look == looks else 0.5 / (looks - 1)
 
 
-def ways_to_look(blocks: Sequence[Mapping[str, Any]], case: Case) -> tuple[Boundary, float]:
-    """How far intervals reach after these finished blocks of the change, and the share of the error rate that this
+def ways_to_look(blocks: int, case: Case) -> tuple[Boundary, float]:
+    """How far intervals reach after so many finished blocks of the change, and the share of the error rate that this
     look may use."""
     if not case.stops_early:
         return _ONCE, 1.0
     design = design_of(case)
     if design.looks_any_time:
         return _ANY_TIME, 1.0
-    return _ONCE, share_of_look(design.whole_pairs(len(blocks)), case.plan.blocks)
+    return _ONCE, share_of_look(design.whole_pairs(blocks), case.plan.blocks)
 
 
 def enough(result: Result, case: Case) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
@@ -17,7 +17,7 @@ from luckyhit.errors import RunUnreadable
 from luckyhit.judge.bodies.answer_table import ComparedAnswers, compared_answers
 from luckyhit.judge.cache_events.stories import probe_stories
 from luckyhit.judge.freshness.probed import Probed
-from luckyhit.judge.table.record import Record, listed_arms, read
+from luckyhit.judge.table.record import Record, read
 from luckyhit.records import (
     COUNTERS,
     EVENTS,
@@ -29,7 +29,10 @@ from luckyhit.records import (
     Doubt,
     FreshnessFacts,
     GoalName,
+    Manifest,
     Metric,
+    NotedBlock,
+    Preflight,
     Result,
     Stage,
 )
@@ -44,13 +47,13 @@ ALWAYS = ("arm", "block", "phase")
 class Evidence:
     """`load` gives the requests in some of their columns (`records.REQUESTS`), all stages, repeated texts in their
     dictionary; `reads`, `writes` and `events` are whole; `facts` are what readers saw, as the result has it.
-    `noted`: the manifest.
+    `preflight`: what was met before anything was measured.
     `doubts`, `miss_calls` and `replayed`, too: in an arm in doubt, the column `cache` says `unknown`. `counters`: the
     cache's own, with their `block`. `stage`: whose blocks are looked at: the change's, or the baseline's where no
     change was measured."""
 
     case: Case
-    blocks: Sequence[Mapping[str, Any]]
+    blocks: Sequence[NotedBlock]
     load: Callable[[Sequence[str]], pa.Table]
     reads: pd.DataFrame = field(default_factory=READS.empty_table().to_pandas)
     writes: pd.DataFrame = field(default_factory=WRITES.empty_table().to_pandas)
@@ -60,7 +63,7 @@ class Evidence:
     """The requests in parts, for what keeps a few of them."""
     length: int = 0
     """How many requests there are, in all stages; 0 where nobody counted."""
-    noted: Mapping[str, Any] = field(default_factory=dict)
+    preflight: Preflight = field(default_factory=Preflight)
     doubts: Mapping[Arm, Sequence[Doubt]] = field(default_factory=dict)
     miss_calls: Mapping[str, int] = field(default_factory=dict)
     replayed: Mapping[Arm, Mapping[str, CountOf]] = field(default_factory=dict)
@@ -70,17 +73,17 @@ class Evidence:
 
     @cached_property
     def stage(self) -> Stage:
-        return "change" if any(entry.get("stage") == "change" for entry in self.blocks) else "baseline"
+        return "change" if any(block.stage == "change" for block in self.blocks) else "baseline"
 
     @property
-    def entries(self) -> list[dict[str, Any]]:
-        """The manifest's entries of the blocks that are looked at."""
-        return [dict(entry) for entry in self.blocks if entry.get("stage") == self.stage]
+    def entries(self) -> list[NotedBlock]:
+        """What was noted of the blocks that are looked at."""
+        return [block for block in self.blocks if block.stage == self.stage]
 
     @property
     def arms(self) -> list[Arm]:
         """The arms that were measured in these blocks."""
-        measured = {arm for entry in self.entries for arm in listed_arms(entry.get("arms"))}
+        measured = {arm for block in self.entries for arm in block.arms}
         both: tuple[Arm, Arm] = ("before", "after")
         return [arm for arm in both if arm in measured]
 
@@ -88,7 +91,7 @@ class Evidence:
         """The rows of these blocks, warm-up included, in these columns and ALWAYS."""
         wanted = [name for name in REQUESTS.names if name in {*ALWAYS, *columns}]
         table = self.load(wanted)
-        inside = pc.is_in(table["block"], pa.array([entry["block"] for entry in self.entries], pa.int32()))
+        inside = pc.is_in(table["block"], pa.array([block.block for block in self.entries], pa.int32()))
         return self._as_believed(table.filter(inside))
 
     def in_parts(self, *columns: str) -> Iterator[pa.Table]:
@@ -97,7 +100,7 @@ class Evidence:
             yield self.requests(*columns)
             return
         wanted = [name for name in REQUESTS.names if name in {*ALWAYS, *columns}]
-        blocks = pa.array([entry["block"] for entry in self.entries], pa.int32())
+        blocks = pa.array([block.block for block in self.entries], pa.int32())
         for part in self.parts(wanted):
             inside = pc.is_in(part["block"], blocks)
             wanted_rows = part if pc.all(inside).as_py() else part.filter(inside)
@@ -135,7 +138,7 @@ class Evidence:
         return self.record.probed(self.stage, arm)
 
 
-def evidence_of(run: Run, blocks: Sequence[Mapping[str, Any]], result: Result | None = None) -> Evidence:
+def evidence_of(run: Run, manifest: Manifest, result: Result | None = None) -> Evidence:
     """Of a run directory; `result`: what was worked out from it already. Raises RunUnreadable where one of the probe's
     files is damaged; when the requests are asked for, where one of theirs is."""
 
@@ -153,8 +156,8 @@ def evidence_of(run: Run, blocks: Sequence[Mapping[str, Any]], result: Result | 
     def parts(columns: Sequence[str]) -> Iterable[pa.Table]:
         return run.parts("requests", columns)
 
-    made = Evidence(run.case, blocks, load, run.reads(), run.writes(), events, counters=counters)
-    made = replace(made, parts=parts, length=run.length("requests"), noted=run.manifest)
+    made = Evidence(run.case, manifest.blocks, load, run.reads(), run.writes(), events, counters=counters)
+    made = replace(made, parts=parts, length=run.length("requests"), preflight=manifest.preflight)
     if result is None:
         return made
     made = replace(made, facts=result.freshness, doubts=result.doubts, replayed=result.replayed)

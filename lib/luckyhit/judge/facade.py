@@ -27,7 +27,6 @@ from luckyhit.judge.stale.old_data import old_data_text
 from luckyhit.judge.stale.share_bounds import ShareBounds, bounds_of_run, uncompared
 from luckyhit.judge.table.columns import JUDGED, rows_of_parts
 from luckyhit.judge.table.probe_frames import probe_frame
-from luckyhit.judge.table.record import mapped
 from luckyhit.judge.table.request_values import level_of_values, values_of
 from luckyhit.judge.table.samples import CACHE, NO_ERROR, Rows, rows_of
 from luckyhit.judge.verdict import RULES
@@ -62,7 +61,6 @@ __all__ = [
     "kaplan_meier",
     "late_among",
     "level_of_values",
-    "mapped",
     "movement",
     "old_data_text",
     "planning_rows",

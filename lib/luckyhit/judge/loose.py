@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -16,7 +15,7 @@ from luckyhit.case import Case, load_case
 from luckyhit.designs import BOTH, design_of, pair_numbers
 from luckyhit.errors import RunUnreadable
 from luckyhit.judge.decision import About, decide
-from luckyhit.records import READS, WRITES, Arm, Guard, Result
+from luckyhit.records import READS, WRITES, Arm, Guard, NotedBlock, Result
 from luckyhit.run import Run
 from luckyhit.text.wording import note
 
@@ -68,7 +67,7 @@ def _without_probe(guard: Guard) -> Guard:
     return guard.model_copy(update={"detail": detail, "remedy": remedy})
 
 
-def blocks_of(requests: pd.DataFrame, case: Case) -> list[dict[str, Any]]:
+def blocks_of(requests: pd.DataFrame, case: Case) -> list[NotedBlock]:
     """What each block was, from its rows: its arms, its stage and, where arms took turns, its pair.
 
     Side by side, blocks of both arms are the change's. Else the first block of the before arm that has no partner is
@@ -93,7 +92,7 @@ def blocks_of(requests: pd.DataFrame, case: Case) -> list[dict[str, Any]]:
     blocks = []
     for block, names in arms.items():
         stage = "change" if block in pairs else "baseline" if first is None or block < first else "after-rollback"
-        blocks.append({"block": block, "stage": stage, "arms": names, "pair": pairs.get(block, 0)})
+        blocks.append(NotedBlock(block=block, stage=stage, arms=names, pair=pairs.get(block, 0)))
     return blocks
 
 

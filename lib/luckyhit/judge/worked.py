@@ -21,7 +21,7 @@ from luckyhit.judge.guards.guard_rows import ON_RECORDS, look
 from luckyhit.judge.guards.looked_at import Records
 from luckyhit.judge.stale.write_units import stale_pairs
 from luckyhit.judge.stats.boundary import Boundary, FixedSample
-from luckyhit.judge.table.record import AFTER, BEFORE, Record, is_whole
+from luckyhit.judge.table.record import AFTER, BEFORE, Record
 from luckyhit.judge.table.samples import ARMS, Comparison, Rows, by_batches, by_blocks, side_by_side
 from luckyhit.judge.table.together import Together
 from luckyhit.records import GoalName, Guard, Naive, Note, RunEvent
@@ -70,7 +70,7 @@ def work_out(
     once = FixedSample()
     within_s = case.freshness.within if case.freshness is not None else None
     before, after = record.measured("change", BEFORE), record.measured("change", AFTER)
-    pair_of = {entry["block"]: entry["pair"] for entry in record.entries("change") if is_whole(entry.get("pair"))}
+    pair_of = {block.block: block.pair for block in record.entries("change") if block.pair is not None}
     changed = bool(record.entries("change"))
     comparison = _comparison(case, before, after, pair_of)
     starts = Starts.noted(record.entries("change"), case)

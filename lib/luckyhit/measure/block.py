@@ -46,7 +46,7 @@ def measure_block(
         selfcheck=plan.selfcheck,
         limits=Limits.of(plan.limits),
         directory=run.path,
-        origin_ns=run.manifest["origin_ns"],
+        origin_ns=run.manifest.origin_ns,
         inputs=inputs if inputs.is_dir() else None,
         ca_file=plan.ca_file,
         originals={arm: dict(values) for arm, values in plan.originals.items()},

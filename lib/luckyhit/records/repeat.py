@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 
 class Repeat(BaseModel):
@@ -15,11 +13,3 @@ class Repeat(BaseModel):
     runs_dir: str = ""
     reports_dir: str = ""
     variables: list[str] = Field(default_factory=list)
-
-    @classmethod
-    def of(cls, noted: Any) -> Repeat:
-        """What a manifest says; nothing where it says nothing that can be read (as runs of earlier versions do)."""
-        try:
-            return cls.model_validate(noted)
-        except ValidationError:
-            return cls()

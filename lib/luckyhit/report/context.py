@@ -11,7 +11,7 @@ from markupsafe import Markup
 from luckyhit import __version__
 from luckyhit.designs import DESIGNS
 from luckyhit.judge.facade import RULES, old_data_text
-from luckyhit.records import Rollback
+from luckyhit.records import Manifest
 from luckyhit.report.evidence import (
     actions,
     blocks,
@@ -81,21 +81,21 @@ def context(run: Run, found: Recorded, journal: Journal, incomplete: str | None)
 
 def _head(run: Run, found: Recorded, incomplete: str | None) -> dict[str, Any]:
     case, result, manifest = found.case, found.result, found.manifest
-    name = str(manifest.get("case") or run.path.parent.name)
+    name = manifest.case or run.path.parent.name
     return {
         "title": case.title if case else f"Case {name}",
         "name": name,
         "run": run.id,
-        "date": str(manifest.get("started") or run.id[:8])[:10],
-        "started": str(manifest.get("started") or "unknown")[:16].replace("T", " "),
+        "date": (manifest.started or run.id[:8])[:10],
+        "started": (manifest.started or "unknown")[:16].replace("T", " "),
         "version": __version__,
         "case": case,
         "result": result,
         "incomplete": incomplete,
-        "hint": _hint(manifest) if incomplete else "",
+        "hint": manifest.failure.hint if incomplete and manifest.failure else "",
         "invalid": result is not None and result.verdict == "INVALID",
         "changed": found.changed,
-        "observing": bool(manifest.get("observe")),
+        "observing": manifest.observe,
         "observed": case is not None and case.target.start is None,
         "live": live(found),
     }
@@ -162,7 +162,7 @@ def _evidence(found: Recorded, journal: Journal, attempt: _Attempts) -> dict[str
     """What was touched, what was not, and whether it is back."""
     nothing = compared.Compared([], 0, 0, "")
     seen = attempt("What was compared", lambda: compared.compared(found)) or nothing
-    rollback = found.result.rollback if found.result else _rollback(found.manifest)
+    rollback = found.result.rollback if found.result else found.manifest.rollback
     clears = journal.named("clear")
     return {
         "journal": journal,
@@ -179,7 +179,7 @@ def _evidence(found: Recorded, journal: Journal, attempt: _Attempts) -> dict[str
     }
 
 
-def _repeating(run: Run, manifest: Mapping[str, Any]) -> dict[str, Any]:
+def _repeating(run: Run, manifest: Manifest) -> dict[str, Any]:
     return {"commands": commands(run, manifest), "files": data_files(run), "case_file": _case_file(run)}
 
 
@@ -213,20 +213,8 @@ def live(found: Recorded) -> Live | None:
     if found.case is None or found.case.target.url is None:
         return None
     target = found.case.target
-    allowed = target.allow_change and found.manifest.get("environment") == target.environment is not None
+    allowed = target.allow_change and found.manifest.environment == target.environment is not None
     return Live(target.environment or "", str(target.url), allowed)
-
-
-def _hint(manifest: Mapping[str, Any]) -> str:
-    failure = manifest.get("failure")
-    return str(failure.get("hint") or "") if isinstance(failure, Mapping) else ""
-
-
-def _rollback(manifest: Mapping[str, Any]) -> Rollback | None:
-    try:
-        return Rollback.model_validate(manifest["rollback"])
-    except (KeyError, ValueError):
-        return None
 
 
 def _confidence(found: Recorded) -> str:

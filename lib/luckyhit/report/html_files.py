@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from luckyhit.errors import ReportNotWritten
+from luckyhit.records import Manifest
 from luckyhit.run import Run, write_atomically
+from luckyhit.run_redactor import redactor_of
 from luckyhit.scrub.characters import visible
 from luckyhit.scrub.redactor import Redactor, project_roots
 from luckyhit.text.messages import guard_title
@@ -31,13 +32,13 @@ class Long(str):
     __slots__ = ()
 
 
-def report_name(run: Run, manifest: Mapping[str, Any]) -> str:
+def report_name(run: Run, manifest: Manifest) -> str:
     """The name of a run's report: date, case and run, whatever a foreign manifest says."""
-    started = str(manifest.get("started") or "")[:10]
+    started = manifest.started[:10]
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", started):
         digits = run.id[:8]
         started = f"{digits[:4]}-{digits[4:6]}-{digits[6:]}" if re.fullmatch(r"\d{8}", digits) else "0000-00-00"
-    case = str(manifest.get("case") or run.path.parent.name)
+    case = manifest.case or run.path.parent.name
     parts = [re.sub(r"[^A-Za-z0-9._-]+", "-", part).strip(".-")[:80] or "unnamed" for part in (case, run.id)]
     return f"{started}-{parts[0]}-{parts[1]}.html"
 
@@ -82,7 +83,7 @@ def environment(redactor: Redactor) -> Environment:
 
 def redactor_for(run: Run, reports_dir: Path) -> Redactor:
     """Knows the secrets of the run's case, as they are set now, and the folders of this run and of its report."""
-    return Run(run.path).redactor.with_roots({**project_roots(reports_dir), reports_dir.absolute(): "reports"})
+    return redactor_of(run.path).with_roots({**project_roots(reports_dir), reports_dir.absolute(): "reports"})
 
 
 def link_to(path: Path, reports_dir: Path) -> str | None:

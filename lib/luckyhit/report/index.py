@@ -7,15 +7,15 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import quote
 
 from luckyhit.case.variables import mentioned_secrets
 from luckyhit.errors import LuckyHitError
-from luckyhit.records import Result
+from luckyhit.records import Manifest, Result
 from luckyhit.report.card import Card, Number, cards, numbers_of, of_observation
 from luckyhit.report.html_files import environment, link_to, report_name, write_page
 from luckyhit.report.notebook_tables import observed
@@ -104,7 +104,7 @@ def _entry(run: Run, reports_dir: Path, now_s: float) -> Entry:
     result = _result(run, problems)
     name = report_name(run, manifest)
     reported = (reports_dir / name).is_file()
-    state = _state(run, manifest.get("state"), manifest.get("failure"), problems, now_s)
+    state = _state(run, manifest, problems, now_s)
     if result is not None and reported and state.id == "measured":
         state = _FINISHED  # the manifest says so a moment after the report is written
     early = state.id == "died"
@@ -112,8 +112,8 @@ def _entry(run: Run, reports_dir: Path, now_s: float) -> Entry:
     if alone := result is not None and not early and observed.only(manifest, result):
         verdict, because = observed.headline(result), observed.said(result)
     return Entry(
-        started=str(manifest.get("started") or "unknown")[:16].replace("T", " "),
-        case=str(manifest.get("case") or run.path.parent.name),
+        started=(manifest.started or "unknown")[:16].replace("T", " "),
+        case=manifest.case or run.path.parent.name,
         run=run.id,
         # A run that ended early may have been judged by hand all the same: that is no verdict to go by.
         verdict=verdict,
@@ -148,13 +148,13 @@ def _trends(baselines: list[Baseline]) -> list[Trend]:
     return trends_of(baselines)
 
 
-def _baseline(manifest: Mapping[str, Any], result: Result | None) -> Baseline | None:
+def _baseline(manifest: Manifest, result: Result | None) -> Baseline | None:
     """What the run showed without the change; None where a guard says that numbers are not to be trusted."""
     if result is None or result.verdict == "INVALID":
         return None
     values = {name: metric.before for name, metric in result.metrics.items() if metric.before is not None}
     alone = all(metric.after is None for metric in result.metrics.values())
-    return Baseline(result.case or str(manifest.get("case")), str(manifest.get("started"))[:16], alone, values)
+    return Baseline(result.case or manifest.case, manifest.started[:16], alone, values)
 
 
 def _result(run: Run, problems: list[str]) -> Result | None:
@@ -176,11 +176,12 @@ def _numbers(result: Result | None, *, alone: bool) -> Sequence[Number]:
     return numbers_of(key_numbers(Recorded(result=result)))
 
 
-def _state(run: Run, state: object, failure: object, problems: list[str], now_s: float) -> _State:
+def _state(run: Run, manifest: Manifest, problems: list[str], now_s: float) -> _State:
     if problems:
         return _State("unreadable", f"unreadable: {problems[0]}")
+    state = manifest.state
     if state == "failed":
-        message = failure.get("message") if isinstance(failure, dict) else None
+        message = manifest.failure.message if manifest.failure else ""
         return _State("died", f"died: {message or 'no reason was noted'}")
     if state == "measuring":
         if now_s - _last_sign_s(run) < SILENT_S:

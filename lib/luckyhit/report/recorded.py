@@ -6,7 +6,7 @@ What counts as a hit, a latency or a database call is decided in one place, `luc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ import pyarrow as pa
 from luckyhit import records
 from luckyhit.errors import LuckyHitError
 from luckyhit.judge.facade import Rows, believed_rows, classify_reads, probe_frame, read_rows
-from luckyhit.records import Arm, Stage
+from luckyhit.records import Arm, Manifest, NotedBlock, Stage
 from luckyhit.records.parquet import block_of, read_what_can_be
 from luckyhit.records.schemas import SCHEMAS, Table
 
@@ -47,10 +47,11 @@ class Recorded:
     events: pd.DataFrame = field(default_factory=records.EVENTS.empty_table().to_pandas)
     counters: pd.DataFrame = field(default_factory=lambda: _no_counters())
     """The cache's own, with the number of their block."""
-    blocks: Sequence[Mapping[str, Any]] = ()
+    blocks: Sequence[NotedBlock] = ()
+    """Those that are measured: of a stage in STAGES."""
     case: Case | None = None
     result: Result | None = None
-    manifest: Mapping[str, Any] = field(default_factory=dict)
+    manifest: Manifest = field(default_factory=Manifest)
     problems: Sequence[str] = ()
 
     @cached_property
@@ -77,11 +78,11 @@ class Recorded:
         return self.case.freshness.within if self.case and self.case.freshness else None
 
     def numbers(self, stage: Stage) -> list[int]:
-        return [entry["block"] for entry in self.blocks if entry.get("stage") == stage]
+        return [block.block for block in self.blocks if block.stage == stage]
 
     @property
     def stage_of(self) -> dict[int, Stage]:
-        return {entry["block"]: entry["stage"] for entry in self.blocks if entry.get("stage") in STAGES}
+        return {block.block: block.stage for block in self.blocks if block.stage in STAGES}
 
     @property
     def changed(self) -> bool:
@@ -164,11 +165,11 @@ def recorded(run: Run, result: Result | None = None) -> Recorded:
     manifest = manifest_of(run, problems)
     requests = _requests(run, problems)
     frames = {name: _frame(run, name, problems) for name in _PROBE_TABLES}
-    blocks = [entry for entry in _list(manifest, "blocks") if _is_block(entry)]
+    blocks = [block for block in manifest.blocks if block.stage in STAGES]
     if not blocks and len(requests):
         # The run died before its first block was noted: its rows are the baseline's, as far as they go.
         numbers = requests["block"] if isinstance(requests, pd.DataFrame) else requests.block
-        blocks = [{"block": int(np.min(numbers)), "stage": "baseline", "arms": ["before"]}]
+        blocks = [NotedBlock(block=int(np.min(numbers)), stage="baseline", arms=["before"])]
         problems.append("The first block was not finished; its numbers are those measured until then.")
     return Recorded(
         requests=requests,
@@ -192,26 +193,14 @@ def _clean(frame: pd.DataFrame, schema: pa.Schema, numbers: Sequence[int]) -> pd
     return clean[clean["block"].isin(numbers).to_numpy(dtype=bool)].reset_index(drop=True)
 
 
-def manifest_of(run: Run, problems: list[str] | None = None) -> dict[str, Any]:
-    """The manifest, or nothing: what is wrong with it is added to `problems`."""
+def manifest_of(run: Run, problems: list[str] | None = None) -> Manifest:
+    """The manifest, or an empty one: what is wrong with it is added to `problems`."""
     try:
         return run.manifest
     except LuckyHitError as error:
         if problems is not None:
             problems.append(error.message)
-        return {}
-
-
-def _list(manifest: Mapping[str, Any], name: str) -> list[Any]:
-    found = manifest.get(name)
-    return found if isinstance(found, list) else []
-
-
-def _is_block(entry: object) -> bool:
-    if not isinstance(entry, Mapping) or entry.get("stage") not in STAGES:
-        return False
-    number = entry.get("block")
-    return isinstance(number, int) and not isinstance(number, bool)
+        return Manifest()
 
 
 def _case(run: Run, problems: list[str]) -> Case | None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from luckyhit.atomic import write_atomically
 from luckyhit.case.variables import mentioned_secrets
 from luckyhit.errors import CaseError, LuckyHitError, ReportNotWritten
 from luckyhit.judge.facade import old_data_text
-from luckyhit.records import Result
+from luckyhit.records import Manifest, Result
 from luckyhit.report.html_files import redactor_for
 from luckyhit.report.recorded import manifest_of
 from luckyhit.report.tables.finding_sentences import finding_lines
@@ -96,7 +96,7 @@ def told_of_run(
         case = None
     redactor = redactor_for(run, reports_dir)
     return Told(
-        case=str(manifest.get("case") or run.path.parent.name),
+        case=manifest.case or run.path.parent.name,
         run=run.id,
         title=case.title if case is not None else "",
         result=result,
@@ -128,8 +128,8 @@ def _cleaner(redactor: Redactor) -> Callable[[str], str]:
     return lambda text: visible(redactor.text(text[: 4 * LONGEST]), longest=LONGEST)
 
 
-def _local(manifest: Mapping[str, Any]) -> str:
-    match = re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", str(manifest.get("started") or ""))
+def _local(manifest: Manifest) -> str:
+    match = re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", manifest.started)
     return match[0] if match else ""
 
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from luckyhit.case.changes.spec import ChangeSpec, Check, Inverse, Rows, Sides, field_text, value_text
 from luckyhit.case.findings import FieldPath, Finding, shown
 from luckyhit.case.texts import Line, SettingName, Text
+from luckyhit.records import Arm
 
 if TYPE_CHECKING:
     from luckyhit.case.model import Case
@@ -92,7 +93,7 @@ class SettingChange(ChangeSpec):
     def subject(self) -> tuple[str, str] | None:
         return "Setting of the cache", self.name
 
-    def sides(self, revisions: Mapping[str, str]) -> Sides | None:
+    def sides(self, revisions: Mapping[Arm, str]) -> Sides | None:
         return Sides("(as it was)" if self.before is None else value_text(self.before), value_text(self.after))
 
     def diff(self, case: Case) -> Rows:

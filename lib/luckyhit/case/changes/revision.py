@@ -10,6 +10,7 @@ from pydantic import Field
 from luckyhit.case.changes.spec import ChangeSpec, Check, Inverse, Sides, field_text
 from luckyhit.case.findings import Finding, shown
 from luckyhit.case.texts import Line, Revision, Text
+from luckyhit.records import Arm
 
 if TYPE_CHECKING:
     from luckyhit.case.model import Case
@@ -52,7 +53,7 @@ class RevisionChange(ChangeSpec):
     def entry(self) -> str | None:
         return "git.revision"
 
-    def sides(self, revisions: Mapping[str, str]) -> Sides | None:
+    def sides(self, revisions: Mapping[Arm, str]) -> Sides | None:
         return Sides(
             _with_hash(self.before, revisions.get("before", "")), _with_hash(self.after, revisions.get("after", ""))
         )

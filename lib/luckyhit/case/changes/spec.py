@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from luckyhit.case.part import Part
+from luckyhit.records import Arm
 
 if TYPE_CHECKING:
     from luckyhit.case.findings import Finding
@@ -93,7 +94,7 @@ class ChangeSpec(Part):
         """The texts of it that are filled in when the change is made."""
         return []
 
-    def sides(self, revisions: Mapping[str, str]) -> Sides | None:
+    def sides(self, revisions: Mapping[Arm, str]) -> Sides | None:
         """Both values; None where nothing is changed. `revisions`: the full hashes that a run noted, by arm."""
         return None if self.nothing else Sides(value_text(self.before), value_text(self.after))
 

@@ -35,7 +35,7 @@ class ArgumentKind(RestartKind[ArgumentChange]):
 
     @classmethod
     def declared(
-        cls, change: ArgumentChange, before: Fingerprint, after: Fingerprint, revisions: Mapping[str, str]
+        cls, change: ArgumentChange, before: Fingerprint, after: Fingerprint, revisions: Mapping[Arm, str]
     ) -> dict[str, Sides]:
         command = shlex.split(before.get("command", ""))
         old, new = (shown_env("", as_declared(value)) for value in (change.before, change.after))

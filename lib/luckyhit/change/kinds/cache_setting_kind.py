@@ -22,6 +22,7 @@ from luckyhit.change.rights.findings import Findings
 from luckyhit.change.rights.setting import look_at_setting
 from luckyhit.change.waiting import expect, shown
 from luckyhit.errors import GuardError, TargetError
+from luckyhit.records import Arm
 from luckyhit.target import Cache
 from luckyhit.target.topology import open_topology
 
@@ -80,7 +81,7 @@ class CacheSettingKind(ChangeKind[SettingChange]):
 
     @classmethod
     def declared(
-        cls, change: SettingChange, before: Fingerprint, after: Fingerprint, revisions: Mapping[str, str]
+        cls, change: SettingChange, before: Fingerprint, after: Fingerprint, revisions: Mapping[Arm, str]
     ) -> dict[str, Sides]:
         name = f"cache.config.{change.name}"
         first, second = before.get(name, UNSET), after.get(name, UNSET)

@@ -29,7 +29,7 @@ class EnvKind(RestartKind[EnvChange]):
 
     @classmethod
     def declared(
-        cls, change: EnvChange, before: Fingerprint, after: Fingerprint, revisions: Mapping[str, str]
+        cls, change: EnvChange, before: Fingerprint, after: Fingerprint, revisions: Mapping[Arm, str]
     ) -> dict[str, Sides]:
         old, new = (
             UNSET if value is None else shown_env(change.name, as_declared(value))

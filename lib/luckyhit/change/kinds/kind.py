@@ -129,7 +129,7 @@ class ChangeKind(Generic[Spec]):
 
     @classmethod
     def declared(
-        cls, change: Spec, before: Fingerprint, after: Fingerprint, revisions: Mapping[str, str]
+        cls, change: Spec, before: Fingerprint, after: Fingerprint, revisions: Mapping[Arm, str]
     ) -> dict[str, Sides]:
         """The entries of the fingerprint that have to differ, with both values. `revisions`: full hashes by arm."""
         return {}
@@ -212,6 +212,6 @@ class StatedKind(ChangeKind[Spec]):
 
     @classmethod
     def declared(
-        cls, change: Spec, before: Fingerprint, after: Fingerprint, revisions: Mapping[str, str]
+        cls, change: Spec, before: Fingerprint, after: Fingerprint, revisions: Mapping[Arm, str]
     ) -> dict[str, Sides]:
         return {STATE: (change.before, change.after)}

@@ -59,7 +59,7 @@ class RevisionKind(RestartKind[RevisionChange]):
 
     @classmethod
     def declared(
-        cls, change: RevisionChange, before: Fingerprint, after: Fingerprint, revisions: Mapping[str, str]
+        cls, change: RevisionChange, before: Fingerprint, after: Fingerprint, revisions: Mapping[Arm, str]
     ) -> dict[str, Sides]:
         old, new = before.get(_REVISION, UNSET), after.get(_REVISION, UNSET)
         return {_REVISION: (_as_wanted(old, revisions.get("before")), _as_wanted(new, revisions.get("after")))}

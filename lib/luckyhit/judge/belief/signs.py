@@ -150,7 +150,7 @@ def _levels(tally: Tally, arm: Arm, route: str) -> CallLevels | None:
     if cheapest is None or hits.sum() < FEWEST_TO_COMPARE:
         return None
     other = ARMS[1 - ARMS.index(arm)]
-    both = [tally.misses(name, route) for name in (arm, other)]  # type: ignore[arg-type]
+    both = [tally.misses(name, route) for name in (arm, other)]
     misses = next((counts for counts in both if counts.sum() >= FEWEST_TO_COMPARE), None)
     miss = cheapest + 1 if misses is None else level(misses, 0.5)
     if miss is None or miss <= cheapest or miss >= UNSEEN:

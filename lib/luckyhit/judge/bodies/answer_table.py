@@ -14,7 +14,7 @@ counted whole. Rows of keys that the freshness probe writes are left out: it put
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from luckyhit.case import Case
 from luckyhit.case.workload import Route
 from luckyhit.judge.bodies.read_routes import compared_routes, told_by_writes, writing_routes
+from luckyhit.records import NotedBlock
 
 MOST_ROWS = 1_000_000
 """Of longer runs so many rows are looked at, about."""
@@ -76,7 +77,7 @@ class ComparedAnswers:
 
 def compared_answers(
     case: Case,
-    entries: Sequence[Mapping[str, Any]],
+    entries: Sequence[NotedBlock],
     in_parts: Callable[..., Iterable[pa.Table]],
     *,
     length: int = 0,
@@ -122,7 +123,7 @@ def compared_answers(
     epoch, quiet = history.at(key, 2 * block + arm, due, done, within_ns)
     route = _places(taken["route"], names)
     cache = _places(taken["cache"], ["hit", "stale", "miss", "bypass"])
-    pairs = {entry["block"]: entry.get("pair") for entry in entries}
+    pairs = {block.block: block.pair for block in entries}
     if None in pairs.values():
         pairs = {number: number for number in pairs}
     place = np.array([pairs.get(number, -1) for number in range(int(block.max()) + 1)])[block]

@@ -289,8 +289,8 @@ def _stale_reads(_: MetricName, probed: ProbedArms) -> Effect:
     arms = stale_units(probed.before, probed.within_s), stale_units(probed.after, probed.within_s)
     count = min(arm.reads for arm in arms) if pairs is None else pairs.pairs
     if count == 0:
-        blind = [name for name, arm in zip(ARMS, arms, strict=True) if not arm.reads] or ["the same write in both"]
-        hidden = note("not-visible-no-late-read", arms=" and ".join(blind))
+        blind = " and ".join(name for name, arm in zip(ARMS, arms, strict=True) if not arm.reads)
+        hidden = note("not-visible-no-late-read", arms=blind or "the same write in both")
         return Effect(before=arms[0].share, after=arms[1].share, notes=(hidden,))
     notes = []
     if pairs is None:

@@ -20,7 +20,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
-from typing import Any
 
 import numpy as np
 from scipy.special import chdtri
@@ -30,10 +29,9 @@ from luckyhit.designs import design_of
 from luckyhit.judge.compare.effect import Effect
 from luckyhit.judge.early import share_of_look
 from luckyhit.judge.stats.boundary import INF, FixedSample
-from luckyhit.judge.table.record import mapped
 from luckyhit.judge.table.rows import ARMS, Rows, distinct
 from luckyhit.judge.table.samples import Comparison
-from luckyhit.records import LATENCIES, METRICS, GoalName, MetricName, metric_of_goal
+from luckyhit.records import LATENCIES, METRICS, GoalName, MetricName, NotedBlock, metric_of_goal
 from luckyhit.text.quantities import difference_text
 from luckyhit.text.wording import note
 
@@ -60,36 +58,35 @@ class Starts:
         return len(set(self.of_block.values()))
 
     @classmethod
-    def noted(cls, entries: Sequence[Mapping[str, Any]], case: Case) -> Starts:
+    def noted(cls, entries: Sequence[NotedBlock], case: Case) -> Starts:
         """From the manifest's blocks of the change."""
         if not design_of(case).arms_together:
             return cls({})
         # Those that were measured without the probe came on top of the plan.
-        planned = case.plan.blocks + sum(entry.get("control") is True for entry in entries)
+        planned = case.plan.blocks + sum(entry.control for entry in entries)
         share = share_of_look(len(entries), planned) if case.stops_early else 1.0
         return cls(_numbered(entries), share)
 
 
-def enough_starts(entries: Sequence[Mapping[str, Any]], case: Case) -> bool:
+def enough_starts(entries: Sequence[NotedBlock], case: Case) -> bool:
     """Whether a run may end here, for all that is known of its starts: some were seen, or no goal hangs on them."""
     if not design_of(case).arms_together or not any(metric_of_goal(name) in LATENCIES for name in case.goals):
         return True
     return Starts.noted(entries, case).count >= FEWEST_STARTS
 
 
-def _numbered(entries: Sequence[Mapping[str, Any]]) -> dict[int, int]:
+def _numbered(entries: Sequence[NotedBlock]) -> dict[int, int]:
     """A pair of starts is another one where both processes are others than those that it began with."""
     number_of: dict[int, int] = {}
-    first: tuple[Any, ...] = ()
+    first: tuple[int | None, ...] = ()
     for entry in entries:
-        start = mapped(entry, "start")
-        numbers = tuple(start.get(arm) for arm in ARMS)
-        if any(not isinstance(number, int) for number in numbers):
+        numbers = tuple(entry.start.get(arm) for arm in ARMS)
+        if None in numbers:
             return {}
         is_new = not number_of or all(now != then for now, then in zip(numbers, first, strict=True))
         if is_new:
             first = numbers
-        number_of[entry["block"]] = max(number_of.values(), default=-1) + is_new
+        number_of[entry.block] = max(number_of.values(), default=-1) + is_new
     return number_of
 
 

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -31,7 +30,7 @@ from luckyhit.judge.context.event_series import SERIES, metrics_of_series
 from luckyhit.judge.stats.sequential import LARGEST_EXPONENT
 from luckyhit.judge.table.rows import run_starts
 from luckyhit.judge.table.samples import ARMS, Comparison, Rows, distinct, ends
-from luckyhit.records import Arm, EventMetric, GoalName, Moved, RunEvent
+from luckyhit.records import Arm, EventMetric, GoalName, Moved, NotedBlock, RunEvent
 
 LEVEL = 0.01
 """The chance that anything at all is found in a run in which nothing happened, over all series of both arms."""
@@ -91,11 +90,10 @@ def events_of(comparison: Comparison, goals: Mapping[GoalName, Goal], origin_ns:
     return sorted(found, key=lambda event: (event.at_s, list(SERIES).index(event.metric)))
 
 
-def origin_of(blocks: Sequence[Mapping[str, Any]], rows: Rows) -> float:
+def origin_of(blocks: Sequence[NotedBlock], rows: Rows) -> float:
     """When the first block of a run began (ns), as the manifest's list of blocks tells, else its first request."""
-    told = [entry.get("start_ns") for entry in blocks if entry.get("stage") != "wash-out"]
-    begins = [float(time) for time in told if isinstance(time, (int, float)) and not isinstance(time, bool)]
-    begins = [time for time in begins if np.isfinite(time)]
+    times = [block.start_ns for block in blocks if block.stage != "wash-out"]
+    begins = [float(time_ns) for time_ns in times if time_ns is not None]
     due = rows.due[np.isfinite(rows.due)] if not begins else rows.due[:0]
     return min(begins, default=float(due.min()) if len(due) else 0.0)
 

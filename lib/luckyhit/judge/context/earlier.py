@@ -19,7 +19,7 @@ from typing import Any
 from luckyhit.case import Case
 from luckyhit.errors import LuckyHitError
 from luckyhit.judge.decision import About, decide
-from luckyhit.records import METRICS, Beside, Earlier, GoalName, Result
+from luckyhit.records import METRICS, Beside, Earlier, GoalName, Manifest, Result
 from luckyhit.run import Run, runs
 from luckyhit.text.numbers import listed, number, percent, plural, sentence
 from luckyhit.text.quantities import name_of, value_text
@@ -39,7 +39,8 @@ def with_earlier(run: Run, result: Result) -> Result:
     """The result of a run that measured its baseline alone, with that beside those of the earlier runs of its case (the
     directories next to its own). Any other result comes back as it is."""
     manifest = run.manifest
-    if result.verdict == "INVALID" or manifest.get("failure") or run.blocks("change") or not run.blocks("baseline"):
+    alone = bool(manifest.stage("baseline")) and not manifest.stage("change")
+    if result.verdict == "INVALID" or manifest.failure or not alone:
         return result
     left_out: Counter[str] = Counter()
     values = {name: metric.before for name, metric in result.metrics.items() if metric.before is not None}
@@ -121,7 +122,7 @@ def baseline_of(run: Run) -> dict[GoalName, float]:
     """What the baseline of a judged run showed, in each metric's unit; what was not visible is left out."""
     result = run.result
     if result is None or run.blocks("change"):
-        blocks = [entry for entry in run.manifest["blocks"] if entry.get("stage") == "baseline"]
+        blocks = run.manifest.stage("baseline")
         result = decide(run.requests(), run.reads(), run.writes(), run.case, blocks, about=About(run.name, run.id))
     return {name: metric.before for name, metric in result.metrics.items() if metric.before is not None}
 
@@ -129,7 +130,7 @@ def baseline_of(run: Run) -> dict[GoalName, float]:
 def _why_not(run: Run, other: Run) -> str:
     """Why the baseline of another run can't stand beside that of this one; empty where it can."""
     manifest, theirs = run.manifest, other.manifest
-    ended = theirs.get("state") in ("finished", "measured") and not theirs.get("failure") and other.blocks("baseline")
+    ended = theirs.ended and not theirs.failure and theirs.numbers("baseline")
     result = other.result if ended else None
     if result is None or result.verdict == "INVALID":
         return NOT_FINISHED
@@ -143,7 +144,7 @@ def _why_not(run: Run, other: Run) -> str:
 def same_conditions(run: Run, other: Run) -> bool:
     """Whether both cases, as they were run, say the same of what a baseline depends on. Names, texts, goals, blocks and
     the other side of the change may differ."""
-    if run.manifest.get("inputs") != other.manifest.get("inputs"):
+    if run.manifest.inputs != other.manifest.inputs:
         return False
     mine, theirs = ((each.path / "case.yml").read_bytes() for each in (run, other))
     return mine == theirs or _conditions(run.case) == _conditions(other.case)
@@ -156,14 +157,11 @@ def _conditions(case: Case) -> tuple[Any, ...]:
     return *parts, before, case.design, plan.warmup, plan.baseline, plan.washout
 
 
-def _host(manifest: Mapping[str, Any]) -> tuple[Any, ...]:
-    host = manifest.get("host")
-    return (host.get("machine"), host.get("cpus")) if isinstance(host, Mapping) else ()
+def _host(manifest: Manifest) -> tuple[str, int | None]:
+    return manifest.host.machine, manifest.host.cpus
 
 
-def _cleared(manifest: Mapping[str, Any]) -> bool:
+def _cleared(manifest: Manifest) -> bool:
     """Whether the declared keys were cleared before the baseline: a run that only observes a live service clears
     none."""
-    blocks = manifest.get("blocks")
-    entries = blocks if isinstance(blocks, list) else []
-    return any(bool(entry.get("clear")) for entry in entries if entry.get("stage") == "baseline")
+    return any(block.clear for block in manifest.stage("baseline"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -13,37 +12,33 @@ from luckyhit.judge.compare.effect import Effect
 from luckyhit.judge.compare.process_starts import Starts
 from luckyhit.judge.context.decompose import decompose
 from luckyhit.judge.stats.boundary import Boundary
-from luckyhit.judge.table.record import mapped
 from luckyhit.judge.table.samples import DROPPED, NO_ERROR, Comparison
 from luckyhit.judge.verdict import Ruling
-from luckyhit.records import NOT_VISIBLE, GoalName, Note, NoteId, kind_of
+from luckyhit.records import NOT_VISIBLE, GoalName, Note, NotedBlock, NoteId, kind_of
 from luckyhit.text.quantities import name_of
 from luckyhit.text.wording import has, note, of_metric
 
 
-def notes_on_blocks(blocks: Sequence[Mapping[str, Any]], case: Case) -> list[Note]:
+def notes_on_blocks(blocks: Sequence[NotedBlock], case: Case) -> list[Note]:
     """On the blocks of the manifest: those left out, what the probe complained of, and the design."""
     notes = []
-    measured = sum(entry.get("stage") == "change" for entry in blocks)
+    measured = sum(block.stage == "change" for block in blocks)
     design = design_of(case)
     planned = design.planned_blocks(case.plan.blocks)
     if 0 < measured < planned:
         id: NoteId = "blocks-stopped-early" if case.stops_early else "blocks-left-out"
         notes.append(note(id, measured=measured, planned=planned))
-    problems = []
-    for entry in blocks:
-        of_probe = mapped(entry, "probe").get("problems")
-        problems += [(entry["block"], str(problem)) for problem in (of_probe if isinstance(of_probe, list) else [])]
+    problems = [(block.block, problem) for block in blocks for problem in block.probe.problems]
     if problems:
         notes.append(note("probe-problem", block=problems[0][0], problem=problems[0][1]))
     if problems[1:]:
         notes.append(note("probe-problems-more", count=len(problems) - 1))
-    for entry in blocks:
+    for block in blocks:
         # Before a block of the change, that is a matter of a guard.
-        if entry.get("stage") != "change" and mapped(entry, "washout").get("settled") is False:
-            again = entry.get("stage") == "after-rollback"
+        if block.stage != "change" and block.washout.settled is False:
+            again = block.stage == "after-rollback"
             notes.append(note("washout-moved-after-rollback" if again else "washout-moved-in-baseline"))
-    starts = Starts.noted([entry for entry in blocks if entry.get("stage") == "change"], case)
+    starts = Starts.noted([block for block in blocks if block.stage == "change"], case)
     if starts.count == 1:
         notes.append(note("one-process-start"))
     return [*notes, note(design.words.note)] if design.words.note else notes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from luckyhit.judge.evidence import Evidence
-from luckyhit.judge.guards.run_guards import preflight_of
 from luckyhit.records import PREFLIGHT_MET_FAULT, CountOf, RunFinding
 
 ID = PREFLIGHT_MET_FAULT
@@ -11,7 +10,7 @@ _MOST_EXAMPLES = 3
 
 
 def find(evidence: Evidence) -> RunFinding | None:
-    preflight = preflight_of(evidence.noted)
+    preflight = evidence.preflight
     if not preflight.unexpected:
         return None
     counted = CountOf(count=len(preflight.unexpected), of=preflight.asked)

@@ -15,7 +15,6 @@ import pandas as pd
 from luckyhit.judge.evidence import ALWAYS, Evidence
 from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.stats.proportions import paired_difference
-from luckyhit.judge.table.record import listed_arms
 from luckyhit.records import REQUESTS, Arm, CountOf, RunFinding
 
 ID = "probe-changes-the-picture"
@@ -97,11 +96,11 @@ def _beside(evidence: Evidence) -> dict[tuple[Arm, int], int]:
     controls: list[tuple[Arm, int, int]] = []
     for entry in evidence.entries:
         for arm in evidence.arms:
-            if arm in listed_arms(entry.get("arms")) and isinstance(entry.get("pair"), int):
-                if entry.get("control") is True:
-                    controls.append((arm, entry["pair"], entry["block"]))
-                elif entry.get("probe"):
-                    probed[arm, entry["pair"]] = entry["block"]
+            if arm in entry.arms and entry.pair is not None:
+                if entry.control:
+                    controls.append((arm, entry.pair, entry.block))
+                elif entry.probe:
+                    probed[arm, entry.pair] = entry.block
     return {(arm, block): probed[arm, pair - 1] for arm, pair, block in controls if (arm, pair - 1) in probed}
 
 

@@ -13,7 +13,7 @@ is named, and excuses nothing. Below it, the control blocks tell whether the pro
 
 
 def find(evidence: Evidence) -> RunFinding | None:
-    requests, share = added_by(entry.get("probe") for entry in evidence.entries)
+    requests, share = added_by(entry.probe for entry in evidence.entries)
     if requests is None or share is None or share <= MOST_SHARE:
         return None
     declared = evidence.case.freshness.rate if evidence.case.freshness is not None else None

@@ -62,15 +62,10 @@ def _examples(evidence: Evidence) -> Iterator[dict[str, Any]]:
     """Of each kind the first that a block kept, with the counts of all blocks (warm-up included)."""
     kinds: dict[tuple[Any, ...], dict[str, Any]] = {}
     for entry in evidence.entries:
-        for example in entry.get("examples") or ():
-            try:
-                given = {name: example[name] for name in _FIELDS}
-                counted = int(given["count"]), int(given["status"])
-            except (KeyError, TypeError, ValueError):
-                continue  # of an older version, or of another program
-            given = {name: str(value) for name, value in given.items()} | {"status": counted[1], "count": 0}
+        for example in entry.examples:
+            given = example.model_dump(include={*_FIELDS}) | {"count": 0}
             row = kinds.setdefault(tuple(given[name] for name in _KIND), given)
-            row["count"] += counted[0]
+            row["count"] += example.count
     yield from kinds.values()
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,7 @@ from luckyhit.judge.freshness.sessions import disagreements_of, probes_compared,
 from luckyhit.judge.freshness.windows import window_quantiles
 from luckyhit.judge.stale.background import beyond, share_beyond
 from luckyhit.judge.stale.share_bounds import ShareBounds, uncompared
-from luckyhit.records import FreshnessFacts
+from luckyhit.records import FreshnessFacts, ProbeNotes
 
 _LEVELS = (0.5, 0.95, 0.99)
 
@@ -27,7 +26,7 @@ def freshness_facts(
     within_s: float,
     *,
     background: pd.DataFrame | None = None,
-    probes: Sequence[object] = (),
+    probes: Sequence[ProbeNotes] = (),
     by_state: Collection[int] = (),
     bounds: ShareBounds = uncompared,
 ) -> FreshnessFacts:
@@ -144,19 +143,10 @@ def _refused(classified: pd.DataFrame, writes: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def added_by(probes: Iterable[object]) -> tuple[int | None, float | None]:
+def added_by(probes: Iterable[ProbeNotes]) -> tuple[int | None, float | None]:
     """(requests, share of the load) over all blocks whose notes on the probe tell both; None where none does."""
     added = load = 0.0
     for probe in probes:
-        if not isinstance(probe, Mapping):
-            continue
-        requests, share = _number(probe.get("requests")), _number(probe.get("share"))
-        if requests is not None and share is not None and share > 0:
-            added, load = added + requests, load + requests / share
+        if probe.requests is not None and probe.share:
+            added, load = added + probe.requests, load + probe.requests / probe.share
     return (round(added), added / load) if load else (None, None)
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e15:
-        return None
-    return float(value)

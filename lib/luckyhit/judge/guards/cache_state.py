@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
 
 from luckyhit.case import Case
 from luckyhit.designs import design_of
-from luckyhit.judge.table.record import listed_arms, mapped
 from luckyhit.judge.table.rows import ARMS
-from luckyhit.records import Guard, GuardId
+from luckyhit.records import ClearNotes, Guard, GuardId, NotedBlock
 
 _GUARD: GuardId = "same-cache-state-at-block-start"
 STATE_KEYS, STATE_SHARE = 2, 0.02
@@ -26,37 +24,34 @@ DRIFT = 2.0
 counts beyond so many steps of that growth."""
 MOST_NAMED = 3
 
-Entries = Sequence[Mapping[str, Any]]
-Report = Mapping[str, Any]
 
-
-def cache_state_guard(blocks: Entries, case: Case) -> Guard:
+def cache_state_guard(blocks: Sequence[NotedBlock], case: Case) -> Guard:
     """The keys that each arm's cache started a block of the change with: those that the clear left alone. Arm is held
     against arm, block by block: what both start with, such as data that is never cleared, is fair."""
-    if not blocks or any(not isinstance(entry.get("clear"), Mapping) for entry in blocks):
+    if not blocks or any(block.clear is None for block in blocks):
         return Guard(id=_GUARD, ok=False, detail="no clear was recorded", remedy="Measure again.")
-    reports: dict[str, list[tuple[Any, Report]]] = {arm: [] for arm in ARMS}
-    for entry in blocks:
-        for arm, report in entry["clear"].items():
-            if arm in reports and mapped(entry["clear"], arm):
-                reports[arm].append((entry.get("block"), report))
+    reports: dict[str, list[tuple[int, ClearNotes]]] = {arm: [] for arm in ARMS}
+    for block in blocks:
+        for arm in ARMS:
+            if report := block.cleared(arm):
+                reports[arm].append((block.block, report))
     if not any(reports.values()):
         return _uncleared(blocks, case)
-    for entry in blocks:
-        without = [arm for arm in ARMS if arm in listed_arms(entry.get("arms")) and not mapped(entry["clear"], arm)]
+    for block in blocks:
+        without = [arm for arm in ARMS if arm in block.arms and not block.cleared(arm)]
         if without:
-            detail = f"no clear was recorded in the {without[0]} arm before block {entry.get('block')}"
+            detail = f"no clear was recorded in the {without[0]} arm before block {block.block}"
             return Guard(id=_GUARD, ok=False, detail=detail, remedy="Measure again.")
     if not all(reports.values()):
         detail = f"no clear was recorded in the {next(arm for arm in ARMS if not reports[arm])} arm"
         return Guard(id=_GUARD, ok=False, detail=detail, remedy="Measure again.")
-    cleared = sum(_count(report, "cleared") for arm in ARMS for _, report in reports[arm])
+    cleared = sum((report.cleared or 0) for arm in ARMS for _, report in reports[arm])
     done = f"{cleared:,} keys cleared before {len(blocks)} blocks"
     if not _goes_on(case):
         return _own_caches(reports, case, done)
     # Keys outside the scope are others' there and come and go; so do a few inside it, while others go on asking. What
     # counts is whether one arm's blocks begin with more than the other's.
-    matched = max(_count(report, "matched") for arm in ARMS for _, report in reports[arm])
+    matched = max(report.matched or 0 for arm in ARMS for _, report in reports[arm])
     if not matched:
         return _uncleared(blocks, case, f"no key in scope was there before any of {len(blocks)} blocks")
     left = [[_left(report) for _, report in reports[arm]] for arm in ARMS]
@@ -73,12 +68,12 @@ def cache_state_guard(blocks: Entries, case: Case) -> Guard:
     )
 
 
-def _own_caches(reports: Mapping[str, list[tuple[Any, Report]]], case: Case, done: str) -> Guard:
+def _own_caches(reports: Mapping[str, list[tuple[int, ClearNotes]]], case: Case, done: str) -> Guard:
     """Caches of the run's own, where nobody but the service writes."""
     pairs = list(zip(*(reports[arm] for arm in ARMS), strict=False))
     for (block, one), (other_block, other) in pairs:
-        counts = _count(one, "appeared"), _count(other, "appeared")
-        matched = max(_count(one, "matched"), _count(other, "matched"))
+        counts = one.appeared or 0, other.appeared or 0
+        matched = max(one.matched or 0, other.matched or 0)
         if abs(counts[0] - counts[1]) > max(STATE_KEYS, STATE_SHARE * matched):
             where = f"block {block}" if block == other_block else f"blocks {block} and {other_block}"
             return Guard(
@@ -92,13 +87,12 @@ def _own_caches(reports: Mapping[str, list[tuple[Any, Report]]], case: Case, don
     kept = [[_standing(report) for _, report in reports[arm]] for arm in ARMS]
     counted = " and ".join(f"{_range(min(counts), max(counts))} {arm}" for arm, counts in zip(ARMS, kept, strict=True))
     detail = f"{done}; keys that are not cleared, at the start of the blocks: {counted}"
-    exact = all(_count(report, "outside_left", -1) >= 0 for arm in ARMS for _, report in reports[arm])
+    exact = all(report.outside_left is not None for arm in ARMS for _, report in reports[arm])
     problem = _apart(pairs) if design_of(case).arms_together and exact else _one_sided(kept)
     if not problem:
         return Guard(id=_GUARD, ok=True, detail=detail)
     more = max(ARMS, key=lambda arm: sum(kept[ARMS.index(arm)]))
-    lists = [report.get("outside_keys") for _, report in reports[more]]
-    named = next((keys for keys in lists if isinstance(keys, list | tuple) and keys), ())
+    named = next((report.outside_keys for _, report in reports[more] if report.outside_keys), [])
     names = ", ".join(f"'{name}'" for name in named[:MOST_NAMED])
     return Guard(
         id=_GUARD,
@@ -109,7 +103,7 @@ def _own_caches(reports: Mapping[str, list[tuple[Any, Report]]], case: Case, don
     )
 
 
-def _apart(pairs: Sequence[tuple[tuple[Any, Report], tuple[Any, Report]]]) -> str:
+def _apart(pairs: Sequence[tuple[tuple[int, ClearNotes], tuple[int, ClearNotes]]]) -> str:
     """Blocks in which the arms, side by side, did not start with the same number of keys; "" where all did."""
     differ = []
     for (block, one), (_, other) in pairs:
@@ -135,12 +129,13 @@ def _gap(counts: Sequence[Sequence[int]]) -> int:
     return max(min(one) - max(other), min(other) - max(one))
 
 
-def _standing(report: Report) -> int:
+def _standing(report: ClearNotes) -> int:
     """Keys that are not cleared: outside the scope, or in it and never expiring. Earlier versions took the server's
     word for those outside, which has keys that expired: what went during the clear is taken off."""
-    left = _count(report, "outside_left", -1)
-    outside = left if left >= 0 else max(0, _count(report, "outside") - _count(report, "outside_gone"))
-    return outside + _count(report, "without_ttl_kept")
+    outside = report.outside_left
+    if outside is None:
+        outside = max(0, (report.outside or 0) - (report.outside_gone or 0))
+    return outside + (report.without_ttl_kept or 0)
 
 
 def _goes_on(case: Case) -> bool:
@@ -148,12 +143,12 @@ def _goes_on(case: Case) -> bool:
     return case.target.url is not None or case.cache.url_env is not None
 
 
-def _uncleared(blocks: Entries, case: Case, why: str = "nothing was cleared") -> Guard:
-    if all(mapped(entry, "purge") for entry in blocks):
+def _uncleared(blocks: Sequence[NotedBlock], case: Case, why: str = "nothing was cleared") -> Guard:
+    if all(block.purge for block in blocks):
         return Guard(id=_GUARD, ok=True, detail=f"the cache in front was purged before each of {len(blocks)} blocks")
     if not _goes_on(case):
         return _started_anew(blocks)
-    if all(mapped(entry, "washout") for entry in blocks):
+    if all(block.washout for block in blocks):
         return Guard(id=_GUARD, ok=True, detail=f"{why}: each block starts from what its wash-out left")
     return Guard(
         id=_GUARD,
@@ -163,23 +158,20 @@ def _uncleared(blocks: Entries, case: Case, why: str = "nothing was cleared") ->
     )
 
 
-def _started_anew(blocks: Entries) -> Guard:
+def _started_anew(blocks: Sequence[NotedBlock]) -> Guard:
     """Caches inside the service's own processes are empty where each block had new ones: the process of each arm is
     noted, and is another one in each block."""
     earlier: dict[str, int] = {}
-    for entry in blocks:
-        started = mapped(entry, "started")
-        for arm in ARMS:
-            if arm not in listed_arms(entry.get("arms")):
-                continue
-            process = _count(started, arm, -1)
-            if process < 0 or process == earlier.get(arm):
-                why = "nothing tells that it was started anew" if process < 0 else "it was the same process as before"
+    for block in blocks:
+        for arm in block.arms:
+            process = block.started.get(arm)
+            if process is None or process == earlier.get(arm):
+                same = "it was the same process as before"
+                why = "nothing tells that it was started anew" if process is None else same
                 return Guard(
                     id=_GUARD,
                     ok=False,
-                    detail=f"the service of the {arm} arm may have begun block {entry.get('block')} with what it held: "
-                    f"{why}",
+                    detail=f"the service of the {arm} arm may have begun block {block.block} with what it held: {why}",
                     remedy="Measure again.",
                 )
             earlier[arm] = process
@@ -189,22 +181,12 @@ def _started_anew(blocks: Entries) -> Guard:
     return Guard(id=_GUARD, ok=True, detail=detail)
 
 
-def _left(report: Mapping[str, Any]) -> int:
-    return _count(report, "without_ttl_kept") + _count(report, "appeared")
-
-
-def _count(report: Mapping[str, Any], field: str, missing: int = 0) -> int:
-    value = report.get(field)
-    return missing if value is None else int(_number(value))
+def _left(report: ClearNotes) -> int:
+    return (report.without_ttl_kept or 0) + (report.appeared or 0)
 
 
 def _range(low: int, high: int) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
-
-
-def _number(value: Any) -> float:
-    good = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15
-    return float(value) if good else 0.0
 
 
 __all__ = ["cache_state_guard"]

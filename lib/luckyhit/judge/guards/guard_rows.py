@@ -53,7 +53,7 @@ ON_FILES: tuple[GuardRow[RunFiles], ...] = (
     GuardRow(
         "blocks-as-noted",
         "files",
-        lambda at: blocks_guard(at.manifest, at.rows, at.run.case, going_on=at.under_way),
+        lambda at: blocks_guard(at.manifest, at.unread, at.rows, at.run.case, going_on=at.under_way),
         applies=lambda at: at.whole,
     ),
     GuardRow(
@@ -77,7 +77,7 @@ ON_RECORDS: tuple[GuardRow[Records], ...] = (
         "engine-trustworthy",
         "record",
         # Nothing of a wash-out is timed.
-        lambda at: engine_guard([entry for entry in at.blocks if entry.get("stage") != "wash-out"]),
+        lambda at: engine_guard([block for block in at.blocks if block.stage != "wash-out"]),
     ),
     GuardRow("within-the-targets-limits", "record", lambda at: limits_guard(at.blocks)),
     GuardRow("washed-out", "record", lambda at: washed_out_guard(at.changed)),

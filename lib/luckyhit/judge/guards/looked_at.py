@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import pandas as pd
 
@@ -17,17 +16,18 @@ from luckyhit.judge.guards.record_guards import Stretch, stretches_of
 from luckyhit.judge.stats.boundary import Boundary
 from luckyhit.judge.table.record import Record
 from luckyhit.judge.table.samples import ARMS, Comparison, Rows, rows_together
-from luckyhit.records import GoalName, Guard, Note
+from luckyhit.records import GoalName, Guard, Manifest, Note, NotedBlock, UnreadPart
 from luckyhit.run import Run
 
 
 @dataclass(frozen=True)
 class RunFiles:
-    """`under_way`: the run did not get to its end; `going_on`: it is the run itself that looks. `whole`: no part file
-    is damaged, else rows that are missing are those of the damaged one."""
+    """`unread`: what of the manifest can't be read. `under_way`: the run did not get to its end; `going_on`: it is the
+    run itself that looks. `whole`: no part file is damaged, else rows that are missing are those of the damaged one."""
 
     run: Run
-    manifest: Mapping[str, Any]
+    manifest: Manifest
+    unread: Sequence[UnreadPart]
     rows: Rows
     reads: pd.DataFrame
     writes: pd.DataFrame
@@ -51,11 +51,11 @@ class Records:
     before: Mapping[GoalName, float | None] = field(default_factory=dict)
 
     @property
-    def blocks(self) -> Sequence[Mapping[str, Any]]:
+    def blocks(self) -> Sequence[NotedBlock]:
         return self.record.blocks
 
     @cached_property
-    def changed(self) -> Sequence[Mapping[str, Any]]:
+    def changed(self) -> Sequence[NotedBlock]:
         """The blocks of the change."""
         return self.record.entries("change")
 

@@ -3,26 +3,21 @@ its caches held)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from luckyhit.judge.table.record import mapped
-from luckyhit.records import Guard
+from luckyhit.records import Guard, LimitNotes, NotedBlock
 from luckyhit.text.numbers import number, percent
 
-Entries = Sequence[Mapping[str, Any]]
 
-
-def washed_out_guard(blocks: Entries) -> Guard | None:
+def washed_out_guard(blocks: Sequence[NotedBlock]) -> Guard | None:
     """Whether the hit ratio stood still before each of these blocks was measured; None where none was washed out."""
-    facts = [(str(entry.get("block")), mapped(entry, "washout")) for entry in blocks]
-    facts = [(block, washout) for block, washout in facts if washout]
-    if not facts:
+    washed = [block for block in blocks if block.washout]
+    if not washed:
         return None
-    seconds = [_number(washout.get("seconds")) for _, washout in facts]
+    seconds = [block.washout.seconds or 0.0 for block in washed]
     low, high = f"{min(seconds):.3g}", f"{max(seconds):.3g}"
-    detail = f"{len(facts)} wash-outs of {low if low == high else f'{low} to {high}'} s"
-    without = [str(entry.get("block")) for entry in blocks if not mapped(entry, "washout")]
+    detail = f"{len(washed)} wash-outs of {low if low == high else f'{low} to {high}'} s"
+    without = [str(block.block) for block in blocks if not block.washout]
     if without:
         return Guard(
             id="washed-out",
@@ -30,7 +25,7 @@ def washed_out_guard(blocks: Entries) -> Guard | None:
             detail=f"{detail}; none was noted before block {', '.join(without)}",
             remedy="Measure again: an arm that was not washed out starts from what the other left.",
         )
-    moving = [block for block, washout in facts if washout.get("settled") is False]
+    moving = [str(block.block) for block in washed if block.washout.settled is False]
     if moving:
         return Guard(
             id="washed-out",
@@ -38,29 +33,29 @@ def washed_out_guard(blocks: Entries) -> Guard | None:
             detail=f"{detail}; the hit ratio still moved before block {', '.join(moving)}",
             remedy="Raise plan.washout until the hit ratio stands still before a block is measured.",
         )
-    unseen = sum(washout.get("settled") is not True for _, washout in facts)
+    unseen = sum(block.washout.settled is not True for block in washed)
     how = "the hit ratio stood still"
     if unseen:
         how = f"too few answers told their cache status to see whether it stood still before {unseen} of them"
     return Guard(id="washed-out", ok=True, detail=f"{detail}; {how}")
 
 
-def limits_guard(blocks: Entries) -> Guard | None:
+def limits_guard(blocks: Sequence[NotedBlock]) -> Guard | None:
     """Whether the engine had to stop for the target's users, in any block; None where no limit was watched."""
-    watched = [mapped(entry, "limits") for entry in blocks]
-    stopped = [limits["stopped"] for limits in watched if limits.get("stopped")]
+    watched = [block.limits for block in blocks]
+    stopped = [limits.stopped for limits in watched if limits.stopped]
     if stopped:
         return Guard(
             id="within-the-targets-limits",
             ok=False,
-            detail=str(stopped[0]),
+            detail=stopped[0],
             remedy="Find out why the service failed or slowed down, and lower workload.rate; raise target.limits only "
             "where its users can bear that.",
         )
     count = sum(bool(limits) for limits in watched)
     if not count:
         return None
-    timed = sum(entry.get("stage") != "wash-out" for entry in blocks)
+    timed = sum(block.stage != "wash-out" for block in blocks)
     of = "blocks" if count >= timed else f"of {timed} blocks"
     return Guard(
         id="within-the-targets-limits",
@@ -69,22 +64,16 @@ def limits_guard(blocks: Entries) -> Guard | None:
     )
 
 
-def _limits(watched: Sequence[Mapping[str, Any]]) -> str:
+def _limits(watched: Sequence[LimitNotes]) -> str:
     last = next(limits for limits in reversed(watched) if limits)
     return ", ".join(_limit(last)) or "none of the figures was noted"
 
 
-def _limit(limits: Mapping[str, Any]) -> Iterator[str]:
-    share, p99_ms = limits.get("error_rate"), limits.get("p99_ms")
-    if _number(share):
-        yield f"{percent(_number(share))} of the requests failed"
-    if _number(p99_ms):
-        yield f"a p99 of {number(_number(p99_ms))} ms"
-
-
-def _number(value: Any) -> float:
-    good = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15
-    return float(value) if good else 0.0
+def _limit(limits: LimitNotes) -> Iterator[str]:
+    if limits.error_rate:
+        yield f"{percent(limits.error_rate)} of the requests failed"
+    if limits.p99_ms:
+        yield f"a p99 of {number(limits.p99_ms)} ms"
 
 
 __all__ = ["limits_guard", "washed_out_guard"]

@@ -4,18 +4,16 @@ kept time?
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 
 from luckyhit.case import Case
 from luckyhit.judge.table.layout import by_slot
-from luckyhit.judge.table.record import listed_arms, mapped
 from luckyhit.judge.table.rows import ARMS, DROPPED, FAULTS, NO_ERROR, NO_ROW, TIMEOUT, Rows, distinct_values, members
-from luckyhit.records import Accounting, Guard
+from luckyhit.records import Accounting, Guard, NotedBlock
 
 Group = tuple[int, int, np.ndarray]
 """A block, the code of an arm, and the places of its rows."""
@@ -82,7 +80,7 @@ def _stretch(
     )
 
 
-def accounting_guard(rows: Rows, stretches: Sequence[Stretch], blocks: Sequence[Mapping[str, Any]]) -> Guard:
+def accounting_guard(rows: Rows, stretches: Sequence[Stretch], blocks: Sequence[NotedBlock]) -> Guard:
     total = account(rows)
     problems = []
     if not total.exact:
@@ -91,12 +89,12 @@ def accounting_guard(rows: Rows, stretches: Sequence[Stretch], blocks: Sequence[
     strange = int(np.count_nonzero((rows.arm < 0) | (rows.block < 0) | (rows.slot < 0)))
     if strange:
         problems.append(f"{strange:,} rows tell no arm, block or slot")
-    noted = {entry.get("block"): mapped(entry, "accounting") for entry in blocks}
+    noted = {block.block: block.accounting for block in blocks}
     for stretch in stretches:
         counted = noted.get(stretch.block, {}).get(ARMS[stretch.arm]) if stretch.arm >= 0 else None
-        if isinstance(counted, Mapping) and counted != account(rows.take(stretch.rows)).model_dump():
+        if counted is not None and counted != account(rows.take(stretch.rows)):
             where = f"block {stretch.block}, {ARMS[stretch.arm]}"
-            problems.append(f"{where}: the engine counted {dict(counted)}, the rows say otherwise")
+            problems.append(f"{where}: the engine counted {counted.model_dump()}, the rows say otherwise")
     if twice := sum(each.twice for each in stretches):
         problems.append(f"{twice:,} slots are there more than once")
     if gaps := sum(each.gaps for each in stretches):
@@ -143,14 +141,13 @@ def _out_of_turn(stretches: Sequence[Stretch]) -> Iterator[str]:
         ended_ns, ahead = max(ends), block
 
 
-def warmed_up_guard(stretches: Sequence[Stretch], blocks: Sequence[Mapping[str, Any]], case: Case | None) -> Guard:
+def warmed_up_guard(stretches: Sequence[Stretch], blocks: Sequence[NotedBlock], case: Case | None) -> Guard:
     """Whether both arms of each pair of blocks were sent the same warm-up: an arm that was sent less of it starts from
     a colder cache than the other."""
     pair_of: dict[int, tuple[str, int]] = {}
-    for entry in blocks:
-        pair = entry.get("pair")
-        of_turns = "pair", pair if isinstance(pair, int) else -1
-        pair_of[entry["block"]] = ("block", entry["block"]) if len(listed_arms(entry.get("arms"))) > 1 else of_turns
+    for noted in blocks:
+        in_turns = "pair", -1 if noted.pair is None else noted.pair
+        pair_of[noted.block] = ("block", noted.block) if len(noted.arms) > 1 else in_turns
     pairs: dict[tuple[str, int], dict[int, list[Stretch]]] = {}
     for stretch in stretches:
         if stretch.block in pair_of and stretch.arm >= 0:
@@ -164,11 +161,11 @@ def warmed_up_guard(stretches: Sequence[Stretch], blocks: Sequence[Mapping[str, 
             numbers = [sum(count for count, _, _ in sent) for sent in warm]
             text = f"{numbers[0]:,} warm-up requests before and {numbers[1]:,} after"
             problems.append(f"block {block}: {text}{', of other slots' if numbers[0] == numbers[1] else ''}")
-    for entry in blocks if pairs else ():
+    for noted in blocks if pairs else ():
+        by_arm = pairs.get(pair_of[noted.block], {})
         for code, arm in enumerate(ARMS):
-            by_arm = pairs.get(pair_of[entry["block"]], {})
-            if arm in listed_arms(entry.get("arms")) and code not in by_arm:
-                problems.append(f"block {entry['block']}: no request of the {arm} arm tells how it was warmed up")
+            if arm in noted.arms and code not in by_arm:
+                problems.append(f"block {noted.block}: no request of the {arm} arm tells how it was warmed up")
     if not pairs:
         problems.append("no request of the change tells how the arms were warmed up")
     least, most = min(counts, default=0), max(counts, default=0)
@@ -202,18 +199,17 @@ def _by_block_and_arm(rows: Rows) -> Iterator[Group]:
                 yield block, code, mine.astype(np.int32) if len(rows) < NO_ROW else mine
 
 
-def engine_guard(blocks: Sequence[Mapping[str, Any]]) -> Guard:
+def engine_guard(blocks: Sequence[NotedBlock]) -> Guard:
     silent, bad, added = [], [], []
-    for entry in blocks:
-        engine = mapped(entry, "engine")
-        if not isinstance(engine.get("trustworthy"), bool):
-            silent.append(str(entry.get("block")))
+    for noted in blocks:
+        engine = noted.engine
+        if engine.trustworthy is None:
+            silent.append(str(noted.block))
             continue
-        if not engine["trustworthy"]:
-            bad.append(f"block {entry.get('block')}: {engine.get('detail') or 'no detail was noted'}")
-        most_ms = engine.get("added_p99_ms")
-        if isinstance(most_ms, (int, float)) and abs(most_ms) < HOURS_MS:
-            added.append(float(most_ms))
+        if not engine.trustworthy:
+            bad.append(f"block {noted.block}: {engine.detail or 'no detail was noted'}")
+        if engine.added_p99_ms is not None and abs(engine.added_p99_ms) < HOURS_MS:
+            added.append(engine.added_p99_ms)
     if bad:
         detail, remedy = "; ".join(bad), "Lower workload.rate, or measure on a machine with more room."
     elif silent or not blocks:

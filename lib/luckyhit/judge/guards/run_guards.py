@@ -6,94 +6,59 @@ A file that lost some of its rows reads as well as a whole one. Only what was no
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, get_args
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-from pydantic import ValidationError
 
 from luckyhit.case import Case
 from luckyhit.designs import design_of
 from luckyhit.judge.table.rows import ARMS, Rows
-from luckyhit.records import Guard, GuardId, Preflight, Rollback, Stage
+from luckyhit.records import Guard, GuardId, Manifest, Rollback, UnreadPart
+from luckyhit.records.manifest import MOST_BLOCKS
 from luckyhit.run import Run
 from luckyhit.text.numbers import listed
 
-MOST_BLOCKS = 1_000_000
 MOST_TOLD = 4
 AT_ONCE = 1 << 20
 _AGAIN = "Records are damaged or incomplete: put back what is missing, or measure again."
-_STAGES: tuple[str, ...] = get_args(Stage)
-
-Manifest = Mapping[str, Any]
+_BLOCK_PATH = ("blocks",)
 
 
 def ended_early(manifest: Manifest) -> str:
     """Why the run ended before its time, as it was noted; empty where it was not."""
-    failure = manifest.get("failure")
-    if not failure:
-        return ""
-    return str((failure.get("message") if isinstance(failure, Mapping) else "") or "no reason was noted")
+    failure = manifest.failure
+    return "" if not failure else failure.message or "no reason was noted"
 
 
-def not_finished(manifest: Manifest) -> str:
+def not_finished(manifest: Manifest, problems: Sequence[UnreadPart] = ()) -> str:
     """Why this is not the record of a run that got to its end; empty where it is."""
-    state = manifest.get("state")
     if ended := ended_early(manifest):
         return ended
-    if state == "measuring":
+    if manifest.state == "measuring":
         return "it is still being measured, or died without a word"
-    known = isinstance(state, str) and state in ("measured", "finished")
-    return "" if known else f"the manifest notes no state of a run that is over ({str(state)[:40]!r})"
+    noted = next((problem.value for problem in problems if problem.path == ("state",)), repr(manifest.state))
+    return "" if manifest.ended else f"the manifest notes no state of a run that is over ({noted[:40]})"
 
 
-def rollback_of(manifest: Manifest) -> Rollback | None:
-    try:
-        return Rollback.model_validate(manifest["rollback"])
-    except (KeyError, ValidationError):
-        return None
-
-
-def preflight_of(manifest: Manifest) -> Preflight:
-    """What was met before anything was measured; nothing, where that was not noted."""
-    try:
-        return Preflight.model_validate(manifest["preflight"])
-    except (KeyError, ValidationError):
-        return Preflight()
-
-
-def guards_of(manifest: Manifest) -> list[Guard]:
-    """The guards that were noted while measuring."""
-    noted = manifest.get("guards")
-    guards = []
-    for entry in noted if isinstance(noted, list) else []:
-        try:
-            guards.append(Guard.model_validate(entry))
-        except ValidationError:
-            detail = f"{str(entry)[:200]!r} is no guard"
-            guards.append(Guard(id="guards-readable", ok=False, detail=detail, remedy="Measure again."))
-    return guards
-
-
-def blocks_of(manifest: Manifest) -> list[Mapping[str, Any]]:
-    """The noted blocks that can be understood, each once; `blocks_guard` names the others."""
-    found: dict[int, Mapping[str, Any]] = {}
-    for entry in _entries(manifest):
-        if isinstance(entry, Mapping) and _number(entry.get("block")) and entry["block"] not in found:
-            pair = entry.get("pair")
-            found[entry["block"]] = entry if pair is None or _number(pair) else {**entry, "pair": None}
-    return list(found.values())
+def unread_guards(problems: Sequence[UnreadPart]) -> list[Guard]:
+    """A failed guard for each of the noted guards that can't be read."""
+    entries = {problem.path[:2]: problem.value for problem in problems if problem.path[:1] == ("guards",)}
+    return [
+        Guard(id="guards-readable", ok=False, detail=f"{value} is no guard", remedy="Measure again.")
+        for path, value in entries.items()
+        if len(path) == 2
+    ]
 
 
 def case_guard(run: Run, manifest: Manifest) -> Guard | None:
     """Whether case.yml is the one that was run; None for a run of an older version, which kept no checksum."""
-    design, checksum = manifest.get("design"), manifest.get("case_sha256")
+    design, checksum = manifest.design, manifest.case_sha256
     problem = ""
     if checksum is not None and checksum != run.case_sha256:
         problem = "case.yml was changed after the run: its goals and plan are not those that were measured for"
     elif design is not None and design != run.case.design:
-        problem = f"the run was measured as {str(design)[:40]!r}, and case.yml declares {run.case.design!r}"
+        problem = f"the run was measured as {design[:40]!r}, and case.yml declares {run.case.design!r}"
     elif checksum is None:
         return None
     remedy = "Put the case back as it was run and judge that, or make a new run of the edited case."
@@ -107,11 +72,10 @@ def case_guard(run: Run, manifest: Manifest) -> Guard | None:
 
 def rollback_guard(manifest: Manifest) -> Guard | None:
     """Whether the change is out again; None where none was made."""
-    measured = any(entry.get("stage") == "change" for entry in blocks_of(manifest))
-    if not measured and not manifest.get("changed"):
+    if not manifest.stage("change") and not manifest.changed:
         return None
-    rollback = rollback_of(manifest) or Rollback()
-    ok = rollback.confirmed and not manifest.get("changed")
+    rollback = manifest.rollback or Rollback()
+    ok = rollback.confirmed and not manifest.changed
     detail = "" if ok else "nothing confirms that the change was taken back"
     return Guard(
         id="rolled-back",
@@ -121,24 +85,24 @@ def rollback_guard(manifest: Manifest) -> Guard | None:
     )
 
 
-def blocks_guard(manifest: Manifest, rows: Rows, case: Case, *, going_on: bool) -> Guard:
-    """Whether the blocks that were noted are those that have rows, arm by arm. `going_on`: the run did not get to its
-    end, so the block it was in has rows already, and is not noted."""
+def blocks_guard(manifest: Manifest, unread: Sequence[UnreadPart], rows: Rows, case: Case, *, going_on: bool) -> Guard:
+    """Whether the blocks that were noted are those that have rows, arm by arm. `unread`: what of the manifest can't be
+    read. `going_on`: the run did not get to its end, so the block it was in has rows already, and is not noted."""
     counts = _counts(rows)
-    problems = list(_of_entries(manifest, case))
-    noted = {entry["block"]: _arms(entry) for entry in blocks_of(manifest)}
+    problems = [*_unread_blocks(manifest, unread), *_unlike_the_plan(manifest, case)]
+    noted = {block.block: block.arms for block in manifest.blocks}
     for block, arms in noted.items():
         for code, arm in enumerate(ARMS):
-            there = counts.get((block, code), 0)
-            if arm in arms and not there:
+            requests = counts.get((block, code), 0)
+            if arm in arms and not requests:
                 problems.append(f"no request of block {block}, {arm}, is there")
-            elif there and arm not in arms:
-                problems.append(f"block {block} has {there:,} requests {arm}, which was not measured in it")
+            elif requests and arm not in arms:
+                problems.append(f"block {block} has {requests:,} requests {arm}, which was not measured in it")
     under_way = max(noted, default=-1) + 1 if going_on else None
     for block in sorted({block for block, _ in counts} - set(noted)):
         if block >= 0 and block != under_way:
-            found = sum(counts.get((block, code), 0) for code in range(-1, len(ARMS)))
-            problems.append(f"{found:,} requests are of block {block}, which was not noted")
+            requests = sum(counts.get((block, code), 0) for code in range(-1, len(ARMS)))
+            problems.append(f"{requests:,} requests are of block {block}, which was not noted")
     if not noted and not problems and not going_on:
         problems.append("no block was noted")
     return _guard(
@@ -149,24 +113,23 @@ def blocks_guard(manifest: Manifest, rows: Rows, case: Case, *, going_on: bool) 
 def probe_guard(manifest: Manifest, reads: pd.DataFrame, writes: pd.DataFrame, *, going_on: bool) -> Guard | None:
     """Whether the probe's writes and reads are those that it counted, each once; None where there are none, and none
     were counted."""
-    blocks = blocks_of(manifest)
-    under_way = max((entry["block"] for entry in blocks), default=-1) + 1 if going_on else None
-    problems, miscounted, told, uncounted = [], [], 0, 0
+    blocks = manifest.blocks
+    under_way = max((block.block for block in blocks), default=-1) + 1 if going_on else None
+    problems, miscounted, total, uncounted = [], [], 0, 0
     for name, frame in (("writes", writes), ("reads", reads)):
         by_block = frame["block"].value_counts()
-        for entry in blocks:
-            probe = entry.get("probe")
-            counted = probe.get(name) if isinstance(probe, Mapping) else None
-            found, where = int(by_block.get(entry["block"], 0)), f"block {entry['block']}"
-            if not isinstance(counted, int) or isinstance(counted, bool):
-                uncounted += bool(found)
+        for block in blocks:
+            counted = block.probe.writes if name == "writes" else block.probe.reads
+            rows = int(by_block.get(block.block, 0))
+            if counted is None:
+                uncounted += bool(rows)
                 continue
-            told += counted
-            if found != counted:
-                miscounted.append(f"{where}: the probe counted {counted:,} {name}, {found:,} are there")
+            total += counted
+            if rows != counted:
+                miscounted.append(f"block {block.block}: the probe counted {counted:,} {name}, {rows:,} are there")
         if not len(frame):
             continue
-        known = frame["block"].isin([entry["block"] for entry in blocks] + [under_way])
+        known = frame["block"].isin([block.block for block in blocks] + [under_way])
         strange = int(np.count_nonzero(~(known & frame["arm"].astype(str).isin(ARMS)).to_numpy(dtype=bool)))
         if strange:
             problems.append(f"{strange:,} {name} are of no block that was noted, or of no arm")
@@ -176,7 +139,7 @@ def probe_guard(manifest: Manifest, reads: pd.DataFrame, writes: pd.DataFrame, *
         if backwards := int(later.fillna(False).sum()):
             problems.append(f"{backwards:,} {name} were answered before they were sent")
     problems += miscounted
-    if not told and not len(reads) and not len(writes):
+    if not total and not len(reads) and not len(writes):
         return None
     open_ = "; how many there were was not noted in every block" if uncounted else ", as many as the probe counted"
     return _guard(
@@ -184,26 +147,26 @@ def probe_guard(manifest: Manifest, reads: pd.DataFrame, writes: pd.DataFrame, *
     )
 
 
-def _of_entries(manifest: Manifest, case: Case) -> Iterator[str]:
-    """What is wrong with the list itself."""
-    if not isinstance(manifest.get("blocks"), list):
+def _unread_blocks(manifest: Manifest, unread: Sequence[UnreadPart]) -> Iterator[str]:
+    """Which entries of the list of blocks can't be read, or are there twice."""
+    if "blocks" not in manifest.model_fields_set:
         yield "the manifest has no list of blocks"
-    places = Counter(
-        entry["block"] for entry in _entries(manifest) if isinstance(entry, Mapping) and _number(entry.get("block"))
-    )
-    nameless = len(_entries(manifest)) - places.total()
-    if nameless:
+    of_blocks = [problem for problem in unread if problem.path[:1] == _BLOCK_PATH and len(problem.path) == 2]
+    if nameless := sum(not problem.repeated for problem in of_blocks):
         yield f"{nameless} of the blocks in the manifest have no number that a block can have"
-    for block, times in places.items():
-        if times > 1:
-            yield f"block {block} is noted {times} times"
-    for entry in blocks_of(manifest):
-        arms, stage, where = _arms(entry), entry.get("stage"), f"block {entry['block']}"
-        if not isinstance(stage, str) or stage not in _STAGES:
-            yield f"{where} is of no stage that there is ({str(stage)[:40]!r})"
+    for block, times in Counter(problem.number for problem in of_blocks if problem.repeated).items():
+        yield f"block {block} is noted {times + 1} times"
+
+
+def _unlike_the_plan(manifest: Manifest, case: Case) -> Iterator[str]:
+    """Blocks that no run of this case has."""
+    for block in manifest.blocks:
+        arms, stage, where = block.arms, block.stage, f"block {block.block}"
+        if stage is None:
+            yield f"{where} is of no stage that there is"
         elif not arms:
             yield f"{where} names no arms"
-        elif stage in ("baseline", "after-rollback") and arms != ("before",):
+        elif stage in ("baseline", "after-rollback") and arms != ["before"]:
             yield f"{where} ({stage}) was measured with the change in place"
         elif stage == "change" and len(arms) != design_of(case).arms_in_block:
             yield f"{where} was measured {listed(list(arms))}, which is not {case.design}"
@@ -211,8 +174,8 @@ def _of_entries(manifest: Manifest, case: Case) -> Iterator[str]:
 
 def _guard(id: GuardId, problems: Sequence[str], detail: str) -> Guard:
     more = [f"{len(problems) - MOST_TOLD} more of this kind"] if len(problems) > MOST_TOLD else []
-    told = "; ".join([*problems[:MOST_TOLD], *more])
-    return Guard(id=id, ok=not problems, detail=told or detail, remedy=_AGAIN if problems else "")
+    text = "; ".join([*problems[:MOST_TOLD], *more])
+    return Guard(id=id, ok=not problems, detail=text or detail, remedy=_AGAIN if problems else "")
 
 
 def _counts(rows: Rows) -> dict[tuple[int, int], int]:
@@ -233,21 +196,6 @@ def _counts(rows: Rows) -> dict[tuple[int, int], int]:
     return {(code // width, code % width - 1): count for code, count in found.items() if code >= 0}
 
 
-def _entries(manifest: Manifest) -> list[Any]:
-    noted = manifest.get("blocks")
-    return noted if isinstance(noted, list) else []
-
-
-def _arms(entry: Mapping[str, Any]) -> tuple[str, ...]:
-    told = entry.get("arms")
-    return tuple(arm for arm in ARMS if arm in told) if isinstance(told, list) else ()
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MOST_BLOCKS
-
-
 __all__ = [
-    "blocks_guard", "blocks_of", "case_guard", "ended_early", "guards_of",
-    "not_finished", "probe_guard", "rollback_guard", "rollback_of",
+    "blocks_guard", "case_guard", "ended_early", "not_finished", "probe_guard", "rollback_guard", "unread_guards",
 ]  # fmt: skip

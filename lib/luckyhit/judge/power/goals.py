@@ -72,7 +72,7 @@ def powers(
     """Each goal of a case whose plan has its numbers, in the case's order."""
     design = design_of(case)
     looks = design.planned_blocks(case.plan.blocks)
-    boundary, share_of_rate = ways_to_look([{}] * looks, case)
+    boundary, share_of_rate = ways_to_look(looks, case)
     rule = Rule(boundary, level_of(case) * share_of_rate, design.batches_are_units)
     planned = Planned(case, probe, baseline, hidden, rule)
     return [POWERS[kind_of(name).estimator](planned, name, goal) for name, goal in case.goals.items()]

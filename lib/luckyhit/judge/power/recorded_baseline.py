@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from luckyhit.judge.guards.run_guards import blocks_of
 from luckyhit.judge.power.measured_baseline import MeasuredBaseline, baseline_of
 from luckyhit.judge.table.record import BEFORE, read
 from luckyhit.judge.table.samples import JUDGED, rows_of_parts
@@ -12,7 +11,7 @@ from luckyhit.run import Run
 def recorded_baseline(run: Run) -> MeasuredBaseline:
     """Raises RunUnreadable where a file of the baseline is damaged."""
     rows = rows_of_parts(run.parts("requests", JUDGED), run.length("requests"))
-    record = read(rows, None, run.table("reads"), run.table("writes"), blocks_of(run.manifest))
+    record = read(rows, None, run.table("reads"), run.table("writes"), run.manifest.blocks)
     return baseline_of(record.measured("baseline", BEFORE), record.probed("baseline", "before"), run.case)
 
 

@@ -165,7 +165,7 @@ def _too_short(case: Case, probe: ProbeUnits) -> ArgumentError:
 def _enough_probes(case: Case, probe: ProbeUnits, baseline: MeasuredBaseline | None) -> bool:
     """For the goals on the probe; and of its own, whatever the workload tells, so that readers see something of it."""
     goals = [goal for goal in powers(case, probe, baseline) if kind_of(goal.name).probe]
-    boundary, share_of_rate = ways_to_look([{}] * case.plan.blocks, case)
+    boundary, share_of_rate = ways_to_look(case.plan.blocks, case)
     rule = Rule(boundary, level_of(case) * share_of_rate, design_of(case).batches_are_units)
     alone = probed_pairs(case, probe) * probe.counted
     return alone >= share_inside(FRESHNESS_KNOWN, rule) and all(_with_reserve(goal) for goal in goals)

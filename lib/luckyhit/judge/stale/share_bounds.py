@@ -5,8 +5,7 @@ A table, a figure and a sentence that each had a level of its own would tell thr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
 
 from luckyhit.case import Case
 from luckyhit.judge.compare.effect import Levels
@@ -35,11 +34,11 @@ uncompared: ShareBounds = bounds_at(FixedSample(), UNCOMPARED)
 """Where nothing was compared; of no bad one among n the upper bound is about 3 / n."""
 
 
-def bounds_of_run(case: Case, entries: Sequence[Mapping[str, Any]]) -> ShareBounds:
-    """Those of the metric `stale_reads`. `entries`: the finished blocks of the change, as the manifest has them."""
-    if not entries:
+def bounds_of_run(case: Case, blocks: int) -> ShareBounds:
+    """Those of the metric `stale_reads`. `blocks`: finished ones of the change."""
+    if not blocks:
         return uncompared
-    boundary, share_of_rate = ways_to_look(entries, case)
+    boundary, share_of_rate = ways_to_look(blocks, case)
     return bounds_at(boundary, Levels.of(case, share_of_rate).at(STALE_READS))
 
 

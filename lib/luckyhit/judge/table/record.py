@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pandas as pd
 
@@ -13,7 +12,7 @@ from luckyhit.judge.freshness.probed import Probed
 from luckyhit.judge.stale.background import ANSWERS, background_reads
 from luckyhit.judge.table.probe_frames import probe_frame, request_frame
 from luckyhit.judge.table.samples import ARMS, Rows, among, rows_of
-from luckyhit.records import READS, WRITES
+from luckyhit.records import READS, WRITES, NotedBlock
 
 BEFORE, AFTER = 0, 1
 
@@ -25,26 +24,25 @@ class Record:
     rows: Rows
     reads: pd.DataFrame
     writes: pd.DataFrame
-    blocks: list[dict[str, Any]]
+    blocks: Sequence[NotedBlock]
     answers: pd.DataFrame | None
     _probed: dict[tuple[str, str], Probed] = field(default_factory=dict, init=False, repr=False, compare=False)
     _background: list[pd.DataFrame] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def numbers(self, stage: str) -> list[int]:
-        return [entry["block"] for entry in self.blocks if entry.get("stage") == stage]
+        return [block.block for block in self.entries(stage)]
 
-    def entries(self, stage: str) -> list[dict[str, Any]]:
-        return [entry for entry in self.blocks if entry.get("stage") == stage]
+    def entries(self, stage: str) -> list[NotedBlock]:
+        return [block for block in self.blocks if block.stage == stage]
 
     @property
     def controls(self) -> list[int]:
         """Blocks of the change that ran without the probe, to see what the load alone does."""
-        return [entry["block"] for entry in self.entries("change") if entry.get("control") is True]
+        return [block.block for block in self.entries("change") if block.control]
 
     def arms(self, stage: str) -> dict[int, int]:
         """The arm of each block that has one arm."""
-        told = {entry["block"]: listed_arms(entry.get("arms")) for entry in self.entries(stage)}
-        return {block: ARMS.index(str(arms[0])) for block, arms in told.items() if len(arms) == 1 and arms[0] in ARMS}
+        return {block.block: ARMS.index(block.arms[0]) for block in self.entries(stage) if len(block.arms) == 1}
 
     def measured(self, stage: str, arm: int) -> Rows:
         inside = among(self.rows.block, self.numbers(stage)) & (self.rows.arm == arm)
@@ -88,31 +86,16 @@ def read(
     answers: pd.DataFrame | None,
     reads: pd.DataFrame,
     writes: pd.DataFrame,
-    blocks: Sequence[Mapping[str, Any]],
+    blocks: Sequence[NotedBlock],
 ) -> Record:
-    known = [dict(entry) for entry in blocks if isinstance(entry, Mapping) and is_whole(entry.get("block"))]
     rows = requests if isinstance(requests, Rows) else rows_of(requests)
-    numbers = [entry["block"] for entry in known]
+    numbers = [block.block for block in blocks]
     finished = among(rows.block, numbers) | (rows.block < 0)
     if not finished.all():
         rows = rows.take(finished)
     placed = [probe_frame(reads, READS), probe_frame(writes, WRITES)]
-    told, wrote = (frame[frame["block"].isin(numbers)] for frame in placed)
-    return Record(rows, told, wrote, known, answers)
+    reads, writes = (frame[frame["block"].isin(numbers)] for frame in placed)
+    return Record(rows, reads, writes, blocks, answers)
 
 
-def listed_arms(value: object) -> Sequence[object]:
-    return value if isinstance(value, list) else ()
-
-
-def mapped(entry: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """What an entry of the manifest notes under a name; empty where that is no object."""
-    noted = entry.get(name)
-    return noted if isinstance(noted, Mapping) else {}
-
-
-def is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-__all__ = ["AFTER", "BEFORE", "Record", "is_whole", "listed_arms", "mapped", "read"]
+__all__ = ["AFTER", "BEFORE", "Record", "read"]

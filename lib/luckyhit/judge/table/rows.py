@@ -12,9 +12,9 @@ from typing import get_args, overload
 
 import numpy as np
 
-from luckyhit.records import NUMBER_COLUMNS, CacheStatus, RequestError
+from luckyhit.records import NUMBER_COLUMNS, Arm, CacheStatus, RequestError
 
-ARMS = ("before", "after")
+ARMS: tuple[Arm, Arm] = ("before", "after")
 CACHE: tuple[str, ...] = get_args(CacheStatus)
 ERRORS: tuple[str, ...] = get_args(RequestError)
 NO_ERROR, OTHER_ERROR = -1, len(ERRORS)

@@ -13,8 +13,9 @@ from typing import Any, Literal
 import numpy as np
 
 from luckyhit.records import ACTION_IDS
+from luckyhit.records.journal import Step
 from luckyhit.report.evidence.cleared_keys import cleared_keys, counted
-from luckyhit.report.evidence.journal import Journal, Step, clock_of, span_text
+from luckyhit.report.evidence.journal import Journal, clock_of, span_text
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.tables.freshness_tables import probed_keys
 from luckyhit.text.numbers import DASH, listed, plural
@@ -225,7 +226,7 @@ def _probe(found: Recorded, journal: Journal) -> _Cells | None:
         return None
     hows = [step.how for step in steps if step.how and step.closed_as != "put-back-by-the-probe"]
     text = " ".join(_sentence(part) for part in ([keys.text] if keys else []) + list(dict.fromkeys(hows)))
-    blocks = sum(bool(entry.get("probe")) for entry in found.blocks)
+    blocks = sum(bool(block.probe) for block in found.blocks)
     done = "New versions of the keys that the case reserves for it, each noted on the disk before it was written"
     good = keys is None or keys.ok is True or bool(hows)
     return f"in {plural(blocks, 'block')}", done, text or "Nothing was noted of it", "back" if good else "open"

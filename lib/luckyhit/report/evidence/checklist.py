@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from luckyhit import errors
 from luckyhit.case.changes.spec import REPEATABLE
 from luckyhit.judge.facade import NO_ERROR
-from luckyhit.records import Guard
+from luckyhit.records import Guard, RunFailure
 from luckyhit.report.evidence.cleared_keys import numbers
 from luckyhit.report.evidence.journal import Journal
 from luckyhit.report.recorded import Recorded
@@ -72,11 +71,10 @@ def _permissions(found: Recorded, journal: Journal, guard: Guard | None) -> Chec
     check = _from_guard("permissions", guard)
     if not check.passed:
         return check
-    failure = found.manifest.get("failure")
-    if isinstance(failure, Mapping) and _may_be_refused(failure):
+    failure = found.manifest.failure
+    if failure is not None and _may_be_refused(failure):
         return Check(check.id, False, _refused(failure))
-    refused = [entry["refused"] for entry in found.blocks if isinstance(entry.get("refused"), list)]
-    went_without = [str(text) for texts in refused for text in texts]
+    went_without = [text for block in found.blocks for text in block.refused]
     unguarded = sum(numbers(journal.named("clear"), "unguarded"))
     if unguarded:
         went_without.append(f"{unguarded:,} keys were cleared without the right to WATCH them.")
@@ -85,18 +83,17 @@ def _permissions(found: Recorded, journal: Journal, guard: Guard | None) -> Chec
     return Check(check.id, True, f"{check.evidence}{rest}")
 
 
-def _may_be_refused(failure: Mapping[str, Any]) -> bool:
+def _may_be_refused(failure: RunFailure) -> bool:
     """Whether something was refused, or nobody knows: an earlier version noted the kind of the error alone."""
-    if "refusal" in failure:
-        return failure["refusal"] is not None
-    return str(failure.get("error")) in errors.__all__
+    if "refusal" in failure.model_fields_set:
+        return failure.refusal is not None
+    return failure.error in errors.__all__
 
 
-def _refused(failure: Mapping[str, Any]) -> str:
-    message = str(failure.get("message") or "")
-    if failure.get("refusal") in errors.REFUSALS:
-        return f"Checked beforehand, and refused all the same while it ran: {message}"
-    return f"Checked beforehand. Whether that is what ended the run was not noted: {message}"
+def _refused(failure: RunFailure) -> str:
+    if failure.refusal in errors.REFUSALS:
+        return f"Checked beforehand, and refused all the same while it ran: {failure.message}"
+    return f"Checked beforehand. Whether that is what ended the run was not noted: {failure.message}"
 
 
 def _retry_safe(found: Recorded, journal: Journal) -> Check:
@@ -124,7 +121,7 @@ def _retry_safe(found: Recorded, journal: Journal) -> Check:
         )
         return Check(id, False, text)
     if not journal.steps:
-        if found.case.target.start is None and not found.changed and not found.manifest.get("changed"):
+        if found.case.target.start is None and not found.changed and not found.manifest.changed:
             return Check(id, True, f"{sent} The run only observed, and journalled no step: nothing is to be undone.")
         return Check(id, False, f"{sent} Not shown: the run left no journal of what it did to the target.")
     inverse = sum(bool(step.inverse) for step in journal.steps)
@@ -155,7 +152,7 @@ def _response(found: Recorded, guard: Guard | None) -> Check:
     rows = found.rows
     unexpected = int(np.count_nonzero(rows.unexpected))
     answered = int(np.count_nonzero(rows.error == NO_ERROR)) + unexpected
-    examples = [entry["unexpected"] for entry in found.blocks if entry.get("unexpected")]
+    examples = [block.unexpected for block in found.blocks if block.unexpected]
     counted = f"{unexpected:,} of {answered:,} timed answers were not as expected"
     example = f", for example {examples[0]}" if examples else ""
     return Check(id, guard.ok and not unexpected and answered > 0, f"{guard.detail} {counted}{example}.")

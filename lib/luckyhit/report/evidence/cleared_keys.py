@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from luckyhit.report.evidence.journal import Step
+from luckyhit.records.journal import Step
 from luckyhit.text.numbers import DASH
 
 NAMES = {

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
+from luckyhit.records import Arm
 from luckyhit.report.recorded import ARMS, Recorded
 from luckyhit.text.numbers import listed
 
@@ -74,11 +75,8 @@ class Compared:
 
 
 def compared(found: Recorded) -> Compared:
-    """The fingerprints that the manifest holds, whatever is wrong with them; no entries where it holds none."""
-    noted = found.manifest.get("fingerprints")
-    seen: dict[str, dict[str, str] | None] = {
-        arm: _texts(noted.get(arm)) if isinstance(noted, Mapping) else None for arm in ARMS
-    }
+    """The fingerprints that the manifest holds; no entries where it holds none."""
+    seen = {arm: found.manifest.fingerprints.get(arm) for arm in ARMS}
     later = _later(found)
     names = sorted({name for arm in ARMS for name in seen[arm] or ()} | later.keys())
     declared = found.case.change.entry if found.case else None
@@ -94,7 +92,7 @@ def compared(found: Recorded) -> Compared:
 
 
 def _entry(
-    name: str, seen: Mapping[str, Mapping[str, str] | None], later: tuple[str, ...] | list[str], declared: str | None
+    name: str, seen: Mapping[Arm, Mapping[str, str] | None], later: tuple[str, ...] | list[str], declared: str | None
 ) -> Entry:
     values = [None if looks is None else looks.get(name, UNSET) for looks in (seen[arm] for arm in ARMS)]
     mark: Mark = ""
@@ -111,19 +109,13 @@ def _entry(
 
 def _later(found: Recorded) -> dict[str, list[str]]:
     """By entry: what a look at a block showed otherwise than the first one."""
-    told: dict[str, list[str]] = {}
-    for entry in found.blocks:
-        by_arm = entry.get("differences")
-        for arm, strays in by_arm.items() if isinstance(by_arm, Mapping) else ():
-            for name, values in strays.items() if isinstance(strays, Mapping) else ():
-                if isinstance(values, (list, tuple)) and len(values) == 2:
-                    text = f"block {entry['block']}, arm {arm}: {values[1]}, not {values[0]} as at first"
-                    told.setdefault(str(name), []).append(text)
-    return told
-
-
-def _texts(value: Any) -> dict[str, str] | None:
-    return {str(name): str(text) for name, text in value.items()} if isinstance(value, Mapping) else None
+    later: dict[str, list[str]] = {}
+    for block in found.blocks:
+        for arm, strays in block.differences.items():
+            for name, (first, now) in strays.items():
+                text = f"block {block.block}, arm {arm}: {now}, not {first} as at first"
+                later.setdefault(name, []).append(text)
+    return later
 
 
 def _grouped(entries: list[Entry]) -> str:

@@ -1,95 +1,18 @@
-"""The run's journal, as a report reads it: every step with what was confirmed of it, whatever the file is like.
-
-`luckyhit.change.journal` is strict: it refuses to undo what it can't read wholly. A report shows each line that can be
-read, and says which can't.
-"""
+"""The run's journal, as a report shows it: every step that can be read, and in a sentence what can't be."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from luckyhit.records.vocabulary import STEP_OUTCOMES, StepOutcome, outcome_of_words
+from luckyhit.records.journal import JOURNAL, Step, load_journal
 
 if TYPE_CHECKING:
+    from luckyhit.records import Manifest
     from luckyhit.run import Run
 
-NAME = "journal.jsonl"
-AT_REST = "at_rest"
-"""Confirmed of a step that stays open only so that the run's next notebook could still undo it."""
 _MOST_DAMAGED = 5
-
-
-@dataclass(frozen=True)
-class Event:
-    """A confirmation of a step, or its undoing. `at`: seconds since 1970, None where that is no number."""
-
-    at: float | None
-    detail: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Step:
-    """One journalled step: the intent, each confirmation of it (a restart confirms again), each undoing."""
-
-    id: int
-    step: str
-    at: float | None
-    detail: Mapping[str, Any] = field(default_factory=dict)
-    inverse: Mapping[str, Any] = field(default_factory=dict)
-    confirms: tuple[Event, ...] = ()
-    undos: tuple[Event, ...] = ()
-
-    @property
-    def kind(self) -> str:
-        """The kind of its inverse; empty where nothing needs to be undone."""
-        return str(self.inverse.get("kind") or ("unnamed" if self.inverse else ""))
-
-    @property
-    def confirmed(self) -> bool:
-        return bool(self.confirms)
-
-    @property
-    def undone(self) -> bool:
-        return bool(self.undos)
-
-    @property
-    def open(self) -> bool:
-        """Something of it may be left on the target."""
-        return not self.undone and (bool(self.inverse) or not self.confirmed)
-
-    @property
-    def at_rest(self) -> bool:
-        return self.open and self.outcome.get(AT_REST) is True
-
-    @property
-    def outcome(self) -> dict[str, Any]:
-        """Everything that was confirmed of it, the latest word of each."""
-        return {name: value for event in (*self.confirms, *self.undos) for name, value in event.detail.items()}
-
-    @property
-    def how(self) -> str:
-        """How it was undone, in the words of who did it; empty where it wasn't, or nothing was said."""
-        said = [str(event.detail["how"]) for event in self.undos if event.detail.get("how")]
-        return said[-1] if said else ""
-
-    @property
-    def closed_as(self) -> StepOutcome | None:
-        """How it was closed; None where it wasn't, or that was not noted."""
-        if not self.undos:
-            return None
-        noted = self.undos[-1].detail.get("outcome")
-        return noted if noted in STEP_OUTCOMES else outcome_of_words(self.how)
-
-    @property
-    def times(self) -> list[float]:
-        """When anything was written of it, in seconds since 1970."""
-        every = [self.at, *(event.at for event in (*self.confirms, *self.undos))]
-        return [at for at in every if at is not None]
 
 
 @dataclass(frozen=True)
@@ -116,49 +39,12 @@ def journal_of(run: Run) -> Journal:
     """Read the run's journal as far as it can be read; never raises for what is in it."""
     backups = tuple(sorted(path.name for path in run.path.glob("cleared-*.backup")))
     try:
-        lines = (run.path / NAME).read_bytes().split(b"\n")
+        known = load_journal((run.path / JOURNAL).read_bytes())
     except FileNotFoundError:
         return Journal(backups=backups)
     except OSError as error:
         return Journal(there=True, problem=f"The journal can't be read: {error.strerror}.", backups=backups)
-    steps: dict[int, Step] = {}
-    damaged = []
-    for number, line in enumerate(lines[:-1], 1):
-        try:
-            _read(json.loads(line), steps)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            damaged.append(number)
-    return Journal(tuple(steps.values()), True, _damage(damaged), bool(lines[-1]), backups)
-
-
-def _read(event: Mapping[str, Any], steps: dict[int, Step]) -> None:
-    number, name = event["id"], event["event"]
-    detail = event["detail"]
-    if not isinstance(number, int) or isinstance(number, bool) or not isinstance(detail, Mapping):
-        raise ValueError(name)
-    if name == "intent":
-        inverse = event["inverse"]
-        if number in steps or not isinstance(inverse, Mapping):
-            raise ValueError(name)
-        steps[number] = Step(number, str(event["step"]), _seconds(event.get("at")), detail, inverse)
-        return
-    known, told = steps[number], Event(_seconds(event.get("at")), detail)
-    if name == "confirm":
-        steps[number] = replace(known, confirms=(*known.confirms, told))
-    elif name == "undone":
-        steps[number] = replace(known, undos=(*known.undos, told))
-    else:
-        raise ValueError(name)
-
-
-def _seconds(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    try:
-        seconds = float(value)
-    except OverflowError:
-        return None
-    return seconds if math.isfinite(seconds) else None
+    return Journal(known.steps, True, _damage([line.number for line in known.damaged]), known.torn, backups)
 
 
 def _damage(lines: list[int]) -> str | None:
@@ -171,10 +57,10 @@ def _damage(lines: list[int]) -> str | None:
     )
 
 
-def clock_of(manifest: Mapping[str, Any]) -> tzinfo:
+def clock_of(manifest: Manifest) -> tzinfo:
     """The time zone in which the run noted its start."""
     try:
-        return datetime.fromisoformat(str(manifest.get("started"))).tzinfo or UTC
+        return datetime.fromisoformat(manifest.started).tzinfo or UTC
     except ValueError:
         return UTC
 

@@ -5,13 +5,13 @@ Values of headers that come from the environment are never here: a case holds th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from luckyhit.case import Case
     from luckyhit.case.changes.spec import Sides
+    from luckyhit.records import Manifest
     from luckyhit.run import Run
 
 DIFF = "change.diff"
@@ -20,13 +20,13 @@ MOST_LINES = 300
 LONGEST_LINE = 400
 
 
-def sides(case: Case, manifest: Mapping[str, Any] | None = None) -> Sides | None:
+def sides(case: Case, manifest: Manifest | None = None) -> Sides | None:
     """What became what; None where nothing is changed. `manifest`: of a run, which knows which revisions they were."""
-    noted = (manifest or {}).get("revisions")
-    return case.change.sides(noted if isinstance(noted, Mapping) else {})
+    revisions = manifest.revisions if manifest is not None else None
+    return case.change.sides(revisions or {})
 
 
-def change(case: Case, manifest: Mapping[str, Any] | None = None) -> list[tuple[str, str]]:
+def change(case: Case, manifest: Manifest | None = None) -> list[tuple[str, str]]:
     """What is changed and how, why that is the smallest safe change, and what may be cleared."""
     spec, values = case.change, sides(case, manifest)
     rows = [("Change", spec.what)]

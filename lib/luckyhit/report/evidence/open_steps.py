@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from luckyhit.case.changes import INVERSE_WORDS
 from luckyhit.case.changes.cache_setting import setting_put_back
 from luckyhit.case.changes.spec import field_text
-from luckyhit.report.evidence.journal import Journal, Step, clock_of, time_text
+from luckyhit.records.journal import Step
+from luckyhit.report.evidence.journal import Journal, clock_of, time_text
 from luckyhit.report.recorded import Recorded
 
 MOST = 50
@@ -49,17 +50,15 @@ def open_steps(found: Recorded, journal: Journal) -> list[Open]:
 def why_incomplete(found: Recorded, journal: Journal) -> str | None:
     """Why a run's report can't be complete; None where it can: it was measured to its end, judged, and left nothing."""
     manifest = found.manifest
-    if manifest.get("state") == "failed":
-        failure = manifest.get("failure")
-        message = failure.get("message") if isinstance(failure, Mapping) else None
-        return str(message or "no reason was noted")
+    if manifest.state == "failed":
+        return (manifest.failure.message if manifest.failure else "") or "no reason was noted"
     if journal.open:
         return f"{len(journal.open)} of the {len(journal.steps)} steps in its journal are open"
     if journal.problem:
         return "its journal can't be read wholly, so that nothing proves what was undone"
     if lost(found, journal):
         return "it left no journal, so that nothing proves what was done and undone"
-    if manifest.get("state") == "measuring":
+    if manifest.state == "measuring":
         return "it has not been measured to its end"
     return "the run was not judged" if found.result is None else None
 
@@ -67,7 +66,7 @@ def why_incomplete(found: Recorded, journal: Journal) -> str | None:
 def lost(found: Recorded, journal: Journal) -> bool:
     """Whether there is no journal of a run that must have had one: it started or changed something."""
     started = found.case is not None and found.case.target.start is not None and bool(found.blocks)
-    return not journal.there and (started or found.changed or bool(found.manifest.get("changed")))
+    return not journal.there and (started or found.changed or found.manifest.changed)
 
 
 def _what(step: Step) -> str:

@@ -150,7 +150,7 @@ def _as_it_was(found: Recorded, journal: Journal, rollback: Rollback | None) -> 
 
 
 def _observing(found: Recorded) -> bool:
-    return bool(found.manifest.get("observe")) or only(found.manifest, found.result)
+    return found.manifest.observe or only(found.manifest, found.result)
 
 
 def _probed(found: Recorded, journal: Journal) -> Iterator[Claim]:

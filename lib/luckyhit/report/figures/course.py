@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
-from luckyhit.records import Stage
+from luckyhit.records import NotedBlock, Stage
 from luckyhit.report.figures.pace import Pace, pace_of
 from luckyhit.report.recorded import ARMS, Recorded
 
@@ -62,15 +61,12 @@ def course(recorded: Recorded) -> Course:
 
 def spans(recorded: Recorded) -> list[Span]:
     """Every block that is measured; its times from its rows, where the manifest does not tell them."""
-    return _sorted(_span(entry, recorded) for entry in recorded.blocks)
+    return _sorted(_span(block, block.stage, recorded) for block in recorded.blocks if block.stage is not None)
 
 
 def washouts(recorded: Recorded) -> list[Span]:
     """Every stretch of load that washed out what the arm before had left."""
-    noted = recorded.manifest.get("blocks")
-    entries = [entry for entry in noted if isinstance(entry, Mapping)] if isinstance(noted, list) else []
-    mine = [entry for entry in entries if entry.get("stage") == WASH_OUT and _is_whole(entry.get("block"))]
-    return _sorted(_span(entry, recorded) for entry in mine)
+    return _sorted(_span(block, WASH_OUT, recorded) for block in recorded.manifest.stage(WASH_OUT))
 
 
 def joined(stretches: list[Span]) -> list[Span]:
@@ -89,38 +85,35 @@ def _sorted(found: Iterator[Span | None]) -> list[Span]:
     return sorted((span for span in found if span is not None), key=lambda span: span.start_s)
 
 
-def _span(entry: Mapping[str, Any], recorded: Recorded) -> Span | None:
+def _span(block: NotedBlock, stage: Stage, recorded: Recorded) -> Span | None:
     """None where neither the manifest nor the rows tell when it was."""
-    times: list[Any] = [entry.get(name) for name in ("start_ns", "measure_ns", "end_ns")]
-    if not all(_is_number(time) for time in times):
+    noted = [time_ns for time_ns in (block.start_ns, block.measure_ns, block.end_ns) if time_ns is not None]
+    times_ns = [float(time_ns) for time_ns in noted]
+    if len(times_ns) < 3:
         rows = recorded.rows
-        due = rows.due[rows.block == entry["block"]]
+        due = rows.due[rows.block == block.block]
         due = due[np.isfinite(due)]
         if not len(due):
             return None
-        measured = rows.due[(rows.block == entry["block"]) & rows.measured]
+        measured = rows.due[(rows.block == block.block) & rows.measured]
         begin = float(measured.min()) if len(measured) else float(due.max())
-        times = [float(due.min()), begin, float(due.max())]
-    clear = entry.get("clear")
-    reports = [report for report in clear.values() if isinstance(report, dict)] if isinstance(clear, dict) else []
-    cleared = sum(report["cleared"] for report in reports if _is_number(report.get("cleared"))) if reports else None
-    arms = tuple(arm for arm in ARMS if arm in (entry.get("arms") or ()))
-    start_s, measure_s, end_s = (float(time) / 1e9 for time in times)
-    return Span(entry["block"], entry["stage"], arms, start_s, measure_s, end_s, cleared)
+        times_ns = [float(due.min()), begin, float(due.max())]
+    cleared = sum(report.cleared or 0 for report in block.clear.values()) if block.clear else None
+    arms = tuple(arm for arm in ARMS if arm in block.arms)
+    start_s, measure_s, end_s = (time_ns / 1e9 for time_ns in times_ns)
+    return Span(block.block, stage, arms, start_s, measure_s, end_s, cleared)
 
 
 def _looks(recorded: Recorded, where: list[Span]) -> tuple[tuple[float, ...], float | None]:
     """(when it was looked at, when that ended it): at the end of the block of the change that was the last one then."""
     changed = [span for span in where if span.stage == "change"]
-    noted = recorded.manifest.get("looks")
     at_s: list[float] = []
     stopped = None
-    for look in noted if isinstance(noted, list) else []:
-        blocks = look.get("blocks") if isinstance(look, Mapping) else None
-        if blocks is None or not _is_whole(blocks) or not 1 <= blocks <= len(changed):
+    for look in recorded.manifest.looks:
+        if look.blocks is None or not 1 <= look.blocks <= len(changed):
             continue
-        at_s.append(changed[blocks - 1].end_s)
-        if look.get("stopped") is True:
+        at_s.append(changed[look.blocks - 1].end_s)
+        if look.stopped:
             stopped = at_s[-1]
     return tuple(at_s), stopped
 
@@ -128,17 +121,7 @@ def _looks(recorded: Recorded, where: list[Span]) -> tuple[tuple[float, ...], fl
 def _limit(recorded: Recorded, where: tuple[Span, ...]) -> tuple[float | None, str]:
     """(when, by what) a limit of the target ended the run."""
     ends = {span.block: span.end_s for span in where}
-    noted = recorded.manifest.get("blocks")
-    for entry in noted if isinstance(noted, list) else []:
-        limits = entry.get("limits") if isinstance(entry, Mapping) else None
-        if isinstance(limits, Mapping) and limits.get("stopped") and entry.get("block") in ends:
-            return ends[entry["block"]], "limit"
+    for block in recorded.manifest.blocks:
+        if block.limits.stopped and block.block in ends:
+            return ends[block.block], "limit"
     return None, ""
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and bool(np.isfinite(value))
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -29,7 +29,7 @@ def bounds_of(recorded: Recorded) -> ShareBounds:
     """Of a share of stale reads, at the level of the run's metric."""
     if recorded.case is None or not recorded.changed:
         return uncompared
-    return bounds_of_run(recorded.case, [entry for entry in recorded.blocks if entry["stage"] == "change"])
+    return bounds_of_run(recorded.case, len(recorded.numbers("change")))
 
 
 def late(recorded: Recorded) -> dict[str, Late]:

@@ -70,7 +70,7 @@ def not_seen(found: Recorded) -> list[str]:
     if not mask.any():
         return ["No baseline was measured, so nothing can be told about the system as it is."]
     levels = whole_numbers(found, mask)
-    texts = [f"Workload: {note}" for note in found.manifest.get("inputs") or []]
+    texts = [f"Workload: {note}" for note in found.manifest.inputs]
     for name, kind in METRICS.items():
         if not kind.told:
             continue
@@ -87,10 +87,9 @@ def not_seen(found: Recorded) -> list[str]:
         texts.append("Stale reads: no read of the probe could be compared with a write.")
     if levels.tail_ms is None:
         texts.append(f"The p99.9 latency: {levels.completed:,} completed requests are too few for it.")
-    for entry in found.blocks:
-        probe = entry.get("probe")
-        if entry.get("stage") == "baseline" and isinstance(probe, Mapping):
-            texts += [f"Freshness probe: {problem}" for problem in probe.get("problems") or []]
+    for block in found.blocks:
+        if block.stage == "baseline":
+            texts += [f"Freshness probe: {problem}" for problem in block.probe.problems]
     return texts
 
 

@@ -5,10 +5,9 @@ A dash stands for what was not visible: never a zero in its place.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from luckyhit.records import Guard
+from luckyhit.records import Guard, Manifest
 from luckyhit.report.recorded import Recorded
 from luckyhit.text.numbers import number, sentence_case
 from luckyhit.text.quantities import name_of
@@ -55,47 +54,41 @@ def guards(found: Recorded) -> list[Guard]:
     if found.result is not None:
         every = found.result.guards
     else:
-        every = []
-        noted = found.manifest.get("guards")
-        for entry in noted if isinstance(noted, list) else []:
-            try:
-                every.append(Guard.model_validate(entry))
-            except ValueError:
-                continue
+        every = found.manifest.guards
     return sorted(every, key=lambda guard: guard.ok)[:MOST_GUARDS]
 
 
-def environment(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+def environment(manifest: Manifest) -> list[tuple[str, str]]:
     """Where and with what it was measured."""
-    host, versions = (_mapping(manifest.get(name)) for name in ("host", "versions"))
+    host = manifest.host
+    cpus = "" if host.cpus is None else f"{host.cpus} CPUs"
     rows = [
-        ("Run", manifest.get("run")),
-        ("Started", manifest.get("started")),
-        ("Revision of this project", manifest.get("revision")),
-        ("Design", manifest.get("design")),
-        ("Seed", manifest.get("seed")),
-        ("Host", ", ".join(str(value) + (" CPUs" if name == "cpus" else "") for name, value in host.items())),
-        ("Versions", ", ".join(f"{name} {value}" for name, value in versions.items())),
+        ("Run", manifest.run),
+        ("Started", manifest.started),
+        ("Revision of this project", manifest.revision),
+        ("Design", manifest.design),
+        ("Seed", manifest.seed),
+        ("Host", ", ".join(text for text in (cpus, host.machine, host.system) if text)),
+        ("Versions", ", ".join(f"{name} {value}" for name, value in manifest.versions.items())),
         ("Load engine", engine(manifest)),
-        ("File format", f"schema {manifest.get('schema')}" if manifest.get("schema") else None),
+        ("File format", f"schema {manifest.schema_}" if manifest.schema_ else None),
     ]
     return [(name, str(value)) for name, value in rows if value not in (None, "")]
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def engine(manifest: Mapping[str, Any]) -> str:
+def engine(manifest: Manifest) -> str:
     """What the load engine added by itself, in the worst block."""
     worst: dict[str, float] = {}
-    blocks = manifest.get("blocks")
-    for entry in blocks if isinstance(blocks, list) else []:
-        check = entry.get("engine") if isinstance(entry, Mapping) else None
-        for name in ("added_p50_ms", "added_p99_ms", "schedule_error_p99_ms"):
-            value = check.get(name) if isinstance(check, Mapping) else None
-            if isinstance(value, (int, float)) and not isinstance(value, bool):
-                worst[name] = max(worst.get(name, 0.0), float(value))
+    for block in manifest.blocks:
+        check = block.engine
+        values_ms = {
+            "added_p50_ms": check.added_p50_ms,
+            "added_p99_ms": check.added_p99_ms,
+            "schedule_error_p99_ms": check.schedule_error_p99_ms,
+        }
+        for name, value_ms in values_ms.items():
+            if value_ms is not None:
+                worst[name] = max(worst.get(name, 0.0), value_ms)
     words = {
         "added_p50_ms": "added {} ms at the median",
         "added_p99_ms": "{} ms at p99",

@@ -9,9 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from luckyhit.judge.facade import mapped
 from luckyhit.records import FreshnessFacts
 from luckyhit.report.figures.late_reads import seconds_text, short
 from luckyhit.report.figures.staleness_windows import quantile_text
@@ -206,11 +204,10 @@ def asked_as(found: Recorded) -> AskedVariants | None:
     """What the blocks noted of it; None for a run of an older version."""
     variants: dict[str, str] = {}
     unasked: set[str] = set()
-    for entry in found.blocks:
-        probe = mapped(entry, "probe")
-        for name, headers in mapped(probe, "variants").items():
-            variants[short(str(name))] = "; ".join(f"{header}: {value}" for header, value in headers.items())
-        unasked |= {str(name) for name in probe.get("not_asked") or []}
+    for block in found.blocks:
+        for name, headers in block.probe.variants.items():
+            variants[short(name)] = "; ".join(f"{header}: {value}" for header, value in headers.items())
+        unasked |= set(block.probe.not_asked)
     if not variants:
         return None
     shown = list(variants.items())[:MOST_NAMES]
@@ -221,23 +218,19 @@ def put_back(found: Recorded) -> dict[str, tuple[int, int]] | None:
     """By arm: (keys put back as they were, keys not put back) in the whole run, or None where a block with a probe
     does not tell: then nothing shows it."""
     counts: dict[str, tuple[int, int]] = {}
-    for entry in found.blocks:
-        probe = mapped(entry, "probe")
+    for block in found.blocks:
+        probe = block.probe
         if not probe:
             continue
-        if not {"put_back", "not_put_back"} <= {name for name, counted in probe.items() if counted is not None}:
+        if probe.put_back is None or probe.not_put_back is None:
             return None
         for arm in ARMS:
-            back, left = (_count(mapped(probe, name).get(arm, 0)) for name in ("put_back", "not_put_back"))
+            back, left = probe.put_back.get(arm, 0), probe.not_put_back.get(arm, 0)
             if back is None or left is None:
                 return None
             before = counts.get(arm, (0, 0))
             counts[arm] = (before[0] + back, before[1] + left)
     return counts or None
-
-
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _back(counts: tuple[int, int] | None) -> str:
@@ -257,7 +250,7 @@ class PutBack:
 
 def probed_keys(found: Recorded) -> PutBack | None:
     """For the checklist and the rollback; None where the run probed nothing."""
-    if not any(mapped(entry, "probe") for entry in found.blocks):
+    if not any(block.probe for block in found.blocks):
         return None
     counts = put_back(found)
     if counts is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from luckyhit.records import GoalName, Result
@@ -46,18 +45,17 @@ def _row(result: Result, name: GoalName) -> tuple[str, ...]:
 
 def looks(found: Recorded) -> str:
     """`It was looked at after 1, 2 and 3 blocks: INCONCLUSIVE, INCONCLUSIVE, HELPED; there it stopped.`"""
-    noted = found.manifest.get("looks")
-    told = [look for look in noted if isinstance(look, Mapping)] if isinstance(noted, list) else []
-    if not told:
+    noted = found.manifest.looks
+    if not noted:
         return ""
-    blocks = listed([str(look.get("blocks")) for look in told[:MOST_LOOKS]])
-    verdicts = ", ".join(str(look.get("verdict")) for look in told[:MOST_LOOKS])
-    end = "there it stopped" if told[-1].get("stopped") is True else "it went on to the end"
-    added = next((look["added"] for look in told if look.get("added")), 0)
+    blocks = listed([str(look.blocks) for look in noted[:MOST_LOOKS]])
+    verdicts = ", ".join(str(look.verdict) for look in noted[:MOST_LOOKS])
+    end = "there it stopped" if noted[-1].stopped else "it went on to the end"
+    added = next((look.added for look in noted if look.added), 0)
     if added:
         few = f"{added} more block{' was' if added == 1 else 's were'} expected to decide"
         end = f"{few}, which the plan had not foreseen"
-    last = "block" if str(told[-1].get("blocks")) == "1" and len(told) == 1 else "blocks"
+    last = "block" if noted[-1].blocks == 1 and len(noted) == 1 else "blocks"
     return f"The run was looked at after {blocks} {last} of the change: {verdicts}; {end}."
 
 

@@ -3,12 +3,11 @@ changed, so its report has no word of an effect, a verdict or a rollback."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from luckyhit.judge.facade import chance_text, range_text
-from luckyhit.records import Beside, GoalName, Note, NoteId, Result
+from luckyhit.records import Beside, GoalName, Manifest, Note, NoteId, Result
 from luckyhit.report.evidence.checklist import Check
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.tables.metric_rows import DASH, in_order
@@ -51,13 +50,11 @@ class Observation:
     numbers: list[Number]
 
 
-def only(manifest: Mapping[str, Any], result: Result | None) -> bool:
+def only(manifest: Manifest, result: Result | None) -> bool:
     """Whether a run came to its end with its baseline alone; False for one that ended early, or was not judged."""
-    if result is None or manifest.get("failure") or manifest.get("state") not in ("measured", "finished"):
+    if result is None or manifest.failure or not manifest.ended:
         return False
-    blocks = manifest.get("blocks")
-    stages = {entry.get("stage") for entry in blocks if isinstance(entry, Mapping)} if isinstance(blocks, list) else ()
-    return "baseline" in stages and "change" not in stages
+    return bool(manifest.stage("baseline")) and not manifest.stage("change")
 
 
 def observation(found: Recorded, incomplete: str | None) -> Observation | None:

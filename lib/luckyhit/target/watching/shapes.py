@@ -16,6 +16,7 @@ from typing import Any, Literal
 import redis
 
 from luckyhit.case.placeholders import escape, parse_template
+from luckyhit.records import LearnedKeys
 from luckyhit.target.cache import Cache
 
 _SETS_NOTHING = frozenset({"del", "expired", "evicted", "rename_from", "move_from", "expire", "persist", "keymiss"})
@@ -80,9 +81,9 @@ class LearnedShapes:
         return {"shapes": shapes, "reads": self.reads, "unknown": self.unknown}
 
 
-def shapes_of(facts: Mapping[str, Any]) -> list[Shape]:
-    """Those of a manifest's facts."""
-    return [Shape(**shape) for shape in facts.get("shapes", ())]
+def shapes_of(learned: LearnedKeys) -> list[Shape]:
+    """Those that a run noted."""
+    return [Shape(shape.before, shape.after, shape.group) for shape in learned.shapes]
 
 
 def learn(

@@ -4,7 +4,6 @@ the declared state."""
 from __future__ import annotations
 
 from luckyhit.judge.evidence import Evidence
-from luckyhit.judge.table.record import mapped
 from luckyhit.records import Arm, CountOf, RunFinding
 
 ID = "cache-outlives-clear"
@@ -15,11 +14,10 @@ def find(evidence: Evidence) -> RunFinding | None:
     both arms: the probe's own, which nobody else reads."""
     counts: dict[Arm, list[bool]] = {}
     for entry in evidence.entries:
-        outlived = mapped(mapped(entry, "probe"), "outlived")
         for arm in evidence.arms:
-            emptied = mapped(entry, "clear").get(arm) or mapped(entry, "purge").get(arm)
-            if emptied and arm in outlived:
-                counts.setdefault(arm, []).append(outlived[arm] is True)
+            emptied = entry.cleared(arm) or entry.purge.get(arm)
+            if emptied and arm in entry.probe.outlived:
+                counts.setdefault(arm, []).append(entry.probe.outlived[arm])
     if not any(any(blocks) for blocks in counts.values()):
         return None
     by_arm = {arm: CountOf(count=sum(blocks), of=len(blocks)) for arm, blocks in counts.items()}

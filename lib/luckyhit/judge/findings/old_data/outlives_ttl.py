@@ -29,7 +29,7 @@ def find(evidence: Evidence) -> RunFinding | None:
     while they lived; the workload's only where a group is watched."""
     if not len(evidence.events):
         return None
-    numbers = [entry["block"] for entry in evidence.entries]
+    numbers = [block.block for block in evidence.entries]
     logs, _ = by_key(evidence.events[evidence.events["block"].isin(numbers)])
     counts: dict[Arm, CountOf] = {}
     facts: Facts = {}

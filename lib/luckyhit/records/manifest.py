@@ -1,0 +1,320 @@
+"""What `manifest.json` notes of a run, typed: its host, its blocks and what was done before each, how it ended.
+
+`load_manifest` is lenient: of a damaged or foreign manifest it gives what can be read, and says which fields can't. A
+field that nobody noted has its default. A part (`block.washout`) is true where anything was noted of it.
+Fields that this version does not know are kept as they are.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from luckyhit.records.finding import Preflight
+from luckyhit.records.lenient import UnreadPart, load_record
+from luckyhit.records.repeat import Repeat
+from luckyhit.records.result import Accounting, Guard, Rollback
+from luckyhit.records.vocabulary import Arm, Stage, Verdict
+
+State = Literal["measuring", "measured", "finished", "failed"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+MOST_BLOCKS = 1_000_000
+
+Count = Annotated[int, Field(ge=0, lt=10**15)]
+BlockNumber = Annotated[int, Field(ge=0, lt=MOST_BLOCKS)]
+Time_ns = Annotated[int, Field(ge=-(2**62), lt=2**62)]
+Figure = Annotated[float, Field(ge=0, lt=1e15)]
+
+
+class ManifestPart(BaseModel):
+    """A part of the manifest; true where anything was noted of it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True, allow_inf_nan=False, populate_by_name=True)
+
+    def __bool__(self) -> bool:
+        return bool(self.model_fields_set)
+
+
+class RunFailure(ManifestPart):
+    """Why a run did not end well; `exit_code` is that of the command. `refusal`: what was refused (`errors.REFUSALS`),
+    null where nothing was; an earlier version did not note it."""
+
+    error: str = ""
+    message: str = ""
+    hint: str = ""
+    exit_code: int = 1
+    refusal: str | None = None
+    log: list[str] = []
+
+
+class HostNotes(ManifestPart):
+    system: str = ""
+    machine: str = ""
+    cpus: int | None = None
+
+
+class PlanNotes(ManifestPart):
+    """`sized`: fields of the plan that were `auto`. `power`: by goal, what the plan can decide."""
+
+    sized: list[str] = []
+    power: list[dict[str, Any]] = []
+
+
+class InterimLook(ManifestPart):
+    """A look at a run that goes on, after so many blocks of the change. `added`: blocks beyond the plan, from here."""
+
+    blocks: int | None = None
+    verdict: Verdict | None = None
+    because: str = ""
+    stopped: bool = False
+    added: Count = 0
+
+
+class KeyShape(ManifestPart):
+    """The text around a probed key in the cache's keys. `group`: keys that stand for several probed keys."""
+
+    before: str
+    after: str
+    group: bool = False
+
+
+class LearnedKeys(ManifestPart):
+    """What reads of probed keys stored in the cache of one stack. `unknown`: the reason by key."""
+
+    shapes: list[KeyShape] = []
+    reads: Count = 0
+    unknown: dict[str, Literal["not-of-the-key", "too-broad"]] = {}
+
+
+class ClearNotes(ManifestPart):
+    """What was cleared before a block (`luckyhit.change.clear.ClearReport`), in keys; null: not noted."""
+
+    scanned: Count | None = None
+    matched: Count | None = None
+    cleared: Count | None = None
+    gone: Count | None = None
+    appeared: Count | None = None
+    without_ttl_kept: Count | None = None
+    outside: Count | None = None
+    outside_gone: int | None = None
+    outside_left: Count | None = None
+    outside_keys: list[str] = []
+    expired_meanwhile: Count | None = None
+    rewritten: Count | None = None
+    contended: Count | None = None
+    unguarded: Count | None = None
+    named: Count | None = None
+    servers: Count | None = None
+    backup: str | None = None
+    seconds: float = 0.0
+    detail: str = ""
+
+
+class PurgeNotes(ManifestPart):
+    """What was purged in front of a service before a block (`luckyhit.change.purge.PurgeReport`)."""
+
+    calls: Count | None = None
+    statuses: dict[str, int] = {}
+    seconds: float = 0.0
+    detail: str = ""
+
+
+class EngineNotes(ManifestPart):
+    """How well the load engine kept time in a block (`luckyhit.measure.plan.EngineCheck`)."""
+
+    added_p50_ms: float | None = None
+    added_p99_ms: float | None = None
+    schedule_error_p99_ms: float | None = None
+    trustworthy: bool | None = None
+    detail: str = ""
+    loop_lag_ms: float | None = None
+    cpu_share: float | None = None
+
+
+class ProbeNotes(ManifestPart):
+    """What the freshness probe counted of itself in a block. `requests`: in the measured part, and `share` of the
+    load's there; `beside`: the others. `put_back`, `not_put_back`: keys, null where it does not tell."""
+
+    probes: Count | None = None
+    writes: int | None = None
+    reads: int | None = None
+    requests: Figure | None = None
+    beside: Count | None = None
+    share: Figure | None = None
+    put_back: dict[Arm, Count | None] | None = None
+    not_put_back: dict[Arm, Count | None] | None = None
+    variants: dict[str, dict[str, str]] = {}
+    vary: dict[Arm, list[str]] = {}
+    not_asked: list[str] = []
+    outlived: dict[Arm, bool] = {}
+    left_out: dict[Arm, Count] = {}
+    problems: list[str] = []
+
+
+class WashoutNotes(ManifestPart):
+    """The wash-out before a block. `settled`: whether the hit ratio stood still (null: it could not be seen); `ratios`:
+    of its windows."""
+
+    stretches: Count | None = None
+    seconds: Figure | None = None
+    settled: bool | None = None
+    ratios: list[Figure] = []
+
+
+class LimitNotes(ManifestPart):
+    """What was watched for the target's users in a block. `stopped`: the limit that ended it, in a sentence."""
+
+    error_rate: Figure | None = None
+    p99_ms: Figure | None = None
+    window_s: Figure | None = None
+    fewest: Figure | None = None
+    stopped: str | None = None
+
+
+class ExampleNotes(ManifestPart):
+    """An unexpected answer, and how many of its kind the block had (`luckyhit.measure.answered.examples`)."""
+
+    arm: Arm
+    route: str
+    request: str
+    status: int
+    wrong: str
+    body: str
+    reason: str
+    cache: str
+    count: Count
+
+
+class NotedBlock(ManifestPart):
+    """One finished block. Times are ns since the run began; null where they were not noted.
+
+    `stage` is null, and `arms` empty, where what was noted can't be read. `start`: the how many-th process start each
+    arm has; `started`: its pid. `differences`: by arm and entry of the fingerprint, (first value, value now).
+    `clear` is null where nothing was noted of a clear, and empty where nothing was to be cleared.
+    """
+
+    block: BlockNumber
+    stage: Stage | None = None
+    arms: list[Arm] = []
+    pair: BlockNumber | None = None
+    control: bool = False
+    start_ns: Time_ns | None = None
+    measure_ns: Time_ns | None = None
+    end_ns: Time_ns | None = None
+    start: dict[Arm, int] = {}
+    started: dict[Arm, int | None] = {}
+    clear: dict[Arm, ClearNotes] | None = None
+    purge: dict[Arm, PurgeNotes] = {}
+    washout: WashoutNotes = WashoutNotes()
+    limits: LimitNotes = LimitNotes()
+    differences: dict[Arm, dict[str, Annotated[list[str], Field(min_length=2, max_length=2)]]] = {}
+    engine: EngineNotes = EngineNotes()
+    probe: ProbeNotes = ProbeNotes()
+    accounting: dict[Arm, Accounting] = {}
+    unexpected: str | None = None
+    unseen: list[str] = []
+    refused: list[str] = []
+    examples: list[ExampleNotes] = []
+    distinct_keys: Count | None = None
+    digest: str = ""
+    retried: Count | None = None
+    unchecked: Count | None = None
+    stopped: str | None = None
+
+    def cleared(self, arm: Arm) -> ClearNotes:
+        """What was noted of the clear in one arm; false where nothing was."""
+        return (self.clear or {}).get(arm, ClearNotes())
+
+
+class Manifest(ManifestPart):
+    """`manifest.json`. Empty texts and nulls stand for what was not noted."""
+
+    schema_: int | None = Field(default=None, alias="schema", ge=1)
+    case: str = ""
+    run: str = ""
+    started: str = ""
+    origin_ns: int = 0
+    state: State | None = None
+    seed: int | None = None
+    design: str | None = None
+    case_sha256: str | None = None
+    revision: str = ""
+    command: str = ""
+    environment: str | None = None
+    observe: bool = False
+    changed: bool = False
+    report: str = ""
+    measured_s: Figure = 0.0
+    inputs_scrubbed: bool = False
+    inputs: list[str] = []
+    variables: dict[str, str] = {}
+    versions: dict[str, str] = {}
+    host: HostNotes = HostNotes()
+    repeat: Repeat = Repeat()
+    plan: PlanNotes = PlanNotes()
+    preflight: Preflight = Preflight()
+    revisions: dict[Arm, str] | None = None
+    fingerprints: dict[Arm, dict[str, str]] = {}
+    cache_keys: dict[str, LearnedKeys] = {}
+    guards: list[Guard] = []
+    blocks: list[NotedBlock] = []
+    looks: list[InterimLook] = []
+    rollback: Rollback | None = None
+    failure: RunFailure | None = None
+
+    @model_validator(mode="after")
+    def _each_block_once(self) -> Manifest:
+        numbers = [block.block for block in self.blocks]
+        if len(set(numbers)) < len(numbers):
+            raise ValueError("a block is noted twice")
+        return self
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run was measured to its end."""
+        return self.state in ("measured", "finished")
+
+    def stage(self, stage: Stage) -> list[NotedBlock]:
+        """The finished blocks of one stage."""
+        return [block for block in self.blocks if block.stage == stage]
+
+    def numbers(self, stage: Stage) -> list[int]:
+        """The numbers of the finished blocks of one stage."""
+        return [block.block for block in self.stage(stage)]
+
+
+_STANDS_FOR: dict[tuple[str, ...], Any] = {
+    ("failure",): {"error": "unreadable"},
+    ("changed",): True,
+    ("blocks", "*", "limits", "stopped"): "what stopped it can't be read",
+    ("blocks", "*", "probe", "put_back", "before"): None,
+    ("blocks", "*", "probe", "put_back", "after"): None,
+    ("blocks", "*", "probe", "not_put_back", "before"): None,
+    ("blocks", "*", "probe", "not_put_back", "after"): None,
+}
+"""By path: what stands for a field that was noted and can't be read, where its default would say that all is well."""
+
+
+def load_manifest(document: dict[str, Any]) -> tuple[Manifest, list[UnreadPart]]:
+    """The manifest as far as it can be read, and a problem for each field or entry that can't. Never raises. Of several
+    entries with one number the first is taken."""
+    return load_record(Manifest, document, _STANDS_FOR, unique={("blocks",): "block"})
+
+
+def load_blocks(entries: list[Any]) -> tuple[list[NotedBlock], list[UnreadPart]]:
+    """The same of a list of blocks alone."""
+    manifest, problems = load_manifest({"blocks": entries})
+    return manifest.blocks, problems
+
+
+def written(fields: dict[str, Any]) -> dict[str, Any]:
+    """Fields of the manifest as they stand in the file. Raises ValidationError for a field or value that no manifest
+    has."""
+    known = Manifest.model_validate(fields, extra="forbid")
+    return known.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+def written_block(fields: dict[str, Any]) -> dict[str, Any]:
+    """The same of one block."""
+    return NotedBlock.model_validate(fields, extra="forbid").model_dump(mode="json", exclude_unset=True)
