@@ -23,7 +23,9 @@ from typing import Any, NamedTuple
 
 import redis
 
-from luckyhit.target.cache import Cache, find_server
+from luckyhit.caches.redis import RedisCache
+from luckyhit.caches.redis.redis_cache import find_server
+from luckyhit.target.embedded import start_embedded
 
 ALL, IN_SCOPE, VALUE = 1_000_000, 100_000, b"v" * 200
 RATE, WARMUP_S, QUIET_S, LOAD_S, ROUNDS = 500.0, 2.0, 5.0, 24.0, 3
@@ -70,7 +72,9 @@ def clear_here(url: str, *, backup: bool) -> Cleared:
     spec = CacheSpec.model_validate({"clear": [TEMPLATE], "url_env": "CACHE_URL", "rebuildable": not backup})
     with tempfile.TemporaryDirectory() as folder:
         began_s = time.monotonic()
-        report = clear(Cache(url, url_env="CACHE_URL"), spec, Journal(Path(folder) / "journal.jsonl"), backup=backup)
+        report = clear(
+            RedisCache(url, url_env="CACHE_URL"), spec, Journal(Path(folder) / "journal.jsonl"), backup=backup
+        )
         ended_s = time.monotonic()
     assert report.cleared == IN_SCOPE, report.detail
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << (20 if sys.platform == "darwin" else 10))
@@ -136,7 +140,7 @@ def p99(values: list[float]) -> float:
     return sorted(values)[int(len(values) * 0.99)]
 
 
-def beside_load(service: str, cache: Cache) -> tuple[Cleared, float, float]:
+def beside_load(service: str, cache: RedisCache) -> tuple[Cleared, float, float]:
     """(the clear, p99 in ms of the requests before and after it, p99 of those during it), all of one load."""
     load = Load(service, LOAD_S)
     time.sleep(max(0.0, load.began_s + WARMUP_S + QUIET_S - time.monotonic()))
@@ -178,9 +182,9 @@ def serve(url: str) -> None:
 
 
 @contextmanager
-def cache_server() -> Iterator[tuple[Cache, int]]:
+def cache_server() -> Iterator[tuple[RedisCache, int]]:
     with tempfile.TemporaryDirectory() as folder:
-        cache = Cache.start_embedded(Path(folder))
+        cache = start_embedded(Path(folder))
         try:
             yield cache, int(cache.url.rpartition(":")[2].partition("/")[0])
         finally:

@@ -34,7 +34,7 @@ def server() -> Iterator[ValkeyServer]:
 @pytest.fixture
 def cache(server: ValkeyServer) -> Iterator[ServedCache]:
     """An empty cache that is somebody else's."""
-    cache = ServedCache(f"redis://127.0.0.1:{server.port}/0")
+    cache = ServedCache(f"redis://127.0.0.1:{server.port}/0", url_env="SHOP_CACHE")
     with cache.client() as client:
         client.flushall()
         yield cache

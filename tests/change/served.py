@@ -3,24 +3,58 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import redis
 
+from luckyhit.caches.redis import RedisCache
 from luckyhit.case.model import Case
+from luckyhit.change.rights.directories import look_at_directories, room_for
+from luckyhit.change.rights.findings import Findings
+from luckyhit.records import Guard
 
 
-@dataclass
-class ServedCache:
-    """A cache at a URL: what `luckyhit.target.Cache` is to this area."""
+class ServedCache(RedisCache):
+    """A cache at a URL; `owned`: it passes for the run's own."""
 
-    url: str
-    owned: bool = False
+    def __init__(self, url: str, owned: bool = False, url_env: str | None = None) -> None:
+        super().__init__(url, url_env=url_env)
+        self._passes_for_own = owned
 
-    def client(self) -> redis.Redis:
-        return redis.Redis.from_url(self.url, decode_responses=False)
+    @property
+    def owned(self) -> bool:
+        return self._passes_for_own
+
+    @owned.setter
+    def owned(self, value: bool) -> None:
+        self._passes_for_own = value
+
+
+class ReachedBy(ServedCache):
+    """The cache that a client speaks to."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        super().__init__("redis://as-the-client-has-it/0")
+        self._client = client
+
+    def client(self, **options: Any) -> redis.Redis:
+        return self._client
+
+
+def check_permissions(
+    case: Case, cache: RedisCache | None, directories: Iterable[Path], *, changeable: bool | None = None
+) -> Guard:
+    """What is found about directories and cache rights, as one guard."""
+    if changeable is None:
+        changeable = case.target.start is not None or case.target.allow_change
+    found = Findings("permissions-checked")
+    look_at_directories(directories, room_for(case), found)
+    if cache is not None:
+        cache.checks.rights(case, found, changeable=changeable)
+    return found.guard()
 
 
 @dataclass

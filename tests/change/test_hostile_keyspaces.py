@@ -14,10 +14,12 @@ import pytest
 import redis
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from served import ReachedBy
 
+from luckyhit.caches.redis import redis_keys
+from luckyhit.caches.restore import restore
+from luckyhit.caches.scope import Scope
 from luckyhit.case.cache import Cache as CacheSpec
-from luckyhit.change import scope
-from luckyhit.change.backup import restore
 from luckyhit.change.clear import clear
 from luckyhit.change.journal import Journal
 from tier import examples
@@ -199,7 +201,7 @@ def check(
             if not any(matches(template, key) for template in templates):
                 outside[key] = (b"made", True)
 
-    scan = scope.scan
+    scan = redis_keys.scan
 
     def scan_and_meddle(*arguments: Any) -> Iterator[list[bytes]]:
         for batch in scan(*arguments):
@@ -210,8 +212,8 @@ def check(
     journal = make_journal()
     spec = CacheSpec.model_validate({"clear": templates, "url_env": "SHOP_CACHE", "dedicated": True})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scope, "_SCAN_COUNT", 8)
-        patch.setattr(scope, "scan", scan_and_meddle)
+        patch.setattr(redis_keys, "_SCAN_COUNT", 8)
+        patch.setattr(redis_keys, "scan", scan_and_meddle)
         report = clear(cache, spec, journal, on_progress=meddle)
     named = set()
     for name, *words in recorded.take():
@@ -227,7 +229,7 @@ def check(
         assert report.outside == len(keys) - len(in_scope) and report.outside_gone == report.appeared == 0
         assert named == in_scope and report.named == len(in_scope)
         if report.backup:
-            restore(mine, journal.path.parent / report.backup)
+            restore(ReachedBy(mine), journal.path.parent / report.backup)
             assert contents(mine) == {key: (key[:50] + b"!", True) for key in keys}
 
 
@@ -271,7 +273,7 @@ def test_two_thousand_hostile_keyspaces(
 @given(st.lists(st.sampled_from(TEMPLATES), min_size=1, unique=True), st.data())
 def test_the_servers_glob_never_hides_a_declared_key(templates: list[str], data: st.DataObject) -> None:
     """By the rules of the server's own globs, for those that we use: literals, one of several, and a star at the end."""
-    glob = scope.Scope(templates).glob
+    glob = Scope(templates).glob
     key = data.draw(hostile_keys())
     if glob is not None and any(matches(template, key) for template in templates):
         classes = re.sub(rb"\\(.)", lambda found: re.escape(found[1]), glob.removesuffix(b"*"), flags=re.DOTALL)

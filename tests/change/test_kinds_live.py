@@ -13,9 +13,9 @@ import redis
 from flag_service import FlagService
 
 from luckyhit.atomic import write_atomically
+from luckyhit.caches.same_setting import same_value
 from luckyhit.case.model import Case
 from luckyhit.change import Journal, apply, in_place, prepare, reset_block, revert_run, roll_back
-from luckyhit.change.config import same_value
 from luckyhit.change.kinds import shown_state
 from luckyhit.errors import GuardError, RollbackNotConfirmed, TargetError
 from luckyhit.measure.ledger import Ledger, ledger_of

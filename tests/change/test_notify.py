@@ -15,9 +15,11 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from luckyhit.caches.redis.config import OPTION, flags
+from luckyhit.caches.redis.notify import covers, read_setting
 from luckyhit.case.model import Case
 from luckyhit.change.journal import Journal
-from luckyhit.change.notify import OPTION, covers, flags, read_setting, watching_events
+from luckyhit.change.notify import watching_events
 from luckyhit.change.revert import revert_run
 from luckyhit.errors import CacheUnreachable, GuardError, RollbackNotConfirmed, TargetError
 from luckyhit.run import Run
@@ -215,7 +217,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from luckyhit.change import watching_events
 from luckyhit.change.journal import Journal
-from luckyhit.target import Cache
+from luckyhit.caches import from_environment
+from luckyhit.caches.redis import RedisCache
 
 class KilledJournal(Journal):
     def confirm(self, *_):  # the setting was made just now
@@ -223,7 +226,7 @@ class KilledJournal(Journal):
             os.kill(os.getpid(), signal.SIGKILL)
         super().confirm(*_)
 
-cache = Cache.from_environment("SHOP_CACHE")
+cache = from_environment("SHOP_CACHE")
 case = SimpleNamespace(freshness=SimpleNamespace(watch_cache=True), cache=SimpleNamespace(url_env="SHOP_CACHE"))
 stack = SimpleNamespace(case=case, cache=cache, name="before")
 with watching_events(stack, KilledJournal(Path(sys.argv[1]))) as told:
@@ -254,7 +257,8 @@ def test_a_killed_run_is_reverted_to_what_was_set_before(
 
 
 def journalled(journal: Journal, cache: Any, server: Any) -> None:
-    inverse = {"kind": "notify", "value": "Ex", "ours": ["KAEx"], "url_env": "SHOP_CACHE"}
+    by_hand = f"redis-cli CONFIG SET {OPTION} 'Ex'"
+    inverse = {"kind": "notify", "value": "Ex", "ours": ["KAEx"], "url_env": "SHOP_CACHE", "by_hand": by_hand}
     journal.intend("notify", {}, {**inverse, "cache": f"127.0.0.1:{server.port}/0"})
 
 

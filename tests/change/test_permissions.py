@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import redis
+from served import ReachedBy, check_permissions
 
+from luckyhit.caches.restore import restore
 from luckyhit.case.model import Case
-from luckyhit.change.backup import restore
 from luckyhit.change.clear import clear
 from luckyhit.change.journal import Journal
-from luckyhit.change.permissions import check_permissions
 from luckyhit.errors import CacheUnreachable
 
 NEEDED = "+scan +dbsize +info +config|get +time +unlink +pttl +dump +restore +ping +watch +unwatch +multi +exec"
@@ -79,7 +79,7 @@ def test_the_named_command_grants_enough_for_the_whole_job(
     report = clear(limited, case.cache, Journal(tmp_path / "journal.jsonl"))
     assert report.cleared == 2
     with limited.client() as as_user:
-        restored = restore(as_user, tmp_path / str(report.backup))
+        restored = restore(ReachedBy(as_user), tmp_path / str(report.backup))
     assert restored.restored == 2 and client.get("list*:1") == b"x"
 
 

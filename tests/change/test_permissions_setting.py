@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 import redis
+from served import check_permissions
 
+from luckyhit.caches.redis.rights.setting_values import expected_value, look_at_setting
+from luckyhit.caches.redis.topology import Topology
 from luckyhit.case.changes.cache_setting import SettingChange
 from luckyhit.case.model import Case
-from luckyhit.change.permissions import check_permissions
 from luckyhit.change.rights.findings import Findings
-from luckyhit.change.rights.setting import expected_value, look_at_setting
 from luckyhit.records import Guard
-from luckyhit.target.topology import Topology
 
 CHANGE: dict[str, Any] = {"kind": "cache-setting", "what": "Evict by use.", "smallest": "One setting."}
 # What a person may well write: numbers at the bounds, amounts of memory, switches, policies, slips.

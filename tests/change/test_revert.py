@@ -14,9 +14,9 @@ import psutil
 import pytest
 import redis
 
+from luckyhit.caches.backup import BackupWriter, Entry
 from luckyhit.case.cache import Cache as CacheSpec
 from luckyhit.change import processes
-from luckyhit.change.backup import BackupWriter, Entry
 from luckyhit.change.clear import clear
 from luckyhit.change.journal import Journal
 from luckyhit.change.leftovers import still_open
@@ -204,12 +204,9 @@ def test_a_run_that_ended_well_keeps_its_clears_and_no_backups(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-import redis
+from luckyhit.caches import backup, cache_at
 from luckyhit.case.cache import Cache
-import luckyhit.change.clear
-from luckyhit.change import backup, journal
-
-clear = sys.modules["luckyhit.change.clear"]  # the package gives the function under this name
+from luckyhit.change import clear, journal
 
 moment, run, url = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
 
@@ -228,18 +225,12 @@ def dying(function, when, count=1):
         return answer
     return wrapped
 
-class Served:
-    owned = False
-    def __init__(self, url): self.url = url
-    def client(self): return redis.Redis.from_url(self.url)
-
 def torn(self, file, event, original=journal.Journal._append):
     if event["event"] == "confirm":
         file.write(b'{"event": "confi')
         die()
     original(self, file, event)
 
-clear._BATCH = 20
 moments = {
     "before the backup": (backup.BackupWriter, "add", dying(backup.BackupWriter.add, "before")),
     "in the backup": (backup.BackupWriter, "add", dying(backup.BackupWriter.add, "after", 2)),
@@ -254,7 +245,7 @@ if moment in moments:
     setattr(owner, name, replacement)
 on_progress = (lambda done, total: die() if done >= 40 else None) if moment == "between two batches" else None
 spec = Cache.model_validate({"clear": ["a:{id}"], "url_env": "SHOP_CACHE", "dedicated": True, "rebuildable": True})
-clear.clear(Served(url), spec, journal.Journal(run / "journal.jsonl"), on_progress=on_progress)
+clear(cache_at(url), spec, journal.Journal(run / "journal.jsonl"), on_progress=on_progress)
 """
 MOMENTS = [
     "before the backup", "in the backup", "before the intent", "after the intent", "between two batches",

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import redis
 
+from luckyhit.caches.redis.redis_cache import find_server
 from luckyhit.target import ports
-from luckyhit.target.cache import find_server
 from luckyhit.target.process import SupervisedProcess
 
 SLOTS = 16384

@@ -13,8 +13,8 @@ from typing import get_args
 from victim import Victim
 from world import Look, World
 
+from luckyhit.caches.backup import read_backup
 from luckyhit.change import Journal, revert_run, target_lock
-from luckyhit.change.backup import read_backup
 from luckyhit.errors import LuckyHitError, TargetBusy
 from luckyhit.run import Run, Table, runs
 

@@ -36,8 +36,8 @@ import httpx
 import psutil
 import redis
 
+from luckyhit.caches.redis.redis_cache import find_server
 from luckyhit.target import ports
-from luckyhit.target.cache import find_server
 from luckyhit.target.process import SupervisedProcess
 
 URL_ENV, LOCKS_ENV = "CRASH_CACHE", "LUCKYHIT_LOCKS"

@@ -14,9 +14,13 @@ import pytest
 import redis
 from process_watch import all_gone, eventually, runs
 
+from luckyhit.caches import from_environment
+from luckyhit.caches.redis import RedisCache
+from luckyhit.caches.redis.redis_cache import find_server
+from luckyhit.caches.redis.redis_url import redacted
 from luckyhit.errors import CacheUnreachable
-from luckyhit.target import Cache, ports
-from luckyhit.target.cache import find_server, redacted
+from luckyhit.target import ports
+from luckyhit.target.embedded import start_embedded
 from luckyhit.target.process import SupervisedProcess
 
 
@@ -37,7 +41,7 @@ def server(tmp_path: Path, *options: str) -> Iterator[int]:
 def refusal(url: str) -> CacheUnreachable:
     """What is said of a cache at this URL; the URL's password never is."""
     with pytest.raises(CacheUnreachable) as caught:
-        Cache.from_environment("SHOP_CACHE_URL", {"SHOP_CACHE_URL": url})
+        from_environment("SHOP_CACHE_URL", {"SHOP_CACHE_URL": url})
     assert "canary" not in str(caught.value)
     assert caught.value.hint and caught.value.exit_code == 3
     return caught.value
@@ -45,7 +49,7 @@ def refusal(url: str) -> CacheUnreachable:
 
 def test_an_embedded_cache_is_real_private_and_gone_afterwards(tmp_path: Path) -> None:
     workdir = tmp_path / "with a space and 'a quote"
-    cache = Cache.start_embedded(workdir)
+    cache = start_embedded(workdir)
     try:
         assert cache.owned and cache.url.startswith("redis://:") and "@127.0.0.1:" in cache.url
         with cache.client() as client:
@@ -73,7 +77,7 @@ def test_a_port_lost_in_a_race_is_chosen_again(tmp_path: Path, monkeypatch: pyte
         choose = ports.free_port
         given = [port]
         monkeypatch.setattr(ports, "free_port", lambda: given.pop() if given else choose())
-        cache = Cache.start_embedded(tmp_path)
+        cache = start_embedded(tmp_path)
         try:
             assert not given and cache.url != f"redis://127.0.0.1:{port}/0"
             cache.check()
@@ -92,16 +96,16 @@ def test_without_a_server_program_it_says_what_to_install(monkeypatch: pytest.Mo
     program.chmod(0o755)
     assert find_server({"PATH": str(program.parent)}, beside=tmp_path) == str(program)
     assert find_server({"PATH": "/"}, beside=program.parent) == str(program)
-    monkeypatch.setattr("luckyhit.target.cache.find_server", lambda environ: str(program))
+    monkeypatch.setattr("luckyhit.caches.redis.redis_cache.find_server", lambda environ: str(program))
     with pytest.raises(CacheUnreachable, match="redis-server ended with exit code 3 before it answered") as caught:
-        Cache.start_embedded(tmp_path)
+        start_embedded(tmp_path)
     assert caught.value.log == ("can not start",)
 
 
 def test_a_cache_of_others_is_used_and_left_alone(tmp_path: Path) -> None:
     with server(tmp_path, "--requirepass", "c4nary:canary/@") as port:
         url = f"redis://:c4nary%3Acanary%2F%40@127.0.0.1:{port}/2"
-        cache = Cache.from_environment("SHOP_CACHE_URL", {"SHOP_CACHE_URL": url})
+        cache = from_environment("SHOP_CACHE_URL", {"SHOP_CACHE_URL": url})
         assert not cache.owned and cache.pid is None and cache.url == url
         assert cache.redacted == f"redis://:***@127.0.0.1:{port}/2"
         cache.stop()
@@ -177,7 +181,7 @@ def test_a_cache_that_is_still_loading() -> None:
 
 def test_a_cache_that_does_not_answer() -> None:
     with answering(None) as port, pytest.raises(CacheUnreachable, match=r"does not answer within 0\.2s") as caught:
-        Cache(f"redis://127.0.0.1:{port}/0", url_env="SHOP_CACHE_URL").check(within_s=0.2)
+        RedisCache(f"redis://127.0.0.1:{port}/0", url_env="SHOP_CACHE_URL").check(within_s=0.2)
     assert "firewall" in caught.value.hint
 
 
@@ -192,7 +196,7 @@ def test_tls_where_there_is_none(tmp_path: Path) -> None:
         server(tmp_path) as port,
         pytest.raises(CacheUnreachable, match="does not answer") as caught,
     ):
-        Cache(f"rediss://:canary-canary@127.0.0.1:{port}/0").check(within_s=0.3)
+        RedisCache(f"rediss://:canary-canary@127.0.0.1:{port}/0").check(within_s=0.3)
     assert "without TLS" in caught.value.hint and "canary" not in str(caught.value)
 
 
@@ -213,7 +217,7 @@ def test_what_is_no_url_of_a_cache(url: str) -> None:
 
 def test_a_variable_that_is_not_set() -> None:
     with pytest.raises(CacheUnreachable, match=r"SHOP_CACHE_URL.*is not set"):
-        Cache.from_environment("SHOP_CACHE_URL", {})
+        from_environment("SHOP_CACHE_URL", {})
 
 
 @pytest.mark.parametrize(
@@ -236,8 +240,8 @@ def test_a_url_is_shown_without_its_secrets(url: str, shown: str) -> None:
 
 def test_the_cache_ends_with_its_owner(owner, tmp_path: Path) -> None:
     process: subprocess.Popen[str] = owner(
-        "import time\nfrom pathlib import Path\nfrom luckyhit.target import Cache\n"
-        "cache = Cache.start_embedded(Path.cwd())\n"
+        "import time\nfrom pathlib import Path\nfrom luckyhit.target.embedded import start_embedded\n"
+        "cache = start_embedded(Path.cwd())\n"
         "print(cache.pid, cache.client().info('server')['process_id'], flush=True)\n"
         "time.sleep(600)"
     )

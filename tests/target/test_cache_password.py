@@ -9,9 +9,11 @@ import psutil
 import pytest
 import redis
 
-from luckyhit.target import Cache, Stack
-from luckyhit.target.cache import find_server
-from luckyhit.target.cache_url import placeholders
+from luckyhit.caches import placeholders
+from luckyhit.caches.redis import RedisCache
+from luckyhit.caches.redis.redis_cache import find_server
+from luckyhit.target import Stack
+from luckyhit.target.embedded import start_embedded
 
 SERVERS = sorted({find_server(), *filter(None, map(shutil.which, ("redis-server", "valkey-server")))})
 
@@ -19,16 +21,16 @@ SERVERS = sorted({find_server(), *filter(None, map(shutil.which, ("redis-server"
 @pytest.fixture(params=SERVERS, ids=lambda program: Path(program).name)
 def server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each kind of server that is installed here."""
-    monkeypatch.setattr("luckyhit.target.cache.find_server", lambda environ: request.param)
+    monkeypatch.setattr("luckyhit.caches.redis.redis_cache.find_server", lambda environ: request.param)
     return request.param
 
 
-def port_of(cache: Cache) -> int:
+def port_of(cache: RedisCache) -> int:
     return int(placeholders(cache.url)["cache_port"])
 
 
 def test_nobody_without_the_password_gets_in(server: str, tmp_path: Path) -> None:
-    cache = Cache.start_embedded(tmp_path)
+    cache = start_embedded(tmp_path)
     try:
         password = placeholders(cache.url)["cache_password"]
         assert len(password) >= 32 and password in cache.secrets and password not in cache.redacted
@@ -43,14 +45,14 @@ def test_nobody_without_the_password_gets_in(server: str, tmp_path: Path) -> Non
         cache.stop()
 
 
-def _processes(cache: Cache) -> list[psutil.Process]:
+def _processes(cache: RedisCache) -> list[psutil.Process]:
     assert cache.pid is not None
     root = psutil.Process(cache.pid)
     return [root, *root.children(recursive=True)]
 
 
 def test_each_server_has_a_password_of_its_own(tmp_path: Path) -> None:
-    first, second = (Cache.start_embedded(tmp_path / name) for name in "ab")
+    first, second = (start_embedded(tmp_path / name) for name in "ab")
     first.stop()
     second.stop()
     assert placeholders(first.url)["cache_password"] != placeholders(second.url)["cache_password"]

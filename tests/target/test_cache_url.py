@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from luckyhit.caches.cache_urls import url_secrets
+from luckyhit.caches.redis import RedisCache
+from luckyhit.caches.redis.redis_url import identity, read_sentinel, redacted
 from luckyhit.errors import CacheUnreachable
-from luckyhit.target import Cache
-from luckyhit.target.cache_url import identity, read_sentinel, redacted
-from luckyhit.target.logs import url_secrets
 
 
 def test_a_sentinel_url_names_sentinels_a_service_and_a_database() -> None:
@@ -37,7 +37,7 @@ def test_sentinels_over_tls_have_credentials_of_their_own() -> None:
 )
 def test_what_is_wrong_with_a_sentinel_url_is_said(url: str, said: str) -> None:
     with pytest.raises(CacheUnreachable, match=said) as raised:
-        Cache(url.replace("//", "//:canary@"), url_env="SHOP_CACHE").client()
+        RedisCache(url.replace("//", "//:canary@"), url_env="SHOP_CACHE").client()
     assert "redis+sentinel://HOST" in raised.value.hint and "canary" not in str(raised.value)
 
 

@@ -9,18 +9,20 @@ from pathlib import Path
 import pytest
 from process_watch import eventually
 
+from luckyhit.caches.counters import CounterSampler, sample
+from luckyhit.caches.redis import RedisCache
 from luckyhit.records import COUNTERS
-from luckyhit.target import Cache, CounterSampler, sample
+from luckyhit.target.embedded import start_embedded
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Iterator[Cache]:
-    cache = Cache.start_embedded(tmp_path)
+def cache(tmp_path: Path) -> Iterator[RedisCache]:
+    cache = start_embedded(tmp_path)
     yield cache
     cache.stop()
 
 
-def test_a_sample_tells_what_happened_and_moves_nothing(cache: Cache) -> None:
+def test_a_sample_tells_what_happened_and_moves_nothing(cache: RedisCache) -> None:
     with cache.client() as client:
         client.mset({"product:1": 1, "product:2": 2})
         for key in ("product:1", "product:2", "product:1", "product:9"):
@@ -33,7 +35,7 @@ def test_a_sample_tells_what_happened_and_moves_nothing(cache: Cache) -> None:
         assert "instantaneous_ops_per_sec" in counters
 
 
-def test_the_sampler_covers_all_from_start_to_stop(cache: Cache) -> None:
+def test_the_sampler_covers_all_from_start_to_stop(cache: RedisCache) -> None:
     ticks = itertools.count(1_000_000, 10)
     with CounterSampler({"before": cache}, origin_ns=1_000_000, interval_s=0.01, clock=lambda: next(ticks)) as sampler:
         eventually(lambda: sampler.table().num_rows > 3 * 8)
@@ -54,7 +56,7 @@ def test_without_samples_the_table_is_empty_and_typed() -> None:
     assert CounterSampler({}, origin_ns=0).table().schema == COUNTERS
 
 
-def test_a_cache_that_goes_away_is_a_problem_said_once_and_no_zero(cache: Cache) -> None:
+def test_a_cache_that_goes_away_is_a_problem_said_once_and_no_zero(cache: RedisCache) -> None:
     sampler = CounterSampler({"after": cache}, origin_ns=0, interval_s=0.01)
     with sampler:
         cache.stop()

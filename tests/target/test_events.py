@@ -16,13 +16,16 @@ import pytest
 import redis
 from process_watch import eventually
 
+from luckyhit.caches.keyspace import cache_keys, watched_keys
+from luckyhit.caches.redis import RedisCache
+from luckyhit.caches.redis.listener import unsuited
+from luckyhit.caches.watch_events import FLUSHED, FLUSHES_NOT_TOLD, LOST, WATCHED, WATCHING, EventWatch
 from luckyhit.case.model import Case
 from luckyhit.judge.cache_events.keyspace_log import by_key
 from luckyhit.judge.cache_events.stories import probe_stories
 from luckyhit.records import EVENTS, READS, WRITES
-from luckyhit.target import Cache, EventWatch, Stack, cache_keys, watched_keys
-from luckyhit.target.events import FLUSHED, FLUSHES_NOT_TOLD, LOST, WATCHED, WATCHING
-from luckyhit.target.listener import unsuited
+from luckyhit.target import Stack
+from luckyhit.target.embedded import start_embedded
 from luckyhit.target.ports import free_port
 from luckyhit.target.process import SupervisedProcess
 
@@ -30,14 +33,14 @@ KEYS = {"product:7": "7", "product:8": "8"}
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cache]:
-    cache = Cache.start_embedded(tmp_path_factory.mktemp("cache"), with_password=False)
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCache]:
+    cache = start_embedded(tmp_path_factory.mktemp("cache"), with_password=False)
     yield cache
     cache.stop()
 
 
 @pytest.fixture
-def cache(server: Cache) -> Cache:
+def cache(server: RedisCache) -> RedisCache:
     with server.client() as client:
         client.flushall()
         client.config_set("notify-keyspace-events", "KA")
@@ -45,12 +48,12 @@ def cache(server: Cache) -> Cache:
 
 
 @pytest.fixture
-def client(cache: Cache) -> Iterator[redis.Redis]:
+def client(cache: RedisCache) -> Iterator[redis.Redis]:
     with cache.client() as client:
         yield client
 
 
-def watch(cache: Cache, keys: Mapping[str, str] = KEYS, **options: Any) -> EventWatch:
+def watch(cache: RedisCache, keys: Mapping[str, str] = KEYS, **options: Any) -> EventWatch:
     return EventWatch({"before": cache}, {"before": keys}, block=3, origin_ns=0, **options)
 
 
@@ -65,7 +68,7 @@ def marks(watch: EventWatch) -> list[str]:
 
 
 def test_events_come_in_the_order_in_which_they_happened_and_only_those_of_probed_keys(
-    cache: Cache, client: redis.Redis
+    cache: RedisCache, client: redis.Redis
 ) -> None:
     with watch(cache) as events:
         client.set("product:7", "old", ex=300)
@@ -86,7 +89,7 @@ def test_events_come_in_the_order_in_which_they_happened_and_only_those_of_probe
     assert {row["key"] for row in rows} == {"", "7"}
 
 
-def test_all_that_happened_before_the_stop_is_there_however_much_it_was(cache: Cache, client: redis.Redis) -> None:
+def test_all_that_happened_before_the_stop_is_there_however_much_it_was(cache: RedisCache, client: redis.Redis) -> None:
     with watch(cache) as events, client.pipeline(transaction=False) as many:
         for number in range(5000):
             many.set("product:7", number)
@@ -94,7 +97,7 @@ def test_all_that_happened_before_the_stop_is_there_however_much_it_was(cache: C
     assert told(events) == [("product:7", "set")] * 5000 and events.problems == []
 
 
-def test_thousands_of_keys_are_watched_each_by_its_own_channel(cache: Cache, client: redis.Redis) -> None:
+def test_thousands_of_keys_are_watched_each_by_its_own_channel(cache: RedisCache, client: redis.Redis) -> None:
     with watch(cache, {f"product:{key}": str(key) for key in range(5000)}) as events:
         assert client.execute_command("PUBSUB", "NUMPAT") == 0
         eventually(lambda: len(client.execute_command("PUBSUB", "CHANNELS", "__keyspace*")) == 5000)
@@ -102,7 +105,7 @@ def test_thousands_of_keys_are_watched_each_by_its_own_channel(cache: Cache, cli
     assert told(events) == [("product:4999", "set")]
 
 
-def test_a_new_value_comes_with_what_it_has_to_live(cache: Cache, client: redis.Redis) -> None:
+def test_a_new_value_comes_with_what_it_has_to_live(cache: RedisCache, client: redis.Redis) -> None:
     began_s = time.monotonic()
     with watch(cache) as events:
         client.set("product:7", "x", ex=300)
@@ -115,7 +118,7 @@ def test_a_new_value_comes_with_what_it_has_to_live(cache: Cache, client: redis.
     assert events.asked <= 1 + 4 * (time.monotonic() - began_s)
 
 
-def test_a_deleted_entry_and_one_without_an_end_are_told_apart(cache: Cache, client: redis.Redis) -> None:
+def test_a_deleted_entry_and_one_without_an_end_are_told_apart(cache: RedisCache, client: redis.Redis) -> None:
     with watch(cache) as events:
         client.set("product:7", "for ever")
         eventually(lambda: any(row["ttl_ms"] is not None for row in events.table().to_pylist()))
@@ -124,15 +127,15 @@ def test_a_deleted_entry_and_one_without_an_end_are_told_apart(cache: Cache, cli
     assert [(row["event"], row["ttl_ms"]) for row in rows] == [("set", -1), ("del", None)]
 
 
-def test_keys_that_are_no_utf8(cache: Cache, client: redis.Redis) -> None:
+def test_keys_that_are_no_utf8(cache: RedisCache, client: redis.Redis) -> None:
     key = b"product:\xff\xfe:7"
     with watch(cache, {key.decode(errors="surrogateescape"): "7"}) as events:
         client.set(key, "x")
     assert told(events) == [("product:\\xff\\xfe:7", "set")]
 
 
-def test_the_events_of_another_database_are_others(cache: Cache, client: redis.Redis) -> None:
-    second = Cache(cache.url.replace("/0", "/2"))
+def test_the_events_of_another_database_are_others(cache: RedisCache, client: redis.Redis) -> None:
+    second = RedisCache(cache.url.replace("/0", "/2"))
     with watch(second) as events, second.client() as other:
         client.set("product:7", "x")
         other.delete("product:7")
@@ -140,7 +143,7 @@ def test_the_events_of_another_database_are_others(cache: Cache, client: redis.R
     assert told(events) == [("product:7", "set")]
 
 
-def test_a_broken_connection_is_said_and_what_comes_later_is_seen_again(cache: Cache, client: redis.Redis) -> None:
+def test_a_broken_connection_is_said_and_what_comes_later_is_seen_again(cache: RedisCache, client: redis.Redis) -> None:
     with watch(cache) as events:
         client.set("product:7", "x")
         eventually(lambda: told(events))
@@ -154,14 +157,13 @@ def test_a_broken_connection_is_said_and_what_comes_later_is_seen_again(cache: C
 
 
 def test_a_server_started_anew_tells_nothing_and_that_is_no_silence(tmp_path: Path) -> None:
-    cache = Cache.start_embedded(tmp_path, with_password=False)
+    cache = start_embedded(tmp_path, with_password=False)
     again = None
     try:
         with cache.client() as client:
             client.config_set("notify-keyspace-events", "KA")
         with watch(cache) as events:
-            assert isinstance(cache._server, SupervisedProcess)
-            command = cache._server.command
+            command = cache._server.process.command
             cache.stop()
             again = SupervisedProcess(command, cwd=tmp_path, env={}, log=tmp_path / "again.log", grace_s=1.0)
             eventually(lambda: len(events.problems) == 2)
@@ -174,14 +176,14 @@ def test_a_server_started_anew_tells_nothing_and_that_is_no_silence(tmp_path: Pa
 
 
 def test_a_cache_that_is_away_neither_fails_nor_hangs(tmp_path: Path) -> None:
-    with watch(Cache("redis://127.0.0.1:1/0")) as events:
+    with watch(RedisCache("redis://127.0.0.1:1/0")) as events:
         pass
     assert len(events.problems) == 1 and "the connection broke" in events.problems[0]
     assert marks(events) == []
 
 
 def test_a_url_that_is_no_cache_is_not_visible() -> None:
-    with watch(Cache("rubbish")) as events:
+    with watch(RedisCache("rubbish")) as events:
         pass
     assert len(events.problems) == 1 and "are not visible" in events.problems[0]
 
@@ -192,9 +194,9 @@ def test_clusters_and_sentinels_are_not_watched() -> None:
 
 
 @pytest.mark.parametrize("rules", ["+@all -subscribe ~* &*", "+@all ~* resetchannels"], ids=["command", "channels"])
-def test_a_user_without_the_right_to_listen(rules: str, cache: Cache, client: redis.Redis) -> None:
+def test_a_user_without_the_right_to_listen(rules: str, cache: RedisCache, client: redis.Redis) -> None:
     client.execute_command("ACL", "SETUSER", "deaf", "reset", "on", ">pw", *rules.split())
-    with watch(Cache(cache.url.replace("//", "//deaf:pw@"))) as events:
+    with watch(RedisCache(cache.url.replace("//", "//deaf:pw@"))) as events:
         client.set("product:7", "x")
     client.execute_command("ACL", "DELUSER", "deaf")
     assert events.table().num_rows == 0
@@ -202,9 +204,9 @@ def test_a_user_without_the_right_to_listen(rules: str, cache: Cache, client: re
     assert "not visible: the cache refuses SUBSCRIBE" in events.problems[0] and "pw" not in events.problems[0]
 
 
-def test_a_user_without_pttl_sees_the_events_all_the_same(cache: Cache, client: redis.Redis) -> None:
+def test_a_user_without_pttl_sees_the_events_all_the_same(cache: RedisCache, client: redis.Redis) -> None:
     client.execute_command("ACL", "SETUSER", "shy", "reset", "on", ">pw", "+@all", "-pttl", "~*", "&*")
-    with watch(Cache(cache.url.replace("//", "//shy:pw@"))) as events:
+    with watch(RedisCache(cache.url.replace("//", "//shy:pw@"))) as events:
         client.set("product:7", "x", ex=9)
         eventually(lambda: events.problems)
     client.execute_command("ACL", "DELUSER", "shy")
@@ -212,7 +214,7 @@ def test_a_user_without_pttl_sees_the_events_all_the_same(cache: Cache, client: 
     assert events.problems == ["the cache's events of before come without times to live: NoPermissionError"]
 
 
-def test_more_events_than_there_is_room_for_are_said_and_end_the_watch(cache: Cache, client: redis.Redis) -> None:
+def test_more_events_than_there_is_room_for_are_said_and_end_the_watch(cache: RedisCache, client: redis.Redis) -> None:
     with watch(cache, most_rows=10) as events:
         for number in range(50):
             client.set("product:7", number)
@@ -222,7 +224,7 @@ def test_more_events_than_there_is_room_for_are_said_and_end_the_watch(cache: Ca
 
 
 @pytest.mark.parametrize("command", ["FLUSHDB", "FLUSHALL", "FLUSHALL ASYNC"])
-def test_a_flush_is_one_event_of_all_keys(command: str, cache: Cache, client: redis.Redis) -> None:
+def test_a_flush_is_one_event_of_all_keys(command: str, cache: RedisCache, client: redis.Redis) -> None:
     with watch(cache) as events:
         client.set("product:7", "x")
         client.set("product:9", "nobody asked")
@@ -234,7 +236,7 @@ def test_a_flush_is_one_event_of_all_keys(command: str, cache: Cache, client: re
     assert at_ns[FLUSHED, ""] <= at_ns["set", "7"]
 
 
-def test_the_flush_of_another_database_is_none(cache: Cache, client: redis.Redis) -> None:
+def test_the_flush_of_another_database_is_none(cache: RedisCache, client: redis.Redis) -> None:
     client.execute_command("SELECT", 1)
     client.set("elsewhere", "x")
     with cache.client() as ours:
@@ -245,16 +247,18 @@ def test_the_flush_of_another_database_is_none(cache: Cache, client: redis.Redis
     assert marks(events) == [WATCHING, WATCHED] and events.problems == []
 
 
-def test_without_the_right_to_see_flushes_that_is_noted(cache: Cache, client: redis.Redis) -> None:
+def test_without_the_right_to_see_flushes_that_is_noted(cache: RedisCache, client: redis.Redis) -> None:
     client.execute_command(*["ACL", "SETUSER", "eva", "on", "nopass", "~*", "&*", "+@all", "-client|tracking"])
-    with watch(Cache(cache.url.replace("//", "//eva:x@"))) as events:
+    with watch(RedisCache(cache.url.replace("//", "//eva:x@"))) as events:
         client.set("product:7", "x")
     assert told(events) == [("product:7", "set")]
     assert marks(events) == [WATCHING, FLUSHES_NOT_TOLD, WATCHED] and len(events.problems) == 1
 
 
 @pytest.mark.parametrize("server_name", ["valkey", "redis"])
-def test_an_entry_that_is_set_to_expire_at_once_was_deleted(server_name: str, tmp_path: Path, cache: Cache) -> None:
+def test_an_entry_that_is_set_to_expire_at_once_was_deleted(
+    server_name: str, tmp_path: Path, cache: RedisCache
+) -> None:
     """Valkey 8.1 says `expired`, Redis 7 says `del`: each is a deletion."""
     with debian_redis(tmp_path) if server_name == "redis" else nullcontext(cache) as used:
         with used.client() as client, watch(used) as events:
@@ -267,7 +271,7 @@ def test_an_entry_that_is_set_to_expire_at_once_was_deleted(server_name: str, tm
 
 
 @contextmanager
-def debian_redis(folder: Path) -> Iterator[Cache]:
+def debian_redis(folder: Path) -> Iterator[RedisCache]:
     """Redis as Debian has it; skipped where it is not installed."""
     program = shutil.which("redis-server")
     if program is None:
@@ -276,14 +280,14 @@ def debian_redis(folder: Path) -> Iterator[Cache]:
     command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
     server = SupervisedProcess(command, cwd=folder, env={"PATH": "/usr/bin:/bin"}, log=folder / "redis.log")
     try:
-        cache = Cache(f"redis://127.0.0.1:{port}/0")
+        cache = RedisCache(f"redis://127.0.0.1:{port}/0")
         eventually(lambda: answers(cache))
         yield cache
     finally:
         server.stop()
 
 
-def answers(cache: Cache) -> bool:
+def answers(cache: RedisCache) -> bool:
     try:
         with cache.client() as client:
             return bool(client.ping())
@@ -291,7 +295,7 @@ def answers(cache: Cache) -> bool:
         return False
 
 
-def test_its_threads_end_with_it(cache: Cache) -> None:
+def test_its_threads_end_with_it(cache: RedisCache) -> None:
     events = watch(cache)
     with events:
         assert any(thread.name == "events-before" for thread in threading.enumerate())
@@ -341,7 +345,7 @@ def test_keys_that_are_not_known_or_too_many_are_not_watched_in_part(case: Calla
     assert keys == {} and "at most 20000 are watched" in why_not
 
 
-def test_a_stale_set_race_is_told_from_what_the_server_said(cache: Cache, client: redis.Redis) -> None:
+def test_a_stale_set_race_is_told_from_what_the_server_said(cache: RedisCache, client: redis.Redis) -> None:
     """The events as they come from a real server, joined to writes and reads whose times are those of the same clock."""
     now = time.monotonic_ns
 

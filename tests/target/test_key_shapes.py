@@ -11,18 +11,22 @@ import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from luckyhit.caches.keyspace import watched_shapes
+from luckyhit.caches.redis import RedisCache
+from luckyhit.caches.redis.key_learning import learn
+from luckyhit.caches.shapes import SHARED, Shape, learned_shapes, shapes_of
+from luckyhit.caches.watch_events import EventWatch
 from luckyhit.case.model import Case
-from luckyhit.target import Cache, EventWatch, Stack
-from luckyhit.target.keyspace import watched_shapes
-from luckyhit.target.watching.shapes import SHARED, Shape, learn, learned_shapes, shapes_of
+from luckyhit.target import Stack
+from luckyhit.target.embedded import start_embedded
 from tier import examples
 
 KEYS = [str(key) for key in range(10_001, 10_007)]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cache]:
-    cache = Cache.start_embedded(tmp_path_factory.mktemp("cache"))
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCache]:
+    cache = start_embedded(tmp_path_factory.mktemp("cache"))
     with cache.client() as client:
         client.config_set("notify-keyspace-events", "KA")
     yield cache
@@ -30,7 +34,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cache]:
 
 
 @pytest.fixture
-def client(server: Cache) -> Iterator[redis.Redis]:
+def client(server: RedisCache) -> Iterator[redis.Redis]:
     with server.client() as client:
         client.flushall()
         yield client
@@ -60,7 +64,7 @@ STORES: dict[str, tuple[Callable[[redis.Redis, str], Any], list[str], list[Shape
 
 
 @pytest.mark.parametrize("store", STORES.values(), ids=STORES)
-def test_what_reads_store_tells_the_shape_of_the_keys(store: Any, server: Cache, client: redis.Redis) -> None:
+def test_what_reads_store_tells_the_shape_of_the_keys(store: Any, server: RedisCache, client: redis.Redis) -> None:
     read, templates, shapes = store
     client.set("another", 1)  # before the reads: none of theirs
     found = learn(server, KEYS, lambda key: read(client, key), templates)
@@ -87,7 +91,7 @@ def test_a_shape_finds_its_own_keys_again(before: str, after: str, key: int) -> 
     assert Shape(before.replace("*", ""), after).key_of(f"{before.replace('*', '')}{key}{after}") == str(key)
 
 
-def test_keys_of_a_pattern_are_watched_and_nothing_else(server: Cache, client: redis.Redis) -> None:
+def test_keys_of_a_pattern_are_watched_and_nothing_else(server: RedisCache, client: redis.Redis) -> None:
     shapes = [Shape("issues:", ":*"), Shape("links:*", group=True)]
     watch = EventWatch(
         {"before": server},
@@ -130,6 +134,6 @@ def test_what_was_learned_comes_before_the_templates(case: Callable[..., Case]) 
     assert set(keys) == {"mine:101", "mine:102", "mine:103"} and patterns == []
 
 
-def test_it_listens_to_nothing_that_came_before(server: Cache, client: redis.Redis) -> None:
+def test_it_listens_to_nothing_that_came_before(server: RedisCache, client: redis.Redis) -> None:
     found = learn(server, KEYS[:1], lambda key: client.set(f"order:{key}", 1))
     assert found.shapes == [] and list(found.unknown) == [f"order:{KEYS[0]}"]  # one read proves nothing

@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from luckyhit.caches.cache_urls import url_secrets
 from luckyhit.case.target import Start
 from luckyhit.errors import ArgumentError
 from luckyhit.scrub.redactor import Redactor
 from luckyhit.scrub.secrets import REDACTED
 from luckyhit.scrub.sweep import scrub_log
 from luckyhit.target import Settings, ports
-from luckyhit.target.logs import printable, tail, url_secrets
+from luckyhit.target.logs import printable, tail
 from luckyhit.target.settings import filled_command, filled_env
 
 VALUES = {"port": 8000, "cache_url": "redis://cache", "workdir": "/work", "python": "/bin/python"}

@@ -1,5 +1,7 @@
 """The only code that may alter a target: fingerprint, apply, scoped clear, journal, revert."""
 
+from luckyhit.caches.base import Notifications
+from luckyhit.caches.restore import Restored, restore
 from luckyhit.change.apply import (
     apply,
     clear_declared,
@@ -11,7 +13,6 @@ from luckyhit.change.apply import (
     settings_of,
     start_stacks,
 )
-from luckyhit.change.backup import Restored, restore
 from luckyhit.change.clear import ClearReport, clear
 from luckyhit.change.differences import Fingerprint, difference_guard, same_guard
 from luckyhit.change.fingerprint import fingerprint
@@ -19,7 +20,7 @@ from luckyhit.change.identity import target_identities
 from luckyhit.change.journal import Journal
 from luckyhit.change.lock import target_lock
 from luckyhit.change.looks import Looks
-from luckyhit.change.notify import Notifications, watching_events
+from luckyhit.change.notify import watching_events
 from luckyhit.change.permissions import check_rights, summary
 from luckyhit.change.purge import PurgeReport, purge
 from luckyhit.change.revert import revert_run, settle

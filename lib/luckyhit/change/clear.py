@@ -6,7 +6,7 @@
    unless the case says that they can be rebuilt.
 3. The journal records what was listed, and where the backup is.
 4. Batch by batch: a cache that is not the run's own is backed up, key by key, with the times to live; then UNLINK of
-   just these keys, where nobody rewrote them meanwhile (`change/removal.py`).
+   just these keys, where nobody rewrote them meanwhile (Redis: `caches/redis/removal.py`).
 5. Another look shows what is in scope again, and how many keys outside there are now.
 
 KEYS, FLUSHDB and FLUSHALL are never sent; UNLINK is the only command that removes anything, and each key that it names
@@ -22,26 +22,18 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from redis import exceptions as redis_errors
-
+from luckyhit.caches import AnyCache
+from luckyhit.caches.backup import BackupWriter
+from luckyhit.caches.clear_pace import Pace
+from luckyhit.caches.scope import Listing, Progress, Removed, Scope, refuse_too_much
 from luckyhit.case.cache import Cache as CacheSpec
-from luckyhit.change.backup import BackupWriter
 from luckyhit.change.coverage import shown_key
 from luckyhit.change.journal import Journal
-from luckyhit.change.pace import Pace
-from luckyhit.change.refusals import explained
-from luckyhit.change.removal import Progress, Removal, Removed
-from luckyhit.change.scope import Listing, Scope, example_key, listing, refuse_too_much, scan
 from luckyhit.errors import LuckyHitError
-from luckyhit.target.cache_url import identity
-from luckyhit.target.topology import Topology, open_topology
 
-if TYPE_CHECKING:
-    from luckyhit.target import Cache
-
-__all__ = ["ClearReport", "Progress", "Scope", "clear", "example_key", "scan"]
+__all__ = ["ClearReport", "clear"]
 
 
 @dataclass(frozen=True)
@@ -88,7 +80,7 @@ class ClearReport:
 
 
 def clear(
-    cache: Cache,
+    cache: AnyCache,
     spec: CacheSpec,
     journal: Journal,
     *,
@@ -104,27 +96,27 @@ def clear(
     from the cache. The journal's step stays open where anything may have been removed, and can be reverted.
     """
     started = clock()
-    scope = Scope(spec.clear)
+    scope = Scope.of(spec)
     backup = not cache.owned if backup is None else backup
     with contextlib.ExitStack() as opened:
-        with explained("listing the keys"):
-            topology = opened.enter_context(open_topology(cache))
-            before = listing(topology, scope, every=cache.owned)
+        with cache.explained("listing the keys"):
+            keys = opened.enter_context(cache.keys())
+            before = keys.listing(scope, every=cache.owned)
             refuse_too_much(spec, before, owned=cache.owned)
-            expired_before = _expired(topology)
-            servers = len(topology.primaries())
+            dropped_before = keys.dropped()
+            servers = keys.servers
         step = _Step(cache, spec, journal, before.inside, backup=backup)
         pace = Pace(None if cache.owned else spec.clear_rate, resting=not cache.owned, clock=clock, sleep=sleep)
-        removal = Removal(topology, scope, pace, writer=step.writer, rebuildable=spec.rebuildable)
+        removal = keys.remover(scope, pace, writer=step.writer, rebuildable=spec.rebuildable)
         try:
             removal.run(before.inside, on_progress)
             step.close_backup()
         except BaseException:
             step.break_off(removal.done)
             raise
-        with explained("looking at what is left"):
-            after = listing(topology, scope, every=cache.owned)
-            expired = max(0, _expired(topology) - expired_before)
+        with cache.explained("looking at what is left"):
+            after = keys.listing(scope, every=cache.owned)
+            expired = max(0, keys.dropped() - dropped_before)
     report = _report(before, after, removal.done, step.backup_name)
     report = ClearReport(
         **{
@@ -142,7 +134,9 @@ def clear(
 class _Step:
     """The journal's step of one clear, with its backup. Whatever fails while it is made, no key was touched."""
 
-    def __init__(self, cache: Cache, spec: CacheSpec, journal: Journal, listed: list[bytes], *, backup: bool) -> None:
+    def __init__(
+        self, cache: AnyCache, spec: CacheSpec, journal: Journal, listed: list[bytes], *, backup: bool
+    ) -> None:
         self._journal = journal
         self.writer = BackupWriter(_free_name(journal.path.parent)) if backup and listed else None
         self.backup_name = self.writer.path.name if self.writer is not None else None
@@ -152,7 +146,7 @@ class _Step:
                 "kind": "restore",
                 "backup": self.backup_name,
                 "keys": len(listed),
-                "cache": identity(cache.url),
+                "cache": cache.identity,
                 "url_env": spec.url_env,
             }
         in_order = sorted(listed)
@@ -218,16 +212,6 @@ def _report(before: Listing, after: Listing, done: Removed, backup: str | None) 
         backup=backup,
         detail="",
     )
-
-
-def _expired(topology: Topology) -> int:
-    """Keys that the servers have expired or evicted since their start; 0 where INFO is not allowed."""
-    count = 0
-    for primary in topology.primaries():
-        with contextlib.suppress(redis_errors.NoPermissionError):
-            stats = primary.client.info("stats")
-            count += int(stats.get("expired_keys", 0)) + int(stats.get("evicted_keys", 0))
-    return count
 
 
 def _sentence(report: ClearReport) -> str:

@@ -11,17 +11,14 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from string import ascii_lowercase
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from luckyhit.caches import AnyCache
+from luckyhit.caches.base import KeySpace
+from luckyhit.caches.scope import Scope
 from luckyhit.case.placeholders import Placeholder, escape, parse_template
-from luckyhit.change.refusals import explained
-from luckyhit.change.scope import Scope, scan
 from luckyhit.records import Guard
 from luckyhit.scrub.characters import visible
-from luckyhit.target.topology import Topology, open_topology
-
-if TYPE_CHECKING:
-    from luckyhit.target import Cache
 
 MOST_KEYS = 50_000
 """A cache that holds more is not listed whole."""
@@ -83,25 +80,24 @@ def shown_key(key: bytes) -> str:
     return visible(key.decode("utf-8", "backslashreplace"), longest=_LONGEST_KEY)
 
 
-def names_of(cache: Cache) -> frozenset[bytes] | None:
+def names_of(cache: AnyCache) -> frozenset[bytes] | None:
     """All keys of a cache; None where they are more than MOST_KEYS. Raises CacheUnreachable or TargetError."""
-    with explained("listing its keys"), open_topology(cache) as topology:
-        return _names(topology)
+    with cache.explained("listing its keys"), cache.keys() as keys:
+        return _names(keys)
 
 
-def appeared(cache: Cache, earlier: frozenset[bytes], templates: Sequence[str]) -> Appeared | None:
+def appeared(cache: AnyCache, earlier: frozenset[bytes], templates: Sequence[str]) -> Appeared | None:
     """The keys that are there now and were not among `earlier`; None where they are too many to list. Asking whether
     they expire (PTTL) moves the cache's own counter of hits."""
     scope = Scope(templates)
-    with explained("listing its keys"), open_topology(cache) as topology:
-        names = _names(topology)
+    with cache.explained("listing its keys"), cache.keys() as keys:
+        names = _names(keys)
         if names is None:
             return None
         new = sorted(names - earlier)
         outside = [key for key in new if key not in scope][:MOST_ASKED]
         expiring, lasting = list[Missed](), list[Missed]()
-        for key in outside:
-            ttl_ms = int(topology.groups([key])[0].primary.client.pttl(key))
+        for key, ttl_ms in zip(outside, keys.lifetimes_ms(outside), strict=True):
             if ttl_ms != -2:  # it has expired meanwhile
                 (lasting if ttl_ms == -1 else expiring).append(nearest(key, templates))
     return Appeared(sum(key in scope for key in new), expiring, lasting)
@@ -177,13 +173,12 @@ def _common(one: bytes, other: bytes) -> int:
     return next((index for index, (left, right) in enumerate(pairs) if left != right), min(len(one), len(other)))
 
 
-def _names(topology: Topology) -> frozenset[bytes] | None:
+def _names(keys: KeySpace) -> frozenset[bytes] | None:
     names: set[bytes] = set()
-    for primary in topology.primaries():
-        for keys in scan(primary.client):
-            names.update(keys)
-            if len(names) > MOST_KEYS:
-                return None
+    for batch in keys.batches():
+        names.update(batch)
+        if len(names) > MOST_KEYS:
+            return None
     return frozenset(names)
 
 

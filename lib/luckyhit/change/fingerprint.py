@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from luckyhit.caches import placeholders
 from luckyhit.case import Case
 from luckyhit.case.path_variables import fill_variables
 from luckyhit.case.placeholders import PlaceholderError, fill_text
@@ -36,7 +37,6 @@ from luckyhit.change.neutral import Own, hashed, names_a_version, shown_env
 from luckyhit.change.origin import OWN_MODULES, source_elsewhere
 from luckyhit.change.sources import repository_of, source_of
 from luckyhit.scrub.secrets import is_secret_name
-from luckyhit.target.cache_url import placeholders
 from luckyhit.target.control import client_options
 from luckyhit.target.settings import INHERITED, source_directory
 

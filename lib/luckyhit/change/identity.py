@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from luckyhit.caches import cache_identity
 from luckyhit.case import Case
-from luckyhit.target.cache_url import identity as cache_identity
 
 __all__ = ["cache_identity", "target_identities"]
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from luckyhit.caches import kind_at, placeholders
 from luckyhit.case.path_variables import fill_variables, variable_names
 from luckyhit.case.placeholders import PlaceholderError, fill_text
 from luckyhit.case.texts import START_NAMES
-from luckyhit.target.cache_url import is_sentinel, placeholders
 
 if TYPE_CHECKING:
     from luckyhit.target import Stack
@@ -69,7 +69,7 @@ class Own:
         address = None
         if stack.cache is not None:
             self._texts.append((stack.cache.url, "{cache_url}"))
-            address = None if is_sentinel(stack.cache.url) else urlsplit(stack.cache.url)
+            address = urlsplit(stack.cache.url) if kind_at(stack.cache.url).address(stack.cache.url) else None
             if address is not None and address.hostname and address.port:
                 self._texts.append((f"{address.hostname}:{address.port}", "{cache_address}"))
             if stack.cache.owned and (password := placeholders(stack.cache.url)["cache_password"]):

@@ -9,20 +9,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from luckyhit.caches import AnyCache
 from luckyhit.case import Case
 from luckyhit.change.kinds import kind_of
-from luckyhit.change.refusals import explained
-from luckyhit.change.rights.cache import look_at_events, look_at_rights
 from luckyhit.change.rights.directories import look_at_directories, room_for
 from luckyhit.change.rights.findings import Findings
 from luckyhit.change.rights.routes import look_at_purges
-from luckyhit.change.rights.scope import look_at_scope
 from luckyhit.errors import GuardError
 from luckyhit.records import Guard, GuardId
-from luckyhit.target.topology import open_topology
 
 if TYPE_CHECKING:
-    from luckyhit.target import Cache, Stack
+    from luckyhit.target import Stack
 
 
 def check_rights(
@@ -60,19 +57,6 @@ def change_guard(stack: Stack) -> Guard:
     return _shielded("change", kind_of(stack).look)
 
 
-def check_permissions(
-    case: Case, cache: Cache | None, directories: Iterable[Path], *, changeable: bool | None = None
-) -> Guard:
-    """Whether `directories` (the run's and the reports') can be written to, and the cache grants what the run
-    needs. Changes nothing. `changeable` as in `check_rights`. Raises CacheUnreachable where the cache does not answer.
-    """
-    found = Findings("permissions-checked")
-    look_at_directories(directories, room_for(case), found)
-    if cache is not None:
-        _look_at_cache(case, cache, found, _allows(case) if changeable is None else changeable)
-    return found.guard()
-
-
 def summary(guards: Sequence[Guard]) -> Guard:
     """The guards of `check_rights` as one, under the name that a run's checklist has for them."""
     failed = [guard for guard in guards if not guard.ok]
@@ -81,27 +65,19 @@ def summary(guards: Sequence[Guard]) -> Guard:
     return Guard(id="permissions-checked", ok=not failed, detail=detail, remedy=remedy)
 
 
-def _cache_guards(case: Case, cache: Cache, changeable: bool) -> tuple[list[Guard], float]:
+def _cache_guards(case: Case, cache: AnyCache, changeable: bool) -> tuple[list[Guard], float]:
     """(what is found at the cache, about how many bytes a backup of the keys in scope takes)."""
-    rights = _shielded("cache-rights", lambda found: _look_at_cache(case, cache, found, changeable))
+    rights = _shielded("cache-rights", lambda found: cache.checks.rights(case, found, changeable=changeable))
     guards, backup_bytes = [rights], 0.0
     if changeable and not cache.owned and case.cache.clear:
 
         def look(found: Findings) -> None:
             nonlocal backup_bytes
-            with explained("listing its keys"), open_topology(cache) as topology:
-                backup_bytes = look_at_scope(topology, case.cache, found)
+            backup_bytes = cache.checks.scope(case.cache, found)
 
         scope = _shielded("scope-of-the-clear", look)
         guards += [scope] if rights.ok or scope.ok else []  # without the right to list keys, one failure is enough
     return guards, backup_bytes
-
-
-def _look_at_cache(case: Case, cache: Cache, found: Findings, changeable: bool) -> None:
-    with explained("looking at its permissions"), open_topology(cache) as topology:
-        look_at_rights(topology, case, found, owned=cache.owned, changeable=changeable)
-        if changeable and not cache.owned:
-            look_at_events(topology, case, found)
 
 
 def _shielded(id: GuardId, look: Callable[[Findings], object]) -> Guard:

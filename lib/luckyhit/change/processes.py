@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
-import redis
+
+from luckyhit.errors import TargetError
 
 if TYPE_CHECKING:
     from luckyhit.target import Stack
@@ -37,8 +38,8 @@ def of_stack(stack: Stack) -> list[dict[str, Any]]:
             found += [identify(process, f"service {process.name()}") for process in family]
     cache = stack.cache
     if cache is not None and cache.owned:
-        with contextlib.suppress(psutil.Error, redis.RedisError), cache.client() as client:
-            server = psutil.Process(int(client.info("server")["process_id"]))
+        with contextlib.suppress(psutil.Error, TargetError):
+            server = psutil.Process(cache.answering_pid())
             found.append(identify(server, f"cache {server.name()}"))
     return found
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from luckyhit.change.backup import Restored, restore_run
+from luckyhit.caches import cache_at
+from luckyhit.caches.restore import Restored, restore_run
 from luckyhit.change.identity import cache_identity
 from luckyhit.errors import CacheUnreachable, GuardError
 from luckyhit.records.journal import Step
 from luckyhit.run import Run
-from luckyhit.target import Cache
 
 RESTORE = "restore"
 _ATTEMPTS, _PAUSE_S = 3, 0.3
@@ -31,7 +31,7 @@ def put_back(
     """Put back what `steps` (the clears of one cache, oldest first) took; also says so in words. Safe to repeat.
 
     Raises GuardError where the variable with the cache's URL is not set, or names another cache; CacheUnreachable,
-    TargetError, RunUnreadable as `luckyhit.change.backup` does.
+    TargetError, RunUnreadable as `luckyhit.caches.backup` does.
     """
     url_env, known = str(steps[0].inverse.get("url_env")), str(steps[0].inverse["cache"])
     url = environ.get(url_env)
@@ -47,7 +47,7 @@ def put_back(
     paths = [run.path / str(step.inverse["backup"]) for step in steps]
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            restored = restore_run(Cache(url, url_env=url_env), paths)
+            restored = restore_run(cache_at(url, url_env=url_env), paths)
         except CacheUnreachable:
             if attempt == _ATTEMPTS:
                 raise

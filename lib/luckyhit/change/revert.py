@@ -23,14 +23,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from luckyhit.caches.base import Undone
 from luckyhit.change import config, processes
 from luckyhit.change.identity import target_identities
 from luckyhit.change.journal import Journal
 from luckyhit.change.kinds import UNDO, UndoContext
 from luckyhit.change.leftovers import WITH_THE_PROCESSES
 from luckyhit.change.lock import held
-from luckyhit.change.notify import NOTIFY, OPTION
-from luckyhit.change.notify import same as same_flags
+from luckyhit.change.notify import NOTIFY
 from luckyhit.change.probe_undo import PROBED
 from luckyhit.change.probe_undo import undo as undo_probe
 from luckyhit.change.restoring import RESTORE, by_cache, put_back
@@ -40,9 +40,9 @@ from luckyhit.records import Rollback
 from luckyhit.records.journal import AT_REST, Step
 from luckyhit.run import Run
 
-_UNDO: dict[str, Callable[[Step, UndoContext], str | config.Undone]] = {
+_UNDO: dict[str, Callable[[Step, UndoContext], str | Undone]] = {
     **UNDO,
-    NOTIFY: lambda step, context: config.undo(step, OPTION, same_flags, context.environ, context.sleep),
+    NOTIFY: lambda step, context: config.undo(step, context.environ, context.sleep),
     PROBED: undo_probe,
 }
 """By kind of inverse, of all that a run journals and that takes more than ending its processes. The cleared keys are
@@ -201,7 +201,7 @@ def _undo(
             hint=f"Its inverse, as journalled: {step.inverse}",
         )
     undone = _UNDO[kind](step, UndoContext(run.case, run.path, project or Project.find().root, environ, sleep))
-    return undone._asdict() if isinstance(undone, config.Undone) else {"how": undone}
+    return undone._asdict() if isinstance(undone, Undone) else {"how": undone}
 
 
 def _discard_backup(journal: Journal, step: Step) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from luckyhit import change as changing
+from luckyhit.caches.counters import CounterSampler
 from luckyhit.case import Case
 from luckyhit.designs import design_of
 from luckyhit.errors import LimitExceeded
@@ -18,7 +19,7 @@ from luckyhit.measure import BlockPlan, BlockReport, Crew, measure_block
 from luckyhit.measure.ledger import ledger_of
 from luckyhit.records import Arm, Guard, NotedBlock, Stage
 from luckyhit.records.parquet import write_part
-from luckyhit.target import CounterSampler, Stack
+from luckyhit.target import Stack
 from luckyhit.target.control import authorities
 
 Progress = Callable[[str, float, float], None]

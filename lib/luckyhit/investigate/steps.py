@@ -256,9 +256,4 @@ def _stop_at_failed(guards: list[Guard]) -> None:
 
 
 def _cache_version(stack: Stack) -> dict[str, Any]:
-    if stack.cache is None:
-        return {}
-    with stack.cache.client() as client:
-        info = client.info("server")
-    kind = "valkey" if "valkey_version" in info else "redis"
-    return {kind: str(info.get(f"{kind}_version"))}
+    return stack.cache.version() if stack.cache is not None else {}

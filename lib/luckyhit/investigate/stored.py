@@ -10,11 +10,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from luckyhit.caches import AnyCache, Capability
 from luckyhit.case import Case
 from luckyhit.change.coverage import Appeared, appeared, coverage_guard, left_alone, names_of
 from luckyhit.errors import LuckyHitError
 from luckyhit.records import Guard
-from luckyhit.target import Cache, Stack
+from luckyhit.target import Stack
 
 TOO_MANY = "The cache holds too many keys to see which of them a read stores."
 SHARED = "Others use this cache too, so some of the keys may be theirs. "
@@ -25,14 +26,14 @@ class Stored:
     """Looks at what appears in the cache of one stack. `earlier`: the keys that were there before."""
 
     case: Case
-    cache: Cache
+    cache: AnyCache
     earlier: frozenset[bytes]
 
     @classmethod
     def looking(cls, case: Case, stack: Stack) -> Stored | None:
         """Before the first read; None where there is nothing to hold against each other, or it can't be listed (the
         rights to the cache are looked at elsewhere)."""
-        if stack.cache is None or not case.cache.clear:
+        if stack.cache is None or not case.cache.clear or Capability.LIST_KEYS not in stack.cache.can:
             return None
         with suppress(LuckyHitError):
             names = names_of(stack.cache)

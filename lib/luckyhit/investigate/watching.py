@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from redis import exceptions as redis_errors
-
 from luckyhit import change as changing
+from luckyhit.caches.keyspace import cache_keys, reserved, watched_shapes
+from luckyhit.caches.shapes import Shape, shapes_of
+from luckyhit.caches.watch_events import EventWatch
 from luckyhit.change.notify import INSIDE
 from luckyhit.measure.probe_plan import KeyRanges
 from luckyhit.measure.probe_survey import reading
@@ -16,10 +17,8 @@ from luckyhit.records import Arm, LearnedKeys
 from luckyhit.records.parquet import write_part
 from luckyhit.run import Run
 from luckyhit.scrub.characters import visible
-from luckyhit.target import EventWatch, Stack, cache_keys
+from luckyhit.target import Stack
 from luckyhit.target.control import client_options
-from luckyhit.target.keyspace import reserved, watched_shapes
-from luckyhit.target.watching.shapes import Shape, learn, shapes_of
 
 EVENTS = "events"
 
@@ -50,11 +49,10 @@ def learn_cache_keys(run: Run, stack: Stack, journal: changing.Journal, headers:
             return
         options = client_options(case.target, stack.base_url, stack.project)
         keys = [str(key) for key in KeyRanges.of(probe).warm[:LEARNED_BY]]
-        with (
-            suppress(redis_errors.RedisError),
-            reading(probe, stack.base_url, headers, timeout_s=case.workload.timeout, options=options) as read,
-        ):
-            learned = learn(cache, keys, read, case.cache.clear)
+        with reading(probe, stack.base_url, headers, timeout_s=case.workload.timeout, options=options) as read:
+            learned = cache.events.learn(keys, read, case.cache.clear) if cache.events is not None else None
+            if learned is None:
+                return
             noted = run.manifest.cache_keys
             earlier = noted.get(stack.name, LearnedKeys())
             before = shapes_of(earlier)

@@ -4,26 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from luckyhit.scrub.characters import visible
 from luckyhit.scrub.redactor import Redactor
 
 _WINDOW_BYTES = 64 * 1024
 _LONGEST_LINE = 500
-_SECRET_PARTS = ("password=", "username=", "sentinel_password=", "sentinel_username=")
-
-
-def url_secrets(url: str) -> list[str]:
-    """What must not be shown of a URL: its password, its user where that stands alone, and with either, all of it."""
-    try:
-        parts = urlsplit(url)
-        user, password = parts.username, parts.password
-    except ValueError:
-        return [url]
-    query = [pair.partition("=")[2] for pair in parts.query.split("&") if pair.startswith(_SECRET_PARTS)]
-    found = [value for value in (password or user, *query) if value]
-    return [url, *found, *map(unquote, found)] if found else []
 
 
 def tail(path: Path, count: int, *, offset: int = 0, redactor: Redactor | None = None) -> list[str]:

@@ -13,13 +13,13 @@ from pathlib import Path
 import httpx
 import psutil
 
+from luckyhit.caches import placeholders
 from luckyhit.case.target import Start
 from luckyhit.case.units import format_duration
 from luckyhit.errors import PortTaken, ServiceNotReady, ServiceStopped, TargetError
 from luckyhit.scrub.redactor import Redactor
 from luckyhit.scrub.sweep import scrub_log
 from luckyhit.target import ports
-from luckyhit.target.cache_url import placeholders
 from luckyhit.target.logs import tail
 from luckyhit.target.own_python import refuse_no_python
 from luckyhit.target.process import SupervisedProcess

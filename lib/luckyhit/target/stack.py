@@ -13,13 +13,14 @@ from typing import Self
 
 import httpx
 
+from luckyhit.caches import AnyCache, from_environment, own_kind
+from luckyhit.caches.cache_urls import url_secrets
 from luckyhit.case import Case
 from luckyhit.errors import GuardError, TargetError
 from luckyhit.records import Arm
 from luckyhit.scrub.redactor import Redactor
-from luckyhit.target.cache import Cache
 from luckyhit.target.control import client_options
-from luckyhit.target.logs import url_secrets
+from luckyhit.target.embedded import start_embedded
 from luckyhit.target.own_python import own_python
 from luckyhit.target.ports import HOST
 from luckyhit.target.service import Service
@@ -61,7 +62,7 @@ class Stack:
         self.settings = settings
         self.sources: Mapping[Arm, Settings] = {}
         """The settings of each arm, where the arms are two revisions (see `luckyhit.change.worktrees`)."""
-        self.cache: Cache | None = None
+        self.cache: AnyCache | None = None
         self.environ = environ
         self._allow_change = allow_change and not only_observe
         # A cache that the run does not start is somebody's, whoever starts the service in front of it.
@@ -160,7 +161,7 @@ class Stack:
         if self._service is None:
             self._look()
             if self.cache is None and self.case.cache.url_env is not None:
-                self.cache = Cache.from_environment(self.case.cache.url_env, self.environ)
+                self.cache = from_environment(self.case.cache.url_env, self.environ)
             return
         if self._service.alive:
             return
@@ -236,11 +237,13 @@ class Stack:
     def _start_cache(self) -> None:
         url_env = self.case.cache.url_env
         if url_env is not None:
-            self.cache = Cache.from_environment(url_env, self.environ)
+            self.cache = from_environment(url_env, self.environ)
             return
         if self.case.caches_inside:
             return
-        cache = Cache.start_embedded(self.workdir, self.environ, with_password=self.case.tells_password)
+        cache = start_embedded(
+            self.workdir, self.environ, kind=own_kind(self.case.cache), with_password=self.case.tells_password
+        )
         self._redactor.learn(cache.secrets)
         with self._lock:
             self.cache = cache

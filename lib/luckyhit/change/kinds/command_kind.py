@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from luckyhit.caches import placeholders
+from luckyhit.caches.cache_urls import url_secrets
 from luckyhit.case.changes.command import COMMAND, CommandChange
 from luckyhit.case.placeholders import fill_text, placeholder_names
 from luckyhit.change.journal import Step
@@ -21,8 +23,7 @@ from luckyhit.change.waiting import await_state, repeatedly, shown
 from luckyhit.errors import ArgumentError, TargetError
 from luckyhit.scrub.redactor import Redactor
 from luckyhit.target import Stack
-from luckyhit.target.cache_url import placeholders
-from luckyhit.target.logs import tail, url_secrets
+from luckyhit.target.logs import tail
 from luckyhit.target.process import SupervisedProcess
 from luckyhit.target.settings import INHERITED
 from luckyhit.text.numbers import listed

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from luckyhit.caches.cache_urls import url_secrets
 from luckyhit.case.changes.sql import SQL, SqlChange
 from luckyhit.change.journal import Step
 from luckyhit.change.kinds.kind import StatedKind, UndoContext
 from luckyhit.change.waiting import await_state, repeatedly, shown
 from luckyhit.errors import ArgumentError, GuardError, TargetError
 from luckyhit.scrub.redactor import Redactor
-from luckyhit.target.logs import url_secrets
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine

@@ -1,7 +1,7 @@
 """What the cache itself counted while the arms were measured, beside what the answers told.
 
 The counters are the server's (`keyspace_hits` and the like in INFO), sampled at the start and at the end of each block
-and in between (`luckyhit.target.counters`). They count look-ups, not requests, of whoever uses the cache.
+and in between (`luckyhit.caches.counters`). They count look-ups, not requests, of whoever uses the cache.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Any
 import redis
 from redis import exceptions as redis_errors
 
-from luckyhit.target.topology import Group
+from luckyhit.caches.redis.topology import Group
 
 Command = tuple[bytes, ...]
 

@@ -10,11 +10,12 @@ from collections.abc import Callable
 
 import redis
 
+from luckyhit.caches.base import RightsFindings
+from luckyhit.caches.redis.redis_keys import scan
+from luckyhit.caches.redis.topology import Topology
+from luckyhit.caches.scope import Scope
 from luckyhit.case.cache import Cache as CacheSpec
 from luckyhit.case.units import format_share
-from luckyhit.change.rights.findings import Findings
-from luckyhit.change.scope import Scope, scan
-from luckyhit.target.topology import Topology
 
 LOOK_S = 2.0
 """A larger keyspace is judged by the part that is seen in this time: SCAN goes through it in no order of its own."""
@@ -39,7 +40,7 @@ class _Seen:
 def look_at_scope(
     topology: Topology,
     spec: CacheSpec,
-    found: Findings,
+    found: RightsFindings,
     *,
     clock: Callable[[], float] = time.monotonic,
     seconds: float = LOOK_S,
@@ -87,7 +88,7 @@ def _look(
             return
 
 
-def _say(seen: _Seen, spec: CacheSpec, found: Findings) -> None:
+def _say(seen: _Seen, spec: CacheSpec, found: RightsFindings) -> None:
     if not seen.scanned:
         found.note("The cache is empty now, so there is nothing to hold the templates against.")
         return
@@ -114,7 +115,7 @@ def _say(seen: _Seen, spec: CacheSpec, found: Findings) -> None:
         _say_immortal(seen, found)
 
 
-def _say_immortal(seen: _Seen, found: Findings) -> None:
+def _say_immortal(seen: _Seen, found: RightsFindings) -> None:
     """Keys that are never cleared unless the case says that they can be rebuilt."""
     examples = ", ".join(repr(key[:_LONGEST_EXAMPLE])[1:] for key in seen.examples)
     more = f" and {seen.immortal - len(seen.examples):,} more" if seen.immortal > len(seen.examples) else ""

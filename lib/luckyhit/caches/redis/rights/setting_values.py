@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import redis
 
+from luckyhit.caches.base import RightsFindings
+from luckyhit.caches.redis.config import read_setting
+from luckyhit.caches.redis.topology import Topology
+from luckyhit.caches.same_setting import same_value
 from luckyhit.case.changes.cache_setting import SettingChange
-from luckyhit.change.config import read_setting, same_value
-from luckyhit.change.rights.findings import Findings
-from luckyhit.change.waiting import shown
 from luckyhit.errors import TargetError
-from luckyhit.target.topology import Topology
 
 _INT, _LONG = 2**31 - 1, 2**63 - 1
 _POLICIES = (
@@ -57,13 +57,11 @@ _SIZES = {
 _UNITS = {"": 1, "b": 1, "k": 10**3, "kb": 2**10, "m": 10**6, "mb": 2**20, "g": 10**9, "gb": 2**30}
 
 
-def look_at_setting(topology: Topology, change: SettingChange, found: Findings, *, owned: bool) -> None:
+def look_at_setting(topology: Topology, change: SettingChange, found: RightsFindings, *, owned: bool) -> None:
     """Hold `change` against what the server says. Raises redis.RedisError."""
     for field, value in (("before", change.before), ("after", change.after)):
         if value is not None and (expected := expected_value(change.name, value)):
-            found.problem(
-                f"no server takes {shown(value)} for {change.name} (change.{field})", f"Write {expected} there."
-            )
+            found.problem(f"no server takes {value!r} for {change.name} (change.{field})", f"Write {expected} there.")
     for server in topology.primaries():
         where = f" on {server.name}" if server.name else ""
         try:
@@ -79,28 +77,26 @@ def look_at_setting(topology: Topology, change: SettingChange, found: Findings, 
         _compare(change, now, where, found, owned=owned)
     if found.ok:
         found.note(
-            f"Whether this server takes {shown(change.after)} can't be proven without setting it; by its form it does."
+            f"Whether this server takes {change.after!r} can't be proven without setting it; by its form it does."
         )
 
 
-def _compare(change: SettingChange, now: str, where: str, found: Findings, *, owned: bool) -> None:
+def _compare(change: SettingChange, now: str, where: str, found: RightsFindings, *, owned: bool) -> None:
     if owned and change.before is not None:
-        found.note(
-            f"{change.name} is {shown(now)}; each arm's own cache is set to {shown(change.before)} before the change."
-        )
+        found.note(f"{change.name} is {now!r}; each arm's own cache is set to {change.before!r} before the change.")
     elif same_value(now, change.after):
         found.problem(
-            f"{change.name}{where} is {shown(now)} already: the change is in place",
+            f"{change.name}{where} is {now!r} already: the change is in place",
             f"Put it back first{'' if change.before is None else f' (`CONFIG SET {change.name} {change.before}`)'}, or "
             "correct change.after.",
         )
     elif change.before is not None and not same_value(now, change.before):
         found.problem(
-            f"{change.name}{where} is {shown(now)}, and the case says {shown(change.before)} (change.before)",
+            f"{change.name}{where} is {now!r}, and the case says {change.before!r} (change.before)",
             "Correct change.before, or leave it out: then it is whatever the cache has.",
         )
     else:
-        found.note(f"{change.name}{where} is {shown(now)}, as before the change.")
+        found.note(f"{change.name}{where} is {now!r}, as before the change.")
 
 
 def expected_value(name: str, value: str) -> str:

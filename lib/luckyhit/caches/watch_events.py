@@ -14,13 +14,15 @@ from typing import Self
 
 import pyarrow as pa
 
+from luckyhit.caches.base import AnyCache, EventSource
+from luckyhit.caches.shapes import Shape
 from luckyhit.records import EVENTS, Arm
-from luckyhit.target.cache import Cache
-from luckyhit.target.listener import FLUSHED, FLUSHES_NOT_TOLD, LOST, WATCHED, WATCHING, Listener
-from luckyhit.target.watching.shapes import Shape
 
-__all__ = ["FLUSHED", "FLUSHES_NOT_TOLD", "LOST", "WATCHED", "WATCHING", "EventWatch"]
-
+WATCHING, LOST, WATCHED = "(watching)", "(lost)", "(watched)"
+"""Events of our own, with no key: from `(watching)` on everything is seen, up to `(lost)` (the connection broke), or to
+`(watched)` (the end). Without them, an entry that nothing happened to could not be told from one nobody looked at."""
+FLUSHED, FLUSHES_NOT_TOLD = "flushed", "(flushes not told)"
+"""With no key either: all keys went at once; and the server does not let that be seen."""
 MOST_ROWS = 1_000_000
 _READY_WITHIN_S = 10.0
 
@@ -35,7 +37,7 @@ class EventWatch:
 
     def __init__(
         self,
-        caches: Mapping[Arm, Cache],
+        caches: Mapping[Arm, AnyCache],
         channels: Mapping[Arm, Mapping[str, str]],
         *,
         block: int,
@@ -46,14 +48,14 @@ class EventWatch:
         reserved: Callable[[str], bool] = lambda key: True,
     ) -> None:
         """`origin_ns` is the run's start on `clock`, in nanoseconds. `most_rows`: of each arm. `patterns`, `reserved`:
-        see `Listener`."""
+        keys that no channel of their own is known for, and whether a probed key that they tell of is the case's (only
+        those are kept)."""
         self.problems: list[str] = []
         self._block = block
         self._stopping = threading.Event()
         self._listeners = [
-            Listener(
+            _source(cache).listener(
                 arm,
-                cache,
                 channels[arm],
                 self._stopping,
                 lambda: clock() - origin_ns,
@@ -120,3 +122,9 @@ class EventWatch:
     def _problem(self, sentence: str) -> None:
         if sentence not in self.problems:
             self.problems.append(sentence)
+
+
+def _source(cache: AnyCache) -> EventSource:
+    if cache.events is None:
+        raise ValueError(f"a cache of the kind {cache.kind} tells no events")
+    return cache.events

@@ -8,21 +8,22 @@ from collections.abc import Iterable, Sequence
 import redis
 from redis import exceptions as redis_errors
 
+from luckyhit.caches.base import RightsFindings
+from luckyhit.caches.keyspace import cache_keys, watched_keys
+from luckyhit.caches.redis.config import OPTION
+from luckyhit.caches.redis.listener import unsuited
+from luckyhit.caches.redis.notify import covers, read_setting
+from luckyhit.caches.redis.topology import Topology
+from luckyhit.caches.scope import example_key
 from luckyhit.case import Case
 from luckyhit.case.placeholders import key_glob
-from luckyhit.change.notify import OPTION, covers, read_setting
-from luckyhit.change.rights.findings import Findings
-from luckyhit.change.scope import example_key
-from luckyhit.target.keyspace import cache_keys, watched_keys
-from luckyhit.target.listener import unsuited
-from luckyhit.target.topology import Topology
 from luckyhit.text.numbers import listed
 
 Command = tuple[str | bytes, ...]
 KEYED = ("UNLINK", "PTTL", "DUMP", "RESTORE", "WATCH")
 
 
-def look_at_rights(topology: Topology, case: Case, found: Findings, *, owned: bool, changeable: bool) -> None:
+def look_at_rights(topology: Topology, case: Case, found: RightsFindings, *, owned: bool, changeable: bool) -> None:
     """Whether the cache takes writes, and grants its user what the run needs. `changeable`: whether the run will change
     anything, or only observe. Raises redis.RedisError."""
     commands = needed(case, owned=owned, changeable=changeable)
@@ -56,7 +57,7 @@ def look_at_rights(topology: Topology, case: Case, found: Findings, *, owned: bo
         found.note(f"The cache grants what {_purpose(case, owned=owned, changeable=changeable)} takes{everywhere}.")
 
 
-def look_at_events(topology: Topology, case: Case, found: Findings) -> None:
+def look_at_events(topology: Topology, case: Case, found: RightsFindings) -> None:
     """Whether the cache's events around the probe's writes can be seen: a note, as a run goes on without them."""
     if case.freshness is None or not case.freshness.watch_cache:
         return

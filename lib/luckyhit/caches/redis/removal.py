@@ -14,41 +14,25 @@ one slot; slots that have moved are asked for anew, and a key that is just on th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from redis import exceptions as redis_errors
 
-from luckyhit.change.backup import BackupWriter, Entry
-from luckyhit.change.lanes import Command, Lane, Lanes, exchange, refusal, removed
-from luckyhit.change.pace import Pace
-from luckyhit.change.refusals import explained
-from luckyhit.change.scope import Scope
+from luckyhit.caches.backup import BackupWriter, Entry
+from luckyhit.caches.clear_pace import Pace
+from luckyhit.caches.redis.lanes import Command, Lane, Lanes, exchange, refusal, removed
+from luckyhit.caches.redis.refusals import explained
+from luckyhit.caches.redis.topology import Group, Topology
+from luckyhit.caches.scope import Progress, Removed, Scope
 from luckyhit.errors import ScopeRefused
-from luckyhit.target.topology import Group, Topology
 
 _MOST_GROUPS, _MOST_KEY_BYTES = 32, 1 << 18
 _ATTEMPTS, _REFRESHES = 14, 50
 _TOGETHER = 32
 """Keys in one command or transaction: the server does nothing else meanwhile (and for WATCH, it compares each key with
 all that are watched on that connection)."""
-Progress = Callable[[int, int], None]
-"""Called with the keys dealt with so far, and the keys there are."""
-
-
-@dataclass
-class Removed:
-    """What became of the keys so far: see `ClearReport`. `touched`: whether anything may have been removed."""
-
-    cleared: int = 0
-    gone: int = 0
-    rewritten: int = 0
-    contended: int = 0
-    unguarded: int = 0
-    named: int = 0
-    kept: set[bytes] = field(default_factory=set)
-    touched: bool = False
 
 
 @dataclass(frozen=True, slots=True)

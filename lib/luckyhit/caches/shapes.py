@@ -9,17 +9,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import redis
-
 from luckyhit.case.placeholders import escape, parse_template
 from luckyhit.records import LearnedKeys
-from luckyhit.target.cache import Cache
 
-_SETS_NOTHING = frozenset({"del", "expired", "evicted", "rename_from", "move_from", "expire", "persist", "keymiss"})
 _FIELDS = frozenset({"hset", "hincrby", "hsetnx", "zadd", "sadd", "lpush", "rpush", "xadd", "json.set"})
 _SHORTEST = 3
 """Of the text that a pattern begins with: a shorter one would watch all."""
@@ -84,42 +80,6 @@ class LearnedShapes:
 def shapes_of(learned: LearnedKeys) -> list[Shape]:
     """Those that a run noted."""
     return [Shape(shape.before, shape.after, shape.group) for shape in learned.shapes]
-
-
-def learn(
-    cache: Cache, keys: Sequence[str], read: Callable[[str], object], templates: Sequence[str] = ()
-) -> LearnedShapes:
-    """Read each key, and see what that stored. Raises redis.RedisError where the cache can't be listened to."""
-    stored: dict[str, dict[str, str]] = {}
-    with cache.client(protocol=2) as client:
-        database = int(client.connection_pool.connection_kwargs.get("db") or 0)
-        prefix = f"__keyspace@{database}__:"
-        connection = client.connection_pool.get_connection()
-        try:
-            connection.send_command("PSUBSCRIBE", f"{prefix}*")
-            connection.read_response(push_request=True)
-            for key in keys:
-                _events_until_now(connection)  # of what came before: none of this read's
-                read(key)
-                stored[key] = {
-                    name.removeprefix(prefix): event
-                    for name, event in _events_until_now(connection)
-                    if event not in _SETS_NOTHING
-                }
-        finally:
-            connection.disconnect()
-    return learned_shapes(stored, templates)
-
-
-def _events_until_now(connection: redis.Connection) -> list[tuple[str, str]]:
-    connection.send_command("PING", "luckyhit", check_health=False)
-    events: list[tuple[str, str]] = []
-    while True:
-        message = connection.read_response(push_request=True)
-        if not isinstance(message, list) or message[0] == b"pong":
-            return events
-        if message[0] == b"pmessage":
-            events.append((message[2].decode(errors="surrogateescape"), message[3].decode(errors="replace")))
 
 
 def learned_shapes(stored: Mapping[str, Mapping[str, str]], templates: Sequence[str] = ()) -> LearnedShapes:

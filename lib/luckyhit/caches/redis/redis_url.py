@@ -19,7 +19,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from redis.connection import SSLConnection, parse_url
 
-from luckyhit.case.texts import CACHE_NAMES
+from luckyhit.caches.cache_urls import UNREADABLE, host_and_port, plainly_redacted, redacted_parts
 
 SENTINEL_SCHEMES = ("redis+sentinel", "rediss+sentinel")
 _SENTINEL_PORT, _PORT = 26379, 6379
@@ -80,50 +80,30 @@ def identity(url: str) -> str:
     """
     if is_sentinel(url):
         named = read_sentinel(url)
-        hosts = ",".join(sorted(_address(host, port) for host, port in named.hosts))
+        hosts = ",".join(sorted(host_and_port(host, port) for host, port in named.hosts))
         return f"sentinel {hosts}/{named.service}/{named.options.get('db', 0)}"
     parts = urlsplit(url)
     if parts.scheme == "unix":
         database = dict(parse_qsl(parts.query)).get("db", "0")
         return f"{parts.path}?db={database}" if database != "0" else parts.path
     database = dict(parse_qsl(parts.query)).get("db") or parts.path.strip("/") or "0"
-    return f"{_address(parts.hostname or 'localhost', parts.port or _PORT)}/{database}"
+    return f"{host_and_port(parts.hostname or 'localhost', parts.port or _PORT)}/{database}"
 
 
-def placeholders(url: str) -> dict[str, str]:
-    """What a URL fills in: `cache_url`, and `cache_host`, `cache_port` and `cache_password` (as it is meant, without
-    URL quoting; empty where there is none). A socket and Sentinels have no host and port; an empty URL (a cache that
-    is not there yet) has all of them, empty."""
-    if not url:
-        return dict.fromkeys(CACHE_NAMES, "")
+def address(url: str) -> tuple[str, int] | None:
+    """Host and port; None of a socket and of Sentinels, which have no single one."""
     parts = urlsplit(url)
-    fields = {"cache_url": url, "cache_password": unquote(parts.password or "")}
     if parts.scheme == "unix" or is_sentinel(url) or not parts.hostname:
-        return fields
-    return {**fields, "cache_host": parts.hostname, "cache_port": str(parts.port or _PORT)}
+        return None
+    return parts.hostname, parts.port or _PORT
 
 
 def redacted(url: str) -> str:
     """`redis://me:secret@cache:6379/0?x=y` as `redis://me:***@cache:6379/0`."""
+    if not is_sentinel(url):
+        return plainly_redacted(url)
     try:
         parts = urlsplit(url)
-        if is_sentinel(url):
-            address = ",".join(_address(host, port) for host, port in _hosts(parts))
-        else:
-            address = parts.hostname or ""
-            address = f"[{address}]" if ":" in address else address
-            address += f":{parts.port}" if parts.port else ""
+        return redacted_parts(parts, ",".join(host_and_port(host, port) for host, port in _hosts(parts)))
     except ValueError:
-        return "a URL that can't be read"
-    if "://" not in url:
-        return "a URL without a scheme"
-    user = ""
-    if parts.password:
-        user = f"{parts.username or ''}:***@"
-    elif parts.username:
-        user = "***@"
-    return f"{parts.scheme}://{user}{address}{parts.path}"
-
-
-def _address(host: str, port: int) -> str:
-    return f"[{host.lower()}]:{port}" if ":" in host else f"{host.lower()}:{port}"
+        return UNREADABLE

@@ -1,7 +1,7 @@
 """The cache of a stack: a real Valkey of its own, or one that runs elsewhere, by a URL from the environment.
 
-A URL may name one server, a node of a cluster, or Sentinels (`target/cache_url.py`); the servers that hold the keys are
-told by `target/topology.py`.
+A URL may name one server, a node of a cluster, or Sentinels (`redis_url.py`); the servers that hold the keys are
+told by `topology.py`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,10 @@ import os
 import secrets
 import shutil
 import sys
-import threading
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import redis
 from redis import exceptions as redis_errors
@@ -24,101 +22,41 @@ from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel
 
-from luckyhit.errors import CacheUnreachable, RefusalId, TargetError
+from luckyhit.caches.base import Capability, OwnServer, ServerFacts, ServerProcess
+from luckyhit.caches.cache_urls import url_secrets
+from luckyhit.caches.redis.config import RedisSettings
+from luckyhit.caches.redis.notify import RedisEvents
+from luckyhit.caches.redis.redis_keys import RedisKeys
+from luckyhit.caches.redis.redis_url import identity, is_sentinel, read_sentinel, redacted
+from luckyhit.caches.redis.refusals import explained
+from luckyhit.caches.redis.rights import RedisChecks
+from luckyhit.caches.redis.server_facts import counters_of, server_facts, server_version
+from luckyhit.caches.redis.topology import open_topology
+from luckyhit.errors import CacheUnreachable, RefusalId
 from luckyhit.scrub.redactor import Redactor
-from luckyhit.target import ports
-from luckyhit.target.cache_url import is_sentinel, read_sentinel, redacted
-from luckyhit.target.logs import tail, url_secrets
-from luckyhit.target.process import SupervisedProcess
-from luckyhit.target.settings import INHERITED
 
+CAN = frozenset(Capability)
 _ANSWER_WITHIN_S = 5.0
-_READY_WITHIN_S = 15.0
-_GRACE_S = 3.0
-_PORT_ATTEMPTS = 5
 _SERVERS = ("valkey-server", "redis-server")
 _PASSWORD_BYTES = 16
+_HOST = "127.0.0.1"
 _SETTINGS_FILE = "password.conf"
 """In the server's directory, while it starts: everybody can read the arguments of a process."""
 
 
-class Cache:
-    """A cache that answers. `owned` says whether it is the run's own server, which `stop()` ends."""
+class RedisCache:
+    """A Redis or Valkey cache, with all that `luckyhit.caches.base.AnyCache` promises."""
 
-    def __init__(self, url: str, *, url_env: str | None = None, server: SupervisedProcess | None = None) -> None:
+    kind = "redis"
+    can = CAN
+
+    def __init__(self, url: str, *, url_env: str | None = None, server: ServerProcess | None = None) -> None:
         self.url = url
         self.url_env = url_env
         self._server = server
-
-    @classmethod
-    def start_embedded(
-        cls, workdir: Path, environ: Mapping[str, str] = os.environ, *, with_password: bool = True
-    ) -> Cache:
-        """Start an empty server on a free port of the loopback interface; it keeps nothing on disk. `with_password`: it
-        asks for a random one, which its URL has, so that no other user of this machine gets in.
-
-        Its log is `workdir/cache.log`. Raises CacheUnreachable where there is no server program, or it fails.
-        """
-        program = find_server(environ)
-        folder = workdir / "cache"
-        folder.mkdir(parents=True, exist_ok=True)
-        log = workdir / "cache.log"
-        env = {name: environ[name] for name in INHERITED if name in environ}
-        password = secrets.token_hex(_PASSWORD_BYTES) if with_password else ""
-        for _ in range(_PORT_ATTEMPTS):
-            port = ports.free_port()
-            # Its working directory is where it would write files (its own option, --dir, has quoting rules).
-            command = [
-                program,
-                *_told(password, folder),
-                "--port",
-                str(port),
-                "--bind",
-                ports.HOST,
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-            ]
-            command += ["--maxmemory-policy", "noeviction", "--daemonize", "no"]
-            try:
-                server = SupervisedProcess(command, cwd=folder, env=env, log=log, grace_s=_GRACE_S)
-            except TargetError as error:
-                ports.release(port)
-                (folder / _SETTINGS_FILE).unlink(missing_ok=True)
-                raise CacheUnreachable(error.message, hint=error.hint) from None
-            user = f":{password}@" if password else ""
-            cache = cls(f"redis://{user}{ports.HOST}:{port}/0", server=server)
-            try:
-                cache._await_ready()
-                return cache
-            except ports.PortLost:
-                cache.stop()
-            except BaseException:
-                cache.stop()
-                raise
-            finally:
-                (folder / _SETTINGS_FILE).unlink(missing_ok=True)
-        raise CacheUnreachable(
-            f"the cache server lost each of the {_PORT_ATTEMPTS} free ports that it was given",
-            hint="Something on this machine takes ports as fast as they are found free; try again without it.",
-        )
-
-    @classmethod
-    def from_environment(cls, url_env: str, environ: Mapping[str, str] = os.environ) -> Cache:
-        """The running cache at the URL that the environment variable `url_env` holds; it has to answer.
-
-        Raises CacheUnreachable, which names the variable and never shows a password.
-        """
-        url = environ.get(url_env, "").strip()
-        if not url:
-            raise CacheUnreachable(
-                f"{url_env}, which should hold the cache's URL (cache.url_env), is not set",
-                hint=f"Export it: {url_env}=redis://HOST:6379/0",
-            )
-        cache = cls(url, url_env=url_env)
-        cache.check()
-        return cache
+        self.settings = RedisSettings(self)
+        self.events = RedisEvents(self)
+        self.checks = RedisChecks(self)
 
     @property
     def owned(self) -> bool:
@@ -128,6 +66,10 @@ class Cache:
     def redacted(self) -> str:
         """The URL without its secrets, for messages."""
         return redacted(self.url)
+
+    @property
+    def identity(self) -> str:
+        return identity(self.url)
 
     @property
     def secrets(self) -> list[str]:
@@ -177,44 +119,45 @@ class Cache:
             except (redis_errors.RedisError, OSError, ValueError) as error:
                 raise self._unreachable(error, within_s) from None
 
+    def answering_pid(self) -> int:
+        with self.explained("asking for its process"), self.client() as client:
+            return int(client.info("server")["process_id"])
+
     def stop(self) -> None:
         """End the server where it is the run's own. May be repeated."""
         if self._server is not None:
             self._server.stop()
-            ports.release(urlsplit(self.url).port or 0)
 
-    def _await_ready(self) -> None:
-        """Wait until the server answers. Raises ports.PortLost, or CacheUnreachable where it ends or takes too long."""
-        assert self._server is not None
-        deadline = time.monotonic() + _READY_WITHIN_S
-        pause = threading.Event()
-        last = "it was not asked yet"
-        while self._server.alive and time.monotonic() < deadline:
+    def explained(self, doing: str) -> AbstractContextManager[None]:
+        return explained(doing)
+
+    @contextmanager
+    def keys(self) -> Iterator[RedisKeys]:
+        with open_topology(self) as topology:
+            yield RedisKeys(topology)
+
+    @contextmanager
+    def sampler(self) -> Iterator[Callable[[], dict[str, float]]]:
+        """Of a cluster, the counters of all primaries together. A server that can't be asked now may answer later."""
+        with ExitStack() as opened:
             try:
-                self.check(within_s=1.0)
-                with self.client() as client:
-                    answering = int(client.info("server")["process_id"])
-                if answering != self._server.command_pid:
-                    raise ports.PortLost
-                return
-            except (CacheUnreachable, redis_errors.RedisError) as error:
-                last = str(error)
-            pause.wait(0.01)
-        log = tail(self._server.log, 20)
-        name = Path(self._server.command[0]).name
-        if self._server.alive:
-            raise CacheUnreachable(
-                f"the cache server {name} did not answer within {_READY_WITHIN_S:g}s (last: {last})",
-                hint="Is this machine overloaded? Start the run again.",
-                log=log,
-            )
-        if ports.reported_taken(log):
-            raise ports.PortLost
-        raise CacheUnreachable(
-            f"the cache server {name} {self._server.ending} before it answered",
-            hint=f"Try it by hand: {self._server.command[0]} --port 0 --save ''",
-            log=log,
-        )
+                servers = [primary.client for primary in opened.enter_context(open_topology(self)).primaries()]
+            except (redis.RedisError, CacheUnreachable, OSError):
+                servers = [opened.enter_context(self.client())]
+
+            def sample() -> dict[str, float]:
+                with self.explained("reading its counters"):
+                    return counters_of(servers)
+
+            yield sample
+
+    def facts(self, changing: str | None) -> list[ServerFacts]:
+        with self.explained("taking its fingerprint"), open_topology(self) as topology:
+            return [server_facts(primary.client, changing) for primary in topology.primaries()]
+
+    def version(self) -> dict[str, str]:
+        with self.explained("asking for its version"), self.client() as client:
+            return server_version(client)
 
     @property
     def _name(self) -> str:
@@ -263,15 +206,43 @@ class Cache:
         return CacheUnreachable(f"{self._name} {what} ({said})", hint=hint, refusal=refusal)
 
 
-def _told(password: str, folder: Path) -> list[str]:
-    """The argument that tells a server its password: a file that only its owner can read."""
-    if not password:
-        return []
+def own_server(folder: Path, environ: Mapping[str, str], *, with_password: bool) -> OwnServer:
+    """An empty server on the loopback interface, which keeps nothing on disk. `with_password`: it asks for a random
+    one, which its URL has, so that no other user of this machine gets in.
+
+    Raises CacheUnreachable where there is no server program.
+    """
+    program = find_server(environ)
+    password = secrets.token_hex(_PASSWORD_BYTES) if with_password else ""
+    secret_file = _with_password(password, folder) if password else None
+    user = f":{password}@" if password else ""
+
+    def arguments(port: int) -> list[str]:
+        # Its working directory is where it would write files (its own option, --dir, has quoting rules).
+        settings = [str(secret_file.absolute())] if secret_file is not None else []
+        network = ["--port", str(port), "--bind", _HOST]
+        return [
+            *settings,
+            *network,
+            *("--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction", "--daemonize", "no"),
+        ]
+
+    return OwnServer(
+        program,
+        arguments,
+        lambda port: f"redis://{user}{_HOST}:{port}/0",
+        try_by_hand=f"{program} --port 0 --save ''",
+        secret_file=secret_file,
+    )
+
+
+def _with_password(password: str, folder: Path) -> Path:
+    """The file that tells a server its password: only its owner can read it."""
     path = folder / _SETTINGS_FILE
     path.unlink(missing_ok=True)
     path.touch(mode=0o600, exist_ok=False)
     path.write_text(f"requirepass {password}\n", encoding="ascii")
-    return [str(path.absolute())]
+    return path
 
 
 def find_server(environ: Mapping[str, str] = os.environ, *, beside: Path = Path(sys.executable).parent) -> str:

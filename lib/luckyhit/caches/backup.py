@@ -3,7 +3,7 @@
 A backup file is one JSON line (what it is), then records, each whole or not there:
 
     key length (u32) · payload length (u32) · expires at (i64, ms since 1970 on the cache's clock, 0: never)
-    · key · payload as DUMP gave it · CRC-32 of all of that (u32)
+    · key · payload as the kind of cache packs it (of Redis: as DUMP gave it) · CRC-32 of all of that (u32)
 
 The highest bit of the key's length says that the record replaces an earlier one of the same key: somebody rewrote the
 key before it was removed. Without a payload, it takes the earlier one back: the key was not removed by us after all.
@@ -18,50 +18,30 @@ File format history:
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import redis
-from redis import exceptions as redis_errors
-from redis.cluster import RedisCluster
-
-from luckyhit.change.refusals import explained
 from luckyhit.errors import GuardError, RunUnreadable
-from luckyhit.target.topology import Reachable, open_topology
 
 _FORMAT, _VERSION = "luckyhit-backup", 2
 _HEAD = struct.Struct(">IIq")
 _CRC = struct.Struct(">I")
 _AGAIN = 1 << 31
-_MOST_KEYS, _MOST_BYTES = 200, 1 << 20
-Where = redis.Redis | RedisCluster | Reachable
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One key as it was: its payload by DUMP, and when it expires (0: never)."""
+    """One key as it was: its payload as its kind of cache packs it, and when it expires (0: never)."""
 
     key: bytes
     payload: bytes
     expires_at_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """What became of the keys of a backup: `restored`, `present` (there again, left as they are), `expired`
-    (their time would be over by now), `superseded` (an older backup of the same run had the key already)."""
-
-    restored: int
-    present: int
-    expired: int
-    superseded: int = 0
 
 
 class BackupWriter:
@@ -167,82 +147,3 @@ def _header(line: bytes, path: Path) -> dict[str, Any]:
     if not isinstance(head, dict):
         raise RunUnreadable(f"{path} is not a backup file")
     return head
-
-
-def server_time_ms(client: redis.Redis) -> int:
-    """The cache's clock, in ms since 1970."""
-    seconds, microseconds = client.time()
-    return int(seconds) * 1000 + int(microseconds) // 1000
-
-
-def restore(client: Where, path: Path) -> Restored:
-    """Put back what is absent now, with the time to live that would be left by now. Never overwrites a key:
-    what is there again was written by the service since. Safe to repeat. `client` may be the cache itself.
-
-    Raises CacheUnreachable or TargetError from the cache, RunUnreadable for a damaged file.
-    """
-    return restore_run(client, [path])
-
-
-def restore_run(client: Where, paths: Sequence[Path]) -> Restored:
-    """Put back what a run cleared, from all its backups, oldest first: of each key the oldest value, which was there
-    before the run filled the cache itself. A key whose oldest value would have expired by now stays absent. Otherwise
-    as `restore`.
-    """
-    restored = present = expired = superseded = 0
-    seen: set[bytes] = set()
-    with explained("restoring cleared keys"), _ways(client) as (clock, way):
-        for path in paths:
-            for batch in _batches(read_backup(path)):
-                oldest = [entry for entry in batch if _name(entry.key) not in seen]
-                seen.update(_name(entry.key) for entry in oldest if len(paths) > 1)
-                now_ms = server_time_ms(clock)
-                alive = [entry for entry in oldest if entry.expires_at_ms == 0 or entry.expires_at_ms > now_ms]
-                there = _put_back(way, alive)
-                restored, present = restored + len(alive) - there, present + there
-                expired, superseded = expired + len(oldest) - len(alive), superseded + len(batch) - len(oldest)
-    return Restored(restored, present, expired, superseded)
-
-
-def _put_back(way: redis.Redis | RedisCluster, entries: list[Entry]) -> int:
-    """RESTORE each that is absent. Returns how many are there already."""
-    present = 0
-    pipeline = way.pipeline(transaction=False)
-    for entry in entries:
-        pipeline.restore(entry.key, entry.expires_at_ms, entry.payload, absttl=entry.expires_at_ms > 0)
-    for answer in pipeline.execute(raise_on_error=False) if entries else []:
-        if isinstance(answer, redis_errors.ResponseError) and "BUSYKEY" in str(answer):
-            present += 1
-        elif isinstance(answer, Exception):
-            raise answer
-    return present
-
-
-@contextlib.contextmanager
-def _ways(where: Where) -> Iterator[tuple[redis.Redis, redis.Redis | RedisCluster]]:
-    """(a server whose clock counts, a client that finds the server of each key)."""
-    if isinstance(where, redis.Redis):
-        yield where, where
-    elif isinstance(where, RedisCluster):
-        yield where.get_redis_connection(where.get_primaries()[0]), where
-    else:
-        with open_topology(where) as topology:
-            yield topology.primaries()[0].client, topology.anywhere
-
-
-def _name(key: bytes) -> bytes:
-    """Of a long key its hash, so that many of them fit into memory."""
-    return key if len(key) < 64 else hashlib.sha256(key).digest() * 2
-
-
-def _batches(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
-    batch: list[Entry] = []
-    size = 0
-    for entry in entries:
-        batch.append(entry)
-        size += len(entry.key) + len(entry.payload)
-        if len(batch) == _MOST_KEYS or size > _MOST_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch

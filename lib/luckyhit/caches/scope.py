@@ -1,24 +1,19 @@
-"""The keys that a case declares, and how they are listed: matched byte by byte, whatever the server's globs say."""
+"""The keys that a case declares: matched byte by byte, whatever a server's globs say; and what became of them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import cast
-
-import redis
-from redis import exceptions as redis_errors
 
 from luckyhit.case.cache import Cache as CacheSpec
 from luckyhit.case.placeholders import Placeholder, fill_text, key_pattern, parse_template, placeholder_names
 from luckyhit.errors import ScopeRefused
-from luckyhit.target.topology import Topology
 
-_SCAN_COUNT = 1000
 MOST_EXAMPLES = 5
 """So many keys outside the scope are kept by name; the others are only counted."""
+Progress = Callable[[int, int], None]
+"""Called with the keys dealt with so far, and the keys there are."""
 _PLAIN = re.compile(rb"[A-Za-z0-9_:./]")
 
 
@@ -29,6 +24,11 @@ class Scope:
         self.templates = tuple(templates)
         patterns = [key_pattern(template).pattern for template in self.templates]
         self._fits = re.compile(b"|".join(patterns) if patterns else rb"(?!)").fullmatch
+
+    @classmethod
+    def of(cls, spec: CacheSpec) -> Scope:
+        """What a case declares."""
+        return cls(spec.clear)
 
     def __contains__(self, key: bytes) -> bool:
         return self._fits(key) is not None
@@ -60,38 +60,18 @@ class Listing:
         return self.total - len(self.inside)
 
 
-def scan(client: redis.Redis, match: bytes | None = None) -> Iterator[list[bytes]]:
-    """All keys in batches, as the server gives them: a key that comes and goes may be missing, or come twice.
-    `match` is a glob. A cluster's node gives its own keys."""
-    cursor = 0
-    while True:
-        cursor, keys = client.scan(cursor, match=match, count=_SCAN_COUNT)
-        yield cast(list[bytes], keys)
-        if cursor == 0:
-            return
+@dataclass
+class Removed:
+    """What became of the keys so far: see `ClearReport`. `touched`: whether anything may have been removed."""
 
-
-def listing(topology: Topology, scope: Scope, *, every: bool = False) -> Listing:
-    """The keys in scope on all servers of the cache. `total` is what the servers say (DBSIZE), which has keys whose
-    time is over until they are removed; a server that does not let this user ask is counted key by key. `every`: all
-    are counted key by key, since SCAN removes what has expired and leaves it out."""
-    inside: dict[bytes, None] = {}
-    examples: dict[bytes, None] = {}
-    total = 0
-    for primary in topology.primaries():
-        size = None if every else _size(primary.client)
-        if not scope.templates and size is not None:
-            total += size
-            continue
-        counted: set[int] = set()  # SCAN may give a key twice
-        for keys in scan(primary.client, scope.glob if size is not None else None):
-            inside.update(dict.fromkeys([key for key in keys if key in scope]))
-            if size is None:
-                counted.update(map(hash, keys))
-                others = (key for key in keys if key not in scope)
-                examples.update(dict.fromkeys(islice(others, MOST_EXAMPLES - len(examples))))
-        total += len(counted) if size is None else size
-    return Listing(list(inside), max(total, len(inside)), alive=every, examples=list(examples))
+    cleared: int = 0
+    gone: int = 0
+    rewritten: int = 0
+    contended: int = 0
+    unguarded: int = 0
+    named: int = 0
+    kept: set[bytes] = field(default_factory=set)
+    touched: bool = False
 
 
 def refuse_too_much(spec: CacheSpec, found: Listing, *, owned: bool) -> None:
@@ -111,13 +91,6 @@ def refuse_too_much(spec: CacheSpec, found: Listing, *, owned: bool) -> None:
 def example_key(template: str, filling: str) -> bytes:
     """A key that fits `template`, with `filling` for each placeholder."""
     return fill_text(template, dict.fromkeys(placeholder_names(template), filling)).encode()
-
-
-def _size(client: redis.Redis) -> int | None:
-    try:
-        return int(client.dbsize())
-    except redis_errors.NoPermissionError:
-        return None
 
 
 def _literal_beginning(template: str) -> bytes:

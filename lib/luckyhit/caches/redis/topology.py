@@ -20,11 +20,18 @@ _ANSWER_WITHIN_S = 5.0
 
 
 class Reachable(Protocol):
-    """What is needed of a cache here; `luckyhit.target.Cache` is one."""
+    """What is needed of a cache here; `luckyhit.caches.redis.RedisCache` is one."""
 
     url: str
+    url_env: str | None
 
-    def client(self) -> redis.Redis: ...
+    @property
+    def owned(self) -> bool: ...
+
+    @property
+    def identity(self) -> str: ...
+
+    def client(self, **options: Any) -> redis.Redis: ...
 
 
 @dataclass(frozen=True, slots=True)

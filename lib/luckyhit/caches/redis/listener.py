@@ -13,17 +13,13 @@ from redis import exceptions as redis_errors
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from luckyhit.caches.redis.flushes import CHANNEL, Flushes
+from luckyhit.caches.redis.topology import Reachable
+from luckyhit.caches.shapes import Shape
+from luckyhit.caches.watch_events import FLUSHED, FLUSHES_NOT_TOLD, LOST, WATCHED, WATCHING
 from luckyhit.errors import LuckyHitError
 from luckyhit.records import Arm
-from luckyhit.target.cache import Cache
-from luckyhit.target.watching.flushes import CHANNEL, Flushes
-from luckyhit.target.watching.shapes import Shape
 
-WATCHING, LOST, WATCHED = "(watching)", "(lost)", "(watched)"
-"""Events of our own, with no key: from `(watching)` on everything is seen, up to `(lost)` (the connection broke), or to
-`(watched)` (the end). Without them, an entry that nothing happened to could not be told from one nobody looked at."""
-FLUSHED, FLUSHES_NOT_TOLD = "flushed", "(flushes not told)"
-"""With no key either: all keys went at once; and the server does not let that be seen."""
 _NO_NEW_VALUE = frozenset({"del", "expired", "evicted", "rename_from", "move_from", "expire", "persist", "keymiss"})
 _CHUNK = 500
 _POLL_S, _AGAIN_S = 0.05, 0.2
@@ -33,7 +29,7 @@ _TTL_GAP_S = 0.25
 _Row = list[Any]
 
 
-def server_facts(client: redis.Redis) -> tuple[str, str | None]:
+def server_mode_and_run(client: redis.Redis) -> tuple[str, str | None]:
     """(mode, id of the server's present run): mode is `standalone`, `sentinel` or `cluster`. Where INFO is not allowed,
     it counts as standalone, and its id is None. Raises redis.RedisError where it does not answer."""
     try:
@@ -63,7 +59,7 @@ class Listener:
     def __init__(
         self,
         arm: Arm,
-        cache: Cache,
+        cache: Reachable,
         channels: Mapping[str, str],
         stopping: threading.Event,
         now_ns: Callable[[], int],
@@ -159,7 +155,7 @@ class Listener:
 
     def _same_server(self, client: redis.Redis) -> None:
         """A server that was started anew has forgotten that it should tell: its silence would mean nothing."""
-        mode, run_id = server_facts(client)
+        mode, run_id = server_mode_and_run(client)
         if why := unsuited(mode):
             raise _NotVisible(why)
         if self.ready.is_set() and self._run_id is not None and run_id != self._run_id:

@@ -1,57 +1,25 @@
-"""The cache's own counters over time: INFO and DBSIZE, which leave its hit and miss counters alone."""
+"""The cache's own counters over time, sampled so that its hit and miss counters are left alone."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
 import pyarrow as pa
-import redis
 
-from luckyhit.errors import CacheUnreachable
+from luckyhit.caches.base import AnyCache
+from luckyhit.errors import TargetError
 from luckyhit.records import COUNTERS, Arm
-from luckyhit.target.cache import Cache
-from luckyhit.target.topology import open_topology
-
-COUNTED = (
-    "keyspace_hits",
-    "keyspace_misses",
-    "expired_keys",
-    "evicted_keys",
-    "used_memory",
-    "instantaneous_ops_per_sec",
-    "connected_clients",
-)
-"""Fields of INFO that are sampled, by the server's own names; `used_memory` is in bytes. `dbsize` comes with them:
-the keys of the URL's database."""
 
 
-def sample(cache: Cache) -> dict[str, float]:
-    """The counters now. Those that the server does not tell are left out. Raises redis.RedisError."""
-    with cache.client() as client:
-        return _sample(client)
-
-
-def _sample(client: redis.Redis) -> dict[str, float]:
-    with client.pipeline(transaction=False) as both:
-        both.info()
-        both.dbsize()
-        info, keys = both.execute()
-    found = {name: float(info[name]) for name in COUNTED if name in info}
-    return {**found, "dbsize": float(keys)}
-
-
-def _together(samples: Iterable[dict[str, float]]) -> dict[str, float]:
-    """The counters of all servers of one cache, added up."""
-    total: dict[str, float] = {}
-    for counters in samples:
-        for name, value in counters.items():
-            total[name] = total.get(name, 0.0) + value
-    return total
+def sample(cache: AnyCache) -> dict[str, float]:
+    """The counters now. Those that the server does not tell are left out. Raises CacheUnreachable, TargetError."""
+    with cache.sampler() as take:
+        return take()
 
 
 class CounterSampler:
@@ -63,7 +31,7 @@ class CounterSampler:
 
     def __init__(
         self,
-        caches: Mapping[Arm, Cache],
+        caches: Mapping[Arm, AnyCache],
         *,
         origin_ns: int,
         interval_s: float = 1.0,
@@ -76,13 +44,13 @@ class CounterSampler:
         self._interval_s = interval_s
         self._clock = clock
         self._rows: list[tuple[Arm, int, str, float]] = []
-        self._clients: dict[Arm, list[redis.Redis]] = {}
+        self._samplers: dict[Arm, Callable[[], dict[str, float]]] = {}
         self._open = ExitStack()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        self._clients = {arm: self._servers(cache) for arm, cache in self._caches.items()}
+        self._samplers = {arm: self._open.enter_context(cache.sampler()) for arm, cache in self._caches.items()}
         self._take()
         self._thread = threading.Thread(target=self._run, name="counters", daemon=True)
         self._thread.start()
@@ -116,23 +84,16 @@ class CounterSampler:
     ) -> None:
         self.stop()
 
-    def _servers(self, cache: Cache) -> list[redis.Redis]:
-        """A client of each server that holds keys; one that fails to answer later, where it can't be asked now."""
-        try:
-            return [primary.client for primary in self._open.enter_context(open_topology(cache)).primaries()]
-        except (redis.RedisError, CacheUnreachable, OSError):
-            return [self._open.enter_context(cache.client())]
-
     def _run(self) -> None:
         while not self._stopping.wait(self._interval_s):
             self._take()
 
     def _take(self) -> None:
-        for arm, servers in self._clients.items():
+        for arm, take in self._samplers.items():
             try:
-                counters = _together(_sample(client) for client in servers)
-            except (redis.RedisError, OSError) as error:
-                problem = f"the cache counters of {arm} could not be read: {type(error).__name__}"
+                counters = take()
+            except (TargetError, OSError) as error:
+                problem = f"the cache counters of {arm} could not be read: {type(error.__cause__ or error).__name__}"
                 if problem not in self.problems:
                     self.problems.append(problem)
                 continue

@@ -1,0 +1,115 @@
+"""The keys of a Redis or Valkey cache: listed by SCAN on every primary, put back by RESTORE."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import cast
+
+import redis
+from redis import exceptions as redis_errors
+
+from luckyhit.caches.backup import BackupWriter, Entry
+from luckyhit.caches.clear_pace import Pace
+from luckyhit.caches.redis.removal import Removal
+from luckyhit.caches.redis.topology import Topology
+from luckyhit.caches.scope import MOST_EXAMPLES, Listing, Scope
+
+_SCAN_COUNT = 1000
+
+
+class RedisKeys:
+    """The keys of a cache while `topology` is open."""
+
+    def __init__(self, topology: Topology) -> None:
+        self.topology = topology
+
+    @property
+    def servers(self) -> int:
+        return len(self.topology.primaries())
+
+    def batches(self) -> Iterator[list[bytes]]:
+        for primary in self.topology.primaries():
+            yield from scan(primary.client)
+
+    def listing(self, scope: Scope, *, every: bool = False) -> Listing:
+        return listing(self.topology, scope, every=every)
+
+    def dropped(self) -> int:
+        """0 where INFO is not allowed."""
+        count = 0
+        for primary in self.topology.primaries():
+            with contextlib.suppress(redis_errors.NoPermissionError):
+                stats = primary.client.info("stats")
+                count += int(stats.get("expired_keys", 0)) + int(stats.get("evicted_keys", 0))
+        return count
+
+    def lifetimes_ms(self, keys: Sequence[bytes]) -> list[int]:
+        """By PTTL, which counts as a hit."""
+        return [int(self.topology.groups([key])[0].primary.client.pttl(key)) for key in keys]
+
+    def clock_ms(self) -> int:
+        return server_time_ms(self.topology.primaries()[0].client)
+
+    def put_back(self, entries: list[Entry]) -> int:
+        present = 0
+        pipeline = self.topology.anywhere.pipeline(transaction=False)
+        for entry in entries:
+            pipeline.restore(entry.key, entry.expires_at_ms, entry.payload, absttl=entry.expires_at_ms > 0)
+        for answer in pipeline.execute(raise_on_error=False) if entries else []:
+            if isinstance(answer, redis_errors.ResponseError) and "BUSYKEY" in str(answer):
+                present += 1
+            elif isinstance(answer, Exception):
+                raise answer
+        return present
+
+    def remover(self, scope: Scope, pace: Pace, *, writer: BackupWriter | None, rebuildable: bool) -> Removal:
+        return Removal(self.topology, scope, pace, writer=writer, rebuildable=rebuildable)
+
+
+def server_time_ms(client: redis.Redis) -> int:
+    """The cache's clock, in ms since 1970."""
+    seconds, microseconds = client.time()
+    return int(seconds) * 1000 + int(microseconds) // 1000
+
+
+def scan(client: redis.Redis, match: bytes | None = None) -> Iterator[list[bytes]]:
+    """All keys in batches, as the server gives them: a key that comes and goes may be missing, or come twice.
+    `match` is a glob. A cluster's node gives its own keys."""
+    cursor = 0
+    while True:
+        cursor, keys = client.scan(cursor, match=match, count=_SCAN_COUNT)
+        yield cast(list[bytes], keys)
+        if cursor == 0:
+            return
+
+
+def listing(topology: Topology, scope: Scope, *, every: bool = False) -> Listing:
+    """The keys in scope on all servers of the cache. `total` is what the servers say (DBSIZE), which has keys whose
+    time is over until they are removed; a server that does not let this user ask is counted key by key. `every`: all
+    are counted key by key, since SCAN removes what has expired and leaves it out."""
+    inside: dict[bytes, None] = {}
+    examples: dict[bytes, None] = {}
+    total = 0
+    for primary in topology.primaries():
+        size = None if every else _size(primary.client)
+        if not scope.templates and size is not None:
+            total += size
+            continue
+        counted: set[int] = set()  # SCAN may give a key twice
+        for keys in scan(primary.client, scope.glob if size is not None else None):
+            inside.update(dict.fromkeys([key for key in keys if key in scope]))
+            if size is None:
+                counted.update(map(hash, keys))
+                others = (key for key in keys if key not in scope)
+                examples.update(dict.fromkeys(islice(others, MOST_EXAMPLES - len(examples))))
+        total += len(counted) if size is None else size
+    return Listing(list(inside), max(total, len(inside)), alive=every, examples=list(examples))
+
+
+def _size(client: redis.Redis) -> int | None:
+    try:
+        return int(client.dbsize())
+    except redis_errors.NoPermissionError:
+        return None

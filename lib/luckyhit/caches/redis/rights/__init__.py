@@ -1,0 +1,34 @@
+"""What a run needs of a Redis or Valkey cache, proven before anything is touched."""
+
+from __future__ import annotations
+
+from luckyhit.caches.base import RightsFindings
+from luckyhit.caches.redis.refusals import explained
+from luckyhit.caches.redis.rights.grants import look_at_events, look_at_rights
+from luckyhit.caches.redis.rights.scope_preview import look_at_scope
+from luckyhit.caches.redis.rights.setting_values import look_at_setting
+from luckyhit.caches.redis.topology import Reachable, open_topology
+from luckyhit.case import Case
+from luckyhit.case.cache import Cache as CacheSpec
+from luckyhit.case.changes import SettingChange
+
+
+class RedisChecks:
+    """The checks of one cache."""
+
+    def __init__(self, cache: Reachable) -> None:
+        self._cache = cache
+
+    def rights(self, case: Case, found: RightsFindings, *, changeable: bool) -> None:
+        with explained("looking at its permissions"), open_topology(self._cache) as topology:
+            look_at_rights(topology, case, found, owned=self._cache.owned, changeable=changeable)
+            if changeable and not self._cache.owned:
+                look_at_events(topology, case, found)
+
+    def scope(self, spec: CacheSpec, found: RightsFindings) -> float:
+        with explained("listing its keys"), open_topology(self._cache) as topology:
+            return look_at_scope(topology, spec, found)
+
+    def setting(self, change: SettingChange, found: RightsFindings) -> None:
+        with explained(f"looking at its {change.name}"), open_topology(self._cache) as topology:
+            look_at_setting(topology, change, found, owned=self._cache.owned)

