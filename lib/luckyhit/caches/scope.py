@@ -20,15 +20,34 @@ _PLAIN = re.compile(rb"[A-Za-z0-9_:./]")
 class Scope:
     """The declared keys: the templates of a case, matched byte by byte."""
 
-    def __init__(self, templates: Iterable[str]) -> None:
-        self.templates = tuple(templates)
+    def __init__(self, templates: Iterable[str], keys: Iterable[int] = ()) -> None:
+        """`keys`: what the one name in a template stands for, where its keys have to be written out."""
+        self.templates, self._keys = tuple(templates), keys
         patterns = [key_pattern(template).pattern for template in self.templates]
         self._fits = re.compile(b"|".join(patterns) if patterns else rb"(?!)").fullmatch
 
     @classmethod
     def of(cls, spec: CacheSpec) -> Scope:
         """What a case declares."""
-        return cls(spec.clear)
+        return cls(spec.clear, range(spec.keys.first, spec.keys.last + 1) if spec.keys is not None else ())
+
+    @property
+    def written_out(self) -> list[bytes]:
+        """The keys that the case names one by one, each once."""
+        keys: dict[bytes, None] = {}
+        for template in self.templates:
+            names = list(placeholder_names(template))
+            if not names:
+                keys[fill_text(template, {}).encode()] = None
+            elif len(names) == 1:
+                keys.update((fill_text(template, dict.fromkeys(names, key)).encode(), None) for key in self._keys)
+        return list(keys)
+
+    @property
+    def not_written_out(self) -> list[str]:
+        """The templates whose keys the case does not name one by one."""
+        most = 1 if self._keys else 0
+        return [template for template in self.templates if len(list(placeholder_names(template))) > most]
 
     def __contains__(self, key: bytes) -> bool:
         return self._fits(key) is not None

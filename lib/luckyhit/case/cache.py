@@ -47,12 +47,20 @@ class Cache(Part):
         description="Name of the environment variable that holds the cache's URL (never the URL itself). "
         "Without it, a cache server of the run's own is started for each arm. `redis://`, `rediss://` (TLS), "
         "`unix://`; a node of a cluster stands for the cluster; "
-        "`redis+sentinel://host:26379,host:26379/service/0` asks Sentinels for the primary.",
+        "`redis+sentinel://host:26379,host:26379/service/0` asks Sentinels for the primary; `memcached://host:11211`.",
+    )
+    server: Literal["redis", "memcached"] = Field(
+        default="redis", description="Kind of the server that the run starts for itself, where there is no `url_env`."
     )
     clear: list[KeyTemplate] = Field(
         default_factory=list,
         description="Templates of the keys that may be cleared: `{name}` stands for one or more characters "
         "other than a colon. Nothing else is ever touched.",
+    )
+    keys: ProbeKeys | None = Field(
+        default=None,
+        description="Numbers that the one name in a template of `clear` stands for: needed where the cache does not "
+        "list its keys (memcached). Keys beyond them are not cleared there.",
     )
     purge: list[Purge] = Field(
         default_factory=list,

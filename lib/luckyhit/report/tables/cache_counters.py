@@ -21,6 +21,14 @@ from luckyhit.text.numbers import DASH, listed, percent
 APART = 0.1
 """The two hit ratios are told to differ from here on."""
 _GROWING = ("keyspace_hits", "keyspace_misses", "expired_keys", "evicted_keys")
+_NAMES = {
+    "get_hits": "keyspace_hits",
+    "get_misses": "keyspace_misses",
+    "evictions": "evicted_keys",
+    "curr_items": "dbsize",
+    "bytes": "used_memory",
+}
+"""Memcached's names for the same counters."""
 _WHY = (
     "They need not agree: a request may ask for several keys or for none, whatever else uses the cache counts as well, "
     "and so do TTL, EXISTS and the like."
@@ -50,7 +58,8 @@ class Counted:
 
 def counted(found: Recorded) -> dict[Arm, Counted]:
     """By arm, in the blocks that are compared; without arms of which nothing was counted."""
-    counters, numbers = found.counters, found.numbers("change" if found.changed else "baseline")
+    counters = found.counters.assign(name=found.counters["name"].astype(str).replace(_NAMES))
+    numbers = found.numbers("change" if found.changed else "baseline")
     told: dict[Arm, Counted] = {}
     for arm in ARMS:
         mine = counters[(counters["arm"] == arm) & counters["block"].isin(numbers)]

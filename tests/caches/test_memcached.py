@@ -1,0 +1,61 @@
+"""What a memcached can't do is said; what it can is done with its own commands."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from luckyhit.caches.memcached import MEMCACHED
+from luckyhit.caches.scope import Scope
+from luckyhit.case.cache import Cache as CacheSpec
+from luckyhit.change.clear import clear
+from luckyhit.change.journal import Journal
+from luckyhit.errors import CacheUnreachable, ScopeRefused
+from luckyhit.target.embedded import start_embedded
+
+needs_server = pytest.mark.skipif(
+    shutil.which("memcached") is None, reason="no memcached is installed (Debian: apt-get install memcached)"
+)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[object]:
+    cache = start_embedded(tmp_path, kind=MEMCACHED)
+    yield cache
+    cache.stop()
+
+
+def test_keys_are_written_out_by_their_numbers() -> None:
+    spec = CacheSpec.model_validate({"clear": ["a:{id}", "b"], "keys": {"first": 1, "last": 3}})
+    scope = Scope.of(spec)
+    assert scope.written_out == [b"a:1", b"a:2", b"a:3", b"b"] and scope.not_written_out == []
+    two = Scope.of(spec.model_copy(update={"clear": ["a:{id}:{page}"]}))
+    assert two.written_out == [] and two.not_written_out == ["a:{id}:{page}"]
+
+
+@needs_server
+def test_a_template_that_names_no_keys_is_refused_before_anything(own: object, tmp_path: Path) -> None:
+    spec = CacheSpec.model_validate({"clear": ["a:{id}"]})
+    journal = Journal(tmp_path / "journal.jsonl")
+    with pytest.raises(ScopeRefused) as refused:
+        clear(own, spec, journal)  # type: ignore[arg-type]
+    assert "cache.keys" in refused.value.hint and not journal.path.exists()
+
+
+@needs_server
+def test_an_own_memcached_is_the_one_that_was_started(own: object) -> None:
+    assert own.owned and own.kind == "memcached" and "memcached" in own.version()  # type: ignore[attr-defined]
+
+
+def test_without_a_memcached_it_is_said_what_to_install(tmp_path: Path) -> None:
+    with pytest.raises(CacheUnreachable) as missing:
+        start_embedded(tmp_path, {"PATH": str(tmp_path)}, kind=MEMCACHED)
+    assert missing.value.hint
+
+
+def test_a_memcached_that_is_away(tmp_path: Path) -> None:
+    with pytest.raises(CacheUnreachable):
+        MEMCACHED.at("memcached://127.0.0.1:1").check(within_s=1.0)
