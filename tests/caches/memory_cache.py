@@ -68,14 +68,14 @@ class MemoryCache:
     def version(self) -> dict[str, str]:
         return {"memory": "1"}
 
-    def rights(self, case: Case, found: RightsFindings, *, changeable: bool) -> None:
-        found.note("Everything is allowed.")
+    def rights(self, case: Case, findings: RightsFindings, *, changeable: bool) -> None:
+        findings.note("Everything is allowed.")
 
-    def scope(self, spec: CacheSpec, found: RightsFindings) -> float:
+    def scope(self, spec: CacheSpec, findings: RightsFindings) -> float:
         return 0.0
 
-    def setting(self, change: SettingChange, found: RightsFindings) -> None:
-        found.problem("there are no settings", "Change something else.")
+    def setting(self, change: SettingChange, findings: RightsFindings) -> None:
+        findings.problem("there are no settings", "Change something else.")
 
     def batches(self) -> Iterator[list[bytes]]:
         yield list(self.values)

@@ -36,6 +36,8 @@ class Capability(StrEnum):
     """Tells what happens to its keys, when it happens."""
     SETTINGS = "settings"
     """Has settings that can be read, and changed while it runs."""
+    PASSWORD = "password"
+    """A server of the run's own asks for a password."""
 
 
 class ServerProcess(Protocol):
@@ -230,13 +232,13 @@ class PermissionChecks(Protocol):
     """What the run needs of a cache, proven before anything is touched. Changes nothing. Raises CacheUnreachable,
     TargetError."""
 
-    def rights(self, case: Case, found: RightsFindings, *, changeable: bool) -> None:
+    def rights(self, case: Case, findings: RightsFindings, *, changeable: bool) -> None:
         """What it grants, and whether its events can be seen. `changeable`: whether the run will change anything."""
 
-    def scope(self, spec: CacheSpec, found: RightsFindings) -> float:
+    def scope(self, spec: CacheSpec, findings: RightsFindings) -> float:
         """Returns about how many bytes a backup of the keys in scope takes."""
 
-    def setting(self, change: SettingChange, found: RightsFindings) -> None: ...
+    def setting(self, change: SettingChange, findings: RightsFindings) -> None: ...
 
 
 class AnyCache(Protocol):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from luckyhit import change as changing
+from luckyhit.caches import Capability
 from luckyhit.case import Case, load_case
 from luckyhit.case.variables import known_secrets, noted_variables, refuse_unset
 from luckyhit.change.permissions import check_rights
@@ -110,7 +111,8 @@ def _of_running(
 ) -> Iterator[Guard]:
     """What is found with the target at hand."""
     yield Guard(id="target-reachable", ok=True, detail=f"{stack.base_url} {'is ready' if stack.owned else 'answers'}.")
-    if stack.cache is not None and stack.cache.owned and not stack.cache.secrets:
+    cache = stack.cache
+    if cache is not None and cache.owned and not cache.secrets and Capability.PASSWORD in cache.can:
         yield Guard(id="cache-password", ok=True, detail=_OPEN_TO_OTHERS)
     yield from check_rights(case, stack, places, environ)
     answered: list[list[tuple[bytes, bytes]]] = []

@@ -95,34 +95,34 @@ class MemcachedCache:
         with self.explained("asking for its version"), self._client() as client:
             return {"memcached": client.stats()["version"]}
 
-    def rights(self, case: Case, found: RightsFindings, *, changeable: bool) -> None:
+    def rights(self, case: Case, findings: RightsFindings, *, changeable: bool) -> None:
         with self.explained("looking at what it can do"), self._client() as client:
             version = client.stats()["version"]
         if tuple(map(int, version.split(".")[:2])) < (1, 6):
-            found.problem(f"memcached {version} has no meta commands", "Use version 1.6 or later.")
+            findings.problem(f"memcached {version} has no meta commands", "Use version 1.6 or later.")
         unlisted = Scope.of(case.cache).not_written_out
         if changeable and unlisted:
-            found.problem(
+            findings.problem(
                 f"memcached does not list its keys, so {', '.join(map(repr, unlisted))} in cache.clear names none",
                 "Write the keys out in cache.clear; or name the numbers that stand for the braces: cache.keys.",
             )
-        found.note(
+        findings.note(
             "memcached lists no keys, tells no events, and changes no setting while it runs: only declared keys are "
             "cleared, and what happens to them in between is not visible."
         )
 
-    def scope(self, spec: CacheSpec, found: RightsFindings) -> float:
+    def scope(self, spec: CacheSpec, findings: RightsFindings) -> float:
         """Only how many of the declared keys are there: their values are not asked for."""
         scope = Scope.of(spec)
         if scope.not_written_out:  # told among the rights
             return 0.0
         with self.explained("looking for the declared keys"), self._client() as client:
             listing, stored = MemcachedKeys(client).listing(scope), float(client.stats()["bytes"])
-        found.note(f"{len(listing.inside):,} of {listing.total:,} keys are in scope now.")
+        findings.note(f"{len(listing.inside):,} of {listing.total:,} keys are in scope now.")
         return stored * len(listing.inside) / listing.total if listing.total else 0.0
 
-    def setting(self, change: SettingChange, found: RightsFindings) -> None:
-        found.problem(
+    def setting(self, change: SettingChange, findings: RightsFindings) -> None:
+        findings.problem(
             f"memcached has no setting {change.name} that can be changed while it runs",
             "Start it with other arguments instead (change.kind: command).",
         )

@@ -33,11 +33,11 @@ class MetaClient:
 
     def stats(self, section: str = "") -> dict[str, str]:
         self._socket.sendall(f"stats {section}".strip().encode() + b"\r\n")
-        found: dict[str, str] = {}
+        statistics: dict[str, str] = {}
         while (line := self._line()) != "END":
             _, name, value = line.split(" ", 2)
-            found[name] = value
-        return found
+            statistics[name] = value
+        return statistics
 
     def close(self) -> None:
         self._file.close()

@@ -32,31 +32,31 @@ _OWN = re.compile(r"^(port|bind|dir|.*file.*|.*dir|unixsocket.*|.*pass.*|.*auth.
 
 def server_facts(client: redis.Redis, changing: str | None) -> ServerFacts:
     """What one server tells of itself; settings under one name each, `changing` under that one."""
-    found: dict[str, str] = {}
+    entries: dict[str, str] = {}
     run = ""
     try:
         server, replication = client.info("server"), client.info("replication")
     except redis.exceptions.ResponseError:
-        found["cache.version"] = "not visible: INFO is not allowed"
+        entries["cache.version"] = "not visible: INFO is not allowed"
     else:
         kind = "valkey" if "valkey_version" in server else "redis"
-        found["cache.version"] = f"{kind} {server.get(f'{kind}_version')}"
-        found["cache.mode"] = str(server.get(f"{'server' if kind == 'valkey' else 'redis'}_mode", "unknown"))
-        found["cache.role"] = str(replication.get("role", "unknown"))
-        found["cache.replicas"] = str(replication.get("connected_slaves", "unknown"))
+        entries["cache.version"] = f"{kind} {server.get(f'{kind}_version')}"
+        entries["cache.mode"] = str(server.get(f"{'server' if kind == 'valkey' else 'redis'}_mode", "unknown"))
+        entries["cache.role"] = str(replication.get("role", "unknown"))
+        entries["cache.replicas"] = str(replication.get("connected_slaves", "unknown"))
         run = str(server.get("run_id", ""))[:12]
     try:
         config = {_text(name): _text(value) for name, value in client.config_get("*").items()}
     except redis.exceptions.ResponseError:
         return ServerFacts(
-            {**found, "cache.config": "not visible: CONFIG GET is not allowed", **_of_memory(client)}, run
+            {**entries, "cache.config": "not visible: CONFIG GET is not allowed", **_of_memory(client)}, run
         )
     hidden = {twin for name in config for twin in _twins(name) if twin in config}
     if changing is not None:
         hidden = (hidden | _twins(changing)) - {changing}
         hidden |= {name for name in config if changing in _twins(name)}
     shown = {name: value for name, value in config.items() if name not in hidden and not _OWN.match(name)}
-    return ServerFacts({**found, **{f"cache.config.{name}": value for name, value in shown.items()}}, run)
+    return ServerFacts({**entries, **{f"cache.config.{name}": value for name, value in shown.items()}}, run)
 
 
 def server_version(client: redis.Redis) -> dict[str, str]:
@@ -81,8 +81,8 @@ def _counters(client: redis.Redis) -> dict[str, float]:
         both.info()
         both.dbsize()
         info, keys = both.execute()
-    found = {name: float(info[name]) for name in COUNTED if name in info}
-    return {**found, "dbsize": float(keys)}
+    entries = {name: float(info[name]) for name in COUNTED if name in info}
+    return {**entries, "dbsize": float(keys)}
 
 
 def _of_memory(client: redis.Redis) -> dict[str, str]:

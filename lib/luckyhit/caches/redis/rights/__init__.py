@@ -19,16 +19,16 @@ class RedisChecks:
     def __init__(self, cache: Reachable) -> None:
         self._cache = cache
 
-    def rights(self, case: Case, found: RightsFindings, *, changeable: bool) -> None:
+    def rights(self, case: Case, findings: RightsFindings, *, changeable: bool) -> None:
         with explained("looking at its permissions"), open_topology(self._cache) as topology:
-            look_at_rights(topology, case, found, owned=self._cache.owned, changeable=changeable)
+            look_at_rights(topology, case, findings, owned=self._cache.owned, changeable=changeable)
             if changeable and not self._cache.owned:
-                look_at_events(topology, case, found)
+                look_at_events(topology, case, findings)
 
-    def scope(self, spec: CacheSpec, found: RightsFindings) -> float:
+    def scope(self, spec: CacheSpec, findings: RightsFindings) -> float:
         with explained("listing its keys"), open_topology(self._cache) as topology:
-            return look_at_scope(topology, spec, found)
+            return look_at_scope(topology, spec, findings)
 
-    def setting(self, change: SettingChange, found: RightsFindings) -> None:
+    def setting(self, change: SettingChange, findings: RightsFindings) -> None:
         with explained(f"looking at its {change.name}"), open_topology(self._cache) as topology:
-            look_at_setting(topology, change, found, owned=self._cache.owned)
+            look_at_setting(topology, change, findings, owned=self._cache.owned)
