@@ -66,7 +66,7 @@ bench-deciding: setup  ## How many of 40 simulated first runs are decided, and h
 
 docs: setup  ## Write the generated pages again: case-file reference, JSON Schema, commands, columns
 	$(BIN)/python -m luckyhit.case.reference
-	$(BIN)/python -m luckyhit.cli.reference
+	$(BIN)/python -m luckyhit.cli.command_reference
 	$(BIN)/python -m luckyhit.records.column_docs
 
 lock: setup  ## Resolve the dependencies anew (needs uv)

@@ -25,7 +25,7 @@ import redis
 
 from luckyhit.caches.redis import RedisCache
 from luckyhit.caches.redis.redis_cache import find_server
-from luckyhit.target.embedded import start_embedded
+from luckyhit.system.embedded import start_embedded
 
 ALL, IN_SCOPE, VALUE = 1_000_000, 100_000, b"v" * 200
 RATE, WARMUP_S, QUIET_S, LOAD_S, ROUNDS = 500.0, 2.0, 5.0, 24.0, 3
@@ -66,7 +66,7 @@ def clear_here(url: str, *, backup: bool) -> Cleared:
     import resource
 
     from luckyhit.case.cache import Cache as CacheSpec
-    from luckyhit.change.clear import clear
+    from luckyhit.change.clearing.clear import clear
     from luckyhit.change.journal import Journal
 
     spec = CacheSpec.model_validate({"clear": [TEMPLATE], "url_env": "CACHE_URL", "rebuildable": not backup})

@@ -27,10 +27,10 @@ FIGURES = ("forest", "hit-ratio", "latency-spectrum", "latency-split", "freshnes
 
 def to_the_report(path: Path, reports: Path) -> dict[str, dict[str, float]]:
     """The steps, each with its seconds and the most memory held by then."""
-    from luckyhit import investigate
-    from luckyhit.investigate.ahead import imported_meanwhile
+    from luckyhit import workflow
     from luckyhit.run import Run
     from luckyhit.scrub.sweep import sweep
+    from luckyhit.workflow.steps import imported_meanwhile
 
     with imported_meanwhile():
         pass
@@ -46,12 +46,12 @@ def to_the_report(path: Path, reports: Path) -> dict[str, dict[str, float]]:
     sweep(run.path, run.redactor, closed=True)
     done("scrub")
     given = {"runs_dir": str(path.parents[1]), "reports_dir": str(reports)}
-    changed = investigate.change(path.name, **given)
+    changed = workflow.change(path.name, **given)
     changed.cleared(), changed.figure("hit-ratio"), changed.reading("hit-ratio"), changed.figure("freshness")
     changed.guards(), changed.touched(), changed.rolled_back()
     done("2-change, the cells behind the measuring")
     del changed  # the next notebook finds nothing of it
-    book = investigate.report(path.name, **given)
+    book = workflow.report(path.name, **given)
     book.judge()
     done("judge")
     for name in FIGURES:

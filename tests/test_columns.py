@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from luckyhit.opened import OpenedRun
+from luckyhit.api import OpenedRun
 from luckyhit.records.column_docs import COLUMNS_FILE, ColumnDocs, columns_markdown, documented
 from luckyhit.records.parquet import write_part
 from luckyhit.records.schemas import MAY_LACK, SCHEMAS, TABLE_ROWS, Column, Table

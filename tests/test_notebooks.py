@@ -8,8 +8,8 @@ import nbformat
 import papermill
 import pytest
 
-from luckyhit.investigate.workbook import PARAMETERS
 from luckyhit.project import NOTEBOOKS
+from luckyhit.workflow.workbook import PARAMETERS
 
 ROOT = Path(__file__).parents[1]
 

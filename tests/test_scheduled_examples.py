@@ -20,9 +20,9 @@ from ruamel.yaml import YAML
 
 from luckyhit.cli import app
 from luckyhit.cli.app import chosen_verdicts, duration
-from luckyhit.investigate.retention import age_of
 from luckyhit.judge.context.earlier import FEWEST, MOST
 from luckyhit.project import Project
+from luckyhit.workflow.unattended.prune import age_of
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "docs" / "examples" / "scheduled"

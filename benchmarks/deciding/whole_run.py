@@ -100,9 +100,10 @@ def _seconds(record: Recorded) -> list[float]:
 
 def _controls(case: Case, share: float) -> tuple[int, set[int]]:
     """How many pairs of blocks, and which of them without the probe; none of a build that has no such blocks."""
-    if find_spec("luckyhit.investigate.controls") is None:
+    module = "luckyhit.workflow.probe_controls"
+    if find_spec(module) is None:
         return case.plan.blocks, set()
-    pairs, controls = import_module("luckyhit.investigate.controls").with_controls(case.plan.blocks, share, on_top=True)
+    pairs, controls = import_module(module).with_controls(case.plan.blocks, share, on_top=True)
     return pairs, controls
 
 
@@ -124,7 +125,7 @@ def _sizing() -> Callable[[Case, Recorded | None], Case]:
     sizes none."""
     if find_spec("luckyhit.judge.power") is None:
         return lambda case, record: case
-    power, planning = import_module("luckyhit.judge.power"), import_module("luckyhit.investigate.planning")
+    power, planning = import_module("luckyhit.judge.power"), import_module("luckyhit.workflow.planning")
     read, rows = import_module("luckyhit.judge.table.record"), import_module("luckyhit.judge.table.samples")
 
     def sized(case: Case, record: Recorded | None) -> Case:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from luckyhit.opened import OpenedRun, open_run
+    from luckyhit.api import OpenedRun, open_run
 
 __version__ = "0.1.0"
 __all__ = ["OpenedRun", "__version__", "open_run"]
@@ -14,7 +14,7 @@ __all__ = ["OpenedRun", "__version__", "open_run"]
 def __getattr__(name: str) -> Any:
     # Imported when asked for: the load engine starts once for each block, and needs no frames.
     if name in ("OpenedRun", "open_run"):
-        from luckyhit import opened
+        from luckyhit import api
 
-        return getattr(opened, name)
+        return getattr(api, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

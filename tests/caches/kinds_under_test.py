@@ -19,9 +19,9 @@ from luckyhit.caches.memcached import MEMCACHED, MemcachedCache, address
 from luckyhit.caches.memcached.meta_client import MetaClient
 from luckyhit.caches.redis import RedisCache
 from luckyhit.errors import CacheUnreachable
-from luckyhit.target import ports
-from luckyhit.target.embedded import start_embedded
-from luckyhit.target.process import SupervisedProcess
+from luckyhit.system import ports
+from luckyhit.system.embedded import start_embedded
+from luckyhit.system.process import SupervisedProcess
 
 
 @dataclass

@@ -17,7 +17,7 @@ from luckyhit.caches.counters import sample
 from luckyhit.caches.restore import restore
 from luckyhit.caches.scope import Scope
 from luckyhit.case.cache import Cache as CacheSpec
-from luckyhit.change.clear import clear
+from luckyhit.change.clearing.clear import clear
 from luckyhit.change.journal import Journal
 from luckyhit.errors import CacheUnreachable
 

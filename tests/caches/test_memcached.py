@@ -11,10 +11,10 @@ import pytest
 from luckyhit.caches.memcached import MEMCACHED
 from luckyhit.caches.scope import Scope
 from luckyhit.case.cache import Cache as CacheSpec
-from luckyhit.change.clear import clear
+from luckyhit.change.clearing.clear import clear
 from luckyhit.change.journal import Journal
 from luckyhit.errors import CacheUnreachable, ScopeRefused
-from luckyhit.target.embedded import start_embedded
+from luckyhit.system.embedded import start_embedded
 
 needs_server = pytest.mark.skipif(
     shutil.which("memcached") is None, reason="no memcached is installed (Debian: apt-get install memcached)"

@@ -17,8 +17,8 @@ from luckyhit.case.placeholders import key_pattern
 from luckyhit.case.template import new_case
 from luckyhit.cli import app
 from luckyhit.errors import ArgumentError
-from luckyhit.investigate.checking import check_case
 from luckyhit.project import NOTEBOOKS, Project
+from luckyhit.workflow.checking import check_case
 
 # As Django 5.2 with django-redis 7.0, Flask-Caching 2.5 and fastapi-cache2 0.2.2 wrote them into a Redis.
 WRITTEN = {

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from luckyhit.case import Case, load_case
 from luckyhit.case.variables import known_secrets
 from luckyhit.errors import ArgumentError
-from luckyhit.investigate.quoted import refuse_quoted
+from luckyhit.workflow.checking import refuse_quoted
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,8 +12,8 @@ import redis
 
 from luckyhit.caches.redis import RedisCache
 from luckyhit.case.model import Case
-from luckyhit.change.rights.directories import look_at_directories, room_for
-from luckyhit.change.rights.findings import Findings
+from luckyhit.change.permissions.directories import look_at_directories, room_for
+from luckyhit.change.permissions.permission_findings import Findings
 from luckyhit.records import Guard
 
 

@@ -18,7 +18,7 @@ from luckyhit.case.model import Case
 from luckyhit.change import Journal, Looks, apply, look_at, prepare, roll_back, settings_of, start_stacks
 from luckyhit.records import Arm, Guard
 from luckyhit.run import Run
-from luckyhit.target import Stack
+from luckyhit.system import Stack
 
 SERVICE = """
 import http.server, json, os, pathlib, sys

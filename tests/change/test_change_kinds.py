@@ -17,10 +17,10 @@ from luckyhit.case.model import Case
 from luckyhit.change import Journal, apply, in_place, prepare, reset_block, revert_run, roll_back
 from luckyhit.change.kinds import CHANGE_KINDS, UNDO, kind_of
 from luckyhit.change.leftovers import WITH_THE_PROCESSES
-from luckyhit.change.permissions import change_guard
+from luckyhit.change.permissions.permission_checks import change_guard
 from luckyhit.errors import GuardError
 from luckyhit.run import Run, write_atomically
-from luckyhit.target import Stack
+from luckyhit.system import Stack
 
 ROOT = Path(__file__).parents[2]
 BY_RESTART = {kind for kind, model in MODELS.items() if model.of_a_start}

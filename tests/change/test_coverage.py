@@ -15,8 +15,17 @@ from valkey_servers import Server, until
 from luckyhit.caches.scope import Scope
 from luckyhit.case.cache import Cache as CacheSpec
 from luckyhit.case.placeholders import escape
-from luckyhit.change.clear import clear
-from luckyhit.change.coverage import Appeared, Missed, appeared, coverage_guard, fitting, left_alone, names_of, nearest
+from luckyhit.change.clearing.clear import clear
+from luckyhit.change.clearing.coverage import (
+    Appeared,
+    Missed,
+    appeared,
+    coverage_guard,
+    fitting,
+    left_alone,
+    names_of,
+    nearest,
+)
 from luckyhit.change.journal import Journal
 
 
@@ -103,7 +112,7 @@ def test_keys_that_appear_are_told_apart(cache: ServedCache, client: redis.Redis
 
 
 def test_too_many_keys_are_not_listed(cache: ServedCache, client: redis.Redis, monkeypatch: Any) -> None:
-    monkeypatch.setattr("luckyhit.change.coverage.MOST_KEYS", 5)
+    monkeypatch.setattr("luckyhit.change.clearing.coverage.MOST_KEYS", 5)
     client.mset({f"k{number}": "x" for number in range(9)})
     assert names_of(cache) is None and appeared(cache, frozenset(), ["a"]) is None  # type: ignore[arg-type]
 

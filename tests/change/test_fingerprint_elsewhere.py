@@ -20,14 +20,14 @@ from valkey_servers import Cluster
 
 from luckyhit.case.model import Case
 from luckyhit.change import Journal, Looks, apply, look_at, settings_of, start_stacks
-from luckyhit.change.differences import difference_guard, same_guard
-from luckyhit.change.fingerprint import fingerprint
+from luckyhit.change.fingerprints.collect import fingerprint
+from luckyhit.change.fingerprints.differences import difference_guard, same_guard
 from luckyhit.judge.guards.comparison_guards import same_slots_guard
 from luckyhit.judge.table.samples import rows_of, side_by_side
 from luckyhit.measure.schedule import schedule_for
 from luckyhit.records import Guard
 from luckyhit.run import Run
-from luckyhit.target import Stack
+from luckyhit.system import Stack
 
 START = {"command": ["{python}", "service.py", "{port}", "{cache_url}"]}
 

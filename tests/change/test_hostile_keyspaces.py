@@ -20,7 +20,7 @@ from luckyhit.caches.redis import redis_keys
 from luckyhit.caches.restore import restore
 from luckyhit.caches.scope import Scope
 from luckyhit.case.cache import Cache as CacheSpec
-from luckyhit.change.clear import clear
+from luckyhit.change.clearing.clear import clear
 from luckyhit.change.journal import Journal
 from tier import examples
 

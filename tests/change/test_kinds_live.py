@@ -21,7 +21,7 @@ from luckyhit.errors import GuardError, RollbackNotConfirmed, TargetError
 from luckyhit.measure.ledger import Ledger, ledger_of
 from luckyhit.records.journal import Step
 from luckyhit.run import Run
-from luckyhit.target import Stack
+from luckyhit.system import Stack
 
 ON, OFF = {"path": "/flags/new-keys", "body": {"on": True}}, {"path": "/flags/new-keys", "body": {"on": False}}
 BY_HTTP = {

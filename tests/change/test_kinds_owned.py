@@ -17,7 +17,7 @@ from luckyhit.case.model import Case
 from luckyhit.change import Journal, apply, in_place, prepare, reset_block, revert_run, roll_back, start_stacks
 from luckyhit.change.processes import of_stack
 from luckyhit.run import Run
-from luckyhit.target import Stack
+from luckyhit.system import Stack
 
 # Its switch lives in memory, and in a file where it is given one; it reads a setting from that file's neighbour at start.
 SERVICE = """

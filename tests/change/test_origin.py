@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from luckyhit.change.origin import code_named, source_elsewhere
-from luckyhit.change.sources import source_of
+from luckyhit.change.fingerprints.origin import code_named, source_elsewhere
+from luckyhit.change.fingerprints.sources import source_of
 
 UP = "print('up', flush=True); input()"
 

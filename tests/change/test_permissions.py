@@ -11,7 +11,7 @@ from served import ReachedBy, check_permissions
 
 from luckyhit.caches.restore import restore
 from luckyhit.case.model import Case
-from luckyhit.change.clear import clear
+from luckyhit.change.clearing.clear import clear
 from luckyhit.change.journal import Journal
 from luckyhit.errors import CacheUnreachable
 

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from luckyhit.case.model import Case
-from luckyhit.change.permissions import change_guard
+from luckyhit.change.permissions.permission_checks import change_guard
 from luckyhit.errors import ArgumentError
 from luckyhit.records import Guard
 from luckyhit.scrub.secrets import REDACTED
-from luckyhit.target import Stack
+from luckyhit.system import Stack
 
 LOOK: dict[str, Any] = {
     "kind": "http",

@@ -19,7 +19,7 @@ from luckyhit.caches.redis.rights.scope_preview import look_at_scope
 from luckyhit.caches.redis.topology import Topology, open_topology
 from luckyhit.case.cache import Cache as CacheSpec
 from luckyhit.case.model import Case
-from luckyhit.change.rights.findings import Findings
+from luckyhit.change.permissions.permission_findings import Findings
 from luckyhit.records import Guard
 
 

@@ -14,7 +14,7 @@ from luckyhit.caches.redis.rights.setting_values import expected_value, look_at_
 from luckyhit.caches.redis.topology import Topology
 from luckyhit.case.changes.cache_setting import SettingChange
 from luckyhit.case.model import Case
-from luckyhit.change.rights.findings import Findings
+from luckyhit.change.permissions.permission_findings import Findings
 from luckyhit.records import Guard
 
 CHANGE: dict[str, Any] = {"kind": "cache-setting", "what": "Evict by use.", "smallest": "One setting."}

@@ -17,8 +17,8 @@ from luckyhit.case.model import Case
 from luckyhit.case.variables import refuse_unset
 from luckyhit.change.journal import Journal
 from luckyhit.change.lock import target_lock
-from luckyhit.change.rights import Findings, free_guard, target_guard
-from luckyhit.change.rights.routes import look_at_purges
+from luckyhit.change.permissions import Findings, free_guard, target_guard
+from luckyhit.change.permissions.called_routes import look_at_purges
 from luckyhit.errors import ArgumentError
 from luckyhit.records import Guard
 from luckyhit.run import Run

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luckyhit.change.places import Places
+from luckyhit.change.journal import Places
 
 RUN = Path("/srv/people/ann/shop/data/runs/slow/20260102-030405-beef")
 PARTS = st.sampled_from(["⟦", "⟧", "run", "⟦run/..⟧", "⟦run", "/", "..", " ", str(RUN), str(RUN.parents[3]), str(Path.home()), tempfile.gettempdir(), "x"])  # fmt: skip

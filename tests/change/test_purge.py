@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from luckyhit.case.model import Case
+from luckyhit.change.clearing.purge import PurgeReport, purge
 from luckyhit.change.journal import Journal
-from luckyhit.change.purge import PurgeReport, purge
 from luckyhit.errors import ArgumentError, GuardError, TargetError
 from tier import examples
 

@@ -17,7 +17,7 @@ import redis
 from luckyhit.caches.backup import BackupWriter, Entry
 from luckyhit.case.cache import Cache as CacheSpec
 from luckyhit.change import processes
-from luckyhit.change.clear import clear
+from luckyhit.change.clearing.clear import clear
 from luckyhit.change.journal import Journal
 from luckyhit.change.leftovers import still_open
 from luckyhit.change.revert import revert_run, settle

@@ -26,7 +26,7 @@ from luckyhit.change import (
 )
 from luckyhit.errors import GuardError, TargetError
 from luckyhit.run import Run
-from luckyhit.target import Stack
+from luckyhit.system import Stack
 
 SERVICE = """
 import http.server, json, os, sys

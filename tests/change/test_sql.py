@@ -16,10 +16,10 @@ from luckyhit.case.model import Case
 from luckyhit.case.variables import known_secrets
 from luckyhit.change import Journal, apply, in_place, prepare, revert_run, roll_back
 from luckyhit.change.kinds import shown_state
-from luckyhit.change.permissions import change_guard
+from luckyhit.change.permissions.permission_checks import change_guard
 from luckyhit.errors import ArgumentError, RollbackNotConfirmed, TargetError
 from luckyhit.run import Run, write_atomically
-from luckyhit.target import Stack
+from luckyhit.system import Stack
 
 CACHE = {"clear": ["product:{id}:v1"], "url_env": "SHOP_CACHE"}
 INDEX = {

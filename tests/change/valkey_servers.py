@@ -14,8 +14,8 @@ from pathlib import Path
 import redis
 
 from luckyhit.caches.redis.redis_cache import find_server
-from luckyhit.target import ports
-from luckyhit.target.process import SupervisedProcess
+from luckyhit.system import ports
+from luckyhit.system.process import SupervisedProcess
 
 SLOTS = 16384
 

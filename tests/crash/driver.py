@@ -25,14 +25,14 @@ from world import ASKED
 from luckyhit.change import revert_run
 from luckyhit.change.journal import Journal
 from luckyhit.errors import LuckyHitError
-from luckyhit.investigate import measuring
-from luckyhit.investigate.conduct import new_run
-from luckyhit.investigate.steps import measure_baseline, measure_change
 from luckyhit.measure import BlockPlan, BlockReport
 from luckyhit.measure.plan import EngineCheck
 from luckyhit.project import Project
 from luckyhit.records import Accounting
 from luckyhit.run import Run
+from luckyhit.workflow import measuring
+from luckyhit.workflow.steps import measure_baseline, measure_change
+from luckyhit.workflow.unattended.run_case import new_run
 
 _telling = threading.Lock()
 _append = Journal._append

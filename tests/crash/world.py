@@ -37,8 +37,8 @@ import psutil
 import redis
 
 from luckyhit.caches.redis.redis_cache import find_server
-from luckyhit.target import ports
-from luckyhit.target.process import SupervisedProcess
+from luckyhit.system import ports
+from luckyhit.system.process import SupervisedProcess
 
 URL_ENV, LOCKS_ENV = "CRASH_CACHE", "LUCKYHIT_LOCKS"
 SETTINGS = {

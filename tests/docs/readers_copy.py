@@ -19,7 +19,7 @@ from shell_blocks import ROOT
 
 from luckyhit import change as changing
 from luckyhit.case import load_case
-from luckyhit.target import Stack
+from luckyhit.system import Stack
 
 NOT_COPIED = shutil.ignore_patterns(
     ".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "runs", "*.html", "tests"

@@ -11,7 +11,7 @@ import jupyter_client.kernelspec
 import pytest
 from shell_blocks import PAGES, ROOT
 
-from luckyhit.cli.reference import COMMANDS_FILE, commands_markdown
+from luckyhit.cli.command_reference import COMMANDS_FILE, commands_markdown
 from luckyhit.judge.guards import comparison_guards
 from luckyhit.judge.table import samples
 from luckyhit.measure import access_logs, engine, expect, selfcheck
@@ -81,7 +81,7 @@ def test_the_list_of_guards_is_complete_and_has_none_that_there_is_not() -> None
 
 
 def test_the_page_of_commands_is_up_to_date() -> None:
-    renew = "out of date: run `make docs`, which is `python -m luckyhit.cli.reference`"
+    renew = "out of date: run `make docs`, which is `python -m luckyhit.cli.command_reference`"
     assert COMMANDS_FILE.read_text(encoding="utf-8") == commands_markdown(), renew
 
 

@@ -15,7 +15,7 @@ from shell_blocks import ROOT, Command, as_pattern, blocks_of, commands_of
 from luckyhit.case.template import new_case
 from luckyhit.cli import app
 from luckyhit.errors import CaseError
-from luckyhit.target.ports import free_port
+from luckyhit.system.ports import free_port
 
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 CHANGE = ROOT / "docs" / "change.md"

@@ -12,7 +12,7 @@ import nbformat
 import pytest
 from executed import assert_outputs_can_be_read
 
-from luckyhit import investigate
+from luckyhit import workflow
 
 pytestmark = pytest.mark.measures
 VERDICTS = {"stale-price": "HELPED", "short-ttl": "HELPED", "placebo": "EQUIVALENT", "lucky-hit": "EQUIVALENT"}
@@ -75,9 +75,9 @@ def test_by_the_command_line(case: str, workspace) -> None:
 )
 def test_step_by_step(case: str, workspace) -> None:
     folders = {"runs_dir": str(workspace.runs), "reports_dir": str(workspace.reports)}
-    investigate.baseline(case, **folders).measure()
-    investigate.change(case=case, **folders).measure()
-    book = investigate.report(case=case, **folders)
+    workflow.baseline(case, **folders).measure()
+    workflow.change(case=case, **folders).measure()
+    book = workflow.report(case=case, **folders)
     book.judge()
     book.export()
     (run,) = workspace.run_dirs()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from luckyhit.change.coverage import Missed
+from luckyhit.change.clearing.coverage import Missed
 
 SERVICE = str(Path(__file__).with_name("shelf_service.py"))
 REDIS = {"CACHE_URL": "{cache_url}"}

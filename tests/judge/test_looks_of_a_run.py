@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from luckyhit.investigate.steps import blocks_to_add, seen_enough
 from luckyhit.records import READS, REQUESTS, WRITES, Guard
 from luckyhit.records.parquet import write_part
 from luckyhit.run import Run
+from luckyhit.workflow.steps import blocks_to_add, seen_enough
 
 CASE = (Path(__file__).parents[2] / "data" / "cases" / "placebo.yml").read_text()
 ALONE = Guard(id="declared-difference-only", ok=True, detail="one environment variable differs")

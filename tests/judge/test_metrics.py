@@ -8,7 +8,6 @@ from typing import get_args
 import pytest
 
 from luckyhit.case.units import parse_amount
-from luckyhit.investigate.planning import PLANNED
 from luckyhit.judge.compare.effects import PROBE_ESTIMATORS, REQUEST_ESTIMATORS
 from luckyhit.judge.context.event_series import SERIES, metrics_of_series
 from luckyhit.judge.power.goals import POWERS
@@ -29,6 +28,7 @@ from luckyhit.records import (
     Unit,
     ValueKind,
 )
+from luckyhit.workflow.planning import PLANNED
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -11,10 +11,6 @@ from luckyhit.case.load import load_case
 from luckyhit.case.template import new_case
 from luckyhit.designs import design_of
 from luckyhit.errors import ArgumentError
-from luckyhit.investigate.conduct import new_run
-from luckyhit.investigate.controls import probe_share, with_controls
-from luckyhit.investigate.planning import lines_of, plan_again, planning_after, planning_of, sized_fields
-from luckyhit.investigate.steps import longest_seconds
 from luckyhit.judge.guards.run_guards import case_guard
 from luckyhit.judge.power import to_size
 from luckyhit.project import Project
@@ -23,6 +19,10 @@ from luckyhit.records.parquet import write_part
 from luckyhit.report import notebook_tables as tables
 from luckyhit.run import Run
 from luckyhit.text.quantities import name_of
+from luckyhit.workflow.planning import lines_of, plan_again, planning_after, planning_of, sized_fields
+from luckyhit.workflow.probe_controls import probe_share, with_controls
+from luckyhit.workflow.steps import longest_seconds
+from luckyhit.workflow.unattended.run_case import new_run
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from luckyhit.case.load import parse_case
 from luckyhit.case.rewrite import with_plan
 from luckyhit.case.template import new_case
 from luckyhit.errors import ArgumentError
-from luckyhit.investigate.planning import ProbePlanner, sized_text
 from luckyhit.judge.power import (
     BaselineMetric,
     MeasuredBaseline,
@@ -28,6 +27,7 @@ from luckyhit.judge.power import (
     unsized,
 )
 from luckyhit.judge.power.sizing import MOST_SHARE
+from luckyhit.workflow.planning import ProbePlanner, sized_text
 
 GOALS = {
     "hit_ratio": {"want": "better", "margin": "5 %"},

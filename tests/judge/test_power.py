@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from luckyhit.case import Case
 from luckyhit.case.load import parse_case
 from luckyhit.errors import ArgumentError
-from luckyhit.investigate.planning import ProbePlanner
 from luckyhit.judge.compare.effect import level_of
 from luckyhit.judge.power import ProbeUnits, baseline_of, load_seconds, plan_for, powers, requests_of_block
 from luckyhit.judge.power.needs import (
@@ -32,6 +31,7 @@ from luckyhit.judge.stats.proportions import paired_difference, share_difference
 from luckyhit.judge.stats.sequential import Sequential
 from luckyhit.judge.table.record import read
 from luckyhit.records import AMOUNTS, METRICS, UNITS
+from luckyhit.workflow.planning import ProbePlanner
 from noted import noted
 
 RULES = [

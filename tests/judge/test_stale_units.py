@@ -18,8 +18,7 @@ from luckyhit.case.workload import Keys, Route
 from luckyhit.judge import FixedSample, Sequential
 from luckyhit.judge.compare.effects import freshness_effects
 from luckyhit.judge.freshness.probed import Probed
-from luckyhit.judge.stale.background import background_reads
-from luckyhit.judge.stale.last_writes import last_before
+from luckyhit.judge.stale.background import background_reads, last_before
 from luckyhit.judge.stale.write_units import StalePairs, stale_pairs, stale_units, workload_pairs
 from luckyhit.judge.stats.proportions import paired_difference, share_difference
 from luckyhit.records import NOT_VISIBLE, READS, WRITES

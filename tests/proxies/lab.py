@@ -22,7 +22,7 @@ from origin import Origin
 from products import PRODUCTS
 from relay import Relay
 
-from luckyhit.target.ports import free_port
+from luckyhit.system.ports import free_port
 
 READY_WITHIN_S = 30.0
 T = TypeVar("T")

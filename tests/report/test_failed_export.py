@@ -14,14 +14,14 @@ from typer.testing import CliRunner
 
 from luckyhit.cli import app
 from luckyhit.errors import ReportNotWritten
-from luckyhit.investigate import conduct
-from luckyhit.investigate.ending import INTERRUPTED, finish
-from luckyhit.investigate.export import export
-from luckyhit.investigate.interruptions import Interruptions
-from luckyhit.investigate.kernel import Kernel, Notebook
 from luckyhit.judge import judge
 from luckyhit.project import Project
 from luckyhit.run import Run
+from luckyhit.workflow.unattended import run_case
+from luckyhit.workflow.unattended.ending import INTERRUPTED, finish
+from luckyhit.workflow.unattended.export import export
+from luckyhit.workflow.unattended.interruptions import Interruptions
+from luckyhit.workflow.unattended.kernel import Kernel, Notebook
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
 
@@ -67,7 +67,7 @@ def test_the_command_says_the_verdict_and_that_there_is_no_report(
     project: Project, measured: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     no_folder(project)
-    monkeypatch.setattr(conduct, "new_run", lambda *_, **__: measured)
+    monkeypatch.setattr(run_case, "new_run", lambda *_, **__: measured)
     monkeypatch.setattr(Kernel, "_start", lambda self: None)
     monkeypatch.setattr(Notebook, "_execute", lambda self: setattr(self, "error", RuntimeError("its cell raised")))
     told, xml = tmp_path / "told.md", tmp_path / "told.xml"
@@ -126,7 +126,7 @@ except ReportNotWritten as error:
     sys.exit(7)
 """
 )
-EXPORTS = "from luckyhit.investigate.export import export; export(run, run.result, folder)"
+EXPORTS = "from luckyhit.workflow.unattended.export import export; export(run, run.result, folder)"
 TELLS = "from luckyhit.report.run_outcome import publish; publish('x' * 4000, str(folder / 'told'))"
 
 
@@ -176,7 +176,7 @@ def test_an_executed_notebook_is_whole_or_as_it_was(measured: Run, tmp_path: Pat
     path = measured.path / "notebooks" / "3-report.ipynb"
     path.write_text("{}")
     does = (
-        "from luckyhit.investigate.saving import save_whole; save_whole(run.path / 'notebooks');"
+        "from luckyhit.workflow.unattended.kernel import save_whole; save_whole(run.path / 'notebooks');"
         " from papermill.iorw import papermill_io; papermill_io.write('{\"cells\": []}', sys.argv[3]);"
         " papermill_io.write('x' * 4000, sys.argv[3])"
     )

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import luckyhit
-from luckyhit import opened
+from luckyhit import api
 from luckyhit.errors import ArgumentError, RunUnreadable
 from luckyhit.records import COUNTERS, READS, REQUESTS, WRITES
 
@@ -118,7 +118,7 @@ def test_a_torn_journal_and_a_damaged_part(copied) -> None:
 
 
 def test_the_example_in_the_module_runs(copied, monkeypatch) -> None:
-    lines = [line.strip() for line in (opened.__doc__ or "").splitlines() if line.startswith("    ")]
+    lines = [line.strip() for line in (api.__doc__ or "").splitlines() if line.startswith("    ")]
     monkeypatch.chdir(copied[0].path.parent.parent)
     code = "\n".join(lines).replace('open_run("stale-price")', f"open_run({str(copied[0].path)!r})")
     exec(compile(code, "example", "exec"), {})

@@ -66,7 +66,7 @@ class OwnServer:
 
 
 class RightsFindings(Protocol):
-    """Where what is found about rights is told: see `luckyhit.change.rights.findings`."""
+    """Where what is found about rights is told: see `luckyhit.change.permissions.permission_findings`."""
 
     @property
     def ok(self) -> bool: ...

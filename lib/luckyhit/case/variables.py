@@ -87,7 +87,7 @@ def known_secrets(case: Case | None, environ: Mapping[str, str] = os.environ) ->
     """The values of every environment variable that the case names: they must not reach anything published.
 
     A value that the case file says itself is public, unless its variable is called a secret (then the case is refused,
-    see `luckyhit.investigate.quoted`); so is a URL without credentials, a variable in a path (`${NAME}`), and one that
+    see `luckyhit.workflow.checking`); so is a URL without credentials, a variable in a path (`${NAME}`), and one that
     is handed on and holds the path of something that is there.
     """
     found: set[str] = set()

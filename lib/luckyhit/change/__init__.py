@@ -13,16 +13,16 @@ from luckyhit.change.apply import (
     settings_of,
     start_stacks,
 )
-from luckyhit.change.clear import ClearReport, clear
-from luckyhit.change.differences import Fingerprint, difference_guard, same_guard
-from luckyhit.change.fingerprint import fingerprint
+from luckyhit.change.clearing.clear import ClearReport, clear
+from luckyhit.change.clearing.purge import PurgeReport, purge
+from luckyhit.change.fingerprints.collect import fingerprint
+from luckyhit.change.fingerprints.differences import Fingerprint, difference_guard, same_guard
+from luckyhit.change.fingerprints.history import Looks
 from luckyhit.change.identity import target_identities
 from luckyhit.change.journal import Journal
 from luckyhit.change.lock import target_lock
-from luckyhit.change.looks import Looks
 from luckyhit.change.notify import watching_events
-from luckyhit.change.permissions import check_rights, summary
-from luckyhit.change.purge import PurgeReport, purge
+from luckyhit.change.permissions.permission_checks import check_rights, summary
 from luckyhit.change.revert import revert_run, settle
 from luckyhit.change.worktrees import difference_of, revisions_of, worktrees
 from luckyhit.records.journal import Step

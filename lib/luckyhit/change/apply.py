@@ -14,16 +14,16 @@ from typing import Any, TypeVar
 
 from luckyhit.case import Case
 from luckyhit.change import processes
-from luckyhit.change.clear import clear
-from luckyhit.change.fingerprint import fingerprint
+from luckyhit.change.clearing.clear import clear
+from luckyhit.change.clearing.purge import purge
+from luckyhit.change.fingerprints.collect import fingerprint
 from luckyhit.change.identity import target_identities
 from luckyhit.change.journal import Journal
 from luckyhit.change.kinds import ChangeKind, UndoContext, kind_of
-from luckyhit.change.purge import purge
 from luckyhit.errors import GuardError, LuckyHitError, RollbackNotConfirmed
 from luckyhit.records import Arm, Rollback
 from luckyhit.records.journal import Step
-from luckyhit.target import Settings, Stack, start_together
+from luckyhit.system import Settings, Stack, start_together
 
 _Item = TypeVar("_Item")
 _Answer = TypeVar("_Answer")

@@ -8,12 +8,18 @@
 
 No secret is in it, and no path of this machine: texts pass the run's redactor. An inverse does not: it comes from the
 case, which has no secrets, and what is undone has to be what was done; its paths are written another way (see
-`luckyhit.change.places`).
+`luckyhit.change.journal`).
 
 If the intent can't be written, the step must not be taken. `luckyhit.records.journal` says when a step is open.
 
 File format history:
     1  first version (follows the schema version of the run's manifest)
+
+Paths in a journal, written so that they tell nothing of the machine, and lead to the same place again.
+
+An inverse has to be done as it was meant, by another process on another day. So its paths are not scrubbed but written
+another way: `⟦run/../../../..⟧/shop` is a way from the run's directory, `⟦home⟧`, `⟦tmp⟧` and `⟦python⟧` are folders
+that the process which reads it has too. A `⟦` that was there before is written `⟦⟧`.
 """
 
 from __future__ import annotations
@@ -22,6 +28,9 @@ import contextlib
 import fcntl
 import json
 import os
+import re
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -30,7 +39,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from luckyhit.change.places import Places
 from luckyhit.errors import GuardError, RunUnreadable
 from luckyhit.records.journal import Step, load_journal
 from luckyhit.scrub.redactor import Redactor
@@ -160,3 +168,52 @@ def _whole_lines(file: Any) -> int:
     """Bytes up to and including the last line break."""
     file.seek(0)
     return int(file.read().rfind(b"\n")) + 1
+
+
+_LEAST_PARTS = 2
+"""A folder such as `/srv` tells nothing, and half of all paths begin with it."""
+_WRITTEN = re.compile(r"⟦(?:run(?P<up>(?:/\.\.)*)⟧|(?P<name>\w+)⟧|⟧)")
+
+
+class Places:
+    """The folders that paths are told from: that of a run, and those of this process."""
+
+    def __init__(self, run: Path) -> None:
+        self._run = run.resolve()
+        self._named = {"tmp": Path(tempfile.gettempdir()), "python": Path(sys.prefix)}
+        with contextlib.suppress(RuntimeError):
+            self._named["home"] = Path.home()
+        ways = {str(place): f"⟦{name}⟧" for name, place in self._named.items() if len(place.parts) > 1}
+        for up, place in enumerate((self._run, *self._run.parents)):
+            if len(place.parts) > _LEAST_PARTS:
+                ways[str(place)] = f"⟦run{up * '/..'}⟧"
+        self._ways = {path: way for path, way in ways.items() if path not in ("/usr", "/usr/local")}
+        longest_first = sorted(self._ways, key=len, reverse=True)
+        # `/var/tmp` isn't below `/tmp`; `-I/tmp` is an option with its path.
+        begins = r"(?:(?<![\w.-])|(?<=[\s\"'=]-[A-Za-z]))"
+        self._paths = re.compile(rf"⟦|{begins}(?:{'|'.join(map(re.escape, longest_first))})(?![\w.-])")
+
+    def written(self, value: Any) -> Any:
+        """A JSON value as the journal has it."""
+        return _each_text(value, lambda text: self._paths.sub(lambda match: self._ways.get(match[0], "⟦⟧"), text))
+
+    def read(self, value: Any) -> Any:
+        """The value that was written."""
+        return _each_text(value, lambda text: _WRITTEN.sub(self._place, text))
+
+    def _place(self, match: re.Match[str]) -> str:
+        if match["up"] is not None:
+            steps = len(match["up"]) // len("/..")
+            # In a folder nearer to the root, a way that leaves the tree leads nowhere: it stays as it is written.
+            return str((self._run, *self._run.parents)[steps]) if steps <= len(self._run.parents) else match[0]
+        if match["name"]:
+            return str(self._named[match["name"]]) if match["name"] in self._named else match[0]
+        return "⟦"
+
+
+def _each_text(value: Any, do: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return do(value)
+    if isinstance(value, Mapping):
+        return {name: _each_text(inner, do) for name, inner in value.items()}
+    return [_each_text(inner, do) for inner in value] if isinstance(value, (list, tuple)) else value

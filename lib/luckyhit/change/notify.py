@@ -16,7 +16,7 @@ from luckyhit.change.journal import Journal
 from luckyhit.errors import LuckyHitError
 
 if TYPE_CHECKING:
-    from luckyhit.target import Stack
+    from luckyhit.system import Stack
 
 INSIDE = "not visible: the cache is inside the service's own processes"
 NO_EVENTS = "not visible: a cache of this kind tells no events"

@@ -15,7 +15,7 @@ from luckyhit.change.kinds.kind import UndoContext
 from luckyhit.errors import ArgumentError, TargetError
 from luckyhit.measure.ledger import read_ledger
 from luckyhit.measure.probe_writes import CommandWriter, SqlWriter
-from luckyhit.target.control import client_options
+from luckyhit.system.control import client_options
 
 PROBED = "probe"
 _TIMEOUT_S = 10.0

@@ -14,7 +14,7 @@ import psutil
 from luckyhit.errors import TargetError
 
 if TYPE_CHECKING:
-    from luckyhit.target import Stack
+    from luckyhit.system import Stack
 
 _SAME_START_S = 1.0
 _POLITE_S = 5.0

@@ -25,6 +25,7 @@ from typing import Any
 
 from luckyhit.caches.base import Undone
 from luckyhit.change import config, processes
+from luckyhit.change.clearing.restoring import RESTORE, by_cache, put_back
 from luckyhit.change.identity import target_identities
 from luckyhit.change.journal import Journal
 from luckyhit.change.kinds import UNDO, UndoContext
@@ -33,7 +34,6 @@ from luckyhit.change.lock import held
 from luckyhit.change.notify import NOTIFY
 from luckyhit.change.probe_undo import PROBED
 from luckyhit.change.probe_undo import undo as undo_probe
-from luckyhit.change.restoring import RESTORE, by_cache, put_back
 from luckyhit.errors import LuckyHitError, RollbackNotConfirmed, RunUnreadable, TargetBusy
 from luckyhit.project import Project
 from luckyhit.records import Rollback
@@ -46,7 +46,7 @@ _UNDO: dict[str, Callable[[Step, UndoContext], str | Undone]] = {
     PROBED: undo_probe,
 }
 """By kind of inverse, of all that a run journals and that takes more than ending its processes. The cleared keys are
-put back together (`luckyhit.change.restoring`)."""
+put back together (`luckyhit.change.clearing.restoring`)."""
 
 
 def revert_run(

@@ -22,15 +22,14 @@ from luckyhit.case.changes.revision import WORKTREE, RevisionChange
 from luckyhit.case.path_variables import without_variables
 from luckyhit.case.placeholders import placeholder_names
 from luckyhit.case.texts import START_NAMES
-from luckyhit.change.interpreter import interpreter_of, run_quietly
+from luckyhit.change.fingerprints.interpreter import interpreter_of, run_quietly
+from luckyhit.change.fingerprints.sources import outside_hooks
 from luckyhit.change.journal import Journal, Step
-from luckyhit.change.sources import outside_hooks
 from luckyhit.errors import GuardError, TargetError
 from luckyhit.records import Arm
-from luckyhit.target import Settings
-from luckyhit.target.own_python import own_python
-from luckyhit.target.process import MARKER
-from luckyhit.target.settings import filled, source_directory
+from luckyhit.system import Settings
+from luckyhit.system.process import MARKER
+from luckyhit.system.start_settings import filled, own_python, source_directory
 
 _WITHIN_S = 120.0
 _LOOKED_UP = """

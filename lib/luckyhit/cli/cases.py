@@ -25,7 +25,7 @@ from luckyhit.errors import ArgumentError, LuckyHitError
 from luckyhit.project import Project
 
 if TYPE_CHECKING:
-    from luckyhit.investigate.conduct import Outcome
+    from luckyhit.workflow.unattended.run_case import Outcome
 
 
 @app.command()
@@ -35,7 +35,7 @@ def check(case: CaseArgument, as_json: JsonOption = False) -> None:
     A service that the case starts is started with a cache of its own, asked once, and stopped again. A service
     that already runs gets one safe request for each read route. Nothing is cleared and nothing is written.
     """
-    from luckyhit.investigate.checking import as_text, check_case
+    from luckyhit.workflow.checking import as_text, check_case
 
     guards = check_case(Project.find(), Project.find().case_file(case))
     if as_json:
@@ -69,7 +69,7 @@ def run(
     reports_dir: ReportsOption = "",
 ) -> None:
     """Run a case: baseline, the one change, rollback, report. The last line is the report's path."""
-    from luckyhit.investigate.conduct import refuse_unknown
+    from luckyhit.workflow.unattended.run_case import refuse_unknown
 
     chosen = chosen_verdicts(fail_on)
     refuse_crowded(summary, junit, as_json=as_json)
@@ -117,7 +117,7 @@ def run(
 def _conducted(project: Project, case_file: Path, how: dict[str, Any], *, summary: str, junit: str) -> Outcome:
     """Run it, and write what was asked for: also where nothing could be measured, since whoever waits for the file has
     to learn that."""
-    from luckyhit.investigate.conduct import run_case
+    from luckyhit.workflow.unattended.run_case import run_case
 
     if not summary and not junit:
         return run_case(project, case_file, **how)

@@ -39,13 +39,13 @@ def judge(
 ) -> None:
     """Judge what a run recorded, again and without its target. RUN may also be a directory with nothing but case.yml
     and requests/*.parquet in it. The result that the run has stays, unless --write is given."""
-    from luckyhit.investigate.export import keep_result
     from luckyhit.judge import judge as judge_run
     from luckyhit.judge import loose
     from luckyhit.judge.context.earlier import with_earlier
     from luckyhit.report.run_outcome import told_of_records, told_of_run
     from luckyhit.report.tables.metric_rows import number_lines
     from luckyhit.run import find_run
+    from luckyhit.workflow.unattended.export import keep_result
 
     refuse_crowded(summary, junit, as_json=as_json)
     if loose.is_loose(Path(run)):
@@ -92,12 +92,12 @@ def report(
     reports_dir: ReportsOption = "",
 ) -> None:
     """Judge a run and write its HTML report. The last line is the report's path."""
-    from luckyhit.investigate.export import export
     from luckyhit.judge import judge as judge_run
     from luckyhit.judge.context.earlier import with_earlier
     from luckyhit.report.page import render
     from luckyhit.report.run_outcome import told_of_run
     from luckyhit.run import find_run
+    from luckyhit.workflow.unattended.export import export
 
     refuse_crowded(summary, junit, as_json=False)
     project = Project.find(runs_dir=runs_dir, reports_dir=reports_dir)
@@ -130,9 +130,9 @@ def ended_early(run: Run) -> str:
 def revert(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsOption = "") -> None:
     """Finish the rollback of a run that died: from any process, as often as you like."""
     from luckyhit.change import revert_run
-    from luckyhit.investigate.step import scrub
     from luckyhit.run import find_run
     from luckyhit.scrub.sweep import scrub_notebook
+    from luckyhit.workflow.step import scrub
 
     project = Project.find(runs_dir=runs_dir)
     found = find_run(project.runs, run)

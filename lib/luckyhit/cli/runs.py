@@ -15,7 +15,7 @@ from luckyhit.project import Project
 from luckyhit.text.numbers import plural
 
 if TYPE_CHECKING:
-    from luckyhit.investigate.retention import Going
+    from luckyhit.workflow.unattended.prune import Going
 
 
 @app.command()
@@ -65,8 +65,8 @@ def described(runs_dir: Path) -> list[dict[str, Any]]:
 
 
 def _prune(project: Project, keep: int | None, older_than: str, *, dry_run: bool, as_json: bool) -> None:
-    from luckyhit.investigate.retention import age_of, plan, remove, sweep
     from luckyhit.report.index import write_index
+    from luckyhit.workflow.unattended.prune import age_of, plan, remove, sweep
 
     now = datetime.now().astimezone()
     older_than_s = age_of(older_than) if older_than else None

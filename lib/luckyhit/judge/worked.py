@@ -1,4 +1,9 @@
-"""All that takes time in judging a run: what is worked out from its rows, part by part, side by side."""
+"""All that takes time in judging a run: what is worked out from its rows, part by part, side by side.
+
+The A/A noise floor: how far two halves of the same baseline lie apart, as far as one can tell.
+
+The halves are batches taken by turns, so that they share the drift. A difference below the floor says nothing.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +11,51 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
+
 from luckyhit.case import Case
 from luckyhit.designs import design_of
 from luckyhit.judge.compare.blockwise import goal_values, one_more
 from luckyhit.judge.compare.effect import Effect, Levels
+from luckyhit.judge.compare.effects import freshness_effects, request_effects
 from luckyhit.judge.compare.measured import Effects, in_order, measured_reads, measured_requests
-from luckyhit.judge.compare.noise import noise_floor
 from luckyhit.judge.compare.process_starts import Starts
 from luckyhit.judge.context.drift import events_of, origin_of
 from luckyhit.judge.context.naive import naive_of
 from luckyhit.judge.context.notes import notes_on_rows
 from luckyhit.judge.context.route_metrics import RouteMetrics, route_metrics
+from luckyhit.judge.freshness.probed import Probed
 from luckyhit.judge.guards.guard_rows import ON_RECORDS, look
 from luckyhit.judge.guards.looked_at import Records
+from luckyhit.judge.stale.probe_reads import read_effects
 from luckyhit.judge.stale.write_units import stale_pairs
 from luckyhit.judge.stats.boundary import Boundary, FixedSample
 from luckyhit.judge.table.record import AFTER, BEFORE, Record
-from luckyhit.judge.table.samples import ARMS, Comparison, Rows, by_batches, by_blocks, side_by_side
+from luckyhit.judge.table.samples import ARMS, Comparison, Rows, by_batches, by_blocks, halves, side_by_side
 from luckyhit.judge.table.together import Together
 from luckyhit.records import GoalName, Guard, Naive, Note, RunEvent
 from luckyhit.text.wording import note
+
+
+def noise_floor(
+    baseline: Rows,
+    probed: Probed,
+    within_s: float | None,
+    boundary: Boundary,
+    levels: Levels,
+) -> dict[GoalName, float]:
+    """Half-width of the interval of the A/A difference, in the metric's unit; metrics that show none are left out.
+
+    `baseline`: its measured rows; `probed`: what the probe found in it.
+    """
+    effects = request_effects(halves(baseline), boundary, levels.goals)
+    if within_s is not None and len(probed.reads):
+        keys = sorted(probed.reads["key"].unique())
+        even, odd = (probed.of_keys(keys[first::2]) for first in (0, 1))
+        effects |= freshness_effects(even, odd, within_s, boundary, levels.goals)
+        effects |= read_effects(even, odd, within_s, boundary, levels, paired=False)
+    floors = {name: (effect.high - effect.low) / 2 for name, effect in effects.items() if effect.effect is not None}
+    return {name: float(floor) for name, floor in floors.items() if np.isfinite(floor)}
 
 
 @dataclass(frozen=True)
@@ -157,4 +187,8 @@ def _again(record: Record, case: Case, before: Rows, boundary: Boundary, levels:
     return one_more(effects, goal_values(before, [first], case), boundary, levels.goals)
 
 
-__all__ = ["Compared", "Worked", "work_out"]
+__all__ = [
+    "Compared",
+    "Worked",
+    "work_out",
+]

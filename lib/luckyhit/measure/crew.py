@@ -25,7 +25,7 @@ from luckyhit.errors import LuckyHitError, NotEnoughData
 from luckyhit.measure.answered.examples import merged_examples
 from luckyhit.measure.engine_config import EngineConfig
 from luckyhit.measure.watch import Counts, Limits
-from luckyhit.target.process import MARKER
+from luckyhit.system.process import MARKER
 
 LEAD_S = 0.1
 """From the moment in which the last worker is ready to the first slot."""

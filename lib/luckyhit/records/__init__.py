@@ -12,6 +12,8 @@ from luckyhit.records.finding import (
     CountOf,
     Doubt,
     DoubtId,
+    Fact,
+    Note,
     Preflight,
     RunFinding,
     UnexpectedAnswer,
@@ -50,7 +52,6 @@ from luckyhit.records.metrics import (
     ProbeReads,
     ValueKind,
 )
-from luckyhit.records.note import Fact, Note
 from luckyhit.records.repeat import Repeat
 from luckyhit.records.result import (
     Accounting,

@@ -1,4 +1,7 @@
-"""What a run shows beside its metrics: findings, doubts, and answers that were not as expected beforehand."""
+"""What a run shows beside its metrics: findings, doubts, and answers that were not as expected beforehand.
+
+What a reader has to know beside the verdict, or beside one number.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from typing import Literal
 from pydantic import Field
 
 from luckyhit.records.base import FileRecord
-from luckyhit.records.vocabulary import Arm
+from luckyhit.records.goal_names import GoalName
+from luckyhit.records.vocabulary import Arm, NoteId
 
 PREFLIGHT_MET_FAULT = "preflight-met-fault"
 """Id of a note of `luckyhit check`, and of a finding: before anything was measured, a route gave an answer that the
@@ -71,3 +75,17 @@ class Doubt(FileRecord):
     facts: dict[str, float | int | str | bool | None] = Field(
         default={}, description="numbers and names that belong to it; units are in the names"
     )
+
+
+Fact = float | int | str | bool | list[str] | None
+
+
+class Note(FileRecord):
+    """One note: what it is about, the facts in it, and its words (see `luckyhit.text.wording`)."""
+
+    id: NoteId
+    metric: GoalName | None = Field(default=None, description="in the result's own notes: the metric that it is of")
+    facts: dict[str, Fact] = Field(
+        default={}, description="numbers and names that belong to it; units are in the names, or in the text"
+    )
+    text: str = Field(description="a sentence or two")

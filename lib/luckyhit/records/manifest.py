@@ -88,7 +88,7 @@ class LearnedKeys(ManifestPart):
 
 
 class ClearNotes(ManifestPart):
-    """What was cleared before a block (`luckyhit.change.clear.ClearReport`), in keys; null: not noted."""
+    """What was cleared before a block (`luckyhit.change.clearing.clear.ClearReport`), in keys; null: not noted."""
 
     scanned: Count | None = None
     matched: Count | None = None
@@ -112,7 +112,7 @@ class ClearNotes(ManifestPart):
 
 
 class PurgeNotes(ManifestPart):
-    """What was purged in front of a service before a block (`luckyhit.change.purge.PurgeReport`)."""
+    """What was purged in front of a service before a block (`luckyhit.change.clearing.purge.PurgeReport`)."""
 
     calls: Count | None = None
     statuses: dict[str, int] = {}

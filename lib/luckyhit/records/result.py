@@ -7,10 +7,9 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
 
 from luckyhit.records.base import FileRecord
-from luckyhit.records.finding import CountOf, Doubt, RunFinding
+from luckyhit.records.finding import CountOf, Doubt, Note, RunFinding
 from luckyhit.records.goal_names import GoalName
 from luckyhit.records.metrics import EventMetric
-from luckyhit.records.note import Note
 from luckyhit.records.vocabulary import SCHEMA_VERSION, Arm, GuardId, Limit, OldDataLooked, Verdict, id_of_title
 
 

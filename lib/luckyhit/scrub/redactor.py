@@ -157,7 +157,7 @@ class Redactor:
 
 def _own_roots() -> dict[str, str]:
     roots = {tempfile.gettempdir(): "$TMPDIR", sys.base_prefix: "$PYTHON", sys.prefix: "$VENV"}
-    roots.setdefault(str(Path(__file__).resolve().parents[2]), "$LUCKYHIT")
+    roots.setdefault(str(Path(__file__).resolve().parents[3]), "$LUCKYHIT")
     with contextlib.suppress(RuntimeError):
         roots[str(Path.home())] = "~"
     # Names of the system that say nothing about anybody, and would only garble routes and commands.

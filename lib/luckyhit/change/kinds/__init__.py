@@ -24,7 +24,7 @@ from luckyhit.change.kinds.revision_kind import RevisionKind
 from luckyhit.change.kinds.sql_kind import SqlKind
 from luckyhit.change.waiting import Sleep
 from luckyhit.errors import TargetError
-from luckyhit.target import Stack
+from luckyhit.system import Stack
 
 CHANGE_KINDS: dict[str, type[ChangeKind[Any]]] = {
     "env": EnvKind,

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from luckyhit.case.changes.argument import ArgumentChange
+from luckyhit.change.fingerprints.normalize import as_declared, shown_env
 from luckyhit.change.kinds.kind import Fingerprint, RestartKind, Sides
-from luckyhit.change.neutral import as_declared, shown_env
-from luckyhit.change.rights.findings import Findings
-from luckyhit.change.rights.programs import look_at_program
+from luckyhit.change.permissions.permission_findings import Findings
+from luckyhit.change.permissions.programs import look_at_program
 from luckyhit.change.waiting import shown
 from luckyhit.records import Arm
-from luckyhit.target import Settings
-from luckyhit.target.settings import filled
+from luckyhit.system import Settings
+from luckyhit.system.start_settings import filled
 
 
 class ArgumentKind(RestartKind[ArgumentChange]):

@@ -11,7 +11,7 @@ from luckyhit.case.changes.cache_setting import SETTING, SettingChange
 from luckyhit.change import config
 from luckyhit.change.journal import Step
 from luckyhit.change.kinds.kind import UNSET, ChangeKind, Fingerprint, Sides, UndoContext
-from luckyhit.change.rights.findings import Findings
+from luckyhit.change.permissions.permission_findings import Findings
 from luckyhit.change.waiting import expect, shown
 from luckyhit.errors import GuardError
 from luckyhit.records import Arm

@@ -17,15 +17,15 @@ from luckyhit.case.changes.command import COMMAND, CommandChange
 from luckyhit.case.placeholders import fill_text, placeholder_names
 from luckyhit.change.journal import Step
 from luckyhit.change.kinds.kind import StatedKind, UndoContext
-from luckyhit.change.rights.findings import Findings
-from luckyhit.change.rights.programs import look_at_program
+from luckyhit.change.permissions.permission_findings import Findings
+from luckyhit.change.permissions.programs import look_at_program
 from luckyhit.change.waiting import await_state, repeatedly, shown
 from luckyhit.errors import ArgumentError, TargetError
 from luckyhit.scrub.redactor import Redactor
-from luckyhit.target import Stack
-from luckyhit.target.logs import tail
-from luckyhit.target.process import SupervisedProcess
-from luckyhit.target.settings import INHERITED
+from luckyhit.system import Stack
+from luckyhit.system.logs import tail
+from luckyhit.system.process import SupervisedProcess
+from luckyhit.system.start_settings import INHERITED
 from luckyhit.text.numbers import listed
 
 _LONGEST_STATE = 65_536

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from luckyhit.case.changes.env import EnvChange
-from luckyhit.change.echoes import echoes_values
+from luckyhit.change.fingerprints.echoes import echoes_values
+from luckyhit.change.fingerprints.normalize import as_declared, shown_env, words
 from luckyhit.change.kinds.kind import UNSET, Fingerprint, RestartKind, Sides
-from luckyhit.change.neutral import as_declared, shown_env, words
-from luckyhit.change.rights.findings import Findings
+from luckyhit.change.permissions.permission_findings import Findings
 from luckyhit.change.waiting import shown
 from luckyhit.records import Arm
-from luckyhit.target import Settings
+from luckyhit.system import Settings
 
 
 class EnvKind(RestartKind[EnvChange]):

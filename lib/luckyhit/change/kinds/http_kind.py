@@ -15,12 +15,12 @@ from luckyhit.case.changes.http import HTTP, AdminCall, AdminChange, StateRead
 from luckyhit.case.target import Target
 from luckyhit.change.journal import Step
 from luckyhit.change.kinds.kind import StatedKind, UndoContext
-from luckyhit.change.rights.findings import Findings
-from luckyhit.change.rights.routes import look_at_admin_routes
+from luckyhit.change.permissions.called_routes import look_at_admin_routes
+from luckyhit.change.permissions.permission_findings import Findings
 from luckyhit.change.waiting import await_state, repeatedly, shown
 from luckyhit.errors import TargetError, refusal_of
-from luckyhit.target import Stack
-from luckyhit.target.control import client_options
+from luckyhit.system import Stack
+from luckyhit.system.control import client_options
 
 _TIMEOUT_S = 10.0
 

@@ -12,13 +12,13 @@ from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
 from luckyhit.case import Case
 from luckyhit.case.changes.spec import STATE
-from luckyhit.change.echoes import echoes_values
+from luckyhit.change.fingerprints.echoes import echoes_values
 from luckyhit.change.journal import Step
-from luckyhit.change.rights.findings import Findings
+from luckyhit.change.permissions.permission_findings import Findings
 from luckyhit.change.waiting import Sleep, await_state, expect, shown
 from luckyhit.errors import ArgumentError, LuckyHitError, TargetError
 from luckyhit.records import Arm
-from luckyhit.target import Settings, Stack
+from luckyhit.system import Settings, Stack
 
 RESTART = "restart"
 UNSET = "not set"

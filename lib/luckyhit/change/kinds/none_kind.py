@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from luckyhit.case.changes.none import NoChange
 from luckyhit.change.kinds.kind import ChangeKind
-from luckyhit.change.rights.findings import Findings
+from luckyhit.change.permissions.permission_findings import Findings
 
 
 class NoneKind(ChangeKind[NoChange]):

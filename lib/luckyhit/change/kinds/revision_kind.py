@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from luckyhit.case.changes.revision import RevisionChange
+from luckyhit.change.fingerprints.normalize import names_a_version
 from luckyhit.change.kinds.kind import UNSET, Fingerprint, RestartKind, Sides
-from luckyhit.change.neutral import names_a_version
-from luckyhit.change.rights.findings import Findings
+from luckyhit.change.permissions.permission_findings import Findings
 from luckyhit.change.worktrees import git, revisions_of
 from luckyhit.errors import GuardError
 from luckyhit.records import Arm
-from luckyhit.target import Settings
-from luckyhit.target.settings import source_directory
+from luckyhit.system import Settings
+from luckyhit.system.start_settings import source_directory
 
 _REVISION = "git.revision"
 

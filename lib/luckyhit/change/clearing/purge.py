@@ -1,0 +1,194 @@
+"""Purging an HTTP cache in front of the service: the calls that a case declares, and no others.
+
+Each call is sent to the cache's address as it stands in the case, with `{key}` filled in; none is sent before the
+journal has what will be sent. What is purged can't be put back, and need not be: the next reader fetches it anew.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from luckyhit.case import Case
+from luckyhit.case.cache import Purge
+from luckyhit.change.clearing.purge_calls import Call, calls_of, client_for, refusal, request_of
+from luckyhit.change.journal import Journal
+from luckyhit.errors import TargetError
+
+PURGE = "purge"
+_AT_A_TIME = 4
+
+
+@dataclass(frozen=True)
+class PurgeReport:
+    """What was purged. `calls`: sent and answered as the case expects; `statuses`: how many of them by status (as a
+    text, for JSON); `detail` says it in one sentence."""
+
+    calls: int
+    statuses: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    detail: str = ""
+
+    def as_facts(self) -> dict[str, Any]:
+        """For the manifest."""
+        return asdict(self)
+
+
+def purge(
+    case: Case,
+    base_url: str,
+    journal: Journal,
+    *,
+    environ: Mapping[str, str],
+    headers: Mapping[str, str],
+    project: Path = Path(),
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> PurgeReport:
+    """Send every call of `case.cache.purge`, at most `cache.clear_rate` in a second.
+
+    `base_url`: the target's address, where the case names no other. `headers`: the target's secret ones; they go to
+    that address only. `project`: what `target.ca_file` is relative to.
+
+    Raises GuardError where the journal can't be written (nothing was sent then); ArgumentError where a variable is not
+    set or can't be a header; TargetError, which says what to do, at the first call that the cache refuses: those that
+    were not under way by then are not sent.
+    """
+    if not case.cache.purge:
+        return PurgeReport(0, detail="The case declares no purge.")
+    groups = [calls_of(entry, base_url, environ, headers) for entry in case.cache.purge]
+    count = sum(map(len, groups))
+    detail = {
+        "what": f"{count} purge {'call' if count == 1 else 'calls'}; what they purge can't be put back: the next "
+        "reader fetches it anew",
+        "calls": [_described(entry, calls) for entry, calls in zip(case.cache.purge, groups, strict=True)],
+    }
+    step = journal.intend(PURGE, detail, {})
+    started, statuses = clock(), Counter[int]()
+    pace = _Pace(case.cache.clear_rate, clock, sleep)
+    for calls in groups:  # one after the other: a later one may rely on an earlier one
+
+        def connect(call: Call = calls[0]) -> httpx.Client:
+            return client_for(case, call, base_url, project)
+
+        statuses.update(_send_all(connect, calls, pace, sum(statuses.values())))
+    report = PurgeReport(
+        calls=sum(statuses.values()),
+        statuses={str(status): number for status, number in sorted(statuses.items())},
+        seconds=round(clock() - started, 3),
+        detail=_sentence(statuses),
+    )
+    journal.confirm(step, report.as_facts())
+    return report
+
+
+class _Pace:
+    """Lets calls go at a rate; without one, at once."""
+
+    def __init__(self, rate: float | None, clock: Callable[[], float], sleep: Callable[[float], None]) -> None:
+        self._gap_s = 1 / rate if rate else 0.0
+        self._clock, self._sleep = clock, sleep
+        self._due = clock()
+        self._lock = threading.Lock()
+
+    def wait(self) -> None:
+        if not self._gap_s:
+            return
+        with self._lock:
+            now = self._clock()
+            due = max(self._due, now)
+            self._due = due + self._gap_s
+        if due > now:
+            self._sleep(due - now)
+
+
+def _send_all(connect: Callable[[], httpx.Client], calls: Sequence[Call], pace: _Pace, before: int) -> Counter[int]:
+    """Send `calls`, a few at a time; how many had which status. `before`: calls that went well already."""
+    stop, lock, done = threading.Event(), threading.Lock(), Counter[int]()
+
+    def send(call: Call) -> None:
+        if stop.is_set():
+            return
+        pace.wait()
+        if stop.is_set():
+            return
+        try:
+            status = _send(client, call, connect)
+        except TargetError:
+            stop.set()
+            raise
+        with lock:
+            done[status] += 1
+
+    with connect() as client, ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="purge") as pool:
+        try:
+            for _ in pool.map(send, calls):
+                pass
+        except TargetError as error:
+            went_well = before + sum(done.values())
+            calls_before = f" (before that, {went_well} {'call' if went_well == 1 else 'calls'} went well)"
+            message = error.message + (calls_before if went_well else "")
+            raise TargetError(message, hint=error.hint, refusal=error.refusal) from None
+        finally:
+            stop.set()  # Ctrl-C as well: what waits is not sent
+    return done
+
+
+def _send(client: httpx.Client, call: Call, connect: Callable[[], httpx.Client]) -> int:
+    """The status. Raises TargetError unless it is one of those that the case accepts."""
+    try:
+        try:
+            answer = client.send(request_of(client, call))
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+            # A kept connection that the cache closed meanwhile: once more on a new one. A purge may be sent twice.
+            with connect() as anew:
+                answer = anew.send(request_of(anew, call))
+    except httpx.HTTPError as error:
+        raise _unanswered(call, error) from None
+    if answer.status_code not in call.accepted:
+        raise refusal(call, answer)
+    return answer.status_code
+
+
+def _unanswered(call: Call, error: httpx.HTTPError) -> TargetError:
+    return TargetError(
+        f"{call.method} {call.url} (cache.purge) gave no answer: {type(error).__name__}: {error}",
+        hint="Check that the cache runs and can be reached from here, and that cache.purge.url is right.",
+    )
+
+
+def _described(entry: Purge, calls: Sequence[Call]) -> dict[str, Any]:
+    """For the journal: as the case has it, so without the values of `headers_env`."""
+    origin = calls[0].origin
+    described: dict[str, Any] = {
+        "method": entry.method,
+        "url": f"{origin.scheme}://{origin.authority}{origin.prefix}",
+        "path": entry.path,
+        "calls": len(calls),
+    }
+    if entry.keys is not None:
+        described["keys"] = [entry.keys.first, entry.keys.last]
+    if entry.headers:
+        described["headers"] = dict(entry.headers)
+    return described
+
+
+def _sentence(statuses: Counter[int]) -> str:
+    count = sum(statuses.values())
+    by_status = ", ".join(f"{number} x {status}" for status, number in sorted(statuses.items()))
+    sentence = f"{count} purge {'call' if count == 1 else 'calls'} answered ({by_status})."
+    if set(_absent(statuses)) == set(statuses):
+        sentence += " None of them found anything to purge: nothing was cached there, or no cache answers there."
+    return sentence
+
+
+def _absent(statuses: Counter[int]) -> Iterator[int]:
+    return (status for status in statuses if status in (404, 410, 412))

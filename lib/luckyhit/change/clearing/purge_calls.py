@@ -1,0 +1,122 @@
+"""The calls that purge an HTTP cache: made from the case, sent byte for byte, and what to say where one is refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+
+from luckyhit.case import Case
+from luckyhit.case.cache import Purge
+from luckyhit.case.placeholders import fill_text
+from luckyhit.errors import ArgumentError, TargetError, refusal_of
+from luckyhit.measure.head import Origin
+from luckyhit.system.control import client_options
+
+_TIMEOUT_S = 10.0
+_VALUE = re.compile(r"[\t -~\x80-\xff]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request. `path` is sent byte for byte; `headers` may hold secrets."""
+
+    method: str
+    origin: Origin
+    path: str
+    headers: Mapping[str, str] = field(repr=False)
+    accepted: frozenset[int]
+
+    @property
+    def url(self) -> str:
+        return f"{self.origin.scheme}://{self.origin.authority}{self.path}"
+
+
+def calls_of(entry: Purge, base_url: str, environ: Mapping[str, str], headers: Mapping[str, str]) -> list[Call]:
+    """The calls of one entry of `cache.purge`, in the order of its keys. Raises ArgumentError for a variable that is
+    not set, or whose value can't be a header's (the value is not shown)."""
+    own = Origin.parse(base_url)
+    origin = Origin.parse(entry.url) if entry.url is not None else own
+    missing = [name for name in entry.headers_env.values() if name not in environ]
+    if missing:
+        raise ArgumentError(
+            f"not set in the environment: {', '.join(missing)} (named in cache.purge.headers_env)",
+            hint="Export what is missing, then start again.",
+        )
+    secret = {header: environ[name] for header, name in entry.headers_env.items()}
+    if _address(origin) == _address(own):
+        secret = {**headers, **secret}
+    for header, value in secret.items():
+        if not _VALUE.fullmatch(value):
+            raise ArgumentError(
+                f"the value of header {header!r} has a line break, a control character or a letter beyond Latin-1",
+                hint="A header's value is one line.",
+            )
+    keys: Sequence[int | None] = [None]
+    if entry.keys is not None:
+        keys = range(entry.keys.first, entry.keys.last + 1)
+    return [
+        Call(
+            entry.method,
+            origin,
+            origin.prefix + fill_text(entry.path, {"key": quote(str(key), safe="")}),
+            {**{name: fill_text(text, {"key": key}) for name, text in entry.headers.items()}, **secret},
+            frozenset(entry.status),
+        )
+        for key in keys
+    ]
+
+
+def request_of(client: httpx.Client, call: Call, method: str | None = None) -> httpx.Request:
+    """`call` as a request, with its path byte for byte (httpx would write some characters in its own way)."""
+    url = f"{call.origin.scheme}://{call.origin.authority}/"
+    headers = [(name, value.strip().encode("latin-1")) for name, value in call.headers.items()]
+    return client.build_request(
+        method or call.method,
+        url,
+        headers=[(name.encode(), value) for name, value in headers],
+        extensions={"target": call.path.encode()},
+    )
+
+
+def refusal(call: Call, answer: httpx.Response) -> TargetError:
+    """What to say about an answer that is none of those that the case accepts. It never shows the answer's body."""
+    status, method = answer.status_code, call.method
+    said = f"{method} {call.url} (cache.purge) was answered {status} {answer.reason_phrase}".rstrip()
+    if status in (405, 501):
+        what = f"{said}: no {method} is allowed from here, or it is not the cache that answers"
+        hint = (
+            f"Varnish: vcl_recv has to take {method}, with this machine in its ACL (`acl purge`). nginx: it needs the "
+            "module ngx_cache_purge, and this address in its `from`. And cache.purge.url has to name the cache itself."
+        )
+    elif status in (401, 403):
+        what = f"{said}: the cache refuses {method} from here"
+        hint = (
+            "Add this machine to the addresses that may purge (Varnish: `acl purge`; nginx: `allow`), or name the "
+            "variable with the token in cache.purge.headers_env."
+        )
+    elif answer.is_redirect:
+        what = f"{said}: it points elsewhere, and a purge follows nobody"
+        hint = "Name the final address in cache.purge.url."
+    else:
+        what = f"{said}; {', '.join(map(str, sorted(call.accepted)))} would mean that nothing old is left"
+        hint = "Look at the cache's log; where that status is a success, name it in cache.purge.status."
+    hint = f"{hint} `luckyhit check` asks beforehand, without purging."
+    return TargetError(what, hint=hint, refusal=refusal_of(status))
+
+
+def client_for(case: Case, call: Call, base_url: str, project: Path) -> httpx.Client:
+    """A client for calls to the address of `call`. `base_url`: the target's; `project` is what `target.ca_file` is
+    relative to."""
+    options = client_options(case.target, f"{call.origin.scheme}://{call.origin.authority}", project)
+    if _address(call.origin) != _address(Origin.parse(base_url)):
+        options |= {"http1": True, "http2": False}  # target.http is about the service
+    return httpx.Client(timeout=_TIMEOUT_S, trust_env=False, follow_redirects=False, **options)
+
+
+def _address(origin: Origin) -> tuple[str, str, int]:
+    return origin.scheme, origin.host.lower(), origin.port

@@ -1,0 +1,130 @@
+"""Comparing fingerprints: the declared difference, all of it, and nothing but it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from luckyhit.case import Case
+from luckyhit.change.fingerprints.effective import remedy, shows_nowhere, unseen
+from luckyhit.change.fingerprints.sources import LISTS, only_differing
+from luckyhit.change.kinds import CHANGE_KINDS
+from luckyhit.records import Arm, Guard
+
+_UNSET = "not set"
+OBSERVED = "observed."
+_MOST_NAMED = 8
+
+Fingerprint = Mapping[str, str]
+
+
+def differences(before: Fingerprint, after: Fingerprint) -> dict[str, tuple[str, str]]:
+    """What differs, by name: the value before and the value after. Names that begin with `observed.` don't count."""
+    return {
+        name: (before.get(name, _UNSET), after.get(name, _UNSET))
+        for name in sorted(before.keys() | after.keys())
+        if not name.startswith(OBSERVED) and before.get(name) != after.get(name)
+    }
+
+
+def difference_guard(
+    case: Case, before: Fingerprint, after: Fingerprint, *, revisions: Mapping[Arm, str] | None = None
+) -> Guard:
+    """Whether the declared change is what differs between the arms, and the only thing that does. `revisions`: the full
+    hashes of the arms, where the change is a revision.
+
+    An entry of the configuration endpoint may differ where it echoes the declared change: under the variable's
+    own name, or with the declared values in it. Another revision may show as another version.
+    """
+    found = differences(before, after)
+    change = case.change
+    if change.nothing:
+        if found:
+            return _fails(f"Nothing was to change, but {named(found)}.", "Find out who changed it, then run again.")
+        return Guard(
+            id="declared-difference-only",
+            ok=True,
+            detail=f"Nothing was to change, and nothing did.{_observed(before, after)}",
+        )
+
+    kind = CHANGE_KINDS[change.kind]
+    declared = kind.declared(change, before, after, revisions or {})
+    if any(values[0] == values[1] for values in declared.values()):
+        return _fails(
+            f"The change did not take: the command has no argument {change.before!r} before the change.",
+            "Write the argument in change.before exactly as it stands in target.start.command.",
+        )
+    missing = {name: values for name, values in declared.items() if found.get(name) != values}
+    if missing:
+        name, (_, wanted) = next(iter(missing.items()))
+        seen = after.get(name, _UNSET)
+        return _fails(
+            f"The change did not take: {name} should be {wanted!r} after the change, and is {seen!r}"
+            + (f" (before: {before.get(name, _UNSET)!r})." if before.get(name, _UNSET) != declared[name][0] else "."),
+            "Look at how the service gets this setting; the case's change may name the wrong one.",
+        )
+    if nowhere := shows_nowhere(case, before, after):
+        return _fails(nowhere, remedy(case))
+    rest = {name: values for name, values in found.items() if name not in declared}
+    echoes = {name: values for name, values in rest.items() if kind.echoes(change, name, values)}
+    others = {name: values for name, values in rest.items() if name not in echoes}
+    if others:
+        return _fails(
+            f"More than the declared change differs: {named(others)}.",
+            "Change one thing at a time: make these equal in both arms, then run again.",
+        )
+    detail = f"Only the declared change differs: {named({name: found[name] for name in declared})}"
+    if echoes:
+        detail += f"; the service's own configuration shows it ({named(echoes)})"
+    elif any(name.startswith("config.") for name in before):
+        detail += "; the service's own configuration shows no trace of it"
+    detail += unseen(case, before)
+    return Guard(id="declared-difference-only", ok=True, detail=f"{detail}.{_observed(before, after)}")
+
+
+def same_guard(before: Fingerprint, again: Fingerprint) -> Guard:
+    """Whether everything that can be seen is as it was: after the rollback, or between two arms before a change."""
+    found = differences(before, again)
+    if found:
+        return Guard(
+            id="same-as-before",
+            ok=False,
+            detail=f"Not as it was: {named(found)}.",
+            remedy="Find out who changed it. What the run itself changed is in its journal, with the inverse.",
+        )
+    compared = sum(not name.startswith(OBSERVED) for name in before)
+    if not compared:
+        remedy = "See that the service and its cache answer, then run again."
+        return Guard(
+            id="same-as-before", ok=False, detail="Nothing could be seen, so nothing was compared.", remedy=remedy
+        )
+    return Guard(
+        id="same-as-before",
+        ok=True,
+        detail=f"All {compared} things that can be seen are equal.{_observed(before, again)}",
+    )
+
+
+def named(found: Mapping[str, tuple[str, str]]) -> str:
+    """What differs, for a sentence: each name with both values, as many as fit."""
+    named_first = list(found.items())[:_MOST_NAMED]
+    sides = [(name, only_differing(*values) if name in LISTS else values) for name, values in named_first]
+    parts = [f"{name} ({_short(a)} -> {_short(b)})" for name, (a, b) in sides]
+    more = len(found) - len(parts)
+    return ", ".join(parts) + (f" and {more} more" if more > 0 else "")
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= 160 else f"{value[:150]}… ({len(value)} characters)"
+
+
+def _observed(before: Fingerprint, after: Fingerprint) -> str:
+    """What differs by itself, as one more sentence."""
+    name = f"{OBSERVED}keys_outside_scope"
+    counts = before.get(name), after.get(name)
+    if None in counts or counts[0] == counts[1]:
+        return ""  # a look that did not count them says nothing
+    return f" Keys outside the declared scope: {counts[0]} before, {counts[1]} after."
+
+
+def _fails(detail: str, remedy: str) -> Guard:
+    return Guard(id="declared-difference-only", ok=False, detail=detail, remedy=remedy)

@@ -1,0 +1,200 @@
+"""What a service is made of on disk: its Git revision, what was changed since, and files that are not under Git."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from luckyhit.change.fingerprints.interpreter import run_quietly
+
+LISTS = frozenset({"git.changes", "git.untracked", "git.ignored"})
+"""Entries that list files, each with a digest of what is in it."""
+_NONE = "none"
+_LARGEST_FILE = 20_000_000
+_MOST_READ, _MOST_NAMED, _MOST_WALKED = 2000, 20, 5000
+# Saved while one works, and run by no service.
+_NOT_RUN = ("ipynb", "md")
+# Of files that are not under Git: what a service loads, and not what it writes (databases, logs, uploads).
+_CODE = frozenset((".py", ".pyx", ".so", ".pyd", ".pth"))
+_LOADED = _CODE.union(
+    (".toml", ".ini", ".cfg", ".conf", ".yaml", ".yml", ".json", ".env", ".properties"),
+    (".sql", ".lua", ".sh", ".j2", ".jinja", ".jinja2", ".mako"),
+)
+# Where a service keeps settings of this machine, with all that is in it ignored.
+_OF_SETTINGS = frozenset({"instance", "config", "conf", "settings"})
+_OF_A_HOOK = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"})
+_NOT_WALKED = frozenset({"__pycache__", "node_modules", "site-packages", "dist-packages"})
+
+
+def source_of(cwd: Path, places: Sequence[Path] = (), *, aside: Path | None = None) -> dict[str, str]:
+    """Git revision of a working directory, and what is otherwise in it: tracked files that were changed, files that are
+    not under Git, ignored ones that a service loads all the same (`local_settings.py`), and `.env` files.
+
+    `places`: other directories that modules come from; those of the same repository are looked at with it, of any other
+    the modules are (`path.*`). `aside`: a directory where runs leave their files. Without Git: the modules.
+    """
+    cwd = cwd.resolve()
+    outside = [place for place in dict.fromkeys(path.resolve() for path in places) if not place.is_relative_to(cwd)]
+    try:
+        root, head = (line.strip() for line in _git(cwd, "rev-parse", "--show-toplevel", "--short=12", "HEAD"))
+    except (OSError, subprocess.SubprocessError, ValueError):
+        loose = {f"path.{place}": _of_modules(place, aside) for place in outside}
+        return {"path..": _of_modules(cwd, aside), **loose, **_settings_files(cwd, cwd)}
+    top = Path(root).resolve()
+    inside = [place for place in outside if place.is_relative_to(top)]
+    try:
+        found = {"git.revision": head, **_changes(cwd, top, inside, aside)}
+    except (OSError, subprocess.SubprocessError) as error:
+        found = {"git.revision": head, "git.changes": f"not visible: {type(error).__name__}"}
+    loose = {f"path.{place}": _of_modules(place, aside) for place in outside if place not in inside}
+    return {**found, **loose, **_settings_files(cwd, top)}
+
+
+def outside_hooks(environ: Mapping[str, str]) -> dict[str, str]:
+    """An environment for Git without what a hook that we may run in says of its own repository."""
+    return {name: value for name, value in environ.items() if name not in _OF_A_HOOK}
+
+
+def repository_of(path: Path) -> Path | None:
+    """Root of the repository (or worktree) that a directory lies in."""
+    path = path.resolve()
+    return next((folder for folder in (path, *path.parents) if (folder / ".git").exists()), None)
+
+
+def only_differing(before: str, after: str) -> tuple[str, str]:
+    """Two values of an entry of `LISTS` without the files that are the same in both."""
+    first, second = before.split(", "), after.split(", ")
+    return (
+        ", ".join(part for part in first if part not in second) or _NONE,
+        ", ".join(part for part in second if part not in first) or _NONE,
+    )
+
+
+def _changes(cwd: Path, top: Path, places: Sequence[Path], aside: Path | None) -> dict[str, str]:
+    asked = ["--", ".", *(os.path.relpath(place, cwd) for place in places)]
+    asked += [f":(exclude,glob)**/*.{end}" for end in _NOT_RUN]
+    others = ("ls-files", "--others", "--exclude-standard", "-z")
+    changed = _changed(cwd, asked)
+    new = _names(cwd, *others, *asked)
+    ignored = _names(cwd, *others, "--ignored", "--directory", *asked)
+    return {
+        "git.changes": _listed([(name, top / name) for name in changed]),
+        "git.untracked": _listed(_loaded(cwd, new, _LOADED, aside)),
+        "git.ignored": _listed(_loaded(cwd, _opened(cwd, ignored), _LOADED - {".json"}, aside)),
+    }
+
+
+def _changed(cwd: Path, asked: Sequence[str]) -> list[str]:
+    """Tracked files that are not as committed. Git would note in its index what it found equal, so it gets a copy: of
+    the same time, from which it sees what may have been written in the second of a commit, and is to be read."""
+    with tempfile.TemporaryDirectory(prefix="luckyhit-look-") as folder:
+        index = Path(folder) / "index"
+        shutil.copy2(cwd / _git(cwd, "rev-parse", "--git-path", "index")[0], index)
+        words = ("diff", "HEAD", "--name-only", "--no-ext-diff", "--no-textconv", "-z", *asked)
+        return _names(cwd, *words, index=index)
+
+
+def _loaded(cwd: Path, names: Iterable[str], ends: frozenset[str], aside: Path | None) -> list[tuple[str, Path]]:
+    """Those that a service may load; `.env` files have entries of their own."""
+    paths = [(name, cwd / name) for name in names]
+    return [
+        (name, path)
+        for name, path in paths
+        if path.suffix in ends and not path.name.startswith(".env") and not (aside and path.is_relative_to(aside))
+    ]
+
+
+def _opened(cwd: Path, names: Iterable[str]) -> Iterator[str]:
+    """Of ignored directories, which Git names with a slash at the end, only those of settings."""
+    for name in names:
+        if not name.endswith("/"):
+            yield name
+        elif Path(name).name in _OF_SETTINGS and (cwd / name).is_dir():
+            yield from (f"{name}{path.name}" for path in (cwd / name).iterdir() if path.is_file())
+
+
+def _settings_files(cwd: Path, top: Path) -> dict[str, str]:
+    """`.env` files and their kind, from the working directory up to the root of the repository: a service may read them
+    although Git ignores them. What is in them is not shown."""
+    found: dict[str, str] = {}
+    for folder in (cwd, *cwd.parents):
+        if not folder.is_relative_to(top):
+            break
+        for path in sorted((*folder.glob(".env"), *folder.glob(".env.*"), *folder.glob(".flaskenv"))):
+            if path.is_file():
+                found[f"file.{os.path.relpath(path, cwd)}"] = f"sha256:{_digest(path)}"
+    return found
+
+
+def _of_modules(place: Path, aside: Path | None) -> str:
+    """How many modules there are below a directory, and a digest of all of them."""
+    found: list[Path] = []
+    walked = 0
+    for folder, folders, files in os.walk(place):
+        here = Path(folder)
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and name not in _NOT_WALKED and not (here / name / "pyvenv.cfg").is_file()
+            and here / name != aside
+        )  # fmt: skip
+        walked += len(files)
+        if walked > _MOST_WALKED:
+            return f"not looked into: more than {_MOST_WALKED:,} files"
+        found += [here / name for name in files if Path(name).suffix in _CODE]
+    if not found:
+        return _NONE
+    whole = hashlib.sha256()
+    for path in sorted(found):
+        whole.update(f"{path.relative_to(place)}\0{_digest(path)}\n".encode(errors="surrogateescape"))
+    return f"{len(found)} modules, sha256:{whole.hexdigest()[:12]}"
+
+
+def _listed(files: Sequence[tuple[str, Path]]) -> str:
+    """`service.py 1a2b3c4d5e6f, prices.py 6f5e4d3c2b1a`; of many, the others together."""
+    each = [f"{name} {_digest(path, read=number < _MOST_READ)}" for number, (name, path) in enumerate(sorted(files))]
+    if len(each) > _MOST_NAMED:
+        rest = each[_MOST_NAMED:]
+        whole = hashlib.sha256("\n".join(rest).encode(errors="surrogateescape")).hexdigest()[:12]
+        each = [*each[:_MOST_NAMED], f"and {len(rest)} more {whole}"]
+    return ", ".join(text.encode(errors="replace").decode() for text in each) or _NONE
+
+
+def _digest(path: Path, *, read: bool = True) -> str:
+    """Of what is in a file; of a very large one (or not `read`), of its size and time."""
+    whole = hashlib.sha256()
+    try:
+        status = path.lstat()
+        whole.update(f"{status.st_mode & 0o111}\0".encode())
+        if path.is_symlink():
+            whole.update(os.fsencode(path.readlink()))
+        elif path.is_dir():  # a submodule
+            whole.update(b"".join(_raw(path, *words) for words in (("rev-parse", "HEAD"), ("diff", "HEAD"))))
+        elif status.st_size > _LARGEST_FILE or not read:
+            whole.update(f"{status.st_size} {status.st_mtime_ns}".encode())
+        else:
+            whole.update(path.read_bytes())
+    except FileNotFoundError:
+        return "deleted"
+    except (OSError, subprocess.SubprocessError):
+        return "unreadable"
+    return whole.hexdigest()[:12]
+
+
+def _names(cwd: Path, *arguments: str, index: Path | None = None) -> list[str]:
+    return [name.decode(errors="surrogateescape") for name in _raw(cwd, *arguments, index=index).split(b"\0") if name]
+
+
+def _git(cwd: Path, *arguments: str) -> list[str]:
+    return _raw(cwd, *arguments).decode(errors="surrogateescape").splitlines()
+
+
+def _raw(cwd: Path, *arguments: str, index: Path | None = None) -> bytes:
+    env = outside_hooks(os.environ)
+    env |= {"GIT_OPTIONAL_LOCKS": "0"} | ({"GIT_INDEX_FILE": str(index)} if index is not None else {})
+    return run_quietly(["git", "-C", str(cwd), *arguments], cwd, env)

@@ -1,0 +1,6 @@
+"""Every right that a run will need, group by group: looked at without changing anything."""
+
+from luckyhit.change.permissions.permission_findings import Findings
+from luckyhit.change.permissions.running_target import free_guard, target_guard
+
+__all__ = ["Findings", "free_guard", "target_guard"]

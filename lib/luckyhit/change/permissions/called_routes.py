@@ -1,0 +1,104 @@
+"""Whether an HTTP call that changes something would be let through: asked with OPTIONS and HEAD, never by sending it.
+
+An answer to OPTIONS that names the method proves it. Many services don't answer OPTIONS, or name one method of several:
+then it can't be proven, and that is said. Only what is sure to fail counts as a problem: no answer, a refused login, a
+path that isn't there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import httpx
+
+from luckyhit.case import Case
+from luckyhit.case.changes.http import AdminCall, AdminChange
+from luckyhit.change.clearing.purge_calls import Call, calls_of, client_for, request_of
+from luckyhit.change.permissions.permission_findings import Findings
+from luckyhit.measure.head import Origin
+from luckyhit.system import Stack
+from luckyhit.system.control import client_options
+
+_TIMEOUT_S = 5.0
+_SAFE = ("GET", "HEAD", "OPTIONS")
+UNPROVEN = "can't be proven without sending it"
+
+
+def look_at_admin_routes(stack: Stack, change: AdminChange, found: Findings) -> None:
+    """Ask whether the calls of a change of kind http would be let through."""
+    target = stack.case.target
+    secret = {
+        header: stack.environ[name]
+        for header, name in target.headers_env.items()
+        if stack.environ.get(name) is not None
+    }
+    origin = Origin.parse(stack.base_url)
+    options = client_options(target, stack.base_url, stack.project)
+    with httpx.Client(timeout=_TIMEOUT_S, trust_env=False, **options) as client:
+        for role, call in _different(change):
+            headers = {**secret, **call.headers}
+            asked = Call(call.method, origin, origin.prefix + call.path, headers, frozenset(call.status))
+            said = f"{call.method} {call.path} ({role})"
+            _look(client, asked, said, found, "the variable with the token in target.headers_env")
+
+
+def look_at_purges(case: Case, base_url: str, environ: Mapping[str, str], project: Path, found: Findings) -> None:
+    """Ask whether the calls of `cache.purge` would be let through: the first of each entry. Nothing is purged.
+
+    Raises ArgumentError for a variable that is not set.
+    """
+    for entry in case.cache.purge:
+        secret = {header: environ[name] for header, name in case.target.headers_env.items() if name in environ}
+        calls = calls_of(entry, base_url, environ, secret)
+        said = f"{entry.method} {calls[0].url}" + (f" (and {len(calls) - 1:,} more)" if len(calls) > 1 else "")
+        with client_for(case, calls[0], base_url, project) as client:
+            # HEAD would make some caches fetch the page; OPTIONS goes past them.
+            _look(client, calls[0], said, found, "the variable with the token in cache.purge.headers_env", head=False)
+
+
+def _different(change: AdminChange) -> Iterator[tuple[str, AdminCall]]:
+    """Both calls; once where they only differ in what they send."""
+    if (change.apply.method, change.apply.path, change.apply.headers) == (
+        change.revert.method,
+        change.revert.path,
+        change.revert.headers,
+    ):
+        yield "apply and revert", change.apply
+        return
+    yield "apply", change.apply
+    yield "revert", change.revert
+
+
+def _look(client: httpx.Client, call: Call, said: str, found: Findings, token: str, *, head: bool = True) -> None:
+    try:
+        answer = client.send(request_of(client, call, "OPTIONS"))
+        allowed = {name.strip().upper() for name in answer.headers.get("allow", "").split(",") if name.strip()}
+        asked = f"OPTIONS answers {answer.status_code}"
+        if not allowed and answer.status_code >= 400 and answer.status_code not in (401, 403, 404, 410) and head:
+            answer = client.send(request_of(client, call, "HEAD"))
+            asked += f", HEAD {answer.status_code}"
+            if answer.status_code == 404:  # a path that only takes other methods may say so
+                found.note(f"Whether {said} is let through {UNPROVEN} ({asked}).")
+                return
+    except httpx.HTTPError as error:
+        found.problem(
+            f"{said} has nobody to answer it ({type(error).__name__}: {error})",
+            "Check that the address is right, and that it can be reached from here.",
+        )
+        return
+    status = answer.status_code
+    if status in (401, 403):
+        found.problem(f"{said} is refused: {asked}", f"Name {token}, or let this machine in.")
+    elif status in (404, 410):
+        found.problem(f"{said} has no such path there: {asked}", "Correct the path, or the base URL.")
+    elif call.method in allowed:
+        found.note(f"{said} is let through: OPTIONS names {call.method}.")
+    elif allowed and status < 400 and call.method not in _SAFE and head:
+        found.problem(
+            f"{said} is not let through: OPTIONS names {', '.join(sorted(allowed))}",
+            "Correct the method, or ask whoever runs the service to allow it.",
+        )
+    else:
+        named = f", and names {', '.join(sorted(allowed))} only" if allowed else ""
+        found.note(f"Whether {said} is let through {UNPROVEN} ({asked}{named}).")

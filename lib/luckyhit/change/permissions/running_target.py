@@ -1,0 +1,75 @@
+"""What a service that runs already has declared about itself, what limits a run there, and whether one is under way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from luckyhit.case import Case
+from luckyhit.case.target import Limits
+from luckyhit.case.units import format_duration, format_share
+from luckyhit.change.identity import target_identities
+from luckyhit.change.lock import target_lock
+from luckyhit.change.permissions.permission_findings import Findings
+from luckyhit.errors import TargetBusy
+from luckyhit.records import Guard
+
+SAFE = ("GET", "HEAD")
+
+
+def target_guard(case: Case, name: str) -> Guard | None:
+    """What may be done to the target, and how far; None where there is nothing to say. `name`: of the case, for the
+    command."""
+    target, limits = case.target, case.target.ceilings
+    found = Findings("what-is-allowed")
+    if target.url is not None and not target.allow_change:
+        found.note(f"{target.url} is observed only: nothing there is changed, and its cache is not cleared.")
+        if case.freshness is not None or any(route.method not in SAFE for route in case.workload.routes):
+            found.problem(
+                "the case writes (a freshness probe, or a route other than GET, HEAD) to what is observed only",
+                "Leave freshness and such routes out; or allow it: `allow_change: true` and `environment` in target.",
+            )
+    elif target.url is not None:
+        environment = target.environment
+        found.note(
+            f"{target.url} may be changed, as the case says: it is {environment}. The command has to repeat that name: "
+            f"`luckyhit run {name} --environment {environment}`."
+        )
+    if said := _limits(limits):
+        found.note(said)
+    return found.guard() if target.url is not None or said else None
+
+
+def free_guard(case: Case, runs_dir: Path, environ: Mapping[str, str]) -> Guard | None:
+    """Whether another run is at this target now, or left something there; None where the run has all for itself."""
+    names = target_identities(case, environ)
+    if not names:
+        return None
+    found = Findings("no-other-run")
+    try:
+        with target_lock(case, runs_dir, environ=environ):
+            pass
+    except TargetBusy as error:
+        found.problem(error.message, error.hint)
+    else:
+        found.note(f"No run is under way at the {', the '.join(names)}, and none has left a step open there.")
+    return found.guard()
+
+
+def _limits(limits: Limits) -> str:
+    most = [f"{limits.rate:g} requests/s"] if limits.rate is not None else []
+    if limits.duration is not None:
+        minutes = limits.duration / 60
+        most.append(f"{f'{minutes:g} minutes' if minutes >= 2 else format_duration(limits.duration)} of load in all")
+    stops = []
+    if limits.error_rate is not None:
+        stops.append(f"more than {format_share(limits.error_rate)} of the requests fail")
+    if limits.p99 is not None:
+        stops.append(f"p99 is above {format_duration(limits.p99)}")
+    sentences = []
+    if most:
+        sentences.append(f"At most {', and '.join(most)}.")
+    if stops:
+        window = f"within {format_duration(limits.window)} ({limits.fewest} requests or more)"
+        sentences.append(f"The run stops and rolls back where {' or '.join(stops)} {window}.")
+    return " ".join(sentences)

@@ -1,0 +1,296 @@
+"""A stack: one service and its cache, isolated from every other; or a service that runs elsewhere, only observed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from luckyhit.caches import AnyCache, from_environment, own_kind
+from luckyhit.caches.cache_urls import url_secrets
+from luckyhit.case import Case
+from luckyhit.errors import GuardError, TargetError
+from luckyhit.records import Arm
+from luckyhit.scrub.redactor import Redactor
+from luckyhit.system.control import client_options
+from luckyhit.system.embedded import start_embedded
+from luckyhit.system.ports import HOST
+from luckyhit.system.service import Service
+from luckyhit.system.start_settings import Settings, own_python
+
+_LOOK_WITHIN_S = 10.0
+
+
+class Stack:
+    """One isolated service with its cache, as the case declares them, with the settings of one arm.
+
+    As a context manager it starts on entry and stops on exit, whatever happens. `stop()` may be repeated, and called
+    from another thread while `start()` waits. All processes end with this one, in whatever way it ends.
+
+    A target with a `url` is observed: `owned` is False, `start()` only looks whether it answers, nothing is stopped.
+    """
+
+    def __init__(
+        self,
+        case: Case,
+        name: str,
+        workdir: Path,
+        *,
+        project: Path,
+        settings: Settings = Settings(),  # noqa: B008 - frozen
+        environ: Mapping[str, str] = os.environ,
+        grace_s: float = 5.0,
+        allow_change: bool = False,
+        only_observe: bool = False,
+    ) -> None:
+        """`workdir` is where its files and logs go (made where it doesn't exist); `project` is what
+        `target.start.cwd` is relative to; `environ` is where variables named in the case are looked up; `grace_s` is
+        how many seconds the service has to end after a SIGTERM. `allow_change`: whether a service that runs already may
+        be changed. `only_observe`: nothing that outlives the run is changed or cleared, whatever the case allows."""
+        self.case = case
+        self.name = name
+        self.workdir = Path(workdir).absolute()
+        self.project = Path(project).absolute()
+        self.settings = settings
+        self.sources: Mapping[Arm, Settings] = {}
+        """The settings of each arm, where the arms are two revisions (see `luckyhit.change.worktrees`)."""
+        self.cache: AnyCache | None = None
+        self.environ = environ
+        self._allow_change = allow_change and not only_observe
+        # A cache that the run does not start is somebody's, whoever starts the service in front of it.
+        self._own = not (only_observe and case.cache.url_env is not None)
+        self._stopped = False
+        self._lock = threading.Lock()
+        start = case.target.start
+        self.python = own_python(start, self.project, environ)
+        """What `{python}` stands for."""
+        self._redactor = Redactor(self._secret_values())
+        self._service: Service | None = None
+        if start is not None:
+            self._service = Service(
+                start,
+                project=self.project,
+                workdir=self.workdir,
+                python=self.python,
+                environ=environ,
+                redactor=self._redactor,
+                grace_s=grace_s,
+            )
+
+    @property
+    def owned(self) -> bool:
+        """Whether the service is the run's own."""
+        return self._service is not None
+
+    @property
+    def changeable(self) -> bool:
+        """Whether it may be changed and its cache cleared: it is the run's own, or the case and whoever started the run
+        allow it."""
+        return (self.owned and self._own) or self._allow_change
+
+    @property
+    def cwd(self) -> Path:
+        """The service's working directory; the project's, for a service that isn't ours."""
+        return self._service.cwd if self._service is not None else self.project
+
+    @property
+    def base_url(self) -> str:
+        """Where the service answers, without a slash at the end. Raises TargetError before the first start."""
+        if self._service is None:
+            return str(self.case.target.url).rstrip("/")
+        if self._service.port is None:
+            raise TargetError(f"the stack {self.name!r} was not started, so it has no address yet")
+        return f"http://{HOST}:{self._service.port}"
+
+    @property
+    def command(self) -> list[str]:
+        """The command that the service was started with, filled in; empty for an observed one."""
+        return self._service.command if self._service is not None else []
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The whole environment that the service was given (one variable of the supervisor's aside, see
+        `luckyhit.system.process.MARKER`); empty for an observed one."""
+        return self._service.env if self._service is not None else {}
+
+    @property
+    def start_values(self) -> dict[str, object]:
+        """What `target.start.command` is filled in with; the cache's URL may hold a secret. Empty for an observed
+        service, and before the first start."""
+        if self._service is None or self._service.port is None:
+            return {}
+        return self._service.values(self._cache_url, self._service.port)
+
+    @property
+    def pid(self) -> int | None:
+        """Pid of the root of the service's process tree (its supervisor); None where it doesn't run, or isn't ours."""
+        process = self._service.process if self._service is not None else None
+        return process.pid if process is not None and process.alive else None
+
+    @property
+    def service_pid(self) -> int | None:
+        """Pid of the service's own command; None where it doesn't run, or isn't ours."""
+        process = self._service.process if self._service is not None else None
+        return process.command_pid if process is not None and process.alive else None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the service runs; for an observed one, whether it answers."""
+        if self._service is not None:
+            return self._service.alive
+        try:
+            self._look()
+        except TargetError:
+            return False
+        return True
+
+    def start(self) -> None:
+        """Start the cache, then the service, and wait until it is ready. A stack that runs is left alone.
+
+        Raises TargetError (PortTaken, ServiceStopped, ServiceNotReady, CacheUnreachable), or ArgumentError for
+        what the case gives the service; nothing is left running then.
+        """
+        if self._service is None:
+            self._look()
+            if self.cache is None and self.case.cache.url_env is not None:
+                self.cache = from_environment(self.case.cache.url_env, self.environ)
+            return
+        if self._service.alive:
+            return
+        with self._lock:
+            self._stopped = False
+            self._service.allow_start()
+        self.workdir.mkdir(parents=True, exist_ok=True)
+        try:
+            self._service.check_settings(self.settings, "")
+            self._start_cache()
+            self._service.start(self.settings, self._cache_url)
+        except BaseException:
+            self.stop()
+            raise
+
+    def restart(self, settings: Settings) -> None:
+        """Restart the service with other settings; cache, working directory and port stay.
+
+        Raises as `start` does. Where the settings can't be used, the service goes on as it was; where it doesn't
+        come up with them, it is stopped, and the cache goes on. An observed service raises GuardError.
+        """
+        if self._service is None:
+            raise GuardError(
+                f"the service at {self.base_url} is observed, never restarted",
+                hint="Let the case start the service itself (target.start).",
+            )
+        self._service.restart(settings, self._cache_url)
+        self.settings = settings
+
+    def stop(self) -> None:
+        """End the service, then the cache, with all their descendants. May be repeated.
+
+        Raises TargetError where processes can't be ended.
+        """
+        if self._service is None:
+            return
+        with self._lock:
+            self._stopped = True
+        try:
+            self._service.stop()
+        finally:
+            with self._lock:
+                cache = self.cache
+            if cache is not None:
+                cache.stop()
+
+    def check(self) -> None:
+        """Raise ServiceStopped, with its last log lines, where the service ended; TargetError where an observed
+        one doesn't answer."""
+        if self._service is not None:
+            self._service.check()
+        else:
+            self._look()
+
+    def log_tail(self, n: int = 20) -> list[str]:
+        """The last `n` lines the service wrote since it was last started: secrets scrubbed, control characters
+        visible. None for an observed service."""
+        return self._service.log_tail(n) if self._service is not None else []
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def _cache_url(self) -> str:
+        return self.cache.url if self.cache is not None else ""
+
+    def _start_cache(self) -> None:
+        url_env = self.case.cache.url_env
+        if url_env is not None:
+            self.cache = from_environment(url_env, self.environ)
+            return
+        if self.case.caches_inside:
+            return
+        cache = start_embedded(
+            self.workdir, self.environ, kind=own_kind(self.case.cache), with_password=self.case.tells_password
+        )
+        self._redactor.learn(cache.secrets)
+        with self._lock:
+            self.cache = cache
+            stopped = self._stopped
+        if stopped:
+            cache.stop()
+
+    def _look(self) -> None:
+        """Any answer will do: what the right one is, is checked later. Raises TargetError where there is none."""
+        url = self.base_url + (self.case.target.config or "/")
+        try:
+            options = client_options(self.case.target, url, self.project)
+            with httpx.Client(timeout=_LOOK_WITHIN_S, trust_env=False, **options) as client, client.stream("GET", url):
+                return
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise TargetError(
+                f"nothing answers at {url}: {type(error).__name__}: {error}",
+                hint="Check that the service runs, and that target.url is right as seen from this machine.",
+            ) from None
+
+    def _secret_values(self) -> list[str]:
+        target, url_env = self.case.target, self.case.cache.url_env
+        names = [*target.headers_env.values(), *(target.start.pass_env if target.start else [])]
+        values = [self.environ[name] for name in names if name in self.environ]
+        return values + url_secrets(self.environ.get(url_env, "") if url_env else "")
+
+
+def start_together(stacks: Iterable[Stack], start: Callable[[Stack], None] = Stack.start) -> None:
+    """Start all of `stacks` at the same time. Where one fails, or on Ctrl-C, all are stopped, also those that are
+    still being started; the first error is raised."""
+    made = list(stacks)
+    if not made:
+        return
+    with ThreadPoolExecutor(len(made), thread_name_prefix="stack") as pool:
+        starting = [pool.submit(start, stack) for stack in made]
+        try:
+            done, _ = wait(starting, return_when=FIRST_EXCEPTION)
+            failed = [future for future in starting if future in done and future.exception() is not None]
+            for future in failed:
+                future.result()
+        except BaseException:
+            _stop_all(made)
+            wait(starting)  # they give up now; one that had not even begun yet is stopped below
+            _stop_all(made)
+            raise
+
+
+def _stop_all(stacks: Iterable[Stack]) -> None:
+    for stack in stacks:
+        with contextlib.suppress(TargetError):  # the first error tells more
+            stack.stop()

@@ -1,0 +1,280 @@
+"""`luckyhit check`: everything that can be known before a run, without changing anything.
+
+A case file that has the value of a secret in it is refused: it is committed, and copied into each run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from luckyhit import change as changing
+from luckyhit.caches import Capability
+from luckyhit.case import Case, load_case
+from luckyhit.case.variables import known_secrets, named_secrets, noted_variables, refuse_unset
+from luckyhit.change.permissions import Findings, free_guard, target_guard
+from luckyhit.change.permissions.directories import look_at_directories, room_for
+from luckyhit.change.permissions.permission_checks import check_rights
+from luckyhit.errors import ArgumentError, CacheUnreachable, LuckyHitError
+from luckyhit.judge.stale.old_data import looked_for
+from luckyhit.measure.inputs import Inputs, gather
+from luckyhit.measure.signals import Signals, offered, signals_of
+from luckyhit.project import Project
+from luckyhit.records import METRICS, Guard, GuardId
+from luckyhit.scrub.redactor import Redactor
+from luckyhit.scrub.secrets import SecretValues
+from luckyhit.system import Stack
+from luckyhit.system.control import authorities
+from luckyhit.text.messages import guard_title
+from luckyhit.text.numbers import listed
+from luckyhit.workflow.preflight import expected_response, originals_of, secret_headers
+from luckyhit.workflow.stored_keys import Stored
+
+_WIDTH = 100
+_LEAST_TEXT = 40
+_MOST_OFFERED = 3
+_OPEN_TO_OTHERS = (
+    "None: the service is told host and port alone, so whoever is on this machine can get into the run's own cache. "
+    "With {cache_url} or {cache_password} in target.start it asks for a random one."
+)
+_NOTES: frozenset[GuardId] = frozenset(
+    {"preflight-met-fault", "goals-undecidable", "old-data", "keys-outside-cache-clear", "cache-password"}
+)
+"""What is no fault of the case, and is worth knowing before the run."""
+_KEPT_SPACE = "\x00"
+
+
+def check_case(project: Project, case_file: Path, *, environ: Mapping[str, str] = os.environ) -> list[Guard]:
+    """The guards that a run would meet first, one for each group of what it needs.
+
+    Raises CaseError for a case that can't be used, ArgumentError for variables that are not set (all at once) or an
+    input that can't be read. Whatever is wrong with the target is a failed guard, not an exception; what can be looked
+    at nevertheless is.
+    """
+    case = load_case(case_file)
+    refuse_unset(case, environ)
+    refuse_quoted(case_file, case, environ)
+    case = load_case(case_file, variables=noted_variables(case, environ))
+    headers = secret_headers(case, environ)
+    with tempfile.TemporaryDirectory(prefix="luckyhit-inputs-") as folder:
+        notes = gather(case.workload, project.root, Path(folder))
+        inputs = Inputs.load(Path(folder), len(case.workload.routes))
+    authorities(case.target, project.root)
+    if unfilled := _unfilled(case.model_dump()):
+        notes = [f"{unfilled} of its texts still say TODO: readers of the report will see them.", *notes]
+    guards = [
+        Guard(id="inputs-validated", ok=True, detail=" ".join([f"{case_file.name} has no problem.", *notes])),
+    ]
+    guards += _old_data(case)
+    declared = [target_guard(case, project.called(case_file)), free_guard(case, project.runs, environ)]
+    guards += [guard for guard in declared if guard is not None]
+    places = [_existing(project.runs), _existing(project.reports)]
+    with tempfile.TemporaryDirectory(prefix="luckyhit-check-") as folder:
+        stack = Stack(case, "check", Path(folder), project=project.root, environ=environ)
+        stack.settings = changing.settings_of(stack, "before")
+        try:
+            with stack:
+                guards += _of_running(case, stack, places, environ, headers, inputs)
+        except ArgumentError:
+            raise
+        except LuckyHitError as error:
+            id: GuardId = "cache-reachable" if isinstance(error, CacheUnreachable) else "target-reachable"
+            findings = Findings("directories")
+            look_at_directories(places, room_for(case), findings)
+            guards += [_failed(id, error), findings.guard()]
+    passwords = stack.cache.secrets if stack.cache is not None else []
+    redact = Redactor({*known_secrets(case, environ), *passwords}).secrets
+    return [
+        guard.model_copy(update={"detail": redact(guard.detail), "remedy": redact(guard.remedy)}) for guard in guards
+    ]
+
+
+def _old_data(case: Case) -> Iterator[Guard]:
+    """A change that stores more, or for longer, may serve old data, and no other metric would show it."""
+    details = {
+        "not-looked-at": "Old data: not looked at. A `freshness` section and a goal on `stale_reads` would.",
+        "undeclared": "Old data: looked at without a goal. A goal on `stale_reads` would decide it.",
+    }
+    if (looked := looked_for(case)) in details:
+        yield Guard(id="old-data", ok=True, detail=details[looked])
+
+
+def _of_running(
+    case: Case,
+    stack: Stack,
+    places: Sequence[Path],
+    environ: Mapping[str, str],
+    headers: Mapping[str, str],
+    inputs: Inputs,
+) -> Iterator[Guard]:
+    """What is found with the target at hand."""
+    yield Guard(id="target-reachable", ok=True, detail=f"{stack.base_url} {'is ready' if stack.owned else 'answers'}.")
+    cache = stack.cache
+    if cache is not None and cache.owned and not cache.secrets and Capability.PASSWORD in cache.can:
+        yield Guard(id="cache-password", ok=True, detail=_OPEN_TO_OTHERS)
+    yield from check_rights(case, stack, places, environ)
+    answered: list[list[tuple[bytes, bytes]]] = []
+    stored = Stored.looking(case, stack)
+    yield from _answers(case, stack, headers, inputs, answered.append)
+    if answered and stored is not None:
+        yield _guarded(
+            "cache-clear-names-what-is-stored",
+            lambda: _covered(stored, lambda: expected_response(case, stack, headers, inputs)),
+        )
+    if case.target.cache_header is None and (
+        offers := dict(pair for received in answered for pair in offered(received))
+    ):
+        yield _offer(offers)
+    if case.freshness is not None:
+        yield _guarded("freshness-probe", lambda: _probe(case, stack, headers))
+    yield _guarded("goals-decidable", lambda: _power(case, answered))
+    if stack.owned and case.cache.url_env is None and case.target.config is not None and case.change.configured:
+        yield _guarded("declared-difference-only", lambda: _shows(case, stack))
+
+
+def _answers(
+    case: Case,
+    stack: Stack,
+    headers: Mapping[str, str],
+    inputs: Inputs,
+    on_headers: Callable[[list[tuple[bytes, bytes]]], None],
+) -> Iterator[Guard]:
+    """Whether the routes answer as expected; answers that don't, and that a goal covers, are a note of their own."""
+    try:
+        guard, preflight = expected_response(case, stack, headers, inputs, on_headers=on_headers)
+    except ArgumentError:
+        raise
+    except LuckyHitError as error:
+        yield _failed("expected-response", error)
+        return
+    yield guard
+    if preflight.unexpected:
+        met = "; ".join(f"{answer.request}: {answer.wrong}" for answer in preflight.unexpected)
+        yield Guard(id="preflight-met-fault", ok=True, detail=f"{met}. The run measures it, and the report says so.")
+
+
+def _offer(offers: Mapping[str, str]) -> Guard:
+    """Headers, and a value of each, that may tell the cache status: nothing is wrong where they don't."""
+    shown = [f"`{name}: {value}`" for name, value in list(offers.items())[:_MOST_OFFERED]]
+    offer = f"{listed(shown)} {'looks' if len(shown) == 1 else 'look'} like a cache status: set `target.cache_header`."
+    return Guard(id="cache-header", ok=True, detail=offer)
+
+
+def _probe(case: Case, stack: Stack, headers: Mapping[str, str]) -> Guard:
+    originals_of(case, stack, headers, case.plan.block)
+    detail = "Each read route of the probe shows a version below the probe's; nothing was written."
+    return Guard(id="freshness-probe", ok=True, detail=detail)
+
+
+def _power(case: Case, answered: Sequence[list[tuple[bytes, bytes]]]) -> Guard:
+    """What the plan gives each goal, and what it needs. A run may decide what that is too little for: no failure."""
+    from luckyhit.workflow.planning import lines_of, planning_of  # takes the judge along, a second to import
+
+    signals = Signals.of(signals_of(case.target))
+    answers = [signals.read(received) for received in answered]
+    hidden = [
+        name
+        for name, kind in METRICS.items()
+        if kind.told_by and answers and all(getattr(answer, kind.column) in (None, "unknown") for answer in answers)
+    ]
+    planning = planning_of(case, hidden)
+    return Guard(
+        id="goals-undecidable" if planning.undecidable else "goals-decidable",
+        ok=True,
+        detail="\n".join(lines_of(planning)),
+    )
+
+
+def _covered(stored: Stored, again: Callable[[], object]) -> Guard:
+    guard, note = stored.after_reads(again)
+    return guard or Guard(id="keys-outside-cache-clear", ok=True, detail=note)
+
+
+def _shows(case: Case, stack: Stack) -> Guard:
+    """Whether the service takes the change, by its own configuration: it is started once with it, and asked."""
+    before = changing.look_at({"before": stack}, case, keyspace=False)["before"]
+    stack.restart(changing.settings_of(stack, "after"))
+    after = changing.look_at({"after": stack}, case, keyspace=False)["after"]
+    return changing.difference_guard(case, before, after)
+
+
+def _guarded(id: GuardId, look: Callable[[], Guard]) -> Guard:
+    """What is wrong here does not keep the rest of the list from being looked at."""
+    try:
+        return look()
+    except ArgumentError:
+        raise
+    except LuckyHitError as error:
+        return _failed(id, error)
+
+
+def _failed(id: GuardId, error: LuckyHitError) -> Guard:
+    log = "".join(f"\n| {line}" for line in getattr(error, "log", ()))
+    return Guard(id=id, ok=False, detail=error.message + log, remedy=error.hint)
+
+
+def as_text(guards: Iterable[Guard], *, width: int = _WIDTH) -> str:
+    """The guards as a list for the terminal, wrapped at `width`. What stands in backticks is a command to copy: it is
+    never broken, nor is a line of a log."""
+    rows = list(guards)
+    column = max((len(guard_title(guard.id)) for guard in rows), default=0) + 8
+    room = max(_LEAST_TEXT, width - column)
+    lines: list[str] = []
+    for guard in rows:
+        text = _wrapped(guard.detail, room)
+        if not guard.ok and guard.remedy:
+            text += _wrapped(f"what to do: {guard.remedy}", room)
+        mark = "note" if guard.id in _NOTES else "ok  " if guard.ok else "FAIL"
+        start = f"{mark}  {guard_title(guard.id)}".ljust(column)
+        lines += [start + (text[0] if text else ""), *(" " * column + line for line in text[1:])]
+    failed = sum(not guard.ok for guard in rows)
+    lines.append("")
+    lines.append(
+        f"{failed} of {len(rows)} would stop the run. Nothing was changed." if failed else "Nothing was changed."
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    lines: list[str] = []
+    for paragraph in text.split("\n"):
+        if paragraph.startswith("|"):
+            lines.append(paragraph)
+            continue
+        whole = re.sub(r"`[^`]*`|\d %", lambda kept: kept[0].replace(" ", _KEPT_SPACE), paragraph)
+        wrapped = textwrap.wrap(whole, width, break_long_words=False, break_on_hyphens=False)
+        lines += [line.replace(_KEPT_SPACE, " ") for line in wrapped]
+    return lines
+
+
+def _unfilled(part: Any) -> int:
+    """How many texts of a case are those that `luckyhit new` wrote."""
+    if isinstance(part, Mapping | list | tuple):
+        return sum(_unfilled(value) for value in (part.values() if isinstance(part, Mapping) else part))
+    return int(isinstance(part, str) and part.startswith("TODO"))
+
+
+def _existing(folder: Path) -> Path:
+    """`folder`, or the nearest folder above it that exists: a check makes no directories."""
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
+def refuse_quoted(case_file: Path, case: Case, environ: Mapping[str, str]) -> None:
+    """Raise ArgumentError where a case file has the value of a secret that it names, however it is written there."""
+    lines = case_file.read_text(encoding="utf-8", errors="replace").splitlines()
+    for name, where, value in named_secrets(case, environ):
+        known = SecretValues({value})
+        for number, line in enumerate(lines, 1):
+            if known.hidden(line) != line:
+                raise ArgumentError(
+                    f"{case_file.name}:{number}: the value of {name} (named in {where}) stands in the case file",
+                    hint="Take it out: a case is committed, and copied into each run. A value that is no secret needs "
+                    "no variable: write it in target.start.env, or name the variable for what it holds.",
+                )

@@ -1,0 +1,252 @@
+"""Measuring one block: its arms brought to the declared state, looked at, warmed up, measured, looked at again.
+
+The process starts of a run: which arm is started first, and the number that each block's process has.
+
+Each block begins with processes of its own, so that no arm is measured with the one layout in memory that its first
+start happened to have, and the judge can see how much starts differ (`luckyhit.judge.compare.process_starts`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from luckyhit import change as changing
+from luckyhit.caches.counters import CounterSampler
+from luckyhit.case import Case
+from luckyhit.designs import design_of
+from luckyhit.errors import LimitExceeded
+from luckyhit.measure import BlockPlan, BlockReport, Crew, measure_block
+from luckyhit.measure.ledger import ledger_of
+from luckyhit.records import Arm, Guard, NotedBlock, Stage
+from luckyhit.records.parquet import write_part
+from luckyhit.system import Stack
+from luckyhit.system.control import authorities
+from luckyhit.workflow.preflight import probe_databases
+from luckyhit.workflow.step import Step, stop_if_asked
+from luckyhit.workflow.watching import watched_caches
+
+Progress = Callable[[str, float, float], None]
+"""Called with what is being done, the seconds measured so far in the run, and the seconds there will be."""
+PROBED = "probe"
+_DOING: dict[Stage, str] = {
+    "baseline": "measuring the baseline",
+    "change": "measuring the change",
+    "after-rollback": "measuring once more, without the change",
+}
+
+
+def watched_limits(case: Case) -> dict[str, float]:
+    """What the load engine watches for the target's users. At a low rate a window holds fewer requests than
+    `limits.fewest`: half of what it holds has to do then, or nothing could ever stop the run."""
+    found, rate = case.target.ceilings.watched, case.workload.peak_rate
+    if found and rate is not None:
+        found["fewest"] = min(found["fewest"], max(5.0, rate * found["window_s"] // 2))
+    return found
+
+
+class Measuring:
+    """What a step measures: `done_s` seconds of `total_s` so far, and every look at what may have changed."""
+
+    def __init__(self, step: Step, progress: Progress, total_s: float, done_s: float = 0.0) -> None:
+        self.done_s, self.total_s = done_s, total_s
+        self._step, self._run, self._case, self._progress = step, step.run, step.run.case, progress
+        revisions = self._run.manifest.revisions
+        self.looks = changing.Looks(self._case, revisions=revisions, redactor=self._run.redactor)
+        for arm, seen in self._run.manifest.fingerprints.items():
+            self.looks.note(arm, seen, "in the baseline")
+
+    def show(self, doing: str) -> None:
+        self._progress(doing, self.done_s, self.total_s)
+
+    def look(self, stacks: Mapping[Arm, Stack], when: str) -> dict[Arm, dict[str, str]]:
+        """Look at each arm, and note it. Returns their fingerprints."""
+        return {arm: seen for arm, (seen, _) in self._look(stacks, when, keyspace=True).items()}
+
+    def block(
+        self, stacks: Mapping[Arm, Stack], stage: Stage, pair: int, seconds: float, *, control: bool = False
+    ) -> Guard | None:
+        """Reset, look, warm up, measure, look again; note it in the manifest. `control`: without the freshness probe.
+        Returns the guard that failed for good where the arms can't start alike: nothing was measured then. Raises
+        LimitExceeded where the target's limits stopped it: what was measured until then is noted."""
+        run, case = self._run, self._case
+        what = _DOING[stage]
+        self.show(f"{what}: back to the declared cache state")
+        stop_if_asked(run)
+        # The engine gets ready meanwhile; it sends nothing before it has its plan.
+        with Crew(case.workload.workers, run.path) as crew:
+            noted = run.manifest.blocks
+            arms = in_turn(stacks, len(noted))
+            reset = changing.reset_block(arms, case, self._step.journal, headers=self._step.headers)
+            start = numbered(noted, reset["started"])
+            if stage == "change" and (failed := self._start_unlike(stacks, reset)) is not None:
+                return failed
+            washed = self._wash_out(stacks, what)
+            number = len(run.manifest.blocks)
+            self.show(what)
+            # The clear has just counted the keys outside the scope.
+            at_start = self._look(stacks, f"at the start of block {number}", keyspace=False)
+            plan = self._plan(stacks, stage, pair, number, seconds)
+            if control:
+                # The requests of the pair before: what differs between the two comes from the probe, or from chance.
+                plan = replace(plan, probed=False, seed=plan.seed - 1)
+            report, unseen, stopped = self._watched(stacks, plan, what, crew)
+        at_end = {} if stopped else self._look(stacks, f"at the end of block {number}", keyspace=False)
+        facts = {
+            "pair": pair,
+            "start": start,
+            "unseen": unseen.sentences,
+            "refused": unseen.refused,
+            "differences": {arm: {**at_start[arm][1], **at_end.get(arm, ({}, {}))[1]} for arm in stacks},
+            "washout": washed,
+            "limits": {**plan.limits, "stopped": stopped.message if stopped else None} if plan.limits else {},
+        }
+        if control:
+            facts["control"] = True
+        run.add_block(number, stage, list(stacks), **facts, **reset, **report.as_facts())
+        if stopped is not None:
+            raise stopped
+        self.done_s += case.plan.warmup + seconds
+        return None
+
+    def _start_unlike(self, stacks: Mapping[Arm, Stack], reset: Mapping[str, Any]) -> Guard | None:
+        """The guard on what the caches start with, where no later block can mend it: side by side, each counts."""
+        if not design_of(self._case).arms_together:
+            return None
+        from luckyhit.judge.guards.cache_state import cache_state_guard  # takes the judge along, a second to import
+
+        manifest = self._run.manifest
+        begun = NotedBlock(block=len(manifest.blocks), arms=list(stacks), **reset)
+        guard = cache_state_guard([*manifest.stage("change"), begun], self._case)
+        return None if guard.ok else guard
+
+    def _watched(
+        self, stacks: Mapping[Arm, Stack], plan: BlockPlan, what: str, crew: Crew
+    ) -> tuple[BlockReport, Any, LimitExceeded | None]:
+        """Measure one block, with its caches and their counters watched meanwhile. Its report, what the watching of
+        the caches missed, and the limit that stopped it, if one did."""
+        run, number = self._run, plan.block
+        caches = {arm: stack.cache for arm, stack in stacks.items() if stack.cache is not None}
+        stopped: LimitExceeded | None = None
+        probing = self._intend_probe(stacks, number) if plan.probed else {}
+
+        def show(done_s: float, _: float) -> None:
+            self._progress(what, self.done_s + done_s, self.total_s)
+
+        with (
+            watched_caches(run, stacks, number, self._step.journal) as unseen,
+            CounterSampler(caches, origin_ns=run.manifest.origin_ns) as counters,
+        ):
+            try:
+                report = measure_block(run, plan, on_progress=show, crew=crew)
+            except LimitExceeded as error:
+                stopped, report = error, error.report
+        self._close_probe(probing, report)
+        write_part(run.path / "counters", f"block-{number:03d}", counters.table())
+        if stopped is None:
+            for stack in stacks.values():
+                stack.check()  # a service that ended while it was measured is no slow service
+        return report, unseen, stopped
+
+    def _wash_out(self, stacks: Mapping[Arm, Stack], what: str) -> dict[str, Any]:
+        """Where the arms take turns on one service, send the load until nothing of the arm before is left in what the
+        hit ratio shows; {} where each block begins anew in all it has."""
+        case, (stack, *_) = self._case, stacks.values()
+        goes_on = design_of(case).washes_out or not stack.owned
+        if not goes_on or not case.plan.washout or not stack.changeable:
+            return {}
+
+        def stretch(seconds: float) -> int:
+            number = len(self._run.manifest.blocks)
+            self.show(f"{what}: washing out")
+            stop_if_asked(self._run)
+            plan = self._plan(stacks, "wash-out", number, number, 0.0)
+            plan = replace(plan, warmup_s=seconds, selfcheck=False, originals={}, start_values={}, databases={})
+            try:
+                report = measure_block(self._run, plan)
+            except LimitExceeded as error:
+                facts = {"limits": {**plan.limits, "stopped": error.message}} if plan.limits else {}
+                self._run.add_block(number, "wash-out", list(stacks), **facts, **error.report.as_facts())
+                raise
+            self._run.add_block(number, "wash-out", list(stacks), **report.as_facts())
+            return number
+
+        from luckyhit.workflow.washout import wash_out  # takes the judge along, a second to import
+
+        return wash_out(self._run, stretch, stretch_s=case.plan.warmup, longest_s=case.plan.washout).as_facts()
+
+    def _intend_probe(self, stacks: Mapping[Arm, Stack], number: int) -> dict[Arm, int]:
+        """The probe writes to somebody's service: what its keys held is put back by `luckyhit revert` if it dies."""
+        if self._case.freshness is None:
+            return {}
+        return {
+            arm: self._step.journal.intend(
+                PROBED,
+                {"block": number, "arm": arm, "target": changing.target_identities(self._case, stack.environ)},
+                {"kind": PROBED, "ledger": ledger_of(number, arm)},
+            )
+            for arm, stack in stacks.items()
+            if not stack.owned
+        }
+
+    def _close_probe(self, steps: Mapping[Arm, int], report: BlockReport) -> None:
+        left, back = (report.probe.get(name, {}) for name in ("not_put_back", "put_back"))
+        for arm, step in steps.items():
+            if left.get(arm) == 0:
+                how = f"{back.get(arm)} keys put back by the probe itself"
+                self._step.journal.undo(step, {"outcome": "put-back-by-the-probe", "how": how})
+
+    def _look(
+        self, stacks: Mapping[Arm, Stack], when: str, *, keyspace: bool
+    ) -> dict[Arm, tuple[dict[str, str], dict[str, tuple[str, str]]]]:
+        """By arm: its fingerprint, and what is otherwise than at the first look at it."""
+        seen = changing.look_at(stacks, self._case, keyspace=keyspace)
+        return {arm: (fingerprint, self.looks.note(arm, fingerprint, when)) for arm, fingerprint in seen.items()}
+
+    def _plan(self, stacks: Mapping[Arm, Stack], stage: Stage, pair: int, number: int, seconds: float) -> BlockPlan:
+        case, step = self._case, self._step
+        return BlockPlan(
+            block=number,
+            stage=stage,
+            targets={arm: stack.base_url for arm, stack in stacks.items()},
+            warmup_s=case.plan.warmup,
+            measure_s=seconds,
+            seed=case.workload.seed + pair,
+            headers=step.headers,
+            ca_file=authorities(case.target, next(iter(stacks.values())).project),
+            # Once in each step is enough: what the engine adds does not change from block to block.
+            selfcheck=len(self._run.blocks(stage)) == 0 and stage != "after-rollback",
+            limits=watched_limits(case),
+            originals={arm: step.originals.get(stack.name, {}) for arm, stack in stacks.items()},
+            start_values={arm: stack.start_values for arm, stack in stacks.items()} if case.freshness else {},
+            databases=probe_databases(case),
+        )
+
+
+def in_turn(stacks: Mapping[Arm, Stack], block: int) -> dict[Arm, Stack]:
+    """The arms in the order in which they are started for a block: the other one first each time."""
+    arms = list(stacks)
+    return {arm: stacks[arm] for arm in (arms if block % 2 == 0 else reversed(arms))}
+
+
+def numbered(blocks: Sequence[NotedBlock], started: Mapping[Arm, int | None]) -> dict[Arm, int]:
+    """By arm, the how many-th process of its service a block has, from 1. `blocks`: the manifest's, so far; `started`:
+    the processes (pids) of the block, where the run started them."""
+    numbers: dict[Arm, int] = {}
+    for arm, process in started.items():
+        if process is None:
+            continue
+        earlier = next((block for block in reversed(blocks) if arm in block.start), None)
+        if earlier is None:
+            numbers[arm] = 1
+            continue
+        is_new = earlier.started.get(arm) != process
+        numbers[arm] = earlier.start[arm] + is_new
+    return numbers
+
+
+__all__ = [
+    "in_turn",
+    "numbered",
+]

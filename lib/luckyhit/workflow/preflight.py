@@ -1,0 +1,214 @@
+"""Looking at the target before measuring: does the route answer as the case expects? Safe requests only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import httpx
+import numpy as np
+
+from luckyhit.case import Case
+from luckyhit.case.units import format_rate
+from luckyhit.errors import ArgumentError, ResponseUnexpected, refusal_of
+from luckyhit.measure.answers import EXCERPT, LONGEST_PATH
+from luckyhit.measure.expect import expected_of, mismatch
+from luckyhit.measure.head import Origin
+from luckyhit.measure.inputs import Inputs, Table
+from luckyhit.measure.probe_preflight import MOST_READS
+from luckyhit.measure.probe_survey import survey
+from luckyhit.measure.probing.variants import variants_of
+from luckyhit.measure.templates import RouteTemplate
+from luckyhit.records import FAULTS, METRICS, Guard, Preflight, UnexpectedAnswer
+from luckyhit.scrub.redactor import Redactor
+from luckyhit.system import Stack
+from luckyhit.system.control import client_options
+
+COVERING = tuple(name for name in FAULTS if not METRICS[name].probe)
+"""A goal on one of these counts answers that are not as expected: such an answer is what the run is about."""
+_MORE_KEYS = (1, 2)
+"""Asked as well, behind the first key, where no route answered as expected: is the service down, or is it the fault?"""
+
+
+def secret_headers(case: Case, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Request headers whose values come from the environment. Raises ArgumentError for one that is not set."""
+    missing = [name for name in case.target.headers_env.values() if name not in environ]
+    if missing:
+        raise ArgumentError(f"not set in the environment: {', '.join(missing)}", hint="Export them, then start again.")
+    return {header: environ[name] for header, name in case.target.headers_env.items()}
+
+
+def expected_response(
+    case: Case,
+    stack: Stack,
+    headers: Mapping[str, str],
+    inputs: Inputs | None = None,
+    *,
+    on_headers: Callable[[list[tuple[bytes, bytes]]], None] | None = None,
+) -> tuple[Guard, Preflight]:
+    """Ask each safe route once and hold the answer against the case. `inputs`: of the files that its workload names;
+    `on_headers` gets the headers of each answer, names in small letters.
+
+    The answers fill the cache; that doesn't matter, since each block starts with a clear and a warm-up.
+    Raises ResponseUnexpected, with the last log lines of a service that we started, for a route that gives no answer;
+    and for an answer that is not as expected, unless a goal covers such answers and some route answers as expected.
+    """
+    origin = Origin.parse(stack.base_url)
+    goals = [name for name in COVERING if name in case.goals]
+    answered, unexpected = list[str](), list[UnexpectedAnswer]()
+    with httpx.Client(
+        base_url=f"{origin.scheme}://{origin.authority}",
+        timeout=case.workload.timeout,
+        trust_env=False,
+        follow_redirects=False,
+        **client_options(case.target, stack.base_url, stack.project),
+    ) as client:
+        asking = _Asking(case, client, stack, Redactor(tuple(headers.values())), on_headers)
+        routes = list(_safe_routes(case, origin, headers, inputs))
+        for template, keys in routes:
+            status, wrong = asking.ask(template, keys[0], 1)
+            if wrong is None:
+                answered.append(f"{template.method} {template.path(keys[0], 1)} answered {status}")
+            elif goals:
+                unexpected.append(wrong)
+            else:
+                raise asking.refused(wrong)
+        if unexpected and not answered and not asking.any_right(routes):
+            raise asking.refused(unexpected[0])
+    preflight = Preflight(asked=len(routes), unexpected=unexpected)
+    if not routes:
+        guard = Guard(
+            id="expected-response",
+            ok=False,
+            detail="The workload has no GET or HEAD route, so no answer could be checked beforehand.",
+            remedy="Add a read route to workload.routes.",
+        )
+        return guard, preflight
+    details = [f"{'; '.join(answered)}, as the case expects."] if answered else []
+    if unexpected:
+        covered = f"which the goal on {' and '.join(goals)} covers"
+        details.append(f"{len(unexpected)} of {len(routes)} routes answered otherwise, {covered}.")
+    return Guard(id="expected-response", ok=True, detail=" ".join(details)), preflight
+
+
+def _safe_routes(
+    case: Case, origin: Origin, headers: Mapping[str, str], inputs: Inputs | None
+) -> Iterator[tuple[RouteTemplate, range]]:
+    """The routes that can be asked without harm, each with the keys (or places in a table) that it has."""
+    for route, table in zip(case.workload.routes, _tables(case, inputs), strict=True):
+        if route.method not in ("GET", "HEAD") or (case.workload.replay is not None and table is None):
+            continue
+        first = route.keys.first if route.keys is not None and route.keys.first is not None else 0
+        last = route.keys.last if route.keys is not None and route.keys.last is not None else first
+        keys = range(len(table.keys)) if table is not None else range(first, last + 1)
+        yield RouteTemplate(route, origin, headers, table=table, cookies=case.workload.cookies), keys
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """Asks single requests."""
+
+    case: Case
+    client: httpx.Client
+    stack: Stack
+    redactor: Redactor
+    on_headers: Callable[[list[tuple[bytes, bytes]]], None] | None = None
+
+    def ask(self, template: RouteTemplate, key: int, number: int) -> tuple[int, UnexpectedAnswer | None]:
+        """The status, and the answer where it is not as expected. Raises ResponseUnexpected where none comes."""
+        route, path = template.route, template.path(key, number)
+        try:
+            answer = self.client.request(route.method, path, headers=template.headers(key, number))
+        except httpx.HTTPError as error:
+            raise ResponseUnexpected(
+                f"{route.method} {path} gave no answer: {type(error).__name__}: {error}",
+                hint="Is the route right, and does the service answer within workload.timeout?",
+                log=self.stack.log_tail(),
+            ) from None
+        received = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
+        if self.on_headers is not None:
+            self.on_headers(received)
+        expected = expected_of(route, self.case.expected.response)
+        wrong = mismatch(expected, answer.status_code, received, answer.content)
+        if wrong is None:
+            return answer.status_code, None
+        return answer.status_code, UnexpectedAnswer(
+            arm="before",
+            route=route.name,
+            request=f"{route.method} {self.redactor.quoted(path)[:LONGEST_PATH]}",
+            status=answer.status_code,
+            wrong=self.redactor.quoted(wrong),
+            body=self.redactor.excerpt(answer.content, EXCERPT),
+        )
+
+    def any_right(self, routes: list[tuple[RouteTemplate, range]]) -> bool:
+        """Whether some route gives an expected answer at other keys."""
+        return any(
+            self.ask(template, keys[min(more, len(keys) - 1)], 1 + more)[1] is None
+            for more in _MORE_KEYS
+            for template, keys in routes
+        )
+
+    def refused(self, answer: UnexpectedAnswer) -> ResponseUnexpected:
+        return ResponseUnexpected(
+            f"{answer.request} does not answer as the case expects: {answer.wrong}",
+            hint="Mend the service, or what the case expects (expected.response, or the route's response).",
+            log=self.stack.log_tail(),
+            refusal=refusal_of(answer.status),
+        )
+
+
+def refuse_fast_log(case: Case, inputs: Inputs) -> None:
+    """Raise ArgumentError for a log that is replayed with its own gaps, where any second of it holds more requests than
+    the target's limits allow (other paces are checked when the case is read)."""
+    ceiling, replay = case.target.ceilings.rate, case.workload.replay
+    if ceiling is None or replay is None or replay.timing != "log" or inputs.log is None:
+        return
+    longest_s = case.plan.warmup + max(case.plan.baseline, case.plan.block, case.plan.after_rollback)
+    due_ns = np.sort(inputs.log.due_ns(longest_s, replay.speed)[1])
+    most = int(np.max(np.searchsorted(due_ns, due_ns + 1_000_000_000) - np.arange(len(due_ns)), initial=0))
+    if most > ceiling:
+        raise ArgumentError(
+            f"{replay.file} has {most} requests within one second; the target's limits allow {format_rate(ceiling)}",
+            hint="Lower workload.replay.speed, set the pace with timing: rate, or raise target.limits.rate.",
+        )
+
+
+def originals_of(case: Case, stack: Stack, headers: Mapping[str, str], seconds: float) -> dict[str, int]:
+    """What the probe's cold keys hold, read before the cache is cleared (they must not be read after it); {} without a
+    probe. Raises ResponseUnexpected where the probe's reads can't work, or its keys are not what they have to be."""
+    if case.freshness is None:
+        return {}
+    first, *_ = variants_of(case.freshness, case.workload.routes)
+    return survey(
+        case.freshness,
+        stack.base_url,
+        {**first.headers, **headers},
+        seconds=seconds,
+        timeout_s=case.workload.timeout,
+        options=client_options(case.target, stack.base_url, stack.project),
+        most_reads=MOST_READS if any(name in COVERING for name in case.goals) else 1,
+    )
+
+
+def probe_databases(case: Case, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """URLs of the databases that the probe's writes name by a variable. Raises ArgumentError for one that isn't set."""
+    if case.freshness is None:
+        return {}
+    probe = case.freshness
+    writes = [probe.write, probe.absent.create if probe.absent else None, probe.refused]
+    names = {write.database_env for write in writes if write is not None and write.database_env is not None}
+    if missing := sorted(name for name in names if name not in environ):
+        raise ArgumentError(
+            f"not set in the environment: {', '.join(missing)} (named in freshness)",
+            hint="Export what is missing, then start again.",
+        )
+    return {name: environ[name] for name in names}
+
+
+def _tables(case: Case, inputs: Inputs | None) -> tuple[Table | None, ...]:
+    """What the keys of each route stand for, where they come from files."""
+    if inputs is not None and inputs.log is not None:
+        return inputs.log.tables
+    return tuple(inputs.keys.get(route.name) if inputs is not None else None for route in case.workload.routes)

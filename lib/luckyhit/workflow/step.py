@@ -1,0 +1,215 @@
+"""One step of an investigation: what it holds while it lasts, and how it ends, whatever happens."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+
+from luckyhit import change as changing
+from luckyhit.atomic import write_atomically
+from luckyhit.case import Case
+from luckyhit.errors import GuardError, LuckyHitError, NoRoom, NotEnoughData, RollbackNotConfirmed
+from luckyhit.project import Project
+from luckyhit.records import Arm, Rollback, RunFailure
+from luckyhit.run import Run
+from luckyhit.scrub.sweep import keep_logs, sweep
+from luckyhit.system import Settings, Stack
+from luckyhit.workflow.preflight import secret_headers
+
+STOP = "stop"
+"""Name of a file in the run directory that asks the run to stop."""
+
+
+@dataclass
+class Step:
+    """What one step has in hand. `originals`: by stack, what the probe's cold keys held before the probe."""
+
+    run: Run
+    project: Project
+    journal: changing.Journal
+    stacks: ExitStack
+    headers: Mapping[str, str]
+    originals: dict[str, dict[str, int]] = field(default_factory=dict)
+    looks: changing.Looks | None = None
+
+
+@contextmanager
+def step_of(run: Run, project: Project) -> Iterator[Step]:
+    """Hold the target's lock and a journal; stop every stack at the end; note a failure in the manifest."""
+    stop_if_asked(run)
+    if run.manifest.inputs_scrubbed:
+        raise NotEnoughData(
+            f"the keys or the log that run {run.id} was given held secrets, and were scrubbed when it ended",
+            hint="Start a new run: what it would send now is not what the case says.",
+        )
+    run.update(state="measuring", failure=None)  # a step that failed, tried again by hand, has not failed yet
+    journal = changing.Journal(run.path / "journal.jsonl", redactor=run.redactor)
+    try:
+        with _terminable(), ExitStack() as stacks:
+            stacks.callback(keep_logs, run.path, run.redactor)
+            stacks.enter_context(changing.target_lock(run.case, run.path.parents[1], run=run.id))
+            yield Step(run, project, journal, stacks, secret_headers(run.case))
+        changing.settle(journal, final=run.state != "measuring")
+    except BaseException as raised:
+        known = NoRoom.of(raised) if isinstance(raised, OSError) else None
+        error = known or raised
+        if isinstance(error, LuckyHitError):
+            error.reword(run.redactor.secrets)  # a notebook shows it, and what papermill writes there is not ours
+        _note_failure(run, project, error)
+        with suppress(OSError):
+            scrub(run, closed=True)
+        if known is not None:
+            raise known from raised
+        raise
+    scrub(run, closed=run.state != "measuring")
+
+
+def scrub(run: Run, *, closed: bool) -> None:
+    """Scrub what was kept of the run. `closed`: it measures nothing more. What undoes an open step stays as it is."""
+    journal = run.path / "journal.jsonl"
+    try:
+        left = bool(changing.Journal(journal).open_steps())
+    except LuckyHitError:
+        left = True
+    if sweep(run.path, run.redactor, closed=closed and not left):
+        run.update(inputs_scrubbed=True)
+
+
+def stop_if_asked(run: Run) -> None:
+    """Ctrl-C that came while the kernel was between two cells, where a signal finds nothing to interrupt."""
+    if (run.path / STOP).exists():
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM unwind like Ctrl-C does, so that a scheduler's stop rolls back as well."""
+
+    def interrupt(signum: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        previous = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not in the main thread: whoever owns the signals has to do it
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _note_failure(run: Run, project: Project, error: BaseException) -> None:
+    """What the command line and the report need to know about a step that did not end well; the change is taken back
+    by the journal, as far as that is not done yet.
+
+    A service of the run's own that is stopped with its change is a rolled-back one: nothing of it is left.
+    """
+    taken_back = (run.manifest.rollback or Rollback()).confirmed
+    changed = run.manifest.changed or bool(run.blocks("change")) or taken_back
+    if isinstance(error, LuckyHitError):
+        # Exit code 3 promises that nothing was changed.
+        code = 4 if changed and isinstance(error, GuardError) else error.exit_code
+        log = [run.redactor.text(line) for line in getattr(error, "log", ())]
+        kind = type(error).__name__
+        failure = RunFailure(
+            error=kind, message=error.message, hint=error.hint, exit_code=code, refusal=error.refusal, log=log
+        )
+    elif isinstance(error, KeyboardInterrupt):
+        failure = RunFailure(
+            error="Interrupted", message="interrupted", hint="Start it again.", exit_code=130, refusal=None
+        )
+    else:
+        failure = RunFailure(
+            error=type(error).__name__,
+            message=f"{type(error).__name__}: {error}",
+            hint="This is a defect in Lucky Hit; the executed notebook has the traceback.",
+            exit_code=1,
+            refusal=None,
+        )
+    with suppress(OSError):  # where the disk is full, what was changed is taken back all the same
+        run.update(state="failed", failure=failure)
+    # The stacks are stopped by now; this closes what the journal has open, and puts cleared keys of a cache that
+    # isn't the run's own back.
+    try:
+        rollback = changing.revert_run(run, project=project.root)
+    except LuckyHitError as failed:
+        rollback = Rollback(confirmed=False, detail=f"{failed.message} {failed.hint}")
+        if isinstance(failed, RollbackNotConfirmed):
+            with suppress(OSError):
+                again = {"exit_code": failed.exit_code, "hint": failed.hint}
+                run.update(failure=failure.model_copy(update=again))
+    if taken_back and rollback.confirmed and not run.manifest.changed:
+        return  # the step did so itself, and looked whether everything is as it was
+    if isinstance(error, RollbackNotConfirmed):
+        return  # what was found then is the evidence; that nothing is open in the journal doesn't undo it
+    with suppress(OSError):
+        run.update(rollback=rollback, changed=not rollback.confirmed)
+
+
+def start_stacks(step: Step, names: Mapping[Arm, str]) -> dict[Arm, Stack]:
+    """Start one stack for each arm, all without the change. When the step ends, whatever happens, they are rolled back
+    and stopped."""
+    run, case = step.run, step.run.case
+    sources = _worktrees(step) if case.change.diff_noted else {}
+    made: dict[Arm, Stack] = {}
+    for arm, name in names.items():
+        workdir = run.path / "work" / name
+        workdir.mkdir(parents=True, exist_ok=True)
+        stack = Stack(
+            case, name, workdir, project=step.project.root, allow_change=may_change(run), only_observe=observes(run)
+        )
+        stack.sources = sources
+        stack.settings = changing.settings_of(stack, "before")
+        made[arm] = stack
+        step.stacks.callback(stack.stop)
+    changing.start_stacks(list(made.values()), step.journal)
+    for stack in made.values():
+        if stack.cache is not None and stack.cache.owned:
+            run.redactor.learn(stack.cache.secrets)
+        step.stacks.callback(_taken_back, stack, step.journal)  # while the service is still there
+    return made
+
+
+def _worktrees(step: Step) -> dict[Arm, Settings]:
+    """Both revisions, for as long as the step lasts; which they are is settled by the first step of a run."""
+    run, root = step.run, step.project.root
+    revisions = run.manifest.revisions
+    if revisions is None:
+        revisions = changing.revisions_of(run.case, root)
+        write_atomically(run.path / "change.diff", run.redactor.text(changing.difference_of(run.case, root, revisions)))
+        run.update(revisions=revisions)
+    folder = run.path / "revisions"
+    return step.stacks.enter_context(changing.worktrees(run.case, root, folder, step.journal, revisions, os.environ))
+
+
+def _taken_back(stack: Stack, journal: changing.Journal) -> None:
+    """Take the change back where a step ended before it did so itself; what fails stays open in the journal."""
+    if changing.in_place(stack, journal):
+        with suppress(LuckyHitError):
+            changing.roll_back(stack, journal)
+
+
+def may_change(run: Run) -> bool:
+    """Whether this run may change its target, and clear its cache: the run's own, or one that the case allows to be
+    changed and whose environment was named by whoever started the run."""
+    target = run.case.target
+    if observes(run):
+        return False
+    if target.start is not None:
+        return True
+    return target.allow_change and target.environment is not None and run.manifest.environment == target.environment
+
+
+def observes(run: Run) -> bool:
+    """Whether the run was asked for its baseline alone (`luckyhit run CASE --observe`)."""
+    return run.manifest.observe
+
+
+def how_to_allow(case: Case) -> str:
+    if not case.target.allow_change:
+        return ""
+    return f"To change it, say what it is when you start the run: --environment {case.target.environment}."

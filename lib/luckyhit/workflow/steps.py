@@ -1,0 +1,302 @@
+"""The steps of one investigation: measure the baseline, make the one change, roll it back.
+
+Each step takes what it needs from the run directory and leaves what it learned there, so that the three notebooks
+hand over through that directory only. A step that fails, or is interrupted, stops what it started, rolls back
+what it changed, notes why in the manifest, and raises.
+
+Imports that later cells need, made while a service comes up: this process waits then, and nothing is measured yet.
+
+Later they would keep a reader waiting: for the first figure, the verdict, the report. While something is measured they
+would take a core away from the service and the load.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from luckyhit import change as changing
+from luckyhit.case import Case
+from luckyhit.designs import design_of, pair_numbers
+from luckyhit.errors import GuardError, NotEnoughData, RollbackNotConfirmed
+from luckyhit.measure.block import inputs_of
+from luckyhit.project import Project
+from luckyhit.records import Arm, Guard, InterimLook, Result, Rollback
+from luckyhit.run import Run
+from luckyhit.system import Stack
+from luckyhit.text.messages import guard_title
+from luckyhit.workflow.measuring import Measuring, Progress
+from luckyhit.workflow.preflight import expected_response, originals_of
+from luckyhit.workflow.probe_controls import probe_share, with_controls
+from luckyhit.workflow.step import Step, how_to_allow, may_change, observes, start_stacks, step_of
+from luckyhit.workflow.stored_keys import Stored
+from luckyhit.workflow.watching import learn_cache_keys
+
+
+def planned_seconds(run: Run) -> float:
+    """Seconds of load that this run will send, warm-ups included: the baseline alone, where it only observes."""
+    plan = run.case.plan
+    return plan.warmup + plan.baseline if observes(run) else design_of(run.case).load_s(plan)
+
+
+def longest_seconds(case: Case) -> float:
+    """Seconds of load with every wash-out at its longest, and the last request of each block timing out."""
+    design, plan = design_of(case), case.plan
+    blocks = design.planned_blocks(plan.blocks) + 2  # the baseline, and the block after the rollback
+    load_s = max(design.load_s(plan), plan.ceiling if plan.auto else 0.0)
+    return load_s + blocks * (design.washout_s(plan) + case.workload.timeout)
+
+
+def measure_baseline(run: Run, project: Project, progress: Progress) -> None:
+    """What the system does now, from the cache state that the case declares."""
+    case = run.case
+    if run.blocks("baseline"):
+        raise NotEnoughData(
+            f"run {run.id} has its baseline already",
+            hint="Go on with 2-change, or start a new run (run the first cell again): a run is one execution.",
+        )
+    with step_of(run, project) as step:
+        measuring = Measuring(step, progress, planned_seconds(run))
+        measuring.show("starting the service")
+        with imported_meanwhile():
+            stack = start_stacks(step, {"before": "before"})["before"]
+        stored = Stored.looking(case, stack)
+        as_expected, preflight = expected_response(case, stack, step.headers, inputs_of(run))
+        run.update(preflight=preflight)
+        guards = [
+            Guard(id="inputs-validated", ok=True, detail="The case file was read strictly: no problem found."),
+            changing.summary(
+                changing.check_rights(
+                    case, stack, [run.path, project.reports], stack.environ, changeable=stack.changeable
+                )
+            ),
+            as_expected,
+        ]
+        covered = None
+        if stored is not None:
+            covered, _ = stored.after_reads(lambda: expected_response(case, stack, step.headers, inputs_of(run)))
+        guards += [covered] if covered is not None else []
+        _note_guards(run, guards)
+        _stop_at_failed(guards)
+        _survey(step, [stack])
+        changing.prepare(stack)
+        measuring.block({"before": stack}, "baseline", 0, case.plan.baseline)
+        if stored is not None and covered is None and (covered := stored.after_load()) is not None:
+            _note_guards(run, [covered])
+            _stop_at_failed([covered])
+        run.update(
+            measured_s=measuring.done_s,
+            fingerprints=measuring.looks.facts(),
+            versions={**run.manifest.versions, **_cache_version(stack)},
+        )
+        if observes(run):
+            _observed_only(run)
+        else:
+            measuring.show("working out what the plan can decide")
+            from luckyhit.workflow.planning import lines_of, plan_again  # imported by now, with all of the judge
+
+            for text in lines_of(plan_again(run)):
+                run.progress(text, stays=True)
+
+
+def measure_change(run: Run, project: Project, progress: Progress) -> None:
+    """The one change, measured against the service without it, then rolled back and measured once more."""
+    case = run.case
+    if not run.blocks("baseline"):
+        raise NotEnoughData(
+            f"run {run.id} has no baseline yet", hint="Run 1-baseline first, with the same run directory."
+        )
+    if run.blocks("change"):
+        raise NotEnoughData(
+            f"run {run.id} holds a measured change already",
+            hint="A run is one execution: start a new one with 1-baseline, then begin here at the first cell.",
+        )
+    if not may_change(run):
+        _observed_only(run)
+        return
+    with step_of(run, project) as step:
+        design, share = design_of(case), probe_share(run.manifest.blocks)
+        pairs, controls = with_controls(case.plan.blocks, share, on_top=design.controls_on_top)
+        done_s = run.manifest.measured_s
+        measuring = Measuring(step, progress, design.load_s(case.plan, pairs), done_s)
+        measuring.show("starting the service in both arms")
+        names: dict[Arm, str] = {"before": "before"}
+        if design.isolated:
+            names["after"] = "after"
+        with imported_meanwhile():
+            started = start_stacks(step, names)
+        changed = started.get("after", started["before"])
+        for stack in started.values():
+            changing.prepare(stack)
+        unchanged = measuring.look({"before": changed}, "before the change")["before"]
+        if design.isolated:
+            # Before anything is changed, the two stacks have to be the same in everything that can be seen.
+            alike = changing.same_guard(changing.look_at(started, case)["before"], unchanged)
+            _note_guards(run, [alike.model_copy(update={"id": "stacks-alike-before-the-change"})])
+            _stop_at_failed([alike])
+
+        _survey(step, list(started.values()))
+        run.update(changed=True)
+        changing.apply(changed, step.journal)
+        learn_cache_keys(run, changed, step.journal, step.headers)  # the change may be one of its keys
+        measuring.look({"after": changed}, "after the change")
+        run.update(fingerprints=measuring.looks.facts())
+        order = design.order(pairs, case.workload.seed)
+        failed: Guard | None = None
+        for number, arms in enumerate(order):
+            # Whatever is measured once it fails, nobody can tell what it comes from.
+            failed = _if_failed(measuring.looks.guard())
+            if failed is not None:
+                break
+            in_block = {arm: started.get(arm, started["before"]) for arm in arms}
+            pair = pair_numbers(order[: number + 1])[-1]
+            failed = measuring.block(in_block, "change", pair, case.plan.block, control=pair in controls)
+            # Not before the control: whether the probe makes what it finds is not known yet.
+            if failed is not None or (pair >= min(controls, default=0) and seen_enough(run, measuring, len(order))):
+                break
+            if number + 1 == len(order) and (more := blocks_to_add(run, measuring)):
+                # `for` goes on with what is added to its list.
+                order += order[-1:] * more
+                measuring.total_s += more * (case.plan.warmup + case.plan.block)
+
+        declared = measuring.looks.guard()
+        _note_guards(run, [declared, *([failed] if failed is not None and failed.id != declared.id else [])])
+        measuring.show("rolling back")
+        rollback = changing.roll_back(changed, step.journal)
+        _confirm(run, rollback, unchanged, changing.look_at({"before": changed}, case)["before"])
+        if failed is not None:
+            _stop_at_failed([failed])
+        measuring.block({"before": changed}, "after-rollback", 1, case.plan.after_rollback)
+        run.update(measured_s=measuring.done_s, state="measured")
+
+
+def seen_enough(run: Run, measuring: Measuring, planned: int | None = None) -> bool:
+    """Look at what there is, where the case may stop early. Each look is noted: how often one looked is a part of how
+    far the intervals reach. `planned`: blocks in all, controls among them (else those that the case declares)."""
+    case, design, blocks = run.case, design_of(run.case), run.manifest.stage("change")
+    last = design.planned_blocks(case.plan.blocks) if planned is None else planned
+    if not case.stops_early or not design.ends_pair(len(blocks)) or len(blocks) == last:
+        return False
+    from luckyhit.judge import early, judge  # takes a second to import, which other runs need not wait for
+    from luckyhit.judge.compare import process_starts
+
+    measuring.show("looking at what there is")
+    result = judge(run, guards=[measuring.looks.guard()], going_on=True)
+    stop = early.enough(result, case) and process_starts.enough_starts(blocks, case)
+    _note_look(run, result, len(blocks), stopped=stop)
+    return stop
+
+
+def blocks_to_add(run: Run, measuring: Measuring) -> int:
+    """After the last planned block: how many more decide what is open, where they are few enough. The look is noted.
+    0 where the design allows none, and where blocks were added already."""
+    case = run.case
+    if not design_of(case).may_add_blocks or not case.stops_early or case.plan.auto or added_blocks(run):
+        return 0
+    from luckyhit.judge import early, judge  # takes a second to import, which other runs need not wait for
+
+    measuring.show("looking at what there is")
+    result = judge(run, guards=[measuring.looks.guard()], going_on=True)
+    more = early.blocks_to_add(result, case)
+    _note_look(run, result, len(run.blocks("change")), stopped=False, added=more)
+    return more
+
+
+def _note_look(run: Run, result: Result, blocks: int, *, stopped: bool, added: int = 0) -> None:
+    look = InterimLook(blocks=blocks, verdict=result.verdict, because=result.because, stopped=stopped, added=added)
+    run.update(looks=[*run.manifest.looks, look])
+
+
+def added_blocks(run: Run) -> int:
+    """Blocks measured beyond the plan, since few were missing."""
+    return sum(look.added for look in run.manifest.looks)
+
+
+def _confirm(run: Run, rollback: Rollback, unchanged: changing.Fingerprint, now: changing.Fingerprint) -> None:
+    """Note whether everything that can be seen is as it was. Raises RollbackNotConfirmed where the change isn't."""
+    again = changing.same_guard(unchanged, now)
+    entry = run.case.change.entry
+    undone = again.ok or (entry is not None and unchanged.get(entry) == now.get(entry))
+    run.update(rollback=Rollback(confirmed=undone, detail=f"{rollback.detail} {again.detail}"), changed=not undone)
+    _note_guards(run, [again.model_copy(update={"id": "as-it-was-after-the-rollback"})])
+    if not undone:
+        raise RollbackNotConfirmed(f"after the rollback: {again.detail}", hint=run.case.rollback.note)
+
+
+def _survey(step: Step, stacks: Sequence[Stack]) -> None:
+    """What the probe's cold keys hold, before the probe ever wrote them: later, a cache may show what it wrote. A cache
+    that outlives a step may do so since an earlier one, or an earlier run, and is emptied first."""
+    case = step.run.case
+    longest_s = max(case.plan.baseline, case.plan.block, case.plan.after_rollback)
+    for stack in stacks if case.freshness is not None else ():
+        cache = stack.cache
+        if stack.changeable and (cache is None or not cache.owned):
+            changing.clear_declared({"before": stack}, case, step.journal, headers=step.headers)
+        learn_cache_keys(step.run, stack, step.journal, step.headers)
+        step.originals[stack.name] = originals_of(case, stack, step.headers, longest_s)
+
+
+def _observed_only(run: Run) -> None:
+    """A service that we don't start is observed, never changed; so is any service, in a run that only observes."""
+    why = how_to_allow(run.case)
+    detail = "Nothing was changed: the service at target.url was only observed." + (f" {why}" if why else "")
+    if observes(run):
+        detail = "Nothing was changed: the run only observed."
+    run.update(state="measured", rollback=Rollback(confirmed=True, detail=detail))
+
+
+def _note_guards(run: Run, guards: list[Guard]) -> None:
+    run.update(guards=[*run.manifest.guards, *guards])
+
+
+def _if_failed(guard: Guard) -> Guard | None:
+    return None if guard.ok else guard
+
+
+def _stop_at_failed(guards: list[Guard]) -> None:
+    for guard in guards:
+        if not guard.ok:
+            raise GuardError(f"{guard_title(guard.id)}: {guard.detail}", hint=guard.remedy)
+
+
+def _cache_version(stack: Stack) -> dict[str, Any]:
+    return stack.cache.version() if stack.cache is not None else {}
+
+
+_NEEDED = (
+    "pandas",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+    "luckyhit.judge",
+    "luckyhit.report.figures.figure_rows",
+    "luckyhit.report.notebook_tables",
+    "luckyhit.report.context",
+    "luckyhit.report.page",
+    "luckyhit.report.index",
+    "jinja2",
+)
+
+
+@contextmanager
+def imported_meanwhile() -> Iterator[None]:
+    """What the block does, and all those imports beside it; both are done when it is left."""
+    if all(name in sys.modules for name in _NEEDED):
+        yield
+        return
+    importing = threading.Thread(target=_import, name="imports", daemon=True)
+    importing.start()
+    try:
+        yield
+    finally:
+        importing.join()
+
+
+def _import() -> None:
+    for name in _NEEDED:
+        # What can't be imported is told by the cell that needs it.
+        with suppress(Exception):
+            importlib.import_module(name)

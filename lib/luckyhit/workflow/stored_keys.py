@@ -1,0 +1,64 @@
+"""What the service stores when its routes are read, held against `cache.clear`: before a run, and after its baseline.
+
+A template that fits nothing would leave each block of the run to start from what the one before it left. That is told
+before anything is measured, with the keys and what is wrong with the template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from luckyhit.caches import AnyCache, Capability
+from luckyhit.case import Case
+from luckyhit.change.clearing.coverage import Appeared, appeared, coverage_guard, left_alone, names_of
+from luckyhit.errors import LuckyHitError
+from luckyhit.records import Guard
+from luckyhit.system import Stack
+
+TOO_MANY = "The cache holds too many keys to see which of them a read stores."
+SHARED = "Others use this cache too, so some of the keys may be theirs. "
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Looks at what appears in the cache of one stack. `earlier`: the keys that were there before."""
+
+    case: Case
+    cache: AnyCache
+    earlier: frozenset[bytes]
+
+    @classmethod
+    def looking(cls, case: Case, stack: Stack) -> Stored | None:
+        """Before the first read; None where there is nothing to hold against each other, or it can't be listed (the
+        rights to the cache are looked at elsewhere)."""
+        if stack.cache is None or not case.cache.clear or Capability.LIST_KEYS not in stack.cache.can:
+            return None
+        with suppress(LuckyHitError):
+            names = names_of(stack.cache)
+            return cls(case, stack.cache, names) if names is not None else None
+        return None
+
+    def found(self) -> Appeared:
+        """What is new since then. Raises CacheUnreachable or TargetError."""
+        new = appeared(self.cache, self.earlier, self.case.cache.clear)
+        return new if new is not None else Appeared()
+
+    def after_reads(self, again: Callable[[], object]) -> tuple[Guard | None, str]:
+        """(the guard, None where nothing tells; what is worth knowing beside it). `again` reads all routes once more:
+        some services store an answer only when it is asked for twice."""
+        new_keys = self.found()
+        if not new_keys.inside:
+            again()
+            new_keys = self.found()
+        guard = coverage_guard(new_keys, fails=self.cache.owned, written=False)
+        note = left_alone(new_keys)
+        return guard, note if self.cache.owned or not new_keys.outside else SHARED + note
+
+    def after_load(self) -> Guard | None:
+        """The guard once the workload was sent, writes included; None where nothing tells."""
+        writes = self.case.freshness is not None or any(
+            route.method not in ("GET", "HEAD") for route in self.case.workload.routes
+        )
+        return coverage_guard(self.found(), fails=self.cache.owned, written=writes)

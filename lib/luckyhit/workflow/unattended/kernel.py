@@ -1,0 +1,234 @@
+"""The kernel that the notebooks of an unattended run share, and one notebook in it.
+
+A kernel of its own for each notebook would cost five seconds each: to start, and to import the same libraries again.
+Each notebook still finds no variable and no history of the one before it, so that it can rely on nothing but the run
+directory. The kernel is started, and imports what its first cells need, while this process imports papermill; what
+later cells need is imported while the service comes up (`luckyhit.workflow.steps`).
+
+papermill as `luckyhit run` uses it: imported without what no notebook needs, and saving now and then.
+
+To import this module takes a second.
+
+Executed notebooks are saved as a whole or not at all.
+
+papermill saves after each cell, into the file itself: a full disk, or a death in that moment, would leave half of one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from luckyhit.atomic import write_atomically
+from luckyhit.run import Run
+from luckyhit.scrub.sweep import scrub_notebook
+from luckyhit.workflow.step import STOP
+from luckyhit.workflow.unattended.interruptions import Interruptions
+
+if TYPE_CHECKING:
+    from jupyter_client.manager import AsyncKernelManager
+
+_NAME = "python3"
+_START_S = 120
+_POLL_S = 0.1
+_CLEANUP_S = 30.0
+# Warnings of the kernel would stand between our lines; a history in a file would be the user's own.
+_OPTIONS = ["--log-level=ERROR", "--HistoryManager.hist_file=:memory:"]
+# With the libraries of a notebook in memory, looking for garbage in cycles takes a third of a second each time, mostly
+# while somebody waits for the report. This kernel makes little of it, and ends with the run.
+_IMPORTED = "import gc; gc.set_threshold(100_000, 50, 100); import luckyhit.workflow.workbook"
+_AS_NEW = "get_ipython().reset(new_session=True)"
+
+
+class Kernel:
+    """A kernel that is being started. `close` ends it, whatever it is doing."""
+
+    def __init__(self) -> None:
+        self._manager: AsyncKernelManager | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._start, name="kernel", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Kernel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _start(self) -> None:
+        try:
+            asyncio.run(self._started())
+        except BaseException as error:
+            self._error = error
+
+    async def _started(self) -> None:
+        from jupyter_client.manager import AsyncKernelManager
+
+        manager = AsyncKernelManager(kernel_name=_NAME)
+        await manager.start_kernel(extra_arguments=_OPTIONS)
+        self._manager = manager
+        await _told(manager, _IMPORTED)
+
+    def manager(self) -> AsyncKernelManager:
+        """Of the kernel as if it were new, for papermill. Raises what kept it from starting."""
+        self._thread.join(_START_S)
+        if self._manager is None:
+            raise self._error or TimeoutError(f"no kernel came up within {_START_S} seconds")
+        asyncio.run(_told(self._manager, _AS_NEW))
+        return self._manager
+
+    def close(self) -> None:
+        self._thread.join(_START_S)
+        if self._manager is not None:
+            asyncio.run(_ended(self._manager))
+
+
+async def _ended(manager: AsyncKernelManager) -> None:
+    await manager.shutdown_kernel(now=True)
+
+
+async def _told(manager: AsyncKernelManager, code: str) -> None:
+    """Have it execute `code`, without waiting for that: whatever comes next waits its turn."""
+    client = manager.client()
+    client.start_channels()
+    try:
+        await client.wait_for_ready(timeout=_START_S)
+        client.execute(code, silent=True, store_history=False)
+    finally:
+        client.stop_channels()
+
+
+class Notebook:
+    """One notebook of a run, executed in a thread; `error` says what papermill raised, None if it went well."""
+
+    def __init__(self, path: Path, run: Run, kernel: Kernel, parameters: dict[str, Any], *, timeout_s: int) -> None:
+        self.path = path
+        self.output = run.path / "notebooks" / path.name
+        self.run = run
+        self.kernel = kernel
+        self.parameters = parameters
+        self.timeout_s = timeout_s
+        self.error: BaseException | None = None
+
+    def _execute(self) -> None:
+        try:
+            # Late: it takes a second to import.
+            pass
+
+            save_whole(self.output.parent)
+            papermill.execute_notebook(
+                self.path,
+                self.output,
+                parameters=self.parameters,
+                progress_bar=False,
+                log_output=False,
+                engine_name=ENGINE,
+                start_timeout=_START_S,
+                execution_timeout=self.timeout_s,
+                km=self.kernel.manager(),
+            )
+        except BaseException as error:
+            self.error = error
+
+    def execute(self, interruptions: Interruptions) -> None:
+        """Run it to its end; stop it early, with time to roll back, once there is an interruption."""
+        logging.getLogger("papermill").setLevel(logging.ERROR)
+        thread = threading.Thread(target=self._execute, name=f"papermill {self.path.stem}", daemon=True)
+        thread.start()
+        seen, deadline = 0, None
+        while thread.is_alive():
+            thread.join(_POLL_S)
+            if interruptions.count > seen:
+                seen = interruptions.count
+                deadline = deadline or time.monotonic() + _CLEANUP_S
+                (self.run.path / STOP).touch()  # for a kernel that isn't in a cell just now
+                self._interrupt_kernel(kill=seen > 1)
+            if deadline is not None and time.monotonic() > deadline:
+                self._interrupt_kernel(kill=True)
+                thread.join(_CLEANUP_S)
+                break
+        self._redact()
+
+    def _interrupt_kernel(self, *, kill: bool) -> None:
+        """Interrupt the kernels that this process started (or end them, if asking did not help)."""
+        for child in psutil.Process().children(recursive=False):
+            with contextlib.suppress(psutil.Error):
+                if "ipykernel" in " ".join(child.cmdline()):
+                    child.send_signal(signal.SIGKILL if kill else signal.SIGINT)
+
+    def _redact(self) -> None:
+        if self.output.is_file():
+            folders: dict[str | Path, str] = {self.path.parents[1]: "."}
+            if reports := self.parameters.get("reports_dir"):
+                folders[reports] = "reports"
+            try:
+                scrub_notebook(self.output, self.run.redactor.with_roots(folders))
+            except OSError:  # where there is no room for a scrubbed copy, none may stay that is not scrubbed
+                self.output.unlink()
+
+
+# Where jsonschema finds this grammar of internationalised addresses, it compiles it at once: two more seconds, for a
+# kind of field that no notebook has.
+_GRAMMAR = "rfc3987_syntax"
+_kept_out = _GRAMMAR not in sys.modules
+if _kept_out:
+    sys.modules[_GRAMMAR] = None  # type: ignore[assignment]
+try:
+    import papermill
+    from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
+finally:
+    if _kept_out:
+        sys.modules.pop(_GRAMMAR, None)
+
+ENGINE = "luckyhit"
+_SAVED_EVERY_S = 5.0
+
+
+class SavingSeldom(NBClientEngine):
+    """papermill's own engine, which writes the whole notebook before and after each cell: with the figures in it that
+    takes longer than most of our cells. Here what is on disk is some seconds old at most, and whole at the end."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man: NotebookExecutionManager, kernel_name: str, **options: Any) -> Any:
+        save = nb_man.save
+
+        def save_seldom(**given: Any) -> None:
+            if (nb_man.now() - nb_man.last_save_time).total_seconds() >= _SAVED_EVERY_S:
+                save(**given)
+
+        nb_man.save = save_seldom
+        try:
+            return super().execute_managed_notebook(nb_man, kernel_name, **options)
+        finally:
+            nb_man.save = save  # papermill saves once more, however it ended
+
+
+papermill_engines.register(ENGINE, SavingSeldom)
+
+
+def save_whole(folder: Path) -> None:
+    """From now on papermill saves notebooks in `folder` as a whole. May be repeated. Imports papermill."""
+    from papermill.iorw import LocalHandler, papermill_io
+
+    class Whole(LocalHandler):
+        def write(self, buf: str, path: str) -> None:
+            write_atomically(Path(path), buf.encode("utf-8", "replace").decode("utf-8"))
+
+    papermill_io.register(f"{folder}{os.sep}", Whole())
+
+
+__all__ = [
+    "ENGINE",
+    "papermill",
+    "save_whole",
+]

@@ -1,0 +1,213 @@
+"""Which runs may go, and their removal: old ones, by the rules that were given, and never one that is still needed.
+
+A run stays where it goes on, holds a lock, or has not taken its change back; where its journal or manifest can't be
+read, nobody can tell, so it stays as well. Only directories that look like a run, lie where runs lie, and are no links,
+are ever touched; what links inside a run point to stays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from luckyhit.change.journal import Journal
+from luckyhit.change.leftovers import still_open
+from luckyhit.change.lock import locks_folder
+from luckyhit.errors import ArgumentError, LuckyHitError
+from luckyhit.run import Run, runs
+from luckyhit.workflow.unattended.interruptions import lock_of
+
+SILENT_S = 86_400.0
+"""A run that is not finished, and was silent for so long, goes on no more: between two notebooks somebody may think."""
+_AGE = re.compile(r"([0-9]{1,5})\s*([hdw])")
+_UNITS_S = {"h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+_REMOVED = ".removed"
+
+
+@dataclass(frozen=True)
+class Going:
+    """One run that goes: its directory, its report where there is one, and how many bytes both have."""
+
+    run: Run
+    case: str
+    started: datetime
+    size: int
+    report: Path | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What goes, and why others that are old enough stay: (run, reason)."""
+
+    going: list[Going]
+    staying: list[tuple[Run, str]]
+
+    @property
+    def size(self) -> int:
+        return sum(each.size for each in self.going)
+
+
+def age_of(text: str) -> float:
+    """Seconds of `90d`, `12w`, `36h`. Raises ArgumentError for anything else."""
+    match = _AGE.fullmatch(text.strip())
+    if match is None:
+        raise ArgumentError(f"{text!r} is no age", hint="Say for example 90d, 12w or 36h.")
+    return int(match[1]) * _UNITS_S[match[2]]
+
+
+def plan(runs_dir: Path, reports_dir: Path, *, keep: int | None, older_than_s: float | None, now: datetime) -> Plan:
+    """Which runs go. Of each case the newest `keep` stay, and all that are younger than `older_than_s`; a rule that is
+    not given keeps nothing. Raises ArgumentError without any rule, and for a negative one."""
+    if keep is None and older_than_s is None:
+        raise ArgumentError("which runs should go?", hint="Say --keep 20, --older-than 90d, or both.")
+    if keep is not None and keep < 0:
+        raise ArgumentError(f"--keep {keep} is less than nothing", hint="Say how many runs of each case stay.")
+    held = _held()
+    by_case: dict[Path, list[Run]] = {}
+    for run in runs(runs_dir):
+        if _is_ours(run.path, runs_dir):
+            by_case.setdefault(run.path.parent, []).append(run)
+    going: list[Going] = []
+    staying: list[tuple[Run, str]] = []
+    for of_case in by_case.values():
+        newest_first = sorted(of_case, key=lambda run: run.id, reverse=True)
+        for run in newest_first[keep or 0 :]:
+            started = _started(run, now)
+            if older_than_s is not None and (now - started).total_seconds() < older_than_s:
+                continue
+            reason = why_needed(run, now=now, held=held)
+            if run is newest_first[0] and lock_of(runs_dir, run.path.parent.name) in held:
+                reason = "a run of its case goes on, which may be this one"
+            if reason:
+                staying.append((run, reason))
+                continue
+            report = _report(run, reports_dir)
+            size = _size(run.path) + (report.stat().st_size if report is not None else 0)
+            going.append(Going(run, run.path.parent.name, started, size, report))
+    return Plan(sorted(going, key=lambda each: each.run.id), staying)
+
+
+def remove(going: Going, runs_dir: Path, *, now: datetime) -> None:
+    """Remove one run and its report. It is looked at once more, since time has passed; what became needed stays.
+
+    Raises ArgumentError for what is no run of `runs_dir`, or is needed; OSError where it can't be removed.
+    """
+    path = going.run.path
+    if not _is_ours(path, runs_dir):
+        raise ArgumentError(f"{path} is not a run directory of {runs_dir}", hint="Nothing was removed there.")
+    if reason := why_needed(going.run, now=now, held=_held()):
+        raise ArgumentError(f"run {going.run.id} stays: {reason}")
+    # Under another name first: what is half removed must not pass for a run.
+    doomed = path.with_name(f".{path.name}{_REMOVED}")
+    path.rename(doomed)
+    shutil.rmtree(doomed)
+    if going.report is not None:
+        going.report.unlink(missing_ok=True)
+
+
+def sweep(runs_dir: Path) -> None:
+    """Remove what an earlier removal, that was stopped, left behind."""
+    for path in runs_dir.glob(f"*/.*{_REMOVED}"):
+        name = path.name.removeprefix(".").removesuffix(_REMOVED)
+        if _is_ours(path.with_name(name), runs_dir, really=path):
+            shutil.rmtree(path)
+
+
+def why_needed(run: Run, *, now: datetime, held: set[str]) -> str:
+    """Why a run has to stay, whatever its age; empty where nothing needs it."""
+    if run.id in held:
+        return "it holds a lock"
+    try:
+        manifest = run.manifest
+        journal = run.path / "journal.jsonl"
+        if journal.exists() and still_open(Journal(journal)):
+            return f"its change is not rolled back; `luckyhit revert {run.called}` does so"
+    except (LuckyHitError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"what it left can't be told ({type(error).__name__})"
+    rollback = manifest.rollback
+    if manifest.changed or (rollback is not None and not rollback.confirmed):
+        return f"its rollback is not confirmed; look at it, then `luckyhit revert {run.called}`"
+    if manifest.state not in ("finished", "failed") and now.timestamp() - _last_sign_s(run) < SILENT_S:
+        return "it goes on"
+    return ""
+
+
+def _is_ours(path: Path, runs_dir: Path, *, really: Path | None = None) -> bool:
+    """Whether `path` (or `really`, where it has another name for now) is a directory of its own at RUNS/CASE/RUN, with
+    a run's manifest in it. Neither it nor its case's folder may be a link to somewhere else."""
+    found = really or path
+    if path.parent.parent != runs_dir or path.parent.is_symlink() or found.is_symlink() or not found.is_dir():
+        return False
+    if found.resolve() != runs_dir.resolve() / path.parent.name / found.name:
+        return False
+    if not re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{4}", path.name):
+        return False
+    manifest = found / "manifest.json"
+    return really is not None or (manifest.is_file() and not manifest.is_symlink())
+
+
+def _held() -> set[str]:
+    """Ids of the runs that hold a lock at this moment, and names of what is held. A lock that nobody holds is let go of
+    at once."""
+    found = set()
+    for path in _locks():
+        with contextlib.suppress(OSError, ValueError), path.open(encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                who: Any = json.load(file)
+                found |= {str(who.get("run")), str(who.get("target"))} if isinstance(who, dict) else set()
+    return found
+
+
+def _locks() -> Iterator[Path]:
+    with contextlib.suppress(OSError):
+        yield from sorted(locks_folder().glob("*.lock"))
+
+
+def _started(run: Run, now: datetime) -> datetime:
+    """When it began, by its manifest, else by its name."""
+    with contextlib.suppress(LuckyHitError, ValueError):
+        started = datetime.fromisoformat(run.manifest.started)
+        return started if started.tzinfo is not None else started.replace(tzinfo=now.tzinfo)
+    with contextlib.suppress(ValueError):
+        return datetime.strptime(run.id[:15], "%Y%m%d-%H%M%S").replace(tzinfo=now.tzinfo)
+    return now  # nobody knows: as young as can be
+
+
+def _report(run: Run, reports_dir: Path) -> Path | None:
+    from luckyhit.report.html_files import report_name
+
+    try:
+        path = reports_dir / report_name(run, run.manifest)
+    except LuckyHitError:
+        return None
+    return path if path.is_file() and not path.is_symlink() else None
+
+
+def _size(folder: Path) -> int:
+    """Bytes of all files in it; links are not followed."""
+    total = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(root, name)).st_size  # noqa: PTH118 - a run may hold thousands
+    return total
+
+
+def _last_sign_s(run: Run) -> float:
+    """When the run last wrote anything, in seconds since 1970."""
+    times = [0.0]
+    for name in ("progress.jsonl", "manifest.json", "journal.jsonl", "requests"):
+        with contextlib.suppress(OSError):
+            times.append((run.path / name).stat().st_mtime)
+    return max(times)

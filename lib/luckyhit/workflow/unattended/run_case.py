@@ -1,0 +1,259 @@
+"""`luckyhit run`: the three notebooks through papermill, unattended, with progress shown from outside.
+
+papermill runs in a thread of its own, so that the main thread can show progress (which the kernel writes to the
+run directory) and pass Ctrl-C on: the kernel is interrupted like a user would do it in JupyterLab, rolls back and
+stops what it started, and the run ends with an INCOMPLETE report of what there is. A time limit ends it in the same
+way.
+
+What has to be typed to start a run again: noted with the run, and printed in its report.
+
+What a run notes about itself: code revision, versions, host.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from luckyhit.case import Case, load_case
+from luckyhit.case.variables import named_variables, noted_variables, refuse_unset
+from luckyhit.errors import ArgumentError, GuardError
+from luckyhit.measure.block import INPUTS
+from luckyhit.measure.inputs import Inputs, gather
+from luckyhit.project import NOTEBOOKS, Project
+from luckyhit.records import Repeat
+from luckyhit.run import Run
+from luckyhit.system.control import authorities
+from luckyhit.workflow import steps
+from luckyhit.workflow.checking import refuse_quoted
+from luckyhit.workflow.preflight import refuse_fast_log
+from luckyhit.workflow.step import how_to_allow, may_change, observes
+from luckyhit.workflow.unattended import console
+from luckyhit.workflow.unattended.ending import Outcome, finish
+from luckyhit.workflow.unattended.interruptions import interruptions_of, one_at_a_time
+from luckyhit.workflow.unattended.kernel import Kernel, Notebook
+
+SAFE = ("GET", "HEAD")
+
+
+def new_run(project: Project, case_file: Path, *, environment: str = "", observe: bool = False) -> Run:
+    """Check the case and make its run directory. `environment` is the name of what may be changed, repeated by whoever
+    starts the run; without it a service that runs already is only observed. `observe`: measure the baseline alone.
+
+    Raises what `accepted` raises, and ArgumentError for a ceiling that holds no plan, before anything is made.
+    """
+    case = accepted(project, case_file, environment=environment, observe=observe)
+    sized: tuple[str, list[str]] | None = None
+    if case.plan.auto:
+        from luckyhit.workflow.planning import sized_text  # takes the judge along, a second to import
+
+        sized = sized_text(case_file.read_text(encoding="utf-8"), case)
+    with tempfile.TemporaryDirectory(prefix="luckyhit-inputs-") as folder:
+        inputs = Path(folder) / INPUTS
+        declared = load_case(case_file)
+        repeat = repeat_of(project, case_file, (name for name, _ in named_variables(declared)))
+        notes = gather(case.workload, project.root, inputs)
+        if inputs.is_dir():
+            refuse_fast_log(case, Inputs.load(inputs, len(case.workload.routes)))
+        run = Run.create(
+            project.runs,
+            case_file,
+            now=datetime.now().astimezone(),
+            manifest={
+                **manifest_facts(project.root),
+                "seed": case.workload.seed,
+                "design": case.design,
+                "command": start_again(repeat, environment=environment, observe=observe),
+                "repeat": repeat.model_dump(),
+                "environment": environment or None,
+                "observe": observe,
+                "variables": noted_variables(declared, os.environ),
+                "guards": [],
+                "inputs": notes,
+            },
+        )
+        if inputs.is_dir():
+            shutil.copytree(inputs, run.path / INPUTS)
+    if sized is not None:
+        text, fields = sized
+        run.update(plan={"sized": fields})
+        run.replace_case(text)
+    return run
+
+
+def accepted(project: Project, case_file: Path, *, environment: str = "", observe: bool = False) -> Case:
+    """The case, where it can be run in this way. Makes nothing, and touches no target.
+
+    Raises CaseError, ArgumentError, or GuardError for a case that writes to what is only observed.
+    """
+    case = load_case(case_file)
+    if observe and environment:
+        raise ArgumentError(
+            f"--observe changes nothing, so there is nothing that --environment {environment} could allow",
+            hint="Leave one of them out.",
+        )
+    _refuse_other(environment, case)
+    _refuse_writes(environment, case, observe=observe)
+    refuse_unset(case, os.environ)
+    refuse_quoted(case_file, case, os.environ)
+    case = load_case(case_file, variables=noted_variables(case, os.environ))
+    authorities(case.target, project.root)
+    return case
+
+
+def _refuse_other(environment: str, case: Case) -> None:
+    """Raise ArgumentError where the environment that was named is not the one that the case is about."""
+    if environment and environment != case.target.environment:
+        named = case.target.environment
+        raise ArgumentError(
+            f"--environment {environment}, but the case is about "
+            + (repr(named) if named else "no named environment (target.environment)"),
+            hint="Look at target.url and target.environment in the case. Nothing was done.",
+        )
+
+
+def _refuse_writes(environment: str, case: Case, *, observe: bool = False) -> None:
+    """Raise GuardError for a workload or probe that writes to a service, or into a cache, which this run may only
+    observe."""
+    if case.target.url is None and not (observe and case.cache.url_env is not None):
+        return
+    if case.target.allow_change and environment:
+        return
+    if case.freshness is not None or any(route.method not in SAFE for route in case.workload.routes):
+        raise GuardError(
+            "the case writes (a freshness probe, or a route other than GET, HEAD) to a service that is only observed",
+            hint=how_to_allow(case)
+            or "Leave freshness and such routes out, or let the case start the service itself (target.start).",
+        )
+
+
+def refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
+    """Raise ArgumentError for a parameter that no notebook has; papermill would only warn, and run without it."""
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise ArgumentError(
+                f"the notebooks have no parameter {name!r}",
+                hint=f"{f'Did you mean {near[0]!r}? ' if near else ''}There are: {', '.join(sorted(known))}.",
+            )
+
+
+def run_case(
+    project: Project,
+    case_file: Path,
+    *,
+    environment: str = "",
+    observe: bool = False,
+    timeout_s: float | None = None,
+    quiet: bool = False,
+) -> Outcome:
+    """Run the notebooks on one case. `environment`, `observe`: as in `new_run`. After `timeout_s` seconds it is ended
+    as by Ctrl-C. Raises before anything is started where the input is wrong, and TargetBusy where another run of this
+    case goes on."""
+    started = time.monotonic()
+    # From here to the end nothing is cut short by a signal: the notebook is stopped, and the report still written.
+    # That holds for the making of the run directory too: where there is a run, there is a report of it.
+    with one_at_a_time(project.runs, case_file.stem), interruptions_of(timeout_s) as interruptions:
+        run = new_run(project, case_file, environment=environment, observe=observe)
+        handed = {
+            "case": str(case_file),
+            "run": str(run.path),
+            "runs_dir": str(project.runs),
+            "reports_dir": str(project.reports),
+        }
+        with console.follow(run, quiet=quiet) as show, Kernel() as kernel:
+            show(f"run {run.id} of case {run.name}")
+            if run.case.target.url is not None:
+                show(_what_may_happen(run))
+            for name in (NOTEBOOKS[0], NOTEBOOKS[-1]) if observe else NOTEBOOKS:
+                if interruptions.count:
+                    break
+                worker = Notebook(project.notebook(name), run, kernel, handed, timeout_s=_timeout_s(run))
+                worker.execute(interruptions)
+                if interruptions.count or worker.error is not None:
+                    break
+        outcome = finish(project, Run.open(run.path), interruptions)  # its case may have got other numbers meanwhile
+    outcome.seconds = time.monotonic() - started
+    return outcome
+
+
+def _what_may_happen(run: Run) -> str:
+    """One line about a service that runs already: whether it is changed."""
+    target = run.case.target
+    if observes(run):
+        return f"{target.url} is only observed, as --observe says"
+    if may_change(run):
+        return f"{target.url} ({target.environment}) will be changed, measured, and changed back"
+    if target.allow_change:
+        return f"{target.url} is only observed; --environment {target.environment} would allow the change"
+    return f"{target.url} is only observed: the case does not allow more"
+
+
+def _timeout_s(run: Run) -> int:
+    """A cell that takes longer than this hangs (papermill's own default is to wait forever)."""
+    return int(3 * steps.longest_seconds(run.case) + 180)
+
+
+def repeat_of(project: Project, case_file: Path, variables: Iterable[str]) -> Repeat:
+    """The case and the folders of `project` as words for a shell; `variables` are those that the case names."""
+    own = Project.at(project.root)
+    words = {"case": project.called(case_file)}
+    if project.runs != own.runs:
+        words["runs_dir"] = project.word(project.runs, "RUNS_DIR")
+    if project.reports != own.reports:
+        words["reports_dir"] = project.word(project.reports, "REPORTS_DIR")
+    places = [word.strip('"$') for word in words.values() if word.startswith('"$')]
+    return Repeat(**words, variables=[*dict.fromkeys([*places, *variables])])
+
+
+def start_again(repeat: Repeat, *, environment: str, observe: bool) -> str:
+    """The command that starts the same run again."""
+    words = [f"luckyhit run {repeat.case}"]
+    words += [f"--environment {shlex.quote(environment)}"] if environment else []
+    words += ["--observe"] if observe else []
+    words += [f"--runs-dir {repeat.runs_dir}"] if repeat.runs_dir else []
+    words += [f"--reports-dir {repeat.reports_dir}"] if repeat.reports_dir else []
+    return " ".join(words)
+
+
+_PACKAGES = ("luckyhit", "httptools", "httpx", "numpy", "pandas", "papermill", "pyarrow", "redis", "uvloop")
+
+
+def code_revision(folder: Path) -> str:
+    """The Git revision of `folder`, and whether it was changed since; `not under Git` where there is none."""
+    try:
+        head = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "--short=12", "HEAD"],
+            capture_output=True, text=True, timeout=10, check=True,
+        ).stdout.strip()  # fmt: skip
+        dirty = subprocess.run(
+            ["git", "-C", str(folder), "status", "--porcelain", "--untracked-files=no"],
+            capture_output=True, text=True, timeout=10, check=True,
+        ).stdout.strip()  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return "not under Git"
+    return f"{head} ({'with uncommitted changes' if dirty else 'clean'})"
+
+
+def manifest_facts(project_root: Path) -> dict[str, Any]:
+    """The part of the manifest that is known before anything starts."""
+    return {
+        "revision": code_revision(project_root),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+        "host": {
+            "system": f"{platform.system()} {platform.release()}",
+            "machine": platform.machine(),
+            "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        },
+    }

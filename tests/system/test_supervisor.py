@@ -1,0 +1,254 @@
+"""Nothing of a command outlives its owner, in whatever way either of them ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from process_watch import FAMILY, HERE, LIB, all_gone, eventually, family, runs
+
+from luckyhit.errors import TargetError
+from luckyhit.system.process import SupervisedProcess
+
+SUPERVISOR = LIB / "luckyhit" / "target" / "supervisor.py"
+START_FAMILY = f"""
+import os, sys, time
+from pathlib import Path
+from luckyhit.system.process import SupervisedProcess
+here = Path.cwd()
+def start(name, *more):
+    (here / name).mkdir()
+    command = [sys.executable, "-S", {str(HERE / "family_tree.py")!r}, str(here / name), *more]
+    return SupervisedProcess(command, cwd=here, env=dict(os.environ), log=here / f"{{name}}.log", grace_s=0.3)
+"""
+
+
+@pytest.fixture
+def started(tmp_path: Path):
+    """`started(*command)`: a supervised command with its log in `tmp_path / "log"`."""
+    made: list[SupervisedProcess] = []
+
+    def start(*command: str, grace_s: float = 0.3) -> SupervisedProcess:
+        process = SupervisedProcess(command, cwd=tmp_path, env=dict(os.environ), log=tmp_path / "log", grace_s=grace_s)
+        made.append(process)
+        return process
+
+    yield start
+    for process in made:
+        process.stop()
+
+
+def start_family(started, tmp_path: Path, *more: str) -> tuple[SupervisedProcess, list[int]]:
+    folder = tmp_path / "family"
+    folder.mkdir()
+    process = started(sys.executable, "-S", str(HERE / "family_tree.py"), str(folder), *more)
+    return process, family(folder)
+
+
+def test_stop_ends_daemons_sessions_and_the_deaf(started, tmp_path: Path) -> None:
+    process, pids = start_family(started, tmp_path)
+    assert process.alive and all(map(runs, pids))
+    process.stop()
+    assert not any(runs(pid) for pid in (*pids, process.pid))
+    assert process.returncode == -signal.SIGTERM
+    process.stop()
+
+
+def test_what_a_command_leaves_behind_ends_with_it(started, tmp_path: Path) -> None:
+    process, pids = start_family(started, tmp_path, "7")
+    eventually(lambda: not process.alive)
+    assert process.returncode == 7 and process.ending == "ended with exit code 7"
+    all_gone(pids)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT], ids=lambda number: number.name)
+def test_a_signal_to_the_supervisor_ends_the_tree(number: signal.Signals, started, tmp_path: Path) -> None:
+    process, pids = start_family(started, tmp_path)
+    os.kill(process.pid, number)
+    all_gone([*pids, process.pid])
+
+
+def test_a_stopped_process_is_ended_too(started, tmp_path: Path) -> None:
+    process, pids = start_family(started, tmp_path)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    process.stop()
+    assert not any(map(runs, pids))
+
+
+def test_stop_finds_the_tree_where_the_supervisor_was_killed(started, tmp_path: Path) -> None:
+    process, pids = start_family(started, tmp_path)
+    os.kill(process.pid, signal.SIGKILL)
+    if sys.platform.startswith("linux"):
+        all_gone(pids[:1])  # the kernel ends the command itself, without anybody's help
+    eventually(lambda: not process.alive)
+    process.stop()
+    assert not any(map(runs, pids))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+def test_the_tree_ends_when_its_owner_dies(number: signal.Signals, owner, tmp_path: Path) -> None:
+    code = START_FAMILY + "process = start('family'); print(process.pid, flush=True); time.sleep(600)"
+    process = owner(code)
+    supervisor = int(process.stdout.readline())
+    pids = family(tmp_path / "family")
+    os.kill(process.pid, number)
+    all_gone([*pids, supervisor])
+
+
+def test_the_tree_ends_when_its_owner_exits_without_stopping_it(owner, tmp_path: Path) -> None:
+    process = owner(START_FAMILY + "process = start('family'); sys.stdin.readline(); os._exit(0)")
+    pids = family(tmp_path / "family")
+    process.stdin.write("\n")
+    process.stdin.flush()
+    all_gone(pids)
+
+
+def test_two_started_at_once_do_not_keep_each_other_alive(owner, tmp_path: Path) -> None:
+    """Each must not hold the other's pipe: then neither would notice that the owner died."""
+    code = START_FAMILY + (
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "both = list(ThreadPoolExecutor(2).map(start, ['one', 'two'])); print('started', flush=True)\n"
+        "time.sleep(600)"
+    )
+    process = owner(code)
+    pids = family(tmp_path / "one") + family(tmp_path / "two")
+    process.kill()
+    all_gone(pids)
+
+
+def test_a_fork_of_the_owner_does_not_keep_the_tree_alive(owner, tmp_path: Path) -> None:
+    """A multiprocessing worker lives on after its parent was killed; it must not hold the pipe."""
+    code = START_FAMILY + (
+        "process = start('family')\n"
+        "fork = os.fork()\n"
+        "if fork == 0:\n"
+        "    process.stop()  # of no effect: it isn't the fork's to stop\n"
+        "    print(os.getpid(), flush=True)\n"
+        "time.sleep(600)"
+    )
+    process = owner(code)
+    fork = int(process.stdout.readline())
+    pids = family(tmp_path / "family")
+    assert all(map(runs, pids))
+    process.kill()
+    all_gone(pids)
+    assert runs(fork)
+    os.kill(fork, signal.SIGKILL)
+
+
+def test_ctrl_c_reaches_the_owner_only(owner, tmp_path: Path) -> None:
+    code = START_FAMILY + (
+        "try:\n"
+        "    process = start('family'); print('ready', flush=True); time.sleep(600)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('interrupted', process.alive, flush=True)\n"
+        "    sys.stdin.readline(); process.stop(); print('stopped', flush=True)"
+    )
+    process = owner(code)
+    assert process.stdout.readline() == "ready\n"
+    pids = family(tmp_path / "family")
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.stdout.readline() == "interrupted True\n"
+    assert all(map(runs, pids))
+    process.stdin.write("\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == "stopped\n"
+    assert not any(map(runs, pids))
+
+
+def test_the_command_gets_no_descriptors_and_no_ignored_signals(started, tmp_path: Path) -> None:
+    command = "ls /proc/self/fd | wc -l; grep -E 'SigIgn|SigBlk' /proc/self/status | cut -f2; ps -o pgid=,sid= -p $$"
+    process = started("/bin/sh", "-c", command)
+    eventually(lambda: not process.alive)
+    count, blocked, ignored, groups = (tmp_path / "log").read_text().splitlines()
+    assert int(count) == 4  # 0, 1, 2, and the one that ls reads
+    # The signals that have names, 1 to 31; those above are libc's own, and come from whoever started the tests.
+    assert int(blocked, 16) & 0x7FFFFFFF == int(ignored, 16) & 0x7FFFFFFF == 0
+    assert groups.split() == [str(process.command_pid)] * 2
+    assert process.command_pid != process.pid
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "ending"),
+    [
+        ("exit 0", 0, "ended with exit code 0"),
+        ("exit 3", 3, "ended with exit code 3"),
+        ("kill -KILL $$", -9, "was ended by SIGKILL"),
+        ("kill -SEGV $$", -11, "was ended by SIGSEGV"),
+        ("kill -INT $$", -2, "was ended by SIGINT"),
+    ],
+)
+def test_the_exit_status_is_the_commands(script: str, code: int, ending: str, started) -> None:
+    process = started("/bin/sh", "-c", script)
+    eventually(lambda: not process.alive)
+    assert (process.returncode, process.ending) == (code, ending)
+    process.stop()
+    assert process.returncode == code
+    # What somebody else sees who runs the supervisor.
+    lease, lease_end = os.pipe()
+    status, status_end = os.pipe()
+    options = ["--lease", str(lease), "--status", str(status_end), "--grace", "1"]
+    command = [sys.executable, "-I", "-S", SUPERVISOR, *options, "--", "/bin/sh", "-c", script]
+    done = subprocess.run(command, pass_fds=(lease, status_end))
+    os.close(status_end)
+    assert done.returncode == code
+    with os.fdopen(status) as said:
+        assert [line.split()[0] for line in said] == ["started", "ended", "done"]
+    os.close(lease)
+    os.close(lease_end)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: None, "No such file"),
+        (lambda path: path.write_text("echo"), "Permission denied"),
+        (lambda path: (path.write_text("#!/no/such/interpreter\n"), path.chmod(0o755)), "No such file"),
+        (lambda path: (path.write_bytes(b"\x00\x01\x02"), path.chmod(0o755)), "format error"),
+    ],
+    ids=["missing", "not executable", "no interpreter", "not a program"],
+)
+def test_a_command_that_cannot_be_run_is_an_error_at_once(make, said: str, started, tmp_path: Path) -> None:
+    make(tmp_path / "program")
+    with pytest.raises(TargetError, match=said) as caught:
+        started(str(tmp_path / "program"))
+    assert "program" in caught.value.message and caught.value.hint
+    assert not [child for child in psutil.Process().children() if str(tmp_path) in " ".join(child.cmdline())]
+
+
+def test_where_there_is_no_prctl_and_no_proc_the_group_and_the_children_end(tmp_path: Path) -> None:
+    """As on macOS: by parent and process group, as `ps` tells; a daemon that leaves both is out of reach."""
+    folder = tmp_path / "family"
+    folder.mkdir()
+    lease, lease_end = os.pipe()
+    code = (
+        f"import importlib.util, os, sys\n"
+        f"spec = importlib.util.spec_from_file_location('supervisor', {str(SUPERVISOR)!r})\n"
+        f"supervisor = importlib.util.module_from_spec(spec); spec.loader.exec_module(supervisor)\n"
+        f"supervisor._prctl = lambda: None\n"
+        f"supervisor.os.path.exists = lambda path: False\n"
+        f"supervisor.main(sys.argv[1:])"
+    )
+    options = ["--lease", str(lease), "--status", "1", "--grace", "0.3"]
+    command = [sys.executable, "-S", str(HERE / "family_tree.py"), str(folder)]
+    process = subprocess.Popen(
+        [sys.executable, "-S", "-c", code, *options, "--", *command],
+        stdout=subprocess.DEVNULL,
+        pass_fds=[lease],
+    )
+    os.close(lease)
+    pids = dict(zip(FAMILY, family(folder), strict=True))
+    daemon = pids.pop("daemon")
+    try:
+        os.close(lease_end)
+        process.wait()
+        assert process.returncode == -signal.SIGTERM
+        assert not any(map(runs, pids.values()))
+    finally:
+        os.kill(daemon, signal.SIGKILL)

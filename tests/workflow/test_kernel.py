@@ -1,0 +1,74 @@
+"""The kernel that the notebooks of an unattended run share."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+
+from luckyhit.run import Run
+from luckyhit.workflow.unattended.interruptions import interruptions_of
+from luckyhit.workflow.unattended.kernel import Kernel, Notebook
+
+CASE = Path(__file__).parents[2] / "data" / "cases" / "placebo.yml"
+FIRST = "import os\nleft_behind = 1\nos.getpid()"
+SECOND = """\
+import os, sys
+assert "left_behind" not in globals() and not any("left_behind" in each for each in In[:-1]), In
+assert "luckyhit.workflow.workbook" in sys.modules
+os.getpid()"""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run.create(tmp_path / "runs", CASE, now=datetime.now(UTC), manifest={})
+
+
+def executed(folder: Path, run: Run, kernel: Kernel, name: str, source: str) -> Notebook:
+    """A notebook of this one cell."""
+    kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    path = folder / f"{name}.ipynb"
+    cells = [nbformat.v4.new_code_cell(source)]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernelspec}), path)
+    notebook = Notebook(path, run, kernel, {}, timeout_s=60)
+    with interruptions_of(None) as interruptions:
+        notebook.execute(interruptions)
+    return notebook
+
+
+def last_output(notebook: Notebook) -> dict:
+    return json.loads(notebook.output.read_text())["cells"][-1]["outputs"][-1]
+
+
+def test_a_notebook_finds_nothing_of_the_one_before_it_in_the_same_kernel(tmp_path: Path, run: Run) -> None:
+    with Kernel() as kernel:
+        pids = []
+        for name, source in (("1-first", FIRST), ("2-second", SECOND)):
+            notebook = executed(tmp_path, run, kernel, name, source)
+            assert notebook.error is None, notebook.error
+            told = last_output(notebook)
+            assert told["execution_count"] == 1
+            pids.append(int("".join(told["data"]["text/plain"])))
+        assert pids[0] == pids[1] and psutil.pid_exists(pids[0])
+    assert not psutil.pid_exists(pids[0]), "the kernel ends with the run"
+
+
+def test_what_is_on_disk_is_whole_after_a_cell_that_fails(tmp_path: Path, run: Run) -> None:
+    with Kernel() as kernel:
+        notebook = executed(tmp_path, run, kernel, "1-first", "print('before')\n1 / 0")
+    assert "ZeroDivisionError" in str(notebook.error)
+    cells = json.loads(notebook.output.read_text())["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    assert any("before" in "".join(output.get("text", "")) for output in outputs)
+    assert any(output.get("ename") == "ZeroDivisionError" for output in outputs)
+
+
+def test_a_kernel_that_can_not_start_is_the_notebooks_error(tmp_path: Path, run: Run, monkeypatch) -> None:
+    monkeypatch.setattr("luckyhit.workflow.unattended.kernel._NAME", "no-such-kernel")
+    with Kernel() as kernel:
+        notebook = executed(tmp_path, run, kernel, "1-first", FIRST)
+    assert "No such kernel named no-such-kernel" in str(notebook.error)
