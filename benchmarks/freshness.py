@@ -25,7 +25,7 @@ from harness.targets import VERSIONED, running
 from luckyhit.case.freshness import Freshness
 from luckyhit.judge.freshness.classify import classify_reads
 from luckyhit.judge.freshness.windows import staleness_windows
-from luckyhit.judge.stats.proportions import clopper_pearson
+from luckyhit.judge.stats.boundary import clopper_pearson
 from luckyhit.measure.probe import FreshnessProbe
 from luckyhit.measure.probe_arm import ProbeArm
 from luckyhit.measure.probe_plan import KeyRanges

@@ -11,8 +11,7 @@ from scipy.stats import binom
 
 from luckyhit.judge.freshness.classify import StaleShare, late_reads, stale_difference
 from luckyhit.judge.stale.share_bounds import bounds_at, uncompared
-from luckyhit.judge.stats.boundary import FixedSample
-from luckyhit.judge.stats.proportions import clopper_pearson
+from luckyhit.judge.stats.boundary import FixedSample, clopper_pearson
 
 SHARES = np.unique(np.r_[0, 0.001, 0.01, 0.03, np.arange(0.06, 0.5, 0.08), 0.5])
 SHARES = np.unique(np.r_[SHARES, 1 - SHARES])

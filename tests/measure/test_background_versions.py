@@ -23,11 +23,11 @@ from luckyhit.measure.answers import Answers
 from luckyhit.measure.expect import LARGEST_CHECKED_BODY
 from luckyhit.measure.head import Origin
 from luckyhit.measure.inputs import Table
+from luckyhit.measure.response import HttpResponse
 from luckyhit.measure.rows import Rows
 from luckyhit.measure.schedule import closed_schedule
 from luckyhit.measure.signals import Signals
 from luckyhit.measure.templates import RouteTemplate
-from luckyhit.measure.wire import Answer
 from luckyhit.run import Run
 
 KEYS = {"first": 1, "last": 4, "popularity": "uniform"}
@@ -114,7 +114,9 @@ def test_an_answer_that_shows_no_version_is_not_an_unexpected_one(run: Run, serv
 # Answers, one by one
 
 
-def rows_of(*answers: Answer, expected: Response | None = None, later_bytes: int = 0, **route: Any) -> tuple[Any, Any]:
+def rows_of(
+    *answers: HttpResponse, expected: Response | None = None, later_bytes: int = 0, **route: Any
+) -> tuple[Any, Any]:
     """(versions, Answers) of answers to one route."""
     given = Route.model_validate({"name": "r", "path": "/{key}", "keys": Keys(first=1, last=9), **route})
     schedule = closed_schedule(Workload(seed=1, rate="1/s", routes=[given]), 3, 1)  # type: ignore[arg-type]
@@ -130,9 +132,9 @@ def rows_of(*answers: Answer, expected: Response | None = None, later_bytes: int
     return (versions, checked) if given.method == "GET" else (versions, numbers)
 
 
-def answer(value: Any, *, size: int | None = None, status: int = 200, **other: Any) -> Answer:
+def answer(value: Any, *, size: int | None = None, status: int = 200, **other: Any) -> HttpResponse:
     body = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return Answer(sent_ns=1, first_byte_ns=2, done_ns=3, status=status, connection=1, body=body, size=size or len(body), **other)  # fmt: skip
+    return HttpResponse(sent_ns=1, first_byte_ns=2, done_ns=3, status=status, connection=1, body=body, size=size or len(body), **other)  # fmt: skip
 
 
 @given(st.integers(-(2**65), 2**65))
@@ -169,10 +171,15 @@ PUT: dict[str, Any] = {"method": "PUT", "body": {"v": "{number}"}, "version": "{
 
 
 def test_whatever_came_of_it_a_write_that_was_sent_has_its_version() -> None:
-    sent = [answer({}), answer({}, status=500), Answer(sent_ns=1, error="timeout"), Answer(sent_ns=1, error="reset")]
+    sent = [
+        answer({}),
+        answer({}, status=500),
+        HttpResponse(sent_ns=1, error="timeout"),
+        HttpResponse(sent_ns=1, error="reset"),
+    ]
     versions, numbers = rows_of(*sent, **PUT)
     assert versions == numbers and len(set(numbers)) == 3
-    assert rows_of(Answer(error="connect"), Answer(error="dropped"), **PUT)[0] == [None, None]
+    assert rows_of(HttpResponse(error="connect"), HttpResponse(error="dropped"), **PUT)[0] == [None, None]
 
 
 def test_a_write_that_was_sent_twice_has_none() -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luckyhit.measure.bodies import decoded_body
-from luckyhit.measure.connection import Answer
+from luckyhit.measure.response import HttpResponse
 
 
 def gzipped(body: bytes) -> bytes:
@@ -37,8 +37,8 @@ CODINGS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-def answer(body: bytes, *codings: str) -> Answer:
-    return Answer(
+def answer(body: bytes, *codings: str) -> HttpResponse:
+    return HttpResponse(
         status=200, body=body, size=len(body), headers=[(b"content-encoding", coding.encode()) for coding in codings]
     )
 

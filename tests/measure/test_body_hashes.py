@@ -26,11 +26,11 @@ from luckyhit.measure.answered.hashes import hash_of
 from luckyhit.measure.answers import KEPT_FOR_LATER, Answers
 from luckyhit.measure.expect import LARGEST_CHECKED_BODY
 from luckyhit.measure.head import Origin
+from luckyhit.measure.response import HttpResponse
 from luckyhit.measure.rows import Rows
 from luckyhit.measure.schedule import closed_schedule
 from luckyhit.measure.signals import Signals
 from luckyhit.measure.templates import RouteTemplate
-from luckyhit.measure.wire import Answer
 from luckyhit.records import Arm
 from luckyhit.run import Run
 from noted import manifest_with
@@ -40,7 +40,9 @@ ADDRESSES = ("http://127.0.0.1:8001", "http://127.0.0.1:8002")
 ARMS: tuple[Arm, Arm] = ("before", "after")
 
 
-def settled(*answers: tuple[int, Answer], expected: Response | None = None, **route: Any) -> tuple[list[Any], Answers]:
+def settled(
+    *answers: tuple[int, HttpResponse], expected: Response | None = None, **route: Any
+) -> tuple[list[Any], Answers]:
     """(hashes in the order of the answers, Answers); of each answer, the arm it came from."""
     given = Route.model_validate({"name": "r", "path": "/r", **route})
     schedule = closed_schedule(Workload(seed=1, rate="1/s", routes=[given]), 2, 1)  # type: ignore[arg-type]
@@ -86,11 +88,13 @@ def test_links_to_the_service_itself_are_the_same_in_both_arms(start: bytes, end
         (answer(b"", status=304), {}),
         (answer(b""), {"method": "HEAD"}),
         (answer(b"half", size=9), {}),
-        (Answer(error="timeout"), {}),
+        (HttpResponse(error="timeout"), {}),
     ],
 )
 @pytest.mark.parametrize("expected", [None, Response()])
-def test_what_has_no_whole_body_has_no_hash(one: Answer, route: dict[str, Any], expected: Response | None) -> None:
+def test_what_has_no_whole_body_has_no_hash(
+    one: HttpResponse, route: dict[str, Any], expected: Response | None
+) -> None:
     assert settled((0, one), expected=expected, **route)[0] == [None]
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from luckyhit.case.workload import Workload
 from luckyhit.measure.answers import Answers
-from luckyhit.measure.connection import Answer
 from luckyhit.measure.head import Origin
 from luckyhit.measure.heads import Heads
+from luckyhit.measure.response import HttpResponse
 from luckyhit.measure.rows import Rows
 from luckyhit.measure.schedule import closed_schedule
 from luckyhit.measure.signals import Memory, Seen, Signals
@@ -194,7 +194,7 @@ def settled(heads: list[tuple[float, bytes]], method: str = "GET") -> pd.DataFra
         head = known.known.get(raw) or known.read(raw)
         assert head is not None
         at_ns = round(at_s * SECOND)
-        answer = Answer(head=head, headers=head.headers, status=200, due_ns=at_ns, sent_ns=at_ns, connection=1)
+        answer = HttpResponse(head=head, headers=head.headers, status=200, due_ns=at_ns, sent_ns=at_ns, connection=1)
         answer.first_byte_ns = answer.done_ns = at_ns
         answers.settle(slot, 0, answer)
     answers.finish()

@@ -16,9 +16,9 @@ from pydantic import ValidationError
 
 from luckyhit.case.workload import Response, Route, Workload
 from luckyhit.measure.answers import KEPT_FOR_LATER, Answers
-from luckyhit.measure.connection import Answer
 from luckyhit.measure.expect import LARGEST_CHECKED_BODY, expected_of, mismatch
 from luckyhit.measure.head import Origin
+from luckyhit.measure.response import HttpResponse
 from luckyhit.measure.rows import Rows
 from luckyhit.measure.schedule import closed_schedule
 from luckyhit.measure.signals import Signals
@@ -133,7 +133,7 @@ def test_an_answer_to_head_has_no_body() -> None:
 # Answers: checked one after the other, into rows.
 
 
-def settled(expected: Response, *answers: Answer, routes: int = 1, **settings: Any) -> Answers:
+def settled(expected: Response, *answers: HttpResponse, routes: int = 1, **settings: Any) -> Answers:
     """Answers to a closed loop of two slots, all of them settled."""
     given = [Route(name=f"r{number}", path=f"/{number}/{{number}}") for number in range(routes)]
     workload = Workload(seed=1, rate="1/s", routes=given)  # type: ignore[arg-type]
@@ -148,9 +148,9 @@ def settled(expected: Response, *answers: Answer, routes: int = 1, **settings: A
     return checked
 
 
-def answer(body: bytes, *lines: str, status: int = 200, size: int | None = None) -> Answer:
+def answer(body: bytes, *lines: str, status: int = 200, size: int | None = None) -> HttpResponse:
     whole = len(body) if size is None else size
-    return Answer(
+    return HttpResponse(
         sent_ns=1,
         first_byte_ns=2,
         done_ns=3,

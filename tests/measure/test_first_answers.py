@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luckyhit.case.workload import Keys, Route, Workload
+from luckyhit.measure.response import HttpResponse
 from luckyhit.measure.rows import Rows
 from luckyhit.measure.schedule import schedule_for
 from luckyhit.measure.signals import Memory, Seen, Signals
 from luckyhit.measure.signals import memory as memory_module
-from luckyhit.measure.wire import Answer
 
 SECOND = 1_000_000_000
 NOWHERE = memoryview(b"")
@@ -104,7 +104,7 @@ def test_a_row_that_waits_is_amended_where_it_stands() -> None:
     route = Route(name="item", path="/i/{key}", keys=Keys(first=1, last=3))
     workload = Workload(seed=1, rate="100/s", arrivals="constant", routes=[route])  # type: ignore[arg-type]
     rows = Rows(schedule_for(workload, 0.03, 1), ["before"], block=0, warmup_ns=0, directory=None)
-    done = Answer(sent_ns=1, first_byte_ns=2, done_ns=3, status=200, size=4, connection=5)
+    done = HttpResponse(sent_ns=1, first_byte_ns=2, done_ns=3, status=200, size=4, connection=5)
     places = []
     for slot in range(3):
         rows.settle(slot, 0, done, Seen(db_calls=2), body_hash=7)

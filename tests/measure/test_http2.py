@@ -22,11 +22,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luckyhit.errors import ArgumentError
-from luckyhit.measure.connection import Answer, Exchange
 from luckyhit.measure.head import Origin
 from luckyhit.measure.http2 import LAST_STREAM_ID, Http2Connection, http2_request
 from luckyhit.measure.http2_frames import HEADERS, Frames, OverlongFrame
 from luckyhit.measure.http2_request import http2_from_http1
+from luckyhit.measure.response import HttpResponse, PendingRequest
 from luckyhit.measure.wire import Client
 from tier import examples
 
@@ -45,19 +45,19 @@ def with_client(url: str, use: Callable[[Client], Awaitable[Any]], run: Any = uv
     return run(main())
 
 
-def ask(url: str, *paths: str, method: str = "GET", timeout_s: float = 5.0, **options: Any) -> list[Answer]:
+def ask(url: str, *paths: str, method: str = "GET", timeout_s: float = 5.0, **options: Any) -> list[HttpResponse]:
     """The answers, one after the other, through one client."""
 
-    async def use(client: Client) -> list[Answer]:
+    async def use(client: Client) -> list[HttpResponse]:
         return [await client.request(method, path, timeout_s=timeout_s) for path in paths]
 
     return with_client(url, use, **options)
 
 
-def ask_at_once(url: str, *paths: str, timeout_s: float = 5.0, **options: Any) -> list[Answer]:
+def ask_at_once(url: str, *paths: str, timeout_s: float = 5.0, **options: Any) -> list[HttpResponse]:
     """The answers to requests that share a connection and are under way together."""
 
-    async def use(client: Client) -> list[Answer]:
+    async def use(client: Client) -> list[HttpResponse]:
         await client.warm(1)
         return await asyncio.gather(*(client.request("GET", path, timeout_s=timeout_s) for path in paths))
 
@@ -140,7 +140,7 @@ def hypercorn(certificate: Path | None) -> Iterator[str]:
 def test_a_server_gets_the_request_that_was_meant_and_its_answer_comes_back(
     certificate: Path, tls: bool, run: Any
 ) -> None:
-    async def use(client: Client) -> list[Answer]:
+    async def use(client: Client) -> list[HttpResponse]:
         whole: Any = {"headers": {"X-Ask": "me"}, "timeout_s": 10.0}
         return [
             await client.request("POST", "/echo?a=1&b=%20", body=b"hello", **whole),
@@ -237,7 +237,7 @@ def test_each_answer_ends_as_what_it_is(
 
 @pytest.mark.parametrize("path", ["/hang", "/hang-head", "/hang-body", "/endless"])
 def test_an_exchange_that_times_out_leaves_its_connection_to_the_others(fresh: Http2Service, path: str) -> None:
-    async def use(client: Client) -> tuple[Answer, Answer]:
+    async def use(client: Client) -> tuple[HttpResponse, HttpResponse]:
         await client.warm(1)
         slow = await client.request("GET", path, timeout_s=0.3)
         return slow, await client.request("GET", "/ok", timeout_s=5.0)
@@ -311,7 +311,7 @@ def test_no_more_are_under_way_than_the_service_and_we_allow(allowed: int, most:
 
 
 def test_a_service_that_allows_one_at_a_time_gets_one_at_a_time(fresh: Http2Service) -> None:
-    async def use(client: Client) -> list[Answer]:
+    async def use(client: Client) -> list[HttpResponse]:
         await client.request("GET", "/allow-one", timeout_s=5.0)
         return await asyncio.gather(*(client.request("GET", "/ok", timeout_s=5.0) for _ in range(3)))
 
@@ -321,7 +321,7 @@ def test_a_service_that_allows_one_at_a_time_gets_one_at_a_time(fresh: Http2Serv
 
 
 def test_a_connection_that_was_barred_for_a_while_is_used_again(fresh: Http2Service) -> None:
-    async def use(client: Client) -> list[Answer]:
+    async def use(client: Client) -> list[HttpResponse]:
         barred = await client.request("GET", "/allow-none", timeout_s=5.0)
         (connection,) = client.idle_connections
         assert isinstance(connection, Http2Connection)
@@ -337,7 +337,7 @@ def test_a_connection_that_was_barred_for_a_while_is_used_again(fresh: Http2Serv
 
 
 def test_stream_ids_that_are_used_up_mean_another_connection(fresh: Http2Service) -> None:
-    async def use(client: Client) -> list[Answer]:
+    async def use(client: Client) -> list[HttpResponse]:
         await client.warm(1)
         (connection,) = client.idle_connections
         assert isinstance(connection, Http2Connection)
@@ -384,7 +384,7 @@ def test_a_refused_post_is_not_sent_again(fresh: Http2Service) -> None:
 
 
 def test_what_is_under_way_when_the_service_leaves_is_still_answered(fresh: Http2Service) -> None:
-    async def use(client: Client) -> list[Answer]:
+    async def use(client: Client) -> list[HttpResponse]:
         await client.warm(1)
         under_way = await asyncio.gather(*(client.request("GET", path, timeout_s=5.0) for path in ("/hang", "/leave")))
         return [*under_way, await client.request("GET", "/ok", timeout_s=5.0)]
@@ -406,7 +406,7 @@ def test_what_a_leaving_service_did_not_take_is_sent_once_more_elsewhere(fresh: 
 def test_a_dead_connection_gets_no_more_requests_after_two_timeouts() -> None:
     with Http2Service(deaf_from=2).running() as service:
 
-        async def use(client: Client) -> list[Answer]:
+        async def use(client: Client) -> list[HttpResponse]:
             paths = ("/ok", "/hang", "/ok", "/ok")
             return [await client.request("GET", path, timeout_s=0.3) for path in paths]
 
@@ -418,7 +418,7 @@ def test_a_dead_connection_gets_no_more_requests_after_two_timeouts() -> None:
 
 
 def test_timeouts_of_one_route_do_not_make_a_living_connection_dead(fresh: Http2Service) -> None:
-    async def use(client: Client) -> list[Answer]:
+    async def use(client: Client) -> list[HttpResponse]:
         hanging = [await client.request("GET", "/hang", timeout_s=0.5) for _ in range(2)]
         return [*hanging, await client.request("GET", "/ok", timeout_s=5.0)]
 
@@ -433,7 +433,7 @@ def test_timeouts_of_one_route_do_not_make_a_living_connection_dead(fresh: Http2
 def test_a_request_body_respects_the_services_window(window: int) -> None:
     body = bytes(range(256)) * (20 if window == 1 else 2000)
 
-    async def use(client: Client) -> Answer:
+    async def use(client: Client) -> HttpResponse:
         return await client.request("POST", "/digest", body=body, timeout_s=20.0)
 
     with Http2Service(settings={WINDOW: window}).running() as service:
@@ -443,7 +443,7 @@ def test_a_request_body_respects_the_services_window(window: int) -> None:
 
 
 def test_a_window_that_never_opens_ends_in_a_timeout_and_keeps_nobody_else_waiting() -> None:
-    async def use(client: Client) -> tuple[Answer, Answer]:
+    async def use(client: Client) -> tuple[HttpResponse, HttpResponse]:
         await client.warm(1)
         stuck, right = await asyncio.gather(
             client.request("POST", "/digest", body=bytes(1000), timeout_s=0.5),
@@ -458,7 +458,7 @@ def test_a_window_that_never_opens_ends_in_a_timeout_and_keeps_nobody_else_waiti
 
 
 def test_a_window_that_new_settings_open_lets_the_body_through() -> None:
-    async def use(client: Client) -> Answer:
+    async def use(client: Client) -> HttpResponse:
         return await client.request("POST", "/early-window", body=bytes(1000), timeout_s=5.0)
 
     with Http2Service(settings={WINDOW: 10}, reads_bodies=False).running() as service:
@@ -467,7 +467,7 @@ def test_a_window_that_new_settings_open_lets_the_body_through() -> None:
 
 
 def test_an_answer_before_the_request_is_whole_counts_and_the_rest_is_not_sent() -> None:
-    async def use(client: Client) -> list[Answer]:
+    async def use(client: Client) -> list[HttpResponse]:
         return [
             await client.request("POST", "/early-answer", body=bytes(100_000), timeout_s=5.0),
             await client.request("GET", "/ok", timeout_s=5.0),
@@ -616,7 +616,7 @@ def test_whatever_bytes_come_each_exchange_ends_once(pieces: list[bytes]) -> Non
     connection.data_received(frame(4, 0, b""))
     for tag in (1, 3, 5):
         payload = b"POST / HTTP/1.1\r\nhost: a\r\n\r\nbody" if tag == 3 else b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
-        connection.start(Exchange(payload, lambda done, answer: ends.append((done.tag, answer.error)), tag=tag))
+        connection.start(PendingRequest(payload, lambda done, answer: ends.append((done.tag, answer.error)), tag=tag))
     for piece in pieces:
         if not wire.closed:
             connection.data_received(piece)

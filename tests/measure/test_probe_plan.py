@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luckyhit.case.freshness import Freshness, VersionRead
-from luckyhit.measure.connection import Answer
 from luckyhit.measure.probe_plan import (
     COUNTED_PLANS,
     FINISH_NS,
@@ -23,6 +22,7 @@ from luckyhit.measure.probe_plan import (
     plan_events,
     polls_within,
 )
+from luckyhit.measure.response import HttpResponse
 from luckyhit.measure.versions import VersionMissing, VersionReader, read_version
 from tier import examples
 
@@ -223,7 +223,7 @@ def test_a_version_is_found_by_a_query_an_expression_or_a_header(
     reader = VersionReader(VersionRead.model_validate({"path": "/things", **read}))
     body = answer if isinstance(answer, str) else json.dumps(answer)
     headers = [(b"x-version", b"15"), (b"ETag", b'W/"v16"')]
-    assert reader.version("7", Answer(headers=headers, body=body.encode())) == version
+    assert reader.version("7", HttpResponse(headers=headers, body=body.encode())) == version
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_a_version_is_found_by_a_query_an_expression_or_a_header(
 def test_where_there_is_no_version_the_place_is_named(read: dict[str, str], body: bytes, says: str) -> None:
     reader = VersionReader(VersionRead.model_validate({"path": "/things", **read}))
     with pytest.raises(VersionMissing) as missing:
-        reader.version("7", Answer(body=body))
+        reader.version("7", HttpResponse(body=body))
     assert says in str(missing.value)
 
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from luckyhit.case.workload import Keys, Route, Workload
 from luckyhit.measure.quantiles import quantile
+from luckyhit.measure.response import HttpResponse
 from luckyhit.measure.rows import Rows
 from luckyhit.measure.schedule import schedule_for
 from luckyhit.measure.signals import Seen
-from luckyhit.measure.wire import Answer
 from luckyhit.records import REQUESTS, CacheStatus, RequestError
 from tier import examples
 
@@ -28,7 +28,7 @@ SLOTS = 40
 
 instants = st.integers(2 * 10**9, 10**12)
 answers = st.builds(
-    lambda times, status, error, size, connection: Answer(
+    lambda times, status, error, size, connection: HttpResponse(
         sent_ns=times[0], first_byte_ns=times[1], done_ns=None if error else times[2],
         status=status if error else status or 200, error=error, size=size,
         connection=connection if error else connection or 1,
@@ -93,7 +93,7 @@ def test_every_scheduled_request_is_one_row_and_counted_once(outcomes: list, flu
         route = ROUTES[schedule.route[slot]]
         assert row["route"] == route.name
         assert row["key"] == (str(schedule.key[slot]) if route.keys else None)
-        answer, shown = expected.get((slot, arm), (Answer(error="dropped"), Seen()))
+        answer, shown = expected.get((slot, arm), (HttpResponse(error="dropped"), Seen()))
         assert (row["status"], row["error"], row["connection"]) == (answer.status, answer.error, answer.connection)
         assert (row["cache"], row["db_calls"]) == (shown.cache, shown.db_calls)
         assert row["bytes"] == (answer.size if answer.status is not None else None)
@@ -117,7 +117,7 @@ def test_rows_are_written_while_others_settle_and_none_is_lost(tmp_path: Path) -
     for writer in writers:
         writer.start()
     for slot in range(len(schedule)):
-        rows.settle(slot, 0, Answer(1, 2, 3, 200, None, [], b"", 1, slot), Seen())
+        rows.settle(slot, 0, HttpResponse(1, 2, 3, 200, None, [], b"", 1, slot), Seen())
     over.set()
     for writer in writers:
         writer.join()

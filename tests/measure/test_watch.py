@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from luckyhit.case.workload import Workload
 from luckyhit.measure.job import Job
+from luckyhit.measure.response import HttpResponse
 from luckyhit.measure.schedule import schedule_for
 from luckyhit.measure.signals import Signals
 from luckyhit.measure.watch import Counts, Limits, Watch, Window
-from luckyhit.measure.wire import Answer
 from luckyhit.records import Arm, RequestError
 
 SECOND = 1_000_000_000
@@ -86,7 +86,7 @@ def test_only_what_is_declared_is_limited() -> None:
     assert errors.exceeded("after", all_wrong) and latency.exceeded("after", all_wrong)
 
 
-def watched(*ends: tuple[Arm, Answer, int]) -> dict[Arm, Counts]:
+def watched(*ends: tuple[Arm, HttpResponse, int]) -> dict[Arm, Counts]:
     """What is counted of answers (their times from the instant they were due), which the engine itself sent so late."""
     told: list[dict[Arm, Counts]] = []
 
@@ -121,8 +121,8 @@ def watched(*ends: tuple[Arm, Answer, int]) -> dict[Arm, Counts]:
     return told[-1]
 
 
-def answered(after_ns: int, error: RequestError | None = None) -> Answer:
-    return Answer(done_ns=after_ns, status=200, error=error, connection=1)
+def answered(after_ns: int, error: RequestError | None = None) -> HttpResponse:
+    return HttpResponse(done_ns=after_ns, status=200, error=error, connection=1)
 
 
 def test_an_arm_has_the_errors_and_latencies_of_its_own_requests() -> None:
@@ -132,15 +132,15 @@ def test_an_arm_has_the_errors_and_latencies_of_its_own_requests() -> None:
         ("after", answered(2 * SECOND), 0),
         ("after", answered(SECOND // 2, "unexpected"), 0),
         ("after", answered(2 * SECOND, "unexpected"), 0),
-        ("after", Answer(error="timeout"), 0),
+        ("after", HttpResponse(error="timeout"), 0),
     )
     assert counts == {"before": Counts(1, 0, 0, 0), "after": Counts(5, 3, 3, 0)}
 
 
 def test_what_the_engine_itself_did_does_not_count_against_the_service() -> None:
     counts = watched(
-        ("before", Answer(error="dropped"), 0),
-        ("before", Answer(error="dropped"), 3 * SECOND),
+        ("before", HttpResponse(error="dropped"), 0),
+        ("before", HttpResponse(error="dropped"), 3 * SECOND),
         ("before", answered(2 * SECOND), SECOND + 1),
         ("after", answered(2 * SECOND), SECOND - 1),
     )

@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luckyhit.errors import ArgumentError
-from luckyhit.measure.wire import Answer, Client
+from luckyhit.measure.response import HttpResponse
+from luckyhit.measure.wire import Client
 from tier import examples
 
 
@@ -45,10 +46,10 @@ def with_client(url: str, use: Callable[[Client], Awaitable[Any]], **settings: A
     return uvloop.run(main())
 
 
-def ask(url: str, *paths: str, method: str = "GET", timeout_s: float = 5.0, **settings: Any) -> list[Answer]:
+def ask(url: str, *paths: str, method: str = "GET", timeout_s: float = 5.0, **settings: Any) -> list[HttpResponse]:
     """The answers, one after the other, through one client."""
 
-    async def use(client: Client) -> list[Answer]:
+    async def use(client: Client) -> list[HttpResponse]:
         return [await client.request(method, path, timeout_s=timeout_s) for path in paths]
 
     return with_client(url, use, **settings)
@@ -113,7 +114,7 @@ def test_a_service_that_never_accepts_ends_in_a_timeout() -> None:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
 
-        async def use(client: Client) -> list[Answer]:
+        async def use(client: Client) -> list[HttpResponse]:
             return await asyncio.gather(*(client.request("GET", "/", timeout_s=0.3) for _ in range(5)))
 
         answers = with_client(f"http://127.0.0.1:{full.getsockname()[1]}", use)
@@ -121,7 +122,7 @@ def test_a_service_that_never_accepts_ends_in_a_timeout() -> None:
 
 
 def test_connections_are_reused_and_a_busy_one_is_not_waited_for(service: HostileService) -> None:
-    async def use(client: Client) -> tuple[list[Answer], list[Answer]]:
+    async def use(client: Client) -> tuple[list[HttpResponse], list[HttpResponse]]:
         one_by_one = [await client.request("GET", "/ok", timeout_s=5) for _ in range(3)]
         return one_by_one, await asyncio.gather(*(client.request("GET", "/slow", timeout_s=5) for _ in range(4)))
 
@@ -132,7 +133,7 @@ def test_connections_are_reused_and_a_busy_one_is_not_waited_for(service: Hostil
 
 
 def test_at_the_limit_requests_are_dropped_and_never_sent(service: HostileService) -> None:
-    async def use(client: Client) -> list[Answer]:
+    async def use(client: Client) -> list[HttpResponse]:
         return await asyncio.gather(*(client.request("GET", "/slow", timeout_s=5) for _ in range(5)))
 
     answers = with_client(service.url, use, limit=2)
@@ -179,7 +180,7 @@ class ClosedAtOnce(Client):
 
 
 def test_a_retry_whose_connection_closes_at_once_was_sent_all_the_same() -> None:
-    async def use() -> list[Answer]:
+    async def use() -> list[HttpResponse]:
         client = ClosedAtOnce(service.url)
         try:
             return [await client.request("GET", "/flaky", timeout_s=5) for _ in range(2)]
@@ -196,7 +197,7 @@ def test_a_retry_whose_connection_closes_at_once_was_sent_all_the_same() -> None
 def test_a_service_that_is_gone_at_the_retry_reset_the_request() -> None:
     with HostileService().running() as service:
 
-        async def use(client: Client) -> tuple[Answer, Answer]:
+        async def use(client: Client) -> tuple[HttpResponse, HttpResponse]:
             await client.request("GET", "/ok", timeout_s=5)
             hanging = asyncio.ensure_future(client.request("GET", "/hang", timeout_s=5))
             while not service.seen["hang"]:
@@ -263,7 +264,7 @@ def test_a_path_cannot_carry_another_line(service: HostileService, path: str) ->
     ],
 )
 def test_a_header_cannot_carry_another_line(service: HostileService, headers: dict[str, str]) -> None:
-    async def use(client: Client) -> Answer:
+    async def use(client: Client) -> HttpResponse:
         return await client.request("GET", "/ok", headers=headers, timeout_s=5)
 
     with pytest.raises(ArgumentError) as refused:
@@ -274,7 +275,7 @@ def test_a_header_cannot_carry_another_line(service: HostileService, headers: di
 def test_what_a_request_looks_like() -> None:
     with HostileService().running() as service:
 
-        async def use(client: Client) -> Answer:
+        async def use(client: Client) -> HttpResponse:
             return await client.request("PUT", "/ok?a=1", headers={"X-A": "b", "Accept": "c"}, body=b"{}", timeout_s=5)
 
         assert with_client(service.url + "/", use).error is None
@@ -306,7 +307,7 @@ def test_a_cancelled_request_leaves_nothing_behind(service: HostileService) -> N
 
 
 class TestTls:
-    def answer(self, certificate: Path, trusted: Path | None) -> Answer:
+    def answer(self, certificate: Path, trusted: Path | None) -> HttpResponse:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
         client_context = ssl.create_default_context(cafile=trusted) if trusted else None

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 from luckyhit.case import change_checks, freshness_checks, goal_checks, workload_checks
 from luckyhit.case.findings import Absent, FieldPath, Finding, get, shown
-from luckyhit.case.path_variables import REQUESTED, STARTED, variables_in, without_variables
+from luckyhit.case.path_variables import REQUESTED, STARTED, variables_in
 from luckyhit.case.placeholders import Placeholder, parse_template, placeholder_names
-from luckyhit.case.texts import CACHE_NAMES
 from luckyhit.case.units import format_duration, format_rate
 from luckyhit.designs import design_ids, design_of
 from luckyhit.scrub.secrets import is_secret_name
@@ -67,30 +66,6 @@ def _cache_values(case: Case) -> Iterator[Finding]:
         yield Finding(("target", "cache_values"), "values without a header", "cache_header too: where they stand")
 
 
-def start_names(case: Case) -> set[str]:
-    """The placeholders in what the service of a case is started with, in either arm."""
-    start = case.target.start
-    if start is None:
-        return set()
-    given: list[str] = [*start.command, *start.env.values()]
-    given += case.change.start_texts()
-    return {name for text in given for name in placeholder_names(without_variables(text))}
-
-
-def inside_alone(case: Case) -> bool:
-    """Whether the only cache is inside the service's own processes: the run starts the service, nothing in the case
-    names another cache, and nothing is to be cleared."""
-    if case.target.start is None or case.cache.url_env is not None or case.cache.clear:
-        return False
-    texts = [text for fact in case.target.facts.values() for text in fact]
-    change, probe = case.change, case.freshness
-    texts += change.templates()
-    for write in (probe.write, probe.refused, probe.absent and probe.absent.create) if probe is not None else ():
-        texts += [*(write.command or ()), write.database or ""] if write else []
-    names = start_names(case) | {name for text in texts for name in placeholder_names(without_variables(text))}
-    return change.cache_setting is None and not names & {*CACHE_NAMES}
-
-
 def _reachable(case: Case) -> Iterator[Finding]:
     """A service that the run starts is told where to listen (`{port}`, or a fixed port), and where its cache is
     (`{cache_url}`, `{cache_port}`, or `cache.url_env`); a service that caches in its own processes alone is told of
@@ -98,11 +73,11 @@ def _reachable(case: Case) -> Iterator[Finding]:
     start = case.target.start
     if start is None:
         return
-    names = start_names(case)
+    names = case.start_names
     if "port" not in names and start.port is None:
         expected = "{port} in an argument or in a value of env: where the service has to listen (or a fixed port)"
         yield Finding(("target", "start", "command"), "no {port}", expected)
-    if not names & {"cache_url", "cache_port"} and case.cache.url_env is None and not inside_alone(case):
+    if not names & {"cache_url", "cache_port"} and case.cache.url_env is None and not case.caches_inside:
         expected = (
             "{cache_url} in an argument or in a value of env, or {cache_port} (or cache.url_env, where the cache "
         )
@@ -123,7 +98,7 @@ def _scope(case: Case) -> Iterator[Finding]:
     """Something may be cleared: `cache.clear` or `cache.purge`, unless the service caches in its own processes alone. A
     key template has a letter or digit of its own, so that it can't match everything (unless `cache.dedicated`); none is
     there twice."""
-    if not case.cache.clear and not case.cache.purge and not inside_alone(case):
+    if not case.cache.clear and not case.cache.purge and not case.caches_inside:
         expected = "templates of the keys that may be cleared (or cache.purge; or no {cache_url} either, where the "
         expected += "service caches in its own processes alone)"
         yield Finding(("cache", "clear"), "nothing", expected)

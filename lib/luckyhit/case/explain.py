@@ -30,8 +30,6 @@ _KINDS = {
 def explain(error: ValidationError, data: Any) -> Iterator[Finding]:
     """Each error of a case that was validated from `data`; the checks between fields are left to the caller."""
     for details in error.errors(include_url=False):
-        if details["loc"] == () and details["type"] == "value_error":
-            continue  # Case._consistent: the caller runs the same checks, and knows which field each is about
         path = _path(details, data)
         yield _finding(details, path, data)
 

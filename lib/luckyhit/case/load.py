@@ -44,6 +44,9 @@ def parse_case(text: str, *, file: str = "case.yml", variables: Mapping[str, str
             case = Case.model_validate(document.data)
         except ValidationError as error:
             findings += _further(error, document, {finding.path for finding in findings})
+        else:
+            reported = {finding.path for finding in findings}
+            findings += [finding for finding in findings_in(case) if finding.path not in reported]
     if case is None or findings:
         secret_values = values_at(document, disclosed)
         raise _case_error([without_values(finding, secret_values) for finding in findings], document, text, file)

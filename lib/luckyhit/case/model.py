@@ -5,19 +5,19 @@ Every field has a description; the case-file reference and the JSON Schema are g
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from luckyhit.case.cache import Cache
 from luckyhit.case.changes import Change
-from luckyhit.case.checks import findings_in, inside_alone, start_names
 from luckyhit.case.declared_plan import Plan, either_way
-from luckyhit.case.findings import field_name
 from luckyhit.case.freshness import Freshness
 from luckyhit.case.part import Part
+from luckyhit.case.path_variables import without_variables
+from luckyhit.case.placeholders import placeholder_names
 from luckyhit.case.target import Target
-from luckyhit.case.texts import Line, Text
+from luckyhit.case.texts import CACHE_NAMES, Line, Text
 from luckyhit.case.units import Quantity
 from luckyhit.case.workload import Response, Workload
 from luckyhit.designs import DEFAULT_DESIGN, DESIGNS, DesignId, design_of
@@ -64,6 +64,8 @@ class Goal(Part):
 class Case(Part):
     """One case file."""
 
+    # Its fields are right by themselves; what has to hold between them is checked by the loader.
+
     title: Line = Field(description="What is wrong, in one line, as the user would say it.")
     owner: Owner = Field(description="Who answers for this case.")
     route: Line = Field(description="The route in question, for example `GET /products/{id}`.")
@@ -107,10 +109,26 @@ class Case(Part):
     )
 
     @property
+    def start_names(self) -> set[str]:
+        """The placeholders in what the service is started with, in either arm."""
+        start = self.target.start
+        if start is None:
+            return set()
+        texts = [*start.command, *start.env.values(), *self.change.start_texts()]
+        return _names_in(texts)
+
+    @property
     def caches_inside(self) -> bool:
-        """Whether the only cache is inside the service's processes: the run starts them, tells them of no other, and
-        has nothing to clear."""
-        return inside_alone(self)
+        """Whether the only cache is inside the service's own processes: the run starts the service, nothing in the
+        case names another cache, and nothing is to be cleared."""
+        if self.target.start is None or self.cache.url_env is not None or self.cache.clear:
+            return False
+        texts = [text for fact in self.target.facts.values() for text in fact]
+        change, probe = self.change, self.freshness
+        texts += change.templates()
+        for write in (probe.write, probe.refused, probe.absent and probe.absent.create) if probe is not None else ():
+            texts += [*(write.command or ()), write.database or ""] if write else []
+        return change.cache_setting is None and not (self.start_names | _names_in(texts)) & {*CACHE_NAMES}
 
     @property
     def stops_early(self) -> bool:
@@ -123,11 +141,9 @@ class Case(Part):
     def tells_password(self) -> bool:
         """Whether the service is told the password of a cache of the run's own: by `{cache_url}` or
         `{cache_password}` in what it is started with. One that takes host and port alone gets a cache without."""
-        return bool({"cache_url", "cache_password"} & start_names(self))
+        return bool({"cache_url", "cache_password"} & self.start_names)
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        findings = findings_in(self)
-        if findings:
-            raise ValueError("; ".join(f"{field_name(f.path)}: {f.expected}" for f in findings))
-        return self
+
+def _names_in(texts: list[str]) -> set[str]:
+    """The placeholders in some texts, those of `${NAME}` left out."""
+    return {name for text in texts for name in placeholder_names(without_variables(text))}

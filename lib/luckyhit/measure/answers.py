@@ -18,8 +18,8 @@ from luckyhit.case.workload import Response
 from luckyhit.measure.answered.examples import Example, Examples, Kind
 from luckyhit.measure.answered.hashes import BodyHashes, coding_of, hash_of
 from luckyhit.measure.bodies import LARGEST_KEPT_BODY, decoded_body
-from luckyhit.measure.connection import Answer
 from luckyhit.measure.expect import LARGEST_CHECKED_BODY, Expectation, Mismatch, expected_of
+from luckyhit.measure.response import HttpResponse
 from luckyhit.measure.rows import NO_HASH, NO_VERSION, Rows
 from luckyhit.measure.schedule import LARGEST_NUMBER, Schedule
 from luckyhit.measure.signals import MOST_WAITING, Mark, Memory, Seen, Signals, service_ms
@@ -79,7 +79,7 @@ class Answers:
         self._hashes = BodyHashes(self._addresses)
         self._asks_head = {number for number, route in enumerate(self.schedule.routes) if route.method == "HEAD"}
         self._known: list[dict[bytes, tuple[Mismatch | None, int]]] = [{} for _ in self._expectations]
-        self._later: list[tuple[int, int, Answer, Seen, bytes]] = []
+        self._later: list[tuple[int, int, HttpResponse, Seen, bytes]] = []
         self._bodies: dict[bytes, bytes] = {}
 
     @property
@@ -87,7 +87,7 @@ class Answers:
         """Of each kind that there was, an unexpected answer: the fields of `Example`, and the `count` of the kind."""
         return self._examples.told()
 
-    def settle(self, slot: int, arm: int, answer: Answer) -> None:
+    def settle(self, slot: int, arm: int, answer: HttpResponse) -> None:
         """One answer, into its row."""
         head = answer.head
         memory = self._memory
@@ -181,7 +181,7 @@ class Answers:
         self._later.clear()
         self._bodies.clear()
 
-    def _written(self, slot: int, answer: Answer, shown: int = NO_VERSION) -> int:
+    def _written(self, slot: int, answer: HttpResponse, shown: int = NO_VERSION) -> int:
         """The version of one row: of a write what it sent, whether or not that was accepted, else what was `shown`.
 
         Of a write that was sent twice none: its first copy may still take effect when the second was answered."""
@@ -192,14 +192,14 @@ class Answers:
             return shown
         return NO_VERSION if answer.sent_ns is None or answer.retried else int(self.schedule.number[entry])
 
-    def _hashed(self, slot: int, arm: int, answer: Answer, signals: Seen) -> int | None:
+    def _hashed(self, slot: int, arm: int, answer: HttpResponse, signals: Seen) -> int | None:
         """The hash of the body (NO_HASH: none). None: not yet, it is kept for `finish`."""
         if not answer.body and int(self.schedule.route[slot % len(self.schedule)]) in self._asks_head:
             return NO_HASH
         body_hash = self._hashes.of(arm, answer)
         return NO_HASH if body_hash is None and not self._keep(slot, arm, answer, signals) else body_hash
 
-    def _checked(self, slot: int, arm: int, answer: Answer, status: int, signals: Seen) -> tuple[int, int] | None:
+    def _checked(self, slot: int, arm: int, answer: HttpResponse, status: int, signals: Seen) -> tuple[int, int] | None:
         """Hold an answer against what is expected. Returns the version that it shows (NO_VERSION: none) and the hash of
         its body (NO_HASH: none). None: not yet, it is kept for `finish`."""
         route = int(self.schedule.route[slot % len(self.schedule)])  # a closed loop goes round
@@ -241,7 +241,7 @@ class Answers:
             known[body] = result
         return result
 
-    def _keep(self, slot: int, arm: int, answer: Answer, signals: Seen) -> bool:
+    def _keep(self, slot: int, arm: int, answer: HttpResponse, signals: Seen) -> bool:
         """Keep a large answer for `finish`, if there is room; the same body only once."""
         coding = b"".join(value for name, value in answer.headers if name == b"content-encoding")
         digest = hashlib.sha256(coding + b"\n" + answer.body).digest()
@@ -253,7 +253,7 @@ class Answers:
         self._later.append((slot, arm, answer, signals, digest))
         return True
 
-    def _told(self, slot: int, arm: int, answer: Answer, signals: Seen, wrong: Mismatch) -> None:
+    def _told(self, slot: int, arm: int, answer: HttpResponse, signals: Seen, wrong: Mismatch) -> None:
         """Note an answer that is not as expected; the first of its kind becomes the example."""
         answer.error = "unexpected"
         route = int(self.schedule.route[slot % len(self.schedule)])
@@ -263,7 +263,7 @@ class Answers:
         if self.unexpected is None and first is not None:
             self.unexpected = f"arm {first.arm}: {first.request}: {first.wrong}"
 
-    def _example(self, slot: int, kind: Kind, answer: Answer, wrong: Mismatch) -> Example:
+    def _example(self, slot: int, kind: Kind, answer: HttpResponse, wrong: Mismatch) -> Example:
         entry = slot % len(self.schedule)
         redactor, template = Redactor(self.secrets), self.templates[kind.arm][kind.route]
         path = template.path(int(self.schedule.key[entry]), int(self.schedule.number[entry]))

@@ -6,7 +6,7 @@ import zlib
 
 import brotli
 
-from luckyhit.measure.connection import Answer
+from luckyhit.measure.response import HttpResponse
 
 LARGEST_KEPT_BODY = 10 << 20
 _MOST_CODINGS = 4
@@ -17,7 +17,7 @@ class _Damaged(Exception):
     """What should be gzip, deflate or brotli is not, or ends early."""
 
 
-def decoded_body(answer: Answer, most: int = LARGEST_KEPT_BODY) -> bytes:
+def decoded_body(answer: HttpResponse, most: int = LARGEST_KEPT_BODY) -> bytes:
     """The body without its gzip, deflate or brotli coding (or several of them, one around the other), `most` bytes of
     it. As it came where it isn't coded, or can't be decoded: an unknown coding, or a damaged body."""
     body = answer.body

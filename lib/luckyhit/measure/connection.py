@@ -7,82 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from time import monotonic_ns as now
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import httptools
 
-from luckyhit.measure.heads import END, Head
+from luckyhit.measure.heads import END
+from luckyhit.measure.response import MOST_HEAD_BYTES, ConnectionOwner, HttpResponse, PendingRequest
 from luckyhit.records import RequestError
-
-if TYPE_CHECKING:
-    from luckyhit.measure.http2 import Http2Connection
-    from luckyhit.measure.wire import Client
-
-MOST_HEAD_BYTES = 1 << 20
-"""Status line and headers larger than this are refused as `protocol`: no service means that."""
-
-
-_RETRYABLE = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
-
-
-@dataclass(slots=True)
-class Answer:
-    """What came of one request. Times are raw nanoseconds of the monotonic clock, None where it never happened.
-
-    `done_ns` is set only where the answer is whole; `error` tells why it is not. `body` is capped, `size` counts all
-    body bytes that came, as they came. `retried`: sent a second time (see luckyhit.measure.wire). `head`: of a plain
-    answer, what is remembered of answers that look the same. `due_ns`: where nobody knew it before (closed loop).
-    """
-
-    sent_ns: int | None = None
-    first_byte_ns: int | None = None
-    done_ns: int | None = None
-    status: int | None = None
-    error: RequestError | None = None
-    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    body: bytes = b""
-    connection: int | None = None
-    size: int = 0
-    retried: bool = False
-    head: Head | None = None
-    due_ns: int | None = None
-
-    @property
-    def truncated(self) -> bool:
-        """True where `body` holds only the beginning."""
-        return len(self.body) < self.size
-
-
-class Exchange:
-    """One request on its way. `tag` is the caller's; `on_done` gets the exchange and its answer, exactly once."""
-
-    # Most of these keep their first value for good, and an object is made for each request.
-    sent_ns: int | None = None
-    due_ns: int | None = None
-    connection: Connection | Http2Connection | None = None
-    connecting: asyncio.Task[None] | None = None
-    under_way: dict[Exchange, int] | None = None  # where its deadline is kept
-    retried = over = False
-
-    def __init__(
-        self,
-        payload: bytes,
-        on_done: Callable[[Exchange, Answer], None],
-        method: str = "GET",
-        tag: int = 0,
-    ) -> None:
-        self.payload, self.on_done, self.method, self.tag = payload, on_done, method, tag
-
-    @property
-    def head_only(self) -> bool:
-        return self.method == "HEAD"
-
-    @property
-    def retryable(self) -> bool:
-        return self.method in _RETRYABLE
 
 
 class Connection(asyncio.Protocol):
@@ -93,12 +25,12 @@ class Connection(asyncio.Protocol):
     room = 1
     """How many more it can take, where it is idle."""
 
-    def __init__(self, client: Client, number: int, keep_body: int) -> None:
+    def __init__(self, client: ConnectionOwner, number: int, keep_body: int) -> None:
         self._client, self.number, self._keep_body = client, number, keep_body
         self._heads, self._known, self._idle = client.heads, client.heads.known, client.idle_connections
         self._transport: asyncio.Transport | None = None
         self._parser: httptools.HttpResponseParser | None = None
-        self._exchange: Exchange | None = None
+        self._exchange: PendingRequest | None = None
         self._fd = -1
         self.used = self.closing = self._queued = False
         self._reset()
@@ -112,7 +44,7 @@ class Connection(asyncio.Protocol):
         self._kept_bytes = self._size = self._head_bytes = 0
         self._in_body = self._whole = self._keep_alive = self._excess = False
 
-    def start(self, exchange: Exchange, now_ns: int | None = None) -> None:
+    def start(self, exchange: PendingRequest, now_ns: int | None = None) -> None:
         """Send one request; the connection must be idle. `now_ns`: what the clock says, where that was just read."""
         if not self._clean:
             self._reset()
@@ -143,7 +75,7 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def give_up(self, exchange: Exchange, error: RequestError) -> None:
+    def give_up(self, exchange: PendingRequest, error: RequestError) -> None:
         """End the exchange under way with `error`, and the connection with it."""
         self._exchange = None
         self.abort()
@@ -179,7 +111,7 @@ class Connection(asyncio.Protocol):
                     # The whole of a plain answer came at once.
                     self._exchange = self._first_byte_ns = None
                     self.used = True
-                    answer = Answer(
+                    answer = HttpResponse(
                         exchange.sent_ns, now_ns, now_ns, head.status, None, head.headers, body[: self._keep_body],
                         self.number, head.length, exchange.retried, head,
                     )  # fmt: skip
@@ -296,15 +228,15 @@ class Connection(asyncio.Protocol):
             for name, value in self._headers
         )
 
-    def _finish(self, exchange: Exchange, done_ns: int) -> None:
+    def _finish(self, exchange: PendingRequest, done_ns: int) -> None:
         self._exchange = None
         self.used = True
         answer = self._answer(exchange, done_ns, None)
         self._client.idle(self, self._keep_alive)
         self._client.finished(exchange, answer)
 
-    def _answer(self, exchange: Exchange, done_ns: int | None, error: RequestError | None) -> Answer:
-        return Answer(
+    def _answer(self, exchange: PendingRequest, done_ns: int | None, error: RequestError | None) -> HttpResponse:
+        return HttpResponse(
             sent_ns=exchange.sent_ns,
             first_byte_ns=self._first_byte_ns,
             done_ns=done_ns,

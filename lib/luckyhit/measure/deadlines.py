@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from luckyhit.measure.connection import Exchange
+from luckyhit.measure.response import PendingRequest
 
 
 class Deadlines:
@@ -19,10 +17,10 @@ class Deadlines:
     `armed` is false; whoever ends one takes it out. No calls for that: it happens for each request.
     """
 
-    def __init__(self, timeout_s: float, expired: Callable[[Exchange], None]) -> None:
+    def __init__(self, timeout_s: float, expired: Callable[[PendingRequest], None]) -> None:
         self._timeout_ns = round(timeout_s * 1e9)
         self._expired = expired
-        self.under_way: dict[Exchange, int] = {}
+        self.under_way: dict[PendingRequest, int] = {}
         self.armed = False
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()

@@ -11,7 +11,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic_ns as now
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -29,13 +29,10 @@ from h2.events import (
 from h2.exceptions import H2Error
 from h2.settings import SettingCodes, Settings
 
-from luckyhit.measure.connection import MOST_HEAD_BYTES, Answer, Exchange
 from luckyhit.measure.http2_frames import GOAWAY, HEADERS, LARGEST_FRAME_BYTES, Frames, OverlongFrame, last_stream
 from luckyhit.measure.http2_request import Http2Request, http2_from_http1, http2_request
+from luckyhit.measure.response import MOST_HEAD_BYTES, ConnectionOwner, HttpResponse, PendingRequest
 from luckyhit.records import RequestError
-
-if TYPE_CHECKING:
-    from luckyhit.measure.wire import Client
 
 __all__ = ["Http2Connection", "Http2Request", "http2_request"]
 
@@ -52,7 +49,7 @@ _PING = b"luckyhit"
 class _Stream:
     """One exchange under way. `rest`: what of its request's body the peer's window has not let through yet."""
 
-    exchange: Exchange
+    exchange: PendingRequest
     rest: bytes = b""
     first_byte_ns: int | None = None
     status: int | None = None
@@ -80,7 +77,7 @@ class Http2Connection(asyncio.Protocol):
 
     shared = True
 
-    def __init__(self, client: Client, number: int, keep_body: int) -> None:
+    def __init__(self, client: ConnectionOwner, number: int, keep_body: int) -> None:
         self._client, self.number, self._keep_body = client, number, keep_body
         self._transport: asyncio.Transport | None = None
         self._frames = Frames()
@@ -112,7 +109,7 @@ class Http2Connection(asyncio.Protocol):
         most = min(MOST_STREAMS, self._h2.remote_settings.max_concurrent_streams)
         return max(0, min(most - len(self._streams), (LAST_STREAM_ID - self._next_id) // 2 + 1))
 
-    def start(self, exchange: Exchange, now_ns: int | None = None) -> None:
+    def start(self, exchange: PendingRequest, now_ns: int | None = None) -> None:
         """Send one request. Where there is no room for it, it is `dropped`.
 
         `now_ns` is not used: the request has to be packed first, and that is our time, not the service's.
@@ -149,7 +146,7 @@ class Http2Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def give_up(self, exchange: Exchange, error: RequestError) -> None:
+    def give_up(self, exchange: PendingRequest, error: RequestError) -> None:
         """End one exchange with `error`. The others go on.
 
         A peer from which a timed-out exchange has heard nothing at all is asked for a sign of life. If none comes
@@ -317,8 +314,8 @@ class Http2Connection(asyncio.Protocol):
         elif not self._streams:
             self._client.idle(self, False)
 
-    def _answer(self, stream: _Stream, done_ns: int | None, error: RequestError | None) -> Answer:
-        return Answer(
+    def _answer(self, stream: _Stream, done_ns: int | None, error: RequestError | None) -> HttpResponse:
+        return HttpResponse(
             sent_ns=stream.exchange.sent_ns,
             first_byte_ns=stream.first_byte_ns,
             done_ns=done_ns,

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from luckyhit.case.workload import Response
 from luckyhit.measure.answers import KEPT_FOR_LATER, Answers
+from luckyhit.measure.response import HttpResponse, PendingRequest
 from luckyhit.measure.rows import Rows
 from luckyhit.measure.schedule import Schedule
 from luckyhit.measure.signals import Signals
 from luckyhit.measure.templates import RouteTemplate
-from luckyhit.measure.wire import Answer, Client, Exchange
+from luckyhit.measure.wire import Client
 from luckyhit.records import Arm
 
 CONNECTIONS_PER_CLIENT = 10_000_000
@@ -47,7 +48,7 @@ class Job:
     workers: int = 1
     endless: bool = False
     start_ns: int = 0
-    settle: Callable[[int, int, Answer], None] = field(init=False)
+    settle: Callable[[int, int, HttpResponse], None] = field(init=False)
     fixed: list[list[bytes | None]] = field(default_factory=list)
     methods: list[str] = field(default_factory=list)
 
@@ -147,13 +148,15 @@ class Job:
                 return
             lap += len(schedule)
 
-    def exchange(self, request: Request, arm: int, tag: int, on_done: Callable[[Exchange, Answer], None]) -> Exchange:
+    def exchange(
+        self, request: Request, arm: int, tag: int, on_done: Callable[[PendingRequest, HttpResponse], None]
+    ) -> PendingRequest:
         """A request to one arm, ready to be sent."""
         _, route, key, number, _, _ = request
         payload = self.fixed[arm][route]
         if payload is None:
             payload = self.templates[arm][route].render(key, number)
-        return Exchange(payload, on_done, self.methods[route], tag)
+        return PendingRequest(payload, on_done, self.methods[route], tag)
 
     @property
     def retries(self) -> int:

@@ -1,14 +1,14 @@
-"""The table of `luckyhit load`: what was measured, for people."""
+"""What `luckyhit load` reports: as data, and as a table for people."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from luckyhit.measure.load_summary import QUANTILES
-
-if TYPE_CHECKING:
-    from luckyhit.measure.load import LoadSummary
+from luckyhit.measure.load_summary import QUANTILES, Curve, Group
+from luckyhit.measure.plan import EngineCheck
+from luckyhit.records import Accounting
 
 CLOSED_CAUTION = (
     "closed loop: a slow answer holds the next request back, so these latencies hide what independent users would wait"
@@ -16,7 +16,65 @@ CLOSED_CAUTION = (
 _COLUMNS = [*QUANTILES, "max"]
 
 
-def table_of(summary: LoadSummary) -> str:
+@dataclass(frozen=True)
+class LoadSummary:
+    """What one load showed. Latencies in ms, of the completed requests, counted from the instant they were due.
+
+    `warnings`: why the numbers are to be read with care, the gravest first. `closed`: connections of a closed loop, 0
+    in an open one; `rate`: None where something else sets the pace. `accounting` and all numbers leave the warm-up
+    out, which had `warmup` requests. `latency_ms` has p50 to p99.99, max and mean, or nothing where no request
+    completed; `cache` and `routes` the same for each cache status and route, `layers` requests by what each cache on
+    the way did; `db_calls`: per request, None where the service doesn't show them. `curves`: latency by percentile, for
+    a plot.
+    """
+
+    url: str
+    trustworthy: bool
+    warnings: list[str]
+    loop: str
+    pace: str
+    rate: float | None
+    seconds: float
+    warmup_s: float
+    closed: int
+    seed: int
+    accounting: Accounting
+    warmup: int
+    errors: dict[str, int]
+    unexpected: str | None
+    statuses: dict[str, int]
+    latency_ms: dict[str, float]
+    completed_per_s: float
+    cache: dict[str, Group]
+    layers: dict[str, int]
+    routes: dict[str, Group]
+    db_calls: float | None
+    engine: EngineCheck
+    digest: str
+    retried: int
+    notes: list[str]
+    out: str | None
+    curves: dict[str, Curve] = field(repr=False, compare=False)
+
+    def as_facts(self) -> dict[str, Any]:
+        """For `--json`."""
+        names = [name for name in self.__dataclass_fields__ if name not in ("curves", "accounting", "engine")]
+        facts = {name: getattr(self, name) for name in names}
+        groups = {name: {key: asdict(group) for key, group in facts[name].items()} for name in ("cache", "routes")}
+        return {**facts, **groups, "accounting": self.accounting.model_dump(), "engine": asdict(self.engine)}
+
+    def table(self) -> str:
+        """For people."""
+        return _table_of(self)
+
+    def title(self) -> str:
+        """Of a plot: the URL without its query, the pace, and whether the numbers can be trusted."""
+        what = self.url.partition("?")[0]
+        flags = (" · CLOSED LOOP" if self.closed else "") + ("" if self.trustworthy else " · timings NOT trustworthy")
+        return f"{what[:70]} · {self.pace[:70]}, {self.seconds:g} s{flags}"
+
+
+def _table_of(summary: LoadSummary) -> str:
     """Many lines. The first one tells where the engine's timings can't be trusted, and where nothing was measured."""
     account = summary.accounting
     warmed = f" after {summary.warmup_s:g} s of warm-up" if summary.warmup_s else ""

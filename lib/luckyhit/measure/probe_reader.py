@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from luckyhit.case.freshness import VersionRead
 from luckyhit.measure.probing.variants import AskedAs, varies_by
+from luckyhit.measure.response import HttpResponse
 from luckyhit.measure.signals import Seen, Signals
 from luckyhit.measure.versions import VersionMissing, VersionReader
-from luckyhit.measure.wire import Answer, Client
+from luckyhit.measure.wire import Client
 from luckyhit.records import CacheStatus
 
 GONE = (404, 410)
@@ -152,7 +153,7 @@ class Door:
             await client.close()
 
     def _shown(
-        self, reader: VersionReader, key: str, path: str, answer: Answer, validator: Validator | None
+        self, reader: VersionReader, key: str, path: str, answer: HttpResponse, validator: Validator | None
     ) -> tuple[int | None, str, bool]:
         """(version, what was there instead, absent)."""
         if answer.status is None or answer.error is not None:
@@ -166,14 +167,14 @@ class Door:
         except VersionMissing as missing:
             return None, f"GET {path} answered {answer.status} with {missing}", False
 
-    def _worker(self, answer: Answer) -> str | None:
+    def _worker(self, answer: HttpResponse) -> str | None:
         if self._worker_header is None:
             return None
         worker = next((value for name, value in answer.headers if name.lower() == self._worker_header), None)
         return worker.decode("latin-1")[:100] if worker is not None else None
 
 
-def _validator(answer: Answer, version: int | None) -> Validator | None:
+def _validator(answer: HttpResponse, version: int | None) -> Validator | None:
     """What a conditional read of the same thing would send: the entity tag, else the time of the last change."""
     if version is None:
         return None

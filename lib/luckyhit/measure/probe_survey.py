@@ -14,11 +14,11 @@ import httpx
 
 from luckyhit.case.freshness import Freshness
 from luckyhit.errors import ResponseUnexpected
-from luckyhit.measure.connection import Answer
 from luckyhit.measure.head import Origin
 from luckyhit.measure.probe_plan import SPECIAL_EVERY, KeyRanges
 from luckyhit.measure.probe_preflight import below, failed, nothing_there, readable
 from luckyhit.measure.probe_reader import GONE, Look
+from luckyhit.measure.response import HttpResponse
 from luckyhit.measure.versions import VersionMissing, VersionReader
 
 _FEWEST = 4
@@ -118,7 +118,7 @@ def _look(client: httpx.Client, reader: VersionReader, path: str, key: str, head
     if 200 <= answer.status_code < 300:
         found = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
         try:
-            version = reader.version(key, Answer(headers=found, body=answer.content))
+            version = reader.version(key, HttpResponse(headers=found, body=answer.content))
         except VersionMissing as missing:
             where += f" with {missing}"
     return Look(

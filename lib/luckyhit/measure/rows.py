@@ -18,7 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from luckyhit import records
-from luckyhit.measure.connection import Answer
+from luckyhit.measure.response import HttpResponse
 from luckyhit.measure.schedule import Schedule
 from luckyhit.measure.signals import Place, Seen
 from luckyhit.records import CACHE_STATUSES, Accounting, Arm, RequestError
@@ -98,7 +98,7 @@ class Rows:
         self._lock, self._writing = threading.Lock(), threading.Lock()
 
     def settle(
-        self, slot: int, arm: int, answer: Answer, seen: Seen, version: int = NO_VERSION, body_hash: int = NO_HASH
+        self, slot: int, arm: int, answer: HttpResponse, seen: Seen, version: int = NO_VERSION, body_hash: int = NO_HASH
     ) -> None:
         """Keep what came of one request. `version`: what its answer showed, or what it wrote."""
         if self._offset == self._end:
@@ -163,7 +163,7 @@ class Rows:
             self._scheduled = sent
             return
         settled = np.frombuffer(self._settled, np.uint8).reshape(-1, len(self._arms))[self._worker :: self._workers]
-        dropped = Answer(error="dropped")
+        dropped = HttpResponse(error="dropped")
         for index, arm in np.argwhere(settled == 0).tolist():
             self.settle(self._worker + index * self._workers, arm, dropped, Seen())
 

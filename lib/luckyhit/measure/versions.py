@@ -13,7 +13,7 @@ from luckyhit.case.placeholders import fill_text
 from luckyhit.case.texts import SIMPLE_PATH
 
 if TYPE_CHECKING:
-    from luckyhit.measure.wire import Answer
+    from luckyhit.measure.response import HttpResponse
 
 _STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d+)\]")
 _SIMPLE = re.compile(SIMPLE_PATH)
@@ -68,7 +68,7 @@ class VersionReader:
     def path(self, key: str) -> str:
         return fill_text(self._read.path, {"key": key})
 
-    def version(self, key: str, answer: Answer) -> int:
+    def version(self, key: str, answer: HttpResponse) -> int:
         """The version that an answer shows for `key`. Raises VersionMissing."""
         if self._read.version is not None:
             return read_version(self._read.version.replace("{key}", key), answer.body)

@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from luckyhit.case.units import format_share
 
 if TYPE_CHECKING:
-    from luckyhit.measure.connection import Answer
     from luckyhit.measure.job import Job
+    from luckyhit.measure.response import HttpResponse
     from luckyhit.records import Arm
 
 MOST_STEPS, SHORTEST_STEP_S = 50, 0.02
@@ -146,7 +146,7 @@ class Watch:
         self._handle: asyncio.Handle | None = None
         self._exceeded = False
 
-    def settle(self, slot: int, arm: int, answer: Answer) -> None:
+    def settle(self, slot: int, arm: int, answer: HttpResponse) -> None:
         """One answer, into its row, and into what is watched. Costs the same however much the window holds."""
         self._settle_row(slot, arm, answer)
         error = answer.error  # only now it is known whether it was as expected
@@ -171,7 +171,7 @@ class Watch:
             self._handle.cancel()
         self._look()
 
-    def _slow(self, slot: int, answer: Answer) -> bool:
+    def _slow(self, slot: int, answer: HttpResponse) -> bool:
         job = self._job
         due_ns = answer.due_ns
         if due_ns is None:

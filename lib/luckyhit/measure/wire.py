@@ -7,7 +7,7 @@ or ports: our limit is never the service's fault.
 A service may close an idle connection in the very moment in which it is used again. RFC 9110 (9.2.2) lets a client
 send an idempotent request once more then, and every browser does. So does this one: once, on a fresh connection, only
 where the connection had served before, not one byte of an answer came, and the method is GET, HEAD, PUT, DELETE or
-OPTIONS. The time is counted from the first send, and `Answer.retried` tells. Where the second connection fails as
+OPTIONS. The time is counted from the first send, and `HttpResponse.retried` tells. Where the second connection fails as
 well, the answer is that of the first: `reset`.
 
 Redirects are answers like others; no cookies are kept. Errors: `connect` (no connection: refused, name unknown, TLS
@@ -25,17 +25,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from luckyhit.measure.bodies import LARGEST_KEPT_BODY, decoded_body
-from luckyhit.measure.connection import Answer, Connection, Exchange
+from luckyhit.measure.connection import Connection
 from luckyhit.measure.deadlines import Deadlines
 from luckyhit.measure.head import Origin, checked_target, head_lines, request_bytes
 from luckyhit.measure.heads import Heads
 from luckyhit.measure.lookup import Lookup
+from luckyhit.measure.response import HttpConnection, HttpResponse, PendingRequest
 from luckyhit.records import RequestError
 
 if TYPE_CHECKING:
     from luckyhit.measure.http2 import Http2Connection
-
-__all__ = ["Answer", "Client", "Exchange"]
 
 _ALPN = {"auto": ["http/1.1", "h2"], "1.1": ["http/1.1"], "2": ["h2"]}
 _OUR_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
@@ -70,9 +69,9 @@ class Client:
             self._ssl.set_alpn_protocols(_ALPN[http])
         self.heads = Heads()
         self._deadlines: dict[float, Deadlines] = {}
-        self.idle_connections: list[Connection | Http2Connection] = []  # the last used at the end
-        self._open: dict[Connection | Http2Connection, None] = {}
-        self._making: dict[Connection | Http2Connection, asyncio.Future[None]] = {}
+        self.idle_connections: list[HttpConnection] = []  # the last used at the end
+        self._open: dict[HttpConnection, None] = {}
+        self._making: dict[HttpConnection, asyncio.Future[None]] = {}
         self._connecting: set[asyncio.Task[None]] = set()
         self._lookup = Lookup(self.origin.host, self.origin.port)
         self._numbers = first_connection
@@ -97,7 +96,7 @@ class Client:
         body: bytes | None = None,
         due_ns: int | None = None,
         timeout_s: float,
-    ) -> Answer:
+    ) -> HttpResponse:
         """One request (not before `due_ns`), and its answer, its body decoded. Never raises for a network fault.
 
         Raises ArgumentError for a path or header that can't be sent.
@@ -107,13 +106,13 @@ class Client:
         )
         if due_ns is not None and (wait_ns := due_ns - time.monotonic_ns()) > 0:
             await asyncio.sleep(wait_ns / 1e9)
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[HttpResponse] = asyncio.get_running_loop().create_future()
 
-        def done(_: Exchange, answer: Answer) -> None:
+        def done(_: PendingRequest, answer: HttpResponse) -> None:
             if not future.done():
                 future.set_result(answer)
 
-        exchange = Exchange(payload, done, method=method)
+        exchange = PendingRequest(payload, done, method=method)
         self.send(exchange, timeout_s)
         try:
             answer = await future
@@ -123,11 +122,11 @@ class Client:
         answer.body = decoded_body(answer, self._keep_body)
         return answer
 
-    def send(self, exchange: Exchange, timeout_s: float) -> None:
+    def send(self, exchange: PendingRequest, timeout_s: float) -> None:
         """Send now; `exchange.on_done` is called once, at the latest after `timeout_s` (not before this returns,
         unless the request is dropped)."""
         if self._closed:
-            self.finished(exchange, Answer(error="dropped"))
+            self.finished(exchange, HttpResponse(error="dropped"))
             return
         now_ns = time.monotonic_ns()
         deadlines = self._deadlines.get(timeout_s)
@@ -151,12 +150,12 @@ class Client:
             return
         self._open_for(exchange)
 
-    def _expired(self, exchange: Exchange) -> None:
+    def _expired(self, exchange: PendingRequest) -> None:
         self._stop(exchange, "timeout")
 
-    def _open_for(self, exchange: Exchange) -> None:
+    def _open_for(self, exchange: PendingRequest) -> None:
         if self.connections >= self._limit:
-            self.finished(exchange, Answer(error="dropped", sent_ns=None))
+            self.finished(exchange, HttpResponse(error="dropped", sent_ns=None))
             return
         exchange.connecting = asyncio.get_running_loop().create_task(self._connect(exchange))
         self._connecting.add(exchange.connecting)
@@ -193,7 +192,7 @@ class Client:
         for _ in range(3):  # the loop calls connection_lost in one of its next turns
             await asyncio.sleep(0)
 
-    async def _connection(self) -> Connection | Http2Connection:
+    async def _connection(self) -> HttpConnection:
         """A new connection that can take a request. Raises OSError, or ValueError for what can't even be tried."""
         failure: OSError | None = None
         for address in await self._lookup.addresses():
@@ -209,10 +208,11 @@ class Client:
                 return connection
         raise failure or OSError("the name has no address")
 
-    async def _connection_to(self, address: str) -> Connection | Http2Connection:
+    async def _connection_to(self, address: str) -> HttpConnection:
         loop = asyncio.get_running_loop()
         self._numbers += 1
         plain_http2 = self._http == "2" and self._ssl is None
+        protocol: Connection | Http2Connection
         protocol = self._http2(self._numbers) if plain_http2 else Connection(self, self._numbers, self._keep_body)
         try:
             transport, _ = await loop.create_connection(
@@ -225,7 +225,7 @@ class Client:
         except asyncio.CancelledError:
             protocol.abort()
             raise
-        found = cast("Connection | Http2Connection", transport.get_protocol())  # what TLS led to
+        found = cast("HttpConnection", transport.get_protocol())  # what TLS led to
         if self._http == "2" and not found.shared:
             found.abort()
             raise ConnectionError("the service did not agree to HTTP/2")
@@ -245,13 +245,13 @@ class Client:
 
         return Http2Connection(self, number, self._keep_body)
 
-    async def _connect(self, exchange: Exchange) -> None:
+    async def _connect(self, exchange: PendingRequest) -> None:
         error: RequestError
         try:
             connection = await self._connection()
         except asyncio.CancelledError:
             exchange.connecting = None
-            self.finished(exchange, Answer(error="dropped", sent_ns=exchange.sent_ns, retried=exchange.retried))
+            self.finished(exchange, HttpResponse(error="dropped", sent_ns=exchange.sent_ns, retried=exchange.retried))
             return
         except OSError as failure:  # of which ssl.SSLError is one
             error = "dropped" if failure.errno in _OUR_LIMITS else "connect"
@@ -261,32 +261,32 @@ class Client:
             exchange.connecting = None
             if exchange.over or not connection.usable:  # timed out meanwhile, or closed already
                 connection.abort()
-                self.finished(exchange, Answer(error="reset", sent_ns=exchange.sent_ns, retried=exchange.retried))
+                self.finished(exchange, HttpResponse(error="reset", sent_ns=exchange.sent_ns, retried=exchange.retried))
             else:
                 if connection.shared and self.keeps:
                     self.idle_connections.append(connection)
                 connection.start(exchange)
             return
         exchange.connecting = None
-        answer = Answer(error=error, retried=exchange.retried)
+        answer = HttpResponse(error=error, retried=exchange.retried)
         if exchange.retried:
             answer.error, answer.sent_ns = "reset", exchange.sent_ns
         self.finished(exchange, answer)
 
-    def _stop(self, exchange: Exchange, error: RequestError) -> None:
+    def _stop(self, exchange: PendingRequest, error: RequestError) -> None:
         """End an exchange early: its time is over, or nobody waits for it any more."""
         if exchange.over:
             return
         connection, task = exchange.connection, exchange.connecting
         if task is not None:
-            self.finished(exchange, Answer(error=error, sent_ns=exchange.sent_ns, retried=exchange.retried))
+            self.finished(exchange, HttpResponse(error=error, sent_ns=exchange.sent_ns, retried=exchange.retried))
             task.cancel()
         elif connection is not None:
             connection.give_up(exchange, error)
 
     # Called by the connections
 
-    def idle(self, connection: Connection | Http2Connection, keep_alive: bool) -> None:
+    def idle(self, connection: HttpConnection, keep_alive: bool) -> None:
         """An exchange is over; the connection may serve another."""
         if keep_alive and self.keeps:
             if not connection.shared or connection not in self.idle_connections:
@@ -294,19 +294,19 @@ class Client:
         else:
             connection.abort()
 
-    def made(self, connection: Connection | Http2Connection) -> None:
+    def made(self, connection: HttpConnection) -> None:
         """The connection is open, and can take a request."""
         self._open[connection] = None
         if (made := self._making.pop(connection, None)) is not None and not made.done():
             made.set_result(None)
 
-    def led_to_http2(self, connection: Connection, transport: asyncio.Transport) -> None:
+    def led_to_http2(self, connection: HttpConnection, transport: asyncio.Transport) -> None:
         """TLS agreed on HTTP/2 for this connection: another protocol takes its place."""
         successor = self._http2(connection.number)
         transport.set_protocol(successor)
         successor.connection_made(transport)
 
-    def lost(self, connection: Connection | Http2Connection) -> None:
+    def lost(self, connection: HttpConnection) -> None:
         """The connection is closed."""
         self._open.pop(connection, None)
         if (made := self._making.pop(connection, None)) is not None and not made.done():
@@ -314,7 +314,7 @@ class Client:
         if connection in self.idle_connections:
             self.idle_connections.remove(connection)
 
-    def retry(self, exchange: Exchange) -> None:
+    def retry(self, exchange: PendingRequest) -> None:
         """Send an exchange again whose kept-alive connection was closed before any byte came."""
         exchange.retried, exchange.connection = True, None
         self.retries += 1
@@ -323,11 +323,11 @@ class Client:
                 connection.start(exchange)
                 return
         if self._closed or self.connections >= self._limit:
-            self.finished(exchange, Answer(error="reset", sent_ns=exchange.sent_ns, retried=True))
+            self.finished(exchange, HttpResponse(error="reset", sent_ns=exchange.sent_ns, retried=True))
         else:
             self._open_for(exchange)
 
-    def finished(self, exchange: Exchange, answer: Answer) -> None:
+    def finished(self, exchange: PendingRequest, answer: HttpResponse) -> None:
         """Hand an answer over, once."""
         if exchange.over:
             return

@@ -11,8 +11,8 @@ from collections import deque
 from time import monotonic_ns as now
 
 from luckyhit.measure.alarm import Alarm
-from luckyhit.measure.connection import Answer, Exchange
 from luckyhit.measure.job import Job, Request
+from luckyhit.measure.response import HttpResponse, PendingRequest
 
 PREPARED = 32
 _ROOM_NS = 150_000
@@ -57,10 +57,10 @@ class Worker(_Sender):
     def __init__(self, job: Job) -> None:
         super().__init__(job)
         self._next_due_ns = 0
-        self._waiting: deque[tuple[int, Answer]] = deque()
+        self._waiting: deque[tuple[int, HttpResponse]] = deque()
         self._settling = False
         self._seen = 0  # answers that waited when it was last looked
-        self._prepared: deque[tuple[Request, list[Exchange]]] = deque()
+        self._prepared: deque[tuple[Request, list[PendingRequest]]] = deque()
 
     async def run(self) -> None:
         """Send the whole schedule and wait for its last answer (or timeout), or until `stop`."""
@@ -116,7 +116,7 @@ class Worker(_Sender):
             if not self._room():
                 break
 
-    def _answered(self, exchange: Exchange, answer: Answer) -> None:
+    def _answered(self, exchange: PendingRequest, answer: HttpResponse) -> None:
         self._open -= 1
         self._waiting.append((exchange.tag, answer))
         if not self._settling:
@@ -173,7 +173,7 @@ class ClosedWorker(_Sender):
             self._send(now())
         await self._ended.wait()
 
-    def _send(self, due_ns: int, exchange: Exchange | None = None) -> None:
+    def _send(self, due_ns: int, exchange: PendingRequest | None = None) -> None:
         """Send the next request, with an `exchange` that is over if there is one: making them takes time."""
         if self._over or due_ns >= self._end_ns:
             self._over = True
@@ -182,7 +182,7 @@ class ClosedWorker(_Sender):
         slot, route, key, number, _, _ = next(self._requests)
         payload = self._fixed[route] or self._templates[route].render(key, number)
         if exchange is None:
-            exchange = Exchange(payload, self._on_answer, self._methods[route], slot)
+            exchange = PendingRequest(payload, self._on_answer, self._methods[route], slot)
         else:
             exchange.payload, exchange.method, exchange.tag = payload, self._methods[route], slot
             exchange.sent_ns, exchange.over = None, False
@@ -191,7 +191,7 @@ class ClosedWorker(_Sender):
         self._open += 1
         self._send_to(exchange, self._timeout_s)
 
-    def _answered(self, exchange: Exchange, answer: Answer) -> None:
+    def _answered(self, exchange: PendingRequest, answer: HttpResponse) -> None:
         self._open -= 1
         tag, answer.due_ns = exchange.tag, exchange.due_ns
         if answer.error is None and answer.done_ns is not None and not answer.retried:

@@ -9,9 +9,7 @@ from __future__ import annotations
 from typing import ClassVar, Protocol
 
 import numpy as np
-from scipy.special import bdtrik, stdtrit
-
-from luckyhit.judge.stats.proportions import clopper_pearson
+from scipy.special import bdtrik, betaincinv, stdtrit
 
 INF = float("inf")
 _APART = 0.28
@@ -38,6 +36,17 @@ class Boundary(Protocol):
     def ranks(self, level: float, total: int, error_rate: float) -> tuple[int, int]:
         """The ranks (from 1) among `total` sorted values between which the `level` quantile lies. 0 and total + 1:
         there is no bound on that side."""
+
+
+def clopper_pearson(count: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Exact binomial interval (Clopper and Pearson 1934): covers at least as often as `confidence` says.
+
+    (0, 1) where `total` is 0.
+    """
+    tail = (1 - confidence) / 2
+    low = float(betaincinv(count, total - count + 1, tail)) if count > 0 else 0.0
+    high = float(betaincinv(count + 1, total - count, 1 - tail)) if count < total else 1.0
+    return low, high
 
 
 def excess_of_part(boundary: Boundary, more: int, fewer: int, pairs: int, error_rate: float) -> float:
@@ -70,4 +79,4 @@ class FixedSample:
         return first, min(int(np.ceil(bdtrik(1 - error_rate / 2, total, level))) + 1, total + 1)
 
 
-__all__ = ["INF", "Boundary", "FixedSample", "excess_of_part"]
+__all__ = ["INF", "Boundary", "FixedSample", "clopper_pearson", "excess_of_part"]

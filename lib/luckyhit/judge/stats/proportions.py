@@ -5,12 +5,10 @@ from __future__ import annotations
 from math import hypot
 from typing import TYPE_CHECKING, NamedTuple
 
-from scipy.special import betaincinv
+from luckyhit.judge.stats.boundary import Boundary
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from luckyhit.judge.stats.boundary import Boundary
 
 SMALL_ARM = 10
 """Below this total in an arm, the difference of two shares gets the cruder interval that always covers."""
@@ -22,17 +20,6 @@ class Difference(NamedTuple):
     effect: float
     low: float
     high: float
-
-
-def clopper_pearson(count: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Exact binomial interval (Clopper and Pearson 1934): covers at least as often as `confidence` says.
-
-    (0, 1) where `total` is 0.
-    """
-    tail = (1 - confidence) / 2
-    low = float(betaincinv(count, total - count + 1, tail)) if count > 0 else 0.0
-    high = float(betaincinv(count + 1, total - count, 1 - tail)) if count < total else 1.0
-    return low, high
 
 
 def share_difference(

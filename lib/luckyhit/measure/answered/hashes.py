@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from xxhash import xxh3_64_intdigest
 
 from luckyhit.measure.bodies import decoded_body
-from luckyhit.measure.connection import Answer
 from luckyhit.measure.expect import LARGEST_CHECKED_BODY
 from luckyhit.measure.heads import Head
+from luckyhit.measure.response import HttpResponse
 from luckyhit.measure.rows import NO_HASH
 
 _MOST_KNOWN = 4096
@@ -42,7 +42,7 @@ class BodyHashes:
         self._addresses = addresses
         self._coded: list[dict[tuple[int, bytes], int | None]] = [{} for _ in addresses]
 
-    def of(self, arm: int, answer: Answer) -> int | None:
+    def of(self, arm: int, answer: HttpResponse) -> int | None:
         """NO_HASH where the body was not kept whole, or where an answer has none (204, 304). None where it takes too
         long to unpack between requests."""
         body, head = answer.body, answer.head
@@ -55,7 +55,7 @@ class BodyHashes:
         """The hash of a body that has no coding."""
         return hash_of(body, self._addresses[arm])
 
-    def _of_coded(self, arm: int, answer: Answer, coding: bytes) -> int | None:
+    def _of_coded(self, arm: int, answer: HttpResponse, coding: bytes) -> int | None:
         raw, known = (xxh3_64_intdigest(answer.body), coding), self._coded[arm]
         if raw in known:
             return known[raw]
