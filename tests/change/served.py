@@ -41,7 +41,8 @@ class ReachedBy(ServedCache):
         self._client = client
 
     def client(self, **options: Any) -> redis.Redis:
-        return self._client
+        """Another client on the same connections: closing it leaves them open."""
+        return redis.Redis(connection_pool=self._client.connection_pool)
 
 
 def check_permissions(

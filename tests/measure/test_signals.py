@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from luckyhit.case.target import Target
 from luckyhit.case.workload import Response, Route
 from luckyhit.measure.expect import LARGEST_CHECKED_BODY, expected_of, mismatch
-from luckyhit.measure.signals import Signals, service_ms, signals_of
+from luckyhit.measure.signals import Signals, headers_source, service_ms, signals_of
 
 
 def headers(*lines: str) -> list[tuple[bytes, bytes]]:
@@ -235,7 +235,7 @@ def test_a_target_says_how_to_read_its_answers() -> None:
     target = Target.model_validate(
         {"url": "http://h", "cache_header": "X-C", "cache_values": {"y": "hit"}, "db_header": "X-N"}
     )
-    seen = Signals.of(signals_of(target)).read(headers("x-c: Y", "x-n: 3"))
+    seen = headers_source(signals_of(target)).read(headers("x-c: Y", "x-n: 3"))
     assert (seen.cache, seen.db_calls) == ("hit", 3)
 
 

@@ -22,7 +22,7 @@ from luckyhit.measure.expect import LARGEST_CHECKED_BODY, Expectation, Mismatch,
 from luckyhit.measure.response import HttpResponse
 from luckyhit.measure.rows import NO_HASH, NO_VERSION, Rows
 from luckyhit.measure.schedule import LARGEST_NUMBER, Schedule
-from luckyhit.measure.signals import MOST_WAITING, Mark, Memory, Seen, Signals, service_ms
+from luckyhit.measure.signals import MOST_WAITING, Mark, Memory, ResponseSource, Seen, service_ms
 from luckyhit.measure.templates import RouteTemplate
 from luckyhit.records import Arm
 from luckyhit.scrub.redactor import Redactor
@@ -50,7 +50,7 @@ class Answers:
     rows: Rows
     arms: Sequence[Arm]
     templates: Sequence[Sequence[RouteTemplate]]  # by arm, then route
-    signals: Signals
+    signals: ResponseSource
     default: Response | None  # None: whatever comes is right
     secrets: Collection[str] = ()
     later_bytes: int = 0

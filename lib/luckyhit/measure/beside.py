@@ -12,6 +12,7 @@ from luckyhit.errors import ResponseUnexpected
 from luckyhit.measure.engine_config import EngineConfig
 from luckyhit.measure.job import CONNECTIONS_PER_CLIENT, PROBE_CONNECTIONS, Job
 from luckyhit.measure.ledger import Ledger, ledger_of
+from luckyhit.measure.measured_part import measured
 from luckyhit.measure.probe import FreshnessProbe
 from luckyhit.measure.probe_arm import ProbeArm
 from luckyhit.measure.probe_reader import Door
@@ -36,13 +37,12 @@ class ProbeBeside:
         config: EngineConfig,
         job: Job,
         *,
-        warmup_ns: int,
         signals: Signals,
         tls: ssl.SSLContext | None,
         redactor: Redactor,
     ) -> None:
         self._block, self._directory, self._redactor = config.block, config.directory, redactor
-        self._load = int((job.schedule.due_ns >= warmup_ns).sum())
+        self._load = int(measured(job.schedule.due_ns, config.warmup_ns).sum())
         self._variants = variants_of(freshness, config.workload.routes)
         self._arms: dict[Arm, ProbeArm] = {}
         for index, (arm, url) in enumerate(config.targets.items()):

@@ -37,7 +37,7 @@ from luckyhit.measure.job import Job
 from luckyhit.measure.priority import hurried
 from luckyhit.measure.schedule import closed_schedule, schedule_for
 from luckyhit.measure.selfcheck import SelfCheck, engine_check, self_check
-from luckyhit.measure.signals import Signals
+from luckyhit.measure.signals import headers_source, later_sources
 from luckyhit.measure.watch import Watch
 from luckyhit.measure.worker import ClosedWorker, Worker
 from luckyhit.scrub.redactor import Redactor
@@ -66,8 +66,8 @@ class Engine:
     def __init__(self, config: EngineConfig) -> None:
         self._config, self._workload = config, config.workload
         self.started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._signals = Signals.of(config.signals)
-        self._warmup_s, self._total_s = config.warmup_s, config.total_s
+        self._signals = headers_source(config.signals)
+        self._total_s = config.total_s
         self._stopped = asyncio.Event()
         self._exceeded: str | None = None
         self._worker: Worker | ClosedWorker | None = None
@@ -106,6 +106,7 @@ class Engine:
             try:
                 cpu_share = await self._measure(job, probe)
             finally:
+                await job.finish_signals()
                 job.rows.flush()
                 within_s = RESTORE_STOPPED_S if self._stopped.is_set() else None
                 probed = await probe.end(within_s) if probe is not None else {}
@@ -118,7 +119,8 @@ class Engine:
         end_ns = start_ns + round(self._total_s * 1e9)
         closed = self._closed
         watch = self._watch(job)
-        worker = ClosedWorker(job, end_ns=end_ns, connections=closed) if closed else Worker(job)
+        settle = watch.settle if watch is not None else job.answers.settle
+        worker = ClosedWorker(job, settle, end_ns=end_ns, connections=closed) if closed else Worker(job, settle)
         self._worker = worker
         if self._stopped.is_set():
             worker.halt()
@@ -126,7 +128,7 @@ class Engine:
         looking_after = asyncio.create_task(self._look_after(job))
         tasks = [asyncio.create_task(worker.run())]
         if probe is not None:
-            tasks.append(asyncio.create_task(probe.run(start_ns + round(self._warmup_s * 1e9), end_ns)))
+            tasks.append(asyncio.create_task(probe.run(start_ns + self._config.warmup_ns, end_ns)))
         sending: asyncio.Future[Any] = asyncio.gather(*tasks)
         stopped: asyncio.Future[Any] = asyncio.ensure_future(self._stopped.wait())
         try:
@@ -162,14 +164,8 @@ class Engine:
             say({"watched": counts})
 
         watch = Watch(self._config.limits, job, on_exceeded=exceeded, on_counts=tell if job.workers > 1 else None)
-        job.settle = watch.settle
         watch.start()
         return watch
-
-    @property
-    def _washout(self) -> bool:
-        """Nothing is measured: the block is all warm-up."""
-        return self._total_s == self._warmup_s
 
     @property
     def _closed(self) -> int:
@@ -190,10 +186,11 @@ class Engine:
             config.targets,
             block=config.block,
             origin_ns=config.origin_ns,
-            warmup_s=self._warmup_s,
+            warmup_ns=config.warmup_ns,
             timeout_s=workload.timeout,
             headers=config.headers,
             signals=self._signals,
+            later=later_sources(config.signals, config.block, tuple(config.targets)),
             expected=config.expected,
             directory=config.directory / "requests",
             limit=_descriptors(),
@@ -207,7 +204,7 @@ class Engine:
         )
 
     async def _self_check(self) -> SelfCheck | None:
-        if not self._config.selfcheck or self._washout:
+        if not self._config.selfcheck or not self._config.measures:
             return None
         rate = 500.0 if self._closed else self._rate * len(self._config.targets) / self._workload.workers
         return await self_check(rate)
@@ -230,12 +227,12 @@ class Engine:
             await asyncio.sleep(PROGRESS_S)
             done_s = min(self._total_s, max(0.0, (time.monotonic_ns() - job.start_ns) / 1e9))
             say({"done": round(done_s, 2), **job.rows.progress()})
-            if time.monotonic() - flushed >= FLUSH_S and not job.answers.holds_rows(time.monotonic_ns()):
+            if time.monotonic() - flushed >= FLUSH_S and not job.holds_rows(time.monotonic_ns()):
                 await asyncio.to_thread(job.rows.flush)
                 flushed = time.monotonic()
 
     def _beside(self, job: Job) -> ProbeBeside | None:
-        if self._config.freshness is None or self._washout or self._config.worker > 0:
+        if self._config.freshness is None or not self._config.measures or self._config.worker > 0:
             return None
         from luckyhit.measure.beside import ProbeBeside
 
@@ -243,7 +240,6 @@ class Engine:
             self._config.freshness,
             self._config,
             job,
-            warmup_ns=round(self._warmup_s * 1e9),
             signals=self._signals,
             tls=_authorities(self._config.ca_file),
             redactor=self._redactor,
@@ -256,7 +252,7 @@ class Engine:
             "unexpected": job.answers.unexpected,
             "examples": job.answers.examples,
             "start_ns": start_ns,
-            "measure_ns": start_ns + round(self._warmup_s * 1e9),
+            "measure_ns": start_ns + self._config.warmup_ns,
             "end_ns": start_ns + round(self._total_s * 1e9),
             "distinct_keys": job.schedule.distinct_keys,
             "digest": job.schedule.digest,

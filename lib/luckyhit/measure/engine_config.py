@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from luckyhit.case.freshness import Freshness
 from luckyhit.case.workload import Response, Workload
-from luckyhit.measure.signals import SignalHeaders
+from luckyhit.measure.signals import DeclaredSignals
 from luckyhit.measure.watch import Limits
 from luckyhit.records.vocabulary import Arm
 
@@ -55,7 +55,7 @@ class EngineConfig(BaseModel):
     http: Http = "auto"
     ca_file: str | None = None
     expected: Response | None = None
-    signals: SignalHeaders = Field(default_factory=SignalHeaders)
+    signals: DeclaredSignals = Field(default_factory=DeclaredSignals)
     limits: Limits | None = None
     freshness: Freshness | None = None
     originals: dict[Arm, dict[str, int]] = {}
@@ -69,6 +69,15 @@ class EngineConfig(BaseModel):
     @property
     def total_s(self) -> float:
         return self.warmup_s + self.measure_s
+
+    @property
+    def warmup_ns(self) -> int:
+        return round(self.warmup_s * 1e9)
+
+    @property
+    def measures(self) -> bool:
+        """Whether anything of the block is measured; else all of it is warm-up."""
+        return self.measure_s > 0
 
     def of_worker(self, worker: int, owner: int) -> EngineConfig:
         """The same for one process of the block."""

@@ -12,7 +12,7 @@ from luckyhit.measure.answers import KEPT_FOR_LATER, Answers
 from luckyhit.measure.response import HttpResponse, PendingRequest
 from luckyhit.measure.rows import Rows
 from luckyhit.measure.schedule import Schedule
-from luckyhit.measure.signals import Signals
+from luckyhit.measure.signals import LaterSource, ResponseSource, with_headers
 from luckyhit.measure.templates import RouteTemplate
 from luckyhit.measure.wire import Client
 from luckyhit.records import Arm
@@ -34,8 +34,8 @@ Request = tuple[int, int, int, int, int, bool]
 class Job:
     """Arms are counted in the order of `arms`. Instants are raw nanoseconds of the monotonic clock. This worker, one
     of `workers`, has every `workers`-th slot, from `worker` on. `endless`: behind the last slot comes the first again
-    (with a number of its own). `settle`: what is done with an
-    answer to a slot, by arm. `fixed`: by arm and route, requests that are always the same; `methods`: by route."""
+    (with a number of its own). `later`: what tells of requests once their responses have come. `fixed`: by arm and
+    route, requests that are always the same; `methods`: by route."""
 
     arms: tuple[Arm, ...]
     schedule: Schedule
@@ -48,12 +48,9 @@ class Job:
     workers: int = 1
     endless: bool = False
     start_ns: int = 0
-    settle: Callable[[int, int, HttpResponse], None] = field(init=False)
+    later: tuple[LaterSource, ...] = ()
     fixed: list[list[bytes | None]] = field(default_factory=list)
     methods: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.settle = self.answers.settle
 
     @classmethod
     def make(
@@ -63,10 +60,10 @@ class Job:
         *,
         block: int,
         origin_ns: int,
-        warmup_s: float,
+        warmup_ns: int,
         timeout_s: float,
         headers: Mapping[str, str],
-        signals: Signals,
+        signals: ResponseSource,
         expected: Response | None,
         directory: Path | None,
         limit: int,
@@ -77,6 +74,7 @@ class Job:
         http: str = "auto",
         tls: ssl.SSLContext | None = None,
         cookies: Mapping[str, str] | None = None,
+        later: tuple[LaterSource, ...] = (),
     ) -> Job:
         """Raises ArgumentError for requests that can't be sent. `limit`: connections, over all arms together."""
         arms = tuple(targets)
@@ -103,12 +101,13 @@ class Job:
             schedule,
             arms,
             block=block,
-            warmup_ns=round(warmup_s * 1e9),
+            warmup_ns=warmup_ns,
             directory=directory,
             origin_ns=origin_ns,
             worker=worker,
             workers=workers,
             endless=endless,
+            later=later,
         )
         answers = Answers(
             schedule,
@@ -121,6 +120,7 @@ class Job:
             later_bytes=KEPT_FOR_LATER,
         )
         job = cls(arms, schedule, clients, templates, rows, answers, timeout_s, worker, workers, endless)
+        job.later = later
         job.fixed = [
             [
                 _fixed(template) if table is None else None
@@ -152,11 +152,26 @@ class Job:
         self, request: Request, arm: int, tag: int, on_done: Callable[[PendingRequest, HttpResponse], None]
     ) -> PendingRequest:
         """A request to one arm, ready to be sent."""
-        _, route, key, number, _, _ = request
+        slot, route, key, number, _, _ = request
         payload = self.fixed[arm][route]
         if payload is None:
             payload = self.templates[arm][route].render(key, number)
+        if self.later:
+            payload = self.identify(payload, slot, arm)
         return PendingRequest(payload, on_done, self.methods[route], tag)
+
+    def identify(self, payload: bytes, slot: int, arm: int) -> bytes:
+        """The request with what each later source knows it by."""
+        return with_headers(payload, [source.header(slot, arm) for source in self.later])
+
+    def holds_rows(self, now_ns: int) -> bool:
+        """Whether rows may still be told more of, and are not to be written yet."""
+        return self.answers.holds_rows(now_ns) or any(source.waits(now_ns) for source in self.later)
+
+    async def finish_signals(self) -> None:
+        """Wait for what later sources still have to tell. Every response has come."""
+        for source in self.later:
+            await source.finish()
 
     @property
     def retries(self) -> int:

@@ -15,7 +15,7 @@ from luckyhit.measure.engine_config import EngineConfig, Http
 from luckyhit.measure.head import Origin, head_lines
 from luckyhit.measure.load_asked import Asked
 from luckyhit.measure.load_workload import checked, workload_of
-from luckyhit.measure.signals import SignalHeaders, signals_of
+from luckyhit.measure.signals import DeclaredSignals, signals_of
 
 USUAL_SECONDS = 10.0
 
@@ -30,7 +30,7 @@ class LoadPlan:
     base: str
     workload: Workload
     expected: Response | None
-    signals: SignalHeaders
+    signals: DeclaredSignals
     seconds: float
     warmup_s: float
     closed: int
@@ -78,7 +78,7 @@ def plan_load(url: str, asked: Asked) -> LoadPlan:
         base=base,
         workload=workload,
         expected=_expected(asked),
-        signals=signals_of(asked.case.target) if asked.case else SignalHeaders(),
+        signals=signals_of(asked.case.target) if asked.case else DeclaredSignals(),
         seconds=_seconds(workload, asked),
         warmup_s=float(asked.warmup_s),
         closed=asked.closed,

@@ -18,9 +18,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from luckyhit import records
+from luckyhit.measure.measured_part import measured
 from luckyhit.measure.response import HttpResponse
 from luckyhit.measure.schedule import Schedule
-from luckyhit.measure.signals import Place, Seen
+from luckyhit.measure.signals import LaterSource, Place, Seen
 from luckyhit.records import CACHE_STATUSES, Accounting, Arm, RequestError
 from luckyhit.records.parquet import write_part
 
@@ -63,7 +64,7 @@ class Rows:
     `directory`: where the part files go (None: nowhere, and all rows are kept). This worker has the slots `worker`,
     `worker + workers` and so on. In an `endless` schedule (a closed loop) slots go on behind its end, round and round,
     and only those that were settled count. `flush` writes what was settled since the last time, from another thread if
-    need be; `end` settles the rest as `dropped`.
+    need be; `end` settles the rest as `dropped`. `later`: what completes rows when they are written.
     """
 
     def __init__(
@@ -78,7 +79,9 @@ class Rows:
         worker: int = 0,
         workers: int = 1,
         endless: bool = False,
+        later: Sequence[LaterSource] = (),
     ) -> None:
+        self._later = later
         self._schedule, self._arms, self._block = schedule, list(arms), block
         self.start_ns = self.origin_ns = origin_ns
         self._warmup_ns, self._directory, self._worker, self._workers = warmup_ns, directory, worker, workers
@@ -180,7 +183,10 @@ class Rows:
                 worker = f"-worker-{self._worker:02d}" if self._worker else ""
                 name = f"block-{self._block:03d}{worker}-part-{self._parts:04d}"
                 self._parts += 1
-                write_part(self._directory, name, self.table(rows))
+                table = self.table(rows)
+                for source in self._later:
+                    table = source.complete(table)
+                write_part(self._directory, name, table)
 
     def _pending(self, filled: int | None = None) -> NDArray[Any]:
         """What is settled and not written, in the order of settling; of the chunk in use, the `filled` first rows."""
@@ -204,7 +210,7 @@ class Rows:
             "arm": _words(arm, self._arms),
             "block": np.full(len(rows), self._block, np.int32),
             "slot": slot,
-            "phase": _words(due_ns >= self.start_ns + self._warmup_ns, ["warmup", "measure"]),
+            "phase": _words(measured(due_ns - self.start_ns, self._warmup_ns), ["warmup", "measure"]),
             "route": _words(schedule.route[entry], names),
             "key": schedule.key_texts(entry),
             "due_ns": due_ns - self.origin_ns,

@@ -105,7 +105,7 @@ async def added_latency(url: str, rate: float, seconds: float, tries: int = 1) -
         {"before": url},
         block=0,
         origin_ns=time.monotonic_ns(),
-        warmup_s=0.0,
+        warmup_ns=0,
         timeout_s=5.0,
         headers={},
         signals=Signals(),
@@ -116,7 +116,7 @@ async def added_latency(url: str, rate: float, seconds: float, tries: int = 1) -
     job.answers.service_ms = np.full(len(job.schedule), np.nan)
     await job.clients[0].warm(min(8, 1 + int(rate / 200)))
     job.begin(time.monotonic_ns() + 20_000_000)
-    worker = Worker(job)
+    worker = Worker(job, job.answers.settle)
     await worker.run()
     await worker.stop()
     job.rows.end()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from time import monotonic_ns as now
 
 from luckyhit.measure.alarm import Alarm
@@ -15,6 +16,8 @@ from luckyhit.measure.job import Job, Request
 from luckyhit.measure.response import HttpResponse, PendingRequest
 
 PREPARED = 32
+Settle = Callable[[int, int, HttpResponse], None]
+"""What is done with a response to a slot, by arm."""
 _ROOM_NS = 150_000
 """Answers are settled while the next slot is further away than this."""
 _SETTLING_NS = 30_000
@@ -26,9 +29,10 @@ _REFUSED_S = 0.05
 class _Sender:
     """What open and closed loop share: requests go out, answers are timed at once and settled later."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, settle: Settle) -> None:
         self._loop = asyncio.get_running_loop()
         self._job, self._arms = job, len(job.arms)
+        self._settle_response = settle
         self._clients, self._timeout_s = job.clients, job.timeout_s
         self._requests = job.requests()
         self._open = 0
@@ -54,8 +58,8 @@ class _Sender:
 class Worker(_Sender):
     """Open loop: every slot when it is due."""
 
-    def __init__(self, job: Job) -> None:
-        super().__init__(job)
+    def __init__(self, job: Job, settle: Settle) -> None:
+        super().__init__(job, settle)
         self._next_due_ns = 0
         self._waiting: deque[tuple[int, HttpResponse]] = deque()
         self._settling = False
@@ -138,7 +142,7 @@ class Worker(_Sender):
         until_ns = now() + _SETTLING_NS
         while self._waiting and (self._room() or self._over or len(self._waiting) > _MOST_WAITING):
             tag, answer = self._waiting.popleft()
-            self._job.settle(tag // self._arms, tag % self._arms, answer)
+            self._settle_response(tag // self._arms, tag % self._arms, answer)
             if now() > until_ns:
                 break
         self._seen = len(self._waiting)
@@ -147,7 +151,7 @@ class Worker(_Sender):
             self._loop.call_soon(self._settle)
 
     def _settle_all(self) -> None:
-        settle, arms, waiting = self._job.settle, self._arms, self._waiting
+        settle, arms, waiting = self._settle_response, self._arms, self._waiting
         while waiting:
             tag, answer = waiting.popleft()
             settle(tag // arms, tag % arms, answer)
@@ -157,11 +161,12 @@ class ClosedWorker(_Sender):
     """Closed loop: each of `connections` sends its next request when the one before is answered. Its numbers are not
     those of independent users: a slow service is asked less often (coordinated omission)."""
 
-    def __init__(self, job: Job, *, end_ns: int, connections: int) -> None:
-        super().__init__(job)
+    def __init__(self, job: Job, settle: Settle, *, end_ns: int, connections: int) -> None:
+        super().__init__(job, settle)
         self._end_ns, self._connections = end_ns, connections
         # Bound once: this happens for each request, and a closed loop is as fast as its user lets it be.
-        self._send_to, self._settle, self._on_answer = job.clients[0].send, job.settle, self._answered
+        self._send_to, self._settle, self._on_answer = job.clients[0].send, settle, self._answered
+        self._identify = job.identify if job.later else None
         self._fixed, self._templates, self._methods = job.fixed[0], job.templates[0], job.methods
         self.sent = 0
 
@@ -181,6 +186,8 @@ class ClosedWorker(_Sender):
             return
         slot, route, key, number, _, _ = next(self._requests)
         payload = self._fixed[route] or self._templates[route].render(key, number)
+        if self._identify is not None:
+            payload = self._identify(payload, slot, 0)
         if exchange is None:
             exchange = PendingRequest(payload, self._on_answer, self._methods[route], slot)
         else:

@@ -23,7 +23,7 @@ from luckyhit.change.permissions.permission_checks import check_rights
 from luckyhit.errors import ArgumentError, CacheUnreachable, LuckyHitError
 from luckyhit.judge.stale.old_data import looked_for
 from luckyhit.measure.inputs import Inputs, gather
-from luckyhit.measure.signals import Signals, offered, signals_of
+from luckyhit.measure.signals import headers_source, offered, signals_of, told_later
 from luckyhit.project import Project
 from luckyhit.records import METRICS, Guard, GuardId
 from luckyhit.scrub.redactor import Redactor
@@ -175,12 +175,16 @@ def _power(case: Case, answered: Sequence[list[tuple[bytes, bytes]]]) -> Guard:
     """What the plan gives each goal, and what it needs. A run may decide what that is too little for: no failure."""
     from luckyhit.workflow.planning import lines_of, planning_of  # takes the judge along, a second to import
 
-    signals = Signals.of(signals_of(case.target))
+    declared = signals_of(case.target)
+    signals, later = headers_source(declared), told_later(declared)
     answers = [signals.read(received) for received in answered]
     hidden = [
         name
         for name, kind in METRICS.items()
-        if kind.told_by and answers and all(getattr(answer, kind.column) in (None, "unknown") for answer in answers)
+        if kind.told_by
+        and kind.column not in later
+        and answers
+        and all(getattr(answer, kind.column) in (None, "unknown") for answer in answers)
     ]
     planning = planning_of(case, hidden)
     return Guard(

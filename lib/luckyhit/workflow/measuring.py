@@ -25,6 +25,7 @@ from luckyhit.system import Stack
 from luckyhit.system.control import authorities
 from luckyhit.workflow.preflight import probe_databases
 from luckyhit.workflow.step import Step, stop_if_asked
+from luckyhit.workflow.warmup_rule import ComingBlock
 from luckyhit.workflow.watching import watched_caches
 
 Progress = Callable[[str, float, float], None]
@@ -82,7 +83,7 @@ class Measuring:
             start = numbered(noted, reset["started"])
             if stage == "change" and (failed := self._start_unlike(stacks, reset)) is not None:
                 return failed
-            washed = self._wash_out(stacks, what)
+            washed = self._warm_up(stacks, what)
             number = len(run.manifest.blocks)
             self.show(what)
             # The clear has just counted the keys outside the scope.
@@ -149,13 +150,12 @@ class Measuring:
                 stack.check()  # a service that ended while it was measured is no slow service
         return report, unseen, stopped
 
-    def _wash_out(self, stacks: Mapping[Arm, Stack], what: str) -> dict[str, Any]:
-        """Where the arms take turns on one service, send the load until nothing of the arm before is left in what the
-        hit ratio shows; {} where each block begins anew in all it has."""
-        case, (stack, *_) = self._case, stacks.values()
-        goes_on = design_of(case).washes_out or not stack.owned
-        if not goes_on or not case.plan.washout or not stack.changeable:
-            return {}
+    def _warm_up(self, stacks: Mapping[Arm, Stack], what: str) -> dict[str, Any]:
+        """Send the load before the block as its warm-up rule wants it; {} where none applies."""
+        from luckyhit.workflow.warmups import warm_up  # takes the judge along, a second to import
+
+        (stack, *_) = stacks.values()
+        coming = ComingBlock(self._case, owned=stack.owned, changeable=stack.changeable)
 
         def stretch(seconds: float) -> int:
             number = len(self._run.manifest.blocks)
@@ -172,9 +172,7 @@ class Measuring:
             self._run.add_block(number, "wash-out", list(stacks), **report.as_facts())
             return number
 
-        from luckyhit.workflow.washout import wash_out  # takes the judge along, a second to import
-
-        return wash_out(self._run, stretch, stretch_s=case.plan.warmup, longest_s=case.plan.washout).as_facts()
+        return warm_up(self._run, coming, stretch)
 
     def _intend_probe(self, stacks: Mapping[Arm, Stack], number: int) -> dict[Arm, int]:
         """The probe writes to somebody's service: what its keys held is put back by `luckyhit revert` if it dies."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from luckyhit.designs import design_of
 from luckyhit.judge.compare.stationary import FEWEST_WINDOWS, moving, settled
 from luckyhit.records.parquet import read_parts
 from luckyhit.run import Run
+from luckyhit.workflow.warmup_rule import ComingBlock, Stretch, WashOut
 
 SHORTEST_S = 2.0
 REQUESTS_PER_WINDOW = 100
@@ -23,24 +22,19 @@ LOOKS = 2
 _MOST_WINDOWS = 8 * FEWEST_WINDOWS
 _TOLD = ("hit", "miss", "stale")
 
-Stretch = Callable[[float], int]
-"""Sends the load for some seconds as a block of its own; returns its number."""
 
+class UntilStill:
+    """Until the hit ratio stands still: where arms take turns on one service, so that nothing of the arm before is left
+    in what the hit ratio shows, and where the service isn't the run's own. A block that begins anew in all it has needs
+    none."""
 
-@dataclass(frozen=True, slots=True)
-class WashOut:
-    """One wash-out: how many stretches of load, `seconds` in all, and whether the hit ratio `settled` (False: it surely
-    still moved when the time was over; None: too few answers told their cache status to see). `ratios`: the hit ratio
-    of each window, in the order of time."""
+    def applies(self, coming: ComingBlock) -> bool:
+        goes_on = design_of(coming.case).washes_out or not coming.owned
+        return goes_on and coming.changeable and bool(coming.case.plan.washout)
 
-    stretches: int
-    seconds: float
-    settled: bool | None
-    ratios: tuple[float, ...]
-
-    def as_facts(self) -> dict[str, Any]:
-        """For the manifest."""
-        return {**asdict(self), "ratios": [round(ratio, 4) for ratio in self.ratios]}
+    def run(self, run: Run, coming: ComingBlock, stretch: Stretch) -> WashOut:
+        plan = coming.case.plan
+        return wash_out(run, stretch, stretch_s=plan.warmup, longest_s=plan.washout)
 
 
 def wash_out(run: Run, stretch: Stretch, *, stretch_s: float, longest_s: float) -> WashOut:

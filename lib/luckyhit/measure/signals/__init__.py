@@ -2,24 +2,43 @@
 
 table       which headers mean what: one row each · statuses: what one header tells · members: lists in headers
 chain       the caches on the way, by nearness · reader: everything that one answer shows (seen)
+sources     SIGNALS: where all this is read: one row a source
 memory      what only several answers of a URL show together · offers: headers that look like a cache status
 """
 
 from luckyhit.measure.signals.memory import MOST_WAITING, Memory, Place
 from luckyhit.measure.signals.offers import offered
-from luckyhit.measure.signals.reader import SignalHeaders, Signals, service_ms, signals_of
+from luckyhit.measure.signals.reader import Signals, service_ms
 from luckyhit.measure.signals.seen import NO_MARK, Mark, Seen
+from luckyhit.measure.signals.sources import (
+    SIGNALS,
+    DeclaredSignals,
+    LaterSource,
+    ResponseSource,
+    headers_source,
+    later_sources,
+    signals_of,
+    told_later,
+    with_headers,
+)
 
 __all__ = [
     "MOST_WAITING",
     "NO_MARK",
+    "SIGNALS",
+    "DeclaredSignals",
+    "LaterSource",
     "Mark",
     "Memory",
     "Place",
+    "ResponseSource",
     "Seen",
-    "SignalHeaders",
     "Signals",
+    "headers_source",
+    "later_sources",
     "offered",
     "service_ms",
     "signals_of",
+    "told_later",
+    "with_headers",
 ]

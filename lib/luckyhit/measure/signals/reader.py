@@ -21,9 +21,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from pydantic import BaseModel, ConfigDict
-
-from luckyhit.case.target import Target
 from luckyhit.measure.signals.chain import CONTROL, READ_BESIDE, Chain, chain_of, status_of
 from luckyhit.measure.signals.members import members
 from luckyhit.measure.signals.seen import COUNTED, DATED, TIMING, VARNISH, Mark, Seen, expiring
@@ -50,17 +47,6 @@ _LONGEST, _TIME = 4096, 40
 _MOST_KNOWN, _LARGEST_KNOWN = 4096, 1024
 """Answers that are remembered, and the bytes that one of them may take."""
 _BY_NAME = {source.header: source for source in CACHE_SOURCES}
-
-
-class SignalHeaders(BaseModel):
-    """What a case adds to the usual headers: where its service tells cache status and database calls."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-    header: str | None = None
-    values: dict[str, CacheStatus] = {}
-    db_header: str | None = None
-    db_metric: str | None = None
 
 
 class Signals:
@@ -95,10 +81,6 @@ class Signals:
         """Everything that an answer with these headers (lower-case names) shows by itself."""
         reading = self.look(headers)[0]
         return reading.behind("age", "hit") if reading.lone_age_s else reading
-
-    @classmethod
-    def of(cls, declared: SignalHeaders) -> Signals:
-        return cls(declared.header, declared.values, declared.db_header, declared.db_metric)
 
     def look(self, headers: Headers) -> tuple[Seen, Mark]:
         """The same, but for a lone Age, and what tells the answer apart from others of its URL: for Memory, which makes
@@ -224,16 +206,6 @@ class Signals:
                 if name in metrics and (count := _counted(parameters, metrics[name])) is not None:
                     total, last = min((total or 0) + count, LARGEST_COUNT), place
         return total, last
-
-
-def signals_of(target: Target) -> SignalHeaders:
-    """What a case's target says of them."""
-    return SignalHeaders(
-        header=target.cache_header,
-        values=dict(target.cache_values),
-        db_header=target.db_header,
-        db_metric=target.db_metric,
-    )
 
 
 def service_ms(headers: Headers) -> float | None:

@@ -1,0 +1,23 @@
+"""WARMUPS: how a warm-up before a block ends. A rule is one file and one row here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from luckyhit.run import Run
+from luckyhit.workflow.warmup_rule import ComingBlock, Stretch, WarmupRule
+from luckyhit.workflow.washout import UntilStill
+
+WarmupId = Literal["until-still"]
+WARMUPS: Mapping[WarmupId, WarmupRule] = {
+    "until-still": UntilStill(),
+}
+
+
+def warm_up(run: Run, coming: ComingBlock, stretch: Stretch) -> dict[str, Any]:
+    """Warm up before a block by the first rule that applies. What it did, for the manifest; {} where none applies."""
+    for rule in WARMUPS.values():
+        if rule.applies(coming):
+            return rule.run(run, coming, stretch).as_facts()
+    return {}

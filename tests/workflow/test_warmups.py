@@ -1,0 +1,59 @@
+"""WARMUPS: each row is a rule; the first that applies warms up."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from luckyhit.case.load import parse_case
+from luckyhit.case.template import new_case
+from luckyhit.workflow import warmups
+from luckyhit.workflow.warmup_rule import ComingBlock, WashOut
+from luckyhit.workflow.warmups import WARMUPS, WarmupId, warm_up
+from luckyhit.workflow.washout import UntilStill
+
+CASE = parse_case(new_case("slow"))
+
+
+class Counted:
+    """A rule that takes so many stretches."""
+
+    def __init__(self, stretches: int, applies: bool) -> None:
+        self._stretches, self._applies = stretches, applies
+
+    def applies(self, coming):
+        return self._applies
+
+    def run(self, run, coming, stretch):
+        for _ in range(self._stretches):
+            stretch(1.0)
+        return WashOut(self._stretches, float(self._stretches), True, ())
+
+
+def test_each_rule_has_its_parts() -> None:
+    assert set(WARMUPS) == set(get_args(WarmupId))
+    for rule in WARMUPS.values():
+        assert callable(rule.applies) and callable(rule.run)
+
+
+@pytest.mark.parametrize(
+    ("owned", "changeable", "applies"), [(False, True, True), (True, True, False), (False, False, False)]
+)
+def test_a_service_that_goes_on_warms_up_until_still(owned: bool, changeable: bool, applies: bool) -> None:
+    assert UntilStill().applies(ComingBlock(CASE, owned, changeable)) is applies
+
+
+def test_the_first_rule_that_applies_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = {"a": Counted(1, False), "b": Counted(2, True), "c": Counted(3, True)}
+    monkeypatch.setattr(warmups, "WARMUPS", rules)
+    sent: list[float] = []
+    facts = warm_up(
+        None, ComingBlock(CASE, False, True), lambda seconds: len(sent) if sent.append(seconds) is None else 0
+    )
+    assert facts["stretches"] == len(sent) == 2
+
+
+def test_without_a_rule_that_applies_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warmups, "WARMUPS", {"a": Counted(1, False)})
+    assert warm_up(None, ComingBlock(CASE, False, True), lambda seconds: 1 // 0) == {}
