@@ -65,7 +65,7 @@ bench-deciding: setup  ## How many of 40 simulated first runs are decided, and h
 	$(BIN)/python benchmarks/deciding $(OTHER)
 
 docs: setup  ## Write the generated pages again: case-file reference, JSON Schema, commands, columns
-	$(BIN)/python -m luckyhit.case.reference
+	$(BIN)/python -m luckyhit.case.docs.case_reference
 	$(BIN)/python -m luckyhit.cli.command_reference
 	$(BIN)/python -m luckyhit.records.column_docs
 

@@ -23,11 +23,11 @@ from harness import peers
 from harness.rounds import in_rounds
 from harness.targets import TIMED_ECHO, running
 
-from luckyhit.measure.crew import run_engine
-from luckyhit.measure.load_asked import Asked
-from luckyhit.measure.load_order import plan_load
-from luckyhit.measure.quantiles import quantile
-from luckyhit.measure.watch import Limits
+from luckyhit.load.command.load_plan import plan_load
+from luckyhit.load.command.options import Asked
+from luckyhit.load.limits import Limits
+from luckyhit.load.selfcheck import quantile
+from luckyhit.load.worker_pool import run_engine
 
 RATES = (200, 500, 1000, 2000)
 HIGHEST = {"aiohttp": 2000, "httpx": 200}

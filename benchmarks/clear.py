@@ -65,7 +65,7 @@ def clear_apart(url: str, *, backup: bool) -> Cleared:
 def clear_here(url: str, *, backup: bool) -> Cleared:
     import resource
 
-    from luckyhit.case.cache import Cache as CacheSpec
+    from luckyhit.case.cache_spec import Cache as CacheSpec
     from luckyhit.change.clearing.clear import clear
     from luckyhit.change.journal import Journal
 
@@ -124,7 +124,7 @@ class Load:
     def _run(self) -> None:
         import pyarrow.parquet as pq
 
-        from luckyhit.measure.load import load
+        from luckyhit.load.command.load_url import load
 
         def progress(done: float, total: float) -> None:
             if not self._going.is_set() and done > 0:

@@ -19,7 +19,7 @@ from harness import peers
 from harness.rounds import in_rounds
 from harness.targets import ASGI, ECHO, running
 
-from luckyhit.measure.load import load
+from luckyhit.load.command.load_url import load
 
 CONNECTIONS = 16
 WANTED = {"wrk": 0.6, "locust": 3.0, "httpx": 30.0}

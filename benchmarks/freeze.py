@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from harness import peers
 from harness.targets import TIMED_ECHO, Target, running
 
-from luckyhit.measure.load import load
-from luckyhit.measure.load_table import LoadSummary
+from luckyhit.load.command.load_summary import LoadSummary
+from luckyhit.load.command.load_url import load
 
 RATE, SECONDS, FROZEN_S = 500.0, 8.0, 6.0
 LEVELS = {"p50": 0.5, "p75": 0.75, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}

@@ -26,10 +26,10 @@ from luckyhit.case.freshness import Freshness
 from luckyhit.judge.freshness.classify import classify_reads
 from luckyhit.judge.freshness.windows import staleness_windows
 from luckyhit.judge.stats.boundary import clopper_pearson
-from luckyhit.measure.probe import FreshnessProbe
-from luckyhit.measure.probe_arm import ProbeArm
-from luckyhit.measure.probe_plan import KeyRanges
-from luckyhit.measure.probe_reader import Door
+from luckyhit.probe.arm import ProbeArm
+from luckyhit.probe.probe_plan import KeyRanges
+from luckyhit.probe.probe_reads import Door
+from luckyhit.probe.probe_run import FreshnessProbe
 
 WINDOWS_S = (0.01, 0.1, 1.0, 5.0)
 HEALTHY_READS = 10_000

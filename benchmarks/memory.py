@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 from harness.targets import ECHO, running
 
-from luckyhit.measure.load import load
+from luckyhit.load.command.load_url import load
 
 BOUND_MB = 300
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from luckyhit.measure.crew import run_engine
-from luckyhit.measure.load import load
-from luckyhit.measure.load_asked import Asked
-from luckyhit.measure.load_order import plan_load
+from luckyhit.load.command.load_plan import plan_load
+from luckyhit.load.command.load_url import load
+from luckyhit.load.command.options import Asked
+from luckyhit.load.worker_pool import run_engine
 
 CONNECTIONS = 16
 

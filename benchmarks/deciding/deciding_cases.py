@@ -16,8 +16,8 @@ from simulated_block import Noise
 from simulated_service import Behaviour
 
 from luckyhit.case import Case
+from luckyhit.case.docs.template import new_case
 from luckyhit.case.load import load_case
-from luckyhit.case.template import new_case
 from luckyhit.records import METRICS
 
 Truth = Literal["HELPED", "HURT", "EQUIVALENT"]

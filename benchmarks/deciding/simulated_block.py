@@ -17,8 +17,8 @@ from simulated_probe import Probing, Steps
 from simulated_service import MS, Behaviour, S, Service
 
 from luckyhit.case import Case
-from luckyhit.measure.probe_plan import KeyRanges, plan_events
-from luckyhit.measure.schedule import schedule_for
+from luckyhit.load.schedule import schedule_for
+from luckyhit.probe.probe_plan import KeyRanges, plan_events
 from luckyhit.records import READS, REQUESTS, WRITES
 
 STEP_S = 0.05

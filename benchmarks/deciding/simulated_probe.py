@@ -9,8 +9,8 @@ from typing import Any
 from simulated_service import Answer, S, Service
 
 from luckyhit.case.freshness import VersionRead
-from luckyhit.measure.probe import LASTING_AFTER_FLAP, LASTING_READS
-from luckyhit.measure.probe_plan import GAP_NS, LEAD_NS, WARMING_READS, ProbeEvent, next_gap_ns
+from luckyhit.probe.probe_plan import GAP_NS, LEAD_NS, WARMING_READS, ProbeEvent, next_gap_ns
+from luckyhit.probe.probe_run import LASTING_AFTER_FLAP, LASTING_READS
 
 Steps = Generator[int, int, None]
 """Yields instants, and is sent them when they come."""
@@ -56,7 +56,7 @@ class Probing:
             yield from self._behind(done, event, asked)
 
     def _race(self, now: int, event: ProbeEvent) -> Steps:
-        """A read and a write that lands somewhere inside of it (see `luckyhit.measure.probe`)."""
+        """A read and a write that lands somewhere inside of it (see `luckyhit.probe.probe_run`)."""
         knobs = self.service.behaviour
         read_ns = round((knobs.hit_ms + knobs.load_ms) * S / 1e3)
         write_ns = round((knobs.write_ms + knobs.commit_ms) * S / 1e3)

@@ -60,8 +60,8 @@ CLIENTS: dict[str, Callable[[int], AbstractAsyncContextManager[Get]]] = {"aiohtt
 
 async def open_loop(client: str, url: str, seconds: float, rate: float, seed: int) -> dict[str, Any]:
     from luckyhit.case.workload import Route, Workload
-    from luckyhit.measure.quantiles import quantile
-    from luckyhit.measure.schedule import schedule_for
+    from luckyhit.load.schedule import schedule_for
+    from luckyhit.load.selfcheck import quantile
 
     routes = [Route(name="echo", path="/")]
     workload = Workload(seed=seed, rate=f"{rate}/s", routes=routes)  # type: ignore[arg-type]

@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import luckyhit.measure
+import luckyhit.load
 
 _HERE = Path(__file__).parent
-ECHO = Path(luckyhit.measure.__file__).with_name("echo.py")
+ECHO = Path(luckyhit.load.__file__).with_name("echo.py")
 TIMED_ECHO = _HERE / "timed_echo.py"
 TELLING_ECHO = _HERE / "telling_echo.py"
 VERSIONED = _HERE / "versioned.py"

@@ -26,7 +26,7 @@ from luckyhit.judge import Sequential
 from luckyhit.judge.compare.effects import Effect
 from luckyhit.judge.stats.proportions import Difference, paired_difference, share_difference
 from luckyhit.judge.verdict import rule_on
-from luckyhit.measure.probe_plan import counted_units
+from luckyhit.probe.probe_plan import counted_units
 from luckyhit.records import Verdict
 
 ERROR_RATE = 0.01

@@ -199,7 +199,7 @@ class NotEnoughData(LuckyHitError):
 
 class LimitExceeded(NotEnoughData):
     """A limit of the target was exceeded while it was measured, and the load was stopped. `report`: the BlockReport of
-    that block (see luckyhit.measure.plan), whose rows are written."""
+    that block (see luckyhit.load.block), whose rows are written."""
 
     def __init__(self, message: str, *, hint: str = "", report: Any = None) -> None:
         self.report = report

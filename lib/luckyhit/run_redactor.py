@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from luckyhit.case import load_case
-from luckyhit.case.variables import known_secrets, mentioned_secrets
+from luckyhit.case.values.variables import known_secrets, mentioned_secrets
 from luckyhit.errors import ArgumentError, LuckyHitError
 from luckyhit.project import Project
 from luckyhit.scrub.redactor import Redactor, project_roots

@@ -12,7 +12,7 @@ from luckyhit.caches.base import Capability, RightsFindings, ServerFacts
 from luckyhit.caches.clear_pace import Pace
 from luckyhit.caches.scope import Listing, Progress, Removed, Scope
 from luckyhit.case import Case
-from luckyhit.case.cache import Cache as CacheSpec
+from luckyhit.case.cache_spec import Cache as CacheSpec
 from luckyhit.case.changes import SettingChange
 
 

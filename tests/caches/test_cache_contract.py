@@ -16,7 +16,7 @@ from luckyhit.caches.base import Capability
 from luckyhit.caches.counters import sample
 from luckyhit.caches.restore import restore
 from luckyhit.caches.scope import Scope
-from luckyhit.case.cache import Cache as CacheSpec
+from luckyhit.case.cache_spec import Cache as CacheSpec
 from luckyhit.change.clearing.clear import clear
 from luckyhit.change.journal import Journal
 from luckyhit.errors import CacheUnreachable

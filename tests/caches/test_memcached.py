@@ -10,7 +10,7 @@ import pytest
 
 from luckyhit.caches.memcached import MEMCACHED
 from luckyhit.caches.scope import Scope
-from luckyhit.case.cache import Cache as CacheSpec
+from luckyhit.case.cache_spec import Cache as CacheSpec
 from luckyhit.change.clearing.clear import clear
 from luckyhit.change.journal import Journal
 from luckyhit.errors import CacheUnreachable, ScopeRefused

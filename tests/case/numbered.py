@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from luckyhit.case.template import new_case
+from luckyhit.case.docs.template import new_case
 
 PLAN = """\
 plan:

@@ -10,19 +10,19 @@ import pytest
 from numbered import numbered_case
 from ruamel.yaml import YAML
 
-from luckyhit.case.checks import _CHECKS, rules
+from luckyhit.case.checks.cross_field import _CHECKS, rules
+from luckyhit.case.docs.case_reference import REFERENCE_FILE, SCHEMA_FILE, reference_markdown
+from luckyhit.case.docs.schema import json_schema, schema_text
+from luckyhit.case.docs.template import new_case
 from luckyhit.case.load import parse_case
 from luckyhit.case.model import Case
 from luckyhit.case.part import Part
-from luckyhit.case.reference import REFERENCE_FILE, SCHEMA_FILE, reference_markdown
-from luckyhit.case.salvage import parts_in
-from luckyhit.case.schema import json_schema, schema_text
-from luckyhit.case.template import new_case
+from luckyhit.case.reading.salvage import parts_in
 from luckyhit.errors import ArgumentError
 
 PARTS = parts_in(Case)
 CASES = sorted((Path(__file__).parents[2] / "data" / "cases").glob("*.yml"))
-RENEW = "out of date: run `make docs`, which is `python -m luckyhit.case.reference`"
+RENEW = "out of date: run `make docs`, which is `python -m luckyhit.case.docs.case_reference`"
 
 
 def as_editors_read_it(text: str) -> object:

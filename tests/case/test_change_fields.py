@@ -9,9 +9,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from luckyhit.case import Case
+from luckyhit.case.docs.template import new_case
 from luckyhit.case.load import parse_case
 from luckyhit.case.target import LIVE
-from luckyhit.case.template import new_case
 from luckyhit.errors import CaseError
 
 FLAG = {"method": "PUT", "path": "/flags/x"}

@@ -11,10 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from luckyhit.case import load_case
+from luckyhit.case.docs.template import new_case
 from luckyhit.case.examples import example, examples
 from luckyhit.case.load import parse_case
-from luckyhit.case.placeholders import key_pattern
-from luckyhit.case.template import new_case
+from luckyhit.case.values.placeholders import key_pattern
 from luckyhit.cli import app
 from luckyhit.errors import ArgumentError
 from luckyhit.project import NOTEBOOKS, Project

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luckyhit.case import Case, load_case
+from luckyhit.case.docs.template import new_case
 from luckyhit.case.load import parse_case
-from luckyhit.case.template import new_case
 from luckyhit.errors import CaseError
 from tier import examples
 

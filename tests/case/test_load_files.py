@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from luckyhit.case import Case, load_case
+from luckyhit.case.docs.template import new_case
 from luckyhit.case.load import LARGEST_BYTES, parse_case
-from luckyhit.case.template import new_case
 from luckyhit.errors import CaseError, Problem
 
 CASES = sorted((Path(__file__).parents[2] / "data" / "cases").glob("*.yml"))

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from luckyhit.case import load_case
-from luckyhit.case.path_variables import fill_variables, variable_names
-from luckyhit.case.placeholders import fill_text, parse_template
-from luckyhit.case.variables import known_secrets, noted_variables, refuse_unset
+from luckyhit.case.values.path_variables import fill_variables, variable_names
+from luckyhit.case.values.placeholders import fill_text, parse_template
+from luckyhit.case.values.variables import known_secrets, noted_variables, refuse_unset
 from luckyhit.errors import ArgumentError, CaseError
 from luckyhit.run import Run
 

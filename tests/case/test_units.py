@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luckyhit.case.units import (
+from luckyhit.case.values.units import (
     Amount,
     format_duration,
     format_rate,

@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from luckyhit.case import Case, load_case
-from luckyhit.case.variables import known_secrets
+from luckyhit.case.values.variables import known_secrets
 from luckyhit.errors import ArgumentError
 from luckyhit.workflow.checking import refuse_quoted
 

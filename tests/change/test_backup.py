@@ -13,7 +13,7 @@ from served import ReachedBy
 
 from luckyhit.caches.backup import BackupWriter, Entry, read_backup
 from luckyhit.caches.restore import Restored, restore, restore_run
-from luckyhit.case.cache import Cache as CacheSpec
+from luckyhit.case.cache_spec import Cache as CacheSpec
 from luckyhit.change.clearing.clear import clear
 from luckyhit.change.journal import Journal
 from luckyhit.errors import RunUnreadable

@@ -21,7 +21,7 @@ from luckyhit.caches.backup import BackupWriter, read_backup
 from luckyhit.caches.clear_pace import Pace
 from luckyhit.caches.restore import restore
 from luckyhit.caches.scope import Scope
-from luckyhit.case.cache import Cache as CacheSpec
+from luckyhit.case.cache_spec import Cache as CacheSpec
 from luckyhit.change.clearing.clear import clear
 from luckyhit.change.journal import Journal
 from luckyhit.errors import CacheUnreachable, GuardError, ScopeRefused, TargetError

@@ -13,8 +13,8 @@ from served import ServedCache
 from valkey_servers import Server, until
 
 from luckyhit.caches.scope import Scope
-from luckyhit.case.cache import Cache as CacheSpec
-from luckyhit.case.placeholders import escape
+from luckyhit.case.cache_spec import Cache as CacheSpec
+from luckyhit.case.values.placeholders import escape
 from luckyhit.change.clearing.clear import clear
 from luckyhit.change.clearing.coverage import (
     Appeared,

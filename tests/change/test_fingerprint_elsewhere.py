@@ -24,7 +24,7 @@ from luckyhit.change.fingerprints.collect import fingerprint
 from luckyhit.change.fingerprints.differences import difference_guard, same_guard
 from luckyhit.judge.guards.comparison_guards import same_slots_guard
 from luckyhit.judge.table.samples import rows_of, side_by_side
-from luckyhit.measure.schedule import schedule_for
+from luckyhit.load.schedule import schedule_for
 from luckyhit.records import Guard
 from luckyhit.run import Run
 from luckyhit.system import Stack

@@ -19,7 +19,7 @@ from served import ReachedBy
 from luckyhit.caches.redis import redis_keys
 from luckyhit.caches.restore import restore
 from luckyhit.caches.scope import Scope
-from luckyhit.case.cache import Cache as CacheSpec
+from luckyhit.case.cache_spec import Cache as CacheSpec
 from luckyhit.change.clearing.clear import clear
 from luckyhit.change.journal import Journal
 from tier import examples

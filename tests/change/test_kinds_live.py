@@ -18,7 +18,7 @@ from luckyhit.case.model import Case
 from luckyhit.change import Journal, apply, in_place, prepare, reset_block, revert_run, roll_back
 from luckyhit.change.kinds import shown_state
 from luckyhit.errors import GuardError, RollbackNotConfirmed, TargetError
-from luckyhit.measure.ledger import Ledger, ledger_of
+from luckyhit.probe.undo_log import Ledger, ledger_of
 from luckyhit.records.journal import Step
 from luckyhit.run import Run
 from luckyhit.system import Stack

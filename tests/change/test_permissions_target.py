@@ -14,7 +14,7 @@ from caching_proxy import Rules, proxied
 from served import case_document
 
 from luckyhit.case.model import Case
-from luckyhit.case.variables import refuse_unset
+from luckyhit.case.values.variables import refuse_unset
 from luckyhit.change.journal import Journal
 from luckyhit.change.lock import target_lock
 from luckyhit.change.permissions import Findings, free_guard, target_guard

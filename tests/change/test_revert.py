@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from luckyhit.caches.backup import BackupWriter, Entry
-from luckyhit.case.cache import Cache as CacheSpec
+from luckyhit.case.cache_spec import Cache as CacheSpec
 from luckyhit.change import processes
 from luckyhit.change.clearing.clear import clear
 from luckyhit.change.journal import Journal
@@ -205,7 +205,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from luckyhit.caches import backup, cache_at
-from luckyhit.case.cache import Cache
+from luckyhit.case.cache_spec import Cache
 from luckyhit.change import clear, journal
 
 moment, run, url = sys.argv[1], Path(sys.argv[2]), sys.argv[3]

@@ -13,7 +13,7 @@ from kind_worlds import KindWorld, by_sql
 from postgres_server import postgres, programs
 
 from luckyhit.case.model import Case
-from luckyhit.case.variables import known_secrets
+from luckyhit.case.values.variables import known_secrets
 from luckyhit.change import Journal, apply, in_place, prepare, revert_run, roll_back
 from luckyhit.change.kinds import shown_state
 from luckyhit.change.permissions.permission_checks import change_guard

@@ -17,7 +17,7 @@ from luckyhit.caches import from_environment
 from luckyhit.caches.backup import BackupWriter, read_backup
 from luckyhit.caches.redis import RedisCache
 from luckyhit.caches.restore import restore, restore_run
-from luckyhit.case.cache import Cache as CacheSpec
+from luckyhit.case.cache_spec import Cache as CacheSpec
 from luckyhit.change.clearing.clear import clear
 from luckyhit.change.config import undo
 from luckyhit.change.identity import cache_identity

@@ -25,8 +25,7 @@ from world import ASKED
 from luckyhit.change import revert_run
 from luckyhit.change.journal import Journal
 from luckyhit.errors import LuckyHitError
-from luckyhit.measure import BlockPlan, BlockReport
-from luckyhit.measure.plan import EngineCheck
+from luckyhit.load.block import BlockPlan, BlockReport, EngineCheck
 from luckyhit.project import Project
 from luckyhit.records import Accounting
 from luckyhit.run import Run

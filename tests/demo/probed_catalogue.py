@@ -15,9 +15,9 @@ import pandas as pd
 
 from luckyhit.case.freshness import Freshness
 from luckyhit.judge.freshness.classify import classify_reads
-from luckyhit.measure.probe import FreshnessProbe
-from luckyhit.measure.probe_arm import ProbeArm
-from luckyhit.measure.probe_reader import Door
+from luckyhit.probe.arm import ProbeArm
+from luckyhit.probe.probe_reads import Door
+from luckyhit.probe.probe_run import FreshnessProbe
 
 _NULLABLE = {"int64": pd.Int64Dtype(), "int32": pd.Int32Dtype(), "int16": pd.Int16Dtype()}
 DETAIL = {"name": "detail", "path": "/products/{key}", "version": "$.price_cents"}

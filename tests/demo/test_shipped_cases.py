@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from luckyhit.case import load_case
-from luckyhit.case.placeholders import fill, fill_text, key_pattern
+from luckyhit.case.values.placeholders import fill, fill_text, key_pattern
 from luckyhit.demo.settings import Settings
 
 CASES = Path(__file__).parents[2] / "data" / "cases"

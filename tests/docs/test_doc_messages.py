@@ -14,8 +14,9 @@ from shell_blocks import PAGES, ROOT
 from luckyhit.cli.command_reference import COMMANDS_FILE, commands_markdown
 from luckyhit.judge.guards import comparison_guards
 from luckyhit.judge.table import samples
-from luckyhit.measure import access_logs, engine, expect, selfcheck
-from luckyhit.measure.signals import table as signal_table
+from luckyhit.load import access_logs, engine, selfcheck
+from luckyhit.load.bodies import expected
+from luckyhit.load.signals import signal_table
 from luckyhit.records import METRICS, REQUESTS
 from luckyhit.text.messages import GUARD_TITLES
 
@@ -115,7 +116,7 @@ def test_the_bounds_are_those_of_the_code() -> None:
     assert late == f"{selfcheck.LARGEST_SCHEDULE_ERROR_P99_MS:g} ms"
     assert rows["how long its event loop stood still, in the block"] == f"{selfcheck.LARGEST_LAG_MS:g} ms"
     assert rows["processor time of its process, of one core"] == f"{selfcheck.LARGEST_CPU_SHARE:.0%}".replace("%", " %")
-    assert f"JSON above {expect.LARGEST_CHECKED_BODY >> 10} KiB" in MEASUREMENT
+    assert f"JSON above {expected.LARGEST_CHECKED_BODY >> 10} KiB" in MEASUREMENT
     assert engine.CLOSED_SLOTS  # the engine that the page is about
     assert f"more than {comparison_guards.MOST_DROPPED:.0%} was never sent".replace("%", " %") in TROUBLE
     assert f"more than {comparison_guards.LARGEST_FAILED_SHARE:.0%} failed".replace("%", " %") in TROUBLE

@@ -12,7 +12,7 @@ from readers_copy import Copy
 from ruamel.yaml import YAML
 from shell_blocks import ROOT, Command, as_pattern, blocks_of, commands_of
 
-from luckyhit.case.template import new_case
+from luckyhit.case.docs.template import new_case
 from luckyhit.cli import app
 from luckyhit.errors import CaseError
 from luckyhit.system.ports import free_port

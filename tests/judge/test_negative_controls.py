@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from luckyhit.case import Case
-from luckyhit.case.checks import findings_in
+from luckyhit.case.checks.cross_field import findings_in
 from luckyhit.case.findings import field_name
 from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.findings.untouched_route_moved import find

@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from luckyhit.case.docs.template import new_case
 from luckyhit.case.load import load_case
-from luckyhit.case.template import new_case
 from luckyhit.designs import design_of
 from luckyhit.errors import ArgumentError
 from luckyhit.judge.guards.run_guards import case_guard

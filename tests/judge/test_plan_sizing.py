@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luckyhit.case import Case
+from luckyhit.case.docs.template import new_case
 from luckyhit.case.load import parse_case
-from luckyhit.case.rewrite import with_plan
-from luckyhit.case.template import new_case
+from luckyhit.case.reading.rewrite import with_plan
 from luckyhit.errors import ArgumentError
 from luckyhit.judge.power import (
     BaselineMetric,

@@ -18,9 +18,9 @@ from lab import Lab, asked_headers
 from matrix import CHAINS, SERVICES, UNSEEN
 from products import PRODUCTS
 
-from luckyhit.measure.crew import run_engine
-from luckyhit.measure.load_asked import Asked
-from luckyhit.measure.load_order import plan_load
+from luckyhit.load.command.load_plan import plan_load
+from luckyhit.load.command.options import Asked
+from luckyhit.load.worker_pool import run_engine
 from luckyhit.records import REQUESTS
 
 RATIO_WITHIN, CALLS_WITHIN = 0.02, 0.05

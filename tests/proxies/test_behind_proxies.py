@@ -9,7 +9,7 @@ from lab import Lab, missing
 from matrix import COMBINATIONS, QUICK, SHORT, SILENT
 from measured import measure, recorded
 
-from luckyhit.measure.load_asked import Asked
+from luckyhit.load.command.options import Asked
 from tier import one_of_many
 
 

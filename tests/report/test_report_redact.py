@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_run import judged
 
-from luckyhit.case.variables import known_secrets
+from luckyhit.case.values.variables import known_secrets
 from luckyhit.records import ProbeNotes
 from luckyhit.report.page import page_of, render
 from luckyhit.report.recorded import recorded

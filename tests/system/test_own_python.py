@@ -10,7 +10,7 @@ import pytest
 from process_watch import HERE
 from test_stack import shop
 
-from luckyhit.case.placeholders import escape
+from luckyhit.case.values.placeholders import escape
 from luckyhit.change.fingerprints.collect import fingerprint
 from luckyhit.errors import ArgumentError, TargetError
 from luckyhit.system import Stack

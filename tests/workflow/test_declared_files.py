@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from luckyhit.case.template import new_case
+from luckyhit.case.docs.template import new_case
 from luckyhit.errors import ArgumentError
-from luckyhit.measure.block import inputs_of
+from luckyhit.load.block import inputs_of
 from luckyhit.project import Project
 from luckyhit.workflow.checking import check_case
 from luckyhit.workflow.unattended import run_case

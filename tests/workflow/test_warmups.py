@@ -6,8 +6,8 @@ from typing import get_args
 
 import pytest
 
+from luckyhit.case.docs.template import new_case
 from luckyhit.case.load import parse_case
-from luckyhit.case.template import new_case
 from luckyhit.workflow import warmups
 from luckyhit.workflow.warmup_rule import ComingBlock, WashOut
 from luckyhit.workflow.warmups import WARMUPS, WarmupId, warm_up

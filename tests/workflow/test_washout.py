@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from luckyhit.case.template import new_case
+from luckyhit.case.docs.template import new_case
 from luckyhit.records import REQUESTS
 from luckyhit.records.parquet import write_part
 from luckyhit.run import Run

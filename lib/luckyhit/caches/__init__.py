@@ -13,8 +13,8 @@ from luckyhit.caches.base import AnyCache, CacheKind, Capability
 from luckyhit.caches.cache_urls import plainly_redacted
 from luckyhit.caches.memcached import MEMCACHED
 from luckyhit.caches.redis import REDIS
-from luckyhit.case.cache import Cache as CacheSpec
-from luckyhit.case.texts import CACHE_NAMES
+from luckyhit.case.cache_spec import Cache as CacheSpec
+from luckyhit.case.values.texts import CACHE_NAMES
 from luckyhit.errors import CacheUnreachable
 
 CACHES: Mapping[str, CacheKind] = {kind.name: kind for kind in (REDIS, MEMCACHED)}

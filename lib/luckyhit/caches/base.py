@@ -19,7 +19,7 @@ from luckyhit.caches.clear_pace import Pace
 from luckyhit.caches.scope import Listing, Progress, Removed, Scope
 from luckyhit.caches.shapes import LearnedShapes, Shape
 from luckyhit.case import Case
-from luckyhit.case.cache import Cache as CacheSpec
+from luckyhit.case.cache_spec import Cache as CacheSpec
 from luckyhit.case.changes import SettingChange
 from luckyhit.records import Arm, StepOutcome
 

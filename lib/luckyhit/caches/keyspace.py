@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from luckyhit.caches.shapes import Shape
 from luckyhit.case import Case
 from luckyhit.case.freshness import Freshness
-from luckyhit.case.placeholders import Placeholder, escape, fill_text, parse_template
+from luckyhit.case.values.placeholders import Placeholder, escape, fill_text, parse_template
 
 MOST_CHANNELS = 20_000
 """Each watched key is a channel that the server has to hold; this many take it some megabytes."""

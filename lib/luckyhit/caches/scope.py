@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from luckyhit.case.cache import Cache as CacheSpec
-from luckyhit.case.placeholders import Placeholder, fill_text, key_pattern, parse_template, placeholder_names
+from luckyhit.case.cache_spec import Cache as CacheSpec
+from luckyhit.case.values.placeholders import Placeholder, fill_text, key_pattern, parse_template, placeholder_names
 from luckyhit.errors import ScopeRefused
 
 MOST_EXAMPLES = 5

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from luckyhit.case.placeholders import escape, parse_template
+from luckyhit.case.values.placeholders import escape, parse_template
 from luckyhit.records import LearnedKeys
 
 _FIELDS = frozenset({"hset", "hincrby", "hsetnx", "zadd", "sadd", "lpush", "rpush", "xadd", "json.set"})

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from luckyhit.case.part import Part
-from luckyhit.case.units import Bound, Duration
+from luckyhit.case.values.units import Bound, Duration
 from luckyhit.designs import design_ids
 
 AUTO = "auto"

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from luckyhit.case.part import HttpStatus, Json, Key, Method, Part, Statuses, each_status
-from luckyhit.case.texts import (
+from luckyhit.case.values.texts import (
     CommandText,
     EnvName,
     HeaderName,
@@ -21,7 +21,7 @@ from luckyhit.case.texts import (
     WriteHeader,
     WritePath,
 )
-from luckyhit.case.units import Bound, Duration, Rate
+from luckyhit.case.values.units import Bound, Duration, Rate
 
 Prestate = Literal["warm", "cold", "in-flight", "absent", "refused"]
 Mode = Literal["once", "burst"]

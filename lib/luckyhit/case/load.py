@@ -1,25 +1,30 @@
-"""The strict loader: a case file is either right, or refused with everything that is wrong with it at once."""
+"""The strict loader: a case file is either right, or refused with everything that is wrong with it at once.
+
+Secrets written in clear in a case file: where they stand, and the place where they belong.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
 
-from luckyhit.case.checks import findings_in
-from luckyhit.case.disclosed import disclosed_in, values_at, without_values
-from luckyhit.case.document import Document, read_document
-from luckyhit.case.explain import explain
-from luckyhit.case.findings import Finding, field_name
+from luckyhit.case.checks.cross_field import findings_in
+from luckyhit.case.findings import FieldPath, Finding, field_name, plain_name
 from luckyhit.case.model import Case
-from luckyhit.case.path_variables import fill_requested
-from luckyhit.case.salvage import salvage
+from luckyhit.case.reading.document import Document, read_document
+from luckyhit.case.reading.explain import explain
+from luckyhit.case.reading.salvage import salvage
+from luckyhit.case.values.path_variables import fill_requested
 from luckyhit.errors import CaseError, Problem
+from luckyhit.scrub.secrets import find_secret, is_literal, is_secret_header, is_secret_name
 
 LARGEST_BYTES = 256_000
 MOST_PROBLEMS = 200
@@ -110,3 +115,121 @@ def _read(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise refused(f"the byte 0x{content[error.start]:02x}, which is no UTF-8", "text in UTF-8", line) from None
+
+
+_NAMES_ONLY = {"headers_env", "pass_env", "url_env"}
+_ASSIGNMENT = re.compile(r"-{0,2}([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
+
+
+def without_values(finding: Finding, values: Iterable[str]) -> Finding:
+    """A finding of any kind, with none of these secret values in what it says."""
+    found, expected = finding.found, finding.expected
+    for value in values:
+        # A long one may have been cut, a strange one written with escapes.
+        for spelling in {value, repr(value)[1:-1][:60], ascii(value)[1:-1][:60]}:
+            if len(spelling) >= 4:
+                found, expected = (text.replace(spelling, "(not shown)") for text in (found, expected))
+            elif repr(spelling) in found + expected:
+                found, expected = (text.replace(repr(spelling), "(not shown)") for text in (found, expected))
+    return replace(finding, found=found, expected=expected)
+
+
+def values_at(document: Document, findings: Iterable[Finding]) -> set[str]:
+    """The secret values that those findings are about."""
+    values = set()
+    for finding in findings:
+        value = document.data
+        for step in finding.path:
+            inside = (isinstance(value, dict) and step in value) or (isinstance(value, list) and isinstance(step, int))
+            value = value[step] if inside else None
+        if _is_scalar(value):
+            values.add(_text(value))
+    return values - {""}
+
+
+def disclosed_in(document: Document, text: str) -> Iterator[Finding]:
+    """Each secret in a case file, comments included. No finding has the secret's value in it."""
+    covered: set[int] = set()
+    for finding in _in_value(document.data, ()):
+        first, last = document.lines.get(finding.path, (0, 0))
+        covered.update(range(first, last + 1))
+        yield finding
+    for number, line in enumerate(text.splitlines(), start=1):
+        if number not in covered and (kind := find_secret(line)):
+            path = document.field_at(number)
+            yield Finding(path, f"{kind}, written in clear", _where(path), number)
+
+
+def _in_value(value: Any, path: FieldPath) -> Iterator[Finding]:
+    if isinstance(value, dict):
+        yield from _in_mapping(value, path)
+    elif isinstance(value, list):
+        yield from _in_list(value, path)
+    elif isinstance(value, str) and (kind := find_secret(value)):
+        yield Finding(path, f"{kind}, written in clear", _where(path))
+
+
+def _in_mapping(mapping: dict[str, Any], path: FieldPath) -> Iterator[Finding]:
+    for name, value in mapping.items():
+        at = (*path, name)
+        if find_secret(name):
+            yield Finding(at, "a secret in a field's name", _where(at))
+        elif _is_scalar(value) and _holds_secret(name, path) and is_literal(_text(value)):
+            yield Finding(at, "a secret, written in clear", _where(at))
+        else:
+            yield from _in_value(value, at)
+    if path == ("change",) and is_secret_name(str(mapping.get("name", ""))):
+        for name in ("before", "after"):
+            if _is_scalar(mapping.get(name)) and is_literal(_text(mapping[name])):
+                yield Finding((*path, name), "a secret, written in clear", "a variable that holds no secret")
+
+
+def _holds_secret(name: str, path: FieldPath) -> bool:
+    if _NAMES_ONLY & {name, *path}:
+        return False
+    if path[-1:] == ("headers",) and path[:1] != ("expected",) and "response" not in path:
+        return is_secret_header(name)
+    return is_secret_name(name)
+
+
+def _in_list(items: list[Any], path: FieldPath) -> Iterator[Finding]:
+    names_only = bool(_NAMES_ONLY & set(path))
+    for index, item in enumerate(items):
+        at = (*path, index)
+        before = items[index - 1] if index else None
+        if not names_only and _is_scalar(item) and _is_option(before) and _is_argument_value(item):
+            yield Finding(at, f"a value for {plain_name(_text(before))}, written in clear", _where(at))
+        elif isinstance(item, str) and (match := _ASSIGNMENT.fullmatch(item)) and is_secret_name(match[1]):
+            if is_literal(match[2]):
+                yield Finding(at, f"a value for {plain_name(match[1])}, written in clear", _where(at))
+        else:
+            yield from _in_value(item, at)
+
+
+def _is_option(item: Any) -> bool:
+    return (
+        isinstance(item, str) and len(item) <= 40 and item.startswith("-") and "=" not in item and is_secret_name(item)
+    )
+
+
+def _is_argument_value(item: Any) -> bool:
+    return not _text(item).startswith("-") and is_literal(_text(item))
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, (str, int, float)) and not isinstance(value, bool)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else str(value)
+
+
+def _where(path: FieldPath) -> str:
+    """The place for a secret, next to where this one stood: a name of an environment variable, never the value."""
+    if path[:2] == ("target", "start"):
+        return "no secret here: set it in the shell, and name its variable in target.start.pass_env"
+    if path[:1] == ("cache",):
+        return "no secret here: set the URL in the shell, and name its variable in cache.url_env"
+    if "headers" in path or path[:1] in (("target",), ("workload",), ("freshness",)):
+        return "no secret here: set it in the shell, and name its variable in target.headers_env (or start.pass_env)"
+    return "no secret here: say {name} or ... in its place (values come from pass_env, headers_env or url_env)"

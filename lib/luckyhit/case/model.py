@@ -9,16 +9,16 @@ from typing import Literal
 
 from pydantic import Field
 
-from luckyhit.case.cache import Cache
+from luckyhit.case.cache_spec import Cache
 from luckyhit.case.changes import Change
 from luckyhit.case.declared_plan import Plan, either_way
 from luckyhit.case.freshness import Freshness
 from luckyhit.case.part import Part
-from luckyhit.case.path_variables import without_variables
-from luckyhit.case.placeholders import placeholder_names
 from luckyhit.case.target import Target
-from luckyhit.case.texts import CACHE_NAMES, Line, Text
-from luckyhit.case.units import Quantity
+from luckyhit.case.values.path_variables import without_variables
+from luckyhit.case.values.placeholders import placeholder_names
+from luckyhit.case.values.texts import CACHE_NAMES, Line, Text
+from luckyhit.case.values.units import Quantity
 from luckyhit.case.workload import Response, Workload
 from luckyhit.designs import DEFAULT_DESIGN, DESIGNS, DesignId, design_of
 from luckyhit.records import GoalName

@@ -47,7 +47,7 @@ class Part(BaseModel):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            # Only a part that was salvaged from a case with problems lacks a field (see luckyhit.case.salvage).
+            # Only a part that was salvaged from a case with problems lacks a field (see luckyhit.case.reading.salvage).
             if name in type(self).model_fields:
                 raise Absent(name)
             return super().__getattr__(name)

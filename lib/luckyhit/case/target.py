@@ -7,8 +7,18 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from luckyhit.case.part import Part, Port
-from luckyhit.case.texts import BaseUrl, Directory, EnvName, HeaderName, Interpreter, Line, Name, PlainPath, StartText
-from luckyhit.case.units import Duration, Rate, Share
+from luckyhit.case.values.texts import (
+    BaseUrl,
+    Directory,
+    EnvName,
+    HeaderName,
+    Interpreter,
+    Line,
+    Name,
+    PlainPath,
+    StartText,
+)
+from luckyhit.case.values.units import Duration, Rate, Share
 
 
 class Start(Part):

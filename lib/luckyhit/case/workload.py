@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from luckyhit.case.part import Json, Key, Method, Part, Statuses, each_status
-from luckyhit.case.texts import (
+from luckyhit.case.values.texts import (
     CookieValue,
     HeaderName,
     HeaderValue,
@@ -19,7 +19,7 @@ from luckyhit.case.texts import (
     WorkloadHeader,
     WorkloadPath,
 )
-from luckyhit.case.units import Duration, Rate, Share
+from luckyhit.case.values.units import Duration, Rate, Share
 
 
 class Response(Part):
@@ -142,7 +142,7 @@ class Replay(Part):
         "sanic",
         "tornado",
         "cloudfront",
-    ] = Field(  # those of luckyhit.measure.access_logs.FORMS
+    ] = Field(  # those of luckyhit.load.access_logs.FORMS
         default="auto",
         description="Whose access log it is (docs/measurement.md has a line of each); auto: found out.",
     )

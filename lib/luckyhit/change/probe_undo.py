@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 import httpx
 
 from luckyhit.case.freshness import Freshness, VersionWrite
-from luckyhit.case.placeholders import fill, fill_text
+from luckyhit.case.values.placeholders import fill, fill_text
 from luckyhit.change.journal import Step
 from luckyhit.change.kinds.kind import UndoContext
 from luckyhit.errors import ArgumentError, TargetError
-from luckyhit.measure.ledger import read_ledger
-from luckyhit.measure.probe_writes import CommandWriter, SqlWriter
+from luckyhit.probe.probe_writes import CommandWriter, SqlWriter
+from luckyhit.probe.undo_log import read_ledger
 from luckyhit.system.control import client_options
 
 PROBED = "probe"

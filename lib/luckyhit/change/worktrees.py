@@ -19,9 +19,9 @@ from pathlib import Path
 
 from luckyhit.case import Case
 from luckyhit.case.changes.revision import WORKTREE, RevisionChange
-from luckyhit.case.path_variables import without_variables
-from luckyhit.case.placeholders import placeholder_names
-from luckyhit.case.texts import START_NAMES
+from luckyhit.case.values.path_variables import without_variables
+from luckyhit.case.values.placeholders import placeholder_names
+from luckyhit.case.values.texts import START_NAMES
 from luckyhit.change.fingerprints.interpreter import interpreter_of, run_quietly
 from luckyhit.change.fingerprints.sources import outside_hooks
 from luckyhit.change.journal import Journal, Step

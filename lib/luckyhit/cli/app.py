@@ -54,7 +54,7 @@ def chosen_verdicts(value: str) -> set[str]:
 
 def duration(text: str, option: str) -> float:
     """Seconds of `20m`, `90s`. Raises ArgumentError for anything else, and for nothing at all."""
-    from luckyhit.case.units import parse_duration
+    from luckyhit.case.values.units import parse_duration
 
     try:
         seconds = parse_duration(text)

@@ -58,8 +58,8 @@ def load(
 ) -> None:
     """The load engine on its own: one URL, one pace, exact percentiles of every request."""
     from luckyhit.case import load_case
-    from luckyhit.measure.load import load as measure_load
-    from luckyhit.measure.load_texts import headers_of, number
+    from luckyhit.load.command.load_url import load as measure_load
+    from luckyhit.load.command.options import headers_of, number
     from luckyhit.report.spectrum import check_plot, spectrum_text, write_plot
 
     if plot is not None:
@@ -69,7 +69,7 @@ def load(
     secrets = set(headers_of([], header_env or [], os.environ).values())
     if case:
         root = Project.find().root
-        from luckyhit.case.variables import known_secrets, noted_variables
+        from luckyhit.case.values.variables import known_secrets, noted_variables
         from luckyhit.workflow.preflight import secret_headers
 
         case_file = Project.find().case_file(case)

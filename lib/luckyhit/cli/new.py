@@ -24,7 +24,7 @@ def new(
 ) -> None:
     """Write a commented starting case to data/cases/NAME.yml. Outside of a project, the working directory becomes one:
     it gets the notebooks and data/cases. The last line is the case's path."""
-    from luckyhit.case.template import new_case
+    from luckyhit.case.docs.template import new_case
 
     text = new_case(name, example)
     here = Path.cwd()
@@ -54,7 +54,7 @@ def new(
 def _made(root: Path) -> tuple[Project, list[Path]]:
     """A project in a folder: the notebooks, and the schema for editors. Gives what was written, too; a file that is
     there stays as it is."""
-    from luckyhit.case.schema import schema_text
+    from luckyhit.case.docs.schema import schema_text
 
     project = Project.at(root)
     texts = {project.notebook(name): _shipped(name) for name in NOTEBOOKS}

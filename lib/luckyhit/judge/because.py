@@ -8,7 +8,7 @@ from math import ceil
 from typing import Literal
 
 from luckyhit.case.declared_plan import MOST_BLOCKS, Plan
-from luckyhit.case.units import format_duration
+from luckyhit.case.values.units import format_duration
 from luckyhit.judge.beside_goals import FaultMoved
 from luckyhit.judge.compare.effect import UNDECLARED, Effect, amount_of
 from luckyhit.judge.verdict import Ruling, metric_of

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from luckyhit.case.model import Goal
-from luckyhit.case.units import Amount
+from luckyhit.case.values.units import Amount
 from luckyhit.judge.beside_goals import FaultMoved
 from luckyhit.judge.compare.effect import Effect, amount_of
 from luckyhit.judge.stats.boundary import INF, Boundary, FixedSample

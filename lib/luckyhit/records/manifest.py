@@ -121,7 +121,7 @@ class PurgeNotes(ManifestPart):
 
 
 class EngineNotes(ManifestPart):
-    """How well the load engine kept time in a block (`luckyhit.measure.plan.EngineCheck`)."""
+    """How well the load engine kept time in a block (`luckyhit.load.block.EngineCheck`)."""
 
     added_p50_ms: float | None = None
     added_p99_ms: float | None = None
@@ -173,7 +173,7 @@ class LimitNotes(ManifestPart):
 
 
 class ExampleNotes(ManifestPart):
-    """An unexpected answer, and how many of its kind the block had (`luckyhit.measure.answered.examples`)."""
+    """An unexpected answer, and how many of its kind the block had (`luckyhit.load.bodies.examples`)."""
 
     arm: Arm
     route: str

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import quote
 
-from luckyhit.case.variables import mentioned_secrets
+from luckyhit.case.values.variables import mentioned_secrets
 from luckyhit.errors import LuckyHitError
 from luckyhit.records import Manifest, Result
 from luckyhit.report.card import Card, Number, cards, numbers_of, of_observation

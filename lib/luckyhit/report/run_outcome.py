@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from luckyhit.atomic import write_atomically
-from luckyhit.case.variables import mentioned_secrets
+from luckyhit.case.values.variables import mentioned_secrets
 from luckyhit.errors import CaseError, LuckyHitError, ReportNotWritten
 from luckyhit.judge.facade import old_data_text
 from luckyhit.records import Manifest, Result

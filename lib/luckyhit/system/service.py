@@ -15,7 +15,7 @@ import psutil
 
 from luckyhit.caches import placeholders
 from luckyhit.case.target import Start
-from luckyhit.case.units import format_duration
+from luckyhit.case.values.units import format_duration
 from luckyhit.errors import PortTaken, ServiceNotReady, ServiceStopped, TargetError
 from luckyhit.scrub.redactor import Redactor
 from luckyhit.scrub.sweep import scrub_log

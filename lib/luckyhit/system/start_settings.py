@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from luckyhit.case.path_variables import fill_variables
-from luckyhit.case.placeholders import PlaceholderError, fill_text
 from luckyhit.case.target import Start
+from luckyhit.case.values.path_variables import fill_variables
+from luckyhit.case.values.placeholders import PlaceholderError, fill_text
 from luckyhit.errors import ArgumentError, TargetError
 
 _WITHIN_S = 20.0

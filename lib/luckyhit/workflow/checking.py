@@ -16,14 +16,14 @@ from typing import Any
 from luckyhit import change as changing
 from luckyhit.caches import Capability
 from luckyhit.case import Case, load_case
-from luckyhit.case.variables import known_secrets, named_secrets, noted_variables, refuse_unset
+from luckyhit.case.values.variables import known_secrets, named_secrets, noted_variables, refuse_unset
 from luckyhit.change.permissions import Findings, free_guard, target_guard
 from luckyhit.change.permissions.directories import look_at_directories, room_for
 from luckyhit.change.permissions.permission_checks import check_rights
 from luckyhit.errors import ArgumentError, CacheUnreachable, LuckyHitError
 from luckyhit.judge.stale.old_data import looked_for
-from luckyhit.measure.inputs import Inputs, gather
-from luckyhit.measure.signals import headers_source, offered, signals_of, told_later
+from luckyhit.load.inputs import Inputs, gather
+from luckyhit.load.signals import headers_source, offered, signals_of, told_later
 from luckyhit.project import Project
 from luckyhit.records import METRICS, Guard, GuardId
 from luckyhit.scrub.redactor import Redactor

@@ -17,8 +17,9 @@ from luckyhit.caches.counters import CounterSampler
 from luckyhit.case import Case
 from luckyhit.designs import design_of
 from luckyhit.errors import LimitExceeded
-from luckyhit.measure import BlockPlan, BlockReport, Crew, measure_block
-from luckyhit.measure.ledger import ledger_of
+from luckyhit.load.block import BlockPlan, BlockReport, measure_block
+from luckyhit.load.worker_pool import Crew
+from luckyhit.probe.undo_log import ledger_of
 from luckyhit.records import Arm, Guard, NotedBlock, Stage
 from luckyhit.records.parquet import write_part
 from luckyhit.system import Stack

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from luckyhit.case import Case
 from luckyhit.case.freshness import EXPOSED, Freshness
-from luckyhit.case.rewrite import with_plan
+from luckyhit.case.reading.rewrite import with_plan
 from luckyhit.designs import design_of
 from luckyhit.judge.power import (
     Planning,
@@ -23,14 +23,7 @@ from luckyhit.judge.power import (
     unsized,
 )
 from luckyhit.judge.power.recorded_baseline import recorded_baseline
-from luckyhit.measure.probe_plan import (
-    KeyRanges,
-    ProbeEvent,
-    counted_units,
-    most_requests,
-    plan_events,
-    usual_requests,
-)
+from luckyhit.probe.probe_plan import KeyRanges, ProbeEvent, counted_units, most_requests, plan_events, usual_requests
 from luckyhit.records import METRICS, STALE_READS, GoalName, MetricName, ProbeReads
 from luckyhit.run import Run
 from luckyhit.workflow.probe_controls import probe_share, with_controls

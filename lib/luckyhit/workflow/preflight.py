@@ -10,16 +10,15 @@ import httpx
 import numpy as np
 
 from luckyhit.case import Case
-from luckyhit.case.units import format_rate
+from luckyhit.case.values.units import format_rate
 from luckyhit.errors import ArgumentError, ResponseUnexpected, refusal_of
-from luckyhit.measure.answers import EXCERPT, LONGEST_PATH
-from luckyhit.measure.expect import expected_of, mismatch
-from luckyhit.measure.head import Origin
-from luckyhit.measure.inputs import Inputs, Table
-from luckyhit.measure.probe_preflight import MOST_READS
-from luckyhit.measure.probe_survey import survey
-from luckyhit.measure.probing.variants import variants_of
-from luckyhit.measure.templates import RouteTemplate
+from luckyhit.load.bodies.expected import expected_of, mismatch
+from luckyhit.load.http1.request_head import Origin
+from luckyhit.load.inputs import Inputs, Table
+from luckyhit.load.request_templates import RouteTemplate
+from luckyhit.load.responses import EXCERPT, LONGEST_PATH
+from luckyhit.probe.probe_preflight import MOST_READS, survey
+from luckyhit.probe.variants import variants_of
 from luckyhit.records import FAULTS, METRICS, Guard, Preflight, UnexpectedAnswer
 from luckyhit.scrub.redactor import Redactor
 from luckyhit.system import Stack

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from luckyhit.records import NotedBlock
 
 NEGLIGIBLE = 0.02
-"""Share of the load that the probe adds where the case declares no rate (see luckyhit.measure.probe_plan)."""
+"""Share of the load that the probe adds where the case declares no rate (see luckyhit.probe.probe_plan)."""
 CONTROL_EVERY = 4
 
 

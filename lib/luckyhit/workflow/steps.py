@@ -23,7 +23,7 @@ from luckyhit import change as changing
 from luckyhit.case import Case
 from luckyhit.designs import design_of, pair_numbers
 from luckyhit.errors import GuardError, NotEnoughData, RollbackNotConfirmed
-from luckyhit.measure.block import inputs_of
+from luckyhit.load.block import inputs_of
 from luckyhit.project import Project
 from luckyhit.records import Arm, Guard, InterimLook, Result, Rollback
 from luckyhit.run import Run

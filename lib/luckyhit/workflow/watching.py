@@ -11,8 +11,8 @@ from luckyhit.caches.keyspace import cache_keys, reserved, watched_shapes
 from luckyhit.caches.shapes import Shape, shapes_of
 from luckyhit.caches.watch_events import EventWatch
 from luckyhit.change.notify import INSIDE
-from luckyhit.measure.probe_plan import KeyRanges
-from luckyhit.measure.probe_survey import reading
+from luckyhit.probe.probe_plan import KeyRanges
+from luckyhit.probe.probe_preflight import reading
 from luckyhit.records import Arm, LearnedKeys
 from luckyhit.records.parquet import write_part
 from luckyhit.run import Run

@@ -18,7 +18,7 @@ from luckyhit.caches.memcached.memcached_keys import MemcachedKeys
 from luckyhit.caches.memcached.meta_client import MetaClient
 from luckyhit.caches.scope import Scope
 from luckyhit.case import Case
-from luckyhit.case.cache import Cache as CacheSpec
+from luckyhit.case.cache_spec import Cache as CacheSpec
 from luckyhit.case.changes import SettingChange
 from luckyhit.errors import CacheUnreachable
 

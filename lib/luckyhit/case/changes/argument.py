@@ -9,7 +9,7 @@ from pydantic import Field
 
 from luckyhit.case.changes.spec import ChangeSpec, Check, Rows
 from luckyhit.case.findings import Finding, shown
-from luckyhit.case.texts import Line, StartText, Text
+from luckyhit.case.values.texts import Line, StartText, Text
 
 if TYPE_CHECKING:
     from luckyhit.case.model import Case

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from luckyhit.case.changes.spec import ChangeSpec, Check, Inverse, Rows, Sides, field_text, value_text
 from luckyhit.case.findings import FieldPath, Finding, shown
-from luckyhit.case.texts import Line, SettingName, Text
+from luckyhit.case.values.texts import Line, SettingName, Text
 from luckyhit.records import Arm
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from pydantic import Field
 
 from luckyhit.case.changes.spec import DASH, STATE, ChangeSpec, Check, Inverse, Rows, field_text
 from luckyhit.case.findings import Finding
-from luckyhit.case.placeholders import placeholder_names
-from luckyhit.case.texts import CACHE_NAMES, ChangeText, EnvName, Line, Text
-from luckyhit.case.units import Duration
+from luckyhit.case.values.placeholders import placeholder_names
+from luckyhit.case.values.texts import CACHE_NAMES, ChangeText, EnvName, Line, Text
+from luckyhit.case.values.units import Duration
 from luckyhit.designs import design_of
 
 if TYPE_CHECKING:

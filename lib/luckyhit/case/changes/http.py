@@ -19,8 +19,8 @@ from luckyhit.case.changes.spec import (
     part_of,
 )
 from luckyhit.case.part import HttpStatus, Json, Method, Part
-from luckyhit.case.texts import HeaderName, HeaderValue, Line, PlainPath, StatePath, Text
-from luckyhit.case.units import Duration, format_duration
+from luckyhit.case.values.texts import HeaderName, HeaderValue, Line, PlainPath, StatePath, Text
+from luckyhit.case.values.units import Duration, format_duration
 from luckyhit.scrub.secrets import is_secret_name
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from luckyhit.case.changes.spec import ChangeSpec
-from luckyhit.case.texts import Line, Text
+from luckyhit.case.values.texts import Line, Text
 
 
 class NoChange(ChangeSpec):

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from luckyhit.case.changes.spec import ChangeSpec, Check, Inverse, Sides, field_text
 from luckyhit.case.findings import Finding, shown
-from luckyhit.case.texts import Line, Revision, Text
+from luckyhit.case.values.texts import Line, Revision, Text
 from luckyhit.records import Arm
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from luckyhit.case.changes.spec import STATE, ChangeSpec, Check, Inverse, Rows, field_text
 from luckyhit.case.findings import Finding
-from luckyhit.case.texts import EnvName, Line, Text
-from luckyhit.case.units import Duration, format_duration
+from luckyhit.case.values.texts import EnvName, Line, Text
+from luckyhit.case.values.units import Duration, format_duration
 from luckyhit.designs import DESIGNS, design_of
 
 if TYPE_CHECKING:

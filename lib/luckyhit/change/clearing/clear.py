@@ -28,7 +28,7 @@ from luckyhit.caches import AnyCache
 from luckyhit.caches.backup import BackupWriter
 from luckyhit.caches.clear_pace import Pace
 from luckyhit.caches.scope import Listing, Progress, Removed, Scope, refuse_too_much
-from luckyhit.case.cache import Cache as CacheSpec
+from luckyhit.case.cache_spec import Cache as CacheSpec
 from luckyhit.change.clearing.coverage import shown_key
 from luckyhit.change.journal import Journal
 from luckyhit.errors import LuckyHitError

@@ -16,7 +16,7 @@ from typing import Literal
 from luckyhit.caches import AnyCache
 from luckyhit.caches.base import KeySpace
 from luckyhit.caches.scope import Scope
-from luckyhit.case.placeholders import Placeholder, escape, parse_template
+from luckyhit.case.values.placeholders import Placeholder, escape, parse_template
 from luckyhit.records import Guard
 from luckyhit.scrub.characters import visible
 

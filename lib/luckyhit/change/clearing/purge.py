@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 
 from luckyhit.case import Case
-from luckyhit.case.cache import Purge
+from luckyhit.case.cache_spec import Purge
 from luckyhit.change.clearing.purge_calls import Call, calls_of, client_for, refusal, request_of
 from luckyhit.change.journal import Journal
 from luckyhit.errors import TargetError

@@ -11,10 +11,10 @@ from urllib.parse import quote
 import httpx
 
 from luckyhit.case import Case
-from luckyhit.case.cache import Purge
-from luckyhit.case.placeholders import fill_text
+from luckyhit.case.cache_spec import Purge
+from luckyhit.case.values.placeholders import fill_text
 from luckyhit.errors import ArgumentError, TargetError, refusal_of
-from luckyhit.measure.head import Origin
+from luckyhit.load.http1.request_head import Origin
 from luckyhit.system.control import client_options
 
 _TIMEOUT_S = 10.0

@@ -27,9 +27,9 @@ import httpx
 
 from luckyhit.caches import placeholders
 from luckyhit.case import Case
-from luckyhit.case.path_variables import fill_variables
-from luckyhit.case.placeholders import PlaceholderError, fill_text
-from luckyhit.case.variables import known_secrets
+from luckyhit.case.values.path_variables import fill_variables
+from luckyhit.case.values.placeholders import PlaceholderError, fill_text
+from luckyhit.case.values.variables import known_secrets
 from luckyhit.change.fingerprints.cache_facts import cache_facts
 from luckyhit.change.fingerprints.interpreter import Found, found_by, interpreter_of, run_quietly
 from luckyhit.change.fingerprints.normalize import Own, hashed, names_a_version, shown_env

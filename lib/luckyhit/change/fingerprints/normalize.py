@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from luckyhit.caches import kind_at, placeholders
-from luckyhit.case.path_variables import fill_variables, variable_names
-from luckyhit.case.placeholders import PlaceholderError, fill_text
-from luckyhit.case.texts import START_NAMES
+from luckyhit.case.values.path_variables import fill_variables, variable_names
+from luckyhit.case.values.placeholders import PlaceholderError, fill_text
+from luckyhit.case.values.texts import START_NAMES
 
 if TYPE_CHECKING:
     from luckyhit.system import Stack

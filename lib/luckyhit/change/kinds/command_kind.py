@@ -14,7 +14,7 @@ from typing import Any
 from luckyhit.caches import placeholders
 from luckyhit.caches.cache_urls import url_secrets
 from luckyhit.case.changes.command import COMMAND, CommandChange
-from luckyhit.case.placeholders import fill_text, placeholder_names
+from luckyhit.case.values.placeholders import fill_text, placeholder_names
 from luckyhit.change.journal import Step
 from luckyhit.change.kinds.kind import StatedKind, UndoContext
 from luckyhit.change.permissions.permission_findings import Findings

@@ -16,7 +16,7 @@ from luckyhit.case import Case
 from luckyhit.case.changes.http import AdminCall, AdminChange
 from luckyhit.change.clearing.purge_calls import Call, calls_of, client_for, request_of
 from luckyhit.change.permissions.permission_findings import Findings
-from luckyhit.measure.head import Origin
+from luckyhit.load.http1.request_head import Origin
 from luckyhit.system import Stack
 from luckyhit.system.control import client_options
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from luckyhit.case import Case
 from luckyhit.case.target import Limits
-from luckyhit.case.units import format_duration, format_share
+from luckyhit.case.values.units import format_duration, format_share
 from luckyhit.change.identity import target_identities
 from luckyhit.change.lock import target_lock
 from luckyhit.change.permissions.permission_findings import Findings

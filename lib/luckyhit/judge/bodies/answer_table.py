@@ -28,7 +28,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from luckyhit.case import Case
-from luckyhit.case.placeholders import Placeholder, parse_template
+from luckyhit.case.values.placeholders import Placeholder, parse_template
 from luckyhit.case.workload import Route
 from luckyhit.judge.stale.background_routes import place_of
 from luckyhit.records import NotedBlock

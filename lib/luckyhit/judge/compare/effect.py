@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from luckyhit.case import Case
 from luckyhit.case.model import Goal
-from luckyhit.case.units import Amount
+from luckyhit.case.values.units import Amount
 from luckyhit.judge.stats.boundary import INF
 from luckyhit.judge.stats.intervals import Margin, no_margin
 from luckyhit.judge.stats.proportions import ArmCounts, PairedCounts

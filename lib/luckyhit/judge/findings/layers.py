@@ -18,7 +18,7 @@ from luckyhit.records import Arm, CountOf, RunFinding
 
 ID = "layers"
 LONE = ("age", "date", "expires", "replay")
-"""Layers that no header of their own tells (luckyhit.measure.signals.memory)."""
+"""Layers that no header of their own tells (luckyhit.load.signals.memory)."""
 STATUSES = ("hit", "miss", "stale", "bypass")
 FEWEST = 0.01
 """Less than this share of an arm's answers makes no second layer."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from luckyhit.case import Case
-from luckyhit.case.checks import findings_in
+from luckyhit.case.checks.cross_field import findings_in
 from luckyhit.case.declared_plan import MOST_BLOCKS, Plan
-from luckyhit.case.units import Amount, format_duration, format_rate
+from luckyhit.case.values.units import Amount, format_duration, format_rate
 from luckyhit.errors import ArgumentError
 from luckyhit.judge.power.goals import GoalPower, powers
 from luckyhit.judge.power.measured_baseline import MeasuredBaseline

@@ -16,10 +16,10 @@ from __future__ import annotations
 from math import ceil, floor
 
 from luckyhit.case import Case
-from luckyhit.case.checks import FEWEST_REQUESTS_IN_A_BLOCK
+from luckyhit.case.checks.cross_field import FEWEST_REQUESTS_IN_A_BLOCK
 from luckyhit.case.declared_plan import MOST_BLOCKS
 from luckyhit.case.freshness import Freshness
-from luckyhit.case.units import format_duration
+from luckyhit.case.values.units import format_duration
 from luckyhit.designs import design_of
 from luckyhit.errors import ArgumentError
 from luckyhit.judge.compare.effect import level_of

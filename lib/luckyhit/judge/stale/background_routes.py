@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from luckyhit.case.placeholders import Placeholder, parse_template
+from luckyhit.case.values.placeholders import Placeholder, parse_template
 from luckyhit.case.workload import Route
 
 

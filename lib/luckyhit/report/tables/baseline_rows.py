@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from luckyhit.case.units import format_duration
+from luckyhit.case.values.units import format_duration
 from luckyhit.judge.facade import level_of_values, stale_share, values_of
 from luckyhit.records import LATENCIES, METRICS, OF_REQUESTS, GoalName, MetricName
 from luckyhit.report.figures.late_reads import bounds_of

@@ -27,10 +27,10 @@ from pathlib import Path
 from typing import Any
 
 from luckyhit.case import Case, load_case
-from luckyhit.case.variables import named_variables, noted_variables, refuse_unset
+from luckyhit.case.values.variables import named_variables, noted_variables, refuse_unset
 from luckyhit.errors import ArgumentError, GuardError
-from luckyhit.measure.block import INPUTS
-from luckyhit.measure.inputs import Inputs, gather
+from luckyhit.load.block import INPUTS
+from luckyhit.load.inputs import Inputs, gather
 from luckyhit.project import NOTEBOOKS, Project
 from luckyhit.records import Repeat
 from luckyhit.run import Run

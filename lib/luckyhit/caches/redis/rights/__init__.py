@@ -9,7 +9,7 @@ from luckyhit.caches.redis.rights.scope_preview import look_at_scope
 from luckyhit.caches.redis.rights.setting_values import look_at_setting
 from luckyhit.caches.redis.topology import Reachable, open_topology
 from luckyhit.case import Case
-from luckyhit.case.cache import Cache as CacheSpec
+from luckyhit.case.cache_spec import Cache as CacheSpec
 from luckyhit.case.changes import SettingChange
 
 

@@ -16,7 +16,7 @@ from luckyhit.caches.redis.notify import covers, read_setting
 from luckyhit.caches.redis.topology import Topology
 from luckyhit.caches.scope import example_key
 from luckyhit.case import Case
-from luckyhit.case.placeholders import key_glob
+from luckyhit.case.values.placeholders import key_glob
 from luckyhit.text.numbers import listed
 
 Command = tuple[str | bytes, ...]

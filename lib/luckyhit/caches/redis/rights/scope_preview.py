@@ -14,8 +14,8 @@ from luckyhit.caches.base import RightsFindings
 from luckyhit.caches.redis.redis_keys import scan
 from luckyhit.caches.redis.topology import Topology
 from luckyhit.caches.scope import Scope
-from luckyhit.case.cache import Cache as CacheSpec
-from luckyhit.case.units import format_share
+from luckyhit.case.cache_spec import Cache as CacheSpec
+from luckyhit.case.values.units import format_share
 
 LOOK_S = 2.0
 """A larger keyspace is judged by the part that is seen in this time: SCAN goes through it in no order of its own."""

@@ -1,0 +1,184 @@
+"""Measuring one block: starts the engine, passes its progress on, and returns what it reports.
+
+What a block is to measure, and what is reported of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from luckyhit.case import Case
+from luckyhit.errors import LimitExceeded
+from luckyhit.load.engine_config import EngineConfig
+from luckyhit.load.http1.request_head import Origin, head_lines
+from luckyhit.load.inputs import Inputs
+from luckyhit.load.limits import Limits
+from luckyhit.load.signals import signals_of
+from luckyhit.load.worker_pool import Crew, run_engine
+from luckyhit.records import Accounting, Arm, Stage
+from luckyhit.run import Run
+
+Progress = Callable[[float, float], None]
+"""Called with the seconds done, and the seconds in all."""
+INPUTS = "inputs"
+"""Where a run directory has what the engine needs of key files and access logs."""
+
+
+def measure_block(
+    run: Run, plan: BlockPlan, *, on_progress: Progress | None = None, crew: Crew | None = None
+) -> BlockReport:
+    """Measure one block into the run directory; by `crew`, where it was started ahead.
+
+    Raises ArgumentError for requests that can't be sent, ResponseUnexpected where the freshness probe can't work,
+    NotEnoughData where the engine itself failed, and LimitExceeded where one of `plan.limits` was: the load has stopped
+    then, every row is written, and the error has the report. An interruption stops the engine, which writes what it
+    has, and is raised again.
+    """
+    case, inputs = run.case, run.path / INPUTS
+    for url in plan.targets.values():
+        head_lines(Origin.parse(url), plan.headers)
+    config = config_of(
+        case,
+        block=plan.block,
+        seed=plan.seed,
+        warmup_s=plan.warmup_s,
+        measure_s=plan.measure_s,
+        targets=dict(plan.targets),
+        headers=dict(plan.headers),
+        selfcheck=plan.selfcheck,
+        limits=Limits.of(plan.limits),
+        directory=run.path,
+        origin_ns=run.manifest.origin_ns,
+        inputs=inputs if inputs.is_dir() else None,
+        ca_file=plan.ca_file,
+        originals={arm: dict(values) for arm, values in plan.originals.items()},
+        start_values={arm: dict(values) for arm, values in plan.start_values.items()},
+        databases=dict(plan.databases),
+        freshness=case.freshness if plan.probed else None,
+    )
+    show = None if on_progress is None else lambda event: on_progress(event["done"], config.total_s)
+    report = BlockReport.from_facts(run_engine(config, show, crew))
+    if report.stopped is not None:
+        raise LimitExceeded(
+            report.stopped,
+            hint="The load stopped at once; what was measured until then is in the run directory. Find out why the "
+            "service failed or slowed down (its log), and lower workload.rate; raise target.limits only where its "
+            "users can bear that.",
+            report=report,
+        )
+    return report
+
+
+def inputs_of(run: Run) -> Inputs | None:
+    """What the run has of the files that its workload names; None where there are none."""
+    directory = run.path / INPUTS
+    return Inputs.load(directory, len(run.case.workload.routes)) if directory.is_dir() else None
+
+
+def config_of(case: Case, **block: Any) -> EngineConfig:
+    """What the engine needs of a case, with what is the block's own (fields of EngineConfig)."""
+    parts = {
+        "workload": case.workload,
+        "expected": case.expected.response,
+        "signals": signals_of(case.target),
+        "http": case.target.http,
+        "worker_header": case.target.worker_header,
+        "freshness": case.freshness,
+        "purges": bool(case.cache.purge),
+    }
+    return EngineConfig(**{**parts, **block})
+
+
+@dataclass(frozen=True)
+class BlockPlan:
+    """One block: one base URL for each arm (one or two), its seed, its length in seconds.
+
+    `headers` are sent with each request and may hold secrets: they reach the engine through a pipe, never a file or
+    an argument. `ca_file`: authorities to trust instead of the system's. `selfcheck`: let the engine measure itself
+    first (half a second). For the freshness probe: `originals` are the values of its cold keys, `start_values` what
+    `target.start.command` is filled in with (both by arm), `databases` URLs by the name of their variable: these may
+    hold secrets too.
+
+    `limits`: where the block is stopped (see luckyhit.load.limits): `error_rate` (a share), `p99_ms`, `window_s`,
+    `fewest`; what is None or missing of the first two is not limited. `measure_s` may be 0: a wash-out, all of it
+    warm-up, without a probe or a self-check. `probed`: with the case's freshness probe beside the load; without it the
+    block is a control, which shows what the load alone does.
+    """
+
+    block: int
+    stage: Stage
+    targets: Mapping[Arm, str]
+    warmup_s: float
+    measure_s: float
+    seed: int
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ca_file: str | None = None
+    selfcheck: bool = True
+    limits: Mapping[str, float | None] | None = None
+    originals: Mapping[Arm, Mapping[str, int]] = field(default_factory=dict)
+    start_values: Mapping[Arm, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    databases: Mapping[str, str] = field(default_factory=dict, repr=False)
+    probed: bool = True
+
+
+@dataclass(frozen=True)
+class EngineCheck:
+    """What the engine adds by itself (null: not checked in this block), and whether its timings can be trusted.
+
+    `schedule_error_p99_ms`: how late it sent, in the block; `loop_lag_ms`: how late at most; `cpu_share`: of one core.
+    """
+
+    added_p50_ms: float | None
+    added_p99_ms: float | None
+    schedule_error_p99_ms: float | None
+    trustworthy: bool
+    detail: str
+    loop_lag_ms: float | None = None
+    cpu_share: float | None = None
+
+
+@dataclass(frozen=True)
+class BlockReport:
+    """How a block went.
+
+    `unexpected`: the first answer that was not as expected, in one sentence. `probe`: empty without a freshness probe;
+    else probes, rows of writes and of reads, requests in the measured part and their share of the load's there (over
+    all arms), requests beside it (preflight, putting back), keys put back and not put back (by arm), problems.
+    `start_ns`, `measure_ns`, `end_ns`: start, end of the warm-up and end, from the run's start. `digest` tells which
+    schedule was sent; `retried`: requests sent again since a kept-alive connection was closed under them; `unchecked`:
+    answers too large to be looked into; `examples`: an unexpected answer of each kind (route, arm, reason, status,
+    cache status), and how many there were (see luckyhit.load.bodies.examples). `stopped`: the limit of the plan
+    that was exceeded, in one sentence with figures; what was not sent then, or not answered, is `dropped`, and the
+    measured part ended before `end_ns`.
+    """
+
+    accounting: dict[Arm, Accounting]
+    engine: EngineCheck
+    unexpected: str | None
+    probe: dict[str, Any]
+    start_ns: int
+    measure_ns: int
+    end_ns: int
+    distinct_keys: int
+    digest: str = ""
+    retried: int = 0
+    unchecked: int = 0
+    examples: list[dict[str, Any]] = field(default_factory=list)
+    stopped: str | None = None
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> BlockReport:
+        """The report from what the engine's last line says."""
+        return cls(
+            **{
+                **facts,
+                "accounting": {arm: Accounting(**counts) for arm, counts in facts["accounting"].items()},
+                "engine": EngineCheck(**facts["engine"]),
+            }
+        )
+
+    def as_facts(self) -> dict[str, Any]:
+        """For the manifest."""
+        return {**asdict(self), "accounting": {arm: counts.model_dump() for arm, counts in self.accounting.items()}}

@@ -1,0 +1,179 @@
+"""Is this the answer that the case expects? Checked for each answer, after its clock has stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+from luckyhit.case.workload import Response, Route
+from luckyhit.load.bodies.versions import VersionMissing, version_in
+from luckyhit.scrub.secrets import is_secret_header, is_secret_name
+
+LARGEST_CHECKED_BODY = 256 << 10
+"""Larger JSON isn't parsed between requests: reading 256 KiB takes some 4 ms, in which nothing else is sent or timed.
+Hashes are ten times as fast, and taken of whatever was kept whole."""
+
+Reason = Literal["status", "header", "sha256", "not-json", "missing-field", "value"]
+"""What of an answer differed first."""
+
+
+class Mismatch(NamedTuple):
+    """How an answer differs from what is expected; `text` is half a sentence."""
+
+    reason: Reason
+    text: str
+
+
+_STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d+)\]")
+_SHOWN = 80
+_WORD_THAT_WAS_CUT = re.compile(rb"[^\s,;\"'{}\[\]]*\Z")
+_MISSING = object()
+_NO_BODY: dict[str, Any] = {"fields": [], "values": {}, "sha256": None}
+
+
+def expected_of(route: Route, default: Response) -> Response:
+    """What a right answer of one route looks like. The case's `expected.response` is about a read: of a route that
+    writes, and has no `response` of its own, only the status is expected; an answer to HEAD has no body."""
+    if route.method == "HEAD":
+        return (route.response or default).model_copy(update=_NO_BODY)
+    if route.response is None and route.method != "GET":
+        return default.model_copy(update={"headers": {}, **_NO_BODY})
+    return route.response or default
+
+
+class Expectation:
+    """One route's expected response, made ready for being checked often.
+
+    `version`: where the body shows one, as a JSON path. `checks_body`: something in the body is expected; `needs_body`:
+    it is looked into, for that or for the version; `needs_json`: it has to be parsed.
+    """
+
+    def __init__(self, expected: Response, version: str | None = None) -> None:
+        self._statuses, self._full = frozenset(expected.statuses), frozenset(expected.full_statuses)
+        self._as_named = " or ".join(map(str, expected.statuses))
+        self._headers = [
+            (name, name.lower().encode("latin-1", "replace"), value, value.lower().encode("latin-1", "replace"))
+            for name, value in expected.headers.items()
+        ]
+        self._fields = [(path, _steps(path)) for path in expected.fields]
+        self._values = [(path, _steps(path), value) for path, value in expected.values.items()]
+        self._sha256, self._version = expected.sha256, version
+        self._checks_json = bool(self._fields or self._values)
+        self.checks_body = self._checks_json or self._sha256 is not None
+        self.needs_json = self._checks_json or version is not None
+        self.needs_body = self.checks_body or version is not None
+
+    def mismatch(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes | None) -> str | None:
+        """What differs, as half a sentence; None where nothing does. `headers` have lower-case names; `body` is None
+        where it can't be looked into. Of a body above LARGEST_CHECKED_BODY the hash counts."""
+        wrong = self.head_mismatch(status, headers)
+        if wrong is None and body is not None and self.looks_into(status):
+            wrong = self.body_mismatch(body, parsed=len(body) <= LARGEST_CHECKED_BODY)
+        return None if wrong is None else wrong.text
+
+    def head_mismatch(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> Mismatch | None:
+        """The same for status and headers alone, with its reason."""
+        if status not in self._statuses:
+            return Mismatch("status", f"status {status} instead of {self._as_named}")
+        if status not in self._full:
+            return None
+        for name, header, text, wanted in self._headers:
+            found = [there for other, there in headers if other == header]
+            if any(wanted in there.lower() for there in found):
+                continue
+            if not found:
+                return Mismatch("header", f"no header {name}")
+            if is_secret_header(name):
+                return Mismatch("header", f"header {name} has another value")
+            shown = b", ".join(found)[:_SHOWN].decode("latin-1")
+            return Mismatch("header", f"header {name} is {shown!r}, without {text[:_SHOWN]!r}")
+        return None
+
+    def looks_into(self, status: int | None) -> bool:
+        """Whether the body of an answer with this status, which is expected, is looked into."""
+        return self.needs_body and status in self._full
+
+    def body_mismatch(self, body: bytes, *, parsed: bool = True) -> Mismatch | None:
+        """The same for the decoded body. Without `parsed`, its hash alone."""
+        return self.read_body(body, parsed=parsed)[0]
+
+    def read_body(self, body: bytes, *, parsed: bool = True) -> tuple[Mismatch | None, int | None]:
+        """What differs in the decoded body, and the version that it shows, of one parsing. The version is None where
+        something differs, where the body shows none (no mismatch by itself), and without `parsed`."""
+        if self._sha256 is not None and (digest := hashlib.sha256(body).hexdigest()) != self._sha256:
+            text = f"a body with SHA-256 {digest[:12]}..., not {self._sha256[:12]}...: {_quoted(body)}"
+            return Mismatch("sha256", text), None
+        if not self.needs_json or not parsed:
+            return None, None
+        try:
+            document = json.loads(body, parse_constant=_no_constant if self._checks_json else None)
+        except (ValueError, RecursionError):
+            no_json = Mismatch("not-json", f"a body that isn't JSON: {_quoted(body)}")
+            return (no_json if self._checks_json else None), None
+        if (wrong := self._difference(document, body)) is not None or self._version is None:
+            return wrong, None
+        try:
+            return None, version_in(self._version, document)
+        except VersionMissing:
+            return None, None
+
+    def _difference(self, document: Any, body: bytes) -> Mismatch | None:
+        for path, steps in self._fields:
+            if _at(document, steps) is _MISSING:
+                return Mismatch("missing-field", f"no {path} in the body: {_quoted(body)}")
+        for path, steps, value in self._values:
+            there = _at(document, steps)
+            if there is _MISSING:
+                return Mismatch("missing-field", f"no {path} in the body: {_quoted(body)}")
+            if not _same(there, value):
+                if is_secret_name(path):
+                    return Mismatch("value", f"{path} has another value")
+                return Mismatch("value", f"{path} is {_shown(there)} instead of {_shown(value)}")
+        return None
+
+
+def mismatch(expected: Response, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes | None) -> str | None:
+    """`Expectation(expected).mismatch`, for one answer."""
+    return Expectation(expected).mismatch(status, headers, body)
+
+
+def _steps(path: str) -> list[str | int]:
+    return [name or int(index) for name, index in _STEP.findall(path)]
+
+
+def _at(document: Any, steps: list[str | int]) -> Any:
+    for step in steps:
+        if isinstance(step, str):
+            if not isinstance(document, dict) or step not in document:
+                return _MISSING
+        elif not isinstance(document, list) or step >= len(document):
+            return _MISSING
+        document = document[step]
+    return document
+
+
+def _same(found: Any, wanted: str | int | float | bool | None) -> bool:
+    """Equal as JSON: numbers by value (1 and 1.0), and true is no number."""
+    if isinstance(found, bool) or isinstance(wanted, bool):
+        return found is wanted
+    return isinstance(found, (int, float, str, type(None))) and found == wanted
+
+
+def _quoted(body: bytes) -> str:
+    """The beginning of a body, up to its last whole word: half of a secret is none that could be recognised."""
+    return repr(body) if len(body) <= _SHOWN else f"{_WORD_THAT_WAS_CUT.sub(b'', body[:_SHOWN])!r}..."
+
+
+def _shown(value: Any) -> str:
+    """In ASCII, in one line."""
+    if isinstance(value, (dict, list)):
+        return "an object" if isinstance(value, dict) else f"a list of {len(value)}"
+    text = json.dumps(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")

@@ -1,0 +1,124 @@
+"""The version in an answer: a whole number in its JSON, in a header, or where a regular expression finds it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from luckyhit.case.freshness import VersionRead
+from luckyhit.case.values.placeholders import fill_text
+from luckyhit.case.values.texts import SIMPLE_PATH
+
+if TYPE_CHECKING:
+    from luckyhit.load.http1.response import HttpResponse
+
+_STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d+)\]")
+_SIMPLE = re.compile(SIMPLE_PATH)
+_WHOLE = re.compile(r"[+-]?\d{1,18}")
+_LARGEST = 2**63 - 1
+_MOST_TEXT = 1 << 20
+"""Characters that a regular expression is tried on: a bad one takes its time."""
+
+
+class VersionMissing(ValueError):
+    """No version in this answer; the message says what stands there instead (its kind, never its content)."""
+
+
+def read_version(path: str, body: bytes) -> int:
+    """The whole number at `path` (JSONPath) in the JSON text `body`; a text of digits and 7.0 count as whole numbers.
+
+    Raises VersionMissing.
+    """
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        raise VersionMissing(f"{len(body)} bytes that are not JSON") from None
+    return version_in(path, value)
+
+
+def version_in(path: str, value: Any) -> int:
+    """The whole number at `path` in a parsed JSON value. Raises VersionMissing."""
+    if not _SIMPLE.fullmatch(path):
+        return _whole(_queried(path, value), path)
+    so_far = "$"
+    for step in _STEP.finditer(path):
+        name, index = step[1], step[2]
+        if name is not None:
+            if not isinstance(value, dict) or name not in value:
+                raise VersionMissing(f"no {so_far}.{name}")
+            value = value[name]
+        else:
+            if not isinstance(value, list) or int(index) >= len(value):
+                raise VersionMissing(f"no {so_far}[{index}]")
+            value = value[int(index)]
+        so_far += step[0]
+    return _whole(value, path)
+
+
+class VersionReader:
+    """One of the probe's read routes: where to ask for a key, and where the version stands in its answers."""
+
+    def __init__(self, read: VersionRead) -> None:
+        self.name, self._read = read.name, read
+        self._header = read.header.lower().encode() if read.header else None
+
+    def path(self, key: str) -> str:
+        return fill_text(self._read.path, {"key": key})
+
+    def version(self, key: str, answer: HttpResponse) -> int:
+        """The version that an answer shows for `key`. Raises VersionMissing."""
+        if self._read.version is not None:
+            return read_version(self._read.version.replace("{key}", key), answer.body)
+        if self._header is None:
+            return self._found(key, answer.body[:_MOST_TEXT].decode("utf-8", "replace"), "in the answer")
+        values = [value for name, value in answer.headers if name.lower() == self._header]
+        if not values:
+            raise VersionMissing(f"no header {self._read.header}")
+        text, where = values[0].decode("latin-1"), f"in the header {self._read.header}"
+        return self._found(key, text, where) if self._read.regex else _whole(text, where)
+
+    def _found(self, key: str, text: str, where: str) -> int:
+        match = _pattern((self._read.regex or "").replace("{key}", re.escape(key))).search(text)
+        if match is None:
+            raise VersionMissing(f"nothing that freshness.reads' regex finds {where}")
+        return _whole(match[1], where)
+
+
+def _queried(path: str, value: Any) -> Any:
+    from jsonpath_rfc9535 import JSONPathError
+
+    try:
+        values = _query(path)(value).values()
+    except (JSONPathError, RecursionError) as error:
+        raise VersionMissing(f"no {path} ({type(error).__name__})") from None
+    if len(values) != 1:
+        raise VersionMissing(f"no {path}" if not values else f"{len(values)} values at {path}")
+    return values[0]
+
+
+@lru_cache(4096)
+def _query(path: str) -> Callable[[Any], Any]:
+    from jsonpath_rfc9535 import compile as compiled
+
+    find: Callable[[Any], Any] = compiled(path).find
+    return find
+
+
+@lru_cache(4096)
+def _pattern(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+def _whole(value: object, where: str) -> int:
+    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _LARGEST:
+        kind = {dict: "an object", list: "a list", str: "a text", bool: "a truth value", type(None): "null"}
+        where = f"at {where}" if where.startswith("$") else where
+        raise VersionMissing(f"{kind.get(type(value), 'a number')} {where}, not a whole number of 64 bits")
+    return value

@@ -1,0 +1,1 @@
+"""`luckyhit load`: one URL, one pace, exact percentiles of every request."""

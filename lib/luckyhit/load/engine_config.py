@@ -1,0 +1,84 @@
+"""What the load engine is asked for: one block's requests, as its owner makes it and its processes read it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from luckyhit.case.freshness import Freshness
+from luckyhit.case.workload import Response, Workload
+from luckyhit.load.limits import Limits
+from luckyhit.load.signals import DeclaredSignals
+from luckyhit.records.vocabulary import Arm
+
+Http = Literal["auto", "1.1", "2"]
+
+
+class EngineConfig(BaseModel):
+    """One block. It reaches the engine's processes as one line of JSON, through a pipe, since it may hold secrets.
+
+    Attributes:
+        targets: base URL of each arm.
+        measure_s: 0 for a wash-out: all of the block is warm-up.
+        origin_ns: the run's start; the instants of rows count from there.
+        directory: of the run; `requests/`, `reads/` and `writes/` are in it.
+        inputs: the directory with what `inputs.gather` wrote; None where the workload names no files.
+        selfcheck: the engine measures itself first.
+        closed: connections of a closed loop; 0 for an open one.
+        ca_file: authorities to trust instead of the system's.
+        freshness: the probe beside the load; None: no probe, and what follows is not needed.
+        originals: by arm, the values of the probe's cold keys.
+        start_values: by arm, what `target.start.command` is filled in with.
+        databases: URLs, by the name of their variable.
+        purges: whether the case declares calls that purge its cache.
+        limits: where the load is stopped; None: nowhere.
+        worker: the number of one process among those of the block, from 0.
+        owner: the pid of whoever started that process.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    workload: Workload
+    targets: dict[Arm, str]
+    headers: dict[str, str] = Field(default_factory=dict, repr=False)
+    block: int = 0
+    seed: int
+    warmup_s: float
+    measure_s: float
+    origin_ns: int
+    directory: Path
+    inputs: Path | None = None
+    selfcheck: bool = True
+    closed: int = 0
+    http: Http = "auto"
+    ca_file: str | None = None
+    expected: Response | None = None
+    signals: DeclaredSignals = Field(default_factory=DeclaredSignals)
+    limits: Limits | None = None
+    freshness: Freshness | None = None
+    originals: dict[Arm, dict[str, int]] = {}
+    start_values: dict[Arm, dict[str, Any]] = Field(default_factory=dict, repr=False)
+    databases: dict[str, str] = Field(default_factory=dict, repr=False)
+    worker_header: str | None = None
+    purges: bool = False
+    worker: int = 0
+    owner: int = 0
+
+    @property
+    def total_s(self) -> float:
+        return self.warmup_s + self.measure_s
+
+    @property
+    def warmup_ns(self) -> int:
+        return round(self.warmup_s * 1e9)
+
+    @property
+    def measures(self) -> bool:
+        """Whether anything of the block is measured; else all of it is warm-up."""
+        return self.measure_s > 0
+
+    def of_worker(self, worker: int, owner: int) -> EngineConfig:
+        """The same for one process of the block."""
+        return self.model_copy(update={"worker": worker, "owner": owner})

@@ -1,0 +1,276 @@
+"""The rows of one block: one for each scheduled request and arm, appended as they settle, written in parts meanwhile.
+
+An appended row is one packed record of 84 bytes; what was written is forgotten, so memory does not grow with the
+length of a block, but for one byte a request that tells whether it was settled.
+"""
+
+from __future__ import annotations
+
+import struct
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from luckyhit import records
+from luckyhit.load.http1.response import HttpResponse
+from luckyhit.load.schedule import Schedule, measured
+from luckyhit.load.signals import LaterSource, Place, Seen
+from luckyhit.records import CACHE_STATUSES, Accounting, Arm, RequestError
+from luckyhit.records.parquet import write_part
+
+_ERRORS: tuple[RequestError, ...] = get_args(RequestError)
+_ERROR_CODE: dict[str | None, int] = {None: 0, **{error: code for code, error in enumerate(_ERRORS, 1)}}
+_NOT_THERE = -1
+NO_VERSION = NO_HASH = -(2**63)
+"""A row without a version, or without a hash; every other number of 64 bits may be one."""
+_FIELDS = [
+    ("tag", "i8", "q"),  # slot * arms + arm
+    ("due_ns", "i8", "q"),
+    ("sent_ns", "i8", "q"),
+    ("first_byte_ns", "i8", "q"),
+    ("done_ns", "i8", "q"),
+    ("bytes", "i8", "q"),
+    ("version", "i8", "q"),
+    ("body_hash", "i8", "q"),
+    ("age_s", "f8", "d"),
+    ("db_calls", "i4", "i"),
+    ("connection", "i4", "i"),
+    ("layers", "i4", "i"),
+    ("status", "i2", "h"),
+    ("error", "i1", "b"),
+    ("cache", "i1", "b"),
+]
+_RECORD = np.dtype([(name, f"<{kind}") for name, kind, _ in _FIELDS])
+_PACK = struct.Struct("<" + "".join(letter for *_, letter in _FIELDS)).pack_into
+_SIGNALS, _CHAIN, _CACHE = struct.Struct("<di"), struct.Struct("<i"), struct.Struct("<b")
+_AT = {
+    name: struct.calcsize("<" + "".join(letter for *_, letter in _FIELDS[:place]))
+    for place, (name, *_) in enumerate(_FIELDS)
+}
+_CHUNK = 8192
+
+
+class Rows:
+    """Times are raw nanoseconds while measuring; in the tables they count from `origin_ns`, the run's start. The
+    first `warmup_ns` behind `start_ns` (raw) are warm-up.
+
+    `directory`: where the part files go (None: nowhere, and all rows are kept). This worker has the slots `worker`,
+    `worker + workers` and so on. In an `endless` schedule (a closed loop) slots go on behind its end, round and round,
+    and only those that were settled count. `flush` writes what was settled since the last time, from another thread if
+    need be; `end` settles the rest as `dropped`. `later`: what completes rows when they are written.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        arms: Sequence[Arm],
+        *,
+        block: int,
+        warmup_ns: int,
+        directory: Path | None,
+        origin_ns: int = 0,
+        worker: int = 0,
+        workers: int = 1,
+        endless: bool = False,
+        later: Sequence[LaterSource] = (),
+    ) -> None:
+        self._later = later
+        self._schedule, self._arms, self._block = schedule, list(arms), block
+        self.start_ns = self.origin_ns = origin_ns
+        self._warmup_ns, self._directory, self._worker, self._workers = warmup_ns, directory, worker, workers
+        self._settled = None if endless else bytearray(len(schedule) * len(self._arms))
+        self._scheduled = 0 if endless else len(range(worker, len(schedule), workers))
+        self.late_ns = np.zeros(0 if endless else len(schedule), np.int64)  # one higher: how late the engine itself was
+        self._width = len(self._arms)
+        self._offset = self._end = 0
+        self._chunk = np.empty(0, _RECORD)
+        self._buffer = memoryview(b"")
+        self._full: list[NDArray[Any]] = []
+        self._written = 0  # rows of the oldest chunk
+        self._counts = np.zeros((len(self._arms), len(_ERRORS) + 1), np.int64)
+        self._errors: dict[RequestError, int] = {}  # so far, for those who watch
+        self._parts = 0
+        self._chains: dict[str | None, int] = {None: 0}  # what all caches on the way said, numbered
+        self._lock, self._writing = threading.Lock(), threading.Lock()
+
+    def settle(
+        self, slot: int, arm: int, answer: HttpResponse, seen: Seen, version: int = NO_VERSION, body_hash: int = NO_HASH
+    ) -> None:
+        """Keep what came of one request. `version`: what its answer showed, or what it wrote."""
+        if self._offset == self._end:
+            self._turn_over()
+        offset = self._offset
+        tag = slot * self._width + arm
+        due_ns, error = answer.due_ns, answer.error
+        age_s, calls, cache = seen.row
+        chain = self._chains.get(seen.layers)
+        if chain is None:
+            chain = self._chains[seen.layers] = len(self._chains)
+        if error is None:  # then everything is there
+            _PACK(
+                self._buffer, offset, tag, _NOT_THERE if due_ns is None else due_ns,
+                answer.sent_ns, answer.first_byte_ns, answer.done_ns, answer.size, version, body_hash, age_s,
+                calls, answer.connection, chain, answer.status, 0, cache,
+            )  # fmt: skip
+        else:
+            sent_ns, first_ns, done_ns = answer.sent_ns, answer.first_byte_ns, answer.done_ns
+            status, connection = answer.status, answer.connection
+            self._errors[error] = self._errors.get(error, 0) + 1
+            _PACK(
+                self._buffer, offset, tag, _NOT_THERE if due_ns is None else due_ns,
+                _NOT_THERE if sent_ns is None else sent_ns,
+                _NOT_THERE if first_ns is None else first_ns,
+                _NOT_THERE if done_ns is None else done_ns,
+                _NOT_THERE if status is None else answer.size, version, body_hash, age_s, calls,
+                _NOT_THERE if connection is None else connection,
+                chain,
+                _NOT_THERE if status is None else status,
+                _ERROR_CODE[error],
+                cache,
+            )  # fmt: skip
+        self._offset = offset + _RECORD.itemsize
+        if self._settled is not None:
+            self._settled[tag] = 1
+
+    def last(self) -> Place:
+        """Where the row stands that was settled last."""
+        return self._buffer, self._offset - _RECORD.itemsize
+
+    def amend(self, place: Place, seen: Seen) -> None:
+        """Let a row that was not written yet tell what more is known of its answer."""
+        buffer, offset = place
+        age_s, calls, cache = seen.row
+        _SIGNALS.pack_into(buffer, offset + _AT["age_s"], age_s, calls)
+        _CHAIN.pack_into(buffer, offset + _AT["layers"], self._chains.setdefault(seen.layers, len(self._chains)))
+        _CACHE.pack_into(buffer, offset + _AT["cache"], cache)
+
+    def _turn_over(self) -> None:
+        """Start another chunk. Only here and in `flush` two threads meet."""
+        fresh = np.empty(_CHUNK, _RECORD)
+        with self._lock:
+            if len(self._chunk):
+                self._full.append(self._chunk)
+            self._chunk, self._buffer = fresh, memoryview(fresh.view(np.uint8))  # type: ignore[arg-type]
+            self._offset, self._end = 0, fresh.nbytes
+
+    def end(self, sent: int = 0) -> None:
+        """Nothing more will come: what is not settled is `dropped`. `sent`: slots that an endless schedule came to."""
+        if self._settled is None:
+            self._scheduled = sent
+            return
+        settled = np.frombuffer(self._settled, np.uint8).reshape(-1, len(self._arms))[self._worker :: self._workers]
+        dropped = HttpResponse(error="dropped")
+        for index, arm in np.argwhere(settled == 0).tolist():
+            self.settle(self._worker + index * self._workers, arm, dropped, Seen())
+
+    def flush(self) -> None:
+        """Write the rows that were settled since the last time as one part file, and forget them."""
+        if self._directory is None:
+            return
+        with self._writing:  # one at a time: the last flush may find the one before it still at work in its thread
+            with self._lock:
+                filled = self._offset // _RECORD.itemsize
+                rows, self._full, self._written = self._pending(filled), [], filled
+                self._counts += self._counted(rows)
+            if len(rows):
+                worker = f"-worker-{self._worker:02d}" if self._worker else ""
+                name = f"block-{self._block:03d}{worker}-part-{self._parts:04d}"
+                self._parts += 1
+                table = self.table(rows)
+                for source in self._later:
+                    table = source.complete(table)
+                write_part(self._directory, name, table)
+
+    def _pending(self, filled: int | None = None) -> NDArray[Any]:
+        """What is settled and not written, in the order of settling; of the chunk in use, the `filled` first rows."""
+        chunks = [*self._full, self._chunk[: self._offset // _RECORD.itemsize if filled is None else filled]]
+        chunks[0] = chunks[0][self._written :]
+        return np.concatenate(chunks)
+
+    def rehearse(self) -> None:
+        """Write one row to nowhere: the first time takes several milliseconds, and is not to be during the load."""
+        with tempfile.TemporaryDirectory() as nowhere:
+            write_part(Path(nowhere), "rehearsal", self.table(np.zeros(min(1, len(self._schedule)), _RECORD)))
+
+    def table(self, rows: NDArray[Any]) -> pa.Table:
+        """Some rows in the columns of `records.REQUESTS`."""
+        schedule = self._schedule
+        slot, arm = np.divmod(rows["tag"], len(self._arms))
+        entry = slot % max(1, len(schedule))
+        due_ns = np.where(rows["due_ns"] < 0, schedule.due_ns[entry] + self.start_ns, rows["due_ns"])
+        names = [route.name for route in schedule.routes]
+        columns: dict[str, Any] = {
+            "arm": _words(arm, self._arms),
+            "block": np.full(len(rows), self._block, np.int32),
+            "slot": slot,
+            "phase": _words(measured(due_ns - self.start_ns, self._warmup_ns), ["warmup", "measure"]),
+            "route": _words(schedule.route[entry], names),
+            "key": schedule.key_texts(entry),
+            "due_ns": due_ns - self.origin_ns,
+            **{name: _present(rows[name], less=self.origin_ns) for name in ("sent_ns", "first_byte_ns", "done_ns")},
+            **{name: _present(rows[name]) for name in ("status", "db_calls", "age_s", "bytes", "connection")},
+            "version": _present(rows["version"], absent=NO_VERSION),
+            "body_hash": _present(rows["body_hash"], absent=NO_HASH),
+            "layers": _words(rows["layers"], [chain or "" for chain in self._chains], mask=rows["layers"] == 0),
+            "error": _words(rows["error"] - 1, _ERRORS, mask=rows["error"] == 0),
+            "cache": _words(rows["cache"], CACHE_STATUSES),
+            "worker": np.full(len(rows), self._worker, np.int16),
+        }
+        arrays = [pa.array(columns[field.name]).cast(field.type) for field in records.REQUESTS]
+        return pa.Table.from_arrays(arrays, schema=records.REQUESTS)
+
+    def _counted(self, rows: NDArray[Any]) -> NDArray[np.int64]:
+        """Rows by arm and error code."""
+        shape = self._counts.shape
+        codes = (rows["tag"] % len(self._arms)) * shape[1] + rows["error"]
+        return np.bincount(codes, minlength=shape[0] * shape[1]).reshape(shape).astype(np.int64)
+
+    def accounting(self) -> dict[Arm, Accounting]:
+        """Counts for each arm; exact once `end` was called, if every slot was settled once."""
+        counts = self._counts + self._counted(self._pending())
+        found: dict[Arm, Accounting] = {}
+        for arm, by_code in zip(self._arms, counts.tolist(), strict=True):
+            timed_out, dropped = by_code[_ERROR_CODE["timeout"]], by_code[_ERROR_CODE["dropped"]]
+            found[arm] = Accounting(
+                scheduled=self._scheduled,
+                completed=by_code[0],
+                failed=sum(by_code) - by_code[0] - timed_out - dropped,
+                timed_out=timed_out,
+                dropped=dropped,
+            )
+        return found
+
+    def progress(self) -> dict[str, Any]:
+        """How many were settled so far, and how many of them ended in which error."""
+        with self._lock:
+            unwritten = len(self._full) * _CHUNK + self._offset // _RECORD.itemsize - self._written
+            settled = int(self._counts.sum()) + unwritten
+        return {"answered": settled - sum(self._errors.values()), "errors": dict(self._errors)}
+
+    def late_ms(self) -> NDArray[np.float64]:
+        """How late the engine sent each slot that it sent, in ms."""
+        return (self.late_ns[self.late_ns > 0] - 1) / 1e6
+
+    def latencies_ms(self) -> NDArray[np.float64]:
+        """done - due of the completed requests that are not written yet, by slot and arm; NaN for the others."""
+        rows = self._pending()
+        found = np.full((len(self._schedule), len(self._arms)), np.nan)
+        rows = rows[(rows["error"] == 0) & (rows["done_ns"] >= 0)]
+        slot, arm = np.divmod(rows["tag"], len(self._arms))
+        found[slot, arm] = (rows["done_ns"] - self._schedule.due_ns[slot] - self.start_ns) / 1e6
+        return found
+
+
+def _present(values: NDArray[Any], less: int = 0, absent: int = _NOT_THERE) -> pa.Array:
+    return pa.array(values - values.dtype.type(less), mask=values == absent)
+
+
+def _words(codes: NDArray[Any], words: Sequence[str], mask: NDArray[np.bool_] | None = None) -> pa.DictionaryArray:
+    indices = pa.array(codes.astype(np.int16), mask=mask)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(list(words), pa.string()))

@@ -1,1 +1,0 @@
-"""What is kept of an answer beside its row's figures: a hash of its body, and examples of unexpected ones."""

@@ -1,0 +1,103 @@
+"""The metric `bytes_per_request`, from a real service through the engine to its verdict: bytes as they were sent."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from measured_block import declare, measure
+
+from luckyhit.case.docs.template import new_case
+from luckyhit.case.model import Goal
+from luckyhit.judge import decide
+from luckyhit.records import Result
+from luckyhit.run import Run
+
+TEXT = 4000
+
+
+def body_of(path: str, text: int, packed: bool) -> bytes:
+    key = int(path.rpartition("/")[2])
+    plain = json.dumps({"id": key, "text": "x" * (text + key)}).encode()
+    return gzip.compress(plain, mtime=0) if packed else plain
+
+
+@contextmanager
+def serving(text: int, packed: bool = False) -> Iterator[str]:
+    """A service whose items have so much text; its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+        wbufsize = -1
+
+        def do_GET(self) -> None:
+            body = body_of(self.path, text, packed)
+            self.send_response(200)
+            if packed:
+                self.send_header("Content-Encoding", "gzip")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def judged(tmp_path: Path, want: str, margin: str, *, after: tuple[int, bool], at_most: str | None = None) -> Result:
+    """Two blocks of both arms, before with TEXT and plain; judged by a goal on the bytes."""
+    case_file = tmp_path / "bytes.yml"
+    case_file.write_text(new_case("bytes"))
+    run = Run.create(tmp_path / "runs", case_file, now=datetime(2025, 1, 2), manifest={})
+    declare(run)
+    goal = Goal.model_validate({"want": want, "margin": margin, "at_most": at_most})
+    case = run.case.model_copy(update={"goals": {"bytes_per_request": goal}, "design": "side-by-side"})
+    blocks = []
+    with serving(TEXT) as first, serving(*after) as second:
+        for block in (0, 1):
+            report = measure(run, first, second, block=block, stage="change", measure_s=1.0)
+            blocks.append({"block": block, "stage": "change", "arms": ["before", "after"], **report.as_facts()})
+    rows = run.requests()
+    for arm, (text, packed) in {"before": (TEXT, False), "after": after}.items():
+        of_arm = rows[rows["arm"] == arm]
+        assert [len(body_of(f"/{key}", text, packed)) for key in of_arm["key"]] == of_arm["bytes"].tolist()
+    return decide(rows, run.table("reads"), run.table("writes"), case, blocks)
+
+
+@pytest.mark.parametrize(
+    ("want", "after", "verdict"),
+    [
+        ("no-worse", (TEXT, False), "EQUIVALENT"),
+        ("no-worse", (TEXT + 800, False), "HURT"),
+        ("better", (TEXT, True), "HELPED"),
+    ],
+)
+def test_bytes_are_judged_as_they_were_sent(tmp_path: Path, want: str, after: tuple[int, bool], verdict: str) -> None:
+    metric = judged(tmp_path, want, "5 %", after=after).metrics["bytes_per_request"]
+    assert metric.verdict == verdict and metric.unit == "bytes/request"
+    assert TEXT < metric.before < TEXT + 60
+    assert metric.margin == pytest.approx(0.05 * metric.before)
+
+
+def test_a_limit_on_bytes_is_a_size(tmp_path: Path) -> None:
+    metric = judged(tmp_path, "no-worse", "500B", after=(TEXT, False), at_most="4kB").metrics["bytes_per_request"]
+    assert (metric.margin, metric.at_most, metric.limit) == (500, 4000, "broken")

@@ -1,0 +1,227 @@
+"""The engine's process, measuring real services: every scheduled request ends in one right row, whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import psutil
+import pytest
+from hostile_service import HostileService, Versions
+from measured_block import BASIC, FRESHNESS, check, declare, engines, measure, routed, until
+
+from luckyhit.case.docs.template import new_case
+from luckyhit.errors import ArgumentError, NoRoom, NotEnoughData, ResponseUnexpected
+from luckyhit.load.block import BlockPlan, config_of, measure_block
+from luckyhit.run import Run
+from luckyhit.scrub.secrets import REDACTED
+
+
+@pytest.fixture
+def service() -> Iterator[HostileService]:
+    with HostileService().running() as running:
+        yield running
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    case_file = tmp_path / "some-case.yml"
+    case_file.write_text(new_case("some-case"))
+    return Run.create(tmp_path / "runs", case_file, now=datetime(2025, 1, 2), manifest={})
+
+
+def test_both_arms_get_the_same_slots_at_the_same_instants(run: Run, service: HostileService) -> None:
+    declare(run)
+    with HostileService().running() as other:
+        report = measure(run, service, other)
+    rows = check(run, report)
+    before, after = (rows[rows["arm"] == arm].set_index("slot").sort_index() for arm in ("before", "after"))
+    for column in ("due_ns", "key", "phase", "route"):
+        assert (before[column] == after[column]).all()
+    assert 0 < (before["sent_ns"] < after["sent_ns"]).sum() < len(before)  # either goes first at times
+    assert set(rows["phase"]) == {"warmup", "measure"} and (rows["error"].isna()).all()
+    assert (rows["cache"] == "hit").all() and (rows["db_calls"] == 2).all() and (rows["age_s"] == 7).all()
+    assert (rows["bytes"] == 9).all() and (rows["status"] == 200).all()
+    assert service.seen["ok"] == other.seen["ok"] == len(before)
+    assert report.unexpected is None and report.engine.trustworthy and report.engine.added_p50_ms is None
+    assert json.loads(json.dumps(report.as_facts()))["accounting"]["after"]["completed"] == len(after)
+    warm = rows[rows["phase"] == "warmup"]
+    assert (warm["due_ns"] < report.measure_ns).all() and (rows["due_ns"] < report.end_ns).all()
+
+
+def test_the_same_seed_sends_the_same_requests_again(run: Run, service: HostileService) -> None:
+    declare(run)
+    first, second = [measure(run, service, block=block) for block in (0, 1)]
+    assert first.digest == second.digest
+    rows = run.requests()
+    keys = [list(rows[rows["block"] == block].sort_values("slot")["key"]) for block in (0, 1)]
+    assert keys[0] == keys[1]
+
+
+def test_the_engine_checks_itself_first(run: Run, service: HostileService) -> None:
+    declare(run)
+    engine = measure(run, service, selfcheck=True).engine
+    assert engine.added_p50_ms is not None and engine.added_p99_ms is not None
+    assert 0 < engine.added_p50_ms <= engine.added_p99_ms
+    assert "its own echo" in engine.detail
+
+
+def test_an_interruption_stops_the_engine_and_keeps_every_row(run: Run, service: HostileService) -> None:
+    declare(run)
+
+    def interrupt(done_s: float, total_s: float) -> None:
+        assert total_s == 60.0
+        if service.seen["ok"] > 10:
+            raise KeyboardInterrupt
+
+    plan = BlockPlan(0, "baseline", {"before": service.url}, 0.0, 60.0, 5, selfcheck=False)
+    with pytest.raises(KeyboardInterrupt):
+        measure_block(run, plan, on_progress=interrupt)
+    assert not engines()
+    rows = run.requests()
+    assert len(rows) > 4000 and sorted(rows["slot"]) == list(range(len(rows)))
+    assert rows["error"].isna().sum() > 10 and set(rows["error"].dropna()) == {"dropped"}
+
+
+def test_an_engine_that_is_killed_is_told_and_what_it_wrote_can_be_read(run: Run, service: HostileService) -> None:
+    declare(run)
+
+    def kill(done_s: float, total_s: float) -> None:
+        if any((run.path / "requests").glob("*.parquet")):
+            engines()[0].kill()
+
+    plan = BlockPlan(0, "baseline", {"before": service.url}, 0.0, 60.0, 5, selfcheck=False)
+    with pytest.raises(NotEnoughData, match="ended with status -9"):
+        measure_block(run, plan, on_progress=kill)
+    assert len(run.requests()) > 10 and not engines()
+
+
+def test_a_full_disk_is_named_and_what_was_written_can_be_read(run: Run, service: HostileService) -> None:
+    declare(run)
+
+    def fill_up(done_s: float, _: float) -> None:
+        for engine in engines():
+            engine.rlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+
+    with pytest.raises(NoRoom, match="could not be written: File too large") as stopped:
+        measure(run, service, on_progress=fill_up)
+    assert "Make room" in stopped.value.hint and stopped.value.exit_code == 4
+    assert engines() == [] and run.requests() is not None
+    assert [path for path in run.path.rglob(".*") if path.is_file()] == []
+
+
+def test_the_engine_ends_when_its_owner_dies(run: Run, service: HostileService, tmp_path: Path) -> None:
+    declare(run)
+    config = config_of(
+        run.case, seed=1, warmup_s=0.0, measure_s=60.0, targets={"before": service.url}, selfcheck=False,
+        directory=run.path, origin_ns=run.manifest.origin_ns,
+    )  # fmt: skip
+    script = "import sys; from luckyhit.load.block import EngineConfig, run_engine\n"
+    script += "run_engine(EngineConfig.model_validate_json(sys.argv[1]))"
+    owner = subprocess.Popen(
+        [sys.executable, "-c", script, config.model_dump_json()],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "lib")},
+    )
+    until(lambda: service.seen["ok"] > 10)
+    (engine,) = psutil.Process(owner.pid).children()
+    owner.send_signal(signal.SIGKILL)
+    owner.wait()
+    until(lambda: not engine.is_running() or engine.status() == psutil.STATUS_ZOMBIE)
+    assert set(run.requests()["error"].dropna()) == {"dropped"}
+
+
+def test_an_example_of_an_unexpected_answer_is_kept_and_no_secret(run: Run, service: HostileService) -> None:
+    declare(run, workload=routed("/no-field"))
+    arguments: list[str] = []
+
+    def look(done_s: float, total_s: float) -> None:
+        for engine in engines():
+            with contextlib.suppress(psutil.Error):  # it may end just now
+                arguments.extend(engine.cmdline() + list(engine.environ().values()))
+
+    plan = BlockPlan(0, "baseline", {"before": service.url}, 0.0, 0.5, 5, {"X-Token": "s3cret"}, selfcheck=False)
+    report = measure_block(run, plan, on_progress=look)
+    assert report.unexpected == """arm before: GET /no-field: no $.id in the body: b'{"other": 1}'"""
+    assert report.accounting["before"].failed == report.accounting["before"].scheduled
+    assert all(b"X-Token: s3cret\r\n" in head for head in service.heads)
+    assert arguments and not any("s3cret" in word for word in arguments)
+    assert "s3cret" not in repr(plan) + repr(report)
+    assert not any(b"s3cret" in path.read_bytes() for path in run.path.rglob("*") if path.is_file())
+
+
+def test_requests_that_cannot_be_sent_are_refused_before_any_is(run: Run, service: HostileService) -> None:
+    declare(run)
+    with pytest.raises(ArgumentError, match="X-Token") as refused:
+        measure(run, service, headers={"X-Token": "s3cret\r\nX-Evil: 1"})
+    assert "s3cret" not in str(refused.value)
+    assert not service.heads and not list((run.path / "requests").iterdir())
+
+
+def test_a_control_block_sends_the_load_alone(run: Run) -> None:
+    declare(run, freshness=FRESHNESS)
+    with Versions().running() as service:
+        report = measure(run, service, probed=False)
+        assert isinstance(service, Versions) and not service.kept
+    check(run, report)
+    assert report.probe == {} and run.writes().empty and run.reads().empty
+
+
+def test_the_freshness_probe_runs_beside_the_load(run: Run) -> None:
+    declare(run, freshness=FRESHNESS)
+    with Versions().running() as one, Versions().running() as two:
+        report = measure(run, one, two, block=2, measure_s=1.0)
+        assert isinstance(one, Versions) and set(one.kept.values()) <= {1, *range(1_020_000, 1_030_000)}
+    check(run, report)
+    writes, reads = run.writes(), run.reads()
+    assert set(writes["arm"]) == set(reads["arm"]) == {"before", "after"} and set(writes["block"]) == {2}
+    assert writes["version"].between(1_020_000, 1_029_999).all() and (reads["seen_version"] >= 1_020_000).all()
+    assert (writes["sent_ns"] >= report.measure_ns).all() and (reads["done_ns"] <= report.end_ns).all()
+    assert set(reads["cache"]) == {"miss"}
+    assert report.probe["writes"] == len(writes) and report.probe["reads"] == len(reads)
+    assert 0 < report.probe["share"] < 1
+    asked = {"accept": "*/*", "accept-encoding": "gzip, deflate, br"}
+    assert report.probe["variants"] == {"default": asked} and set(reads["variant"]) == {"default"}
+    assert report.probe["left_out"] == {} and report.probe["outlived"] == {"before": False, "after": False}
+    assert not set(reads["connection"]) & set(run.requests()["connection"])
+
+
+def test_without_a_declared_rate_the_probe_adds_two_percent_at_most_and_says_what_it_added(run: Run) -> None:
+    workload = {**BASIC["workload"], "rate": "400/s"}
+    declare(run, workload=workload, freshness={**FRESHNESS, "rate": None})
+    with Versions().running() as one, Versions().running() as two:
+        report = measure(run, one, two, block=2, measure_s=1.2)
+        probed = sum(head.split(b" ", 2)[1].startswith(b"/v/") for head in one.heads + two.heads)
+    due = run.requests().query("phase == 'measure'")
+    assert 0 < report.probe["requests"] <= 0.02 * len(due)
+    assert report.probe["share"] == report.probe["requests"] / len(due)
+    assert probed == report.probe["requests"] + report.probe["beside"]
+    keys = len(set(run.writes()["key"]) | {"1100"})
+    assert report.probe["put_back"] == {"before": keys, "after": keys} and not any(
+        report.probe["not_put_back"].values()
+    )
+
+
+def test_what_a_writing_command_says_is_shown_without_secrets(run: Run) -> None:
+    code = "import sys; sys.exit('no access for ' + sys.argv[1])"
+    write = {"command": [sys.executable, "-c", code, "{cache_url}", "{key}", "{version}"]}
+    declare(run, freshness={**FRESHNESS, "write": write})
+    with Versions().running() as one, pytest.raises(ResponseUnexpected) as refused:
+        values = {"cache_url": "redis://me:s3cret-word@cache:6379/0"}
+        measure(run, one, start_values={"before": values}, headers={"authorization": "Bearer t0ken-word"})
+    assert REDACTED in refused.value.message and "s3cret-word" not in refused.value.message
+
+
+def test_a_probe_that_cannot_work_stops_the_block_before_any_load(run: Run, service: HostileService) -> None:
+    declare(run, freshness={**FRESHNESS, "reads": [{"path": "/ok/{key}", "version": "$.version"}]})
+    with pytest.raises(ResponseUnexpected, match="finds no version") as refused:
+        measure(run, service)
+    assert "freshness.reads" in refused.value.hint
+    assert not list((run.path / "requests").iterdir())
