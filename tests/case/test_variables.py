@@ -9,9 +9,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from luckyhit.case import Case, load_case
-from luckyhit.case.values.variables import known_secrets
+from luckyhit.case.values.variables import known_secrets, refuse_quoted
 from luckyhit.errors import ArgumentError
-from luckyhit.workflow.checking import refuse_quoted
 
 ROOT = Path(__file__).parents[2]
 

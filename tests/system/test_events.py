@@ -84,7 +84,9 @@ def test_events_come_in_the_order_in_which_they_happened_and_only_those_of_probe
     table = events.table()
     assert table.schema == EVENTS
     rows = table.to_pylist()
-    assert [row["at_ns"] for row in rows] == sorted(row["at_ns"] for row in rows)
+    # The end's own mark has the time up to which all was seen: an event that was still on its way then is stamped later.
+    at_ns = [row["at_ns"] for row in rows if row["event"] != WATCHED]
+    assert at_ns == sorted(at_ns)
     assert {(row["arm"], row["block"]) for row in rows} == {("before", 3)}
     assert {row["key"] for row in rows} == {"", "7"}
 

@@ -17,6 +17,7 @@ from luckyhit.caches.redis.key_learning import learn
 from luckyhit.caches.shapes import SHARED, Shape, learned_shapes, shapes_of
 from luckyhit.caches.watch_events import EventWatch
 from luckyhit.case.model import Case
+from luckyhit.records import LearnedKeys
 from luckyhit.system import Stack
 from luckyhit.system.embedded import start_embedded
 from tier import examples
@@ -69,7 +70,7 @@ def test_what_reads_store_tells_the_shape_of_the_keys(store: Any, server: RedisC
     client.set("another", 1)  # before the reads: none of theirs
     found = learn(server, KEYS, lambda key: read(client, key), templates)
     assert found.shapes == shapes and found.reads == len(KEYS)
-    assert shapes_of(found.as_facts()) == shapes
+    assert shapes_of(LearnedKeys.model_validate(found.as_facts())) == shapes
     assert all(any(character.isalnum() for character in name) for name in found.unknown)
 
 

@@ -15,7 +15,7 @@ from process_watch import FAMILY, HERE, LIB, all_gone, eventually, family, runs
 from luckyhit.errors import TargetError
 from luckyhit.system.process import SupervisedProcess
 
-SUPERVISOR = LIB / "luckyhit" / "target" / "supervisor.py"
+SUPERVISOR = LIB / "luckyhit" / "system" / "supervisor.py"
 START_FAMILY = f"""
 import os, sys, time
 from pathlib import Path

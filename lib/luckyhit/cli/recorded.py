@@ -21,6 +21,7 @@ from luckyhit.cli.app import (
 from luckyhit.cli.publishing import refuse_crowded, write_told
 from luckyhit.errors import ArgumentError, CaseError, LuckyHitError
 from luckyhit.project import Project
+from luckyhit.scrub.characters import visible
 from luckyhit.text.messages import guard_title
 
 if TYPE_CHECKING:
@@ -75,8 +76,6 @@ def judge(
 
 def failed_guards(result: Result) -> Iterator[str]:
     """A line for each guard that did not hold, and one for what to do about it."""
-    from luckyhit.scrub.characters import visible
-
     for guard in result.guards:
         if not guard.ok:
             yield f"  guard failed: {visible(guard_title(guard.id))}: {visible(guard.detail)}\n"

@@ -16,7 +16,7 @@ from typing import Any
 from luckyhit import change as changing
 from luckyhit.caches import Capability
 from luckyhit.case import Case, load_case
-from luckyhit.case.values.variables import known_secrets, named_secrets, noted_variables, refuse_unset
+from luckyhit.case.values.variables import known_secrets, noted_variables, refuse_quoted, refuse_unset
 from luckyhit.change.permissions import Findings, free_guard, target_guard
 from luckyhit.change.permissions.directories import look_at_directories, room_for
 from luckyhit.change.permissions.permission_checks import check_rights
@@ -27,7 +27,6 @@ from luckyhit.load.signals import headers_source, offered, signals_of, told_late
 from luckyhit.project import Project
 from luckyhit.records import METRICS, Guard, GuardId
 from luckyhit.scrub.redactor import Redactor
-from luckyhit.scrub.secrets import SecretValues
 from luckyhit.system import Stack
 from luckyhit.system.control import authorities
 from luckyhit.text.messages import guard_title
@@ -268,17 +267,3 @@ def _existing(folder: Path) -> Path:
     while not folder.exists():
         folder = folder.parent
     return folder
-
-
-def refuse_quoted(case_file: Path, case: Case, environ: Mapping[str, str]) -> None:
-    """Raise ArgumentError where a case file has the value of a secret that it names, however it is written there."""
-    lines = case_file.read_text(encoding="utf-8", errors="replace").splitlines()
-    for name, where, value in named_secrets(case, environ):
-        known = SecretValues({value})
-        for number, line in enumerate(lines, 1):
-            if known.hidden(line) != line:
-                raise ArgumentError(
-                    f"{case_file.name}:{number}: the value of {name} (named in {where}) stands in the case file",
-                    hint="Take it out: a case is committed, and copied into each run. A value that is no secret needs "
-                    "no variable: write it in target.start.env, or name the variable for what it holds.",
-                )

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from luckyhit.case.findings import field_name
 from luckyhit.case.values.path_variables import REQUESTED, STARTED, fits_a_path, variables_in
 from luckyhit.errors import ArgumentError
-from luckyhit.scrub.secrets import SHORTEST, is_literal, is_secret_name
+from luckyhit.scrub.secrets import SHORTEST, SecretValues, is_literal, is_secret_name
 
 if TYPE_CHECKING:
     from luckyhit.case.model import Case
@@ -87,7 +87,7 @@ def known_secrets(case: Case | None, environ: Mapping[str, str] = os.environ) ->
     """The values of every environment variable that the case names: they must not reach anything published.
 
     A value that the case file says itself is public, unless its variable is called a secret (then the case is refused,
-    see `luckyhit.workflow.checking`); so is a URL without credentials, a variable in a path (`${NAME}`), and one that
+    see `refuse_quoted`); so is a URL without credentials, a variable in a path (`${NAME}`), and one that
     is handed on and holds the path of something that is there.
     """
     found: set[str] = set()
@@ -103,6 +103,20 @@ def known_secrets(case: Case | None, environ: Mapping[str, str] = os.environ) ->
                 declared = case.model_dump_json() if declared is None else declared
                 found.update(() if _is_a_place(value) or _stands_in(value, declared) else (value,))
     return found
+
+
+def refuse_quoted(case_file: Path, case: Case, environ: Mapping[str, str]) -> None:
+    """Raise ArgumentError where a case file has the value of a secret that it names, however it is written there."""
+    lines = case_file.read_text(encoding="utf-8", errors="replace").splitlines()
+    for name, where, value in named_secrets(case, environ):
+        known = SecretValues({value})
+        for number, line in enumerate(lines, 1):
+            if known.hidden(line) != line:
+                raise ArgumentError(
+                    f"{case_file.name}:{number}: the value of {name} (named in {where}) stands in the case file",
+                    hint="Take it out: a case is committed, and copied into each run. A value that is no secret needs "
+                    "no variable: write it in target.start.env, or name the variable for what it holds.",
+                )
 
 
 def mentioned_secrets(case_file: Path, environ: Mapping[str, str] = os.environ) -> set[str]:

@@ -20,6 +20,7 @@ from luckyhit.load.block import BlockReport, Progress
 from luckyhit.load.command.load_plan import LoadPlan, plan_load
 from luckyhit.load.command.load_summary import CLOSED_CAUTION, LoadSummary, Recorded, read_records
 from luckyhit.load.command.options import Asked
+from luckyhit.load.inputs import gather
 from luckyhit.load.worker_pool import OnEvent, run_engine
 from luckyhit.scrub.redactor import Redactor
 from luckyhit.scrub.secrets import is_secret_header
@@ -82,8 +83,6 @@ def _gather(plan: LoadPlan, directory: Path) -> tuple[Path | None, list[str]]:
         route.keys is not None and getattr(route.keys, "file", None) is not None for route in workload.routes
     ):
         return None, []
-    from luckyhit.load.inputs import gather
-
     inputs = directory / "inputs"
     inputs.mkdir(exist_ok=True)
     return inputs, gather(workload, plan.root, inputs)

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from luckyhit.case import Case, load_case
-from luckyhit.case.values.variables import named_variables, noted_variables, refuse_unset
+from luckyhit.case.values.variables import named_variables, noted_variables, refuse_quoted, refuse_unset
 from luckyhit.errors import ArgumentError, GuardError
 from luckyhit.load.block import INPUTS
 from luckyhit.load.inputs import Inputs, gather
@@ -36,7 +36,6 @@ from luckyhit.records import Repeat
 from luckyhit.run import Run
 from luckyhit.system.control import authorities
 from luckyhit.workflow import steps
-from luckyhit.workflow.checking import refuse_quoted
 from luckyhit.workflow.preflight import refuse_fast_log
 from luckyhit.workflow.step import how_to_allow, may_change, observes
 from luckyhit.workflow.unattended import console
