@@ -17,7 +17,7 @@ from luckyhit.load.http1.response import HttpResponse
 from luckyhit.load.http2.frames import http2_from_http1
 from luckyhit.load.schedule import schedule_for
 from luckyhit.load.signals import SIGNALS, DeclaredSignals, Signals, signals_of, with_headers
-from luckyhit.load.signals.sources import SignalId
+from luckyhit.load.signals.signal_sources import SignalId
 from luckyhit.records.parquet import read_parts
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from luckyhit.records import RunFailure
 from luckyhit.report import notebook_tables as tables
 from luckyhit.report.evidence.checklist import QUESTIONS, checklist
 from luckyhit.report.evidence.journal import journal_of
@@ -64,14 +65,15 @@ def test_an_open_step_or_a_request_that_can_not_be_repeated_is_not_retry_safe(ju
 def test_what_was_refused_while_it_ran_was_not_checked(failure: dict, passed: bool, judged_run) -> None:
     run, result = judged_run
     found = recorded(run, result)
-    failed = replace(found, manifest={**found.manifest, "failure": failure})
+    failed = replace(found, manifest=found.manifest.model_copy(update={"failure": RunFailure.model_validate(failure)}))
     assert answers(failed, journal_of(run))["permissions"][0] is passed
 
 
 def test_what_was_gone_without_is_told(judged_run) -> None:
     run, result = judged_run
     found = recorded(run, result)
-    blocks = [{**found.blocks[0], "refused": ["No events."], "unseen": ["No events.", "no right"]}, *found.blocks[1:]]
+    refused = {"refused": ["No events."], "unseen": ["No events.", "no right"]}
+    blocks = [found.blocks[0].model_copy(update=refused), *found.blocks[1:]]
     passed, evidence = answers(replace(found, blocks=blocks), journal_of(run))["permissions"]
     assert passed and evidence.endswith("No events.")
 

@@ -70,7 +70,7 @@ def test_one_that_ended_early_or_failed_a_guard_is_not_called_observed(seen: Run
 def test_a_run_with_its_change_measured_is_none(judged_run) -> None:
     run, result = judged_run
     assert not observed.only(run.manifest, result)
-    assert not observed.only({**run.manifest, "blocks": []}, result)
+    assert not observed.only(run.manifest.model_copy(update={"blocks": []}), result)
 
 
 @pytest.mark.parametrize("earlier, said", [

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from synthetic_run import CASES
 
 from luckyhit.case import Case, changes, load_case
+from luckyhit.records import Manifest
 from luckyhit.report import notebook_tables as tables
 from luckyhit.report.evidence.one_change import LONGEST_LINE, change, revision_diff, sides
 from luckyhit.report.page import page_of
@@ -67,7 +68,7 @@ def test_each_kind_has_its_two_values_and_its_diff() -> None:
     nothing = of_kind("none")
     assert nothing.change.diff(nothing) == [] and sides(nothing) is None
     revision = of_kind("revision", before="HEAD", after="fix/key")
-    both = sides(revision, {"revisions": {"before": "0123456789abcdef", "after": "fedcba9876543210"}})
+    both = sides(revision, Manifest(revisions={"before": "0123456789abcdef", "after": "fedcba9876543210"}))
     assert both == ("HEAD (0123456789ab)", "fix/key (fedcba987654)")
 
 

@@ -2,7 +2,7 @@
 is shown.
 
 A metric to come is a name in `MetricName` and a row in `METRICS`. Only where none of the estimators fits it also needs
-a row in `luckyhit.judge.effects.ESTIMATORS`; only where its values are no number of a column, one in
+a row in `luckyhit.judge.compare.effects.REQUEST_ESTIMATORS`; only where its values are no number of a column, one in
 `luckyhit.judge.table.request_values.VALUES`.
 """
 
@@ -33,7 +33,7 @@ MetricName = Literal[
     "staleness_p99_ms",
 ]
 Estimator = Literal["share", "count", "mean", "quantile", "stale-share", "probe-share", "window-quantile"]
-"""How both arms are compared (see `judge.effects`, `judge.stale.probe_reads`).
+"""How both arms are compared (see `judge.compare.effects`, `judge.stale.probe_reads`).
 
 share            share of requests: paired batches, exact counts near 0 and 1
 count            mean of small counts: the same, without the ceiling at 1

@@ -2,7 +2,7 @@
 
 table       which headers mean what: one row each · statuses: what one header tells · members: lists in headers
 chain       the caches on the way, by nearness · reader: everything that one answer shows (seen)
-sources     SIGNALS: where all this is read: one row a source
+signal_sources  SIGNALS: where all this is read: one row a source
 memory      what only several answers of a URL show together · offers: headers that look like a cache status
 """
 
@@ -10,7 +10,7 @@ from luckyhit.load.signals.memory import MOST_WAITING, Memory, Place
 from luckyhit.load.signals.offers import offered
 from luckyhit.load.signals.reader import Signals, service_ms
 from luckyhit.load.signals.seen import NO_MARK, Mark, Seen
-from luckyhit.load.signals.sources import (
+from luckyhit.load.signals.signal_sources import (
     SIGNALS,
     DeclaredSignals,
     LaterSource,
