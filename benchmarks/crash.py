@@ -103,9 +103,9 @@ def outcomes_of(pool: Executor, locks: Path, given: argparse.Namespace) -> Itera
 
 
 def rows_of(run: Path | None) -> int:
-    from luckyhit.run import Run
+    from luckyhit.case_run import CaseRun
 
-    return len(Run(run).requests()) if run is not None else 0
+    return len(CaseRun(run).requests()) if run is not None else 0
 
 
 def main() -> int:

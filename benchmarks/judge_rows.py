@@ -28,9 +28,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from luckyhit.case_run import CaseRun
 from luckyhit.records import CACHE_STATUSES, REQUESTS, Guard, RequestError
 from luckyhit.records.parquet import write_part
-from luckyhit.run import Run
 
 CASE = Path(__file__).parents[1] / "data" / "cases" / "placebo.yml"
 SEED = 20253
@@ -45,10 +45,10 @@ ERRORS = get_args(RequestError)
 Step = dict[str, float]
 
 
-def a_run(folder: Path, rows: int) -> Run:
+def a_run(folder: Path, rows: int) -> CaseRun:
     """A baseline, the blocks of the change, and the block after the rollback, with about `rows` rows in all."""
     rng = np.random.default_rng(SEED)
-    run = Run.create(
+    run = CaseRun.create(
         folder, CASE, now=datetime(2026, 11, 23, 2, 15, tzinfo=UTC), manifest={"design": "side-by-side", "guards": []}
     )
     plans = [("baseline", ["before"])] + [("change", ["before", "after"])] * BLOCKS + [("after-rollback", ["before"])]
@@ -146,7 +146,7 @@ def judged(path: Path) -> tuple[str, dict[str, Step]]:
 
     judging.rows_of_parts = timed
     clock = Stopwatch()
-    result = judging.judge(Run.open(path))
+    result = judging.judge(CaseRun.open(path))
     whole, first = clock.stop(), loaded[0]
     rest = {name: whole[name] - first[name] for name in ("wall", "cpu")}
     return f"{result.verdict} ({result.because})", {"load": first, "decide": {**rest, "peak": whole["peak"]}}

@@ -28,7 +28,7 @@ FIGURES = ("forest", "hit-ratio", "latency-spectrum", "latency-split", "freshnes
 def to_the_report(path: Path, reports: Path) -> dict[str, dict[str, float]]:
     """The steps, each with its seconds and the most memory held by then."""
     from luckyhit import workflow
-    from luckyhit.run import Run
+    from luckyhit.case_run import CaseRun
     from luckyhit.scrub.sweep import sweep
     from luckyhit.workflow.steps import imported_meanwhile
 
@@ -42,7 +42,7 @@ def to_the_report(path: Path, reports: Path) -> dict[str, dict[str, float]]:
         steps[name] = clock.stop()
         clock = Stopwatch()
 
-    run = Run.open(path)
+    run = CaseRun.open(path)
     sweep(run.path, run.redactor, closed=True)
     done("scrub")
     given = {"runs_dir": str(path.parents[1]), "reports_dir": str(reports)}

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from luckyhit.case_run import CaseRun
 from luckyhit.records import Manifest, NotedBlock, load_manifest
-from luckyhit.run import Run
 from tier import examples
 
 WHOLE: dict[str, Any] = {
@@ -104,7 +104,7 @@ def test_problems_tell_where_they_stood() -> None:
 
 def test_a_field_that_no_manifest_has_is_refused(tmp_path: Path) -> None:
     case = Path(__file__).parents[1] / "data" / "cases" / "placebo.yml"
-    run = Run.create(tmp_path, case, now=datetime(2026, 1, 2, tzinfo=UTC), manifest={})
+    run = CaseRun.create(tmp_path, case, now=datetime(2026, 1, 2, tzinfo=UTC), manifest={})
     for call in (
         lambda: run.update(sate="measured"),
         lambda: run.update(state="done"),

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from luckyhit.case_run import CaseRun
 from luckyhit.records import EVENTS, REQUESTS
 from luckyhit.records.parquet import write_part
-from luckyhit.run import Run
 from luckyhit.scrub.redactor import Redactor
 from luckyhit.scrub.secrets import REDACTED, SecretValues
 from luckyhit.scrub.sweep import scrub_notebook, sweep
@@ -25,12 +25,12 @@ SECRET = "c4nary-s3cret/+value"
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CaseRun:
     monkeypatch.setenv("SHOP_TOKEN", SECRET)
     text = (ROOT / "data" / "cases" / "placebo.yml").read_text()
     case = tmp_path / "secretive.yml"
     case.write_text(text.replace("    env:\n", "    pass_env: [SHOP_TOKEN]\n    env:\n", 1))
-    return Run.create(tmp_path / "runs", case, now=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), manifest={})
+    return CaseRun.create(tmp_path / "runs", case, now=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), manifest={})
 
 
 def rows(keys: list[str | None]) -> pa.Table:
@@ -44,7 +44,7 @@ def rows(keys: list[str | None]) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=REQUESTS)
 
 
-def test_a_text_becomes_the_same_in_all_tables_and_two_never_one(run: Run) -> None:
+def test_a_text_becomes_the_same_in_all_tables_and_two_never_one(run: CaseRun) -> None:
     keys = [f"1?token={SECRET}", "2", "1?token=other-one-7", None, f"user-{SECRET}", f"1?token={SECRET}"]
     write_part(run.path / "requests", "block-000", rows(keys))
     write_part(run.path / "requests", "block-001", rows(keys[::-1]))
@@ -59,14 +59,14 @@ def test_a_text_becomes_the_same_in_all_tables_and_two_never_one(run: Run) -> No
     assert after.drop_columns("key").equals(before.drop_columns("key"))
 
 
-def test_a_key_becomes_the_same_in_a_later_step(run: Run) -> None:
+def test_a_key_becomes_the_same_in_a_later_step(run: CaseRun) -> None:
     for block in range(2):
         write_part(run.path / "requests", f"block-{block:03d}", rows([f"1?token={SECRET}"]))
         sweep(run.path, run.redactor, closed=False)
     assert [part["key"].to_pylist() for part in run.parts("requests")] == [[f"1?token={REDACTED}"]] * 2
 
 
-def test_what_is_swept_again_stays_as_it_is(run: Run) -> None:
+def test_what_is_swept_again_stays_as_it_is(run: CaseRun) -> None:
     write_part(run.path / "requests", "block-000", rows([f"{SECRET}", "1?token=abc", "1?token=abd"]))
     sweep(run.path, run.redactor, closed=False)
     path = run.path / "requests" / "block-000.parquet"
@@ -75,14 +75,14 @@ def test_what_is_swept_again_stays_as_it_is(run: Run) -> None:
     assert path.read_bytes() == once
 
 
-def test_a_table_without_secrets_is_not_written_anew(run: Run) -> None:
+def test_a_table_without_secrets_is_not_written_anew(run: CaseRun) -> None:
     path = write_part(run.path / "requests", "block-000", rows(["/home/feed", "7", "/home/feed/items?page=2"]))
     before = path.stat()
     sweep(run.path, run.redactor, closed=True)
     assert path.stat().st_ino == before.st_ino and path.stat().st_mtime_ns == before.st_mtime_ns
 
 
-def test_what_a_part_file_says_of_itself_is_scrubbed(run: Run) -> None:
+def test_what_a_part_file_says_of_itself_is_scrubbed(run: CaseRun) -> None:
     table = EVENTS.empty_table().replace_schema_metadata({"note": f"by {SECRET}", "folder": str(run.path)})
     path = write_part(run.path / "events", "block-000", table)
     sweep(run.path, run.redactor, closed=True)
@@ -91,7 +91,7 @@ def test_what_a_part_file_says_of_itself_is_scrubbed(run: Run) -> None:
     assert told[b"luckyhit.run"] == run.id.encode()
 
 
-def test_keys_that_were_given_stay_until_nothing_more_is_measured(run: Run) -> None:
+def test_keys_that_were_given_stay_until_nothing_more_is_measured(run: CaseRun) -> None:
     (run.path / "inputs").mkdir()
     keys = run.path / "inputs" / "keys-item.txt"
     keys.write_text(f"1?api_key={SECRET}\n2\n3?api_key={SECRET}")
@@ -100,7 +100,7 @@ def test_keys_that_were_given_stay_until_nothing_more_is_measured(run: Run) -> N
     assert keys.read_text() == f"1?api_key={REDACTED}\n2\n3?api_key={REDACTED}"
 
 
-def test_a_log_is_kept_without_secrets_whatever_bytes_are_in_it(run: Run) -> None:
+def test_a_log_is_kept_without_secrets_whatever_bytes_are_in_it(run: CaseRun) -> None:
     log = run.path / "work" / "before" / "service.log"
     log.parent.mkdir(parents=True)
     log.write_bytes(b"\xff\x00 started\n" + f"token {SECRET} in {run.path}/x\n".encode() * 3 + b"no line break")
@@ -111,14 +111,14 @@ def test_a_log_is_kept_without_secrets_whatever_bytes_are_in_it(run: Run) -> Non
     assert not (run.path / "work").exists()
 
 
-def test_a_damaged_part_does_not_keep_the_others_from_being_scrubbed(run: Run) -> None:
+def test_a_damaged_part_does_not_keep_the_others_from_being_scrubbed(run: CaseRun) -> None:
     (run.path / "requests" / "block-000.parquet").write_bytes(b"PAR1 torn")
     path = write_part(run.path / "requests", "block-001", rows([SECRET]))
     sweep(run.path, run.redactor, closed=True)
     assert pq.read_table(path)["key"].to_pylist() == [REDACTED]
 
 
-def test_the_manifest_the_result_and_the_progress_have_none(run: Run) -> None:
+def test_the_manifest_the_result_and_the_progress_have_none(run: CaseRun) -> None:
     run.update(
         failure={"message": f"{SECRET} in {run.path}"}, blocks=[{"block": 0, "unexpected": SECRET, "unseen": [SECRET]}]
     )
@@ -127,10 +127,12 @@ def test_the_manifest_the_result_and_the_progress_have_none(run: Run) -> None:
         assert SECRET not in path.read_text() and str(run.path) not in path.read_text()
 
 
-def test_a_variable_that_holds_a_word_of_the_records_is_no_secret(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_that_holds_a_word_of_the_records_is_no_secret(
+    run: CaseRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for word in ("before", "baseline", "measuring", "HELPED", run.id, "secretive", "placebo"):
         monkeypatch.setenv("SHOP_TOKEN", word)
-        again = Run(run.path)
+        again = CaseRun(run.path)
         again.update(state="measuring", blocks=[{"block": 0, "arms": ["before", "after"], "stage": "baseline"}])
         manifest = again.manifest
         (block,) = manifest.blocks

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from luckyhit.case_run import CaseRun
 from luckyhit.errors import ArgumentError, LuckyHitError, RunUnreadable
 from luckyhit.project import Project
 from luckyhit.records import Arm, Manifest, Stage, schemas
@@ -28,7 +29,7 @@ from luckyhit.records.column_docs import ColumnDocs
 from luckyhit.records.journal import JOURNAL, load_journal
 from luckyhit.records.parquet import damaged_parts, nullable_integers, part_files
 from luckyhit.records.schemas import Table
-from luckyhit.run import Run, find_run, runs
+from luckyhit.run import Run, runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,15 +64,15 @@ def open_run(run: str | Path | None = None, *, case: str = "", runs_dir: str | P
     wanted = str(run or "").strip()
     as_path = Path(wanted).expanduser()
     if len(as_path.parts) > 1 and as_path.is_dir():  # needs no project around it
-        return OpenedRun(Run.open(as_path.resolve()))
+        return OpenedRun(CaseRun.open(as_path.resolve()))
     project = Project.find(runs_dir=str(runs_dir))
     known = list(runs(project.runs))
     if wanted in {each.path.parent.name for each in known}:  # a folder of that name may well lie here, too
         wanted, case = "", wanted
     elif wanted and as_path.is_dir():
-        return OpenedRun(Run.open(as_path.resolve()))
+        return OpenedRun(CaseRun.open(as_path.resolve()))
     try:
-        return OpenedRun(find_run(project.runs, wanted or (f"latest:{case}" if case else "latest")))
+        return OpenedRun(CaseRun.find(project.runs, wanted or (f"latest:{case}" if case else "latest")))
     except ArgumentError as error:
         raise ArgumentError(error.message, hint=_which_there_are(wanted or case, known, project)) from None
 
@@ -80,7 +81,7 @@ class OpenedRun:
     """One run. Its frames are read when they are first asked for, and kept; the columns are those of
     `luckyhit.records` and two that are computed: `columns` explains them."""
 
-    def __init__(self, run: Run | None) -> None:
+    def __init__(self, run: CaseRun | None) -> None:
         self._run = run  # None: of a notebook that has measured nothing yet
         self._frames: dict[Table, pd.DataFrame] = {}
 
@@ -139,13 +140,13 @@ class OpenedRun:
         return ColumnDocs()
 
     @property
-    def run(self) -> Run:
+    def run(self) -> CaseRun:
         """The run directory, with its parts. Raises ArgumentError for a notebook's book that has none yet."""
         if self._run is None:
             raise ArgumentError("nothing is measured yet", hint="Run the cell with `measure()` first.")
         return self._run
 
-    def reopen(self, run: Run) -> None:
+    def reopen(self, run: CaseRun) -> None:
         """Go on with another run."""
         self._run = run
         self.measured()

@@ -14,8 +14,7 @@ Files are append-only while measuring: each part file is written under a tempora
 whatever has its final name can be read, also after a crash. All that is derived can be made again from here,
 without the target.
 
-What is written here passes the run's redactor first: no secret that the case names, and no path of this machine. Rows
-and logs do when a step has ended (`luckyhit.scrub.sweep`), so that nothing is scrubbed while something is timed.
+This module reads them; `luckyhit.case_run` knows the run's case, and writes.
 """
 
 from __future__ import annotations
@@ -23,29 +22,20 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import secrets
 import shlex
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
-from luckyhit.atomic import write_atomically
-from luckyhit.case import Case, load_case
 from luckyhit.errors import ArgumentError, RunUnreadable
 from luckyhit.project import Project
 from luckyhit.records import SCHEMA_VERSION, Manifest, Result, Stage, State, UnreadPart, load_manifest
-from luckyhit.records.manifest import written, written_block
 from luckyhit.records.parquet import counters_by_block, nullable_integers, one_ahead, read_parts, row_count
 from luckyhit.records.schemas import SCHEMAS, Table
-from luckyhit.run_redactor import redactor_of, secrets_of
-from luckyhit.scrub.redactor import Redactor
 
 if TYPE_CHECKING:
     import pandas as pd  # imported where it is needed: the load engine, which never does, starts for each block
@@ -65,42 +55,7 @@ class Run:
     path: Path
 
     @classmethod
-    def create(cls, runs_dir: Path, case_file: Path, *, now: datetime, manifest: dict[str, Any]) -> Run:
-        """Make the directory of a new run, with a copy of the case file in it."""
-        name = case_file.stem
-        secrets_of_case = secrets_of(case_file)  # before there is a directory: one without a manifest is no run yet
-        for _ in range(100):
-            path = runs_dir / name / f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-            try:
-                path.mkdir(parents=True)
-                break
-            except FileExistsError:
-                continue
-        else:
-            raise ArgumentError(f"no free run directory under {runs_dir / name}")
-        for table in SCHEMAS:
-            (path / table).mkdir()
-        (path / "notebooks").mkdir()
-        write_atomically(path / "case.yml", case_file.read_text(encoding="utf-8"))
-        run = cls(path)
-        run._write_manifest(
-            {
-                "schema": SCHEMA_VERSION,
-                "case": name,
-                "run": path.name,
-                "started": now.isoformat(timespec="seconds"),
-                "origin_ns": time.monotonic_ns(),
-                "state": "measuring",
-                "blocks": [],
-                "case_sha256": run.case_sha256,
-                **written(manifest),
-            },
-            redactor_of(path, secrets_of_case),
-        )
-        return run
-
-    @classmethod
-    def open(cls, path: Path) -> Run:
+    def open(cls, path: Path) -> Self:
         """An existing run. Raises RunUnreadable for what is not a run, or comes from a newer version."""
         run = cls(Path(path))
         version = run.manifest.schema_
@@ -144,25 +99,6 @@ class Run:
         """The checksum of case.yml as it is now; the manifest has that of the case as it was run."""
         return hashlib.sha256((self.path / "case.yml").read_bytes()).hexdigest()
 
-    @cached_property
-    def case(self) -> Case:
-        """Variables in the paths of its requests are filled in with what the run noted."""
-        variables: dict[str, str] = {}
-        with suppress(RunUnreadable):
-            variables = self.manifest.variables
-        return load_case(self.path / "case.yml", variables=variables)
-
-    def replace_case(self, text: str) -> None:
-        """Give the run another case file, since the numbers of its plan were sized; its checksum is noted anew."""
-        write_atomically(self.path / "case.yml", text)
-        self.__dict__.pop("case", None)
-        self.update(case_sha256=self.case_sha256)
-
-    @cached_property
-    def redactor(self) -> Redactor:
-        """Knows the secrets that the case names, and the folders of this run."""
-        return redactor_of(self.path)
-
     @property
     def manifest(self) -> Manifest:
         """`manifest.json` as far as it can be read, anew each time (three notebooks write to it, one after the other).
@@ -171,9 +107,10 @@ class Run:
 
     def load_manifest(self) -> tuple[Manifest, list[UnreadPart]]:
         """The same, and what of it can't be read."""
-        return load_manifest(self._document())
+        return load_manifest(self.document())
 
-    def _document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
+        """`manifest.json` as it stands there. Raises RunUnreadable."""
         try:
             text = (self.path / "manifest.json").read_text(encoding="utf-8")
             manifest = json.loads(text)
@@ -189,21 +126,6 @@ class Run:
         if not isinstance(manifest, dict):
             raise RunUnreadable(f"manifest.json of {self.path} is not an object", hint=_WITHOUT)
         return manifest
-
-    def _write_manifest(self, manifest: dict[str, Any], redactor: Redactor | None = None) -> None:
-        shown = (redactor or self.redactor).document(manifest)
-        write_atomically(self.path / "manifest.json", json.dumps(shown, indent=2, sort_keys=True) + "\n")
-
-    def update(self, **fields: Any) -> None:
-        """Set fields of the manifest; what else stands in the file stays. Raises ValidationError for a field or a value
-        that no manifest has."""
-        self._write_manifest({**self._document(), **written(fields)})
-
-    def add_block(self, block: int, stage: Stage, arms: list[str], **facts: Any) -> None:
-        """Note a finished block: its number, its stage, the arms measured in it, and what is known of it."""
-        document = self._document()
-        noted = written_block({"block": block, "stage": stage, "arms": arms, **facts})
-        self._write_manifest({**document, "blocks": [*document["blocks"], noted]})
 
     def blocks(self, stage: Stage) -> list[int]:
         """Numbers of the finished blocks of one stage."""
@@ -281,24 +203,6 @@ class Run:
             return Result.model_validate_json(text)
         except ValueError as error:
             raise RunUnreadable(f"result.json of {self.id} can't be read: {error}") from None
-
-    def told(self, result: Result) -> Result:
-        """A result as it may be shown."""
-        told = self.redactor.document(result.model_dump(mode="json", by_alias=True))
-        return Result.model_validate_json(json.dumps(told))
-
-    def write_result(self, result: Result) -> None:
-        text = self.told(result).model_dump_json(by_alias=True, indent=2)
-        write_atomically(self.path / "result.json", text + "\n")
-
-    def progress(
-        self, text: str, *, done: float | None = None, total: float | None = None, stays: bool = False
-    ) -> None:
-        """Append one line to `progress.jsonl`: what is being done, and how far (seconds of measuring). `stays`: it is
-        something to read, which stays on the console when the next thing is done."""
-        event = {"at": time.time(), "text": self.redactor.text(text), "done": done, "total": total, "stays": stays}
-        with (self.path / "progress.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(event) + "\n")
 
 
 def runs(runs_dir: Path) -> Iterator[Run]:

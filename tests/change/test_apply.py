@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from luckyhit.case.model import Case
+from luckyhit.case_run import CaseRun
 from luckyhit.change import (
     Journal,
     apply,
@@ -27,7 +28,6 @@ from luckyhit.change import (
 from luckyhit.change.fingerprints import collect
 from luckyhit.change.processes import of_stack
 from luckyhit.errors import GuardError, LuckyHitError
-from luckyhit.run import Run
 from luckyhit.system import Settings, Stack
 
 # A service with a cache of its own inside the process, and keys in Redis: `/config` tells what it was given.
@@ -80,7 +80,7 @@ def service_case(make_case: Callable[..., Case]) -> Callable[..., Case]:
 
 
 @pytest.fixture
-def stacks(run: Run, project: Path) -> Iterator[Callable[..., Stack]]:
+def stacks(run: CaseRun, project: Path) -> Iterator[Callable[..., Stack]]:
     """`stacks(case, name)`: a real service with a real cache, not started; stopped at the end."""
     with ExitStack() as made:
 
@@ -96,7 +96,7 @@ def stacks(run: Run, project: Path) -> Iterator[Callable[..., Stack]]:
 
 
 @pytest.fixture
-def journal(run: Run) -> Journal:
+def journal(run: CaseRun) -> Journal:
     return Journal(run.path / "journal.jsonl")
 
 
@@ -222,7 +222,7 @@ def test_nothing_is_changed_where_the_intent_cannot_be_written(
 
 
 def test_a_rollback_happens_even_where_it_cannot_be_journalled(
-    service_case: Callable[..., Case], stacks: Callable[..., Stack], journal: Journal, run: Run
+    service_case: Callable[..., Case], stacks: Callable[..., Stack], journal: Journal, run: CaseRun
 ) -> None:
     case = service_case()
     stack = stacks(case)
@@ -240,7 +240,7 @@ def test_a_rollback_happens_even_where_it_cannot_be_journalled(
 
 
 def test_a_change_that_the_service_does_not_survive_stays_open_and_is_reverted(
-    service_case: Callable[..., Case], stacks: Callable[..., Stack], journal: Journal, run: Run
+    service_case: Callable[..., Case], stacks: Callable[..., Stack], journal: Journal, run: CaseRun
 ) -> None:
     change = {"kind": "env", "what": "w", "name": "SHOP_TTL", "before": "30", "after": "broken", "smallest": "s"}
     case = service_case(change=change)
@@ -254,7 +254,7 @@ def test_a_change_that_the_service_does_not_survive_stays_open_and_is_reverted(
 
 
 def test_a_killed_run_leaves_nothing_behind_after_revert(
-    service_case: Callable[..., Case], stacks: Callable[..., Stack], journal: Journal, run: Run
+    service_case: Callable[..., Case], stacks: Callable[..., Stack], journal: Journal, run: CaseRun
 ) -> None:
     case = service_case()
     stack = stacks(case)

@@ -12,14 +12,15 @@ import redis
 from flag_service import FlagService
 from kind_worlds import KindWorld, by_command, by_http, by_setting, by_sql
 
+from luckyhit.atomic import write_atomically
 from luckyhit.case.changes import INVERSE_WORDS, MODELS
 from luckyhit.case.model import Case
+from luckyhit.case_run import CaseRun
 from luckyhit.change import Journal, apply, in_place, prepare, reset_block, revert_run, roll_back
 from luckyhit.change.kinds import CHANGE_KINDS, UNDO, kind_of
 from luckyhit.change.leftovers import WITH_THE_PROCESSES
 from luckyhit.change.permissions.permission_checks import change_guard
 from luckyhit.errors import GuardError
-from luckyhit.run import Run, write_atomically
 from luckyhit.system import Stack
 
 ROOT = Path(__file__).parents[2]
@@ -55,13 +56,13 @@ def service() -> Iterator[FlagService]:
 
 
 @pytest.fixture
-def journal(run: Run) -> Journal:
+def journal(run: CaseRun) -> Journal:
     return Journal(run.path / "journal.jsonl")
 
 
 @pytest.fixture(params=LIVE)
 def world(
-    request: pytest.FixtureRequest, run: Run, service: FlagService, server: Any, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, run: CaseRun, service: FlagService, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[KindWorld]:
     if request.param == "http":
         yield by_http(service)
@@ -79,7 +80,7 @@ def world(
 
 @pytest.fixture
 def stack(
-    world: KindWorld, make_case: Callable[..., Case], run: Run, service: FlagService, server: Any,
+    world: KindWorld, make_case: Callable[..., Case], run: CaseRun, service: FlagService, server: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Stack:  # fmt: skip
     """A service and a cache that run already, and may be changed."""
@@ -119,7 +120,7 @@ def test_blocks_bring_each_arm_to_its_side(stack: Stack, world: KindWorld, journ
 
 
 def test_another_process_takes_it_back_from_the_journal(
-    stack: Stack, world: KindWorld, journal: Journal, run: Run
+    stack: Stack, world: KindWorld, journal: Journal, run: CaseRun
 ) -> None:
     apply(stack, journal)
     assert revert_run(run, project=run.path).confirmed and world.state() == world.before
@@ -127,7 +128,9 @@ def test_another_process_takes_it_back_from_the_journal(
     assert journal.open_steps() == [] and revert_run(run, project=run.path).confirmed and journal.steps() == steps
 
 
-def test_what_was_taken_back_by_hand_is_no_error(stack: Stack, world: KindWorld, journal: Journal, run: Run) -> None:
+def test_what_was_taken_back_by_hand_is_no_error(
+    stack: Stack, world: KindWorld, journal: Journal, run: CaseRun
+) -> None:
     apply(stack, journal)
     world.put(world.before)
     assert revert_run(run, project=run.path).confirmed and world.state() == world.before

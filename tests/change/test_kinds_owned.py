@@ -14,9 +14,9 @@ import pytest
 
 from luckyhit.atomic import write_atomically
 from luckyhit.case.model import Case
+from luckyhit.case_run import CaseRun
 from luckyhit.change import Journal, apply, in_place, prepare, reset_block, revert_run, roll_back, start_stacks
 from luckyhit.change.processes import of_stack
-from luckyhit.run import Run
 from luckyhit.system import Stack
 
 # Its switch lives in memory, and in a file where it is given one; it reads a setting from that file's neighbour at start.
@@ -59,12 +59,12 @@ BY_HTTP = {
 
 
 @pytest.fixture
-def journal(run: Run) -> Journal:
+def journal(run: CaseRun) -> Journal:
     return Journal(run.path / "journal.jsonl")
 
 
 @pytest.fixture
-def started(run: Run, make_case: Callable[..., Case], journal: Journal) -> Iterator[Callable[..., Stack]]:
+def started(run: CaseRun, make_case: Callable[..., Case], journal: Journal) -> Iterator[Callable[..., Stack]]:
     """`started(change, *arguments)`: a real service with a real cache, both the run's own."""
     (run.path / "service.py").write_text(SERVICE)
     with ExitStack() as running:
@@ -104,7 +104,7 @@ def test_a_switch_in_memory_is_set_again_after_each_restart(started: Callable[..
 
 
 def test_what_outlives_the_service_is_taken_back_by_starting_it_once_more(
-    started: Callable[..., Stack], journal: Journal, run: Run, tmp_path: Path
+    started: Callable[..., Stack], journal: Journal, run: CaseRun, tmp_path: Path
 ) -> None:
     kept = tmp_path / "kept.txt"
     stack = started(BY_HTTP, str(kept))
@@ -116,7 +116,7 @@ def test_what_outlives_the_service_is_taken_back_by_starting_it_once_more(
 
 
 def test_a_setting_of_the_runs_own_cache_is_gone_with_it(
-    started: Callable[..., Stack], journal: Journal, run: Run
+    started: Callable[..., Stack], journal: Journal, run: CaseRun
 ) -> None:
     change = {
         "kind": "cache-setting",
@@ -157,7 +157,7 @@ def by_command(file: str, *, restart: bool = False) -> dict[str, Any]:
 
 
 def test_a_service_that_reads_its_setting_at_start_is_restarted_for_it(
-    started: Callable[..., Stack], journal: Journal, run: Run
+    started: Callable[..., Stack], journal: Journal, run: CaseRun
 ) -> None:
     stack = started(by_command("setting.txt", restart=True))
     for arm, setting in (("before", "none"), ("after", "new"), ("after", "new"), ("before", "none")):
@@ -170,7 +170,7 @@ def test_a_service_that_reads_its_setting_at_start_is_restarted_for_it(
 
 
 def test_what_was_changed_in_the_runs_own_cache_needs_no_command_to_be_gone(
-    started: Callable[..., Stack], journal: Journal, run: Run
+    started: Callable[..., Stack], journal: Journal, run: CaseRun
 ) -> None:
     tool = "import redis, sys; c = redis.Redis.from_url(sys.argv[1]); a = sys.argv[2:]; a and c.set('mode', a[0]); "
     tool += "print((c.get('mode') or b'old').decode())"
@@ -185,7 +185,7 @@ def test_what_was_changed_in_the_runs_own_cache_needs_no_command_to_be_gone(
 
 
 def test_a_command_that_needs_the_service_gets_it_once_more(
-    started: Callable[..., Stack], journal: Journal, run: Run, tmp_path: Path
+    started: Callable[..., Stack], journal: Journal, run: CaseRun, tmp_path: Path
 ) -> None:
     kept = tmp_path / "kept.txt"
     put = "import httpx, sys; httpx.put(sys.argv[1] + '/', json=dict(on=sys.argv[2] == 'on')).raise_for_status()"

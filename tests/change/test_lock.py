@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from luckyhit.case.model import Case
+from luckyhit.case_run import CaseRun
 from luckyhit.change.identity import cache_identity, target_identities
 from luckyhit.change.journal import Journal
 from luckyhit.change.lock import target_lock
 from luckyhit.errors import TargetBusy
-from luckyhit.run import Run
 
 URL_TARGET = {"url": "http://shop.test:8080"}
 OBSERVED = {"design": "crossover", "change": {"kind": "none", "what": "compare with itself"}}
@@ -90,7 +90,7 @@ def test_a_run_that_is_killed_lets_go(case: Case, tmp_path: Path) -> None:
 
 
 def test_a_target_that_an_earlier_run_left_open_is_refused_until_it_is_reverted(
-    case: Case, run: Run, tmp_path: Path
+    case: Case, run: CaseRun, tmp_path: Path
 ) -> None:
     runs_dir = run.path.parents[1]
     journal = Journal(run.path / "journal.jsonl")
@@ -108,7 +108,7 @@ def test_a_target_that_an_earlier_run_left_open_is_refused_until_it_is_reverted(
         pass
 
 
-def test_runs_that_are_kept_elsewhere_meet_too(case: Case, run: Run, tmp_path: Path) -> None:
+def test_runs_that_are_kept_elsewhere_meet_too(case: Case, run: CaseRun, tmp_path: Path) -> None:
     with target_lock(case, run.path.parents[1], run=run.id, environ=ENVIRON):
         busy = pytest.raises(TargetBusy, match=f"run {run.id}")
         with busy, target_lock(case, tmp_path / "other-runs", environ=ENVIRON):
@@ -125,7 +125,7 @@ def test_runs_that_are_kept_elsewhere_meet_too(case: Case, run: Run, tmp_path: P
         pass
 
 
-def test_an_unreadable_journal_counts_as_open(case: Case, run: Run) -> None:
+def test_an_unreadable_journal_counts_as_open(case: Case, run: CaseRun) -> None:
     (run.path / "journal.jsonl").write_bytes(b"\0\n")
     with (
         pytest.raises(TargetBusy, match="may have left something"),
@@ -134,7 +134,7 @@ def test_an_unreadable_journal_counts_as_open(case: Case, run: Run) -> None:
         pass
 
 
-def test_a_service_that_is_gone_does_not_count_as_open(make_case: Callable[..., Case], run: Run) -> None:
+def test_a_service_that_is_gone_does_not_count_as_open(make_case: Callable[..., Case], run: CaseRun) -> None:
     start: dict[str, Any] = {"command": ["serve", "{cache_url}"], "port": 8123}
     case = make_case(target={"start": start}, design="crossover")
     journal = Journal(run.path / "journal.jsonl")

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from luckyhit.caches.redis.config import OPTION, flags
 from luckyhit.caches.redis.notify import covers, read_setting
 from luckyhit.case.model import Case
+from luckyhit.case_run import CaseRun
 from luckyhit.change.journal import Journal
 from luckyhit.change.notify import watching_events
 from luckyhit.change.revert import revert_run
 from luckyhit.errors import CacheUnreachable, GuardError, RollbackNotConfirmed, TargetError
-from luckyhit.run import Run
 from tier import examples
 
 PROBE: dict[str, Any] = {
@@ -54,7 +54,7 @@ def stack(case: Case, cache: Any, make_stack: Callable[..., Any]) -> Any:
 
 
 @pytest.fixture
-def journal(run: Run) -> Journal:
+def journal(run: CaseRun) -> Journal:
     return Journal(run.path / "journal.jsonl")
 
 
@@ -188,7 +188,7 @@ def test_nothing_is_set_that_could_not_be_written_down(stack: Any, tmp_path: Pat
     assert read_setting(client) == ""
 
 
-def test_an_own_cache_leaves_nothing_to_revert(stack: Any, journal: Journal, run: Run, client: redis.Redis) -> None:
+def test_an_own_cache_leaves_nothing_to_revert(stack: Any, journal: Journal, run: CaseRun, client: redis.Redis) -> None:
     stack.cache.owned = True
     with watching_events(stack, journal, sleep=patient) as told:
         assert told.visible
@@ -198,7 +198,7 @@ def test_an_own_cache_leaves_nothing_to_revert(stack: Any, journal: Journal, run
 
 
 def test_a_cache_that_is_down_at_the_end_stays_open_and_is_reverted_later(
-    stack: Any, journal: Journal, run: Run, cache: Any, client: redis.Redis
+    stack: Any, journal: Journal, run: CaseRun, cache: Any, client: redis.Redis
 ) -> None:
     url, pauses = cache.url, []
     with pytest.raises(CacheUnreachable) as down, watching_events(stack, journal, sleep=pauses.append):
@@ -238,7 +238,7 @@ with watching_events(stack, KilledJournal(Path(sys.argv[1]))) as told:
 @pytest.mark.parametrize("moment", ["unconfirmed", "confirmed"])
 @pytest.mark.parametrize("value", ["", "Kng"])
 def test_a_killed_run_is_reverted_to_what_was_set_before(
-    moment: str, value: str, run: Run, journal: Journal, cache: Any, client: redis.Redis
+    moment: str, value: str, run: CaseRun, journal: Journal, cache: Any, client: redis.Redis
 ) -> None:
     client.config_set(OPTION, value)
     environ = {"SHOP_CACHE": cache.url}
@@ -263,7 +263,7 @@ def journalled(journal: Journal, cache: Any, server: Any) -> None:
 
 
 def test_a_later_change_by_somebody_else_is_left_by_revert(
-    run: Run, journal: Journal, cache: Any, server: Any, client: redis.Redis
+    run: CaseRun, journal: Journal, cache: Any, server: Any, client: redis.Redis
 ) -> None:
     journalled(journal, cache, server)
     client.config_set(OPTION, "Kg")
@@ -274,7 +274,7 @@ def test_a_later_change_by_somebody_else_is_left_by_revert(
 
 @pytest.mark.parametrize("url", [None, "redis://127.0.0.1:2/0"], ids=["not set", "another cache"])
 def test_revert_writes_to_no_other_cache(
-    url: str | None, run: Run, journal: Journal, cache: Any, server: Any, client: redis.Redis
+    url: str | None, run: CaseRun, journal: Journal, cache: Any, server: Any, client: redis.Redis
 ) -> None:
     journalled(journal, cache, server)
     client.config_set(OPTION, "KEA")
@@ -285,7 +285,7 @@ def test_revert_writes_to_no_other_cache(
     assert covers(read_setting(client)) and len(journal.open_steps()) == 1
 
 
-def test_revert_of_a_cache_that_is_down_tries_again_then_says_what_to_do(run: Run, journal: Journal) -> None:
+def test_revert_of_a_cache_that_is_down_tries_again_then_says_what_to_do(run: CaseRun, journal: Journal) -> None:
     journal.intend(
         "notify",
         {},

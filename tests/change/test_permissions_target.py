@@ -15,13 +15,13 @@ from served import case_document
 
 from luckyhit.case.model import Case
 from luckyhit.case.values.variables import refuse_unset
+from luckyhit.case_run import CaseRun
 from luckyhit.change.journal import Journal
 from luckyhit.change.lock import target_lock
 from luckyhit.change.permissions import Findings, free_guard, target_guard
 from luckyhit.change.permissions.called_routes import look_at_purges
 from luckyhit.errors import ArgumentError
 from luckyhit.records import Guard
-from luckyhit.run import Run
 
 LIVE = {"url": "http://shop.example:8000", "allow_change": True, "environment": "staging"}
 PLACEBO = {"kind": "none", "what": "Nothing."}
@@ -107,7 +107,7 @@ def test_a_run_that_is_under_way(shared: Case, tmp_path: Path) -> None:
 def test_a_step_that_an_earlier_run_left_open(shared: Case, tmp_path: Path) -> None:
     case_file = tmp_path / "prices.yml"
     case_file.write_text(json.dumps(case_document()), encoding="utf-8")
-    run = Run.create(tmp_path / "runs", case_file, now=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), manifest={})
+    run = CaseRun.create(tmp_path / "runs", case_file, now=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), manifest={})
     journal = Journal(run.path / "journal.jsonl")
     step = journal.intend("apply", {"target": ["service shop.example:8000"]}, {"kind": "http"})
     guard = free_guard(shared, tmp_path / "runs", {})

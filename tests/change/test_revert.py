@@ -16,20 +16,20 @@ import redis
 
 from luckyhit.caches.backup import BackupWriter, Entry
 from luckyhit.case.cache_spec import Cache as CacheSpec
+from luckyhit.case_run import CaseRun
 from luckyhit.change import processes
 from luckyhit.change.clearing.clear import clear
 from luckyhit.change.journal import Journal
 from luckyhit.change.leftovers import still_open
 from luckyhit.change.revert import revert_run, settle
 from luckyhit.errors import RollbackNotConfirmed, TargetBusy
-from luckyhit.run import Run
 from tier import one_of_many
 
 SPEC = {"clear": ["a:{id}"], "url_env": "SHOP_CACHE", "dedicated": True, "rebuildable": True}
 
 
 @pytest.fixture
-def journal(run: Run) -> Journal:
+def journal(run: CaseRun) -> Journal:
     return Journal(run.path / "journal.jsonl")
 
 
@@ -58,14 +58,14 @@ def gone(process: psutil.Process) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
-def test_a_run_that_changed_nothing(run: Run) -> None:
+def test_a_run_that_changed_nothing(run: CaseRun) -> None:
     rollback = revert_run(run)
     assert rollback.confirmed and "Nothing was changed" in rollback.detail
     assert not (run.path / "journal.jsonl").exists()
 
 
 def test_processes_of_a_killed_run_are_ended_and_no_others(
-    run: Run, journal: Journal, start: Callable[..., psutil.Process]
+    run: CaseRun, journal: Journal, start: Callable[..., psutil.Process]
 ) -> None:
     service, bystander, recycled = start(), start(), start()
     step = journal.intend("start", {"stack": "before"}, {"kind": "end-processes"})
@@ -83,7 +83,7 @@ def test_processes_of_a_killed_run_are_ended_and_no_others(
 
 
 def test_a_process_that_was_not_yet_recorded_is_found_by_its_working_directory(
-    run: Run, journal: Journal, start: Callable[..., psutil.Process]
+    run: CaseRun, journal: Journal, start: Callable[..., psutil.Process]
 ) -> None:
     workdir = run.path / "work" / "after"
     workdir.mkdir(parents=True)
@@ -95,7 +95,7 @@ def test_a_process_that_was_not_yet_recorded_is_found_by_its_working_directory(
 
 
 def test_a_run_that_still_goes_on_is_not_reverted_under_its_feet(
-    run: Run, journal: Journal, start: Callable[..., psutil.Process]
+    run: CaseRun, journal: Journal, start: Callable[..., psutil.Process]
 ) -> None:
     runner, service = start(), start()
     step = journal.intend(
@@ -111,7 +111,7 @@ def test_a_run_that_still_goes_on_is_not_reverted_under_its_feet(
 
 
 def test_cleared_keys_come_back_once(
-    run: Run, journal: Journal, cache: Any, client: redis.Redis, environ: dict[str, str]
+    run: CaseRun, journal: Journal, cache: Any, client: redis.Redis, environ: dict[str, str]
 ) -> None:
     client.set("a:1", "x", ex=500)
     client.set("a:2", "y")
@@ -128,7 +128,7 @@ def test_cleared_keys_come_back_once(
 
 
 def test_where_the_cache_can_not_be_told_nothing_is_written_anywhere(
-    run: Run, journal: Journal, cache: Any, client: redis.Redis, server: Any, environ: dict[str, str]
+    run: CaseRun, journal: Journal, cache: Any, client: redis.Redis, server: Any, environ: dict[str, str]
 ) -> None:
     client.set("a:1", "x", ex=500)
     clear(cache, CacheSpec.model_validate(SPEC), journal)
@@ -143,7 +143,7 @@ def test_where_the_cache_can_not_be_told_nothing_is_written_anywhere(
     assert revert_run(run, environ=environ).confirmed and client.get("a:1") == b"x"
 
 
-def test_a_cache_that_is_away_is_tried_again_then_told(run: Run, journal: Journal) -> None:
+def test_a_cache_that_is_away_is_tried_again_then_told(run: CaseRun, journal: Journal) -> None:
     inverse = {"kind": "restore", "backup": "none.backup", "cache": "127.0.0.1:1/0", "url_env": "SHOP_CACHE"}
     journal.intend("clear", {}, inverse)
     writer = BackupWriter(run.path / "none.backup")
@@ -157,7 +157,7 @@ def test_a_cache_that_is_away_is_tried_again_then_told(run: Run, journal: Journa
 
 
 def test_everything_else_is_undone_before_it_gives_up(
-    run: Run, journal: Journal, cache: Any, client: redis.Redis, environ: dict[str, str],
+    run: CaseRun, journal: Journal, cache: Any, client: redis.Redis, environ: dict[str, str],
     start: Callable[..., psutil.Process],
 ) -> None:  # fmt: skip
     service = start()
@@ -173,14 +173,14 @@ def test_everything_else_is_undone_before_it_gives_up(
     assert [step.id for step in journal.open_steps()] == [unknown]
 
 
-def test_an_unreadable_journal_is_said_not_skipped(run: Run) -> None:
+def test_an_unreadable_journal_is_said_not_skipped(run: CaseRun) -> None:
     (run.path / "journal.jsonl").write_bytes(b"{}\n")
     with pytest.raises(RollbackNotConfirmed, match="line 1"):
         revert_run(run)
 
 
 def test_a_run_that_ended_well_keeps_its_clears_and_no_backups(
-    run: Run, journal: Journal, cache: Any, client: redis.Redis, environ: dict[str, str],
+    run: CaseRun, journal: Journal, cache: Any, client: redis.Redis, environ: dict[str, str],
     start: Callable[..., psutil.Process],
 ) -> None:  # fmt: skip
     service = start()
@@ -255,7 +255,13 @@ MOMENTS = [
 
 @pytest.mark.parametrize("moment", [one_of_many(one, quick=place % 2 == 0) for place, one in enumerate(MOMENTS)])
 def test_a_clear_killed_at_any_step_can_be_reverted(
-    moment: str, run: Run, journal: Journal, cache: Any, client: redis.Redis, environ: dict[str, str], tmp_path: Path
+    moment: str,
+    run: CaseRun,
+    journal: Journal,
+    cache: Any,
+    client: redis.Redis,
+    environ: dict[str, str],
+    tmp_path: Path,
 ) -> None:
     ttl_s = {f"a:{number}".encode(): 1000 + number if number % 3 else None for number in range(100)}
     for key, seconds in ttl_s.items():
@@ -281,7 +287,7 @@ def test_a_clear_killed_at_any_step_can_be_reverted(
 
 
 def test_what_was_there_before_the_run_comes_back_and_not_what_the_run_had_put_there(
-    run: Run, journal: Journal, cache: Any, client: redis.Redis, environ: dict[str, str]
+    run: CaseRun, journal: Journal, cache: Any, client: redis.Redis, environ: dict[str, str]
 ) -> None:
     spec = CacheSpec.model_validate(SPEC)
     client.set("a:1", "from before", ex=500)
@@ -297,7 +303,7 @@ def test_what_was_there_before_the_run_comes_back_and_not_what_the_run_had_put_t
 
 
 def test_between_two_steps_of_a_run_its_clears_can_be_undone_and_are_in_nobodys_way(
-    run: Run, journal: Journal, cache: Any, client: redis.Redis, environ: dict[str, str]
+    run: CaseRun, journal: Journal, cache: Any, client: redis.Redis, environ: dict[str, str]
 ) -> None:
     client.set("a:1", "from before", ex=500)
     clear(cache, CacheSpec.model_validate(SPEC), journal)

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from luckyhit.case.model import Case
+from luckyhit.case_run import CaseRun
 from luckyhit.change import (
     Journal,
     apply,
@@ -25,7 +26,6 @@ from luckyhit.change import (
     worktrees,
 )
 from luckyhit.errors import GuardError, TargetError
-from luckyhit.run import Run
 from luckyhit.system import Stack
 
 SERVICE = """
@@ -99,12 +99,12 @@ def make(make_case: Callable[..., Case], repository: Path) -> Callable[..., Case
 
 
 @pytest.fixture
-def journal(run: Run) -> Journal:
+def journal(run: CaseRun) -> Journal:
     return Journal(run.path / "journal.jsonl")
 
 
 @pytest.fixture
-def started(run: Run, repository: Path, journal: Journal) -> Iterator[Callable[[Case], Stack]]:
+def started(run: CaseRun, repository: Path, journal: Journal) -> Iterator[Callable[[Case], Stack]]:
     with ExitStack() as running:
 
         def start(case: Case) -> Stack:
@@ -147,7 +147,7 @@ def test_each_arm_runs_its_own_revision(
     assert roll_back(stack, journal).confirmed and word(stack) == "old"
 
 
-def test_no_worktree_is_left(make: Callable[..., Case], run: Run, journal: Journal, repository: Path) -> None:
+def test_no_worktree_is_left(make: Callable[..., Case], run: CaseRun, journal: Journal, repository: Path) -> None:
     case, folder = make(), run.path / "revisions"
     with worktrees(case, repository.parent, folder, journal, revisions_of(case, repository.parent), {}):
         assert len(listed(repository)) == 3
@@ -156,7 +156,7 @@ def test_no_worktree_is_left(make: Callable[..., Case], run: Run, journal: Journ
 
 
 def test_a_killed_run_leaves_worktrees_that_another_process_removes(
-    make: Callable[..., Case], run: Run, journal: Journal, repository: Path
+    make: Callable[..., Case], run: CaseRun, journal: Journal, repository: Path
 ) -> None:
     case = make()
     held = worktrees(
@@ -169,7 +169,7 @@ def test_a_killed_run_leaves_worktrees_that_another_process_removes(
 
 
 def test_a_worktree_that_was_deleted_by_hand_is_forgotten_too(
-    make: Callable[..., Case], run: Run, journal: Journal, repository: Path
+    make: Callable[..., Case], run: CaseRun, journal: Journal, repository: Path
 ) -> None:
     case = make()
     held = worktrees(
@@ -221,7 +221,7 @@ def test_a_directory_without_a_repository_is_refused(make_case: Callable[..., Ca
 
 
 def test_a_worktree_that_git_refuses_is_no_open_step(
-    make: Callable[..., Case], run: Run, journal: Journal, repository: Path
+    make: Callable[..., Case], run: CaseRun, journal: Journal, repository: Path
 ) -> None:
     case, folder = make(), run.path / "revisions"
     found = {**revisions_of(case, repository.parent), "after": "0" * 40}

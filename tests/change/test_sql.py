@@ -12,13 +12,14 @@ from flag_service import FlagService
 from kind_worlds import KindWorld, by_sql
 from postgres_server import postgres, programs
 
+from luckyhit.atomic import write_atomically
 from luckyhit.case.model import Case
 from luckyhit.case.values.variables import known_secrets
+from luckyhit.case_run import CaseRun
 from luckyhit.change import Journal, apply, in_place, prepare, revert_run, roll_back
 from luckyhit.change.kinds import shown_state
 from luckyhit.change.permissions.permission_checks import change_guard
 from luckyhit.errors import ArgumentError, RollbackNotConfirmed, TargetError
-from luckyhit.run import Run, write_atomically
 from luckyhit.system import Stack
 
 CACHE = {"clear": ["product:{id}:v1"], "url_env": "SHOP_CACHE"}
@@ -49,12 +50,12 @@ def world(url: str, monkeypatch: pytest.MonkeyPatch) -> KindWorld:
 
 
 @pytest.fixture
-def journal(run: Run) -> Journal:
+def journal(run: CaseRun) -> Journal:
     return Journal(run.path / "journal.jsonl")
 
 
 @pytest.fixture
-def live(world: KindWorld, make_case: Callable[..., Case], run: Run) -> Iterator[Callable[..., Stack]]:
+def live(world: KindWorld, make_case: Callable[..., Case], run: CaseRun) -> Iterator[Callable[..., Stack]]:
     with FlagService() as service:
 
         def make(**change: Any) -> Stack:
@@ -76,7 +77,7 @@ def test_a_row_is_changed_and_changed_back(live: Any, world: KindWorld, journal:
     assert roll_back(stack, journal).confirmed and world.state() == "old"
 
 
-def test_an_index_is_made_once_and_dropped_elsewhere(live: Any, journal: Journal, run: Run) -> None:
+def test_an_index_is_made_once_and_dropped_elsewhere(live: Any, journal: Journal, run: CaseRun) -> None:
     stack = live(**INDEX)
     apply(stack, journal)
     apply(stack, journal)  # it would fail the second time
@@ -85,7 +86,7 @@ def test_an_index_is_made_once_and_dropped_elsewhere(live: Any, journal: Journal
     assert shown_state(stack) == {"change.state": "0"} and journal.open_steps() == []
 
 
-def test_no_secret_of_the_url_is_written_or_said(live: Any, url: str, journal: Journal, run: Run) -> None:
+def test_no_secret_of_the_url_is_written_or_said(live: Any, url: str, journal: Journal, run: CaseRun) -> None:
     stack = live()
     password = str(sqlalchemy.make_url(url).password)
     apply(stack, journal)
@@ -97,7 +98,7 @@ def test_no_secret_of_the_url_is_written_or_said(live: Any, url: str, journal: J
     assert journal.open_steps() and revert_run(run, project=run.path).confirmed
 
 
-def test_another_database_is_left_alone(live: Any, world: KindWorld, url: str, journal: Journal, run: Run) -> None:
+def test_another_database_is_left_alone(live: Any, world: KindWorld, url: str, journal: Journal, run: CaseRun) -> None:
     apply(live(), journal)
     with pytest.raises(RollbackNotConfirmed):
         revert_run(run, project=run.path, environ={"SHOP_DATABASE": url.replace("/postgres", "/template1")})

@@ -14,9 +14,10 @@ from victim import Victim
 from world import Look, World
 
 from luckyhit.caches.backup import read_backup
+from luckyhit.case_run import CaseRun
 from luckyhit.change import Journal, revert_run, target_lock
 from luckyhit.errors import LuckyHitError, TargetBusy
-from luckyhit.run import Run, Table, runs
+from luckyhit.run import Table, runs
 
 LUCKYHIT = Path(sys.executable).with_name("luckyhit")
 OF_OTHERS = frozenset({"restore", "notify", "setting", "http", "command", "probe"})
@@ -30,7 +31,7 @@ def problems_after(victim: Victim, first: Look, *, by_command: bool = False) -> 
     world, found = victim.world, list[str]()
     # It may have died before it could tell where its directory is.
     paths = [victim.run] if victim.run else [run.path for run in runs(world.project / "data" / "runs")]
-    run = Run.open(paths[0]) if paths else None
+    run = CaseRun.open(paths[0]) if paths else None
     if run is not None:
         found += _refusal(world, run)
         found += _reverted_twice(world, run, by_command=by_command)
@@ -41,7 +42,7 @@ def problems_after(victim: Victim, first: Look, *, by_command: bool = False) -> 
     return found
 
 
-def open_on_the_target(run: Run) -> list[str]:
+def open_on_the_target(run: CaseRun) -> list[str]:
     """Steps that the journal has open, of what outlives the run: read from its lines, not by the code that wrote
     them. Nobody has to wait for a clear that came to its end with a finished baseline (`at_rest`)."""
     steps: dict[int, str] = {}
@@ -55,7 +56,7 @@ def open_on_the_target(run: Run) -> list[str]:
     return list(steps.values())
 
 
-def _refusal(world: World, run: Run) -> Iterator[str]:
+def _refusal(world: World, run: CaseRun) -> Iterator[str]:
     """Another run on the same target is refused, with the command that helps, exactly where something is left there."""
     refused = _refused(world, run)
     left = open_on_the_target(run)
@@ -67,12 +68,12 @@ def _refusal(world: World, run: Run) -> Iterator[str]:
         yield f"another run was refused, and not told about `luckyhit revert {run.id}`: {refused.hint}"
 
 
-def _next_run_is_let_in(world: World, run: Run) -> Iterator[str]:
+def _next_run_is_let_in(world: World, run: CaseRun) -> Iterator[str]:
     if (refused := _refused(world, run)) is not None:
         yield f"after the revert, another run is refused: {refused.message}"
 
 
-def _refused(world: World, run: Run) -> TargetBusy | None:
+def _refused(world: World, run: CaseRun) -> TargetBusy | None:
     try:
         with target_lock(run.case, world.project / "data" / "runs", environ=world.environ):
             return None
@@ -80,7 +81,7 @@ def _refused(world: World, run: Run) -> TargetBusy | None:
         return error
 
 
-def _reverted_twice(world: World, run: Run, *, by_command: bool) -> Iterator[str]:
+def _reverted_twice(world: World, run: CaseRun, *, by_command: bool) -> Iterator[str]:
     said: list[str] = []
     for _ in range(2):
         code, text = _by_command(world, run) if by_command else _in_process(world, run)
@@ -92,14 +93,14 @@ def _reverted_twice(world: World, run: Run, *, by_command: bool) -> Iterator[str
         yield f"the second revert still found something: {said[1]}"
 
 
-def _in_process(world: World, run: Run) -> tuple[int, str]:
+def _in_process(world: World, run: CaseRun) -> tuple[int, str]:
     try:
         return 0, revert_run(run, project=world.project, environ=world.environ).detail
     except LuckyHitError as error:
         return error.exit_code, f"{error.message} {error.hint}"
 
 
-def _by_command(world: World, run: Run) -> tuple[int, str]:
+def _by_command(world: World, run: CaseRun) -> tuple[int, str]:
     done = subprocess.run(
         [LUCKYHIT, "revert", run.id], cwd=world.project, env={**os.environ, **world.environ}, capture_output=True,
         text=True, timeout=120,
@@ -107,7 +108,7 @@ def _by_command(world: World, run: Run) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def _samples(run: Run) -> Iterator[str]:
+def _samples(run: CaseRun) -> Iterator[str]:
     """Every part file can be read, and each block that was noted as measured has all its rows."""
     try:
         tables = {name: run.table(name) for name in get_args(Table)}
@@ -121,7 +122,7 @@ def _samples(run: Run) -> Iterator[str]:
         yield f"samples can't be read: {error.message}"
 
 
-def _left_in_the_directory(run: Run) -> Iterator[str]:
+def _left_in_the_directory(run: CaseRun) -> Iterator[str]:
     """No open step; and nothing of what the cache held is kept any longer."""
     for step in Journal(run.path / "journal.jsonl").open_steps():
         yield f"step {step.id} ({step.step}) is still open"

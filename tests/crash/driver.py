@@ -22,13 +22,13 @@ from typing import Any
 import httpx
 from world import ASKED
 
+from luckyhit.case_run import CaseRun
 from luckyhit.change import revert_run
 from luckyhit.change.journal import Journal
 from luckyhit.errors import LuckyHitError
 from luckyhit.load.block import BlockPlan, BlockReport, EngineCheck
 from luckyhit.project import Project
 from luckyhit.records import Accounting
-from luckyhit.run import Run
 from luckyhit.workflow import measuring
 from luckyhit.workflow.steps import measure_baseline, measure_change
 from luckyhit.workflow.unattended.run_case import new_run
@@ -45,7 +45,7 @@ def tell(**event: Any) -> None:
             os._exit(1)  # whoever watched it is gone
 
 
-def ask_some(run: Run, plan: BlockPlan, **_: Any) -> BlockReport:
+def ask_some(run: CaseRun, plan: BlockPlan, **_: Any) -> BlockReport:
     """In place of a measured block: the shop refills its cache, and one price is changed."""
     with httpx.Client(trust_env=False) as client:
         for url in plan.targets.values():
@@ -84,7 +84,7 @@ def main() -> None:
     Journal._append = lambda journal, file, event: steps.append(journal, file, event)  # type: ignore[method-assign]
     try:
         if what == "revert":
-            revert_run(Run(Path(words[0])), project=project.root)
+            revert_run(CaseRun(Path(words[0])), project=project.root)
         else:
             run = new_run(project, Path(words[0]), environment=words[1] if words[1:] else "")
             tell(run=str(run.path))

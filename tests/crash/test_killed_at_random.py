@@ -11,7 +11,7 @@ from scenarios import ALL, HTTP, Scenario
 from victim import Whom, start_run
 from world import World
 
-from luckyhit.run import Run
+from luckyhit.case_run import CaseRun
 
 LONGEST_S = 12.0
 """About what an undisturbed run takes; a moment behind its end is one, too."""
@@ -34,7 +34,7 @@ def test_the_next_run_is_refused_until_the_revert_and_goes_through_then(world: W
     refused = start_run(world, HTTP)
     assert not refused.upto_event("intent", "clear", "before")
     assert refused.told[-1]["failed"].startswith("TargetBusy") and refused.told[-1]["exit_code"] == 3
-    assert f"luckyhit revert {Run(run.run).id}" in refused.told[-1]["hint"]
+    assert f"luckyhit revert {CaseRun(run.run).id}" in refused.told[-1]["hint"]
     assert problems_after(run, first, by_command=True) == []
     again = start_run(world, HTTP, light=True)
     assert again.upto(None) and again.told[-1] == {"ended": True}

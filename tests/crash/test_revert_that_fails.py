@@ -18,12 +18,12 @@ from scenarios import COMMAND, HTTP, REVISION, SETTING
 from victim import Victim, Whom, start_run
 from world import World, git, until
 
-from luckyhit.run import Run
+from luckyhit.case_run import CaseRun
 
 
 def revert(world: World, run: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [LUCKYHIT, "revert", Run(run).id], cwd=world.project, env={**os.environ, **world.environ},
+        [LUCKYHIT, "revert", CaseRun(run).id], cwd=world.project, env={**os.environ, **world.environ},
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
 

@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from luckyhit.case_run import CaseRun
 from luckyhit.cli import app
 from luckyhit.errors import LuckyHitError, RunUnreadable
 from luckyhit.judge import judge
 from luckyhit.records import MAY_LACK, READS, REQUESTS, WRITES, Result
 from luckyhit.records.parquet import write_part
-from luckyhit.run import Run
 from luckyhit.text.wording import has
 
 PLACEBO = (Path(__file__).parents[2] / "data" / "cases" / "placebo.yml").read_text()
@@ -43,7 +43,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, simulate: Any) -> Path:
     folder = tmp_path_factory.mktemp("whole")
     (folder / "placebo.yml").write_text(CASE)
     manifest = {"design": "side-by-side", "state": "measured"}
-    run = Run.create(folder, folder / "placebo.yml", now=datetime(2026, 11, 23, 2, 15), manifest=manifest)
+    run = CaseRun.create(folder, folder / "placebo.yml", now=datetime(2026, 11, 23, 2, 15), manifest=manifest)
     found = simulate(1, blocks=4, seconds=1.0, before={"hit": 0.3}, after={"hit": 0.95})
     for name, schema in SCHEMAS.items():
         write_part(run.path / name, "part-0", table_of(getattr(found, name), schema))
@@ -89,7 +89,7 @@ def failed(result: Result) -> str:
 
 def invalid(run: Path, guard: str, *words: str) -> None:
     """This run is INVALID by this guard, which says these words, and what to do."""
-    result = judge(Run.open(run))
+    result = judge(CaseRun.open(run))
     found = next(each for each in result.guards if each.id == guard)
     assert result.verdict == "INVALID" and not found.ok and found.remedy, (result.because, found)
     assert all(word in found.detail for word in words), found.detail
@@ -113,7 +113,7 @@ def rows(change: Callable[[pd.DataFrame], pd.DataFrame], name: str = "requests")
     """Other rows in the part file of a table."""
 
     def spoil(run: Path) -> None:
-        frame = change(Run(run).table(name))  # type: ignore[arg-type]
+        frame = change(CaseRun(run).table(name))  # type: ignore[arg-type]
         write_part(run / name, "part-0", table_of(frame, SCHEMAS[name]))
 
     return spoil
@@ -253,11 +253,11 @@ def test_what_may_lack_is_not_visible_and_all_else_has_to_be_there(run: Path) ->
         lacking = [column for column in schema.names if f"{name}.{column}" in MAY_LACK]
         wide = table.drop_columns([each for each in lacking if each != "cache"])
         pq.write_table(wide.append_column("mood", pa.array(["good"] * len(table))), part(run, name))
-    result = judge(Run.open(run))
+    result = judge(CaseRun.open(run))
     assert result.verdict == "HELPED", result.because
     assert result.metrics["db_calls"].before is None
     again(lambda table: table.drop_columns(["cache"]))(run)
-    result = judge(Run.open(run))
+    result = judge(CaseRun.open(run))
     assert result.verdict == "INCONCLUSIVE" and result.metrics["hit_ratio"].after is None, result.because
     assert "not visible" in result.because
 
@@ -400,7 +400,7 @@ def test_records_that_are_not_what_was_noted_are_invalid(name: str, run: Path) -
 )
 def test_a_run_that_did_not_get_to_its_end_never_passes(more: Mapping[str, Any], words: str, run: Path) -> None:
     facts(**more)(run)
-    result = judge(Run.open(run))
+    result = judge(CaseRun.open(run))
     assert result.verdict == "INCONCLUSIVE" and words in result.because, result.because
     assert not failed(result)
 
@@ -409,7 +409,7 @@ def test_the_block_that_a_run_died_in_is_no_damage(run: Path) -> None:
     """Its rows are there before it is noted. Rows of any other block that was not noted are."""
     note(lambda manifest: manifest["blocks"].pop())(run)
     facts(state="failed", failure={"message": "the service stopped"})(run)
-    result = judge(Run.open(run))
+    result = judge(CaseRun.open(run))
     assert result.verdict == "INCONCLUSIVE" and "the service stopped" in result.because, failed(result)
     facts(state="measured", failure=None)(run)
     invalid(run, NOTED, "requests are of block 5, which was not noted")
@@ -498,7 +498,7 @@ def test_a_result_that_can_not_be_read_is_no_reason_not_to_judge(damage: str, ru
     assert kept_as is None or (run / "result.json").read_bytes() == kept_as  # nothing is kept without --write
     if damage != "nothing":
         with pytest.raises(RunUnreadable, match=r"result\.json"):
-            _ = Run(run).result
+            _ = CaseRun(run).result
 
 
 def test_without_a_manifest_the_numbers_are_told(run: Path) -> None:

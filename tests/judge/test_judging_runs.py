@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from luckyhit.case_run import CaseRun
 from luckyhit.judge import decide, judge
 from luckyhit.judge.table.samples import JUDGED, rows_of_parts
 from luckyhit.records import READS, REQUESTS, WRITES
 from luckyhit.records.parquet import write_part
-from luckyhit.run import Run
 from luckyhit.text.messages import guard_title
 from luckyhit.text.wording import note
 from noted import noted, spoil_manifest
@@ -27,8 +27,8 @@ TELLING = CASES / "stale-price.yml"
 
 
 @pytest.fixture
-def run(tmp_path, simulate) -> Run:
-    run = Run.create(
+def run(tmp_path, simulate) -> CaseRun:
+    run = CaseRun.create(
         tmp_path, CASE, now=datetime(2026, 11, 23, 2, 15), manifest={"design": "side-by-side", "guards": []}
     )
     records = simulate(1)
@@ -46,7 +46,7 @@ def run(tmp_path, simulate) -> Run:
     return run
 
 
-def test_a_whole_run(run: Run) -> None:
+def test_a_whole_run(run: CaseRun) -> None:
     result = judge(run)
     assert result.verdict == "EQUIVALENT", result.because
     assert (result.case, result.run, result.date) == ("placebo", run.id, "2026-11-23")
@@ -56,14 +56,14 @@ def test_a_whole_run(run: Run) -> None:
     assert run.result is None
 
 
-def test_requests_that_were_read_already_are_not_read_again(run: Run) -> None:
+def test_requests_that_were_read_already_are_not_read_again(run: CaseRun) -> None:
     """Of ten million that takes four seconds."""
     rows, result = rows_of_parts(run.parts("requests", JUDGED)), judge(run)
     (run.path / "requests" / "part-0.parquet").unlink()
     assert judge(run, requests=rows) == result != judge(run)
 
 
-def test_a_truncated_part_is_invalid_and_named(run: Run) -> None:
+def test_a_truncated_part_is_invalid_and_named(run: CaseRun) -> None:
     path = run.path / "requests" / "part-0.parquet"
     path.write_bytes(path.read_bytes()[:1000])
     result = judge(run)
@@ -73,7 +73,7 @@ def test_a_truncated_part_is_invalid_and_named(run: Run) -> None:
     )
 
 
-def test_a_manifest_with_odd_guards_and_no_rollback(run: Run) -> None:
+def test_a_manifest_with_odd_guards_and_no_rollback(run: CaseRun) -> None:
     failure = {"message": "the service stopped"}
     spoil_manifest(run.path, guards=["nonsense"], rollback="none", failure=failure, blocks="none")
     result = judge(run)
@@ -81,7 +81,7 @@ def test_a_manifest_with_odd_guards_and_no_rollback(run: Run) -> None:
     assert note("run-ended-early", reason="the service stopped") in result.notes
 
 
-def again_in_parts(run: Run, cuts: list[int], schemas: list[pa.Schema]) -> None:
+def again_in_parts(run: CaseRun, cuts: list[int], schemas: list[pa.Schema]) -> None:
     """The same requests in several part files, written by several hands."""
     (whole,) = (run.path / "requests").glob("*.parquet")
     table = pq.read_table(whole, schema=REQUESTS)
@@ -106,13 +106,13 @@ def others_schemas() -> list[pa.Schema]:
 @pytest.mark.parametrize(
     "cuts", [[], [4000], [0, 1, 2500, 2500, 8999]], ids=["one part", "two", "six, one of them empty"]
 )
-def test_the_same_requests_in_other_parts_have_the_same_result(run: Run, cuts: list[int]) -> None:
+def test_the_same_requests_in_other_parts_have_the_same_result(run: CaseRun, cuts: list[int]) -> None:
     whole = judge(run)
     again_in_parts(run, cuts, others_schemas())
     assert judge(run) == whole
 
 
-def test_judging_files_is_judging_their_frames(run: Run) -> None:
+def test_judging_files_is_judging_their_frames(run: CaseRun) -> None:
     whole = judge(run)
     manifest = run.manifest
     framed = decide(
@@ -125,7 +125,7 @@ def test_judging_files_is_judging_their_frames(run: Run) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut short", "zeros inside", "no Parquet", "a column of another kind"])
-def test_a_damaged_part_among_others_is_named(run: Run, damage: str) -> None:
+def test_a_damaged_part_among_others_is_named(run: CaseRun, damage: str) -> None:
     again_in_parts(run, [3000, 6000], [REQUESTS])
     path = run.path / "requests" / "part-1.parquet"
     content = path.read_bytes()
@@ -148,7 +148,7 @@ def test_a_damaged_part_among_others_is_named(run: Run, damage: str) -> None:
 
 def test_versions_in_answers_are_judged_from_the_files(tmp_path: Path, simulate) -> None:
     """Where answers tell a version, stale reads of the workload are counted: the same from files as from a frame."""
-    run = Run.create(tmp_path, TELLING, now=datetime(2026, 11, 23, 2, 15), manifest={"design": "side-by-side"})
+    run = CaseRun.create(tmp_path, TELLING, now=datetime(2026, 11, 23, 2, 15), manifest={"design": "side-by-side"})
     records = simulate(1, seconds=2.0)
     reading = next(route for route in run.case.workload.routes if route.version and route.method == "GET")
     writing = next(route for route in run.case.workload.routes if route.version and route.method != "GET")

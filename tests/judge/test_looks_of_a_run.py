@@ -10,20 +10,20 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from luckyhit.case_run import CaseRun
 from luckyhit.records import READS, REQUESTS, WRITES, Guard
 from luckyhit.records.parquet import write_part
-from luckyhit.run import Run
 from luckyhit.workflow.steps import blocks_to_add, seen_enough
 
 CASE = (Path(__file__).parents[2] / "data" / "cases" / "placebo.yml").read_text()
 ALONE = Guard(id="declared-difference-only", ok=True, detail="one environment variable differs")
 
 
-def a_run(tmp_path: Path, simulated: Any, plan: str) -> Run:
+def a_run(tmp_path: Path, simulated: Any, plan: str) -> CaseRun:
     """A run that has measured all of `simulated` but the block after its rollback."""
     file = tmp_path / "placebo.yml"
     file.write_text(CASE.replace("  blocks: 12", f"  blocks: {plan}"))
-    run = Run.create(
+    run = CaseRun.create(
         tmp_path / "runs", file, now=datetime(2026, 11, 23), manifest={"design": "side-by-side", "guards": []}
     )
     frames = simulated.requests, simulated.reads, simulated.writes

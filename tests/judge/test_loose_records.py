@@ -86,9 +86,9 @@ def test_the_result_that_a_run_has_stays(folder: Path) -> None:
     """A judgement is evidence: who judges again compares, and replaces it only on purpose."""
     from datetime import datetime
 
-    from luckyhit.run import Run
+    from luckyhit.case_run import CaseRun
 
-    run = Run.create(folder / "runs", CASE, now=datetime(2026, 11, 23), manifest={"design": "side-by-side"})
+    run = CaseRun.create(folder / "runs", CASE, now=datetime(2026, 11, 23), manifest={"design": "side-by-side"})
     first = judged(run.path)
     assert run.result == first
     kept = first.model_copy(update={"because": "As it was told then."})

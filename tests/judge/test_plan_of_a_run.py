@@ -9,6 +9,7 @@ import pytest
 
 from luckyhit.case.docs.template import new_case
 from luckyhit.case.load import load_case
+from luckyhit.case_run import CaseRun
 from luckyhit.designs import design_of
 from luckyhit.errors import ArgumentError
 from luckyhit.judge.guards.run_guards import case_guard
@@ -17,7 +18,6 @@ from luckyhit.project import Project
 from luckyhit.records import READS, REQUESTS, WRITES
 from luckyhit.records.parquet import write_part
 from luckyhit.report import notebook_tables as tables
-from luckyhit.run import Run
 from luckyhit.text.quantities import name_of
 from luckyhit.workflow.planning import lines_of, plan_again, planning_after, planning_of, sized_fields
 from luckyhit.workflow.probe_controls import probe_share, with_controls
@@ -42,7 +42,7 @@ def case_file(project: Project, *changes: tuple[str, str]) -> Path:
 
 @pytest.fixture
 def baseline_of(simulate):
-    def measured(run: Run, share: float = 0.3) -> Run:
+    def measured(run: CaseRun, share: float = 0.3) -> CaseRun:
         records = simulate(1, blocks=0, seconds=10)
         (entry, *_) = records.blocks
         for name, frame, schema in (
@@ -86,7 +86,7 @@ def test_after_the_baseline_the_plan_is_sized_again_and_noted(project: Project, 
     run = baseline_of(new_run(project, case_file(project)))
     before = run.case
     planning = plan_again(run)
-    assert Run.open(run.path).case == run.case == planning.case
+    assert CaseRun.open(run.path).case == run.case == planning.case
     assert case_guard(run, run.manifest).ok
     assert run.case.plan.baseline == before.plan.baseline  # it is measured by now
     blocks, _ = with_controls(run.case.plan.blocks, probe_share(run.manifest.blocks), on_top=True)

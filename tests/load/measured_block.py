@@ -15,8 +15,8 @@ from hostile_service import HostileService
 
 from luckyhit.case import Case
 from luckyhit.case.freshness import Freshness
+from luckyhit.case_run import CaseRun
 from luckyhit.load.block import BlockPlan, BlockReport, Progress, measure_block
-from luckyhit.run import Run
 
 BASIC: dict[str, Any] = {
     "workload": {
@@ -33,7 +33,7 @@ FRESHNESS = {
 }  # fmt: skip
 
 
-def declare(run: Run, **parts: Any) -> None:
+def declare(run: CaseRun, **parts: Any) -> None:
     """Let the run's case say this about workload, expected response and freshness."""
     case: Case = run.case
     given = {**BASIC, **parts}
@@ -54,7 +54,9 @@ def routed(*paths: str, **other: Any) -> dict[str, Any]:
     return {**BASIC["workload"], "routes": routes, **other}
 
 
-def measure(run: Run, *services: HostileService | str, on_progress: Progress | None = None, **plan: Any) -> BlockReport:
+def measure(
+    run: CaseRun, *services: HostileService | str, on_progress: Progress | None = None, **plan: Any
+) -> BlockReport:
     urls = [service if isinstance(service, str) else service.url for service in services]
     settings = {
         "block": 0,
@@ -69,7 +71,7 @@ def measure(run: Run, *services: HostileService | str, on_progress: Progress | N
     return measure_block(run, BlockPlan(targets=targets, **settings), on_progress=on_progress)
 
 
-def check(run: Run, report: BlockReport) -> pd.DataFrame:
+def check(run: CaseRun, report: BlockReport) -> pd.DataFrame:
     """What holds always: one row for each slot and arm, counted exactly, in the order of the clock."""
     rows = run.requests()
     for arm, counts in report.accounting.items():

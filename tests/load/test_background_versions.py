@@ -18,6 +18,7 @@ from versioned_service import VersionedService, in_a_thread
 
 from luckyhit.case.docs.template import new_case
 from luckyhit.case.workload import Keys, Response, Route, Workload
+from luckyhit.case_run import CaseRun
 from luckyhit.judge.stale.background import background_reads, background_share
 from luckyhit.load.bodies.expected import LARGEST_CHECKED_BODY
 from luckyhit.load.http1.request_head import Origin
@@ -28,7 +29,6 @@ from luckyhit.load.request_templates import RouteTemplate
 from luckyhit.load.responses import Answers
 from luckyhit.load.schedule import closed_schedule
 from luckyhit.load.signals import Signals
-from luckyhit.run import Run
 
 KEYS = {"first": 1, "last": 4, "popularity": "uniform"}
 WORKLOAD = {
@@ -43,10 +43,10 @@ WORKLOAD = {
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(tmp_path: Path) -> CaseRun:
     case_file = tmp_path / "some-case.yml"
     case_file.write_text(new_case("some-case"))
-    run = Run.create(tmp_path / "runs", case_file, now=datetime(2025, 1, 2), manifest={})
+    run = CaseRun.create(tmp_path / "runs", case_file, now=datetime(2025, 1, 2), manifest={})
     declare(run, workload=WORKLOAD, expected={"status": 200})
     return run
 
@@ -57,12 +57,12 @@ def service(request: pytest.FixtureRequest) -> Iterator[VersionedService]:
         yield running
 
 
-def measured(run: Run, service: VersionedService) -> pd.DataFrame:
+def measured(run: CaseRun, service: VersionedService) -> pd.DataFrame:
     return check(run, measure(run, service.base_url, warmup_s=0.2, measure_s=0.8))
 
 
 @pytest.mark.parametrize("service", [{}], indirect=True)
-def test_rows_tell_what_reads_showed_and_writes_wrote(run: Run, service: VersionedService) -> None:
+def test_rows_tell_what_reads_showed_and_writes_wrote(run: CaseRun, service: VersionedService) -> None:
     rows = measured(run, service)
     assert rows.loc[rows["route"] == "plain", "version"].isna().all()
     reads, writes = rows[rows["route"] == "read"], rows[rows["route"] == "write"]
@@ -74,14 +74,14 @@ def test_rows_tell_what_reads_showed_and_writes_wrote(run: Run, service: Version
 
 
 @pytest.mark.parametrize("service", [{"pause_s": 0.004}], indirect=True)
-def test_a_service_without_a_cache_has_no_stale_read_in_its_workload(run: Run, service: VersionedService) -> None:
+def test_a_service_without_a_cache_has_no_stale_read_in_its_workload(run: CaseRun, service: VersionedService) -> None:
     share = background_share(measured(run, service), run.case)
     assert share.stale == 0 and share.fresh > 100
 
 
 @pytest.mark.parametrize("service", [{"cached": True}], indirect=True)
 def test_a_cache_that_no_write_empties_is_stale_from_the_first_overwrite_on(
-    run: Run, service: VersionedService
+    run: CaseRun, service: VersionedService
 ) -> None:
     found = background_reads(measured(run, service), run.case)
     # The service's own word: what it holds is in its cache, and what was written last stands in its history.
@@ -93,7 +93,9 @@ def test_a_cache_that_no_write_empties_is_stale_from_the_first_overwrite_on(
 
 
 @pytest.mark.parametrize("service", [{"refuse_every": 2}], indirect=True)
-def test_a_rejected_write_has_a_version_too_and_its_value_is_never_seen(run: Run, service: VersionedService) -> None:
+def test_a_rejected_write_has_a_version_too_and_its_value_is_never_seen(
+    run: CaseRun, service: VersionedService
+) -> None:
     rows = measured(run, service)
     refused = rows[(rows["route"] == "write") & (rows["status"] == 409)]
     assert len(refused) > 10 and (refused["error"] == "unexpected").all() and refused["version"].notna().all()
@@ -104,7 +106,7 @@ def test_a_rejected_write_has_a_version_too_and_its_value_is_never_seen(run: Run
 
 
 @pytest.mark.parametrize("service", [{"field_name": "cost"}], indirect=True)
-def test_an_answer_that_shows_no_version_is_not_an_unexpected_one(run: Run, service: VersionedService) -> None:
+def test_an_answer_that_shows_no_version_is_not_an_unexpected_one(run: CaseRun, service: VersionedService) -> None:
     rows = measured(run, service)
     assert rows.loc[rows["route"] == "read", "version"].isna().all() and rows["error"].isna().all()
     share = background_share(rows, run.case)

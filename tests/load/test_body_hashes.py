@@ -19,6 +19,7 @@ from xxhash import xxh3_64_intdigest
 
 from luckyhit.case.docs.template import new_case
 from luckyhit.case.workload import Response, Route, Workload
+from luckyhit.case_run import CaseRun
 from luckyhit.judge.evidence import Evidence, evidence_of
 from luckyhit.judge.findings import FINDERS, same_bytes_other_url
 from luckyhit.load.bodies.examples import MOST_OF_A_ROUTE, merged_examples
@@ -32,7 +33,6 @@ from luckyhit.load.responses import KEPT_FOR_LATER, Answers
 from luckyhit.load.schedule import closed_schedule
 from luckyhit.load.signals import Signals
 from luckyhit.records import Arm
-from luckyhit.run import Run
 from noted import manifest_with
 from tier import examples
 
@@ -152,7 +152,7 @@ WORKLOAD = {
 def measured(folder: Path, before: PagedService, after: PagedService) -> Evidence:
     case_file = folder / "some-case.yml"
     case_file.write_text(new_case("some-case"))
-    run = Run.create(folder / "runs", case_file, now=datetime(2025, 1, 2), manifest={})
+    run = CaseRun.create(folder / "runs", case_file, now=datetime(2025, 1, 2), manifest={})
     declare(run, workload=WORKLOAD, expected={"status": 200})
     with serving(before), serving(after):
         report = measure(run, before, after, measure_s=4.0)

@@ -17,9 +17,9 @@ from measured_block import declare, measure
 
 from luckyhit.case.docs.template import new_case
 from luckyhit.case.model import Goal
+from luckyhit.case_run import CaseRun
 from luckyhit.judge import decide
 from luckyhit.records import Result
-from luckyhit.run import Run
 
 TEXT = 4000
 
@@ -67,7 +67,7 @@ def judged(tmp_path: Path, want: str, margin: str, *, after: tuple[int, bool], a
     """Two blocks of both arms, before with TEXT and plain; judged by a goal on the bytes."""
     case_file = tmp_path / "bytes.yml"
     case_file.write_text(new_case("bytes"))
-    run = Run.create(tmp_path / "runs", case_file, now=datetime(2025, 1, 2), manifest={})
+    run = CaseRun.create(tmp_path / "runs", case_file, now=datetime(2025, 1, 2), manifest={})
     declare(run)
     goal = Goal.model_validate({"want": want, "margin": margin, "at_most": at_most})
     case = run.case.model_copy(update={"goals": {"bytes_per_request": goal}, "design": "side-by-side"})

@@ -15,8 +15,8 @@ from hostile_service import HostileService
 from measured_block import check, declare, measure, routed
 
 from luckyhit.case.docs.template import new_case
+from luckyhit.case_run import CaseRun
 from luckyhit.load.worker_pool import Crew, merged
-from luckyhit.run import Run
 
 
 @pytest.fixture
@@ -25,11 +25,11 @@ def service() -> Iterator[HostileService]:
         yield running
 
 
-def new_run(folder: Path) -> Run:
+def new_run(folder: Path) -> CaseRun:
     folder.mkdir()
     case_file = folder / "some-case.yml"
     case_file.write_text(new_case("some-case"))
-    return Run.create(folder / "runs", case_file, now=datetime(2025, 1, 2), manifest={})
+    return CaseRun.create(folder / "runs", case_file, now=datetime(2025, 1, 2), manifest={})
 
 
 def test_three_workers_send_the_schedule_of_one(service: HostileService, tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ from hostile_service import HostileService, Versions
 from measured_block import BASIC, FRESHNESS, check, declare, engines, measure, routed, until
 
 from luckyhit.case.docs.template import new_case
+from luckyhit.case_run import CaseRun
 from luckyhit.errors import ArgumentError, NoRoom, NotEnoughData, ResponseUnexpected
 from luckyhit.load.block import BlockPlan, config_of, measure_block
-from luckyhit.run import Run
 from luckyhit.scrub.secrets import REDACTED
 
 
@@ -32,13 +32,13 @@ def service() -> Iterator[HostileService]:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(tmp_path: Path) -> CaseRun:
     case_file = tmp_path / "some-case.yml"
     case_file.write_text(new_case("some-case"))
-    return Run.create(tmp_path / "runs", case_file, now=datetime(2025, 1, 2), manifest={})
+    return CaseRun.create(tmp_path / "runs", case_file, now=datetime(2025, 1, 2), manifest={})
 
 
-def test_both_arms_get_the_same_slots_at_the_same_instants(run: Run, service: HostileService) -> None:
+def test_both_arms_get_the_same_slots_at_the_same_instants(run: CaseRun, service: HostileService) -> None:
     declare(run)
     with HostileService().running() as other:
         report = measure(run, service, other)
@@ -57,7 +57,7 @@ def test_both_arms_get_the_same_slots_at_the_same_instants(run: Run, service: Ho
     assert (warm["due_ns"] < report.measure_ns).all() and (rows["due_ns"] < report.end_ns).all()
 
 
-def test_the_same_seed_sends_the_same_requests_again(run: Run, service: HostileService) -> None:
+def test_the_same_seed_sends_the_same_requests_again(run: CaseRun, service: HostileService) -> None:
     declare(run)
     first, second = [measure(run, service, block=block) for block in (0, 1)]
     assert first.digest == second.digest
@@ -66,7 +66,7 @@ def test_the_same_seed_sends_the_same_requests_again(run: Run, service: HostileS
     assert keys[0] == keys[1]
 
 
-def test_the_engine_checks_itself_first(run: Run, service: HostileService) -> None:
+def test_the_engine_checks_itself_first(run: CaseRun, service: HostileService) -> None:
     declare(run)
     engine = measure(run, service, selfcheck=True).engine
     assert engine.added_p50_ms is not None and engine.added_p99_ms is not None
@@ -74,7 +74,7 @@ def test_the_engine_checks_itself_first(run: Run, service: HostileService) -> No
     assert "its own echo" in engine.detail
 
 
-def test_an_interruption_stops_the_engine_and_keeps_every_row(run: Run, service: HostileService) -> None:
+def test_an_interruption_stops_the_engine_and_keeps_every_row(run: CaseRun, service: HostileService) -> None:
     declare(run)
 
     def interrupt(done_s: float, total_s: float) -> None:
@@ -91,7 +91,7 @@ def test_an_interruption_stops_the_engine_and_keeps_every_row(run: Run, service:
     assert rows["error"].isna().sum() > 10 and set(rows["error"].dropna()) == {"dropped"}
 
 
-def test_an_engine_that_is_killed_is_told_and_what_it_wrote_can_be_read(run: Run, service: HostileService) -> None:
+def test_an_engine_that_is_killed_is_told_and_what_it_wrote_can_be_read(run: CaseRun, service: HostileService) -> None:
     declare(run)
 
     def kill(done_s: float, total_s: float) -> None:
@@ -104,7 +104,7 @@ def test_an_engine_that_is_killed_is_told_and_what_it_wrote_can_be_read(run: Run
     assert len(run.requests()) > 10 and not engines()
 
 
-def test_a_full_disk_is_named_and_what_was_written_can_be_read(run: Run, service: HostileService) -> None:
+def test_a_full_disk_is_named_and_what_was_written_can_be_read(run: CaseRun, service: HostileService) -> None:
     declare(run)
 
     def fill_up(done_s: float, _: float) -> None:
@@ -118,7 +118,7 @@ def test_a_full_disk_is_named_and_what_was_written_can_be_read(run: Run, service
     assert [path for path in run.path.rglob(".*") if path.is_file()] == []
 
 
-def test_the_engine_ends_when_its_owner_dies(run: Run, service: HostileService, tmp_path: Path) -> None:
+def test_the_engine_ends_when_its_owner_dies(run: CaseRun, service: HostileService, tmp_path: Path) -> None:
     declare(run)
     config = config_of(
         run.case, seed=1, warmup_s=0.0, measure_s=60.0, targets={"before": service.url}, selfcheck=False,
@@ -138,7 +138,7 @@ def test_the_engine_ends_when_its_owner_dies(run: Run, service: HostileService, 
     assert set(run.requests()["error"].dropna()) == {"dropped"}
 
 
-def test_an_example_of_an_unexpected_answer_is_kept_and_no_secret(run: Run, service: HostileService) -> None:
+def test_an_example_of_an_unexpected_answer_is_kept_and_no_secret(run: CaseRun, service: HostileService) -> None:
     declare(run, workload=routed("/no-field"))
     arguments: list[str] = []
 
@@ -157,7 +157,7 @@ def test_an_example_of_an_unexpected_answer_is_kept_and_no_secret(run: Run, serv
     assert not any(b"s3cret" in path.read_bytes() for path in run.path.rglob("*") if path.is_file())
 
 
-def test_requests_that_cannot_be_sent_are_refused_before_any_is(run: Run, service: HostileService) -> None:
+def test_requests_that_cannot_be_sent_are_refused_before_any_is(run: CaseRun, service: HostileService) -> None:
     declare(run)
     with pytest.raises(ArgumentError, match="X-Token") as refused:
         measure(run, service, headers={"X-Token": "s3cret\r\nX-Evil: 1"})
@@ -165,7 +165,7 @@ def test_requests_that_cannot_be_sent_are_refused_before_any_is(run: Run, servic
     assert not service.heads and not list((run.path / "requests").iterdir())
 
 
-def test_a_control_block_sends_the_load_alone(run: Run) -> None:
+def test_a_control_block_sends_the_load_alone(run: CaseRun) -> None:
     declare(run, freshness=FRESHNESS)
     with Versions().running() as service:
         report = measure(run, service, probed=False)
@@ -174,7 +174,7 @@ def test_a_control_block_sends_the_load_alone(run: Run) -> None:
     assert report.probe == {} and run.writes().empty and run.reads().empty
 
 
-def test_the_freshness_probe_runs_beside_the_load(run: Run) -> None:
+def test_the_freshness_probe_runs_beside_the_load(run: CaseRun) -> None:
     declare(run, freshness=FRESHNESS)
     with Versions().running() as one, Versions().running() as two:
         report = measure(run, one, two, block=2, measure_s=1.0)
@@ -193,7 +193,7 @@ def test_the_freshness_probe_runs_beside_the_load(run: Run) -> None:
     assert not set(reads["connection"]) & set(run.requests()["connection"])
 
 
-def test_without_a_declared_rate_the_probe_adds_two_percent_at_most_and_says_what_it_added(run: Run) -> None:
+def test_without_a_declared_rate_the_probe_adds_two_percent_at_most_and_says_what_it_added(run: CaseRun) -> None:
     workload = {**BASIC["workload"], "rate": "400/s"}
     declare(run, workload=workload, freshness={**FRESHNESS, "rate": None})
     with Versions().running() as one, Versions().running() as two:
@@ -209,7 +209,7 @@ def test_without_a_declared_rate_the_probe_adds_two_percent_at_most_and_says_wha
     )
 
 
-def test_what_a_writing_command_says_is_shown_without_secrets(run: Run) -> None:
+def test_what_a_writing_command_says_is_shown_without_secrets(run: CaseRun) -> None:
     code = "import sys; sys.exit('no access for ' + sys.argv[1])"
     write = {"command": [sys.executable, "-c", code, "{cache_url}", "{key}", "{version}"]}
     declare(run, freshness={**FRESHNESS, "write": write})
@@ -219,7 +219,7 @@ def test_what_a_writing_command_says_is_shown_without_secrets(run: Run) -> None:
     assert REDACTED in refused.value.message and "s3cret-word" not in refused.value.message
 
 
-def test_a_probe_that_cannot_work_stops_the_block_before_any_load(run: Run, service: HostileService) -> None:
+def test_a_probe_that_cannot_work_stops_the_block_before_any_load(run: CaseRun, service: HostileService) -> None:
     declare(run, freshness={**FRESHNESS, "reads": [{"path": "/ok/{key}", "version": "$.version"}]})
     with pytest.raises(ResponseUnexpected, match="finds no version") as refused:
         measure(run, service)

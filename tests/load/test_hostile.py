@@ -33,10 +33,10 @@ from measured_block import check, declare, engines, measure, routed
 from pydantic import ValidationError
 
 from luckyhit.case.docs.template import new_case
+from luckyhit.case_run import CaseRun
 from luckyhit.errors import ArgumentError
 from luckyhit.load.http1.client import Client
 from luckyhit.load.selfcheck import quantile
-from luckyhit.run import Run
 from tier import ALL, one_of_many
 
 
@@ -46,14 +46,14 @@ def service() -> Iterator[HostileService]:
         yield running
 
 
-def new_run(place: Path) -> Run:
+def new_run(place: Path) -> CaseRun:
     case_file = place / "some-case.yml"
     case_file.write_text(new_case("some-case"))
-    return Run.create(place / "runs", case_file, now=datetime(2025, 1, 2), manifest={})
+    return CaseRun.create(place / "runs", case_file, now=datetime(2025, 1, 2), manifest={})
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(tmp_path: Path) -> CaseRun:
     return new_run(tmp_path)
 
 
@@ -92,7 +92,7 @@ WITHOUT_STATUS = {
 STATUS = {"error": 500, "redirect": 302, "redirect-loop": 301, "empty": 204}
 
 
-def test_every_fault_ends_in_the_right_row(run: Run, service: HostileService) -> None:
+def test_every_fault_ends_in_the_right_row(run: CaseRun, service: HostileService) -> None:
     """All of them at once, through the same connections: none spoils the answers of another."""
     declare(run, workload=routed(*(f"/{name}" for name in FAULTS), rate="500/s", timeout="1500ms"))
     report = measure(run, service)
@@ -108,7 +108,7 @@ def test_every_fault_ends_in_the_right_row(run: Run, service: HostileService) ->
     assert not any(b"evil" in head for head in service.heads)
 
 
-def test_connections_that_cannot_be_made_are_no_answers(run: Run) -> None:
+def test_connections_that_cannot_be_made_are_no_answers(run: CaseRun) -> None:
     declare(run, workload=routed("/ok", timeout="1s"))
     with HostileService().running() as gone:
         refusing = gone.url
@@ -120,7 +120,7 @@ def test_connections_that_cannot_be_made_are_no_answers(run: Run) -> None:
     assert rows["sent_ns"].isna().all() and rows["status"].isna().all()
 
 
-def test_a_service_that_is_restarted_meanwhile(run: Run) -> None:
+def test_a_service_that_is_restarted_meanwhile(run: CaseRun) -> None:
     declare(run)
     first = HostileService()
     second = HostileService()
@@ -163,7 +163,7 @@ def over_tls(certificate: Path, **settings: Any) -> HostileService:
 
 @pytest.mark.parametrize("fault", ["expired", "other host"])
 def test_tls_that_cannot_be_trusted(
-    fault: str, run: Run, certificates: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    fault: str, run: CaseRun, certificates: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One authority signed both: what differs between the arms is the fault alone."""
     declare(run)
@@ -179,7 +179,7 @@ def test_tls_that_cannot_be_trusted(
 
 
 def test_tls_of_nobody_known_and_tls_where_none_is_spoken(
-    run: Run, service: HostileService, certificates: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    run: CaseRun, service: HostileService, certificates: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     declare(run, workload=routed("/ok", timeout="400ms"))
@@ -192,7 +192,7 @@ def test_tls_of_nobody_known_and_tls_where_none_is_spoken(
     assert rows["sent_ns"].isna().all()
 
 
-def test_no_tls_where_tls_is_spoken_and_answers_before_any_request(run: Run, certificates: dict[str, Path]) -> None:
+def test_no_tls_where_tls_is_spoken_and_answers_before_any_request(run: CaseRun, certificates: dict[str, Path]) -> None:
     declare(run, workload=routed("/hang", timeout="400ms"))
     with (
         over_tls(certificates["good"]).running() as tls,
@@ -207,7 +207,7 @@ def test_no_tls_where_tls_is_spoken_and_answers_before_any_request(run: Run, cer
 LARGE = {"gigabyte": {None, "timeout"}, "endless": {"timeout"}, "bomb": {None, "unexpected"}, "headers": {"protocol"}}
 
 
-def test_answers_of_any_size_take_a_bounded_memory(run: Run, service: HostileService) -> None:
+def test_answers_of_any_size_take_a_bounded_memory(run: CaseRun, service: HostileService) -> None:
     routes = [{"name": name, "path": f"/{name}", "response": {"status": 200}} for name in LARGE]
     routes[2]["response"] = {"status": 200, "fields": ["$.id"]}
     declare(run, workload=routed(arrivals="constant", rate="20/s", timeout="2s") | {"routes": routes})
@@ -227,7 +227,7 @@ def test_answers_of_any_size_take_a_bounded_memory(run: Run, service: HostileSer
 
 @pytest.mark.parametrize("descriptors", [one_of_many(40, quick=False), 64, one_of_many(300, quick=False)])
 def test_too_few_file_descriptors_are_the_engines_own_fault(
-    descriptors: int, run: Run, service: HostileService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    descriptors: int, run: CaseRun, service: HostileService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limited = tmp_path / "limited-python"
     limited.write_text(f'#!/bin/sh\nulimit -n {descriptors} && exec {shlex.quote(sys.executable)} "$@"\n')
@@ -256,7 +256,7 @@ def test_too_few_file_descriptors_are_the_engines_own_fault(
     ],
 )
 def test_a_case_cannot_bring_a_line_of_its_own_into_a_request(
-    route: dict[str, Any], run: Run, service: HostileService
+    route: dict[str, Any], run: CaseRun, service: HostileService
 ) -> None:
     """Refused where the case is read, or at the latest before the first request."""
     keyed = {"name": "item", "keys": {"first": 1, "last": 9}, **route}
@@ -417,7 +417,7 @@ while True:
 
 
 @pytest.mark.measures
-def test_a_freeze_of_six_seconds_is_seen_as_everybody_who_came_meanwhile_saw_it(run: Run) -> None:
+def test_a_freeze_of_six_seconds_is_seen_as_everybody_who_came_meanwhile_saw_it(run: CaseRun) -> None:
     """Coordinated omission: a request that is due in the freeze waits for its end, and none is left out or put off."""
     # A process that stands still accepts nobody: those who come must fit into what the kernel holds for it.
     somaxconn = Path("/proc/sys/net/core/somaxconn")

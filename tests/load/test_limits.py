@@ -19,11 +19,11 @@ from hostile_service import ANSWERS, Do, HostileService, Step, Versions
 from measured_block import BASIC, FRESHNESS, check, declare, engines, measure
 
 from luckyhit.case.docs.template import new_case
+from luckyhit.case_run import CaseRun
 from luckyhit.errors import LimitExceeded
 from luckyhit.load.block import config_of
 from luckyhit.load.limits import Limits
 from luckyhit.load.worker_pool import run_engine
-from luckyhit.run import Run
 
 LIMITS = {"error_rate": 0.1, "p99_ms": 500.0, "window_s": 30.0, "fewest": 20}
 """Of a window that is longer than any of these tests."""
@@ -63,13 +63,13 @@ class Turning(Versions):
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(tmp_path: Path) -> CaseRun:
     case_file = tmp_path / "some-case.yml"
     case_file.write_text(new_case("some-case"))
-    return Run.create(tmp_path / "runs", case_file, now=datetime(2025, 1, 2), manifest={})
+    return CaseRun.create(tmp_path / "runs", case_file, now=datetime(2025, 1, 2), manifest={})
 
 
-def stopped(run: Run, *services: HostileService, **plan: Any) -> tuple[LimitExceeded, pd.DataFrame]:
+def stopped(run: CaseRun, *services: HostileService, **plan: Any) -> tuple[LimitExceeded, pd.DataFrame]:
     """What was raised, and the rows. Every one is there, and none was sent that isn't told."""
     settings = {"warmup_s": 0.0, "measure_s": 60.0, "limits": LIMITS, **plan}
     with pytest.raises(LimitExceeded) as caught:
@@ -90,7 +90,7 @@ def stopped(run: Run, *services: HostileService, **plan: Any) -> tuple[LimitExce
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_a_service_that_begins_to_suffer_is_asked_no_more(run: Run, end: str) -> None:
+def test_a_service_that_begins_to_suffer_is_asked_no_more(run: CaseRun, end: str) -> None:
     declare(run)
     with Turning(ENDS[end]).running() as service:
         error, rows = stopped(run, service)
@@ -106,7 +106,7 @@ def test_a_service_that_begins_to_suffer_is_asked_no_more(run: Run, end: str) ->
         assert wrong > 0.1 * requests and wrong - 1 <= 0.1 * (requests - 1)
 
 
-def test_a_service_that_serves_well_enough_is_never_stopped(run: Run) -> None:
+def test_a_service_that_serves_well_enough_is_never_stopped(run: CaseRun) -> None:
     declare(run)
     limits = {"error_rate": 0.1, "p99_ms": 20_000.0, "window_s": 1.0, "fewest": 40}
     with Turning((ANSWERS["error"],), healthy=0, every=20).running() as service:
@@ -116,7 +116,7 @@ def test_a_service_that_serves_well_enough_is_never_stopped(run: Run) -> None:
     assert report.accounting["before"].failed == service.asked // 20 > 3
 
 
-def test_fewer_failures_than_a_window_must_hold_stop_nobody(run: Run) -> None:
+def test_fewer_failures_than_a_window_must_hold_stop_nobody(run: CaseRun) -> None:
     declare(run)
     with Turning((ANSWERS["error"],), healthy=0).running() as service:
         report = measure(run, service, limits={**LIMITS, "fewest": 500})
@@ -125,7 +125,7 @@ def test_fewer_failures_than_a_window_must_hold_stop_nobody(run: Run) -> None:
 
 
 @pytest.mark.slow
-def test_an_engine_that_stood_still_blames_nobody(run: Run) -> None:
+def test_an_engine_that_stood_still_blames_nobody(run: CaseRun) -> None:
     declare(run, workload={**BASIC["workload"], "rate": "50/s"})
     paused: list[int] = []
 
@@ -143,7 +143,7 @@ def test_an_engine_that_stood_still_blames_nobody(run: Run) -> None:
     assert ((rows["done_ns"] - rows["due_ns"]) > 500e6).sum() > 10
 
 
-def test_each_arm_is_watched_apart_and_the_warm_up_counts_too(run: Run) -> None:
+def test_each_arm_is_watched_apart_and_the_warm_up_counts_too(run: CaseRun) -> None:
     declare(run)
     # One failure in six in this arm: over both together it would be fewer than one in ten.
     with HostileService().running() as well, Turning((ANSWERS["error"],), healthy=0, every=6).running() as badly:
@@ -154,7 +154,7 @@ def test_each_arm_is_watched_apart_and_the_warm_up_counts_too(run: Run) -> None:
     assert set(rows[rows["arm"] == "before"]["error"].dropna()) <= {"dropped"}
 
 
-def test_several_workers_are_watched_together_and_all_stop(run: Run) -> None:
+def test_several_workers_are_watched_together_and_all_stop(run: CaseRun) -> None:
     declare(run, workload={**BASIC["workload"], "workers": 3})
     with Turning((ANSWERS["error"],)).running() as service:
         error, rows = stopped(run, service, limits={**LIMITS, "fewest": 60})
@@ -166,7 +166,7 @@ def test_several_workers_are_watched_together_and_all_stop(run: Run) -> None:
     assert "3 workers" in error.report.engine.detail
 
 
-def test_a_closed_loop_is_stopped_too(run: Run) -> None:
+def test_a_closed_loop_is_stopped_too(run: CaseRun) -> None:
     declare(run)
     with Turning((ANSWERS["error"],)).running() as service:
         config = config_of(
@@ -180,7 +180,7 @@ def test_a_closed_loop_is_stopped_too(run: Run) -> None:
     assert sum(counts.values()) == 2 * counts["scheduled"] and counts["scheduled"] <= int(told[3]) + 2 * 4
 
 
-def test_the_probe_stops_with_the_load_and_puts_back_what_it_wrote(run: Run) -> None:
+def test_the_probe_stops_with_the_load_and_puts_back_what_it_wrote(run: CaseRun) -> None:
     declare(run, freshness=FRESHNESS)
     with Turning((ANSWERS["error"],), healthy=100).running() as service:
         error, _ = stopped(run, service)
@@ -191,7 +191,7 @@ def test_the_probe_stops_with_the_load_and_puts_back_what_it_wrote(run: Run) -> 
 
 
 @pytest.mark.slow
-def test_a_probe_whose_service_froze_tells_what_it_could_not_put_back(run: Run) -> None:
+def test_a_probe_whose_service_froze_tells_what_it_could_not_put_back(run: CaseRun) -> None:
     class Frozen(Turning):
         async def _answer(self, name: str, writer: Any) -> bool:
             return await super()._answer("turned" if self.asked > 100 else name, writer)
@@ -210,7 +210,7 @@ def versions() -> Iterator[Turning]:
         yield service
 
 
-def test_a_wash_out_is_all_warm_up_without_probe_or_self_check(run: Run, versions: Turning) -> None:
+def test_a_wash_out_is_all_warm_up_without_probe_or_self_check(run: CaseRun, versions: Turning) -> None:
     declare(run, freshness=FRESHNESS)
     seen: list[float] = []
     plan = {"block": 7, "warmup_s": 0.5, "measure_s": 0.0, "selfcheck": True, "limits": LIMITS}
@@ -223,7 +223,7 @@ def test_a_wash_out_is_all_warm_up_without_probe_or_self_check(run: Run, version
     assert set(seen) <= {0.5}
 
 
-def test_a_wash_out_of_no_time_sends_nothing(run: Run, versions: Turning) -> None:
+def test_a_wash_out_of_no_time_sends_nothing(run: CaseRun, versions: Turning) -> None:
     declare(run)
     report = measure(run, versions, warmup_s=0.0, measure_s=0.0, limits=LIMITS)
     assert report.accounting["before"].scheduled == 0 and not versions.heads

@@ -11,12 +11,12 @@ from typing import Any
 
 from synthetic_run import START
 
-from luckyhit.run import Run
+from luckyhit.case_run import CaseRun
 
 OBSERVED = {"state": "finished", "observe": True}
 
 
-def copy_of(run: Run, days: int, before: Mapping[str, float], manifest: Mapping[str, Any] | None = None) -> Run:
+def copy_of(run: CaseRun, days: int, before: Mapping[str, float], manifest: Mapping[str, Any] | None = None) -> CaseRun:
     """A run `days` before START with other numbers in its result."""
     when: datetime = START - timedelta(days=days)
     path = run.path.with_name(f"{when:%Y%m%d-%H%M%S}-{days % 65536:04x}")
@@ -29,7 +29,7 @@ def copy_of(run: Run, days: int, before: Mapping[str, float], manifest: Mapping[
     for name, value in before.items():
         result["metrics"][name]["before"] = value
     (path / "result.json").write_text(json.dumps(result))
-    return Run(path)
+    return CaseRun(path)
 
 
 def rewrite(path: Path, old: str, new: str) -> None:

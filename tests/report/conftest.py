@@ -11,36 +11,36 @@ import pytest
 from plain_figures import draw_plainly
 from synthetic_run import judged, make_run
 
+from luckyhit.case_run import CaseRun
 from luckyhit.records import Result
 from luckyhit.report.page import render
-from luckyhit.run import Run
 
 
 @pytest.fixture
-def new_run(tmp_path: Path) -> Callable[..., Run]:
+def new_run(tmp_path: Path) -> Callable[..., CaseRun]:
     """Make a run under the test's own folder; takes what `make_run` takes."""
 
-    def make(**knobs: Any) -> Run:
+    def make(**knobs: Any) -> CaseRun:
         return make_run(tmp_path, **knobs)
 
     return make
 
 
 @pytest.fixture(scope="session")
-def judged_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Result]:
+def judged_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[CaseRun, Result]:
     """One run with its result, for tests that only read it."""
     run = make_run(tmp_path_factory.mktemp("judged"))
     return run, judged(run)
 
 
 @pytest.fixture(scope="session")
-def rendered_once(judged_run: tuple[Run, Result], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def rendered_once(judged_run: tuple[CaseRun, Result], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of that run with all its figures, and the index beside it, for tests that only read them."""
     return render(*judged_run, tmp_path_factory.mktemp("reports"))
 
 
 @pytest.fixture(scope="session")
-def incomplete_once(judged_run: tuple[Run, Result], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def incomplete_once(judged_run: tuple[CaseRun, Result], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What is shown of the same run before it is judged; its figures are drawn plainly."""
     with pytest.MonkeyPatch.context() as patched:
         draw_plainly(patched)
@@ -48,12 +48,12 @@ def incomplete_once(judged_run: tuple[Run, Result], tmp_path_factory: pytest.Tem
 
 
 @pytest.fixture
-def copied(judged_run: tuple[Run, Result], tmp_path: Path) -> tuple[Run, Result]:
+def copied(judged_run: tuple[CaseRun, Result], tmp_path: Path) -> tuple[CaseRun, Result]:
     """The judged run, in a folder that the test may spoil."""
     run, result = judged_run
     path = tmp_path / "runs" / run.name / run.id
     shutil.copytree(run.path, path)
-    return Run(path), result
+    return CaseRun(path), result
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from synthetic_run import ARM, a_block, make_run
 
+from luckyhit.case_run import CaseRun
 from luckyhit.records.parquet import write_part
-from luckyhit.run import Run
 
 WASHED_S, WARMUP_S, MEASURED_S = 2.0, 1.0, 4.0
 
 
-def arms_in_turn(folder: Path, order: tuple[str, ...] = ("before", "after", "after", "before")) -> Run:
+def arms_in_turn(folder: Path, order: tuple[str, ...] = ("before", "after", "after", "before")) -> CaseRun:
     """Each stretch of a wash-out is a block of its own in the manifest, as `investigate.measuring` notes it."""
     run = make_run(folder, stages=(), probes=0)
     rng, at_s = np.random.default_rng(5), 1.0

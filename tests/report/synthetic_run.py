@@ -12,9 +12,9 @@ import pyarrow as pa
 from journalled import a_whole_journal
 
 from luckyhit import records
+from luckyhit.case_run import CaseRun
 from luckyhit.records import Result
 from luckyhit.records.parquet import write_part
-from luckyhit.run import Run
 
 ROOT = Path(__file__).parents[2]
 CASES = Path(__file__).parent / "cases"
@@ -146,7 +146,7 @@ def make_run(
     seed: int = 1, rate: float = 110.0, warmup_s: float = 2.0, baseline_s: float = 6.0, block_s: float = 5.0,
     stages: tuple[str, ...] = ("baseline", "change", "after-rollback"), probes: int = 40,
     manifest: Mapping[str, Any] | None = None, edit_case: Callable[[str], str] | None = None, now: datetime = START,
-) -> Run:  # fmt: skip
+) -> CaseRun:  # fmt: skip
     """A finished run directory under `folder/runs`, not judged yet."""
     source = CASES / f"{case}.yml" if isinstance(case, str) else case
     if edit_case is not None:
@@ -162,7 +162,7 @@ def make_run(
         "command": f"luckyhit run {source.stem}",
         "guards": [{"id": name, "ok": True, "detail": detail, "remedy": ""} for name, detail in GUARDS],
     }
-    run = Run.create(folder / "runs", source, now=now, manifest=facts)
+    run = CaseRun.create(folder / "runs", source, now=now, manifest=facts)
     plans = [("baseline", ["before"], baseline_s), *[("change", ["before", "after"], block_s)] * blocks]
     plans.append(("after-rollback", ["before"], 4.0))
     rng, at_s = np.random.default_rng(seed), 1.4
@@ -200,7 +200,7 @@ def make_run(
     return run
 
 
-def judged(run: Run) -> Result:
+def judged(run: CaseRun) -> Result:
     from luckyhit.judge import judge
 
     result = judge(run)

@@ -12,11 +12,11 @@ from plain_figures import PLAINLY
 from synthetic_run import make_run
 from typer.testing import CliRunner
 
+from luckyhit.case_run import CaseRun
 from luckyhit.cli import app
 from luckyhit.errors import ReportNotWritten
 from luckyhit.judge import judge
 from luckyhit.project import Project
-from luckyhit.run import Run
 from luckyhit.workflow.unattended import run_case
 from luckyhit.workflow.unattended.ending import INTERRUPTED, finish
 from luckyhit.workflow.unattended.export import export
@@ -33,7 +33,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 @pytest.fixture
-def measured(tmp_path: Path) -> Run:
+def measured(tmp_path: Path) -> CaseRun:
     return make_run(tmp_path, probes=20)
 
 
@@ -46,7 +46,7 @@ def hidden(folder: Path) -> list[Path]:
     return [path for path in folder.rglob(".*") if path.is_file()]
 
 
-def test_a_run_whose_report_can_not_be_written_is_a_measured_one(project: Project, measured: Run) -> None:
+def test_a_run_whose_report_can_not_be_written_is_a_measured_one(project: Project, measured: CaseRun) -> None:
     no_folder(project)
     outcome = finish(project, measured, Interruptions())
     assert outcome.exit_code == 1 and outcome.report is None and isinstance(outcome.error, ReportNotWritten)
@@ -64,7 +64,7 @@ def test_a_run_whose_report_can_not_be_written_is_a_measured_one(project: Projec
 
 
 def test_the_command_says_the_verdict_and_that_there_is_no_report(
-    project: Project, measured: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    project: Project, measured: CaseRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     no_folder(project)
     monkeypatch.setattr(run_case, "new_run", lambda *_, **__: measured)
@@ -85,7 +85,7 @@ def test_the_command_says_the_verdict_and_that_there_is_no_report(
     assert "could not be written" in again["reason"]
 
 
-def test_interrupted_while_it_is_reported_the_report_is_whole(project: Project, measured: Run) -> None:
+def test_interrupted_while_it_is_reported_the_report_is_whole(project: Project, measured: CaseRun) -> None:
     interruptions = Interruptions()
     interruptions.count = 1
     outcome = finish(project, measured, interruptions)
@@ -94,7 +94,7 @@ def test_interrupted_while_it_is_reported_the_report_is_whole(project: Project, 
     assert measured.manifest.state == "finished"
 
 
-def test_a_time_limit_that_ends_its_reporting_costs_nothing(project: Project, measured: Run) -> None:
+def test_a_time_limit_that_ends_its_reporting_costs_nothing(project: Project, measured: CaseRun) -> None:
     interruptions = Interruptions(60.0)
     interruptions.expire()
     outcome = finish(project, measured, interruptions)
@@ -102,7 +102,7 @@ def test_a_time_limit_that_ends_its_reporting_costs_nothing(project: Project, me
 
 
 def test_a_kernel_that_died_before_its_stacks_were_stopped_was_not_measured_to_the_end(
-    project: Project, measured: Run
+    project: Project, measured: CaseRun
 ) -> None:
     measured.update(changed=True)
     outcome = finish(project, measured, Interruptions())
@@ -115,10 +115,10 @@ LIMITED = (
 import resource, signal, sys
 from pathlib import Path
 from luckyhit.errors import ReportNotWritten
-from luckyhit.run import Run
+from luckyhit.case_run import CaseRun
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
-run, folder = Run(Path(sys.argv[2])), Path(sys.argv[3])
+run, folder = CaseRun(Path(sys.argv[2])), Path(sys.argv[3])
 try:
     {does}
 except ReportNotWritten as error:
@@ -130,7 +130,7 @@ EXPORTS = "from luckyhit.workflow.unattended.export import export; export(run, r
 TELLS = "from luckyhit.report.run_outcome import publish; publish('x' * 4000, str(folder / 'told'))"
 
 
-def limited(run: Run, folder: Path, bytes_at_most: int, does: str) -> subprocess.CompletedProcess[str]:
+def limited(run: CaseRun, folder: Path, bytes_at_most: int, does: str) -> subprocess.CompletedProcess[str]:
     """As on a full disk: no file may become longer than that."""
     words = [sys.executable, "-c", LIMITED.replace("{does}", does), str(bytes_at_most), str(run.path), str(folder)]
     return subprocess.run(words, capture_output=True, text=True, timeout=120)
@@ -140,7 +140,7 @@ def limited(run: Run, folder: Path, bytes_at_most: int, does: str) -> subprocess
     ("bytes_at_most", "name"), [(1_000, "result.json"), (60_000, ".html"), (3_000_000, "manifest.json")]
 )
 def test_on_a_full_disk_each_file_is_whole_or_as_it_was(
-    bytes_at_most: int, name: str, measured: Run, tmp_path: Path
+    bytes_at_most: int, name: str, measured: CaseRun, tmp_path: Path
 ) -> None:
     measured.write_result(judge(measured))
     if name == "manifest.json":
@@ -157,7 +157,7 @@ def test_on_a_full_disk_each_file_is_whole_or_as_it_was(
         assert path.read_text().rstrip().endswith("</html>")
 
 
-def test_a_list_that_can_not_be_written_leaves_the_report_whole(project: Project, measured: Run) -> None:
+def test_a_list_that_can_not_be_written_leaves_the_report_whole(project: Project, measured: CaseRun) -> None:
     (project.reports / "index.html").mkdir(parents=True)
     with pytest.raises(ReportNotWritten, match=r"index\.html could not be written"):
         export(measured, judge(measured), project.reports)
@@ -165,14 +165,14 @@ def test_a_list_that_can_not_be_written_leaves_the_report_whole(project: Project
     assert path.read_text().rstrip().endswith("</html>") and measured.state == "measured"
 
 
-def test_what_other_machines_are_told_is_whole_or_as_it_was(measured: Run, tmp_path: Path) -> None:
+def test_what_other_machines_are_told_is_whole_or_as_it_was(measured: CaseRun, tmp_path: Path) -> None:
     (tmp_path / "told").write_text("of the last run")
     done = limited(measured, tmp_path, 1_000, TELLS)
     assert done.returncode == 7 and "could not be written" in done.stdout
     assert (tmp_path / "told").read_text() == "of the last run" and hidden(tmp_path) == []
 
 
-def test_an_executed_notebook_is_whole_or_as_it_was(measured: Run, tmp_path: Path) -> None:
+def test_an_executed_notebook_is_whole_or_as_it_was(measured: CaseRun, tmp_path: Path) -> None:
     path = measured.path / "notebooks" / "3-report.ipynb"
     path.write_text("{}")
     does = (
@@ -185,7 +185,7 @@ def test_an_executed_notebook_is_whole_or_as_it_was(measured: Run, tmp_path: Pat
     assert json.loads(path.read_text()) == {"cells": []} and hidden(tmp_path) == []
 
 
-def test_two_exports_of_one_run_at_once_both_succeed(measured: Run, tmp_path: Path) -> None:
+def test_two_exports_of_one_run_at_once_both_succeed(measured: CaseRun, tmp_path: Path) -> None:
     measured.write_result(judge(measured))
     words = [
         sys.executable,

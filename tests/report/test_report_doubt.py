@@ -7,6 +7,7 @@ import pytest
 from page_reader import Page
 from synthetic_run import ARM, judged, make_run
 
+from luckyhit.case_run import CaseRun
 from luckyhit.records import Result
 from luckyhit.report.ci_summary import summary
 from luckyhit.report.figures import hit_ratio, latency_split
@@ -17,11 +18,10 @@ from luckyhit.report.run_outcome import Told
 from luckyhit.report.tables.baseline_rows import baseline
 from luckyhit.report.tables.finding_sentences import finding_lines
 from luckyhit.report.tables.metric_rows import NOT_VISIBLE, key_numbers, metrics
-from luckyhit.run import Run
 
 
 @pytest.fixture(scope="module")
-def lied(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Result, Recorded]:
+def lied(tmp_path_factory: pytest.TempPathFactory) -> tuple[CaseRun, Result, Recorded]:
     """The before arm says hit on each answer, and the other does not always tell its database calls."""
     after = {**ARM["after"], "hit": 0.7, "calls_visible": 0.9}
     arms = {"before": {**ARM["before"], "hit": 0.7, "lies": True}, "after": after}

@@ -13,6 +13,7 @@ from baselines import OBSERVED, copy_of, rewrite
 from page_reader import Page, assert_self_contained
 from synthetic_run import START, judged
 
+from luckyhit.case_run import CaseRun
 from luckyhit.judge.context.earlier import (
     MOST,
     NOT_FINISHED,
@@ -25,22 +26,21 @@ from luckyhit.judge.context.earlier import (
 )
 from luckyhit.report.page import render
 from luckyhit.report.tables.observed import as_lines
-from luckyhit.run import Run
 
 
 @pytest.fixture
-def observed(new_run: Callable[..., Run]) -> Run:
+def observed(new_run: Callable[..., CaseRun]) -> CaseRun:
     run = new_run(stages=("baseline",), manifest=OBSERVED, probes=20)
     judged(run)
     return run
 
 
-def newest(run: Run):
+def newest(run: CaseRun):
     assert run.result is not None
     return with_earlier(run, run.result)
 
 
-def test_it_says_which_metric_was_never_seen_like_this_and_gives_no_verdict(observed: Run) -> None:
+def test_it_says_which_metric_was_never_seen_like_this_and_gives_no_verdict(observed: CaseRun) -> None:
     for day in range(1, 21):
         copy_of(observed, day, {"hit_ratio": 0.5 + day / 1000})
     result = newest(observed)
@@ -60,7 +60,7 @@ def test_it_says_which_metric_was_never_seen_like_this_and_gives_no_verdict(obse
 
 
 @pytest.mark.usefixtures("plain_figures")
-def test_the_report_shows_each_metric_beside_its_earlier_ones(observed: Run, tmp_path: Path) -> None:
+def test_the_report_shows_each_metric_beside_its_earlier_ones(observed: CaseRun, tmp_path: Path) -> None:
     for day in range(1, 13):
         copy_of(observed, day, {"latency_p99_ms": 300.0})
     result = newest(observed)
@@ -80,7 +80,7 @@ def test_a_run_with_its_change_measured_is_not_put_beside_earlier_ones(new_run, 
     assert "Beside earlier baselines" not in render(run, result, tmp_path / "reports").read_text()
 
 
-def test_the_baseline_of_a_run_that_went_on_with_the_change_counts_too(observed: Run, new_run) -> None:
+def test_the_baseline_of_a_run_that_went_on_with_the_change_counts_too(observed: CaseRun, new_run) -> None:
     """Its result tells of the arms; its baseline is in its records."""
     # The same seed as that of the observed run: the same baseline.
     changed = new_run(now=START - timedelta(days=1), blocks=1, probes=20, stages=("baseline", "change"))
@@ -90,7 +90,7 @@ def test_the_baseline_of_a_run_that_went_on_with_the_change_counts_too(observed:
     assert newest(observed).earlier.runs == 1
 
 
-def test_only_runs_before_it_count_and_only_so_many_of_the_newest(observed: Run) -> None:
+def test_only_runs_before_it_count_and_only_so_many_of_the_newest(observed: CaseRun) -> None:
     for day in range(1, MOST + 4):
         copy_of(observed, day, {"hit_ratio": 0.9 if day <= MOST else 0.1})
     copy_of(observed, -1, {"hit_ratio": 0.01})
@@ -99,7 +99,7 @@ def test_only_runs_before_it_count_and_only_so_many_of_the_newest(observed: Run)
     assert told.metrics["hit_ratio"].low == 0.9
 
 
-def test_what_can_not_be_compared_is_left_out_and_counted(observed: Run) -> None:
+def test_what_can_not_be_compared_is_left_out_and_counted(observed: CaseRun) -> None:
     copy_of(observed, 1, {})
     unlike = [copy_of(observed, day, {}) for day in range(2, 9)]
     rewrite(unlike[0].path / "case.yml", "\n  rate: ", "\n  rate: 1")
@@ -118,7 +118,7 @@ def test_what_can_not_be_compared_is_left_out_and_counted(observed: Run) -> None
     assert any("1 earlier run left out: not readable" in line for line in as_lines(newest(observed)))
 
 
-def test_texts_goals_and_the_other_side_of_the_change_may_differ(observed: Run) -> None:
+def test_texts_goals_and_the_other_side_of_the_change_may_differ(observed: CaseRun) -> None:
     other = copy_of(observed, 1, {})
     rewrite(other.path / "case.yml", "title: ", "title: Once more, ")
     rewrite(other.path / "case.yml", "after: reader-key", "after: some-other-way")
@@ -126,7 +126,7 @@ def test_texts_goals_and_the_other_side_of_the_change_may_differ(observed: Run) 
 
 
 @pytest.mark.parametrize("change", [{"failure": {"message": "interrupted"}}, {"blocks": []}])
-def test_a_run_that_has_no_whole_baseline_is_not_compared(observed: Run, change: dict) -> None:
+def test_a_run_that_has_no_whole_baseline_is_not_compared(observed: CaseRun, change: dict) -> None:
     copy_of(observed, 1, {})
     observed.update(**change)
     assert newest(observed).earlier is None

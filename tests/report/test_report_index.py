@@ -65,10 +65,10 @@ import sys
 from pathlib import Path
 from luckyhit.report.index import write_index
 from luckyhit.report.page import report_name, write_page
-from luckyhit.run import Run
+from luckyhit.case_run import CaseRun
 reports = Path(sys.argv[1])
 for path in map(Path, sys.argv[2:]):
-    run = Run(path)
+    run = CaseRun(path)
     write_page(reports / report_name(run, run.manifest), "<p>a report</p>")
     write_index(path.parents[1], reports)
 """

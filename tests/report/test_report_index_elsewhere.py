@@ -13,9 +13,9 @@ from page_reader import Page, assert_self_contained
 from plain_figures import PLAINLY
 from synthetic_run import START, judged, make_run
 
+from luckyhit.case_run import CaseRun
 from luckyhit.report.index import write_index
 from luckyhit.report.page import render
-from luckyhit.run import Run
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
 ELSEWHERE = "its data are elsewhere, not in this folder of runs"
@@ -106,7 +106,7 @@ def test_whatever_the_case_is_called_its_report_is_listed(title: str, other, tmp
     case = other.path / "case.yml"
     case.write_text(case.read_text().replace("title: Product pages go on showing", f"title: {title} Product pages"))
     reports = tmp_path / "reports"
-    path = render(Run(other.path), result, reports)
+    path = render(CaseRun(other.path), result, reports)
     write_index(tmp_path / "runs", reports)
     page = index_of(reports)
     assert_self_contained(page)
@@ -122,8 +122,8 @@ def test_runs_of_two_folders_that_end_at_once_are_all_in_it(new_run, other, tmp_
     code = """
 from pathlib import Path
 from luckyhit.report.page import render
-from luckyhit.run import Run
-run = Run(Path(sys.argv[1]))
+from luckyhit.case_run import CaseRun
+run = CaseRun(Path(sys.argv[1]))
 for _ in range(2):
     render(run, run.result, Path(sys.argv[2]))
 """

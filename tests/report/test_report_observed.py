@@ -11,28 +11,28 @@ from baselines import OBSERVED, copy_of
 from page_reader import Page, assert_self_contained
 from synthetic_run import judged
 
+from luckyhit.case_run import CaseRun
 from luckyhit.judge.context.earlier import with_earlier
 from luckyhit.report.page import render
 from luckyhit.report.tables import observed
-from luckyhit.run import Run
 
 OF_A_CHANGE = ("#naive", "#change", "#effect", "#rollback")
 
 
 @pytest.fixture
-def seen(new_run: Callable[..., Run]) -> Run:
+def seen(new_run: Callable[..., CaseRun]) -> CaseRun:
     run = new_run(stages=("baseline",), manifest=OBSERVED, probes=20)
     judged(run)
     return run
 
 
-def page_of(run: Run, folder: Path, **more: str) -> Page:
+def page_of(run: CaseRun, folder: Path, **more: str) -> Page:
     result = with_earlier(run, run.result)
     return Page(render(run, result, folder / "reports", **more).read_text())
 
 
 @pytest.mark.usefixtures("plain_figures")
-def test_its_first_screen_says_what_was_measured_and_how_that_stands(seen: Run, tmp_path: Path) -> None:
+def test_its_first_screen_says_what_was_measured_and_how_that_stands(seen: CaseRun, tmp_path: Path) -> None:
     for day in range(1, 13):
         copy_of(seen, day, {"hit_ratio": 0.5 + day / 1000})
     page = page_of(seen, tmp_path)
@@ -46,7 +46,7 @@ def test_its_first_screen_says_what_was_measured_and_how_that_stands(seen: Run, 
 
 
 @pytest.mark.usefixtures("plain_figures")
-def test_nothing_in_it_is_about_a_change_that_was_not_made(seen: Run, tmp_path: Path) -> None:
+def test_nothing_in_it_is_about_a_change_that_was_not_made(seen: CaseRun, tmp_path: Path) -> None:
     html = render(seen, with_earlier(seen, seen.result), tmp_path / "reports").read_text()
     told = html.partition("</style>")[2]
     for word in ("INCONCLUSIVE", "Rollback confirmed", "The rules of the verdict", "If the change is wrong",
@@ -59,7 +59,7 @@ def test_nothing_in_it_is_about_a_change_that_was_not_made(seen: Run, tmp_path: 
 
 
 @pytest.mark.usefixtures("plain_figures")
-def test_one_that_ended_early_or_failed_a_guard_is_not_called_observed(seen: Run, tmp_path: Path) -> None:
+def test_one_that_ended_early_or_failed_a_guard_is_not_called_observed(seen: CaseRun, tmp_path: Path) -> None:
     assert page_of(seen, tmp_path, incomplete="interrupted").text.strip().startswith("INCOMPLETE")
     invalid = seen.result.model_copy(update={"verdict": "INVALID", "because": "A guard failed: clock monotonic."})
     page = Page(render(seen, invalid, tmp_path / "reports").read_text())
@@ -78,7 +78,7 @@ def test_a_run_with_its_change_measured_is_none(judged_run) -> None:
     (1, "1 earlier baseline: 50 %. Too few to call it usual or unusual."),
     (2, "2 earlier baselines: 50 % to 52 %, median 51 %. Too few to call it usual or unusual."),
 ])  # fmt: skip
-def test_few_earlier_baselines_are_said_to_be_few(seen: Run, earlier: int, said: str) -> None:
+def test_few_earlier_baselines_are_said_to_be_few(seen: CaseRun, earlier: int, said: str) -> None:
     for day in range(1, earlier + 1):
         copy_of(seen, day, {"hit_ratio": 0.48 + day / 50})
     numbers = observed.key_numbers(with_earlier(seen, seen.result))

@@ -12,11 +12,11 @@ from synthetic_run import CASES
 
 from luckyhit.case import Case, changes, load_case
 from luckyhit.records import Manifest
+from luckyhit.case_run import CaseRun
 from luckyhit.report import notebook_tables as tables
 from luckyhit.report.evidence.one_change import LONGEST_LINE, change, revision_diff, sides
 from luckyhit.report.page import page_of
 from luckyhit.report.recorded import recorded
-from luckyhit.run import Run
 
 CASE = load_case(CASES / "stale-price.yml")
 DIFF = """ shop/prices.py | 3 ++-
@@ -86,16 +86,16 @@ def test_secrets_from_the_environment_appear_by_name_only(monkeypatch) -> None:
 
 def test_a_diff_of_revisions_has_its_summary_and_is_cut_with_a_count(tmp_path) -> None:
     (tmp_path / "change.diff").write_text(DIFF, encoding="utf-8")
-    whole = revision_diff(Run(tmp_path))
+    whole = revision_diff(CaseRun(tmp_path))
     assert whole.stat.startswith(" shop/prices.py | 3 ++-") and "1 file changed" in whole.stat
     assert ("", "--- a/shop/prices.py") in whole.lines and ("-", "-- a comment of the code itself") in whole.lines
     assert ("+", "++ counted") in whole.lines and (" ", "def update():") in whole.lines and whole.more == 0
-    cut = revision_diff(Run(tmp_path), most=3)
+    cut = revision_diff(CaseRun(tmp_path), most=3)
     assert len(cut.lines) == 3 and cut.more == len(whole.lines) - 3
     (tmp_path / "change.diff").write_bytes(b"diff --git a/x b/x\n@@ -1 +1 @@\n+" + b"\xff" * 5000 + b"\n")
-    assert revision_diff(Run(tmp_path)).lines[-1][1].endswith(f"({5000 - LONGEST_LINE:,} more characters)")
+    assert revision_diff(CaseRun(tmp_path)).lines[-1][1].endswith(f"({5000 - LONGEST_LINE:,} more characters)")
     (tmp_path / "change.diff").unlink()
-    assert "left no change.diff" in revision_diff(Run(tmp_path)).problem
+    assert "left no change.diff" in revision_diff(CaseRun(tmp_path)).problem
 
 
 @pytest.mark.usefixtures("plain_figures")

@@ -12,6 +12,7 @@ from journalled import HTTP, RESTORE, Book
 from page_reader import Page, assert_self_contained
 from synthetic_run import judged
 
+from luckyhit.case_run import CaseRun
 from luckyhit.records.journal import JournalNote, Step
 from luckyhit.report.evidence.actions import touched
 from luckyhit.report.evidence.journal import Journal, journal_of
@@ -19,7 +20,6 @@ from luckyhit.report.evidence.open_steps import inverse_text, open_steps
 from luckyhit.report.index import write_index
 from luckyhit.report.page import render
 from luckyhit.report.recorded import Recorded
-from luckyhit.run import Run
 from noted import manifest_with
 from tier import examples
 
@@ -188,7 +188,7 @@ def test_whatever_stands_in_a_journal_it_is_read_and_shown(
 ) -> None:
     folder = tmp_path_factory.mktemp("journal")
     (folder / "journal.jsonl").write_bytes(b"".join(json.dumps(event).encode() + b"\n" for event in events) + torn)
-    journal = journal_of(Run(folder))
+    journal = journal_of(CaseRun(folder))
     assert journal.there and len(journal.steps) <= 3
     found = Recorded(manifest=manifest_with(started="2026-11-23T02:15:30+00:00"))
     rows, opened = touched(found, journal), open_steps(found, journal)
@@ -197,6 +197,6 @@ def test_whatever_stands_in_a_journal_it_is_read_and_shown(
 
 
 def test_no_journal_is_told_apart_from_an_empty_one(tmp_path) -> None:
-    assert journal_of(Run(tmp_path)) == Journal()
+    assert journal_of(CaseRun(tmp_path)) == Journal()
     (tmp_path / "journal.jsonl").touch()
-    assert journal_of(Run(tmp_path)) == Journal(there=True)
+    assert journal_of(CaseRun(tmp_path)) == Journal(there=True)

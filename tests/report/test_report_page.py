@@ -18,11 +18,11 @@ import pytest
 from page_reader import Page, assert_self_contained
 from synthetic_run import ROOT, judged
 
+from luckyhit.case_run import CaseRun
 from luckyhit.errors import ReportNotWritten
 from luckyhit.judge.table.rows import Rows
 from luckyhit.report.page import render
 from luckyhit.report.recorded import recorded
-from luckyhit.run import Run
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +178,7 @@ def test_whatever_is_missing_or_damaged_there_is_a_report_that_says_so(spoil: st
         for path in run.path.rglob("*"):
             if path.is_file():
                 path.unlink()
-    path = render(Run(run.path), None, tmp_path / "reports", incomplete="damaged")
+    path = render(CaseRun(run.path), None, tmp_path / "reports", incomplete="damaged")
     page = Page(path.read_text(encoding="utf-8"))
     assert path.name.startswith("2026-11-23-stale-price-")
     assert "INCOMPLETE" in page.text and page.open == []
@@ -302,6 +302,6 @@ def test_a_foreign_manifest_can_not_choose_another_folder(copied, tmp_path) -> N
     run, result = copied
     manifest = json.loads((run.path / "manifest.json").read_text())
     (run.path / "manifest.json").write_text(json.dumps({**manifest, "case": "../../etc/x", "started": "<b>"}))
-    path = render(Run(run.path), result, tmp_path / "reports")
+    path = render(CaseRun(run.path), result, tmp_path / "reports")
     assert path.parent == tmp_path / "reports" and path.is_file()
     assert re.fullmatch(r"2026-11-23-[\w.-]+\.html", path.name) and ".." not in path.name.removesuffix(".html")

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from synthetic_run import judged
 
 from luckyhit.case.values.variables import known_secrets
+from luckyhit.case_run import CaseRun
 from luckyhit.records import ProbeNotes
 from luckyhit.report.page import page_of, render
 from luckyhit.report.recorded import recorded
-from luckyhit.run import Run
 from luckyhit.scrub.characters import visible
 from luckyhit.scrub.redactor import Redactor
 from luckyhit.scrub.secrets import REDACTED
@@ -232,7 +232,7 @@ def test_no_canary_reaches_a_report_of_a_case_that_can_not_be_read(secret_run, t
     run, text = secret_run
     with (run.path / "case.yml").open("a", encoding="utf-8") as file:
         file.write(f"strange: {json.dumps(text)}\n")
-    path = render(Run(run.path), None, tmp_path / "reports", incomplete=text)
+    path = render(CaseRun(run.path), None, tmp_path / "reports", incomplete=text)
     assert "can't be read" in path.read_text(encoding="utf-8")
     assert_clean(path.read_text(encoding="utf-8"), run)
 

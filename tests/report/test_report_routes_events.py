@@ -9,6 +9,7 @@ import pytest
 from page_reader import Page, assert_self_contained
 from synthetic_run import judged
 
+from luckyhit.case_run import CaseRun
 from luckyhit.designs import design_of
 from luckyhit.records import METRICS, Metric, MetricName, Moved, Result, RunEvent
 from luckyhit.report.figures import hit_ratio
@@ -16,7 +17,6 @@ from luckyhit.report.page import render
 from luckyhit.report.recorded import recorded
 from luckyhit.report.tables.event_rows import other_notes, shift_times
 from luckyhit.report.tables.route_rows import route_table
-from luckyhit.run import Run
 from luckyhit.text.wording import note
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
@@ -31,7 +31,7 @@ EVENTS = [
 ]  # fmt: skip
 
 
-def page_of(run: Run, result: Result, folder) -> Page:  # type: ignore[no-untyped-def]
+def page_of(run: CaseRun, result: Result, folder) -> Page:  # type: ignore[no-untyped-def]
     page = Page(render(run, result, folder).read_text(encoding="utf-8"))
     assert page.open == []
     assert_self_contained(page)

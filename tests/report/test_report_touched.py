@@ -13,6 +13,7 @@ from page_reader import Page, assert_self_contained
 from synthetic_run import CASES
 
 from luckyhit.case import Case, load_case
+from luckyhit.case_run import CaseRun
 from luckyhit.records import Guard, Rollback, WashoutNotes
 from luckyhit.report import notebook_tables as tables
 from luckyhit.report.evidence.actions import Touched, touched
@@ -24,7 +25,6 @@ from luckyhit.report.evidence.open_steps import open_steps
 from luckyhit.report.evidence.restored import Claim, as_it_was, remains, untouched
 from luckyhit.report.page import page_of
 from luckyhit.report.recorded import Recorded, recorded
-from luckyhit.run import Run
 from noted import manifest_with, noted
 from tier import examples
 
@@ -40,7 +40,7 @@ def journal(tmp_path):
         book.write(tmp_path)
         for number in range(1, backups + 1):
             (tmp_path / f"cleared-{number}.backup").write_bytes(b"")
-        return journal_of(Run(tmp_path))
+        return journal_of(CaseRun(tmp_path))
 
     return read
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from synthetic_run import judged
 
+from luckyhit.case_run import CaseRun
 from luckyhit.records import Result
 from luckyhit.report.evidence.actions import touched
 from luckyhit.report.evidence.checklist import checklist
@@ -15,11 +16,10 @@ from luckyhit.report.evidence.journal import journal_of
 from luckyhit.report.evidence.restored import as_it_was, remains, untouched
 from luckyhit.report.recorded import recorded
 from luckyhit.report.tables import event_rows, metric_rows, observed
-from luckyhit.run import Run
 from luckyhit.text.messages import GUARD_TITLES, NOTES
 
 
-def decided(run: Run, result: Result) -> dict[str, Any]:
+def decided(run: CaseRun, result: Result) -> dict[str, Any]:
     """All that is decided of a run, without a word."""
     found, journal = recorded(run, result), journal_of(run)
     rows = metric_rows.metrics(result)
@@ -40,7 +40,7 @@ def decided(run: Run, result: Result) -> dict[str, Any]:
     }
 
 
-def test_words_decide_nothing(judged_run: tuple[Run, Result], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_words_decide_nothing(judged_run: tuple[CaseRun, Result], monkeypatch: pytest.MonkeyPatch) -> None:
     run, result = judged_run
     first = decided(run, result)
     for number, id in enumerate(GUARD_TITLES):

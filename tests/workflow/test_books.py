@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from luckyhit import workflow
+from luckyhit.case_run import CaseRun
 from luckyhit.errors import ArgumentError, CaseError, NoRoom, NotEnoughData, Problem, RollbackNotConfirmed
-from luckyhit.run import Run
 from luckyhit.workflow import steps
 from luckyhit.workflow.cell_output import Picture
 
@@ -25,7 +25,7 @@ def made(folders: dict[str, str]) -> list[Path]:
     return sorted(Path(folders["runs_dir"]).glob("*/*"))
 
 
-def measured(run: Run, *_: Any) -> None:
+def measured(run: CaseRun, *_: Any) -> None:
     run.update(blocks=[{"block": 0, "stage": "baseline", "arms": ["before"]}], state="measured")
 
 
@@ -60,7 +60,7 @@ def test_what_can_not_be_run_so_is_refused_before_anything_is_made(folders, obse
 
 @pytest.mark.parametrize("confirmed, kind", [(True, NotEnoughData), (False, RollbackNotConfirmed)])
 def test_an_interrupted_step_says_what_became_of_the_rollback(folders, monkeypatch, confirmed, kind) -> None:
-    def interrupted(run: Run, *_: Any) -> None:
+    def interrupted(run: CaseRun, *_: Any) -> None:
         detail = "The variable is writer-key again."
         run.update(changed=not confirmed, rollback={"confirmed": confirmed, "detail": detail})
         raise KeyboardInterrupt
@@ -81,7 +81,7 @@ def test_a_full_disk_is_no_defect_of_ours(number, kind, folders, monkeypatch) ->
     with pytest.raises(kind, match=os.strerror(number)):
         book.measure()
     (path,) = made(folders)
-    failure = Run(path).manifest.failure
+    failure = CaseRun(path).manifest.failure
     assert os.strerror(number) in failure.message
     assert ("Make room" in failure.hint) == (kind is NoRoom) != ("defect in Lucky Hit" in failure.hint)
     assert failure.exit_code == (4 if kind is NoRoom else 1)

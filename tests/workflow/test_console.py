@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from luckyhit.case_run import CaseRun
 from luckyhit.errors import ArgumentError
-from luckyhit.run import Run
 from luckyhit.workflow.unattended.console import follow
 from luckyhit.workflow.unattended.run_case import refuse_unknown
 from luckyhit.workflow.workbook import PARAMETERS
@@ -20,12 +20,12 @@ CASE = Path(__file__).parents[2] / "data" / "cases" / "placebo.yml"
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    return Run.create(tmp_path, CASE, now=datetime(2026, 11, 23, tzinfo=UTC), manifest={})
+def run(tmp_path: Path) -> CaseRun:
+    return CaseRun.create(tmp_path, CASE, now=datetime(2026, 11, 23, tzinfo=UTC), manifest={})
 
 
 def test_off_a_terminal_progress_is_plain_dated_lines_one_for_each_new_thing(
-    run: Run, capsys: pytest.CaptureFixture[str]
+    run: CaseRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with follow(run) as show:
         show("run 1")
@@ -43,7 +43,7 @@ def test_off_a_terminal_progress_is_plain_dated_lines_one_for_each_new_thing(
     ]
 
 
-def test_what_is_there_to_be_read_is_a_line_of_its_own(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_there_to_be_read_is_a_line_of_its_own(run: CaseRun, capsys: pytest.CaptureFixture[str]) -> None:
     with follow(run):
         run.progress("measuring", done=1, total=40)
         run.progress("hit ratio: about 300 pairs", stays=True)
@@ -53,7 +53,7 @@ def test_what_is_there_to_be_read_is_a_line_of_its_own(run: Run, capsys: pytest.
 
 
 @pytest.mark.parametrize("columns", [100, 0])
-def test_on_a_terminal_progress_is_a_bar(run: Run, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_terminal_progress_is_a_bar(run: CaseRun, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (30, columns))
     with os.fdopen(theirs, "w") as terminal:
@@ -77,7 +77,7 @@ def test_on_a_terminal_progress_is_a_bar(run: Run, columns: int, monkeypatch: py
     assert re.search(r"100% \|.+\| 40/40 s  drawing forest", shown)  # drawing measures nothing: the bar stays
 
 
-def test_half_a_line_is_left_for_later(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_half_a_line_is_left_for_later(run: CaseRun, capsys: pytest.CaptureFixture[str]) -> None:
     with follow(run):
         run.progress("whole")
         with (run.path / "progress.jsonl").open("a") as file:
@@ -85,7 +85,7 @@ def test_half_a_line_is_left_for_later(run: Run, capsys: pytest.CaptureFixture[s
     assert "whole" in capsys.readouterr().err
 
 
-def test_quiet_is_quiet(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_quiet_is_quiet(run: CaseRun, capsys: pytest.CaptureFixture[str]) -> None:
     with follow(run, quiet=True) as show:
         show("nothing")
         run.progress("nothing")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from luckyhit.case_run import CaseRun
 from luckyhit.project import Project
-from luckyhit.run import Run
 from luckyhit.workflow.unattended import run_case
 from luckyhit.workflow.unattended.ending import INTERRUPTED
 
@@ -21,7 +21,7 @@ def test_an_interruption_while_the_run_is_made_still_ends_with_a_report(
     project = Project.find(runs_dir=str(tmp_path / "runs"), reports_dir=str(tmp_path / "reports"))
     made = run_case.new_run
 
-    def interrupted(*arguments: object, **more: object) -> Run:
+    def interrupted(*arguments: object, **more: object) -> CaseRun:
         run = made(*arguments, **more)  # type: ignore[arg-type]
         os.kill(os.getpid(), number)
         return run

@@ -10,7 +10,7 @@ import nbformat
 import psutil
 import pytest
 
-from luckyhit.run import Run
+from luckyhit.case_run import CaseRun
 from luckyhit.workflow.unattended.interruptions import interruptions_of
 from luckyhit.workflow.unattended.kernel import Kernel, Notebook
 
@@ -24,11 +24,11 @@ os.getpid()"""
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    return Run.create(tmp_path / "runs", CASE, now=datetime.now(UTC), manifest={})
+def run(tmp_path: Path) -> CaseRun:
+    return CaseRun.create(tmp_path / "runs", CASE, now=datetime.now(UTC), manifest={})
 
 
-def executed(folder: Path, run: Run, kernel: Kernel, name: str, source: str) -> Notebook:
+def executed(folder: Path, run: CaseRun, kernel: Kernel, name: str, source: str) -> Notebook:
     """A notebook of this one cell."""
     kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
     path = folder / f"{name}.ipynb"
@@ -44,7 +44,7 @@ def last_output(notebook: Notebook) -> dict:
     return json.loads(notebook.output.read_text())["cells"][-1]["outputs"][-1]
 
 
-def test_a_notebook_finds_nothing_of_the_one_before_it_in_the_same_kernel(tmp_path: Path, run: Run) -> None:
+def test_a_notebook_finds_nothing_of_the_one_before_it_in_the_same_kernel(tmp_path: Path, run: CaseRun) -> None:
     with Kernel() as kernel:
         pids = []
         for name, source in (("1-first", FIRST), ("2-second", SECOND)):
@@ -57,7 +57,7 @@ def test_a_notebook_finds_nothing_of_the_one_before_it_in_the_same_kernel(tmp_pa
     assert not psutil.pid_exists(pids[0]), "the kernel ends with the run"
 
 
-def test_what_is_on_disk_is_whole_after_a_cell_that_fails(tmp_path: Path, run: Run) -> None:
+def test_what_is_on_disk_is_whole_after_a_cell_that_fails(tmp_path: Path, run: CaseRun) -> None:
     with Kernel() as kernel:
         notebook = executed(tmp_path, run, kernel, "1-first", "print('before')\n1 / 0")
     assert "ZeroDivisionError" in str(notebook.error)
@@ -67,7 +67,7 @@ def test_what_is_on_disk_is_whole_after_a_cell_that_fails(tmp_path: Path, run: R
     assert any(output.get("ename") == "ZeroDivisionError" for output in outputs)
 
 
-def test_a_kernel_that_can_not_start_is_the_notebooks_error(tmp_path: Path, run: Run, monkeypatch) -> None:
+def test_a_kernel_that_can_not_start_is_the_notebooks_error(tmp_path: Path, run: CaseRun, monkeypatch) -> None:
     monkeypatch.setattr("luckyhit.workflow.unattended.kernel._NAME", "no-such-kernel")
     with Kernel() as kernel:
         notebook = executed(tmp_path, run, kernel, "1-first", FIRST)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from luckyhit.case import load_case
+from luckyhit.case_run import CaseRun
 from luckyhit.errors import NotEnoughData
 from luckyhit.project import Project
-from luckyhit.run import Run
 from luckyhit.workflow.steps import longest_seconds, measure_baseline
 
 CASE = load_case(Path(__file__).parents[2] / "data" / "cases" / "placebo.yml")
@@ -25,7 +25,7 @@ def test_the_longest_run_counts_its_wash_outs_and_timeouts(design: str, blocks: 
 
 def test_a_second_baseline_in_one_run_is_refused_before_anything_starts(tmp_path: Path) -> None:
     case_file = Path(__file__).parents[2] / "data" / "cases" / "placebo.yml"
-    run = Run.create(tmp_path / "runs", case_file, now=datetime(2026, 11, 23), manifest={})
+    run = CaseRun.create(tmp_path / "runs", case_file, now=datetime(2026, 11, 23), manifest={})
     run.add_block(0, "baseline", ["before"], pair=0)
     project = Project.find(runs_dir=str(tmp_path / "runs"), reports_dir=str(tmp_path / "reports"))
     with pytest.raises(NotEnoughData, match="has its baseline already"):

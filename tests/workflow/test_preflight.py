@@ -11,10 +11,10 @@ from faulty_service import Faulty
 from ruamel.yaml import YAML
 from test_checking import document
 
+from luckyhit.case_run import CaseRun
 from luckyhit.errors import ResponseUnexpected
 from luckyhit.project import Project
 from luckyhit.records import PREFLIGHT_MET_FAULT
-from luckyhit.run import Run
 from luckyhit.workflow.steps import measure_baseline
 from luckyhit.workflow.unattended.run_case import new_run
 
@@ -22,12 +22,12 @@ WRONG_PAGE = {f"/list/{key}?page=2": (200, 1) for key in range(1, 4)}
 
 
 @pytest.fixture
-def baseline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
+def baseline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., CaseRun]:
     """`baseline(service, goal)`: the run of a case with two pages, measured for a second."""
     monkeypatch.setenv("LUCKYHIT_LOCKS", str(tmp_path / "locks"))
     project = Project(tmp_path, tmp_path / "data" / "runs", tmp_path / "reports")
 
-    def measured(service: Faulty, goal: str) -> Run:
+    def measured(service: Faulty, goal: str) -> CaseRun:
         routes = [
             {
                 "name": f"page-{page}", "path": f"/list/{{key}}?page={page}", "keys": {"first": 1, "last": 3},
@@ -51,7 +51,7 @@ def baseline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., R
 
 
 @pytest.mark.measures
-def test_a_fault_that_a_goal_covers_is_noted_and_measured(baseline: Callable[..., Run]) -> None:
+def test_a_fault_that_a_goal_covers_is_noted_and_measured(baseline: Callable[..., CaseRun]) -> None:
     with Faulty(WRONG_PAGE).running() as service:
         run = baseline(service, "error_rate")
     noted = run.manifest.preflight
@@ -63,7 +63,7 @@ def test_a_fault_that_a_goal_covers_is_noted_and_measured(baseline: Callable[...
     assert run.manifest.blocks[0].unexpected
 
 
-def test_a_fault_that_no_goal_covers_ends_the_run(baseline: Callable[..., Run]) -> None:
+def test_a_fault_that_no_goal_covers_ends_the_run(baseline: Callable[..., CaseRun]) -> None:
     with Faulty(WRONG_PAGE).running() as service, pytest.raises(ResponseUnexpected) as refused:
         baseline(service, "hit_ratio")
     assert refused.value.exit_code == 3

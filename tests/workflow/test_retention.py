@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from luckyhit.case_run import CaseRun
 from luckyhit.change.journal import Journal
 from luckyhit.change.lock import held
 from luckyhit.cli import app
 from luckyhit.errors import ArgumentError
 from luckyhit.project import Project
 from luckyhit.report.html_files import report_name
-from luckyhit.run import Run
 from luckyhit.workflow.unattended import prune
 from luckyhit.workflow.unattended.interruptions import one_at_a_time
 
@@ -33,13 +33,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 @pytest.fixture
-def make(project: Project) -> Callable[..., Run]:
+def make(project: Project) -> Callable[..., CaseRun]:
     """A run that is so many days old, with its report."""
 
-    def make(days: float, case: str = "placebo", **manifest: object) -> Run:
+    def make(days: float, case: str = "placebo", **manifest: object) -> CaseRun:
         when = NOW - timedelta(days=days)
         facts = {"state": "finished", "rollback": {"confirmed": True, "detail": ""}} | manifest
-        run = Run.create(project.runs, CASES / f"{case}.yml", now=when, manifest=facts)
+        run = CaseRun.create(project.runs, CASES / f"{case}.yml", now=when, manifest=facts)
         project.reports.mkdir(exist_ok=True)
         (project.reports / report_name(run, run.manifest)).write_text("a report")
         for path in (*run.path.iterdir(), run.path):
@@ -172,7 +172,7 @@ def test_what_is_no_run_is_refused_and_left_alone(project: Project, make, tmp_pa
     outside.parent.mkdir(parents=True)
     run.path.rename(outside)
     for path in (outside, project.runs, project.runs / "placebo", tmp_path):
-        moved = prune.Going(Run(path), "placebo", each.started, 0, None)
+        moved = prune.Going(CaseRun(path), "placebo", each.started, 0, None)
         with pytest.raises(ArgumentError, match="is not a run directory"):
             prune.remove(moved, project.runs, now=NOW)
     assert (outside / "manifest.json").is_file()

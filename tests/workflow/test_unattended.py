@@ -12,12 +12,12 @@ import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
+from luckyhit.case_run import CaseRun
 from luckyhit.cli import app
 from luckyhit.designs import design_of
 from luckyhit.errors import ArgumentError, CaseError, GuardError, TargetBusy
 from luckyhit.project import Project
 from luckyhit.records import Rollback
-from luckyhit.run import Run
 from luckyhit.system import Stack
 from luckyhit.text.wording import has
 from luckyhit.workflow import steps
@@ -157,7 +157,7 @@ def test_a_time_limit_ends_the_run_rolls_back_and_says_so_everywhere(project: Pr
     assert done.exit_code == 4
     assert "INCOMPLETE: the time limit of 0.3 seconds (--timeout) was reached" in done.stderr
     (path,) = project.runs.glob("*/*")
-    run = Run(path)
+    run = CaseRun(path)
     assert run.manifest.failure.error == "TimeLimit" and run.manifest.rollback.confirmed is True
     assert run.result.verdict == "INVALID" and has(run.result.notes, "run-ended-early")
     report = Path(done.stdout.splitlines()[-1])
@@ -216,7 +216,7 @@ def test_a_summary_that_can_not_be_written_is_an_error_but_hides_no_worse_one(pr
 
 
 def test_judging_drawing_and_writing_are_seen_from_outside(project: Project, monkeypatch) -> None:
-    run = Run.create(
+    run = CaseRun.create(
         project.runs, project.case_file("placebo"), now=datetime(2026, 11, 23, tzinfo=UTC), manifest={"observe": True}
     )
     run.update(state="measured", rollback=Rollback(confirmed=True).model_dump())

@@ -13,21 +13,21 @@ import pyarrow as pa
 import pytest
 
 from luckyhit.case.docs.template import new_case
+from luckyhit.case_run import CaseRun
 from luckyhit.records import REQUESTS
 from luckyhit.records.parquet import write_part
-from luckyhit.run import Run
 from luckyhit.workflow.washout import hits_of, wash_out, windows_of
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(tmp_path: Path) -> CaseRun:
     case = tmp_path / "slow.yml"
     case.write_text(new_case("slow"))
-    return Run.create(tmp_path / "runs", case, now=datetime(2026, 1, 2, tzinfo=UTC), manifest={})
+    return CaseRun.create(tmp_path / "runs", case, now=datetime(2026, 1, 2, tzinfo=UTC), manifest={})
 
 
 @pytest.fixture
-def served(run: Run) -> Callable[..., Callable[[float], int]]:
+def served(run: CaseRun) -> Callable[..., Callable[[float], int]]:
     """`served(ratio_at, rate)`: a stretch answers `rate` requests a second, with the hit ratio of that second."""
     blocks = itertools.count()
 
@@ -63,7 +63,7 @@ def served(run: Run) -> Callable[..., Callable[[float], int]]:
     return make
 
 
-def test_it_goes_on_until_the_cache_is_full(run: Run, served: Callable[..., Callable[[float], int]]) -> None:
+def test_it_goes_on_until_the_cache_is_full(run: CaseRun, served: Callable[..., Callable[[float], int]]) -> None:
     filling = served(lambda second: min(0.8, second / 10))
     washed = wash_out(run, filling, stretch_s=2.0, longest_s=60.0)
     assert washed.settled is True and 8 <= washed.seconds <= 40
@@ -71,19 +71,21 @@ def test_it_goes_on_until_the_cache_is_full(run: Run, served: Callable[..., Call
     json.dumps(washed.as_facts())
 
 
-def test_it_ends_where_its_time_is_over(run: Run, served: Callable[..., Callable[[float], int]]) -> None:
+def test_it_ends_where_its_time_is_over(run: CaseRun, served: Callable[..., Callable[[float], int]]) -> None:
     never_full = served(lambda second: second / 20)
     washed = wash_out(run, never_full, stretch_s=3.0, longest_s=10.0)
     assert washed.settled is False and washed.seconds == 9.0
 
 
-def test_where_nothing_is_told_one_stretch_has_to_do(run: Run, served: Callable[..., Callable[[float], int]]) -> None:
+def test_where_nothing_is_told_one_stretch_has_to_do(
+    run: CaseRun, served: Callable[..., Callable[[float], int]]
+) -> None:
     washed = wash_out(run, served(lambda second: None), stretch_s=2.0, longest_s=30.0)
     assert (washed.settled, washed.stretches, washed.ratios) == (None, 1, ())
 
 
 def test_windows_are_in_the_order_of_time_whatever_the_order_of_the_parts(
-    run: Run, served: Callable[..., Callable[[float], int]]
+    run: CaseRun, served: Callable[..., Callable[[float], int]]
 ) -> None:
     block = served(lambda second: 0.0 if second < 3 else 1.0)(6.0)
     seen = windows_of(hits_of(run, block), 6.0)
@@ -91,7 +93,7 @@ def test_windows_are_in_the_order_of_time_whatever_the_order_of_the_parts(
 
 
 def test_thousands_of_requests_in_two_seconds_are_no_ground_to_stop(
-    run: Run, served: Callable[..., Callable[[float], int]]
+    run: CaseRun, served: Callable[..., Callable[[float], int]]
 ) -> None:
     filling = served(lambda second: 0.8 * (1 - np.exp(-second / 12)), rate=1000)
     washed = wash_out(run, filling, stretch_s=2.0, longest_s=16.0)
@@ -101,7 +103,7 @@ def test_thousands_of_requests_in_two_seconds_are_no_ground_to_stop(
 
 
 def test_where_too_few_requests_came_it_is_neither_still_nor_moving(
-    run: Run, served: Callable[..., Callable[[float], int]]
+    run: CaseRun, served: Callable[..., Callable[[float], int]]
 ) -> None:
     washed = wash_out(run, served(lambda second: 0.5, rate=10), stretch_s=2.0, longest_s=6.0)
     assert (washed.settled, washed.seconds) == (None, 6.0)
@@ -109,7 +111,7 @@ def test_where_too_few_requests_came_it_is_neither_still_nor_moving(
 
 @pytest.mark.parametrize(("fills_in_s", "most_early"), [(2.0, 0), (10.0, 3), (20.0, 4)])
 def test_it_seldom_stops_far_below_the_level_that_is_reached_at_last(
-    fills_in_s: float, most_early: int, monkeypatch: pytest.MonkeyPatch, run: Run
+    fills_in_s: float, most_early: int, monkeypatch: pytest.MonkeyPatch, run: CaseRun
 ) -> None:
     """10 points below is far. 100 requests a second, 30 s, 40 caches that fill up; 2 of 40 are early at 20 s."""
     rng = np.random.default_rng(3)

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from luckyhit.caches.base import Undone
+from luckyhit.case_run import CaseRun
 from luckyhit.change import config, processes
 from luckyhit.change.clearing.restoring import RESTORE, by_cache, put_back
 from luckyhit.change.identity import target_identities
@@ -38,7 +39,6 @@ from luckyhit.errors import LuckyHitError, RollbackNotConfirmed, RunUnreadable, 
 from luckyhit.project import Project
 from luckyhit.records import Rollback
 from luckyhit.records.journal import AT_REST, Step
-from luckyhit.run import Run
 
 _UNDO: dict[str, Callable[[Step, UndoContext], str | Undone]] = {
     **UNDO,
@@ -50,7 +50,7 @@ put back together (`luckyhit.change.clearing.restoring`)."""
 
 
 def revert_run(
-    run: Run,
+    run: CaseRun,
     *,
     project: Path | None = None,
     environ: Mapping[str, str] = os.environ,
@@ -70,7 +70,7 @@ def revert_run(
         return _revert(run, journal, project, environ, sleep)
 
 
-def _shared(run: Run, environ: Mapping[str, str]) -> list[str]:
+def _shared(run: CaseRun, environ: Mapping[str, str]) -> list[str]:
     """What the run's target shares with others; nothing where its case can't be read any more."""
     try:
         return target_identities(run.case, environ)
@@ -79,7 +79,7 @@ def _shared(run: Run, environ: Mapping[str, str]) -> list[str]:
 
 
 def _revert(
-    run: Run, journal: Journal, project: Path | None, environ: Mapping[str, str], sleep: Callable[[float], None]
+    run: CaseRun, journal: Journal, project: Path | None, environ: Mapping[str, str], sleep: Callable[[float], None]
 ) -> Rollback:
     try:
         steps = journal.steps()
@@ -155,7 +155,7 @@ def settle(journal: Journal, *, final: bool = True) -> None:
             _discard_backup(journal, step)
 
 
-def _refuse_running(run: Run, open_steps: list[Step]) -> None:
+def _refuse_running(run: CaseRun, open_steps: list[Step]) -> None:
     """A run that goes on would make its change again behind our back."""
     ours = {os.getpid()}
     owners = [step.detail["run_process"] for step in open_steps if "run_process" in step.detail]
@@ -171,7 +171,7 @@ def _recorded(steps: list[Step]) -> list[dict[str, Any]]:
     return [entry for step in steps for entry in step.outcome.get("processes", ())]
 
 
-def _end_processes(run: Run, steps: list[Step]) -> int:
+def _end_processes(run: CaseRun, steps: list[Step]) -> int:
     """End every process that the run started and that is still there. Returns how many there were."""
     found = {process.pid: process for process in processes.living(_recorded(steps))}
     for process in processes.with_workdir((run.path / "work").resolve()):
@@ -187,7 +187,7 @@ def _end_processes(run: Run, steps: list[Step]) -> int:
 
 
 def _undo(
-    run: Run, step: Step, project: Path | None, environ: Mapping[str, str], sleep: Callable[[float], None]
+    run: CaseRun, step: Step, project: Path | None, environ: Mapping[str, str], sleep: Callable[[float], None]
 ) -> dict[str, Any]:
     """Undo one step; what is returned goes into the journal."""
     if not step.inverse:
@@ -211,7 +211,7 @@ def _discard_backup(journal: Journal, step: Step) -> None:
         (journal.path.parent / str(name)).unlink(missing_ok=True)
 
 
-def _not_confirmed(run: Run, failed: list[tuple[Step | None, LuckyHitError]]) -> RollbackNotConfirmed:
+def _not_confirmed(run: CaseRun, failed: list[tuple[Step | None, LuckyHitError]]) -> RollbackNotConfirmed:
     what = [(f"step {step.id} ({step.step})" if step is not None else "the processes", error) for step, error in failed]
     return RollbackNotConfirmed(
         f"run {run.id} could not be reverted in full: " + "; ".join(f"{name}: {error.message}" for name, error in what),
@@ -221,5 +221,5 @@ def _not_confirmed(run: Run, failed: list[tuple[Step | None, LuckyHitError]]) ->
     )
 
 
-def _journal_path(run: Run) -> Path:
+def _journal_path(run: CaseRun) -> Path:
     return run.path / "journal.jsonl"

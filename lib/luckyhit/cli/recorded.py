@@ -40,12 +40,12 @@ def judge(
 ) -> None:
     """Judge what a run recorded, again and without its target. RUN may also be a directory with nothing but case.yml
     and requests/*.parquet in it. The result that the run has stays, unless --write is given."""
+    from luckyhit.case_run import CaseRun
     from luckyhit.judge import judge as judge_run
     from luckyhit.judge import loose
     from luckyhit.judge.context.earlier import with_earlier
     from luckyhit.report.run_outcome import told_of_records, told_of_run
     from luckyhit.report.tables.metric_rows import number_lines
-    from luckyhit.run import find_run
     from luckyhit.workflow.unattended.export import keep_result
 
     refuse_crowded(summary, junit, as_json=as_json)
@@ -57,8 +57,8 @@ def judge(
         numbers = number_lines(result)  # no report shows them
     else:
         project = Project.find(runs_dir=runs_dir)
-        found = find_run(project.runs, run)
-        result = found.told(with_earlier(found, judge_run(found)))
+        found = CaseRun.find(project.runs, run)
+        result = found.redacted(with_earlier(found, judge_run(found)))
         # One that is there stays, even where it can't be read: it may be all that is left of what was told.
         if write or not (found.path / "result.json").exists():
             keep_result(found, result)
@@ -91,16 +91,16 @@ def report(
     reports_dir: ReportsOption = "",
 ) -> None:
     """Judge a run and write its HTML report. The last line is the report's path."""
+    from luckyhit.case_run import CaseRun
     from luckyhit.judge import judge as judge_run
     from luckyhit.judge.context.earlier import with_earlier
     from luckyhit.report.page import render
     from luckyhit.report.run_outcome import told_of_run
-    from luckyhit.run import find_run
     from luckyhit.workflow.unattended.export import export
 
     refuse_crowded(summary, junit, as_json=False)
     project = Project.find(runs_dir=runs_dir, reports_dir=reports_dir)
-    found = find_run(project.runs, run)
+    found = CaseRun.find(project.runs, run)
     reason = ended_early(found) or "the run did not get to its end"
     result = None
     if found.manifest.ended:
@@ -128,13 +128,13 @@ def ended_early(run: Run) -> str:
 @app.command()
 def revert(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsOption = "") -> None:
     """Finish the rollback of a run that died: from any process, as often as you like."""
+    from luckyhit.case_run import CaseRun
     from luckyhit.change import revert_run
-    from luckyhit.run import find_run
     from luckyhit.scrub.sweep import scrub_notebook
     from luckyhit.workflow.step import scrub
 
     project = Project.find(runs_dir=runs_dir)
-    found = find_run(project.runs, run)
+    found = CaseRun.find(project.runs, run)
     try:
         rollback = revert_run(found, project=project.root)
     except LuckyHitError as error:

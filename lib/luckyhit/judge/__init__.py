@@ -27,6 +27,7 @@ from contextlib import suppress
 
 import pandas as pd
 
+from luckyhit.case_run import CaseRun
 from luckyhit.errors import RunUnreadable
 from luckyhit.judge.decision import About, Beyond, decide
 from luckyhit.judge.evidence import evidence_of
@@ -42,13 +43,14 @@ from luckyhit.judge.verdict import RULES
 from luckyhit.records import READS, REQUESTS, WRITES, Guard, Result
 from luckyhit.records.parquet import nullable_integers
 from luckyhit.records.schemas import Table
-from luckyhit.run import Run
 from luckyhit.text.wording import note
 
 __all__ = ["GUARDS", "RULES", "About", "FixedSample", "Sequential", "decide", "judge"]
 
 
-def judge(run: Run, *, guards: Sequence[Guard] = (), going_on: bool = False, requests: Rows | None = None) -> Result:
+def judge(
+    run: CaseRun, *, guards: Sequence[Guard] = (), going_on: bool = False, requests: Rows | None = None
+) -> Result:
     """Judge what a run recorded; writes nothing. A damaged part file makes the run INVALID, and says which; a run that
     did not get to its end is never HELPED, HURT or EQUIVALENT.
 
@@ -86,7 +88,7 @@ def judge(run: Run, *, guards: Sequence[Guard] = (), going_on: bool = False, req
 
     under_way = going_on or bool(unfinished)
     reads, writes = frames["reads"], frames["writes"]
-    files = RunFiles(run, manifest, unread, rows, reads, writes, under_way, going_on, whole=not damaged)
+    files = RunFiles(run, case, manifest, unread, rows, reads, writes, under_way, going_on, whole=not damaged)
     noted = [*manifest.guards, *unread_guards(unread)]
     held = [*look(ON_FILES, "case", files), *noted, *guards, *look(ON_FILES, "files", files)]
     ended = ended_early(manifest)

@@ -38,7 +38,7 @@ from luckyhit.records import (
 )
 
 if TYPE_CHECKING:
-    from luckyhit.run import Run
+    from luckyhit.case_run import CaseRun
 
 ALWAYS = ("arm", "block", "phase")
 
@@ -138,7 +138,7 @@ class Evidence:
         return self.record.probed(self.stage, arm)
 
 
-def evidence_of(run: Run, manifest: Manifest, result: Result | None = None) -> Evidence:
+def evidence_of(run: CaseRun, manifest: Manifest, result: Result | None = None) -> Evidence:
     """Of a run directory; `result`: what was worked out from it already. Raises RunUnreadable where one of the probe's
     files is damaged; when the requests are asked for, where one of theirs is."""
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from luckyhit.case import Case
+from luckyhit.case_run import CaseRun
 from luckyhit.errors import LimitExceeded
 from luckyhit.load.engine_config import EngineConfig
 from luckyhit.load.http1.request_head import Origin, head_lines
@@ -18,7 +19,6 @@ from luckyhit.load.limits import Limits
 from luckyhit.load.signals import signals_of
 from luckyhit.load.worker_pool import Crew, run_engine
 from luckyhit.records import Accounting, Arm, Stage
-from luckyhit.run import Run
 
 Progress = Callable[[float, float], None]
 """Called with the seconds done, and the seconds in all."""
@@ -27,7 +27,7 @@ INPUTS = "inputs"
 
 
 def measure_block(
-    run: Run, plan: BlockPlan, *, on_progress: Progress | None = None, crew: Crew | None = None
+    run: CaseRun, plan: BlockPlan, *, on_progress: Progress | None = None, crew: Crew | None = None
 ) -> BlockReport:
     """Measure one block into the run directory; by `crew`, where it was started ahead.
 
@@ -71,7 +71,7 @@ def measure_block(
     return report
 
 
-def inputs_of(run: Run) -> Inputs | None:
+def inputs_of(run: CaseRun) -> Inputs | None:
     """What the run has of the files that its workload names; None where there are none."""
     directory = run.path / INPUTS
     return Inputs.load(directory, len(run.case.workload.routes)) if directory.is_dir() else None

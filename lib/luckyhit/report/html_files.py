@@ -10,10 +10,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from luckyhit.atomic import write_atomically
+from luckyhit.case_run import CaseRun
 from luckyhit.errors import ReportNotWritten
 from luckyhit.records import Manifest
-from luckyhit.run import Run, write_atomically
-from luckyhit.run_redactor import redactor_of
+from luckyhit.run import Run
 from luckyhit.scrub.characters import visible
 from luckyhit.scrub.redactor import Redactor, project_roots
 from luckyhit.text.messages import guard_title
@@ -81,9 +82,9 @@ def environment(redactor: Redactor) -> Environment:
     return made
 
 
-def redactor_for(run: Run, reports_dir: Path) -> Redactor:
+def redactor_for(run: CaseRun, reports_dir: Path) -> Redactor:
     """Knows the secrets of the run's case, as they are set now, and the folders of this run and of its report."""
-    return redactor_of(run.path).with_roots({**project_roots(reports_dir), reports_dir.absolute(): "reports"})
+    return run.new_redactor().with_roots({**project_roots(reports_dir), reports_dir.absolute(): "reports"})
 
 
 def link_to(path: Path, reports_dir: Path) -> str | None:

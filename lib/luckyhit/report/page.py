@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from luckyhit.case_run import CaseRun
 from luckyhit.report.card import elements
 from luckyhit.report.context import context
 from luckyhit.report.evidence.journal import journal_of
@@ -12,14 +13,18 @@ from luckyhit.report.evidence.open_steps import why_incomplete
 from luckyhit.report.html_files import environment, link_to, redactor_for, report_name, write_page
 from luckyhit.report.index import write_index
 from luckyhit.report.recorded import Recorded, recorded
-from luckyhit.run import Run
 
 if TYPE_CHECKING:
     from luckyhit.records import Result
 
 
 def render(
-    run: Run, result: Result | None, reports_dir: Path, *, incomplete: str | None = None, found: Recorded | None = None
+    run: CaseRun,
+    result: Result | None,
+    reports_dir: Path,
+    *,
+    incomplete: str | None = None,
+    found: Recorded | None = None,
 ) -> Path:
     """Write the report of a run as `YYYY-MM-DD-<case>-<run>.html`, and the index beside it. Returns its path.
 
@@ -38,7 +43,7 @@ def render(
     return path
 
 
-def page_of(run: Run, found: Recorded, reports_dir: Path, *, incomplete: str | None = None) -> str:
+def page_of(run: CaseRun, found: Recorded, reports_dir: Path, *, incomplete: str | None = None) -> str:
     """The report's HTML."""
     redactor = redactor_for(run, reports_dir)
     told = context(run, found, journal_of(run), incomplete)

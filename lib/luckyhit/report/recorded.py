@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from luckyhit.case import Case
+    from luckyhit.case_run import CaseRun
     from luckyhit.records import Result
     from luckyhit.run import Run
 
@@ -159,7 +160,7 @@ class Recorded:
         return replace(self, result=result)
 
 
-def recorded(run: Run, result: Result | None = None) -> Recorded:
+def recorded(run: CaseRun, result: Result | None = None) -> Recorded:
     """Read a run as far as it can be read; never raises for what is in its directory."""
     problems: list[str] = []
     manifest = manifest_of(run, problems)
@@ -203,7 +204,7 @@ def manifest_of(run: Run, problems: list[str] | None = None) -> Manifest:
         return Manifest()
 
 
-def _case(run: Run, problems: list[str]) -> Case | None:
+def _case(run: CaseRun, problems: list[str]) -> Case | None:
     try:
         return run.case
     except LuckyHitError as error:

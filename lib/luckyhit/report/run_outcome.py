@@ -23,7 +23,7 @@ from luckyhit.scrub.characters import visible
 from luckyhit.scrub.redactor import Redactor, project_roots
 
 if TYPE_CHECKING:
-    from luckyhit.run import Run
+    from luckyhit.case_run import CaseRun
 
 STDOUT = "-"
 LONGEST = 2000
@@ -78,7 +78,7 @@ def lines_of(result: Result) -> list[str]:
 
 
 def told_of_run(
-    run: Run,
+    run: CaseRun,
     result: Result | None,
     reports_dir: Path,
     *,

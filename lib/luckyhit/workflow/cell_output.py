@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from luckyhit.run import Run
+from luckyhit.case_run import CaseRun
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,7 +48,7 @@ class Progress:
     seconds of the whole run; the bar those of this step, which ends at `until_s` of them (None: with the run).
     """
 
-    def __init__(self, run: Run, until_s: float | None = None) -> None:
+    def __init__(self, run: CaseRun, until_s: float | None = None) -> None:
         self._run = run
         self._until_s = until_s
         self._from_s = 0.0

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from luckyhit.case import Case
 from luckyhit.case.freshness import EXPOSED, Freshness
 from luckyhit.case.reading.rewrite import with_plan
+from luckyhit.case_run import CaseRun
 from luckyhit.designs import design_of
 from luckyhit.judge.power import (
     Planning,
@@ -25,7 +26,6 @@ from luckyhit.judge.power import (
 from luckyhit.judge.power.recorded_baseline import recorded_baseline
 from luckyhit.probe.probe_plan import KeyRanges, ProbeEvent, counted_units, most_requests, plan_events, usual_requests
 from luckyhit.records import METRICS, STALE_READS, GoalName, MetricName, ProbeReads
-from luckyhit.run import Run
 from luckyhit.workflow.probe_controls import probe_share, with_controls
 
 
@@ -124,14 +124,14 @@ def sized_text(text: str, case: Case) -> tuple[str, list[str]]:
     return (with_plan(text, planning_of(case).case) if fields else text), fields
 
 
-def planning_after(run: Run) -> Planning:
+def planning_after(run: CaseRun) -> Planning:
     """With what the run's baseline showed; what was left out of its plan is sized anew, but for the baseline itself."""
     fields = [name for name in sized_fields(run) if name != "plan.baseline"]
     planner = ProbePlanner(probe_share(run.manifest.blocks))
     return plan_for(unsized(run.case, fields), planner, recorded_baseline(run))
 
 
-def plan_again(run: Run) -> Planning:
+def plan_again(run: CaseRun) -> Planning:
     """The same, noted: the run's case has the new numbers then, and the manifest what they give."""
     planning = planning_after(run)
     if planning.case != run.case:
@@ -141,7 +141,7 @@ def plan_again(run: Run) -> Planning:
     return planning
 
 
-def sized_fields(run: Run) -> list[str]:
+def sized_fields(run: CaseRun) -> list[str]:
     """What was left out of the plan of a run's case, as it was noted."""
     return run.manifest.plan.sized
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from luckyhit import change as changing
 from luckyhit.atomic import write_atomically
 from luckyhit.case import Case
+from luckyhit.case_run import CaseRun
 from luckyhit.errors import GuardError, LuckyHitError, NoRoom, NotEnoughData, RollbackNotConfirmed
 from luckyhit.project import Project
 from luckyhit.records import Arm, Rollback, RunFailure
-from luckyhit.run import Run
 from luckyhit.scrub.sweep import keep_logs, sweep
 from luckyhit.system import Settings, Stack
 from luckyhit.workflow.preflight import secret_headers
@@ -27,7 +27,7 @@ STOP = "stop"
 class Step:
     """What one step has in hand. `originals`: by stack, what the probe's cold keys held before the probe."""
 
-    run: Run
+    run: CaseRun
     project: Project
     journal: changing.Journal
     stacks: ExitStack
@@ -37,7 +37,7 @@ class Step:
 
 
 @contextmanager
-def step_of(run: Run, project: Project) -> Iterator[Step]:
+def step_of(run: CaseRun, project: Project) -> Iterator[Step]:
     """Hold the target's lock and a journal; stop every stack at the end; note a failure in the manifest."""
     stop_if_asked(run)
     if run.manifest.inputs_scrubbed:
@@ -67,7 +67,7 @@ def step_of(run: Run, project: Project) -> Iterator[Step]:
     scrub(run, closed=run.state != "measuring")
 
 
-def scrub(run: Run, *, closed: bool) -> None:
+def scrub(run: CaseRun, *, closed: bool) -> None:
     """Scrub what was kept of the run. `closed`: it measures nothing more. What undoes an open step stays as it is."""
     journal = run.path / "journal.jsonl"
     try:
@@ -78,7 +78,7 @@ def scrub(run: Run, *, closed: bool) -> None:
         run.update(inputs_scrubbed=True)
 
 
-def stop_if_asked(run: Run) -> None:
+def stop_if_asked(run: CaseRun) -> None:
     """Ctrl-C that came while the kernel was between two cells, where a signal finds nothing to interrupt."""
     if (run.path / STOP).exists():
         raise KeyboardInterrupt
@@ -102,7 +102,7 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, previous)
 
 
-def _note_failure(run: Run, project: Project, error: BaseException) -> None:
+def _note_failure(run: CaseRun, project: Project, error: BaseException) -> None:
     """What the command line and the report need to know about a step that did not end well; the change is taken back
     by the journal, as far as that is not done yet.
 
@@ -193,7 +193,7 @@ def _taken_back(stack: Stack, journal: changing.Journal) -> None:
             changing.roll_back(stack, journal)
 
 
-def may_change(run: Run) -> bool:
+def may_change(run: CaseRun) -> bool:
     """Whether this run may change its target, and clear its cache: the run's own, or one that the case allows to be
     changed and whose environment was named by whoever started the run."""
     target = run.case.target
@@ -204,7 +204,7 @@ def may_change(run: Run) -> bool:
     return target.allow_change and target.environment is not None and run.manifest.environment == target.environment
 
 
-def observes(run: Run) -> bool:
+def observes(run: CaseRun) -> bool:
     """Whether the run was asked for its baseline alone (`luckyhit run CASE --observe`)."""
     return run.manifest.observe
 

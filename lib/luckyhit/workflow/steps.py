@@ -21,12 +21,12 @@ from typing import Any
 
 from luckyhit import change as changing
 from luckyhit.case import Case
+from luckyhit.case_run import CaseRun
 from luckyhit.designs import design_of, pair_numbers
 from luckyhit.errors import GuardError, NotEnoughData, RollbackNotConfirmed
 from luckyhit.load.block import inputs_of
 from luckyhit.project import Project
 from luckyhit.records import Arm, Guard, InterimLook, Result, Rollback
-from luckyhit.run import Run
 from luckyhit.system import Stack
 from luckyhit.text.messages import guard_title
 from luckyhit.workflow.measuring import Measuring, Progress
@@ -37,7 +37,7 @@ from luckyhit.workflow.stored_keys import Stored
 from luckyhit.workflow.watching import learn_cache_keys
 
 
-def planned_seconds(run: Run) -> float:
+def planned_seconds(run: CaseRun) -> float:
     """Seconds of load that this run will send, warm-ups included: the baseline alone, where it only observes."""
     plan = run.case.plan
     return plan.warmup + plan.baseline if observes(run) else design_of(run.case).load_s(plan)
@@ -51,7 +51,7 @@ def longest_seconds(case: Case) -> float:
     return load_s + blocks * (design.washout_s(plan) + case.workload.timeout)
 
 
-def measure_baseline(run: Run, project: Project, progress: Progress) -> None:
+def measure_baseline(run: CaseRun, project: Project, progress: Progress) -> None:
     """What the system does now, from the cache state that the case declares."""
     case = run.case
     if run.blocks("baseline"):
@@ -103,7 +103,7 @@ def measure_baseline(run: Run, project: Project, progress: Progress) -> None:
                 run.progress(text, stays=True)
 
 
-def measure_change(run: Run, project: Project, progress: Progress) -> None:
+def measure_change(run: CaseRun, project: Project, progress: Progress) -> None:
     """The one change, measured against the service without it, then rolled back and measured once more."""
     case = run.case
     if not run.blocks("baseline"):
@@ -174,7 +174,7 @@ def measure_change(run: Run, project: Project, progress: Progress) -> None:
         run.update(measured_s=measuring.done_s, state="measured")
 
 
-def seen_enough(run: Run, measuring: Measuring, planned: int | None = None) -> bool:
+def seen_enough(run: CaseRun, measuring: Measuring, planned: int | None = None) -> bool:
     """Look at what there is, where the case may stop early. Each look is noted: how often one looked is a part of how
     far the intervals reach. `planned`: blocks in all, controls among them (else those that the case declares)."""
     case, design, blocks = run.case, design_of(run.case), run.manifest.stage("change")
@@ -191,7 +191,7 @@ def seen_enough(run: Run, measuring: Measuring, planned: int | None = None) -> b
     return stop
 
 
-def blocks_to_add(run: Run, measuring: Measuring) -> int:
+def blocks_to_add(run: CaseRun, measuring: Measuring) -> int:
     """After the last planned block: how many more decide what is open, where they are few enough. The look is noted.
     0 where the design allows none, and where blocks were added already."""
     case = run.case
@@ -206,17 +206,17 @@ def blocks_to_add(run: Run, measuring: Measuring) -> int:
     return more
 
 
-def _note_look(run: Run, result: Result, blocks: int, *, stopped: bool, added: int = 0) -> None:
+def _note_look(run: CaseRun, result: Result, blocks: int, *, stopped: bool, added: int = 0) -> None:
     look = InterimLook(blocks=blocks, verdict=result.verdict, because=result.because, stopped=stopped, added=added)
     run.update(looks=[*run.manifest.looks, look])
 
 
-def added_blocks(run: Run) -> int:
+def added_blocks(run: CaseRun) -> int:
     """Blocks measured beyond the plan, since few were missing."""
     return sum(look.added for look in run.manifest.looks)
 
 
-def _confirm(run: Run, rollback: Rollback, unchanged: changing.Fingerprint, now: changing.Fingerprint) -> None:
+def _confirm(run: CaseRun, rollback: Rollback, unchanged: changing.Fingerprint, now: changing.Fingerprint) -> None:
     """Note whether everything that can be seen is as it was. Raises RollbackNotConfirmed where the change isn't."""
     again = changing.same_guard(unchanged, now)
     entry = run.case.change.entry
@@ -240,7 +240,7 @@ def _survey(step: Step, stacks: Sequence[Stack]) -> None:
         step.originals[stack.name] = originals_of(case, stack, step.headers, longest_s)
 
 
-def _observed_only(run: Run) -> None:
+def _observed_only(run: CaseRun) -> None:
     """A service that we don't start is observed, never changed; so is any service, in a run that only observes."""
     why = how_to_allow(run.case)
     detail = "Nothing was changed: the service at target.url was only observed." + (f" {why}" if why else "")
@@ -249,7 +249,7 @@ def _observed_only(run: Run) -> None:
     run.update(state="measured", rollback=Rollback(confirmed=True, detail=detail))
 
 
-def _note_guards(run: Run, guards: list[Guard]) -> None:
+def _note_guards(run: CaseRun, guards: list[Guard]) -> None:
     run.update(guards=[*run.manifest.guards, *guards])
 
 

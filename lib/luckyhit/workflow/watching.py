@@ -10,12 +10,12 @@ from luckyhit import change as changing
 from luckyhit.caches.keyspace import cache_keys, reserved, watched_shapes
 from luckyhit.caches.shapes import Shape, shapes_of
 from luckyhit.caches.watch_events import EventWatch
+from luckyhit.case_run import CaseRun
 from luckyhit.change.notify import INSIDE
 from luckyhit.probe.probe_plan import KeyRanges
 from luckyhit.probe.probe_preflight import reading
 from luckyhit.records import Arm, LearnedKeys
 from luckyhit.records.parquet import write_part
-from luckyhit.run import Run
 from luckyhit.scrub.characters import visible
 from luckyhit.system import Stack
 from luckyhit.system.control import client_options
@@ -37,7 +37,7 @@ LEARNED_BY = 6
 """So many probed keys are read alone, to see which keys of the cache they touch."""
 
 
-def learn_cache_keys(run: Run, stack: Stack, journal: changing.Journal, headers: Mapping[str, str]) -> None:
+def learn_cache_keys(run: CaseRun, stack: Stack, journal: changing.Journal, headers: Mapping[str, str]) -> None:
     """See what reads of some probed keys touch in the run's own cache, while nothing else is sent, and note it in the
     manifest (`cache_keys`, by stack). Where it can't be seen, nothing is noted; the case's templates are watched."""
     case, cache = run.case, stack.cache
@@ -61,12 +61,14 @@ def learn_cache_keys(run: Run, stack: Stack, journal: changing.Journal, headers:
             run.update(cache_keys={**noted, stack.name: learned.as_facts()})
 
 
-def _learned(run: Run, stack: Stack) -> list[Shape]:
+def _learned(run: CaseRun, stack: Stack) -> list[Shape]:
     return shapes_of(run.manifest.cache_keys.get(stack.name, LearnedKeys()))
 
 
 @contextmanager
-def watched_caches(run: Run, stacks: Mapping[Arm, Stack], block: int, journal: changing.Journal) -> Iterator[Unseen]:
+def watched_caches(
+    run: CaseRun, stacks: Mapping[Arm, Stack], block: int, journal: changing.Journal
+) -> Iterator[Unseen]:
     """Record the caches' events of the probed keys until the block ends. What is yielded is filled at the end."""
     case, unseen = run.case, Unseen()
     if case.freshness is None or not case.freshness.watch_cache:
@@ -106,7 +108,7 @@ def watched_caches(run: Run, stacks: Mapping[Arm, Stack], block: int, journal: c
     unseen.sentences.extend(text for stack in stacks.values() for text in _not_watched(run, stack))
 
 
-def _not_watched(run: Run, stack: Stack) -> list[str]:
+def _not_watched(run: CaseRun, stack: Stack) -> list[str]:
     """What reads of probed keys stored that can't be watched, and which names nothing was stored under."""
     learned = run.manifest.cache_keys.get(stack.name)
     if learned is None:

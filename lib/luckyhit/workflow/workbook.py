@@ -14,10 +14,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from luckyhit.api import OpenedRun
+from luckyhit.case_run import CaseRun
 from luckyhit.errors import ArgumentError, LuckyHitError, NotEnoughData, RollbackNotConfirmed
 from luckyhit.project import Project
 from luckyhit.records import Accounting, Result, Rollback
-from luckyhit.run import Run, find_run
 from luckyhit.workflow import steps
 from luckyhit.workflow.cell_output import Picture, Progress
 from luckyhit.workflow.step import observes
@@ -38,13 +38,13 @@ PARAMETERS = frozenset({"case", "run", "environment", "observe", "runs_dir", "re
 class Workbook(OpenedRun):
     """One run, as the notebooks see it; its frames are there for questions of one's own."""
 
-    def __init__(self, run: Run | None, project: Project) -> None:
+    def __init__(self, run: CaseRun | None, project: Project) -> None:
         super().__init__(run)
         self.project = project
         self._found: Recorded | None = None
 
     def _measure(
-        self, step: Callable[[Run, Project, steps.Progress], None], again: str, until_s: float | None = None
+        self, step: Callable[[CaseRun, Project, steps.Progress], None], again: str, until_s: float | None = None
     ) -> None:
         """Take one step of the run, showing how far it is. Raises what the step raises; where it was interrupted,
         NotEnoughData with what became of the rollback. `again`: what to do then. `until_s`: how many seconds of the
@@ -110,7 +110,9 @@ class Baseline(Workbook):
     """1-baseline: what the system does now. `begin` makes a run directory, for each measuring anew; None where the run
     was given, which is measured once."""
 
-    def __init__(self, run: Run | None, project: Project, case: Case, begin: Callable[[], Run] | None = None) -> None:
+    def __init__(
+        self, run: CaseRun | None, project: Project, case: Case, begin: Callable[[], CaseRun] | None = None
+    ) -> None:
         super().__init__(run, project)
         self._case = case
         self._begin = begin
@@ -330,12 +332,12 @@ def baseline(
     _refuse_unknown_parameters()
     project = Project.find(runs_dir=runs_dir, reports_dir=reports_dir)
     if run:
-        made = find_run(project.runs, str(run))
+        made = CaseRun.find(project.runs, str(run))
         return Baseline(made, project, made.case)
     case_file = project.case_file(case)
     declared = run_case.accepted(project, case_file, environment=environment, observe=observe)
 
-    def begin() -> Run:
+    def begin() -> CaseRun:
         return run_case.new_run(project, case_file, environment=environment, observe=observe)
 
     return Baseline(None, project, declared, begin)
@@ -351,11 +353,11 @@ def report(run: str = "", case: str = "", *, runs_dir: str = "", reports_dir: st
     return Reported(*_existing(run, case, runs_dir, reports_dir))
 
 
-def _existing(run: str, case: str, runs_dir: str, reports_dir: str) -> tuple[Run, Project]:
+def _existing(run: str, case: str, runs_dir: str, reports_dir: str) -> tuple[CaseRun, Project]:
     _refuse_unknown_parameters()
     project = Project.find(runs_dir=runs_dir, reports_dir=reports_dir)
     wanted = str(run) or (f"latest:{project.case_file(case).stem}" if case else "latest")
-    return find_run(project.runs, wanted), project
+    return CaseRun.find(project.runs, wanted), project
 
 
 def _in_words() -> tuple[ModuleType, ModuleType]:
@@ -371,12 +373,12 @@ def _sentence(text: str) -> Markdown:
     return Markdown(text)
 
 
-def _rolled_back(run: Run, *, unconfirmed: str = "not confirmed") -> str:
+def _rolled_back(run: CaseRun, *, unconfirmed: str = "not confirmed") -> str:
     rollback = run.manifest.rollback or Rollback(detail="nothing was noted")
     return f"Rollback {'confirmed' if rollback.confirmed else unconfirmed}: {rollback.detail}"
 
 
-def _interrupted(run: Run, again: str) -> LuckyHitError:
+def _interrupted(run: CaseRun, again: str) -> LuckyHitError:
     """What to raise in place of KeyboardInterrupt, whose traceback would say nothing of the rollback."""
     manifest = run.manifest
     if manifest.changed:

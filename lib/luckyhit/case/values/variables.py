@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -83,17 +83,20 @@ def named_secrets(case: Case, environ: Mapping[str, str]) -> Iterator[tuple[str,
                 yield name, where, value
 
 
-def known_secrets(case: Case | None, environ: Mapping[str, str] = os.environ) -> set[str]:
+def known_secrets(
+    case: Case | None, environ: Mapping[str, str] = os.environ, *, public: Collection[str] = ()
+) -> set[str]:
     """The values of every environment variable that the case names: they must not reach anything published.
 
     A value that the case file says itself is public, unless its variable is called a secret (then the case is refused,
-    see `refuse_quoted`); so is a URL without credentials, a variable in a path (`${NAME}`), and one that
-    is handed on and holds the path of something that is there.
+    see `refuse_quoted`); so is a URL without credentials, a variable in a path (`${NAME}`), and one that is handed on
+    and holds the path of something that is there. `public`: variables that are filled in already where they stood in a
+    path.
     """
     found: set[str] = set()
     if case is not None:
         declared: str | None = None
-        in_paths = {name for name, _ in path_variables(case)}
+        in_paths = {*public, *(name for name, _ in path_variables(case))}
         for name, where in named_variables(case):
             if name in in_paths and not is_secret_name(name):
                 continue

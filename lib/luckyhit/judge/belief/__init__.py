@@ -10,7 +10,7 @@ each hit. All that is made from such a status or count would be wrong, so both a
     lookups     the hit ratio that the cache itself counted, beside that of the header
     replayed    counts of database calls that are those of the fill
     by_calls    the status by database calls, where one arm's can't be believed
-    words       what is said of it
+    doubt_text  what is said of it
 
 An arm's status is not believed where one sign decides it alone (`signs.with_calls`), or where two kinds of signs speak
 against it. One sign can have an innocent reason (a write that reads through the cache, a page made of two entries). Its

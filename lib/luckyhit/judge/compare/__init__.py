@@ -4,7 +4,5 @@ effect           one metric in both arms, and how sure each number is
 effects          the metrics of requests and of reads; measured: each of them, worked out and in order
 blockwise        where arms took turns: whole blocks as units; order: whether the arm that was first matters
 process_starts   whether a difference of latency recurs over process starts
-noise            what a comparison of the baseline with itself can't tell apart
-rollback         the block after the rollback against the before arm
 stationary       whether a hit ratio still moves
 """

@@ -17,10 +17,11 @@ from statistics import median
 from typing import Any
 
 from luckyhit.case import Case
+from luckyhit.case_run import CaseRun
 from luckyhit.errors import LuckyHitError
 from luckyhit.judge.decision import About, decide
 from luckyhit.records import METRICS, Beside, Earlier, GoalName, Manifest, Result
-from luckyhit.run import Run, runs
+from luckyhit.run import runs
 from luckyhit.text.numbers import listed, number, percent, plural, sentence
 from luckyhit.text.quantities import name_of, value_text
 
@@ -35,7 +36,7 @@ NOT_FINISHED = "not finished, not judged, or INVALID"
 NOT_READABLE = "not readable"
 
 
-def with_earlier(run: Run, result: Result) -> Result:
+def with_earlier(run: CaseRun, result: Result) -> Result:
     """The result of a run that measured its baseline alone, with that beside those of the earlier runs of its case (the
     directories next to its own). Any other result comes back as it is."""
     manifest = run.manifest
@@ -99,9 +100,9 @@ def chance_text(each: Beside) -> str:
     return "" if each.chance is None else percent(each.chance)
 
 
-def _baselines(run: Run, left_out: Counter[str]) -> Iterator[dict[GoalName, float]]:
+def _baselines(run: CaseRun, left_out: Counter[str]) -> Iterator[dict[GoalName, float]]:
     """The baselines of the newest earlier runs that can be compared with this one; why others can't is counted."""
-    of_case = [other for other in runs(run.path.parents[1]) if other.path.parent == run.path.parent]
+    of_case = [CaseRun(other.path) for other in runs(run.path.parents[1]) if other.path.parent == run.path.parent]
     found = 0
     for other in sorted((each for each in of_case if each.id < run.id), key=lambda each: each.id, reverse=True):
         try:
@@ -118,7 +119,7 @@ def _baselines(run: Run, left_out: Counter[str]) -> Iterator[dict[GoalName, floa
             return
 
 
-def baseline_of(run: Run) -> dict[GoalName, float]:
+def baseline_of(run: CaseRun) -> dict[GoalName, float]:
     """What the baseline of a judged run showed, in each metric's unit; what was not visible is left out."""
     result = run.result
     if result is None or run.blocks("change"):
@@ -127,7 +128,7 @@ def baseline_of(run: Run) -> dict[GoalName, float]:
     return {name: metric.before for name, metric in result.metrics.items() if metric.before is not None}
 
 
-def _why_not(run: Run, other: Run) -> str:
+def _why_not(run: CaseRun, other: CaseRun) -> str:
     """Why the baseline of another run can't stand beside that of this one; empty where it can."""
     manifest, theirs = run.manifest, other.manifest
     ended = theirs.ended and not theirs.failure and theirs.numbers("baseline")
@@ -141,7 +142,7 @@ def _why_not(run: Run, other: Run) -> str:
     return OTHER_STATE if _cleared(manifest) != _cleared(theirs) else ""
 
 
-def same_conditions(run: Run, other: Run) -> bool:
+def same_conditions(run: CaseRun, other: CaseRun) -> bool:
     """Whether both cases, as they were run, say the same of what a baseline depends on. Names, texts, goals, blocks and
     the other side of the change may differ."""
     if run.manifest.inputs != other.manifest.inputs:

@@ -49,11 +49,11 @@ class GuardRow(Generic[Looked]):
 
 
 ON_FILES: tuple[GuardRow[RunFiles], ...] = (
-    GuardRow("case-as-it-was-run", "case", lambda at: case_guard(at.run, at.manifest)),
+    GuardRow("case-as-it-was-run", "case", lambda at: case_guard(at.run, at.manifest, at.case)),
     GuardRow(
         "blocks-as-noted",
         "files",
-        lambda at: blocks_guard(at.manifest, at.unread, at.rows, at.run.case, going_on=at.under_way),
+        lambda at: blocks_guard(at.manifest, at.unread, at.rows, at.case, going_on=at.under_way),
         applies=lambda at: at.whole,
     ),
     GuardRow(

@@ -26,6 +26,7 @@ class RunFiles:
     run itself that looks. `whole`: no part file is damaged, else rows that are missing are those of the damaged one."""
 
     run: Run
+    case: Case
     manifest: Manifest
     unread: Sequence[UnreadPart]
     rows: Rows

@@ -51,14 +51,14 @@ def unread_guards(problems: Sequence[UnreadPart]) -> list[Guard]:
     ]
 
 
-def case_guard(run: Run, manifest: Manifest) -> Guard | None:
+def case_guard(run: Run, manifest: Manifest, case: Case) -> Guard | None:
     """Whether case.yml is the one that was run; None for a run of an older version, which kept no checksum."""
     design, checksum = manifest.design, manifest.case_sha256
     problem = ""
     if checksum is not None and checksum != run.case_sha256:
         problem = "case.yml was changed after the run: its goals and plan are not those that were measured for"
-    elif design is not None and design != run.case.design:
-        problem = f"the run was measured as {design[:40]!r}, and case.yml declares {run.case.design!r}"
+    elif design is not None and design != case.design:
+        problem = f"the run was measured as {design[:40]!r}, and case.yml declares {case.design!r}"
     elif checksum is None:
         return None
     remedy = "Put the case back as it was run and judge that, or make a new run of the edited case."

@@ -4,6 +4,5 @@ write_units   one unit for one write, each of the same weight, whoever wrote
 share_bounds  the bounds of a share of stale reads, at one level wherever a run tells them
 probe_reads   shares of the probe's reads by what is wrong with them
 background    stale reads in the workload itself; background_routes: which routes can show them
-last_writes   which write a read comes behind, by the plan
 old_data      whether a run looked for old data at all
 """

@@ -1,9 +1,9 @@
 """What answers show of caches and the database.
 
-table       which headers mean what: one row each · statuses: what one header tells · members: lists in headers
-chain       the caches on the way, by nearness · reader: everything that one answer shows (seen)
+signal_table    which headers mean what: one row each · statuses: what one header tells · members: lists in headers
+chain           the caches on the way, by nearness · reader: everything that one answer shows (seen)
 signal_sources  SIGNALS: where all this is read: one row a source
-memory      what only several answers of a URL show together · offers: headers that look like a cache status
+memory          what only several answers of a URL show together · offers: headers that look like a cache status
 """
 
 from luckyhit.load.signals.memory import MOST_WAITING, Memory, Place

@@ -26,8 +26,8 @@ from luckyhit.report.recorded import Recorded, recorded
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from luckyhit.case_run import CaseRun
     from luckyhit.records import Result
-    from luckyhit.run import Run
 
 Need = Literal["", "result", "probe"]
 
@@ -102,7 +102,7 @@ def drawn(name: str, recorded: Recorded) -> Drawn:
 
 
 def figure_for(
-    name: str, run: Run | Recorded, result: Result | None = None, *, draw: bool = True
+    name: str, run: CaseRun | Recorded, result: Result | None = None, *, draw: bool = True
 ) -> tuple[Figure | None, str]:
     """(figure, sentence) by name; the figure is None with `draw=False`. Where there is nothing to see, the figure says
     so. Raises ArgumentError for a name that no figure has."""

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from luckyhit.case_run import CaseRun
 from luckyhit.change.journal import Journal
 from luckyhit.change.leftovers import still_open
 from luckyhit.errors import GuardError, LuckyHitError
 from luckyhit.project import Project
 from luckyhit.records import Result, Rollback, RunFailure
-from luckyhit.run import Run
 from luckyhit.workflow.step import scrub
 from luckyhit.workflow.unattended.export import export, keep_result
 from luckyhit.workflow.unattended.interruptions import Interruptions
@@ -34,7 +34,7 @@ class Outcome:
     `error`: why there is no report. `note`: what else went wrong with a run that is complete.
     `seconds`: how long it took."""
 
-    run: Run
+    run: CaseRun
     report: Path | None
     exit_code: int
     reason: str = ""
@@ -45,7 +45,7 @@ class Outcome:
     seconds: float = 0.0
 
 
-def finish(project: Project, run: Run, interruptions: Interruptions) -> Outcome:
+def finish(project: Project, run: CaseRun, interruptions: Interruptions) -> Outcome:
     """Read how the notebooks ended; where they did not get to the report, render what there is as INCOMPLETE."""
     manifest = run.manifest
     report = manifest.report
@@ -85,7 +85,7 @@ def finish(project: Project, run: Run, interruptions: Interruptions) -> Outcome:
     return Outcome(run, path, code, reason=failure.message, result=result, error=error, failure=failure)
 
 
-def _reported_late(project: Project, run: Run, interruptions: Interruptions) -> Outcome:
+def _reported_late(project: Project, run: CaseRun, interruptions: Interruptions) -> Outcome:
     """Everything was measured and taken back, and the notebooks ended before the report was there: it is made here.
     What keeps it from being written is told by the exit code, and the run stays as it was measured."""
     from luckyhit.judge import judge
@@ -93,7 +93,7 @@ def _reported_late(project: Project, run: Run, interruptions: Interruptions) -> 
 
     result: Result | None = None
     try:
-        result = run.told(with_earlier(run, judge(run)))
+        result = run.redacted(with_earlier(run, judge(run)))
         path = export(run, result, project.reports)
     except LuckyHitError as error:
         return Outcome(run, None, error.exit_code, result=result, error=error)
@@ -109,7 +109,7 @@ def _reported_late(project: Project, run: Run, interruptions: Interruptions) -> 
     return Outcome(run, path, 1, result=result, note=note)
 
 
-def _open(run: Run) -> bool:
+def _open(run: CaseRun) -> bool:
     """Whether anything is left to be undone: a kernel that was killed right after its last block had no time for it."""
     journal = run.path / "journal.jsonl"
     try:
@@ -118,13 +118,13 @@ def _open(run: Run) -> bool:
         return True
 
 
-def _note(run: Run, **fields: Any) -> None:
+def _note(run: CaseRun, **fields: Any) -> None:
     """Note it in the manifest, where that can be written: a full disk must not keep the rest from being done."""
     with suppress(OSError):
         run.update(**fields)
 
 
-def _so_far(run: Run) -> Result | None:
+def _so_far(run: CaseRun) -> Result | None:
     """What can be said of a run that its time limit ended: INVALID or INCONCLUSIVE, with the reason, whatever the
     blocks that it has would show. None where its records can't be judged."""
     from luckyhit.judge import judge
@@ -135,10 +135,10 @@ def _so_far(run: Run) -> Result | None:
         return None
     with suppress(LuckyHitError):
         keep_result(run, result)
-    return run.told(result)
+    return run.redacted(result)
 
 
-def _rolled_back(project: Project, run: Run, failure: RunFailure) -> RunFailure:
+def _rolled_back(project: Project, run: CaseRun, failure: RunFailure) -> RunFailure:
     """Roll back from the journal what a kernel that died could not. A rollback that can't be confirmed outweighs
     whatever else went wrong. Returns the failure to report."""
     from luckyhit.change import revert_run
@@ -155,7 +155,7 @@ def _rolled_back(project: Project, run: Run, failure: RunFailure) -> RunFailure:
 
 
 def _incomplete_report(
-    project: Project, run: Run, failure: RunFailure, result: Result | None
+    project: Project, run: CaseRun, failure: RunFailure, result: Result | None
 ) -> tuple[Path | None, LuckyHitError | None]:
     from luckyhit.report.page import render
 

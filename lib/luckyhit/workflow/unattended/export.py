@@ -11,15 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from luckyhit.case_run import CaseRun
 from luckyhit.errors import ReportNotWritten
 from luckyhit.records import Result
-from luckyhit.run import Run
 
 if TYPE_CHECKING:
     from luckyhit.report.recorded import Recorded
 
 
-def export(run: Run, result: Result, reports_dir: Path, *, found: Recorded | None = None) -> Path:
+def export(run: CaseRun, result: Result, reports_dir: Path, *, found: Recorded | None = None) -> Path:
     """Write the result, the report and the index, and note in the manifest that the run is finished. `found`: what was
     recorded, with this result, where it was read already. Returns the report's path. Raises ReportNotWritten where one
     of them can't be written; the run is still a measured one then."""
@@ -36,14 +36,14 @@ def export(run: Run, result: Result, reports_dir: Path, *, found: Recorded | Non
     return path
 
 
-def keep_result(run: Run, result: Result) -> None:
+def keep_result(run: CaseRun, result: Result) -> None:
     """Write `result.json`. Raises ReportNotWritten."""
     with _written(run, "result.json"):
         run.write_result(result)
 
 
 @contextmanager
-def _written(run: Run, name: str) -> Iterator[None]:
+def _written(run: CaseRun, name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:

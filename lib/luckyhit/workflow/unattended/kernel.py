@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from luckyhit.atomic import write_atomically
-from luckyhit.run import Run
+from luckyhit.case_run import CaseRun
 from luckyhit.scrub.sweep import scrub_notebook
 from luckyhit.workflow.step import STOP
 from luckyhit.workflow.unattended.interruptions import Interruptions
@@ -111,7 +111,7 @@ async def _told(manager: AsyncKernelManager, code: str) -> None:
 class Notebook:
     """One notebook of a run, executed in a thread; `error` says what papermill raised, None if it went well."""
 
-    def __init__(self, path: Path, run: Run, kernel: Kernel, parameters: dict[str, Any], *, timeout_s: int) -> None:
+    def __init__(self, path: Path, run: CaseRun, kernel: Kernel, parameters: dict[str, Any], *, timeout_s: int) -> None:
         self.path = path
         self.output = run.path / "notebooks" / path.name
         self.run = run

@@ -28,12 +28,12 @@ from typing import Any
 
 from luckyhit.case import Case, load_case
 from luckyhit.case.values.variables import named_variables, noted_variables, refuse_quoted, refuse_unset
+from luckyhit.case_run import CaseRun
 from luckyhit.errors import ArgumentError, GuardError
 from luckyhit.load.block import INPUTS
 from luckyhit.load.inputs import Inputs, gather
 from luckyhit.project import NOTEBOOKS, Project
 from luckyhit.records import Repeat
-from luckyhit.run import Run
 from luckyhit.system.control import authorities
 from luckyhit.workflow import steps
 from luckyhit.workflow.preflight import refuse_fast_log
@@ -46,7 +46,7 @@ from luckyhit.workflow.unattended.kernel import Kernel, Notebook
 SAFE = ("GET", "HEAD")
 
 
-def new_run(project: Project, case_file: Path, *, environment: str = "", observe: bool = False) -> Run:
+def new_run(project: Project, case_file: Path, *, environment: str = "", observe: bool = False) -> CaseRun:
     """Check the case and make its run directory. `environment` is the name of what may be changed, repeated by whoever
     starts the run; without it a service that runs already is only observed. `observe`: measure the baseline alone.
 
@@ -65,7 +65,7 @@ def new_run(project: Project, case_file: Path, *, environment: str = "", observe
         notes = gather(case.workload, project.root, inputs)
         if inputs.is_dir():
             refuse_fast_log(case, Inputs.load(inputs, len(case.workload.routes)))
-        run = Run.create(
+        run = CaseRun.create(
             project.runs,
             case_file,
             now=datetime.now().astimezone(),
@@ -182,12 +182,13 @@ def run_case(
                 worker.execute(interruptions)
                 if interruptions.count or worker.error is not None:
                     break
-        outcome = finish(project, Run.open(run.path), interruptions)  # its case may have got other numbers meanwhile
+        # Opened anew: its case may have got other numbers meanwhile.
+        outcome = finish(project, CaseRun.open(run.path), interruptions)
     outcome.seconds = time.monotonic() - started
     return outcome
 
 
-def _what_may_happen(run: Run) -> str:
+def _what_may_happen(run: CaseRun) -> str:
     """One line about a service that runs already: whether it is changed."""
     target = run.case.target
     if observes(run):
@@ -199,7 +200,7 @@ def _what_may_happen(run: Run) -> str:
     return f"{target.url} is only observed: the case does not allow more"
 
 
-def _timeout_s(run: Run) -> int:
+def _timeout_s(run: CaseRun) -> int:
     """A cell that takes longer than this hangs (papermill's own default is to wait forever)."""
     return int(3 * steps.longest_seconds(run.case) + 180)
 

@@ -1,0 +1,150 @@
+"""A run and its case, which is loaded once and passed on: what steps, judge and report take.
+
+What is written here passes the run's redactor first: no secret that the case names, and no path of this machine. Rows
+and logs do when a step has ended (`luckyhit.scrub.sweep`), so that nothing is scrubbed while something is timed.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from luckyhit.atomic import write_atomically
+from luckyhit.case import Case, load_case
+from luckyhit.case.values.variables import known_secrets, mentioned_secrets
+from luckyhit.errors import ArgumentError, LuckyHitError, RunUnreadable
+from luckyhit.project import Project
+from luckyhit.records import SCHEMA_VERSION, Result, Stage
+from luckyhit.records.manifest import written, written_block
+from luckyhit.records.schemas import SCHEMAS
+from luckyhit.run import Run, find_run
+from luckyhit.scrub.redactor import Redactor, project_roots
+
+
+@dataclass(frozen=True)
+class CaseRun(Run):
+    """One run directory with its case and its redactor."""
+
+    @classmethod
+    def create(cls, runs_dir: Path, case_file: Path, *, now: datetime, manifest: dict[str, Any]) -> CaseRun:
+        """Make the directory of a new run, with a copy of the case file in it."""
+        name = case_file.stem
+        known = _secrets_of_file(case_file)  # before there is a directory: one without a manifest is no run yet
+        for _ in range(100):
+            path = runs_dir / name / f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+            try:
+                path.mkdir(parents=True)
+                break
+            except FileExistsError:
+                continue
+        else:
+            raise ArgumentError(f"no free run directory under {runs_dir / name}")
+        for table in SCHEMAS:
+            (path / table).mkdir()
+        (path / "notebooks").mkdir()
+        write_atomically(path / "case.yml", case_file.read_text(encoding="utf-8"))
+        run = cls(path)
+        run._write_manifest(
+            {
+                "schema": SCHEMA_VERSION,
+                "case": name,
+                "run": path.name,
+                "started": now.isoformat(timespec="seconds"),
+                "origin_ns": time.monotonic_ns(),
+                "state": "measuring",
+                "blocks": [],
+                "case_sha256": run.case_sha256,
+                **written(manifest),
+            },
+            _redactor(path, known),
+        )
+        return run
+
+    @classmethod
+    def find(cls, runs_dir: Path, wanted: str) -> CaseRun:
+        """As `luckyhit.run.find_run`."""
+        return cls(find_run(runs_dir, wanted).path)
+
+    @cached_property
+    def case(self) -> Case:
+        """Variables in the paths of its requests are filled in with what the run noted."""
+        variables: dict[str, str] = {}
+        with suppress(RunUnreadable):
+            variables = self.manifest.variables
+        return load_case(self.path / "case.yml", variables=variables)
+
+    def replace_case(self, text: str) -> None:
+        """Give the run another case file, since the numbers of its plan were sized; its checksum is noted anew."""
+        write_atomically(self.path / "case.yml", text)
+        self.__dict__.pop("case", None)
+        self.update(case_sha256=self.case_sha256)
+
+    @cached_property
+    def redactor(self) -> Redactor:
+        """Knows the secrets that the case names, and the folders of this run. It may learn more while the run goes
+        on."""
+        return self.new_redactor()
+
+    def new_redactor(self) -> Redactor:
+        """Knows them as they are set now."""
+        try:
+            known = known_secrets(self.case, public=self.manifest.variables)
+        except (LuckyHitError, OSError):
+            known = mentioned_secrets(self.path / "case.yml")
+        return _redactor(self.path, known)
+
+    def _write_manifest(self, manifest: dict[str, Any], redactor: Redactor | None = None) -> None:
+        shown = (redactor or self.redactor).document(manifest)
+        write_atomically(self.path / "manifest.json", json.dumps(shown, indent=2, sort_keys=True) + "\n")
+
+    def update(self, **fields: Any) -> None:
+        """Set fields of the manifest; what else stands in the file stays. Raises ValidationError for a field or a value
+        that no manifest has."""
+        self._write_manifest({**self.document(), **written(fields)})
+
+    def add_block(self, block: int, stage: Stage, arms: list[str], **facts: Any) -> None:
+        """Note a finished block: its number, its stage, the arms measured in it, and what is known of it."""
+        document = self.document()
+        noted = written_block({"block": block, "stage": stage, "arms": arms, **facts})
+        self._write_manifest({**document, "blocks": [*document["blocks"], noted]})
+
+    def redacted(self, result: Result) -> Result:
+        """A result as it may be shown."""
+        document = self.redactor.document(result.model_dump(mode="json", by_alias=True))
+        return Result.model_validate_json(json.dumps(document))
+
+    def write_result(self, result: Result) -> None:
+        text = self.redacted(result).model_dump_json(by_alias=True, indent=2)
+        write_atomically(self.path / "result.json", text + "\n")
+
+    def progress(
+        self, text: str, *, done: float | None = None, total: float | None = None, stays: bool = False
+    ) -> None:
+        """Append one line to `progress.jsonl`: what is being done, and how far (seconds of measuring). `stays`: it is
+        something to read, which stays on the console when the next thing is done."""
+        event = {"at": time.time(), "text": self.redactor.text(text), "done": done, "total": total, "stays": stays}
+        with (self.path / "progress.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(event) + "\n")
+
+
+def _secrets_of_file(case_file: Path) -> set[str]:
+    """What a case names as secret, also one that can't be read as a whole."""
+    try:
+        return known_secrets(load_case(case_file))
+    except (LuckyHitError, OSError):
+        return mentioned_secrets(case_file)
+
+
+def _redactor(run: Path, known: set[str]) -> Redactor:
+    roots = project_roots(run)
+    with suppress(ArgumentError, OSError):
+        roots[Project.find().root] = "."
+    roots[run.absolute().parents[1]] = "data/runs"
+    return Redactor(known - {run.name, run.parent.name}, roots=roots)
