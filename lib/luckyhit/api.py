@@ -67,7 +67,7 @@ def open_run(run: str | Path | None = None, *, case: str = "", runs_dir: str | P
         return OpenedRun(CaseRun.open(as_path.resolve()))
     project = Project.find(runs_dir=str(runs_dir))
     known = list(runs(project.runs))
-    if wanted in {each.path.parent.name for each in known}:  # a folder of that name may well lie here, too
+    if wanted in {run.path.parent.name for run in known}:  # a folder of that name may well lie here, too
         wanted, case = "", wanted
     elif wanted and as_path.is_dir():
         return OpenedRun(CaseRun.open(as_path.resolve()))
@@ -88,7 +88,7 @@ class OpenedRun:
     def __repr__(self) -> str:
         if self._run is None:
             return "nothing is measured yet"
-        rows = "".join(f"\n  .{name:<9} {count:>12}  {what}" for name, count, what in self._contents())
+        rows = "".join(f"\n  .{name:<9} {count:>12}  {contents}" for name, count, contents in self._contents())
         return f"{self._heading()}\n  {self._ended()}{rows}"
 
     def _repr_html_(self) -> str:
@@ -96,8 +96,8 @@ class OpenedRun:
             return escape(repr(self))
         left = " style='text-align: left'"
         rows = "".join(
-            f"<tr><th{left}><code>.{name}</code></th><td>{count}</td><td{left}>{escape(what)}</td></tr>"
-            for name, count, what in self._contents()
+            f"<tr><th{left}><code>.{name}</code></th><td>{count}</td><td{left}>{escape(contents)}</td></tr>"
+            for name, count, contents in self._contents()
         )
         caption = f"<strong>{escape(self._heading())}</strong><br>{escape(self._ended())}"
         table = f"<table><thead><tr><th></th><th>rows</th><th></th></tr></thead><tbody>{rows}</tbody></table>"
@@ -132,7 +132,7 @@ class OpenedRun:
         except LuckyHitError:
             counts["blocks"] = "unreadable"
         counts["journal"] = f"{len(self.journal):,}"
-        return [(name, counts[name], what) for name, what in _WHAT.items()]
+        return [(name, counts[name], contents) for name, contents in _WHAT.items()]
 
     @property
     def columns(self) -> ColumnDocs:
@@ -272,12 +272,12 @@ def _which_there_are(wanted: str, known: Sequence[Run], project: Project) -> str
     return f"{meant}There are runs of {', '.join(cases)}; the newest: {newest}."
 
 
-def _refuse_unknown(what: str, asked: Iterable[str], known: Sequence[str]) -> None:
+def _refuse_unknown(kind: str, asked: Iterable[str], known: Sequence[str]) -> None:
     for name in asked:
         if name not in known:
             near = difflib.get_close_matches(str(name), known, n=1)
             meant = f"Did you mean {near[0]!r}? " if near else ""
-            raise ArgumentError(f"{what} {name!r}", hint=f"{meant}It has {', '.join(known)}.")
+            raise ArgumentError(f"{kind} {name!r}", hint=f"{meant}It has {', '.join(known)}.")
 
 
 def _part(part: pa.Table, wanted: list[str], arms: list[str], stages: dict[int, str]) -> pa.Table:
@@ -302,7 +302,7 @@ def _no_rows(schema: pa.Schema, columns: list[str]) -> pa.Table:
     texts = pa.dictionary(pa.int32(), pa.string())
     fields = [schema.field(name) for name in columns]
     return pa.schema(
-        [each.with_type(texts) if pa.types.is_string(each.type) else each for each in fields]
+        [field.with_type(texts) if pa.types.is_string(field.type) else field for field in fields]
     ).empty_table()
 
 

@@ -207,8 +207,8 @@ class Run:
 
 def runs(runs_dir: Path) -> Iterator[Run]:
     """All runs under `runs_dir`, oldest first; directories that don't look like a run are passed over."""
-    found = (path for path in runs_dir.glob("*/*") if path.is_dir() and _RUN_ID.fullmatch(path.name))
-    for path in sorted(found, key=lambda path: path.name):
+    paths = (path for path in runs_dir.glob("*/*") if path.is_dir() and _RUN_ID.fullmatch(path.name))
+    for path in sorted(paths, key=lambda path: path.name):
         yield Run(path)
 
 

@@ -22,12 +22,13 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from luckyhit.errors import GuardError, RunUnreadable
+from luckyhit.text.json_values import as_object
 
 _FORMAT, _VERSION = "luckyhit-backup", 2
 _HEAD = struct.Struct(">IIq")
@@ -139,11 +140,11 @@ def _records(file: IO[bytes], path: Path) -> Iterator[tuple[Entry, bool]]:
         yield Entry(rest[:key_size], rest[key_size : key_size + payload_size], expires_at_ms), again
 
 
-def _header(line: bytes, path: Path) -> dict[str, Any]:
+def _header(line: bytes, path: Path) -> Mapping[str, Any]:
     try:
-        head = json.loads(line)
+        head = as_object(json.loads(line))
     except ValueError:
-        head = None
-    if not isinstance(head, dict):
+        head = {}
+    if not head:
         raise RunUnreadable(f"{path} is not a backup file")
     return head

@@ -16,8 +16,8 @@ def url_secrets(url: str) -> list[str]:
     except ValueError:
         return [url]
     query = [pair.partition("=")[2] for pair in parts.query.split("&") if pair.startswith(_SECRET_PARTS)]
-    found = [value for value in (password or user, *query) if value]
-    return [url, *found, *map(unquote, found)] if found else []
+    secrets = [value for value in (password or user, *query) if value]
+    return [url, *secrets, *map(unquote, secrets)] if secrets else []
 
 
 def plainly_redacted(url: str) -> str:

@@ -24,12 +24,12 @@ def cache_keys(case: Case) -> list[str]:
         return []
     if case.freshness.cache_keys is not None:
         return list(dict.fromkeys(case.freshness.cache_keys))
-    found = []
+    keys = []
     for template in case.cache.clear:
         parts = parse_template(template)
         if sum(isinstance(part, Placeholder) for part in parts) == 1:
-            found.append("".join(escape(part) if isinstance(part, str) else "{key}" for part in parts))
-    return list(dict.fromkeys(found))
+            keys.append("".join(escape(part) if isinstance(part, str) else "{key}" for part in parts))
+    return list(dict.fromkeys(keys))
 
 
 def watched_shapes(case: Case, learned: Sequence[Shape]) -> tuple[dict[str, str], list[Shape], str]:
@@ -85,11 +85,11 @@ def _keys_of(freshness: Freshness, templates: Sequence[str]) -> tuple[dict[str, 
             f"the reserved keys make {count} cache keys, and at most {MOST_CHANNELS} are watched; reserve "
             "fewer keys in freshness.keys, or name fewer templates in freshness.cache_keys"
         )
-    found: dict[str, str] = {}
+    keys: dict[str, str] = {}
     for key in _reserved(freshness):
         for template in templates:
-            found.setdefault(fill_text(template, {"key": key}), key)
-    return found, ""
+            keys.setdefault(fill_text(template, {"key": key}), key)
+    return keys, ""
 
 
 def reserved(case: Case) -> Callable[[str], bool]:

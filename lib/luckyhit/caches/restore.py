@@ -39,12 +39,12 @@ def restore_run(cache: AnyCache, paths: Sequence[Path]) -> Restored:
     as `restore`.
     """
     restored = present = expired = superseded = 0
-    seen: set[bytes] = set()
+    restored_keys: set[bytes] = set()
     with cache.explained("restoring cleared keys"), cache.keys() as keys:
         for path in paths:
             for batch in _batches(read_backup(path)):
-                oldest = [entry for entry in batch if _name(entry.key) not in seen]
-                seen.update(_name(entry.key) for entry in oldest if len(paths) > 1)
+                oldest = [entry for entry in batch if _name(entry.key) not in restored_keys]
+                restored_keys.update(_name(entry.key) for entry in oldest if len(paths) > 1)
                 now_ms = keys.clock_ms()
                 alive = [entry for entry in oldest if entry.expires_at_ms == 0 or entry.expires_at_ms > now_ms]
                 present_now = keys.put_back(alive)

@@ -93,15 +93,15 @@ class Removed:
     touched: bool = False
 
 
-def refuse_too_much(spec: CacheSpec, found: Listing, *, owned: bool) -> None:
+def refuse_too_much(spec: CacheSpec, listing: Listing, *, owned: bool) -> None:
     """Raise ScopeRefused where the templates cover more of a cache than the case allows."""
-    matched = len(found.inside)
+    matched = len(listing.inside)
     if spec.dedicated or owned or not matched:
         return
-    share = matched / found.total
+    share = matched / listing.total
     if share > spec.largest_share:
         raise ScopeRefused(
-            f"cache.clear covers {matched} of {found.total} keys ({share:.0%}); "
+            f"cache.clear covers {matched} of {listing.total} keys ({share:.0%}); "
             f"at most {spec.largest_share:.0%} are allowed (cache.largest_share)",
             hint="Make the templates narrower. If the cache serves this service alone, say so: `dedicated: true`.",
         )
@@ -119,5 +119,5 @@ def _literal_beginning(template: str) -> bytes:
 
 def _one_of(values: list[int]) -> bytes:
     """A glob for one byte, any of `values`."""
-    each = [byte if _PLAIN.fullmatch(byte) else b"\\" + byte for byte in (bytes([value]) for value in values)]
-    return each[0] if len(each) == 1 else b"[" + b"".join(each) + b"]"
+    escaped = [byte if _PLAIN.fullmatch(byte) else b"\\" + byte for byte in (bytes([value]) for value in values)]
+    return escaped[0] if len(escaped) == 1 else b"[" + b"".join(escaped) + b"]"

@@ -25,6 +25,7 @@ from luckyhit.case.reading.salvage import salvage
 from luckyhit.case.values.path_variables import fill_requested
 from luckyhit.errors import CaseError, Problem
 from luckyhit.scrub.secrets import find_secret, is_literal, is_secret_header, is_secret_name
+from luckyhit.text.json_values import value_at
 
 LARGEST_BYTES = 256_000
 MOST_PROBLEMS = 200
@@ -88,8 +89,8 @@ def _case_error(findings: list[Finding], document: Document, text: str, file: st
 def _read(path: Path) -> str:
     """The file's text. Its size and kind are looked at before it is read: a pipe could block, a device never end."""
 
-    def refused(found: str, expected: str, line: int = 1) -> CaseError:
-        return CaseError([Problem(str(path), line, "(file)", found, expected)])
+    def refused(value: str, expected: str, line: int = 1) -> CaseError:
+        return CaseError([Problem(str(path), line, "(file)", value, expected)])
 
     try:
         about = path.stat()
@@ -138,10 +139,7 @@ def values_at(document: Document, findings: Iterable[Finding]) -> set[str]:
     """The secret values that those findings are about."""
     values = set()
     for finding in findings:
-        value = document.data
-        for step in finding.path:
-            inside = (isinstance(value, dict) and step in value) or (isinstance(value, list) and isinstance(step, int))
-            value = value[step] if inside else None
+        value = value_at(document.data, finding.path)
         if _is_scalar(value):
             values.add(_text(value))
     return values - {""}

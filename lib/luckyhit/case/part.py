@@ -15,10 +15,10 @@ _STATUS = {"type": "integer", "minimum": 100, "maximum": 599}
 
 
 def _statuses(value: Any) -> int | list[int]:
-    for status in value if isinstance(value, list) and value else [value]:
+    for status in each_status(value) or [value]:
         if not isinstance(status, int) or isinstance(status, bool) or not 100 <= status <= 599:
             raise ValueError("an HTTP status, from 100 and up to 599, or a list of them such as [200, 409]")
-    if isinstance(value, list) and len(set(value)) < len(value):
+    if len(set(each_status(value))) < len(each_status(value)):
         raise ValueError("each status once")
     return value
 

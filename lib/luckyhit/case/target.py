@@ -91,12 +91,12 @@ class Limits(Part):
     @property
     def watched(self) -> dict[str, float]:
         """What the load engine watches: `error_rate` (share), `p99_ms`, `window_s`, `fewest`; empty without a limit."""
-        found: dict[str, float] = {}
+        limits: dict[str, float] = {}
         if self.error_rate is not None:
-            found["error_rate"] = self.error_rate
+            limits["error_rate"] = self.error_rate
         if self.p99 is not None:
-            found["p99_ms"] = self.p99 * 1000
-        return {**found, "window_s": self.window, "fewest": self.fewest} if found else {}
+            limits["p99_ms"] = self.p99 * 1000
+        return {**limits, "window_s": self.window, "fewest": self.fewest} if limits else {}
 
 
 class Target(Part):

@@ -172,8 +172,10 @@ def clear_declared(
 def look_at(stacks: Mapping[Arm, Stack], case: Case, *, keyspace: bool = True) -> dict[Arm, dict[str, str]]:
     """The fingerprint of each arm, all at once. `keyspace`: count the keys outside the scope, too."""
     arms = list(stacks)
-    seen = _together(lambda arm: fingerprint(stacks[arm], case, environ=stacks[arm].environ, keyspace=keyspace), arms)
-    return dict(zip(arms, seen, strict=True))
+    fingerprints = _together(
+        lambda arm: fingerprint(stacks[arm], case, environ=stacks[arm].environ, keyspace=keyspace), arms
+    )
+    return dict(zip(arms, fingerprints, strict=True))
 
 
 def _set(stack: Stack, arm: Arm, journal: Journal) -> None:
@@ -225,9 +227,9 @@ def _record_processes(stack: Stack, journal: Journal) -> None:
 
 def _open_step(name: str, stack: Stack, journal: Journal) -> Step | None:
     """The open step of this name for this stack, as this process took it (an earlier notebook had its own)."""
-    mine = journal.as_kept(_about(stack))
+    about = journal.as_kept(_about(stack))
     steps = [step for step in journal.open_steps() if step.step == name]
-    return next((step for step in reversed(steps) if all(step.detail.get(key) == mine[key] for key in mine)), None)
+    return next((step for step in reversed(steps) if all(step.detail.get(key) == about[key] for key in about)), None)
 
 
 def _about(stack: Stack) -> dict[str, Any]:

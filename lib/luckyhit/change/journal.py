@@ -42,6 +42,7 @@ from typing import Any
 from luckyhit.errors import GuardError, RunUnreadable
 from luckyhit.records.journal import Step, load_journal
 from luckyhit.scrub.redactor import Redactor
+from luckyhit.text.json_values import map_texts
 
 Detail = Mapping[str, Any]
 
@@ -195,11 +196,11 @@ class Places:
 
     def written(self, value: Any) -> Any:
         """A JSON value as the journal has it."""
-        return _each_text(value, lambda text: self._paths.sub(lambda match: self._ways.get(match[0], "⟦⟧"), text))
+        return map_texts(value, lambda text: self._paths.sub(lambda match: self._ways.get(match[0], "⟦⟧"), text))
 
     def read(self, value: Any) -> Any:
         """The value that was written."""
-        return _each_text(value, lambda text: _WRITTEN.sub(self._place, text))
+        return map_texts(value, lambda text: _WRITTEN.sub(self._place, text))
 
     def _place(self, match: re.Match[str]) -> str:
         if match["up"] is not None:
@@ -209,11 +210,3 @@ class Places:
         if match["name"]:
             return str(self._named[match["name"]]) if match["name"] in self._named else match[0]
         return "⟦"
-
-
-def _each_text(value: Any, do: Callable[[str], str]) -> Any:
-    if isinstance(value, str):
-        return do(value)
-    if isinstance(value, Mapping):
-        return {name: _each_text(inner, do) for name, inner in value.items()}
-    return [_each_text(inner, do) for inner in value] if isinstance(value, (list, tuple)) else value

@@ -13,11 +13,11 @@ WITH_THE_PROCESSES = ("end-processes", "restart")
 def still_open(journal: Journal) -> list[Step]:
     """The steps of which something is left indeed: those about processes only count while one of them lives, and those
     at rest don't."""
-    found = []
+    open_runs = []
     for step in journal.open_steps():
         if step.inverse.get("kind") in WITH_THE_PROCESSES:
             if processes.living(step.outcome.get("processes", ())):
-                found.append(step)
+                open_runs.append(step)
         elif step.inverse and not step.outcome.get(AT_REST):
-            found.append(step)
-    return found
+            open_runs.append(step)
+    return open_runs

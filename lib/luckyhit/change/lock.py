@@ -26,6 +26,7 @@ from luckyhit.change.journal import Journal
 from luckyhit.change.leftovers import still_open
 from luckyhit.errors import RunUnreadable, TargetBusy
 from luckyhit.run import runs
+from luckyhit.text.json_values import as_object
 
 FOLDER_ENV = "LUCKYHIT_LOCKS"
 """Environment variable that names another folder for the locks than the one in the system's temporary directory."""
@@ -73,7 +74,7 @@ def _held(name: str, runs_dir: Path, run: str | None) -> Iterator[Path | None]:
                 hint="Wait until it has ended, or stop it (Ctrl-C there; it rolls back by itself).",
             ) from None
         earlier = _read(file).get("path")
-        path = next((str(found) for found in runs_dir.glob(f"*/{run}")), None) if run else None
+        path = next((str(path) for path in runs_dir.glob(f"*/{run}")), None) if run else None
         file.seek(0)
         file.truncate()
         # Until that one is reverted, it is what others have to know of.
@@ -119,13 +120,12 @@ def _who(name: str, run: str | None) -> dict[str, Any]:
     return {"target": name, "run": run, "pid": os.getpid(), "host": socket.gethostname(), "since": since}
 
 
-def _read(file: IO[str]) -> dict[str, Any]:
+def _read(file: IO[str]) -> Mapping[str, Any]:
     file.seek(0)
     try:
-        who = json.load(file)
+        return as_object(json.load(file))
     except ValueError:  # new, or just being written
         return {}
-    return who if isinstance(who, dict) else {}
 
 
 def _holder(file: IO[str]) -> str:

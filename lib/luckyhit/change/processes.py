@@ -23,25 +23,25 @@ _KILLED_S = 5.0
 _NOT_TELLING = frozenset({"PWD", "OLDPWD", "_"})
 
 
-def identify(process: psutil.Process, what: str) -> dict[str, Any]:
+def identify(process: psutil.Process, role: str) -> dict[str, Any]:
     """What the journal keeps of a process."""
-    return {"pid": process.pid, "created": process.create_time(), "what": what}
+    return {"pid": process.pid, "created": process.create_time(), "what": role}
 
 
 def of_stack(stack: Stack) -> list[dict[str, Any]]:
     """The service's processes, and the cache server's where it is the run's own."""
-    found = []
+    identified = []
     if stack.owned and stack.pid is not None:
         with contextlib.suppress(psutil.Error):
             service = psutil.Process(stack.pid)
             family = [service, *service.children(recursive=True)]
-            found += [identify(process, f"service {process.name()}") for process in family]
+            identified += [identify(process, f"service {process.name()}") for process in family]
     cache = stack.cache
     if cache is not None and cache.owned:
         with contextlib.suppress(psutil.Error, TargetError):
             server = psutil.Process(cache.answering_pid())
-            found.append(identify(server, f"cache {server.name()}"))
-    return found
+            identified.append(identify(server, f"cache {server.name()}"))
+    return identified
 
 
 def myself() -> dict[str, Any]:
@@ -50,13 +50,13 @@ def myself() -> dict[str, Any]:
 
 def living(recorded: Iterable[dict[str, Any]]) -> list[psutil.Process]:
     """Those of the recorded processes that are still there: same pid, same start."""
-    found = []
+    living = []
     for entry in recorded:
         with contextlib.suppress(psutil.Error, KeyError, TypeError, ValueError):
             process = psutil.Process(int(entry["pid"]))
             if abs(process.create_time() - float(entry["created"])) < _SAME_START_S and _runs(process):
-                found.append(process)
-    return found
+                living.append(process)
+    return living
 
 
 def with_workdir(workdir: Path) -> list[psutil.Process]:
@@ -64,7 +64,7 @@ def with_workdir(workdir: Path) -> list[psutil.Process]:
 
     Finds what was started right before a crash, before its pid could be recorded.
     """
-    found = []
+    processes = []
     marker = str(workdir)
     ours = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     for process in psutil.process_iter():
@@ -75,8 +75,8 @@ def with_workdir(workdir: Path) -> list[psutil.Process]:
             mentioned = any(marker in value for value in values)
             serves = process.name().startswith(("valkey-server", "redis-server"))
             if (mentioned or (serves and _inside(process.cwd(), workdir))) and _runs(process):
-                found.append(process)
-    return found
+                processes.append(process)
+    return processes
 
 
 def end(processes: Iterable[psutil.Process]) -> list[psutil.Process]:

@@ -173,17 +173,17 @@ def _recorded(steps: list[Step]) -> list[dict[str, Any]]:
 
 def _end_processes(run: CaseRun, steps: list[Step]) -> int:
     """End every process that the run started and that is still there. Returns how many there were."""
-    found = {process.pid: process for process in processes.living(_recorded(steps))}
+    survivors = {process.pid: process for process in processes.living(_recorded(steps))}
     for process in processes.with_workdir((run.path / "work").resolve()):
-        found[process.pid] = process
-    left = processes.end(found.values())
+        survivors[process.pid] = process
+    left = processes.end(survivors.values())
     if left:
         raise RollbackNotConfirmed(
             f"processes of run {run.id} could not be ended: {', '.join(processes.describe(left))}",
             hint=f"End them by hand: kill -9 {' '.join(str(process.pid) for process in left)}; "
             f"then `luckyhit revert {run.called}` again.",
         )
-    return len(found)
+    return len(survivors)
 
 
 def _undo(
@@ -212,10 +212,13 @@ def _discard_backup(journal: Journal, step: Step) -> None:
 
 
 def _not_confirmed(run: CaseRun, failed: list[tuple[Step | None, LuckyHitError]]) -> RollbackNotConfirmed:
-    what = [(f"step {step.id} ({step.step})" if step is not None else "the processes", error) for step, error in failed]
+    unconfirmed = [
+        (f"step {step.id} ({step.step})" if step is not None else "the processes", error) for step, error in failed
+    ]
     return RollbackNotConfirmed(
-        f"run {run.id} could not be reverted in full: " + "; ".join(f"{name}: {error.message}" for name, error in what),
-        hint=" ".join(f"For {name}: {error.hint}" for name, error in what)
+        f"run {run.id} could not be reverted in full: "
+        + "; ".join(f"{name}: {error.message}" for name, error in unconfirmed),
+        hint=" ".join(f"For {name}: {error.hint}" for name, error in unconfirmed)
         + f" Then `luckyhit revert {run.called}` again. What is open stands in {_journal_path(run)}, "
         "each intent with its inverse.",
     )

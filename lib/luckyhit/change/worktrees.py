@@ -48,28 +48,28 @@ def revisions_of(case: Case, project: Path) -> dict[Arm, str]:
     are the same."""
     change = _change(case)
     root, inside = _repository(case, project)
-    found: dict[Arm, str] = {}
+    revisions: dict[Arm, str] = {}
     for arm, name in (("before", change.before), ("after", change.after)):
         try:
-            found[arm] = git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip()  # type: ignore[index]
+            revisions[arm] = git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip()  # type: ignore[index]
         except TargetError:
             raise GuardError(
                 f"the repository {root.name} has no revision {name!r} (change.{arm})",
                 hint="Fetch it first, or look at `git branch -a` and `git tag`.",
             ) from None
         try:
-            git(root, "cat-file", "-e", f"{found[arm]}:{inside.as_posix() if inside.parts else ''}")  # type: ignore[index]
+            git(root, "cat-file", "-e", f"{revisions[arm]}:{inside.as_posix() if inside.parts else ''}")  # type: ignore[index]
         except TargetError:
             raise GuardError(
                 f"revision {name!r} (change.{arm}) has no directory {inside}, which target.start.cwd names",
                 hint="Name a directory that both revisions have.",
             ) from None
-    if found["before"] == found["after"]:
+    if revisions["before"] == revisions["after"]:
         raise GuardError(
-            f"{change.before!r} and {change.after!r} are the same revision ({found['before'][:12]})",
+            f"{change.before!r} and {change.after!r} are the same revision ({revisions['before'][:12]})",
             hint="Name two revisions that differ.",
         )
-    return found
+    return revisions
 
 
 def difference_of(case: Case, project: Path, revisions: Mapping[Arm, str]) -> str:
@@ -187,11 +187,11 @@ def _found_by_python(case: Case, project: Path, root: Path, inside: Path, enviro
         paths = json.loads(run_quietly([python, "-c", _LOOKED_UP], Path("/"), env))
     except (OSError, subprocess.SubprocessError, ValueError):
         return []
-    found: dict[str, None] = {}
+    packages: dict[str, None] = {}
     for path in paths:
         place = Path(path)
         if place.is_absolute() and place.resolve().is_relative_to(root) and place.is_dir():
             relative = place.resolve().relative_to(root)
             if not {"site-packages", "dist-packages"} & set(relative.parts):
-                found[str(relative)] = None
-    return list(found)
+                packages[str(relative)] = None
+    return list(packages)

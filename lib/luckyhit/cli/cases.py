@@ -126,10 +126,10 @@ def _conducted(project: Project, case_file: Path, how: dict[str, Any], *, summar
     try:
         outcome = run_case(project, case_file, **how)
     except LuckyHitError as error:
-        told = told_of_error(case_file, error, [project.runs, project.reports])
-        write_told(told, summary=summary, junit=junit)
+        outcome_told = told_of_error(case_file, error, [project.runs, project.reports])
+        write_told(outcome_told, summary=summary, junit=junit)
         raise
-    told = told_of_run(
+    outcome_told = told_of_run(
         outcome.run,
         outcome.result,
         project.reports,
@@ -140,7 +140,7 @@ def _conducted(project: Project, case_file: Path, how: dict[str, Any], *, summar
         seconds=outcome.seconds,
     )
     try:
-        write_told(told, summary=summary, junit=junit)
+        write_told(outcome_told, summary=summary, junit=junit)
     except LuckyHitError as error:
         print(f"error: {error}", file=sys.stderr)
         # A rollback that is not confirmed, or whatever else went wrong, is what has to be heard first.

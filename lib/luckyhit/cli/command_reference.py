@@ -33,16 +33,16 @@ def commands_markdown() -> str:
 
 
 def _section(name: str, command: Any) -> str:
-    arguments = "".join(f" {each.metavar or each.name.upper()}" for each in _of_kind(command, "argument"))
+    arguments = "".join(f" {param.metavar or param.name.upper()}" for param in _of_kind(command, "argument"))
     lines = [f"\n## `luckyhit {name}{arguments}`\n", f"{' '.join((command.help or '').split())}\n"]
-    if rows := [each for each in _of_kind(command, "option") if each.name != "help"]:
+    if rows := [param for param in _of_kind(command, "option") if param.name != "help"]:
         lines += ["| option | what it does |", "| --- | --- |"]
-        lines += [f"| {', '.join(map(_code, each.opts))} | {_in_a_table(each.help or '')} |" for each in rows]
+        lines += [f"| {', '.join(map(_code, param.opts))} | {_in_a_table(param.help or '')} |" for param in rows]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def _of_kind(command: Any, kind: str) -> list[Any]:
-    return [each for each in command.params if each.param_type_name == kind]
+    return [param for param in command.params if param.param_type_name == kind]
 
 
 def _code(text: str) -> str:

@@ -18,15 +18,15 @@ def refuse_crowded(summary: str, junit: str, *, as_json: bool) -> None:
         raise ArgumentError(f"{' and '.join(wanting)} both print", hint="Give all but one of them a file.")
 
 
-def write_told(told: Told, *, summary: str, junit: str) -> None:
+def write_told(outcome: Told, *, summary: str, junit: str) -> None:
     """Write what was asked for; an empty name asks for nothing. Raises ReportNotWritten."""
     from luckyhit.report.run_outcome import publish
 
     if summary:
         from luckyhit.report.ci_summary import summary as as_markdown
 
-        publish(as_markdown(told), summary)
+        publish(as_markdown(outcome), summary)
     if junit:
         from luckyhit.report.junit import junit as as_xml
 
-        publish(as_xml(told), junit)
+        publish(as_xml(outcome), junit)

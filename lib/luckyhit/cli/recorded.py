@@ -53,25 +53,25 @@ def judge(
         if write:
             raise ArgumentError(f"{run} is no run directory, so it keeps no result", hint="Leave --write out.")
         result = loose.judge_loose(Path(run))
-        told = told_of_records(result, Path(run))
+        outcome = told_of_records(result, Path(run))
         numbers = number_lines(result)  # no report shows them
     else:
         project = Project.find(runs_dir=runs_dir)
-        found = CaseRun.find(project.runs, run)
-        result = found.redacted(with_earlier(found, judge_run(found)))
+        run_files = CaseRun.find(project.runs, run)
+        result = run_files.redacted(with_earlier(run_files, judge_run(run_files)))
         # One that is there stays, even where it can't be read: it may be all that is left of what was told.
-        if write or not (found.path / "result.json").exists():
-            keep_result(found, result)
-        told = told_of_run(found, result, project.reports, incomplete=ended_early(found))
+        if write or not (run_files.path / "result.json").exists():
+            keep_result(run_files, result)
+        outcome = told_of_run(run_files, result, project.reports, incomplete=ended_early(run_files))
         numbers = []
     if as_json:
         print(result.model_dump_json(by_alias=True, indent=2))
     else:
         print(f"{result.verdict}: {result.because}")
-        shown = (*numbers, told.old_data, *told.findings)
+        shown = (*numbers, outcome.old_data, *outcome.findings)
         print("".join(f"  {line}\n" for line in shown if line), end="")
         print("".join(failed_guards(result)), end="")
-    write_told(told, summary=summary, junit=junit)
+    write_told(outcome, summary=summary, junit=junit)
 
 
 def failed_guards(result: Result) -> Iterator[str]:
@@ -100,22 +100,22 @@ def report(
 
     refuse_crowded(summary, junit, as_json=False)
     project = Project.find(runs_dir=runs_dir, reports_dir=reports_dir)
-    found = CaseRun.find(project.runs, run)
-    reason = ended_early(found) or "the run did not get to its end"
+    run_files = CaseRun.find(project.runs, run)
+    reason = ended_early(run_files) or "the run did not get to its end"
     result = None
-    if found.manifest.ended:
+    if run_files.manifest.ended:
         try:
-            result = with_earlier(found, judge_run(found))
+            result = with_earlier(run_files, judge_run(run_files))
         except CaseError as error:
             reason = f"its case file can't be used any more: {error.message}"
         else:
             reason = ""
     if result is not None:
-        path = export(found, result, project.reports)
+        path = export(run_files, result, project.reports)
     else:
-        path = render(found, None, project.reports, incomplete=reason)
-    told = told_of_run(found, result, project.reports, incomplete=reason, report=path)
-    write_told(told, summary=summary, junit=junit)
+        path = render(run_files, None, project.reports, incomplete=reason)
+    outcome = told_of_run(run_files, result, project.reports, incomplete=reason, report=path)
+    write_told(outcome, summary=summary, junit=junit)
     print(path)
 
 
@@ -134,21 +134,21 @@ def revert(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsOption =
     from luckyhit.workflow.step import scrub
 
     project = Project.find(runs_dir=runs_dir)
-    found = CaseRun.find(project.runs, run)
+    run_files = CaseRun.find(project.runs, run)
     try:
-        rollback = revert_run(found, project=project.root)
+        rollback = revert_run(run_files, project=project.root)
     except LuckyHitError as error:
-        error.reword(found.redactor.secrets)
+        error.reword(run_files.redactor.secrets)
         raise
-    found.update(rollback=rollback, changed=not rollback.confirmed)
+    run_files.update(rollback=rollback, changed=not rollback.confirmed)
     # A run that was killed could not do so itself.
-    scrub(found, closed=True)
-    for notebook in sorted((found.path / "notebooks").glob("*.ipynb")):
-        scrub_notebook(notebook, found.redactor)
+    scrub(run_files, closed=True)
+    for notebook in sorted((run_files.path / "notebooks").glob("*.ipynb")):
+        scrub_notebook(notebook, run_files.redactor)
     if as_json:
-        print_json(found.redactor.document(rollback.model_dump()))
+        print_json(run_files.redactor.document(rollback.model_dump()))
     else:
-        told = found.redactor.secrets(rollback.detail)
-        print(f"rollback {'confirmed' if rollback.confirmed else 'NOT confirmed'}: {told}")
+        detail = run_files.redactor.secrets(rollback.detail)
+        print(f"rollback {'confirmed' if rollback.confirmed else 'NOT confirmed'}: {detail}")
     if not rollback.confirmed:
         raise typer.Exit(5)

@@ -86,10 +86,13 @@ def _prune(project: Project, keep: int | None, older_than: str, *, dry_run: bool
             write_index(project.runs, project.reports)
     staying = {run.id: reason for run, reason in planned.staying}
     if as_json:
-        print_json({"dry_run": dry_run, "gone": [_facts(each) for each in gone], "stay": staying, "failed": failed})
+        print_json(
+            {"dry_run": dry_run, "gone": [_facts(leaving) for leaving in gone], "stay": staying, "failed": failed}
+        )
     else:
-        for each in gone:
-            print(f"{each.run.id}  {each.case:<20}  {megabytes(each.size):>9}{'' if each.report else '  (no report)'}")
+        for leaving in gone:
+            unreported = "" if leaving.report else "  (no report)"
+            print(f"{leaving.run.id}  {leaving.case:<20}  {megabytes(leaving.size):>9}{unreported}")
         word = "would go" if dry_run else "removed"
         print(f"{plural(len(gone), 'run')} {word}, {megabytes(sum(e.size for e in gone))}")
         for run, reason in staying.items():

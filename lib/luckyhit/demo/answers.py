@@ -12,11 +12,11 @@ def page_answer(request: Request, page: bytes | None, missing: str) -> Response:
 
     The validator is of the page that is served: an old page from the cache validates whoever holds an old page.
     """
-    found = existing(page, missing)
-    etag = f'"{blake2b(found, digest_size=12).hexdigest()}"'
+    product = existing(page, missing)
+    etag = f'"{blake2b(product, digest_size=12).hexdigest()}"'
     if _names(request.headers.getlist("if-none-match"), etag):
         return Response(status_code=304, headers={"etag": etag})
-    return Response(found, media_type="application/json", headers={"etag": etag})
+    return Response(product, media_type="application/json", headers={"etag": etag})
 
 
 def existing(content: bytes | None, missing: str) -> bytes:

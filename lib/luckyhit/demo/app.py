@@ -163,7 +163,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.invalidation.mode = new.value
         return {"invalidation": new.value}
 
-    told = {
+    settings_shown = {
         "status": "ok",
         "service": "catalogue",
         "schema_version": SCHEMA_VERSION,
@@ -176,7 +176,10 @@ def create_app(settings: Settings) -> FastAPI:
 
     @app.get("/health")
     async def health() -> dict[str, object]:
-        return {**told, "settings": {**settings.effective(), "CATALOGUE_INVALIDATION": app.state.invalidation.mode}}
+        return {
+            **settings_shown,
+            "settings": {**settings.effective(), "CATALOGUE_INVALIDATION": app.state.invalidation.mode},
+        }
 
     return app
 

@@ -64,8 +64,8 @@ class Catalogue:
     async def last_list_page(self) -> int:
         """The last page of the list, 0 where there are no products. One statement."""
         async with self._database.reading() as ask:
-            (found,) = await ask("SELECT max(id) AS highest FROM products")
-        return list_page_of(found["highest"]) if found["highest"] is not None else 0
+            (row,) = await ask("SELECT max(id) AS highest FROM products")
+        return list_page_of(row["highest"]) if row["highest"] is not None else 0
 
     async def recommending(self, product_id: int) -> list[int]:
         """The products on whose pages this one may stand as liked by others: those of its category, once it has been

@@ -34,8 +34,8 @@ def run_workers(count: int, serve: Serve, *, host: str, port: int) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    for mine in sockets:
-        mine.close()
+    for worker_socket in sockets:
+        worker_socket.close()
     ended = wait([worker.sentinel for worker in workers])
     first = next(worker for worker in workers if worker.sentinel in ended)
     unexpected = not stopped

@@ -61,7 +61,7 @@ def parts_of(verdict: Verdict, rulings: Sequence[Ruling], beside: Sequence[Fault
     elif verdict == "EQUIVALENT" or (verdict == "HELPED" and not asked):
         passed = [ruling for ruling in rest if ruling.metric.verdict == "INCONCLUSIVE" and ruling.passes]
         parts += [("equivalent", still), ("better-unasked", gains), ("no-worse", passed)]
-    return [SentencePart(name, tuple(each.name for each in members)) for name, members in parts if members]
+    return [SentencePart(name, tuple(member.name for member in members)) for name, members in parts if members]
 
 
 def because(

@@ -24,8 +24,8 @@ MEASURED = "measure"
 
 def is_loose(path: Path) -> bool:
     """Whether this directory holds a case and requests, but is no run."""
-    there = (path / "case.yml").is_file() and any((path / "requests").glob("*.parquet"))
-    return there and not os.path.lexists(path / "manifest.json")
+    has_records = (path / "case.yml").is_file() and any((path / "requests").glob("*.parquet"))
+    return has_records and not os.path.lexists(path / "manifest.json")
 
 
 def judge_loose(path: Path) -> Result:

@@ -53,19 +53,19 @@ class Card:
     numbers: tuple[Number, ...] = ()
 
 
-def elements(told: Mapping[str, Any]) -> list[tuple[str, str]]:
+def elements(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(name, content) of each element, from what the template takes."""
-    result, incomplete = told["result"], told["incomplete"]
+    result, incomplete = document["result"], document["incomplete"]
     judged = result is not None and not incomplete
-    seen = told["observation"]
-    rows = of_observation(seen.numbers) if seen else numbers_of(told["key_numbers"]) if judged else []
+    observation = document["observation"]
+    rows = of_observation(observation.numbers) if observation else numbers_of(document["key_numbers"]) if judged else []
     facts = {
-        "run": told["run"],
-        "case": told["name"],
-        "started": told["started"],
-        "verdict": seen.headline if seen else result.verdict if judged else "",
+        "run": document["run"],
+        "case": document["name"],
+        "started": document["started"],
+        "verdict": observation.headline if observation else result.verdict if judged else "",
         "state": f"not complete: {incomplete}" if incomplete else "finished",
-        "because": (seen.because if seen else result.because) if judged else "",
+        "because": (observation.because if observation else result.because) if judged else "",
     }
     pairs = [(name, str(text)[:LONGEST]) for name, text in facts.items()]
     return [(f"{_PREFIX}{name}", text) for name, text in [*pairs, *(("number", _as_json(row)) for row in rows)]]
@@ -89,15 +89,15 @@ def _as_json(row: Number) -> str:
 def cards(reports_dir: Path, known: set[str]) -> dict[str, Card]:
     """By file name: the reports of runs that are not `known`. A file that is called like a report and says nothing of
     itself, as a damaged one does, or one of an earlier version, is told by its name; any other file is passed over."""
-    found = {}
+    documents = {}
     for path in sorted(reports_dir.glob("*.html")):
         match = _NAME.fullmatch(path.name)
         if match is None or match[3] in known or not path.is_file():
             continue
-        found[path.name] = _card(path) or Card(
+        documents[path.name] = _card(path) or Card(
             match[3], match[2], match[1], "", "its report says nothing that can be read here", ""
         )
-    return found
+    return documents
 
 
 def _card(path: Path) -> Card | None:
@@ -141,7 +141,7 @@ class _Head(HTMLParser):
         self.found: list[tuple[str, str]] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        told = dict(attrs)
-        name = told.get("name") or ""
+        attributes = dict(attrs)
+        name = attributes.get("name") or ""
         if tag == "meta" and name.startswith(_PREFIX):
-            self.found.append((name.removeprefix(_PREFIX), told.get("content") or ""))
+            self.found.append((name.removeprefix(_PREFIX), attributes.get("content") or ""))

@@ -17,24 +17,24 @@ _GOALS = ("Goal", "Before", "After", "Difference", "Interval", "Wanted", "Verdic
 _Safe = Callable[[str], str]
 
 
-def summary(told: Told) -> str:
+def summary(outcome: Told) -> str:
     """Verdict, sentence, goals, the guards that failed, where the report is. Nothing in it is markup but our own."""
 
     def safe(text: str) -> str:
-        return _MARKS.sub(r"\\\1", " ".join(told.clean(text).split()))
+        return _MARKS.sub(r"\\\1", " ".join(outcome.clean(text).split()))
 
     parts = [
-        f"## Lucky Hit: {told.verdict} ({safe(told.case)})",
-        safe(told.title),
-        f"**{told.verdict}.** {safe(sentence(told.because))}",
-        f"What to do: {safe(told.hint)}" if told.hint else "",
-        safe(told.old_data),
-        "\n".join(f"- {safe(line)}" for line in told.findings),
-        f"**There is no report.** {safe(told.unreported)}" if told.unreported else "",
+        f"## Lucky Hit: {outcome.verdict} ({safe(outcome.case)})",
+        safe(outcome.title),
+        f"**{outcome.verdict}.** {safe(sentence(outcome.because))}",
+        f"What to do: {safe(outcome.hint)}" if outcome.hint else "",
+        safe(outcome.old_data),
+        "\n".join(f"- {safe(line)}" for line in outcome.findings),
+        f"**There is no report.** {safe(outcome.unreported)}" if outcome.unreported else "",
     ]
-    if told.result is not None:
-        parts += _of_result(told.result, safe, incomplete=bool(told.incomplete))
-    parts.append(_where(told, safe))
+    if outcome.result is not None:
+        parts += _of_result(outcome.result, safe, incomplete=bool(outcome.incomplete))
+    parts.append(_where(outcome, safe))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -74,10 +74,12 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], safe: _Safe) 
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) if rows else ""
 
 
-def _where(told: Told, safe: _Safe) -> str:
-    facts = [f"Run {safe(told.run)}" if told.run else "No run was made" if told.result is None else "Loose records"]
-    if told.result is not None:
-        facts += [text for text in (safe(told.result.date), safe(told.result.design)) if text]
-    if told.report:
-        facts.append(f"report: {safe(told.report)}")
+def _where(outcome: Told, safe: _Safe) -> str:
+    facts = [
+        f"Run {safe(outcome.run)}" if outcome.run else "No run was made" if outcome.result is None else "Loose records"
+    ]
+    if outcome.result is not None:
+        facts += [text for text in (safe(outcome.result.date), safe(outcome.result.design)) if text]
+    if outcome.report:
+        facts.append(f"report: {safe(outcome.report)}")
     return "; ".join(facts) + "."

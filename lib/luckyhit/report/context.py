@@ -60,27 +60,27 @@ class _Attempts:
     def __init__(self) -> None:
         self.problems: list[str] = []
 
-    def __call__(self, what: str, make: Callable[[], _Made]) -> _Made | None:
+    def __call__(self, part: str, make: Callable[[], _Made]) -> _Made | None:
         try:
             return make()
         except Exception as error:  # whatever is wrong with the records, the rest of the report has to be there
-            self.problems.append(f"{what} can't be told from the records ({type(error).__name__}).")
+            self.problems.append(f"{part} can't be told from the records ({type(error).__name__}).")
             return None
 
 
-def context(run: Run, found: Recorded, journal: Journal, incomplete: str | None) -> dict[str, Any]:
+def context(run: Run, recorded: Recorded, journal: Journal, incomplete: str | None) -> dict[str, Any]:
     """Everything that the template shows, but for links."""
     attempt = _Attempts()
-    told = {**_head(run, found, incomplete), **_measured(found, attempt), **_the_change(run, found, attempt)}
-    told |= _evidence(found, journal, attempt)
-    told |= _repeating(run, found.manifest)
-    told |= _of_an_observation(found, incomplete, told)
-    problems = [*found.problems, *([journal.problem] if journal.problem else []), *attempt.problems]
-    return {**told, "problems": problems[:MOST_NOTES], "index": "index.html"}
+    values = {**_head(run, recorded, incomplete), **_measured(recorded, attempt), **_the_change(run, recorded, attempt)}
+    values |= _evidence(recorded, journal, attempt)
+    values |= _repeating(run, recorded.manifest)
+    values |= _of_an_observation(recorded, incomplete, values)
+    problems = [*recorded.problems, *([journal.problem] if journal.problem else []), *attempt.problems]
+    return {**values, "problems": problems[:MOST_NOTES], "index": "index.html"}
 
 
-def _head(run: Run, found: Recorded, incomplete: str | None) -> dict[str, Any]:
-    case, result, manifest = found.case, found.result, found.manifest
+def _head(run: Run, recorded: Recorded, incomplete: str | None) -> dict[str, Any]:
+    case, result, manifest = recorded.case, recorded.result, recorded.manifest
     name = manifest.case or run.path.parent.name
     return {
         "title": case.title if case else f"Case {name}",
@@ -94,20 +94,20 @@ def _head(run: Run, found: Recorded, incomplete: str | None) -> dict[str, Any]:
         "incomplete": incomplete,
         "hint": manifest.failure.hint if incomplete and manifest.failure else "",
         "invalid": result is not None and result.verdict == "INVALID",
-        "changed": found.changed,
+        "changed": recorded.changed,
         "observing": manifest.observe,
         "observed": case is not None and case.target.start is None,
-        "live": live(found),
+        "live": live(recorded),
     }
 
 
-def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
-    case, result = found.case, found.result
+def _measured(recorded: Recorded, attempt: _Attempts) -> dict[str, Any]:
+    case, result = recorded.case, recorded.result
     return {
         "declared": contents.declared(case)[2:] if case else [],
         "goals": contents.goals(case) if case else [],
         "compared": DESIGNS[result.design].words.compared if result and result.design in DESIGNS else "",
-        "key_numbers": metric_rows.key_numbers(found),
+        "key_numbers": metric_rows.key_numbers(recorded),
         "old_data": old_data_text(result.old_data) if result and not result.earlier else "",
         "findings": finding_lines(result) if result else [],
         "layers": layer_rows(result.findings) if result else [],
@@ -115,67 +115,68 @@ def _measured(found: Recorded, attempt: _Attempts) -> dict[str, Any]:
         "unexpected": unexpected_rows(result) if result else [],
         "unexpected_headings": UNEXPECTED_HEADINGS,
         "naive": metric_rows.naive_rows(result) if result else [],
-        "baseline": baseline_rows.baseline(found),
+        "baseline": baseline_rows.baseline(recorded),
         "earlier": observed.earlier_rows(result) if result else [],
         "earlier_headings": observed.EARLIER_HEADINGS,
         "earlier_left_out": observed.left_out(result) if result else [],
-        "not_seen": baseline_rows.not_seen(found)[:MOST_NOTES],
+        "not_seen": baseline_rows.not_seen(recorded)[:MOST_NOTES],
         "metrics": metric_rows.metrics(result) if result else [],
-        "how_many": attempt("How many pairs it took", lambda: how_many.how_many(found)),
+        "how_many": attempt("How many pairs it took", lambda: how_many.how_many(recorded)),
         "how_many_headings": how_many.HEADINGS,
         "routes": attempt("The routes", lambda: route_rows.route_table(result)),
-        "confidence": _confidence(found),
-        "figures": _figures(found),
-        "course": attempt("The course of the run", lambda: timeline.course_rows(found)),
+        "confidence": _confidence(recorded),
+        "figures": _figures(recorded),
+        "course": attempt("The course of the run", lambda: timeline.course_rows(recorded)),
         "course_headings": timeline.HEADINGS,
-        "last_of_freshness": "freshness-strip" if found.probed else "freshness",
-        "readers": attempt("What readers saw", lambda: freshness_tables.readers(found)),
-        "counters": attempt("What the cache counted", lambda: cache_counters.as_counted(found)),
-        "cache_story": attempt("What the cache did", lambda: cache_story.cache_story(found)),
-        "guards": contents.guards(found),
+        "last_of_freshness": "freshness-strip" if recorded.probed else "freshness",
+        "readers": attempt("What readers saw", lambda: freshness_tables.readers(recorded)),
+        "counters": attempt("What the cache counted", lambda: cache_counters.as_counted(recorded)),
+        "cache_story": attempt("What the cache did", lambda: cache_story.cache_story(recorded)),
+        "guards": contents.guards(recorded),
         "rules": RULES,
         "events": attempt("What happened inside the arms", lambda: event_rows.event_rows(result)),
         "notes": (event_rows.other_notes(result) if result else [])[:MOST_NOTES],
-        "environment": contents.environment(found.manifest),
+        "environment": contents.environment(recorded.manifest),
     }
 
 
-def _the_change(run: Run, found: Recorded, attempt: _Attempts) -> dict[str, Any]:
-    case = found.case
+def _the_change(run: Run, recorded: Recorded, attempt: _Attempts) -> dict[str, Any]:
+    case = recorded.case
     revision = one_change.revision_diff(run) if case is not None and case.change.diff_noted else None
     return {
-        "swap": one_change.sides(case, found.manifest) if case else None,
+        "swap": one_change.sides(case, recorded.manifest) if case else None,
         "swapped": case.change.subject[1] if case and case.change.subject else "",
         "diff": case.change.diff(case) if case else [],
         "calls": case.change.calls(case) if case else [],
         "may_be_cleared": one_change.may_be_cleared(case) if case else [],
         "revision": revision,
-        "blocks": (attempt("What was done before each block", lambda: blocks.prepared(found)) or [])[
+        "blocks": (attempt("What was done before each block", lambda: blocks.prepared(recorded)) or [])[
             : blocks.MOST_BLOCKS
         ],
         "block_headings": blocks.HEADINGS,
-        "limits": attempt("The limits of the run", lambda: blocks.limits(found)),
+        "limits": attempt("The limits of the run", lambda: blocks.limits(recorded)),
     }
 
 
-def _evidence(found: Recorded, journal: Journal, attempt: _Attempts) -> dict[str, Any]:
+def _evidence(recorded: Recorded, journal: Journal, attempt: _Attempts) -> dict[str, Any]:
     """What was touched, what was not, and whether it is back."""
     nothing = compared.Compared([], 0, 0, "")
-    seen = attempt("What was compared", lambda: compared.compared(found)) or nothing
-    rollback = found.result.rollback if found.result else found.manifest.rollback
+    compared_arms = attempt("What was compared", lambda: compared.compared(recorded)) or nothing
+    rollback = recorded.result.rollback if recorded.result else recorded.manifest.rollback
     clears = journal.named("clear")
     return {
         "journal": journal,
-        "lost": open_steps.lost(found, journal),
-        "touched": attempt("What was touched", lambda: actions.touched(found, journal)) or [],
+        "lost": open_steps.lost(recorded, journal),
+        "touched": attempt("What was touched", lambda: actions.touched(recorded, journal)) or [],
         "keys": attempt("The cleared keys", lambda: cleared_keys.cleared_keys(clears)) if clears else None,
-        "untouched": attempt("What was not touched", lambda: restored.untouched(found, journal, seen)) or [],
-        "as_it_was": attempt("Whether it is as it was", lambda: restored.as_it_was(found, journal, rollback)) or [],
-        "remains": attempt("What stays", lambda: restored.remains(found, journal)) or [],
-        "open_steps": attempt("What is open", lambda: open_steps.open_steps(found, journal)) or [],
-        "seen": seen,
+        "untouched": attempt("What was not touched", lambda: restored.untouched(recorded, journal, compared_arms))
+        or [],
+        "as_it_was": attempt("Whether it is as it was", lambda: restored.as_it_was(recorded, journal, rollback)) or [],
+        "remains": attempt("What stays", lambda: restored.remains(recorded, journal)) or [],
+        "open_steps": attempt("What is open", lambda: open_steps.open_steps(recorded, journal)) or [],
+        "seen": compared_arms,
         "rollback": rollback,
-        "checklist": checklist.checklist(found, journal),
+        "checklist": checklist.checklist(recorded, journal),
     }
 
 
@@ -183,17 +184,17 @@ def _repeating(run: Run, manifest: Manifest) -> dict[str, Any]:
     return {"commands": commands(run, manifest), "files": data_files(run), "case_file": _case_file(run)}
 
 
-def _of_an_observation(found: Recorded, incomplete: str | None, told: Mapping[str, Any]) -> dict[str, Any]:
+def _of_an_observation(recorded: Recorded, incomplete: str | None, values: Mapping[str, Any]) -> dict[str, Any]:
     """Where the baseline alone was measured, or was to be: its first screen, and nothing that is about a change."""
-    seen = observed.observation(found, incomplete)
-    if seen is None and not told["observing"]:
+    observation = observed.observation(recorded, incomplete)
+    if observation is None and not values["observing"]:
         return {"observation": None}
     return {
-        "observation": seen,
+        "observation": observation,
         "observing": True,
-        "notes": observed.notes(told["notes"]),
-        "checklist": observed.checks(told["checklist"]),
-        "figures": [shown for shown in told["figures"] if not FIGURES[shown.name].of_change],
+        "notes": observed.notes(values["notes"]),
+        "checklist": observed.checks(values["checklist"]),
+        "figures": [shown for shown in values["figures"] if not FIGURES[shown.name].of_change],
         "key_numbers": [],
     }
 
@@ -208,17 +209,17 @@ class Live:
     changed: bool
 
 
-def live(found: Recorded) -> Live | None:
+def live(recorded: Recorded) -> Live | None:
     """None where the run started the service itself, or the case can't be read."""
-    if found.case is None or found.case.target.url is None:
+    if recorded.case is None or recorded.case.target.url is None:
         return None
-    target = found.case.target
-    allowed = target.allow_change and found.manifest.environment == target.environment is not None
+    target = recorded.case.target
+    allowed = target.allow_change and recorded.manifest.environment == target.environment is not None
     return Live(target.environment or "", str(target.url), allowed)
 
 
-def _confidence(found: Recorded) -> str:
-    return percent(1 - found.case.plan.error_rate) if found.case else "the declared"
+def _confidence(recorded: Recorded) -> str:
+    return percent(1 - recorded.case.plan.error_rate) if recorded.case else "the declared"
 
 
 @dataclass(frozen=True)
@@ -232,11 +233,11 @@ class Shown:
     narrow: Any
 
 
-def _figures(found: Recorded) -> list[Shown]:
+def _figures(recorded: Recorded) -> list[Shown]:
     shown = []
-    for row in shown_on_page(found):
+    for row in shown_on_page(recorded):
         try:
-            figure = drawn(row.id, found)
+            figure = drawn(row.id, recorded)
         except Exception as error:  # whatever is wrong with the records, the rest of the report has to be there
             sentence = f"This figure could not be drawn from the records ({type(error).__name__})."
             shown.append(Shown(row.id, row.title, sentence, None, None))

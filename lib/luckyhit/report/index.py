@@ -55,18 +55,18 @@ def write_index(runs_dir: Path, reports_dir: Path, *, now_s: float | None = None
     now_s = time.time() if now_s is None else now_s
     path = reports_dir / "index.html"
     with _turn(reports_dir):
-        found = list(runs(runs_dir))[::-1]
-        elsewhere = cards(reports_dir, {run.id for run in found})
-        entries = [_entry(run, reports_dir, now_s) for run in found[:MOST_RUNS]]
+        newest_first = list(runs(runs_dir))[::-1]
+        elsewhere = cards(reports_dir, {run.id for run in newest_first})
+        entries = [_entry(run, reports_dir, now_s) for run in newest_first[:MOST_RUNS]]
         entries += [_of_card(name, card) for name, card in elsewhere.items()]
         entries = sorted(entries, key=lambda entry: entry.run, reverse=True)[:MOST_RUNS]
-        secrets = set().union(*(mentioned_secrets(run.path / "case.yml") for run in found[:MOST_RUNS]))
+        secrets = set().union(*(mentioned_secrets(run.path / "case.yml") for run in newest_first[:MOST_RUNS]))
         redactor = Redactor(
             secrets, roots={**project_roots(runs_dir / "x", reports_dir / "x"), runs_dir.absolute(): "data/runs"}
         )
         template = environment(redactor).get_template("index.html.j2")
         baselines = [entry.baseline for entry in reversed(entries) if entry.baseline is not None]
-        older = max(len(found) + len(elsewhere) - MOST_RUNS, 0)
+        older = max(len(newest_first) + len(elsewhere) - MOST_RUNS, 0)
         write_page(path, template.render(entries=entries, older=older, trends=_trends(baselines)))
     return path
 

@@ -21,13 +21,13 @@ _Outcome = tuple[str, str, str]
 """Kind of the element (failure, error, skipped; empty: passed), message, text."""
 
 
-def junit(told: Told) -> str:
+def junit(outcome: Told) -> str:
     """The XML, as text. Nothing in it can break it: texts are scrubbed, and control characters made visible."""
-    suite = _Suite(told)
-    suite.add("run", "the run got to its end", _ended(told))
-    if told.unreported:
-        suite.add("run", "its report was written", ("error", told.unreported, ""))
-    result = told.result
+    suite = _Suite(outcome)
+    suite.add("run", "the run got to its end", _ended(outcome))
+    if outcome.unreported:
+        suite.add("run", "its report was written", ("error", outcome.unreported, ""))
+    result = outcome.result
     if result is not None:
         for name in in_order(result):
             if result.metrics[name].verdict is not None:
@@ -37,9 +37,9 @@ def junit(told: Told) -> str:
     return suite.text()
 
 
-def _ended(told: Told) -> _Outcome:
-    if told.incomplete or told.result is None:
-        return "error", told.incomplete or "there is no result", told.hint
+def _ended(outcome: Told) -> _Outcome:
+    if outcome.incomplete or outcome.result is None:
+        return "error", outcome.incomplete or "there is no result", outcome.hint
     return "", "", ""
 
 
@@ -62,44 +62,44 @@ def _guard(guard: Guard) -> _Outcome:
 
 
 class _Suite:
-    def __init__(self, told: Told) -> None:
-        self._told = told
+    def __init__(self, outcome: Told) -> None:
+        self._told = outcome
         self._root = ElementTree.Element("testsuites")
         self._suite = ElementTree.SubElement(self._root, "testsuite")
         self._counts = {"tests": 0, "failure": 0, "error": 0, "skipped": 0}
         properties = ElementTree.SubElement(self._suite, "properties")
-        for name, value in {"verdict": told.verdict, "run": told.run, "report": told.report}.items():
+        for name, value in {"verdict": outcome.verdict, "run": outcome.run, "report": outcome.report}.items():
             if value:
                 ElementTree.SubElement(properties, "property", name=name, value=self._line(value))
 
     def add(self, kind: str, name: str, outcome: _Outcome) -> None:
         """One test case: `classname` groups them by case and kind."""
         element, message, text = outcome
-        of = self._line(f"luckyhit.{self._told.case}.{kind}")
-        case = ElementTree.SubElement(self._suite, "testcase", classname=of, name=self._line(name), time="0")
+        class_name = self._line(f"luckyhit.{self._told.case}.{kind}")
+        case = ElementTree.SubElement(self._suite, "testcase", classname=class_name, name=self._line(name), time="0")
         self._counts["tests"] += 1
         if element:
             self._counts[element] += 1
-            told = ElementTree.SubElement(case, element, type=element, message=self._line(message))
-            told.text = self._line(text)
+            child = ElementTree.SubElement(case, element, type=element, message=self._line(message))
+            child.text = self._line(text)
 
     def text(self) -> str:
-        told = self._told
+        outcome = self._told
         self._suite.attrib |= {
-            "name": self._line(f"luckyhit.{told.case}"),
+            "name": self._line(f"luckyhit.{outcome.case}"),
             "package": "luckyhit",
             "id": "0",
-            "timestamp": told.started or _UNKNOWN_TIME,
+            "timestamp": outcome.started or _UNKNOWN_TIME,
             "hostname": "localhost",  # the machine's name is nobody's business
             "tests": str(self._counts["tests"]),
             "failures": str(self._counts["failure"]),
             "errors": str(self._counts["error"]),
             "skipped": str(self._counts["skipped"]),
-            "time": f"{told.seconds:.3f}",
+            "time": f"{outcome.seconds:.3f}",
         }
-        said = f"{told.verdict}: {told.because}" + (f" Report: {told.report}" if told.report else "")
-        ElementTree.SubElement(self._suite, "system-out").text = self._line(said)
-        ElementTree.SubElement(self._suite, "system-err").text = self._line(told.hint)
+        line = f"{outcome.verdict}: {outcome.because}" + (f" Report: {outcome.report}" if outcome.report else "")
+        ElementTree.SubElement(self._suite, "system-out").text = self._line(line)
+        ElementTree.SubElement(self._suite, "system-err").text = self._line(outcome.hint)
         ElementTree.indent(self._root)
         return f"<?xml version='1.0' encoding='utf-8'?>\n{ElementTree.tostring(self._root, encoding='unicode')}\n"
 

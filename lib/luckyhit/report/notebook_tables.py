@@ -60,34 +60,34 @@ def change(case: Case) -> Table:
     return Table(one_change.change(case), columns=["", "declared"])
 
 
-def baseline(found: Recorded) -> Table:
+def baseline(recorded: Recorded) -> Table:
     """The baseline's numbers, one row each."""
-    rows = [(level.name, level.value) for level in baseline_rows.baseline(found)]
+    rows = [(level.name, level.value) for level in baseline_rows.baseline(recorded)]
     return Table(rows, columns=["metric", "baseline"])
 
 
-def not_seen(found: Recorded) -> str:
+def not_seen(recorded: Recorded) -> str:
     """What could not be seen, as sentences."""
-    return " ".join(baseline_rows.not_seen(found)) or "Everything that this report looks at could be seen."
+    return " ".join(baseline_rows.not_seen(recorded)) or "Everything that this report looks at could be seen."
 
 
-def cleared(found: Recorded) -> Table:
+def cleared(recorded: Recorded) -> Table:
     """Keys looked at, in scope, and cleared before each block."""
-    rows = blocks.cleared(found)
+    rows = blocks.cleared(recorded)
     return Table(rows, columns=["block", "stage", "arm", "keys looked at", "in scope", "cleared"])
 
 
-def touched(found: Recorded, journal: Journal) -> Table:
+def touched(recorded: Recorded, journal: Journal) -> Table:
     """What the run touched, by its journal: how often, when, what was done, and whether it is back as it was."""
-    rows = [(row.what, row.word, row.times, row.when, row.done, row.back) for row in actions.touched(found, journal)]
+    rows = [(row.what, row.word, row.times, row.when, row.done, row.back) for row in actions.touched(recorded, journal)]
     return Table(rows, columns=["touched", "", "how often", "when", "what was done", "what became of it"])
 
 
-def guards(found: Recorded) -> Table:
+def guards(recorded: Recorded) -> Table:
     """Each guard with its evidence, failed ones first."""
     rows = [
         (guard_title(guard.id), "held" if guard.ok else "FAILED", guard.detail, guard.remedy)
-        for guard in contents.guards(found)
+        for guard in contents.guards(recorded)
     ]
     return Table(rows, columns=["guard", "", "evidence", "what to do"])
 
@@ -106,18 +106,18 @@ def earlier(result: Result) -> Table:
     return Table(observed.earlier_rows(result), columns=[heading.lower() for heading in observed.EARLIER_HEADINGS])
 
 
-def readers(found: Recorded) -> Table:
+def readers(recorded: Recorded) -> Table:
     """What readers saw, by arm; without rows where the result tells nothing of it."""
-    seen = freshness_tables.readers(found)
-    if seen is None:
+    table = freshness_tables.readers(recorded)
+    if table is None:
         return Table([], columns=["readers"])
-    return Table([(name, *cells) for name, cells in seen.rows], columns=["readers", *seen.labels])
+    return Table([(name, *cells) for name, cells in table.rows], columns=["readers", *table.labels])
 
 
-def checklist(found: Recorded, journal: Journal) -> Table:
+def checklist(recorded: Recorded, journal: Journal) -> Table:
     """The five questions, with their evidence."""
     rows = [
         (check.question, "passed" if check.passed else "NOT PASSED", check.evidence)
-        for check in checks.checklist(found, journal)
+        for check in checks.checklist(recorded, journal)
     ]
     return Table(rows, columns=["question", "", "evidence"])

@@ -24,28 +24,29 @@ def render(
     reports_dir: Path,
     *,
     incomplete: str | None = None,
-    found: Recorded | None = None,
+    recorded_run: Recorded | None = None,
 ) -> Path:
     """Write the report of a run as `YYYY-MM-DD-<case>-<run>.html`, and the index beside it. Returns its path.
 
     `incomplete` (a reason) gives a report with a banner that shows what there is. So does a missing result, a run that
-    ended early, or one whose journal has open steps, whatever the caller says. `found`: what was recorded, with this
-    result, where the caller has read it already. Nothing that is missing or damaged in
-    the run's directory stops it. Raises ReportNotWritten where the file can't be written:
-    then there is no file, or still the one from before.
+    ended early, or one whose journal has open steps, whatever the caller says. `recorded_run`: what was recorded, with
+    this result, where the caller has read it already. Nothing that is missing or damaged in the run's directory stops
+    it. Raises ReportNotWritten where the file can't be written: then there is no file, or still the one from before.
     """
-    found = found or recorded(run, result)
-    incomplete = incomplete or why_incomplete(found, journal_of(run))
-    page = page_of(run, found, reports_dir, incomplete=incomplete)
-    path = reports_dir / report_name(run, found.manifest)
+    recorded_run = recorded_run or recorded(run, result)
+    incomplete = incomplete or why_incomplete(recorded_run, journal_of(run))
+    page = page_of(run, recorded_run, reports_dir, incomplete=incomplete)
+    path = reports_dir / report_name(run, recorded_run.manifest)
     write_page(path, page)
     write_index(run.path.parents[1], reports_dir)
     return path
 
 
-def page_of(run: CaseRun, found: Recorded, reports_dir: Path, *, incomplete: str | None = None) -> str:
+def page_of(run: CaseRun, recorded: Recorded, reports_dir: Path, *, incomplete: str | None = None) -> str:
     """The report's HTML."""
     redactor = redactor_for(run, reports_dir)
-    told = context(run, found, journal_of(run), incomplete)
-    told["card"] = elements(told)
-    return environment(redactor).get_template("report.html.j2").render(**told, data_link=link_to(run.path, reports_dir))
+    values = context(run, recorded, journal_of(run), incomplete)
+    values["card"] = elements(values)
+    return (
+        environment(redactor).get_template("report.html.j2").render(**values, data_link=link_to(run.path, reports_dir))
+    )

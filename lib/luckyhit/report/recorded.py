@@ -101,10 +101,10 @@ class Recorded:
         """The rows that are compared, by label: `before` and `after` in the change's blocks; where nothing was
         changed, the `baseline` alone. Labels without rows are left out."""
         if self.changed:
-            found: dict[str, np.ndarray] = {arm: self.mask("change", arm) for arm in ARMS}
+            masks: dict[str, np.ndarray] = {arm: self.mask("change", arm) for arm in ARMS}
         else:
-            found = {"baseline": self.mask("baseline", "before")}
-        return {label: mask for label, mask in found.items() if mask.any()}
+            masks = {"baseline": self.mask("baseline", "before")}
+        return {label: mask for label, mask in masks.items() if mask.any()}
 
     @property
     def probed(self) -> bool:
@@ -118,9 +118,9 @@ class Recorded:
     def by_arm(self, frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         """(label, rows) of each arm with rows in a frame of the blocks that are compared."""
         for arm in ARMS:
-            mine = frame[(frame["arm"] == arm).to_numpy(dtype=bool)]
-            if len(mine):
-                yield self.label(arm), mine
+            own_rows = frame[(frame["arm"] == arm).to_numpy(dtype=bool)]
+            if len(own_rows):
+                yield self.label(arm), own_rows
 
     @cached_property
     def probe(self) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -78,22 +78,32 @@ class Trend:
 def trends_of(baselines: Sequence[Baseline]) -> list[Trend]:
     """For each case with FEWEST_RUNS baselines or more; `baselines` in the order of time, oldest first. The case with
     the newest one comes first."""
-    cases = list(dict.fromkeys(each.case for each in reversed(baselines)))
-    found = []
+    cases = list(dict.fromkeys(baseline.case for baseline in reversed(baselines)))
+    trends = []
     for case in cases:
-        mine = [each for each in baselines if each.case == case]
-        mine = [each for each in mine if each.alone == mine[-1].alone][-MOST_RUNS:]
-        lines = [line for name in SHOWN if (line := _line(name, mine)) is not None]
+        own_baselines = [baseline for baseline in baselines if baseline.case == case]
+        own_baselines = [baseline for baseline in own_baselines if baseline.alone == own_baselines[-1].alone][
+            -MOST_RUNS:
+        ]
+        lines = [line for name in SHOWN if (line := _line(name, own_baselines)) is not None]
         if lines:
-            found.append(Trend(case, len(mine), mine[0].started[:10], mine[-1].started[:10], tuple(lines)))
-    return found
+            trends.append(
+                Trend(
+                    case,
+                    len(own_baselines),
+                    own_baselines[0].started[:10],
+                    own_baselines[-1].started[:10],
+                    tuple(lines),
+                )
+            )
+    return trends
 
 
 def _line(name: MetricName, baselines: Sequence[Baseline]) -> Line | None:
-    there = [each for each in baselines if name in each.values and np.isfinite(each.values[name])]
-    if len(there) < FEWEST_RUNS:
+    known = [baseline for baseline in baselines if name in baseline.values and np.isfinite(baseline.values[name])]
+    if len(known) < FEWEST_RUNS:
         return None
-    values = np.array([each.values[name] for each in there], dtype=float)
+    values = np.array([baseline.values[name] for baseline in known], dtype=float)
     low, high = float(values.min()), float(values.max())
     if high == 0:
         return None  # nothing ever happened: no line to look at
@@ -102,15 +112,15 @@ def _line(name: MetricName, baselines: Sequence[Baseline]) -> Line | None:
     y = HEIGHT - EDGE - (HEIGHT - 2 * EDGE) * ((values - low) / spread if spread > 0 else np.full(len(values), 0.5))
     places = _shifts(values)
     lowest, highest = value_text(name, low), value_text(name, high)
-    told = f"{len(values):,} baselines, {lowest if lowest == highest else f'{lowest} to {highest}'}"
+    text = f"{len(values):,} baselines, {lowest if lowest == highest else f'{lowest} to {highest}'}"
     edges = [0, *places, len(values)]
     for before, place, behind in zip(edges, edges[1:], edges[2:], strict=False):
         was, became = (value_text(name, float(part.mean())) for part in (values[before:place], values[place:behind]))
-        told += f"; shifted on {there[place].started[:10]}: {was} → {became}"
+        text += f"; shifted on {known[place].started[:10]}: {was} → {became}"
     return Line(
         name=f"{name_of(name)[:1].upper()}{name_of(name)[1:]}",
         newest=value_text(name, float(values[-1])),
-        told=told,
+        told=text,
         points=tuple(zip(x.tolist(), y.tolist(), strict=True)),
         shifts=tuple(float(x[place] - (x[1] - x[0]) / 2) for place in places),
     )

@@ -143,20 +143,20 @@ class SecretValues(Collection[str]):
 
     def hidden(self, text: str) -> str:
         """The text with `[redacted]` in place of each."""
-        if self._beginning is not None and (found := self._beginning.search(text)) is not None:
-            text = self._without_long(text, found)
+        if self._beginning is not None and (match := self._beginning.search(text)) is not None:
+            text = self._without_long(text, match)
         return self._short.sub(REDACTED, text) if self._short is not None else text
 
-    def _without_long(self, text: str, found: re.Match[str] | None) -> str:
+    def _without_long(self, text: str, match: re.Match[str] | None) -> str:
         assert self._beginning is not None
         kept, done = [], 0
-        while found is not None:
-            start = found.start()
-            end = self._end(text, start, self._long[found[0]])
+        while match is not None:
+            start = match.start()
+            end = self._end(text, start, self._long[match[0]])
             if end is not None:
                 kept += [text[done:start], REDACTED]
                 done = end
-            found = self._beginning.search(text, end if end is not None else start + 1)
+            match = self._beginning.search(text, end if end is not None else start + 1)
         return "".join((*kept, text[done:]))
 
     @staticmethod

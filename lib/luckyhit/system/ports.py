@@ -87,9 +87,9 @@ def listener(port: int) -> psutil.Process | None:
 def holder(port: int) -> str:
     """Which process listens on `port`, for a message: `process 71 (nginx)`; a general word where it can't be seen."""
     with contextlib.suppress(psutil.Error):
-        found = listener(port)
-        if found is not None:
-            return f"process {found.pid} ({found.name()})"
+        process = listener(port)
+        if process is not None:
+            return f"process {process.pid} ({process.name()})"
     return "another process"
 
 

@@ -224,15 +224,15 @@ class SupervisedProcess:
         self.left = []
 
     def _members(self) -> list[psutil.Process]:
-        found = []
+        members = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
                 if process.status() == psutil.STATUS_ZOMBIE or process.pid == os.getpid():
                     continue
                 in_session = self.command_pid is not None and os.getsid(process.pid) == self.command_pid
                 if in_session or process.environ().get(MARKER) == self._token:
-                    found.append(process)
-        return found
+                    members.append(process)
+        return members
 
 
 def _cannot_run(program: str, number: int) -> TargetError:

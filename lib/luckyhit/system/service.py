@@ -158,8 +158,8 @@ class Service:
         command = filled_command(self._start, settings, values, self._environ)
         if settings.source is not None and os.sep in command[0]:
             # A virtual environment is not under Git: it is there in the directory that the worktree stands in for.
-            found = Path(settings.source, settings.cwd, command[0]).is_file()
-            if not found and (self._cwd / command[0]).is_file():
+            exists = Path(settings.source, settings.cwd, command[0]).is_file()
+            if not exists and (self._cwd / command[0]).is_file():
                 command[0] = str(self._cwd / command[0])
         return command, filled_env(self._start, settings, values, self._environ)
 

@@ -147,14 +147,14 @@ class Supervisor:
     def _descendants(self) -> set[int]:
         """Pids of all descendants that are not dead yet."""
         table = _process_table()
-        found: set[int] = set()
+        descendants: set[int] = set()
         ours = {os.getpid()}
         while ours:
-            ours = {pid for pid, (parent, group, _) in table.items() if pid not in found and parent in ours}
-            found |= ours
+            ours = {pid for pid, (parent, group, _) in table.items() if pid not in descendants and parent in ours}
+            descendants |= ours
         if self.prctl is None:
-            found |= {pid for pid, (_, group, _) in table.items() if group == self.command}
-        return {pid for pid in found if not table[pid][2]}
+            descendants |= {pid for pid, (_, group, _) in table.items() if group == self.command}
+        return {pid for pid in descendants if not table[pid][2]}
 
     def _pause(self, seconds: float, *, with_lease: bool = False) -> bool:
         """Wait until something happens. Returns whether the lease has ended."""

@@ -29,6 +29,7 @@ from luckyhit.records import METRICS, Guard, GuardId
 from luckyhit.scrub.redactor import Redactor
 from luckyhit.system import Stack
 from luckyhit.system.control import authorities
+from luckyhit.text.json_values import leaves
 from luckyhit.text.messages import guard_title
 from luckyhit.text.numbers import listed
 from luckyhit.workflow.preflight import expected_response, originals_of, secret_headers
@@ -257,9 +258,7 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 def _unfilled(part: Any) -> int:
     """How many texts of a case are those that `luckyhit new` wrote."""
-    if isinstance(part, Mapping | list | tuple):
-        return sum(_unfilled(value) for value in (part.values() if isinstance(part, Mapping) else part))
-    return int(isinstance(part, str) and part.startswith("TODO"))
+    return sum(isinstance(leaf, str) and leaf.startswith("TODO") for _, leaf in leaves(part))
 
 
 def _existing(folder: Path) -> Path:

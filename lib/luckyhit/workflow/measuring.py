@@ -42,10 +42,10 @@ _DOING: dict[Stage, str] = {
 def watched_limits(case: Case) -> dict[str, float]:
     """What the load engine watches for the target's users. At a low rate a window holds fewer requests than
     `limits.fewest`: half of what it holds has to do then, or nothing could ever stop the run."""
-    found, rate = case.target.ceilings.watched, case.workload.peak_rate
-    if found and rate is not None:
-        found["fewest"] = min(found["fewest"], max(5.0, rate * found["window_s"] // 2))
-    return found
+    limits, rate = case.target.ceilings.watched, case.workload.peak_rate
+    if limits and rate is not None:
+        limits["fewest"] = min(limits["fewest"], max(5.0, rate * limits["window_s"] // 2))
+    return limits
 
 
 class Measuring:
@@ -56,15 +56,15 @@ class Measuring:
         self._step, self._run, self._case, self._progress = step, step.run, step.run.case, progress
         revisions = self._run.manifest.revisions
         self.looks = changing.Looks(self._case, revisions=revisions, redactor=self._run.redactor)
-        for arm, seen in self._run.manifest.fingerprints.items():
-            self.looks.note(arm, seen, "in the baseline")
+        for arm, fingerprint in self._run.manifest.fingerprints.items():
+            self.looks.note(arm, fingerprint, "in the baseline")
 
     def show(self, doing: str) -> None:
         self._progress(doing, self.done_s, self.total_s)
 
     def look(self, stacks: Mapping[Arm, Stack], when: str) -> dict[Arm, dict[str, str]]:
         """Look at each arm, and note it. Returns their fingerprints."""
-        return {arm: seen for arm, (seen, _) in self._look(stacks, when, keyspace=True).items()}
+        return {arm: fingerprint for arm, (fingerprint, _) in self._look(stacks, when, keyspace=True).items()}
 
     def block(
         self, stacks: Mapping[Arm, Stack], stage: Stage, pair: int, seconds: float, *, control: bool = False
@@ -73,8 +73,8 @@ class Measuring:
         Returns the guard that failed for good where the arms can't start alike: nothing was measured then. Raises
         LimitExceeded where the target's limits stopped it: what was measured until then is noted."""
         run, case = self._run, self._case
-        what = _DOING[stage]
-        self.show(f"{what}: back to the declared cache state")
+        doing = _DOING[stage]
+        self.show(f"{doing}: back to the declared cache state")
         stop_if_asked(run)
         # The engine gets ready meanwhile; it sends nothing before it has its plan.
         with Crew(case.workload.workers, run.path) as crew:
@@ -84,16 +84,16 @@ class Measuring:
             start = numbered(noted, reset["started"])
             if stage == "change" and (failed := self._start_unlike(stacks, reset)) is not None:
                 return failed
-            washed = self._warm_up(stacks, what)
+            washed = self._warm_up(stacks, doing)
             number = len(run.manifest.blocks)
-            self.show(what)
+            self.show(doing)
             # The clear has just counted the keys outside the scope.
             at_start = self._look(stacks, f"at the start of block {number}", keyspace=False)
             plan = self._plan(stacks, stage, pair, number, seconds)
             if control:
                 # The requests of the pair before: what differs between the two comes from the probe, or from chance.
                 plan = replace(plan, probed=False, seed=plan.seed - 1)
-            report, unseen, stopped = self._watched(stacks, plan, what, crew)
+            report, unseen, stopped = self._watched(stacks, plan, doing, crew)
         at_end = {} if stopped else self._look(stacks, f"at the end of block {number}", keyspace=False)
         facts = {
             "pair": pair,
@@ -124,7 +124,7 @@ class Measuring:
         return None if guard.ok else guard
 
     def _watched(
-        self, stacks: Mapping[Arm, Stack], plan: BlockPlan, what: str, crew: Crew
+        self, stacks: Mapping[Arm, Stack], plan: BlockPlan, doing: str, crew: Crew
     ) -> tuple[BlockReport, Any, LimitExceeded | None]:
         """Measure one block, with its caches and their counters watched meanwhile. Its report, what the watching of
         the caches missed, and the limit that stopped it, if one did."""
@@ -134,7 +134,7 @@ class Measuring:
         probing = self._intend_probe(stacks, number) if plan.probed else {}
 
         def show(done_s: float, _: float) -> None:
-            self._progress(what, self.done_s + done_s, self.total_s)
+            self._progress(doing, self.done_s + done_s, self.total_s)
 
         with (
             watched_caches(run, stacks, number, self._step.journal) as unseen,
@@ -151,7 +151,7 @@ class Measuring:
                 stack.check()  # a service that ended while it was measured is no slow service
         return report, unseen, stopped
 
-    def _warm_up(self, stacks: Mapping[Arm, Stack], what: str) -> dict[str, Any]:
+    def _warm_up(self, stacks: Mapping[Arm, Stack], doing: str) -> dict[str, Any]:
         """Send the load before the block as its warm-up rule wants it; {} where none applies."""
         from luckyhit.workflow.warmups import warm_up  # takes the judge along, a second to import
 
@@ -160,7 +160,7 @@ class Measuring:
 
         def stretch(seconds: float) -> int:
             number = len(self._run.manifest.blocks)
-            self.show(f"{what}: washing out")
+            self.show(f"{doing}: washing out")
             stop_if_asked(self._run)
             plan = self._plan(stacks, "wash-out", number, number, 0.0)
             plan = replace(plan, warmup_s=seconds, selfcheck=False, originals={}, start_values={}, databases={})
@@ -200,8 +200,8 @@ class Measuring:
         self, stacks: Mapping[Arm, Stack], when: str, *, keyspace: bool
     ) -> dict[Arm, tuple[dict[str, str], dict[str, tuple[str, str]]]]:
         """By arm: its fingerprint, and what is otherwise than at the first look at it."""
-        seen = changing.look_at(stacks, self._case, keyspace=keyspace)
-        return {arm: (fingerprint, self.looks.note(arm, fingerprint, when)) for arm, fingerprint in seen.items()}
+        looks = changing.look_at(stacks, self._case, keyspace=keyspace)
+        return {arm: (fingerprint, self.looks.note(arm, fingerprint, when)) for arm, fingerprint in looks.items()}
 
     def _plan(self, stacks: Mapping[Arm, Stack], stage: Stage, pair: int, number: int, seconds: float) -> BlockPlan:
         case, step = self._case, self._step

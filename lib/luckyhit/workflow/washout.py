@@ -46,14 +46,14 @@ def wash_out(run: Run, stretch: Stretch, *, stretch_s: float, longest_s: float) 
     in less than 15 of 100. One that takes minutes can't be seen in so short a time: it needs a longer `plan.washout`.
     """
     length_s = max(SHORTEST_S, min(stretch_s, longest_s))
-    told: list[bool] = []
+    all_hits: list[bool] = []
     seconds, count = 0.0, 0
     windows: list[tuple[int, int]] = []
     looks = 0
-    while count == 0 or (told and looks < LOOKS and seconds + length_s <= longest_s):
-        told += hits_of(run, stretch(length_s))
+    while count == 0 or (all_hits and looks < LOOKS and seconds + length_s <= longest_s):
+        all_hits += hits_of(run, stretch(length_s))
         seconds, count = seconds + length_s, count + 1
-        windows = windows_of(told, seconds)
+        windows = windows_of(all_hits, seconds)
         looks = looks + 1 if settled(windows) else 0
     still = True if looks == LOOKS else False if moving(windows) else None
     return WashOut(count, seconds, still, tuple(hits / size for hits, size in windows))
@@ -71,13 +71,13 @@ def hits_of(run: Run, block: int) -> list[bool]:
     return hits
 
 
-def windows_of(told: list[bool], seconds: float) -> list[tuple[int, int]]:
-    """(hits, size) of successive windows of at least `REQUESTS_PER_WINDOW` and `WINDOW_S`, `told` having taken
+def windows_of(hits: list[bool], seconds: float) -> list[tuple[int, int]]:
+    """(hits, size) of successive windows of at least `REQUESTS_PER_WINDOW` and `WINDOW_S`, `hits` having taken
     `seconds`; the last one takes what is left over."""
-    a_while = int(len(told) / seconds * WINDOW_S) if seconds > 0 else 0
-    size = max(REQUESTS_PER_WINDOW, a_while, len(told) // _MOST_WINDOWS)
-    whole = len(told) // size
+    a_while = int(len(hits) / seconds * WINDOW_S) if seconds > 0 else 0
+    size = max(REQUESTS_PER_WINDOW, a_while, len(hits) // _MOST_WINDOWS)
+    whole = len(hits) // size
     if not whole:
-        return [(sum(told), len(told))] if told else []
-    edges = [*(index * size for index in range(whole)), len(told)]
-    return [(sum(told[start:end]), end - start) for start, end in pairwise(edges)]
+        return [(sum(hits), len(hits))] if hits else []
+    edges = [*(index * size for index in range(whole)), len(hits)]
+    return [(sum(hits[start:end]), end - start) for start, end in pairwise(edges)]

@@ -101,9 +101,9 @@ def watched_caches(
     disturbed = [arm for arm, of_arm in notifications.items() if of_arm.disturbed]
     write_part(run.path / EVENTS, f"block-{block:03d}", events.table(without=disturbed))
     for arm, of_arm in notifications.items():
-        told = [f"Cache events, {arm}: {text}." for text in of_arm.sentences]
-        unseen.sentences.extend(told)
-        unseen.refused.extend(told if of_arm.refused else [])
+        texts = [f"Cache events, {arm}: {text}." for text in of_arm.sentences]
+        unseen.sentences.extend(texts)
+        unseen.refused.extend(texts if of_arm.refused else [])
     unseen.sentences.extend(f"{text[0].upper()}{text[1:]}." for text in events.problems)
     unseen.sentences.extend(text for stack in stacks.values() for text in _not_watched(run, stack))
 

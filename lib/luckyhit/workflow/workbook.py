@@ -58,9 +58,9 @@ class Workbook(OpenedRun):
         finally:
             self.measured()
 
-    def doing(self, what: str) -> None:
+    def doing(self, activity: str) -> None:
         """Note what takes a moment now, for whoever follows the run from outside."""
-        self.run.progress(what)
+        self.run.progress(activity)
 
     def declared(self) -> pd.DataFrame:
         """The case as declared: what, where, who, and what should happen."""
@@ -90,12 +90,12 @@ class Workbook(OpenedRun):
         """What was recorded, read once for all figures and sentences, until there is more of it or another result."""
         from luckyhit.report.recorded import recorded
 
-        result, found = self._result(), self._found
-        if found is None or found.manifest != self.manifest:
-            self._found = found = recorded(self.run, result)
-        elif found.result != result:
-            self._found = found = found.with_result(result)
-        return found
+        result, recorded_run = self._result(), self._found
+        if recorded_run is None or recorded_run.manifest != self.manifest:
+            self._found = recorded_run = recorded(self.run, result)
+        elif recorded_run.result != result:
+            self._found = recorded_run = recorded_run.with_result(result)
+        return recorded_run
 
     def _has_no(self, name: str) -> bool:
         from luckyhit.report.figures.figure_rows import FIGURES
@@ -222,8 +222,8 @@ class Reported(Workbook):
         from luckyhit.report.recorded import recorded
 
         self.doing("judging what was recorded")
-        self._found = found = recorded(self.run)  # for judging and for all that is shown then
-        requests = found.requests if isinstance(found.requests, Rows) else None
+        self._found = recorded_run = recorded(self.run)  # for judging and for all that is shown then
+        requests = recorded_run.requests if isinstance(recorded_run.requests, Rows) else None
         keep_result(self.run, with_earlier(self.run, judge(self.run, requests=requests)))
         result = self._judged()
         _, observed = _in_words()
@@ -289,7 +289,7 @@ class Reported(Workbook):
     def export(self) -> Markdown:
         """Write the HTML report and the index. Returns where it is."""
         self.doing("writing the report")
-        path = export(self.run, self._judged(), self.project.reports, found=self._recorded())
+        path = export(self.run, self._judged(), self.project.reports, recorded_run=self._recorded())
         return _sentence(f"Report: `{os.path.relpath(path)}`")
 
 

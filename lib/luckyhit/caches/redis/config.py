@@ -6,15 +6,15 @@ The server reads some of them back in its own words (`100mb` as 104857600), so t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import redis
 from redis import exceptions as redis_errors
 
 from luckyhit.caches.base import Undone
 from luckyhit.caches.redis.refusals import explained
-from luckyhit.caches.redis.topology import Reachable, open_topology
+from luckyhit.caches.redis.topology import Reachable, fields_of, open_topology
 from luckyhit.caches.same_setting import same_value
 from luckyhit.errors import CacheUnreachable, GuardError, TargetError
 
@@ -28,9 +28,8 @@ _Answer = TypeVar("_Answer")
 
 def config_get(client: redis.Redis, name: str) -> str | None:
     """A setting in the server's words; None where it has none of that name. Raises redis.RedisError."""
-    answer: Any = client.execute_command("CONFIG", "GET", name)
-    found = answer if isinstance(answer, Mapping) else dict(zip(answer[::2], answer[1::2], strict=True))
-    value = found.get(name.encode(), found.get(name))
+    settings = fields_of(client.execute_command("CONFIG", "GET", name))
+    value = settings.get(name.encode(), settings.get(name))
     return value.decode() if isinstance(value, bytes) else value
 
 

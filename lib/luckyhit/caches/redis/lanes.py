@@ -78,7 +78,8 @@ def refusal(answers: Sequence[Any]) -> redis_errors.ResponseError | None:
 
 def removed(answers: Sequence[Any]) -> int:
     """How many keys the answers to UNLINK, also inside of EXEC, say that they removed."""
-    return sum(removed(answer) if isinstance(answer, list) else answer for answer in answers if _counts(answer))
+    inside = sum(removed(answer) for answer in answers if isinstance(answer, list))
+    return inside + sum(answer for answer in answers if isinstance(answer, int))
 
 
 def _packed(commands: Sequence[Command]) -> bytes:
@@ -89,10 +90,6 @@ def _packed(commands: Sequence[Command]) -> bytes:
         parts.append(b"*%d\r\n" % len(command))
         parts += [b"$%d\r\n%b\r\n" % (len(word), word) for word in command]
     return b"".join(parts)
-
-
-def _counts(answer: Any) -> bool:
-    return isinstance(answer, int | list)
 
 
 def _answer(connection: redis.Connection) -> Any:

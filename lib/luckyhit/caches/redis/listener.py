@@ -261,8 +261,8 @@ class Listener:
         try:
             do()
         except (redis_errors.RedisError, OSError) as error:
-            said = f"the cache's events of {self.arm} come without times to live: {type(error).__name__}"
-            self._problem(said)
+            warning = f"the cache's events of {self.arm} come without times to live: {type(error).__name__}"
+            self._problem(warning)
             self._lifetimes.drop(for_good=isinstance(error, redis_errors.ResponseError))
 
     def _mark(self, at_ns: int, event: str) -> None:

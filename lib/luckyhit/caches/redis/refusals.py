@@ -29,8 +29,8 @@ def explanation(error: Exception, doing: str) -> TargetError:
     """The error of our tree for one of redis-py's."""
     if isinstance(error, redis_errors.RedisClusterException) and isinstance(error.__cause__, redis_errors.RedisError):
         error = error.__cause__  # it only says that no node could be asked
-    kind, what, hint = _refused_by_the_server(error) or _away(error) or _unknown()
-    text = f"the cache {what} while {doing} ({type(error).__name__}: {error})"
+    kind, fault, hint = _refused_by_the_server(error) or _away(error) or _unknown()
+    text = f"the cache {fault} while {doing} ({type(error).__name__}: {error})"
     return kind(text, hint=hint, refusal=refusal_by(error))
 
 

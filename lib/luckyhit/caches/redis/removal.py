@@ -124,11 +124,11 @@ class Removal:
                 for lane, group in zip(lanes, groups, strict=True)
             ]
         )
-        if self._guards and any(isinstance(told[0], redis_errors.NoPermissionError) for told in answers):
+        if self._guards and any(isinstance(answer[0], redis_errors.NoPermissionError) for answer in answers):
             self._guards = False
             self._lanes.close()
             return self._look(groups)
-        return [self._seen(*told) for told in zip(groups, lanes, answers, strict=True)]
+        return [self._seen(*seen_group) for seen_group in zip(groups, lanes, answers, strict=True)]
 
     def _watch(self, group: Group) -> list[Command]:
         return [(b"WATCH", *group.keys)] if self._guards else []
@@ -138,11 +138,11 @@ class Removal:
             if not _moved(refused):
                 raise refused
             return _Look(group, lane, elsewhere=refused)
-        told = answers[1:] if self._guards else answers
+        replies = answers[1:] if self._guards else answers
         if self._writer is None:
-            return _Look(group, lane, self._wanted(group.keys, told, [b""] * len(group.keys), (0, 0)))
+            return _Look(group, lane, self._wanted(group.keys, replies, [b""] * len(group.keys), (0, 0)))
         count = len(group.keys)
-        return _Look(group, lane, self._wanted(group.keys, told[1 : count + 1], told[count + 1 :], told[0]))
+        return _Look(group, lane, self._wanted(group.keys, replies[1 : count + 1], replies[count + 1 :], replies[0]))
 
     def _wanted(
         self, keys: Sequence[bytes], ttls_ms: Sequence[Any], payloads: Sequence[Any], time_there: Sequence[Any]
@@ -191,22 +191,23 @@ class Removal:
             work.append((look.lane, Group(look.group.primary, keys), commands))
         again = []
         answers = self._sent([(lane, commands) for lane, _, commands in work])
-        for (_, group, _), told in zip(work, answers, strict=True):
-            if group.keys and told[-1] is None:  # somebody wrote one of the keys meanwhile
+        for (_, group, _), replies in zip(work, answers, strict=True):
+            if group.keys and replies[-1] is None:  # somebody wrote one of the keys meanwhile
                 again += _parts(group, max(1, len(group.keys) // 2))
             elif group.keys:
-                again += self._counted(group, told)
+                again += self._counted(group, replies)
         return again
 
     def _remove_unseen(self, groups: list[Group]) -> list[Group]:
         with explained("clearing the keys"):
             # A cluster may answer for each key in its own way.
-            each = self._topology.cluster is not None
+            one_by_one = self._topology.cluster is not None
             work = [
-                [self._unlink([key]) for key in group.keys] if each else [self._unlink(group.keys)] for group in groups
+                [self._unlink([key]) for key in group.keys] if one_by_one else [self._unlink(group.keys)]
+                for group in groups
             ]
             answers = self._sent(list(zip(self._lanes.take(groups), work, strict=True)))
-            again = [self._counted(group, told) for group, told in zip(groups, answers, strict=True)]
+            again = [self._counted(group, replies) for group, replies in zip(groups, answers, strict=True)]
         return [group for groups in again for group in groups]
 
     def _unlink(self, keys: list[bytes]) -> Command:

@@ -6,7 +6,7 @@ A cluster is known by its node's own word (`INFO server`); its slots, and where 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -126,17 +126,21 @@ def server_mode(client: redis.Redis) -> str:
     """`standalone`, `sentinel` or `cluster`; a server that tells this user nothing counts as standalone."""
     for ask in (lambda: client.info("server"), lambda: client.execute_command("HELLO")):
         try:
-            told = ask()
+            answer = ask()
         except redis_errors.ResponseError:  # not allowed, or older than the command
             continue
-        mode = _field(told, "redis_mode") or _field(told, "server_mode") or _field(told, "mode")
+        mode = _field(answer, "redis_mode") or _field(answer, "server_mode") or _field(answer, "mode")
         if mode:
             return mode
     return "standalone"
 
 
-def _field(told: Any, name: str) -> str:
-    if isinstance(told, list):  # HELLO under the older protocol: names and values take turns
-        told = dict(zip(told[::2], told[1::2], strict=False))
-    value = told.get(name, told.get(name.encode(), ""))
+def _field(answer: Any, name: str) -> str:
+    fields = fields_of(answer)
+    value = fields.get(name, fields.get(name.encode(), ""))
     return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def fields_of(answer: Any) -> Mapping[Any, Any]:
+    """An answer by its names. Under the older protocol (RESP2), names and values take turns in a list."""
+    return answer if isinstance(answer, Mapping) else dict(zip(answer[::2], answer[1::2], strict=True))

@@ -21,8 +21,8 @@ def _in_command(change: ArgumentChange, case: Case) -> Iterator[Finding]:
         return
     count = case.target.start.command.count(change.before)
     if count != 1:
-        found = f"{shown(change.before)}, which stands in target.start.command {count} times"
-        yield Finding(("change", "before"), found, "an argument that stands there exactly once")
+        value = f"{shown(change.before)}, which stands in target.start.command {count} times"
+        yield Finding(("change", "before"), value, "an argument that stands there exactly once")
 
 
 class ArgumentChange(ChangeSpec):

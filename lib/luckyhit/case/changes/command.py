@@ -14,6 +14,7 @@ from luckyhit.case.values.placeholders import placeholder_names
 from luckyhit.case.values.texts import CACHE_NAMES, ChangeText, EnvName, Line, Text
 from luckyhit.case.values.units import Duration
 from luckyhit.designs import design_of
+from luckyhit.text.json_values import as_list
 
 if TYPE_CHECKING:
     from luckyhit.case.model import Case
@@ -33,8 +34,8 @@ def _arms_told_apart(change: CommandChange, case: Case) -> Iterator[Finding]:
             continue
         unknown = names & {"port", "workdir"} | (names & {*CACHE_NAMES} if case.cache.url_env is None else set())
         if unknown:
-            found = f"{{{sorted(unknown)[0]}}}"
-            yield Finding(("change", field), found, "{base_url} or {python}: the run does not start this service")
+            placeholder = f"{{{sorted(unknown)[0]}}}"
+            yield Finding(("change", field), placeholder, "{base_url} or {python}: the run does not start this service")
     if change.restart and case.target.start is None:
         yield Finding(("change", "restart"), "true", "false: a service that runs already is not restarted")
 
@@ -47,7 +48,8 @@ def _run_back(inverse: Inverse) -> str:
 
 
 def _words(value: object) -> str:
-    return f"`{shlex.join(map(str, value))}`" if isinstance(value, list) else DASH
+    words = as_list(value)
+    return f"`{shlex.join(map(str, words))}`" if words else DASH
 
 
 class CommandChange(ChangeSpec):

@@ -22,6 +22,7 @@ from luckyhit.case.part import HttpStatus, Json, Method, Part
 from luckyhit.case.values.texts import HeaderName, HeaderValue, Line, PlainPath, StatePath, Text
 from luckyhit.case.values.units import Duration, format_duration
 from luckyhit.scrub.secrets import is_secret_name
+from luckyhit.text.json_values import map_leaves
 
 if TYPE_CHECKING:
     from luckyhit.case.model import Case
@@ -48,7 +49,9 @@ class AdminCall(Part):
         body = ""
         if self.body is not None:
             body = (
-                self.body if isinstance(self.body, str) else json.dumps(_without_secrets(self.body), ensure_ascii=False)
+                self.body
+                if isinstance(self.body, str)
+                else json.dumps(map_leaves(self.body, _without_secret), ensure_ascii=False)
             )
         headers = "".join(f", {name}: {value}" for name, value in self.headers.items())
         return f"{self.method} {self.path} {body}".rstrip() + headers
@@ -116,9 +119,5 @@ class AdminChange(ChangeSpec):
         ]
 
 
-def _without_secrets(value: Any, name: str = "") -> Any:
-    if isinstance(value, Mapping):
-        return {key: _without_secrets(item, str(key)) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_secrets(item, name) for item in value]
+def _without_secret(name: str, value: Any) -> Any:
     return REDACTED if isinstance(value, str) and name and is_secret_name(name) else value

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from luckyhit.case.part import Part
 from luckyhit.records import Arm
+from luckyhit.text.json_values import as_object
 
 if TYPE_CHECKING:
     from luckyhit.case.findings import Finding
@@ -120,5 +121,4 @@ def field_text(inverse: Inverse, name: str) -> str:
 
 def part_of(inverse: Inverse, name: str) -> Inverse:
     """A mapping in an inverse; empty where there is none. Journals of other versions are read too."""
-    value = inverse.get(name)
-    return value if isinstance(value, Mapping) else {}
+    return as_object(inverse.get(name))

@@ -18,8 +18,8 @@ def _change_changes(case: Case) -> Iterator[Finding]:
     """The change's two values differ."""
     change = case.change
     if not change.nothing and change.before == change.after:
-        found = "no value, as before" if change.after is None else f"{shown(change.after)}, as before"
-        yield Finding(("change", "after"), found, "another value (a change that changes nothing is kind: none)")
+        value = "no value, as before" if change.after is None else f"{shown(change.after)}, as before"
+        yield Finding(("change", "after"), value, "another value (a change that changes nothing is kind: none)")
 
 
 def _change_needs_start(case: Case) -> Iterator[Finding]:

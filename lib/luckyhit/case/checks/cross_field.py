@@ -34,24 +34,24 @@ def rules() -> list[str]:
 
 def findings_in(case: Case) -> list[Finding]:
     """Everything that doesn't fit together in a case, or in what could be salvaged of one."""
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for check in _CHECKS:
         try:
             # Not extend(check(case)): what was found before a field turned out to be absent counts.
             for finding in check(case):
-                found.append(finding)
+                findings.append(finding)
         except Absent:
             continue
-    return found
+    return findings
 
 
 def _one_target(case: Case) -> Iterator[Finding]:
     """A target has either `start` or `url`."""
     if (case.target.start is None) == (case.target.url is None):
         both = case.target.url is not None
-        found = "both start and url" if both else "neither start nor url"
+        fields = "both start and url" if both else "neither start nor url"
         expected = "one of them: start (a command) or url (a service that already runs)"
-        yield Finding(("target", "url") if both else ("target",), found, expected)
+        yield Finding(("target", "url") if both else ("target",), fields, expected)
 
 
 def _database_calls(case: Case) -> Iterator[Finding]:
@@ -102,16 +102,16 @@ def _scope(case: Case) -> Iterator[Finding]:
         expected = "templates of the keys that may be cleared (or cache.purge; or no {cache_url} either, where the "
         expected += "service caches in its own processes alone)"
         yield Finding(("cache", "clear"), "nothing", expected)
-    seen: dict[str, int] = {}
+    first_index: dict[str, int] = {}
     for index, template in enumerate(case.cache.clear):
         at = ("cache", "clear", index)
         literal = "".join(part for part in parse_template(template) if not isinstance(part, Placeholder))
         if not any(character.isalnum() for character in literal) and not case.cache.dedicated:
             expected = "a template with a name of its own, such as product:{id} (or cache.dedicated: true)"
             yield Finding(at, f"{shown(template)}, which would match everything", expected)
-        if template in seen:
+        if template in first_index:
             yield Finding(at, f"{shown(template)} a second time", "each template once")
-        seen[template] = index
+        first_index[template] = index
 
 
 def _purge(case: Case) -> Iterator[Finding]:
@@ -209,8 +209,8 @@ def _blocks_hold_enough(case: Case) -> Iterator[Finding]:
         if upto is not None and before is not None and upto - before < FEWEST_REQUESTS_IN_A_BLOCK - 1e-6:
             rate = case.workload.rate
             pace = f"at {format_rate(rate)}" if rate else f"with {upto - before:.0f} requests, by workload.stages"
-            found = f"{format_duration(seconds)} {pace}"
-            yield Finding(("plan", name), found, f"{FEWEST_REQUESTS_IN_A_BLOCK} requests or more")
+            value = f"{format_duration(seconds)} {pace}"
+            yield Finding(("plan", name), value, f"{FEWEST_REQUESTS_IN_A_BLOCK} requests or more")
 
 
 _CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (

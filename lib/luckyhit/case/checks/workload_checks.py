@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from luckyhit.case.findings import Absent, FieldPath, Finding, get, shown
 from luckyhit.case.values.placeholders import PlaceholderError, placeholder_names
 from luckyhit.case.values.texts import WORKLOAD_NAMES, wrong_placeholder
+from luckyhit.text.json_values import leaves
 
 if TYPE_CHECKING:
     from luckyhit.case.freshness import ProbeKeys
@@ -58,8 +59,8 @@ def pace(case: Case) -> Iterator[Finding]:
             expected = "neither rate nor stages, or replay.timing: rate"
             yield Finding(("workload", given[0]), f"{given[0]}, and a log with its own gaps", expected)
     elif len(given) != 1:
-        found = "rate and stages" if given else "neither rate nor stages"
-        yield Finding(at, found, "one of them: rate such as 100/s, or stages")
+        fields = "rate and stages" if given else "neither rate nor stages"
+        yield Finding(at, fields, "one of them: rate such as 100/s, or stages")
     if replay is not None and get(replay, "timing") == "rate" and get(replay, "speed") not in (None, 1.0):
         yield Finding(("workload", "replay", "speed"), "a speed, and timing: rate", "speed with timing: log only")
 
@@ -71,14 +72,14 @@ def present(parts: list[P]) -> Iterator[tuple[int, P]]:
 
 def route_names(case: Case) -> Iterator[Finding]:
     """Each route has a name of its own."""
-    seen: dict[str, int] = {}
+    first_index: dict[str, int] = {}
     for index, route in present(case.workload.routes):
         name = get(route, "name")
-        if name in seen:
-            found = f"{shown(name)}, as workload.routes[{seen[name]}]"
-            yield Finding(("workload", "routes", index, "name"), found, "a name of its own for each route")
+        if name in first_index:
+            value = f"{shown(name)}, as workload.routes[{first_index[name]}]"
+            yield Finding(("workload", "routes", index, "name"), value, "a name of its own for each route")
         elif name is not None:
-            seen[name] = index
+            first_index[name] = index
 
 
 def route_templates(case: Case) -> Iterator[Finding]:
@@ -103,20 +104,16 @@ def route_templates(case: Case) -> Iterator[Finding]:
 
 def body_findings(value: Any, path: FieldPath, names: tuple[str, ...]) -> Iterator[Finding]:
     """Each text of a JSON body that can't be filled in, at its own place."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from body_findings(item, (*path, key), names)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from body_findings(item, (*path, index), names)
-    elif isinstance(value, str):
+    for place, text in leaves(value, path):
+        if not isinstance(text, str):
+            continue
         try:
-            unknown = sorted(set(placeholder_names(value)) - set(names))
+            unknown = sorted(set(placeholder_names(text)) - set(names))
         except PlaceholderError as error:
-            yield Finding(path, shown(value), str(error))
-            return
+            yield Finding(place, shown(text), str(error))
+            continue
         if unknown:
-            yield Finding(path, shown(value), wrong_placeholder(names, unknown[0]))
+            yield Finding(place, shown(text), wrong_placeholder(names, unknown[0]))
 
 
 def names_in(body: Any) -> set[str]:
@@ -129,14 +126,14 @@ def names_in(body: Any) -> set[str]:
 def versions_shown(case: Case) -> Iterator[Finding]:
     """A route's `version` is a JSON path where it reads (GET), `{number}` where it writes and sends that number; one
     that reads comes with one that writes."""
-    told: dict[bool, int] = {}
+    versions: dict[bool, int] = {}
     for index, route in present(case.workload.routes):
         at: FieldPath = ("workload", "routes", index, "version")
         try:
             if route.version is None:
                 continue
             reads = route.method == "GET"
-            told.setdefault(reads, index)
+            versions.setdefault(reads, index)
             if reads and route.version == "{number}":
                 yield Finding(at, "{number}, in a GET", "a JSON path such as $.price_cents: where the answer shows it")
             if not reads and route.version != "{number}":
@@ -147,8 +144,8 @@ def versions_shown(case: Case) -> Iterator[Finding]:
                 yield Finding(at, "a version, but no {key}", "{key} in path or body: whose version it is")
         except Absent:
             return
-    if len(told) == 1:
-        ((reads, index),) = told.items()
+    if len(versions) == 1:
+        ((reads, index),) = versions.items()
         other = "a write route with version: '{number}'" if reads else "a GET route with a version"
-        found = "a version that nothing writes" if reads else "a version that nothing reads"
-        yield Finding(("workload", "routes", index, "version"), found, f"{other} too")
+        value = "a version that nothing writes" if reads else "a version that nothing reads"
+        yield Finding(("workload", "routes", index, "version"), value, f"{other} too")

@@ -177,7 +177,7 @@ def _suffix(part: type[Part], name: str) -> str:
 
 def _annotation(part: type[Part], name: str) -> str:
     """The annotation as it stands in the model: the names of its types are what is put into words."""
-    annotations = (get_annotations(each) for each in part.__mro__)
+    annotations = (get_annotations(base) for base in part.__mro__)
     return str(next(own[name] for own in annotations if name in own))
 
 

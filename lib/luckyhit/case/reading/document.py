@@ -53,8 +53,8 @@ class Document:
                 best = path
         return best
 
-    def refuse(self, path: FieldPath, line: int, found: str, expected: str) -> None:
-        self.findings.append(Finding(path, found, expected, line))
+    def refuse(self, path: FieldPath, line: int, value: str, expected: str) -> None:
+        self.findings.append(Finding(path, value, expected, line))
 
 
 def read_document(text: str) -> Document:
@@ -122,6 +122,18 @@ class _Frame:
     key: str | None = None
     key_line: int = 0
 
+    @property
+    def next_step(self) -> str | int | None:
+        """Where the next value goes: under the key just read (None where a key comes first), or at the list's end."""
+        return self.key if isinstance(self.container, dict) else len(self.container)
+
+    def put(self, value: Any) -> None:
+        if isinstance(self.container, dict):
+            self.container[self.key or ""] = value
+            self.key = None
+        else:
+            self.container.append(value)
+
 
 class _Builder:
     """Turns the parser's events into data, with a stack of its own: depth costs a refusal, not a RecursionError."""
@@ -164,7 +176,7 @@ class _Builder:
             self.skipping += starts
             return
         frame = self.frames[-1] if self.frames else None
-        if frame is not None and isinstance(frame.container, dict) and frame.key is None:
+        if frame is not None and frame.next_step is None:
             self._key(frame, event, starts)
             return
         path = self._next_path(frame)
@@ -179,11 +191,8 @@ class _Builder:
             value = self._scalar(path, event)
         if frame is None:
             self.document.data = value
-        elif isinstance(frame.container, dict):
-            frame.container[frame.key or ""] = value
-            frame.key = None
         else:
-            frame.container.append(value)
+            frame.put(value)
         last_line = self.line if starts else self._last_line(event)
         self.document.lines[path] = (first_line, last_line)
         if frame is not None:
@@ -195,9 +204,7 @@ class _Builder:
     def _next_path(frame: _Frame | None) -> FieldPath:
         if frame is None:
             return ()
-        if isinstance(frame.container, dict):
-            return (*frame.path, frame.key or "")
-        return (*frame.path, len(frame.container))
+        return (*frame.path, "" if frame.next_step is None else frame.next_step)
 
     def _last_line(self, event: Any) -> int:
         # A block scalar ends at the start of the line after it.

@@ -14,6 +14,7 @@ from luckyhit.case.model import Case
 from luckyhit.case.part import Part
 from luckyhit.case.reading.salvage import field_of
 from luckyhit.scrub.secrets import find_secret
+from luckyhit.text.json_values import as_object, value_at
 
 _KINDS = {
     "string_type": "a text",
@@ -43,12 +44,11 @@ def _path(details: ErrorDetails, data: Any) -> FieldPath:
 
 
 def _kind(data: Any) -> Any:
-    change = data.get("change") if isinstance(data, dict) else None
-    return change.get("kind") if isinstance(change, dict) else None
+    return value_at(data, ("change", "kind"))
 
 
 def _finding(details: ErrorDetails, path: FieldPath, data: Any) -> Finding:
-    kind, found = details["type"], details["input"]
+    kind, value = details["type"], details["input"]
     context = details.get("ctx", {})
     at_key = details["loc"][-1:] == ("[key]",)
     if kind == "missing":
@@ -56,28 +56,28 @@ def _finding(details: ErrorDetails, path: FieldPath, data: Any) -> Finding:
     if kind == "extra_forbidden":
         return _unknown(path, data)
     if kind in ("union_tag_not_found", "union_tag_invalid"):
-        return _no_kind(path, found)
+        return _no_kind(path, value)
     if at_key:
         return Finding(path, f"the name {shown(path[-1])}", _name_expected(details, path))
     if kind in _KINDS:
-        return Finding(path, shown(found), _of_type(kind, found, path, data))
+        return Finding(path, shown(value), _of_type(kind, value, path, data))
     if kind == "value_error":
-        return Finding(path, _shown_at(path, found), str(context["error"]))
+        return Finding(path, _shown_at(path, value), str(context["error"]))
     if kind in ("literal_error", "enum"):
-        return Finding(path, shown(found), _one_of(_choices(path, data), found))
+        return Finding(path, shown(value), _one_of(_choices(path, data), value))
     if kind == "too_short":
-        return Finding(path, "an empty list" if found == [] else "nothing in it", "at least one")
+        return Finding(path, "an empty list" if value == [] else "nothing in it", "at least one")
     if kind in ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"):
-        return Finding(path, shown(found), _range(path, data, details["msg"]))
-    return Finding(path, _shown_at(path, found), _sentence(details["msg"]))
+        return Finding(path, shown(value), _range(path, data, details["msg"]))
+    return Finding(path, _shown_at(path, value), _sentence(details["msg"]))
 
 
-def _shown_at(path: FieldPath, found: Any) -> str:
+def _shown_at(path: FieldPath, value: Any) -> str:
     """What was found; not where the name of an environment variable belongs, since people put the value there."""
     names = [step for step in path if isinstance(step, str)]
-    if any(name.endswith("_env") for name in names) and isinstance(found, str):
+    if any(name.endswith("_env") for name in names) and isinstance(value, str):
         return "something else (not shown, in case it is a secret)"
-    return shown(found)
+    return shown(value)
 
 
 def _missing(path: FieldPath, data: Any) -> Finding:
@@ -95,13 +95,13 @@ def _unknown(path: FieldPath, data: Any) -> Finding:
     return Finding(path, text, _one_of(names, path[-1]))
 
 
-def _no_kind(path: FieldPath, found: Any) -> Finding:
+def _no_kind(path: FieldPath, value: Any) -> Finding:
     kinds = _kinds()
-    if isinstance(found, dict) and "kind" in found:
-        return Finding((*path, "kind"), shown(found["kind"]), _one_of(kinds, found["kind"]))
-    if isinstance(found, dict):
+    if "kind" in as_object(value):
+        return Finding((*path, "kind"), shown(value["kind"]), _one_of(kinds, value["kind"]))
+    if isinstance(value, dict):
         return Finding(path, "no kind", f"kind: {' or '.join(kinds)}")
-    return Finding(path, shown(found), "a mapping, one `name: value` line for each")
+    return Finding(path, shown(value), "a mapping, one `name: value` line for each")
 
 
 def _kinds() -> list[str]:
@@ -118,23 +118,23 @@ def _name_expected(details: ErrorDetails, path: FieldPath) -> str:
     return _sentence(details["msg"])
 
 
-def _of_type(kind: str, found: Any, path: FieldPath, data: Any) -> str:
+def _of_type(kind: str, value: Any, path: FieldPath, data: Any) -> str:
     expected = _KINDS[kind]
     part, _ = field_of(Case, path, data)
     if kind.startswith("model"):
         part = part or _part_at(path)
         return f"a mapping with {_listed(part.model_fields)}" if part is not None else expected
-    if kind == "string_type" and isinstance(found, (bool, int, float)):
-        return f'a text: quote it, "{shown(found)}"'
-    if kind == "string_type" and isinstance(found, (dict, list)):
+    if kind == "string_type" and isinstance(value, (bool, int, float)):
+        return f'a text: quote it, "{shown(value)}"'
+    if kind == "string_type" and isinstance(value, (dict, list)):
         return "a text (one that begins with a brace or bracket needs quotes)"
-    if kind == "bool_type" and isinstance(found, str) and found.lower() in ("yes", "on", "true", "1"):
+    if kind == "bool_type" and isinstance(value, str) and value.lower() in ("yes", "on", "true", "1"):
         return "true (without quotes)"
-    if kind == "bool_type" and isinstance(found, str) and found.lower() in ("no", "off", "false", "0"):
+    if kind == "bool_type" and isinstance(value, str) and value.lower() in ("no", "off", "false", "0"):
         return "false (without quotes)"
-    if kind in ("int_type", "float_type") and isinstance(found, str):
+    if kind in ("int_type", "float_type") and isinstance(value, str):
         try:
-            float(found)
+            float(value)
         except ValueError:
             return expected
         return f"{expected}, without quotes"
@@ -168,9 +168,9 @@ def _range(path: FieldPath, data: Any, message: str) -> str:
     return f"a number {text}" if text else _sentence(message)
 
 
-def _one_of(names: Iterable[str], found: Any) -> str:
+def _one_of(names: Iterable[str], value: Any) -> str:
     names = list(names)
-    near = difflib.get_close_matches(str(found)[:100], names, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(str(value)[:100], names, n=1, cutoff=0.6)
     if near:
         return f"`{near[0]}`?" if len(names) > 8 else f"`{near[0]}`? One of {_listed(names)}"
     return f"one of {_listed(names)}" if names else "a name that is known"

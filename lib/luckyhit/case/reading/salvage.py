@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from luckyhit.case.part import Part
+from luckyhit.text.json_values import as_object, member
 
 P = TypeVar("P", bound=Part)
 _ABSENT = object()
@@ -44,12 +45,15 @@ def _value(part: type[Part], name: str, field: FieldInfo, raw: Any) -> Any:
         return _ABSENT
     if isinstance(raw, list):
         # What is no mapping keeps its place as None: an index has to mean what it means in the file.
-        return [salvage(item, entry) if isinstance(entry, dict) else None for entry in raw]
+        return [_entry(item, entry) for entry in raw]
     if isinstance(raw, dict):
-        known = _known_keys(field.annotation)
-        entries = {key: entry for key, entry in raw.items() if isinstance(entry, dict) and key in known}
-        return {key: salvage(item, entry) for key, entry in entries.items()}
+        entries = {key: _entry(item, raw[key]) for key in raw if key in _known_keys(field.annotation)}
+        return {key: entry for key, entry in entries.items() if entry is not None}
     return _ABSENT
+
+
+def _entry(part: type[Part], raw: Any) -> Part | None:
+    return salvage(part, raw) if isinstance(raw, dict) else None
 
 
 @cache
@@ -70,7 +74,7 @@ def parts_of(annotation: Any, raw: Any) -> type[Part] | None:
         parts = [part for arg in get_args(annotation) if (part := parts_of(arg, raw)) is not None]
         if len(parts) == 1:
             return parts[0]
-        kind = raw.get("kind") if isinstance(raw, dict) else None
+        kind = as_object(raw).get("kind")
         for part in parts:
             if kind is not None and get_args(part.model_fields["kind"].annotation) == (kind,):
                 return part
@@ -79,11 +83,11 @@ def parts_of(annotation: Any, raw: Any) -> type[Part] | None:
 
 def parts_in(part: type[Part]) -> list[type[Part]]:
     """`part` and every part below it, each once, in the order of the file."""
-    found = {part: None}
+    parts = {part: None}
     for field in part.model_fields.values():
         for inner in all_parts(field.annotation):
-            found |= dict.fromkeys(parts_in(inner))
-    return list(found)
+            parts |= dict.fromkeys(parts_in(inner))
+    return list(parts)
 
 
 def all_parts(annotation: Any) -> list[type[Part]]:
@@ -109,7 +113,7 @@ def field_of(part: type[Part], path: tuple[str | int, ...], data: Any) -> tuple[
     field: FieldInfo | None = None
     item: type[Part] | None = None
     for step in path:
-        data = _step(data, step)
+        data = member(data, step)
         if current is not None and step in current.model_fields:
             field = current.model_fields[str(step)]
             current, item = parts_of(field.annotation, data), _item(field.annotation)
@@ -118,11 +122,3 @@ def field_of(part: type[Part], path: tuple[str | int, ...], data: Any) -> tuple[
         else:
             return None, None
     return current, field
-
-
-def _step(data: Any, step: str | int) -> Any:
-    if isinstance(data, dict):
-        return data.get(step)
-    if isinstance(data, list) and isinstance(step, int) and step < len(data):
-        return data[step]
-    return None

@@ -16,6 +16,7 @@ from typing import Any
 
 from luckyhit.case.findings import FieldPath
 from luckyhit.case.values.placeholders import escape
+from luckyhit.text.json_values import members
 
 _VARIABLE = re.compile(r"(?<!\$)\$\{([A-Z_][A-Z0-9_]*)\}")
 _IN_A_PATH = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")
@@ -55,7 +56,7 @@ def without_variables(text: str) -> str:
 
 def fill_variables(text: str, values: Mapping[str, str]) -> str:
     """A template with the variables filled in that `values` has; braces in a value stay braces."""
-    return _VARIABLE.sub(lambda found: escape(values[found[1]]) if found[1] in values else found[0], text)
+    return _VARIABLE.sub(lambda match: escape(values[match[1]]) if match[1] in values else match[0], text)
 
 
 def variables_in(data: Any, fields: tuple[str, ...]) -> Iterator[tuple[str, FieldPath]]:
@@ -82,12 +83,10 @@ def fits_a_path(value: str) -> bool:
 def _places(data: Any, steps: list[str], path: FieldPath) -> Iterator[tuple[Any, Any, FieldPath]]:
     """(container, name or place in it, path) of each field that `steps` lead to."""
     step, *further = steps
-    if isinstance(data, dict):
-        names: list[Any] = list(data) if step == "*" else [step] if step in data else []
-    else:
-        names = list(range(len(data))) if isinstance(data, list) and step == "*" else []
-    for name in names:
+    for name, value in list(members(data)):
+        if step not in ("*", name):
+            continue
         if further:
-            yield from _places(data[name], further, (*path, name))
+            yield from _places(value, further, (*path, name))
         else:
             yield data, name, (*path, name)

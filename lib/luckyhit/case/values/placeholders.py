@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from luckyhit.text.json_values import leaves, map_texts
+
 _TOKEN = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}|[{}]")
 
 
@@ -52,14 +54,9 @@ def parse_template(template: str) -> list[str | Placeholder]:
 
 def placeholder_names(value: Any) -> Iterator[str]:
     """The names in a template, or in all texts of a JSON value (its keys are no templates)."""
-    if isinstance(value, str):
-        yield from (part.name for part in parse_template(value) if isinstance(part, Placeholder))
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from placeholder_names(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from placeholder_names(item)
+    for _, leaf in leaves(value):
+        if isinstance(leaf, str):
+            yield from (part.name for part in parse_template(leaf) if isinstance(part, Placeholder))
 
 
 def fill(value: Any, mapping: Mapping[str, Any]) -> Any:
@@ -67,16 +64,14 @@ def fill(value: Any, mapping: Mapping[str, Any]) -> Any:
 
     Raises PlaceholderError for a name that `mapping` doesn't have, and for a stray brace.
     """
-    if isinstance(value, str):
-        parts = parse_template(value)
+
+    def filled(template: str) -> Any:
+        parts = parse_template(template)
         if len(parts) == 1 and isinstance(parts[0], Placeholder):
             return _value(parts[0].name, mapping)
         return _joined(parts, mapping)
-    if isinstance(value, Mapping):
-        return {key: fill(item, mapping) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [fill(item, mapping) for item in value]
-    return value
+
+    return map_texts(value, filled)
 
 
 def fill_text(template: str, mapping: Mapping[str, Any]) -> str:

@@ -111,10 +111,10 @@ def format_share(share: float) -> str:
     return f"{_plain(float(f'{share * 100:.12g}'))} %"
 
 
-def _above_zero(what: str) -> Callable[[float], float]:
+def _above_zero(unit: str) -> Callable[[float], float]:
     def check(value: float) -> float:
         if value <= 0:
-            raise ValueError(f"{what} above zero")
+            raise ValueError(f"{unit} above zero")
         return value
 
     return check

@@ -93,7 +93,7 @@ def known_secrets(
     and holds the path of something that is there. `public`: variables that are filled in already where they stood in a
     path.
     """
-    found: set[str] = set()
+    secrets: set[str] = set()
     if case is not None:
         declared: str | None = None
         in_paths = {*public, *(name for name, _ in path_variables(case))}
@@ -101,11 +101,11 @@ def known_secrets(
             if name in in_paths and not is_secret_name(name):
                 continue
             value = environ.get(name, "")
-            found.update(_secrets_in(name, where, value))
-            if where.endswith("pass_env") and value and value not in found:
+            secrets.update(_secrets_in(name, where, value))
+            if where.endswith("pass_env") and value and value not in secrets:
                 declared = case.model_dump_json() if declared is None else declared
-                found.update(() if _is_a_place(value) or _stands_in(value, declared) else (value,))
-    return found
+                secrets.update(() if _is_a_place(value) or _stands_in(value, declared) else (value,))
+    return secrets
 
 
 def refuse_quoted(case_file: Path, case: Case, environ: Mapping[str, str]) -> None:

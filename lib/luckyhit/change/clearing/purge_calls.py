@@ -86,27 +86,27 @@ def request_of(client: httpx.Client, call: Call, method: str | None = None) -> h
 def refusal(call: Call, answer: httpx.Response) -> TargetError:
     """What to say about an answer that is none of those that the case accepts. It never shows the answer's body."""
     status, method = answer.status_code, call.method
-    said = f"{method} {call.url} (cache.purge) was answered {status} {answer.reason_phrase}".rstrip()
+    answer_text = f"{method} {call.url} (cache.purge) was answered {status} {answer.reason_phrase}".rstrip()
     if status in (405, 501):
-        what = f"{said}: no {method} is allowed from here, or it is not the cache that answers"
+        reason = f"{answer_text}: no {method} is allowed from here, or it is not the cache that answers"
         hint = (
             f"Varnish: vcl_recv has to take {method}, with this machine in its ACL (`acl purge`). nginx: it needs the "
             "module ngx_cache_purge, and this address in its `from`. And cache.purge.url has to name the cache itself."
         )
     elif status in (401, 403):
-        what = f"{said}: the cache refuses {method} from here"
+        reason = f"{answer_text}: the cache refuses {method} from here"
         hint = (
             "Add this machine to the addresses that may purge (Varnish: `acl purge`; nginx: `allow`), or name the "
             "variable with the token in cache.purge.headers_env."
         )
     elif answer.is_redirect:
-        what = f"{said}: it points elsewhere, and a purge follows nobody"
+        reason = f"{answer_text}: it points elsewhere, and a purge follows nobody"
         hint = "Name the final address in cache.purge.url."
     else:
-        what = f"{said}; {', '.join(map(str, sorted(call.accepted)))} would mean that nothing old is left"
+        reason = f"{answer_text}; {', '.join(map(str, sorted(call.accepted)))} would mean that nothing old is left"
         hint = "Look at the cache's log; where that status is a success, name it in cache.purge.status."
     hint = f"{hint} `luckyhit check` asks beforehand, without purging."
-    return TargetError(what, hint=hint, refusal=refusal_of(status))
+    return TargetError(reason, hint=hint, refusal=refusal_of(status))
 
 
 def client_for(case: Case, call: Call, base_url: str, project: Path) -> httpx.Client:

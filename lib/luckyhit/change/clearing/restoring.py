@@ -18,11 +18,11 @@ _ATTEMPTS, _PAUSE_S = 3, 0.3
 
 def by_cache(steps: Iterable[Step]) -> list[list[Step]]:
     """The clears among the open `steps`, those of one cache together, oldest first."""
-    found: dict[tuple[object, object], list[Step]] = {}
+    steps_of: dict[tuple[object, object], list[Step]] = {}
     for step in steps:
         if step.inverse.get("kind") == RESTORE:
-            found.setdefault((step.inverse.get("url_env"), step.inverse["cache"]), []).append(step)
-    return list(found.values())
+            steps_of.setdefault((step.inverse.get("url_env"), step.inverse["cache"]), []).append(step)
+    return list(steps_of.values())
 
 
 def put_back(

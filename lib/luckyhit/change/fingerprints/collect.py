@@ -39,6 +39,7 @@ from luckyhit.change.kinds import shown_state
 from luckyhit.scrub.secrets import is_secret_name
 from luckyhit.system.control import client_options
 from luckyhit.system.start_settings import INHERITED, source_directory
+from luckyhit.text.json_values import leaves
 
 if TYPE_CHECKING:
     from luckyhit.system import Stack
@@ -64,18 +65,18 @@ def fingerprint(
     cache does not answer.
     """
     own = Own(stack)
-    seen: dict[str, str] = {}
+    values: dict[str, str] = {}
     if stack.owned:
-        seen["command"] = _command(stack, case, own)
-        seen |= _environment(stack, case, own)
-        seen |= _on_disk(stack, own)
-    seen |= _facts(stack, case, own, environ)
-    seen |= shown_state(stack)
-    seen |= _service(stack, case, own, environ)
+        values["command"] = _command(stack, case, own)
+        values |= _environment(stack, case, own)
+        values |= _on_disk(stack, own)
+    values |= _facts(stack, case, own, environ)
+    values |= shown_state(stack)
+    values |= _service(stack, case, own, environ)
     if stack.cache is not None:
-        seen |= cache_facts(stack.cache, case, stack=stack.name, keyspace=keyspace)
-    seen |= _workload(case)
-    return dict(sorted(seen.items()))
+        values |= cache_facts(stack.cache, case, stack=stack.name, keyspace=keyspace)
+    values |= _workload(case)
+    return dict(sorted(values.items()))
 
 
 def _command(stack: Stack, case: Case, own: Own) -> str:
@@ -94,31 +95,31 @@ def _environment(stack: Stack, case: Case, own: Own) -> dict[str, str]:
     secret = {
         name for name in (start.pass_env if start else ()) if stack.env.get(name) in hidden or is_secret_name(name)
     }
-    found = {}
+    values = {}
     for name, value in stack.env.items():
         declared = [start.env.get(name) if start else None]
         if change.variable == name:
             declared += [change.before, change.after]
         text = own.given(value, [template for template in declared if template is not None])
-        found[f"env.{name}"] = shown_env(name, text, secret=name in secret)
-    return found
+        values[f"env.{name}"] = shown_env(name, text, secret=name in secret)
+    return values
 
 
 def _on_disk(stack: Stack, own: Own) -> dict[str, str]:
     """Interpreter, packages, and the files that the service is made of."""
-    seen: dict[str, str] = {}
-    found: Found | None = None
+    values: dict[str, str] = {}
+    python: Found | None = None
     interpreter = _interpreter(stack)
     if interpreter is not None:
         try:
-            found = found_by(interpreter, stack.cwd, stack.env)
+            python = found_by(interpreter, stack.cwd, stack.env)
         except (OSError, subprocess.SubprocessError, ValueError, IndexError):
-            seen["python"] = f"not visible: {Path(interpreter).name} does not list its packages"
+            values["python"] = f"not visible: {Path(interpreter).name} does not list its packages"
         else:
-            seen["python"] = found.version
-            seen |= {f"package.{name}": release for name, release in found.packages.items()}
+            values["python"] = python.version
+            values |= {f"package.{name}": release for name, release in python.packages.items()}
     start = stack.case.target.start
-    loose = [place for place in (found.loose if found else ()) if place.resolve() != OWN_MODULES]
+    loose = [place for place in (python.loose if python else ()) if place.resolve() != OWN_MODULES]
     aside = _runs_around(stack)
     elsewhere = source_elsewhere(stack, loose)
     if elsewhere is not None:
@@ -130,8 +131,8 @@ def _on_disk(stack: Stack, own: Own) -> dict[str, str]:
         places = [place for place in loose if behind is None or repository_of(place) != behind]
         sources = source_of(stack.cwd, places, aside=aside)
     for name, value in sources.items():
-        seen[own.normalised(name, times=False)] = value
-    return seen
+        values[own.normalised(name, times=False)] = value
+    return values
 
 
 def _interpreter(stack: Stack) -> str | None:
@@ -160,25 +161,25 @@ def _facts(stack: Stack, case: Case, own: Own, environ: Mapping[str, str]) -> di
     if not stack.owned:
         env = {name: environ[name] for name in (*INHERITED, case.cache.url_env or "") if name in environ}
         values |= placeholders(stack.cache.url) if stack.cache is not None else {}
-    found = {}
+    facts = {}
     for name, command in case.target.facts.items():
         try:
             printed = run_quietly(
                 [fill_text(fill_variables(text, environ), values) for text in command], stack.cwd, env
             )
         except subprocess.CalledProcessError as error:
-            found[f"fact.{name}"] = f"failed with exit status {error.returncode}"
+            facts[f"fact.{name}"] = f"failed with exit status {error.returncode}"
             continue
         except PlaceholderError as error:
-            found[f"fact.{name}"] = f"failed: {error}"
+            facts[f"fact.{name}"] = f"failed: {error}"
             continue
         except (OSError, subprocess.SubprocessError) as error:
-            found[f"fact.{name}"] = f"failed: {type(error).__name__}"
+            facts[f"fact.{name}"] = f"failed: {type(error).__name__}"
             continue
         text = own.normalised(printed.decode(errors="replace"), times=False).strip()
         first = text.splitlines()[0][:_LONGEST_FACT] if text else ""
-        found[f"fact.{name}"] = shown_env("", text if text == first else f"{first}..., {hashed(text)}")
-    return found
+        facts[f"fact.{name}"] = shown_env("", text if text == first else f"{first}..., {hashed(text)}")
+    return facts
 
 
 def _service(stack: Stack, case: Case, own: Own, environ: Mapping[str, str]) -> dict[str, str]:
@@ -206,14 +207,14 @@ def _service(stack: Stack, case: Case, own: Own, environ: Mapping[str, str]) -> 
 
 def _lasting(first: dict[str, str], second: dict[str, str]) -> dict[str, str]:
     """What two looks in a row share. Of what names a version, both: a release that is half done is no noise."""
-    found = {}
+    lasting = {}
     for name, value in first.items():
         other = second.get(name)
         if other == value:
-            found[name] = value
+            lasting[name] = value
         elif other is not None and (name.startswith("header.") or names_a_version(name.rsplit(".", 1)[-1])):
-            found[name] = " or ".join(sorted((value, other)))
-    return found
+            lasting[name] = " or ".join(sorted((value, other)))
+    return lasting
 
 
 def _versions(answer: httpx.Response, own: Own) -> dict[str, str]:
@@ -232,28 +233,21 @@ def _configuration(answer: httpx.Response, own: Own) -> dict[str, str]:
         document = answer.json()
     except ValueError:
         return {"config": hashed(own.normalised(answer.text))}
-    found: dict[str, str] = {}
-    _flatten("config", document, own, found)
-    return found
+    return _flattened(document, own)
 
 
-def _flatten(name: str, value: Any, own: Own, found: dict[str, str]) -> None:
+def _flattened(document: Any, own: Own) -> dict[str, str]:
     """`{"a": {"b": [1]}}` as `config.a.b.0 = 1`; what changes by itself is left out."""
-    leaf = name.removeprefix("config.").rsplit(".", 1)[-1]
-    if _VOLATILE_NAME.fullmatch(leaf):
-        return
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            _flatten(f"{name}.{key}", inner, own, found)
-        return
-    if isinstance(value, list):
-        for index, inner in enumerate(value):
-            _flatten(f"{name}.{index}", inner, own, found)
-        return
-    text = value if isinstance(value, str) else json.dumps(value)
-    if "port" in leaf.lower() or isinstance(value, str):
-        text = own.normalised(text, times=not names_a_version(leaf))
-    found[name] = shown_env(leaf, text)
+    values = {}
+    for path, value in leaves(document, ("config",)):
+        names = [str(step).rsplit(".", 1)[-1] for step in path]
+        if any(map(_VOLATILE_NAME.fullmatch, names)):
+            continue
+        text = value if isinstance(value, str) else json.dumps(value)
+        if "port" in names[-1].lower() or isinstance(value, str):
+            text = own.normalised(text, times=not names_a_version(names[-1]))
+        values[".".join(map(str, path))] = shown_env(names[-1], text)
+    return values
 
 
 def _workload(case: Case) -> dict[str, str]:

@@ -35,11 +35,11 @@ def difference_guard(
     An entry of the configuration endpoint may differ where it echoes the declared change: under the variable's
     own name, or with the declared values in it. Another revision may show as another version.
     """
-    found = differences(before, after)
+    changed = differences(before, after)
     change = case.change
     if change.nothing:
-        if found:
-            return _fails(f"Nothing was to change, but {named(found)}.", "Find out who changed it, then run again.")
+        if changed:
+            return _fails(f"Nothing was to change, but {named(changed)}.", "Find out who changed it, then run again.")
         return Guard(
             id="declared-difference-only",
             ok=True,
@@ -53,18 +53,18 @@ def difference_guard(
             f"The change did not take: the command has no argument {change.before!r} before the change.",
             "Write the argument in change.before exactly as it stands in target.start.command.",
         )
-    missing = {name: values for name, values in declared.items() if found.get(name) != values}
+    missing = {name: values for name, values in declared.items() if changed.get(name) != values}
     if missing:
         name, (_, wanted) = next(iter(missing.items()))
-        seen = after.get(name, _UNSET)
+        value = after.get(name, _UNSET)
         return _fails(
-            f"The change did not take: {name} should be {wanted!r} after the change, and is {seen!r}"
+            f"The change did not take: {name} should be {wanted!r} after the change, and is {value!r}"
             + (f" (before: {before.get(name, _UNSET)!r})." if before.get(name, _UNSET) != declared[name][0] else "."),
             "Look at how the service gets this setting; the case's change may name the wrong one.",
         )
     if nowhere := shows_nowhere(case, before, after):
         return _fails(nowhere, remedy(case))
-    rest = {name: values for name, values in found.items() if name not in declared}
+    rest = {name: values for name, values in changed.items() if name not in declared}
     echoes = {name: values for name, values in rest.items() if kind.echoes(change, name, values)}
     others = {name: values for name, values in rest.items() if name not in echoes}
     if others:
@@ -72,7 +72,7 @@ def difference_guard(
             f"More than the declared change differs: {named(others)}.",
             "Change one thing at a time: make these equal in both arms, then run again.",
         )
-    detail = f"Only the declared change differs: {named({name: found[name] for name in declared})}"
+    detail = f"Only the declared change differs: {named({name: changed[name] for name in declared})}"
     if echoes:
         detail += f"; the service's own configuration shows it ({named(echoes)})"
     elif any(name.startswith("config.") for name in before):
@@ -83,12 +83,12 @@ def difference_guard(
 
 def same_guard(before: Fingerprint, again: Fingerprint) -> Guard:
     """Whether everything that can be seen is as it was: after the rollback, or between two arms before a change."""
-    found = differences(before, again)
-    if found:
+    changed = differences(before, again)
+    if changed:
         return Guard(
             id="same-as-before",
             ok=False,
-            detail=f"Not as it was: {named(found)}.",
+            detail=f"Not as it was: {named(changed)}.",
             remedy="Find out who changed it. What the run itself changed is in its journal, with the inverse.",
         )
     compared = sum(not name.startswith(OBSERVED) for name in before)
@@ -104,12 +104,12 @@ def same_guard(before: Fingerprint, again: Fingerprint) -> Guard:
     )
 
 
-def named(found: Mapping[str, tuple[str, str]]) -> str:
+def named(changed: Mapping[str, tuple[str, str]]) -> str:
     """What differs, for a sentence: each name with both values, as many as fit."""
-    named_first = list(found.items())[:_MOST_NAMED]
+    named_first = list(changed.items())[:_MOST_NAMED]
     sides = [(name, only_differing(*values) if name in LISTS else values) for name, values in named_first]
     parts = [f"{name} ({_short(a)} -> {_short(b)})" for name, (a, b) in sides]
-    more = len(found) - len(parts)
+    more = len(changed) - len(parts)
     return ", ".join(parts) + (f" and {more} more" if more > 0 else "")
 
 

@@ -37,7 +37,7 @@ class Looks:
         self._strays: list[_Stray] = []
         self._count = 0
 
-    def note(self, arm: Arm, seen: Fingerprint, when: str) -> dict[str, tuple[str, str]]:
+    def note(self, arm: Arm, current: Fingerprint, when: str) -> dict[str, tuple[str, str]]:
         """Note a look at `arm`; `when` is for the sentence ("at the end of block 3"). Returns what differs from the
         first look at that arm: name, first value, value now; {} where nothing does.
 
@@ -45,23 +45,23 @@ class Looks:
         that this process took, since a later notebook may have a cache of its own.
         """
         self._count += 1
-        shown = {self._redactor.text(name): self._shown(value) for name, value in seen.items()}
-        first = self.first.setdefault(arm, dict(seen))
-        found = differences(self._kept.setdefault(arm, shown), shown)
-        if not found:
+        shown = {self._redactor.text(name): self._shown(value) for name, value in current.items()}
+        first = self.first.setdefault(arm, dict(current))
+        changed = differences(self._kept.setdefault(arm, shown), shown)
+        if not changed:
             # The first one may come from the manifest: the guard holds what is seen against what the case says.
             observed = {name: value for name, value in first.items() if name.startswith(OBSERVED)}
-            others = {name: value for name, value in seen.items() if not name.startswith(OBSERVED)}
+            others = {name: value for name, value in current.items() if not name.startswith(OBSERVED)}
             self.first[arm] = {**others, **observed}
-        if RUNS in seen:
+        if RUNS in current:
             # By stack: before its change, that of the arm "after" is looked at as "before".
-            stack, _, now = seen[RUNS].partition(": ")
+            stack, _, now = current[RUNS].partition(": ")
             run = self._runs.setdefault(stack, now)
             if run != now:
-                found[RESTARTED] = (run, now)
-        if found:
-            self._strays.append(_Stray(arm, when, found))
-        return found
+                changed[RESTARTED] = (run, now)
+        if changed:
+            self._strays.append(_Stray(arm, when, changed))
+        return changed
 
     def _shown(self, value: str) -> str:
         without = self._redactor.secrets(value)
@@ -94,16 +94,17 @@ class Looks:
     def facts(self) -> dict[str, dict[str, str]]:
         """The first look at each arm, for the manifest."""
         return {
-            str(arm): {name: value for name, value in seen.items() if name != RUNS} for arm, seen in self._kept.items()
+            str(arm): {name: value for name, value in values.items() if name != RUNS}
+            for arm, values in self._kept.items()
         }
 
     def _told(self) -> str:
         """What was otherwise, and when first; how often; and what else was, at later looks."""
-        arm, when, found = self._strays[0]
+        arm, when, changed = self._strays[0]
         more = len(self._strays) - 1
         later = f" Otherwise than at first in {more} later looks, too." if more > 1 else ""
         later = " Otherwise than at first in one later look, too." if more == 1 else later
         others = {name: values for stray in self._strays[1:] for name, values in stray.found.items()}
-        others = {name: values for name, values in others.items() if name not in found}
+        others = {name: values for name, values in others.items() if name not in changed}
         also = f" Later also: {named(others)}." if others else ""
-        return f"{named(found)}, {when} (arm {arm}).{later}{also}"
+        return f"{named(changed)}, {when} (arm {arm}).{later}{also}"

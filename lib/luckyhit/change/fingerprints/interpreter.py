@@ -79,16 +79,16 @@ def found_by(interpreter: str, cwd: Path, env: Mapping[str, str]) -> Found:
     if known is not None and known[0] == _stamp(interpreter, known[1].places):
         return known[1]
     # What a sitecustomize prints stands before it.
-    told = json.loads(run_quietly([interpreter, "-B", "-c", _LISTED], cwd, env).splitlines()[-1])
+    listing = json.loads(run_quietly([interpreter, "-B", "-c", _LISTED], cwd, env).splitlines()[-1])
     packages: dict[str, str] = {}
-    for name, release in told["packages"]:
+    for name, release in listing["packages"]:
         packages.setdefault(re.sub(r"[-_.]+", "-", name).lower(), str(release))
-    prefixes = tuple(dict.fromkeys(Path(path) for path in told["prefixes"]))
-    found = Found(str(told["version"]), packages, tuple(map(Path, told["places"])), prefixes)
+    prefixes = tuple(dict.fromkeys(Path(path) for path in listing["prefixes"]))
+    python = Found(str(listing["version"]), packages, tuple(map(Path, listing["places"])), prefixes)
     if len(_ASKED) >= 64:  # a long test run, not a run
         _ASKED.clear()
-    _ASKED[key] = (_stamp(interpreter, found.places), found)
-    return found
+    _ASKED[key] = (_stamp(interpreter, python.places), python)
+    return python
 
 
 def interpreter_of(program: str, cwd: Path, env: Mapping[str, str], pid: int | None = None) -> str | None:
@@ -191,17 +191,17 @@ def _resolved(program: str, process: psutil.Process) -> str | None:
 
 def _stamp(interpreter: str, places: Sequence[Path]) -> _Stamp:
     """What shows that a package was added, removed or replaced there, or the path itself altered (`.pth` files)."""
-    seen = [_entry(Path(interpreter).resolve())]
+    entries = [_entry(Path(interpreter).resolve())]
     for place in places:
-        seen.append(_entry(place))
+        entries.append(_entry(place))
         with contextlib.suppress(OSError):
             for entry in sorted(os.scandir(place), key=lambda entry: entry.name):
                 if entry.name.endswith((".dist-info", ".egg-info")):
                     described = Path(entry.path)
-                    seen += [_entry(described), _entry(described / "METADATA"), _entry(described / "RECORD")]
+                    entries += [_entry(described), _entry(described / "METADATA"), _entry(described / "RECORD")]
                 elif entry.name.endswith((".pth", ".egg-link")):
-                    seen.append(_entry(Path(entry.path)))
-    return tuple(seen)
+                    entries.append(_entry(Path(entry.path)))
+    return tuple(entries)
 
 
 def _entry(path: Path) -> tuple[str, int, int, int]:

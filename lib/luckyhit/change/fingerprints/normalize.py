@@ -80,8 +80,8 @@ class Own:
 
     def normalised(self, text: str, *, times: bool = True) -> str:
         """`text` with placeholders. `times`: also for times of day, as in what a service tells of itself."""
-        for found, placeholder in self._texts:
-            text = text.replace(found, placeholder)
+        for literal, placeholder in self._texts:
+            text = text.replace(literal, placeholder)
         for port, placeholder in ((self._port, "{port}"), (self._cache_port, "{cache_port}")):
             if port is not None:
                 # A port stands alone, or behind a colon or an equals sign; elsewhere the digits mean other things.

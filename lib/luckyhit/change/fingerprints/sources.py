@@ -48,11 +48,11 @@ def source_of(cwd: Path, places: Sequence[Path] = (), *, aside: Path | None = No
     top = Path(root).resolve()
     inside = [place for place in outside if place.is_relative_to(top)]
     try:
-        found = {"git.revision": head, **_changes(cwd, top, inside, aside)}
+        values = {"git.revision": head, **_changes(cwd, top, inside, aside)}
     except (OSError, subprocess.SubprocessError) as error:
-        found = {"git.revision": head, "git.changes": f"not visible: {type(error).__name__}"}
+        values = {"git.revision": head, "git.changes": f"not visible: {type(error).__name__}"}
     loose = {f"path.{place}": _of_modules(place, aside) for place in outside if place not in inside}
-    return {**found, **loose, **_settings_files(cwd, top)}
+    return {**values, **loose, **_settings_files(cwd, top)}
 
 
 def outside_hooks(environ: Mapping[str, str]) -> dict[str, str]:
@@ -121,19 +121,19 @@ def _opened(cwd: Path, names: Iterable[str]) -> Iterator[str]:
 def _settings_files(cwd: Path, top: Path) -> dict[str, str]:
     """`.env` files and their kind, from the working directory up to the root of the repository: a service may read them
     although Git ignores them. What is in them is not shown."""
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     for folder in (cwd, *cwd.parents):
         if not folder.is_relative_to(top):
             break
         for path in sorted((*folder.glob(".env"), *folder.glob(".env.*"), *folder.glob(".flaskenv"))):
             if path.is_file():
-                found[f"file.{os.path.relpath(path, cwd)}"] = f"sha256:{_digest(path)}"
-    return found
+                digests[f"file.{os.path.relpath(path, cwd)}"] = f"sha256:{_digest(path)}"
+    return digests
 
 
 def _of_modules(place: Path, aside: Path | None) -> str:
     """How many modules there are below a directory, and a digest of all of them."""
-    found: list[Path] = []
+    paths: list[Path] = []
     walked = 0
     for folder, folders, files in os.walk(place):
         here = Path(folder)
@@ -146,23 +146,23 @@ def _of_modules(place: Path, aside: Path | None) -> str:
         walked += len(files)
         if walked > _MOST_WALKED:
             return f"not looked into: more than {_MOST_WALKED:,} files"
-        found += [here / name for name in files if Path(name).suffix in _CODE]
-    if not found:
+        paths += [here / name for name in files if Path(name).suffix in _CODE]
+    if not paths:
         return _NONE
     whole = hashlib.sha256()
-    for path in sorted(found):
+    for path in sorted(paths):
         whole.update(f"{path.relative_to(place)}\0{_digest(path)}\n".encode(errors="surrogateescape"))
-    return f"{len(found)} modules, sha256:{whole.hexdigest()[:12]}"
+    return f"{len(paths)} modules, sha256:{whole.hexdigest()[:12]}"
 
 
 def _listed(files: Sequence[tuple[str, Path]]) -> str:
     """`service.py 1a2b3c4d5e6f, prices.py 6f5e4d3c2b1a`; of many, the others together."""
-    each = [f"{name} {_digest(path, read=number < _MOST_READ)}" for number, (name, path) in enumerate(sorted(files))]
-    if len(each) > _MOST_NAMED:
-        rest = each[_MOST_NAMED:]
+    lines = [f"{name} {_digest(path, read=number < _MOST_READ)}" for number, (name, path) in enumerate(sorted(files))]
+    if len(lines) > _MOST_NAMED:
+        rest = lines[_MOST_NAMED:]
         whole = hashlib.sha256("\n".join(rest).encode(errors="surrogateescape")).hexdigest()[:12]
-        each = [*each[:_MOST_NAMED], f"and {len(rest)} more {whole}"]
-    return ", ".join(text.encode(errors="replace").decode() for text in each) or _NONE
+        lines = [*lines[:_MOST_NAMED], f"and {len(rest)} more {whole}"]
+    return ", ".join(text.encode(errors="replace").decode() for text in lines) or _NONE
 
 
 def _digest(path: Path, *, read: bool = True) -> str:

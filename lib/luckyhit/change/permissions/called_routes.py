@@ -25,7 +25,7 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 UNPROVEN = "can't be proven without sending it"
 
 
-def look_at_admin_routes(stack: Stack, change: AdminChange, found: Findings) -> None:
+def look_at_admin_routes(stack: Stack, change: AdminChange, findings: Findings) -> None:
     """Ask whether the calls of a change of kind http would be let through."""
     target = stack.case.target
     secret = {
@@ -39,11 +39,11 @@ def look_at_admin_routes(stack: Stack, change: AdminChange, found: Findings) -> 
         for role, call in _different(change):
             headers = {**secret, **call.headers}
             asked = Call(call.method, origin, origin.prefix + call.path, headers, frozenset(call.status))
-            said = f"{call.method} {call.path} ({role})"
-            _look(client, asked, said, found, "the variable with the token in target.headers_env")
+            call_text = f"{call.method} {call.path} ({role})"
+            _look(client, asked, call_text, findings, "the variable with the token in target.headers_env")
 
 
-def look_at_purges(case: Case, base_url: str, environ: Mapping[str, str], project: Path, found: Findings) -> None:
+def look_at_purges(case: Case, base_url: str, environ: Mapping[str, str], project: Path, findings: Findings) -> None:
     """Ask whether the calls of `cache.purge` would be let through: the first of each entry. Nothing is purged.
 
     Raises ArgumentError for a variable that is not set.
@@ -51,10 +51,17 @@ def look_at_purges(case: Case, base_url: str, environ: Mapping[str, str], projec
     for entry in case.cache.purge:
         secret = {header: environ[name] for header, name in case.target.headers_env.items() if name in environ}
         calls = calls_of(entry, base_url, environ, secret)
-        said = f"{entry.method} {calls[0].url}" + (f" (and {len(calls) - 1:,} more)" if len(calls) > 1 else "")
+        call_text = f"{entry.method} {calls[0].url}" + (f" (and {len(calls) - 1:,} more)" if len(calls) > 1 else "")
         with client_for(case, calls[0], base_url, project) as client:
             # HEAD would make some caches fetch the page; OPTIONS goes past them.
-            _look(client, calls[0], said, found, "the variable with the token in cache.purge.headers_env", head=False)
+            _look(
+                client,
+                calls[0],
+                call_text,
+                findings,
+                "the variable with the token in cache.purge.headers_env",
+                head=False,
+            )
 
 
 def _different(change: AdminChange) -> Iterator[tuple[str, AdminCall]]:
@@ -70,7 +77,9 @@ def _different(change: AdminChange) -> Iterator[tuple[str, AdminCall]]:
     yield "revert", change.revert
 
 
-def _look(client: httpx.Client, call: Call, said: str, found: Findings, token: str, *, head: bool = True) -> None:
+def _look(
+    client: httpx.Client, call: Call, call_text: str, findings: Findings, token: str, *, head: bool = True
+) -> None:
     try:
         answer = client.send(request_of(client, call, "OPTIONS"))
         allowed = {name.strip().upper() for name in answer.headers.get("allow", "").split(",") if name.strip()}
@@ -79,26 +88,26 @@ def _look(client: httpx.Client, call: Call, said: str, found: Findings, token: s
             answer = client.send(request_of(client, call, "HEAD"))
             asked += f", HEAD {answer.status_code}"
             if answer.status_code == 404:  # a path that only takes other methods may say so
-                found.note(f"Whether {said} is let through {UNPROVEN} ({asked}).")
+                findings.note(f"Whether {call_text} is let through {UNPROVEN} ({asked}).")
                 return
     except httpx.HTTPError as error:
-        found.problem(
-            f"{said} has nobody to answer it ({type(error).__name__}: {error})",
+        findings.problem(
+            f"{call_text} has nobody to answer it ({type(error).__name__}: {error})",
             "Check that the address is right, and that it can be reached from here.",
         )
         return
     status = answer.status_code
     if status in (401, 403):
-        found.problem(f"{said} is refused: {asked}", f"Name {token}, or let this machine in.")
+        findings.problem(f"{call_text} is refused: {asked}", f"Name {token}, or let this machine in.")
     elif status in (404, 410):
-        found.problem(f"{said} has no such path there: {asked}", "Correct the path, or the base URL.")
+        findings.problem(f"{call_text} has no such path there: {asked}", "Correct the path, or the base URL.")
     elif call.method in allowed:
-        found.note(f"{said} is let through: OPTIONS names {call.method}.")
+        findings.note(f"{call_text} is let through: OPTIONS names {call.method}.")
     elif allowed and status < 400 and call.method not in _SAFE and head:
-        found.problem(
-            f"{said} is not let through: OPTIONS names {', '.join(sorted(allowed))}",
+        findings.problem(
+            f"{call_text} is not let through: OPTIONS names {', '.join(sorted(allowed))}",
             "Correct the method, or ask whoever runs the service to allow it.",
         )
     else:
         named = f", and names {', '.join(sorted(allowed))} only" if allowed else ""
-        found.note(f"Whether {said} is let through {UNPROVEN} ({asked}{named}).")
+        findings.note(f"Whether {call_text} is let through {UNPROVEN} ({asked}{named}).")

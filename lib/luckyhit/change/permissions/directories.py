@@ -17,29 +17,29 @@ _PER_REQUEST = 30
 """A row of the requests takes 12 bytes on the disk; those of both arms, and what is written beside them."""
 
 
-def look_at_directories(directories: Iterable[Path], needed_bytes: float, found: Findings) -> None:
+def look_at_directories(directories: Iterable[Path], needed_bytes: float, findings: Findings) -> None:
     """Try to write a file to each (it is gone at once), and see how much is free."""
     checked: dict[Path, None] = {}
     for directory in directories:
-        there = next(path for path in (directory, *directory.parents) if path.exists())
+        existing = next(path for path in (directory, *directory.parents) if path.exists())
         try:
-            with tempfile.NamedTemporaryFile(dir=there, prefix=".luckyhit-check-"):
+            with tempfile.NamedTemporaryFile(dir=existing, prefix=".luckyhit-check-"):
                 pass
         except OSError as error:
-            found.problem(
+            findings.problem(
                 f"{directory} can't be written to ({error.strerror})",
-                f"Make {there} writable, or choose another directory.",
+                f"Make {existing} writable, or choose another directory.",
             )
             continue
-        checked[there] = None
-    if found.ok:
-        found.note("The run and report directories can be written to.")
-    small = sorted({(shutil.disk_usage(there).free, there) for there in checked})
+        checked[existing] = None
+    if findings.ok:
+        findings.note("The run and report directories can be written to.")
+    small = sorted({(shutil.disk_usage(existing).free, existing) for existing in checked})
     if small and small[0][0] < needed_bytes:
-        free, there = small[0]
-        found.note(
-            f"Only {free / _MB:,.0f} MB are free in {there}, and the run may write about {needed_bytes / _MB:,.0f} MB: "
-            "make room, since a full disk stops it."
+        free, existing = small[0]
+        findings.note(
+            f"Only {free / _MB:,.0f} MB are free in {existing}, and the run may write about "
+            f"{needed_bytes / _MB:,.0f} MB: make room, since a full disk stops it."
         )
 
 

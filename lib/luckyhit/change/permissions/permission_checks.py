@@ -67,13 +67,13 @@ def summary(guards: Sequence[Guard]) -> Guard:
 
 def _cache_guards(case: Case, cache: AnyCache, changeable: bool) -> tuple[list[Guard], float]:
     """(what is found at the cache, about how many bytes a backup of the keys in scope takes)."""
-    rights = _shielded("cache-rights", lambda found: cache.checks.rights(case, found, changeable=changeable))
+    rights = _shielded("cache-rights", lambda findings: cache.checks.rights(case, findings, changeable=changeable))
     guards, backup_bytes = [rights], 0.0
     if changeable and not cache.owned and case.cache.clear:
 
-        def look(found: Findings) -> None:
+        def look(findings: Findings) -> None:
             nonlocal backup_bytes
-            backup_bytes = cache.checks.scope(case.cache, found)
+            backup_bytes = cache.checks.scope(case.cache, findings)
 
         scope = _shielded("scope-of-the-clear", look)
         guards += [scope] if rights.ok or scope.ok else []  # without the right to list keys, one failure is enough
@@ -82,12 +82,12 @@ def _cache_guards(case: Case, cache: AnyCache, changeable: bool) -> tuple[list[G
 
 def _shielded(id: GuardId, look: Callable[[Findings], object]) -> Guard:
     """What `look` finds; an error of the tree is a finding too, so that the list goes on."""
-    found = Findings(id)
+    findings = Findings(id)
     try:
-        look(found)
+        look(findings)
     except GuardError as error:
-        found.problem(error.message, error.hint)
-    return found.guard()
+        findings.problem(error.message, error.hint)
+    return findings.guard()
 
 
 def _allows(case: Case) -> bool:

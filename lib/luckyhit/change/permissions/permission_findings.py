@@ -18,9 +18,9 @@ class Findings:
     def ok(self) -> bool:
         return not self._problems
 
-    def problem(self, what: str, remedy: str) -> None:
-        """Something is missing: the guard fails. `what` has no full stop; `remedy` is a sentence."""
-        self._problems.append(what)
+    def problem(self, fault: str, remedy: str) -> None:
+        """Something is missing: the guard fails. `fault` has no full stop; `remedy` is a sentence."""
+        self._problems.append(fault)
         if remedy not in self._remedies:
             self._remedies.append(remedy)
 

@@ -21,23 +21,23 @@ def target_guard(case: Case, name: str) -> Guard | None:
     """What may be done to the target, and how far; None where there is nothing to say. `name`: of the case, for the
     command."""
     target, limits = case.target, case.target.ceilings
-    found = Findings("what-is-allowed")
+    findings = Findings("what-is-allowed")
     if target.url is not None and not target.allow_change:
-        found.note(f"{target.url} is observed only: nothing there is changed, and its cache is not cleared.")
+        findings.note(f"{target.url} is observed only: nothing there is changed, and its cache is not cleared.")
         if case.freshness is not None or any(route.method not in SAFE for route in case.workload.routes):
-            found.problem(
+            findings.problem(
                 "the case writes (a freshness probe, or a route other than GET, HEAD) to what is observed only",
                 "Leave freshness and such routes out; or allow it: `allow_change: true` and `environment` in target.",
             )
     elif target.url is not None:
         environment = target.environment
-        found.note(
+        findings.note(
             f"{target.url} may be changed, as the case says: it is {environment}. The command has to repeat that name: "
             f"`luckyhit run {name} --environment {environment}`."
         )
-    if said := _limits(limits):
-        found.note(said)
-    return found.guard() if target.url is not None or said else None
+    if limits_text := _limits(limits):
+        findings.note(limits_text)
+    return findings.guard() if target.url is not None or limits_text else None
 
 
 def free_guard(case: Case, runs_dir: Path, environ: Mapping[str, str]) -> Guard | None:
@@ -45,15 +45,15 @@ def free_guard(case: Case, runs_dir: Path, environ: Mapping[str, str]) -> Guard 
     names = target_identities(case, environ)
     if not names:
         return None
-    found = Findings("no-other-run")
+    findings = Findings("no-other-run")
     try:
         with target_lock(case, runs_dir, environ=environ):
             pass
     except TargetBusy as error:
-        found.problem(error.message, error.hint)
+        findings.problem(error.message, error.hint)
     else:
-        found.note(f"No run is under way at the {', the '.join(names)}, and none has left a step open there.")
-    return found.guard()
+        findings.note(f"No run is under way at the {', the '.join(names)}, and none has left a step open there.")
+    return findings.guard()
 
 
 def _limits(limits: Limits) -> str:

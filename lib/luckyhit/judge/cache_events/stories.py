@@ -65,7 +65,7 @@ def probe_stories(writes: pd.DataFrame, reads: pd.DataFrame, events: pd.DataFram
     `left_ms`: what the entry had left at the write's send. `expired`: it went by itself, expired or evicted, before the
     probe's last read. `fate`: all that as one of FATES.
     """
-    seen, watched = by_key(events)
+    events_of, watched = by_key(events)
     reads_of = _reads_of_probes(reads)
     ends: dict[tuple[Hashable, Hashable], int] = {}
     for (arm, block, _, _), own in reads_of.items():
@@ -73,7 +73,7 @@ def probe_stories(writes: pd.DataFrame, reads: pd.DataFrame, events: pd.DataFram
     rows = []
     for (arm, block, key), history in _writes_of_keys(writes).items():
         sent = sorted(write["sent_ns"] for write in history)
-        log = seen.get((arm, block, key), Log())
+        log = events_of.get((arm, block, key), Log())
         for write in history:
             if write["version"] != write["probe"] or write["acked_ns"] is None:
                 continue
@@ -118,7 +118,7 @@ class _Probe:
 
     def judged(self) -> list[_Read]:
         """The reads behind the acknowledgement, by their sending."""
-        found = []
+        stories = []
         for read in self.reads:
             if read.sent_ns < self.acked_ns:
                 continue
@@ -126,8 +126,8 @@ class _Probe:
                 fresh: bool | None = read.seen >= self.version
             else:
                 fresh = False if read.absent and self.prestate == "absent" else None
-            found.append(_Read(read.sent_ns, read.done_ns, fresh))
-        return sorted(found, key=lambda read: read.sent_ns)
+            stories.append(_Read(read.sent_ns, read.done_ns, fresh))
+        return sorted(stories, key=lambda read: read.sent_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,18 +245,18 @@ def _rewritten(probe: _Probe, log: Log, behind: range, judged: list[_Read], entr
 
 
 def _reads_of_probes(reads: pd.DataFrame) -> dict[tuple[Hashable, ...], list[_ProbeRead]]:
-    found: dict[tuple[Hashable, ...], list[_ProbeRead]] = defaultdict(list)
+    reads_of: dict[tuple[Hashable, ...], list[_ProbeRead]] = defaultdict(list)
     names = ("arm", "block", "key", "probe", "sent_ns", "done_ns", "seen_version", "absent")
-    for *group, sent_ns, done_ns, seen, absent in zip(*(plain(reads[name]) for name in names), strict=True):
+    for *group, sent_ns, done_ns, version, absent in zip(*(plain(reads[name]) for name in names), strict=True):
         if done_ns is not None:
-            found[tuple(group)].append(_ProbeRead(sent_ns, done_ns, seen, bool(absent)))
-    return found
+            reads_of[tuple(group)].append(_ProbeRead(sent_ns, done_ns, version, bool(absent)))
+    return reads_of
 
 
 def _writes_of_keys(writes: pd.DataFrame) -> dict[Group, list[dict[str, Any]]]:
-    found: dict[Group, list[dict[str, Any]]] = defaultdict(list)
+    writes_of: dict[Group, list[dict[str, Any]]] = defaultdict(list)
     names = ("arm", "block", "key", "version", "probe", "prestate", "sent_ns", "acked_ns")
     for values in zip(*(plain(writes[name]) for name in names), strict=True):
         write = dict(zip(names, values, strict=True))
-        found[write["arm"], write["block"], write["key"]].append(write)
-    return found
+        writes_of[write["arm"], write["block"], write["key"]].append(write)
+    return writes_of

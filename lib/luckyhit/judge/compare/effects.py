@@ -105,11 +105,11 @@ def _quantiles(names: Sequence[MetricName], arms: RequestArms) -> Iterator[tuple
         by_values.setdefault((METRICS[name].value, METRICS[name].column), []).append(name)
     for alike in by_values.values():
         before, after = (sortable_values_of(alike[0], side.rows) for side in arms.comparison.sides)
-        seen = _Seen.of((before, after), arms.comparison, means=False)
+        visible = _Seen.of((before, after), arms.comparison, means=False)
         margins = {METRICS[name].quantile or 0.5: margin_of(name, arms.goals) for name in alike}
         by_quantile = quantiles_estimates((before, after), arms.comparison, margins, arms.boundary, arms.error_rate)
         for name, estimates in zip(alike, by_quantile, strict=True):
-            yield name, _effect(estimates, seen, METRICS[name].unseen, floor=0.0)
+            yield name, _effect(estimates, visible, METRICS[name].unseen, floor=0.0)
 
 
 REQUEST_ESTIMATORS: dict[
@@ -129,8 +129,8 @@ class _Seen:
 
     @classmethod
     def of(cls, values: tuple[Column, Column], comparison: Comparison, *, means: bool = True) -> _Seen:
-        there = _there(values[0]), _there(values[1])
-        counts = tuple(int(np.count_nonzero(mask)) for mask in there)
+        known = _there(values[0]), _there(values[1])
+        counts = tuple(int(np.count_nonzero(mask)) for mask in known)
         # Only where one of the arms shows nothing, there is no estimate to take the other's from.
         alone = means and not all(counts)
         return cls(
@@ -138,9 +138,9 @@ class _Seen:
             rows=tuple(map(len, values)),
             means=tuple(
                 float(np.mean(value[mask])) if alone and mask.any() and isinstance(value, np.ndarray) else None
-                for value, mask in zip(values, there, strict=True)
+                for value, mask in zip(values, known, strict=True)
             ),
-            pairs=_pairs(comparison, there),
+            pairs=_pairs(comparison, known),
         )
 
 
@@ -181,13 +181,13 @@ class ProbedArms:
     pairs: StalePairs | None = None
 
 
-def _effect(estimates: Estimates | None, seen: _Seen, unseen: str, floor: float | None = None) -> Effect:
+def _effect(estimates: Estimates | None, visible: _Seen, unseen: str, floor: float | None = None) -> Effect:
     if estimates is None:
-        blind = [arm for arm, count in zip(ARMS, seen.counts, strict=True) if count == 0]
+        blind = [arm for arm, count in zip(ARMS, visible.counts, strict=True) if count == 0]
         arms = "either arm" if len(blind) == 2 else f"the {blind[0]} arm"
         hidden = note("not-visible-no-request", arms=arms, shown=unseen)
-        return Effect(before=seen.means[0], after=seen.means[1], notes=(hidden,))
-    shares = [count / rows if rows else 0.0 for count, rows in zip(seen.counts, seen.rows, strict=True)]
+        return Effect(before=visible.means[0], after=visible.means[1], notes=(hidden,))
+    shares = [count / rows if rows else 0.0 for count, rows in zip(visible.counts, visible.rows, strict=True)]
     notes: tuple[Note, ...] = ()
     if abs(shares[0] - shares[1]) > 0.05:
         notes = (note("seen-on-by-arm", before=shares[0], after=shares[1]),)
@@ -202,7 +202,7 @@ def _effect(estimates: Estimates | None, seen: _Seen, unseen: str, floor: float 
         high=estimates.difference.high,
         after_low=after.low if floor is None else max(after.low, floor),
         after_high=after.high,
-        pairs=seen.pairs,
+        pairs=visible.pairs,
         notes=notes,
         error=estimates.error,
         degrees=estimates.degrees,
@@ -224,63 +224,63 @@ def _at_the_edge(
     from it in the other, and then the bounds of both arms say more. Which of both it is hangs on the metric alone, not
     on what was seen.
     """
-    there = [np.isfinite(value) for value in values]
-    counted = [int(np.count_nonzero(mask)) for mask in there]
+    finite = [np.isfinite(value) for value in values]
+    counted = [int(np.count_nonzero(mask)) for mask in finite]
     least = boundary.share(0, min(counted), error_rate)[1]
     intervals = [
-        Interval(each.value, min(each.low, each.value - least), max(each.high, each.value + least))
-        for each in (estimates.before, estimates.after, estimates.difference)
+        Interval(interval.value, min(interval.low, interval.value - least), max(interval.high, interval.value + least))
+        for interval in (estimates.before, estimates.after, estimates.difference)
     ]
     if kind_of(name).unit != "share":
         return replace(estimates, before=intervals[0], after=intervals[1], difference=intervals[2])
     # A share's values are zeros and ones.
-    ones = [mask & (value > 0) for value, mask in zip(values, there, strict=True)]
+    ones = [mask & (value > 0) for value, mask in zip(values, finite, strict=True)]
     events = [(int(np.count_nonzero(one)), count) for one, count in zip(ones, counted, strict=True)]
     counts: PairedCounts | ArmCounts | None = None
     if min(min(count, total - count) for count, total in events) < RARE:
         exact = [boundary.share(*event, error_rate) for event in events]
         if kind_of(name).fault:
-            counts = _paired_counts(ones, there, comparison)
+            counts = _paired_counts(ones, finite, comparison)
         if counts is None:
             counts = ArmCounts(*events[0], *events[1])
         apart = counts.difference(boundary, error_rate)
         exact.append((apart.low, apart.high))
         intervals = [
-            Interval(each.value, min(each.low, low), max(each.high, high))
-            for each, (low, high) in zip(intervals, exact, strict=True)
+            Interval(interval.value, min(interval.low, low), max(interval.high, high))
+            for interval, (low, high) in zip(intervals, exact, strict=True)
         ]
     floors = (0.0, 0.0, -1.0)
     inside = [
-        Interval(each.value, max(each.low, floor), min(each.high, 1.0))
-        for each, floor in zip(intervals, floors, strict=True)
+        Interval(interval.value, max(interval.low, floor), min(interval.high, 1.0))
+        for interval, floor in zip(intervals, floors, strict=True)
     ]
     return replace(estimates, before=inside[0], after=inside[1], difference=inside[2], counts=counts)
 
 
 def _paired_counts(
-    ones: Sequence[np.ndarray], there: Sequence[np.ndarray], comparison: Comparison
+    ones: Sequence[np.ndarray], known: Sequence[np.ndarray], comparison: Comparison
 ) -> PairedCounts | None:
     """From the slots in which the arms differ; None where too many have a value in one arm only."""
     if not comparison.paired:
         return None
     first, second = comparison.same_slots
-    both = there[0][first] & there[1][second]
+    both = known[0][first] & known[1][second]
     pairs = int(np.count_nonzero(both))
-    if pairs < NEARLY_ALL * max(map(np.count_nonzero, there)):
+    if pairs < NEARLY_ALL * max(map(np.count_nonzero, known)):
         return None
     before, after = ones[0][first] & both, ones[1][second] & both
     only = int(np.count_nonzero(before & ~after)), int(np.count_nonzero(after & ~before))
     return PairedCounts(*only, pairs)
 
 
-def _pairs(comparison: Comparison, there: tuple[np.ndarray, np.ndarray]) -> int:
+def _pairs(comparison: Comparison, known: tuple[np.ndarray, np.ndarray]) -> int:
     """How many slots have a value in both arms; those of the smaller arm, where arms are not paired."""
     if not comparison.paired:
-        return min(int(np.count_nonzero(mask)) for mask in there)
+        return min(int(np.count_nonzero(mask)) for mask in known)
     first, second = comparison.same_slots
-    if there[0].all() and there[1].all():
+    if known[0].all() and known[1].all():
         return len(first)
-    return int(np.count_nonzero(there[0][first] & there[1][second]))
+    return int(np.count_nonzero(known[0][first] & known[1][second]))
 
 
 def _stale_reads(_: MetricName, probed: ProbedArms) -> Effect:

@@ -78,8 +78,8 @@ class _Slots:
         before, after = comparison.before.rows, comparison.after.rows
         gap = after.due[second] - before.due[first] + after.left[second] - before.left[first]
         with np.errstate(invalid="ignore"):
-            told = (gap != 0) & (np.abs(gap) < NEAR_NS)  # NaN, where one was not sent, is not near
-        return cls(comparison, (first[told], second[told]), gap[told] > 0)
+            near = (gap != 0) & (np.abs(gap) < NEAR_NS)  # NaN, where one was not sent, is not near
+        return cls(comparison, (first[near], second[near]), gap[near] > 0)
 
     def estimates(self, name: MetricName) -> OfOrder | None:
         """The mean of after - before: where before was first, where after was, and how far these lie apart."""

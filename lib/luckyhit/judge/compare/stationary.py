@@ -25,10 +25,10 @@ def settled(windows: Sequence[tuple[int, int]]) -> bool:
     At least `FEWEST_WINDOWS` windows are needed, and a late part that is not above (or below) the one in the middle
     and the one before: a steady climb is no noise.
     """
-    told = [(hits, count) for hits, count in windows if count > 0]
-    if len(told) < FEWEST_WINDOWS:
+    known = [(hits, count) for hits, count in windows if count > 0]
+    if len(known) < FEWEST_WINDOWS:
         return False
-    early, middle, late = _thirds(told)
+    early, middle, late = _thirds(known)
     difference, error = late[0] - early[0], sqrt(early[1] + late[1])
     if abs(difference) <= BOUND:
         return True
@@ -39,22 +39,22 @@ def settled(windows: Sequence[tuple[int, int]]) -> bool:
 def moving(windows: Sequence[tuple[int, int]]) -> bool:
     """Whether the share surely still moves: by more than `BOUND`, and further than noise goes once in a hundred times.
     Neither `settled` nor `moving` is what can't be told yet."""
-    told = [(hits, count) for hits, count in windows if count > 0]
-    if len(told) < FEWEST_WINDOWS:
+    known = [(hits, count) for hits, count in windows if count > 0]
+    if len(known) < FEWEST_WINDOWS:
         return False
-    early, _, late = _thirds(told)
+    early, _, late = _thirds(known)
     difference, error = late[0] - early[0], sqrt(early[1] + late[1])
     return abs(difference) > BOUND and abs(difference) > SURE * error
 
 
-def _thirds(told: Sequence[tuple[int, int]]) -> list[tuple[float, float]]:
-    last = told[len(told) // 2 :] if len(told) >= 2 * FEWEST_WINDOWS else told[-FEWEST_WINDOWS:]
+def _thirds(known: Sequence[tuple[int, int]]) -> list[tuple[float, float]]:
+    last = known[len(known) // 2 :] if len(known) >= 2 * FEWEST_WINDOWS else known[-FEWEST_WINDOWS:]
     third = len(last) // 3
     return [_share(part) for part in (last[:third], last[third:-third], last[-third:])]
 
 
 def _share(windows: Sequence[tuple[int, int]]) -> tuple[float, float]:
     """(the share, its variance; of shares at the edge, that of one more of either kind)."""
-    hits, told = (sum(column) for column in zip(*windows, strict=True))
-    smoothed = (hits + 1) / (told + 2)
-    return hits / told, smoothed * (1 - smoothed) / told
+    hits, count = (sum(column) for column in zip(*windows, strict=True))
+    smoothed = (hits + 1) / (count + 2)
+    return hits / count, smoothed * (1 - smoothed) / count

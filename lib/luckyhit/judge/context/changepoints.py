@@ -141,14 +141,14 @@ def _ratios(series: np.ndarray, at: np.ndarray) -> np.ndarray:
 
 def _surely(series: np.ndarray, at: np.ndarray, level: float, rng: np.random.Generator) -> bool:
     """Whether the ratio is larger than in all but the share `level` of series without an event."""
-    count, found = len(series), float(_ratios(series, at).max())
+    count, ratio = len(series), float(_ratios(series, at).max())
     phi, residuals = _fitted(series)
     most = level * (1 + sum(STEPS)) - 1
     above = 0
     for size in STEPS:
         noise = rng.choice(residuals, size=(size, count + 50))
         for part in np.array_split(noise, max(1, size // AT_ONCE)):
-            above += int(np.count_nonzero(_ratios(_autoregressions(part.T, phi)[50:], at).max(axis=0) >= found))
+            above += int(np.count_nonzero(_ratios(_autoregressions(part.T, phi)[50:], at).max(axis=0) >= ratio))
             if above > most:
                 return False
     return True
@@ -179,13 +179,13 @@ def _refined(series: np.ndarray, first: int, last: int) -> tuple[int, int]:
     count = len(series)
     step, shortest = max(1, (count - 1) // GRID) + 1, _shortest(count)
     summed = np.concatenate([[0.0], np.cumsum(series - series.mean())])
-    best, found = (first, last), -1.0
+    best, best_gain = (first, last), -1.0
     for one in [0] if first == 0 else range(first - step, first + step + 2):
         for other in [count] if last == count - 1 else range(last - step, last + step + 2):
             length = other - one
             if one < 0 or other > count or not shortest <= length <= count - shortest:
                 continue
             gain = float(summed[other] - summed[one]) ** 2 * count / (length * (count - length))
-            if gain > found:
-                best, found = (one, other), gain
+            if gain > best_gain:
+                best, best_gain = (one, other), gain
     return best

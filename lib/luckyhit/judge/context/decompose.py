@@ -68,8 +68,8 @@ def decompose(comparison: Comparison, boundary: Boundary, error_rate: float) -> 
         )
         for column, value in enumerate(parts)
     ]
-    there = (sums[0][0] + sums[1][0]) > 0
-    within = {name: intervals[2 + index] for index, name in enumerate(STATUSES.values()) if there[index]}
+    present = (sums[0][0] + sums[1][0]) > 0
+    within = {name: intervals[2 + index] for index, name in enumerate(STATUSES.values()) if present[index]}
     return Decomposition(intervals[0], intervals[1], within, _paired_away(contributions, comparison))
 
 
@@ -78,13 +78,13 @@ def _by_status(side: Side) -> tuple[np.ndarray, np.ndarray]:
     rows, shape = side.rows, (len(side.block), len(STATUSES))
     column = np.full(len(CACHE) + 1, -1)
     column[list(STATUSES)] = np.arange(len(STATUSES))
-    of = column[rows.cache]  # -1 (not known) picks the last entry, which is no status either
+    status = column[rows.cache]  # -1 (not known) picks the last entry, which is no status either
     latency = rows.latency_ms
-    told = np.isfinite(latency) & (of >= 0)
-    cell = side.unit[told] * len(STATUSES) + of[told]
+    known = np.isfinite(latency) & (status >= 0)
+    cell = side.unit[known] * len(STATUSES) + status[known]
     size = shape[0] * shape[1]
     count = np.bincount(cell, minlength=size).reshape(shape).astype(float)
-    return count, np.bincount(cell, weights=latency[told], minlength=size).reshape(shape)
+    return count, np.bincount(cell, weights=latency[known], minlength=size).reshape(shape)
 
 
 def _parts(
@@ -112,11 +112,11 @@ def _paired_away(contributions: list[np.ndarray], comparison: Comparison) -> flo
     return float(max(0.0, 1 - beside / alone)) if 0 < alone < INF else None
 
 
-def _told(value: Interval, said: str = "") -> str:
+def _told(value: Interval, words: str = "") -> str:
     text = f"{_signed(value.value)} ms"
     if not abs(value.low) < INF or not abs(value.high) < INF:
         return text
-    return f"{text} ({said}{number(value.low)} to {number(value.high)} ms)"
+    return f"{text} ({words}{number(value.low)} to {number(value.high)} ms)"
 
 
 def _signed(value: float) -> str:

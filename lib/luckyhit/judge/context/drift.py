@@ -81,13 +81,15 @@ def events_of(comparison: Comparison, goals: Mapping[GoalName, Goal], origin_ns:
     """What happened in the measured rows of `comparison`, in the order of time. `origin_ns`: when the first block of
     the run began; seconds are counted from then."""
     level = LEVEL / (len(SERIES) * len(ARMS))
-    found: list[RunEvent] = []
+    events: list[RunEvent] = []
     arms = [_Arm(side.rows) for side in comparison.sides]
     for name in SERIES:
         series = [arm.series(name) for arm in arms]
-        seen = [list(_movements(one, level, _least(name, one, goals))) if one is not None else [] for one in series]
-        found += _told_together(name, series, seen, origin_ns)
-    return sorted(found, key=lambda event: (event.at_s, list(SERIES).index(event.metric)))
+        movements = [
+            list(_movements(one, level, _least(name, one, goals))) if one is not None else [] for one in series
+        ]
+        events += _told_together(name, series, movements, origin_ns)
+    return sorted(events, key=lambda event: (event.at_s, list(SERIES).index(event.metric)))
 
 
 def origin_of(blocks: Sequence[NotedBlock], rows: Rows) -> float:
@@ -108,35 +110,35 @@ class _Arm:
 
     def __init__(self, rows: Rows) -> None:
         due = rows.due
-        there = np.isfinite(due)
-        self._rows = rows if there.all() else rows.take(there)
+        finite = np.isfinite(due)
+        self._rows = rows if finite.all() else rows.take(finite)
         self._blocks, self._block = distinct(self._rows.block)
-        self._due = due if self._rows is rows else due[there]
+        self._due = due if self._rows is rows else due[finite]
         self._first, last = ends(self._due, self._block, len(self._blocks))
         self._length = np.maximum(last - self._first, 1.0)
         self._cuts: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def series(self, name: EventMetric) -> Series | None:
         values = SERIES[name].values(self._rows)
-        there = np.isfinite(values)
-        seen = int(np.count_nonzero(there))
-        if seen < FEWEST * FEWEST_IN_BATCH:
+        finite = np.isfinite(values)
+        known = int(np.count_nonzero(finite))
+        if known < FEWEST * FEWEST_IN_BATCH:
             return None
-        batch, count = self._cut(min(MOST_BATCHES, seen // FEWEST_IN_BATCH))
-        if seen < len(values):
-            batch, values = batch[there], values[there]
-        size, of = int(count.sum()), np.repeat(np.arange(len(count)), count)
-        place = np.arange(size) - (np.cumsum(count) - count)[of]
-        width = (self._length / count)[of]
-        begin = self._first[of] + place * width
+        batch, count = self._cut(min(MOST_BATCHES, known // FEWEST_IN_BATCH))
+        if known < len(values):
+            batch, values = batch[finite], values[finite]
+        size, group = int(count.sum()), np.repeat(np.arange(len(count)), count)
+        place = np.arange(size) - (np.cumsum(count) - count)[group]
+        width = (self._length / count)[group]
+        begin = self._first[group] + place * width
         requests = np.bincount(batch, minlength=size)
         full = np.flatnonzero(requests)
         full = full[np.argsort(begin[full], kind="stable")]
         mean = np.bincount(batch, weights=values, minlength=size)[full] / requests[full]
-        of, begin = of[full], begin[full]
-        end, since = begin + width[full], (place[full] + 0.5) / count[of]
-        value, line = (_without_ramp(column, since, of) for column in (mean, (begin + end) / 2))
-        return Series(begin, end, self._blocks[of], value, line)
+        group, begin = group[full], begin[full]
+        end, since = begin + width[full], (place[full] + 0.5) / count[group]
+        value, line = (_without_ramp(column, since, group) for column in (mean, (begin + end) / 2))
+        return Series(begin, end, self._blocks[group], value, line)
 
     def _cut(self, wanted: int) -> tuple[np.ndarray, np.ndarray]:
         """(the batch of each row, how many there are of each block), for about so many of them."""
@@ -218,24 +220,30 @@ def _begins_one(block: np.ndarray, place: int) -> bool:
 
 
 def _told_together(
-    name: EventMetric, series: Sequence[Series | None], seen: Sequence[Sequence[_Found]], origin_ns: float
+    name: EventMetric, series: Sequence[Series | None], movements: Sequence[Sequence[_Found]], origin_ns: float
 ) -> Iterator[RunEvent]:
     """One event for what both arms met. The other arm met it where it moved the same way at the same time by half as
     much at least, whether or not that would have been sure by itself."""
     taken: set[int] = set()
     for arm, other in ((0, 1), (1, 0)):
-        for one in seen[arm]:
+        for one in movements[arm]:
             if id(one) in taken:
                 continue
             moves = {arm: one}
-            twin = next((each for each in seen[other] if id(each) not in taken and _same(one, each)), None)
+            twin = next(
+                (movement for movement in movements[other] if id(movement) not in taken and _same(one, movement)), None
+            )
             partner = twin or _echo(one, series[other])
             if twin is not None:
                 taken.add(id(twin))
             elif partner is not None:
                 # What is nearly as well a line as a step may be called the one here and the other there.
-                alike = [each for each in seen[other] if each.kind != one.kind and each.size * one.size > 0]
-                taken |= {id(each) for each in alike}
+                alike = [
+                    movement
+                    for movement in movements[other]
+                    if movement.kind != one.kind and movement.size * one.size > 0
+                ]
+                taken |= {id(movement) for movement in alike}
             if partner is not None:
                 moves[other] = partner
             yield RunEvent(
@@ -281,8 +289,8 @@ def _echo(one: _Found, series: Series | None) -> _Found | None:
     return _Found(one.kind, one.at_ns, one.since_ns, one.until_ns, one.block, was, was + rise)
 
 
-def _moved(name: EventMetric, found: _Found) -> Moved:
-    was, became = found.was, found.became
+def _moved(name: EventMetric, movement: _Found) -> Moved:
+    was, became = movement.was, movement.became
     if SERIES[name].logarithmic:
         was, became = float(np.exp(was)), float(np.exp(became))
     else:

@@ -57,54 +57,56 @@ def beside(
     for name in METRICS:
         if name not in values:
             continue
-        value, seen = values[name], [each[name] for each in earlier if name in each]
-        told = Beside(value=value, runs=len(seen))
-        if seen:
-            told = Beside(value=value, runs=len(seen), median=median(seen), low=min(seen), high=max(seen))
-        if len(seen) >= FEWEST:
-            outside = not min(seen) <= value <= max(seen)
-            told = told.model_copy(update={"outside": outside, "chance": 2 / (len(seen) + 1)})
-        metrics[name] = told
+        value, known = values[name], [metrics[name] for metrics in earlier if name in metrics]
+        beside = Beside(value=value, runs=len(known))
+        if known:
+            beside = Beside(value=value, runs=len(known), median=median(known), low=min(known), high=max(known))
+        if len(known) >= FEWEST:
+            outside = not min(known) <= value <= max(known)
+            beside = beside.model_copy(update={"outside": outside, "chance": 2 / (len(known) + 1)})
+        metrics[name] = beside
     return Earlier(
         runs=len(earlier), left_out=dict(left_out), metrics=metrics, sentence=_sentence(len(earlier), metrics)
     )
 
 
 def _sentence(count: int, metrics: Mapping[GoalName, Beside]) -> str:
-    told = {name: each for name, each in metrics.items() if each.outside is not None}
-    if not told:
-        there = "no earlier baseline" if count == 0 else f"{plural(count, 'earlier baseline')}"
-        return sentence(f"{there} can be compared; with fewer than {FEWEST} nothing can be said to lie outside of them")
-    outside = [_said(name, each) for name, each in told.items() if each.outside]
+    compared = {name: beside for name, beside in metrics.items() if beside.outside is not None}
+    if not compared:
+        baselines = "no earlier baseline" if count == 0 else f"{plural(count, 'earlier baseline')}"
+        return sentence(
+            f"{baselines} can be compared; with fewer than {FEWEST} nothing can be said to lie outside of them"
+        )
+    outside = [_said(name, beside) for name, beside in compared.items() if beside.outside]
     if not outside:
-        which = "its one metric lies" if len(told) == 1 else f"all {len(told)} metrics lie"
+        which = "its one metric lies" if len(compared) == 1 else f"all {len(compared)} metrics lie"
         return sentence(f"{which} inside what {count} earlier baselines showed")
-    by_chance = sum(each.chance or 0.0 for each in told.values())
+    by_chance = sum(beside.chance or 0.0 for beside in compared.values())
     text = sentence(f"outside of what {count} earlier baselines showed: {listed(outside)}")
-    return f"{text} By chance alone {number(by_chance)} of {len(told)} metrics would, on average."
+    return f"{text} By chance alone {number(by_chance)} of {len(compared)} metrics would, on average."
 
 
-def _said(name: GoalName, each: Beside) -> str:
-    return f"{name_of(name)}, {value_text(name, each.value)} ({range_text(name, each)} before)"
+def _said(name: GoalName, beside: Beside) -> str:
+    return f"{name_of(name)}, {value_text(name, beside.value)} ({range_text(name, beside)} before)"
 
 
-def range_text(name: GoalName, each: Beside) -> str:
+def range_text(name: GoalName, beside: Beside) -> str:
     """`12.1 ms to 19 ms`; one value where all were alike. Empty where there was none."""
-    if each.low is None or each.high is None:
+    if beside.low is None or beside.high is None:
         return ""
-    low, high = value_text(name, each.low), value_text(name, each.high)
+    low, high = value_text(name, beside.low), value_text(name, beside.high)
     return low if low == high else f"{low} to {high}"
 
 
-def chance_text(each: Beside) -> str:
-    return "" if each.chance is None else percent(each.chance)
+def chance_text(beside: Beside) -> str:
+    return "" if beside.chance is None else percent(beside.chance)
 
 
 def _baselines(run: CaseRun, left_out: Counter[str]) -> Iterator[dict[GoalName, float]]:
     """The baselines of the newest earlier runs that can be compared with this one; why others can't is counted."""
     of_case = [CaseRun(other.path) for other in runs(run.path.parents[1]) if other.path.parent == run.path.parent]
-    found = 0
-    for other in sorted((each for each in of_case if each.id < run.id), key=lambda each: each.id, reverse=True):
+    count = 0
+    for other in sorted((candidate for candidate in of_case if candidate.id < run.id), key=lambda candidate: candidate.id, reverse=True):
         try:
             reason = _why_not(run, other)
             values = baseline_of(other) if not reason else {}
@@ -114,8 +116,8 @@ def _baselines(run: CaseRun, left_out: Counter[str]) -> Iterator[dict[GoalName, 
             left_out[reason] += 1
             continue
         yield values
-        found += 1
-        if found == MOST:
+        count += 1
+        if count == MOST:
             return
 
 
@@ -147,8 +149,8 @@ def same_conditions(run: CaseRun, other: CaseRun) -> bool:
     the other side of the change may differ."""
     if run.manifest.inputs != other.manifest.inputs:
         return False
-    mine, theirs = ((each.path / "case.yml").read_bytes() for each in (run, other))
-    return mine == theirs or _conditions(run.case) == _conditions(other.case)
+    own, theirs = ((one.path / "case.yml").read_bytes() for one in (run, other))
+    return own == theirs or _conditions(run.case) == _conditions(other.case)
 
 
 def _conditions(case: Case) -> tuple[Any, ...]:

@@ -71,7 +71,7 @@ def naive_answer(before: Rows, after: Rows, compared: str = "") -> Naive:
     tested = "" if p_value is None else ", p < 0.001" if p_value < 0.001 else f", p = {p_value:.2g}"
     numbers = f"{number(means[0])} → {number(means[1])} ms{tested}"
     words = "no difference" if claim == "no-difference" else claim
-    what = words if change is None or not moved else f"{percent(abs(change))} {words}"
+    answer = words if change is None or not moved else f"{percent(abs(change))} {words}"
     ratio = ""
     if hits[0] is not None and hits[1] is not None:
         ratio = f", with a hit ratio of {percent(hits[0])} in its first look and {percent(hits[1])} in its last"
@@ -83,7 +83,7 @@ def naive_answer(before: Rows, after: Rows, compared: str = "") -> Naive:
         hit_ratio_before=hits[0],
         hit_ratio_after=hits[1],
         claim=claim,
-        sentence=f"A plain before/after would have said: {what} ({numbers}){ratio}."
+        sentence=f"A plain before/after would have said: {answer} ({numbers}){ratio}."
         + (f" It compares {compared}." if compared else ""),
     )
 

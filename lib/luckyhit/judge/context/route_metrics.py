@@ -45,11 +45,11 @@ def route_metrics(comparison: Comparison, case: Case, boundary: Boundary, error_
     ]
     if len(asked) < 2:
         return {}
-    found: RouteMetrics = {}
+    metrics: RouteMetrics = {}
     for name in asked:
         effects = request_effects(only_route(comparison, name), boundary, error_rate / len(asked))
-        found[name] = {metric: metric_of(metric, effect) for metric, effect in effects.items()}
-    return found
+        metrics[name] = {metric: metric_of(metric, effect) for metric, effect in effects.items()}
+    return metrics
 
 
 def route_notes(routes: Mapping[str, Mapping[GoalName, Metric]], overall: Mapping[GoalName, Metric]) -> list[Note]:

@@ -36,8 +36,8 @@ def happened(event: RunEvent) -> str:
     when = f"at {number(event.at_s)} s (block {event.block})"
     if event.until_s is not None:
         when = f"from {number(event.at_s)} to {number(event.until_s)} s"
-    told = listed([f"{arm} {levels(event, arm)}" for arm in event.arms])
-    return f"{name[:1].upper()}{name[1:]} {verb_of(event)} {where} {when}: {told}."
+    arms_text = listed([f"{arm} {levels(event, arm)}" for arm in event.arms])
+    return f"{name[:1].upper()}{name[1:]} {verb_of(event)} {where} {when}: {arms_text}."
 
 
 def verb_of(event: RunEvent) -> str:

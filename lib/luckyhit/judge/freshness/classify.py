@@ -71,19 +71,19 @@ def classify_reads(reads: pd.DataFrame, writes: pd.DataFrame) -> pd.DataFrame:
     """
     histories = Histories(reads, writes)
     group, sent = histories.group, whole_numbers(reads["sent_ns"])
-    seen, done = whole_numbers(reads["seen_version"]), whole_numbers(reads["done_ns"])
+    version, done = whole_numbers(reads["seen_version"]), whole_numbers(reads["done_ns"])
     newest, latest_sent = histories.newest(group, sent.value)
     newest, latest_sent = newest.among(sent.there), latest_sent.among(sent.there)
-    known, oldest = histories.find(group, seen), histories.oldest(group)
+    known, oldest = histories.find(group, version), histories.oldest(group)
 
     outcome = np.full(len(reads), "unknown", dtype=object)
-    tells = seen.there & oldest.there
-    fresh = tells & newest.there & (seen.value >= newest.value)
+    tells = version.there & oldest.there
+    fresh = tells & newest.there & (version.value >= newest.value)
     end = np.where(known.there, at(histories.version_end, known), NEVER)
     # Each acknowledged write that was sent after the shown one was over came after it, whatever the order inside.
-    stale = tells & newest.there & (seen.value < newest.value) & (latest_sent.value > end)
-    stale &= known.there | ~histories.may_land_late(reads, seen, stale & ~known.there)
-    never = tells & ~known.there & (seen.value > oldest.value)
+    stale = tells & newest.there & (version.value < newest.value) & (latest_sent.value > end)
+    stale &= known.there | ~histories.may_land_late(reads, version, stale & ~known.there)
+    never = tells & ~known.there & (version.value > oldest.value)
     never |= tells & known.there & at(histories.version_rejected, known)
     # Shown before it was written: not ours.
     never |= tells & known.there & done.there & (at(histories.version_sent, known) > done.value)
@@ -97,7 +97,7 @@ def classify_reads(reads: pd.DataFrame, writes: pd.DataFrame) -> pd.DataFrame:
     prestate = np.where(~about.there & newest.there, at(histories.version_prestate, newest_index), prestate)
     after_ack = np.where(about.there, own_acked.there & (sent.value > own_acked.value), newest.there) & sent.there
     # What the probe created is there until the probe removes it, behind its last read.
-    gone = _absent(reads) & ~seen.there & about.there & after_ack & (prestate == "absent")
+    gone = _absent(reads) & ~version.there & about.there & after_ack & (prestate == "absent")
     gone &= newest.there & (at(histories.version, about) == newest.value)
 
     outcome[fresh] = "fresh"
@@ -115,7 +115,7 @@ def classify_reads(reads: pd.DataFrame, writes: pd.DataFrame) -> pd.DataFrame:
         ),
         after_ack=after_ack,
         prestate=pd.Series(prestate, index=reads.index, dtype=object),
-        behind=_behind(histories, outcome, sent, seen, newest).series(reads.index),
+        behind=_behind(histories, outcome, sent, version, newest).series(reads.index),
     )
 
 
@@ -126,14 +126,14 @@ def _absent(reads: pd.DataFrame) -> np.ndarray:
     return truths(reads["absent"]) & says
 
 
-def _behind(histories: Histories, outcome: np.ndarray, sent: Numbers, seen: Numbers, newest: Numbers) -> Numbers:
+def _behind(histories: Histories, outcome: np.ndarray, sent: Numbers, version: Numbers, newest: Numbers) -> Numbers:
     stale = outcome == "stale"
     behind = np.zeros(len(outcome), dtype=np.int64)
     rows = np.flatnonzero(stale)
     start, stop = histories.committed(histories.group[rows], sent.value[rows])
     for row, first, last in zip(rows.tolist(), start.tolist(), stop.tolist(), strict=True):
         # A read that showed nothing lacks the one write that created the thing.
-        shown = seen.value[row] if seen.there[row] else newest.value[row] - 1
+        shown = version.value[row] if version.there[row] else newest.value[row] - 1
         behind[row] = np.count_nonzero(histories.commit_version[first:last] > shown)
     return Numbers(behind, stale)
 

@@ -45,7 +45,7 @@ def freshness_facts(
     violations = violations_of(classified, writes, within_s).drop(columns="arm").sum()
     behind = classified["behind"].dropna()
     own = share_beyond(background, within_s) if background is not None else None
-    told = own if own is not None and own.reads else None
+    summary = own if own is not None and own.reads else None
     added_requests, added_share = added_by(probes)
     return FreshnessFacts(
         writes=int(writes["acked_ns"].notna().sum()),
@@ -82,9 +82,9 @@ def freshness_facts(
         conditional_reads=int(truths(reads["conditional"]).sum()),
         # Of a block: a service that is restarted for the next one has other names for its workers there.
         workers=int(reads.groupby("block")["worker"].nunique().max()) or None if len(reads) else None,
-        background_stale=told.stale if told else None,
-        background_reads=told.reads if told else None,
-        background_agreed=told.agreed if told else None,
+        background_stale=summary.stale if summary else None,
+        background_reads=summary.reads if summary else None,
+        background_agreed=summary.agreed if summary else None,
         background_unknown=own.unknown if own else None,
         background_by_cache=_split(beyond(background, within_s), "cache") if background is not None else {},
         added_requests=added_requests,
@@ -103,15 +103,15 @@ def as_metric_has_it(facts: FreshnessFacts, effect: Effect, place: int) -> Fresh
 
 def _split(late: pd.DataFrame, column: str) -> dict[str, tuple[int, int]]:
     """(stale, stale + fresh) by each value of a column, in the order of their names."""
-    told = late[late["outcome"].isin(["fresh", "stale"]) & late[column].notna()]
-    stale = (told["outcome"] == "stale").groupby(told[column].astype(str)).agg(["sum", "count"])
+    known = late[late["outcome"].isin(["fresh", "stale"]) & late[column].notna()]
+    stale = (known["outcome"] == "stale").groupby(known[column].astype(str)).agg(["sum", "count"])
     return {str(value): (int(row["sum"]), int(row["count"])) for value, row in stale.sort_index().iterrows()}
 
 
 def _served_by(layers: str) -> str:
     """The nearest cache that said hit or stale in a text of layers; `service` where none did."""
-    told = (layer.partition("=") for layer in layers.split())
-    return next((name for name, _, status in told if status in ("hit", "stale")), "service")
+    pairs = (layer.partition("=") for layer in layers.split())
+    return next((name for name, _, status in pairs if status in ("hit", "stale")), "service")
 
 
 def _left_out(writes: pd.DataFrame, by_state: Collection[int]) -> int:
@@ -136,10 +136,10 @@ def _refused(classified: pd.DataFrame, writes: pd.DataFrame) -> dict[str, int]:
     histories = Histories(classified, writes)
     to_refuse = (histories.writes["prestate"].astype(object) == "refused").to_numpy(dtype=bool)
     shown = histories.find(histories.group, whole_numbers(classified["seen_version"]))
-    seen = shown.there & at(histories.version_rejected, shown)
+    rejected = shown.there & at(histories.version_rejected, shown)
     return {
         "refused_writes": int(np.count_nonzero(histories.write_rejected & to_refuse)),
-        "refused_seen": int(np.count_nonzero(seen)),
+        "refused_seen": int(np.count_nonzero(rejected)),
     }
 
 

@@ -41,11 +41,11 @@ def whole_numbers(column: pd.Series) -> Numbers:
         column = pd.to_numeric(column.astype(object), errors="coerce")
     if pd.api.types.is_float_dtype(column):
         floats = column.to_numpy(dtype=float, na_value=np.nan)
-        there = np.isfinite(floats) & (np.abs(floats) < 2.0**62)
-        return Numbers(np.where(there, floats, 0).astype(np.int64), there)
-    there = column.notna().to_numpy(dtype=bool)
-    value = column.to_numpy(dtype=np.int64, na_value=0) if not there.all() else column.to_numpy(dtype=np.int64)
-    return Numbers(value, there)
+        known = np.isfinite(floats) & (np.abs(floats) < 2.0**62)
+        return Numbers(np.where(known, floats, 0).astype(np.int64), known)
+    known = column.notna().to_numpy(dtype=bool)
+    value = column.to_numpy(dtype=np.int64, na_value=0) if not known.all() else column.to_numpy(dtype=np.int64)
+    return Numbers(value, known)
 
 
 def truths(column: pd.Series) -> np.ndarray:
@@ -194,12 +194,12 @@ def _groups(reads: pd.DataFrame, writes: pd.DataFrame) -> tuple[np.ndarray, np.n
 
 
 def _least(values: np.ndarray, index: np.ndarray, count: int) -> np.ndarray:
-    found = np.full(count, ALWAYS, dtype=np.int64)
-    np.minimum.at(found, index, values)
-    return found
+    least = np.full(count, ALWAYS, dtype=np.int64)
+    np.minimum.at(least, index, values)
+    return least
 
 
 def _most(values: np.ndarray, index: np.ndarray, count: int) -> np.ndarray:
-    found = np.full(count, NEVER, dtype=np.int64)
-    np.maximum.at(found, index, values)
-    return found
+    most = np.full(count, NEVER, dtype=np.int64)
+    np.maximum.at(most, index, values)
+    return most

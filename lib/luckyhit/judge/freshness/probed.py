@@ -31,8 +31,8 @@ class Probed:
 
     def of_keys(self, keys: Collection[str]) -> Probed:
         """What was recorded of these keys. What a read means depends on nothing of another key."""
-        mine = [frame[frame["key"].isin(keys).to_numpy(dtype=bool)] for frame in (self.reads, self.writes)]
-        part = Probed(*mine)
+        own_frames = [frame[frame["key"].isin(keys).to_numpy(dtype=bool)] for frame in (self.reads, self.writes)]
+        part = Probed(*own_frames)
         for name in ("classified", "windows"):
             whole: pd.DataFrame = getattr(self, name)
             part.__dict__[name] = whole[whole["key"].isin(keys).to_numpy(dtype=bool)]

@@ -60,17 +60,17 @@ def violations_of(classified: pd.DataFrame, writes: pd.DataFrame, within_s: floa
 def _went_back(classified: pd.DataFrame, histories: Histories) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Masks of the reads that returned a surely older value than an earlier read of the same key on the same
     connection: on any route, and on the same route; and of those that had an earlier one on any route."""
-    seen, done = whole_numbers(classified["seen_version"]), whole_numbers(classified["done_ns"])
+    version, done = whole_numbers(classified["seen_version"]), whole_numbers(classified["done_ns"])
     sent = whole_numbers(classified["sent_ns"])
-    told = seen.there & done.there & sent.there & classified["connection"].notna().to_numpy(dtype=bool)
-    told &= (classified["outcome"] != "never-committed").to_numpy()
-    index = histories.find(histories.group, seen)
+    known = version.there & done.there & sent.there & classified["connection"].notna().to_numpy(dtype=bool)
+    known &= (classified["outcome"] != "never-committed").to_numpy()
+    index = histories.find(histories.group, version)
     # An unknown value is from before the first version; so it was over before any was sent.
     start = np.where(index.there, at(histories.version_sent, index), NEVER)
     end = np.where(index.there, at(histories.version_end, index), NEVER)
-    lost = ~index.there & histories.may_land_late(classified, seen, told & ~index.there)
+    lost = ~index.there & histories.may_land_late(classified, version, known & ~index.there)
     end = np.where(lost, ALWAYS, end)
-    rows = np.flatnonzero(told)
+    rows = np.flatnonzero(known)
     masks, behind_another = [], np.zeros(len(classified), dtype=bool)
     for session in (["connection"], ["connection", "route"]):
         sessions = classified.iloc[rows].groupby([*_KEY, *session], sort=False, dropna=False, observed=True).ngroup()
@@ -96,15 +96,15 @@ def _own_write_missed(classified: pd.DataFrame, histories: Histories, within_ns:
     wrote = whole_numbers(histories.writes["connection"])
     acked = histories.write_acked
     its = np.flatnonzero(wrote.there & acked.there)
-    seen, newest = whole_numbers(classified["seen_version"]), whole_numbers(classified["newest_version"])
-    mine = pd.DataFrame(
+    version, newest = whole_numbers(classified["seen_version"]), whole_numbers(classified["newest_version"])
+    own_reads = pd.DataFrame(
         {
             "row": rows,
             "group": histories.group[rows],
             "connection": connection.value[rows],
             "sent": whole_numbers(classified["sent_ns"]).value[rows],
             # A read that showed nothing lacks the one write that created the thing.
-            "shown": np.where(seen.there, seen.value, newest.value - 1)[rows],
+            "shown": np.where(version.there, version.value, newest.value - 1)[rows],
         }
     )
     written = pd.DataFrame(
@@ -115,7 +115,7 @@ def _own_write_missed(classified: pd.DataFrame, histories: Histories, within_ns:
             "acked": acked.value[its],
         }
     )
-    met = mine.merge(written, on=["group", "connection"])
+    met = own_reads.merge(written, on=["group", "connection"])
     met = met[met["acked"] + within_ns < met["sent"]]
     behind_own[met["row"].to_numpy()] = True
     missed[met.loc[met["version"] > met["shown"], "row"].to_numpy()] = True
@@ -147,25 +147,25 @@ def disagreements_of(classified: pd.DataFrame) -> pd.DataFrame:
     stale = (outcome == "stale").to_numpy() & own
     if not (fresh.any() and stale.any()):
         return _typed(pd.DataFrame(columns=_DISAGREEMENTS))
-    told = classified[fresh | stale].assign(fresh=fresh[fresh | stale], version=classified["about"])
-    told = told.assign(
-        **{column: told[column].astype(object).where(told[column].notna(), None) for column in ("worker", "route")},
-        first_ns=whole_numbers(told["done_ns"]).value,
-        last_ns=whole_numbers(told["sent_ns"]).value,
-        probe=told.groupby([*_KEY, "version"], sort=False, observed=True).ngroup(),
+    judged = classified[fresh | stale].assign(fresh=fresh[fresh | stale], version=classified["about"])
+    judged = judged.assign(
+        **{column: judged[column].astype(object).where(judged[column].notna(), None) for column in ("worker", "route")},
+        first_ns=whole_numbers(judged["done_ns"]).value,
+        last_ns=whole_numbers(judged["sent_ns"]).value,
+        probe=judged.groupby([*_KEY, "version"], sort=False, observed=True).ngroup(),
     )
-    by_probe = told.groupby("probe")
-    told = told[by_probe["fresh"].transform("any") & ~by_probe["fresh"].transform("all")]
-    workers = told["worker"].notna().groupby(told["probe"]).transform("any")
+    by_probe = judged.groupby("probe")
+    judged = judged[by_probe["fresh"].transform("any") & ~by_probe["fresh"].transform("all")]
+    workers = judged["worker"].notna().groupby(judged["probe"]).transform("any")
     pairs = pd.concat(
         [
-            _pairs(told, "routes", "route"),
-            _pairs(told[workers], "workers", "worker"),
-            _pairs(told[~workers], "connections", "connection").drop_duplicates(["probe", "second"]),
+            _pairs(judged, "routes", "route"),
+            _pairs(judged[workers], "workers", "worker"),
+            _pairs(judged[~workers], "connections", "connection").drop_duplicates(["probe", "second"]),
         ],
         ignore_index=True,
     )
-    names = told.drop_duplicates("probe")[[*_KEY, "version", "probe"]]
+    names = judged.drop_duplicates("probe")[[*_KEY, "version", "probe"]]
     frame = names.merge(pairs, on="probe").sort_values(["probe", "between"], kind="stable", ignore_index=True)
     return _typed(frame[_DISAGREEMENTS])
 
@@ -177,8 +177,8 @@ def probes_compared(classified: pd.DataFrame) -> int:
     probe = telling.groupby([*_KEY, "about"], sort=False, observed=True).ngroup()
     compared: set[int] = set()
     for column in ("route", "worker", "connection"):
-        told = telling[column].notna()
-        reads = telling[told].groupby([probe[told], telling.loc[told, column].astype(object)], observed=True).size()
+        known = telling[column].notna()
+        reads = telling[known].groupby([probe[known], telling.loc[known, column].astype(object)], observed=True).size()
         by_probe = reads.groupby(level=0).agg(["size", "max"])
         compared |= {*by_probe.index[(by_probe["size"] > 1) & (by_probe["max"] > 1)]}
     return len(compared)
@@ -189,18 +189,18 @@ def _typed(pairs: pd.DataFrame) -> pd.DataFrame:
     return pairs.astype({**texts, "block": "int64", "version": "int64", "lasted_ms": float})
 
 
-def _pairs(told: pd.DataFrame, between: str, column: str) -> pd.DataFrame:
+def _pairs(reads: pd.DataFrame, between: str, column: str) -> pd.DataFrame:
     """(probe, between, first, second, lasted_ms): who was stale next to whom; the earliest `first` before others."""
-    told = told[told[column].notna()].sort_values("last_ns", kind="stable")
+    reads = reads[reads[column].notna()].sort_values("last_ns", kind="stable")
     by_reader = ["probe", column]
     # A stretch of fresh reads ends where its reader was stale.
-    turn = (~told["fresh"]).groupby([told[name] for name in by_reader], sort=False, observed=True).cumsum()
-    fresh = told[told["fresh"]].assign(turn=turn)
+    turn = (~reads["fresh"]).groupby([reads[name] for name in by_reader], sort=False, observed=True).cumsum()
+    fresh = reads[reads["fresh"]].assign(turn=turn)
     spans = fresh.groupby([*by_reader, "turn"], sort=False, observed=True).agg(
         first_ns=("first_ns", "min"), until_ns=("last_ns", "max")
     )
     spans = spans[spans["first_ns"] < spans["until_ns"]].reset_index().rename(columns={column: "first"})
-    stale = told.loc[~told["fresh"], ["probe", column, "last_ns", "first_ns"]]
+    stale = reads.loc[~reads["fresh"], ["probe", column, "last_ns", "first_ns"]]
     stale = stale.rename(columns={column: "second", "first_ns": "answered_ns"})
     pairs = spans.merge(stale, on="probe")
     apart = (pairs["first"] != pairs["second"]) & (pairs["first_ns"] < pairs["last_ns"])

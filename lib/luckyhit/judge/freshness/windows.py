@@ -38,10 +38,10 @@ def staleness_windows(reads: pd.DataFrame, writes: pd.DataFrame) -> pd.DataFrame
 
 def windows_of(classified: pd.DataFrame, writes: pd.DataFrame) -> pd.DataFrame:
     """`staleness_windows` from reads that were classified already."""
-    told = classified["outcome"].isin(["fresh", "stale"]) & (classified["mode"].astype(object) == "burst")
+    judged = classified["outcome"].isin(["fresh", "stale"]) & (classified["mode"].astype(object) == "burst")
     # Only of the write that it is about: against a newer one, a read says nothing about this window.
-    told &= (classified["about"] == classified["newest_version"]).fillna(False).astype(bool)
-    polls = classified[told.to_numpy(dtype=bool) & classified["after_ack"].to_numpy(dtype=bool)]
+    judged &= (classified["about"] == classified["newest_version"]).fillna(False).astype(bool)
+    polls = classified[judged.to_numpy(dtype=bool) & classified["after_ack"].to_numpy(dtype=bool)]
     # A read without an end could close no window.
     polls = polls[polls["done_ns"].notna()].sort_values("sent_ns", kind="stable")
     if polls.empty:
@@ -121,10 +121,10 @@ def kaplan_meier(
     first, as usual.
     """
     at = np.asarray(times, dtype=float)
-    seen = np.asarray(observed, dtype=bool)
-    events = np.unique(at[seen])
+    event_observed = np.asarray(observed, dtype=bool)
+    events = np.unique(at[event_observed])
     at_risk = np.array([np.count_nonzero(at >= time) for time in events], dtype=float)
-    ended = np.array([np.count_nonzero(at[seen] == time) for time in events], dtype=float)
+    ended = np.array([np.count_nonzero(at[event_observed] == time) for time in events], dtype=float)
     return events, np.cumprod(1 - ended / at_risk) if len(events) else np.empty(0)
 
 

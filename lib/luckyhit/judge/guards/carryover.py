@@ -60,9 +60,9 @@ def order_effects(values: Mapping[int, float], arms: Mapping[int, int], level: f
     arm = np.array([arms[block] for block in blocks], dtype=float)
     previous = np.concatenate([[0.0], arm[:-1]])
     columns = {"carry": previous, "switch": (arm != previous).astype(float), "trend": np.arange(len(arm), dtype=float)}
-    seen = np.array([isfinite(values.get(block, np.nan)) for block in blocks], dtype=bool)
-    value = np.array([values[block] for block, there in zip(blocks, seen, strict=True) if there], dtype=float)
-    design = np.column_stack([np.ones(len(arm)), arm, *columns.values()])[seen] if blocks else np.zeros((0, 5))
+    known = np.array([isfinite(values.get(block, np.nan)) for block in blocks], dtype=bool)
+    value = np.array([values[block] for block, is_known in zip(blocks, known, strict=True) if is_known], dtype=float)
+    design = np.column_stack([np.ones(len(arm)), arm, *columns.values()])[known] if blocks else np.zeros((0, 5))
     rank = int(np.linalg.matrix_rank(design)) if len(value) else 0
     freedom = len(value) - rank
     if freedom < 1:
@@ -75,9 +75,9 @@ def order_effects(values: Mapping[int, float], arms: Mapping[int, int], level: f
         others = np.delete(design, index, axis=1)
         # What this column tells that the others don't (Frisch and Waugh 1933): nothing, where it can't be told apart.
         own = design[:, index] - others @ np.linalg.lstsq(others, design[:, index], rcond=None)[0]
-        told = float(own @ own)
-        if told > 1e-6:
-            middle, half = float(own @ value) / told, reach * spread / sqrt(told)
+        own_square = float(own @ own)
+        if own_square > 1e-6:
+            middle, half = float(own @ value) / own_square, reach * spread / sqrt(own_square)
             terms[name] = Term(middle, middle - half, middle + half)
     return terms
 
@@ -94,7 +94,7 @@ def carry_over(
     metric is before the change, for relative margins.
     """
     level = LEVEL / max(1, len(case.goals))
-    found, small, unseen, notes = list[str](), list[str](), list[str](), list[Note]()
+    carried, small, unseen, notes = list[str](), list[str](), list[str](), list[Note]()
     for name, goal in case.goals.items():
         terms = order_effects(values.get(name, {}), arms, level)
         margin, carry = amount_of(name, goal.margin, before.get(name)), terms.get("carry")
@@ -102,21 +102,21 @@ def carry_over(
             unseen.append(name_of(name))
         else:
             beyond = carry.sure and abs(carry.value) > margin
-            told = f"{percent(1 - level)} interval {interval_text(name, carry.low, carry.high)}"
-            told += f", margin {difference_text(name, margin)}" if beyond else ""
-            (found if beyond else small).append(f"{name_of(name)} {difference_text(name, carry.value)} ({told})")
+            interval = f"{percent(1 - level)} interval {interval_text(name, carry.low, carry.high)}"
+            interval += f", margin {difference_text(name, margin)}" if beyond else ""
+            (carried if beyond else small).append(f"{name_of(name)} {difference_text(name, carry.value)} ({interval})")
         if margin is not None:
             notes += _notes(name, terms, margin / 4, len(arms), mirrored=design_of(case).mirrored)
-    return _guard(found, small, unseen, len(arms)), notes
+    return _guard(carried, small, unseen, len(arms)), notes
 
 
-def _guard(found: Sequence[str], small: Sequence[str], unseen: Sequence[str], blocks: int) -> Guard:
-    if found:
+def _guard(carried: Sequence[str], small: Sequence[str], unseen: Sequence[str], blocks: int) -> Guard:
+    if carried:
         return Guard(
             id="no-carry-over",
             ok=False,
             detail=f"blocks that follow one of the after arm differ from those that follow one of the before arm, by "
-            f"more than the margin: {', '.join(found)}",
+            f"more than the margin: {', '.join(carried)}",
             remedy="Raise plan.washout and plan.warmup, so that nothing of the arm before is left.",
         )
     few = f"can't be told from {blocks} blocks (plan.blocks, 4 at least; better 8)"

@@ -73,11 +73,13 @@ def same_slots_guard(comparison: Comparison, case: Case, pair_of: Mapping[int, i
 
 def _pairs(one: Rows, other: Rows, pair_of: Mapping[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """A number for the pair that the block of each row belongs to; a block without a partner has one of its own."""
-    found = distinct(one.block), distinct(other.block)
-    names = [[(block not in pair_of, pair_of.get(block, block)) for block in blocks.tolist()] for blocks, _ in found]
+    blocks_of = distinct(one.block), distinct(other.block)
+    names = [
+        [(block not in pair_of, pair_of.get(block, block)) for block in blocks.tolist()] for blocks, _ in blocks_of
+    ]
     number = {name: index for index, name in enumerate(sorted({*names[0], *names[1]}))}
-    first, second = (np.array([number[name] for name in of], dtype=np.int32) for of in names)
-    return first[found[0][1]], second[found[1][1]]
+    first, second = (np.array([number[name] for name in arm_names], dtype=np.int32) for arm_names in names)
+    return first[blocks_of[0][1]], second[blocks_of[1][1]]
 
 
 def stationary_guard(comparison: Comparison, case: Case) -> Guard:
@@ -106,8 +108,8 @@ def stationary_guard(comparison: Comparison, case: Case) -> Guard:
             detail = f"too few answers told their cache status to look for a ramp: {answers[0]:,} before, "
             detail += f"{answers[1]:,} after"
         return Guard(id=id, ok=True, detail=detail)
-    told = ", ".join(f"{points(ramp)} {arm}" for arm, ramp in ramps.items())
-    detail = f"from the first to the second half of the blocks: {told}"
+    ramps_text = ", ".join(f"{points(ramp)} {arm}" for arm, ramp in ramps.items())
+    detail = f"from the first to the second half of the blocks: {ramps_text}"
     steep = [arm for arm, ramp in ramps.items() if abs(ramp) > RAMP and clear[arm]]
     ok = not steep
     if steep and design_of(case).arms_together and len(ramps) == 2:
@@ -140,13 +142,13 @@ def keys_guard(comparison: Comparison, case: Case) -> Guard:
     ranges = [keys.last - keys.first + 1 for keys in keyed if keys.first is not None and keys.last is not None]
     declared = max(ranges, default=FEWEST_KEYS)  # how many a file of keys holds is not known here
     keys_of = [distinct_values(side.rows.key + 1) for side in comparison.sides]  # 0 for none
-    found = [int(np.count_nonzero(keys)) for keys in keys_of]
+    counts = [int(np.count_nonzero(keys)) for keys in keys_of]
     wanted = min(FEWEST_KEYS, declared)
-    ok = min(found) >= wanted
+    ok = min(counts) >= wanted
     return Guard(
         id=id,
         ok=ok,
-        detail=f"{found[0]:,} distinct keys before, {found[1]:,} after"
+        detail=f"{counts[0]:,} distinct keys before, {counts[1]:,} after"
         + (f"; {declared:,} declared for the widest route" if ranges else ""),
         remedy="" if ok else f"Ask for {wanted} keys at least (workload.routes.keys), or measure longer.",
     )
@@ -164,8 +166,8 @@ def sample_guard(comparison: Comparison) -> Guard:
             problems.append(f"only {units} batches in the {arm} arm")
         elif not _many(latency, max(3, count // 1000)):
             problems.append(f"the latencies of the {arm} arm are nearly all the same number: nothing was measured")
-        elif told := _no_measurement(side.rows):
-            problems.append(f"the {arm} arm {told}")
+        elif reason := _no_measurement(side.rows):
+            problems.append(f"the {arm} arm {reason}")
     if not problems and comparison.paired:
         first, second = comparison.same_slots
         latencies = [latency[index] for latency, index in zip(every, (first, second), strict=True)]
@@ -191,8 +193,8 @@ def _no_measurement(rows: Rows) -> str:
     does. Some thousands of rows tell."""
     some = rows.take(np.arange(0, len(rows), max(1, len(rows) // 5000)))
     latency_ns = some.latency_ms * 1e6
-    there = np.isfinite(latency_ns)
-    latency_ns, left_ns = np.round(latency_ns[there]), some.left[there]
+    finite = np.isfinite(latency_ns)
+    latency_ns, left_ns = np.round(latency_ns[finite]), some.left[finite]
     # `left` is rounded where it is long.
     if np.count_nonzero(latency_ns - left_ns <= np.spacing(left_ns)) > MOST_AT_ONCE * len(latency_ns):
         return "was answered at the instant it was asked: nothing was measured"

@@ -56,11 +56,11 @@ def limits_guard(blocks: Sequence[NotedBlock]) -> Guard | None:
     if not count:
         return None
     timed = sum(block.stage != "wash-out" for block in blocks)
-    of = "blocks" if count >= timed else f"of {timed} blocks"
+    total = "blocks" if count >= timed else f"of {timed} blocks"
     return Guard(
         id="within-the-targets-limits",
         ok=True,
-        detail=f"watched in {count} {of}, and never exceeded: {_limits(watched)}",
+        detail=f"watched in {count} {total}, and never exceeded: {_limits(watched)}",
     )
 
 

@@ -35,16 +35,16 @@ def writes_seen_guard(reads: pd.DataFrame, writes: pd.DataFrame, case: Case) -> 
             detail=f"none of the probe's {len(usual):,} writes was acknowledged",
             remedy="Look at freshness.write and its status: the service has to accept it, in both arms.",
         )
-    seen = whole_numbers(reads["seen_version"])
-    known = histories.find(histories.group, seen)
+    versions = whole_numbers(reads["seen_version"])
+    known = histories.find(histories.group, versions)
     shown = known.there & ~at(histories.version_rejected, known)
     shown &= at(histories.version_prestate, known) != "refused"
-    telling = int(np.count_nonzero(seen.there | truths(reads["absent"])))
+    telling = int(np.count_nonzero(versions.there | truths(reads["absent"])))
     arms = (reads["arm"].astype(str).to_numpy() == arm for arm in ("before", "after"))
     counts = [int(np.count_nonzero(shown & arm)) for arm in arms]
     # What a cache answered says nothing about the write: the entry is older, or a purge fetched it anew.
     own_answer = ~reads["cache"].astype(object).isin(("hit", "stale")).to_numpy(dtype=bool)
-    by_service = int(np.count_nonzero(seen.there & own_answer))
+    by_service = int(np.count_nonzero(versions.there & own_answer))
     if not telling:
         detail = f"none of the {len(reads):,} reads behind {acknowledged:,} acknowledged writes showed a version"
         remedy = "Look at freshness.reads: each has to lead to the number that freshness.write writes."

@@ -59,19 +59,19 @@ class Stretch:
 def stretches_of(rows: Rows) -> Iterator[Stretch]:
     """Each arm of each block, in this order."""
     slot, due, measured = rows.slot, rows.due, rows.measured
-    for block, arm, mine in _by_block_and_arm(rows):
-        yield _stretch(block, arm, mine, slot[mine], due[mine], measured[mine])
+    for block, arm, indices in _by_block_and_arm(rows):
+        yield _stretch(block, arm, indices, slot[indices], due[indices], measured[indices])
 
 
 def _stretch(
-    block: int, arm: int, mine: np.ndarray, slot: np.ndarray, due: np.ndarray, measured: np.ndarray
+    block: int, arm: int, indices: np.ndarray, slot: np.ndarray, due: np.ndarray, measured: np.ndarray
 ) -> Stretch:
     slots, warm = distinct_values(slot), slot[~measured]
     return Stretch(
         block,
         arm,
-        mine,
-        twice=len(mine) - len(slots),
+        indices,
+        twice=len(indices) - len(slots),
         gaps=int(slots[-1]) + 1 - int(np.count_nonzero(slots >= 0)),  # the schedule of a block begins with slot 0
         falls=_falls(slot, due),
         begins_ns=float(due.min()),
@@ -95,9 +95,9 @@ def accounting_guard(rows: Rows, stretches: Sequence[Stretch], blocks: Sequence[
         if counted is not None and counted != account(rows.take(stretch.rows)):
             where = f"block {stretch.block}, {ARMS[stretch.arm]}"
             problems.append(f"{where}: the engine counted {counted.model_dump()}, the rows say otherwise")
-    if twice := sum(each.twice for each in stretches):
+    if twice := sum(stretch.twice for stretch in stretches):
         problems.append(f"{twice:,} slots are there more than once")
-    if gaps := sum(each.gaps for each in stretches):
+    if gaps := sum(stretch.gaps for stretch in stretches):
         problems.append(f"{gaps:,} slots of the schedule are missing")
     detail = (
         f"scheduled {total.scheduled:,} = completed {total.completed:,} + failed {total.failed:,} "
@@ -192,11 +192,11 @@ def _by_block_and_arm(rows: Rows) -> Iterator[Group]:
     """Each block and arm that has rows, in this order."""
     arm = rows.arm
     for block, inside in members(rows.block):
-        of = arm[inside]
+        arm_of = arm[inside]
         for code in range(-1, len(ARMS)):
-            mine = inside[of == code]
-            if len(mine):
-                yield block, code, mine.astype(np.int32) if len(rows) < NO_ROW else mine
+            indices = inside[arm_of == code]
+            if len(indices):
+                yield block, code, indices.astype(np.int32) if len(rows) < NO_ROW else indices
 
 
 def engine_guard(blocks: Sequence[NotedBlock]) -> Guard:

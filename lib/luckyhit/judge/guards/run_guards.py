@@ -181,7 +181,7 @@ def _guard(id: GuardId, problems: Sequence[str], detail: str) -> Guard:
 def _counts(rows: Rows) -> dict[tuple[int, int], int]:
     """How many rows each block and arm has; without rows that name no block."""
     block, arm = rows.block, rows.arm
-    width, found = len(ARMS) + 1, Counter[int]()
+    width, counts = len(ARMS) + 1, Counter[int]()
     for first in range(0, len(rows), AT_ONCE):
         part = slice(first, first + AT_ONCE)
         code = block[part].astype(np.int64) * width + arm[part] + 1
@@ -192,8 +192,8 @@ def _counts(rows: Rows) -> dict[tuple[int, int], int]:
             numbers = np.flatnonzero(counted)
             times = counted[numbers]
         for number, count in zip(numbers.tolist(), times.tolist(), strict=True):
-            found[number] += count
-    return {(code // width, code % width - 1): count for code, count in found.items() if code >= 0}
+            counts[number] += count
+    return {(code // width, code % width - 1): count for code, count in counts.items() if code >= 0}
 
 
 __all__ = [

@@ -63,8 +63,8 @@ def background_reads(requests: pd.DataFrame, case: Case) -> pd.DataFrame:
     parts = [_judged(frame, family, shared) for family in families(case.workload.routes)]
     if not parts:
         return frame.iloc[:0].rename(columns={"version": "seen_version"}).reindex(columns=COLUMNS)
-    found = pd.concat(parts).sort_values("_place", kind="stable")
-    return found.drop(columns="_place")
+    reads = pd.concat(parts).sort_values("_place", kind="stable")
+    return reads.drop(columns="_place")
 
 
 def background_share(requests: pd.DataFrame, case: Case) -> StaleShare:
@@ -99,8 +99,10 @@ def _judged(frame: pd.DataFrame, family: Family, shared: bool) -> pd.DataFrame:
     history = _History.of(rows, family, shared)
     outcome, behind, since_ack = history.outcomes()
     write_slot, since_write = _behind_writes(history, reading[place])
-    told = reading[place] & (rows["phase"].astype(object) == "measure").to_numpy() & rows["sent_ns"].notna().to_numpy()
-    found = pd.DataFrame(
+    judged = (
+        reading[place] & (rows["phase"].astype(object) == "measure").to_numpy() & rows["sent_ns"].notna().to_numpy()
+    )
+    reads = pd.DataFrame(
         {
             **{name: rows[name] for name in ("arm", "block", "slot", "route", "key", "sent_ns")},
             "seen_version": history.seen.series(rows.index),
@@ -113,7 +115,7 @@ def _judged(frame: pd.DataFrame, family: Family, shared: bool) -> pd.DataFrame:
             "_place": place,
         }
     )
-    return found[told]
+    return reads[judged]
 
 
 def _behind_writes(history: _History, reading: np.ndarray) -> tuple[Numbers, Numbers]:
@@ -216,15 +218,15 @@ class _History:
         behind[asked[stale]] = self._newer(acked, group[stale], over[stale], sent[stale])
         since = np.zeros(len(self.rows), dtype=np.int64)
         since[asked[stale]] = sent[stale] - self._first_newer(group[stale], over[stale])
-        told = outcome == "stale"
-        return outcome, Numbers(behind, told), Numbers(since, told)
+        is_stale = outcome == "stale"
+        return outcome, Numbers(behind, is_stale), Numbers(since, is_stale)
 
     def _originals(self, begun: np.ndarray) -> np.ndarray:
         """Of each row: does it show what a read showed that was sent before the first write of its key?"""
         written = self.accepted | self.open | self.unnamed | self.wild
         first = _earliest(self.group[written], begun[written], self.group)
-        told = self.seen.there
-        return _earliest(self.pair[told], self.sent.value[told], self.pair) < first
+        known = self.seen.there
+        return _earliest(self.pair[known], self.sent.value[known], self.pair) < first
 
     def repeated(self) -> np.ndarray:
         """Mask of the writes of a value that was written to their key before, in this block or another."""
@@ -268,9 +270,9 @@ def _codes(rows: pd.DataFrame, *columns: str) -> np.ndarray:
     """A number for each combination of the columns, from 0 on."""
     code = np.zeros(len(rows), dtype=np.int64)
     for column in columns:
-        found, distinct = pd.factorize(rows[column])
+        codes, distinct = pd.factorize(rows[column])
         # Renumbered each time, so that the product of the columns stays small.
-        code = np.unique(code * max(1, len(distinct)) + found, return_inverse=True)[1].astype(np.int64)
+        code = np.unique(code * max(1, len(distinct)) + codes, return_inverse=True)[1].astype(np.int64)
     return code
 
 
@@ -296,14 +298,14 @@ def last_before(group: np.ndarray, slot: np.ndarray, *wanted: np.ndarray) -> lis
     begins = np.ones(len(order), dtype=bool)
     begins[1:] = (groups[1:] != groups[:-1]) | (slots[1:] != slots[:-1])
     begin = np.maximum.accumulate(np.where(begins, place, 0))
-    found = []
+    versions = []
     for mask in wanted:
         last = np.maximum.accumulate(np.where(mask[order], place, -1))
         before = np.where(begin > 0, last[begin - 1], -1)
         rows = np.full(len(order), -1, dtype=np.int64)
         rows[order] = np.where((before >= 0) & (groups[before] == groups), order[before], -1)
-        found.append(rows)
-    return found
+        versions.append(rows)
+    return versions
 
 
 __all__ = [

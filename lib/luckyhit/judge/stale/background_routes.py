@@ -34,18 +34,18 @@ def families(routes: Sequence[Route]) -> list[Family]:
     reads = [route for route in routes if route.method == "GET" and route.version is not None]
     writes = [route for route in routes if route.method not in ("GET", "HEAD") and route.version is not None]
     places = sorted({place_of(route.path) or "" for route in reads})
-    found = []
+    families = []
     for place in places:
-        mine = [route for route in reads if (place_of(route.path) or "") == place]
+        same_place = [route for route in reads if (place_of(route.path) or "") == place]
         of_it = [route for route in writes if place_of(route.path) == place]
         if len(places) == 1:
             of_it += [route for route in writes if place_of(route.path) is None]
             of_it = of_it or writes
         if of_it:
-            paths = {_path(route) for route in mine}
-            found.append(
+            paths = {_path(route) for route in same_place}
+            families.append(
                 Family(
-                    reads=_names(mine),
+                    reads=_names(same_place),
                     writes=_names(of_it),
                     elsewhere=_names(writes) - _names(of_it),
                     unnamed=frozenset(
@@ -55,7 +55,7 @@ def families(routes: Sequence[Route]) -> list[Family]:
                     ),
                 )
             )
-    return found
+    return families
 
 
 def _names(routes: Sequence[Route]) -> frozenset[str]:

@@ -70,10 +70,10 @@ def spread(influence: np.ndarray, block: np.ndarray) -> Spread:
     size = 1
     while correlation > CORRELATED:
         size *= 2
-        longer, of = _merge(influence, block, size)
+        longer, group = _merge(influence, block, size)
         if len(longer) < FEWEST_BATCHES or len(longer) == len(merged):
             break
-        merged, within = longer, of
+        merged, within = longer, group
         correlation = _lag_one(merged, within)
     units = len(merged)
     variance = units / (units - 1) * float(np.sum(merged**2))
@@ -156,13 +156,13 @@ def mean_estimates(
     """Means of `values` (one array for each arm, NaN for rows that don't count); None where an arm has none."""
     means, influences = [], []
     for value, side in zip(values, comparison.sides, strict=True):
-        there = np.isfinite(value)
-        count = int(np.count_nonzero(there))
+        finite = np.isfinite(value)
+        count = int(np.count_nonzero(finite))
         if count == 0:
             return None
         whole = count == len(value)
-        total = side.units.sums(value if whole else np.where(there, value, 0.0))
-        rows = side.units.sizes if whole else side.units.counts(there)
+        total = side.units.sums(value if whole else np.where(finite, value, 0.0))
+        rows = side.units.sizes if whole else side.units.counts(finite)
         mean = float(total.sum() / count)
         means.append(mean)
         influences.append((total - mean * rows) / count)

@@ -38,9 +38,9 @@ def share_difference(
     share_before, share_after = before / total_before, after / total_after
     effect = share_after - share_before
     small = min(total_before, total_after) < SMALL_ARM
-    each = 1 - (1 - error_rate) ** 0.5 if small else error_rate
-    low_before, high_before = boundary.share(before, total_before, each)
-    low_after, high_after = boundary.share(after, total_after, each)
+    error_each = 1 - (1 - error_rate) ** 0.5 if small else error_rate
+    low_before, high_before = boundary.share(before, total_before, error_each)
+    low_after, high_after = boundary.share(after, total_after, error_each)
     if small:
         return Difference(effect, low_after - high_before, high_after - low_before)
     low = effect - hypot(share_after - low_after, high_before - share_before)

@@ -26,17 +26,17 @@ class _Sorted:
         self.units, self.block = side.units, side.block
         self.scale = 1.0
         if isinstance(values, SinceDue):
-            there, values, self.scale = values.there, values.ns, NS_PER_MS
+            finite, values, self.scale = values.there, values.ns, NS_PER_MS
             # No time is the least of all numbers.
-            self.sorted = np.sort(values)[len(values) - int(np.count_nonzero(there)) :]
+            self.sorted = np.sort(values)[len(values) - int(np.count_nonzero(finite)) :]
         else:
-            there = np.isfinite(values)
+            finite = np.isfinite(values)
             if np.isinf(values).any():
-                values = np.where(there, values, np.nan)
+                values = np.where(finite, values, np.nan)
             # Those that aren't there come last.
-            self.sorted = np.sort(values)[: int(np.count_nonzero(there))]
-        self.values, self.there = values, there
-        self.rows = self.units.counts(there)
+            self.sorted = np.sort(values)[: int(np.count_nonzero(finite))]
+        self.values, self.there = values, finite
+        self.rows = self.units.counts(finite)
 
     def by_groups(self, level: float, groups: int) -> np.ndarray:
         """The quantile of each of so many groups of neighbouring units, in milliseconds; NaN for one without values."""

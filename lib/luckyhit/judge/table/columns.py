@@ -85,9 +85,9 @@ def rows_of_parts(parts: Iterable[pa.Table], expected: int = 0) -> Rows:
 
     `expected`: about how many rows there will be; room is made for so many at once, and for more where they come.
     """
-    found = {name: _Growing(expected) for name in COLUMNS if name not in _TOLD_BY_TEXT}
+    growing = {name: _Growing(expected) for name in COLUMNS if name not in _TOLD_BY_TEXT}
     texts: dict[str, list[pa.DictionaryArray]] = {name: [] for name in _TOLD_BY_TEXT}
-    due, done = found["due"], found["done"]
+    due, done = growing["due"], growing["done"]
     after_due = True
     for part in parts:
         for batch in part.to_batches():
@@ -101,16 +101,16 @@ def rows_of_parts(parts: Iterable[pa.Table], expected: int = 0) -> Rows:
             for name, pieces in texts.items():
                 pieces.append(columns.pop(name))
             for name, column in columns.items():
-                found[name].add(column)
+                growing[name].add(column)
     if not len(due):
         return rows_of(REQUESTS.empty_table().to_pandas())
-    joined: dict[str, Column] = {name: column.all for name, column in found.items()}
+    joined: dict[str, Column] = {name: column.all for name, column in growing.items()}
     if after_due:
         joined["done"] = SinceDue(done.all)
     routes: list[str] = []
     for name in _TOLD_BY_TEXT:
         joined[name], routes = _same_codes(texts.pop(name))
-    found.clear()
+    growing.clear()
     pa.default_memory_pool().release_unused()
     return Rows.of(in_order(joined), routes)
 
@@ -211,10 +211,10 @@ def _times(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray, SinceDue, np.
         return None
     late = []
     for name in ("sent_ns", "first_byte_ns", "done_ns"):
-        found = _since(due, batch[name])
-        if found is None:
+        times = _since(due, batch[name])
+        if times is None:
             return None
-        late.append(found)
+        late.append(times)
     sent, first, done = late
     # None is the least number of all, so what is compared has to be there where it may be the smaller one.
     none = np.zeros(len(due), dtype=bool)
@@ -238,13 +238,13 @@ def _since(due: np.ndarray, column: pa.Array) -> np.ndarray | None:
     if not column.null_count:
         late = column.to_numpy() - due
     else:
-        there = _there(column)
-        late = np.where(there, column.fill_null(0).to_numpy() - due, 0)
+        known = _there(column)
+        late = np.where(known, column.fill_null(0).to_numpy() - due, 0)
     if len(late) and not (late.min() > NO_TIME and late.max() <= -(NO_TIME + 1)):
         return None
     late = late.astype(np.int32)
     if column.null_count:
-        late[~there] = NO_TIME
+        late[~known] = NO_TIME
     return late
 
 
@@ -303,11 +303,11 @@ def _same_codes(pieces: list[pa.DictionaryArray]) -> tuple[np.ndarray, list[str]
     dictionary = codes.chunk(0).dictionary
     words = len(dictionary)
     narrow = np.int8 if words < 2**7 else np.int16 if words < 2**15 else np.int32
-    found, first = np.empty(size, dtype=narrow), 0
+    same_codes, first = np.empty(size, dtype=narrow), 0
     for chunk in codes.chunks:
-        found[first : first + len(chunk)] = _indices(chunk)
+        same_codes[first : first + len(chunk)] = _indices(chunk)
         first += len(chunk)
-    return found, [str(word) for word in dictionary.to_pylist()] if words <= MOST_ROUTES else []
+    return same_codes, [str(word) for word in dictionary.to_pylist()] if words <= MOST_ROUTES else []
 
 
 def _indices(column: pa.DictionaryArray) -> np.ndarray:

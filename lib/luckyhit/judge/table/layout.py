@@ -42,10 +42,10 @@ def _order(measured: np.ndarray, arm: np.ndarray, block: np.ndarray, slot: np.nd
         kind = (arm[inside] + 1).astype(np.int8)
         kind[measured[inside]] += kinds
         for code in range(2 * kinds):
-            mine = inside[kind == code]
-            if len(mine):
-                mine = mine[by_slot(slot[mine])]
-                groups[code, number] = mine.astype(np.int32) if len(block) < NO_ROW else mine
+            indices = inside[kind == code]
+            if len(indices):
+                indices = indices[by_slot(slot[indices])]
+                groups[code, number] = indices.astype(np.int32) if len(block) < NO_ROW else indices
     if not groups:
         return None
     order = np.concatenate([groups[key] for key in sorted(groups)])
@@ -59,9 +59,9 @@ def by_slot(slot: np.ndarray) -> np.ndarray:
         # Nearly all slots are there, each once: each row is put in its place, which is faster than to sort them.
         table = np.full(high - low + 1, -1, dtype=np.int64)
         table[slot - low] = np.arange(len(slot))
-        found = table[table >= 0]
-        if len(found) == len(slot):
-            return found
+        places = table[table >= 0]
+        if len(places) == len(slot):
+            return places
     return np.argsort(slot, kind="stable")
 
 

@@ -30,9 +30,9 @@ def same_requests(
     places = float(sizes.sum())
     if places > ROOM * sum(map(len, slots)) + 1000:
         # Slots that are far apart are numbered first, so that unit and slot fit in one number whatever they are.
-        found, rank = np.unique(np.concatenate(slots), return_inverse=True)
+        shared, rank = np.unique(np.concatenate(slots), return_inverse=True)
         ranks = np.split(rank, [len(slots[0])])
-        one, other = (unit.astype(np.int64) * len(found) + of for unit, of in zip(units, ranks, strict=True))
+        one, other = (unit.astype(np.int64) * len(shared) + rank for unit, rank in zip(units, ranks, strict=True))
         _, first, second = np.intersect1d(one, other, return_indices=True)
         return first, second
     shift = np.concatenate([[0], np.cumsum(sizes[:-1])]).astype(np.int64) - np.where(sizes > 0, low, 0)
@@ -44,8 +44,8 @@ def same_requests(
 def _in_step(slots: tuple[np.ndarray, np.ndarray], units: tuple[np.ndarray, np.ndarray]) -> bool:
     """Whether each row of one arm stands where its partner stands in the other, no slot is there twice, and none is
     lost: how a run is where nothing went wrong."""
-    (slot, other), (unit, of) = slots, units
-    if len(slot) != len(other) or not np.array_equal(slot, other) or not np.array_equal(unit, of):
+    (slot, other), (unit, other_unit) = slots, units
+    if len(slot) != len(other) or not np.array_equal(slot, other) or not np.array_equal(unit, other_unit):
         return False
     if not len(slot) or slot.min() < 0 or unit.min() < 0:
         return not len(slot)
@@ -64,12 +64,12 @@ def _by_place(slot: np.ndarray, unit: np.ndarray, shift: np.ndarray, places: int
     """The (first) row of each place, -1 for none."""
     least = np.iinfo(np.int32).max
     small = np.int32 if max(len(slot), places, int(slot.max(initial=0))) < least else np.int64
-    found = np.full(places, -1, dtype=small)
+    row_at = np.full(places, -1, dtype=small)
     place = shift.astype(small)[unit]
     place += slot.astype(small, copy=False)
     # Of several values for one place the last stays: so they come from behind.
-    found[place[::-1]] = np.arange(len(slot) - 1, -1, -1, dtype=small)
-    return found
+    row_at[place[::-1]] = np.arange(len(slot) - 1, -1, -1, dtype=small)
+    return row_at
 
 
 __all__ = ["same_requests"]

@@ -54,17 +54,17 @@ def _whole(values: pd.Series) -> pd.Series:
 def _truth(values: pd.Series) -> pd.Series:
     if values.dtype == bool:
         return values
-    told = [value is True or (isinstance(value, np.bool_) and bool(value)) for value in values.tolist()]
-    return pd.Series(told, index=values.index, dtype=bool)
+    truths = [value is True or (isinstance(value, np.bool_) and bool(value)) for value in values.tolist()]
+    return pd.Series(truths, index=values.index, dtype=bool)
 
 
 def _text(values: pd.Series) -> pd.Series:
     if isinstance(values.dtype, pd.CategoricalDtype) and all(isinstance(value, str) for value in values.cat.categories):
         values = values.astype(object)
         return values.where(values.notna(), None)
-    there = values.notna().tolist()
+    present = values.notna().tolist()
     texts = [
         (value if isinstance(value, str) else str(value)) if known is True else None
-        for value, known in zip(values.tolist(), there, strict=True)
+        for value, known in zip(values.tolist(), present, strict=True)
     ]
     return pd.Series(texts, index=values.index, dtype=object)

@@ -228,8 +228,8 @@ class Rows:
         """1 for a hit, 0 for a miss or a stale answer, NaN where the cache status is not one of these. A wrong answer
         out of the cache is a hit as well: what is wrong about it is told by `failed`."""
         cache = self.cache
-        told = ((cache == HIT) | (cache == MISS) | (cache == STALE)) & self._whole_answer
-        return np.where(told, cache == HIT, np.nan)
+        known = ((cache == HIT) | (cache == MISS) | (cache == STALE)) & self._whole_answer
+        return np.where(known, cache == HIT, np.nan)
 
     @property
     def _whole_answer(self) -> np.ndarray:
@@ -246,8 +246,8 @@ class Rows:
         """1 for an answer that is not what its route owes though its status is 2xx or 3xx, 0 for any other answer; NaN
         where there was none, and where an unexpected one has no status."""
         error = self.error
-        told = (error == NO_ERROR) | (error == UNEXPECTED) | (error == WRONG_ANSWER)
-        return np.where(told & self.answered, error == WRONG_ANSWER, np.nan)
+        known = (error == NO_ERROR) | (error == UNEXPECTED) | (error == WRONG_ANSWER)
+        return np.where(known & self.answered, error == WRONG_ANSWER, np.nan)
 
     @property
     def failed(self) -> np.ndarray:
@@ -290,8 +290,8 @@ def _stretch(mask: np.ndarray) -> np.ndarray | slice:
 
 def places(mask: np.ndarray) -> np.ndarray:
     """Where a mask is true, in four bytes each where that is enough."""
-    found = np.flatnonzero(mask)
-    return found.astype(np.int32) if len(mask) < NO_ROW else found
+    indices = np.flatnonzero(mask)
+    return indices.astype(np.int32) if len(mask) < NO_ROW else indices
 
 
 def _after(due: np.ndarray, sent: np.ndarray) -> np.ndarray:
@@ -345,8 +345,8 @@ def distinct(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return numbers, np.repeat(index.astype(np.int32), run_lengths(values, starts))
     if not _countable(values):
         return np.unique(values, return_inverse=True)
-    there = np.bincount(values) > 0
-    return np.flatnonzero(there), (np.cumsum(there) - 1)[values]
+    present = np.bincount(values) > 0
+    return np.flatnonzero(present), (np.cumsum(present) - 1)[values]
 
 
 def distinct_values(values: np.ndarray) -> np.ndarray:
@@ -373,10 +373,10 @@ def members(values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         starts = run_starts(ranked)
         yield from zip(ranked[starts].tolist(), np.split(order, starts[1:]), strict=True)
         return
-    ends, found = starts + run_lengths(values, starts), values[starts]
-    for number in np.unique(found).tolist():
-        mine = np.flatnonzero(found == number)
-        yield number, np.concatenate([np.arange(starts[run], ends[run], dtype=np.int64) for run in mine])
+    ends, run_values = starts + run_lengths(values, starts), values[starts]
+    for number in np.unique(run_values).tolist():
+        own_runs = np.flatnonzero(run_values == number)
+        yield number, np.concatenate([np.arange(starts[run], ends[run], dtype=np.int64) for run in own_runs])
 
 
 __all__ = [

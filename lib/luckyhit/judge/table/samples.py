@@ -136,8 +136,8 @@ def halves(rows: Rows) -> Comparison:
         pair_block += [int(number)] * (len(members) // 2)
     sides = []
     for wanted in (0, 1):
-        mine = half[unit] == wanted
-        sides.append(Side(rows.take(mine), partner[unit[mine]], np.array(pair_block, dtype=np.int64)))
+        in_half = half[unit] == wanted
+        sides.append(Side(rows.take(in_half), partner[unit[in_half]], np.array(pair_block, dtype=np.int64)))
     return Comparison(sides[0], sides[1], paired=True)
 
 
@@ -145,8 +145,8 @@ def _durations(rows: Rows) -> dict[int, float]:
     """Seconds between the first and the last due time of each block."""
     blocks, index = distinct(rows.block)
     low, high = _due_ends(rows.due, index, len(blocks))
-    there = high >= low  # a block without any due time has none
-    return dict(zip(blocks[there].tolist(), ((high - low)[there] / 1e9).tolist(), strict=True))
+    timed = high >= low  # a block without any due time has none
+    return dict(zip(blocks[timed].tolist(), ((high - low)[timed] / 1e9).tolist(), strict=True))
 
 
 def _due_ends(due: np.ndarray, index: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -177,13 +177,13 @@ def batches(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
 
 def _cut(*arms: Rows) -> tuple[list[np.ndarray], np.ndarray]:
     """The same of several arms, cut at the same slots: (the batch of each row, by arm; the block of each batch)."""
-    found = [distinct(rows.block) for rows in arms]
-    blocks = np.unique(np.concatenate([numbers for numbers, _ in found])).astype(np.int64)
+    blocks_of = [distinct(rows.block) for rows in arms]
+    blocks = np.unique(np.concatenate([numbers for numbers, _ in blocks_of])).astype(np.int64)
     if not len(blocks):
         return [np.zeros(0, dtype=np.int64) for _ in arms], blocks
     due, slot = _Range(len(blocks)), _Range(len(blocks))
-    places = [np.searchsorted(blocks, numbers) for numbers, _ in found]
-    for rows, (numbers, index), place in zip(arms, found, places, strict=True):
+    places = [np.searchsorted(blocks, numbers) for numbers, _ in blocks_of]
+    for rows, (numbers, index), place in zip(arms, blocks_of, places, strict=True):
         due.widen(place, *_due_ends(rows.due, index, len(numbers)))
         slot.widen(place, *ends(rows.slot, index, len(numbers)))
     # A block without any due time has no length.
@@ -197,13 +197,13 @@ def _cut(*arms: Rows) -> tuple[list[np.ndarray], np.ndarray]:
     count = np.clip(np.floor(share * total + 1e-9), 1, np.maximum(slots // FEWEST_SLOTS, 1)).astype(np.int64)
     start = np.concatenate([[0], np.cumsum(count)])
     units = []
-    for rows, (_, index), place in zip(arms, found, places, strict=True):
+    for rows, (_, index), place in zip(arms, blocks_of, places, strict=True):
         unit, slots_of = np.empty(len(rows), dtype=np.int32), rows.slot
         for first in range(0, len(rows), AT_ONCE):
             part = slice(first, first + AT_ONCE)
-            of = place[index[part]]
-            within = ((slots_of[part] - low[of]) / slots[of] * count[of]).astype(np.int64)
-            unit[part] = start[of] + np.minimum(within, count[of] - 1)
+            unit_of = place[index[part]]
+            within = ((slots_of[part] - low[unit_of]) / slots[unit_of] * count[unit_of]).astype(np.int64)
+            unit[part] = start[unit_of] + np.minimum(within, count[unit_of] - 1)
         units.append(unit)
     return units, np.repeat(blocks, count)
 
@@ -233,8 +233,8 @@ class Groups:
     def _runs(self) -> tuple[np.ndarray, np.ndarray] | None:
         """(where each group that has rows begins, which one it is); None where groups are mixed."""
         starts = run_starts(self.index)
-        found = self.index[starts]
-        return (starts, found) if np.all(found[1:] > found[:-1]) else None
+        indices = self.index[starts]
+        return (starts, indices) if np.all(indices[1:] > indices[:-1]) else None
 
     @cached_property
     def sizes(self) -> np.ndarray:
@@ -255,10 +255,10 @@ class Groups:
             return np.bincount(self.index[rows], minlength=self.count)
         return self._placed(np.add.reduceat(rows.view(np.int8), self._runs[0], dtype=np.int32))
 
-    def _placed(self, found: np.ndarray) -> np.ndarray:
+    def _placed(self, indices: np.ndarray) -> np.ndarray:
         assert self._runs is not None
-        placed = np.zeros(self.count, dtype=np.result_type(found, np.int64))
-        placed[self._runs[1]] = found
+        placed = np.zeros(self.count, dtype=np.result_type(indices, np.int64))
+        placed[self._runs[1]] = indices
         return placed
 
 

@@ -6,9 +6,9 @@ Details are read as what they may be: missing, or of another version. What isn't
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from luckyhit.report.evidence.cleared_keys import cleared_keys, counted
 from luckyhit.report.evidence.journal import Journal, clock_of, span_text
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.tables.freshness_tables import probed_keys
+from luckyhit.text.json_values import as_list, as_object
 from luckyhit.text.numbers import DASH, listed, plural
 
 SAFE_METHODS = ("GET", "HEAD")
@@ -66,13 +67,13 @@ class Touched:
         return WORDS[self.state]
 
 
-def touched(found: Recorded, journal: Journal) -> list[Touched]:
+def touched(recorded: Recorded, journal: Journal) -> list[Touched]:
     """One row for each kind of step that the run took; none where it only observed."""
-    return list(_rows(found, journal))
+    return list(_rows(recorded, journal))
 
 
-def _rows(found: Recorded, journal: Journal) -> Iterator[Touched]:
-    zone = clock_of(found.manifest)
+def _rows(recorded: Recorded, journal: Journal) -> Iterator[Touched]:
+    zone = clock_of(recorded.manifest)
 
     def row(id: str, steps: Sequence[Step], times: str, done: str, back: str, state: State) -> Touched:
         return Touched(id, times, span_text(list(steps), zone), _sentence(done), _sentence(back), _state(steps, state))
@@ -91,9 +92,9 @@ def _rows(found: Recorded, journal: Journal) -> Iterator[Touched]:
         yield row("notify", steps, *_notify(steps))
     if steps := journal.named("purge"):
         yield row("purge", steps, *_purges(steps))
-    if probe := _probe(found, journal):
+    if probe := _probe(recorded, journal):
         yield row("probe", journal.named("probe"), *probe)
-    if writes := _workload_writes(found):
+    if writes := _workload_writes(recorded):
         yield Touched("workload", writes[0], DASH, writes[1], writes[2], "stays")
     for name in list(dict.fromkeys(step.step for step in journal.steps if step.step not in ACTION_IDS))[:_MOST_UNKNOWN]:
         steps = journal.named(name)
@@ -115,9 +116,10 @@ def _processes(starts: Sequence[Step], applies: Sequence[Step]) -> _Cells:
     processes = {
         (entry.get("pid"), entry.get("created")): str(entry.get("what") or "")
         for event in confirms
-        for entry in _list(event.detail.get("processes"))
+        for entry in map(as_object, as_list(event.detail.get("processes")))
+        if entry
     }
-    caches = sum(what.startswith("cache") for what in processes.values())
+    caches = sum(role.startswith("cache") for role in processes.values())
     kinds = [f"{len(processes) - caches} of the service", *([f"{caches} of cache servers"] if caches else [])]
     done = (
         f"The run's own: {listed(kinds)}, in {plural(len(starts), 'stack')} that were started and restarted "
@@ -138,10 +140,10 @@ def _worktrees(steps: Sequence[Step]) -> _Cells:
 
 def _change(steps: Sequence[Step]) -> _Cells:
     applied = sum(len(step.confirms) for step in steps)
-    what = str(steps[-1].detail.get("what") or "What it does was not noted")
-    seen = [str(step.outcome[name]) for step in steps for name in ("shows", "is") if name in step.outcome]
-    verified = f"; verified each time: it showed “{seen[-1]}”" if seen else ""
-    if not seen and any(step.kind == "restart" for step in steps):
+    effect = str(steps[-1].detail.get("what") or "What it does was not noted")
+    shown_values = [str(step.outcome[name]) for step in steps for name in ("shows", "is") if name in step.outcome]
+    verified = f"; verified each time: it showed “{shown_values[-1]}”" if shown_values else ""
+    if not shown_values and any(step.kind == "restart" for step in steps):
         verified = "; each time by starting the service anew with it, as the fingerprint shows"
     half = sum(not step.confirmed for step in steps)
     failed = f". {_times(half).capitalize()} it was begun and not confirmed" if half else ""
@@ -152,7 +154,7 @@ def _change(steps: Sequence[Step]) -> _Cells:
     once_more = applied - sum(step.confirmed for step in steps)
     times = f"put in place {_times(applied - once_more)}"
     times += f", and set again {_times(once_more)} while it was" if once_more else ""
-    return times, f"{what.rstrip('.')}{verified}{failed}", back, "back"
+    return times, f"{effect.rstrip('.')}{verified}{failed}", back, "back"
 
 
 def _keys(steps: Sequence[Step]) -> _Cells:
@@ -205,13 +207,13 @@ def _notify(steps: Sequence[Step]) -> _Cells:
 def _purges(steps: Sequence[Step]) -> _Cells:
     statuses = Counter[str]()
     for step in steps:
-        told = step.outcome.get("statuses")
-        statuses.update(
-            {str(name): n for name, n in told.items() if isinstance(n, int)} if isinstance(told, dict) else {}
-        )
+        answered = as_object(step.outcome.get("statuses"))
+        statuses.update({str(status): count for status, count in answered.items() if isinstance(count, int)})
     answers = ", ".join(f"{count:,} × {status}" for status, count in sorted(statuses.items())) or DASH
     done = f"Answered: {answers}"
-    for call in [entry for step in steps[:1] for entry in _list(step.detail.get("calls"))][:5]:
+    for call in [entry for step in steps[:1] for entry in map(as_object, as_list(step.detail.get("calls"))) if entry][
+        :5
+    ]:
         done += f". {call.get('method') or DASH} {call.get('url') or ''}{call.get('path') or ''}"
     if half := sum(not step.confirmed for step in steps):
         done += f". {_times(half).capitalize()} it was begun and not confirmed: some of its calls may have been sent"
@@ -219,32 +221,32 @@ def _purges(steps: Sequence[Step]) -> _Cells:
     return f"{sum(statuses.values()):,} calls, {_times(len(steps))}", done, back, "stays"
 
 
-def _probe(found: Recorded, journal: Journal) -> _Cells | None:
-    keys = probed_keys(found)
+def _probe(recorded: Recorded, journal: Journal) -> _Cells | None:
+    keys = probed_keys(recorded)
     steps = journal.named("probe")
     if keys is None and not steps:
         return None
     hows = [step.how for step in steps if step.how and step.closed_as != "put-back-by-the-probe"]
     text = " ".join(_sentence(part) for part in ([keys.text] if keys else []) + list(dict.fromkeys(hows)))
-    blocks = sum(bool(block.probe) for block in found.blocks)
+    blocks = sum(bool(block.probe) for block in recorded.blocks)
     done = "New versions of the keys that the case reserves for it, each noted on the disk before it was written"
     good = keys is None or keys.ok is True or bool(hows)
     return f"in {plural(blocks, 'block')}", done, text or "Nothing was noted of it", "back" if good else "open"
 
 
-def _workload_writes(found: Recorded) -> tuple[str, str, str] | None:
+def _workload_writes(recorded: Recorded) -> tuple[str, str, str] | None:
     """(how often, what, what stays) of the requests of the workload that may write."""
-    if found.case is None:
+    if recorded.case is None:
         return None
-    writing = {route.name: route for route in found.case.workload.routes if route.method not in SAFE_METHODS}
+    writing = {route.name: route for route in recorded.case.workload.routes if route.method not in SAFE_METHODS}
     if not writing:
         return None
-    rows = found.rows
+    rows = recorded.rows
     sent = np.bincount(rows.route[rows.route >= 0], minlength=len(rows.routes)).tolist()
     counts = Counter({name: count for name, count in zip(rows.routes, sent, strict=False) if name in writing})
     parts = [f"{counts[name]:,} × {route.method} {route.path}" for name, route in writing.items()]
     stays = "What they wrote stays, as whatever a user writes does"
-    if found.case.target.start is not None:
+    if recorded.case.target.start is not None:
         stays += "; the working directories of the run's own services are gone"
     return f"{sum(counts.values()):,} requests", f"Scheduled: {listed(parts)}.", f"{stays}."
 
@@ -256,10 +258,6 @@ def _last_how(steps: Sequence[Step]) -> str:
 
 def _hows(steps: Iterable[Step]) -> str:
     return "; ".join(dict.fromkeys(step.how for step in steps if step.how))
-
-
-def _list(value: object) -> list[Mapping[str, Any]]:
-    return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
 
 
 def _quoted(value: object) -> str:

@@ -13,20 +13,20 @@ MOST_BLOCKS = 80
 HEADINGS = ("Block", "Stage", "Arm", "Keys looked at", "In scope", "Cleared", "Purge calls", "Washed out")
 
 
-def cleared(found: Recorded) -> list[tuple[str, str, str, int, int, int]]:
+def cleared(recorded: Recorded) -> list[tuple[str, str, str, int, int, int]]:
     """(block, stage, arm, keys looked at, in scope, cleared) of each clear that was noted."""
     rows = []
-    for block in found.blocks:
+    for block in recorded.blocks:
         for arm, report in (block.clear or {}).items():
             counts = (report.scanned or 0, report.matched or 0, report.cleared or 0)
             rows.append((str(block.block), str(block.stage), str(arm), *counts))
     return rows
 
 
-def prepared(found: Recorded) -> list[tuple[str, ...]]:
+def prepared(recorded: Recorded) -> list[tuple[str, ...]]:
     """A row of texts (see `HEADINGS`) for each arm of each block before which anything was done."""
     rows = []
-    for block in found.blocks:
+    for block in recorded.blocks:
         washed = washout_text(block.washout)
         for arm in block.arms:
             clear, purge = block.cleared(arm), block.purge.get(arm, PurgeNotes())
@@ -58,15 +58,15 @@ class Limits:
     stopped: str | None
 
 
-def limits(found: Recorded) -> Limits | None:
+def limits(recorded: Recorded) -> Limits | None:
     """None where nothing was watched, or noted of it."""
     watched, stopped = LimitNotes(), None
     # All of them: a wash-out can stop a run, too.
-    for block in found.manifest.blocks:
+    for block in recorded.manifest.blocks:
         noted = block.limits
         watched = watched.model_copy(update=noted.model_dump(exclude_unset=True, exclude={"stopped"}))
         stopped = noted.stopped or stopped
-    stops, ceilings = list(_watched(watched)), list(_ceilings(found))
+    stops, ceilings = list(_watched(watched)), list(_ceilings(recorded))
     if not stops and not ceilings and stopped is None:
         return None
     inside = f" within {number(watched.window_s)} s" if watched.window_s is not None else ""
@@ -82,10 +82,10 @@ def _watched(noted: LimitNotes) -> Iterator[str]:
         yield f"their p99 is above {number(noted.p99_ms)} ms"
 
 
-def _ceilings(found: Recorded) -> Iterator[str]:
-    if found.case is None:
+def _ceilings(recorded: Recorded) -> Iterator[str]:
+    if recorded.case is None:
         return
-    ceilings = found.case.target.ceilings
+    ceilings = recorded.case.target.ceilings
     if ceilings.rate is not None:
         yield f"at most {number(ceilings.rate)} requests a second"
     if ceilings.duration is not None:

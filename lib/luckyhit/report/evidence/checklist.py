@@ -47,16 +47,16 @@ class Check:
         return QUESTIONS[self.id]
 
 
-def checklist(found: Recorded, journal: Journal | None = None) -> list[Check]:
+def checklist(recorded: Recorded, journal: Journal | None = None) -> list[Check]:
     """`journal`: what the run did to the target (see `luckyhit.report.evidence.journal`)."""
     journal = journal or Journal()
-    guards = {guard.id: guard for guard in reversed(contents.guards(found))}
+    guards = {guard.id: guard for guard in reversed(contents.guards(recorded))}
     return [
         _from_guard("inputs", guards.get("inputs-validated")),
-        _permissions(found, journal, guards.get("permissions-checked")),
-        _retry_safe(found, journal),
-        _response(found, guards.get("expected-response")),
-        _failure_mode(found, journal),
+        _permissions(recorded, journal, guards.get("permissions-checked")),
+        _retry_safe(recorded, journal),
+        _response(recorded, guards.get("expected-response")),
+        _failure_mode(recorded, journal),
     ]
 
 
@@ -66,15 +66,15 @@ def _from_guard(id: CheckId, guard: Guard | None) -> Check:
     return Check(id, guard.ok, guard.detail if guard.ok else f"{guard.detail} {guard.remedy}".strip())
 
 
-def _permissions(found: Recorded, journal: Journal, guard: Guard | None) -> Check:
+def _permissions(recorded: Recorded, journal: Journal, guard: Guard | None) -> Check:
     """They were checked before anything was changed, and nothing was refused that the check had let through."""
     check = _from_guard("permissions", guard)
     if not check.passed:
         return check
-    failure = found.manifest.failure
+    failure = recorded.manifest.failure
     if failure is not None and _may_be_refused(failure):
         return Check(check.id, False, _refused(failure))
-    went_without = [text for block in found.blocks for text in block.refused]
+    went_without = [text for block in recorded.blocks for text in block.refused]
     unguarded = sum(numbers(journal.named("clear"), "unguarded"))
     if unguarded:
         went_without.append(f"{unguarded:,} keys were cleared without the right to WATCH them.")
@@ -96,12 +96,12 @@ def _refused(failure: RunFailure) -> str:
     return f"Checked beforehand. Whether that is what ended the run was not noted: {failure.message}"
 
 
-def _retry_safe(found: Recorded, journal: Journal) -> Check:
+def _retry_safe(recorded: Recorded, journal: Journal) -> Check:
     """Whether each request may be sent again, and whether the run's own steps may be done and undone again."""
     id: CheckId = "retry"
-    if found.case is None:
+    if recorded.case is None:
         return Check(id, False, NOT_SHOWN)
-    methods = _methods(found.case)
+    methods = _methods(recorded.case)
     unsafe = [method for method in methods if method not in REPEATABLE]
     if unsafe:
         return Check(
@@ -121,16 +121,16 @@ def _retry_safe(found: Recorded, journal: Journal) -> Check:
         )
         return Check(id, False, text)
     if not journal.steps:
-        if found.case.target.start is None and not found.changed and not found.manifest.changed:
+        if recorded.case.target.start is None and not recorded.changed and not recorded.manifest.changed:
             return Check(id, True, f"{sent} The run only observed, and journalled no step: nothing is to be undone.")
         return Check(id, False, f"{sent} Not shown: the run left no journal of what it did to the target.")
     inverse = sum(bool(step.inverse) for step in journal.steps)
-    word = f" ({found.case.change.word_for})" if found.case.change.word_for else ""
+    word = f" ({recorded.case.change.word_for})" if recorded.case.change.word_for else ""
     closed = (
         f"{sent} Each of the {len(journal.steps)} journalled steps is closed: {inverse} had an inverse, which may be "
         f"repeated{word}; the others had nothing to undo."
     )
-    keys = probed_keys(found)
+    keys = probed_keys(recorded)
     if keys is None:
         return Check(id, True, closed)
     return Check(id, keys.ok is True, f"{closed} {keys.text}")
@@ -144,24 +144,24 @@ def _methods(case: Case) -> list[str]:
     return list(dict.fromkeys(methods))
 
 
-def _response(found: Recorded, guard: Guard | None) -> Check:
+def _response(recorded: Recorded, guard: Guard | None) -> Check:
     """Recorded beforehand, and met by every timed answer since."""
     id: CheckId = "response"
-    if guard is None or not len(found.rows):
+    if guard is None or not len(recorded.rows):
         return Check(id, False, NOT_SHOWN if guard is None else f"{guard.detail} No timed answer was recorded.")
-    rows = found.rows
+    rows = recorded.rows
     unexpected = int(np.count_nonzero(rows.unexpected))
     answered = int(np.count_nonzero(rows.error == NO_ERROR)) + unexpected
-    examples = [block.unexpected for block in found.blocks if block.unexpected]
+    examples = [block.unexpected for block in recorded.blocks if block.unexpected]
     counted = f"{unexpected:,} of {answered:,} timed answers were not as expected"
     example = f", for example {examples[0]}" if examples else ""
     return Check(id, guard.ok and not unexpected and answered > 0, f"{guard.detail} {counted}{example}.")
 
 
-def _failure_mode(found: Recorded, journal: Journal) -> Check:
+def _failure_mode(recorded: Recorded, journal: Journal) -> Check:
     """Declared, watched by goals that were met, and with a way back that was proven."""
     id: CheckId = "failure-mode"
-    case, result = found.case, found.result
+    case, result = recorded.case, recorded.result
     if case is None or result is None:
         text = NOT_SHOWN if case is None else "Declared, but the run was not judged, so nothing shows whether it came."
         return Check(id, False, text)

@@ -37,17 +37,17 @@ class ClearedKeys:
 def cleared_keys(steps: Sequence[Step]) -> ClearedKeys:
     """Of the `clear` steps of a journal. A key that is there at each clear counts in each of them."""
     rows = []
-    for name, what in NAMES.items():
+    for name, label in NAMES.items():
         counts = numbers(steps, name)
         if name in _ALWAYS or any(counts):
-            rows.append((what, counted(steps, name), _range(counts)))
+            rows.append((label, counted(steps, name), _range(counts)))
     return ClearedKeys(len(steps), rows, _proof(steps) if steps else [])
 
 
 def numbers(steps: Sequence[Step], name: str) -> list[int]:
     """What each clear tells of `name`; those that don't are left out."""
-    told = [step.outcome.get(name) for step in steps]
-    return [value for value in told if isinstance(value, int) and not isinstance(value, bool) and value >= 0]
+    counts = [step.outcome.get(name) for step in steps]
+    return [value for value in counts if isinstance(value, int) and not isinstance(value, bool) and value >= 0]
 
 
 def counted(steps: Sequence[Step], name: str) -> str:

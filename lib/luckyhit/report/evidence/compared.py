@@ -74,13 +74,13 @@ class Compared:
         return [entry for entry in self.entries if entry.mark == "moved"]
 
 
-def compared(found: Recorded) -> Compared:
+def compared(recorded: Recorded) -> Compared:
     """The fingerprints that the manifest holds; no entries where it holds none."""
-    seen = {arm: found.manifest.fingerprints.get(arm) for arm in ARMS}
-    later = _later(found)
-    names = sorted({name for arm in ARMS for name in seen[arm] or ()} | later.keys())
-    declared = found.case.change.entry if found.case else None
-    entries = [_entry(name, seen, later.get(name, ()), declared) for name in names]
+    fingerprints = {arm: recorded.manifest.fingerprints.get(arm) for arm in ARMS}
+    later = _later(recorded)
+    names = sorted({name for arm in ARMS for name in fingerprints[arm] or ()} | later.keys())
+    declared = recorded.case.change.entry if recorded.case else None
+    entries = [_entry(name, fingerprints, later.get(name, ()), declared) for name in names]
     equal = [entry for entry in entries if entry.mark == ""]
     order: dict[Mark, int] = {"moved": 0, "declared": 1, "differs": 2, "observed": 3, "": 4}
     return Compared(
@@ -92,9 +92,12 @@ def compared(found: Recorded) -> Compared:
 
 
 def _entry(
-    name: str, seen: Mapping[Arm, Mapping[str, str] | None], later: tuple[str, ...] | list[str], declared: str | None
+    name: str,
+    fingerprints: Mapping[Arm, Mapping[str, str] | None],
+    later: tuple[str, ...] | list[str],
+    declared: str | None,
 ) -> Entry:
-    values = [None if looks is None else looks.get(name, UNSET) for looks in (seen[arm] for arm in ARMS)]
+    values = [None if looks is None else looks.get(name, UNSET) for looks in (fingerprints[arm] for arm in ARMS)]
     mark: Mark = ""
     if name.startswith(OBSERVED):
         mark = "observed"
@@ -107,10 +110,10 @@ def _entry(
     return Entry(name, values[0], values[1], mark, tuple(later))
 
 
-def _later(found: Recorded) -> dict[str, list[str]]:
+def _later(recorded: Recorded) -> dict[str, list[str]]:
     """By entry: what a look at a block showed otherwise than the first one."""
     later: dict[str, list[str]] = {}
-    for block in found.blocks:
+    for block in recorded.blocks:
         for arm, strays in block.differences.items():
             for name, (first, now) in strays.items():
                 text = f"block {block.block}, arm {arm}: {now}, not {first} as at first"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from luckyhit.case.changes import INVERSE_WORDS
@@ -12,6 +11,7 @@ from luckyhit.case.changes.spec import field_text
 from luckyhit.records.journal import Step
 from luckyhit.report.evidence.journal import Journal, clock_of, time_text
 from luckyhit.report.recorded import Recorded
+from luckyhit.text.json_values import as_list, as_object
 
 MOST = 50
 _NAMES = {
@@ -36,10 +36,10 @@ class Open:
     by_hand: str
 
 
-def open_steps(found: Recorded, journal: Journal) -> list[Open]:
+def open_steps(recorded: Recorded, journal: Journal) -> list[Open]:
     """The steps of which something may be left, in the order in which they are undone: the newest first, cleared keys
     last, so that the service reads them as it was."""
-    zone = clock_of(found.manifest)
+    zone = clock_of(recorded.manifest)
     newest_first = sorted(journal.open, key=lambda step: (step.kind == "restore", -step.id))
     return [
         Open(step.id, _what(step), time_text(step.at, zone), inverse_text(step), str(step.inverse.get("by_hand") or ""))
@@ -47,32 +47,32 @@ def open_steps(found: Recorded, journal: Journal) -> list[Open]:
     ]
 
 
-def why_incomplete(found: Recorded, journal: Journal) -> str | None:
+def why_incomplete(recorded: Recorded, journal: Journal) -> str | None:
     """Why a run's report can't be complete; None where it can: it was measured to its end, judged, and left nothing."""
-    manifest = found.manifest
+    manifest = recorded.manifest
     if manifest.state == "failed":
         return (manifest.failure.message if manifest.failure else "") or "no reason was noted"
     if journal.open:
         return f"{len(journal.open)} of the {len(journal.steps)} steps in its journal are open"
     if journal.problem:
         return "its journal can't be read wholly, so that nothing proves what was undone"
-    if lost(found, journal):
+    if lost(recorded, journal):
         return "it left no journal, so that nothing proves what was done and undone"
     if manifest.state == "measuring":
         return "it has not been measured to its end"
-    return "the run was not judged" if found.result is None else None
+    return "the run was not judged" if recorded.result is None else None
 
 
-def lost(found: Recorded, journal: Journal) -> bool:
+def lost(recorded: Recorded, journal: Journal) -> bool:
     """Whether there is no journal of a run that must have had one: it started or changed something."""
-    started = found.case is not None and found.case.target.start is not None and bool(found.blocks)
-    return not journal.there and (started or found.changed or found.manifest.changed)
+    started = recorded.case is not None and recorded.case.target.start is not None and bool(recorded.blocks)
+    return not journal.there and (started or recorded.changed or recorded.manifest.changed)
 
 
 def _what(step: Step) -> str:
     name = _NAMES.get(step.step, f"Step “{step.step}”")
-    what = step.detail.get("what")
-    about = f": {what}" if isinstance(what, str) and what else ""
+    effect = step.detail.get("what")
+    about = f": {effect}" if isinstance(effect, str) and effect else ""
     # A probe's step is closed when its keys are put back; there is nothing to confirm before.
     half = "" if step.confirmed or step.step == "probe" else " (begun, and not confirmed: it may be half done)"
     return f"{name}{about}{half}"
@@ -112,6 +112,6 @@ def inverse_text(step: Step) -> str:
 
 
 def _processes(step: Step) -> str:
-    found = step.outcome.get("processes")
-    pids = [str(entry.get("pid")) for entry in found if isinstance(entry, Mapping)] if isinstance(found, list) else []
+    processes = map(as_object, as_list(step.outcome.get("processes")))
+    pids = [str(process.get("pid")) for process in processes if process]
     return f" (pid {', '.join(pids[:10])}), where they are still there" if pids else ""

@@ -42,61 +42,61 @@ class Claim:
         return {True: "✓ shown", False: "✗ not so", None: "– not shown"}[self.ok]
 
 
-def untouched(found: Recorded, journal: Journal, seen: Compared) -> list[Claim]:
+def untouched(recorded: Recorded, journal: Journal, fingerprints: Compared) -> list[Claim]:
     """What the run left alone."""
-    return list(_untouched(found, journal, seen))
+    return list(_untouched(recorded, journal, fingerprints))
 
 
-def _untouched(found: Recorded, journal: Journal, seen: Compared) -> Iterator[Claim]:
+def _untouched(recorded: Recorded, journal: Journal, fingerprints: Compared) -> Iterator[Claim]:
     if clears := journal.named("clear"):
         outside = numbers(clears, "outside")
         many = f"{max(outside):,} at most, in {len(clears)} clears" if any(outside) else "there was none"
         many = many if outside else "not counted"
-        told = len(outside) == len(clears) and len(numbers(clears, "named")) == len(clears)
+        all_counted = len(outside) == len(clears) and len(numbers(clears, "named")) == len(clears)
         proof = " ".join(cleared_keys(clears).proof)
-        yield Claim("scope", True if told else None, f"Keys outside the declared scope: {many}", proof)
+        yield Claim("scope", True if all_counted else None, f"Keys outside the declared scope: {many}", proof)
     else:
         text = "The journal holds no clear." if journal.there else "There is no journal, and so no clear."
         yield Claim(
             "scope",
-            None if journal.problem or lost(found, journal) else True,
+            None if journal.problem or lost(recorded, journal) else True,
             "Keys of the cache: none was cleared",
             text,
         )
-    yield _settings(found, seen)
-    yield _everything_else(found, journal)
+    yield _settings(recorded, fingerprints)
+    yield _everything_else(recorded, journal)
 
 
-def _settings(found: Recorded, seen: Compared) -> Claim:
-    what = "The service's other settings, its code and its cache's settings"
-    if not seen.of:
-        return Claim("settings", None, what, "The run noted no fingerprint, so nothing shows it.")
-    guard = _guard(found, "declared-difference-only")
-    differing = [entry.name for entry in seen.entries if entry.mark in ("moved", "differs")]
-    if seen.moved:
-        names = listed([entry.name for entry in seen.moved[:_MOST_NAMED]])
+def _settings(recorded: Recorded, fingerprints: Compared) -> Claim:
+    claim = "The service's other settings, its code and its cache's settings"
+    if not fingerprints.of:
+        return Claim("settings", None, claim, "The run noted no fingerprint, so nothing shows it.")
+    guard = _guard(recorded, "declared-difference-only")
+    differing = [entry.name for entry in fingerprints.entries if entry.mark in ("moved", "differs")]
+    if fingerprints.moved:
+        names = listed([entry.name for entry in fingerprints.moved[:_MOST_NAMED]])
         return Claim(
             "settings",
             False,
-            what,
-            f"{len(seen.moved)} of {seen.of:,} things changed while it was measured: {names}. "
+            claim,
+            f"{len(fingerprints.moved)} of {fingerprints.of:,} things changed while it was measured: {names}. "
             "No step of the run was about that.",
         )
     looks = _sentence_with(guard, "looks") if guard is not None else ""
-    text = f"{seen.equal:,} things were seen equal at every look: {seen.groups}."
+    text = f"{fingerprints.equal:,} things were seen equal at every look: {fingerprints.groups}."
     if differing and guard is not None and not guard.ok:
-        return Claim("settings", False, what, f"{text} {guard.detail}")
+        return Claim("settings", False, claim, f"{text} {guard.detail}")
     if differing:
         names = listed(differing[:_MOST_NAMED])
         if guard is None:
             return Claim(
                 "settings",
                 None,
-                what,
+                claim,
                 f"{text} These differ between the arms, and nothing judged whether they may: {names}.",
             )
         text += f" Beside the declared change, its own echoes differ between the arms: {names}."
-    return Claim("settings", True, what, f"{text} {looks}".strip())
+    return Claim("settings", True, claim, f"{text} {looks}".strip())
 
 
 def _sentence_with(guard: Guard, word: str) -> str:
@@ -104,91 +104,91 @@ def _sentence_with(guard: Guard, word: str) -> str:
     return next((f"{part}." for part in sentences if word in part), "")
 
 
-def _everything_else(found: Recorded, journal: Journal) -> Claim:
-    what = "Everything else of the target"
+def _everything_else(recorded: Recorded, journal: Journal) -> Claim:
+    claim = "Everything else of the target"
     if journal.problem:
-        return Claim("everything-else", None, what, f"{journal.problem}")
-    if lost(found, journal):
-        return Claim("everything-else", None, what, "The run left no journal, so nothing shows it.")
+        return Claim("everything-else", None, claim, f"{journal.problem}")
+    if lost(recorded, journal):
+        return Claim("everything-else", None, claim, "The run left no journal, so nothing shows it.")
     if not journal.steps:
         text = (
             "The journal is empty: nothing was changed. What the run does to a target is written there before it is "
             "done."
         )
-        return Claim("everything-else", True, what, text)
+        return Claim("everything-else", True, claim, text)
     kinds = Counter(step.step for step in journal.steps)
     named = listed([f"{count:,} {name}" for name, count in kinds.most_common(_MOST_NAMED)])
     text = (
         "What the run does to a target, beside sending requests, is written in its journal before it is done; nothing "
         f"is done that can't be written there. It holds {len(journal.steps):,} steps ({named}), and no others."
     )
-    return Claim("everything-else", True, what, text)
+    return Claim("everything-else", True, claim, text)
 
 
-def as_it_was(found: Recorded, journal: Journal, rollback: Rollback | None) -> list[Claim]:
+def as_it_was(recorded: Recorded, journal: Journal, rollback: Rollback | None) -> list[Claim]:
     """Whether what was touched is back as it was, beside what `rollback` says of the change itself."""
-    return list(_as_it_was(found, journal, rollback))
+    return list(_as_it_was(recorded, journal, rollback))
 
 
-def _as_it_was(found: Recorded, journal: Journal, rollback: Rollback | None) -> Iterator[Claim]:
-    same = _guard(found, "as-it-was-after-the-rollback")
-    what = "The fingerprint after the rollback equals the first"
+def _as_it_was(recorded: Recorded, journal: Journal, rollback: Rollback | None) -> Iterator[Claim]:
+    same = _guard(recorded, "as-it-was-after-the-rollback")
+    claim = "The fingerprint after the rollback equals the first"
     if same is not None:
-        yield Claim("fingerprint", same.ok, what, same.detail)
-    elif found.case is not None and journal.steps and not _observing(found):
-        yield Claim("fingerprint", None, what, "The run did not get to that look, so nothing shows it.")
+        yield Claim("fingerprint", same.ok, claim, same.detail)
+    elif recorded.case is not None and journal.steps and not _observing(recorded):
+        yield Claim("fingerprint", None, claim, "The run did not get to that look, so nothing shows it.")
     again = rollback.same_as_before if rollback else None
     texts = {
         True: "As far as the margins of the goals go; the values stand above.",
         False: "Measured again after the rollback, something is not as before: see above.",
         None: "It was not measured once more, or could not be compared.",
     }
-    if again is not None or found.changed:
+    if again is not None or recorded.changed:
         yield Claim("second-before", again, "The second “before” equals the first", texts[again])
-    yield _nothing_open(found, journal)
-    yield from _probed(found, journal)
+    yield _nothing_open(recorded, journal)
+    yield from _probed(recorded, journal)
 
 
-def _observing(found: Recorded) -> bool:
-    return found.manifest.observe or only(found.manifest, found.result)
+def _observing(recorded: Recorded) -> bool:
+    return recorded.manifest.observe or only(recorded.manifest, recorded.result)
 
 
-def _probed(found: Recorded, journal: Journal) -> Iterator[Claim]:
-    what, keys, steps = "The probe's keys hold what they held", probed_keys(found), journal.named("probe")
+def _probed(recorded: Recorded, journal: Journal) -> Iterator[Claim]:
+    claim, keys, steps = "The probe's keys hold what they held", probed_keys(recorded), journal.named("probe")
     if left := [step for step in steps if step.open]:
         text = f"It is not shown for {len(left)} of {len(steps)} blocks in which it wrote: their steps are open."
-        yield Claim("probe", False, what, text)
+        yield Claim("probe", False, claim, text)
     elif keys is not None:
-        yield Claim("probe", keys.ok, what, keys.text)
+        yield Claim("probe", keys.ok, claim, keys.text)
     elif steps:
-        yield Claim("probe", True, what, "; ".join(dict.fromkeys(step.how for step in steps)) + ".")
+        yield Claim("probe", True, claim, "; ".join(dict.fromkeys(step.how for step in steps)) + ".")
 
 
-def _nothing_open(found: Recorded, journal: Journal) -> Claim:
-    what = "Nothing is open in the journal"
+def _nothing_open(recorded: Recorded, journal: Journal) -> Claim:
+    claim = "Nothing is open in the journal"
     if journal.problem:
-        return Claim("journal", False if journal.open else None, what, journal.problem)
+        return Claim("journal", False if journal.open else None, claim, journal.problem)
     if not journal.there:
-        if lost(found, journal):
-            return Claim("journal", None, what, "The run left no journal, so nothing shows what it did.")
-        return Claim("journal", True, what, "The run left no journal: it changed nothing.")
+        if lost(recorded, journal):
+            return Claim("journal", None, claim, "The run left no journal, so nothing shows what it did.")
+        return Claim("journal", True, claim, "The run left no journal: it changed nothing.")
     count = len(journal.steps)
     if journal.open:
         names = listed(sorted({step.step for step in journal.open}))
-        return Claim("journal", False, what, f"{len(journal.open)} of {count} steps are open ({names}).")
+        return Claim("journal", False, claim, f"{len(journal.open)} of {count} steps are open ({names}).")
     inverse = sum(bool(step.inverse) for step in journal.steps)
     text = f"All {count:,} steps are closed: {inverse:,} undone by their inverse, or certain to have left nothing"
     rest = count - inverse
-    return Claim("journal", True, what, f"{text}; {rest:,} had nothing to undo." if rest else f"{text}.")
+    return Claim("journal", True, claim, f"{text}; {rest:,} had nothing to undo." if rest else f"{text}.")
 
 
-def remains(found: Recorded, journal: Journal) -> list[str]:
+def remains(recorded: Recorded, journal: Journal) -> list[str]:
     """What stays on the target by nature, a sentence each."""
-    return list(_remains(found, journal))
+    return list(_remains(recorded, journal))
 
 
-def _remains(found: Recorded, journal: Journal) -> Iterator[str]:
-    case = found.case
+def _remains(recorded: Recorded, journal: Journal) -> Iterator[str]:
+    case = recorded.case
     if case is None:
         return
     own_service, own_cache = case.target.start is not None, case.cache.url_env is None
@@ -209,5 +209,5 @@ def _remains(found: Recorded, journal: Journal) -> Iterator[str]:
         yield "Purged pages of the cache in front are fetched again by their next reader."
 
 
-def _guard(found: Recorded, id: GuardId) -> Guard | None:
-    return next((guard for guard in contents.guards(found) if guard.id == id), None)
+def _guard(recorded: Recorded, id: GuardId) -> Guard | None:
+    return next((guard for guard in contents.guards(recorded) if guard.id == id), None)

@@ -81,8 +81,8 @@ def joined(stretches: list[Span]) -> list[Span]:
     return whole
 
 
-def _sorted(found: Iterator[Span | None]) -> list[Span]:
-    return sorted((span for span in found if span is not None), key=lambda span: span.start_s)
+def _sorted(spans: Iterator[Span | None]) -> list[Span]:
+    return sorted((span for span in spans if span is not None), key=lambda span: span.start_s)
 
 
 def _span(block: NotedBlock, stage: Stage, recorded: Recorded) -> Span | None:

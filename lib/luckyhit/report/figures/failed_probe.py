@@ -96,9 +96,9 @@ def failed_probe(recorded: Recorded) -> Strip:
     within_ns = round((recorded.within_s or 0.0) * 1e9)
     probes = _probes(recorded, within_ns)
     failed = {}
-    for label, mine in recorded.by_arm(probes):
-        if len(mine):
-            failed[label] = (int(mine["failed"].sum()), len(mine))
+    for label, own_probes in recorded.by_arm(probes):
+        if len(own_probes):
+            failed[label] = (int(own_probes["failed"].sum()), len(own_probes))
     bad = probes[probes["failed"]]
     chosen = None
     if len(bad):
@@ -245,11 +245,11 @@ def _events(events: pd.DataFrame, probe: pd.Series, zero_ns: int, start_ms: floa
     of_block = events[(events["arm"] == probe["arm"]) & (events["block"] == probe["block"])]
     logs, _ = by_key(of_block.dropna(subset=["at_ns", "event"]))
     log = logs.get((probe["arm"], probe["block"], probe["key"]), Log())
-    found = []
+    events_shown = []
     for at_ns, event in zip(log.at_ns, log.event, strict=True):
         at_ms = (int(at_ns) - zero_ns) / 1e6
         if event in _QUIET or not start_ms <= at_ms <= end_ms:
             continue
         deleted = event in DELETED or event == FLUSHED
-        found.append(Event(at_ms, "deleted" if deleted else "expired" if event in LEFT else "set"))
-    return found[:MOST_EVENTS]
+        events_shown.append(Event(at_ms, "deleted" if deleted else "expired" if event in LEFT else "set"))
+    return events_shown[:MOST_EVENTS]

@@ -104,12 +104,12 @@ def say(rows: Sequence[Row], result: Result | None) -> str:
         return f"The intervals of {listed([row.name for row in rows])} in margins. {INVALID}"
     words = {"HELPED": "better", "HURT": "worse", "EQUIVALENT": "inside the margin", "INCONCLUSIVE": "not decided"}
     groups = {
-        said: [f"{row.name} ({row.effect})" for row in rows if row.verdict == verdict]
-        for verdict, said in words.items()
+        words_of_verdict: [f"{row.name} ({row.effect})" for row in rows if row.verdict == verdict]
+        for verdict, words_of_verdict in words.items()
         if any(row.verdict == verdict for row in rows)
     }
-    told = "; ".join(f"{said}: {listed(names)}" for said, names in groups.items())
-    return f"Against the margins that the case sets, {told}. Overall: {result.verdict}."
+    groups_text = "; ".join(f"{verdict_words}: {listed(names)}" for verdict_words, names in groups.items())
+    return f"Against the margins that the case sets, {groups_text}. Overall: {result.verdict}."
 
 
 def is_empty(rows: Sequence[Row]) -> bool:

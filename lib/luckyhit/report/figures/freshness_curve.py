@@ -112,10 +112,10 @@ def say(numbers: Freshness, result: Result | None) -> str:
     parts = []
     for label, part in numbers.curve.groupby("arm", sort=False):
         first, last = part.iloc[0], part.iloc[-1]
-        told = f"{where(str(label))} {percent(first['share'])} at {milliseconds(first['delay_ms'])}"
+        sentence = f"{where(str(label))} {percent(first['share'])} at {milliseconds(first['delay_ms'])}"
         if len(part) > 1:
-            told += f" and {percent(last['share'])} at {milliseconds(last['delay_ms'])}"
-        parts.append(told)
+            sentence += f" and {percent(last['share'])} at {milliseconds(last['delay_ms'])}"
+        parts.append(sentence)
     text = f"Reads that saw an acknowledged write: {'; '.join(parts)} after it (medians of the first and last bin)."
     if numbers.late:
         # The verdict's own words on no stale read after the change are at another level: one of the two is enough.

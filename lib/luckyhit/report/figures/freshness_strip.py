@@ -102,8 +102,8 @@ def _time_axis(axes: Axes, chosen: Chosen, within_s: float, *, narrow: bool) -> 
     ticks = [0.0, *(rounded[:: max(1, -(-len(rounded) // 4))] if narrow else rounded)]
     axes.set_xticks([-near, *ticks], [f"−{near:.2g}", *(f"{tick:,.6g}" for tick in ticks)])
     axes.set_xticks([], minor=True)
-    what = "ms since acknowledged (log" if narrow else "ms since the write was acknowledged (log scale"
-    axes.set_xlabel(f"{what} beyond {near:.2g} ms)")
+    label = "ms since acknowledged (log" if narrow else "ms since the write was acknowledged (log scale"
+    axes.set_xlabel(f"{label} beyond {near:.2g} ms)")
 
 
 def _round_numbers(low: float, high: float) -> Sequence[float]:
@@ -168,8 +168,8 @@ def _failure(strip: Strip, chosen: Chosen) -> str:
         IMPOSSIBLE: "a value that was never committed",
         SILENT: "no version",
     }
-    told = listed([f"{count:,} showed {words[saw]}" for saw, count in counts.items() if count])
-    text += f"; of {len(after):,} read{'' if len(after) == 1 else 's'} {behind_what(chosen)}, {told}."
+    counts_text = listed([f"{count:,} showed {words[saw]}" for saw, count in counts.items() if count])
+    text += f"; of {len(after):,} read{'' if len(after) == 1 else 's'} {behind_what(chosen)}, {counts_text}."
     stale = [read.sent_ms for read in after if read.stale]
     if stale:
         text += f" The last stale read was sent {milliseconds(max(stale))} after it"
@@ -202,12 +202,12 @@ def _events(chosen: Chosen) -> str:
     if not behind:
         return "From the write on, the cache told nothing about the entry."
     instant = "the acknowledgement" if acknowledged else "the write was sent"
-    told: list[str] = []
+    parts: list[str] = []
     for event in behind[:3]:
         side = "before" if event.at_ms < 0 else "after"
-        told.append(f"{words[event.kind]} {milliseconds(abs(event.at_ms))} {side} {instant if not told else 'it'}")
+        parts.append(f"{words[event.kind]} {milliseconds(abs(event.at_ms))} {side} {instant if not parts else 'it'}")
     more = f" ({len(behind) - 3:,} more of its events are drawn)" if len(behind) > 3 else ""
-    return f"The cache {listed(told)}{more}."
+    return f"The cache {listed(parts)}{more}."
 
 
 def is_empty(strip: Strip) -> bool:

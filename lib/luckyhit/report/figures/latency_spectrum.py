@@ -105,8 +105,8 @@ def say(spectra: Mapping[str, Spectrum], result: Result | None) -> str:
     text = f"From due to done, {'; '.join(parts)}."
     failed = {label: spectrum.failed for label, spectrum in spectra.items() if spectrum.failed}
     if failed:
-        told = listed([f"{count:,} {labelled(label)}" for label, count in failed.items()])
-        text += f" Requests that never completed are left out ({told})."
+        counts_text = listed([f"{count:,} {labelled(label)}" for label, count in failed.items()])
+        text += f" Requests that never completed are left out ({counts_text})."
     return with_verdicts(text, [name for name in LATENCIES if METRICS[name].quantile is not None], result)
 
 

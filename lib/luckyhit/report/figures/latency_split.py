@@ -49,12 +49,12 @@ def data(recorded: Recorded) -> Splits:
     latency, cache = recorded.latency_ms, recorded.rows.cache
     compared = [mask & np.isfinite(latency) for mask in recorded.arms.values()]
     union = np.logical_or.reduce(compared) if compared else np.zeros(len(latency), dtype=bool)
-    seen = np.maximum(latency[union], 1e-4)
-    if not len(seen):
+    latency_ms = np.maximum(latency[union], 1e-4)
+    if not len(latency_ms):
         return Splits(np.array([0.1, 1.0]), {})
-    low, high = float(seen.min()), float(seen.max())
+    low, high = float(latency_ms.min()), float(latency_ms.max())
     low, high = low / 1.05, max(high * 1.05, low * 1.5)
-    edges = np.geomspace(low, high, int(np.clip(np.sqrt(len(seen)), 12, 56)) + 1)
+    edges = np.geomspace(low, high, int(np.clip(np.sqrt(len(latency_ms)), 12, 56)) + 1)
     parts = {}
     for label, mask in zip(recorded.arms, compared, strict=True):
         for code in (*range(len(CACHE)), -1):
@@ -78,7 +78,7 @@ def draw(splits: Splits, *, narrow: bool = False) -> Figure:
         figure = new_figure(narrow=narrow, height=1.0 + 1.35 * max(len(statuses), 1))
         panels = figure.subplots(len(statuses), 1, sharex=True, squeeze=False)[:, 0]
         for axes, status in zip(panels, statuses, strict=True):
-            told = []
+            labels = []
             for label in ("baseline", *ARMS):
                 part = splits.parts.get((status, label))
                 if part is None:
@@ -87,9 +87,9 @@ def draw(splits: Splits, *, narrow: bool = False) -> Figure:
                 axes.stairs(part.density, splits.edges, color=COLOURS[label], linestyle=DASHES[label], linewidth=1.5,
                             label=label)  # fmt: skip
                 axes.axvline(part.median_ms, ymax=0.12, color=COLOURS[label], linewidth=2.5)
-                told.append(f"{label} {percent(part.share)}" if narrow else
+                labels.append(f"{label} {percent(part.share)}" if narrow else
                             f"{label} {percent(part.share)}, median {part.median_ms:.3g} ms")  # fmt: skip
-            axes.set_title(f"{status}: " + (" · " if narrow else "   ").join(told), fontsize=8.5 if narrow else 9)
+            axes.set_title(f"{status}: " + (" · " if narrow else "   ").join(labels), fontsize=8.5 if narrow else 9)
             axes.set_ylim(bottom=0)
             style.percent_axis(axes.yaxis)
             axes.yaxis.set_major_locator(few_ticks())

@@ -44,16 +44,16 @@ class Pace:
         return low if low == high else f"{low} to {high}"
 
 
-def pace_of(found: Recorded, blocks: Sequence[tuple[int, float, float]]) -> Pace | None:
+def pace_of(recorded: Recorded, blocks: Sequence[tuple[int, float, float]]) -> Pace | None:
     """The pace in these blocks (number, start and end in seconds); None where one rate holds all the time."""
-    case = found.case
+    case = recorded.case
     if case is None:
         return None
     if case.workload.stages:
         lines = {block: staged(case.workload, start_s, end_s - start_s) for block, start_s, end_s in blocks}
         return Pace({block: points for block, points in lines.items() if points}, _stages_text(case.workload))
     if by_its_log(case):
-        lines = {block: _counted(found, block, start_s, end_s) for block, start_s, end_s in blocks}
+        lines = {block: _counted(recorded, block, start_s, end_s) for block, start_s, end_s in blocks}
         lines = {block: points for block, points in lines.items() if points}
         rates = [rate for points in lines.values() for _, rate in points]
         if not rates:
@@ -93,19 +93,19 @@ def _stages_text(workload: Workload) -> str:
         parts.append(f"{rate} {'for' if stage.to is None else 'within'} {number(stage.lasts)} s")
     more = len(workload.stages) - MOST_STAGES
     rest = f", and {more} more stages" if more > 0 else ""
-    told = f"{', then '.join(parts)}{rest}"
-    return f"The load is meant to change, in each block anew; requests a second to each arm: {told}."
+    text = f"{', then '.join(parts)}{rest}"
+    return f"The load is meant to change, in each block anew; requests a second to each arm: {text}."
 
 
-def _counted(found: Recorded, block: int, start_s: float, end_s: float) -> Points:
+def _counted(recorded: Recorded, block: int, start_s: float, end_s: float) -> Points:
     """How many requests were due in each bin of a block, to one of its arms: both have the same."""
-    rows = found.rows
-    mine = rows.block == block
-    arms = [code for code in range(len(ARMS)) if np.any(mine & (rows.arm == code))]
+    rows = recorded.rows
+    in_block = rows.block == block
+    arms = [code for code in range(len(ARMS)) if np.any(in_block & (rows.arm == code))]
     seconds = end_s - start_s
     if not arms or seconds <= 0:
         return []
-    due_s = rows.due[mine & (rows.arm == arms[0])] / 1e9
+    due_s = rows.due[in_block & (rows.arm == arms[0])] / 1e9
     bins = int(np.clip(seconds / BIN_S, 1, MOST_BINS))
     counts, edges = np.histogram(due_s[np.isfinite(due_s)], bins=bins, range=(start_s, end_s))
     rates = counts / (seconds / bins)

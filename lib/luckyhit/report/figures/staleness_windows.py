@@ -68,7 +68,7 @@ def data(recorded: Recorded) -> Windows:
     if not len(ends):
         return Windows({}, 1.0, 10.0, recorded.within_s, recorded.probed)
     left, right = float(ends.min()) / 1.6, float(ends.max()) * 1.6
-    arms = {label: _lasting(mine, left, right) for label, mine in recorded.by_arm(windows)}
+    arms = {label: _lasting(own_windows, left, right) for label, own_windows in recorded.by_arm(windows)}
     return Windows(arms, left, right, recorded.within_s, recorded.probed)
 
 
@@ -163,15 +163,15 @@ def quantile_text(ends: tuple[float, float] | None, *, stuck: bool = True) -> st
 
 def _lasting_text(label: str, part: Lasting) -> str:
     arm = where(label)
-    seen = part.writes - part.clean
-    counted = "none" if not seen else "each" if seen == part.writes else f"{seen:,}"
+    stale_writes = part.writes - part.clean
+    counted = "none" if not stale_writes else "each" if stale_writes == part.writes else f"{stale_writes:,}"
     writes = f"{part.writes:,} polled write{'' if part.writes == 1 else 's'}"
     text = f"{arm[:1].upper()}{arm[1:]}, the old value was seen behind {counted} of {writes}"
-    told: dict[str, list[str]] = {}
+    parts: dict[str, list[str]] = {}
     for level, ends in part.quantiles.items():
-        told.setdefault(quantile_text(ends, stuck=part.stuck > 0), []).append(f"p{level * 100:g}")
-    text += "; it lasted " if seen else "; unseen, it may have lasted "
-    text += ", ".join(f"{words} ({listed(levels)})" for words, levels in told.items())
+        parts.setdefault(quantile_text(ends, stuck=part.stuck > 0), []).append(f"p{level * 100:g}")
+    text += "; it lasted " if stale_writes else "; unseen, it may have lasted "
+    text += ", ".join(f"{words} ({listed(levels)})" for words, levels in parts.items())
     if part.stuck:
         text += f"; {part.stuck:,} {'was' if part.stuck == 1 else 'were'} still stale when the polling ended (stuck),"
         text += f" seen stale for up to {milliseconds(part.longest_ms)}"

@@ -56,17 +56,17 @@ def draw(course: Course, *, narrow: bool = False) -> Figure:
 
 
 def _lane(axes: Axes, course: Course, arm: str, lane: int) -> None:
-    origin, mine = course.origin_s, [span for span in course.spans if arm in span.arms]
+    origin, own_spans = course.origin_s, [span for span in course.spans if arm in span.arms]
     for colours, edges in (
-        (PALE, [(span.start_s - origin, max(span.measure_s - span.start_s, 0)) for span in mine]),
-        (COLOURS, [(span.measure_s - origin, max(span.end_s - span.measure_s, 0)) for span in mine]),
+        (PALE, [(span.start_s - origin, max(span.measure_s - span.start_s, 0)) for span in own_spans]),
+        (COLOURS, [(span.measure_s - origin, max(span.end_s - span.measure_s, 0)) for span in own_spans]),
     ):
         axes.broken_barh(edges, (lane - 0.3, 0.6), facecolor=colours[arm], edgecolor="white", linewidth=0.5)
     washed = joined([span for span in course.washouts if arm in span.arms])
     bars = [(span.start_s - origin, max(span.end_s - span.start_s, 0)) for span in washed]
     if bars:
         axes.broken_barh(bars, (lane - 0.3, 0.6), facecolor="white", edgecolor=COLOURS[arm], hatch=HATCH, linewidth=0.5)
-    cleared = [span.start_s - origin for span in mine if span.cleared is not None]
+    cleared = [span.start_s - origin for span in own_spans if span.cleared is not None]
     axes.plot(
         cleared, [lane - 0.42] * len(cleared), linestyle="none", marker=7, markersize=6, color=INK,
         label="keys cleared" if lane == 0 and cleared else None,

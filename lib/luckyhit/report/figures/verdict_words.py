@@ -28,8 +28,8 @@ def with_verdict(text: str, name: GoalName, result: Result | None) -> str:
     if result.verdict == "INVALID":
         return f"{text} {INVALID}"
     metric = result.metrics.get(name)
-    said = _said(name, metric) if metric is not None else ""
-    return f"{text} {said}".strip()
+    verdict_text = _said(name, metric) if metric is not None else ""
+    return f"{text} {verdict_text}".strip()
 
 
 def with_verdicts(text: str, names: Sequence[GoalName], result: Result | None) -> str:
@@ -39,8 +39,8 @@ def with_verdicts(text: str, names: Sequence[GoalName], result: Result | None) -
         return f"{text} {INVALID}"
     judged = [(name, result.metrics[name]) for name in names if name in result.metrics]
     with_goal = [(name, metric) for name, metric in judged if metric.verdict is not None]
-    said = [_said(name, metric) for name, metric in with_goal or judged[1:2]]
-    return " ".join([text, *(words for words in said if words)])
+    texts = [_said(name, metric) for name, metric in with_goal or judged[1:2]]
+    return " ".join([text, *(words for words in texts if words)])
 
 
 def _said(name: GoalName, metric: Metric) -> str:

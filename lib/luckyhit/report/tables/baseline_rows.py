@@ -28,13 +28,13 @@ class Level:
     noise: str = DASH
 
 
-def baseline(found: Recorded) -> list[Level]:
+def baseline(recorded: Recorded) -> list[Level]:
     """What the system did before anything was changed; measured phase only."""
-    mask = found.mask("baseline", "before")
+    mask = recorded.mask("baseline", "before")
     if not mask.any():
         return []
-    levels = whole_numbers(found, mask)
-    floor = found.result.noise_floor if found.result else {}
+    levels = whole_numbers(recorded, mask)
+    floor = recorded.result.noise_floor if recorded.result else {}
 
     def noise(name: GoalName) -> str:
         return f"± {difference_text(name, floor[name])}" if name in floor else DASH
@@ -46,48 +46,48 @@ def baseline(found: Recorded) -> list[Level]:
     for name, kind in METRICS.items():
         if not kind.baseline:
             continue
-        value = shown(name, levels.levels[name]) if kind.column else _baseline_stale(found)
+        value = shown(name, levels.levels[name]) if kind.column else _baseline_stale(recorded)
         rows.append(Level(sentence_case(kind.baseline), value, noise(name)))
         if name == LATENCIES_SHOWN[-1]:
             rows.append(Level("P99.9 latency", shown(name, levels.tail_ms)))
     return rows
 
 
-def _baseline_stale(found: Recorded) -> str:
-    if found.within_s is None:
+def _baseline_stale(recorded: Recorded) -> str:
+    if recorded.within_s is None:
         return DASH
-    share = stale_share(*found.probe_of("baseline"), found.within_s)
+    share = stale_share(*recorded.probe_of("baseline"), recorded.within_s)
     if share.share is None:
         return DASH
-    text = f"{share.stale:,} of {share.reads:,} reads later than {format_duration(found.within_s)} after a write"
-    possible = "" if share.stale else f", up to {percent(bounds_of(found)(0, share.reads)[1])} possible"
+    text = f"{share.stale:,} of {share.reads:,} reads later than {format_duration(recorded.within_s)} after a write"
+    possible = "" if share.stale else f", up to {percent(bounds_of(recorded)(0, share.reads)[1])} possible"
     return f"{percent(share.share)} ({text}{possible})"
 
 
-def not_seen(found: Recorded) -> list[str]:
+def not_seen(recorded: Recorded) -> list[str]:
     """What could not be seen in the baseline, one sentence each."""
-    mask = found.mask("baseline", "before")
+    mask = recorded.mask("baseline", "before")
     if not mask.any():
         return ["No baseline was measured, so nothing can be told about the system as it is."]
-    levels = whole_numbers(found, mask)
-    texts = [f"Workload: {note}" for note in found.manifest.inputs]
+    levels = whole_numbers(recorded, mask)
+    texts = [f"Workload: {note}" for note in recorded.manifest.inputs]
     for name, kind in METRICS.items():
         if not kind.told:
             continue
         visible, completed = levels.visible[name], levels.completed
-        if kind.value == "hit" and found.result is not None and "before" in found.result.unseen_status:
+        if kind.value == "hit" and recorded.result is not None and "before" in recorded.result.unseen_status:
             texts.append(f"{sentence_case(kind.told)}: it was told, and can't be believed.")
         elif completed and not visible:
             texts.append(f"{sentence_case(kind.told)}: no answer told it.")
         elif completed and visible < 0.995 * completed:
             texts.append(f"{sentence_case(kind.told)}: only {percent(visible / completed)} of the answers told it.")
-    if found.case is not None and found.case.freshness is None:
+    if recorded.case is not None and recorded.case.freshness is None:
         texts.append("Stale reads: the case has no freshness probe, so old data would not be noticed here.")
-    elif found.within_s is not None and _baseline_stale(found) == DASH:
+    elif recorded.within_s is not None and _baseline_stale(recorded) == DASH:
         texts.append("Stale reads: no read of the probe could be compared with a write.")
     if levels.tail_ms is None:
         texts.append(f"The p99.9 latency: {levels.completed:,} completed requests are too few for it.")
-    for block in found.blocks:
+    for block in recorded.blocks:
         if block.stage == "baseline":
             texts += [f"Freshness probe: {problem}" for problem in block.probe.problems]
     return texts

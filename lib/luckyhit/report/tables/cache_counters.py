@@ -56,22 +56,22 @@ class Counted:
         return self.grown["keyspace_hits"] / self.looked_up if self.looked_up else None
 
 
-def counted(found: Recorded) -> dict[Arm, Counted]:
+def counted(recorded: Recorded) -> dict[Arm, Counted]:
     """By arm, in the blocks that are compared; without arms of which nothing was counted."""
-    counters = found.counters.assign(name=found.counters["name"].astype(str).replace(_NAMES))
-    numbers = found.numbers("change" if found.changed else "baseline")
-    told: dict[Arm, Counted] = {}
+    counters = recorded.counters.assign(name=recorded.counters["name"].astype(str).replace(_NAMES))
+    numbers = recorded.numbers("change" if recorded.changed else "baseline")
+    counted_of: dict[Arm, Counted] = {}
     for arm in ARMS:
-        mine = counters[(counters["arm"] == arm) & counters["block"].isin(numbers)]
-        if len(mine):
-            told[arm] = _of_arm(found, arm, mine)
-    return told
+        own_rows = counters[(counters["arm"] == arm) & counters["block"].isin(numbers)]
+        if len(own_rows):
+            counted_of[arm] = _of_arm(recorded, arm, own_rows)
+    return counted_of
 
 
-def _of_arm(found: Recorded, arm: Arm, mine: pd.DataFrame) -> Counted:
+def _of_arm(recorded: Recorded, arm: Arm, own_rows: pd.DataFrame) -> Counted:
     grown, backwards, kept = dict.fromkeys(_GROWING, 0.0), [], []
     names: set[str] = set()
-    for block, rows in mine.sort_values("at_ns").groupby("block"):
+    for block, rows in own_rows.sort_values("at_ns").groupby("block"):
         series = {str(name): part["value"].to_numpy() for name, part in rows.groupby("name", observed=True)}
         names |= series.keys()
         if any(np.any(np.diff(series[name]) < 0) for name in _GROWING if name in series):
@@ -81,12 +81,12 @@ def _of_arm(found: Recorded, arm: Arm, mine: pd.DataFrame) -> Counted:
         for name in _GROWING:
             if name in series:
                 grown[name] += float(series[name][-1] - series[name][0])
-    hit = found.hit[np.isin(found.rows.block, kept) & (found.rows.arm == ARMS.index(arm))]
+    hit = recorded.hit[np.isin(recorded.rows.block, kept) & (recorded.rows.arm == ARMS.index(arm))]
     hit = hit[np.isfinite(hit)]
     return Counted(
         grown={name: value for name, value in grown.items() if name in names},
-        memory=_most(mine, "used_memory"),
-        keys=_most(mine, "dbsize"),
+        memory=_most(own_rows, "used_memory"),
+        keys=_most(own_rows, "dbsize"),
         answers=float(hit.mean()) if len(hit) else None,
         backwards=tuple(backwards),
     )
@@ -97,58 +97,72 @@ def _most(rows: pd.DataFrame, name: str) -> float | None:
     return float(values.max()) if len(values) else None
 
 
-def as_counted(found: Recorded) -> CacheStory | None:
+def as_counted(recorded: Recorded) -> CacheStory | None:
     """The table and its sentences; None where the counters were not recorded."""
-    told = counted(found)
-    if not told:
+    counted_of = counted(recorded)
+    if not counted_of:
         return None
     rows = [
-        ("look-ups that found their key", [_share(of.share, of.looked_up) for of in told.values()]),
+        (
+            "look-ups that found their key",
+            [_share(arm_counts.share, arm_counts.looked_up) for arm_counts in counted_of.values()],
+        ),
         (
             "hit ratio by the answers, warm-ups included",
-            [DASH if of.answers is None else percent(of.answers) for of in told.values()],
+            [DASH if arm_counts.answers is None else percent(arm_counts.answers) for arm_counts in counted_of.values()],
         ),
-        ("keys that expired", [_count(of.grown.get("expired_keys")) for of in told.values()]),
-        ("keys evicted for want of room", [_count(of.grown.get("evicted_keys")) for of in told.values()]),
-        ("keys, at most", [_count(of.keys) for of in told.values()]),
-        ("memory, at most", [DASH if of.memory is None else f"{of.memory / 1e6:,.1f} MB" for of in told.values()]),
+        ("keys that expired", [_count(arm_counts.grown.get("expired_keys")) for arm_counts in counted_of.values()]),
+        (
+            "keys evicted for want of room",
+            [_count(arm_counts.grown.get("evicted_keys")) for arm_counts in counted_of.values()],
+        ),
+        ("keys, at most", [_count(arm_counts.keys) for arm_counts in counted_of.values()]),
+        (
+            "memory, at most",
+            [
+                DASH if arm_counts.memory is None else f"{arm_counts.memory / 1e6:,.1f} MB"
+                for arm_counts in counted_of.values()
+            ],
+        ),
     ]
-    return CacheStory(_sentences(found, told), Table([found.label(arm) for arm in told], rows))
+    return CacheStory(_sentences(recorded, counted_of), Table([recorded.label(arm) for arm in counted_of], rows))
 
 
-def _sentences(found: Recorded, told: Mapping[Arm, Counted]) -> list[str]:
+def _sentences(recorded: Recorded, counted_of: Mapping[Arm, Counted]) -> list[str]:
     sentences = []
     apart = [
-        f"{found.label(arm)} by {100 * abs(of.share - of.answers):.0f} points"
-        for arm, of in told.items()
-        if of.share is not None and of.answers is not None and abs(of.share - of.answers) >= APART
+        f"{recorded.label(arm)} by {100 * abs(arm_counts.share - arm_counts.answers):.0f} points"
+        for arm, arm_counts in counted_of.items()
+        if arm_counts.share is not None
+        and arm_counts.answers is not None
+        and abs(arm_counts.share - arm_counts.answers) >= APART
     ]
     if apart:
         sentences.append(
             f"The share of the cache's own look-ups that found their key and the hit ratio by the answers, both with "
             f"warm-ups, differ: {listed(apart)}. {_WHY}"
         )
-    elif any(of.share is not None and of.answers is not None for of in told.values()):
+    elif any(arm_counts.share is not None and arm_counts.answers is not None for arm_counts in counted_of.values()):
         sentences.append(
             "The share of the cache's own look-ups that found their key is within 10 points of the hit ratio by the "
             "answers, both with warm-ups."
         )
-    evicted = {found.label(arm): of.grown.get("evicted_keys", 0.0) for arm, of in told.items()}
+    evicted = {recorded.label(arm): arm_counts.grown.get("evicted_keys", 0.0) for arm, arm_counts in counted_of.items()}
     if any(evicted.values()):
         many = listed([f"{count:,.0f} ({name})" for name, count in evicted.items() if count])
         sentences.append(
             f"Keys were evicted for want of room: {many}. What was evicted is missed again, whatever the change does; "
             "a larger cache may show something else."
         )
-    fallen = sorted({block for of in told.values() for block in of.backwards})
+    fallen = sorted({block for arm_counts in counted_of.values() for block in arm_counts.backwards})
     if fallen:
         blocks = listed([str(block) for block in fallen])
         sentences.append(f"In block {blocks} the counters fell, as after a restart of the cache; it is left out.")
     return sentences
 
 
-def _share(share: float | None, of: float) -> str:
-    return DASH if share is None else f"{percent(share)} of {of:,.0f}"
+def _share(share: float | None, total: float) -> str:
+    return DASH if share is None else f"{percent(share)} of {total:,.0f}"
 
 
 def _count(value: float | None) -> str:

@@ -21,9 +21,9 @@ MOST_GUARDS = 100
 def declared(case: Case) -> list[tuple[str, str]]:
     """The case as declared: what is wrong, where, and what should happen."""
     response = case.expected.response
-    told = [f"status {' or '.join(map(str, response.statuses))}"]
-    told += [f"header {name} with {value!r}" for name, value in response.headers.items()]
-    told += [f"fields {', '.join(response.fields)}"] if response.fields else []
+    parts = [f"status {' or '.join(map(str, response.statuses))}"]
+    parts += [f"header {name} with {value!r}" for name, value in response.headers.items()]
+    parts += [f"fields {', '.join(response.fields)}"] if response.fields else []
     return [
         ("Case", case.title),
         ("Owner", f"{case.owner.name} ({case.owner.contact})"),
@@ -32,7 +32,7 @@ def declared(case: Case) -> list[tuple[str, str]]:
         ("Noticed", case.noticed),
         ("Slow query or failing command", case.suspect),
         ("Expected result", case.expected.result),
-        ("Expected response", ", ".join(told)),
+        ("Expected response", ", ".join(parts)),
         ("Hypothesis", case.hypothesis),
     ]
 
@@ -49,12 +49,12 @@ def goals(case: Case) -> list[tuple[str, str]]:
     return rows
 
 
-def guards(found: Recorded) -> list[Guard]:
+def guards(recorded: Recorded) -> list[Guard]:
     """The result's guards; before the run is judged, those that were noted while measuring. Failed ones come first."""
-    if found.result is not None:
-        every = found.result.guards
+    if recorded.result is not None:
+        every = recorded.result.guards
     else:
-        every = found.manifest.guards
+        every = recorded.manifest.guards
     return sorted(every, key=lambda guard: guard.ok)[:MOST_GUARDS]
 
 

@@ -44,33 +44,33 @@ class Table:
     rows: list[tuple[str, list[str]]]
 
 
-def readers(found: Recorded) -> Table | None:
+def readers(recorded: Recorded) -> Table | None:
     """What readers saw, by the facts of the result; None where it holds none."""
-    facts = dict(found.result.freshness) if found.result else {}
-    shown = [(found.label(arm), facts[arm]) for arm in ARMS if arm in facts]
+    facts = dict(recorded.result.freshness) if recorded.result else {}
+    shown = [(recorded.label(arm), facts[arm]) for arm in ARMS if arm in facts]
     if not shown:
         return None
     rows = []
-    for name, cell in _rows(found, [fact for _, fact in shown]):
+    for name, cell in _rows(recorded, [fact for _, fact in shown]):
         cells = [cell(fact) for _, fact in shown]
         if any(text is not None for text in cells):
             # Numbers stay with their units on a narrow page.
             rows.append((name, [DASH if text is None else _UNIT.sub("\u00a0", text) for text in cells]))
-    asked = asked_as(found)
+    asked = asked_as(recorded)
     if asked is not None:
         rows.append(("Asked as", [asked.text] * len(shown)))
         unasked = asked.not_asked
         if unasked:
             rows.append(("Answers vary by these too, asked in one way only", [", ".join(unasked)] * len(shown)))
-    back = put_back(found)
+    back = put_back(recorded)
     if back is not None:
         rows.append(("Keys put back as they were (whole run)", [_back(back.get(arm)) for arm in ARMS if arm in facts]))
     return Table([label for label, _ in shown], rows)
 
 
-def _rows(found: Recorded, facts: list[FreshnessFacts]) -> Iterable[tuple[str, Cell]]:
-    later = f", later than {seconds_text(found.within_s)}" if found.within_s else ""
-    bound = f", for longer than {seconds_text(found.within_s)}" if found.within_s else ""
+def _rows(recorded: Recorded, facts: list[FreshnessFacts]) -> Iterable[tuple[str, Cell]]:
+    later = f", later than {seconds_text(recorded.within_s)}" if recorded.within_s else ""
+    bound = f", for longer than {seconds_text(recorded.within_s)}" if recorded.within_s else ""
     yield "Probes / acknowledged writes / reads", _counts
     yield f"Stale single reads of the probe{later} after the write", _stale
     yield (
@@ -95,7 +95,7 @@ def _rows(found: Recorded, facts: list[FreshnessFacts]) -> Iterable[tuple[str, C
     yield "Reads of a refused value", _refused
     yield "Workers that answered", lambda fact: None if fact.workers is None else f"{fact.workers:,}"
     yield f"Stale reads of the workload itself{bound}", lambda fact: _of(fact.background_stale, fact.background_reads)
-    if found.within_s:
+    if recorded.within_s:
         yield (
             "… stale, but not for longer than that",
             lambda fact: _any(fact.background_agreed or 0, fact.background_reads or 0),
@@ -116,13 +116,13 @@ def _stale(fact: FreshnessFacts) -> str | None:
 
 
 def _split(field: str, names: Mapping[str, str], facts: list[FreshnessFacts]) -> Iterable[tuple[str, Cell]]:
-    what = {"by_route": "route ", "by_variant": "variant ", "by_layer": "answered by "}.get(field, "")
+    kind = {"by_route": "route ", "by_variant": "variant ", "by_layer": "answered by "}.get(field, "")
     ends = {"by_connection": " connections", "by_kind": " reads"}.get(field, "")
     groups = list(dict.fromkeys(str(name) for fact in facts for name in getattr(fact, field)))
     groups.sort(key=lambda name: [*names].index(name) if name in names else len(names))
     for name in groups[:MOST_NAMES]:
-        said = f"{name}: {names[name]}" if name in names else f"{what}{short(name)}{ends}"
-        yield f"… {said}", _pair(field, name)
+        text = f"{name}: {names[name]}" if name in names else f"{kind}{short(name)}{ends}"
+        yield f"… {text}", _pair(field, name)
 
 
 def _pair(field: str, name: str) -> Cell:
@@ -200,11 +200,11 @@ class AskedVariants:
     not_asked: list[str]
 
 
-def asked_as(found: Recorded) -> AskedVariants | None:
+def asked_as(recorded: Recorded) -> AskedVariants | None:
     """What the blocks noted of it; None for a run of an older version."""
     variants: dict[str, str] = {}
     unasked: set[str] = set()
-    for block in found.blocks:
+    for block in recorded.blocks:
         for name, headers in block.probe.variants.items():
             variants[short(name)] = "; ".join(f"{header}: {value}" for header, value in headers.items())
         unasked |= set(block.probe.not_asked)
@@ -214,11 +214,11 @@ def asked_as(found: Recorded) -> AskedVariants | None:
     return AskedVariants("; ".join(f"{name} ({headers})" for name, headers in shown), sorted(unasked)[:MOST_NAMES])
 
 
-def put_back(found: Recorded) -> dict[str, tuple[int, int]] | None:
+def put_back(recorded: Recorded) -> dict[str, tuple[int, int]] | None:
     """By arm: (keys put back as they were, keys not put back) in the whole run, or None where a block with a probe
     does not tell: then nothing shows it."""
     counts: dict[str, tuple[int, int]] = {}
-    for block in found.blocks:
+    for block in recorded.blocks:
         probe = block.probe
         if not probe:
             continue
@@ -248,14 +248,14 @@ class PutBack:
     text: str
 
 
-def probed_keys(found: Recorded) -> PutBack | None:
+def probed_keys(recorded: Recorded) -> PutBack | None:
     """For the checklist and the rollback; None where the run probed nothing."""
-    if not any(block.probe for block in found.blocks):
+    if not any(block.probe for block in recorded.blocks):
         return None
-    counts = put_back(found)
+    counts = put_back(recorded)
     if counts is None:
         return PutBack(None, "It was not noted whether the keys that the probe wrote were put back as they were.")
-    back, left = (sum(each[index] for each in counts.values()) for index in (0, 1))
+    back, left = (sum(pair[index] for pair in counts.values()) for index in (0, 1))
     if left:
         text = f"{left:,} {'key' if left == 1 else 'keys'} that the probe wrote could not be put back as they were"
         return PutBack(False, f"{text}; {back:,} were. Look at the keys that the case reserves for the probe.")

@@ -22,13 +22,13 @@ class HowMany:
     looks: str
 
 
-def how_many(found: Recorded) -> HowMany | None:
+def how_many(recorded: Recorded) -> HowMany | None:
     """None where the run was not judged, or has no goal."""
-    result = found.result
+    result = recorded.result
     if result is None:
         return None
     rows = [_row(result, name) for name in in_order(result) if result.metrics[name].verdict is not None]
-    return HowMany(rows, looks(found)) if rows else None
+    return HowMany(rows, looks(recorded)) if rows else None
 
 
 def _row(result: Result, name: GoalName) -> tuple[str, ...]:
@@ -43,9 +43,9 @@ def _row(result: Result, name: GoalName) -> tuple[str, ...]:
     )
 
 
-def looks(found: Recorded) -> str:
+def looks(recorded: Recorded) -> str:
     """`It was looked at after 1, 2 and 3 blocks: INCONCLUSIVE, INCONCLUSIVE, HELPED; there it stopped.`"""
-    noted = found.manifest.looks
+    noted = recorded.manifest.looks
     if not noted:
         return ""
     blocks = listed([str(look.blocks) for look in noted[:MOST_LOOKS]])

@@ -114,9 +114,9 @@ def _value(name: GoalName, value: float | None, arm: Arm, result: Result) -> str
     return NOT_VISIBLE if kind_of(name).value == "hit" and arm in result.unseen_status else DASH
 
 
-def key_numbers(found: Recorded) -> list[MetricRow]:
+def key_numbers(recorded: Recorded) -> list[MetricRow]:
     """The three numbers that matter: goals first, the decided and the costly before the rest."""
-    result = found.result
+    result = recorded.result
     if result is None:
         return []
 

@@ -57,12 +57,12 @@ def only(manifest: Manifest, result: Result | None) -> bool:
     return bool(manifest.stage("baseline")) and not manifest.stage("change")
 
 
-def observation(found: Recorded, incomplete: str | None) -> Observation | None:
+def observation(recorded: Recorded, incomplete: str | None) -> Observation | None:
     """None where the run did more than that, or less."""
-    result = found.result
-    if result is None or incomplete or not only(found.manifest, result):
+    result = recorded.result
+    if result is None or incomplete or not only(recorded.manifest, result):
         return None
-    return Observation(headline(result), said(result), _measured(found), _declares(found), key_numbers(result))
+    return Observation(headline(result), said(result), _measured(recorded), _declares(recorded), key_numbers(result))
 
 
 def headline(result: Result) -> str:
@@ -78,34 +78,34 @@ def said(result: Result) -> str:
 
 def key_numbers(result: Result) -> list[Number]:
     """The three numbers that matter: what the case has goals for, as far as it could be seen, before the rest."""
-    told = [(name, result.metrics[name].before) for name in in_order(result)]
-    return [_number(name, value, result) for name, value in told if value is not None][:_SHOWN]
+    levels = [(name, result.metrics[name].before) for name in in_order(result)]
+    return [_number(name, value, result) for name, value in levels if value is not None][:_SHOWN]
 
 
 def _number(name: GoalName, value: float, result: Result) -> Number:
     floor = result.noise_floor.get(name)
-    told = result.earlier.metrics.get(name) if result.earlier is not None else None
+    beside = result.earlier.metrics.get(name) if result.earlier is not None else None
     return Number(
         name=sentence_case(name_of(name)),
         value=value_text(name, value),
         noise="no noise floor: too few requests" if floor is None else f"± {difference_text(name, floor)} noise (A/A)",
-        beside=_beside(name, told) if told is not None else "",
-        outside=bool(told and told.outside),
+        beside=_beside(name, beside) if beside is not None else "",
+        outside=bool(beside and beside.outside),
     )
 
 
-def _beside(name: GoalName, told: Beside) -> str:
-    if told.median is None:
+def _beside(name: GoalName, beside: Beside) -> str:
+    if beside.median is None:
         return "No earlier baseline to compare with."
-    many = f"{plural(told.runs, 'earlier baseline')}"
-    where = f"{range_text(name, told)}" + (f", median {value_text(name, told.median)}" if told.runs > 1 else "")
-    if told.outside is None:
+    many = f"{plural(beside.runs, 'earlier baseline')}"
+    where = f"{range_text(name, beside)}" + (f", median {value_text(name, beside.median)}" if beside.runs > 1 else "")
+    if beside.outside is None:
         return f"{many}: {where}. Too few to call it usual or unusual."
-    return f"{'Outside' if told.outside else 'Inside'} of {many}: {where}."
+    return f"{'Outside' if beside.outside else 'Inside'} of {many}: {where}."
 
 
-def _measured(found: Recorded) -> str:
-    case, result = found.case, found.result
+def _measured(recorded: Recorded) -> str:
+    case, result = recorded.case, recorded.result
     assert result is not None
     did = f"{result.accounting.scheduled:,} requests, {result.accounting.completed:,} of them completed"
     if case is None:
@@ -115,10 +115,10 @@ def _measured(found: Recorded) -> str:
     return f"{routes}: {did}, in {number(plan.warmup)} s of warm-up and {number(plan.baseline)} s that count."
 
 
-def _declares(found: Recorded) -> str:
-    if found.case is None or found.case.change.nothing:
+def _declares(recorded: Recorded) -> str:
+    if recorded.case is None or recorded.case.change.nothing:
         return "Nothing was changed."
-    return f"Nothing was changed. The case declares a change ({found.case.change.what}); this run left it out."
+    return f"Nothing was changed. The case declares a change ({recorded.case.change.what}); this run left it out."
 
 
 def notes(noted: Sequence[Note]) -> list[Note]:
@@ -139,19 +139,19 @@ def earlier_rows(result: Result) -> list[tuple[str, ...]]:
     """One row for each metric, in the columns of `EARLIER_HEADINGS`; none where the change was measured."""
     if result.earlier is None:
         return []
-    return [_beside_row(name, each) for name, each in result.earlier.metrics.items()]
+    return [_beside_row(name, beside) for name, beside in result.earlier.metrics.items()]
 
 
-def _beside_row(name: GoalName, each: Beside) -> tuple[str, ...]:
-    where = DASH if each.outside is None else "outside" if each.outside else "inside"
+def _beside_row(name: GoalName, beside: Beside) -> tuple[str, ...]:
+    where = DASH if beside.outside is None else "outside" if beside.outside else "inside"
     return (
         sentence_case(name_of(name)),
-        value_text(name, each.value),
-        f"{each.runs:,}",
-        DASH if each.median is None else value_text(name, each.median),
-        range_text(name, each) or DASH,
+        value_text(name, beside.value),
+        f"{beside.runs:,}",
+        DASH if beside.median is None else value_text(name, beside.median),
+        range_text(name, beside) or DASH,
         where,
-        f"{chance_text(each)} at most" if each.chance is not None else DASH,
+        f"{chance_text(beside)} at most" if beside.chance is not None else DASH,
     )
 
 

@@ -58,14 +58,14 @@ def route_table(result: Result | None) -> RouteTable | None:
 
 
 def _sentence(against: list[str]) -> str:
-    found = (
+    outcome = (
         f"These go surely against the whole: {listed(against)}."
         if against
         else "No route surely goes against the whole."
     )
     return (
         "Where the overall effect comes from: the same metrics for each route on its own. Both arms got the same mix "
-        f"of routes from one schedule, so no difference here is the traffic's. {found} No verdicts: the goals are "
+        f"of routes from one schedule, so no difference here is the traffic's. {outcome} No verdicts: the goals are "
         "about all requests together."
     )
 

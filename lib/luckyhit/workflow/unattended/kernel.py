@@ -145,14 +145,14 @@ class Notebook:
         logging.getLogger("papermill").setLevel(logging.ERROR)
         thread = threading.Thread(target=self._execute, name=f"papermill {self.path.stem}", daemon=True)
         thread.start()
-        seen, deadline = 0, None
+        handled, deadline = 0, None
         while thread.is_alive():
             thread.join(_POLL_S)
-            if interruptions.count > seen:
-                seen = interruptions.count
+            if interruptions.count > handled:
+                handled = interruptions.count
                 deadline = deadline or time.monotonic() + _CLEANUP_S
                 (self.run.path / STOP).touch()  # for a kernel that isn't in a cell just now
-                self._interrupt_kernel(kill=seen > 1)
+                self._interrupt_kernel(kill=handled > 1)
             if deadline is not None and time.monotonic() > deadline:
                 self._interrupt_kernel(kill=True)
                 thread.join(_CLEANUP_S)

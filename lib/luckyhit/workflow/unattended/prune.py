@@ -17,13 +17,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from luckyhit.change.journal import Journal
 from luckyhit.change.leftovers import still_open
 from luckyhit.change.lock import locks_folder
 from luckyhit.errors import ArgumentError, LuckyHitError
 from luckyhit.run import Run, runs
+from luckyhit.text.json_values import as_object
 from luckyhit.workflow.unattended.interruptions import lock_of
 
 SILENT_S = 86_400.0
@@ -53,7 +53,7 @@ class Plan:
 
     @property
     def size(self) -> int:
-        return sum(each.size for each in self.going)
+        return sum(leaving.size for leaving in self.going)
 
 
 def age_of(text: str) -> float:
@@ -93,7 +93,7 @@ def plan(runs_dir: Path, reports_dir: Path, *, keep: int | None, older_than_s: f
             report = _report(run, reports_dir)
             size = _size(run.path) + (report.stat().st_size if report is not None else 0)
             going.append(Going(run, run.path.parent.name, started, size, report))
-    return Plan(sorted(going, key=lambda each: each.run.id), staying)
+    return Plan(sorted(going, key=lambda leaving: leaving.run.id), staying)
 
 
 def remove(going: Going, runs_dir: Path, *, now: datetime) -> None:
@@ -144,29 +144,29 @@ def why_needed(run: Run, *, now: datetime, held: set[str]) -> str:
 def _is_ours(path: Path, runs_dir: Path, *, really: Path | None = None) -> bool:
     """Whether `path` (or `really`, where it has another name for now) is a directory of its own at RUNS/CASE/RUN, with
     a run's manifest in it. Neither it nor its case's folder may be a link to somewhere else."""
-    found = really or path
-    if path.parent.parent != runs_dir or path.parent.is_symlink() or found.is_symlink() or not found.is_dir():
+    resolved = really or path
+    if path.parent.parent != runs_dir or path.parent.is_symlink() or resolved.is_symlink() or not resolved.is_dir():
         return False
-    if found.resolve() != runs_dir.resolve() / path.parent.name / found.name:
+    if resolved.resolve() != runs_dir.resolve() / path.parent.name / resolved.name:
         return False
     if not re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{4}", path.name):
         return False
-    manifest = found / "manifest.json"
+    manifest = resolved / "manifest.json"
     return really is not None or (manifest.is_file() and not manifest.is_symlink())
 
 
 def _held() -> set[str]:
     """Ids of the runs that hold a lock at this moment, and names of what is held. A lock that nobody holds is let go of
     at once."""
-    found = set()
+    held = set()
     for path in _locks():
         with contextlib.suppress(OSError, ValueError), path.open(encoding="utf-8") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                who: Any = json.load(file)
-                found |= {str(who.get("run")), str(who.get("target"))} if isinstance(who, dict) else set()
-    return found
+                holder = as_object(json.load(file))
+                held |= {str(holder.get("run")), str(holder.get("target"))} if holder else set()
+    return held
 
 
 def _locks() -> Iterator[Path]:

@@ -23,7 +23,7 @@ Command = tuple[str | bytes, ...]
 KEYED = ("UNLINK", "PTTL", "DUMP", "RESTORE", "WATCH")
 
 
-def look_at_rights(topology: Topology, case: Case, found: RightsFindings, *, owned: bool, changeable: bool) -> None:
+def look_at_rights(topology: Topology, case: Case, findings: RightsFindings, *, owned: bool, changeable: bool) -> None:
     """Whether the cache takes writes, and grants its user what the run needs. `changeable`: whether the run will change
     anything, or only observe. Raises redis.RedisError."""
     commands = needed(case, owned=owned, changeable=changeable)
@@ -33,7 +33,7 @@ def look_at_rights(topology: Topology, case: Case, found: RightsFindings, *, own
         replication = _info(server.client, "replication")
         if replication.get("role") == "slave":
             primary = f"{replication.get('master_host')}:{replication.get('master_port')}"
-            found.problem(
+            findings.problem(
                 f"the cache{on} is a read-only replica (of {primary})",
                 "Point the variable that cache.url_env names at the primary.",
             )
@@ -42,50 +42,54 @@ def look_at_rights(topology: Topology, case: Case, found: RightsFindings, *, own
         guarding = _guarding(server.client, case) if changeable and not owned else []
         grant = f"`{granting(user, [*refused, *guarding], case.cache.clear)}`{f' ({on.strip()})' if on else ''}"
         if refused:
-            found.problem(
+            findings.problem(
                 f"the cache user lacks the right to {', '.join(names_of(refused))}{on}", f"Grant it with: {grant}."
             )
         elif guarding and guarding[0][0] != "WATCH":
-            found.problem(f"the cache user may WATCH, but not {', '.join(names_of(guarding))}{on}", f"Grant: {grant}.")
+            findings.problem(
+                f"the cache user may WATCH, but not {', '.join(names_of(guarding))}{on}", f"Grant: {grant}."
+            )
         elif guarding:
-            found.note(
+            findings.note(
                 f"Without the right to WATCH{on}, what somebody writes in the instant of the clear may be lost (grant "
                 f"it with: {grant})."
             )
-    if found.ok:
+    if findings.ok:
         everywhere = f" on each of its {len(servers)} primaries" if len(servers) > 1 else ""
-        found.note(f"The cache grants what {_purpose(case, owned=owned, changeable=changeable)} takes{everywhere}.")
+        findings.note(f"The cache grants what {_purpose(case, owned=owned, changeable=changeable)} takes{everywhere}.")
 
 
-def look_at_events(topology: Topology, case: Case, found: RightsFindings) -> None:
+def look_at_events(topology: Topology, case: Case, findings: RightsFindings) -> None:
     """Whether the cache's events around the probe's writes can be seen: a note, as a run goes on without them."""
     if case.freshness is None or not case.freshness.watch_cache:
         return
     subject = "The cache's events around probed writes"
     mode = "standalone" if topology.cluster is None else "cluster"
     if why := watched_keys(case)[1] or unsuited(mode):
-        found.note(f"{subject} can't be seen: {why}.")
+        findings.note(f"{subject} can't be seen: {why}.")
         return
     client = topology.primaries()[0].client
     try:
-        told = covers(read_setting(client))
+        covered = covers(read_setting(client))
     except redis_errors.ResponseError as error:
-        found.note(f"{subject} can't be seen: it does not let its {OPTION} be read ({error}).")
+        findings.note(f"{subject} can't be seen: it does not let its {OPTION} be read ({error}).")
         return
     database = int(client.connection_pool.connection_kwargs.get("db") or 0)
     key = b"luckyhit:" + secrets.token_hex(12).encode()
     commands: list[Command] = [("SUBSCRIBE", b"__keyspace@%d__:%b" % (database, key))]
-    commands += [] if told else [_setting_trial()]
+    commands += [] if covered else [_setting_trial()]
     commands += [("PTTL", example_key(template, secrets.token_hex(12))) for template in cache_keys(case)]
     user, refused = refused_of(client, commands)
     if not refused:
-        found.note(f"{subject} can be seen.")
+        findings.note(f"{subject} can be seen.")
         return
     names = names_of(refused)
     channels = [f"&__keyspace@{database}__:*"] if "SUBSCRIBE" in names else []
     grant = granting(user, refused, cache_keys(case), channels)
-    seen = "can be seen, but no times to live" if names == ["PTTL"] else "can't be seen"
-    found.note(f"{subject} {seen}: the cache user lacks the right to {', '.join(names)} (grant it with: `{grant}`).")
+    visibility = "can be seen, but no times to live" if names == ["PTTL"] else "can't be seen"
+    findings.note(
+        f"{subject} {visibility}: the cache user lacks the right to {', '.join(names)} (grant it with: `{grant}`)."
+    )
 
 
 def needed(case: Case, *, owned: bool, changeable: bool) -> list[Command]:
@@ -137,10 +141,10 @@ def _purpose(case: Case, *, owned: bool, changeable: bool) -> str:
     doings = ["listing"]
     if case.cache.clear:
         doings += ["clearing"] if owned else ["clearing", "backing up", "restoring"]
-    said = f"{listed(doings)} {'the declared' if case.cache.clear else 'its'} keys"
+    purpose = f"{listed(doings)} {'the declared' if case.cache.clear else 'its'} keys"
     if case.change.cache_setting is not None and not owned:
-        said += f", and setting its {case.change.cache_setting},"
-    return said
+        purpose += f", and setting its {case.change.cache_setting},"
+    return purpose
 
 
 def _setting_trial() -> Command:

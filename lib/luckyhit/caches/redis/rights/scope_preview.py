@@ -40,94 +40,94 @@ class _Seen:
 def look_at_scope(
     topology: Topology,
     spec: CacheSpec,
-    found: RightsFindings,
+    findings: RightsFindings,
     *,
     clock: Callable[[], float] = time.monotonic,
     seconds: float = LOOK_S,
 ) -> float:
     """Hold the keyspace against `spec`, as the clear will. Returns about how many bytes a backup of the keys in scope
     takes. Raises redis.RedisError."""
-    seen = _Seen(len(spec.clear))
+    preview = _Seen(len(spec.clear))
     scopes = [Scope([template]) for template in spec.clear]
     servers = topology.primaries()
     started, in_use = clock(), 0.0
     for number, server in enumerate(servers, 1):
-        seen.total += int(server.client.dbsize())
+        preview.total += int(server.client.dbsize())
         in_use += _bytes_in_use(server.client)
         until_s = seconds * number / len(servers)
-        _look(server.client, scopes, spec.rebuildable, seen, lambda: clock() - started, until_s)
-    _say(seen, spec, found)
-    return in_use * seen.matched / seen.scanned if seen.scanned else 0.0
+        _look(server.client, scopes, spec.rebuildable, preview, lambda: clock() - started, until_s)
+    _say(preview, spec, findings)
+    return in_use * preview.matched / preview.scanned if preview.scanned else 0.0
 
 
 def _look(
     node: redis.Redis,
     scopes: list[Scope],
     rebuildable: bool,
-    seen: _Seen,
+    preview: _Seen,
     elapsed_s: Callable[[], float],
     until_s: float,
 ) -> None:
     for keys in scan(node):
-        seen.scanned += len(keys)
+        preview.scanned += len(keys)
         inside = []
         for key in keys:
             index = next((index for index, scope in enumerate(scopes) if key in scope), None)
             if index is not None:
-                seen.by_template[index] += 1
+                preview.by_template[index] += 1
                 inside.append(key)
         if inside and not rebuildable:
             pipeline = node.pipeline(transaction=False)
             for key in inside:
                 pipeline.pttl(key)
             immortal = [key for key, ttl_ms in zip(inside, pipeline.execute(), strict=True) if ttl_ms == -1]
-            seen.immortal += len(immortal)
-            seen.examples = sorted({*seen.examples, *immortal})[:_EXAMPLES]
+            preview.immortal += len(immortal)
+            preview.examples = sorted({*preview.examples, *immortal})[:_EXAMPLES]
         if elapsed_s() > until_s:
-            seen.whole = False
+            preview.whole = False
             return
 
 
-def _say(seen: _Seen, spec: CacheSpec, found: RightsFindings) -> None:
-    if not seen.scanned:
-        found.note("The cache is empty now, so there is nothing to hold the templates against.")
+def _say(preview: _Seen, spec: CacheSpec, findings: RightsFindings) -> None:
+    if not preview.scanned:
+        findings.note("The cache is empty now, so there is nothing to hold the templates against.")
         return
-    of = f"{seen.scanned:,} keys"
-    if not seen.whole and seen.scanned < seen.total:
-        of = f"the first {seen.scanned:,} of {seen.total:,} keys (a look of {LOOK_S:g} s)"
-    share = seen.matched / seen.scanned
+    scanned = f"{preview.scanned:,} keys"
+    if not preview.whole and preview.scanned < preview.total:
+        scanned = f"the first {preview.scanned:,} of {preview.total:,} keys (a look of {LOOK_S:g} s)"
+    share = preview.matched / preview.scanned
     shown = f"{format_share(round(share, 4 if share < 0.01 else 2))}"
-    said = f"{seen.matched:,} of {of} are in scope now ({shown})"
+    text = f"{preview.matched:,} of {scanned} are in scope now ({shown})"
     if share > spec.largest_share and not spec.dedicated:
-        found.problem(
-            f"{said}; at most {format_share(spec.largest_share)} are allowed (cache.largest_share)",
+        findings.problem(
+            f"{text}; at most {format_share(spec.largest_share)} are allowed (cache.largest_share)",
             "Make cache.clear narrower; or, if the cache serves this service alone, say `dedicated: true`.",
         )
     elif spec.dedicated:
-        found.note(f"{said}; the cache is dedicated, so any share may be.")
+        findings.note(f"{text}; the cache is dedicated, so any share may be.")
     else:
-        found.note(f"{said}; {format_share(spec.largest_share)} would be allowed.")
-    idle = [template for template, count in zip(spec.clear, seen.by_template, strict=True) if not count]
+        findings.note(f"{text}; {format_share(spec.largest_share)} would be allowed.")
+    idle = [template for template, count in zip(spec.clear, preview.by_template, strict=True) if not count]
     if idle:
         templates = ", ".join(map(repr, idle))
-        found.note(f"No key there fits {templates} now: is that template right?")
-    if seen.immortal:
-        _say_immortal(seen, found)
+        findings.note(f"No key there fits {templates} now: is that template right?")
+    if preview.immortal:
+        _say_immortal(preview, findings)
 
 
-def _say_immortal(seen: _Seen, found: RightsFindings) -> None:
+def _say_immortal(preview: _Seen, findings: RightsFindings) -> None:
     """Keys that are never cleared unless the case says that they can be rebuilt."""
-    examples = ", ".join(repr(key[:_LONGEST_EXAMPLE])[1:] for key in seen.examples)
-    more = f" and {seen.immortal - len(seen.examples):,} more" if seen.immortal > len(seen.examples) else ""
-    without = f"{seen.immortal:,} of those in scope have no time to live: {examples}{more}"
-    if seen.immortal == seen.matched:
-        found.problem(
+    examples = ", ".join(repr(key[:_LONGEST_EXAMPLE])[1:] for key in preview.examples)
+    more = f" and {preview.immortal - len(preview.examples):,} more" if preview.immortal > len(preview.examples) else ""
+    without = f"{preview.immortal:,} of those in scope have no time to live: {examples}{more}"
+    if preview.immortal == preview.matched:
+        findings.problem(
             f"{without}. That is all of them, and they are left alone, since they may be the data itself: a clear "
             "would clear nothing",
             "If the service can rebuild them, say so: `rebuildable: true` in cache. Else take them out of cache.clear.",
         )
         return
-    found.note(
+    findings.note(
         f"{without}. They are left alone, since they may be the data itself (unless the case says `rebuildable: true`)."
     )
 

@@ -57,46 +57,48 @@ _SIZES = {
 _UNITS = {"": 1, "b": 1, "k": 10**3, "kb": 2**10, "m": 10**6, "mb": 2**20, "g": 10**9, "gb": 2**30}
 
 
-def look_at_setting(topology: Topology, change: SettingChange, found: RightsFindings, *, owned: bool) -> None:
+def look_at_setting(topology: Topology, change: SettingChange, findings: RightsFindings, *, owned: bool) -> None:
     """Hold `change` against what the server says. Raises redis.RedisError."""
     for field, value in (("before", change.before), ("after", change.after)):
         if value is not None and (expected := expected_value(change.name, value)):
-            found.problem(f"no server takes {value!r} for {change.name} (change.{field})", f"Write {expected} there.")
+            findings.problem(
+                f"no server takes {value!r} for {change.name} (change.{field})", f"Write {expected} there."
+            )
     for server in topology.primaries():
         where = f" on {server.name}" if server.name else ""
         try:
             now = read_setting(server.client, change.name)
         except TargetError:
-            found.problem(
+            findings.problem(
                 f"the cache has no setting {change.name}{where}",
                 f"Look at what this server version has: `CONFIG GET {change.name[:3]}*`.",
             )
             continue
         except redis.exceptions.NoPermissionError:
             continue  # among the missing rights already
-        _compare(change, now, where, found, owned=owned)
-    if found.ok:
-        found.note(
+        _compare(change, now, where, findings, owned=owned)
+    if findings.ok:
+        findings.note(
             f"Whether this server takes {change.after!r} can't be proven without setting it; by its form it does."
         )
 
 
-def _compare(change: SettingChange, now: str, where: str, found: RightsFindings, *, owned: bool) -> None:
+def _compare(change: SettingChange, now: str, where: str, findings: RightsFindings, *, owned: bool) -> None:
     if owned and change.before is not None:
-        found.note(f"{change.name} is {now!r}; each arm's own cache is set to {change.before!r} before the change.")
+        findings.note(f"{change.name} is {now!r}; each arm's own cache is set to {change.before!r} before the change.")
     elif same_value(now, change.after):
-        found.problem(
+        findings.problem(
             f"{change.name}{where} is {now!r} already: the change is in place",
             f"Put it back first{'' if change.before is None else f' (`CONFIG SET {change.name} {change.before}`)'}, or "
             "correct change.after.",
         )
     elif change.before is not None and not same_value(now, change.before):
-        found.problem(
+        findings.problem(
             f"{change.name}{where} is {now!r}, and the case says {change.before!r} (change.before)",
             "Correct change.before, or leave it out: then it is whatever the cache has.",
         )
     else:
-        found.note(f"{change.name}{where} is {now!r}, as before the change.")
+        findings.note(f"{change.name}{where} is {now!r}, as before the change.")
 
 
 def expected_value(name: str, value: str) -> str:
