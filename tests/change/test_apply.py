@@ -25,7 +25,7 @@ from luckyhit.change import (
     settle,
     start_stacks,
 )
-from luckyhit.change.fingerprints import collect
+from luckyhit.change.fingerprints.collect import fingerprint
 from luckyhit.change.processes import of_stack
 from luckyhit.errors import GuardError, LuckyHitError
 from luckyhit.system import Settings, Stack
@@ -119,11 +119,11 @@ def test_the_change_goes_in_and_out_again(
     stack = stacks(case)
     start_stacks([stack], journal)
     assert ask(stack, "/config")["ttl"] == 30
-    before = collect(stack, case)
+    before = fingerprint(stack, case)
 
     apply(stack, journal)
     assert ask(stack, "/config")["ttl"] == 60
-    guard = difference_guard(case, before, collect(stack, case))
+    guard = difference_guard(case, before, fingerprint(stack, case))
     assert guard.ok and "config.ttl (30 -> 60)" in guard.detail
     assert "apply" in [step.step for step in journal.open_steps()]
     apply(stack, journal)
@@ -131,7 +131,7 @@ def test_the_change_goes_in_and_out_again(
 
     rollback = roll_back(stack, journal)
     assert rollback.confirmed and ask(stack, "/config")["ttl"] == 30
-    assert same_guard(before, collect(stack, case)).ok
+    assert same_guard(before, fingerprint(stack, case)).ok
     assert "apply" not in [step.step for step in journal.open_steps()]
     assert roll_back(stack, journal).confirmed
 
@@ -147,9 +147,9 @@ def test_an_argument_is_changed(
     case = service_case(change=change)
     stack = stacks(case)
     start_stacks([stack])
-    before = collect(stack, case)
+    before = fingerprint(stack, case)
     apply(stack, journal)
-    guard = difference_guard(case, before, collect(stack, case))
+    guard = difference_guard(case, before, fingerprint(stack, case))
     assert guard.ok and ask(stack, "/config")["arguments"] == ["--mode=b"], guard.detail
     roll_back(stack, journal)
     assert ask(stack, "/config")["arguments"] == ["--mode=a"]
@@ -161,7 +161,7 @@ def test_two_stacks_are_alike_until_one_is_changed(
     case = service_case()
     arms = {"before": stacks(case, "before"), "after": stacks(case, "after")}
     start_stacks(arms.values(), journal)
-    guard = same_guard(collect(arms["before"], case), collect(arms["after"], case))
+    guard = same_guard(fingerprint(arms["before"], case), fingerprint(arms["after"], case))
     assert guard.ok, guard.detail
 
     for stack in arms.values():

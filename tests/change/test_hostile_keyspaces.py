@@ -101,7 +101,8 @@ def _unescaped(found: re.Match[bytes]) -> bytes:
 @pytest.fixture
 def mine(server: Any) -> Iterator[redis.Redis]:
     """The test's own one connection: what comes by others is the clear's."""
-    with redis.Redis(port=server.port, single_connection_client=True) as client:
+    # No timeout: a client that connects anew has another address, and its commands would not be known as its own.
+    with redis.Redis(port=server.port, single_connection_client=True, socket_timeout=None) as client:
         yield client
 
 

@@ -143,5 +143,6 @@ def test_a_slower_world_gives_the_same_verdict(simulate, case_with) -> None:
 
 
 def test_a_series_of_nothing_but_the_baseline_of_another_run(case_with) -> None:
-    result = decide(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), case_with(GOALS), [{"block": "0"}, "nonsense", {}])  # type: ignore[list-item]
+    blocks = noted([{"block": "0"}, "nonsense", {}])
+    result = decide(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), case_with(GOALS), blocks)
     assert result.verdict == "INVALID"

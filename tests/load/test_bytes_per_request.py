@@ -20,6 +20,7 @@ from luckyhit.case.model import Goal
 from luckyhit.case_run import CaseRun
 from luckyhit.judge import decide
 from luckyhit.records import Result
+from noted import noted
 
 TEXT = 4000
 
@@ -80,7 +81,7 @@ def judged(tmp_path: Path, want: str, margin: str, *, after: tuple[int, bool], a
     for arm, (text, packed) in {"before": (TEXT, False), "after": after}.items():
         of_arm = rows[rows["arm"] == arm]
         assert [len(body_of(f"/{key}", text, packed)) for key in of_arm["key"]] == of_arm["bytes"].tolist()
-    return decide(rows, run.table("reads"), run.table("writes"), case, blocks)
+    return decide(rows, run.table("reads"), run.table("writes"), case, noted(blocks))
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def watched(*ends: tuple[Arm, HttpResponse, int]) -> dict[Arm, Counts]:
             {"before": "http://127.0.0.1:1", "after": "http://127.0.0.1:1"},
             block=0,
             origin_ns=0,
-            warmup_s=1.0,
+            warmup_ns=SECOND,
             timeout_s=5.0,
             headers={},
             signals=Signals(),
