@@ -13,7 +13,7 @@ import pytest
 from probed_catalogue import ABSENT, BULK, DETAIL, LIST, REFUSED, freshness, late_reads, probe
 from scipy.stats import binom
 
-from luckyhit.judge.freshness.classify import stale_share
+from luckyhit.judge.freshness import classify
 from luckyhit.judge.freshness.sessions import disagreements, session_violations
 from luckyhit.judge.freshness.windows import staleness_windows
 
@@ -80,7 +80,7 @@ def test_the_wrong_key_leaves_what_was_read_and_nothing_else(threaded, small_dat
     assert set(measured.late[measured.late["conditional"]]["status"]) == {304}
     windows = staleness_windows(measured.reads, measured.writes)
     assert len(windows) and windows["censored"].all()
-    share = stale_share(measured.reads, measured.writes, within_s=0)
+    share = classify.share_of(classify.late_reads(measured.reads, measured.writes, within_s=0))
     assert share.share == 1 and share.reads > 10
 
 

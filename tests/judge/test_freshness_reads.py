@@ -11,7 +11,7 @@ from freshness_rows import frames, read, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from luckyhit.judge.freshness.classify import classify_reads, late_reads, stale_share
+from luckyhit.judge.freshness.classify import classify_reads, late_reads, share_of
 from tier import examples
 
 MS = 1_000_000
@@ -92,14 +92,14 @@ def test_the_stale_share_counts_only_single_reads_past_the_bound() -> None:
         read(sent=400 * MS, done=401 * MS, seen=5000),
         read(sent=500 * MS, done=501 * MS, seen=999, mode="burst"),
     ]
-    share = stale_share(*frames(reads, written), within_s=0.2)
+    share = share_of(late_reads(*frames(reads, written), within_s=0.2))
     assert (share.stale, share.fresh, share.never_committed, share.unknown) == (1, 1, 1, 1)
     assert share.reads == 2 and share.share == 0.5
     assert len(late_reads(*frames(reads, written), within_s=0.2)) == 4
 
 
 def test_without_reads_the_share_is_not_known_instead_of_zero() -> None:
-    share = stale_share(*frames([], []), within_s=0.2)
+    share = share_of(late_reads(*frames([], []), within_s=0.2))
     assert share.share is None and share.reads == 0
 
 

@@ -63,7 +63,7 @@ def test_a_new_run_has_the_numbers_of_its_plan(project: Project) -> None:
     assert to_size(load_case(path)) == tuple(sized_fields(run)) != ()
     assert to_size(run.case) == ()
     assert run.case == planning_of(load_case(path)).case
-    assert case_guard(run, run.manifest).ok
+    assert case_guard(run, run.manifest, run.case).ok
     assert design_of(run.case).load_s(run.case.plan) <= 120 < longest_seconds(run.case)
 
 
@@ -87,7 +87,7 @@ def test_after_the_baseline_the_plan_is_sized_again_and_noted(project: Project, 
     before = run.case
     planning = plan_again(run)
     assert CaseRun.open(run.path).case == run.case == planning.case
-    assert case_guard(run, run.manifest).ok
+    assert case_guard(run, run.manifest, run.case).ok
     assert run.case.plan.baseline == before.plan.baseline  # it is measured by now
     blocks, _ = with_controls(run.case.plan.blocks, probe_share(run.manifest.blocks), on_top=True)
     assert design_of(run.case).load_s(run.case.plan, blocks) <= 120

@@ -15,7 +15,7 @@ from probed import Measured, arm_for, cold_values, freshness, measure, probe_for
 from versioned_service import FOREVER, VersionedService, running
 
 from luckyhit.errors import ResponseUnexpected
-from luckyhit.judge.freshness.classify import freshness_curve, stale_share
+from luckyhit.judge.freshness.classify import freshness_curve, late_reads, share_of
 from luckyhit.judge.freshness.windows import staleness_windows
 
 WARM = {"prestates": ["warm"]}
@@ -63,14 +63,14 @@ def test_a_healthy_service_shows_no_stale_read() -> None:
     measured = measure(VersionedService(etags=True), spec=freshness(rate="120/s"))
     assert measured.outcomes.get("stale", 0) == 0 and measured.outcomes["fresh"] > 20
     assert set(measured.writes["prestate"]) == {"warm", "cold", "in-flight"}
-    share = stale_share(measured.reads, measured.writes, within_s=0.05)
+    share = share_of(late_reads(measured.reads, measured.writes, within_s=0.05))
     assert share.stale == 0 and share.reads >= 10
     assert measured.problems == ""
 
 
 def test_staleness_without_end_is_stuck_and_said_plainly() -> None:
     measured = measure(VersionedService(window_s=FOREVER))
-    share = stale_share(measured.reads, measured.writes, within_s=0.05)
+    share = share_of(late_reads(measured.reads, measured.writes, within_s=0.05))
     assert share.share == 1.0 and share.reads >= 5
     assert staleness_windows(measured.reads, measured.writes)["censored"].all()
 

@@ -11,8 +11,8 @@ from pydantic import TypeAdapter
 from synthetic_run import CASES
 
 from luckyhit.case import Case, changes, load_case
-from luckyhit.records import Manifest
 from luckyhit.case_run import CaseRun
+from luckyhit.records import Manifest
 from luckyhit.report import notebook_tables as tables
 from luckyhit.report.evidence.one_change import LONGEST_LINE, change, revision_diff, sides
 from luckyhit.report.page import page_of

@@ -17,6 +17,7 @@ from junit_schema import checked, outcomes
 from synthetic_run import judged
 
 from luckyhit.case import load_case
+from luckyhit.case_run import CaseRun
 from luckyhit.errors import ArgumentError, CaseError, ReportNotWritten
 from luckyhit.judge.context.earlier import with_earlier
 from luckyhit.records import Guard, Metric, Note, Result, Rollback
@@ -138,7 +139,8 @@ def test_secrets_and_folders_of_this_machine_are_scrubbed(new_run, tmp_path: Pat
         .read_text()
         .replace("\ntarget:\n", "\ntarget:\n  headers_env: {Authorization: SHOP_TOKEN}\n")
     )
-    assert load_case(run.path / "case.yml").target.headers_env == {"Authorization": "SHOP_TOKEN"}
+    run = CaseRun.open(run.path)  # as the next process finds it
+    assert run.case.target.headers_env == {"Authorization": "SHOP_TOKEN"}
     monkeypatch.setenv("SHOP_TOKEN", "hunter2-hunter2")
     leak = f"token hunter2-hunter2 in {run.path} and {tmp_path / 'reports' / 'x.html'}"
     result = judged(run).model_copy(

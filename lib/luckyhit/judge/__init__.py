@@ -62,7 +62,7 @@ def judge(
     """
     (manifest, unread), case = run.load_manifest(), run.case
     unfinished = "" if going_on else not_finished(manifest, unread)
-    damaged: list[Guard] = []
+    damaged: list[RunUnreadable] = []
     rows, answers = rows_of(REQUESTS.empty_table().to_pandas()) if requests is None else requests, None
     frames = {"reads": READS.empty_table().to_pandas(), "writes": WRITES.empty_table().to_pandas()}
     names: tuple[Table, ...] = ("requests", "reads", "writes")
@@ -76,7 +76,7 @@ def judge(
             if any(route.version is not None for route in case.workload.routes):
                 answers = run.table(name, TOLD_BY)
         except RunUnreadable as error:
-            damaged.append(Guard(id="records-readable", ok=False, detail=error.message, remedy=error.hint))
+            damaged.append(error)
     counted = None
     with suppress(RunUnreadable):  # the report names the damaged file
         counted = run.counters_by_block()
@@ -88,7 +88,7 @@ def judge(
 
     under_way = going_on or bool(unfinished)
     reads, writes = frames["reads"], frames["writes"]
-    files = RunFiles(run, case, manifest, unread, rows, reads, writes, under_way, going_on, whole=not damaged)
+    files = RunFiles(run, case, manifest, unread, rows, reads, writes, under_way, going_on, damaged)
     noted = [*manifest.guards, *unread_guards(unread)]
     held = [*look(ON_FILES, "case", files), *noted, *guards, *look(ON_FILES, "files", files)]
     ended = ended_early(manifest)
@@ -99,7 +99,7 @@ def judge(
         writes,
         case,
         manifest.blocks,
-        [*damaged, *held],
+        held,
         manifest.rollback,
         about=About(run.name, run.id, run.date, notes, ended),
         beyond=Beyond(answers, load, counted),

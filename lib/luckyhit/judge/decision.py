@@ -116,8 +116,9 @@ def decide(
 
     worked = work_out(record, case, boundary, levels, Levels.of(case), share_of_rate=share_of_rate, glance=glance)
     effects, compared = with_reasons(worked.effects, belief), worked.compared
-    turns = replace(worked.looked, before={name: effect.before for name, effect in effects.items()})
-    all_guards = _guards(worked, turns, guards, about.ended)
+    before = {name: effect.before for name, effect in effects.items()}
+    turns = replace(worked.looked, before=before, collected=guards, ended=about.ended)
+    all_guards = _guards(worked, turns)
     rulings = _rulings(case, effects, compared, levels, boundary)
     beside = faults_moved(effects, case.goals) if compared is not None else []
     verdict, reason = _verdict(record, case, effects, _Said(all_guards, rulings, beside), about.ended, compared)
@@ -140,6 +141,7 @@ def decide(
         old_data=old_data(case, effects),
         noise_floor=worked.noise_floor,
         freshness={} if glance else _freshness(record, case, effects, compared, boundary, levels),
+        baseline_freshness=None if glance or compared is None else _of_baseline(record, case, boundary, levels),
         routes=routes,
         events=compared.events if compared is not None else [],
         doubts=dict(belief.doubts),
@@ -154,17 +156,13 @@ def decide(
     )
 
 
-def _guards(worked: Worked, turns: Records, collected: Sequence[Guard], ended: str) -> list[Guard]:
+def _guards(worked: Worked, looked: Records) -> list[Guard]:
     """All guards of a run: on its records, on its comparison, those that were collected while measuring, on its
     turns."""
     if worked.compared is None:
-        return [*worked.on_record, *collected]
-    guards = [*worked.on_record, *worked.compared.guards, *collected]
-    if not any(guard.id == "declared-difference-only" for guard in guards):
-        reason = f", since the run ended early: {ended}" if ended else ""
-        detail = f"nobody compared what the change changed{reason}"
-        guards.append(Guard(id="declared-difference-only", ok=False, detail=detail, remedy="Measure again."))
-    return [*guards, *look(ON_RECORDS, "turns", turns)]
+        return [*worked.on_record, *looked.collected]
+    guards = [*worked.on_record, *worked.compared.guards, *looked.collected]
+    return [*guards, *look(ON_RECORDS, "collected", looked), *look(ON_RECORDS, "turns", looked)]
 
 
 def _notes(
@@ -251,6 +249,16 @@ def _freshness(
     if compared is None:
         return _facts(record, case, "baseline", effects, uncompared)
     return _facts(record, case, "change", effects, bounds_at(boundary, levels.at(STALE_READS)))
+
+
+def _of_baseline(record: Record, case: Case, boundary: Boundary, levels: Levels) -> FreshnessFacts | None:
+    """What the probe alone found there, with bounds of the level that the comparison has."""
+    probed = record.probed("baseline", "before")
+    if case.freshness is None or not len(probed.reads):
+        return None
+    return freshness_facts(
+        probed, bound_s(case), by_state=_by_state(case), bounds=bounds_at(boundary, levels.at(STALE_READS))
+    )
 
 
 def _columns(requests: pd.DataFrame, columns: Sequence[str]) -> Iterator[pd.DataFrame]:

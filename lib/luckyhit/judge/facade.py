@@ -18,7 +18,9 @@ from luckyhit.judge.context.changepoints import FEWEST, movement
 from luckyhit.judge.context.earlier import chance_text, range_text
 from luckyhit.judge.context.route_metrics import direction
 from luckyhit.judge.findings import NOT_LOOKED_FOR
-from luckyhit.judge.freshness.classify import classify_reads, freshness_curve, late_among, share_of, stale_share
+from luckyhit.judge.freshness.classify import classify_reads, freshness_curve
+from luckyhit.judge.freshness.freshness_facts import freshness_facts
+from luckyhit.judge.freshness.probed import Probed
 from luckyhit.judge.freshness.sessions import disagreements_of
 from luckyhit.judge.freshness.windows import kaplan_meier, window_quantiles, windows_of, worst_windows
 from luckyhit.judge.power import Planning
@@ -30,7 +32,7 @@ from luckyhit.judge.table.probe_frames import probe_frame
 from luckyhit.judge.table.request_values import level_of_values, values_of
 from luckyhit.judge.table.samples import CACHE, NO_ERROR, Rows, rows_of
 from luckyhit.judge.verdict import RULES
-from luckyhit.records import Result
+from luckyhit.records import FreshnessFacts, Result
 from luckyhit.run import Run
 
 __all__ = [
@@ -55,11 +57,11 @@ __all__ = [
     "classify_reads",
     "direction",
     "disagreements_of",
+    "facts_of_probe",
     "freshness_curve",
     "got_worse",
     "in_doubt",
     "kaplan_meier",
-    "late_among",
     "level_of_values",
     "movement",
     "old_data_text",
@@ -68,9 +70,7 @@ __all__ = [
     "probe_stories",
     "range_text",
     "read_rows",
-    "share_of",
     "shifts",
-    "stale_share",
     "uncompared",
     "values_of",
     "window_quantiles",
@@ -88,3 +88,11 @@ def believed_rows(requests: Rows | pd.DataFrame, result: Result | None) -> Rows:
     """Requests as arrays, without what the result says can't be believed."""
     rows = rows_of(requests) if isinstance(requests, pd.DataFrame) else requests
     return rows if result is None else Belief(result.doubts, result.replayed, result.miss_calls).applied(rows)
+
+
+def facts_of_probe(
+    reads: pd.DataFrame, writes: pd.DataFrame, within_s: float, bounds: ShareBounds
+) -> FreshnessFacts | None:
+    """The facts of one arm, as a result has them, of records that are not judged or that the judge refused; None where
+    nothing was read."""
+    return freshness_facts(Probed(reads, writes), within_s, bounds=bounds) if len(reads) else None

@@ -15,6 +15,7 @@ from luckyhit.case import Case, load_case
 from luckyhit.designs import BOTH, design_of, pair_numbers
 from luckyhit.errors import RunUnreadable
 from luckyhit.judge.decision import About, decide
+from luckyhit.judge.guards.run_guards import records_guard
 from luckyhit.records import READS, WRITES, Arm, Guard, NotedBlock, Result
 from luckyhit.run import Run
 from luckyhit.text.wording import note
@@ -34,7 +35,8 @@ def judge_loose(path: Path) -> Result:
     Raises CaseError where the case can't be read.
     """
     path = path.resolve()
-    run, guards = Run(path), []
+    run = Run(path)
+    damaged: list[RunUnreadable] = []
     case = load_case(path / "case.yml")
     frames: dict[str, pd.DataFrame] = {}
     for name in ("requests", "reads", "writes"):
@@ -42,7 +44,7 @@ def judge_loose(path: Path) -> Result:
             frames[name] = run.table(name)
         except RunUnreadable as error:
             frames[name] = pd.DataFrame()
-            guards.append(Guard(id="records-readable", ok=False, detail=error.message, remedy=error.hint))
+            damaged.append(error)
     blocks = blocks_of(frames["requests"], case)
     result = decide(
         frames["requests"],
@@ -50,7 +52,7 @@ def judge_loose(path: Path) -> Result:
         frames["writes"] if len(frames["writes"]) else WRITES.empty_table().to_pandas(),
         case,
         blocks,
-        guards,
+        [readable] if (readable := records_guard(damaged)) is not None else [],
         about=About(path.name, notes=[note("no-manifest")]),
     )
     if any((path / table).is_dir() for table in ("reads", "writes")):

@@ -263,6 +263,11 @@ class Result(FileRecord):
     freshness: dict[Arm, FreshnessFacts] = Field(
         default={}, description="what the probe found in each arm of the change's blocks (before: the baseline's alone)"
     )
+    baseline_freshness: FreshnessFacts | None = Field(
+        default=None,
+        description="what the probe alone found in the baseline, where the change was measured too: `freshness` is of "
+        "the change then; null without a probe",
+    )
     routes: dict[str, dict[GoalName, Metric]] = Field(
         default={}, description="the metrics of requests for each route, without verdicts; empty where there is one"
     )

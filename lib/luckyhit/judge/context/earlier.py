@@ -106,7 +106,9 @@ def _baselines(run: CaseRun, left_out: Counter[str]) -> Iterator[dict[GoalName, 
     """The baselines of the newest earlier runs that can be compared with this one; why others can't is counted."""
     of_case = [CaseRun(other.path) for other in runs(run.path.parents[1]) if other.path.parent == run.path.parent]
     count = 0
-    for other in sorted((candidate for candidate in of_case if candidate.id < run.id), key=lambda candidate: candidate.id, reverse=True):
+    for other in sorted(
+        (candidate for candidate in of_case if candidate.id < run.id), key=lambda candidate: candidate.id, reverse=True
+    ):
         try:
             reason = _why_not(run, other)
             values = baseline_of(other) if not reason else {}

@@ -165,11 +165,6 @@ def _counted(classified: pd.DataFrame, prestates: Collection[str]) -> np.ndarray
     return np.asarray(once & exposed & classified["after_ack"].to_numpy(dtype=bool))
 
 
-def stale_share(reads: pd.DataFrame, writes: pd.DataFrame, within_s: float) -> StaleShare:
-    """Stale reads among those sent later than `within_s` after the acknowledgement (all arms in the frames)."""
-    return share_of(late_reads(reads, writes, within_s))
-
-
 def share_of(classified: pd.DataFrame) -> StaleShare:
     """The outcomes in a classified frame, counted."""
     counts = classified["outcome"].value_counts()
@@ -235,7 +230,7 @@ def stale_difference(
 ) -> Difference:
     """The difference of two stale shares, after - before, with an interval that is honest near 0 and 1.
 
-    Takes what `stale_share` gave for each arm, or the frames of `late_reads`. An arm without reads gives the effect
+    Takes what `share_of` gave for each arm, or the frames of `late_reads`. An arm without reads gives the effect
     NaN and the interval (-1, 1). The method is `proportions.share_difference`'s; `boundary` is for one look at a fixed
     number of reads unless said otherwise.
     """

@@ -67,7 +67,6 @@ def same_slots_guard(comparison: Comparison, case: Case, pair_of: Mapping[int, i
         id="arms-exposed-to-the-same-slots",
         ok=not problems,
         detail="; ".join(problems) or f"the same {len(first):,} slots, with the same routes and keys, in both arms",
-        remedy="" if not problems else "Measure both arms again, from the same seed.",
     )
 
 
@@ -120,7 +119,6 @@ def stationary_guard(comparison: Comparison, case: Case) -> Guard:
         id=id,
         ok=ok,
         detail=detail,
-        remedy="" if ok else "Raise plan.warmup until the hit ratio no longer climbs (or falls) inside a block.",
     )
 
 
@@ -178,7 +176,6 @@ def sample_guard(comparison: Comparison) -> Guard:
         ok=not problems,
         detail="; ".join(problems)
         or f"{counts[0]:,} completed requests before, {counts[1]:,} after, in {min(numbers)} units or more in each arm",
-        remedy="" if not problems else "Measure longer (plan.block, plan.blocks) or at a higher workload.rate.",
     )
 
 
@@ -221,7 +218,6 @@ def answers_guard(comparison: Comparison, case: Case) -> Guard:
         id=id,
         ok=ok,
         detail=f"failed, timed out or unexpected: {percent(shares[0])} before, {percent(shares[1])} after",
-        remedy="" if ok else "Look at the failed requests; set a goal for error_rate, so that they are judged.",
     )
 
 
@@ -239,7 +235,4 @@ def dropped_guard(comparison: Comparison) -> Guard:
         id=id,
         ok=ok,
         detail=f"never sent (the engine was at its limit): {percent(shares[0])} before, {percent(shares[1])} after",
-        remedy=""
-        if ok
-        else "Lower workload.rate, or give the service more room: what was never sent was never measured.",
     )

@@ -9,6 +9,7 @@ from functools import cached_property
 import pandas as pd
 
 from luckyhit.case import Case
+from luckyhit.errors import RunUnreadable
 from luckyhit.judge.compare.blockwise import goal_values
 from luckyhit.judge.compare.process_starts import Starts
 from luckyhit.judge.guards.carryover import carry_over
@@ -23,7 +24,8 @@ from luckyhit.run import Run
 @dataclass(frozen=True)
 class RunFiles:
     """`unread`: what of the manifest can't be read. `under_way`: the run did not get to its end; `going_on`: it is the
-    run itself that looks. `whole`: no part file is damaged, else rows that are missing are those of the damaged one."""
+    run itself that looks. `damaged`: what reading a table raised; rows that are missing are those of the damaged
+    file then."""
 
     run: Run
     case: Case
@@ -34,13 +36,14 @@ class RunFiles:
     writes: pd.DataFrame
     under_way: bool
     going_on: bool
-    whole: bool
+    damaged: Sequence[RunUnreadable] = ()
 
 
 @dataclass(frozen=True)
 class Records:
     """`pair_of`: the pair of each block of the change, where arms take turns. `boundary`, `starts` and `share_of_rate`
-    are those of the comparison's intervals. `before`: what each metric is before the change."""
+    are those of the comparison's intervals. `before`: what each metric is before the change; `collected`:
+    the guards that were collected while measuring; `ended`: why the run ended before its time."""
 
     record: Record
     case: Case
@@ -50,6 +53,8 @@ class Records:
     starts: Starts
     share_of_rate: float = 1.0
     before: Mapping[GoalName, float | None] = field(default_factory=dict)
+    collected: Sequence[Guard] = ()
+    ended: str = ""
 
     @property
     def blocks(self) -> Sequence[NotedBlock]:

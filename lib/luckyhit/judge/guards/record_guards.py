@@ -107,7 +107,6 @@ def accounting_guard(rows: Rows, stretches: Sequence[Stretch], blocks: Sequence[
         id="accounting-exact",
         ok=not problems and len(rows) > 0,
         detail="; ".join(problems) or (detail if len(rows) else "no request was recorded"),
-        remedy="" if len(rows) and not problems else "Records are damaged or incomplete: measure again.",
     )
 
 
@@ -123,7 +122,6 @@ def clock_guard(rows: Rows, stretches: Sequence[Stretch]) -> Guard:
         id="clock-monotonic",
         ok=not problems,
         detail="; ".join(problems) or f"due, sent, first byte, done: in this order in all {len(rows):,} rows",
-        remedy="" if not problems else "Times come from more than one clock, or records are damaged: measure again.",
     )
 
 
@@ -178,7 +176,6 @@ def warmed_up_guard(stretches: Sequence[Stretch], blocks: Sequence[NotedBlock], 
         id="arms-warmed-up-alike",
         ok=not problems,
         detail="; ".join(problems) or f"{detail} in each arm of each block, the same in both arms",
-        remedy="" if not problems else "Measure again: an arm that was sent less starts from a colder cache.",
     )
 
 

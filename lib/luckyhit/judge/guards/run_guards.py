@@ -13,6 +13,7 @@ import pandas as pd
 
 from luckyhit.case import Case
 from luckyhit.designs import design_of
+from luckyhit.errors import RunUnreadable
 from luckyhit.judge.table.rows import ARMS, Rows
 from luckyhit.records import Guard, GuardId, Manifest, Rollback, UnreadPart
 from luckyhit.records.manifest import MOST_BLOCKS
@@ -21,7 +22,6 @@ from luckyhit.text.numbers import listed
 
 MOST_TOLD = 4
 AT_ONCE = 1 << 20
-_AGAIN = "Records are damaged or incomplete: put back what is missing, or measure again."
 _BLOCK_PATH = ("blocks",)
 
 
@@ -51,6 +51,28 @@ def unread_guards(problems: Sequence[UnreadPart]) -> list[Guard]:
     ]
 
 
+def records_guard(damaged: Sequence[RunUnreadable]) -> Guard | None:
+    """A failed guard where a part file can't be read; `damaged`: what reading each table raised."""
+    if not damaged:
+        return None
+    remedies = dict.fromkeys(error.hint for error in damaged)
+    return Guard(
+        id="records-readable",
+        ok=False,
+        detail="; ".join(error.message for error in damaged),
+        remedy=" ".join(remedies),
+    )
+
+
+def difference_guard(collected: Sequence[Guard], ended: str) -> Guard | None:
+    """A failed guard where nobody compared what the change changed; None where that was collected while measuring.
+    `ended`: why the run ended before its time."""
+    if any(guard.id == "declared-difference-only" for guard in collected):
+        return None
+    reason = f", since the run ended early: {ended}" if ended else ""
+    return Guard(id="declared-difference-only", ok=False, detail=f"nobody compared what the change changed{reason}")
+
+
 def case_guard(run: Run, manifest: Manifest, case: Case) -> Guard | None:
     """Whether case.yml is the one that was run; None for a run of an older version, which kept no checksum."""
     design, checksum = manifest.design, manifest.case_sha256
@@ -61,12 +83,10 @@ def case_guard(run: Run, manifest: Manifest, case: Case) -> Guard | None:
         problem = f"the run was measured as {design[:40]!r}, and case.yml declares {case.design!r}"
     elif checksum is None:
         return None
-    remedy = "Put the case back as it was run and judge that, or make a new run of the edited case."
     return Guard(
         id="case-as-it-was-run",
         ok=not problem,
         detail=problem or "case.yml is the case that was run",
-        remedy=remedy if problem else "",
     )
 
 
@@ -81,7 +101,6 @@ def rollback_guard(manifest: Manifest) -> Guard | None:
         id="rolled-back",
         ok=ok,
         detail=": ".join(text for text in (detail, rollback.detail) if text) or "confirmed",
-        remedy="" if ok else "`luckyhit revert RUN` takes it back, or says what to do by hand. Then measure again.",
     )
 
 
@@ -175,7 +194,7 @@ def _unlike_the_plan(manifest: Manifest, case: Case) -> Iterator[str]:
 def _guard(id: GuardId, problems: Sequence[str], detail: str) -> Guard:
     more = [f"{len(problems) - MOST_TOLD} more of this kind"] if len(problems) > MOST_TOLD else []
     text = "; ".join([*problems[:MOST_TOLD], *more])
-    return Guard(id=id, ok=not problems, detail=text or detail, remedy=_AGAIN if problems else "")
+    return Guard(id=id, ok=not problems, detail=text or detail)
 
 
 def _counts(rows: Rows) -> dict[tuple[int, int], int]:
@@ -197,5 +216,6 @@ def _counts(rows: Rows) -> dict[tuple[int, int], int]:
 
 
 __all__ = [
-    "blocks_guard", "case_guard", "ended_early", "not_finished", "probe_guard", "rollback_guard", "unread_guards",
+    "blocks_guard", "case_guard", "difference_guard", "ended_early", "not_finished", "probe_guard", "records_guard",
+    "rollback_guard", "unread_guards",
 ]  # fmt: skip

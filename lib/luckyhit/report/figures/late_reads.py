@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from luckyhit.judge.facade import ShareBounds, bounds_of_run, late_among, share_of, uncompared
-from luckyhit.report.recorded import Recorded
+import pandas as pd
+
+from luckyhit.judge.facade import ShareBounds, bounds_of_run, facts_of_probe, uncompared
+from luckyhit.records import Arm, FreshnessFacts
+from luckyhit.report.recorded import ARMS, Recorded
 from luckyhit.scrub.characters import visible
 from luckyhit.text.numbers import number, percent
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -34,19 +33,37 @@ def bounds_of(recorded: Recorded) -> ShareBounds:
 
 def late(recorded: Recorded) -> dict[str, Late]:
     """What was read later than the declared bound; arms without a read that tells are left out."""
-    if recorded.within_s is None:
-        return {}
-    counted = late_among(recorded.classified, recorded.within_s)
     by_label = {}
-    for label, arm_reads in recorded.by_arm(counted):
-        share = share_of(arm_reads)
-        if share.reads:
-            facts = (
-                recorded.result.freshness.get("after" if label == "after" else "before") if recorded.result else None
+    for arm in ARMS:
+        facts = facts_of(recorded, arm)
+        if facts is not None and facts.share is not None:
+            by_label[recorded.label(arm)] = Late(
+                facts.stale, facts.stale + facts.fresh, facts.unknown, facts.zero_bound
             )
-            bound = facts.zero_bound if facts is not None else bounds_of(recorded)(0, share.reads)[1]
-            by_label[label] = Late(share.stale, share.reads, share.unknown, None if share.stale else bound)
     return by_label
+
+
+def facts_of(recorded: Recorded, arm: Arm) -> FreshnessFacts | None:
+    """What the probe found in one arm of the blocks that are compared: what the result says, where it counted reads."""
+    judged = recorded.result.freshness.get(arm) if recorded.result is not None else None
+    return judged if judged is not None and judged.reads else _counted(recorded, recorded.probe, arm)
+
+
+def facts_of_baseline(recorded: Recorded) -> FreshnessFacts | None:
+    """The same of the baseline."""
+    if not recorded.changed:
+        return facts_of(recorded, "before")
+    judged = recorded.result.baseline_freshness if recorded.result is not None else None
+    return (
+        judged if judged is not None and judged.reads else _counted(recorded, recorded.probe_of("baseline"), "before")
+    )
+
+
+def _counted(recorded: Recorded, probe: tuple[pd.DataFrame, pd.DataFrame], arm: Arm) -> FreshnessFacts | None:
+    if recorded.within_s is None:
+        return None
+    reads, writes = (frame[(frame["arm"] == arm).to_numpy(dtype=bool)] for frame in probe)
+    return facts_of_probe(reads, writes, recorded.within_s, bounds_of(recorded))
 
 
 LONGEST_KEY = 40

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from luckyhit.case.values.units import format_duration
-from luckyhit.judge.facade import level_of_values, stale_share, values_of
+from luckyhit.judge.facade import level_of_values, values_of
 from luckyhit.records import LATENCIES, METRICS, OF_REQUESTS, GoalName, MetricName
-from luckyhit.report.figures.late_reads import bounds_of
+from luckyhit.report.figures.late_reads import facts_of_baseline
 from luckyhit.report.figures.latency_spectrum import NAMED, quantile
 from luckyhit.report.recorded import Recorded
 from luckyhit.text.numbers import DASH, percent, sentence_case
@@ -56,12 +56,13 @@ def baseline(recorded: Recorded) -> list[Level]:
 def _baseline_stale(recorded: Recorded) -> str:
     if recorded.within_s is None:
         return DASH
-    share = stale_share(*recorded.probe_of("baseline"), recorded.within_s)
-    if share.share is None:
+    facts = facts_of_baseline(recorded)
+    if facts is None or facts.share is None:
         return DASH
-    text = f"{share.stale:,} of {share.reads:,} reads later than {format_duration(recorded.within_s)} after a write"
-    possible = "" if share.stale else f", up to {percent(bounds_of(recorded)(0, share.reads)[1])} possible"
-    return f"{percent(share.share)} ({text}{possible})"
+    reads = facts.stale + facts.fresh
+    text = f"{facts.stale:,} of {reads:,} reads later than {format_duration(recorded.within_s)} after a write"
+    possible = "" if facts.zero_bound is None else f", up to {percent(facts.zero_bound)} possible"
+    return f"{percent(facts.share)} ({text}{possible})"
 
 
 def not_seen(recorded: Recorded) -> list[str]:
