@@ -19,7 +19,8 @@ import typer
 from ruamel.yaml import YAML
 
 from luckyhit.cli import app
-from luckyhit.cli.app import chosen_verdicts, duration
+from luckyhit.cli.app import chosen_verdicts
+from luckyhit.cli.tasks.case_tasks import duration
 from luckyhit.judge.context.earlier import FEWEST, MOST
 from luckyhit.project import Project
 from luckyhit.workflow.unattended.prune import age_of

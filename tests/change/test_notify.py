@@ -15,8 +15,8 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from luckyhit.caches.redis.config import OPTION, flags
-from luckyhit.caches.redis.notify import covers, read_setting
+from luckyhit.caches.redis.keyspace_events import covers, read_setting
+from luckyhit.caches.redis.redis_settings import OPTION, flags
 from luckyhit.case.model import Case
 from luckyhit.case_run import CaseRun
 from luckyhit.change.journal import Journal

@@ -11,7 +11,7 @@ from luckyhit.case.values.units import parse_amount
 from luckyhit.judge.compare.effects import PROBE_ESTIMATORS, REQUEST_ESTIMATORS
 from luckyhit.judge.context.event_series import SERIES, metrics_of_series
 from luckyhit.judge.power.goals import POWERS
-from luckyhit.judge.stale.probe_reads import PROBE_READS
+from luckyhit.judge.stale.probe_pairs import PROBE_READS
 from luckyhit.judge.table.request_values import VALUES
 from luckyhit.records import (
     AMOUNTS,

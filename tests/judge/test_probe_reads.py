@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from luckyhit.judge.compare.effect import Effect, Levels
 from luckyhit.judge.freshness.probed import Probed
-from luckyhit.judge.stale.probe_reads import READ_METRICS, read_effects, share_effect, stale_of_route
+from luckyhit.judge.stale.probe_pairs import READ_METRICS, read_effects, share_effect, stale_of_route
 from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.stats.sequential import Sequential
 from luckyhit.records import NOT_VISIBLE

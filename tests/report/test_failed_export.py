@@ -176,7 +176,7 @@ def test_an_executed_notebook_is_whole_or_as_it_was(measured: CaseRun, tmp_path:
     path = measured.path / "notebooks" / "3-report.ipynb"
     path.write_text("{}")
     does = (
-        "from luckyhit.workflow.unattended.kernel import save_whole; save_whole(run.path / 'notebooks');"
+        "from luckyhit.workflow.unattended.papermill_engine import save_whole; save_whole(run.path / 'notebooks');"
         " from papermill.iorw import papermill_io; papermill_io.write('{\"cells\": []}', sys.argv[3]);"
         " papermill_io.write('x' * 4000, sys.argv[3])"
     )

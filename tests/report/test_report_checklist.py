@@ -9,7 +9,7 @@ import pytest
 from luckyhit.records import RunFailure
 from luckyhit.report import notebook_tables as tables
 from luckyhit.report.evidence.checklist import QUESTIONS, checklist
-from luckyhit.report.evidence.journal import journal_of
+from luckyhit.report.evidence.journal_view import journal_of
 from luckyhit.report.recorded import recorded
 
 

@@ -15,7 +15,7 @@ from synthetic_run import judged
 from luckyhit.case_run import CaseRun
 from luckyhit.records.journal import JournalNote, Step
 from luckyhit.report.evidence.actions import touched
-from luckyhit.report.evidence.journal import Journal, journal_of
+from luckyhit.report.evidence.journal_view import Journal, journal_of
 from luckyhit.report.evidence.open_steps import inverse_text, open_steps
 from luckyhit.report.index import write_index
 from luckyhit.report.page import render

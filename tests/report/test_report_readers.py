@@ -12,7 +12,7 @@ from synthetic_run import a_read
 from luckyhit.records import FreshnessFacts, ProbeNotes
 from luckyhit.report import notebook_tables as tables
 from luckyhit.report.evidence.checklist import checklist
-from luckyhit.report.evidence.journal import journal_of
+from luckyhit.report.evidence.journal_view import journal_of
 from luckyhit.report.page import page_of, render
 from luckyhit.report.recorded import recorded
 from luckyhit.report.tables.cache_story import FATE_WORDS, cache_story

@@ -20,7 +20,7 @@ from luckyhit.report.evidence.actions import Touched, touched
 from luckyhit.report.evidence.blocks import limits, prepared, washout_text
 from luckyhit.report.evidence.cleared_keys import cleared_keys
 from luckyhit.report.evidence.compared import compared
-from luckyhit.report.evidence.journal import Journal, journal_of
+from luckyhit.report.evidence.journal_view import Journal, journal_of
 from luckyhit.report.evidence.open_steps import open_steps
 from luckyhit.report.evidence.restored import Claim, as_it_was, remains, untouched
 from luckyhit.report.page import page_of

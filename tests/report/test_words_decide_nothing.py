@@ -12,7 +12,7 @@ from luckyhit.records import Result
 from luckyhit.report.evidence.actions import touched
 from luckyhit.report.evidence.checklist import checklist
 from luckyhit.report.evidence.compared import compared
-from luckyhit.report.evidence.journal import journal_of
+from luckyhit.report.evidence.journal_view import journal_of
 from luckyhit.report.evidence.restored import as_it_was, remains, untouched
 from luckyhit.report.recorded import recorded
 from luckyhit.report.tables import event_rows, metric_rows, observed

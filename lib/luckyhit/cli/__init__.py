@@ -11,11 +11,11 @@ import sys
 from typing import NoReturn
 
 # The commands stand in the help in this order.
-from luckyhit.cli import cases, new, load_command, recorded, runs  # isort: skip
+from luckyhit.cli import cases, new, load_command, judging, runs  # isort: skip
 from luckyhit.cli.app import app
 from luckyhit.errors import CaseError, LuckyHitError
 
-__all__ = ["app", "cases", "load_command", "main", "new", "recorded", "runs"]
+__all__ = ["app", "cases", "judging", "load_command", "main", "new", "runs"]
 
 
 def main() -> NoReturn:

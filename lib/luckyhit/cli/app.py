@@ -52,17 +52,12 @@ def chosen_verdicts(value: str) -> set[str]:
     return names
 
 
-def duration(text: str, option: str) -> float:
-    """Seconds of `20m`, `90s`. Raises ArgumentError for anything else, and for nothing at all."""
-    from luckyhit.case.values.units import parse_duration
-
-    try:
-        seconds = parse_duration(text)
-    except ValueError as error:
-        raise ArgumentError(f"{option} {text!r} is not {error}", hint="Say a number with its unit.") from None
-    if seconds <= 0:
-        raise ArgumentError(f"{option} {text} is no time at all", hint="Say how long, for example 20m.")
-    return seconds
+def refuse_crowded(summary: str, junit: str, *, as_json: bool) -> None:
+    """Raise ArgumentError where two of them want standard output."""
+    wanting = ["--json"] if as_json else []
+    wanting += [f"{name} -" for name, where in (("--summary", summary), ("--junit", junit)) if where == "-"]
+    if len(wanting) > 1:
+        raise ArgumentError(f"{' and '.join(wanting)} both print", hint="Give all but one of them a file.")
 
 
 def print_json(value: Any) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from luckyhit.cli.app import JsonOption, app, print_json
-from luckyhit.project import Project
+from luckyhit.cli.app import JsonOption, app
 
 
 @app.command()
@@ -57,38 +55,24 @@ def load(
     as_json: JsonOption = False,
 ) -> None:
     """The load engine on its own: one URL, one pace, exact percentiles of every request."""
-    from luckyhit.case import load_case
-    from luckyhit.load.command.load_url import load as measure_load
-    from luckyhit.load.command.options import headers_of, number
-    from luckyhit.report.spectrum import check_plot, spectrum_text, write_plot
+    from luckyhit.cli.tasks import load_tasks
 
-    if plot is not None:
-        check_plot(plot)
-    declared = root = None
-    headers = headers_of(header or [], header_env or [], os.environ)
-    secrets = set(headers_of([], header_env or [], os.environ).values())
-    if case:
-        root = Project.find().root
-        from luckyhit.case.values.variables import known_secrets, noted_variables
-        from luckyhit.workflow.preflight import secret_headers
-
-        case_file = Project.find().case_file(case)
-        declared = load_case(case_file, variables=noted_variables(load_case(case_file), os.environ))
-
-        headers = secret_headers(declared) | headers
-        secrets |= known_secrets(declared)
-    summary = measure_load(
+    load_tasks.load(
         url,
+        rate=rate,
+        seconds=seconds,
+        warmup=warmup,
+        timeout=timeout,
+        header=header or [],
+        header_env=header_env or [],
+        case=case,
         out=out,
-        secrets=secrets,
-        rate=number(rate, "--rate", rate=True) if rate else None,
-        seconds=number(seconds, "--seconds") if seconds else None,
+        plot=plot,
+        as_json=as_json,
         closed=closed,
         stages=stage or (),
         arrivals=arrivals or None,
-        warmup_s=number(warmup, "--warmup"),
         method=method or None,
-        headers=headers,
         body=body,
         keys=keys,
         popularity=popularity or None,
@@ -99,8 +83,6 @@ def load(
         log_format=log_format or None,
         timing=timing or None,
         speed=speed,
-        case=declared,
-        timeout_s=number(timeout, "--timeout") if timeout else None,
         fresh=fresh,
         http=http or None,
         workers=workers,
@@ -108,12 +90,4 @@ def load(
         expect_status=expect_status,
         expect_sha256=expect_sha256,
         ca_file=ca_file,
-        root=root,
     )
-    for path in filter(None, [plot, out / "latency.png" if out is not None else None]):
-        write_plot(path, summary.curves, summary.title())
-    if as_json:
-        print_json(summary.as_facts())
-    else:
-        print(summary.table())
-        print(spectrum_text(summary.curves))

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from luckyhit.cli.app import app
-from luckyhit.errors import ArgumentError
-from luckyhit.project import NOTEBOOKS, Project
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # Not asked of luckyhit.case.examples: that would load every model of a case for the sake of a help text.
@@ -24,51 +21,6 @@ def new(
 ) -> None:
     """Write a commented starting case to data/cases/NAME.yml. Outside of a project, the working directory becomes one:
     it gets the notebooks and data/cases. The last line is the case's path."""
-    from luckyhit.case.docs.template import new_case
+    from luckyhit.cli.tasks import new_tasks
 
-    text = new_case(name, example)
-    here = Path.cwd()
-    project = Project.around(here)
-    made: list[Path] = []
-    try:
-        if project is None:
-            project, made = _made(here)
-        path = project.cases / f"{name}.yml"
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError as error:
-        raise ArgumentError(
-            f"{error.filename} exists already", hint="Choose another name, or edit that file."
-        ) from None
-    except OSError as error:
-        raise ArgumentError(
-            f"{error.filename} can't be written: {error.strerror}",
-            hint="Change into a folder of your own, or into one that has notebooks/ and data/cases/ in it.",
-        ) from None
-    if made:
-        files = ", ".join(str(path.relative_to(here)) for path in made)
-        print(f"{here} is a project now, with {files}", file=sys.stderr)
-    print(path)
-
-
-def _made(root: Path) -> tuple[Project, list[Path]]:
-    """A project in a folder: the notebooks, and the schema for editors. Gives what was written, too; a file that is
-    there stays as it is."""
-    from luckyhit.case.docs.schema import schema_text
-
-    project = Project.at(root)
-    texts = {project.notebook(name): _shipped(name) for name in NOTEBOOKS}
-    texts[project.cases / "case.schema.json"] = schema_text()
-    made = [path for path in texts if not path.exists()]
-    for path in made:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(texts[path], encoding="utf-8")
-    return project, made
-
-
-def _shipped(name: str) -> str:
-    """The text of a notebook: an installed package has them in it, a checkout beside it."""
-    for folder in (_PACKAGE / "notebooks", _PACKAGE.parents[1] / "notebooks"):
-        if (folder / f"{name}.ipynb").is_file():
-            return (folder / f"{name}.ipynb").read_text(encoding="utf-8")
-    raise ArgumentError(f"this installation has no notebook {name}", hint="Install Lucky Hit anew.")
+    new_tasks.new(name, example)

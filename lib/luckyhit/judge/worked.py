@@ -27,7 +27,7 @@ from luckyhit.judge.context.route_metrics import RouteMetrics, route_metrics
 from luckyhit.judge.freshness.probed import Probed
 from luckyhit.judge.guards.guard_rows import ON_RECORDS, look
 from luckyhit.judge.guards.looked_at import Records
-from luckyhit.judge.stale.probe_reads import read_effects
+from luckyhit.judge.stale.probe_pairs import read_effects
 from luckyhit.judge.stale.write_units import stale_pairs
 from luckyhit.judge.stats.boundary import Boundary, FixedSample
 from luckyhit.judge.table.record import AFTER, BEFORE, Record

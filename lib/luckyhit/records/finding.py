@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from luckyhit.records.base import FileRecord
+from luckyhit.records.file_record import FileRecord
 from luckyhit.records.goal_names import GoalName
 from luckyhit.records.vocabulary import Arm, NoteId
 

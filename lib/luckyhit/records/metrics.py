@@ -33,7 +33,7 @@ MetricName = Literal[
     "staleness_p99_ms",
 ]
 Estimator = Literal["share", "count", "mean", "quantile", "stale-share", "probe-share", "window-quantile"]
-"""How both arms are compared (see `judge.compare.effects`, `judge.stale.probe_reads`).
+"""How both arms are compared (see `judge.compare.effects`, `judge.stale.probe_pairs`).
 
 share            share of requests: paired batches, exact counts near 0 and 1
 count            mean of small counts: the same, without the ceiling at 1
@@ -48,7 +48,7 @@ ValueKind = Literal["hit", "failed", "wrong", "latency", "number"]
 EventMetric = Literal["hit_ratio", "latency_ms", "error_rate"]
 """What is watched for events inside an arm; `latency_ms` is the geometric mean."""
 ProbeReads = Literal["plain", "conditional", "in-flight", "absent", "refused", "shown"]
-"""Which reads of the probe count: see `judge.stale.probe_reads`."""
+"""Which reads of the probe count: see `judge.stale.probe_pairs`."""
 
 
 @dataclass(frozen=True, slots=True)

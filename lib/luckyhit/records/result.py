@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
 
-from luckyhit.records.base import FileRecord
+from luckyhit.records.file_record import FileRecord
 from luckyhit.records.finding import CountOf, Doubt, Note, RunFinding
 from luckyhit.records.goal_names import GoalName
 from luckyhit.records.metrics import EventMetric

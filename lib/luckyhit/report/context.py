@@ -22,7 +22,7 @@ from luckyhit.report.evidence import (
     open_steps,
     restored,
 )
-from luckyhit.report.evidence.journal import Journal
+from luckyhit.report.evidence.journal_view import Journal
 from luckyhit.report.evidence.repeat_run import commands, data_files
 from luckyhit.report.figures import timeline
 from luckyhit.report.figures.figure_rows import FIGURES, drawn, shown_on_page

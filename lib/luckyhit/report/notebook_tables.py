@@ -17,7 +17,7 @@ from luckyhit.text.messages import guard_title
 if TYPE_CHECKING:
     from luckyhit.case import Case
     from luckyhit.records import Result
-    from luckyhit.report.evidence.journal import Journal
+    from luckyhit.report.evidence.journal_view import Journal
     from luckyhit.report.recorded import Recorded
 
 _CELL = ' style="text-align: left; white-space: normal; vertical-align: top; max-width: 52em; overflow-wrap: anywhere"'

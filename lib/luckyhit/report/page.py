@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from luckyhit.case_run import CaseRun
 from luckyhit.report.card import elements
 from luckyhit.report.context import context
-from luckyhit.report.evidence.journal import journal_of
+from luckyhit.report.evidence.journal_view import journal_of
 from luckyhit.report.evidence.open_steps import why_incomplete
 from luckyhit.report.html_files import environment, link_to, redactor_for, report_name, write_page
 from luckyhit.report.index import write_index

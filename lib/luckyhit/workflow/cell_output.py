@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from luckyhit.case_run import CaseRun
+from luckyhit.report.style import to_png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,8 +29,6 @@ class Picture:
 
     @classmethod
     def of(cls, figure: Figure, alt: str) -> Picture:
-        from luckyhit.report.style import to_png
-
         return cls(to_png(figure, _DPI), alt, round(figure.get_figwidth() * _DPI))
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:

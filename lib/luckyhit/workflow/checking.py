@@ -32,6 +32,7 @@ from luckyhit.system.control import authorities
 from luckyhit.text.json_values import leaves
 from luckyhit.text.messages import guard_title
 from luckyhit.text.numbers import listed
+from luckyhit.workflow.planning import lines_of, planning_of
 from luckyhit.workflow.preflight import expected_response, originals_of, secret_headers
 from luckyhit.workflow.stored_keys import Stored
 
@@ -173,8 +174,6 @@ def _probe(case: Case, stack: Stack, headers: Mapping[str, str]) -> Guard:
 
 def _power(case: Case, answered: Sequence[list[tuple[bytes, bytes]]]) -> Guard:
     """What the plan gives each goal, and what it needs. A run may decide what that is too little for: no failure."""
-    from luckyhit.workflow.planning import lines_of, planning_of  # takes the judge along, a second to import
-
     declared = signals_of(case.target)
     signals, later = headers_source(declared), told_later(declared)
     answers = [signals.read(received) for received in answered]

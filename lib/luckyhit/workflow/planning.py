@@ -95,7 +95,7 @@ PLANNED: dict[ProbeReads, Callable[[ProbeEvent, bool], bool]] = {
 
 
 def _kinds(probe: Freshness, events: Sequence[ProbeEvent]) -> dict[GoalName, int]:
-    """Probes that count for the parts of stale reads (see `judge.stale.probe_reads`), as far as they are planned:
+    """Probes that count for the parts of stale reads (see `judge.stale.probe_pairs`), as far as they are planned:
     whether a service gives validators to ask with shows only in its answers."""
     late = [
         event.mode == "once" and event.prestate in EXPOSED and event.delay_ns > round(probe.within * 1e9)

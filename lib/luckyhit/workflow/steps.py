@@ -26,7 +26,7 @@ from luckyhit.designs import design_of, pair_numbers
 from luckyhit.errors import GuardError, NotEnoughData, RollbackNotConfirmed
 from luckyhit.load.block import inputs_of
 from luckyhit.project import Project
-from luckyhit.records import Arm, Guard, InterimLook, Result, Rollback
+from luckyhit.records import Arm, Guard, Rollback
 from luckyhit.system import Stack
 from luckyhit.text.messages import guard_title
 from luckyhit.workflow.measuring import Measuring, Progress
@@ -97,9 +97,9 @@ def measure_baseline(run: CaseRun, project: Project, progress: Progress) -> None
             _observed_only(run)
         else:
             measuring.show("working out what the plan can decide")
-            from luckyhit.workflow.planning import lines_of, plan_again  # imported by now, with all of the judge
+            from luckyhit.workflow import planning  # takes the judge along, imported by now
 
-            for text in lines_of(plan_again(run)):
+            for text in planning.lines_of(planning.plan_again(run)):
                 run.progress(text, stays=True)
 
 
@@ -129,6 +129,8 @@ def measure_change(run: CaseRun, project: Project, progress: Progress) -> None:
             names["after"] = "after"
         with imported_meanwhile():
             started = start_stacks(step, names)
+        from luckyhit.workflow import interim  # takes the judge along, imported by now
+
         changed = started.get("after", started["before"])
         for stack in started.values():
             changing.prepare(stack)
@@ -156,9 +158,10 @@ def measure_change(run: CaseRun, project: Project, progress: Progress) -> None:
             pair = pair_numbers(order[: number + 1])[-1]
             failed = measuring.block(in_block, "change", pair, case.plan.block, control=pair in controls)
             # Not before the control: whether the probe makes what it finds is not known yet.
-            if failed is not None or (pair >= min(controls, default=0) and seen_enough(run, measuring, len(order))):
+            judged = pair >= min(controls, default=0)
+            if failed is not None or (judged and interim.seen_enough(run, measuring, len(order))):
                 break
-            if number + 1 == len(order) and (more := blocks_to_add(run, measuring)):
+            if number + 1 == len(order) and (more := interim.blocks_to_add(run, measuring)):
                 # `for` goes on with what is added to its list.
                 order += order[-1:] * more
                 measuring.total_s += more * (case.plan.warmup + case.plan.block)
@@ -172,48 +175,6 @@ def measure_change(run: CaseRun, project: Project, progress: Progress) -> None:
             _stop_at_failed([failed])
         measuring.block({"before": changed}, "after-rollback", 1, case.plan.after_rollback)
         run.update(measured_s=measuring.done_s, state="measured")
-
-
-def seen_enough(run: CaseRun, measuring: Measuring, planned: int | None = None) -> bool:
-    """Look at what there is, where the case may stop early. Each look is noted: how often one looked is a part of how
-    far the intervals reach. `planned`: blocks in all, controls among them (else those that the case declares)."""
-    case, design, blocks = run.case, design_of(run.case), run.manifest.stage("change")
-    last = design.planned_blocks(case.plan.blocks) if planned is None else planned
-    if not case.stops_early or not design.ends_pair(len(blocks)) or len(blocks) == last:
-        return False
-    from luckyhit.judge import early, judge  # takes a second to import, which other runs need not wait for
-    from luckyhit.judge.compare import process_starts
-
-    measuring.show("looking at what there is")
-    result = judge(run, guards=[measuring.looks.guard()], going_on=True)
-    stop = early.enough(result, case) and process_starts.enough_starts(blocks, case)
-    _note_look(run, result, len(blocks), stopped=stop)
-    return stop
-
-
-def blocks_to_add(run: CaseRun, measuring: Measuring) -> int:
-    """After the last planned block: how many more decide what is open, where they are few enough. The look is noted.
-    0 where the design allows none, and where blocks were added already."""
-    case = run.case
-    if not design_of(case).may_add_blocks or not case.stops_early or case.plan.auto or added_blocks(run):
-        return 0
-    from luckyhit.judge import early, judge  # takes a second to import, which other runs need not wait for
-
-    measuring.show("looking at what there is")
-    result = judge(run, guards=[measuring.looks.guard()], going_on=True)
-    more = early.blocks_to_add(result, case)
-    _note_look(run, result, len(run.blocks("change")), stopped=False, added=more)
-    return more
-
-
-def _note_look(run: CaseRun, result: Result, blocks: int, *, stopped: bool, added: int = 0) -> None:
-    look = InterimLook(blocks=blocks, verdict=result.verdict, because=result.because, stopped=stopped, added=added)
-    run.update(looks=[*run.manifest.looks, look])
-
-
-def added_blocks(run: CaseRun) -> int:
-    """Blocks measured beyond the plan, since few were missing."""
-    return sum(look.added for look in run.manifest.looks)
 
 
 def _confirm(run: CaseRun, rollback: Rollback, unchanged: changing.Fingerprint, now: changing.Fingerprint) -> None:
@@ -271,12 +232,8 @@ _NEEDED = (
     "pandas",
     "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_svg",
-    "luckyhit.judge",
-    "luckyhit.report.figures.figure_rows",
-    "luckyhit.report.notebook_tables",
-    "luckyhit.report.context",
-    "luckyhit.report.page",
-    "luckyhit.report.index",
+    "luckyhit.workflow.interim",
+    "luckyhit.workflow.cell_contents",
     "jinja2",
 )
 

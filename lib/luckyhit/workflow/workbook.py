@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import os
 from collections.abc import Callable
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from luckyhit.api import OpenedRun
@@ -22,14 +21,13 @@ from luckyhit.workflow import steps
 from luckyhit.workflow.cell_output import Picture, Progress
 from luckyhit.workflow.step import observes
 from luckyhit.workflow.unattended import run_case
-from luckyhit.workflow.unattended.export import export, keep_result
 
 if TYPE_CHECKING:
     import pandas as pd
     from IPython.display import Markdown
 
     from luckyhit.case import Case
-    from luckyhit.report.recorded import Recorded
+    from luckyhit.workflow.cell_contents import CellContents
 
 PARAMETERS = frozenset({"case", "run", "environment", "observe", "runs_dir", "reports_dir"})
 """What the `parameters` cells of the notebooks define (a test keeps this true)."""
@@ -41,7 +39,7 @@ class Workbook(OpenedRun):
     def __init__(self, run: CaseRun | None, project: Project) -> None:
         super().__init__(run)
         self.project = project
-        self._found: Recorded | None = None
+        self._shown: CellContents | None = None
 
     def _measure(
         self, step: Callable[[CaseRun, Project, steps.Progress], None], again: str, until_s: float | None = None
@@ -64,43 +62,29 @@ class Workbook(OpenedRun):
 
     def declared(self) -> pd.DataFrame:
         """The case as declared: what, where, who, and what should happen."""
-        from luckyhit.report import notebook_tables
-
-        return notebook_tables.declared(self.run.case)
+        return self._cells().declared(self.run.case)
 
     def figure(self, name: str) -> Picture | None:
         """One of the report's figures, by name, drawn from what was measured so far; with alternative text. None where
         the case declares no probe for it to show, or the run no change."""
-        from luckyhit.report.figures.figure_rows import figure_for
-
         if self._has_no(name):
             return None
         self.doing(f"drawing {name}")
-        figure, sentence = figure_for(name, self._recorded())
-        assert figure is not None  # it is None only where none was asked for
-        return Picture.of(figure, sentence)
+        return self._cells().figure(name, self.run, self._result())
 
     def reading(self, name: str) -> Markdown:
         """The sentence that says what figure `name` shows, made from the data."""
-        from luckyhit.report.figures.figure_rows import figure_for
+        return _sentence(self._cells().reading(name, self.run, self._result()))
 
-        return _sentence(figure_for(name, self._recorded(), draw=False)[1])
+    def _cells(self) -> CellContents:
+        """What the cells show: late, since the first cell need not wait for the judge and pandas."""
+        from luckyhit.workflow.cell_contents import CellContents
 
-    def _recorded(self) -> Recorded:
-        """What was recorded, read once for all figures and sentences, until there is more of it or another result."""
-        from luckyhit.report.recorded import recorded
-
-        result, recorded_run = self._result(), self._found
-        if recorded_run is None or recorded_run.manifest != self.manifest:
-            self._found = recorded_run = recorded(self.run, result)
-        elif recorded_run.result != result:
-            self._found = recorded_run = recorded_run.with_result(result)
-        return recorded_run
+        self._shown = self._shown or CellContents()
+        return self._shown
 
     def _has_no(self, name: str) -> bool:
-        from luckyhit.report.figures.figure_rows import FIGURES
-
-        return name in FIGURES and FIGURES[name].needs == "probe" and self.run.case.freshness is None
+        return self.run.case.freshness is None and self._cells().shows_probe(name)
 
     def _result(self) -> Result | None:
         return self.run.result
@@ -119,21 +103,12 @@ class Baseline(Workbook):
 
     def declared(self) -> pd.DataFrame:
         """The case as declared: what, where, who, and what should happen."""
-        from luckyhit.report import notebook_tables
-
-        return notebook_tables.declared(self._case)
+        return self._cells().declared(self._case)
 
     def power(self) -> pd.DataFrame:
         """What the plan gives each goal, what it needs, and what to change where that is too little: from the case
         alone, and from the baseline's noise once that is measured."""
-        from luckyhit.report import notebook_tables
-        from luckyhit.workflow.planning import planning_after, planning_of  # takes the judge along, a second
-
-        if self._run is None:
-            return notebook_tables.power(planning_of(self._case))
-        return notebook_tables.power(
-            planning_after(self._run) if self._run.blocks("baseline") else planning_of(self._run.case)
-        )
+        return self._cells().power(self._case, self._run)
 
     def measure(self) -> Markdown:
         """Start the service, reset the declared part of the cache, warm up, measure. Returns what was done."""
@@ -153,15 +128,11 @@ class Baseline(Workbook):
 
     def numbers(self) -> pd.DataFrame:
         """Response time, errors, cache status, database calls and freshness of the baseline, one row each."""
-        from luckyhit.report import notebook_tables
-
-        return notebook_tables.baseline(self._recorded())
+        return self._cells().baseline(self.run, self._result())
 
     def not_seen(self) -> Markdown:
         """What could not be seen, said plainly."""
-        from luckyhit.report import notebook_tables
-
-        return _sentence(notebook_tables.not_seen(self._recorded()))
+        return _sentence(self._cells().not_seen(self.run, self._result()))
 
     def next_step(self) -> Markdown:
         notebook = "3-report" if observes(self.run) else "2-change"
@@ -173,9 +144,7 @@ class Changed(Workbook):
 
     def one_change(self) -> pd.DataFrame:
         """What is changed, and what may be cleared."""
-        from luckyhit.report import notebook_tables
-
-        return notebook_tables.change(self.run.case)
+        return self._cells().change(self.run.case)
 
     def measure(self) -> Markdown:
         """Measure both arms, block by block, then roll back and measure once more. Returns what was done."""
@@ -189,22 +158,15 @@ class Changed(Workbook):
 
     def cleared(self) -> pd.DataFrame:
         """Keys looked at, in scope, and cleared before each block."""
-        from luckyhit.report import notebook_tables
-
-        return notebook_tables.cleared(self._recorded())
+        return self._cells().cleared(self.run, self._result())
 
     def touched(self) -> pd.DataFrame:
         """What was done to the target, by the journal: each kind of step, how often, and what became of it."""
-        from luckyhit.report import notebook_tables
-        from luckyhit.report.evidence.journal import journal_of
-
-        return notebook_tables.touched(self._recorded(), journal_of(self.run))
+        return self._cells().touched(self.run, self._result())
 
     def guards(self) -> pd.DataFrame:
         """What was checked while measuring, with the evidence."""
-        from luckyhit.report import notebook_tables
-
-        return notebook_tables.guards(self._recorded())
+        return self._cells().guards(self.run, self._result())
 
     def rolled_back(self) -> Markdown:
         """Whether the change is out again."""
@@ -216,31 +178,21 @@ class Reported(Workbook):
 
     def judge(self) -> Markdown:
         """Judge what was recorded (no target needed) and write result.json. Returns the verdict."""
-        from luckyhit.judge import judge
-        from luckyhit.judge.context.earlier import with_earlier
-        from luckyhit.judge.table.samples import Rows
-        from luckyhit.report.recorded import recorded
-
         self.doing("judging what was recorded")
-        self._found = recorded_run = recorded(self.run)  # for judging and for all that is shown then
-        requests = recorded_run.requests if isinstance(recorded_run.requests, Rows) else None
-        keep_result(self.run, with_earlier(self.run, judge(self.run, requests=requests)))
+        self._cells().judge(self.run)
         result = self._judged()
-        _, observed = _in_words()
         if self._observed():
-            return _sentence(f"**{observed.headline(result)}.** {observed.said(result)}")
+            return _sentence(self._cells().observed_sentence(result))
         return _sentence(f"**{result.verdict}.** {result.because}")
 
     def findings(self) -> Markdown:
         """What the run shows beside its metrics: old, wrong or impossible answers, a status that can't be believed."""
-        words, _ = _in_words()
-        lines = words.finding_lines(self._judged())
+        lines = self._cells().finding_lines(self._judged())
         return _sentence("\n".join(f"- {line}" for line in lines) or "Nothing beside the metrics.")
 
     def _observed(self) -> bool:
         """Whether the baseline alone was measured: then there is nothing to compare."""
-        _, observed = _in_words()
-        return observed.only(self.run.manifest, self.run.result)
+        return self._cells().observed_only(self.run)
 
     def _has_no(self, name: str) -> bool:
         return super()._has_no(name) or (name == "forest" and self._observed())
@@ -263,33 +215,24 @@ class Reported(Workbook):
     def metrics(self) -> pd.DataFrame:
         """Every metric in both arms, with its interval, margin and verdict; of a baseline alone, beside earlier
         ones."""
-        from luckyhit.report import notebook_tables
-
-        return notebook_tables.earlier(self._judged()) if self._observed() else notebook_tables.metrics(self._judged())
+        return self._cells().metrics(self._judged(), observed=self._observed())
 
     def readers(self) -> pd.DataFrame:
         """What readers saw of the probe's writes, and of the workload's; no rows where there was nothing to see."""
-        from luckyhit.report import notebook_tables
-
-        return notebook_tables.readers(self._recorded())
+        return self._cells().readers(self.run, self._result())
 
     def guards(self) -> pd.DataFrame:
         """What would overturn the verdict: each guard, with its evidence."""
-        from luckyhit.report import notebook_tables
-
-        return notebook_tables.guards(self._recorded())
+        return self._cells().guards(self.run, self._result())
 
     def checklist(self) -> pd.DataFrame:
         """The five questions every change has to answer, with the evidence."""
-        from luckyhit.report import notebook_tables
-        from luckyhit.report.evidence.journal import journal_of
-
-        return notebook_tables.checklist(self._recorded(), journal_of(self.run))
+        return self._cells().checklist(self.run, self._result())
 
     def export(self) -> Markdown:
         """Write the HTML report and the index. Returns where it is."""
         self.doing("writing the report")
-        path = export(self.run, self._judged(), self.project.reports, recorded_run=self._recorded())
+        path = self._cells().export(self.run, self._judged(), self.project.reports)
         return _sentence(f"Report: `{os.path.relpath(path)}`")
 
 
@@ -358,13 +301,6 @@ def _existing(run: str, case: str, runs_dir: str, reports_dir: str) -> tuple[Cas
     project = Project.find(runs_dir=runs_dir, reports_dir=reports_dir)
     wanted = str(run) or (f"latest:{project.case_file(case).stem}" if case else "latest")
     return CaseRun.find(project.runs, wanted), project
-
-
-def _in_words() -> tuple[ModuleType, ModuleType]:
-    """The modules that word findings and baselines; late, since they bring the judge with them."""
-    from luckyhit.report.tables import finding_sentences, observed
-
-    return finding_sentences, observed
 
 
 def _sentence(text: str) -> Markdown:

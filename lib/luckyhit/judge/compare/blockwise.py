@@ -13,7 +13,7 @@ from luckyhit.case import Case
 from luckyhit.judge.compare.effect import Effect
 from luckyhit.judge.freshness.classify import late_among
 from luckyhit.judge.freshness.probed import Probed
-from luckyhit.judge.stale.probe_reads import units_of
+from luckyhit.judge.stale.probe_pairs import units_of
 from luckyhit.judge.stats.boundary import INF, Boundary
 from luckyhit.judge.table.request_values import values_of
 from luckyhit.judge.table.rows import Rows, members

@@ -115,7 +115,7 @@ def _quantiles(names: Sequence[MetricName], arms: RequestArms) -> Iterator[tuple
 REQUEST_ESTIMATORS: dict[
     Estimator, Callable[[Sequence[MetricName], RequestArms], Iterator[tuple[MetricName, Effect]]]
 ] = {"share": _counted_means, "count": _counted_means, "mean": _means, "quantile": _quantiles}
-"""How metrics of requests are compared. Those of the probe's reads: PROBE_ESTIMATORS, and `stale.probe_reads`."""
+"""How metrics of requests are compared. Those of the probe's reads: PROBE_ESTIMATORS, and `stale.probe_pairs`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,4 +395,4 @@ PROBE_ESTIMATORS: dict[Estimator, Callable[[MetricName, ProbedArms], Effect]] = 
     "stale-share": _stale_reads,
     "window-quantile": _staleness,
 }
-"""How the metrics of `records.OF_FRESHNESS` are compared; those of kinds of reads: `stale.probe_reads`."""
+"""How the metrics of `records.OF_FRESHNESS` are compared; those of kinds of reads: `stale.probe_pairs`."""

@@ -10,7 +10,7 @@ from luckyhit.judge.compare.effect import Effect, Levels
 from luckyhit.judge.compare.effects import freshness_effects, request_effects
 from luckyhit.judge.compare.process_starts import Starts, over_starts
 from luckyhit.judge.freshness.probed import Probed
-from luckyhit.judge.stale.probe_reads import read_effects, stale_of_route
+from luckyhit.judge.stale.probe_pairs import read_effects, stale_of_route
 from luckyhit.judge.stale.write_units import StalePairs
 from luckyhit.judge.stats.boundary import Boundary
 from luckyhit.judge.table.rows import places

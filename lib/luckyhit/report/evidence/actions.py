@@ -15,7 +15,7 @@ import numpy as np
 from luckyhit.records import ACTION_IDS
 from luckyhit.records.journal import Step
 from luckyhit.report.evidence.cleared_keys import cleared_keys, counted
-from luckyhit.report.evidence.journal import Journal, clock_of, span_text
+from luckyhit.report.evidence.journal_view import Journal, clock_of, span_text
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.tables.freshness_tables import probed_keys
 from luckyhit.text.json_values import as_list, as_object

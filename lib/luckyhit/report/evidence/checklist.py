@@ -12,7 +12,7 @@ from luckyhit.case.changes.spec import REPEATABLE
 from luckyhit.judge.facade import NO_ERROR
 from luckyhit.records import Guard, RunFailure
 from luckyhit.report.evidence.cleared_keys import numbers
-from luckyhit.report.evidence.journal import Journal
+from luckyhit.report.evidence.journal_view import Journal
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.tables import contents
 from luckyhit.report.tables.freshness_tables import probed_keys
@@ -48,7 +48,7 @@ class Check:
 
 
 def checklist(recorded: Recorded, journal: Journal | None = None) -> list[Check]:
-    """`journal`: what the run did to the target (see `luckyhit.report.evidence.journal`)."""
+    """`journal`: what the run did to the target (see `luckyhit.report.evidence.journal_view`)."""
     journal = journal or Journal()
     guards = {guard.id: guard for guard in reversed(contents.guards(recorded))}
     return [

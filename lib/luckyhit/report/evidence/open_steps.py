@@ -9,7 +9,7 @@ from luckyhit.case.changes import INVERSE_WORDS
 from luckyhit.case.changes.cache_setting import setting_put_back
 from luckyhit.case.changes.spec import field_text
 from luckyhit.records.journal import Step
-from luckyhit.report.evidence.journal import Journal, clock_of, time_text
+from luckyhit.report.evidence.journal_view import Journal, clock_of, time_text
 from luckyhit.report.recorded import Recorded
 from luckyhit.text.json_values import as_list, as_object
 

@@ -14,7 +14,7 @@ from luckyhit.records import Guard, GuardId, Rollback
 from luckyhit.report.evidence.actions import SAFE_METHODS
 from luckyhit.report.evidence.cleared_keys import cleared_keys, numbers
 from luckyhit.report.evidence.compared import Compared
-from luckyhit.report.evidence.journal import Journal
+from luckyhit.report.evidence.journal_view import Journal
 from luckyhit.report.evidence.open_steps import lost
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.tables import contents

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from luckyhit.case_run import CaseRun
+from luckyhit.change import revert_run
 from luckyhit.change.journal import Journal
 from luckyhit.change.leftovers import still_open
 from luckyhit.errors import GuardError, LuckyHitError
 from luckyhit.project import Project
 from luckyhit.records import Result, Rollback, RunFailure
 from luckyhit.workflow.step import scrub
-from luckyhit.workflow.unattended.export import export, keep_result
 from luckyhit.workflow.unattended.interruptions import Interruptions
 
 INTERRUPTED = 130
@@ -51,9 +51,11 @@ def finish(project: Project, run: CaseRun, interruptions: Interruptions) -> Outc
     report = manifest.report
     if manifest.state == "finished" and report:  # an interruption that came too late changes nothing
         return Outcome(run, project.reports / Path(report).name, 0, result=run.result)
+    from luckyhit.workflow.unattended import late_report  # takes judge and report along: most runs end without it
+
     failure = manifest.failure
     if manifest.ended and failure is None and not _open(run):
-        return _reported_late(project, run, interruptions)
+        return _reported_late(run, interruptions, *late_report.judged_and_exported(run, project.reports))
     died = failure is None  # a step that could still do so has noted why, and rolled back
     interrupted = interruptions.count > 0
     if failure is None:
@@ -74,10 +76,10 @@ def finish(project: Project, run: CaseRun, interruptions: Interruptions) -> Outc
         _note(run, failure=failure)
     # A guard that fails for good is a verdict, whatever more could have been measured.
     guarded = failure.error == GuardError.__name__ and failure.exit_code == GUARD_AFTER_CHANGE
-    result = _so_far(run) if too_late or guarded else None
+    result = late_report.judged_so_far(run) if too_late or guarded else None
     with suppress(OSError):
         scrub(run, closed=True)
-    path, error = _incomplete_report(project, run, failure, result)
+    path, error = late_report.incomplete_report(run, result, project.reports, failure.message)
     code = failure.exit_code
     if interrupted and not interruptions.too_late and code != 5:
         code = INTERRUPTED
@@ -85,17 +87,12 @@ def finish(project: Project, run: CaseRun, interruptions: Interruptions) -> Outc
     return Outcome(run, path, code, reason=failure.message, result=result, error=error, failure=failure)
 
 
-def _reported_late(project: Project, run: CaseRun, interruptions: Interruptions) -> Outcome:
-    """Everything was measured and taken back, and the notebooks ended before the report was there: it is made here.
+def _reported_late(
+    run: CaseRun, interruptions: Interruptions, result: Result | None, path: Path | None, error: LuckyHitError | None
+) -> Outcome:
+    """Everything was measured and taken back, and the notebooks ended before the report was there: it was made here.
     What keeps it from being written is told by the exit code, and the run stays as it was measured."""
-    from luckyhit.judge import judge
-    from luckyhit.judge.context.earlier import with_earlier
-
-    result: Result | None = None
-    try:
-        result = run.redacted(with_earlier(run, judge(run)))
-        path = export(run, result, project.reports)
-    except LuckyHitError as error:
+    if error is not None:
         return Outcome(run, None, error.exit_code, result=result, error=error)
     if interruptions.too_late:  # the limit came too late to cost anything
         return Outcome(run, path, 0, result=result)
@@ -124,25 +121,9 @@ def _note(run: CaseRun, **fields: Any) -> None:
         run.update(**fields)
 
 
-def _so_far(run: CaseRun) -> Result | None:
-    """What can be said of a run that its time limit ended: INVALID or INCONCLUSIVE, with the reason, whatever the
-    blocks that it has would show. None where its records can't be judged."""
-    from luckyhit.judge import judge
-
-    try:
-        result = judge(run)
-    except LuckyHitError:
-        return None
-    with suppress(LuckyHitError):
-        keep_result(run, result)
-    return run.redacted(result)
-
-
 def _rolled_back(project: Project, run: CaseRun, failure: RunFailure) -> RunFailure:
     """Roll back from the journal what a kernel that died could not. A rollback that can't be confirmed outweighs
     whatever else went wrong. Returns the failure to report."""
-    from luckyhit.change import revert_run
-
     try:
         rollback = revert_run(run, project=project.root)
     except LuckyHitError as error:
@@ -152,14 +133,3 @@ def _rolled_back(project: Project, run: CaseRun, failure: RunFailure) -> RunFail
         )
     _note(run, changed=not rollback.confirmed, rollback=rollback, failure=failure)
     return failure
-
-
-def _incomplete_report(
-    project: Project, run: CaseRun, failure: RunFailure, result: Result | None
-) -> tuple[Path | None, LuckyHitError | None]:
-    from luckyhit.report.page import render
-
-    try:
-        return render(run, result, project.reports, incomplete=failure.message), None
-    except LuckyHitError as error:
-        return None, error

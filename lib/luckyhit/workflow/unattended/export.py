@@ -9,22 +9,18 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from luckyhit.case_run import CaseRun
 from luckyhit.errors import ReportNotWritten
 from luckyhit.records import Result
-
-if TYPE_CHECKING:
-    from luckyhit.report.recorded import Recorded
+from luckyhit.report.page import render
+from luckyhit.report.recorded import Recorded
 
 
 def export(run: CaseRun, result: Result, reports_dir: Path, *, recorded_run: Recorded | None = None) -> Path:
     """Write the result, the report and the index, and note in the manifest that the run is finished. `recorded_run`:
     what was recorded, with this result, where it was read already. Returns the report's path. Raises ReportNotWritten
     where one of them can't be written; the run is still a measured one then."""
-    from luckyhit.report.page import render
-
     keep_result(run, result)
     path = render(run, result, reports_dir, recorded_run=recorded_run)
     near = os.path.relpath(path, run.path)

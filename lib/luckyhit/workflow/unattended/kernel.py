@@ -4,14 +4,6 @@ A kernel of its own for each notebook would cost five seconds each: to start, an
 Each notebook still finds no variable and no history of the one before it, so that it can rely on nothing but the run
 directory. The kernel is started, and imports what its first cells need, while this process imports papermill; what
 later cells need is imported while the service comes up (`luckyhit.workflow.steps`).
-
-papermill as `luckyhit run` uses it: imported without what no notebook needs, and saving now and then.
-
-To import this module takes a second.
-
-Executed notebooks are saved as a whole or not at all.
-
-papermill saves after each cell, into the file itself: a full disk, or a death in that moment, would leave half of one.
 """
 
 from __future__ import annotations
@@ -19,9 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
@@ -29,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from luckyhit.atomic import write_atomically
 from luckyhit.case_run import CaseRun
 from luckyhit.scrub.sweep import scrub_notebook
 from luckyhit.workflow.step import STOP
@@ -122,17 +111,16 @@ class Notebook:
 
     def _execute(self) -> None:
         try:
-            # Late: it takes a second to import.
-            pass
+            from luckyhit.workflow.unattended import papermill_engine  # takes a second, while the kernel comes up
 
-            save_whole(self.output.parent)
-            papermill.execute_notebook(
+            papermill_engine.save_whole(self.output.parent)
+            papermill_engine.execute_notebook(
                 self.path,
                 self.output,
                 parameters=self.parameters,
                 progress_bar=False,
                 log_output=False,
-                engine_name=ENGINE,
+                engine_name=papermill_engine.ENGINE,
                 start_timeout=_START_S,
                 execution_timeout=self.timeout_s,
                 km=self.kernel.manager(),
@@ -175,60 +163,3 @@ class Notebook:
                 scrub_notebook(self.output, self.run.redactor.with_roots(folders))
             except OSError:  # where there is no room for a scrubbed copy, none may stay that is not scrubbed
                 self.output.unlink()
-
-
-# Where jsonschema finds this grammar of internationalised addresses, it compiles it at once: two more seconds, for a
-# kind of field that no notebook has.
-_GRAMMAR = "rfc3987_syntax"
-_kept_out = _GRAMMAR not in sys.modules
-if _kept_out:
-    sys.modules[_GRAMMAR] = None  # type: ignore[assignment]
-try:
-    import papermill
-    from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
-finally:
-    if _kept_out:
-        sys.modules.pop(_GRAMMAR, None)
-
-ENGINE = "luckyhit"
-_SAVED_EVERY_S = 5.0
-
-
-class SavingSeldom(NBClientEngine):
-    """papermill's own engine, which writes the whole notebook before and after each cell: with the figures in it that
-    takes longer than most of our cells. Here what is on disk is some seconds old at most, and whole at the end."""
-
-    @classmethod
-    def execute_managed_notebook(cls, nb_man: NotebookExecutionManager, kernel_name: str, **options: Any) -> Any:
-        save = nb_man.save
-
-        def save_seldom(**given: Any) -> None:
-            if (nb_man.now() - nb_man.last_save_time).total_seconds() >= _SAVED_EVERY_S:
-                save(**given)
-
-        nb_man.save = save_seldom
-        try:
-            return super().execute_managed_notebook(nb_man, kernel_name, **options)
-        finally:
-            nb_man.save = save  # papermill saves once more, however it ended
-
-
-papermill_engines.register(ENGINE, SavingSeldom)
-
-
-def save_whole(folder: Path) -> None:
-    """From now on papermill saves notebooks in `folder` as a whole. May be repeated. Imports papermill."""
-    from papermill.iorw import LocalHandler, papermill_io
-
-    class Whole(LocalHandler):
-        def write(self, buf: str, path: str) -> None:
-            write_atomically(Path(path), buf.encode("utf-8", "replace").decode("utf-8"))
-
-    papermill_io.register(f"{folder}{os.sep}", Whole())
-
-
-__all__ = [
-    "ENGINE",
-    "papermill",
-    "save_whole",
-]

@@ -22,6 +22,7 @@ from luckyhit.change.journal import Journal
 from luckyhit.change.leftovers import still_open
 from luckyhit.change.lock import locks_folder
 from luckyhit.errors import ArgumentError, LuckyHitError
+from luckyhit.report.html_files import report_name
 from luckyhit.run import Run, runs
 from luckyhit.text.json_values import as_object
 from luckyhit.workflow.unattended.interruptions import lock_of
@@ -185,8 +186,6 @@ def _started(run: Run, now: datetime) -> datetime:
 
 
 def _report(run: Run, reports_dir: Path) -> Path | None:
-    from luckyhit.report.html_files import report_name
-
     try:
         path = reports_dir / report_name(run, run.manifest)
     except LuckyHitError:

@@ -55,7 +55,7 @@ def new_run(project: Project, case_file: Path, *, environment: str = "", observe
     case = accepted(project, case_file, environment=environment, observe=observe)
     sized: tuple[str, list[str]] | None = None
     if case.plan.auto:
-        from luckyhit.workflow.planning import sized_text  # takes the judge along, a second to import
+        from luckyhit.workflow.planning import sized_text  # takes the judge along: other runs need not wait for it
 
         sized = sized_text(case_file.read_text(encoding="utf-8"), case)
     with tempfile.TemporaryDirectory(prefix="luckyhit-inputs-") as folder:

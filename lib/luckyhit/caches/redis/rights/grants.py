@@ -10,9 +10,9 @@ from redis import exceptions as redis_errors
 
 from luckyhit.caches.base import RightsFindings
 from luckyhit.caches.keyspace import cache_keys, watched_keys
-from luckyhit.caches.redis.config import OPTION
+from luckyhit.caches.redis.keyspace_events import covers, read_setting
 from luckyhit.caches.redis.listener import unsuited
-from luckyhit.caches.redis.notify import covers, read_setting
+from luckyhit.caches.redis.redis_settings import OPTION
 from luckyhit.caches.redis.topology import Topology
 from luckyhit.caches.scope import example_key
 from luckyhit.case import Case

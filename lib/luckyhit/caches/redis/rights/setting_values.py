@@ -5,7 +5,7 @@ from __future__ import annotations
 import redis
 
 from luckyhit.caches.base import RightsFindings
-from luckyhit.caches.redis.config import read_setting
+from luckyhit.caches.redis.redis_settings import read_setting
 from luckyhit.caches.redis.topology import Topology
 from luckyhit.caches.same_setting import same_value
 from luckyhit.case.changes.cache_setting import SettingChange

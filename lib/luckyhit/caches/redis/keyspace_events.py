@@ -15,9 +15,18 @@ import redis
 from redis import exceptions as redis_errors
 
 from luckyhit.caches.base import NOTIFY, Notifications, StepJournal, Undone
-from luckyhit.caches.redis.config import OPTION, by_hand, config_get, flags, put_back, same_meaning, shown, surely
 from luckyhit.caches.redis.key_learning import learn
 from luckyhit.caches.redis.listener import Listener, server_mode_and_run, unsuited
+from luckyhit.caches.redis.redis_settings import (
+    OPTION,
+    by_hand,
+    config_get,
+    flags,
+    put_back,
+    same_meaning,
+    shown,
+    surely,
+)
 from luckyhit.caches.redis.topology import Reachable
 from luckyhit.caches.shapes import LearnedShapes, Shape
 from luckyhit.errors import LuckyHitError

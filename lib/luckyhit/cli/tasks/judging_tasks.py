@@ -1,53 +1,34 @@
-"""Commands that start from a run: judge, report, revert."""
+"""judge, report, revert: what starts from a run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from luckyhit.cli.app import (
-    JsonOption,
-    JunitOption,
-    ReportsOption,
-    RunArgument,
-    RunsOption,
-    SummaryOption,
-    app,
-    print_json,
-)
-from luckyhit.cli.publishing import refuse_crowded, write_told
+from luckyhit.case_run import CaseRun
+from luckyhit.change import revert_run
+from luckyhit.cli.app import print_json, refuse_crowded
+from luckyhit.cli.publishing import write_told
 from luckyhit.errors import ArgumentError, CaseError, LuckyHitError
+from luckyhit.judge import judge as judge_run
+from luckyhit.judge import loose
+from luckyhit.judge.context.earlier import with_earlier
 from luckyhit.project import Project
+from luckyhit.records import Result
+from luckyhit.report.page import render
+from luckyhit.report.run_outcome import told_of_records, told_of_run
+from luckyhit.report.tables.metric_rows import number_lines
 from luckyhit.scrub.characters import visible
+from luckyhit.scrub.sweep import scrub_notebook
 from luckyhit.text.messages import guard_title
-
-if TYPE_CHECKING:
-    from luckyhit.records import Result
-    from luckyhit.run import Run
+from luckyhit.workflow.step import scrub
+from luckyhit.workflow.unattended.export import export, keep_result
 
 
-@app.command()
-def judge(
-    run: RunArgument,
-    as_json: JsonOption = False,
-    write: Annotated[bool, typer.Option("--write", help="Replace the result that the run has.")] = False,
-    summary: SummaryOption = "",
-    junit: JunitOption = "",
-    runs_dir: RunsOption = "",
-) -> None:
-    """Judge what a run recorded, again and without its target. RUN may also be a directory with nothing but case.yml
-    and requests/*.parquet in it. The result that the run has stays, unless --write is given."""
-    from luckyhit.case_run import CaseRun
-    from luckyhit.judge import judge as judge_run
-    from luckyhit.judge import loose
-    from luckyhit.judge.context.earlier import with_earlier
-    from luckyhit.report.run_outcome import told_of_records, told_of_run
-    from luckyhit.report.tables.metric_rows import number_lines
-    from luckyhit.workflow.unattended.export import keep_result
-
+def judge(run: str, *, as_json: bool, write: bool, summary: str, junit: str, runs_dir: str) -> None:
+    """Judge again what a run, or a directory of records alone, holds, and print it."""
     refuse_crowded(summary, junit, as_json=as_json)
     if loose.is_loose(Path(run)):
         if write:
@@ -82,22 +63,8 @@ def failed_guards(result: Result) -> Iterator[str]:
             yield f"    what to do: {visible(guard.remedy)}\n" if guard.remedy else ""
 
 
-@app.command()
-def report(
-    run: RunArgument,
-    summary: SummaryOption = "",
-    junit: JunitOption = "",
-    runs_dir: RunsOption = "",
-    reports_dir: ReportsOption = "",
-) -> None:
-    """Judge a run and write its HTML report. The last line is the report's path."""
-    from luckyhit.case_run import CaseRun
-    from luckyhit.judge import judge as judge_run
-    from luckyhit.judge.context.earlier import with_earlier
-    from luckyhit.report.page import render
-    from luckyhit.report.run_outcome import told_of_run
-    from luckyhit.workflow.unattended.export import export
-
+def report(run: str, *, summary: str, junit: str, runs_dir: str, reports_dir: str) -> None:
+    """Judge a run, write its report, and print where it is."""
     refuse_crowded(summary, junit, as_json=False)
     project = Project.find(runs_dir=runs_dir, reports_dir=reports_dir)
     run_files = CaseRun.find(project.runs, run)
@@ -119,20 +86,14 @@ def report(
     print(path)
 
 
-def ended_early(run: Run) -> str:
+def ended_early(run: CaseRun) -> str:
     """Why a run ended before its time; empty where it did not, or where nobody noted it."""
     failure = run.manifest.failure
     return failure.message or "no reason was noted" if failure else ""
 
 
-@app.command()
-def revert(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsOption = "") -> None:
-    """Finish the rollback of a run that died: from any process, as often as you like."""
-    from luckyhit.case_run import CaseRun
-    from luckyhit.change import revert_run
-    from luckyhit.scrub.sweep import scrub_notebook
-    from luckyhit.workflow.step import scrub
-
+def revert(run: str, *, as_json: bool, runs_dir: str) -> None:
+    """Finish a rollback, and tell what came of it. Raises typer.Exit(5) where it is not confirmed."""
     project = Project.find(runs_dir=runs_dir)
     run_files = CaseRun.find(project.runs, run)
     try:

@@ -1,0 +1,119 @@
+"""`luckyhit run`: a case from its baseline to its report, and what is told of how it ended."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from luckyhit.case.values.units import parse_duration
+from luckyhit.cli.app import chosen_verdicts, print_json, refuse_crowded
+from luckyhit.errors import ArgumentError, LuckyHitError
+from luckyhit.project import Project
+from luckyhit.workflow.unattended.run_case import Outcome, refuse_unknown, run_case
+
+
+def run(
+    case: str,
+    given: Sequence[str],
+    *,
+    environment: str,
+    observe: bool,
+    timeout: str,
+    fail_on: str,
+    summary: str,
+    junit: str,
+    as_json: bool,
+    runs_dir: str,
+    reports_dir: str,
+) -> None:
+    """Run a case unattended, and tell how it ended. `given`: `NAME=VALUE` of each `-p`. Raises typer.Exit with the exit
+    code."""
+    chosen = chosen_verdicts(fail_on)
+    refuse_crowded(summary, junit, as_json=as_json)
+    timeout_s = duration(timeout, "--timeout") if timeout else None
+    parameters = {"case": case, "environment": environment, "runs_dir": runs_dir, "reports_dir": reports_dir}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ArgumentError(f"{pair!r} is not NAME=VALUE", hint="For example: -p case=stale-price")
+        refuse_unknown([name], {*parameters, "run", "observe"})
+        parameters[name] = value
+    if "observe" in parameters:
+        raise ArgumentError("`observe` is a switch of its own here", hint="Say --observe.")
+    if "run" in parameters:
+        raise ArgumentError("`luckyhit run` makes a new run each time", hint="Leave the parameter `run` out.")
+    project = Project.find(runs_dir=parameters["runs_dir"], reports_dir=parameters["reports_dir"])
+    case_file = project.case_file(parameters["case"])
+    outcome: Outcome | None = None
+    try:
+        outcome = run_case(
+            project, case_file, environment=parameters["environment"], observe=observe, timeout_s=timeout_s
+        )
+    except LuckyHitError as raised:
+        if not summary and not junit:
+            raise
+        error = raised
+    from luckyhit.cli import publishing  # takes judge and report along: a run need not wait for them
+
+    if outcome is None:
+        publishing.publish_error(case_file, error, project, summary=summary, junit=junit)
+        raise error
+    try:
+        publishing.publish_outcome(outcome, project, summary=summary, junit=junit)
+    except LuckyHitError as unpublished:
+        print(f"error: {unpublished}", file=sys.stderr)
+        # A rollback that is not confirmed, or whatever else went wrong, is what has to be heard first.
+        outcome.exit_code = outcome.exit_code or unpublished.exit_code
+    result = outcome.result
+    if as_json:
+        print_json(
+            {
+                "run": outcome.run.id,
+                "exit_code": outcome.exit_code,
+                "reason": outcome.reason or outcome.note or (outcome.error.message if outcome.error else ""),
+                "report": str(outcome.report) if outcome.report else None,
+                "result": result.model_dump(mode="json", by_alias=True) if result else None,
+            }
+        )
+    elif result is not None and (not outcome.reason or result.verdict == "INVALID"):
+        print(f"\n{result.verdict}: {result.because}")
+        print(publishing.first_lines(result))
+    if outcome.exit_code != 0:
+        _explain_failure(outcome)
+    if outcome.report and not as_json:
+        print(outcome.report)
+    if outcome.exit_code == 0 and result is not None and result.verdict.lower() in chosen:
+        raise typer.Exit(1)
+    raise typer.Exit(outcome.exit_code)
+
+
+def _explain_failure(outcome: Outcome) -> None:
+    failure = outcome.failure
+    sys.stdout.flush()
+    if outcome.reason:
+        print(f"\nINCOMPLETE: {outcome.reason}", file=sys.stderr)
+    if failure and failure.hint:
+        print(f"  what to do: {failure.hint}", file=sys.stderr)
+    if failure and failure.log:
+        print("  the service's last log lines:", file=sys.stderr)
+        for line in failure.log:
+            print(f"    | {line}", file=sys.stderr)
+    if outcome.note:
+        print(f"\n{outcome.note}", file=sys.stderr)
+    if outcome.error is not None:
+        which = "  and the report could not be written:" if outcome.reason else "\nerror: there is no report:"
+        print(f"{which} {outcome.error}", file=sys.stderr)
+    sys.stderr.flush()
+
+
+def duration(text: str, option: str) -> float:
+    """Seconds of `20m`, `90s`. Raises ArgumentError for anything else, and for nothing at all."""
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise ArgumentError(f"{option} {text!r} is not {error}", hint="Say a number with its unit.") from None
+    if seconds <= 0:
+        raise ArgumentError(f"{option} {text} is no time at all", hint="Say how long, for example 20m.")
+    return seconds

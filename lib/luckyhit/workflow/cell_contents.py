@@ -1,0 +1,114 @@
+"""What the cells of the notebooks show: tables, figures and sentences, made from what was recorded.
+
+It takes the judge, pandas and the report along, a second to import: the workbook imports it with the first cell that
+shows something, and while the service comes up (`luckyhit.workflow.steps`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from luckyhit.case import Case
+from luckyhit.case_run import CaseRun
+from luckyhit.judge import judge
+from luckyhit.judge.context.earlier import with_earlier
+from luckyhit.judge.table.samples import Rows
+from luckyhit.records import Result
+from luckyhit.report import notebook_tables
+from luckyhit.report.evidence.journal_view import journal_of
+from luckyhit.report.figures.figure_rows import FIGURES, figure_for
+from luckyhit.report.recorded import Recorded, recorded
+from luckyhit.report.tables import finding_sentences, observed
+from luckyhit.workflow.cell_output import Picture
+from luckyhit.workflow.planning import planning_after, planning_of
+from luckyhit.workflow.unattended.export import export, keep_result
+
+
+class CellContents:
+    """What was recorded is read once for all figures, tables and sentences, until there is more of it or another
+    result."""
+
+    def __init__(self) -> None:
+        self._recorded: Recorded | None = None
+
+    def recorded(self, run: CaseRun, result: Result | None) -> Recorded:
+        known = self._recorded
+        if known is None or known.manifest != run.manifest:
+            self._recorded = known = recorded(run, result)
+        elif known.result != result:
+            self._recorded = known = known.with_result(result)
+        return known
+
+    def declared(self, case: Case) -> pd.DataFrame:
+        return notebook_tables.declared(case)
+
+    def power(self, case: Case, run: CaseRun | None) -> pd.DataFrame:
+        """From the case alone, before there is a run; from its baseline, once that is measured."""
+        if run is None:
+            return notebook_tables.power(planning_of(case))
+        return notebook_tables.power(planning_after(run) if run.blocks("baseline") else planning_of(run.case))
+
+    def shows_probe(self, name: str) -> bool:
+        """Whether figure `name` has nothing to show without a probe."""
+        return name in FIGURES and FIGURES[name].needs == "probe"
+
+    def figure(self, name: str, run: CaseRun, result: Result | None) -> Picture:
+        """Raises ArgumentError for a name that no figure has."""
+        figure, sentence = figure_for(name, self.recorded(run, result))
+        assert figure is not None  # it is None only where none was asked for
+        return Picture.of(figure, sentence)
+
+    def reading(self, name: str, run: CaseRun, result: Result | None) -> str:
+        """The sentence of figure `name`, without drawing it."""
+        return figure_for(name, self.recorded(run, result), draw=False)[1]
+
+    def baseline(self, run: CaseRun, result: Result | None) -> pd.DataFrame:
+        return notebook_tables.baseline(self.recorded(run, result))
+
+    def not_seen(self, run: CaseRun, result: Result | None) -> str:
+        return notebook_tables.not_seen(self.recorded(run, result))
+
+    def change(self, case: Case) -> pd.DataFrame:
+        return notebook_tables.change(case)
+
+    def cleared(self, run: CaseRun, result: Result | None) -> pd.DataFrame:
+        return notebook_tables.cleared(self.recorded(run, result))
+
+    def touched(self, run: CaseRun, result: Result | None) -> pd.DataFrame:
+        return notebook_tables.touched(self.recorded(run, result), journal_of(run))
+
+    def guards(self, run: CaseRun, result: Result | None) -> pd.DataFrame:
+        return notebook_tables.guards(self.recorded(run, result))
+
+    def judge(self, run: CaseRun) -> None:
+        """Judge what was recorded, and write result.json. It is read once, for judging and for all that is shown."""
+        self._recorded = known = recorded(run)
+        requests = known.requests if isinstance(known.requests, Rows) else None
+        keep_result(run, with_earlier(run, judge(run, requests=requests)))
+
+    def finding_lines(self, result: Result) -> Sequence[str]:
+        return finding_sentences.finding_lines(result)
+
+    def observed_only(self, run: CaseRun) -> bool:
+        """Whether the baseline alone was measured."""
+        return observed.only(run.manifest, run.result)
+
+    def observed_sentence(self, result: Result) -> str:
+        return f"**{observed.headline(result)}.** {observed.said(result)}"
+
+    def metrics(self, result: Result, *, observed: bool) -> pd.DataFrame:
+        """Both arms side by side; of a baseline alone (`observed`), beside earlier ones."""
+        return notebook_tables.earlier(result) if observed else notebook_tables.metrics(result)
+
+    def readers(self, run: CaseRun, result: Result | None) -> pd.DataFrame:
+        return notebook_tables.readers(self.recorded(run, result))
+
+    def checklist(self, run: CaseRun, result: Result | None) -> pd.DataFrame:
+        return notebook_tables.checklist(self.recorded(run, result), journal_of(run))
+
+    def export(self, run: CaseRun, result: Result, reports_dir: Path) -> Path:
+        """Write the report and the index. Returns the report's path. Raises ReportNotWritten."""
+        return export(run, result, reports_dir, recorded_run=self.recorded(run, result))
