@@ -9,9 +9,9 @@ import pytest
 from luckyhit.case.docs.template import new_case
 from luckyhit.case.load import parse_case
 from luckyhit.workflow import warmups
-from luckyhit.workflow.warmup_rule import ComingBlock, WashOut
 from luckyhit.workflow.warmups import WARMUPS, WarmupId, warm_up
-from luckyhit.workflow.washout import UntilStill
+from luckyhit.workflow.warmups.warmup_rule import ComingBlock, WashOut
+from luckyhit.workflow.warmups.washout import UntilStill
 
 CASE = parse_case(new_case("slow"))
 

@@ -16,7 +16,7 @@ from luckyhit.case.docs.template import new_case
 from luckyhit.case_run import CaseRun
 from luckyhit.records import REQUESTS
 from luckyhit.records.parquet import write_part
-from luckyhit.workflow.washout import hits_of, wash_out, windows_of
+from luckyhit.workflow.warmups.washout import hits_of, wash_out, windows_of
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_it_seldom_stops_far_below_the_level_that_is_reached_at_last(
         at = np.arange(3000) / 100
         hits = rng.random(3000) < 0.8 * (1 - np.exp(-at / fills_in_s))
         parts = iter(np.split(hits, 15))
-        monkeypatch.setattr("luckyhit.workflow.washout.hits_of", lambda *_, parts=parts: next(parts).tolist())
+        monkeypatch.setattr("luckyhit.workflow.warmups.washout.hits_of", lambda *_, parts=parts: next(parts).tolist())
         washed = wash_out(run, lambda _: 0, stretch_s=2.0, longest_s=30.0)
         early += washed.settled is True and np.exp(-washed.seconds / fills_in_s) * 0.8 > 0.1
     assert early <= most_early

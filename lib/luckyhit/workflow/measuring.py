@@ -26,7 +26,7 @@ from luckyhit.system import Stack
 from luckyhit.system.control import authorities
 from luckyhit.workflow.preflight import probe_databases
 from luckyhit.workflow.step import Step, stop_if_asked
-from luckyhit.workflow.warmup_rule import ComingBlock
+from luckyhit.workflow.warmups.warmup_rule import ComingBlock
 from luckyhit.workflow.watching import watched_caches
 
 Progress = Callable[[str, float, float], None]

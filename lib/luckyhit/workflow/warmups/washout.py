@@ -11,7 +11,7 @@ from luckyhit.designs import design_of
 from luckyhit.judge.compare.stationary import FEWEST_WINDOWS, moving, settled
 from luckyhit.records.parquet import read_parts
 from luckyhit.run import Run
-from luckyhit.workflow.warmup_rule import ComingBlock, Stretch, WashOut
+from luckyhit.workflow.warmups.warmup_rule import ComingBlock, Stretch, WashOut
 
 SHORTEST_S = 2.0
 REQUESTS_PER_WINDOW = 100

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from luckyhit.run import Run
-from luckyhit.workflow.warmup_rule import ComingBlock, Stretch, WarmupRule
-from luckyhit.workflow.washout import UntilStill
+from luckyhit.workflow.warmups.warmup_rule import ComingBlock, Stretch, WarmupRule
+from luckyhit.workflow.warmups.washout import UntilStill
 
 WarmupId = Literal["until-still"]
 WARMUPS: Mapping[WarmupId, WarmupRule] = {
