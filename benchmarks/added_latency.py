@@ -25,7 +25,7 @@ from harness.targets import TIMED_ECHO, running
 
 from luckyhit.load.command.load_plan import plan_load
 from luckyhit.load.command.options import Asked
-from luckyhit.load.limits import Limits
+from luckyhit.load.limits import WatchedLimits
 from luckyhit.load.selfcheck import quantile
 from luckyhit.load.worker_pool import run_engine
 
@@ -34,7 +34,7 @@ HIGHEST = {"aiohttp": 2000, "httpx": 200}
 """Beyond this a client can't keep up at all."""
 BOUNDS = {200: (0.4, 2.0), 500: (0.4, 1.0), 1000: (0.4, 1.0), 2000: (0.4, 1.0)}
 
-LIMITS = Limits(error_rate=0.1, p99_ms=2000.0, window_s=5.0, fewest=50)
+LIMITS = WatchedLimits(error_rate=0.1, p99_ms=2000.0, window_s=5.0, fewest=50)
 """Those of a service that runs already, unless its case says otherwise."""
 
 Added = dict[str, float]

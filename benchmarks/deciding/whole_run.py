@@ -4,7 +4,7 @@ change with a look after each until it is enough, one block after the rollback, 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
@@ -18,11 +18,16 @@ from simulated_service import Behaviour, S
 from luckyhit.case import Case
 from luckyhit.judge import decide
 from luckyhit.judge.early import enough
-from luckyhit.records import Guard, Result, Rollback
+from luckyhit.records import Guard, NotedBlock, Result, Rollback, load_blocks
 
 DECLARED = Guard(id="declared-difference-only", ok=True, detail="one environment variable differs")
 SHOWN = ("verdict", "pairs", "before", "after", "effect", "low", "high", "margin")
 ROLLED_BACK = Rollback(confirmed=True, detail="The variable is as it was.")
+
+
+def noted(blocks: Sequence[Block]) -> list[NotedBlock]:
+    """The blocks as a run's manifest notes them."""
+    return load_blocks([block.entry for block in blocks])[0]
 
 
 @dataclass
@@ -52,8 +57,7 @@ class Recorded:
             pd.concat([getattr(block, name) for block in self.blocks], ignore_index=True)
             for name in ("requests", "reads", "writes")
         )
-        entries = [block.entry for block in self.blocks]
-        return decide(requests, reads, writes, self.case, entries, [DECLARED], ROLLED_BACK, glance=glance)
+        return decide(requests, reads, writes, self.case, noted(self.blocks), [DECLARED], ROLLED_BACK, glance=glance)
 
 
 def run(scenario: Scenario, seed: int) -> dict[str, Any]:
@@ -114,8 +118,8 @@ def _starts_seen() -> Callable[[Recorded], bool]:
     enough_starts = import_module("luckyhit.judge.compare.process_starts").enough_starts
 
     def seen(record: Recorded) -> bool:
-        entries = [block.entry for block in record.blocks if block.entry["stage"] == "change"]
-        return bool(enough_starts(entries, record.case))
+        changed = [block for block in record.blocks if block.entry["stage"] == "change"]
+        return bool(enough_starts(noted(changed), record.case))
 
     return seen
 
@@ -134,7 +138,7 @@ def _sizing() -> Callable[[Case, Recorded | None], Case]:
         if record is None:
             return planning.planning_of(case).case
         first = record.blocks[0]
-        known = read.read(rows.rows_of(first.requests), first.requests, first.reads, first.writes, [first.entry])
+        known = read.read(rows.rows_of(first.requests), first.requests, first.reads, first.writes, noted([first]))
         shown = power.baseline_of(known.measured("baseline", read.BEFORE), known.probed("baseline", "before"), case)
         fields = [name for name in power.to_size(case) if name != "plan.baseline"]
         plan = case.plan.model_copy(update={"baseline": record.case.plan.baseline})

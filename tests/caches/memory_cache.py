@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
-from luckyhit.caches.backup import BackupWriter, Entry
+from luckyhit.caches.backup import BackupEntry, BackupWriter
 from luckyhit.caches.base import Capability, RightsFindings, ServerFacts
-from luckyhit.caches.clear_pace import Pace
+from luckyhit.caches.clear_pace import ClearPace
 from luckyhit.caches.scope import Listing, Progress, Removed, Scope
 from luckyhit.case import Case
 from luckyhit.case.cache_spec import Cache as CacheSpec
@@ -93,13 +93,15 @@ class MemoryCache:
     def clock_ms(self) -> int:
         return time.time_ns() // 1_000_000
 
-    def put_back(self, entries: list[Entry]) -> int:
+    def put_back(self, entries: list[BackupEntry]) -> int:
         present = [entry for entry in entries if entry.key in self.values]
         for entry in entries:
             self.values.setdefault(entry.key, (entry.payload, entry.expires_at_ms))
         return len(present)
 
-    def remover(self, scope: Scope, pace: Pace, *, writer: BackupWriter | None, rebuildable: bool) -> MemoryRemover:
+    def remover(
+        self, scope: Scope, pace: ClearPace, *, writer: BackupWriter | None, rebuildable: bool
+    ) -> MemoryRemover:
         return MemoryRemover(self, scope, writer, rebuildable)
 
     def _lifetime_ms(self, key: bytes) -> int:
@@ -131,7 +133,7 @@ class MemoryRemover:
                 self.done.kept.add(key)
                 return
             if self._writer is not None:
-                entry = Entry(key, value, expires_at_ms)
+                entry = BackupEntry(key, value, expires_at_ms)
                 (self._writer.add if backed_up is None else self._writer.replace)([entry])
                 self._writer.sync()
             self.done.rewritten += backed_up is not None
@@ -145,4 +147,4 @@ class MemoryRemover:
                 return
         self.done.gone += 1
         if self._writer is not None and backed_up is not None:
-            self._writer.replace([Entry(key, b"", 0)])
+            self._writer.replace([BackupEntry(key, b"", 0)])

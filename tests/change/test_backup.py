@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from served import ReachedBy
 
-from luckyhit.caches.backup import BackupWriter, Entry, read_backup
+from luckyhit.caches.backup import BackupEntry, BackupWriter, read_backup
 from luckyhit.caches.restore import Restored, restore, restore_run
 from luckyhit.case.cache_spec import Cache as CacheSpec
 from luckyhit.change.clearing.clear import clear
@@ -21,7 +21,7 @@ from tier import examples
 
 SPEC = CacheSpec.model_validate({"clear": ["a:{id}"], "url_env": "SHOP_CACHE", "dedicated": True, "rebuildable": True})
 entries = st.builds(
-    Entry,
+    BackupEntry,
     key=st.sampled_from([b"", b"a", b"b", b"\n\0\xff"]) | st.binary(max_size=100),
     payload=st.binary(min_size=1, max_size=40),
     expires_at_ms=st.integers(0, 2**62),
@@ -35,7 +35,7 @@ entries = st.builds(
     cut=st.integers(0, 30),
 )
 def test_each_key_comes_back_as_it_was_last(
-    added: list[Entry], changes: list[tuple[int, Entry | None]], cut: int, tmp_path: Path
+    added: list[BackupEntry], changes: list[tuple[int, BackupEntry | None]], cut: int, tmp_path: Path
 ) -> None:
     path = tmp_path / "one.backup"
     path.unlink(missing_ok=True)
@@ -47,10 +47,10 @@ def test_each_key_comes_back_as_it_was_last(
             continue
         key = added[number].key
         if change is None:
-            writer.replace([Entry(key, b"", 0)])
+            writer.replace([BackupEntry(key, b"", 0)])
             expected.pop(key, None)
         else:
-            expected[key] = Entry(key, change.payload, change.expires_at_ms)
+            expected[key] = BackupEntry(key, change.payload, change.expires_at_ms)
             writer.replace([expected[key]])
     writer.close()
     assert writer.count == len(added)
@@ -65,7 +65,7 @@ def test_each_key_comes_back_as_it_was_last(
 def test_a_damaged_record_ends_it_and_what_stands_before_is_given(tmp_path: Path) -> None:
     path = tmp_path / "one.backup"
     writer = BackupWriter(path)
-    writer.add([Entry(b"a:%d" % number, b"payload", 0) for number in range(3)])
+    writer.add([BackupEntry(b"a:%d" % number, b"payload", 0) for number in range(3)])
     writer.close()
     data = bytearray(path.read_bytes())
     data[-6] ^= 1
@@ -126,10 +126,10 @@ def test_a_value_that_would_have_expired_is_not_followed_by_a_later_one(
 def test_a_backup_of_the_first_version_is_read(tmp_path: Path) -> None:
     path = tmp_path / "one.backup"
     writer = BackupWriter(path)
-    writer.add([Entry(b"a:1", b"payload", 7)])
+    writer.add([BackupEntry(b"a:1", b"payload", 7)])
     writer.close()
     path.write_bytes(path.read_bytes().replace(b'"version": 2', b'"version": 1'))
-    assert list(read_backup(path)) == [Entry(b"a:1", b"payload", 7)]
+    assert list(read_backup(path)) == [BackupEntry(b"a:1", b"payload", 7)]
 
 
 def test_large_values_go_back_a_few_at_a_time(cache: Any, client: redis.Redis, tmp_path: Path) -> None:

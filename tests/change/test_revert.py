@@ -14,7 +14,7 @@ import psutil
 import pytest
 import redis
 
-from luckyhit.caches.backup import BackupWriter, Entry
+from luckyhit.caches.backup import BackupEntry, BackupWriter
 from luckyhit.case.cache_spec import Cache as CacheSpec
 from luckyhit.case_run import CaseRun
 from luckyhit.change import processes
@@ -147,7 +147,7 @@ def test_a_cache_that_is_away_is_tried_again_then_told(run: CaseRun, journal: Jo
     inverse = {"kind": "restore", "backup": "none.backup", "cache": "127.0.0.1:1/0", "url_env": "SHOP_CACHE"}
     journal.intend("clear", {}, inverse)
     writer = BackupWriter(run.path / "none.backup")
-    writer.add([Entry(b"a:1", b"payload", 0)])
+    writer.add([BackupEntry(b"a:1", b"payload", 0)])
     writer.close()
     pauses: list[float] = []
     with pytest.raises(RollbackNotConfirmed, match="does not answer") as raised:

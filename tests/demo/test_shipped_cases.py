@@ -8,7 +8,7 @@ import pytest
 
 from luckyhit.case import load_case
 from luckyhit.case.values.placeholders import fill, fill_text, key_pattern
-from luckyhit.demo.settings import Settings
+from luckyhit.demo.settings import DemoSettings
 
 CASES = Path(__file__).parents[2] / "data" / "cases"
 SHIPPED = ["lucky-hit", "placebo", "short-ttl", "stale-price"]
@@ -102,5 +102,5 @@ def test_a_case_names_no_path_of_this_machine(name):
     case = case_of(name)
     environ = {"REDIS_URL": "redis://cache", "DATABASE": "catalogue.sqlite"}
     for arm in ("before", "after"):
-        assert Settings.from_env({**environ, **settings_of(case, arm)})
+        assert DemoSettings.from_env({**environ, **settings_of(case, arm)})
     json.dumps(case.model_dump(mode="json"))

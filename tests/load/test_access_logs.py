@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from luckyhit.case.workload import Replay, Workload
 from luckyhit.errors import ArgumentError
-from luckyhit.load.access_logs import FORMS, REFUSED, Line
+from luckyhit.load.access_logs import FORMS, REFUSED, LogLine
 from luckyhit.load.http1.request_head import Origin
 from luckyhit.load.inputs import Inputs, gather
 from luckyhit.load.request_templates import RouteTemplate
@@ -55,7 +55,7 @@ def requests(load: Workload, schedule: Schedule) -> list[str]:
     return [templates[route].render(key, number).split(b" HTTP")[0].decode() for route, key, number in slots]
 
 
-def read_by_forms(text: str) -> dict[str, Line]:
+def read_by_forms(text: str) -> dict[str, LogLine]:
     """By form, what it makes of a line of text."""
     return {name: line for name, form in FORMS.items() if (line := form.reader()(text)) is not None}
 

@@ -23,8 +23,8 @@ from luckyhit.judge.stale.background import background_reads, background_share
 from luckyhit.load.bodies.expected import LARGEST_CHECKED_BODY
 from luckyhit.load.http1.request_head import Origin
 from luckyhit.load.http1.response import HttpResponse
-from luckyhit.load.inputs import Table
-from luckyhit.load.recorder import Rows
+from luckyhit.load.inputs import KeyTable
+from luckyhit.load.recorder import RequestRecorder
 from luckyhit.load.request_templates import RouteTemplate
 from luckyhit.load.responses import Answers
 from luckyhit.load.schedule import closed_schedule
@@ -122,7 +122,7 @@ def rows_of(
     """(versions, Answers) of answers to one route."""
     given = Route.model_validate({"name": "r", "path": "/{key}", "keys": Keys(first=1, last=9), **route})
     schedule = closed_schedule(Workload(seed=1, rate="1/s", routes=[given]), 3, 1)  # type: ignore[arg-type]
-    rows = Rows(schedule, ["before"], block=0, warmup_ns=0, directory=None, endless=True)
+    rows = RequestRecorder(schedule, ["before"], block=0, warmup_ns=0, directory=None, endless=True)
     templates = [[RouteTemplate(given, Origin.parse("http://h"), {})]]
     checked = Answers(schedule, rows, ["before"], templates, Signals(), expected or Response(), later_bytes=later_bytes)
     for slot, each in enumerate(answers):
@@ -190,7 +190,7 @@ def test_a_write_that_was_sent_twice_has_none() -> None:
 
 
 def test_a_logs_own_path_is_sent_without_our_number() -> None:
-    table = Table(("1",), ("/1/old-value",))
+    table = KeyTable(("1",), ("/1/old-value",))
     route = Route(name="w", method="PUT", path="/{key}/{number}", version="{number}")
     origin = Origin.parse("http://h")
     assert RouteTemplate(route, origin, {}).writes_number
@@ -202,7 +202,7 @@ def test_a_logs_own_path_is_sent_without_our_number() -> None:
 
 def test_rows_take_no_version_for_one_that_is_not_there() -> None:
     schedule = closed_schedule(Workload(seed=1, rate="1/s", routes=[Route(name="r", path="/")]), 4, 1)  # type: ignore[arg-type]
-    rows = Rows(schedule, ["before"], block=0, warmup_ns=0, directory=None)
+    rows = RequestRecorder(schedule, ["before"], block=0, warmup_ns=0, directory=None)
     for slot, version in enumerate((-1, 0, 2**63 - 1)):
         rows.settle(slot, 0, answer({}), Signals().read([]), version)
     rows.end()

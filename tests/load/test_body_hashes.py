@@ -27,7 +27,7 @@ from luckyhit.load.bodies.expected import LARGEST_CHECKED_BODY
 from luckyhit.load.bodies.hashes import hash_of
 from luckyhit.load.http1.request_head import Origin
 from luckyhit.load.http1.response import HttpResponse
-from luckyhit.load.recorder import Rows
+from luckyhit.load.recorder import RequestRecorder
 from luckyhit.load.request_templates import RouteTemplate
 from luckyhit.load.responses import KEPT_FOR_LATER, Answers
 from luckyhit.load.schedule import closed_schedule
@@ -46,7 +46,7 @@ def settled(
     """(hashes in the order of the answers, Answers); of each answer, the arm it came from."""
     given = Route.model_validate({"name": "r", "path": "/r", **route})
     schedule = closed_schedule(Workload(seed=1, rate="1/s", routes=[given]), 2, 1)  # type: ignore[arg-type]
-    rows = Rows(schedule, ARMS, block=0, warmup_ns=0, directory=None, endless=True)
+    rows = RequestRecorder(schedule, ARMS, block=0, warmup_ns=0, directory=None, endless=True)
     templates = [[RouteTemplate(given, Origin.parse(url), {})] for url in ADDRESSES]
     checked = Answers(schedule, rows, ARMS, templates, Signals(), expected, later_bytes=KEPT_FOR_LATER)
     for slot, (arm, one) in enumerate(answers):

@@ -11,7 +11,7 @@ from luckyhit.case.workload import Workload
 from luckyhit.load.http1.request_head import Origin
 from luckyhit.load.http1.response import HttpResponse
 from luckyhit.load.http1.response_head import Heads
-from luckyhit.load.recorder import Rows
+from luckyhit.load.recorder import RequestRecorder
 from luckyhit.load.request_templates import RouteTemplate
 from luckyhit.load.responses import Answers
 from luckyhit.load.schedule import closed_schedule
@@ -185,7 +185,7 @@ def settled(heads: list[tuple[float, bytes]], method: str = "GET") -> pd.DataFra
     """The rows of answers with these heads, by when they were done."""
     route = {"name": "page", "path": "/page", "method": method}
     schedule = closed_schedule(Workload.model_validate({"seed": 1, "rate": "9/s", "routes": [route]}), 100, 1)
-    rows = Rows(schedule, ["before"], block=0, warmup_ns=0, directory=None, endless=True)
+    rows = RequestRecorder(schedule, ["before"], block=0, warmup_ns=0, directory=None, endless=True)
     templates = [
         [RouteTemplate(schedule.routes[0], Origin.parse("http://127.0.0.1:1"), {}, table=None, cookies={})],
     ]

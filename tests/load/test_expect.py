@@ -18,7 +18,7 @@ from luckyhit.case.workload import Response, Route, Workload
 from luckyhit.load.bodies.expected import LARGEST_CHECKED_BODY, expected_of, mismatch
 from luckyhit.load.http1.request_head import Origin
 from luckyhit.load.http1.response import HttpResponse
-from luckyhit.load.recorder import Rows
+from luckyhit.load.recorder import RequestRecorder
 from luckyhit.load.request_templates import RouteTemplate
 from luckyhit.load.responses import KEPT_FOR_LATER, Answers
 from luckyhit.load.schedule import closed_schedule
@@ -138,7 +138,7 @@ def settled(expected: Response, *answers: HttpResponse, routes: int = 1, **setti
     given = [Route(name=f"r{number}", path=f"/{number}/{{number}}") for number in range(routes)]
     workload = Workload(seed=1, rate="1/s", routes=given)  # type: ignore[arg-type]
     schedule = closed_schedule(workload, 40 if routes > 1 else 2, 1)
-    rows = Rows(schedule, ["before"], block=0, warmup_ns=0, directory=None, endless=True)
+    rows = RequestRecorder(schedule, ["before"], block=0, warmup_ns=0, directory=None, endless=True)
     templates = [[RouteTemplate(route, Origin.parse("http://h"), {}) for route in given]]
     checked = Answers(schedule, rows, ["before"], templates, Signals(), expected, **settings)
     for slot, answer in enumerate(answers):

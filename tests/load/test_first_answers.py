@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from luckyhit.case.workload import Keys, Route, Workload
 from luckyhit.load.http1.response import HttpResponse
-from luckyhit.load.recorder import Rows
+from luckyhit.load.recorder import RequestRecorder
 from luckyhit.load.schedule import schedule_for
 from luckyhit.load.signals import Memory, Seen, Signals
 from luckyhit.load.signals import memory as memory_module
@@ -103,7 +103,7 @@ def test_rows_are_held_for_seconds_and_not_for_good(monkeypatch: pytest.MonkeyPa
 def test_a_row_that_waits_is_amended_where_it_stands() -> None:
     route = Route(name="item", path="/i/{key}", keys=Keys(first=1, last=3))
     workload = Workload(seed=1, rate="100/s", arrivals="constant", routes=[route])  # type: ignore[arg-type]
-    rows = Rows(schedule_for(workload, 0.03, 1), ["before"], block=0, warmup_ns=0, directory=None)
+    rows = RequestRecorder(schedule_for(workload, 0.03, 1), ["before"], block=0, warmup_ns=0, directory=None)
     done = HttpResponse(sent_ns=1, first_byte_ns=2, done_ns=3, status=200, size=4, connection=5)
     places = []
     for slot in range(3):

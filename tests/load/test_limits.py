@@ -22,7 +22,7 @@ from luckyhit.case.docs.template import new_case
 from luckyhit.case_run import CaseRun
 from luckyhit.errors import LimitExceeded
 from luckyhit.load.block import config_of
-from luckyhit.load.limits import Limits
+from luckyhit.load.limits import WatchedLimits
 from luckyhit.load.worker_pool import run_engine
 
 LIMITS = {"error_rate": 0.1, "p99_ms": 500.0, "window_s": 30.0, "fewest": 20}
@@ -171,7 +171,7 @@ def test_a_closed_loop_is_stopped_too(run: CaseRun) -> None:
     with Turning((ANSWERS["error"],)).running() as service:
         config = config_of(
             run.case, seed=1, warmup_s=0.0, measure_s=60.0, targets={"before": service.url}, selfcheck=False, closed=4,
-            directory=run.path, origin_ns=time.monotonic_ns(), limits=Limits.of(LIMITS),
+            directory=run.path, origin_ns=time.monotonic_ns(), limits=WatchedLimits.of(LIMITS),
         )  # fmt: skip
         facts = run_engine(config)
     told, counts = FAILED.fullmatch(facts["stopped"]), facts["accounting"]["before"]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from luckyhit.case.workload import Keys, Route, Workload
 from luckyhit.load.http1.response import HttpResponse
-from luckyhit.load.recorder import Rows
+from luckyhit.load.recorder import RequestRecorder
 from luckyhit.load.schedule import schedule_for
 from luckyhit.load.selfcheck import quantile
 from luckyhit.load.signals import Seen
@@ -58,7 +58,7 @@ def test_every_scheduled_request_is_one_row_and_counted_once(outcomes: list, flu
     with tempfile.TemporaryDirectory() as place:
         schedule = schedule_for(WORKLOAD, SLOTS / 100, 1)
         crew = [
-            Rows(
+            RequestRecorder(
                 schedule, ["before", "after"], block=3, warmup_ns=100_000_000, directory=Path(place),
                 origin_ns=10**9, worker=worker, workers=workers,
             )
@@ -106,7 +106,7 @@ def test_every_scheduled_request_is_one_row_and_counted_once(outcomes: list, flu
 def test_rows_are_written_while_others_settle_and_none_is_lost(tmp_path: Path) -> None:
     routes = [Route(name="list", path="/l")]
     schedule = schedule_for(WORKLOAD.model_copy(update={"rate": 100_000.0, "routes": routes}), 1, 1)
-    rows = Rows(schedule, ["before"], block=0, warmup_ns=0, directory=tmp_path)
+    rows = RequestRecorder(schedule, ["before"], block=0, warmup_ns=0, directory=tmp_path)
     over = threading.Event()
 
     def flush() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from luckyhit.case.workload import Keys, Route, Workload
 from luckyhit.errors import ArgumentError
 from luckyhit.load.http1.request_head import Origin
-from luckyhit.load.inputs import Inputs, Table
+from luckyhit.load.inputs import Inputs, KeyTable
 from luckyhit.load.request_templates import RouteTemplate
 from luckyhit.load.schedule import LARGEST_NUMBER, LARGEST_TABLE, closed_schedule, draw_keys, schedule_for
 from tier import examples
@@ -153,7 +153,7 @@ def test_keys_that_are_texts_are_encoded_where_they_stand() -> None:
     route = Route(
         name="put", method="PUT", path="/a/{key}", headers={"X-Key": "{key}"}, body={"k": "{key}"}, keys=keys()
     )
-    request = RouteTemplate(route, ORIGIN, {}, table=Table(("a/b \r\nX: é",))).render(0, 1)
+    request = RouteTemplate(route, ORIGIN, {}, table=KeyTable(("a/b \r\nX: é",))).render(0, 1)
     head, _, body = request.partition(b"\r\n\r\n")
     assert head.startswith(b"PUT /shop/a/a%2Fb%20%0D%0AX%3A%20%C3%A9 HTTP/1.1\r\n")
     assert b"X-Key: a%2Fb%20%0D%0AX%3A%20%C3%A9\r\n" in head
@@ -180,7 +180,7 @@ def test_the_digest_covers_what_keys_stand_for() -> None:
     load = workload(Route(name="item", path="/{key}", keys=Keys(file="k.txt")))
 
     def digest(*texts: str) -> str:
-        return schedule_for(load, 1, 1, Inputs({"item": Table(texts)})).digest
+        return schedule_for(load, 1, 1, Inputs({"item": KeyTable(texts)})).digest
 
     assert digest("a", "b") == digest("a", "b")
     assert len({digest("a", "b"), digest("a", "c"), digest("ab", ""), digest("a\nb", "")}) == 4
@@ -192,7 +192,7 @@ def test_keys_of_ranges_files_and_none_side_by_side() -> None:
         Route(name="file", path="/f/{key}", keys=Keys(file="k.txt", popularity="uniform")),
         Route(name="none", path="/n"),
     ]
-    schedule = schedule_for(workload(*routes), 3, 1, Inputs({"file": Table(("x", "y"))}))
+    schedule = schedule_for(workload(*routes), 3, 1, Inputs({"file": KeyTable(("x", "y"))}))
     slots = np.arange(len(schedule))[::-1]
     texts = schedule.key_texts(slots).to_pylist()
     for route, allowed in enumerate([set("56789"), set("xy"), {None}]):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from luckyhit.case.workload import Workload
 from luckyhit.load.block_context import Job
 from luckyhit.load.http1.response import HttpResponse
-from luckyhit.load.limits import Counts, Limits, Watch, Window
+from luckyhit.load.limits import Counts, Watch, WatchedLimits, Window
 from luckyhit.load.schedule import schedule_for
 from luckyhit.load.signals import Signals
 from luckyhit.records import Arm, RequestError
@@ -48,25 +48,25 @@ def test_a_limit_is_exceeded_by_its_definition(
     failed = min(failed, len(took_ms))
     counts = Counts(len(took_ms), failed, sum(took > 30 for took in took_ms), waiting)
 
-    by_errors = Limits(error_rate=error_rate, fewest=fewest).exceeded("after", counts)
+    by_errors = WatchedLimits(error_rate=error_rate, fewest=fewest).exceeded("after", counts)
     allowed = next(
         count for count in range(len(took_ms), -1, -1) if count * 1000 <= round(error_rate * 1000) * len(took_ms)
     )
     assert (by_errors is not None) == (len(took_ms) >= fewest and failed > allowed)
 
-    by_latency = Limits(p99_ms=30.0, fewest=fewest).exceeded("after", counts)
+    by_latency = WatchedLimits(p99_ms=30.0, fewest=fewest).exceeded("after", counts)
     # An unanswered request will have taken longer than any that was answered in time.
     all_ms = sorted([*took_ms, *[31] * waiting])
     within = sum(took <= 30 for took in all_ms)
     too_slow = within * 100 < 99 * len(all_ms)
     assert (by_latency is not None) == (len(all_ms) >= fewest and too_slow and len(all_ms) - within > 1)
 
-    both = Limits(error_rate=error_rate, p99_ms=30.0, fewest=fewest).exceeded("after", counts)
+    both = WatchedLimits(error_rate=error_rate, p99_ms=30.0, fewest=fewest).exceeded("after", counts)
     assert both == (by_errors or by_latency)
 
 
 def test_the_sentence_has_the_figures() -> None:
-    limits = Limits(error_rate=0.1, p99_ms=2000.0, window_s=5.0, fewest=50)
+    limits = WatchedLimits(error_rate=0.1, p99_ms=2000.0, window_s=5.0, fewest=50)
     assert limits.exceeded("after", Counts(120, 37, 0, 0)) == (
         "after arm: 37 of 120 requests failed in the last 5 s (30.8 %; limit 10 %)"
     )
@@ -78,8 +78,16 @@ def test_the_sentence_has_the_figures() -> None:
 
 def test_only_what_is_declared_is_limited() -> None:
     all_wrong = Counts(1000, 1000, 1000, 1000)
-    assert Limits.of(None) is Limits.of({}) is Limits.of({"window_s": 5.0, "fewest": 50, "p99_ms": None}) is None
-    errors, latency = Limits.of({"error_rate": 0.5, "p99_ms": None}), Limits.of({"p99_ms": 100.0, "fewest": 9})
+    assert (
+        WatchedLimits.of(None)
+        is WatchedLimits.of({})
+        is WatchedLimits.of({"window_s": 5.0, "fewest": 50, "p99_ms": None})
+        is None
+    )
+    errors, latency = (
+        WatchedLimits.of({"error_rate": 0.5, "p99_ms": None}),
+        WatchedLimits.of({"p99_ms": 100.0, "fewest": 9}),
+    )
     assert errors is not None and latency is not None
     assert errors.exceeded("after", Counts(1000, 0, 1000, 1000)) is None
     assert latency.exceeded("after", Counts(1000, 1000, 0, 0)) is None
@@ -106,7 +114,7 @@ def watched(*ends: tuple[Arm, HttpResponse, int]) -> dict[Arm, Counts]:
             directory=None,
             limit=10,
         )
-        watch = Watch(Limits(p99_ms=1000.0), job, on_exceeded=lambda _: None, on_counts=told.append)
+        watch = Watch(WatchedLimits(p99_ms=1000.0), job, on_exceeded=lambda _: None, on_counts=told.append)
         job.begin(20 * SECOND)
         for slot, (arm, answer, late_ns) in enumerate(ends):
             due_ns = job.start_ns + int(job.schedule.due_ns[slot])

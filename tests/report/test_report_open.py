@@ -15,7 +15,7 @@ from synthetic_run import judged
 from luckyhit.case_run import CaseRun
 from luckyhit.records.journal import JournalNote, Step
 from luckyhit.report.evidence.actions import touched
-from luckyhit.report.evidence.journal_view import Journal, journal_of
+from luckyhit.report.evidence.journal_view import JournalEvidence, journal_of
 from luckyhit.report.evidence.open_steps import inverse_text, open_steps
 from luckyhit.report.index import write_index
 from luckyhit.report.page import render
@@ -197,6 +197,6 @@ def test_whatever_stands_in_a_journal_it_is_read_and_shown(
 
 
 def test_no_journal_is_told_apart_from_an_empty_one(tmp_path) -> None:
-    assert journal_of(CaseRun(tmp_path)) == Journal()
+    assert journal_of(CaseRun(tmp_path)) == JournalEvidence()
     (tmp_path / "journal.jsonl").touch()
-    assert journal_of(CaseRun(tmp_path)) == Journal(there=True)
+    assert journal_of(CaseRun(tmp_path)) == JournalEvidence(there=True)

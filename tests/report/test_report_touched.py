@@ -20,7 +20,7 @@ from luckyhit.report.evidence.actions import Touched, touched
 from luckyhit.report.evidence.blocks import limits, prepared, washout_text
 from luckyhit.report.evidence.cleared_keys import cleared_keys
 from luckyhit.report.evidence.compared import compared
-from luckyhit.report.evidence.journal_view import Journal, journal_of
+from luckyhit.report.evidence.journal_view import JournalEvidence, journal_of
 from luckyhit.report.evidence.open_steps import open_steps
 from luckyhit.report.evidence.restored import Claim, as_it_was, remains, untouched
 from luckyhit.report.page import page_of
@@ -36,7 +36,7 @@ MANIFEST = {"started": "2026-11-23T02:15:30+00:00"}
 def journal(tmp_path):
     """Read a journal that a Book holds, from a run's directory."""
 
-    def read(book: Book, *, backups: int = 0) -> Journal:
+    def read(book: Book, *, backups: int = 0) -> JournalEvidence:
         book.write(tmp_path)
         for number in range(1, backups + 1):
             (tmp_path / f"cleared-{number}.backup").write_bytes(b"")
@@ -204,7 +204,7 @@ def test_everything_that_was_compared_is_listed_those_first_that_differ() -> Non
     ]  # fmt: skip
     assert "block 2, arm after: 8.2, not 8.1 as at first" in seen.entries[0].said
     assert (seen.equal, seen.of) == (2, 5) and seen.groups == "1 installed package and 1 more"
-    claim = untouched(seen_in(before, after, block), Journal(there=True), seen)[1]
+    claim = untouched(seen_in(before, after, block), JournalEvidence(there=True), seen)[1]
     assert claim.ok is False and "package.redis" in claim.text
 
 
@@ -215,10 +215,10 @@ def test_what_was_seen_equal_is_counted_by_kind() -> None:
         "cache.role": "x",
     }
     seen = compared(seen_in(same, same))
-    claim = untouched(seen_in(same, same), Journal(there=True), seen)[1]
+    claim = untouched(seen_in(same, same), JournalEvidence(there=True), seen)[1]
     assert claim.ok is True and "6 things were seen equal at every look: 3 installed packages" in claim.text
     assert "1 setting of the cache" in claim.text and "1 fact of the cache" in claim.text
-    nothing = untouched(found(), Journal(), compared(found()))[1]
+    nothing = untouched(found(), JournalEvidence(), compared(found()))[1]
     assert nothing.ok is None and "nothing shows it" in nothing.text
 
 
@@ -232,9 +232,9 @@ def test_whatever_the_manifest_holds_it_can_be_shown(value: Any) -> None:
     spoilt = Recorded(case=CASE, blocks=manifest.blocks, manifest=manifest)
     seen = compared(spoilt)
     assert isinstance(seen.equal, int)
-    for claim in (*untouched(spoilt, Journal(), seen), *as_it_was(spoilt, Journal(), None)):
+    for claim in (*untouched(spoilt, JournalEvidence(), seen), *as_it_was(spoilt, JournalEvidence(), None)):
         assert claim.text
-    prepared(spoilt), limits(spoilt), touched(spoilt, Journal()), remains(spoilt, Journal())
+    prepared(spoilt), limits(spoilt), touched(spoilt, JournalEvidence()), remains(spoilt, JournalEvidence())
 
 
 # Back as it was
@@ -271,13 +271,13 @@ def test_a_probe_that_died_is_not_passed_off_as_put_back(judged_run, journal) ->
 
 def test_a_difference_that_nobody_judged_is_not_shown_to_be_right() -> None:
     seen = seen_in({"config.x": "1"}, {"config.x": "2"})
-    assert untouched(seen, Journal(there=True), compared(seen))[1].ok is None
+    assert untouched(seen, JournalEvidence(there=True), compared(seen))[1].ok is None
 
 
 def test_what_stays_by_nature_is_told_for_what_is_somebody_elses() -> None:
-    own = " ".join(remains(found(), Journal()))
+    own = " ".join(remains(found(), JournalEvidence()))
     assert "ended with it" in own and "cached" not in own
-    live = " ".join(remains(found(live_case()), Journal()))
+    live = " ".join(remains(found(live_case()), JournalEvidence()))
     assert "itself cached" in live and "Counters" in live and "ended with it" not in live
 
 

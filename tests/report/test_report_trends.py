@@ -11,12 +11,12 @@ from synthetic_run import START
 
 from luckyhit.records import Metric
 from luckyhit.report.index import write_index
-from luckyhit.report.trends import HEIGHT, WIDTH, Baseline, trends_of
+from luckyhit.report.trends import HEIGHT, WIDTH, BaselinePoint, trends_of
 
 
-def nights(hit_ratios, case: str = "stale-price", *, alone: bool = True, first: int = 0) -> list[Baseline]:
+def nights(hit_ratios, case: str = "stale-price", *, alone: bool = True, first: int = 0) -> list[BaselinePoint]:
     days = [(START + timedelta(days=first + day)).isoformat()[:16] for day in range(len(hit_ratios))]
-    return [Baseline(case, day, alone, {"hit_ratio": float(x)}) for day, x in zip(days, hit_ratios, strict=True)]
+    return [BaselinePoint(case, day, alone, {"hit_ratio": float(x)}) for day, x in zip(days, hit_ratios, strict=True)]
 
 
 def test_a_shift_is_marked_with_its_day_and_its_levels() -> None:

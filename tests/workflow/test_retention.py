@@ -49,7 +49,7 @@ def make(project: Project) -> Callable[..., CaseRun]:
     return make
 
 
-def planned(project: Project, keep: int | None = None, days: float | None = None) -> prune.Plan:
+def planned(project: Project, keep: int | None = None, days: float | None = None) -> prune.PrunePlan:
     older_than_s = None if days is None else days * DAY_S
     return prune.plan(project.runs, project.reports, keep=keep, older_than_s=older_than_s, now=NOW)
 

@@ -37,7 +37,7 @@ _AGAIN = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class BackupEntry:
     """One key as it was: its payload as its kind of cache packs it, and when it expires (0: never)."""
 
     key: bytes
@@ -58,10 +58,10 @@ class BackupWriter:
         except OSError as error:
             raise self._unwritable(error) from None
 
-    def add(self, entries: Iterable[Entry]) -> None:
+    def add(self, entries: Iterable[BackupEntry]) -> None:
         self._write(entries, 0)
 
-    def replace(self, entries: Iterable[Entry]) -> None:
+    def replace(self, entries: Iterable[BackupEntry]) -> None:
         """Add what takes the place of an earlier entry of the same key; without a payload, the key has none at all."""
         self._write(entries, _AGAIN)
 
@@ -85,7 +85,7 @@ class BackupWriter:
             self._file.close()
         self.path.unlink(missing_ok=True)
 
-    def _write(self, entries: Iterable[Entry], again: int) -> None:
+    def _write(self, entries: Iterable[BackupEntry], again: int) -> None:
         try:
             for entry in entries:
                 head = _HEAD.pack(len(entry.key) | again, len(entry.payload), entry.expires_at_ms)
@@ -102,7 +102,7 @@ class BackupWriter:
         )
 
 
-def read_backup(path: Path) -> Iterator[Entry]:
+def read_backup(path: Path) -> Iterator[BackupEntry]:
     """The entries of a backup, each key once; a torn record at the end is passed over. Raises RunUnreadable."""
     try:
         with path.open("rb") as file:
@@ -116,7 +116,7 @@ def read_backup(path: Path) -> Iterator[Entry]:
         raise RunUnreadable(f"the backup {path} can't be read: {error}") from None
 
 
-def _records(file: IO[bytes], path: Path) -> Iterator[tuple[Entry, bool]]:
+def _records(file: IO[bytes], path: Path) -> Iterator[tuple[BackupEntry, bool]]:
     """(entry, whether it replaces an earlier one), from the start of the file on."""
     file.seek(0)
     head = _header(file.readline(), path)
@@ -137,7 +137,7 @@ def _records(file: IO[bytes], path: Path) -> Iterator[tuple[Entry, bool]]:
                 f"the backup {path} is damaged behind {file.tell() - len(rest)} bytes",
                 hint="What stands before was restored; the rest has to be rebuilt by the service.",
             )
-        yield Entry(rest[:key_size], rest[key_size : key_size + payload_size], expires_at_ms), again
+        yield BackupEntry(rest[:key_size], rest[key_size : key_size + payload_size], expires_at_ms), again
 
 
 def _header(line: bytes, path: Path) -> Mapping[str, Any]:

@@ -14,8 +14,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from luckyhit.caches.backup import BackupWriter, Entry
-from luckyhit.caches.clear_pace import Pace
+from luckyhit.caches.backup import BackupEntry, BackupWriter
+from luckyhit.caches.clear_pace import ClearPace
 from luckyhit.caches.scope import Listing, Progress, Removed, Scope
 from luckyhit.caches.shapes import LearnedShapes, Shape
 from luckyhit.case import Case
@@ -117,10 +117,10 @@ class KeySpace(Protocol):
     def clock_ms(self) -> int:
         """The cache's own clock, ms since 1970."""
 
-    def put_back(self, entries: list[Entry]) -> int:
+    def put_back(self, entries: list[BackupEntry]) -> int:
         """Restore each that is absent. Returns how many are there already."""
 
-    def remover(self, scope: Scope, pace: Pace, *, writer: BackupWriter | None, rebuildable: bool) -> Remover: ...
+    def remover(self, scope: Scope, pace: ClearPace, *, writer: BackupWriter | None, rebuildable: bool) -> Remover: ...
 
 
 class Undone(NamedTuple):

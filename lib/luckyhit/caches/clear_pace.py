@@ -13,7 +13,7 @@ _LONG_S, _VERY_LONG_S = 0.015, 0.060
 _RESTS, _LONGEST_REST_S = 1.0, 0.02
 
 
-class Pace:
+class ClearPace:
     """The size of the next batch, and the rest before it.
 
     `rate` is the most keys in a second, None for no limit; `resting` says whether to leave the server to the others

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from luckyhit.caches.backup import Entry, read_backup
+from luckyhit.caches.backup import BackupEntry, read_backup
 from luckyhit.caches.base import AnyCache
 
 _MOST_KEYS, _MOST_BYTES = 200, 1 << 20
@@ -58,8 +58,8 @@ def _name(key: bytes) -> bytes:
     return key if len(key) < 64 else hashlib.sha256(key).digest() * 2
 
 
-def _batches(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
-    batch: list[Entry] = []
+def _batches(entries: Iterator[BackupEntry]) -> Iterator[list[BackupEntry]]:
+    batch: list[BackupEntry] = []
     size = 0
     for entry in entries:
         batch.append(entry)

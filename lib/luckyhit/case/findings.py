@@ -67,7 +67,7 @@ def _printable(value: Any) -> bool:
     return not isinstance(value, str) or value.replace("\n", "").isprintable()
 
 
-class Absent(Exception):
+class FieldAbsent(Exception):
     """A check asked a salvaged part for a field that wasn't right."""
 
 
@@ -75,5 +75,5 @@ def get(part: Any, name: str) -> Any:
     """A field of a salvaged part, or None where it has a problem of its own."""
     try:
         return getattr(part, name)
-    except Absent:
+    except FieldAbsent:
         return None

@@ -124,15 +124,17 @@ _ASSIGNMENT = re.compile(r"-{0,2}([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
 
 def without_values(finding: Finding, values: Iterable[str]) -> Finding:
     """A finding of any kind, with none of these secret values in what it says."""
-    found, expected = finding.found, finding.expected
+    shown_value, expected = finding.found, finding.expected
     for value in values:
         # A long one may have been cut, a strange one written with escapes.
         for spelling in {value, repr(value)[1:-1][:60], ascii(value)[1:-1][:60]}:
             if len(spelling) >= 4:
-                found, expected = (text.replace(spelling, "(not shown)") for text in (found, expected))
-            elif repr(spelling) in found + expected:
-                found, expected = (text.replace(repr(spelling), "(not shown)") for text in (found, expected))
-    return replace(finding, found=found, expected=expected)
+                shown_value, expected = (text.replace(spelling, "(not shown)") for text in (shown_value, expected))
+            elif repr(spelling) in shown_value + expected:
+                shown_value, expected = (
+                    text.replace(repr(spelling), "(not shown)") for text in (shown_value, expected)
+                )
+    return replace(finding, found=shown_value, expected=expected)
 
 
 def values_at(document: Document, findings: Iterable[Finding]) -> set[str]:

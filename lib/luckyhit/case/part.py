@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
 
-from luckyhit.case.findings import Absent
+from luckyhit.case.findings import FieldAbsent
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -49,5 +49,5 @@ class Part(BaseModel):
         def __getattr__(self, name: str) -> Any:
             # Only a part that was salvaged from a case with problems lacks a field (see luckyhit.case.reading.salvage).
             if name in type(self).model_fields:
-                raise Absent(name)
+                raise FieldAbsent(name)
             return super().__getattr__(name)

@@ -13,7 +13,7 @@ import uvicorn
 
 from luckyhit.demo.app import create_app
 from luckyhit.demo.database import ensure_database
-from luckyhit.demo.settings import SettingError, Settings, described
+from luckyhit.demo.settings import DemoSettings, SettingError, described
 from luckyhit.demo.workers import run_workers
 
 _OPTIONS: dict[str, Any] = {
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000)
     arguments = parser.parse_args()
     try:
-        settings = Settings.from_env(os.environ)
+        settings = DemoSettings.from_env(os.environ)
     except SettingError as error:
         sys.exit(f"catalogue: {error}")
     host, port = arguments.host, arguments.port

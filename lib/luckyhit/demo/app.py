@@ -25,7 +25,7 @@ from luckyhit.demo.cache import PageCache
 from luckyhit.demo.catalogue import Catalogue
 from luckyhit.demo.database import SCHEMA_VERSION, Database
 from luckyhit.demo.invalidation import Invalidation, list_key, product_key
-from luckyhit.demo.settings import Settings
+from luckyhit.demo.settings import DemoSettings
 from luckyhit.demo.telemetry import RequestLog, Telemetry, facts
 
 _HIGHEST_ID = 2**63 - 1
@@ -63,7 +63,7 @@ class NewPrices(BaseModel):
     prices: Annotated[list[ProductPrice], Field(min_length=1, max_length=500)]
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: DemoSettings) -> FastAPI:
     """The service; it opens its database and its Redis connections when it starts, not here."""
     log = RequestLog(sys.stdout)
 

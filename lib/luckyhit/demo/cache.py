@@ -14,23 +14,23 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from luckyhit.demo.local import Entry, LocalPages
+from luckyhit.demo.local import LocalEntry, LocalPages
 from luckyhit.demo.telemetry import facts
 
 Load = Callable[[], Awaitable[bytes | None]]
 
 
-def _pack(entry: Entry) -> bytes:
+def _pack(entry: LocalEntry) -> bytes:
     return b"%.3f\n%b" % (entry.stored_at, entry.page or b"")
 
 
-def _unpack(packed: object) -> Entry | None:
+def _unpack(packed: object) -> LocalEntry | None:
     """None for no entry, and for one that isn't ours, which counts as none."""
     if not isinstance(packed, bytes):
         return None
     stored_at, newline, page = packed.partition(b"\n")
     try:
-        return Entry(float(stored_at), page or None) if newline else None
+        return LocalEntry(float(stored_at), page or None) if newline else None
     except ValueError:
         return None
 
@@ -107,7 +107,7 @@ class PageCache:
                 await asyncio.sleep(self._load_pause_s)
             if (page is None and not self._cache_missing) or loading.outdated:
                 return page
-            entry = Entry(time.time(), page)
+            entry = LocalEntry(time.time(), page)
             loading.storing = asyncio.ensure_future(self._redis.set(key, _pack(entry), px=self._ttl_ms))
             try:
                 await loading.storing
@@ -154,7 +154,7 @@ class PageCache:
         self._local.forget(keys)
 
 
-def _served(entry: Entry, cache: str) -> bytes | None:
+def _served(entry: LocalEntry, cache: str) -> bytes | None:
     this = facts()
     this.cache = cache
     this.age_s = max(0, int(time.time() - entry.stored_at))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LocalEntry:
     """A page as it is sent, and when it was stored (Unix seconds); no page: there is none under this key."""
 
     stored_at: float
@@ -26,18 +26,18 @@ class LocalPages:
         self._ttl_s = ttl_s
         self._most = most
         # In the order in which they were kept, so the first one expires first.
-        self._entries: dict[str, tuple[float, Entry]] = {}
+        self._entries: dict[str, tuple[float, LocalEntry]] = {}
         self.updates = 0
         """How often `forget` was called. Who got an entry from elsewhere must not keep it if this moved meanwhile."""
 
-    def get(self, key: str) -> Entry | None:
+    def get(self, key: str) -> LocalEntry | None:
         until, entry = self._entries.get(key, (0.0, None))
         if entry is not None and time.monotonic() >= until:
             del self._entries[key]
             return None
         return entry
 
-    def keep(self, key: str, entry: Entry) -> None:
+    def keep(self, key: str, entry: LocalEntry) -> None:
         if self._ttl_s <= 0:
             return
         self._entries.pop(key, None)

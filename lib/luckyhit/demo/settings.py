@@ -19,7 +19,7 @@ class SettingError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class DemoSettings:
     """The catalogue's settings. Where it listens and where its data is come first; the rest is behaviour."""
 
     redis_url: str
@@ -37,7 +37,7 @@ class Settings:
     build_label: str = "unlabelled"
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str]) -> Settings:
+    def from_env(cls, environ: Mapping[str, str]) -> DemoSettings:
         """Read the settings. Raises SettingError, also for a CATALOGUE_ variable that isn't one of ours: a
         misspelt setting that silently does nothing has cost us a night before."""
         unknown = sorted(name for name in environ if name.startswith("CATALOGUE_") and name not in _VARIABLES)
@@ -66,7 +66,7 @@ def described() -> str:
     """The settings for `--help`: name, what it does, what it takes, and what it is by default."""
     lines = ["environment:", "  REDIS_URL  the cache", "  DATABASE   path of the SQLite file, made where it is missing"]
     for name, variable in _VARIABLES.items():
-        default = _say(Settings.__dataclass_fields__[variable.field].default)
+        default = _say(DemoSettings.__dataclass_fields__[variable.field].default)
         lines += [f"  {name} ({variable.expected}; default {default})", *(f"      {line}" for line in variable.does)]
     return "\n".join(lines)
 

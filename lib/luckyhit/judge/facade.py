@@ -11,7 +11,7 @@ import pandas as pd
 from luckyhit.judge.because import got_worse
 from luckyhit.judge.belief import Belief
 from luckyhit.judge.belief.doubt_text import in_doubt
-from luckyhit.judge.cache_events.keyspace_log import DELETED, FLUSHED, LEFT, SHARED, Log, by_key
+from luckyhit.judge.cache_events.keyspace_log import DELETED, FLUSHED, LEFT, SHARED, KeyspaceLog, by_key
 from luckyhit.judge.cache_events.stories import EXPOSED, probe_stories
 from luckyhit.judge.context import shifts
 from luckyhit.judge.context.changepoints import FEWEST, movement
@@ -46,7 +46,7 @@ __all__ = [
     "NO_ERROR",
     "RULES",
     "SHARED",
-    "Log",
+    "KeyspaceLog",
     "Planning",
     "Rows",
     "ShareBounds",

@@ -15,7 +15,7 @@ from luckyhit.errors import LimitExceeded
 from luckyhit.load.engine_config import EngineConfig
 from luckyhit.load.http1.request_head import Origin, head_lines
 from luckyhit.load.inputs import Inputs
-from luckyhit.load.limits import Limits
+from luckyhit.load.limits import WatchedLimits
 from luckyhit.load.signals import signals_of
 from luckyhit.load.worker_pool import Crew, run_engine
 from luckyhit.records import Accounting, Arm, Stage
@@ -48,7 +48,7 @@ def measure_block(
         targets=dict(plan.targets),
         headers=dict(plan.headers),
         selfcheck=plan.selfcheck,
-        limits=Limits.of(plan.limits),
+        limits=WatchedLimits.of(plan.limits),
         directory=run.path,
         origin_ns=run.manifest.origin_ns,
         inputs=inputs if inputs.is_dir() else None,

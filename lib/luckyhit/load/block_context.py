@@ -10,7 +10,7 @@ from pathlib import Path
 from luckyhit.case.workload import Response
 from luckyhit.load.http1.client import Client
 from luckyhit.load.http1.response import HttpResponse, PendingRequest
-from luckyhit.load.recorder import Rows
+from luckyhit.load.recorder import RequestRecorder
 from luckyhit.load.request_templates import RouteTemplate
 from luckyhit.load.responses import KEPT_FOR_LATER, Answers
 from luckyhit.load.schedule import Schedule
@@ -41,7 +41,7 @@ class Job:
     schedule: Schedule
     clients: tuple[Client, ...]
     templates: tuple[tuple[RouteTemplate, ...], ...]
-    rows: Rows
+    rows: RequestRecorder
     answers: Answers
     timeout_s: float
     worker: int = 0
@@ -97,7 +97,7 @@ class Job:
             )
             for client in clients
         )
-        rows = Rows(
+        rows = RequestRecorder(
             schedule,
             arms,
             block=block,

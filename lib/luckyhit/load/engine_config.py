@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from luckyhit.case.freshness import Freshness
 from luckyhit.case.workload import Response, Workload
-from luckyhit.load.limits import Limits
+from luckyhit.load.limits import WatchedLimits
 from luckyhit.load.signals import DeclaredSignals
 from luckyhit.records.vocabulary import Arm
 
@@ -56,7 +56,7 @@ class EngineConfig(BaseModel):
     ca_file: str | None = None
     expected: Response | None = None
     signals: DeclaredSignals = Field(default_factory=DeclaredSignals)
-    limits: Limits | None = None
+    limits: WatchedLimits | None = None
     freshness: Freshness | None = None
     originals: dict[Arm, dict[str, int]] = {}
     start_values: dict[Arm, dict[str, Any]] = Field(default_factory=dict, repr=False)

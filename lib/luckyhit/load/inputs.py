@@ -29,7 +29,7 @@ SHORTEST_LAP_NS = 1_000_000_000
 
 
 @dataclass(frozen=True)
-class Table:
+class KeyTable:
     """The texts that a route's keys stand for; `targets`: whole paths instead of those of the route's template."""
 
     keys: tuple[str | None, ...]
@@ -58,14 +58,14 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Log:
+class ReplayedLog:
     """The lines of an access log, by time. `offset_ns` counts from the first one; `entry` is an index into the table
     of the line's route; `lasts_ns`: how long the log covers, after which it begins again."""
 
     offset_ns: NDArray[np.int64]
     route: NDArray[np.int16]
     entry: NDArray[np.int64]
-    tables: tuple[Table | None, ...]
+    tables: tuple[KeyTable | None, ...]
     lasts_ns: int
 
     def __len__(self) -> int:
@@ -88,14 +88,14 @@ class Log:
 class Inputs:
     """What the engine needs of the files: tables of keys by route, and the log."""
 
-    keys: Mapping[str, Table]
-    log: Log | None = None
+    keys: Mapping[str, KeyTable]
+    log: ReplayedLog | None = None
 
     @classmethod
     def load(cls, directory: Path, routes: int) -> Inputs:
         """What `gather` wrote. `routes`: how many the workload has."""
         keys = {
-            path.stem.removeprefix("keys-"): Table(tuple(path.read_text(encoding="utf-8").split("\n")))
+            path.stem.removeprefix("keys-"): KeyTable(tuple(path.read_text(encoding="utf-8").split("\n")))
             for path in sorted(directory.glob("keys-*.txt"))
         }
         replay = directory / REPLAY_FILE
@@ -125,8 +125,8 @@ def gather(workload: Workload, root: Path, into: Path) -> list[str]:
         if repeated:
             notes.append(f"{repeated:,} of the lines of {file} repeat a key; each key counts where it stands first.")
     if workload.replay is not None:
-        lines, said = read_log(workload, root / workload.replay.file)
-        notes += said
+        lines, log_problem = read_log(workload, root / workload.replay.file)
+        notes += log_problem
         write_table(into / REPLAY_FILE, lines)
     return notes
 
@@ -159,9 +159,9 @@ def _read_keys(path: Path) -> tuple[list[str], int]:
         if not key:
             continue
         if not key.isprintable() or len(key) > LONGEST_KEY:
-            what = "a key with a control character in it" if len(key) <= LONGEST_KEY else "a very long key"
+            fault = "a key with a control character in it" if len(key) <= LONGEST_KEY else "a very long key"
             raise ArgumentError(
-                f"{path}:{number}: {what} ({key[:40]!r})", hint=f"One key a line, {LONGEST_KEY} characters at most."
+                f"{path}:{number}: {fault} ({key[:40]!r})", hint=f"One key a line, {LONGEST_KEY} characters at most."
             )
         keys[key] = None
         lines += 1
@@ -170,7 +170,7 @@ def _read_keys(path: Path) -> tuple[list[str], int]:
     return list(keys), lines - len(keys)
 
 
-def _log(table: pa.Table, routes: int) -> Log:
+def _log(table: pa.Table, routes: int) -> ReplayedLog:
     offset_ns, route = table["offset_ns"].to_numpy(), table["route"].to_numpy()
     targets = table["target"].combine_chunks().dictionary_encode()
     # One entry for each target of a route, however often it occurs.
@@ -180,10 +180,10 @@ def _log(table: pa.Table, routes: int) -> Log:
     keys = table["key"].combine_chunks().take(pa.array(first)).to_pylist()
     paths = targets.dictionary.take(pa.array(distinct % len(targets.dictionary))).to_pylist()
     tables = tuple(
-        Table(tuple(keys[start:end]), tuple(paths[start:end])) if end > start else None
+        KeyTable(tuple(keys[start:end]), tuple(paths[start:end])) if end > start else None
         for start, end in pairwise(bounds.tolist())
     )
     # Behind the last line comes a gap like those before it.
     span_ns = int(offset_ns[-1])
     lap_ns = max(SHORTEST_LAP_NS, span_ns + span_ns // max(1, len(offset_ns) - 1))
-    return Log(offset_ns, route, place - bounds[route], tables, lap_ns)
+    return ReplayedLog(offset_ns, route, place - bounds[route], tables, lap_ns)

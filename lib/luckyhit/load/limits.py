@@ -55,7 +55,7 @@ class Counts(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class WatchedLimits:
     """`error_rate` is a share; None: not limited."""
 
     error_rate: float | None = None
@@ -64,7 +64,7 @@ class Limits:
     fewest: float = USUAL_FEWEST
 
     @classmethod
-    def of(cls, facts: Mapping[str, float | None] | None) -> Limits | None:
+    def of(cls, facts: Mapping[str, float | None] | None) -> WatchedLimits | None:
         """From `BlockPlan.limits`; None where nothing is limited."""
         given = {name: value for name, value in (facts or {}).items() if value is not None}
         return cls(**given) if "error_rate" in given or "p99_ms" in given else None
@@ -132,7 +132,7 @@ class Watch:
 
     def __init__(
         self,
-        limits: Limits,
+        limits: WatchedLimits,
         job: Job,
         *,
         on_exceeded: Callable[[str], None],

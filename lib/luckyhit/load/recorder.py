@@ -56,7 +56,7 @@ _AT = {
 _CHUNK = 8192
 
 
-class Rows:
+class RequestRecorder:
     """Times are raw nanoseconds while measuring; in the tables they count from `origin_ns`, the run's start. The
     first `warmup_ns` behind `start_ns` (raw) are warm-up.
 
@@ -100,7 +100,13 @@ class Rows:
         self._lock, self._writing = threading.Lock(), threading.Lock()
 
     def settle(
-        self, slot: int, arm: int, answer: HttpResponse, seen: Seen, version: int = NO_VERSION, body_hash: int = NO_HASH
+        self,
+        slot: int,
+        arm: int,
+        answer: HttpResponse,
+        signals: Seen,
+        version: int = NO_VERSION,
+        body_hash: int = NO_HASH,
     ) -> None:
         """Keep what came of one request. `version`: what its answer showed, or what it wrote."""
         if self._offset == self._end:
@@ -108,10 +114,10 @@ class Rows:
         offset = self._offset
         tag = slot * self._width + arm
         due_ns, error = answer.due_ns, answer.error
-        age_s, calls, cache = seen.row
-        chain = self._chains.get(seen.layers)
+        age_s, calls, cache = signals.row
+        chain = self._chains.get(signals.layers)
         if chain is None:
-            chain = self._chains[seen.layers] = len(self._chains)
+            chain = self._chains[signals.layers] = len(self._chains)
         if error is None:  # then everything is there
             _PACK(
                 self._buffer, offset, tag, _NOT_THERE if due_ns is None else due_ns,
@@ -142,12 +148,12 @@ class Rows:
         """Where the row stands that was settled last."""
         return self._buffer, self._offset - _RECORD.itemsize
 
-    def amend(self, place: Place, seen: Seen) -> None:
+    def amend(self, place: Place, signals: Seen) -> None:
         """Let a row that was not written yet tell what more is known of its answer."""
         buffer, offset = place
-        age_s, calls, cache = seen.row
+        age_s, calls, cache = signals.row
         _SIGNALS.pack_into(buffer, offset + _AT["age_s"], age_s, calls)
-        _CHAIN.pack_into(buffer, offset + _AT["layers"], self._chains.setdefault(seen.layers, len(self._chains)))
+        _CHAIN.pack_into(buffer, offset + _AT["layers"], self._chains.setdefault(signals.layers, len(self._chains)))
         _CACHE.pack_into(buffer, offset + _AT["cache"], cache)
 
     def _turn_over(self) -> None:
@@ -234,17 +240,17 @@ class Rows:
     def accounting(self) -> dict[Arm, Accounting]:
         """Counts for each arm; exact once `end` was called, if every slot was settled once."""
         counts = self._counts + self._counted(self._pending())
-        found: dict[Arm, Accounting] = {}
+        accounts: dict[Arm, Accounting] = {}
         for arm, by_code in zip(self._arms, counts.tolist(), strict=True):
             timed_out, dropped = by_code[_ERROR_CODE["timeout"]], by_code[_ERROR_CODE["dropped"]]
-            found[arm] = Accounting(
+            accounts[arm] = Accounting(
                 scheduled=self._scheduled,
                 completed=by_code[0],
                 failed=sum(by_code) - by_code[0] - timed_out - dropped,
                 timed_out=timed_out,
                 dropped=dropped,
             )
-        return found
+        return accounts
 
     def progress(self) -> dict[str, Any]:
         """How many were settled so far, and how many of them ended in which error."""
@@ -260,11 +266,11 @@ class Rows:
     def latencies_ms(self) -> NDArray[np.float64]:
         """done - due of the completed requests that are not written yet, by slot and arm; NaN for the others."""
         rows = self._pending()
-        found = np.full((len(self._schedule), len(self._arms)), np.nan)
+        latencies = np.full((len(self._schedule), len(self._arms)), np.nan)
         rows = rows[(rows["error"] == 0) & (rows["done_ns"] >= 0)]
         slot, arm = np.divmod(rows["tag"], len(self._arms))
-        found[slot, arm] = (rows["done_ns"] - self._schedule.due_ns[slot] - self.start_ns) / 1e6
-        return found
+        latencies[slot, arm] = (rows["done_ns"] - self._schedule.due_ns[slot] - self.start_ns) / 1e6
+        return latencies
 
 
 def _present(values: NDArray[Any], less: int = 0, absent: int = _NOT_THERE) -> pa.Array:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from luckyhit.case.values.placeholders import Placeholder, escape, fill, fill_text, parse_template, placeholder_names
 from luckyhit.case.workload import Route
 from luckyhit.load.http1.request_head import Origin, checked_target, head_lines, request_bytes
-from luckyhit.load.inputs import Table
+from luckyhit.load.inputs import KeyTable
 
 
 class RouteTemplate:
@@ -26,7 +26,7 @@ class RouteTemplate:
         origin: Origin,
         headers: Mapping[str, str],
         *,
-        table: Table | None = None,
+        table: KeyTable | None = None,
         cookies: Mapping[str, str] = {},
     ) -> None:
         self.route, self.method = route, route.method

@@ -20,7 +20,7 @@ from luckyhit.load.bodies.examples import Example, Examples, Kind
 from luckyhit.load.bodies.expected import LARGEST_CHECKED_BODY, Expectation, Mismatch, expected_of
 from luckyhit.load.bodies.hashes import BodyHashes, coding_of, hash_of
 from luckyhit.load.http1.response import HttpResponse
-from luckyhit.load.recorder import NO_HASH, NO_VERSION, Rows
+from luckyhit.load.recorder import NO_HASH, NO_VERSION, RequestRecorder
 from luckyhit.load.request_templates import RouteTemplate
 from luckyhit.load.schedule import LARGEST_NUMBER, Schedule
 from luckyhit.load.signals import MOST_WAITING, Mark, Memory, ResponseSource, Seen, service_ms
@@ -47,7 +47,7 @@ class Answers:
     """
 
     schedule: Schedule
-    rows: Rows
+    rows: RequestRecorder
     arms: Sequence[Arm]
     templates: Sequence[Sequence[RouteTemplate]]  # by arm, then route
     signals: ResponseSource

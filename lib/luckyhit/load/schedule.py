@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from luckyhit.case.workload import Keys, Route, Workload
 from luckyhit.errors import ArgumentError
-from luckyhit.load.inputs import Inputs, Log, Table
+from luckyhit.load.inputs import Inputs, KeyTable, ReplayedLog
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Schedule:
     key: NDArray[np.int64]
     number: NDArray[np.int32]
     swapped: NDArray[np.bool_]
-    tables: tuple[Table | None, ...] = ()
+    tables: tuple[KeyTable | None, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.tables:
@@ -118,10 +118,10 @@ class Schedule:
     @cached_property
     def keyed(self) -> NDArray[np.bool_]:
         """For each slot: does its request have a key?"""
-        found = np.array([route.keys is not None for route in self.routes], dtype=bool)[self.route]
-        for mine, table in self._tabled(self.route):
-            found[mine] = table.codes[self.key[mine]] >= 0
-        return found
+        keyed = np.array([route.keys is not None for route in self.routes], dtype=bool)[self.route]
+        for rows, table in self._tabled(self.route):
+            keyed[rows] = table.codes[self.key[rows]] >= 0
+        return keyed
 
     def key_texts(self, slots: NDArray[np.integer]) -> pa.Array:
         """The keys of some slots, as texts; null where a slot has none."""
@@ -129,21 +129,21 @@ class Schedule:
         numbers = pa.array(keys, mask=~self.keyed[slots]).cast(pa.string())
         if all(table is None for table in self.tables):
             return numbers
-        found = numbers.to_numpy(zero_copy_only=False)
-        for mine, table in self._tabled(routes):
-            found[mine] = table.texts[keys[mine]]
-        return pa.array(found, pa.string())
+        texts = numbers.to_numpy(zero_copy_only=False)
+        for rows, table in self._tabled(routes):
+            texts[rows] = table.texts[keys[rows]]
+        return pa.array(texts, pa.string())
 
     @property
     def distinct_keys(self) -> int:
         """Distinct pairs of route and key."""
         keys = self.key.copy()
-        for mine, table in self._tabled(self.route):
-            keys[mine] = table.codes[keys[mine]]
+        for rows, table in self._tabled(self.route):
+            keys[rows] = table.codes[keys[rows]]
         pairs = np.stack([self.route[self.keyed].astype(np.int64), keys[self.keyed]])
         return int(np.unique(pairs, axis=1).shape[1])
 
-    def _tabled(self, routes: NDArray[np.int16]) -> Iterator[tuple[NDArray[np.intp], Table]]:
+    def _tabled(self, routes: NDArray[np.int16]) -> Iterator[tuple[NDArray[np.intp], KeyTable]]:
         """Where the routes with tables stand in `routes`, and their tables."""
         for index, table in enumerate(self.tables):
             if table is not None:
@@ -202,7 +202,7 @@ def _drawn(workload: Workload, due: NDArray[np.int64], rng: np.random.Generator,
     weights = np.array([route.weight for route in workload.routes])
     route = rng.choice(len(weights), size=count, p=weights / weights.sum()).astype(np.int16)
     key = np.zeros(count, dtype=np.int64)
-    tables: list[Table | None] = []
+    tables: list[KeyTable | None] = []
     for index, spec in enumerate(workload.routes):
         table = inputs.keys.get(spec.name) if inputs is not None else None
         if spec.keys is not None and spec.keys.file is not None and table is None:
@@ -218,7 +218,7 @@ def _drawn(workload: Workload, due: NDArray[np.int64], rng: np.random.Generator,
 
 
 def _replayed(
-    workload: Workload, log: Log, lines: NDArray[np.integer], due: NDArray[np.int64], rng: np.random.Generator
+    workload: Workload, log: ReplayedLog, lines: NDArray[np.integer], due: NDArray[np.int64], rng: np.random.Generator
 ) -> Schedule:
     routes = tuple(workload.routes)
     return _numbered(routes, due, log.route[lines], log.entry[lines], rng, log.tables)
@@ -230,7 +230,7 @@ def _numbered(
     route: NDArray[np.int16],
     key: NDArray[np.int64],
     rng: np.random.Generator,
-    tables: tuple[Table | None, ...],
+    tables: tuple[KeyTable | None, ...],
 ) -> Schedule:
     number = rng.integers(1, LARGEST_NUMBER, size=len(due), dtype=np.int32, endpoint=True)
     swapped = rng.random(len(due)) < 0.5

@@ -54,8 +54,8 @@ class SelfCheck:
     def wrong(self) -> list[str]:
         """What is beyond its bound, as half sentences."""
         return [
-            f"{value:.2f} ms {what} are more than {bound:g} ms"
-            for value, what, bound in (
+            f"{value:.2f} ms {name} are more than {bound:g} ms"
+            for value, name, bound in (
                 (self.added_p50_ms, "added by the engine itself (median)", LARGEST_ADDED_P50_MS),
                 (self.added_p99_ms, "added by the engine itself (p99)", LARGEST_ADDED_P99_MS),
                 (self.schedule_error_p99_ms, "schedule error against the echo (p99)", LARGEST_SCHEDULE_ERROR_P99_MS),
@@ -151,17 +151,17 @@ def engine_check(
             else ("it was at its limit; more workers share the load (workload.workers)")
         )
         wrong.append(f"its process used {cpu_share:.0%} of a core: {limit}")
-    said = []
+    sentences = []
     if checked:
         tries = f" (try {checked.tries})" if checked.tries > 1 else ""
-        said.append(
+        sentences.append(
             f"against its own echo at {checked.rate:.0f}/s it added {checked.added_p50_ms:.2f} ms (median) and "
             f"{checked.added_p99_ms:.2f} ms (p99){tries}"
         )
     if late is not None:
-        said.append(f"in the block it sent {late:.2f} ms after the due instant (p99), {lag:.1f} ms at most")
-    said.append(f"it used {cpu_share:.0%} of a core{', ' if turn else ''}{turn}")
-    detail = "; ".join(said)
+        sentences.append(f"in the block it sent {late:.2f} ms after the due instant (p99), {lag:.1f} ms at most")
+    sentences.append(f"it used {cpu_share:.0%} of a core{', ' if turn else ''}{turn}")
+    detail = "; ".join(sentences)
     return EngineCheck(
         added_p50_ms=_finite(checked.added_p50_ms) if checked else None,
         added_p99_ms=_finite(checked.added_p99_ms) if checked else None,
@@ -188,5 +188,5 @@ def quantile(values: NDArray[np.float64] | Sequence[float], share: float) -> flo
         return float("inf")
     # Rounded first: 0.999 * 1000 is not to become the thousandth value for a bit's sake.
     rank = int(np.ceil(round(share * len(ordered), 9)))
-    found = float(ordered[min(len(ordered), max(1, rank)) - 1])
-    return float("inf") if np.isnan(found) else found
+    value = float(ordered[min(len(ordered), max(1, rank)) - 1])
+    return float("inf") if np.isnan(value) else value

@@ -24,7 +24,7 @@ from luckyhit import errors
 from luckyhit.errors import LuckyHitError, NotEnoughData
 from luckyhit.load.bodies.examples import merged_examples
 from luckyhit.load.engine_config import EngineConfig
-from luckyhit.load.limits import Counts, Limits
+from luckyhit.load.limits import Counts, WatchedLimits
 from luckyhit.system.process import MARKER
 
 LEAD_S = 0.1
@@ -165,15 +165,15 @@ class _Member:
         lines = self._said.read().decode(errors="replace").strip().splitlines()[-_SHOWN_LINES:]
         ended = f"ended with status {self._process.returncode}"
         how = "did not end in time" if time.monotonic() >= deadline else ended
-        told = "".join(f"\n    | {line}" for line in lines)
+        output = "".join(f"\n    | {line}" for line in lines)
         raise NotEnoughData(
-            f"the load engine {how}{', its last lines:' if lines else ''}{told}",
+            f"the load engine {how}{', its last lines:' if lines else ''}{output}",
             hint="What it recorded before is in the run directory. Start a new run; if it happens again, report it.",
         )
 
 
 def _follow(
-    crew: Sequence[_Member], deadline: float, on_event: OnEvent | None, limits: Limits | None = None
+    crew: Sequence[_Member], deadline: float, on_event: OnEvent | None, limits: WatchedLimits | None = None
 ) -> str | None:
     """Until all have told how it went, one of them failed or fell silent, or the deadline has passed. Returns which of
     the limits stopped them, where it took the counts of all of them to see it."""
@@ -181,7 +181,7 @@ def _follow(
     for member in _heard(crew, deadline):
         if (member.failure is not None) or (member.silent and not member.told):
             break
-        if not started and all(each.ready for each in crew):
+        if not started and all(member.ready for member in crew):
             started, start_ns = True, time.monotonic_ns() + round(LEAD_S * 1e9)
             for each in crew:
                 each.tell(json.dumps({"start_ns": start_ns}))
@@ -189,14 +189,14 @@ def _follow(
             for each in crew:
                 each.ask_to_stop()
         if on_event is not None and started:
-            on_event(_together([each.progress for each in crew]))
+            on_event(_together([member.progress for member in crew]))
     return stopped
 
 
-def _exceeded(limits: Limits, crew: Sequence[_Member]) -> str | None:
+def _exceeded(limits: WatchedLimits, crew: Sequence[_Member]) -> str | None:
     """A sentence where the requests of all workers together are beyond a limit in one of the arms."""
     for arm in crew[0].watched:
-        counts = Counts.together(each.watched[arm] for each in crew if arm in each.watched)
+        counts = Counts.together(member.watched[arm] for member in crew if arm in member.watched)
         if (sentence := limits.exceeded(arm, counts)) is not None:
             return sentence
     return None
@@ -217,13 +217,13 @@ def _heard(crew: Sequence[_Member], deadline: float) -> Iterator[_Member]:
 
 
 def _together(progress: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    found: Counter[str] = Counter()
-    for each in progress:
-        found.update(each["errors"])
+    totals: Counter[str] = Counter()
+    for part in progress:
+        totals.update(part["errors"])
     return {
-        "done": min(each["done"] for each in progress),
-        "answered": sum(each["answered"] for each in progress),
-        "errors": dict(found),
+        "done": min(part["done"] for part in progress),
+        "answered": sum(part["answered"] for part in progress),
+        "errors": dict(totals),
     }
 
 
@@ -233,14 +233,14 @@ def merged(facts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         return facts[0]
     whole = dict(facts[0])
     whole["accounting"] = {
-        arm: {name: sum(each["accounting"][arm][name] for each in facts) for name in counts}
+        arm: {name: sum(fact["accounting"][arm][name] for fact in facts) for name in counts}
         for arm, counts in whole["accounting"].items()
     }
-    whole["unexpected"] = next((each["unexpected"] for each in facts if each["unexpected"]), None)
-    whole["examples"] = merged_examples(*(each.get("examples", []) for each in facts))
+    whole["unexpected"] = next((fact["unexpected"] for fact in facts if fact["unexpected"]), None)
+    whole["examples"] = merged_examples(*(fact.get("examples", []) for fact in facts))
     for name in ("retried", "unchecked"):
-        whole[name] = sum(each[name] for each in facts)
-    engines = [each["engine"] for each in facts]
+        whole[name] = sum(fact[name] for fact in facts)
+    engines = [fact["engine"] for fact in facts]
     worst = max(engines, key=lambda engine: (not engine["trustworthy"], engine["schedule_error_p99_ms"] or 0.0))
     whole["engine"] = {
         **worst,

@@ -145,9 +145,9 @@ def below(key: str, value: int, version: int, first_version: int) -> None:
 def nothing_there(key: str, look: Look) -> None:
     """Raises ResponseUnexpected unless a read says that there is no such thing."""
     if not look.nothing_there:
-        found = look.where or f"it holds {look.version}"
+        state = look.where or f"it holds {look.version}"
         raise ResponseUnexpected(
-            f"key {key} of freshness.absent.keys has to be absent, and is not: {found}",
+            f"key {key} of freshness.absent.keys has to be absent, and is not: {state}",
             hint="Reserve keys under which there is nothing: the probe creates and removes them.",
         )
 

@@ -36,10 +36,10 @@ class ProbeRecord:
     def note(self, sentence: str) -> None:
         self._notes.append(sentence)
 
-    def trouble(self, what: str, example: str) -> None:
+    def trouble(self, trouble: str, example: str) -> None:
         """Count one of many troubles of a kind; the first example is kept."""
-        count, first = self._troubles.get(what, (0, example))
-        self._troubles[what] = (count + 1, first)
+        count, first = self._troubles.get(trouble, (0, example))
+        self._troubles[trouble] = (count + 1, first)
 
     def write(self, event: ProbeEvent, arm: Arm, version: int, written: Written) -> None:
         """Note one write of a probe. One that has to be refused is right where it is."""
@@ -111,8 +111,8 @@ class ProbeRecord:
     def problems(self) -> list[str]:
         """One sentence for each thing that went wrong or could not be seen, with the first example."""
         counted = [
-            f"{what}: {count} time{'s' if count != 1 else ''}, first: {example}."
-            for what, (count, example) in self._troubles.items()
+            f"{trouble}: {count} time{'s' if count != 1 else ''}, first: {example}."
+            for trouble, (count, example) in self._troubles.items()
         ]
         return [*self._notes, *counted, *self._never_fresh()]
 
@@ -121,20 +121,20 @@ class ProbeRecord:
         sentences = []
         for arm in self._arms:
             of_arm = [(event, version, cache) for seen_in, event, version, cache in self._versions if seen_in == arm]
-            seen = [(event, version) for event, version, _ in of_arm]
+            versions = [(event, version) for event, version, _ in of_arm]
             accepted = any(row["arm"] == arm and row["acked_ns"] is not None for row in self._writes)
-            if not accepted or not seen or any(version >= event.version - 1 for event, version in seen):
+            if not accepted or not versions or any(version >= event.version - 1 for event, version in versions):
                 continue
             # An entry was there, though nobody had read the key: a purge that fetches anew, or a crawler, put it there.
             innocent = ("miss", "bypass") if self._purges else ("miss", "bypass", "unknown")
             cold = sum(event.prestate == "cold" and cache in innocent for event, _, cache in of_arm)
-            told = (
+            sentence = (
                 f"{cold} of them of keys that nobody had read before, and not from a cache: it seems that "
                 "freshness.write is accepted without writing."
                 if cold
                 else "either nothing ever invalidates the cache, or freshness.write is accepted without writing."
             )
-            sentences.append(f"Arm {arm}: none of {len(seen)} reads showed a version of the probe; {told}")
+            sentences.append(f"Arm {arm}: none of {len(versions)} reads showed a version of the probe; {sentence}")
         return sentences
 
     def _since_origin(self, raw_ns: int | None) -> int | None:

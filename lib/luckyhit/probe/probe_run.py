@@ -113,8 +113,8 @@ class FreshnessProbe:
             for event in events:
                 await _sleep_until(start_ns + event.at_ns)
                 if self._open[event.key]:
-                    what = "Probes left out, since the one before on the same key was still open"
-                    self._record.trouble(what, f"key {event.key}")
+                    trouble = "Probes left out, since the one before on the same key was still open"
+                    self._record.trouble(trouble, f"key {event.key}")
                     continue
                 self.probes += 1
                 for name, arm in self._arms.items():
@@ -246,20 +246,20 @@ class FreshnessProbe:
         if event.prestate == "absent":
             if look.nothing_there:
                 return look
-            there = look.where or f"key {event.key} holds {look.version}"
-            self._record.trouble("Keys not probed, since a read did not say that there is nothing", there)
+            state = look.where or f"key {event.key} holds {look.version}"
+            self._record.trouble("Keys not probed, since a read did not say that there is nothing", state)
             return None
         if look.version is None:
             self._record.trouble("Keys not probed, since a read before the write showed no version", look.where)
             return None
         if look.version >= event.version - 1:
-            what = "Keys not probed, since they hold a value that is not below the probe's versions"
-            self._record.trouble(what, f"key {event.key} holds {look.version}")
+            trouble = "Keys not probed, since they hold a value that is not below the probe's versions"
+            self._record.trouble(trouble, f"key {event.key} holds {look.version}")
             return None
         if event.key not in arm.originals and look.version >= self._freshness.first_version:
             # An old copy that survived the reset, or a key that was not put back: not what the key held before.
-            what = "Keys not probed, since they show what the probe wrote in an earlier block"
-            self._record.trouble(what, f"key {event.key} holds {look.version}")
+            trouble = "Keys not probed, since they show what the probe wrote in an earlier block"
+            self._record.trouble(trouble, f"key {event.key} holds {look.version}")
             return None
         arm.remember(event.key, look.version)
         return look

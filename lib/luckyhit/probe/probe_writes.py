@@ -86,13 +86,13 @@ class HttpWriter:
         answered = answer.status is not None and answer.error is None and answer.done_ns is not None
         accepted = answered and answer.status in write.statuses
         declared = write.refused.status if write.refused is not None else []
-        said = f"answered {answer.status}" if answered else f"got no answer ({answer.error})"
+        outcome = f"answered {answer.status}" if answered else f"got no answer ({answer.error})"
         return Written(
             answer.sent_ns or called_ns,
             answer.done_ns if answered else None,
             accepted,
             answered and not accepted and 400 <= (answer.status or 0) < 500,
-            f"{write.method} {path} {said}",
+            f"{write.method} {path} {outcome}",
             answer.status,
             answer.connection,
             answered and answer.status in declared,
@@ -121,7 +121,7 @@ class CommandWriter:
             return Written(called_ns, None, False, True, f"{command[0]} can't be started: {error}")
         give_back(process.pid)
         try:
-            _, told = await asyncio.wait_for(process.communicate(), timeout_s)
+            _, output = await asyncio.wait_for(process.communicate(), timeout_s)
         except TimeoutError:
             return Written(called_ns, None, False, False, f"{command[0]} did not end within {timeout_s:g} s")
         finally:
@@ -133,9 +133,9 @@ class CommandWriter:
         done_ns = time.monotonic_ns()
         if process.returncode == 0:
             return Written(called_ns, done_ns, True, False, f"{command[0]} ended with status 0")
-        last = (told.decode("utf-8", "replace").strip().splitlines() or ["nothing on its standard error"])[-1]
-        said = f"{command[0]} ended with status {process.returncode}: {last[:_LONGEST_SAID]}"
-        return Written(called_ns, None, False, False, said)
+        last = (output.decode("utf-8", "replace").strip().splitlines() or ["nothing on its standard error"])[-1]
+        outcome = f"{command[0]} ended with status {process.returncode}: {last[:_LONGEST_SAID]}"
+        return Written(called_ns, None, False, False, outcome)
 
     async def close(self) -> None:
         """Nothing is kept."""
@@ -181,8 +181,8 @@ class SqlWriter:
                     return Written(sent_ns, None, False, True, f"the SQL statement changed no row for key {key}")
                 connection.commit()
         except (self._errors, OSError) as error:
-            said = str(getattr(error, "orig", None) or type(error).__name__)[:_LONGEST_SAID]
-            return Written(sent_ns, None, False, False, f"the SQL statement failed: {said}")
+            reason = str(getattr(error, "orig", None) or type(error).__name__)[:_LONGEST_SAID]
+            return Written(sent_ns, None, False, False, f"the SQL statement failed: {reason}")
         return Written(sent_ns, time.monotonic_ns(), True, False, f"the SQL statement changed {rows} row(s)")
 
     async def close(self) -> None:

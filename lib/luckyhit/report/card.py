@@ -28,7 +28,7 @@ _SHOWN = ("name", "before", "after", "effect", "interval", "said")
 
 
 @dataclass(frozen=True)
-class Number:
+class CardNumber:
     """One goal, as the list of all runs shows it; of a baseline alone `before` is its value, `said` its noise, and the
     others are empty."""
 
@@ -50,7 +50,7 @@ class Card:
     verdict: str
     state: str
     because: str
-    numbers: tuple[Number, ...] = ()
+    numbers: tuple[CardNumber, ...] = ()
 
 
 def elements(document: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -71,18 +71,18 @@ def elements(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(f"{_PREFIX}{name}", text) for name, text in [*pairs, *(("number", _as_json(row)) for row in rows)]]
 
 
-def numbers_of(rows: Sequence[MetricRow]) -> list[Number]:
+def numbers_of(rows: Sequence[MetricRow]) -> list[CardNumber]:
     """The two goals that matter most."""
     goals = [row for row in rows if row.verdict][:MOST_NUMBERS]
-    return [Number(**{name: getattr(row, name) for name in _SHOWN}) for row in goals]
+    return [CardNumber(**{name: getattr(row, name) for name in _SHOWN}) for row in goals]
 
 
-def of_observation(numbers: Sequence[observed.Number]) -> list[Number]:
+def of_observation(numbers: Sequence[observed.ObservedNumber]) -> list[CardNumber]:
     """The same of a run that measured its baseline alone."""
-    return [Number(row.name, row.value, "", "", "", row.noise) for row in numbers[:MOST_NUMBERS]]
+    return [CardNumber(row.name, row.value, "", "", "", row.noise) for row in numbers[:MOST_NUMBERS]]
 
 
-def _as_json(row: Number) -> str:
+def _as_json(row: CardNumber) -> str:
     return json.dumps({name: getattr(row, name) for name in _SHOWN}, ensure_ascii=False)
 
 
@@ -125,10 +125,10 @@ def _card(path: Path) -> Card | None:
     )
 
 
-def _number(text: str) -> Number | None:
+def _number(text: str) -> CardNumber | None:
     try:
         row = json.loads(text)
-        return Number(**{name: str(row[name])[:LONGEST] for name in _SHOWN})
+        return CardNumber(**{name: str(row[name])[:LONGEST] for name in _SHOWN})
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
 

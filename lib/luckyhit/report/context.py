@@ -22,7 +22,7 @@ from luckyhit.report.evidence import (
     open_steps,
     restored,
 )
-from luckyhit.report.evidence.journal_view import Journal
+from luckyhit.report.evidence.journal_view import JournalEvidence
 from luckyhit.report.evidence.repeat_run import commands, data_files
 from luckyhit.report.figures import timeline
 from luckyhit.report.figures.figure_rows import FIGURES, drawn, shown_on_page
@@ -68,7 +68,7 @@ class _Attempts:
             return None
 
 
-def context(run: Run, recorded: Recorded, journal: Journal, incomplete: str | None) -> dict[str, Any]:
+def context(run: Run, recorded: Recorded, journal: JournalEvidence, incomplete: str | None) -> dict[str, Any]:
     """Everything that the template shows, but for links."""
     attempt = _Attempts()
     values = {**_head(run, recorded, incomplete), **_measured(recorded, attempt), **_the_change(run, recorded, attempt)}
@@ -158,9 +158,9 @@ def _the_change(run: Run, recorded: Recorded, attempt: _Attempts) -> dict[str, A
     }
 
 
-def _evidence(recorded: Recorded, journal: Journal, attempt: _Attempts) -> dict[str, Any]:
+def _evidence(recorded: Recorded, journal: JournalEvidence, attempt: _Attempts) -> dict[str, Any]:
     """What was touched, what was not, and whether it is back."""
-    nothing = compared.Compared([], 0, 0, "")
+    nothing = compared.ComparedFingerprints([], 0, 0, "")
     compared_arms = attempt("What was compared", lambda: compared.compared(recorded)) or nothing
     rollback = recorded.result.rollback if recorded.result else recorded.manifest.rollback
     clears = journal.named("clear")

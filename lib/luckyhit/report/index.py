@@ -16,12 +16,12 @@ from urllib.parse import quote
 from luckyhit.case.values.variables import mentioned_secrets
 from luckyhit.errors import LuckyHitError
 from luckyhit.records import Manifest, Result
-from luckyhit.report.card import Card, Number, cards, numbers_of, of_observation
+from luckyhit.report.card import Card, CardNumber, cards, numbers_of, of_observation
 from luckyhit.report.html_files import environment, link_to, report_name, write_page
 from luckyhit.report.notebook_tables import observed
 from luckyhit.report.recorded import Recorded, manifest_of
 from luckyhit.report.tables.metric_rows import key_numbers
-from luckyhit.report.trends import Baseline, Trend, trends_of
+from luckyhit.report.trends import BaselinePoint, Trend, trends_of
 from luckyhit.run import Run, runs
 from luckyhit.scrub.redactor import Redactor, project_roots
 
@@ -31,7 +31,7 @@ MOST_RUNS = 1000
 
 
 @dataclass(frozen=True)
-class Entry:
+class IndexEntry:
     """One run in the list. `verdict` is empty where there is none; `state` says why then. `elsewhere`: its report is
     here, and its data are not in this folder of runs."""
 
@@ -41,10 +41,10 @@ class Entry:
     verdict: str
     state: str
     because: str
-    numbers: Sequence[Number]
+    numbers: Sequence[CardNumber]
     report: str | None
     data: str | None
-    baseline: Baseline | None
+    baseline: BaselinePoint | None
     elsewhere: bool = False
 
 
@@ -98,7 +98,7 @@ class _State(NamedTuple):
 _FINISHED = _State("finished", "finished")
 
 
-def _entry(run: Run, reports_dir: Path, now_s: float) -> Entry:
+def _entry(run: Run, reports_dir: Path, now_s: float) -> IndexEntry:
     problems: list[str] = []
     manifest = manifest_of(run, problems)
     result = _result(run, problems)
@@ -111,7 +111,7 @@ def _entry(run: Run, reports_dir: Path, now_s: float) -> Entry:
     verdict, because = (result.verdict, result.because) if result and not early else ("", "")
     if alone := result is not None and not early and observed.only(manifest, result):
         verdict, because = observed.headline(result), observed.said(result)
-    return Entry(
+    return IndexEntry(
         started=(manifest.started or "unknown")[:16].replace("T", " "),
         case=manifest.case or run.path.parent.name,
         run=run.id,
@@ -126,8 +126,8 @@ def _entry(run: Run, reports_dir: Path, now_s: float) -> Entry:
     )
 
 
-def _of_card(name: str, card: Card) -> Entry:
-    return Entry(
+def _of_card(name: str, card: Card) -> IndexEntry:
+    return IndexEntry(
         started=card.started,
         case=card.case,
         run=card.run,
@@ -142,19 +142,19 @@ def _of_card(name: str, card: Card) -> Entry:
     )
 
 
-def _trends(baselines: list[Baseline]) -> list[Trend]:
+def _trends(baselines: list[BaselinePoint]) -> list[Trend]:
     if not baselines:
         return []
     return trends_of(baselines)
 
 
-def _baseline(manifest: Manifest, result: Result | None) -> Baseline | None:
+def _baseline(manifest: Manifest, result: Result | None) -> BaselinePoint | None:
     """What the run showed without the change; None where a guard says that numbers are not to be trusted."""
     if result is None or result.verdict == "INVALID":
         return None
     values = {name: metric.before for name, metric in result.metrics.items() if metric.before is not None}
     alone = all(metric.after is None for metric in result.metrics.values())
-    return Baseline(result.case or manifest.case, manifest.started[:16], alone, values)
+    return BaselinePoint(result.case or manifest.case, manifest.started[:16], alone, values)
 
 
 def _result(run: Run, problems: list[str]) -> Result | None:
@@ -167,7 +167,7 @@ def _result(run: Run, problems: list[str]) -> Result | None:
     return None
 
 
-def _numbers(result: Result | None, *, alone: bool) -> Sequence[Number]:
+def _numbers(result: Result | None, *, alone: bool) -> Sequence[CardNumber]:
     """`alone`: the baseline alone was measured."""
     if result is None:
         return []

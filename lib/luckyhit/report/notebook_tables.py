@@ -17,7 +17,7 @@ from luckyhit.text.messages import guard_title
 if TYPE_CHECKING:
     from luckyhit.case import Case
     from luckyhit.records import Result
-    from luckyhit.report.evidence.journal_view import Journal
+    from luckyhit.report.evidence.journal_view import JournalEvidence
     from luckyhit.report.recorded import Recorded
 
 _CELL = ' style="text-align: left; white-space: normal; vertical-align: top; max-width: 52em; overflow-wrap: anywhere"'
@@ -77,7 +77,7 @@ def cleared(recorded: Recorded) -> Table:
     return Table(rows, columns=["block", "stage", "arm", "keys looked at", "in scope", "cleared"])
 
 
-def touched(recorded: Recorded, journal: Journal) -> Table:
+def touched(recorded: Recorded, journal: JournalEvidence) -> Table:
     """What the run touched, by its journal: how often, when, what was done, and whether it is back as it was."""
     rows = [(row.what, row.word, row.times, row.when, row.done, row.back) for row in actions.touched(recorded, journal)]
     return Table(rows, columns=["touched", "", "how often", "when", "what was done", "what became of it"])
@@ -114,7 +114,7 @@ def readers(recorded: Recorded) -> Table:
     return Table([(name, *cells) for name, cells in table.rows], columns=["readers", *table.labels])
 
 
-def checklist(recorded: Recorded, journal: Journal) -> Table:
+def checklist(recorded: Recorded, journal: JournalEvidence) -> Table:
     """The five questions, with their evidence."""
     rows = [
         (check.question, "passed" if check.passed else "NOT PASSED", check.evidence)

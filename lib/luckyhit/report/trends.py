@@ -27,7 +27,7 @@ INK, MARK = "#c0602a", "#7d8896"
 
 
 @dataclass(frozen=True)
-class Baseline:
+class BaselinePoint:
     """What one run measured without the change. `started`: as the manifest has it, to the minute. `alone`: nothing but
     the baseline was measured; otherwise it is the before arm beside the after arm, which loads the machine more."""
 
@@ -38,7 +38,7 @@ class Baseline:
 
 
 @dataclass(frozen=True)
-class Line:
+class TrendLine:
     """One number over the runs: what the picture says, in words, and the picture (points of a line, and the places of
     shifts, in units of WIDTH and HEIGHT)."""
 
@@ -72,10 +72,10 @@ class Trend:
     runs: int
     since: str
     until: str
-    lines: tuple[Line, ...]
+    lines: tuple[TrendLine, ...]
 
 
-def trends_of(baselines: Sequence[Baseline]) -> list[Trend]:
+def trends_of(baselines: Sequence[BaselinePoint]) -> list[Trend]:
     """For each case with FEWEST_RUNS baselines or more; `baselines` in the order of time, oldest first. The case with
     the newest one comes first."""
     cases = list(dict.fromkeys(baseline.case for baseline in reversed(baselines)))
@@ -99,7 +99,7 @@ def trends_of(baselines: Sequence[Baseline]) -> list[Trend]:
     return trends
 
 
-def _line(name: MetricName, baselines: Sequence[Baseline]) -> Line | None:
+def _line(name: MetricName, baselines: Sequence[BaselinePoint]) -> TrendLine | None:
     known = [baseline for baseline in baselines if name in baseline.values and np.isfinite(baseline.values[name])]
     if len(known) < FEWEST_RUNS:
         return None
@@ -117,7 +117,7 @@ def _line(name: MetricName, baselines: Sequence[Baseline]) -> Line | None:
     for before, place, behind in zip(edges, edges[1:], edges[2:], strict=False):
         was, became = (value_text(name, float(part.mean())) for part in (values[before:place], values[place:behind]))
         text += f"; shifted on {known[place].started[:10]}: {was} → {became}"
-    return Line(
+    return TrendLine(
         name=f"{name_of(name)[:1].upper()}{name_of(name)[1:]}",
         newest=value_text(name, float(values[-1])),
         told=text,
@@ -133,4 +133,4 @@ def _shifts(values: np.ndarray) -> tuple[int, ...]:
     return moved.places if moved is not None and moved.kind == "shift" else ()
 
 
-__all__ = ["FEWEST_RUNS", "HEIGHT", "WIDTH", "Baseline", "Line", "Trend", "trends_of"]
+__all__ = ["FEWEST_RUNS", "HEIGHT", "WIDTH", "BaselinePoint", "Trend", "TrendLine", "trends_of"]

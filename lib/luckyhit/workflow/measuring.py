@@ -25,8 +25,9 @@ from luckyhit.records.parquet import write_part
 from luckyhit.system import Stack
 from luckyhit.system.control import authorities
 from luckyhit.workflow.preflight import probe_databases
-from luckyhit.workflow.step import Step, stop_if_asked
+from luckyhit.workflow.step import stop_if_asked
 from luckyhit.workflow.warmups.warmup_rule import ComingBlock
+from luckyhit.workflow.step import RunningStep
 from luckyhit.workflow.watching import watched_caches
 
 Progress = Callable[[str, float, float], None]
@@ -51,7 +52,7 @@ def watched_limits(case: Case) -> dict[str, float]:
 class Measuring:
     """What a step measures: `done_s` seconds of `total_s` so far, and every look at what may have changed."""
 
-    def __init__(self, step: Step, progress: Progress, total_s: float, done_s: float = 0.0) -> None:
+    def __init__(self, step: RunningStep, progress: Progress, total_s: float, done_s: float = 0.0) -> None:
         self.done_s, self.total_s = done_s, total_s
         self._step, self._run, self._case, self._progress = step, step.run, step.run.case, progress
         revisions = self._run.manifest.revisions

@@ -14,7 +14,7 @@ from luckyhit.case.values.units import format_rate
 from luckyhit.errors import ArgumentError, ResponseUnexpected, refusal_of
 from luckyhit.load.bodies.expected import expected_of, mismatch
 from luckyhit.load.http1.request_head import Origin
-from luckyhit.load.inputs import Inputs, Table
+from luckyhit.load.inputs import Inputs, KeyTable
 from luckyhit.load.request_templates import RouteTemplate
 from luckyhit.load.responses import EXCERPT, LONGEST_PATH
 from luckyhit.probe.probe_preflight import MOST_READS, survey
@@ -206,7 +206,7 @@ def probe_databases(case: Case, environ: Mapping[str, str] = os.environ) -> dict
     return {name: environ[name] for name in names}
 
 
-def _tables(case: Case, inputs: Inputs | None) -> tuple[Table | None, ...]:
+def _tables(case: Case, inputs: Inputs | None) -> tuple[KeyTable | None, ...]:
     """What the keys of each route stand for, where they come from files."""
     if inputs is not None and inputs.log is not None:
         return inputs.log.tables

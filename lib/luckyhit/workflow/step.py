@@ -24,7 +24,7 @@ STOP = "stop"
 
 
 @dataclass
-class Step:
+class RunningStep:
     """What one step has in hand. `originals`: by stack, what the probe's cold keys held before the probe."""
 
     run: CaseRun
@@ -37,7 +37,7 @@ class Step:
 
 
 @contextmanager
-def step_of(run: CaseRun, project: Project) -> Iterator[Step]:
+def step_of(run: CaseRun, project: Project) -> Iterator[RunningStep]:
     """Hold the target's lock and a journal; stop every stack at the end; note a failure in the manifest."""
     stop_if_asked(run)
     if run.manifest.inputs_scrubbed:
@@ -51,7 +51,7 @@ def step_of(run: CaseRun, project: Project) -> Iterator[Step]:
         with _terminable(), ExitStack() as stacks:
             stacks.callback(keep_logs, run.path, run.redactor)
             stacks.enter_context(changing.target_lock(run.case, run.path.parents[1], run=run.id))
-            yield Step(run, project, journal, stacks, secret_headers(run.case))
+            yield RunningStep(run, project, journal, stacks, secret_headers(run.case))
         changing.settle(journal, final=run.state != "measuring")
     except BaseException as raised:
         known = NoRoom.of(raised) if isinstance(raised, OSError) else None
@@ -150,7 +150,7 @@ def _note_failure(run: CaseRun, project: Project, error: BaseException) -> None:
         run.update(rollback=rollback, changed=not rollback.confirmed)
 
 
-def start_stacks(step: Step, names: Mapping[Arm, str]) -> dict[Arm, Stack]:
+def start_stacks(step: RunningStep, names: Mapping[Arm, str]) -> dict[Arm, Stack]:
     """Start one stack for each arm, all without the change. When the step ends, whatever happens, they are rolled back
     and stopped."""
     run, case = step.run, step.run.case
@@ -174,7 +174,7 @@ def start_stacks(step: Step, names: Mapping[Arm, str]) -> dict[Arm, Stack]:
     return made
 
 
-def _worktrees(step: Step) -> dict[Arm, Settings]:
+def _worktrees(step: RunningStep) -> dict[Arm, Settings]:
     """Both revisions, for as long as the step lasts; which they are is settled by the first step of a run."""
     run, root = step.run, step.project.root
     revisions = run.manifest.revisions

@@ -32,7 +32,7 @@ from luckyhit.text.messages import guard_title
 from luckyhit.workflow.measuring import Measuring, Progress
 from luckyhit.workflow.preflight import expected_response, originals_of
 from luckyhit.workflow.probe_controls import probe_share, with_controls
-from luckyhit.workflow.step import Step, how_to_allow, may_change, observes, start_stacks, step_of
+from luckyhit.workflow.step import RunningStep, how_to_allow, may_change, observes, start_stacks, step_of
 from luckyhit.workflow.stored_keys import Stored
 from luckyhit.workflow.watching import learn_cache_keys
 
@@ -188,7 +188,7 @@ def _confirm(run: CaseRun, rollback: Rollback, unchanged: changing.Fingerprint, 
         raise RollbackNotConfirmed(f"after the rollback: {again.detail}", hint=run.case.rollback.note)
 
 
-def _survey(step: Step, stacks: Sequence[Stack]) -> None:
+def _survey(step: RunningStep, stacks: Sequence[Stack]) -> None:
     """What the probe's cold keys hold, before the probe ever wrote them: later, a cache may show what it wrote. A cache
     that outlives a step may do so since an earlier one, or an earlier run, and is emptied first."""
     case = step.run.case

@@ -6,8 +6,8 @@ import struct
 import time
 from collections.abc import Iterator, Sequence
 
-from luckyhit.caches.backup import BackupWriter, Entry
-from luckyhit.caches.clear_pace import Pace
+from luckyhit.caches.backup import BackupEntry, BackupWriter
+from luckyhit.caches.clear_pace import ClearPace
 from luckyhit.caches.memcached.meta_client import MetaClient, Reply, possible
 from luckyhit.caches.scope import Listing, Progress, Removed, Scope
 from luckyhit.errors import ScopeRefused
@@ -56,12 +56,14 @@ class MemcachedKeys:
     def clock_ms(self) -> int:
         return int(self.client.stats()["time"]) * 1000
 
-    def put_back(self, entries: list[Entry]) -> int:
+    def put_back(self, entries: list[BackupEntry]) -> int:
         now_ms = self.clock_ms()
         replies = self.client.ask([_add(entry, now_ms) for entry in entries])
         return sum(reply.code == "NS" for reply in replies)
 
-    def remover(self, scope: Scope, pace: Pace, *, writer: BackupWriter | None, rebuildable: bool) -> MemcachedRemover:
+    def remover(
+        self, scope: Scope, pace: ClearPace, *, writer: BackupWriter | None, rebuildable: bool
+    ) -> MemcachedRemover:
         return MemcachedRemover(self, scope, pace, writer, rebuildable)
 
 
@@ -69,7 +71,7 @@ class MemcachedRemover:
     """Looks at each key with its CAS number, backs it up, and deletes it where that number is still the same."""
 
     def __init__(
-        self, keys: MemcachedKeys, scope: Scope, pace: Pace, writer: BackupWriter | None, rebuildable: bool
+        self, keys: MemcachedKeys, scope: Scope, pace: ClearPace, writer: BackupWriter | None, rebuildable: bool
     ) -> None:
         self.done = Removed()
         self._keys, self._scope, self._pace = keys, scope, pace
@@ -98,7 +100,7 @@ class MemcachedRemover:
     def _look_and_delete(self, keys: list[bytes], written: dict[bytes, bytes]) -> list[bytes]:
         """Returns those that somebody wrote between the look and the removal."""
         now_ms = self._keys.clock_ms()
-        entries: list[tuple[Entry, str]] = []
+        entries: list[tuple[BackupEntry, str]] = []
         for key, reply in zip(keys, self._keys.client.ask([b"mg %b t f v c\r\n" % key for key in keys]), strict=True):
             if reply.code == "EN":
                 self.done.gone += 1
@@ -109,7 +111,7 @@ class MemcachedRemover:
             else:
                 lives_ms = _lifetime_ms(reply)
                 payload = _FLAGS.pack(int(reply.flags["f"])) + reply.value
-                entries.append((Entry(key, payload, 0 if lives_ms < 0 else now_ms + lives_ms), reply.flags["c"]))
+                entries.append((BackupEntry(key, payload, 0 if lives_ms < 0 else now_ms + lives_ms), reply.flags["c"]))
         self._back_up([entry for entry, _ in entries], written)
         if not entries:
             return []
@@ -132,7 +134,7 @@ class MemcachedRemover:
         self.done.named += 1
         return b"md %b C%b\r\n" % (key, cas.encode())
 
-    def _back_up(self, entries: list[Entry], written: dict[bytes, bytes]) -> None:
+    def _back_up(self, entries: list[BackupEntry], written: dict[bytes, bytes]) -> None:
         again = [entry for entry in entries if entry.key in written]
         self.done.rewritten += sum(entry.payload != written[entry.key] for entry in again)
         written.update((entry.key, entry.payload) for entry in entries)
@@ -146,7 +148,7 @@ class MemcachedRemover:
         """What the backup has of these keys is not to be put back: it was not we who removed them."""
         known = [key for key in keys if written.pop(key, None) is not None]
         if self._writer is not None and known:
-            self._writer.replace(Entry(key, b"", 0) for key in known)
+            self._writer.replace(BackupEntry(key, b"", 0) for key in known)
 
 
 def _lifetime_ms(reply: Reply) -> int:
@@ -154,7 +156,7 @@ def _lifetime_ms(reply: Reply) -> int:
     return -1 if seconds < 0 else 1000 * seconds
 
 
-def _add(entry: Entry, now_ms: int) -> bytes:
+def _add(entry: BackupEntry, now_ms: int) -> bytes:
     """A store that never overwrites."""
     flags, value = _FLAGS.unpack_from(entry.payload)[0], entry.payload[_FLAGS.size :]
     lives_s = max(1, -(-(entry.expires_at_ms - now_ms) // 1000)) if entry.expires_at_ms else 0

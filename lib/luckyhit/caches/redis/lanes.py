@@ -13,7 +13,7 @@ from typing import Any
 import redis
 from redis import exceptions as redis_errors
 
-from luckyhit.caches.redis.topology import Group
+from luckyhit.caches.redis.topology import NodeGroup
 
 Command = tuple[bytes, ...]
 
@@ -32,7 +32,7 @@ class Lanes:
     def __init__(self) -> None:
         self._lanes: dict[str, list[Lane]] = {}
 
-    def take(self, groups: Sequence[Group]) -> list[Lane]:
+    def take(self, groups: Sequence[NodeGroup]) -> list[Lane]:
         """A lane for each group, none for two of them."""
         used: dict[str, int] = {}
         taken = []

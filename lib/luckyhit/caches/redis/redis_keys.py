@@ -10,9 +10,9 @@ from typing import cast
 import redis
 from redis import exceptions as redis_errors
 
-from luckyhit.caches.backup import BackupWriter, Entry
-from luckyhit.caches.clear_pace import Pace
-from luckyhit.caches.redis.removal import Removal
+from luckyhit.caches.backup import BackupEntry, BackupWriter
+from luckyhit.caches.clear_pace import ClearPace
+from luckyhit.caches.redis.removal import KeyRemoval
 from luckyhit.caches.redis.topology import Topology
 from luckyhit.caches.scope import MOST_EXAMPLES, Listing, Scope
 
@@ -52,7 +52,7 @@ class RedisKeys:
     def clock_ms(self) -> int:
         return server_time_ms(self.topology.primaries()[0].client)
 
-    def put_back(self, entries: list[Entry]) -> int:
+    def put_back(self, entries: list[BackupEntry]) -> int:
         present = 0
         pipeline = self.topology.anywhere.pipeline(transaction=False)
         for entry in entries:
@@ -64,8 +64,8 @@ class RedisKeys:
                 raise answer
         return present
 
-    def remover(self, scope: Scope, pace: Pace, *, writer: BackupWriter | None, rebuildable: bool) -> Removal:
-        return Removal(self.topology, scope, pace, writer=writer, rebuildable=rebuildable)
+    def remover(self, scope: Scope, pace: ClearPace, *, writer: BackupWriter | None, rebuildable: bool) -> KeyRemoval:
+        return KeyRemoval(self.topology, scope, pace, writer=writer, rebuildable=rebuildable)
 
 
 def server_time_ms(client: redis.Redis) -> int:

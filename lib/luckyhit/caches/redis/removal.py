@@ -20,11 +20,11 @@ from typing import Any, cast
 
 from redis import exceptions as redis_errors
 
-from luckyhit.caches.backup import BackupWriter, Entry
-from luckyhit.caches.clear_pace import Pace
+from luckyhit.caches.backup import BackupEntry, BackupWriter
+from luckyhit.caches.clear_pace import ClearPace
 from luckyhit.caches.redis.lanes import Command, Lane, Lanes, exchange, refusal, removed
 from luckyhit.caches.redis.refusals import explained
-from luckyhit.caches.redis.topology import Group, Topology
+from luckyhit.caches.redis.topology import NodeGroup, Topology
 from luckyhit.caches.scope import Progress, Removed, Scope
 from luckyhit.errors import ScopeRefused
 
@@ -39,17 +39,17 @@ all that are watched on that connection)."""
 class _Look:
     """What a look at one group found: the keys that are to be removed, or why the server did not tell."""
 
-    group: Group
+    group: NodeGroup
     lane: Lane
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[BackupEntry] = field(default_factory=list)
     elsewhere: redis_errors.ResponseError | None = None
 
 
-class Removal:
+class KeyRemoval:
     """Removes the keys of one clear. `writer` is its backup, None for none."""
 
     def __init__(
-        self, topology: Topology, scope: Scope, pace: Pace, *, writer: BackupWriter | None, rebuildable: bool
+        self, topology: Topology, scope: Scope, pace: ClearPace, *, writer: BackupWriter | None, rebuildable: bool
     ) -> None:
         self.done = Removed()
         self._topology, self._scope, self._pace = topology, scope, pace
@@ -88,7 +88,7 @@ class Removal:
         with explained("clearing the keys"):
             groups = [part for group in self._topology.groups(keys) for part in _parts(group)]
         for _ in range(_ATTEMPTS):
-            again: list[Group] = []
+            again: list[NodeGroup] = []
             for start in range(0, len(groups), _MOST_GROUPS):
                 now = groups[start : start + _MOST_GROUPS]
                 started = time.monotonic()
@@ -101,7 +101,7 @@ class Removal:
         self.done.contended += len(left)
         self._take_back(left)
 
-    def _look_and_remove(self, groups: list[Group]) -> list[Group]:
+    def _look_and_remove(self, groups: list[NodeGroup]) -> list[NodeGroup]:
         """Look, back up, remove. Returns what is to be tried again."""
         with explained("backing up the keys" if self._writer is not None else "asking for their times to live"):
             looks = self._look(groups)
@@ -114,7 +114,7 @@ class Removal:
                 again += self._follow(look.group, look.elsewhere) if look.elsewhere is not None else []
         return again
 
-    def _look(self, groups: list[Group]) -> list[_Look]:
+    def _look(self, groups: list[NodeGroup]) -> list[_Look]:
         lanes = self._lanes.take(groups)
         clock: list[Command] = [(b"TIME",)] if self._writer is not None else []
         asked = (b"PTTL", b"DUMP") if self._writer is not None else (b"PTTL",)
@@ -130,10 +130,10 @@ class Removal:
             return self._look(groups)
         return [self._seen(*seen_group) for seen_group in zip(groups, lanes, answers, strict=True)]
 
-    def _watch(self, group: Group) -> list[Command]:
+    def _watch(self, group: NodeGroup) -> list[Command]:
         return [(b"WATCH", *group.keys)] if self._guards else []
 
-    def _seen(self, group: Group, lane: Lane, answers: list[Any]) -> _Look:
+    def _seen(self, group: NodeGroup, lane: Lane, answers: list[Any]) -> _Look:
         if (refused := refusal(answers)) is not None:
             if not _moved(refused):
                 raise refused
@@ -146,7 +146,7 @@ class Removal:
 
     def _wanted(
         self, keys: Sequence[bytes], ttls_ms: Sequence[Any], payloads: Sequence[Any], time_there: Sequence[Any]
-    ) -> list[Entry]:
+    ) -> list[BackupEntry]:
         """Of what was found, the keys that are to be removed; the others are counted."""
         now_ms = int(time_there[0]) * 1000 + int(time_there[1]) // 1000
         wanted, others = [], []
@@ -158,11 +158,11 @@ class Removal:
                 self.done.kept.add(key)
                 others.append(key)
             else:
-                wanted.append(Entry(key, payload, 0 if ttl_ms < 0 else now_ms + ttl_ms))
+                wanted.append(BackupEntry(key, payload, 0 if ttl_ms < 0 else now_ms + ttl_ms))
         self._take_back(others)
         return wanted
 
-    def _back_up(self, entries: list[Entry]) -> None:
+    def _back_up(self, entries: list[BackupEntry]) -> None:
         if self._writer is None or not entries:
             return
         again = [entry for entry in entries if entry.key in self._written]
@@ -176,9 +176,9 @@ class Removal:
         """What the backup has of these keys is not to be put back: it was not we who removed them."""
         known = [key for key in keys if self._written.pop(key, None) is not None]
         if self._writer is not None and known:
-            self._writer.replace(Entry(key, b"", 0) for key in known)
+            self._writer.replace(BackupEntry(key, b"", 0) for key in known)
 
-    def _remove(self, looks: list[_Look]) -> list[Group]:
+    def _remove(self, looks: list[_Look]) -> list[NodeGroup]:
         """Remove what was looked at, unless it was written since. Returns what is to be tried again."""
         work = []
         for look in looks:
@@ -188,7 +188,7 @@ class Removal:
             else:
                 commands = [self._unlink([key]) for key in keys]
                 self.done.unguarded += len(keys)
-            work.append((look.lane, Group(look.group.primary, keys), commands))
+            work.append((look.lane, NodeGroup(look.group.primary, keys), commands))
         again = []
         answers = self._sent([(lane, commands) for lane, _, commands in work])
         for (_, group, _), replies in zip(work, answers, strict=True):
@@ -198,7 +198,7 @@ class Removal:
                 again += self._counted(group, replies)
         return again
 
-    def _remove_unseen(self, groups: list[Group]) -> list[Group]:
+    def _remove_unseen(self, groups: list[NodeGroup]) -> list[NodeGroup]:
         with explained("clearing the keys"):
             # A cluster may answer for each key in its own way.
             one_by_one = self._topology.cluster is not None
@@ -228,7 +228,7 @@ class Removal:
         self.done.touched = touched or count > 0
         return answers
 
-    def _counted(self, group: Group, answers: list[Any]) -> list[Group]:
+    def _counted(self, group: NodeGroup, answers: list[Any]) -> list[NodeGroup]:
         """Count what was gone already. Returns what lives elsewhere, where it is to be tried again."""
         refused = refusal(answers)
         if refused is not None and not _moved(refused):
@@ -240,9 +240,9 @@ class Removal:
             return self._follow(group, refused)
         self.done.gone += answers.count(0)
         keys = [key for key, answer in zip(group.keys, answers, strict=True) if not isinstance(answer, int)]
-        return self._follow(Group(group.primary, keys), refused)
+        return self._follow(NodeGroup(group.primary, keys), refused)
 
-    def _follow(self, group: Group, elsewhere: redis_errors.ResponseError) -> list[Group]:
+    def _follow(self, group: NodeGroup, elsewhere: redis_errors.ResponseError) -> list[NodeGroup]:
         """Go after keys whose slot has moved. Returns them where they are now; those in between are dealt with."""
         if isinstance(elsewhere, redis_errors.MovedError) and self._refreshes < _REFRESHES:
             self._refreshes += 1
@@ -275,6 +275,6 @@ def _moved(error: redis_errors.ResponseError) -> bool:
     return isinstance(error, redis_errors.AskError | redis_errors.TryAgainError)
 
 
-def _parts(group: Group, size: int = _TOGETHER) -> list[Group]:
+def _parts(group: NodeGroup, size: int = _TOGETHER) -> list[NodeGroup]:
     """A group cut into some of `size` keys at most."""
-    return [Group(group.primary, group.keys[start : start + size]) for start in range(0, len(group.keys), size)]
+    return [NodeGroup(group.primary, group.keys[start : start + size]) for start in range(0, len(group.keys), size)]

@@ -43,7 +43,7 @@ class Primary:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class NodeGroup:
     """Keys of one server that can stand in one transaction: of a cluster, those of one slot."""
 
     primary: Primary
@@ -73,15 +73,15 @@ class Topology:
         """`keys` so that those which can stand in one transaction follow each other."""
         return list(keys) if self.cluster is None else sorted(keys, key=self.cluster.keyslot)
 
-    def groups(self, keys: Iterable[bytes]) -> list[Group]:
+    def groups(self, keys: Iterable[bytes]) -> list[NodeGroup]:
         """`keys` by server, and in a cluster by slot."""
         if self.cluster is None:
-            return [Group(Primary("", self._seed), list(keys))]
+            return [NodeGroup(Primary("", self._seed), list(keys))]
         by_slot: dict[int, list[bytes]] = {}
         for key in keys:
             by_slot.setdefault(int(self.cluster.keyslot(key)), []).append(key)
         nodes = self.cluster.nodes_manager
-        return [Group(self._primary(nodes.get_node_from_slot(slot)), group) for slot, group in by_slot.items()]
+        return [NodeGroup(self._primary(nodes.get_node_from_slot(slot)), group) for slot, group in by_slot.items()]
 
     def refresh(self, moved: redis_errors.MovedError | None = None) -> None:
         """Ask the cluster anew who holds which slot; `moved` names a node that knows."""

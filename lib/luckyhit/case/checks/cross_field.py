@@ -1,7 +1,7 @@
 """What has to hold between the fields of a case. Each check names the field that is most likely to be wrong.
 
 A check reads the case as if it were right. Where a field it needs has a problem of its own, reading it raises
-`Absent` and that check stops there; so these run on a case with other problems too, and nothing is found twice.
+`FieldAbsent` and that check stops there; so these run on a case with other problems too, and nothing is found twice.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from luckyhit.case.checks import change_checks, freshness_checks, goal_checks, workload_checks
-from luckyhit.case.findings import Absent, FieldPath, Finding, get, shown
+from luckyhit.case.findings import FieldAbsent, FieldPath, Finding, get, shown
 from luckyhit.case.values.path_variables import REQUESTED, STARTED, variables_in
 from luckyhit.case.values.placeholders import Placeholder, parse_template, placeholder_names
 from luckyhit.case.values.units import format_duration, format_rate
@@ -40,7 +40,7 @@ def findings_in(case: Case) -> list[Finding]:
             # Not extend(check(case)): what was found before a field turned out to be absent counts.
             for finding in check(case):
                 findings.append(finding)
-        except Absent:
+        except FieldAbsent:
             continue
     return findings
 

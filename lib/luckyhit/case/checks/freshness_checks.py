@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from luckyhit.case.checks.workload_checks import body_findings, in_order, names_in, present
-from luckyhit.case.findings import Absent, FieldPath, Finding, get, shown
+from luckyhit.case.findings import FieldAbsent, FieldPath, Finding, get, shown
 from luckyhit.case.values.placeholders import placeholder_names
 from luckyhit.case.values.texts import WRITE_NAMES
 from luckyhit.case.values.units import format_duration, format_rate
@@ -64,7 +64,7 @@ def _way_of_writing(case: Case) -> Iterator[Finding]:
     for at, write in _writes(case.freshness):
         try:
             ways = _ways(write)
-        except Absent:
+        except FieldAbsent:
             continue
         if len(ways) != 1:
             value = " and ".join(ways) or "neither path, command nor sql"
@@ -90,7 +90,7 @@ def _templates(case: Case) -> Iterator[Finding]:
             yield from body_findings(write.body, (*at, "body"), WRITE_NAMES)
             texts = [write.path or "", *(write.command or []), *write.headers.values()]
             names = {*placeholder_names(texts), *names_in(write.body)}
-        except Absent:
+        except FieldAbsent:
             continue
         missing = [name for name in WRITE_NAMES if name not in names]
         if missing:
@@ -118,7 +118,7 @@ def _reads(case: Case) -> Iterator[Finding]:
                 value = f"{shown(read.name)}, as freshness.reads[{first_use[read.name]}]"
                 yield Finding((*at, "name"), value, "a name of its own for each read")
             first_use.setdefault(read.name, index)
-        except Absent:
+        except FieldAbsent:
             continue
 
 
@@ -140,7 +140,7 @@ def _refusals(case: Case) -> Iterator[Finding]:
             if wrong:
                 expected = "statuses of 4xx that say that nothing was written (not 408), other than status"
                 yield Finding((*place, "status"), shown(wrong[0]), expected)
-        except Absent:
+        except FieldAbsent:
             continue
 
 
@@ -167,7 +167,7 @@ def _variants(case: Case) -> Iterator[Finding]:
                 value = f"the headers of freshness.variants[{asked[sent]}]"
                 yield Finding((*at, "headers"), value, "headers of its own for each variant")
             asked.setdefault(sent, index)
-        except Absent:
+        except FieldAbsent:
             continue
 
 
@@ -225,7 +225,7 @@ def _keys_apart(case: Case) -> Iterator[Finding]:
                     if route.method in _READING and at == ("freshness", "keys"):
                         expected += ", or shared: true"
                     yield Finding(at, f"{probed.first} to {probed.last}", expected)
-        except Absent:
+        except FieldAbsent:
             continue
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from luckyhit.case.findings import Absent, FieldPath, Finding, get, shown
+from luckyhit.case.findings import FieldAbsent, FieldPath, Finding, get, shown
 from luckyhit.case.values.placeholders import PlaceholderError, placeholder_names
 from luckyhit.case.values.texts import WORKLOAD_NAMES, wrong_placeholder
 from luckyhit.text.json_values import leaves
@@ -98,7 +98,7 @@ def route_templates(case: Case) -> Iterator[Finding]:
                 yield Finding((*at, "keys"), "keys, and a log to replay", "no keys: the log says which")
             elif "key" not in names and route.keys is not None:
                 yield Finding((*at, "keys"), "keys, but no {key} in path, headers or body", "{key} where a key belongs")
-        except Absent:
+        except FieldAbsent:
             continue
 
 
@@ -142,7 +142,7 @@ def versions_shown(case: Case) -> Iterator[Finding]:
                 yield Finding(at, "{number}, which the route doesn't send", "{number} in its path or body too")
             if "key" not in {*placeholder_names(route.path), *names_in(route.body)}:
                 yield Finding(at, "a version, but no {key}", "{key} in path or body: whose version it is")
-        except Absent:
+        except FieldAbsent:
             return
     if len(versions) == 1:
         ((reads, index),) = versions.items()

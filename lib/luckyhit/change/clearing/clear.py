@@ -26,7 +26,7 @@ from typing import Any
 
 from luckyhit.caches import AnyCache
 from luckyhit.caches.backup import BackupWriter
-from luckyhit.caches.clear_pace import Pace
+from luckyhit.caches.clear_pace import ClearPace
 from luckyhit.caches.scope import Listing, Progress, Removed, Scope, refuse_too_much
 from luckyhit.case.cache_spec import Cache as CacheSpec
 from luckyhit.change.clearing.coverage import shown_key
@@ -106,7 +106,7 @@ def clear(
             dropped_before = keys.dropped()
             servers = keys.servers
         step = _Step(cache, spec, journal, before.inside, backup=backup)
-        pace = Pace(None if cache.owned else spec.clear_rate, resting=not cache.owned, clock=clock, sleep=sleep)
+        pace = ClearPace(None if cache.owned else spec.clear_rate, resting=not cache.owned, clock=clock, sleep=sleep)
         removal = keys.remover(scope, pace, writer=step.writer, rebuildable=spec.rebuildable)
         try:
             removal.run(before.inside, on_progress)

@@ -31,7 +31,7 @@ Group = tuple[Hashable, Hashable, Hashable]
 
 
 @dataclass(slots=True)
-class Log:
+class KeyspaceLog:
     """The events of one probed key in one block, in their order."""
 
     at_ns: list[int] = field(default_factory=list)
@@ -114,10 +114,10 @@ class Watched:
         return next((start for start, end in self.stretches if start <= from_ns and to_ns <= end), None)
 
 
-def by_key(events: pd.DataFrame) -> tuple[dict[Group, Log], dict[Block, Watched]]:
+def by_key(events: pd.DataFrame) -> tuple[dict[Group, KeyspaceLog], dict[Block, Watched]]:
     """The events of each probed key, and what was seen of each block of each arm. An entry that "expired" well before
     its time to live was over was deleted (Valkey 8.1 tells an EXPIRE to a past time so); its event is a `del` here."""
-    logs: dict[Group, Log] = defaultdict(Log)
+    logs: dict[Group, KeyspaceLog] = defaultdict(KeyspaceLog)
     marks: dict[Block, list[tuple[int, str]]] = defaultdict(list)
     flushes: dict[Block, list[int]] = defaultdict(list)
     blind: set[Block] = set()
@@ -152,7 +152,7 @@ def by_key(events: pd.DataFrame) -> tuple[dict[Group, Log], dict[Block, Watched]
     return logs, watched
 
 
-def _name_early_ends(logs: dict[Group, Log]) -> None:
+def _name_early_ends(logs: dict[Group, KeyspaceLog]) -> None:
     """Times to live are asked now and then only: where one is not known, that of the other keys of its kind counts, if
     they have one and the same."""
     of_kind: dict[tuple[Hashable, Hashable, str], list[int]] = defaultdict(list)

@@ -23,7 +23,7 @@ from luckyhit.judge.cache_events.keyspace_log import (
     GONE,
     LEFT,
     Group,
-    Log,
+    KeyspaceLog,
     Watched,
     by_key,
     plain,
@@ -73,7 +73,7 @@ def probe_stories(writes: pd.DataFrame, reads: pd.DataFrame, events: pd.DataFram
     rows = []
     for (arm, block, key), history in _writes_of_keys(writes).items():
         sent = sorted(write["sent_ns"] for write in history)
-        log = events_of.get((arm, block, key), Log())
+        log = events_of.get((arm, block, key), KeyspaceLog())
         for write in history:
             if write["version"] != write["probe"] or write["acked_ns"] is None:
                 continue
@@ -138,7 +138,7 @@ class _ProbeRead:
     absent: bool
 
 
-def _story(probe: _Probe, log: Log, watched: Watched, end_ns: int) -> dict[str, Any]:
+def _story(probe: _Probe, log: KeyspaceLog, watched: Watched, end_ns: int) -> dict[str, Any]:
     story: dict[str, Any] = {
         "prestate": probe.prestate, "deleted": False, "deleted_key": None, "after_send_ms": None,
         "after_ack_ms": None, "set_again": False, "set_old": False, "flushed_by_write": False, "ttl_ms": None,
@@ -187,7 +187,7 @@ def _story(probe: _Probe, log: Log, watched: Watched, end_ns: int) -> dict[str, 
     return story
 
 
-def _taken_away(log: Log, again: int, behind: range) -> bool:
+def _taken_away(log: KeyspaceLog, again: int, behind: range) -> bool:
     """Whether the value that was set again was deleted before the end of the probe."""
     later = [i for i in behind if i > again]
     return any(
@@ -195,13 +195,13 @@ def _taken_away(log: Log, again: int, behind: range) -> bool:
     )
 
 
-def _late_entry(probe: _Probe, log: Log, behind: range) -> bool:
+def _late_entry(probe: _Probe, log: KeyspaceLog, behind: range) -> bool:
     """Whether the first event behind the write's send may be of the read that warmed the key, told a little late: an
     old value was in what it set, since a later read was stale."""
     return len(behind) > 0 and log.sets(behind.start) and log.at_ns[behind.start] <= probe.sent_ns + ARRIVAL_NS
 
 
-def _own_deletion(probe: _Probe, log: Log, deletions: list[int]) -> dict[str, Any]:
+def _own_deletion(probe: _Probe, log: KeyspaceLog, deletions: list[int]) -> dict[str, Any]:
     """The first deletion that is certainly of the probed write, not of the one just before it (in-flight)."""
     own = [i for i in deletions if log.at_ns[i] >= probe.sent_ns]
     if probe.first_ns < probe.sent_ns and len(own) == len(deletions):
@@ -215,12 +215,12 @@ def _own_deletion(probe: _Probe, log: Log, deletions: list[int]) -> dict[str, An
     }
 
 
-def _set_again(log: Log, window: range, deletions: list[int]) -> int | None:
+def _set_again(log: KeyspaceLog, window: range, deletions: list[int]) -> int | None:
     """The last event of the window that set a value, behind the first deletion where there was one."""
     return next((i for i in reversed(window) if log.sets(i) and (not deletions or i > deletions[0])), None)
 
 
-def _still_there(log: Log, again: int, stale: _Read, judged: list[_Read]) -> bool:
+def _still_there(log: KeyspaceLog, again: int, stale: _Read, judged: list[_Read]) -> bool:
     """Whether the stale read can have shown what was set: not taken away before, and nobody saw the new value in it
     (else an old copy is somewhere else, such as in a worker process)."""
     for index in range(again + 1, len(log.event)):
@@ -232,7 +232,7 @@ def _still_there(log: Log, again: int, stale: _Read, judged: list[_Read]) -> boo
     return not any(read.fresh and log.at_ns[again] <= read.done_ns + ARRIVAL_NS <= ends_ns for read in judged)
 
 
-def _rewritten(probe: _Probe, log: Log, behind: range, judged: list[_Read], entry: int | None) -> bool:
+def _rewritten(probe: _Probe, log: KeyspaceLog, behind: range, judged: list[_Read], entry: int | None) -> bool:
     """A value was set by the write itself, or over the entry that was there, and all reads since were fresh."""
     for index in behind:
         if log.event[index] in LEFT:

@@ -4,6 +4,6 @@ forms       the tables; line: one request; times; text_lines, json_lines, cloudf
 """
 
 from luckyhit.load.access_logs.forms import FORMS, REFUSED, Form, Parse, Refused
-from luckyhit.load.access_logs.line import LATEST_S, LONGEST_TARGET, Line, seconds_of
+from luckyhit.load.access_logs.line import LATEST_S, LONGEST_TARGET, LogLine, seconds_of
 
-__all__ = ["FORMS", "LATEST_S", "LONGEST_TARGET", "REFUSED", "Form", "Line", "Parse", "Refused", "seconds_of"]
+__all__ = ["FORMS", "LATEST_S", "LONGEST_TARGET", "REFUSED", "Form", "LogLine", "Parse", "Refused", "seconds_of"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from luckyhit.load.access_logs.json_lines import object_of
-from luckyhit.load.access_logs.line import Line, request
+from luckyhit.load.access_logs.line import LogLine, request
 
 _LEGACY = [
     "date",
@@ -31,7 +31,7 @@ class CloudFront:
     def __init__(self) -> None:
         self._columns = _LEGACY
 
-    def __call__(self, text: str) -> Line | None:
+    def __call__(self, text: str) -> LogLine | None:
         if text.startswith("#Fields:"):
             self._columns = text.removeprefix("#Fields:").split()
             return None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from luckyhit.load.access_logs.cloudfront import CloudFront
 from luckyhit.load.access_logs.json_lines import parse_ecs, parse_json, parse_otel
-from luckyhit.load.access_logs.line import Line, plain
+from luckyhit.load.access_logs.line import LogLine, plain
 from luckyhit.load.access_logs.text_lines import (
     parse_alb,
     parse_combined,
@@ -23,7 +23,7 @@ from luckyhit.load.access_logs.text_lines import (
     parse_uwsgi,
 )
 
-Parse = Callable[[str], Line | None]
+Parse = Callable[[str], LogLine | None]
 
 
 @dataclass(frozen=True)

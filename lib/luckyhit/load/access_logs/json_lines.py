@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from luckyhit.load.access_logs.line import Line, request
+from luckyhit.load.access_logs.line import LogLine, request
+from luckyhit.text.json_values import as_object
 
 _REQUEST_LINE = re.compile(r"(?P<method>[A-Z]{3,10}) (?P<target>\S+)(?: HTTP/[0-9.]{1,5})?")
 _PARTS = ("request", "httpRequest", "http", "url")
@@ -21,11 +22,11 @@ _SEMANTIC_TARGETS = ("url.original", "http.target", "url.path", "url.full", "htt
 _SEMANTIC_QUERIES = ("url.query",)
 
 
-def parse_json(text: str) -> Line | None:
+def parse_json(text: str) -> LogLine | None:
     """An object a line, with a time, a method and a target under one of their usual names, or a `request` line."""
     entry = object_of(text)
     for name in _PARTS:
-        if isinstance(part := entry.get(name), dict):
+        if part := as_object(entry.get(name)):
             entry = {**part, **entry}
     method, target = _first_text(entry, _METHODS), _first_text(entry, _TARGETS)
     query = _first_text(entry, _QUERIES)
@@ -35,7 +36,7 @@ def parse_json(text: str) -> Line | None:
     return _request([entry.get(name) for name in _TIMES], method, target, query)
 
 
-def parse_ecs(text: str) -> Line | None:
+def parse_ecs(text: str) -> LogLine | None:
     """Elastic Common Schema, dotted or nested, with an `@timestamp`; an export of Elasticsearch has it in `_source`."""
     entry: Mapping[Any, Any] = object_of(text)
     match entry:
@@ -44,7 +45,7 @@ def parse_ecs(text: str) -> Line | None:
     return _semantic(entry, [entry["@timestamp"]]) if "@timestamp" in entry else None
 
 
-def parse_otel(text: str) -> Line | None:
+def parse_otel(text: str) -> LogLine | None:
     """A log record of OpenTelemetry: attributes of the semantic conventions in `attributes` (an object, or OTLP's list
     of keys and values), or at the top."""
     record = object_of(text)
@@ -59,7 +60,7 @@ def parse_otel(text: str) -> Line | None:
     return _semantic(attributes, [record.get(name) for name in _OTEL_TIMES])
 
 
-def _semantic(attributes: Mapping[Any, Any], times: list[Any]) -> Line | None:
+def _semantic(attributes: Mapping[Any, Any], times: list[Any]) -> LogLine | None:
     method, target, query = (
         next((text for name in names if (text := _at(attributes, name)) is not None), None)
         for names in (_SEMANTIC_METHODS, _SEMANTIC_TARGETS, _SEMANTIC_QUERIES)
@@ -67,7 +68,7 @@ def _semantic(attributes: Mapping[Any, Any], times: list[Any]) -> Line | None:
     return _request(times, method, target, query)
 
 
-def _request(times: list[Any], method: str | None, target: str | None, query: str | None) -> Line | None:
+def _request(times: list[Any], method: str | None, target: str | None, query: str | None) -> LogLine | None:
     if not method or not target:
         return None
     if "?" not in target and query:

@@ -25,7 +25,7 @@ _KEPT = "!$&'()*+,;=:@~/-._"
 """What stands in a path as it is (RFC 3986, pchar)."""
 
 
-class Line(NamedTuple):
+class LogLine(NamedTuple):
     """One request of a log. `at_s`: seconds since 1970, None where the log has no time; `exact`: not whole seconds;
     `complete`: False where the log itself shows that it left the query out."""
 
@@ -36,7 +36,7 @@ class Line(NamedTuple):
     complete: bool = True
 
 
-def request(times: Iterable[Any], method: str, target: str, *, taken_s: float = 0.0) -> Line | None:
+def request(times: Iterable[Any], method: str, target: str, *, taken_s: float = 0.0) -> LogLine | None:
     """A request with the first of `times` that is one, less `taken_s` where that is when it was answered. None for a
     target that can't be sent as it stands."""
     target = _ESCAPED.sub(lambda escaped: chr(int(escaped[1], 16)) if escaped[1] else escaped[2], target)
@@ -51,8 +51,8 @@ def request(times: Iterable[Any], method: str, target: str, *, taken_s: float = 
     target = target.partition("#")[0]
     for when in times:
         if (at_s := seconds_of(when)) is not None:
-            return Line(at_s - taken_s if at_s > taken_s else at_s, not whole(when), method, target)
-    return Line(None, False, method, target)
+            return LogLine(at_s - taken_s if at_s > taken_s else at_s, not whole(when), method, target)
+    return LogLine(None, False, method, target)
 
 
 def encoded(path: str) -> str:

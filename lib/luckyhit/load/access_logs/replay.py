@@ -27,7 +27,7 @@ from luckyhit.case.part import Method
 from luckyhit.case.values.placeholders import Placeholder, parse_template
 from luckyhit.case.workload import Route, Workload
 from luckyhit.errors import ArgumentError
-from luckyhit.load.access_logs import FORMS, REFUSED, Line
+from luckyhit.load.access_logs import FORMS, REFUSED, LogLine
 
 MOST_LINES = 5_000_000
 LONGEST_LINE = 65_536
@@ -109,7 +109,7 @@ class _LeftOut:
         self._counts: Counter[str] = Counter()
         self.examples: dict[str, tuple[int, str]] = {}
 
-    def add(self, why: str, number: int, line: Line | None) -> None:
+    def add(self, why: str, number: int, line: LogLine | None) -> None:
         self._counts[why] += 1
         if why not in self.examples:
             # Queries may hold secrets, and lines that can't be read anything.
@@ -145,15 +145,15 @@ class _Kept:
     def __len__(self) -> int:
         return len(self._at_s)
 
-    def add(self, line: Line) -> bool:
+    def add(self, line: LogLine) -> bool:
         """Whether the line belongs to a route."""
         place = self._known.get((line.method, line.target))
         if place is None:
-            found = self._match(line)
-            if found is None:
+            match = self._match(line)
+            if match is None:
                 return False
-            place = self._known[line.method, line.target] = (found[0], len(self._targets))
-            self._keys.append(found[1])
+            place = self._known[line.method, line.target] = (match[0], len(self._targets))
+            self._keys.append(match[1])
             self._targets.append(line.target)
             self.text += len(line.target)
         self._at_s.append(math.nan if line.at_s is None else line.at_s)
@@ -202,7 +202,7 @@ class _Matcher:
             if workload.replay.others:
                 self._first.setdefault(route.method, index)
 
-    def __call__(self, line: Line) -> tuple[int, str | None] | None:
+    def __call__(self, line: LogLine) -> tuple[int, str | None] | None:
         for index, method, pattern in self._routes:
             if method == line.method and (match := pattern.fullmatch(line.target)):
                 key = match.groupdict().get("key")
@@ -248,8 +248,8 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
                 if read > LARGEST_BYTES:
                     raise ArgumentError(f"{path} is larger than {LARGEST_BYTES >> 30} GiB", hint="Replay a part of it.")
     except (OSError, EOFError, zlib.error) as error:  # of which gzip.BadGzipFile is an OSError
-        told = getattr(error, "strerror", None) or error
-        raise ArgumentError(f"the log {path} can't be read: {told}", hint=hint) from None
+        reason = getattr(error, "strerror", None) or error
+        raise ArgumentError(f"the log {path} can't be read: {reason}", hint=hint) from None
 
 
 def _format(path: Path) -> str:

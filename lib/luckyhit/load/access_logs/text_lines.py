@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from luckyhit.load.access_logs.line import STAMP, Line, encoded, request
+from luckyhit.load.access_logs.line import STAMP, LogLine, encoded, request
 
 _REQUEST = r'(?P<method>[A-Z]{3,10}) (?P<target>(?:[^"\\]|\\.)*?) HTTP/[0-9.]{1,5}'
 _ISO = r"(?P<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z| ?[+-]\d\d:?\d\d)?)"
@@ -55,12 +55,12 @@ _TORNADO = re.compile(
 _TORNADO_TIME = re.compile(r"\b\d{6} \d\d:\d\d:\d\d\b")
 
 
-def parse_combined(text: str) -> Line | None:
+def parse_combined(text: str) -> LogLine | None:
     match = _COMBINED.search(text)
     return request((match["time"],), match["method"], match["target"]) if match else None
 
 
-def parse_uvicorn(text: str) -> Line | None:
+def parse_uvicorn(text: str) -> LogLine | None:
     """With or without a time (and more) before it."""
     before, _, behind = text.partition(' - "')
     match = _UVICORN.match(behind)
@@ -70,27 +70,27 @@ def parse_uvicorn(text: str) -> Line | None:
     return request((stamp[0],) if stamp else (), match["method"], match["target"])
 
 
-def parse_granian(text: str) -> Line | None:
+def parse_granian(text: str) -> LogLine | None:
     return _decoded(_GRANIAN.fullmatch(text))
 
 
-def parse_hypercorn(text: str) -> Line | None:
+def parse_hypercorn(text: str) -> LogLine | None:
     """A WSGI application's requests are logged twice, the first time without a status: that line is none."""
     return _decoded(_HYPERCORN.match(text))
 
 
-def _decoded(match: re.Match[str] | None) -> Line | None:
+def _decoded(match: re.Match[str] | None) -> LogLine | None:
     if match is None or "\ufffd" in match["path"]:  # bytes that were no UTF-8: what they were is gone
         return None
     return request((match["time"],), match["method"], encoded(match["path"]))
 
 
-def parse_daphne(text: str) -> Line | None:
+def parse_daphne(text: str) -> LogLine | None:
     match = _DAPHNE.match(text)
     return request((match["time"],), match["method"], match["target"]) if match else None
 
 
-def parse_haproxy(text: str) -> Line | None:
+def parse_haproxy(text: str) -> LogLine | None:
     match = _HAPROXY.match(text)
     if match is None:
         return None
@@ -98,7 +98,7 @@ def parse_haproxy(text: str) -> Line | None:
     return request((match["time"],), match["method"], target)
 
 
-def parse_alb(text: str) -> Line | None:
+def parse_alb(text: str) -> LogLine | None:
     """The time is that of the answer; the request's own stands further behind (not in a Classic Load Balancer's)."""
     match = _ALB.match(text)
     if match is None or text.startswith("ws"):  # a WebSocket is no request that can be sent again
@@ -108,7 +108,7 @@ def parse_alb(text: str) -> Line | None:
     return request(times, match["method"], match["target"])
 
 
-def parse_squid(text: str) -> Line | None:
+def parse_squid(text: str) -> LogLine | None:
     """The time is that of the answer, and beside it stands how many milliseconds it took. With `strip_query_terms`,
     which is on by default, nothing of a query is left but its question mark."""
     match = _SQUID.match(text)
@@ -118,17 +118,17 @@ def parse_squid(text: str) -> Line | None:
     return line._replace(complete=not match["target"].endswith("?")) if line else None
 
 
-def parse_uwsgi(text: str) -> Line | None:
+def parse_uwsgi(text: str) -> LogLine | None:
     match = _UWSGI.match(text)
     return request((match["time"],), match["method"], match["target"]) if match else None
 
 
-def parse_sanic(text: str) -> Line | None:
+def parse_sanic(text: str) -> LogLine | None:
     match = _SANIC.match(text)
     return request((match["time"],), match["method"], match["target"]) if match else None
 
 
-def parse_tornado(text: str) -> Line | None:
+def parse_tornado(text: str) -> LogLine | None:
     """Behind Tornado's own prefix, or what `logging` puts before it."""
     match = _TORNADO.match(text)
     if match is None:

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 from luckyhit.case.workload import Response, Route
 from luckyhit.load.bodies.versions import VersionMissing, version_in
 from luckyhit.scrub.secrets import is_secret_header, is_secret_name
+from luckyhit.text.json_values import member
 
 LARGEST_CHECKED_BODY = 256 << 10
 """Larger JSON isn't parsed between requests: reading 256 KiB takes some 4 ms, in which nothing else is sent or timed.
@@ -81,14 +82,14 @@ class Expectation:
         if status not in self._full:
             return None
         for name, header, text, wanted in self._headers:
-            found = [there for other, there in headers if other == header]
-            if any(wanted in there.lower() for there in found):
+            values = [text for other, text in headers if other == header]
+            if any(wanted in text.lower() for text in values):
                 continue
-            if not found:
+            if not values:
                 return Mismatch("header", f"no header {name}")
             if is_secret_header(name):
                 return Mismatch("header", f"header {name} has another value")
-            shown = b", ".join(found)[:_SHOWN].decode("latin-1")
+            shown = b", ".join(values)[:_SHOWN].decode("latin-1")
             return Mismatch("header", f"header {name} is {shown!r}, without {text[:_SHOWN]!r}")
         return None
 
@@ -125,13 +126,13 @@ class Expectation:
             if _at(document, steps) is _MISSING:
                 return Mismatch("missing-field", f"no {path} in the body: {_quoted(body)}")
         for path, steps, value in self._values:
-            there = _at(document, steps)
-            if there is _MISSING:
+            actual = _at(document, steps)
+            if actual is _MISSING:
                 return Mismatch("missing-field", f"no {path} in the body: {_quoted(body)}")
-            if not _same(there, value):
+            if not _same(actual, value):
                 if is_secret_name(path):
                     return Mismatch("value", f"{path} has another value")
-                return Mismatch("value", f"{path} is {_shown(there)} instead of {_shown(value)}")
+                return Mismatch("value", f"{path} is {_shown(actual)} instead of {_shown(value)}")
         return None
 
 
@@ -146,20 +147,15 @@ def _steps(path: str) -> list[str | int]:
 
 def _at(document: Any, steps: list[str | int]) -> Any:
     for step in steps:
-        if isinstance(step, str):
-            if not isinstance(document, dict) or step not in document:
-                return _MISSING
-        elif not isinstance(document, list) or step >= len(document):
-            return _MISSING
-        document = document[step]
+        document = member(document, step, _MISSING)
     return document
 
 
-def _same(found: Any, wanted: str | int | float | bool | None) -> bool:
+def _same(actual: Any, wanted: str | int | float | bool | None) -> bool:
     """Equal as JSON: numbers by value (1 and 1.0), and true is no number."""
-    if isinstance(found, bool) or isinstance(wanted, bool):
-        return found is wanted
-    return isinstance(found, (int, float, str, type(None))) and found == wanted
+    if isinstance(actual, bool) or isinstance(wanted, bool):
+        return actual is wanted
+    return isinstance(actual, (int, float, str, type(None))) and actual == wanted
 
 
 def _quoted(body: bytes) -> str:

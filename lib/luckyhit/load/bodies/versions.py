@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from luckyhit.case.freshness import VersionRead
 from luckyhit.case.values.placeholders import fill_text
 from luckyhit.case.values.texts import SIMPLE_PATH
+from luckyhit.text.json_values import member
 
 if TYPE_CHECKING:
     from luckyhit.load.http1.response import HttpResponse
 
 _STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d+)\]")
+_MISSING = object()
 _SIMPLE = re.compile(SIMPLE_PATH)
 _WHOLE = re.compile(r"[+-]?\d{1,18}")
 _LARGEST = 2**63 - 1
@@ -45,16 +47,10 @@ def version_in(path: str, value: Any) -> int:
         return _whole(_queried(path, value), path)
     so_far = "$"
     for step in _STEP.finditer(path):
-        name, index = step[1], step[2]
-        if name is not None:
-            if not isinstance(value, dict) or name not in value:
-                raise VersionMissing(f"no {so_far}.{name}")
-            value = value[name]
-        else:
-            if not isinstance(value, list) or int(index) >= len(value):
-                raise VersionMissing(f"no {so_far}[{index}]")
-            value = value[int(index)]
+        value = member(value, int(step[2]) if step[1] is None else step[1], _MISSING)
         so_far += step[0]
+        if value is _MISSING:
+            raise VersionMissing(f"no {so_far}")
     return _whole(value, path)
 
 

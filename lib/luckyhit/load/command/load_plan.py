@@ -118,8 +118,8 @@ def _pace(workload: Workload, asked: Asked) -> str:
     how = f", {workload.arrivals.capitalize() if workload.arrivals == 'poisson' else workload.arrivals} arrivals"
     kind = "replay in the log's order" if replay is not None else "open loop"
     if stages:
-        told = [f"{s.rate:g}/s{f' to {s.to:g}/s' if s.to is not None else ''} for {s.lasts:g} s" for s in stages]
-        return f"{kind}, {', then '.join(told)}{how}"
+        stages_text = [f"{s.rate:g}/s{f' to {s.to:g}/s' if s.to is not None else ''} for {s.lasts:g} s" for s in stages]
+        return f"{kind}, {', then '.join(stages_text)}{how}"
     return f"{kind}, {workload.rate:g}/s{how}"
 
 
@@ -244,8 +244,8 @@ def checked(part: Any, facts: dict[str, Any]) -> Any:
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         where = ".".join(str(item) for item in problem["loc"] if not isinstance(item, int) and item != "routes")
-        said = str(problem["msg"]).removeprefix("Value error, ")
-        found = problem.get("input")
-        shown = f" ({str(found)[:60]!r})" if isinstance(found, (str, int, float)) else ""
-        hint = f"{said[:1].upper()}{said[1:]}."
+        message = str(problem["msg"]).removeprefix("Value error, ")
+        value = problem.get("input")
+        shown = f" ({str(value)[:60]!r})" if isinstance(value, (str, int, float)) else ""
+        hint = f"{message[:1].upper()}{message[1:]}."
         raise ArgumentError(f"{where or 'the workload'}{shown} can't be used", hint=hint) from None

@@ -41,7 +41,7 @@ class Group:
 
 
 @dataclass
-class Recorded:
+class RecordedLoad:
     """The measured rows of a load (those of the warm-up are only counted). Shares are of the completed requests.
 
     `latency_ms` is empty where nothing completed; `cache` and `routes` by name, the most requests first; `last_ns`:
@@ -62,14 +62,14 @@ class Recorded:
     curves: dict[str, Curve] = field(repr=False)
 
 
-def read_records(directory: Path, expected_rows: int | None = None) -> Recorded:
+def read_records(directory: Path, expected_rows: int | None = None) -> RecordedLoad:
     """The part files in a directory. Raises NotEnoughData where they don't hold `expected_rows` rows."""
     counts: Counter[str] = Counter()
     errors: Counter[str] = Counter()
     statuses: Counter[str] = Counter()
     layers: Counter[str] = Counter()
     parts: dict[tuple[str, str], list[NDArray[np.int64]]] = defaultdict(list)
-    calls, told, last_ns = 0, 0, None
+    calls, known_count, last_ns = 0, 0, None
     for batch in _batches(directory):
         counts["rows"] += batch.num_rows
         done_ns = batch["done_ns"]
@@ -89,7 +89,7 @@ def read_records(directory: Path, expected_rows: int | None = None) -> Recorded:
         latency_ns = done_ns.fill_null(0).to_numpy(zero_copy_only=False) - batch["due_ns"].to_numpy()
         known = completed & ~np.asarray(batch["db_calls"].is_null())
         calls += int(batch["db_calls"].fill_null(0).to_numpy(zero_copy_only=False)[known].sum(dtype=np.int64))
-        told += int(known.sum())
+        known_count += int(known.sum())
         chain, chains = _words(batch["layers"])
         for code, count in zip(*np.unique(chain[completed & (chain >= 0)], return_counts=True), strict=True):
             layers[chains[code]] += int(count)
@@ -99,7 +99,7 @@ def read_records(directory: Path, expected_rows: int | None = None) -> Recorded:
             f"the records hold {counts['rows']:,} of {expected_rows:,} rows",
             hint="The disk may be full. Start again; if it happens again, report it.",
         )
-    return _recorded(counts, errors, statuses, layers, parts, calls / told if told else None, last_ns)
+    return _recorded(counts, errors, statuses, layers, parts, calls / known_count if known_count else None, last_ns)
 
 
 def _batches(directory: Path) -> Iterator[pa.RecordBatch]:
@@ -131,8 +131,8 @@ def _words(column: pa.Array) -> tuple[NDArray[np.int64], list[str]]:
 
 def _codes(column: pa.Array, words: tuple[str, ...]) -> NDArray[np.int64]:
     """Codes as places in `words` (-1: none of them)."""
-    codes, there = _words(column)
-    places = np.array([words.index(word) if word in words else -1 for word in there] + [-1], dtype=np.int64)
+    codes, present = _words(column)
+    places = np.array([words.index(word) if word in words else -1 for word in present] + [-1], dtype=np.int64)
     return places[codes]
 
 
@@ -144,7 +144,7 @@ def _recorded(
     parts: Mapping[tuple[str, str], list[NDArray[np.int64]]],
     db_calls: float | None,
     last_ns: int | None,
-) -> Recorded:
+) -> RecordedLoad:
     failed = {name: count for name, count in errors.items() if name not in ("timeout", "dropped")}
     accounting = Accounting(
         scheduled=counts["rows"] - counts["warmup"],
@@ -159,7 +159,7 @@ def _recorded(
     curves = {"all": curve(everything)} if len(everything) else {}
     for cache in [cache for cache in ("hit", "miss", "stale", "bypass") if cache in caches and len(caches) > 1]:
         curves[cache] = curve(_sorted_ms([part for name, part in parts.items() if name[1] == cache]))
-    return Recorded(
+    return RecordedLoad(
         accounting=accounting,
         warmup=counts["warmup"],
         errors=_by_count(errors),
@@ -177,11 +177,11 @@ def _recorded(
 def _groups(
     parts: Mapping[tuple[str, str], list[NDArray[np.int64]]], place: int, names: set[str], total: int
 ) -> dict[str, Group]:
-    found = {}
+    groups = {}
     for wanted in names:
         ordered = _sorted_ms([part for name, part in parts.items() if name[place] == wanted])
-        found[wanted] = Group(len(ordered), len(ordered) / total, latencies(ordered))
-    return dict(sorted(found.items(), key=lambda item: -item[1].requests))
+        groups[wanted] = Group(len(ordered), len(ordered) / total, latencies(ordered))
+    return dict(sorted(groups.items(), key=lambda item: -item[1].requests))
 
 
 def _sorted_ms(parts: list[list[NDArray[np.int64]]]) -> NDArray[np.float64]:
@@ -199,8 +199,8 @@ def latencies(ordered: NDArray[np.float64]) -> dict[str, float]:
     """Quantiles by nearest rank (each is a latency that happened), max and mean; empty where there is none."""
     if not len(ordered):
         return {}
-    found = {name: float(ordered[_rank(share, len(ordered))]) for name, share in QUANTILES.items()}
-    return found | {"max": float(ordered[-1]), "mean": float(ordered.mean())}
+    quantiles = {name: float(ordered[_rank(share, len(ordered))]) for name, share in QUANTILES.items()}
+    return quantiles | {"max": float(ordered[-1]), "mean": float(ordered.mean())}
 
 
 def _rank(share: float, count: int) -> int:
@@ -279,9 +279,9 @@ class LoadSummary:
 
     def title(self) -> str:
         """Of a plot: the URL without its query, the pace, and whether the numbers can be trusted."""
-        what = self.url.partition("?")[0]
+        url = self.url.partition("?")[0]
         flags = (" · CLOSED LOOP" if self.closed else "") + ("" if self.trustworthy else " · timings NOT trustworthy")
-        return f"{what[:70]} · {self.pace[:70]}, {self.seconds:g} s{flags}"
+        return f"{url[:70]} · {self.pace[:70]}, {self.seconds:g} s{flags}"
 
 
 def _table_of(summary: LoadSummary) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 from luckyhit.errors import ArgumentError
 from luckyhit.load.block import BlockReport, Progress
 from luckyhit.load.command.load_plan import LoadPlan, plan_load
-from luckyhit.load.command.load_summary import CLOSED_CAUTION, LoadSummary, Recorded, read_records
+from luckyhit.load.command.load_summary import CLOSED_CAUTION, LoadSummary, RecordedLoad, read_records
 from luckyhit.load.command.options import Asked
 from luckyhit.load.inputs import gather
 from luckyhit.load.worker_pool import OnEvent, run_engine
@@ -66,13 +66,13 @@ def load(
 
 def _told(summary: LoadSummary, redactor: Redactor) -> LoadSummary:
     """The summary without secrets: an answer that is not as expected may quote any."""
-    told = redactor.secrets
+    scrubbed = redactor.secrets
     return replace(
         summary,
-        url=told(summary.url),
-        unexpected=told(summary.unexpected) if summary.unexpected is not None else None,
-        notes=[told(note) for note in summary.notes],
-        warnings=[told(warning) for warning in summary.warnings],
+        url=scrubbed(summary.url),
+        unexpected=scrubbed(summary.unexpected) if summary.unexpected is not None else None,
+        notes=[scrubbed(note) for note in summary.notes],
+        warnings=[scrubbed(warning) for warning in summary.warnings],
     )
 
 
@@ -105,7 +105,7 @@ def _directory(out: Path | None, stack: ExitStack) -> Path:
 
 
 def _summary(
-    url: str, plan: LoadPlan, report: BlockReport, recorded: Recorded, notes: list[str], out: Path | None
+    url: str, plan: LoadPlan, report: BlockReport, recorded: RecordedLoad, notes: list[str], out: Path | None
 ) -> LoadSummary:
     warnings = [] if report.engine.trustworthy else [report.engine.detail]
     if not recorded.accounting.completed:
@@ -149,13 +149,13 @@ def _summary(
 
 def sentence(event: Mapping[str, Any]) -> str:
     """What the engine has told so far: `24,600 answered, 1,998/s, 12 errors (timeout 10, reset 2)`."""
-    told = f"{event['answered']:,} answered, {event['answered'] / max(event['done'], 0.1):,.0f}/s"
+    text = f"{event['answered']:,} answered, {event['answered'] / max(event['done'], 0.1):,.0f}/s"
     errors = {name: count for name, count in event["errors"].items() if count}
     total = sum(errors.values())
     if not total:
-        return f"{told}, no error"
+        return f"{text}, no error"
     kinds = ", ".join(f"{name} {count:,}" for name, count in sorted(errors.items(), key=lambda item: -item[1]))
-    return f"{told}, {total:,} error{'s' if total != 1 else ''} ({kinds})"
+    return f"{text}, {total:,} error{'s' if total != 1 else ''} ({kinds})"
 
 
 class LoadBar:

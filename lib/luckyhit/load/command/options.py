@@ -66,14 +66,14 @@ class Asked:
 
 
 def _check_numbers(asked: Asked) -> None:
-    for what, value, most in (
+    for option, value, most in (
         ("rate", asked.rate, HIGHEST_PER_S),
         ("seconds", asked.seconds, LONGEST_S),
         ("timeout", asked.timeout_s, LONGEST_S),
         ("speed", asked.speed, 1000.0),
     ):
         if value is not None and not 0 < value <= most:
-            raise ArgumentError(f"--{what} is {value:g}", hint=f"It is above 0 and up to {most:,.0f}.")
+            raise ArgumentError(f"--{option} is {value:g}", hint=f"It is above 0 and up to {most:,.0f}.")
     if not 0 <= asked.warmup_s <= LONGEST_S:
         raise ArgumentError(f"--warmup is {asked.warmup_s:g}", hint=f"0 to {LONGEST_S:,.0f} seconds.")
     if not 0 <= asked.closed <= MOST_CLOSED:
@@ -125,7 +125,7 @@ _STAGE = re.compile(r"(?P<rate>.+?)(?:\s+to\s+(?P<to>.+?))?\s+for\s+(?P<time>.+)
 _RANGE = re.compile(r"(-?\d+)\s*-\s*(-?\d+)")
 
 
-def number(text: str, what: str, *, rate: bool = False) -> float:
+def number(text: str, option: str, *, rate: bool = False) -> float:
     """`200`, `200/s`, `30/m` (a rate) or `10`, `10s`, `2m` (a time) as requests per second, or seconds."""
     try:
         return float(text)
@@ -136,20 +136,20 @@ def number(text: str, what: str, *, rate: bool = False) -> float:
     except ValueError as error:
         example = "200 or 200/s" if rate else "10 or 500ms"
         hint = f"For example {example} ({error})."
-        raise ArgumentError(f"{what} is {text[:60]!r}, which is no {'rate' if rate else 'time'}", hint=hint) from None
+        raise ArgumentError(f"{option} is {text[:60]!r}, which is no {'rate' if rate else 'time'}", hint=hint) from None
 
 
 def stage_facts(text: str) -> dict[str, Any]:
     """`50/s for 10s`, `50/s to 200/s for 20s`."""
-    found = _STAGE.fullmatch(text.strip())
+    match = _STAGE.fullmatch(text.strip())
     try:
-        if found is None:
+        if match is None:
             raise ValueError("a stage")
-        stage = {"lasts": found["time"], "rate": found["rate"]}
-        parse_duration(found["time"]), parse_rate(found["rate"])
-        if found["to"]:
-            parse_rate(found["to"])
-            stage["to"] = found["to"]
+        stage = {"lasts": match["time"], "rate": match["rate"]}
+        parse_duration(match["time"]), parse_rate(match["rate"])
+        if match["to"]:
+            parse_rate(match["to"])
+            stage["to"] = match["to"]
         return stage
     except ValueError as error:
         hint = f"For example --stage '50/s for 10s' or --stage '50/s to 200/s for 20s' ({error})."
@@ -160,8 +160,8 @@ def key_facts(given: str) -> dict[str, Any]:
     """`1-1000` or `@FILE` as fields of the case's `keys`."""
     if given.startswith("@"):
         return {"file": given[1:]}
-    if found := _RANGE.fullmatch(given.strip()):
-        first, last = int(found[1]), int(found[2])
+    if match := _RANGE.fullmatch(given.strip()):
+        first, last = int(match[1]), int(match[2])
         if first <= last:
             return {"first": first, "last": last}
     raise ArgumentError(f"--keys is {given[:60]!r}", hint="A range such as 1-1000, or @FILE with a key a line.")

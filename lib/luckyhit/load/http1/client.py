@@ -225,20 +225,20 @@ class Client:
         except asyncio.CancelledError:
             protocol.abort()
             raise
-        found = cast("HttpConnection", transport.get_protocol())  # what TLS led to
-        if self._http == "2" and not found.shared:
-            found.abort()
+        connection = cast("HttpConnection", transport.get_protocol())  # what TLS led to
+        if self._http == "2" and not connection.shared:
+            connection.abort()
             raise ConnectionError("the service did not agree to HTTP/2")
-        if found not in self._open:
-            if found.closing:
+        if connection not in self._open:
+            if connection.closing:
                 raise ConnectionResetError("closed before it could take a request")
-            made = self._making[found] = loop.create_future()
+            made = self._making[connection] = loop.create_future()
             try:
                 await made
             except asyncio.CancelledError:
-                found.abort()
+                connection.abort()
                 raise
-        return found
+        return connection
 
     def _http2(self, number: int) -> Http2Connection:
         from luckyhit.load.http2.http2_connection import (

@@ -45,11 +45,11 @@ class Lookup:
             future.exception()  # it may be that nobody waits any more
 
     def _look_up(self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[list[str]]) -> None:
-        found: list[str] = []
+        addresses: list[str] = []
         failure: Exception | None = None
         try:
             entries = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
-            found = list(dict.fromkeys(str(address[0]) for *_, address in entries))
+            addresses = list(dict.fromkeys(str(address[0]) for *_, address in entries))
         except (OSError, ValueError) as error:  # UnicodeError is a ValueError
             failure = error
 
@@ -59,7 +59,7 @@ class Lookup:
             if failure is not None:
                 future.set_exception(failure)
             else:
-                future.set_result(found)
+                future.set_result(addresses)
 
         with contextlib.suppress(RuntimeError):  # the loop is closed already
             loop.call_soon_threadsafe(tell)

@@ -15,7 +15,7 @@ import numpy as np
 from luckyhit.records import ACTION_IDS
 from luckyhit.records.journal import Step
 from luckyhit.report.evidence.cleared_keys import cleared_keys, counted
-from luckyhit.report.evidence.journal_view import Journal, clock_of, span_text
+from luckyhit.report.evidence.journal_view import JournalEvidence, clock_of, span_text
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.tables.freshness_tables import probed_keys
 from luckyhit.text.json_values import as_list, as_object
@@ -67,12 +67,12 @@ class Touched:
         return WORDS[self.state]
 
 
-def touched(recorded: Recorded, journal: Journal) -> list[Touched]:
+def touched(recorded: Recorded, journal: JournalEvidence) -> list[Touched]:
     """One row for each kind of step that the run took; none where it only observed."""
     return list(_rows(recorded, journal))
 
 
-def _rows(recorded: Recorded, journal: Journal) -> Iterator[Touched]:
+def _rows(recorded: Recorded, journal: JournalEvidence) -> Iterator[Touched]:
     zone = clock_of(recorded.manifest)
 
     def row(id: str, steps: Sequence[Step], times: str, done: str, back: str, state: State) -> Touched:
@@ -179,7 +179,7 @@ def _keys(steps: Sequence[Step]) -> _Cells:
     return f"{plural(table.clears, 'clear')}", done, *back
 
 
-def _backups(steps: Sequence[Step], journal: Journal) -> _Cells:
+def _backups(steps: Sequence[Step], journal: JournalEvidence) -> _Cells:
     names = [str(step.inverse["backup"]) for step in steps]
     keys = [step.inverse.get("keys") for step in steps]
     held = sum(key for key in keys if isinstance(key, int))
@@ -221,7 +221,7 @@ def _purges(steps: Sequence[Step]) -> _Cells:
     return f"{sum(statuses.values()):,} calls, {_times(len(steps))}", done, back, "stays"
 
 
-def _probe(recorded: Recorded, journal: Journal) -> _Cells | None:
+def _probe(recorded: Recorded, journal: JournalEvidence) -> _Cells | None:
     keys = probed_keys(recorded)
     steps = journal.named("probe")
     if keys is None and not steps:

@@ -51,14 +51,14 @@ def washout_text(washed: WashoutNotes) -> str:
 
 
 @dataclass(frozen=True)
-class Limits:
+class LimitsFacts:
     """The limits that were watched for the target's users: what they are, and what stopped the run (None: nothing)."""
 
     text: str
     stopped: str | None
 
 
-def limits(recorded: Recorded) -> Limits | None:
+def limits(recorded: Recorded) -> LimitsFacts | None:
     """None where nothing was watched, or noted of it."""
     watched, stopped = LimitNotes(), None
     # All of them: a wash-out can stop a run, too.
@@ -72,7 +72,7 @@ def limits(recorded: Recorded) -> Limits | None:
     inside = f" within {number(watched.window_s)} s" if watched.window_s is not None else ""
     least = f", of at least {number(watched.fewest)} requests" if watched.fewest is not None else ""
     text = f"The run stops and rolls back by itself where {' or '.join(stops)}{inside}{least}. " if stops else ""
-    return Limits((text + (f"It may send {listed(ceilings)}." if ceilings else "")).strip(), stopped)
+    return LimitsFacts((text + (f"It may send {listed(ceilings)}." if ceilings else "")).strip(), stopped)
 
 
 def _watched(noted: LimitNotes) -> Iterator[str]:

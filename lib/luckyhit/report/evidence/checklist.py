@@ -12,7 +12,7 @@ from luckyhit.case.changes.spec import REPEATABLE
 from luckyhit.judge.facade import NO_ERROR
 from luckyhit.records import Guard, RunFailure
 from luckyhit.report.evidence.cleared_keys import numbers
-from luckyhit.report.evidence.journal_view import Journal
+from luckyhit.report.evidence.journal_view import JournalEvidence
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.tables import contents
 from luckyhit.report.tables.freshness_tables import probed_keys
@@ -47,9 +47,9 @@ class Check:
         return QUESTIONS[self.id]
 
 
-def checklist(recorded: Recorded, journal: Journal | None = None) -> list[Check]:
+def checklist(recorded: Recorded, journal: JournalEvidence | None = None) -> list[Check]:
     """`journal`: what the run did to the target (see `luckyhit.report.evidence.journal_view`)."""
-    journal = journal or Journal()
+    journal = journal or JournalEvidence()
     guards = {guard.id: guard for guard in reversed(contents.guards(recorded))}
     return [
         _from_guard("inputs", guards.get("inputs-validated")),
@@ -66,7 +66,7 @@ def _from_guard(id: CheckId, guard: Guard | None) -> Check:
     return Check(id, guard.ok, guard.detail if guard.ok else f"{guard.detail} {guard.remedy}".strip())
 
 
-def _permissions(recorded: Recorded, journal: Journal, guard: Guard | None) -> Check:
+def _permissions(recorded: Recorded, journal: JournalEvidence, guard: Guard | None) -> Check:
     """They were checked before anything was changed, and nothing was refused that the check had let through."""
     check = _from_guard("permissions", guard)
     if not check.passed:
@@ -96,7 +96,7 @@ def _refused(failure: RunFailure) -> str:
     return f"Checked beforehand. Whether that is what ended the run was not noted: {failure.message}"
 
 
-def _retry_safe(recorded: Recorded, journal: Journal) -> Check:
+def _retry_safe(recorded: Recorded, journal: JournalEvidence) -> Check:
     """Whether each request may be sent again, and whether the run's own steps may be done and undone again."""
     id: CheckId = "retry"
     if recorded.case is None:
@@ -158,7 +158,7 @@ def _response(recorded: Recorded, guard: Guard | None) -> Check:
     return Check(id, guard.ok and not unexpected and answered > 0, f"{guard.detail} {counted}{example}.")
 
 
-def _failure_mode(recorded: Recorded, journal: Journal) -> Check:
+def _failure_mode(recorded: Recorded, journal: JournalEvidence) -> Check:
     """Declared, watched by goals that were met, and with a way back that was proven."""
     id: CheckId = "failure-mode"
     case, result = recorded.case, recorded.result

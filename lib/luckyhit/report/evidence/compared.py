@@ -44,7 +44,7 @@ _PLURALS = {"entry of the service's configuration": "entries of the service's co
 
 
 @dataclass(frozen=True)
-class Entry:
+class FingerprintRow:
     """One thing that can be seen. `before`, `after`: what the first look at that arm showed, None where the arm was not
     looked at; `mark` says what is to be said of it; `later`: what later looks showed, a sentence each."""
 
@@ -60,21 +60,21 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedFingerprints:
     """All entries, those first that differ. `equal`: how many were seen equal at every look, `of`: how many were
     compared; `groups`: the equal ones by kind, for a sentence."""
 
-    entries: list[Entry]
+    entries: list[FingerprintRow]
     equal: int
     of: int
     groups: str
 
     @property
-    def moved(self) -> list[Entry]:
+    def moved(self) -> list[FingerprintRow]:
         return [entry for entry in self.entries if entry.mark == "moved"]
 
 
-def compared(recorded: Recorded) -> Compared:
+def compared(recorded: Recorded) -> ComparedFingerprints:
     """The fingerprints that the manifest holds; no entries where it holds none."""
     fingerprints = {arm: recorded.manifest.fingerprints.get(arm) for arm in ARMS}
     later = _later(recorded)
@@ -83,7 +83,7 @@ def compared(recorded: Recorded) -> Compared:
     entries = [_entry(name, fingerprints, later.get(name, ()), declared) for name in names]
     equal = [entry for entry in entries if entry.mark == ""]
     order: dict[Mark, int] = {"moved": 0, "declared": 1, "differs": 2, "observed": 3, "": 4}
-    return Compared(
+    return ComparedFingerprints(
         entries=sorted(entries, key=lambda entry: order[entry.mark])[:MOST_ENTRIES],
         equal=len(equal),
         of=sum(entry.mark != "observed" for entry in entries),
@@ -96,7 +96,7 @@ def _entry(
     fingerprints: Mapping[Arm, Mapping[str, str] | None],
     later: tuple[str, ...] | list[str],
     declared: str | None,
-) -> Entry:
+) -> FingerprintRow:
     values = [None if looks is None else looks.get(name, UNSET) for looks in (fingerprints[arm] for arm in ARMS)]
     mark: Mark = ""
     if name.startswith(OBSERVED):
@@ -107,7 +107,7 @@ def _entry(
         mark = "declared"
     elif None not in values and values[0] != values[1]:
         mark = "differs"
-    return Entry(name, values[0], values[1], mark, tuple(later))
+    return FingerprintRow(name, values[0], values[1], mark, tuple(later))
 
 
 def _later(recorded: Recorded) -> dict[str, list[str]]:
@@ -121,7 +121,7 @@ def _later(recorded: Recorded) -> dict[str, list[str]]:
     return later
 
 
-def _grouped(entries: list[Entry]) -> str:
+def _grouped(entries: list[FingerprintRow]) -> str:
     """`178 installed packages, 19 settings of the cache and 7 environment variables`."""
     counts: Counter[str] = Counter()
     for entry in entries:

@@ -16,7 +16,7 @@ _MOST_DAMAGED = 5
 
 
 @dataclass(frozen=True)
-class Journal:
+class JournalEvidence:
     """What `journal.jsonl` holds. `there`: whether there is one at all; `problem`: what of it can't be read, in a
     sentence, or None; `torn`: it ends in the middle of a line, as it does where its writer was killed. `backups`: the
     names of backups of cleared keys that are still in the run's directory."""
@@ -35,16 +35,16 @@ class Journal:
         return [step for step in self.steps if step.step == name]
 
 
-def journal_of(run: Run) -> Journal:
+def journal_of(run: Run) -> JournalEvidence:
     """Read the run's journal as far as it can be read; never raises for what is in it."""
     backups = tuple(sorted(path.name for path in run.path.glob("cleared-*.backup")))
     try:
         known = load_journal((run.path / JOURNAL).read_bytes())
     except FileNotFoundError:
-        return Journal(backups=backups)
+        return JournalEvidence(backups=backups)
     except OSError as error:
-        return Journal(there=True, problem=f"The journal can't be read: {error.strerror}.", backups=backups)
-    return Journal(known.steps, True, _damage([line.number for line in known.damaged]), known.torn, backups)
+        return JournalEvidence(there=True, problem=f"The journal can't be read: {error.strerror}.", backups=backups)
+    return JournalEvidence(known.steps, True, _damage([line.number for line in known.damaged]), known.torn, backups)
 
 
 def _damage(lines: list[int]) -> str | None:

@@ -9,7 +9,7 @@ from luckyhit.case.changes import INVERSE_WORDS
 from luckyhit.case.changes.cache_setting import setting_put_back
 from luckyhit.case.changes.spec import field_text
 from luckyhit.records.journal import Step
-from luckyhit.report.evidence.journal_view import Journal, clock_of, time_text
+from luckyhit.report.evidence.journal_view import JournalEvidence, clock_of, time_text
 from luckyhit.report.recorded import Recorded
 from luckyhit.text.json_values import as_list, as_object
 
@@ -36,7 +36,7 @@ class Open:
     by_hand: str
 
 
-def open_steps(recorded: Recorded, journal: Journal) -> list[Open]:
+def open_steps(recorded: Recorded, journal: JournalEvidence) -> list[Open]:
     """The steps of which something may be left, in the order in which they are undone: the newest first, cleared keys
     last, so that the service reads them as it was."""
     zone = clock_of(recorded.manifest)
@@ -47,7 +47,7 @@ def open_steps(recorded: Recorded, journal: Journal) -> list[Open]:
     ]
 
 
-def why_incomplete(recorded: Recorded, journal: Journal) -> str | None:
+def why_incomplete(recorded: Recorded, journal: JournalEvidence) -> str | None:
     """Why a run's report can't be complete; None where it can: it was measured to its end, judged, and left nothing."""
     manifest = recorded.manifest
     if manifest.state == "failed":
@@ -63,7 +63,7 @@ def why_incomplete(recorded: Recorded, journal: Journal) -> str | None:
     return "the run was not judged" if recorded.result is None else None
 
 
-def lost(recorded: Recorded, journal: Journal) -> bool:
+def lost(recorded: Recorded, journal: JournalEvidence) -> bool:
     """Whether there is no journal of a run that must have had one: it started or changed something."""
     started = recorded.case is not None and recorded.case.target.start is not None and bool(recorded.blocks)
     return not journal.there and (started or recorded.changed or recorded.manifest.changed)

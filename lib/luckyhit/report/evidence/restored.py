@@ -13,8 +13,8 @@ from typing import Literal
 from luckyhit.records import Guard, GuardId, Rollback
 from luckyhit.report.evidence.actions import SAFE_METHODS
 from luckyhit.report.evidence.cleared_keys import cleared_keys, numbers
-from luckyhit.report.evidence.compared import Compared
-from luckyhit.report.evidence.journal_view import Journal
+from luckyhit.report.evidence.compared import ComparedFingerprints
+from luckyhit.report.evidence.journal_view import JournalEvidence
 from luckyhit.report.evidence.open_steps import lost
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.tables import contents
@@ -42,12 +42,12 @@ class Claim:
         return {True: "✓ shown", False: "✗ not so", None: "– not shown"}[self.ok]
 
 
-def untouched(recorded: Recorded, journal: Journal, fingerprints: Compared) -> list[Claim]:
+def untouched(recorded: Recorded, journal: JournalEvidence, fingerprints: ComparedFingerprints) -> list[Claim]:
     """What the run left alone."""
     return list(_untouched(recorded, journal, fingerprints))
 
 
-def _untouched(recorded: Recorded, journal: Journal, fingerprints: Compared) -> Iterator[Claim]:
+def _untouched(recorded: Recorded, journal: JournalEvidence, fingerprints: ComparedFingerprints) -> Iterator[Claim]:
     if clears := journal.named("clear"):
         outside = numbers(clears, "outside")
         many = f"{max(outside):,} at most, in {len(clears)} clears" if any(outside) else "there was none"
@@ -67,7 +67,7 @@ def _untouched(recorded: Recorded, journal: Journal, fingerprints: Compared) -> 
     yield _everything_else(recorded, journal)
 
 
-def _settings(recorded: Recorded, fingerprints: Compared) -> Claim:
+def _settings(recorded: Recorded, fingerprints: ComparedFingerprints) -> Claim:
     claim = "The service's other settings, its code and its cache's settings"
     if not fingerprints.of:
         return Claim("settings", None, claim, "The run noted no fingerprint, so nothing shows it.")
@@ -104,7 +104,7 @@ def _sentence_with(guard: Guard, word: str) -> str:
     return next((f"{part}." for part in sentences if word in part), "")
 
 
-def _everything_else(recorded: Recorded, journal: Journal) -> Claim:
+def _everything_else(recorded: Recorded, journal: JournalEvidence) -> Claim:
     claim = "Everything else of the target"
     if journal.problem:
         return Claim("everything-else", None, claim, f"{journal.problem}")
@@ -125,12 +125,12 @@ def _everything_else(recorded: Recorded, journal: Journal) -> Claim:
     return Claim("everything-else", True, claim, text)
 
 
-def as_it_was(recorded: Recorded, journal: Journal, rollback: Rollback | None) -> list[Claim]:
+def as_it_was(recorded: Recorded, journal: JournalEvidence, rollback: Rollback | None) -> list[Claim]:
     """Whether what was touched is back as it was, beside what `rollback` says of the change itself."""
     return list(_as_it_was(recorded, journal, rollback))
 
 
-def _as_it_was(recorded: Recorded, journal: Journal, rollback: Rollback | None) -> Iterator[Claim]:
+def _as_it_was(recorded: Recorded, journal: JournalEvidence, rollback: Rollback | None) -> Iterator[Claim]:
     same = _guard(recorded, "as-it-was-after-the-rollback")
     claim = "The fingerprint after the rollback equals the first"
     if same is not None:
@@ -153,7 +153,7 @@ def _observing(recorded: Recorded) -> bool:
     return recorded.manifest.observe or only(recorded.manifest, recorded.result)
 
 
-def _probed(recorded: Recorded, journal: Journal) -> Iterator[Claim]:
+def _probed(recorded: Recorded, journal: JournalEvidence) -> Iterator[Claim]:
     claim, keys, steps = "The probe's keys hold what they held", probed_keys(recorded), journal.named("probe")
     if left := [step for step in steps if step.open]:
         text = f"It is not shown for {len(left)} of {len(steps)} blocks in which it wrote: their steps are open."
@@ -164,7 +164,7 @@ def _probed(recorded: Recorded, journal: Journal) -> Iterator[Claim]:
         yield Claim("probe", True, claim, "; ".join(dict.fromkeys(step.how for step in steps)) + ".")
 
 
-def _nothing_open(recorded: Recorded, journal: Journal) -> Claim:
+def _nothing_open(recorded: Recorded, journal: JournalEvidence) -> Claim:
     claim = "Nothing is open in the journal"
     if journal.problem:
         return Claim("journal", False if journal.open else None, claim, journal.problem)
@@ -182,12 +182,12 @@ def _nothing_open(recorded: Recorded, journal: Journal) -> Claim:
     return Claim("journal", True, claim, f"{text}; {rest:,} had nothing to undo." if rest else f"{text}.")
 
 
-def remains(recorded: Recorded, journal: Journal) -> list[str]:
+def remains(recorded: Recorded, journal: JournalEvidence) -> list[str]:
     """What stays on the target by nature, a sentence each."""
     return list(_remains(recorded, journal))
 
 
-def _remains(recorded: Recorded, journal: Journal) -> Iterator[str]:
+def _remains(recorded: Recorded, journal: JournalEvidence) -> Iterator[str]:
     case = recorded.case
     if case is None:
         return

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from luckyhit.records import NotedBlock, Stage
-from luckyhit.report.figures.pace import Pace, pace_of
+from luckyhit.report.figures.pace import PaceCurve, pace_of
 from luckyhit.report.recorded import ARMS, Recorded
 
 WASH_OUT: Stage = "wash-out"
@@ -36,7 +36,7 @@ class Course:
 
     spans: list[Span]
     washouts: list[Span] = field(default_factory=list)
-    pace: Pace | None = None
+    pace: PaceCurve | None = None
     looks_s: tuple[float, ...] = ()
     stopped_s: float | None = None
     stopped_by: str = ""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from luckyhit.judge.facade import DELETED, FLUSHED, LEFT, Log, by_key, disagreements_of, windows_of
+from luckyhit.judge.facade import DELETED, FLUSHED, LEFT, KeyspaceLog, by_key, disagreements_of, windows_of
 from luckyhit.report.figures.late_reads import Late, late
 from luckyhit.report.recorded import Recorded
 
@@ -244,7 +244,7 @@ def _events(events: pd.DataFrame, probe: pd.Series, zero_ns: int, start_ms: floa
     """The events around the probe, without those that only set a time to live, and without the watch's own notes."""
     of_block = events[(events["arm"] == probe["arm"]) & (events["block"] == probe["block"])]
     logs, _ = by_key(of_block.dropna(subset=["at_ns", "event"]))
-    log = logs.get((probe["arm"], probe["block"], probe["key"]), Log())
+    log = logs.get((probe["arm"], probe["block"], probe["key"]), KeyspaceLog())
     events_shown = []
     for at_ns, event in zip(log.at_ns, log.event, strict=True):
         at_ms = (int(at_ns) - zero_ns) / 1e6

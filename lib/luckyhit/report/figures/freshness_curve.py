@@ -38,7 +38,7 @@ _FAR = 30.0
 
 
 @dataclass(frozen=True)
-class Freshness:
+class FreshnessCurve:
     """The curve of `judge.freshness.classify.freshness_curve`, and what was read later than the bound, by label.
 
     `within_s` is None where no bound is known; `probed` is False where the case declares no probe.
@@ -50,13 +50,13 @@ class Freshness:
     probed: bool = True
 
 
-def data(recorded: Recorded) -> Freshness:
+def data(recorded: Recorded) -> FreshnessCurve:
     curve = freshness_curve(*recorded.probe, within_s=recorded.within_s, bounds=bounds_of(recorded))
     curve = curve.assign(arm=[recorded.label(arm) for arm in curve["arm"]])
-    return Freshness(curve, late(recorded), recorded.within_s, recorded.probed)
+    return FreshnessCurve(curve, late(recorded), recorded.within_s, recorded.probed)
 
 
-def draw(numbers: Freshness, *, narrow: bool = False) -> Figure:
+def draw(numbers: FreshnessCurve, *, narrow: bool = False) -> Figure:
     """P(fresh) against the time since the acknowledged write, bounds at the metric's level, and the declared bound."""
     with styled():
         figure = new_figure(narrow=narrow)
@@ -104,7 +104,7 @@ NO_PROBE = (
 )
 
 
-def say(numbers: Freshness, result: Result | None) -> str:
+def say(numbers: FreshnessCurve, result: Result | None) -> str:
     if not numbers.probed:
         return NO_PROBE
     if numbers.curve.empty:
@@ -138,5 +138,5 @@ def say(numbers: Freshness, result: Result | None) -> str:
     return with_verdict(text, STALE_READS, result)
 
 
-def is_empty(numbers: Freshness) -> bool:
+def is_empty(numbers: FreshnessCurve) -> bool:
     return bool(numbers.curve.empty)

@@ -31,7 +31,7 @@ Points = list[tuple[float, float]]
 
 
 @dataclass(frozen=True)
-class Pace:
+class PaceCurve:
     """`lines`: by block, on the run's time axis. `text`: the same in a sentence."""
 
     lines: dict[int, Points]
@@ -44,14 +44,14 @@ class Pace:
         return low if low == high else f"{low} to {high}"
 
 
-def pace_of(recorded: Recorded, blocks: Sequence[tuple[int, float, float]]) -> Pace | None:
+def pace_of(recorded: Recorded, blocks: Sequence[tuple[int, float, float]]) -> PaceCurve | None:
     """The pace in these blocks (number, start and end in seconds); None where one rate holds all the time."""
     case = recorded.case
     if case is None:
         return None
     if case.workload.stages:
         lines = {block: staged(case.workload, start_s, end_s - start_s) for block, start_s, end_s in blocks}
-        return Pace({block: points for block, points in lines.items() if points}, _stages_text(case.workload))
+        return PaceCurve({block: points for block, points in lines.items() if points}, _stages_text(case.workload))
     if by_its_log(case):
         lines = {block: _counted(recorded, block, start_s, end_s) for block, start_s, end_s in blocks}
         lines = {block: points for block, points in lines.items() if points}
@@ -59,7 +59,7 @@ def pace_of(recorded: Recorded, blocks: Sequence[tuple[int, float, float]]) -> P
         if not rates:
             return None
         between = f"between {number(min(rates))} and {number(max(rates))} requests a second were due to each arm"
-        return Pace(lines, f"The log sets the pace: {between}.")
+        return PaceCurve(lines, f"The log sets the pace: {between}.")
     return None
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 from luckyhit.records import Arm
 from luckyhit.report.recorded import ARMS, Recorded
 from luckyhit.report.tables.cache_story import CacheStory
-from luckyhit.report.tables.freshness_tables import Table
+from luckyhit.report.tables.freshness_tables import ReadersTable
 from luckyhit.text.numbers import DASH, listed, percent
 
 APART = 0.1
@@ -125,7 +125,7 @@ def as_counted(recorded: Recorded) -> CacheStory | None:
             ],
         ),
     ]
-    return CacheStory(_sentences(recorded, counted_of), Table([recorded.label(arm) for arm in counted_of], rows))
+    return CacheStory(_sentences(recorded, counted_of), ReadersTable([recorded.label(arm) for arm in counted_of], rows))
 
 
 def _sentences(recorded: Recorded, counted_of: Mapping[Arm, Counted]) -> list[str]:

@@ -10,7 +10,7 @@ import pandas as pd
 from luckyhit.judge.facade import EXPOSED, SHARED, probe_stories
 from luckyhit.report.figures.late_reads import short
 from luckyhit.report.recorded import ARMS, Recorded
-from luckyhit.report.tables.freshness_tables import Table
+from luckyhit.report.tables.freshness_tables import ReadersTable
 from luckyhit.text.numbers import DASH, listed, number
 
 FATE_WORDS = {
@@ -34,7 +34,7 @@ class CacheStory:
     """What the cache told of the probed writes: a sentence for each label, and a table (fate, number of writes)."""
 
     sentences: list[str]
-    table: Table
+    table: ReadersTable
 
 
 def cache_story(recorded: Recorded) -> CacheStory | None:
@@ -58,10 +58,10 @@ def cache_story(recorded: Recorded) -> CacheStory | None:
             rows.append((f"Deleted, against when the write was {instant}", [cell or DASH for cell in cells]))
     shared = _shared(recorded.probe_events)
     if shared and (stories["fate"] == "unseen").all():
-        return CacheStory(shared, Table([recorded.label(arm) for arm in arms], rows))
+        return CacheStory(shared, ReadersTable([recorded.label(arm) for arm in arms], rows))
     sentences = [f"{_label(recorded, arm)}: {story_sentence(stories[stories['arm'] == arm])}" for arm in arms]
     sentences += shared
-    return CacheStory(sentences, Table([recorded.label(arm) for arm in arms], rows))
+    return CacheStory(sentences, ReadersTable([recorded.label(arm) for arm in arms], rows))
 
 
 def _shared(events: pd.DataFrame) -> list[str]:

@@ -37,14 +37,14 @@ Cell = Callable[[FreshnessFacts], str | None]
 
 
 @dataclass(frozen=True)
-class Table:
+class ReadersTable:
     """Rows of (name, cell of each label)."""
 
     labels: list[str]
     rows: list[tuple[str, list[str]]]
 
 
-def readers(recorded: Recorded) -> Table | None:
+def readers(recorded: Recorded) -> ReadersTable | None:
     """What readers saw, by the facts of the result; None where it holds none."""
     facts = dict(recorded.result.freshness) if recorded.result else {}
     shown = [(recorded.label(arm), facts[arm]) for arm in ARMS if arm in facts]
@@ -65,7 +65,7 @@ def readers(recorded: Recorded) -> Table | None:
     back = put_back(recorded)
     if back is not None:
         rows.append(("Keys put back as they were (whole run)", [_back(back.get(arm)) for arm in ARMS if arm in facts]))
-    return Table([label for label, _ in shown], rows)
+    return ReadersTable([label for label, _ in shown], rows)
 
 
 def _rows(recorded: Recorded, facts: list[FreshnessFacts]) -> Iterable[tuple[str, Cell]]:

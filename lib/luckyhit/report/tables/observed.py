@@ -28,7 +28,7 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Number:
+class ObservedNumber:
     """One metric of the baseline. `noise`: what an A/A comparison inside it can't tell apart; `beside`: where earlier
     baselines lie, with `outside` where this one lies beyond all of them."""
 
@@ -47,7 +47,7 @@ class Observation:
     because: str
     measured: str
     declares: str
-    numbers: list[Number]
+    numbers: list[ObservedNumber]
 
 
 def only(manifest: Manifest, result: Result | None) -> bool:
@@ -76,16 +76,16 @@ def said(result: Result) -> str:
     return f"{NOTHING_CHANGED} {result.earlier.sentence}" if result.earlier is not None else NOTHING_CHANGED
 
 
-def key_numbers(result: Result) -> list[Number]:
+def key_numbers(result: Result) -> list[ObservedNumber]:
     """The three numbers that matter: what the case has goals for, as far as it could be seen, before the rest."""
     levels = [(name, result.metrics[name].before) for name in in_order(result)]
     return [_number(name, value, result) for name, value in levels if value is not None][:_SHOWN]
 
 
-def _number(name: GoalName, value: float, result: Result) -> Number:
+def _number(name: GoalName, value: float, result: Result) -> ObservedNumber:
     floor = result.noise_floor.get(name)
     beside = result.earlier.metrics.get(name) if result.earlier is not None else None
-    return Number(
+    return ObservedNumber(
         name=sentence_case(name_of(name)),
         value=value_text(name, value),
         noise="no noise floor: too few requests" if floor is None else f"± {difference_text(name, floor)} noise (A/A)",

@@ -46,7 +46,7 @@ class Going:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PrunePlan:
     """What goes, and why others that are old enough stay: (run, reason)."""
 
     going: list[Going]
@@ -65,7 +65,9 @@ def age_of(text: str) -> float:
     return int(match[1]) * _UNITS_S[match[2]]
 
 
-def plan(runs_dir: Path, reports_dir: Path, *, keep: int | None, older_than_s: float | None, now: datetime) -> Plan:
+def plan(
+    runs_dir: Path, reports_dir: Path, *, keep: int | None, older_than_s: float | None, now: datetime
+) -> PrunePlan:
     """Which runs go. Of each case the newest `keep` stay, and all that are younger than `older_than_s`; a rule that is
     not given keeps nothing. Raises ArgumentError without any rule, and for a negative one."""
     if keep is None and older_than_s is None:
@@ -94,7 +96,7 @@ def plan(runs_dir: Path, reports_dir: Path, *, keep: int | None, older_than_s: f
             report = _report(run, reports_dir)
             size = _size(run.path) + (report.stat().st_size if report is not None else 0)
             going.append(Going(run, run.path.parent.name, started, size, report))
-    return Plan(sorted(going, key=lambda leaving: leaving.run.id), staying)
+    return PrunePlan(sorted(going, key=lambda leaving: leaving.run.id), staying)
 
 
 def remove(going: Going, runs_dir: Path, *, now: datetime) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Hashable
 import numpy as np
 import pandas as pd
 
-from luckyhit.judge.cache_events.keyspace_log import SHARED, Group, Log, by_key
+from luckyhit.judge.cache_events.keyspace_log import SHARED, Group, KeyspaceLog, by_key
 from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.findings.by_arm import Facts, finding
 from luckyhit.judge.stale.background import TOLD_BY, background_reads, bound_s
@@ -51,12 +51,12 @@ def find(evidence: Evidence) -> RunFinding | None:
     return finding(ID, counts, facts) if shown else None
 
 
-def _lifetimes(log: Log) -> list[int]:
+def _lifetimes(log: KeyspaceLog) -> list[int]:
     known = (log.lifetime_ms(index) for index in range(len(log.event)) if log.sets(index))
     return [ms for ms in known if ms is not None]
 
 
-def renewals(log: Log) -> int:
+def renewals(log: KeyspaceLog) -> int:
     """How often the expiry of a key was set while it lived, and not by setting all of its value anew."""
     alive: dict[str, bool] = defaultdict(bool)  # whether what is there was there before the last event that set it
     present: set[str] = set()
