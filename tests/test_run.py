@@ -111,7 +111,7 @@ def test_a_foreign_directory_a_broken_and_a_newer_manifest_are_refused(run: Case
 def test_a_run_is_found_by_path_id_end_of_id_and_latest(run: CaseRun) -> None:
     folder = run.path.parents[1]
     for wanted in (str(run.path), run.id, run.id[-4:], "latest", "latest:placebo"):
-        assert find_run(folder, wanted).path == run.path
+        assert find_run(folder, wanted) == run
     for wanted in ("nothing", "latest:stale-price", "x"):
         with pytest.raises(ArgumentError, match="no run"):
             find_run(folder, wanted)

@@ -28,7 +28,7 @@ from luckyhit.run import Run, find_run
 from luckyhit.scrub.redactor import Redactor, project_roots
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CaseRun(Run):
     """One run directory with its case and its redactor."""
 

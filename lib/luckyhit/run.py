@@ -48,11 +48,17 @@ _WITHOUT = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
-    """One run directory. `name` is the case's name, `id` the run's."""
+    """One run directory. `name` is the case's name, `id` the run's. Two are equal that are of one directory."""
 
     path: Path
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Run) and self.path == other.path
+
+    def __hash__(self) -> int:
+        return hash(self.path)
 
     @classmethod
     def open(cls, path: Path) -> Self:
