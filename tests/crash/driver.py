@@ -26,7 +26,8 @@ from luckyhit.case_run import CaseRun
 from luckyhit.change import revert_run
 from luckyhit.change.journal import Journal
 from luckyhit.errors import LuckyHitError
-from luckyhit.load.block import BlockPlan, BlockReport, EngineCheck
+from luckyhit.load.block import BlockPlan, BlockReport
+from luckyhit.load.engine_config import EngineCheck
 from luckyhit.project import Project
 from luckyhit.records import Accounting
 from luckyhit.workflow import measuring

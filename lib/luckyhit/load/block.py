@@ -12,7 +12,7 @@ from typing import Any
 from luckyhit.case import Case
 from luckyhit.case_run import CaseRun
 from luckyhit.errors import LimitExceeded
-from luckyhit.load.engine_config import EngineConfig
+from luckyhit.load.engine_config import EngineCheck, EngineConfig
 from luckyhit.load.http1.request_head import Origin, head_lines
 from luckyhit.load.inputs import Inputs
 from luckyhit.load.limits import WatchedLimits
@@ -121,22 +121,6 @@ class BlockPlan:
     start_values: Mapping[Arm, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     databases: Mapping[str, str] = field(default_factory=dict, repr=False)
     probed: bool = True
-
-
-@dataclass(frozen=True)
-class EngineCheck:
-    """What the engine adds by itself (null: not checked in this block), and whether its timings can be trusted.
-
-    `schedule_error_p99_ms`: how late it sent, in the block; `loop_lag_ms`: how late at most; `cpu_share`: of one core.
-    """
-
-    added_p50_ms: float | None
-    added_p99_ms: float | None
-    schedule_error_p99_ms: float | None
-    trustworthy: bool
-    detail: str
-    loop_lag_ms: float | None = None
-    cpu_share: float | None = None
 
 
 @dataclass(frozen=True)

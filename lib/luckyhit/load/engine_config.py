@@ -1,7 +1,9 @@
-"""What the load engine is asked for: one block's requests, as its owner makes it and its processes read it."""
+"""What the load engine is asked for: one block's requests, as its owner makes it and its processes read it; and what it
+tells of itself."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -82,3 +84,19 @@ class EngineConfig(BaseModel):
     def of_worker(self, worker: int, owner: int) -> EngineConfig:
         """The same for one process of the block."""
         return self.model_copy(update={"worker": worker, "owner": owner})
+
+
+@dataclass(frozen=True)
+class EngineCheck:
+    """What the engine adds by itself (null: not checked in this block), and whether its timings can be trusted.
+
+    `schedule_error_p99_ms`: how late it sent, in the block; `loop_lag_ms`: how late at most; `cpu_share`: of one core.
+    """
+
+    added_p50_ms: float | None
+    added_p99_ms: float | None
+    schedule_error_p99_ms: float | None
+    trustworthy: bool
+    detail: str
+    loop_lag_ms: float | None = None
+    cpu_share: float | None = None

@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luckyhit.case.workload import Route, Workload
-from luckyhit.load.block import EngineCheck
 from luckyhit.load.block_context import Job
+from luckyhit.load.engine_config import EngineCheck
 from luckyhit.load.schedule import schedule_for
 from luckyhit.load.sender import Worker
 from luckyhit.load.signals import Signals

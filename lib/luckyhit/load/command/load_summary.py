@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from luckyhit.errors import NotEnoughData
-from luckyhit.load.block import EngineCheck
+from luckyhit.load.engine_config import EngineCheck
 from luckyhit.records import Accounting
 from luckyhit.records.parquet import read_parts
 
