@@ -264,12 +264,12 @@ def test_a_clear_killed_at_any_step_can_be_reverted(
     tmp_path: Path,
 ) -> None:
     ttl_s = {f"a:{number}".encode(): 1000 + number if number % 3 else None for number in range(100)}
+    started = time.monotonic()
     for key, seconds in ttl_s.items():
         client.set(key, key + b"\xff", ex=seconds)
     client.mset({f"session:{number}": "s" for number in range(10)})
     script = tmp_path / "killed.py"
     script.write_text(KILLED)
-    started = time.monotonic()
     done = subprocess.run([sys.executable, script, moment, run.path, cache.url], capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert revert_run(run, environ=environ).confirmed

@@ -18,6 +18,7 @@ from luckyhit.cli import app
 from luckyhit.errors import ArgumentError
 from luckyhit.project import Project
 from luckyhit.report.html_files import report_name
+from luckyhit.run import Run
 from luckyhit.workflow.unattended import prune
 from luckyhit.workflow.unattended.interruptions import one_at_a_time
 
@@ -33,10 +34,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 @pytest.fixture
-def make(project: Project) -> Callable[..., CaseRun]:
+def make(project: Project) -> Callable[..., Run]:
     """A run that is so many days old, with its report."""
 
-    def make(days: float, case: str = "placebo", **manifest: object) -> CaseRun:
+    def make(days: float, case: str = "placebo", **manifest: object) -> Run:
         when = NOW - timedelta(days=days)
         facts = {"state": "finished", "rollback": {"confirmed": True, "detail": ""}} | manifest
         run = CaseRun.create(project.runs, CASES / f"{case}.yml", now=when, manifest=facts)
@@ -44,7 +45,7 @@ def make(project: Project) -> Callable[..., CaseRun]:
         (project.reports / report_name(run, run.manifest)).write_text("a report")
         for path in (*run.path.iterdir(), run.path):
             os.utime(path, (when.timestamp(), when.timestamp()))
-        return run
+        return Run(run.path)
 
     return make
 
@@ -133,7 +134,7 @@ def test_what_can_not_be_read_stays(project: Project, make, name: str) -> None:
 def test_what_became_needed_meanwhile_stays(project: Project, make) -> None:
     run = make(400)
     (each,) = planned(project, keep=0).going
-    run.update(changed=True)
+    CaseRun(run.path).update(changed=True)
     with pytest.raises(ArgumentError, match="stays: its rollback is not confirmed"):
         prune.remove(each, project.runs, now=NOW)
     assert run.path.is_dir()
@@ -172,7 +173,7 @@ def test_what_is_no_run_is_refused_and_left_alone(project: Project, make, tmp_pa
     outside.parent.mkdir(parents=True)
     run.path.rename(outside)
     for path in (outside, project.runs, project.runs / "placebo", tmp_path):
-        moved = prune.Going(CaseRun(path), "placebo", each.started, 0, None)
+        moved = prune.Going(Run(path), "placebo", each.started, 0, None)
         with pytest.raises(ArgumentError, match="is not a run directory"):
             prune.remove(moved, project.runs, now=NOW)
     assert (outside / "manifest.json").is_file()

@@ -25,9 +25,8 @@ from luckyhit.records.parquet import write_part
 from luckyhit.system import Stack
 from luckyhit.system.control import authorities
 from luckyhit.workflow.preflight import probe_databases
-from luckyhit.workflow.step import stop_if_asked
+from luckyhit.workflow.step import RunningStep, stop_if_asked
 from luckyhit.workflow.warmups.warmup_rule import ComingBlock
-from luckyhit.workflow.step import RunningStep
 from luckyhit.workflow.watching import watched_caches
 
 Progress = Callable[[str, float, float], None]

@@ -17,7 +17,7 @@ _ABSENT = object()
 
 
 def salvage(part: type[P], data: dict[str, Any]) -> P:
-    """`part` with each field of `data` that is right; reading another one raises `findings.Absent`."""
+    """`part` with each field of `data` that is right; reading another one raises `findings.FieldAbsent`."""
     values: dict[str, Any] = {}
     absent = set()
     for name, field in part.model_fields.items():
