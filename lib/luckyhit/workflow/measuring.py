@@ -26,7 +26,6 @@ from luckyhit.system import Stack
 from luckyhit.system.control import authorities
 from luckyhit.workflow.preflight import probe_databases
 from luckyhit.workflow.step import RunningStep, stop_if_asked
-from luckyhit.workflow.warmups.warmup_rule import ComingBlock
 from luckyhit.workflow.watching import watched_caches
 
 Progress = Callable[[str, float, float], None]
@@ -153,10 +152,10 @@ class Measuring:
 
     def _warm_up(self, stacks: Mapping[Arm, Stack], doing: str) -> dict[str, Any]:
         """Send the load before the block as its warm-up rule wants it; {} where none applies."""
-        from luckyhit.workflow.warmups import warm_up  # takes the judge along, a second to import
+        from luckyhit.workflow import warmups  # takes the judge along, a second to import
 
         (stack, *_) = stacks.values()
-        coming = ComingBlock(self._case, owned=stack.owned, changeable=stack.changeable)
+        coming = warmups.ComingBlock(self._case, owned=stack.owned, changeable=stack.changeable)
 
         def stretch(seconds: float) -> int:
             number = len(self._run.manifest.blocks)
@@ -173,7 +172,7 @@ class Measuring:
             self._run.add_block(number, "wash-out", list(stacks), **report.as_facts())
             return number
 
-        return warm_up(self._run, coming, stretch)
+        return warmups.warm_up(self._run, coming, stretch)
 
     def _intend_probe(self, stacks: Mapping[Arm, Stack], number: int) -> dict[Arm, int]:
         """The probe writes to somebody's service: what its keys held is put back by `luckyhit revert` if it dies."""

@@ -21,3 +21,6 @@ def warm_up(run: Run, coming: ComingBlock, stretch: Stretch) -> dict[str, Any]:
         if rule.applies(coming):
             return rule.run(run, coming, stretch).as_facts()
     return {}
+
+
+__all__ = ["WARMUPS", "ComingBlock", "WarmupId", "warm_up"]
