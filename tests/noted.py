@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from luckyhit.records import Manifest, NotedBlock, load_blocks, load_manifest
+from luckyhit.records.manifest import Manifest, NotedBlock, load_blocks, load_manifest
 
 
 def noted(entries: Iterable[Any]) -> list[NotedBlock]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from luckyhit.case_run import CaseRun
-from luckyhit.records import Manifest, NotedBlock, load_manifest
+from luckyhit.records.manifest import Manifest, NotedBlock, load_manifest
 from tier import examples
 
 WHOLE: dict[str, Any] = {

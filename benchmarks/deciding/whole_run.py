@@ -18,7 +18,8 @@ from simulated_service import Behaviour, S
 from luckyhit.case import Case
 from luckyhit.judge import decide
 from luckyhit.judge.early import enough
-from luckyhit.records import Guard, NotedBlock, Result, Rollback, load_blocks
+from luckyhit.records import Guard, Result, Rollback
+from luckyhit.records.manifest import NotedBlock, load_blocks
 
 DECLARED = Guard(id="declared-difference-only", ok=True, detail="one environment variable differs")
 SHOWN = ("verdict", "pairs", "before", "after", "effect", "low", "high", "margin")

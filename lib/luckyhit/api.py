@@ -24,9 +24,10 @@ import pyarrow.compute as pc
 from luckyhit.case_run import CaseRun
 from luckyhit.errors import ArgumentError, LuckyHitError, RunUnreadable
 from luckyhit.project import Project
-from luckyhit.records import Arm, Manifest, Stage, schemas
+from luckyhit.records import Arm, Stage, schemas
 from luckyhit.records.column_docs import ColumnDocs
 from luckyhit.records.journal import JOURNAL, load_journal
+from luckyhit.records.manifest import Manifest
 from luckyhit.records.parquet import damaged_parts, nullable_integers, part_files
 from luckyhit.records.schemas import Table
 from luckyhit.run import Run, runs

@@ -33,7 +33,8 @@ import pyarrow as pa
 
 from luckyhit.errors import ArgumentError, RunUnreadable
 from luckyhit.project import Project
-from luckyhit.records import SCHEMA_VERSION, Manifest, Result, Stage, State, UnreadPart, load_manifest
+from luckyhit.records import SCHEMA_VERSION, Result, Stage, UnreadPart
+from luckyhit.records.manifest import Manifest, State, load_manifest
 from luckyhit.records.parquet import counters_by_block, nullable_integers, one_ahead, read_parts, row_count
 from luckyhit.records.schemas import SCHEMAS, Table
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from luckyhit.case import Case
 from luckyhit.judge.guards.cache_state import cache_state_guard
-from luckyhit.records import Guard, NotedBlock, WashoutNotes
+from luckyhit.records import Guard
+from luckyhit.records.manifest import NotedBlock, WashoutNotes
 from noted import noted
 
 GOALS = {"hit_ratio": {"want": "better", "margin": "5 %"}}

@@ -10,7 +10,7 @@ from luckyhit.case import Case
 from luckyhit.judge import About
 from luckyhit.judge.guards.cache_state import cache_state_guard
 from luckyhit.judge.guards.preparation import limits_guard, washed_out_guard
-from luckyhit.records import NotedBlock
+from luckyhit.records.manifest import NotedBlock
 from luckyhit.text.messages import guard_title
 from luckyhit.text.wording import has
 from noted import noted

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from luckyhit.records import RunFailure
+from luckyhit.records.manifest import RunFailure
 from luckyhit.report import notebook_tables as tables
 from luckyhit.report.evidence.checklist import QUESTIONS, checklist
 from luckyhit.report.evidence.journal_view import journal_of

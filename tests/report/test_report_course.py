@@ -12,7 +12,7 @@ from in_turns import MEASURED_S, WARMUP_S, WASHED_S, arms_in_turn
 from page_reader import Page
 
 from luckyhit.case import load_case
-from luckyhit.records import LimitNotes
+from luckyhit.records.manifest import LimitNotes
 from luckyhit.report import style
 from luckyhit.report.figures.course import course
 from luckyhit.report.figures.figure_rows import figure_for

@@ -14,7 +14,8 @@ import pytest
 from browser import browser
 from page_reader import Page, assert_self_contained
 
-from luckyhit.records import Guard, Note, ProbeNotes
+from luckyhit.records import Guard, Note
+from luckyhit.records.manifest import ProbeNotes
 from luckyhit.report import notebook_tables as tables
 from luckyhit.report.page import page_of
 from luckyhit.report.recorded import recorded

@@ -12,7 +12,7 @@ from synthetic_run import CASES
 
 from luckyhit.case import Case, changes, load_case
 from luckyhit.case_run import CaseRun
-from luckyhit.records import Manifest
+from luckyhit.records.manifest import Manifest
 from luckyhit.report import notebook_tables as tables
 from luckyhit.report.evidence.one_change import LONGEST_LINE, change, revision_diff, sides
 from luckyhit.report.page import page_of

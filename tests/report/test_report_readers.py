@@ -9,7 +9,8 @@ from page_reader import Page, assert_self_contained
 from probed_run import OLD, an_event, probed, watched, writes_of
 from synthetic_run import a_read
 
-from luckyhit.records import FreshnessFacts, ProbeNotes
+from luckyhit.records import FreshnessFacts
+from luckyhit.records.manifest import ProbeNotes
 from luckyhit.report import notebook_tables as tables
 from luckyhit.report.evidence.checklist import checklist
 from luckyhit.report.evidence.journal_view import journal_of

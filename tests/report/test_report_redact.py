@@ -17,7 +17,7 @@ from synthetic_run import judged
 
 from luckyhit.case.values.variables import known_secrets
 from luckyhit.case_run import CaseRun
-from luckyhit.records import ProbeNotes
+from luckyhit.records.manifest import ProbeNotes
 from luckyhit.report.page import page_of, render
 from luckyhit.report.recorded import recorded
 from luckyhit.scrub.characters import visible

@@ -14,7 +14,8 @@ from synthetic_run import CASES
 
 from luckyhit.case import Case, load_case
 from luckyhit.case_run import CaseRun
-from luckyhit.records import Guard, Rollback, WashoutNotes
+from luckyhit.records import Guard, Rollback
+from luckyhit.records.manifest import WashoutNotes
 from luckyhit.report import notebook_tables as tables
 from luckyhit.report.evidence.actions import Touched, touched
 from luckyhit.report.evidence.blocks import limits, prepared, washout_text

@@ -17,7 +17,7 @@ from luckyhit.caches.redis.key_learning import learn
 from luckyhit.caches.shapes import SHARED, Shape, learned_shapes, shapes_of
 from luckyhit.caches.watch_events import EventWatch
 from luckyhit.case.model import Case
-from luckyhit.records import LearnedKeys
+from luckyhit.records.manifest import LearnedKeys
 from luckyhit.system import Stack
 from luckyhit.system.embedded import start_embedded
 from tier import examples

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from luckyhit.records import NotedBlock
+from luckyhit.records.manifest import NotedBlock
 from luckyhit.workflow.measuring import in_turn, numbered
 
 

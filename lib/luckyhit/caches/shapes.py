@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from luckyhit.case.values.placeholders import escape, parse_template
-from luckyhit.records import LearnedKeys
+from luckyhit.records.manifest import LearnedKeys
 
 _FIELDS = frozenset({"hset", "hincrby", "hsetnx", "zadd", "sadd", "lpush", "rpush", "xadd", "json.set"})
 _SHORTEST = 3

@@ -48,7 +48,6 @@ from luckyhit.records import (
     Guard,
     Metric,
     Note,
-    NotedBlock,
     Result,
     Rollback,
     Stage,
@@ -56,6 +55,7 @@ from luckyhit.records import (
     kind_of,
     metric_of_goal,
 )
+from luckyhit.records.manifest import NotedBlock
 from luckyhit.text.numbers import listed, sentence
 from luckyhit.text.quantities import name_of, value_text
 

@@ -29,13 +29,12 @@ from luckyhit.records import (
     Doubt,
     FreshnessFacts,
     GoalName,
-    Manifest,
     Metric,
-    NotedBlock,
     Preflight,
     Result,
     Stage,
 )
+from luckyhit.records.manifest import Manifest, NotedBlock
 
 if TYPE_CHECKING:
     from luckyhit.case_run import CaseRun

@@ -16,7 +16,8 @@ from luckyhit.designs import BOTH, design_of, pair_numbers
 from luckyhit.errors import RunUnreadable
 from luckyhit.judge.decision import About, decide
 from luckyhit.judge.guards.run_guards import records_guard
-from luckyhit.records import READS, WRITES, Arm, Guard, NotedBlock, Result
+from luckyhit.records import READS, WRITES, Arm, Guard, Result
+from luckyhit.records.manifest import NotedBlock
 from luckyhit.run import Run
 from luckyhit.text.wording import note
 

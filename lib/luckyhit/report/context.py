@@ -11,7 +11,7 @@ from markupsafe import Markup
 from luckyhit import __version__
 from luckyhit.designs import DESIGNS
 from luckyhit.judge.facade import RULES, old_data_text
-from luckyhit.records import Manifest
+from luckyhit.records.manifest import Manifest
 from luckyhit.report.evidence import (
     actions,
     blocks,

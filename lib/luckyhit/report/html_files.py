@@ -13,7 +13,7 @@ from markupsafe import Markup
 from luckyhit.atomic import write_atomically
 from luckyhit.case_run import CaseRun
 from luckyhit.errors import ReportNotWritten
-from luckyhit.records import Manifest
+from luckyhit.records.manifest import Manifest
 from luckyhit.run import Run
 from luckyhit.scrub.characters import visible
 from luckyhit.scrub.redactor import Redactor, project_roots

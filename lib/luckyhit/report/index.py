@@ -15,7 +15,8 @@ from urllib.parse import quote
 
 from luckyhit.case.values.variables import mentioned_secrets
 from luckyhit.errors import LuckyHitError
-from luckyhit.records import Manifest, Result
+from luckyhit.records import Result
+from luckyhit.records.manifest import Manifest
 from luckyhit.report.card import Card, CardNumber, cards, numbers_of, of_observation
 from luckyhit.report.html_files import environment, link_to, report_name, write_page
 from luckyhit.report.notebook_tables import observed

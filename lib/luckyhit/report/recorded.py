@@ -18,7 +18,8 @@ import pyarrow as pa
 from luckyhit import records
 from luckyhit.errors import LuckyHitError
 from luckyhit.judge.facade import Rows, believed_rows, classify_reads, probe_frame, read_rows
-from luckyhit.records import Arm, Manifest, NotedBlock, Stage
+from luckyhit.records import Arm, Stage
+from luckyhit.records.manifest import Manifest, NotedBlock
 from luckyhit.records.parquet import block_of, read_what_can_be
 from luckyhit.records.schemas import SCHEMAS, Table
 

@@ -14,7 +14,8 @@ from luckyhit.atomic import write_atomically
 from luckyhit.case.values.variables import mentioned_secrets
 from luckyhit.errors import CaseError, LuckyHitError, ReportNotWritten
 from luckyhit.judge.facade import old_data_text
-from luckyhit.records import Manifest, Result
+from luckyhit.records import Result
+from luckyhit.records.manifest import Manifest
 from luckyhit.report.html_files import redactor_for
 from luckyhit.report.recorded import manifest_of
 from luckyhit.report.tables.finding_sentences import finding_lines

@@ -9,7 +9,8 @@ from luckyhit.case_run import CaseRun
 from luckyhit.designs import design_of
 from luckyhit.judge import early, judge
 from luckyhit.judge.compare import process_starts
-from luckyhit.records import InterimLook, Result
+from luckyhit.records import Result
+from luckyhit.records.manifest import InterimLook
 from luckyhit.workflow.measuring import Measuring
 
 

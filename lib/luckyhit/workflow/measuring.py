@@ -20,7 +20,8 @@ from luckyhit.errors import LimitExceeded
 from luckyhit.load.block import BlockPlan, BlockReport, measure_block
 from luckyhit.load.worker_pool import Crew
 from luckyhit.probe.undo_log import ledger_of
-from luckyhit.records import Arm, Guard, NotedBlock, Stage
+from luckyhit.records import Arm, Guard, Stage
+from luckyhit.records.manifest import NotedBlock
 from luckyhit.records.parquet import write_part
 from luckyhit.system import Stack
 from luckyhit.system.control import authorities

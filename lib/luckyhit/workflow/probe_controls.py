@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from luckyhit.records import NotedBlock
+from luckyhit.records.manifest import NotedBlock
 
 NEGLIGIBLE = 0.02
 """Share of the load that the probe adds where the case declares no rate (see luckyhit.probe.probe_plan)."""

@@ -14,7 +14,8 @@ from luckyhit.case import Case
 from luckyhit.case_run import CaseRun
 from luckyhit.errors import GuardError, LuckyHitError, NoRoom, NotEnoughData, RollbackNotConfirmed
 from luckyhit.project import Project
-from luckyhit.records import Arm, Rollback, RunFailure
+from luckyhit.records import Arm, Rollback
+from luckyhit.records.manifest import RunFailure
 from luckyhit.scrub.sweep import keep_logs, sweep
 from luckyhit.system import Settings, Stack
 from luckyhit.workflow.preflight import secret_headers

@@ -14,7 +14,8 @@ from luckyhit.case_run import CaseRun
 from luckyhit.change.notify import INSIDE
 from luckyhit.probe.probe_plan import KeyRanges
 from luckyhit.probe.probe_preflight import reading
-from luckyhit.records import Arm, LearnedKeys
+from luckyhit.records import Arm
+from luckyhit.records.manifest import LearnedKeys
 from luckyhit.records.parquet import write_part
 from luckyhit.scrub.characters import visible
 from luckyhit.system import Stack

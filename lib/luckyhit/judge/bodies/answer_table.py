@@ -31,7 +31,7 @@ from luckyhit.case import Case
 from luckyhit.case.values.placeholders import Placeholder, parse_template
 from luckyhit.case.workload import Route
 from luckyhit.judge.stale.background_routes import place_of
-from luckyhit.records import NotedBlock
+from luckyhit.records.manifest import NotedBlock
 
 _READING = frozenset({"GET", "HEAD"})
 

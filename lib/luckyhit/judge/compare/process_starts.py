@@ -31,7 +31,8 @@ from luckyhit.judge.early import share_of_look
 from luckyhit.judge.stats.boundary import INF, FixedSample
 from luckyhit.judge.table.rows import ARMS, Rows, distinct
 from luckyhit.judge.table.samples import Comparison
-from luckyhit.records import LATENCIES, METRICS, GoalName, MetricName, NotedBlock, metric_of_goal
+from luckyhit.records import LATENCIES, METRICS, GoalName, MetricName, metric_of_goal
+from luckyhit.records.manifest import NotedBlock
 from luckyhit.text.quantities import difference_text
 from luckyhit.text.wording import note
 

@@ -30,7 +30,8 @@ from luckyhit.judge.context.event_series import SERIES, metrics_of_series
 from luckyhit.judge.stats.sequential import LARGEST_EXPONENT
 from luckyhit.judge.table.rows import run_starts
 from luckyhit.judge.table.samples import ARMS, Comparison, Rows, distinct, ends
-from luckyhit.records import Arm, EventMetric, GoalName, Moved, NotedBlock, RunEvent
+from luckyhit.records import Arm, EventMetric, GoalName, Moved, RunEvent
+from luckyhit.records.manifest import NotedBlock
 
 LEVEL = 0.01
 """The chance that anything at all is found in a run in which nothing happened, over all series of both arms."""

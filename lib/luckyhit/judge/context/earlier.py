@@ -20,7 +20,8 @@ from luckyhit.case import Case
 from luckyhit.case_run import CaseRun
 from luckyhit.errors import LuckyHitError
 from luckyhit.judge.decision import About, decide
-from luckyhit.records import METRICS, Beside, Earlier, GoalName, Manifest, Result
+from luckyhit.records import METRICS, Beside, Earlier, GoalName, Result
+from luckyhit.records.manifest import Manifest
 from luckyhit.run import runs
 from luckyhit.text.numbers import listed, number, percent, plural, sentence
 from luckyhit.text.quantities import name_of, value_text

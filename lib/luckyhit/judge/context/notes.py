@@ -14,7 +14,8 @@ from luckyhit.judge.context.decompose import decompose
 from luckyhit.judge.stats.boundary import Boundary
 from luckyhit.judge.table.samples import DROPPED, NO_ERROR, Comparison
 from luckyhit.judge.verdict import Ruling
-from luckyhit.records import NOT_VISIBLE, GoalName, Note, NotedBlock, NoteId, kind_of
+from luckyhit.records import NOT_VISIBLE, GoalName, Note, NoteId, kind_of
+from luckyhit.records.manifest import NotedBlock
 from luckyhit.text.quantities import name_of
 from luckyhit.text.wording import has, note, of_metric
 

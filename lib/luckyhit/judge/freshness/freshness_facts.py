@@ -16,7 +16,8 @@ from luckyhit.judge.freshness.sessions import disagreements_of, probes_compared,
 from luckyhit.judge.freshness.windows import window_quantiles
 from luckyhit.judge.stale.background import beyond, share_beyond
 from luckyhit.judge.stale.share_bounds import ShareBounds, uncompared
-from luckyhit.records import FreshnessFacts, ProbeNotes
+from luckyhit.records import FreshnessFacts
+from luckyhit.records.manifest import ProbeNotes
 
 _LEVELS = (0.5, 0.95, 0.99)
 

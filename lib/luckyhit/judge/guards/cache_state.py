@@ -12,7 +12,8 @@ from itertools import pairwise
 from luckyhit.case import Case
 from luckyhit.designs import design_of
 from luckyhit.judge.table.rows import ARMS
-from luckyhit.records import ClearNotes, Guard, GuardId, NotedBlock
+from luckyhit.records import Guard, GuardId
+from luckyhit.records.manifest import ClearNotes, NotedBlock
 
 _GUARD: GuardId = "same-cache-state-at-block-start"
 STATE_KEYS, STATE_SHARE = 2, 0.02

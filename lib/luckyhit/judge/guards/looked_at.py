@@ -17,7 +17,8 @@ from luckyhit.judge.guards.record_guards import Stretch, stretches_of
 from luckyhit.judge.stats.boundary import Boundary
 from luckyhit.judge.table.record import Record
 from luckyhit.judge.table.samples import ARMS, Comparison, Rows, rows_together
-from luckyhit.records import GoalName, Guard, Manifest, Note, NotedBlock, UnreadPart
+from luckyhit.records import GoalName, Guard, Note, UnreadPart
+from luckyhit.records.manifest import Manifest, NotedBlock
 from luckyhit.run import Run
 
 

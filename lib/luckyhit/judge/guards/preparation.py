@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from luckyhit.records import Guard, LimitNotes, NotedBlock
+from luckyhit.records import Guard
+from luckyhit.records.manifest import LimitNotes, NotedBlock
 from luckyhit.text.numbers import number, percent
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from luckyhit.case import Case
 from luckyhit.judge.table.layout import by_slot
 from luckyhit.judge.table.rows import ARMS, DROPPED, FAULTS, NO_ERROR, NO_ROW, TIMEOUT, Rows, distinct_values, members
-from luckyhit.records import Accounting, Guard, NotedBlock
+from luckyhit.records import Accounting, Guard
+from luckyhit.records.manifest import NotedBlock
 
 Group = tuple[int, int, np.ndarray]
 """A block, the code of an arm, and the places of its rows."""

@@ -15,8 +15,8 @@ from luckyhit.case import Case
 from luckyhit.designs import design_of
 from luckyhit.errors import RunUnreadable
 from luckyhit.judge.table.rows import ARMS, Rows
-from luckyhit.records import Guard, GuardId, Manifest, Rollback, UnreadPart
-from luckyhit.records.manifest import MOST_BLOCKS
+from luckyhit.records import Guard, GuardId, Rollback, UnreadPart
+from luckyhit.records.manifest import MOST_BLOCKS, Manifest
 from luckyhit.run import Run
 from luckyhit.text.numbers import listed
 

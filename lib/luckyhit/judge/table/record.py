@@ -12,7 +12,8 @@ from luckyhit.judge.freshness.probed import Probed
 from luckyhit.judge.stale.background import ANSWERS, background_reads
 from luckyhit.judge.table.probe_frames import probe_frame, request_frame
 from luckyhit.judge.table.samples import ARMS, Rows, among, rows_of
-from luckyhit.records import READS, WRITES, NotedBlock
+from luckyhit.records import READS, WRITES
+from luckyhit.records.manifest import NotedBlock
 
 BEFORE, AFTER = 0, 1
 

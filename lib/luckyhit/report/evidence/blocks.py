@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from luckyhit.records import LimitNotes, PurgeNotes, WashoutNotes
+from luckyhit.records.manifest import LimitNotes, PurgeNotes, WashoutNotes
 from luckyhit.report.recorded import Recorded
 from luckyhit.text.numbers import DASH, listed, number, percent
 

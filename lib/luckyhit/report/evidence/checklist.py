@@ -10,7 +10,8 @@ import numpy as np
 from luckyhit import errors
 from luckyhit.case.changes.spec import REPEATABLE
 from luckyhit.judge.facade import NO_ERROR
-from luckyhit.records import Guard, RunFailure
+from luckyhit.records import Guard
+from luckyhit.records.manifest import RunFailure
 from luckyhit.report.evidence.cleared_keys import numbers
 from luckyhit.report.evidence.journal_view import JournalEvidence
 from luckyhit.report.recorded import Recorded

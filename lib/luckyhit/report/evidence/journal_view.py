@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from luckyhit.records.journal import JOURNAL, Step, load_journal
 
 if TYPE_CHECKING:
-    from luckyhit.records import Manifest
+    from luckyhit.records.manifest import Manifest
     from luckyhit.run import Run
 
 _MOST_DAMAGED = 5

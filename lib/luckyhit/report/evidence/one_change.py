@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from luckyhit.case import Case
     from luckyhit.case.changes.spec import Sides
-    from luckyhit.records import Manifest
+    from luckyhit.records.manifest import Manifest
     from luckyhit.run import Run
 
 DIFF = "change.diff"

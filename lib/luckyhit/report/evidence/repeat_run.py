@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from luckyhit.records import Manifest, Repeat
+from luckyhit.records import Repeat
+from luckyhit.records.manifest import Manifest
 
 if TYPE_CHECKING:
     from luckyhit.run import Run

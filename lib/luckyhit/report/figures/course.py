@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from luckyhit.records import NotedBlock, Stage
+from luckyhit.records import Stage
+from luckyhit.records.manifest import NotedBlock
 from luckyhit.report.figures.pace import PaceCurve, pace_of
 from luckyhit.report.recorded import ARMS, Recorded
 

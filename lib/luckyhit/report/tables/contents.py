@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from luckyhit.records import Guard, Manifest
+from luckyhit.records import Guard
+from luckyhit.records.manifest import Manifest
 from luckyhit.report.recorded import Recorded
 from luckyhit.text.numbers import number, sentence_case
 from luckyhit.text.quantities import name_of

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from luckyhit.judge.facade import chance_text, range_text
-from luckyhit.records import Beside, GoalName, Manifest, Note, NoteId, Result
+from luckyhit.records import Beside, GoalName, Note, NoteId, Result
+from luckyhit.records.manifest import Manifest
 from luckyhit.report.evidence.checklist import Check
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.tables.metric_rows import DASH, in_order

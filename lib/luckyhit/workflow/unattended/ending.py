@@ -17,7 +17,8 @@ from luckyhit.change.journal import Journal
 from luckyhit.change.leftovers import still_open
 from luckyhit.errors import GuardError, LuckyHitError
 from luckyhit.project import Project
-from luckyhit.records import Result, Rollback, RunFailure
+from luckyhit.records import Result, Rollback
+from luckyhit.records.manifest import RunFailure
 from luckyhit.workflow.step import scrub
 from luckyhit.workflow.unattended.interruptions import Interruptions
 
