@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from page_reader import Page
 from synthetic_run import judged
@@ -49,6 +49,7 @@ anything = st.recursive(
 )
 
 
+@example({"arm": None, "asked": -1})
 @given(anything)
 def test_any_manifest_can_be_asked_for_it(noted: Any) -> None:
     assert manifest_with(preflight=noted).preflight.asked >= 0

@@ -34,7 +34,7 @@ class Preflight(FileRecord):
     """What asking each safe route once came to, before anything was measured; `preflight` in the manifest."""
 
     id: str = PREFLIGHT_MET_FAULT
-    asked: int = 0
+    asked: int = Field(default=0, ge=0)
     unexpected: list[UnexpectedAnswer] = Field(default=[])
 
 
