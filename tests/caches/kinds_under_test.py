@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from luckyhit.errors import CacheUnreachable
 from luckyhit.system import ports
 from luckyhit.system.embedded import start_embedded
 from luckyhit.system.process import SupervisedProcess
+from waiting import eventually
 
 
 @dataclass
@@ -79,15 +79,13 @@ def _redis(folder: Path) -> Iterator[Filled]:
 
 
 def _await(cache: Any) -> None:
-    deadline_s = time.monotonic() + 30
-    while True:
-        try:
+    def answers() -> bool:
+        with suppress(CacheUnreachable):
             cache.check(within_s=1.0)
-            return
-        except CacheUnreachable:
-            if time.monotonic() > deadline_s:
-                raise
-            time.sleep(0.01)
+            return True
+        return False
+
+    eventually(answers)
 
 
 @contextmanager

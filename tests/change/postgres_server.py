@@ -8,10 +8,11 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from waiting import eventually
 
 WITHIN_S = 60.0
 
@@ -58,8 +59,8 @@ def postgres(bin_dir: Path) -> Iterator[str]:
 
 def _await(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
     """Until it accepts: its log says so once it is ready."""
-    deadline = time.monotonic() + WITHIN_S
-    while b"ready to accept connections" not in log.read_bytes():
-        if server.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"PostgreSQL did not start at {port}: {log.read_text(errors='replace')}")
-        time.sleep(0.05)
+    eventually(
+        lambda: server.poll() is not None or b"ready to accept connections" in log.read_bytes(), within_s=WITHIN_S
+    )
+    if server.poll() is not None:
+        raise RuntimeError(f"PostgreSQL did not start at {port}: {log.read_text(errors='replace')}")

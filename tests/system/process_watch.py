@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psutil
+
+from waiting import eventually
 
 HERE = Path(__file__).parent
 LIB = HERE.parents[1] / "lib"
 FAMILY = ("first", "child", "ignoring", "setsid", "daemon")
-
-
-def eventually(condition: Callable[[], Any], within_s: float = 30.0) -> Any:
-    """Wait until `condition` holds, and give what it returned. The deadline only ends a test that has failed."""
-    deadline, pause = time.monotonic() + within_s, threading.Event()
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"never came true: {condition}"
-        pause.wait(0.01)
-    return found
 
 
 def runs(pid: int) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 import redis
-from process_watch import all_gone, eventually, runs
+from process_watch import all_gone, runs
 
 from luckyhit.caches import from_environment
 from luckyhit.caches.redis import RedisCache
@@ -22,6 +22,7 @@ from luckyhit.errors import CacheUnreachable
 from luckyhit.system import ports
 from luckyhit.system.embedded import start_embedded
 from luckyhit.system.process import SupervisedProcess
+from waiting import eventually
 
 
 @contextlib.contextmanager

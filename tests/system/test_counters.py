@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from process_watch import eventually
 
 from luckyhit.caches.counters import CounterSampler, sample
 from luckyhit.caches.redis import RedisCache
 from luckyhit.records import COUNTERS
 from luckyhit.system.embedded import start_embedded
+from waiting import eventually
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import redis
-from process_watch import eventually
 
 from luckyhit.caches.keyspace import cache_keys, watched_keys
 from luckyhit.caches.redis import RedisCache
@@ -28,6 +27,7 @@ from luckyhit.system import Stack
 from luckyhit.system.embedded import start_embedded
 from luckyhit.system.ports import free_port
 from luckyhit.system.process import SupervisedProcess
+from waiting import eventually
 
 KEYS = {"product:7": "7", "product:8": "8"}
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from process_watch import HERE, all_gone, eventually, runs
+from process_watch import HERE, all_gone, runs
 
 from luckyhit.errors import (
     ArgumentError,
@@ -27,6 +27,7 @@ from luckyhit.errors import (
     TargetError,
 )
 from luckyhit.system import Settings, Stack, ports, start_together
+from waiting import eventually
 
 
 def shop(stack: Stack) -> dict:

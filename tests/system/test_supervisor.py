@@ -10,10 +10,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from process_watch import FAMILY, HERE, LIB, all_gone, eventually, family, runs
+from process_watch import FAMILY, HERE, LIB, all_gone, family, runs
 
 from luckyhit.errors import TargetError
 from luckyhit.system.process import SupervisedProcess
+from waiting import eventually
 
 SUPERVISOR = LIB / "luckyhit" / "system" / "supervisor.py"
 START_FAMILY = f"""

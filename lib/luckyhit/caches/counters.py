@@ -14,6 +14,7 @@ import pyarrow as pa
 from luckyhit.caches.base import AnyCache
 from luckyhit.errors import TargetError
 from luckyhit.records import COUNTERS, Arm
+from luckyhit.records.parquet import table_of
 
 
 def sample(cache: AnyCache) -> dict[str, float]:
@@ -66,14 +67,7 @@ class CounterSampler:
 
     def table(self) -> pa.Table:
         """All samples so far, in the columns of `records.COUNTERS`: one row for each counter of each sample."""
-        columns = list(zip(*self._rows, strict=True)) or [(), (), (), ()]
-        arrays = [
-            pa.array(column, field.type.value_type).dictionary_encode().cast(field.type)
-            if pa.types.is_dictionary(field.type)
-            else pa.array(column, field.type)
-            for column, field in zip(columns, COUNTERS, strict=True)
-        ]
-        return pa.Table.from_arrays(arrays, schema=COUNTERS)
+        return table_of(self._rows, COUNTERS)
 
     def __enter__(self) -> Self:
         self.start()

@@ -17,6 +17,7 @@ import pyarrow as pa
 from luckyhit.caches.base import AnyCache, EventSource
 from luckyhit.caches.shapes import Shape
 from luckyhit.records import EVENTS, Arm
+from luckyhit.records.parquet import table_of
 
 WATCHING, LOST, WATCHED = "(watching)", "(lost)", "(watched)"
 """Events of our own, with no key: from `(watching)` on everything is seen, up to `(lost)` (the connection broke), or to
@@ -101,14 +102,7 @@ class EventWatch:
             if listener.arm not in left_out
             for row in listener.rows[: len(listener.rows)]
         ]
-        columns = list(zip(*rows, strict=True)) or [()] * len(EVENTS)
-        arrays = [
-            pa.array(column, field.type.value_type).dictionary_encode().cast(field.type)
-            if pa.types.is_dictionary(field.type)
-            else pa.array(column, field.type)
-            for column, field in zip(columns, EVENTS, strict=True)
-        ]
-        return pa.Table.from_arrays(arrays, schema=EVENTS)
+        return table_of(rows, EVENTS)
 
     def __enter__(self) -> Self:
         self.start()

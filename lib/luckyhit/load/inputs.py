@@ -131,11 +131,6 @@ def gather(workload: Workload, root: Path, into: Path) -> list[str]:
     return notes
 
 
-def needs_files(workload: Workload) -> bool:
-    """Does the workload name any file?"""
-    return workload.replay is not None or any(route.keys and route.keys.file for route in workload.routes)
-
-
 def _read_keys(path: Path) -> tuple[list[str], int]:
     """The keys of a file, and how many lines repeated an earlier one."""
     try:
