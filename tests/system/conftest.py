@@ -30,7 +30,7 @@ def owner(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
                 stdout=subprocess.PIPE,
                 text=True,
                 cwd=tmp_path,
-                env={**os.environ, "PYTHONPATH": f"{LIB}{os.pathsep}{HERE}"},
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (LIB, HERE, HERE.parent)))},
                 process_group=0,
             )
             started.enter_context(process)
