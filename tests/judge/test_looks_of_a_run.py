@@ -20,10 +20,10 @@ CASE = (Path(__file__).parents[2] / "data" / "cases" / "placebo.yml").read_text(
 ALONE = Guard(id="declared-difference-only", ok=True, detail="one environment variable differs")
 
 
-def a_run(tmp_path: Path, simulated: Any, plan: str) -> CaseRun:
+def a_run(tmp_path: Path, simulated: Any, plan: str, block: str = "40s") -> CaseRun:
     """A run that has measured all of `simulated` but the block after its rollback."""
     file = tmp_path / "placebo.yml"
-    file.write_text(CASE.replace("  blocks: 12", f"  blocks: {plan}"))
+    file.write_text(CASE.replace("  blocks: 12", f"  blocks: {plan}").replace("  block: 4s", f"  block: {block}"))
     run = CaseRun.create(
         tmp_path / "runs", file, now=datetime(2026, 11, 23), manifest={"design": "side-by-side", "guards": []}
     )
@@ -83,13 +83,22 @@ def test_few_missing_blocks_are_added_once(tmp_path: Path, calm: Any, monkeypatc
     assert len(run.manifest.looks) == 1
 
 
-@pytest.mark.parametrize(("expected", "plan"), [(1.5, "3"), (None, "3"), (1.2, "3\n  stop_early: false")])
+def test_short_blocks_are_added_for_a_minute(tmp_path: Path, calm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever part of the plan that is: here, twice as much as was planned."""
+    open_goal(monkeypatch, expected=2.9)
+    assert blocks_to_add(a_run(tmp_path, calm, "3", block="7500ms"), measuring(ALONE)) == 6
+
+
+@pytest.mark.parametrize(
+    ("expected", "plan", "block"),
+    [(1.5, "3", "40s"), (3.1, "3", "7500ms"), (None, "3", "40s"), (1.2, "3\n  stop_early: false", "40s")],
+)
 def test_no_block_is_added_where_it_would_not_do(
-    expected: float | None, plan: str, tmp_path: Path, calm: Any, monkeypatch: pytest.MonkeyPatch
+    expected: float | None, plan: str, block: str, tmp_path: Path, calm: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Too many are missing, nobody knows how many, or the intervals are those of one look."""
     open_goal(monkeypatch, expected=expected)
-    assert blocks_to_add(a_run(tmp_path, calm, plan), measuring(ALONE)) == 0
+    assert blocks_to_add(a_run(tmp_path, calm, plan, block), measuring(ALONE)) == 0
 
 
 def test_a_decided_run_gets_no_block_more(tmp_path: Path, calm: Any) -> None:

@@ -42,9 +42,9 @@ class Plan(Part):
     stop_early: bool | None = Field(
         default=None,
         description="End the comparison after the first block (pair of blocks, where arms take turns) at which every "
-        "goal is decided. Side by side, where a quarter of `blocks` more (one at least) is expected to decide what is "
-        "open at the end, they are added; else `blocks` is the most there will be. Intervals hold for all these looks "
-        f"together, and are wider for it. Default: yes, except for {_NOT_EARLY}, "
+        "goal is decided. Side by side, where a quarter of `blocks` more, or a minute of blocks, is expected to "
+        "decide what is open at the end, they are added; else `blocks` is the most there will be. Intervals hold for "
+        f"all these looks together, and are wider for it. Default: yes, except for {_NOT_EARLY}, "
         "where nothing can be told until the end.",
     )
     washout: Bound = Field(

@@ -23,8 +23,9 @@ from luckyhit.records import OF_FRESHNESS, STALE_READS, Result, Verdict
 
 _ONCE, _ANY_TIME = FixedSample(), Sequential()
 DECIDED: tuple[Verdict, ...] = ("HELPED", "HURT", "EQUIVALENT")
-ADDED_AT_MOST = 4
-"""Blocks may be added to a plan up to one part in so many of it."""
+ADDED_PART = 4
+ADDED_S = 60.0
+"""Blocks may be added to a plan up to one part in so many of it, or for a minute in all, whichever is more."""
 FRESHNESS_KNOWN = 0.10
 """Where no goal does: the difference in stale reads is known where it is bounded this near, or lies off 0."""
 
@@ -57,8 +58,9 @@ def enough(result: Result, case: Case) -> bool:
 
 
 def blocks_to_add(result: Result, case: Case) -> int:
-    """How many blocks beyond the plan decide every open goal, by the median forecast; 0 where that is more than a
-    quarter of the plan (one block, where the plan is short), can't be forecast, or no goal is open.
+    """How many blocks to add to the plan: a quarter of it, or a minute of blocks, where the median forecast is that
+    these decide every open goal; 0 where it takes more, can't be forecast, or no goal is open. All of them, not the
+    forecast number: half of all runs need more than that, and the run ends as soon as it is decided.
 
     Only where the intervals hold at any time: for others, going on because of what was seen is a second chance that
     nobody pays for.
@@ -69,8 +71,9 @@ def blocks_to_add(result: Result, case: Case) -> int:
     times = [metric.expected_pairs / metric.pairs for metric in open_goals if metric.expected_pairs and metric.pairs]
     if not open_goals or len(times) < len(open_goals):
         return 0
-    more = max(1, ceil(case.plan.blocks * (max(times) - 1)))
-    return more if more <= max(1, case.plan.blocks // ADDED_AT_MOST) else 0
+    plan = case.plan
+    allowed = max(1, plan.blocks // ADDED_PART, int(ADDED_S / (plan.warmup + plan.block)))
+    return allowed if ceil(plan.blocks * (max(times) - 1)) <= allowed else 0
 
 
 def _freshness_known(result: Result, case: Case) -> bool:
@@ -84,7 +87,8 @@ def _freshness_known(result: Result, case: Case) -> bool:
 
 
 __all__ = [
-    "ADDED_AT_MOST",
+    "ADDED_PART",
+    "ADDED_S",
     "FRESHNESS_KNOWN",
     "blocks_to_add",
     "enough",
