@@ -149,7 +149,7 @@ def judged(path: Path) -> tuple[str, dict[str, Step]]:
     result = judging.judge(CaseRun.open(path))
     whole, first = clock.stop(), loaded[0]
     rest = {name: whole[name] - first[name] for name in ("wall", "cpu")}
-    return f"{result.verdict} ({result.because})", {"load": first, "decide": {**rest, "peak": whole["peak"]}}
+    return f"{result.verdict} ({result.reason})", {"load": first, "decide": {**rest, "peak": whole["peak"]}}
 
 
 def bare_read(path: Path) -> tuple[str, dict[str, Step]]:

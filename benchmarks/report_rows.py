@@ -48,7 +48,7 @@ def to_the_report(path: Path, reports: Path) -> dict[str, dict[str, float]]:
     given = {"runs_dir": str(path.parents[1]), "reports_dir": str(reports)}
     changed = workflow.change(path.name, **given)
     changed.cleared(), changed.figure("hit-ratio"), changed.reading("hit-ratio"), changed.figure("freshness")
-    changed.guards(), changed.touched(), changed.rolled_back()
+    changed.guards(), changed.actions(), changed.rolled_back()
     done("2-change, the cells behind the measuring")
     del changed  # the next notebook finds nothing of it
     book = workflow.report(path.name, **given)

@@ -26,7 +26,7 @@ WHOLE: dict[str, Any] = {
     "preflight": {"id": "x", "asked": 2, "unexpected": []}, "revisions": {"before": "a", "after": "b"},
     "fingerprints": {"before": {"hz": "10"}}, "cache_keys": {"before": {"shapes": [{"before": "a", "after": ""}]}},
     "guards": [{"id": "directories", "ok": True, "detail": "b", "remedy": ""}], "inputs_scrubbed": True,
-    "looks": [{"blocks": 1, "verdict": "HELPED", "because": "x", "stopped": True, "added": 1}],
+    "looks": [{"blocks": 1, "verdict": "HELPED", "reason": "x", "stopped": True, "added": 1}],
     "rollback": {"confirmed": True, "detail": "x", "same_as_before": None},
     "failure": {"error": "E", "message": "m", "hint": "h", "exit_code": 4, "log": ["l"]},
     "blocks": [

@@ -40,7 +40,7 @@ def told(result: dict[str, Any], truth: str) -> str:
 
 
 def why(name: str, result: dict[str, Any]) -> None:
-    print(f"      {name}: {result['because']}")
+    print(f"      {name}: {result['reason']}")
     for goal, metric in result["goals"].items():
         bounds = ", ".join("none" if each is None else f"{each:.4g}" for each in (metric["low"], metric["high"]))
         effect = "none" if metric["effect"] is None else f"{metric['effect']:.4g}"

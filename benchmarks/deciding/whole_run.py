@@ -53,12 +53,12 @@ class Recorded:
         self.blocks.append(block)
         self.ends_ns += round((self.case.plan.warmup + seconds + PAUSE_S) * S)
 
-    def judge(self, *, glance: bool) -> Result:
+    def judge(self, *, interim: bool) -> Result:
         requests, reads, writes = (
             pd.concat([getattr(block, name) for block in self.blocks], ignore_index=True)
             for name in ("requests", "reads", "writes")
         )
-        return decide(requests, reads, writes, self.case, noted(self.blocks), [DECLARED], ROLLED_BACK, glance=glance)
+        return decide(requests, reads, writes, self.case, noted(self.blocks), [DECLARED], ROLLED_BACK, interim=interim)
 
 
 def run(scenario: Scenario, seed: int) -> dict[str, Any]:
@@ -78,15 +78,15 @@ def run(scenario: Scenario, seed: int) -> dict[str, Any]:
         record.measure("change", pair - control, record.case.plan.block, both, probed=not control)
         record.blocks[-1].entry["pair"] = pair
         seen_control = pair >= min(controls, default=0)
-        if pair < pairs and seen_control and starts_seen(record) and enough(record.judge(glance=True), record.case):
+        if pair < pairs and seen_control and starts_seen(record) and enough(record.judge(interim=True), record.case):
             break
     record.measure("after-rollback", 1, record.case.plan.after_rollback, before)
-    result = record.judge(glance=False)
+    result = record.judge(interim=False)
     failed = [guard for guard in result.guards if not guard.ok]
     goals = {name: result.metrics[name] for name in record.case.goals}
     return {
         "verdict": result.verdict,
-        "because": result.because,
+        "reason": result.reason,
         "blocks": sum(block.entry["stage"] == "change" for block in record.blocks),
         "planned": pairs,
         "load_s": sum(record.case.plan.warmup + seconds for seconds in _seconds(record)),

@@ -120,7 +120,7 @@ class OpenedRun:
             result = self.result
         except LuckyHitError as error:
             return error.message
-        return "not judged yet" if result is None else f"{result.verdict}: {result.because}"
+        return "not judged yet" if result is None else f"{result.verdict}: {result.reason}"
 
     def _contents(self) -> list[tuple[str, str, str]]:
         """(name, rows, what it holds) of every frame, from what the part files say of themselves."""

@@ -141,7 +141,7 @@ class MemoryRemover:
             self._cache.before_removal(key)
             if self._cache.values.get(key) == (value, expires_at_ms):
                 self.done.named += 1
-                self.done.touched = True
+                self.done.removed_any = True
                 del self._cache.values[key]
                 self.done.cleared += 1
                 return

@@ -19,7 +19,7 @@ VERDICTS = {"stale-price": "HELPED", "short-ttl": "HELPED", "placebo": "EQUIVALE
 
 
 def check_result(case: str, result: dict) -> None:
-    assert result["verdict"] == VERDICTS[case], result["because"]
+    assert result["verdict"] == VERDICTS[case], result["reason"]
     assert result["rollback"]["confirmed"] is True
     assert result["accounting"]["scheduled"] > 1000
     assert all(guard["ok"] for guard in result["guards"])
@@ -55,14 +55,14 @@ def test_by_the_command_line(case: str, workspace) -> None:
     report = Path(done.stdout.splitlines()[-1])
     run_id = workspace.manifest()["run"]
     assert report == workspace.reports / f"{workspace.manifest()['started'][:10]}-{case}-{run_id}.html"
-    assert f"{result['verdict']}: {result['because']}" in done.stdout
+    assert f"{result['verdict']}: {result['reason']}" in done.stdout
     assert result["naive"]["sentence"] in done.stdout
     notebooks = sorted((run / "notebooks").glob("*.ipynb"))
     assert [path.name for path in notebooks] == ["1-baseline.ipynb", "2-change.ipynb", "3-report.ipynb"]
     for path in notebooks:
         assert_outputs_can_be_read(nbformat.read(path, as_version=4))
     page = report.read_text()
-    assert result["verdict"] in page and result["because"].split(",")[0][:40] in page
+    assert result["verdict"] in page and result["reason"].split(",")[0][:40] in page
     assert report.stat().st_size < 2_000_000
     assert not re.search(r"""(?:src|href)\s*=\s*["']?https?:""", page)
     assert run_id in (workspace.reports / "index.html").read_text()

@@ -23,7 +23,7 @@ def test_a_run_that_only_observes(workspace, variant) -> None:
     steps = {json.loads(line).get("step") for line in (run / "journal.jsonl").read_text().splitlines()}
     assert "apply" not in steps
 
-    assert result["verdict"] == "INCONCLUSIVE" and result["because"].startswith("The change was not measured")
+    assert result["verdict"] == "INCONCLUSIVE" and result["reason"].startswith("The change was not measured")
     assert result["metrics"]["hit_ratio"]["before"] > 0.5 and result["metrics"]["hit_ratio"]["after"] is None
     assert result["earlier"]["runs"] == 0 and result["rollback"]["confirmed"] is True
     report = Path(done.stdout.splitlines()[-1])

@@ -171,14 +171,14 @@ def test_bad_records_never_pass_and_say_why(kind: Kind, design: str, simulate, c
     failed = [guard for guard in result.guards if not guard.ok]
     told = " ".join(
         [
-            result.because,
+            result.reason,
             *(guard.detail for guard in failed),
             *(note.text for m in result.metrics.values() for note in m.notes),
         ]
     )
-    assert result.verdict in kind.verdicts, (result.verdict, result.because)
+    assert result.verdict in kind.verdicts, (result.verdict, result.reason)
     assert kind.words.lower() in told.lower() or kind.words in " ".join(note.text for note in result.notes), told
-    assert result.because.endswith(".") and len(result.because) > 20
+    assert result.reason.endswith(".") and len(result.reason) > 20
     assert all(guard.remedy for guard in failed), failed
     assert Result.model_validate_json(result.model_dump_json(by_alias=True)) == result
 

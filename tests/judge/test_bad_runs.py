@@ -91,7 +91,7 @@ def invalid(run: Path, guard: str, *words: str) -> None:
     """This run is INVALID by this guard, which says these words, and what to do."""
     result = judge(CaseRun.open(run))
     found = next(each for each in result.guards if each.id == guard)
-    assert result.verdict == "INVALID" and not found.ok and found.remedy, (result.because, found)
+    assert result.verdict == "INVALID" and not found.ok and found.remedy, (result.reason, found)
     assert all(word in found.detail for word in words), found.detail
     assert Result.model_validate_json(result.model_dump_json(by_alias=True)) == result
 
@@ -254,12 +254,12 @@ def test_what_may_lack_is_not_visible_and_all_else_has_to_be_there(run: Path) ->
         wide = table.drop_columns([each for each in lacking if each != "cache"])
         pq.write_table(wide.append_column("mood", pa.array(["good"] * len(table))), part(run, name))
     result = judge(CaseRun.open(run))
-    assert result.verdict == "HELPED", result.because
+    assert result.verdict == "HELPED", result.reason
     assert result.metrics["db_calls"].before is None
     again(lambda table: table.drop_columns(["cache"]))(run)
     result = judge(CaseRun.open(run))
-    assert result.verdict == "INCONCLUSIVE" and result.metrics["hit_ratio"].after is None, result.because
-    assert "not visible" in result.because
+    assert result.verdict == "INCONCLUSIVE" and result.metrics["hit_ratio"].after is None, result.reason
+    assert "not visible" in result.reason
 
 
 def test_part_files_say_their_version_and_their_run(run: Path) -> None:
@@ -401,7 +401,7 @@ def test_records_that_are_not_what_was_noted_are_invalid(name: str, run: Path) -
 def test_a_run_that_did_not_get_to_its_end_never_passes(more: Mapping[str, Any], words: str, run: Path) -> None:
     facts(**more)(run)
     result = judge(CaseRun.open(run))
-    assert result.verdict == "INCONCLUSIVE" and words in result.because, result.because
+    assert result.verdict == "INCONCLUSIVE" and words in result.reason, result.reason
     assert not failed(result)
 
 
@@ -410,7 +410,7 @@ def test_the_block_that_a_run_died_in_is_no_damage(run: Path) -> None:
     note(lambda manifest: manifest["blocks"].pop())(run)
     facts(state="failed", failure={"message": "the service stopped"})(run)
     result = judge(CaseRun.open(run))
-    assert result.verdict == "INCONCLUSIVE" and "the service stopped" in result.because, failed(result)
+    assert result.verdict == "INCONCLUSIVE" and "the service stopped" in result.reason, failed(result)
     facts(state="measured", failure=None)(run)
     invalid(run, NOTED, "requests are of block 5, which was not noted")
 
@@ -505,7 +505,7 @@ def test_without_a_manifest_the_numbers_are_told(run: Path) -> None:
     without("manifest.json")(run)
     code, printed = call("judge", run, "--json")
     result = Result.model_validate_json(printed)
-    assert code == 0 and result.verdict == "INVALID" and "nobody compared" in result.because
+    assert code == 0 and result.verdict == "INVALID" and "nobody compared" in result.reason
     assert result.metrics["hit_ratio"].low and has(result.notes, "no-manifest")
 
 

@@ -34,8 +34,8 @@ def test_a_fix_that_costs_hits_helped_and_says_what_it_costs(simulate, case_with
     assert re.fullmatch(
         r"Stale reads fell from (99|100|98\.\d) % to 0 % \(99 % interval −100 to −8\d points\), at a cost of 1\d points of "
         r"hit ratio and 0\.\d+ database calls per request, inside what the case accepts\.",
-        result.because,
-    ), result.because
+        result.reason,
+    ), result.reason
     metrics = result.metrics
     assert metrics["stale_reads"].verdict == "HELPED"
     assert metrics["hit_ratio"].high < 0 < metrics["db_calls"].low
@@ -48,8 +48,8 @@ def test_a_fix_that_costs_hits_helped_and_says_what_it_costs(simulate, case_with
 def test_one_cost_is_told_with_the_margin_that_the_case_accepts(simulate, case_with) -> None:
     goals = {"stale_reads": STALE_PRICE["stale_reads"], "hit_ratio": STALE_PRICE["hit_ratio"]}
     run = simulate(4, before={"hit": 0.8}, after={"hit": 0.66}, stale={"before": 0.99})
-    because = run.judge(case_with(goals)).because
-    assert re.search(r", at a cost of 1\d points of hit ratio, inside the 30 points that the case accepts\.$", because)
+    reason = run.judge(case_with(goals)).reason
+    assert re.search(r", at a cost of 1\d points of hit ratio, inside the 30 points that the case accepts\.$", reason)
 
 
 def test_a_change_that_does_nothing_is_equivalent_beside_a_naive_gain(simulate, case_with) -> None:
@@ -61,7 +61,7 @@ def test_a_change_that_does_nothing_is_equivalent_beside_a_naive_gain(simulate, 
     result = run.judge(case_with(PLACEBO))
 
     assert result.verdict == "EQUIVALENT"
-    assert result.because.startswith("No difference that matters: hit ratio ")
+    assert result.reason.startswith("No difference that matters: hit ratio ")
     assert result.naive.claim == "faster" and result.naive.latency_change < -0.2 and result.naive.p_value < 0.001
 
 
@@ -81,7 +81,7 @@ def test_a_better_hit_ratio_and_latency_helped(simulate, case_with) -> None:
     goals = {"hit_ratio": {"want": "better", "margin": "5 %"}, "latency_p95_ms": {"want": "better", "margin": "20 %"}}
     result = simulate(6, before={"hit": 0.5}, after={"hit": 0.97}).judge(case_with(goals))
     assert result.verdict == "HELPED"
-    assert result.because.startswith("Hit ratio rose from 5") and "p95 latency fell from" in result.because
+    assert result.reason.startswith("Hit ratio rose from 5") and "p95 latency fell from" in result.reason
     assert has(result.notes, "latency-parts")
 
 
@@ -90,8 +90,8 @@ def test_a_loss_beyond_the_margin_hurts(simulate, case_with) -> None:
     result = simulate(7, after={"hit": 0.5}, stale={"before": 0.99}).judge(case_with(goals))
     assert result.verdict == "HURT"
     assert (
-        result.because.startswith("Hit ratio fell from 8")
-        and "more than the 5 points that the case accepts" in result.because
+        result.reason.startswith("Hit ratio fell from 8")
+        and "more than the 5 points that the case accepts" in result.reason
     )
 
 
@@ -101,7 +101,7 @@ def test_too_little_data_is_inconclusive_and_says_how_much_more(simulate, case_w
     result = run.judge(case_with(goals))
     assert result.verdict == "INCONCLUSIVE"
     assert re.search(
-        r"about [\d,]+ more pairs \([\d,]+ (seconds|minutes|hours) at this rate\) would decide", result.because
+        r"about [\d,]+ more pairs \([\d,]+ (seconds|minutes|hours) at this rate\) would decide", result.reason
     )
 
 
@@ -110,7 +110,7 @@ def test_designs_without_pairs_see_large_effects_and_never_invent_one(design, si
     goals = {"hit_ratio": {"want": "better", "margin": "5 %"}}
     case = case_with(goals, design=design)
     helped = simulate(9, after={"hit": 0.97}, design=design).judge(case)
-    assert helped.verdict == "HELPED", helped.because
+    assert helped.verdict == "HELPED", helped.reason
     assert has(helped.notes, "arms-one-after-the-other", "arms-took-turns")
     assert all(simulate(seed, design=design).judge(case).verdict in ("EQUIVALENT", "INCONCLUSIVE") for seed in seeds(8))
 
@@ -126,7 +126,7 @@ def test_a_failed_guard_overrides_everything_and_is_named(simulate, case_with) -
     run.guards = [Guard(id="declared-difference-only", ok=False, detail="two variables differ", remedy="Change one.")]
     result = run.judge(case_with(STALE_PRICE))
     assert result.verdict == "INVALID"
-    assert result.because == "The guard “declared difference only” failed: two variables differ."
+    assert result.reason == "The guard “declared difference only” failed: two variables differ."
 
 
 def test_nobody_looked_whether_only_one_thing_changed(simulate, case_with) -> None:
@@ -141,7 +141,7 @@ def test_a_run_with_just_the_baseline_shows_it_and_decides_nothing(simulate, cas
     run.requests = run.requests[run.requests["block"] == 0]
     result = run.judge(case_with(STALE_PRICE))
     assert result.verdict == "INCONCLUSIVE"
-    assert result.because == "The change was not measured, so there is nothing to compare."
+    assert result.reason == "The change was not measured, so there is nothing to compare."
     hits = result.metrics["hit_ratio"]
     assert 0.7 < hits.before < 0.9 and hits.after is None and hits.effect is None and hits.verdict == "INCONCLUSIVE"
     assert result.noise_floor["hit_ratio"] > 0
@@ -153,7 +153,7 @@ def test_nothing_measured_at_all(case_with) -> None:
 
     empty = pd.DataFrame()
     result = decide(empty, empty, empty, case_with(PLACEBO), [])
-    assert result.verdict == "INVALID" and "no request was recorded" in result.because
+    assert result.verdict == "INVALID" and "no request was recorded" in result.reason
 
 
 def test_an_unknown_cache_status_is_not_visible_and_never_zero(simulate, case_with) -> None:
@@ -163,7 +163,7 @@ def test_an_unknown_cache_status_is_not_visible_and_never_zero(simulate, case_wi
     assert (hits.before, hits.after, hits.effect, hits.low, hits.high) == (None,) * 5
     assert has(hits.notes, *NOT_VISIBLE) and hits.verdict == "INCONCLUSIVE"
     assert result.verdict == "INCONCLUSIVE"
-    assert hits.notes[0].text.rstrip(".")[1:] in result.because
+    assert hits.notes[0].text.rstrip(".")[1:] in result.reason
 
 
 def test_a_cache_that_only_one_arm_shows_is_no_pass(simulate, case_with) -> None:
@@ -193,7 +193,7 @@ def test_a_run_that_ended_early_decides_nothing_whatever_it_shows(after, verdict
     assert run.judge(case_with(goals, blocks=4)).verdict == verdict
     result = run.judge(case_with(goals, blocks=5))
     assert result.verdict == "INCONCLUSIVE"
-    assert result.because == "The run ended early: 4 of 5 planned blocks were measured."
+    assert result.reason == "The run ended early: 4 of 5 planned blocks were measured."
     assert result.metrics["hit_ratio"].verdict == verdict  # what was measured is still told
 
 
@@ -202,7 +202,7 @@ def test_where_arms_take_turns_both_blocks_of_each_pair_are_planned(simulate, ca
     run = simulate(22, after={"hit": 0.99}, design="crossover", blocks=6)
     assert run.judge(case_with(goals, design="crossover", blocks=6)).verdict == "HELPED"
     result = run.judge(case_with(goals, design="crossover", blocks=7))
-    assert result.because == "The run ended early: 12 of 14 planned blocks were measured."
+    assert result.reason == "The run ended early: 12 of 14 planned blocks were measured."
 
 
 def test_a_failed_guard_is_the_verdict_of_a_run_that_ended_early_too(simulate, case_with) -> None:

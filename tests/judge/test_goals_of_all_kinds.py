@@ -73,7 +73,7 @@ def test_wrong_answers_that_are_gone_help_though_no_goal_asks(simulate, case_wit
     goals = {**HITS, "error_rate": {"want": "no-worse", "margin": "1 %"}}
     result = wrong(simulate(4), "before", 100).judge(case_with(goals))
     assert result.metrics["wrong_answers"].high < 0
-    assert result.verdict == "HELPED" and result.because.startswith("Wrong answers fell")
+    assert result.verdict == "HELPED" and result.reason.startswith("Wrong answers fell")
 
 
 def test_wrong_answers_that_come_hurt_though_every_goal_is_met(simulate, case_with) -> None:  # type: ignore[no-untyped-def]
@@ -94,7 +94,7 @@ def phantoms(run: Any, arm: str, every: int) -> Any:
 def test_phantom_reads_are_part_of_the_verdict(simulate, case_with, arm: str, verdict: str) -> None:  # type: ignore[no-untyped-def]
     result = phantoms(simulate(5, blocks=5), arm, 8).judge(case_with(HITS))
     assert result.metrics["phantom_reads"].verdict is None and result.verdict == verdict
-    assert result.because.startswith("Phantom reads")
+    assert result.reason.startswith("Phantom reads")
     declared = phantoms(simulate(5, blocks=5), arm, 8).judge(
         case_with({**HITS, "phantom_reads": {"want": "better", "margin": "2 %"}})
     )

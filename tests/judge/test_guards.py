@@ -230,7 +230,7 @@ def test_a_run_that_ended_early_is_never_decided_by_what_it_showed(simulate, cas
     result = whole.judge(case)
     assert result.verdict == "INCONCLUSIVE"
     assert (
-        result.because
+        result.reason
         == f"The run ended early: {case.plan.blocks - 1} of {case.plan.blocks} planned blocks were measured."
     )
 
@@ -257,7 +257,7 @@ def test_answers_that_failed_make_the_rest_no_evidence(error: str, arm: str, sim
     result = run.judge(case_with(GOALS, freshness=False))
     found = guard(result, "answers-as-expected")
     assert not found.ok and f"4 % {arm}" in found.detail and "error_rate" in found.remedy
-    assert result.verdict == "INVALID" and guard_title("answers-as-expected") in result.because
+    assert result.verdict == "INVALID" and guard_title("answers-as-expected") in result.reason
 
 
 def test_a_few_failed_answers_are_no_reason_to_doubt(simulate, case_with) -> None:

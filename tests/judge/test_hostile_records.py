@@ -72,7 +72,7 @@ def frames(columns: list[str]) -> st.SearchStrategy[pd.DataFrame]:
 @settings(max_examples=examples(50), deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_frame_has_a_result_and_none_of_these_passes(case_with, requests, reads, writes, design: str) -> None:
     result = decide(requests, reads, writes, case_with(GOALS, design=design), noted(BLOCKS))
-    assert result.verdict in ("INVALID", "INCONCLUSIVE") and result.because.endswith(".")
+    assert result.verdict in ("INVALID", "INCONCLUSIVE") and result.reason.endswith(".")
     assert Result.model_validate_json(result.model_dump_json(by_alias=True)).verdict == result.verdict
 
 
@@ -89,13 +89,13 @@ POISONS = (float("nan"), -(10**15), "odd")
 
 @pytest.mark.parametrize(("column", "value"), in_turn([name for name in REQUESTS.names if name not in NEEDED], POISONS))
 def test_one_poisoned_column(column: str, value: object, simulate, case_with) -> None:
-    assert poisoned(column, value, simulate, case_with).because
+    assert poisoned(column, value, simulate, case_with).reason
 
 
 @pytest.mark.parametrize(("column", "value"), in_turn(NEEDED, POISONS))
 def test_one_poisoned_column_that_is_needed(column: str, value: object, simulate, case_with) -> None:
     result = poisoned(column, value, simulate, case_with)
-    assert result.because and result.verdict == "INVALID"
+    assert result.reason and result.verdict == "INVALID"
 
 
 def poisoned(column: str, value: object, simulate, case_with) -> Result:  # type: ignore[no-untyped-def]

@@ -48,7 +48,7 @@ def run(tmp_path, simulate) -> CaseRun:
 
 def test_a_whole_run(run: CaseRun) -> None:
     result = judge(run)
-    assert result.verdict == "EQUIVALENT", result.because
+    assert result.verdict == "EQUIVALENT", result.reason
     assert (result.case, result.run, result.date) == ("placebo", run.id, "2026-11-23")
     assert result.rollback.confirmed and result.rollback.same_as_before
     assert result.accounting.exact and result.accounting.scheduled == 9000
@@ -68,7 +68,7 @@ def test_a_truncated_part_is_invalid_and_named(run: CaseRun) -> None:
     path.write_bytes(path.read_bytes()[:1000])
     result = judge(run)
     assert result.verdict == "INVALID"
-    assert guard_title("records-readable") in result.because or any(
+    assert guard_title("records-readable") in result.reason or any(
         "part-0.parquet" in guard.detail for guard in result.guards
     )
 

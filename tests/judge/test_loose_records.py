@@ -42,7 +42,7 @@ def judged(folder: Path, *more: str) -> Result:
 
 def test_the_numbers_are_worked_out_and_the_verdict_is_invalid(folder: Path) -> None:
     result = judged(folder)
-    assert result.verdict == "INVALID" and "nobody compared what the change changed" in result.because
+    assert result.verdict == "INVALID" and "nobody compared what the change changed" in result.reason
     ratio = result.metrics["hit_ratio"]
     assert ratio.low is not None and 0.3 < ratio.low < ratio.effect < ratio.high < 0.5
     assert result.accounting.exact and result.accounting.scheduled == 9000
@@ -58,7 +58,7 @@ def test_a_truncated_file_is_named_first(folder: Path) -> None:
     part.write_bytes(part.read_bytes()[:1000])
     result = judged(folder)
     assert (
-        result.verdict == "INVALID" and guard_title("records-readable") in result.because and "part-0" in result.because
+        result.verdict == "INVALID" and guard_title("records-readable") in result.reason and "part-0" in result.reason
     )
 
 
@@ -91,10 +91,10 @@ def test_the_result_that_a_run_has_stays(folder: Path) -> None:
     run = CaseRun.create(folder / "runs", CASE, now=datetime(2026, 11, 23), manifest={"design": "side-by-side"})
     first = judged(run.path)
     assert run.result == first
-    kept = first.model_copy(update={"because": "As it was told then."})
+    kept = first.model_copy(update={"reason": "As it was told then."})
     run.write_result(kept)
-    assert judged(run.path).because != kept.because and run.result == kept
-    assert judged(run.path, "--write").because != kept.because and run.result == first
+    assert judged(run.path).reason != kept.reason and run.result == kept
+    assert judged(run.path, "--write").reason != kept.reason and run.result == first
     assert load_case(run.path / "case.yml").title
 
 

@@ -84,9 +84,7 @@ def test_a_wash_out_that_did_not_settle_makes_the_run_invalid(simulate: Any, cas
         entry["washout"] = {**SETTLED, "settled": entry["block"] != 3}
     result = run.judge(case_with(GOALS, design="crossover", blocks=2))
     assert (
-        result.verdict == "INVALID"
-        and guard_title("washed-out") in result.because
-        and "before block 3" in result.because
+        result.verdict == "INVALID" and guard_title("washed-out") in result.reason and "before block 3" in result.reason
     )
 
 
@@ -117,7 +115,7 @@ def test_a_run_that_its_limits_stopped_is_invalid_and_says_why_before_all_else(
     run.requests = run.requests[run.requests["block"] <= last]
     result = run.judge(case_with(GOALS, blocks=2), about=About(ended=STOPPED))
     assert result.verdict == "INVALID"
-    assert guard_title("within-the-targets-limits") in result.because and STOPPED in result.because
+    assert guard_title("within-the-targets-limits") in result.reason and STOPPED in result.reason
 
 
 def test_a_run_that_failed_says_why_where_nobody_compared_what_the_change_changed(
@@ -128,8 +126,8 @@ def test_a_run_that_failed_says_why_where_nobody_compared_what_the_change_change
     result = run.judge(case_with(GOALS, blocks=2), about=About(ended="the service ended with exit code 3"))
     assert result.verdict == "INVALID"
     assert (
-        guard_title("declared-difference-only") in result.because
-        and "ended early: the service ended with exit code 3" in result.because
+        guard_title("declared-difference-only") in result.reason
+        and "ended early: the service ended with exit code 3" in result.reason
     )
 
 
@@ -137,9 +135,7 @@ def test_a_run_that_failed_before_the_change_says_why(simulate: Any, case_with: 
     run = simulate(4, blocks=2, seconds=1.0)
     run.blocks = run.blocks[:1]
     result = run.judge(case_with(GOALS, blocks=2), about=About(ended="interrupted"))
-    assert result.verdict == "INCONCLUSIVE" and result.because.startswith(
-        "The run ended early: interrupted. The change"
-    )
+    assert result.verdict == "INCONCLUSIVE" and result.reason.startswith("The run ended early: interrupted. The change")
 
 
 def test_wash_outs_count_in_the_accounting_and_in_nothing_else(simulate: Any, case_with: Any) -> None:

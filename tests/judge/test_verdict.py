@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luckyhit.case.model import Goal
-from luckyhit.judge.because import because
 from luckyhit.judge.beside_goals import faults_moved
 from luckyhit.judge.compare.effect import UNDECLARED, Effect, Levels
+from luckyhit.judge.reason import verdict_reason
 from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.stats.intervals import INF
 from luckyhit.judge.verdict import Ruling, overall, rule_on
@@ -115,7 +115,7 @@ def test_a_broken_limit_is_a_goal_not_met(ruling: Ruling, metric: str, verdict: 
 
 
 def test_a_goal_not_met_leads_the_sentence() -> None:
-    text = because("EQUIVALENT", [], [EQUAL, limited(-40, -30, (0.2, 0.3), "better")], {}, 99)
+    text = verdict_reason("EQUIVALENT", [], [EQUAL, limited(-40, -30, (0.2, 0.3), "better")], {}, 99)
     assert text.startswith("Goal not met: stale reads fell from 60 % to 25 %") and "10 %" in text
 
 
@@ -146,7 +146,7 @@ def test_a_fault_without_a_goal(
     moved = faults_moved(fault(name, low, high, after), ["hit_ratio"])
     ruling = {"EQUAL": EQUAL, "OPEN": OPEN, "HURT": HURT, "HELPED": HELPED, "NO_WORSE": NO_WORSE}[rulings]
     assert overall([], [ruling], moved) == verdict
-    text = because(verdict, [], [ruling], {"hit_ratio": shares(0, 0)}, 99, moved)
+    text = verdict_reason(verdict, [], [ruling], {"hit_ratio": shares(0, 0)}, 99, moved)
     words = METRICS[name].words
     assert (words in text.lower()) == bool(moved)
     assert text.lower().startswith(words) or not (moved and low > 0)  # what got worse leads
@@ -158,7 +158,7 @@ def test_a_declared_fault_is_judged_by_its_goal_alone() -> None:
     # Each wrong answer is an error, so a goal on errors says how many are accepted.
     (covered,) = faults_moved(effects, ["phantom_reads", "error_rate"])
     assert not covered.decides and overall([], [HELPED], [covered]) == "HELPED"
-    assert because("HELPED", [], [HELPED], {}, 99, [covered]).startswith("Wrong answers rose")
+    assert verdict_reason("HELPED", [], [HELPED], {}, 99, [covered]).startswith("Wrong answers rose")
 
 
 @given(st.lists(st.sampled_from(FAULTS), unique=True))
@@ -175,7 +175,7 @@ def test_an_open_interval_can_still_decide_on_its_closed_side() -> None:
     effect = Effect(None, 40.0, None, -INF, -1500.0, 10.0, 60.0, 600)
     ruling = rule_on("staleness_p99_ms", effect, goal("better", "100ms"), 20.0, 0.01)
     assert ruling.metric.verdict == "HELPED" and ruling.metric.low is None and ruling.metric.high == -1500.0
-    text = because("HELPED", [], [ruling], {"staleness_p99_ms": effect}, 99)
+    text = verdict_reason("HELPED", [], [ruling], {"staleness_p99_ms": effect}, 99)
     assert text == "P99 staleness changed (99 % interval at most −1,500 ms)."
 
 
@@ -256,6 +256,6 @@ BETTER_UNASKED, NO_WORSE = ruling_of("no-worse", 6, 9, STORES), ruling_of("no-wo
 )  # fmt: skip
 def test_equivalent_says_no_more_than_what_is_shown(rulings, said: str) -> None:  # type: ignore[no-untyped-def]
     assert overall([], rulings) == "EQUIVALENT"
-    text = because("EQUIVALENT", [], rulings, {}, 99)
+    text = verdict_reason("EQUIVALENT", [], rulings, {}, 99)
     assert said in text
     assert text.startswith("No difference that matters") == (EQUAL in rulings)

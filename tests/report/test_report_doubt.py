@@ -86,5 +86,5 @@ def test_the_page_shows_it_before_the_numbers(lied, tmp_path, plain_figures) -> 
     page = Page(render(run, result, tmp_path).read_text(encoding="utf-8"))
     (doubt,) = result.doubts["before"]
     text = " ".join(page.text.split())
-    behind = text.index(result.because) + len(result.because)
+    behind = text.index(result.reason) + len(result.reason)
     assert text.index(f"{doubt.count:,} of {doubt.of:,}") < text.index(NOT_VISIBLE, behind)

@@ -50,8 +50,8 @@ def test_it_says_which_metric_was_never_seen_like_this_and_gives_no_verdict(obse
     assert (told["hit_ratio"].low, told["hit_ratio"].high) == (0.501, 0.52)
     assert [name for name, each in told.items() if each.outside] == ["hit_ratio"]
     assert result.verdict == "INCONCLUSIVE"
-    assert result.because.startswith("The change was not measured")
-    assert "Outside of what 20 earlier baselines showed: hit ratio, 91 % (50 % to 52 % before)" in result.because
+    assert result.reason.startswith("The change was not measured")
+    assert "Outside of what 20 earlier baselines showed: hit ratio, 91 % (50 % to 52 % before)" in result.reason
     assert any(
         re.search(r"Hit ratio: 91 % \(20 earlier: 50 % to 52 %, median 51 %; OUTSIDE\)", line)
         for line in as_lines(result)
@@ -105,7 +105,7 @@ def test_what_can_not_be_compared_is_left_out_and_counted(observed: CaseRun) -> 
     rewrite(unlike[0].path / "case.yml", "\n  rate: ", "\n  rate: 1")
     unlike[1].update(host={"machine": "x86_64", "cpus": 64})
     (unlike[2].path / "result.json").unlink()
-    rewrite(unlike[3].path / "result.json", '"INCONCLUSIVE", "because"', '"INVALID", "because"')
+    rewrite(unlike[3].path / "result.json", '"INCONCLUSIVE", "reason"', '"INVALID", "reason"')
     unlike[4].update(failure={"message": "interrupted"}, state="failed")
     blocks = [block.model_copy(update={"clear": {}}) for block in unlike[5].manifest.blocks]
     unlike[5].update(blocks=blocks)

@@ -138,7 +138,7 @@ CLAIMS = re.compile(r"HELPED|HURT|EQUIVALENT|better|worse|improve|faster|slower"
 @pytest.mark.parametrize("name", FIGURES)
 def test_no_sentence_claims_more_than_an_invalid_verdict(name: str, judged_run) -> None:
     run, result = judged_run
-    invalid = result.model_copy(update={"verdict": "INVALID", "because": "The guard failed."})
+    invalid = result.model_copy(update={"verdict": "INVALID", "reason": "The guard failed."})
     sentence = figure_for(name, run, invalid, draw=False)[1]
     assert not CLAIMS.search(sentence)
     if name != "timeline":

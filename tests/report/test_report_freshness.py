@@ -107,7 +107,7 @@ def test_the_verdicts_own_bound_is_not_said_twice() -> None:
         date="d",
         design="side-by-side",
         verdict="HELPED",
-        because="",
+        reason="",
         metrics={"stale_reads": metric},
     )
     sentence = said("freshness", both_arms(4, 0), result)

@@ -40,7 +40,7 @@ def spoilt(judged_run, text: str, where: str = "everywhere"):
     metric = result.metrics["hit_ratio"].model_copy(update={"notes": [Note(id="no-manifest", text=text)]})
     spoilt_result = result.model_copy(
         update={
-            "because": text,
+            "reason": text,
             "guards": guards,
             "notes": [Note(id="no-manifest", text=text)],
             "metrics": {**result.metrics, "hit_ratio": metric},

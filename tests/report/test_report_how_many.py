@@ -16,7 +16,7 @@ HIT = Metric(
     unit="share", before=0.8, after=0.85, effect=0.05, low=0.02, high=0.08, expected_pairs=1900, wald_pairs=1500, **GOAL
 )
 RESULT = Result(
-    case="x", run="y", date="2026-11-23", design="side-by-side", verdict="HELPED", because="", metrics={"hit_ratio": HIT},
+    case="x", run="y", date="2026-11-23", design="side-by-side", verdict="HELPED", reason="", metrics={"hit_ratio": HIT},
 )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ def test_newest_first_with_verdict_numbers_and_links_that_lead_somewhere(new_run
     page = index_of(tmp_path / "reports")
     assert_self_contained(page)
     assert page.text.index(newer.id) < page.text.index(older.id)
-    assert older.result.because in page.text and older.result.verdict in page.text
+    assert older.result.reason in page.text and older.result.verdict in page.text
     assert re.search(r"Stale reads \d\d % → 0 %", page.text)
     links = [link["href"] for link in page.all("a")]
     assert len(links) == 4

@@ -44,7 +44,7 @@ def test_a_report_stays_listed_when_the_list_is_made_from_other_runs(new_run, ot
     assert page.text.index(mine.id) < page.text.index(other.id), "newest first, wherever they lie"
     assert page.text.count(ELSEWHERE) == 1
     # Verdict, sentence and numbers are those it had.
-    for told in (other.result.verdict, other.result.because, "% → 0 %", "2026-11-23 01:15"):
+    for told in (other.result.verdict, other.result.reason, "% → 0 %", "2026-11-23 01:15"):
         assert told in before and told in page.text
     links = [link["href"] for link in page.all("a")]
     assert path.name in links and all((reports / link).exists() for link in links)

@@ -61,7 +61,7 @@ def test_nothing_in_it_is_about_a_change_that_was_not_made(seen: CaseRun, tmp_pa
 @pytest.mark.usefixtures("plain_figures")
 def test_one_that_ended_early_or_failed_a_guard_is_not_called_observed(seen: CaseRun, tmp_path: Path) -> None:
     assert page_of(seen, tmp_path, incomplete="interrupted").text.strip().startswith("INCOMPLETE")
-    invalid = seen.result.model_copy(update={"verdict": "INVALID", "because": "A guard failed: clock monotonic."})
+    invalid = seen.result.model_copy(update={"verdict": "INVALID", "reason": "A guard failed: clock monotonic."})
     page = Page(render(seen, invalid, tmp_path / "reports").read_text())
     assert page.text.strip().startswith("INVALID") and "A guard failed: clock monotonic." in page.text
     assert "OBSERVED" not in page.text

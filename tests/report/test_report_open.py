@@ -14,7 +14,7 @@ from synthetic_run import judged
 
 from luckyhit.case_run import CaseRun
 from luckyhit.records.journal import JournalNote, Step
-from luckyhit.report.evidence.actions import touched
+from luckyhit.report.evidence.actions import action_rows
 from luckyhit.report.evidence.journal_view import JournalEvidence, journal_of
 from luckyhit.report.evidence.open_steps import inverse_text, open_steps
 from luckyhit.report.index import write_index
@@ -191,7 +191,7 @@ def test_whatever_stands_in_a_journal_it_is_read_and_shown(
     journal = journal_of(CaseRun(folder))
     assert journal.there and len(journal.steps) <= 3
     found = Recorded(manifest=manifest_with(started="2026-11-23T02:15:30+00:00"))
-    rows, opened = touched(found, journal), open_steps(found, journal)
+    rows, opened = action_rows(found, journal), open_steps(found, journal)
     assert len(opened) == len(journal.open)
     assert all(isinstance(text, str) for row in rows for text in (row.what, row.times, row.when, row.done, row.back))
 

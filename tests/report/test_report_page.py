@@ -96,7 +96,7 @@ def test_the_first_screen_has_the_verdict_the_change_the_owner_and_three_numbers
     result = judged_run[1]
     html = path.read_text(encoding="utf-8")
     header = Page(html[html.index("<header>") : html.index("</header>") + 9])
-    assert result.verdict in header.text and result.because in header.text
+    assert result.verdict in header.text and result.reason in header.text
     assert "CATALOGUE_INVALIDATION writer-key → reader-key" in header.text
     assert "Catalogue team" in header.text and "2026-11-23" in header.text
     for number in ("Stale reads", "Hit ratio", "Median latency"):
@@ -107,7 +107,7 @@ def test_the_first_screen_has_the_verdict_the_change_the_owner_and_three_numbers
 def test_it_follows_the_order_of_the_work(rendered) -> None:
     sections = [section["id"] for section in rendered[1].all("section")]
     assert sections == [
-        "naive", "case", "baseline", "change", "effect", "overturn", "checklist", "assumptions", "touched", "rollback", "repeat",
+        "naive", "case", "baseline", "change", "effect", "overturn", "checklist", "assumptions", "actions", "rollback", "repeat",
         "environment",
     ]  # fmt: skip
 
@@ -218,7 +218,7 @@ def test_an_invalid_run_says_that_no_number_may_be_relied_on(judged_run, tmp_pat
     run, result = judged_run
     guard = result.guards[0].model_copy(update={"ok": False, "remedy": "Measure again."})
     invalid = result.model_copy(
-        update={"verdict": "INVALID", "because": "The guard failed.", "guards": [guard, *result.guards[1:]]}
+        update={"verdict": "INVALID", "reason": "The guard failed.", "guards": [guard, *result.guards[1:]]}
     )
     page = Page(render(run, invalid, tmp_path).read_text(encoding="utf-8"))
     assert "none of them may be relied on" in page.text

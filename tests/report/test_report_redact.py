@@ -221,7 +221,7 @@ def test_no_canary_reaches_a_report_or_the_index(secret_run, tmp_path) -> None:
     run, text = secret_run
     assert known_secrets(run.case) == {CANARY, URL, "hunter2-hunter2"}
     result = judged(run)
-    run.write_result(result.model_copy(update={"because": f"{result.because} {text}"}))
+    run.write_result(result.model_copy(update={"reason": f"{result.reason} {text}"}))
     for told, incomplete in ((run.result, None), (None, text)):
         path = render(run, told, tmp_path / "reports", incomplete=incomplete)
         assert_clean(path.read_text(encoding="utf-8"), run)

@@ -169,5 +169,5 @@ def test_a_result_from_before_there_were_routes_and_events_still_makes_a_report(
     del old["routes"], old["events"]
     path.write_text(json.dumps(old), encoding="utf-8")
     page = page_of(run, run.result, tmp_path / "reports")
-    assert old["because"][:60] in page.text
+    assert old["reason"][:60] in page.text
     assert "Route by route" not in page.text and "What happened inside the arms" not in page.text

@@ -43,7 +43,7 @@ def a_result(verdict: str = "HELPED", **fields) -> Result:
     }  # fmt: skip
     guards = [Guard(id="accounting-exact", ok=True, detail="all counted")]
     told = {"case": "stale-price", "run": "20261123-021530-0a1b", "date": "2026-11-23", "design": "side-by-side"}
-    told |= {"verdict": verdict, "because": "stale reads fell", "metrics": metrics, "guards": guards, "rollback": DONE}
+    told |= {"verdict": verdict, "reason": "stale reads fell", "metrics": metrics, "guards": guards, "rollback": DONE}
     return Result.model_validate(told | fields)
 
 
@@ -62,7 +62,7 @@ def test_a_goal_that_got_worse_fails_one_that_cannot_be_told_is_skipped_with_the
 
 def test_of_an_invalid_run_the_guard_fails_and_every_goal_is_an_error() -> None:
     guards = [Guard(id="engine-trustworthy", ok=False, detail="it added 9 ms", remedy="Free a core.")]
-    suite = checked(junit(Told("c", run="r", result=a_result("INVALID", because="the engine was slow", guards=guards))))
+    suite = checked(junit(Told("c", run="r", result=a_result("INVALID", reason="the engine was slow", guards=guards))))
     assert set(outcomes(suite, "goal").values()) == {"error"}
     assert outcomes(suite, "guard") == {"engine trustworthy": "failure"}
     assert {error.attrib["message"] for error in suite.iter("error")} == {"not to be relied on: the engine was slow"}
@@ -111,7 +111,7 @@ HOSTILE = st.text(st.characters(exclude_categories=()), max_size=60) | st.sample
 
 @settings(max_examples=examples(150), deadline=None)
 @given(HOSTILE, HOSTILE, HOSTILE, HOSTILE)
-def test_whatever_the_texts_hold_the_xml_is_valid_and_the_markdown_stays_text(case, because, detail, note) -> None:
+def test_whatever_the_texts_hold_the_xml_is_valid_and_the_markdown_stays_text(case, reason, detail, note) -> None:
     metric = Metric(
         unit="share",
         before=0.5,
@@ -122,7 +122,7 @@ def test_whatever_the_texts_hold_the_xml_is_valid_and_the_markdown_stays_text(ca
     )
     # A model refuses half characters from outside; records read from damaged files can hold them all the same.
     guard = Guard.model_construct(id="purges", ok=False, detail=detail, remedy="")
-    result = a_result().model_copy(update={"because": because, "guards": [guard], "metrics": {"hit_ratio": metric}})
+    result = a_result().model_copy(update={"reason": reason, "guards": [guard], "metrics": {"hit_ratio": metric}})
     told = Told(case or "c", run="r", title=case, result=result)
     assert outcomes(checked(junit(told)), "guard") == {"purges": "failure"}
     text = summary(told)
@@ -143,9 +143,7 @@ def test_secrets_and_folders_of_this_machine_are_scrubbed(new_run, tmp_path: Pat
     assert run.case.target.headers_env == {"Authorization": "SHOP_TOKEN"}
     monkeypatch.setenv("SHOP_TOKEN", "hunter2-hunter2")
     leak = f"token hunter2-hunter2 in {run.path} and {tmp_path / 'reports' / 'x.html'}"
-    result = judged(run).model_copy(
-        update={"because": leak, "guards": [Guard(id="directories", ok=False, detail=leak)]}
-    )
+    result = judged(run).model_copy(update={"reason": leak, "guards": [Guard(id="directories", ok=False, detail=leak)]})
     told = told_of_run(run, result, tmp_path / "reports", report=tmp_path / "reports" / "x.html", hint=leak)
     for text in (summary(told), junit(told)):
         assert "hunter2" not in text and str(tmp_path) not in text

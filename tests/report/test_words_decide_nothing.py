@@ -9,7 +9,7 @@ from synthetic_run import judged
 
 from luckyhit.case_run import CaseRun
 from luckyhit.records import Result
-from luckyhit.report.evidence.actions import touched
+from luckyhit.report.evidence.actions import action_rows
 from luckyhit.report.evidence.checklist import checklist
 from luckyhit.report.evidence.compared import compared
 from luckyhit.report.evidence.journal_view import journal_of
@@ -33,7 +33,7 @@ def decided(run: CaseRun, result: Result) -> dict[str, Any]:
         "other notes": [note.id for note in event_rows.other_notes(result)],
         "notes of a baseline": [note.id for note in observed.notes(result.notes)],
         "checklist": [check.passed for check in checklist(found, journal)],
-        "touched": [(row.id, row.state) for row in touched(found, journal)],
+        "actions": [(row.id, row.state) for row in action_rows(found, journal)],
         "untouched": [(claim.id, claim.ok) for claim in untouched(found, journal, compared(found))],
         "back": [(claim.id, claim.ok) for claim in as_it_was(found, journal, result.rollback)],
         "remains": len(remains(found, journal)),

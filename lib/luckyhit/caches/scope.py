@@ -90,7 +90,7 @@ class Removed:
     unguarded: int = 0
     named: int = 0
     kept: set[bytes] = field(default_factory=set)
-    touched: bool = False
+    removed_any: bool = False
 
 
 def refuse_too_much(spec: CacheSpec, listing: Listing, *, owned: bool) -> None:

@@ -9,7 +9,7 @@
     stats        intervals and how far they reach, exact counts, forecasts: on numbers, whatever they measure
     early        which looks a run needs
     worked       all that takes time, on two cores
-    verdict      the rules; because: the sentence that says why
+    verdict      the rules; reason: the sentence that says why
     context      what stands beside the verdict: naive figures, routes, shifts inside an arm, earlier runs
     evidence, findings   what the run shows beside its metrics, a file for each kind
     power        what a plan can decide, before it is measured, and the numbers of one that is sized
@@ -48,9 +48,7 @@ from luckyhit.text.wording import note
 __all__ = ["GUARDS", "RULES", "About", "FixedSample", "Sequential", "decide", "judge"]
 
 
-def judge(
-    run: CaseRun, *, guards: Sequence[Guard] = (), going_on: bool = False, requests: Rows | None = None
-) -> Result:
+def judge(run: CaseRun, *, guards: Sequence[Guard] = (), interim: bool = False, requests: Rows | None = None) -> Result:
     """Judge what a run recorded; writes nothing. A damaged part file makes the run INVALID, and says which; a run that
     did not get to its end is never HELPED, HURT or EQUIVALENT.
 
@@ -61,7 +59,7 @@ def judge(
     Raises RunUnreadable where not even the manifest can be read, and CaseError where the case can't.
     """
     (manifest, unread), case = run.load_manifest(), run.case
-    unfinished = "" if going_on else not_finished(manifest, unread)
+    unfinished = "" if interim else not_finished(manifest, unread)
     damaged: list[RunUnreadable] = []
     rows, answers = rows_of(REQUESTS.empty_table().to_pandas()) if requests is None else requests, None
     frames = {"reads": READS.empty_table().to_pandas(), "writes": WRITES.empty_table().to_pandas()}
@@ -86,9 +84,9 @@ def judge(
             for part in run.parts("requests", columns):
                 yield part.to_pandas(types_mapper=nullable_integers)
 
-    under_way = going_on or bool(unfinished)
+    under_way = interim or bool(unfinished)
     reads, writes = frames["reads"], frames["writes"]
-    files = RunFiles(run, case, manifest, unread, rows, reads, writes, under_way, going_on, damaged)
+    files = RunFiles(run, case, manifest, unread, rows, reads, writes, under_way, interim, damaged)
     noted = [*manifest.guards, *unread_guards(unread)]
     held = [*look(ON_FILES, "case", files), *noted, *guards, *look(ON_FILES, "files", files)]
     ended = ended_early(manifest)
@@ -103,11 +101,11 @@ def judge(
         manifest.rollback,
         about=About(run.name, run.id, run.date, notes, ended),
         beyond=Beyond(answers, load, counted),
-        glance=going_on,
+        interim=interim,
     )
-    if not going_on and not damaged:
+    if not interim and not damaged:
         result = result.model_copy(update={"findings": findings(evidence_of(run, manifest, result))})
     if unfinished and result.verdict not in ("INVALID", "INCONCLUSIVE"):
-        because = f"The run {'ended early' if ended else 'did not get to its end'}: {unfinished.rstrip('.')}."
-        result = result.model_copy(update={"verdict": "INCONCLUSIVE", "because": because})
+        reason = f"The run {'ended early' if ended else 'did not get to its end'}: {unfinished.rstrip('.')}."
+        result = result.model_copy(update={"verdict": "INCONCLUSIVE", "reason": reason})
     return result

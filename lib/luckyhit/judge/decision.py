@@ -14,7 +14,6 @@ import pandas as pd
 
 from luckyhit.case import Case
 from luckyhit.designs import design_of
-from luckyhit.judge.because import because
 from luckyhit.judge.belief import believe
 from luckyhit.judge.belief.by_url import Load
 from luckyhit.judge.belief.doubt_text import in_doubt, routes_with_reasons, with_reasons
@@ -30,6 +29,7 @@ from luckyhit.judge.freshness.freshness_facts import as_metric_has_it, freshness
 from luckyhit.judge.guards.guard_rows import ON_RECORDS, look
 from luckyhit.judge.guards.looked_at import Records
 from luckyhit.judge.guards.record_guards import account
+from luckyhit.judge.reason import verdict_reason
 from luckyhit.judge.stale.background import bound_s
 from luckyhit.judge.stale.old_data import old_data
 from luckyhit.judge.stale.share_bounds import ShareBounds, bounds_at, uncompared
@@ -95,7 +95,7 @@ def decide(
     about: About = About(),
     beyond: Beyond = Beyond(),
     boundary: Boundary | None = None,
-    glance: bool = False,
+    interim: bool = False,
 ) -> Result:
     """Judge the records of one run. Frames have the columns of `luckyhit.records`; `blocks` is the manifest's list
     (rows of blocks that are not in it were not finished, and don't count); `guards` are those collected while
@@ -114,7 +114,7 @@ def decide(
     boundary = boundary or planned_boundary
     levels = Levels.of(case, share_of_rate)
 
-    worked = work_out(record, case, boundary, levels, Levels.of(case), share_of_rate=share_of_rate, glance=glance)
+    worked = work_out(record, case, boundary, levels, Levels.of(case), share_of_rate=share_of_rate, interim=interim)
     effects, compared = with_reasons(worked.effects, belief), worked.compared
     before = {name: effect.before for name, effect in effects.items()}
     turns = replace(worked.looked, before=before, collected=guards, ended=about.ended)
@@ -132,7 +132,7 @@ def decide(
         date=about.date,
         design=case.design,
         verdict=verdict,
-        because=reason,
+        reason=reason,
         metrics=metrics,
         guards=all_guards,
         accounting=account(record.rows),
@@ -140,8 +140,8 @@ def decide(
         rollback=_rollback(record, case, rollback, worked.again, effects),
         old_data=old_data(case, effects),
         noise_floor=worked.noise_floor,
-        freshness={} if glance else _freshness(record, case, effects, compared, boundary, levels),
-        baseline_freshness=None if glance or compared is None else _of_baseline(record, case, boundary, levels),
+        freshness={} if interim else _freshness(record, case, effects, compared, boundary, levels),
+        baseline_freshness=None if interim or compared is None else _of_baseline(record, case, boundary, levels),
         routes=routes,
         events=compared.events if compared is not None else [],
         doubts=dict(belief.doubts),
@@ -213,7 +213,7 @@ def _verdict(
     often as it was planned."""
     verdict = overall(given.guards, given.rulings, given.beside)
     confidence = 100 * (1 - case.plan.error_rate)
-    text = because(verdict, given.guards, given.rulings, effects, confidence, given.beside, case.plan)
+    text = verdict_reason(verdict, given.guards, given.rulings, effects, confidence, given.beside, case.plan)
     if compared is None and verdict != "INVALID":
         text = "The change was not measured, so there is nothing to compare."
         return "INCONCLUSIVE", f"The run ended early: {ended.rstrip('.')}. {text}" if ended else text

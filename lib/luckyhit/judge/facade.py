@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import pandas as pd
 
-from luckyhit.judge.because import got_worse
 from luckyhit.judge.belief import Belief
 from luckyhit.judge.belief.doubt_text import in_doubt
 from luckyhit.judge.cache_events.keyspace_log import DELETED, FLUSHED, LEFT, SHARED, KeyspaceLog, by_key
@@ -25,6 +24,7 @@ from luckyhit.judge.freshness.sessions import disagreements_of
 from luckyhit.judge.freshness.windows import kaplan_meier, window_quantiles, windows_of, worst_windows
 from luckyhit.judge.power import Planning
 from luckyhit.judge.power.words import planning_rows
+from luckyhit.judge.reason import got_worse
 from luckyhit.judge.stale.old_data import old_data_text
 from luckyhit.judge.stale.share_bounds import ShareBounds, bounds_of_run, uncompared
 from luckyhit.judge.table.columns import JUDGED, rows_of_parts

@@ -92,7 +92,7 @@ def work_out(
     once_at: Levels,
     *,
     share_of_rate: float = 1.0,
-    glance: bool = False,
+    interim: bool = False,
 ) -> Worked:
     """`boundary` and `levels` are those of the comparison, `share_of_rate` what it may use of an error rate. What is no
     comparison is looked at once, at `once_at`. `glance`: only what decides the goals and the guards, without what is
@@ -114,7 +114,7 @@ def work_out(
             shown = work.start(partial(measured_requests, comparison, case, boundary, levels, starts))
             controls = work.start(partial(look, ON_RECORDS, "controls", looked))
             guards = work.start(partial(look, ON_RECORDS, "comparison", looked))
-        if changed and not glance:
+        if changed and not interim:
             # A block without the probe may well have another level: that is no event, it was done on purpose.
             steady = comparison
             if record.controls:
@@ -124,15 +124,15 @@ def work_out(
             shown = work.start(partial(_baseline_only, record, case, once, once_at))
         on_record = work.start(partial(look, ON_RECORDS, "record", looked))
         again = None
-        if changed and not glance and record.numbers("after-rollback"):
+        if changed and not interim and record.numbers("after-rollback"):
             again = work.start(partial(_again, record, case, record.probed_rows(BEFORE), once, once_at))
-        if changed and not glance:
+        if changed and not interim:
             routes = work.start(partial(route_metrics, comparison, case, boundary, levels.goals))
             notes = work.start(partial(notes_on_rows, comparison, case, boundary, levels.goals))
         baseline, probed = record.measured("baseline", BEFORE), record.probed("baseline", "before")
         floor: Callable[[], dict[GoalName, float]] = dict
         naive: Callable[[], Naive] = Naive
-        if not glance:
+        if not interim:
             floor = work.start(partial(noise_floor, baseline, probed, within_s, once, once_at))
             naive = work.start(partial(naive_of, record, case))
         effects, compared = shown(), None
@@ -142,7 +142,7 @@ def work_out(
             if within_s is not None and paired:
                 pairs = stale_pairs(arms[0], arms[1], record.background(case, "change"), within_s)
             effects = in_order({**effects, **measured_reads(arms, case, boundary, levels, pairs)})
-            beside = ([], {}, []) if glance else (notes(), routes(), events())
+            beside = ([], {}, []) if interim else (notes(), routes(), events())
             held = [*guards(), *controls(), *look(ON_RECORDS, "probe", looked)]
             compared = Compared(comparison, held, *beside)
         return Worked(looked, on_record(), compared, effects, again() if again is not None else None, naive(), floor())

@@ -66,7 +66,7 @@ class InterimLook(ManifestPart):
 
     blocks: int | None = None
     verdict: Verdict | None = None
-    because: str = ""
+    reason: str = ""
     stopped: bool = False
     added: Count = 0
 

@@ -248,7 +248,7 @@ class Result(FileRecord):
     date: str
     design: str
     verdict: Verdict
-    because: str
+    reason: str
     metrics: dict[GoalName, Metric] = Field(
         default={}, description="by metric; a goal of one route is under `route.metric`, such as `stores.hit_ratio`"
     )

@@ -49,7 +49,7 @@ class Card:
     started: str
     verdict: str
     state: str
-    because: str
+    reason: str
     numbers: tuple[CardNumber, ...] = ()
 
 
@@ -65,7 +65,7 @@ def elements(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         "started": document["started"],
         "verdict": observation.headline if observation else result.verdict if judged else "",
         "state": f"not complete: {incomplete}" if incomplete else "finished",
-        "because": (observation.because if observation else result.because) if judged else "",
+        "reason": (observation.reason if observation else result.reason) if judged else "",
     }
     pairs = [(name, str(text)[:LONGEST]) for name, text in facts.items()]
     return [(f"{_PREFIX}{name}", text) for name, text in [*pairs, *(("number", _as_json(row)) for row in rows)]]
@@ -120,7 +120,7 @@ def _card(path: Path) -> Card | None:
         started=facts.get("started", "")[:LONGEST],
         verdict=verdict if verdict in VERDICTS else "",
         state=facts.get("state", "")[:LONGEST],
-        because=facts.get("because", "")[:LONGEST],
+        reason=facts.get("reason", "")[:LONGEST],
         numbers=tuple(numbers[:MOST_NUMBERS]),
     )
 

@@ -26,7 +26,7 @@ def summary(outcome: Told) -> str:
     parts = [
         f"## Lucky Hit: {outcome.verdict} ({safe(outcome.case)})",
         safe(outcome.title),
-        f"**{outcome.verdict}.** {safe(sentence(outcome.because))}",
+        f"**{outcome.verdict}.** {safe(sentence(outcome.reason))}",
         f"What to do: {safe(outcome.hint)}" if outcome.hint else "",
         safe(outcome.old_data),
         "\n".join(f"- {safe(line)}" for line in outcome.findings),
@@ -41,7 +41,7 @@ def summary(outcome: Told) -> str:
 def _of_result(result: Result, safe: _Safe, *, incomplete: bool) -> list[str]:
     parts = []
     if incomplete:
-        parts.append(f"Judged all the same on what there is, which is no verdict to go by: {safe(result.because)}")
+        parts.append(f"Judged all the same on what there is, which is no verdict to go by: {safe(result.reason)}")
     if result.naive.claim != "no-data":
         parts.append(f"The naive answer: {safe(result.naive.sentence)}")
     parts.append(_table(_GOALS, _goals(result), safe))

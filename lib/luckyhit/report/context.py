@@ -167,7 +167,7 @@ def _evidence(recorded: Recorded, journal: JournalEvidence, attempt: _Attempts) 
     return {
         "journal": journal,
         "lost": open_steps.lost(recorded, journal),
-        "touched": attempt("What was touched", lambda: actions.touched(recorded, journal)) or [],
+        "actions": attempt("What was touched", lambda: actions.action_rows(recorded, journal)) or [],
         "keys": attempt("The cleared keys", lambda: cleared_keys.cleared_keys(clears)) if clears else None,
         "untouched": attempt("What was not touched", lambda: restored.untouched(recorded, journal, compared_arms))
         or [],

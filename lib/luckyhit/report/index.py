@@ -41,7 +41,7 @@ class IndexEntry:
     run: str
     verdict: str
     state: str
-    because: str
+    reason: str
     numbers: Sequence[CardNumber]
     report: str | None
     data: str | None
@@ -109,9 +109,9 @@ def _entry(run: Run, reports_dir: Path, now_s: float) -> IndexEntry:
     if result is not None and reported and state.id == "measured":
         state = _FINISHED  # the manifest says so a moment after the report is written
     early = state.id == "died"
-    verdict, because = (result.verdict, result.because) if result and not early else ("", "")
+    verdict, reason = (result.verdict, result.reason) if result and not early else ("", "")
     if alone := result is not None and not early and observed.only(manifest, result):
-        verdict, because = observed.headline(result), observed.said(result)
+        verdict, reason = observed.headline(result), observed.said(result)
     return IndexEntry(
         started=(manifest.started or "unknown")[:16].replace("T", " "),
         case=manifest.case or run.path.parent.name,
@@ -119,7 +119,7 @@ def _entry(run: Run, reports_dir: Path, now_s: float) -> IndexEntry:
         # A run that ended early may have been judged by hand all the same: that is no verdict to go by.
         verdict=verdict,
         state=state.words,
-        because=because,
+        reason=reason,
         numbers=_numbers(None if early else result, alone=alone),
         report=quote(name) if reported else None,
         data=link_to(run.path, reports_dir),
@@ -134,7 +134,7 @@ def _of_card(name: str, card: Card) -> IndexEntry:
         run=card.run,
         verdict=card.verdict,
         state=card.state,
-        because=card.because,
+        reason=card.reason,
         numbers=card.numbers,
         report=quote(name),
         data=None,

@@ -47,13 +47,13 @@ def _goal(name: GoalName, metric: Metric, result: Result) -> _Outcome:
     row = metric_row(name, metric, result)
     numbers = f"before {row.before}, after {row.after}; difference {row.effect}, interval {row.interval}; {row.goal}"
     if result.verdict == "INVALID":
-        return "error", f"not to be relied on: {result.because}", numbers
+        return "error", f"not to be relied on: {result.reason}", numbers
     if metric.verdict == "HURT":
         return "failure", f"HURT: {row.effect} ({row.goal})", f"{numbers}. {text_of(metric.notes)}"
     if metric.limit == "broken":
         return "failure", f"goal not met: {text_of(metric.notes)}", numbers
     if metric.verdict == "INCONCLUSIVE":
-        return "skipped", f"INCONCLUSIVE: {text_of(metric.notes) or result.because}", numbers
+        return "skipped", f"INCONCLUSIVE: {text_of(metric.notes) or result.reason}", numbers
     return "", "", ""
 
 
@@ -97,7 +97,7 @@ class _Suite:
             "skipped": str(self._counts["skipped"]),
             "time": f"{outcome.seconds:.3f}",
         }
-        line = f"{outcome.verdict}: {outcome.because}" + (f" Report: {outcome.report}" if outcome.report else "")
+        line = f"{outcome.verdict}: {outcome.reason}" + (f" Report: {outcome.report}" if outcome.report else "")
         ElementTree.SubElement(self._suite, "system-out").text = self._line(line)
         ElementTree.SubElement(self._suite, "system-err").text = self._line(outcome.hint)
         ElementTree.indent(self._root)

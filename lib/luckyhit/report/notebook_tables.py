@@ -77,10 +77,12 @@ def cleared(recorded: Recorded) -> Table:
     return Table(rows, columns=["block", "stage", "arm", "keys looked at", "in scope", "cleared"])
 
 
-def touched(recorded: Recorded, journal: JournalEvidence) -> Table:
+def action_table(recorded: Recorded, journal: JournalEvidence) -> Table:
     """What the run touched, by its journal: how often, when, what was done, and whether it is back as it was."""
-    rows = [(row.what, row.word, row.times, row.when, row.done, row.back) for row in actions.touched(recorded, journal)]
-    return Table(rows, columns=["touched", "", "how often", "when", "what was done", "what became of it"])
+    rows = [
+        (row.what, row.word, row.times, row.when, row.done, row.back) for row in actions.action_rows(recorded, journal)
+    ]
+    return Table(rows, columns=["what", "", "how often", "when", "what was done", "what became of it"])
 
 
 def guards(recorded: Recorded) -> Table:

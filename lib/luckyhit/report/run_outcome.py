@@ -55,8 +55,8 @@ class Told:
         return self.result.verdict if self.result is not None and not self.incomplete else "INCOMPLETE"
 
     @property
-    def because(self) -> str:
-        return self.incomplete or (self.result.because if self.result is not None else "")
+    def reason(self) -> str:
+        return self.incomplete or (self.result.reason if self.result is not None else "")
 
     @property
     def old_data(self) -> str:

@@ -77,8 +77,8 @@ class CellContents:
     def cleared(self, run: CaseRun, result: Result | None) -> pd.DataFrame:
         return notebook_tables.cleared(self.recorded(run, result))
 
-    def touched(self, run: CaseRun, result: Result | None) -> pd.DataFrame:
-        return notebook_tables.touched(self.recorded(run, result), journal_of(run))
+    def actions(self, run: CaseRun, result: Result | None) -> pd.DataFrame:
+        return notebook_tables.action_table(self.recorded(run, result), journal_of(run))
 
     def guards(self, run: CaseRun, result: Result | None) -> pd.DataFrame:
         return notebook_tables.guards(self.recorded(run, result))

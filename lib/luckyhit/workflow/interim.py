@@ -22,7 +22,7 @@ def seen_enough(run: CaseRun, measuring: Measuring, planned: int | None = None) 
     if not case.stops_early or not design.ends_pair(len(blocks)) or len(blocks) == last:
         return False
     measuring.show("looking at what there is")
-    result = judge(run, guards=[measuring.looks.guard()], going_on=True)
+    result = judge(run, guards=[measuring.looks.guard()], interim=True)
     stop = early.enough(result, case) and process_starts.enough_starts(blocks, case)
     _note_look(run, result, len(blocks), stopped=stop)
     return stop
@@ -35,14 +35,14 @@ def blocks_to_add(run: CaseRun, measuring: Measuring) -> int:
     if not design_of(case).may_add_blocks or not case.stops_early or case.plan.auto or added_blocks(run):
         return 0
     measuring.show("looking at what there is")
-    result = judge(run, guards=[measuring.looks.guard()], going_on=True)
+    result = judge(run, guards=[measuring.looks.guard()], interim=True)
     more = early.blocks_to_add(result, case)
     _note_look(run, result, len(run.blocks("change")), stopped=False, added=more)
     return more
 
 
 def _note_look(run: CaseRun, result: Result, blocks: int, *, stopped: bool, added: int = 0) -> None:
-    look = InterimLook(blocks=blocks, verdict=result.verdict, because=result.because, stopped=stopped, added=added)
+    look = InterimLook(blocks=blocks, verdict=result.verdict, reason=result.reason, stopped=stopped, added=added)
     run.update(looks=[*run.manifest.looks, look])
 
 

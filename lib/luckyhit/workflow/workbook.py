@@ -160,9 +160,9 @@ class Changed(Workbook):
         """Keys looked at, in scope, and cleared before each block."""
         return self._cells().cleared(self.run, self._result())
 
-    def touched(self) -> pd.DataFrame:
+    def actions(self) -> pd.DataFrame:
         """What was done to the target, by the journal: each kind of step, how often, and what became of it."""
-        return self._cells().touched(self.run, self._result())
+        return self._cells().actions(self.run, self._result())
 
     def guards(self) -> pd.DataFrame:
         """What was checked while measuring, with the evidence."""
@@ -183,7 +183,7 @@ class Reported(Workbook):
         result = self._judged()
         if self._observed():
             return _sentence(self._cells().observed_sentence(result))
-        return _sentence(f"**{result.verdict}.** {result.because}")
+        return _sentence(f"**{result.verdict}.** {result.reason}")
 
     def findings(self) -> Markdown:
         """What the run shows beside its metrics: old, wrong or impossible answers, a status that can't be believed."""

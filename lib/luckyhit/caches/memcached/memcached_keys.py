@@ -115,11 +115,11 @@ class MemcachedRemover:
         self._back_up([entry for entry, _ in entries], written)
         if not entries:
             return []
-        touched, self.done.touched = self.done.touched, True
+        removed_any, self.done.removed_any = self.done.removed_any, True
         replies = self._keys.client.ask([self._delete(entry.key, cas) for entry, cas in entries])
         codes = [reply.code for reply in replies]
         self.done.cleared += codes.count("HD")
-        self.done.touched = touched or "HD" in codes
+        self.done.removed_any = removed_any or "HD" in codes
         gone = [entry.key for (entry, _), code in zip(entries, codes, strict=True) if code == "NF"]
         self.done.gone += len(gone)
         self._take_back(gone, written)

@@ -221,11 +221,11 @@ class KeyRemoval:
 
     def _sent(self, work: list[tuple[Lane, list[Command]]]) -> list[list[Any]]:
         """Send what removes, and count. As long as no answer has come, something may have been removed."""
-        touched, self.done.touched = self.done.touched, True
+        removed_any, self.done.removed_any = self.done.removed_any, True
         answers = exchange(work)
         count = sum(map(removed, answers))
         self.done.cleared += count
-        self.done.touched = touched or count > 0
+        self.done.removed_any = removed_any or count > 0
         return answers
 
     def _counted(self, group: NodeGroup, answers: list[Any]) -> list[NodeGroup]:
@@ -265,7 +265,7 @@ class KeyRemoval:
             self.done.unguarded += len(entries)
             if not entries:
                 return
-        self.done.touched = True
+        self.done.removed_any = True
         count = int(anywhere.unlink(*self._unlink([key])[1:]))
         self.done.cleared += count
         self.done.gone += 1 - count

@@ -174,7 +174,7 @@ class _Step:
 
     def break_off(self, done: Removed) -> None:
         """The clear has failed. Where nothing was removed, the step is over; else it stays open, with its backup."""
-        if done.touched:
+        if done.removed_any:
             with contextlib.suppress(LuckyHitError):
                 self.close_backup()
             return

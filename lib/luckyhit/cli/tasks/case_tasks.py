@@ -78,7 +78,7 @@ def run(
             }
         )
     elif result is not None and (not outcome.reason or result.verdict == "INVALID"):
-        print(f"\n{result.verdict}: {result.because}")
+        print(f"\n{result.verdict}: {result.reason}")
         print(publishing.first_lines(result))
     if outcome.exit_code != 0:
         _explain_failure(outcome)

@@ -48,7 +48,7 @@ def judge(run: str, *, as_json: bool, write: bool, summary: str, junit: str, run
     if as_json:
         print(result.model_dump_json(by_alias=True, indent=2))
     else:
-        print(f"{result.verdict}: {result.because}")
+        print(f"{result.verdict}: {result.reason}")
         shown = (*numbers, outcome.old_data, *outcome.findings)
         print("".join(f"  {line}\n" for line in shown if line), end="")
         print("".join(failed_guards(result)), end="")

@@ -47,7 +47,7 @@ def with_earlier(run: CaseRun, result: Result) -> Result:
     left_out: Counter[str] = Counter()
     values = {name: metric.before for name, metric in result.metrics.items() if metric.before is not None}
     earlier = beside(values, list(_baselines(run, left_out)), left_out)
-    return result.model_copy(update={"earlier": earlier, "because": f"{result.because} {earlier.sentence}"})
+    return result.model_copy(update={"earlier": earlier, "reason": f"{result.reason} {earlier.sentence}"})
 
 
 def beside(

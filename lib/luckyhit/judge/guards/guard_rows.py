@@ -71,14 +71,14 @@ ON_FILES: tuple[GuardRow[RunFiles], ...] = (
     GuardRow(
         "blocks-as-noted",
         "files",
-        lambda at: blocks_guard(at.manifest, at.unread, at.rows, at.case, going_on=at.under_way),
+        lambda at: blocks_guard(at.manifest, at.unread, at.rows, at.case, interim=at.under_way),
         applies=lambda at: not at.damaged,
         remedy=_PUT_BACK,
     ),
     GuardRow(
         "the-probes-records-are-whole",
         "files",
-        lambda at: probe_guard(at.manifest, at.reads, at.writes, going_on=at.under_way),
+        lambda at: probe_guard(at.manifest, at.reads, at.writes, interim=at.under_way),
         applies=lambda at: not at.damaged,
         remedy=_PUT_BACK,
     ),
@@ -86,7 +86,7 @@ ON_FILES: tuple[GuardRow[RunFiles], ...] = (
         "rolled-back",
         "files",
         lambda at: rollback_guard(at.manifest),
-        applies=lambda at: not at.going_on,
+        applies=lambda at: not at.interim,
         remedy="`luckyhit revert RUN` takes it back, or says what to do by hand. Then measure again.",
     ),
 )

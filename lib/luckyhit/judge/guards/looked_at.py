@@ -36,7 +36,7 @@ class RunFiles:
     reads: pd.DataFrame
     writes: pd.DataFrame
     under_way: bool
-    going_on: bool
+    interim: bool
     damaged: Sequence[RunUnreadable] = ()
 
 

@@ -104,7 +104,7 @@ def rollback_guard(manifest: Manifest) -> Guard | None:
     )
 
 
-def blocks_guard(manifest: Manifest, unread: Sequence[UnreadPart], rows: Rows, case: Case, *, going_on: bool) -> Guard:
+def blocks_guard(manifest: Manifest, unread: Sequence[UnreadPart], rows: Rows, case: Case, *, interim: bool) -> Guard:
     """Whether the blocks that were noted are those that have rows, arm by arm. `unread`: what of the manifest can't be
     read. `going_on`: the run did not get to its end, so the block it was in has rows already, and is not noted."""
     counts = _counts(rows)
@@ -117,23 +117,23 @@ def blocks_guard(manifest: Manifest, unread: Sequence[UnreadPart], rows: Rows, c
                 problems.append(f"no request of block {block}, {arm}, is there")
             elif requests and arm not in arms:
                 problems.append(f"block {block} has {requests:,} requests {arm}, which was not measured in it")
-    under_way = max(noted, default=-1) + 1 if going_on else None
+    under_way = max(noted, default=-1) + 1 if interim else None
     for block in sorted({block for block, _ in counts} - set(noted)):
         if block >= 0 and block != under_way:
             requests = sum(counts.get((block, code), 0) for code in range(-1, len(ARMS)))
             problems.append(f"{requests:,} requests are of block {block}, which was not noted")
-    if not noted and not problems and not going_on:
+    if not noted and not problems and not interim:
         problems.append("no block was noted")
     return _guard(
         "blocks-as-noted", problems, f"the {len(noted)} blocks that were noted, with the arms of each, have their rows"
     )
 
 
-def probe_guard(manifest: Manifest, reads: pd.DataFrame, writes: pd.DataFrame, *, going_on: bool) -> Guard | None:
+def probe_guard(manifest: Manifest, reads: pd.DataFrame, writes: pd.DataFrame, *, interim: bool) -> Guard | None:
     """Whether the probe's writes and reads are those that it counted, each once; None where there are none, and none
     were counted."""
     blocks = manifest.blocks
-    under_way = max((block.block for block in blocks), default=-1) + 1 if going_on else None
+    under_way = max((block.block for block in blocks), default=-1) + 1 if interim else None
     problems, miscounted, total, uncounted = [], [], 0, 0
     for name, frame in (("writes", writes), ("reads", reads)):
         by_block = frame["block"].value_counts()

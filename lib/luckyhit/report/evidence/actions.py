@@ -44,7 +44,7 @@ _MOST_UNKNOWN = 20
 
 
 @dataclass(frozen=True)
-class Touched:
+class ActionRow:
     """One kind of thing that was touched: how often, when, what was done, and what became of it.
 
     `id`: an action's, or one of WHAT. `state`: `back` (it is as it was), `gone` (it was the run's own, and is gone),
@@ -67,16 +67,18 @@ class Touched:
         return WORDS[self.state]
 
 
-def touched(recorded: Recorded, journal: JournalEvidence) -> list[Touched]:
+def action_rows(recorded: Recorded, journal: JournalEvidence) -> list[ActionRow]:
     """One row for each kind of step that the run took; none where it only observed."""
     return list(_rows(recorded, journal))
 
 
-def _rows(recorded: Recorded, journal: JournalEvidence) -> Iterator[Touched]:
+def _rows(recorded: Recorded, journal: JournalEvidence) -> Iterator[ActionRow]:
     zone = clock_of(recorded.manifest)
 
-    def row(id: str, steps: Sequence[Step], times: str, done: str, back: str, state: State) -> Touched:
-        return Touched(id, times, span_text(list(steps), zone), _sentence(done), _sentence(back), _state(steps, state))
+    def row(id: str, steps: Sequence[Step], times: str, done: str, back: str, state: State) -> ActionRow:
+        return ActionRow(
+            id, times, span_text(list(steps), zone), _sentence(done), _sentence(back), _state(steps, state)
+        )
 
     if steps := journal.named("start"):
         yield row("start", steps, *_processes(steps, journal.named("apply")))
@@ -95,7 +97,7 @@ def _rows(recorded: Recorded, journal: JournalEvidence) -> Iterator[Touched]:
     if probe := _probe(recorded, journal):
         yield row("probe", journal.named("probe"), *probe)
     if writes := _workload_writes(recorded):
-        yield Touched("workload", writes[0], DASH, writes[1], writes[2], "stays")
+        yield ActionRow("workload", writes[0], DASH, writes[1], writes[2], "stays")
     for name in list(dict.fromkeys(step.step for step in journal.steps if step.step not in ACTION_IDS))[:_MOST_UNKNOWN]:
         steps = journal.named(name)
         undone = sum(not step.open for step in steps)

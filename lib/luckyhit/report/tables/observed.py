@@ -45,7 +45,7 @@ class Observation:
     """The first screen of such a report. `headline` is OBSERVED, or INVALID where a guard failed."""
 
     headline: str
-    because: str
+    reason: str
     measured: str
     declares: str
     numbers: list[ObservedNumber]
@@ -73,7 +73,7 @@ def headline(result: Result) -> str:
 def said(result: Result) -> str:
     """The sentence below the headline."""
     if result.verdict == "INVALID":
-        return result.because
+        return result.reason
     return f"{NOTHING_CHANGED} {result.earlier.sentence}" if result.earlier is not None else NOTHING_CHANGED
 
 

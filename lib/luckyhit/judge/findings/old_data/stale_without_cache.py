@@ -51,8 +51,8 @@ def _unread(evidence: Evidence, late: pd.DataFrame) -> pd.Series:
     if freshness.keys.shared:
         return cold & False
     # An entry of an earlier block may have outlived it.
-    touched = pd.concat([evidence.reads[["key", "block"]], evidence.writes[["key", "block"]]])
-    first = touched.groupby("key", observed=True)["block"].min()
+    probed = pd.concat([evidence.reads[["key", "block"]], evidence.writes[["key", "block"]]])
+    first = probed.groupby("key", observed=True)["block"].min()
     return cold & (late["key"].map(first).astype("int64") == late["block"].astype("int64"))
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from luckyhit.case.declared_plan import MOST_BLOCKS, Plan
 from luckyhit.case.model import Goal
-from luckyhit.judge.because import advised, because, parts_of
 from luckyhit.judge.beside_goals import faults_moved
 from luckyhit.judge.compare.effect import Effect
+from luckyhit.judge.reason import advised, parts_of, verdict_reason
 from luckyhit.judge.verdict import Ruling, overall, rule_on
 from luckyhit.records import GoalName
 
@@ -38,7 +38,7 @@ def ids(rulings: list[Ruling]) -> list[str]:
 
 def test_what_is_decided_leads_and_what_is_open_comes_behind() -> None:
     assert ids([OPEN, STILL, HELPED]) == ["helped", "equivalent", "open"]
-    text = because("INCONCLUSIVE", [], [OPEN, STILL, HELPED], {}, 99)
+    text = verdict_reason("INCONCLUSIVE", [], [OPEN, STILL, HELPED], {}, 99)
     assert text.lower().startswith("stale reads") and text.lower().index("error rate") > text.lower().index("wrong")
 
 
@@ -79,7 +79,7 @@ def test_each_goal_is_in_one_part_and_open_ones_come_last(goals) -> None:  # typ
         assert {*named} >= {each.name for each in rulings if not each.passes}
         assert (parts[0].id == "open") == all(each.metric.verdict not in ("HELPED", "EQUIVALENT") or (
             each.metric.verdict == "HELPED" and each.goal.want != "better") for each in rulings)  # fmt: skip
-    assert because(verdict, [], rulings, {each.name: Effect() for each in rulings}, 99)
+    assert verdict_reason(verdict, [], rulings, {each.name: Effect() for each in rulings}, 99)
 
 
 def needing(times: float | None) -> Ruling:

@@ -17,7 +17,7 @@ from luckyhit.case_run import CaseRun
 from luckyhit.records import Guard, Rollback
 from luckyhit.records.manifest import WashoutNotes
 from luckyhit.report import notebook_tables as tables
-from luckyhit.report.evidence.actions import Touched, touched
+from luckyhit.report.evidence.actions import ActionRow, action_rows
 from luckyhit.report.evidence.blocks import limits, prepared, washout_text
 from luckyhit.report.evidence.cleared_keys import cleared_keys
 from luckyhit.report.evidence.compared import compared
@@ -60,7 +60,7 @@ def live_case(environment: str = "staging") -> Case:
     )
 
 
-def rows(shown: list[Touched]) -> dict[str, Touched]:
+def rows(shown: list[ActionRow]) -> dict[str, ActionRow]:
     return {row.id: row for row in shown}
 
 
@@ -73,7 +73,7 @@ def claims(shown: list[Claim]) -> dict[str, Claim]:
 
 def test_a_run_with_services_of_its_own_shows_what_it_started_changed_and_cleared(judged_run) -> None:
     run, result = judged_run
-    shown = rows(touched(recorded(run, result), journal_of(run)))
+    shown = rows(action_rows(recorded(run, result), journal_of(run)))
     processes = shown["start"]
     assert processes.times == "3 processes" and "2 of the service and 1 of cache servers" in processes.done
     assert processes.state == "gone" and processes.when.startswith("02:15:30")
@@ -92,7 +92,7 @@ def test_a_live_change_shows_its_state_and_that_it_was_set_again_while_it_was_in
     book.confirm(step, shows="1", call="PUT /flags/x")
     book.confirm(step, shows="1", call="PUT /flags/x")
     book.undone(step, "PUT /flags/x; GET /flags shows '0' at $.x")
-    (row,) = touched(found(None), journal(book))
+    (row,) = action_rows(found(None), journal(book))
     assert row.times == "put in place once, and set again once while it was"
     assert "it showed “1”" in row.done and "GET /flags shows '0'" in row.back and row.state == "back"
 
@@ -104,13 +104,13 @@ def test_clears_of_somebody_elses_cache_tell_what_became_of_their_backups(journa
         book.confirm(step, **CLEARED)
         how_it_ended = {"restored": 90, "present": 2, "expired": 0} if book is died else {"outcome": "ended-well"}
         book.undone(step, how, **how_it_ended)
-    shown = rows(touched(found(), journal(ended_well)))
+    shown = rows(action_rows(found(), journal(ended_well)))
     assert shown["clear"].state == "stays" and "Not put back" in shown["clear"].back
     assert shown["backup"].back == "Not needed: deleted."
-    shown = rows(touched(found(), journal(died)))
+    shown = rows(action_rows(found(), journal(died)))
     assert shown["clear"].state == "back" and "90 cleared keys put back" in shown["clear"].back
     assert shown["backup"].back == "Put back, then deleted."
-    left = rows(touched(found(), journal(died, backups=1)))["backup"]
+    left = rows(action_rows(found(), journal(died, backups=1)))["backup"]
     assert left.state == "stays" and "cleared-1.backup" in left.back
 
 
@@ -121,7 +121,7 @@ def test_every_other_kind_of_step_has_its_row(journal) -> None:
     book.taken("purge", purge, outcome={"calls": 3, "statuses": {"200": 2, "404": 1}})
     book.taken("worktree", {"revision": "ab" * 20}, {"kind": "worktree"}, how="the worktree was removed")
     book.taken("levitate", {}, {}, outcome={})
-    shown = rows(touched(found(None), journal(book)))
+    shown = rows(action_rows(found(None), journal(book)))
     notify = shown["notify"]
     assert (
         "from empty to “KA”" in notify.done and "Put back once: notify-keyspace-events put back to empty" in notify.back
@@ -141,7 +141,7 @@ def test_what_the_workload_wrote_is_not_passed_off_as_put_back(judged_run) -> No
     ]
     workload = run.case.workload.model_copy(update={"routes": routes})
     writing = replace(recorded(run, result), case=run.case.model_copy(update={"workload": workload}))
-    shown = rows(touched(writing, journal_of(run)))["workload"]
+    shown = rows(action_rows(writing, journal_of(run)))["workload"]
     assert shown.state == "stays" and int(shown.times.split()[0].replace(",", "")) > 1000
     assert any("workload's own writes" in text for text in remains(writing, journal_of(run)))
 
@@ -235,7 +235,7 @@ def test_whatever_the_manifest_holds_it_can_be_shown(value: Any) -> None:
     assert isinstance(seen.equal, int)
     for claim in (*untouched(spoilt, JournalEvidence(), seen), *as_it_was(spoilt, JournalEvidence(), None)):
         assert claim.text
-    prepared(spoilt), limits(spoilt), touched(spoilt, JournalEvidence()), remains(spoilt, JournalEvidence())
+    prepared(spoilt), limits(spoilt), action_rows(spoilt, JournalEvidence()), remains(spoilt, JournalEvidence())
 
 
 # Back as it was
@@ -318,8 +318,8 @@ def test_a_live_targets_environment_is_on_the_first_screen(copied, tmp_path) -> 
 
 
 def test_the_notebook_shows_the_same_rows(judged_run) -> None:
-    shown = tables.touched(recorded(*judged_run), journal_of(judged_run[0]))
-    assert shown.columns[0] == "touched" and len(shown) >= 4
+    shown = tables.action_table(recorded(*judged_run), journal_of(judged_run[0]))
+    assert shown.columns[0] == "what" and len(shown) >= 4
     assert "Taken back once" in shown._repr_html_()
 
 

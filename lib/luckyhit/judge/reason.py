@@ -64,7 +64,7 @@ def parts_of(verdict: Verdict, rulings: Sequence[Ruling], beside: Sequence[Fault
     return [SentencePart(name, tuple(member.name for member in members)) for name, members in parts if members]
 
 
-def because(
+def verdict_reason(
     verdict: Verdict,
     guards: Sequence[Guard],
     rulings: Sequence[Ruling],
@@ -243,4 +243,4 @@ def _moved(name: GoalName, metric: Metric, confidence: float) -> str:
     return f"{name_of(name)} stayed at {before} ({interval})"
 
 
-__all__ = ["PartId", "SentencePart", "advised", "because", "got_worse", "parts_of"]
+__all__ = ["PartId", "SentencePart", "advised", "got_worse", "parts_of", "verdict_reason"]
