@@ -1,4 +1,4 @@
-"""The command line: `luckyhit check | run | new | load | judge | report | revert | runs`.
+"""The command line: `luckyhit check | run | new | visibility | load | judge | report | revert | runs`.
 
 Exit codes: 0 finished, whatever the verdict (`--fail-on` turns chosen verdicts into 1) · 1 a chosen verdict, or a
 defect · 2 invalid case or arguments · 3 a guard stopped it before anything changed · 4 not enough data (also: the time
@@ -11,11 +11,11 @@ import sys
 from typing import NoReturn
 
 # The commands stand in the help in this order.
-from luckyhit.cli import cases, new, load_command, judging, runs  # isort: skip
+from luckyhit.cli import cases, new, visibility, load_command, judging, runs  # isort: skip
 from luckyhit.cli.app import app
 from luckyhit.errors import CaseError, LuckyHitError
 
-__all__ = ["app", "cases", "judging", "load_command", "main", "new", "runs"]
+__all__ = ["app", "cases", "judging", "load_command", "main", "new", "runs", "visibility"]
 
 
 def main() -> NoReturn:

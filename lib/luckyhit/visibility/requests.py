@@ -1,0 +1,94 @@
+"""Requests: where they begin and end, what is told of each, and the health route."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from luckyhit.visibility.counts import Counts, current
+from luckyhit.visibility.libraries import WATCHED, databases_known, unknown, watch
+
+PATH = "/-/cache-visibility"
+"""Where the health route answers."""
+_SECRET = (
+    "password",
+    "passwd",
+    "secret",
+    "token",
+    "key",
+    "credential",
+    "auth",
+    "dsn",
+    "cookie",
+    "signature",
+    "private",
+)
+
+
+class Requests:
+    """What all requests share: what is watched, where lines go, what the health route answers."""
+
+    def __init__(
+        self,
+        settings: Mapping[str, object] | Callable[[], Mapping[str, object]] | None,
+        keys: str | Sequence[str],
+        log: Callable[[str], object] | None,
+        path: str,
+    ) -> None:
+        self.prefixes = (keys,) if isinstance(keys, str) else tuple(keys)
+        self.log, self.path = log, path
+        self._settings = settings
+        self._modules = 0
+
+    def begin(self) -> Counts:
+        """Counts for a request that begins."""
+        if len(sys.modules) != self._modules:
+            # Many a library is imported where it is needed first.
+            self._modules = len(sys.modules)
+            watch()
+        counts = Counts(self.prefixes)
+        current.set(counts)
+        return counts
+
+    def headers(self, counts: Counts, names: Iterable[str]) -> list[tuple[str, str]]:
+        """The headers to add. What the service writes itself (`names`, in lower case) is left to it; no number of calls
+        is told where a database may have been asked that nobody watches."""
+        there = set(names)
+        calls = str(counts.db_calls) if counts.db_calls or databases_known() else None
+        added = [("X-Cache", counts.status), ("X-DB-Calls", calls)]
+        return [(name, value) for name, value in added if value is not None and name.lower() not in there]
+
+    def end(
+        self, counts: Counts, method: str, path: str, query: str, status: int, began: float, request_id: str | None
+    ) -> None:
+        """Write the line of a request that is over. `began`: of `time.perf_counter`."""
+        current.set(None)
+        if self.log is None:
+            return
+        took_ms = (time.perf_counter() - began) * 1000
+        line = {
+            "time": round(time.time(), 6), "method": method, "path": path, "query": query, "status": status,
+            "duration_ms": round(took_ms, 3), "cache": counts.status, "cache_hits": counts.hits,
+            "cache_misses": counts.misses, "db_calls": counts.db_calls, "request_id": request_id,
+        }  # fmt: skip
+        self.log(json.dumps(line) + "\n")
+
+    def health(self, query: str) -> bytes:
+        """The health route's answer: the settings in effect, what looks like a secret hidden; with `?watched` what is
+        watched, and what is not."""
+        settings = self._settings() if callable(self._settings) else self._settings or {}
+        shown = {
+            name: "[hidden]" if any(word in name.lower() for word in _SECRET) else value
+            for name, value in settings.items()
+        }
+        answer: dict[str, object] = {"settings": shown}
+        if query == "watched":  # apart, since it grows with what is imported
+            answer |= {"watched": sorted(WATCHED), "unknown": unknown()}
+        return json.dumps(answer, default=str).encode()
+
+
+def to_stderr(line: str) -> None:
+    """Write a line to standard error."""
+    sys.stderr.write(line)
