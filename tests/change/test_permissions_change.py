@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.server
-import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +17,7 @@ from luckyhit.errors import ArgumentError
 from luckyhit.records import Guard
 from luckyhit.scrub.secrets import REDACTED
 from luckyhit.system import Stack
+from world import Reply, Request, Service
 
 LOOK: dict[str, Any] = {
     "kind": "http",
@@ -34,63 +31,35 @@ LOOK: dict[str, Any] = {
 }
 
 
-class FlagService(http.server.ThreadingHTTPServer):
+class Flags(Service):
     """A service with one flag. `options`: status and Allow of its answer to OPTIONS, by path."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.shown: Any = {"new_keys": False}
-        self.status = 200
+        self.status, self.head = 200, 404
         self.token: str | None = None
         self.options: dict[str, tuple[int, str]] = {}
-        self.head = 404
-        self.methods: list[str] = []
-        super().__init__(("127.0.0.1", 0), _Flags)
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class _Flags(http.server.BaseHTTPRequestHandler):
-    server: FlagService
-
-    def _answer(self, status: int, headers: dict[str, str], body: bytes = b"") -> None:
-        self.server.methods.append(self.command)
-        if self.server.token is not None and self.headers.get("Authorization") != self.server.token:
-            status, body = 401, b""
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_GET(self) -> None:
-        self._answer(self.server.status, {}, json.dumps(self.server.shown).encode())
-
-    def do_HEAD(self) -> None:
-        self._answer(self.server.head, {})
-
-    def do_OPTIONS(self) -> None:
-        status, allow = self.server.options.get(self.path, (501, ""))
-        self._answer(status, {"Allow": allow} if allow else {})
-
-    def log_message(self, *_: Any) -> None:
-        pass
+    def answer(self, request: Request) -> Reply:
+        if self.token is not None and request.headers.get("authorization") != self.token:
+            return Reply(status=401)
+        if request.method == "HEAD":
+            return Reply(status=self.head)
+        if request.method == "OPTIONS":
+            status, allow = self.options.get(request.path, (501, ""))
+            return Reply(status=status, headers={"Allow": allow} if allow else {})
+        return Reply(self.shown, self.status)
 
 
 @pytest.fixture
-def service() -> Iterator[FlagService]:
-    with contextlib.ExitStack() as running:
-        httpd = FlagService()
-        running.callback(httpd.server_close)
-        running.callback(httpd.shutdown)
-        threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        yield httpd
+def service() -> Iterator[Flags]:
+    with Flags() as service:
+        yield service
 
 
 @pytest.fixture
-def look(make_case: Callable[..., Case], tmp_path: Path, service: FlagService) -> Callable[..., Guard]:
+def look(make_case: Callable[..., Case], tmp_path: Path, service: Flags) -> Callable[..., Guard]:
     """`look(change)`: what is found about it on the service, which may be changed."""
 
     def look(change: dict[str, Any], *, environ: dict[str, str] | None = None, **target: Any) -> Guard:
@@ -103,7 +72,7 @@ def look(make_case: Callable[..., Case], tmp_path: Path, service: FlagService) -
     return look
 
 
-def test_an_admin_route_that_names_the_method(look: Any, service: FlagService) -> None:
+def test_an_admin_route_that_names_the_method(look: Any, service: Flags) -> None:
     service.options["/flags/new-keys"] = (204, "GET, PUT")
     guard = look(LOOK)
     assert guard.ok and guard.id == "change"
@@ -112,7 +81,7 @@ def test_an_admin_route_that_names_the_method(look: Any, service: FlagService) -
     assert set(service.methods) <= {"GET", "OPTIONS"}
 
 
-def test_a_405_that_names_the_method_proves_it_too(look: Any, service: FlagService) -> None:
+def test_a_405_that_names_the_method_proves_it_too(look: Any, service: Flags) -> None:
     service.options["/flags/new-keys"] = (405, "PUT")
     assert "OPTIONS names PUT" in look(LOOK).detail
 
@@ -122,7 +91,7 @@ def test_a_405_that_names_the_method_proves_it_too(look: Any, service: FlagServi
     [((501, ""), "OPTIONS answers 501, HEAD 404"), ((405, "GET"), "OPTIONS answers 405, and names GET only")],
     ids=["no OPTIONS", "one route of several on that path"],
 )
-def test_what_cannot_be_proven_is_said(look: Any, service: FlagService, options: Any, said: str) -> None:
+def test_what_cannot_be_proven_is_said(look: Any, service: Flags, options: Any, said: str) -> None:
     service.options["/flags/new-keys"] = options
     guard = look(LOOK)
     assert guard.ok and f"can't be proven without sending it ({said})" in guard.detail
@@ -138,13 +107,13 @@ def test_what_cannot_be_proven_is_said(look: Any, service: FlagService, options:
         ((200, "GET, POST"), "is not let through: OPTIONS names GET, POST", "Correct the method"),
     ],
 )
-def test_what_is_sure_to_fail(look: Any, service: FlagService, options: Any, said: str, todo: str) -> None:
+def test_what_is_sure_to_fail(look: Any, service: Flags, options: Any, said: str, todo: str) -> None:
     service.options["/flags/new-keys"] = options
     guard = look(LOOK)
     assert not guard.ok and said in guard.detail and todo in guard.remedy
 
 
-def test_a_token_from_the_environment_opens_it(look: Any, service: FlagService) -> None:
+def test_a_token_from_the_environment_opens_it(look: Any, service: Flags) -> None:
     service.token = "Bearer let-me-in"
     service.options["/flags/new-keys"] = (204, "PUT")
     assert "401" in look(LOOK).detail
@@ -152,7 +121,7 @@ def test_a_token_from_the_environment_opens_it(look: Any, service: FlagService) 
     assert guard.ok and "let-me-in" not in guard.detail
 
 
-def test_apply_and_revert_at_two_places_are_both_asked(look: Any, service: FlagService) -> None:
+def test_apply_and_revert_at_two_places_are_both_asked(look: Any, service: Flags) -> None:
     service.options = {"/on": (204, "POST"), "/off": (404, "")}
     change = LOOK | {"apply": {"method": "POST", "path": "/on"}, "revert": {"method": "POST", "path": "/off"}}
     guard = look(change)
@@ -169,9 +138,7 @@ def test_apply_and_revert_at_two_places_are_both_asked(look: Any, service: FlagS
         ({"new_keys": False}, 503, "answered 503"),
     ],
 )
-def test_a_state_that_is_not_the_one_before(
-    look: Any, service: FlagService, shown: Any, status: int, said: str
-) -> None:
+def test_a_state_that_is_not_the_one_before(look: Any, service: Flags, shown: Any, status: int, said: str) -> None:
     service.shown, service.status = shown, status
     guard = look(LOOK)
     assert not guard.ok and said in guard.detail and guard.remedy

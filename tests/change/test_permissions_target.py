@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from caching_proxy import Rules, proxied
-from served import case_document
 
+import world
 from luckyhit.case.model import Case
 from luckyhit.case.values.variables import refuse_unset
 from luckyhit.case_run import CaseRun
@@ -106,7 +106,7 @@ def test_a_run_that_is_under_way(shared: Case, tmp_path: Path) -> None:
 
 def test_a_step_that_an_earlier_run_left_open(shared: Case, tmp_path: Path) -> None:
     case_file = tmp_path / "prices.yml"
-    case_file.write_text(json.dumps(case_document()), encoding="utf-8")
+    case_file.write_text(json.dumps(world.case()), encoding="utf-8")
     run = CaseRun.create(tmp_path / "runs", case_file, now=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), manifest={})
     journal = Journal(run.path / "journal.jsonl")
     step = journal.intend("apply", {"target": ["service shop.example:8000"]}, {"kind": "http"})
@@ -143,6 +143,6 @@ def test_purges_are_asked_for_and_never_sent(make_case: Callable[..., Case]) -> 
         proxy.rules = Rules(options_status=403)
         guard = look_at(case, proxy.url)
         assert not guard.ok and "cache.purge.headers_env" in guard.remedy
-        assert proxy.get("/products/1")[1] and {method for method, _, _ in proxy.seen.requests} == {"GET", "OPTIONS"}
+        assert proxy.get("/products/1")[1] and set(proxy.methods) == {"GET", "OPTIONS"}
     guard = look_at(case, proxy.url)
     assert not guard.ok and "has nobody to answer it" in guard.detail

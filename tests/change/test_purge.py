@@ -82,7 +82,7 @@ def test_bans_by_key_and_several_entries_in_their_order(front: tuple[Proxy, Orig
     report = send(proxy.url, by_key, {"path": "/products"})
     assert served_from_cache(proxy) == {*PRODUCTS[2:], *LISTS} - {"/products"}
     assert report.calls == 3
-    assert [method for method, _, _ in proxy.seen.requests if method in ("BAN", "PURGE")] == ["BAN", "BAN", "PURGE"]
+    assert [method for method in proxy.methods if method in ("BAN", "PURGE")] == ["BAN", "BAN", "PURGE"]
 
 
 def test_a_cache_that_does_not_allow_it_stops_at_once(front: tuple[Proxy, Origin], send: Any, journal: Journal) -> None:
@@ -91,7 +91,7 @@ def test_a_cache_that_does_not_allow_it_stops_at_once(front: tuple[Proxy, Origin
     with pytest.raises(TargetError, match="answered 405") as refused:
         send(proxy.url, {"path": "/products/{key}", "keys": {"first": 1, "last": 500}})
     assert "acl purge" in refused.value.hint and "luckyhit check" in refused.value.hint
-    assert len(proxy.seen.of("PURGE")) <= 4 and served_from_cache(proxy) == {*PRODUCTS, *LISTS}
+    assert len(proxy.paths("PURGE")) <= 4 and served_from_cache(proxy) == {*PRODUCTS, *LISTS}
     (step,) = journal.open_steps()
     assert step.inverse == {}
 
@@ -126,7 +126,7 @@ def test_the_targets_secrets_go_to_the_targets_address_only(front: tuple[Proxy, 
     secret = {"headers": {"X-Token": "the-services"}}
     send(proxy.url, {"path": "/products/1"}, **secret)
     send("http://127.0.0.1:9", {"path": "/products/2", "url": proxy.url}, **secret)
-    purges = [headers for method, _, headers in proxy.seen.requests if method == "PURGE"]
+    purges = [request.headers for request in proxy.requests if request.method == "PURGE"]
     assert [headers.get("x-token") for headers in purges] == ["the-services", None]
 
 
@@ -141,7 +141,7 @@ def test_a_redirection_is_not_followed(front: tuple[Proxy, Origin], send: Any) -
     proxy.rules = Rules(location=f"{proxy.url}/products/2")
     with pytest.raises(TargetError, match=r"answered 301.*points elsewhere"):
         send(proxy.url, {"path": "/products/1"})
-    assert proxy.seen.of("PURGE") == ["/products/1"]
+    assert proxy.paths("PURGE") == ["/products/1"]
 
 
 def test_that_nothing_was_there_is_said(front: tuple[Proxy, Origin], send: Any) -> None:
@@ -167,7 +167,7 @@ def test_nothing_is_sent_that_is_not_written_down_first(
     case = make_case(cache={"purge": [{"path": "/products/1"}]})
     with pytest.raises(GuardError, match="journal"):
         purge(case, proxy.url, Journal(tmp_path / "nowhere" / "journal.jsonl"), environ={}, headers={})
-    assert proxy.seen.of("PURGE") == []
+    assert proxy.paths("PURGE") == []
 
 
 def test_no_more_calls_in_a_second_than_declared(front: tuple[Proxy, Origin], send: Any) -> None:
@@ -182,7 +182,7 @@ def test_a_prefix_of_the_address_belongs_to_the_path(front: tuple[Proxy, Origin]
     proxy, _ = front
     send(f"{proxy.url}/shop/", {"path": "/products/{key}", "keys": {"first": 7, "last": 7}})
     send("http://127.0.0.1:9", {"path": "/products/8", "url": f"{proxy.url}/other"})
-    assert proxy.seen.of("PURGE") == ["/shop/products/7", "/other/products/8"]
+    assert proxy.paths("PURGE") == ["/shop/products/7", "/other/products/8"]
 
 
 def test_no_purge_declared(send: Any, journal: Journal) -> None:
@@ -193,6 +193,6 @@ def test_no_purge_declared(send: Any, journal: Journal) -> None:
 @given(path=st.from_regex(r"/p[!-~]{0,30}", fullmatch=True).filter(lambda path: "#" not in path))
 def test_a_path_is_sent_byte_for_byte(path: str, front: tuple[Proxy, Origin], send: Any) -> None:
     proxy, _ = front
-    proxy.seen.requests.clear()
+    proxy.requests.clear()
     send(proxy.url, {"path": path.replace("{", "{{").replace("}", "}}")})
-    assert proxy.seen.of("PURGE") == [path]
+    assert proxy.paths("PURGE") == [path]

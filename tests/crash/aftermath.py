@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
+from crash_world import Look, World
 from victim import Victim
-from world import Look, World
 
 from luckyhit.caches.backup import read_backup
 from luckyhit.case_run import CaseRun

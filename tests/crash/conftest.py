@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from world import LOCKS_ENV, World
+from crash_world import LOCKS_ENV, World
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from world import ASKED
+from crash_world import ASKED
 
 from luckyhit.case_run import CaseRun
 from luckyhit.change import revert_run

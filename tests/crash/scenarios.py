@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from world import ASKED, PROBED, TEMPLATE, URL_ENV, World
+from crash_world import ASKED, PROBED, TEMPLATE, URL_ENV, World
+
+import world
 
 ENVIRONMENT = "staging"
 
@@ -55,20 +57,10 @@ def _filled(text: str, world: World) -> str:
     return text
 
 
-_CASE: dict[str, Any] = {
-    "title": "Prices are old",
-    "owner": {"name": "Shop", "contact": "#shop"},
-    "route": "GET /products/{id}",
-    "input": "A product's number.",
-    "suspect": "SELECT price FROM product",
-    "noticed": "The product page.",
-    "expected": {"result": "The new price.", "response": {"status": 200}},
-    "hypothesis": "The wrong key is deleted.",
-    "failure_mode": "More misses.",
-    "assumptions": ["One cache."],
-    "cache": {"url_env": URL_ENV, "clear": [TEMPLATE], "dedicated": True},
-    "rollback": {"note": "Change it back.", "notice": "Misses rise."},
-    "workload": {
+_CASE = world.case(
+    cache={"url_env": URL_ENV, "clear": [TEMPLATE], "dedicated": True},
+    rollback={"note": "Change it back.", "notice": "Misses rise."},
+    workload={
         "seed": 7,
         "rate": "120/s",
         "timeout": "20s",
@@ -84,7 +76,7 @@ _CASE: dict[str, Any] = {
             },
         ],
     },
-    "freshness": {
+    freshness={
         "write": {"path": "/products/{key}/price", "body": {"price": "{version}"}},
         "reads": [{"path": "/products/{key}", "version": "$.price"}],
         "keys": {"first": PROBED[0], "last": PROBED[1]},
@@ -92,9 +84,9 @@ _CASE: dict[str, Any] = {
         "horizon": "100ms",
         "rate": "10/s",
     },
-    "goals": {"latency_p50_ms": {"want": "no-worse", "margin": "500ms"}},
-    "design": "crossover",
-    "plan": {
+    goals={"latency_p50_ms": {"want": "no-worse", "margin": "500ms"}},
+    design="crossover",
+    plan={
         "baseline": "250ms",
         "warmup": "100ms",
         "washout": "0s",
@@ -102,7 +94,7 @@ _CASE: dict[str, Any] = {
         "blocks": 2,
         "after_rollback": "250ms",
     },
-}
+)
 
 ENV = Scenario({"kind": "env", "name": "SHOP_MODE", "before": "slow", "after": "fast"})
 ARGUMENT = Scenario({"kind": "argument", "before": "600", "after": "300"})

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from aftermath import problems_after
+from crash_world import World
 from scenarios import ALL, HTTP, Scenario
 from victim import Moment, Victim, Whom, start, start_run
-from world import World
 
 SLICES = 6
 
@@ -37,8 +37,8 @@ def problems(
     ("scenario", "event", "of", "side"),
     [
         ("http", "confirm", "apply", "before"),
-        ("env", "confirm", "apply", "after"),
-        ("cache-setting", "confirm", "apply", "after"),
+        pytest.param("env", "confirm", "apply", "after", marks=pytest.mark.slow),
+        pytest.param("cache-setting", "confirm", "apply", "after", marks=pytest.mark.slow),
         ("revision", "confirm", "worktree", "before"),
     ],
 )

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 from aftermath import problems_after
+from crash_world import World
 from scenarios import ALL, HTTP, Scenario
 from victim import Whom, start_run
-from world import World
 
 from luckyhit.case_run import CaseRun
 

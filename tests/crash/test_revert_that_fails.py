@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 from aftermath import LUCKYHIT, problems_after
+from crash_world import World, git, until
 from scenarios import COMMAND, HTTP, REVISION, SETTING
 from victim import Victim, Whom, start_run
-from world import World, git, until
 
 from luckyhit.case_run import CaseRun
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import psutil
+from crash_world import World
 from scenarios import ENVIRONMENT, Scenario
-from world import World
 
 Whom = Literal["tree", "main"]
 DRIVER = Path(__file__).with_name("driver.py")

@@ -16,6 +16,7 @@ from scipy.stats import binom
 from luckyhit.judge.freshness import classify
 from luckyhit.judge.freshness.sessions import disagreements, session_violations
 from luckyhit.judge.freshness.windows import staleness_windows
+from world.sick import PAUSE_S, SICK
 
 RARE = 1e-6 / 2
 QUIET = {"prestates": ["warm", "cold"]}
@@ -68,7 +69,7 @@ def test_the_wrong_key_leaves_what_was_read_and_nothing_else(threaded, small_dat
     """The DEL names a key that is not there. A page that was read before the write stays for the TTL (300 s, beyond
     the horizon): every read of a warm key is stale, and a 304 to the old validator is the same fault. A cold key has
     no entry: its first read comes from the database."""
-    service = threaded(CATALOGUE_INVALIDATION="writer-key")
+    service = threaded(**SICK["key-mismatch"].settings)
     some = late_reads(warm=17, cold=1)  # of fewer, a share of 1 is no proof of one above 0.8
 
     def enough(measured):
@@ -89,7 +90,7 @@ def test_without_invalidation_each_page_is_fresh_from_its_ttl_on(threaded, small
     version, one that is sent after shows the new one, and the window that the polls find holds s + TTL. The service's
     log tells between which instants s lies: the first request for the key stored it."""
     ttl_s = 0.3
-    service = threaded(CATALOGUE_INVALIDATION="none", CATALOGUE_TTL=str(ttl_s))
+    service = threaded(**SICK["missing-invalidation"].settings, CATALOGUE_TTL=str(ttl_s))
     wall_ns = time.time_ns() - time.monotonic_ns()
     rounding_ns = 2_000_000  # the log and Redis count in whole milliseconds
     ttl_ns = round(ttl_s * 1e9)
@@ -172,14 +173,11 @@ def assert_race_is_caught(measured, cache):
             assert cache.pttl(name) > 0
 
 
-PAUSE_S = "0.08"
-
-
 def test_a_delete_before_the_commit_is_undone_by_a_read_between_them(threaded, small_database, cache):
     """DEL, pause, commit, answer. Nobody reads a warm key in the pause, so its next read misses: all fresh. A read
     that is sent in the pause finds no entry, reads the old row and stores it for the whole TTL: nothing comes behind
     the commit to delete it, so every later read is stale."""
-    service = threaded(CATALOGUE_INVALIDATION="before-commit", CATALOGUE_COMMIT_PAUSE=PAUSE_S)
+    service = threaded(**SICK["invalidate-before-commit"].settings)
     quiet = probe(service.base_url, freshness(**WARM), small_database, seconds=0.9, enough=late_reads(warm=5))
     assert only(quiet.outcomes("warm"), "fresh", at_least=5)
     spec = freshness(**RACES, keys={"first": 1, "last": 200})
@@ -192,7 +190,7 @@ def test_a_load_that_a_write_overtakes_stores_the_old_page(threaded, small_datab
     """A load reads the row, pauses, stores the page. Where commit and DEL come in that pause, the old page is stored
     behind the DEL and stays for the TTL. A warm key's load is over when it is written: always fresh. With the guard,
     the load knows that it was overtaken, and stores nothing: fresh in every state."""
-    service = threaded(CATALOGUE_STORE_GUARD=guard, CATALOGUE_LOAD_PAUSE=PAUSE_S)
+    service = threaded(**{**SICK["stale-set-race"].settings, "CATALOGUE_STORE_GUARD": guard})
     quiet = probe(service.base_url, freshness(**WARM), small_database, seconds=0.9, enough=late_reads(warm=5))
     assert only(quiet.outcomes("warm"), "fresh", at_least=5)
     spec = freshness(**RACES, keys={"first": 1, "last": 200})
@@ -206,7 +204,7 @@ def test_a_load_that_a_write_overtakes_stores_the_old_page(threaded, small_datab
 def test_a_cached_absence_hides_what_was_created(threaded, small_database):
     """The read before the creation stores "no such product" for the TTL (300 s), and the creation deletes list pages
     only: every read behind it says 404. Products that are there are invalidated as ever."""
-    service = threaded(CATALOGUE_CACHE_MISSING="on")
+    service = threaded(**SICK["cached-error"].settings)
     spec = freshness(prestates=["cold"], absent=ABSENT)
     created = probe(service.base_url, spec, small_database, seconds=0.8, enough=late_reads(absent=3, cold=3))
     assert only(created.outcomes("absent"), "stale", at_least=3)
@@ -220,7 +218,7 @@ def test_a_cached_absence_hides_what_was_created(threaded, small_database):
 def test_the_bulk_route_forgets_what_the_single_route_does(threaded, small_database):
     """The same probe of the same service, with only the way of writing exchanged: by the single route each write
     empties the page (all fresh), by the bulk route none does (warm reads stale for the TTL of 300 s, cold ones fresh)."""
-    service = threaded(CATALOGUE_INVALIDATION="single-only")
+    service = threaded(**SICK["key-mismatch-in-bulk"].settings)
     both = late_reads(warm=1, cold=1)
     single = probe(service.base_url, freshness(**QUIET), small_database, seconds=0.9, enough=both)
     by_bulk = freshness(write=BULK, keys={"first": 1, "last": 200}, **QUIET)
@@ -249,7 +247,9 @@ def test_a_cache_in_each_process_is_emptied_in_one_of_two(start_service, small_d
     A new connection leads to either with probability 1/2, independently of all others: of the reads on new
     connections between the first and the last stale one of a poll, half are stale."""
     local_ttl_s = 0.4
-    service = start_service(database=small_database, CATALOGUE_WORKERS="2", CATALOGUE_LOCAL_TTL=str(local_ttl_s))
+    service = start_service(
+        database=small_database, **{**SICK["per-process-cache"].settings, "CATALOGUE_LOCAL_TTL": str(local_ttl_s)}
+    )
     spec = freshness(modes=["burst"], horizon="600ms", rate="30/s", **WARM)
     measured = probe(
         str(service.http.base_url), spec, small_database, seconds=1.7, enough=lambda block: len(mixed(block)) >= 10

@@ -18,6 +18,12 @@ import psutil
 import pytest
 from ruamel.yaml import YAML
 
+from luckyhit.errors import GuardError
+from luckyhit.judge import judge
+from luckyhit.project import Project
+from luckyhit.workflow import steps
+from luckyhit.workflow.unattended.run_case import new_run
+
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tests" / "report"))  # browser, plain_figures
 LUCKYHIT = Path(sys.executable).with_name("luckyhit")
@@ -69,6 +75,19 @@ class Workspace:
 
     def run_here(self, case: str, *more: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         return self.here("run", case, *self.folders, *more, env=env)
+
+    def steps(self, case: str) -> tuple[int, dict[str, Any] | None, dict[str, Any]]:
+        """All steps of a run in this process, without notebooks and report: its exit code, its result (None where
+        nothing was measured), its manifest."""
+        project = Project.find(runs_dir=str(self.runs), reports_dir=str(self.reports))
+        run, code = new_run(project, Path(case)), 0
+        try:
+            steps.measure_baseline(run, project, lambda *_: None)
+            steps.measure_change(run, project, lambda *_: None)
+        except GuardError:
+            code = run.manifest.failure.exit_code if run.manifest.failure else 1
+        result = judge(run).model_dump(mode="json") if run.manifest.blocks else None
+        return code, result, self.manifest()
 
     def start(self, case: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

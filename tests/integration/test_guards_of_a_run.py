@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
+import world
 from luckyhit.change.clearing.coverage import Missed
 
 SERVICE = str(Path(__file__).with_name("shelf_service.py"))
@@ -18,85 +18,69 @@ REDIS = {"CACHE_URL": "{cache_url}"}
 
 
 @pytest.fixture
-def shelf(workspace) -> Callable[..., tuple[int, dict[str, Any], dict[str, Any]]]:
-    """`shelf(variable, before, after, env, clear)`: run a case; its exit code, what `--json` told, the manifest."""
+def shelf(workspace) -> Callable[..., tuple[int, dict[str, Any] | None, dict[str, Any]]]:
+    """`shelf(variable, before, after, env, clear)`: measure a case; its exit code, its result, its manifest."""
 
     def run(
         variable: str, before: str, after: str, env: dict[str, str] | None = None, clear: list[str] | None = None
-    ) -> tuple[int, dict[str, Any], dict[str, Any]]:
-        case = {
-            "title": "Things are loaded again and again",
-            "owner": {"name": "Shelf", "contact": "#shelf"},
-            "route": "GET /things/{id}",
-            "input": "A number.",
-            "suspect": "load()",
-            "noticed": "The shelf.",
-            "expected": {"result": "Quick.", "response": {"status": 200}},
-            "hypothesis": "The cache holds nothing.",
-            "failure_mode": "More memory.",
-            "assumptions": ["One process."],
-            "change": {
+    ) -> tuple[int, dict[str, Any] | None, dict[str, Any]]:
+        start = {"command": [sys.executable, SERVICE, "{port}"], "env": env or {}, "ready": "/health"}
+        routes = [{"name": "thing", "path": "/things/{key}", "keys": {"first": 1, "last": 30}}]
+        case = world.case(
+            change={
                 "kind": "env", "what": "A larger cache", "name": variable, "before": before, "after": after,
                 "smallest": "One variable.",
             },
-            "rollback": {"note": "Set it back.", "notice": "Memory."},
-            "target": {
-                "start": {"command": [sys.executable, SERVICE, "{port}"], "env": env or {}, "ready": "/health"},
-                "config": "/health",
-            },
-            "workload": {
-                "seed": 3,
-                "rate": "100/s",
-                "routes": [{"name": "thing", "path": "/things/{key}", "keys": {"first": 1, "last": 30}}],
-            },
-            "goals": {"hit_ratio": {"want": "better", "margin": "5 %"}},
-            "plan": {"baseline": "1s", "warmup": "500ms", "block": "1500ms", "blocks": 2, "after_rollback": "1s",
-                     "stop_early": False},
-        }  # fmt: skip
+            cache=None,
+            target={"start": start, "config": "/health"},
+            workload={"seed": 3, "rate": "100/s", "routes": routes},
+            goals={"hit_ratio": {"want": "better", "margin": "5 %"}},
+            plan={"baseline": "1s", "warmup": "500ms", "block": "1500ms", "blocks": 2, "after_rollback": "1s",
+                  "stop_early": False},
+        )  # fmt: skip
         if clear is not None:
             case["cache"] = {"clear": clear}
         path = workspace.folder / "shelf.yml"
-        with path.open("w", encoding="utf-8") as file:
-            YAML().dump(case, file)
-        done = workspace.run_here(str(path), "--json")
+        path.write_text(json.dumps(case), encoding="utf-8")
+        ended = workspace.steps(str(path))
         assert workspace.left_running() == []
-        return done.returncode, json.loads(done.stdout), workspace.manifest()
+        return ended
 
     return run
 
 
-def guards(told: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {guard["id"]: guard for guard in told["result"]["guards"]}
+def guards(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {guard["id"]: guard for guard in result["guards"]}
 
 
 def test_a_cache_inside_the_process_starts_anew_with_it(shelf) -> None:
-    code, told, manifest = shelf("SHELF_SIZE", "0", "1000")
-    assert (code, told["result"]["verdict"]) == (0, "HELPED"), told
+    code, result, manifest = shelf("SHELF_SIZE", "0", "1000")
+    assert (code, result["verdict"]) == (0, "HELPED"), result
     changed = [entry for entry in manifest["blocks"] if entry["stage"] == "change"]
     processes = [entry["started"][arm] for entry in changed for arm in ("before", "after")]
     assert len(set(processes)) == len(processes) == 4
     assert [entry["start"] for entry in changed] == [{"before": 2, "after": 1}, {"before": 3, "after": 2}]
     assert all(entry["clear"] == {} for entry in manifest["blocks"])
     assert (
-        guards(told)["same-cache-state-at-block-start"]["ok"]
-        and "2 blocks" in guards(told)["same-cache-state-at-block-start"]["detail"]
+        guards(result)["same-cache-state-at-block-start"]["ok"]
+        and "2 blocks" in guards(result)["same-cache-state-at-block-start"]["detail"]
     )
 
 
 def test_a_change_that_shows_nowhere_is_invalid_before_it_is_measured(shelf) -> None:
-    code, told, manifest = shelf("SHELF_SIEZ", "0", "1000")
-    assert (code, told["result"]["verdict"]) == (4, "INVALID"), told
-    failed = guards(told)["declared-difference-only"]
+    code, result, manifest = shelf("SHELF_SIEZ", "0", "1000")
+    assert (code, result["verdict"]) == (4, "INVALID"), result
+    failed = guards(result)["declared-difference-only"]
     assert not failed["ok"] and "SHELF_SIEZ" in failed["detail"] and "size = 0" in failed["detail"]
     assert {entry["stage"] for entry in manifest["blocks"]} == {"baseline"}
     assert manifest["rollback"]["confirmed"] and not manifest["changed"]
 
 
 def test_a_template_that_fits_nothing_ends_the_run_before_it_begins(shelf) -> None:
-    code, told, manifest = shelf("LIFE_MS", "900", "60000", REDIS | {"SHAPE": "conj:a:id=%d"}, ["conj:{x}"])
-    assert code == 3 and told["result"] is None and manifest["blocks"] == []
+    code, result, manifest = shelf("LIFE_MS", "900", "60000", REDIS | {"SHAPE": "conj:a:id=%d"}, ["conj:{x}"])
+    assert code == 3 and result is None and manifest["blocks"] == []
     missed = Missed(b"conj:a:id=1", "fewer-colons", "conj:{x}", colons=1)
-    assert missed.sentence() in told["reason"]
+    assert missed.sentence() in manifest["failure"]["message"]
     (failed,) = [guard for guard in manifest["guards"] if not guard["ok"]]
     assert failed["id"] == "cache-clear-names-what-is-stored" and "`conj:{a}:{b}`" in failed["remedy"]
 
@@ -104,19 +88,19 @@ def test_a_template_that_fits_nothing_ends_the_run_before_it_begins(shelf) -> No
 def test_entries_that_live_shorter_than_a_block_are_no_left_over(shelf) -> None:
     """They expire beside the scope as well, and the server counts them until it comes by."""
     env = REDIS | {"SHAPE": "thing:%d"}
-    code, told, manifest = shelf("LIFE_MS", "200", "60000", env, ["thing:{id}"])
-    assert (code, told["result"]["verdict"]) == (0, "HELPED"), told
-    assert all(guard["ok"] for guard in guards(told).values())
+    code, result, manifest = shelf("LIFE_MS", "200", "60000", env, ["thing:{id}"])
+    assert (code, result["verdict"]) == (0, "HELPED"), result
+    assert all(guard["ok"] for guard in guards(result).values())
     assert all(report["outside_left"] == 0 for entry in manifest["blocks"] for report in entry["clear"].values())
 
 
 def test_keys_that_the_change_alone_leaves_end_the_run(shelf) -> None:
     """The second block would begin with them in one arm alone."""
-    code, told, manifest = shelf("LEFT_KEYS", "nothing", "beside", REDIS, ["thing:{id}"])
-    assert (code, told["result"]["verdict"]) == (4, "INVALID"), told
+    code, result, manifest = shelf("LEFT_KEYS", "nothing", "beside", REDIS, ["thing:{id}"])
+    assert (code, result["verdict"]) == (4, "INVALID"), result
     failed = next(
         guard
-        for guard in told["result"]["guards"]
+        for guard in result["guards"]
         if guard["id"] == "same-cache-state-at-block-start" and not guard["ok"]
     )
     assert "block 2: 0 before, " in failed["detail"] and "'beside:" in failed["detail"]

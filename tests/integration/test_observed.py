@@ -5,10 +5,6 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
-import pytest
-
-pytestmark = pytest.mark.measures
-
 
 def test_a_run_that_only_observes(workspace, variant) -> None:
     told, xml = workspace.folder / "ci" / "told.md", workspace.folder / "ci" / "told.xml"

@@ -42,7 +42,6 @@ def kept(leaky: World) -> Path:
     return run
 
 
-@pytest.mark.measures
 def test_a_baseline_shows_none(leaky: World) -> None:
     def quietly(case: dict[str, Any]) -> None:
         del case["freshness"]  # it would write to what is only observed

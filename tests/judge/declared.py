@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import world
 from luckyhit.case import Case
 
 KEYS = {"first": 1, "last": 400}
@@ -18,31 +19,18 @@ def a_case(
     freshness: bool = True,
     **plan: Any,
 ) -> Case:
-    data: dict[str, Any] = {
-        "title": "Old prices after an update",
-        "owner": {"name": "Shop", "contact": "#shop"},
-        "route": "GET /products/{id}",
-        "input": "an id",
-        "suspect": "SELECT",
-        "noticed": "the product page",
-        "expected": {"result": "The new price.", "response": {"status": 200}},
-        "hypothesis": "The wrong key is deleted.",
-        "failure_mode": "More misses.",
-        "assumptions": ["One cache."],
-        "change": {"kind": "none", "what": "nothing"},
-        "cache": {"clear": ["product:{id}"]},
-        "rollback": {"note": "Unset it.", "notice": "More misses."},
-        "target": {"start": {"command": ["{python}", "-m", "shop", "--port", "{port}", "--cache", "{cache_url}"]}},
-        "workload": {
-            "seed": 7,
-            "rate": f"{RATE}/s",
-            "routes": [{"name": "detail", "path": "/products/{key}", "keys": KEYS}],
-        },
-        "goals": goals or {"hit_ratio": {"want": "better", "margin": "5 %"}},
-        "design": design,
+    target = {"start": {"command": ["{python}", "-m", "shop", "--port", "{port}", "--cache", "{cache_url}"]}}
+    routes = [{"name": "detail", "path": "/products/{key}", "keys": KEYS}]
+    data = world.case(
+        change={"kind": "none", "what": "nothing"},
+        cache={"clear": ["product:{id}"]},
+        target=target,
+        workload={"seed": 7, "rate": f"{RATE}/s", "routes": routes},
+        goals=goals or {"hit_ratio": {"want": "better", "margin": "5 %"}},
+        design=design,
         # One look at the end, unless a test is about stopping early.
-        "plan": {"stop_early": False, **plan},
-    }
+        plan={"stop_early": False, **plan},
+    )
     if freshness:
         data["freshness"] = {
             "write": {"path": "/products/{key}", "body": {"price": "{version}"}},

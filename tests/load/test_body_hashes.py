@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from measured_block import check, declare, measure
-from paged_service import PagedService, serving
 from test_expect import answer
 from xxhash import xxh3_64_intdigest
 
@@ -35,6 +34,7 @@ from luckyhit.load.signals import Signals
 from luckyhit.records import Arm
 from noted import manifest_with
 from tier import examples
+from world.paged_service import PagedService
 
 ADDRESSES = ("http://127.0.0.1:8001", "http://127.0.0.1:8002")
 ARMS: tuple[Arm, Arm] = ("before", "after")
@@ -154,14 +154,13 @@ def measured(folder: Path, before: PagedService, after: PagedService) -> Evidenc
     case_file.write_text(new_case("some-case"))
     run = CaseRun.create(folder / "runs", case_file, now=datetime(2025, 1, 2), manifest={})
     declare(run, workload=WORKLOAD, expected={"status": 200})
-    with serving(before), serving(after):
+    with before, after:
         report = measure(run, before, after, measure_s=4.0)
     check(run, report)
     entry = {"block": 0, "stage": "change", "arms": list(ARMS), "pair": 0, **report.as_facts()}
     return evidence_of(run, manifest_with(blocks=[entry]))
 
 
-@pytest.mark.measures
 def test_wrong_pages_of_a_real_service_are_found(tmp_path: Path) -> None:
     looked_at = measured(tmp_path, PagedService(forgets_page=True), PagedService(packed=True))
     found = {id: finding for id, find in FINDERS.items() if (finding := find(looked_at)) is not None}
@@ -175,7 +174,6 @@ def test_wrong_pages_of_a_real_service_are_found(tmp_path: Path) -> None:
     assert {(row["route"], row["reason"], row["status"]) for row in gone.examples} == {("gone", "status", 404)}
 
 
-@pytest.mark.measures
 def test_a_healthy_real_service_is_not_accused(tmp_path: Path) -> None:
     looked_at = measured(tmp_path, PagedService(packed=True), PagedService())
     assert {id for id, find in FINDERS.items() if find(looked_at) is not None} <= {"unexpected-answers"}

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 from measured_block import declare, measure
@@ -21,6 +16,7 @@ from luckyhit.case_run import CaseRun
 from luckyhit.judge import decide
 from luckyhit.records import Result
 from noted import noted
+from world import Reply, Service
 
 TEXT = 4000
 
@@ -31,37 +27,10 @@ def body_of(path: str, text: int, packed: bool) -> bytes:
     return gzip.compress(plain, mtime=0) if packed else plain
 
 
-@contextmanager
-def serving(text: int, packed: bool = False) -> Iterator[str]:
-    """A service whose items have so much text; its URL."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-        wbufsize = -1
-
-        def do_GET(self) -> None:
-            body = body_of(self.path, text, packed)
-            self.send_response(200)
-            if packed:
-                self.send_header("Content-Encoding", "gzip")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def serving(text: int, packed: bool = False) -> Service:
+    """A service whose items have so much text."""
+    headers = {"Content-Encoding": "gzip"} if packed else {}
+    return Service(lambda request: Reply(body_of(request.path, text, packed), headers=headers))
 
 
 def judged(tmp_path: Path, want: str, margin: str, *, after: tuple[int, bool], at_most: str | None = None) -> Result:
@@ -75,7 +44,7 @@ def judged(tmp_path: Path, want: str, margin: str, *, after: tuple[int, bool], a
     blocks = []
     with serving(TEXT) as first, serving(*after) as second:
         for block in (0, 1):
-            report = measure(run, first, second, block=block, stage="change", measure_s=1.0)
+            report = measure(run, first.url, second.url, block=block, stage="change", measure_s=1.0)
             blocks.append({"block": block, "stage": "change", "arms": ["before", "after"], **report.as_facts()})
     rows = run.requests()
     for arm, (text, packed) in {"before": (TEXT, False), "after": after}.items():

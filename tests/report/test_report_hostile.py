@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import http.server
 import re
 import subprocess
-import threading
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
@@ -20,6 +18,7 @@ from luckyhit.report import notebook_tables as tables
 from luckyhit.report.page import page_of
 from luckyhit.report.recorded import recorded
 from noted import manifest_with
+from world import Reply, Service
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
 SCRIPT = "</style></script><script>document.documentElement.dataset.ran='1'</script>"
@@ -111,18 +110,6 @@ def test_tables_of_the_notebooks_escape_too(judged_run) -> None:
     assert IMAGE in unescape(shown)
 
 
-class Counting(http.server.BaseHTTPRequestHandler):
-    asked: list[str]
-
-    def do_GET(self) -> None:
-        self.asked.append(self.path)
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 def dump_dom(page: Path, profile: Path) -> str:
     done = subprocess.run(
         [
@@ -139,14 +126,8 @@ def dump_dom(page: Path, profile: Path) -> str:
 @pytest.mark.browser
 @pytest.mark.parametrize("policy", ["with the policy", "by escaping alone"])
 def test_in_a_real_browser_no_script_runs_and_nothing_is_asked_for(policy: str, judged_run, tmp_path) -> None:
-    asked: list[str] = []
-    handler = type("Handler", (Counting,), {"asked": asked})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        away = f"http://127.0.0.1:{server.server_port}"
-        text = f"{SCRIPT}{IMAGE}<img src={away}/image><link rel=stylesheet href={away}/style><iframe src={away}/frame>"
+    with Service(lambda _: Reply(status=204)) as away:
+        text = f"{SCRIPT}{IMAGE}<img src={away.url}/image><link rel=stylesheet href={away.url}/style><iframe src={away.url}/frame>"
         run, found = spoilt(judged_run, text)
         html = page_of(run, found, tmp_path, incomplete=text)
         if policy == "by escaping alone":
@@ -158,10 +139,6 @@ def test_in_a_real_browser_no_script_runs_and_nothing_is_asked_for(policy: str, 
             assert 'data-ran="1"' in dump_dom(tmp_path / "armed.html", tmp_path / "profile")
         (tmp_path / "page.html").write_text(html, encoding="utf-8")
         dom = dump_dom(tmp_path / "page.html", tmp_path / "profile")
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
     assert "data-ran" not in re.sub(r">[^<]*<", "><", dom)
     assert not re.search(r"<(?:script|iframe|link)\b", dom)
-    assert asked == []
+    assert away.requests == []

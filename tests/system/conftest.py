@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from process_watch import HERE, LIB
 
+import world
 from luckyhit.case.model import Case
 from luckyhit.system import Settings, Stack
 
@@ -42,20 +43,9 @@ def owner(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
 
 def case_document(*how: str, start: dict[str, Any] | None = None, **parts: Any) -> dict[str, Any]:
     """A whole case whose service is `shop_service.py`; `start` and `parts` replace fields."""
-    document: dict[str, Any] = {
-        "title": "Prices are old",
-        "owner": {"name": "Shop", "contact": "#shop"},
-        "route": "GET /products/{id}",
-        "input": "A product's number.",
-        "suspect": "SELECT price FROM product",
-        "noticed": "The product page.",
-        "expected": {"result": "The new price.", "response": {"status": 200}},
-        "hypothesis": "The wrong key is deleted.",
-        "failure_mode": "More misses.",
-        "assumptions": ["One cache."],
+    own: dict[str, Any] = {
         "change": {"kind": "none", "what": "Nothing."},
         "cache": {"clear": ["product:{id}"]},
-        "rollback": {"note": "Nothing to do.", "notice": "Nothing to see."},
         "target": {
             "start": {
                 "command": ["{python}", "-S", str(HERE / "shop_service.py"), "{port}", *how],
@@ -63,15 +53,9 @@ def case_document(*how: str, start: dict[str, Any] | None = None, **parts: Any) 
                 **(start or {}),
             }
         },
-        "workload": {
-            "seed": 7,
-            "rate": "20/s",
-            "routes": [{"name": "detail", "path": "/products/{key}", "keys": {"first": 1, "last": 9}}],
-        },
-        "goals": {"hit_ratio": {"want": "better", "margin": "2 %"}},
         "design": "crossover",
     }
-    return {**document, **parts}
+    return world.case(**{**own, **parts})
 
 
 @pytest.fixture

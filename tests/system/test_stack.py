@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import http.server
 import os
 import signal
 import socket
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,6 +26,7 @@ from luckyhit.errors import (
 )
 from luckyhit.system import Settings, Stack, ports, start_together
 from waiting import eventually
+from world import Reply, Service
 
 
 def shop(stack: Stack) -> dict:
@@ -351,22 +350,9 @@ def test_ctrl_c_while_two_are_starting_stops_both(owner, tmp_path: Path) -> None
     assert not [line for line in left_in(tmp_path) if "import conftest" not in line]
 
 
-class Elsewhere(http.server.BaseHTTPRequestHandler):
-    """A service that already runs: whatever it is asked, it doesn't know it."""
-
-    def do_GET(self) -> None:
-        self.send_response(404)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 def test_a_service_that_runs_elsewhere_is_looked_at_and_left_alone(make_stack) -> None:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_address[1]}"
+    with Service(lambda _: Reply(status=404)) as service:
+        url = service.url
         with make_stack(target={"url": url, "config": "/config"}) as stack:
             assert not stack.owned and stack.alive and stack.base_url == url
             assert (stack.command, stack.env, stack.pid, stack.cache) == ([], {}, None, None)
@@ -374,29 +360,19 @@ def test_a_service_that_runs_elsewhere_is_looked_at_and_left_alone(make_stack) -
             with pytest.raises(GuardError, match="observed"):
                 stack.restart(Settings())
         assert stack.alive  # stop() is of no effect
-        server.shutdown()
     assert not stack.alive
     with pytest.raises(TargetError, match=f"nothing answers at {url}/config"):
         stack.start()
 
 
-class Ready(Elsewhere):
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-
 def test_somebody_else_who_answers_at_the_port_is_not_taken_for_the_service(make_stack, monkeypatch) -> None:
     """They were quicker to take the port that was chosen, and their ready check answers 200."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Ready) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    with Service() as service:
         choose = ports.free_port
-        given = [server.server_address[1]]
+        given = [service.port]
         monkeypatch.setattr(ports, "free_port", lambda: given.pop() if given else choose())
         stack = make_stack("fine")
         monkeypatch.setattr(stack, "_start_cache", lambda: None)  # it needs a port, too
         with stack:
             assert shop(stack)["pid"] == stack.service_pid
         assert not given
-        server.shutdown()

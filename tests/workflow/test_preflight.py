@@ -50,9 +50,8 @@ def baseline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., C
     return measured
 
 
-@pytest.mark.measures
 def test_a_fault_that_a_goal_covers_is_noted_and_measured(baseline: Callable[..., CaseRun]) -> None:
-    with Faulty(WRONG_PAGE).running() as service:
+    with Faulty(WRONG_PAGE) as service:
         run = baseline(service, "error_rate")
     noted = run.manifest.preflight
     assert (noted.id, noted.asked) == (PREFLIGHT_MET_FAULT, 2)
@@ -64,6 +63,6 @@ def test_a_fault_that_a_goal_covers_is_noted_and_measured(baseline: Callable[...
 
 
 def test_a_fault_that_no_goal_covers_ends_the_run(baseline: Callable[..., CaseRun]) -> None:
-    with Faulty(WRONG_PAGE).running() as service, pytest.raises(ResponseUnexpected) as refused:
+    with Faulty(WRONG_PAGE) as service, pytest.raises(ResponseUnexpected) as refused:
         baseline(service, "hit_ratio")
     assert refused.value.exit_code == 3
