@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "crash"))
 from aftermath import problems_after
 from scenarios import ALL, Scenario
 from victim import Whom, start_run
+
 from world import LOCKS_ENV, World
 
 BEHIND_THE_END = 1.05
@@ -58,8 +59,8 @@ def length_of(scenario: Scenario, locks: Path) -> float:
     with new_world(locks) as world:
         run = start_run(world, scenario)
         run.upto(None)
-        if run.told[-1] != {"ended": True}:
-            raise SystemExit(f"an undisturbed run ({scenario.name}) failed: {run.told[-1]}")
+        if run.events[-1] != {"ended": True}:
+            raise SystemExit(f"an undisturbed run ({scenario.name}) failed: {run.events[-1]}")
         return time.monotonic() - run.started
 
 

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "change"))
 
 from shop_world import CHANGES, World, change_of, shop_world
 
-from luckyhit.change import Looks, look_at
+from luckyhit.change import FingerprintHistory, take_fingerprints
 
 KEYS = 100_000
 LOOKS = 20
@@ -31,15 +31,15 @@ def trips(world: World, times: int) -> list[str]:
     """What the guard said in each turn in which it failed; a turn is with the change, and without it."""
     said = []
     world.look("before", "before the change")
-    first = world.looks.first["before"]
+    first = world.history.first["before"]
     for number in range(times):
-        world.looks = Looks(world.stack.case)
-        world.looks.note("before", first, "before the change")
+        world.history = FingerprintHistory(world.stack.case)
+        world.history.record("before", first, "before the change")
         world.on()
         world.look("after", f"with the change, {number}")
         world.off()
         world.look("before", f"without the change, {number}")
-        guard = world.looks.guard()
+        guard = world.history.guard()
         if not guard.ok:
             said.append(guard.detail)
     return said
@@ -50,7 +50,7 @@ def cost_ms(world: World, *, keyspace: bool) -> list[float]:
     took = []
     for _ in range(LOOKS):
         started = time.perf_counter()
-        look_at({"before": world.stack}, world.stack.case, keyspace=keyspace)
+        take_fingerprints({"before": world.stack}, world.stack.case, keyspace=keyspace)
         took.append((time.perf_counter() - started) * 1000)
     return took
 

@@ -28,7 +28,7 @@ from luckyhit.judge.freshness.windows import staleness_windows
 from luckyhit.judge.stats.boundary import clopper_pearson
 from luckyhit.probe.arm import ProbeArm
 from luckyhit.probe.probe_plan import KeyRanges
-from luckyhit.probe.probe_reads import Door
+from luckyhit.probe.probe_reads import ProbeReader
 from luckyhit.probe.probe_run import FreshnessProbe
 
 WINDOWS_S = (0.01, 0.1, 1.0, 5.0)
@@ -58,7 +58,7 @@ def probed(url: str, spec: Freshness, seconds: float, seed: int) -> tuple[pd.Dat
 
     async def block() -> tuple[pd.DataFrame, pd.DataFrame]:
         originals = {str(key): 1 for key in KeyRanges.of(spec).cold}
-        arm = ProbeArm(spec, Door.to(url, spec.reads, {}), headers={}, timeout_s=10.0, originals=originals)
+        arm = ProbeArm(spec, ProbeReader(url, spec.reads, {}), headers={}, timeout_s=10.0, originals=originals)
         probe = FreshnessProbe(
             spec,
             {"before": arm},
@@ -72,7 +72,7 @@ def probed(url: str, spec: Freshness, seconds: float, seed: int) -> tuple[pd.Dat
         await probe.run(start_ns, start_ns + round(seconds * 1e9))
         await arm.close()
         if probe.problems:
-            print("   ", *probe.problems)
+            print("   ", *(sentence for _, sentence in probe.problems))
         writes, reads = probe.tables()
         return reads.to_pandas(types_mapper=_whole), writes.to_pandas(types_mapper=_whole)
 

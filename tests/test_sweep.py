@@ -10,7 +10,7 @@ import nbformat
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luckyhit.case_run import CaseRun
@@ -19,6 +19,7 @@ from luckyhit.records.parquet import write_part
 from luckyhit.scrub.redactor import Redactor
 from luckyhit.scrub.secrets import REDACTED, SecretValues
 from luckyhit.scrub.sweep import scrub_notebook, sweep
+from tier import examples
 
 ROOT = Path(__file__).parents[1]
 SECRET = "c4nary-s3cret/+value"
@@ -86,9 +87,9 @@ def test_what_a_part_file_says_of_itself_is_scrubbed(run: CaseRun) -> None:
     table = EVENTS.empty_table().replace_schema_metadata({"note": f"by {SECRET}", "folder": str(run.path)})
     path = write_part(run.path / "events", "block-000", table)
     sweep(run.path, run.redactor, closed=True)
-    told = pq.read_metadata(path).metadata
-    assert told[b"note"] == f"by {REDACTED}".encode() and str(run.path).encode() not in b"".join(told.values())
-    assert told[b"luckyhit.run"] == run.id.encode()
+    scrubbed = pq.read_metadata(path).metadata
+    assert scrubbed[b"note"] == f"by {REDACTED}".encode() and str(run.path).encode() not in b"".join(scrubbed.values())
+    assert scrubbed[b"luckyhit.run"] == run.id.encode()
 
 
 def test_keys_that_were_given_stay_until_nothing_more_is_measured(run: CaseRun) -> None:
@@ -111,7 +112,7 @@ def test_a_log_is_kept_without_secrets_whatever_bytes_are_in_it(run: CaseRun) ->
     assert not (run.path / "work").exists()
 
 
-def test_a_damaged_part_does_not_keep_the_others_from_being_scrubbed(run: CaseRun) -> None:
+def test_parts_beside_a_damaged_one_are_scrubbed(run: CaseRun) -> None:
     (run.path / "requests" / "block-000.parquet").write_bytes(b"PAR1 torn")
     path = write_part(run.path / "requests", "block-001", rows([SECRET]))
     sweep(run.path, run.redactor, closed=True)
@@ -170,6 +171,7 @@ SECRETS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zs"]),
 )
 
 
+@settings(max_examples=examples(100))
 @given(st.data(), SECRETS)
 def test_no_json_document_keeps_a_secret(data: st.DataObject, secret: str) -> None:
     around = st.lists(TEXTS | st.just(secret), max_size=4).map(" ".join)
@@ -178,9 +180,9 @@ def test_no_json_document_keeps_a_secret(data: st.DataObject, secret: str) -> No
     )  # fmt: skip
     redactor = Redactor({secret})
     for scrub in (redactor.document, redactor.anything):
-        told = scrub(document)
-        assert secret not in _texts(told).replace(REDACTED, "\0")
-        json.dumps(told)
+        scrubbed = scrub(document)
+        assert secret not in _texts(scrubbed).replace(REDACTED, "\0")
+        json.dumps(scrubbed)
     assert redactor.document(redactor.document(document)) == redactor.document(document)
 
 
@@ -190,6 +192,7 @@ def _texts(value: object) -> str:
     return "\n".join(map(_texts, value)) if isinstance(value, list) else str(value)
 
 
+@settings(max_examples=examples(100))
 @given(SECRETS, st.lists(TEXTS, min_size=1, max_size=3), st.lists(TEXTS, max_size=3))
 def test_no_notebook_keeps_a_secret_and_it_stays_one(
     tmp_path_factory, secret: str, before: list[str], after: list[str]
@@ -207,7 +210,7 @@ def test_no_notebook_keeps_a_secret_and_it_stays_one(
     path = tmp_path_factory.mktemp("book") / "1-baseline.ipynb"
     nbformat.write(book, path)
     scrub_notebook(path, Redactor({secret}))
-    told = nbformat.read(path, as_version=4)
-    nbformat.validate(told)
-    assert secret not in _texts(json.loads(json.dumps(told))).replace(REDACTED, "\0")
-    assert told.cells[1].outputs[2].data["image/png"] == "aGVsbG8="
+    scrubbed = nbformat.read(path, as_version=4)
+    nbformat.validate(scrubbed)
+    assert secret not in _texts(json.loads(json.dumps(scrubbed))).replace(REDACTED, "\0")
+    assert scrubbed.cells[1].outputs[2].data["image/png"] == "aGVsbG8="

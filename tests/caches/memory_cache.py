@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from luckyhit.caches.backup import BackupEntry, BackupWriter
-from luckyhit.caches.base import Capability, RightsFindings, ServerFacts
+from luckyhit.caches.base import Capability, CheckFindings, ServerFacts
 from luckyhit.caches.clear_pace import ClearPace
-from luckyhit.caches.scope import Listing, Progress, Removed, Scope
+from luckyhit.caches.scope import Listing, Progress, RemovalCounts, Scope
 from luckyhit.case import Case
 from luckyhit.case.cache_spec import Cache as CacheSpec
 from luckyhit.case.changes import SettingChange
@@ -68,13 +68,13 @@ class MemoryCache:
     def version(self) -> dict[str, str]:
         return {"memory": "1"}
 
-    def rights(self, case: Case, findings: RightsFindings, *, changeable: bool) -> None:
+    def permissions(self, case: Case, findings: CheckFindings, *, changeable: bool) -> None:
         findings.note("Everything is allowed.")
 
-    def scope(self, spec: CacheSpec, findings: RightsFindings) -> float:
+    def scope(self, spec: CacheSpec, findings: CheckFindings) -> float:
         return 0.0
 
-    def setting(self, change: SettingChange, findings: RightsFindings) -> None:
+    def setting(self, change: SettingChange, findings: CheckFindings) -> None:
         findings.problem("there are no settings", "Change something else.")
 
     def batches(self) -> Iterator[list[bytes]]:
@@ -115,7 +115,7 @@ class MemoryRemover:
     """Looks at each key, backs it up, and removes it where it is as it was looked at."""
 
     def __init__(self, cache: MemoryCache, scope: Scope, writer: BackupWriter | None, rebuildable: bool) -> None:
-        self.done = Removed()
+        self.done = RemovalCounts()
         self._cache, self._scope, self._writer, self._rebuildable = cache, scope, writer, rebuildable
 
     def run(self, keys: list[bytes], on_progress: Progress | None) -> None:

@@ -31,9 +31,9 @@ def own(tmp_path: Path) -> Iterator[object]:
 def test_keys_are_written_out_by_their_numbers() -> None:
     spec = CacheSpec.model_validate({"clear": ["a:{id}", "b"], "keys": {"first": 1, "last": 3}})
     scope = Scope.of(spec)
-    assert scope.written_out == [b"a:1", b"a:2", b"a:3", b"b"] and scope.not_written_out == []
+    assert scope.listed_keys == [b"a:1", b"a:2", b"a:3", b"b"] and scope.unlisted_templates == []
     two = Scope.of(spec.model_copy(update={"clear": ["a:{id}:{page}"]}))
-    assert two.written_out == [] and two.not_written_out == ["a:{id}:{page}"]
+    assert two.listed_keys == [] and two.unlisted_templates == ["a:{id}:{page}"]
 
 
 @needs_server

@@ -19,8 +19,8 @@ WITHIN_S = 60.0
 
 def programs() -> Path | None:
     """The folder of initdb and postgres: Debian keeps them off PATH."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    initdb = shutil.which("initdb") or (str(found[-1]) if found else None)
+    candidates = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    initdb = shutil.which("initdb") or (str(candidates[-1]) if candidates else None)
     return Path(initdb).resolve().parent if initdb else None
 
 

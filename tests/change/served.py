@@ -12,7 +12,7 @@ import redis
 
 from luckyhit.caches.redis import RedisCache
 from luckyhit.case.model import Case
-from luckyhit.change.permissions.directories import look_at_directories, room_for
+from luckyhit.change.permissions.permission_checks import check_directories, room_for
 from luckyhit.change.permissions.permission_findings import Findings
 from luckyhit.records import Guard
 
@@ -45,17 +45,17 @@ class ReachedBy(ServedCache):
         return redis.Redis(connection_pool=self._client.connection_pool)
 
 
-def check_permissions(
-    case: Case, cache: RedisCache | None, directories: Iterable[Path], *, changeable: bool | None = None
+def permission_guard(
+    case: Case, cache: RedisCache | None, directories: Iterable[Path] = (), *, changeable: bool | None = None
 ) -> Guard:
-    """What is found about directories and cache rights, as one guard."""
+    """What is found about directories and the cache's permissions, as one guard."""
     if changeable is None:
         changeable = case.target.start is not None or case.target.allow_change
-    found = Findings("permissions-checked")
-    look_at_directories(directories, room_for(case), found)
+    findings = Findings("permissions-checked")
+    check_directories(directories, room_for(case), findings)
     if cache is not None:
-        cache.checks.rights(case, found, changeable=changeable)
-    return found.guard()
+        cache.checks.permissions(case, findings, changeable=changeable)
+    return findings.guard()
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import venv
 from collections.abc import Iterator
@@ -12,10 +11,21 @@ from json import dumps
 from pathlib import Path
 from typing import Any
 
+from kind_worlds import git
+
 import world
 from luckyhit.case.model import Case
 from luckyhit.case_run import CaseRun
-from luckyhit.change import Journal, Looks, apply, look_at, prepare, roll_back, settings_of, start_stacks
+from luckyhit.change import (
+    FingerprintHistory,
+    Journal,
+    apply,
+    prepare,
+    roll_back,
+    settings_of,
+    start_stacks,
+    take_fingerprints,
+)
 from luckyhit.records import Arm, Guard
 from luckyhit.system import Stack
 
@@ -43,11 +53,6 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
-def git(where: Path, *given: str) -> None:
-    options = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"]
-    subprocess.run(["git", "-C", str(where), *options, *given], check=True, capture_output=True)
-
-
 def describe(packages: Path, name: str, version: str) -> Path:
     """A package as an installer leaves it: its description."""
     described = packages / f"{name}-{version}.dist-info"
@@ -67,31 +72,28 @@ def virtual_environment(where: Path, script: str) -> Path:
 
 
 class World:
-    """One running shop; `looks` has what was seen of it."""
+    """One running shop, and the history of its fingerprints."""
 
     def __init__(self, stack: Stack, journal: Journal, folder: Path, packages: Path) -> None:
         self.stack, self.journal, self.packages = stack, journal, packages
         self.repo, self.shop, self.beside = folder / "repo", folder / "repo" / "shop", folder / "beside"
-        self.looks = Looks(stack.case)
+        self.history = FingerprintHistory(stack.case)
 
     def look(self, arm: Arm, when: str) -> dict[str, tuple[str, str]]:
-        return self.looks.note(arm, look_at({arm: self.stack}, self.stack.case)[arm], when)
+        return self.history.record(arm, take_fingerprints({arm: self.stack}, self.stack.case)[arm], when)
 
-    def seen_after(self, before: dict[str, str]) -> Guard:
-        """Whether the shop as it is now differs from `before` by the declared change alone."""
-        self.looks = Looks(self.stack.case)
-        self.looks.note("before", before, "before the change")
+    def guard_after(self, before: dict[str, str]) -> Guard:
+        """Whether the shop now differs from `before` by the declared change alone."""
+        self.history = FingerprintHistory(self.stack.case)
+        self.history.record("before", before, "before the change")
         self.look("after", "after the change")
-        return self.looks.guard()
+        return self.history.guard()
 
     def on(self) -> None:
         apply(self.stack, self.journal)
 
     def off(self) -> None:
         assert roll_back(self.stack, self.journal).confirmed
-
-    def config(self, name: str, value: str) -> None:
-        self.tell("CONFIG", "SET", name, value)
 
     def tell(self, *words: str) -> None:
         assert self.stack.cache is not None

@@ -20,7 +20,7 @@ from luckyhit.errors import RunUnreadable
 from tier import examples
 
 SPEC = CacheSpec.model_validate({"clear": ["a:{id}"], "url_env": "SHOP_CACHE", "dedicated": True, "rebuildable": True})
-entries = st.builds(
+backup_entries = st.builds(
     BackupEntry,
     key=st.sampled_from([b"", b"a", b"b", b"\n\0\xff"]) | st.binary(max_size=100),
     payload=st.binary(min_size=1, max_size=40),
@@ -30,8 +30,8 @@ entries = st.builds(
 
 @settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    added=st.lists(entries, max_size=12, unique_by=lambda entry: entry.key),
-    changes=st.lists(st.tuples(st.integers(0, 11), entries | st.none()), max_size=8),
+    added=st.lists(backup_entries, max_size=12, unique_by=lambda entry: entry.key),
+    changes=st.lists(st.tuples(st.integers(0, 11), backup_entries | st.none()), max_size=8),
     cut=st.integers(0, 30),
 )
 def test_each_key_comes_back_as_it_was_last(
@@ -54,15 +54,15 @@ def test_each_key_comes_back_as_it_was_last(
             writer.replace([expected[key]])
     writer.close()
     assert writer.count == len(added)
-    found = list(read_backup(path))
-    assert {entry.key: entry for entry in found} == expected and len(found) == len(expected)
+    entries = list(read_backup(path))
+    assert {entry.key: entry for entry in entries} == expected and len(entries) == len(expected)
     path.write_bytes(path.read_bytes()[: -cut or None])  # a crash while the last record was written
     if path.read_bytes().startswith(b'{"format": "luckyhit-backup", "version": 2}\n'):
         torn = list(read_backup(path))
         assert len({entry.key for entry in torn}) == len(torn)
 
 
-def test_a_damaged_record_ends_it_and_what_stands_before_is_given(tmp_path: Path) -> None:
+def test_records_before_a_damaged_one_are_read(tmp_path: Path) -> None:
     path = tmp_path / "one.backup"
     writer = BackupWriter(path)
     writer.add([BackupEntry(b"a:%d" % number, b"payload", 0) for number in range(3)])
@@ -70,10 +70,10 @@ def test_a_damaged_record_ends_it_and_what_stands_before_is_given(tmp_path: Path
     data = bytearray(path.read_bytes())
     data[-6] ^= 1
     path.write_bytes(data)
-    found = read_backup(path)
-    assert [next(found).key, next(found).key] == [b"a:0", b"a:1"]
-    with pytest.raises(RunUnreadable, match="damaged behind"):
-        next(found)
+    entries = read_backup(path)
+    assert [next(entries).key, next(entries).key] == [b"a:0", b"a:1"]
+    with pytest.raises(RunUnreadable, match="damaged"):
+        next(entries)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_run_gives_back_what_was_there_before_it(cache: Any, client: redis.Red
     assert restore_run(ReachedBy(client), paths) == Restored(restored=0, present=3, expired=0, superseded=5)
 
 
-def test_a_value_that_would_have_expired_is_not_followed_by_a_later_one(
+def test_expired_value_is_not_replaced_by_a_later_one(
     cache: Any, client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = Journal(tmp_path / "journal.jsonl")

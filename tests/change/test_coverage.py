@@ -17,14 +17,14 @@ from luckyhit.case.cache_spec import Cache as CacheSpec
 from luckyhit.case.values.placeholders import escape
 from luckyhit.change.clearing.clear import clear
 from luckyhit.change.clearing.coverage import (
-    Appeared,
-    Missed,
-    appeared,
+    NewKeys,
+    UnmatchedKey,
     coverage_guard,
-    fitting,
-    left_alone,
-    names_of,
+    find_new_keys,
+    list_keys,
     nearest,
+    suggest_template,
+    uncovered_keys,
 )
 from luckyhit.change.journal import Journal
 
@@ -36,33 +36,33 @@ from luckyhit.change.journal import Journal
         (b"conj:a:b:id=1", ["other:{x}", "conj:{x}"], "fewer-colons", "conj:{x}"),
         (b"product:7", ["product:{id}:v1"], "more-colons", "product:{id}:v1"),
         (b":1:organizer_7", ["organizer_{id}"], "text-before", "organizer_{id}"),
-        (b"organizer_7.gz", ["organizer_{id}.br", "organizer_{id}.g"], "text-behind", "organizer_{id}.g"),
+        (b"organizer_7.gz", ["organizer_{id}.br", "organizer_{id}.g"], "text-after", "organizer_{id}.g"),
         (b"products:7", ["product:{id}", "p{id}"], "other-text", "product:{id}"),
         (b"session:ab", ["product:{id}"], "no-template-near", ""),
         (b"session:ab", [], "no-template-near", ""),
         (b"\xff\x00", ["product:{id}"], "no-template-near", ""),
     ],
 )
-def test_the_nearest_template_and_why_it_does_not_fit(
+def test_nearest_template_and_why_it_does_not_match(
     key: bytes, templates: list[str], why: str, nearest_one: str
 ) -> None:
-    missed = nearest(key, templates)
-    assert (missed.why, missed.template) == (why, nearest_one)
-    assert missed.near == bool(nearest_one) and (missed.colons or not why.endswith("colons"))
-    assert missed.sentence()
+    unmatched = nearest(key, templates)
+    assert (unmatched.why, unmatched.template) == (why, nearest_one)
+    assert unmatched.near == bool(nearest_one) and (unmatched.colons or not why.endswith("colons"))
+    assert unmatched.sentence()
 
 
 NAMES = st.text(st.sampled_from("ab:17=._-{}é"), min_size=1, max_size=20)
 
 
 @given(NAMES, st.lists(NAMES.map(escape) | st.sampled_from(["a:{x}", "ab:{x}:{y}", "{x}b", "b{x}:1"]), max_size=4))
-def test_the_template_that_is_offered_fits(name: str, templates: list[str]) -> None:
+def test_suggested_template_matches(name: str, templates: list[str]) -> None:
     key = name.encode()
-    missed = nearest(key, [template for template in templates if key not in Scope([template])])
-    assert missed.key == key and key in Scope([fitting(missed)])
+    unmatched = nearest(key, [template for template in templates if key not in Scope([template])])
+    assert unmatched.key == key and key in Scope([suggest_template(unmatched)])
 
 
-def missed(*keys: bytes) -> list[Missed]:
+def unmatched(*keys: bytes) -> list[UnmatchedKey]:
     return [nearest(key, ["conj:{x}"]) for key in keys]
 
 
@@ -70,54 +70,56 @@ NEAR, FAR = b"conj:a:id=1", b"session:ab"
 
 
 @pytest.mark.parametrize(
-    ("found", "fails", "written", "ok"),
+    ("new_keys", "fails", "written", "ok"),
     [
-        (Appeared(), True, False, None),
-        (Appeared(2), True, False, True),
-        (Appeared(2, missed(FAR)), True, False, True),
-        (Appeared(0, missed(NEAR)), True, False, False),
-        (Appeared(0, missed(FAR)), True, False, False),
-        (Appeared(0, missed(FAR)), False, False, None),  # a cache that others use: it may be theirs
-        (Appeared(0, [], missed(FAR)), True, False, None),  # never expires, and is like no template: data
-        (Appeared(0, [], missed(NEAR)), True, False, False),
-        (Appeared(0, [], missed(NEAR)), True, True, None),  # perhaps a write's
+        (NewKeys(), True, False, None),
+        (NewKeys(2), True, False, True),
+        (NewKeys(2, unmatched(FAR)), True, False, True),
+        (NewKeys(0, unmatched(NEAR)), True, False, False),
+        (NewKeys(0, unmatched(FAR)), True, False, False),
+        (NewKeys(0, unmatched(FAR)), False, False, None),  # a cache that others use: it may be theirs
+        (NewKeys(0, [], unmatched(FAR)), True, False, None),  # never expires, and is like no template: data
+        (NewKeys(0, [], unmatched(NEAR)), True, False, False),
+        (NewKeys(0, [], unmatched(NEAR)), True, True, None),  # perhaps a write's
     ],
 )
-def test_when_a_template_that_fits_nothing_is_a_fault(
-    found: Appeared, fails: bool, written: bool, ok: bool | None
+def test_when_templates_that_match_nothing_are_a_fault(
+    new_keys: NewKeys, fails: bool, written: bool, ok: bool | None
 ) -> None:
-    guard = coverage_guard(found, fails=fails, written=written)
+    guard = coverage_guard(new_keys, fails=fails, written=written)
     assert (None if guard is None else guard.ok) is ok
     assert guard is None or (bool(guard.remedy) is not guard.ok and guard.detail)
-    assert bool(left_alone(found)) == (found.outside > 0 or not found.inside)
+    assert bool(uncovered_keys(new_keys)) == (new_keys.outside > 0 or not new_keys.inside)
 
 
-def test_what_never_expires_is_not_offered_to_be_cleared() -> None:
-    mixed = coverage_guard(Appeared(0, missed(b"conj:a:id=1"), missed(b"conj:data:7:8")), fails=True, written=False)
+def test_no_template_is_suggested_for_lasting_keys() -> None:
+    mixed = coverage_guard(
+        NewKeys(0, unmatched(b"conj:a:id=1"), unmatched(b"conj:data:7:8")), fails=True, written=False
+    )
     assert mixed is not None and "`conj:{a}:{b}`" in mixed.remedy and "{c}" not in mixed.remedy
-    data = coverage_guard(Appeared(0, [], missed(NEAR)), fails=True, written=False)
+    data = coverage_guard(NewKeys(0, [], unmatched(NEAR)), fails=True, written=False)
     assert data is not None and "`conj" not in data.remedy and "rebuildable" in data.remedy
 
 
-def test_keys_that_appear_are_told_apart(cache: ServedCache, client: redis.Redis) -> None:
+def test_new_keys_are_sorted_by_scope_and_lifetime(cache: ServedCache, client: redis.Redis) -> None:
     client.set("startup", "x")
-    earlier = names_of(cache)  # type: ignore[arg-type]
+    earlier = list_keys(cache)  # type: ignore[arg-type]
     assert earlier == {b"startup"}
     client.set("conj:7", "x", ex=60)
     client.set("conj:a:id=1", "x", ex=60)
     client.set("users", "x")
-    found = appeared(cache, earlier, ["conj:{x}"])  # type: ignore[arg-type]
-    assert found is not None and found.inside == 1
-    assert [each.key for each in found.expiring] == [NEAR] and [each.key for each in found.lasting] == [b"users"]
+    new_keys = find_new_keys(cache, earlier, ["conj:{x}"])  # type: ignore[arg-type]
+    assert new_keys is not None and new_keys.inside == 1
+    assert [key.key for key in new_keys.expiring] == [NEAR] and [key.key for key in new_keys.lasting] == [b"users"]
 
 
 def test_too_many_keys_are_not_listed(cache: ServedCache, client: redis.Redis, monkeypatch: Any) -> None:
     monkeypatch.setattr("luckyhit.change.clearing.coverage.MOST_KEYS", 5)
     client.mset({f"k{number}": "x" for number in range(9)})
-    assert names_of(cache) is None and appeared(cache, frozenset(), ["a"]) is None  # type: ignore[arg-type]
+    assert list_keys(cache) is None and find_new_keys(cache, frozenset(), ["a"]) is None  # type: ignore[arg-type]
 
 
-def test_expired_keys_that_are_still_counted_are_no_left_over(tmp_path: Path) -> None:
+def test_expired_keys_are_not_counted_as_left(tmp_path: Path) -> None:
     """The server keeps what expired until it comes by: DBSIZE has it, and nobody can read it."""
     server = Server(tmp_path / "server", "--enable-debug-command", "local")
     try:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shop_world import describe, git, virtual_environment
+from kind_worlds import git
+from shop_world import describe, virtual_environment
 
 from luckyhit.change.fingerprints.collect import fingerprint
-from luckyhit.change.fingerprints.interpreter import found_by, interpreter_of
+from luckyhit.change.fingerprints.interpreter import interpreter_of, python_environment
 from luckyhit.change.fingerprints.sources import source_of
 
 ENV = {"PATH": os.environ.get("PATH", os.defpath)}
@@ -39,82 +40,86 @@ def repo(tmp_path: Path) -> Path:
     return root
 
 
-# --- interpreter and packages -------------------------------------------------------------------------------------
+# Interpreter and packages
 
 
 @pytest.mark.parametrize(
-    "first_lines",
+    ("text", "is_python"),
     [
-        "#!{python}\n",
-        "#!{python} -I\n",
-        "#!/usr/bin/env python3\n",
-        "#!/usr/bin/env -S python3 -u\n",
-        "#!/usr/bin/env -S MODE=a python3\n",
-        "#!/bin/sh\n'''exec' \"{python}\" \"$0\" \"$@\"\n' '''\n",
-        "#!/bin/sh\n'''exec' {python} \"$0\" \"$@\"\n' '''\n",
+        ("#!{python}\n", True),
+        ("#!{python} -I\n", True),
+        ("#!/usr/bin/env python3\n", True),
+        ("#!/usr/bin/env -S python3 -u\n", True),
+        ("#!/usr/bin/env -S MODE=a python3\n", True),
+        ("#!/bin/sh\n'''exec' \"{python}\" \"$0\" \"$@\"\n' '''\n", True),
+        ("#!/bin/sh\n'''exec' {python} \"$0\" \"$@\"\n' '''\n", True),
+        ("", False),
+        ("#!", False),
+        ("#!/bin/sh\necho 1\n", False),
+        ("\x7fELF\0\0", False),
+        ("#!/usr/bin/env\n", False),
+        ("\udcff\udcfe#!x", False),
+        ("#!/opt/python-tool\n", False),
     ],
 )
-def test_a_script_runs_in_the_interpreter_that_its_first_lines_name(
-    first_lines: str, packages: Path, tmp_path: Path
+def test_script_runs_in_the_python_of_its_first_lines(
+    text: str, is_python: bool, packages: Path, tmp_path: Path
 ) -> None:
-    python = packages.parents[2] / "bin" / "python"
-    script = tmp_path / "uvicorn"
-    script.write_text(first_lines.format(python=python) + "print(1)\n")
-    found = interpreter_of("./uvicorn", tmp_path, {"PATH": f"{python.parent}:{ENV['PATH']}"})
-    assert found is not None and Path(found).parent == python.parent
+    bin_dir = packages.parents[2] / "bin"
+    program = text.replace("{python}", str(bin_dir / "python"))
+    (tmp_path / "serve").write_bytes(program.encode(errors="surrogateescape"))
+    python = interpreter_of("./serve", tmp_path, {"PATH": f"{bin_dir}:{ENV['PATH']}"})
+    assert (python is not None) is is_python and (python is None or Path(python).parent == bin_dir)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [b"", b"#!", b"#!/bin/sh\necho 1\n", b"\x7fELF\0\0", b"#!/usr/bin/env\n", b"\xff\xfe#!x", b"#!/opt/python-tool\n"],
-)
-def test_a_program_that_is_no_python_has_no_interpreter(text: bytes, tmp_path: Path) -> None:
-    (tmp_path / "serve").write_bytes(text)
-    assert interpreter_of("./serve", tmp_path, ENV) is None
-    assert interpreter_of("./absent", tmp_path, ENV) is None
-    assert interpreter_of("no-such-program-anywhere", tmp_path, ENV) is None
+def test_missing_program_has_no_python(tmp_path: Path) -> None:
+    for program in ("./absent", "no-such-program"):
+        assert interpreter_of(program, tmp_path, ENV) is None
 
 
-def test_behind_a_shell_the_python_that_runs_is_found(packages: Path, tmp_path: Path) -> None:
+def test_python_below_a_shell_is_found(packages: Path, tmp_path: Path) -> None:
     """`sh -c 'cd app && python serve.py'`: the command says nothing, the processes do."""
     python = packages.parents[2] / "bin" / "python"
     serve = tmp_path / "serve.py"
     serve.write_text("import sys\nprint('up', flush=True)\nsys.stdin.read()\n")
-    supervisor = [sys.executable, "-c", "import subprocess, sys; sys.exit(subprocess.call(sys.argv[1:]))"]
-    with subprocess.Popen(
-        [*supervisor, "sh", "-c", f"'{python}' '{serve}'; true"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as running:
+    command = [sys.executable, "-c", "import subprocess, sys; sys.exit(subprocess.call(sys.argv[1:]))"]
+    command += ["sh", "-c", f"'{python}' '{serve}'; true"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
         assert running.stdout is not None and running.stdout.readline() == b"up\n"
         assert interpreter_of("sh", tmp_path, ENV, running.pid) == str(python)
         running.communicate()
     assert interpreter_of("sh", tmp_path, ENV, running.pid) is None
 
 
-def test_a_service_behind_such_a_script_shows_the_packages_of_its_own_environment(
-    packages: Path, make_stack: Any, serve: Any, make_case: Callable[..., Any]
+def test_packages_are_those_of_the_services_python(
+    packages: Path, make_stack: Any, serve: Any, make_case: Callable[..., Any], tmp_path: Path
 ) -> None:
     describe(packages, "pricing", "1.4")
-    stack = make_stack(make_case(), serve({}), command=[str(packages.parents[2] / "bin" / "shop")], env=dict(ENV))
-    seen = fingerprint(stack, stack.case)
-    assert {name: value for name, value in seen.items() if name.startswith("package.")} == {"package.pricing": "1.4"}
-    assert seen["python"].startswith("3.")
+    (tmp_path / "python3").write_text("#!/bin/sh\nexit 3\n")
+    (tmp_path / "python3").chmod(0o755)
+    own, broken = (
+        fingerprint(make_stack(make_case(), serve({}), command=command, env=dict(ENV)), make_case())
+        for command in ([str(packages.parents[2] / "bin" / "shop")], ["./python3", "service.py"])
+    )
+    assert {name: value for name, value in own.items() if name.startswith("package.")} == {"package.pricing": "1.4"}
+    assert own["python"].startswith("3.") and broken["python"].startswith("not visible: python3")
 
 
-def test_packages_are_listed_again_only_where_one_was_changed(packages: Path, tmp_path: Path) -> None:
+def test_packages_are_listed_again_only_after_a_change(packages: Path, tmp_path: Path) -> None:
     """It costs a start of the interpreter, which leaves a mark here."""
     python, starts = str(packages.parents[2] / "bin" / "python"), tmp_path / "starts"
     (packages / "sitecustomize.py").write_text(f"open({str(starts)!r}, 'a').write('x'); print('hello')\n")
     described = describe(packages, "pricing", "1.4")
 
     def listed() -> dict[str, str]:
-        return dict(found_by(python, tmp_path, ENV).packages)
+        return dict(python_environment(python, tmp_path, ENV).packages)
 
     assert listed() == listed() == {"pricing": "1.4"} and starts.read_text() == "x"
     (described / "METADATA").write_text("Metadata-Version: 2.1\nName: pricing\nVersion: 1.5\n")
     assert listed() == listed() == {"pricing": "1.5"} and starts.read_text() == "xx"
     describe(packages, "Price_Rules.core", "2")
     assert listed() == {"pricing": "1.5", "price-rules-core": "2"}
-    # A path that is added later has packages, too; and they are looked at from then on.
+    # A path that is added later has packages, too; and they are watched from then on.
     later = tmp_path / "later"
     rates = describe(later, "rates", "7")
     (packages / "later.pth").write_text(f"{later}\n")
@@ -123,49 +128,41 @@ def test_packages_are_listed_again_only_where_one_was_changed(packages: Path, tm
     assert listed()["rates"] == "8"
 
 
-def test_of_a_package_that_stands_twice_on_the_path_the_first_counts(packages: Path, tmp_path: Path) -> None:
+def test_first_package_of_a_name_counts(packages: Path, tmp_path: Path) -> None:
     describe(packages, "pricing", "1.5")
     describe(tmp_path / "beside", "pricing", "1.3")
     python = str(packages.parents[2] / "bin" / "python")
-    assert found_by(python, tmp_path, ENV).packages == {"pricing": "1.5"}
-    assert found_by(python, tmp_path, {**ENV, "PYTHONPATH": str(tmp_path / "beside")}).packages == {"pricing": "1.3"}
+    assert python_environment(python, tmp_path, ENV).packages == {"pricing": "1.5"}
+    env = {**ENV, "PYTHONPATH": str(tmp_path / "beside")}
+    assert python_environment(python, tmp_path, env).packages == {"pricing": "1.3"}
 
 
-def test_a_link_that_leads_elsewhere_now_is_followed_anew(packages: Path, tmp_path: Path) -> None:
+def test_link_that_leads_elsewhere_is_followed_again(packages: Path, tmp_path: Path) -> None:
     """The arms of a revision find their source under the same name."""
     python, link = str(packages.parents[2] / "bin" / "python"), tmp_path / "source"
-    env, seen = {**ENV, "PYTHONPATH": str(link / "lib")}, []
+    env, versions = {**ENV, "PYTHONPATH": str(link / "lib")}, []
     for revision in ("one", "two", "one"):
         if not (tmp_path / revision).exists():
             describe(tmp_path / revision / "lib", "pricing", revision)
         link.unlink(missing_ok=True)
         link.symlink_to(revision)
-        found = found_by(python, link, env)
-        seen.append((found.packages["pricing"], found.places[0].resolve().name))
-    assert seen == [("one", "one"), ("two", "two"), ("one", "one")]
+        environment = python_environment(python, link, env)
+        versions.append((environment.packages["pricing"], environment.paths[0].resolve().name))
+    assert versions == [("one", "one"), ("two", "two"), ("one", "one")]
 
 
-def test_a_package_from_a_repository_is_told_apart_by_what_is_in_it(packages: Path, tmp_path: Path) -> None:
+def test_package_of_another_commit_differs(packages: Path, tmp_path: Path) -> None:
     """`pip install git+https://...` of two commits gives the same version twice."""
     described = describe(packages, "pricing", "1.4")
-    python, seen = str(packages.parents[2] / "bin" / "python"), []
+    python, versions = str(packages.parents[2] / "bin" / "python"), []
     for commit in ("aaaa", "bbbb"):
         (described / "direct_url.json").write_text(json.dumps({"vcs_info": {"commit_id": commit}}))
         (described / "RECORD").write_text(f"pricing.py,sha256={commit},7\n")
-        seen.append(found_by(python, tmp_path, ENV).packages["pricing"])
-    assert seen[0] != seen[1] and all(release.startswith("1.4 (files ") for release in seen)
+        versions.append(python_environment(python, tmp_path, ENV).packages["pricing"])
+    assert versions[0] != versions[1] and all(release.startswith("1.4 (files ") for release in versions)
 
 
-def test_an_interpreter_that_does_not_say_is_no_error(
-    tmp_path: Path, make_stack: Any, serve: Any, make_case: Callable[..., Any]
-) -> None:
-    (tmp_path / "python3").write_text("#!/bin/sh\nexit 3\n")
-    (tmp_path / "python3").chmod(0o755)
-    stack = make_stack(make_case(), serve({}), command=["./python3", "service.py"], env=dict(ENV))
-    assert fingerprint(stack, stack.case)["python"] == "not visible: python3 does not list its packages"
-
-
-# --- files ----------------------------------------------------------------------------------------------------------
+# Files
 
 
 def differing(repo: Path, change: Callable[[], Any], places: tuple[Path, ...] = ()) -> set[str]:
@@ -174,6 +171,11 @@ def differing(repo: Path, change: Callable[[], Any], places: tuple[Path, ...] = 
     change()
     after = source_of(repo / "app", places)
     return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+
+
+def writing(path: Path, text: str) -> Callable[[], Any]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return lambda: path.write_text(text)
 
 
 @pytest.mark.parametrize(
@@ -191,16 +193,9 @@ def differing(repo: Path, change: Callable[[], Any], places: tuple[Path, ...] = 
         (".env", "file.../.env"),
     ],
 )
-def test_a_file_that_the_service_loads_is_seen(path: str, name: str, repo: Path) -> None:
-    def write(text: str) -> Callable[[], Any]:
-        def do() -> None:
-            (repo / path).parent.mkdir(parents=True, exist_ok=True)
-            (repo / path).write_text(text)
-
-        return do
-
-    assert differing(repo, write("STOCK=on\n")) == {name}
-    assert differing(repo, write("STOCK=of\n")) == {name}
+def test_file_that_a_service_loads_is_seen(path: str, name: str, repo: Path) -> None:
+    assert differing(repo, writing(repo / path, "STOCK=on\n")) == {name}
+    assert differing(repo, writing(repo / path, "STOCK=of\n")) == {name}
     shown = source_of(repo / "app")
     assert "STOCK" not in str(shown)
     assert name.startswith("file.") or Path(path).name in shown[name]
@@ -211,17 +206,11 @@ def test_a_file_that_the_service_loads_is_seen(path: str, name: str, repo: Path)
     ["app/look.ipynb", "app/README.md", "app/notes.md", "app/shop.sqlite", "app/out.log", "app/data/cache.py",
      "app/.venv/lib/thing.py", "app/__pycache__/service.cpython-311.pyc", "common/money.py", "elsewhere.py"],
 )  # fmt: skip
-def test_a_file_that_no_service_loads_is_not(path: str, repo: Path) -> None:
-    """Notebooks and documents that are saved meanwhile, what the service writes, ignored folders, other services."""
-
-    def write() -> None:
-        (repo / path).parent.mkdir(parents=True, exist_ok=True)
-        (repo / path).write_text("2\n")
-
-    assert differing(repo, write) == set()
+def test_file_that_no_service_loads_is_not_seen(path: str, repo: Path) -> None:
+    assert differing(repo, writing(repo / path, "2\n")) == set()
 
 
-def test_what_was_written_in_the_second_of_the_commit_is_seen(repo: Path) -> None:
+def test_change_in_the_second_of_the_commit_is_seen(repo: Path) -> None:
     """Of the same size and time as what was committed: Git tells it by the time of its index alone."""
     service, then = repo / "app/service.py", (1_600_000_000, 1_600_000_000)
     git(repo, "config", "core.trustctime", "false")
@@ -236,7 +225,7 @@ def test_what_was_written_in_the_second_of_the_commit_is_seen(repo: Path) -> Non
     assert differing(repo, write) == {"git.changes"}
 
 
-def test_modules_that_the_service_finds_elsewhere_are_seen(repo: Path, tmp_path: Path) -> None:
+def test_modules_from_elsewhere_are_seen(repo: Path, tmp_path: Path) -> None:
     outside = tmp_path / "beside"
     outside.mkdir()
     (outside / "rates.py").write_text("VAT = 19\n")
@@ -246,7 +235,7 @@ def test_modules_that_the_service_finds_elsewhere_are_seen(repo: Path, tmp_path:
     assert differing(repo, lambda: (outside / "out.log").write_text("x"), places) == set()
 
 
-def test_the_directory_of_runs_is_left_out(repo: Path) -> None:
+def test_directory_of_runs_is_left_out(repo: Path) -> None:
     """A project whose runs are not ignored by Git writes there all the time."""
     runs = repo / "app" / "runs"
     runs.mkdir()
@@ -255,7 +244,7 @@ def test_the_directory_of_runs_is_left_out(repo: Path) -> None:
     assert source_of(repo / "app", aside=runs) == before != source_of(repo / "app")
 
 
-def test_without_git_the_modules_are_seen(tmp_path: Path) -> None:
+def test_modules_are_seen_without_git(tmp_path: Path) -> None:
     app = tmp_path / "app"
     (app / "shop").mkdir(parents=True)
     (app / "shop" / "prices.py").write_text("1\n")
@@ -267,22 +256,18 @@ def test_without_git_the_modules_are_seen(tmp_path: Path) -> None:
     assert source_of(app) != before
 
 
-def test_a_look_does_not_touch_the_repository(repo: Path) -> None:
-    """Not even its index, which `git status` refreshes: somebody may work there."""
+def test_repository_is_read_without_a_trace(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even its index, which `git status` refreshes: somebody may work there. Also inside of another's hook."""
     index = repo / ".git" / "index"
     os.utime(repo / "app" / "service.py", ns=(1, 1))  # as if it was saved without a change
     before = (index.read_bytes(), index.stat().st_mtime_ns)
-    assert source_of(repo / "app")["git.changes"] == "none"
+    values = source_of(repo / "app")
+    monkeypatch.setenv("GIT_DIR", str(repo.parent / "another"))
+    assert source_of(repo / "app") == values and values["git.changes"] == "none"
     assert (index.read_bytes(), index.stat().st_mtime_ns) == before
 
 
-def test_in_a_hook_the_repository_of_the_service_is_looked_at(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = source_of(repo / "app")
-    monkeypatch.setenv("GIT_DIR", str(repo.parent / "another"))
-    assert source_of(repo / "app") == seen
-
-
-def test_names_that_are_no_text_and_links_and_many_files_are_no_error(repo: Path) -> None:
+def test_odd_names_links_and_many_files_are_no_error(repo: Path) -> None:
     app = repo / "app"
     Path(os.fsdecode(os.fsencode(app) + b"/bad-\xff.py")).write_text("1\n")
     (app / "dangling.py").symlink_to("nowhere")

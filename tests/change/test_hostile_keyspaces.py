@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,35 +25,14 @@ from luckyhit.change.journal import Journal
 from tier import examples
 
 TEMPLATES = [
-    "product:{id}:v1",
-    "p*[a-z]?:{id}",
-    "{a}:x",
-    "k{id}",
-    "\\{{{id}}}",
-    "a\n{b}",
-    "ü:{x}:{y}",
-    "only",
-    "{a}{b}",
-    "^(.*)${id}|[0-9]+",
-    "-]{id}[^",
-]
+    "product:{id}:v1", "p*[a-z]?:{id}", "{a}:x", "k{id}", "\\{{{id}}}", "a\n{b}", "ü:{x}:{y}", "only", "{a}{b}",
+    "^(.*)${id}|[0-9]+", "-]{id}[^",
+]  # fmt: skip
 _WORD = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 _ESCAPE = re.compile(rb"\\(x[0-9a-f]{2}|.)", re.DOTALL)
 _NAMED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"a": b"\a", b"b": b"\b"}
-_WITH_KEYS = {b"UNLINK", b"DEL", b"WATCH", b"PTTL", b"DUMP", b"RESTORE", b"EXPIRE", b"PEXPIRE", b"RENAME", b"GETDEL"}
-_NO_KEYS = {
-    b"SCAN",
-    b"DBSIZE",
-    b"INFO",
-    b"TIME",
-    b"MULTI",
-    b"EXEC",
-    b"UNWATCH",
-    b"HELLO",
-    b"CLIENT",
-    b"SELECT",
-    b"PING",
-}
+_WITH_KEYS = {*b"UNLINK DEL WATCH PTTL DUMP RESTORE EXPIRE PEXPIRE RENAME GETDEL".split()}
+_NO_KEYS = {*b"SCAN DBSIZE INFO TIME MULTI EXEC UNWATCH HELLO CLIENT SELECT PING".split()}
 
 
 @dataclass(frozen=True)
@@ -78,28 +57,28 @@ class Recorded:
     def take(self) -> list[list[bytes]]:
         """The commands of all connections but the test's own."""
         self._client.echo("until here")
-        found = []
+        commands = []
         while True:
             line = self._file.readline()
             address = line.partition(b"[")[2].partition(b"]")[0].split()[-1]
             words = [_ESCAPE.sub(_unescaped, word) for word in _WORD.findall(line.partition(b"]")[2])]
             if address != self._ours:
-                found.append(words)
+                commands.append(words)
             elif words == [b"ECHO", b"until here"]:
-                return found
+                return commands
 
     def close(self) -> None:
         self._file.close()
         self._socket.close()
 
 
-def _unescaped(found: re.Match[bytes]) -> bytes:
-    code = found[1]
+def _unescaped(match: re.Match[bytes]) -> bytes:
+    code = match[1]
     return bytes.fromhex(code[1:].decode()) if len(code) == 3 else _NAMED.get(code, code)
 
 
 @pytest.fixture
-def mine(server: Any) -> Iterator[redis.Redis]:
+def tester(server: Any) -> Iterator[redis.Redis]:
     """The test's own one connection: what comes by others is the clear's."""
     # No timeout: a client that connects anew has another address, and its commands would not be known as its own.
     with redis.Redis(port=server.port, single_connection_client=True, socket_timeout=None) as client:
@@ -107,8 +86,8 @@ def mine(server: Any) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def recorded(cache: Any, server: Any, mine: redis.Redis) -> Iterator[Recorded]:
-    recorded = Recorded(server.port, mine)
+def recorded(cache: Any, server: Any, tester: redis.Redis) -> Iterator[Recorded]:
+    recorded = Recorded(server.port, tester)
     yield recorded
     recorded.close()
 
@@ -172,22 +151,17 @@ def contents(client: redis.Redis) -> dict[bytes, tuple[Any, bool]]:
     for key in keys:
         pipeline.get(key)
         pipeline.pttl(key)
-    told = pipeline.execute()
-    return {key: (told[2 * at], 3_500_000 < told[2 * at + 1] <= 3_600_000) for at, key in enumerate(keys)}
+    values = pipeline.execute()
+    return {key: (values[2 * at], 3_500_000 < values[2 * at + 1] <= 3_600_000) for at, key in enumerate(keys)}
 
 
 def check(
-    cache: Any,
-    mine: redis.Redis,
-    recorded: Recorded,
-    make_journal: Callable[[], Journal],
-    keys: set[bytes],
-    meddling: list[Meddling],
-    templates: list[str],
+    cache: Any, tester: redis.Redis, recorded: Recorded, journal: Journal, keyspace: Any, templates: list[str]
 ) -> None:
-    mine.flushdb()
+    keys, meddling = keyspace
+    tester.flushdb()
     for key in keys:
-        mine.set(key, key[:50] + b"!", ex=3600)
+        tester.set(key, key[:50] + b"!", ex=3600)
     in_scope = {key for key in keys if any(matches(template, key) for template in templates)}
     outside = {key: (key[:50] + b"!", True) for key in keys - in_scope}
     todo = iter(meddling)
@@ -195,10 +169,10 @@ def check(
     def meddle(*_: object) -> None:
         step = next(todo, Meddling())
         for key in step.removed - step.made:
-            mine.unlink(key)
+            tester.unlink(key)
             outside.pop(key, None)
         for key in step.made:
-            mine.set(key, b"made", ex=3600)
+            tester.set(key, b"made", ex=3600)
             if not any(matches(template, key) for template in templates):
                 outside[key] = (b"made", True)
 
@@ -210,7 +184,6 @@ def check(
             meddle()
 
     recorded.take()
-    journal = make_journal()
     spec = CacheSpec.model_validate({"clear": templates, "url_env": "SHOP_CACHE", "dedicated": True})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(redis_keys, "_SCAN_COUNT", 8)
@@ -222,16 +195,16 @@ def check(
         if name.upper() in _WITH_KEYS:
             named |= set(words)
     assert all(any(matches(template, key) for template in templates) for key in named)
-    after = contents(mine)
-    assert {key: found for key, found in after.items() if not any(matches(t, key) for t in templates)} == outside
+    after = contents(tester)
+    assert {key: value for key, value in after.items() if not any(matches(t, key) for t in templates)} == outside
     assert report.matched == report.cleared + report.gone + report.without_ttl_kept + report.contended
     if not meddling:
         assert (report.scanned, report.matched, report.cleared) == (len(keys), len(in_scope), len(in_scope))
         assert report.outside == len(keys) - len(in_scope) and report.outside_gone == report.appeared == 0
         assert named == in_scope and report.named == len(in_scope)
         if report.backup:
-            restore(ReachedBy(mine), journal.path.parent / report.backup)
-            assert contents(mine) == {key: (key[:50] + b"!", True) for key in keys}
+            restore(ReachedBy(tester), journal.path.parent / report.backup)
+            assert contents(tester) == {key: (key[:50] + b"!", True) for key in keys}
 
 
 hostile = given(
@@ -241,41 +214,33 @@ hostile = given(
 LONG = b"k" + b"*?[" * 174_763  # more than half a megabyte
 
 
-@settings(
-    max_examples=examples(100),
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-    derandomize=True,
-)
+_SETTINGS: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
+
+
+@settings(max_examples=examples(100), derandomize=True, **_SETTINGS)
 @hostile
 @example(keyspace=({LONG, LONG[1:], LONG + b":", b"only", b""}, []), templates=["k{id}", "only"])
 def test_hostile_keyspaces_lose_exactly_the_declared_keys(
-    cache: Any, mine: redis.Redis, recorded: Recorded, tmp_path: Path, keyspace: Any, templates: list[str]
+    cache: Any, tester: redis.Redis, recorded: Recorded, tmp_path: Path, keyspace: Any, templates: list[str]
 ) -> None:
-    check(cache, mine, recorded, lambda: Journal(tmp_path / "journal.jsonl"), *keyspace, templates)
+    check(cache, tester, recorded, Journal(tmp_path / "journal.jsonl"), keyspace, templates)
 
 
 @pytest.mark.slow
-@settings(max_examples=examples(2000), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(2000), **_SETTINGS)
 @hostile
 def test_two_thousand_hostile_keyspaces(
-    cache: Any,
-    mine: redis.Redis,
-    recorded: Recorded,
-    tmp_path_factory: pytest.TempPathFactory,
-    keyspace: Any,
-    templates: list[str],
+    cache: Any, tester: redis.Redis, recorded: Recorded, tmp_path_factory: Any, keyspace: Any, templates: list[str]
 ) -> None:
-    check(
-        cache, mine, recorded, lambda: Journal(tmp_path_factory.mktemp("run") / "journal.jsonl"), *keyspace, templates
-    )
+    journal = Journal(tmp_path_factory.mktemp("run") / "journal.jsonl")
+    check(cache, tester, recorded, journal, keyspace, templates)
 
 
 @given(st.lists(st.sampled_from(TEMPLATES), min_size=1, unique=True), st.data())
-def test_the_servers_glob_never_hides_a_declared_key(templates: list[str], data: st.DataObject) -> None:
+def test_glob_of_the_server_hides_no_declared_key(templates: list[str], data: st.DataObject) -> None:
     """By the rules of the server's own globs, for those that we use: literals, one of several, and a star at the end."""
     glob = Scope(templates).glob
     key = data.draw(hostile_keys())
     if glob is not None and any(matches(template, key) for template in templates):
-        classes = re.sub(rb"\\(.)", lambda found: re.escape(found[1]), glob.removesuffix(b"*"), flags=re.DOTALL)
+        classes = re.sub(rb"\\(.)", lambda match: re.escape(match[1]), glob.removesuffix(b"*"), flags=re.DOTALL)
         assert re.match(classes, key, re.DOTALL)

@@ -62,17 +62,17 @@ LEAVES = [
 
 
 @pytest.mark.parametrize("command", LEAVES)
-def test_a_service_that_leaves_the_project_has_its_own_source(started, project: Path, command: str) -> None:
-    found = source_elsewhere(started(command), [])
-    assert found == [(project.parent / "service").resolve()]
-    assert "git.revision" not in source_of(found[0]) and "git.revision" in source_of(project)
+def test_service_that_leaves_the_project_has_its_own_source(started, project: Path, command: str) -> None:
+    places = source_elsewhere(started(command), [])
+    assert places == [(project.parent / "service").resolve()]
+    assert "git.revision" not in source_of(places[0]) and "git.revision" in source_of(project)
 
 
-def test_nothing_tells_where_the_source_is(started) -> None:
+def test_source_may_be_nowhere(started) -> None:
     assert source_elsewhere(started(f'cd "$3" && "$1" -c "{UP}"'), []) == []
 
 
-def test_started_in_a_directory_of_its_own_it_is_found_by_its_path(started, project: Path) -> None:
+def test_service_in_a_run_directory_is_found_by_its_path(started, project: Path) -> None:
     stack = started('PYTHONPATH="$2" "$1" -m shop', in_workdir=True)
     assert source_elsewhere(stack, []) == [(project.parent / "service").resolve()]
 
@@ -82,7 +82,7 @@ def test_a_service_that_stays_in_the_repository_is_of_it(started, command: str) 
     assert source_elsewhere(started(command), []) is None
 
 
-def test_a_service_that_is_not_seen_running_is_where_the_case_says(project: Path) -> None:
+def test_service_that_does_not_run_is_where_the_case_says(project: Path) -> None:
     declared = SimpleNamespace(target=SimpleNamespace(start=SimpleNamespace(in_workdir=False)))
     stack: Any = SimpleNamespace(case=declared, command=["x"], cwd=project, workdir=project / "data", pid=None)
     assert source_elsewhere(stack, []) is None

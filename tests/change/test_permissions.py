@@ -1,3 +1,5 @@
+"""What is found about a cache user's permissions: what is missing, and the command that grants it."""
+
 from __future__ import annotations
 
 import re
@@ -7,7 +9,7 @@ from typing import Any
 
 import pytest
 import redis
-from served import ReachedBy, check_permissions
+from served import ReachedBy, permission_guard
 
 from luckyhit.caches.restore import restore
 from luckyhit.case.model import Case
@@ -16,17 +18,31 @@ from luckyhit.change.journal import Journal
 from luckyhit.errors import CacheUnreachable
 
 NEEDED = "+scan +dbsize +info +config|get +time +unlink +pttl +dump +restore +ping +watch +unwatch +multi +exec"
+KEYS = " ~product:* ~list*"
+MAY_ASK = " +acl|whoami +acl|dryrun"
+by_asking_and_by_trying = pytest.mark.parametrize("asking", [MAY_ASK, ""], ids=["by ACL DRYRUN", "by trying"])
+PROBE: dict[str, Any] = {
+    "write": {"path": "/products/{key}", "body": {"price": "{version}"}},
+    "reads": [{"path": "/products/{key}", "version": "$.price"}],
+    "keys": {"first": 101, "last": 103},
+    "within": "5ms",
+}
+SPEC = {"clear": ["product:{id}:v1", "list*:{page}"], "url_env": "SHOP_CACHE", "dedicated": True}
 
 
 @pytest.fixture
 def case(make_case: Callable[..., Case]) -> Case:
-    cache = {"clear": ["product:{id}:v1", "list*:{page}"], "url_env": "SHOP_CACHE", "dedicated": True}
-    return make_case(cache=cache, design="crossover")
+    return make_case(cache=SPEC, design="crossover")
+
+
+@pytest.fixture
+def probed(make_case: Callable[..., Case]) -> Callable[..., Case]:
+    return lambda **probe: make_case(cache=SPEC, design="crossover", freshness={**PROBE, **probe})
 
 
 @pytest.fixture
 def user(cache: Any, client: redis.Redis, server: Any) -> Iterator[Callable[[str], Any]]:
-    """`user(rules)`: the cache as a user with just those rights sees it."""
+    """`user(rules)`: the cache as a user with just those permissions sees it."""
 
     def make(rules: str) -> Any:
         client.execute_command("ACL", "SETUSER", "shop", "reset", "on", ">pw", *rules.split())
@@ -36,179 +52,150 @@ def user(cache: Any, client: redis.Redis, server: Any) -> Iterator[Callable[[str
     client.execute_command("ACL", "DELUSER", "shop")
 
 
-def test_all_rights(case: Case, cache: Any, client: redis.Redis, tmp_path: Path) -> None:
+def granted(text: str) -> set[str]:
+    """The rules of the command that a message offers to copy."""
+    command = re.search(r"`ACL SETUSER shop ([^`]+)`", text)
+    return set(command[1].split()) if command else set()
+
+
+def test_all_permissions_without_a_trace(case: Case, cache: Any, client: redis.Redis, tmp_path: Path) -> None:
     client.set("product:1:v1", "x")
-    guard = check_permissions(case, cache, [tmp_path, tmp_path / "not" / "yet"])
-    assert guard.ok and guard.id == "permissions-checked"
-    assert "what listing, clearing, backing up and restoring the declared keys takes" in guard.detail
+    guard = permission_guard(case, cache, [tmp_path, tmp_path / "not" / "yet"])
+    assert guard.ok and guard.id == "permissions-checked" and not guard.remedy
     assert client.dbsize() == 1 and list(tmp_path.iterdir()) == []
+    assert permission_guard(case, None, [tmp_path]).ok
 
 
-def test_no_cache_to_look_at(case: Case, tmp_path: Path) -> None:
-    assert check_permissions(case, None, [tmp_path]).ok
-
-
-@pytest.mark.parametrize("may_ask", [True, False], ids=["by ACL DRYRUN", "by trying"])
-@pytest.mark.parametrize(
-    ("without", "named"),
-    [("+unlink", "UNLINK"), ("+dump", "DUMP"), ("+config|get", "CONFIG GET"), ("+restore", "RESTORE")],
-)
-def test_a_missing_right_is_named_with_the_command_that_grants_it(
-    may_ask: bool, without: str, named: str, case: Case, user: Any, client: redis.Redis, tmp_path: Path
+@by_asking_and_by_trying
+@pytest.mark.parametrize("missing", ["+unlink", "+dump", "+config|get", "+restore", "+exec"])
+def test_missing_permission_is_named_with_its_grant(
+    asking: str, missing: str, case: Case, user: Any, client: redis.Redis
 ) -> None:
-    asking = " +acl|whoami +acl|dryrun" if may_ask else ""
-    limited = user(NEEDED.replace(without, "") + asking + " ~product:* ~list*")
-    guard = check_permissions(case, limited, [tmp_path])
-    assert not guard.ok and guard.detail.startswith(f"the cache user lacks the right to {named}. ")
-    assert f"`ACL SETUSER shop {without}" in guard.remedy
-    assert ("~product:?*:v1" in guard.remedy) == (named != "CONFIG GET")  # no more than what is missing
+    guard = permission_guard(case, user(NEEDED.replace(missing, "") + asking + KEYS))
+    assert not guard.ok and missing.strip("+").replace("|", " ").upper() in guard.detail
+    # No more than what is missing.
+    keys = {"~product:?*:v1", "~list\\*:?*"} if missing not in ("+config|get", "+exec") else set()
+    assert {missing, *keys} == {rule.replace("\\\\", "\\") for rule in granted(guard.remedy)}
     assert client.dbsize() == 0
 
 
-def test_the_named_command_grants_enough_for_the_whole_job(
-    case: Case, user: Any, client: redis.Redis, tmp_path: Path
-) -> None:
+def test_named_grant_is_enough_for_the_whole_job(case: Case, user: Any, client: redis.Redis, journal: Journal) -> None:
     limited = user("+ping +acl|whoami +acl|dryrun")
-    guard = check_permissions(case, limited, [tmp_path])
+    guard = permission_guard(case, limited)
     assert not guard.ok
-    command = guard.remedy.split("`")[1].split()
-    client.execute_command(*command)
-    assert check_permissions(case, limited, [tmp_path]).ok
+    client.execute_command(*guard.remedy.split("`")[1].split())
+    assert permission_guard(case, limited).ok
     client.set("product:1:v1", "x", ex=100)
     client.set("list*:1", "x", ex=100)
-    report = clear(limited, case.cache, Journal(tmp_path / "journal.jsonl"))
+    report = clear(limited, case.cache, journal)
     assert report.cleared == 2
     with limited.client() as as_user:
-        restored = restore(ReachedBy(as_user), tmp_path / str(report.backup))
+        restored = restore(ReachedBy(as_user), journal.path.parent / str(report.backup))
     assert restored.restored == 2 and client.get("list*:1") == b"x"
 
 
-def test_an_own_cache_needs_no_backup_rights(case: Case, user: Any, tmp_path: Path) -> None:
+@by_asking_and_by_trying
+def test_clear_without_watch_is_possible_and_noted(asking: str, case: Case, user: Any) -> None:
+    guard = permission_guard(case, user(NEEDED.replace("+watch +unwatch +multi +exec", "") + asking + KEYS))
+    assert guard.ok and {"+watch", "+unwatch", "+multi", "+exec"} <= granted(guard.detail)
+    assert "WATCH" not in permission_guard(case, user(NEEDED + asking + KEYS)).detail
+
+
+def test_an_own_cache_needs_no_backup_permissions(case: Case, user: Any) -> None:
     limited = user(NEEDED.replace("+dump", "").replace("+restore", "") + " ~*")
     limited.owned = True
-    assert check_permissions(case, limited, [tmp_path]).ok
+    assert permission_guard(case, limited).ok
 
 
-@pytest.mark.parametrize("may_ask", [True, False], ids=["by ACL DRYRUN", "by trying"])
-def test_a_clear_without_watching_is_possible_and_said(may_ask: bool, case: Case, user: Any, tmp_path: Path) -> None:
-    rules = NEEDED + (" +acl|whoami +acl|dryrun" if may_ask else "") + " ~product:* ~list*"
-    guard = check_permissions(case, user(rules.replace("+watch +unwatch +multi +exec", "")), [tmp_path])
-    assert guard.ok and "Without the right to WATCH, what somebody writes in the instant of the clear" in guard.detail
-    assert "`ACL SETUSER shop +watch +unwatch +multi +exec ~product:?*:v1 ~list\\*:?*`" in guard.detail
-    guard = check_permissions(case, user(rules.replace("+exec", "")), [tmp_path])  # it would fail half-way
-    assert not guard.ok and "may WATCH, but not EXEC" in guard.detail and "`ACL SETUSER shop +exec`" in guard.remedy
-    assert "WATCH" not in check_permissions(case, user(rules), [tmp_path]).detail
+def test_keys_that_the_user_may_not_touch_are_named(case: Case, user: Any) -> None:
+    guard = permission_guard(case, user(NEEDED + " ~product:*"))
+    assert not guard.ok and "~list\\*:?*" in granted(guard.remedy)
+    assert all(name in guard.detail for name in ("UNLINK", "PTTL", "DUMP", "RESTORE"))
 
 
-def test_keys_outside_what_the_user_may_touch(case: Case, user: Any, tmp_path: Path) -> None:
-    guard = check_permissions(case, user(NEEDED + " ~product:*"), [tmp_path])
-    assert not guard.ok and "UNLINK, PTTL, DUMP, RESTORE" in guard.detail and "~list\\*:?*" in guard.remedy
-
-
-def test_a_read_only_replica(case: Case, cache: Any, client: redis.Redis, tmp_path: Path) -> None:
+def test_read_only_replica_fails(case: Case, cache: Any, client: redis.Redis) -> None:
     client.execute_command("REPLICAOF", "127.0.0.1", "1")
-    guard = check_permissions(case, cache, [tmp_path])
-    assert not guard.ok and "read-only replica (of 127.0.0.1:1)" in guard.detail
+    guard = permission_guard(case, cache)
+    assert not guard.ok and "127.0.0.1:1" in guard.detail and "cache.url_env" in guard.remedy
 
 
-def test_a_directory_that_cannot_be_written_to(case: Case, tmp_path: Path) -> None:
-    guard = check_permissions(case, None, [Path("/proc/nowhere")])
-    assert not guard.ok and "/proc/nowhere can't be written to" in guard.detail and guard.remedy
-
-
-def test_little_room_is_said_with_how_much_there_is(case: Case, tmp_path: Path) -> None:
-    with_room = check_permissions(case, None, [tmp_path])
-    assert with_room.ok and "MB" not in with_room.detail
+def test_directories_are_checked(case: Case, tmp_path: Path) -> None:
+    guard = permission_guard(case, None, [Path("/proc/nowhere")])
+    assert not guard.ok and "/proc/nowhere" in guard.detail and guard.remedy
+    assert "MB" not in permission_guard(case, None, [tmp_path]).detail
     endless = case.model_copy(update={"plan": case.plan.model_copy(update={"block": 1e15})})
-    guard = check_permissions(endless, None, [tmp_path])
-    assert guard.ok and re.search(r"Only [\d,]+ MB are free in .*, and the run may write about [\d,]+ MB", guard.detail)
+    guard = permission_guard(endless, None, [tmp_path])
+    assert guard.ok and len(re.findall(r"[\d,]+ MB", guard.detail)) == 2  # what is free, and what is needed
 
 
-def test_observing_takes_no_right_to_clear(make_case: Callable[..., Case], user: Any, tmp_path: Path) -> None:
-    cache = {"clear": ["product:{id}:v1"], "url_env": "SHOP_CACHE"}
+def test_observing_needs_no_permission_to_clear(make_case: Callable[..., Case], user: Any) -> None:
     url = {"url": "http://127.0.0.1:9"}
-    observed = make_case(cache=cache, design="crossover", target=url, change={"kind": "none", "what": "Nothing."})
+    observed = make_case(cache=SPEC, design="crossover", target=url, change={"kind": "none", "what": "Nothing."})
     limited = user("+scan +dbsize +info +config|get +ping")
-    assert check_permissions(observed, limited, [tmp_path]).ok
+    assert permission_guard(observed, limited).ok
     changed = observed.model_copy(
         update={"target": observed.target.model_copy(update={"allow_change": True, "environment": "staging"})}
     )
-    guard = check_permissions(changed, limited, [tmp_path])
+    guard = permission_guard(changed, limited)
     assert not guard.ok and "UNLINK" in guard.detail
-    assert check_permissions(changed, limited, [tmp_path], changeable=False).ok
+    assert permission_guard(changed, limited, changeable=False).ok
 
 
-def test_a_key_with_a_space_is_quoted_as_redis_cli_reads_it(
-    make_case: Callable[..., Case], user: Any, tmp_path: Path
-) -> None:
+def test_key_with_a_space_is_quoted_for_redis_cli(make_case: Callable[..., Case], user: Any) -> None:
     cache = {"clear": ['my "key" {id}'], "url_env": "SHOP_CACHE"}
-    guard = check_permissions(make_case(cache=cache, design="crossover"), user("+ping"), [tmp_path])
-    assert guard.remedy.endswith('"~my \\"key\\" ?*"`.')
+    guard = permission_guard(make_case(cache=cache, design="crossover"), user("+ping"))
+    assert '"~my \\"key\\" ?*"`' in guard.remedy
 
 
-def test_a_cache_that_is_away(case: Case, cache: Any, tmp_path: Path) -> None:
+def test_unreachable_cache_is_an_error(case: Case, cache: Any) -> None:
     cache.url = "redis://127.0.0.1:1/0"
-    with pytest.raises(CacheUnreachable, match="looking at its permissions"):
-        check_permissions(case, cache, [tmp_path])
+    with pytest.raises(CacheUnreachable):
+        permission_guard(case, cache)
 
 
-PROBE: dict[str, Any] = {
-    "write": {"path": "/products/{key}", "body": {"price": "{version}"}},
-    "reads": [{"path": "/products/{key}", "version": "$.price"}],
-    "keys": {"first": 101, "last": 103},
-    "within": "5ms",
-}
-CLEARING = f"{NEEDED} ~product:*"
+# The cache's events around the probe's writes. That they can't be seen is no failure.
 
 
-@pytest.fixture
-def probed(make_case: Callable[..., Case]) -> Callable[..., Case]:
-    def make(**probe: Any) -> Case:
-        cache = {"clear": ["product:{id}:v1"], "url_env": "SHOP_CACHE", "dedicated": True}
-        return make_case(cache=cache, design="crossover", freshness={**PROBE, **probe})
-
-    return make
+def visible(detail: str) -> bool:
+    return detail.rstrip().endswith("can be seen.")
 
 
-def test_whether_the_caches_events_can_be_seen_is_said(probed: Any, cache: Any, tmp_path: Path) -> None:
-    guard = check_permissions(probed(), cache, [tmp_path])
-    assert guard.ok and guard.detail.endswith(" The cache's events around probed writes can be seen.")
-    assert "events" not in check_permissions(probed(watch_cache=False), cache, [tmp_path]).detail
+def test_events_are_mentioned_only_where_they_matter(probed: Any, cache: Any) -> None:
+    guard = permission_guard(probed(cache_keys=["product:{key}:v1"]), cache)
+    assert guard.ok and visible(guard.detail)
+    assert "events" not in permission_guard(probed(watch_cache=False), cache).detail
     cache.owned = True
-    assert "events" not in check_permissions(probed(), cache, [tmp_path]).detail
+    assert "events" not in permission_guard(probed(), cache).detail
 
 
-@pytest.mark.parametrize("may_ask", [True, False], ids=["by ACL DRYRUN", "by trying"])
-def test_events_that_cannot_be_seen_are_no_failure_and_the_named_command_grants_them(
-    may_ask: bool, probed: Any, user: Any, client: redis.Redis, tmp_path: Path
-) -> None:
-    limited = user(CLEARING + (" +acl|whoami +acl|dryrun" if may_ask else "") + " resetchannels")
+@by_asking_and_by_trying
+def test_invisible_events_are_noted_with_their_grant(asking: str, probed: Any, user: Any, client: redis.Redis) -> None:
+    case = probed(cache_keys=["product:{key}:v1"])
+    limited = user(NEEDED + asking + KEYS + " resetchannels")
     before = client.config_get("notify-keyspace-events")
-    guard = check_permissions(probed(), limited, [tmp_path])
+    guard = permission_guard(case, limited)
     assert guard.ok and guard.remedy == ""
-    assert "can't be seen: the cache user lacks the right to SUBSCRIBE, CONFIG SET" in guard.detail
-    assert "+subscribe +config|set &__keyspace@0__:*" in guard.detail
+    assert granted(guard.detail) == {"+subscribe", "+config|set", "&__keyspace@0__:*"}
     assert client.config_get("notify-keyspace-events") == before
-    client.execute_command(*guard.detail.split("`")[1].split())
-    assert check_permissions(probed(), limited, [tmp_path]).detail.endswith(" can be seen.")
+    client.execute_command("ACL", "SETUSER", "shop", *granted(guard.detail))
+    assert visible(permission_guard(case, limited).detail)
 
 
-def test_a_server_that_tells_already_needs_no_right_to_set_it(
-    probed: Any, user: Any, client: redis.Redis, tmp_path: Path
-) -> None:
+def test_events_that_are_on_already_need_no_config_set(probed: Any, user: Any, client: redis.Redis) -> None:
     client.config_set("notify-keyspace-events", "KA")
-    guard = check_permissions(probed(), user(CLEARING + " +subscribe allchannels"), [tmp_path])
+    case = probed(cache_keys=["product:{key}:v1"])
+    guard = permission_guard(case, user(NEEDED + KEYS + " +subscribe allchannels"))
     client.config_set("notify-keyspace-events", "")
-    assert guard.detail.endswith(" can be seen.")
+    assert visible(guard.detail)
 
 
-def test_times_to_live_need_their_keys(probed: Any, user: Any, tmp_path: Path) -> None:
-    limited = user(CLEARING + " +subscribe +config|set allchannels")
-    guard = check_permissions(probed(cache_keys=["other:{key}"]), limited, [tmp_path])
-    assert guard.ok and "can be seen, but no times to live" in guard.detail and "+pttl ~other:?*" in guard.detail
+def test_times_to_live_need_their_keys(probed: Any, user: Any) -> None:
+    limited = user(NEEDED + KEYS + " +subscribe +config|set allchannels")
+    guard = permission_guard(probed(cache_keys=["other:{key}"]), limited)
+    assert guard.ok and granted(guard.detail) == {"+pttl", "~other:?*"}
 
 
-def test_cache_keys_that_are_not_known(make_case: Callable[..., Case], cache: Any, tmp_path: Path) -> None:
+def test_unknown_cache_keys_are_noted(make_case: Callable[..., Case], cache: Any) -> None:
     spec = {"clear": ["list:{page}:{size}"], "url_env": "SHOP_CACHE", "dedicated": True}
-    guard = check_permissions(make_case(cache=spec, design="crossover", freshness=PROBE), cache, [tmp_path])
-    assert guard.ok and "say them in freshness.cache_keys" in guard.detail
+    guard = permission_guard(make_case(cache=spec, design="crossover", freshness=PROBE), cache)
+    assert guard.ok and "freshness.cache_keys" in guard.detail

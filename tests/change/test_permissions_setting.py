@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 import redis
-from served import check_permissions
+from served import ServedCache, permission_guard
 
-from luckyhit.caches.redis.rights.setting_values import expected_value, look_at_setting
-from luckyhit.caches.redis.topology import Topology
+from luckyhit.caches.redis.permissions.setting_values import expected_value
 from luckyhit.case.changes.cache_setting import SettingChange
 from luckyhit.case.model import Case
 from luckyhit.change.permissions.permission_findings import Findings
@@ -37,14 +36,14 @@ slowlog-log-slower-than slowlog-max-len
 """
 
 
-def look(client: redis.Redis, *, owned: bool = False, **change: Any) -> Guard:
-    found = Findings("change")
-    look_at_setting(Topology(client, None), SettingChange.model_validate(CHANGE | change), found, owned=owned)
-    return found.guard()
+def check(cache: ServedCache, **change: Any) -> Guard:
+    findings = Findings("change")
+    cache.checks.setting(SettingChange.model_validate(CHANGE | change), findings)
+    return findings.guard()
 
 
 @pytest.mark.parametrize("name", re.findall(r"\S+", NAMES))
-def test_a_real_server_takes_just_what_is_said_to_be_taken(name: str, client: redis.Redis) -> None:
+def test_server_takes_just_the_expected_values(name: str, client: redis.Redis) -> None:
     was = client.config_get(name)[name]
     wrong = []
     for value in re.findall(r"\S+", VALUES):
@@ -59,76 +58,48 @@ def test_a_real_server_takes_just_what_is_said_to_be_taken(name: str, client: re
     assert wrong == []
 
 
-def test_a_setting_as_it_should_be(client: redis.Redis) -> None:
-    before = client.config_get("*")
-    guard = look(client, name="maxmemory-samples", before="5", after="10")
-    assert guard.ok and "maxmemory-samples is '5', as before the change." in guard.detail
-    assert "can't be proven without setting it" in guard.detail
-    assert look(client, name="maxmemory-samples", after="10").ok
-    assert client.config_get("*") == before
-
-
-def test_the_same_amount_in_other_words(client: redis.Redis) -> None:
-    client.config_set("maxmemory", "100mb")
-    try:
-        assert look(client, name="maxmemory", before="100mb", after="50mb").ok
-        assert "is in place" in look(client, name="maxmemory", before="50mb", after="102400kb").detail
-    finally:
-        client.config_set("maxmemory", 0)
-
-
 @pytest.mark.parametrize(
-    ("change", "said", "todo"),
+    ("change", "owned", "ok", "named"),
     [
-        ({"name": "maxmemory-samples", "before": "7", "after": "10"}, "is '5', and the case says '7'", "change.before"),
-        (
-            {"name": "maxmemory-samples", "before": "7", "after": "5"},
-            "is '5' already: the change is in place",
-            "CONFIG",
-        ),
-        ({"name": "maxmemory-policy", "after": "allkeys-lur"}, "no server takes 'allkeys-lur'", "allkeys-lru"),
-        ({"name": "maxmemory", "after": "1,5gb"}, "no server takes '1,5gb'", "such as 100mb"),
-        ({"name": "dynamic-hz", "after": "no"}, "the cache has no setting dynamic-hz", "CONFIG GET dyn*"),
+        ({"name": "maxmemory-samples", "before": "5", "after": "10"}, False, True, ("'5'",)),
+        ({"name": "maxmemory-samples", "after": "10"}, False, True, ("maxmemory-samples",)),
+        ({"name": "maxmemory-samples", "before": "7", "after": "10"}, True, True, ("'7'",)),  # it is set to that
+        ({"name": "maxmemory", "before": "100mb", "after": "50mb"}, False, True, ("maxmemory",)),
+        ({"name": "maxmemory", "before": "50mb", "after": "102400kb"}, False, False, ("in place",)),
+        ({"name": "maxmemory-samples", "before": "7", "after": "10"}, False, False, ("'5'", "'7'", "change.before")),
+        ({"name": "maxmemory-samples", "before": "7", "after": "5"}, False, False, ("in place", "CONFIG")),
+        ({"name": "maxmemory-policy", "after": "allkeys-lur"}, False, False, ("'allkeys-lur'", "allkeys-lru")),
+        ({"name": "maxmemory", "after": "1,5gb"}, False, False, ("'1,5gb'", "100mb")),
+        ({"name": "dynamic-hz", "after": "no"}, False, False, ("dynamic-hz", "CONFIG GET dyn*")),
     ],
 )
-def test_what_would_fail_in_the_run(change: Any, said: str, todo: str, client: redis.Redis) -> None:
-    guard = look(client, **change)
-    assert not guard.ok and said in guard.detail and todo in guard.remedy
+def test_setting_is_checked_and_left_alone(
+    change: Any, owned: bool, ok: bool, named: tuple[str, ...], cache: ServedCache, client: redis.Redis
+) -> None:
+    client.config_set("maxmemory", "100mb")
+    before, cache.owned = client.config_get("*"), owned
+    guard = check(cache, **change)
+    text, after = f"{guard.detail} {guard.remedy}", client.config_get("*")
+    client.config_set("maxmemory", 0)
+    assert guard.ok is ok and all(part in text for part in named) and after == before
 
 
-def test_a_cache_of_the_runs_own_is_set_to_what_is_declared(client: redis.Redis) -> None:
-    guard = look(client, owned=True, name="maxmemory-samples", before="7", after="10")
-    assert guard.ok and "each arm's own cache is set to '7' before the change" in guard.detail
-
-
-@pytest.mark.parametrize("may_ask", [True, False], ids=["by ACL DRYRUN", "by trying"])
-def test_the_right_to_set_it(
-    may_ask: bool, make_case: Callable[..., Case], cache: Any, client: Any, tmp_path: Any
+@pytest.mark.parametrize("asking", ["+acl|whoami +acl|dryrun", ""], ids=["by ACL DRYRUN", "by trying"])
+def test_permission_to_set_is_named_with_its_grant(
+    asking: str, make_case: Callable[..., Case], cache: ServedCache, client: Any
 ) -> None:
     change = CHANGE | {"name": "maxmemory-samples", "after": "10"}
     keys = {"clear": ["product:{id}"], "url_env": "SHOP_CACHE"}
     case = make_case(change=change, cache=keys, design="crossover")
     before = client.config_get("*")
-    rules = [
-        "+@read",
-        "+@write",
-        "+@keyspace",
-        "+dbsize",
-        "+info",
-        "+config|get",
-        "+time",
-        "~product:*",
-        "+@transaction",
-    ]
-    rules += ["+acl|whoami", "+acl|dryrun"] if may_ask else []
-    client.execute_command("ACL", "SETUSER", "shop", "reset", "on", ">pw", *rules)
-    limited = type(cache)(cache.url.replace("redis://", "redis://shop:pw@"))
+    rules = "+@read +@write +@keyspace +@transaction +dbsize +info +config|get +time ~product:* " + asking
+    client.execute_command("ACL", "SETUSER", "shop", "reset", "on", ">pw", *rules.split())
+    limited = ServedCache(cache.url.replace("redis://", "redis://shop:pw@"))
     try:
-        guard = check_permissions(case, limited, [tmp_path])
-        assert not guard.ok and guard.detail.startswith("the cache user lacks the right to CONFIG SET.")
-        assert guard.remedy == "Grant it with: `ACL SETUSER shop +config|set`."
-        client.execute_command(*guard.remedy.split("`")[1].split())
-        assert check_permissions(case, limited, [tmp_path]).ok
-        assert client.config_get("*") == before
+        guard = permission_guard(case, limited)
+        assert not guard.ok and "CONFIG SET" in guard.detail
+        assert "`ACL SETUSER shop +config|set`" in guard.remedy
+        client.execute_command("ACL", "SETUSER", "shop", "+config|set")
+        assert permission_guard(case, limited).ok and client.config_get("*") == before
     finally:
         client.execute_command("ACL", "DELUSER", "shop")

@@ -1,233 +1,128 @@
-"""Another Git revision as the change: real repositories, real worktrees, a real service out of each."""
+"""Another Git revision as the change: real repositories and worktrees. (A service out of each: test_change_kinds.)"""
 
 from __future__ import annotations
 
+import re
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from kind_worlds import git, make_repository
 
 from luckyhit.case.model import Case
 from luckyhit.case_run import CaseRun
-from luckyhit.change import (
-    Journal,
-    apply,
-    difference_of,
-    reset_block,
-    revert_run,
-    revisions_of,
-    roll_back,
-    settings_of,
-    start_stacks,
-    worktrees,
-)
+from luckyhit.change import Journal, apply, difference_of, revert_run, revisions_of, worktrees
 from luckyhit.errors import GuardError, TargetError
 from luckyhit.system import Stack
 
-SERVICE = """
-import http.server, json, os, sys
-from shop.answer import WORD
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = json.dumps({"word": WORD, "cwd": os.getcwd()}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def log_message(self, *_):
-        pass
-
-http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
-"""
-
-
-def git(where: Path, *words: str) -> str:
-    options = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"]
-    return subprocess.run(
-        ["git", "-C", str(where), *options, *words], check=True, capture_output=True, text=True
-    ).stdout.strip()
+CHANGE = {"kind": "revision", "what": "The fix", "before": "main", "after": "fix", "smallest": "One"}
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    """A service under `backend/`, with branches main (old) and fix (new); main is checked out."""
-    root = tmp_path / "shop repository"
-    package = root / "backend" / "src" / "shop"
-    package.mkdir(parents=True)
-    (root / "backend" / "service.py").write_text(SERVICE)
-    (package / "__init__.py").write_text("")
-    (package / "answer.py").write_text("WORD = 'old'\n")
-    git(tmp_path, "init", "-q", "-b", "main", str(root))
-    git(root, "add", "-A")
-    git(root, "commit", "-qm", "old")
-    git(root, "switch", "-qc", "fix")
-    (package / "answer.py").write_text("WORD = 'new'\n")
-    git(root, "commit", "-qam", "new")
-    git(root, "switch", "-q", "main")
+def repository(run: CaseRun) -> Path:
+    root = run.path / "shop repository"
+    root.mkdir()
+    make_repository(root)
     return root
 
 
 @pytest.fixture
-def make(make_case: Callable[..., Case], repository: Path) -> Callable[..., Case]:
-    def make(**change: Any) -> Case:
-        return make_case(
-            change={
-                "kind": "revision",
-                "what": "The fix",
-                "before": "main",
-                "after": "fix",
-                "smallest": "One",
-                **change,
-            },
-            target={
-                "start": {
-                    "command": ["{python}", "service.py", "{port}", "{cache_url}"],
-                    "cwd": f"{repository.name}/backend",
-                    "ready": "/",
-                    "env": {"PYTHONPATH": str(repository / "backend" / "src")},
-                }
-            },
-            design="crossover",
-        )
-
-    return make
+def start(repository: Path) -> dict[str, Any]:
+    env = {"PYTHONPATH": str(repository / "backend" / "src")}
+    return {"command": ["{python}", "service.py", "{port}", "x"], "cwd": f"{repository.name}/backend", "env": env}
 
 
 @pytest.fixture
-def journal(run: CaseRun) -> Journal:
-    return Journal(run.path / "journal.jsonl")
+def make(make_case: Callable[..., Case], start: dict[str, Any]) -> Callable[..., Case]:
+    return lambda **change: make_case(change=CHANGE | change, target={"start": start}, cache=None, design="crossover")
 
 
 @pytest.fixture
-def started(run: CaseRun, repository: Path, journal: Journal) -> Iterator[Callable[[Case], Stack]]:
-    with ExitStack() as running:
+def checked_out(
+    make: Callable[..., Case], run: CaseRun, journal: Journal
+) -> Callable[..., AbstractContextManager[Any]]:
+    def checked_out(**revisions: str) -> AbstractContextManager[Any]:
+        case = make()
+        hashes: Any = {**revisions_of(case, run.path), **revisions}
+        return worktrees(case, run.path, run.path / "revisions", journal, hashes, {})
 
-        def start(case: Case) -> Stack:
-            found = revisions_of(case, repository.parent)
-            folder = run.path / "revisions"
-            made = running.enter_context(worktrees(case, repository.parent, folder, journal, found, {}))
-            stack = Stack(case, "before", run.path / "work" / "before", project=repository.parent)
-            stack.sources = made
-            stack.settings = settings_of(stack, "before")
-            running.callback(stack.stop)
-            start_stacks([stack], journal)
-            return stack
-
-        yield start
+    return checked_out
 
 
-def word(stack: Stack) -> str:
-    return str(httpx.get(stack.base_url, trust_env=False).json()["word"])
+def listed(repository: Path) -> int:
+    return len(git(repository, "worktree", "list").splitlines())
 
 
-def listed(repository: Path) -> list[str]:
-    return git(repository, "worktree", "list").splitlines()
-
-
-def test_each_arm_runs_its_own_revision(
-    make: Callable[..., Case], started: Callable[[Case], Stack], journal: Journal, repository: Path
+def test_uncommitted_code_is_in_neither_arm(
+    own: Callable[..., Stack], start: dict[str, Any], journal: Journal, repository: Path
 ) -> None:
-    # What is being edited, and not committed, is in neither arm.
-    (repository / "backend" / "src" / "shop" / "answer.py").write_text("WORD = 'half-edited'\n")
-    stack = started(make())
+    (repository / "backend" / "src" / "word.py").write_text("WORD = 'half-edited'\n")
+    stack = own(start, change=CHANGE, cache=None)
     cwd, env = stack.cwd, dict(stack.env)
-    assert word(stack) == "old"
-    apply(stack, journal)
-    assert word(stack) == "new"
-    # Nothing that the service is given tells the arms apart but what stands behind the paths.
+    words = []
+    for _ in range(2):
+        words.append(httpx.get(stack.base_url, trust_env=False).json()["revision"])
+        apply(stack, journal)
+    assert words == ["old", "new"]
+    # Nothing that the service is given differs but what stands behind the paths.
     assert (stack.cwd, stack.env) == (cwd, env)
-    for arm, expected in (("before", "old"), ("after", "new"), ("before", "old")):
-        reset_block({arm: stack}, stack.case, journal)  # type: ignore[dict-item]
-        assert word(stack) == expected
-    assert roll_back(stack, journal).confirmed and word(stack) == "old"
 
 
-def test_no_worktree_is_left(make: Callable[..., Case], run: CaseRun, journal: Journal, repository: Path) -> None:
-    case, folder = make(), run.path / "revisions"
-    with worktrees(case, repository.parent, folder, journal, revisions_of(case, repository.parent), {}):
-        assert len(listed(repository)) == 3
-    assert len(listed(repository)) == 1 and journal.open_steps() == [] and list(folder.iterdir()) == []
+def test_no_worktree_is_left(checked_out: Any, run: CaseRun, journal: Journal, repository: Path) -> None:
+    with checked_out():
+        assert listed(repository) == 3
+    assert listed(repository) == 1 and journal.open_steps() == [] and list((run.path / "revisions").iterdir()) == []
     assert git(repository, "status", "--porcelain") == ""
 
 
-def test_a_killed_run_leaves_worktrees_that_another_process_removes(
-    make: Callable[..., Case], run: CaseRun, journal: Journal, repository: Path
+@pytest.mark.parametrize("deleted_by_hand", [False, True])
+def test_another_process_removes_the_worktrees(
+    deleted_by_hand: bool, checked_out: Any, run: CaseRun, journal: Journal, repository: Path
 ) -> None:
-    case = make()
-    held = worktrees(
-        case, repository.parent, run.path / "revisions", journal, revisions_of(case, repository.parent), {}
-    )
+    held = checked_out()
     held.__enter__()
     assert [step.step for step in journal.open_steps()] == ["worktree", "worktree"]
-    assert revert_run(run, project=repository.parent).confirmed
-    assert len(listed(repository)) == 1 and journal.open_steps() == []
+    if deleted_by_hand:
+        subprocess.run(["rm", "-rf", str(run.path / "revisions")], check=True)
+    assert revert_run(run, project=run.path).confirmed
+    assert listed(repository) == 1 and journal.open_steps() == []
 
 
-def test_a_worktree_that_was_deleted_by_hand_is_forgotten_too(
-    make: Callable[..., Case], run: CaseRun, journal: Journal, repository: Path
-) -> None:
-    case = make()
-    held = worktrees(
-        case, repository.parent, run.path / "revisions", journal, revisions_of(case, repository.parent), {}
-    )
-    held.__enter__()
-    subprocess.run(["rm", "-rf", str(run.path / "revisions")], check=True)
-    assert revert_run(run, project=repository.parent).confirmed
-    assert len(listed(repository)) == 1
-
-
-def test_the_difference_is_what_git_shows(make: Callable[..., Case], repository: Path) -> None:
-    case = make()
-    text = difference_of(case, repository.parent, revisions_of(case, repository.parent))
-    assert "backend/src/shop/answer.py | 2 +-" in text
-    assert "-WORD = 'old'" in text and "+WORD = 'new'" in text
+def test_difference_is_what_git_shows(make: Callable[..., Case], run: CaseRun) -> None:
+    text = difference_of(make(), run.path, revisions_of(make(), run.path))
+    assert "backend/src/word.py | 2 +-" in text and "-WORD = 'old'" in text and "+WORD = 'new'" in text
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "named"),
     [
-        ({"after": "fxi"}, "no revision 'fxi' (change.after)"),
-        ({"after": "main~0"}, "the same revision"),
-        ({"before": "fix~5"}, "no revision 'fix~5' (change.before)"),
+        ({"after": "fxi"}, "'fxi' (change.after)"),
+        ({"before": "fix~5"}, "'fix~5' (change.before)"),
+        ({"after": "main~0"}, "'main~0'"),
+        ({"after": "other"}, "backend"),
     ],
 )
 def test_wrong_revisions_are_refused(
-    make: Callable[..., Case], repository: Path, change: dict[str, str], said: str
+    make: Callable[..., Case], run: CaseRun, repository: Path, change: dict[str, str], named: str
 ) -> None:
-    with pytest.raises(GuardError) as refused:
-        revisions_of(make(**change), repository.parent)
-    assert said in refused.value.message and refused.value.hint
-
-
-def test_a_revision_without_the_directory_is_refused(make: Callable[..., Case], repository: Path) -> None:
-    git(repository, "switch", "-q", "--orphan", "other")
-    (repository / "backend").mkdir(exist_ok=True)
+    git(repository, "switch", "-q", "--orphan", "other")  # without the directory
     git(repository, "commit", "-q", "--allow-empty", "-m", "empty")
-    with pytest.raises(GuardError, match="has no directory backend"):
-        revisions_of(make(after="other"), repository.parent)
+    (repository / "backend").mkdir(exist_ok=True)
+    with pytest.raises(GuardError) as refused:
+        revisions_of(make(**change), run.path)
+    assert named in refused.value.message and refused.value.hint
 
 
-def test_a_directory_without_a_repository_is_refused(make_case: Callable[..., Case], tmp_path: Path) -> None:
-    case = make_case(
-        change={"kind": "revision", "what": "The fix", "after": "fix", "smallest": "One"}, design="crossover"
-    )
-    with pytest.raises(GuardError, match="in no Git repository"):
-        revisions_of(case, tmp_path)
+def test_directory_without_a_repository_is_refused(make_case: Callable[..., Case], tmp_path: Path) -> None:
+    with pytest.raises(GuardError, match=re.escape(str(tmp_path))):
+        revisions_of(make_case(change={**CHANGE, "before": "HEAD"}, design="crossover"), tmp_path)
 
 
-def test_a_worktree_that_git_refuses_is_no_open_step(
-    make: Callable[..., Case], run: CaseRun, journal: Journal, repository: Path
-) -> None:
-    case, folder = make(), run.path / "revisions"
-    found = {**revisions_of(case, repository.parent), "after": "0" * 40}
-    with (
-        pytest.raises(TargetError, match="git worktree failed"),
-        worktrees(case, repository.parent, folder, journal, found, {}),
-    ):
+def test_worktree_that_git_refuses_is_no_open_step(checked_out: Any, journal: Journal, repository: Path) -> None:
+    with pytest.raises(TargetError, match="git worktree"), checked_out(after="0" * 40):
         raise AssertionError("not reached")
-    assert len(listed(repository)) == 1 and journal.open_steps() == []
+    assert listed(repository) == 1 and journal.open_steps() == []

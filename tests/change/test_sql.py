@@ -1,4 +1,4 @@
-"""The change by an SQL statement in a real PostgreSQL: an index, the row of a flag, and what goes wrong."""
+"""The change by an SQL statement in a real PostgreSQL: an index, and what goes wrong."""
 
 from __future__ import annotations
 
@@ -12,17 +12,14 @@ from flag_service import FlagService
 from kind_worlds import KindWorld, by_sql
 from postgres_server import postgres, programs
 
-from luckyhit.atomic import write_atomically
-from luckyhit.case.model import Case
 from luckyhit.case.values.variables import known_secrets
 from luckyhit.case_run import CaseRun
-from luckyhit.change import Journal, apply, in_place, prepare, revert_run, roll_back
+from luckyhit.change import Journal, apply, in_place, revert_run, roll_back
 from luckyhit.change.kinds import shown_state
 from luckyhit.change.permissions.permission_checks import change_guard
 from luckyhit.errors import ArgumentError, RollbackNotConfirmed, TargetError
 from luckyhit.system import Stack
 
-CACHE = {"clear": ["product:{id}:v1"], "url_env": "SHOP_CACHE"}
 INDEX = {
     "apply": "CREATE INDEX CONCURRENTLY by_value ON flag (value)",
     "revert": "DROP INDEX by_value",
@@ -45,40 +42,16 @@ def url() -> Iterator[str]:
 @pytest.fixture
 def world(url: str, monkeypatch: pytest.MonkeyPatch) -> KindWorld:
     monkeypatch.setenv("SHOP_DATABASE", url)
-    monkeypatch.setenv("SHOP_CACHE", "redis://127.0.0.1:1/0")  # nothing here asks it
     return by_sql(url)
 
 
 @pytest.fixture
-def journal(run: CaseRun) -> Journal:
-    return Journal(run.path / "journal.jsonl")
+def sql(world: KindWorld, live: Callable[..., Stack], service: FlagService) -> Callable[..., Stack]:
+    return lambda **change: live(world.change | change, cache={"clear": ["product:{id}:v1"], "url_env": "SHOP_CACHE"})
 
 
-@pytest.fixture
-def live(world: KindWorld, make_case: Callable[..., Case], run: CaseRun) -> Iterator[Callable[..., Stack]]:
-    with FlagService() as service:
-
-        def make(**change: Any) -> Stack:
-            target = {"url": service.url, "allow_change": True, "environment": "staging"}
-            case = make_case(change=world.change | change, design="crossover", target=target, cache=CACHE)
-            write_atomically(run.path / "case.yml", case.model_dump_json(exclude_defaults=True))
-            stack = Stack(case, "before", run.path / "work", project=run.path, allow_change=True)
-            return stack
-
-        yield make
-
-
-def test_a_row_is_changed_and_changed_back(live: Any, world: KindWorld, journal: Journal) -> None:
-    stack = live()
-    assert change_guard(stack).ok
-    prepare(stack)
-    apply(stack, journal)
-    assert world.state() == "new" and shown_state(stack) == {"change.state": "new"}
-    assert roll_back(stack, journal).confirmed and world.state() == "old"
-
-
-def test_an_index_is_made_once_and_dropped_elsewhere(live: Any, journal: Journal, run: CaseRun) -> None:
-    stack = live(**INDEX)
+def test_an_index_is_made_once_and_dropped_elsewhere(sql: Any, journal: Journal, run: CaseRun) -> None:
+    stack = sql(**INDEX)
     apply(stack, journal)
     apply(stack, journal)  # it would fail the second time
     assert shown_state(stack) == {"change.state": "1"}
@@ -86,8 +59,8 @@ def test_an_index_is_made_once_and_dropped_elsewhere(live: Any, journal: Journal
     assert shown_state(stack) == {"change.state": "0"} and journal.open_steps() == []
 
 
-def test_no_secret_of_the_url_is_written_or_said(live: Any, url: str, journal: Journal, run: CaseRun) -> None:
-    stack = live()
+def test_no_secret_of_the_url_is_written_or_shown(sql: Any, url: str, journal: Journal, run: CaseRun) -> None:
+    stack = sql()
     password = str(sqlalchemy.make_url(url).password)
     apply(stack, journal)
     assert password not in journal.path.read_text() and password in known_secrets(stack.case)
@@ -98,26 +71,25 @@ def test_no_secret_of_the_url_is_written_or_said(live: Any, url: str, journal: J
     assert journal.open_steps() and revert_run(run, project=run.path).confirmed
 
 
-def test_another_database_is_left_alone(live: Any, world: KindWorld, url: str, journal: Journal, run: CaseRun) -> None:
-    apply(live(), journal)
+def test_another_database_is_left_alone(sql: Any, world: KindWorld, url: str, journal: Journal, run: CaseRun) -> None:
+    stack = sql()
+    apply(stack, journal)
     with pytest.raises(RollbackNotConfirmed):
         revert_run(run, project=run.path, environ={"SHOP_DATABASE": url.replace("/postgres", "/template1")})
-    assert world.state() == "new" and revert_run(run, project=run.path).confirmed
+    assert world.state(stack) == "new" and revert_run(run, project=run.path).confirmed
 
 
-@pytest.mark.parametrize("apply_by", ["UPDATE flag SET value = 'half'", "UPDATE nothing SET value = 'new'"])
-def test_a_statement_without_the_declared_effect_is_taken_back(
-    live: Any, world: KindWorld, journal: Journal, apply_by: str
-) -> None:
-    stack = live(apply=apply_by, within="100ms")
+@pytest.mark.parametrize("statement", ["UPDATE flag SET value = 'half'", "UPDATE nothing SET value = 'new'"])
+def test_statement_without_effect_is_taken_back(sql: Any, world: KindWorld, journal: Journal, statement: str) -> None:
+    stack = sql(apply=statement, within="100ms")
     with pytest.raises(TargetError):
         apply(stack, journal)
-    assert in_place(stack, journal)  # nobody knows: so it is taken back
-    assert roll_back(stack, journal).confirmed and world.state() == "old"
+    assert in_place(stack, journal)  # something of it may be in place
+    assert roll_back(stack, journal).confirmed and world.state(stack) == "old"
 
 
-def test_a_statement_that_waits_too_long_is_cancelled(live: Any, world: KindWorld, url: str, journal: Journal) -> None:
-    stack = live(within="500ms")
+def test_statement_that_waits_too_long_is_cancelled(sql: Any, world: KindWorld, url: str, journal: Journal) -> None:
+    stack = sql(within="500ms")
     engine = sqlalchemy.create_engine(url)
     with engine.connect() as holding:
         holding.exec_driver_sql("UPDATE flag SET value = 'held'")
@@ -125,39 +97,39 @@ def test_a_statement_that_waits_too_long_is_cancelled(live: Any, world: KindWorl
             apply(stack, journal)
         holding.rollback()
     engine.dispose()
-    assert roll_back(stack, journal).confirmed and world.state() == "old"
+    assert roll_back(stack, journal).confirmed and world.state(stack) == "old"
 
 
 @pytest.mark.parametrize(
     "query", ["SELECT value FROM nothing", "SELECT value FROM flag WHERE false", "SELECT 1, 2", "no SQL at all"]
 )
-def test_a_query_that_gives_no_single_value_fails_the_look(live: Any, query: str) -> None:
-    assert not change_guard(live(verify=query)).ok
+def test_query_without_a_single_value_fails_the_check(sql: Any, query: str) -> None:
+    assert not change_guard(sql(verify=query)).ok
 
 
 @pytest.mark.parametrize(
     ("query", "value"), [("SELECT NULL", "null"), ("SELECT 1 = 1", "true"), ("SELECT '5 %'", "5 %")]
 )
-def test_values_are_texts_as_in_json(live: Any, query: str, value: str) -> None:
-    assert shown_state(live(verify=query)) == {"change.state": value}
+def test_values_are_texts_as_in_json(sql: Any, query: str, value: str) -> None:
+    assert shown_state(sql(verify=query)) == {"change.state": value}
 
 
-def test_a_database_that_is_away_fails_the_look(live: Any, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_database_fails_the_check(sql: Any, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     port = str(sqlalchemy.make_url(url).port)
     monkeypatch.setenv("SHOP_DATABASE", url.replace(f":{port}/", ":1/"))
-    guard = change_guard(live())
+    guard = change_guard(sql())
     assert not guard.ok and str(sqlalchemy.make_url(url).password) not in f"{guard.detail} {guard.remedy}"
 
 
 @pytest.mark.parametrize("database", ["", "no address", "nosuchsql://host/name"])
-def test_a_url_that_can_not_be_used_is_an_argument(live: Any, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unusable_url_is_an_argument_error(sql: Any, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOP_DATABASE", database)
     with pytest.raises(ArgumentError):
-        change_guard(live())
+        change_guard(sql())
 
 
-def test_without_the_extra_it_says_what_to_install(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    stack = live()
+def test_without_the_extra_the_error_names_it(sql: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    stack = sql()
     monkeypatch.setitem(sys.modules, "sqlalchemy", None)
     with pytest.raises(ArgumentError) as failed:
         change_guard(stack)

@@ -102,8 +102,8 @@ class Cluster:
 
     @staticmethod
     def linked(node: Server) -> bool:
-        told = node.client.info("replication")
-        return told["role"] == "master" or told["master_link_status"] == "up"
+        replication = node.client.info("replication")
+        return replication["role"] == "master" or replication["master_link_status"] == "up"
 
     def stop(self) -> None:
         for node in self.nodes:

@@ -22,24 +22,23 @@ from luckyhit.run import Table, runs
 LUCKYHIT = Path(sys.executable).with_name("luckyhit")
 OF_OTHERS = frozenset({"restore", "notify", "setting", "http", "command", "probe"})
 """Kinds of inverse of what is done to something that outlives the run."""
-NOTHING_LEFT = ("Nothing was left to undo", "Nothing was changed")
 
 
 def problems_after(victim: Victim, first: Look, *, by_command: bool = False) -> list[str]:
     """Revert what a killed run left, twice, and look at everything. `by_command`: by `luckyhit revert`, as a user
     would; otherwise by what that calls."""
-    world, found = victim.world, list[str]()
+    world, problems = victim.world, list[str]()
     # It may have died before it could tell where its directory is.
     paths = [victim.run] if victim.run else [run.path for run in runs(world.project / "data" / "runs")]
     run = CaseRun.open(paths[0]) if paths else None
     if run is not None:
-        found += _refusal(world, run)
-        found += _reverted_twice(world, run, by_command=by_command)
-    found += [f"still running: {words}" for words in victim.left_running()]
-    found += world.differences(first, ended_well=run is not None and run.state == "measured")
+        problems += _refusal(world, run)
+        problems += _reverted_twice(world, run, by_command=by_command)
+    problems += [f"still running: {words}" for words in victim.left_running()]
+    problems += world.differences(first, ended_well=run is not None and run.state == "measured")
     if run is not None:
-        found += [*_samples(run), *_left_in_the_directory(run), *_next_run_is_let_in(world, run)]
-    return found
+        problems += [*_samples(run), *_left_in_the_directory(run), *_next_run_is_let_in(world, run)]
+    return problems
 
 
 def open_on_the_target(run: CaseRun) -> list[str]:
@@ -82,15 +81,15 @@ def _refused(world: World, run: CaseRun) -> TargetBusy | None:
 
 
 def _reverted_twice(world: World, run: CaseRun, *, by_command: bool) -> Iterator[str]:
-    said: list[str] = []
+    journal, lines = run.path / "journal.jsonl", list[str]()
     for _ in range(2):
         code, text = _by_command(world, run) if by_command else _in_process(world, run)
-        said.append(text)
         if code:
             yield f"revert ended with {code}: {text}"
             return
-    if not any(words in said[1] for words in NOTHING_LEFT):
-        yield f"the second revert still found something: {said[1]}"
+        lines.append(journal.read_text() if journal.is_file() else "")
+    if lines[0] != lines[1]:
+        yield f"the second revert did something: {text}"
 
 
 def _in_process(world: World, run: CaseRun) -> tuple[int, str]:

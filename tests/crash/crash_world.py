@@ -204,19 +204,19 @@ class World:
     def differences(self, first: Look, *, ended_well: bool = False) -> list[str]:
         """What is not as it was at the `first` look, one sentence each; see the rule above."""
         now = self.look()
-        found = [
+        problems = [
             f"{name} was {getattr(first, name)!r}, and is {getattr(now, name)!r}"
             for name in ("flags", "probed", "switch", "worktrees")
             if getattr(first, name) != getattr(now, name)
         ]
         names = first.settings.keys() | now.settings.keys()
-        found += [
+        problems += [
             f"the cache's {name} was {first.settings.get(name)!r}, and is {now.settings.get(name)!r}"
             for name in sorted(names)
             if first.settings.get(name) != now.settings.get(name)
         ]
         meant = {key for key in first.keys if ended_well and IN_SCOPE.fullmatch(key)}
-        return [*found, *_keys_amiss(first, now, self.done_by_shop(), meant)]
+        return [*problems, *_keys_amiss(first, now, self.done_by_shop(), meant)]
 
 
 def _keys_amiss(

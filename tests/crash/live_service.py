@@ -40,11 +40,11 @@ class Shop:
 
     def product(self, number: int) -> bytes:
         key = f"product:{number}:v1"
-        found = self.cache.get(key)
-        if isinstance(found, bytes):
-            return found
-        page = {"id": number, "price": self.prices.get(number, 1), "by": "shop", "word": WORD}
-        made = json.dumps(page).encode()
+        page = self.cache.get(key)
+        if isinstance(page, bytes):
+            return page
+        fields = {"id": number, "price": self.prices.get(number, 1), "by": "shop", "word": WORD}
+        made = json.dumps(fields).encode()
         self._note("set", key)
         self.cache.set(key, made, ex=self.ttl_s * (2 if self.flags["new-keys"] else 1))
         return made

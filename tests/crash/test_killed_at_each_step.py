@@ -16,8 +16,12 @@ SLICES = 6
 def moments_of(scenario: Scenario, world: World) -> list[Moment]:
     """All there are, as one undisturbed run shows them."""
     run = start_run(world, scenario, steps=True, light=True)
-    assert run.upto(None) and run.told[-1] == {"ended": True}, run.told[-1]
-    return [Moment(told["step"], told["side"], told["event"], told["of"]) for told in run.told if "step" in told]
+    assert run.upto(None) and run.events[-1] == {"ended": True}, run.events[-1]
+    return [
+        Moment(events["step"], events["side"], events["event"], events["of"])
+        for events in run.events
+        if "step" in events
+    ]
 
 
 def problems(
@@ -26,7 +30,7 @@ def problems(
     first = world.look()
     run = start_run(world, scenario, steps=True, light=True)
     if not run.upto(moment):
-        yield f"{moment}: the run did not get there, but {run.told[-1]}"
+        yield f"{moment}: the run did not get there, but {run.events[-1]}"
         return
     run.kill(whom)
     for problem in problems_after(run, first, by_command=by_command):
@@ -37,24 +41,25 @@ def problems(
     ("scenario", "event", "of", "side"),
     [
         ("http", "confirm", "apply", "before"),
+        ("revision", "confirm", "worktree", "before"),
         pytest.param("env", "confirm", "apply", "after", marks=pytest.mark.slow),
         pytest.param("cache-setting", "confirm", "apply", "after", marks=pytest.mark.slow),
-        ("revision", "confirm", "worktree", "before"),
     ],
 )
 def test_what_was_being_done_is_taken_back(scenario: str, event: str, of: str, side: str, world: World) -> None:
     first = world.look()
     run = start_run(world, ALL[scenario], steps=True, light=True)
-    assert run.upto_event(event, of, side), run.told[-1]
+    assert run.upto_event(event, of, side), run.events[-1]
     run.kill()
     assert problems_after(run, first) == []
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_back_what_the_kernel_killed(world: World) -> None:
     """The main process alone, as where memory runs out: the others have to notice."""
     first = world.look()
     run = start_run(world, HTTP, steps=True, light=True)
-    assert run.upto_event("confirm", "apply", "after"), run.told[-1]
+    assert run.upto_event("confirm", "apply", "after"), run.events[-1]
     run.kill("main")
     assert problems_after(run, first, by_command=True) == []
 
@@ -71,7 +76,7 @@ def test_a_revert_that_is_killed_is_finished_by_the_next_one(new_world: Callable
     world = new_world()
     whole = start(world, "revert", str(killed_run(world).run), steps=True)
     whole.upto(None)
-    moments = [Moment(told["step"], told["side"]) for told in whole.told if "step" in told]
+    moments = [Moment(events["step"], events["side"]) for events in whole.events if "step" in events]
     assert len(moments) >= 8
     for moment in moments:
         world = new_world()
@@ -89,21 +94,21 @@ def test_a_revert_that_is_killed_is_finished_by_the_next_one(new_world: Callable
 @pytest.mark.parametrize("part", range(SLICES))
 @pytest.mark.parametrize("scenario", ALL.values(), ids=list(ALL))
 def test_killed_at_every_step(scenario: Scenario, part: int, new_world: Callable[[], World]) -> None:
-    found = []
+    failures = []
     for moment in moments_of(scenario, new_world())[part::SLICES]:
         world = new_world()
-        found += problems(world, scenario, moment)
+        failures += problems(world, scenario, moment)
         world.stop()
-    assert found == []
+    assert failures == []
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("scenario", ALL.values(), ids=list(ALL))
 def test_the_main_process_killed_at_some_steps(scenario: Scenario, new_world: Callable[[], World]) -> None:
-    found = []
+    failures = []
     for moment in moments_of(scenario, new_world())[1::9]:
         world = new_world()
-        found += problems(world, scenario, moment, "main", by_command=True)
+        failures += problems(world, scenario, moment, "main", by_command=True)
         world.stop()
-    assert found == []
+    assert failures == []

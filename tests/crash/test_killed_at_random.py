@@ -26,25 +26,25 @@ def test_killed_in_the_middle_of_the_load(world: World) -> None:
 
 
 @pytest.mark.slow
-def test_the_next_run_is_refused_until_the_revert_and_goes_through_then(world: World) -> None:
+def test_next_run_is_refused_until_the_revert(world: World) -> None:
     first = world.look()
     run = start_run(world, HTTP, steps=True)
     assert run.upto_event("confirm", "notify", "after") and run.run is not None
     run.kill()
     refused = start_run(world, HTTP)
     assert not refused.upto_event("intent", "clear", "before")
-    assert refused.told[-1]["failed"].startswith("TargetBusy") and refused.told[-1]["exit_code"] == 3
-    assert f"luckyhit revert {CaseRun(run.run).id}" in refused.told[-1]["hint"]
+    assert refused.events[-1]["failed"].startswith("TargetBusy") and refused.events[-1]["exit_code"] == 3
+    assert f"luckyhit revert {CaseRun(run.run).id}" in refused.events[-1]["hint"]
     assert problems_after(run, first, by_command=True) == []
     again = start_run(world, HTTP, light=True)
-    assert again.upto(None) and again.told[-1] == {"ended": True}
+    assert again.upto(None) and again.events[-1] == {"ended": True}
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("scenario", ALL.values(), ids=list(ALL))
 def test_killed_at_random_moments(scenario: Scenario, new_world: Callable[[], World]) -> None:
-    rng, found = random.Random(scenario.name), list[str]()
+    rng, failures = random.Random(scenario.name), list[str]()
     kinds: tuple[Whom, ...] = ("tree", "main", "tree")
     for whom in kinds:
         world = new_world()
@@ -52,6 +52,6 @@ def test_killed_at_random_moments(scenario: Scenario, new_world: Callable[[], Wo
         run = start_run(world, scenario)
         run.live_for(seconds)
         run.kill(whom)
-        found += [f"{whom} after {seconds:.3f} s: {problem}" for problem in problems_after(run, first)]
+        failures += [f"{whom} after {seconds:.3f} s: {problem}" for problem in problems_after(run, first)]
         world.stop()
-    assert found == []
+    assert failures == []

@@ -37,7 +37,8 @@ def test_a_cache_that_is_down_comes_back_and_is_reverted_then(world: World) -> N
     world.stop_cache()
     done = revert(world, run.run)
     assert done.returncode == 5
-    assert "redis-cli CONFIG SET set-max-intset-entries '100'" in done.stderr
+    by_hand = "redis-cli CONFIG SET set-max-intset-entries '100'"
+    assert by_hand in done.stderr
     assert f"luckyhit revert {run.run.name}" in done.stderr and "Traceback" not in done.stderr
     # A server that starts anew has the settings of its start: put back by hand, or not needed any more.
     world.start_cache()
@@ -45,7 +46,7 @@ def test_a_cache_that_is_down_comes_back_and_is_reverted_then(world: World) -> N
 
 
 @pytest.mark.slow
-def test_a_cache_that_never_went_down_keeps_its_setting_until_the_next_try(world: World) -> None:
+def test_unreachable_cache_keeps_its_setting_until_the_next_try(world: World) -> None:
     first = world.look()
     run = start_run(world, SETTING, steps=True, light=True)
     assert run.upto_event("confirm", "notify", "after") and run.run is not None
@@ -121,7 +122,7 @@ def test_on_a_full_disk_nothing_is_cleared(world: World, small_disk: Path) -> No
     else:
         no_longer_files(run)
     run.upto(None)
-    assert run.told[-1]["failed"].startswith("GuardError: the journal") and run.told[-1]["exit_code"] == 3
+    assert run.events[-1]["failed"].startswith("GuardError: the journal") and run.events[-1]["exit_code"] == 3
     assert world.differences(first) == []
     filler.unlink(missing_ok=True)
     assert problems_after(run, first) == []
@@ -133,8 +134,8 @@ def test_what_cannot_be_journalled_is_not_changed(world: World) -> None:
     assert run.upto_event("intent", "apply", "before") and run.run is not None
     no_longer_files(run, run.run / "journal.jsonl")
     run.upto(None)
-    assert run.told[-1]["failed"].startswith("GuardError: the journal")
-    assert [told["side"] for told in run.told if told.get("of") == "apply"] == ["before"]
+    assert run.events[-1]["failed"].startswith("GuardError: the journal")
+    assert [events["side"] for events in run.events if events.get("of") == "apply"] == ["before"]
     assert world.look().flags == first.flags
     assert problems_after(run, first) == []
 
@@ -150,7 +151,7 @@ file.write_text("on")
 
 
 @pytest.mark.slow
-def test_a_command_that_outlives_the_main_process_does_not_undo_the_revert(world: World) -> None:
+def test_command_that_outlives_the_run_does_not_undo_the_revert(world: World) -> None:
     """It takes no SIGTERM, and would finish its work behind the back of whoever reverts at once."""
     first = world.look()
     change = {**COMMAND.change, "apply": ["{python}", "-c", SLOW, "<switch>"]}

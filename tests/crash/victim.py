@@ -46,7 +46,7 @@ class Victim:
     world: World
     process: subprocess.Popen[str]
     run: Path | None = None
-    told: list[dict[str, Any]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
     members: list[psutil.Process] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -66,7 +66,7 @@ class Victim:
         return self._upto({"event": event, "of": of, "side": side})
 
     def _upto(self, wanted: dict[str, Any]) -> bool:
-        if self.told:
+        if self.events:
             self._go_on()
         while line := self._lines.get(timeout=_HANGS_AFTER_S):
             event = self._hear(line)
@@ -105,15 +105,15 @@ class Victim:
         """Command lines of what it started, and of whatever names its project, that is still there."""
         project, ours = str(self.world.project), {os.getpid(), *self.world.pids()}
         members = {process.pid for process in self.members if process.is_running()}
-        found = []
+        lines = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 if process.pid in ours or process.status() == psutil.STATUS_ZOMBIE:
                     continue
                 words = " ".join(process.cmdline())
                 if process.pid in members or project in words or process.cwd().startswith(project):
-                    found.append(f"{process.pid} {words}")
-        return found
+                    lines.append(f"{process.pid} {words}")
+        return lines
 
     def _go_on(self) -> None:
         assert self.process.stdin is not None
@@ -123,7 +123,7 @@ class Victim:
 
     def _hear(self, line: str) -> dict[str, Any]:
         event: dict[str, Any] = json.loads(line)
-        self.told.append(event)
+        self.events.append(event)
         if "run" in event:
             self.run = Path(event["run"])
         return event

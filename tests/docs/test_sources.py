@@ -10,7 +10,9 @@ from shell_blocks import ROOT
 LIBRARY = ROOT / "lib" / "luckyhit"
 PAGE = (ROOT / "docs" / "sources.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| (.+) \| (`.+`) \|$", re.M)
-CITED = re.compile(r"(?:\b(?:van )?[A-Z]\w+(?: Tchetgen)?(?:, | and | et al\. )?)+,? \(?((?:19|20)\d\d)\b|\bRFC (\d{4})\b")
+CITED = re.compile(
+    r"(?:\b(?:van )?[A-Z]\w+(?: Tchetgen)?(?:, | and | et al\. )?)+,? \(?((?:19|20)\d\d)\b|\bRFC (\d{4})\b"
+)
 
 
 def key_of(source: str) -> str:

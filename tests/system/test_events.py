@@ -17,7 +17,7 @@ import redis
 
 from luckyhit.caches.keyspace import cache_keys, watched_keys
 from luckyhit.caches.redis import RedisCache
-from luckyhit.caches.redis.listener import unsuited
+from luckyhit.caches.redis.listener import why_not_watchable
 from luckyhit.caches.watch_events import FLUSHED, FLUSHES_NOT_TOLD, LOST, WATCHED, WATCHING, EventWatch
 from luckyhit.case.model import Case
 from luckyhit.judge.cache_events.keyspace_log import by_key
@@ -191,8 +191,8 @@ def test_a_url_that_is_no_cache_is_not_visible() -> None:
 
 
 def test_clusters_and_sentinels_are_not_watched() -> None:
-    assert "only on the node" in unsuited("cluster") and "name the primary" in unsuited("sentinel")
-    assert unsuited("standalone") == ""
+    assert "only on the node" in why_not_watchable("cluster") and "name the primary" in why_not_watchable("sentinel")
+    assert why_not_watchable("standalone") == ""
 
 
 @pytest.mark.parametrize("rules", ["+@all -subscribe ~* &*", "+@all ~* resetchannels"], ids=["command", "channels"])

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
 from luckyhit.caches.base import AnyCache, CacheKind, Capability
-from luckyhit.caches.cache_urls import plainly_redacted
+from luckyhit.caches.cache_urls import redacted_url
 from luckyhit.caches.memcached import MEMCACHED
 from luckyhit.caches.redis import REDIS
 from luckyhit.case.cache_spec import Cache as CacheSpec
@@ -27,7 +27,7 @@ def kind_at(url: str, *, url_env: str | None = None) -> CacheKind:
     kind = _BY_SCHEME.get(scheme.lower()) if rest else None
     if kind is None:
         raise CacheUnreachable(
-            f"the cache at {plainly_redacted(url)}{f' (from {url_env})' if url_env else ''} is not the URL of a cache: "
+            f"the cache at {redacted_url(url)}{f' (from {url_env})' if url_env else ''} is not the URL of a cache: "
             "its scheme is none that is known",
             hint="It looks like " + "; ".join(kind.url_forms for kind in CACHES.values()) + ".",
         )
@@ -68,7 +68,7 @@ def cache_identity(url: str) -> str:
     try:
         return kind_at(url).identity(url)
     except CacheUnreachable:
-        return plainly_redacted(url)
+        return redacted_url(url)
 
 
 def placeholders(url: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 from luckyhit.caches.backup import BackupEntry, BackupWriter
 from luckyhit.caches.clear_pace import ClearPace
-from luckyhit.caches.scope import Listing, Progress, Removed, Scope
+from luckyhit.caches.scope import Listing, Progress, RemovalCounts, Scope
 from luckyhit.caches.shapes import LearnedShapes, Shape
 from luckyhit.case import Case
 from luckyhit.case.cache_spec import Cache as CacheSpec
@@ -65,7 +65,7 @@ class OwnServer:
     secret_file: Path | None = None
 
 
-class RightsFindings(Protocol):
+class CheckFindings(Protocol):
     """Where what is found about rights is told: see `luckyhit.change.permissions.permission_findings`."""
 
     @property
@@ -86,10 +86,10 @@ class StepJournal(Protocol):
     def undo(self, step_id: int, outcome: Mapping[str, Any], /) -> None: ...
 
 
-class Remover(Protocol):
+class KeyRemover(Protocol):
     """Removes keys, each only as it was last seen. `done` tells how far it came, also after an error."""
 
-    done: Removed
+    done: RemovalCounts
 
     def run(self, keys: list[bytes], on_progress: Progress | None) -> None: ...
 
@@ -120,10 +120,12 @@ class KeySpace(Protocol):
     def put_back(self, entries: list[BackupEntry]) -> int:
         """Restore each that is absent. Returns how many are there already."""
 
-    def remover(self, scope: Scope, pace: ClearPace, *, writer: BackupWriter | None, rebuildable: bool) -> Remover: ...
+    def remover(
+        self, scope: Scope, pace: ClearPace, *, writer: BackupWriter | None, rebuildable: bool
+    ) -> KeyRemover: ...
 
 
-class Undone(NamedTuple):
+class UndoResult(NamedTuple):
     """How a step was closed; `how` says what was done."""
 
     outcome: StepOutcome
@@ -147,7 +149,7 @@ class SettingControl(Protocol):
     def by_hand(self, name: str, old: str) -> str:
         """The command that puts a setting back."""
 
-    def put_back(self, name: str, old: str, ours: Sequence[str], sleep: Callable[[float], None]) -> Undone:
+    def put_back(self, name: str, old: str, ours: Sequence[str], sleep: Callable[[float], None]) -> UndoResult:
         """Put back `old`, unless somebody else changed it since. `ours`: what may be of this run's making. An
         error says what to do by hand."""
 
@@ -232,13 +234,13 @@ class PermissionChecks(Protocol):
     """What the run needs of a cache, proven before anything is touched. Changes nothing. Raises CacheUnreachable,
     TargetError."""
 
-    def rights(self, case: Case, findings: RightsFindings, *, changeable: bool) -> None:
+    def permissions(self, case: Case, findings: CheckFindings, *, changeable: bool) -> None:
         """What it grants, and whether its events can be seen. `changeable`: whether the run will change anything."""
 
-    def scope(self, spec: CacheSpec, findings: RightsFindings) -> float:
+    def scope(self, spec: CacheSpec, findings: CheckFindings) -> float:
         """Returns about how many bytes a backup of the keys in scope takes."""
 
-    def setting(self, change: SettingChange, findings: RightsFindings) -> None: ...
+    def setting(self, change: SettingChange, findings: CheckFindings) -> None: ...
 
 
 class AnyCache(Protocol):

@@ -20,7 +20,7 @@ def url_secrets(url: str) -> list[str]:
     return [url, *secrets, *map(unquote, secrets)] if secrets else []
 
 
-def plainly_redacted(url: str) -> str:
+def redacted_url(url: str) -> str:
     """`redis://me:secret@cache:6379/0?x=y` as `redis://me:***@cache:6379/0`."""
     try:
         parts = urlsplit(url)

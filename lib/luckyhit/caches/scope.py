@@ -32,7 +32,7 @@ class Scope:
         return cls(spec.clear, range(spec.keys.first, spec.keys.last + 1) if spec.keys is not None else ())
 
     @property
-    def written_out(self) -> list[bytes]:
+    def listed_keys(self) -> list[bytes]:
         """The keys that the case names one by one, each once."""
         keys: dict[bytes, None] = {}
         for template in self.templates:
@@ -44,7 +44,7 @@ class Scope:
         return list(keys)
 
     @property
-    def not_written_out(self) -> list[str]:
+    def unlisted_templates(self) -> list[str]:
         """The templates whose keys the case does not name one by one."""
         most = 1 if self._keys else 0
         return [template for template in self.templates if len(list(placeholder_names(template))) > most]
@@ -80,7 +80,7 @@ class Listing:
 
 
 @dataclass
-class Removed:
+class RemovalCounts:
     """What became of the keys so far: see `ClearReport`. `touched`: whether anything may have been removed."""
 
     cleared: int = 0

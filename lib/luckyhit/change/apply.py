@@ -1,7 +1,6 @@
-"""Applying the one change, taking it back, and bringing the arms to the declared cache state.
+"""Apply the one change, take it back, and bring the arms to the declared cache state.
 
-How each kind is made stands in `luckyhit.change.kinds`. Each is journalled with its inverse first; all of this may be
-repeated.
+`luckyhit.change.kinds` has how each kind is made. Each is journalled with its inverse first; all of it may be repeated.
 """
 
 from __future__ import annotations
@@ -17,28 +16,28 @@ from luckyhit.change import processes
 from luckyhit.change.clearing.clear import clear
 from luckyhit.change.clearing.purge import purge
 from luckyhit.change.fingerprints.collect import fingerprint
-from luckyhit.change.identity import target_identities
 from luckyhit.change.journal import Journal
-from luckyhit.change.kinds import ChangeKind, UndoContext, kind_of
+from luckyhit.change.kinds import ChangeKind, UndoContext, kind_of, outcome_of
+from luckyhit.change.lock import target_identities
 from luckyhit.errors import GuardError, LuckyHitError, RollbackNotConfirmed
 from luckyhit.records import Arm, Rollback
 from luckyhit.records.journal import Step
 from luckyhit.system import Settings, Stack, start_together
 
 _Item = TypeVar("_Item")
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 APPLY = "apply"
 START = "start"
 
 
 def settings_of(stack: Stack, arm: Arm) -> Settings:
-    """What one arm changes against the case's start section."""
+    """What one arm changes in the case's start section."""
     return kind_of(stack).settings(arm)
 
 
 def start_stacks(stacks: Iterable[Stack], journal: Journal | None = None) -> None:
-    """Start all of `stacks` at the same time. With a journal, their processes are recorded in it, so that
-    `luckyhit revert` finds them after a crash. Where one fails, all are stopped, and the first error is raised."""
+    """Start all of `stacks` at the same time, with their processes in the journal, so that `luckyhit revert` finds them
+    after a crash. Where one fails, all are stopped, and the first error is raised."""
 
     def start(stack: Stack) -> None:
         if journal is None or not stack.owned:
@@ -52,20 +51,15 @@ def start_stacks(stacks: Iterable[Stack], journal: Journal | None = None) -> Non
 
 
 def prepare(stack: Stack) -> None:
-    """Bring a started stack to the state that the case declares as before; look whether somebody else's is in it.
-
-    Raises GuardError where it is not: nothing was changed then.
-    """
+    """Bring a started stack of the run's own to the state that the case declares as before. Raises GuardError, and
+    changes nothing, where somebody else's is in another state."""
     if stack.changeable:
         kind_of(stack).prepare()
 
 
 def apply(stack: Stack, journal: Journal) -> None:
-    """Put the change of the stack's case in place. May be repeated.
-
-    Raises GuardError where the intent can't be journalled, or the target is only observed: nothing was changed
-    then. Raises TargetError where it does not work: the step stays open.
-    """
+    """Put the change of the stack's case in place. May be repeated. Raises GuardError, and changes nothing, where the
+    intent can't be journalled or the target is only observed; TargetError where it fails: the step stays open."""
     if stack.case.change.nothing:
         return
     _refuse_observed(stack)
@@ -73,16 +67,11 @@ def apply(stack: Stack, journal: Journal) -> None:
 
 
 def roll_back(stack: Stack, journal: Journal) -> Rollback:
-    """Take the change back. May be repeated.
-
-    A journal that can't be written does not keep the change in place: then `luckyhit revert` finds the step
-    open later, and closes it. Raises TargetError where the change can't be taken back.
-    """
+    """Take the change back. May be repeated. Where the journal can't be written it is taken back all the same, and
+    `luckyhit revert` closes the step later. Raises TargetError where it can't be taken back."""
     change = stack.case.change
     if change.nothing:
-        return Rollback(
-            confirmed=True, same_as_before=None, detail="Nothing was changed, so there was nothing to take back."
-        )
+        return Rollback(confirmed=True, same_as_before=None, detail="Nothing was changed.")
     _refuse_observed(stack)
     kind = kind_of(stack)
     try:
@@ -90,55 +79,54 @@ def roll_back(stack: Stack, journal: Journal) -> Rollback:
     except LuckyHitError as error:
         if not change.of_a_start:
             raise RollbackNotConfirmed(
-                f"what has to be taken back can't be read: {error.message}",
+                f"the inverse of the change can't be read: {error.message}",
                 hint=f"{error.hint} {stack.case.rollback.note}",
             ) from None
         step = None
+    outcome: dict[str, Any] = {"how": "restarted without the change"}
     if change.of_a_start:
         stack.restart(kind.settings("before"))
         detail = f"The service was restarted without the change ({change.what})."
-        how = "restarted without the change"
     elif step is None:
         return Rollback(
-            confirmed=True, same_as_before=None, detail="The last block was one without the change: it was out already."
+            confirmed=True, same_as_before=None, detail="The change was out already: the last block was one without it."
         )
     else:
-        how = _take_back(kind, stack, step, journal)
-        detail = f"Taken back ({change.what}): {how}."
+        outcome = _take_back(kind, stack, step, journal)
+        detail = f"Taken back ({change.what}): {outcome['how']}."
     try:
         step = _open_step(APPLY, stack, journal)
         if step is not None:
-            journal.undo(step.id, {"how": how})
+            journal.undo(step.id, outcome)
     except LuckyHitError as error:
         detail += f" That could not be journalled ({error.message}); `luckyhit revert` will close the step."
     return Rollback(confirmed=True, same_as_before=None, detail=detail)
 
 
 def in_place(stack: Stack, journal: Journal) -> bool:
-    """Whether something of the change may be in place there, by the journal."""
+    """Whether the journal says that something of the change may be in place."""
     return _open_step(APPLY, stack, journal) is not None
 
 
 def reset_block(
     stacks: Mapping[Arm, Stack], case: Case, journal: Journal, *, headers: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Bring every arm to the state that the case declares for the start of a block: restart a service of the run's own
-    (caches inside the process are empty then as well), with its arm's side of the change, all arms at once; then clear
-    the declared keys, and purge what is declared in front of it. A service that is only observed is neither changed
-    nor cleared. `headers`: sent with each purge to the service's own address.
+    """Bring every arm to the declared state for the start of a block: set its side of the change and restart services
+    of the run's own (which empties caches inside the process), all arms at once; then clear the declared keys, and
+    purge the declared HTTP caches. A service that is only observed is left alone. `headers`: sent with each purge to
+    the service's own address.
 
-    Returns facts for the manifest: `{"clear": {arm: ...}, "purge": {arm: ...}, "started": {arm: pid}}`, the last of the
-    services that were restarted.
+    Returns facts for the manifest: `{"clear": {arm: ...}, "purge": {arm: ...}, "started": {arm: pid}}`.
     """
     changeable = [arm for arm in stacks if stacks[arm].changeable]
 
-    def to_its_arm(arm: Arm) -> None:
+    def set_side(arm: Arm) -> None:
         if case.change.nothing:
             _restart(stacks[arm], arm, journal)
         else:
             _set(stacks[arm], arm, journal)
 
-    _together(to_its_arm, changeable)
+    _together(set_side, changeable)
     started = {arm: stacks[arm].service_pid for arm in changeable if stacks[arm].owned}
     cleared = clear_declared({arm: stacks[arm] for arm in changeable}, case, journal, headers=headers)
     return {**cleared, "started": started}
@@ -147,8 +135,8 @@ def reset_block(
 def clear_declared(
     stacks: Mapping[Arm, Stack], case: Case, journal: Journal, *, headers: Mapping[str, str] | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Clear the declared keys of each arm, and purge what is declared in front of it. Returns facts for the manifest,
-    as `reset_block`."""
+    """Clear the declared keys of each arm, and purge the declared HTTP caches. Returns facts for the manifest, as
+    `reset_block`."""
     # One after the other: two arms on one cache must not list the same keys at the same time.
     cleared: dict[str, Any] = {}
     for arm in stacks:
@@ -169,8 +157,8 @@ def clear_declared(
     return {"clear": cleared, "purge": {str(arm): facts for arm, facts in purged.items()}}
 
 
-def look_at(stacks: Mapping[Arm, Stack], case: Case, *, keyspace: bool = True) -> dict[Arm, dict[str, str]]:
-    """The fingerprint of each arm, all at once. `keyspace`: count the keys outside the scope, too."""
+def take_fingerprints(stacks: Mapping[Arm, Stack], case: Case, *, keyspace: bool = True) -> dict[Arm, dict[str, str]]:
+    """The fingerprint of each arm, all at once. `keyspace`: count the keys outside the scope as well."""
     arms = list(stacks)
     fingerprints = _together(
         lambda arm: fingerprint(stacks[arm], case, environ=stacks[arm].environ, keyspace=keyspace), arms
@@ -179,14 +167,14 @@ def look_at(stacks: Mapping[Arm, Stack], case: Case, *, keyspace: bool = True) -
 
 
 def _set(stack: Stack, arm: Arm, journal: Journal) -> None:
-    """Bring `stack` to its side of the change; the journal knows at every moment whether the change is on."""
+    """Bring `stack` to its side of the change. At every moment the journal says whether the change is on."""
     kind, step = kind_of(stack), _open_step(APPLY, stack, journal)
     if not kind.restarts:
-        # For the caches inside it; what it forgets by that is set again below.
+        # Empties the caches inside it. A change that it keeps in memory is applied again below.
         _restart(stack, arm, journal)
     if arm == "before":
         if step is not None:
-            journal.undo(step.id, {"how": _take_back(kind, stack, step, journal)})
+            journal.undo(step.id, _take_back(kind, stack, step, journal))
         elif kind.restarts:
             _restart(stack, arm, journal)
         return
@@ -199,9 +187,9 @@ def _set(stack: Stack, arm: Arm, journal: Journal) -> None:
     journal.confirm(number, {**facts, **kind.verify(arm)})
 
 
-def _take_back(kind: ChangeKind[Any], stack: Stack, step: Step, journal: Journal) -> str:
+def _take_back(kind: ChangeKind[Any], stack: Stack, step: Step, journal: Journal) -> dict[str, Any]:
     context = UndoContext.of(stack, journal.path.parent, lambda: _restart(stack, "before", journal))
-    return kind.revert(step, context)
+    return outcome_of(kind.revert(step, context))
 
 
 def _restart(stack: Stack, arm: Arm, journal: Journal) -> None:
@@ -219,14 +207,14 @@ def _intend_apply(stack: Stack, journal: Journal, inverse: Mapping[str, Any]) ->
 
 
 def _record_processes(stack: Stack, journal: Journal) -> None:
-    """A restarted stack has other processes than the ones that were journalled at its start."""
+    """Journal the processes of a restarted stack in place of the earlier ones."""
     open_step = _open_step(START, stack, journal)
     step = open_step.id if open_step else journal.intend(START, _about(stack), {"kind": "end-processes"})
     journal.confirm(step, {"processes": processes.of_stack(stack)})
 
 
 def _open_step(name: str, stack: Stack, journal: Journal) -> Step | None:
-    """The open step of this name for this stack, as this process took it (an earlier notebook had its own)."""
+    """The open step of this name for this stack that this process took: an earlier notebook has its own."""
     about = journal.as_kept(_about(stack))
     steps = [step for step in journal.open_steps() if step.step == name]
     return next((step for step in reversed(steps) if all(step.detail.get(key) == about[key] for key in about)), None)
@@ -244,13 +232,13 @@ def _about(stack: Stack) -> dict[str, Any]:
 def _refuse_observed(stack: Stack) -> None:
     if not stack.changeable:
         raise GuardError(
-            "a service given by its URL is only observed, unless the case and whoever starts the run allow more",
-            hint="Say target.allow_change and target.environment in the case, and --environment on the command line.",
+            "a service at a URL is only observed, unless the case and the command line allow more",
+            hint="Set target.allow_change and target.environment in the case, and --environment on the command line.",
         )
 
 
-def _together(do: Callable[[_Item], _Answer], items: list[_Item]) -> list[_Answer]:
-    """Do something for all items at the same time; raise the first error once all have ended."""
+def _together(do: Callable[[_Item], _Result], items: list[_Item]) -> list[_Result]:
+    """Call `do` for all items at the same time; raise the first error once all have ended."""
     if len(items) < 2:
         return [do(item) for item in items]
     with ThreadPoolExecutor(len(items), thread_name_prefix="arm") as pool:

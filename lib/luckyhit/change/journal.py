@@ -1,25 +1,17 @@
-"""The journal: what is going to be done to a target, and how to undo it, on the disk before it is done.
+"""The journal: what is going to be done to a target and how to undo it, on the disk before it is done.
 
 `journal.jsonl` in the run directory, one JSON object a line, appended and fsynced:
 
     {"event": "intent",  "id": 3, "at": ..., "step": "apply", "detail": {...}, "inverse": {...}}
-    {"event": "confirm", "id": 3, "at": ..., "detail": {...}}      it was done (again: what is known now)
+    {"event": "confirm", "id": 3, "at": ..., "detail": {...}}      it was done (repeated: what is known now)
     {"event": "undone",  "id": 3, "at": ..., "detail": {...}}      its inverse was done, or nothing is left of it
-
-No secret is in it, and no path of this machine: texts pass the run's redactor. An inverse does not: it comes from the
-case, which has no secrets, and what is undone has to be what was done; its paths are written another way (see
-`luckyhit.change.journal`).
 
 If the intent can't be written, the step must not be taken. `luckyhit.records.journal` says when a step is open.
 
-File format history:
-    1  first version (follows the schema version of the run's manifest)
-
-Paths in a journal, written so that they tell nothing of the machine, and lead to the same place again.
-
-An inverse has to be done as it was meant, by another process on another day. So its paths are not scrubbed but written
-another way: `⟦run/../../../..⟧/shop` is a way from the run's directory, `⟦home⟧`, `⟦tmp⟧` and `⟦python⟧` are folders
-that the process which reads it has too. A `⟦` that was there before is written `⟦⟧`.
+It holds no secret and no path of this machine: texts pass the run's redactor. An inverse does not, since it has to be
+done as it was meant, by another process on another day; it comes from the case, which has no secrets, and its paths are
+made portable: `⟦run/../../../..⟧/shop` leads from the run's directory, `⟦home⟧`, `⟦tmp⟧` and `⟦python⟧` are folders
+that the reading process has too. A `⟦` of the text itself is written `⟦⟧`.
 """
 
 from __future__ import annotations
@@ -48,20 +40,18 @@ Detail = Mapping[str, Any]
 
 
 class Journal:
-    """The journal at `path`. Made with the first intent; may be used by several threads and processes. `redactor`: what
-    is written passes it (default: one that knows the folders of this machine, and no secret)."""
+    """The journal at `path`, created with the first intent; several threads and processes may use it. `redactor`:
+    scrubs what is written (default: one that knows the folders of this machine, and no secret)."""
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, redactor: Redactor | None = None) -> None:
         self.path = Path(path)
         self._clock = clock
-        self._redactor, self._places = redactor or Redactor(), Places(self.path.parent)
+        self._redactor, self._paths = redactor or Redactor(), PortablePaths(self.path.parent)
         self._lock = threading.Lock()
 
     def intend(self, step: str, detail: Detail | None = None, inverse: Detail | None = None) -> int:
         """Write down what is going to be done and how to undo it. Returns the step's id once that is on the disk.
-
-        Raises GuardError where it can't be written: then the step must not be taken.
-        """
+        Raises GuardError where it can't be written: the step must not be taken then."""
         with self._exclusive() as file:
             number = max((known.id for known in self._steps(file)), default=0) + 1
             self._append(
@@ -71,13 +61,13 @@ class Journal:
                     "id": number,
                     "step": step,
                     "detail": self.as_kept(detail or {}),
-                    "inverse": self._places.written(inverse or {}),
+                    "inverse": self._paths.encode(inverse or {}),
                 },
             )
         return number
 
     def confirm(self, id: int, detail: Detail | None = None) -> None:
-        """The step was done. May be called again; what is confirmed later is added to what was."""
+        """The step was done. May be called again: later details are added to earlier ones."""
         self._note("confirm", id, detail)
 
     def undo(self, id: int, detail: Detail | None = None) -> None:
@@ -85,13 +75,13 @@ class Journal:
         self._note("undone", id, detail)
 
     def as_kept(self, detail: Detail) -> dict[str, Any]:
-        """What `detail` reads like in the journal."""
+        """`detail` as the journal holds it."""
         kept: dict[str, Any] = json.loads(json.dumps(self._redactor.document(detail)))
         return kept
 
     def steps(self) -> list[Step]:
-        """All steps, oldest first; none where there is no journal. A torn last line is passed over: what was
-        never wholly on the disk was never relied on. Raises RunUnreadable for damage anywhere else."""
+        """All steps, oldest first; none without a journal. A torn last line is skipped: what was never wholly on the
+        disk was never relied on. Raises RunUnreadable for damage anywhere else."""
         try:
             with self.path.open("rb") as file:
                 return self._steps(file)
@@ -101,7 +91,7 @@ class Journal:
             raise RunUnreadable(f"the journal {self.path} can't be read: {error}") from None
 
     def open_steps(self) -> list[Step]:
-        """The steps of which something may be left on the target, oldest first."""
+        """The steps that may have left something on the target, oldest first."""
         return [step for step in self.steps() if step.open]
 
     def _note(self, event: str, id: int, detail: Detail | None) -> None:
@@ -112,7 +102,7 @@ class Journal:
 
     @contextmanager
     def _exclusive(self) -> Iterator[Any]:
-        """The file, opened for reading and appending, held against other threads and processes."""
+        """The file, opened for reading and appending, locked against other threads and processes."""
         with self._lock:
             try:
                 new = not self.path.exists()
@@ -132,19 +122,19 @@ class Journal:
         line = json.dumps({**event, "at": self._clock()}, sort_keys=True).encode() + b"\n"
         end = _whole_lines(file)
         try:
-            file.truncate(end)  # a torn line of an earlier crash goes; whole ones are never touched
+            file.truncate(end)  # removes a torn line of an earlier crash, never a whole one
             if file.write(line) != len(line):
-                raise OSError("the line was written in part only (is the disk full?)")
+                raise OSError("only a part of the line was written (is the disk full?)")
             os.fsync(file.fileno())
         except OSError as error:
-            with contextlib.suppress(OSError):  # else it stays as a torn line, which readers pass over
+            with contextlib.suppress(OSError):  # otherwise a torn line stays, which readers skip
                 file.truncate(end)
             raise self._unwritable(error) from None
 
     def _unwritable(self, error: OSError) -> GuardError:
         return GuardError(
             f"the journal {self.path} can't be written: {error}",
-            hint="Nothing is done that isn't written down first. Make room on the disk, or the directory writable.",
+            hint="No step is taken before it is journalled. Free space on the disk, or make the directory writable.",
         )
 
     def _sync_directory(self) -> None:
@@ -162,7 +152,7 @@ class Journal:
                 f"line {line.number} of the journal {self.path} is damaged: {line.reason}",
                 hint="Read the journal by hand: each intent carries the inverse of its step.",
             )
-        return [replace(step, inverse=dict(self._places.read(step.inverse))) for step in known.steps]
+        return [replace(step, inverse=dict(self._paths.decode(step.inverse))) for step in known.steps]
 
 
 def _whole_lines(file: Any) -> int:
@@ -172,41 +162,42 @@ def _whole_lines(file: Any) -> int:
 
 
 _LEAST_PARTS = 2
-"""A folder such as `/srv` tells nothing, and half of all paths begin with it."""
-_WRITTEN = re.compile(r"⟦(?:run(?P<up>(?:/\.\.)*)⟧|(?P<name>\w+)⟧|⟧)")
+"""A folder such as `/srv` reveals nothing, and half of all paths begin with it."""
+_ENCODED = re.compile(r"⟦(?:run(?P<up>(?:/\.\.)*)⟧|(?P<name>\w+)⟧|⟧)")
 
 
-class Places:
-    """The folders that paths are told from: that of a run, and those of this process."""
+class PortablePaths:
+    """Paths relative to the directory of a run, and to the folders of the process that reads them."""
 
     def __init__(self, run: Path) -> None:
         self._run = run.resolve()
-        self._named = {"tmp": Path(tempfile.gettempdir()), "python": Path(sys.prefix)}
+        self._folders = {"tmp": Path(tempfile.gettempdir()), "python": Path(sys.prefix)}
         with contextlib.suppress(RuntimeError):
-            self._named["home"] = Path.home()
-        ways = {str(place): f"⟦{name}⟧" for name, place in self._named.items() if len(place.parts) > 1}
-        for up, place in enumerate((self._run, *self._run.parents)):
-            if len(place.parts) > _LEAST_PARTS:
-                ways[str(place)] = f"⟦run{up * '/..'}⟧"
-        self._ways = {path: way for path, way in ways.items() if path not in ("/usr", "/usr/local")}
-        longest_first = sorted(self._ways, key=len, reverse=True)
+            self._folders["home"] = Path.home()
+        tokens = {str(folder): f"⟦{name}⟧" for name, folder in self._folders.items() if len(folder.parts) > 1}
+        for up, folder in enumerate((self._run, *self._run.parents)):
+            if len(folder.parts) > _LEAST_PARTS:
+                tokens[str(folder)] = f"⟦run{up * '/..'}⟧"
+        self._tokens = {path: token for path, token in tokens.items() if path not in ("/usr", "/usr/local")}
+        longest_first = sorted(self._tokens, key=len, reverse=True)
         # `/var/tmp` isn't below `/tmp`; `-I/tmp` is an option with its path.
         begins = r"(?:(?<![\w.-])|(?<=[\s\"'=]-[A-Za-z]))"
-        self._paths = re.compile(rf"⟦|{begins}(?:{'|'.join(map(re.escape, longest_first))})(?![\w.-])")
+        self._pattern = re.compile(rf"⟦|{begins}(?:{'|'.join(map(re.escape, longest_first))})(?![\w.-])")
 
-    def written(self, value: Any) -> Any:
-        """A JSON value as the journal has it."""
-        return map_texts(value, lambda text: self._paths.sub(lambda match: self._ways.get(match[0], "⟦⟧"), text))
+    def encode(self, value: Any) -> Any:
+        """A JSON value with portable paths."""
+        return map_texts(value, lambda text: self._pattern.sub(lambda match: self._tokens.get(match[0], "⟦⟧"), text))
 
-    def read(self, value: Any) -> Any:
-        """The value that was written."""
-        return map_texts(value, lambda text: _WRITTEN.sub(self._place, text))
+    def decode(self, value: Any) -> Any:
+        """The value that was encoded, with paths of this process."""
+        return map_texts(value, lambda text: _ENCODED.sub(self._folder, text))
 
-    def _place(self, match: re.Match[str]) -> str:
+    def _folder(self, match: re.Match[str]) -> str:
         if match["up"] is not None:
-            steps = len(match["up"]) // len("/..")
-            # In a folder nearer to the root, a way that leaves the tree leads nowhere: it stays as it is written.
-            return str((self._run, *self._run.parents)[steps]) if steps <= len(self._run.parents) else match[0]
+            parents = (self._run, *self._run.parents)
+            up = len(match["up"]) // len("/..")
+            # Nearer to the root than where it was written, the path may lead out of the tree: it stays encoded.
+            return str(parents[up]) if up < len(parents) else match[0]
         if match["name"]:
-            return str(self._named[match["name"]]) if match["name"] in self._named else match[0]
+            return str(self._folders[match["name"]]) if match["name"] in self._folders else match[0]
         return "⟦"

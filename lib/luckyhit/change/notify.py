@@ -1,7 +1,7 @@
-"""Making a cache tell its events for the length of a block, and putting its setting back.
+"""Switch a cache's keyspace events on for a block, and put its setting back.
 
-The setting holds for the whole server: what it tells already is left alone, and where it can't be read or set (no
-permission, a managed server), nothing is changed and the run goes on without.
+The setting holds for the whole server. Where it suffices already it is left alone; where it can't be read or set (no
+permission, a managed server), nothing is changed and the run continues without events.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from luckyhit.caches.base import NOTIFY, Notifications
+from luckyhit.caches.base import Notifications
 from luckyhit.change.journal import Journal
 from luckyhit.errors import LuckyHitError
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from luckyhit.system import Stack
 
 INSIDE = "not visible: the cache is inside the service's own processes"
-NO_EVENTS = "not visible: a cache of this kind tells no events"
+NO_EVENTS = "not visible: a cache of this kind has no events"
 
 
 @contextmanager
 def watching_events(
     stack: Stack, journal: Journal, *, sleep: Callable[[float], None] = time.sleep
 ) -> Iterator[Notifications]:
-    """Make the cache of `stack` tell its keyspace events until the block ends. What is yielded is complete afterwards.
+    """Switch the keyspace events of the cache of `stack` on until the block ends. What is yielded is complete then.
 
-    Journalled before it is done; put back exactly, unless somebody else changed the setting meanwhile. Raises
-    GuardError where the intent can't be journalled (nothing was changed then); CacheUnreachable or TargetError where
-    the setting can't be put back: the step stays open then, and `luckyhit revert` finishes it.
+    Journalled first; put back exactly, unless somebody else changed the setting meanwhile. Raises GuardError where the
+    intent can't be journalled (nothing is changed); CacheUnreachable or TargetError where the setting can't be put
+    back: the step stays open, and `luckyhit revert` finishes it.
     """
     notifications = Notifications()
     probe, cache = stack.case.freshness, stack.cache
@@ -48,10 +48,7 @@ def watching_events(
     try:
         yield notifications
     except BaseException:
-        with suppress(LuckyHitError):  # the first error tells more, and the journal has the step
+        with suppress(LuckyHitError):  # the first error says more, and the journal has the step
             switch.off()
         raise
     switch.off()
-
-
-__all__ = ["INSIDE", "NOTIFY", "NO_EVENTS", "watching_events"]

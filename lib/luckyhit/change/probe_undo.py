@@ -1,4 +1,4 @@
-"""What a probe that died had written to somebody's service: put back from its ledger, the way that the probe writes."""
+"""Put back what a probe that was killed had written to a service, from its undo log, in the way the probe writes."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from luckyhit.change.journal import Step
 from luckyhit.change.kinds.kind import UndoContext
 from luckyhit.errors import ArgumentError, TargetError
 from luckyhit.probe.probe_writes import CommandWriter, SqlWriter
-from luckyhit.probe.undo_log import read_ledger
+from luckyhit.probe.undo_log import read_undo_log
 from luckyhit.system.control import client_options
 
 PROBED = "probe"
 _TIMEOUT_S = 10.0
-_SHOWN = 5
+_MOST_NAMED = 5
 
 
 def undo(step: Step, context: UndoContext) -> str:
-    """Put back what the ledger of a journalled block holds; says what was done. Safe to repeat: the keys are the
-    probe's alone. Raises TargetError where the service does not take a value back, with what to do by hand."""
+    """Put back what the undo log of a journalled block holds; returns what was done. Safe to repeat: the keys are the
+    probe's alone. Raises TargetError where the service refuses a value, with what to do by hand."""
     freshness = context.case.freshness
     held: dict[str, int | None] = {}
     created: list[str] = []
-    for key, value, made in read_ledger(context.folder / str(step.inverse["ledger"])):
+    for key, value, made in read_undo_log(context.folder / str(step.inverse["ledger"])):
         if made:
             created.append(key)
         else:
             held.setdefault(key, value)
     if freshness is None or not (held or created):
-        return "the probe had written nothing"
+        return "the probe wrote nothing"
     known = {key: value for key, value in held.items() if value is not None}
     service = _Service(context, freshness, str(context.case.target.url))
     failed = [key for key, value in known.items() if not service.write(key, value)]
     failed += [key for key in created if not service.remove(key)]
     if failed:
         raise TargetError(
-            f"{len(failed)} of the probe's keys could not be put back ({', '.join(failed[:_SHOWN])}): {service.said}",
-            hint=f"Their values stand in {step.inverse['ledger']} of the run's directory. By hand: {service.by_hand()}",
+            f"{len(failed)} of the probe's keys not put back ({', '.join(failed[:_MOST_NAMED])}): {service.error}",
+            hint=f"{step.inverse['ledger']} in the run's directory has their values. By hand: {service.by_hand()}",
         )
     unknown = [key for key, value in held.items() if value is None]
-    lost = f", {len(unknown)} not (never read before they were written: {', '.join(unknown[:_SHOWN])})"
-    removed = f", {len(created)} removed that it had made" if created else ""
+    lost = f", {len(unknown)} not (their values were never read: {', '.join(unknown[:_MOST_NAMED])})"
+    removed = f", {len(created)} created ones removed" if created else ""
     return f"{len(known)} of the probe's keys put back{removed}{lost if unknown else ''}"
 
 
@@ -54,7 +54,7 @@ class _Service:
     """Writes values as the case's probe does."""
 
     def __init__(self, context: UndoContext, freshness: Freshness, base_url: str) -> None:
-        self.said = ""
+        self.error = ""
         self._context, self._freshness, self._base_url = context, freshness, base_url
         target = context.case.target
         self._headers = {
@@ -75,7 +75,7 @@ class _Service:
                 raise ArgumentError(f"not set in the environment: {name}", hint="Export it, then revert again.")
             writer = SqlWriter(write.sql or "", self._context.environ[name] if name else write.database or "")
         written = asyncio.run(writer.write(key, value, _TIMEOUT_S))
-        self.said = self.said or ("" if written.accepted else written.said)
+        self.error = self.error or ("" if written.accepted else written.description)
         return written.accepted
 
     def remove(self, key: str) -> bool:
@@ -110,8 +110,8 @@ class _Service:
             with httpx.Client(timeout=_TIMEOUT_S, trust_env=False, **self._options) as client:
                 status = client.request(method, self._base_url + path, headers=headers, content=content).status_code
         except httpx.HTTPError as error:
-            self.said = self.said or f"{method} {path} gave no answer ({type(error).__name__})"
+            self.error = self.error or f"{method} {path} gave no answer ({type(error).__name__})"
             return False
         if status not in good:
-            self.said = self.said or f"{method} {path} answered {status}"
+            self.error = self.error or f"{method} {path} answered {status}"
         return status in good

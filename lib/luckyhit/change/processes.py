@@ -1,4 +1,4 @@
-"""The processes that a run started: known again by pid *and* time of creation, so that a recycled pid is safe."""
+"""The processes that a run started: recognised by pid *and* time of creation, so that a recycled pid is safe."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _SAME_START_S = 1.0
 _POLITE_S = 5.0
 _KILLED_S = 5.0
-# A shell's memory of where it was: it doesn't make the shell one of ours.
-_NOT_TELLING = frozenset({"PWD", "OLDPWD", "_"})
+# A shell that was once in the directory is none of the run's processes.
+_IGNORED_VARIABLES = frozenset({"PWD", "OLDPWD", "_"})
 
 
 def identify(process: psutil.Process, role: str) -> dict[str, Any]:
@@ -49,21 +49,19 @@ def myself() -> dict[str, Any]:
 
 
 def living(recorded: Iterable[dict[str, Any]]) -> list[psutil.Process]:
-    """Those of the recorded processes that are still there: same pid, same start."""
+    """Those of the recorded processes that still live: same pid, same start."""
     living = []
-    for entry in recorded:
+    for record in recorded:
         with contextlib.suppress(psutil.Error, KeyError, TypeError, ValueError):
-            process = psutil.Process(int(entry["pid"]))
-            if abs(process.create_time() - float(entry["created"])) < _SAME_START_S and _runs(process):
+            process = psutil.Process(int(record["pid"]))
+            if abs(process.create_time() - float(record["created"])) < _SAME_START_S and _runs(process):
                 living.append(process)
     return living
 
 
 def with_workdir(workdir: Path) -> list[psutil.Process]:
-    """Processes that were started for `workdir`: their environment names it, or they are a cache server in it.
-
-    Finds what was started right before a crash, before its pid could be recorded.
-    """
+    """Processes that were started for `workdir`, found by their environment, or as a cache server that runs in it: also
+    those whose pid was not recorded before a crash."""
     processes = []
     marker = str(workdir)
     ours = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
@@ -71,16 +69,16 @@ def with_workdir(workdir: Path) -> list[psutil.Process]:
         if process.pid in ours:
             continue
         with contextlib.suppress(psutil.Error, OSError):
-            values = [value for name, value in process.environ().items() if name not in _NOT_TELLING]
+            values = [value for name, value in process.environ().items() if name not in _IGNORED_VARIABLES]
             mentioned = any(marker in value for value in values)
             serves = process.name().startswith(("valkey-server", "redis-server"))
-            if (mentioned or (serves and _inside(process.cwd(), workdir))) and _runs(process):
+            if (mentioned or (serves and Path(process.cwd()).is_relative_to(workdir))) and _runs(process):
                 processes.append(process)
     return processes
 
 
 def end(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-    """End `processes` with all their children: asked first, then killed. Returns those that are still there."""
+    """End `processes` and all their children: SIGTERM, then SIGKILL. Returns those that still live."""
     family: dict[int, psutil.Process] = {}
     for process in processes:
         with contextlib.suppress(psutil.Error):
@@ -97,7 +95,8 @@ def end(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
 
 
 def _wait_gone(processes: list[psutil.Process], patience_s: float) -> list[psutil.Process]:
-    """Wait until they are gone (a zombie, which only its parent can bury, counts as gone)."""
+    """Wait until they are gone. A zombie, which only its parent can reap, counts as gone. Returns those that are
+    left."""
     deadline = time.monotonic() + patience_s
     pause_s = 0.005
     while (left := [process for process in processes if _runs(process)]) and time.monotonic() < deadline:
@@ -111,10 +110,6 @@ def _runs(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
-
-
-def _inside(path: str, directory: Path) -> bool:
-    return Path(path).is_relative_to(directory)
 
 
 def describe(processes: Iterable[psutil.Process]) -> Iterator[str]:

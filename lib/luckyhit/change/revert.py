@@ -1,52 +1,51 @@
-"""`luckyhit revert RUN`: finish whatever the run's journal has open, from any process, on any later day.
+"""`luckyhit revert RUN`: undo what the run's journal has open, from any process, on any later day.
 
-- A service that the run started: its processes are ended (known again by pid and time of creation). Its change
-  goes with it, since only the run's own process ever had it.
-- Keys cleared from somebody else's cache: put back from the backup, with the time to live that is left, where
-  they are absent now.
-- Somebody else's cache that was made to tell its keyspace events, or had a setting changed: the setting is put back,
-  unless somebody changed it since.
-- A change by an HTTP call or a command: its inverse is sent or run, and the state looked at. Where the service was the
-  run's own, it is started once more for that: what was changed through it may outlive it.
-- Git worktrees: removed, with their entries in the repository.
-
-Each is confirmed in the journal, so that a second call finds nothing to do.
+In this order: end the run's own processes (its change ends with them), undo every other step, newest first, and last
+put cleared keys back, so that the service reads them as they were. Each is noted in the journal, so that a second call
+finds nothing to do.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from luckyhit.caches.base import Undone
+from luckyhit.caches import cache_at, cache_identity
+from luckyhit.caches.base import NOTIFY, UndoResult
+from luckyhit.caches.restore import Restored, restore_run
 from luckyhit.case_run import CaseRun
-from luckyhit.change import config, processes
-from luckyhit.change.clearing.restoring import RESTORE, by_cache, put_back
-from luckyhit.change.identity import target_identities
+from luckyhit.change import processes
 from luckyhit.change.journal import Journal
-from luckyhit.change.kinds import UNDO, UndoContext
-from luckyhit.change.leftovers import WITH_THE_PROCESSES
-from luckyhit.change.lock import held
-from luckyhit.change.notify import NOTIFY
+from luckyhit.change.kinds import UNDO, UndoContext, outcome_of
+from luckyhit.change.kinds.cache_setting_kind import put_back_setting
+from luckyhit.change.lock import GONE_WITH_PROCESSES, held, target_identities
 from luckyhit.change.probe_undo import PROBED
 from luckyhit.change.probe_undo import undo as undo_probe
-from luckyhit.errors import LuckyHitError, RollbackNotConfirmed, RunUnreadable, TargetBusy
+from luckyhit.change.waiting import repeatedly
+from luckyhit.errors import (
+    CacheUnreachable,
+    GuardError,
+    LuckyHitError,
+    RollbackNotConfirmed,
+    RunUnreadable,
+    TargetBusy,
+)
 from luckyhit.project import Project
 from luckyhit.records import Rollback
 from luckyhit.records.journal import AT_REST, Step
 
-_UNDO: dict[str, Callable[[Step, UndoContext], str | Undone]] = {
+RESTORE = "restore"
+_UNDO: dict[str, Callable[[Step, UndoContext], str | UndoResult]] = {
     **UNDO,
-    NOTIFY: lambda step, context: config.undo(step, context.environ, context.sleep),
+    NOTIFY: put_back_setting,
     PROBED: undo_probe,
 }
-"""By kind of inverse, of all that a run journals and that takes more than ending its processes. The cleared keys are
-put back together (`luckyhit.change.clearing.restoring`)."""
+"""By kind of inverse. Not in it: what ends with the run's processes, and cleared keys, which are put back together."""
 
 
 def revert_run(
@@ -65,13 +64,13 @@ def revert_run(
     journal = Journal(_journal_path(run), redactor=run.redactor)
     with ExitStack() as lock:
         if journal.path.exists():
-            # A run that goes on would make its change again behind our back; so would a second call of this.
+            # A run in progress would make its change again meanwhile.
             lock.enter_context(held(_shared(run, environ), run.path.parents[1], run=run.id))
         return _revert(run, journal, project, environ, sleep)
 
 
 def _shared(run: CaseRun, environ: Mapping[str, str]) -> list[str]:
-    """What the run's target shares with others; nothing where its case can't be read any more."""
+    """What the run's target shares with others; nothing where its case can't be read."""
     try:
         return target_identities(run.case, environ)
     except LuckyHitError:
@@ -93,15 +92,12 @@ def _revert(
     failed: list[tuple[Step | None, LuckyHitError]] = []
     try:
         ended = _end_processes(run, steps)
-        done += [f"{ended} processes that the run had started were ended"] if ended else []
+        done += [f"{ended} processes of the run ended"] if ended else []
     except RollbackNotConfirmed as error:
         failed.append((None, error))
-    clears = by_cache(open_steps)
-    of_a_clear = {step.id for group in clears for step in group}
     for step in reversed(open_steps):
-        if step.id in of_a_clear:
-            continue
-        if failed and failed[0][0] is None and step.inverse.get("kind") in WITH_THE_PROCESSES:
+        kind = step.inverse.get("kind")
+        if kind == RESTORE or (failed and failed[0][0] is None and kind in GONE_WITH_PROCESSES):
             continue
         try:
             outcome = _undo(run, step, project, environ, sleep)
@@ -109,18 +105,17 @@ def _revert(
         except LuckyHitError as error:
             failed.append((step, error))
             continue
-        done += [outcome["how"]] if step.inverse.get("kind") not in WITH_THE_PROCESSES and step.inverse else []
-    # At last: what is put back then is read by the service as it was.
-    for group in clears:
+        done += [outcome["how"]] if step.inverse and kind not in GONE_WITH_PROCESSES else []
+    for group in _clears_by_cache(open_steps):
         try:
-            restored, how = put_back(run, group, environ, sleep)
+            restored, how = _put_keys_back(run, group, environ, sleep)
             for step in group:
                 journal.undo(step.id, {"how": how, **asdict(restored)})
         except LuckyHitError as error:
             failed.append((group[0], error))
             continue
         done.append(how)
-    for step in journal.steps():  # also of one that a process closed which died right then
+    for step in journal.steps():  # of all: a process may have died between closing a step and this
         if step.undone:
             _discard_backup(journal, step)
     if failed:
@@ -129,20 +124,19 @@ def _revert(
         return Rollback(confirmed=True, same_as_before=None, detail="Nothing was changed: the run's journal is empty.")
     if not open_steps and not done:
         return Rollback(
-            confirmed=True, same_as_before=None, detail="Nothing was left to undo: every step in the journal is closed."
+            confirmed=True, same_as_before=None, detail="Nothing was left to undo: every step of the journal is closed."
         )
     kinds = ", ".join(sorted({step.step for step in open_steps}))
     closed = f"{len(open_steps)} open steps closed ({kinds})" if open_steps else "No step was open"
     return Rollback(confirmed=True, same_as_before=None, detail="; ".join([closed, *done]) + ".")
 
 
-def settle(journal: Journal, *, final: bool = True) -> None:
-    """Close what a run that ended well leaves open: its services are stopped by now, and its clears were meant.
+def close_steps(journal: Journal, *, final: bool = True) -> None:
+    """Close what a run that ended well has open: its services are stopped, and its clears were meant.
 
-    What was cleared is not put back then: the service has been refilling its cache since, and a key that is absent
-    may be absent because it was invalidated. The backups are deleted. A change that is still in place stays open.
-    Where the run goes on in another process (`final` is False), its clears stay in the journal with their backups: if
-    that one dies, what they took comes back too. Nobody has to wait for that.
+    Cleared keys are not put back: the service has refilled its cache since, and a key may be absent because it was
+    invalidated. Their backups are deleted. A change that is still in place stays open. Where the run continues in
+    another process (not `final`), clears stay open at rest, with their backups, in case that process dies.
     """
     for step in journal.open_steps():
         kind = step.inverse.get("kind")
@@ -156,30 +150,28 @@ def settle(journal: Journal, *, final: bool = True) -> None:
 
 
 def _refuse_running(run: CaseRun, open_steps: list[Step]) -> None:
-    """A run that goes on would make its change again behind our back."""
-    ours = {os.getpid()}
     owners = [step.detail["run_process"] for step in open_steps if "run_process" in step.detail]
-    running = [process for process in processes.living(owners) if process.pid not in ours]
+    running = [process for process in processes.living(owners) if process.pid != os.getpid()]
     if running and processes.living(_recorded(open_steps)):
         raise TargetBusy(
-            f"run {run.id} still goes on in process {', '.join(processes.describe(running))}",
+            f"run {run.id} is still in progress in process {', '.join(processes.describe(running))}",
             hint="Stop it there first (Ctrl-C; in JupyterLab: shut its kernel down): it rolls back by itself.",
         )
 
 
 def _recorded(steps: list[Step]) -> list[dict[str, Any]]:
-    return [entry for step in steps for entry in step.outcome.get("processes", ())]
+    return [process for step in steps for process in step.outcome.get("processes", ())]
 
 
 def _end_processes(run: CaseRun, steps: list[Step]) -> int:
-    """End every process that the run started and that is still there. Returns how many there were."""
+    """End every process of the run that still lives. Returns how many there were."""
     survivors = {process.pid: process for process in processes.living(_recorded(steps))}
     for process in processes.with_workdir((run.path / "work").resolve()):
         survivors[process.pid] = process
     left = processes.end(survivors.values())
     if left:
         raise RollbackNotConfirmed(
-            f"processes of run {run.id} could not be ended: {', '.join(processes.describe(left))}",
+            f"processes of run {run.id} did not end: {', '.join(processes.describe(left))}",
             hint=f"End them by hand: kill -9 {' '.join(str(process.pid) for process in left)}; "
             f"then `luckyhit revert {run.called}` again.",
         )
@@ -189,23 +181,55 @@ def _end_processes(run: CaseRun, steps: list[Step]) -> int:
 def _undo(
     run: CaseRun, step: Step, project: Path | None, environ: Mapping[str, str], sleep: Callable[[float], None]
 ) -> dict[str, Any]:
-    """Undo one step; what is returned goes into the journal."""
+    """Undo one step. Returns what the journal notes."""
     if not step.inverse:
-        return {"outcome": "nothing-done", "how": "it was begun, and there is nothing to undo about it"}
+        return {"outcome": "nothing-done", "how": "it was begun, and has nothing to undo"}
     kind = str(step.inverse.get("kind"))
-    if kind in WITH_THE_PROCESSES:
+    if kind in GONE_WITH_PROCESSES:
         return {"outcome": "gone", "how": "the run's own service is stopped, and its change with it"}
     if kind not in _UNDO:
         raise RollbackNotConfirmed(
-            f"this version does not know how to undo {step.step!r} by {kind!r}",
-            hint=f"Its inverse, as journalled: {step.inverse}",
+            f"unknown kind of inverse {kind!r} (of {step.step!r}): a later version may have written it",
+            hint=f"Undo it by hand; its inverse, as journalled: {step.inverse}",
         )
-    undone = _UNDO[kind](step, UndoContext(run.case, run.path, project or Project.find().root, environ, sleep))
-    return undone._asdict() if isinstance(undone, Undone) else {"how": undone}
+    context = UndoContext(run.case, run.path, project or Project.find().root, environ, sleep)
+    return outcome_of(_UNDO[kind](step, context))
+
+
+def _clears_by_cache(steps: Iterable[Step]) -> list[list[Step]]:
+    """The clears among `steps`, those of one cache together, oldest first."""
+    groups: dict[tuple[object, object], list[Step]] = {}
+    for step in steps:
+        if step.inverse.get("kind") == RESTORE:
+            groups.setdefault((step.inverse.get("url_env"), step.inverse["cache"]), []).append(step)
+    return list(groups.values())
+
+
+def _put_keys_back(
+    run: CaseRun, steps: list[Step], environ: Mapping[str, str], sleep: Callable[[float], None]
+) -> tuple[Restored, str]:
+    """Put back what all clears of one cache took: what was there before the first, since a later one may have cleared
+    what the run had put there. Safe to repeat. Returns it in words, too.
+
+    Raises GuardError where the variable with the cache's URL is not set, or names another cache; CacheUnreachable,
+    TargetError, RunUnreadable as `luckyhit.caches.backup` does.
+    """
+    url_env, known = str(steps[0].inverse.get("url_env")), str(steps[0].inverse["cache"])
+    url = environ.get(url_env)
+    if not url or cache_identity(url) != known:
+        raise GuardError(
+            f"{url_env} {f'names {cache_identity(url)}' if url else 'is not set'}; the keys were cleared from {known}",
+            hint=f"Export {url_env} for the cache {known}: nothing is written to another one.",
+        )
+    paths = [run.path / str(step.inverse["backup"]) for step in steps]
+    restored = repeatedly(lambda: restore_run(cache_at(url, url_env=url_env), paths), sleep, errors=CacheUnreachable)
+    return restored, (
+        f"{restored.restored} cleared keys put back, {restored.present} present, {restored.expired} expired since"
+    )
 
 
 def _discard_backup(journal: Journal, step: Step) -> None:
-    """What is not needed any more is not kept: a backup holds what the cache held."""
+    """Delete the backup, which holds what the cache held, once it is not needed."""
     name = step.inverse.get("backup")
     if name:
         (journal.path.parent / str(name)).unlink(missing_ok=True)
@@ -216,11 +240,11 @@ def _not_confirmed(run: CaseRun, failed: list[tuple[Step | None, LuckyHitError]]
         (f"step {step.id} ({step.step})" if step is not None else "the processes", error) for step, error in failed
     ]
     return RollbackNotConfirmed(
-        f"run {run.id} could not be reverted in full: "
+        f"run {run.id} was not reverted in full: "
         + "; ".join(f"{name}: {error.message}" for name, error in unconfirmed),
         hint=" ".join(f"For {name}: {error.hint}" for name, error in unconfirmed)
-        + f" Then `luckyhit revert {run.called}` again. What is open stands in {_journal_path(run)}, "
-        "each intent with its inverse.",
+        + f" Then run `luckyhit revert {run.called}` again. The journal {_journal_path(run)} has each open step "
+        "with its inverse.",
     )
 
 

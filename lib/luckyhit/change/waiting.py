@@ -1,4 +1,4 @@
-"""Waiting for a state to show, doing something again, and texts of others inside our messages."""
+"""Repeating an action, waiting for a state to show, and quoting other programs' texts in messages."""
 
 from __future__ import annotations
 
@@ -17,31 +17,33 @@ _Result = TypeVar("_Result")
 
 
 def shown(text: str) -> str:
-    """A text for a message: quoted, and cut after a whole word where it is long (half of a secret is none that could
-    be recognised)."""
+    """A text for a message: quoted, and where it is long cut after a whole word, since half of a secret would not be
+    recognised as one."""
     cut = _WORD_THAT_WAS_CUT.sub("", text[:LONGEST_SHOWN])
     return repr(text if len(text) <= LONGEST_SHOWN else f"{cut}...")
 
 
-def repeatedly(do: Callable[[], _Result], sleep: Sleep, *, attempts: int = ATTEMPTS) -> _Result:
-    """Do it again where it fails with an error of ours; raise the last one."""
+def repeatedly(
+    do: Callable[[], _Result], sleep: Sleep, *, errors: type[LuckyHitError] = LuckyHitError, attempts: int = ATTEMPTS
+) -> _Result:
+    """Call `do` until it raises none of these errors, `attempts` times at most; then raise the last one."""
     for attempt in range(1, attempts):
         try:
             return do()
-        except LuckyHitError:
+        except errors:
             sleep(PAUSE_S * attempt)
     return do()
 
 
 def await_state(
-    look: Callable[[], str], wanted: str, within_s: float, sleep: Sleep, clock: Callable[[], float] = time.monotonic
+    read: Callable[[], str], wanted: str, within_s: float, sleep: Sleep, clock: Callable[[], float] = time.monotonic
 ) -> str:
-    """Look until it shows `wanted`, or `within_s` seconds have passed. Returns the last state. An error while looking
-    is raised once the time is over."""
+    """Read the state until it is `wanted` or `within_s` seconds have passed. Returns the last state, or raises its
+    error."""
     deadline, pause_s = clock() + within_s, 0.02
     while True:
         try:
-            state = look()
+            state = read()
             if state == wanted or clock() >= deadline:
                 return state
         except LuckyHitError:
@@ -52,9 +54,9 @@ def await_state(
 
 
 def expect(state: str, wanted: str, where: str) -> None:
-    """Raise GuardError unless the state before the change is what the case declares."""
+    """Raise GuardError unless the state before the change is the declared one."""
     if state != wanted:
         raise GuardError(
             f"before the change, {where} shows {shown(state)}; the case says {shown(wanted)} (change.before)",
-            hint="Is the change in place already, or does verify look at something else? Nothing was changed.",
+            hint="Is the change in place already, or does change.verify read something else? Nothing was changed.",
         )

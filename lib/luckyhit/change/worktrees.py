@@ -1,10 +1,9 @@
 """A change by another Git revision: two worktrees of the service's repository, one for each arm.
 
-A worktree is entered in the repository it is made from, so it is journalled, and removed with its entry. The service
-finds its source under the same name in both arms (a link in its working directory), so that paths tell nothing apart.
-
-An editable installation of the service would let both arms import the code of the repository itself: what Python finds
-there is looked up first in the worktree (PYTHONPATH).
+A worktree has an entry in its repository, so it is journalled, and removed with that entry. Both arms find their source
+under the same name (a link in the working directory), so that no path differs between them. With an editable
+installation both arms would import the repository's own code: what Python finds there comes first from the worktree
+(PYTHONPATH).
 """
 
 from __future__ import annotations
@@ -34,12 +33,12 @@ from luckyhit.system.start_settings import filled, own_python, source_directory
 _WITHIN_S = 120.0
 _LOOKED_UP = """
 import json, sys
-found = list(sys.path)
+paths = list(sys.path)
 for finder in sys.meta_path:
     mapping = getattr(sys.modules.get(getattr(finder, "__module__", "")), "MAPPING", None)
     if isinstance(mapping, dict):
-        found += [str(path).rsplit("/", 1)[0] for path in mapping.values()]
-print(json.dumps([path for path in found if path]))
+        paths += [str(path).rsplit("/", 1)[0] for path in mapping.values()]
+print(json.dumps([path for path in paths if path]))
 """
 
 
@@ -91,16 +90,16 @@ def worktrees(
     places: dict[Arm, Path] = {arm: (folder / arm).resolve() for arm in revisions}
     made: list[tuple[int, Path]] = []
     # Where this process dies alone, Git would go on: `luckyhit revert` finds it by this.
-    known_by_run = {**os.environ, MARKER: str(folder.parent / "work" / "git")}
+    env_with_marker = {**os.environ, MARKER: str(folder.parent / "work" / "git")}
     try:
         for arm, place in places.items():
             detail = {"revision": revisions[arm], "path": str(place), "repository": str(root)}
             step = journal.intend(WORKTREE, detail, {"kind": WORKTREE, "path": str(place), "repository": str(root)})
             made.append((step, place))
             folder.mkdir(parents=True, exist_ok=True)
-            git(root, "worktree", "add", "--detach", "--force", str(place), revisions[arm], env=known_by_run)
+            git(root, "worktree", "add", "--detach", "--force", str(place), revisions[arm], env=env_with_marker)
             journal.confirm(step)
-        first = _found_by_python(case, project, root, inside, environ)
+        first = _module_directories(case, project, root, inside, environ)
         yield {
             arm: Settings(source=str(place), cwd=str(inside), python_path=tuple(first)) for arm, place in places.items()
         }
@@ -111,10 +110,10 @@ def worktrees(
 
 
 def remove(root: Path, place: Path) -> None:
-    """Remove a worktree and its entry; safe to repeat. Raises TargetError where something of it is left."""
+    """Remove a worktree and its entry. Safe to repeat. Raises TargetError where something of it is left."""
     try:
         git(root, "worktree", "remove", "--force", "--force", str(place))
-    except TargetError:  # it was not wholly there, or not any more
+    except TargetError:  # incomplete, or removed already
         shutil.rmtree(place, ignore_errors=True)
         git(root, "worktree", "prune")
     if place.exists() or str(place) in git(root, "worktree", "list", "--porcelain").splitlines():
@@ -134,7 +133,7 @@ def undo(step: Step) -> str:
 
 
 def git(where: Path, *arguments: str, env: Mapping[str, str] | None = None) -> str:
-    """What a git command prints (in this environment). Raises TargetError with what it complains about."""
+    """The output of a git command, run with `env`. Raises TargetError with its error message."""
     command = ["git", "-C", str(where), "-c", "core.hooksPath=/dev/null", *arguments]
     try:
         done = subprocess.run(
@@ -169,8 +168,8 @@ def _repository(case: Case, project: Path) -> tuple[Path, Path]:
     return root, cwd.relative_to(root)
 
 
-def _found_by_python(case: Case, project: Path, root: Path, inside: Path, environ: Mapping[str, str]) -> list[str]:
-    """Directories of the repository, relative to its root, where the service's interpreter would look for modules."""
+def _module_directories(case: Case, project: Path, root: Path, inside: Path, environ: Mapping[str, str]) -> list[str]:
+    """Directories below the repository's root, relative to it, in which the service's interpreter looks for modules."""
     start = case.target.start
     if start is None:
         return []

@@ -44,7 +44,7 @@ from luckyhit.scrub.redactor import Redactor
 
 if TYPE_CHECKING:
     from luckyhit.load.limits import Counts
-    from luckyhit.probe.beside import ProbeBeside
+    from luckyhit.probe.block_probe import BlockProbe
     from luckyhit.records import Arm
 
 PROGRESS_S = 0.2
@@ -113,7 +113,7 @@ class Engine:
         engine = engine_check(checked, job.rows.late_ms(), cpu_share, turn, closed=bool(closed))
         return {**self._facts(job), "engine": asdict(engine), "probe": probed}
 
-    async def _measure(self, job: Job, probe: ProbeBeside | None) -> float:
+    async def _measure(self, job: Job, probe: BlockProbe | None) -> float:
         """Send everything, with the probe beside it. The CPU share of this process meanwhile."""
         start_ns = job.start_ns
         end_ns = start_ns + round(self._total_s * 1e9)
@@ -231,12 +231,12 @@ class Engine:
                 await asyncio.to_thread(job.rows.flush)
                 flushed = time.monotonic()
 
-    def _beside(self, job: Job) -> ProbeBeside | None:
+    def _beside(self, job: Job) -> BlockProbe | None:
         if self._config.freshness is None or not self._config.measures or self._config.worker > 0:
             return None
-        from luckyhit.probe.beside import ProbeBeside
+        from luckyhit.probe.block_probe import BlockProbe
 
-        return ProbeBeside(
+        return BlockProbe(
             self._config.freshness,
             self._config,
             job,

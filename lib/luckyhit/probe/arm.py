@@ -1,4 +1,4 @@
-"""The probe's hands in one arm: reads and writes, what they usually take, and what has to be put back."""
+"""The probe's access to one arm: reads and writes, how long they usually take, and what has to be put back."""
 
 from __future__ import annotations
 
@@ -7,88 +7,87 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from statistics import median_high
 from typing import TYPE_CHECKING
 
-from luckyhit.case.freshness import Freshness, Prestate
+from luckyhit.case.freshness import Freshness, Prestate, VersionWrite
 from luckyhit.case.values.placeholders import fill_text
-from luckyhit.probe.probe_reads import Door, Look, Validator
-from luckyhit.probe.probe_writes import Writer, Written, writer_for
-from luckyhit.probe.undo_log import Ledger
+from luckyhit.probe.probe_reads import GONE, ProbeRead, ProbeReader, Validator
+from luckyhit.probe.probe_writes import Writer, WriteResult, writer_for
+from luckyhit.probe.undo_log import UndoLog
 
 if TYPE_CHECKING:
     from luckyhit.records import Arm
 
-_LONGEST_EXAMPLE = 5
-_LATELY = 8
+_MAX_EXAMPLE_KEYS = 5
+_RECENT = 8
 _GIVE_UP_AFTER = 3
 _SHORTEST_USUAL_NS = 500_000
 RETRY_AFTER_S = (0.2, 1.0)
-"""Pauses before the further tries of putting back what could not be put back."""
+"""Pauses before each further attempt at putting values back."""
 
 
 class ProbeArm:
-    """`originals`: the values from before the probe, by key; known from earlier for keys that nobody is to read.
-    `ledger`: where that is written down before a key is written to.
+    """`originals`: values from before the probe, by key; given for cold keys, which nobody may read in the block.
+    `undo_log`: where that is written down before a key is written to.
 
-    `values` fill in what `target.start.command` knows (for writes that go round the service); `databases`: URLs that
-    come from the environment, by the variable's name. `timeout_s`: of each exchange. Raises ArgumentError for a way of
-    writing that can't work.
+    `values` fill in the placeholders of `target.start.command` (for writes past the service); `databases`: URLs from
+    the environment, by variable. `timeout_s`: of each request. Raises ArgumentError for a kind of write that can't
+    work.
 
-    `vary`: the request headers that the `Vary` of its answers named so far. `outlived`: the first read of a key behind
-    the clear was answered by a cache.
+    `vary`: the request headers that the `Vary` of its answers named so far. `outlived`: a cache answered the first read
+    of a key after the clear. `not_put_back`: keys that the probe wrote or created and that are not as they were.
     """
 
     def __init__(
         self,
         freshness: Freshness,
-        door: Door,
+        reader: ProbeReader,
         *,
         headers: Mapping[str, str],
         timeout_s: float,
         originals: Mapping[str, int] | None = None,
         values: Mapping[str, object] | None = None,
         databases: Mapping[str, str] | None = None,
-        ledger: Ledger | None = None,
+        undo_log: UndoLog | None = None,
         retry_after_s: Sequence[float] = RETRY_AFTER_S,
     ) -> None:
-        self._ledger, self._retry_after_s = ledger, retry_after_s
-        self._freshness, self._door, self._headers, self._timeout_s = freshness, door, dict(headers), timeout_s
-        self.routes = [reader.name for reader in door.readers]
-        self.variants = door.variants
+        self._undo_log, self._retry_after_s = undo_log, retry_after_s
+        self._freshness, self._reader, self._headers, self._timeout_s = freshness, reader, dict(headers), timeout_s
+        self.routes = [route.name for route in reader.routes]
+        self.variants = reader.variants
         self.vary: set[str] = set()
         self.outlived = False
         self.originals = dict(originals or {})
         self.requests_sent = 0
         self.put_back = self._unknown = 0
-        self._written: dict[str, None] = {}  # in order; not yet put back
+        self._written: dict[str, None] = {}  # in order; not put back yet
         self._created: dict[str, None] = {}
         self._reads_ns: dict[int, deque[int]] = {}
-        self._writes_ns: deque[int] = deque(maxlen=_LATELY)
+        self._writes_ns: deque[int] = deque(maxlen=_RECENT)
 
-        def writer(write: object) -> Writer:
-            spec = freshness.write if write is None else write
-            database = (databases or {}).get(spec.database_env or "")  # type: ignore[attr-defined]
-            return writer_for(spec, door.kept, headers, values or {}, database)  # type: ignore[arg-type]
+        def writer(write: VersionWrite) -> Writer:
+            database = (databases or {}).get(write.database_env or "")
+            return writer_for(write, reader.client, headers, values or {}, database)
 
-        self._writer = writer(None)
+        self._writer = writer(freshness.write)
         self._refused = writer(freshness.refused) if freshness.refused else None
         self._creator = writer(freshness.absent.create) if freshness.absent else None
 
     @property
     def not_put_back(self) -> int:
-        """Keys that the probe wrote or created, and that are not as they were."""
         return len(self._written) + len(self._created) + self._unknown
 
-    def left_s(self, end_ns: int) -> float:
-        """A timeout that ends with the block (a little later where the block is as good as over)."""
+    def timeout_left_s(self, end_ns: int) -> float:
+        """A timeout that ends with the block, but is never shorter than 50 ms."""
         return min(self._timeout_s, max(0.05, (end_ns - time.monotonic_ns()) / 1e9))
 
     def remember(self, key: str, value: int) -> None:
-        """What a key held before the probe wrote it; later values are the probe's own."""
+        """Keep what a key held before the probe wrote it; later values are the probe's own."""
         if key not in self._written:
             self.originals.setdefault(key, value)
 
-    async def look(
+    async def read(
         self,
         route: int,
         key: str,
@@ -97,9 +96,9 @@ class ProbeArm:
         validator: Validator | None = None,
         new_connection: bool = False,
         variant: int = 0,
-    ) -> Look:
+    ) -> ProbeRead:
         self.requests_sent += 1
-        look = await self._door.look(
+        read = await self._reader.read(
             route,
             key,
             timeout_s or self._timeout_s,
@@ -107,35 +106,35 @@ class ProbeArm:
             new_connection=new_connection,
             variant=variant,
         )
-        self.vary.update(look.vary)
-        return look
+        self.vary.update(read.vary)
+        return read
 
     async def write(
         self, key: str, version: int, timeout_s: float | None = None, prestate: Prestate = "warm"
-    ) -> Written:
-        """Write one version, the way that the prestate asks for."""
+    ) -> WriteResult:
+        """Write one version in the way that the prestate asks for."""
         self.requests_sent += 1
         timeout_s = timeout_s or self._timeout_s
         if prestate == "absent" and self._creator is not None:
-            if self._ledger is not None and key not in self._created:
-                self._ledger.created(key)
-            self._created[key] = None  # also where the answer is lost: it may be there
+            if self._undo_log is not None and key not in self._created:
+                self._undo_log.created(key)
+            self._created[key] = None  # even without an answer: it may exist
             return await self._creator.write(key, version, timeout_s)
-        before = key in self._written
-        if self._ledger is not None and not before:
-            self._ledger.held(key, self.originals.get(key))
+        written_before = key in self._written
+        if self._undo_log is not None and not written_before:
+            self._undo_log.held(key, self.originals.get(key))
         self._written[key] = None
         if prestate == "refused" and self._refused is not None:
-            written = await self._refused.write(key, version, timeout_s)
-            # Its declared status is the rejection's. The key is put back all the same: it may have been written.
-            accepted = written.status is not None and 200 <= written.status < 300
-            return replace(written, refused=written.accepted, accepted=accepted and not written.accepted)
-        written = await self._writer.write(key, version, timeout_s)
-        if written.refused and not before:
-            del self._written[key]  # there is nothing to put back
-        if written.done_ns is not None:
-            self._writes_ns.append(written.done_ns - written.sent_ns)
-        return written
+            result = await self._refused.write(key, version, timeout_s)
+            # Its declared status is that of the refusal. The key is put back all the same: it may have been written.
+            accepted = result.status is not None and 200 <= result.status < 300
+            return replace(result, refused=result.accepted, accepted=accepted and not result.accepted)
+        result = await self._writer.write(key, version, timeout_s)
+        if result.refused and not written_before:
+            del self._written[key]  # nothing to put back
+        if result.done_ns is not None:
+            self._writes_ns.append(result.done_ns - result.sent_ns)
+        return result
 
     async def remove(self, key: str, timeout_s: float | None = None) -> bool:
         """Remove what the probe created. False where that was not confirmed."""
@@ -143,78 +142,75 @@ class ProbeArm:
             return True
         removal = self._freshness.absent.remove
         self.requests_sent += 1
-        answer = await self._door.kept.request(
+        response = await self._reader.client.request(
             removal.method,
             fill_text(removal.path, {"key": key}),
             headers=self._headers,
             timeout_s=timeout_s or self._timeout_s,
         )
-        if answer.error is None and answer.status in (*removal.statuses, 404, 410):
+        if response.error is None and response.status in (*removal.statuses, *GONE):
             self._created.pop(key, None)
             return True
         return False
 
-    # What things usually take, so that a write can be made to land inside of a read
+    # Usual durations, so that a write can be made to land inside of a read.
 
-    def took(self, route: int, look: Look) -> None:
-        if look.done_ns is not None:
-            self._reads_ns.setdefault(route, deque(maxlen=_LATELY)).append(look.done_ns - look.sent_ns)
+    def note_duration(self, route: int, read: ProbeRead) -> None:
+        if read.done_ns is not None:
+            self._reads_ns.setdefault(route, deque(maxlen=_RECENT)).append(read.done_ns - read.sent_ns)
 
     def usual_read_ns(self, route: int) -> int:
-        """The longest of the last first reads of a key: those miss the cache, and take as long as a racing one."""
+        """The longest of the recent first reads of a key: they miss the cache, as a racing read does."""
         return max([*self._reads_ns.get(route, ()), _SHORTEST_USUAL_NS])
 
     @property
     def usual_write_ns(self) -> int:
-        return sorted(self._writes_ns)[len(self._writes_ns) // 2] if self._writes_ns else _SHORTEST_USUAL_NS
+        return median_high(self._writes_ns) if self._writes_ns else _SHORTEST_USUAL_NS
 
     async def restore(self, name: Arm) -> list[str]:
-        """Put every value back, and remove what was created, with a few tries: a service may be short of something for
-        a moment, and both may be done twice. What was not put back, one sentence each."""
+        """Put every value back and remove what was created, with a few attempts, since both may safely be repeated.
+        Returns one sentence for each group of keys that could not be put back."""
         unknown = [key for key in self._written if key not in self.originals]
         for key in unknown:
             del self._written[key]
         self._unknown += len(unknown)
-        first = await self._put_back_once()
+        failure = await self._put_back_once()
         left = await self._remove_once()
         for pause_s in self._retry_after_s:
             if not self._written and not left:
                 break
             await asyncio.sleep(pause_s)
-            first = await self._put_back_once() or first
+            failure = await self._put_back_once() or failure
             left = await self._remove_once()
-        failed = list(self._written)
         sentences = []
-        if failed:
-            sentences.append(f"Arm {name}: not put back as they were: {_some(failed)} ({first}).")
+        if self._written:
+            sentences.append(f"Arm {name}: not put back: {_key_list(list(self._written))} ({failure}).")
         if unknown:
-            sentences.append(
-                f"Arm {name}: not put back as they were: {_some(unknown)} (written without being read before, so "
-                "their value is not known)."
-            )
+            reason = "written without being read before, so their value is not known"
+            sentences.append(f"Arm {name}: not put back: {_key_list(unknown)} ({reason}).")
         if left:
-            sentences.append(f"Arm {name}: created by the probe, and not removed: {_some(left)}.")
+            sentences.append(f"Arm {name}: created by the probe and not removed: {_key_list(left)}.")
         return sentences
 
     async def _put_back_once(self) -> str:
-        """One try for each key that is not as it was; what came of the first that failed."""
-        first, in_a_row = "", 0
+        """One attempt for each key that is not as it was. Returns a description of the first failure."""
+        failure, in_a_row = "", 0
         for key in list(self._written):
-            if in_a_row == _GIVE_UP_AFTER:  # a service that is gone would cost a timeout for each key
+            if in_a_row == _GIVE_UP_AFTER:  # a service that is down would cost a timeout for each key
                 break
             self.requests_sent += 1
-            written = await self._writer.write(key, self.originals[key], self._timeout_s)
-            if written.accepted:
+            result = await self._writer.write(key, self.originals[key], self._timeout_s)
+            if result.accepted:
                 del self._written[key]
                 self.put_back += 1
                 in_a_row = 0
             else:
                 in_a_row += 1
-                first = first or written.said
-        return first
+                failure = failure or result.description
+        return failure
 
     async def _remove_once(self) -> list[str]:
-        """One try for each key that was created; those that are still there."""
+        """One attempt for each key that was created. Returns those that still exist."""
         left, in_a_row = [], 0
         for key in list(self._created):
             if in_a_row == _GIVE_UP_AFTER or not await self.remove(key):
@@ -228,14 +224,14 @@ class ProbeArm:
         for writer in (self._writer, self._refused, self._creator):
             if writer is not None:
                 await writer.close()
-        await self._door.close()
-        if self._ledger is not None:
-            self._ledger.close()
+        await self._reader.close()
+        if self._undo_log is not None:
+            self._undo_log.close()
 
 
-def _some(keys: Sequence[str]) -> str:
+def _key_list(keys: Sequence[str]) -> str:
     """`key 7`, or `12 keys (1, 2, 3, 4, 5, ...)`."""
     if len(keys) == 1:
         return f"key {keys[0]}"
-    shown = ", ".join(keys[:_LONGEST_EXAMPLE]) + (", ..." if len(keys) > _LONGEST_EXAMPLE else "")
+    shown = ", ".join(keys[:_MAX_EXAMPLE_KEYS]) + (", ..." if len(keys) > _MAX_EXAMPLE_KEYS else "")
     return f"{len(keys)} keys ({shown})"

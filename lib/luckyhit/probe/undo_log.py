@@ -1,7 +1,7 @@
-"""What the probe's keys held before it wrote them, on the disk before it does: a probe that dies can't put them back.
+"""What the probe's keys held, written to disk before each is written to: a probe that dies can't put them back itself.
 
-One JSON line a key: `{"key": "7", "value": 1999}`; `value` is null where it was not read before (nobody may, for a cold
-key), and `{"key": "7", "created": true}` stands for one that the probe made.
+One JSON line per key: `{"key": "7", "value": 1999}`; `value` is null for a cold key, which nobody may read before.
+`{"key": "7", "created": true}` stands for a key that the probe created.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import IO
 
 FOLDER = "probe"
-"""Where a run directory has its ledgers."""
+"""In the run directory."""
 
 
-def ledger_of(block: int, arm: str) -> str:
-    """The ledger of one block and arm, relative to the run directory."""
+def undo_log_path(block: int, arm: str) -> str:
+    """The undo log of one block and arm, relative to the run directory."""
     return f"{FOLDER}/block-{block:03d}-{arm}.jsonl"
 
 
-class Ledger:
-    """Appends to a file; what was written survives this process (not the machine: a power cut may lose the end)."""
+class UndoLog:
+    """Appends to a file. Its lines survive this process, but not a power cut."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -45,8 +45,8 @@ class Ledger:
         self._file.flush()
 
 
-def read_ledger(path: Path) -> Iterator[tuple[str, int | None, bool]]:
-    """(key, value, created) of each line; a torn last one is passed over, and no file is an empty one."""
+def read_undo_log(path: Path) -> Iterator[tuple[str, int | None, bool]]:
+    """(key, value, created) of each line. A torn last line is skipped; a missing file counts as empty."""
     try:
         lines = path.read_text(encoding="utf-8").split("\n")[:-1]
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""What leaves a run, or is shown, has passed here: secrets, control characters and paths of this machine.
+"""Everything that leaves a run, or is shown, is scrubbed here: of secrets, control characters and local paths.
 
-secrets          how secrets look, what they are called, and known values, however they are written
-redactor         texts without any of it: `Redactor`
-sweep            what a step left in files
-characters       control and direction characters, made visible
+secrets          shapes and names of secrets; known values in any encoding
+redactor         `Redactor`, which scrubs texts and documents
+sweep            the files that a step leaves
+characters       control and direction characters made visible
 """

@@ -1,4 +1,4 @@
-"""Control and direction characters made visible: a text can't colour, overwrite or reverse what is around it."""
+"""Control and direction characters made visible, so that a text can't colour, overwrite or reverse its surroundings."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 def visible(text: str, *, longest: int | None = None) -> str:
-    """The text as something that can only be read: colours are gone, control and direction characters show their names.
-
-    `longest`: more characters than that are cut off, and counted.
-    """
-    # Cut before looking at each character: a text may be a megabyte long.
+    """The text without colours, its control and direction characters as visible names. `longest`: characters beyond
+    that are cut off, and counted."""
+    # Cut first: a text may be a megabyte long.
     cut = len(text) - longest if longest is not None and len(text) > longest else 0
     text = text[:longest] if cut else text
     text = ANSI.sub("", text)

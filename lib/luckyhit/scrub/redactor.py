@@ -1,8 +1,8 @@
-"""Before anything is kept or published: no secret, no credentials, no cookie, no path of this machine.
+"""Scrub what is kept or published: no secret, no credentials, no cookie, no path of this machine.
 
-`Redactor.text` scrubs: known secret values (also cut short, and as they look URL-quoted, in HTML, JSON or base64),
-credentials in URLs and in `name=value` pairs, the values of authorization and cookie headers, and absolute paths. It
-leaves alone what it has scrubbed before: a text may pass through it any number of times.
+`Redactor.text` replaces known secret values (also cut short, URL-quoted, in HTML, JSON or base64), credentials in URLs
+and `name=value` pairs, the values of authorization and cookie headers, and absolute paths. Scrubbing a text again
+changes nothing.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from luckyhit.scrub.characters import ANSI
 from luckyhit.scrub.secrets import REDACTED, SecretValues, find_secret, is_literal, is_secret_header, is_secret_name
 
 _URL_CREDENTIALS = re.compile(r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]{0,20}://)[^\s/?#'\"<>\\]{1,500}@")
-# Also as a part of a path or query that is quoted itself (`1%3Fapi_key%3Dabc`), and with spaces before a quoted value.
-# The value is looked at, not taken: where its name is harmless, there may be another name in it.
+# Also inside a quoted path or query (`1%3Fapi_key%3Dabc`), and with spaces before a quoted value. The value is only
+# looked ahead: after a harmless name it may contain another one.
 _ASSIGNED = re.compile(
     r"(?:(?<![\w.-])|(?<=%3[FfBb])|(?<=%26))(?P<name>-{0,2}[A-Za-z_][\w.-]{0,100})"
     r"(?:=|%3[Dd]|\s{1,2}=\s{0,2}(?=['\"]))"
@@ -47,8 +47,8 @@ _LONGEST_REMEMBERED, _MOST_REMEMBERED = 400, 20_000
 
 
 class Redactor:
-    """Scrubs texts. `secrets`: values that must not appear. `roots`: what to write in place of an absolute path, by
-    that path; those of this process (home, temporary files, interpreter) are known already."""
+    """Scrubs texts. `secrets`: values that must not appear. `roots`: replacements of absolute paths; those of this
+    process (home, temporary files, interpreter) are included."""
 
     def __init__(self, secrets: Collection[str] = (), *, roots: Mapping[str | Path, str] | None = None) -> None:
         self._given = dict(roots or {})
@@ -61,7 +61,7 @@ class Redactor:
         self._remembered: dict[str, str] = {}
 
     def learn(self, secrets: Collection[str]) -> None:
-        """Scrub these too from now on: what came to be after the run was made, such as a cache's password."""
+        """Scrub these too from now on: secrets that are made during a run, such as a cache's password."""
         self._secrets = SecretValues({*self._secrets, *secrets})
         self._remembered.clear()
 
@@ -70,24 +70,25 @@ class Redactor:
         return Redactor(self._secrets, roots={**self._given, **roots})
 
     def text(self, text: str) -> str:
-        """The text without any of it."""
+        """The scrubbed text."""
         known = self._remembered.get(text)
         if known is not None:
             return known
-        scrubbed = _FOREIGN_PATH.sub(r"…\g<rest>", self.of_here(text))
+        scrubbed = _FOREIGN_PATH.sub(r"…\g<rest>", self.local_text(text))
         if len(text) <= _LONGEST_REMEMBERED:
-            # The same texts are written again and again: a manifest grows with each block.
+            # The same texts come again and again: a manifest grows with each block.
             if len(self._remembered) >= _MOST_REMEMBERED:
                 self._remembered.clear()
             self._remembered[text] = scrubbed
         return scrubbed
 
-    def of_here(self, text: str) -> str:
-        """The same for what this machine alone has written: a path such as `/home/feed` may be a key then."""
+    def local_text(self, text: str) -> str:
+        """The same for a text that this machine alone wrote: paths of other machines stay, since `/home/feed` may be a
+        key."""
         return self.paths(self.secrets(text))
 
     def secrets(self, text: str) -> str:
-        """The text without secrets; for who sits at this machine, to whom its paths say where to look."""
+        """The text without secrets, its paths kept: for readers at this machine."""
         text = self._secrets.hidden(text)
         text = _URL_CREDENTIALS.sub(rf"\g<scheme>{REDACTED}@", text)
         text = _HEADER.sub(_without_header_value, text)
@@ -95,18 +96,18 @@ class Redactor:
         return _without_assigned_values(text)
 
     def paths(self, text: str) -> str:
-        """The text without paths of this machine, and nothing else scrubbed."""
+        """The text without paths of this machine; nothing else is scrubbed."""
         return self._paths.sub(lambda match: self._roots[match[0]], text)
 
     def quoted(self, text: str) -> str:
-        """What an answer says, fit to be shown: known values and fields whose name says that they are secret are gone,
-        and all of it where something in it still looks like a secret."""
+        """A response's text to be shown: without known values and fields with a secret name, and not at all where
+        something in it still looks like a secret."""
         text = _FIELD.sub(_without_field_value, self._secrets.hidden(text))
         kind = find_secret(text)
         return text if kind is None else f"(not shown: {kind} seems to be in it)"
 
     def excerpt(self, body: bytes, most: int) -> str:
-        """The first `most` characters of a body, as `quoted`: line breaks stay, whatever else can't be printed is
+        """The first `most` characters of a body, as `quoted`, with unprintable characters except line breaks
         escaped."""
         text = self.quoted(body[: 8 * most].decode("utf-8", "replace"))[:most]
         return "".join(
@@ -115,8 +116,7 @@ class Redactor:
         )
 
     def document(self, value: Any) -> Any:
-        """A record (JSON) with each text in it scrubbed, names included; what its names say is left to those who made
-        it."""
+        """A record (JSON) of our own with every text scrubbed, names included."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
@@ -124,9 +124,8 @@ class Redactor:
         return [self.document(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
     def anything(self, value: Any) -> Any:
-        """Somebody's JSON with every text in it scrubbed, names included, and each value whose name says that it is
-        secret. Lists of texts (the lines of a notebook's cell) are scrubbed as one text, so that a secret across lines
-        is found."""
+        """JSON of others with every text scrubbed, names included, and every value with a secret name. Lists of texts
+        (the lines of a notebook's cell) are scrubbed as one text, so that a secret across lines is found."""
         if isinstance(value, str):
             return self._coloured(value)
         if isinstance(value, list):
@@ -147,7 +146,7 @@ class Redactor:
         return value
 
     def _coloured(self, text: str) -> str:
-        """Colours inside a text could split a secret in two: where that is so, they go."""
+        """Removes colours where they split a secret in two."""
         if "\x1b" in text:
             plain = ANSI.sub("", text)
             if self.text(plain) != plain:
@@ -160,12 +159,12 @@ def _own_roots() -> dict[str, str]:
     roots.setdefault(str(Path(__file__).resolve().parents[3]), "$LUCKYHIT")
     with contextlib.suppress(RuntimeError):
         roots[str(Path.home())] = "~"
-    # Names of the system that say nothing about anybody, and would only garble routes and commands.
+    # Replacing system folders would only garble routes and commands.
     return {path: name for path, name in roots.items() if path not in ("/", "/usr", "/usr/local")}
 
 
 def project_roots(*paths: Path) -> dict[str | Path, str]:
-    """Roots around some paths: the project they lie in, and the working directory, are written as `.`."""
+    """Roots for some paths: their project and the working directory become `.`."""
     roots: dict[str | Path, str] = {Path.cwd(): "."}
     for path in paths:
         for folder in path.resolve().parents:
@@ -176,7 +175,7 @@ def project_roots(*paths: Path) -> dict[str | Path, str]:
 
 
 def _named(name: str, value: Any) -> Any:
-    """The value of a field whose name says that it holds a secret is one."""
+    """The value of a field, redacted if its name says that it is secret."""
     secret = isinstance(value, str) and (is_secret_header(name) or is_secret_name(name))
     return REDACTED if secret and is_literal(value) else value
 
@@ -207,5 +206,5 @@ def _without_assigned_values(text: str) -> str:
 
 
 def _is_picture(name: object, value: object) -> bool:
-    """Base64 of a picture: nothing to read in it, and a replacement would break it."""
+    """Base64 of a picture: it has no text, and a replacement would break it."""
     return str(name).startswith("image/") and "svg" not in str(name) and isinstance(value, (str, list))

@@ -1,8 +1,8 @@
-"""Secrets: how they look, what they are called, and known values found however they are written.
+"""Secrets: their shapes, their names, and known values in any encoding.
 
-Nothing here repeats a secret's value: a finding names its kind only. Being wrong is cheap on one side (a text has to
-be worded differently) and dear on the other (a case file is committed, and copied into each run and report), so
-well-known shapes are refused wherever they stand, comments included.
+Nothing here repeats a secret's value: a finding names its kind only. A false alarm is cheap (a text has to be
+reworded), a miss is not (a case file is committed, and copied into each run and report): so well-known shapes are
+refused everywhere, comments included.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from luckyhit import records
 
 REDACTED = "[redacted]"
 _ALONE = 8
-"""Values shorter than this are replaced where they stand alone, not inside a longer word or number."""
+"""Shorter values are replaced as whole words only."""
 _KINDS = (records.Arm, records.Phase, records.CacheStatus, records.RequestError, records.Verdict, records.Stage)
 _RECORD_WORDS = {word for kind in (*_KINDS, records.MetricName) for word in get_args(kind)}
 _RECORD_WORDS |= {"measuring", "measured", "finished", "failed", "change", "start", "apply", "clear"}
-"""What records are made of: a variable that holds one of these holds no secret."""
+"""The vocabulary of the records: a variable with one of these values holds no secret."""
 _CUT = re.compile(r"\\*['\"`]?(?:\.\.\.|…)")
 _END = re.compile(r"\Z|\\*['\"`]")
 _SURELY_CUT = 12
-"""Characters that a text has to share with a secret, to be taken for one that was cut without saying so."""
+"""Characters that a text has to share with a secret to count as one that was cut without an ellipsis."""
 SHORTEST = 4
-"""Values shorter than this are no secrets: replacing each "1" would only make a text unreadable."""
+"""Shorter values are no secrets: replacing each "1" would make a text unreadable."""
 
-# What stands in place of a secret is none: {name}, $NAME, ${NAME}, <name>, ***, ...
+# Placeholders are no secrets: {name}, $NAME, ${NAME}, <name>, ***, ...
 _STAND_IN = r"(?:\{[^}\s]{0,60}\}|\$\{?\w{1,60}\}?|<[^>]{0,60}>|\*{1,60}|\.{3,60}|…|x{3,60}|X{3,60}|%\(?\w{0,60}\)?s?"
 _STAND_IN += r"|\[redacted\])"
 
@@ -73,7 +73,7 @@ _HARMLESS = {"", "true", "false", "yes", "no", "on", "off", "none", "null", "0",
 
 
 def find_secret(text: str) -> str | None:
-    """The kind of secret that `text` has in it (never the value), or None."""
+    """The kind of secret in `text` (never the value), or None."""
     for kind, pattern in _SHAPES:
         if pattern.search(text):
             return kind
@@ -90,14 +90,14 @@ def _assigned(text: str) -> Iterator[str]:
 
 
 def is_literal(value: str) -> bool:
-    """Whether a value says something itself, rather than naming a place where it comes from."""
+    """Whether a value is a value itself, not a placeholder for one."""
     return value.strip().lower() not in _HARMLESS and not re.fullmatch(rf"\s*{_STAND_IN}\s*", value)
 
 
 def is_secret_name(name: str) -> bool:
     """Whether a variable, field or argument of that name holds a secret: `DB_PASSWORD`, `api-key`, `authToken`.
 
-    `TOKEN_TTL`, `max_tokens` and `cache_key` don't: what counts is the last word, which says what the thing is.
+    `TOKEN_TTL`, `max_tokens` and `cache_key` don't: the last word says what it is.
     """
     words = [word.lower() for word in _WORDS.findall(name)]
     while len(words) > 1 and words[-1] in _QUALIFIERS:
@@ -116,7 +116,7 @@ def is_secret_header(name: str) -> bool:
 
 
 class SecretValues(Collection[str]):
-    """The values themselves; `hidden` gives a text without them."""
+    """Known values; `hidden` replaces them in a text."""
 
     def __init__(self, values: Collection[str] = ()) -> None:
         self._values = frozenset(
@@ -126,7 +126,7 @@ class SecretValues(Collection[str]):
         short = sorted((form for form in forms if len(form) < _ALONE), key=len, reverse=True)
         alone = "|".join(map(re.escape, short))
         self._short = re.compile(rf"(?<![A-Za-z0-9])(?:{alone})(?![A-Za-z0-9])") if short else None
-        # Long ones by how they begin: there may be many, and a text seldom has any.
+        # Long ones by their beginning: there may be many, and a text seldom has any.
         self._long: dict[str, list[str]] = {}
         for form in sorted((form for form in forms if len(form) >= _ALONE), key=len, reverse=True):
             self._long.setdefault(form[:_ALONE], []).append(form)
@@ -161,11 +161,11 @@ class SecretValues(Collection[str]):
 
     @staticmethod
     def _end(text: str, start: int, forms: list[str]) -> int | None:
-        """Where the secret ends that begins at `start`; None where none does."""
+        """The end of the secret that begins at `start`; None if there is none."""
         for form in forms:
             if text.startswith(form, start):
                 return start + len(form)
-        # A message that quotes the first characters of something may have cut it anywhere.
+        # A message may quote the first characters of a value only.
         longest, form = max((_in_common(text, start, form), form) for form in forms)
         end = start + longest
         in_a_word = form[longest - 1].isalnum() and form[longest].isalnum()
@@ -183,7 +183,7 @@ def _in_common(text: str, start: int, form: str) -> int:
 
 
 def _forms(secret: str) -> set[str]:
-    """The ways a value is written in files: plain, URL-quoted, HTML, JSON, Python, base64."""
+    """A value as files have it: plain, URL-quoted, in HTML, JSON, Python, base64."""
     forms = {secret, secret.strip(), quote(secret, safe=""), quote(secret), quote_plus(secret), html.escape(secret)}
     forms |= {html.escape(secret, quote=False)}
     forms |= {line.strip() for line in secret.splitlines() if len(line.strip()) >= _ALONE}
@@ -200,7 +200,7 @@ def _forms(secret: str) -> set[str]:
 
 
 def _in_base64(raw: bytes) -> Iterator[str]:
-    """As a whole, and what does not depend on what stands around it."""
+    """As a whole, and the part that does not depend on its surroundings."""
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         yield encode(raw).decode().rstrip("=")
         for before in range(3):

@@ -1,8 +1,8 @@
-"""What a run leaves is scrubbed when a step has ended: rows, logs, ledgers, notebooks, files that it was given.
+"""Scrub the files of a run once a step has ended: rows, logs, undo logs, notebooks, given files.
 
-Nothing is scrubbed while something is timed. Of a table the few texts that differ are looked at, and a part file is
-written anew only where one of them has to change: the same text becomes the same everywhere, and different ones stay
-different, so that what belongs together is still found together.
+Nothing is scrubbed while something is timed. Of a table only the distinct texts are scrubbed, and a part file is
+written again only where one of them changes: equal texts stay equal in all tables, and different ones stay different,
+so that rows can still be grouped.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ _PIECE_BYTES = 1 << 20
 
 
 def sweep(folder: Path, redactor: Redactor, *, closed: bool) -> bool:
-    """Scrub what a step that has ended left in a run directory. `closed`: nothing more will be measured, nor undone, so
-    that files which that would need (keys and logs that were given, ledgers of the probe) are scrubbed as well. Returns
-    whether what was given had to be changed."""
+    """Scrub what a step left in a run directory. `closed`: nothing more will be measured or undone, so that given keys
+    and logs and the probe's undo logs are scrubbed as well. Returns whether given files had to be changed."""
     keep_logs(folder, redactor)
     changed = _scrub_tables(folder, (*SCHEMAS, INPUTS) if closed else SCHEMAS, redactor)
     for ledger in _files(folder / LEDGERS, "*.jsonl") if closed else ():
@@ -35,12 +34,12 @@ def sweep(folder: Path, redactor: Redactor, *, closed: bool) -> bool:
 
 
 def sweep_records(folder: Path, redactor: Redactor) -> None:
-    """Scrub the records of the load engine alone."""
+    """Scrub only the records of the load engine."""
     _scrub_tables(folder, ("requests", INPUTS), redactor)
 
 
 def keep_logs(folder: Path, redactor: Redactor) -> None:
-    """Keep the services' logs, scrubbed, and nothing else of their working directories."""
+    """Keep the services' logs, scrubbed, and delete the rest of their working directories."""
     for log in sorted((folder / WORK).glob("*/*.log")):
         kept = folder / LOGS / f"{log.parent.name}-{log.name}"
         kept.parent.mkdir(exist_ok=True)
@@ -50,8 +49,7 @@ def keep_logs(folder: Path, redactor: Redactor) -> None:
 
 
 def scrub_log(path: Path, redactor: Redactor) -> None:
-    """Scrub the secrets of a log that nobody writes to any more, if it is there; it is left alone
-    where there is nothing to do. The paths in it stay."""
+    """Scrub the secrets of a finished log, if it exists. Its paths stay. Written only where it changes."""
     if not path.is_file():
         return
     with path.open("rb") as source:
@@ -62,10 +60,8 @@ def scrub_log(path: Path, redactor: Redactor) -> None:
 
 
 def scrub_notebook(path: Path, redactor: Redactor) -> None:
-    """Scrub an executed notebook in place: cells, outputs, tracebacks, metadata. It stays a valid notebook.
-
-    A file that is no JSON (papermill may have been ended while writing) is scrubbed as text.
-    """
+    """Scrub an executed notebook in place: cells, outputs, tracebacks, metadata. It stays a valid notebook. A file that
+    is not JSON (papermill may have been killed while writing) is scrubbed as text."""
     text = path.read_text(encoding="utf-8", errors="replace")
     try:
         notebook = json.loads(text)
@@ -73,12 +69,12 @@ def scrub_notebook(path: Path, redactor: Redactor) -> None:
         write_atomically(path, redactor.text(text))
         return
     scrubbed = json.dumps(redactor.anything(notebook), ensure_ascii=False, indent=1)
-    # A lone surrogate is legal in JSON and can't be encoded: keep it escaped.
+    # A lone surrogate is legal in JSON but can't be encoded: keep it escaped.
     write_atomically(path, SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", scrubbed) + "\n")
 
 
 def scrub_text(path: Path, redactor: Redactor) -> None:
-    """Scrub a file of texts in place; it is left alone where there is nothing to do."""
+    """Scrub a text file in place. Written only where it changes."""
     data = path.read_bytes()
     scrubbed = _scrubbed(data, redactor.text)
     if scrubbed != data:
@@ -86,7 +82,7 @@ def scrub_text(path: Path, redactor: Redactor) -> None:
 
 
 def _scrub_lines(source: IO[bytes], target: IO[bytes], scrub: Callable[[str], str]) -> None:
-    """Whole lines: no secret is torn in two."""
+    """Whole lines, so that no secret is split."""
     while lines := source.readlines(_PIECE_BYTES):
         target.write(_scrubbed(b"".join(lines), scrub))
 
@@ -100,14 +96,14 @@ def _files(folder: Path, pattern: str) -> list[Path]:
 
 
 def _scrub_tables(folder: Path, names: Iterable[str], redactor: Redactor) -> list[Path]:
-    """Scrub the part files, and the lists with a text a line, of these folders. Returns those that were changed. A part
-    file that is damaged stays as it is: nothing can be read in it."""
+    """Scrub the part files and the lists (a text a line) of these folders. Returns the changed ones. A damaged part
+    file stays as it is: it can't be read."""
     tables = [path for name in names for path in _files(folder / name, "*.parquet")]
     lists = [path for name in names for path in _files(folder / name, "*.txt")]
-    words = _Words(redactor)
-    changed = [path for path in tables if words.note(readable_texts(path))]
-    changed += [path for path in lists if words.note(path.read_text(encoding="utf-8").split("\n"))]
-    replacements = words.replacements()
+    texts = _DistinctTexts(redactor)
+    changed = [path for path in tables if texts.note(readable_texts(path))]
+    changed += [path for path in lists if texts.note(path.read_text(encoding="utf-8").split("\n"))]
+    replacements = texts.replacements()
     for path in changed:
         if path.suffix == ".parquet":
             rewrite_texts(path, replacements)
@@ -117,8 +113,8 @@ def _scrub_tables(folder: Path, names: Iterable[str], redactor: Redactor) -> lis
     return changed
 
 
-class _Words:
-    """The texts of many tables: those that have to change, and what each becomes."""
+class _DistinctTexts:
+    """The distinct texts of many tables, and the replacements of those that have to change."""
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
@@ -126,28 +122,25 @@ class _Words:
         self._scrubbed: dict[str, str] = {}
 
     def note(self, texts: Iterable[str]) -> bool:
-        """Whether any of them has to change."""
+        """Note these texts. Returns whether any of them has to change."""
         texts = set(texts)
         new = texts - self._clean - self._scrubbed.keys()
-        # All at once: it is seldom that one of them has to change. A line break ends whatever could be scrubbed.
+        # All at once, since one of them seldom has to change. Nothing that is scrubbed spans a line break.
         whole = "\n".join(new)
-        if self._redactor.of_here(whole) != whole:
-            scrubbed_texts = {text: self._redactor.of_here(text) for text in new}
+        if self._redactor.local_text(whole) != whole:
+            scrubbed_texts = {text: self._redactor.local_text(text) for text in new}
             self._scrubbed |= {text: scrubbed for text, scrubbed in scrubbed_texts.items() if scrubbed != text}
         self._clean |= new - self._scrubbed.keys()
         return not texts.isdisjoint(self._scrubbed)
 
     def replacements(self) -> Mapping[str, str]:
-        """What each text becomes. Two that would become the same get a number: they are two keys. (One that is there
-        already is what an earlier step's sweep made of the same.)"""
-        alike: dict[str, list[str]] = {}
+        """By text. Texts that would become equal get a number, since they are different keys. (An equal text of an
+        earlier step was made from the same one.)"""
+        same: dict[str, list[str]] = {}
         for text, scrubbed in sorted(self._scrubbed.items()):
-            alike.setdefault(scrubbed, []).append(text)
+            same.setdefault(scrubbed, []).append(text)
         return {
             text: scrubbed if len(texts) == 1 else f"{scrubbed}#{number}"
-            for scrubbed, texts in alike.items()
+            for scrubbed, texts in same.items()
             for number, text in enumerate(texts, 1)
         }
-
-
-__all__ = ["INPUTS", "keep_logs", "scrub_log", "scrub_notebook", "scrub_text", "sweep", "sweep_records"]

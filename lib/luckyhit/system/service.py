@@ -22,7 +22,7 @@ from luckyhit.scrub.sweep import scrub_log
 from luckyhit.system import ports
 from luckyhit.system.logs import tail
 from luckyhit.system.process import SupervisedProcess
-from luckyhit.system.start_settings import SOURCE, Settings, filled, filled_command, filled_env, refuse_no_python
+from luckyhit.system.start_settings import SOURCE, Settings, check_python, filled, filled_command, filled_env
 
 _PORT_ATTEMPTS = 5
 _PORT_FREE_WITHIN_S = 5.0
@@ -84,7 +84,7 @@ class Service:
                 hint="Name a directory that exists, relative to the project (and in both revisions).",
             )
         command, env = self._given(settings, cache_url, self.port or self._start.port or 1)
-        refuse_no_python(self._start, self._python, self._project, env)
+        check_python(self._start, self._python, self._project, env)
         _find_program(command[0], cwd, env)
 
     def start(self, settings: Settings, cache_url: str) -> None:

@@ -37,7 +37,7 @@ def own_python(start: Start | None, project: Path, environ: Mapping[str, str]) -
     return shutil.which(named, path=environ.get("PATH", os.defpath)) or named
 
 
-def refuse_no_python(start: Start, python: str, project: Path, env: Mapping[str, str]) -> None:
+def check_python(start: Start, python: str, project: Path, env: Mapping[str, str]) -> None:
     """Raise TargetError where the service's own interpreter is missing, can't be executed, or is no Python. `env` is
     what the service is given."""
     if start.python is None:

@@ -18,8 +18,7 @@ from luckyhit.caches import Capability
 from luckyhit.case import Case, load_case
 from luckyhit.case.values.variables import known_secrets, noted_variables, refuse_quoted, refuse_unset
 from luckyhit.change.permissions import Findings, free_guard, target_guard
-from luckyhit.change.permissions.directories import look_at_directories, room_for
-from luckyhit.change.permissions.permission_checks import check_rights
+from luckyhit.change.permissions.permission_checks import check_directories, check_permissions, room_for
 from luckyhit.errors import ArgumentError, CacheUnreachable, LuckyHitError
 from luckyhit.judge.stale.old_data import looked_for
 from luckyhit.load.inputs import Inputs, gather
@@ -86,7 +85,7 @@ def check_case(project: Project, case_file: Path, *, environ: Mapping[str, str] 
         except LuckyHitError as error:
             id: GuardId = "cache-reachable" if isinstance(error, CacheUnreachable) else "target-reachable"
             findings = Findings("directories")
-            look_at_directories(places, room_for(case), findings)
+            check_directories(places, room_for(case), findings)
             guards += [_failed(id, error), findings.guard()]
     passwords = stack.cache.secrets if stack.cache is not None else []
     redact = Redactor({*known_secrets(case, environ), *passwords}).secrets
@@ -118,7 +117,7 @@ def _of_running(
     cache = stack.cache
     if cache is not None and cache.owned and not cache.secrets and Capability.PASSWORD in cache.can:
         yield Guard(id="cache-password", ok=True, detail=_OPEN_TO_OTHERS)
-    yield from check_rights(case, stack, places, environ)
+    yield from check_permissions(case, stack, places, environ)
     answered: list[list[tuple[bytes, bytes]]] = []
     stored = Stored.looking(case, stack)
     yield from _answers(case, stack, headers, inputs, answered.append)
@@ -200,9 +199,9 @@ def _covered(stored: Stored, again: Callable[[], object]) -> Guard:
 
 def _shows(case: Case, stack: Stack) -> Guard:
     """Whether the service takes the change, by its own configuration: it is started once with it, and asked."""
-    before = changing.look_at({"before": stack}, case, keyspace=False)["before"]
+    before = changing.take_fingerprints({"before": stack}, case, keyspace=False)["before"]
     stack.restart(changing.settings_of(stack, "after"))
-    after = changing.look_at({"after": stack}, case, keyspace=False)["after"]
+    after = changing.take_fingerprints({"after": stack}, case, keyspace=False)["after"]
     return changing.difference_guard(case, before, after)
 
 

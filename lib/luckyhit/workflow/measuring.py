@@ -19,7 +19,7 @@ from luckyhit.designs import design_of
 from luckyhit.errors import LimitExceeded
 from luckyhit.load.block import BlockPlan, BlockReport, measure_block
 from luckyhit.load.worker_pool import Crew
-from luckyhit.probe.undo_log import ledger_of
+from luckyhit.probe.undo_log import undo_log_path
 from luckyhit.records import Arm, Guard, Stage
 from luckyhit.records.manifest import NotedBlock
 from luckyhit.records.parquet import write_part
@@ -55,9 +55,9 @@ class Measuring:
         self.done_s, self.total_s = done_s, total_s
         self._step, self._run, self._case, self._progress = step, step.run, step.run.case, progress
         revisions = self._run.manifest.revisions
-        self.looks = changing.Looks(self._case, revisions=revisions, redactor=self._run.redactor)
+        self.looks = changing.FingerprintHistory(self._case, revisions=revisions, redactor=self._run.redactor)
         for arm, fingerprint in self._run.manifest.fingerprints.items():
-            self.looks.note(arm, fingerprint, "in the baseline")
+            self.looks.record(arm, fingerprint, "in the baseline")
 
     def show(self, doing: str) -> None:
         self._progress(doing, self.done_s, self.total_s)
@@ -183,7 +183,7 @@ class Measuring:
             arm: self._step.journal.intend(
                 PROBED,
                 {"block": number, "arm": arm, "target": changing.target_identities(self._case, stack.environ)},
-                {"kind": PROBED, "ledger": ledger_of(number, arm)},
+                {"kind": PROBED, "ledger": undo_log_path(number, arm)},
             )
             for arm, stack in stacks.items()
             if not stack.owned
@@ -200,8 +200,8 @@ class Measuring:
         self, stacks: Mapping[Arm, Stack], when: str, *, keyspace: bool
     ) -> dict[Arm, tuple[dict[str, str], dict[str, tuple[str, str]]]]:
         """By arm: its fingerprint, and what is otherwise than at the first look at it."""
-        looks = changing.look_at(stacks, self._case, keyspace=keyspace)
-        return {arm: (fingerprint, self.looks.note(arm, fingerprint, when)) for arm, fingerprint in looks.items()}
+        looks = changing.take_fingerprints(stacks, self._case, keyspace=keyspace)
+        return {arm: (fingerprint, self.looks.record(arm, fingerprint, when)) for arm, fingerprint in looks.items()}
 
     def _plan(self, stacks: Mapping[Arm, Stack], stage: Stage, pair: int, number: int, seconds: float) -> BlockPlan:
         case, step = self._case, self._step

@@ -18,7 +18,7 @@ from luckyhit.load.inputs import Inputs, KeyTable
 from luckyhit.load.request_templates import RouteTemplate
 from luckyhit.load.responses import EXCERPT, LONGEST_PATH
 from luckyhit.probe.probe_preflight import MOST_READS, survey
-from luckyhit.probe.variants import variants_of
+from luckyhit.probe.probe_reads import variants_of
 from luckyhit.records import FAULTS, METRICS, Guard, Preflight, UnexpectedAnswer
 from luckyhit.scrub.redactor import Redactor
 from luckyhit.system import Stack

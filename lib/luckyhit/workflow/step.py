@@ -34,7 +34,7 @@ class RunningStep:
     stacks: ExitStack
     headers: Mapping[str, str]
     originals: dict[str, dict[str, int]] = field(default_factory=dict)
-    looks: changing.Looks | None = None
+    looks: changing.FingerprintHistory | None = None
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def step_of(run: CaseRun, project: Project) -> Iterator[RunningStep]:
             stacks.callback(keep_logs, run.path, run.redactor)
             stacks.enter_context(changing.target_lock(run.case, run.path.parents[1], run=run.id))
             yield RunningStep(run, project, journal, stacks, secret_headers(run.case))
-        changing.settle(journal, final=run.state != "measuring")
+        changing.close_steps(journal, final=run.state != "measuring")
     except BaseException as raised:
         known = NoRoom.of(raised) if isinstance(raised, OSError) else None
         error = known or raised

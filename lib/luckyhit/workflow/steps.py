@@ -70,7 +70,7 @@ def measure_baseline(run: CaseRun, project: Project, progress: Progress) -> None
         guards = [
             Guard(id="inputs-validated", ok=True, detail="The case file was read strictly: no problem found."),
             changing.summary(
-                changing.check_rights(
+                changing.check_permissions(
                     case, stack, [run.path, project.reports], stack.environ, changeable=stack.changeable
                 )
             ),
@@ -137,7 +137,7 @@ def measure_change(run: CaseRun, project: Project, progress: Progress) -> None:
         unchanged = measuring.look({"before": changed}, "before the change")["before"]
         if design.isolated:
             # Before anything is changed, the two stacks have to be the same in everything that can be seen.
-            alike = changing.same_guard(changing.look_at(started, case)["before"], unchanged)
+            alike = changing.same_guard(changing.take_fingerprints(started, case)["before"], unchanged)
             _note_guards(run, [alike.model_copy(update={"id": "stacks-alike-before-the-change"})])
             _stop_at_failed([alike])
 
@@ -170,7 +170,7 @@ def measure_change(run: CaseRun, project: Project, progress: Progress) -> None:
         _note_guards(run, [declared, *([failed] if failed is not None and failed.id != declared.id else [])])
         measuring.show("rolling back")
         rollback = changing.roll_back(changed, step.journal)
-        _confirm(run, rollback, unchanged, changing.look_at({"before": changed}, case)["before"])
+        _confirm(run, rollback, unchanged, changing.take_fingerprints({"before": changed}, case)["before"])
         if failed is not None:
             _stop_at_failed([failed])
         measuring.block({"before": changed}, "after-rollback", 1, case.plan.after_rollback)

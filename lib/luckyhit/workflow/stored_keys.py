@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from luckyhit.caches import AnyCache, Capability
 from luckyhit.case import Case
-from luckyhit.change.clearing.coverage import Appeared, appeared, coverage_guard, left_alone, names_of
+from luckyhit.change.clearing.coverage import NewKeys, coverage_guard, find_new_keys, list_keys, uncovered_keys
 from luckyhit.errors import LuckyHitError
 from luckyhit.records import Guard
 from luckyhit.system import Stack
@@ -36,14 +36,14 @@ class Stored:
         if stack.cache is None or not case.cache.clear or Capability.LIST_KEYS not in stack.cache.can:
             return None
         with suppress(LuckyHitError):
-            names = names_of(stack.cache)
+            names = list_keys(stack.cache)
             return cls(case, stack.cache, names) if names is not None else None
         return None
 
-    def found(self) -> Appeared:
+    def found(self) -> NewKeys:
         """What is new since then. Raises CacheUnreachable or TargetError."""
-        new = appeared(self.cache, self.earlier, self.case.cache.clear)
-        return new if new is not None else Appeared()
+        new = find_new_keys(self.cache, self.earlier, self.case.cache.clear)
+        return new if new is not None else NewKeys()
 
     def after_reads(self, again: Callable[[], object]) -> tuple[Guard | None, str]:
         """(the guard, None where nothing tells; what is worth knowing beside it). `again` reads all routes once more:
@@ -53,7 +53,7 @@ class Stored:
             again()
             new_keys = self.found()
         guard = coverage_guard(new_keys, fails=self.cache.owned, written=False)
-        note = left_alone(new_keys)
+        note = uncovered_keys(new_keys)
         return guard, note if self.cache.owned or not new_keys.outside else SHARED + note
 
     def after_load(self) -> Guard | None:

@@ -13,7 +13,7 @@ from luckyhit.caches.watch_events import EventWatch
 from luckyhit.case_run import CaseRun
 from luckyhit.change.notify import INSIDE
 from luckyhit.probe.probe_plan import KeyRanges
-from luckyhit.probe.probe_preflight import reading
+from luckyhit.probe.probe_preflight import key_reader
 from luckyhit.records import Arm
 from luckyhit.records.manifest import LearnedKeys
 from luckyhit.records.parquet import write_part
@@ -50,7 +50,7 @@ def learn_cache_keys(run: CaseRun, stack: Stack, journal: changing.Journal, head
             return
         options = client_options(case.target, stack.base_url, stack.project)
         keys = [str(key) for key in KeyRanges.of(probe).warm[:LEARNED_BY]]
-        with reading(probe, stack.base_url, headers, timeout_s=case.workload.timeout, options=options) as read:
+        with key_reader(probe, stack.base_url, headers, timeout_s=case.workload.timeout, options=options) as read:
             learned = cache.events.learn(keys, read, case.cache.clear) if cache.events is not None else None
             if learned is None:
                 return

@@ -12,8 +12,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from luckyhit.caches.base import CacheKind, Capability, OwnServer, RightsFindings, ServerFacts, ServerProcess
-from luckyhit.caches.cache_urls import host_and_port, plainly_redacted, url_secrets
+from luckyhit.caches.base import CacheKind, Capability, CheckFindings, OwnServer, ServerFacts, ServerProcess
+from luckyhit.caches.cache_urls import host_and_port, redacted_url, url_secrets
 from luckyhit.caches.memcached.memcached_keys import MemcachedKeys
 from luckyhit.caches.memcached.meta_client import MetaClient
 from luckyhit.caches.scope import Scope
@@ -69,7 +69,7 @@ class MemcachedCache:
             self._server.stop()
 
     def explained(self, doing: str) -> AbstractContextManager[None]:
-        return _explained(f"{plainly_redacted(self.url)}{f' (from {self.url_env})' if self.url_env else ''}", doing)
+        return _explained(f"{redacted_url(self.url)}{f' (from {self.url_env})' if self.url_env else ''}", doing)
 
     @contextmanager
     def keys(self) -> Iterator[MemcachedKeys]:
@@ -95,12 +95,12 @@ class MemcachedCache:
         with self.explained("asking for its version"), self._client() as client:
             return {"memcached": client.stats()["version"]}
 
-    def rights(self, case: Case, findings: RightsFindings, *, changeable: bool) -> None:
+    def permissions(self, case: Case, findings: CheckFindings, *, changeable: bool) -> None:
         with self.explained("looking at what it can do"), self._client() as client:
             version = client.stats()["version"]
         if tuple(map(int, version.split(".")[:2])) < (1, 6):
             findings.problem(f"memcached {version} has no meta commands", "Use version 1.6 or later.")
-        unlisted = Scope.of(case.cache).not_written_out
+        unlisted = Scope.of(case.cache).unlisted_templates
         if changeable and unlisted:
             findings.problem(
                 f"memcached does not list its keys, so {', '.join(map(repr, unlisted))} in cache.clear names none",
@@ -111,17 +111,17 @@ class MemcachedCache:
             "cleared, and what happens to them in between is not visible."
         )
 
-    def scope(self, spec: CacheSpec, findings: RightsFindings) -> float:
+    def scope(self, spec: CacheSpec, findings: CheckFindings) -> float:
         """Only how many of the declared keys are there: their values are not asked for."""
         scope = Scope.of(spec)
-        if scope.not_written_out:  # told among the rights
+        if scope.unlisted_templates:  # told among the rights
             return 0.0
         with self.explained("looking for the declared keys"), self._client() as client:
             listing, stored = MemcachedKeys(client).listing(scope), float(client.stats()["bytes"])
         findings.note(f"{len(listing.inside):,} of {listing.total:,} keys are in scope now.")
         return stored * len(listing.inside) / listing.total if listing.total else 0.0
 
-    def setting(self, change: SettingChange, findings: RightsFindings) -> None:
+    def setting(self, change: SettingChange, findings: CheckFindings) -> None:
         findings.problem(
             f"memcached has no setting {change.name} that can be changed while it runs",
             "Start it with other arguments instead (change.kind: command).",

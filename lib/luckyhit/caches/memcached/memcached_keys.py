@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from luckyhit.caches.backup import BackupEntry, BackupWriter
 from luckyhit.caches.clear_pace import ClearPace
 from luckyhit.caches.memcached.meta_client import MetaClient, Reply, possible
-from luckyhit.caches.scope import Listing, Progress, Removed, Scope
+from luckyhit.caches.scope import Listing, Progress, RemovalCounts, Scope
 from luckyhit.errors import ScopeRefused
 
 _FLAGS = struct.Struct(">I")
@@ -31,12 +31,12 @@ class MemcachedKeys:
 
     def listing(self, scope: Scope, *, every: bool = False) -> Listing:
         """By `me`, which counts as no hit. `total` is what the server says."""
-        if scope.not_written_out:
+        if scope.unlisted_templates:
             raise ScopeRefused(
-                f"a memcached does not list its keys, so {scope.not_written_out[0]!r} in cache.clear names none",
+                f"a memcached does not list its keys, so {scope.unlisted_templates[0]!r} in cache.clear names none",
                 hint="Write the keys out in cache.clear; or name the numbers that stand for its braces: cache.keys.",
             )
-        keys = [key for key in scope.written_out if possible(key)]
+        keys = [key for key in scope.listed_keys if possible(key)]
         inside: list[bytes] = []
         for start in range(0, len(keys), _BATCH):
             batch = keys[start : start + _BATCH]
@@ -73,7 +73,7 @@ class MemcachedRemover:
     def __init__(
         self, keys: MemcachedKeys, scope: Scope, pace: ClearPace, writer: BackupWriter | None, rebuildable: bool
     ) -> None:
-        self.done = Removed()
+        self.done = RemovalCounts()
         self._keys, self._scope, self._pace = keys, scope, pace
         self._writer, self._rebuildable = writer, rebuildable
 

@@ -19,7 +19,7 @@ FEW = 10
 """So many keys may be there again when the size is asked."""
 
 
-class Flushes:
+class FlushWatch:
     """Told by one connection that listens (`listener_id`), asked for on another."""
 
     def __init__(self, client: redis.Redis, listener_id: int, database: int) -> None:

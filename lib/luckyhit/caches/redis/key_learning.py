@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 
 import redis
 
-from luckyhit.caches.redis.topology import Reachable
+from luckyhit.caches.redis.topology import RedisEndpoint
 from luckyhit.caches.shapes import LearnedShapes, learned_shapes
 
 _SETS_NOTHING = frozenset({"del", "expired", "evicted", "rename_from", "move_from", "expire", "persist", "keymiss"})
 
 
 def learn(
-    cache: Reachable, keys: Sequence[str], read: Callable[[str], object], templates: Sequence[str] = ()
+    cache: RedisEndpoint, keys: Sequence[str], read: Callable[[str], object], templates: Sequence[str] = ()
 ) -> LearnedShapes:
     """Read each key, and see what that stored. Raises redis.RedisError where the cache can't be listened to."""
     stored: dict[str, dict[str, str]] = {}

@@ -14,9 +14,9 @@ from typing import Any
 import redis
 from redis import exceptions as redis_errors
 
-from luckyhit.caches.base import NOTIFY, Notifications, StepJournal, Undone
+from luckyhit.caches.base import NOTIFY, Notifications, StepJournal, UndoResult
 from luckyhit.caches.redis.key_learning import learn
-from luckyhit.caches.redis.listener import Listener, server_mode_and_run, unsuited
+from luckyhit.caches.redis.listener import Listener, server_mode_and_run, why_not_watchable
 from luckyhit.caches.redis.redis_settings import (
     OPTION,
     by_hand,
@@ -25,9 +25,9 @@ from luckyhit.caches.redis.redis_settings import (
     put_back,
     same_meaning,
     shown,
-    surely,
+    with_retries,
 )
-from luckyhit.caches.redis.topology import Reachable
+from luckyhit.caches.redis.topology import RedisEndpoint
 from luckyhit.caches.shapes import LearnedShapes, Shape
 from luckyhit.errors import LuckyHitError
 from luckyhit.records import Arm, StepOutcome
@@ -54,7 +54,7 @@ class _Switch:
 
     def __init__(
         self,
-        cache: Reachable,
+        cache: RedisEndpoint,
         journal: StepJournal,
         notifications: Notifications,
         stack: str,
@@ -69,7 +69,7 @@ class _Switch:
     def on(self) -> None:
         try:
             with self._cache.client() as client:
-                if why := unsuited(server_mode_and_run(client)[0]):
+                if why := why_not_watchable(server_mode_and_run(client)[0]):
                     self._hidden(why)
                     return
                 self._turn_on(client)
@@ -128,17 +128,17 @@ class _Switch:
         if self._step is None:
             return
 
-        def do() -> Undone:
+        def do() -> UndoResult:
             with self._cache.client() as client:
                 return put_back(client, OPTION, self._old, self._ours, same_meaning(OPTION))
 
         try:
-            undone = surely(do, OPTION, self._old, self._sleep)
+            undone = with_retries(do, OPTION, self._old, self._sleep)
         except LuckyHitError:
             self._notifications.disturbed = True
             if not self._cache.owned:
                 raise
-            undone = Undone("gone", "the run's own cache does not answer: nothing of it will be left")
+            undone = UndoResult("gone", "the run's own cache does not answer: nothing of it will be left")
         if undone.outcome in ("was-back", "left-to-others"):
             self._notifications.disturbed = True
             self._notifications.sentences.append(f"the cache's events of this block can't be relied on: {undone.how}")
@@ -163,7 +163,7 @@ class RedisEvents:
 
     setting = OPTION
 
-    def __init__(self, cache: Reachable) -> None:
+    def __init__(self, cache: RedisEndpoint) -> None:
         self._cache = cache
 
     def switch(

@@ -13,8 +13,8 @@ from redis import exceptions as redis_errors
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from luckyhit.caches.redis.flushes import CHANNEL, Flushes
-from luckyhit.caches.redis.topology import Reachable
+from luckyhit.caches.redis.flushes import CHANNEL, FlushWatch
+from luckyhit.caches.redis.topology import RedisEndpoint
 from luckyhit.caches.shapes import Shape
 from luckyhit.caches.watch_events import FLUSHED, FLUSHES_NOT_TOLD, LOST, WATCHED, WATCHING
 from luckyhit.errors import LuckyHitError
@@ -40,7 +40,7 @@ def server_mode_and_run(client: redis.Redis) -> tuple[str, str | None]:
     return str(info.get("redis_mode") or info.get("server_mode") or "standalone"), str(run_id) if run_id else None
 
 
-def unsuited(mode: str) -> str:
+def why_not_watchable(mode: str) -> str:
     """Why the events of a server in this mode can't be seen; empty where they can."""
     if mode == "cluster":
         return "a cluster tells each event only on the node that has the key"
@@ -59,7 +59,7 @@ class Listener:
     def __init__(
         self,
         arm: Arm,
-        cache: Reachable,
+        cache: RedisEndpoint,
         channels: Mapping[str, str],
         stopping: threading.Event,
         now_ns: Callable[[], int],
@@ -81,7 +81,7 @@ class Listener:
         self._run_id: str | None = None
         self._heard_ns = now_ns()
         self._lifetimes = _Lifetimes()
-        self._flushes: Flushes | None = None
+        self._flushes: FlushWatch | None = None
 
     def run(self) -> None:
         try:
@@ -143,7 +143,7 @@ class Listener:
         try:
             connection.send_command("CLIENT", "ID")
             listener_id = int(connection.read_response())
-            self._flushes = Flushes(client, listener_id, database)
+            self._flushes = FlushWatch(client, listener_id, database)
             connection.send_command("SUBSCRIBE", CHANNEL)
             connection.read_response(push_request=True)
         except redis_errors.ResponseError as error:
@@ -156,7 +156,7 @@ class Listener:
     def _same_server(self, client: redis.Redis) -> None:
         """A server that was started anew has forgotten that it should tell: its silence would mean nothing."""
         mode, run_id = server_mode_and_run(client)
-        if why := unsuited(mode):
+        if why := why_not_watchable(mode):
             raise _NotVisible(why)
         if self.ready.is_set() and self._run_id is not None and run_id != self._run_id:
             raise _NotVisible("the server was started anew meanwhile, and tells no events since")

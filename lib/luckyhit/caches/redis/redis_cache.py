@@ -25,11 +25,11 @@ from redis.sentinel import MasterNotFoundError, Sentinel
 from luckyhit.caches.base import Capability, OwnServer, ServerFacts, ServerProcess
 from luckyhit.caches.cache_urls import url_secrets
 from luckyhit.caches.redis.keyspace_events import RedisEvents
+from luckyhit.caches.redis.permissions import RedisChecks
 from luckyhit.caches.redis.redis_keys import RedisKeys
 from luckyhit.caches.redis.redis_settings import RedisSettings
 from luckyhit.caches.redis.redis_url import identity, is_sentinel, read_sentinel, redacted
 from luckyhit.caches.redis.refusals import explained
-from luckyhit.caches.redis.rights import RedisChecks
 from luckyhit.caches.redis.server_facts import counters_of, server_facts, server_version
 from luckyhit.caches.redis.topology import open_topology
 from luckyhit.errors import CacheUnreachable, RefusalId

@@ -12,9 +12,9 @@ from typing import TypeVar
 import redis
 from redis import exceptions as redis_errors
 
-from luckyhit.caches.base import Undone
+from luckyhit.caches.base import UndoResult
 from luckyhit.caches.redis.refusals import explained
-from luckyhit.caches.redis.topology import Reachable, fields_of, open_topology
+from luckyhit.caches.redis.topology import RedisEndpoint, fields_of, open_topology
 from luckyhit.caches.same_setting import same_value
 from luckyhit.errors import CacheUnreachable, GuardError, TargetError
 
@@ -41,22 +41,22 @@ def read_setting(client: redis.Redis, name: str) -> str:
     return value
 
 
-def put_back(client: redis.Redis, name: str, old: str, ours: Iterable[str], same: Same) -> Undone:
+def put_back(client: redis.Redis, name: str, old: str, ours: Iterable[str], same: Same) -> UndoResult:
     """Put a setting back. `ours`: the settings that may be of this run's making; any other is left as it is.
 
     Raises TargetError where the server does not read `old` back.
     """
     now = read_setting(client, name)
     if same(now, old):
-        return Undone("was-back", f"{name} was {shown(old)} again already")
+        return UndoResult("was-back", f"{name} was {shown(old)} again already")
     if not any(same(now, value) for value in ours):
         how = f"somebody changed {name} to {shown(now)} meanwhile; it was left so (before: {shown(old)})"
-        return Undone("left-to-others", how)
+        return UndoResult("left-to-others", how)
     client.execute_command("CONFIG", "SET", name, old)
     again = read_setting(client, name)
     if not same(again, old):
         raise TargetError(f"{name} was put back to {shown(old)}, but the cache says {shown(again)}")
-    return Undone("put-back", f"{name} put back to {shown(old)}")
+    return UndoResult("put-back", f"{name} put back to {shown(old)}")
 
 
 def by_hand(name: str, old: str) -> str:
@@ -64,7 +64,7 @@ def by_hand(name: str, old: str) -> str:
     return f"redis-cli CONFIG SET {name} '{old}'"
 
 
-def surely(do: Callable[[], _Answer], name: str, old: str, sleep: Callable[[float], None]) -> _Answer:
+def with_retries(do: Callable[[], _Answer], name: str, old: str, sleep: Callable[[float], None]) -> _Answer:
     """Put it back by `do`, again where the cache does not answer. Raises CacheUnreachable or TargetError with what to
     do by hand."""
     for attempt in range(1, _ATTEMPTS + 1):
@@ -96,7 +96,7 @@ def same_meaning(name: str) -> Same:
 class RedisSettings:
     """The settings of one cache, on the server that its URL names."""
 
-    def __init__(self, cache: Reachable) -> None:
+    def __init__(self, cache: RedisEndpoint) -> None:
         self._cache = cache
 
     def refuse_several(self) -> None:
@@ -121,12 +121,12 @@ class RedisSettings:
     def by_hand(self, name: str, old: str) -> str:
         return by_hand(name, old)
 
-    def put_back(self, name: str, old: str, ours: Sequence[str], sleep: Callable[[float], None]) -> Undone:
-        def do() -> Undone:
+    def put_back(self, name: str, old: str, ours: Sequence[str], sleep: Callable[[float], None]) -> UndoResult:
+        def do() -> UndoResult:
             with self._cache.client() as client:
                 return put_back(client, name, old, ours, same_meaning(name))
 
-        return surely(do, name, old, sleep)
+        return with_retries(do, name, old, sleep)
 
     def _set(self, client: redis.Redis, name: str, value: str) -> str:
         try:

@@ -19,7 +19,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from redis.connection import SSLConnection, parse_url
 
-from luckyhit.caches.cache_urls import UNREADABLE, host_and_port, plainly_redacted, redacted_parts
+from luckyhit.caches.cache_urls import UNREADABLE, host_and_port, redacted_parts, redacted_url
 
 SENTINEL_SCHEMES = ("redis+sentinel", "rediss+sentinel")
 _SENTINEL_PORT, _PORT = 26379, 6379
@@ -101,7 +101,7 @@ def address(url: str) -> tuple[str, int] | None:
 def redacted(url: str) -> str:
     """`redis://me:secret@cache:6379/0?x=y` as `redis://me:***@cache:6379/0`."""
     if not is_sentinel(url):
-        return plainly_redacted(url)
+        return redacted_url(url)
     try:
         parts = urlsplit(url)
         return redacted_parts(parts, ",".join(host_and_port(host, port) for host, port in _hosts(parts)))

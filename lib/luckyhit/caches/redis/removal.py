@@ -22,10 +22,17 @@ from redis import exceptions as redis_errors
 
 from luckyhit.caches.backup import BackupEntry, BackupWriter
 from luckyhit.caches.clear_pace import ClearPace
-from luckyhit.caches.redis.lanes import Command, Lane, Lanes, exchange, refusal, removed
+from luckyhit.caches.redis.redis_connections import (
+    Command,
+    RedisConnection,
+    RedisConnections,
+    exchange,
+    refusal,
+    removed,
+)
 from luckyhit.caches.redis.refusals import explained
 from luckyhit.caches.redis.topology import NodeGroup, Topology
-from luckyhit.caches.scope import Progress, Removed, Scope
+from luckyhit.caches.scope import Progress, RemovalCounts, Scope
 from luckyhit.errors import ScopeRefused
 
 _MOST_GROUPS, _MOST_KEY_BYTES = 32, 1 << 18
@@ -40,7 +47,7 @@ class _Look:
     """What a look at one group found: the keys that are to be removed, or why the server did not tell."""
 
     group: NodeGroup
-    lane: Lane
+    lane: RedisConnection
     entries: list[BackupEntry] = field(default_factory=list)
     elsewhere: redis_errors.ResponseError | None = None
 
@@ -51,12 +58,12 @@ class KeyRemoval:
     def __init__(
         self, topology: Topology, scope: Scope, pace: ClearPace, *, writer: BackupWriter | None, rebuildable: bool
     ) -> None:
-        self.done = Removed()
+        self.done = RemovalCounts()
         self._topology, self._scope, self._pace = topology, scope, pace
         self._writer, self._rebuildable = writer, rebuildable
         self._looks = writer is not None or not rebuildable
         self._guards = True
-        self._lanes = Lanes()
+        self._lanes = RedisConnections()
         self._refreshes = 0
         self._written: dict[bytes, bytes] = {}  # what the backup has of the keys of this batch
 
@@ -133,7 +140,7 @@ class KeyRemoval:
     def _watch(self, group: NodeGroup) -> list[Command]:
         return [(b"WATCH", *group.keys)] if self._guards else []
 
-    def _seen(self, group: NodeGroup, lane: Lane, answers: list[Any]) -> _Look:
+    def _seen(self, group: NodeGroup, lane: RedisConnection, answers: list[Any]) -> _Look:
         if (refused := refusal(answers)) is not None:
             if not _moved(refused):
                 raise refused
@@ -219,7 +226,7 @@ class KeyRemoval:
         self.done.named += len(keys)
         return (b"UNLINK", *keys)
 
-    def _sent(self, work: list[tuple[Lane, list[Command]]]) -> list[list[Any]]:
+    def _sent(self, work: list[tuple[RedisConnection, list[Command]]]) -> list[list[Any]]:
         """Send what removes, and count. As long as no answer has come, something may have been removed."""
         removed_any, self.done.removed_any = self.done.removed_any, True
         answers = exchange(work)

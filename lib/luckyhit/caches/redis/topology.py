@@ -19,7 +19,7 @@ from luckyhit.errors import CacheUnreachable
 _ANSWER_WITHIN_S = 5.0
 
 
-class Reachable(Protocol):
+class RedisEndpoint(Protocol):
     """What is needed of a cache here; `luckyhit.caches.redis.RedisCache` is one."""
 
     url: str
@@ -99,7 +99,7 @@ class Topology:
 
 
 @contextlib.contextmanager
-def open_topology(cache: Reachable) -> Iterator[Topology]:
+def open_topology(cache: RedisEndpoint) -> Iterator[Topology]:
     """The servers of `cache`; their clients are closed at the end.
 
     Raises redis.RedisError or RedisClusterException where it does not answer, CacheUnreachable where its URL names a

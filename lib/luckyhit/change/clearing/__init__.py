@@ -1,1 +1,1 @@
-"""Clearing what the case declares and nothing else: cache keys, HTTP caches, and putting keys back."""
+"""Clear what the case declares and nothing else: cache keys, and HTTP caches in front."""

@@ -1,17 +1,17 @@
 """The scoped clear: the keys that the case declares, and nothing else.
 
-1. A dry run scans the keyspace in batches and lists the keys that match a declared template exactly, by our own
-   matching of bytes: the server's globs never decide what is touched.
-2. Too large a share of the keyspace is refused. Keys without a time to live may be the data itself: they stay,
-   unless the case says that they can be rebuilt.
+1. A dry run scans the keyspace and lists the keys that match a declared template, by our own matching of bytes: the
+   server's globs never decide what is removed.
+2. Too large a share of the keyspace is refused. Keys without a time to live may be the data itself: they stay, unless
+   the case says that they can be rebuilt.
 3. The journal records what was listed, and where the backup is.
-4. Batch by batch: a cache that is not the run's own is backed up, key by key, with the times to live; then UNLINK of
-   just these keys, where nobody rewrote them meanwhile (Redis: `caches/redis/removal.py`).
-5. Another look shows what is in scope again, and how many keys outside there are now.
+4. Batch by batch: back up the keys and times to live of a cache that is not the run's own; then UNLINK just these keys,
+   unless somebody rewrote them meanwhile (Redis: `caches/redis/removal.py`).
+5. Another scan counts what is in scope again, and the keys outside.
 
-KEYS, FLUSHDB and FLUSHALL are never sent; UNLINK is the only command that removes anything, and each key that it names
-is matched once more. SCAN, DBSIZE and UNLINK leave the cache's hit and miss counters alone; PTTL and DUMP move them, so
-they are asked only where they are needed. In a cluster all of this is done on every primary, and counted together.
+UNLINK is the only command that removes anything, and each key it names is matched once more; KEYS, FLUSHDB and FLUSHALL
+are never sent. SCAN, DBSIZE and UNLINK leave the cache's counters of hits alone; PTTL and DUMP move them, so they are
+sent only where they are needed. In a cluster all of this is done on every primary, and counted together.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ import contextlib
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from luckyhit.caches import AnyCache
 from luckyhit.caches.backup import BackupWriter
 from luckyhit.caches.clear_pace import ClearPace
-from luckyhit.caches.scope import Listing, Progress, Removed, Scope, refuse_too_much
+from luckyhit.caches.scope import Listing, Progress, RemovalCounts, Scope, refuse_too_much
 from luckyhit.case.cache_spec import Cache as CacheSpec
 from luckyhit.change.clearing.coverage import shown_key
 from luckyhit.change.journal import Journal
@@ -38,20 +38,18 @@ __all__ = ["ClearReport", "clear"]
 
 @dataclass(frozen=True)
 class ClearReport:
-    """What a clear saw and did. All are numbers of keys; `detail` says it in one sentence.
+    """What a clear found and did, in numbers of keys; `detail` is one sentence.
 
-    scanned: there before. matched: of those, in scope; each of them is counted in one of cleared, gone,
-    without_ttl_kept and contended. cleared: removed by us. gone: listed, but no longer there when we came.
-    without_ttl_kept: in scope, left alone since they never expire. contended: left alone since somebody wrote them
-    whenever we came. appeared: in scope, and there (again) afterwards. outside: outside the scope, left alone.
-    outside_gone: how many fewer of those there were afterwards: they expired, were evicted, or somebody else removed
-    them (we never name them in a command). named: keys named in a command that removes; all were matched.
-    outside_left: keys outside the scope afterwards, none of them expired, and outside_keys some of them; None in a
-    cache that is not the run's own: there the server's number counts, which has keys that expired and are not removed.
+    scanned: before the clear. matched: of those, in scope: the sum of cleared, gone, without_ttl_kept and contended.
+    cleared: removed. gone: listed, but absent at their turn. without_ttl_kept: kept since they never expire. contended:
+    kept since somebody wrote them at every attempt. appeared: in scope, and present afterwards. outside: outside the
+    scope, left alone. outside_gone: how many fewer of those there were afterwards (expired, evicted, or removed by
+    others). named: keys named in a command that removes. outside_left: unexpired keys outside the scope afterwards, and
+    outside_keys some of them; None in a cache of others, whose count includes expired keys.
 
-    rewritten: of the cleared, those that somebody rewrote between their backup and their removal; the newer value is
-    in the backup. unguarded: of the cleared, those where that could not be told, since the user may not use WATCH, or
-    the key was moving to another server. servers: the primaries that were cleared.
+    rewritten: of the cleared, those that somebody rewrote between backup and removal; the backup has the newer value.
+    unguarded: of the cleared, those where that is unknown: no permission for WATCH, or the key was moving to another
+    server. servers: the primaries that were cleared.
     """
 
     scanned: int
@@ -84,20 +82,18 @@ def clear(
     spec: CacheSpec,
     journal: Journal,
     *,
-    backup: bool | None = None,
     on_progress: Progress | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> ClearReport:
-    """Clear the keys that `spec` declares from `cache`.
+    """Clear the keys that `spec` declares from `cache`. A cache of others is backed up, and cleared at
+    `spec.clear_rate` at most.
 
-    `backup` defaults to whether the cache is somebody else's; there, `spec.clear_rate` is kept too. Raises ScopeRefused
-    before anything is touched, GuardError where journal or backup can't be written, CacheUnreachable or TargetError
-    from the cache. The journal's step stays open where anything may have been removed, and can be reverted.
+    Raises ScopeRefused before any removal, GuardError where journal or backup can't be written, CacheUnreachable or
+    TargetError from the cache. The journal's step stays open, for a revert, where anything may have been removed.
     """
     started = clock()
     scope = Scope.of(spec)
-    backup = not cache.owned if backup is None else backup
     with contextlib.ExitStack() as opened:
         with cache.explained("listing the keys"):
             keys = opened.enter_context(cache.keys())
@@ -105,7 +101,7 @@ def clear(
             refuse_too_much(spec, before, owned=cache.owned)
             dropped_before = keys.dropped()
             servers = keys.servers
-        step = _Step(cache, spec, journal, before.inside, backup=backup)
+        step = _ClearStep(cache, spec, journal, before.inside)
         pace = ClearPace(None if cache.owned else spec.clear_rate, resting=not cache.owned, clock=clock, sleep=sleep)
         removal = keys.remover(scope, pace, writer=step.writer, rebuildable=spec.rebuildable)
         try:
@@ -114,31 +110,21 @@ def clear(
         except BaseException:
             step.break_off(removal.done)
             raise
-        with cache.explained("looking at what is left"):
+        with cache.explained("listing what is left"):
             after = keys.listing(scope, every=cache.owned)
             expired = max(0, keys.dropped() - dropped_before)
-    report = _report(before, after, removal.done, step.backup_name)
-    report = ClearReport(
-        **{
-            **asdict(report),
-            "servers": servers,
-            "expired_meanwhile": expired,
-            "seconds": round(clock() - started, 3),
-            "detail": _sentence(report),
-        }
-    )
+    report = _report(before, after, removal.done, backup=step.backup_name, servers=servers, expired_meanwhile=expired)
+    report = replace(report, seconds=round(clock() - started, 3), detail=_sentence(report))
     journal.confirm(step.id, report.as_facts())
     return report
 
 
-class _Step:
-    """The journal's step of one clear, with its backup. Whatever fails while it is made, no key was touched."""
+class _ClearStep:
+    """The journal's step of one clear, with its backup. Where its creation fails, no key was touched."""
 
-    def __init__(
-        self, cache: AnyCache, spec: CacheSpec, journal: Journal, listed: list[bytes], *, backup: bool
-    ) -> None:
+    def __init__(self, cache: AnyCache, spec: CacheSpec, journal: Journal, listed: list[bytes]) -> None:
         self._journal = journal
-        self.writer = BackupWriter(_free_name(journal.path.parent)) if backup and listed else None
+        self.writer = BackupWriter(_free_name(journal.path.parent)) if listed and not cache.owned else None
         self.backup_name = self.writer.path.name if self.writer is not None else None
         inverse: dict[str, Any] = {}
         if self.writer is not None:
@@ -161,7 +147,7 @@ class _Step:
         }
         try:
             if self.writer is not None:
-                self.writer.sync()  # a disk that is full is found out now
+                self.writer.sync()  # fails now if the disk is full
             self.id = journal.intend("clear", detail, inverse)
         except BaseException:
             if self.writer is not None:
@@ -172,13 +158,13 @@ class _Step:
         if self.writer is not None:
             self.writer.close()
 
-    def break_off(self, done: Removed) -> None:
-        """The clear has failed. Where nothing was removed, the step is over; else it stays open, with its backup."""
+    def break_off(self, done: RemovalCounts) -> None:
+        """After a failure: where nothing was removed, close the step; otherwise it stays open, with its backup."""
         if done.removed_any:
             with contextlib.suppress(LuckyHitError):
                 self.close_backup()
             return
-        with contextlib.suppress(LuckyHitError):  # then it stays open, and reverting it finds nothing to put back
+        with contextlib.suppress(LuckyHitError):  # otherwise it stays open, with nothing to put back
             self._journal.undo(
                 self.id, {"outcome": "nothing-done", "how": "the clear failed before any key was removed"}
             )
@@ -193,7 +179,7 @@ def _free_name(directory: Path) -> Path:
     return directory / f"cleared-{number}.backup"
 
 
-def _report(before: Listing, after: Listing, done: Removed, backup: str | None) -> ClearReport:
+def _report(before: Listing, after: Listing, done: RemovalCounts, **fields: Any) -> ClearReport:
     return ClearReport(
         scanned=before.total,
         matched=len(before.inside),
@@ -209,25 +195,25 @@ def _report(before: Listing, after: Listing, done: Removed, backup: str | None) 
         named=done.named,
         outside_left=after.outside if after.alive else None,
         outside_keys=tuple(shown_key(key) for key in after.examples),
-        backup=backup,
         detail="",
+        **fields,
     )
 
 
 def _sentence(report: ClearReport) -> str:
     parts = [f"{report.cleared} of {report.scanned} keys cleared"]
     if report.without_ttl_kept:
-        parts.append(f"{report.without_ttl_kept} in scope kept, since they never expire")
+        parts.append(f"{report.without_ttl_kept} in scope kept, which never expire")
     if report.gone:
         parts.append(f"{report.gone} were gone already")
     if report.rewritten:
-        parts.append(f"{report.rewritten} rewritten just before, and backed up as they were last")
+        parts.append(f"{report.rewritten} rewritten just before, the newer value backed up")
     if report.contended:
-        parts.append(f"{report.contended} left alone, since somebody wrote them whenever we came")
+        parts.append(f"{report.contended} kept, which somebody wrote at every attempt")
     if report.unguarded and report.backup:
-        parts.append(f"for {report.unguarded} a value written just before can't be ruled out (no right to WATCH)")
+        parts.append(f"{report.unguarded} of unknown last value (no permission for WATCH)")
     if report.appeared:
-        parts.append(f"{report.appeared} in scope appeared meanwhile")
+        parts.append(f"{report.appeared} in scope present afterwards")
     outside = f"{report.outside} outside the scope left alone"
     if report.outside_gone:
         outside += f" ({report.outside_gone} of them expired or were removed by others meanwhile)"

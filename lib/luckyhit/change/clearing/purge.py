@@ -1,7 +1,7 @@
-"""Purging an HTTP cache in front of the service: the calls that a case declares, and no others.
+"""Purge an HTTP cache in front of the service: the calls that a case declares, and no others.
 
-Each call is sent to the cache's address as it stands in the case, with `{key}` filled in; none is sent before the
-journal has what will be sent. What is purged can't be put back, and need not be: the next reader fetches it anew.
+Each call goes to the cache's address of the case, with `{key}` filled in, and is journalled first. What is purged can't
+be put back, and need not be: the next reader fetches it again.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,13 +24,14 @@ from luckyhit.change.journal import Journal
 from luckyhit.errors import TargetError
 
 PURGE = "purge"
-_AT_A_TIME = 4
+_PARALLEL = 4
+_ABSENT = {404, 410, 412}
 
 
 @dataclass(frozen=True)
 class PurgeReport:
-    """What was purged. `calls`: sent and answered as the case expects; `statuses`: how many of them by status (as a
-    text, for JSON); `detail` says it in one sentence."""
+    """What was purged. `calls`: sent and accepted; `statuses`: their number by status (a text, for JSON); `detail`: one
+    sentence."""
 
     calls: int
     statuses: dict[str, int] = field(default_factory=dict)
@@ -55,20 +56,18 @@ def purge(
 ) -> PurgeReport:
     """Send every call of `case.cache.purge`, at most `cache.clear_rate` in a second.
 
-    `base_url`: the target's address, where the case names no other. `headers`: the target's secret ones; they go to
-    that address only. `project`: what `target.ca_file` is relative to.
+    `base_url`: the target's address, where the case names no other. `headers`: the target's secret ones, sent to that
+    address only. `project`: what `target.ca_file` is relative to.
 
-    Raises GuardError where the journal can't be written (nothing was sent then); ArgumentError where a variable is not
-    set or can't be a header; TargetError, which says what to do, at the first call that the cache refuses: those that
-    were not under way by then are not sent.
+    Raises GuardError where the journal can't be written (nothing is sent); ArgumentError for a variable that is not set
+    or can't be a header; TargetError at the first call that the cache refuses: no further ones are sent.
     """
     if not case.cache.purge:
         return PurgeReport(0, detail="The case declares no purge.")
     groups = [calls_of(entry, base_url, environ, headers) for entry in case.cache.purge]
     count = sum(map(len, groups))
     detail = {
-        "what": f"{count} purge {'call' if count == 1 else 'calls'}; what they purge can't be put back: the next "
-        "reader fetches it anew",
+        "what": f"{count} purge {'call' if count == 1 else 'calls'}; not put back: the next reader fetches the pages",
         "calls": [_described(entry, calls) for entry, calls in zip(case.cache.purge, groups, strict=True)],
     }
     step = journal.intend(PURGE, detail, {})
@@ -91,7 +90,7 @@ def purge(
 
 
 class _Pace:
-    """Lets calls go at a rate; without one, at once."""
+    """Limits calls to a rate; without one, not at all."""
 
     def __init__(self, rate: float | None, clock: Callable[[], float], sleep: Callable[[float], None]) -> None:
         self._gap_s = 1 / rate if rate else 0.0
@@ -111,7 +110,7 @@ class _Pace:
 
 
 def _send_all(connect: Callable[[], httpx.Client], calls: Sequence[Call], pace: _Pace, before: int) -> Counter[int]:
-    """Send `calls`, a few at a time; how many had which status. `before`: calls that went well already."""
+    """Send `calls`, a few at a time; returns their number by status. `before`: calls that succeeded earlier."""
     stop, lock, done = threading.Event(), threading.Lock(), Counter[int]()
 
     def send(call: Call) -> None:
@@ -128,45 +127,45 @@ def _send_all(connect: Callable[[], httpx.Client], calls: Sequence[Call], pace: 
         with lock:
             done[status] += 1
 
-    with connect() as client, ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="purge") as pool:
+    with connect() as client, ThreadPoolExecutor(_PARALLEL, thread_name_prefix="purge") as pool:
         try:
             for _ in pool.map(send, calls):
                 pass
         except TargetError as error:
-            went_well = before + sum(done.values())
-            calls_before = f" (before that, {went_well} {'call' if went_well == 1 else 'calls'} went well)"
-            message = error.message + (calls_before if went_well else "")
+            succeeded = before + sum(done.values())
+            calls_before = f" (after {succeeded} {'call' if succeeded == 1 else 'calls'} that succeeded)"
+            message = error.message + (calls_before if succeeded else "")
             raise TargetError(message, hint=error.hint, refusal=error.refusal) from None
         finally:
-            stop.set()  # Ctrl-C as well: what waits is not sent
+            stop.set()  # after Ctrl-C as well: waiting calls are not sent
     return done
 
 
 def _send(client: httpx.Client, call: Call, connect: Callable[[], httpx.Client]) -> int:
-    """The status. Raises TargetError unless it is one of those that the case accepts."""
+    """Returns the status. Raises TargetError unless the case accepts it."""
     try:
         try:
-            answer = client.send(request_of(client, call))
+            response = client.send(request_of(client, call))
         except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-            # A kept connection that the cache closed meanwhile: once more on a new one. A purge may be sent twice.
-            with connect() as anew:
-                answer = anew.send(request_of(anew, call))
+            # The cache closed the kept connection: once more on a new one, since a purge may be sent twice.
+            with connect() as retry:
+                response = retry.send(request_of(retry, call))
     except httpx.HTTPError as error:
         raise _unanswered(call, error) from None
-    if answer.status_code not in call.accepted:
-        raise refusal(call, answer)
-    return answer.status_code
+    if response.status_code not in call.accepted:
+        raise refusal(call, response)
+    return response.status_code
 
 
 def _unanswered(call: Call, error: httpx.HTTPError) -> TargetError:
     return TargetError(
         f"{call.method} {call.url} (cache.purge) gave no answer: {type(error).__name__}: {error}",
-        hint="Check that the cache runs and can be reached from here, and that cache.purge.url is right.",
+        hint="Check that the cache runs and can be reached from here, and cache.purge.url.",
     )
 
 
 def _described(entry: Purge, calls: Sequence[Call]) -> dict[str, Any]:
-    """For the journal: as the case has it, so without the values of `headers_env`."""
+    """For the journal: as in the case, so without the values of `headers_env`."""
     origin = calls[0].origin
     described: dict[str, Any] = {
         "method": entry.method,
@@ -185,10 +184,6 @@ def _sentence(statuses: Counter[int]) -> str:
     count = sum(statuses.values())
     by_status = ", ".join(f"{number} x {status}" for status, number in sorted(statuses.items()))
     sentence = f"{count} purge {'call' if count == 1 else 'calls'} answered ({by_status})."
-    if set(_absent(statuses)) == set(statuses):
-        sentence += " None of them found anything to purge: nothing was cached there, or no cache answers there."
+    if set(statuses) <= _ABSENT:
+        sentence += " Nothing was cached there, or no cache answers there."
     return sentence
-
-
-def _absent(statuses: Counter[int]) -> Iterator[int]:
-    return (status for status in statuses if status in (404, 410, 412))

@@ -1,4 +1,4 @@
-"""The calls that purge an HTTP cache: made from the case, sent byte for byte, and what to say where one is refused."""
+"""The calls that purge an HTTP cache: made from the case, sent byte for byte; and the errors for refused ones."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def calls_of(entry: Purge, base_url: str, environ: Mapping[str, str], headers: M
     if missing:
         raise ArgumentError(
             f"not set in the environment: {', '.join(missing)} (named in cache.purge.headers_env)",
-            hint="Export what is missing, then start again.",
+            hint="Export them, then start again.",
         )
     secret = {header: environ[name] for header, name in entry.headers_env.items()}
     if _address(origin) == _address(own):
@@ -72,7 +72,7 @@ def calls_of(entry: Purge, base_url: str, environ: Mapping[str, str], headers: M
 
 
 def request_of(client: httpx.Client, call: Call, method: str | None = None) -> httpx.Request:
-    """`call` as a request, with its path byte for byte (httpx would write some characters in its own way)."""
+    """`call` as a request, with its path byte for byte (httpx would quote some characters)."""
     url = f"{call.origin.scheme}://{call.origin.authority}/"
     headers = [(name, value.strip().encode("latin-1")) for name, value in call.headers.items()]
     return client.build_request(
@@ -83,29 +83,29 @@ def request_of(client: httpx.Client, call: Call, method: str | None = None) -> h
     )
 
 
-def refusal(call: Call, answer: httpx.Response) -> TargetError:
-    """What to say about an answer that is none of those that the case accepts. It never shows the answer's body."""
-    status, method = answer.status_code, call.method
-    answer_text = f"{method} {call.url} (cache.purge) was answered {status} {answer.reason_phrase}".rstrip()
+def refusal(call: Call, response: httpx.Response) -> TargetError:
+    """The error for a response that the case does not accept. It never shows the body."""
+    status, method = response.status_code, call.method
+    prefix = f"{method} {call.url} (cache.purge) was answered {status} {response.reason_phrase}".rstrip()
     if status in (405, 501):
-        reason = f"{answer_text}: no {method} is allowed from here, or it is not the cache that answers"
+        reason = f"{prefix}: {method} is not allowed from here, or something else than the cache answers"
         hint = (
             f"Varnish: vcl_recv has to take {method}, with this machine in its ACL (`acl purge`). nginx: it needs the "
             "module ngx_cache_purge, and this address in its `from`. And cache.purge.url has to name the cache itself."
         )
     elif status in (401, 403):
-        reason = f"{answer_text}: the cache refuses {method} from here"
+        reason = f"{prefix}: the cache refuses {method} from here"
         hint = (
             "Add this machine to the addresses that may purge (Varnish: `acl purge`; nginx: `allow`), or name the "
             "variable with the token in cache.purge.headers_env."
         )
-    elif answer.is_redirect:
-        reason = f"{answer_text}: it points elsewhere, and a purge follows nobody"
+    elif response.is_redirect:
+        reason = f"{prefix}: a redirect, which a purge does not follow"
         hint = "Name the final address in cache.purge.url."
     else:
-        reason = f"{answer_text}; {', '.join(map(str, sorted(call.accepted)))} would mean that nothing old is left"
-        hint = "Look at the cache's log; where that status is a success, name it in cache.purge.status."
-    hint = f"{hint} `luckyhit check` asks beforehand, without purging."
+        reason = f"{prefix}; {', '.join(map(str, sorted(call.accepted)))} is expected"
+        hint = "Look at the cache's log; if that status is a success, name it in cache.purge.status."
+    hint = f"{hint} `luckyhit check` tries it beforehand, without purging."
     return TargetError(reason, hint=hint, refusal=refusal_of(status))
 
 

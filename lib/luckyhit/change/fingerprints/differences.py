@@ -1,11 +1,11 @@
-"""Comparing fingerprints: the declared difference, all of it, and nothing but it."""
+"""Compare fingerprints: the declared difference has to be there, and nothing else may differ."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from luckyhit.case import Case
-from luckyhit.change.fingerprints.effective import remedy, shows_nowhere, unseen
+from luckyhit.change.fingerprints.effective import not_shown, remedy, visibility_note
 from luckyhit.change.fingerprints.sources import LISTS, only_differing
 from luckyhit.change.kinds import CHANGE_KINDS
 from luckyhit.records import Arm, Guard
@@ -29,41 +29,38 @@ def differences(before: Fingerprint, after: Fingerprint) -> dict[str, tuple[str,
 def difference_guard(
     case: Case, before: Fingerprint, after: Fingerprint, *, revisions: Mapping[Arm, str] | None = None
 ) -> Guard:
-    """Whether the declared change is what differs between the arms, and the only thing that does. `revisions`: the full
-    hashes of the arms, where the change is a revision.
-
-    An entry of the configuration endpoint may differ where it echoes the declared change: under the variable's
-    own name, or with the declared values in it. Another revision may show as another version.
-    """
+    """Whether the declared change differs between the arms, and nothing else. `revisions`: full hashes of the arms,
+    where the change is a revision. A configuration entry may differ where it echoes the change: by the variable's name,
+    or with the declared values in it. Another revision may show as another version."""
     changed = differences(before, after)
     change = case.change
     if change.nothing:
         if changed:
-            return _fails(f"Nothing was to change, but {named(changed)}.", "Find out who changed it, then run again.")
+            return _fails(f"No change is declared, but {named(changed)}.", "Find out who changed it, then run again.")
         return Guard(
             id="declared-difference-only",
             ok=True,
-            detail=f"Nothing was to change, and nothing did.{_observed(before, after)}",
+            detail=f"No change is declared, and nothing differs.{_observed(before, after)}",
         )
 
     kind = CHANGE_KINDS[change.kind]
     declared = kind.declared(change, before, after, revisions or {})
     if any(values[0] == values[1] for values in declared.values()):
         return _fails(
-            f"The change did not take: the command has no argument {change.before!r} before the change.",
-            "Write the argument in change.before exactly as it stands in target.start.command.",
+            f"The change had no effect: the command has no argument {change.before!r} before the change.",
+            "Write change.before exactly as the argument in target.start.command.",
         )
     missing = {name: values for name, values in declared.items() if changed.get(name) != values}
     if missing:
         name, (_, wanted) = next(iter(missing.items()))
         value = after.get(name, _UNSET)
         return _fails(
-            f"The change did not take: {name} should be {wanted!r} after the change, and is {value!r}"
+            f"The change had no effect: {name} should be {wanted!r} after the change, and is {value!r}"
             + (f" (before: {before.get(name, _UNSET)!r})." if before.get(name, _UNSET) != declared[name][0] else "."),
-            "Look at how the service gets this setting; the case's change may name the wrong one.",
+            "Check how the service gets this setting; the case may name the wrong one.",
         )
-    if nowhere := shows_nowhere(case, before, after):
-        return _fails(nowhere, remedy(case))
+    if reason := not_shown(case, before, after):
+        return _fails(reason, remedy(case))
     rest = {name: values for name, values in changed.items() if name not in declared}
     echoes = {name: values for name, values in rest.items() if kind.echoes(change, name, values)}
     others = {name: values for name, values in rest.items() if name not in echoes}
@@ -76,36 +73,34 @@ def difference_guard(
     if echoes:
         detail += f"; the service's own configuration shows it ({named(echoes)})"
     elif any(name.startswith("config.") for name in before):
-        detail += "; the service's own configuration shows no trace of it"
-    detail += unseen(case, before)
+        detail += "; the service's own configuration does not show it"
+    detail += visibility_note(case, before)
     return Guard(id="declared-difference-only", ok=True, detail=f"{detail}.{_observed(before, after)}")
 
 
-def same_guard(before: Fingerprint, again: Fingerprint) -> Guard:
-    """Whether everything that can be seen is as it was: after the rollback, or between two arms before a change."""
-    changed = differences(before, again)
+def same_guard(before: Fingerprint, after: Fingerprint) -> Guard:
+    """Whether nothing differs: after the rollback, or between two arms before a change."""
+    changed = differences(before, after)
     if changed:
         return Guard(
             id="same-as-before",
             ok=False,
-            detail=f"Not as it was: {named(changed)}.",
-            remedy="Find out who changed it. What the run itself changed is in its journal, with the inverse.",
+            detail=f"Not as before: {named(changed)}.",
+            remedy="Find out who changed it. The journal has what the run itself changed, with the inverse.",
         )
     compared = sum(not name.startswith(OBSERVED) for name in before)
     if not compared:
-        remedy = "See that the service and its cache answer, then run again."
-        return Guard(
-            id="same-as-before", ok=False, detail="Nothing could be seen, so nothing was compared.", remedy=remedy
-        )
+        remedy = "Check that the service and its cache answer, then run again."
+        return Guard(id="same-as-before", ok=False, detail="Nothing was visible to compare.", remedy=remedy)
     return Guard(
         id="same-as-before",
         ok=True,
-        detail=f"All {compared} things that can be seen are equal.{_observed(before, again)}",
+        detail=f"All {compared} entries of the fingerprint are equal.{_observed(before, after)}",
     )
 
 
 def named(changed: Mapping[str, tuple[str, str]]) -> str:
-    """What differs, for a sentence: each name with both values, as many as fit."""
+    """What differs, for a message: each name with both values, the first few of many."""
     named_first = list(changed.items())[:_MOST_NAMED]
     sides = [(name, only_differing(*values) if name in LISTS else values) for name, values in named_first]
     parts = [f"{name} ({_short(a)} -> {_short(b)})" for name, (a, b) in sides]
@@ -122,7 +117,7 @@ def _observed(before: Fingerprint, after: Fingerprint) -> str:
     name = f"{OBSERVED}keys_outside_scope"
     counts = before.get(name), after.get(name)
     if None in counts or counts[0] == counts[1]:
-        return ""  # a look that did not count them says nothing
+        return ""  # not counted both times
     return f" Keys outside the declared scope: {counts[0]} before, {counts[1]} after."
 
 

@@ -1,7 +1,7 @@
-"""Whether a change of how the service is started shows in the service's own configuration (`target.config`).
+"""Whether the service's own configuration (`target.config`) shows a change of how the service is started.
 
-A misspelt variable is set, and nothing reads it: both arms are the same service, and a number that stays says nothing
-about the change. Where the configuration is the same to the last entry in both arms, nothing shows the change.
+A misspelt variable is set, and nothing reads it: both arms are the same service. So where the whole configuration is
+equal in both arms, the change has no visible effect.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ _LIVENESS = frozenset({"status", "state", "health", "ok", "up", "ready", "alive"
 _IDENTITY = frozenset({"service", "name", "app", "application", "version"})
 _WELL = frozenset({"ok", "up", "healthy", "ready", "alive", "live", "pass", "passing", "running"})
 _WELL_TEXTS = frozenset(hashed(spelt) for text in _WELL for spelt in (text, text.upper(), text.capitalize()))
-_ALIKE = 0.6
+_SIMILAR = 0.6
 _MOST_NAMED = 3
 
 
-def shows_nowhere(case: Case, before: Mapping[str, str], after: Mapping[str, str]) -> str:
-    """Why nothing shows that the service took the change; "" where the configuration differs, where the case declares
-    none, or where it tells that the service is well and nothing else: such an answer could show no change."""
+def not_shown(case: Case, before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """Why nothing shows that the change had an effect; "" where the configuration differs, where none is declared, or
+    where it reports health and no settings: that could show no change."""
     change, path = case.change, case.target.config
     if path is None or not change.configured:
         return ""
     shown = configuration(before)
-    if shown != configuration(after) or not tells_settings(shown):
+    if shown != configuration(after) or not has_settings(shown):
         return ""
     if CONFIG in shown and not _is_hash(shown[CONFIG]):
-        return f"The change shows nowhere: the configuration at {path} can't be seen ({shown[CONFIG]})."
+        return f"The change is not visible: the configuration at {path} can't be read ({shown[CONFIG]})."
     variable = f"{change.variable} " if change.variable is not None else ""
     values = f"{_value(change.before)} before and {_value(change.after)} after"
-    same = f"The change shows nowhere: the configuration at {path} is the same in both arms"
+    same = f"The change is not visible: the configuration at {path} is the same in both arms"
     return f"{same}, with {variable}{values}.{_near(case, shown)}"
 
 
@@ -46,17 +46,17 @@ def remedy(case: Case) -> str:
         if change.variable is not None
         else "Does the service read this argument? If so"
     )
-    return f"{name}, add it to what {case.target.config} tells, or leave target.config out."
+    return f"{name}, add it to the response of {case.target.config}, or leave target.config out."
 
 
-def unseen(case: Case, before: Mapping[str, str]) -> str:
-    """What is worth knowing where no configuration is looked at; "" where one is."""
+def visibility_note(case: Case, before: Mapping[str, str]) -> str:
+    """A note where no configuration can show the change; "" where one can."""
     if not case.change.configured:
         return ""
     if case.target.config is None:
-        return "; no target.config is declared, so nothing shows that the service took it"
-    if not tells_settings(configuration(before)):
-        return f"; {case.target.config} tells no settings, so nothing shows that the service took it"
+        return "; no target.config is declared, so nothing shows that the service uses it"
+    if not has_settings(configuration(before)):
+        return f"; {case.target.config} reports no settings, so nothing shows that the service uses it"
     return ""
 
 
@@ -65,8 +65,8 @@ def configuration(fingerprint: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in fingerprint.items() if name == CONFIG or name.startswith(f"{CONFIG}.")}
 
 
-def tells_settings(shown: Mapping[str, str]) -> bool:
-    """Whether there is anything beside `{"status": "ok", "service": "shop"}`."""
+def has_settings(shown: Mapping[str, str]) -> bool:
+    """Whether it has more than `{"status": "ok", "service": "shop"}`."""
     return any(
         name.rsplit(".", 1)[-1].lower() not in _LIVENESS | _IDENTITY
         and value.strip().lower() not in _WELL
@@ -76,17 +76,17 @@ def tells_settings(shown: Mapping[str, str]) -> bool:
 
 
 def close_names(name: str, shown: Mapping[str, str]) -> list[str]:
-    """The entries whose names are most like that of a variable: `CACHE_TLT` and `config.cache_ttl_s`. A name is as like
-    as its likest word, and then as the whole of it."""
+    """The entries whose names are most similar to a variable's: `SHOP_TLT` and `config.ttl_s`. Ranked by the most
+    similar word, then by the whole name."""
     wanted = words(name)
 
-    def alike(entry: str) -> tuple[float, float]:
+    def similarity(entry: str) -> tuple[float, float]:
         leaf = words(entry.rsplit(".", 1)[-1])
         pairs = [SequenceMatcher(None, one, other).ratio() for one in wanted for other in leaf]
         return max(pairs, default=0.0), SequenceMatcher(None, "_".join(wanted), "_".join(leaf)).ratio()
 
-    ranked = sorted(((alike(entry), entry) for entry in shown if entry != CONFIG), reverse=True)
-    return [entry for (word, _), entry in ranked if word >= _ALIKE][:_MOST_NAMED]
+    ranked = sorted(((similarity(entry), entry) for entry in shown if entry != CONFIG), reverse=True)
+    return [entry for (word, _), entry in ranked if word >= _SIMILAR][:_MOST_NAMED]
 
 
 def _near(case: Case, shown: Mapping[str, str]) -> str:
@@ -94,7 +94,7 @@ def _near(case: Case, shown: Mapping[str, str]) -> str:
         return ""
     near = close_names(case.change.variable, shown)
     entries = ", ".join(f"{name.removeprefix(f'{CONFIG}.')} = {shown[name][:60]}" for name in near)
-    return f" Entries with a name like it: {entries}." if entries else " It has no entry with a name like it."
+    return f" Entries with a similar name: {entries}." if entries else " No entry has a similar name."
 
 
 def _value(value: str | None) -> str:

@@ -1,7 +1,5 @@
-"""The Python that really runs a service, and the packages that it finds.
-
-A package is what `import` would find first: one that stands twice on the path counts once.
-"""
+"""The Python that runs a service, and the packages that it imports: of a package that is twice on the path, the
+first."""
 
 from __future__ import annotations
 
@@ -19,89 +17,87 @@ import psutil
 
 _WITHIN_S = 20.0
 _PYTHON = re.compile(r"(python|pypy)[\d.]*[a-z]?")
+# `#!/venv/bin/python -I`, `#!/usr/bin/env -S python3 -u`; and where the path is too long for such a line, as installers
+# write it, `#!/bin/sh` with `'''exec' "/a/long/path/bin/python" "$0" "$@"` below it.
+_FIRST_LINES = re.compile(
+    r"#!\s*(?:\S*/sh\s*\n'''exec'\s+|\S*/env\s+(?:(?:-\S+|\w+=\S*)\s+)*)?(?:\"(?P<quoted>[^\"\n]+)\"|(?P<plain>\S+))"
+)
 _LISTED = """
 import hashlib, importlib.metadata, json, os, platform, sys
-found = []
+packages = []
 for one in importlib.metadata.distributions():
     try:
         name, release = one.metadata["Name"], one.version
         if one.read_text("direct_url.json"):
-            # From a file, a folder or a repository: its version does not tell what is in it.
+            # From a file, a folder or a repository: the version does not say what is in it.
             files = (one.read_text("RECORD") or "") + one.read_text("direct_url.json")
             release += " (files " + hashlib.sha256(files.encode()).hexdigest()[:8] + ")"
     except Exception:
         continue
     if name:
-        found.append([name, release])
-places = [os.path.abspath(path) for path in sys.path]
+        packages.append([name, release])
+paths = [os.path.abspath(path) for path in sys.path]
 print()
-print(json.dumps({"version": platform.python_version(), "packages": found, "places": places,
+print(json.dumps({"version": platform.python_version(), "packages": packages, "paths": paths,
                   "prefixes": [sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix]}))
 """
 _Stamp = tuple[tuple[str, int, int, int], ...]
 
 
 @dataclass(frozen=True)
-class Found:
-    """What an interpreter finds: its version, its packages, and the directories that it looks into, in this order.
-    `prefixes`: where it is installed itself."""
+class PythonEnvironment:
+    """An interpreter: its version, the packages that it imports, its `sys.path`, and where it is installed itself."""
 
     version: str
     packages: Mapping[str, str]
-    places: tuple[Path, ...]
+    paths: tuple[Path, ...]
     prefixes: tuple[Path, ...]
 
     @property
-    def loose(self) -> list[Path]:
+    def module_directories(self) -> list[Path]:
         """Directories with modules that no package describes: of PYTHONPATH, of editable installations."""
         return [
-            place
-            for place in self.places
-            if place.is_dir()
-            and not {"site-packages", "dist-packages"} & set(place.parts)
-            and not any(place.is_relative_to(prefix) for prefix in self.prefixes)
+            path
+            for path in self.paths
+            if path.is_dir()
+            and not {"site-packages", "dist-packages"} & set(path.parts)
+            and not any(path.is_relative_to(prefix) for prefix in self.prefixes)
         ]
 
 
-_ASKED: dict[tuple[str, str, tuple[tuple[str, str], ...]], tuple[_Stamp, Found]] = {}
-"""Answers by interpreter, directory and environment; good as long as nothing was changed where it looks."""
+_KNOWN: dict[tuple[str, str, tuple[tuple[str, str], ...]], tuple[_Stamp, PythonEnvironment]] = {}
+"""By interpreter, directory and environment; valid as long as nothing changed in its directories."""
 
 
-def found_by(interpreter: str, cwd: Path, env: Mapping[str, str]) -> Found:
-    """What `interpreter` finds, started in `cwd` with `env` as the service is. It is asked again only where one of the
-    directories that hold its packages was changed.
-
-    Raises OSError, subprocess.SubprocessError or ValueError where it does not say.
-    """
+def python_environment(interpreter: str, cwd: Path, env: Mapping[str, str]) -> PythonEnvironment:
+    """`interpreter` as the service has it, with `cwd` and `env`. It is started again only after a change in one of the
+    directories that hold its packages. Raises OSError, subprocess.SubprocessError or ValueError where it fails."""
     cwd = cwd.resolve()  # the same link may lead to another worktree later
     key = (interpreter, str(cwd), tuple(sorted(env.items())))
-    known = _ASKED.get(key)
-    if known is not None and known[0] == _stamp(interpreter, known[1].places):
+    known = _KNOWN.get(key)
+    if known is not None and known[0] == _stamp(interpreter, known[1].paths):
         return known[1]
-    # What a sitecustomize prints stands before it.
+    # The last line: a sitecustomize may print before it.
     listing = json.loads(run_quietly([interpreter, "-B", "-c", _LISTED], cwd, env).splitlines()[-1])
     packages: dict[str, str] = {}
     for name, release in listing["packages"]:
         packages.setdefault(re.sub(r"[-_.]+", "-", name).lower(), str(release))
     prefixes = tuple(dict.fromkeys(Path(path) for path in listing["prefixes"]))
-    python = Found(str(listing["version"]), packages, tuple(map(Path, listing["places"])), prefixes)
-    if len(_ASKED) >= 64:  # a long test run, not a run
-        _ASKED.clear()
-    _ASKED[key] = (_stamp(interpreter, python.places), python)
+    python = PythonEnvironment(str(listing["version"]), packages, tuple(map(Path, listing["paths"])), prefixes)
+    if len(_KNOWN) >= 64:  # a long test run, not a run
+        _KNOWN.clear()
+    _KNOWN[key] = (_stamp(interpreter, python.paths), python)
     return python
 
 
 def interpreter_of(program: str, cwd: Path, env: Mapping[str, str], pid: int | None = None) -> str | None:
-    """The Python that runs `program`: itself, or the one that its first lines name. Where that is something else (a
-    shell, a launcher), the first Python among the descendants of the process `pid`; None where there is none."""
+    """The Python that runs `program`: itself, or the one that its first lines name. For anything else (a shell, a
+    launcher), the first Python among the descendants of the process `pid`; None where there is none."""
     path = str(cwd / program) if os.sep in program else shutil.which(program, path=env.get("PATH", os.defpath))
-    if path is not None:
-        if _is_python(path):
-            return path
-        named = _named_by(Path(path), env)
-        if named is not None:
-            return named
-    return _running(pid) if pid is not None else None
+    if path is not None and (named := path if _is_python(path) else _named_by(Path(path), env)):
+        return named
+    running = running_below(pid) if pid is not None else None
+    return running.program if running is not None else None
 
 
 def run_quietly(command: Sequence[str], cwd: Path, env: Mapping[str, str], *, within_s: float = _WITHIN_S) -> bytes:
@@ -116,95 +112,60 @@ def _is_python(path: str) -> bool:
 
 
 def _named_by(script: Path, env: Mapping[str, str]) -> str | None:
-    """`#!/venv/bin/python -I`, `#!/usr/bin/env -S python3 -u`; and where the path is too long for such a line,
-    `#!/bin/sh` with `'''exec' "/a/long/path/bin/python" "$0" "$@"` below it, as installers write it."""
     try:
         with script.open("rb") as file:
-            lines = [file.readline(4096).decode(errors="replace") for _ in range(2)]
+            match = _FIRST_LINES.match(file.read(4096).decode(errors="replace"))
     except OSError:
         return None
-    if not lines[0].startswith("#!"):
+    program = (match["quoted"] or match["plain"]) if match is not None else ""
+    if not _is_python(program):
         return None
-    line = lines[0][2:].split()
-    if line and Path(line[0]).name == "env":
-        line = [word for word in line[1:] if not word.startswith("-") and "=" not in word]
-    elif line and Path(line[0]).name == "sh" and (handed := re.match(r"'''exec' (\"[^\"]+\"|\S+)", lines[1])):
-        line = [handed[1].strip('"')]
-    if not line or not _is_python(line[0]):
-        return None
-    return line[0] if os.sep in line[0] else shutil.which(line[0], path=env.get("PATH", os.defpath))
+    return program if os.sep in program else shutil.which(program, path=env.get("PATH", os.defpath))
 
 
 @dataclass(frozen=True)
-class Running:
-    """A Python process: its command, where it runs, and where else it looks for modules (`PYTHONPATH`)."""
+class RunningPython:
+    """A Python process: interpreter, arguments, working directory, and the directories of its PYTHONPATH."""
 
+    program: str | None
     arguments: Sequence[str]
     cwd: Path
     python_path: Sequence[Path]
 
 
-def running_below(pid: int) -> Running | None:
-    """The first Python among the descendants of the process `pid`; None where there is none, or it does not tell."""
-    process = _first_python(pid)
-    if process is None:
-        return None
-    try:
-        cwd = Path(process.cwd())
-        path = process.environ().get("PYTHONPATH", "").split(os.pathsep)
-        return Running(process.cmdline()[1:], cwd, [cwd / place for place in path if place])
-    except psutil.Error:
-        return None
-
-
-def _running(pid: int) -> str | None:
-    process = _first_python(pid)
-    if process is None:
-        return None
-    with contextlib.suppress(psutil.Error, IndexError):
-        program = process.cmdline()[0]
-        return program if Path(program).is_absolute() else _resolved(program, process)
-    return None
-
-
-def _first_python(pid: int) -> psutil.Process | None:
+def running_below(pid: int) -> RunningPython | None:
+    """The first Python among the descendants of the process `pid`; None where there is none, or it can't be read."""
     with contextlib.suppress(psutil.Error):
-        level = psutil.Process(pid).children()
-        while level:
-            for process in level:
-                with contextlib.suppress(psutil.Error):
-                    if _is_python((process.cmdline() or [""])[0]):
-                        return process
-            below = level
-            level = []
-            for process in below:
-                with contextlib.suppress(psutil.Error):
-                    level += process.children()
+        for process in psutil.Process(pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                command = process.cmdline()
+                if command and _is_python(command[0]):
+                    return _running(command, Path(process.cwd()), process.environ())
     return None
 
 
-def _resolved(program: str, process: psutil.Process) -> str | None:
-    if os.sep in program:
-        return str(Path(process.cwd(), program))
-    return shutil.which(program, path=process.environ().get("PATH", os.defpath))
+def _running(command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> RunningPython:
+    named = command[0]
+    program = str(cwd / named) if os.sep in named else shutil.which(named, path=env.get("PATH", os.defpath))
+    path = env.get("PYTHONPATH", "").split(os.pathsep)
+    return RunningPython(program, command[1:], cwd, [cwd / folder for folder in path if folder])
 
 
-def _stamp(interpreter: str, places: Sequence[Path]) -> _Stamp:
-    """What shows that a package was added, removed or replaced there, or the path itself altered (`.pth` files)."""
-    entries = [_entry(Path(interpreter).resolve())]
-    for place in places:
-        entries.append(_entry(place))
+def _stamp(interpreter: str, paths: Sequence[Path]) -> _Stamp:
+    """It differs once a package was added, removed or replaced, or the path itself altered (`.pth` files)."""
+    stats = [_file_stat(Path(interpreter).resolve())]
+    for path in paths:
+        stats.append(_file_stat(path))
         with contextlib.suppress(OSError):
-            for entry in sorted(os.scandir(place), key=lambda entry: entry.name):
-                if entry.name.endswith((".dist-info", ".egg-info")):
-                    described = Path(entry.path)
-                    entries += [_entry(described), _entry(described / "METADATA"), _entry(described / "RECORD")]
-                elif entry.name.endswith((".pth", ".egg-link")):
-                    entries.append(_entry(Path(entry.path)))
-    return tuple(entries)
+            for child in sorted(path.iterdir()):
+                if child.suffix in (".dist-info", ".egg-info"):
+                    stats += [_file_stat(child), _file_stat(child / "METADATA"), _file_stat(child / "RECORD")]
+                elif child.suffix in (".pth", ".egg-link"):
+                    stats.append(_file_stat(child))
+    return tuple(stats)
 
 
-def _entry(path: Path) -> tuple[str, int, int, int]:
+def _file_stat(path: Path) -> tuple[str, int, int, int]:
     path = path.resolve()
     try:
         status = path.stat()

@@ -1,7 +1,7 @@
-"""Where a service's source is, where that is not the directory that the case starts it in.
+"""Where a service's source is, if not in the directory that the case starts it in.
 
-A command may well leave that directory (`cd`, `--chdir`, `exec` of a script elsewhere). What lies there, its Git
-revision above all, then says nothing about the service: mostly it is the project with the case in it.
+A command may leave that directory (`cd`, `--chdir`, `exec` of a script elsewhere). Its Git revision then says nothing
+about the service: mostly it is that of the project with the case in it.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from luckyhit.change.fingerprints.interpreter import Running, running_below
+from luckyhit.change.fingerprints.interpreter import RunningPython, running_below
 from luckyhit.change.fingerprints.sources import repository_of
 
 if TYPE_CHECKING:
     from luckyhit.system import Stack
 
 OWN_MODULES = Path(__file__).resolve().parents[3]
-"""Ours: a service that we start inherits the way to them, and is made of none of them."""
+"""Lucky Hit's own: a service that it starts inherits this path, and is made of none of it."""
 _SCRIPTS = (".py", ".sh")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
-def source_elsewhere(stack: Stack, loose: Sequence[Path]) -> list[Path] | None:
-    """The directories that the service's source is in, as far as its command, its process and `loose` (where its
-    interpreter looks for modules) tell; None where that is the working directory which the case names."""
+def source_elsewhere(stack: Stack, module_directories: Sequence[Path]) -> list[Path] | None:
+    """The directories of the service's source, as far as its command, its process and the `module_directories` of its
+    interpreter show; None where that is the working directory of the case."""
     start = stack.case.target.start
     running = running_below(stack.pid) if stack.pid is not None else None
     if not (start is not None and start.in_workdir) and not _left(stack, running):
@@ -34,14 +34,14 @@ def source_elsewhere(stack: Stack, loose: Sequence[Path]) -> list[Path] | None:
     places = [*code_named(stack.command, stack.cwd)]
     if running is not None:
         places += [*code_named(running.arguments, running.cwd), *running.python_path]
-    # What it writes into the run's own directory is no source; the repository around that is ours.
-    directories = dict.fromkeys(place.resolve() for place in (*places, *loose) if place.is_dir())
+    # What the service writes into the run's own directory is no source.
+    directories = dict.fromkeys(place.resolve() for place in (*places, *module_directories) if place.is_dir())
     return [place for place in directories if place != OWN_MODULES and not _below(place, stack.workdir)]
 
 
 def code_named(words: Sequence[str], folder: Path) -> Iterator[Path]:
-    """The directories of what a command run in `folder` names: `./serve.sh`, `/srv/app/serve.py`; `folder` itself for a
-    module in it (`-m shop`, `shop.web:app`)."""
+    """The directories of the code that a command run in `folder` names: of scripts (`./serve.sh`, `/srv/app/serve.py`);
+    `folder` itself for a module in it (`-m shop`, `shop.web:app`)."""
     for word in words:
         script = folder / word
         module = word.partition(":")[0]
@@ -53,7 +53,7 @@ def code_named(words: Sequence[str], folder: Path) -> Iterator[Path]:
                 yield folder
 
 
-def _left(stack: Stack, running: Running | None) -> bool:
+def _left(stack: Stack, running: RunningPython | None) -> bool:
     """Whether the service runs outside of the directory it was started in, and outside of the repository around it."""
     if running is None:
         return False
@@ -65,6 +65,3 @@ def _left(stack: Stack, running: Running | None) -> bool:
 
 def _below(place: Path, folder: Path) -> bool:
     return place.resolve().is_relative_to(folder.resolve())
-
-
-__all__ = ["OWN_MODULES", "code_named", "source_elsewhere"]

@@ -1,4 +1,4 @@
-"""What a service is made of on disk: its Git revision, what was changed since, and files that are not under Git."""
+"""A service's files on disk: Git revision, uncommitted changes, and files that are not under Git."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from pathlib import Path
 from luckyhit.change.fingerprints.interpreter import run_quietly
 
 LISTS = frozenset({"git.changes", "git.untracked", "git.ignored"})
-"""Entries that list files, each with a digest of what is in it."""
+"""Entries that list files, each with a digest of its contents."""
 _NONE = "none"
 _LARGEST_FILE = 20_000_000
 _MOST_READ, _MOST_NAMED, _MOST_WALKED = 2000, 20, 5000
-# Saved while one works, and run by no service.
+# Saved during work, and run by no service.
 _NOT_RUN = ("ipynb", "md")
-# Of files that are not under Git: what a service loads, and not what it writes (databases, logs, uploads).
+# Of files that are not under Git: those a service loads, not those it writes (databases, logs, uploads).
 _CODE = frozenset((".py", ".pyx", ".so", ".pyd", ".pth"))
 _LOADED = _CODE.union(
     (".toml", ".ini", ".cfg", ".conf", ".yaml", ".yml", ".json", ".env", ".properties"),
     (".sql", ".lua", ".sh", ".j2", ".jinja", ".jinja2", ".mako"),
 )
-# Where a service keeps settings of this machine, with all that is in it ignored.
+# Ignored directories in which a service keeps settings of this machine.
 _OF_SETTINGS = frozenset({"instance", "config", "conf", "settings"})
 _OF_A_HOOK = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"})
 _NOT_WALKED = frozenset({"__pycache__", "node_modules", "site-packages", "dist-packages"})
 
 
 def source_of(cwd: Path, places: Sequence[Path] = (), *, aside: Path | None = None) -> dict[str, str]:
-    """Git revision of a working directory, and what is otherwise in it: tracked files that were changed, files that are
-    not under Git, ignored ones that a service loads all the same (`local_settings.py`), and `.env` files.
+    """Git revision of a working directory, its changed tracked files, files that are not under Git, ignored files that
+    a service loads (`local_settings.py`), and `.env` files.
 
-    `places`: other directories that modules come from; those of the same repository are looked at with it, of any other
-    the modules are (`path.*`). `aside`: a directory where runs leave their files. Without Git: the modules.
+    `places`: other directories of modules; those of the same repository are included, of others the modules are listed
+    (`path.*`). `aside`: a directory in which runs leave their files. Without Git: the modules.
     """
     cwd = cwd.resolve()
     outside = [place for place in dict.fromkeys(path.resolve() for path in places) if not place.is_relative_to(cwd)]
@@ -56,7 +56,7 @@ def source_of(cwd: Path, places: Sequence[Path] = (), *, aside: Path | None = No
 
 
 def outside_hooks(environ: Mapping[str, str]) -> dict[str, str]:
-    """An environment for Git without what a hook that we may run in says of its own repository."""
+    """An environment for Git without the variables of a hook that we may run in, which name another repository."""
     return {name: value for name, value in environ.items() if name not in _OF_A_HOOK}
 
 
@@ -67,7 +67,7 @@ def repository_of(path: Path) -> Path | None:
 
 
 def only_differing(before: str, after: str) -> tuple[str, str]:
-    """Two values of an entry of `LISTS` without the files that are the same in both."""
+    """Two values of an entry of `LISTS`, without the files that are equal in both."""
     first, second = before.split(", "), after.split(", ")
     return (
         ", ".join(part for part in first if part not in second) or _NONE,
@@ -85,14 +85,14 @@ def _changes(cwd: Path, top: Path, places: Sequence[Path], aside: Path | None) -
     return {
         "git.changes": _listed([(name, top / name) for name in changed]),
         "git.untracked": _listed(_loaded(cwd, new, _LOADED, aside)),
-        "git.ignored": _listed(_loaded(cwd, _opened(cwd, ignored), _LOADED - {".json"}, aside)),
+        "git.ignored": _listed(_loaded(cwd, _expanded(cwd, ignored), _LOADED - {".json"}, aside)),
     }
 
 
 def _changed(cwd: Path, asked: Sequence[str]) -> list[str]:
-    """Tracked files that are not as committed. Git would note in its index what it found equal, so it gets a copy: of
-    the same time, from which it sees what may have been written in the second of a commit, and is to be read."""
-    with tempfile.TemporaryDirectory(prefix="luckyhit-look-") as folder:
+    """Tracked files that are not as committed. Git would refresh its index, so it gets a copy, of the same time: from
+    that it knows which files may have been written in the second of a commit, and have to be read."""
+    with tempfile.TemporaryDirectory(prefix="luckyhit-index-") as folder:
         index = Path(folder) / "index"
         shutil.copy2(cwd / _git(cwd, "rev-parse", "--git-path", "index")[0], index)
         words = ("diff", "HEAD", "--name-only", "--no-ext-diff", "--no-textconv", "-z", *asked)
@@ -109,8 +109,8 @@ def _loaded(cwd: Path, names: Iterable[str], ends: frozenset[str], aside: Path |
     ]
 
 
-def _opened(cwd: Path, names: Iterable[str]) -> Iterator[str]:
-    """Of ignored directories, which Git names with a slash at the end, only those of settings."""
+def _expanded(cwd: Path, names: Iterable[str]) -> Iterator[str]:
+    """The files of ignored directories (with a slash at the end) that keep settings; other directories are left out."""
     for name in names:
         if not name.endswith("/"):
             yield name
@@ -119,8 +119,8 @@ def _opened(cwd: Path, names: Iterable[str]) -> Iterator[str]:
 
 
 def _settings_files(cwd: Path, top: Path) -> dict[str, str]:
-    """`.env` files and their kind, from the working directory up to the root of the repository: a service may read them
-    although Git ignores them. What is in them is not shown."""
+    """`.env` files from the working directory up to the root of the repository: a service may read them although Git
+    ignores them. Their contents are not shown."""
     digests: dict[str, str] = {}
     for folder in (cwd, *cwd.parents):
         if not folder.is_relative_to(top):
@@ -145,7 +145,7 @@ def _of_modules(place: Path, aside: Path | None) -> str:
         )  # fmt: skip
         walked += len(files)
         if walked > _MOST_WALKED:
-            return f"not looked into: more than {_MOST_WALKED:,} files"
+            return f"not read: more than {_MOST_WALKED:,} files"
         paths += [here / name for name in files if Path(name).suffix in _CODE]
     if not paths:
         return _NONE
@@ -156,7 +156,7 @@ def _of_modules(place: Path, aside: Path | None) -> str:
 
 
 def _listed(files: Sequence[tuple[str, Path]]) -> str:
-    """`service.py 1a2b3c4d5e6f, prices.py 6f5e4d3c2b1a`; of many, the others together."""
+    """`service.py 1a2b3c4d5e6f, prices.py 6f5e4d3c2b1a`; beyond the first few, one digest of the rest."""
     lines = [f"{name} {_digest(path, read=number < _MOST_READ)}" for number, (name, path) in enumerate(sorted(files))]
     if len(lines) > _MOST_NAMED:
         rest = lines[_MOST_NAMED:]
@@ -166,7 +166,7 @@ def _listed(files: Sequence[tuple[str, Path]]) -> str:
 
 
 def _digest(path: Path, *, read: bool = True) -> str:
-    """Of what is in a file; of a very large one (or not `read`), of its size and time."""
+    """Of a file's contents; of its size and time where it is very large, or not `read`."""
     whole = hashlib.sha256()
     try:
         status = path.lstat()

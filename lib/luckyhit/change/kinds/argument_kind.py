@@ -10,8 +10,7 @@ from pathlib import Path
 from luckyhit.case.changes.argument import ArgumentChange
 from luckyhit.change.fingerprints.normalize import as_declared, shown_env
 from luckyhit.change.kinds.kind import Fingerprint, RestartKind, Sides
-from luckyhit.change.permissions.permission_findings import Findings
-from luckyhit.change.permissions.programs import look_at_program
+from luckyhit.change.permissions.permission_findings import Findings, check_program
 from luckyhit.change.waiting import shown
 from luckyhit.records import Arm
 from luckyhit.system import Settings
@@ -24,12 +23,12 @@ class ArgumentKind(RestartKind[ArgumentChange]):
     def settings(self, arm: Arm) -> Settings:
         return Settings(replace={self._change.before: self._change.after}) if arm == "after" else Settings()
 
-    def look(self, findings: Findings) -> None:
+    def check(self, findings: Findings) -> None:
         stack, change = self._stack, self._change
         start = stack.case.target.start
         if start is not None and start.command[0] == change.before:
             program = filled(change.after, stack.start_values, stack.environ)
-            look_at_program(program, Path(stack.cwd), stack.env.get("PATH", os.defpath), "change.after", findings)
+            check_program(program, Path(stack.cwd), stack.env.get("PATH", os.defpath), "change.after", findings)
         if findings.ok:
             findings.note(f"{shown(change.before)} before, {shown(change.after)} after a restart.")
 

@@ -1,14 +1,14 @@
-"""A change of one setting of the cache server while it runs: what it was is kept, and put back."""
+"""A change of one setting of the cache server while it runs: the old value is journalled, and put back."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from luckyhit.caches.base import AnyCache, SettingControl
+from luckyhit.caches import cache_at, cache_identity
+from luckyhit.caches.base import AnyCache, SettingControl, UndoResult
 from luckyhit.caches.same_setting import same_value
 from luckyhit.case.changes.cache_setting import SETTING, SettingChange
-from luckyhit.change import config
 from luckyhit.change.journal import Step
 from luckyhit.change.kinds.kind import UNSET, ChangeKind, Fingerprint, Sides, UndoContext
 from luckyhit.change.permissions.permission_findings import Findings
@@ -22,7 +22,7 @@ class CacheSettingKind(ChangeKind[SettingChange]):
 
     inverse_kind = SETTING
 
-    def look(self, findings: Findings) -> None:
+    def check(self, findings: Findings) -> None:
         self._cache.checks.setting(self._change, findings)
 
     def prepare(self) -> None:
@@ -35,14 +35,14 @@ class CacheSettingKind(ChangeKind[SettingChange]):
             self._settings.set(name, declared)
         elif declared is None and self._settings.same(name, now, self._change.after):
             raise GuardError(
-                f"the cache's {name} is {shown(now)} already: the change would change nothing",
+                f"the cache's {name} is {shown(now)} already: the change would have no effect",
                 hint="Is the change in place already? Nothing was changed.",
             )
 
     def inverse(self) -> dict[str, Any]:
         old = self._settings.read(self._change.name)
         setting = {"name": self._change.name, "value": old, "ours": [self._change.after]}
-        if self._cache.owned:  # nothing is left of it once that server is stopped
+        if self._cache.owned:  # it ends with that server
             return {"kind": "end-processes", **setting}
         return {
             "kind": SETTING,
@@ -56,9 +56,9 @@ class CacheSettingKind(ChangeKind[SettingChange]):
         return {"is": self._settings.set(self._change.name, self._change.after)}
 
     @classmethod
-    def revert(cls, step: Step, context: UndoContext) -> str:
+    def revert(cls, step: Step, context: UndoContext) -> UndoResult:
         cache = context.stack.cache if context.stack is not None else None
-        return config.undo(step, context.environ, context.sleep, cache=cache).how
+        return put_back_setting(step, context, cache=cache)
 
     @classmethod
     def declared(
@@ -71,15 +71,15 @@ class CacheSettingKind(ChangeKind[SettingChange]):
 
     @classmethod
     def echoes(cls, change: SettingChange, name: str, values: Sides) -> bool:
-        """It is the cache's, not the service's."""
+        """Never: the setting is the cache's, not the service's."""
         return False
 
     @property
     def _cache(self) -> AnyCache:
         if self._stack.cache is None:
             raise GuardError(
-                "the cache whose setting is to be changed is not known",
-                hint="Name the variable that holds its URL: cache.url_env.",
+                "the cache whose setting changes is not known",
+                hint="Name the variable that holds its URL in cache.url_env.",
             )
         return self._stack.cache
 
@@ -88,7 +88,38 @@ class CacheSettingKind(ChangeKind[SettingChange]):
         settings = self._cache.settings
         if settings is None:
             raise GuardError(
-                f"a cache of the kind {self._cache.kind} has no settings that can be changed while it runs",
+                f"a {self._cache.kind} cache has no settings that can be changed while it runs",
                 hint="Start it with other arguments: a change of kind command, with its restart.",
             )
         return settings
+
+
+def put_back_setting(step: Step, context: UndoContext, *, cache: AnyCache | None = None) -> UndoResult:
+    """Put back the setting that a journalled step holds. Safe to repeat. `cache`: the one that was changed, where this
+    process still has it.
+
+    Raises GuardError where the variable with the cache's URL is not set, or names another cache; CacheUnreachable or
+    TargetError where the cache refuses, with the command to give by hand.
+    """
+    changed = _cache_of(step, context.environ) if cache is None else cache
+    name = step.inverse.get("name")
+    if name is None and changed.events is not None:  # a journal that names only what the setting is for
+        name = changed.events.setting
+    if changed.settings is None or name is None:
+        raise GuardError(f"the cache {changed.identity} has no settings that could be put back")
+    ours = [*map(str, step.inverse.get("ours", ())), *([str(step.outcome["is"])] if "is" in step.outcome else [])]
+    return changed.settings.put_back(str(name), str(step.inverse["value"]), ours, context.sleep)
+
+
+def _cache_of(step: Step, environ: Mapping[str, str]) -> AnyCache:
+    inverse = step.inverse
+    known, url_env = str(inverse["cache"]), str(inverse.get("url_env"))
+    url = environ.get(url_env)
+    if not url or cache_identity(url) != known:
+        by_hand = inverse.get("by_hand") or f"to {str(inverse['value'])!r}"
+        raise GuardError(
+            f"{url_env} {f'names {cache_identity(url)}' if url else 'is not set'}; "
+            f"{inverse.get('name') or 'its setting for events'} was changed on {known}",
+            hint=f"Export {url_env} for the cache {known}, or set it there by hand: {by_hand}",
+        )
+    return cache_at(url, url_env=url_env)

@@ -1,4 +1,4 @@
-"""A change by a pair of commands, and a third one that shows the state. Each ends when this process does."""
+"""A change by a command and its inverse, and a third command that shows the state. All end with this process."""
 
 from __future__ import annotations
 
@@ -16,10 +16,8 @@ from luckyhit.caches.cache_urls import url_secrets
 from luckyhit.case.changes.command import COMMAND, CommandChange
 from luckyhit.case.values.placeholders import fill_text, placeholder_names
 from luckyhit.change.journal import Step
-from luckyhit.change.kinds.kind import StatedKind, UndoContext
-from luckyhit.change.permissions.permission_findings import Findings
-from luckyhit.change.permissions.programs import look_at_program
-from luckyhit.change.waiting import await_state, repeatedly, shown
+from luckyhit.change.kinds.kind import StatedKind, UndoContext, undo_stated
+from luckyhit.change.permissions.permission_findings import Findings, check_program
 from luckyhit.errors import ArgumentError, TargetError
 from luckyhit.scrub.redactor import Redactor
 from luckyhit.system import Stack
@@ -44,14 +42,14 @@ class CommandKind(StatedKind[CommandChange]):
     def where(self) -> str:
         return f"`{shlex.join(self._change.verify)}`"
 
-    def look(self, findings: Findings) -> None:
-        """Whether the programs are there; then what the state shows. Neither apply nor revert is run."""
+    def check(self, findings: Findings) -> None:
+        """Whether the programs exist; then the state. Neither apply nor revert is run."""
         stack, change = self._stack, self._change
         cwd = stack.project / change.cwd
         if not cwd.is_dir():
             findings.problem(
                 f"the working directory {cwd} does not exist (change.cwd is {change.cwd!r})",
-                "Name a directory that exists, relative to the project.",
+                "Name an existing directory, relative to the project.",
             )
             return
         values = _values(stack, stack.environ)
@@ -61,11 +59,11 @@ class CommandKind(StatedKind[CommandChange]):
         }
         for program in dict.fromkeys(programs.values()):
             fields = ", ".join(f"change.{field}" for field, named in programs.items() if named == program)
-            look_at_program(program, cwd, stack.environ.get("PATH", os.defpath), fields, findings)
+            check_program(program, cwd, stack.environ.get("PATH", os.defpath), fields, findings)
         if findings.ok:
             named = {"python" if program == stack.python else program for program in programs.values()}
-            findings.note(f"{listed(sorted(named))} can be run; neither apply nor revert was.")
-            super().look(findings)
+            findings.note(f"{listed(sorted(named))} can be run; neither apply nor revert was run.")
+            super().check(findings)
 
     def inverse(self) -> dict[str, Any]:
         change, stack = self._change, self._stack
@@ -80,9 +78,10 @@ class CommandKind(StatedKind[CommandChange]):
             "pass_env": list(change.pass_env),
             "within_s": change.within,
             "restarts": change.restart,
-            # Of the run's own stack nothing is left once it is stopped, so that what the commands did there is gone.
+            # What the commands change in the run's own stack ends with it.
             "needs": sorted(names & {"base_url", "port"} if stack.owned else set()),
-            "gone_with_it": bool(stack.owned and names & ({"workdir"} | ({"cache_url"} if owns_cache else set()))),
+            "gone_with_it": stack.owned
+            and any(name == "workdir" or (owns_cache and name.startswith("cache_")) for name in names),
             "by_hand": shlex.join(change.revert),
         }
 
@@ -97,81 +96,56 @@ class CommandKind(StatedKind[CommandChange]):
     def revert(cls, step: Step, context: UndoContext) -> str:
         inverse = step.inverse
         if inverse.get("gone_with_it") and context.stack is None:
-            return "what the commands changed is gone with the run's own service"
-        revert, verify, wanted = list(inverse["command"]), list(inverse["verify"]), str(inverse["shows"])
-        within_s = float(inverse["within_s"])
+            return "the change ended with the run's own service"
+        revert, verify = list(inverse["command"]), list(inverse["verify"])
         with context.service(needed=bool(inverse.get("needs"))) as stack:
             pass_env = inverse.get("pass_env", [name for name, _ in context.case.change.variables()])
-            commander = _commander(stack, context.environ, pass_env, Path(str(inverse["cwd"])), within_s)
+            cwd, within_s = Path(str(inverse["cwd"])), float(inverse["within_s"])
+            commander = _Commander(stack, context.environ, pass_env, cwd, within_s)
 
-            def do() -> str:
+            def do() -> None:
                 commander.run(revert)
                 if inverse.get("restarts"):
                     context.restarted(stack)
-                return await_state(lambda: commander.output(verify), wanted, within_s, context.sleep)
 
-            try:
-                state = repeatedly(do, context.sleep)
-            except TargetError as error:
-                by_hand = f"{error.hint} By hand: {shlex.join(revert)}"
-                raise TargetError(error.message, hint=by_hand, log=error.log) from None
-        if state != wanted:
-            raise TargetError(
-                f"`{shlex.join(revert)}` ended with 0, but `{shlex.join(verify)}` prints {shown(state)}, not "
-                f"{shown(wanted)}",
-                hint=f"Take it back by hand: {shlex.join(revert)}",
-            )
-        return f"`{shlex.join(revert)}` ended with 0; `{shlex.join(verify)}` prints {shown(state)}"
+            done, where = f"`{shlex.join(revert)}` ended with 0", f"`{shlex.join(verify)}`"
+            return undo_stated(step, context, do, lambda: commander.output(verify), done=done, where=where)
 
     def _commander(self) -> _Commander:
         stack, change = self._stack, self._change
-        return _commander(stack, stack.environ, change.pass_env, stack.project / change.cwd, change.within)
+        return _Commander(stack, stack.environ, change.pass_env, stack.project / change.cwd, change.within)
 
 
 def _values(stack: Stack, environ: Mapping[str, str]) -> dict[str, object]:
-    """What the commands are filled in with. A service of the run's own that doesn't run has no address."""
+    """Values for the placeholders of the commands. A service of the run's own that does not run has no address."""
     address = {} if stack.owned and not stack.start_values else {"base_url": stack.base_url}
     url_env = stack.case.cache.url_env
     cache_url = stack.cache.url if stack.cache is not None else environ.get(url_env or "", "")
     return {**placeholders(cache_url), **address, "python": stack.python, **stack.start_values}
 
 
-def _commander(
-    stack: Stack, environ: Mapping[str, str], pass_env: Sequence[str], cwd: Path, within_s: float
-) -> _Commander:
-    url = url_secrets(stack.cache.url) if stack.cache is not None else []
-    redactor = Redactor([*(environ[name] for name in pass_env if name in environ), *url])
-    # Below the run's own directory `luckyhit revert` finds what goes on after this process died.
-    folder = stack.workdir if stack.workdir.is_dir() else None
-    return _Commander(cwd, within_s, pass_env, _values(stack, environ), environ, redactor, folder)
-
-
 class _Commander:
-    """Runs commands, filled in, one at a time."""
+    """Fills commands in and runs them, one at a time."""
 
     def __init__(
-        self,
-        cwd: Path,
-        within_s: float,
-        pass_env: Sequence[str],
-        values: Mapping[str, object],
-        environ: Mapping[str, str],
-        redactor: Redactor,
-        folder: Path | None = None,
+        self, stack: Stack, environ: Mapping[str, str], pass_env: Sequence[str], cwd: Path, within_s: float
     ) -> None:
-        self._folder = folder
         missing = [name for name in pass_env if name not in environ]
         if missing:
             raise ArgumentError(
                 f"not set in the environment: {', '.join(missing)} (named in change.pass_env)",
-                hint="Export what is missing, then start again.",
+                hint="Export them, then start again.",
             )
-        self._cwd, self._within_s, self._values, self._redactor = cwd, within_s, values, redactor
+        self._cwd, self._within_s, self._values = cwd, within_s, _values(stack, environ)
         self._env = {name: environ[name] for name in (*INHERITED, *pass_env) if name in environ}
+        url = url_secrets(stack.cache.url) if stack.cache is not None else []
+        self._redactor = Redactor([*(environ[name] for name in pass_env), *url])
+        # `luckyhit revert` finds commands that outlive this process by a folder below the run's directory.
+        self._folder = stack.workdir if stack.workdir.is_dir() else None
 
     def run(self, command: Sequence[str]) -> str:
-        """What it printed on standard output. Raises TargetError unless it ends with 0 in time; it is ended then, with
-        all that it started."""
+        """Its standard output. Raises TargetError unless it ends with 0 in time; one that is late is ended, with all
+        its children."""
         name, pause = f"`{shlex.join(command)}`", threading.Event()
         with tempfile.TemporaryDirectory(prefix="luckyhit-command-", dir=self._folder) as folder:
             output, log = Path(folder) / "output", Path(folder) / "command.log"
@@ -179,7 +153,9 @@ class _Commander:
             try:
                 process = SupervisedProcess(filled, cwd=self._cwd, env=self._env, log=log, output=output, grace_s=2.0)
             except (OSError, ValueError) as error:
-                raise TargetError(f"{name} could not be started: {error}", hint="Look at change in the case.") from None
+                raise TargetError(
+                    f"{name} could not be started: {error}", hint="Check the command in the case."
+                ) from None
             try:
                 deadline, pause_s = time.monotonic() + self._within_s, 0.005
                 while process.alive and time.monotonic() < deadline:
@@ -191,8 +167,8 @@ class _Commander:
             lines = tail(log, 20, redactor=self._redactor)
             if not in_time:
                 raise TargetError(
-                    f"{name} did not end within {self._within_s:g}s, and was ended",
-                    hint="Look at why it hangs; or allow it more time (change.within).",
+                    f"{name} did not end within {self._within_s:g}s, and was killed",
+                    hint="Find out why it hangs, or allow more time (change.within).",
                     log=lines,
                 )
             if code != 0:
@@ -201,5 +177,5 @@ class _Commander:
                 return file.read(_LONGEST_STATE).decode(errors="replace")
 
     def output(self, command: Sequence[str]) -> str:
-        """What it printed, without the spaces around it."""
+        """Its standard output, stripped."""
         return self.run(command).strip()

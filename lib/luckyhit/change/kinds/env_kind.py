@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from luckyhit.case.changes.env import EnvChange
-from luckyhit.change.fingerprints.echoes import echoes_values
-from luckyhit.change.fingerprints.normalize import as_declared, shown_env, words
+from luckyhit.change.fingerprints.normalize import as_declared, echoes_values, shown_env, words
 from luckyhit.change.kinds.kind import UNSET, Fingerprint, RestartKind, Sides
 from luckyhit.change.permissions.permission_findings import Findings
 from luckyhit.change.waiting import shown
@@ -21,7 +20,7 @@ class EnvKind(RestartKind[EnvChange]):
         change = self._change
         return Settings(env={change.name: change.before if arm == "before" else change.after})
 
-    def look(self, findings: Findings) -> None:
+    def check(self, findings: Findings) -> None:
         before, after = (
             UNSET if value is None else shown(value) for value in (self._change.before, self._change.after)
         )
@@ -39,7 +38,7 @@ class EnvKind(RestartKind[EnvChange]):
 
     @classmethod
     def echoes(cls, change: EnvChange, name: str, values: Sides) -> bool:
-        """Also under the variable's own name, or the end of it."""
+        """Also an entry named like the variable, or like its last words."""
         leaf = words(name.rsplit(".", 1)[-1])
         named = name.startswith("config.") and bool(leaf) and words(change.name)[-len(leaf) :] == leaf
         return named or echoes_values((change.before, change.after), name, values)

@@ -1,4 +1,4 @@
-"""A change by an HTTP call to the service, and its inverse: both are journalled whole, and sent again if need be."""
+"""A change by an HTTP call to the service. Its inverse is journalled whole, and can be sent again."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from jsonpath_rfc9535 import find
 from luckyhit.case.changes.http import HTTP, AdminCall, AdminChange, StateRead
 from luckyhit.case.target import Target
 from luckyhit.change.journal import Step
-from luckyhit.change.kinds.kind import StatedKind, UndoContext
-from luckyhit.change.permissions.called_routes import look_at_admin_routes
+from luckyhit.change.kinds.kind import StatedKind, UndoContext, undo_stated
+from luckyhit.change.permissions.called_routes import check_admin_routes
 from luckyhit.change.permissions.permission_findings import Findings
-from luckyhit.change.waiting import await_state, repeatedly, shown
+from luckyhit.change.waiting import shown
 from luckyhit.errors import TargetError, refusal_of
 from luckyhit.system import Stack
 from luckyhit.system.control import client_options
@@ -26,7 +26,7 @@ _TIMEOUT_S = 10.0
 
 
 class HttpKind(StatedKind[AdminChange]):
-    """The calls of a case to one service. `headers_env` of the target is sent with each of them."""
+    """The calls of a case to one service, each with the target's `headers_env`."""
 
     inverse_kind = HTTP
 
@@ -34,9 +34,9 @@ class HttpKind(StatedKind[AdminChange]):
     def where(self) -> str:
         return _where(self._change.verify)
 
-    def look(self, findings: Findings) -> None:
-        super().look(findings)
-        look_at_admin_routes(self._stack, self._change, findings)
+    def check(self, findings: Findings) -> None:
+        super().check(findings)
+        check_admin_routes(self._stack, self._change, findings)
 
     def inverse(self) -> dict[str, Any]:
         change, service = self._change, self._service()
@@ -55,31 +55,23 @@ class HttpKind(StatedKind[AdminChange]):
         return {"call": _name(self._change.apply)}
 
     def state(self) -> str:
-        return self._service().look(self._change.verify)
+        return self._service().read(self._change.verify)
 
     @classmethod
     def revert(cls, step: Step, context: UndoContext) -> str:
         inverse = step.inverse
         call, verify = AdminCall.model_validate(inverse["call"]), StateRead.model_validate(inverse["verify"])
-        wanted = str(inverse["shows"])
         with context.service(needed=True) as stack:
             base_url = stack.base_url if stack.owned else str(inverse.get("base_url") or stack.base_url)
             service = _Service(context.case.target, base_url, context.project, context.environ)
-
-            def do() -> str:
-                service.send(call)
-                return await_state(lambda: service.look(verify), wanted, float(inverse["within_s"]), context.sleep)
-
-            try:
-                state = repeatedly(do, context.sleep)
-            except TargetError as error:
-                raise TargetError(error.message, hint=f"{error.hint} By hand: {service.by_hand(call)}") from None
-            if state != wanted:
-                raise TargetError(
-                    f"{_name(call)} was accepted, but {_where(verify)} shows {shown(state)}, not {shown(wanted)}",
-                    hint=f"Take it back by hand: {service.by_hand(call)}",
-                )
-        return f"{_name(call)}; {_where(verify)} shows {shown(state)}"
+            return undo_stated(
+                step,
+                context,
+                lambda: service.send(call),
+                lambda: service.read(verify),
+                done=_name(call),
+                where=_where(verify),
+            )
 
     def _service(self) -> _Service:
         stack: Stack = self._stack
@@ -96,7 +88,7 @@ def _where(verify: StateRead) -> str:
 
 
 class _Service:
-    """The service, as the control plane sees it."""
+    """The calls to the service, outside of any measurement."""
 
     def __init__(self, target: Target, base_url: str, project: Path, environ: Mapping[str, str]) -> None:
         self.base_url = base_url
@@ -108,41 +100,39 @@ class _Service:
             body = {"content": call.body.encode()}
         elif call.body is not None:
             body = {"json": call.body}
-        answer = self._ask(call.method, call.path, call.headers, **body)
-        if answer.status_code not in call.status:
-            refusal = refusal_of(answer.status_code)
+        response = self._ask(call.method, call.path, call.headers, **body)
+        if response.status_code not in call.status:
+            refusal = refusal_of(response.status_code)
             hint = "Look at the service's log."
             if refusal is not None:
-                hint = (
-                    "Name the variable with the token in target.headers_env; `luckyhit check` looks at it beforehand."
-                )
+                hint = "Name the variable with the token in target.headers_env; `luckyhit check` tries it beforehand."
             raise TargetError(
-                f"{_name(call)} answered {answer.status_code} ({shown(answer.text.strip())}); "
-                f"{', '.join(map(str, call.status))} would mean that it was done",
+                f"{_name(call)} answered {response.status_code} ({shown(response.text.strip())}); "
+                f"expected {', '.join(map(str, call.status))}",
                 hint=hint,
                 refusal=refusal,
             )
 
-    def look(self, verify: StateRead) -> str:
-        answer = self._ask("GET", verify.path, {})
+    def read(self, verify: StateRead) -> str:
+        response = self._ask("GET", verify.path, {})
         where = f"GET {verify.path} (change.verify)"
-        if answer.status_code != 200:
+        if response.status_code != 200:
             raise TargetError(
-                f"{where} answered {answer.status_code}",
-                hint="It has to answer 200 with JSON that shows the state.",
-                refusal=refusal_of(answer.status_code),
+                f"{where} answered {response.status_code}",
+                hint="It has to answer 200, with JSON that shows the state.",
+                refusal=refusal_of(response.status_code),
             )
         try:
-            value = _value(answer.json(), verify.value)
+            value = _value(response.json(), verify.value)
         except (ValueError, LookupError, TypeError):
             raise TargetError(
-                f"{where} has nothing at {verify.value}: {shown(answer.text)}",
-                hint="Say in change.verify.value where the state stands in the answer.",
+                f"{where} has nothing at {verify.value}: {shown(response.text)}",
+                hint="Set change.verify.value to the JSONPath of the state in the response.",
             ) from None
         return value if isinstance(value, str) else json.dumps(value)
 
     def by_hand(self, call: AdminCall) -> str:
-        """The call as a command: names of variables stand for what they hold."""
+        """The call as a command, with names of variables in place of secrets."""
         words = ["curl", "--fail", "-X", call.method, self.base_url + call.path]
         for name, value in call.headers.items():
             words += ["-H", f"{name}: {value}"]
@@ -169,7 +159,7 @@ class _Service:
 
 
 def _value(document: Any, path: str) -> Any:
-    """The one value that a JSONPath leads to. Raises LookupError where it leads to none, or to several."""
+    """The one value at a JSONPath. Raises LookupError for none or several."""
     nodes = find(path, document)
     if len(nodes) != 1:
         raise LookupError(path)

@@ -1,4 +1,4 @@
-"""How one kind of change is made, shown and taken back: what all kinds answer, and what many of them share."""
+"""How one kind of change is made, shown and taken back: the interface of all kinds, and what several share."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
+from luckyhit.caches.base import UndoResult
 from luckyhit.case import Case
 from luckyhit.case.changes.spec import STATE
-from luckyhit.change.fingerprints.echoes import echoes_values
+from luckyhit.change.fingerprints.normalize import echoes_values
 from luckyhit.change.journal import Step
 from luckyhit.change.permissions.permission_findings import Findings
-from luckyhit.change.waiting import Sleep, await_state, expect, shown
+from luckyhit.change.waiting import Sleep, await_state, expect, repeatedly, shown
 from luckyhit.errors import ArgumentError, LuckyHitError, TargetError
 from luckyhit.records import Arm
 from luckyhit.system import Settings, Stack
@@ -30,11 +31,9 @@ Spec = TypeVar("Spec", bound=Any)
 
 @dataclass(frozen=True)
 class UndoContext:
-    """What a journalled step is undone with.
-
-    `folder`: the run's directory. `project`: what paths in the case are relative to. `environ`: has the variables that
-    the case names. `stack` and `restart`: of the process that made the change; None in another one, on another day.
-    """
+    """What a journalled step is undone with. `folder`: the run's directory. `project`: what paths in the case are
+    relative to. `environ`: has the variables that the case names. `stack`, `restart`: of the process that made the
+    change; None in another process."""
 
     case: Case
     folder: Path
@@ -51,8 +50,8 @@ class UndoContext:
 
     @contextmanager
     def service(self, *, needed: bool) -> Iterator[Stack]:
-        """The changed service. Where it was the run's own and is gone, and it is `needed`, it is started once more:
-        what was changed through it may outlive it (a flag in a database)."""
+        """The changed service. One of the run's own that is gone is started once more if `needed`: what was changed
+        through it may outlive it (a flag in a database)."""
         if self.stack is not None:
             yield self.stack
             return
@@ -65,15 +64,40 @@ class UndoContext:
                 yield stack
 
     def restarted(self, stack: Stack) -> None:
-        """Start the service anew, where it runs, so that it notices what was taken back."""
+        """Restart the service, where it runs, so that it notices what was taken back."""
         if self.restart is not None:
             self.restart()
         elif stack.pid is not None:
             stack.restart(stack.settings)
 
 
+def outcome_of(undone: str | UndoResult) -> dict[str, Any]:
+    """What the journal notes of an undone step."""
+    return undone._asdict() if isinstance(undone, UndoResult) else {"how": undone}
+
+
+def undo_stated(
+    step: Step, context: UndoContext, do: Callable[[], object], read: Callable[[], str], *, done: str, where: str
+) -> str:
+    """Do the inverse of a change whose state shows, several times if need be. `done`, `where`: for messages, what was
+    done, and where the state shows. Raises TargetError, with what to do by hand, unless the state before shows."""
+    wanted, by_hand = str(step.inverse["shows"]), f"By hand: {step.inverse.get('by_hand') or step.inverse}"
+
+    def attempt() -> str:
+        do()
+        return await_state(read, wanted, float(step.inverse["within_s"]), context.sleep)
+
+    try:
+        state = repeatedly(attempt, context.sleep)
+    except TargetError as error:
+        raise TargetError(error.message, hint=f"{error.hint} {by_hand}", log=error.log) from None
+    if state != wanted:
+        raise TargetError(f"{done}, but {where} shows {shown(state)}, not {shown(wanted)}", hint=by_hand)
+    return f"{done}; {where} shows {shown(state)}"
+
+
 class ChangeKind(Generic[Spec]):
-    """One kind of change on one stack. Each call may be repeated; none does more the second time than the first."""
+    """One kind of change on one stack. Every method may be repeated, without further effect."""
 
     inverse_kind: ClassVar[str] = ""
     """The kind of inverse that it journals, and that its `revert` undoes."""
@@ -84,7 +108,7 @@ class ChangeKind(Generic[Spec]):
 
     @property
     def restarts(self) -> bool:
-        """Whether the service has to be started anew, after the change and after its inverse, to notice it."""
+        """Whether the service notices the change, and its inverse, only after a restart."""
         return False
 
     def settings(self, arm: Arm) -> Settings:
@@ -92,56 +116,52 @@ class ChangeKind(Generic[Spec]):
         return Settings()
 
     def prepare(self) -> None:
-        """Bring a stack that is the run's own to the state that the case declares as before.
+        """Bring a stack of the run's own to the declared state before the change. Raises GuardError where somebody
+        else's is in another state."""
 
-        Raises GuardError where somebody else's is in another one.
-        """
-
-    def look(self, findings: Findings) -> None:
-        """What the change needs on a stack that runs: looked at before anything is changed, and nothing is."""
+    def check(self, findings: Findings) -> None:
+        """Check what the change needs on a running stack. Changes nothing."""
         raise NotImplementedError
 
     def inverse(self) -> dict[str, Any]:
-        """How to undo it, for the journal: enough for another process on another day. No secrets."""
+        """How to undo it, for the journal: all that another process needs on another day. No secrets."""
         raise NotImplementedError
 
     def apply(self) -> dict[str, Any]:
-        """Put the change in place. Returns facts for the journal. Raises TargetError where that did not work: something
-        of it may be in place then."""
+        """Put the change in place. Returns facts for the journal. Raises TargetError where it fails: a part of it may
+        be in place then."""
         raise NotImplementedError
 
     def verify(self, arm: Arm) -> dict[str, Any]:
-        """Wait until what shows the state shows that of `arm`. Returns facts for the journal. Raises TargetError where
-        it doesn't; does nothing where only the fingerprint shows it."""
+        """Wait until the state of `arm` shows. Returns facts for the journal. Raises TargetError where it does not;
+        does nothing where only the fingerprint shows it."""
         return {}
 
     def state(self) -> str | None:
-        """What shows whether the change is in place; None where the fingerprint has it already."""
+        """The state that shows whether the change is in place; None where the rest of the fingerprint shows it."""
         return None
 
     @classmethod
-    def revert(cls, step: Step, context: UndoContext) -> str:
-        """Undo what the open `step` holds, by the journal alone, and see that it is undone; says what was done.
-
-        Raises an error of the tree where that did not work, with what to do by hand.
-        """
+    def revert(cls, step: Step, context: UndoContext) -> str | UndoResult:
+        """Undo the open `step`, by the journal alone, and verify it. Returns what was done. Raises an error of the tree
+        where that fails, with what to do by hand."""
         raise NotImplementedError
 
     @classmethod
     def declared(
         cls, change: Spec, before: Fingerprint, after: Fingerprint, revisions: Mapping[Arm, str]
     ) -> dict[str, Sides]:
-        """The entries of the fingerprint that have to differ, with both values. `revisions`: full hashes by arm."""
+        """The fingerprint entries that have to differ, with both values. `revisions`: full hashes by arm."""
         return {}
 
     @classmethod
     def echoes(cls, change: Spec, name: str, values: Sides) -> bool:
-        """Whether another entry that differs only shows the declared change: in the service's configuration, say."""
+        """Whether another entry differs only because it shows the change, as the service's configuration may."""
         return echoes_values((change.before, change.after), name, values)
 
 
 class RestartKind(ChangeKind[Spec]):
-    """Another way to start the service: nothing of it is left once the run's own service is stopped."""
+    """A change of how the service is started: it ends with the run's own service."""
 
     inverse_kind = RESTART
 
@@ -153,7 +173,7 @@ class RestartKind(ChangeKind[Spec]):
         return {"kind": RESTART, "settings": asdict(self.settings("before"))}
 
     def apply(self) -> dict[str, Any]:
-        """The restart is all of it."""
+        """Nothing: the restart makes the change."""
         return {}
 
     @classmethod
@@ -165,11 +185,11 @@ class RestartKind(ChangeKind[Spec]):
 
 
 class StatedKind(ChangeKind[Spec]):
-    """A change with a place of its own where its state shows (`change.verify`)."""
+    """A change whose state `change.verify` shows."""
 
     @property
     def where(self) -> str:
-        """The place, for a message."""
+        """Where the state shows, for a message."""
         raise NotImplementedError
 
     def prepare(self) -> None:
@@ -186,14 +206,14 @@ class StatedKind(ChangeKind[Spec]):
             )
         return {"shows": state}
 
-    def look(self, findings: Findings) -> None:
-        """A change that is in place already, or can't be seen, would be found out in the middle of the run."""
+    def check(self, findings: Findings) -> None:
+        """Whether the state is that before the change."""
         try:
             state = str(self.state())
         except ArgumentError:
             raise
         except LuckyHitError as error:
-            log = "".join(f"; it said: {line}" for line in list(getattr(error, "log", ()))[-2:])
+            log = "".join(f"; its output: {line}" for line in list(getattr(error, "log", ()))[-2:])
             findings.problem(f"{error.message}{log}", error.hint)
             return
         before, after = self._change.before, self._change.after
@@ -206,8 +226,8 @@ class StatedKind(ChangeKind[Spec]):
             )
         else:
             findings.problem(
-                f"{self.where} shows {shown(state)}, and the case says {shown(before)} (change.before)",
-                "Correct change.before, or where change.verify looks.",
+                f"{self.where} shows {shown(state)}; the case says {shown(before)} (change.before)",
+                "Correct change.before, or what change.verify reads.",
             )
 
     @classmethod

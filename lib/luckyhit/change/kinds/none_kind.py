@@ -10,5 +10,5 @@ from luckyhit.change.permissions.permission_findings import Findings
 class NoneKind(ChangeKind[NoChange]):
     """Nothing is applied, journalled or taken back."""
 
-    def look(self, findings: Findings) -> None:
-        findings.note("Nothing will be changed: the service is compared with itself.")
+    def check(self, findings: Findings) -> None:
+        findings.note("No change: the service is compared with itself.")

@@ -25,8 +25,8 @@ class RevisionKind(RestartKind[RevisionChange]):
     def settings(self, arm: Arm) -> Settings:
         return self._stack.sources.get(arm, Settings())
 
-    def look(self, findings: Findings) -> None:
-        """Whether both revisions are there, and a worktree of each can be made: Git is asked, nothing is made."""
+    def check(self, findings: Findings) -> None:
+        """Whether both revisions exist and a worktree of each can be made. Nothing is made."""
         case, project, change = self._stack.case, self._stack.project, self._change
         cwd = source_directory(case.target.start, project).resolve()
         try:
@@ -43,7 +43,7 @@ class RevisionKind(RestartKind[RevisionChange]):
         for folder in (common, common / "worktrees"):
             if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
                 findings.problem(
-                    f"no worktree can be made: {folder} can't be written to",
+                    f"no worktree can be made: {folder} is not writable",
                     f"Make it writable for this user, for example: `sudo chown -R $USER {folder}`.",
                 )
         if findings.ok:
@@ -53,9 +53,9 @@ class RevisionKind(RestartKind[RevisionChange]):
             )
         if uncommitted:
             paths = ", ".join(line[3:] for line in uncommitted[:3]) + (", ..." if len(uncommitted) > 3 else "")
-            findings.note(f"What is not committed is in neither arm: {_files(len(uncommitted))} ({paths}).")
+            findings.note(f"Uncommitted changes are in neither arm: {_files(len(uncommitted))} ({paths}).")
         if submodules:
-            findings.note("The repository has submodules: a worktree is made without them.")
+            findings.note("The repository has submodules: the worktrees are made without them.")
 
     @classmethod
     def declared(
@@ -73,12 +73,12 @@ class RevisionKind(RestartKind[RevisionChange]):
 
 
 def _as_wanted(shown: str, wanted: str | None) -> str:
-    """A revision as the fingerprint shows it, where it is the wanted one; else the wanted one."""
+    """The wanted revision, as short as the fingerprint shows it."""
     return shown if wanted is None or wanted.startswith(shown) else wanted[: len(shown)]
 
 
 def _git(where: Path, *arguments: str) -> str:
-    """`--no-optional-locks`: a look at the status must not even refresh the index."""
+    """`--no-optional-locks`: reading the status must not even refresh the index."""
     return git(where, "--no-optional-locks", *arguments)
 
 

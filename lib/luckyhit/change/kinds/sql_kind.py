@@ -1,5 +1,5 @@
-"""A change by an SQL statement, and its inverse. Each is run only where the query shows that it is needed, so that it
-may be repeated whatever the statement is."""
+"""A change by an SQL statement and its inverse. Each runs only where the query shows that it is needed, so that any
+statement may be repeated."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 from luckyhit.caches.cache_urls import url_secrets
 from luckyhit.case.changes.sql import SQL, SqlChange
 from luckyhit.change.journal import Step
-from luckyhit.change.kinds.kind import StatedKind, UndoContext
-from luckyhit.change.waiting import await_state, repeatedly, shown
+from luckyhit.change.kinds.kind import StatedKind, UndoContext, undo_stated
 from luckyhit.errors import ArgumentError, GuardError, TargetError
 from luckyhit.scrub.redactor import Redactor
 
@@ -58,38 +57,30 @@ class SqlKind(StatedKind[SqlChange]):
     @classmethod
     def revert(cls, step: Step, context: UndoContext) -> str:
         inverse = step.inverse
-        statement, query, wanted = (str(inverse[name]) for name in ("statement", "verify", "shows"))
-        within_s, url_env = float(inverse["within_s"]), str(inverse["url_env"])
-        by_hand = f"By hand, in {inverse['database']}: {statement}"
-        with _Database(url_env, context.environ, within_s) as database:
+        statement, query, url_env = (str(inverse[name]) for name in ("statement", "verify", "url_env"))
+        with _Database(url_env, context.environ, float(inverse["within_s"])) as database:
             if database.name != inverse["database"]:
                 raise GuardError(
                     f"{url_env} names {database.name}; the change was made in {inverse['database']}",
-                    hint=f"Export {url_env} for that database. {by_hand}",
+                    hint=f"Export {url_env} for that database. By hand, there: {statement}",
                 )
 
-            def do() -> str:
-                if database.value(query) != wanted:
+            def do() -> None:
+                if database.value(query) != inverse["shows"]:
                     database.run(statement)
-                return await_state(lambda: database.value(query), wanted, within_s, context.sleep)
 
-            try:
-                state = repeatedly(do, context.sleep)
-            except TargetError as error:
-                raise TargetError(error.message, hint=f"{error.hint} {by_hand}") from None
-        if state != wanted:
-            raise TargetError(f"`{query}` gives {shown(state)} after `{statement}`, not {shown(wanted)}", hint=by_hand)
-        return f"`{query}` gives {shown(state)}"
+            done, where = f"`{statement}` is done", f"`{query}`"
+            return undo_stated(step, context, do, lambda: database.value(query), done=done, where=where)
 
     def _database(self) -> _Database:
         return _Database(self._change.url_env, self._stack.environ, self._change.within)
 
 
 class _Database:
-    """One database; a context manager that gives its connections back. Nothing of its URL but `name` is ever shown."""
+    """One database, as a context manager. Of its URL only `name` is ever shown."""
 
     def __init__(self, url_env: str, environ: Mapping[str, str], within_s: float) -> None:
-        """Raises ArgumentError without SQLAlchemy, without the driver, or for a URL that is none."""
+        """Raises ArgumentError without SQLAlchemy, without the driver, or for an invalid URL."""
         try:
             import sqlalchemy
             from sqlalchemy.pool import NullPool
@@ -115,7 +106,7 @@ class _Database:
             ) from None
         port = f":{url.port}" if url.port else ""
         self.name = f"{url.get_backend_name()}://{url.host or ''}{port}/{url.database or ''}"
-        """Which database it is, without user and password."""
+        """The database, without user and password."""
 
     def __enter__(self) -> _Database:
         return self
@@ -124,15 +115,15 @@ class _Database:
         self._engine.dispose()
 
     def run(self, statement: str) -> None:
-        """Raises TargetError with what the database says."""
+        """Raises TargetError with the database's message."""
         with self._connection(statement) as connection:
             connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
 
     def value(self, query: str) -> str:
-        """The one value that a query gives, as a text. Raises TargetError where it fails, or gives none or several."""
+        """The one value of a query, as a text. Raises TargetError where it fails, or gives none or several."""
         with self._connection(query) as connection:
-            answer = connection.exec_driver_sql(query, execution_options={"no_parameters": True})
-            rows = answer.fetchmany(2) if answer.returns_rows else []
+            cursor = connection.exec_driver_sql(query, execution_options={"no_parameters": True})
+            rows = cursor.fetchmany(2) if cursor.returns_rows else []
         if len(rows) != 1 or len(rows[0]) != 1:
             columns = len(rows[0]) if rows else 0
             raise TargetError(
@@ -144,7 +135,7 @@ class _Database:
 
     @contextmanager
     def _connection(self, statement: str) -> Iterator[Connection]:
-        """A connection, whose statement is cancelled once its time is over, as far as its driver can."""
+        """A connection whose statement is cancelled when its time is over, if the driver can."""
         late = threading.Event()
         try:
             with self._engine.connect() as connection:
@@ -168,6 +159,6 @@ class _Database:
             if late.is_set():
                 reason = f"it did not end within {self._within_s:g}s, and was cancelled"
             raise TargetError(
-                f"{self.name} did not do `{statement}`: {reason}",
-                hint="Look at the database's log; its user needs the right to do this.",
+                f"{self.name} failed to run `{statement}`: {reason}",
+                hint="Look at the database's log. The user may lack a permission for it.",
             ) from None

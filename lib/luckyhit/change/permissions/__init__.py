@@ -1,4 +1,4 @@
-"""Every right that a run will need, group by group: looked at without changing anything."""
+"""Every permission that a run needs, checked without changing anything."""
 
 from luckyhit.change.permissions.permission_findings import Findings
 from luckyhit.change.permissions.running_target import free_guard, target_guard

@@ -1,8 +1,8 @@
-"""Whether an HTTP call that changes something would be let through: asked with OPTIONS and HEAD, never by sending it.
+"""Whether an HTTP call that changes something would be accepted: asked with OPTIONS and HEAD, never by sending it.
 
-An answer to OPTIONS that names the method proves it. Many services don't answer OPTIONS, or name one method of several:
-then it can't be proven, and that is said. Only what is sure to fail counts as a problem: no answer, a refused login, a
-path that isn't there.
+A response to OPTIONS that names the method proves it. Many services don't support OPTIONS, or name one method of
+several: then it can't be proven, and a note says so. Only a certain failure is a problem: no response, a refused login,
+a path that does not exist.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 UNPROVEN = "can't be proven without sending it"
 
 
-def look_at_admin_routes(stack: Stack, change: AdminChange, findings: Findings) -> None:
-    """Ask whether the calls of a change of kind http would be let through."""
+def check_admin_routes(stack: Stack, change: AdminChange, findings: Findings) -> None:
+    """Whether the calls of a change of kind http would be accepted."""
     target = stack.case.target
     secret = {
         header: stack.environ[name]
@@ -40,21 +40,19 @@ def look_at_admin_routes(stack: Stack, change: AdminChange, findings: Findings) 
             headers = {**secret, **call.headers}
             asked = Call(call.method, origin, origin.prefix + call.path, headers, frozenset(call.status))
             call_text = f"{call.method} {call.path} ({role})"
-            _look(client, asked, call_text, findings, "the variable with the token in target.headers_env")
+            _ask(client, asked, call_text, findings, "the variable with the token in target.headers_env")
 
 
-def look_at_purges(case: Case, base_url: str, environ: Mapping[str, str], project: Path, findings: Findings) -> None:
-    """Ask whether the calls of `cache.purge` would be let through: the first of each entry. Nothing is purged.
-
-    Raises ArgumentError for a variable that is not set.
-    """
-    for entry in case.cache.purge:
+def check_purges(case: Case, base_url: str, environ: Mapping[str, str], project: Path, findings: Findings) -> None:
+    """Whether the calls of `cache.purge` would be accepted: the first of each entry. Nothing is purged. Raises
+    ArgumentError for a variable that is not set."""
+    for purge in case.cache.purge:
         secret = {header: environ[name] for header, name in case.target.headers_env.items() if name in environ}
-        calls = calls_of(entry, base_url, environ, secret)
-        call_text = f"{entry.method} {calls[0].url}" + (f" (and {len(calls) - 1:,} more)" if len(calls) > 1 else "")
+        calls = calls_of(purge, base_url, environ, secret)
+        call_text = f"{purge.method} {calls[0].url}" + (f" (and {len(calls) - 1:,} more)" if len(calls) > 1 else "")
         with client_for(case, calls[0], base_url, project) as client:
-            # HEAD would make some caches fetch the page; OPTIONS goes past them.
-            _look(
+            # HEAD would make some caches fetch the page; OPTIONS bypasses them.
+            _ask(
                 client,
                 calls[0],
                 call_text,
@@ -65,7 +63,7 @@ def look_at_purges(case: Case, base_url: str, environ: Mapping[str, str], projec
 
 
 def _different(change: AdminChange) -> Iterator[tuple[str, AdminCall]]:
-    """Both calls; once where they only differ in what they send."""
+    """Both calls, or one where only their bodies differ."""
     if (change.apply.method, change.apply.path, change.apply.headers) == (
         change.revert.method,
         change.revert.path,
@@ -77,37 +75,37 @@ def _different(change: AdminChange) -> Iterator[tuple[str, AdminCall]]:
     yield "revert", change.revert
 
 
-def _look(
+def _ask(
     client: httpx.Client, call: Call, call_text: str, findings: Findings, token: str, *, head: bool = True
 ) -> None:
     try:
-        answer = client.send(request_of(client, call, "OPTIONS"))
-        allowed = {name.strip().upper() for name in answer.headers.get("allow", "").split(",") if name.strip()}
-        asked = f"OPTIONS answers {answer.status_code}"
-        if not allowed and answer.status_code >= 400 and answer.status_code not in (401, 403, 404, 410) and head:
-            answer = client.send(request_of(client, call, "HEAD"))
-            asked += f", HEAD {answer.status_code}"
-            if answer.status_code == 404:  # a path that only takes other methods may say so
-                findings.note(f"Whether {call_text} is let through {UNPROVEN} ({asked}).")
+        response = client.send(request_of(client, call, "OPTIONS"))
+        allowed = {name.strip().upper() for name in response.headers.get("allow", "").split(",") if name.strip()}
+        asked = f"OPTIONS answers {response.status_code}"
+        if not allowed and response.status_code >= 400 and response.status_code not in (401, 403, 404, 410) and head:
+            response = client.send(request_of(client, call, "HEAD"))
+            asked += f", HEAD {response.status_code}"
+            if response.status_code == 404:  # a path may answer so to other methods
+                findings.note(f"Whether {call_text} is accepted {UNPROVEN} ({asked}).")
                 return
     except httpx.HTTPError as error:
         findings.problem(
-            f"{call_text} has nobody to answer it ({type(error).__name__}: {error})",
-            "Check that the address is right, and that it can be reached from here.",
+            f"{call_text}: no answer ({type(error).__name__}: {error})",
+            "Check the address, and that it can be reached from here.",
         )
         return
-    status = answer.status_code
+    status = response.status_code
     if status in (401, 403):
         findings.problem(f"{call_text} is refused: {asked}", f"Name {token}, or let this machine in.")
     elif status in (404, 410):
-        findings.problem(f"{call_text} has no such path there: {asked}", "Correct the path, or the base URL.")
+        findings.problem(f"{call_text}: the path does not exist ({asked})", "Correct the path, or the base URL.")
     elif call.method in allowed:
-        findings.note(f"{call_text} is let through: OPTIONS names {call.method}.")
+        findings.note(f"{call_text} is accepted: OPTIONS names {call.method}.")
     elif allowed and status < 400 and call.method not in _SAFE and head:
         findings.problem(
-            f"{call_text} is not let through: OPTIONS names {', '.join(sorted(allowed))}",
+            f"{call_text} is not accepted: OPTIONS names {', '.join(sorted(allowed))}",
             "Correct the method, or ask whoever runs the service to allow it.",
         )
     else:
         named = f", and names {', '.join(sorted(allowed))} only" if allowed else ""
-        findings.note(f"Whether {call_text} is let through {UNPROVEN} ({asked}{named}).")
+        findings.note(f"Whether {call_text} is accepted {UNPROVEN} ({asked}{named}).")

@@ -1,10 +1,12 @@
-"""Every right that the run will need, proven before anything is touched: one guard for each group of them.
+"""Every permission that a run needs, checked before anything is changed: one guard for each group.
 
-What a guard says can't be proven is not a failure: it is said so that nobody takes silence for a proof.
+A permission that can't be proven is no failure: the guard says so, since silence would read as proof.
 """
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +14,7 @@ from typing import TYPE_CHECKING
 from luckyhit.caches import AnyCache
 from luckyhit.case import Case
 from luckyhit.change.kinds import kind_of
-from luckyhit.change.permissions.called_routes import look_at_purges
-from luckyhit.change.permissions.directories import look_at_directories, room_for
+from luckyhit.change.permissions.called_routes import check_purges
 from luckyhit.change.permissions.permission_findings import Findings
 from luckyhit.errors import GuardError
 from luckyhit.records import Guard, GuardId
@@ -22,7 +23,14 @@ if TYPE_CHECKING:
     from luckyhit.system import Stack
 
 
-def check_rights(
+_MB = 10**6
+_LEAST_BYTES = 100 * _MB
+"""Notebooks, logs, figures and the report, with a margin."""
+_BYTES_PER_REQUEST = 30
+"""A row of requests takes 12 bytes on the disk: the rows of both arms, and the other tables."""
+
+
+def check_permissions(
     case: Case,
     stack: Stack,
     directories: Iterable[Path],
@@ -30,13 +38,13 @@ def check_rights(
     *,
     changeable: bool | None = None,
 ) -> list[Guard]:
-    """All that the run will need on `stack`, which runs: directories, cache, scope, change, purge. Changes nothing.
+    """Check all that the run needs on the running `stack`: directories, cache, scope, change, purge. Changes nothing.
 
-    `changeable`: whether the run will change anything, or only observe; by default, what the case allows. A cache that
-    does not answer is a failed guard, as is everything else that stands in the way. Raises ArgumentError for a variable
-    that the case names and that is not set.
+    `changeable`: whether the run changes anything, or only observes; by default, what the case allows. A cache that
+    does not answer fails its guard. Raises ArgumentError for a variable of the case that is not set.
     """
-    changeable = _allows(case) if changeable is None else changeable
+    if changeable is None:
+        changeable = case.target.start is not None or case.target.allow_change
     guards: list[Guard] = []
     backup_bytes = 0.0
     if stack.cache is not None:
@@ -45,16 +53,16 @@ def check_rights(
         guards.append(change_guard(stack))
     if changeable and case.cache.purge:
         purges = Findings("purges")
-        look_at_purges(case, stack.base_url, environ, stack.project, purges)
+        check_purges(case, stack.base_url, environ, stack.project, purges)
         guards.append(purges.guard())
     room = Findings("directories")
-    look_at_directories(directories, room_for(case, backup_bytes), room)
+    check_directories(directories, room_for(case, backup_bytes), room)
     return [room.guard(), *guards]
 
 
 def change_guard(stack: Stack) -> Guard:
-    """What the change of the case needs on `stack`, which runs."""
-    return _shielded("change", kind_of(stack).look)
+    """What the change of the case needs on the running `stack`."""
+    return _guarded("change", kind_of(stack).check)
 
 
 def summary(guards: Sequence[Guard]) -> Guard:
@@ -66,29 +74,60 @@ def summary(guards: Sequence[Guard]) -> Guard:
 
 
 def _cache_guards(case: Case, cache: AnyCache, changeable: bool) -> tuple[list[Guard], float]:
-    """(what is found at the cache, about how many bytes a backup of the keys in scope takes)."""
-    rights = _shielded("cache-rights", lambda findings: cache.checks.rights(case, findings, changeable=changeable))
-    guards, backup_bytes = [rights], 0.0
+    """(guards of the cache, about how many bytes a backup of the keys in scope takes)."""
+    permissions = _guarded(
+        "cache-rights", lambda findings: cache.checks.permissions(case, findings, changeable=changeable)
+    )
+    guards, backup_bytes = [permissions], 0.0
     if changeable and not cache.owned and case.cache.clear:
 
-        def look(findings: Findings) -> None:
+        def check_scope(findings: Findings) -> None:
             nonlocal backup_bytes
             backup_bytes = cache.checks.scope(case.cache, findings)
 
-        scope = _shielded("scope-of-the-clear", look)
-        guards += [scope] if rights.ok or scope.ok else []  # without the right to list keys, one failure is enough
+        scope = _guarded("scope-of-the-clear", check_scope)
+        guards += [scope] if permissions.ok or scope.ok else []  # if keys can't be listed, one failure is enough
     return guards, backup_bytes
 
 
-def _shielded(id: GuardId, look: Callable[[Findings], object]) -> Guard:
-    """What `look` finds; an error of the tree is a finding too, so that the list goes on."""
+def _guarded(id: GuardId, check: Callable[[Findings], object]) -> Guard:
+    """The findings of `check`. An error of the tree becomes one, so that the other checks follow."""
     findings = Findings(id)
     try:
-        look(findings)
+        check(findings)
     except GuardError as error:
         findings.problem(error.message, error.hint)
     return findings.guard()
 
 
-def _allows(case: Case) -> bool:
-    return case.target.start is not None or case.target.allow_change
+def check_directories(directories: Iterable[Path], needed_bytes: float, findings: Findings) -> None:
+    """Whether each directory is writable (tried with a temporary file) and has room."""
+    checked: dict[Path, None] = {}
+    for directory in directories:
+        existing = next(path for path in (directory, *directory.parents) if path.exists())
+        try:
+            with tempfile.NamedTemporaryFile(dir=existing, prefix=".luckyhit-check-"):
+                pass
+        except OSError as error:
+            findings.problem(
+                f"{directory} is not writable ({error.strerror})",
+                f"Make {existing} writable, or choose another directory.",
+            )
+            continue
+        checked[existing] = None
+    if findings.ok:
+        findings.note("The run and report directories are writable.")
+    small = sorted({(shutil.disk_usage(existing).free, existing) for existing in checked})
+    if small and small[0][0] < needed_bytes:
+        free, existing = small[0]
+        findings.note(
+            f"Only {free / _MB:,.0f} MB are free in {existing}; the run may write about "
+            f"{needed_bytes / _MB:,.0f} MB, and a full disk stops it."
+        )
+
+
+def room_for(case: Case, backup_bytes: float = 0.0) -> float:
+    """About how many bytes a run of `case` writes, including a backup of cleared keys."""
+    plan = case.plan
+    seconds = plan.baseline + 2 * plan.blocks * (plan.warmup + plan.block) + plan.after_rollback + 2 * plan.warmup
+    return _LEAST_BYTES + _BYTES_PER_REQUEST * (case.workload.requests_in(seconds) or 0.0) + backup_bytes

@@ -1,12 +1,17 @@
-"""What was found about one group of rights: what is missing, how to get it, and what else one should know."""
+"""What was found about one group of permissions: what is missing, how to get it, and what else to know."""
 
 from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from pathlib import Path
 
 from luckyhit.records import Guard, GuardId
 
 
 class Findings:
-    """Collects what is found, for one guard. Commands to copy stand in backticks, so that they are shown whole."""
+    """Collects findings for one guard. Commands to copy stand in backticks, so that they are shown whole."""
 
     def __init__(self, id: GuardId) -> None:
         self.id = id
@@ -25,10 +30,28 @@ class Findings:
             self._remedies.append(remedy)
 
     def note(self, sentence: str) -> None:
-        """Something that holds, or that one should know."""
+        """A fact that is no fault."""
         self._notes.append(sentence)
 
     def guard(self) -> Guard:
         missing = [f"{'; '.join(self._problems)}."] if self._problems else []
         detail = " ".join([*missing, *self._notes])
         return Guard(id=self.id, ok=self.ok, detail=detail, remedy=" ".join(self._remedies))
+
+
+def check_program(program: str, cwd: Path, path: str, fields: str, findings: Findings) -> None:
+    """Whether a program exists and is executable. It is not run. `path`: the value of PATH; `fields`: the fields of the
+    case that name it."""
+    if os.sep not in program:
+        if shutil.which(program, path=path) is None:
+            findings.problem(
+                f"the program {program!r} ({fields}) is not on PATH", "Install it, or give its path from change.cwd."
+            )
+        return
+    file = cwd / program
+    if not file.is_file():
+        findings.problem(f"the program {file} ({fields}) does not exist", "Correct its path (relative to change.cwd).")
+    elif not os.access(file, os.X_OK):
+        findings.problem(
+            f"{file} ({fields}) is not executable", f"Make it executable: `chmod u+x {shlex.quote(str(file))}`."
+        )

@@ -1,4 +1,4 @@
-"""What a service that runs already has declared about itself, what limits a run there, and whether one is under way."""
+"""What a run may do to its target, its limits there, and whether another run holds it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from pathlib import Path
 from luckyhit.case import Case
 from luckyhit.case.target import Limits
 from luckyhit.case.values.units import format_duration, format_share
-from luckyhit.change.identity import target_identities
-from luckyhit.change.lock import target_lock
+from luckyhit.change.lock import target_identities, target_lock
 from luckyhit.change.permissions.permission_findings import Findings
 from luckyhit.errors import TargetBusy
 from luckyhit.records import Guard
@@ -18,21 +17,21 @@ SAFE = ("GET", "HEAD")
 
 
 def target_guard(case: Case, name: str) -> Guard | None:
-    """What may be done to the target, and how far; None where there is nothing to say. `name`: of the case, for the
-    command."""
+    """What may be done to the target, within which limits; None for a service of the run's own without limits. `name`:
+    of the case, for the command."""
     target, limits = case.target, case.target.ceilings
     findings = Findings("what-is-allowed")
     if target.url is not None and not target.allow_change:
-        findings.note(f"{target.url} is observed only: nothing there is changed, and its cache is not cleared.")
+        findings.note(f"{target.url} is only observed: nothing is changed, and its cache is not cleared.")
         if case.freshness is not None or any(route.method not in SAFE for route in case.workload.routes):
             findings.problem(
-                "the case writes (a freshness probe, or a route other than GET, HEAD) to what is observed only",
-                "Leave freshness and such routes out; or allow it: `allow_change: true` and `environment` in target.",
+                "the case writes (a freshness probe, or a route other than GET, HEAD) to an observed service",
+                "Leave them out, or allow changes: `allow_change: true` and `environment` in target.",
             )
     elif target.url is not None:
         environment = target.environment
         findings.note(
-            f"{target.url} may be changed, as the case says: it is {environment}. The command has to repeat that name: "
+            f"{target.url} may be changed: the case says that it is {environment}. The command has to repeat that: "
             f"`luckyhit run {name} --environment {environment}`."
         )
     if limits_text := _limits(limits):
@@ -41,7 +40,7 @@ def target_guard(case: Case, name: str) -> Guard | None:
 
 
 def free_guard(case: Case, runs_dir: Path, environ: Mapping[str, str]) -> Guard | None:
-    """Whether another run is at this target now, or left something there; None where the run has all for itself."""
+    """Whether another run holds this target, or left a step open there; None where the target shares nothing."""
     names = target_identities(case, environ)
     if not names:
         return None
@@ -52,7 +51,7 @@ def free_guard(case: Case, runs_dir: Path, environ: Mapping[str, str]) -> Guard 
     except TargetBusy as error:
         findings.problem(error.message, error.hint)
     else:
-        findings.note(f"No run is under way at the {', the '.join(names)}, and none has left a step open there.")
+        findings.note(f"No run holds the {', the '.join(names)}, and none left a step open there.")
     return findings.guard()
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from luckyhit.case_run import CaseRun
 from luckyhit.change import revert_run
 from luckyhit.change.journal import Journal
-from luckyhit.change.leftovers import still_open
+from luckyhit.change.lock import steps_left_open
 from luckyhit.errors import GuardError, LuckyHitError
 from luckyhit.project import Project
 from luckyhit.records import Result, Rollback
@@ -111,7 +111,7 @@ def _open(run: CaseRun) -> bool:
     """Whether anything is left to be undone: a kernel that was killed right after its last block had no time for it."""
     journal = run.path / "journal.jsonl"
     try:
-        return run.manifest.changed or (journal.exists() and bool(still_open(Journal(journal))))
+        return run.manifest.changed or (journal.exists() and bool(steps_left_open(Journal(journal))))
     except (LuckyHitError, OSError):
         return True
 

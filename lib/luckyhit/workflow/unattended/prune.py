@@ -19,8 +19,7 @@ from datetime import datetime
 from pathlib import Path
 
 from luckyhit.change.journal import Journal
-from luckyhit.change.leftovers import still_open
-from luckyhit.change.lock import locks_folder
+from luckyhit.change.lock import locks_folder, steps_left_open
 from luckyhit.errors import ArgumentError, LuckyHitError
 from luckyhit.report.html_files import report_name
 from luckyhit.run import Run, runs
@@ -132,7 +131,7 @@ def why_needed(run: Run, *, now: datetime, held: set[str]) -> str:
     try:
         manifest = run.manifest
         journal = run.path / "journal.jsonl"
-        if journal.exists() and still_open(Journal(journal)):
+        if journal.exists() and steps_left_open(Journal(journal)):
             return f"its change is not rolled back; `luckyhit revert {run.called}` does so"
     except (LuckyHitError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return f"what it left can't be told ({type(error).__name__})"

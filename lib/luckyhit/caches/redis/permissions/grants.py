@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 import redis
 from redis import exceptions as redis_errors
 
-from luckyhit.caches.base import RightsFindings
+from luckyhit.caches.base import CheckFindings
 from luckyhit.caches.keyspace import cache_keys, watched_keys
 from luckyhit.caches.redis.keyspace_events import covers, read_setting
-from luckyhit.caches.redis.listener import unsuited
+from luckyhit.caches.redis.listener import why_not_watchable
 from luckyhit.caches.redis.redis_settings import OPTION
 from luckyhit.caches.redis.topology import Topology
 from luckyhit.caches.scope import example_key
@@ -23,7 +23,7 @@ Command = tuple[str | bytes, ...]
 KEYED = ("UNLINK", "PTTL", "DUMP", "RESTORE", "WATCH")
 
 
-def look_at_rights(topology: Topology, case: Case, findings: RightsFindings, *, owned: bool, changeable: bool) -> None:
+def look_at_rights(topology: Topology, case: Case, findings: CheckFindings, *, owned: bool, changeable: bool) -> None:
     """Whether the cache takes writes, and grants its user what the run needs. `changeable`: whether the run will change
     anything, or only observe. Raises redis.RedisError."""
     commands = needed(case, owned=owned, changeable=changeable)
@@ -59,13 +59,13 @@ def look_at_rights(topology: Topology, case: Case, findings: RightsFindings, *, 
         findings.note(f"The cache grants what {_purpose(case, owned=owned, changeable=changeable)} takes{everywhere}.")
 
 
-def look_at_events(topology: Topology, case: Case, findings: RightsFindings) -> None:
+def look_at_events(topology: Topology, case: Case, findings: CheckFindings) -> None:
     """Whether the cache's events around the probe's writes can be seen: a note, as a run goes on without them."""
     if case.freshness is None or not case.freshness.watch_cache:
         return
     subject = "The cache's events around probed writes"
     mode = "standalone" if topology.cluster is None else "cluster"
-    if why := watched_keys(case)[1] or unsuited(mode):
+    if why := watched_keys(case)[1] or why_not_watchable(mode):
         findings.note(f"{subject} can't be seen: {why}.")
         return
     client = topology.primaries()[0].client

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import redis
 
-from luckyhit.caches.base import RightsFindings
+from luckyhit.caches.base import CheckFindings
 from luckyhit.caches.redis.redis_settings import read_setting
 from luckyhit.caches.redis.topology import Topology
 from luckyhit.caches.same_setting import same_value
@@ -57,7 +57,7 @@ _SIZES = {
 _UNITS = {"": 1, "b": 1, "k": 10**3, "kb": 2**10, "m": 10**6, "mb": 2**20, "g": 10**9, "gb": 2**30}
 
 
-def look_at_setting(topology: Topology, change: SettingChange, findings: RightsFindings, *, owned: bool) -> None:
+def look_at_setting(topology: Topology, change: SettingChange, findings: CheckFindings, *, owned: bool) -> None:
     """Hold `change` against what the server says. Raises redis.RedisError."""
     for field, value in (("before", change.before), ("after", change.after)):
         if value is not None and (expected := expected_value(change.name, value)):
@@ -83,7 +83,7 @@ def look_at_setting(topology: Topology, change: SettingChange, findings: RightsF
         )
 
 
-def _compare(change: SettingChange, now: str, where: str, findings: RightsFindings, *, owned: bool) -> None:
+def _compare(change: SettingChange, now: str, where: str, findings: CheckFindings, *, owned: bool) -> None:
     if owned and change.before is not None:
         findings.note(f"{change.name} is {now!r}; each arm's own cache is set to {change.before!r} before the change.")
     elif same_value(now, change.after):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import redis
 
-from luckyhit.caches.base import RightsFindings
+from luckyhit.caches.base import CheckFindings
 from luckyhit.caches.redis.redis_keys import scan
 from luckyhit.caches.redis.topology import Topology
 from luckyhit.caches.scope import Scope
@@ -40,7 +40,7 @@ class _Seen:
 def look_at_scope(
     topology: Topology,
     spec: CacheSpec,
-    findings: RightsFindings,
+    findings: CheckFindings,
     *,
     clock: Callable[[], float] = time.monotonic,
     seconds: float = LOOK_S,
@@ -88,7 +88,7 @@ def _look(
             return
 
 
-def _say(preview: _Seen, spec: CacheSpec, findings: RightsFindings) -> None:
+def _say(preview: _Seen, spec: CacheSpec, findings: CheckFindings) -> None:
     if not preview.scanned:
         findings.note("The cache is empty now, so there is nothing to hold the templates against.")
         return
@@ -115,7 +115,7 @@ def _say(preview: _Seen, spec: CacheSpec, findings: RightsFindings) -> None:
         _say_immortal(preview, findings)
 
 
-def _say_immortal(preview: _Seen, findings: RightsFindings) -> None:
+def _say_immortal(preview: _Seen, findings: CheckFindings) -> None:
     """Keys that are never cleared unless the case says that they can be rebuilt."""
     examples = ", ".join(repr(key[:_LONGEST_EXAMPLE])[1:] for key in preview.examples)
     more = f" and {preview.immortal - len(preview.examples):,} more" if preview.immortal > len(preview.examples) else ""

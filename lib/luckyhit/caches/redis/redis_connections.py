@@ -19,20 +19,20 @@ Command = tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class RedisConnection:
     """One connection to one server."""
 
     pool: redis.ConnectionPool
     connection: redis.Connection
 
 
-class Lanes:
+class RedisConnections:
     """Connections that stay, by server."""
 
     def __init__(self) -> None:
-        self._lanes: dict[str, list[Lane]] = {}
+        self._lanes: dict[str, list[RedisConnection]] = {}
 
-    def take(self, groups: Sequence[NodeGroup]) -> list[Lane]:
+    def take(self, groups: Sequence[NodeGroup]) -> list[RedisConnection]:
         """A lane for each group, none for two of them."""
         used: dict[str, int] = {}
         taken = []
@@ -42,7 +42,7 @@ class Lanes:
             used[group.primary.name] = number + 1
             if number == len(lanes):
                 pool = group.primary.client.connection_pool
-                lanes.append(Lane(pool, pool.get_connection()))
+                lanes.append(RedisConnection(pool, pool.get_connection()))
             taken.append(lanes[number])
         return taken
 
@@ -55,7 +55,7 @@ class Lanes:
         self._lanes.clear()
 
 
-def exchange(work: Sequence[tuple[Lane, list[Command]]]) -> list[list[Any]]:
+def exchange(work: Sequence[tuple[RedisConnection, list[Command]]]) -> list[list[Any]]:
     """Send all commands, each list on its lane; then take all answers. What a server refuses is an answer too (a
     ResponseError). Raises redis.ConnectionError, also where a connection broke since it was taken: what was watched on
     it is not watched any more; and redis.TimeoutError."""

@@ -1,4 +1,4 @@
-"""The freshness probe beside a block's load: made from the engine's configuration, and ended whatever happened."""
+"""The freshness probe of one block, beside its load: built from the engine's configuration."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from luckyhit.load.engine_config import EngineConfig
 from luckyhit.load.schedule import measured
 from luckyhit.load.signals import Signals
 from luckyhit.probe.arm import ProbeArm
-from luckyhit.probe.probe_reads import Door
+from luckyhit.probe.probe_reads import ProbeReader, not_varied, variants_of
 from luckyhit.probe.probe_run import FreshnessProbe
-from luckyhit.probe.undo_log import Ledger, ledger_of
-from luckyhit.probe.variants import not_asked, variants_of
+from luckyhit.probe.undo_log import UndoLog, undo_log_path
 from luckyhit.records.parquet import write_part
 from luckyhit.scrub.redactor import Redactor
 
@@ -27,9 +26,8 @@ if TYPE_CHECKING:
 VERSIONS_PER_BLOCK = 10_000
 
 
-class ProbeBeside:
-    """`redactor`: for what it says of answers. Raises
-    ArgumentError for a way of writing that can't work."""
+class BlockProbe:
+    """`redactor`: for what it quotes from answers. Raises ArgumentError for a kind of write that can't work."""
 
     def __init__(
         self,
@@ -46,7 +44,7 @@ class ProbeBeside:
         self._variants = variants_of(freshness, config.workload.routes)
         self._arms: dict[Arm, ProbeArm] = {}
         for index, (arm, url) in enumerate(config.targets.items()):
-            door = Door.to(
+            reader = ProbeReader(
                 url,
                 freshness.reads,
                 config.headers,
@@ -59,13 +57,13 @@ class ProbeBeside:
             )
             self._arms[arm] = ProbeArm(
                 freshness,
-                door,
+                reader,
                 headers=config.headers,
                 timeout_s=job.timeout_s,
                 originals=config.originals.get(arm),
                 values=config.start_values.get(arm),
                 databases=config.databases,
-                ledger=Ledger(self._directory / ledger_of(self._block, arm)),
+                undo_log=UndoLog(self._directory / undo_log_path(self._block, arm)),
             )
         self._probe = FreshnessProbe(
             freshness,
@@ -77,7 +75,7 @@ class ProbeBeside:
             requests=float(self._load),
             purges=config.purges,
         )
-        self._before = 0  # its requests before the load began
+        self._sent_before = 0  # before the load began
 
     async def preflight(self) -> None:
         """Raises ResponseUnexpected where the probe can't work."""
@@ -93,22 +91,22 @@ class ProbeBeside:
 
     def begins(self) -> None:
         """What is sent from now on belongs to the block."""
-        self._before = self._probe.requests_sent
+        self._sent_before = self._probe.requests_sent
 
     async def end(self, within_s: float | None) -> dict[str, Any]:
-        """Write what it saw, put its keys back (`within_s`: it was stopped early, and has no more time than that), and
-        tell what it did."""
+        """Write the records, put the keys back, and return the block's facts. `within_s`: the time left for putting
+        back, where the block was stopped early."""
         probe, arms = self._probe, self._arms
         writes, reads = probe.tables()
         name = f"block-{self._block:03d}"
         write_part(self._directory / "writes", name, writes)
         write_part(self._directory / "reads", name, reads)
-        sent = probe.requests_sent - self._before
+        sent = probe.requests_sent - self._sent_before
         try:
             await asyncio.wait_for(probe.restore(), within_s)
         except TimeoutError:
             left = {name: arm.not_put_back for name, arm in arms.items()}
-            probe.note(f"Stopped before all of the probe's keys were put back; left, by arm: {left}.")
+            probe.note("not-put-back", f"Stopped before all of the probe's keys were put back; left, by arm: {left}.")
         for arm in arms.values():
             await arm.close()
         return {
@@ -118,15 +116,15 @@ class ProbeBeside:
             "requests": sent,
             "beside": probe.requests_sent - sent,
             "share": sent / max(1, self._load * len(arms)),
-            "put_back": {arm: hands.put_back for arm, hands in arms.items()},
-            "not_put_back": {arm: hands.not_put_back for arm, hands in arms.items()},
+            "put_back": {name: arm.put_back for name, arm in arms.items()},
+            "not_put_back": {name: arm.not_put_back for name, arm in arms.items()},
             "variants": {
                 variant.name: {name: self._redactor.quoted(value) for name, value in variant.sent().items()}
                 for variant in self._variants
             },
-            "vary": {arm: sorted(hands.vary) for arm, hands in arms.items()},
-            "not_asked": not_asked((name for hands in arms.values() for name in hands.vary), self._variants),
-            "outlived": {arm: hands.outlived for arm, hands in arms.items()},
+            "vary": {name: sorted(arm.vary) for name, arm in arms.items()},
+            "not_asked": not_varied((header for arm in arms.values() for header in arm.vary), self._variants),
+            "outlived": {name: arm.outlived for name, arm in arms.items()},
             "left_out": probe.left_out,
-            "problems": [self._redactor.quoted(problem) for problem in probe.problems],
+            "problems": [self._redactor.quoted(sentence) for _, sentence in probe.problems],
         }

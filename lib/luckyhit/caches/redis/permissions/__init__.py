@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from luckyhit.caches.base import RightsFindings
+from luckyhit.caches.base import CheckFindings
+from luckyhit.caches.redis.permissions.grants import look_at_events, look_at_rights
+from luckyhit.caches.redis.permissions.scope_preview import look_at_scope
+from luckyhit.caches.redis.permissions.setting_values import look_at_setting
 from luckyhit.caches.redis.refusals import explained
-from luckyhit.caches.redis.rights.grants import look_at_events, look_at_rights
-from luckyhit.caches.redis.rights.scope_preview import look_at_scope
-from luckyhit.caches.redis.rights.setting_values import look_at_setting
-from luckyhit.caches.redis.topology import Reachable, open_topology
+from luckyhit.caches.redis.topology import RedisEndpoint, open_topology
 from luckyhit.case import Case
 from luckyhit.case.cache_spec import Cache as CacheSpec
 from luckyhit.case.changes import SettingChange
@@ -16,19 +16,19 @@ from luckyhit.case.changes import SettingChange
 class RedisChecks:
     """The checks of one cache."""
 
-    def __init__(self, cache: Reachable) -> None:
+    def __init__(self, cache: RedisEndpoint) -> None:
         self._cache = cache
 
-    def rights(self, case: Case, findings: RightsFindings, *, changeable: bool) -> None:
+    def permissions(self, case: Case, findings: CheckFindings, *, changeable: bool) -> None:
         with explained("looking at its permissions"), open_topology(self._cache) as topology:
             look_at_rights(topology, case, findings, owned=self._cache.owned, changeable=changeable)
             if changeable and not self._cache.owned:
                 look_at_events(topology, case, findings)
 
-    def scope(self, spec: CacheSpec, findings: RightsFindings) -> float:
+    def scope(self, spec: CacheSpec, findings: CheckFindings) -> float:
         with explained("listing its keys"), open_topology(self._cache) as topology:
             return look_at_scope(topology, spec, findings)
 
-    def setting(self, change: SettingChange, findings: RightsFindings) -> None:
+    def setting(self, change: SettingChange, findings: CheckFindings) -> None:
         with explained(f"looking at its {change.name}"), open_topology(self._cache) as topology:
             look_at_setting(topology, change, findings, owned=self._cache.owned)
