@@ -17,7 +17,7 @@ from simulated_service import Behaviour, S
 
 from luckyhit.case import Case
 from luckyhit.judge import decide
-from luckyhit.judge.early import enough
+from luckyhit.judge.early_stopping import may_stop
 from luckyhit.records import Guard, Result, Rollback
 from luckyhit.records.manifest import NotedBlock, load_blocks
 
@@ -78,7 +78,7 @@ def run(scenario: Scenario, seed: int) -> dict[str, Any]:
         record.measure("change", pair - control, record.case.plan.block, both, probed=not control)
         record.blocks[-1].entry["pair"] = pair
         seen_control = pair >= min(controls, default=0)
-        if pair < pairs and seen_control and starts_seen(record) and enough(record.judge(interim=True), record.case):
+        if pair < pairs and seen_control and starts_seen(record) and may_stop(record.judge(interim=True), record.case):
             break
     record.measure("after-rollback", 1, record.case.plan.after_rollback, before)
     result = record.judge(interim=False)

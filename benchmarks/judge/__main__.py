@@ -28,7 +28,7 @@ from peers import benchstat, kayenta, pyperf, welch
 from streams import BLOCK_S, GOALS, KINDS, MARGINS, RATE, SECONDS, pair, wald_pairs
 
 from luckyhit.judge import FixedSample
-from luckyhit.judge.early import share_of_look
+from luckyhit.judge.early_stopping import rate_fraction_of_look
 from luckyhit.records import MetricName
 
 ERROR_RATE = 0.01
@@ -60,7 +60,7 @@ def wrong_about(kind: str, seed: int) -> list[bool]:
     found["any time"] = any(set(CHANGED) & set(told.values()) for _, told in looks(before, after, GOALS, ERROR_RATE))
     planned = at_pairs(len(before), RATE * BLOCK_S)
     for number, pairs in enumerate(planned, 1):
-        rate = ERROR_RATE * share_of_look(number, len(planned))
+        rate = ERROR_RATE * rate_fraction_of_look(number, len(planned))
         seen = [rows.take(np.arange(pairs)) for rows in (before, after)]
         found["planned"] |= bool(set(CHANGED) & set(said(seen[0], seen[1], GOALS, FixedSample(), rate).values()))
     found["one look"] = bool(set(CHANGED) & set(said(before, after, GOALS, FixedSample(), ERROR_RATE).values()))

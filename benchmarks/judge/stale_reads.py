@@ -1,7 +1,7 @@
 """How soon the judge tells of stale reads, and how often it is wrong: pairs of reads, as the probe gives them.
 
 Simulated pairs of both arms, from a seed, looked at after every EACH of them, with one goal. Beside it the rule of two
-shares apart, which this one replaced (`share_difference` of the same counts, under the same rules of looking).
+shares apart, which this one replaced (`proportion_difference` of the same counts, under the same rules of looking).
 
 1. Something changed, or nothing is wrong: the pairs until it is told, as the median, and their ratio; and the ratio of
    the probes that have to be planned for them, since of those more count than did (COUNTED_THEN).
@@ -24,7 +24,7 @@ from luckyhit.case.freshness import Freshness
 from luckyhit.case.model import Goal
 from luckyhit.judge import Sequential
 from luckyhit.judge.compare.effects import Effect
-from luckyhit.judge.stats.proportions import Difference, paired_difference, share_difference
+from luckyhit.judge.stats.proportions import Difference, paired_difference, proportion_difference
 from luckyhit.judge.verdict import rule_on
 from luckyhit.probe.probe_plan import counted_units
 from luckyhit.records import Verdict
@@ -83,7 +83,7 @@ def paired(before: int, after: int, both: int, pairs: int) -> Difference:
 
 @cache
 def apart(before: int, after: int, both: int, pairs: int) -> Difference:
-    return share_difference(before, pairs, after, pairs, Sequential(), ERROR_RATE)
+    return proportion_difference(before, pairs, after, pairs, Sequential(), ERROR_RATE)
 
 
 Rule = Callable[[int, int, int, int], Difference]

@@ -129,10 +129,10 @@ def wald_pairs(name: MetricName, error_rate: float, kind: str = "white noise") -
         first = HITS if name == "hit_ratio" else ERRORS_SHARE
         second = first + margin * (1 if name == "hit_ratio" else -1)
         return 2 * log(1 / error_rate) * (first * (1 - first) + second * (1 - second)) / margin**2
-    level = LEVELS[name]
-    at = norm.ppf(level)
+    quantile = LEVELS[name]
+    at = norm.ppf(quantile)
     # Of the logarithm of the quantile, in which the margin is the same at all levels (and nearly the relative one).
-    variance = 2 * level * (1 - level) * (SIGMA / norm.pdf(at)) ** 2
+    variance = 2 * quantile * (1 - quantile) * (SIGMA / norm.pdf(at)) ** 2
     phi = float(kind.rpartition(" ")[2]) if kind in NORMAL else 0.0
     if phi and name == "latency_p50_ms":  # elsewhere in the distribution there is no closed form
         variance *= 1 + 2 * sum(2 / pi * asin(phi**lag) for lag in range(1, 500))

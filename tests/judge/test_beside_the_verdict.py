@@ -36,17 +36,12 @@ def test_the_naive_test_is_welchs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "claim", "sentence"),
-    [
-        (12.1, 5.1, "faster", "A plain before/after would have said: 58 % faster (12.1 → 5.1 ms, p < 0.001), with a hit ratio of 100 % in its first look and 100 % in its last."),
-        (5.1, 12.1, "slower", "137 % slower (5.1 → 12.1 ms"),
-        (5.0, 5.0, "no-difference", "would have said: no difference (5 → 5 ms"),
-    ],
-)  # fmt: skip
-def test_the_claim_of_a_plain_look(before: float, after: float, claim: str, sentence: str) -> None:
-    spread = np.linspace(-0.5, 0.5, 201)
-    naive = naive_answer(rows(before + spread), rows(after + spread))
-    assert naive.claim == claim and sentence in naive.sentence
+    ("before", "after", "claim"), [(12.1, 5.1, "faster"), (5.1, 12.1, "slower"), (5.0, 5.0, "no-difference")]
+)
+def test_the_claim_of_a_plain_look(before: float, after: float, claim: str) -> None:
+    noise = np.linspace(-0.5, 0.5, 201)
+    naive = naive_answer(rows(before + noise), rows(after + noise))
+    assert naive.claim == claim and naive.latency_change == pytest.approx(after / before - 1)
 
 
 @pytest.mark.parametrize(("before", "after"), [([], [1, 2]), ([1, 2], []), ([], [])])
@@ -73,7 +68,7 @@ def test_the_parts_of_a_latency_change_add_up(before: list, after: list) -> None
     assert summed == pytest.approx(parts.total.value, abs=1e-9)
 
 
-def test_a_better_hit_ratio_is_all_mix_and_a_faster_miss_is_all_within() -> None:
+def test_hit_ratio_is_mix_and_a_faster_miss_is_within() -> None:
     mix = decomposed(
         rows([2, 12, 12, 12], ["hit", "miss", "miss", "miss"]), rows([2, 2, 2, 12], ["hit", "hit", "hit", "miss"])
     )
@@ -95,12 +90,12 @@ def arms_of(simulate, seed, after, **knobs):  # type: ignore[no-untyped-def]
 
 @pytest.mark.parametrize("cut", [side_by_side, by_batches])
 def test_the_intervals_of_the_parts_hold_what_is_true(cut, simulate) -> None:  # type: ignore[no-untyped-def]
-    """Hit ratio 0.6 to 0.8, misses at 12 and then 9 ms: worked out by hand, with the mean of the log-normal noise."""
+    """Hit ratio 0.6 to 0.8, misses at 12 and then 9 ms: computed by hand, with the mean of the log-normal noise."""
     mean = np.exp(0.3**2 / 2)
     mix = (0.8 - 0.6) * 2 * mean + (0.2 - 0.4) * (12 + 9) / 2 * mean
     misses = (0.4 + 0.2) / 2 * (9 - 12) * mean
     held = {"mix": 0, "misses": 0, "hits": 0}
-    for seed in range(60):
+    for seed in range(25):
         arms = arms_of(simulate, seed, {"hit": 0.8, "miss_ms": 9.0}, hit=0.6)
         parts = decompose(cut(*arms), FixedSample(), 0.05)
         true = {
@@ -112,10 +107,10 @@ def test_the_intervals_of_the_parts_hold_what_is_true(cut, simulate) -> None:  #
             held[name] += part.low <= value <= part.high
             assert part.high - part.low < 1.5
     # What 95 % gives in all but one of a thousand simulations.
-    assert min(held.values()) >= binom.ppf(0.001, 60, 0.95), held
+    assert min(held.values()) >= binom.ppf(0.001, 25, 0.95), held
 
 
-def test_what_both_arms_shared_is_taken_out_and_said(simulate) -> None:  # type: ignore[no-untyped-def]
+def test_noise_shared_by_both_arms_is_paired_away(simulate) -> None:  # type: ignore[no-untyped-def]
     def shared(rng, count):  # type: ignore[no-untyped-def]
         host = np.exp(0.5 * np.sin(np.arange(count) / 80))
         return {"before": host, "after": host}
@@ -137,7 +132,7 @@ def test_a_status_that_nobody_told_has_no_parts() -> None:
 def test_the_noise_floor_grows_with_the_noise(simulate, case_with) -> None:
     goals = {"latency_p50_ms": {"want": "better", "margin": "25 %"}}
     quiet, loud = (
-        simulate(1, before={"sigma": sigma, "hit": 0.99}, blocks=2, seconds=5).judge(case_with(goals)).noise_floor
+        simulate(1, before={"sigma": sigma, "hit": 0.99}, blocks=2, seconds=3).judge(case_with(goals)).noise_floor
         for sigma in (0.1, 0.5)
     )
     assert 0 < quiet["latency_p50_ms"] < loud["latency_p50_ms"]

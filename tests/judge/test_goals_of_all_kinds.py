@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luckyhit.case import Case
-from luckyhit.judge.compare.effect import level_of
+from luckyhit.judge.compare.effect import interval_error_rate
 from luckyhit.judge.table.samples import rows_of
 from luckyhit.records import NOT_VISIBLE, Result
 from luckyhit.text.quantities import name_of
@@ -57,10 +57,9 @@ def test_a_wrong_answer_passes_for_a_right_one(answers: list[tuple[str | None, i
 
 
 @pytest.mark.parametrize(("status", "share"), [(200, 0.05), (302, 0.05), (503, 0.0), (None, None)])
-def test_wrong_answers_are_told_by_their_status(simulate, case_with, status, share) -> None:  # type: ignore[no-untyped-def]
-    result = wrong(simulate(3), "before", 20, status).judge(
-        case_with({"error_rate": {"want": "better", "margin": "1 %"}})
-    )
+def test_wrong_answers_are_known_by_their_status(simulate, case_with, status, share) -> None:  # type: ignore[no-untyped-def]
+    case = case_with({"error_rate": {"want": "better", "margin": "1 %"}}, freshness=False)
+    result = wrong(simulate(3, probed=False), "before", 20, status).judge(case, interim=True)
     metric = result.metrics["wrong_answers"]
     assert result.metrics["error_rate"].before == pytest.approx(0.05, abs=0.005)
     if share is None:  # an answer whose status nobody knows is neither right nor wrong
@@ -69,16 +68,18 @@ def test_wrong_answers_are_told_by_their_status(simulate, case_with, status, sha
         assert metric.before == pytest.approx(share, abs=0.005) and metric.after == 0.0
 
 
-def test_wrong_answers_that_are_gone_help_though_no_goal_asks(simulate, case_with) -> None:  # type: ignore[no-untyped-def]
+def test_wrong_answers_that_are_gone_help_without_a_goal(simulate, case_with) -> None:  # type: ignore[no-untyped-def]
     goals = {**HITS, "error_rate": {"want": "no-worse", "margin": "1 %"}}
-    result = wrong(simulate(4), "before", 100).judge(case_with(goals))
+    result = wrong(simulate(4), "before", 100).judge(case_with(goals), interim=True)
     assert result.metrics["wrong_answers"].high < 0
-    assert result.verdict == "HELPED" and result.reason.startswith("Wrong answers fell")
+    assert result.verdict == "HELPED" and result.metrics["wrong_answers"].verdict is None
 
 
-def test_wrong_answers_that_come_hurt_though_every_goal_is_met(simulate, case_with) -> None:  # type: ignore[no-untyped-def]
+def test_new_wrong_answers_hurt_though_every_goal_is_met(simulate, case_with) -> None:  # type: ignore[no-untyped-def]
     goals = {"latency_p50_ms": {"want": "better", "margin": "5 %"}}
-    result = wrong(simulate(4, before={"hit": 0.3}, after={"hit": 0.9}), "after", 150).judge(case_with(goals))
+    result = wrong(simulate(4, before={"hit": 0.3}, after={"hit": 0.9}), "after", 150).judge(
+        case_with(goals), interim=True
+    )
     assert result.metrics["latency_p50_ms"].verdict == "HELPED"
     assert all(guard.ok for guard in result.guards)
     assert result.verdict == "HURT" and result.metrics["wrong_answers"].low > 0
@@ -92,19 +93,18 @@ def phantoms(run: Any, arm: str, every: int) -> Any:
 
 @pytest.mark.parametrize(("arm", "verdict"), [("before", "HELPED"), ("after", "HURT")])
 def test_phantom_reads_are_part_of_the_verdict(simulate, case_with, arm: str, verdict: str) -> None:  # type: ignore[no-untyped-def]
-    result = phantoms(simulate(5, blocks=5), arm, 8).judge(case_with(HITS))
+    result = phantoms(simulate(5, blocks=5), arm, 8).judge(case_with(HITS), interim=True)
     assert result.metrics["phantom_reads"].verdict is None and result.verdict == verdict
-    assert result.reason.startswith("Phantom reads")
     declared = phantoms(simulate(5, blocks=5), arm, 8).judge(
-        case_with({**HITS, "phantom_reads": {"want": "better", "margin": "2 %"}})
+        case_with({**HITS, "phantom_reads": {"want": "better", "margin": "2 %"}}), interim=True
     )
     assert declared.metrics["phantom_reads"].verdict == verdict == declared.verdict
 
 
-def test_nothing_is_made_of_faults_that_both_arms_have(simulate, case_with) -> None:  # type: ignore[no-untyped-def]
+def test_faults_that_both_arms_have_decide_nothing(simulate, case_with) -> None:  # type: ignore[no-untyped-def]
     run = phantoms(phantoms(simulate(6), "before", 8), "after", 8)
     result = wrong(wrong(run, "before", 40), "after", 40).judge(
-        case_with({**HITS, "error_rate": {"want": "no-worse", "margin": "2 %"}})
+        case_with({**HITS, "error_rate": {"want": "no-worse", "margin": "2 %"}}), interim=True
     )
     assert result.verdict == "EQUIVALENT"
 
@@ -147,12 +147,12 @@ def test_a_goal_of_one_route_is_judged_on_its_requests(of_a_route) -> None:
 
 def test_goals_of_routes_share_the_error_rate(case_with) -> None:
     case = with_routes(case_with(HITS), "detail", "stores", stores__hit_ratio={"want": "better", "margin": "5 %"})
-    assert level_of(case) == case.plan.error_rate / 2
+    assert interval_error_rate(case) == case.plan.error_rate / 2
 
 
 def test_a_route_that_was_never_asked_is_not_visible(simulate, case_with) -> None:  # type: ignore[no-untyped-def]
     case = with_routes(case_with(HITS), "detail", "stores", stores__hit_ratio={"want": "better", "margin": "5 %"})
-    result = simulate(8).judge(case)
+    result = simulate(8, blocks=2, seconds=2.0).judge(case, interim=True)
     assert has(result.metrics["stores.hit_ratio"].notes, *NOT_VISIBLE) and result.verdict == "INCONCLUSIVE"
 
 
@@ -161,15 +161,15 @@ def test_a_goal_of_a_route_where_arms_take_turns(simulate, case_with) -> None:  
         case_with(HITS, design="crossover", blocks=6), "detail", "stores",
         stores__hit_ratio={"want": "better", "margin": "5 %"},
     )  # fmt: skip
-    result = missing(split(simulate(9, blocks=6, design="crossover")), "before", "stores").judge(case)
+    result = missing(split(simulate(9, blocks=6, design="crossover")), "before", "stores").judge(case, interim=True)
     assert result.metrics["stores.hit_ratio"].verdict == "HELPED"
     (guard,) = [guard for guard in result.guards if guard.id == "no-carry-over"]
     assert guard.ok and name_of("stores.hit_ratio") in guard.detail
 
 
-def test_the_mean_tells_what_a_median_in_the_gap_does_not(simulate, case_with) -> None:  # type: ignore[no-untyped-def]
+def test_the_mean_shows_what_a_median_in_the_gap_does_not(simulate, case_with) -> None:  # type: ignore[no-untyped-def]
     goals = {name: {"want": "better", "margin": "5 %"} for name in ("latency_mean_ms", "latency_p50_ms")}
-    result = simulate(10, before={"hit": 0.6}, after={"hit": 0.75}).judge(case_with(goals))
+    result = simulate(10, before={"hit": 0.6}, after={"hit": 0.75}).judge(case_with(goals), interim=True)
     mean = result.metrics["latency_mean_ms"]
     assert mean.verdict == "HELPED" and mean.before == pytest.approx(0.6 * 2.1 + 0.4 * 12.5, rel=0.05)
     assert mean.low <= mean.effect <= mean.high and mean.wald_pairs is not None
@@ -185,10 +185,10 @@ def test_the_mean_tells_what_a_median_in_the_gap_does_not(simulate, case_with) -
     ],
 )
 def test_old_data_is_never_passed_over(simulate, case_with, freshness: bool, goals, looked: str) -> None:  # type: ignore[no-untyped-def]
-    result = simulate(11, probed=freshness).judge(case_with(goals, freshness=freshness))
-    told = result.old_data
-    assert told.looked == looked
+    result = simulate(11, probed=freshness, seconds=2.0).judge(case_with(goals, freshness=freshness), interim=True)
+    old = result.old_data
+    assert old.looked == looked
     if freshness:
-        assert told.pairs == result.metrics["stale_reads"].pairs == 160 and 0 < told.at_most < 0.1
+        assert old.pairs == result.metrics["stale_reads"].pairs == 160 and 0 < old.at_most < 0.1
     else:
-        assert told.pairs == 0 and told.at_most is None
+        assert old.pairs == 0 and old.at_most is None

@@ -1,4 +1,4 @@
-"""After each block of a case that may stop early: looked at, noted, and stopped only where all is decided."""
+"""Looks after each block of a case that may stop early: recorded, and stopped only where all is decided."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def a_run(tmp_path: Path, simulated: Any, plan: str, block: str = "40s") -> Case
 
 def measuring(*looks: Guard) -> Any:
     """What of the measuring a look needs: the guard on all that was compared so far."""
-    told: list[str] = []
-    return SimpleNamespace(looks=SimpleNamespace(guard=lambda: looks[0]), show=told.append, told=told, total_s=0.0)
+    shown: list[str] = []
+    return SimpleNamespace(looks=SimpleNamespace(guard=lambda: looks[0]), show=shown.append, shown=shown, total_s=0.0)
 
 
 @pytest.fixture
@@ -53,11 +53,11 @@ def test_a_decided_run_stops_and_notes_its_look(tmp_path: Path, calm: Any) -> No
     assert seen_enough(run, beside)
     (look,) = run.manifest.looks
     assert look.blocks == 3 and look.stopped and look.verdict == "EQUIVALENT", look
-    assert beside.told == ["looking at what there is"]
+    assert len(beside.shown) == 1
     assert run.result is None  # a look leaves no result behind
 
 
-def test_what_changed_beside_the_change_is_no_reason_to_stop(tmp_path: Path, calm: Any) -> None:
+def test_an_undeclared_change_is_no_reason_to_stop(tmp_path: Path, calm: Any) -> None:
     run = a_run(tmp_path, calm, "8")
     other = ALONE.model_copy(update={"ok": False, "detail": "two packages differ", "remedy": "Pin them."})
     assert not seen_enough(run, measuring(other))
@@ -66,7 +66,7 @@ def test_what_changed_beside_the_change_is_no_reason_to_stop(tmp_path: Path, cal
 
 
 @pytest.mark.parametrize("plan", ["8\n  stop_early: false", "3"])
-def test_nobody_looks_where_it_makes_no_difference(plan: str, tmp_path: Path, calm: Any) -> None:
+def test_there_is_no_look_where_it_makes_no_difference(plan: str, tmp_path: Path, calm: Any) -> None:
     """A case that may not stop; and one that is at its last block."""
     run = a_run(tmp_path, calm, plan)
     assert not seen_enough(run, measuring(ALONE))
@@ -93,7 +93,7 @@ def test_short_blocks_are_added_for_a_minute(tmp_path: Path, calm: Any, monkeypa
     ("expected", "plan", "block"),
     [(1.5, "3", "40s"), (3.1, "3", "7500ms"), (None, "3", "40s"), (1.2, "3\n  stop_early: false", "40s")],
 )
-def test_no_block_is_added_where_it_would_not_do(
+def test_no_block_is_added_where_it_would_not_decide(
     expected: float | None, plan: str, block: str, tmp_path: Path, calm: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Too many are missing, nobody knows how many, or the intervals are those of one look."""

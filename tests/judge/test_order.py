@@ -1,4 +1,4 @@
-"""Which arm was sent first: said where it matters, and where it was always the same."""
+"""Which arm was sent first: a note where it matters, and where it was always the same."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_mix_of_keys_is_no_effect_of_the_order(simulate, case_with, more_ms:
     assert [notes(run, case_with(GOALS, freshness=False)) for run in runs] == [[]] * len(runs)
 
 
-def test_an_order_that_matters_is_found_beside_such_a_mix(simulate, case_with) -> None:
+def test_an_order_effect_is_found_beside_such_a_mix(simulate, case_with) -> None:
     run = by_key(simulate(2, before={"hit": 0.99}, after={"hit": 0.99}, blocks=4), more_ms=2.0)
     frame = run.requests
     second = frame["sent_ns"] > frame.groupby(["block", "slot"])["sent_ns"].transform("min")
@@ -69,34 +69,30 @@ def test_an_order_that_matters_is_found_beside_such_a_mix(simulate, case_with) -
     assert [note.id for note in notes(run, case_with(GOALS))] == ["order-first-warms", "order-is-even"]
 
 
-def test_a_first_one_that_warms_what_both_share_is_found_with_its_size(simulate, case_with) -> None:
-    run = drawn(simulate(2, before={"hit": 0.99}, after={"hit": 0.99}, blocks=4), faster_ms=0.5)
-    warms, even = notes(run, case_with(GOALS))
-    assert (warms.id, warms.facts["what"], warms.facts["way"]) == ("order-first-warms", "mean latency", "lower")
-    assert warms.facts["before_first"].startswith("−0.") and warms.facts["level"] == pytest.approx(0.99)
-    assert float(warms.facts["more"].split()[0]) == pytest.approx(0.5, abs=0.1)
-    assert even.id == "order-is-even" and even.facts["share"] == pytest.approx(0.5, abs=0.1)
+@pytest.mark.parametrize(
+    ("hit", "knobs", "what", "id", "way", "more"),
+    [
+        (0.99, {"faster_ms": 0.5}, "mean latency", "order-first-warms", "lower", 0.5),
+        (0.99, {"faster_ms": -0.5}, "mean latency", "order-first-holds-up", "higher", 0.5),
+        (0.6, {"fills": 0.5}, "hit ratio", "order-first-warms", "higher", 20),  # half of 40 % misses, in points
+    ],
+)
+def test_an_order_effect_is_found_with_its_size(
+    hit: float, knobs: Any, what: str, id: str, way: str, more: float, simulate, case_with
+) -> None:
+    run = drawn(simulate(2, before={"hit": hit}, after={"hit": hit}, blocks=4), **knobs)
+    (order,) = [note for note in notes(run, case_with(GOALS)) if note.facts.get("what") == what]
+    assert (order.id, order.facts["way"]) == (id, way)
+    assert float(order.facts["more"].split()[0]) == pytest.approx(more, rel=0.2)
 
 
-def test_a_first_one_that_holds_the_other_up(simulate, case_with) -> None:
-    run = drawn(simulate(2, before={"hit": 0.99}, after={"hit": 0.99}, blocks=4), faster_ms=-0.5)
-    holds_up, _ = notes(run, case_with(GOALS))
-    assert (holds_up.id, holds_up.facts["way"]) == ("order-first-holds-up", "higher")
-
-
-def test_a_cache_that_both_arms_share_shows_in_the_hit_ratio(simulate, case_with) -> None:
-    run = drawn(simulate(4, before={"hit": 0.6}, after={"hit": 0.6}, blocks=4), fills=0.5)
-    (warms,) = [note for note in notes(run, case_with(GOALS)) if note.facts.get("what") == "hit ratio"]
-    # Half of 40 % misses.
-    assert 18 <= float(warms.facts["more"].split()[0]) <= 22
-    assert (warms.id, warms.facts["way"]) == ("order-first-warms", "higher")
-
-
-def test_a_lopsided_order_says_how_far_it_moves_the_comparison(simulate, case_with) -> None:
-    run = drawn(simulate(2, before={"hit": 0.99}, after={"hit": 0.99}, blocks=4), share=0.8, faster_ms=1.0)
-    _, uneven = notes(run, case_with(GOALS))
+@pytest.mark.parametrize(("part", "id"), [(0.5, "order-is-even"), (0.8, "order-is-uneven")])
+def test_a_note_says_whether_the_order_is_even(part: float, id: str, simulate, case_with) -> None:
+    run = drawn(simulate(2, before={"hit": 0.99}, after={"hit": 0.99}, blocks=4), share=part, faster_ms=1.0)
+    _, order = notes(run, case_with(GOALS))
+    assert order.id == id and order.facts["share"] == pytest.approx(part, abs=0.1)
     # 0.8 of the slots make after faster by 1 ms, 0.2 make before so.
-    assert uneven.id == "order-is-uneven" and uneven.facts["moved"].startswith(("−0.5", "−0.6"))
+    assert part == 0.5 or order.facts["moved"].startswith(("−0.5", "−0.6"))
 
 
 @pytest.mark.parametrize(("share", "first", "second"), [(1.0, "before", "after"), (0.0, "after", "before")])
@@ -122,15 +118,15 @@ def test_records_that_do_not_tell_the_order_say_nothing(simulate, case_with) -> 
     assert notes(run, case_with(GOALS)) == []
 
 
-def test_without_a_goal_there_is_no_margin_to_hold_it_against(simulate, case_with) -> None:
+def test_without_a_goal_there_is_no_order_note(simulate, case_with) -> None:
     run = drawn(simulate(2, before={"hit": 0.99}, after={"hit": 0.99}, blocks=4), faster_ms=0.5)
     assert notes(run, case_with({"error_rate": {"want": "no-worse", "margin": "1 %"}})) == []
 
 
-def test_arms_that_took_turns_have_their_carry_over_said_in_the_same_place(simulate, case_with) -> None:
+def test_arms_that_took_turns_have_a_note_on_carry_over(simulate, case_with) -> None:
     result = simulate(3, design="crossover", blocks=4).judge(case_with(GOALS, design="crossover"))
-    (found,) = [noted for noted in result.notes if noted.id.startswith("order-")]
+    (order,) = [noted for noted in result.notes if noted.id.startswith("order-")]
     (guard,) = [guard for guard in result.guards if guard.id == "no-carry-over"]
-    assert found == note("order-of-blocks", carry_over=guard.detail)
+    assert order == note("order-of-blocks", carry_over=guard.detail)
     after = simulate(3, design="before-after", blocks=4)
     assert notes(after, case_with(GOALS, design="before-after")) == []

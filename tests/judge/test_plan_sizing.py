@@ -26,8 +26,9 @@ from luckyhit.judge.power import (
     to_size,
     unsized,
 )
-from luckyhit.judge.power.sizing import MOST_SHARE
+from luckyhit.judge.power.sizing import MOST_ADDED
 from luckyhit.workflow.planning import ProbePlanner, sized_text
+from tier import examples
 
 GOALS = {
     "hit_ratio": {"want": "better", "margin": "5 %"},
@@ -59,7 +60,7 @@ def test_the_template_gives_each_of_its_goals_what_it_needs() -> None:
     assert load_seconds(planned, ProbePlanner()(planned)) <= 120
 
 
-def test_the_template_with_a_usual_noise_decides_all_of_its_goals() -> None:
+def test_the_template_with_usual_noise_decides_its_goals() -> None:
     case = parse_case(new_case("slow-basket"))
     # Of a service that answers in 8 ms at p95, as much as a loopback service with a cache varies.
     noise = MeasuredBaseline(
@@ -74,7 +75,7 @@ def test_the_template_with_a_usual_noise_decides_all_of_its_goals() -> None:
     design=st.sampled_from(["side-by-side", "crossover", "before-after"]),
     declared=st.sampled_from([{}, {"block": "5s"}, {"blocks": 6}, {"baseline": "6s", "block": "4s"}]),
 )
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(40))
 def test_a_sized_plan_keeps_its_ceiling_and_what_was_declared(
     at_most: str, rate: str, design: str, declared: dict[str, Any]
 ) -> None:
@@ -103,7 +104,7 @@ def test_a_run_fills_its_ceiling_where_it_may_end_early() -> None:
     assert 105 <= load_seconds(planned, ProbePlanner()(planned)) <= 120
 
 
-def test_one_that_does_not_stop_early_measures_what_it_needs() -> None:
+def test_a_plan_with_one_look_measures_what_it_needs() -> None:
     case = auto({"error_rate": {"want": "no-worse", "margin": "2 %"}}, stop_early=False)
     planning = plan_for(case, ProbePlanner())
     (goal,) = planning.goals
@@ -118,11 +119,11 @@ def test_the_probe_gets_the_rate_that_its_goals_need_and_no_more() -> None:
     )
     assert wide.freshness.rate < narrow.freshness.rate
     for case in (wide, narrow):
-        assert planner(case).requests <= MOST_SHARE * requests_of_block(case)
+        assert planner(case).requests <= MOST_ADDED * requests_of_block(case)
         assert powers(case, planner(case))[0].state == "enough"
 
 
-def test_what_a_bearable_probe_can_not_give_is_said_with_a_ceiling_that_can() -> None:
+def test_a_probe_at_its_limit_asks_for_a_longer_plan() -> None:
     case = auto({"stale_reads": {"want": "no-worse", "margin": "1 %"}}, workload_rate="50/s")
     (goal,) = plan_for(case, ProbePlanner()).goals
     assert goal.state == "short"
@@ -131,7 +132,7 @@ def test_what_a_bearable_probe_can_not_give_is_said_with_a_ceiling_that_can() ->
     assert plan_for(again, ProbePlanner()).goals[0].state == "enough"
 
 
-def test_a_service_that_runs_already_keeps_the_small_share() -> None:
+def test_a_service_that_runs_already_keeps_the_small_rate() -> None:
     data = auto(design="crossover").model_dump(mode="json", exclude_unset=True)
     data["target"] = {"url": "http://localhost:1", "limits": {"rate": "200/s"}}
     data["cache"] = {"url_env": "SHOP_CACHE", "clear": ["product:{id}"]}
@@ -142,7 +143,7 @@ def test_a_service_that_runs_already_keeps_the_small_share() -> None:
 
 def test_unread_reads_of_the_baseline_ask_for_a_higher_rate() -> None:
     planner, case = ProbePlanner(), auto({"stale_reads": {"want": "no-worse", "margin": "5 %"}})
-    before, after = sized(case, planner), sized(case, planner, MeasuredBaseline(probe_told=0.5))
+    before, after = sized(case, planner), sized(case, planner, MeasuredBaseline(probe_decided=0.5))
     assert after.freshness.rate > before.freshness.rate
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,29 +14,31 @@ from hypothesis import strategies as st
 
 from luckyhit.case import Case
 from luckyhit.case.load import parse_case
-from luckyhit.errors import ArgumentError
-from luckyhit.judge.compare.effect import level_of
+from luckyhit.judge.compare.effect import interval_error_rate
 from luckyhit.judge.power import ProbeUnits, baseline_of, load_seconds, plan_for, powers, requests_of_block
-from luckyhit.judge.power.needs import (
-    Rule,
-    mean_inside,
-    quantile_bounded,
-    share_apart,
-    share_inside,
-    share_within,
-    windows_bounded,
+from luckyhit.judge.power.sample_size import (
+    CHANCE,
+    IntervalRule,
+    pairs_for_difference,
+    pairs_for_equality,
+    pairs_for_mean,
+    pairs_for_quantile,
+    reads_for_limit,
+    windows_for_quantile,
 )
 from luckyhit.judge.power.supply import workload_units
 from luckyhit.judge.stats.boundary import INF, FixedSample
-from luckyhit.judge.stats.proportions import paired_difference, share_difference
+from luckyhit.judge.stats.forecast import Question
+from luckyhit.judge.stats.proportions import Difference, paired_difference, proportion_difference
 from luckyhit.judge.stats.sequential import Sequential
 from luckyhit.judge.table.record import read
 from luckyhit.records import AMOUNTS, METRICS, UNITS
 from luckyhit.workflow.planning import ProbePlanner
 from noted import noted
+from tier import examples
 
 RULES = [
-    Rule(boundary, rate, paired)
+    IntervalRule(boundary, rate, paired)
     for boundary in (FixedSample(), Sequential())
     for rate in (0.01, 0.002)
     for paired in (True, False)
@@ -67,44 +70,30 @@ def goal_of(case: Case, name: str, **more: Any) -> Any:
     return next(goal for goal in planning.goals if goal.name == name)
 
 
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("margin", [0.01, 0.05, 0.2])
-def test_a_share_is_inside_from_the_needed_number_on(rule: Rule, margin: float) -> None:
-    def high(pairs: int) -> float:
-        if rule.paired:
-            return paired_difference(0, 0, pairs, rule.boundary, rule.error_rate).high
-        return share_difference(0, pairs, 0, pairs, rule.boundary, rule.error_rate).high
-
-    needed = int(share_inside(margin, rule))
-    assert high(needed) <= margin < high(needed - 1)
+def difference(before: int, pairs: int, rule: IntervalRule) -> Difference:
+    """Of so many events in the before arm alone."""
+    if rule.paired:
+        return paired_difference(before, 0, pairs, rule.boundary, rule.error_rate)
+    return proportion_difference(before, pairs, 0, pairs, rule.boundary, rule.error_rate)
 
 
 @pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("margin", [0.02, 0.1])
-def test_a_difference_of_the_margin_shows_with_the_needed_number(rule: Rule, margin: float) -> None:
-    needed = int(share_apart(margin, rule))
-    count = round(margin * needed)
-    shown = (
-        paired_difference(count, 0, needed, rule.boundary, rule.error_rate)
-        if rule.paired
-        else share_difference(count, needed, 0, needed, rule.boundary, rule.error_rate)
-    )
-    assert shown.high < 0
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_a_limit_is_kept_from_the_needed_number_on(rule: Rule) -> None:
-    needed = int(share_within(0.05, rule, rule.error_rate))
-    assert rule.boundary.share(0, needed, rule.error_rate)[1] <= 0.05
-    assert rule.boundary.share(0, needed - 1, rule.error_rate)[1] > 0.05
-    assert share_within(0.0, rule, rule.error_rate) == INF
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_the_needed_windows_bound_their_99th_percentile(rule: Rule) -> None:
-    needed = int(windows_bounded(0.99, rule, rule.error_rate))
-    assert rule.boundary.ranks(0.99, needed, rule.error_rate)[1] <= needed
-    assert rule.boundary.ranks(0.99, needed - 1, rule.error_rate)[1] > needed - 1
+def test_the_needed_number_is_the_least_that_is_enough(rule: IntervalRule) -> None:
+    rate = rule.error_rate
+    checks: list[tuple[float, Callable[[int], bool]]] = [
+        *(
+            (pairs_for_equality(at, rule), lambda n, at=at: difference(0, n, rule).high <= at)
+            for at in (0.01, 0.05, 0.2)
+        ),
+        (reads_for_limit(0.05, rule, rate), lambda n: rule.boundary.proportion(0, n, rate)[1] <= 0.05),
+        (windows_for_quantile(0.99, rule, rate), lambda n: rule.boundary.ranks(0.99, n, rate)[1] <= n),
+    ]
+    for needed, enough in checks:
+        assert enough(int(needed)) and not enough(int(needed) - 1)
+    for margin in (0.02, 0.1):
+        needed = pairs_for_difference(margin, rule)
+        assert difference(round(margin * needed), int(needed), rule).high < 0
+    assert reads_for_limit(0.0, rule, rate) == INF
 
 
 @pytest.mark.parametrize("name", list(METRICS))
@@ -121,9 +110,9 @@ def test_every_metric_is_planned_for(name: str) -> None:
         },
         refused={"path": "/products/{key}", "body": {"price": "{version}"}, "status": 422},
     )
-    told = goal_of(edited(case, **{"goals": {name: {"want": "no-worse", "margin": margin}}}), name)
-    assert told.gives > 0
-    assert told.error_rate == 0.01
+    goal = goal_of(edited(case, **{"goals": {name: {"want": "no-worse", "margin": margin}}}), name)
+    assert goal.gives > 0
+    assert goal.error_rate == 0.01
 
 
 def test_a_route_has_its_share_of_the_requests_and_of_the_probe() -> None:
@@ -152,10 +141,20 @@ def test_a_route_has_its_share_of_the_requests_and_of_the_probe() -> None:
 
 
 def test_a_smaller_margin_and_more_variance_need_more_pairs() -> None:
-    rule = Rule(Sequential(), 0.005, True)
-    assert mean_inside(1.0, 0.1, rule, 10) > mean_inside(1.0, 0.2, rule, 10) > mean_inside(0.25, 0.2, rule, 10)
-    assert mean_inside(0.0, 0.1, rule, 10) == 1
-    assert quantile_bounded(0.99, rule, 10) > quantile_bounded(0.95, rule, 10) > quantile_bounded(0.5, rule, 10)
+    rule = IntervalRule(Sequential(), 0.005, True)
+    assert pairs_for_mean(1.0, 0.1, rule, 10) > pairs_for_mean(1.0, 0.2, rule, 10) > pairs_for_mean(0.25, 0.2, rule, 10)
+    assert pairs_for_mean(0.0, 0.1, rule, 10) == 1
+    assert pairs_for_quantile(0.99, rule, 10) > pairs_for_quantile(0.95, rule, 10) > pairs_for_quantile(0.5, rule, 10)
+
+
+@pytest.mark.parametrize("boundary", [FixedSample(), Sequential()])
+def test_a_mean_is_decided_as_often_as_planned(boundary: FixedSample | Sequential) -> None:
+    pairs = int(pairs_for_mean(1.0, 0.1, IntervalRule(boundary, 0.0025, paired=True), 10))
+    error = pairs**-0.5
+    estimates = error * np.random.default_rng(4).normal(size=2000)
+    half_width = boundary.critical_value(pairs / 10 - 1, 0.0025, 0.1 / error) * error
+    decided = Question(0.1, "better", 1, boundary, 0.0025).decided(estimates - half_width, estimates + half_width)
+    assert decided.mean() == pytest.approx(CHANCE, abs=0.05)
 
 
 @given(
@@ -169,19 +168,19 @@ def test_a_smaller_margin_and_more_variance_need_more_pairs() -> None:
     want=st.sampled_from(["better", "no-worse"]),
     design=st.sampled_from(["side-by-side", "crossover"]),
 )
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(50))
 def test_each_advised_edit_makes_the_goal_decidable(
     rate: int, margin: int, limit: int | None, blocks: int, block: str, horizon: str, keys: int, want: str, design: str
 ) -> None:
-    goal: dict[str, Any] = {"want": want, "margin": f"{margin} %"}
-    goal |= {"at_most": f"{limit} %"} if limit is not None else {}
-    case = a_case({"stale_reads": goal}, design=design, stop_early=True, block=block, blocks=blocks)
+    declared: dict[str, Any] = {"want": want, "margin": f"{margin} %"}
+    declared |= {"at_most": f"{limit} %"} if limit is not None else {}
+    case = a_case({"stale_reads": declared}, design=design, stop_early=True, block=block, blocks=blocks)
     case = with_rate(case, f"{rate}/s", horizon=horizon, keys={"first": 9000, "last": 8999 + keys})
-    told = goal_of(case, "stale_reads")
-    assert (told.state == "short") == bool(told.gives < told.needs)
-    if told.state == "short" and margin >= 3:
-        assert told.changes
-    for change in told.changes:
+    goal = goal_of(case, "stale_reads")
+    assert (goal.state == "short") == bool(goal.gives < goal.needs)
+    if goal.state == "short" and margin >= 3:
+        assert goal.changes
+    for change in goal.changes:
         assert goal_of(edited(case, **change), "stale_reads").state == "enough"
 
 
@@ -200,46 +199,47 @@ def test_the_advised_rate_and_blocks_are_the_least_that_do() -> None:
         assert goal_of(edited(case, **{field: value}), "stale_reads").state == "short"
 
 
-def test_keys_that_are_too_few_for_any_rate_are_named() -> None:
-    case = with_rate(a_case(STALE, stop_early=True, blocks=2), "8/s", keys={"first": 9000, "last": 9019})
-    told = goal_of(case, "stale_reads")
-    assert told.state == "short"
-    assert any("freshness.keys.last" in change for change in told.changes)
-
-
-def test_a_horizon_that_leaves_no_room_in_a_block_asks_for_longer_ones() -> None:
-    case = with_rate(a_case(STALE, stop_early=True, block="2200ms", blocks=8), "10/s", horizon="2s")
-    told = goal_of(case, "stale_reads")
-    assert (told.gives, told.state) == (0, "short")
-    assert "plan.block" in {field for change in told.changes for field in change}
+@pytest.mark.parametrize(
+    ("plan", "rate", "probe", "field"),
+    [
+        ({"blocks": 2}, "8/s", {"keys": {"first": 9000, "last": 9019}}, "freshness.keys.last"),  # too few for any rate
+        ({"block": "2200ms", "blocks": 8}, "10/s", {"horizon": "2s"}, "plan.block"),  # no room for the horizon
+    ],
+)
+def test_the_field_that_limits_the_probe_is_named(plan: Any, rate: str, probe: Any, field: str) -> None:
+    goal = goal_of(with_rate(a_case(STALE, stop_early=True, **plan), rate, **probe), "stale_reads")
+    assert goal.state == "short"
+    assert field in {name for change in goal.changes for name in change}
 
 
 @pytest.mark.parametrize(("metric", "field"), [("hit_ratio", "target.cache_header"), ("db_calls", "target.db_header")])
-def test_what_no_answer_tells_is_never_decided(metric: str, field: str) -> None:
+def test_a_metric_that_is_not_visible_is_never_decided(metric: str, field: str) -> None:
     margin = "5 %" if metric == "hit_ratio" else "10 %"
     case = a_case({metric: {"want": "no-worse", "margin": margin}, "error_rate": {"want": "no-worse", "margin": "1 %"}})
-    told = goal_of(case, metric, hidden=[metric])
-    assert (told.state, told.reason) == ("never", "not-visible")
-    assert [set(change) for change in told.changes] == [{field}]
+    goal = goal_of(case, metric, hidden=[metric])
+    assert (goal.state, goal.reason) == ("never", "not-visible")
+    assert [set(change) for change in goal.changes] == [{field}]
     assert goal_of(case, "error_rate", hidden=[metric]).state == "enough"
     assert goal_of(case, metric).state == "open"
 
 
 def test_a_limit_of_none_is_never_shown_to_be_kept() -> None:
     case = with_rate(a_case({"stale_reads": {"want": "better", "margin": "5 %", "at_most": "0 %"}}), "20/s")
-    told = goal_of(case, "stale_reads")
-    assert (told.state, told.reason) == ("never", "limit-zero")
-    assert goal_of(edited(case, **told.changes[0]), "stale_reads").state == "enough"
+    goal = goal_of(case, "stale_reads")
+    assert (goal.state, goal.reason) == ("never", "limit-zero")
+    assert goal_of(edited(case, **goal.changes[0]), "stale_reads").state == "enough"
 
 
 def test_the_error_rate_of_a_goal_is_that_of_the_judge() -> None:
     case = a_case({**STALE, "hit_ratio": {"want": "better", "margin": "5 %"}}, stop_early=True)
-    assert {goal.error_rate for goal in powers(case, ProbeUnits())} == {level_of(case)}
+    assert {goal.error_rate for goal in powers(case, ProbeUnits())} == {interval_error_rate(case)}
     turns = a_case(STALE, design="crossover", stop_early=True)
-    assert {goal.error_rate for goal in powers(turns, ProbeUnits())} == {level_of(turns) / 2}  # that of the last look
+    assert {goal.error_rate for goal in powers(turns, ProbeUnits())} == {
+        interval_error_rate(turns) / 2
+    }  # that of the last look
 
 
-def test_controls_come_on_top_side_by_side_and_take_reads_in_turns() -> None:
+def test_controls_are_extra_blocks_side_by_side_only() -> None:
     probe = ProbeUnits(counted=10, controls=1)
     beside, turns = (a_case(STALE, design=design) for design in ("side-by-side", "crossover"))
     assert [powers(case, probe)[0].gives for case in (beside, turns)] == [40, 30]
@@ -247,7 +247,7 @@ def test_controls_come_on_top_side_by_side_and_take_reads_in_turns() -> None:
     assert load_seconds(turns, probe) == turns.plan.seconds(8)
 
 
-def test_workload_writes_count_as_a_simulation_counts_them() -> None:
+def test_workload_units_agree_with_a_simulation() -> None:
     keys = {"first": 1, "last": 50, "popularity": "zipf"}
     routes = [
         {"name": "page", "path": "/p/{key}", "weight": 8, "keys": keys, "version": "$.price"},
@@ -271,8 +271,8 @@ def test_workload_writes_count_as_a_simulation_counts_them() -> None:
             rng.choice(50, count, p=popularity / popularity.sum()),
         )
         writes = rng.random(count) < 0.2
-        for each in range(50):
-            when, wrote = at[key == each], writes[key == each]
+        for number in range(50):
+            when, wrote = at[key == number], writes[key == number]
             for place in np.flatnonzero(wrote & (when > 0)):
                 later = np.flatnonzero(when > when[place] + 0.1)
                 over = np.flatnonzero(wrote[place + 1 :])
@@ -291,8 +291,8 @@ def test_a_pace_of_a_log_is_not_known() -> None:
     replay = {"replay": {"file": "access.log"}, "seed": 1, "routes": [{"name": "detail", "path": "/products/{key}"}]}
     case = edited(a_case({"error_rate": {"want": "no-worse", "margin": "1 %"}}, freshness=False), workload=replay)
     assert requests_of_block(case) is None
-    told = goal_of(case, "error_rate")
-    assert (told.gives, told.state, told.reason) == (None, "open", "pace-unknown")
+    goal = goal_of(case, "error_rate")
+    assert (goal.gives, goal.state, goal.reason) == (None, "open", "pace-unknown")
 
 
 GOALS = {
@@ -323,13 +323,13 @@ def test_after_the_baseline_every_goal_has_a_number(noise_of) -> None:
     assert wide[1].needs > after.goals[1].needs  # a noisier latency needs more pairs
 
 
-def test_what_is_said_to_be_needed_is_about_what_it_takes(noise_of, simulate) -> None:
+def test_the_needed_pairs_are_about_right(noise_of, simulate) -> None:
     case = a_case({"latency_p95_ms": {"want": "better", "margin": "10 %"}}, stop_early=False, freshness=False)
     needed = plan_for(case, ProbePlanner(), noise_of(case, hit=1.0)).goals[0].needs
     seconds = needed / 4 / 150
     verdicts = [
         simulate(seed, before={"hit": 1.0}, after={"hit": 1.0}, blocks=4, seconds=times * seconds)
-        .judge(case)
+        .judge(case, interim=True)
         .metrics["latency_p95_ms"]
         .verdict
         for seed in range(5)
@@ -337,13 +337,3 @@ def test_what_is_said_to_be_needed_is_about_what_it_takes(noise_of, simulate) ->
     ]
     assert verdicts[::2].count("EQUIVALENT") >= 4
     assert verdicts[1::2].count("EQUIVALENT") <= 1
-
-
-def test_a_ceiling_that_holds_no_plan_is_refused_with_one_that_does() -> None:
-    case = edited(a_case(STALE, stop_early=True), plan={"auto": True, "at_most": "20s"})
-    with pytest.raises(ArgumentError) as refused:
-        plan_for(case, ProbePlanner())
-    assert refused.value.hint
-    longer = refused.value.hint.split("plan.at_most: ")[1].split(",")[0]
-    planned = plan_for(edited(case, **{"plan.at_most": longer}), ProbePlanner()).case
-    assert planned.plan.blocks >= 2

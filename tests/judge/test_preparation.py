@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from luckyhit.case import Case
-from luckyhit.judge import About
+from luckyhit.judge import RunHeader
 from luckyhit.judge.guards.cache_state import cache_state_guard
 from luckyhit.judge.guards.preparation import limits_guard, washed_out_guard
 from luckyhit.records.manifest import NotedBlock
@@ -113,7 +113,7 @@ def test_a_run_that_its_limits_stopped_is_invalid_and_says_why_before_all_else(
     run.blocks = run.blocks[: last + 1]
     run.blocks[last] |= {"stage": stage, "limits": {"error_rate": 0.05, "stopped": STOPPED}}
     run.requests = run.requests[run.requests["block"] <= last]
-    result = run.judge(case_with(GOALS, blocks=2), about=About(ended=STOPPED))
+    result = run.judge(case_with(GOALS, blocks=2), header=RunHeader(ended=STOPPED))
     assert result.verdict == "INVALID"
     assert guard_title("within-the-targets-limits") in result.reason and STOPPED in result.reason
 
@@ -123,7 +123,7 @@ def test_a_run_that_failed_says_why_where_nobody_compared_what_the_change_change
 ) -> None:
     run = simulate(3, blocks=2, seconds=1.0)
     run.guards, run.blocks = [], run.blocks[:-2]
-    result = run.judge(case_with(GOALS, blocks=2), about=About(ended="the service ended with exit code 3"))
+    result = run.judge(case_with(GOALS, blocks=2), header=RunHeader(ended="the service ended with exit code 3"))
     assert result.verdict == "INVALID"
     assert (
         guard_title("declared-difference-only") in result.reason
@@ -134,7 +134,7 @@ def test_a_run_that_failed_says_why_where_nobody_compared_what_the_change_change
 def test_a_run_that_failed_before_the_change_says_why(simulate: Any, case_with: Any) -> None:
     run = simulate(4, blocks=2, seconds=1.0)
     run.blocks = run.blocks[:1]
-    result = run.judge(case_with(GOALS, blocks=2), about=About(ended="interrupted"))
+    result = run.judge(case_with(GOALS, blocks=2), header=RunHeader(ended="interrupted"))
     assert result.verdict == "INCONCLUSIVE" and result.reason.startswith("The run ended early: interrupted. The change")
 
 

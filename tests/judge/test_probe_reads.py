@@ -9,9 +9,9 @@ from freshness_rows import frames, read, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from luckyhit.judge.compare.effect import Effect, Levels
+from luckyhit.judge.compare.effect import Effect, ErrorRates
 from luckyhit.judge.freshness.probed import Probed
-from luckyhit.judge.stale.probe_pairs import READ_METRICS, read_effects, share_effect, stale_of_route
+from luckyhit.judge.stale.probe_pairs import READ_METRICS, proportion_effect, read_effects, stale_of_route
 from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.stats.sequential import Sequential
 from luckyhit.records import NOT_VISIBLE
@@ -19,7 +19,7 @@ from luckyhit.text.wording import has
 from tier import examples
 
 MS = 1_000_000
-LEVELS = Levels(goals=0.01, faults=0.01)
+RATES = ErrorRates(goals=0.01, faults=0.01)
 
 
 def probe(number: int, shown: int | None, *, arm: str = "before", prestate: str = "warm", **more: Any) -> Any:
@@ -39,10 +39,10 @@ def probed(parts: list[Any]) -> Probed:
 
 
 def both(before: list[Any], after: list[Any], *, paired: bool = True) -> dict[str, Effect]:
-    return read_effects(probed(before), probed(after), 0.2, FixedSample(), LEVELS, paired=paired)
+    return read_effects(probed(before), probed(after), 0.2, FixedSample(), RATES, paired=paired)
 
 
-def test_each_kind_is_a_share_of_its_own_kind() -> None:
+def test_each_kind_is_a_proportion_of_its_own() -> None:
     kinds: list[tuple[dict[str, Any], int]] = [
         ({}, 8), ({"conditional": True}, 4), ({"prestate": "in-flight"}, 5), ({"prestate": "absent"}, 6),
     ]  # fmt: skip
@@ -51,8 +51,8 @@ def test_each_kind_is_a_share_of_its_own_kind() -> None:
         for index in range(count):
             number += 1
             parts.append(probe(number, 1 if index == 0 else 1000 + number, **more))
-    found = both(parts, parts)
-    shares = {name: (effect.before, effect.pairs) for name, effect in found.items() if effect.effect is not None}
+    effects = both(parts, parts)
+    shares = {name: (effect.before, effect.pairs) for name, effect in effects.items() if effect.effect is not None}
     expected = {
         "stale_reads_conditional": (1 / 4, 4),
         "stale_reads_in_flight": (1 / 5, 5),
@@ -61,18 +61,18 @@ def test_each_kind_is_a_share_of_its_own_kind() -> None:
     }
     assert {name: shares[name] for name in expected} == expected
     assert shares["phantom_reads"] == (0.0, 23)
-    assert has(found["stale_reads_refused"].notes, *NOT_VISIBLE)
+    assert has(effects["stale_reads_refused"].notes, *NOT_VISIBLE)
 
 
 def test_a_refused_value_that_is_shown_is_a_phantom() -> None:
     refused = [probe(number, 1000 + number if number < 4 else 1, prestate="refused") for number in range(1, 11)]
     clean = [probe(number, 1, prestate="refused") for number in range(1, 11)]
-    found = both(refused, clean)
-    assert (found["stale_reads_refused"].before, found["stale_reads_refused"].after) == (0.3, 0.0)
-    assert (found["phantom_reads"].before, found["phantom_reads"].pairs) == (0.3, 10)
+    effects = both(refused, clean)
+    assert (effects["stale_reads_refused"].before, effects["stale_reads_refused"].after) == (0.3, 0.0)
+    assert (effects["phantom_reads"].before, effects["phantom_reads"].pairs) == (0.3, 10)
 
 
-def test_phantom_reads_gone_are_told_by_their_pairs() -> None:
+def test_phantom_reads_that_are_gone_show_in_their_pairs() -> None:
     """26 of 640 probes against none: which way they differ is sure."""
     before = [probe(number, 9_999 if number <= 26 else 1000 + number) for number in range(1, 641)]
     after = [probe(number, 1000 + number, arm="after") for number in range(1, 641)]
@@ -81,7 +81,7 @@ def test_phantom_reads_gone_are_told_by_their_pairs() -> None:
     assert phantom.high < 0 and phantom.low < -26 / 640
 
 
-def test_a_probe_that_tells_in_one_arm_only_is_no_pair() -> None:
+def test_a_probe_decided_in_one_arm_only_is_no_pair() -> None:
     before = [probe(number, 1 if number <= 5 else 1000 + number) for number in range(1, 21)]
     after = [probe(number, None if number <= 5 else 1000 + number) for number in range(1, 21)]
     stale = both(before, after)["stale_reads_plain"]
@@ -100,9 +100,9 @@ def test_of_a_burst_any_read_counts_once() -> None:
 def test_without_a_probe_nothing_is_visible() -> None:
     nothing = probed([])
     for within_s in (None, 0.2):
-        found = read_effects(nothing, nothing, within_s, FixedSample(), LEVELS, paired=True)
-        assert set(found) == set(READ_METRICS)
-        assert all(effect.effect is None and has(effect.notes, *NOT_VISIBLE) for effect in found.values())
+        effects = read_effects(nothing, nothing, within_s, FixedSample(), RATES, paired=True)
+        assert set(effects) == set(READ_METRICS)
+        assert all(effect.effect is None and has(effect.notes, *NOT_VISIBLE) for effect in effects.values())
 
 
 def test_stale_reads_of_one_read_route() -> None:
@@ -111,12 +111,12 @@ def test_stale_reads_of_one_read_route() -> None:
         probe(number, 1 if number % 4 else 1000 + number, route="list" if number % 4 == 0 else "detail")
         for number in range(1, 21)
     ]
-    found = [
+    effects = [
         stale_of_route(probed(parts), probed(fresh), route, 0.2, FixedSample(), 0.01, paired=True)
         for route in ("list", "detail", "other")
     ]
-    assert [(effect.before, effect.after, effect.pairs) for effect in found[:2]] == [(1.0, 0.0, 5), (1.0, 1.0, 15)]
-    assert has(found[2].notes, *NOT_VISIBLE)
+    assert [(effect.before, effect.after, effect.pairs) for effect in effects[:2]] == [(1.0, 0.0, 5), (1.0, 1.0, 15)]
+    assert has(effects[2].notes, *NOT_VISIBLE)
 
 
 units = st.dictionaries(
@@ -127,13 +127,13 @@ units = st.dictionaries(
 @pytest.mark.parametrize("boundary", [FixedSample(), Sequential()])
 @given(units, units, st.booleans())
 @settings(max_examples=examples(60), deadline=None)
-def test_an_interval_holds_its_estimate_and_turns_with_the_arms(boundary, one, other, paired: bool) -> None:  # type: ignore[no-untyped-def]
-    there = share_effect(one, other, boundary, 0.05, paired=paired)
-    back = share_effect(other, one, boundary, 0.05, paired=paired)
-    assert there.pairs == back.pairs
-    if there.effect is None:
-        assert there.pairs == 0 and there.notes
+def test_an_interval_holds_its_estimate_and_turns(boundary, one, other, paired: bool) -> None:  # type: ignore[no-untyped-def]
+    forth = proportion_effect(one, other, boundary, 0.05, paired=paired)
+    back = proportion_effect(other, one, boundary, 0.05, paired=paired)
+    assert forth.pairs == back.pairs
+    if forth.effect is None:
+        assert forth.pairs == 0 and forth.notes
         return
-    assert -1 <= there.low <= there.effect <= there.high <= 1
-    assert (back.effect, back.low, back.high) == pytest.approx((-there.effect, -there.high, -there.low))
-    assert 0 <= there.after_low <= there.after <= there.after_high <= 1
+    assert -1 <= forth.low <= forth.effect <= forth.high <= 1
+    assert (back.effect, back.low, back.high) == pytest.approx((-forth.effect, -forth.high, -forth.low))
+    assert 0 <= forth.after_low <= forth.after <= forth.after_high <= 1

@@ -1,4 +1,4 @@
-"""What the sentence says first, what comes behind it, and what it asks to change."""
+"""The parts of the sentence that says why, their order, and what it advises to change."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from luckyhit.case.declared_plan import MOST_BLOCKS, Plan
 from luckyhit.case.model import Goal
-from luckyhit.judge.beside_goals import faults_moved
 from luckyhit.judge.compare.effect import Effect
 from luckyhit.judge.reason import advised, parts_of, verdict_reason
-from luckyhit.judge.verdict import Ruling, overall, rule_on
+from luckyhit.judge.stats.boundary import INF
+from luckyhit.judge.verdict import FaultMoved, Ruling, faults_moved, overall, rule_on
 from luckyhit.records import GoalName
+from luckyhit.text.quantities import name_of
 
 NAMES: tuple[GoalName, ...] = ("stale_reads", "error_rate", "wrong_answers", "phantom_reads", "stale_reads_plain")
 
@@ -36,15 +37,10 @@ def ids(rulings: list[Ruling]) -> list[str]:
     return [part.id for part in parts_of(overall([], rulings), rulings)]
 
 
-def test_what_is_decided_leads_and_what_is_open_comes_behind() -> None:
-    assert ids([OPEN, STILL, HELPED]) == ["helped", "equivalent", "open"]
-    text = verdict_reason("INCONCLUSIVE", [], [OPEN, STILL, HELPED], {}, 99)
-    assert text.lower().startswith("stale reads") and text.lower().index("error rate") > text.lower().index("wrong")
-
-
 @pytest.mark.parametrize(
     ("rulings", "parts"),
     [
+        ([OPEN, STILL, HELPED], ["helped", "equivalent", "open"]),
         ([HELPED, STILL], ["helped"]),
         ([STILL, ruling("stale_reads", "better", -1, 1)], ["equivalent"]),
         ([OPEN, HURT, HELPED], ["hurt"]),
@@ -58,7 +54,7 @@ def test_parts_by_verdict(rulings: list[Ruling], parts: list[str]) -> None:
     assert ids(rulings) == parts
 
 
-def test_a_fault_that_is_gone_stands_before_what_is_open() -> None:
+def test_a_fault_that_is_gone_precedes_open_goals() -> None:
     gone = faults_moved({"phantom_reads": Effect(0.1, 0.0, -0.1, -0.14, -0.06, 0.0, 0.01, 300)}, ["error_rate"])
     assert [part.id for part in parts_of("INCONCLUSIVE", [OPEN], gone)] == ["fault-better", "open"]
 
@@ -68,7 +64,7 @@ drawn = st.lists(st.tuples(st.sampled_from(["better", "no-worse"]), bounds), min
 
 
 @given(drawn)
-def test_each_goal_is_in_one_part_and_open_ones_come_last(goals) -> None:  # type: ignore[no-untyped-def]
+def test_each_goal_is_in_one_part_and_open_ones_are_last(goals) -> None:  # type: ignore[no-untyped-def]
     rulings = [ruling(name, want, *pair) for name, (want, pair) in zip(NAMES, goals, strict=False)]
     verdict = overall([], rulings)
     parts = parts_of(verdict, rulings)
@@ -76,10 +72,49 @@ def test_each_goal_is_in_one_part_and_open_ones_come_last(goals) -> None:  # typ
     assert parts and len(named) == len(set(named))
     assert "open" not in [part.id for part in parts[:-1]]
     if verdict == "INCONCLUSIVE":
-        assert {*named} >= {each.name for each in rulings if not each.passes}
-        assert (parts[0].id == "open") == all(each.metric.verdict not in ("HELPED", "EQUIVALENT") or (
-            each.metric.verdict == "HELPED" and each.goal.want != "better") for each in rulings)  # fmt: skip
-    assert verdict_reason(verdict, [], rulings, {each.name: Effect() for each in rulings}, 99)
+        assert {*named} >= {goal.name for goal in rulings if not goal.passes}
+        decided = [
+            goal.metric.verdict == "EQUIVALENT" or (goal.metric.verdict == "HELPED" and goal.goal.want == "better")
+            for goal in rulings
+        ]
+        assert (parts[0].id == "open") == (not any(decided))
+    assert verdict_reason(verdict, [], rulings, {goal.name: Effect() for goal in rulings}, 99)
+
+
+def moved(name: GoalName, low: float, high: float, after: float = 0.0) -> list[FaultMoved]:
+    middle = (low + high) / 2
+    return faults_moved({name: Effect(after - middle, after, middle, low, high, after, after, 600)}, ["hit_ratio"])
+
+
+OPEN_END = rule_on(
+    "staleness_p99_ms",
+    Effect(None, 40.0, None, -INF, -1500.0, 10.0, 60.0, 600),
+    Goal.model_validate({"want": "better", "margin": "100ms"}),
+    20.0,
+    0.01,
+)
+
+
+@pytest.mark.parametrize(
+    ("rulings", "faults"),
+    [
+        ([HELPED], []),
+        ([HURT], []),
+        ([ruling("stale_reads", "no-worse", -2, -1, at_most="10 %")], []),  # worse, and beyond its limit
+        ([BROKEN, OPEN], []),
+        ([OPEN_END], []),
+        ([STILL], moved("phantom_reads", 0.01, 0.05, after=0.04)),
+        ([STILL], moved("phantom_reads", -0.06, -0.02)),
+        ([HELPED, ruling("error_rate", "no-worse", -4, -1), STILL], []),  # with a cost
+        ([], []),
+    ],
+)
+def test_the_sentence_names_all_its_metrics(rulings: list[Ruling], faults: list[FaultMoved]) -> None:
+    verdict = overall([], rulings, faults)
+    effects = {goal.name: Effect(after_low=0.4) for goal in rulings}
+    text = verdict_reason(verdict, [], rulings, effects, 99, faults, Plan(blocks=4))
+    names = [name for part in parts_of(verdict, rulings, faults) for name in part.names]
+    assert text and all(name_of(name).lower() in text.lower() for name in names)
 
 
 def needing(times: float | None) -> Ruling:
@@ -100,15 +135,15 @@ def needing(times: float | None) -> Ruling:
     ],
 )
 def test_what_to_change_in_the_plan(plan: Plan, times: list[float | None], advice: dict[str, str]) -> None:
-    assert advised([needing(each) for each in times], plan) == advice
+    assert advised([needing(factor) for factor in times], plan) == advice
 
 
 @given(st.integers(2, MOST_BLOCKS), st.floats(1, 300))
-def test_advice_is_a_plan_that_can_be_written(blocks: int, times: float) -> None:
+def test_advice_is_a_valid_plan(blocks: int, times: float) -> None:
     advice = advised([needing(times)], Plan(blocks=blocks))
     assert all(blocks < Plan(blocks=int(value)).blocks for value in advice.values())
 
 
 @pytest.mark.parametrize(("at_most", "limit"), [(None, None), ("10 %", 0.1)])
-def test_the_hard_limit_is_a_field_in_the_unit_of_the_metric(at_most: str | None, limit: float | None) -> None:
+def test_the_hard_limit_is_in_the_unit_of_the_metric(at_most: str | None, limit: float | None) -> None:
     assert ruling("stale_reads", "better", 6, 9, at_most=at_most).metric.at_most == limit

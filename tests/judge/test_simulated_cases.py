@@ -6,84 +6,30 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "deciding"))
 
 from deciding_cases import SOUND, Scenario, scenarios
 from simulated_block import Noise, simulate
-from simulated_service import MS, Behaviour, S, Service
 from truth import effects, verdict
 from whole_run import run
 
 from tier import one_of_many
 
 EVERY = list(scenarios())
-ITEM = "/items/{key}"
-
-
-def a_service(**knobs: object) -> Service:
-    behaviour = replace(Behaviour(sigma=0.0, hit_ms=2.0, load_ms=10.0, write_ms=4.0), **knobs)  # type: ignore[arg-type]
-    return Service(behaviour, (ITEM,), np.random.default_rng(1))
 
 
 def test_there_are_forty_cases_of_different_names_and_truths() -> None:
-    assert len({(each.fault, each.name) for each in EVERY}) == len(EVERY) == 40
-    assert {each.truth for each in EVERY} == {"HELPED", "HURT", "EQUIVALENT"}
-
-
-@pytest.mark.parametrize("scenario", [one_of_many(each, quick=number % 4 == 0) for number, each in enumerate(EVERY)])
-def test_the_declared_truth_is_what_happens(scenario: Scenario) -> None:
-    assert verdict(scenario.case(5), effects(scenario, 5)) == scenario.truth
-
-
-def test_a_sound_service_shows_each_write_from_its_answer_on() -> None:
-    service = a_service()
-    assert service.read(0, ITEM, 7).version == 7
-    done_ns, accepted = service.write(20 * MS, 7, 1000)
-    assert accepted and service.read(20 * MS + MS, ITEM, 7).version == 7
-    answer = service.read(done_ns + MS, ITEM, 7)
-    assert (answer.version, answer.cache, answer.calls) == (1000, "miss", 2)
-    assert service.read(done_ns + 20 * MS, ITEM, 7).cache == "hit"
+    assert len({(scenario.fault, scenario.name) for scenario in EVERY}) == len(EVERY) == 40
+    assert {scenario.truth for scenario in EVERY} == {"HELPED", "HURT", "EQUIVALENT"}
 
 
 @pytest.mark.parametrize(
-    ("knobs", "old_until_ms"),
-    [
-        ({"invalidates": "never", "ttl_s": 1.0}, 1012),
-        ({"lag_ms": 100.0, "ttl_s": 0.0}, 120),
-        ({"early_ms": 100.0}, 120),
-        ({"missed": 1.0, "ttl_s": 0.5}, 512),
-    ],
+    "scenario", [one_of_many(scenario, quick=number % 8 == 0) for number, scenario in enumerate(EVERY)]
 )
-def test_a_fault_shows_old_data_for_as_long_as_it_says(knobs: dict[str, object], old_until_ms: int) -> None:
-    def shown(at_ms: int) -> int:
-        service = a_service(**knobs)
-        service.read(0, ITEM, 7)
-        service.write(20 * MS, 7, 1000)
-        return service.read(at_ms * MS, ITEM, 7).version
-
-    assert shown(old_until_ms - 5) == 7
-    assert shown(old_until_ms + 10) == 1000
-
-
-def test_a_load_that_a_write_overtook_is_kept_without_a_guard_alone() -> None:
-    def stored(guarded: bool) -> int:
-        service = a_service(guarded=guarded, load_ms=30.0)
-        service.read(0, ITEM, 7)
-        service.write(10 * MS, 7, 1000)
-        return service.read(1 * S, ITEM, 7).version
-
-    assert (stored(guarded=False), stored(guarded=True)) == (7, 1000)
-
-
-def test_readers_of_one_key_wait_for_its_load_or_load_it_again() -> None:
-    def calls(single_flight: bool) -> int:
-        service = a_service(single_flight=single_flight)
-        return sum(service.read(at * MS, ITEM, 7).calls for at in range(5))
-
-    assert (calls(single_flight=True), calls(single_flight=False)) == (2, 10)
+def test_the_declared_truth_is_what_happens(scenario: Scenario) -> None:
+    assert verdict(scenario.case(5), effects(scenario, 5)) == scenario.truth
 
 
 def test_both_arms_get_the_same_requests_and_probes() -> None:

@@ -16,8 +16,8 @@ def windows(ratios: list[float], rng: np.random.Generator, size: int = SIZE) -> 
 
 def stops_at(ratios: list[float], rng: np.random.Generator) -> int | None:
     """The number of windows after which it is called still, looking after each; None where it never is."""
-    seen = windows(ratios, rng)
-    return next((count for count in range(1, len(seen) + 1) if settled(seen[:count])), None)
+    counts = windows(ratios, rng)
+    return next((end for end in range(1, len(counts) + 1) if settled(counts[:end])), None)
 
 
 @pytest.mark.parametrize("ratio", [0.0, 0.02, 0.3, 0.7, 0.97, 1.0])
@@ -29,7 +29,7 @@ def test_a_ratio_that_does_not_move_is_called_still_soon(ratio: float) -> None:
 
 
 @pytest.mark.parametrize(("slowness", "most"), [(4, 10), (8, 30)])
-def test_a_cache_that_fills_up_is_seldom_called_still_far_from_its_level(slowness: float, most: int) -> None:
+def test_a_filling_cache_is_seldom_called_still_too_early(slowness: float, most: int) -> None:
     """The hit ratio goes from 0 to 80 % as 1 - exp(-window / slowness). 10 points below is far. The slower it is, the
     less of it shows in windows of this size: 10 of 200 at 4 windows, some 20 of 200 at 8."""
     rng = np.random.default_rng(2)
@@ -48,7 +48,7 @@ def test_a_ratio_that_goes_on_falling_is_not_still() -> None:
     assert sum(stops_at(falling, rng) is not None for _ in range(200)) <= 40
 
 
-def test_a_still_ratio_is_seldom_said_to_move_and_a_steep_one_mostly() -> None:
+def test_a_steep_ratio_moves_and_a_still_one_does_not() -> None:
     rng = np.random.default_rng(4)
     still = sum(moving(windows([0.9] * 12, rng)) for _ in range(500))
     assert still <= 15  # 5 expected
@@ -60,8 +60,8 @@ def test_a_still_ratio_is_seldom_said_to_move_and_a_steep_one_mostly() -> None:
 @given(
     st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)).map(lambda pair: (min(pair), max(pair))), max_size=30)
 )
-def test_any_windows_give_an_answer(seen: list[tuple[int, int]]) -> None:
-    assert not (settled(seen) and moving(seen))
-    assert settled(seen) == settled([window for window in seen if window[1]])
-    if sum(count > 0 for _, count in seen) < FEWEST_WINDOWS:
-        assert not settled(seen)
+def test_any_windows_give_an_answer(counts: list[tuple[int, int]]) -> None:
+    assert not (settled(counts) and moving(counts))
+    assert settled(counts) == settled([window for window in counts if window[1]])
+    if sum(total > 0 for _, total in counts) < FEWEST_WINDOWS:
+        assert not settled(counts)

@@ -33,14 +33,20 @@ def test_points(share: float, text: str) -> None:
     assert points(share) == text
 
 
-def test_intervals() -> None:
-    assert interval_text("stale_reads", -1.0, -0.93) == "−100 to −93 points"
-    assert interval_text("latency_p95_ms", -0.5, 1.25) == "−0.5 to 1.25 ms"
-    assert interval_text("latency_p95_ms", None, 1.25) == "at most 1.25 ms"
-    assert interval_text("stale_reads", -0.18, -1e-12) == "−18 points to just below 0"
-    assert interval_text("stale_reads", 1e-12, 0.18) == "just above 0 to 18 points"
-    assert interval_text("stale_reads", 0.0, 0.18) == "0 to 18 points"
-    assert interval_text("latency_p95_ms", None, None) == "no bounds"
+@pytest.mark.parametrize(
+    ("name", "low", "high", "text"),
+    [
+        ("stale_reads", -1.0, -0.93, "−100 to −93 points"),
+        ("latency_p95_ms", -0.5, 1.25, "−0.5 to 1.25 ms"),
+        ("latency_p95_ms", None, 1.25, "at most 1.25 ms"),
+        ("stale_reads", -0.18, -1e-12, "−18 points to just below 0"),
+        ("stale_reads", 1e-12, 0.18, "just above 0 to 18 points"),
+        ("stale_reads", 0.0, 0.18, "0 to 18 points"),
+        ("latency_p95_ms", None, None, "no bounds"),
+    ],
+)
+def test_intervals(name: str, low: float | None, high: float | None, text: str) -> None:
+    assert interval_text(name, low, high) == text
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))

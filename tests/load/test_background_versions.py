@@ -19,7 +19,7 @@ from versioned_service import VersionedService, in_a_thread
 from luckyhit.case.docs.template import new_case
 from luckyhit.case.workload import Keys, Response, Route, Workload
 from luckyhit.case_run import CaseRun
-from luckyhit.judge.stale.background import background_reads, background_share
+from luckyhit.judge.stale.background import background_reads, share_beyond
 from luckyhit.load.bodies.expected import LARGEST_CHECKED_BODY
 from luckyhit.load.http1.request_head import Origin
 from luckyhit.load.http1.response import HttpResponse
@@ -75,7 +75,7 @@ def test_rows_tell_what_reads_showed_and_writes_wrote(run: CaseRun, service: Ver
 
 @pytest.mark.parametrize("service", [{"pause_s": 0.004}], indirect=True)
 def test_a_service_without_a_cache_has_no_stale_read_in_its_workload(run: CaseRun, service: VersionedService) -> None:
-    share = background_share(measured(run, service), run.case)
+    share = share_beyond(background_reads(measured(run, service), run.case), 0.0)
     assert share.stale == 0 and share.fresh > 100
 
 
@@ -102,14 +102,14 @@ def test_a_rejected_write_has_a_version_too_and_its_value_is_never_seen(
     reads = rows[rows["route"] == "read"]
     seen = set(zip(reads["key"], reads["version"], strict=True))
     assert len(seen & set(zip(refused["key"], refused["version"], strict=True))) <= 1  # a number may come twice
-    assert background_share(rows, run.case).stale == 0
+    assert share_beyond(background_reads(rows, run.case), 0.0).stale == 0
 
 
 @pytest.mark.parametrize("service", [{"field_name": "cost"}], indirect=True)
 def test_an_answer_that_shows_no_version_is_not_an_unexpected_one(run: CaseRun, service: VersionedService) -> None:
     rows = measured(run, service)
     assert rows.loc[rows["route"] == "read", "version"].isna().all() and rows["error"].isna().all()
-    share = background_share(rows, run.case)
+    share = share_beyond(background_reads(rows, run.case), 0.0)
     assert share.reads == 0 and share.share is None and share.unknown > 100
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from luckyhit.judge.compare.effect import Effect
 from luckyhit.judge.freshness.freshness_facts import as_metric_has_it
-from luckyhit.judge.stale.share_bounds import bounds_of_run, uncompared
+from luckyhit.judge.stale.proportion_bounds import bounds_of_run, uncompared
 from luckyhit.records import CountOf, FreshnessFacts, RunFinding
 from luckyhit.report.figures import freshness_curve, hit_ratio, late_reads
 from luckyhit.report.recorded import recorded

@@ -1,4 +1,4 @@
-"""The designs: one file and one row each. Nobody else compares a design's id; callers ask the design a question.
+"""The designs: one file and one row each. No other code compares a design's id; callers ask the design a question.
 
 To add one: a file with its `Design`, and its row in `DESIGNS`. Pure: no file, no socket, no clock.
 """
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from luckyhit.designs.before_after import BEFORE_AFTER
 from luckyhit.designs.crossover import CROSSOVER
-from luckyhit.designs.design import BOTH, Design, Looks, Units, Words, pair_numbers
+from luckyhit.designs.design import BOTH, Design, Words, pair_numbers
 from luckyhit.designs.side_by_side import SIDE_BY_SIDE
 
 DESIGNS: dict[str, Design] = {design.id: design for design in (SIDE_BY_SIDE, CROSSOVER, BEFORE_AFTER)}
@@ -25,7 +25,7 @@ else:
 
 
 class Designed(Protocol):
-    """What names its design: a case, or a result."""
+    """A case, or a result."""
 
     @property
     def design(self) -> str:
@@ -38,7 +38,7 @@ def design_of(designed: Designed) -> Design:
 
 
 def design_ids(wanted: Callable[[Design], bool]) -> str:
-    """The ids of the designs that are wanted, in words: `crossover or before-after`."""
+    """The ids of the wanted designs as text: `crossover or before-after`."""
     return " or ".join(design.id for design in DESIGNS.values() if wanted(design))
 
 
@@ -48,8 +48,6 @@ __all__ = [
     "DESIGNS",
     "Design",
     "DesignId",
-    "Looks",
-    "Units",
     "Words",
     "design_ids",
     "design_of",

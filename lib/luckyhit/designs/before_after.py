@@ -36,5 +36,3 @@ BEFORE_AFTER = Design(
         event_in_block=_EVENT,
     ),
 )
-
-__all__ = ["BEFORE_AFTER"]

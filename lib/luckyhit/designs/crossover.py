@@ -12,8 +12,8 @@ from luckyhit.records import Arm
 
 
 def order(pairs: int, seed: int) -> list[tuple[Arm, ...]]:
-    """Pairs in ABBA order: which arm comes first is drawn from the seed, and each second pair mirrors the one before
-    it, which cancels a linear drift."""
+    """Pairs in ABBA order: the first arm is drawn from the seed, and each second pair mirrors the one before it, which
+    cancels a linear drift."""
     blocks: list[tuple[Arm, ...]] = []
     rng = random.Random(seed)
     for index in range(pairs):
@@ -46,5 +46,3 @@ CROSSOVER = Design(
         ),
     ),
 )
-
-__all__ = ["CROSSOVER"]

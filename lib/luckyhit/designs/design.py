@@ -1,4 +1,4 @@
-"""What a design is: in which order the arms are measured, and what the judge may conclude from that order."""
+"""What a design is: the order in which the arms are measured, and what the judge may conclude from it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ Order = Callable[[int, int], list[tuple[Arm, ...]]]
 """(pairs of blocks, seed) -> the arms of each block, in the order of time."""
 
 Units = Literal["batches", "block-pairs", "blocks"]
-"""What counts as one observation. batches: contiguous slots that both arms were sent at the same time. block-pairs: a
-block of one arm and its partner of the other, where there are enough of them. blocks: whole blocks, without a partner.
-"""
+"""The unit of observation. batches: contiguous slots sent to both arms at the same time. block-pairs: a block of one
+arm and its partner of the other, where there are enough of them. blocks: whole blocks, without a partner."""
 Looks = Literal["any-time", "after-pairs", "once"]
 """When the comparison may be looked at and ended. any-time: after each block, with intervals that hold at any time.
-after-pairs: after each pair of blocks, with a share of the error rate for each look. once: after the last block."""
+after-pairs: after each pair of blocks, with a fraction of the error rate for each look. once: after the last block."""
 
 
 class Timed(Protocol):
-    """The part of a plan that says how long it takes."""
+    """The duration of a plan."""
 
     @property
     def blocks(self) -> int:
@@ -36,15 +35,15 @@ class Timed(Protocol):
         """The longest wait before a block, in seconds."""
 
     def seconds(self, blocks: int) -> float:
-        """Seconds of load in the whole run, where the change has so many blocks in all."""
+        """Seconds of load in the whole run, given the blocks of the change."""
 
 
 @dataclass(frozen=True)
 class Words:
-    """What is said of a design. `summary`: for the case file's reference. `compared`: beside the verdict, how the arms
-    were compared. `note`: what it makes weaker, a note of the result; None: nothing. `no_early_stop`: why it can't end
-    before its last block; "" where it can. `event_*`: what a shift or drift means for the verdict, where both arms met
-    it, where one did, and where one did inside a single block."""
+    """Texts about a design. `summary`: for the case file's reference. `compared`: how the arms were compared, beside
+    the verdict. `note`: of the result, on its weakness; None: there is none. `no_early_stop`: why it can't end before
+    its last block; "" where it can. `event_*`: what a shift or drift means for the verdict, if both arms had it, if one
+    had, and if one had inside a single block."""
 
     summary: str
     compared: str
@@ -66,14 +65,14 @@ class Design:
     """One way to measure both arms.
 
     `order`: which arms each block measures.
-    `isolated`: each arm has a stack of its own (service, cache, directory); else there is one stack, changed and
-    changed back.
+    `isolated`: each arm has its own stack (service, cache, directory); else there is one stack, changed and changed
+    back.
     `arms_together`: each block measures both arms at once; else a block measures one arm.
     `units`, `looks`: see there.
-    `washes_out`: the load goes on before each block until nothing of the arm before is left. (Where a stack is not the
-    run's own, every design does so.)
+    `washes_out`: load runs before each block until nothing of the arm before is left. (Where a stack is not the run's
+    own, every design does so.)
     `mirrored`: over each two pairs of blocks the order cancels a linear drift.
-    `may_carry_over`: a block may still show the arm that was measured before it; a guard checks that.
+    `may_carry_over`: a block may still show the arm measured before it; a guard checks that.
     """
 
     id: str
@@ -99,12 +98,12 @@ class Design:
 
     @property
     def batches_are_units(self) -> bool:
-        """Whether intervals are over batches inside the blocks; else over whole blocks, of which there are few."""
+        """Whether intervals are over batches inside the blocks; else over the few whole blocks."""
         return self.units == "batches"
 
     @property
     def pairs_blocks(self) -> bool:
-        """Whether a block is compared with its partner of the other arm, if there are enough pairs."""
+        """Whether a block is compared with its partner of the other arm, given enough pairs."""
         return self.units == "block-pairs"
 
     @property
@@ -119,25 +118,25 @@ class Design:
 
     @property
     def may_add_blocks(self) -> bool:
-        """Whether blocks may be added to the plan because of what was seen."""
+        """Whether blocks may be added to the plan because of the data."""
         return self.looks_any_time
 
     @property
     def controls_on_top(self) -> bool:
-        """Whether blocks without the freshness probe come on top of the declared ones; else they are among them, since
-        they would upset the order."""
+        """Whether blocks without the freshness probe come on top of the declared ones; else they are among them, to
+        keep the order."""
         return self.arms_together
 
     def planned_blocks(self, pairs: int) -> int:
-        """Blocks of the change in all, where so many pairs are planned."""
+        """All blocks of the change, given the planned pairs."""
         return pairs * self.blocks_in_pair
 
     def whole_pairs(self, blocks: int) -> int:
-        """Pairs that so many finished blocks hold."""
+        """Whole pairs among the finished blocks."""
         return blocks // self.blocks_in_pair
 
     def ends_pair(self, blocks: int) -> bool:
-        """Whether the last of so many finished blocks completes a pair."""
+        """Whether the last finished block completes a pair."""
         return blocks % self.blocks_in_pair == 0
 
     def load_s(self, plan: Timed, pairs: int | None = None) -> float:
@@ -145,11 +144,11 @@ class Design:
         return plan.seconds(self.planned_blocks(plan.blocks if pairs is None else pairs))
 
     def washout_s(self, plan: Timed) -> float:
-        """The longest wait before one block, in seconds; 0 where each block begins anew on a stack of its arm's own."""
+        """The longest wait before one block, in seconds; 0 where each arm has its own stack."""
         return 0.0 if self.isolated else plan.washout
 
     def longest_s(self, plan: Timed) -> float:
-        """`load_s` with each wash-out of the change's blocks at its longest."""
+        """`load_s` with the longest wash-out before each block of the change."""
         return self.load_s(plan) + self.planned_blocks(plan.blocks) * self.washout_s(plan)
 
 
@@ -162,6 +161,3 @@ def pair_numbers(order: Sequence[Sequence[Arm]]) -> list[int]:
             counts[arm] += 1
         pairs.append(max(counts[arm] for arm in arms))
     return pairs
-
-
-__all__ = ["AFTER", "BEFORE", "BOTH", "Design", "Looks", "Order", "Timed", "Units", "Words", "pair_numbers"]

@@ -1,6 +1,6 @@
 """Side by side: two isolated stacks, and each request is sent to both at the same moment.
 
-What happens to one arm happens to the other, so pairs of requests are compared, and intervals hold at any time.
+What happens to one arm happens to the other, so requests are compared in pairs, and intervals hold at any time.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from luckyhit.records import Arm
 
 
 def order(pairs: int, seed: int) -> list[tuple[Arm, ...]]:
-    """Both arms in each block; inside a block the engine draws which one is sent to first, slot by slot."""
+    """Both arms in each block; inside a block the engine draws the first arm slot by slot."""
     return [BOTH] * pairs
 
 
@@ -31,5 +31,3 @@ SIDE_BY_SIDE = Design(
         ),
     ),
 )
-
-__all__ = ["SIDE_BY_SIDE"]

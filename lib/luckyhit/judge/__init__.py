@@ -4,20 +4,20 @@
     compare      one arm against the other: each metric with its interval
     freshness    what the probe's reads mean, for how long, and for whom; cache_events: what the cache did around them
     stale        what a stale read is, of the probe and of the workload, and how many there were
-    belief       whether status and count of calls can be believed at all
+    belief       whether status and count of calls can be believed
     guards       what would overturn the verdict, one row each
-    stats        intervals and how far they reach, exact counts, forecasts: on numbers, whatever they measure
-    early        which looks a run needs
-    worked       all that takes time, on two cores
+    stats        intervals, exact counts, forecasts: on numbers, whatever they measure
+    early_stopping   which looks a run needs
+    analysis     the part that takes time, on two cores
     verdict      the rules; reason: the sentence that says why
     context      what stands beside the verdict: naive figures, routes, shifts inside an arm, earlier runs
     evidence, findings   what the run shows beside its metrics, a file for each kind
-    power        what a plan can decide, before it is measured, and the numbers of one that is sized
-    decision     all of it, on frames; loose: on a directory that is no run
+    power        what a plan can decide, before it is measured, and the numbers of a sized one
+    decision     the result, from frames; records_only: from a directory that is no run
     facade       what a report may ask beyond the result
 
-No socket, no clock: the same files give the same verdict next year. `judge` reads a run directory, `decide` is the
-pure function under it.
+No socket, no clock: the same files give the same verdict next year. `judge` reads a run directory; `decide` is the pure
+function under it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import pandas as pd
 
 from luckyhit.case_run import CaseRun
 from luckyhit.errors import RunUnreadable
-from luckyhit.judge.decision import About, Beyond, decide
+from luckyhit.judge.decision import ExtraRecords, RunHeader, decide
 from luckyhit.judge.evidence import evidence_of
 from luckyhit.judge.findings import findings
 from luckyhit.judge.guards.guard_rows import GUARDS, ON_FILES, look
@@ -45,18 +45,17 @@ from luckyhit.records.parquet import nullable_integers
 from luckyhit.records.schemas import Table
 from luckyhit.text.wording import note
 
-__all__ = ["GUARDS", "RULES", "About", "FixedSample", "Sequential", "decide", "judge"]
+__all__ = ["GUARDS", "RULES", "FixedSample", "RunHeader", "Sequential", "decide", "judge"]
 
 
 def judge(run: CaseRun, *, guards: Sequence[Guard] = (), interim: bool = False, requests: Rows | None = None) -> Result:
-    """Judge what a run recorded; writes nothing. A damaged part file makes the run INVALID, and says which; a run that
-    did not get to its end is never HELPED, HURT or EQUIVALENT.
+    """Judge a recorded run; writes nothing. A damaged part file makes the run INVALID, and is named; an unfinished run
+    is never HELPED, HURT or EQUIVALENT.
 
-    `guards`: what is known beside those that the run noted. `going_on`: it is the run itself that looks, and it neither
-    has taken its change back yet nor got to its end; only verdict, goals and guards are worked out then. `requests`:
-    the run's, where they have been read already.
+    `guards`: beside the recorded ones. `interim`: the run itself looks, before its rollback and its end; then only
+    verdict, goals and guards are computed. `requests`: the run's, if read already.
 
-    Raises RunUnreadable where not even the manifest can be read, and CaseError where the case can't.
+    Raises RunUnreadable where the manifest can't be read, and CaseError where the case can't.
     """
     (manifest, unread), case = run.load_manifest(), run.case
     unfinished = "" if interim else not_finished(manifest, unread)
@@ -80,7 +79,7 @@ def judge(run: CaseRun, *, guards: Sequence[Guard] = (), interim: bool = False, 
         counted = run.counters_by_block()
 
     def load(columns: Sequence[str]) -> Iterator[pd.DataFrame]:
-        with suppress(RunUnreadable):  # a damaged file is a guard's already, and what nobody needs is none
+        with suppress(RunUnreadable):  # a guard has reported a damaged file
             for part in run.parts("requests", columns):
                 yield part.to_pandas(types_mapper=nullable_integers)
 
@@ -99,8 +98,8 @@ def judge(run: CaseRun, *, guards: Sequence[Guard] = (), interim: bool = False, 
         manifest.blocks,
         held,
         manifest.rollback,
-        about=About(run.name, run.id, run.date, notes, ended),
-        beyond=Beyond(answers, load, counted),
+        header=RunHeader(run.name, run.id, run.date, notes, ended),
+        extra=ExtraRecords(answers, load, counted),
         interim=interim,
     )
     if not interim and not damaged:

@@ -1,4 +1,4 @@
-"""What findings are made of: everything that a run recorded, of the blocks that are compared."""
+"""The input of findings: everything that a run recorded, of the compared blocks."""
 
 from __future__ import annotations
 
@@ -44,12 +44,10 @@ ALWAYS = ("arm", "block", "phase")
 
 @dataclass(frozen=True)
 class Evidence:
-    """`load` gives the requests in some of their columns (`records.REQUESTS`), all stages, repeated texts in their
-    dictionary; `reads`, `writes` and `events` are whole; `facts` are what readers saw, as the result has it.
-    `preflight`: what was met before anything was measured.
-    `doubts`, `miss_calls` and `replayed`, too: in an arm in doubt, the column `cache` says `unknown`. `counters`: the
-    cache's own, with their `block`. `stage`: whose blocks are looked at: the change's, or the baseline's where no
-    change was measured."""
+    """`load`: the requests of all stages in some columns (`records.REQUESTS`), repeated texts as dictionaries; `reads`,
+    `writes`, `events`: whole tables; `facts`, `doubts`, `miss_calls`, `replayed`: as in the result (in an arm in doubt
+    the column `cache` is `unknown`); `counters`: the cache's own, with their `block`; `stage`: whose blocks count: the
+    change's, or the baseline's where no change was measured."""
 
     case: Case
     blocks: Sequence[NotedBlock]
@@ -59,9 +57,9 @@ class Evidence:
     events: pd.DataFrame = field(default_factory=EVENTS.empty_table().to_pandas)
     facts: Mapping[Arm, FreshnessFacts] = field(default_factory=dict)
     parts: Callable[[Sequence[str]], Iterable[pa.Table]] | None = None
-    """The requests in parts, for what keeps a few of them."""
+    """The requests in parts, for findings that keep a few of them."""
     length: int = 0
-    """How many requests there are, in all stages; 0 where nobody counted."""
+    """The number of requests in all stages; 0 if not counted."""
     preflight: Preflight = field(default_factory=Preflight)
     doubts: Mapping[Arm, Sequence[Doubt]] = field(default_factory=dict)
     miss_calls: Mapping[str, int] = field(default_factory=dict)
@@ -76,12 +74,12 @@ class Evidence:
 
     @property
     def entries(self) -> list[NotedBlock]:
-        """What was noted of the blocks that are looked at."""
+        """The manifest's blocks of the stage."""
         return [block for block in self.blocks if block.stage == self.stage]
 
     @property
     def arms(self) -> list[Arm]:
-        """The arms that were measured in these blocks."""
+        """The arms measured in these blocks."""
         measured = {arm for block in self.entries for arm in block.arms}
         both: tuple[Arm, Arm] = ("before", "after")
         return [arm for arm in both if arm in measured]
@@ -94,7 +92,7 @@ class Evidence:
         return self._as_believed(table.filter(inside))
 
     def in_parts(self, *columns: str) -> Iterator[pa.Table]:
-        """The same, a part at a time: the rows of a long run take as much memory as they are."""
+        """The same, a part at a time, to bound memory in a long run."""
         if self.parts is None:
             yield self.requests(*columns)
             return
@@ -106,7 +104,7 @@ class Evidence:
             yield self._as_believed(wanted_rows.unify_dictionaries())
 
     def _as_believed(self, table: pa.Table) -> pa.Table:
-        """Where the status of an arm can't be believed, no answer of it says one."""
+        """Without the cache status of arms in doubt."""
         if not self.doubts or "cache" not in table.column_names or not len(table):
             return table
         doubted = pc.is_in(table["arm"].cast(pa.string()), pa.array([*self.doubts], pa.string()))
@@ -117,7 +115,7 @@ class Evidence:
 
     @cached_property
     def answers(self) -> ComparedAnswers | None:
-        """Those whose bodies can be compared; None where there are none."""
+        """The responses whose bodies can be compared; None without any."""
         probed = frozenset(self.writes["key"].tolist())
         return compared_answers(self.case, self.entries, self.in_parts, length=self.length, probed=probed)
 
@@ -128,18 +126,18 @@ class Evidence:
 
     @cached_property
     def stories(self) -> pd.DataFrame:
-        """What the cache did around each probed write of these blocks, by its own events (see `story`)."""
+        """What the cache did around each probed write of these blocks (see `cache_events.stories`)."""
         reads, writes = self.record.probe(self.stage)
         return probe_stories(writes, reads, self.events)
 
     def probed(self, arm: Arm) -> Probed:
-        """What the probe of one arm found in these blocks."""
+        """The probe of one arm in these blocks."""
         return self.record.probed(self.stage, arm)
 
 
 def evidence_of(run: CaseRun, manifest: Manifest, result: Result | None = None) -> Evidence:
-    """Of a run directory; `result`: what was worked out from it already. Raises RunUnreadable where one of the probe's
-    files is damaged; when the requests are asked for, where one of theirs is."""
+    """Of a run directory; `result`: its result, if there is one. Raises RunUnreadable where one of the probe's files is
+    damaged; a damaged file of requests raises when it is read."""
 
     def load(columns: Sequence[str]) -> pa.Table:
         parts = list(run.parts("requests", columns))
@@ -147,7 +145,7 @@ def evidence_of(run: CaseRun, manifest: Manifest, result: Result | None = None) 
         return whole.select(list(columns)).unify_dictionaries()
 
     events, counters = EVENTS.empty_table().to_pandas(), COUNTERS.empty_table().to_pandas().assign(block=0)
-    with suppress(RunUnreadable):  # no verdict rests on them; the report names the damaged file
+    with suppress(RunUnreadable):  # no verdict depends on them; the report names the damaged file
         events = run.events()
     with suppress(RunUnreadable):
         counters = run.counters_by_block()
@@ -161,6 +159,3 @@ def evidence_of(run: CaseRun, manifest: Manifest, result: Result | None = None) 
         return made
     made = replace(made, facts=result.freshness, doubts=result.doubts, replayed=result.replayed)
     return replace(made, miss_calls=result.miss_calls, routes=result.routes)
-
-
-__all__ = ["Evidence", "evidence_of"]

@@ -1,8 +1,7 @@
 """What a report may ask of the judge beyond the result.
 
-`result.json` holds what was decided. A figure needs more: a value for each request, or for each instant. Those are made
-here from the records, by the definitions that the verdict rests on. A report imports nothing else of the judge.
-"""
+`result.json` holds the decisions. A figure needs more: a value for each request, or for each instant, by the
+definitions of the verdict. A report imports nothing else of the judge."""
 
 from __future__ import annotations
 
@@ -26,7 +25,7 @@ from luckyhit.judge.power import Planning
 from luckyhit.judge.power.words import planning_rows
 from luckyhit.judge.reason import got_worse
 from luckyhit.judge.stale.old_data import old_data_text
-from luckyhit.judge.stale.share_bounds import ShareBounds, bounds_of_run, uncompared
+from luckyhit.judge.stale.proportion_bounds import ProportionBounds, bounds_of_run, uncompared
 from luckyhit.judge.table.columns import JUDGED, rows_of_parts
 from luckyhit.judge.table.probe_frames import probe_frame
 from luckyhit.judge.table.request_values import level_of_values, values_of
@@ -48,8 +47,8 @@ __all__ = [
     "SHARED",
     "KeyspaceLog",
     "Planning",
+    "ProportionBounds",
     "Rows",
-    "ShareBounds",
     "believed_rows",
     "bounds_of_run",
     "by_key",
@@ -91,8 +90,7 @@ def believed_rows(requests: Rows | pd.DataFrame, result: Result | None) -> Rows:
 
 
 def facts_of_probe(
-    reads: pd.DataFrame, writes: pd.DataFrame, within_s: float, bounds: ShareBounds
+    reads: pd.DataFrame, writes: pd.DataFrame, within_s: float, bounds: ProportionBounds
 ) -> FreshnessFacts | None:
-    """The facts of one arm, as a result has them, of records that are not judged or that the judge refused; None where
-    nothing was read."""
+    """The facts of one arm from records that are not judged, or that the judge refused; None without a read."""
     return freshness_facts(Probed(reads, writes), within_s, bounds=bounds) if len(reads) else None

@@ -1,4 +1,4 @@
-"""The sentence that says why a run has its verdict: what was found leads, what is open comes behind it."""
+"""The sentence that says why a run has its verdict: results first, open questions after them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Literal
 
 from luckyhit.case.declared_plan import MOST_BLOCKS, Plan
 from luckyhit.case.values.units import format_duration
-from luckyhit.judge.beside_goals import FaultMoved
 from luckyhit.judge.compare.effect import UNDECLARED, Effect, amount_of
-from luckyhit.judge.verdict import Ruling, metric_of
+from luckyhit.judge.verdict import FaultMoved, Ruling, metric_of
 from luckyhit.records import GoalName, Guard, GuardId, Metric, Verdict, kind_of
 from luckyhit.text.messages import guard_title
 from luckyhit.text.numbers import listed, sentence
@@ -23,22 +22,21 @@ PartId = Literal[
 ]
 _FIRST: tuple[GuardId, ...] = ("records-readable", "within-the-targets-limits", "declared-difference-only")
 CEILING_STEP_S = 10
-"""`plan.at_most` is told in steps of so many seconds."""
+"""The advised `plan.at_most` is a multiple of this."""
 
 
 @dataclass(frozen=True, slots=True)
 class SentencePart:
-    """One part of the sentence: the goals (or the faults without one) that it is about."""
+    """One part of the sentence, and the goals (or the faults without one) that it is about."""
 
     id: PartId
     names: tuple[GoalName, ...]
 
 
-def parts_of(verdict: Verdict, rulings: Sequence[Ruling], beside: Sequence[FaultMoved] = ()) -> list[SentencePart]:
-    """What the sentence says, in its order; none without a goal that could be looked at. Not of INVALID, where a
-    guard's own words stand.
+def parts_of(verdict: Verdict, rulings: Sequence[Ruling], faults: Sequence[FaultMoved] = ()) -> list[SentencePart]:
+    """The parts of the sentence in their order; none without a visible goal. For INVALID the failed guard speaks.
 
-    Each goal is in one part at most. Where something got worse, what did not is left to the table.
+    Each goal is in at most one part. Where something got worse, the table has the rest.
     """
     hurt = [ruling for ruling in rulings if ruling.metric.verdict == "HURT"]
     missed = [ruling for ruling in rulings if ruling.missed and ruling not in hurt]
@@ -50,11 +48,11 @@ def parts_of(verdict: Verdict, rulings: Sequence[Ruling], beside: Sequence[Fault
         key=lambda ruling: ruling.goal.want != "better",
     )
     parts: list[tuple[PartId, Sequence[Ruling | FaultMoved]]] = [
-        ("fault-worse", [fault for fault in beside if fault.worse]),
+        ("fault-worse", [fault for fault in faults if fault.worse]),
         ("hurt", hurt),
         ("limit-broken", missed),
         ("helped", asked if verdict in ("HELPED", "INCONCLUSIVE") else []),
-        ("fault-better", [fault for fault in beside if not fault.worse]),
+        ("fault-better", [fault for fault in faults if not fault.worse]),
     ]
     if verdict == "INCONCLUSIVE":
         parts += [("equivalent", still), ("open", [ruling for ruling in rest if not ruling.passes])]
@@ -70,17 +68,17 @@ def verdict_reason(
     rulings: Sequence[Ruling],
     effects: Mapping[GoalName, Effect],
     confidence: float,
-    beside: Sequence[FaultMoved] = (),
+    faults: Sequence[FaultMoved] = (),
     plan: Plan | None = None,
 ) -> str:
-    """One plain sentence, with the numbers. `confidence`: of all intervals together, in per cent (99); `plan`: what
-    was measured, to say what of it to change; None where nobody planned it."""
+    """One sentence, with the numbers. `confidence`: of all intervals together, in per cent (99); `plan`: the measured
+    one, to advise a change of it; None without one."""
     if verdict == "INVALID":
         return sentence(_failed([guard for guard in guards if not guard.ok]))
     words = _Words(
-        {ruling.name: ruling for ruling in rulings}, effects, {fault.name: fault for fault in beside}, confidence
+        {ruling.name: ruling for ruling in rulings}, effects, {fault.name: fault for fault in faults}, confidence
     )
-    parts = parts_of(verdict, rulings, beside)
+    parts = parts_of(verdict, rulings, faults)
     texts = [words.text(part, verdict) for part in parts]
     if verdict == "INCONCLUSIVE" and not rulings:
         texts.append("the case has no goal that was visible")
@@ -92,9 +90,8 @@ def verdict_reason(
 
 
 def advised(open_: Sequence[Ruling], plan: Plan) -> dict[str, str]:
-    """The field of the plan to change, with its value, for what is open: as many blocks as the forecasts of all open
-    goals ask for (as long a ceiling, where the plan is sized). Nothing where one of them can't be forecast, or asks
-    for more than a plan may have."""
+    """The field of the plan to change for the open goals, with its value: the blocks that all their forecasts ask for
+    (the ceiling, where the plan is sized). Nothing where one can't be forecast, or exceeds a plan."""
     expected = [(ruling.metric.expected_pairs, ruling.metric.pairs) for ruling in open_]
     times = [needed / pairs for needed, pairs in expected if needed is not None and pairs]
     if not open_ or len(times) < len(expected):
@@ -107,7 +104,7 @@ def advised(open_: Sequence[Ruling], plan: Plan) -> dict[str, str]:
 
 
 def _failed(failed: Sequence[Guard]) -> str:
-    """Damaged files and what stopped the run explain all the rest; so does a change beside the declared one."""
+    """Damaged files, what stopped the run and an undeclared change come first: they explain the rest."""
     worst, *others = sorted(failed, key=lambda guard: _FIRST.index(guard.id) if guard.id in _FIRST else len(_FIRST))
     more = f" (and {len(others)} more)" if others else ""
     return f"the guard “{guard_title(worst.id)}”{more} failed: {worst.detail}"
@@ -115,7 +112,7 @@ def _failed(failed: Sequence[Guard]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """The parts in words."""
+    """The parts as text."""
 
     rulings: Mapping[GoalName, Ruling]
     effects: Mapping[GoalName, Effect]
@@ -124,9 +121,9 @@ class _Words:
 
     def text(self, part: SentencePart, verdict: Verdict) -> str:
         if part.id in ("fault-worse", "fault-better"):
-            moved = [self._beside(self.faults[name]) for name in part.names]
+            moved = [self._fault_moved(self.faults[name]) for name in part.names]
             if part.id == "fault-worse":
-                return "; ".join(f"{text}, which no goal is about" for text in moved)
+                return "; ".join(f"{text}, which no goal covers" for text in moved)
             return f"{listed(moved)}, beside the goals"
         rulings = [self.rulings[name] for name in part.names]
         if part.id == "hurt":
@@ -144,11 +141,11 @@ class _Words:
             why = "which is not what should get better" if asked else "which no goal asks for"
             return f"{listed([self._moved(ruling) for ruling in rulings[:2]])}, {why}"
         if part.id == "no-worse":
-            return f"{_names(rulings)} got no worse than the case accepts; whether better can't be told"
+            return f"{_names(rulings)} got no worse than the case accepts; whether it got better is open"
         return self._open(rulings)
 
     def _helped(self, gains: Sequence[Ruling], *, with_costs: bool) -> str:
-        """What got better, at which cost."""
+        """What got better, and at which cost."""
         text = listed([self._moved(ruling) for ruling in gains[:2]])
         if not with_costs:
             return text
@@ -161,7 +158,7 @@ class _Words:
             text += f", at a cost of {listed([_cost(ruling) for ruling in costs])}"
             return f"{text}, inside what the case accepts" if len(costs) > 1 else f"{text}, {_inside(costs[0])}"
         if len(self.rulings) > len(gains):
-            text += ", and nothing else that the case watches got worse than it accepts"
+            text += ", and no other goal got worse than the case accepts"
         return text
 
     def _hurt(self, ruling: Ruling) -> str:
@@ -197,7 +194,7 @@ class _Words:
     def _moved(self, ruling: Ruling) -> str:
         return _moved(ruling.name, ruling.metric, self.confidence)
 
-    def _beside(self, fault: FaultMoved) -> str:
+    def _fault_moved(self, fault: FaultMoved) -> str:
         return _moved(fault.name, metric_of(fault.name, fault.effect), 100 * (1 - UNDECLARED))
 
 
@@ -215,7 +212,7 @@ def _beyond(ruling: Ruling) -> str:
 
 
 def got_worse(name: GoalName, metric: Metric) -> bool:
-    """Whether all of the interval lies on the worse side of no difference."""
+    """Whether the whole interval lies on the worse side of 0."""
     if kind_of(name).higher_is_better:
         return metric.high is not None and metric.high < 0
     return metric.low is not None and metric.low > 0
@@ -235,12 +232,9 @@ def _moved(name: GoalName, metric: Metric, confidence: float) -> str:
     if metric.before is None or metric.after is None or metric.effect is None:
         return f"{name_of(name)} changed ({interval})"
     before, after = value_text(name, metric.before), value_text(name, metric.after)
-    way = "fell" if metric.effect < 0 else "rose"
+    verb = "fell" if metric.effect < 0 else "rose"
     if before != after:
-        return f"{name_of(name)} {way} from {before} to {after} ({interval})"
+        return f"{name_of(name)} {verb} from {before} to {after} ({interval})"
     if (metric.low is not None and metric.low > 0) or (metric.high is not None and metric.high < 0):
-        return f"{name_of(name)} {way} by {difference_text(name, abs(metric.effect))} from {before} ({interval})"
+        return f"{name_of(name)} {verb} by {difference_text(name, abs(metric.effect))} from {before} ({interval})"
     return f"{name_of(name)} stayed at {before} ({interval})"
-
-
-__all__ = ["PartId", "SentencePart", "advised", "got_worse", "parts_of", "verdict_reason"]

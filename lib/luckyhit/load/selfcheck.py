@@ -28,6 +28,7 @@ from luckyhit.load.engine_config import EngineCheck
 from luckyhit.load.schedule import schedule_for
 from luckyhit.load.sender import Worker
 from luckyhit.load.signals import Signals
+from luckyhit.records import nearest_rank
 
 SECONDS = 0.5
 FEWEST_REQUESTS = 40
@@ -186,7 +187,5 @@ def quantile(values: NDArray[np.float64] | Sequence[float], share: float) -> flo
     ordered = np.sort(np.asarray(values, dtype=np.float64))
     if not len(ordered):
         return float("inf")
-    # Rounded first: 0.999 * 1000 is not to become the thousandth value for a bit's sake.
-    rank = int(np.ceil(round(share * len(ordered), 9)))
-    value = float(ordered[min(len(ordered), max(1, rank)) - 1])
+    value = float(ordered[nearest_rank(share, len(ordered))])
     return float("inf") if np.isnan(value) else value

@@ -34,6 +34,7 @@ from luckyhit.records.metrics import (
     MetricName,
     ProbeReads,
     ValueKind,
+    nearest_rank,
 )
 from luckyhit.records.repeat import Repeat
 from luckyhit.records.result import (
@@ -151,5 +152,6 @@ __all__ = [
     "Verdict",
     "kind_of",
     "metric_of_goal",
+    "nearest_rank",
     "route_of_goal",
 ]

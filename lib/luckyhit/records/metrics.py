@@ -9,6 +9,7 @@ a row in `luckyhit.judge.compare.effects.REQUEST_ESTIMATORS`; only where its val
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 from typing import Literal
 
 from luckyhit.records.amounts import UNITS, MarginUnit, Unit
@@ -276,7 +277,13 @@ NUMBER_COLUMNS: tuple[str, ...] = tuple(
 """The columns of the requests whose numbers are metrics as they stand."""
 
 
+def nearest_rank(quantile: float, count: int) -> int:
+    """The index of a quantile among `count` sorted values: the least with at least that proportion at or below it."""
+    # Less a hair: 0.07 * 100 is 7.000000000000001, and means the seventh value.
+    return min(max(ceil(quantile * count - 1e-9), 1), count) - 1
+
+
 __all__ = [
     "FAULTS", "LATENCIES", "METRICS", "NUMBER_COLUMNS", "OF_FRESHNESS", "OF_REQUESTS", "STALE_READS", "Estimator",
-    "EventMetric", "MetricKind", "MetricName", "Needed", "ProbeReads", "ValueKind",
+    "EventMetric", "MetricKind", "MetricName", "Needed", "ProbeReads", "ValueKind", "nearest_rank",
 ]  # fmt: skip

@@ -112,7 +112,7 @@ def told_of_run(
 
 
 def told_of_records(result: Result, folder: Path) -> Told:
-    """What is told of records that are no run (see `luckyhit.judge.loose`)."""
+    """What is told of records that are no run (see `luckyhit.judge.records_only`)."""
     redactor = Redactor(mentioned_secrets(folder / "case.yml"), roots={folder.absolute(): folder.name})
     return Told(case=result.case or folder.name, result=result, clean=_cleaner(redactor))
 

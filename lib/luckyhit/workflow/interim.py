@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from luckyhit.case_run import CaseRun
 from luckyhit.designs import design_of
-from luckyhit.judge import early, judge
+from luckyhit.judge import early_stopping, judge
 from luckyhit.judge.compare import process_starts
 from luckyhit.records import Result
 from luckyhit.records.manifest import InterimLook
@@ -23,7 +23,7 @@ def seen_enough(run: CaseRun, measuring: Measuring, planned: int | None = None) 
         return False
     measuring.show("looking at what there is")
     result = judge(run, guards=[measuring.looks.guard()], interim=True)
-    stop = early.enough(result, case) and process_starts.enough_starts(blocks, case)
+    stop = early_stopping.may_stop(result, case) and process_starts.enough_starts(blocks, case)
     _note_look(run, result, len(blocks), stopped=stop)
     return stop
 
@@ -36,7 +36,7 @@ def blocks_to_add(run: CaseRun, measuring: Measuring) -> int:
         return 0
     measuring.show("looking at what there is")
     result = judge(run, guards=[measuring.looks.guard()], interim=True)
-    more = early.blocks_to_add(result, case)
+    more = early_stopping.blocks_to_add(result, case)
     _note_look(run, result, len(run.blocks("change")), stopped=False, added=more)
     return more
 

@@ -23,7 +23,7 @@ from luckyhit.judge.power import (
     to_size,
     unsized,
 )
-from luckyhit.judge.power.recorded_baseline import recorded_baseline
+from luckyhit.judge.power.measured_baseline import recorded_baseline
 from luckyhit.probe.probe_plan import KeyRanges, ProbeEvent, counted_units, most_requests, plan_events, usual_requests
 from luckyhit.records import METRICS, STALE_READS, GoalName, MetricName, ProbeReads
 from luckyhit.workflow.probe_controls import probe_share, with_controls

@@ -13,7 +13,7 @@ from luckyhit.cli.app import print_json, refuse_crowded
 from luckyhit.cli.publishing import write_told
 from luckyhit.errors import ArgumentError, CaseError, LuckyHitError
 from luckyhit.judge import judge as judge_run
-from luckyhit.judge import loose
+from luckyhit.judge import records_only
 from luckyhit.judge.context.earlier import with_earlier
 from luckyhit.project import Project
 from luckyhit.records import Result
@@ -30,10 +30,10 @@ from luckyhit.workflow.unattended.export import export, keep_result
 def judge(run: str, *, as_json: bool, write: bool, summary: str, junit: str, runs_dir: str) -> None:
     """Judge again what a run, or a directory of records alone, holds, and print it."""
     refuse_crowded(summary, junit, as_json=as_json)
-    if loose.is_loose(Path(run)):
+    if records_only.is_records_only(Path(run)):
         if write:
             raise ArgumentError(f"{run} is no run directory, so it keeps no result", hint="Leave --write out.")
-        result = loose.judge_loose(Path(run))
+        result = records_only.judge_records_only(Path(run))
         outcome = told_of_records(result, Path(run))
         numbers = number_lines(result)  # no report shows them
     else:

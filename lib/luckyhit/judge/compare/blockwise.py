@@ -23,9 +23,8 @@ BlockValues = Mapping[GoalName, Mapping[int, float]]
 
 
 def block_values(rows: Rows, probed: Sequence[Probed], within_s: float | None) -> dict[GoalName, dict[int, float]]:
-    """Of each metric, its value in each block that shows one. `rows`: measured ones; `probed`: what the probe found in
-    the same blocks, by arm; `within_s`: the declared bound, None without a probe. Windows of staleness are too few in
-    a block.
+    """By metric, its value in each block that shows one. `rows`: measured ones; `probed`: the probe in the same blocks,
+    by arm; `within_s`: the declared bound, None without a probe. A block has too few windows of staleness.
     """
     by_metric: dict[GoalName, dict[int, float]] = {name: {} for name in METRICS}
     for block, inside in members(rows.block):
@@ -42,8 +41,8 @@ def block_values(rows: Rows, probed: Sequence[Probed], within_s: float | None) -
     if within_s is not None and any(len(arm.reads) for arm in probed):
         late = pd.concat([late_among(arm.classified, within_s) for arm in probed])
         decided = late[late["outcome"].isin(["fresh", "stale"])]
-        shares = (decided["outcome"] == "stale").groupby(decided["block"]).mean()
-        by_metric[STALE_READS] = {int(block): float(share) for block, share in shares.items()}
+        stale = (decided["outcome"] == "stale").groupby(decided["block"]).mean()
+        by_metric[STALE_READS] = {int(block): float(proportion) for block, proportion in stale.items()}
         for arm in probed:
             for metric, units in units_of(arm, within_s).items():
                 events: dict[int, list[bool]] = {}
@@ -54,7 +53,7 @@ def block_values(rows: Rows, probed: Sequence[Probed], within_s: float | None) -
 
 
 def goal_values(rows: Rows, probed: Sequence[Probed], case: Case) -> dict[GoalName, dict[int, float]]:
-    """`block_values`, and the same of the routes that goals name."""
+    """`block_values`, with those of the routes that goals name."""
     within_s = case.freshness.within if case.freshness is not None else None
     by_metric: dict[GoalName, dict[int, float]] = {**block_values(rows, probed, within_s)}
     for name in case.goals:
@@ -68,8 +67,8 @@ def goal_values(rows: Rows, probed: Sequence[Probed], case: Case) -> dict[GoalNa
 def one_more(
     effects: Mapping[GoalName, Effect], first: BlockValues, boundary: Boundary, error_rate: float
 ) -> dict[GoalName, Effect]:
-    """`effects` of one further block against several, their intervals as wide at least as blocks differ anyway: the
-    prediction interval of one more block. `first`: the several ones; of a single one nothing tells how they differ."""
+    """`effects` of one further block against several, with intervals at least as wide as the prediction interval of one
+    more block. `first`: the several ones; a single one does not show how blocks differ."""
     return {
         name: _wider(effect, list(first.get(name, {}).values()), boundary, error_rate)
         for name, effect in effects.items()
@@ -79,8 +78,10 @@ def one_more(
 def _wider(effect: Effect, values: list[float], boundary: Boundary, error_rate: float) -> Effect:
     if effect.effect is None or not values:
         return effect
-    count, reach = len(values), INF
+    count, half_width = len(values), INF
     if count > 1:
-        reach = boundary.single(count - 1, error_rate) * float(np.std(values, ddof=1)) * sqrt(1 + 1 / count)
-    low, high = min(effect.low, effect.effect - reach), max(effect.high, effect.effect + reach)
+        half_width = (
+            boundary.critical_value(count - 1, error_rate) * float(np.std(values, ddof=1)) * sqrt(1 + 1 / count)
+        )
+    low, high = min(effect.low, effect.effect - half_width), max(effect.high, effect.effect + half_width)
     return replace(effect, low=low, high=high)

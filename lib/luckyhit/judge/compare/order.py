@@ -1,13 +1,11 @@
 """Which arm was sent first, and whether that matters.
 
-Side by side each slot goes to both arms within a fraction of a millisecond, one before the other. Where the stacks
-share something after all (a database, the host's page cache), the first one warms it for the second, or holds it up.
-The engine draws the order for each slot, so this evens out in the comparison; but the arms then are less apart, or
-further, than each would be alone. The paired difference (after - before) of slots where before was sent first against
-that of slots where after was: by units, as all other intervals.
+Side by side each slot goes to both arms within a fraction of a millisecond, in a drawn order. Where the stacks share
+something after all (a database, the host's page cache), the first one warms it for the second, or delays it. So the
+paired difference (after - before) of slots where before was first is compared with that of slots where after was.
 
-The records tell the order by `sent_ns`. A slot in which one arm's request had to wait for a connection tells how busy
-that arm was, rather than what was drawn: beyond NEAR_NS it is left out.
+The order is that of `sent_ns`. A slot in which one arm's request waited for a connection shows how busy that arm was,
+not the drawn order: beyond NEAR_NS it is left out.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ from luckyhit.case import Case
 from luckyhit.designs import design_of
 from luckyhit.judge.compare.effect import Effect, amount_of
 from luckyhit.judge.stats.boundary import FixedSample
-from luckyhit.judge.stats.intervals import Interval, interval_by, spread
+from luckyhit.judge.stats.intervals import Interval, interval_around, standard_error
 from luckyhit.judge.table.request_values import values_of
 from luckyhit.judge.table.samples import Comparison
 from luckyhit.records import LATENCIES, GoalName, Guard, MetricName, Note, NoteId, kind_of
@@ -29,45 +27,46 @@ from luckyhit.text.quantities import difference_text, interval_text, name_of
 from luckyhit.text.wording import note
 
 NEAR_NS = 1e6
-LEVEL = 0.01
+ALPHA = 0.01
 """The chance that any of the intervals is wrong, over both metrics together."""
 FEWEST_SLOTS = 100
 ALWAYS = 0.99
-"""An order that so large a share of the slots has is no drawn one."""
+"""An order that this proportion of the slots has was not drawn."""
 WORTH = 0.1
-"""Of the smallest margin: what is less moves no verdict."""
+"""Of the smallest margin: less moves no verdict."""
 WATCHED: dict[MetricName, tuple[MetricName, ...]] = {"hit_ratio": ("hit_ratio",), "latency_mean_ms": LATENCIES}
-"""The metrics that an order is looked for in, each with those whose goals it may move."""
+"""The metrics in which order effects are looked for, each with those whose goals they may move."""
 
 
 def order_notes(
     comparison: Comparison, case: Case, effects: Mapping[GoalName, Effect], guards: Sequence[Guard]
 ) -> list[Note]:
-    """What the order of the arms did: within slots side by side, from block to block where they took turns. `effects`
-    give the levels that relative margins are of."""
+    """Effects of the order of the arms: within slots side by side, from block to block where they took turns.
+    `effects`: the values that relative margins are of."""
     if design_of(case).may_carry_over:
         details = [guard.detail for guard in guards if guard.id == "no-carry-over"]
         return [note("order-of-blocks", carry_over=detail) for detail in details]
     if not design_of(case).arms_together:
         return []
     slots = _Slots.of(comparison)
-    count, share = len(slots.before_first), float(np.mean(slots.before_first)) if len(slots.before_first) else 0.0
+    count = len(slots.before_first)
     if count < FEWEST_SLOTS:
         return []
-    if max(share, 1 - share) >= ALWAYS:
-        first, second = ("before", "after") if share > 0.5 else ("after", "before")
-        return [note("order-not-drawn", first=first, second=second, share=max(share, 1 - share), slots=count)]
+    part = float(np.mean(slots.before_first))
+    if max(part, 1 - part) >= ALWAYS:
+        first, second = ("before", "after") if part > 0.5 else ("after", "before")
+        return [note("order-not-drawn", first=first, second=second, share=max(part, 1 - part), slots=count)]
     notes = []
     for name, goals in WATCHED.items():
         margin = _margin(goals, case, effects)
         estimates = slots.estimates(name) if margin is not None else None
         if estimates is not None and margin is not None:
-            notes += _note(name, estimates, WORTH * margin, share)
+            notes += _note(name, estimates, WORTH * margin, part)
     return notes
 
 
 class _Slots:
-    """The slots that tell which arm came first, as pairs of rows."""
+    """The slots that show which arm came first, as pairs of rows."""
 
     def __init__(self, comparison: Comparison, pairs: tuple[np.ndarray, np.ndarray], before_first: np.ndarray) -> None:
         self._comparison, self._pairs, self.before_first = comparison, pairs, before_first
@@ -81,7 +80,7 @@ class _Slots:
             near = (gap != 0) & (np.abs(gap) < NEAR_NS)  # NaN, where one was not sent, is not near
         return cls(comparison, (first[near], second[near]), gap[near] > 0)
 
-    def estimates(self, name: MetricName) -> OfOrder | None:
+    def estimates(self, name: MetricName) -> OrderEffect | None:
         """The mean of after - before: where before was first, where after was, and how far these lie apart."""
         before, after = self._comparison.sides
         values = [values_of(name, side.rows)[index] for side, index in zip((before, after), self._pairs, strict=True)]
@@ -97,13 +96,13 @@ class _Slots:
         slope = float(np.sum(centred * apart)) / weight
         left = apart - _mean_of(apart, alike) - slope * centred
         influence = np.bincount(before.unit[row], weights=centred * left / weight, minlength=len(before.block))
-        level, share = float(apart.mean()), float(after_first.mean())
-        difference = interval_by(slope, spread(influence, before.block), FixedSample(), LEVEL / 2)
-        return OfOrder(level - slope * share, level + slope * (1 - share), difference)
+        mean, part = float(apart.mean()), float(after_first.mean())
+        difference = interval_around(slope, standard_error(influence, before.block), FixedSample(), ALPHA / 2)
+        return OrderEffect(mean - slope * part, mean + slope * (1 - part), difference)
 
 
 @dataclass(frozen=True)
-class OfOrder:
+class OrderEffect:
     """The mean of after - before where either arm was sent first, at the mix of requests of both together, and
     `difference`, the second less the first."""
 
@@ -113,14 +112,14 @@ class OfOrder:
 
 
 def _alike(route: np.ndarray, key: np.ndarray) -> np.ndarray:
-    """Of each slot, the number of the group of like ones: of its route and key. A key that was met in one order alone
-    tells nothing of the order."""
+    """By slot, the number of its group: its route and key. A key that was met in one order alone says nothing about the
+    order."""
     keys, code = np.unique(key, return_inverse=True)
     return np.unique((route.astype(np.int64) + 1) * len(keys) + code, return_inverse=True)[1]
 
 
 def _mean_of(values: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """Of each row, the mean of its group."""
+    """By row, the mean of its group."""
     return (np.bincount(group, weights=values) / np.maximum(np.bincount(group), 1))[group]
 
 
@@ -130,12 +129,13 @@ def _margin(names: Sequence[MetricName], case: Case, effects: Mapping[GoalName, 
     return min((margin for margin in margins if margin is not None), default=None)
 
 
-def _note(name: MetricName, estimates: OfOrder, least: float, share: float) -> list[Note]:
-    """On an effect of the order that is sure, and larger than `least`."""
+def _note(name: MetricName, estimates: OrderEffect, least: float, before_part: float) -> list[Note]:
+    """On an effect of the order that excludes 0 and is larger than `least`. `before_part`: of slots where before was
+    first."""
     apart = estimates.difference
     if not (apart.low > 0 or apart.high < 0) or abs(apart.value) <= least:
         return []
-    # after - before grows from one order to the other by what coming second costs before and saves after.
+    # From one order to the other, after - before grows by what coming second costs before and saves after.
     more = difference_text(name, abs(apart.value) / 2)
     higher = apart.value < 0
     better = higher == kind_of(name).higher_is_better
@@ -146,14 +146,12 @@ def _note(name: MetricName, estimates: OfOrder, least: float, share: float) -> l
         before_first=difference_text(name, estimates.before_first),
         after_first=difference_text(name, estimates.after_first),
         apart=difference_text(name, apart.value),
-        level=1 - LEVEL,
+        level=1 - ALPHA,
         interval=interval_text(name, apart.low, apart.high),
         more=more,
         way="higher" if higher else "lower",
     )
-    if abs(share - 0.5) <= 0.05:
-        return [differs, note("order-is-even", share=share)]
-    return [differs, note("order-is-uneven", share=share, moved=difference_text(name, (0.5 - share) * apart.value))]
-
-
-__all__ = ["order_notes"]
+    if abs(before_part - 0.5) <= 0.05:
+        return [differs, note("order-is-even", share=before_part)]
+    moved = difference_text(name, (0.5 - before_part) * apart.value)
+    return [differs, note("order-is-uneven", share=before_part, moved=moved)]

@@ -1,18 +1,9 @@
-"""Whether a difference of latency recurs over process starts.
+"""Whether a difference of latency recurs over process starts. `docs/verdict.md` has the rule.
 
-Where code and data come to lie in memory is settled when a process starts, and moves its latencies by some per cent
-until it ends (Mytkowicz, Diwan, Hauswirth and Sweeney 2009, ASPLOS: 265). Batches of one start share that, so their
-spread does not show it. Side by side, both arms' processes are started anew before each block: starts are units of
-their own, few, and independent. The rule, fixed before anything is seen:
-
-- A difference counts as one (its bound nearest to 0 lies off 0) as far as Student's t over the starts says so as well,
-  at the same error rate, which is shared out over the looks that the run may take (`early.share_of_look`); or as far as
-  it is left where a start moved each arm's latency by MOVES, the one up and the other down.
-- The other bound, which says how large the difference may be, comes from batches, unless starts differ by more than
-  these explain (chi squared at UNEXPLAINED): then it reaches as far as t over the starts, or as much further as MOVES.
-
-So no start can make a difference out of none, whatever it moves, and a difference inside its margin is shown by as few
-requests as ever.
+The layout of code and data in memory is fixed when a process starts, and moves its latencies by some per cent until it
+ends (Mytkowicz, Diwan, Hauswirth and Sweeney 2009, ASPLOS: 265). Batches of one start share that, so their standard
+error does not show it; starts are few, independent units of their own. No start can feign a difference, whatever it
+moves, and a difference inside its margin needs no more requests.
 """
 
 from __future__ import annotations
@@ -27,57 +18,57 @@ from scipy.special import chdtri
 from luckyhit.case import Case
 from luckyhit.designs import design_of
 from luckyhit.judge.compare.effect import Effect
-from luckyhit.judge.early import share_of_look
+from luckyhit.judge.early_stopping import rate_fraction_of_look
 from luckyhit.judge.stats.boundary import INF, FixedSample
 from luckyhit.judge.table.rows import ARMS, Rows, distinct
 from luckyhit.judge.table.samples import Comparison
-from luckyhit.records import LATENCIES, METRICS, GoalName, MetricName, metric_of_goal
+from luckyhit.records import LATENCIES, METRICS, GoalName, MetricName, metric_of_goal, nearest_rank
 from luckyhit.records.manifest import NotedBlock
 from luckyhit.text.quantities import difference_text
 from luckyhit.text.wording import note
 
 FEWEST_STARTS = 3
-"""A run with a goal on a latency does not end before it has seen so many."""
+"""A run with a goal on a latency does not end with fewer."""
 MOVES = 0.1
 """Of a latency: what a process start moves it by at most, up or down."""
 UNEXPLAINED = 0.01
-"""The chance that starts are said to differ where they don't."""
+"""The chance that starts are wrongly said to differ."""
 MOST_STARTS = 200
 """A plan has no more blocks."""
 
 
 @dataclass(frozen=True)
 class Starts:
-    """`of_block`: which pair of process starts each block belongs to, from 0 in the order of time; empty where that was
-    not noted. `share_of_rate`: of the error rate, what this look at them may use."""
+    """`of_block`: the pair of process starts of each block, from 0 in the order of time; empty where it was not
+    recorded. `rate_fraction`: of the error rate, for this look."""
 
     of_block: Mapping[int, int]
-    share_of_rate: float = 1.0
+    rate_fraction: float = 1.0
 
     @property
     def count(self) -> int:
         return len(set(self.of_block.values()))
 
     @classmethod
-    def noted(cls, entries: Sequence[NotedBlock], case: Case) -> Starts:
+    def recorded(cls, entries: Sequence[NotedBlock], case: Case) -> Starts:
         """From the manifest's blocks of the change."""
         if not design_of(case).arms_together:
             return cls({})
-        # Those that were measured without the probe came on top of the plan.
+        # Blocks without the probe come on top of the plan.
         planned = case.plan.blocks + sum(entry.control for entry in entries)
-        share = share_of_look(len(entries), planned) if case.stops_early else 1.0
-        return cls(_numbered(entries), share)
+        fraction = rate_fraction_of_look(len(entries), planned) if case.stops_early else 1.0
+        return cls(_numbered(entries), fraction)
 
 
 def enough_starts(entries: Sequence[NotedBlock], case: Case) -> bool:
-    """Whether a run may end here, for all that is known of its starts: some were seen, or no goal hangs on them."""
+    """Whether a run may end as far as starts go: there were enough, or no goal depends on them."""
     if not design_of(case).arms_together or not any(metric_of_goal(name) in LATENCIES for name in case.goals):
         return True
-    return Starts.noted(entries, case).count >= FEWEST_STARTS
+    return Starts.recorded(entries, case).count >= FEWEST_STARTS
 
 
 def _numbered(entries: Sequence[NotedBlock]) -> dict[int, int]:
-    """A pair of starts is another one where both processes are others than those that it began with."""
+    """A pair of starts is a new one where both processes differ from the ones that the last pair began with."""
     number_of: dict[int, int] = {}
     first: tuple[int | None, ...] = ()
     for entry in entries:
@@ -94,8 +85,7 @@ def _numbered(entries: Sequence[NotedBlock]) -> dict[int, int]:
 def over_starts(
     effects: Mapping[GoalName, Effect], comparison: Comparison, starts: Starts, error_rate: float
 ) -> dict[GoalName, Effect]:
-    """`effects` with the latencies among them held against their starts (see above); all as they are where starts were
-    not noted."""
+    """`effects`, with the latencies among them limited by their starts (see above) where starts were recorded."""
     held = dict(effects)
     if not starts.count or not comparison.paired:
         return held
@@ -114,7 +104,7 @@ def _differences(comparison: Comparison, of_block: Mapping[int, int]) -> Iterato
 
 
 def _by_start(rows: Rows, of_block: Mapping[int, int]) -> dict[int, np.ndarray]:
-    """The latencies (ms) that each start has."""
+    """The latencies (ms) of each start."""
     blocks, index = distinct(rows.block)
     start = np.array([of_block.get(block, -1) for block in blocks.tolist()], dtype=np.int64)[index]
     latency = rows.latency_ms
@@ -127,7 +117,7 @@ def _value(latency: np.ndarray, name: MetricName) -> float:
     quantile = METRICS[name].quantile
     if quantile is None:
         return float(latency.mean())
-    place = max(int(np.ceil(quantile * len(latency) - 1e-9)), 1) - 1
+    place = nearest_rank(quantile, len(latency))
     return float(np.partition(latency, place)[place])
 
 
@@ -136,11 +126,11 @@ def _held(name: MetricName, effect: Effect, apart: np.ndarray, starts: Starts, e
     if middle is None or effect.before is None or effect.after is None or not count:
         return effect
     deviation = float(np.std(apart, ddof=1)) if count > 1 else INF
-    rate, moved = starts.share_of_rate * error_rate, MOVES * (effect.before + effect.after)
-    reach = _reach(count, rate) * deviation / sqrt(count) if count > 1 else INF
-    low = min(effect.low, max(middle - reach, effect.low - moved))
-    high = max(effect.high, min(middle + reach, effect.high + moved))
-    unexplained = _differ_by_more(count, deviation, effect.error)
+    rate, moved = starts.rate_fraction * error_rate, MOVES * (effect.before + effect.after)
+    half_width = _half_width(count, rate) * deviation / sqrt(count) if count > 1 else INF
+    low = min(effect.low, max(middle - half_width, effect.low - moved))
+    high = max(effect.high, min(middle + half_width, effect.high + moved))
+    unexplained = _differ_by_more(count, deviation, effect.standard_error)
     if not unexplained:
         low = max(low, 0.0) if effect.low > 0 else effect.low
         high = min(high, 0.0) if effect.high < 0 else effect.high
@@ -157,27 +147,23 @@ def _held(name: MetricName, effect: Effect, apart: np.ndarray, starts: Starts, e
 
 
 def _differ_by_more(count: int, deviation: float, error: float) -> bool:
-    """Whether starts differ by more than what is known of the whole difference from its batches."""
+    """Whether starts differ by more than batches explain."""
     if count < 2 or not 0 < error < INF:
         return False
     return (count - 1) * deviation**2 / (count * error**2) > float(chdtri(count - 1, UNEXPLAINED))
 
 
-def _reach(count: int, error_rate: float) -> float:
-    return FixedSample().single(count - 1, error_rate)
+def _half_width(count: int, error_rate: float) -> float:
+    return FixedSample().critical_value(count - 1, error_rate)
 
 
 def _starts_needed(size: float, deviation: float, count: int, error_rate: float) -> int | None:
-    """How many starts in all would tell a difference of this size; None where that can't be told, or a plan can't have
-    so many."""
+    """How many starts in all would show a difference of this size; None where that is not known, or exceeds a plan."""
     if not deviation < INF:
         return None
     enough = (
         starts
         for starts in range(count + 1, MOST_STARTS + 1)
-        if _reach(starts, error_rate) * deviation / sqrt(starts) < size
+        if _half_width(starts, error_rate) * deviation / sqrt(starts) < size
     )
     return next(enough, None)
-
-
-__all__ = ["FEWEST_STARTS", "Starts", "enough_starts", "over_starts"]

@@ -1,8 +1,8 @@
-"""Whether a share, seen in successive windows, has stopped moving.
+"""Whether a hit ratio has stopped moving, from successive windows.
 
-The early and the late part of what was seen last are compared, as Geweke (1992) compares the two ends of a chain: by
-their difference against its standard error. Two parts that agree may do so because there is too little to tell them
-apart, so the windows hold a number of requests each that leaves little noise beside `BOUND`.
+The early and the late part of the last windows are compared, as Geweke (1992) compares the two ends of a chain: by
+their difference against its standard error. Too little data would agree by lack of power, so each window holds enough
+requests to leave little noise beside `BOUND`.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from collections.abc import Sequence
 from math import sqrt
 
 BOUND = 0.02
-"""A share that moves by less than two points between the parts counts as still, whatever the noise."""
+"""A ratio that moves by less than two points between the parts counts as still, whatever the noise."""
 FEWEST_WINDOWS = 6
 WIDE = 1.0
-"""Standard errors that two parts may lie apart. A third of all still shares lie further, and are looked at again with
-the next windows; asking for less would let a slow climb pass."""
+"""Standard errors that two parts may lie apart. A third of all still ratios lie further, and are tested again with the
+next windows; a wider bound would let a slow climb pass."""
 SURE = 2.58
 
 
 def settled(windows: Sequence[tuple[int, int]]) -> bool:
-    """Whether the share of `windows` (hits, told: in the order of time) is still over the last half of them.
+    """Whether the hit ratio of `windows` (hits, total: in the order of time) is still over the last half of them.
 
-    At least `FEWEST_WINDOWS` windows are needed, and a late part that is not above (or below) the one in the middle
-    and the one before: a steady climb is no noise.
+    Needs at least `FEWEST_WINDOWS` windows whose early, middle and late parts do not climb (or fall): a steady climb is
+    no noise.
     """
     known = [(hits, count) for hits, count in windows if count > 0]
     if len(known) < FEWEST_WINDOWS:
@@ -37,8 +37,8 @@ def settled(windows: Sequence[tuple[int, int]]) -> bool:
 
 
 def moving(windows: Sequence[tuple[int, int]]) -> bool:
-    """Whether the share surely still moves: by more than `BOUND`, and further than noise goes once in a hundred times.
-    Neither `settled` nor `moving` is what can't be told yet."""
+    """Whether the hit ratio surely still moves: by more than `BOUND`, and further than noise does once in a hundred
+    times. Neither `settled` nor `moving`: not known yet."""
     known = [(hits, count) for hits, count in windows if count > 0]
     if len(known) < FEWEST_WINDOWS:
         return False
@@ -50,11 +50,11 @@ def moving(windows: Sequence[tuple[int, int]]) -> bool:
 def _thirds(known: Sequence[tuple[int, int]]) -> list[tuple[float, float]]:
     last = known[len(known) // 2 :] if len(known) >= 2 * FEWEST_WINDOWS else known[-FEWEST_WINDOWS:]
     third = len(last) // 3
-    return [_share(part) for part in (last[:third], last[third:-third], last[-third:])]
+    return [_ratio(part) for part in (last[:third], last[third:-third], last[-third:])]
 
 
-def _share(windows: Sequence[tuple[int, int]]) -> tuple[float, float]:
-    """(the share, its variance; of shares at the edge, that of one more of either kind)."""
+def _ratio(windows: Sequence[tuple[int, int]]) -> tuple[float, float]:
+    """(the ratio, its variance with one more of either kind, for ratios at 0 and 1)."""
     hits, count = (sum(column) for column in zip(*windows, strict=True))
     smoothed = (hits + 1) / (count + 2)
     return hits / count, smoothed * (1 - smoothed) / count

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from luckyhit.judge.stats.boundary import INF, Boundary
-from luckyhit.judge.stats.intervals import Interval, apart_by, interval_by, spread
+from luckyhit.judge.stats.intervals import Interval, error_of_difference, interval_around, standard_error
 from luckyhit.judge.table.samples import CACHE, HIT, MISS, STALE, Comparison, Side
 from luckyhit.records import Note
 from luckyhit.text.numbers import number
@@ -60,9 +60,9 @@ def decompose(comparison: Comparison, boundary: Boundary, error_rate: float) -> 
         size = len(count)
         contributions.append((left_out.mean(axis=0) - left_out) * (size - 1) / size)
     intervals = [
-        interval_by(
+        interval_around(
             float(value),
-            apart_by(contributions[0][:, column], contributions[1][:, column], comparison),
+            error_of_difference(contributions[0][:, column], contributions[1][:, column], comparison),
             boundary,
             error_rate,
         )
@@ -107,8 +107,8 @@ def _paired_away(contributions: list[np.ndarray], comparison: Comparison) -> flo
         return None
     before, after = (contribution[:, 0] for contribution in contributions)
     block = comparison.before.block
-    alone = spread(before, block).error ** 2 + spread(after, block).error ** 2
-    beside = apart_by(before, after, comparison).error ** 2
+    alone = standard_error(before, block).value ** 2 + standard_error(after, block).value ** 2
+    beside = error_of_difference(before, after, comparison).value ** 2
     return float(max(0.0, 1 - beside / alone)) if 0 < alone < INF else None
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from luckyhit.case import Case
 from luckyhit.case_run import CaseRun
 from luckyhit.errors import LuckyHitError
-from luckyhit.judge.decision import About, decide
+from luckyhit.judge.decision import RunHeader, decide
 from luckyhit.records import METRICS, Beside, Earlier, GoalName, Result
 from luckyhit.records.manifest import Manifest
 from luckyhit.run import runs
@@ -129,7 +129,7 @@ def baseline_of(run: CaseRun) -> dict[GoalName, float]:
     result = run.result
     if result is None or run.blocks("change"):
         blocks = run.manifest.stage("baseline")
-        result = decide(run.requests(), run.reads(), run.writes(), run.case, blocks, about=About(run.name, run.id))
+        result = decide(run.requests(), run.reads(), run.writes(), run.case, blocks, header=RunHeader(run.name, run.id))
     return {name: metric.before for name, metric in result.metrics.items() if metric.before is not None}
 
 

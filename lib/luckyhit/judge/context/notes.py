@@ -39,7 +39,7 @@ def notes_on_blocks(blocks: Sequence[NotedBlock], case: Case) -> list[Note]:
         if block.stage != "change" and block.washout.settled is False:
             again = block.stage == "after-rollback"
             notes.append(note("washout-moved-after-rollback" if again else "washout-moved-in-baseline"))
-    starts = Starts.noted([block for block in blocks if block.stage == "change"], case)
+    starts = Starts.recorded([block for block in blocks if block.stage == "change"], case)
     if starts.count == 1:
         notes.append(note("one-process-start"))
     return [*notes, note(design.words.note)] if design.words.note else notes

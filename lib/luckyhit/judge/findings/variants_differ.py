@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.stats.boundary import FixedSample
-from luckyhit.judge.stats.proportions import share_difference
+from luckyhit.judge.stats.proportions import proportion_difference
 from luckyhit.records import Arm, CountOf, RunFinding
 
 ID = "variants-differ"
@@ -25,7 +25,7 @@ def find(evidence: Evidence) -> RunFinding | None:
     for arm, fresher, staler in pairs:
         by_variant = evidence.facts[arm].by_variant
         rate = ERROR_RATE / len(pairs)
-        shift = share_difference(*by_variant[fresher], *by_variant[staler], FixedSample(), rate)
+        shift = proportion_difference(*by_variant[fresher], *by_variant[staler], FixedSample(), rate)
         if shift.low > 0:
             worst.setdefault((fresher, staler), {})[arm] = shift.effect
     if not worst:

@@ -21,9 +21,9 @@ import pandas as pd
 
 from luckyhit.case.freshness import EXPOSED
 from luckyhit.judge.freshness.histories import NEVER, Histories, Numbers, at, truths, whole_numbers
-from luckyhit.judge.stale.share_bounds import ShareBounds, uncompared
+from luckyhit.judge.stale.proportion_bounds import ProportionBounds, uncompared
 from luckyhit.judge.stats.boundary import Boundary, FixedSample
-from luckyhit.judge.stats.proportions import Difference, share_difference
+from luckyhit.judge.stats.proportions import Difference, proportion_difference
 
 Outcome = Literal["fresh", "stale", "never-committed", "unknown"]
 GONE = (404, 410)
@@ -182,7 +182,7 @@ def freshness_curve(
     *,
     bins: int = 8,
     within_s: float | None = None,
-    bounds: ShareBounds = uncompared,
+    bounds: ProportionBounds = uncompared,
 ) -> pd.DataFrame:
     """P(fresh at delay d) from the reads that `late_reads` counts, at every delay: one row per arm and bin that holds
     reads, by arm, then delay.
@@ -230,14 +230,13 @@ def stale_difference(
 ) -> Difference:
     """The difference of two stale shares, after - before, with an interval that is honest near 0 and 1.
 
-    Takes what `share_of` gave for each arm, or the frames of `late_reads`. An arm without reads gives the effect
-    NaN and the interval (-1, 1). The method is `proportions.share_difference`'s; `boundary` is for one look at a fixed
-    number of reads unless said otherwise.
-    """
+    Takes what `share_of` gave for each arm, or the frames of `late_reads`. An arm without reads gives the effect NaN
+    and the interval (-1, 1). The method is `proportions.proportion_difference`'s; `boundary` is for one look at a fixed
+    number of reads unless said otherwise."""
     before = reads_before if isinstance(reads_before, StaleShare) else share_of(reads_before)
     after = reads_after if isinstance(reads_after, StaleShare) else share_of(reads_after)
     counts = before.stale, before.reads, after.stale, after.reads
-    return share_difference(*counts, boundary or FixedSample(), error_rate)
+    return proportion_difference(*counts, boundary or FixedSample(), error_rate)
 
 
 def before_first(arms: pd.Series) -> pd.Series:

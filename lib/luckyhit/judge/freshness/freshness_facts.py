@@ -15,7 +15,7 @@ from luckyhit.judge.freshness.probed import Probed
 from luckyhit.judge.freshness.sessions import disagreements_of, probes_compared, violations_of
 from luckyhit.judge.freshness.windows import window_quantiles
 from luckyhit.judge.stale.background import beyond, share_beyond
-from luckyhit.judge.stale.share_bounds import ShareBounds, uncompared
+from luckyhit.judge.stale.proportion_bounds import ProportionBounds, uncompared
 from luckyhit.records import FreshnessFacts
 from luckyhit.records.manifest import ProbeNotes
 
@@ -29,7 +29,7 @@ def freshness_facts(
     background: pd.DataFrame | None = None,
     probes: Sequence[ProbeNotes] = (),
     by_state: Collection[int] = (),
-    bounds: ShareBounds = uncompared,
+    bounds: ProportionBounds = uncompared,
 ) -> FreshnessFacts:
     """The facts of one arm: what its probe recorded, and the bound in seconds.
 

@@ -31,7 +31,7 @@ from luckyhit.text.numbers import percent
 from luckyhit.text.quantities import difference_text, interval_text, name_of
 from luckyhit.text.wording import note, of_metric
 
-LEVEL = 0.01
+ALPHA = 0.01
 """The chance that any of the intervals of `carry` is wrong, over all goals together."""
 TERMS = ("carry", "switch", "trend")
 
@@ -50,7 +50,7 @@ class Term:
         return self.low > 0 or self.high < 0
 
 
-def order_effects(values: Mapping[int, float], arms: Mapping[int, int], level: float = LEVEL) -> dict[str, Term]:
+def order_effects(values: Mapping[int, float], arms: Mapping[int, int], alpha: float = ALPHA) -> dict[str, Term]:
     """The parts named in `TERMS` that these blocks can tell apart.
 
     `values`: of each block its value, missing or not finite where it has none; `arms`: of all blocks their arm (0
@@ -69,7 +69,7 @@ def order_effects(values: Mapping[int, float], arms: Mapping[int, int], level: f
         return {}
     left = value - design @ np.linalg.lstsq(design, value, rcond=None)[0]
     spread = sqrt(float(left @ left) / freedom)
-    reach = float(stdtrit(freedom, 1 - level / 2))
+    half_width = float(stdtrit(freedom, 1 - alpha / 2))
     terms = {}
     for index, name in enumerate(TERMS, 2):
         others = np.delete(design, index, axis=1)
@@ -77,7 +77,7 @@ def order_effects(values: Mapping[int, float], arms: Mapping[int, int], level: f
         own = design[:, index] - others @ np.linalg.lstsq(others, design[:, index], rcond=None)[0]
         own_square = float(own @ own)
         if own_square > 1e-6:
-            middle, half = float(own @ value) / own_square, reach * spread / sqrt(own_square)
+            middle, half = float(own @ value) / own_square, half_width * spread / sqrt(own_square)
             terms[name] = Term(middle, middle - half, middle + half)
     return terms
 
@@ -93,16 +93,16 @@ def carry_over(
     `values`: of each metric, its value in each block; `arms`: of each block of the change, its arm; `before`: what each
     metric is before the change, for relative margins.
     """
-    level = LEVEL / max(1, len(case.goals))
+    alpha = ALPHA / max(1, len(case.goals))
     carried, small, unseen, notes = list[str](), list[str](), list[str](), list[Note]()
     for name, goal in case.goals.items():
-        terms = order_effects(values.get(name, {}), arms, level)
+        terms = order_effects(values.get(name, {}), arms, alpha)
         margin, carry = amount_of(name, goal.margin, before.get(name)), terms.get("carry")
         if carry is None or margin is None:
             unseen.append(name_of(name))
         else:
             beyond = carry.sure and abs(carry.value) > margin
-            interval = f"{percent(1 - level)} interval {interval_text(name, carry.low, carry.high)}"
+            interval = f"{percent(1 - alpha)} interval {interval_text(name, carry.low, carry.high)}"
             interval += f", margin {difference_text(name, margin)}" if beyond else ""
             (carried if beyond else small).append(f"{name_of(name)} {difference_text(name, carry.value)} ({interval})")
         if margin is not None:
@@ -143,4 +143,4 @@ def _notes(name: GoalName, terms: Mapping[str, Term], least: float, blocks: int,
     return notes
 
 
-__all__ = ["LEVEL", "TERMS", "Term", "carry_over", "order_effects"]
+__all__ = ["ALPHA", "TERMS", "Term", "carry_over", "order_effects"]

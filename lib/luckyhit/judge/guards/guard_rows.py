@@ -154,7 +154,7 @@ ON_RECORDS: tuple[GuardRow[Records], ...] = (
     GuardRow(
         "negative-controls-still",
         "controls",
-        lambda at: controls_guard(at.comparison, at.case, at.boundary, at.starts, at.share_of_rate),
+        lambda at: controls_guard(at.comparison, at.case, at.boundary, at.starts, at.rate_fraction),
     ),
     GuardRow(
         "the-probes-writes-are-seen",

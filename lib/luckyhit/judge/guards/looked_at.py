@@ -42,7 +42,7 @@ class RunFiles:
 
 @dataclass(frozen=True)
 class Records:
-    """`pair_of`: the pair of each block of the change, where arms take turns. `boundary`, `starts` and `share_of_rate`
+    """`pair_of`: the pair of each block of the change, where arms take turns. `boundary`, `starts` and `rate_fraction`
     are those of the comparison's intervals. `before`: what each metric is before the change; `collected`:
     the guards that were collected while measuring; `ended`: why the run ended before its time."""
 
@@ -52,7 +52,7 @@ class Records:
     pair_of: Mapping[int, int]
     boundary: Boundary
     starts: Starts
-    share_of_rate: float = 1.0
+    rate_fraction: float = 1.0
     before: Mapping[GoalName, float | None] = field(default_factory=dict)
     collected: Sequence[Guard] = ()
     ended: str = ""

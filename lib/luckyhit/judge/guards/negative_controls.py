@@ -25,13 +25,13 @@ CHANCE = 0.01
 
 
 def controls_guard(
-    comparison: Comparison, case: Case, boundary: Boundary, starts: Starts, share_of_rate: float = 1.0
+    comparison: Comparison, case: Case, boundary: Boundary, starts: Starts, rate_fraction: float = 1.0
 ) -> Guard | None:
     """Whether the case's controls lie within their margins, as far as anything tells; None where it has none.
-    `share_of_rate`: what this look may use of CHANCE."""
+    `rate_fraction`: what this look may use of CHANCE."""
     if not case.controls:
         return None
-    effects = _effects(comparison, case, boundary, starts, share_of_rate * CHANCE / len(case.controls))
+    effects = _effects(comparison, case, boundary, starts, rate_fraction * CHANCE / len(case.controls))
     moved, unseen, still = list[str](), list[str](), list[str]()
     for name, effect in effects.items():
         margin = amount_of(name, case.controls[name], effect.before)

@@ -1,14 +1,14 @@
 """Power before measuring: what a plan gives each goal that counts, what its margin and limit need, and what to change.
 
-    needs      how many pairs decide, by the bounds that will judge it
-    supply     how many pairs the blocks of a plan give
-    measured_baseline   what it adds: the answers that tell, the variance of a pair (recorded_baseline: of a run)
-    goals      each goal: given, needed, decidable or not
-    sizing     the numbers of `plan: auto`
-    advice     edits of a case that make a goal decidable, each one tried
-    words      all of it in lines
+    sample_size   how many pairs decide, by the bounds that will judge it
+    supply        how many pairs the blocks of a plan give
+    measured_baseline   what it adds: visible responses, the variance of a pair
+    goals         each goal: given, needed, decidable or not
+    sizing        the numbers of `plan: auto`
+    advice        edits of a case that make a goal decidable, each one tried
+    words         all of it as text
 
-Pure: what the probe does in a block is brought along by the caller (`Probing`).
+Pure: the caller says what the probe does in a block (`Probing`).
 """
 
 from luckyhit.judge.power.advice import Planning, plan_for, unsized

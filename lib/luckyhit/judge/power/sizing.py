@@ -1,15 +1,4 @@
-"""`plan: auto`: the numbers of a plan, within its ceiling.
-
-baseline, after_rollback   their defaults, or longer: the requests that a block has at least, and room for the horizon
-block                      four warm-ups, twice the horizon and FEW_REQUESTS at least (where arms take turns, less, so
-                           that there are blocks for pairs); then as long as the ceiling leaves room for, all alike
-blocks                     as many as the ceiling holds, since a run ends early once it is decided; one that does not
-                           stop early has what its goals need, and a half more
-freshness.rate             the least at which the goals on the probe have what they need, and a quarter more, and at
-                           which the probe alone bounds stale reads as near as `early` asks for; within MOST_SHARE of
-                           the workload's requests and what the keys allow. The rate of a service that runs already
-                           stays what fits into 2 % of them
-"""
+"""`plan: auto`: the numbers of a plan, within its ceiling. `docs/power.md` has the rules, in the order of this file."""
 
 from __future__ import annotations
 
@@ -22,27 +11,28 @@ from luckyhit.case.freshness import Freshness
 from luckyhit.case.values.units import format_duration
 from luckyhit.designs import design_of
 from luckyhit.errors import ArgumentError
-from luckyhit.judge.compare.effect import level_of
-from luckyhit.judge.early import FRESHNESS_KNOWN, ways_to_look
+from luckyhit.judge.compare.effect import interval_error_rate
+from luckyhit.judge.early_stopping import FRESHNESS_KNOWN, boundary_of_look
 from luckyhit.judge.power.goals import GoalPower, powers
 from luckyhit.judge.power.measured_baseline import MeasuredBaseline
-from luckyhit.judge.power.needs import Rule, share_inside
+from luckyhit.judge.power.sample_size import IntervalRule, pairs_for_equality
 from luckyhit.judge.power.supply import ProbeUnits, Probing, load_seconds, probed_pairs, requests_of_block
 from luckyhit.judge.table.samples import FEWEST_BLOCK_PAIRS
 from luckyhit.records import kind_of
 
-MOST_SHARE = 0.3
-"""Of the workload's requests: what the probe may add to a service of the run's own, where no rate is declared."""
+MOST_ADDED = 0.3
+"""Of the workload's requests: the most that the probe adds to a service that the run starts, without a declared
+rate."""
 FEW_REQUESTS = 2 * FEWEST_REQUESTS_IN_A_BLOCK
 FEWEST_BLOCKS = 2
 USUAL_BLOCK_S, STEP_S = 8.0, 0.5
 PROBE_RESERVE, BLOCK_RESERVE = 1.25, 1.5
 SETTLED_S = 0.5
-"""Room in a block for the exchanges of a probe, beside its horizon."""
+"""Room in a block for the requests of a probe, beside its horizon."""
 
 
 def to_size(case: Case) -> tuple[str, ...]:
-    """The fields that are left out and that `auto` sizes, by their names in the case file."""
+    """The left-out fields that `auto` sizes, by their names in the case file."""
     fields = tuple(f"plan.{name}" for name in case.plan.left_out)
     probe = case.freshness
     if case.plan.auto and probe is not None and probe.rate is None and case.target.start is not None:
@@ -51,7 +41,7 @@ def to_size(case: Case) -> tuple[str, ...]:
 
 
 def sized(case: Case, probing: Probing, baseline: MeasuredBaseline | None = None) -> Case:
-    """The case with the numbers that were left out. Raises ArgumentError where the ceiling does not hold two blocks."""
+    """The case with the left-out numbers. Raises ArgumentError where the ceiling does not hold two blocks."""
     fields = to_size(case)
     if not fields:
         return case
@@ -61,7 +51,7 @@ def sized(case: Case, probing: Probing, baseline: MeasuredBaseline | None = None
         for rate in _rates(case, case.freshness):
             faster = _with_blocks(_with(case, rate=rate), fields, probing, baseline)
             probe = probing(faster)
-            # One probe in a block is the least, whatever it costs.
+            # The first rate gives one probe in a block: the least, whatever it costs.
             first = planned.freshness is None or planned.freshness.rate is None
             if not first and not (_fits(faster, probe) and _bearable(faster, probe)):
                 break
@@ -74,11 +64,11 @@ def sized(case: Case, probing: Probing, baseline: MeasuredBaseline | None = None
 
 
 def _bearable(case: Case, probe: ProbeUnits) -> bool:
-    return probe.requests <= MOST_SHARE * (requests_of_block(case) or 0.0)
+    return probe.requests <= MOST_ADDED * (requests_of_block(case) or 0.0)
 
 
 def _around(case: Case) -> Case:
-    """With the parts around the blocks."""
+    """Size the parts around the blocks."""
     plan = case.plan
     lengths = {"baseline": plan.baseline, "after_rollback": plan.after_rollback}
     long_enough = {name: _half(max(length, _shortest(case))) for name, length in lengths.items()}
@@ -86,7 +76,7 @@ def _around(case: Case) -> Case:
 
 
 def _with_blocks(case: Case, fields: tuple[str, ...], probing: Probing, baseline: MeasuredBaseline | None) -> Case:
-    """With the number and the length of its blocks: the fewest and shortest, where the ceiling holds no more."""
+    """Size the number and the length of blocks: the fewest and shortest, where the ceiling holds no more."""
     if "plan.block" in fields:
         usual = max(USUAL_BLOCK_S, 4 * case.plan.warmup, 2 * _horizon(case) + SETTLED_S, _shortest(case))
         usual = max(usual, _seconds_for(FEW_REQUESTS, case))
@@ -165,10 +155,10 @@ def _too_short(case: Case, probe: ProbeUnits) -> ArgumentError:
 def _enough_probes(case: Case, probe: ProbeUnits, baseline: MeasuredBaseline | None) -> bool:
     """For the goals on the probe; and of its own, whatever the workload tells, so that readers see something of it."""
     goals = [goal for goal in powers(case, probe, baseline) if kind_of(goal.name).probe]
-    boundary, share_of_rate = ways_to_look(case.plan.blocks, case)
-    rule = Rule(boundary, level_of(case) * share_of_rate, design_of(case).batches_are_units)
+    boundary, rate_fraction = boundary_of_look(case.plan.blocks, case)
+    rule = IntervalRule(boundary, interval_error_rate(case) * rate_fraction, design_of(case).batches_are_units)
     alone = probed_pairs(case, probe) * probe.counted
-    return alone >= share_inside(FRESHNESS_KNOWN, rule) and all(_with_reserve(goal) for goal in goals)
+    return alone >= pairs_for_equality(FRESHNESS_KNOWN, rule) and all(_with_reserve(goal) for goal in goals)
 
 
 def _with_reserve(goal: GoalPower) -> bool:
@@ -215,6 +205,3 @@ def _with(case: Case, *, rate: float | None = None, **plan: float) -> Case:
     if rate is not None and case.freshness is not None:
         changed["freshness"] = case.freshness.model_copy(update={"rate": rate})
     return case.model_copy(update=changed)
-
-
-__all__ = ["MOST_SHARE", "sized", "to_size"]

@@ -1,4 +1,4 @@
-"""How many pairs, reads and windows the blocks of a plan will give."""
+"""How many pairs, reads and windows the blocks of a plan give."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ MOST_KEYS = 1_000_000
 
 @dataclass(frozen=True)
 class ProbeUnits:
-    """What the freshness probe does in one block of the change, in each arm: `counted` writes that are read past the
-    bound, `windows` that are polled, `requests` beside the workload's. `controls`: pairs of blocks without the probe
-    that the whole plan has, beside those that it declares where these come on top. `kinds`: what counts for goals on a
-    part of its reads, by their names."""
+    """The freshness probe in one block of the change, in each arm: `counted` writes that are read past the bound,
+    polled `windows`, `requests` beside the workload's. `controls`: the plan's pairs of blocks without the probe, where
+    they come on top of the declared ones. `kinds`: by goal on a part of its reads, what counts for it."""
 
     counted: float = 0.0
     windows: float = 0.0
@@ -32,17 +31,16 @@ class ProbeUnits:
     kinds: Mapping[str, float] = field(default_factory=dict)
 
     def units(self, name: GoalName) -> float:
-        """What counts for a goal on what the probe reads."""
+        """What counts for a goal on the probe's reads."""
         return self.counted if name == STALE_READS else self.kinds.get(name, 0.0)
 
 
 Probing = Callable[[Case], ProbeUnits]
-"""What the probe does in a block of a case's plan. Its events are planned in the half that touches the world, so that
-whoever asks brings it along."""
+"""The probe in a block of a case's plan. `luckyhit.probe` plans its events, so callers pass this in."""
 
 
 def block_pairs(case: Case, probe: ProbeUnits) -> int:
-    """Pairs of blocks that are measured in all: side by side, those without the probe come on top of the declared."""
+    """All measured pairs of blocks: side by side, those without the probe come on top of the declared ones."""
     return case.plan.blocks + (probe.controls if design_of(case).controls_on_top else 0)
 
 
@@ -63,8 +61,8 @@ def requests_of_block(case: Case) -> float | None:
     return None if upto is None or before is None else upto - before
 
 
-def route_share(case: Case, name: str = "", reads: bool = False) -> float:
-    """The share of requests that go to one route (empty: to any), and that read, where only these count."""
+def route_proportion(case: Case, name: str = "", reads: bool = False) -> float:
+    """The proportion of requests to one route (empty: any), or of its reads where only these count."""
     routes = case.workload.routes
     chosen = [route for route in routes if name in ("", route.name) and (not reads or route.method in SAFE)]
     return sum(route.weight for route in chosen) / sum(route.weight for route in routes)
@@ -77,8 +75,8 @@ def pairs_in_batch(case: Case) -> float:
 
 def workload_units(case: Case) -> float:
     """The workload's own writes of a block that count (see `stale.write_units`): of a key that was read before, and
-    read past the bound before its next write. 0 where arms take turns, and where nothing tells (no versions, keys from
-    a file, a log)."""
+    read past the bound before its next write. 0 where arms take turns, and where it is not known (no versions, keys
+    from a file, a log)."""
     requests = requests_of_block(case)
     if requests is None or case.workload.replay is not None or not design_of(case).arms_together:
         return 0.0
@@ -86,10 +84,10 @@ def workload_units(case: Case) -> float:
     within_s = case.freshness.within if case.freshness is not None else 0.0
     weight = sum(route.weight for route in case.workload.routes)
     by_name = {route.name: route for route in case.workload.routes}
-    total = 0.0
-    for family in families(case.workload.routes):
-        total += _of_family(family, by_name, rate / weight, within_s, seconds, case.plan.warmup)
-    return total
+    return sum(
+        _of_family(family, by_name, rate / weight, within_s, seconds, case.plan.warmup)
+        for family in families(case.workload.routes)
+    )
 
 
 def _of_family(
@@ -100,8 +98,8 @@ def _of_family(
     seconds: float,
     warmup_s: float,
 ) -> float:
-    """A write counts where the next request for its key past the bound is a read: two Poisson streams, seen until the
-    block ends."""
+    """A write counts if the next request for its key past the bound is a read: two Poisson streams until the block
+    ends."""
     ranges = [keys for name in (*family.reads, *family.writes) if (keys := _range(routes[name])) is not None]
     if not ranges:
         return 0.0
@@ -113,8 +111,8 @@ def _of_family(
         for name in names:
             keys = _range(routes[name])
             if keys is not None:
-                shares = _shares(routes[name].keys, len(keys))
-                rates[keys.start - first : keys.stop - first] += routes[name].weight * rate_per_weight * shares
+                popularity = _popularity(routes[name].keys, len(keys))
+                rates[keys.start - first : keys.stop - first] += routes[name].weight * rate_per_weight * popularity
     both = read + written
     met = np.divide(read, both, out=np.zeros_like(both), where=both > 0)
     left = max(seconds - within_s, 0.0)
@@ -133,21 +131,14 @@ def _range(route: Route) -> range | None:
     return range(keys.first, keys.last + 1)
 
 
-def _shares(keys: Keys | None, count: int) -> np.ndarray:
-    """The share of requests of each key, the most popular first: routes with the same keys have them in the same
-    order."""
+def _popularity(keys: Keys | None, count: int) -> np.ndarray:
+    """The proportion of requests for each key, the most popular first; the order is the same for all routes."""
     assert keys is not None
     if keys.popularity == "zipf":
-        shares = np.arange(1, count + 1, dtype=float) ** -keys.exponent
-        return shares / shares.sum()
+        weights = np.arange(1, count + 1, dtype=float) ** -keys.exponent
+        return weights / weights.sum()
     if keys.popularity == "hot-set" and keys.hot is not None and keys.hot < count:
         cold = np.full(count, (1 - keys.hot_share) / (count - keys.hot))
         cold[: keys.hot] = keys.hot_share / keys.hot
         return cold
     return np.full(count, 1 / count)
-
-
-__all__ = [
-    "ProbeUnits", "Probing", "block_pairs", "load_seconds", "pairs_in_batch", "probed_pairs", "requests_of_block",
-    "route_share", "workload_units",
-]  # fmt: skip

@@ -16,11 +16,11 @@ from luckyhit.text.quantities import name_of
 
 _REASONS: dict[Reason, str] = {
     "noise-unknown": "the noise is not known before the baseline",
-    "blocks-are-units": "how much blocks differ is not known before they are measured",
+    "blocks-are-units": "the difference between blocks is not known before they are measured",
     "pace-unknown": "a log sets the pace",
-    "margin-relative": "what the margin is in numbers is not known before the baseline",
-    "not-visible": "no answer tells it",
-    "limit-zero": "no number of them shows a share of 0",
+    "margin-relative": "the relative margin has no value before the baseline",
+    "not-visible": "no response shows it",
+    "limit-zero": "no number of them shows a proportion of 0",
 }
 
 
@@ -50,7 +50,7 @@ def change_text(goal: GoalPower) -> str:
 
 
 def plan_line(case: Case) -> str:
-    """What a sized plan came to."""
+    """The numbers of a sized plan."""
     plan = case.model_dump(mode="json")["plan"]
     text = f"plan: baseline {plan['baseline']}, {plan['blocks']} blocks of {plan['block']}, "
     text += f"after_rollback {plan['after_rollback']}"
@@ -60,7 +60,7 @@ def plan_line(case: Case) -> str:
 
 
 def as_facts(goals: Sequence[GoalPower]) -> list[dict[str, Any]]:
-    """For the manifest: one mapping a goal; what no number is enough for has null."""
+    """For the manifest: one mapping a goal; null where no number is enough."""
     facts = []
     for goal in goals:
         fact = asdict(goal)
@@ -71,8 +71,7 @@ def as_facts(goals: Sequence[GoalPower]) -> list[dict[str, Any]]:
 
 
 def planning_rows(planning: Planning) -> list[tuple[str, str, str, str, str]]:
-    """The same as rows of a table: the goal, what it gets, what it needs, what is too little or not known, and what to
-    change."""
+    """The same as rows of a table: the goal, what it gets, what it needs, what is missing, and what to change."""
     return [
         (
             name_of(goal.name),
@@ -98,11 +97,8 @@ def _needed(goal: GoalPower) -> str:
 
 
 def _number(count: float | None) -> str:
-    """Two digits are known, if that."""
+    """At two digits: more are not known."""
     if count is None or count == INF:
         return "any number"
     whole = floor(count)
     return f"{int(float(f'{whole:.2g}')):,}" if whole >= 1000 else f"{whole:,}"
-
-
-__all__ = ["as_facts", "change_text", "line", "plan_line", "planning_rows"]

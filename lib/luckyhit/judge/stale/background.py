@@ -1,20 +1,20 @@
-"""Stale reads in the workload itself, at no extra request: its writes send a value, and its reads show one.
+"""Stale reads in the workload itself, without extra requests: its writes send a value, and its reads show one.
 
-Values are random numbers and may repeat, so nothing but real time orders them. A read is *stale* where every write that
-can have put the shown value there was surely overtaken: acknowledged before another write was sent, which in turn was
-acknowledged before the read was sent. It is *fresh* where the value may be the current one, in some order of the writes
-that real time allows (that of linearizability: Herlihy and Wing 1990, ACM TOPLAS 12: 463). It is *unknown* where no
-write was acknowledged before it, and where nothing tells how the value came there. So a service whose reads show what
-is current never gives a stale read, whatever overlaps, repeats or gets lost.
+Values are random numbers and may repeat, so only real time orders them. A read is *stale* where every write of the
+shown value was surely overtaken: acknowledged before another write was sent, which was acknowledged before the read was
+sent. It is *fresh* where the value may be the current one, in some order of the writes that real time allows (that of
+linearizability: Herlihy and Wing 1990, ACM TOPLAS 12: 463). It is *unknown* where no write was acknowledged before it,
+and where no known write explains the value. So a service that shows current values never has a stale read, whatever
+overlaps, repeats or gets lost.
 
-    accepted writes   answered as expected: they took effect between their send and their answer
-    open ones         no answer, or an unexpected one: they may take effect at any later time, even in a later block
-    unnamed ones      whose value nobody knows: it may be any
-    the original      what a key holds when the block starts: what reads sent before its first write show
+    accepted writes   answered as expected: they took effect between their send and their response
+    open ones         no response, or an unexpected one: they may take effect at any later time, even in a later block
+    unnamed ones      of an unknown value, which may be any
+    the original      the value of a key when the block starts: what reads sent before its first write show
 
-All that writes a value has to be declared so (`workload.routes[].version`).
+Every route that writes a value must be declared so (`workload.routes[].version`).
 
-Which write a read comes behind, by the plan: slots count up inside a block, and are the same in both arms.
+The write before a read goes by the plan: slots count up inside a block, and are the same in both arms.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 TOLD_BY = (
     *("arm", "block", "slot", "phase", "route", "key", "sent_ns", "done_ns", "status", "error", "version", "cache"),
 )
-"""The columns of the requests that reads and writes are told from."""
+"""The columns of the requests behind reads and writes."""
 ANSWERS = pa.schema([REQUESTS.field(name) for name in TOLD_BY])
 COLUMNS = [
     *("arm", "block", "slot", "route", "key", "sent_ns", "seen_version", "outcome", "behind", "since_ack_ns"),
@@ -48,14 +48,14 @@ COLUMNS = [
 
 def background_reads(requests: pd.DataFrame, case: Case) -> pd.DataFrame:
     """The workload's reads of the measured phase that were sent and can show a value, in the order of `requests`, with
-    its index: `arm, block, slot, route, key, sent_ns, seen_version` (null where the answer showed none), `outcome`
+    its index: `arm, block, slot, route, key, sent_ns, seen_version` (null where the response shows none), `outcome`
     (fresh, stale, unknown), `behind` (of a stale read: how many acknowledged writes were surely newer; else null),
     `since_ack_ns` (of a stale read: how long before its send the first of these was acknowledged; else null),
-    `write_slot` and `since_write_ns` (see `_behind_writes`) and `cache`.
+    `write_slot` and `since_write_ns` (see `_writes_before`) and `cache`.
 
-    `requests`: rows with the columns of `records.REQUESTS`, of any arms and blocks, warm-up included. Reads and writes
-    of one resource are told by their paths (see `background_routes`). Of a route whose answers mostly show what nobody
-    wrote (another currency, a price with tax) nothing is told.
+    `requests`: rows with the columns of `records.REQUESTS`, of any arms and blocks, warm-up included. Paths say which
+    reads and writes belong to one resource (see `background_routes`). All reads of a route are unknown if its responses
+    mostly show values that nobody wrote (another currency, a price with tax).
     """
     frame = requests.reindex(columns=[*requests.columns, *sorted({"cache", "slot", "version"} - set(requests.columns))])
     frame = frame[frame["arm"].notna() & frame["block"].notna() & frame["key"].notna()]
@@ -67,27 +67,22 @@ def background_reads(requests: pd.DataFrame, case: Case) -> pd.DataFrame:
     return reads.drop(columns="_place")
 
 
-def background_share(requests: pd.DataFrame, case: Case) -> StaleShare:
-    """The same reads, counted (all arms in the frame together)."""
-    return share_beyond(background_reads(requests, case), bound_s(case))
-
-
 def bound_s(case: Case) -> float:
-    """How old an answer may be by the case's declaration; 0 where it says nothing."""
+    """How old a response may be by the case's declaration; 0 without one."""
     return float(case.freshness.within) if case.freshness is not None else 0.0
 
 
 def beyond(reads: pd.DataFrame, within_s: float) -> pd.DataFrame:
-    """`background_reads`, held against a bound: where what a read showed had not been overtaken for longer than
-    `within_s` when it was sent, that was agreed, and its outcome is fresh."""
+    """`background_reads` against a bound: a read whose value had been overtaken for at most `within_s` when it was sent
+    is fresh, as agreed."""
     agreed = (reads["outcome"] == "stale") & (reads["since_ack_ns"] <= round(within_s * 1e9)).fillna(False)
     return reads.assign(outcome=reads["outcome"].mask(agreed, "fresh"))
 
 
 def share_beyond(reads: pd.DataFrame, within_s: float) -> StaleShare:
-    """The same, counted; `agreed` are those that the bound excuses."""
-    share = share_of(beyond(reads, within_s))
-    return replace(share, agreed=share_of(reads).stale - share.stale)
+    """The same, counted; `agreed`: those that the bound excuses."""
+    counts = share_of(beyond(reads, within_s))
+    return replace(counts, agreed=share_of(reads).stale - counts.stale)
 
 
 def _judged(frame: pd.DataFrame, family: Family, shared: bool) -> pd.DataFrame:
@@ -98,7 +93,7 @@ def _judged(frame: pd.DataFrame, family: Family, shared: bool) -> pd.DataFrame:
     rows = frame.iloc[place]
     history = _History.of(rows, family, shared)
     outcome, behind, since_ack = history.outcomes()
-    write_slot, since_write = _behind_writes(history, reading[place])
+    write_slot, since_write = _writes_before(history, reading[place])
     judged = (
         reading[place] & (rows["phase"].astype(object) == "measure").to_numpy() & rows["sent_ns"].notna().to_numpy()
     )
@@ -118,12 +113,12 @@ def _judged(frame: pd.DataFrame, family: Family, shared: bool) -> pd.DataFrame:
     return reads[judged]
 
 
-def _behind_writes(history: _History, reading: np.ndarray) -> tuple[Numbers, Numbers]:
+def _writes_before(history: _History, reading: np.ndarray) -> tuple[Numbers, Numbers]:
     """Of each read: the slot of the last write of its key before it, and how long before the read's send, in ns, that
-    was acknowledged. Missing where that write was not accepted or is not known, where its key was given the same value
-    before, and where no read came before this one in its block, so that nothing old can have been held."""
+    was acknowledged. Missing where that write is unknown or was not accepted, where it repeats an earlier value, and
+    where no read came before this one in its block, so that nothing can have been cached."""
     slot = whole_numbers(history.rows["slot"])
-    # A row without a slot is before and behind nothing.
+    # A row without a slot has no place in the order.
     last, read = last_before(history.group, slot.value, ~reading & slot.there, reading & slot.there)
     own = (last >= 0) & (read >= 0) & slot.there & reading & history.sent.there
     own &= (history.accepted & ~history.repeated())[last]
@@ -132,8 +127,8 @@ def _behind_writes(history: _History, reading: np.ndarray) -> tuple[Numbers, Num
 
 @dataclass(frozen=True)
 class _History:
-    """One family's rows as arrays, reads and writes alike. `group`: arm, block and key; `scope`: where a write may
-    still land (key, and arm where those are services apart). `begun`: when a write can have taken effect at first."""
+    """One family's rows as arrays, reads and writes. `group`: arm, block and key; `scope`: where a write may still land
+    (key, and arm where arms are separate services). `begun`: the earliest instant at which a write can take effect."""
 
     rows: pd.DataFrame
     group: np.ndarray
@@ -145,7 +140,7 @@ class _History:
     seen: Numbers
     accepted: np.ndarray
     open: np.ndarray
-    unnamed: np.ndarray  # accepted, of a value that nobody knows
+    unnamed: np.ndarray  # accepted, of an unknown value
     wild: np.ndarray  # the same, but open
 
     @classmethod
@@ -156,9 +151,9 @@ class _History:
         reading, full = route.isin(family.reads).to_numpy(), route.isin(family.writes).to_numpy()
         elsewhere, plain = route.isin(family.elsewhere).to_numpy(), route.isin(family.unnamed).to_numpy()
         as_expected = error.isna().to_numpy()
-        # One that was sent twice may have lost the first instant.
+        # A request that was sent twice may have lost its first instant.
         went_out = ~reading & (sent.there | version.there | (error == "reset").to_numpy(dtype=bool))
-        # A rejection can be what a route expects; a redirection is how a form answers that it took the value.
+        # A route may expect a rejection; a form redirects once it took the value.
         good = status.there & (status.value >= 200) & (status.value < 400)
         answered = went_out & as_expected & sent.there & done.there & good
         named = (full | elsewhere) & went_out & version.there
@@ -182,8 +177,8 @@ class _History:
         )
 
     def outcomes(self) -> tuple[np.ndarray, Numbers, Numbers]:
-        """Of each row: what it means, how many writes it is behind, and since when the first of them was acknowledged,
-        in ns before its send. Rows of writes are unknown."""
+        """By row: its outcome, how many newer writes were acknowledged, and how long before its send, in ns, the first
+        of them was. Rows of writes are unknown."""
         asked = np.flatnonzero(self.seen.there)
         sent, done = self.sent.value[asked], self.done.value[asked]
         group, pair = self.group[asked], self.pair[asked]
@@ -196,8 +191,8 @@ class _History:
         any_value = Timeline(self.group[self.unnamed], begun[self.unnamed])
         anything = any_value.most_before(self.done.value[self.unnamed], group, done + 1)
         original = self._originals(begun)[asked]
-        # From here on none of the writes behind the shown value is under way. Where the latest one acknowledged wrote
-        # that very value, its answer came behind its send, and nothing looks overtaken.
+        # From here on no write of the shown value is under way. Where the latest acknowledged write wrote that very
+        # value, its response came after its send, and nothing looks overtaken.
         over = np.maximum(np.where(shown.there, shown.value, NEVER), np.where(anything.there, anything.value, NEVER))
         placed = shown.there | original
         overtaken = latest.there & placed & (latest.value > over)
@@ -222,14 +217,14 @@ class _History:
         return outcome, Numbers(behind, is_stale), Numbers(since, is_stale)
 
     def _originals(self, begun: np.ndarray) -> np.ndarray:
-        """Of each row: does it show what a read showed that was sent before the first write of its key?"""
+        """Mask of the rows that show the same as a read sent before the first write of its key."""
         written = self.accepted | self.open | self.unnamed | self.wild
         first = _earliest(self.group[written], begun[written], self.group)
         known = self.seen.there
         return _earliest(self.pair[known], self.sent.value[known], self.pair) < first
 
     def repeated(self) -> np.ndarray:
-        """Mask of the writes of a value that was written to their key before, in this block or another."""
+        """Mask of the writes that repeat an earlier value of their key, of this block or another."""
         value = np.flatnonzero(self.accepted | self.open)
         repeats = np.zeros(len(self.rows), dtype=bool)
         sent = self.sent.value[value]
@@ -237,14 +232,14 @@ class _History:
         return repeats
 
     def _of_foreign_routes(self, asked: np.ndarray, foreign: np.ndarray, placed: np.ndarray) -> np.ndarray:
-        """Mask of the reads of routes that show more often what nobody wrote than what somebody did."""
+        """Mask of the reads of routes that more often show a value that nobody wrote."""
         routes = _codes(self.rows, "arm", "route")[asked]
         count = int(routes.max(initial=-1)) + 1
         excess = np.bincount(routes[foreign], minlength=count) > np.bincount(routes[placed], minlength=count)
         return np.asarray(excess[routes], dtype=bool)
 
     def _first_newer(self, group: np.ndarray, over: np.ndarray) -> np.ndarray:
-        """When the first accepted write was acknowledged that was sent behind `over`; there is one."""
+        """When the first accepted write sent after `over` was acknowledged; there is one."""
         sends = Timeline(self.group[self.accepted], self.sent.value[self.accepted])
         done = self.done.value[self.accepted][sends.order]
         of_group = self.group[self.accepted][sends.order]
@@ -252,13 +247,13 @@ class _History:
         return np.asarray(earliest[sends.before(group, over + 1)[1]], dtype=np.int64)
 
     def _newer(self, acked: Timeline, group: np.ndarray, over: np.ndarray, sent: np.ndarray) -> np.ndarray:
-        """How many accepted writes were sent behind `over`, and acknowledged before `sent`."""
+        """How many accepted writes were sent after `over`, and acknowledged before `sent`."""
         send, done = self.sent.value[self.accepted], self.done.value[self.accepted]
         sends = Timeline(self.group[self.accepted], send)
         start, stop = acked.before(group, sent)
         first, before = sends.before(group, over + 1)
         newer = (stop - start) - (before - first)
-        # Some sent before `over` were acknowledged only behind the read's send: they were not among the first count.
+        # The first count lacks those sent before `over` and acknowledged after the read's send.
         last = sends.most_before(done, group, over + 1)
         done = done[sends.order]
         for row in np.flatnonzero(last.there & (last.value >= sent)).tolist():
@@ -287,14 +282,14 @@ def _earliest(places: np.ndarray, instants: np.ndarray, asked: np.ndarray) -> np
 
 
 def last_before(group: np.ndarray, slot: np.ndarray, *wanted: np.ndarray) -> list[np.ndarray]:
-    """For each mask of wanted rows, of each row: the index of the last wanted one of its group in an earlier slot; -1
-    where there is none."""
+    """For each mask, by row: the index of the last wanted row of its group in an earlier slot; -1 where there is
+    none."""
     if not len(group):
         return [np.full(0, -1, dtype=np.int64) for _ in wanted]
     order = np.lexsort((slot, group))
     groups, slots = group[order], slot[order]
     place = np.arange(len(order))
-    # Rows of one slot stand side by side: what is before them ends where their slot begins.
+    # Rows of one slot are neighbours: earlier slots end where theirs begins.
     begins = np.ones(len(order), dtype=bool)
     begins[1:] = (groups[1:] != groups[:-1]) | (slots[1:] != slots[:-1])
     begin = np.maximum.accumulate(np.where(begins, place, 0))
@@ -306,8 +301,3 @@ def last_before(group: np.ndarray, slot: np.ndarray, *wanted: np.ndarray) -> lis
         rows[order] = np.where((before >= 0) & (groups[before] == groups), order[before], -1)
         versions.append(rows)
     return versions
-
-
-__all__ = [
-    "last_before",
-]

@@ -1,8 +1,8 @@
 """Which routes of a workload are about the same value: those that write it, and those that show it.
 
-Told by their paths, up to `{key}`: `PUT /products/{key}/price` writes what `GET /products/{key}` shows. Where only one
-such place is read, all writes are of it that name their key in the body, or nowhere that is read. Other writes with a
-version may be of it too, and excuse a read, but never make one stale.
+Their paths up to `{key}` say so: `PUT /products/{key}/price` writes what `GET /products/{key}` shows. Where only one
+such place is read, writes whose key is in the body, or else all writes, belong to it too. Other writes with a version
+may concern it: they can excuse a read, but never make one stale.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from luckyhit.case.workload import Route
 
 @dataclass(frozen=True)
 class Family:
-    """Names of routes. `reads` show the value; `writes` write it; `elsewhere`: others, that may; `unnamed`: those that
-    write to the very path of a read and don't say which value (a removal, a replacement)."""
+    """Names of routes. `reads` show the value; `writes` write it; `elsewhere`: others that may write it; `unnamed`:
+    those that write to the path of a read without a version (a removal, a replacement)."""
 
     reads: frozenset[str]
     writes: frozenset[str]
@@ -30,7 +30,7 @@ class Family:
 
 
 def families(routes: Sequence[Route]) -> list[Family]:
-    """The families of a workload that both read and write; one for each path (up to `{key}`) that is read."""
+    """The families that both read and write; one for each path (up to `{key}`) that is read."""
     reads = [route for route in routes if route.method == "GET" and route.version is not None]
     writes = [route for route in routes if route.method not in ("GET", "HEAD") and route.version is not None]
     places = sorted({place_of(route.path) or "" for route in reads})

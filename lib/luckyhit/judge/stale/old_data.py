@@ -1,5 +1,5 @@
-"""Whether a run looked for old data. A change that makes entries live longer, or stores more, may serve it; no other
-metric would show that."""
+"""Whether a run looked for old data. A change that keeps entries longer, or stores more, may serve it; no other metric
+shows that."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def looked_for(case: Case) -> OldDataLooked:
 
 
 def old_data(case: Case, effects: Mapping[GoalName, Effect]) -> OldData:
-    """The same with what there is to go by."""
+    """The same, with the pairs and the bound of the metric."""
     looked, stale = looked_for(case), effects.get(STALE_READS, Effect())
     if looked == "not-looked-at" and stale.pairs:
         looked = "undeclared"
@@ -33,11 +33,8 @@ def old_data_text(old_data: OldData | None) -> str:
     if old_data.looked == "not-looked-at":
         return "Old data: not looked at, since the case has no freshness section."
     if not old_data.pairs or old_data.at_most is None:
-        return "Old data: looked at without a goal, and no read tells."
+        return "Old data: looked at without a goal, and no read decides."
     pairs = f"{plural(old_data.pairs, 'pair')}"
     return sentence(
         f"old data: looked at without a goal: {pairs}, at most {percent(old_data.at_most)} after the change"
     )
-
-
-__all__ = ["looked_for", "old_data", "old_data_text"]

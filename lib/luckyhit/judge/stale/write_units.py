@@ -1,20 +1,9 @@
 """What one stale read is: a write that was read later than the declared bound, and showed an older value.
 
-One unit for one write, each of the same weight, whoever wrote:
-
-- the probe's `once` read past the bound;
-- of a burst the first read past the bound on one route. Routes take turns by the number of the probe, so that which one
-  it is was fixed before anything was seen. A polling that ended before the bound, lastingly fresh (records of older
-  runs have such), is fresh;
-- of the workload's writes the first read of the same key behind it, before the key's next write, that was sent past the
-  bound in both arms. Later reads depend on it: one old entry makes any number of stale reads, and its number of readers
-  says how popular a key is, not how often an entry gets old. Counted is only what can have been held: a key that was
-  read before in its block, as the probe counts no cold keys. A write of a value that its key was given before, by a
-  block that replays another one's values, tells nothing, since an old answer shows the new value.
-
-Side by side both arms get the same writes and reads at the same instants, so they are pairs: (block, key, probe) of the
-probe, (block, slot) of the workload. A unit that tells in one arm only is no pair. Where the arms take turns on one
-service only the probe tells: the second block of a pair replays the values of the first.
+One unit for each write (see `docs/freshness.md`): the probe's `once` read past the bound; of a burst, the first read
+past it on the route whose turn it is; of the workload's writes, the first read of the key after it, before its next
+write and past the bound in both arms. Side by side both arms get the same writes and reads, so units are pairs: (block,
+key, probe) of the probe, (block, slot) of the workload. A unit that is decided in one arm only is no pair.
 """
 
 from __future__ import annotations
@@ -32,13 +21,13 @@ from luckyhit.judge.freshness.windows import LASTING_READS
 from luckyhit.judge.stale.background import beyond
 
 _PROBE = ["block", "key", "probe"]
-_TOLD = ("fresh", "stale")
+_DECIDED = ("fresh", "stale")
 
 
 @dataclass(frozen=True, slots=True)
 class StalePairs:
-    """Writes that were read past the bound, and told, in both arms. `before`, `after`: how many of them were stale in
-    that arm; `before_only`, `after_only`: in that arm alone. `probed`: how many of the pairs are the probe's."""
+    """Writes that were read past the bound, and decided, in both arms. `before`, `after`: stale in that arm;
+    `before_only`, `after_only`: in that arm alone. `probed`: the pairs of the probe."""
 
     pairs: int = 0
     before: int = 0
@@ -76,21 +65,21 @@ def stale_pairs(before: Probed, after: Probed, background: pd.DataFrame | None, 
 
 
 def burst_routes(*arms: Probed) -> list[str]:
-    """The routes that bursts poll, in the order in which they take turns."""
+    """The routes that bursts poll, in turn."""
     names = {str(name) for arm in arms for name in arm.reads.loc[_burst(arm.reads), "route"].dropna().unique()}
     return sorted(names)
 
 
 def probe_units(classified: pd.DataFrame, within_s: float, routes: list[str]) -> pd.DataFrame:
-    """One row for each probed write of a key that something old could be held of, and that was read past the bound:
-    `block, key, probe, mode, route, delay_ns` (0 for a burst), `outcome`. `classified`: see `freshness`, of one arm;
-    `routes`: see `burst_routes`."""
+    """One row for each probed write that was read past the bound, of a key that may be cached: `block, key, probe,
+    mode, route, delay_ns` (0 for a burst), `outcome`. `classified`: of one arm, see `freshness`; `routes`: see
+    `burst_routes`."""
     since = whole_numbers(classified["since_ack_ns"])
     exposed = classified["prestate"].isin(list(EXPOSED)).to_numpy(dtype=bool)
     behind = exposed & classified["after_ack"].to_numpy(dtype=bool) & since.there
     past = behind & (since.value > round(within_s * 1e9))
     burst = _burst(classified)
-    # Beside its planned read, an in-flight probe has the one that raced.
+    # An in-flight probe has the racing read beside its planned one.
     once = classified[past & ~burst].sort_values("delay_ns", kind="stable").drop_duplicates(_PROBE, keep="last")
     polls = _turns(classified[behind & burst].assign(past=past[behind & burst]), routes)
     units = pd.concat([once, _first_past(polls).assign(delay_ns=0)])
@@ -113,7 +102,7 @@ def workload_pairs(background: pd.DataFrame, within_s: float) -> tuple[np.ndarra
     after = beyond(
         both[["outcome_after", "since_ack_ns_after"]].set_axis(["outcome", "since_ack_ns"], axis=1), within_s
     )["outcome"]
-    decided = (before.isin(_TOLD) & after.isin(_TOLD)).to_numpy(dtype=bool)
+    decided = (before.isin(_DECIDED) & after.isin(_DECIDED)).to_numpy(dtype=bool)
     return (before == "stale").to_numpy(dtype=bool)[decided], (after == "stale").to_numpy(dtype=bool)[decided]
 
 
@@ -131,7 +120,7 @@ def _turns(polls: pd.DataFrame, routes: list[str]) -> pd.DataFrame:
 
 
 def _first_past(polls: pd.DataFrame) -> pd.DataFrame:
-    """Of each burst the first read past the bound; where there is none, the last one of three that were all fresh."""
+    """Of each burst the first read past the bound; without one, the last of three that were all fresh."""
     first = polls[polls["past"]].drop_duplicates(_PROBE)
     early = polls.merge(first[_PROBE].assign(has=True), on=_PROBE, how="left")
     early = early[early["has"].isna().to_numpy(dtype=bool)]
@@ -143,12 +132,9 @@ def _first_past(polls: pd.DataFrame) -> pd.DataFrame:
 
 
 def _stale_in_both(before: pd.DataFrame, after: pd.DataFrame, same: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """(stale before, stale after) of the units that tell in both frames."""
-    units = [frame[frame["outcome"].isin(_TOLD)].drop_duplicates(same) for frame in (before, after)]
+    """(stale before, stale after) of the units decided in both frames."""
+    units = [frame[frame["outcome"].isin(_DECIDED)].drop_duplicates(same) for frame in (before, after)]
     units = [frame.astype({"mode": object, "route": object}) for frame in units]
     both = units[0].merge(units[1], on=same, suffixes=("", "_after"))
     stale = both["outcome"] == "stale", both["outcome_after"] == "stale"
     return stale[0].to_numpy(dtype=bool), stale[1].to_numpy(dtype=bool)
-
-
-__all__ = ["StalePairs", "burst_routes", "probe_units", "stale_pairs", "stale_units", "workload_pairs"]

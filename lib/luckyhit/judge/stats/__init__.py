@@ -1,7 +1,7 @@
 """Statistics on numbers, whatever they measure.
 
-boundary      how far intervals reach for one look; sequential: for any number of looks
-intervals     the difference of two arms with its interval: means and shares; rank_intervals: quantiles
+boundary      how wide intervals are for one look; sequential: for any number of looks
+intervals     the difference of two arms with its interval: means; rank_intervals: quantiles
 proportions   counts out of totals, exactly
 forecast      how many pairs a goal takes until it is decided
 """

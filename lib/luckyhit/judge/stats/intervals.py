@@ -1,9 +1,7 @@
-"""Intervals for the difference of two arms, from units that were measured side by side or apart.
+"""Intervals for the difference of two arms' means and proportions, from units measured side by side or apart.
 
-How far they reach is a `Boundary`'s to say: for one look at a sample of a fixed size, or for any number of looks.
-
-Means and shares: the influence of each unit on the difference (linearised ratio estimator: Cochran 1977, Sampling
-Techniques, ch. 6), its spread over the units, and Student's t. For quantiles see `stats.rank_intervals`.
+The influence of each unit on the difference (linearised ratio estimator: Cochran 1977, Sampling Techniques, ch. 6)
+gives its standard error, and a `Boundary` the width. For quantiles see `stats.rank_intervals`.
 """
 
 from __future__ import annotations
@@ -36,35 +34,35 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """One metric: each arm on its own, and the difference after - before with its standard error (where an interval
-    of ranks tells none: what one would have that reaches as far)."""
+    """One metric: each arm on its own, and the difference after - before with its standard error (for an interval of
+    ranks: that of a normal one as wide)."""
 
     before: Interval
     after: Interval
     difference: Interval
-    error: float = INF
+    standard_error: float = INF
     degrees: float = INF
     counts: PairedCounts | ArmCounts | None = None
-    """What the difference's interval was made of, where few events were counted."""
+    """The counts behind the difference's interval, where events were few."""
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
-    """A standard error from units, with its degrees of freedom."""
+class StandardError:
+    """With its degrees of freedom."""
 
-    error: float
+    value: float
     degrees: float
 
 
-def spread(influence: np.ndarray, block: np.ndarray) -> Spread:
+def standard_error(influence: np.ndarray, block: np.ndarray) -> StandardError:
     """Standard error of the sum of `influence` (one value for each unit; they add up to 0).
 
     Neighbouring units of one block are merged while their lag-1 correlation is above CORRELATED and at least
-    FEWEST_BATCHES remain; what correlation is left widens the error as in an AR(1) process, by (1 + r) / (1 - r).
+    FEWEST_BATCHES remain; the correlation that is left widens the error as in an AR(1) process, by (1 + r) / (1 - r).
     """
     count = len(influence)
     if count < 2:
-        return Spread(INF, 0)
+        return StandardError(INF, 0)
     merged, within = influence, block
     correlation = _lag_one(merged, within)
     size = 1
@@ -78,19 +76,19 @@ def spread(influence: np.ndarray, block: np.ndarray) -> Spread:
     units = len(merged)
     variance = units / (units - 1) * float(np.sum(merged**2))
     left = _shrunk(correlation, units)
-    return Spread(float(np.sqrt(variance * (1 + left) / (1 - left))), units - 1)
+    return StandardError(float(np.sqrt(variance * (1 + left) / (1 - left))), units - 1)
 
 
 def _shrunk(correlation: float, units: int) -> float:
-    """What is left of a correlation once half of what chance alone gives (1 / units, squared) is taken off, after the
-    positive-part estimator of James and Stein (1961), which takes off all of it: with none taken off
-    independent units get too much variance, with all of it correlated ones too little."""
+    """The correlation less half of what chance alone gives (1 / units, squared), after the positive-part estimator of
+    James and Stein (1961), which subtracts all of it. Subtracting nothing gives independent units too much variance;
+    all of it, correlated ones too little."""
     chance = 0.5 / units
     return min(correlation - chance / correlation, 0.9) if correlation > chance**0.5 else 0.0
 
 
 def _merge(influence: np.ndarray, block: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Sums over `size` neighbours of one block; what is left over at its end goes with the last of them."""
+    """Sums over `size` neighbours of one block; a remainder at its end joins the last group."""
     blocks, first, index, count = np.unique(block, return_index=True, return_inverse=True, return_counts=True)
     within = np.arange(len(block)) - first[index]
     groups = np.maximum(count // size, 1)
@@ -100,7 +98,7 @@ def _merge(influence: np.ndarray, block: np.ndarray, size: int) -> tuple[np.ndar
 
 
 def _lag_one(values: np.ndarray, block: np.ndarray) -> float:
-    """Correlation of neighbours inside blocks, with a correction of its bias in short series."""
+    """Correlation of neighbours inside blocks, corrected for its bias in short series."""
     beside = block[1:] == block[:-1]
     total = float(np.sum(values**2))
     if not beside.any() or total <= 0:
@@ -109,32 +107,34 @@ def _lag_one(values: np.ndarray, block: np.ndarray) -> float:
     return neighbours / (total / len(values)) + 1 / len(values)
 
 
-def spread_apart(before: Spread, after: Spread) -> Spread:
-    """Two arms that were measured apart (Welch and Satterthwaite)."""
-    variances = before.error**2, after.error**2
+def welch_error(before: StandardError, after: StandardError) -> StandardError:
+    """Of the difference of two arms that were measured apart (Welch and Satterthwaite)."""
+    variances = before.value**2, after.value**2
     if not all(np.isfinite(variances)):
-        return Spread(INF, 0)
+        return StandardError(INF, 0)
     if sum(variances) == 0:
-        return Spread(0.0, min(before.degrees, after.degrees))
+        return StandardError(0.0, min(before.degrees, after.degrees))
     parts = sum(v**2 / d for v, d in zip(variances, (before.degrees, after.degrees), strict=True))
-    return Spread(float(np.sqrt(sum(variances))), sum(variances) ** 2 / parts if parts else 1.0)
+    return StandardError(float(np.sqrt(sum(variances))), sum(variances) ** 2 / parts if parts else 1.0)
 
 
-def apart_by(before: np.ndarray, after: np.ndarray, comparison: Comparison) -> Spread:
-    """Standard error of a difference, from what each unit of either arm contributes to it (signs included): together
-    where units were measured side by side, else each arm's on its own."""
+def error_of_difference(before: np.ndarray, after: np.ndarray, comparison: Comparison) -> StandardError:
+    """Standard error of a difference, from the contribution of each unit of either arm (signs included): pairwise where
+    units were measured side by side, else arm by arm."""
     if comparison.paired:
-        return spread(before + after, comparison.before.block)
-    return spread_apart(spread(before, comparison.before.block), spread(after, comparison.after.block))
+        return standard_error(before + after, comparison.before.block)
+    return welch_error(standard_error(before, comparison.before.block), standard_error(after, comparison.after.block))
 
 
-def interval_by(value: float, spread: Spread, boundary: Boundary, error_rate: float, margin: float = INF) -> Interval:
-    """The interval of one number, as far as `boundary` reaches. `margin`: the difference that matters."""
-    reach = INF
-    if spread.degrees > 0:
-        in_errors = margin / spread.error if spread.error > 0 else INF
-        reach = boundary.single(spread.degrees, error_rate, in_errors) * spread.error
-    return Interval(value, value - reach, value + reach)
+def interval_around(
+    value: float, error: StandardError, boundary: Boundary, error_rate: float, margin: float = INF
+) -> Interval:
+    """The interval of one number. `margin`: the difference that matters."""
+    half_width = INF
+    if error.degrees > 0:
+        in_errors = margin / error.value if error.value > 0 else INF
+        half_width = boundary.critical_value(error.degrees, error_rate, in_errors) * error.value
+    return Interval(value, value - half_width, value + half_width)
 
 
 Margin = Callable[[float], float]
@@ -142,7 +142,7 @@ Margin = Callable[[float], float]
 
 
 def no_margin(before: float) -> float:
-    """Nobody said what matters."""
+    """No margin was declared."""
     return INF
 
 
@@ -166,10 +166,12 @@ def mean_estimates(
         mean = float(total.sum() / count)
         means.append(mean)
         influences.append((total - mean * rows) / count)
-    spreads = [spread(influence, side.block) for influence, side in zip(influences, comparison.sides, strict=True)]
-    apart = apart_by(-influences[0], influences[1], comparison)
+    errors = [
+        standard_error(influence, side.block) for influence, side in zip(influences, comparison.sides, strict=True)
+    ]
+    apart = error_of_difference(-influences[0], influences[1], comparison)
     before, after = (
-        interval_by(mean, around, boundary, error_rate) for mean, around in zip(means, spreads, strict=True)
+        interval_around(mean, error, boundary, error_rate) for mean, error in zip(means, errors, strict=True)
     )
-    difference = interval_by(means[1] - means[0], apart, boundary, error_rate, margin(means[0]))
-    return Estimates(before, after, difference, apart.error, apart.degrees)
+    difference = interval_around(means[1] - means[0], apart, boundary, error_rate, margin(means[0]))
+    return Estimates(before, after, difference, apart.value, apart.degrees)

@@ -1,24 +1,24 @@
-"""How far intervals reach that may be looked at after every unit, and hold at whatever moment one stops.
+"""Intervals that may be looked at after every unit, and hold at whatever moment one stops.
 
-The likelihood of what was seen under a mixture of effects, against that under one effect, is a ratio that a true effect
-lets grow beyond 1 / error_rate with at most the probability `error_rate`, ever (Ville 1939). So the effects it has not
-refuted are an interval that is valid at any stopping time. Two mixtures are averaged:
+The ratio compares the likelihood of the data under a mixture of effects with that under one effect. For a true effect
+it ever exceeds 1 / error_rate with at most the probability `error_rate` (Ville 1939). So the effects that it has not
+refuted form an interval that is valid at any stopping time. Two mixtures are averaged:
 
-- A normal one in units of the unknown spread, the spread with the scale-invariant prior (Lai 1976, Annals of
+- A normal one in units of the unknown standard deviation, which has the scale-invariant prior (Lai 1976, Annals of
   Statistics 4: 265; Wang and Ramdas 2025, Sequential Analysis 44: 56): the ratio in closed form from the t statistic
   alone.
-- Where a margin was declared, the two effects that lie the margin away from the one that is asked about. That is
-  Wald's sequential test (1945), the quickest there is for a difference of that size, with the spread taken out by its
-  prior: a ratio of sums of squares.
+- Where a margin was declared, the two effects at the margin's distance from the tested one. That is Wald's sequential
+  test (1945), the quickest for a difference of that size, with the standard deviation integrated out: a ratio of sums
+  of squares.
 
 The first is exact for independent normal units. The second takes the margin in measured standard errors, which is exact
-only for a known spread; batches of requests are nearly normal and nearly independent. `make bench-judge` measures how
-often the intervals are wrong for all that.
+only for a known standard deviation; batches of requests are nearly normal and nearly independent. `make bench-judge`
+measures how often the intervals are wrong in spite of that.
 
-Counts: a beta mixture of shares in the same ratio (Robbins 1970, Annals of Mathematical Statistics 41: 1397), for each
-bound that of the shares beyond it: exact for independent reads. By how much one share exceeds another of the same
-pairs: a Dirichlet mixture over both, of those in which it does, in the ratio to the likeliest shares that lie so far
-apart (Wasserman, Ramdas and Balakrishnan 2020, PNAS 117: 16880), exact as well.
+Counts: a beta mixture of the proportions beyond each bound in the same ratio (Robbins 1970, Annals of Mathematical
+Statistics 41: 1397), exact for independent reads. The excess of one proportion over another of the same pairs: a
+Dirichlet mixture over both, where it is above 0, in the ratio to the likeliest proportions that far apart (Wasserman,
+Ramdas and Balakrishnan 2020, PNAS 117: 16880), exact as well.
 """
 
 from __future__ import annotations
@@ -34,33 +34,33 @@ from scipy.special import betaincc, betaln, gammaln
 from luckyhit.judge.stats.boundary import INF, excess_of_part
 
 LARGEST_EXPONENT = 700.0
-"""Beyond it a float overflows; no sample bounds anything there."""
+"""A float overflows beyond it."""
 
 TUNED_FOR = 100
-"""The number of units at which the interval is as narrow as it can be; at 10 times fewer or more it is at most a fifth
-wider than one that was tuned for them."""
+"""The number of units at which the interval is narrowest; with 10 times fewer or more it is at most a fifth wider than
+one tuned for them."""
 _TYPICAL_ERROR_RATE = 0.002
-"""What five goals have each of a hundredth: the tuning hardly depends on it."""
-SHARE_OF_MARGIN = 0.9
-"""The weight of the margin in the mixture: the rest costs a difference of that size little, and keeps intervals
-shrinking where the sample grows on."""
+"""Of each of five goals at 0.01; the tuning hardly depends on it."""
+MARGIN_WEIGHT = 0.9
+"""The weight of the margin in the mixture: the rest costs a difference of that size little, and lets intervals shrink
+as the sample grows on."""
 _PRIOR = 0.25
-"""Both parameters of the beta prior: narrower bounds near 0 and 1, where shares of errors and stale reads lie, than
-those of the usual 1/2, for little in the middle."""
+"""Both parameters of the beta prior. Against the usual 1/2, bounds are narrower near 0 and 1, where proportions of
+errors and stale reads lie, and hardly wider in the middle."""
 _PRIOR_OF_NEITHER = 0.5
 _PRIORS = 2 * _PRIOR + _PRIOR_OF_NEITHER
 _MIXED = 0.55
-"""Of the error rate of an excess, for the mixture; the rest is for the bound that only asks which way pairs differ."""
+"""The mixture's part of the error rate of an excess; the bound from the direction of pairs has the rest."""
 _GRID = 100
 _LEAST = 1e-300
 _NEAR = 1e-8
-"""How near the bound of a share is to the true one, as a part of it; on the wide side of it."""
+"""The relative tolerance of a bound of a proportion; it errs on the wide side."""
 
 
 class Sequential:
     """Intervals for any number of looks: a `Boundary`.
 
-    `tuned_for`: the number of units at which they are narrowest. It has to be chosen before the first look.
+    `tuned_for`: the number of units at which they are narrowest, chosen before the first look.
     """
 
     any_time: ClassVar[bool] = True
@@ -73,16 +73,16 @@ class Sequential:
         doubled = 2 * np.log(1 / _TYPICAL_ERROR_RATE)
         self._weight = float(tuned_for / (doubled + np.log1p(doubled)))
 
-    def single(self, degrees: float, error_rate: float, margin: float = INF) -> float:
+    def critical_value(self, degrees: float, error_rate: float, margin: float = INF) -> float:
         if not 0 < margin < INF:
-            return self._reach(degrees, error_rate)
-        # Beyond this the normal mixture alone refutes; the margin's part falls off there, so that the last crossing
-        # below it is looked for, not the first.
-        furthest = self._reach(degrees, error_rate * (1 - SHARE_OF_MARGIN))
+            return self._half_width(degrees, error_rate)
+        # Beyond this the normal mixture alone refutes. The margin's part falls off there, so the last crossing below it
+        # is searched for, not the first.
+        furthest = self._half_width(degrees, error_rate * (1 - MARGIN_WEIGHT))
         if not furthest < INF:
             return INF
         first, last = 0.0, furthest
-        for _ in range(2):  # twice closer by _GRID is close enough, and quicker than a search step by step
+        for _ in range(2):  # two grids are close enough, and quicker than a search step by step
             at = np.linspace(first, last, _GRID + 1)
             ratio = self._ratio(at, degrees, margin)
             left = int(np.flatnonzero(ratio < log(1 / error_rate))[-1])
@@ -91,9 +91,9 @@ class Sequential:
             first, last = float(at[left]), float(at[left + 1])
         return last
 
-    def share(self, count: int, total: int, error_rate: float) -> tuple[float, float]:
-        # Each bound at half the error rate; the upper one is the lower one of what was not counted.
-        return _least_share(count, total, error_rate / 2), 1 - _least_share(total - count, total, error_rate / 2)
+    def proportion(self, count: int, total: int, error_rate: float) -> tuple[float, float]:
+        # Each bound has half the error rate; the upper one is the lower one of the complement.
+        return _lower_bound(count, total, error_rate / 2), 1 - _lower_bound(total - count, total, error_rate / 2)
 
     def excess(self, more: int, fewer: int, pairs: int, error_rate: float) -> float:
         if more <= fewer:
@@ -101,17 +101,17 @@ class Sequential:
         of_part = excess_of_part(self, more, fewer, pairs, error_rate * (1 - _MIXED))
         return max(of_part, _excess_refuted(more, fewer, pairs, error_rate * _MIXED))
 
-    def ranks(self, level: float, total: int, error_rate: float) -> tuple[int, int]:
-        # What number of values at or below the quantile is not refuted.
+    def ranks(self, quantile: float, total: int, error_rate: float) -> tuple[int, int]:
+        # The numbers of values at or below the quantile that are not refuted.
         below = np.arange(total + 1)
         mixed = betaln(below + _PRIOR, total - below + _PRIOR) - betaln(_PRIOR, _PRIOR)
-        ratio = mixed - below * log(level) - (total - below) * log1p(-level)
+        ratio = mixed - below * log(quantile) - (total - below) * log1p(-quantile)
         left = np.flatnonzero(ratio < log(1 / error_rate))
         return int(left[0]), int(left[-1]) + 1
 
-    def _reach(self, degrees: float, error_rate: float) -> float:
+    def _half_width(self, degrees: float, error_rate: float) -> float:
         """Where the ratio sqrt(shrink) * ((1 + T) / (1 + shrink T))^((degrees + 1) / 2) reaches 1 / error_rate, T = t^2
-        / degrees. Infinite where it never does: too few units say nothing at this error rate."""
+        / degrees. Infinite where it never does: units are too few for this error rate."""
         if not degrees > 0:
             return INF
         shrink = self._shrink(degrees)
@@ -126,16 +126,16 @@ class Sequential:
         return self._weight / (degrees + 1 + self._weight)
 
     def _ratio(self, t: np.ndarray | float, degrees: float, margin: float) -> np.ndarray:
-        """Logarithm of the averaged ratio at `t` standard errors from the effect that is asked about."""
+        """Logarithm of the averaged ratio at `t` standard errors from the tested effect."""
         shrink, squared = self._shrink(degrees), np.square(t) / degrees
         normal = np.log(shrink) / 2 + (degrees + 1) / 2 * (np.log1p(squared) - np.log1p(shrink * squared))
         up, down = (np.log1p(squared) - np.log1p(np.square(t - side) / degrees) for side in (margin, -margin))
         at_margin = np.logaddexp(degrees / 2 * up, degrees / 2 * down) - np.log(2)
-        return np.asarray(np.logaddexp(normal + np.log(1 - SHARE_OF_MARGIN), at_margin + np.log(SHARE_OF_MARGIN)))
+        return np.asarray(np.logaddexp(normal + np.log(1 - MARGIN_WEIGHT), at_margin + np.log(MARGIN_WEIGHT)))
 
 
 def _excess_refuted(more: int, fewer: int, pairs: int, error_rate: float) -> float:
-    """The largest excess of the one share over the other that so many counts refute, among all smaller ones."""
+    """The largest excess of one proportion over the other that these counts refute, with all smaller ones."""
     neither = pairs - more - fewer
     observed = gammaln(more + _PRIOR) + gammaln(fewer + _PRIOR) + gammaln(neither + _PRIOR_OF_NEITHER)
     observed += log(betaincc(more + _PRIOR, fewer + _PRIOR, 0.5)) - gammaln(pairs + _PRIORS)
@@ -151,28 +151,30 @@ def _excess_refuted(more: int, fewer: int, pairs: int, error_rate: float) -> flo
 
 
 def _likeliest(more: int, fewer: int, pairs: int, apart: float) -> float:
-    """Logarithm of the likelihood of these counts under the two shares, `apart` from each other, that make it largest:
-    where its slope, a quadratic in the smaller share, is 0."""
+    """Logarithm of the largest likelihood of these counts under two proportions that lie `apart`: where its slope, a
+    quadratic in the smaller proportion, is 0."""
     slope = (more + fewer) * (1 - apart) - 2 * (pairs - more) * apart
     lower = max((slope + math.sqrt(slope * slope + 8 * pairs * fewer * apart * (1 - apart))) / (4 * pairs), 0.0)
-    shares = ((more, lower + apart), (fewer, lower), (pairs - more - fewer, 1 - 2 * lower - apart))
-    return sum(count * log(max(share, _LEAST)) for count, share in shares if count)
+    proportions = ((more, lower + apart), (fewer, lower), (pairs - more - fewer, 1 - 2 * lower - apart))
+    return sum(count * log(max(proportion, _LEAST)) for count, proportion in proportions if count)
 
 
-def _least_share(count: int, total: int, error_rate: float) -> float:
-    """The largest share that so many counts refute, among all smaller ones: the mixture is over the shares above it."""
+def _lower_bound(count: int, total: int, error_rate: float) -> float:
+    """The largest proportion that these counts refute, with all smaller ones: the mixture is over those above it."""
     if count == 0:
         return 0.0
     missing = total - count
 
-    def beyond(share: float) -> float:
-        # betaincc(a, b, x) is the part of the beta distribution above x.
-        observed = betaln(count + _PRIOR, missing + _PRIOR) + log(betaincc(count + _PRIOR, missing + _PRIOR, share))
-        before = betaln(_PRIOR, _PRIOR) + log(betaincc(_PRIOR, _PRIOR, share))
-        likelihood = count * log(share) + (missing * log1p(-share) if missing else 0.0)
+    def beyond(proportion: float) -> float:
+        # betaincc(a, b, x): the part of the beta distribution above x.
+        observed = betaln(count + _PRIOR, missing + _PRIOR) + log(
+            betaincc(count + _PRIOR, missing + _PRIOR, proportion)
+        )
+        before = betaln(_PRIOR, _PRIOR) + log(betaincc(_PRIOR, _PRIOR, proportion))
+        likelihood = count * log(proportion) + (missing * log1p(-proportion) if missing else 0.0)
         return float(observed - before - likelihood) - log(1 / error_rate)
 
-    # Up to half a count below what was seen: there the mixture has no more to say.
+    # At most half a count below the observed proportion.
     most = max((count - 0.5) / total, _LEAST)
     if beyond(most) >= 0:
         return most
@@ -185,21 +187,18 @@ def _least_share(count: int, total: int, error_rate: float) -> float:
 
 
 def _refuted_up_to(beyond: Callable[[float], float], refuted: float, left: float) -> float:
-    """Where `beyond`, above 0 at `refuted` and not at `left`, crosses 0: the near end. Ridders 1979, IEEE Transactions
-    on Circuits and Systems 26: 979. (scipy.optimize has it, and takes most of half a second to import.)"""
+    """Where `beyond`, above 0 at `refuted` and not at `left`, crosses 0: the near end, by Ridders' method (1979, IEEE
+    Transactions on Circuits and Systems 26: 979). `scipy.optimize` has it, but takes half a second to import."""
     above, below = beyond(refuted), beyond(left)
     while left - refuted > _NEAR * left:
         middle = (refuted + left) / 2
         between = beyond(middle)
         guess = middle + (middle - refuted) * between / math.sqrt(between * between - above * below)
-        for share, value in sorted([(middle, between), (guess, beyond(guess))]):
-            if refuted < share < left:
+        for point, value in sorted([(middle, between), (guess, beyond(guess))]):
+            if refuted < point < left:
                 if value > 0:
-                    refuted, above = share, value
+                    refuted, above = point, value
                 else:
-                    left, below = share, min(value, -_LEAST)
+                    left, below = point, min(value, -_LEAST)
                     break
     return refuted
-
-
-__all__ = ["SHARE_OF_MARGIN", "TUNED_FOR", "Sequential"]

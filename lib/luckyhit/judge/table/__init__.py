@@ -5,5 +5,5 @@ layout           the order they are kept in; request_values: what one counts as,
 samples, pairs   cut into units (batches of slots, or blocks); the requests that both arms have
 probe_frames     the frames of the probe, with nothing in them that can't be judged
 record           all of it by the stages of a run
-together         pieces of work on several cores
+parallel         independent work on several cores
 """

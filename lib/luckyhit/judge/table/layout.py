@@ -11,8 +11,8 @@ from functools import partial
 
 import numpy as np
 
+from luckyhit.judge.table.parallel import ParallelTasks
 from luckyhit.judge.table.rows import ARMS, NO_ROW, Column, SinceDue, members
-from luckyhit.judge.table.together import Together
 
 ROOM = 2
 """Slots that are so many times fewer than the numbers they span are put into a table by their number."""
@@ -24,7 +24,7 @@ def in_order(columns: dict[str, Column]) -> dict[str, Column]:
     order = _order(*(columns[name] for name in ("measured", "arm", "block", "slot")))  # type: ignore[arg-type]
     if order is None:
         return columns
-    with Together(len(order)) as work:
+    with ParallelTasks(len(order)) as work:
         coming = {name: work.start(partial(_placed, columns, name, order)) for name in list(columns)}
         return {name: column() for name, column in coming.items()}
 

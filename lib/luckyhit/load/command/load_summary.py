@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from luckyhit.errors import NotEnoughData
 from luckyhit.load.engine_config import EngineCheck
-from luckyhit.records import Accounting
+from luckyhit.records import Accounting, nearest_rank
 from luckyhit.records.parquet import read_parts
 
 QUANTILES = {"p50": 0.5, "p75": 0.75, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999, "p99.99": 0.9999}
@@ -199,21 +199,15 @@ def latencies(ordered: NDArray[np.float64]) -> dict[str, float]:
     """Quantiles by nearest rank (each is a latency that happened), max and mean; empty where there is none."""
     if not len(ordered):
         return {}
-    quantiles = {name: float(ordered[_rank(share, len(ordered))]) for name, share in QUANTILES.items()}
+    quantiles = {name: float(ordered[nearest_rank(share, len(ordered))]) for name, share in QUANTILES.items()}
     return quantiles | {"max": float(ordered[-1]), "mean": float(ordered.mean())}
-
-
-def _rank(share: float, count: int) -> int:
-    """Place of the smallest value with at least `share` of all at or below it."""
-    # Rounded first: 0.999 * 1000 is not to become the thousandth value for a bit's sake.
-    return min(count, max(1, int(np.ceil(round(share * count, 6))))) - 1
 
 
 def curve(ordered: NDArray[np.float64]) -> Curve:
     """Percentile curve with points evenly spaced in the number of nines."""
     count = len(ordered)
     levels = 1 - 10 ** -np.linspace(0, np.log10(count + 1), POINTS)  # the last one's rank is the slowest
-    return levels, ordered[[_rank(float(level), count) for level in levels]]
+    return levels, ordered[[nearest_rank(float(level), count) for level in levels]]
 
 
 def _by_count(counted: Mapping[str, int]) -> dict[str, int]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from luckyhit.judge.facade import ShareBounds, bounds_of_run, facts_of_probe, uncompared
+from luckyhit.judge.facade import ProportionBounds, bounds_of_run, facts_of_probe, uncompared
 from luckyhit.records import Arm, FreshnessFacts
 from luckyhit.report.recorded import ARMS, Recorded
 from luckyhit.scrub.characters import visible
@@ -24,7 +24,7 @@ class Late:
     zero_bound: float | None = None
 
 
-def bounds_of(recorded: Recorded) -> ShareBounds:
+def bounds_of(recorded: Recorded) -> ProportionBounds:
     """Of a share of stale reads, at the level of the run's metric."""
     if recorded.case is None or not recorded.changed:
         return uncompared

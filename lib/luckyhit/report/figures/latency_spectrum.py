@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from luckyhit.records import LATENCIES, METRICS, Result
+from luckyhit.records import LATENCIES, METRICS, Result, nearest_rank
 from luckyhit.report import style
 from luckyhit.report.figures.verdict_words import labelled, with_verdicts
 from luckyhit.report.recorded import Recorded
@@ -62,7 +62,7 @@ def _log_odds(share: float) -> float:
 
 def quantile(ordered: np.ndarray, level: float) -> float:
     """The smallest value with at least this share at or below it: a latency that happened."""
-    return float(ordered[min(max(int(np.ceil(level * len(ordered))) - 1, 0), len(ordered) - 1)])
+    return float(ordered[nearest_rank(level, len(ordered))])
 
 
 _PERCENTILES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999)

@@ -1,7 +1,7 @@
-"""Records without a run around them: a directory with `case.yml` and `requests/*.parquet`, and nothing more.
+"""Records without a run: a directory with `case.yml` and `requests/*.parquet`, and nothing more.
 
-Somebody kept the numbers and lost the rest, or measured elsewhere. Effects and intervals can be worked out. But nobody
-knows whether one thing was changed only, or whether the client could be trusted, so the verdict is INVALID and says so.
+Effects and intervals can be computed. But nothing shows that only one thing was changed, or that the client could be
+trusted, so the verdict is INVALID and says so.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pandas as pd
 from luckyhit.case import Case, load_case
 from luckyhit.designs import BOTH, design_of, pair_numbers
 from luckyhit.errors import RunUnreadable
-from luckyhit.judge.decision import About, decide
+from luckyhit.judge.decision import RunHeader, decide
 from luckyhit.judge.guards.run_guards import records_guard
 from luckyhit.records import READS, WRITES, Arm, Guard, Result
 from luckyhit.records.manifest import NotedBlock
@@ -24,17 +24,15 @@ from luckyhit.text.wording import note
 MEASURED = "measure"
 
 
-def is_loose(path: Path) -> bool:
+def is_records_only(path: Path) -> bool:
     """Whether this directory holds a case and requests, but is no run."""
     has_records = (path / "case.yml").is_file() and any((path / "requests").glob("*.parquet"))
     return has_records and not os.path.lexists(path / "manifest.json")
 
 
-def judge_loose(path: Path) -> Result:
-    """Judge such a directory; writes nothing. A part file that can't be read makes the result INVALID, like all else.
-
-    Raises CaseError where the case can't be read.
-    """
+def judge_records_only(path: Path) -> Result:
+    """Judge such a directory; writes nothing. Raises CaseError where the case can't be read; damaged part files are
+    named in the result."""
     path = path.resolve()
     run = Run(path)
     damaged: list[RunUnreadable] = []
@@ -54,7 +52,7 @@ def judge_loose(path: Path) -> Result:
         case,
         blocks,
         [readable] if (readable := records_guard(damaged)) is not None else [],
-        about=About(path.name, notes=[note("no-manifest")]),
+        header=RunHeader(path.name, notes=[note("no-manifest")]),
     )
     if any((path / table).is_dir() for table in ("reads", "writes")):
         return result
@@ -65,16 +63,16 @@ def _without_probe(guard: Guard) -> Guard:
     """Where the probe's records were not kept, nothing says that it wrote too little."""
     if guard.id != "the-probes-writes-are-seen":
         return guard
-    detail = "the records of the probe are not here, so that stale reads are not visible"
-    remedy = "" if guard.ok else "Put reads/ and writes/ beside requests/, where they were kept."
+    detail = "the records of the probe are missing, so stale reads are not visible"
+    remedy = "" if guard.ok else "Put reads/ and writes/ beside requests/, if they were kept."
     return guard.model_copy(update={"detail": detail, "remedy": remedy})
 
 
 def blocks_of(requests: pd.DataFrame, case: Case) -> list[NotedBlock]:
-    """What each block was, from its rows: its arms, its stage and, where arms took turns, its pair.
+    """Each block from its rows: its arms, its stage and, where arms took turns, its pair.
 
-    Side by side, blocks of both arms are the change's. Else the first block of the before arm that has no partner is
-    the baseline, and the last the one after the rollback.
+    Side by side, blocks of both arms are the change's. Else the first block of the before arm without a partner is the
+    baseline, and the last is the one after the rollback.
     """
     if requests.empty:
         return []
@@ -97,6 +95,3 @@ def blocks_of(requests: pd.DataFrame, case: Case) -> list[NotedBlock]:
         stage = "change" if block in pairs else "baseline" if first is None or block < first else "after-rollback"
         blocks.append(NotedBlock(block=block, stage=stage, arms=names, pair=pairs.get(block, 0)))
     return blocks
-
-
-__all__ = ["blocks_of", "is_loose", "judge_loose"]
