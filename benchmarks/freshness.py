@@ -91,7 +91,7 @@ def windows() -> Iterator[str]:
         spec = declared(modes=["burst"], prestates=["warm"], horizon=f"{horizon_s * 1e3:.0f}ms", rate="20/s")
         with running(VERSIONED, "fixed", str(window_s)) as target:
             reads, writes = probed(target.url, spec, 3 + horizon_s, 1)
-        found = staleness_windows(reads, writes)
+        found = staleness_windows(classify_reads(reads, writes), writes)
         held = (found["low_ms"] <= window_s * 1e3) & (window_s * 1e3 <= found["high_ms"])
         widths = found["high_ms"] - found["low_ms"]
         wide = sum(width > _allowed_ms(reads, probe) for width, probe in zip(widths, found["version"], strict=True))

@@ -21,7 +21,7 @@ from ruamel.yaml import YAML
 from luckyhit.cli import app
 from luckyhit.cli.app import chosen_verdicts
 from luckyhit.cli.tasks.case_tasks import duration
-from luckyhit.judge.context.earlier import FEWEST, MOST
+from luckyhit.judge.context.earlier_baselines import FEWEST, MOST
 from luckyhit.project import Project
 from luckyhit.workflow.unattended.prune import age_of
 

@@ -18,8 +18,8 @@ from functools import partial
 import numpy as np
 from streams import COMMON, GOALS, KINDS, RATIO, SECONDS, arm
 
-from luckyhit.judge.context.drift import events_of, series_of
-from luckyhit.judge.table.rows import COLUMNS, HIT, MISS, Rows
+from luckyhit.judge.context.drift import ArmSeries, events_of
+from luckyhit.judge.table.rows import COLUMNS, HIT, MISS, RequestTable
 from luckyhit.judge.table.samples import side_by_side
 from luckyhit.records import RunEvent
 
@@ -28,24 +28,28 @@ SHIFT = 3.0
 NEAR_S = 2.5
 
 
-def shifted(rows: Rows, name: str, at_s: float, rng: np.random.Generator) -> Rows:
+def shifted(rows: RequestTable, name: str, at_s: float, rng: np.random.Generator) -> RequestTable:
     """The latency up, or the hit ratio down, from a moment on."""
-    series = series_of(rows, "hit_ratio" if name == "hit_ratio" else "latency_ms")
+    series = ArmSeries(rows).series("hit_ratio" if name == "hit_ratio" else "latency_ms")
     assert series is not None
     size = SHIFT * float(np.std(series.value, ddof=1))
-    late = rows.due >= at_s * 1e9
+    late = rows.due_ns >= at_s * 1e9
     if name == "latency_ms":
-        return other(rows, "done", np.where(late, rows.due + (rows.done - rows.due) * np.exp(size), rows.done))
+        return other(
+            rows, "done_ns", np.where(late, rows.due_ns + (rows.done_ns - rows.due_ns) * np.exp(size), rows.done_ns)
+        )
     lost = late & (rows.cache == HIT) & (rng.random(len(rows)) < size / np.mean(rows.cache == HIT))
     return other(rows, "cache", np.where(lost, MISS, rows.cache).astype(np.int8))
 
 
-def other(rows: Rows, name: str, values: np.ndarray) -> Rows:
+def other(rows: RequestTable, name: str, values: np.ndarray) -> RequestTable:
     """The same rows with another column of this name."""
-    return Rows.of({column: rows.column(column) if column != name else values for column in COLUMNS}, rows.routes)
+    return RequestTable.of(
+        {column: rows.column(column) if column != name else values for column in COLUMNS}, rows.routes
+    )
 
 
-def events(before: Rows, after: Rows) -> list[RunEvent]:
+def events(before: RequestTable, after: RequestTable) -> list[RunEvent]:
     return events_of(side_by_side(before, after), GOALS, 0.0)
 
 

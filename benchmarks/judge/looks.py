@@ -9,7 +9,7 @@ import numpy as np
 from luckyhit.case.model import Goal
 from luckyhit.judge import FixedSample, Sequential
 from luckyhit.judge.compare.effects import request_effects
-from luckyhit.judge.table.samples import Rows, side_by_side
+from luckyhit.judge.table.samples import RequestTable, side_by_side
 from luckyhit.judge.verdict import rule_on
 from luckyhit.records import MetricName, Verdict
 
@@ -18,7 +18,11 @@ FIRST, EACH = 100, 100
 
 
 def said(
-    before: Rows, after: Rows, goals: Mapping[MetricName, Goal], boundary: FixedSample | Sequential, error_rate: float
+    before: RequestTable,
+    after: RequestTable,
+    goals: Mapping[MetricName, Goal],
+    boundary: FixedSample | Sequential,
+    error_rate: float,
 ) -> dict[MetricName, Verdict]:
     """The verdict on each goal; `error_rate` is that of all of them together."""
     each = error_rate / len(goals)
@@ -33,7 +37,7 @@ def at_pairs(count: int, each: int = EACH) -> range:
 
 
 def looks(
-    before: Rows, after: Rows, goals: Mapping[MetricName, Goal], error_rate: float, each: int = EACH
+    before: RequestTable, after: RequestTable, goals: Mapping[MetricName, Goal], error_rate: float, each: int = EACH
 ) -> Iterator[tuple[int, dict[MetricName, Verdict]]]:
     """(pairs, verdicts) at each look, for intervals that hold at any time."""
     for pairs in at_pairs(len(before), each):
@@ -42,7 +46,7 @@ def looks(
 
 
 def settled(
-    before: Rows, after: Rows, goals: Mapping[MetricName, Goal], error_rate: float, each: int = EACH
+    before: RequestTable, after: RequestTable, goals: Mapping[MetricName, Goal], error_rate: float, each: int = EACH
 ) -> tuple[float, dict[MetricName, Verdict]]:
     """(pairs, verdicts) at the first look at which every goal is decided; else infinite, and the last verdicts."""
     verdicts: dict[MetricName, Verdict] = {}

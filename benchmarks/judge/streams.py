@@ -14,7 +14,7 @@ from scipy.signal import lfilter
 from scipy.stats import norm
 
 from luckyhit.case.model import Goal
-from luckyhit.judge.table.samples import ERRORS, HIT, MISS, NO_ERROR, Rows
+from luckyhit.judge.table.samples import ERRORS, HIT, MISS, NO_ERROR, RequestTable
 from luckyhit.records import MetricName
 
 RATE, BLOCK_S = 100, 5
@@ -73,7 +73,7 @@ KINDS = ("white noise", *NORMAL, *SHAPE, *COMMON, *RATIO, "hits and misses", "bu
 
 def arm(
     kind: str, rng: np.random.Generator, number: int, seconds: float = SECONDS, better: Collection[MetricName] = ()
-) -> Rows:
+) -> RequestTable:
     """One arm's rows. `better`: the metrics that lie exactly their margin on the good side of the other arm's."""
     count = int(RATE * seconds)
     at_s = np.arange(count) / RATE
@@ -86,15 +86,15 @@ def arm(
     latency_ms = latency_ms * SHAPE.get(kind, lambda z: np.exp(SIGMA * z))(z) * COMMON.get(kind, np.ones_like)(at_s)
     latency_ms = latency_ms * faster(z, better)
     due, nothing = at_s * 1e9, np.zeros(count, dtype=np.int64)
-    return Rows(
+    return RequestTable(
         arm=np.full(count, number, dtype=np.int8),
         block=(at_s // BLOCK_S).astype(np.int64),
         slot=np.arange(count) % (RATE * BLOCK_S),
         measured=np.ones(count, dtype=bool),
-        due=due,
-        sent=due,
-        first_byte=due,
-        done=due + latency_ms * 1e6,
+        due_ns=due,
+        sent_ns=due,
+        first_byte_ns=due,
+        done_ns=due + latency_ms * 1e6,
         error=np.where(failed, ERRORS.index("unexpected"), NO_ERROR).astype(np.int8),
         cache=np.where(hit, HIT, MISS).astype(np.int8),
         numbers={"db_calls": np.where(hit, 0.0, 2.0)},
@@ -113,7 +113,9 @@ def faster(z: np.ndarray, better: Collection[MetricName]) -> np.ndarray:
     return np.exp(np.interp(z, at, [log(1 - MARGINS[name]) for name in named]))
 
 
-def pair(kind: str, seed: int, seconds: float = SECONDS, better: Collection[MetricName] = ()) -> tuple[Rows, Rows]:
+def pair(
+    kind: str, seed: int, seconds: float = SECONDS, better: Collection[MetricName] = ()
+) -> tuple[RequestTable, RequestTable]:
     """The before and the after arm of one stream."""
     rng = np.random.default_rng([seed, KINDS.index(kind)])
     return arm(kind, rng, 0, seconds), arm(kind, rng, 1, seconds, better)

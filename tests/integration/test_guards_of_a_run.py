@@ -99,9 +99,7 @@ def test_keys_that_the_change_alone_leaves_end_the_run(shelf) -> None:
     code, result, manifest = shelf("LEFT_KEYS", "nothing", "beside", REDIS, ["thing:{id}"])
     assert (code, result["verdict"]) == (4, "INVALID"), result
     failed = next(
-        guard
-        for guard in result["guards"]
-        if guard["id"] == "same-cache-state-at-block-start" and not guard["ok"]
+        guard for guard in result["guards"] if guard["id"] == "same-cache-state-at-block-start" and not guard["ok"]
     )
     assert "block 2: 0 before, " in failed["detail"] and "'beside:" in failed["detail"]
     assert [entry["stage"] for entry in manifest["blocks"]] == ["baseline", "change"]

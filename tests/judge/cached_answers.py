@@ -1,25 +1,22 @@
 """Requests as a service with a cache answers them, simulated from a seed: both arms get the same slots at the same time.
 
-A route's `shows` tells what its answers hold: `page` (the thing's version and a page of its own), `thing` (the version
+A route's `shows` says what its answers hold: `page` (the thing's version and a page of its own), `thing` (the version
 alone, on every such route), `empty` (the same for all keys), `clock` (differs each time it is made).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import judged_evidence
 import numpy as np
-import pyarrow as pa
 from declared import a_case
 from xxhash import xxh3_64_intdigest
 
 from luckyhit.case import Case
 from luckyhit.case.workload import Route
 from luckyhit.judge.evidence import Evidence
-from luckyhit.records import REQUESTS
-from noted import noted
 
 KEYS = {"first": 1, "last": 40}
 
@@ -27,13 +24,13 @@ KEYS = {"first": 1, "last": 40}
 @dataclass(frozen=True)
 class Cached:
     """How one arm caches. `forgets_page`: all pages of a thing share one entry. `copies`: caches that know nothing of
-    each other, one of which a write empties. `keeps_old`: writes empty nothing. `told`: the status is in a header.
+    each other, one of which a write empties. `keeps_old`: writes empty nothing. `shows_status`: in a header.
     `lives`: slots that an entry lives."""
 
     forgets_page: bool = False
     copies: int = 1
     keeps_old: bool = False
-    told: bool = True
+    shows_status: bool = True
     lives: int = 300
 
 
@@ -119,22 +116,6 @@ def evidence(
             kind = workload.shows[route[slot]]
             status, body = service.read(slot, int(route[slot]), kind, int(key[slot]))
             digest = xxh3_64_intdigest(body.encode()) >> 1
-            told = status if cached.told else "unknown"
-            rows.append(row | {"route": f"{kind}-{route[slot]}", "cache": told, "body_hash": digest})
-    return Evidence(
-        case, noted([{"block": 1, "stage": "change", "arms": ["before", "after"], "pair": 1}]), loader(table_of(rows))
-    )
-
-
-def table_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Rows with what every row has, and nulls for what is not given."""
-    given: dict[str, Any] = {"block": 1, "phase": "measure", "slot": 0, "due_ns": 0, "cache": "unknown"}
-    columns = {name: [row.get(name, given.get(name)) for row in rows] for name in REQUESTS.names}
-    columns["sent_ns"] = columns["due_ns"]
-    columns["done_ns"] = [due + 2_000_000 for due in columns["due_ns"]]
-    arrays = [pa.array(columns[field.name]).cast(field.type) for field in REQUESTS]
-    return pa.Table.from_arrays(arrays, names=REQUESTS.names)
-
-
-def loader(table: pa.Table) -> Any:
-    return lambda columns: table.select(list(columns)).unify_dictionaries()
+            shown = status if cached.shows_status else "unknown"
+            rows.append(row | {"route": f"{kind}-{route[slot]}", "cache": shown, "body_hash": digest})
+    return judged_evidence.evidence(rows, case=case)

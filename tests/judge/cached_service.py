@@ -60,9 +60,9 @@ class Service:
         if self.kind == "two-entries" and now - self.parts.get(key, -self.lifetime) >= self.lifetime // 4:
             self.parts[key], extra = now, 1
         if kept is not None and now - kept[0] < self.lifetime:
-            told = kept[2] if self.kind == "replayed" else extra
+            reported = kept[2] if self.kind == "replayed" else extra
             body = self.body(key, now) if self.kind == "live-query" else kept[1]
-            return self.row("hit", told, extra, body)
+            return self.row("hit", reported, extra, body)
         if kept is not None and self.kind == "refreshed-behind":
             # The old answer, at once; who counts what runs in the background counts it here.
             self.entries[key] = (now, self.body(key, now), self.calls)
@@ -71,11 +71,11 @@ class Service:
         self.entries[key] = (now, self.body(key, now), made)
         return self.row("miss", made, made, self.body(key, now))
 
-    def row(self, status: str, told: int, made: int, body: int, more_ms: float = 0.0) -> dict[str, Any]:
+    def row(self, status: str, reported: int, made: int, body: int, more_ms: float = 0.0) -> dict[str, Any]:
         if self.kind == "computed":
             more_ms *= self.query_ms * made / 4.0
         took = (1.0 + more_ms + self.query_ms * made) * np.exp(0.25 * self.rng.normal())
-        return {"cache": status, "db_calls": told, "body_hash": body, "took_ms": took}
+        return {"cache": status, "db_calls": reported, "body_hash": body, "took_ms": took}
 
 
 TRUTHFUL = (

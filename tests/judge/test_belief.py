@@ -12,11 +12,12 @@ from cached_service import TRUTHFUL, serve, writing_case
 from declared import a_case
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from simulated_blocks import Records, a_run
 
 from luckyhit.judge.belief import Belief, believe
-from luckyhit.judge.belief.signs import chance_of_longer
+from luckyhit.judge.belief.doubt_checks import chance_of_longer
 from luckyhit.judge.table.samples import CACHE, rows_of
-from luckyhit.records import CountOf, DoubtId
+from luckyhit.records import CountOf, DoubtId, Result
 from tier import examples
 
 WITH_CALLS: DoubtId = "hit-with-db-calls"
@@ -72,7 +73,7 @@ def test_a_truthful_service_is_never_accused(
 
 @pytest.mark.parametrize("kind", TRUTHFUL)
 def test_what_looks_like_a_lie_is_none(kind: str) -> None:
-    frame = serve(3, {"before": {"kind": kind}, "after": {"kind": "whole-answer"}}, writes=0.1)
+    frame = serve(3, {"before": {"kind": kind}, "after": {"kind": "whole-answer"}}, count=600, writes=0.1)
     assert believed(frame, writing_case()).doubts == {}
 
 
@@ -132,15 +133,15 @@ def test_the_arm_that_leaves_the_counters_is_the_one_in_doubt() -> None:
 
 
 @pytest.fixture(scope="module")
-def in_doubt(simulate, case_with):  # type: ignore[no-untyped-def]
+def in_doubt() -> Result:
     """The same cache in both arms; one says hit on each answer. The other does not always tell its calls."""
-    run = simulate(3)
+    run = a_run(3)
     run.requests.loc[run.requests["arm"] == "before", "cache"] = "hit"
     run.requests.loc[(run.requests["arm"] == "after") & (run.requests["slot"] % 10 == 0), "db_calls"] = np.nan
-    return run.judge(case_with(GOALS))
+    return run.judge(a_case(GOALS))
 
 
-def test_an_arm_in_doubt_has_no_hit_ratio_anywhere(in_doubt) -> None:  # type: ignore[no-untyped-def]
+def test_an_arm_in_doubt_has_no_hit_ratio_anywhere(in_doubt: Result) -> None:
     metric = in_doubt.metrics["hit_ratio"]
     assert (metric.before, metric.effect, metric.low, metric.high) == (None, None, None, None)
     assert metric.after == pytest.approx(0.8, abs=0.05)
@@ -149,18 +150,18 @@ def test_an_arm_in_doubt_has_no_hit_ratio_anywhere(in_doubt) -> None:  # type: i
     assert (in_doubt.miss_calls, in_doubt.unseen_status) == ({}, ("before",))
 
 
-def test_a_goal_on_it_is_open_and_the_run_is_never_hurt(in_doubt) -> None:  # type: ignore[no-untyped-def]
+def test_a_goal_on_it_is_open_and_the_run_is_never_hurt(in_doubt: Result) -> None:
     assert in_doubt.metrics["hit_ratio"].verdict == "INCONCLUSIVE"
     assert in_doubt.verdict == "INCONCLUSIVE" and all(guard.ok for guard in in_doubt.guards)
     assert [doubt.count > 0 for doubt in in_doubt.doubts["before"]] == [True]
 
 
 @pytest.mark.parametrize("liar", ["before", "after"])
-def test_database_calls_tell_the_hit_ratio_of_a_liar(simulate, case_with, liar: str) -> None:  # type: ignore[no-untyped-def]
-    truth = simulate(3).judge(case_with(GOALS)).metrics["hit_ratio"]
-    run = simulate(3)
+def test_database_calls_tell_the_hit_ratio_of_a_liar(liar: str) -> None:
+    truth = a_run(3).judge(a_case(GOALS)).metrics["hit_ratio"]
+    run = a_run(3)
     run.requests.loc[run.requests["arm"] == liar, "cache"] = "hit"
-    result = run.judge(case_with(GOALS))
+    result = run.judge(a_case(GOALS))
     assert list(result.doubts) == [liar] and result.unseen_status == ()
     counted = result.metrics["hit_ratio"]
     assert (counted.before, counted.after, counted.verdict) == (truth.before, truth.after, "EQUIVALENT")
@@ -192,26 +193,19 @@ def test_the_status_by_calls_is_the_true_one(seed: int, calls: int, lifetime: in
     assert set(counted.cache[~reads].tolist()) == {CACHE.index("unknown")}, "of writes, in neither arm"
 
 
-def test_other_goals_are_judged_all_the_same(simulate, case_with) -> None:  # type: ignore[no-untyped-def]
-    run = simulate(3, after={"hit_ms": 1.0, "miss_ms": 6.0})
-    run.requests.loc[run.requests["arm"] == "before", "cache"] = "hit"
-    result = run.judge(case_with({"latency_p50_ms": GOALS["latency_p50_ms"]}))
-    assert (result.verdict, list(result.doubts)) == ("HELPED", ["before"])
+# Counts that are replayed
 
 
-# Counts that are told again
-
-
-def replaying(simulate: Any, **knobs: Any) -> Any:
+def replaying(**knobs: Any) -> Records:
     """Hits of both arms tell the two calls of their fill."""
-    run = simulate(5, before=knobs, after=knobs, blocks=3, probed=False)
+    run = a_run(5, before=knobs, after=knobs, blocks=3, probed=False)
     run.requests["db_calls"] = 2
     run.requests["body_hash"] = run.requests["key"].astype(np.int64)
     return run
 
 
-def test_the_count_of_the_fill_is_not_that_of_the_hit(simulate) -> None:  # type: ignore[no-untyped-def]
-    run = replaying(simulate)
+def test_the_count_of_the_fill_is_not_that_of_the_hit() -> None:
+    run = replaying()
     result = run.judge(a_case({"db_calls": {"want": "no-worse", "margin": "10 %"}}, freshness=False))
     missed = 1 - result.metrics["hit_ratio"].before
     assert result.metrics["db_calls"].before == pytest.approx(2 * missed, abs=0.01)
@@ -219,18 +213,15 @@ def test_the_count_of_the_fill_is_not_that_of_the_hit(simulate) -> None:  # type
     assert counts == CountOf(count=counts.of, of=counts.of) and counts.of > 500 and result.doubts == {}
 
 
-@pytest.mark.parametrize(
-    "broken",
-    ["slow hits", "new bodies", "other counts", "unseen bodies"],
-)
-def test_hits_that_may_have_run_them_keep_their_calls(broken: str, simulate) -> None:  # type: ignore[no-untyped-def]
-    run = replaying(simulate, **({"hit_ms": 11.0} if broken == "slow hits" else {}))
+@pytest.mark.parametrize("broken", ["slow hits", "new bodies", "other counts", "no bodies"])
+def test_hits_that_may_have_run_them_keep_their_calls(broken: str) -> None:
+    run = replaying(**({"hit_ms": 11.0} if broken == "slow hits" else {}))
     frame = run.requests
     if broken == "new bodies":
         frame["body_hash"] = np.arange(len(frame))
     elif broken == "other counts":
         frame.loc[frame["cache"] == "hit", "db_calls"] = 1
-    elif broken == "unseen bodies":
+    elif broken == "no bodies":
         frame["body_hash"] = None
     result = run.judge(a_case({"db_calls": {"want": "no-worse", "margin": "10 %"}}, freshness=False))
     assert result.replayed == {} and result.doubts == {}

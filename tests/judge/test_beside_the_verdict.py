@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
+from declared import a_case
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, ttest_ind
+from simulated_blocks import a_run
 
 from luckyhit.judge.context.decompose import decompose
 from luckyhit.judge.context.naive import naive_answer
 from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.table.samples import by_batches, rows_of, side_by_side
 from luckyhit.text.wording import has
-from tier import examples
+from tier import examples, seeds
 
 
 def rows(latency_ms, cache="hit"):  # type: ignore[no-untyped-def]
-    import pandas as pd
-
     latency = np.asarray(latency_ms, dtype=float)
     frame = pd.DataFrame({"arm": "before", "block": 0, "slot": np.arange(len(latency)), "phase": "measure"})
     return rows_of(frame.assign(due_ns=0, sent_ns=0, done_ns=(latency * 1e6).round(), cache=cache))
@@ -82,21 +83,22 @@ def test_hit_ratio_is_mix_and_a_faster_miss_is_within() -> None:
     assert [part.split()[0] for part in noted.facts["parts"]] == ["0", "0", "−3"]
 
 
-def arms_of(simulate, seed, after, **knobs):  # type: ignore[no-untyped-def]
-    run = simulate(seed, before={"own": 1.0, **knobs}, after={"own": 1.0, **knobs, **after}, blocks=3)
+def arms_of(seed, after, **knobs):  # type: ignore[no-untyped-def]
+    run = a_run(seed, before={"own": 1.0, **knobs}, after={"own": 1.0, **knobs, **after}, blocks=3)
     measured = run.requests["phase"].eq("measure")
     return [rows_of(run.requests[run.rows(arm) & measured]) for arm in ("before", "after")]
 
 
 @pytest.mark.parametrize("cut", [side_by_side, by_batches])
-def test_the_intervals_of_the_parts_hold_what_is_true(cut, simulate) -> None:  # type: ignore[no-untyped-def]
+def test_the_intervals_of_the_parts_hold_what_is_true(cut) -> None:  # type: ignore[no-untyped-def]
     """Hit ratio 0.6 to 0.8, misses at 12 and then 9 ms: computed by hand, with the mean of the log-normal noise."""
     mean = np.exp(0.3**2 / 2)
     mix = (0.8 - 0.6) * 2 * mean + (0.2 - 0.4) * (12 + 9) / 2 * mean
     misses = (0.4 + 0.2) / 2 * (9 - 12) * mean
-    held = {"mix": 0, "misses": 0, "hits": 0}
-    for seed in range(25):
-        arms = arms_of(simulate, seed, {"hit": 0.8, "miss_ms": 9.0}, hit=0.6)
+    covered = {"mix": 0, "misses": 0, "hits": 0}
+    runs = seeds(60)
+    for seed in runs:
+        arms = arms_of(seed, {"hit": 0.8, "miss_ms": 9.0}, hit=0.6)
         parts = decompose(cut(*arms), FixedSample(), 0.05)
         true = {
             "mix": (parts.mix, mix),
@@ -104,18 +106,18 @@ def test_the_intervals_of_the_parts_hold_what_is_true(cut, simulate) -> None:  #
             "hits": (parts.within["hits"], 0.0),
         }
         for name, (part, value) in true.items():
-            held[name] += part.low <= value <= part.high
+            covered[name] += part.low <= value <= part.high
             assert part.high - part.low < 1.5
     # What 95 % gives in all but one of a thousand simulations.
-    assert min(held.values()) >= binom.ppf(0.001, 25, 0.95), held
+    assert min(covered.values()) >= binom.ppf(0.001, len(runs), 0.95), covered
 
 
-def test_noise_shared_by_both_arms_is_paired_away(simulate) -> None:  # type: ignore[no-untyped-def]
+def test_what_both_arms_shared_is_taken_out() -> None:  # type: ignore[no-untyped-def]
     def shared(rng, count):  # type: ignore[no-untyped-def]
         host = np.exp(0.5 * np.sin(np.arange(count) / 80))
         return {"before": host, "after": host}
 
-    run = simulate(4, noise=shared, blocks=3)
+    run = a_run(4, noise=shared, blocks=3)
     measured = run.requests["phase"].eq("measure")
     arms = [rows_of(run.requests[run.rows(arm) & measured]) for arm in ("before", "after")]
     beside = decompose(side_by_side(*arms), FixedSample(), 0.01)
@@ -125,14 +127,14 @@ def test_noise_shared_by_both_arms_is_paired_away(simulate) -> None:  # type: ig
     assert apart.total.high - apart.total.low > beside.total.high - beside.total.low
 
 
-def test_a_status_that_nobody_told_has_no_parts() -> None:
+def test_without_a_status_there_are_no_parts() -> None:
     assert decomposed(rows([2, 3], "unknown"), rows([2, 3], "hit")) is None
 
 
-def test_the_noise_floor_grows_with_the_noise(simulate, case_with) -> None:
+def test_the_noise_floor_grows_with_the_noise() -> None:
     goals = {"latency_p50_ms": {"want": "better", "margin": "25 %"}}
     quiet, loud = (
-        simulate(1, before={"sigma": sigma, "hit": 0.99}, blocks=2, seconds=3).judge(case_with(goals)).noise_floor
+        a_run(1, before={"sigma": sigma, "hit": 0.99}, blocks=2, seconds=3).judge(a_case(goals)).noise_floor
         for sigma in (0.1, 0.5)
     )
     assert 0 < quiet["latency_p50_ms"] < loud["latency_p50_ms"]

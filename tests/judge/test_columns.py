@@ -1,4 +1,4 @@
-"""Rows read part by part are those of the whole frame, whatever is in the parts."""
+"""Requests read part by part are those of the whole frame, whatever is in the parts."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luckyhit.judge.table.columns import JUDGED, rows_of, rows_of_parts
-from luckyhit.judge.table.rows import Rows
+from luckyhit.judge.table.rows import RequestTable
 from luckyhit.records import NUMBER_COLUMNS, REQUESTS
 from tier import examples
 
 SCHEMA = pa.schema([REQUESTS.field(name) for name in JUDGED])
 NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype(), pa.int16(): pd.Int16Dtype()}
-SAME = ("arm", "block", "slot", "measured", "due", "done", "clock", "error", "cache", "latency_ms", "hit", "failed",
+SAME = ("arm", "block", "slot", "measured", "due_ns", "done_ns", "clock", "error", "cache", "latency_ms", "hit", "failed",
         "wrong", *NUMBER_COLUMNS)  # fmt: skip
-"""What a reader of Rows sees; numbers of keys and routes say only which rows have the same."""
+"""What a reader sees; numbers of keys and routes say only which rows have the same."""
 
 small = st.integers(0, 10**10)
 instant = st.one_of(small, st.sampled_from([0, 2**31, 2**53 - 1, 2**53 + 1, 2**62]), st.integers(-(2**62), 2**62))
@@ -72,11 +72,11 @@ def a_frame(parts: list[list[dict[str, Any]]]) -> pd.DataFrame:
     return whole.to_pandas(types_mapper=NULLABLE.get)
 
 
-def column_of(rows: Rows, name: str) -> np.ndarray:
+def column_of(rows: RequestTable, name: str) -> np.ndarray:
     return rows.number(name) if name in NUMBER_COLUMNS else getattr(rows, name)
 
 
-def assert_same(one: Rows, other: Rows) -> None:
+def assert_same(one: RequestTable, other: RequestTable) -> None:
     assert len(one) == len(other)
     for name in SAME:
         np.testing.assert_array_equal(column_of(one, name), column_of(other, name), err_msg=name)
@@ -99,7 +99,7 @@ def all_of(*parts: pa.Table) -> list[tuple[str, ...]]:
 @given(
     any_parts, st.lists(st.sampled_from(["dictionary", "plain", "large"]), min_size=4, max_size=4), st.integers(0, 40)
 )
-@settings(deadline=None)
+@settings(deadline=None, max_examples=examples(100))
 def test_parts_give_the_rows_of_the_whole(parts: list[list[dict[str, Any]]], words: list[str], expected: int) -> None:
     read = rows_of_parts((a_part(rows, how) for rows, how in zip(parts, words, strict=False)), expected)
     assert_same(read, rows_of(a_frame(parts)))
@@ -115,7 +115,7 @@ def test_what_is_picked_is_what_every_column_would_pick(rows: list[dict[str, Any
     for places in (which, stretch):
         mask = np.isin(np.arange(len(read)), places)
         inner = np.array([random.random() < 0.5 for _ in places], dtype=bool)
-        for name in (*SAME, "key", "route", "left"):
+        for name in (*SAME, "key", "route", "send_delay_ns"):
             column = column_of(read, name)
             for picked in (read.take(places), read.take(mask)):
                 np.testing.assert_array_equal(column_of(picked, name), column[places], err_msg=name)
@@ -129,10 +129,9 @@ def test_rows_are_kept_in_the_order_of_their_slots(rows: list[dict[str, Any]]) -
     """Measured ones last, by arm, block and slot; of those with the same slot the one that came first is the first."""
     numbered = [{**row, "key": str(place)} for place, row in enumerate(rows)]
     read = rows_of_parts([a_part(numbered)])
-    found = list(
-        zip(*(getattr(read, name).tolist() for name in ("measured", "arm", "block", "slot", "key")), strict=True)
-    )
-    assert found == sorted(found)
+    columns = (getattr(read, name).tolist() for name in ("measured", "arm", "block", "slot", "key"))
+    order = list(zip(*columns, strict=True))
+    assert order == sorted(order)
 
 
 ODD = {
@@ -190,5 +189,5 @@ def test_a_time_is_kept_to_the_nanosecond() -> None:
     rows = [{**dict.fromkeys(JUDGED), "due_ns": due, "done_ns": due + ns} for ns in late]
     for parts in ([rows], [rows[:2], rows[2:]], [[row] for row in rows]):
         read = rows_of_parts([a_part(part) for part in parts])
-        assert (read.done - read.due).tolist() == late
+        assert (read.done_ns - read.due_ns).tolist() == late
         assert read.latency_ms.tolist() == [ns / 1e6 for ns in late]

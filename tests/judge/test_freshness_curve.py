@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from freshness_rows import frames, read, write
+from freshness_rows import MS, classified, frames, read, windows, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from luckyhit.judge.freshness.classify import classify_reads, freshness_curve
-from luckyhit.judge.freshness.windows import kaplan_meier, staleness_windows, window_quantiles
+from luckyhit.judge.freshness.classify import freshness_curve
+from luckyhit.judge.freshness.windows import kaplan_meier, window_quantiles
 from tier import examples
 
-MS = 1_000_000
 ROUND_TRIP = 2 * MS
 
 
@@ -80,9 +79,8 @@ def test_every_read_that_tells_is_in_exactly_one_bin(
     reads, writes = probe_once(delays, window)
     for number in lost & set(range(len(reads))):
         reads[number]["seen_version"] = None
-    reads_frame, writes_frame = frames(reads, writes)
-    curve = freshness_curve(reads_frame, writes_frame, bins=bins, within_s=within)
-    outcomes = classify_reads(reads_frame, writes_frame)["outcome"].value_counts()
+    curve = freshness_curve(*frames(reads, writes), bins=bins, within_s=within)
+    outcomes = classified(reads, writes)["outcome"].value_counts()
     assert curve["reads"].sum() == outcomes.get("fresh", 0) + outcomes.get("stale", 0)
     assert curve["fresh"].sum() == outcomes.get("fresh", 0)
     assert (curve["reads"] > 0).all()
@@ -119,15 +117,15 @@ def burst(
 @given(window=st.floats(0, 1900), seed=st.integers(0, 2**32))
 def test_the_interval_holds_what_a_reader_lives_through(window: float, seed: int) -> None:
     """From the acknowledgement on: what was stale before it is nobody's business."""
-    found = staleness_windows(*frames(*burst(window, rng=random.Random(seed)))).iloc[0]
-    assert not found["censored"] and not found["stuck"]
-    assert found["low_ms"] <= window <= found["high_ms"]
-    assert found["high_ms"] - found["low_ms"] <= 2 * 25 + 2 * 2
+    row = windows(*burst(window, rng=random.Random(seed))).iloc[0]
+    assert not row["censored"] and not row["stuck"]
+    assert row["low_ms"] <= window <= row["high_ms"]
+    assert row["high_ms"] - row["low_ms"] <= 2 * 25 + 2 * 2
 
 
-def test_a_key_that_never_gets_fresh_is_censored_and_not_a_big_number() -> None:
-    found = staleness_windows(*frames(*burst(math.inf, horizon_ms=500))).iloc[0]
-    assert found["censored"] and math.isnan(found["high_ms"]) and found["low_ms"] > 450
+def test_a_key_that_never_gets_fresh_is_censored() -> None:
+    row = windows(*burst(math.inf, horizon_ms=500)).iloc[0]
+    assert row["censored"] and math.isnan(row["high_ms"]) and row["low_ms"] > 450
 
 
 def polled(sequence: list[int]) -> pd.Series:
@@ -136,48 +134,36 @@ def polled(sequence: list[int]) -> pd.Series:
         read(mode="burst", probe=1000, sent=(10 + 10 * n) * MS, done=(11 + 10 * n) * MS, seen=seen)
         for n, seen in enumerate(sequence)
     ]
-    return staleness_windows(*frames(reads, [write(version=1000, sent=0, acked=2 * MS)])).iloc[0]
+    return windows(reads, [write(version=1000, sent=0, acked=2 * MS)]).iloc[0]
 
 
-def test_flapping_keeps_the_window_open_until_the_last_stale_read() -> None:
-    found = polled([5, 1000, 1000, 5, *[1000] * 10])
-    assert (found["flaps"], found["stale"], found["reads"]) == (1, 2, 14)
-    assert (found["low_ms"], found["high_ms"]) == (38, 49)
-
-
-def test_behind_a_flap_three_fresh_reads_are_luck() -> None:
-    assert polled([5, 1000, 1000, 5, *[1000] * 9])["censored"]
-    assert not polled([5, 5, 5, 5, *[1000] * 3])["censored"]
-
-
-def test_two_fresh_reads_at_the_end_are_not_lasting() -> None:
-    sequence = [5, 1000, 1000]
-    reads = [
-        read(mode="burst", sent=(10 + 10 * n) * MS, done=(11 + 10 * n) * MS, seen=seen)
-        for n, seen in enumerate(sequence)
-    ]
-    assert staleness_windows(*frames(reads, [write(version=1000, sent=0, acked=2 * MS)]))["censored"].tolist() == [True]
-
-
-def test_fresh_reads_that_are_slow_are_not_stuck() -> None:
-    """Two reads, each of half the horizon: too few to show that it lasts, and the last one is fresh all the same."""
-    fresh, old = polled([5, 1000]), polled([1000, 5])
-    assert fresh["censored"] and not fresh["stuck"]
-    assert old["censored"] and old["stuck"]
+@pytest.mark.parametrize(
+    ("sequence", "expected"),
+    [
+        ([5, 1000, 1000, 5, *[1000] * 10], {"flaps": 1, "stale": 2, "reads": 14, "low_ms": 38, "high_ms": 49}),
+        ([5, 1000, 1000, 5, *[1000] * 9], {"censored": True}),  # after a flap, three fresh reads are luck
+        ([5, 5, 5, 5, *[1000] * 3], {"censored": False}),
+        ([5, 1000, 1000], {"censored": True, "stuck": False}),  # two are not lasting
+        ([5, 1000], {"censored": True, "stuck": False}),  # slow reads: too few to show that it lasts
+        ([1000, 5], {"censored": True, "stuck": True}),
+    ],
+)
+def test_a_window_ends_with_lastingly_fresh_reads(sequence: list[int], expected: dict[str, Any]) -> None:
+    assert polled(sequence)[list(expected)].to_dict() == expected
 
 
 def test_a_healthy_service_has_windows_that_start_at_zero() -> None:
-    windows = staleness_windows(*frames(*burst(0)))
-    assert windows["low_ms"].tolist() == [0] and windows["stale"].tolist() == [0]
+    healthy = windows(*burst(0))
+    assert healthy["low_ms"].tolist() == [0] and healthy["stale"].tolist() == [0]
 
 
 def test_without_burst_reads_there_are_no_windows() -> None:
-    windows = staleness_windows(*frames(*probe_once([5, 50], 0)))
-    assert windows.empty and "censored" in windows
-    assert window_quantiles(windows) == {0.5: None, 0.95: None, 0.99: None}
+    none = windows(*probe_once([5, 50], 0))
+    assert none.empty and "censored" in none
+    assert window_quantiles(none) == {0.5: None, 0.95: None, 0.99: None}
 
 
-def test_quantiles_hold_the_known_windows_and_stop_where_too_many_are_stuck() -> None:
+def test_quantiles_end_where_too_many_windows_are_stuck() -> None:
     rng = random.Random(3)
     reads, writes = [], []
     for number in range(40):
@@ -185,7 +171,7 @@ def test_quantiles_hold_the_known_windows_and_stop_where_too_many_are_stuck() ->
             math.inf if number < 4 else 10 * number, horizon_ms=600, key=str(number), rng=rng
         )
         reads, writes = reads + more_reads, writes + more_writes
-    quantiles = window_quantiles(staleness_windows(*frames(reads, writes)))
+    quantiles = window_quantiles(windows(reads, writes))
     assert quantiles[0.5] is not None
     low, high = quantiles[0.5]
     assert low <= 230 <= high
@@ -195,11 +181,11 @@ def test_quantiles_hold_the_known_windows_and_stop_where_too_many_are_stuck() ->
 @settings(max_examples=examples(100), deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 20), st.booleans()), min_size=1, max_size=40).filter(
-        lambda cases: any(seen for _, seen in cases)
+        lambda cases: any(observed for _, observed in cases)
     )
 )
 def test_kaplan_meier_agrees_with_scipy(cases: list[tuple[int, bool]]) -> None:
-    times, observed = [float(time) for time, _ in cases], [seen for _, seen in cases]
-    data = stats.CensoredData.right_censored(times, [not seen for seen in observed])
+    times, observed = [float(time) for time, _ in cases], [ended for _, ended in cases]
+    data = stats.CensoredData.right_censored(times, [not ended for ended in observed])
     at, survival = kaplan_meier(times, observed)
     assert survival == pytest.approx(stats.ecdf(data).sf.evaluate(at))

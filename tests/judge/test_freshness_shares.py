@@ -6,12 +6,11 @@ import math
 
 import numpy as np
 import pytest
-from freshness_rows import frames, read, write
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 
-from luckyhit.judge.freshness.classify import StaleShare, late_reads, stale_difference
+from luckyhit.judge.freshness.classify import StaleShare, stale_difference
 from luckyhit.judge.stale.proportion_bounds import bounds_at, uncompared
 from luckyhit.judge.stats.boundary import FixedSample, clopper_pearson
 from tier import one_of_many
@@ -64,12 +63,6 @@ def test_a_difference_has_a_sign_and_stays_in_its_range() -> None:
 def test_an_arm_without_reads_leaves_all_open() -> None:
     difference = stale_difference(StaleShare(0, 0, unknown=7), StaleShare(0, 50))
     assert math.isnan(difference.effect) and (difference.low, difference.high) == (-1, 1)
-
-
-def test_frames_of_late_reads_give_the_same_difference() -> None:
-    written = [write(version=1000, sent=10, acked=20)]
-    late = late_reads(*frames([read(sent=30, done=35, seen=999), read(sent=31, done=35, seen=1000)], written), 0)
-    assert stale_difference(late, late) == stale_difference(StaleShare(1, 1), StaleShare(1, 1))
 
 
 @given(st.integers(1, 5000), st.floats(0, 1), st.floats(0.5, 0.9999))

@@ -93,7 +93,7 @@ def test_one_poisoned_column(column: str, value: object, simulate, case_with) ->
 
 
 @pytest.mark.parametrize(("column", "value"), in_turn(NEEDED, POISONS))
-def test_one_poisoned_column_that_is_needed(column: str, value: object, simulate, case_with) -> None:
+def test_a_poisoned_column_that_is_needed_is_invalid(column: str, value: object, simulate, case_with) -> None:
     result = poisoned(column, value, simulate, case_with)
     assert result.reason and result.verdict == "INVALID"
 
@@ -142,7 +142,7 @@ def test_a_slower_world_gives_the_same_verdict(simulate, case_with) -> None:
         assert slow.metrics[name].low == pytest.approx(8 * normal.metrics[name].low)
 
 
-def test_a_series_of_nothing_but_the_baseline_of_another_run(case_with) -> None:
+def test_empty_frames_are_invalid(case_with) -> None:
     blocks = noted([{"block": "0"}, "nonsense", {}])
     result = decide(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), case_with(GOALS), blocks)
     assert result.verdict == "INVALID"

@@ -1,64 +1,49 @@
-"""`judge(run)`: a run directory in, a result out, whatever state the directory is in."""
+"""`judge(run)`: a run directory in, a result out, the same however its requests are stored."""
 
 from __future__ import annotations
 
 import itertools
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from run_directories import CASES, a_run_directory
+from simulated_blocks import a_run
 
+from luckyhit.case import load_case
 from luckyhit.case_run import CaseRun
 from luckyhit.judge import decide, judge
 from luckyhit.judge.table.samples import JUDGED, rows_of_parts
-from luckyhit.records import READS, REQUESTS, WRITES
-from luckyhit.records.parquet import write_part
+from luckyhit.records import REQUESTS, Result
 from luckyhit.text.wording import note
 from noted import noted, spoil_manifest
 
-CASES = Path(__file__).parents[2] / "data" / "cases"
-CASE = CASES / "placebo.yml"
-TELLING = CASES / "stale-price.yml"
-"""Its answers show a version."""
+
+@pytest.fixture
+def run(tmp_path: Path) -> CaseRun:
+    return a_run_directory(tmp_path, CASES / "placebo.yml", a_run(1, seconds=3.0))
 
 
 @pytest.fixture
-def run(tmp_path, simulate) -> CaseRun:
-    run = CaseRun.create(
-        tmp_path, CASE, now=datetime(2026, 11, 23, 2, 15), manifest={"design": "side-by-side", "guards": []}
-    )
-    records = simulate(1)
-    for name, frame, schema in (
-        ("requests", records.requests, REQUESTS), ("reads", records.reads, READS), ("writes", records.writes, WRITES),
-    ):  # fmt: skip
-        plain = frame.astype(object).where(frame.notna(), None)
-        write_part(run.path / name, "part-0", pa.Table.from_pylist(plain.to_dict("records"), schema=schema))
-    run.update(
-        blocks=records.blocks,
-        guards=[guard.model_dump() for guard in records.guards],
-        rollback={"confirmed": True, "detail": "as it was", "same_as_before": None},
-        state="measured",
-    )
-    return run
+def whole(run: CaseRun) -> Result:
+    return judge(run)
 
 
-def test_a_whole_run(run: CaseRun) -> None:
-    result = judge(run)
-    assert result.verdict == "EQUIVALENT", result.reason
-    assert (result.case, result.run, result.date) == ("placebo", run.id, "2026-11-23")
-    assert result.rollback.confirmed and result.rollback.same_as_before
-    assert result.accounting.exact and result.accounting.scheduled == 9000
-    assert judge(run) == result
+def test_a_whole_run(run: CaseRun, whole: Result) -> None:
+    assert whole.verdict == "EQUIVALENT", whole.reason
+    assert (whole.case, whole.run, whole.date) == ("placebo", run.id, "2026-11-23")
+    assert whole.rollback.confirmed and whole.rollback.same_as_before
+    assert whole.accounting.exact and whole.accounting.scheduled == 6000
+    assert judge(run) == whole
     assert run.result is None
 
 
-def test_given_requests_are_not_read_again(run: CaseRun) -> None:
-    rows, result = rows_of_parts(run.parts("requests", JUDGED)), judge(run)
+def test_given_requests_are_not_read_again(run: CaseRun, whole: Result) -> None:
+    rows = rows_of_parts(run.parts("requests", JUDGED))
     (run.path / "requests" / "part-0.parquet").unlink()
-    assert judge(run, requests=rows) == result != judge(run)
+    assert judge(run, requests=rows) == whole != judge(run)
 
 
 def test_a_manifest_with_odd_guards_and_no_rollback(run: CaseRun) -> None:
@@ -69,13 +54,12 @@ def test_a_manifest_with_odd_guards_and_no_rollback(run: CaseRun) -> None:
     assert note("run-ended-early", reason="the service stopped") in result.notes
 
 
-def again_in_parts(run: CaseRun, cuts: list[int], schemas: list[pa.Schema]) -> None:
+def in_parts(run: CaseRun, cuts: list[int], schemas: list[pa.Schema]) -> None:
     """The same requests in several part files, written by several hands."""
     (whole,) = (run.path / "requests").glob("*.parquet")
     table = pq.read_table(whole, schema=REQUESTS)
     whole.unlink()
-    ends = [0, *cuts, len(table)]
-    for index, (first, last) in enumerate(itertools.pairwise(ends)):
+    for index, (first, last) in enumerate(itertools.pairwise([0, *cuts, len(table)])):
         schema = schemas[index % len(schemas)]
         part = table.slice(first, last - first).select(schema.names).cast(schema)
         pq.write_table(part, run.path / "requests" / f"part-{index}.parquet", row_group_size=700)
@@ -91,66 +75,61 @@ def others_schemas() -> list[pa.Schema]:
     return [REQUESTS, plain, narrow, fewer, pa.schema(list(REQUESTS)[::-1])]
 
 
-@pytest.mark.parametrize(
-    "cuts", [[], [4000], [0, 1, 2500, 2500, 8999]], ids=["one part", "two", "six, one of them empty"]
-)
-def test_the_same_requests_in_other_parts_have_the_same_result(run: CaseRun, cuts: list[int]) -> None:
-    whole = judge(run)
-    again_in_parts(run, cuts, others_schemas())
+@pytest.mark.parametrize("cuts", [[], [4000], [0, 1, 2500, 2500, 5999]], ids=["one part", "two", "six, one empty"])
+def test_the_same_requests_in_other_parts_have_the_same_result(run: CaseRun, whole: Result, cuts: list[int]) -> None:
+    in_parts(run, cuts, others_schemas())
     assert judge(run) == whole
 
 
-def test_judging_files_is_judging_their_frames(run: CaseRun) -> None:
-    whole = judge(run)
-    manifest = run.manifest
-    framed = decide(
-        run.requests(), run.reads(), run.writes(), run.case, manifest.blocks,
-        [guard for guard in whole.guards if guard.id == "declared-difference-only"],
-    )  # fmt: skip
+def test_judging_files_is_judging_their_frames(run: CaseRun, whole: Result) -> None:
+    declared = [guard for guard in whole.guards if guard.id == "declared-difference-only"]
+    framed = decide(run.requests(), run.reads(), run.writes(), run.case, run.manifest.blocks, declared)
     judged = {guard.id for guard in framed.guards}  # the others are about the files
     assert framed.metrics == whole.metrics and framed.guards == [g for g in whole.guards if g.id in judged]
     assert (framed.noise_floor, framed.naive, framed.notes) == (whole.noise_floor, whole.naive, whole.notes)
 
 
-@pytest.mark.parametrize("damage", ["cut short", "zeros inside", "no Parquet", "a column of another kind"])
-def test_a_damaged_part_among_others_is_named(run: CaseRun, damage: str) -> None:
-    again_in_parts(run, [3000, 6000], [REQUESTS])
-    path = run.path / "requests" / "part-1.parquet"
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+def zeros_inside(path: Path) -> None:
     content = path.read_bytes()
-    if damage == "a column of another kind":
-        table = pq.read_table(path)
-        texts = pa.array(["soon"] * len(table))
-        pq.write_table(table.set_column(table.schema.get_field_index("due_ns"), "due_ns", texts), path)
-    else:
-        broken = {
-            "cut short": content[:-30],
-            "zeros inside": content[:4] + bytes(3000) + content[3004:],
-            "no Parquet": b"",
-        }
-        path.write_bytes(broken[damage])
+    path.write_bytes(content[:4] + bytes(3000) + content[3004:])
+
+
+def another_kind(path: Path) -> None:
+    table = pq.read_table(path)
+    texts = pa.array(["soon"] * len(table))
+    pq.write_table(table.set_column(table.schema.get_field_index("due_ns"), "due_ns", texts), path)
+
+
+@pytest.mark.parametrize("damage", [cut_short, zeros_inside, another_kind])
+def test_a_damaged_part_among_others_is_named(run: CaseRun, damage) -> None:  # type: ignore[no-untyped-def]
+    in_parts(run, [2000, 4000], [REQUESTS])
+    damage(run.path / "requests" / "part-1.parquet")
     result = judge(run)
     readable = next(guard for guard in result.guards if guard.id == "records-readable")
     assert result.verdict == "INVALID" and not readable.ok and "part-1.parquet" in readable.detail
     assert "part-0" not in readable.detail and readable.remedy
 
 
-def test_versions_in_answers_are_judged_from_the_files(tmp_path: Path, simulate) -> None:
-    """Where answers tell a version, stale reads of the workload are counted: the same from files as from a frame."""
-    run = CaseRun.create(tmp_path, TELLING, now=datetime(2026, 11, 23, 2, 15), manifest={"design": "side-by-side"})
-    records = simulate(1, seconds=2.0)
-    reading = next(route for route in run.case.workload.routes if route.version and route.method == "GET")
-    writing = next(route for route in run.case.workload.routes if route.version and route.method != "GET")
+def test_versions_in_answers_are_judged_from_the_files(tmp_path: Path) -> None:
+    """Where answers show a version, stale reads of the workload are counted: the same from files as from a frame."""
+    records = a_run(1, seconds=2.0)
     requests = records.requests.reset_index(drop=True)
     writes = np.arange(len(requests)) % 10 == 0
-    requests["route"] = np.where(writes, writing.name, reading.name)
+    requests["route"] = np.where(writes, "write", "detail")
     # All about three keys; reads show what the last write wrote, and some of the after arm what was there long before.
     requests["key"] = (requests["slot"] // 10 % 3).astype(str)
     requests["version"] = 1000 + requests["slot"] // 10
     old = ~writes & (requests["arm"] == "after") & (np.arange(len(requests)) % 7 == 0)
     requests["version"] = requests["version"].where(~old, requests["version"] - 6)
-    plain = requests.astype(object).where(requests.notna(), None)
-    write_part(run.path / "requests", "part-0", pa.Table.from_pylist(plain.to_dict("records"), schema=REQUESTS))
-    run.update(blocks=records.blocks)
+    telling = CASES / "stale-price.yml"  # its answers show a version
+    routes = load_case(telling).workload.routes
+    names = {route.method == "GET": route.name for route in routes if route.version is not None}
+    records.requests = requests.replace({"route": {"write": names[False], "detail": names[True]}})
+    run = a_run_directory(tmp_path, telling, records)
     result = judge(run)
     framed = decide(run.requests(), run.reads(), run.writes(), run.case, noted(records.blocks))
     assert result.freshness == framed.freshness and result.freshness["after"].background_stale

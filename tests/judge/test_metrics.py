@@ -10,7 +10,7 @@ import pytest
 from luckyhit.case.values.units import parse_amount
 from luckyhit.judge.compare.effects import REQUEST_ESTIMATORS
 from luckyhit.judge.compare.probe_effects import PROBE_ESTIMATORS
-from luckyhit.judge.context.event_series import SERIES, metrics_of_series
+from luckyhit.judge.context.run_events import SERIES, metrics_of_series
 from luckyhit.judge.power.goals import POWERS
 from luckyhit.judge.stale.probe_pairs import PROBE_READS
 from luckyhit.judge.table.request_values import VALUES

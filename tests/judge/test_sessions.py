@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from freshness_rows import frames, read, write
+from freshness_rows import MS, classified, frames, read, write
 
-from luckyhit.judge.freshness.classify import classify_reads
 from luckyhit.judge.freshness.freshness_facts import freshness_facts
 from luckyhit.judge.freshness.probed import Probed
 from luckyhit.judge.freshness.sessions import probes_compared, session_violations
 
-MS = 1_000_000
 WRITES = [write(key="1", version=10, sent=0, acked=2 * MS, connection=1)]
 
 
@@ -39,11 +37,11 @@ def test_what_could_not_be_seen_is_null_and_not_zero(
     assert (facts.monotonic_reads, facts.read_your_writes) == (monotonic, own)
 
 
-def test_what_was_broken_is_counted_with_the_reads_that_could_show_it() -> None:
-    table = session_violations(*frames(reads(10, 5, 10, connections=(1, 1, 1)), WRITES)).iloc[0]
-    assert (table["monotonic_reads"], table["monotonic_reads_of"]) == (1, 2)
-    own = ["read_your_writes", "read_your_writes_of"]
-    assert table[own].tolist() == [1, 3]
+def test_violations_are_counted_of_reads_that_could_show_them() -> None:
+    rows = reads(10, 5, 10, connections=(1, 1, 1))
+    counts = session_violations(classified(rows, WRITES), frames(rows, WRITES)[1])
+    assert (counts["monotonic_reads"], counts["monotonic_reads_of"]) == (1, 2)
+    assert (counts["read_your_writes"], counts["read_your_writes_of"]) == (1, 3)
 
 
 @pytest.mark.parametrize(
@@ -58,5 +56,5 @@ def test_what_was_broken_is_counted_with_the_reads_that_could_show_it() -> None:
 def test_probes_in_which_two_readers_can_disagree(
     connections: tuple[int, ...], routes: tuple[str, ...], probes: int
 ) -> None:
-    frame, writes = frames(reads(10, 10, 10, connections=connections, routes=routes), WRITES)
-    assert probes_compared(classify_reads(frame, writes)) == probes
+    rows = reads(10, 10, 10, connections=connections, routes=routes)
+    assert probes_compared(classified(rows, WRITES)) == probes

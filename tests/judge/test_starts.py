@@ -14,7 +14,7 @@ from luckyhit.judge import FixedSample, Sequential
 from luckyhit.judge.compare.effects import request_effects
 from luckyhit.judge.compare.process_starts import FEWEST_STARTS, MOVES, Starts, enough_starts, over_starts
 from luckyhit.judge.early_stopping import rate_fraction_of_look
-from luckyhit.judge.table.rows import HIT, NO_ERROR, Rows
+from luckyhit.judge.table.rows import HIT, NO_ERROR, RequestTable
 from luckyhit.judge.table.samples import side_by_side
 from luckyhit.judge.verdict import rule_on
 from luckyhit.records import MetricName, Verdict
@@ -28,20 +28,20 @@ EACH = 0.01 / len(NAMES)
 PER_BLOCK = 400
 
 
-def an_arm(rng: np.random.Generator, number: int, factors: np.ndarray) -> Rows:
+def an_arm(rng: np.random.Generator, number: int, factors: np.ndarray) -> RequestTable:
     """Rows whose latencies (5 ms in the median) have one factor for each block."""
     count = PER_BLOCK * len(factors)
     due, nothing = np.arange(count) * 1e7, np.zeros(count, dtype=np.int64)
     latency_ms = 5.0 * np.exp(0.3 * rng.normal(size=count)) * np.repeat(factors, PER_BLOCK)
-    return Rows(
+    return RequestTable(
         arm=np.full(count, number, dtype=np.int8),
         block=np.arange(count) // PER_BLOCK,
         slot=np.arange(count) % PER_BLOCK,
         measured=np.ones(count, dtype=bool),
-        due=due,
-        sent=due,
-        first_byte=due,
-        done=due + latency_ms * 1e6,
+        due_ns=due,
+        sent_ns=due,
+        first_byte_ns=due,
+        done_ns=due + latency_ms * 1e6,
         error=np.full(count, NO_ERROR, dtype=np.int8),
         cache=np.full(count, HIT, dtype=np.int8),
         numbers={"db_calls": np.zeros(count)},

@@ -20,7 +20,7 @@ from luckyhit.case.docs.template import new_case
 from luckyhit.case.workload import Response, Route, Workload
 from luckyhit.case_run import CaseRun
 from luckyhit.judge.evidence import Evidence, evidence_of
-from luckyhit.judge.findings import FINDERS, same_bytes_other_url
+from luckyhit.judge.findings import FINDERS
 from luckyhit.load.bodies.examples import MOST_OF_A_ROUTE, merged_examples
 from luckyhit.load.bodies.expected import LARGEST_CHECKED_BODY
 from luckyhit.load.bodies.hashes import hash_of
@@ -164,7 +164,7 @@ def measured(folder: Path, before: PagedService, after: PagedService) -> Evidenc
 def test_wrong_pages_of_a_real_service_are_found(tmp_path: Path) -> None:
     looked_at = measured(tmp_path, PagedService(forgets_page=True), PagedService(packed=True))
     found = {id: finding for id, find in FINDERS.items() if (finding := find(looked_at)) is not None}
-    assert set(found) <= {same_bytes_other_url.ID, "unexpected-answers", "arms-differ"}
+    assert set(found) <= {"same-bytes-other-url", "unexpected-answers", "arms-differ"}
     wrong = found["same-bytes-other-url"]
     assert wrong.before is not None and wrong.after is not None
     assert wrong.before.count >= 10 and wrong.after.count == 0 and wrong.facts["misses_wrong"] == 0

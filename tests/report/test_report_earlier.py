@@ -14,7 +14,7 @@ from page_reader import Page, assert_self_contained
 from synthetic_run import START, judged
 
 from luckyhit.case_run import CaseRun
-from luckyhit.judge.context.earlier import (
+from luckyhit.judge.context.earlier_baselines import (
     MOST,
     NOT_FINISHED,
     NOT_READABLE,

@@ -12,7 +12,7 @@ from page_reader import Page, assert_self_contained
 from synthetic_run import judged
 
 from luckyhit.case_run import CaseRun
-from luckyhit.judge.context.earlier import with_earlier
+from luckyhit.judge.context.earlier_baselines import with_earlier
 from luckyhit.report.page import render
 from luckyhit.report.tables import observed
 

@@ -20,7 +20,7 @@ from synthetic_run import ROOT, judged
 
 from luckyhit.case_run import CaseRun
 from luckyhit.errors import ReportNotWritten
-from luckyhit.judge.table.rows import Rows
+from luckyhit.judge.table.rows import RequestTable
 from luckyhit.report.page import render
 from luckyhit.report.recorded import recorded
 
@@ -200,7 +200,7 @@ def test_rows_are_read_once_until_a_file_of_theirs_changes(copied) -> None:
     parts[1].unlink()
     assert len(recorded(run).requests) < len(fewer)
     parts[0].write_bytes(b"no table")
-    assert recorded(run).problems and not isinstance(recorded(run).requests, Rows)
+    assert recorded(run).problems and not isinstance(recorded(run).requests, RequestTable)
     parts[0].unlink()
     parts[0].symlink_to("nowhere.parquet")
     assert any(parts[0].name in problem for problem in recorded(run).problems)

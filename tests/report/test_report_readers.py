@@ -16,7 +16,7 @@ from luckyhit.report.evidence.checklist import checklist
 from luckyhit.report.evidence.journal_view import journal_of
 from luckyhit.report.page import page_of, render
 from luckyhit.report.recorded import recorded
-from luckyhit.report.tables.cache_story import FATE_WORDS, cache_story
+from luckyhit.report.tables.cache_event_table import FATE_WORDS, cache_event_table
 from luckyhit.report.tables.freshness_tables import probed_keys, readers
 from noted import noted
 
@@ -125,7 +125,7 @@ def test_the_notebooks_show_the_same_rows(judged_run) -> None:
 # The cache's side
 
 
-def stories():
+def write_events():
     """Two writes before whose entry stays, one after whose entry is deleted."""
     stays, gone = writes_of("before", 2), writes_of("after", 1)
     events = watched("before") + watched("after")
@@ -135,17 +135,17 @@ def stories():
 
 
 def test_what_the_cache_did_is_counted_by_arm() -> None:
-    writes, reads, events = stories()
-    story = cache_story(probed(writes, reads, events=events))
-    assert story is not None and story.table.labels == ["before", "after"]
-    counted = dict(story.table.rows)
+    writes, reads, events = write_events()
+    cache_facts = cache_event_table(probed(writes, reads, events=events))
+    assert cache_facts is not None and cache_facts.table.labels == ["before", "after"]
+    counted = dict(cache_facts.table.rows)
     assert (counted[FATE_WORDS["kept"]], counted[FATE_WORDS["deleted"]]) == (["2", "0"], ["0", "1"])
-    assert len(story.sentences) == 2
+    assert len(cache_facts.sentences) == 2
 
 
 def test_where_nobody_watched_the_cache_nothing_is_told() -> None:
-    writes, reads, _ = stories()
-    assert cache_story(probed(writes, reads)) is None
+    writes, reads, _ = write_events()
+    assert cache_event_table(probed(writes, reads)) is None
 
 
 @pytest.mark.usefixtures("plain_figures")
@@ -215,7 +215,7 @@ def test_names_in_the_facts_are_only_text_and_cut(judged_run, found, tmp_path) -
 @pytest.mark.usefixtures("plain_figures")
 def test_hostile_keys_and_cache_keys_in_the_records_are_only_text_on_the_page(judged_run, tmp_path) -> None:
     text = "<script>alert(1)</script>"
-    writes, reads, events = stories()
+    writes, reads, events = write_events()
     for row in (*writes, *reads, *events):
         row["key"] = text if row["key"] else ""
     for event in events:

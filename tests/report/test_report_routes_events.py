@@ -46,7 +46,7 @@ def metric(name: MetricName, before: float, after: float, half: float) -> Metric
 
 
 def with_events(result: Result) -> Result:
-    from luckyhit.judge.context.shifts import event_notes
+    from luckyhit.judge.context.run_events import event_notes
 
     return result.model_copy(
         update={"events": EVENTS, "notes": [*event_notes(EVENTS, design_of(result).words), note("no-manifest")]}

@@ -19,7 +19,7 @@ from synthetic_run import judged
 from luckyhit.case import load_case
 from luckyhit.case_run import CaseRun
 from luckyhit.errors import ArgumentError, CaseError, ReportNotWritten
-from luckyhit.judge.context.earlier import with_earlier
+from luckyhit.judge.context.earlier_baselines import with_earlier
 from luckyhit.records import Guard, Metric, Note, Result, Rollback
 from luckyhit.report.ci_summary import summary
 from luckyhit.report.junit import junit

@@ -21,7 +21,7 @@ from luckyhit.caches.redis.listener import why_not_watchable
 from luckyhit.caches.watch_events import FLUSHED, FLUSHES_NOT_TOLD, LOST, WATCHED, WATCHING, EventWatch
 from luckyhit.case.model import Case
 from luckyhit.judge.cache_events.keyspace_log import by_key
-from luckyhit.judge.cache_events.stories import probe_stories
+from luckyhit.judge.cache_events.write_events import events_around_writes
 from luckyhit.records import EVENTS, READS, WRITES
 from luckyhit.system import Stack
 from luckyhit.system.embedded import start_embedded
@@ -371,6 +371,6 @@ def test_a_stale_set_race_is_told_from_what_the_server_said(cache: RedisCache, c
         eventually(lambda: told(events).count(("product:7", "set")) == 2)
         sent_ns = now()
         stale = row(READS, seen_version=1, sent_ns=sent_ns, done_ns=now())
-    (story,) = probe_stories(pd.concat([first, second]), stale, events.table().to_pandas()).to_dict("records")
-    assert story["fate"] == "set-old"
-    assert (story["version"], story["deleted_key"], story["set_old"]) == (2, "product:7", True)
+    (entry,) = events_around_writes(pd.concat([first, second]), stale, events.table().to_pandas()).to_dict("records")
+    assert entry["fate"] == "set-old"
+    assert (entry["version"], entry["deleted_key"], entry["set_old"]) == (2, "product:7", True)

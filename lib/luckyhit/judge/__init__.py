@@ -32,13 +32,12 @@ from luckyhit.errors import RunUnreadable
 from luckyhit.judge.decision import ExtraRecords, RunHeader, decide
 from luckyhit.judge.evidence import evidence_of
 from luckyhit.judge.findings import findings
-from luckyhit.judge.guards.guard_rows import GUARDS, ON_FILES, look
-from luckyhit.judge.guards.looked_at import RunFiles
+from luckyhit.judge.guards.guard_rows import GUARDS, ON_FILES, RunFiles, check_guards
 from luckyhit.judge.guards.run_guards import ended_early, not_finished, unread_guards
 from luckyhit.judge.stale.background import TOLD_BY
 from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.stats.sequential import Sequential
-from luckyhit.judge.table.samples import JUDGED, Rows, rows_of, rows_of_parts
+from luckyhit.judge.table.samples import JUDGED, RequestTable, rows_of, rows_of_parts
 from luckyhit.judge.verdict import RULES
 from luckyhit.records import READS, REQUESTS, WRITES, Guard, Result
 from luckyhit.records.parquet import nullable_integers
@@ -48,7 +47,9 @@ from luckyhit.text.wording import note
 __all__ = ["GUARDS", "RULES", "FixedSample", "RunHeader", "Sequential", "decide", "judge"]
 
 
-def judge(run: CaseRun, *, guards: Sequence[Guard] = (), interim: bool = False, requests: Rows | None = None) -> Result:
+def judge(
+    run: CaseRun, *, guards: Sequence[Guard] = (), interim: bool = False, requests: RequestTable | None = None
+) -> Result:
     """Judge a recorded run; writes nothing. A damaged part file makes the run INVALID, and is named; an unfinished run
     is never HELPED, HURT or EQUIVALENT.
 
@@ -87,7 +88,7 @@ def judge(run: CaseRun, *, guards: Sequence[Guard] = (), interim: bool = False, 
     reads, writes = frames["reads"], frames["writes"]
     files = RunFiles(run, case, manifest, unread, rows, reads, writes, under_way, interim, damaged)
     noted = [*manifest.guards, *unread_guards(unread)]
-    held = [*look(ON_FILES, "case", files), *noted, *guards, *look(ON_FILES, "files", files)]
+    held = [*check_guards(ON_FILES, "case", files), *noted, *guards, *check_guards(ON_FILES, "files", files)]
     ended = ended_early(manifest)
     notes = [note("run-ended-early", reason=ended.rstrip("."))] if ended else []
     result = decide(

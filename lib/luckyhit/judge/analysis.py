@@ -26,20 +26,19 @@ from luckyhit.judge.context.naive import naive_of
 from luckyhit.judge.context.notes import notes_on_rows
 from luckyhit.judge.context.route_metrics import RouteMetrics, route_metrics
 from luckyhit.judge.freshness.probed import Probed
-from luckyhit.judge.guards.guard_rows import ON_RECORDS, look
-from luckyhit.judge.guards.looked_at import Records
+from luckyhit.judge.guards.guard_rows import ON_RECORDS, RunRecords, check_guards
 from luckyhit.judge.stale.probe_pairs import read_effects
 from luckyhit.judge.stale.write_units import stale_pairs
 from luckyhit.judge.stats.boundary import Boundary, FixedSample
 from luckyhit.judge.table.parallel import ParallelTasks
 from luckyhit.judge.table.record import AFTER, BEFORE, Record
-from luckyhit.judge.table.samples import ARMS, Comparison, Rows, by_batches, by_blocks, halves, side_by_side
+from luckyhit.judge.table.samples import ARMS, Comparison, RequestTable, by_batches, by_blocks, halves, side_by_side
 from luckyhit.records import GoalName, Guard, Naive, Note, RunEvent
 from luckyhit.text.wording import note
 
 
 def noise_floor(
-    baseline: Rows,
+    baseline: RequestTable,
     probed: Probed,
     within_s: float | None,
     boundary: Boundary,
@@ -64,7 +63,7 @@ class Analysis:
     """The rows of a run, analysed. `records`: what its guards look at. Without blocks of the change, `change` is None
     and `effects` are of the baseline alone. `after_rollback`: that block against the before arm, None without one."""
 
-    records: Records
+    records: RunRecords
     record_guards: list[Guard]
     change: ChangeAnalysis | None
     effects: Effects
@@ -103,7 +102,7 @@ def analyse(
     changed = bool(record.entries("change"))
     comparison = _comparison(case, before, after, pair_of)
     starts = Starts.recorded(record.entries("change"), case)
-    records = Records(record, case, comparison, pair_of, boundary, starts, rate_fraction)
+    records = RunRecords(record, case, comparison, pair_of, boundary, starts, rate_fraction)
 
     with ParallelTasks(len(record.rows)) as work:
         # The longest come first, so that no core is left alone with one at the end; routes, which need most memory, run
@@ -111,8 +110,8 @@ def analyse(
         effects_of: Callable[[], Effects]
         if changed:
             effects_of = work.start(partial(measured_requests, comparison, case, boundary, error_rates, starts))
-            controls = work.start(partial(look, ON_RECORDS, "controls", records))
-            guards = work.start(partial(look, ON_RECORDS, "comparison", records))
+            controls = work.start(partial(check_guards, ON_RECORDS, "controls", records))
+            guards = work.start(partial(check_guards, ON_RECORDS, "comparison", records))
         if changed and not interim:
             # A block without the probe may well have another level: no event, but intended.
             steady = comparison
@@ -121,7 +120,7 @@ def analyse(
             events = work.start(partial(events_of, steady, case.goals, origin_of(record.blocks, record.rows)))
         elif not changed:
             effects_of = work.start(partial(_baseline_only, record, case, once, once_rates))
-        record_guards = work.start(partial(look, ON_RECORDS, "record", records))
+        record_guards = work.start(partial(check_guards, ON_RECORDS, "record", records))
         again: Callable[[], Effects] | None = None
         if changed and not interim and record.numbers("after-rollback"):
             again = work.start(partial(_after_rollback, record, case, record.probed_rows(BEFORE), once, once_rates))
@@ -142,13 +141,13 @@ def analyse(
                 pairs = stale_pairs(arms[0], arms[1], record.background(case, "change"), within_s)
             effects = in_order({**effects, **measured_reads(arms, case, boundary, error_rates, pairs)})
             context = ([], {}, []) if interim else (notes(), routes(), events())
-            all_guards = [*guards(), *controls(), *look(ON_RECORDS, "probe", records)]
+            all_guards = [*guards(), *controls(), *check_guards(ON_RECORDS, "probe", records)]
             change = ChangeAnalysis(comparison, all_guards, *context)
         after_rollback = again() if again is not None else None
         return Analysis(records, record_guards(), change, effects, after_rollback, naive(), floor())
 
 
-def _comparison(case: Case, before: Rows, after: Rows, pair_of: Mapping[int, int]) -> Comparison:
+def _comparison(case: Case, before: RequestTable, after: RequestTable, pair_of: Mapping[int, int]) -> Comparison:
     design = design_of(case)
     if design.batches_are_units:
         return side_by_side(before, after)
@@ -172,7 +171,9 @@ def _baseline_only(record: Record, case: Case, boundary: Boundary, error_rates: 
     }
 
 
-def _after_rollback(record: Record, case: Case, before: Rows, boundary: Boundary, error_rates: ErrorRates) -> Effects:
+def _after_rollback(
+    record: Record, case: Case, before: RequestTable, boundary: Boundary, error_rates: ErrorRates
+) -> Effects:
     """The block after the rollback against the before arm of the change's blocks."""
     first, again = (record.probed(stage, "before") for stage in ("change", "after-rollback"))
     effects = in_order(

@@ -20,11 +20,10 @@ from luckyhit.judge.compare.measured import Effects
 from luckyhit.judge.compare.order import order_notes
 from luckyhit.judge.context.notes import notes_on_blocks, notes_on_metrics
 from luckyhit.judge.context.route_metrics import route_notes
-from luckyhit.judge.context.shifts import event_notes
+from luckyhit.judge.context.run_events import event_notes
 from luckyhit.judge.early_stopping import boundary_of_look
 from luckyhit.judge.freshness.freshness_facts import as_metric_has_it, freshness_facts
-from luckyhit.judge.guards.guard_rows import ON_RECORDS, look
-from luckyhit.judge.guards.looked_at import Records
+from luckyhit.judge.guards.guard_rows import ON_RECORDS, RunRecords, check_guards
 from luckyhit.judge.guards.record_guards import account
 from luckyhit.judge.reason import verdict_reason
 from luckyhit.judge.stale.background import bound_s
@@ -32,7 +31,7 @@ from luckyhit.judge.stale.old_data import old_data
 from luckyhit.judge.stale.proportion_bounds import ProportionBounds, bounds_at, uncompared
 from luckyhit.judge.stats.boundary import Boundary
 from luckyhit.judge.table.record import BEFORE, Record, read
-from luckyhit.judge.table.samples import Rows, among
+from luckyhit.judge.table.samples import RequestTable, among
 from luckyhit.judge.verdict import FaultMoved, Ruling, faults_moved, metric_of, overall, rule_on
 from luckyhit.records import (
     LATENCIES,
@@ -80,7 +79,7 @@ class ExtraRecords:
 
 
 def decide(
-    requests: pd.DataFrame | Rows,
+    requests: pd.DataFrame | RequestTable,
     reads: pd.DataFrame,
     writes: pd.DataFrame,
     case: Case,
@@ -154,12 +153,12 @@ def decide(
     )
 
 
-def _guards(analysis: Analysis, records: Records) -> list[Guard]:
+def _guards(analysis: Analysis, records: RunRecords) -> list[Guard]:
     """All guards of a run: on its records, its comparison, those collected while measuring, on its turns."""
     if analysis.change is None:
         return [*analysis.record_guards, *records.collected]
     guards = [*analysis.record_guards, *analysis.change.guards, *records.collected]
-    return [*guards, *look(ON_RECORDS, "collected", records), *look(ON_RECORDS, "turns", records)]
+    return [*guards, *check_guards(ON_RECORDS, "collected", records), *check_guards(ON_RECORDS, "turns", records)]
 
 
 def _notes(
@@ -167,7 +166,7 @@ def _notes(
     case: Case,
     effects: Mapping[GoalName, Effect],
     guards: Sequence[Guard],
-    records: Records,
+    records: RunRecords,
     change: ChangeAnalysis | None,
 ) -> list[Note]:
     """The notes beside the verdict, without those on single metrics."""

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 
 from luckyhit.case import Case
 from luckyhit.errors import RunUnreadable
-from luckyhit.judge.bodies.answer_table import ComparedAnswers, compared_answers
-from luckyhit.judge.cache_events.stories import probe_stories
+from luckyhit.judge.cache_events.write_events import events_around_writes
+from luckyhit.judge.compared_answers import ComparedAnswers, compared_answers
 from luckyhit.judge.freshness.probed import Probed
 from luckyhit.judge.table.record import Record, read
 from luckyhit.records import (
@@ -125,10 +125,10 @@ class Evidence:
         return read(REQUESTS.empty_table().to_pandas(), None, self.reads, self.writes, self.blocks)
 
     @cached_property
-    def stories(self) -> pd.DataFrame:
-        """What the cache did around each probed write of these blocks (see `cache_events.stories`)."""
+    def write_events(self) -> pd.DataFrame:
+        """What the cache did around each probed write of these blocks (see `cache_events.write_events`)."""
         reads, writes = self.record.probe(self.stage)
-        return probe_stories(writes, reads, self.events)
+        return events_around_writes(writes, reads, self.events)
 
     def probed(self, arm: Arm) -> Probed:
         """The probe of one arm in these blocks."""

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import pandas as pd
 
+from luckyhit.case.freshness import EXPOSED
 from luckyhit.judge.belief import Belief
 from luckyhit.judge.belief.doubt_text import in_doubt
 from luckyhit.judge.cache_events.keyspace_log import DELETED, FLUSHED, LEFT, SHARED, KeyspaceLog, by_key
-from luckyhit.judge.cache_events.stories import EXPOSED, probe_stories
-from luckyhit.judge.context import shifts
+from luckyhit.judge.cache_events.write_events import events_around_writes
+from luckyhit.judge.context import run_events
 from luckyhit.judge.context.changepoints import FEWEST, movement
-from luckyhit.judge.context.earlier import chance_text, range_text
+from luckyhit.judge.context.earlier_baselines import chance_text, range_text
 from luckyhit.judge.context.route_metrics import direction
 from luckyhit.judge.findings import NOT_LOOKED_FOR
 from luckyhit.judge.freshness.classify import classify_reads, freshness_curve
 from luckyhit.judge.freshness.freshness_facts import freshness_facts
 from luckyhit.judge.freshness.probed import Probed
-from luckyhit.judge.freshness.sessions import disagreements_of
-from luckyhit.judge.freshness.windows import kaplan_meier, window_quantiles, windows_of, worst_windows
+from luckyhit.judge.freshness.sessions import disagreements
+from luckyhit.judge.freshness.windows import kaplan_meier, staleness_windows, window_quantiles, worst_windows
 from luckyhit.judge.power import Planning
 from luckyhit.judge.power.words import planning_rows
 from luckyhit.judge.reason import got_worse
@@ -29,7 +30,7 @@ from luckyhit.judge.stale.proportion_bounds import ProportionBounds, bounds_of_r
 from luckyhit.judge.table.columns import JUDGED, rows_of_parts
 from luckyhit.judge.table.probe_frames import probe_frame
 from luckyhit.judge.table.request_values import level_of_values, values_of
-from luckyhit.judge.table.samples import CACHE, NO_ERROR, Rows, rows_of
+from luckyhit.judge.table.samples import CACHE, NO_ERROR, RequestTable, rows_of
 from luckyhit.judge.verdict import RULES
 from luckyhit.records import FreshnessFacts, Result
 from luckyhit.run import Run
@@ -48,14 +49,15 @@ __all__ = [
     "KeyspaceLog",
     "Planning",
     "ProportionBounds",
-    "Rows",
+    "RequestTable",
     "believed_rows",
     "bounds_of_run",
     "by_key",
     "chance_text",
     "classify_reads",
     "direction",
-    "disagreements_of",
+    "disagreements",
+    "events_around_writes",
     "facts_of_probe",
     "freshness_curve",
     "got_worse",
@@ -66,24 +68,23 @@ __all__ = [
     "old_data_text",
     "planning_rows",
     "probe_frame",
-    "probe_stories",
     "range_text",
     "read_rows",
-    "shifts",
+    "run_events",
+    "staleness_windows",
     "uncompared",
     "values_of",
     "window_quantiles",
-    "windows_of",
     "worst_windows",
 ]  # fmt: skip
 
 
-def read_rows(run: Run) -> Rows:
+def read_rows(run: Run) -> RequestTable:
     """The requests of a run directory. Raises RunUnreadable where the judge would refuse them."""
     return rows_of_parts(run.parts("requests", JUDGED), run.length("requests"))
 
 
-def believed_rows(requests: Rows | pd.DataFrame, result: Result | None) -> Rows:
+def believed_rows(requests: RequestTable | pd.DataFrame, result: Result | None) -> RequestTable:
     """Requests as arrays, without what the result says can't be believed."""
     rows = rows_of(requests) if isinstance(requests, pd.DataFrame) else requests
     return rows if result is None else Belief(result.doubts, result.replayed, result.miss_calls).applied(rows)

@@ -31,7 +31,7 @@ from luckyhit.report.recorded import Recorded
 from luckyhit.report.tables import (
     baseline_rows,
     cache_counters,
-    cache_story,
+    cache_event_table,
     contents,
     event_rows,
     freshness_tables,
@@ -131,7 +131,7 @@ def _measured(recorded: Recorded, attempt: _Attempts) -> dict[str, Any]:
         "last_of_freshness": "freshness-strip" if recorded.probed else "freshness",
         "readers": attempt("What readers saw", lambda: freshness_tables.readers(recorded)),
         "counters": attempt("What the cache counted", lambda: cache_counters.as_counted(recorded)),
-        "cache_story": attempt("What the cache did", lambda: cache_story.cache_story(recorded)),
+        "cache_event_table": attempt("What the cache did", lambda: cache_event_table.cache_event_table(recorded)),
         "guards": contents.guards(recorded),
         "rules": RULES,
         "events": attempt("What happened inside the arms", lambda: event_rows.event_rows(result)),

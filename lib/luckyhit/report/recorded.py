@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from luckyhit import records
 from luckyhit.errors import LuckyHitError
-from luckyhit.judge.facade import Rows, believed_rows, classify_reads, probe_frame, read_rows
+from luckyhit.judge.facade import RequestTable, believed_rows, classify_reads, probe_frame, read_rows
 from luckyhit.records import Arm, Stage
 from luckyhit.records.manifest import Manifest, NotedBlock
 from luckyhit.records.parquet import block_of, read_what_can_be
@@ -42,7 +42,7 @@ class Recorded:
     """One run as the report sees it. `case` and `result` are None where there is none; `problems` says what could
     not be read, one sentence each."""
 
-    requests: Rows | pd.DataFrame = field(default_factory=records.REQUESTS.empty_table().to_pandas)
+    requests: RequestTable | pd.DataFrame = field(default_factory=records.REQUESTS.empty_table().to_pandas)
     """A frame where the judge would refuse them: of what can be read."""
     reads: pd.DataFrame = field(default_factory=records.READS.empty_table().to_pandas)
     writes: pd.DataFrame = field(default_factory=records.WRITES.empty_table().to_pandas)
@@ -57,7 +57,7 @@ class Recorded:
     problems: Sequence[str] = ()
 
     @cached_property
-    def rows(self) -> Rows:
+    def rows(self) -> RequestTable:
         """The requests as arrays, by the judge's definitions, and without what its result says can't be believed."""
         if not isinstance(self.requests, pd.DataFrame):
             return believed_rows(self.requests, self.result)
@@ -230,7 +230,7 @@ def _counters(run: Run, problems: list[str]) -> pd.DataFrame:
     return pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
 
 
-def _requests(run: Run, problems: list[str]) -> Rows | pd.DataFrame:
+def _requests(run: Run, problems: list[str]) -> RequestTable | pd.DataFrame:
     """As the judge reads them, which takes a fraction of the time and the room of a frame; where it refuses, a frame of
     what can be read."""
     try:
@@ -239,10 +239,10 @@ def _requests(run: Run, problems: list[str]) -> Rows | pd.DataFrame:
         return _frame(run, "requests", problems)
 
 
-_kept: dict[tuple[Any, ...], Rows] = {}
+_kept: dict[tuple[Any, ...], RequestTable] = {}
 
 
-def _rows(run: Run) -> Rows:
+def _rows(run: Run) -> RequestTable:
     """The requests, read once for as long as their files stay as they are: the notebooks of a run share a process, and
     ten million rows take four seconds to read. Those of one run are kept."""
     files = [(path.name, path.stat()) for path in sorted((run.path / "requests").glob("*.parquet"))]

@@ -14,8 +14,8 @@ import pandas as pd
 from luckyhit.case import Case
 from luckyhit.case_run import CaseRun
 from luckyhit.judge import judge
-from luckyhit.judge.context.earlier import with_earlier
-from luckyhit.judge.table.samples import Rows
+from luckyhit.judge.context.earlier_baselines import with_earlier
+from luckyhit.judge.table.samples import RequestTable
 from luckyhit.records import Result
 from luckyhit.report import notebook_tables
 from luckyhit.report.evidence.journal_view import journal_of
@@ -86,7 +86,7 @@ class CellContents:
     def judge(self, run: CaseRun) -> None:
         """Judge what was recorded, and write result.json. It is read once, for judging and for all that is shown."""
         self._recorded = known = recorded(run)
-        requests = known.requests if isinstance(known.requests, Rows) else None
+        requests = known.requests if isinstance(known.requests, RequestTable) else None
         keep_result(run, with_earlier(run, judge(run, requests=requests)))
 
     def finding_lines(self, result: Result) -> Sequence[str]:

@@ -116,7 +116,7 @@ class Measuring:
         """The guard on what the caches start with, where no later block can mend it: side by side, each counts."""
         if not design_of(self._case).arms_together:
             return None
-        from luckyhit.judge.guards.cache_state import cache_state_guard  # takes the judge along, a second to import
+        from luckyhit.judge.guards.block_guards import cache_state_guard  # takes the judge along, a second to import
 
         manifest = self._run.manifest
         begun = NotedBlock(block=len(manifest.blocks), arms=list(stacks), **reset)

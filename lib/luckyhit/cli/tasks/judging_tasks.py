@@ -14,7 +14,7 @@ from luckyhit.cli.publishing import write_told
 from luckyhit.errors import ArgumentError, CaseError, LuckyHitError
 from luckyhit.judge import judge as judge_run
 from luckyhit.judge import records_only
-from luckyhit.judge.context.earlier import with_earlier
+from luckyhit.judge.context.earlier_baselines import with_earlier
 from luckyhit.project import Project
 from luckyhit.records import Result
 from luckyhit.report.page import render

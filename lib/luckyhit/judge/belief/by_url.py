@@ -11,7 +11,7 @@ import pandas as pd
 from luckyhit.case import Case
 from luckyhit.judge.stale.background_routes import place_of
 from luckyhit.judge.table.columns import as_they_come, identities
-from luckyhit.judge.table.rows import ARMS, HIT, MISS, NO_ERROR, Rows
+from luckyhit.judge.table.rows import ARMS, HIT, MISS, NO_ERROR, RequestTable
 from luckyhit.records import Arm
 
 Load = Callable[[Sequence[str]], Iterable[pd.DataFrame]]
@@ -80,13 +80,13 @@ def _read(load: Load, arms: set[Arm], routes: set[str]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))
 
 
-def _code(rows: Rows, route: str) -> int:
+def _code(rows: RequestTable, route: str) -> int:
     return rows.routes.index(route) if route in rows.routes else len(rows.routes)
 
 
 def _same_resource(case: Case, name: str) -> bool:
     """Whether only a write of its own key can change what a route shows. A list shows what writes of other keys wrote,
-    and so does whatever stands at another place than what is written."""
+    and so does a route with another path than what is written."""
     place = next((place_of(route.path) for route in case.workload.routes if route.name == name), None)
     written = [route.path for route in case.workload.routes if route.method not in ("GET", "HEAD")]
     if case.freshness is not None and case.freshness.write.path is not None:
@@ -96,9 +96,9 @@ def _same_resource(case: Case, name: str) -> bool:
     return place is not None and all(place_of(path) == place for path in written)
 
 
-def _in_order(rows: Rows, body: np.ndarray, inside: np.ndarray, wrote: np.ndarray | None) -> UrlAnswers:
+def _in_order(rows: RequestTable, body: np.ndarray, inside: np.ndarray, wrote: np.ndarray | None) -> UrlAnswers:
     chosen = np.flatnonzero(inside & (rows.error == NO_ERROR) & rows.answered)
-    order = chosen[np.lexsort((rows.done[chosen], rows.key[chosen], rows.block[chosen]))]
+    order = chosen[np.lexsort((rows.done_ns[chosen], rows.key[chosen], rows.block[chosen]))]
     key, block, cache = rows.key[order], rows.block[order], rows.cache[order]
     place = np.arange(len(order))
     same = np.zeros(len(order), dtype=bool)
@@ -117,7 +117,7 @@ def _in_order(rows: Rows, body: np.ndarray, inside: np.ndarray, wrote: np.ndarra
         fill=np.where(latest >= begins, latest, NONE),
         first_shown=_first(np.column_stack([url.reshape(-1), body[order]])),
         settled=_settled(rows, order, wrote),
-        window=_windows(block, rows.due[order]),
+        window=_windows(block, rows.due_ns[order]),
     )
 
 
@@ -138,7 +138,7 @@ def _first(pairs: np.ndarray) -> np.ndarray:
     return first
 
 
-def _settled(rows: Rows, order: np.ndarray, wrote: np.ndarray | None) -> np.ndarray:
+def _settled(rows: RequestTable, order: np.ndarray, wrote: np.ndarray | None) -> np.ndarray:
     """No write of the key was due in the block before the answer was done. `wrote`: rows of writes; None where those of
     other keys would have to be known as well."""
     if wrote is None:
@@ -151,8 +151,5 @@ def _settled(rows: Rows, order: np.ndarray, wrote: np.ndarray | None) -> np.ndar
     _, number = np.unique(pairs, axis=0, return_inverse=True)
     number = number.reshape(-1)
     earliest = np.full(int(number.max()) + 1, np.inf)
-    np.minimum.at(earliest, number[: len(at)], rows.due[at])
-    return np.asarray(rows.done[order] < earliest[number[len(at) :]])
-
-
-__all__ = ["NONE", "Load", "UrlAnswers", "answers_of"]
+    np.minimum.at(earliest, number[: len(at)], rows.due_ns[at])
+    return np.asarray(rows.done_ns[order] < earliest[number[len(at) :]])

@@ -1,4 +1,4 @@
-"""What is said of an arm whose cache status can't be believed."""
+"""The words for an arm whose cache status can't be believed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PHRASES: dict[DoubtId, Callable[[Doubt], str]] = {
     "hit-on-write": lambda doubt: f"{_of(doubt)} writes said hit",
     "hit-with-new-body": lambda doubt: f"{_of(doubt)} hits showed what their URL never showed before, with no write",
     "counters-disagree": lambda doubt: (
-        f"the answers told {_share(doubt, 'by_answers')} of hits, the cache's counters {_share(doubt, 'by_counters')}"
+        f"the answers showed {_share(doubt, 'by_answers')} of hits, the cache's counters {_share(doubt, 'by_counters')}"
     ),
     "hits-as-slow-as-misses": lambda doubt: f"{_of(doubt)} hits took as long as a typical miss",
 }
@@ -40,7 +40,7 @@ def in_doubt(doubts: Mapping[Arm, Sequence[Doubt]], *, evidence: bool = False) -
 
 
 def with_reasons(effects: Mapping[GoalName, Effect], belief: Belief) -> dict[GoalName, Effect]:
-    """The effects with the reason why an arm's hit ratio is not visible, or is told by something else."""
+    """The effects with the reason why an arm's hit ratio is not visible, or is counted by something else."""
     if not belief.doubts:
         return dict(effects)
     return {
@@ -77,6 +77,3 @@ def _of(doubt: Doubt) -> str:
 
 def _share(doubt: Doubt, name: str) -> str:
     return percent(float(doubt.facts[name] or 0.0))
-
-
-__all__ = ["PHRASES", "evidence_text", "in_doubt", "routes_with_reasons", "with_reasons"]

@@ -1,9 +1,8 @@
-"""The hit ratio that the cache itself counted, beside the one that the answers told.
+"""The hit ratio by the cache's own counters, compared with that of the answers.
 
-The counters count look-ups, not requests, so a gap alone says nothing: what counts is one that is there in one arm
-only. Where the cache did the same in both arms, by its own count (as many look-ups for each request, as many of them
-found), and the answers of one arm tell something else than those of the other, one of the two statuses is wrong: that
-which lies further from the cache's own count.
+The counters count look-ups, not requests, so a gap alone says nothing: what counts is a gap in one arm only. Where the
+cache did the same in both arms by its own count (as many look-ups for each request, as many of them found), and the
+answers of one arm differ from those of the other, one of the two statuses is wrong: the one further from the counters.
 """
 
 from __future__ import annotations
@@ -15,18 +14,17 @@ import numpy as np
 import pandas as pd
 
 from luckyhit.case import Case
-from luckyhit.judge.belief.tally import Tally
-from luckyhit.judge.table.rows import ARMS, CACHE, HIT, MISS, STALE, Rows, among
+from luckyhit.judge.belief.status_counts import StatusCounts
+from luckyhit.judge.table.rows import ARMS, CACHE, HIT, MISS, STALE, RequestTable, among
 from luckyhit.records import Arm, Doubt
 
 ALIKE = 0.05
 """The cache's own hit ratios of both arms lie no further apart, and its look-ups for each request by no larger share
 than twice this."""
 APART = 0.15
-"""The hit ratios that the answers told lie further apart; and the one in doubt lies further from the cache's own count
+"""The hit ratios of the answers lie further apart; and the one in doubt lies further from the cache's own count
 by two thirds of it, at least."""
 FEWEST_LOOKUPS = 100
-BOTH: tuple[Arm, Arm] = ("before", "after")
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Lookups:
         return self.hits + self.misses
 
     @property
-    def share(self) -> float:
+    def hit_ratio(self) -> float:
         return self.hits / self.total
 
 
@@ -55,7 +53,7 @@ def lookups(counted: pd.DataFrame | None, case: Case) -> dict[Arm, Lookups]:
     for (arm, block), rows in counted.sort_values("at_ns").groupby(["arm", "block"], observed=True):
         pair = [rows.loc[(rows["name"] == name).to_numpy(dtype=bool), "value"].to_numpy(dtype=float)
                 for name in ("keyspace_hits", "keyspace_misses")]  # fmt: skip
-        if arm in BOTH and all(len(values) > 1 and not np.any(np.diff(values) < 0) for values in pair):
+        if arm in ARMS and all(len(values) > 1 and not np.any(np.diff(values) < 0) for values in pair):
             growth = float(pair[0][-1] - pair[0][0]), float(pair[1][-1] - pair[1][0])
             grown.setdefault(arm, {})[int(block)] = growth
     shared = set.intersection(*map(set, grown.values())) if grown else set()
@@ -69,38 +67,37 @@ def lookups(counted: pd.DataFrame | None, case: Case) -> dict[Arm, Lookups]:
     return sums
 
 
-def disagreement(rows: Rows, tally: Tally, counted: pd.DataFrame | None, case: Case) -> Mapping[Arm, Doubt]:
+def disagreement(
+    rows: RequestTable, statuses: StatusCounts, counted: pd.DataFrame | None, case: Case
+) -> Mapping[Arm, Doubt]:
     """The arm whose answers are in doubt, with its ratio by the answers and by the cache; empty where there is none."""
-    shown = tally.counts.sum(axis=(1, 3))
+    shown = statuses.counts.sum(axis=(1, 3))
     ratios = [_share(shown[code, HIT], shown[code, [HIT, MISS, STALE]].sum()) for code in range(len(ARMS))]
     if None in ratios or abs(float(ratios[0] or 0) - float(ratios[1] or 0)) <= APART:
         return {}
     own = lookups(counted, case)
     if len(own) < len(ARMS):
         return {}
-    shares, asked = zip(*(_in_blocks(rows, code, own[arm].blocks) for code, arm in enumerate(BOTH)), strict=True)
+    shares, asked = zip(*(_in_blocks(rows, code, own[arm].blocks) for code, arm in enumerate(ARMS)), strict=True)
     if not all(asked) or None in shares or abs(shares[0] - shares[1]) <= APART:
         return {}
-    rates = [own[arm].total / requests for arm, requests in zip(BOTH, asked, strict=True)]
-    same = abs(own["before"].share - own["after"].share) <= ALIKE and abs(rates[0] / rates[1] - 1) <= 2 * ALIKE
-    gaps = [abs(share - own[arm].share) for arm, share in zip(BOTH, shares, strict=True)]
+    rates = [own[arm].total / requests for arm, requests in zip(ARMS, asked, strict=True)]
+    same = abs(own["before"].hit_ratio - own["after"].hit_ratio) <= ALIKE and abs(rates[0] / rates[1] - 1) <= 2 * ALIKE
+    gaps = [abs(share - own[arm].hit_ratio) for arm, share in zip(ARMS, shares, strict=True)]
     if not same or abs(gaps[0] - gaps[1]) < 2 * APART / 3:
         return {}
     code = int(gaps[1] > gaps[0])
-    counts = own[BOTH[code]]
-    facts = {"by_answers": float(shares[code]), "by_counters": counts.share}
-    return {BOTH[code]: Doubt(id="counters-disagree", count=int(counts.hits), of=int(counts.total), facts=facts)}
+    counts = own[ARMS[code]]
+    facts = {"by_answers": float(shares[code]), "by_counters": counts.hit_ratio}
+    return {ARMS[code]: Doubt(id="counters-disagree", count=int(counts.hits), of=int(counts.total), facts=facts)}
 
 
 def _share(count: float, total: float) -> float | None:
     return float(count / total) if total else None
 
 
-def _in_blocks(rows: Rows, code: int, blocks: tuple[int, ...]) -> tuple[float | None, int]:
+def _in_blocks(rows: RequestTable, code: int, blocks: tuple[int, ...]) -> tuple[float | None, int]:
     """(hit ratio by the answers, requests) of one arm in some blocks."""
     part = rows.take((rows.arm == code) & among(rows.block, blocks))
     statuses = np.bincount(part.cache[part.cache >= 0], minlength=len(CACHE))
     return _share(statuses[HIT], statuses[[HIT, MISS, STALE]].sum()), len(part)
-
-
-__all__ = ["Lookups", "disagreement", "lookups"]

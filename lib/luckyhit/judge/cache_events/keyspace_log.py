@@ -23,7 +23,7 @@ _NO_VALUE = GONE | {"expire", "persist", "keymiss"}
 _EARLY_NS, _EARLY_SHARE = 50_000_000, 0.02
 """An entry that went sooner than that before its time to live was over did not expire."""
 _AT_ONCE_NS = 20_000_000
-"""A time to live that is set in this time behind the value belongs to it."""
+"""A time to live that is set in this time after the value belongs to it."""
 _ONE_LIFETIME = 0.1
 """Times to live of one kind of key that differ by less are one."""
 Block = tuple[Hashable, Hashable]
@@ -46,7 +46,7 @@ class KeyspaceLog:
         return self.event[index] not in _NO_VALUE
 
     def lifetime_ms(self, index: int) -> int | None:
-        """What the value of this event had to live, also where that was said by a command of its own."""
+        """What the value of this event had to live, also where a command of its own set it."""
         ttl_ms = self.ttl_ms[index]
         if ttl_ms is not None and ttl_ms >= 0:
             return ttl_ms
@@ -71,7 +71,7 @@ class KeyspaceLog:
         for later in range(setting + 1, index):
             renewed = self.cache_key[later] == key and self.event[later] in ("expire", "persist")
             if renewed and self.at_ns[later] > self.at_ns[setting] + _AT_ONCE_NS:
-                return False  # to which time is not told
+                return False  # to which time is not known
         lifetime_ms = self.lifetime_ms(setting)
         lifetime_ms = usual_ms if lifetime_ms is None else lifetime_ms
         if lifetime_ms is None:
@@ -104,19 +104,19 @@ class KeyspaceLog:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What was seen of one block of one arm. `stretches`: when all events were; `flushes`: whether those are told."""
+    """What was seen of one block of one arm. `stretches`: when all events were; `flushes`: whether flushes are."""
 
     stretches: list[tuple[int, int]]
     flushes: bool = True
 
     def since(self, from_ns: int, to_ns: int) -> int | None:
-        """The start of the stretch that holds this time; None where it was not seen whole."""
+        """The start of the stretch that holds this time; None where part of it was not seen."""
         return next((start for start, end in self.stretches if start <= from_ns and to_ns <= end), None)
 
 
 def by_key(events: pd.DataFrame) -> tuple[dict[Group, KeyspaceLog], dict[Block, Watched]]:
     """The events of each probed key, and what was seen of each block of each arm. An entry that "expired" well before
-    its time to live was over was deleted (Valkey 8.1 tells an EXPIRE to a past time so); its event is a `del` here."""
+    its time to live was over was deleted (Valkey 8.1 reports an EXPIRE to a past time so): it is a `del` here."""
     logs: dict[Group, KeyspaceLog] = defaultdict(KeyspaceLog)
     marks: dict[Block, list[tuple[int, str]]] = defaultdict(list)
     flushes: dict[Block, list[int]] = defaultdict(list)
@@ -182,7 +182,7 @@ def _stretches(marks: list[tuple[int, str]]) -> list[tuple[int, int]]:
         elif since is not None:
             stretches.append((since, at_ns))
             since = None
-    return stretches  # without an end nobody knows up to when all was seen
+    return stretches  # without an end it is not known up to when all was seen
 
 
 def plain(column: pd.Series) -> list[Any]:

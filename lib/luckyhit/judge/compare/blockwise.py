@@ -11,18 +11,20 @@ import pandas as pd
 
 from luckyhit.case import Case
 from luckyhit.judge.compare.effect import Effect
-from luckyhit.judge.freshness.classify import late_among
+from luckyhit.judge.freshness.classify import late_reads
 from luckyhit.judge.freshness.probed import Probed
 from luckyhit.judge.stale.probe_pairs import units_of
 from luckyhit.judge.stats.boundary import INF, Boundary
 from luckyhit.judge.table.request_values import values_of
-from luckyhit.judge.table.rows import Rows, members
+from luckyhit.judge.table.rows import RequestTable, members
 from luckyhit.records import METRICS, OF_REQUESTS, STALE_READS, GoalName, kind_of, metric_of_goal, route_of_goal
 
 BlockValues = Mapping[GoalName, Mapping[int, float]]
 
 
-def block_values(rows: Rows, probed: Sequence[Probed], within_s: float | None) -> dict[GoalName, dict[int, float]]:
+def block_values(
+    rows: RequestTable, probed: Sequence[Probed], within_s: float | None
+) -> dict[GoalName, dict[int, float]]:
     """By metric, its value in each block that shows one. `rows`: measured ones; `probed`: the probe in the same blocks,
     by arm; `within_s`: the declared bound, None without a probe. A block has too few windows of staleness.
     """
@@ -39,7 +41,7 @@ def block_values(rows: Rows, probed: Sequence[Probed], within_s: float | None) -
             if len(values):
                 by_metric[name][block] = float(np.mean(values) if quantile is None else np.quantile(values, quantile))
     if within_s is not None and any(len(arm.reads) for arm in probed):
-        late = pd.concat([late_among(arm.classified, within_s) for arm in probed])
+        late = pd.concat([late_reads(arm.classified, within_s) for arm in probed])
         decided = late[late["outcome"].isin(["fresh", "stale"])]
         stale = (decided["outcome"] == "stale").groupby(decided["block"]).mean()
         by_metric[STALE_READS] = {int(block): float(proportion) for block, proportion in stale.items()}
@@ -52,7 +54,7 @@ def block_values(rows: Rows, probed: Sequence[Probed], within_s: float | None) -
     return by_metric
 
 
-def goal_values(rows: Rows, probed: Sequence[Probed], case: Case) -> dict[GoalName, dict[int, float]]:
+def goal_values(rows: RequestTable, probed: Sequence[Probed], case: Case) -> dict[GoalName, dict[int, float]]:
     """`block_values`, with those of the routes that goals name."""
     within_s = case.freshness.within if case.freshness is not None else None
     by_metric: dict[GoalName, dict[int, float]] = {**block_values(rows, probed, within_s)}

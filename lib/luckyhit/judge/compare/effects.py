@@ -147,7 +147,7 @@ class _Visible:
 
 
 def _known(values: Column) -> np.ndarray:
-    return values.there if isinstance(values, SinceDue) else np.isfinite(values)
+    return values.present if isinstance(values, SinceDue) else np.isfinite(values)
 
 
 def _effect(estimates: Estimates | None, visible: _Visible, unseen: str, floor: float | None = None) -> Effect:

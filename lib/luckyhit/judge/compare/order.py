@@ -75,7 +75,7 @@ class _Slots:
     def of(cls, comparison: Comparison) -> _Slots:
         first, second = comparison.same_slots
         before, after = comparison.before.rows, comparison.after.rows
-        gap = after.due[second] - before.due[first] + after.left[second] - before.left[first]
+        gap = after.due_ns[second] - before.due_ns[first] + after.send_delay_ns[second] - before.send_delay_ns[first]
         with np.errstate(invalid="ignore"):
             near = (gap != 0) & (np.abs(gap) < NEAR_NS)  # NaN, where one was not sent, is not near
         return cls(comparison, (first[near], second[near]), gap[near] > 0)

@@ -20,7 +20,7 @@ from luckyhit.designs import design_of
 from luckyhit.judge.compare.effect import Effect
 from luckyhit.judge.early_stopping import rate_fraction_of_look
 from luckyhit.judge.stats.boundary import INF, FixedSample
-from luckyhit.judge.table.rows import ARMS, Rows, distinct
+from luckyhit.judge.table.rows import ARMS, RequestTable, distinct
 from luckyhit.judge.table.samples import Comparison
 from luckyhit.records import LATENCIES, METRICS, GoalName, MetricName, metric_of_goal, nearest_rank
 from luckyhit.records.manifest import NotedBlock
@@ -103,7 +103,7 @@ def _differences(comparison: Comparison, of_block: Mapping[int, int]) -> Iterato
         yield name, np.array([_value(after[start], name) - _value(before[start], name) for start in both])
 
 
-def _by_start(rows: Rows, of_block: Mapping[int, int]) -> dict[int, np.ndarray]:
+def _by_start(rows: RequestTable, of_block: Mapping[int, int]) -> dict[int, np.ndarray]:
     """The latencies (ms) of each start."""
     blocks, index = distinct(rows.block)
     start = np.array([of_block.get(block, -1) for block in blocks.tolist()], dtype=np.int64)[index]

@@ -1,15 +1,15 @@
 """Whether a series of batch values moved: along a line (drift), or by a step up or down, for good or for a while.
 
-Batches next to each other are correlated, and a correlated series wanders without any event. So both explanations get
-their best chance: the series is an autoregression around one level (x = a + phi x' + noise), or it has, on top of that,
+Batches next to each other are correlated, and a correlated series wanders without any event. So two models are
+compared: the series is an autoregression around one level (x = a + phi x' + noise), or it has, on top of that,
 a line or another level in one stretch of time. The statistic is the likelihood ratio of the two, at the best stretch
 (all pairs of ends: circular binary segmentation, Olshen, Venkatraman, Lucito and Wigler 2004, Biostatistics 5: 557).
 How large it gets without any event is found by a bootstrap of the residuals around one level (Efron and Tibshirani
 1993, An Introduction to the Bootstrap, section 8.5), so tails may be heavy and values few. The autoregression's
 coefficient is raised by its known bias (Marriott and Pope 1954, Biometrika 41: 390) and half a standard error.
 
-What it can't tell: a step that is no rougher than the series itself. At a correlation of 0.9 between neighbours nothing
-short of a landslide is called an event.
+A step no rougher than the series itself is not found: at a correlation of 0.9 between neighbours, only a very large one
+is.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from typing import Literal
 import numpy as np
 
 FEWEST = 24
-"""Values below which nothing is looked for."""
+"""Shorter series have no movement."""
 SHORTEST = 0.05
-"""Of the series: no stretch is shorter, so that a hiccup is no event; four values at least."""
+"""Of the series: the shortest stretch, so that a hiccup is not an event; four values at least."""
 GRID = 60
-"""Ends of stretches are sought among so many places first, then nearby."""
+"""Ends of stretches are searched on a grid of this many places first, then nearby."""
 STEPS = (99, 300, 400)
 """Bootstrap series, in instalments: most series are soon known to be quiet."""
 AT_ONCE = 25
@@ -45,31 +45,31 @@ class Movement:
 
 
 def movement(values: np.ndarray, alpha: float, at: np.ndarray | None = None) -> Movement | None:
-    """What moved in a series of finite values in the order of time; None for nothing that is sure.
+    """The movement in a series of finite values in the order of time; None where none is sure.
 
-    `alpha`: the chance that anything is found in a series in which nothing happened. `at`: the time of each value
-    (evenly spaced, where it isn't said), for the line. A pure function: the bootstrap's random numbers are the same
+    `alpha`: the chance of a movement in a series in which nothing happened. `at`: the time of each value (evenly spaced
+    by default), for the line. A pure function: the bootstrap's random numbers are the same
     for each series.
     """
     rng = np.random.default_rng(20_040_517)
     line = np.arange(len(values), dtype=float) if at is None else at
-    left, places = np.asarray(values, dtype=float), set[int]()
+    remaining, places = np.asarray(values, dtype=float), set[int]()
     for number in range(MOST_ROUNDS):
-        if len(left) < FEWEST or np.ptp(left) <= 1e-12 * max(1.0, float(np.abs(left).max())):
+        if len(remaining) < FEWEST or np.ptp(remaining) <= 1e-12 * max(1.0, float(np.abs(remaining).max())):
             break
-        if not _surely(left, line, alpha, rng):
+        if not _is_sure(remaining, line, alpha, rng):
             break
-        ratio = _ratios(left, line)
+        ratio = _ratios(remaining, line)
         best = int(np.argmax(ratio[:-1]))
         if ratio[-1] >= ratio[best]:
-            # A line fits no worse than any step. Behind a step it is what the step left over.
+            # A line fits no worse than any step.
             if number == 0:
                 return Movement("drift")
             break
-        first, last = _refined(left, *(int(end[best]) for end in _stretches(len(left) - 1)[:2]))
-        places |= {place for place in (first, last) if 0 < place < len(left)}
-        left = _levelled(left, places)
-    return Movement("shift", _apart(sorted(places), len(left))) if places else None
+        first, last = _refined(remaining, *(int(end[best]) for end in _stretches(len(remaining) - 1)[:2]))
+        places |= {place for place in (first, last) if 0 < place < len(remaining)}
+        remaining = _levelled(remaining, places)
+    return Movement("shift", _apart(sorted(places), len(remaining))) if places else None
 
 
 def _apart(places: Sequence[int], count: int) -> tuple[int, ...]:
@@ -93,7 +93,7 @@ def _shortest(count: int) -> int:
 
 @lru_cache(maxsize=64)
 def _stretches(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """First and last index (exclusive) of each stretch that may have a level of its own, and 1 / the length of its
+    """First and last index (exclusive) of each stretch that may have its own level, and 1 / the length of its
     indicator less its mean."""
     shortest, step = _shortest(count), max(1, count // GRID)
     inner = range(shortest, count - shortest + 1, step)
@@ -139,8 +139,8 @@ def _ratios(series: np.ndarray, at: np.ndarray) -> np.ndarray:
         return np.nan_to_num(alone / np.maximum(with_it, 1e-9 * square), nan=1.0)
 
 
-def _surely(series: np.ndarray, at: np.ndarray, alpha: float, rng: np.random.Generator) -> bool:
-    """Whether the ratio is larger than in all but the share `alpha` of series without an event."""
+def _is_sure(series: np.ndarray, at: np.ndarray, alpha: float, rng: np.random.Generator) -> bool:
+    """Whether the ratio is larger than in all but the proportion `alpha` of series without an event."""
     count, ratio = len(series), float(_ratios(series, at).max())
     phi, residuals = _fitted(series)
     most = alpha * (1 + sum(STEPS)) - 1

@@ -33,10 +33,14 @@ class Decomposition:
 
     def notes(self, confidence: float) -> list[Note]:
         """`confidence` of the intervals, in percent."""
-        inside = [f"{_told(value)} within {status}" for status, value in self.within.items()]
-        total = _told(self.total, f"{confidence:.3g} % interval ")
+        inside = [f"{_in_ms(value)} within {status}" for status, value in self.within.items()]
+        total = _in_ms(self.total, f"{confidence:.3g} % interval ")
         notes = [
-            note("latency-parts", total=total, parts=[f"{_told(self.mix)} by the mix of hits and misses", *inside])
+            note(
+                "latency-parts",
+                total=total,
+                parts=[f"{_in_ms(self.mix)} by the mix of hits and misses", *inside],
+            )
         ]
         if self.paired_away is not None and self.paired_away >= 0.01:
             notes.append(note("latency-paired-away", share=self.paired_away))
@@ -78,7 +82,7 @@ def _by_status(side: Side) -> tuple[np.ndarray, np.ndarray]:
     rows, shape = side.rows, (len(side.block), len(STATUSES))
     column = np.full(len(CACHE) + 1, -1)
     column[list(STATUSES)] = np.arange(len(STATUSES))
-    status = column[rows.cache]  # -1 (not known) picks the last entry, which is no status either
+    status = column[rows.cache]  # -1 (not known) picks the last entry, which is -1 too
     latency = rows.latency_ms
     known = np.isfinite(latency) & (status >= 0)
     cell = side.unit[known] * len(STATUSES) + status[known]
@@ -94,7 +98,7 @@ def _parts(
     with np.errstate(invalid="ignore", divide="ignore"):
         before, after = (count / count.sum(axis=-1, keepdims=True) for count in (count_before, count_after))
         first, second = total_before / count_before, total_after / count_after
-        # A status that one arm never showed has no latency of its own there: only the mix can tell it.
+
         first, second = np.where(np.isnan(first), second, first), np.where(np.isnan(second), first, second)
         mix = np.nansum((after - before) * (first + second) / 2, axis=-1)
         within = np.nan_to_num((before + after) / 2 * (second - first), nan=0.0)
@@ -112,7 +116,7 @@ def _paired_away(contributions: list[np.ndarray], comparison: Comparison) -> flo
     return float(max(0.0, 1 - beside / alone)) if 0 < alone < INF else None
 
 
-def _told(value: Interval, words: str = "") -> str:
+def _in_ms(value: Interval, words: str = "") -> str:
     text = f"{_signed(value.value)} ms"
     if not abs(value.low) < INF or not abs(value.high) < INF:
         return text

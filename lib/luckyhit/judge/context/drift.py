@@ -1,19 +1,15 @@
-"""What happened inside an arm while it was measured: a drift, or a shift (a deploy, a cleared cache, a neighbour).
+"""Events inside an arm while it was measured: a drift, or a shift (a deploy, a cleared cache, a neighbour).
 
-The hit ratio, the error rate and the mean log latency of short batches are looked at in each arm, over the measured
-time of the change. The mean logarithm, not the median: where hits take 2 ms and misses 12, a median of few requests
-jumps between the two, while the logarithm moves with the mix and is not led by the few slowest answers. It is told as
-the geometric mean, in ms.
+Each series of `run_events.SERIES` is followed in short batches over the measured time of the change. Latency is the
+mean logarithm, not the median: where hits take 2 ms and misses 12, a median of few requests jumps between the two,
+while the logarithm moves with the mix and is not led by the few slowest answers. It is reported as the geometric mean.
 
-Blocks may begin alike with a ramp, since each starts from the same cache state. That is the design's, and a matter of a
-guard: what blocks have in common (a cubic of the time since each began) is taken out first.
+Blocks may begin alike with a ramp, since each starts from the same cache state: what blocks have in common (a cubic of
+the time since each began) is taken out first. A movement that begins inside a block and ends with it is marked
+(`with_block`): errors or entries that pile up until the next clear look like that. Their end is no event of its own.
 
-What begins inside a block and goes with the clear before the next, or was never seen beyond its block, is marked
-(`with_block`): errors or entries that pile up look like that, and they are the service's own, nobody's deploy. That
-they are gone at the next block's start is no event of its own.
-
-No event changes a verdict. One that both arms met says that levels are no steady state; one that only one arm met
-may be the difference that the verdict is about.
+No event changes a verdict. One in both arms means that there was no steady state; one in a single arm may be the
+difference that the verdict is about.
 """
 
 from __future__ import annotations
@@ -26,15 +22,15 @@ import numpy as np
 from luckyhit.case.model import Goal
 from luckyhit.judge.compare.effect import amount_of
 from luckyhit.judge.context.changepoints import FEWEST, SHORTEST, movement
-from luckyhit.judge.context.event_series import SERIES, metrics_of_series
+from luckyhit.judge.context.run_events import SERIES, metrics_of_series
 from luckyhit.judge.stats.sequential import LARGEST_EXPONENT
 from luckyhit.judge.table.rows import run_starts
-from luckyhit.judge.table.samples import ARMS, Comparison, Rows, distinct, ends
-from luckyhit.records import Arm, EventMetric, GoalName, Moved, RunEvent
+from luckyhit.judge.table.samples import ARMS, Comparison, RequestTable, distinct, ends
+from luckyhit.records import EventMetric, GoalName, Moved, RunEvent
 from luckyhit.records.manifest import NotedBlock
 
 ALPHA = 0.01
-"""The chance that anything at all is found in a run in which nothing happened, over all series of both arms."""
+"""The chance of any event in a run in which nothing happened, over all series of both arms."""
 MOST_BATCHES = 120
 FEWEST_IN_BATCH = 10
 """Requests of one arm, on average."""
@@ -45,8 +41,8 @@ NEAR = 2
 @dataclass(frozen=True)
 class Series:
     """One arm's batches in the order of time: when each begins and ends (ns), its block, and its value (of the
-    latency: its logarithm), without what all blocks have in common. `line`: its time, without the same; so a drift is
-    told by what lies between the blocks."""
+    latency: its logarithm), without what all blocks have in common. `line`: its time, without the same, so that a drift
+    shows between the blocks."""
 
     begin: np.ndarray
     end: np.ndarray
@@ -61,7 +57,7 @@ class Series:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _ArmMovement:
     """A movement of one arm, with the stretches on both sides of it (a drift: the whole, by its two halves)."""
 
     kind: str
@@ -79,38 +75,33 @@ class _Found:
 
 
 def events_of(comparison: Comparison, goals: Mapping[GoalName, Goal], origin_ns: float) -> list[RunEvent]:
-    """What happened in the measured rows of `comparison`, in the order of time. `origin_ns`: when the first block of
+    """The events in the measured rows of `comparison`, in the order of time. `origin_ns`: when the first block of
     the run began; seconds are counted from then."""
     alpha = ALPHA / (len(SERIES) * len(ARMS))
     events: list[RunEvent] = []
-    arms = [_Arm(side.rows) for side in comparison.sides]
+    arms = [ArmSeries(side.rows) for side in comparison.sides]
     for name in SERIES:
         series = [arm.series(name) for arm in arms]
         movements = [
             list(_movements(one, alpha, _least(name, one, goals))) if one is not None else [] for one in series
         ]
-        events += _told_together(name, series, movements, origin_ns)
+        events += _events(name, series, movements, origin_ns)
     return sorted(events, key=lambda event: (event.at_s, list(SERIES).index(event.metric)))
 
 
-def origin_of(blocks: Sequence[NotedBlock], rows: Rows) -> float:
-    """When the first block of a run began (ns), as the manifest's list of blocks tells, else its first request."""
+def origin_of(blocks: Sequence[NotedBlock], rows: RequestTable) -> float:
+    """When the first block of a run began (ns), by the manifest's list of blocks, else its first request."""
     times = [block.start_ns for block in blocks if block.stage != "wash-out"]
     begins = [float(time_ns) for time_ns in times if time_ns is not None]
-    due = rows.due[np.isfinite(rows.due)] if not begins else rows.due[:0]
+    due = rows.due_ns[np.isfinite(rows.due_ns)] if not begins else rows.due_ns[:0]
     return min(begins, default=float(due.min()) if len(due) else 0.0)
 
 
-def series_of(rows: Rows, name: EventMetric) -> Series | None:
-    """None where too little of the metric is there for a series."""
-    return _Arm(rows).series(name)
+class ArmSeries:
+    """One arm's rows, cut into batches once for all series."""
 
-
-class _Arm:
-    """One arm's rows, cut into batches once for all that is looked at."""
-
-    def __init__(self, rows: Rows) -> None:
-        due = rows.due
+    def __init__(self, rows: RequestTable) -> None:
+        due = rows.due_ns
         finite = np.isfinite(due)
         self._rows = rows if finite.all() else rows.take(finite)
         self._blocks, self._block = distinct(self._rows.block)
@@ -120,6 +111,7 @@ class _Arm:
         self._cuts: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def series(self, name: EventMetric) -> Series | None:
+        """None where too few requests show the metric."""
         values = SERIES[name].values(self._rows)
         finite = np.isfinite(values)
         known = int(np.count_nonzero(finite))
@@ -142,7 +134,7 @@ class _Arm:
         return Series(begin, end, self._blocks[group], value, line)
 
     def _cut(self, wanted: int) -> tuple[np.ndarray, np.ndarray]:
-        """(the batch of each row, how many there are of each block), for about so many of them."""
+        """(the batch of each row, the number of batches of each block), for about `wanted` batches in all."""
         if wanted not in self._cuts:
             share = self._length / self._length.sum() * wanted
             count = np.maximum(np.floor(share + 1e-9), 1).astype(np.int64)
@@ -180,7 +172,7 @@ def _least(name: EventMetric, series: Series, goals: Mapping[GoalName, Goal]) ->
     return least
 
 
-def _movements(series: Series, alpha: float, least: float) -> Iterator[_Found]:
+def _movements(series: Series, alpha: float, least: float) -> Iterator[_ArmMovement]:
     """Movements of a series that are sure, and as large as `least` (of logarithms: about the relative change)."""
     moved = movement(series.value, alpha, series.line)
     if moved is None:
@@ -193,20 +185,20 @@ def _movements(series: Series, alpha: float, least: float) -> Iterator[_Found]:
         was, became = (middle + slope * (time - float(series.line.mean())) for time in (begin, end))
         if abs(became - was) >= least and max(abs(was), abs(became)) < LARGEST_EXPONENT:
             alone = bool(np.all(series.block == series.block[0]))
-            yield _Found("drift", begin, begin, end, int(series.block[0]), was, became, alone)
+            yield _ArmMovement("drift", begin, begin, end, int(series.block[0]), was, became, alone)
         return
     edges, gone = [0, *moved.places, count], False
-    for before, place, behind in zip(edges, edges[1:], edges[2:], strict=False):
-        was, became = series.value[before:place].mean(), series.value[place:behind].mean()
-        back, gone = gone, _ends_with_its_block(series.block, place, behind)
+    for before, place, after in zip(edges, edges[1:], edges[2:], strict=False):
+        was, became = series.value[before:place].mean(), series.value[place:after].mean()
+        back, gone = gone, _ends_with_its_block(series.block, place, after)
         if abs(became - was) >= least and not back:
-            at, since, until = series.begin[place], series.begin[before], series.end[behind - 1]
-            yield _Found("shift", at, since, until, int(series.block[place]), float(was), float(became), gone)
+            at, since, until = series.begin[place], series.begin[before], series.end[after - 1]
+            yield _ArmMovement("shift", at, since, until, int(series.block[place]), float(was), float(became), gone)
 
 
 def _ends_with_its_block(block: np.ndarray, first: int, last: int) -> bool:
-    """Whether the batches `first` to `last` (exclusive) begin inside a block and end where it does, as nearly as a
-    place can be told."""
+    """Whether the batches `first` to `last` (exclusive) begin inside a block and end where it does, to within NEAR
+    batches."""
     inside = block[first + NEAR : last - NEAR]
     return (
         not _begins_one(block, first)
@@ -220,11 +212,11 @@ def _begins_one(block: np.ndarray, place: int) -> bool:
     return bool(np.any(np.diff(block[max(place - NEAR - 1, 0) : place + NEAR + 1])))
 
 
-def _told_together(
-    name: EventMetric, series: Sequence[Series | None], movements: Sequence[Sequence[_Found]], origin_ns: float
+def _events(
+    name: EventMetric, series: Sequence[Series | None], movements: Sequence[Sequence[_ArmMovement]], origin_ns: float
 ) -> Iterator[RunEvent]:
-    """One event for what both arms met. The other arm met it where it moved the same way at the same time by half as
-    much at least, whether or not that would have been sure by itself."""
+    """One event for a movement of both arms: the other arm moved the same way at the same time by half as much at
+    least, whether or not that would have been sure by itself."""
     taken: set[int] = set()
     for arm, other in ((0, 1), (1, 0)):
         for one in movements[arm]:
@@ -234,11 +226,11 @@ def _told_together(
             twin = next(
                 (movement for movement in movements[other] if id(movement) not in taken and _same(one, movement)), None
             )
-            partner = twin or _echo(one, series[other])
+            partner = twin or _partner(one, series[other])
             if twin is not None:
                 taken.add(id(twin))
             elif partner is not None:
-                # What is nearly as well a line as a step may be called the one here and the other there.
+                # A movement between line and step may be a drift in one arm and a shift in the other.
                 alike = [
                     movement
                     for movement in movements[other]
@@ -250,21 +242,17 @@ def _told_together(
             yield RunEvent(
                 kind="drift" if one.kind == "drift" else "shift",
                 metric=name,
-                arms=[_arm(index) for index in sorted(moves)],
+                arms=[ARMS[index] for index in sorted(moves)],
                 at_s=round((one.at_ns - origin_ns) / 1e9, 3),
                 until_s=round((one.until_ns - origin_ns) / 1e9, 3) if one.kind == "drift" else None,
                 block=one.block,
                 with_block=one.with_block and len(moves) == 1,
-                moved={_arm(index): _moved(name, moves[index]) for index in sorted(moves)},
+                moved={ARMS[index]: _moved(name, moves[index]) for index in sorted(moves)},
             )
 
 
-def _arm(index: int) -> Arm:
-    return "before" if index == 0 else "after"
-
-
-def _same(one: _Found, other: _Found) -> bool:
-    """Whether two arms moved the same way at the same time, as nearly as a time can be told."""
+def _same(one: _ArmMovement, other: _ArmMovement) -> bool:
+    """Whether two arms moved the same way at nearly the same time."""
     if one.kind != other.kind or one.size * other.size <= 0:
         return False
     if one.kind == "drift":
@@ -274,8 +262,8 @@ def _same(one: _Found, other: _Found) -> bool:
     return abs(one.at_ns - other.at_ns) <= near
 
 
-def _echo(one: _Found, series: Series | None) -> _Found | None:
-    """What the other arm did meanwhile, where that is the same in kind."""
+def _partner(one: _ArmMovement, series: Series | None) -> _ArmMovement | None:
+    """The movement of the other arm meanwhile, where it is of the same kind."""
     if series is None:
         return None
     cut = one.at_ns if one.kind == "shift" else (one.since_ns + one.until_ns) / 2
@@ -287,16 +275,13 @@ def _echo(one: _Found, series: Series | None) -> _Found | None:
     if rise * one.size <= 0 or abs(rise) < abs(one.size) / 2:
         return None
     was = float(early.mean()) - (rise / 4 if one.kind == "drift" else 0)
-    return _Found(one.kind, one.at_ns, one.since_ns, one.until_ns, one.block, was, was + rise)
+    return _ArmMovement(one.kind, one.at_ns, one.since_ns, one.until_ns, one.block, was, was + rise)
 
 
-def _moved(name: EventMetric, movement: _Found) -> Moved:
+def _moved(name: EventMetric, movement: _ArmMovement) -> Moved:
     was, became = movement.was, movement.became
     if SERIES[name].logarithmic:
         was, became = float(np.exp(was)), float(np.exp(became))
     else:
         was, became = (min(max(value, 0.0), 1.0) for value in (was, became))  # a line may leave the shares
     return Moved(was=was, became=became, size=became - was)
-
-
-__all__ = ["Series", "events_of", "origin_of", "series_of"]

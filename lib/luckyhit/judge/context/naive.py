@@ -1,8 +1,7 @@
 """What a plain before/after would have claimed: two means and a t-test, warming cache and all.
 
-Not to be believed: it is printed beside the verdict to show what the care is for. It is what an engineer would have
-measured under the load that the verdict is about, so that its faults are its own: where the arms ran beside each other,
-both of its looks are at an arm beside the other one.
+It is printed beside the verdict to show what the care is for. It is measured under the same load as the verdict, so
+that its faults are its own: where the arms ran beside each other, so do the two looks.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ from scipy.special import stdtr
 from luckyhit.case import Case
 from luckyhit.designs import design_of
 from luckyhit.judge.table.record import AFTER, BEFORE, Record
-from luckyhit.judge.table.samples import Rows, among
+from luckyhit.judge.table.samples import RequestTable, among
 from luckyhit.records import Naive
 from luckyhit.text.numbers import number, percent
 
 SIGNIFICANT = 0.05
-"""What a plain look takes for proof."""
+"""The p-value that a plain look takes for proof."""
 
 
 BESIDE = (
@@ -31,14 +30,14 @@ ALONE = "the service as it was found, from the first request on, and the last bl
 def naive_of(record: Record, case: Case) -> Naive:
     """The naive answer to a run."""
     beside = design_of(case).arms_together
-    return naive_answer(*_plain_looks(record, beside=beside), compared=BESIDE if beside else ALONE)
+    return naive_answer(*_two_looks(record, beside=beside), compared=BESIDE if beside else ALONE)
 
 
-def _plain_looks(record: Record, *, beside: bool) -> tuple[Rows, Rows]:
-    """What somebody sees who looks once before and once after: first at the service without the change, from the first
-    request on (a plain look knows no warm-up), last at the last block of the after arm. `beside`: the arms ran beside
-    each other, so the first look is at the before arm's first block of the change; else at the baseline, or its
-    wash-out. Both looks are as long as the shorter of the two.
+def _two_looks(record: Record, *, beside: bool) -> tuple[RequestTable, RequestTable]:
+    """One look before and one after: first at the service without the change, from the first request on (a plain look
+    knows no warm-up), then at the last block of the after arm. `beside`: the arms ran beside each other, so the first
+    look is at the before arm's first block of the change; else at the baseline, or its wash-out. Both are as long as
+    the shorter of the two.
     """
     numbers = record.numbers("change" if beside else "baseline")[:1]
     if not beside:
@@ -46,14 +45,14 @@ def _plain_looks(record: Record, *, beside: bool) -> tuple[Rows, Rows]:
     first = record.rows.take(among(record.rows.block, numbers) & (record.rows.arm == BEFORE))
     rows = record.measured("change", AFTER)
     last = rows.take(among(rows.block, [n for n in record.numbers("change") if np.any(rows.block == n)][-1:]))
-    if not len(first.due) or not len(last.due):
+    if not len(first.due_ns) or not len(last.due_ns):
         return first, last
-    length = min(np.ptp(first.due), np.ptp(last.due))
-    shortened = [look.take(look.due <= look.due.min() + length) for look in (first, last)]
+    length = min(np.ptp(first.due_ns), np.ptp(last.due_ns))
+    shortened = [look.take(look.due_ns <= look.due_ns.min() + length) for look in (first, last)]
     return shortened[0], shortened[1]
 
 
-def naive_answer(before: Rows, after: Rows, compared: str = "") -> Naive:
+def naive_answer(before: RequestTable, after: RequestTable, compared: str = "") -> Naive:
     """Welch's t-test on the requests of two looks. `compared`: which these are, for the sentence."""
     latencies = [rows.latency_ms[np.isfinite(rows.latency_ms)] for rows in (before, after)]
     hits = [_mean(rows.hit[np.isfinite(rows.hit)]) for rows in (before, after)]

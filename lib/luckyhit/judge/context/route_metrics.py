@@ -1,13 +1,12 @@
 """Where an overall effect comes from: the same metrics for each route on its own, in both arms.
 
-They carry no verdict, which a goal of one route has (`stores.hit_ratio`: see `measured`). An overall gain may hide a
-route that lost, and the other way round. What makes Simpson's paradox treacherous (1951, Journal of the Royal
-Statistical Society B 13: 238), a mix that differs between the groups that are compared, can't happen here: both arms
-get the same schedule, so the same number of requests to each route. Where a route goes against the whole, that is what
-the change did to it.
+They have no verdict (a goal of one route has: `stores.hit_ratio`, see `measured`). An overall gain may hide a route
+that lost, and the other way round. Both arms get the same number of requests to each route, so this is not Simpson's
+paradox (1951, Journal of the Royal Statistical Society B 13: 238): where a route goes against the whole, the change did
+that.
 
 Units and boundary are those of the overall metrics. The error rate of a single overall interval is split evenly over
-the routes (Bonferroni): the intervals of one metric hold for all routes together as surely as the overall one does.
+the routes (Bonferroni), so that the intervals of one metric hold for all routes together as surely as the overall one.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ def route_notes(routes: Mapping[str, Mapping[GoalName, Metric]], overall: Mappin
     notes = []
     for route, metrics in routes.items():
         against = [
-            f"{name_of(name)} {_told(name, metric)}, overall {signed_difference(name, overall[name].effect or 0.0)}"
+            f"{name_of(name)} {_text(name, metric)}, overall {signed_difference(name, overall[name].effect or 0.0)}"
             for name, metric in metrics.items()
             if name in overall and direction(metric) * direction(overall[name]) < 0
         ]
@@ -69,7 +68,7 @@ def route_notes(routes: Mapping[str, Mapping[GoalName, Metric]], overall: Mappin
         sure = {route: metrics[name] for route, metrics in routes.items() if name in metrics}
         ways = {direction(metric) for metric in sure.values()}
         if {1, -1} <= ways:
-            parts = [f"{_told(name, metric)} in {route}" for route, metric in sure.items() if direction(metric)]
+            parts = [f"{_text(name, metric)} in {route}" for route, metric in sure.items() if direction(metric)]
             notes.append(note("routes-part", what=name_of(name), parts=parts))
     more = note("routes-more", count=len(notes) - MOST_NOTES)
     return notes if len(notes) <= MOST_NOTES else [*notes[:MOST_NOTES], more]
@@ -82,8 +81,5 @@ def direction(metric: Metric) -> int:
     return -1 if metric.high is not None and metric.high < 0 else 0
 
 
-def _told(name: GoalName, metric: Metric) -> str:
+def _text(name: GoalName, metric: Metric) -> str:
     return f"{signed_difference(name, metric.effect or 0.0)} (interval {interval_text(name, metric.low, metric.high)})"
-
-
-__all__ = ["RouteMetrics", "direction", "route_metrics", "route_notes"]

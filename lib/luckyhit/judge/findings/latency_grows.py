@@ -18,18 +18,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from luckyhit.judge.evidence import Evidence
+from luckyhit.judge.findings.run_finding import Facts, run_finding
 from luckyhit.records import RunFinding
 
-ID = "latency-grows"
 PARTS = 8
 """Stretches of each block."""
 FEWEST_ROWS, FEWEST_STRETCHES = 20, 5
 """Answers in a stretch that has a median, and such stretches in an arm."""
 LEAST_GROWTH, SOME_GROWTH = 1.3, 1.1
 """Of the last quarter of the stretches against the first: growth beside the other arm (or, where arms took turns, more
-than the other arm's), and growth of the arm by itself. Smaller growth is not told."""
+than the other arm's), and growth of the arm by itself. Smaller growth doesn't count."""
 CHANCE = 0.001
-"""That anything is told where nothing grows: over both arms and both views."""
+"""The chance of a finding where nothing grows, over both arms and both views."""
 COLUMNS = ("route", "due_ns", "done_ns", "error", "cache", "db_calls")
 VIEWS = ("run", "block")
 
@@ -69,7 +69,7 @@ class Medians:
         return Medians(self.block[first], self.part[first], ratio, self.requests)
 
 
-def find(evidence: Evidence) -> RunFinding | None:
+def latency_grows(evidence: Evidence) -> RunFinding | None:
     if len(evidence.arms) < 2:
         return None
     table = evidence.requests(*COLUMNS)
@@ -88,11 +88,11 @@ def find(evidence: Evidence) -> RunFinding | None:
             ends, others = course.ends_ms(view), other.ends_ms(view)
             if ends is None or others is None or not _grows(course, other, view):
                 continue
-            facts: dict[str, float | int | str | bool | None] = {
+            facts: Facts = {
                 "arm": arm, "route": names[busiest], "within": view, "requests": course.requests,
                 "first_ms": ends[0], "last_ms": ends[1], "other_first_ms": others[0], "other_last_ms": others[1],
             }  # fmt: skip
-            return RunFinding(id=ID, facts=facts)
+            return run_finding("latency-grows", {}, facts)
     return None
 
 
@@ -101,7 +101,7 @@ def _grows(course: Medians, other: Medians, view: str) -> bool:
     if _growth(course, view) < SOME_GROWTH:
         return False
     ratio = course.beside(other)
-    if ratio is not None:  # of stretches that both arms have, what the host did to both of them goes out
+    if ratio is not None:  # what the host did to both arms cancels
         return _growth(ratio, view) >= LEAST_GROWTH and chance_of_rise(ratio.series(view)) <= chance
     return (
         _growth(course, view) >= LEAST_GROWTH * max(_growth(other, view), 1.0)
@@ -120,7 +120,7 @@ def chance_of_rise(groups: Sequence[np.ndarray]) -> float:
     rising, chances = 0, np.ones(1)
     for values in groups:
         rising += int(sum(np.count_nonzero(values[place + 1 :] > values[place]) for place in range(len(values))))
-        # In a random order the k-th value falls behind 0 ... k - 1 of those before it, each as likely.
+        # In a random order the k-th value is below 0 ... k - 1 of those before it, each as likely.
         for place in range(1, len(values)):
             chances = np.convolve(chances, np.full(place + 1, 1 / (place + 1)))
     return float(chances[rising:].sum())
@@ -130,7 +130,7 @@ def _course(table: pa.Table, inside: np.ndarray, evidence: Evidence) -> Medians 
     """Of the answers of one kind among some rows; None where they are too few."""
     status, names = _codes(table["cache"])
     if evidence.doubts or {names[code] for code in np.unique(status[inside])} <= {"unknown"}:
-        status = table["db_calls"].fill_null(-1).to_numpy()  # a kind of its own, and none where it is all there is
+        status = table["db_calls"].fill_null(-1).to_numpy()  # -1: not visible, a kind that is left out
         inside = inside & (status >= 0)
     if not inside.any():
         return None

@@ -1,7 +1,7 @@
-"""What each cache on the way did, where there is more than one, or where no header tells it.
+"""What each cache on the way did, where there is more than one, or where no header names it.
 
-A cache that answered was asked, and those behind it were not: what stands in the answer of them is of the moment when
-it was stored, and counts for nothing.
+A cache that answered was asked, and those further on were not: their statuses in the answer are of the moment when it
+was stored, and don't count.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from luckyhit.judge.evidence import Evidence
+from luckyhit.judge.findings.run_finding import Facts, run_finding
 from luckyhit.records import Arm, CountOf, RunFinding
 
-ID = "layers"
 LONE = ("age", "date", "expires", "replay")
-"""Layers that no header of their own tells (luckyhit.load.signals.memory)."""
+"""Layers without a header of their own (luckyhit.load.signals.memory)."""
 STATUSES = ("hit", "miss", "stale", "bypass")
 FEWEST = 0.01
 """Less than this share of an arm's answers makes no second layer."""
@@ -26,29 +26,26 @@ MOST_LAYERS = 8
 
 Chains = Mapping[str, int]
 Layer = tuple[str, int]
-"""Name, and how often it stands behind that in the same chain."""
+"""Name, and how often it stands further on in the same chain."""
 
 
-def find(evidence: Evidence) -> RunFinding | None:
+def layers(evidence: Evidence) -> RunFinding | None:
     by_arm = {arm: without_echoes(_chains(evidence, arm)) for arm in evidence.arms}
-    if not any(_worth_telling(chains) for chains in by_arm.values()):
+    if not any(_worth_naming(chains) for chains in by_arm.values()):
         return None
-    layers = {arm: did(chains) for arm, chains in by_arm.items()}
-    examples: list[dict[str, float | int | str | bool | None]] = [
+    counted = {arm: layer_counts(chains) for arm, chains in by_arm.items()}
+    examples: list[Facts] = [
         {"arm": arm, "place": place, "layer": name, "lone": name in LONE, **{word: counts[word] for word in STATUSES}}
-        for arm, of_arm in layers.items()
+        for arm, of_arm in counted.items()
         for place, ((name, _), counts) in enumerate(list(of_arm.items())[:MOST_LAYERS], 1)
     ]
-    nearest = {arm: _nearest(chains) for arm, chains in by_arm.items() if chains}
-    facts = {f"layers_{arm}": len(of_arm) for arm, of_arm in layers.items()}
-    return RunFinding(
-        id=ID, before=nearest.get("before"), after=nearest.get("after"), facts={**facts}, examples=examples
-    )
+    facts: Facts = {f"layers_{arm}": len(of_arm) for arm, of_arm in counted.items()}
+    return run_finding("layers", {arm: _nearest(chains) for arm, chains in by_arm.items() if chains}, facts, examples)
 
 
 def without_echoes(chains: Chains) -> Chains:
-    """The chains without layers that always say what the one before them says, hits and all: that is one cache, which
-    tells it twice. What is behind another cache is told again as it was at the fill, as a rule a miss."""
+    """The chains without layers whose status always equals that of the one before, hits included: that is one cache
+    with two headers. A cache further on shows on a hit what it did at the fill, as a rule a miss."""
     rows: Counter[tuple[Layer, Layer]] = Counter()
     differing: Counter[tuple[Layer, Layer]] = Counter()
     hits: Counter[tuple[Layer, Layer]] = Counter()
@@ -59,27 +56,27 @@ def without_echoes(chains: Chains) -> Chains:
             differing[nearer, farther] += count * (status != other)
             hits[nearer, farther] += count * (status == other == "hit")
     echoes = {pair[1] for pair in rows if hits[pair] and not differing[pair]}
-    told_once: Counter[str] = Counter()
+    kept: Counter[str] = Counter()
     for chain, count in chains.items():
-        told_once[
+        kept[
             " ".join(f"{name}={status}" for (name, number), status in _layers(chain) if (name, number) not in echoes)
         ] += count
-    return told_once
+    return kept
 
 
-def did(chains: Chains) -> dict[Layer, Counter[str]]:
-    """What each layer did in the requests that came as far as to it; the nearest first."""
-    done: dict[Layer, Counter[str]] = defaultdict(Counter)
+def layer_counts(chains: Chains) -> dict[Layer, Counter[str]]:
+    """What each layer did in the requests that reached it; the nearest first."""
+    counted: dict[Layer, Counter[str]] = defaultdict(Counter)
     depth: Counter[Layer] = Counter()
     for chain, count in chains.items():
         asked = True
         for place, (layer, status) in enumerate(_layers(chain)):
             depth[layer] = max(depth[layer], place)
-            counts = done[layer]
+            counts = counted[layer]
             if asked and status in STATUSES:
                 counts[status] += count
             asked = asked and status not in ("hit", "stale")
-    return {layer: done[layer] for layer in sorted(done, key=lambda layer: (depth[layer], layer))}
+    return {layer: counted[layer] for layer in sorted(counted, key=lambda layer: (depth[layer], layer))}
 
 
 def _chains(evidence: Evidence, arm: Arm) -> Chains:
@@ -111,7 +108,7 @@ def _parts(chain: str) -> list[tuple[str, str]]:
     return [(name, status) for name, _, status in (part.partition("=") for part in chain.split())]
 
 
-def _worth_telling(chains: Chains) -> bool:
+def _worth_naming(chains: Chains) -> bool:
     total = sum(chains.values())
     several = sum(count for chain, count in chains.items() if len(_parts(chain)) > 1)
     lone = sum(count for chain, count in chains.items() if any(name in LONE for name, _ in _parts(chain)[:1]))

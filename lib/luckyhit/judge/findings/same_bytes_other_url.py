@@ -1,19 +1,21 @@
-"""ComparedAnswers from the cache that are another URL's: the key of the entry lacks a part of the request.
+"""Answers from the cache that are another URL's: the key of the entry lacks a part of the request.
 
-Where the cache status is told, a hit is another URL's where its bytes are those that another URL was given when its
+Where the cache status is visible, a hit is another URL's where its bytes are those that another URL was given when its
 answer was made (a miss), and this URL never was, though it was asked anew in the same state of its data. Both must have
 been made anew in one state of the data, ten times, with different bytes: two paths to one thing, one of them old, look
 the same otherwise. Left out are bodies of many keys (an empty list), and those that differ each time they are made.
-Where it is not told, the arms are compared: how many answers share their bytes with another URL's.
+Where it is not visible, the arms are compared: how many answers share their bytes with another URL's.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from luckyhit.judge.bodies.answer_table import STEADY, ComparedAnswers
-from luckyhit.judge.bodies.chance import RARE, fisher
+from luckyhit.judge.compared_answers import STEADY, ComparedAnswers
 from luckyhit.judge.evidence import Evidence
+from luckyhit.judge.findings.answer_bodies import RARE, fisher
+from luckyhit.judge.findings.run_finding import Facts, run_finding
+from luckyhit.judge.table.rows import ARMS
 from luckyhit.records import CountOf, RunFinding
 
 ID = "same-bytes-other-url"
@@ -46,7 +48,7 @@ _PREPARE = (
 )
 
 
-def find(evidence: Evidence) -> RunFinding | None:
+def same_bytes_other_url(evidence: Evidence) -> RunFinding | None:
     answers = evidence.answers
     if answers is None:
         return None
@@ -88,31 +90,19 @@ def _by_status(answers: ComparedAnswers, evidence: Evidence) -> RunFinding | Non
             shown.append(route)
     if not shown:
         return None
-    whole = [[counts.get((route, arm), (0, 0, 0, 0)) for route in shown] for arm in (0, 1)]
+    # By arm: wrong hits, hits, wrong misses, misses, over the routes shown.
+    totals = [[sum(counts.get((route, arm), (0, 0, 0, 0))[place] for route in shown) for place in range(4)]
+              for arm in (0, 1)]  # fmt: skip
     by_arm = {
-        name: CountOf(count=sum(c[0] for c in whole[arm]), of=sum(c[1] for c in whole[arm]))
-        for arm, name in enumerate(("before", "after"))
-        if name in evidence.arms
+        name: CountOf(count=totals[arm][0], of=totals[arm][1]) for arm, name in enumerate(ARMS) if name in evidence.arms
     }
-    every = [figures for of_arm in whole for figures in of_arm]
-    facts: dict[str, Any] = {
-        "compared": "misses",
-        "hits_wrong": sum(figures[0] for figures in every),
-        "hits": sum(figures[1] for figures in every),
-        "misses_wrong": sum(figures[2] for figures in every),
-        "misses": sum(figures[3] for figures in every),
-        "looked_at_share": answers.looked_at,
-    }
-    return RunFinding(
-        id=ID,
-        before=by_arm.get("before"),
-        after=by_arm.get("after"),
-        facts=facts | _named(answers, shown),
-        examples=_examples(answers, shown),
-    )
+    names = ("hits_wrong", "hits", "misses_wrong", "misses")
+    facts: Facts = {"compared": "misses", "looked_at_share": answers.sampled_share}
+    facts |= {name: totals[0][place] + totals[1][place] for place, name in enumerate(names)}
+    return run_finding(ID, by_arm, facts | _routes(answers, shown), _examples(answers, shown))
 
 
-def _named(answers: ComparedAnswers, shown: list[int]) -> dict[str, Any]:
+def _routes(answers: ComparedAnswers, shown: list[int]) -> dict[str, Any]:
     """The pair of routes with the most."""
     routes = ", ".join(map(str, shown))
     (pair,) = answers.rows(
@@ -136,7 +126,7 @@ def _examples(answers: ComparedAnswers, shown: list[int]) -> list[dict[str, Any]
     for route, other_route, hit, count in first:
         examples.append(
             {
-                "arm": ("before", "after")[hit["arm"]],
+                "arm": ARMS[hit["arm"]],
                 "url": answers.url(route, hit["key"]),
                 "at_s": hit["due_ns"] / 1e9,
                 "other_url": answers.url(other_route, hit["other_key"]),
@@ -148,7 +138,7 @@ def _examples(answers: ComparedAnswers, shown: list[int]) -> list[dict[str, Any]
 
 
 def _by_arms(answers: ComparedAnswers, evidence: Evidence) -> RunFinding | None:
-    """Of services that tell no cache status: where one arm gives another URL's bytes, and the other arm hardly ever."""
+    """Of services that show no cache status: where one arm gives another URL's bytes, and the other arm hardly ever."""
     if len(evidence.arms) < 2:
         return None
     steady = {
@@ -181,9 +171,6 @@ def _by_arms(answers: ComparedAnswers, evidence: Evidence) -> RunFinding | None:
     if not shown:
         return None
     totals = [[sum(counts[route][arm][place] for route in shown) for place in (0, 1)] for arm in (0, 1)]
-    before, after = (CountOf(count=count, of=whole) for count, whole in totals)
-    facts = {"compared": "arms", "route": answers.name(shown[0]), "routes": len(shown)}
-    return RunFinding(id=ID, before=before, after=after, facts={**facts, "looked_at_share": answers.looked_at})
-
-
-__all__ = ["FEWEST", "ID", "find"]
+    counted = {name: CountOf(count=count, of=whole) for name, (count, whole) in zip(ARMS, totals, strict=True)}
+    facts: Facts = {"compared": "arms", "route": answers.name(shown[0]), "routes": len(shown)}
+    return run_finding(ID, counted, facts | {"looked_at_share": answers.sampled_share})

@@ -1,4 +1,4 @@
-"""Answers that were whole, and not what the case says: how many, with which status of the cache, and an example of each
+"""Answers that were complete, and not as the case expects: how many, with which cache status, and an example of each
 kind. A 200 that is wrong weighs more than an honest 503."""
 
 from __future__ import annotations
@@ -10,33 +10,31 @@ from typing import Any
 import pyarrow.compute as pc
 
 from luckyhit.judge.evidence import Evidence
-from luckyhit.records import CACHE_STATUSES, CountOf, RunFinding
+from luckyhit.judge.findings.run_finding import Facts, run_finding
+from luckyhit.records import CACHE_STATUSES, Arm, CountOf, RunFinding
 
-ID = "unexpected-answers"
 MOST_EXAMPLES = 12
 _FIELDS = ("arm", "route", "request", "status", "wrong", "body", "reason", "cache", "count")
 _KIND = ("arm", "route", "reason", "status", "cache")
 
 
-def find(evidence: Evidence) -> RunFinding | None:
+def unexpected_answers(evidence: Evidence) -> RunFinding | None:
     answered, wrong = _counted(evidence)
     if not wrong:
         return None
-    facts: dict[str, float | int | str | bool | None] = {}
-    by_arm = {}
+    facts: Facts = {}
+    counts: dict[Arm, CountOf] = {}
     for arm in evidence.arms:
         statuses: Counter[str] = Counter()
         good = 0
         for (_, status, cache), count in ((kind, count) for kind, count in wrong.items() if kind[0] == arm):
             statuses[cache] += count
             good += count if _good(status) else 0
-        by_arm[arm] = CountOf(count=statuses.total(), of=answered[arm])
+        counts[arm] = CountOf(count=statuses.total(), of=answered[arm])
         facts[f"{arm}_good_status"] = good
         facts |= {f"{arm}_{cache}": statuses[cache] for cache in CACHE_STATUSES if statuses[cache]}
     examples = sorted(_examples(evidence), key=lambda row: (not _good(row["status"]), -row["count"]))
-    return RunFinding(
-        id=ID, before=by_arm.get("before"), after=by_arm.get("after"), facts=facts, examples=examples[:MOST_EXAMPLES]
-    )
+    return run_finding("unexpected-answers", counts, facts, examples[:MOST_EXAMPLES])
 
 
 def _counted(evidence: Evidence) -> tuple[Counter[str], Counter[tuple[str, int | None, str]]]:
@@ -59,7 +57,7 @@ def _good(status: int | None) -> bool:
 
 
 def _examples(evidence: Evidence) -> Iterator[dict[str, Any]]:
-    """Of each kind the first that a block kept, with the counts of all blocks (warm-up included)."""
+    """Of each kind the first that a block kept, with the counts of all blocks, warm-up included."""
     kinds: dict[tuple[Any, ...], dict[str, Any]] = {}
     for entry in evidence.entries:
         for example in entry.examples:
@@ -67,6 +65,3 @@ def _examples(evidence: Evidence) -> Iterator[dict[str, Any]]:
             row = kinds.setdefault(tuple(given[name] for name in _KIND), given)
             row["count"] += example.count
     yield from kinds.values()
-
-
-__all__ = ["ID", "find"]

@@ -1,13 +1,12 @@
 """What the probe's reads say about freshness: which were stale, and how likely a read is fresh after which delay.
 
-Pure functions on frames with the columns of `records.READS` and `records.WRITES`. The written values carry their
-versions and all times are of one clock, so no server clock matters. Versions grow with time. A write counts as
-committed once it was acknowledged. `acked_ns` is null for the others: one that the service refused (4xx) was not
-committed; one with any other answer, or none, may or may not have been.
+On frames with the columns of `records.READS` and `records.WRITES`. The written values carry their versions and all
+times are of one clock, so no server clock matters. Versions grow with time. A write counts as committed once it was
+acknowledged. `acked_ns` is null for the others: one that the service refused (4xx) was not committed; one with any
+other answer, or none, may or may not have been.
 
-Reads in one block share a cache, so they are not fully independent: intervals from counts are at their best
-where the blocks agree. Both arms get the same probe events, so the unpaired interval on the difference is
-conservative: it leaves out what the pairing would gain.
+Reads in one block share a cache, so they are not fully independent. Both arms get the same probe events, so the
+unpaired interval on the difference is conservative.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ GONE = (404, 410)
 
 @dataclass(frozen=True, slots=True)
 class StaleShare:
-    """How many of the reads that should have been fresh were stale. Reads that showed nothing are left out."""
+    """How many of the reads that should have been fresh were stale. Reads that showed nothing don't count."""
 
     stale: int
     fresh: int
@@ -42,7 +41,7 @@ class StaleShare:
 
     @property
     def reads(self) -> int:
-        """The reads that could be told apart: fresh or stale."""
+        """Fresh or stale."""
         return self.stale + self.fresh
 
     @property
@@ -59,11 +58,11 @@ def classify_reads(reads: pd.DataFrame, writes: pd.DataFrame) -> pd.DataFrame:
     was sent; or when it returned nothing, after the acknowledgement of the write that created the thing. `fresh` when
     it returned the newest version acknowledged before it was sent, or a newer one; `never-committed` when it returned
     what no accepted write wrote; `unknown` when it showed no version, when nothing was acknowledged before it was
-    sent, or when the writes leave open what was current (a write without an answer may land late, behind a newer one).
-    Whatever the order in which things happen, a service whose reads show what is current never gives a stale read.
+    sent, or when the writes leave open what was current (a write without an answer may land late, after a newer one).
+    A service whose reads show what is current never gives a stale read, whatever the order of events.
 
     `newest_version`: the newest version acknowledged before the read was sent, null where none was.
-    `about`: the version whose visibility the read is about (its `probe`; the newest where that tells none).
+    `about`: the version that the read is about (its `probe`; the newest where that names none).
     `since_ack_ns`: from the acknowledgement of that write to the read's send; from that of the newest version where
     that write was not acknowledged. `after_ack`: whether that write was acknowledged before the read was sent.
     `prestate`: of that write. `behind`: of a stale read, the number of versions that were acknowledged before it was
@@ -73,44 +72,46 @@ def classify_reads(reads: pd.DataFrame, writes: pd.DataFrame) -> pd.DataFrame:
     group, sent = histories.group, whole_numbers(reads["sent_ns"])
     version, done = whole_numbers(reads["seen_version"]), whole_numbers(reads["done_ns"])
     newest, latest_sent = histories.newest(group, sent.value)
-    newest, latest_sent = newest.among(sent.there), latest_sent.among(sent.there)
+    newest, latest_sent = newest.among(sent.present), latest_sent.among(sent.present)
     known, oldest = histories.find(group, version), histories.oldest(group)
 
     outcome = np.full(len(reads), "unknown", dtype=object)
-    tells = version.there & oldest.there
-    fresh = tells & newest.there & (version.value >= newest.value)
-    end = np.where(known.there, at(histories.version_end, known), NEVER)
-    # Each acknowledged write that was sent after the shown one was over came after it, whatever the order inside.
-    stale = tells & newest.there & (version.value < newest.value) & (latest_sent.value > end)
-    stale &= known.there | ~histories.may_land_late(reads, version, stale & ~known.there)
-    never = tells & ~known.there & (version.value > oldest.value)
-    never |= tells & known.there & at(histories.version_rejected, known)
+    visible = version.present & oldest.present
+    fresh = visible & newest.present & (version.value >= newest.value)
+    end = np.where(known.present, at(histories.version_end, known), NEVER)
+    # Each acknowledged write that was sent after the shown one was over came after it.
+    stale = visible & newest.present & (version.value < newest.value) & (latest_sent.value > end)
+    stale &= known.present | ~histories.may_land_late(reads, version, stale & ~known.present)
+    never = visible & ~known.present & (version.value > oldest.value)
+    never |= visible & known.present & at(histories.version_rejected, known)
     # Shown before it was written: not ours.
-    never |= tells & known.there & done.there & (at(histories.version_sent, known) > done.value)
+    never |= visible & known.present & done.present & (at(histories.version_sent, known) > done.value)
 
     about = histories.find(group, whole_numbers(reads["probe"]))
     newest_index = histories.find(group, newest)
     own_acked = Numbers(
-        at(histories.version_acked.value, about), about.there & at(histories.version_acked.there, about)
+        at(histories.version_acked.value, about), about.present & at(histories.version_acked.present, about)
     )
-    prestate = np.where(about.there, at(histories.version_prestate, about), np.full(len(reads), None))
-    prestate = np.where(~about.there & newest.there, at(histories.version_prestate, newest_index), prestate)
-    after_ack = np.where(about.there, own_acked.there & (sent.value > own_acked.value), newest.there) & sent.there
-    # What the probe created is there until the probe removes it, behind its last read.
-    gone = _absent(reads) & ~version.there & about.there & after_ack & (prestate == "absent")
-    gone &= newest.there & (at(histories.version, about) == newest.value)
+    prestate = np.where(about.present, at(histories.version_prestate, about), np.full(len(reads), None))
+    prestate = np.where(~about.present & newest.present, at(histories.version_prestate, newest_index), prestate)
+    after_ack = (
+        np.where(about.present, own_acked.present & (sent.value > own_acked.value), newest.present) & sent.present
+    )
+    # What the probe created is there until the probe removes it, after its last read.
+    gone = _absent(reads) & ~version.present & about.present & after_ack & (prestate == "absent")
+    gone &= newest.present & (at(histories.version, about) == newest.value)
 
     outcome[fresh] = "fresh"
     outcome[stale | gone] = "stale"
     outcome[never] = "never-committed"
-    since_from = np.where(own_acked.there, own_acked.value, at(histories.version_acked.value, newest_index))
+    since_from = np.where(own_acked.present, own_acked.value, at(histories.version_acked.value, newest_index))
     return reads.assign(
         outcome=pd.Series(outcome, index=reads.index, dtype="str"),
         newest_version=newest.series(reads.index),
         about=Numbers(
-            np.where(about.there, at(histories.version, about), newest.value), about.there | newest.there
+            np.where(about.present, at(histories.version, about), newest.value), about.present | newest.present
         ).series(reads.index),
-        since_ack_ns=Numbers(sent.value - since_from, sent.there & (own_acked.there | newest.there)).series(
+        since_ack_ns=Numbers(sent.value - since_from, sent.present & (own_acked.present | newest.present)).series(
             reads.index
         ),
         after_ack=after_ack,
@@ -120,9 +121,9 @@ def classify_reads(reads: pd.DataFrame, writes: pd.DataFrame) -> pd.DataFrame:
 
 
 def _absent(reads: pd.DataFrame) -> np.ndarray:
-    """Mask of the answers that say that there is no such thing; an error says nothing about it."""
+    """Mask of the answers that the thing does not exist; an error does not say that."""
     status = whole_numbers(reads["status"])
-    says = ~status.there | ((status.value >= 200) & (status.value < 300)) | np.isin(status.value, GONE)
+    says = ~status.present | ((status.value >= 200) & (status.value < 300)) | np.isin(status.value, GONE)
     return truths(reads["absent"]) & says
 
 
@@ -133,36 +134,27 @@ def _behind(histories: Histories, outcome: np.ndarray, sent: Numbers, version: N
     start, stop = histories.committed(histories.group[rows], sent.value[rows])
     for row, first, last in zip(rows.tolist(), start.tolist(), stop.tolist(), strict=True):
         # A read that showed nothing lacks the one write that created the thing.
-        shown = version.value[row] if version.there[row] else newest.value[row] - 1
+        shown = version.value[row] if version.present[row] else newest.value[row] - 1
         behind[row] = np.count_nonzero(histories.commit_version[first:last] > shown)
     return Numbers(behind, stale)
 
 
-def late_reads(reads: pd.DataFrame, writes: pd.DataFrame, within_s: float) -> pd.DataFrame:
-    """Classified `once` reads sent later than `within_s` after the acknowledgement: staleness there is a fault.
+def late_reads(classified: pd.DataFrame, within_s: float, prestates: Collection[str] = EXPOSED) -> pd.DataFrame:
+    """The `once` reads sent later than `within_s` after the acknowledgement: staleness there is a fault.
 
     Burst reads are left out (a poll refills caches, so its reads depend on each other), and so are reads of keys that
     no old copy could be of, reads that race with their write, and those whose write was not acknowledged.
     """
-    return late_among(classify_reads(reads, writes), within_s)
-
-
-def late_among(classified: pd.DataFrame, within_s: float, prestates: Collection[str] = EXPOSED) -> pd.DataFrame:
-    """`late_reads` of a frame that was classified already, for these prestates."""
     return classified[late_mask(classified, within_s, prestates)]
 
 
 def late_mask(classified: pd.DataFrame, within_s: float, prestates: Collection[str] = EXPOSED) -> np.ndarray:
-    """Mask of the reads that `late_among` picks."""
+    """Mask of the reads that `late_reads` picks."""
     since = whole_numbers(classified["since_ack_ns"])
-    return _counted(classified, prestates) & since.there & (since.value > round(within_s * 1e9))
-
-
-def _counted(classified: pd.DataFrame, prestates: Collection[str]) -> np.ndarray:
-    """Mask of the `once` reads that were sent after the acknowledgement of the write they are about."""
     once = (classified["mode"].astype(object) == "once").to_numpy(dtype=bool)
     exposed = classified["prestate"].isin(list(prestates)).to_numpy(dtype=bool)
-    return np.asarray(once & exposed & classified["after_ack"].to_numpy(dtype=bool))
+    after_ack = classified["after_ack"].to_numpy(dtype=bool)
+    return np.asarray(once & exposed & after_ack & since.present & (since.value > round(within_s * 1e9)))
 
 
 def share_of(classified: pd.DataFrame) -> StaleShare:
@@ -193,8 +185,7 @@ def freshness_curve(
     ones). Only fresh and stale reads count; each of them is in exactly one bin.
     """
     columns = ["arm", "from_ms", "to_ms", "delay_ms", "fresh", "reads", "share", "low", "high"]
-    classified = classify_reads(reads, writes)
-    late = late_among(classified, 0)
+    late = late_reads(classify_reads(reads, writes), 0)
     counted = late[late["outcome"].isin(["fresh", "stale"])]
     if counted.empty:
         return pd.DataFrame(columns=columns)
@@ -219,27 +210,19 @@ def freshness_curve(
         span = (edges[number], edges[number + 1])
         rows.append((arm, *span, part["delay_ms"].median(), fresh, count, fresh / count, low, high))
     curve = pd.DataFrame(rows, columns=columns)
-    return curve.sort_values("arm", key=before_first, kind="stable", ignore_index=True)
+    return curve.sort_values("arm", key=_before_first, kind="stable", ignore_index=True)
 
 
 def stale_difference(
-    reads_before: StaleShare | pd.DataFrame,
-    reads_after: StaleShare | pd.DataFrame,
-    error_rate: float = 0.05,
-    boundary: Boundary | None = None,
+    before: StaleShare, after: StaleShare, error_rate: float = 0.05, boundary: Boundary | None = None
 ) -> Difference:
-    """The difference of two stale shares, after - before, with an interval that is honest near 0 and 1.
-
-    Takes what `share_of` gave for each arm, or the frames of `late_reads`. An arm without reads gives the effect NaN
-    and the interval (-1, 1). The method is `proportions.proportion_difference`'s; `boundary` is for one look at a fixed
-    number of reads unless said otherwise."""
-    before = reads_before if isinstance(reads_before, StaleShare) else share_of(reads_before)
-    after = reads_after if isinstance(reads_after, StaleShare) else share_of(reads_after)
+    """The difference of two stale shares, after - before, by `proportions.proportion_difference`. An arm without reads gives
+    the effect NaN and the interval (-1, 1). `boundary`: of one look at a fixed number of reads by default."""
     counts = before.stale, before.reads, after.stale, after.reads
     return proportion_difference(*counts, boundary or FixedSample(), error_rate)
 
 
-def before_first(arms: pd.Series) -> pd.Series:
+def _before_first(arms: pd.Series) -> pd.Series:
     """Sort key of the arms: before, after, then any other."""
     order = {"before": 0, "after": 1}
     return arms.astype(str).map(lambda arm: order.get(arm, 2))

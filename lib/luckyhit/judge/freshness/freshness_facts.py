@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from luckyhit.case.freshness import EXPOSED
 from luckyhit.judge.compare.effect import Effect
-from luckyhit.judge.freshness.classify import late_among, share_of
+from luckyhit.judge.freshness.classify import late_reads, share_of
 from luckyhit.judge.freshness.histories import Histories, at, truths, whole_numbers
 from luckyhit.judge.freshness.probed import Probed
-from luckyhit.judge.freshness.sessions import disagreements_of, probes_compared, violations_of
+from luckyhit.judge.freshness.sessions import disagreements, probes_compared, session_violations
 from luckyhit.judge.freshness.windows import window_quantiles
 from luckyhit.judge.stale.background import beyond, share_beyond
 from luckyhit.judge.stale.proportion_bounds import ProportionBounds, uncompared
@@ -38,12 +38,12 @@ def freshness_facts(
     writes that the state of the thing does not allow. `bounds`: of a share of stale reads.
     """
     reads, writes, classified = probed.reads, probed.writes, probed.classified
-    late = late_among(classified, within_s)
+    late = late_reads(classified, within_s)
     share = share_of(late)
     low, high = bounds(share.stale, share.reads) if share.reads else (None, None)
     windows = probed.windows
     quantiles = window_quantiles(windows, _LEVELS)
-    violations = violations_of(classified, writes, within_s).drop(columns="arm").sum()
+    violations = session_violations(classified, writes, within_s)
     behind = classified["behind"].dropna()
     own = share_beyond(background, within_s) if background is not None else None
     summary = own if own is not None and own.reads else None
@@ -55,12 +55,12 @@ def freshness_facts(
         fresh=share.fresh,
         stale=share.stale,
         unknown=share.unknown,
-        never_committed=int(violations["never_committed"]),
+        never_committed=violations["never_committed"],
         share=share.share,
         low=low,
         high=high,
         zero_bound=None if share.stale else high,
-        by_prestate=_split(late_among(classified, within_s, (*EXPOSED, "cold")), "prestate"),
+        by_prestate=_split(late_reads(classified, within_s, (*EXPOSED, "cold")), "prestate"),
         by_route=_split(late, "route"),
         by_connection=_split(late.assign(which=np.where(truths(late["fresh_connection"]), "new", "kept")), "which"),
         by_kind=_split(late.assign(which=np.where(truths(late["conditional"]), "conditional", "plain")), "which"),
@@ -118,17 +118,17 @@ def _served_by(layers: str) -> str:
 def _left_out(writes: pd.DataFrame, by_state: Collection[int]) -> int:
     status = whole_numbers(writes["status"])
     usual = (writes["prestate"].astype(object) != "refused").to_numpy(dtype=bool)
-    return int(np.count_nonzero(usual & status.there & np.isin(status.value, list(by_state))))
+    return int(np.count_nonzero(usual & status.present & np.isin(status.value, list(by_state))))
 
 
-def _of(violations: pd.Series, name: str) -> int | None:
+def _of(violations: Mapping[str, int], name: str) -> int | None:
     """How many there were; None where no read could have shown one."""
-    return int(violations[name]) if violations[f"{name}_of"] else None
+    return violations[name] if violations[f"{name}_of"] else None
 
 
 def _disagreements(classified: pd.DataFrame) -> dict[str, int]:
     """The number of probes in which each kind of reader disagreed; nothing for a kind that never did."""
-    pairs = disagreements_of(classified)
+    pairs = disagreements(classified)
     probes = pairs.drop_duplicates(["arm", "block", "key", "version", "between"])
     return {str(kind): int(count) for kind, count in probes["between"].value_counts().sort_index().items()}
 
@@ -137,7 +137,7 @@ def _refused(classified: pd.DataFrame, writes: pd.DataFrame) -> dict[str, int]:
     histories = Histories(classified, writes)
     to_refuse = (histories.writes["prestate"].astype(object) == "refused").to_numpy(dtype=bool)
     shown = histories.find(histories.group, whole_numbers(classified["seen_version"]))
-    rejected = shown.there & at(histories.version_rejected, shown)
+    rejected = shown.present & at(histories.version_rejected, shown)
     return {
         "refused_writes": int(np.count_nonzero(histories.write_rejected & to_refuse)),
         "refused_seen": int(np.count_nonzero(rejected)),
@@ -145,7 +145,7 @@ def _refused(classified: pd.DataFrame, writes: pd.DataFrame) -> dict[str, int]:
 
 
 def added_by(probes: Iterable[ProbeNotes]) -> tuple[int | None, float | None]:
-    """(requests, share of the load) over all blocks whose notes on the probe tell both; None where none does."""
+    """(requests, share of the load) over all blocks whose notes on the probe have both; None where none has."""
     added = load = 0.0
     for probe in probes:
         if probe.requests is not None and probe.share:

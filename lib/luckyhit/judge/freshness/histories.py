@@ -1,8 +1,8 @@
 """What was written to every key, in a form that rows of reads can be looked up in: arrays instead of loops.
 
 A key's history is its writes in one block of one arm. A write counts as committed once it was acknowledged. Where no
-acknowledgement came it was either rejected, and never committed (4xx), or nobody knows: it may have been committed, or
-be committed later.
+acknowledgement came it was either rejected, and never committed (4xx), or not known: it may have been committed, or be
+committed later.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ UNANSWERED = 408
 
 @dataclass(frozen=True)
 class Numbers:
-    """Whole numbers, and which of them are there."""
+    """Whole numbers, and which of them are present."""
 
     value: np.ndarray
-    there: np.ndarray
+    present: np.ndarray
 
     def __len__(self) -> int:
         return len(self.value)
 
     def among(self, mask: np.ndarray) -> Numbers:
-        return Numbers(self.value, self.there & mask)
+        return Numbers(self.value, self.present & mask)
 
     def series(self, index: pd.Index) -> pd.Series:
-        return pd.Series(pd.arrays.IntegerArray(self.value.astype(np.int64), ~self.there), index=index)
+        return pd.Series(pd.arrays.IntegerArray(self.value.astype(np.int64), ~self.present), index=index)
 
 
 def whole_numbers(column: pd.Series) -> Numbers:
@@ -59,11 +59,11 @@ def at(values: np.ndarray, index: Numbers) -> np.ndarray:
     """`values` at the indices; anything where there is no index."""
     if not len(values):
         return np.zeros(len(index), dtype=values.dtype)
-    return values[np.where(index.there, index.value, 0)]
+    return values[np.where(index.present, index.value, 0)]
 
 
 class Histories:
-    """The histories behind some reads, for `reads` and `writes` with the columns of `luckyhit.records`.
+    """The histories of some reads, for `reads` and `writes` with the columns of `luckyhit.records`.
 
     `group` gives each read its history; `write_*` are arrays over the writes, `version_*` over the distinct versions
     of each history. Indices of versions come from `find`.
@@ -78,11 +78,11 @@ class Histories:
         self.write_version = whole_numbers(writes["version"]).value
         self.write_sent = whole_numbers(writes["sent_ns"]).value
         acked, status = whole_numbers(writes["acked_ns"]), whole_numbers(writes["status"])
-        rejected = status.there & (status.value >= 400) & (status.value < 500) & (status.value != UNANSWERED)
+        rejected = status.present & (status.value >= 400) & (status.value < 500) & (status.value != UNANSWERED)
         # A declared rejection is an answer as expected, and no acknowledgement.
         to_refuse = (writes["prestate"].astype(object) == "refused").to_numpy(dtype=bool)
         self.write_acked = acked.among(~(to_refuse & rejected))
-        self.write_rejected = rejected & ~self.write_acked.there
+        self.write_rejected = rejected & ~self.write_acked.present
         self._note_versions()
         self._note_commits()
 
@@ -94,14 +94,14 @@ class Histories:
         self._places, self._first, of_write = np.unique(place, return_index=True, return_inverse=True)
         self.version_of_write = of_write
         acked = self.write_acked
-        end = np.where(acked.there, acked.value, np.where(self.write_rejected, NEVER, ALWAYS))
+        end = np.where(acked.present, acked.value, np.where(self.write_rejected, NEVER, ALWAYS))
         count = len(self._places)
         self.version = self.write_version[self._first]
         self.version_sent = _least(self.write_sent, of_write, count)
         self.version_end = _most(end, of_write, count)
-        """When the last write of it was surely over: ALWAYS where nobody knows."""
-        answered = _least(np.where(acked.there, acked.value, ALWAYS), of_write, count)
-        self.version_acked = Numbers(answered, _most(acked.there.astype(np.int64), of_write, count) == 1)
+        """When the last write of it was surely over: ALWAYS where that is not known."""
+        answered = _least(np.where(acked.present, acked.value, ALWAYS), of_write, count)
+        self.version_acked = Numbers(answered, _most(acked.present.astype(np.int64), of_write, count) == 1)
         self.version_rejected = _least(self.write_rejected.astype(np.int64), of_write, count) == 1
         self.version_prestate = self.writes["prestate"].astype(object).to_numpy()[self._first]
         self._oldest = _least(self.write_version, self.write_group, self.groups)
@@ -114,7 +114,7 @@ class Histories:
         place = group * len(self._versions) + code
         index = np.searchsorted(self._places, place).clip(max=len(self._places) - 1)
         known = (self._versions[code] == version.value) & (self._places[index] == place)
-        return Numbers(index, version.there & known)
+        return Numbers(index, version.present & known)
 
     def oldest(self, group: np.ndarray) -> Numbers:
         """The smallest version of each history: a smaller value is from before it."""
@@ -136,7 +136,7 @@ class Histories:
     # What was committed by some instant
 
     def _note_commits(self) -> None:
-        rows = np.flatnonzero(self.write_acked.there)
+        rows = np.flatnonzero(self.write_acked.present)
         self._commits = Timeline(self.write_group[rows], self.write_acked.value[rows])
         self._commit_version, self._commit_sent = self.write_version[rows], self.write_sent[rows]
         self.commit_version = self._commit_version[self._commits.order]

@@ -9,7 +9,7 @@ from functools import cached_property
 import pandas as pd
 
 from luckyhit.judge.freshness.classify import classify_reads
-from luckyhit.judge.freshness.windows import windows_of, worst_windows
+from luckyhit.judge.freshness.windows import staleness_windows, worst_windows
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ class Probed:
     @cached_property
     def windows(self) -> pd.DataFrame:
         """How long each polled write was stale, until the last route was fresh (see `windows.worst_windows`)."""
-        return worst_windows(windows_of(self.classified, self.writes))
+        return worst_windows(staleness_windows(self.classified, self.writes))
 
     def of_keys(self, keys: Collection[str]) -> Probed:
         """What was recorded of these keys. What a read means depends on nothing of another key."""
@@ -37,6 +37,3 @@ class Probed:
             whole: pd.DataFrame = getattr(self, name)
             part.__dict__[name] = whole[whole["key"].isin(keys).to_numpy(dtype=bool)]
         return part
-
-
-__all__ = ["Probed"]

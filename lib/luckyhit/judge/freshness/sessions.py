@@ -1,101 +1,75 @@
-"""What one user, or two users next to each other, can notice: session guarantees, and disagreement.
-
-Pure functions on frames with the columns of `records.READS` and `records.WRITES`; see `classify` for what makes a
-read stale.
-"""
+"""What one user, or two users next to each other, can notice: session guarantees, and disagreement. See `classify` for
+what makes a read stale."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from luckyhit.judge.freshness.classify import before_first, classify_reads
 from luckyhit.judge.freshness.histories import ALWAYS, NEVER, Histories, Timeline, at, whole_numbers
 
-_VIOLATIONS = [
-    *("arm", "reads", "monotonic_reads", "monotonic_reads_of", "monotonic_across_routes", "read_your_writes"),
-    *("read_your_writes_of", "never_committed"),
-]
 _DISAGREEMENTS = ["arm", "block", "key", "version", "between", "first", "second", "lasted_ms"]
 _KEY = ["arm", "block", "key"]
 
 
-def session_violations(reads: pd.DataFrame, writes: pd.DataFrame, within_s: float = 0.0) -> pd.DataFrame:
-    """Broken session guarantees (Terry et al. 1994) and impossible values, counted per arm.
+def session_violations(classified: pd.DataFrame, writes: pd.DataFrame, within_s: float = 0.0) -> dict[str, int]:
+    """Broken session guarantees (Terry et al. 1994) and impossible values in one arm, counted.
 
-    Columns: `arm, reads, monotonic_reads` (a read on one connection returned an older value than an earlier read of
-    the same key on that connection, on whichever routes: that is what its user sees), `monotonic_across_routes` (of
-    these: no earlier read of the same route had shown anything newer), `read_your_writes` (a stale read on a connection
-    on which a newer version had been written, and acknowledged more than `within_s` before; writes that tell no
-    connection break none), `never_committed`; `monotonic_reads_of` and `read_your_writes_of`: the reads in which the
-    one or the other could have been seen. Where a service closes each connection after one answer there are none, and
-    0 says nothing. Reads that were under way together have no order, and a write without an answer may land late:
-    neither gives a violation.
+    `monotonic_reads`: a read on one connection returned an older value than an earlier read of the same key on that
+    connection, on whichever routes. `read_your_writes`: a stale read on a connection on which a newer version had been
+    written, and acknowledged more than `within_s` before (writes without a connection break none).
+    `never_committed`. `monotonic_reads_of` and `read_your_writes_of`: the reads in which the one or the other could
+    have been seen: none where a service closes each connection after one answer. Reads that were under way together
+    have no order, and a write without an answer may land late: neither gives a violation.
     """
-    return violations_of(classify_reads(reads, writes), writes, within_s)
-
-
-def violations_of(classified: pd.DataFrame, writes: pd.DataFrame, within_s: float = 0.0) -> pd.DataFrame:
-    """`session_violations` from reads that were classified already."""
     histories = Histories(classified, writes)
-    everywhere, on_route, behind_another = _went_back(classified, histories)
-    missed, behind_own = _own_write_missed(classified, histories, round(within_s * 1e9))
-    frame = pd.DataFrame(
-        {
-            "arm": classified["arm"].astype(str).to_numpy(),
-            "reads": 1,
-            "monotonic_reads": everywhere,
-            "monotonic_reads_of": behind_another,
-            "monotonic_across_routes": everywhere & ~on_route,
-            "read_your_writes": missed,
-            "read_your_writes_of": behind_own,
-            "never_committed": (classified["outcome"] == "never-committed").to_numpy(),
-        },
-        columns=_VIOLATIONS,
-    )
-    counts = frame.groupby("arm", sort=False).sum().astype("int64").reset_index()
-    return counts.sort_values("arm", key=before_first, ignore_index=True)
+    back, after_another = _went_back(classified, histories)
+    missed, after_own = _own_write_missed(classified, histories, round(within_s * 1e9))
+    masks = {
+        "monotonic_reads": back,
+        "monotonic_reads_of": after_another,
+        "read_your_writes": missed,
+        "read_your_writes_of": after_own,
+        "never_committed": (classified["outcome"] == "never-committed").to_numpy(),
+    }
+    return {name: int(np.count_nonzero(mask)) for name, mask in masks.items()}
 
 
-def _went_back(classified: pd.DataFrame, histories: Histories) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _went_back(classified: pd.DataFrame, histories: Histories) -> tuple[np.ndarray, np.ndarray]:
     """Masks of the reads that returned a surely older value than an earlier read of the same key on the same
-    connection: on any route, and on the same route; and of those that had an earlier one on any route."""
+    connection, and of those that had an earlier one."""
     version, done = whole_numbers(classified["seen_version"]), whole_numbers(classified["done_ns"])
     sent = whole_numbers(classified["sent_ns"])
-    known = version.there & done.there & sent.there & classified["connection"].notna().to_numpy(dtype=bool)
+    known = version.present & done.present & sent.present & classified["connection"].notna().to_numpy(dtype=bool)
     known &= (classified["outcome"] != "never-committed").to_numpy()
     index = histories.find(histories.group, version)
     # An unknown value is from before the first version; so it was over before any was sent.
-    start = np.where(index.there, at(histories.version_sent, index), NEVER)
-    end = np.where(index.there, at(histories.version_end, index), NEVER)
-    lost = ~index.there & histories.may_land_late(classified, version, known & ~index.there)
+    start = np.where(index.present, at(histories.version_sent, index), NEVER)
+    end = np.where(index.present, at(histories.version_end, index), NEVER)
+    lost = ~index.present & histories.may_land_late(classified, version, known & ~index.present)
     end = np.where(lost, ALWAYS, end)
     rows = np.flatnonzero(known)
-    masks, behind_another = [], np.zeros(len(classified), dtype=bool)
-    for session in (["connection"], ["connection", "route"]):
-        sessions = classified.iloc[rows].groupby([*_KEY, *session], sort=False, dropna=False, observed=True).ngroup()
-        place = sessions.to_numpy()
-        newest = Timeline(place, done.value[rows]).most_before(start[rows], place, sent.value[rows])
-        back = np.zeros(len(classified), dtype=bool)
-        back[rows] = newest.there & (newest.value > end[rows])
-        masks.append(back)
-        behind_another[rows] |= newest.there
-    return masks[0], masks[1], behind_another
+    sessions = classified.iloc[rows].groupby([*_KEY, "connection"], sort=False, dropna=False, observed=True).ngroup()
+    place = sessions.to_numpy()
+    newest = Timeline(place, done.value[rows]).most_before(start[rows], place, sent.value[rows])
+    back, after_another = np.zeros(len(classified), dtype=bool), np.zeros(len(classified), dtype=bool)
+    back[rows], after_another[rows] = newest.present & (newest.value > end[rows]), newest.present
+    return back, after_another
 
 
 def _own_write_missed(classified: pd.DataFrame, histories: Histories, within_ns: int) -> tuple[np.ndarray, np.ndarray]:
     """Masks of the stale reads on a connection that wrote a newer version, acknowledged more than `within_ns` before
-    they were sent; and of the reads that tell, on a connection that wrote any version so long before."""
-    missed, behind_own = np.zeros(len(classified), dtype=bool), np.zeros(len(classified), dtype=bool)
+    they were sent; and of the fresh or stale reads on a connection that wrote any version so long before."""
+    missed, after_own = np.zeros(len(classified), dtype=bool), np.zeros(len(classified), dtype=bool)
     stale = (classified["outcome"] == "stale").to_numpy()
     connection = whole_numbers(classified["connection"])
     telling = stale | (classified["outcome"] == "fresh").to_numpy()
-    rows = np.flatnonzero(telling & connection.there)
+    rows = np.flatnonzero(telling & connection.present)
     if not len(rows):
-        return missed, behind_own
+        return missed, after_own
     wrote = whole_numbers(histories.writes["connection"])
     acked = histories.write_acked
-    its = np.flatnonzero(wrote.there & acked.there)
+    its = np.flatnonzero(wrote.present & acked.present)
     version, newest = whole_numbers(classified["seen_version"]), whole_numbers(classified["newest_version"])
     own_reads = pd.DataFrame(
         {
@@ -104,7 +78,7 @@ def _own_write_missed(classified: pd.DataFrame, histories: Histories, within_ns:
             "connection": connection.value[rows],
             "sent": whole_numbers(classified["sent_ns"]).value[rows],
             # A read that showed nothing lacks the one write that created the thing.
-            "shown": np.where(version.there, version.value, newest.value - 1)[rows],
+            "shown": np.where(version.present, version.value, newest.value - 1)[rows],
         }
     )
     written = pd.DataFrame(
@@ -117,12 +91,12 @@ def _own_write_missed(classified: pd.DataFrame, histories: Histories, within_ns:
     )
     met = own_reads.merge(written, on=["group", "connection"])
     met = met[met["acked"] + within_ns < met["sent"]]
-    behind_own[met["row"].to_numpy()] = True
+    after_own[met["row"].to_numpy()] = True
     missed[met.loc[met["version"] > met["shown"], "row"].to_numpy()] = True
-    return missed & stale, behind_own
+    return missed & stale, after_own
 
 
-def disagreements(reads: pd.DataFrame, writes: pd.DataFrame) -> pd.DataFrame:
+def disagreements(classified: pd.DataFrame) -> pd.DataFrame:
     """Who showed the old version of a probe while somebody else showed the new one.
 
     Columns: `arm, block, key, version` (the probe), `between` (routes, workers or connections), `first` (who showed
@@ -130,19 +104,14 @@ def disagreements(reads: pd.DataFrame, writes: pd.DataFrame) -> pd.DataFrame:
     after the first and answered before the last of these), `lasted_ms` (from the end of `first`'s first fresh read to
     the send of `second`'s last stale one). So no order of one value's changes explains it that real time allows: a
     value that was new and then old again for every reader is no disagreement. One row per probe and pair. Workers only
-    where the reads tell them; connections only where they don't, and then with the one that was fresh first as `first`.
+    where the reads name them; connections only where they don't, and then with the one that was fresh first as `first`.
     """
-    return disagreements_of(classify_reads(reads, writes))
-
-
-def disagreements_of(classified: pd.DataFrame) -> pd.DataFrame:
-    """`disagreements` from reads that were classified already."""
     outcome = classified["outcome"]
     # Of the probe itself: a fresh read may show a newer version, but not one that was there before the write.
     shown = whole_numbers(classified["seen_version"])
     own = (classified["about"] == classified["newest_version"]).fillna(False).to_numpy(dtype=bool)
     late = whole_numbers(classified["about"])
-    fresh = (shown.there & late.there & (shown.value >= late.value)) & (outcome != "never-committed").to_numpy()
+    fresh = (shown.present & late.present & (shown.value >= late.value)) & (outcome != "never-committed").to_numpy()
     fresh &= classified["done_ns"].notna().to_numpy(dtype=bool)
     stale = (outcome == "stale").to_numpy() & own
     if not (fresh.any() and stale.any()):

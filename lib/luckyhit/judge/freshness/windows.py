@@ -1,8 +1,5 @@
-"""How long staleness lasts: the windows that burst polls saw, as intervals, and their distribution.
-
-Pure functions on frames with the columns of `records.READS` and `records.WRITES`; see `classify` for what makes a
-read stale.
-"""
+"""How long staleness lasts: the windows that burst polls saw, as intervals, and their distribution. See `classify` for
+what makes a read stale."""
 
 from __future__ import annotations
 
@@ -12,7 +9,6 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from luckyhit.judge.freshness.classify import classify_reads
 from luckyhit.judge.freshness.histories import Histories, at, whole_numbers
 
 LASTING_READS, LASTING_AFTER_FLAP = 3, 10
@@ -22,8 +18,9 @@ _PROBE = ["arm", "block", "key", "version"]
 _MEASURED = ["low_ms", "high_ms", "censored", "stuck", "stale", "reads", "flaps"]
 
 
-def staleness_windows(reads: pd.DataFrame, writes: pd.DataFrame) -> pd.DataFrame:
-    """How long each burst-polled write stayed stale on each route, as an interval; one row per route that tells.
+def staleness_windows(classified: pd.DataFrame, writes: pd.DataFrame) -> pd.DataFrame:
+    """How long each burst-polled write stayed stale on each route, as an interval; one row per route with fresh or
+    stale reads.
 
     Columns: `arm, block, key, version, route, prestate, low_ms, high_ms, censored, stuck, stale, reads,
     flaps`. A window begins with the acknowledgement: from then on a reader is owed the new value, whenever it was
@@ -33,11 +30,6 @@ def staleness_windows(reads: pd.DataFrame, writes: pd.DataFrame) -> pd.DataFrame
     stale (the others got fresh, and too few reads came to show that it lasts: slow ones, perhaps). `flaps`: changes
     from fresh back to stale.
     """
-    return windows_of(classify_reads(reads[reads["mode"] == "burst"], writes), writes)
-
-
-def windows_of(classified: pd.DataFrame, writes: pd.DataFrame) -> pd.DataFrame:
-    """`staleness_windows` from reads that were classified already."""
     judged = classified["outcome"].isin(["fresh", "stale"]) & (classified["mode"].astype(object) == "burst")
     # Only of the write that it is about: against a newer one, a read says nothing about this window.
     judged &= (classified["about"] == classified["newest_version"]).fillna(False).astype(bool)
@@ -134,7 +126,7 @@ def window_quantiles(
     """Quantiles of the staleness window in ms, as (low, high): from the intervals' lower and upper ends.
 
     None where so many windows are open that the quantile lies beyond the horizon (or where there are none): it
-    is not known, and not a big number. `windows` is the frame of `staleness_windows` or `worst_windows`, of one arm.
+    is not known. `windows` is the frame of `staleness_windows` or `worst_windows`, of one arm.
     """
     observed = ~windows["censored"].to_numpy(dtype=bool)
     upper = windows["high_ms"].where(observed, windows["low_ms"])

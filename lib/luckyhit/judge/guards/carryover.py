@@ -5,9 +5,9 @@ themselves (Jones and Kenward, Design and Analysis of Cross-Over Trials, 3rd edi
 
     value = level + effect of the arm + carry + switch + trend
 
-`carry`   what it adds that the block before was of the after arm. Half of the blocks of each arm follow the other arm,
-          so this much of the effect is lost (or made up): it is held against the goal's margin.
-`switch`  what it adds to follow the other arm at all, in both arms alike. The comparison stays fair.
+`carry`   what following a block of the after arm adds. Half of the blocks of each arm follow the other arm, so this
+          much of the effect is lost (or made up): it is compared with the goal's margin.
+`switch`  what following the other arm adds, in both arms alike. The comparison stays fair.
 `trend`   what each further block adds, in both arms alike; mirrored pairs (ABBA) cancel it.
 
 Each has an interval by Student's t, on the few degrees of freedom that are left.
@@ -51,7 +51,7 @@ class Term:
 
 
 def order_effects(values: Mapping[int, float], arms: Mapping[int, int], alpha: float = ALPHA) -> dict[str, Term]:
-    """The parts named in `TERMS` that these blocks can tell apart.
+    """The parts named in `TERMS` that these blocks can separate.
 
     `values`: of each block its value, missing or not finite where it has none; `arms`: of all blocks their arm (0
     before, 1 after), numbered in the order of time. The first block follows the arm before, which the baseline was.
@@ -67,18 +67,18 @@ def order_effects(values: Mapping[int, float], arms: Mapping[int, int], alpha: f
     freedom = len(value) - rank
     if freedom < 1:
         return {}
-    left = value - design @ np.linalg.lstsq(design, value, rcond=None)[0]
-    spread = sqrt(float(left @ left) / freedom)
-    half_width = float(stdtrit(freedom, 1 - alpha / 2))
+    residuals = value - design @ np.linalg.lstsq(design, value, rcond=None)[0]
+    deviation = sqrt(float(residuals @ residuals) / freedom)
+    t = float(stdtrit(freedom, 1 - alpha / 2))
     terms = {}
     for index, name in enumerate(TERMS, 2):
         others = np.delete(design, index, axis=1)
-        # What this column tells that the others don't (Frisch and Waugh 1933): nothing, where it can't be told apart.
+        # The part of this column that the others don't have (Frisch and Waugh 1933).
         own = design[:, index] - others @ np.linalg.lstsq(others, design[:, index], rcond=None)[0]
         own_square = float(own @ own)
         if own_square > 1e-6:
-            middle, half = float(own @ value) / own_square, half_width * spread / sqrt(own_square)
-            terms[name] = Term(middle, middle - half, middle + half)
+            middle, half_width = float(own @ value) / own_square, t * deviation / sqrt(own_square)
+            terms[name] = Term(middle, middle - half_width, middle + half_width)
     return terms
 
 
@@ -94,12 +94,12 @@ def carry_over(
     metric is before the change, for relative margins.
     """
     alpha = ALPHA / max(1, len(case.goals))
-    carried, small, unseen, notes = list[str](), list[str](), list[str](), list[Note]()
+    carried, small, unknown, notes = list[str](), list[str](), list[str](), list[Note]()
     for name, goal in case.goals.items():
         terms = order_effects(values.get(name, {}), arms, alpha)
         margin, carry = amount_of(name, goal.margin, before.get(name)), terms.get("carry")
         if carry is None or margin is None:
-            unseen.append(name_of(name))
+            unknown.append(name_of(name))
         else:
             beyond = carry.sure and abs(carry.value) > margin
             interval = f"{percent(1 - alpha)} interval {interval_text(name, carry.low, carry.high)}"
@@ -107,22 +107,22 @@ def carry_over(
             (carried if beyond else small).append(f"{name_of(name)} {difference_text(name, carry.value)} ({interval})")
         if margin is not None:
             notes += _notes(name, terms, margin / 4, len(arms), mirrored=design_of(case).mirrored)
-    return _guard(carried, small, unseen, len(arms)), notes
+    return _guard(carried, small, unknown, len(arms)), notes
 
 
-def _guard(carried: Sequence[str], small: Sequence[str], unseen: Sequence[str], blocks: int) -> Guard:
+def _guard(carried: Sequence[str], small: Sequence[str], unknown: Sequence[str], blocks: int) -> Guard:
     if carried:
         return Guard(
             id="no-carry-over",
             ok=False,
             detail=f"blocks that follow one of the after arm differ from those that follow one of the before arm, by "
             f"more than the margin: {', '.join(carried)}",
-            remedy="Raise plan.washout and plan.warmup, so that nothing of the arm before is left.",
+            remedy="Raise plan.washout and plan.warmup, so that nothing is left of the arm before.",
         )
-    few = f"can't be told from {blocks} blocks (plan.blocks, 4 at least; better 8)"
+    few = f"can't be estimated from {blocks} blocks (plan.blocks, 4 at least; better 8)"
     if not small:
-        return Guard(id="no-carry-over", ok=True, detail=few)
-    rest = f"; of {', '.join(unseen)} it {few}" if unseen else ""
+        return Guard(id="no-carry-over", ok=True, detail=f"carry-over {few}")
+    rest = f"; for {', '.join(unknown)} it {few}" if unknown else ""
     detail = f"following the after arm adds nothing sure beyond the margins: {', '.join(small)}{rest}"
     return Guard(id="no-carry-over", ok=True, detail=detail)
 
@@ -141,6 +141,3 @@ def _notes(name: GoalName, terms: Mapping[str, Term], least: float, blocks: int,
         id: NoteId = "trend-over-mirrored-blocks" if mirrored else "trend-over-blocks"
         notes.append(of_metric(name, note(id, way=way, size=size)))
     return notes
-
-
-__all__ = ["ALPHA", "TERMS", "Term", "carry_over", "order_effects"]

@@ -1,7 +1,4 @@
-"""Guards on the measured rows of both arms. Each carries its evidence and a remedy.
-
-Evidence that is missing is no pass: a guard that finds nothing to look at fails, unless there is nothing to guard.
-"""
+"""Guards on the measured rows of both arms. Missing evidence is never a pass."""
 
 from __future__ import annotations
 
@@ -13,13 +10,13 @@ from luckyhit.case import Case
 from luckyhit.designs import design_of
 from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.stats.intervals import mean_estimates
-from luckyhit.judge.table.pairs import same_requests
+from luckyhit.judge.table.row_order import same_requests
 from luckyhit.judge.table.rows import (
     ARMS,
     DROPPED,
     NO_ERROR,
     WRONG_ANSWER,
-    Rows,
+    RequestTable,
     distinct,
     distinct_values,
     members,
@@ -35,10 +32,10 @@ MOST_DROPPED = 0.01
 RAMP, UNEQUAL_RAMP = 0.15, 0.25
 """Change of the hit ratio from the first to the second half of the blocks that counts as a ramp: in an arm; and how
 far the ramps of two arms measured side by side may differ."""
-MOST_AT_ONCE = 0.01
-"""Of the answers, at the instant at which they were asked for."""
+MOST_INSTANT = 0.01
+"""Of the answers: those at the instant of the request."""
 COARSE_NS = 1e5
-"""A clock that takes such steps, or longer ones, tells nothing of a cache."""
+"""A clock with such steps, or longer ones, is too coarse for a cache."""
 
 LARGEST_FAILED_SHARE = 0.01
 """Of the requests sent to an arm, where the case has no goal for the error rate."""
@@ -62,7 +59,7 @@ def same_slots_guard(comparison: Comparison, case: Case, pair_of: Mapping[int, i
     elif alone:
         problems.append(f"{alone:,} of {sum(rows):,} requests have no partner in the other arm")
     if differing:
-        problems.append(f"{differing:,} slots ask for something else in the other arm")
+        problems.append(f"{differing:,} slots have another route or key in the other arm")
     return Guard(
         id="arms-exposed-to-the-same-slots",
         ok=not problems,
@@ -70,7 +67,7 @@ def same_slots_guard(comparison: Comparison, case: Case, pair_of: Mapping[int, i
     )
 
 
-def _pairs(one: Rows, other: Rows, pair_of: Mapping[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def _pairs(one: RequestTable, other: RequestTable, pair_of: Mapping[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """A number for the pair that the block of each row belongs to; a block without a partner has one of its own."""
     blocks_of = distinct(one.block), distinct(other.block)
     names = [
@@ -102,9 +99,9 @@ def stationary_guard(comparison: Comparison, case: Case) -> Guard:
             clear[arm] = low > 0 or high < 0
     if not ramps:
         answers = [int(np.count_nonzero(np.isfinite(side.rows.hit))) for side in comparison.sides]
-        detail = "the hit ratio is not visible, so there is no ramp to look for"
+        detail = "the hit ratio is not visible, so a ramp would not be either"
         if any(answers):
-            detail = f"too few answers told their cache status to look for a ramp: {answers[0]:,} before, "
+            detail = f"too few answers showed a cache status to see a ramp: {answers[0]:,} before, "
             detail += f"{answers[1]:,} after"
         return Guard(id=id, ok=True, detail=detail)
     ramps_text = ", ".join(f"{points(ramp)} {arm}" for arm, ramp in ramps.items())
@@ -114,7 +111,7 @@ def stationary_guard(comparison: Comparison, case: Case) -> Guard:
     if steep and design_of(case).arms_together and len(ramps) == 2:
         ok = abs(ramps["after"] - ramps["before"]) <= UNEQUAL_RAMP
         if ok:
-            detail += "; still moving, in both arms alike: the comparison is fair, the levels are no steady state"
+            detail += "; still moving, in both arms alike: the comparison is fair, without a steady state"
     return Guard(
         id=id,
         ok=ok,
@@ -122,7 +119,7 @@ def stationary_guard(comparison: Comparison, case: Case) -> Guard:
     )
 
 
-def _later(rows: Rows, late: np.ndarray) -> tuple[float, float, float] | None:
+def _later(rows: RequestTable, late: np.ndarray) -> tuple[float, float, float] | None:
     """(late - early, and its 99.9 % bounds) of the hit ratio: the halves as two arms, their batches apart."""
     early_rows, late_rows = rows.take(~late), rows.take(late)
     halves = by_batches(early_rows, late_rows)
@@ -180,20 +177,20 @@ def sample_guard(comparison: Comparison) -> Guard:
 
 
 def _many(values: np.ndarray, wanted: int) -> bool:
-    """Whether so many different numbers are there; the first ones tell, mostly."""
+    """Whether there are `wanted` different numbers; the first values are mostly enough."""
     some = (values[: 8 * wanted], values)
     return any(len(np.unique(part[np.isfinite(part)])) >= wanted for part in some)
 
 
-def _no_measurement(rows: Rows) -> str:
-    """What shows that the times of these rows were not measured, or too coarsely to tell anything; empty where nothing
-    does. Some thousands of rows tell."""
+def _no_measurement(rows: RequestTable) -> str:
+    """Why the times of some thousands of these rows can't have been measured, or are too coarse; empty where they are
+    fine."""
     some = rows.take(np.arange(0, len(rows), max(1, len(rows) // 5000)))
     latency_ns = some.latency_ms * 1e6
     finite = np.isfinite(latency_ns)
-    latency_ns, left_ns = np.round(latency_ns[finite]), some.left[finite]
-    # `left` is rounded where it is long.
-    if np.count_nonzero(latency_ns - left_ns <= np.spacing(left_ns)) > MOST_AT_ONCE * len(latency_ns):
+    latency_ns, delay_ns = np.round(latency_ns[finite]), some.send_delay_ns[finite]
+    # `send_delay_ns` is rounded where it is long.
+    if np.count_nonzero(latency_ns - delay_ns <= np.spacing(delay_ns)) > MOST_INSTANT * len(latency_ns):
         return "was answered at the instant it was asked: nothing was measured"
     if not np.any(latency_ns % COARSE_NS):
         return f"has times in steps of {COARSE_NS / 1e6:g} ms or more: too coarse to compare"
@@ -201,8 +198,8 @@ def _no_measurement(rows: Rows) -> str:
 
 
 def answers_guard(comparison: Comparison, case: Case) -> Guard:
-    """Latency, hit ratio and the rest come from the answers that were as expected. Where many were not, a service that
-    broke would look fast; without a goal for the error rate, nothing else would notice. Wrong answers are judged where
+    """Latency, hit ratio and the rest come from the answers that were as expected. Where many were not, a broken
+    service would look fast, and without a goal for the error rate nothing else shows it. Wrong answers are judged where
     they have a goal of their own."""
     id: GuardId = "answers-as-expected"
     judged = "wrong_answers" in case.goals
@@ -210,7 +207,7 @@ def answers_guard(comparison: Comparison, case: Case) -> Guard:
     for arm, side in zip(ARMS, comparison.sides, strict=True):
         error = side.rows.error[side.rows.error != DROPPED]
         if not len(error):
-            return _nothing_there(id, f"no request was sent to the {arm} arm, so no answer could be looked at")
+            return _no_evidence(id, f"no request was sent to the {arm} arm")
         failed = (error != NO_ERROR) & ~(judged & (error == WRONG_ANSWER))
         shares.append(float(np.mean(failed)))
     ok = max(shares) <= LARGEST_FAILED_SHARE
@@ -221,14 +218,14 @@ def answers_guard(comparison: Comparison, case: Case) -> Guard:
     )
 
 
-def _nothing_there(id: GuardId, detail: str) -> Guard:
-    return Guard(id=id, ok=False, detail=detail, remedy="Measure again: there is nothing to look at.")
+def _no_evidence(id: GuardId, detail: str) -> Guard:
+    return Guard(id=id, ok=False, detail=detail, remedy="Measure again.")
 
 
 def dropped_guard(comparison: Comparison) -> Guard:
     id: GuardId = "dropped-share-small"
     if empty := [arm for arm, side in zip(ARMS, comparison.sides, strict=True) if not len(side.rows)]:
-        return _nothing_there(id, f"no request of the {empty[0]} arm is there")
+        return _no_evidence(id, f"the {empty[0]} arm has no requests")
     shares = [float(np.mean(side.rows.error == DROPPED)) for side in comparison.sides]
     ok = max(shares) <= MOST_DROPPED
     return Guard(

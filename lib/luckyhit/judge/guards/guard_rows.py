@@ -1,17 +1,25 @@
 """GUARDS: what would overturn a verdict, a row each, in the order in which a result lists them.
 
-A new guard is one function, on the records it needs, and one row here. The function gives None where there is nothing
-to guard, and fails where evidence is missing. `applies` tells for which runs a row is asked at all.
+A new guard is one function, on the records it needs, and one row here. The function returns None where there is nothing
+to guard, and fails where evidence is missing. `applies` says for which runs a guard is checked at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Generic, Literal, TypeVar
 
+import pandas as pd
+
+from luckyhit.case import Case
 from luckyhit.designs import design_of
-from luckyhit.judge.guards.cache_state import cache_state_guard
+from luckyhit.errors import RunUnreadable
+from luckyhit.judge.compare.blockwise import goal_values
+from luckyhit.judge.compare.process_starts import Starts
+from luckyhit.judge.guards.block_guards import cache_state_guard, engine_guard, limits_guard, washed_out_guard
+from luckyhit.judge.guards.carryover import carry_over
 from luckyhit.judge.guards.comparison_guards import (
     answers_guard,
     dropped_guard,
@@ -20,42 +28,101 @@ from luckyhit.judge.guards.comparison_guards import (
     sample_guard,
     stationary_guard,
 )
-from luckyhit.judge.guards.looked_at import Records, RunFiles
 from luckyhit.judge.guards.negative_controls import controls_guard
-from luckyhit.judge.guards.preparation import limits_guard, washed_out_guard
-from luckyhit.judge.guards.probe_guards import writes_seen_guard
-from luckyhit.judge.guards.record_guards import accounting_guard, clock_guard, engine_guard, warmed_up_guard
-from luckyhit.judge.guards.run_guards import (
-    blocks_guard,
-    case_guard,
-    difference_guard,
-    probe_guard,
-    records_guard,
-    rollback_guard,
+from luckyhit.judge.guards.probe_guards import probe_guard, writes_seen_guard
+from luckyhit.judge.guards.record_guards import (
+    Stretch,
+    accounting_guard,
+    clock_guard,
+    stretches_of,
+    warmed_up_guard,
 )
-from luckyhit.records import Guard
+from luckyhit.judge.guards.run_guards import blocks_guard, case_guard, difference_guard, records_guard, rollback_guard
+from luckyhit.judge.stats.boundary import Boundary
+from luckyhit.judge.table.record import Record
+from luckyhit.judge.table.samples import ARMS, Comparison, RequestTable, rows_together
+from luckyhit.records import GoalName, Guard, Note, UnreadPart
+from luckyhit.records.manifest import Manifest, NotedBlock
+from luckyhit.run import Run
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """A run's files, and what was noted of them. `unread`: what of the manifest can't be read. `under_way`: the run is
+    not finished; `interim`: it is the run itself that looks. `damaged`: what reading a table raised; missing rows are
+    those of the damaged file then."""
+
+    run: Run
+    case: Case
+    manifest: Manifest
+    unread: Sequence[UnreadPart]
+    rows: RequestTable
+    reads: pd.DataFrame
+    writes: pd.DataFrame
+    under_way: bool
+    interim: bool
+    damaged: Sequence[RunUnreadable] = ()
+
+
+@dataclass(frozen=True)
+class RunRecords:
+    """A run's records on their way to a verdict. `pair_of`: the pair of each block of the change, where arms take
+    turns. `boundary`, `starts` and `rate_fraction` are those of the comparison's intervals. `before`: what each metric
+    is before the change; `collected`: the guards that were collected while measuring; `ended`: why the run ended
+    early."""
+
+    record: Record
+    case: Case
+    comparison: Comparison
+    pair_of: Mapping[int, int]
+    boundary: Boundary
+    starts: Starts
+    rate_fraction: float = 1.0
+    before: Mapping[GoalName, float | None] = field(default_factory=dict)
+    collected: Sequence[Guard] = ()
+    ended: str = ""
+
+    @property
+    def blocks(self) -> Sequence[NotedBlock]:
+        return self.record.blocks
+
+    @cached_property
+    def changed(self) -> Sequence[NotedBlock]:
+        """The blocks of the change."""
+        return self.record.entries("change")
+
+    @cached_property
+    def stretches(self) -> Sequence[Stretch]:
+        return list(stretches_of(self.record.rows))
+
+    @cached_property
+    def carry_over(self) -> tuple[Guard, list[Note]]:
+        """The guard on what one arm leaves for the next, and notes on the order of the blocks."""
+        both = rows_together(*(side.rows for side in self.comparison.sides))
+        values = goal_values(both, [self.record.probed("change", arm) for arm in ARMS], self.case)
+        return carry_over(values, self.record.arms("change"), self.case, self.before)
+
 
 At = Literal["case", "files", "record", "comparison", "controls", "probe", "collected", "turns"]
-"""Where in the judging a guard is asked: on the case and the files of a run; on all its records; and, where the change
-was measured, on its comparison, its negative controls, its probe, what was collected meanwhile, and the turns of its
-arms."""
-Looked = TypeVar("Looked", RunFiles, Records)
+"""Where in the judging a guard is checked: on the case and the files of a run; on all its records; and, where the
+change was measured, on its comparison, its negative controls, its probe, what was collected meanwhile, and the turns
+of its arms."""
+Input = TypeVar("Input", RunFiles, RunRecords)
 
 
-def _always(looked: object) -> bool:
+def _always(inputs: object) -> bool:
     return True
 
 
 @dataclass(frozen=True)
-class GuardRow(Generic[Looked]):
+class GuardRow(Generic[Input]):
     """`id` is that of the guard: its title in lower case, with hyphens; docs/troubleshooting.md has a line for each.
-    `remedy`: what to do where it did not hold; empty where the guard itself says that, since it depends on what it
-    found."""
+    `remedy`: what to do where it failed; empty where the guard itself says that, by what it found."""
 
     id: str
     at: At
-    look: Callable[[Looked], Guard | None]
-    applies: Callable[[Looked], bool] = _always
+    check: Callable[[Input], Guard | None]
+    applies: Callable[[Input], bool] = _always
     remedy: str = ""
 
 
@@ -90,7 +157,7 @@ ON_FILES: tuple[GuardRow[RunFiles], ...] = (
         remedy="`luckyhit revert RUN` takes it back, or says what to do by hand. Then measure again.",
     ),
 )
-ON_RECORDS: tuple[GuardRow[Records], ...] = (
+ON_RECORDS: tuple[GuardRow[RunRecords], ...] = (
     GuardRow(
         "accounting-exact",
         "record",
@@ -175,15 +242,15 @@ ON_RECORDS: tuple[GuardRow[Records], ...] = (
         applies=lambda at: design_of(at.case).may_carry_over,
     ),
 )
-GUARDS: tuple[GuardRow[RunFiles] | GuardRow[Records], ...] = (*ON_FILES, *ON_RECORDS)
+GUARDS: tuple[GuardRow[RunFiles] | GuardRow[RunRecords], ...] = (*ON_FILES, *ON_RECORDS)
 
 
-def look(rows: Sequence[GuardRow[Looked]], at: At, looked: Looked) -> list[Guard]:
-    """What the guards of one place say, in their order; those that have nothing to guard say nothing."""
-    answers = [(row, row.look(looked)) for row in rows if row.at == at and row.applies(looked)]
-    return [_with_remedy(guard, row.remedy) for row, guard in answers if guard is not None]
-
-
-def _with_remedy(guard: Guard, remedy: str) -> Guard:
-    """A failed guard that says nothing itself has the remedy of its row."""
-    return guard if guard.ok or guard.remedy else guard.model_copy(update={"remedy": remedy})
+def check_guards(rows: Sequence[GuardRow[Input]], at: At, inputs: Input) -> list[Guard]:
+    """The guards of one place, in their order, without those that have nothing to guard. A failed guard without a
+    remedy of its own gets that of its row."""
+    made = [(row, row.check(inputs)) for row in rows if row.at == at and row.applies(inputs)]
+    return [
+        guard if guard.ok or guard.remedy else guard.model_copy(update={"remedy": row.remedy})
+        for row, guard in made
+        if guard is not None
+    ]

@@ -1,4 +1,4 @@
-"""Guards on the freshness probe: what it found counts only where its writes were shown to write."""
+"""Guards on the freshness probe: its records are complete, and its writes were seen to write."""
 
 from __future__ import annotations
 
@@ -7,70 +7,99 @@ import pandas as pd
 
 from luckyhit.case import Case
 from luckyhit.judge.freshness.histories import Histories, at, truths, whole_numbers
-from luckyhit.records import OF_FRESHNESS, Guard, GuardId
+from luckyhit.judge.guards.run_guards import guard_of_problems
+from luckyhit.judge.table.rows import ARMS
+from luckyhit.records import OF_FRESHNESS, Guard
+from luckyhit.records.manifest import Manifest
 
-_SEEN: GuardId = "the-probes-writes-are-seen"
+
+def probe_guard(manifest: Manifest, reads: pd.DataFrame, writes: pd.DataFrame, *, interim: bool) -> Guard | None:
+    """Whether the probe's writes and reads are those that it counted, each once; None where there are none, and none
+    were counted."""
+    blocks = manifest.blocks
+    under_way = max((block.block for block in blocks), default=-1) + 1 if interim else None
+    problems, miscounted, total, uncounted = [], [], 0, 0
+    for name, frame in (("writes", writes), ("reads", reads)):
+        by_block = frame["block"].value_counts()
+        for block in blocks:
+            counted = block.probe.writes if name == "writes" else block.probe.reads
+            rows = int(by_block.get(block.block, 0))
+            if counted is None:
+                uncounted += bool(rows)
+                continue
+            total += counted
+            if rows != counted:
+                miscounted.append(f"block {block.block}: the probe counted {counted:,} {name}, the file has {rows:,}")
+        if not len(frame):
+            continue
+        known = frame["block"].isin([block.block for block in blocks] + [under_way])
+        strange = int(np.count_nonzero(~(known & frame["arm"].astype(str).isin(ARMS)).to_numpy(dtype=bool)))
+        if strange:
+            problems.append(f"{strange:,} {name} are of no noted block, or of no arm")
+        if twice := int(frame.duplicated().sum()):
+            problems.append(f"{twice:,} {name} are there twice")
+        later = frame["acked_ns" if name == "writes" else "done_ns"] < frame["sent_ns"]
+        if backwards := int(later.fillna(False).sum()):
+            problems.append(f"{backwards:,} {name} were answered before they were sent")
+    problems += miscounted
+    if not total and not len(reads) and not len(writes):
+        return None
+    open_ = "; how many there were was not noted in every block" if uncounted else ", as many as the probe counted"
+    return guard_of_problems(
+        "the-probes-records-are-whole", problems, f"{len(writes):,} writes and {len(reads):,} reads, each once{open_}"
+    )
 
 
 def writes_seen_guard(reads: pd.DataFrame, writes: pd.DataFrame, case: Case) -> Guard:
-    """Somewhere, in either arm, a read showed a version of the probe. Otherwise a write route that says "done" and
+    """Somewhere, in either arm, a read showed a version of the probe. Otherwise a write route that answers "done" and
     writes nothing looks just like a cache that is never invalidated."""
     asked = [name for name in OF_FRESHNESS if name in case.goals]
     histories = Histories(reads, writes)
     to_refuse = (histories.writes["prestate"].astype(object) == "refused").to_numpy(dtype=bool)
     usual = np.flatnonzero(~to_refuse)
-    acknowledged = int(np.count_nonzero(histories.write_acked.there[usual]))
+    acknowledged = int(np.count_nonzero(histories.write_acked.present[usual]))
     if not len(usual):
-        return Guard(
-            id=_SEEN,
-            ok=not asked,
-            detail="the probe wrote nothing in the blocks of the change"
-            + (", and the case has a goal for freshness" if asked else ""),
-            remedy="" if not asked else "Lengthen the blocks (plan.block), or declare freshness.rate.",
-        )
+        goal = ", and the case has a goal for freshness" if asked else ""
+        remedy = "Lengthen the blocks (plan.block), or declare freshness.rate." if asked else ""
+        return _seen(f"the probe wrote nothing in the blocks of the change{goal}", remedy)
     if not acknowledged:
-        return Guard(
-            id=_SEEN,
-            ok=False,
-            detail=f"none of the probe's {len(usual):,} writes was acknowledged",
-            remedy="Look at freshness.write and its status: the service has to accept it, in both arms.",
+        return _seen(
+            f"none of the probe's {len(usual):,} writes was acknowledged",
+            "Look at freshness.write and its status: the service has to accept it, in both arms.",
         )
     versions = whole_numbers(reads["seen_version"])
     known = histories.find(histories.group, versions)
-    shown = known.there & ~at(histories.version_rejected, known)
+    shown = known.present & ~at(histories.version_rejected, known)
     shown &= at(histories.version_prestate, known) != "refused"
-    telling = int(np.count_nonzero(versions.there | truths(reads["absent"])))
-    arms = (reads["arm"].astype(str).to_numpy() == arm for arm in ("before", "after"))
+    telling = int(np.count_nonzero(versions.present | truths(reads["absent"])))
+    arms = (reads["arm"].astype(str).to_numpy() == arm for arm in ARMS)
     counts = [int(np.count_nonzero(shown & arm)) for arm in arms]
     # What a cache answered says nothing about the write: the entry is older, or a purge fetched it anew.
     own_answer = ~reads["cache"].astype(object).isin(("hit", "stale")).to_numpy(dtype=bool)
-    by_service = int(np.count_nonzero(versions.there & own_answer))
+    by_service = int(np.count_nonzero(versions.present & own_answer))
+    after = f"after {acknowledged:,} acknowledged writes"
+    if any(counts):
+        return _seen(f"{counts[0]:,} reads before and {counts[1]:,} after showed a version of the probe, {after}", "")
     if not telling:
-        detail = f"none of the {len(reads):,} reads behind {acknowledged:,} acknowledged writes showed a version"
-        remedy = "Look at freshness.reads: each has to lead to the number that freshness.write writes."
-    elif not any(counts) and not by_service:
-        detail = (
-            f"all of {telling:,} reads behind {acknowledged:,} acknowledged writes were answered by a cache, with a "
-            "value from before: nothing tells whether freshness.write writes"
+        return _seen(
+            f"none of the {len(reads):,} reads {after} showed a version",
+            "Look at freshness.reads: each has to lead to the number that freshness.write writes.",
         )
-        remedy = (
-            "Write one by hand and look into the database. If it is there, nothing empties what the cache holds: "
-            "lengthen freshness.horizon beyond the time that its entries live, or read a route that is not cached, too."
+    by_hand = "Write one by hand and look into the database. If it is there, "
+    if not by_service:
+        return _seen(
+            f"a cache answered all of {telling:,} reads {after}, with a value from before: nothing shows whether "
+            "freshness.write writes",
+            f"{by_hand}nothing empties what the cache holds: lengthen freshness.horizon beyond the time that its "
+            "entries live, or read a route that is not cached, too.",
         )
-    elif not any(counts):
-        detail = (
-            f"none of {telling:,} reads behind {acknowledged:,} acknowledged writes showed a version of the probe, in "
-            "neither arm: perhaps freshness.write is accepted without writing"
-        )
-        remedy = (
-            "Write one by hand and look into the database. If it is there, nothing ever invalidates what readers get: "
-            "let the probe read keys that nobody had read before as well (`cold` in freshness.prestates, with more "
-            "freshness.keys), or lengthen freshness.horizon."
-        )
-    else:
-        detail = (
-            f"{counts[0]:,} reads before and {counts[1]:,} after showed a version of the probe, behind "
-            f"{acknowledged:,} acknowledged writes"
-        )
-        remedy = ""
-    return Guard(id=_SEEN, ok=any(counts), detail=detail, remedy=remedy)
+    return _seen(
+        f"none of {telling:,} reads {after} showed a version of the probe, in neither arm: perhaps freshness.write is "
+        "accepted without writing",
+        f"{by_hand}nothing ever invalidates what readers get: let the probe read keys that nobody had read before as "
+        "well (`cold` in freshness.prestates, with more freshness.keys), or lengthen freshness.horizon.",
+    )
+
+
+def _seen(detail: str, remedy: str) -> Guard:
+    return Guard(id="the-probes-writes-are-seen", ok=not remedy, detail=detail, remedy=remedy)

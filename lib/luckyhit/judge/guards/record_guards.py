@@ -1,6 +1,4 @@
-"""Guards on the whole record, whatever was measured: is it all there, on one clock, warmed up alike, by an engine that
-kept time?
-"""
+"""Guards on all records of a run: complete, on one clock, and warmed up alike."""
 
 from __future__ import annotations
 
@@ -11,8 +9,18 @@ from itertools import groupby
 import numpy as np
 
 from luckyhit.case import Case
-from luckyhit.judge.table.layout import by_slot
-from luckyhit.judge.table.rows import ARMS, DROPPED, FAULTS, NO_ERROR, NO_ROW, TIMEOUT, Rows, distinct_values, members
+from luckyhit.judge.table.row_order import by_slot
+from luckyhit.judge.table.rows import (
+    ARMS,
+    DROPPED,
+    FAULTS,
+    NO_ERROR,
+    NO_ROW,
+    TIMEOUT,
+    RequestTable,
+    distinct_values,
+    members,
+)
 from luckyhit.records import Accounting, Guard
 from luckyhit.records.manifest import NotedBlock
 
@@ -21,12 +29,10 @@ Group = tuple[int, int, np.ndarray]
 OUT_OF_ORDER = "due before an earlier slot"
 APART, APART_NS = 0.1, 1e8
 """The arms of one block begin and end together, but for this share of its length, or this long."""
-HOURS_MS = 1e9
-"""No engine adds so much: a longer time is none."""
 
 
-def account(rows: Rows) -> Accounting:
-    """Every scheduled request in exactly one place. What fits nowhere leaves the sum short."""
+def account(rows: RequestTable) -> Accounting:
+    """Every scheduled request in exactly one place; the sum is short by what fits nowhere."""
     answered = rows.answered
     failed = (rows.error != NO_ERROR) & (rows.error != TIMEOUT) & (rows.error != DROPPED)
     return Accounting(
@@ -42,7 +48,7 @@ def account(rows: Rows) -> Accounting:
 class Stretch:
     """One arm of one block: the places of its rows, its slots, and the first and last instant at which one was due.
 
-    `twice`: slots that are there more than once; `gaps`: slots that are not; `falls`: rows due before the slot ahead of
+    `twice`: slots that are there more than once; `gaps`: missing slots; `falls`: rows due before the slot ahead of
     them; `warmup`: how many rows its warm-up has, the lowest and the highest slot among them.
     """
 
@@ -57,9 +63,9 @@ class Stretch:
     warmup: tuple[int, int, int]
 
 
-def stretches_of(rows: Rows) -> Iterator[Stretch]:
+def stretches_of(rows: RequestTable) -> Iterator[Stretch]:
     """Each arm of each block, in this order."""
-    slot, due, measured = rows.slot, rows.due, rows.measured
+    slot, due, measured = rows.slot, rows.due_ns, rows.measured
     for block, arm, indices in _by_block_and_arm(rows):
         yield _stretch(block, arm, indices, slot[indices], due[indices], measured[indices])
 
@@ -81,23 +87,23 @@ def _stretch(
     )
 
 
-def accounting_guard(rows: Rows, stretches: Sequence[Stretch], blocks: Sequence[NotedBlock]) -> Guard:
+def accounting_guard(rows: RequestTable, stretches: Sequence[Stretch], blocks: Sequence[NotedBlock]) -> Guard:
     total = account(rows)
     problems = []
     if not total.exact:
         lost = total.scheduled - total.completed - total.failed - total.timed_out - total.dropped
         problems.append(f"{lost:,} requests have neither an answer nor an error")
-    strange = int(np.count_nonzero((rows.arm < 0) | (rows.block < 0) | (rows.slot < 0)))
-    if strange:
-        problems.append(f"{strange:,} rows tell no arm, block or slot")
+    unplaced = int(np.count_nonzero((rows.arm < 0) | (rows.block < 0) | (rows.slot < 0)))
+    if unplaced:
+        problems.append(f"{unplaced:,} rows have no valid arm, block or slot")
     noted = {block.block: block.accounting for block in blocks}
     for stretch in stretches:
         counted = noted.get(stretch.block, {}).get(ARMS[stretch.arm]) if stretch.arm >= 0 else None
         if counted is not None and counted != account(rows.take(stretch.rows)):
             where = f"block {stretch.block}, {ARMS[stretch.arm]}"
-            problems.append(f"{where}: the engine counted {counted.model_dump()}, the rows say otherwise")
+            problems.append(f"{where}: the rows differ from what the engine counted, {counted.model_dump()}")
     if twice := sum(stretch.twice for stretch in stretches):
-        problems.append(f"{twice:,} slots are there more than once")
+        problems.append(f"{twice:,} slots are there twice")
     if gaps := sum(stretch.gaps for stretch in stretches):
         problems.append(f"{gaps:,} slots of the schedule are missing")
     detail = (
@@ -111,14 +117,14 @@ def accounting_guard(rows: Rows, stretches: Sequence[Stretch], blocks: Sequence[
     )
 
 
-def clock_guard(rows: Rows, stretches: Sequence[Stretch]) -> Guard:
+def clock_guard(rows: RequestTable, stretches: Sequence[Stretch]) -> Guard:
     clock = rows.clock
     counts = {fault: int(np.count_nonzero(clock & (1 << bit))) for bit, fault in enumerate(FAULTS)}
     late = sum(stretch.falls for stretch in stretches)
     counts = {FAULTS[0]: counts.pop(FAULTS[0]), OUT_OF_ORDER: late, **counts}
     problems = [f"{count:,} rows: {fault}" for fault, count in counts.items() if count]
     problems += _out_of_turn([stretch for stretch in stretches if stretch.block >= 0 and stretch.arm >= 0])
-    problems += [] if len(rows) else ["no request was recorded, so no time could be looked at"]
+    problems += [] if len(rows) else ["no request was recorded"]
     return Guard(
         id="clock-monotonic",
         ok=not problems,
@@ -127,7 +133,7 @@ def clock_guard(rows: Rows, stretches: Sequence[Stretch]) -> Guard:
 
 
 def _out_of_turn(stretches: Sequence[Stretch]) -> Iterator[str]:
-    """Blocks come one after the other; what is of one block was measured at one time, in both arms."""
+    """Blocks come one after the other, and the arms of one block were measured at one time."""
     ended_ns, ahead = -np.inf, -1
     for block, stretches_of_block in groupby(stretches, key=lambda stretch: stretch.block):
         arms = list(stretches_of_block)
@@ -164,14 +170,12 @@ def warmed_up_guard(stretches: Sequence[Stretch], blocks: Sequence[NotedBlock], 
         by_arm = pairs.get(pair_of[noted.block], {})
         for code, arm in enumerate(ARMS):
             if arm in noted.arms and code not in by_arm:
-                problems.append(f"block {noted.block}: no request of the {arm} arm tells how it was warmed up")
+                problems.append(f"block {noted.block}: the {arm} arm has no requests")
     if not pairs:
-        problems.append("no request of the change tells how the arms were warmed up")
+        problems.append("the change has no requests")
     least, most = min(counts, default=0), max(counts, default=0)
     if not problems and not least and case is not None and case.plan.warmup:
-        problems.append(
-            f"the plan has {case.plan.warmup:g} s of warm-up, and there are blocks without one request of it"
-        )
+        problems.append(f"the plan has {case.plan.warmup:g} s of warm-up, and there are blocks without any")
     detail = f"{least:,} warm-up requests" if least == most else f"{least:,} to {most:,} warm-up requests"
     return Guard(
         id="arms-warmed-up-alike",
@@ -186,7 +190,7 @@ def _falls(slot: np.ndarray, due: np.ndarray) -> int:
     return int(np.count_nonzero(due[1:] < due[:-1]))
 
 
-def _by_block_and_arm(rows: Rows) -> Iterator[Group]:
+def _by_block_and_arm(rows: RequestTable) -> Iterator[Group]:
     """Each block and arm that has rows, in this order."""
     arm = rows.arm
     for block, inside in members(rows.block):
@@ -195,24 +199,3 @@ def _by_block_and_arm(rows: Rows) -> Iterator[Group]:
             indices = inside[arm_of == code]
             if len(indices):
                 yield block, code, indices.astype(np.int32) if len(rows) < NO_ROW else indices
-
-
-def engine_guard(blocks: Sequence[NotedBlock]) -> Guard:
-    silent, bad, added = [], [], []
-    for noted in blocks:
-        engine = noted.engine
-        if engine.trustworthy is None:
-            silent.append(str(noted.block))
-            continue
-        if not engine.trustworthy:
-            bad.append(f"block {noted.block}: {engine.detail or 'no detail was noted'}")
-        if engine.added_p99_ms is not None and abs(engine.added_p99_ms) < HOURS_MS:
-            added.append(engine.added_p99_ms)
-    if bad:
-        detail, remedy = "; ".join(bad), "Lower workload.rate, or measure on a machine with more room."
-    elif silent or not blocks:
-        detail, remedy = f"no engine check was recorded (blocks {', '.join(silent) or 'none'})", "Measure again."
-    else:
-        most = f"; it added {max(added):.2g} ms at p99 in the worst of them" if added else ""
-        detail, remedy = f"the load engine passed its check in all {len(blocks)} blocks{most}", ""
-    return Guard(id="engine-trustworthy", ok=not (bad or silent) and bool(blocks), detail=detail, remedy=remedy)

@@ -1,6 +1,6 @@
-"""What the manifest says of a run, held against what is there: the case, the blocks, the probe's records, the end.
+"""Guards on what the manifest notes of a run: the case, the blocks, the end, compared with the files.
 
-A file that lost some of its rows reads as well as a whole one. Only what was noted while it was written tells.
+A file that lost some of its rows reads as well as a whole one: only what was noted while it was written shows it.
 """
 
 from __future__ import annotations
@@ -9,43 +9,42 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import pandas as pd
 
 from luckyhit.case import Case
 from luckyhit.designs import design_of
 from luckyhit.errors import RunUnreadable
-from luckyhit.judge.table.rows import ARMS, Rows
+from luckyhit.judge.table.rows import ARMS, RequestTable
 from luckyhit.records import Guard, GuardId, Rollback, UnreadPart
 from luckyhit.records.manifest import MOST_BLOCKS, Manifest
 from luckyhit.run import Run
 from luckyhit.text.numbers import listed
 
-MOST_TOLD = 4
+MOST_NAMED = 4
 AT_ONCE = 1 << 20
 _BLOCK_PATH = ("blocks",)
 
 
 def ended_early(manifest: Manifest) -> str:
-    """Why the run ended before its time, as it was noted; empty where it was not."""
+    """Why the run ended early, as it was noted; empty where it did not."""
     failure = manifest.failure
     return "" if not failure else failure.message or "no reason was noted"
 
 
 def not_finished(manifest: Manifest, problems: Sequence[UnreadPart] = ()) -> str:
-    """Why this is not the record of a run that got to its end; empty where it is."""
+    """Why this is not the record of a finished run; empty where it is."""
     if ended := ended_early(manifest):
         return ended
     if manifest.state == "measuring":
-        return "it is still being measured, or died without a word"
+        return "the run is still in progress, or was killed"
     noted = next((problem.value for problem in problems if problem.path == ("state",)), repr(manifest.state))
-    return "" if manifest.ended else f"the manifest notes no state of a run that is over ({noted[:40]})"
+    return "" if manifest.ended else f"its manifest notes no final state ({noted[:40]})"
 
 
 def unread_guards(problems: Sequence[UnreadPart]) -> list[Guard]:
     """A failed guard for each of the noted guards that can't be read."""
     entries = {problem.path[:2]: problem.value for problem in problems if problem.path[:1] == ("guards",)}
     return [
-        Guard(id="guards-readable", ok=False, detail=f"{value} is no guard", remedy="Measure again.")
+        Guard(id="guards-readable", ok=False, detail=f"can't read {value} as a guard", remedy="Measure again.")
         for path, value in entries.items()
         if len(path) == 2
     ]
@@ -65,12 +64,12 @@ def records_guard(damaged: Sequence[RunUnreadable]) -> Guard | None:
 
 
 def difference_guard(collected: Sequence[Guard], ended: str) -> Guard | None:
-    """A failed guard where nobody compared what the change changed; None where that was collected while measuring.
-    `ended`: why the run ended before its time."""
+    """A failed guard where what the change changed was not compared; None where that was collected while measuring.
+    `ended`: why the run ended early."""
     if any(guard.id == "declared-difference-only" for guard in collected):
         return None
     reason = f", since the run ended early: {ended}" if ended else ""
-    return Guard(id="declared-difference-only", ok=False, detail=f"nobody compared what the change changed{reason}")
+    return Guard(id="declared-difference-only", ok=False, detail=f"what the change changed was not compared{reason}")
 
 
 def case_guard(run: Run, manifest: Manifest, case: Case) -> Guard | None:
@@ -104,65 +103,31 @@ def rollback_guard(manifest: Manifest) -> Guard | None:
     )
 
 
-def blocks_guard(manifest: Manifest, unread: Sequence[UnreadPart], rows: Rows, case: Case, *, interim: bool) -> Guard:
+def blocks_guard(
+    manifest: Manifest, unread: Sequence[UnreadPart], rows: RequestTable, case: Case, *, interim: bool
+) -> Guard:
     """Whether the blocks that were noted are those that have rows, arm by arm. `unread`: what of the manifest can't be
-    read. `going_on`: the run did not get to its end, so the block it was in has rows already, and is not noted."""
+    read. `interim`: the run is not
+    finished, so the block it is in has rows already, and is not noted."""
     counts = _counts(rows)
-    problems = [*_unread_blocks(manifest, unread), *_unlike_the_plan(manifest, case)]
+    problems = [*_unread_blocks(manifest, unread), *_unplanned(manifest, case)]
     noted = {block.block: block.arms for block in manifest.blocks}
     for block, arms in noted.items():
         for code, arm in enumerate(ARMS):
             requests = counts.get((block, code), 0)
             if arm in arms and not requests:
-                problems.append(f"no request of block {block}, {arm}, is there")
+                problems.append(f"block {block} has no requests {arm}, which was measured in it")
             elif requests and arm not in arms:
                 problems.append(f"block {block} has {requests:,} requests {arm}, which was not measured in it")
     under_way = max(noted, default=-1) + 1 if interim else None
     for block in sorted({block for block, _ in counts} - set(noted)):
         if block >= 0 and block != under_way:
             requests = sum(counts.get((block, code), 0) for code in range(-1, len(ARMS)))
-            problems.append(f"{requests:,} requests are of block {block}, which was not noted")
+            problems.append(f"block {block} has {requests:,} requests, and was not noted")
     if not noted and not problems and not interim:
         problems.append("no block was noted")
-    return _guard(
+    return guard_of_problems(
         "blocks-as-noted", problems, f"the {len(noted)} blocks that were noted, with the arms of each, have their rows"
-    )
-
-
-def probe_guard(manifest: Manifest, reads: pd.DataFrame, writes: pd.DataFrame, *, interim: bool) -> Guard | None:
-    """Whether the probe's writes and reads are those that it counted, each once; None where there are none, and none
-    were counted."""
-    blocks = manifest.blocks
-    under_way = max((block.block for block in blocks), default=-1) + 1 if interim else None
-    problems, miscounted, total, uncounted = [], [], 0, 0
-    for name, frame in (("writes", writes), ("reads", reads)):
-        by_block = frame["block"].value_counts()
-        for block in blocks:
-            counted = block.probe.writes if name == "writes" else block.probe.reads
-            rows = int(by_block.get(block.block, 0))
-            if counted is None:
-                uncounted += bool(rows)
-                continue
-            total += counted
-            if rows != counted:
-                miscounted.append(f"block {block.block}: the probe counted {counted:,} {name}, {rows:,} are there")
-        if not len(frame):
-            continue
-        known = frame["block"].isin([block.block for block in blocks] + [under_way])
-        strange = int(np.count_nonzero(~(known & frame["arm"].astype(str).isin(ARMS)).to_numpy(dtype=bool)))
-        if strange:
-            problems.append(f"{strange:,} {name} are of no block that was noted, or of no arm")
-        if twice := int(frame.duplicated().sum()):
-            problems.append(f"{twice:,} {name} are there more than once")
-        later = frame["acked_ns" if name == "writes" else "done_ns"] < frame["sent_ns"]
-        if backwards := int(later.fillna(False).sum()):
-            problems.append(f"{backwards:,} {name} were answered before they were sent")
-    problems += miscounted
-    if not total and not len(reads) and not len(writes):
-        return None
-    open_ = "; how many there were was not noted in every block" if uncounted else ", as many as the probe counted"
-    return _guard(
-        "the-probes-records-are-whole", problems, f"{len(writes):,} writes and {len(reads):,} reads, each once{open_}"
     )
 
 
@@ -172,17 +137,17 @@ def _unread_blocks(manifest: Manifest, unread: Sequence[UnreadPart]) -> Iterator
         yield "the manifest has no list of blocks"
     of_blocks = [problem for problem in unread if problem.path[:1] == _BLOCK_PATH and len(problem.path) == 2]
     if nameless := sum(not problem.repeated for problem in of_blocks):
-        yield f"{nameless} of the blocks in the manifest have no number that a block can have"
+        yield f"{nameless} of the blocks in the manifest have no valid number"
     for block, times in Counter(problem.number for problem in of_blocks if problem.repeated).items():
         yield f"block {block} is noted {times + 1} times"
 
 
-def _unlike_the_plan(manifest: Manifest, case: Case) -> Iterator[str]:
+def _unplanned(manifest: Manifest, case: Case) -> Iterator[str]:
     """Blocks that no run of this case has."""
     for block in manifest.blocks:
         arms, stage, where = block.arms, block.stage, f"block {block.block}"
         if stage is None:
-            yield f"{where} is of no stage that there is"
+            yield f"{where} has no known stage"
         elif not arms:
             yield f"{where} names no arms"
         elif stage in ("baseline", "after-rollback") and arms != ["before"]:
@@ -191,13 +156,13 @@ def _unlike_the_plan(manifest: Manifest, case: Case) -> Iterator[str]:
             yield f"{where} was measured {listed(list(arms))}, which is not {case.design}"
 
 
-def _guard(id: GuardId, problems: Sequence[str], detail: str) -> Guard:
-    more = [f"{len(problems) - MOST_TOLD} more of this kind"] if len(problems) > MOST_TOLD else []
-    text = "; ".join([*problems[:MOST_TOLD], *more])
+def guard_of_problems(id: GuardId, problems: Sequence[str], detail: str) -> Guard:
+    more = [f"{len(problems) - MOST_NAMED} more of this kind"] if len(problems) > MOST_NAMED else []
+    text = "; ".join([*problems[:MOST_NAMED], *more])
     return Guard(id=id, ok=not problems, detail=text or detail)
 
 
-def _counts(rows: Rows) -> dict[tuple[int, int], int]:
+def _counts(rows: RequestTable) -> dict[tuple[int, int], int]:
     """How many rows each block and arm has; without rows that name no block."""
     block, arm = rows.block, rows.arm
     width, counts = len(ARMS) + 1, Counter[int]()
@@ -213,9 +178,3 @@ def _counts(rows: Rows) -> dict[tuple[int, int], int]:
         for number, count in zip(numbers.tolist(), times.tolist(), strict=True):
             counts[number] += count
     return {(code // width, code % width - 1): count for code, count in counts.items() if code >= 0}
-
-
-__all__ = [
-    "blocks_guard", "case_guard", "difference_guard", "ended_early", "not_finished", "probe_guard", "records_guard",
-    "rollback_guard", "unread_guards",
-]  # fmt: skip

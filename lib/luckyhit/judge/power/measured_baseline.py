@@ -15,7 +15,7 @@ from luckyhit.judge.stale.write_units import stale_units
 from luckyhit.judge.stats.boundary import INF, FixedSample
 from luckyhit.judge.table.record import BEFORE, read
 from luckyhit.judge.table.request_values import level_of_values, values_of
-from luckyhit.judge.table.samples import CACHE, JUDGED, Rows, halves, rows_of_parts
+from luckyhit.judge.table.samples import CACHE, JUDGED, RequestTable, halves, rows_of_parts
 from luckyhit.records import GoalName, kind_of, route_of_goal
 
 NOWHERE = -2
@@ -42,7 +42,7 @@ class MeasuredBaseline:
     probe_decided: float = 1.0
 
 
-def baseline_of(rows: Rows, probed: Probed, case: Case) -> MeasuredBaseline:
+def baseline_of(rows: RequestTable, probed: Probed, case: Case) -> MeasuredBaseline:
     """`rows`: the measured rows of the baseline; `probed`: its probe.
 
     The variance of a pair is that of an A/A comparison of the baseline's halves, less what both arms share: side by
@@ -74,7 +74,7 @@ def recorded_baseline(run: CaseRun) -> MeasuredBaseline:
     return baseline_of(record.measured("baseline", BEFORE), record.probed("baseline", "before"), run.case)
 
 
-def _own_part(name: GoalName, values: np.ndarray, visible: np.ndarray, rows: Rows, metric: float) -> float:
+def _own_part(name: GoalName, values: np.ndarray, visible: np.ndarray, rows: RequestTable, metric: float) -> float:
     """The part of the variance (of a quantile: of lying above it) inside groups of one route and cache status."""
     value = values[visible] if kind_of(name).quantile is None else (values > metric).astype(float)[visible]
     total = float(np.var(value))

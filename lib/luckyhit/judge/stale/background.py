@@ -119,8 +119,8 @@ def _writes_before(history: _History, reading: np.ndarray) -> tuple[Numbers, Num
     where no read came before this one in its block, so that nothing can have been cached."""
     slot = whole_numbers(history.rows["slot"])
     # A row without a slot has no place in the order.
-    last, read = last_before(history.group, slot.value, ~reading & slot.there, reading & slot.there)
-    own = (last >= 0) & (read >= 0) & slot.there & reading & history.sent.there
+    last, read = last_before(history.group, slot.value, ~reading & slot.present, reading & slot.present)
+    own = (last >= 0) & (read >= 0) & slot.present & reading & history.sent.present
     own &= (history.accepted & ~history.repeated())[last]
     return Numbers(slot.value[last], own), Numbers(history.sent.value - history.done.value[last], own)
 
@@ -152,14 +152,14 @@ class _History:
         elsewhere, plain = route.isin(family.elsewhere).to_numpy(), route.isin(family.unnamed).to_numpy()
         as_expected = error.isna().to_numpy()
         # A request that was sent twice may have lost its first instant.
-        went_out = ~reading & (sent.there | version.there | (error == "reset").to_numpy(dtype=bool))
+        went_out = ~reading & (sent.present | version.present | (error == "reset").to_numpy(dtype=bool))
         # A route may expect a rejection; a form redirects once it took the value.
-        good = status.there & (status.value >= 200) & (status.value < 400)
-        answered = went_out & as_expected & sent.there & done.there & good
-        named = (full | elsewhere) & went_out & version.there
+        good = status.present & (status.value >= 200) & (status.value < 400)
+        answered = went_out & as_expected & sent.present & done.present & good
+        named = (full | elsewhere) & went_out & version.present
         group = _codes(rows, "arm", "block", "key")
         scope = _codes(rows, "key") if shared else _codes(rows, "arm", "key")
-        _, value = np.unique(np.where(version.there, version.value, 0), return_inverse=True)
+        _, value = np.unique(np.where(version.present, version.value, 0), return_inverse=True)
         values = int(value.max(initial=0)) + 1
         return cls(
             rows=rows,
@@ -169,20 +169,20 @@ class _History:
             lasting=np.unique(scope * values + value, return_inverse=True)[1],
             sent=sent,
             done=done,
-            seen=version.among(reading & as_expected & sent.there & done.there),
+            seen=version.among(reading & as_expected & sent.present & done.present),
             accepted=named & full & answered,
             open=named & ~(full & answered),
             unnamed=plain & answered,
-            wild=(plain & went_out & ~answered) | (full & went_out & ~version.there),
+            wild=(plain & went_out & ~answered) | (full & went_out & ~version.present),
         )
 
     def outcomes(self) -> tuple[np.ndarray, Numbers, Numbers]:
         """By row: its outcome, how many newer writes were acknowledged, and how long before its send, in ns, the first
         of them was. Rows of writes are unknown."""
-        asked = np.flatnonzero(self.seen.there)
+        asked = np.flatnonzero(self.seen.present)
         sent, done = self.sent.value[asked], self.done.value[asked]
         group, pair = self.group[asked], self.pair[asked]
-        accepted, begun = self.accepted, np.where(self.sent.there, self.sent.value, NEVER)
+        accepted, begun = self.accepted, np.where(self.sent.present, self.sent.value, NEVER)
 
         acked = Timeline(self.group[accepted], self.done.value[accepted])
         latest = acked.most_before(begun[accepted], group, sent)  # the latest send among those acknowledged
@@ -193,21 +193,23 @@ class _History:
         original = self._originals(begun)[asked]
         # From here on no write of the shown value is under way. Where the latest acknowledged write wrote that very
         # value, its response came after its send, and nothing looks overtaken.
-        over = np.maximum(np.where(shown.there, shown.value, NEVER), np.where(anything.there, anything.value, NEVER))
-        placed = shown.there | original
-        overtaken = latest.there & placed & (latest.value > over)
+        over = np.maximum(
+            np.where(shown.present, shown.value, NEVER), np.where(anything.present, anything.value, NEVER)
+        )
+        placed = shown.present | original
+        overtaken = latest.present & placed & (latest.value > over)
 
         returns = _earliest(self.lasting[self.open], begun[self.open], self.lasting[asked]) <= done
         returns |= _earliest(self.scope[self.wild], begun[self.wild], self.scope[asked]) <= done
         just_open = Timeline(self.pair[self.open], begun[self.open]).most_before(begun[self.open], pair, done + 1)
-        current = shown.there & (shown.value >= latest.value)
-        current |= just_open.there & (just_open.value >= latest.value)
+        current = shown.present & (shown.value >= latest.value)
+        current |= just_open.present & (just_open.value >= latest.value)
 
         stale = overtaken & ~returns & ~current
-        foreign = latest.there & ~placed & ~returns & ~anything.there
-        telling = ~self._of_foreign_routes(asked, foreign, latest.there & placed)
+        foreign = latest.present & ~placed & ~returns & ~anything.present
+        telling = ~self._of_foreign_routes(asked, foreign, latest.present & placed)
         outcome = np.full(len(self.rows), "unknown", dtype=object)
-        outcome[asked[latest.there & current & telling]] = "fresh"
+        outcome[asked[latest.present & current & telling]] = "fresh"
         outcome[asked[stale & telling]] = "stale"
         behind = np.zeros(len(self.rows), dtype=np.int64)
         behind[asked[stale]] = self._newer(acked, group[stale], over[stale], sent[stale])
@@ -220,7 +222,7 @@ class _History:
         """Mask of the rows that show the same as a read sent before the first write of its key."""
         written = self.accepted | self.open | self.unnamed | self.wild
         first = _earliest(self.group[written], begun[written], self.group)
-        known = self.seen.there
+        known = self.seen.present
         return _earliest(self.pair[known], self.sent.value[known], self.pair) < first
 
     def repeated(self) -> np.ndarray:
@@ -256,7 +258,7 @@ class _History:
         # The first count lacks those sent before `over` and acknowledged after the read's send.
         last = sends.most_before(done, group, over + 1)
         done = done[sends.order]
-        for row in np.flatnonzero(last.there & (last.value >= sent)).tolist():
+        for row in np.flatnonzero(last.present & (last.value >= sent)).tolist():
             newer[row] += np.count_nonzero(done[first[row] : before[row]] >= sent[row])
         return newer
 

@@ -76,7 +76,7 @@ def probe_units(classified: pd.DataFrame, within_s: float, routes: list[str]) ->
     `burst_routes`."""
     since = whole_numbers(classified["since_ack_ns"])
     exposed = classified["prestate"].isin(list(EXPOSED)).to_numpy(dtype=bool)
-    behind = exposed & classified["after_ack"].to_numpy(dtype=bool) & since.there
+    behind = exposed & classified["after_ack"].to_numpy(dtype=bool) & since.present
     past = behind & (since.value > round(within_s * 1e9))
     burst = _burst(classified)
     # An in-flight probe has the racing read beside its planned one.

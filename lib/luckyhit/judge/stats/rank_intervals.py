@@ -27,7 +27,7 @@ class _Sorted:
         self.units, self.block = side.units, side.block
         self.scale = 1.0
         if isinstance(values, SinceDue):
-            finite, values, self.scale = values.there, values.ns, NS_PER_MS
+            finite, values, self.scale = values.present, values.ns, NS_PER_MS
             # A missing time is the least of all numbers.
             self.sorted = np.sort(values)[len(values) - int(np.count_nonzero(finite)) :]
         else:

@@ -1,7 +1,7 @@
-"""From recorded tables to `Rows`: read once, whatever is in them.
+"""From recorded tables to a RequestTable, whatever is in them.
 
-`rows_of` takes a frame. `rows_of_parts` takes the part files of a long run one after the other, and keeps of each no
-more than the judge needs: a frame of all of them would take ten times the room. Both give the same rows.
+`rows_of` takes a frame; `rows_of_parts` takes the part files of a long run one after the other, and keeps only what the
+judge needs: a frame of all of them would take ten times the memory. Both give the same rows.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from luckyhit.judge.table.layout import in_order
+from luckyhit.judge.table.row_order import in_order
 from luckyhit.judge.table.rows import (
     ARMS,
     CACHE,
@@ -27,7 +27,7 @@ from luckyhit.judge.table.rows import (
     UNTOLD_ANSWER,
     WRONG_ANSWER,
     Column,
-    Rows,
+    RequestTable,
     SinceDue,
     in_bits,
 )
@@ -47,13 +47,13 @@ SMALL, ROOMY = 2**13, 2**29
 """Numbers of blocks and slots below these are kept in two or four bytes: three times such a number still fits."""
 
 
-def rows_of(frame: pd.DataFrame) -> Rows:
-    """The frame as arrays. Missing columns and values that are no numbers become NaN or -1: guards will tell."""
+def rows_of(frame: pd.DataFrame) -> RequestTable:
+    """The frame as arrays. Missing columns and invalid numbers become NaN or -1, which guards report."""
     rows = as_they_come(frame)
-    return Rows.of(in_order({name: rows.column(name) for name in COLUMNS}), rows.routes)
+    return RequestTable.of(in_order({name: rows.column(name) for name in COLUMNS}), rows.routes)
 
 
-def as_they_come(frame: pd.DataFrame) -> Rows:
+def as_they_come(frame: pd.DataFrame) -> RequestTable:
     """The same in the order of the frame."""
     missing = [name for name in JUDGED if name not in frame.columns]
     if missing:
@@ -62,15 +62,15 @@ def as_they_come(frame: pd.DataFrame) -> Rows:
     error[(error < 0) & frame["error"].notna().to_numpy(dtype=bool)] = OTHER_ERROR
     unexpected = np.flatnonzero(error == UNEXPECTED)
     error[unexpected] = _by_status(_number(frame["status"].iloc[unexpected]))
-    return Rows(
+    return RequestTable(
         arm=_codes(frame["arm"], ARMS),
         block=_whole(frame["block"]),
         slot=_whole(frame["slot"]),
         measured=_codes(frame["phase"], PHASES) == 1,
-        due=_number(frame["due_ns"]),
-        sent=_number(frame["sent_ns"]),
-        first_byte=_number(frame["first_byte_ns"]),
-        done=_number(frame["done_ns"]),
+        due_ns=_number(frame["due_ns"]),
+        sent_ns=_number(frame["sent_ns"]),
+        first_byte_ns=_number(frame["first_byte_ns"]),
+        done_ns=_number(frame["done_ns"]),
         error=error,
         cache=_codes(frame["cache"], CACHE),
         numbers={name: _number(frame[name]) for name in NUMBER_COLUMNS},
@@ -80,24 +80,26 @@ def as_they_come(frame: pd.DataFrame) -> Rows:
     )
 
 
-def rows_of_parts(parts: Iterable[pa.Table], expected: int = 0) -> Rows:
+def rows_of_parts(parts: Iterable[pa.Table], expected: int = 0) -> RequestTable:
     """The same, from tables with the columns of `records.REQUESTS` (JUDGED are enough), one after the other.
 
-    `expected`: about how many rows there will be; room is made for so many at once, and for more where they come.
+    `expected`: about how many rows there will be; room for these is made at once, and for more when they come.
     """
-    growing = {name: _Growing(expected) for name in COLUMNS if name not in _TOLD_BY_TEXT}
-    texts: dict[str, list[pa.DictionaryArray]] = {name: [] for name in _TOLD_BY_TEXT}
-    due, done = growing["due"], growing["done"]
+    growing = {name: _Growing(expected) for name in COLUMNS if name not in _TEXTS}
+    texts: dict[str, list[pa.DictionaryArray]] = {name: [] for name in _TEXTS}
+    due, done = growing["due_ns"], growing["done_ns"]
     after_due = True
     for part in parts:
         for batch in part.to_batches():
             columns = _columns_of(batch)
-            late = columns["done"]
+            late = columns["done_ns"]
             if after_due and not isinstance(late, SinceDue):
-                # From here on there are instants that four bytes after the due time can't tell.
+                # From here on there are instants that four bytes after the due time can't hold.
                 done.put_instead(SinceDue(done.all).at(due.all))
                 after_due = False
-            columns["done"] = late.ns if after_due else late.at(columns["due"]) if isinstance(late, SinceDue) else late
+            columns["done_ns"] = (
+                late.ns if after_due else late.at(columns["due_ns"]) if isinstance(late, SinceDue) else late
+            )
             for name, pieces in texts.items():
                 pieces.append(columns.pop(name))
             for name, column in columns.items():
@@ -106,17 +108,17 @@ def rows_of_parts(parts: Iterable[pa.Table], expected: int = 0) -> Rows:
         return rows_of(REQUESTS.empty_table().to_pandas())
     joined: dict[str, Column] = {name: column.all for name, column in growing.items()}
     if after_due:
-        joined["done"] = SinceDue(done.all)
+        joined["done_ns"] = SinceDue(done.all)
     routes: list[str] = []
-    for name in _TOLD_BY_TEXT:
+    for name in _TEXTS:
         joined[name], routes = _same_codes(texts.pop(name))
     growing.clear()
     pa.default_memory_pool().release_unused()
-    return Rows.of(in_order(joined), routes)
+    return RequestTable.of(in_order(joined), routes)
 
 
-_TOLD_BY_TEXT = ("key", "route")
-"""Columns whose numbers say no more than which rows have the same text: those of all parts are made at the end."""
+_TEXTS = ("key", "route")
+"""Columns whose codes only say which rows have the same text: those of all parts are made at the end."""
 
 
 class _Growing:
@@ -159,9 +161,9 @@ def _columns_of(batch: pa.RecordBatch) -> dict[str, Any]:
     times = _times(batch)
     if times is None or not all(_is_whole(batch[name]) for name in ("block", "slot", "status", *NUMBER_COLUMNS)):
         return _odd(batch)
-    due, left, done, clock = times
+    due, delay, done, clock = times
     error = _words(batch["error"], ERRORS)
-    error[(error < 0) & _there(batch["error"])] = OTHER_ERROR
+    error[(error < 0) & _valid(batch["error"])] = OTHER_ERROR
     unexpected = np.flatnonzero(error == UNEXPECTED)
     if len(unexpected):
         status = batch["status"].take(pa.array(unexpected))
@@ -171,14 +173,14 @@ def _columns_of(batch: pa.RecordBatch) -> dict[str, Any]:
         "block": _place(batch["block"]),
         "slot": _place(batch["slot"]),
         "measured": _words(batch["phase"], PHASES) == 1,
-        "due": due.astype(np.float64),
-        "left": left,
-        "done": done,
+        "due_ns": due.astype(np.float64),
+        "send_delay_ns": delay,
+        "done_ns": done,
         "clock": clock,
         "error": error,
         "cache": _words(batch["cache"], CACHE),
         **{name: _count(batch[name]) for name in NUMBER_COLUMNS},
-        **{name: _with_dictionary(batch[name]) for name in _TOLD_BY_TEXT},
+        **{name: _with_dictionary(batch[name]) for name in _TEXTS},
     }
 
 
@@ -190,11 +192,11 @@ def _by_status(status: np.ndarray) -> np.ndarray:
 
 
 def _odd(batch: pa.RecordBatch) -> dict[str, Any]:
-    """The same from a batch with something else in it than the load engine writes: more room, no more doubts."""
-    others = pa.Table.from_batches([batch]).select([name for name in JUDGED if name not in _TOLD_BY_TEXT])
+    """The same from a batch that the load engine did not write: it takes more room."""
+    others = pa.Table.from_batches([batch]).select([name for name in JUDGED if name not in _TEXTS])
     rows = as_they_come(others.to_pandas(types_mapper=_nullable))
     columns: dict[str, Any] = {name: rows.column(name) for name in COLUMNS}
-    return columns | {name: _with_dictionary(batch[name]) for name in _TOLD_BY_TEXT}
+    return columns | {name: _with_dictionary(batch[name]) for name in _TEXTS}
 
 
 def _nullable(dtype: pa.DataType) -> Any:
@@ -202,7 +204,7 @@ def _nullable(dtype: pa.DataType) -> Any:
 
 
 def _times(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray, SinceDue, np.ndarray] | None:
-    """(due, left, done, clock); None where instants are no whole numbers, or too far from due for four bytes."""
+    """(due, send delay, done, clock); None where instants are not whole numbers, or too far from due for four bytes."""
     due = batch["due_ns"]
     if not _is_whole(due) or due.null_count:
         return None
@@ -216,19 +218,19 @@ def _times(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray, SinceDue, np.
             return None
         late.append(times)
     sent, first, done = late
-    # None is the least number of all, so what is compared has to be there where it may be the smaller one.
+    # NO_TIME is the least number of all, so a value that may be the smaller one has to be checked for it.
     none = np.zeros(len(due), dtype=bool)
-    sent_there = sent != NO_TIME
+    is_sent = sent != NO_TIME
     clock = in_bits(
         none,
         none,
-        sent_there & (sent < -EARLY_NS),
-        (done != NO_TIME) & (~sent_there | (done < sent)),
+        is_sent & (sent < -EARLY_NS),
+        (done != NO_TIME) & (~is_sent | (done < sent)),
         (first != NO_TIME) & ((first < sent) | ((done != NO_TIME) & (first > done))),
     )
-    left = sent.astype(np.float32)
-    left[~sent_there] = np.nan
-    return due, left, SinceDue(done), clock
+    delay = sent.astype(np.float32)
+    delay[~is_sent] = np.nan
+    return due, delay, SinceDue(done), clock
 
 
 def _since(due: np.ndarray, column: pa.Array) -> np.ndarray | None:
@@ -238,7 +240,7 @@ def _since(due: np.ndarray, column: pa.Array) -> np.ndarray | None:
     if not column.null_count:
         late = column.to_numpy() - due
     else:
-        known = _there(column)
+        known = _valid(column)
         late = np.where(known, column.fill_null(0).to_numpy() - due, 0)
     if len(late) and not (late.min() > NO_TIME and late.max() <= -(NO_TIME + 1)):
         return None
@@ -254,7 +256,7 @@ def _is_whole(column: pa.Array) -> bool:
 
 
 def _place(column: pa.Array) -> np.ndarray:
-    """Numbers of blocks or slots; -1 for none, and for all that is none."""
+    """Numbers of blocks or slots; -1 for invalid ones."""
     numbers = (column.fill_null(-1) if column.null_count else column).to_numpy()
     if len(numbers) and (numbers.min() < 0 or numbers.max() >= EXACT):
         numbers = np.where((numbers >= 0) & (numbers < EXACT), numbers, -1)
@@ -277,18 +279,18 @@ def _words(column: pa.Array, known: Sequence[str]) -> np.ndarray:
     return code[_indices(column)]
 
 
-def _there(column: pa.Array) -> np.ndarray:
+def _valid(column: pa.Array) -> np.ndarray:
     return column.is_valid().to_numpy(zero_copy_only=False)
 
 
 def _with_dictionary(column: pa.Array) -> pa.DictionaryArray:
-    """Texts with a dictionary; what is no text is written as one."""
+    """Texts with a dictionary; other values are written as texts."""
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
     words = column.dictionary
     if not pa.types.is_string(words.type):
         words = pc.cast(words, pa.string(), safe=False)
-    if words.null_count:  # nothing is no word, and has no number
+    if words.null_count:  # null is not a word
         column = words.take(column.indices).dictionary_encode()
         words = column.dictionary
     # A dictionary of all parts may have more words than the numbers of one part's can count.
@@ -327,7 +329,7 @@ def _number(column: pd.Series) -> np.ndarray:
 
 
 def _whole(column: pd.Series) -> np.ndarray:
-    """Whole numbers; -1 for all that is none (or beyond what a float counts exactly)."""
+    """Whole numbers; -1 for anything else (or beyond what a float counts exactly)."""
     number = _number(column)
     good = np.isfinite(number) & (number >= 0) & (number < EXACT)
     return np.where(good, number, -1).astype(np.int64)
@@ -353,6 +355,3 @@ def identities(column: pd.Series) -> np.ndarray:
     if column.dtype == object:
         column = column.map(str, na_action="ignore")
     return pd.factorize(column)[0].astype(np.int64)
-
-
-__all__ = ["JUDGED", "as_they_come", "identities", "rows_of", "rows_of_parts"]

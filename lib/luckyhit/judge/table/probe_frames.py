@@ -1,5 +1,5 @@
-"""The frames that freshness is judged from, cleaned: whatever a file holds, what comes out has the columns of
-`luckyhit.records` with whole numbers, truth values and texts in them, or nothing where it held none."""
+"""The frames that freshness is judged from, cleaned: the columns of `luckyhit.records` with whole
+numbers, truth values and texts, or null."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from luckyhit.judge.table.samples import ARMS
+from luckyhit.judge.freshness.histories import truths
+from luckyhit.judge.table.rows import ARMS
 
 EXACT = 2**53
 """Numbers are smaller than this, so that none is bent by passing through a float: 104 days in nanoseconds."""
@@ -36,7 +37,7 @@ def _clean(frame: pd.DataFrame, schema: pa.Schema) -> pd.DataFrame:
         if pa.types.is_integer(field.type):
             tidy[field.name] = _whole(frame[field.name])
         elif pa.types.is_boolean(field.type):
-            tidy[field.name] = _truth(frame[field.name])
+            tidy[field.name] = truths(frame[field.name])
         elif pa.types.is_string(field.type) or pa.types.is_dictionary(field.type):
             tidy[field.name] = _text(frame[field.name])
     return frame.assign(**tidy)
@@ -49,13 +50,6 @@ def _whole(values: pd.Series) -> pd.Series:
     numbers = pd.to_numeric(values.astype(object), errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     good = np.isfinite(numbers) & (np.abs(numbers) < EXACT) & (numbers == np.round(numbers))
     return pd.Series(np.where(good, numbers, np.nan), index=values.index).astype("Int64")
-
-
-def _truth(values: pd.Series) -> pd.Series:
-    if values.dtype == bool:
-        return values
-    truths = [value is True or (isinstance(value, np.bool_) and bool(value)) for value in values.tolist()]
-    return pd.Series(truths, index=values.index, dtype=bool)
 
 
 def _text(values: pd.Series) -> pd.Series:

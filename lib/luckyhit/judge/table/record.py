@@ -11,7 +11,7 @@ from luckyhit.case import Case
 from luckyhit.judge.freshness.probed import Probed
 from luckyhit.judge.stale.background import ANSWERS, background_reads
 from luckyhit.judge.table.probe_frames import probe_frame, request_frame
-from luckyhit.judge.table.samples import ARMS, Rows, among, rows_of
+from luckyhit.judge.table.samples import ARMS, RequestTable, among, rows_of
 from luckyhit.records import READS, WRITES
 from luckyhit.records.manifest import NotedBlock
 
@@ -22,7 +22,7 @@ BEFORE, AFTER = 0, 1
 class Record:
     """One run's rows and probe events, by stage; `answers`: see `decide`. One record is asked about one case."""
 
-    rows: Rows
+    rows: RequestTable
     reads: pd.DataFrame
     writes: pd.DataFrame
     blocks: Sequence[NotedBlock]
@@ -45,11 +45,11 @@ class Record:
         """The arm of each block that has one arm."""
         return {block.block: ARMS.index(block.arms[0]) for block in self.entries(stage) if len(block.arms) == 1}
 
-    def measured(self, stage: str, arm: int) -> Rows:
+    def measured(self, stage: str, arm: int) -> RequestTable:
         inside = among(self.rows.block, self.numbers(stage)) & (self.rows.arm == arm)
         return self.rows.take(inside & self.rows.measured)
 
-    def probed_rows(self, arm: int) -> Rows:
+    def probed_rows(self, arm: int) -> RequestTable:
         """What was measured in the change's blocks with the probe beside the load."""
         rows = self.measured("change", arm)
         return rows.take(~among(rows.block, self.controls)) if self.controls else rows
@@ -70,7 +70,7 @@ class Record:
 
     def background(self, case: Case, stage: str) -> pd.DataFrame | None:
         """The workload's own reads in the blocks of one stage (see `background.background_reads`); None where no answer
-        tells a version. From all arms and blocks together: a write of another one may be what a read shows."""
+        shows a version. From all arms and blocks together: a write of another one may be what a read shows."""
         answers = self.answers
         if all(route.version is None for route in case.workload.routes):
             return None
@@ -83,13 +83,13 @@ class Record:
 
 
 def read(
-    requests: pd.DataFrame | Rows,
+    requests: pd.DataFrame | RequestTable,
     answers: pd.DataFrame | None,
     reads: pd.DataFrame,
     writes: pd.DataFrame,
     blocks: Sequence[NotedBlock],
 ) -> Record:
-    rows = requests if isinstance(requests, Rows) else rows_of(requests)
+    rows = requests if isinstance(requests, RequestTable) else rows_of(requests)
     numbers = [block.block for block in blocks]
     finished = among(rows.block, numbers) | (rows.block < 0)
     if not finished.all():
@@ -97,6 +97,3 @@ def read(
     placed = [probe_frame(reads, READS), probe_frame(writes, WRITES)]
     reads, writes = (frame[frame["block"].isin(numbers)] for frame in placed)
     return Record(rows, reads, writes, blocks, answers)
-
-
-__all__ = ["AFTER", "BEFORE", "Record", "read"]

@@ -1,4 +1,5 @@
-"""What one request counts as for a metric: a number, NaN where it tells none. `records.METRICS` names one for each."""
+"""What one request counts as for a metric: a number, NaN where it is not visible. `records.METRICS` names one for
+each."""
 
 from __future__ import annotations
 
@@ -6,10 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from luckyhit.judge.table.rows import Column, Rows
+from luckyhit.judge.table.rows import Column, RequestTable
 from luckyhit.records import GoalName, ValueKind, kind_of
 
-VALUES: dict[ValueKind, Callable[[Rows, str], np.ndarray]] = {
+VALUES: dict[ValueKind, Callable[[RequestTable, str], np.ndarray]] = {
     "hit": lambda rows, _: rows.hit,
     "failed": lambda rows, _: rows.failed,
     "wrong": lambda rows, _: rows.wrong,
@@ -19,22 +20,19 @@ VALUES: dict[ValueKind, Callable[[Rows, str], np.ndarray]] = {
 """Of rows and the metric's column, a float for each row."""
 
 
-def values_of(name: GoalName, rows: Rows) -> np.ndarray:
+def values_of(name: GoalName, rows: RequestTable) -> np.ndarray:
     """By a metric of requests, what each row counts as, in the metric's unit; NaN where it is not visible."""
     kind = kind_of(name)
     return np.asarray(VALUES[kind.value](rows, kind.column), dtype=float)
 
 
-def sortable_values_of(name: GoalName, rows: Rows) -> Column:
+def sortable_values_of(name: GoalName, rows: RequestTable) -> Column:
     """The same in the form that is sorted fastest: latencies as whole nanoseconds, where they are kept so."""
     return rows.latency if kind_of(name).value == "latency" else values_of(name, rows)
 
 
 def level_of_values(name: GoalName, values: np.ndarray) -> float:
-    """The metric of some visible values: their mean, or the quantile that it is (the least value that so many lie at or
-    below)."""
+    """The metric of some visible values: their mean, or the quantile that it is (the least value that this proportion
+    lies at or below)."""
     quantile = kind_of(name).quantile
     return float(values.mean() if quantile is None else np.quantile(values, quantile, method="inverted_cdf"))
-
-
-__all__ = ["VALUES", "level_of_values", "sortable_values_of", "values_of"]

@@ -1,4 +1,4 @@
-"""The recorded requests as arrays of one length: about thirty bytes for each row, whatever it took to read them.
+"""The recorded requests as arrays of one length: about thirty bytes for each row.
 
 What a row means is decided here, and nowhere else: what its latency is, whether it was a hit, whether it failed. What
 was picked from the rows of a run keeps the places of its rows, and copies a column when somebody asks for it.
@@ -22,16 +22,16 @@ HIT, MISS, STALE = CACHE.index("hit"), CACHE.index("miss"), CACHE.index("stale")
 TIMEOUT, DROPPED = ERRORS.index("timeout"), ERRORS.index("dropped")
 UNEXPECTED = ERRORS.index("unexpected")
 WRONG_ANSWER, UNTOLD_ANSWER = len(ERRORS) + 1, len(ERRORS) + 2
-"""Further codes of an unexpected answer: its status is 2xx or 3xx, so that it passes for a right one; nobody knows its
-status. What is left as UNEXPECTED said by its status that something is wrong."""
+"""Further codes of an unexpected answer: its status is 2xx or 3xx, so that it looks right; its status is not known.
+UNEXPECTED itself: the status says that something is wrong."""
 
 LAST_NS = 2.0**53
 """104 days: from here on a float is not exact to the nanosecond, and no run is that long."""
 EARLY_NS = 1e6
 """A request may leave this much before it is due: what a timer is off."""
 FAULTS = (
-    "no due time, or none that a run can have",
-    "times that are no numbers",
+    "no due time, or an impossible one",
+    "times that are not numbers",
     "sent before they were due",
     "done before they were sent",
     "first byte before sent or after done",
@@ -40,7 +40,7 @@ FAULTS = (
 NS_PER_MS = 1e6
 NO_TIME = np.iinfo(np.int32).min
 FEW_RUNS = 8
-"""Values that come in runs are looked at run by run, where there are so many times fewer runs than values."""
+"""Values in runs are handled run by run where there are this many times fewer runs than values."""
 NO_ROW = np.iinfo(np.int32).max
 """More rows than this have no number of four bytes."""
 
@@ -56,7 +56,7 @@ class SinceDue:
         return len(self.ns)
 
     @property
-    def there(self) -> np.ndarray:
+    def present(self) -> np.ndarray:
         return self.ns != NO_TIME
 
     def at(self, due: np.ndarray) -> np.ndarray:
@@ -75,19 +75,18 @@ class _Named:
     @overload
     def __get__(self, rows: None, owner: type) -> _Named: ...
     @overload
-    def __get__(self, rows: Rows, owner: type) -> np.ndarray: ...
-    def __get__(self, rows: Rows | None, owner: type) -> _Named | np.ndarray:
+    def __get__(self, rows: RequestTable, owner: type) -> np.ndarray: ...
+    def __get__(self, rows: RequestTable | None, owner: type) -> _Named | np.ndarray:
         if rows is None:
             return self
         return rows.wide(self.name)
 
 
-class Rows:
-    """Rows of the requests table as arrays of one length. Times are float nanoseconds, NaN where there is none
-    (exact up to 104 days); codes index ARMS, CACHE and ERRORS; -1 stands for none or not known. `clock` holds a bit for
-    each of FAULTS that a row shows; `left` is when it was sent, in nanoseconds after it was due (rounded, where that is
-    long). `routes`: the names of the routes, in the order of their codes. Columns of `records.NUMBER_COLUMNS` are
-    less than 0 or NaN where a row tells none."""
+class RequestTable:
+    """Recorded requests as arrays of one length. Times are float nanoseconds, NaN where there is none (exact up to 104
+    days); codes index ARMS, CACHE and ERRORS; -1 means none or not known. `clock` has a bit for each of FAULTS that a
+    row shows; `send_delay_ns`: from due to sent (rounded, where that is long). `routes`: the names of the routes, in
+    the order of their codes. Columns of `records.NUMBER_COLUMNS` are less than 0 or NaN where they are not visible."""
 
     __slots__ = ("_columns", "_size", "_which", "_whole", "routes")
 
@@ -95,9 +94,9 @@ class Rows:
     block = _Named()
     slot = _Named()
     measured = _Named()
-    due = _Named()
-    left = _Named()
-    done = _Named()
+    due_ns = _Named()
+    send_delay_ns = _Named()
+    done_ns = _Named()
     clock = _Named()
     error = _Named()
     cache = _Named()
@@ -112,10 +111,10 @@ class Rows:
         block: np.ndarray,
         slot: np.ndarray,
         measured: np.ndarray,
-        due: np.ndarray,
-        sent: np.ndarray,
-        first_byte: np.ndarray,
-        done: np.ndarray,
+        due_ns: np.ndarray,
+        sent_ns: np.ndarray,
+        first_byte_ns: np.ndarray,
+        done_ns: np.ndarray,
         error: np.ndarray,
         cache: np.ndarray,
         numbers: Mapping[str, np.ndarray],
@@ -125,19 +124,19 @@ class Rows:
     ) -> None:
         """`numbers`: by column of NUMBER_COLUMNS; those that are missing are not visible."""
         self.routes = tuple(routes)
-        self._whole: Rows | None = None
+        self._whole: RequestTable | None = None
         self._which: np.ndarray | slice | None = None
         self._size = len(arm)
         self._columns: dict[str, Column] = {
-            "arm": arm, "block": block, "slot": slot, "measured": measured, "due": due, "done": done,
-            "left": _after(due, sent),
-            "clock": faults(due, sent, first_byte, done), "error": error, "cache": cache,
+            "arm": arm, "block": block, "slot": slot, "measured": measured, "due_ns": due_ns,
+            "done_ns": done_ns, "send_delay_ns": _after(due_ns, sent_ns),
+            "clock": clock_faults(due_ns, sent_ns, first_byte_ns, done_ns), "error": error, "cache": cache,
             "key": key, "route": route,
             **{name: numbers.get(name, np.full(len(arm), np.nan)) for name in NUMBER_COLUMNS},
         }  # fmt: skip
 
     @classmethod
-    def of(cls, columns: dict[str, Column], routes: Sequence[str] = ()) -> Rows:
+    def of(cls, columns: dict[str, Column], routes: Sequence[str] = ()) -> RequestTable:
         """Rows with these COLUMNS, as they are."""
         rows = object.__new__(cls)
         rows.routes = tuple(routes)
@@ -149,7 +148,7 @@ class Rows:
     def __len__(self) -> int:
         return self._size
 
-    def take(self, which: np.ndarray) -> Rows:
+    def take(self, which: np.ndarray) -> RequestTable:
         """The rows that a mask or an index array picks. Where they lie next to each other, none of them is copied."""
         picked: np.ndarray | slice = _stretch(which) if which.dtype == bool else which
         if self._whole is None or self._which is None:
@@ -172,14 +171,14 @@ class Rows:
     def wide(self, name: str) -> np.ndarray:
         """One of COLUMNS with an entry for each row; instants as float nanoseconds."""
         column = self.column(name)
-        return column.at(self.due) if isinstance(column, SinceDue) else column
+        return column.at(self.due_ns) if isinstance(column, SinceDue) else column
 
-    def with_columns(self, **columns: np.ndarray) -> Rows:
+    def with_columns(self, **columns: np.ndarray) -> RequestTable:
         """The same rows with some of COLUMNS replaced."""
-        return Rows.of({**{name: self.column(name) for name in COLUMNS}, **columns}, self.routes)
+        return RequestTable.of({**{name: self.column(name) for name in COLUMNS}, **columns}, self.routes)
 
-    def _picked(self, which: np.ndarray | slice) -> Rows:
-        rows = object.__new__(Rows)
+    def _picked(self, which: np.ndarray | slice) -> RequestTable:
+        rows = object.__new__(RequestTable)
         rows._whole, rows._columns, rows.routes = self, {}, self.routes
         if isinstance(which, slice):
             rows._which, rows._size = which, which.stop - which.start
@@ -200,33 +199,33 @@ class Rows:
     @property
     def answered(self) -> np.ndarray:
         """Whether there is an instant at which it was done."""
-        done = self.column("done")
-        return done.there if isinstance(done, SinceDue) else np.isfinite(done)
+        done = self.column("done_ns")
+        return done.present if isinstance(done, SinceDue) else np.isfinite(done)
 
     @property
     def latency(self) -> Column:
         """The latencies in the form that takes the least room: `latency_ms`, or whole nanoseconds."""
-        done = self.column("done")
+        done = self.column("done_ns")
         if isinstance(done, SinceDue):
             return SinceDue(np.where(self.error == NO_ERROR, done.ns, np.int32(NO_TIME)))
         return self.latency_ms
 
     @property
     def latency_ms(self) -> np.ndarray:
-        """From due to done; NaN for rows that didn't complete, and for times that are no times."""
-        done = self.column("done")
+        """From due to done; NaN for rows that didn't complete, or whose times are invalid."""
+        done = self.column("done_ns")
         if isinstance(done, SinceDue):
             latency = done.ns / NS_PER_MS
             latency[(done.ns == NO_TIME) | (self.error != NO_ERROR)] = np.nan
             return latency
         with np.errstate(invalid="ignore", over="ignore"):
-            latency = (done - self.due) / NS_PER_MS
+            latency = (done - self.due_ns) / NS_PER_MS
         return np.where((self.error == NO_ERROR) & np.isfinite(latency), latency, np.nan)
 
     @property
     def hit(self) -> np.ndarray:
         """1 for a hit, 0 for a miss or a stale answer, NaN where the cache status is not one of these. A wrong answer
-        out of the cache is a hit as well: what is wrong about it is told by `failed`."""
+        out of the cache is a hit as well: `failed` shows that it is wrong."""
         cache = self.cache
         known = ((cache == HIT) | (cache == MISS) | (cache == STALE)) & self._whole_answer
         return np.where(known, cache == HIT, np.nan)
@@ -265,17 +264,19 @@ class Rows:
 
 
 COLUMNS = tuple(
-    dict.fromkeys((*(name for name, value in vars(Rows).items() if isinstance(value, _Named)), *NUMBER_COLUMNS))
+    dict.fromkeys((*(name for name, value in vars(RequestTable).items() if isinstance(value, _Named)), *NUMBER_COLUMNS))
 )
 
 
-def rows_together(*parts: Rows) -> Rows:
-    """All rows of `parts`, one part behind the other."""
+def rows_together(*parts: RequestTable) -> RequestTable:
+    """All rows of `parts`, one part after the other."""
     wholes = {id(part._whole) for part in parts}
     first = parts[0]._whole
     if first is not None and len(wholes) == 1:
         return first._picked(np.concatenate([part._places for part in parts]))
-    return Rows.of({name: np.concatenate([part.wide(name) for part in parts]) for name in COLUMNS}, parts[0].routes)
+    return RequestTable.of(
+        {name: np.concatenate([part.wide(name) for part in parts]) for name in COLUMNS}, parts[0].routes
+    )
 
 
 def _stretch(mask: np.ndarray) -> np.ndarray | slice:
@@ -299,7 +300,7 @@ def _after(due: np.ndarray, sent: np.ndarray) -> np.ndarray:
         return (sent - due).astype(np.float32)
 
 
-def faults(due: np.ndarray, sent: np.ndarray, first: np.ndarray, done: np.ndarray) -> np.ndarray:
+def clock_faults(due: np.ndarray, sent: np.ndarray, first: np.ndarray, done: np.ndarray) -> np.ndarray:
     """A bit for each of FAULTS, from times as floats, NaN where there is none."""
     with np.errstate(invalid="ignore", over="ignore"):
         return in_bits(
@@ -377,11 +378,3 @@ def members(values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     for number in np.unique(run_values).tolist():
         own_runs = np.flatnonzero(run_values == number)
         yield number, np.concatenate([np.arange(starts[run], ends[run], dtype=np.int64) for run in own_runs])
-
-
-__all__ = [
-    "ARMS", "CACHE", "COLUMNS", "DROPPED", "EARLY_NS", "ERRORS", "FAULTS", "HIT", "MISS", "NO_ERROR", "NO_ROW",
-    "NO_TIME", "NS_PER_MS", "OTHER_ERROR", "STALE", "TIMEOUT", "UNEXPECTED", "UNTOLD_ANSWER", "WRONG_ANSWER", "Column",
-    "Rows", "SinceDue", "among", "distinct", "distinct_values", "faults", "in_bits", "members", "places",
-    "rows_together", "run_lengths", "run_starts",
-]  # fmt: skip

@@ -1,9 +1,7 @@
 """Rows cut into units: what counts as one observation.
 
 Requests next to each other share a cache, a queue and a host, so a single request is no independent observation; a
-batch of slots, or a whole block, nearly is one. What a row is stands in `rows`, where rows come from in `columns`.
-
-Sums over groups of rows: the batches, or the blocks, that count as one observation.
+batch of slots, or a whole block, nearly is one. See `rows` for what a row is, and `columns` for where rows come from.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from luckyhit.judge.table.columns import JUDGED, rows_of, rows_of_parts
-from luckyhit.judge.table.pairs import same_requests
+from luckyhit.judge.table.row_order import same_requests
 from luckyhit.judge.table.rows import (
     ARMS,
     CACHE,
@@ -27,7 +25,7 @@ from luckyhit.judge.table.rows import (
     OTHER_ERROR,
     STALE,
     TIMEOUT,
-    Rows,
+    RequestTable,
     among,
     distinct,
     distinct_values,
@@ -36,7 +34,7 @@ from luckyhit.judge.table.rows import (
 )
 
 BATCH_S = 0.1
-"""Shortest batch. Short ones tell soonest how much batches differ, and what is still correlated (a queue, a garbage
+"""Shortest batch. Short ones show soonest how much batches differ, and what is still correlated (a queue, a garbage
 collection, a burst of misses) is measured and merged, see `intervals.spread`."""
 FEWEST_BATCHES, MOST_BATCHES = 12, 2000
 FEWEST_SLOTS = 5
@@ -49,7 +47,7 @@ class Side:
     """One arm of a comparison: its rows, the unit of each row, and the block of each unit (units of one block are
     in the order of time, so that neighbours are next to each other)."""
 
-    rows: Rows
+    rows: RequestTable
     unit: np.ndarray
     block: np.ndarray
 
@@ -87,13 +85,13 @@ def same_slots(before: Side, after: Side) -> tuple[np.ndarray, np.ndarray]:
     return same_requests((before.rows.slot, after.rows.slot), (before.unit, after.unit))
 
 
-def side_by_side(before: Rows, after: Rows) -> Comparison:
+def side_by_side(before: RequestTable, after: RequestTable) -> Comparison:
     """Batches of contiguous slots, cut at the same slots in both arms: the pairs of one batch shared the minute."""
     (first, second), block = _cut(before, after)
     return Comparison(Side(before, first, block), Side(after, second, block), paired=True)
 
 
-def by_batches(before: Rows, after: Rows) -> Comparison:
+def by_batches(before: RequestTable, after: RequestTable) -> Comparison:
     """Batches in each arm on its own: nothing was measured at the same time."""
     return Comparison(Side(before, *batches(before)), Side(after, *batches(after)), paired=False)
 
@@ -101,7 +99,7 @@ def by_batches(before: Rows, after: Rows) -> Comparison:
 FEWEST_BLOCK_PAIRS = 8
 
 
-def by_blocks(before: Rows, after: Rows, pair_of: Mapping[int, int]) -> Comparison:
+def by_blocks(before: RequestTable, after: RequestTable, pair_of: Mapping[int, int]) -> Comparison:
     """Whole blocks as units, for one stack that was measured with and without the change in turn.
 
     With FEWEST_BLOCK_PAIRS pairs or more (`pair_of`: block -> pair) the members of a pair are compared with each
@@ -123,7 +121,7 @@ def by_blocks(before: Rows, after: Rows, pair_of: Mapping[int, int]) -> Comparis
     return Comparison(Side(before, whole[0][1], whole[0][0]), Side(after, whole[1][1], whole[1][0]), paired=False)
 
 
-def halves(rows: Rows) -> Comparison:
+def halves(rows: RequestTable) -> Comparison:
     """An A/A comparison inside one arm: its batches by turns in one half and in the other, neighbours as pairs."""
     unit, block = batches(rows)
     half, partner = np.full(len(block), -1), np.zeros(len(block), dtype=np.int64)
@@ -141,10 +139,10 @@ def halves(rows: Rows) -> Comparison:
     return Comparison(sides[0], sides[1], paired=True)
 
 
-def _durations(rows: Rows) -> dict[int, float]:
+def _durations(rows: RequestTable) -> dict[int, float]:
     """Seconds between the first and the last due time of each block."""
     blocks, index = distinct(rows.block)
-    low, high = _due_ends(rows.due, index, len(blocks))
+    low, high = _due_ends(rows.due_ns, index, len(blocks))
     timed = high >= low  # a block without any due time has none
     return dict(zip(blocks[timed].tolist(), ((high - low)[timed] / 1e9).tolist(), strict=True))
 
@@ -165,7 +163,7 @@ def ends(values: np.ndarray, index: np.ndarray, count: int) -> tuple[np.ndarray,
     return low, high
 
 
-def batches(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+def batches(rows: RequestTable) -> tuple[np.ndarray, np.ndarray]:
     """Cut each block into batches of contiguous slots: (batch of each row, block of each batch).
 
     A batch lasts BATCH_S at least; shorter ones are cut only where there would be fewer than FEWEST_BATCHES in
@@ -175,7 +173,7 @@ def batches(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     return unit, block
 
 
-def _cut(*arms: Rows) -> tuple[list[np.ndarray], np.ndarray]:
+def _cut(*arms: RequestTable) -> tuple[list[np.ndarray], np.ndarray]:
     """The same of several arms, cut at the same slots: (the batch of each row, by arm; the block of each batch)."""
     blocks_of = [distinct(rows.block) for rows in arms]
     blocks = np.unique(np.concatenate([numbers for numbers, _ in blocks_of])).astype(np.int64)
@@ -184,7 +182,7 @@ def _cut(*arms: Rows) -> tuple[list[np.ndarray], np.ndarray]:
     due, slot = _Range(len(blocks)), _Range(len(blocks))
     places = [np.searchsorted(blocks, numbers) for numbers, _ in blocks_of]
     for rows, (numbers, index), place in zip(arms, blocks_of, places, strict=True):
-        due.widen(place, *_due_ends(rows.due, index, len(numbers)))
+        due.widen(place, *_due_ends(rows.due_ns, index, len(numbers)))
         slot.widen(place, *ends(rows.slot, index, len(numbers)))
     # A block without any due time has no length.
     seconds = np.where(due.high >= due.low, due.high, 0.0) - np.where(due.high >= due.low, due.low, 0.0)
@@ -263,34 +261,8 @@ class Groups:
 
 
 __all__ = [
-    "ARMS",
-    "BATCH_S",
-    "CACHE",
-    "DROPPED",
-    "ERRORS",
-    "FEWEST_BATCHES",
-    "FEWEST_BLOCK_PAIRS",
-    "HIT",
-    "JUDGED",
-    "MISS",
-    "NO_ERROR",
-    "OTHER_ERROR",
-    "STALE",
-    "TIMEOUT",
-    "Comparison",
-    "Groups",
-    "Rows",
-    "Side",
-    "among",
-    "batches",
-    "by_batches",
-    "by_blocks",
-    "distinct",
-    "ends",
-    "halves",
-    "rows_of",
-    "rows_of_parts",
-    "rows_together",
-    "same_slots",
+    "ARMS", "BATCH_S", "CACHE", "DROPPED", "ERRORS", "FEWEST_BATCHES", "FEWEST_BLOCK_PAIRS", "HIT", "JUDGED", "MISS",
+    "NO_ERROR", "OTHER_ERROR", "STALE", "TIMEOUT", "Comparison", "Groups", "RequestTable", "Side", "among", "batches",
+    "by_batches", "by_blocks", "distinct", "ends", "halves", "rows_of", "rows_of_parts", "rows_together", "same_slots",
     "side_by_side",
-]
+]  # fmt: skip

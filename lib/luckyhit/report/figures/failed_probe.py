@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from luckyhit.judge.facade import DELETED, FLUSHED, LEFT, KeyspaceLog, by_key, disagreements_of, windows_of
+from luckyhit.judge.facade import DELETED, FLUSHED, LEFT, KeyspaceLog, by_key, disagreements, staleness_windows
 from luckyhit.report.figures.late_reads import Late, late
 from luckyhit.report.recorded import Recorded
 
@@ -146,9 +146,9 @@ def _probes(recorded: Recorded, within_ns: int) -> pd.DataFrame:
     )
     probes = probes.reset_index()
     names = ["arm", "block", "key", "version"]
-    windows = windows_of(recorded.classified, recorded.probe[1])
+    windows = staleness_windows(recorded.classified, recorded.probe[1])
     flapped = _marks(windows[windows["flaps"] > 0][names])
-    disagreed = _marks(disagreements_of(recorded.classified)[names])
+    disagreed = _marks(disagreements(recorded.classified)[names])
     marks = [_mark(row) for row in probes[_PROBE].itertuples(index=False)]
     both = probes["stale"] & probes["fresh"]
     probes["in_flight"] = (probes["prestate"] == "in-flight") & both

@@ -48,7 +48,7 @@ def data(recorded: Recorded) -> HitSeries:
     rows, hit = recorded.rows, recorded.hit
     where, washed = spans(recorded), washouts(recorded)
     shown = sorted([*where, *washed], key=lambda span: span.start_s)
-    is_visible = np.isfinite(hit) & np.isfinite(rows.due)
+    is_visible = np.isfinite(hit) & np.isfinite(rows.due_ns)
     parts: list[pd.DataFrame] = []
     total_s = sum(max(span.end_s - span.start_s, 0.0) for span in shown)
     arms_per_span = max((len(span.arms) for span in shown), default=1) or 1
@@ -61,7 +61,7 @@ def data(recorded: Recorded) -> HitSeries:
         # As many bins as the requests fill, and as the whole run can show.
         room = max(int(MOST_BINS / arms_per_span * seconds / max(total_s, 1e-9)), 2)
         count = int(np.clip(len(inside) / arms_per_span / FEWEST_IN_BIN, 1, min(room, 60)))
-        number = np.clip(((rows.due[inside] / 1e9 - span.start_s) / seconds * count).astype(int), 0, count - 1)
+        number = np.clip(((rows.due_ns[inside] / 1e9 - span.start_s) / seconds * count).astype(int), 0, count - 1)
         for code, arm in enumerate(ARMS):
             of_arm = rows.arm[inside] == code
             requests = np.bincount(number[of_arm], minlength=count)

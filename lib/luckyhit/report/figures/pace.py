@@ -105,7 +105,7 @@ def _counted(recorded: Recorded, block: int, start_s: float, end_s: float) -> Po
     seconds = end_s - start_s
     if not arms or seconds <= 0:
         return []
-    due_s = rows.due[in_block & (rows.arm == arms[0])] / 1e9
+    due_s = rows.due_ns[in_block & (rows.arm == arms[0])] / 1e9
     bins = int(np.clip(seconds / BIN_S, 1, MOST_BINS))
     counts, edges = np.histogram(due_s[np.isfinite(due_s)], bins=bins, range=(start_s, end_s))
     rates = counts / (seconds / bins)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from luckyhit.judge.facade import kaplan_meier, window_quantiles, windows_of, worst_windows
+from luckyhit.judge.facade import kaplan_meier, staleness_windows, window_quantiles, worst_windows
 from luckyhit.records import Result
 from luckyhit.report import style
 from luckyhit.report.figures.freshness_curve import draw_bound
@@ -62,7 +62,7 @@ class Windows:
 
 def data(recorded: Recorded) -> Windows:
     """One window for each polled write: until every route that was polled was lastingly fresh."""
-    windows = worst_windows(windows_of(recorded.classified, recorded.probe[1]))
+    windows = worst_windows(staleness_windows(recorded.classified, recorded.probe[1]))
     ends = pd.concat([windows["low_ms"], windows["high_ms"]]).to_numpy(dtype=float)
     ends = ends[np.isfinite(ends) & (ends > 0)]
     if not len(ends):

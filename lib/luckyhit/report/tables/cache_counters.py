@@ -14,7 +14,7 @@ import pandas as pd
 
 from luckyhit.records import Arm
 from luckyhit.report.recorded import ARMS, Recorded
-from luckyhit.report.tables.cache_story import CacheStory
+from luckyhit.report.tables.cache_event_table import CacheFacts
 from luckyhit.report.tables.freshness_tables import ReadersTable
 from luckyhit.text.numbers import DASH, listed, percent
 
@@ -97,7 +97,7 @@ def _most(rows: pd.DataFrame, name: str) -> float | None:
     return float(values.max()) if len(values) else None
 
 
-def as_counted(recorded: Recorded) -> CacheStory | None:
+def as_counted(recorded: Recorded) -> CacheFacts | None:
     """The table and its sentences; None where the counters were not recorded."""
     counted_of = counted(recorded)
     if not counted_of:
@@ -125,7 +125,7 @@ def as_counted(recorded: Recorded) -> CacheStory | None:
             ],
         ),
     ]
-    return CacheStory(_sentences(recorded, counted_of), ReadersTable([recorded.label(arm) for arm in counted_of], rows))
+    return CacheFacts(_sentences(recorded, counted_of), ReadersTable([recorded.label(arm) for arm in counted_of], rows))
 
 
 def _sentences(recorded: Recorded, counted_of: Mapping[Arm, Counted]) -> list[str]:

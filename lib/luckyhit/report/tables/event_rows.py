@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from luckyhit.designs import DESIGNS, Words
-from luckyhit.judge.facade import shifts
+from luckyhit.judge.facade import run_events
 from luckyhit.records import Arm, Note, Result, RunEvent
 from luckyhit.text.numbers import DASH, number, sentence_case
 
@@ -54,13 +54,13 @@ def _row(event: RunEvent, words: Words | None) -> EventRow:
         when = f"from {number(event.at_s)} to {number(event.until_s)} s"
     return EventRow(
         when=sentence_case(when),
-        what=f"{sentence_case(shifts.SERIES[event.metric].words)} {shifts.verb_of(event)}",
+        what=f"{sentence_case(run_events.SERIES[event.metric].words)} {run_events.verb_of(event)}",
         before=_levels(event, "before"),
         after=_levels(event, "after"),
-        means=shifts.meaning(event, words) if words is not None else DASH,
+        means=run_events.meaning(event, words) if words is not None else DASH,
         alone=len(event.arms) == 1,
     )
 
 
 def _levels(event: RunEvent, arm: Arm) -> str:
-    return shifts.levels(event, arm) if arm in event.moved else DASH
+    return run_events.levels(event, arm) if arm in event.moved else DASH

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from luckyhit.judge.facade import NOT_LOOKED_FOR, in_doubt
 from luckyhit.records import CACHE_STATUSES, Arm, CountOf, Doubt, Result, RunFinding
-from luckyhit.report.tables.cache_story import signed_ms
+from luckyhit.report.tables.cache_event_table import signed_ms
 from luckyhit.text.numbers import listed, number, percent
 
 

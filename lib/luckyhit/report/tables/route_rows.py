@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from luckyhit.judge.facade import direction, shifts
+from luckyhit.judge.facade import direction, run_events
 from luckyhit.records import METRICS, GoalName, Metric, Result
 from luckyhit.text.numbers import DASH, listed, sentence_case
 from luckyhit.text.quantities import interval_text, name_of, signed_difference, value_text
@@ -79,7 +79,7 @@ def _cell(name: GoalName, metric: Metric | None, overall: Metric | None) -> Rout
     if metric is None or (metric.before is None and metric.after is None):
         return RouteCell(DASH, "")
     if metric.before is not None and metric.after is not None:
-        values = shifts.from_to(name, metric.before, metric.after)
+        values = run_events.from_to(name, metric.before, metric.after)
     else:
         arms = (metric.before, metric.after)
         values = " → ".join(DASH if value is None else value_text(name, value) for value in arms)

@@ -11,7 +11,7 @@ from pathlib import Path
 from luckyhit.case_run import CaseRun
 from luckyhit.errors import LuckyHitError
 from luckyhit.judge import judge
-from luckyhit.judge.context.earlier import with_earlier
+from luckyhit.judge.context.earlier_baselines import with_earlier
 from luckyhit.records import Result
 from luckyhit.report.page import render
 from luckyhit.workflow.unattended.export import export, keep_result

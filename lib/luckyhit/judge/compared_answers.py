@@ -1,17 +1,15 @@
-"""The answers whose bodies can be compared, as a table for DuckDB: whole ones of reads, with a status of 200 to 299.
+"""The answers whose bodies can be compared, as a table for DuckDB: complete ones of reads, with a status of 200 to 299.
 
-Of a long run one answer in so many is looked at, chosen by its slot, so that both arms keep the same ones; writes are
-counted whole. Rows of keys that the freshness probe writes are left out: it puts back what it wrote.
+A long run is sampled by slot, so that both arms keep the same ones; writes are counted whole. Rows of keys that the
+freshness probe writes are left out: it puts back what it wrote.
 
     arm        0 before, 1 after                    own        a miss or a bypass: it was made for this request
     place      block, or the pair of blocks that    hit        from a cache, stale or not
-               replay the same requests             known      the cache status was told
+               replay the same requests             known      the cache status was visible
     url        number of route and key              route, key numbers, see `routes` and `keys`
     epoch      writes of this key that were due before it, in its block
     quiet      no write of its key was under way, or younger than the declared bound
     measured   not of the warm-up
-
-Which of a workload's routes can be held against each other by their bodies, and which of them a write is about.
 """
 
 from __future__ import annotations
@@ -36,6 +34,14 @@ from luckyhit.records.manifest import NotedBlock
 _READING = frozenset({"GET", "HEAD"})
 
 
+MOST_ROWS = 1_000_000
+"""Longer runs are sampled down to about this number."""
+COLUMNS = ("route", "key", "cache", "status", "slot", "due_ns", "done_ns", "version", "body_hash")
+_MILLISECOND = 20  # bits of a nanosecond count: 1.05 ms
+_LIMITS = {"threads": 2, "memory_limit": "400MB"}
+STEADY = "sum(top) >= 0.95 * sum(n) AND sum(n) >= 20"
+
+
 def compared_routes(case: Case) -> list[Route]:
     """Reads whose route and key are their whole URL: a `{number}` makes every request another one, and of a replayed
     log the first route of a method may take whatever no route matches."""
@@ -50,10 +56,10 @@ def writing_routes(case: Case) -> list[Route]:
     return [route for route in case.workload.routes if route.method not in _READING]
 
 
-def told_by_writes(case: Case) -> frozenset[str]:
-    """Names of the compared routes whose answers change with the writes of their own key and with nothing else that is
-    known: all where nothing writes, else those with the path, up to `{key}`, of a write. A list may change with a write
-    of any of its members, and the probe's put theirs back."""
+def changed_by_writes(case: Case) -> frozenset[str]:
+    """Names of the compared routes whose answers are known to change with the writes of their own key only: all where
+    nothing writes, else those with the path, up to `{key}`, of a write. A list may change with a write of any of its
+    members, and the probe's put theirs back."""
     places = {place_of(route.path) for route in writing_routes(case)}
     reads = compared_routes(case)
     probe = case.freshness.write if case.freshness is not None else None
@@ -67,36 +73,24 @@ def told_by_writes(case: Case) -> frozenset[str]:
 
 
 def _draws(route: Route) -> bool:
-    texts = [route.path, *route.headers.values()]
-    return any(isinstance(part, Placeholder) and part.name == "number" for text in texts for part in _parts(text))
-
-
-def _parts(text: str) -> Sequence[str | Placeholder]:
-    return parse_template(str(text))
-
-
-MOST_ROWS = 1_000_000
-"""Of longer runs so many rows are looked at, about."""
-COLUMNS = ("route", "key", "cache", "status", "slot", "due_ns", "done_ns", "version", "body_hash")
-_MILLISECOND = 20  # bits of a nanosecond count: 1.05 ms
-_LIMITS = {"threads": 2, "memory_limit": "400MB"}
-STEADY = "sum(top) >= 0.95 * sum(n) AND sum(n) >= 20"
+    parts = (part for text in (route.path, *route.headers.values()) for part in parse_template(str(text)))
+    return any(isinstance(part, Placeholder) and part.name == "number" for part in parts)
 
 
 @dataclass(frozen=True)
 class ComparedAnswers:
-    """`table`: see above. `looked_at`: the share of the answers that it holds."""
+    """`table`: see the module. `sampled_share`: the proportion of the answers that it holds."""
 
     table: pa.Table
     routes: Sequence[Route]
     keys: Sequence[str]
-    told_by_writes: frozenset[int]
-    looked_at: float
+    changed_by_writes: frozenset[int]
+    sampled_share: float
 
     @cached_property
     def database(self) -> duckdb.DuckDBPyConnection:
         """One that holds `answers`, and `steady`: routes that gave the same bytes again, nearly always, where the
-        answer was made anew for the same URL with no write between. Only their bodies tell anything."""
+        answer was made anew for the same URL with no write between. Only their bodies can be compared."""
         database = duckdb.connect(config=_LIMITS)  # type: ignore[arg-type]
         database.register("answers", self.table)
         database.execute(
@@ -142,7 +136,7 @@ def compared_answers(
 
     def keep(part: pa.Table) -> pa.Table:
         wrote = _among(part["route"], writing)
-        read = _among(part["route"], names) & ~_nulls(part["body_hash"])
+        read = _among(part["route"], names) & part["body_hash"].is_valid().to_numpy()
         if stride > 1:
             read &= _numbers(part["slot"]) % stride == 0
         return part.filter(pa.array(wrote | read))
@@ -190,7 +184,7 @@ def compared_answers(
         "version": taken["version"],
         "hash": taken["body_hash"],
     }
-    written = told_by_writes(case)
+    written = changed_by_writes(case)
     return ComparedAnswers(
         pa.table(columns),
         routes,
@@ -281,17 +275,3 @@ def _among(column: pa.ChunkedArray, texts: Sequence[str]) -> NDArray[np.bool_]:
 
 def _numbers(column: pa.ChunkedArray, absent: int = -1) -> NDArray[np.int64]:
     return np.asarray(column.fill_null(absent).to_numpy()).astype(np.int64)
-
-
-def _nulls(column: pa.ChunkedArray) -> NDArray[np.bool_]:
-    return np.asarray(column.is_null().to_numpy())
-
-
-__all__ = [
-    "MOST_ROWS",
-    "ComparedAnswers",
-    "compared_answers",
-    "compared_routes",
-    "told_by_writes",
-    "writing_routes",
-]

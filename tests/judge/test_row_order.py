@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from luckyhit.judge.table.pairs import same_requests
+from luckyhit.judge.table.row_order import same_requests
 from luckyhit.judge.table.rows import among, distinct, distinct_values, members
 
 slot = st.one_of(st.integers(-1, 12), st.integers(0, 2**53 - 1))
@@ -18,8 +18,8 @@ in_runs = st.lists(st.tuples(st.integers(-1, 5), st.integers(1, 40)), max_size=6
 
 
 def columns(rows: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
-    found = np.array(rows, dtype=np.int64).reshape(len(rows), 2)
-    return found[:, 0], found[:, 1].astype(np.int32)
+    pairs = np.array(rows, dtype=np.int64).reshape(len(rows), 2)
+    return pairs[:, 0], pairs[:, 1].astype(np.int32)
 
 
 @given(arm, arm)
@@ -30,19 +30,21 @@ def columns(rows: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
 def test_same_requests_are_those_with_the_same_slot_and_unit(one, other) -> None:
     sides = columns(one), columns(other)
     first, second = same_requests((sides[0][0], sides[1][0]), (sides[0][1], sides[1][1]))
-    found = list(zip(first.tolist(), second.tolist(), strict=True))
+    indices = list(zip(first.tolist(), second.tolist(), strict=True))
     both = sorted({(unit, slot) for slot, unit in one} & {(unit, slot) for slot, unit in other})
-    assert found == [(one.index((slot, unit)), other.index((slot, unit))) for unit, slot in both]
+    assert indices == [(one.index((slot, unit)), other.index((slot, unit))) for unit, slot in both]
 
 
 @given(st.one_of(few, in_runs), st.lists(st.integers(-1, 6), max_size=4))
 @settings(deadline=None)
 def test_groups_are_those_of_sorting(values: list[int], numbers: list[int]) -> None:
     array = np.array(values, dtype=np.int64)
-    found, index = distinct(array)
-    assert found.tolist() == sorted(set(values)) == distinct_values(array).tolist()
-    assert found[index].tolist() == values
+    unique, index = distinct(array)
+    assert unique.tolist() == sorted(set(values)) == distinct_values(array).tolist()
+    assert unique[index].tolist() == values
     assert among(array, numbers).tolist() == [value in numbers for value in values]
-    told = {number: places.tolist() for number, places in members(array)}
-    assert list(told) == sorted(set(values))
-    assert all(places == [at for at, value in enumerate(values) if value == number] for number, places in told.items())
+    places_of = {number: places.tolist() for number, places in members(array)}
+    assert list(places_of) == sorted(set(values))
+    assert all(
+        places == [at for at, value in enumerate(values) if value == number] for number, places in places_of.items()
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from luckyhit.judge.facade import EXPOSED, SHARED, probe_stories
+from luckyhit.judge.facade import EXPOSED, SHARED, events_around_writes
 from luckyhit.report.figures.late_reads import short
 from luckyhit.report.recorded import ARMS, Recorded
 from luckyhit.report.tables.freshness_tables import ReadersTable
@@ -21,47 +21,47 @@ FATE_WORDS = {
     "set-anew": "set anew, to which value is not known",
     "expired": "gone by itself, expired or evicted",
     "kept": "still there, as it was",
-    "unseen": "never seen: no event told of one under the watched keys",
+    "no-entry": "never seen: no event told of one under the watched keys",
     "not-visible": "not visible: the watch had a gap",
 }
-"""What became of the entry, by the ids of `luckyhit.judge.cache_events.stories.FATES`."""
+"""What became of the entry, by the ids of `luckyhit.judge.cache_events.write_events.FATES`."""
 MOST_NAMES = 4
 _TIMES = (("after_ack_ms", "acknowledged"), ("after_send_ms", "sent"))
 
 
 @dataclass(frozen=True)
-class CacheStory:
+class CacheFacts:
     """What the cache told of the probed writes: a sentence for each label, and a table (fate, number of writes)."""
 
     sentences: list[str]
     table: ReadersTable
 
 
-def cache_story(recorded: Recorded) -> CacheStory | None:
+def cache_event_table(recorded: Recorded) -> CacheFacts | None:
     """The cache's side, by its keyspace events; None where the run has none."""
     if not len(recorded.probe_events):
         return None
     reads, writes = recorded.probe
-    stories = probe_stories(writes, reads, recorded.probe_events)
-    stories = stories[stories["prestate"].isin(EXPOSED)]
-    if not len(stories):
+    around = events_around_writes(writes, reads, recorded.probe_events)
+    around = around[around["prestate"].isin(EXPOSED)]
+    if not len(around):
         return None
-    arms = [arm for arm in ARMS if (stories["arm"] == arm).any()]
-    counts = stories.groupby(["fate", "arm"], sort=False, observed=True).size()
+    arms = [arm for arm in ARMS if (around["arm"] == arm).any()]
+    counts = around.groupby(["fate", "arm"], sort=False, observed=True).size()
     rows = []
     for fate, words in FATE_WORDS.items():
         if any((fate, arm) in counts.index for arm in arms):
             rows.append((words, [f"{int(counts.get((fate, arm), 0)):,}" for arm in arms]))
     for column, instant in _TIMES:
-        cells = [_times(stories.loc[stories["arm"] == arm, column]) for arm in arms]
+        cells = [_times(around.loc[around["arm"] == arm, column]) for arm in arms]
         if any(cell is not None for cell in cells):
             rows.append((f"Deleted, against when the write was {instant}", [cell or DASH for cell in cells]))
     shared = _shared(recorded.probe_events)
-    if shared and (stories["fate"] == "unseen").all():
-        return CacheStory(shared, ReadersTable([recorded.label(arm) for arm in arms], rows))
-    sentences = [f"{_label(recorded, arm)}: {story_sentence(stories[stories['arm'] == arm])}" for arm in arms]
+    if shared and (around["fate"] == "no-entry").all():
+        return CacheFacts(shared, ReadersTable([recorded.label(arm) for arm in arms], rows))
+    sentences = [f"{_label(recorded, arm)}: {events_sentence(around[around['arm'] == arm])}" for arm in arms]
     sentences += shared
-    return CacheStory(sentences, ReadersTable([recorded.label(arm) for arm in arms], rows))
+    return CacheFacts(sentences, ReadersTable([recorded.label(arm) for arm in arms], rows))
 
 
 def _shared(events: pd.DataFrame) -> list[str]:
@@ -82,21 +82,21 @@ def _label(recorded: Recorded, arm: str) -> str:
     return arm.capitalize() if recorded.changed else "In the baseline"
 
 
-def story_sentence(stories: pd.DataFrame) -> str:
-    """The stories of one arm's writes, in one sentence. `stories` has the columns of `probe_stories`."""
-    counts = stories["fate"].value_counts()
+def events_sentence(around: pd.DataFrame) -> str:
+    """What the cache did around one arm's writes, in one sentence; `around`: see `events_around_writes`."""
+    counts = around["fate"].value_counts()
 
     def count(*fates: str) -> int:
         return sum(int(counts.get(fate, 0)) for fate in fates)
 
-    writes = f"{len(stories)} probed write{'s' if len(stories) != 1 else ''}"
-    if count("not-visible") == len(stories):
+    writes = f"{len(around)} probed write{'s' if len(around) != 1 else ''}"
+    if count("not-visible") == len(around):
         return f"what the cache did around {writes} could not be seen."
-    if count("unseen", "not-visible") == len(stories):
+    if count("no-entry", "not-visible") == len(around):
         return f"no event told of an entry of {writes} under the keys that were watched, so nothing is known of them."
     deleted = count("deleted", "set-old")
     parts = [f"of {writes} the cache's entry was deleted for {deleted}"]
-    if deleted and (when := _when(stories["after_ack_ms"].dropna())):
+    if deleted and (when := _when(around["after_ack_ms"].dropna())):
         parts[0] += f" ({when})"
     more: list[tuple[str, Callable[[int], str]]] = [
         ("set-old", lambda n: f"for {n:,} of these the old value was set again, and nothing deleted it behind that"),
@@ -105,12 +105,12 @@ def story_sentence(stories: pd.DataFrame) -> str:
         ("rewritten", lambda n: f"for {n:,} the new value was set over it"),
         ("set-anew", lambda n: f"for {n:,} something was set over it, and no read tells what"),
         ("expired", lambda n: f"for {n:,} it went by itself (expired or evicted)"),
-        ("unseen", lambda n: f"for {n:,} no event told of an entry"),
+        ("no-entry", lambda n: f"for {n:,} no event told of an entry"),
         ("not-visible", lambda n: f"for {n:,} it could not be seen"),
     ]
     for fate, words in more:
         if number_of := count(fate):
-            left_ms = stories.loc[stories["fate"] == fate, "left_ms"].dropna() if fate == "kept" else pd.Series()
+            left_ms = around.loc[around["fate"] == fate, "left_ms"].dropna() if fate == "kept" else pd.Series()
             parts.append(f"{words(number_of)}{_left(left_ms)}")
     return "; ".join(parts) + "."
 
@@ -148,4 +148,4 @@ def _left(left_ms: pd.Series) -> str:
     return f" (about {number(float(left_ms[left_ms >= 0].median()) / 1000)} s left to live)"
 
 
-__all__ = ["FATE_WORDS", "CacheStory", "cache_story", "signed_ms", "story_sentence"]
+__all__ = ["FATE_WORDS", "CacheFacts", "cache_event_table", "events_sentence", "signed_ms"]

@@ -1,7 +1,7 @@
-"""What speaks against a cache status, a function for each kind. None: nothing that is worth a word.
+"""Reasons to doubt a cache status, a function for each kind. None: no reason.
 
-Counts have to be beyond what a stray answer makes: FEWEST of them, and a share that is stated with each kind. A header
-that is one answer late, a request that was sent twice, a session that is written now and then stay below that.
+Counts have to be beyond what stray answers make: FEWEST of them, and a proportion that is stated with each kind. A
+header that is one answer late, a request that was sent twice, a session that is written now and then stay below that.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from luckyhit.judge.belief.by_url import NONE, UrlAnswers
-from luckyhit.judge.belief.tally import UNSEEN, Tally, level
+from luckyhit.judge.belief.status_counts import NO_COUNT, StatusCounts, quantile
 from luckyhit.judge.table.rows import ARMS, HIT
 from luckyhit.records import Arm, Doubt
 
 FEWEST = 10
 FEWEST_TO_COMPARE = 20
-"""Hits, or misses, of a route that say what it usually does."""
+"""Hits, or misses, of a route that show what it usually does."""
 STRAY = 0.01
-"""A share up to this is nothing to go by."""
+"""A proportion up to this is no reason."""
 WITH_CALLS = 0.05
 """Of a route's hits, those that made as many calls as a miss. A page that also shows something else, cached for itself,
 has a few."""
@@ -36,47 +36,47 @@ A page with the time of day in it has fewer."""
 @dataclass(frozen=True)
 class CallLevels:
     """Database calls of one route's hits: `cheapest` (of its cheapest twentieth), and of a `miss`. `sure`: all misses
-    make just so many, and all hits either so many or as few as the cheapest."""
+    make exactly `miss`, and all hits either that many or as few as the cheapest."""
 
     cheapest: int
     miss: int
     sure: bool
 
 
-def odd_routes(tally: Tally, arm: Arm, writes: set[str]) -> Iterator[str]:
-    """Routes whose answers are worth a closer look: some hits made as many calls as a miss, or nobody knows how many
-    they made while writes said hit."""
-    blind = on_writes(tally, arm, writes) is not None
-    for route in tally.routes:
+def odd_routes(counts: StatusCounts, arm: Arm, writes: set[str]) -> Iterator[str]:
+    """Routes whose answers have to be read one by one: some hits made as many calls as a miss, or their calls are not
+    visible while writes said hit."""
+    blind = on_writes(counts, arm, writes) is not None
+    for route in counts.routes:
         if route in writes:
             continue
-        levels, hits = _levels(tally, arm, route), tally.hits(arm, route)
+        levels, hits = _levels(counts, arm, route), counts.hits(arm, route)
         costly = int(hits[levels.miss :].sum()) if levels is not None else 0
-        unseen = blind and tally.of(arm, route)[HIT].sum() >= FEWEST_TO_COMPARE > hits.sum()
-        if unseen or _many(costly, int(hits.sum()), WITH_CALLS):
+        no_counts = blind and counts.of(arm, route)[HIT].sum() >= FEWEST_TO_COMPARE > hits.sum()
+        if no_counts or _many(costly, int(hits.sum()), WITH_CALLS):
             yield route
 
 
-def on_writes(tally: Tally, arm: Arm, writes: set[str]) -> Doubt | None:
+def on_writes(counts: StatusCounts, arm: Arm, writes: set[str]) -> Doubt | None:
     """Writes that say hit: nothing answers a write from what it stored. A write that reads through the cache may."""
-    names = [route for route in tally.routes if route in writes]
-    count = sum(int(tally.of(arm, route)[HIT].sum()) for route in names)
-    total = sum(int(tally.of(arm, route).sum()) for route in names)
+    names = [route for route in counts.routes if route in writes]
+    count = sum(int(counts.of(arm, route)[HIT].sum()) for route in names)
+    total = sum(int(counts.of(arm, route).sum()) for route in names)
     return Doubt(id="hit-on-write", count=count, of=total) if _many(count, total, STRAY) else None
 
 
-def with_calls(tally: Tally, arm: Arm, looked_at: Mapping[str, UrlAnswers]) -> tuple[Doubt | None, bool]:
-    """Hits that made as many calls as a miss, and took longer than the hits that made few. Without those that tell the
-    count of the answer before, as a stored one does, and without those that were quick: what is refreshed behind a hit
-    makes calls, too. True: nothing else has to speak against it, since calls are of two kinds only, those of hits and
-    those of misses."""
+def with_calls(counts: StatusCounts, arm: Arm, answers_by_route: Mapping[str, UrlAnswers]) -> tuple[Doubt | None, bool]:
+    """Hits that made as many calls as a miss, and took longer than the hits that made few. Without those that repeat
+    the count of the answer before, as a stored one does, and without those that were quick: what is refreshed behind a
+    hit makes calls, too. True: this alone decides, since calls are of two kinds only, those of hits and those of
+    misses."""
     count = total = 0
     decides, made = False, 0
-    for route, answers in looked_at.items():
-        levels = _levels(tally, arm, route)
+    for route, answers in answers_by_route.items():
+        levels = _levels(counts, arm, route)
         if levels is None:
             continue
-        strange = answers.hit & (answers.calls >= levels.miss) & ~_told_again(answers)
+        strange = answers.hit & (answers.calls >= levels.miss) & ~_repeats_count(answers)
         cheap = answers.hit & (answers.calls <= levels.cheapest)
         hits = int(np.count_nonzero(answers.hit))
         if not _many(int(np.count_nonzero(strange)), hits, WITH_CALLS):
@@ -90,29 +90,29 @@ def with_calls(tally: Tally, arm: Arm, looked_at: Mapping[str, UrlAnswers]) -> t
     ), decides
 
 
-def new_bodies(looked_at: Mapping[str, UrlAnswers]) -> Doubt | None:
+def new_bodies(answers_by_route: Mapping[str, UrlAnswers]) -> Doubt | None:
     """Hits that show what their URL never showed before, though nothing was written, on routes whose hits mostly show
     what they showed before; the new ones made more calls than the others or, where calls are not visible, took
     longer."""
     count = total = 0
-    for answers in looked_at.values():
+    for answers in answers_by_route.values():
         again = answers.hit & answers.settled & (answers.previous != NONE) & (answers.body != NONE)
-        before = answers.body[answers.previous]  # of a first answer that of the last, which is not looked at
+        before = answers.body[answers.previous]  # of a first answer that of the last, which is not used
         again &= before != NONE
         kept, changed = again & (answers.body == before), again & (answers.body != before) & answers.first_shown
-        looked = int(np.count_nonzero(again))
-        if not _many(int(np.count_nonzero(changed)), looked, STRAY) or np.count_nonzero(kept) < KEPT * looked:
+        compared = int(np.count_nonzero(again))
+        if not _many(int(np.count_nonzero(changed)), compared, STRAY) or np.count_nonzero(kept) < KEPT * compared:
             continue
         if _made_anew(answers, changed, kept):
-            count, total = count + int(np.count_nonzero(changed)), total + looked
+            count, total = count + int(np.count_nonzero(changed)), total + compared
     return Doubt(id="hit-with-new-body", count=count, of=total) if count else None
 
 
-def as_slow_as_misses(looked_at: Mapping[str, UrlAnswers], others: Mapping[str, UrlAnswers]) -> Doubt | None:
+def as_slow_as_misses(answers_by_route: Mapping[str, UrlAnswers], others: Mapping[str, UrlAnswers]) -> Doubt | None:
     """Hits that took as long as the median of the misses, where most of them did. Misses are those of the same arm or,
     where it has none, of the `others`. It decides nothing: where the database is quick, a hit saves no time."""
     count = total = 0
-    for route, answers in looked_at.items():
+    for route, answers in answers_by_route.items():
         hits, misses = _latencies(answers, answers.hit), _latencies(answers, answers.miss)
         if len(misses) < FEWEST_TO_COMPARE and route in others:
             misses = _latencies(others[route], others[route].miss)
@@ -143,17 +143,17 @@ def chance_of_longer(
     return (longer / pairs, (longer - pairs / 2) / variance**0.5) if pairs else (0.5, 0.0)
 
 
-def _levels(tally: Tally, arm: Arm, route: str) -> CallLevels | None:
+def _levels(counts: StatusCounts, arm: Arm, route: str) -> CallLevels | None:
     """None where hits are few, or where a miss makes no more calls than a hit."""
-    hits = tally.hits(arm, route)
-    cheapest = level(hits, WITH_CALLS)
+    hits = counts.hits(arm, route)
+    cheapest = quantile(hits, WITH_CALLS)
     if cheapest is None or hits.sum() < FEWEST_TO_COMPARE:
         return None
     other = ARMS[1 - ARMS.index(arm)]
-    both = [tally.misses(name, route) for name in (arm, other)]
-    misses = next((counts for counts in both if counts.sum() >= FEWEST_TO_COMPARE), None)
-    miss = cheapest + 1 if misses is None else level(misses, 0.5)
-    if miss is None or miss <= cheapest or miss >= UNSEEN:
+    both = [counts.misses(name, route) for name in (arm, other)]
+    misses = next((of_arm for of_arm in both if of_arm.sum() >= FEWEST_TO_COMPARE), None)
+    miss = cheapest + 1 if misses is None else quantile(misses, 0.5)
+    if miss is None or miss <= cheapest or miss >= NO_COUNT:
         return None
     sure = misses is not None and bool(
         misses[miss] >= NEARLY_ALL * misses.sum() and hits[cheapest] + hits[miss] >= NEARLY_ALL * hits.sum()
@@ -161,8 +161,8 @@ def _levels(tally: Tally, arm: Arm, route: str) -> CallLevels | None:
     return CallLevels(cheapest, miss, sure)
 
 
-def _told_again(answers: UrlAnswers) -> np.ndarray:
-    """Whether an answer tells the count of the one before, and shows no other body."""
+def _repeats_count(answers: UrlAnswers) -> np.ndarray:
+    """Whether an answer has the count of the one before, and no other body."""
     before = answers.previous
     same = (before != NONE) & (answers.calls == answers.calls[before])
     other = (answers.body != NONE) & (answers.body[before] != NONE) & (answers.body != answers.body[before])
@@ -170,7 +170,7 @@ def _told_again(answers: UrlAnswers) -> np.ndarray:
 
 
 def _made_anew(answers: UrlAnswers, changed: np.ndarray, kept: np.ndarray) -> bool:
-    """Whether what changed was made, and did not just come from the store."""
+    """Whether what changed was made anew, and did not come from the store."""
     calls = answers.calls[changed], answers.calls[kept]
     if all(np.count_nonzero(np.isfinite(values)) >= NEARLY_ALL * len(values) for values in calls):
         return bool(np.nanmedian(calls[0]) > np.nanmedian(calls[1]))

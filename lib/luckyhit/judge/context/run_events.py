@@ -1,17 +1,54 @@
-"""Events inside the arms in words: what happened, and what that means for the verdict."""
+"""What is watched for events inside an arm, a row for each series; and the events in words."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from luckyhit.designs import Words
-from luckyhit.judge.context.event_series import SERIES
-from luckyhit.records import Arm, Fact, GoalName, Note, RunEvent
+from luckyhit.judge.table.rows import RequestTable
+from luckyhit.records import METRICS, Arm, EventMetric, Fact, GoalName, MetricName, Note, RunEvent
 from luckyhit.text.numbers import listed, number
 from luckyhit.text.quantities import difference_text, value_text
 from luckyhit.text.wording import note
 
 MOST_NOTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class EventSeries:
+    """`words`: its name. `like`: the metric with the same unit. `values`: what one request counts as, NaN where it is
+    not visible. `least`: smaller movements are not reported (of logarithms: about the relative change), unless a
+    quarter of a goal's margin is less. `logarithmic`: values are logarithms."""
+
+    words: str
+    like: MetricName
+    values: Callable[[RequestTable], np.ndarray]
+    least: float
+    logarithmic: bool = False
+
+
+def _log_latency(rows: RequestTable) -> np.ndarray:
+    latency = rows.latency_ms
+    with np.errstate(invalid="ignore"):
+        latency[~(latency > 0)] = np.nan
+    return np.asarray(np.log(latency, out=latency))
+
+
+SERIES: dict[EventMetric, EventSeries] = {
+    "hit_ratio": EventSeries("hit ratio", "hit_ratio", lambda rows: rows.hit, 0.0125),
+    "latency_ms": EventSeries(
+        "typical latency (geometric mean)", "latency_p50_ms", _log_latency, 0.05, logarithmic=True
+    ),
+    "error_rate": EventSeries("error rate", "error_rate", lambda rows: rows.failed, 0.005),
+}
+
+
+def metrics_of_series(name: EventMetric) -> list[MetricName]:
+    """The metrics whose movements inside an arm show in this series."""
+    return [metric for metric, kind in METRICS.items() if kind.event == name]
 
 
 def event_notes(events: Sequence[RunEvent], words: Words) -> list[Note]:
@@ -41,7 +78,7 @@ def happened(event: RunEvent) -> str:
 
 
 def verb_of(event: RunEvent) -> str:
-    """`drifted`, `shifted`; of what was not seen beyond its block `rose inside a block`."""
+    """`drifted`, `shifted`; for one that stayed inside its block `rose inside a block`."""
     if event.with_block:
         moved = event.moved[event.arms[0]]
         return "rose inside a block" if moved.became > moved.was else "fell inside a block"
@@ -68,6 +105,3 @@ def meaning(event: RunEvent, words: Words) -> str:
     if event.with_block:
         return words.event_in_block
     return words.event_in_both if len(event.arms) == 2 else words.event_in_one
-
-
-__all__ = ["event_notes", "from_to", "happened", "levels", "meaning", "verb_of"]

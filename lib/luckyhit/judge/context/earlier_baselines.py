@@ -1,10 +1,9 @@
-"""A baseline beside those of earlier runs of the same case: what it showed, and whether that was ever seen before.
+"""A baseline compared with those of earlier runs of the same case: does it lie outside of what they showed?
 
-The rule needs no distribution. Where nothing changed, a baseline and the n before it are n + 1 draws of one kind, in
-any order alike; the newest is the largest of all with chance 1 / (n + 1), the smallest with the same: so it lies
-outside of the n earlier ones with chance 2 / (n + 1) at most (ties make it less). That is the prediction interval from
-the extremes of a sample (Wilks 1941). A trend, or an hour of the day that matters, breaks it: baselines are best taken
-at one hour.
+The rule needs no distribution. Where nothing changed, a baseline and the n before it are exchangeable: the newest is
+the largest of all with chance 1 / (n + 1), and the smallest with the same, so it lies outside of the n earlier ones
+with chance 2 / (n + 1) at most (ties make it less). That is the prediction interval from the extremes of a sample
+(Wilks 1941). A trend, or an hour of the day that matters, breaks it: baselines are best taken at one hour.
 
 Nothing here is a verdict: no change was made that could have helped or hurt.
 """
@@ -27,9 +26,9 @@ from luckyhit.text.numbers import listed, number, percent, plural, sentence
 from luckyhit.text.quantities import name_of, value_text
 
 FEWEST = 10
-"""With fewer earlier baselines nothing is said to lie outside: of nine, one in five would by chance alone."""
+"""With fewer earlier baselines none is said to lie outside: of nine, one in five would by chance alone."""
 MOST = 39
-"""So many of the newest are looked at: one in twenty baselines lies outside of 39 by chance."""
+"""Of the newest: one in twenty baselines lies outside of 39 by chance."""
 SAME_CONDITIONS = "measured under other conditions (workload, cache, target, probe or plan of the case)"
 OTHER_STATE = "begun from another cache state"
 OTHER_HOST = "measured on another kind of host"
@@ -46,14 +45,14 @@ def with_earlier(run: CaseRun, result: Result) -> Result:
         return result
     left_out: Counter[str] = Counter()
     values = {name: metric.before for name, metric in result.metrics.items() if metric.before is not None}
-    earlier = beside(values, list(_baselines(run, left_out)), left_out)
+    earlier = compare_with_earlier(values, list(_baselines(run, left_out)), left_out)
     return result.model_copy(update={"earlier": earlier, "reason": f"{result.reason} {earlier.sentence}"})
 
 
-def beside(
+def compare_with_earlier(
     values: Mapping[GoalName, float], earlier: Sequence[Mapping[GoalName, float]], left_out: Mapping[str, int] = {}
 ) -> Earlier:
-    """Each metric in `values` beside the same in `earlier` baselines; the order of those doesn't matter."""
+    """Each metric in `values` with the same of `earlier` baselines; their order doesn't matter."""
     metrics: dict[GoalName, Beside] = {}
     for name in METRICS:
         if name not in values:
@@ -76,9 +75,9 @@ def _sentence(count: int, metrics: Mapping[GoalName, Beside]) -> str:
     if not compared:
         baselines = "no earlier baseline" if count == 0 else f"{plural(count, 'earlier baseline')}"
         return sentence(
-            f"{baselines} can be compared; with fewer than {FEWEST} nothing can be said to lie outside of them"
+            f"{baselines} can be compared; with fewer than {FEWEST}, none can be said to lie outside of them"
         )
-    outside = [_said(name, beside) for name, beside in compared.items() if beside.outside]
+    outside = [_one_text(name, beside) for name, beside in compared.items() if beside.outside]
     if not outside:
         which = "its one metric lies" if len(compared) == 1 else f"all {len(compared)} metrics lie"
         return sentence(f"{which} inside what {count} earlier baselines showed")
@@ -87,7 +86,7 @@ def _sentence(count: int, metrics: Mapping[GoalName, Beside]) -> str:
     return f"{text} By chance alone {number(by_chance)} of {len(compared)} metrics would, on average."
 
 
-def _said(name: GoalName, beside: Beside) -> str:
+def _one_text(name: GoalName, beside: Beside) -> str:
     return f"{name_of(name)}, {value_text(name, beside.value)} ({range_text(name, beside)} before)"
 
 
@@ -104,7 +103,8 @@ def chance_text(beside: Beside) -> str:
 
 
 def _baselines(run: CaseRun, left_out: Counter[str]) -> Iterator[dict[GoalName, float]]:
-    """The baselines of the newest earlier runs that can be compared with this one; why others can't is counted."""
+    """The baselines of the newest earlier runs that can be compared with this one; reasons why others can't are
+    counted."""
     of_case = [CaseRun(other.path) for other in runs(run.path.parents[1]) if other.path.parent == run.path.parent]
     count = 0
     for other in sorted(
@@ -114,7 +114,7 @@ def _baselines(run: CaseRun, left_out: Counter[str]) -> Iterator[dict[GoalName, 
             reason = _why_not(run, other)
             values = baseline_of(other) if not reason else {}
         except (LuckyHitError, OSError, ValueError, KeyError, TypeError, AttributeError):
-            reason = NOT_READABLE  # whatever an old run has become, it must not stop the new one
+            reason = NOT_READABLE  # no old run may stop the new one
         if reason:
             left_out[reason] += 1
             continue
