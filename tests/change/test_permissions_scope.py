@@ -68,7 +68,7 @@ def test_only_a_part_of_a_large_keyspace_is_read(cache: ServedCache, client: red
     findings = Findings("scope-of-the-clear")
     spec = CacheSpec.model_validate({"clear": ["product:{id}"], "url_env": "SHOP_CACHE"})
     with open_topology(cache) as topology:
-        scope_preview.look_at_scope(topology, spec, findings, clock=lambda: next(ticks))
+        scope_preview.check_scope(topology, spec, findings, clock=lambda: next(ticks))
     detail = findings.guard().detail
     assert "of 20,000 keys" in detail
     share = int(detail.partition("are in scope now (")[2].partition(" %")[0])

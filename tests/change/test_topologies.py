@@ -16,7 +16,7 @@ from valkey_servers import Cluster, Server, Watched, behind_tls, until
 from luckyhit.caches import cache_identity, from_environment
 from luckyhit.caches.backup import BackupWriter, read_backup
 from luckyhit.caches.redis import RedisCache
-from luckyhit.caches.restore import restore, restore_run
+from luckyhit.caches.restore import restore
 from luckyhit.case.cache_spec import Cache as CacheSpec
 from luckyhit.change.clearing.clear import clear
 from luckyhit.change.journal import Journal
@@ -108,7 +108,7 @@ def test_a_cluster_is_cleared_on_every_primary_and_put_back(cluster: Cluster, jo
         assert outside(client) == MANY == sum(node.client.dbsize() for node in cluster.primaries())
         assert restore(cache, journal.path.parent / str(report.backup)).restored == MANY
         assert as_filled(client)
-        assert restore_run(cache, [journal.path.parent / str(report.backup)]).present == MANY
+        assert restore(cache, journal.path.parent / str(report.backup)).present == MANY
 
 
 def test_any_node_stands_for_the_cluster(cluster: Cluster, journal: Journal) -> None:

@@ -2,17 +2,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from process_watch import HERE, LIB
+from process_watch import Owner
+from shop_case import case_document
 
-import world
 from luckyhit.case.model import Case
 from luckyhit.system import Settings, Stack
 
@@ -20,42 +17,16 @@ AS_DECLARED = Settings()
 
 
 @pytest.fixture
-def owner(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
-    """Run Python code as a process of its own, in a process group of its own: one that owns what it starts."""
+def owner(tmp_path: Path) -> Iterator[Callable[..., Owner]]:
+    """`owner(do)`: a process, in a process group of its own, that calls `do()` in `tmp_path`."""
     with contextlib.ExitStack() as started:
 
-        def run(code: str) -> subprocess.Popen[str]:
-            process = subprocess.Popen(
-                [sys.executable, "-c", code],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                cwd=tmp_path,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (LIB, HERE, HERE.parent)))},
-                process_group=0,
-            )
-            started.enter_context(process)
-            started.callback(lambda: process.poll() is None and os.killpg(process.pid, signal.SIGKILL))
+        def run(do: Callable[[], object]) -> Owner:
+            process = Owner(do, tmp_path)
+            started.callback(process.close)
             return process
 
         yield run
-
-
-def case_document(*how: str, start: dict[str, Any] | None = None, **parts: Any) -> dict[str, Any]:
-    """A whole case whose service is `shop_service.py`; `start` and `parts` replace fields."""
-    own: dict[str, Any] = {
-        "change": {"kind": "none", "what": "Nothing."},
-        "cache": {"clear": ["product:{id}"]},
-        "target": {
-            "start": {
-                "command": ["{python}", "-S", str(HERE / "shop_service.py"), "{port}", *how],
-                "env": {"SHOP_CACHE": "{cache_url}", "SHOP_FILES": "{workdir}/files", "SHOP_TTL": "30"},
-                **(start or {}),
-            }
-        },
-        "design": "crossover",
-    }
-    return world.case(**{**own, **parts})
 
 
 @pytest.fixture
@@ -85,4 +56,5 @@ def make_stack(tmp_path: Path) -> Iterator[Callable[..., Stack]]:
             made.callback(stack.stop)
             return stack
 
+        make.close = made.close  # type: ignore[attr-defined]
         yield make

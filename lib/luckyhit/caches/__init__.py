@@ -22,32 +22,29 @@ _BY_SCHEME = {scheme: kind for kind in CACHES.values() for scheme in kind.scheme
 
 
 def kind_at(url: str, *, url_env: str | None = None) -> CacheKind:
-    """The kind that a URL names; `url_env` is for messages. Raises CacheUnreachable, which lists the known forms."""
+    """The kind that a URL names; `url_env` is for messages. Raises CacheUnreachable with the known forms."""
     scheme, _, rest = url.partition("://")
     kind = _BY_SCHEME.get(scheme.lower()) if rest else None
     if kind is None:
         raise CacheUnreachable(
-            f"the cache at {redacted_url(url)}{f' (from {url_env})' if url_env else ''} is not the URL of a cache: "
-            "its scheme is none that is known",
-            hint="It looks like " + "; ".join(kind.url_forms for kind in CACHES.values()) + ".",
+            f"the cache at {redacted_url(url)}{f' (from {url_env})' if url_env else ''}: unknown URL scheme",
+            hint="Expected: " + "; ".join(kind.url_forms for kind in CACHES.values()) + ".",
         )
     return kind
 
 
 def cache_at(url: str, *, url_env: str | None = None) -> AnyCache:
-    """The cache at a URL; it is not asked anything yet. Raises CacheUnreachable for what is not a cache's URL."""
+    """The cache at a URL, without connecting. Raises CacheUnreachable for an unknown form of URL."""
     return kind_at(url, url_env=url_env).at(url, url_env=url_env)
 
 
 def from_environment(url_env: str, environ: Mapping[str, str] = os.environ) -> AnyCache:
-    """The running cache at the URL that the environment variable `url_env` holds; it has to answer.
-
-    Raises CacheUnreachable, which names the variable and never shows a password.
-    """
+    """The running cache at the URL in the environment variable `url_env`. Raises CacheUnreachable where it does not
+    answer; the message names the variable and never shows a password."""
     url = environ.get(url_env, "").strip()
     if not url:
         raise CacheUnreachable(
-            f"{url_env}, which should hold the cache's URL (cache.url_env), is not set",
+            f"{url_env} is not set: it has to hold the cache's URL (cache.url_env)",
             hint=f"Export it: {url_env}=redis://HOST:6379/0",
         )
     cache = cache_at(url, url_env=url_env)
@@ -61,10 +58,8 @@ def own_kind(spec: CacheSpec) -> CacheKind:
 
 
 def cache_identity(url: str) -> str:
-    """What a cache is called, without its secrets: equal for all spellings of a URL, and after a failover too.
-
-    Raises ValueError for what is no URL. What is not a cache's is called as it stands there.
-    """
+    """The name of a cache without secrets: equal for all spellings of its URL, and after a failover too. Raises
+    ValueError for an invalid URL."""
     try:
         return kind_at(url).identity(url)
     except CacheUnreachable:
@@ -72,9 +67,8 @@ def cache_identity(url: str) -> str:
 
 
 def placeholders(url: str) -> dict[str, str]:
-    """What a URL fills in: `cache_url`, and `cache_host`, `cache_port` and `cache_password` (as it is meant, without
-    URL quoting; empty where there is none). A socket and Sentinels have no host and port; an empty URL (a cache that
-    is not there yet) has all of them, empty."""
+    """Placeholders filled in from a URL: `cache_url`, `cache_host`, `cache_port` and `cache_password` (unquoted; empty
+    where there is none). A socket and Sentinels have no host and port. An empty URL fills in all of them, empty."""
     if not url:
         return dict.fromkeys(CACHE_NAMES, "")
     fields = {"cache_url": url, "cache_password": unquote(urlsplit(url).password or "")}

@@ -1,11 +1,12 @@
-"""What every kind of cache offers, and what this one can't: the protocols that the rest of the house works with.
+"""The protocols of a cache, whatever its kind: all that the other rooms use.
 
-A kind is a folder here and a row in `luckyhit.caches.CACHES`. What a kind can't do stands in its `can` as a missing id,
-and is told to the reader; it is never guessed.
+A kind is a folder here and a row in `luckyhit.caches.CACHES`. What a kind can't do is missing from its `can`, and the
+reader is told so; it is never guessed.
 """
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -15,25 +16,27 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from luckyhit.caches.backup import BackupEntry, BackupWriter
-from luckyhit.caches.clear_pace import ClearPace
-from luckyhit.caches.scope import Listing, Progress, RemovalCounts, Scope
-from luckyhit.caches.shapes import LearnedShapes, Shape
+from luckyhit.caches.key_shapes import LearnedShapes, Shape
+from luckyhit.caches.scope import ClearPace, Listing, Progress, RemovalCounts, Scope
 from luckyhit.case import Case
 from luckyhit.case.cache_spec import Cache as CacheSpec
 from luckyhit.case.changes import SettingChange
 from luckyhit.records import Arm, StepOutcome
 
 NOTIFY = "notify"
-"""Step in a run's journal, and kind of its inverse: the setting that makes a cache tell its events."""
+"""Step in a run's journal, and kind of its inverse: the setting that makes a cache report its events."""
+BYTES = {"": 1, "b": 1, "k": 10**3, "kb": 2**10, "m": 10**6, "mb": 2**20, "g": 10**9, "gb": 2**30}
+"""Units of memory in a cache's settings."""
+_SIZE = re.compile(r"(\d+)\s*(b|k|kb|m|mb|g|gb)?", re.IGNORECASE)
 
 
 class Capability(StrEnum):
     """What not every kind of cache can do."""
 
     LIST_KEYS = "list-keys"
-    """Tells which keys it has. Without it, only keys that the case names one by one are looked at."""
+    """Lists its keys. Without it, only keys that the case names one by one are looked at."""
     EVENTS = "events"
-    """Tells what happens to its keys, when it happens."""
+    """Reports what happens to its keys when it happens."""
     SETTINGS = "settings"
     """Has settings that can be read, and changed while it runs."""
     PASSWORD = "password"
@@ -54,19 +57,18 @@ class ServerProcess(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OwnServer:
-    """How a server of the run's own is started. `secret_file`: it stands in `arguments`, and is deleted once the server
-    has read it."""
+    """How to start a server of the run's own. `arguments` and `url` are called with the port. `secret_file`: named in
+    the arguments, and deleted once the server has read it."""
 
     program: str
     arguments: Callable[[int], list[str]]
-    """Without the program; called with the port."""
     url: Callable[[int], str]
     try_by_hand: str
     secret_file: Path | None = None
 
 
 class CheckFindings(Protocol):
-    """Where what is found about rights is told: see `luckyhit.change.permissions.permission_findings`."""
+    """What checks find: see `luckyhit.change.permissions.permission_findings`."""
 
     @property
     def ok(self) -> bool: ...
@@ -87,7 +89,7 @@ class StepJournal(Protocol):
 
 
 class KeyRemover(Protocol):
-    """Removes keys, each only as it was last seen. `done` tells how far it came, also after an error."""
+    """Removes keys, each only as it was last seen. `done` counts them, also after an error."""
 
     done: RemovalCounts
 
@@ -95,30 +97,30 @@ class KeyRemover(Protocol):
 
 
 class KeySpace(Protocol):
-    """The keys of a cache, while a connection is open. Every method raises what `AnyCache.explained` makes errors of
-    the tree of. None counts as a hit, unless it says so."""
+    """The keys of a cache, while a connection is open. Methods raise what `AnyCache.explained` translates. None of them
+    counts as a hit unless it says so."""
 
     @property
     def servers(self) -> int:
-        """How many servers hold keys."""
+        """Number of servers that hold keys."""
 
     def batches(self) -> Iterator[list[bytes]]:
-        """All keys; one that comes and goes may be missing, or come twice. Needs `LIST_KEYS`."""
+        """All keys; one that comes and goes may be missing or come twice. Needs `LIST_KEYS`."""
 
     def listing(self, scope: Scope, *, every: bool = False) -> Listing:
-        """The keys in scope. `every`: all others are counted one by one."""
+        """The keys in scope. `every`: count all others one by one."""
 
     def dropped(self) -> int:
-        """Keys that expired or were evicted since the servers' start, as far as they tell."""
+        """Keys that expired or were evicted since the servers' start, as far as they report it."""
 
     def lifetimes_ms(self, keys: Sequence[bytes]) -> list[int]:
-        """For how long each key lives on: -1 for ever, -2 where it is gone. May count as hits."""
+        """Time to live of each key: -1 without an end, -2 where it is gone. May count as hits."""
 
     def clock_ms(self) -> int:
         """The cache's own clock, ms since 1970."""
 
     def put_back(self, entries: list[BackupEntry]) -> int:
-        """Restore each that is absent. Returns how many are there already."""
+        """Restore each that is absent. Returns how many are present."""
 
     def remover(
         self, scope: Scope, pace: ClearPace, *, writer: BackupWriter | None, rebuildable: bool
@@ -126,7 +128,7 @@ class KeySpace(Protocol):
 
 
 class UndoResult(NamedTuple):
-    """How a step was closed; `how` says what was done."""
+    """How a step was closed, as an id and in words."""
 
     outcome: StepOutcome
     how: str
@@ -141,7 +143,7 @@ class SettingControl(Protocol):
     def read(self, name: str) -> str: ...
 
     def set(self, name: str, value: str) -> str:
-        """Returns it as the server reads it back."""
+        """Returns the value as the server reads it back."""
 
     def same(self, name: str, one: str, other: str) -> bool:
         """Whether two spellings mean the same to the server."""
@@ -150,15 +152,15 @@ class SettingControl(Protocol):
         """The command that puts a setting back."""
 
     def put_back(self, name: str, old: str, ours: Sequence[str], sleep: Callable[[float], None]) -> UndoResult:
-        """Put back `old`, unless somebody else changed it since. `ours`: what may be of this run's making. An
-        error says what to do by hand."""
+        """Put back `old`, unless somebody else changed it since. `ours`: values that this run may have set. Errors say
+        what to do by hand."""
 
 
 @dataclass
 class Notifications:
-    """Whether the events of one block can be seen. `sentences` say what could not be, and what somebody else did to the
-    setting; `disturbed`: the server may have stopped telling in the middle, so that its silence means nothing.
-    `refused`: whether it was a right that was missing."""
+    """Whether the events of one block can be seen. `sentences`: what could not be seen, and what somebody else did to
+    the setting. `disturbed`: the server may have stopped reporting in between, so its silence proves nothing.
+    `refused`: a permission was missing."""
 
     visible: bool = False
     disturbed: bool = False
@@ -167,16 +169,31 @@ class Notifications:
 
 
 class EventSwitch(Protocol):
-    """Makes a cache tell its events, and puts back what that took."""
+    """Makes a cache report its events, and undoes that."""
 
     def on(self) -> None: ...
 
     def off(self) -> None: ...
 
 
+@dataclass(frozen=True)
+class ListenOptions:
+    """`channels`: the probed key of each of the cache's keys. `patterns`: keys without a channel of their own; of
+    those of one probed key, only `reserved` ones are kept. `problem` takes a sentence."""
+
+    arm: Arm
+    channels: Mapping[str, str]
+    stopping: threading.Event
+    now_ns: Callable[[], int]
+    problem: Callable[[str], None]
+    most_rows: int
+    patterns: Sequence[Shape] = ()
+    reserved: Callable[[str], bool] = lambda key: True
+
+
 class EventListener(Protocol):
-    """One cache that is listened to, in a thread: `rows` without arm and block (see `records.EVENTS`). `asked`:
-    look-ups made for it, each of which counts as a hit."""
+    """Listens to one cache, in a thread. `rows` have no arm and block (see `records.EVENTS`). `asked`: look-ups made
+    for it, each of which counts as a hit."""
 
     arm: Arm
     ready: threading.Event
@@ -189,63 +206,49 @@ class EventListener(Protocol):
 
 
 class EventSource(Protocol):
-    """The events of one cache."""
+    """The events of one cache. `setting`: the name of the setting that makes it report them."""
 
     setting: str
-    """Name of the setting that makes it tell them."""
 
     def switch(
-        self,
-        journal: StepJournal,
-        notifications: Notifications,
-        stack: str,
-        sleep: Callable[[float], None],
+        self, journal: StepJournal, notifications: Notifications, stack: str, sleep: Callable[[float], None]
     ) -> EventSwitch:
         """Its step in the journal is `NOTIFY`, of the stack of that name."""
 
-    def listener(
-        self,
-        arm: Arm,
-        channels: Mapping[str, str],
-        stopping: threading.Event,
-        now_ns: Callable[[], int],
-        problem: Callable[[str], None],
-        most_rows: int,
-        patterns: Sequence[Shape],
-        reserved: Callable[[str], bool],
-    ) -> EventListener: ...
+    def listener(self, options: ListenOptions) -> EventListener: ...
 
     def learn(
         self, keys: Sequence[str], read: Callable[[str], object], templates: Sequence[str]
     ) -> LearnedShapes | None:
-        """Read each key, and see what that stores; None where it can't be listened to."""
+        """Read each key and see what that stores; None where the cache can't be listened to."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """What one server tells of itself: entries of the fingerprint, settings among them as `cache.config.*`. `run_id`:
-    of its process, empty where it does not tell."""
+    """Entries of the fingerprint, settings among them as `cache.config.*`. `run_id`: of the server's process, empty
+    where it is not visible."""
 
     entries: Mapping[str, str]
     run_id: str
 
 
 class PermissionChecks(Protocol):
-    """What the run needs of a cache, proven before anything is touched. Changes nothing. Raises CacheUnreachable,
+    """Prove what the run needs of a cache before anything is touched. Changes nothing. Raises CacheUnreachable,
     TargetError."""
 
     def permissions(self, case: Case, findings: CheckFindings, *, changeable: bool) -> None:
-        """What it grants, and whether its events can be seen. `changeable`: whether the run will change anything."""
+        """`changeable`: whether the run will change anything."""
 
     def scope(self, spec: CacheSpec, findings: CheckFindings) -> float:
-        """Returns about how many bytes a backup of the keys in scope takes."""
+        """Returns roughly the bytes of a backup of the keys in scope."""
 
     def setting(self, change: SettingChange, findings: CheckFindings) -> None: ...
 
 
 class AnyCache(Protocol):
-    """One cache. `owned` says whether it is a server of the run's own, which `stop()` ends. `settings` and `events` are
-    None where `can` lacks them."""
+    """One cache. `owned`: a server of the run's own, which `stop()` ends. `settings` and `events` are None where `can`
+    lacks them. `identity`: its name without secrets, equal for all spellings of its URL. `secrets`: the parts of its
+    URL that must not be shown."""
 
     url: str
     url_env: str | None
@@ -265,12 +268,10 @@ class AnyCache(Protocol):
     def owned(self) -> bool: ...
 
     @property
-    def identity(self) -> str:
-        """What it is called, without secrets; equal for all spellings of its URL."""
+    def identity(self) -> str: ...
 
     @property
-    def secrets(self) -> list[str]:
-        """What must not be shown of its URL."""
+    def secrets(self) -> list[str]: ...
 
     def check(self, *, within_s: float = 5.0) -> None:
         """Raise CacheUnreachable unless it answers in time."""
@@ -282,12 +283,12 @@ class AnyCache(Protocol):
         """End the server where it is the run's own. May be repeated."""
 
     def explained(self, doing: str) -> AbstractContextManager[None]:
-        """Raise what its client raises inside as CacheUnreachable or TargetError. `doing` completes "while ..."."""
+        """Raise its client's errors as CacheUnreachable or TargetError. `doing` completes "while ..."."""
 
     def keys(self) -> AbstractContextManager[KeySpace]: ...
 
     def sampler(self) -> AbstractContextManager[Callable[[], dict[str, float]]]:
-        """What gives the counters, each time it is called. Raises CacheUnreachable, TargetError."""
+        """A function that returns the counters at each call. Raises CacheUnreachable, TargetError."""
 
     def facts(self, changing: str | None) -> list[ServerFacts]:
         """Of each server that holds keys. `changing`: the setting that the change is about. Raises CacheUnreachable."""
@@ -297,11 +298,10 @@ class AnyCache(Protocol):
 
 
 class CacheKind(Protocol):
-    """A row of `CACHES`."""
+    """A row of `CACHES`. `url_forms`: what its URLs look like, for messages."""
 
     name: str
     url_forms: str
-    """How its URLs look, for messages."""
     can: frozenset[Capability]
 
     @property
@@ -316,4 +316,12 @@ class CacheKind(Protocol):
         """Host and port; None where the URL names no single address."""
 
     def own_server(self, folder: Path, environ: Mapping[str, str], *, with_password: bool) -> OwnServer:
-        """How one is started in `folder`. Raises CacheUnreachable, which says what to install."""
+        """How to start one in `folder`. Raises CacheUnreachable with what to install."""
+
+
+def same_value(one: str, other: str) -> bool:
+    """Whether two spellings of a setting mean the same: a server reads `100mb` back as 104857600."""
+    first, second = one.strip().lower(), other.strip().lower()
+    sizes = [_SIZE.fullmatch(text) for text in (first, second)]
+    numbers = [int(size[1]) * BYTES[size[2] or ""] for size in sizes if size is not None]
+    return first == second or (len(numbers) == 2 and numbers[0] == numbers[1])

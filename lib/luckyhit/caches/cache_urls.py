@@ -9,7 +9,8 @@ _SECRET_PARTS = ("password=", "username=", "sentinel_password=", "sentinel_usern
 
 
 def url_secrets(url: str) -> list[str]:
-    """What must not be shown of a URL: its password, its user where that stands alone, and with either, all of it."""
+    """The parts of a URL that must not be shown: its password, a user without a password, and with either the whole
+    URL."""
     try:
         parts = urlsplit(url)
         user, password = parts.username, parts.password

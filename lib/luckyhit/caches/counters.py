@@ -1,4 +1,4 @@
-"""The cache's own counters over time, sampled so that its hit and miss counters are left alone."""
+"""The cache's own counters over time, sampled without moving its hit and miss counters."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from types import TracebackType
 from typing import Self
 
 import pyarrow as pa
@@ -18,17 +17,14 @@ from luckyhit.records.parquet import table_of
 
 
 def sample(cache: AnyCache) -> dict[str, float]:
-    """The counters now. Those that the server does not tell are left out. Raises CacheUnreachable, TargetError."""
+    """The counters now, without those that the server does not report. Raises CacheUnreachable, TargetError."""
     with cache.sampler() as take:
         return take()
 
 
 class CounterSampler:
-    """Samples the counters of the arms' caches at an interval, in a thread of its own, until stopped.
-
-    It samples once at the start and once at the end, so that differences cover all that lies between. A sample
-    that fails is no row: `problems` says so, once for each arm and kind of failure.
-    """
+    """Samples the counters of the arms' caches at an interval, in a thread, and once more at the start and the end.
+    `problems`: samples that failed, once for each arm and kind of failure."""
 
     def __init__(
         self,
@@ -38,7 +34,7 @@ class CounterSampler:
         interval_s: float = 1.0,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        """`origin_ns` is the run's start on `clock`, in nanoseconds."""
+        """`origin_ns` is the run's start on `clock`."""
         self.problems: list[str] = []
         self._caches = caches
         self._origin_ns = origin_ns
@@ -66,16 +62,14 @@ class CounterSampler:
         self._open.close()
 
     def table(self) -> pa.Table:
-        """All samples so far, in the columns of `records.COUNTERS`: one row for each counter of each sample."""
+        """All samples so far, in the columns of `records.COUNTERS`."""
         return table_of(self._rows, COUNTERS)
 
     def __enter__(self) -> Self:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def _run(self) -> None:

@@ -1,9 +1,9 @@
-"""Putting back what was cleared, from backups: what is absent now, with the time to live that would be left by now."""
+"""Putting back what was cleared, from backups."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +15,8 @@ _MOST_KEYS, _MOST_BYTES = 200, 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What became of the keys of a backup: `restored`, `present` (there again, left as they are), `expired`
-    (their time would be over by now), `superseded` (an older backup of the same run had the key already)."""
+    """Numbers of keys: `restored`, `present` (there again, left alone), `expired` (they would have expired by now),
+    `superseded` (an older backup of the same run had the key already)."""
 
     restored: int
     present: int
@@ -24,19 +24,12 @@ class Restored:
     superseded: int = 0
 
 
-def restore(cache: AnyCache, path: Path) -> Restored:
-    """Put back what is absent now, with the time to live that would be left by now. Never overwrites a key:
-    what is there again was written by the service since. Safe to repeat.
+def restore(cache: AnyCache, *paths: Path) -> Restored:
+    """Put back what is absent now, with the time to live that would be left by now. `paths`: backups of one run, oldest
+    first; of each key the oldest value comes back, which was there before the run filled the cache itself.
 
-    Raises CacheUnreachable or TargetError from the cache, RunUnreadable for a damaged file.
-    """
-    return restore_run(cache, [path])
-
-
-def restore_run(cache: AnyCache, paths: Sequence[Path]) -> Restored:
-    """Put back what a run cleared, from all its backups, oldest first: of each key the oldest value, which was there
-    before the run filled the cache itself. A key whose oldest value would have expired by now stays absent. Otherwise
-    as `restore`.
+    Never overwrites a key: what is there again was written by the service since. May be repeated. Raises
+    CacheUnreachable or TargetError from the cache, RunUnreadable for a damaged file.
     """
     restored = present = expired = superseded = 0
     restored_keys: set[bytes] = set()
@@ -54,7 +47,7 @@ def restore_run(cache: AnyCache, paths: Sequence[Path]) -> Restored:
 
 
 def _name(key: bytes) -> bytes:
-    """Of a long key its hash, so that many of them fit into memory."""
+    """A long key's hash, so that many keys fit into memory."""
     return key if len(key) < 64 else hashlib.sha256(key).digest() * 2
 
 

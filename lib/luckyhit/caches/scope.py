@@ -1,8 +1,12 @@
-"""The keys that a case declares: matched byte by byte, whatever a server's globs say; and what became of them."""
+"""The scope of a clear: the keys that a case declares, what became of them, and how fast they are removed.
+
+Keys are matched byte by byte; a server's globs decide nothing.
+"""
 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -11,9 +15,12 @@ from luckyhit.case.values.placeholders import Placeholder, fill_text, key_patter
 from luckyhit.errors import ScopeRefused
 
 MOST_EXAMPLES = 5
-"""So many keys outside the scope are kept by name; the others are only counted."""
+"""Keys outside the scope that are kept by name; the others are only counted."""
 Progress = Callable[[int, int], None]
-"""Called with the keys dealt with so far, and the keys there are."""
+"""Called with (keys done, keys in all)."""
+_FIRST, _MOST = 16, 128
+_LONG_S, _VERY_LONG_S = 0.015, 0.060
+_RESTS, _LONGEST_REST_S = 1.0, 0.02
 _PLAIN = re.compile(rb"[A-Za-z0-9_:./]")
 
 
@@ -21,7 +28,7 @@ class Scope:
     """The declared keys: the templates of a case, matched byte by byte."""
 
     def __init__(self, templates: Iterable[str], keys: Iterable[int] = ()) -> None:
-        """`keys`: what the one name in a template stands for, where its keys have to be written out."""
+        """`keys`: what the one placeholder of a template stands for, where its keys have to be listed."""
         self.templates, self._keys = tuple(templates), keys
         patterns = [key_pattern(template).pattern for template in self.templates]
         self._fits = re.compile(b"|".join(patterns) if patterns else rb"(?!)").fullmatch
@@ -54,10 +61,10 @@ class Scope:
 
     @property
     def glob(self) -> bytes | None:
-        """A glob that covers at least these keys, by what all templates begin with; None where that is nothing.
+        """A glob that covers at least these keys, from what all templates begin with; None where that is nothing.
 
-        It spares the server from sending what can't match, and decides nothing. It has one star only: a glob with
-        several takes the server a long time on a hostile key.
+        It only spares the server from sending what can't match. It has a single star, since a glob with several takes
+        the server a long time on a hostile key.
         """
         beginnings = [_literal_beginning(template) for template in self.templates]
         places = [sorted(set(at)) for at in zip(*beginnings, strict=False)]  # the bytes that some template has there
@@ -66,8 +73,8 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a look at all servers found: the keys in scope, and how many keys there are in all. `alive`: whether all of
-    them were counted one by one, so that none is among them whose time is over; then `examples` are some outside."""
+    """The keys in scope on all servers, and the number of all keys. `alive`: all were counted one by one, so that none
+    of them has expired; `examples` are then some outside the scope."""
 
     inside: list[bytes]
     total: int
@@ -81,7 +88,7 @@ class Listing:
 
 @dataclass
 class RemovalCounts:
-    """What became of the keys so far: see `ClearReport`. `touched`: whether anything may have been removed."""
+    """What became of the keys so far: see `ClearReport`. `removed_any`: whether anything may have been removed."""
 
     cleared: int = 0
     gone: int = 0
@@ -93,17 +100,58 @@ class RemovalCounts:
     removed_any: bool = False
 
 
+class ClearPace:
+    """How fast a cache is cleared that others use: batches that its server finishes in a few milliseconds, and rests. A
+    Redis or Valkey server does one thing at a time, so the others wait while it works for us.
+
+    `rate`: the most keys per second, None for no limit. `resting`: rest after each batch for as long as it took.
+    """
+
+    def __init__(
+        self,
+        rate: float | None = None,
+        *,
+        resting: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._rate, self._resting, self._clock, self._sleep = rate, resting, clock, sleep
+        self._size = _FIRST
+        self._next_s = clock()
+
+    @property
+    def size(self) -> int:
+        """The most keys in the next batch."""
+        return self._size if self._rate is None else max(1, min(self._size, int(self._rate / 10)))
+
+    def took(self, keys: int, seconds: float) -> None:
+        """After a batch of `keys` that took `seconds`: rest, and adjust the size of the next one."""
+        if seconds > _LONG_S:
+            # A few keys take long only where they are large; otherwise the server, or this process, is busy.
+            least = 1 if seconds > _VERY_LONG_S else min(_FIRST, self._size)
+            self._size = max(least, min(self._size, keys) // 2)
+        elif keys >= self._size:
+            self._size = min(_MOST, self._size * 2)
+        rest_s = min(seconds * _RESTS, _LONGEST_REST_S) if self._resting else 0.0
+        if self._rate is not None:
+            now_s = self._clock()
+            self._next_s = max(self._next_s, now_s - seconds) + keys / self._rate  # unused time is not saved up
+            rest_s = max(rest_s, self._next_s - now_s)
+        if rest_s > 0:
+            self._sleep(rest_s)
+
+
 def refuse_too_much(spec: CacheSpec, listing: Listing, *, owned: bool) -> None:
     """Raise ScopeRefused where the templates cover more of a cache than the case allows."""
     matched = len(listing.inside)
     if spec.dedicated or owned or not matched:
         return
-    share = matched / listing.total
-    if share > spec.largest_share:
+    proportion = matched / listing.total
+    if proportion > spec.largest_share:
         raise ScopeRefused(
-            f"cache.clear covers {matched} of {listing.total} keys ({share:.0%}); "
+            f"cache.clear covers {matched} of {listing.total} keys ({proportion:.0%}); "
             f"at most {spec.largest_share:.0%} are allowed (cache.largest_share)",
-            hint="Make the templates narrower. If the cache serves this service alone, say so: `dedicated: true`.",
+            hint="Make the templates narrower. If the cache serves this service alone, declare `dedicated: true`.",
         )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from luckyhit.caches import cache_at, cache_identity
 from luckyhit.caches.base import NOTIFY, UndoResult
-from luckyhit.caches.restore import Restored, restore_run
+from luckyhit.caches.restore import Restored, restore
 from luckyhit.case_run import CaseRun
 from luckyhit.change import processes
 from luckyhit.change.journal import Journal
@@ -222,7 +222,7 @@ def _put_keys_back(
             hint=f"Export {url_env} for the cache {known}: nothing is written to another one.",
         )
     paths = [run.path / str(step.inverse["backup"]) for step in steps]
-    restored = repeatedly(lambda: restore_run(cache_at(url, url_env=url_env), paths), sleep, errors=CacheUnreachable)
+    restored = repeatedly(lambda: restore(cache_at(url, url_env=url_env), *paths), sleep, errors=CacheUnreachable)
     return restored, (
         f"{restored.restored} cleared keys put back, {restored.present} present, {restored.expired} expired since"
     )

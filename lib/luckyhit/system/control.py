@@ -1,4 +1,5 @@
-"""How the control plane (preflight, health, configuration) talks to a service: as its case says the load does."""
+"""How the control plane (preflight, health, configuration) talks to a service: with the protocol and TLS of the
+load."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from luckyhit.errors import ArgumentError
 
 
 def authorities(target: Target, project: Path) -> str | None:
-    """The file of the authorities to trust, None for the system's. Raises ArgumentError where it can't be used."""
+    """The file of the trusted authorities, None for the system's. Raises ArgumentError where it can't be used."""
     if target.ca_file is None:
         return None
     path = project / target.ca_file
@@ -19,8 +20,8 @@ def authorities(target: Target, project: Path) -> str | None:
         ssl.create_default_context(cafile=str(path))
     except (OSError, ssl.SSLError) as error:
         raise ArgumentError(
-            f"target.ca_file: {path} holds no certificates that can be read: {error}",
-            hint="It names a PEM file with the certificates of authorities, relative to the project.",
+            f"target.ca_file: no certificates can be read from {path}: {error}",
+            hint="Expected a PEM file with the certificates of authorities; its path is relative to the project.",
         ) from None
     return str(path)
 

@@ -1,4 +1,4 @@
-"""A cache server of the run's own: started on a free port, empty, and ended with the stack that it belongs to."""
+"""A cache server of the run's own: empty, on a free port, ended with its stack."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from luckyhit.caches import CACHES
 from luckyhit.caches.base import AnyCache, CacheKind
 from luckyhit.errors import CacheUnreachable, TargetError
 from luckyhit.system import ports
-from luckyhit.system.logs import tail
-from luckyhit.system.process import SupervisedProcess
+from luckyhit.system.process import SupervisedProcess, tail
 from luckyhit.system.start_settings import INHERITED
 
 _READY_WITHIN_S = 15.0
@@ -22,7 +21,7 @@ _PORT_ATTEMPTS = 5
 
 
 class _OwnProcess:
-    """The server's process and the port that it holds."""
+    """The server's process, and its port."""
 
     def __init__(self, process: SupervisedProcess, port: int) -> None:
         self.process, self._port = process, port
@@ -48,10 +47,8 @@ def start_embedded(
     with_password: bool = True,
 ) -> AnyCache:
     """Start an empty server on a free port of the loopback interface; it keeps nothing on disk. `with_password`: it
-    asks for a random one, where the kind has passwords, which its URL has then.
-
-    Its log is `workdir/cache.log`. Raises CacheUnreachable where there is no server program, or it fails.
-    """
+    asks for a random password, where its kind has passwords; its URL has it. Its log is `workdir/cache.log`. Raises
+    CacheUnreachable where there is no server program, or it fails."""
     folder = workdir / "cache"
     folder.mkdir(parents=True, exist_ok=True)
     log = workdir / "cache.log"
@@ -80,16 +77,16 @@ def start_embedded(
         if server.secret_file is not None:
             server.secret_file.unlink(missing_ok=True)
     raise CacheUnreachable(
-        f"the cache server lost each of the {_PORT_ATTEMPTS} free ports that it was given",
-        hint="Something on this machine takes ports as fast as they are found free; try again without it.",
+        f"the cache server lost {_PORT_ATTEMPTS} free ports in a row to other processes",
+        hint="Does something on this machine open many ports? Try again without it.",
     )
 
 
 def _await_ready(cache: AnyCache, process: SupervisedProcess, by_hand: str) -> None:
-    """Wait until the server answers. Raises ports.PortLost, or CacheUnreachable where it ends or takes too long."""
+    """Raises ports.PortLost, or CacheUnreachable where it ends or takes too long."""
     deadline = time.monotonic() + _READY_WITHIN_S
     pause = threading.Event()
-    last = "it was not asked yet"
+    last = "not asked yet"
     while process.alive and time.monotonic() < deadline:
         try:
             cache.check(within_s=1.0)

@@ -1,4 +1,4 @@
-"""Ports of the loopback interface: free ones, and who holds one that is taken."""
+"""Ports of the loopback interface: free ones, and the processes that hold others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import psutil
 HOST = "127.0.0.1"
 _LOWEST = 15_000
 _ATTEMPTS = 200
-_given: set[int] = set()
+_held: set[int] = set()
 _lock = threading.Lock()
 _REPORTED = re.compile(
     r"address (is )?already in use|address in use|EADDRINUSE|errno (98|48)\b|port \d+ is (already )?(in use|taken)"
@@ -25,42 +25,39 @@ _REPORTED = re.compile(
 
 
 class PortLost(Exception):
-    """Somebody else was quicker to take a port that was free when it was chosen."""
+    """Another process took a port that was free when it was chosen."""
 
 
 def free_port(rng: random.Random | None = None) -> int:
-    """A port that nobody listens on, and that no other stack of this process was given (see `release`).
-
-    It lies below the range from which the kernel takes the ports of outgoing connections, where there is room: so
-    no connection can take it while a service is being restarted. Another process can; then the service says so.
-    """
+    """A port that nobody listens on and that no other stack of this process holds (see `release`). Where there is room
+    it is below the ephemeral range, so that no outgoing connection can take it while a service restarts."""
     choose = (rng or random.SystemRandom()).randrange
     highest = _first_ephemeral()
     with _lock:
         for _ in range(_ATTEMPTS if highest > _LOWEST + 1000 else 0):
             port = choose(_LOWEST, highest)
-            if port not in _given and is_free(port):
-                _given.add(port)
+            if port not in _held and is_free(port):
+                _held.add(port)
                 return port
         while True:
             with socket.socket() as probe:
                 probe.bind((HOST, 0))
                 port = int(probe.getsockname()[1])
-            if port not in _given:
-                _given.add(port)
+            if port not in _held:
+                _held.add(port)
                 return port
 
 
 def release(port: int) -> None:
-    """Let `free_port` give this port again."""
+    """Let `free_port` choose this port again."""
     with _lock:
-        _given.discard(port)
+        _held.discard(port)
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on `port` now. A port that needs privileges to be tried counts as free."""
+    """Whether a server could listen on `port` now. A privileged port counts as free."""
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: what lingers doesn't count
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: lingering connections don't count
         try:
             probe.bind((HOST, port))
         except PermissionError:
@@ -69,13 +66,13 @@ def is_free(port: int) -> bool:
             return False
     if sys.platform.startswith("linux"):
         return True
-    with socket.socket() as probe:  # elsewhere a wildcard listener doesn't keep others from binding
+    with socket.socket() as probe:  # elsewhere a wildcard listener doesn't prevent binding
         probe.settimeout(0.5)
         return probe.connect_ex((HOST, port)) != 0
 
 
 def listener(port: int) -> psutil.Process | None:
-    """The process that listens on `port`; None where there is none, or it can't be seen."""
+    """The process that listens on `port`; None where there is none or it is not visible."""
     with contextlib.suppress(psutil.Error, OSError, RuntimeError):
         for connection in psutil.net_connections("tcp"):
             listening = connection.status == psutil.CONN_LISTEN
@@ -85,7 +82,7 @@ def listener(port: int) -> psutil.Process | None:
 
 
 def holder(port: int) -> str:
-    """Which process listens on `port`, for a message: `process 71 (nginx)`; a general word where it can't be seen."""
+    """The process that listens on `port`, in words: `process 71 (nginx)`, or `another process`."""
     with contextlib.suppress(psutil.Error):
         process = listener(port)
         if process is not None:
@@ -94,7 +91,7 @@ def holder(port: int) -> str:
 
 
 def reported_taken(lines: list[str]) -> bool:
-    """Whether a service says in its log that it could not have its port."""
+    """Whether a service reports in its log that its port was taken."""
     return any(_REPORTED.search(line) for line in lines)
 
 

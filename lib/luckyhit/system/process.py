@@ -1,4 +1,4 @@
-"""One supervised command, from its owner's side: started, watched, and ended with all its descendants."""
+"""One supervised command, from its owner's side: started, watched, and ended with all its descendants. And its log."""
 
 from __future__ import annotations
 
@@ -20,18 +20,22 @@ from pathlib import Path
 import psutil
 
 from luckyhit.errors import TargetError
+from luckyhit.scrub.characters import visible
+from luckyhit.scrub.redactor import Redactor
 
 MARKER = "LUCKYHIT_SUPERVISED"
-"""Environment variable of every process that we start: its log's path and a token of its tree. It lets a tree be
-found again where the supervisor was killed; `luckyhit revert` finds processes by the path."""
+"""Environment variable of every process that we start: the path of its log and a token of its tree. The tree can be
+found by it where the supervisor was killed; `luckyhit revert` finds processes by the path."""
 
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _SPAWN_WITHIN_S = 60.0
 _KILL_WITHIN_S = 15.0
+_LOG_WINDOW_BYTES = 64 * 1024
+_LONGEST_LINE = 500
 
-# Every lease this process holds. A child forked without exec (multiprocessing) would hold them too, and the
-# supervisors would not notice our death: so it closes them first thing. The lock keeps a fork in another thread
-# from happening between the making of a pipe and its being noted here.
+# The leases of this process. A child forked without exec (multiprocessing) would hold them too, and the supervisors
+# would not notice our death, so it closes them first. The lock keeps another thread from forking between the making of
+# a pipe and its registration here.
 _leases: weakref.WeakSet[io.FileIO] = weakref.WeakSet()
 _lease_lock = threading.Lock()
 
@@ -51,11 +55,11 @@ os.register_at_fork(
 
 
 class SupervisedProcess:
-    """A command that runs under `luckyhit.system.supervisor`, in a session of its own, with its output in a file
-    (`log`; what it answers on standard output in another, where `output` names one).
+    """A command that runs under `luckyhit.system.supervisor`, in a session of its own, with its output in `log` (its
+    standard output in `output`, where that is given).
 
-    It ends with all its descendants on `stop()`, when this object is forgotten, and when this process dies in
-    whatever way. Raises TargetError where the command can't be run.
+    It ends with all its descendants on `stop()`, when this object is garbage collected, and when this process dies in
+    any way. Raises TargetError where the command can't be run.
     """
 
     def __init__(
@@ -87,7 +91,7 @@ class SupervisedProcess:
         self._status = io.FileIO(status_fd, "r")
         options = ["--lease", str(lease_end), "--status", str(status_end), "--grace", f"{grace_s:g}"]
         try:
-            self.log.touch(mode=0o600)  # it may hold more than others should read
+            self.log.touch(mode=0o600)  # it may hold what others should not read
             with self.log.open("ab") as errors, output.open("wb") if output else nullcontext(errors) as answers:
                 self._supervisor = subprocess.Popen(
                     [sys.executable, "-I", "-S", str(_SUPERVISOR), *options, "--", *self.command],
@@ -133,7 +137,7 @@ class SupervisedProcess:
 
     @property
     def ending(self) -> str:
-        """How the command ended, for a message."""
+        """How the command ended, in words."""
         code = self.returncode
         if code is None:
             return "still runs"
@@ -153,7 +157,7 @@ class SupervisedProcess:
             return
         self._lease.close()  # the supervisor does the rest
         deadline = time.monotonic() + self.grace_s + _KILL_WITHIN_S
-        while self._hear(0.1):
+        while self._listen_locked(0.1):
             if time.monotonic() > deadline:
                 self._supervisor.kill()
                 break
@@ -163,7 +167,7 @@ class SupervisedProcess:
                 while self._listen(0):
                     pass
             if not self._done:
-                self._sweep()  # the supervisor was killed, and could not end the tree
+                self._sweep()  # the supervisor was killed before it could end the tree
                 self._done = True
             self._status.close()
         left = [pid for pid in self.left if psutil.pid_exists(pid)]
@@ -182,12 +186,12 @@ class SupervisedProcess:
                 hint=f"Look at {self.log.name} in {self.log.parent}.",
             )
 
-    def _hear(self, patience_s: float) -> bool:
+    def _listen_locked(self, patience_s: float) -> bool:
         with self._lock:
             return self._listen(patience_s)
 
     def _listen(self, patience_s: float) -> bool:
-        """Take in what the supervisor says. Returns False once it can't say anything more."""
+        """Read what the supervisor reports. Returns False once nothing more can come."""
         if self._status.closed:
             return False
         if not select.select([self._status], [], [], patience_s)[0]:
@@ -238,5 +242,30 @@ class SupervisedProcess:
 def _cannot_run(program: str, number: int) -> TargetError:
     return TargetError(
         f"{program!r} could not be run: {os.strerror(number)}",
-        hint="Check that it is there, that its interpreter (first line) is, and that you may execute it.",
+        hint="Check that the file and its interpreter (first line) exist, and that you may execute it.",
     )
+
+
+def tail(path: Path, count: int, *, offset: int = 0, redactor: Redactor | None = None) -> list[str]:
+    """The last `count` lines of a log, from byte `offset` on: secrets scrubbed, control characters visible, long lines
+    cut. Empty where there is no log."""
+    try:
+        with path.open("rb") as file:
+            end = file.seek(0, os.SEEK_END)
+            start = max(offset, end - _LOG_WINDOW_BYTES)
+            file.seek(start)
+            data = file.read(end - start)
+    except OSError:
+        return []
+    text = (redactor or Redactor()).secrets(data.decode("utf-8", errors="backslashreplace"))
+    lines = text.replace("\r\n", "\n").split("\n")
+    if start > offset and len(lines) > 1:
+        del lines[0]  # it is cut off
+    lines = [printable(line) for line in lines if line.strip()]
+    return lines[-count:] if count > 0 else []
+
+
+def printable(line: str) -> str:
+    """A line without the power of control and direction characters; of a long line only the end."""
+    cut = "…" if len(line) > _LONGEST_LINE else ""
+    return cut + visible(line[-_LONGEST_LINE:].rstrip().replace("\t", "    ")).replace("\r", "␍")

@@ -1,4 +1,4 @@
-"""The service that a case starts: its command under supervision, its port, its ready check, its log."""
+"""The service that a case starts: its supervised command, port, ready check and log."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from luckyhit.errors import PortTaken, ServiceNotReady, ServiceStopped, TargetEr
 from luckyhit.scrub.redactor import Redactor
 from luckyhit.scrub.sweep import scrub_log
 from luckyhit.system import ports
-from luckyhit.system.logs import tail
-from luckyhit.system.process import SupervisedProcess
+from luckyhit.system.process import SupervisedProcess, tail
 from luckyhit.system.start_settings import SOURCE, Settings, check_python, filled, filled_command, filled_env
 
 _PORT_ATTEMPTS = 5
@@ -31,7 +30,7 @@ _LARGEST_READY_ANSWER = 1_000_000
 
 
 class Service:
-    """One service of a case's `target.start`, with a working directory for its files and its log (`service.log`)."""
+    """The service of a case's `target.start`, with `workdir` for its files and its log (`service.log`)."""
 
     def __init__(
         self,
@@ -70,20 +69,20 @@ class Service:
         return self._process is not None and self._process.alive
 
     def allow_start(self) -> None:
-        """Take back a `stop()`. It is a step of its own so that a stop that comes at any later moment counts."""
+        """Cancel an earlier `stop()`. Separate from `start`, so that any later stop counts."""
         self._stopping.clear()
 
     def check_settings(self, settings: Settings, cache_url: str) -> None:
-        """Raise what `start` would raise for what it is given, without starting anything."""
+        """Raise what `start` would raise for these settings, without starting anything."""
         cwd = self._cwd if settings.source is None else Path(settings.source, settings.cwd)
         if self._start.in_workdir:
             cwd.mkdir(parents=True, exist_ok=True)
         if not cwd.is_dir():
             raise TargetError(
                 f"the working directory {cwd} does not exist (target.start.cwd is {self._start.cwd!r})",
-                hint="Name a directory that exists, relative to the project (and in both revisions).",
+                hint="Name an existing directory, relative to the project (and in both revisions).",
             )
-        command, env = self._given(settings, cache_url, self.port or self._start.port or 1)
+        command, env = self._filled(settings, cache_url, self.port or self._start.port or 1)
         check_python(self._start, self._python, self._project, env)
         _find_program(command[0], cwd, env)
 
@@ -105,19 +104,17 @@ class Service:
                 if fixed is not None:
                     raise self._port_taken(fixed) from None
                 if attempt == _PORT_ATTEMPTS - 1:
-                    raise self._stopped("lost each of the free ports that it was given") from None
+                    raise self._stopped(f"lost {_PORT_ATTEMPTS} free ports in a row to other processes") from None
                 self._end(release=True)
             except BaseException:
                 self._end(release=True)
                 raise
 
     def restart(self, settings: Settings, cache_url: str) -> None:
-        """Stop, and start with other settings on the same port. Nothing is stopped where they can't be used.
-
-        Raises as `start` does; the service is stopped then.
-        """
+        """Stop, and start with other settings on the same port. Settings that can't be used raise before anything is
+        stopped. Raises as `start` does; the service is stopped then."""
         if self.port is None:
-            raise TargetError("the service was not started, so it can't be restarted")
+            raise TargetError("the service can't be restarted: it was never started")
         self.check_settings(settings, cache_url)
         self._end(release=False)
         try:
@@ -130,7 +127,7 @@ class Service:
             raise
 
     def stop(self) -> None:
-        """End the service with all its descendants; a start that another thread waits for ends too."""
+        """End the service with all its descendants, also while another thread is starting it."""
         self._stopping.set()
         try:
             self._end(release=True)
@@ -143,28 +140,28 @@ class Service:
             raise self._stopped(self._process.ending if self._process is not None else "was not started")
 
     def log_tail(self, count: int = 20) -> list[str]:
-        """The last lines that the service wrote since it was last started, secrets scrubbed."""
+        """The last log lines since the last start, secrets scrubbed."""
         return tail(self.log, count, offset=self._log_offset, redactor=self._redactor)
 
     def values(self, cache_url: str, port: int) -> dict[str, object]:
-        """What its command and its environment are filled in with."""
+        """The placeholders of its command and environment."""
         return {"port": port, **placeholders(cache_url), "workdir": str(self._workdir), "python": self._python}
 
     def _declared_cwd(self, environ: Mapping[str, str]) -> Path:
         return self._project / filled(self._start.cwd, {"workdir": str(self._workdir)}, environ)
 
-    def _given(self, settings: Settings, cache_url: str, port: int) -> tuple[list[str], dict[str, str]]:
+    def _filled(self, settings: Settings, cache_url: str, port: int) -> tuple[list[str], dict[str, str]]:
         values = self.values(cache_url, port)
         command = filled_command(self._start, settings, values, self._environ)
         if settings.source is not None and os.sep in command[0]:
-            # A virtual environment is not under Git: it is there in the directory that the worktree stands in for.
+            # A virtual environment is not under Git: it is in the directory that the worktree replaces.
             exists = Path(settings.source, settings.cwd, command[0]).is_file()
             if not exists and (self._cwd / command[0]).is_file():
                 command[0] = str(self._cwd / command[0])
         return command, filled_env(self._start, settings, values, self._environ)
 
     def _place(self, settings: Settings) -> Path:
-        """The working directory; makes the link to another source where `settings` have one."""
+        """The working directory. Makes the link to `settings.source`, if any."""
         if settings.source is None:
             return self._cwd
         link = self._workdir / SOURCE
@@ -173,11 +170,11 @@ class Service:
         return link / settings.cwd
 
     def _launch(self, settings: Settings, cache_url: str, port: int) -> None:
-        self.command, self.env = self._given(settings, cache_url, port)
+        self.command, self.env = self._filled(settings, cache_url, port)
         self.cwd = self._place(settings)
-        with self._lock:  # so that stop() either finds the process, or keeps it from being started
+        with self._lock:  # so that stop() either finds the process or prevents its start
             if self._stopping.is_set():
-                raise ServiceStopped("the service was stopped while it was being started")
+                raise ServiceStopped("the service was stopped while it was starting")
             self._log_offset = self.log.stat().st_size if self.log.exists() else 0
             try:
                 self._process = SupervisedProcess(
@@ -185,19 +182,19 @@ class Service:
                 )
             except (OSError, ValueError) as error:
                 raise TargetError(
-                    f"the service could not be started: {error}", hint="Look at target.start in the case."
+                    f"the service could not be started: {error}", hint="Check target.start in the case."
                 ) from None
         self._await_ready(self._process, port)
 
     def _await_ready(self, process: SupervisedProcess, port: int) -> None:
         deadline = time.monotonic() + self._start.ready_within
-        last, pause_s, patience_s = "it was not asked yet", 0.01, _FIRST_ANSWER_WITHIN_S
-        # verify=False: plain HTTP on loopback; loading the certificates would take longer than all the rest.
+        last, pause_s, patience_s = "not asked yet", 0.01, _FIRST_ANSWER_WITHIN_S
+        # verify=False: it is plain HTTP, and loading the certificates takes longer than all the rest.
         with httpx.Client(base_url=f"http://{ports.HOST}:{port}", trust_env=False, verify=False) as client:
             while (left_s := deadline - time.monotonic()) > 0:
                 if not process.alive:
                     break
-                # With growing patience: while it hangs, nobody sees whether the service is still there.
+                # Short timeouts at first: while a request hangs, nobody notices that the service ended.
                 status, last = _ask(client, self._start.ready, min(left_s, patience_s))
                 if status == 200:
                     if _answered_by_another(process, port):
@@ -209,13 +206,13 @@ class Service:
                 pause_s = min(pause_s * 1.5, 0.1)
                 patience_s *= 1 if status else 2
         if self._stopping.is_set():
-            raise ServiceStopped("the service was stopped while it was being started")
+            raise ServiceStopped("the service was stopped while it was starting")
         if process.alive:
             raise ServiceNotReady(
                 f"the service did not answer 200 on {self._start.ready} within "
                 f"{format_duration(self._start.ready_within)} (last: {last})",
-                hint="Check that it listens on {port} of 127.0.0.1 and that target.start.ready is right; "
-                "or allow it more time with target.start.ready_within.",
+                hint="Check that it listens on {port} of 127.0.0.1 and that target.start.ready is right, "
+                "or allow more time with target.start.ready_within.",
                 log=self.log_tail(),
             )
         if ports.reported_taken(self.log_tail()) and (self._start.port is None or not ports.is_free(port)):
@@ -237,20 +234,20 @@ class Service:
                 raise self._port_taken(port)
 
     def _port_taken(self, port: int) -> PortTaken:
-        hint = "Stop that, or let a free port be chosen: leave out target.start.port and use {port}."
+        hint = "Stop that process, or let a free port be chosen: leave out target.start.port and use {port}."
         if self._start.port is None:
             hint = "Start the run again: it will choose another port."
         return PortTaken(f"port {port} is in use by {ports.holder(port)}", hint=hint, log=self.log_tail())
 
     def _stopped(self, how: str) -> ServiceStopped:
-        hint = "Its last log lines should say why."
+        hint = "See its last log lines."
         if self._process is not None and self._process.returncode == 0:
-            hint = "It has to stay in the foreground: a daemon that goes to the background is ended with its command."
+            hint = "It has to stay in the foreground: daemons are ended together with the command."
         return ServiceStopped(f"the service {how}", hint=hint, log=self.log_tail())
 
 
 def _ask(client: httpx.Client, path: str, timeout_s: float) -> tuple[int | None, str]:
-    """One look at the ready check: its status, and what to say about it."""
+    """One request of the ready check: its status, and that in words."""
     deadline = time.monotonic() + timeout_s
     try:
         with client.stream("GET", path, timeout=timeout_s) as answer:
@@ -269,10 +266,8 @@ def _ask(client: httpx.Client, path: str, timeout_s: float) -> tuple[int | None,
 
 
 def _answered_by_another(process: SupervisedProcess, port: int) -> bool:
-    """Whether the one who listens on `port` was there before the service: it would be measured in its place.
-
-    One that is younger may well belong to it, also outside of its tree (a container's proxy).
-    """
+    """Whether the listener on `port` is older than the service, so that it would be measured instead. A younger one may
+    belong to the service, even outside of its tree (a container's proxy)."""
     with contextlib.suppress(psutil.Error):
         listener, ours = ports.listener(port), psutil.Process(process.pid)
         if listener is not None and listener.create_time() < ours.create_time():
@@ -293,5 +288,5 @@ def _find_program(program: str, cwd: Path, env: Mapping[str, str]) -> None:
         where = "on PATH"
     raise TargetError(
         f"the command {program!r} (target.start.command) was not found {where}",
-        hint="Install it, or give its path; for a Python module, use {python} with -m.",
+        hint="Install it, or give its path; for a Python module use {python} -m.",
     )

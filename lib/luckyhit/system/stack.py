@@ -1,4 +1,4 @@
-"""A stack: one service and its cache, isolated from every other; or a service that runs elsewhere, only observed."""
+"""A stack: one service and its cache, isolated from all others; or an observed service that runs elsewhere."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import httpx
@@ -25,16 +24,16 @@ from luckyhit.system.ports import HOST
 from luckyhit.system.service import Service
 from luckyhit.system.start_settings import Settings, own_python
 
-_LOOK_WITHIN_S = 10.0
+_ANSWER_WITHIN_S = 10.0
 
 
 class Stack:
     """One isolated service with its cache, as the case declares them, with the settings of one arm.
 
-    As a context manager it starts on entry and stops on exit, whatever happens. `stop()` may be repeated, and called
-    from another thread while `start()` waits. All processes end with this one, in whatever way it ends.
+    As a context manager it starts on entry and stops on exit. `stop()` may be repeated, and called from another thread
+    while `start()` waits. All processes end with this one, however it ends.
 
-    A target with a `url` is observed: `owned` is False, `start()` only looks whether it answers, nothing is stopped.
+    A target with a `url` is observed: `owned` is False, `start()` only checks that it answers, nothing is stopped.
     """
 
     def __init__(
@@ -50,10 +49,10 @@ class Stack:
         allow_change: bool = False,
         only_observe: bool = False,
     ) -> None:
-        """`workdir` is where its files and logs go (made where it doesn't exist); `project` is what
-        `target.start.cwd` is relative to; `environ` is where variables named in the case are looked up; `grace_s` is
-        how many seconds the service has to end after a SIGTERM. `allow_change`: whether a service that runs already may
-        be changed. `only_observe`: nothing that outlives the run is changed or cleared, whatever the case allows."""
+        """`workdir`: for its files and logs (created if missing). `project`: what `target.start.cwd` is relative to.
+        `environ`: where variables named in the case are looked up. `grace_s`: seconds from SIGTERM to SIGKILL.
+        `allow_change`: whether a running service may be changed. `only_observe`: nothing that outlives the run is
+        changed or cleared, whatever the case allows."""
         self.case = case
         self.name = name
         self.workdir = Path(workdir).absolute()
@@ -64,7 +63,7 @@ class Stack:
         self.cache: AnyCache | None = None
         self.environ = environ
         self._allow_change = allow_change and not only_observe
-        # A cache that the run does not start is somebody's, whoever starts the service in front of it.
+        # A cache that the run does not start belongs to somebody else, whoever starts the service in front of it.
         self._own = not (only_observe and case.cache.url_env is not None)
         self._stopped = False
         self._lock = threading.Lock()
@@ -91,52 +90,50 @@ class Stack:
 
     @property
     def changeable(self) -> bool:
-        """Whether it may be changed and its cache cleared: it is the run's own, or the case and whoever started the run
-        allow it."""
+        """Whether it may be changed and its cache cleared: it is the run's own, or case and command line allow it."""
         return (self.owned and self._own) or self._allow_change
 
     @property
     def cwd(self) -> Path:
-        """The service's working directory; the project's, for a service that isn't ours."""
+        """The service's working directory; the project's for an observed service."""
         return self._service.cwd if self._service is not None else self.project
 
     @property
     def base_url(self) -> str:
-        """Where the service answers, without a slash at the end. Raises TargetError before the first start."""
+        """The service's URL without a slash at the end. Raises TargetError before the first start."""
         if self._service is None:
             return str(self.case.target.url).rstrip("/")
         if self._service.port is None:
-            raise TargetError(f"the stack {self.name!r} was not started, so it has no address yet")
+            raise TargetError(f"the stack {self.name!r} has no address yet: it was not started")
         return f"http://{HOST}:{self._service.port}"
 
     @property
     def command(self) -> list[str]:
-        """The command that the service was started with, filled in; empty for an observed one."""
+        """The service's command, filled in; empty for an observed one."""
         return self._service.command if self._service is not None else []
 
     @property
     def env(self) -> dict[str, str]:
-        """The whole environment that the service was given (one variable of the supervisor's aside, see
-        `luckyhit.system.process.MARKER`); empty for an observed one."""
+        """The service's environment, without `luckyhit.system.process.MARKER`; empty for an observed one."""
         return self._service.env if self._service is not None else {}
 
     @property
     def start_values(self) -> dict[str, object]:
-        """What `target.start.command` is filled in with; the cache's URL may hold a secret. Empty for an observed
-        service, and before the first start."""
+        """The placeholders of `target.start.command`; the cache's URL may hold a secret. Empty for an observed service,
+        and before the first start."""
         if self._service is None or self._service.port is None:
             return {}
         return self._service.values(self._cache_url, self._service.port)
 
     @property
     def pid(self) -> int | None:
-        """Pid of the root of the service's process tree (its supervisor); None where it doesn't run, or isn't ours."""
+        """Pid of the supervisor, the root of the service's process tree; None where it doesn't run or isn't ours."""
         process = self._service.process if self._service is not None else None
         return process.pid if process is not None and process.alive else None
 
     @property
     def service_pid(self) -> int | None:
-        """Pid of the service's own command; None where it doesn't run, or isn't ours."""
+        """Pid of the service's own command; None where it doesn't run or isn't ours."""
         process = self._service.process if self._service is not None else None
         return process.command_pid if process is not None and process.alive else None
 
@@ -146,19 +143,17 @@ class Stack:
         if self._service is not None:
             return self._service.alive
         try:
-            self._look()
+            self._check_answers()
         except TargetError:
             return False
         return True
 
     def start(self) -> None:
-        """Start the cache, then the service, and wait until it is ready. A stack that runs is left alone.
-
-        Raises TargetError (PortTaken, ServiceStopped, ServiceNotReady, CacheUnreachable), or ArgumentError for
-        what the case gives the service; nothing is left running then.
-        """
+        """Start the cache, then the service, and wait until it is ready. A running stack is left alone. Raises
+        TargetError (PortTaken, ServiceStopped, ServiceNotReady, CacheUnreachable) or ArgumentError; nothing is left
+        running then."""
         if self._service is None:
-            self._look()
+            self._check_answers()
             if self.cache is None and self.case.cache.url_env is not None:
                 self.cache = from_environment(self.case.cache.url_env, self.environ)
             return
@@ -179,8 +174,8 @@ class Stack:
     def restart(self, settings: Settings) -> None:
         """Restart the service with other settings; cache, working directory and port stay.
 
-        Raises as `start` does. Where the settings can't be used, the service goes on as it was; where it doesn't
-        come up with them, it is stopped, and the cache goes on. An observed service raises GuardError.
+        Raises as `start` does, before anything is stopped where the settings can't be used. Where the service fails to
+        start it stays stopped, and the cache keeps running. An observed service raises GuardError.
         """
         if self._service is None:
             raise GuardError(
@@ -191,10 +186,8 @@ class Stack:
         self.settings = settings
 
     def stop(self) -> None:
-        """End the service, then the cache, with all their descendants. May be repeated.
-
-        Raises TargetError where processes can't be ended.
-        """
+        """End the service, then the cache, with all their descendants. May be repeated. Raises TargetError where
+        processes can't be ended."""
         if self._service is None:
             return
         with self._lock:
@@ -208,25 +201,21 @@ class Stack:
                 cache.stop()
 
     def check(self) -> None:
-        """Raise ServiceStopped, with its last log lines, where the service ended; TargetError where an observed
-        one doesn't answer."""
+        """Raise ServiceStopped where the service ended, TargetError where an observed one doesn't answer."""
         if self._service is not None:
             self._service.check()
         else:
-            self._look()
+            self._check_answers()
 
     def log_tail(self, n: int = 20) -> list[str]:
-        """The last `n` lines the service wrote since it was last started: secrets scrubbed, control characters
-        visible. None for an observed service."""
+        """The last `n` log lines since the last start, scrubbed. None for an observed service."""
         return self._service.log_tail(n) if self._service is not None else []
 
     def __enter__(self) -> Self:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     @property
@@ -250,12 +239,15 @@ class Stack:
         if stopped:
             cache.stop()
 
-    def _look(self) -> None:
-        """Any answer will do: what the right one is, is checked later. Raises TargetError where there is none."""
+    def _check_answers(self) -> None:
+        """Raise TargetError unless the service answers, with whatever status."""
         url = self.base_url + (self.case.target.config or "/")
         try:
             options = client_options(self.case.target, url, self.project)
-            with httpx.Client(timeout=_LOOK_WITHIN_S, trust_env=False, **options) as client, client.stream("GET", url):
+            with (
+                httpx.Client(timeout=_ANSWER_WITHIN_S, trust_env=False, **options) as client,
+                client.stream("GET", url),
+            ):
                 return
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise TargetError(
@@ -271,8 +263,8 @@ class Stack:
 
 
 def start_together(stacks: Iterable[Stack], start: Callable[[Stack], None] = Stack.start) -> None:
-    """Start all of `stacks` at the same time. Where one fails, or on Ctrl-C, all are stopped, also those that are
-    still being started; the first error is raised."""
+    """Start all `stacks` at the same time. Where one fails, or on Ctrl-C, all are stopped, also those that are still
+    starting; the first error is raised."""
     made = list(stacks)
     if not made:
         return
@@ -285,7 +277,7 @@ def start_together(stacks: Iterable[Stack], start: Callable[[Stack], None] = Sta
                 future.result()
         except BaseException:
             _stop_all(made)
-            wait(starting)  # they give up now; one that had not even begun yet is stopped below
+            wait(starting)  # they give up now; those that had not begun yet are stopped below
             _stop_all(made)
             raise
 

@@ -1,7 +1,4 @@
-"""The interpreter that `{python}` stands for: the service's own (`target.start.python`), or the one that runs us.
-
-What a service is given: its command and its environment, filled in from the case and the settings of one arm.
-"""
+"""What a service is started with: interpreter, command and environment, from the case and the settings of one arm."""
 
 from __future__ import annotations
 
@@ -19,16 +16,16 @@ from luckyhit.case.values.placeholders import PlaceholderError, fill_text
 from luckyhit.errors import ArgumentError, TargetError
 
 _WITHIN_S = 20.0
-_SAYS = "luckyhit-python"
-_WHERE = (
-    "Name the interpreter of the service's environment: venv/bin/python, relative to the project, an absolute path, "
+_MARK = "luckyhit-python"
+_HINT = (
+    "Name the interpreter of the service's environment (target.start.python): a path relative to the project such as "
+    "venv/bin/python, an absolute path, or a name on PATH."
 )
-_WHERE += "or a name on PATH (target.start.python)."
 
 
 def own_python(start: Start | None, project: Path, environ: Mapping[str, str]) -> str:
-    """Path of the interpreter; it is not looked at. A link stays a link: it says which environment is meant. A name
-    that is not on PATH stays a name."""
+    """What `{python}` stands for: the path of the service's own interpreter (not checked), or of the one that runs us.
+    A link stays a link, since its path names the environment. A name that is not on PATH stays a name."""
     if start is None or start.python is None:
         return sys.executable
     named = fill_text(fill_variables(start.python, environ), {})
@@ -38,31 +35,31 @@ def own_python(start: Start | None, project: Path, environ: Mapping[str, str]) -
 
 
 def check_python(start: Start, python: str, project: Path, env: Mapping[str, str]) -> None:
-    """Raise TargetError where the service's own interpreter is missing, can't be executed, or is no Python. `env` is
-    what the service is given."""
+    """Raise TargetError where the service's own interpreter is missing, can't be executed, or is not Python. `env`: the
+    service's."""
     if start.python is None:
         return
     where = f"{start.python!r} (target.start.python)"
     if os.sep not in python:
-        raise TargetError(f"there is no {where} on PATH", hint=_WHERE)
+        raise TargetError(f"{where} is not on PATH", hint=_HINT)
     if not Path(python).is_file():
-        raise TargetError(f"there is no interpreter {where}: no file {python}", hint=_WHERE)
+        raise TargetError(f"no interpreter {where}: no file {python}", hint=_HINT)
     if not os.access(python, os.X_OK):
-        raise TargetError(f"{where} can't be executed: {python}", hint=_WHERE)
+        raise TargetError(f"{where} can't be executed: {python}", hint=_HINT)
     try:
         output = subprocess.run(
-            [python, "-I", "-S", "-c", f"print({_SAYS!r})"],
+            [python, "-I", "-S", "-c", f"print({_MARK!r})"],
             cwd=project, env=dict(env), capture_output=True, timeout=_WITHIN_S, check=False, stdin=subprocess.DEVNULL,
         ).stdout  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise TargetError(f"{where} can't be executed: {error}", hint=_WHERE) from None
-    if output.decode(errors="replace").strip() != _SAYS:
-        raise TargetError(f"{where} is no Python: {python}", hint=_WHERE)
+        raise TargetError(f"{where} can't be executed: {error}", hint=_HINT) from None
+    if output.decode(errors="replace").strip() != _MARK:
+        raise TargetError(f"{where} is not Python: {python}", hint=_HINT)
 
 
 SOURCE = "source"
-"""Name of the link in a stack's working directory that leads to `Settings.source`: the same name in both arms, so that
-nothing but what stands behind it differs."""
+"""Name of the link in a stack's working directory to `Settings.source`: the same in both arms, so that only its target
+differs."""
 INHERITED = (
     "PATH",
     "HOME",
@@ -79,7 +76,7 @@ INHERITED = (
     "PYTHONPYCACHEPREFIX",
     "PYTHONDONTWRITEBYTECODE",
 )
-"""All that a service inherits from our environment. Anything else has to stand in the case (`env`, `pass_env`)."""
+"""All that a service inherits from our environment; the case adds others (`env`, `pass_env`)."""
 
 
 @dataclass(frozen=True)
@@ -87,32 +84,29 @@ class Settings:
     """What one arm changes against the case's start section."""
 
     env: Mapping[str, str | None] = field(default_factory=dict)
-    """Environment variables, filled in like `target.start.env`; None: not set."""
+    """Environment variables, filled in like `target.start.env`; None removes one."""
     replace: Mapping[str, str] = field(default_factory=dict)
-    """Arguments as they stand in `target.start.command`, and what stands in their place."""
+    """Replacements of arguments of `target.start.command`."""
     source: str | None = None
-    """A directory with the service's source, in place of the one that its working directory lies in."""
+    """A directory with the service's source, instead of the one with its working directory."""
     cwd: str = "."
     """With a `source`: the working directory, relative to it."""
     python_path: tuple[str, ...] = ()
-    """With a `source`: directories of it, relative, where Python has to look first."""
+    """With a `source`: its directories, relative, that Python searches first."""
 
 
 def filled_command(
     start: Start, settings: Settings, values: Mapping[str, object], environ: Mapping[str, str]
 ) -> list[str]:
-    """The command of `start` with the arguments that `settings` replaces, filled in with `values`, and with the
-    variables of `environ` that it names.
-
-    Raises ArgumentError for an argument that doesn't stand in the command exactly once.
-    """
+    """The command of `start` with the replacements of `settings`, filled in with `values` and with variables of
+    `environ`. Raises ArgumentError for an argument that is not exactly once in the command."""
     command = list(start.command)
     for before, after in settings.replace.items():
         count = start.command.count(before)
         if count != 1:
             raise ArgumentError(
-                f"the argument {before!r}, which the change replaces, stands in target.start.command {count} times",
-                hint="Name an argument that stands there exactly once, as it is written there.",
+                f"the change replaces the argument {before!r}, which is in target.start.command {count} times",
+                hint="Name an argument that is there exactly once, as it is written there.",
             )
         command[start.command.index(before)] = after
     return [filled(argument, values, environ) for argument in command]
@@ -121,17 +115,17 @@ def filled_command(
 def filled_env(
     start: Start, settings: Settings, values: Mapping[str, object], environ: Mapping[str, str]
 ) -> dict[str, str]:
-    """The whole environment of the service: the basics of ours (`INHERITED`), the variables passed on, those of
-    the case, then those of `settings`. Raises ArgumentError for variables to pass on that are not set."""
+    """The service's environment: `INHERITED` and `pass_env` from ours, then `env` of the case, then that of `settings`.
+    Raises ArgumentError where a variable of `pass_env` is not set."""
     missing = [name for name in start.pass_env if name not in environ]
     if missing:
         raise ArgumentError(
             f"not set in the environment: {', '.join(missing)} (named in target.start.pass_env)",
-            hint="Export what is missing, then start again.",
+            hint="Export them, then start again.",
         )
     env = {name: environ[name] for name in INHERITED if name in environ}
     env.setdefault("PATH", os.defpath)
-    env["PYTHONUNBUFFERED"] = "1"  # else the last log lines of a service that is killed are lost
+    env["PYTHONUNBUFFERED"] = "1"  # or a killed service loses its last log lines
     env |= {name: environ[name] for name in start.pass_env}
     env |= {name: filled(value, values, environ) for name, value in start.env.items()}
     for name, changed in settings.env.items():
@@ -146,8 +140,8 @@ def filled_env(
 
 
 def source_directory(start: Start | None, project: Path, environ: Mapping[str, str] = os.environ) -> Path:
-    """The directory that the service's source lies in, as far as the case tells: its working directory, unless that
-    is one of its own, or the service is not started at all (the project's then)."""
+    """The directory with the service's source, as far as the case tells: its working directory; the project where that
+    is the run's own, or the service is not started."""
     if start is None or start.in_workdir:
         return project
     return project / filled(start.cwd, {}, environ)
@@ -158,4 +152,7 @@ def filled(template: str, values: Mapping[str, object], environ: Mapping[str, st
     try:
         return fill_text(fill_variables(template, environ), values)
     except PlaceholderError as error:
-        raise ArgumentError(f"{template!r} can't be filled in: expected {error}") from None
+        raise ArgumentError(
+            f"{template!r} can't be filled in: expected {error}",
+            hint="Correct the placeholder; where ${NAME} stands for an environment variable, export it.",
+        ) from None

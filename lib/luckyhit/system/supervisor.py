@@ -1,13 +1,13 @@
-"""A small process that runs one command and makes sure that nothing of it outlives its owner.
+"""A small process that runs one command and makes sure that none of its processes outlives its owner.
 
 Run as a file (`python -I -S supervisor.py ...`, standard library only: it is up in about 20 ms), by
 `luckyhit.system.process`. The owner holds the write end of a pipe, the *lease*. When the lease ends (the owner closed
-it, or died in whatever way, SIGKILL included), on SIGTERM, SIGHUP or SIGQUIT, or when the command ends by itself, the
-whole tree of the command's descendants is ended: SIGTERM, some seconds of grace, then SIGKILL until none is left.
+it or died, even by SIGKILL), on SIGTERM, SIGHUP or SIGQUIT, or when the command ends by itself, all descendants of the
+command are ended: SIGTERM, some seconds of grace, then SIGKILL until none is left.
 
-On Linux the supervisor is a child subreaper (prctl(2)): a daemon that forks twice and calls setsid is handed to it
-rather than to init, so every descendant stays in its tree. If the supervisor itself is killed, the kernel kills the
-command (PR_SET_PDEATHSIG). Elsewhere the tree is followed by parent and process group, which a daemon can leave.
+On Linux the supervisor is a child subreaper (prctl(2)): it becomes the parent of a daemon that forks twice and calls
+setsid, so every descendant stays in its tree. If the supervisor itself is killed, the kernel kills the command
+(PR_SET_PDEATHSIG). Elsewhere the tree is found by parent and process group, which a daemon can leave.
 
     supervisor.py --lease FD --status FD --grace SECONDS -- COMMAND...
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-# How often to look whether the owner is still our parent: only needed where a fork of the owner holds the lease too.
+# How often to check that the owner is still our parent: needed only where a fork of the owner holds the lease too.
 _OWNER_CHECK_S = 1.0
 _KILL_FOR_S = 10.0
 _NOT_RUN = 127
 
 
 class Supervisor:
-    """One command, watched until it and all its descendants are gone."""
+    """One command, watched until it and all its descendants have ended."""
 
     def __init__(self, lease: int, status: int, grace_s: float) -> None:
         self.lease, self.status, self.grace_s = lease, status, grace_s
@@ -65,12 +65,12 @@ class Supervisor:
         self.told_to_end = True
 
     def run(self, command: list[str]) -> int:
-        """Run `command`, wait for its end or for ours, end its whole tree. Returns its wait status."""
+        """Run `command`, wait for its end or ours, and end its tree. Returns its wait status."""
         failure = self._spawn(command)
         if failure:
-            self._tell(f"failed {failure}")
+            self._report(f"failed {failure}")
             return _NOT_RUN << 8
-        self._tell(f"started {self.command}")
+        self._report(f"started {self.command}")
         lease_ended = False
         while not (self.told_to_end or lease_ended or os.getppid() != self.owner):
             self._reap()
@@ -78,7 +78,7 @@ class Supervisor:
                 break
             lease_ended = self._pause(_OWNER_CHECK_S, with_lease=True)
         self._end_tree()
-        self._tell("done")
+        self._report("done")
         return self.wait_status if self.wait_status is not None else signal.SIGKILL
 
     def _spawn(self, command: list[str]) -> int:
@@ -94,7 +94,7 @@ class Supervisor:
                     signal.signal(number, signal.SIG_DFL)
                 if self.prctl is not None:
                     self.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-                    if os.getppid() != supervisor:  # it died before the line above could take effect
+                    if os.getppid() != supervisor:  # it died before the line above took effect
                         os._exit(_NOT_RUN)
                 os.execvp(command[0], command)
             except OSError as error:
@@ -108,7 +108,7 @@ class Supervisor:
         return int(failure or 0)
 
     def _reap(self) -> bool:
-        """Bury the dead. Returns whether there are any children left; as a subreaper, that means descendants."""
+        """Reap exited children. Returns whether any are left; for a subreaper those are all descendants."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -118,10 +118,10 @@ class Supervisor:
                 return True
             if pid == self.command:
                 self.wait_status = status
-                self._tell(f"ended {status}")
+                self._report(f"ended {status}")
 
     def _end_tree(self) -> None:
-        """SIGTERM to every descendant once, SIGKILL to those that are there after the grace, until none is left."""
+        """SIGTERM once to every descendant, after the grace SIGKILL until none is left."""
         asked: set[int] = set()
         kill_at = time.monotonic() + self.grace_s
         while True:
@@ -131,12 +131,12 @@ class Supervisor:
                 return
             now = time.monotonic()
             if now > kill_at + _KILL_FOR_S:
-                self._tell(" ".join(["left", *map(str, sorted(alive))]))
+                self._report(" ".join(["left", *map(str, sorted(alive))]))
                 return
             if now < kill_at:
                 for pid in alive - asked:
                     _send(pid, signal.SIGTERM)
-                    _send(pid, signal.SIGCONT)  # a stopped process gets the signal above only once it goes on
+                    _send(pid, signal.SIGCONT)  # a stopped process gets the signal above only when it continues
                 asked |= alive
                 self._pause(min(0.02, kill_at - now))
             else:
@@ -145,7 +145,7 @@ class Supervisor:
                 self._pause(0.005)
 
     def _descendants(self) -> set[int]:
-        """Pids of all descendants that are not dead yet."""
+        """Pids of all living descendants."""
         table = _process_table()
         descendants: set[int] = set()
         ours = {os.getpid()}
@@ -170,7 +170,7 @@ class Supervisor:
                 return True
         return False
 
-    def _tell(self, line: str) -> None:
+    def _report(self, line: str) -> None:
         try:  # noqa: SIM105 - nor contextlib
             os.write(self.status, f"{line}\n".encode())
         except OSError:
@@ -192,7 +192,7 @@ def _prctl() -> Callable[[int, int], int] | None:
 
 
 def _process_table() -> dict[int, tuple[int, int, bool]]:
-    """Parent, process group, and whether it is dead already, of each process that can be seen."""
+    """(parent, process group, dead) of each visible process."""
     table: dict[int, tuple[int, int, bool]] = {}
     if os.path.exists("/proc/self/stat"):  # noqa: PTH110 - pathlib takes longer to import than all else here
         for name in os.listdir("/proc"):  # noqa: PTH208
@@ -223,7 +223,7 @@ def _send(pid: int, number: int) -> None:
 
 
 def _exit_like(status: int) -> None:
-    """End as the command ended, without a second core dump."""
+    """End like the command, without a second core dump."""
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
         os._exit(code)

@@ -7,8 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from luckyhit import change as changing
-from luckyhit.caches.keyspace import cache_keys, reserved, watched_shapes
-from luckyhit.caches.shapes import Shape, shapes_of
+from luckyhit.caches.key_shapes import Shape, cache_keys, reserved, shapes_of, watched_shapes
 from luckyhit.caches.watch_events import EventWatch
 from luckyhit.case_run import CaseRun
 from luckyhit.change.notify import INSIDE

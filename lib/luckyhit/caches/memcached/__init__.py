@@ -1,6 +1,5 @@
-"""Memcached (1.6 or later, for its meta commands): declared keys, statistics, and nothing else.
-
-It does not list its keys, tells no events, and its settings are arguments of its start. Each is said where it matters.
+"""Memcached (1.6 or later, for its meta commands): declared keys and statistics only. It does not list its keys,
+reports no events, and takes its settings as arguments at its start.
 """
 
 from __future__ import annotations
@@ -14,8 +13,7 @@ from urllib.parse import urlsplit
 
 from luckyhit.caches.base import CacheKind, Capability, CheckFindings, OwnServer, ServerFacts, ServerProcess
 from luckyhit.caches.cache_urls import host_and_port, redacted_url, url_secrets
-from luckyhit.caches.memcached.memcached_keys import MemcachedKeys
-from luckyhit.caches.memcached.meta_client import MetaClient
+from luckyhit.caches.memcached.memcached_keys import MemcachedKeys, MetaClient
 from luckyhit.caches.scope import Scope
 from luckyhit.case import Case
 from luckyhit.case.cache_spec import Cache as CacheSpec
@@ -25,12 +23,12 @@ from luckyhit.errors import CacheUnreachable
 _PORT, _HOST = 11211, "127.0.0.1"
 _ANSWER_WITHIN_S = 5.0
 COUNTED = ("get_hits", "get_misses", "evictions", "curr_items", "bytes", "curr_connections")
-"""Statistics that are sampled, by the server's own names; `bytes` is memory."""
+"""Sampled statistics, by the server's own names; `bytes` is memory."""
 _FACTS = ("maxbytes", "evictions", "item_size_max", "lru_crawler", "lru_segmented")
 
 
 class MemcachedCache:
-    """One memcached, with all that `luckyhit.caches.base.AnyCache` promises."""
+    """One memcached, an `AnyCache`."""
 
     kind = "memcached"
     can: frozenset[Capability] = frozenset()
@@ -104,17 +102,17 @@ class MemcachedCache:
         if changeable and unlisted:
             findings.problem(
                 f"memcached does not list its keys, so {', '.join(map(repr, unlisted))} in cache.clear names none",
-                "Write the keys out in cache.clear; or name the numbers that stand for the braces: cache.keys.",
+                "List the keys in cache.clear, or give the numbers that the braces stand for in cache.keys.",
             )
         findings.note(
-            "memcached lists no keys, tells no events, and changes no setting while it runs: only declared keys are "
+            "memcached lists no keys, reports no events, and changes no setting while it runs: only declared keys are "
             "cleared, and what happens to them in between is not visible."
         )
 
     def scope(self, spec: CacheSpec, findings: CheckFindings) -> float:
-        """Only how many of the declared keys are there: their values are not asked for."""
+        """Counts the declared keys; their values are not read."""
         scope = Scope.of(spec)
-        if scope.unlisted_templates:  # told among the rights
+        if scope.unlisted_templates:  # reported by `permissions`
             return 0.0
         with self.explained("looking for the declared keys"), self._client() as client:
             listing, stored = MemcachedKeys(client).listing(scope), float(client.stats()["bytes"])
@@ -158,12 +156,12 @@ def identity(url: str) -> str:
 
 
 def own_server(folder: Path, environ: Mapping[str, str], *, with_password: bool) -> OwnServer:
-    """A server on the loopback interface. It has no password, whatever is asked for."""
+    """A server on the loopback interface. It never has a password."""
     program = shutil.which("memcached", path=environ.get("PATH", os.defpath))
     if program is None:
         raise CacheUnreachable(
-            "there is no memcached to start: none is on PATH",
-            hint="Install your system's package memcached; or name a running one with cache.url_env.",
+            "no memcached to start: none is on PATH",
+            hint="Install your system's package memcached, or name a running server with cache.url_env.",
         )
     user = ["-u", "nobody"] if os.geteuid() == 0 else []
     return OwnServer(

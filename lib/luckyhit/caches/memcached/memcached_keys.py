@@ -1,21 +1,82 @@
-"""The keys of a memcached: those that the case names one by one, since a server does not list its keys."""
+"""The keys of a memcached: those that the case names one by one, since a server does not list its keys.
+
+By its meta commands, which show flags, CAS numbers and times to live, and delete a value only in the state in which it
+was seen. Source: doc/protocol.txt of memcached 1.6.18, tried with that version.
+"""
 
 from __future__ import annotations
 
+import socket
 import struct
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from luckyhit.caches.backup import BackupEntry, BackupWriter
-from luckyhit.caches.clear_pace import ClearPace
-from luckyhit.caches.memcached.meta_client import MetaClient, Reply, possible
-from luckyhit.caches.scope import Listing, Progress, RemovalCounts, Scope
+from luckyhit.caches.backup import BackedUpRemoval, BackupEntry, BackupWriter
+from luckyhit.caches.scope import ClearPace, Listing, Progress, Scope
 from luckyhit.errors import ScopeRefused
 
 _FLAGS = struct.Struct(">I")
 _BATCH, _ATTEMPTS = 100, 14
 _LONGEST_RELATIVE_S = 30 * 24 * 3600
-"""A longer time to live is read as seconds since 1970."""
+"""Memcached reads a longer time to live as seconds since 1970."""
+
+_LONGEST_KEY = 250
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """`code`: HD, VA, EN, NF, NS, EX, ME ...; `flags` by letter; `value` only with VA."""
+
+    code: str
+    flags: dict[str, str]
+    value: bytes = b""
+
+
+class MetaClient:
+    """One connection. Raises OSError where it breaks or an answer takes longer than `timeout_s`."""
+
+    def __init__(self, address: tuple[str, int], timeout_s: float) -> None:
+        self._socket = socket.create_connection(address, timeout=timeout_s)
+        self._file = self._socket.makefile("rb")
+
+    def ask(self, commands: Sequence[bytes]) -> list[Reply]:
+        self._socket.sendall(b"".join(commands))
+        return [self._reply() for _ in commands]
+
+    def stats(self, section: str = "") -> dict[str, str]:
+        self._socket.sendall(f"stats {section}".strip().encode() + b"\r\n")
+        statistics: dict[str, str] = {}
+        while (line := self._line()) != "END":
+            _, name, value = line.split(" ", 2)
+            statistics[name] = value
+        return statistics
+
+    def close(self) -> None:
+        self._file.close()
+        self._socket.close()
+
+    def _reply(self) -> Reply:
+        code, *words = self._line().split(" ")
+        if code in ("ERROR", "CLIENT_ERROR", "SERVER_ERROR"):
+            raise ConnectionError(f"memcached refused a command: {' '.join([code, *words])}")
+        value = b""
+        if code == "VA":
+            size = int(words.pop(0))
+            value = self._file.read(size + 2)[:-2]
+        if code == "ME":
+            return Reply(code, dict(word.split("=", 1) for word in words[1:]))
+        return Reply(code, {word[0]: word[1:] for word in words if word}, value)
+
+    def _line(self) -> str:
+        line = self._file.readline()
+        if not line.endswith(b"\r\n"):
+            raise ConnectionError("memcached closed the connection")
+        return line[:-2].decode("utf-8", "backslashreplace")
+
+
+def valid_key(key: bytes) -> bool:
+    return 0 < len(key) <= _LONGEST_KEY and not any(byte <= 32 or byte == 127 for byte in key)
 
 
 class MemcachedKeys:
@@ -27,16 +88,16 @@ class MemcachedKeys:
         self.client = client
 
     def batches(self) -> Iterator[list[bytes]]:
-        raise ScopeRefused("a memcached does not list its keys", hint="Name the keys in cache.clear or cache.keys.")
+        raise ScopeRefused("memcached does not list its keys", hint="Name the keys in cache.clear or cache.keys.")
 
     def listing(self, scope: Scope, *, every: bool = False) -> Listing:
-        """By `me`, which counts as no hit. `total` is what the server says."""
+        """By `me`, which does not count as a hit. `total` is the server's number."""
         if scope.unlisted_templates:
             raise ScopeRefused(
-                f"a memcached does not list its keys, so {scope.unlisted_templates[0]!r} in cache.clear names none",
-                hint="Write the keys out in cache.clear; or name the numbers that stand for its braces: cache.keys.",
+                f"memcached does not list its keys, so {scope.unlisted_templates[0]!r} in cache.clear names none",
+                hint="List the keys in cache.clear, or give the numbers that the braces stand for in cache.keys.",
             )
-        keys = [key for key in scope.listed_keys if possible(key)]
+        keys = [key for key in scope.listed_keys if valid_key(key)]
         inside: list[bytes] = []
         for start in range(0, len(keys), _BATCH):
             batch = keys[start : start + _BATCH]
@@ -54,7 +115,7 @@ class MemcachedKeys:
         return [-2 if reply.code == "EN" else _lifetime_ms(reply) for reply in replies]
 
     def clock_ms(self) -> int:
-        return int(self.client.stats()["time"]) * 1000
+        return _clock_ms(self.client)
 
     def put_back(self, entries: list[BackupEntry]) -> int:
         now_ms = self.clock_ms()
@@ -64,18 +125,17 @@ class MemcachedKeys:
     def remover(
         self, scope: Scope, pace: ClearPace, *, writer: BackupWriter | None, rebuildable: bool
     ) -> MemcachedRemover:
-        return MemcachedRemover(self, scope, pace, writer, rebuildable)
+        return MemcachedRemover(self.client, scope, pace, writer=writer, rebuildable=rebuildable)
 
 
-class MemcachedRemover:
-    """Looks at each key with its CAS number, backs it up, and deletes it where that number is still the same."""
+class MemcachedRemover(BackedUpRemoval):
+    """Reads each key with its CAS number, backs it up, and deletes it if that number is still the same."""
 
     def __init__(
-        self, keys: MemcachedKeys, scope: Scope, pace: ClearPace, writer: BackupWriter | None, rebuildable: bool
+        self, client: MetaClient, scope: Scope, pace: ClearPace, *, writer: BackupWriter | None, rebuildable: bool
     ) -> None:
-        self.done = RemovalCounts()
-        self._keys, self._scope, self._pace = keys, scope, pace
-        self._writer, self._rebuildable = writer, rebuildable
+        super().__init__(scope, pace, writer=writer, rebuildable=rebuildable)
+        self._client = client
 
     def run(self, keys: list[bytes], on_progress: Progress | None) -> None:
         start = 0
@@ -89,66 +149,43 @@ class MemcachedRemover:
                 on_progress(start, len(keys))
 
     def _remove(self, keys: list[bytes]) -> None:
-        written: dict[bytes, bytes] = {}
+        self._written.clear()
         for _ in range(_ATTEMPTS):
-            keys = self._look_and_delete(keys, written)
+            keys = self._read_and_delete(keys)
             if not keys:
                 return
         self.done.contended += len(keys)
-        self._take_back(keys, written)
+        self.cancel(keys)
 
-    def _look_and_delete(self, keys: list[bytes], written: dict[bytes, bytes]) -> list[bytes]:
-        """Returns those that somebody wrote between the look and the removal."""
-        now_ms = self._keys.clock_ms()
-        entries: list[tuple[BackupEntry, str]] = []
-        for key, reply in zip(keys, self._keys.client.ask([b"mg %b t f v c\r\n" % key for key in keys]), strict=True):
-            if reply.code == "EN":
-                self.done.gone += 1
-                self._take_back([key], written)
-            elif _lifetime_ms(reply) == -1 and not self._rebuildable:
-                self.done.kept.add(key)
-                self._take_back([key], written)
-            else:
-                lives_ms = _lifetime_ms(reply)
-                payload = _FLAGS.pack(int(reply.flags["f"])) + reply.value
-                entries.append((BackupEntry(key, payload, 0 if lives_ms < 0 else now_ms + lives_ms), reply.flags["c"]))
-        self._back_up([entry for entry, _ in entries], written)
+    def _read_and_delete(self, keys: list[bytes]) -> list[bytes]:
+        """Returns those that somebody wrote in between."""
+        now_ms = _clock_ms(self._client)
+        numbers: list[bytes] = []
+        entries: list[BackupEntry] = []
+        for key, reply in zip(keys, self._client.ask([b"mg %b t f v c\r\n" % key for key in keys]), strict=True):
+            gone = reply.code == "EN"
+            payload = None if gone else _FLAGS.pack(int(reply.flags["f"])) + reply.value
+            entry = self.entry(key, payload, -2 if gone else _lifetime_ms(reply), now_ms)
+            if entry is not None:
+                entries.append(entry)
+                numbers.append(reply.flags["c"].encode())
+        self.back_up(entries)
         if not entries:
             return []
         removed_any, self.done.removed_any = self.done.removed_any, True
-        replies = self._keys.client.ask([self._delete(entry.key, cas) for entry, cas in entries])
+        names = self.checked([entry.key for entry in entries])
+        replies = self._client.ask([b"md %b C%b\r\n" % (key, cas) for key, cas in zip(names, numbers, strict=True)])
         codes = [reply.code for reply in replies]
         self.done.cleared += codes.count("HD")
         self.done.removed_any = removed_any or "HD" in codes
-        gone = [entry.key for (entry, _), code in zip(entries, codes, strict=True) if code == "NF"]
-        self.done.gone += len(gone)
-        self._take_back(gone, written)
-        return [entry.key for (entry, _), code in zip(entries, codes, strict=True) if code == "EX"]
+        gone_keys = [key for key, code in zip(names, codes, strict=True) if code == "NF"]
+        self.done.gone += len(gone_keys)
+        self.cancel(gone_keys)
+        return [key for key, code in zip(names, codes, strict=True) if code == "EX"]
 
-    def _delete(self, key: bytes, cas: str) -> bytes:
-        """The one command that removes anything, and the last look at what it names."""
-        if key not in self._scope:
-            raise ScopeRefused(
-                "a key outside the scope was about to be cleared", hint="Please report this: it is a bug."
-            )
-        self.done.named += 1
-        return b"md %b C%b\r\n" % (key, cas.encode())
 
-    def _back_up(self, entries: list[BackupEntry], written: dict[bytes, bytes]) -> None:
-        again = [entry for entry in entries if entry.key in written]
-        self.done.rewritten += sum(entry.payload != written[entry.key] for entry in again)
-        written.update((entry.key, entry.payload) for entry in entries)
-        if self._writer is not None and entries:
-            names = {entry.key for entry in again}
-            self._writer.add(entry for entry in entries if entry.key not in names)
-            self._writer.replace(again)
-            self._writer.sync()
-
-    def _take_back(self, keys: Sequence[bytes], written: dict[bytes, bytes]) -> None:
-        """What the backup has of these keys is not to be put back: it was not we who removed them."""
-        known = [key for key in keys if written.pop(key, None) is not None]
-        if self._writer is not None and known:
-            self._writer.replace(BackupEntry(key, b"", 0) for key in known)
+def _clock_ms(client: MetaClient) -> int:
+    return int(client.stats()["time"]) * 1000
 
 
 def _lifetime_ms(reply: Reply) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from luckyhit.caches.base import CacheKind
-from luckyhit.caches.redis.redis_cache import CAN, RedisCache, own_server
+from luckyhit.caches.redis.redis_cache import CAN, URL_FORMS, RedisCache, own_server
 from luckyhit.caches.redis.redis_url import SENTINEL_SCHEMES, address, identity, redacted
 
 
@@ -12,9 +12,7 @@ class RedisKind:
 
     name = RedisCache.kind
     schemes: tuple[str, ...] = ("redis", "rediss", "unix", *SENTINEL_SCHEMES)
-    url_forms = (
-        "redis://HOST:6379/0, rediss://... (TLS), unix:///path/to/socket, or redis+sentinel://HOST:26379/SERVICE/0"
-    )
+    url_forms = URL_FORMS
     can = CAN
     at = RedisCache
     identity = staticmethod(identity)

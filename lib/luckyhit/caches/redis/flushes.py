@@ -1,8 +1,8 @@
-"""Flushes of a cache: FLUSHDB and FLUSHALL remove every key, and tell no keyspace event for any of them.
+"""Flushes of a cache: FLUSHDB and FLUSHALL remove every key without a keyspace event.
 
-What tells them is client-side caching (Redis 6 and later, Valkey): a connection that tracks keys is sent one message
-without keys when a database is flushed. A prefix that no key has is tracked, so nothing else is ever sent. The message
-does not say which database it was, so its size is asked behind it.
+Client-side caching (Redis 6 and later, Valkey) shows them: a connection that tracks keys gets one message without keys
+when a database is flushed. The tracked prefix fits no key, so no other message comes. The message does not name the
+database, so the size of this one is asked afterwards.
 Source: https://redis.io/docs/latest/develop/reference/client-side-caching/ ; Redis 7.0.15 and Valkey 8.1.8 tried.
 """
 
@@ -16,14 +16,14 @@ from redis import exceptions as redis_errors
 
 CHANNEL = b"__redis__:invalidate"
 FEW = 10
-"""So many keys may be there again when the size is asked."""
+"""Keys that may exist again when the size is asked."""
 
 
 class FlushWatch:
-    """Told by one connection that listens (`listener_id`), asked for on another."""
+    """Messages come by the connection `listener_id`; sizes are asked on another one."""
 
     def __init__(self, client: redis.Redis, listener_id: int, database: int) -> None:
-        """Raises redis.RedisError where the server does not let flushes be seen."""
+        """Raises redis.RedisError where flushes can't be seen."""
         self._connection = client.connection_pool.get_connection()
         prefix = f"luckyhit:{secrets.token_hex(12)}:"
         try:
@@ -35,19 +35,19 @@ class FlushWatch:
         self._alone = self._is_alone(database)
         self._waiting: deque[int | None] = deque()
 
-    def flushed(self, at_ns: int) -> None:
-        """Some database was flushed: was it this one? `take` tells later."""
+    def note_flush(self, at_ns: int) -> None:
+        """Some database was flushed. `take` reports later whether it was this one."""
         self._waiting.append(at_ns)
         self._connection.send_command("DBSIZE", check_health=False)
 
-    def look(self) -> None:
-        """Ask for the size, without waiting for it: what it is before the next flush."""
+    def ask_size(self) -> None:
+        """Ask for the size before the next flush, without waiting for it."""
         if not self._waiting:
             self._waiting.append(None)
             self._connection.send_command("DBSIZE", check_health=False)
 
     def take(self) -> list[int]:
-        """When this database was flushed, of the answers that have come."""
+        """When this database was flushed, by the answers so far."""
         flushed = []
         while self._waiting and self._connection.can_read(timeout=0):
             size, at_ns = int(self._connection.read_response()), self._waiting.popleft()
@@ -61,7 +61,7 @@ class FlushWatch:
         return bool(self._waiting)
 
     def wait(self, seconds: float) -> None:
-        """Until an answer comes, so long at most."""
+        """Until an answer comes."""
         self._connection.can_read(timeout=seconds)
 
     def close(self) -> None:

@@ -1,11 +1,11 @@
-"""Listening to one cache: the connection that its events come by, and the one that asks for times to live."""
+"""Listening to one cache: a connection for its events, and one that asks for times to live."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import redis
@@ -13,73 +13,50 @@ from redis import exceptions as redis_errors
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from luckyhit.caches.base import ListenOptions
+from luckyhit.caches.key_shapes import Shape
 from luckyhit.caches.redis.flushes import CHANNEL, FlushWatch
-from luckyhit.caches.redis.topology import RedisEndpoint
-from luckyhit.caches.shapes import Shape
+from luckyhit.caches.redis.topology import RedisEndpoint, server_mode, server_run_id
 from luckyhit.caches.watch_events import FLUSHED, FLUSHES_NOT_TOLD, LOST, WATCHED, WATCHING
 from luckyhit.errors import LuckyHitError
-from luckyhit.records import Arm
 
-_NO_NEW_VALUE = frozenset({"del", "expired", "evicted", "rename_from", "move_from", "expire", "persist", "keymiss"})
+SETS_NOTHING = frozenset({"del", "expired", "evicted", "rename_from", "move_from", "expire", "persist", "keymiss"})
 _CHUNK = 500
 _POLL_S, _AGAIN_S = 0.05, 0.2
 _PING_EVERY_S, _SILENT_S = 1.0, 5.0
 _TTL_GAP_S = 0.25
-"""PTTL moves the server's hit counter: at most four a second are asked."""
+"""At most four PTTL a second, since they move the server's hit counter."""
 _Row = list[Any]
 
 
-def server_mode_and_run(client: redis.Redis) -> tuple[str, str | None]:
-    """(mode, id of the server's present run): mode is `standalone`, `sentinel` or `cluster`. Where INFO is not allowed,
-    it counts as standalone, and its id is None. Raises redis.RedisError where it does not answer."""
-    try:
-        info = client.info("server")
-    except redis_errors.ResponseError:
-        return "standalone", None
-    run_id = info.get("run_id")
-    return str(info.get("redis_mode") or info.get("server_mode") or "standalone"), str(run_id) if run_id else None
-
-
 def why_not_watchable(mode: str) -> str:
-    """Why the events of a server in this mode can't be seen; empty where they can."""
+    """Why the events of a server in this mode can't be watched; empty where they can."""
     if mode == "cluster":
-        return "a cluster tells each event only on the node that has the key"
+        return "a cluster reports each event only on the node that has the key"
     if mode == "sentinel":
         return "the URL names a Sentinel, which holds no keys; name the primary"
     return ""
 
 
 class _NotVisible(Exception):
-    """Listening again would not help."""
+    """Reconnecting would not help."""
 
 
 class Listener:
-    """One cache, one connection that listens, and one that asks for times to live."""
+    """Listens to one cache until stopped, and again after its connection broke."""
 
-    def __init__(
-        self,
-        arm: Arm,
-        cache: RedisEndpoint,
-        channels: Mapping[str, str],
-        stopping: threading.Event,
-        now_ns: Callable[[], int],
-        problem: Callable[[str], None],
-        most_rows: int,
-        patterns: Sequence[Shape] = (),
-        reserved: Callable[[str], bool] = lambda key: True,
-    ) -> None:
-        """`patterns`: keys of the cache that no channel of their own is known for; of those of one probed key, only the
-        `reserved` keys' are kept."""
-        self.arm, self.ready, self.rows = arm, threading.Event(), list[_Row]()
-        self._cache, self._stopping, self._now_ns, self._problem = cache, stopping, now_ns, problem
-        self._by_key = {name.encode(errors="surrogateescape"): key for name, key in channels.items()}
-        self._names: dict[bytes, tuple[bytes, str, str]] = {}  # channel -> the cache's key, as shown, the probe's key
-        self._patterns = {shape.glob.encode(errors="surrogateescape"): shape for shape in patterns}
+    def __init__(self, cache: RedisEndpoint, options: ListenOptions) -> None:
+        self.arm, self.ready, self.rows = options.arm, threading.Event(), list[_Row]()
+        self._cache, self._stopping = cache, options.stopping
+        self._now_ns, self._problem = options.now_ns, options.problem
+        self._by_key = {name.encode(errors="surrogateescape"): key for name, key in options.channels.items()}
+        self._names: dict[bytes, tuple[bytes, str, str]] = {}  # by channel: the cache's key, as shown, the probed key
+        self._patterns = {shape.glob.encode(errors="surrogateescape"): shape for shape in options.patterns}
         self._by_pattern: dict[bytes, Shape] = {}
-        self._reserved = reserved
-        self._most_rows, self._full = most_rows, False
+        self._reserved = options.reserved
+        self._most_rows, self._full = options.most_rows, False
         self._run_id: str | None = None
-        self._heard_ns = now_ns()
+        self._heard_ns = options.now_ns()
         self._lifetimes = _Lifetimes()
         self._flushes: FlushWatch | None = None
 
@@ -101,18 +78,17 @@ class Listener:
 
     @property
     def asked(self) -> int:
-        """The PTTL commands sent."""
         return self._lifetimes.asked
 
     def _lose(self, error: Exception) -> None:
-        """What happens from the last sign of life on until we listen again is not seen."""
+        """Mark that nothing is seen from the last sign of life on."""
         if self.rows and self.rows[-1][3] != LOST:
             self._mark(self._heard_ns, LOST)
         self._problem(
             f"the cache's events of {self.arm} were lost for a while: the connection broke ({type(error).__name__})"
         )
         self._lifetimes.drop()
-        self.ready.set()  # nobody has to wait for a cache that is away
+        self.ready.set()
 
     def _listen(self) -> None:
         client = self._cache.client(protocol=2, retry=Retry(NoBackoff(), 0))
@@ -121,13 +97,13 @@ class Listener:
             connection = client.connection_pool.get_connection()
             try:
                 database = int(client.connection_pool.connection_kwargs.get("db") or 0)
-                untold = self._track_flushes(connection, client, database)
+                no_flushes = self._track_flushes(connection, client, database)
                 self._subscribe(connection, database)
                 self._heard_ns = self._now_ns()
                 self._mark(self._heard_ns, WATCHING)
-                if untold:
+                if no_flushes:
                     self._mark(self._heard_ns, FLUSHES_NOT_TOLD)
-                    self._problem(f"a flush of the cache of {self.arm} would not be seen: {untold}")
+                    self._problem(f"a flush of the cache of {self.arm} would not be seen: {no_flushes}")
                 self.ready.set()
                 self._hear(connection, client)
             finally:
@@ -139,7 +115,7 @@ class Listener:
             client.close()
 
     def _track_flushes(self, connection: redis.Connection, client: redis.Redis, database: int) -> str:
-        """Why flushes will not be told; empty where they will. It has to come before any other subscription."""
+        """Why flushes can't be seen; empty where they can. Has to come before any other subscription."""
         try:
             connection.send_command("CLIENT", "ID")
             listener_id = int(connection.read_response())
@@ -154,12 +130,12 @@ class Listener:
         return ""
 
     def _same_server(self, client: redis.Redis) -> None:
-        """A server that was started anew has forgotten that it should tell: its silence would mean nothing."""
-        mode, run_id = server_mode_and_run(client)
-        if why := why_not_watchable(mode):
+        """A restarted server no longer reports events, so its silence would prove nothing."""
+        if why := why_not_watchable(server_mode(client)):
             raise _NotVisible(why)
+        run_id = server_run_id(client)
         if self.ready.is_set() and self._run_id is not None and run_id != self._run_id:
-            raise _NotVisible("the server was started anew meanwhile, and tells no events since")
+            raise _NotVisible("the server was restarted meanwhile and reports no events since")
         self._run_id = run_id
 
     def _subscribe(self, connection: redis.Connection, database: int) -> None:
@@ -190,8 +166,8 @@ class Listener:
                 self._take(message, None)
 
     def _hear(self, connection: redis.Connection, client: redis.Redis) -> None:
-        """Take what comes until stopped; then until the answer to a last PING shows that nothing is on its way."""
-        pings = deque[int]()  # when each that was not answered yet was sent
+        """Take what comes until stopped; then until the answer to a last PING shows that nothing is under way."""
+        pings = deque[int]()  # send times of those without an answer yet
         pinged_s, heard_s, ending = time.monotonic(), time.monotonic(), False
         while pings or not ending:
             now_s, last = time.monotonic(), self._stopping.is_set() and not ending
@@ -199,15 +175,15 @@ class Listener:
                 pings.append(self._now_ns())
                 connection.send_command("PING", "luckyhit", check_health=False)
                 if self._flushes is not None:
-                    self._flushes.look()
+                    self._flushes.ask_size()
                 pinged_s, ending = now_s, ending or last
             if connection.can_read(timeout=_POLL_S):
                 heard_s = time.monotonic()
                 if self._take(connection.read_response(push_request=True), client):
-                    # Answers come in order: all that was told before this PING was sent has arrived.
+                    # Answers come in order: all events from before this PING have arrived.
                     self._heard_ns = pings.popleft() if pings else self._heard_ns
             elif pings and now_s - heard_s > _SILENT_S:
-                raise redis_errors.ConnectionError("the cache fell silent")
+                raise redis_errors.ConnectionError("the cache stopped answering")
             self._about_lifetimes(self._lifetimes.take)
             self._note_flushes()
         self._await_flushes()
@@ -218,19 +194,19 @@ class Listener:
             self._mark(at_ns, FLUSHED)
 
     def _await_flushes(self) -> None:
-        """What was flushed at the very end is told, too: the answers are under way."""
+        """Wait for the answers about flushes at the very end."""
         until_s = time.monotonic() + _SILENT_S
         while self._flushes is not None and self._flushes.waiting and time.monotonic() < until_s:
             self._flushes.wait(_POLL_S)
             self._note_flushes()
 
     def _take(self, message: Any, client: redis.Redis | None) -> bool:
-        """Whether it is the answer to a PING; an event becomes a row."""
+        """Turn an event into a row. Returns whether the message is the answer to a PING."""
         if not isinstance(message, list) or message[0] == b"pong":
             return True
         if message[1] == CHANNEL:
             if message[0] == b"message" and message[2] is None and self._flushes is not None:
-                self._flushes.flushed(self._now_ns())
+                self._flushes.note_flush(self._now_ns())
             return False
         at_ns = self._now_ns()
         known = self._names.get(message[1]) if message[0] == b"message" else self._of_pattern(message)
@@ -244,8 +220,8 @@ class Listener:
         return False
 
     def _of_pattern(self, message: list[Any]) -> tuple[bytes, str, str] | None:
-        """The cache's key, as it is shown, and the probe's key of an event that a pattern let through; None where it is
-        of no reserved key, or comes by another subscription as well."""
+        """The cache's key, as shown, and the probed key of an event that came by a pattern; None where it belongs to no
+        reserved key, or also comes by another subscription."""
         if message[0] != b"pmessage" or message[2] in self._names:
             return None
         name = bytes(message[2]).partition(b":")[2]
@@ -270,15 +246,12 @@ class Listener:
             self.rows.append([at_ns, "", "", event, None])
 
     def _row(self, at_ns: int, key: str, shown: str, event: str) -> _Row | None:
-        """The event's row, where it is still kept."""
         if self._full:
             return None
         if len(self.rows) >= self._most_rows:
             self._mark(at_ns, LOST)
             self._full = True
-            self._problem(
-                f"the cache's events of {self.arm}: more than {self._most_rows} came; the later ones are not kept"
-            )
+            self._problem(f"the cache's events of {self.arm}: more than {self._most_rows}; the later ones are not kept")
             return None
         row: _Row = [at_ns, key, shown, event, None]
         self.rows.append(row)
@@ -286,7 +259,7 @@ class Listener:
 
 
 class _Lifetimes:
-    """Asks for times to live, and never waits for the answer: what waits, stamps the next event late."""
+    """Asks for times to live without waiting for the answers, which would delay the timestamp of the next event."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -297,9 +270,9 @@ class _Lifetimes:
         self._refused = False
 
     def ask(self, client: redis.Redis, name: bytes, event: str, row: _Row) -> None:
-        """Ask after an event that gave the key a new value; the answer goes into its row."""
-        # A time to live given by a command of its own is there only after a first look found none.
-        new = event not in _NO_NEW_VALUE or (event == "expire" and name in self._for_ever)
+        """Ask after an event that set a new value; the answer goes into its row."""
+        # EXPIRE counts as new only where an earlier answer said that the key has no end.
+        new = event not in SETS_NOTHING or (event == "expire" and name in self._for_ever)
         now_s = time.monotonic()
         if not new or self._refused or now_s - self._asked_s < _TTL_GAP_S:
             return
@@ -311,7 +284,6 @@ class _Lifetimes:
         self.asked += 1
 
     def take(self) -> None:
-        """Take the answers that have come."""
         while self._waiting and self._connection is not None and self._connection.can_read(timeout=0):
             left_ms = int(self._connection.read_response())
             name, row = self._waiting.popleft()

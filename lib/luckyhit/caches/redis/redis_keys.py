@@ -1,4 +1,4 @@
-"""The keys of a Redis or Valkey cache: listed by SCAN on every primary, put back by RESTORE."""
+"""The keys of a Redis or Valkey cache: listed by SCAN on every primary, restored by RESTORE."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ import redis
 from redis import exceptions as redis_errors
 
 from luckyhit.caches.backup import BackupEntry, BackupWriter
-from luckyhit.caches.clear_pace import ClearPace
 from luckyhit.caches.redis.removal import KeyRemoval
 from luckyhit.caches.redis.topology import Topology
-from luckyhit.caches.scope import MOST_EXAMPLES, Listing, Scope
+from luckyhit.caches.scope import MOST_EXAMPLES, ClearPace, Listing, Scope
 
 _SCAN_COUNT = 1000
 
@@ -75,8 +74,8 @@ def server_time_ms(client: redis.Redis) -> int:
 
 
 def scan(client: redis.Redis, match: bytes | None = None) -> Iterator[list[bytes]]:
-    """All keys in batches, as the server gives them: a key that comes and goes may be missing, or come twice.
-    `match` is a glob. A cluster's node gives its own keys."""
+    """All keys in batches, in a cluster those of this node. A key that comes and goes may be missing or come twice.
+    `match` is a glob."""
     cursor = 0
     while True:
         cursor, keys = client.scan(cursor, match=match, count=_SCAN_COUNT)
@@ -86,9 +85,9 @@ def scan(client: redis.Redis, match: bytes | None = None) -> Iterator[list[bytes
 
 
 def listing(topology: Topology, scope: Scope, *, every: bool = False) -> Listing:
-    """The keys in scope on all servers of the cache. `total` is what the servers say (DBSIZE), which has keys whose
-    time is over until they are removed; a server that does not let this user ask is counted key by key. `every`: all
-    are counted key by key, since SCAN removes what has expired and leaves it out."""
+    """The keys in scope on all servers of the cache. `total` is DBSIZE, which includes expired keys that are not
+    removed yet; a server that does not allow this user DBSIZE is counted key by key. `every`: count all key by key,
+    since SCAN removes and skips expired keys."""
     inside: dict[bytes, None] = {}
     examples: dict[bytes, None] = {}
     total = 0

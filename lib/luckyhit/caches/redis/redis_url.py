@@ -1,10 +1,10 @@
-"""The URL of a cache: what it names, how it is shown, and what must not be shown of it.
+"""URLs of Redis and Valkey caches:
 
     redis://[user:password@]host[:port][/db]              one server, or any node of a cluster
     rediss://...?ssl_ca_certs=/path/ca.pem                the same over TLS; the query goes to redis-py
     unix://[user:password@]/path/to/socket?db=0           a Unix socket
     redis+sentinel://[user:password@]host[:port][,host[:port]...]/service[/db]
-    rediss+sentinel://...                                 the primary that Sentinels name, asked anew after a failover
+    rediss+sentinel://...                                 the primary that Sentinels name, found again after a failover
 
 User and password of a Sentinel URL are those of the cache; `?sentinel_username=` and `?sentinel_password=` are those
 of the Sentinels.
@@ -47,10 +47,10 @@ def read_sentinel(url: str) -> SentinelUrl:
     if not service:
         raise ValueError("it names no service: redis+sentinel://HOST:26379/SERVICE/0")
     if database and not database.isdecimal():
-        raise ValueError(f"its database is {database!r}, which is no number")
+        raise ValueError(f"its database is {database!r}, not a number")
     query = dict(parse_qsl(parts.query))
     own = {name: query.pop(f"sentinel_{name}") for name in ("username", "password") if f"sentinel_{name}" in query}
-    # redis-py knows what each option of a query means; it is asked about a URL with one plain host.
+    # redis-py parses the options of the query, in a URL with one plain host.
     user = parts.netloc.rpartition("@")[0]
     scheme = parts.scheme.removesuffix("+sentinel")
     plain = f"{scheme}://{user + '@' if user else ''}localhost/{database or 0}?{urlencode(query)}"
@@ -73,11 +73,8 @@ def _hosts(parts: SplitResult) -> list[tuple[str, int]]:
 
 
 def identity(url: str) -> str:
-    """What a cache is called, without its secrets: equal for all spellings of a URL, and after a failover too.
-
-    `redis://user:secret@Host:6379/2?x=y` is `host:6379/2`; a Unix socket its path; a Sentinel URL its Sentinels, in
-    alphabetical order, with service and database. Raises ValueError for what is no URL.
-    """
+    """`redis://user:secret@Host:6379/2?x=y` as `host:6379/2`; a Unix socket as its path; a Sentinel URL as its sorted
+    Sentinels with service and database. Raises ValueError for an invalid URL."""
     if is_sentinel(url):
         named = read_sentinel(url)
         hosts = ",".join(sorted(host_and_port(host, port) for host, port in named.hosts))
@@ -91,7 +88,7 @@ def identity(url: str) -> str:
 
 
 def address(url: str) -> tuple[str, int] | None:
-    """Host and port; None of a socket and of Sentinels, which have no single one."""
+    """Host and port; None for a socket and for Sentinels."""
     parts = urlsplit(url)
     if parts.scheme == "unix" or is_sentinel(url) or not parts.hostname:
         return None

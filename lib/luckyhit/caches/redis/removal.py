@@ -1,14 +1,14 @@
-"""Removing keys, each only as it was last seen: backed up, its time to live known, and not rewritten since.
+"""Removing keys, each only in the state in which it was backed up.
 
 For each batch:
 
-1. Look: WATCH, PTTL and, for a backup, DUMP. What never expires is left alone where the case says so.
-2. The backup is on the disk.
-3. Remove: MULTI, UNLINK of just these keys, EXEC. The server refuses where somebody wrote one of them since step 1:
-   then the batch is looked at again, in halves.
+1. Inspect: WATCH, PTTL and, for a backup, DUMP. Keys without a time to live are left alone unless they can be rebuilt.
+2. Write the backup to disk.
+3. Remove: MULTI, UNLINK of just these keys, EXEC. The server refuses where somebody wrote one of them since step 1;
+   then the batch is inspected again, in halves.
 
-A user without the right to WATCH clears without step 3's check; such keys are counted. In a cluster one transaction has
-one slot; slots that have moved are asked for anew, and a key that is just on the move is left to redis-py.
+A user without the permission to WATCH clears without the check of step 3; such keys are counted. In a cluster one
+transaction has one slot; moved slots are asked for again, and a key that is being moved is left to redis-py.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ from typing import Any, cast
 
 from redis import exceptions as redis_errors
 
-from luckyhit.caches.backup import BackupEntry, BackupWriter
-from luckyhit.caches.clear_pace import ClearPace
+from luckyhit.caches.backup import BackedUpRemoval, BackupEntry, BackupWriter
 from luckyhit.caches.redis.redis_connections import (
     Command,
     RedisConnection,
@@ -32,44 +31,40 @@ from luckyhit.caches.redis.redis_connections import (
 )
 from luckyhit.caches.redis.refusals import explained
 from luckyhit.caches.redis.topology import NodeGroup, Topology
-from luckyhit.caches.scope import Progress, RemovalCounts, Scope
-from luckyhit.errors import ScopeRefused
+from luckyhit.caches.scope import ClearPace, Progress, Scope
 
 _MOST_GROUPS, _MOST_KEY_BYTES = 32, 1 << 18
 _ATTEMPTS, _REFRESHES = 14, 50
 _TOGETHER = 32
-"""Keys in one command or transaction: the server does nothing else meanwhile (and for WATCH, it compares each key with
-all that are watched on that connection)."""
+"""Keys in one command or transaction. The server does nothing else meanwhile, and for WATCH it compares each key with
+all that the connection watches."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """What a look at one group found: the keys that are to be removed, or why the server did not tell."""
+class _Inspected:
+    """The keys of one group that are to be removed, or why the server did not answer for them."""
 
     group: NodeGroup
-    lane: RedisConnection
+    connection: RedisConnection
     entries: list[BackupEntry] = field(default_factory=list)
     elsewhere: redis_errors.ResponseError | None = None
 
 
-class KeyRemoval:
-    """Removes the keys of one clear. `writer` is its backup, None for none."""
+class KeyRemoval(BackedUpRemoval):
+    """Removes the keys of one clear."""
 
     def __init__(
         self, topology: Topology, scope: Scope, pace: ClearPace, *, writer: BackupWriter | None, rebuildable: bool
     ) -> None:
-        self.done = RemovalCounts()
-        self._topology, self._scope, self._pace = topology, scope, pace
-        self._writer, self._rebuildable = writer, rebuildable
-        self._looks = writer is not None or not rebuildable
+        super().__init__(scope, pace, writer=writer, rebuildable=rebuildable)
+        self._topology = topology
+        self._inspects = writer is not None or not rebuildable
         self._guards = True
-        self._lanes = RedisConnections()
+        self._connections = RedisConnections()
         self._refreshes = 0
-        self._written: dict[bytes, bytes] = {}  # what the backup has of the keys of this batch
 
     def run(self, keys: list[bytes], on_progress: Progress | None) -> None:
-        """Remove `keys`. Raises CacheUnreachable or TargetError from the cache, GuardError where the backup can't be
-        written; `done` tells how far it came."""
+        """Raises CacheUnreachable or TargetError from the cache, GuardError where the backup can't be written."""
         dealt = 0
         try:
             for batch in self._batches(self._topology.in_order(keys)):
@@ -78,7 +73,7 @@ class KeyRemoval:
                 if on_progress is not None:
                     on_progress(dealt, len(keys))
         finally:
-            self._lanes.close()
+            self._connections.close()
 
     def _batches(self, keys: list[bytes]) -> Iterator[list[bytes]]:
         start = 0
@@ -99,135 +94,106 @@ class KeyRemoval:
             for start in range(0, len(groups), _MOST_GROUPS):
                 now = groups[start : start + _MOST_GROUPS]
                 started = time.monotonic()
-                again += self._look_and_remove(now) if self._looks else self._remove_unseen(now)
+                again += self._inspect_and_remove(now) if self._inspects else self._remove_uninspected(now)
                 self._pace.took(sum(len(group.keys) for group in now), time.monotonic() - started)
             groups = again
             if not groups:
                 return
         left = [key for group in groups for key in group.keys]
         self.done.contended += len(left)
-        self._take_back(left)
+        self.cancel(left)
 
-    def _look_and_remove(self, groups: list[NodeGroup]) -> list[NodeGroup]:
-        """Look, back up, remove. Returns what is to be tried again."""
+    def _inspect_and_remove(self, groups: list[NodeGroup]) -> list[NodeGroup]:
+        """Returns what is to be tried again."""
         with explained("backing up the keys" if self._writer is not None else "asking for their times to live"):
-            looks = self._look(groups)
-        here = [look for look in looks if look.elsewhere is None]
-        self._back_up([entry for look in here for entry in look.entries])
+            inspected = self._inspect(groups)
+        here = [one for one in inspected if one.elsewhere is None]
+        self.back_up([entry for one in here for entry in one.entries])
         with explained("clearing the keys"):
             again = self._remove(here)
-            # Only now: to ask anew for the slots ends the connections, and with them what is watched.
-            for look in looks:
-                again += self._follow(look.group, look.elsewhere) if look.elsewhere is not None else []
+            # Only now, since asking for the slots again closes the connections, which ends their WATCH.
+            for one in inspected:
+                again += self._follow(one.group, one.elsewhere) if one.elsewhere is not None else []
         return again
 
-    def _look(self, groups: list[NodeGroup]) -> list[_Look]:
-        lanes = self._lanes.take(groups)
+    def _inspect(self, groups: list[NodeGroup]) -> list[_Inspected]:
+        connections = self._connections.take(groups)
         clock: list[Command] = [(b"TIME",)] if self._writer is not None else []
         asked = (b"PTTL", b"DUMP") if self._writer is not None else (b"PTTL",)
         answers = exchange(
             [
-                (lane, [*self._watch(group), *clock, *((name, key) for name in asked for key in group.keys)])
-                for lane, group in zip(lanes, groups, strict=True)
+                (connection, [*self._watch(group), *clock, *((name, key) for name in asked for key in group.keys)])
+                for connection, group in zip(connections, groups, strict=True)
             ]
         )
         if self._guards and any(isinstance(answer[0], redis_errors.NoPermissionError) for answer in answers):
             self._guards = False
-            self._lanes.close()
-            return self._look(groups)
-        return [self._seen(*seen_group) for seen_group in zip(groups, lanes, answers, strict=True)]
+            self._connections.close()
+            return self._inspect(groups)
+        return [self._inspected(*parts) for parts in zip(groups, connections, answers, strict=True)]
 
     def _watch(self, group: NodeGroup) -> list[Command]:
         return [(b"WATCH", *group.keys)] if self._guards else []
 
-    def _seen(self, group: NodeGroup, lane: RedisConnection, answers: list[Any]) -> _Look:
+    def _inspected(self, group: NodeGroup, connection: RedisConnection, answers: list[Any]) -> _Inspected:
         if (refused := refusal(answers)) is not None:
             if not _moved(refused):
                 raise refused
-            return _Look(group, lane, elsewhere=refused)
+            return _Inspected(group, connection, elsewhere=refused)
         replies = answers[1:] if self._guards else answers
         if self._writer is None:
-            return _Look(group, lane, self._wanted(group.keys, replies, [b""] * len(group.keys), (0, 0)))
+            return _Inspected(group, connection, self._wanted(group.keys, replies, [b""] * len(group.keys), (0, 0)))
         count = len(group.keys)
-        return _Look(group, lane, self._wanted(group.keys, replies[1 : count + 1], replies[count + 1 :], replies[0]))
+        return _Inspected(
+            group, connection, self._wanted(group.keys, replies[1 : count + 1], replies[count + 1 :], replies[0])
+        )
 
     def _wanted(
         self, keys: Sequence[bytes], ttls_ms: Sequence[Any], payloads: Sequence[Any], time_there: Sequence[Any]
     ) -> list[BackupEntry]:
-        """Of what was found, the keys that are to be removed; the others are counted."""
         now_ms = int(time_there[0]) * 1000 + int(time_there[1]) // 1000
-        wanted, others = [], []
-        for key, ttl_ms, payload in zip(keys, map(int, ttls_ms), payloads, strict=True):
-            if ttl_ms == -2 or payload is None:
-                self.done.gone += 1
-                others.append(key)
-            elif ttl_ms == -1 and not self._rebuildable:
-                self.done.kept.add(key)
-                others.append(key)
-            else:
-                wanted.append(BackupEntry(key, payload, 0 if ttl_ms < 0 else now_ms + ttl_ms))
-        self._take_back(others)
-        return wanted
+        states = zip(keys, payloads, map(int, ttls_ms), strict=True)
+        entries = (self.entry(key, payload, ttl_ms, now_ms) for key, payload, ttl_ms in states)
+        return [entry for entry in entries if entry is not None]
 
-    def _back_up(self, entries: list[BackupEntry]) -> None:
-        if self._writer is None or not entries:
-            return
-        again = [entry for entry in entries if entry.key in self._written]
-        self.done.rewritten += sum(entry.payload != self._written[entry.key] for entry in again)
-        self._writer.add(entry for entry in entries if entry.key not in self._written)
-        self._writer.replace(again)
-        self._writer.sync()
-        self._written.update((entry.key, entry.payload) for entry in entries)
-
-    def _take_back(self, keys: list[bytes]) -> None:
-        """What the backup has of these keys is not to be put back: it was not we who removed them."""
-        known = [key for key in keys if self._written.pop(key, None) is not None]
-        if self._writer is not None and known:
-            self._writer.replace(BackupEntry(key, b"", 0) for key in known)
-
-    def _remove(self, looks: list[_Look]) -> list[NodeGroup]:
-        """Remove what was looked at, unless it was written since. Returns what is to be tried again."""
+    def _remove(self, inspected: list[_Inspected]) -> list[NodeGroup]:
+        """Remove what was inspected, unless it was written since. Returns what is to be tried again."""
         work = []
-        for look in looks:
-            keys = [entry.key for entry in look.entries]
+        for one in inspected:
+            keys = [entry.key for entry in one.entries]
             if self._guards:
                 commands: list[Command] = [(b"MULTI",), self._unlink(keys), (b"EXEC",)] if keys else [(b"UNWATCH",)]
             else:
                 commands = [self._unlink([key]) for key in keys]
                 self.done.unguarded += len(keys)
-            work.append((look.lane, NodeGroup(look.group.primary, keys), commands))
+            work.append((one.connection, NodeGroup(one.group.primary, keys), commands))
         again = []
-        answers = self._sent([(lane, commands) for lane, _, commands in work])
+        answers = self._sent([(connection, commands) for connection, _, commands in work])
         for (_, group, _), replies in zip(work, answers, strict=True):
-            if group.keys and replies[-1] is None:  # somebody wrote one of the keys meanwhile
+            if group.keys and replies[-1] is None:  # somebody wrote one of the keys
                 again += _parts(group, max(1, len(group.keys) // 2))
             elif group.keys:
                 again += self._counted(group, replies)
         return again
 
-    def _remove_unseen(self, groups: list[NodeGroup]) -> list[NodeGroup]:
+    def _remove_uninspected(self, groups: list[NodeGroup]) -> list[NodeGroup]:
         with explained("clearing the keys"):
-            # A cluster may answer for each key in its own way.
+            # In a cluster, each key may get a different answer.
             one_by_one = self._topology.cluster is not None
             work = [
                 [self._unlink([key]) for key in group.keys] if one_by_one else [self._unlink(group.keys)]
                 for group in groups
             ]
-            answers = self._sent(list(zip(self._lanes.take(groups), work, strict=True)))
+            answers = self._sent(list(zip(self._connections.take(groups), work, strict=True)))
             again = [self._counted(group, replies) for group, replies in zip(groups, answers, strict=True)]
         return [group for groups in again for group in groups]
 
     def _unlink(self, keys: list[bytes]) -> Command:
-        """The one command that removes anything, and the last look at what it names."""
-        if not all(key in self._scope for key in keys):
-            raise ScopeRefused(
-                "a key outside the scope was about to be cleared", hint="Please report this: it is a bug."
-            )
-        self.done.named += len(keys)
-        return (b"UNLINK", *keys)
+        """The only command that removes anything."""
+        return (b"UNLINK", *self.checked(keys))
 
     def _sent(self, work: list[tuple[RedisConnection, list[Command]]]) -> list[list[Any]]:
-        """Send what removes, and count. As long as no answer has come, something may have been removed."""
+        """Send removals, and count. Until the answers have come, something may have been removed."""
         removed_any, self.done.removed_any = self.done.removed_any, True
         answers = exchange(work)
         count = sum(map(removed, answers))
@@ -236,24 +202,25 @@ class KeyRemoval:
         return answers
 
     def _counted(self, group: NodeGroup, answers: list[Any]) -> list[NodeGroup]:
-        """Count what was gone already. Returns what lives elsewhere, where it is to be tried again."""
+        """Count what was gone already. Returns what moved, at the place where it is to be tried again."""
         refused = refusal(answers)
         if refused is not None and not _moved(refused):
             raise refused
         if refused is None:
             self.done.gone += len(group.keys) - removed(answers)
             return []
-        if self._looks and self._guards:  # all or nothing
+        if self._inspects and self._guards:  # all or nothing
             return self._follow(group, refused)
         self.done.gone += answers.count(0)
         keys = [key for key, answer in zip(group.keys, answers, strict=True) if not isinstance(answer, int)]
         return self._follow(NodeGroup(group.primary, keys), refused)
 
     def _follow(self, group: NodeGroup, elsewhere: redis_errors.ResponseError) -> list[NodeGroup]:
-        """Go after keys whose slot has moved. Returns them where they are now; those in between are dealt with."""
+        """Find keys whose slot has moved. Returns them at their new place; those that are being moved are removed
+        here."""
         if isinstance(elsewhere, redis_errors.MovedError) and self._refreshes < _REFRESHES:
             self._refreshes += 1
-            self._lanes.close()
+            self._connections.close()
             self._topology.refresh(elsewhere)
             return [part for now in self._topology.groups(group.keys) for part in _parts(now)]
         for key in group.keys:
@@ -261,14 +228,14 @@ class KeyRemoval:
         return []
 
     def _by_redis_py(self, key: bytes) -> None:
-        """One key that is on its way from one server to another: redis-py asks both."""
+        """Remove a key that is being moved between two servers: redis-py asks both."""
         anywhere = cast(Any, self._topology.anywhere)
-        if self._looks:
+        if self._inspects:
             keeps = self._writer is not None
             payload = anywhere.dump(key) if keeps else b""
             time_there = self._topology.groups([key])[0].primary.client.time() if keeps else (0, 0)
             entries = self._wanted([key], [anywhere.pttl(key)], [payload], cast(Sequence[Any], time_there))
-            self._back_up(entries)
+            self.back_up(entries)
             self.done.unguarded += len(entries)
             if not entries:
                 return

@@ -1,5 +1,5 @@
-"""What can be seen of a Redis or Valkey server without disturbing it: INFO, CONFIG GET and DBSIZE move no counter of
-hits."""
+"""Facts and counters of a Redis or Valkey server, by INFO, CONFIG GET and DBSIZE, which do not move its hit
+counters."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ COUNTED = (
     "instantaneous_ops_per_sec",
     "connected_clients",
 )
-"""Fields of INFO that are sampled, by the server's own names; `used_memory` is in bytes. `dbsize` comes with them:
-the keys of the URL's database."""
+"""Sampled fields of INFO, by the server's own names; `used_memory` is in bytes. `dbsize` (the keys of the URL's
+database) is added."""
 _RENAMED = {
     "slowlog-log-slower-than": "commandlog-execution-slower-than",
     "slowlog-max-len": "commandlog-slow-execution-max-len",
     "lua-time-limit": "busy-reply-threshold",
 }
-# What two servers differ in because they are two: addresses, files, names. And secrets.
+# What differs between any two servers: addresses, files, names. And secrets.
 _OWN = re.compile(r"^(port|bind|dir|.*file.*|.*dir|unixsocket.*|.*pass.*|.*auth.*|.*announce.*|tls-.*|proc-.*)$")
 
 
 def server_facts(client: redis.Redis, changing: str | None) -> ServerFacts:
-    """What one server tells of itself; settings under one name each, `changing` under that one."""
+    """Facts of one server. A setting with several names is listed once: `changing` under that name."""
     entries: dict[str, str] = {}
     run = ""
     try:
@@ -51,10 +51,10 @@ def server_facts(client: redis.Redis, changing: str | None) -> ServerFacts:
         return ServerFacts(
             {**entries, "cache.config": "not visible: CONFIG GET is not allowed", **_of_memory(client)}, run
         )
-    hidden = {twin for name in config for twin in _twins(name) if twin in config}
+    hidden = {twin for name in config for twin in _older_names(name) if twin in config}
     if changing is not None:
-        hidden = (hidden | _twins(changing)) - {changing}
-        hidden |= {name for name in config if changing in _twins(name)}
+        hidden = (hidden | _older_names(changing)) - {changing}
+        hidden |= {name for name in config if changing in _older_names(name)}
     shown = {name: value for name, value in config.items() if name not in hidden and not _OWN.match(name)}
     return ServerFacts({**entries, **{f"cache.config.{name}": value for name, value in shown.items()}}, run)
 
@@ -67,8 +67,7 @@ def server_version(client: redis.Redis) -> dict[str, str]:
 
 
 def counters_of(servers: Iterable[redis.Redis]) -> dict[str, float]:
-    """The counters of all servers of one cache, added up; without those that they do not tell. INFO and DBSIZE leave
-    the counters of hits and misses alone."""
+    """The sums of the counters over all servers of one cache, without those that they do not report."""
     total: dict[str, float] = {}
     for client in servers:
         for name, value in _counters(client).items():
@@ -86,7 +85,7 @@ def _counters(client: redis.Redis) -> dict[str, float]:
 
 
 def _of_memory(client: redis.Redis) -> dict[str, str]:
-    """What decides about eviction, where the settings are not shown."""
+    """What decides about eviction, where the settings are not visible."""
     try:
         memory = client.info("memory")
     except redis.exceptions.ResponseError:
@@ -94,8 +93,8 @@ def _of_memory(client: redis.Redis) -> dict[str, str]:
     return {f"cache.{name}": str(memory[name]) for name in ("maxmemory", "maxmemory_policy") if name in memory}
 
 
-def _twins(name: str) -> set[str]:
-    """Older names of the same setting: the server shows every change under each of them."""
+def _older_names(name: str) -> set[str]:
+    """Older names of the same setting: the server lists it under each of them."""
     older = {name.replace("listpack", "ziplist"), name.replace("replica", "slave"), name.replace("primary", "master")}
     older |= {name.replace("-cpulist", "_cpulist")} | {old for old, new in _RENAMED.items() if new == name}
     return older - {name}

@@ -1,7 +1,4 @@
-"""Which servers hold the keys of a cache: one, or the primaries of a cluster.
-
-A cluster is known by its node's own word (`INFO server`); its slots, and where they have gone, are redis-py's business.
-"""
+"""Which servers hold the keys of a cache: one, or the primaries of a cluster. redis-py keeps track of the slots."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ _ANSWER_WITHIN_S = 5.0
 
 
 class RedisEndpoint(Protocol):
-    """What is needed of a cache here; `luckyhit.caches.redis.RedisCache` is one."""
+    """What this folder needs of a `RedisCache`."""
 
     url: str
     url_env: str | None
@@ -36,7 +33,7 @@ class RedisEndpoint(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Primary:
-    """A server that holds keys: `name` is its address, `client` speaks to it alone."""
+    """A server that holds keys: `name` is its address, `client` talks to it alone."""
 
     name: str
     client: redis.Redis
@@ -44,14 +41,14 @@ class Primary:
 
 @dataclass(frozen=True, slots=True)
 class NodeGroup:
-    """Keys of one server that can stand in one transaction: of a cluster, those of one slot."""
+    """Keys of one server that fit into one transaction: in a cluster, those of one slot."""
 
     primary: Primary
     keys: list[bytes]
 
 
 class Topology:
-    """The servers of one cache, as they are now. `cluster` is None for a cache of one server."""
+    """The servers of one cache now. `cluster` is None for a single server."""
 
     def __init__(self, seed: redis.Redis, cluster: RedisCluster | None) -> None:
         self.cluster = cluster
@@ -60,7 +57,7 @@ class Topology:
 
     @property
     def anywhere(self) -> redis.Redis | RedisCluster:
-        """A client for commands on one key, which finds the key's server by itself."""
+        """A client that finds the server of each key by itself."""
         return self._seed if self.cluster is None else self.cluster
 
     def primaries(self) -> list[Primary]:
@@ -70,7 +67,7 @@ class Topology:
         return [self._primary(node) for node in sorted(self.cluster.get_primaries(), key=lambda node: str(node.name))]
 
     def in_order(self, keys: Iterable[bytes]) -> list[bytes]:
-        """`keys` so that those which can stand in one transaction follow each other."""
+        """`keys` sorted so that those of one transaction follow each other."""
         return list(keys) if self.cluster is None else sorted(keys, key=self.cluster.keyslot)
 
     def groups(self, keys: Iterable[bytes]) -> list[NodeGroup]:
@@ -84,7 +81,7 @@ class Topology:
         return [NodeGroup(self._primary(nodes.get_node_from_slot(slot)), group) for slot, group in by_slot.items()]
 
     def refresh(self, moved: redis_errors.MovedError | None = None) -> None:
-        """Ask the cluster anew who holds which slot; `moved` names a node that knows."""
+        """Ask the cluster again for its slots; `moved` names a node that knows."""
         if self.cluster is not None:
             known = [(str(moved.host), int(moved.port))] if moved is not None else []
             self.cluster.nodes_manager.initialize(additional_startup_nodes_info=known)
@@ -100,17 +97,14 @@ class Topology:
 
 @contextlib.contextmanager
 def open_topology(cache: RedisEndpoint) -> Iterator[Topology]:
-    """The servers of `cache`; their clients are closed at the end.
-
-    Raises redis.RedisError or RedisClusterException where it does not answer, CacheUnreachable where its URL names a
-    Sentinel as if it were a cache.
-    """
+    """The servers of `cache`; their clients are closed at the end. Raises redis.RedisError or RedisClusterException
+    where it does not answer, CacheUnreachable where its URL names a Sentinel as if it were a cache."""
     with cache.client() as seed:
         mode = server_mode(seed)
         if mode == "sentinel":
             raise CacheUnreachable(
                 "the cache's URL names a Sentinel, which holds no keys",
-                hint="Write redis+sentinel://HOST:26379/SERVICE/0: the Sentinel is asked for the primary then.",
+                hint="Write redis+sentinel://HOST:26379/SERVICE/0, so that the Sentinel is asked for the primary.",
             )
         if mode != "cluster":
             yield Topology(seed, None)
@@ -123,7 +117,8 @@ def open_topology(cache: RedisEndpoint) -> Iterator[Topology]:
 
 
 def server_mode(client: redis.Redis) -> str:
-    """`standalone`, `sentinel` or `cluster`; a server that tells this user nothing counts as standalone."""
+    """`standalone`, `sentinel` or `cluster`; a server that allows this user neither INFO nor HELLO counts as
+    standalone."""
     for ask in (lambda: client.info("server"), lambda: client.execute_command("HELLO")):
         try:
             answer = ask()
@@ -135,6 +130,14 @@ def server_mode(client: redis.Redis) -> str:
     return "standalone"
 
 
+def server_run_id(client: redis.Redis) -> str | None:
+    """Id of the server's process; None where INFO is not allowed."""
+    try:
+        return str(client.info("server")["run_id"])
+    except (redis_errors.ResponseError, KeyError):
+        return None
+
+
 def _field(answer: Any, name: str) -> str:
     fields = fields_of(answer)
     value = fields.get(name, fields.get(name.encode(), ""))
@@ -142,5 +145,5 @@ def _field(answer: Any, name: str) -> str:
 
 
 def fields_of(answer: Any) -> Mapping[Any, Any]:
-    """An answer by its names. Under the older protocol (RESP2), names and values take turns in a list."""
+    """An answer as a mapping. RESP2 has names and values in turn in a list."""
     return answer if isinstance(answer, Mapping) else dict(zip(answer[::2], answer[1::2], strict=True))

@@ -26,8 +26,7 @@ from typing import Any
 
 from luckyhit.caches import AnyCache
 from luckyhit.caches.backup import BackupWriter
-from luckyhit.caches.clear_pace import ClearPace
-from luckyhit.caches.scope import Listing, Progress, RemovalCounts, Scope, refuse_too_much
+from luckyhit.caches.scope import ClearPace, Listing, Progress, RemovalCounts, Scope, refuse_too_much
 from luckyhit.case.cache_spec import Cache as CacheSpec
 from luckyhit.change.clearing.coverage import shown_key
 from luckyhit.change.journal import Journal

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from luckyhit.caches import cache_at, cache_identity
-from luckyhit.caches.base import AnyCache, SettingControl, UndoResult
-from luckyhit.caches.same_setting import same_value
+from luckyhit.caches.base import AnyCache, SettingControl, UndoResult, same_value
 from luckyhit.case.changes.cache_setting import SETTING, SettingChange
 from luckyhit.change.journal import Step
 from luckyhit.change.kinds.kind import UNSET, ChangeKind, Fingerprint, Sides, UndoContext

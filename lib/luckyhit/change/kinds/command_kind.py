@@ -21,8 +21,7 @@ from luckyhit.change.permissions.permission_findings import Findings, check_prog
 from luckyhit.errors import ArgumentError, TargetError
 from luckyhit.scrub.redactor import Redactor
 from luckyhit.system import Stack
-from luckyhit.system.logs import tail
-from luckyhit.system.process import SupervisedProcess
+from luckyhit.system.process import SupervisedProcess, tail
 from luckyhit.system.start_settings import INHERITED
 from luckyhit.text.numbers import listed
 

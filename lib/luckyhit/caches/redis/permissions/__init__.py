@@ -1,11 +1,11 @@
-"""What a run needs of a Redis or Valkey cache, proven before anything is touched."""
+"""Checks of what a run needs of a Redis or Valkey cache, before anything is touched."""
 
 from __future__ import annotations
 
 from luckyhit.caches.base import CheckFindings
-from luckyhit.caches.redis.permissions.grants import look_at_events, look_at_rights
-from luckyhit.caches.redis.permissions.scope_preview import look_at_scope
-from luckyhit.caches.redis.permissions.setting_values import look_at_setting
+from luckyhit.caches.redis.permissions.grants import check_events, check_permissions
+from luckyhit.caches.redis.permissions.scope_preview import check_scope
+from luckyhit.caches.redis.permissions.setting_values import check_setting
 from luckyhit.caches.redis.refusals import explained
 from luckyhit.caches.redis.topology import RedisEndpoint, open_topology
 from luckyhit.case import Case
@@ -21,14 +21,14 @@ class RedisChecks:
 
     def permissions(self, case: Case, findings: CheckFindings, *, changeable: bool) -> None:
         with explained("looking at its permissions"), open_topology(self._cache) as topology:
-            look_at_rights(topology, case, findings, owned=self._cache.owned, changeable=changeable)
+            check_permissions(topology, case, findings, owned=self._cache.owned, changeable=changeable)
             if changeable and not self._cache.owned:
-                look_at_events(topology, case, findings)
+                check_events(topology, case, findings)
 
     def scope(self, spec: CacheSpec, findings: CheckFindings) -> float:
         with explained("listing its keys"), open_topology(self._cache) as topology:
-            return look_at_scope(topology, spec, findings)
+            return check_scope(topology, spec, findings)
 
     def setting(self, change: SettingChange, findings: CheckFindings) -> None:
         with explained(f"looking at its {change.name}"), open_topology(self._cache) as topology:
-            look_at_setting(topology, change, findings, owned=self._cache.owned)
+            check_setting(topology, change, findings, owned=self._cache.owned)

@@ -1,4 +1,4 @@
-"""What the cache grants: asked by ACL DRYRUN, or tried where that changes nothing. In a cluster, of every primary."""
+"""What the cache grants, by ACL DRYRUN, or by commands that change nothing. In a cluster, on every primary."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import redis
 from redis import exceptions as redis_errors
 
 from luckyhit.caches.base import CheckFindings
-from luckyhit.caches.keyspace import cache_keys, watched_keys
+from luckyhit.caches.key_shapes import cache_keys, watched_keys
 from luckyhit.caches.redis.keyspace_events import covers, read_setting
 from luckyhit.caches.redis.listener import why_not_watchable
 from luckyhit.caches.redis.redis_settings import OPTION
@@ -23,9 +23,11 @@ Command = tuple[str | bytes, ...]
 KEYED = ("UNLINK", "PTTL", "DUMP", "RESTORE", "WATCH")
 
 
-def look_at_rights(topology: Topology, case: Case, findings: CheckFindings, *, owned: bool, changeable: bool) -> None:
-    """Whether the cache takes writes, and grants its user what the run needs. `changeable`: whether the run will change
-    anything, or only observe. Raises redis.RedisError."""
+def check_permissions(
+    topology: Topology, case: Case, findings: CheckFindings, *, owned: bool, changeable: bool
+) -> None:
+    """Whether the cache accepts writes and grants its user what the run needs. `changeable`: whether the run will
+    change anything, or only observe. Raises redis.RedisError."""
     commands = needed(case, owned=owned, changeable=changeable)
     servers = topology.primaries()
     for server in servers:
@@ -59,8 +61,8 @@ def look_at_rights(topology: Topology, case: Case, findings: CheckFindings, *, o
         findings.note(f"The cache grants what {_purpose(case, owned=owned, changeable=changeable)} takes{everywhere}.")
 
 
-def look_at_events(topology: Topology, case: Case, findings: CheckFindings) -> None:
-    """Whether the cache's events around the probe's writes can be seen: a note, as a run goes on without them."""
+def check_events(topology: Topology, case: Case, findings: CheckFindings) -> None:
+    """Whether the cache's events around the probe's writes can be seen. Only notes, since a run works without them."""
     if case.freshness is None or not case.freshness.watch_cache:
         return
     subject = "The cache's events around probed writes"
@@ -72,7 +74,7 @@ def look_at_events(topology: Topology, case: Case, findings: CheckFindings) -> N
     try:
         covered = covers(read_setting(client))
     except redis_errors.ResponseError as error:
-        findings.note(f"{subject} can't be seen: it does not let its {OPTION} be read ({error}).")
+        findings.note(f"{subject} can't be seen: its {OPTION} can't be read ({error}).")
         return
     database = int(client.connection_pool.connection_kwargs.get("db") or 0)
     key = b"luckyhit:" + secrets.token_hex(12).encode()
@@ -93,7 +95,7 @@ def look_at_events(topology: Topology, case: Case, findings: CheckFindings) -> N
 
 
 def needed(case: Case, *, owned: bool, changeable: bool) -> list[Command]:
-    """What the run will send, on a key that fits each template and does not exist."""
+    """The commands of the run, on a key for each template that does not exist."""
     commands: list[Command] = [("SCAN", "0"), ("DBSIZE",), ("INFO",), ("CONFIG", "GET", "maxmemory")]
     if not changeable:
         return commands
@@ -116,13 +118,13 @@ def refused_of(client: redis.Redis, commands: Iterable[Command]) -> tuple[str, l
         user = user.decode() if isinstance(user, bytes) else str(user)
         return user, [command for command in commands if not _dry_run(client, user, command)]
     except (redis_errors.NoPermissionError, redis_errors.ResponseError):
-        # No right to ask, or a server without ACLs: try each on a key that does not exist.
+        # No permission to ask, or a server without ACLs: try each on a key that does not exist.
         user = str(client.connection_pool.connection_kwargs.get("username") or "default")
         return user, [command for command in commands if not _try(client, command)]
 
 
 def granting(user: str, refused: Sequence[Command], templates: Iterable[str], others: Sequence[str] = ()) -> str:
-    """The command, as redis-cli takes it, that grants just what was refused, on just the declared keys."""
+    """The command for redis-cli that grants just what was refused, on just the declared keys."""
     rules = [f"+{name.lower().replace(' ', '|')}" for name in names_of(refused)] + list(others)
     if any(command[0] in KEYED for command in refused):
         rules += [f"~{key_glob(template).decode(errors='backslashreplace')}" for template in templates]
@@ -138,22 +140,23 @@ def names_of(commands: Iterable[Command]) -> list[str]:
 def _purpose(case: Case, *, owned: bool, changeable: bool) -> str:
     if not changeable:
         return "observing it"
-    doings = ["listing"]
+    actions = ["listing"]
     if case.cache.clear:
-        doings += ["clearing"] if owned else ["clearing", "backing up", "restoring"]
-    purpose = f"{listed(doings)} {'the declared' if case.cache.clear else 'its'} keys"
+        actions += ["clearing"] if owned else ["clearing", "backing up", "restoring"]
+    purpose = f"{listed(actions)} {'the declared' if case.cache.clear else 'its'} keys"
     if case.change.cache_setting is not None and not owned:
         purpose += f", and setting its {case.change.cache_setting},"
     return purpose
 
 
 def _setting_trial() -> Command:
-    """CONFIG SET of a setting that no server has: the right to it shows, and nothing can be set."""
+    """CONFIG SET of a setting that no server has: it shows the permission and can't set anything."""
     return ("CONFIG", "SET", f"luckyhit-{secrets.token_hex(4)}", "1")
 
 
 def _guarding(client: redis.Redis, case: Case) -> list[Command]:
-    """What is refused of that by which a clear sees that somebody wrote a key meanwhile; a clear goes on without."""
+    """The refused ones of the commands that show a clear whether somebody wrote a key meanwhile; it works without
+    them."""
     if not case.cache.clear:
         return []
     key = example_key(case.cache.clear[0], secrets.token_hex(12))
@@ -166,14 +169,14 @@ def _dry_run(client: redis.Redis, user: str, command: Command) -> bool:
 
 
 def _try(client: redis.Redis, command: Command) -> bool:
-    """Send it, where that is harmless: on a key that does not exist, RESTORE with a payload that no server takes, and
-    CONFIG SET of a setting that no server has."""
+    """Send it harmlessly: on a key that does not exist, RESTORE with an invalid payload, CONFIG SET of an unknown
+    setting."""
     try:
-        if command[0] == "SUBSCRIBE":  # on a connection of its own: one that listens can't be used for anything else
+        if command[0] == "SUBSCRIBE":  # a connection that listens can't be used for anything else
             with client.pubsub() as listening:
                 listening.subscribe(command[1])
                 listening.parse_response()
-        elif command[0] in ("WATCH", "MULTI"):  # these stay with the connection, so it is not used again
+        elif command[0] in ("WATCH", "MULTI"):  # these stay with the connection, so it is not reused
             with client.client() as alone:
                 try:
                     alone.execute_command(*command)
@@ -184,7 +187,7 @@ def _try(client: redis.Redis, command: Command) -> bool:
             client.execute_command(*command)
     except redis_errors.NoPermissionError:
         return False
-    except redis_errors.ResponseError as error:  # in a cluster also: the key would live on another node
+    except redis_errors.ResponseError as error:  # in a cluster also where the key belongs to another node
         return "NOPERM" not in str(error)
     return True
 

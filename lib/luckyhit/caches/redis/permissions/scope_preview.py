@@ -1,6 +1,6 @@
-"""A dry run of the scoped clear: how much of the cache the declared keys are now, and which of them never expire.
+"""A dry run of the scoped clear: the share of the cache that the declared keys are now, and which never expire.
 
-Nothing is changed; but asking for times to live (PTTL) moves the cache's own hit counter, as every look at a key does.
+Nothing is changed, but PTTL moves the cache's own hit counter.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from luckyhit.caches.scope import Scope
 from luckyhit.case.cache_spec import Cache as CacheSpec
 from luckyhit.case.values.units import format_share
 
-LOOK_S = 2.0
-"""A larger keyspace is judged by the part that is seen in this time: SCAN goes through it in no order of its own."""
+SCAN_S = 2.0
+"""A larger keyspace is judged by the part that is scanned in this time: the order of SCAN is arbitrary."""
 _EXAMPLES = 5
 _LONGEST_EXAMPLE = 60
 
 
-class _Seen:
-    """What a look at the keyspace saw."""
+class _Preview:
+    """Counts of a scan of the keyspace."""
 
     def __init__(self, templates: int) -> None:
         self.scanned = self.total = self.immortal = 0
@@ -37,17 +37,17 @@ class _Seen:
         return sum(self.by_template)
 
 
-def look_at_scope(
+def check_scope(
     topology: Topology,
     spec: CacheSpec,
     findings: CheckFindings,
     *,
     clock: Callable[[], float] = time.monotonic,
-    seconds: float = LOOK_S,
+    seconds: float = SCAN_S,
 ) -> float:
-    """Hold the keyspace against `spec`, as the clear will. Returns about how many bytes a backup of the keys in scope
-    takes. Raises redis.RedisError."""
-    preview = _Seen(len(spec.clear))
+    """Compare the keyspace with `spec`, as the clear will. Returns roughly the bytes of a backup of the keys in scope.
+    Raises redis.RedisError."""
+    preview = _Preview(len(spec.clear))
     scopes = [Scope([template]) for template in spec.clear]
     servers = topology.primaries()
     started, in_use = clock(), 0.0
@@ -55,16 +55,16 @@ def look_at_scope(
         preview.total += int(server.client.dbsize())
         in_use += _bytes_in_use(server.client)
         until_s = seconds * number / len(servers)
-        _look(server.client, scopes, spec.rebuildable, preview, lambda: clock() - started, until_s)
-    _say(preview, spec, findings)
+        _scan_node(server.client, scopes, spec.rebuildable, preview, lambda: clock() - started, until_s)
+    _report(preview, spec, findings)
     return in_use * preview.matched / preview.scanned if preview.scanned else 0.0
 
 
-def _look(
+def _scan_node(
     node: redis.Redis,
     scopes: list[Scope],
     rebuildable: bool,
-    preview: _Seen,
+    preview: _Preview,
     elapsed_s: Callable[[], float],
     until_s: float,
 ) -> None:
@@ -88,23 +88,23 @@ def _look(
             return
 
 
-def _say(preview: _Seen, spec: CacheSpec, findings: CheckFindings) -> None:
+def _report(preview: _Preview, spec: CacheSpec, findings: CheckFindings) -> None:
     if not preview.scanned:
-        findings.note("The cache is empty now, so there is nothing to hold the templates against.")
+        findings.note("The cache is empty now, so the templates can't be checked against it.")
         return
     scanned = f"{preview.scanned:,} keys"
     if not preview.whole and preview.scanned < preview.total:
-        scanned = f"the first {preview.scanned:,} of {preview.total:,} keys (a look of {LOOK_S:g} s)"
-    share = preview.matched / preview.scanned
-    shown = f"{format_share(round(share, 4 if share < 0.01 else 2))}"
+        scanned = f"the first {preview.scanned:,} of {preview.total:,} keys (scanned for {SCAN_S:g} s)"
+    proportion = preview.matched / preview.scanned
+    shown = f"{format_share(round(proportion, 4 if proportion < 0.01 else 2))}"
     text = f"{preview.matched:,} of {scanned} are in scope now ({shown})"
-    if share > spec.largest_share and not spec.dedicated:
+    if proportion > spec.largest_share and not spec.dedicated:
         findings.problem(
             f"{text}; at most {format_share(spec.largest_share)} are allowed (cache.largest_share)",
-            "Make cache.clear narrower; or, if the cache serves this service alone, say `dedicated: true`.",
+            "Make cache.clear narrower; or, if the cache serves this service alone, declare `dedicated: true`.",
         )
     elif spec.dedicated:
-        findings.note(f"{text}; the cache is dedicated, so any share may be.")
+        findings.note(f"{text}; the cache is dedicated, so any share is allowed.")
     else:
         findings.note(f"{text}; {format_share(spec.largest_share)} would be allowed.")
     idle = [template for template, count in zip(spec.clear, preview.by_template, strict=True) if not count]
@@ -112,11 +112,11 @@ def _say(preview: _Seen, spec: CacheSpec, findings: CheckFindings) -> None:
         templates = ", ".join(map(repr, idle))
         findings.note(f"No key there fits {templates} now: is that template right?")
     if preview.immortal:
-        _say_immortal(preview, findings)
+        _report_immortal(preview, findings)
 
 
-def _say_immortal(preview: _Seen, findings: CheckFindings) -> None:
-    """Keys that are never cleared unless the case says that they can be rebuilt."""
+def _report_immortal(preview: _Preview, findings: CheckFindings) -> None:
+    """Keys without a time to live are cleared only if the case says that they can be rebuilt."""
     examples = ", ".join(repr(key[:_LONGEST_EXAMPLE])[1:] for key in preview.examples)
     more = f" and {preview.immortal - len(preview.examples):,} more" if preview.immortal > len(preview.examples) else ""
     without = f"{preview.immortal:,} of those in scope have no time to live: {examples}{more}"
@@ -124,7 +124,7 @@ def _say_immortal(preview: _Seen, findings: CheckFindings) -> None:
         findings.problem(
             f"{without}. That is all of them, and they are left alone, since they may be the data itself: a clear "
             "would clear nothing",
-            "If the service can rebuild them, say so: `rebuildable: true` in cache. Else take them out of cache.clear.",
+            "If the service can rebuild them, declare `rebuildable: true` in cache. Else take them out of cache.clear.",
         )
         return
     findings.note(

@@ -1,13 +1,12 @@
-"""Whether a setting of the cache can be changed as the case says: read, and compared; never set."""
+"""Whether a setting of the cache can be changed as the case says: it is read and compared, never set."""
 
 from __future__ import annotations
 
 import redis
 
-from luckyhit.caches.base import CheckFindings
+from luckyhit.caches.base import BYTES, CheckFindings, same_value
 from luckyhit.caches.redis.redis_settings import read_setting
 from luckyhit.caches.redis.topology import Topology
-from luckyhit.caches.same_setting import same_value
 from luckyhit.case.changes.cache_setting import SettingChange
 from luckyhit.errors import TargetError
 
@@ -41,7 +40,8 @@ _RANGES = {
     "tcp-keepalive": (0, _INT),
     "slowlog-log-slower-than": (-1, _LONG),
 }
-"""Whole numbers, with the bounds that servers have. hz: beyond these, a server takes them and says another number."""
+"""Whole numbers, with the bounds that servers have. Beyond those of hz a server accepts values and reads back
+others."""
 _SIZES = {
     "maxmemory": 0,
     "maxmemory-clients": 0,
@@ -53,17 +53,14 @@ _SIZES = {
     "zset-max-ziplist-value": 0,
     "stream-node-max-bytes": 0,
 }
-"""Amounts of memory, and the least that a server takes."""
-_UNITS = {"": 1, "b": 1, "k": 10**3, "kb": 2**10, "m": 10**6, "mb": 2**20, "g": 10**9, "gb": 2**30}
+"""Amounts of memory, and the least that a server accepts."""
 
 
-def look_at_setting(topology: Topology, change: SettingChange, findings: CheckFindings, *, owned: bool) -> None:
-    """Hold `change` against what the server says. Raises redis.RedisError."""
+def check_setting(topology: Topology, change: SettingChange, findings: CheckFindings, *, owned: bool) -> None:
+    """Compare `change` with the server. Raises redis.RedisError."""
     for field, value in (("before", change.before), ("after", change.after)):
         if value is not None and (expected := expected_value(change.name, value)):
-            findings.problem(
-                f"no server takes {value!r} for {change.name} (change.{field})", f"Write {expected} there."
-            )
+            findings.problem(f"invalid value {value!r} for {change.name} (change.{field})", f"Expected {expected}.")
     for server in topology.primaries():
         where = f" on {server.name}" if server.name else ""
         try:
@@ -71,15 +68,15 @@ def look_at_setting(topology: Topology, change: SettingChange, findings: CheckFi
         except TargetError:
             findings.problem(
                 f"the cache has no setting {change.name}{where}",
-                f"Look at what this server version has: `CONFIG GET {change.name[:3]}*`.",
+                f"`CONFIG GET {change.name[:3]}*` lists similar ones.",
             )
             continue
         except redis.exceptions.NoPermissionError:
-            continue  # among the missing rights already
+            continue  # reported among the missing permissions
         _compare(change, now, where, findings, owned=owned)
     if findings.ok:
         findings.note(
-            f"Whether this server takes {change.after!r} can't be proven without setting it; by its form it does."
+            f"Whether this server accepts {change.after!r} can't be proven without setting it; its form is valid."
         )
 
 
@@ -102,7 +99,7 @@ def _compare(change: SettingChange, now: str, where: str, findings: CheckFinding
 
 
 def expected_value(name: str, value: str) -> str:
-    """What a server expects for the setting `name`; empty where it takes `value`, as far as that is known."""
+    """What a server expects for the setting `name`; empty where `value` is valid, as far as is known."""
     text = value.strip().lower()
     if name == "maxmemory-policy":
         return "" if text in _POLICIES else f"one of {', '.join(_POLICIES)}"
@@ -126,7 +123,7 @@ def _expected_size(name: str, text: str) -> str:
     most = 2 * _LONG + 1 if name == "maxmemory" else _LONG
     if name == "maxmemory-clients" and text.endswith("%") and text[:-1].isdigit() and int(text[:-1]) <= 100:
         return ""
-    if digits.isascii() and digits.isdigit() and unit in _UNITS and least <= int(digits) * _UNITS[unit] <= most:
+    if digits.isascii() and digits.isdigit() and unit in BYTES and least <= int(digits) * BYTES[unit] <= most:
         return ""
     return f"an amount of memory such as {'4mb' if least > 1 else '100mb'}" + (
         f", {least:,} bytes or more" if least > 1 else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,34 +11,23 @@ import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from luckyhit.caches.keyspace import watched_shapes
+from luckyhit.caches.key_shapes import (
+    SHARED,
+    Shape,
+    cache_keys,
+    learned_shapes,
+    shapes_of,
+    watched_keys,
+    watched_shapes,
+)
 from luckyhit.caches.redis import RedisCache
-from luckyhit.caches.redis.key_learning import learn
-from luckyhit.caches.shapes import SHARED, Shape, learned_shapes, shapes_of
+from luckyhit.caches.redis.keyspace_events import learn
 from luckyhit.caches.watch_events import EventWatch
-from luckyhit.case.model import Case
 from luckyhit.records.manifest import LearnedKeys
-from luckyhit.system import Stack
-from luckyhit.system.embedded import start_embedded
 from tier import examples
 
+MakeCase = Callable[..., Any]
 KEYS = [str(key) for key in range(10_001, 10_007)]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCache]:
-    cache = start_embedded(tmp_path_factory.mktemp("cache"))
-    with cache.client() as client:
-        client.config_set("notify-keyspace-events", "KA")
-    yield cache
-    cache.stop()
-
-
-@pytest.fixture
-def client(server: RedisCache) -> Iterator[redis.Redis]:
-    with server.client() as client:
-        client.flushall()
-        yield client
 
 
 def md5(key: str) -> str:
@@ -65,23 +54,23 @@ STORES: dict[str, tuple[Callable[[redis.Redis, str], Any], list[str], list[Shape
 
 
 @pytest.mark.parametrize("store", STORES.values(), ids=STORES)
-def test_what_reads_store_tells_the_shape_of_the_keys(store: Any, server: RedisCache, client: redis.Redis) -> None:
+def test_the_shape_of_keys_is_learned_from_reads(store: Any, cache: RedisCache, client: redis.Redis) -> None:
     read, templates, shapes = store
     client.set("another", 1)  # before the reads: none of theirs
-    found = learn(server, KEYS, lambda key: read(client, key), templates)
-    assert found.shapes == shapes and found.reads == len(KEYS)
-    assert shapes_of(LearnedKeys.model_validate(found.as_facts())) == shapes
-    assert all(any(character.isalnum() for character in name) for name in found.unknown)
+    learned = learn(cache, KEYS, lambda key: read(client, key), templates)
+    assert learned.shapes == shapes and learned.reads == len(KEYS)
+    assert shapes_of(LearnedKeys.model_validate(learned.as_facts())) == shapes
+    assert all(any(character.isalnum() for character in name) for name in learned.unknown)
 
 
-def test_a_key_that_only_one_read_touched_is_not_the_probes() -> None:
-    found = learned_shapes({key: {"front:page": "set"} if key == KEYS[0] else {} for key in KEYS})
-    assert found.shapes == [] and found.unknown == {"front:page": "not-of-the-key"}
+def test_a_key_that_one_read_touched_has_no_shape() -> None:
+    learned = learned_shapes({key: {"front:page": "set"} if key == KEYS[0] else {} for key in KEYS})
+    assert learned.shapes == [] and learned.unknown == {"front:page": "not-of-the-key"}
 
 
-def test_a_pattern_that_would_watch_everything_is_not_used() -> None:
-    found = learned_shapes({key: {f"{md5(key)}:{key}": "set"} for key in KEYS})
-    assert found.shapes == [] and set(found.unknown.values()) == {"too-broad"}
+def test_a_pattern_that_fits_everything_is_not_used() -> None:
+    learned = learned_shapes({key: {f"{md5(key)}:{key}": "set"} for key in KEYS})
+    assert learned.shapes == [] and set(learned.unknown.values()) == {"too-broad"}
 
 
 @settings(max_examples=examples(60), deadline=None)
@@ -92,10 +81,10 @@ def test_a_shape_finds_its_own_keys_again(before: str, after: str, key: int) -> 
     assert Shape(before.replace("*", ""), after).key_of(f"{before.replace('*', '')}{key}{after}") == str(key)
 
 
-def test_keys_of_a_pattern_are_watched_and_nothing_else(server: RedisCache, client: redis.Redis) -> None:
+def test_only_keys_of_a_pattern_are_watched(cache: RedisCache, client: redis.Redis) -> None:
     shapes = [Shape("issues:", ":*"), Shape("links:*", group=True)]
     watch = EventWatch(
-        {"before": server},
+        {"before": cache},
         {"before": {"issues:7:same": "7"}},
         patterns={"before": shapes},
         reserved=lambda key: key == "7",
@@ -112,29 +101,42 @@ def test_keys_of_a_pattern_are_watched_and_nothing_else(server: RedisCache, clie
     assert rows == [("7", "issues:7:same"), ("7", "issues:7:later"), (SHARED, "links:3")]
 
 
-@pytest.fixture
-def case(make_stack: Callable[..., Stack]) -> Callable[..., Case]:
-    def make(clear: list[str], **probe: Any) -> Case:
-        freshness = {
-            "write": {"path": "/products/{key}", "body": {"price": "{version}"}},
-            "reads": [{"path": "/products/{key}", "version": "$.price"}],
-            "keys": {"first": 101, "last": 103},
-            "within": "5ms",
-        }
-        return make_stack(cache={"clear": clear}, freshness={**freshness, **probe}).case
-
-    return make
+def test_cache_keys_follow_from_the_clear(case: MakeCase) -> None:
+    declared = case(["product:{id}:v1", "list:{page}:{size}", "front", "braces{{x}}:{id}"])
+    assert cache_keys(declared) == ["product:{key}:v1", "braces{{x}}:{key}"]
+    keys, why_not = watched_keys(declared)
+    assert why_not == "" and len(keys) == 6
+    assert keys["product:101:v1"] == "101" and keys["braces{x}:103"] == "103"
 
 
-def test_what_was_learned_comes_before_the_templates(case: Callable[..., Case]) -> None:
+def test_declared_cache_keys_take_precedence(case: MakeCase) -> None:
+    declared = case(["product:{id}"], cache_keys=["p:{key}", "p:{key}:{key}"])
+    assert cache_keys(declared) == ["p:{key}", "p:{key}:{key}"]
+    assert watched_keys(declared)[0]["p:102:102"] == "102"
+
+
+@pytest.mark.parametrize(
+    ("clear", "probe", "field"),
+    [
+        (["list:{page}:{size}"], {}, "freshness.cache_keys"),
+        (["product:{id}"], {"keys": {"first": 1000, "last": 900_000}}, "freshness.keys"),
+    ],
+    ids=["unknown", "too many"],
+)
+def test_keys_are_never_watched_in_part(clear: list[str], probe: Any, field: str, case: MakeCase) -> None:
+    keys, why_not = watched_keys(case(clear, **probe))
+    assert keys == {} and field in why_not
+
+
+def test_learned_shapes_take_precedence_over_templates(case: MakeCase) -> None:
     keys, patterns, why = watched_shapes(case(["links:{repository}"]), [Shape("links:*", group=True)])
     assert (keys, patterns, why) == ({}, [Shape("links:*", group=True)], "")
     keys, patterns, _ = watched_shapes(case(["p:{id}", "q:{id}"]), [Shape("p:")])
     assert patterns == [] and keys["p:101"] == keys["q:101"] == "101" and len(keys) == 6
-    keys, patterns, _ = watched_shapes(case(["p:{id}"], cache_keys=["mine:{key}"]), [Shape("p:")])
-    assert set(keys) == {"mine:101", "mine:102", "mine:103"} and patterns == []
+    keys, patterns, _ = watched_shapes(case(["p:{id}"], cache_keys=["own:{key}"]), [Shape("p:")])
+    assert set(keys) == {"own:101", "own:102", "own:103"} and patterns == []
 
 
-def test_it_listens_to_nothing_that_came_before(server: RedisCache, client: redis.Redis) -> None:
-    found = learn(server, KEYS[:1], lambda key: client.set(f"order:{key}", 1))
-    assert found.shapes == [] and list(found.unknown) == [f"order:{KEYS[0]}"]  # one read proves nothing
+def test_events_from_before_a_read_are_ignored(cache: RedisCache, client: redis.Redis) -> None:
+    learned = learn(cache, KEYS[:1], lambda key: client.set(f"order:{key}", 1))
+    assert learned.shapes == [] and list(learned.unknown) == [f"order:{KEYS[0]}"]  # one read proves nothing

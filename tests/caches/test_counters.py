@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from luckyhit.caches.counters import CounterSampler, sample
 from luckyhit.caches.redis import RedisCache
@@ -15,14 +12,7 @@ from luckyhit.system.embedded import start_embedded
 from waiting import eventually
 
 
-@pytest.fixture
-def cache(tmp_path: Path) -> Iterator[RedisCache]:
-    cache = start_embedded(tmp_path)
-    yield cache
-    cache.stop()
-
-
-def test_a_sample_tells_what_happened_and_moves_nothing(cache: RedisCache) -> None:
+def test_samples_do_not_move_the_counters(cache: RedisCache) -> None:
     with cache.client() as client:
         client.mset({"product:1": 1, "product:2": 2})
         for key in ("product:1", "product:2", "product:1", "product:9"):
@@ -35,7 +25,7 @@ def test_a_sample_tells_what_happened_and_moves_nothing(cache: RedisCache) -> No
         assert "instantaneous_ops_per_sec" in counters
 
 
-def test_the_sampler_covers_all_from_start_to_stop(cache: RedisCache) -> None:
+def test_the_sampler_covers_start_to_stop(cache: RedisCache) -> None:
     ticks = itertools.count(1_000_000, 10)
     with CounterSampler({"before": cache}, origin_ns=1_000_000, interval_s=0.01, clock=lambda: next(ticks)) as sampler:
         eventually(lambda: sampler.table().num_rows > 3 * 8)
@@ -56,11 +46,12 @@ def test_without_samples_the_table_is_empty_and_typed() -> None:
     assert CounterSampler({}, origin_ns=0).table().schema == COUNTERS
 
 
-def test_a_cache_that_goes_away_is_a_problem_said_once_and_no_zero(cache: RedisCache) -> None:
+def test_a_cache_that_goes_away_is_one_problem(tmp_path: Path) -> None:
+    cache = start_embedded(tmp_path)
     sampler = CounterSampler({"after": cache}, origin_ns=0, interval_s=0.01)
     with sampler:
         cache.stop()
         eventually(lambda: sampler.problems)
         rows = sampler.table().num_rows
     assert sampler.table().num_rows == rows
-    assert sampler.problems == ["the cache counters of after could not be read: ConnectionError"]
+    assert len(sampler.problems) == 1 and "ConnectionError" in sampler.problems[0]
